@@ -1,0 +1,135 @@
+"""Every error that bad input can raise: one line that names the culprit, and a hint that names the cure.
+
+The command line prints ``str(error)`` and ``error.hint`` and exits with ``error.exit_code``: 2 for what the user asked, 3 for data, 4 for numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+EXIT_USER, EXIT_DATA, EXIT_NUMERICAL = 2, 3, 4
+
+
+class SAMSAError(Exception):
+    """Base of all errors of this package.
+
+    Args:
+        message: One line that names the culprit.
+        hint: One line that names the cure; may be empty.
+
+    Example:
+        >>> error = SAMSAError("train.batch_size is 0", hint="Use a positive number.")
+        >>> str(error), error.hint, error.exit_code
+        ('train.batch_size is 0', 'Use a positive number.', 2)
+    """
+
+    exit_code = EXIT_USER
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(SAMSAError, ValueError):
+    """A setting or argument has a value that is not allowed.
+
+    Args:
+        key: Name of the setting or argument, as the user wrote it.
+        value: What was given.
+        allowed: What would have been right: a sentence, or the allowed values (the nearest one to ``value`` is then suggested).
+
+    Example:
+        >>> str(ConfigError("sampling", "hrd", ["hard", "soft"]))
+        "sampling: got 'hrd', expected one of 'hard', 'soft'"
+        >>> ConfigError("sampling", "hrd", ["hard", "soft"]).hint
+        "Did you mean 'hard'?"
+    """
+
+    def __init__(self, key: str, value: object, allowed: str | Iterable[object], *, hint: str = "") -> None:
+        if isinstance(allowed, str):
+            expected = allowed
+        else:
+            choices = list(allowed)
+            expected = "one of " + ", ".join(repr(choice) for choice in choices)
+            hint = hint or suggest(str(value), [str(choice) for choice in choices])
+        super().__init__(f"{key}: got {value!r}, expected {expected}", hint=hint)
+        self.key, self.value = key, value
+
+
+class ShapeError(SAMSAError, ValueError):
+    """A tensor has the wrong shape or type.
+
+    Example:
+        >>> str(ShapeError("x", "[5, 3]", "[T, 4]"))
+        'x: got [5, 3], expected [T, 4]'
+    """
+
+    def __init__(self, name: str, got: object, expected: object, *, hint: str = "") -> None:
+        super().__init__(f"{name}: got {got}, expected {expected}", hint=hint)
+        self.name = name
+
+
+class MissingDependencyError(SAMSAError, ImportError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package {package!r}, which is not installed", hint=f"pip install 'pyg-samsa[{extra}]'")
+
+
+class DataError(SAMSAError):
+    """Data that was found cannot be used as it is."""
+
+    exit_code = EXIT_DATA
+
+
+class DataNotFoundError(DataError, FileNotFoundError):
+    """Files that are needed are not there."""
+
+
+class DataIntegrityError(DataError):
+    """A file is not the one it should be: wrong hash, truncated, or with unexpected content."""
+
+    def __init__(self, path: object, expected: object, got: object, *, hint: str = "") -> None:
+        super().__init__(f"{path}: got {got}, expected {expected}", hint=hint or "Delete the file and fetch or copy it again.")
+        self.path = path
+
+
+class SmilesError(DataError, ValueError):
+    """A molecule cannot be read.
+
+    Args:
+        row: Row of the file, counted from 1 without the header, or None for a single molecule.
+        text: The SMILES as given.
+    """
+
+    def __init__(self, row: int | None, text: str, reason: str = "RDKit cannot read this SMILES") -> None:
+        shown = text if len(text) <= 80 else f"{text[:77]}..."
+        place = "" if row is None else f"row {row}: "
+        super().__init__(f"{place}{reason}: {shown!r}")
+        self.row, self.text = row, text
+
+
+class NumericalError(SAMSAError, ArithmeticError):
+    """A value that must be finite is not.
+
+    Args:
+        where: Layer, feature or loss that holds the value.
+        what: What is wrong with it.
+    """
+
+    exit_code = EXIT_NUMERICAL
+
+    def __init__(self, where: str, what: str, *, hint: str = "") -> None:
+        super().__init__(f"{where}: {what}", hint=hint)
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return ``"Did you mean '...'?"`` with the known name nearest to ``name``, or an empty string.
+
+    Example:
+        >>> suggest("optim.base_rl", ["optim.base_lr", "train.mode"])
+        "Did you mean 'optim.base_lr'?"
+    """
+    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"Did you mean {near[0]!r}?" if near else ""
