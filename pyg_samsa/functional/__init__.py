@@ -1,0 +1,34 @@
+"""Pure functions of tensors: sampling, ragged attention, deterministic codes."""
+
+from pyg_samsa.functional.attention import ATTENTION_BACKENDS, sampled_attention
+from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
+from pyg_samsa.functional.ragged import RaggedIndex, batch_to_ptr
+from pyg_samsa.functional.sampling import (
+    Samples,
+    gumbel_noise,
+    ragged_sample_with_replacement,
+    ragged_sample_without_replacement,
+    sample_with_replacement,
+    sample_without_replacement,
+    systematic_draws,
+)
+from pyg_samsa.functional.topk import ragged_topk, topk
+
+__all__ = [
+    "ATTENTION_BACKENDS",
+    "RaggedIndex",
+    "Samples",
+    "batch_to_ptr",
+    "feature_keys",
+    "gaussian_codes",
+    "gumbel_noise",
+    "ragged_sample_with_replacement",
+    "ragged_sample_without_replacement",
+    "ragged_topk",
+    "sample_with_replacement",
+    "sample_without_replacement",
+    "sampled_attention",
+    "structural_keys",
+    "systematic_draws",
+    "topk",
+]

@@ -1,0 +1,26 @@
+"""Operators, encoders, readouts and whole networks, each usable like any PyG module."""
+
+from pyg_samsa.nn.block import DropPath, SAMSABlock
+from pyg_samsa.nn.conv.samsa_conv import ImportanceScore, SampledTokens, SAMSAConv
+from pyg_samsa.nn.encoding.categorical import AtomEncoder, BondEncoder, CategoricalEncoder
+from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
+from pyg_samsa.nn.head import MLPHead
+from pyg_samsa.nn.models.samsa import SAMSA
+from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
+
+__all__ = [
+    "SAMSA",
+    "AtomEncoder",
+    "AttentionPool",
+    "BondEncoder",
+    "CategoricalEncoder",
+    "DropPath",
+    "GraphBridge",
+    "ImportanceScore",
+    "MLPHead",
+    "MeanPool",
+    "SAMSABlock",
+    "SAMSAConv",
+    "SampledTokens",
+    "Tokens",
+]

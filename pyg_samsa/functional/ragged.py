@@ -1,0 +1,172 @@
+"""Ragged batches: graphs of different size, packed one after the other without padding."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from pyg_samsa.errors import ConfigError, ShapeError
+
+
+class RaggedIndex:
+    r"""Where each graph of a packed batch begins and ends.
+
+    Made once per forward pass and handed from layer to layer, so that the sizes cross from the device to the host only once.
+
+    Args:
+        ptr: Offsets [B+1] int64, non-decreasing, from 0 to T: graph :math:`b` owns the rows ``ptr[b]:ptr[b+1]``.
+
+    Attributes:
+        ptr: Offsets [B+1] int64, on the device of the tokens.
+        sizes: Number of tokens of each graph, a list of B Python integers.
+        num_graphs: B.
+        num_tokens: T.
+        max_size: Tokens of the largest graph.
+
+    Raises:
+        ShapeError: ``ptr`` is not a rising one-dimensional integer tensor that begins with 0.
+
+    Example:
+        >>> index = RaggedIndex(torch.tensor([0, 3, 3, 5]))
+        >>> index.sizes, index.max_size, index.batch
+        ([3, 0, 2], 3, tensor([0, 0, 0, 2, 2]))
+
+    Cost: O(B), and one transfer of B+1 integers to the host.
+    """
+
+    def __init__(self, ptr: Tensor) -> None:
+        if ptr.dim() != 1 or ptr.numel() == 0 or ptr.is_floating_point() or ptr.dtype == torch.bool:
+            raise ShapeError("ptr", f"{list(ptr.shape)} {ptr.dtype}", "integers [B+1]")
+        offsets: list[int] = ptr.tolist()
+        self.ptr = ptr.long()
+        self.sizes = [end - begin for begin, end in itertools.pairwise(offsets)]
+        if offsets[0] != 0 or any(size < 0 for size in self.sizes):
+            raise ShapeError("ptr", "offsets that do not rise from 0", "0 = ptr[0] <= ptr[1] <= ... <= ptr[B] = T")
+        self.num_graphs = len(self.sizes)
+        self.num_tokens = offsets[-1]
+        self.max_size = max(self.sizes, default=0)
+        self._batch: Tensor | None = None
+
+    @classmethod
+    def from_batch(cls, batch: Tensor, batch_size: int | None = None) -> RaggedIndex:
+        """Build the index from PyG's sorted ``batch`` vector [T]; ``batch_size`` keeps trailing empty graphs."""
+        return cls(batch_to_ptr(batch, batch_size))
+
+    @property
+    def device(self) -> torch.device:
+        """Device of ``ptr``."""
+        return self.ptr.device
+
+    @property
+    def batch(self) -> Tensor:
+        """Graph number of every token, [T] int64, ascending."""
+        if self._batch is None:
+            counts = self.ptr.diff()
+            graphs = torch.arange(self.num_graphs, device=self.device)
+            self._batch = torch.repeat_interleave(graphs, counts, output_size=self.num_tokens)
+        return self._batch
+
+    def groups(self, max_waste: float = 4.0) -> Iterator[tuple[Tensor | None, int]]:
+        """Yield ``(graphs, width)``: sets of graphs of similar size, to be laid out as one dense [G, width] table.
+
+        All graphs together, as ``(None, max_size)``, when that table has at most ``max_waste`` times as many cells as there are tokens; otherwise
+        one set per power of two, so that one giant graph among many small ones costs no more than its own size.
+        """
+        slack = 64 * self.num_graphs
+        if self.max_size * self.num_graphs <= max_waste * self.num_tokens + slack:
+            yield None, self.max_size
+            return
+        buckets: dict[int, list[int]] = {}
+        for graph, size in enumerate(self.sizes):
+            buckets.setdefault(max(size - 1, 0).bit_length(), []).append(graph)
+        for graphs in buckets.values():
+            yield torch.tensor(graphs, device=self.device), max(self.sizes[graph] for graph in graphs)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(num_graphs={self.num_graphs}, num_tokens={self.num_tokens}, max_size={self.max_size})"
+
+
+def batch_to_ptr(batch: Tensor, batch_size: int | None = None) -> Tensor:
+    """Return the offsets [B+1] of a ``batch`` vector [T], whose order does not matter.
+
+    Args:
+        batch: Graph number of every token, [T] integers >= 0.
+        batch_size: Number of graphs B; by default the largest number in ``batch`` plus one.
+
+    Raises:
+        ShapeError: ``batch`` is not a vector of integers from 0 to B-1.
+
+    Example:
+        >>> batch_to_ptr(torch.tensor([0, 0, 2]), batch_size=4)
+        tensor([0, 2, 2, 3, 3])
+
+    Cost: O(T).
+    """
+    if batch.dim() != 1 or batch.is_floating_point() or batch.dtype == torch.bool:
+        raise ShapeError("batch", f"{list(batch.shape)} {batch.dtype}", "integers [T]")
+    if batch.numel() and int(batch.min()) < 0:
+        raise ShapeError("batch", f"graph number {int(batch.min())}", "numbers from 0")
+    counts = torch.bincount(batch, minlength=batch_size or 0)
+    if batch_size is not None and counts.numel() > batch_size:
+        raise ShapeError("batch", f"graph number {counts.numel() - 1}", f"numbers below batch_size = {batch_size}")
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+
+
+@torch.compiler.disable
+def resolve(
+    num_tokens: int,
+    device: torch.device,
+    batch: Tensor | None = None,
+    ptr: Tensor | RaggedIndex | None = None,
+    batch_size: int | None = None,
+) -> tuple[RaggedIndex, Tensor | None]:
+    """Turn whatever a PyG operator is given into an index, and a permutation when the tokens are not sorted by graph.
+
+    Args:
+        num_tokens: T.
+        device: Device of the tokens.
+        batch: Graph number of every token [T], sorted or not; None means one graph.
+        ptr: Offsets [B+1], or an index that was made before; goes before ``batch``.
+        batch_size: Number of graphs, where trailing graphs may be empty.
+
+    Returns:
+        The index, and ``perm`` [T] with which ``x[perm]`` is sorted by graph (stable), or None when ``x`` already is.
+
+    Raises:
+        ShapeError: The pieces contradict each other or the number of tokens.
+
+    Example:
+        >>> index, perm = resolve(3, torch.device("cpu"), batch=torch.tensor([1, 0, 1]))
+        >>> index.sizes, perm
+        ([1, 2], tensor([1, 0, 2]))
+
+    Cost: O(T), and O(T log T) when unsorted.
+    """
+    perm = None
+    if ptr is not None:
+        index = ptr if isinstance(ptr, RaggedIndex) else RaggedIndex(ptr.to(device))
+    elif batch is None:
+        index = RaggedIndex(torch.tensor([0, num_tokens] + [num_tokens] * ((batch_size or 1) - 1), device=device))
+    else:
+        if batch.numel() != num_tokens:
+            raise ShapeError("batch", f"{list(batch.shape)}", f"[{num_tokens}], one graph number per token")
+        batch = batch.to(device)
+        index = RaggedIndex.from_batch(batch, batch_size)
+        if bool((batch.diff() < 0).any()):
+            perm = torch.argsort(batch, stable=True)
+    if index.num_tokens != num_tokens:
+        raise ShapeError("ptr", f"offsets up to {index.num_tokens}", f"offsets up to the number of tokens, {num_tokens}")
+    if batch_size is not None and index.num_graphs != batch_size:
+        raise ShapeError("batch_size", batch_size, f"the number of graphs in ptr, {index.num_graphs}")
+    if index.num_graphs == 0:
+        raise ShapeError("batch", "no graph", "at least one graph", hint="An empty list of graphs has no output; check the data set or the filter.")
+    return index, perm
+
+
+def check_choice(key: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Raise a `ConfigError` unless ``value`` is one of ``allowed``."""
+    if value not in allowed:
+        raise ConfigError(key, value, allowed)

@@ -1,0 +1,50 @@
+"""The slow, literal oracle: every equation of SAMSA as plain loops, to be read next to the paper and compared with the fast code.
+
+Paper: "SAMSA: Efficient Transformer for Many Data Modalities", arXiv 2408.05391. Nothing here is fast, batched or padded, and nothing draws noise:
+Gumbel noise, position codes and drop-path factors are handed in. Everything is differentiable by plain autograd. Results have the type of the
+inputs; to serve as an oracle the inputs should be float64.
+
+The candidates of one graph are its tokens in their order, then the support tokens; "lower index" refers to that order.
+"""
+
+from pyg_samsa.functional.reference.layer import (
+    SAMSABlockParams,
+    SAMSAConvParams,
+    attention,
+    gelu,
+    importance_score,
+    linear,
+    rms_norm,
+    samsa_block,
+    samsa_conv,
+)
+from pyg_samsa.functional.reference.sampling import (
+    hard_sample_without_replacement,
+    rank,
+    sample_score_gradient,
+    sample_with_replacement,
+    soft_sample_without_replacement,
+    systematic_draws,
+)
+from pyg_samsa.functional.reference.tokens import attention_pool, graph_bridge, mean_pool
+
+__all__ = [
+    "SAMSABlockParams",
+    "SAMSAConvParams",
+    "attention",
+    "attention_pool",
+    "gelu",
+    "graph_bridge",
+    "hard_sample_without_replacement",
+    "importance_score",
+    "linear",
+    "mean_pool",
+    "rank",
+    "rms_norm",
+    "sample_score_gradient",
+    "sample_with_replacement",
+    "samsa_block",
+    "samsa_conv",
+    "soft_sample_without_replacement",
+    "systematic_draws",
+]

@@ -1,0 +1,131 @@
+"""Nodes and edges as tokens, and pooling of tokens, literally (section 4.3 of arXiv 2408.05391)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from pyg_samsa.errors import ShapeError
+
+
+def graph_bridge(
+    x: Tensor,
+    edge_index: Tensor,
+    edge_attr: Tensor | None,
+    eps: Tensor | Sequence[Tensor],
+    sigma: Tensor,
+    phi: Callable[[Tensor], Tensor],
+    phi_v: Callable[[Tensor], Tensor],
+    phi_e: Callable[[Tensor], Tensor],
+    batch: Tensor | None = None,
+    batch_size: int | None = None,
+) -> tuple[Tensor, list[int]]:
+    """Turn every node and every directed edge into a token (Graph-Bridge, section 4.3).
+
+    One code a node::
+
+        p_i = eps_i sigma + phi(x_i)        p_ij = p_i - p_j        h_i = phi_V([p_i, x_i])        h_ij = phi_E([p_ij, e_ij])
+
+    Two codes a node, both with the same sigma and phi (an option the paper does not have)::
+
+        L_i = eps1_i sigma + phi(x_i)       R_i = eps2_i sigma + phi(x_i)
+        p_ij = L_i - R_j                    h_i = phi_V([L_i, R_i, x_i])                  h_ij = phi_E([p_ij, e_ij])
+
+    Args:
+        x: Encoded node features [N, F].
+        edge_index: Sources and targets [2, E]; self-loops, duplicates and E = 0 are legal.
+        edge_attr: Encoded edge features [E, F_e], or None: then h_ij = phi_E(p_ij).
+        eps: Standard normal codes [N, D], or a sequence of two of them.
+        sigma: Their standard deviations [D], already positive.
+        phi: Map of one node's features [F] to [D].
+        phi_v: Map of [p_i, x_i] [D + F], or of [L_i, R_i, x_i] [2D + F], to a token [D].
+        phi_e: Map of [p_ij, e_ij] [D + F_e] to a token [D].
+        batch: Graph of every node [N], in any order; all nodes are of one graph where not given.
+        batch_size: B; one more than the largest graph of ``batch`` where not given.
+
+    Returns:
+        tokens [T, D], T = N + E: of every graph its nodes, then its edges, both in their given order; and ptr [B+1], where each graph begins.
+
+    Raises:
+        ShapeError: An edge joins two graphs, there are neither one nor two codes, or ``batch`` exceeds ``batch_size``.
+
+    Example:
+        >>> x, edges = torch.tensor([[1.0], [2.0]]), torch.tensor([[0], [1]])
+        >>> same, total = (lambda features: features), (lambda inputs: inputs.sum(0, keepdim=True))
+        >>> tokens, ptr = graph_bridge(x, edges, torch.tensor([[10.0]]), torch.tensor([[1.0], [0.0]]), torch.tensor([0.5]), same, total, total)
+        >>> tokens.tolist(), ptr  # p = 1.5, 2; h_0 = 1.5 + 1, h_1 = 2 + 2, h_01 = -0.5 + 10
+        ([[2.5], [4.0], [9.5]], [0, 3])
+
+    Cost: one call of phi and phi_V a node and of phi_E an edge, and O(B (N + E)).
+    """
+    codes = [eps] if isinstance(eps, Tensor) else list(eps)
+    if len(codes) not in (1, 2):
+        raise ShapeError("eps", f"{len(codes)} codes", "one or two")
+    graph_of = [0] * x.size(0) if batch is None else [int(graph) for graph in batch]
+    num_graphs = max([*graph_of, 0 if batch is None else -1]) + 1 if batch_size is None else batch_size
+    if any(not 0 <= graph < num_graphs for graph in graph_of):
+        raise ShapeError("batch", f"graphs {min(graph_of)} to {max(graph_of)}", f"0 to {num_graphs - 1}")
+    positions = [[code[i] * sigma + phi(x[i]) for i in range(x.size(0))] for code in codes]
+    left, right = positions[0], positions[-1]
+
+    tokens, ptr = [], [0]
+    for graph in range(num_graphs):
+        for i in range(x.size(0)):
+            if graph_of[i] == graph:
+                tokens.append(phi_v(torch.cat([*(position[i] for position in positions), x[i]])))
+        for edge in range(edge_index.size(1)):
+            i, j = int(edge_index[0, edge]), int(edge_index[1, edge])
+            if graph_of[i] != graph_of[j]:
+                raise ShapeError("edge_index", f"edge {edge} from graph {graph_of[i]} to graph {graph_of[j]}", "both ends in one graph")
+            if graph_of[i] == graph:
+                p = left[i] - right[j]
+                tokens.append(phi_e(p if edge_attr is None else torch.cat([p, edge_attr[edge]])))
+        ptr.append(len(tokens))
+    return torch.stack(tokens) if tokens else x.new_zeros((0, sigma.size(0))), ptr
+
+
+def attention_pool(x: Tensor, ptr: Tensor | Sequence[int], weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Average the tokens of every graph with weights softmax(w . x_t + b) over the graph's tokens; a graph without tokens gives zeros.
+
+    Args:
+        x: Tokens [T, D].
+        ptr: Where each graph begins, and the end [B+1].
+        weight: w [1, D].
+        bias: b [1] or None; it cancels.
+
+    Returns:
+        [B, D].
+
+    Example:
+        >>> attention_pool(torch.tensor([[1.0], [3.0], [7.0]]), [0, 2, 2, 3], torch.zeros(1, 1), None).tolist()
+        [[2.0], [0.0], [7.0]]
+    """
+    rows = []
+    for begin, end in pairwise([int(bound) for bound in ptr]):
+        pooled = x.new_zeros(x.size(1))
+        if begin < end:
+            logits = torch.stack([(weight[0] * token).sum() + (0.0 if bias is None else bias[0]) for token in x[begin:end]])
+            probability = torch.softmax(logits, dim=0)
+            for t in range(end - begin):
+                pooled = pooled + probability[t] * x[begin + t]
+        rows.append(pooled)
+    return torch.stack(rows) if rows else x.new_zeros((0, x.size(1)))
+
+
+def mean_pool(x: Tensor, ptr: Tensor | Sequence[int]) -> Tensor:
+    """Average the tokens x [T, D] of every graph: [B, D]; a graph without tokens gives zeros.
+
+    Example:
+        >>> mean_pool(torch.tensor([[1.0], [3.0], [7.0]]), [0, 2, 2, 3]).tolist()
+        [[2.0], [0.0], [7.0]]
+    """
+    rows = []
+    for begin, end in pairwise([int(bound) for bound in ptr]):
+        pooled = x.new_zeros(x.size(1))
+        for t in range(begin, end):
+            pooled = pooled + x[t] / (end - begin)
+        rows.append(pooled)
+    return torch.stack(rows) if rows else x.new_zeros((0, x.size(1)))

@@ -1,0 +1,355 @@
+"""Differentiable sampling: each head of attention picks its own K tokens."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.ragged import RaggedIndex, check_choice
+from pyg_samsa.functional.topk import dense_candidates, ragged_topk, topk
+
+MODES = ("hard", "soft")
+
+
+class Samples(NamedTuple):
+    """What each head of each graph sampled.
+
+    Attributes:
+        values: Sampled vectors [B, H, K, C].
+        candidates: Where they come from, [B, H, K]: a number below T is a token, T + s is support token s.
+        scores: Their scores [B, H, K], with the noise that was added.
+    """
+
+    values: Tensor
+    candidates: Tensor
+    scores: Tensor
+
+
+class _Relaxation(torch.autograd.Function):
+    """Values of the chosen tokens, with the gradient of the local-search relaxation for the scores.
+
+    Saves the gathered values and scores only; the K x J probabilities are computed again in the backward pass.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, chosen: Tensor, rivals: Tensor, chosen_scores: Tensor, rival_scores: Tensor, tau: float, soft: bool) -> Tensor:
+        ctx.save_for_backward(chosen, rivals, chosen_scores, rival_scores)
+        ctx.tau, ctx.soft = tau, soft
+        if not soft or rivals.size(-2) == 0:
+            return chosen.view_as(chosen)
+        win = _win_probability(chosen_scores, rival_scores, tau)
+        kept = win.mean(-1, keepdim=True).to(chosen.dtype)
+        lost = ((1 - win) / rivals.size(-2)).to(chosen.dtype)
+        return torch.addcmul(lost @ rivals, chosen, kept)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        chosen, rivals, chosen_scores, rival_scores = ctx.saved_tensors
+        count = rivals.size(-2)
+        if count == 0:
+            return grad, torch.zeros_like(rivals), torch.zeros_like(chosen_scores), torch.zeros_like(rival_scores), None, None
+        win = _win_probability(chosen_scores, rival_scores, ctx.tau)
+        grad_chosen, grad_rivals = grad, None
+        if ctx.soft:
+            grad_chosen = grad * win.mean(-1, keepdim=True).to(grad.dtype)
+            grad_rivals = ((1 - win) / count).to(grad.dtype).transpose(-1, -2) @ grad
+        own = (grad * chosen).sum(-1, keepdim=True).to(win.dtype)
+        gain = own - (grad @ rivals.transpose(-1, -2)).to(win.dtype)
+        slope = gain.mul_(win * (1 - win)).div_(ctx.tau * count)
+        return grad_chosen, grad_rivals, slope.sum(-1), -slope.sum(-2), None, None
+
+
+def _win_probability(chosen_scores: Tensor, rival_scores: Tensor, tau: float) -> Tensor:
+    return torch.sigmoid((chosen_scores.unsqueeze(-1) - rival_scores.unsqueeze(-2)) / tau)
+
+
+def _check_k_tau(k: int, tau: float) -> None:
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ConfigError("num_samples", k, "an integer of at least 1")
+    if not tau > 0:
+        raise ConfigError("tau", tau, "a temperature above 0")
+
+
+def _check_dense(values: Tensor, scores: Tensor, k: int, tau: float) -> None:
+    _check_k_tau(k, tau)
+    if values.shape[:-1] != scores.shape:
+        raise ShapeError("scores", list(scores.shape), f"{list(values.shape[:-1])}, the shape of values without its last dimension")
+
+
+def _gather(values: Tensor, index: Tensor) -> Tensor:
+    return values.gather(-2, index.unsqueeze(-1).expand(*index.shape, values.size(-1)))
+
+
+def sample_without_replacement(values: Tensor, scores: Tensor, k: int, *, tau: float = 1.0, mode: str = "hard") -> Tensor:
+    r"""Sample the ``k`` best-scored vectors, with a gradient for the scores (section 4.2 of `SAMSA <https://arxiv.org/abs/2408.05391>`_).
+
+    With :math:`i` the indices of the :math:`k` largest scores and :math:`j` those of the next :math:`k`,
+
+    .. math::
+        P_{mv} = \sigma\bigl((z_{i_m} - z_{j_v}) / \tau\bigr), \qquad
+        \mathrm{soft}: \; y_m = \tfrac{1}{k} \sum_v P_{mv} X_{i_m} + (1 - P_{mv}) X_{j_v}, \qquad
+        \mathrm{hard}: \; y_m = X_{i_m}.
+
+    ``hard`` is straight-through: the scores receive the gradient that ``soft`` would give for the same upstream gradient, the values that of a plain
+    gather. To sample at random, add Gumbel noise to the scores first: see `gumbel_noise`. Ties are broken by the lower index.
+
+    Args:
+        values: Vectors to choose from, [..., n, C].
+        scores: Finite importance scores [..., n].
+        k: Number of vectors, 1 to n. With n < 2k there are only n - k rivals :math:`j`, and the mean over :math:`v` runs over those.
+        tau: Temperature, above 0.
+        mode: ``"hard"`` or ``"soft"``.
+
+    Returns:
+        Sampled vectors [..., k, C], in descending order of score.
+
+    Raises:
+        ConfigError: ``k``, ``tau`` or ``mode`` is out of range.
+        ShapeError: ``scores`` does not fit ``values``, or n < k.
+
+    Example:
+        >>> values = torch.tensor([[1.0], [2.0], [3.0]])
+        >>> sample_without_replacement(values, torch.tensor([0.0, 5.0, 1.0]), 2)
+        tensor([[2.],
+                [3.]])
+
+    Cost: O(n) to choose; O(k^2 C) more for ``soft`` and for every backward pass, in k x k matrix products (no [k, k, C] tensor).
+    """
+    check_choice("mode", mode, MODES)
+    _check_dense(values, scores, k, tau)
+    n = scores.size(-1)
+    if n < k:
+        raise ShapeError("values", f"{n} vectors", f"at least k = {k}")
+    relaxed = mode == "soft" or (torch.is_grad_enabled() and scores.requires_grad)
+    order = topk(scores.detach(), min(2 * k, n) if relaxed else k)
+    chosen = _gather(values, order[..., :k])
+    if not relaxed:
+        return chosen
+    rivals = _gather(values if mode == "soft" else values.detach(), order[..., k:])
+    ranked = scores.gather(-1, order)
+    return _Relaxation.apply(chosen, rivals, ranked[..., :k], ranked[..., k:], tau, mode == "soft")
+
+
+class _StraightThroughCategorical(torch.autograd.Function):
+    """Plain gather forward; the gradient of ``softmax(logits) @ values`` for the logits backward, noise included."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, logits: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(values, logits, index)
+        return _gather(values, index)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        values, logits, index = ctx.saved_tensors
+        grad_values = grad_logits = None
+        if ctx.needs_input_grad[0]:
+            rows = index.unsqueeze(-1).expand(grad.shape)
+            grad_values = torch.zeros_like(values).scatter_add_(-2, rows, grad)
+        if ctx.needs_input_grad[1]:
+            weight = torch.softmax(logits, dim=-1)
+            gain = (grad @ values.transpose(-1, -2)).to(weight.dtype)
+            grad_logits = weight * (gain - (weight * gain).sum(-1, keepdim=True))
+        return grad_values, grad_logits, None
+
+
+def sample_with_replacement(values: Tensor, scores: Tensor, k: int, *, tau: float = 1.0, noise: Tensor | None = None) -> Tensor:
+    r"""Sample ``k`` vectors independently of each other: the ablation ``Sample_1`` of `SAMSA <https://arxiv.org/abs/2408.05391>`_.
+
+    Every draw :math:`m` is a straight-through Gumbel-softmax over all candidates,
+
+    .. math::
+        y_m = X_{\arg\max_t (z_t + g_{mt})}, \qquad \partial y_m / \partial z := \partial\, \mathrm{softmax}((z + g_m) / \tau)^\top X / \partial z.
+
+    Without noise (evaluation) the draws are systematic instead, so that they are deterministic and still follow :math:`\mathrm{softmax}(z)`: draw
+    :math:`m` takes the first candidate, in descending order of score, at which the cumulative probability exceeds :math:`(m + 1/2)/k`.
+
+    Args:
+        values: Vectors to choose from, [..., n, C].
+        scores: Importance scores [..., n]; minus infinity marks a candidate that must not be drawn.
+        k: Number of draws, at least 1.
+        tau: Temperature of the gradient, above 0.
+        noise: Gumbel(0, 1) noise [..., k, n], or None.
+
+    Returns:
+        Sampled vectors [..., k, C].
+
+    Raises:
+        ConfigError: ``k`` or ``tau`` is out of range.
+        ShapeError: The shapes do not fit.
+
+    Example:
+        >>> values = torch.tensor([[1.0], [2.0]])
+        >>> sample_with_replacement(values, torch.tensor([0.0, 1.0]), 4).flatten()
+        tensor([2., 2., 2., 1.])
+
+    Cost: O(k n C) time and O(k n) memory: not linear, as an ablation may be.
+    """
+    _check_dense(values, scores, k, tau)
+    logits, index = _draw(scores, k, tau, noise)
+    return _StraightThroughCategorical.apply(values, logits, index)
+
+
+def _draw(scores: Tensor, k: int, tau: float, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the logits [..., k, n] whose softmax carries the gradient, and the drawn indices [..., k]."""
+    if scores.size(-1) == 0:
+        raise ShapeError("scores", list(scores.shape), "at least one candidate")
+    if noise is None:
+        return (scores / tau).unsqueeze(-2).expand(*scores.shape[:-1], k, scores.size(-1)), systematic_draws(scores.detach(), k)
+    if noise.shape != (*scores.shape[:-1], k, scores.size(-1)):
+        raise ShapeError("noise", list(noise.shape), [*scores.shape[:-1], k, scores.size(-1)])
+    noisy = scores.unsqueeze(-2) + noise
+    return noisy / tau, noisy.argmax(-1)
+
+
+def systematic_draws(scores: Tensor, k: int) -> Tensor:
+    r"""Draw ``k`` indices from :math:`\mathrm{softmax}(z)` with evenly spaced quantiles instead of random ones.
+
+    Args:
+        scores: Scores [..., n]; minus infinity marks a candidate that must not be drawn.
+        k: Number of draws.
+
+    Returns:
+        Indices [..., k], by descending score.
+
+    Example:
+        >>> systematic_draws(torch.tensor([0.5, 0.3, 0.2]).log(), 10)
+        tensor([0, 0, 0, 0, 0, 1, 1, 1, 2, 2])
+
+    Cost: O(n log n + k log n).
+    """
+    ranked, order = torch.sort(scores, dim=-1, descending=True, stable=True)
+    cumulative = torch.softmax(ranked, dim=-1).cumsum(-1)
+    quantile = (torch.arange(k, device=scores.device, dtype=scores.dtype) + 0.5) / k
+    place = torch.searchsorted(cumulative, quantile.expand(*scores.shape[:-1], k).contiguous(), right=True)
+    last = (ranked > -torch.inf).sum(-1, keepdim=True) - 1
+    return order.gather(-1, torch.minimum(place, last))
+
+
+def gumbel_noise(like: Tensor, shape: tuple[int, ...] | None = None) -> Tensor:
+    r"""Return Gumbel(0, 1) noise, :math:`-\log(-\log U)`, with the dtype and device of ``like`` and its shape or ``shape``.
+
+    Example:
+        >>> gumbel_noise(torch.zeros(2, 3)).shape
+        torch.Size([2, 3])
+    """
+    exponential = torch.empty(shape or like.shape, dtype=like.dtype, device=like.device).exponential_()
+    return exponential.clamp_min_(torch.finfo(like.dtype).tiny).log_().neg_()
+
+
+def ragged_sample_without_replacement(
+    values: Tensor,
+    scores: Tensor,
+    support_values: Tensor,
+    support_scores: Tensor,
+    index: RaggedIndex,
+    k: int,
+    *,
+    tau: float = 1.0,
+    mode: str = "hard",
+) -> Samples:
+    r"""`sample_without_replacement` for every graph and head of a packed batch at once, support tokens included.
+
+    Args:
+        values: Vectors of the tokens, [T, H, C].
+        scores: Finite scores of the tokens, [T, H], noise included.
+        support_values: Vectors of the support tokens, which every graph may choose, [S, H, C] with S >= 2k.
+        support_scores: Their scores [S, H].
+        index: Where each graph begins and ends.
+        k: Number of vectors per graph and head.
+        tau: Temperature, above 0.
+        mode: ``"hard"`` or ``"soft"``.
+
+    Returns:
+        `Samples`, by descending score.
+
+    Example:
+        >>> index = RaggedIndex(torch.tensor([0, 3]))
+        >>> samples = ragged_sample_without_replacement(
+        ...     torch.ones(3, 1, 2), torch.tensor([[1.0], [9.0], [2.0]]), torch.zeros(2, 1, 2), torch.zeros(2, 1), index, 1)
+        >>> samples.candidates
+        tensor([[[1]]])
+
+    Cost: O(T H) to choose, O(B H k C) to gather; O(B H k^2 C) more for ``soft`` and for every backward pass.
+    """
+    check_choice("mode", mode, MODES)
+    _check_k_tau(k, tau)
+    if support_scores.size(0) < 2 * k:
+        raise ShapeError("support_scores", list(support_scores.shape), f"[S, H] with S >= 2k = {2 * k}")
+    differentiable = torch.is_grad_enabled() and (scores.requires_grad or support_scores.requires_grad)
+    relaxed = mode == "soft" or differentiable
+    candidates = ragged_topk(scores.detach(), support_scores.detach(), index, 2 * k if relaxed else k)
+    table, score_table = torch.cat([values, support_values]).flatten(0, 1), torch.cat([scores, support_scores]).flatten()
+    rows = candidates * scores.size(1) + torch.arange(scores.size(1), device=scores.device)[:, None]
+    ranked = score_table[rows]
+    chosen = _rows(table, rows[..., :k])
+    if relaxed:
+        rivals = _rows(table if mode == "soft" else table.detach(), rows[..., k:])
+        chosen = _Relaxation.apply(chosen, rivals, ranked[..., :k], ranked[..., k:], tau, mode == "soft")
+    return Samples(chosen, candidates[..., :k], ranked[..., :k])
+
+
+def _rows(table: Tensor, rows: Tensor) -> Tensor:
+    return table.index_select(0, rows.flatten()).view(*rows.shape, table.size(-1))
+
+
+def ragged_sample_with_replacement(
+    values: Tensor,
+    scores: Tensor,
+    support_values: Tensor,
+    support_scores: Tensor,
+    index: RaggedIndex,
+    k: int,
+    *,
+    tau: float = 1.0,
+    noise: bool = False,
+) -> Samples:
+    """`sample_with_replacement` for every graph and head of a packed batch at once, support tokens included.
+
+    Args:
+        values: Vectors of the tokens, [T, H, C].
+        scores: Finite scores of the tokens, [T, H], without noise.
+        support_values: Vectors of the support tokens, [S, H, C] with S >= 1.
+        support_scores: Their scores [S, H].
+        index: Where each graph begins and ends.
+        k: Number of draws per graph and head.
+        tau: Temperature of the gradient, above 0.
+        noise: Draw at random; otherwise the draws are systematic and deterministic.
+
+    Returns:
+        `Samples`, in the order of the draws.
+
+    Example:
+        >>> index = RaggedIndex(torch.tensor([0, 1]))
+        >>> samples = ragged_sample_with_replacement(
+        ...     torch.ones(1, 1, 2), torch.tensor([[9.0]]), torch.zeros(2, 1, 2), torch.zeros(2, 1), index, 3)
+        >>> samples.candidates
+        tensor([[[0, 0, 0]]])
+
+    Cost: O(k n) memory for each graph and head, n being the largest graph among those of similar size.
+    """
+    _check_k_tau(k, tau)
+    heads, tokens = scores.size(1), index.num_tokens
+    table, score_table = torch.cat([values, support_values]), torch.cat([scores, support_scores])
+    support_number = torch.arange(tokens, score_table.size(0), device=scores.device)
+    parts, order = [], []
+    for graphs, width in index.groups():
+        number, real = dense_candidates(index, graphs, width)
+        number = torch.cat([number, support_number.expand(number.size(0), -1)], dim=1)
+        real = torch.cat([real, real.new_ones(real.size(0), support_number.numel())], dim=1)
+        dense_scores = score_table[number].transpose(1, 2).masked_fill(~real[:, None], -torch.inf)
+        gumbel = gumbel_noise(dense_scores, (*dense_scores.shape[:2], k, dense_scores.size(2))) if noise else None
+        logits, draw = _draw(dense_scores, k, tau, gumbel)
+        values_drawn = _StraightThroughCategorical.apply(table[number].transpose(1, 2), logits, draw)
+        chosen = number[:, None].expand(-1, heads, -1).gather(2, draw)
+        parts.append(Samples(values_drawn, chosen, dense_scores.gather(2, draw)))
+        order.append(torch.arange(index.num_graphs, device=scores.device) if graphs is None else graphs)
+    if len(parts) == 1:
+        return parts[0]
+    back = torch.cat(order).argsort()
+    return Samples(*(torch.cat(piece)[back] for piece in zip(*parts, strict=True)))

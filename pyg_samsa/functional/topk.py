@@ -1,0 +1,116 @@
+"""The largest scores of each graph and head, ties broken by the lower index."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_samsa.functional.ragged import RaggedIndex
+
+_LOW = 0xFFFFFFFF
+
+
+def _sort_keys(scores: Tensor, candidates: Tensor) -> Tensor:
+    """Pack float32 scores and candidate numbers into int64 keys whose order is (score, lower number first).
+
+    The bits of a float32, read as an integer, keep the order of the numbers once those of negative numbers are flipped. With the candidate's
+    number, complemented, in the low half, all keys differ: a plain, unstable top-k is then exact and breaks ties by the lower number.
+    """
+    bits = (scores + 0.0).view(torch.int32)
+    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    return (ordered.long() << 32) | (_LOW - candidates)
+
+
+def _candidates(keys: Tensor) -> Tensor:
+    return _LOW - (keys & _LOW)
+
+
+def topk(scores: Tensor, k: int) -> Tensor:
+    r"""Return the indices of the ``k`` largest scores, in descending order, ties broken by the lower index.
+
+    Args:
+        scores: Finite scores [..., n], float32 or float64 (half precision is compared as float32).
+        k: Number of indices, 0 to n.
+
+    Returns:
+        Indices [..., k] int64.
+
+    Example:
+        >>> topk(torch.tensor([1.0, 3.0, 3.0, 2.0]), 3)
+        tensor([1, 2, 3])
+
+    Cost: O(n + k log k) in float32, O(n log n) in float64.
+    """
+    if scores.dtype == torch.float64:
+        return torch.sort(scores, dim=-1, descending=True, stable=True).indices[..., :k]
+    keys = _sort_keys(scores.float(), torch.arange(scores.size(-1), device=scores.device))
+    return _candidates(keys.topk(k, dim=-1).values)
+
+
+def ragged_topk(scores: Tensor, support_scores: Tensor, index: RaggedIndex, k: int) -> Tensor:
+    r"""Return, for each graph and head, the ``k`` best candidates among the graph's tokens and the support tokens.
+
+    Args:
+        scores: Finite scores of the tokens, [T, H].
+        support_scores: Finite scores of the support tokens, [S, H], which every graph shares; S >= k.
+        index: Where each graph begins and ends.
+        k: Number of candidates to keep.
+
+    Returns:
+        Candidate numbers [B, H, k] int64 in descending order of score: a number below T is a token, T + s is support token s. Ties are broken by the
+        lower number.
+
+    Example:
+        >>> index = RaggedIndex(torch.tensor([0, 2, 2]))
+        >>> ragged_topk(torch.tensor([[5.0], [1.0]]), torch.tensor([[2.0], [3.0]]), index, 2)
+        tensor([[[0, 3]],
+        <BLANKLINE>
+                [[3, 2]]])
+
+    Cost: O(T H + B H (S + k log k)) in float32; one dense table of scores (never of tokens) per group of graphs of similar size.
+    """
+    heads = scores.size(1)
+    groups = list(index.groups())
+    if len(groups) == 1 and groups[0][0] is None:
+        return _group_topk(scores, support_scores, index, None, index.max_size, k)
+    out = torch.empty(index.num_graphs, heads, k, dtype=torch.long, device=scores.device)
+    for graphs, width in groups:
+        out[graphs] = _group_topk(scores, support_scores, index, graphs, width, k)
+    return out
+
+
+def dense_candidates(index: RaggedIndex, graphs: Tensor | None, width: int) -> tuple[Tensor, Tensor]:
+    """Return the token numbers [G, width] of some graphs as a dense table, and which of its cells are real."""
+    begin, size = index.ptr[:-1], index.ptr.diff()
+    if graphs is not None:
+        begin, size = begin[graphs], size[graphs]
+    column = torch.arange(width, device=index.device)
+    real = column < size[:, None]
+    return torch.where(real, begin[:, None] + column, 0), real
+
+
+def _group_topk(scores: Tensor, support_scores: Tensor, index: RaggedIndex, graphs: Tensor | None, width: int, k: int) -> Tensor:
+    heads, supports, tokens = scores.size(1), support_scores.size(0), index.num_tokens
+    number, real = dense_candidates(index, graphs, width)
+    groups = number.size(0)
+    support_number = torch.arange(tokens, tokens + supports, device=scores.device)
+    if scores.dtype == torch.float64:
+        table = scores.new_full((groups, heads, width + supports), -torch.inf)
+        table[..., :width] = _rows(scores, number, tokens).masked_fill_(~real[:, None], -torch.inf)
+        table[..., width:] = support_scores.t()
+        numbers = torch.cat([number, support_number.expand(groups, -1)], dim=1)
+        best = torch.sort(table, dim=-1, descending=True, stable=True).indices[..., :k]
+        return numbers[:, None].expand(-1, heads, -1).gather(2, best)
+    keys = _sort_keys(scores.float(), torch.arange(tokens, device=scores.device)[:, None])
+    support_keys = _sort_keys(support_scores.float(), support_number[:, None])
+    table = torch.empty(groups, heads, width + supports, dtype=torch.long, device=scores.device)
+    table[..., :width] = _rows(keys, number, tokens).masked_fill_(~real[:, None], torch.iinfo(torch.long).min)
+    table[..., width:] = support_keys.t()
+    return _candidates(table.topk(k, dim=-1).values)
+
+
+def _rows(table: Tensor, number: Tensor, tokens: int) -> Tensor:
+    """Look up rows of ``table`` [T, H] as [G, H, width]; an empty batch has no row to look up and no real cell either."""
+    if tokens == 0:
+        return table.new_zeros(number.size(0), table.size(1), number.size(1))
+    return table.t()[:, number].transpose(0, 1).contiguous()

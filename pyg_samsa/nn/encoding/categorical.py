@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import Module, Parameter
+
+from pyg_samsa.errors import ConfigError, ShapeError
+
+ATOM_CARDINALITIES = (119, 5, 12, 12, 10, 6, 6, 2, 2)
+BOND_CARDINALITIES = (5, 6, 2)
+
+
+class CategoricalEncoder(Module):
+    r"""The sum of one learned embedding per categorical feature.
+
+    .. math::
+        h_i = \sum_f E_f[x_{if}]
+
+    Args:
+        cardinalities: Number of categories of each feature.
+        channels: Channels D of the result.
+
+    Shapes:
+        - **input:** categories [N, F] int64, feature f from 0 to ``cardinalities[f] - 1``
+        - **output:** [N, D]
+
+    Raises:
+        ConfigError: A cardinality is not a positive integer.
+        ShapeError: Wrong number or type of features, or a category that is out of range.
+
+    Example:
+        >>> CategoricalEncoder([4, 2], 8)(torch.tensor([[3, 1], [0, 0]])).shape
+        torch.Size([2, 8])
+
+    Cost: O(N F D), one look-up in a single table.
+    """
+
+    offset: Tensor
+    limit: Tensor
+
+    def __init__(self, cardinalities: Sequence[int], channels: int) -> None:
+        super().__init__()
+        if not cardinalities or any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in cardinalities):
+            raise ConfigError("cardinalities", list(cardinalities), "at least one positive integer, the number of categories of each feature")
+        if channels < 1:
+            raise ConfigError("channels", channels, "an integer of at least 1")
+        self.cardinalities, self.channels = tuple(cardinalities), channels
+        limit = torch.tensor(self.cardinalities)
+        self.register_buffer("limit", limit, persistent=False)
+        self.register_buffer("offset", limit.cumsum(0) - limit, persistent=False)
+        self.weight = Parameter(torch.empty(int(limit.sum()), channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new embeddings, each feature's table Xavier-uniform as in OGB's encoders."""
+        for table in self.weight.data.split(list(self.cardinalities)):
+            torch.nn.init.xavier_uniform_(table)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the summed embeddings."""
+        features = len(self.cardinalities)
+        if x.dim() == 1 and features == 1:
+            x = x[:, None]
+        if x.dim() != 2 or x.size(1) != features or x.is_floating_point():
+            raise ShapeError("categorical features", f"{list(x.shape)} {x.dtype}", f"integers [N, {features}]")
+        if not torch.compiler.is_compiling() and bool(((x < 0) | (x >= self.limit)).any()):
+            row, feature = ((x < 0) | (x >= self.limit)).nonzero()[0].tolist()
+            raise ShapeError(f"categorical feature {feature} of row {row}", int(x[row, feature]), f"0 to {self.cardinalities[feature] - 1}")
+        return F.embedding_bag(x.long() + self.offset, self.weight, mode="sum")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self.cardinalities)}, {self.channels})"
+
+
+class AtomEncoder(CategoricalEncoder):
+    """`CategoricalEncoder` of OGB's nine atom features.
+
+    Args:
+        channels: Channels D of the result.
+
+    Example:
+        >>> AtomEncoder(16)(torch.zeros(3, 9, dtype=torch.long)).shape
+        torch.Size([3, 16])
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(ATOM_CARDINALITIES, channels)
+
+
+class BondEncoder(CategoricalEncoder):
+    """`CategoricalEncoder` of OGB's three bond features.
+
+    Args:
+        channels: Channels D of the result.
+
+    Example:
+        >>> BondEncoder(16)(torch.zeros(3, 3, dtype=torch.long)).shape
+        torch.Size([3, 16])
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(BOND_CARDINALITIES, channels)

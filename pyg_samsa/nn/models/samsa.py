@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import Linear, Module, ModuleList, Parameter
+
+from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.functional.codes import feature_keys
+from pyg_samsa.functional.ragged import check_choice, resolve
+from pyg_samsa.nn.block import SAMSABlock
+from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
+from pyg_samsa.nn.encoding.categorical import CategoricalEncoder
+from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
+from pyg_samsa.nn.head import MLPHead
+from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
+
+LEVELS = ("graph", "node")
+POOLS = ("attention", "mean")
+Features = int | Sequence[int] | Module
+
+
+class SAMSA(Module):
+    r"""The whole network of `"SAMSA: Efficient Transformer for Many Data Modalities" <https://arxiv.org/abs/2408.05391>`_.
+
+    Encoders, Graph-Bridge tokens of nodes and edges, ``num_layers`` blocks (`SAMSABlock`) with one shared ReZero scalar, readout and head.
+
+    Args:
+        in_channels: What a node has: the number of float features (a linear encoder), the cardinalities of its categorical features (a sum of
+            embeddings), or an encoder module of your own that returns [N, ``channels``].
+        out_channels: Number of predictions per graph or node; None for a network without a head, see `encode`.
+        edge_channels: What an edge has, in the same three forms; None when edges have no features.
+        channels: Channels D of a token.
+        num_layers: Number of blocks.
+        heads: Number of heads H.
+        num_samples: Number K of tokens that each head of each graph samples.
+        ffn_channels: Hidden channels of the feed-forward networks; by default 4 D.
+        sampling: ``"hard"``, ``"soft"`` or ``"replacement"``, see `SAMSAConv`.
+        tau: Temperature of the sampling gradient.
+        noise: ``"train"``, ``"always"`` or ``"never"``, see `SAMSAConv`.
+        dropout: Dropout of the feed-forward networks and the head.
+        attn_dropout: Dropout of attention weights.
+        drop_path: Probability that a residual branch of a graph is dropped in training.
+        rezero: ``"shared"``: one scalar for all layers, as in the paper; ``"own"``: one per layer.
+        bridge: Make tokens of nodes and edges with `GraphBridge`; without it the nodes alone are tokens (sets, point clouds, sequences).
+        num_codes: Codes per node in `GraphBridge`, 1 or 2.
+        num_eval_samples: In evaluation, the output is the mean over this many deterministic draws of codes.
+        eval_codes: ``"structural"``, ``"index"`` or ``"random"``, see `GraphBridge`.
+        level: ``"graph"``: one prediction a graph; ``"node"``: one a node.
+        pool: ``"attention"`` or ``"mean"`` readout for graph-level predictions.
+        attn_backend: See `SAMSAConv`.
+
+    Shapes:
+        - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*)
+        - **output:** [B, out_channels], or [N, out_channels] for ``level="node"``
+
+    Raises:
+        ConfigError: An argument is out of range.
+        ShapeError: The inputs do not fit the network or each other.
+        NumericalError: A feature or an importance score is not finite.
+
+    Example:
+        >>> model = SAMSA(in_channels=5, out_channels=2, edge_channels=3, channels=16, num_layers=2, heads=4, num_samples=8)
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> model(torch.randn(4, 5), edge_index, torch.randn(4, 3), batch=torch.tensor([0, 0, 0, 1])).shape
+        torch.Size([2, 2])
+
+    Cost: O(L (T D^2 + T D D_ff + T K D)) time, with T = N + E.
+    """
+
+    def __init__(
+        self,
+        in_channels: Features,
+        out_channels: int | None,
+        *,
+        edge_channels: Features | None = None,
+        channels: int = 128,
+        num_layers: int = 24,
+        heads: int = 8,
+        num_samples: int = 256,
+        ffn_channels: int | None = None,
+        sampling: str = "hard",
+        tau: float = 1.0,
+        noise: str = "train",
+        dropout: float = 0.0,
+        attn_dropout: float = 0.0,
+        drop_path: float = 0.0,
+        rezero: str = "shared",
+        bridge: bool = True,
+        num_codes: int = 1,
+        num_eval_samples: int = 1,
+        eval_codes: str = "structural",
+        level: str = "graph",
+        pool: str = "attention",
+        attn_backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        check_choice("level", level, LEVELS)
+        check_choice("pool", pool, POOLS)
+        for key, value in (("channels", channels), ("num_layers", num_layers), ("num_eval_samples", num_eval_samples)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(key, value, "an integer of at least 1")
+        self.channels, self.level, self.num_eval_samples = channels, level, num_eval_samples
+        self.node_encoder = _encoder("in_channels", in_channels, channels)
+        self.edge_encoder = None if edge_channels is None or not bridge else _encoder("edge_channels", edge_channels, channels)
+        self.bridge = GraphBridge(channels, num_codes, self.edge_encoder is not None, eval_codes) if bridge else None
+        self.blocks = ModuleList(
+            SAMSABlock(
+                channels,
+                ffn_channels,
+                dropout,
+                drop_path,
+                rezero,
+                SAMSAConv(channels, heads, num_samples, sampling, tau, attn_dropout, noise, attn_backend=attn_backend),
+            )
+            for _ in range(num_layers)
+        )
+        for number, block in enumerate(self.blocks):
+            block.conv.name = f"layer {number} of {num_layers}, SAMSAConv"
+        self.alpha = Parameter(torch.zeros(())) if rezero == "shared" else None
+        self.pool = None if level == "node" or out_channels is None else AttentionPool(channels) if pool == "attention" else MeanPool()
+        self.head = None if out_channels is None else MLPHead(channels, out_channels, dropout=dropout)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights everywhere and set the ReZero scalars to zero."""
+        for module in (self.node_encoder, self.edge_encoder, self.bridge, *self.blocks, self.pool, self.head):
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+        if self.alpha is not None:
+            torch.nn.init.zeros_(self.alpha)
+
+    def encode(
+        self,
+        x: Tensor,
+        edge_index: Tensor | None = None,
+        edge_attr: Tensor | None = None,
+        batch: Tensor | None = None,
+        *,
+        batch_size: int | None = None,
+        node_keys: Tensor | None = None,
+        edge_keys: Tensor | None = None,
+        draw: int = 0,
+    ) -> Tokens:
+        """Return the tokens after the last block, before readout and head.
+
+        Args:
+            x: Node features [N, F].
+            edge_index: Directed edges [2, E]; None means no edges.
+            edge_attr: Edge features [E, F'].
+            batch: Graph number of each node [N], in any order; None means one graph.
+            batch_size: Number of graphs, where some at the end may be empty.
+            node_keys: Keys [N] from which deterministic codes are drawn; by default those of ``x``.
+            edge_keys: Keys [E] of the edges; by default those of ``edge_attr``.
+            draw: Number of the deterministic draw of codes in evaluation.
+        """
+        _check_finite("x", x)
+        h = _encode_features("x", self.node_encoder, x, self.channels)
+        if self.bridge is None:
+            index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
+            place = torch.arange(h.size(0), device=h.device)
+            if perm is not None:
+                h, place = h[perm], torch.empty_like(perm).scatter_(0, perm, place)
+            tokens = Tokens(h, index, place)
+        else:
+            edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device) if edge_index is None else edge_index
+            e = self._encode_edges(edge_index, edge_attr, h)
+            if not self.training:
+                node_keys = feature_keys(x) if node_keys is None else node_keys
+                if edge_keys is None and self.edge_encoder is not None and edge_attr is not None:
+                    edge_keys = feature_keys(edge_attr)
+            tokens = self.bridge(h, edge_index, e, batch, batch_size=batch_size, node_keys=node_keys, edge_keys=edge_keys, draw=draw)
+        h = tokens.x
+        for block in self.blocks:
+            h = block(h, ptr=tokens.index, alpha=self.alpha)
+        return tokens._replace(x=h)
+
+    def _encode_edges(self, edge_index: Tensor, edge_attr: Tensor | None, h: Tensor) -> Tensor | None:
+        if self.edge_encoder is None:
+            return None
+        if edge_attr is None:
+            if edge_index.size(1):
+                raise ShapeError("edge_attr", None, f"features of {edge_index.size(1)} edges, because the network was made with edge_channels")
+            return h.new_zeros(0, self.channels)
+        if edge_attr.size(0) != edge_index.size(1):
+            raise ShapeError("edge_attr", list(edge_attr.shape), f"[{edge_index.size(1)}, ...], one row per edge")
+        _check_finite("edge_attr", edge_attr)
+        return _encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor | None = None,
+        edge_attr: Tensor | None = None,
+        batch: Tensor | None = None,
+        *,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        """Return the predictions; in evaluation their mean over ``num_eval_samples`` draws of codes. Arguments as in `encode`."""
+        if self.training or self.num_eval_samples == 1 or self.bridge is None:
+            return self._predict(x, edge_index, edge_attr, batch, batch_size, draw=0)
+        return self.predict_with_spread(x, edge_index, edge_attr, batch, batch_size=batch_size)[0]
+
+    def predict_with_spread(
+        self,
+        x: Tensor,
+        edge_index: Tensor | None = None,
+        edge_attr: Tensor | None = None,
+        batch: Tensor | None = None,
+        *,
+        batch_size: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of the predictions over ``num_eval_samples`` draws of codes; the deviation of one draw is zero."""
+        draws = torch.stack([self._predict(x, edge_index, edge_attr, batch, batch_size, draw) for draw in range(self.num_eval_samples)])
+        return draws.mean(0), draws.std(0, correction=0)
+
+    def _predict(
+        self, x: Tensor, edge_index: Tensor | None, edge_attr: Tensor | None, batch: Tensor | None, batch_size: int | None, draw: int
+    ) -> Tensor:
+        if self.head is None:
+            raise ConfigError("out_channels", None, "a number of predictions; a network without a head only has encode()")
+        tokens = self.encode(x, edge_index, edge_attr, batch, batch_size=batch_size, draw=draw)
+        if self.pool is None:
+            return self.head(tokens.x.index_select(0, tokens.node_index))
+        return self.head(self.pool(tokens.x, ptr=tokens.index))
+
+    def num_parameters(self) -> int:
+        """Return the number of trainable weights."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    def __repr__(self) -> str:
+        conv = self.blocks[0].conv
+        return f"{type(self).__name__}({self.channels}, num_layers={len(self.blocks)}, conv={conv}, level={self.level!r})"
+
+
+def _encoder(key: str, features: Features, channels: int) -> Module:
+    if isinstance(features, Module):
+        return features
+    if isinstance(features, int) and not isinstance(features, bool):
+        if features < 1:
+            raise ConfigError(key, features, "at least one feature")
+        return Linear(features, channels)
+    if isinstance(features, Sequence) and not isinstance(features, str):
+        return CategoricalEncoder(features, channels)
+    raise ConfigError(key, features, "a number of float features, a list of cardinalities, or an encoder module")
+
+
+def _encode_features(name: str, encoder: Module, features: Tensor, channels: int) -> Tensor:
+    if isinstance(encoder, Linear) and (features.dim() != 2 or features.size(1) != encoder.in_features or not features.is_floating_point()):
+        raise ShapeError(name, f"{list(features.shape)} {features.dtype}", f"floats [*, {encoder.in_features}]")
+    encoded = encoder(features)
+    if encoded.shape != (features.size(0), channels):
+        raise ShapeError(f"encoded {name}", list(encoded.shape), [features.size(0), channels])
+    return encoded
+
+
+def _check_finite(name: str, features: Tensor) -> None:
+    if not features.is_floating_point() or torch.compiler.is_compiling():
+        return
+    bad = ~torch.isfinite(features)
+    if bool(bad.any()):
+        place = bad.nonzero()[0].tolist()
+        raise NumericalError(name, f"NaN or infinite value in row {place[0]}", hint="Fill or drop missing values before training or prediction.")
