@@ -15,7 +15,6 @@ from pyg_samsa.functional.reference.sampling import (
     hard_sample_without_replacement,
     sample_with_replacement,
     soft_sample_without_replacement,
-    systematic_draws,
 )
 
 SAMPLINGS = ("hard", "soft", "replacement")
@@ -25,8 +24,8 @@ SAMPLINGS = ("hard", "soft", "replacement")
 class SAMSAConvParams:
     """Weights of one sampling self-attention; matrices [out, in] as in ``torch.nn.Linear``, any bias may be None.
 
-    Of the 2D outputs of ``key_value`` (and of ``support_key_value``) the first D are keys and the last D values; head h owns channels
-    h C to (h + 1) C - 1 of each half, and the same channels of the query.
+    Of the 2D outputs of ``key_value`` (and of ``support_key_value``) head h owns channels 2h C to 2(h + 1) C - 1: C of its key, then C of its value.
+    Of the D outputs of ``query`` it owns h C to (h + 1) C - 1.
 
     Args:
         query_weight: Wq [D, D].
@@ -186,8 +185,7 @@ def samsa_conv(
         tau: Temperature, positive.
         sampling: "hard" or "soft" (without replacement), or "replacement".
         gumbel: Noise, or None for evaluation. Hard and soft: [T, H], added to the tokens' scores; the supports' scores get none. Replacement: one
-            tensor [H, K, n + 2K] a graph, for every draw and candidate; without it the draws are `systematic_draws`, and only the picked values get
-            a gradient.
+            tensor [H, K, n + 2K] a graph, for every draw and candidate; without it the draws are `systematic_draws`.
         score_input: What the importance scores are computed from [T, D]; x where not given.
         eps: Epsilon of the RMSNorm of the importance score; the machine epsilon where not given.
 
@@ -233,12 +231,11 @@ def samsa_conv(
         candidates = torch.cat([key_values[begin:end], params.support_key_value])
         outputs = []
         for h in range(heads):
-            key_channels, value_channels = slice(h * c, (h + 1) * c), slice(channels + h * c, channels + (h + 1) * c)
-            pairs = torch.cat([candidates[:, key_channels], candidates[:, value_channels]], dim=1)
+            pairs = candidates[:, 2 * h * c : 2 * (h + 1) * c]
             z = torch.cat([scores[begin:end, h], params.support_score[:, h]])
             noise = gumbel[graph][h] if gumbel is not None and sampling == "replacement" else None
             sampled = _sample(pairs, z, num_samples, tau, sampling, noise)
-            outputs.append(attention(queries[begin:end, key_channels], sampled[:, :c], sampled[:, c:]))
+            outputs.append(attention(queries[begin:end, h * c : (h + 1) * c], sampled[:, :c], sampled[:, c:]))
         graphs.append(torch.cat(outputs, dim=1))
     mixed = torch.cat(graphs) if graphs else x.new_zeros((0, channels))
     return linear(mixed, params.out_weight, params.out_bias)
@@ -319,9 +316,7 @@ def _sample(pairs: Tensor, z: Tensor, k: int, tau: float, sampling: str, gumbel:
         return soft_sample_without_replacement(pairs, z, k, tau)
     if sampling == "hard":
         return hard_sample_without_replacement(pairs, z, k, tau)
-    if gumbel is not None:
-        return sample_with_replacement(pairs, z, k, tau, gumbel)
-    return torch.stack([pairs[index] for index in systematic_draws(z, k, tau)])
+    return sample_with_replacement(pairs, z, k, tau, gumbel)
 
 
 def _drop_path(update: Tensor, begins: list[int], keep: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ def sample_score_gradient(values: Tensor, scores: Tensor, upstream: Tensor, k: i
     return torch.tensor(gradient, dtype=scores.dtype)
 
 
-def sample_with_replacement(values: Tensor, scores: Tensor, k: int, tau: float, gumbel: Tensor) -> Tensor:
+def sample_with_replacement(values: Tensor, scores: Tensor, k: int, tau: float, gumbel: Tensor | None) -> Tensor:
     """Draw ``k`` candidates independently, each by a straight-through Gumbel-softmax (the paper's Sample_1).
 
     Draw m picks the first largest entry of z + g[m]. Its weights are w = onehot + soft - soft.detach() with soft = softmax((z + g[m]) / tau), and
@@ -148,7 +148,8 @@ def sample_with_replacement(values: Tensor, scores: Tensor, k: int, tau: float, 
         scores: z [n], without noise.
         k: Number of draws, at least 1; it may exceed n.
         tau: Temperature, positive.
-        gumbel: g [k, n], independent Gumbel(0, 1) noise for every draw and candidate.
+        gumbel: g [k, n], independent Gumbel(0, 1) noise for every draw and candidate, or None: then g = 0 in soft and draw m picks candidate
+            ``systematic_draws(scores, k)[m]``.
 
     Returns:
         y [k, C], in the order of the draws.
@@ -167,14 +168,14 @@ def sample_with_replacement(values: Tensor, scores: Tensor, k: int, tau: float, 
     """
     _check_sampling(values, scores, k, tau, replacement=True)
     n = scores.size(0)
-    if gumbel.shape != (k, n):
+    if gumbel is not None and gumbel.shape != (k, n):
         raise ShapeError("gumbel", list(gumbel.shape), [k, n])
     samples = []
     for m in range(k):
-        perturbed = scores + gumbel[m]
+        perturbed = scores if gumbel is None else scores + gumbel[m]
         soft = torch.softmax(perturbed / tau, dim=0)
         onehot = torch.zeros_like(soft)
-        onehot[rank(perturbed)[0]] = 1.0
+        onehot[systematic_draws(scores, k)[m] if gumbel is None else rank(perturbed)[0]] = 1.0
         weights = onehot + (soft - soft.detach())
         sample = torch.zeros_like(values[0])
         for candidate in range(n):
@@ -183,8 +184,8 @@ def sample_with_replacement(values: Tensor, scores: Tensor, k: int, tau: float, 
     return torch.stack(samples)
 
 
-def systematic_draws(scores: Tensor, k: int, tau: float = 1.0) -> list[int]:
-    """Pick ``k`` candidates with replacement and without noise, in proportion to softmax(z / tau): evaluation of `sample_with_replacement`.
+def systematic_draws(scores: Tensor, k: int) -> list[int]:
+    """Pick ``k`` candidates with replacement and without noise, in proportion to softmax(z): evaluation of `sample_with_replacement`.
 
     Not in the paper. The candidates are laid end to end in descending order of score; draw m takes the first one whose cumulative probability
     exceeds (m + 1/2) / k, or the last one where rounding leaves none.
@@ -192,13 +193,12 @@ def systematic_draws(scores: Tensor, k: int, tau: float = 1.0) -> list[int]:
     Args:
         scores: z [n], n at least 1.
         k: Number of draws, at least 1.
-        tau: Temperature, positive.
 
     Returns:
         Indices [k], in ascending m.
 
     Raises:
-        ConfigError: ``k`` or ``tau`` is out of range.
+        ConfigError: ``k`` is out of range.
         ShapeError: There is no candidate.
         NumericalError: A score is not finite.
 
@@ -208,9 +208,9 @@ def systematic_draws(scores: Tensor, k: int, tau: float = 1.0) -> list[int]:
 
     Cost: O(k n) time.
     """
-    _check_sampling(scores[:, None], scores, k, tau, replacement=True)
+    _check_sampling(scores[:, None], scores, k, 1.0, replacement=True)
     order = rank(scores)
-    probability = torch.softmax(scores.detach() / tau, dim=0).tolist()
+    probability = torch.softmax(scores.detach(), dim=0).tolist()
     draws = []
     for m in range(k):
         picked, cumulative = order[-1], 0.0

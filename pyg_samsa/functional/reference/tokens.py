@@ -29,9 +29,9 @@ def graph_bridge(
 
         p_i = eps_i sigma + phi(x_i)        p_ij = p_i - p_j        h_i = phi_V([p_i, x_i])        h_ij = phi_E([p_ij, e_ij])
 
-    Two codes a node, both with the same sigma and phi (an option the paper does not have)::
+    Two codes a node, each with its own sigma and phi (an option the paper does not have)::
 
-        L_i = eps1_i sigma + phi(x_i)       R_i = eps2_i sigma + phi(x_i)
+        L_i = eps1_i sigma1 + phi1(x_i)     R_i = eps2_i sigma2 + phi2(x_i)
         p_ij = L_i - R_j                    h_i = phi_V([L_i, R_i, x_i])                  h_ij = phi_E([p_ij, e_ij])
 
     Args:
@@ -39,8 +39,8 @@ def graph_bridge(
         edge_index: Sources and targets [2, E]; self-loops, duplicates and E = 0 are legal.
         edge_attr: Encoded edge features [E, F_e], or None: then h_ij = phi_E(p_ij).
         eps: Standard normal codes [N, D], or a sequence of two of them.
-        sigma: Their standard deviations [D], already positive.
-        phi: Map of one node's features [F] to [D].
+        sigma: Their standard deviations, already positive: [D], or [2, D] for two codes.
+        phi: Map of one node's features [F] to [D], or to [2D] for two codes: the first D are phi1.
         phi_v: Map of [p_i, x_i] [D + F], or of [L_i, R_i, x_i] [2D + F], to a token [D].
         phi_e: Map of [p_ij, e_ij] [D + F_e] to a token [D].
         batch: Graph of every node [N], in any order; all nodes are of one graph where not given.
@@ -68,7 +68,8 @@ def graph_bridge(
     num_graphs = max([*graph_of, 0 if batch is None else -1]) + 1 if batch_size is None else batch_size
     if any(not 0 <= graph < num_graphs for graph in graph_of):
         raise ShapeError("batch", f"graphs {min(graph_of)} to {max(graph_of)}", f"0 to {num_graphs - 1}")
-    positions = [[code[i] * sigma + phi(x[i]) for i in range(x.size(0))] for code in codes]
+    d, sigmas = codes[0].size(1), sigma.reshape(len(codes), -1)
+    positions = [[code[i] * sigmas[number] + phi(x[i])[number * d : (number + 1) * d] for i in range(x.size(0))] for number, code in enumerate(codes)]
     left, right = positions[0], positions[-1]
 
     tokens, ptr = [], [0]
@@ -84,7 +85,7 @@ def graph_bridge(
                 p = left[i] - right[j]
                 tokens.append(phi_e(p if edge_attr is None else torch.cat([p, edge_attr[edge]])))
         ptr.append(len(tokens))
-    return torch.stack(tokens) if tokens else x.new_zeros((0, sigma.size(0))), ptr
+    return torch.stack(tokens) if tokens else x.new_zeros((0, d)), ptr
 
 
 def attention_pool(x: Tensor, ptr: Tensor | Sequence[int], weight: Tensor, bias: Tensor | None) -> Tensor:

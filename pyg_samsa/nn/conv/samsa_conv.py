@@ -64,7 +64,7 @@ class ImportanceScore(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores of the tokens; half precision is widened, so that distinct scores stay distinct."""
-        scores = self.out(x + self.norm(self.mixed(self.act(self.hidden(x)))))
+        scores = self.out(x + self.norm(self.mixed(self.act(self.hidden(x))).to(x.dtype)))
         return scores if scores.dtype == torch.float64 else scores.float()
 
 
@@ -204,7 +204,7 @@ class SAMSAConv(Module):
 
     def _sample(self, x: Tensor, score_input: Tensor, index: RaggedIndex) -> Samples:
         """Sample the key-value pairs of every graph and head: [B, H, K, 2C], C key channels before C value channels."""
-        values = self.key_value(x).view(x.size(0), self.heads, -1)
+        values = self.key_value(x).view(x.size(0), self.heads, 2 * self.channels // self.heads)
         support_values = self.support_key_value.view(-1, self.heads, values.size(-1)).to(values.dtype)
         scores = self.score(score_input)
         if not torch.compiler.is_compiling() and not bool(torch.isfinite(scores).all()):

@@ -170,7 +170,8 @@ class SAMSA(Module):
                 if edge_keys is None and self.edge_encoder is not None and edge_attr is not None:
                     edge_keys = feature_keys(edge_attr)
             tokens = self.bridge(h, edge_index, e, batch, batch_size=batch_size, node_keys=node_keys, edge_keys=edge_keys, draw=draw)
-        h = tokens.x
+        # Mixed precision computes in half precision, but the residual stream keeps the precision of the weights.
+        h = tokens.x.to(self.blocks[0].conv_norm.weight.dtype)
         for block in self.blocks:
             h = block(h, ptr=tokens.index, alpha=self.alpha)
         return tokens._replace(x=h)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional import RaggedIndex, batch_to_ptr
+from pyg_samsa.functional.ragged import resolve
+
+
+def test_batch_and_ptr_are_two_views_of_one_thing():
+    batch = torch.tensor([0, 0, 3, 3, 3])
+    index = RaggedIndex.from_batch(batch, batch_size=6)
+    assert index.ptr.tolist() == [0, 2, 2, 2, 5, 5, 5]
+    assert torch.equal(index.batch, batch)
+    assert (index.num_graphs, index.num_tokens, index.max_size) == (6, 5, 3)
+
+
+@pytest.mark.parametrize("sizes", [[5], [1, 2, 3], [0, 0], [1000] + [3] * 200, [0, 700, 0, 1, 2, 64, 65]])
+def test_groups_hold_every_graph_once_and_waste_little(sizes):
+    index = RaggedIndex(torch.tensor([0, *sizes]).cumsum(0))
+    seen, cells = [], 0
+    for graphs, width in index.groups():
+        members = range(len(sizes)) if graphs is None else graphs.tolist()
+        seen += list(members)
+        cells += width * len(members)
+        assert all(sizes[graph] <= width for graph in members)
+    assert sorted(seen) == list(range(len(sizes)))
+    assert cells <= 4 * sum(sizes) + 64 * len(sizes)
+
+
+def test_resolve_sorts_stably():
+    batch = torch.tensor([1, 0, 1, 0])
+    index, perm = resolve(4, batch.device, batch)
+    assert perm.tolist() == [1, 3, 0, 2]
+    assert index.sizes == [2, 2]
+    assert resolve(4, batch.device, torch.tensor([0, 0, 1, 1]))[1] is None
+
+
+def test_resolve_without_batch_is_one_graph():
+    assert resolve(4, torch.device("cpu"))[0].sizes == [4]
+    assert resolve(4, torch.device("cpu"), batch_size=3)[0].sizes == [4, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "ptr", [torch.tensor([1, 2]), torch.tensor([0, 3, 2]), torch.tensor([0.0, 1.0]), torch.tensor(0), torch.empty(0, dtype=torch.long)]
+)
+def test_bad_ptr(ptr):
+    with pytest.raises(ShapeError, match="ptr"):
+        RaggedIndex(ptr)
+
+
+@pytest.mark.parametrize("batch", [torch.tensor([-1, 0]), torch.tensor([0.0]), torch.tensor([[0]]), torch.tensor([True])])
+def test_bad_batch(batch):
+    with pytest.raises(ShapeError, match="batch"):
+        batch_to_ptr(batch)
+
+
+def test_contradictions_are_named():
+    with pytest.raises(ShapeError, match="batch_size"):
+        resolve(2, torch.device("cpu"), ptr=torch.tensor([0, 2]), batch_size=3)
+    with pytest.raises(ShapeError, match="no graph"):
+        resolve(0, torch.device("cpu"), ptr=torch.tensor([0]))

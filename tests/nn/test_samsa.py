@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import Batch, Data
+
+from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.nn import SAMSA, AtomEncoder
+
+SMALL = {"channels": 16, "num_layers": 2, "heads": 4, "num_samples": 4}
+
+
+def random_data(nodes: int, edges: int) -> Data:
+    edge_index = torch.randint(0, max(nodes, 1), (2, edges if nodes else 0))
+    return Data(x=torch.randint(0, 2, (nodes, 9)), edge_index=edge_index, edge_attr=torch.randint(0, 2, (edge_index.size(1), 3)), num_nodes=nodes)
+
+
+def molecules(**kwargs) -> SAMSA:
+    torch.manual_seed(0)
+    model = SAMSA([119, 5, 12, 12, 10, 6, 6, 2, 2], 3, edge_channels=[5, 6, 2], **{**SMALL, **kwargs}).double().eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("alpha"):
+                parameter.fill_(0.7)
+    return model
+
+
+def run(model: SAMSA, data: Data) -> torch.Tensor:
+    return model(data.x, data.edge_index, data.edge_attr, getattr(data, "batch", None), batch_size=getattr(data, "num_graphs", None))
+
+
+@pytest.mark.parametrize("level", ["graph", "node"])
+@pytest.mark.parametrize("sampling", ["hard", "soft", "replacement"])
+@pytest.mark.parametrize("pool", ["attention", "mean"])
+def test_a_graph_does_not_see_its_batch_mates(level, sampling, pool):
+    model = molecules(level=level, sampling=sampling, pool=pool, num_eval_samples=2)
+    graphs = [random_data(*size) for size in [(6, 12), (1, 0), (30, 80), (3, 0)]]
+    together = run(model, Batch.from_data_list(graphs))
+    torch.testing.assert_close(together, torch.cat([run(model, graph) for graph in graphs]), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("level", ["graph", "node"])
+def test_permuting_nodes_permutes_predictions(level):
+    model = molecules(level=level)
+    data = random_data(20, 50)
+    perm, edge_perm = torch.randperm(20), torch.randperm(50)
+    place = torch.empty_like(perm).scatter_(0, perm, torch.arange(20))
+    shuffled = Data(x=data.x[perm], edge_index=place[data.edge_index][:, edge_perm], edge_attr=data.edge_attr[edge_perm])
+    expected = run(model, data)
+    torch.testing.assert_close(run(model, shuffled), expected if level == "graph" else expected[perm], rtol=0, atol=1e-10)
+
+
+def test_empty_graphs_in_a_batch():
+    model = molecules()
+    data = Batch.from_data_list([random_data(4, 6), random_data(5, 4)])
+    batch = torch.tensor([1] * 4 + [3] * 5)
+    out = model(data.x, data.edge_index, data.edge_attr, batch, batch_size=6)
+    assert out.shape == (6, 3)
+    torch.testing.assert_close(out[[1, 3]], run(model, data), rtol=0, atol=1e-10)
+    assert torch.equal(out[0], out[5])
+
+
+def test_shared_scalar_is_one_parameter_and_starts_at_zero():
+    model = SAMSA(3, 1, bridge=False, **SMALL)
+    assert [name for name, _ in model.named_parameters() if name.endswith("alpha")] == ["alpha"]
+    assert model.alpha.item() == 0
+    own = SAMSA(3, 1, bridge=False, rezero="own", **SMALL)
+    assert [name for name, _ in own.named_parameters() if name.endswith("alpha")] == ["blocks.0.alpha", "blocks.1.alpha"]
+
+
+def test_without_bridge_it_is_a_set_network():
+    model = SAMSA(3, 2, bridge=False, **SMALL).eval()
+    x, batch = torch.randn(10, 3), torch.tensor([0] * 4 + [1] * 6)
+    assert model(x, batch=batch).shape == (2, 2)
+    tokens = model.encode(x, batch=batch.flip(0))
+    assert tokens.x.shape == (10, 16)
+    assert tokens.edge_index is None
+
+
+def test_mean_and_spread_over_draws():
+    model = molecules(num_eval_samples=4)
+    data = random_data(6, 10)
+    mean, spread = model.predict_with_spread(data.x, data.edge_index, data.edge_attr)
+    torch.testing.assert_close(run(model, data), mean)
+    assert (spread > 0).all()
+    model.num_eval_samples = 1
+    assert not torch.allclose(run(model, data), mean)
+    assert (model.predict_with_spread(data.x, data.edge_index, data.edge_attr)[1] == 0).all()
+
+
+def test_own_encoder_module_and_missing_edges():
+    model = SAMSA(AtomEncoder(16), 1, **SMALL).eval()
+    assert model(torch.zeros(3, 9, dtype=torch.long)).shape == (1, 1)
+
+
+def test_every_weight_learns_once_the_scalar_moved():
+    model = molecules(sampling="soft").train()
+    run(model, Batch.from_data_list([random_data(20, 40), random_data(9, 12)])).square().sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_bfloat16_autocast():
+    model = molecules(dropout=0.1, drop_path=0.2).float().train()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = run(model, Batch.from_data_list([random_data(20, 40), random_data(9, 12)]))
+    out.float().sum().backward()
+    assert torch.isfinite(out).all()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters() if parameter.grad is not None)
+
+
+@pytest.mark.slow
+def test_compiled_gives_the_same_result():
+    model = molecules(num_layers=1)
+    compiled = torch.compile(model)
+    for size in (6, 9):
+        data = Batch.from_data_list([random_data(size, 12), random_data(3, 2)])
+        torch.testing.assert_close(run(compiled, data), run(model, data), rtol=0, atol=1e-10)
+
+
+def test_reset_parameters_draws_anew():
+    model = molecules()
+    with torch.no_grad():
+        model.bridge.raw_sigma.fill_(3.0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.reset_parameters()
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    constant = {name for name in before if name.endswith("norm.weight")}
+    assert changed == set(before) - constant
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "name"),
+    [
+        (lambda: SAMSA(0, 1), ConfigError, "in_channels"),
+        (lambda: SAMSA("atom", 1), ConfigError, "in_channels"),
+        (lambda: SAMSA([3, 0], 1), ConfigError, "cardinalities"),
+        (lambda: SAMSA(3, 0), ConfigError, "out_channels"),
+        (lambda: SAMSA(3, 1, num_layers=0), ConfigError, "num_layers"),
+        (lambda: SAMSA(3, 1, level="edge"), ConfigError, "level"),
+        (lambda: SAMSA(3, 1, pool="max"), ConfigError, "pool"),
+        (lambda: SAMSA(3, 1, drop_path=1.0), ConfigError, "drop_path"),
+        (lambda: SAMSA(3, None, **SMALL)(torch.randn(2, 3)), ConfigError, "out_channels"),
+        (lambda: SAMSA(3, 1, **SMALL)(torch.randn(2, 4)), ShapeError, "x"),
+        (lambda: SAMSA(3, 1, **SMALL)(torch.tensor([[1.0, float("nan"), 0.0]])), NumericalError, "x"),
+        (lambda: SAMSA(3, 1, **SMALL)(torch.randn(2, 3), torch.tensor([[0.5], [1.0]])), ShapeError, "edge_index"),
+        (lambda: SAMSA(3, 1, edge_channels=2, **SMALL)(torch.randn(2, 3), torch.tensor([[0], [1]])), ShapeError, "edge_attr"),
+        (lambda: SAMSA(3, 1, edge_channels=2, **SMALL)(torch.randn(2, 3), torch.tensor([[0], [1]]), torch.randn(2, 2)), ShapeError, "edge_attr"),
+        (lambda: SAMSA([4], 1, **SMALL)(torch.tensor([[4]])), ShapeError, "categorical feature 0 of row 0"),
+        (lambda: SAMSA(3, 1, **SMALL)(torch.randn(0, 3), batch=torch.empty(0, dtype=torch.long)), ShapeError, "batch"),
+    ],
+)
+def test_bad_input_is_named(call, error, name):
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value).startswith(f"{name}:")

@@ -1,0 +1,66 @@
+"""Encoders, readouts and the head."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.nn import AtomEncoder, AttentionPool, BondEncoder, CategoricalEncoder, MeanPool, MLPHead
+
+
+def test_categorical_encoder_is_the_sum_of_its_embeddings():
+    encoder = CategoricalEncoder([3, 4], 5)
+    first, second = encoder.weight.split([3, 4])
+    x = torch.tensor([[0, 3], [2, 0], [1, 1]])
+    torch.testing.assert_close(encoder(x), first[x[:, 0]] + second[x[:, 1]])
+    assert str(encoder) == "CategoricalEncoder([3, 4], 5)"
+    assert list(encoder.state_dict()) == ["weight"]
+
+
+def test_one_feature_may_be_a_vector():
+    assert CategoricalEncoder([7], 5)(torch.tensor([0, 6])).shape == (2, 5)
+
+
+def test_ogb_cardinalities():
+    features = pytest.importorskip("ogb.utils.features")
+    assert list(AtomEncoder(4).cardinalities) == features.get_atom_feature_dims()
+    assert list(BondEncoder(4).cardinalities) == features.get_bond_feature_dims()
+
+
+@pytest.mark.parametrize("x", [torch.tensor([[3, 0]]), torch.tensor([[-1, 0]]), torch.zeros(2, 2), torch.zeros(2, 3, dtype=torch.long)])
+def test_categories_out_of_range_are_named(x):
+    with pytest.raises(ShapeError):
+        CategoricalEncoder([3, 4], 5)(x)
+
+
+@pytest.mark.parametrize("cardinalities", [[], [0], [True], [2.5]])
+def test_bad_cardinalities(cardinalities):
+    with pytest.raises(ConfigError, match="cardinalities"):
+        CategoricalEncoder(cardinalities, 5)
+
+
+def test_attention_pool_is_a_weighted_mean_per_graph():
+    pool = AttentionPool(4).double()
+    x, batch = torch.randn(6, 4, dtype=torch.float64), torch.tensor([2, 0, 2, 0, 0, 2])
+    out = pool(x, batch=batch, batch_size=4)
+    for graph in (0, 2):
+        part = x[batch == graph]
+        weight = pool.gate(part).softmax(0)
+        torch.testing.assert_close(out[graph], (weight * part).sum(0))
+    assert (out[[1, 3]] == 0).all()
+
+
+def test_mean_pool():
+    x, batch = torch.randn(6, 4), torch.tensor([2, 0, 2, 0, 0, 2])
+    out = MeanPool()(x, batch=batch, batch_size=4)
+    torch.testing.assert_close(out[2], x[batch == 2].mean(0))
+    assert (out[[1, 3]] == 0).all()
+
+
+def test_head():
+    head = MLPHead(8, 3, hidden_channels=5)
+    assert head(torch.randn(2, 8)).shape == (2, 3)
+    assert head.net[0].out_features == 5
+    with pytest.raises(ConfigError, match="out_channels"):
+        MLPHead(8, 0)
