@@ -5,6 +5,7 @@ from pyg_samsa.nn.conv.samsa_conv import ImportanceScore, SampledTokens, SAMSACo
 from pyg_samsa.nn.encoding.categorical import AtomEncoder, BondEncoder, CategoricalEncoder
 from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
 from pyg_samsa.nn.head import MLPHead
+from pyg_samsa.nn.models.bag_of_features import BagOfFeatures
 from pyg_samsa.nn.models.samsa import SAMSA
 from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
 
@@ -12,6 +13,7 @@ __all__ = [
     "SAMSA",
     "AtomEncoder",
     "AttentionPool",
+    "BagOfFeatures",
     "BondEncoder",
     "CategoricalEncoder",
     "DropPath",

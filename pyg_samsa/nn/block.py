@@ -3,6 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import GELU, Dropout, Linear, Module, Parameter, RMSNorm, Sequential
+from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.ragged import RaggedIndex, check_choice, resolve
@@ -100,8 +101,8 @@ class SAMSABlock(Module):
 
     def reset_parameters(self) -> None:
         r"""Draw new weights and set an own :math:`\\alpha` to zero."""
-        for module in (self.conv, self.conv_norm, self.ffn_norm, self.ffn[0], self.ffn[3]):
-            module.reset_parameters()
+        for module in (self.conv, self.conv_norm, self.ffn_norm, self.ffn):
+            reset(module)
         if self.alpha is not None:
             torch.nn.init.zeros_(self.alpha)
 

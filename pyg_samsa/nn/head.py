@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from torch import Tensor
 from torch.nn import GELU, Dropout, Linear, Module, Sequential
+from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError
 
@@ -35,8 +36,7 @@ class MLPHead(Module):
 
     def reset_parameters(self) -> None:
         """Draw new weights."""
-        self.net[0].reset_parameters()
-        self.net[3].reset_parameters()
+        reset(self.net)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the predictions."""

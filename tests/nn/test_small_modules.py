@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.nn import AtomEncoder, AttentionPool, BondEncoder, CategoricalEncoder, MeanPool, MLPHead
+from pyg_samsa.nn import AtomEncoder, AttentionPool, BagOfFeatures, BondEncoder, CategoricalEncoder, MeanPool, MLPHead
 
 
 def test_categorical_encoder_is_the_sum_of_its_embeddings():
@@ -64,3 +64,17 @@ def test_head():
     assert head.net[0].out_features == 5
     with pytest.raises(ConfigError, match="out_channels"):
         MLPHead(8, 0)
+
+
+def test_bag_of_features_sees_no_structure():
+    torch.manual_seed(0)
+    bag = BagOfFeatures([3], 2, edge_channels=2, channels=8).eval()
+    x, edge_attr, batch = torch.tensor([[0], [1], [2], [1]]), torch.randn(3, 2), torch.tensor([1, 1, 1, 0])
+    out = bag(x, torch.tensor([[0, 1, 2], [1, 2, 0]]), edge_attr, batch, batch_size=3)
+    assert out.shape == (3, 2)
+    rewired = bag(x, torch.tensor([[2, 2, 1], [0, 0, 1]]), edge_attr, batch, batch_size=3)
+    torch.testing.assert_close(out, rewired)
+    alone = bag(x[:3], torch.tensor([[0, 1, 2], [1, 2, 0]]), edge_attr)
+    torch.testing.assert_close(out[1:2], alone)
+    with pytest.raises(ShapeError, match="edge_attr"):
+        bag(x)

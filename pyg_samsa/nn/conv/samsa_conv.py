@@ -23,7 +23,7 @@ class SampledTokens(NamedTuple):
         score: Their importance scores [B, H, K], by descending score.
     """
 
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]
     score: Tensor
 
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import GELU, Linear, Module, Parameter, Sequential
+from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
@@ -26,7 +27,7 @@ class Tokens(NamedTuple):
     """
 
     x: Tensor
-    index: RaggedIndex
+    index: RaggedIndex  # type: ignore[assignment]
     node_index: Tensor
     edge_index: Tensor | None = None
 
@@ -85,8 +86,7 @@ class GraphBridge(Module):
         """Draw new weights; sigma starts at one."""
         torch.nn.init.constant_(self.raw_sigma, math.log(math.e - 1))
         for mlp in (self.phi, self.phi_node, self.phi_edge):
-            mlp[0].reset_parameters()
-            mlp[2].reset_parameters()
+            reset(mlp)
 
     def forward(
         self,
@@ -122,7 +122,7 @@ class GraphBridge(Module):
         if edge_attr is not None and edge_attr.shape != (edge_index.size(1), self.channels):
             raise ShapeError("edge_attr", list(edge_attr.shape), [edge_index.size(1), self.channels])
         index, perm = resolve(x.size(0), x.device, batch, None, batch_size)
-        graph = index.batch if perm is None else batch
+        graph = index.batch if batch is None else batch
         if not torch.compiler.is_compiling() and bool((graph[edge_index[0]] != graph[edge_index[1]]).any()):
             raise ShapeError("edge_index", "an edge between two graphs of the batch", "edges within one graph")
         noise = self._noise(x, edge_index, edge_attr, index, perm, node_keys, edge_keys, draw)

@@ -1,24 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
-from torch.nn import Linear, Module, ModuleList, Parameter
+from torch.nn import Module, ModuleList, Parameter
 
-from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.codes import feature_keys
 from pyg_samsa.functional.ragged import check_choice, resolve
 from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
-from pyg_samsa.nn.encoding.categorical import CategoricalEncoder
+from pyg_samsa.nn.encoding.features import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
 from pyg_samsa.nn.head import MLPHead
 from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
 
 LEVELS = ("graph", "node")
 POOLS = ("attention", "mean")
-Features = int | Sequence[int] | Module
 
 
 class SAMSA(Module):
@@ -102,22 +99,14 @@ class SAMSA(Module):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(key, value, "an integer of at least 1")
         self.channels, self.level, self.num_eval_samples = channels, level, num_eval_samples
-        self.node_encoder = _encoder("in_channels", in_channels, channels)
-        self.edge_encoder = None if edge_channels is None or not bridge else _encoder("edge_channels", edge_channels, channels)
+        self.node_encoder = make_encoder("in_channels", in_channels, channels)
+        self.edge_encoder = None if edge_channels is None or not bridge else make_encoder("edge_channels", edge_channels, channels)
         self.bridge = GraphBridge(channels, num_codes, self.edge_encoder is not None, eval_codes) if bridge else None
-        self.blocks = ModuleList(
-            SAMSABlock(
-                channels,
-                ffn_channels,
-                dropout,
-                drop_path,
-                rezero,
-                SAMSAConv(channels, heads, num_samples, sampling, tau, attn_dropout, noise, attn_backend=attn_backend),
-            )
-            for _ in range(num_layers)
-        )
-        for number, block in enumerate(self.blocks):
-            block.conv.name = f"layer {number} of {num_layers}, SAMSAConv"
+        self.blocks = ModuleList()
+        for number in range(num_layers):
+            conv = SAMSAConv(channels, heads, num_samples, sampling, tau, attn_dropout, noise, attn_backend=attn_backend)
+            conv.name = f"layer {number} of {num_layers}, SAMSAConv"
+            self.blocks.append(SAMSABlock(channels, ffn_channels, dropout, drop_path, rezero, conv))
         self.alpha = Parameter(torch.zeros(())) if rezero == "shared" else None
         self.pool = None if level == "node" or out_channels is None else AttentionPool(channels) if pool == "attention" else MeanPool()
         self.head = None if out_channels is None else MLPHead(channels, out_channels, dropout=dropout)
@@ -154,8 +143,7 @@ class SAMSA(Module):
             edge_keys: Keys [E] of the edges; by default those of ``edge_attr``.
             draw: Number of the deterministic draw of codes in evaluation.
         """
-        _check_finite("x", x)
-        h = _encode_features("x", self.node_encoder, x, self.channels)
+        h = encode_features("x", self.node_encoder, x, self.channels)
         if self.bridge is None:
             index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
             place = torch.arange(h.size(0), device=h.device)
@@ -171,7 +159,7 @@ class SAMSA(Module):
                     edge_keys = feature_keys(edge_attr)
             tokens = self.bridge(h, edge_index, e, batch, batch_size=batch_size, node_keys=node_keys, edge_keys=edge_keys, draw=draw)
         # Mixed precision computes in half precision, but the residual stream keeps the precision of the weights.
-        h = tokens.x.to(self.blocks[0].conv_norm.weight.dtype)
+        h = tokens.x.to(next(self.blocks.parameters()).dtype)
         for block in self.blocks:
             h = block(h, ptr=tokens.index, alpha=self.alpha)
         return tokens._replace(x=h)
@@ -185,8 +173,7 @@ class SAMSA(Module):
             return h.new_zeros(0, self.channels)
         if edge_attr.size(0) != edge_index.size(1):
             raise ShapeError("edge_attr", list(edge_attr.shape), f"[{edge_index.size(1)}, ...], one row per edge")
-        _check_finite("edge_attr", edge_attr)
-        return _encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)
+        return encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)
 
     def forward(
         self,
@@ -232,33 +219,3 @@ class SAMSA(Module):
     def __repr__(self) -> str:
         conv = self.blocks[0].conv
         return f"{type(self).__name__}({self.channels}, num_layers={len(self.blocks)}, conv={conv}, level={self.level!r})"
-
-
-def _encoder(key: str, features: Features, channels: int) -> Module:
-    if isinstance(features, Module):
-        return features
-    if isinstance(features, int) and not isinstance(features, bool):
-        if features < 1:
-            raise ConfigError(key, features, "at least one feature")
-        return Linear(features, channels)
-    if isinstance(features, Sequence) and not isinstance(features, str):
-        return CategoricalEncoder(features, channels)
-    raise ConfigError(key, features, "a number of float features, a list of cardinalities, or an encoder module")
-
-
-def _encode_features(name: str, encoder: Module, features: Tensor, channels: int) -> Tensor:
-    if isinstance(encoder, Linear) and (features.dim() != 2 or features.size(1) != encoder.in_features or not features.is_floating_point()):
-        raise ShapeError(name, f"{list(features.shape)} {features.dtype}", f"floats [*, {encoder.in_features}]")
-    encoded = encoder(features)
-    if encoded.shape != (features.size(0), channels):
-        raise ShapeError(f"encoded {name}", list(encoded.shape), [features.size(0), channels])
-    return encoded
-
-
-def _check_finite(name: str, features: Tensor) -> None:
-    if not features.is_floating_point() or torch.compiler.is_compiling():
-        return
-    bad = ~torch.isfinite(features)
-    if bool(bad.any()):
-        place = bad.nonzero()[0].tolist()
-        raise NumericalError(name, f"NaN or infinite value in row {place[0]}", hint="Fill or drop missing values before training or prediction.")
