@@ -1,0 +1,118 @@
+"""The shell shared by metrics that are functions of a confusion matrix."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.metrics._rows import check_num_targets, warn_undefined
+
+IGNORE_INDEX = -100  # what torch's cross-entropy leaves out
+
+
+def confusion_matrix(preds: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """Count how often a row of class i was given class j.
+
+    Args:
+        preds: Predicted classes [n], integers in [0, num_classes).
+        target: True classes [n], integers in [0, num_classes).
+        num_classes: M, at least 2.
+
+    Returns:
+        Counts [M, M], int64: rows are true classes, columns predicted ones.
+
+    Example:
+        >>> confusion_matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2).tolist()
+        [[1, 1], [0, 1]]
+
+    Cost: O(n + M^2).
+    """
+    return torch.bincount(target * num_classes + preds, minlength=num_classes**2).view(num_classes, num_classes)
+
+
+class ConfusionMetric(Metric):
+    """Base of metrics over a confusion matrix that is summed over batches and processes.
+
+    With C logits a row's class is the largest logit's; with one logit there are two classes and class 1 is a logit above zero.
+    Rows labelled NaN or -100 are left out. Without any labelled row the value is NaN and a warning says so.
+
+    Args:
+        num_targets: C, the number of logits: 1 for two classes, else the number of classes.
+        kwargs: Options of :class:`torchmetrics.Metric`.
+
+    Shapes:
+        - **preds**: logits [B, C]; [B] where C is 1
+        - **target**: class numbers [B] or [B, 1], of any type
+        - **value**: float64 scalar in [0, 1], in main memory
+
+    Raises:
+        ConfigError: a label is not a class number.
+        ShapeError: shapes do not fit.
+        NumericalError: a logit of a labelled row is NaN or infinite.
+
+    Cost: O(M^2) memory for M classes, whatever the number of rows.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    higher_is_better = True
+    name: str = "metric"
+
+    confusion: Tensor
+
+    def __init__(self, num_targets: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.num_targets = check_num_targets(num_targets)
+        self.num_classes = max(2, num_targets)
+        self.add_state("confusion", default=torch.zeros(self.num_classes, self.num_classes, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add the rows of a batch.
+
+        Args:
+            preds: Logits [B, C]; [B] where C is 1.
+            target: Class numbers [B] or [B, 1].
+        """
+        logits = self._logits(preds.detach())
+        labels = self._labels(target.detach(), logits.size(0))
+        labelled = ~torch.isnan(labels) & (labels != IGNORE_INDEX) if labels.is_floating_point() else labels != IGNORE_INDEX
+        logits, labels = logits[labelled], labels[labelled]
+        illegal = (labels < 0) | (labels >= self.num_classes) | (labels != labels.long())
+        if bool(illegal.any()):
+            allowed = f"class numbers 0 to {self.num_classes - 1}, or NaN or {IGNORE_INDEX} (not labelled)"
+            raise ConfigError(f"target of {self.name}", labels[illegal][0].item(), allowed)
+        if not bool(torch.isfinite(logits).all()):
+            raise NumericalError(f"metric {self.name}", f"{int((~torch.isfinite(logits)).sum())} of {logits.numel()} logits are NaN or infinite")
+        classes = logits.argmax(dim=-1) if self.num_targets > 1 else (logits[:, 0] > 0).long()
+        self.confusion += confusion_matrix(classes, labels.long(), self.num_classes).to(self.confusion.device)
+
+    def compute(self) -> Tensor:
+        """Return the metric, a float64 scalar; NaN if no row was labelled."""
+        confusion = self.confusion.cpu()
+        if not bool(confusion.any()):
+            warn_undefined(self.name, "no row is labelled")
+            return torch.tensor(float("nan"), dtype=torch.float64)
+        return self._value(confusion.double())
+
+    @abstractmethod
+    def _value(self, confusion: Tensor) -> Tensor:
+        """Return the metric of a confusion matrix [M, M], float64, that holds at least one row."""
+
+    def _logits(self, preds: Tensor) -> Tensor:
+        if self.num_targets == 1 and preds.dim() == 1:
+            preds = preds.unsqueeze(-1)
+        if preds.dim() != 2 or preds.size(1) != self.num_targets:
+            expected = f"logits [B, {self.num_targets}]" + (" or [B]" if self.num_targets == 1 else "")
+            raise ShapeError("preds", list(preds.shape), expected)
+        return preds.float()
+
+    def _labels(self, target: Tensor, rows: int) -> Tensor:
+        labels = target.squeeze(-1) if target.dim() == 2 and target.size(1) == 1 else target
+        if labels.dim() != 1 or labels.size(0) != rows:
+            raise ShapeError("target", list(target.shape), f"class numbers [{rows}] or [{rows}, 1]")
+        return labels.long() if labels.dtype == torch.bool else labels

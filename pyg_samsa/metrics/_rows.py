@@ -1,0 +1,169 @@
+"""The shell shared by metrics that need every row of a split at once, and the checks shared by all metrics."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.distributed import gather_all_tensors
+
+from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+
+
+def check_num_targets(num_targets: object) -> int:
+    """Return ``num_targets`` if it is an integer of at least 1, else raise :class:`~pyg_samsa.errors.ConfigError`."""
+    if isinstance(num_targets, bool) or not isinstance(num_targets, int) or num_targets < 1:
+        raise ConfigError("num_targets", num_targets, "an integer of at least 1")
+    return num_targets
+
+
+def as_rows(name: str, values: Tensor, num_targets: int) -> Tensor:
+    """Return ``values`` [B, C], or [B] where C is 1, as a detached float32 matrix [B, C] in main memory.
+
+    Args:
+        name: What the tensor is called in the error.
+        values: The tensor.
+        num_targets: C.
+
+    Raises:
+        ShapeError: ``values`` has another shape: nothing is broadcast.
+    """
+    rows = values.detach()
+    if num_targets == 1 and rows.dim() == 1:
+        rows = rows.unsqueeze(-1)
+    if rows.dim() != 2 or rows.size(1) != num_targets:
+        expected = f"[B, {num_targets}]" + (" or [B]" if num_targets == 1 else "")
+        raise ShapeError(name, list(values.shape), expected)
+    return rows.to(device="cpu", dtype=torch.float32)
+
+
+def warn_undefined(metric: str, reason: str) -> None:
+    """Warn that the value of a metric is NaN, and why."""
+    warnings.warn(f"{metric} is undefined (NaN): {reason}", UserWarning, stacklevel=3)
+
+
+def mean_of_defined(values: np.ndarray) -> float:
+    """Return the unweighted mean of the values that are not NaN, or NaN if there is none.
+
+    Example:
+        >>> float(mean_of_defined(np.array([0.25, np.nan, 0.75])))
+        0.5
+    """
+    defined = values[~np.isnan(values)]
+    return float(defined.sum() / len(defined)) if len(defined) else float("nan")
+
+
+class RowMetric(Metric):
+    r"""Base of metrics that score each of C targets on all labelled rows and average over the targets.
+
+    Rows are kept in main memory as float32, whatever the device and precision of the predictions, and scored in float64.
+    A label that is NaN is not labelled and leaves its row out of that target alone. A target whose score is not defined
+    is left out of the mean; if none is defined the value is NaN and a warning says why.
+
+    Args:
+        num_targets: C, the number of targets, at least 1.
+        kwargs: Options of :class:`torchmetrics.Metric`.
+
+    Shapes:
+        - **preds**: [B, C]; [B] is accepted where C is 1.
+        - **target**: [B, C]; [B] is accepted where C is 1. Any type; NaN marks a missing label.
+        - **value**: a float64 scalar in main memory.
+
+    Raises:
+        ConfigError: ``num_targets`` is not a positive integer.
+        ShapeError: predictions or labels have another shape.
+        NumericalError: a prediction for a labelled value is not finite.
+
+    Cost: O(n C) memory for the n rows of the split; in distributed runs the rows of all processes are gathered.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    name: str = "metric"
+    undefined: str = "no row is labelled"
+
+    preds: list[Tensor]
+    target: list[Tensor]
+
+    def __init__(self, num_targets: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.num_targets = check_num_targets(num_targets)
+        self.add_state("preds", default=[], dist_reduce_fx="cat")
+        self.add_state("target", default=[], dist_reduce_fx="cat")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add the rows of a batch.
+
+        Args:
+            preds: Predictions [B, C]; logits for classification.
+            target: Labels [B, C]; NaN where there is none.
+        """
+        preds = as_rows("preds", preds, self.num_targets)
+        target = as_rows("target", target, self.num_targets)
+        if preds.size(0) != target.size(0):
+            raise ShapeError("target", f"{target.size(0)} rows", f"{preds.size(0)} rows, as in preds")
+        broken = int((~torch.isfinite(preds) & ~torch.isnan(target)).sum())
+        if broken:
+            raise NumericalError(f"metric {self.name}", f"{broken} of {preds.numel()} predictions are NaN or infinite")
+        self._check_labels(target)
+        self.preds.append(preds)
+        self.target.append(target)
+
+    def compute(self) -> Tensor:
+        """Return the mean of the defined scores over the targets, a float64 scalar."""
+        value = mean_of_defined(self._scores())
+        if np.isnan(value):
+            warn_undefined(self.name, self.undefined)
+        return torch.tensor(value, dtype=torch.float64)
+
+    def per_class(self) -> Tensor:
+        """Return the score of each target [C], float64, NaN where it is not defined; gathered over all processes."""
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync, should_unsync=self._should_unsync):
+            return torch.from_numpy(self._scores())
+
+    @abstractmethod
+    def _score(self, preds: np.ndarray, target: np.ndarray) -> float:
+        """Return the score of one target on its labelled rows, preds [n] and target [n] in float64, or NaN."""
+
+    def _check_labels(self, target: Tensor) -> None:
+        """Raise if a label [B, C] has a value that this metric cannot use."""
+        if bool(torch.isinf(target).any()):
+            raise NumericalError(f"metric {self.name}", "a label is infinite")
+
+    def _scores(self) -> np.ndarray:
+        preds, target = (self._stacked(rows).numpy().astype(np.float64) for rows in (self.preds, self.target))
+        labelled = ~np.isnan(target)
+        return np.array([self._score(preds[labelled[:, c], c], target[labelled[:, c], c]) for c in range(self.num_targets)], dtype=np.float64)
+
+    def _stacked(self, rows: list[Tensor] | Tensor) -> Tensor:
+        # After a distributed gather torchmetrics leaves one tensor where the list was.
+        parts = [rows] if isinstance(rows, Tensor) else rows
+        return torch.cat([part.cpu() for part in parts]) if parts else torch.empty(0, self.num_targets)
+
+    def _sync_dist(self, dist_sync_fn: Callable[..., list[Tensor]] = gather_all_tensors, process_group: Any = None) -> None:
+        # A process without rows must offer [0, C], or the gather would wait for shapes that do not fit;
+        # NCCL gathers only what lies on the device, while the rows live in main memory.
+        self.preds, self.target = [self._stacked(self.preds)], [self._stacked(self.target)]
+
+        def gather(rows: Tensor, group: Any = None) -> list[Tensor]:
+            return [part.cpu() for part in dist_sync_fn(rows.to(self.device), group=group)]
+
+        super()._sync_dist(gather, process_group)
+
+
+class BinaryLabelMetric(RowMetric):
+    """Base of metrics over labels that are 0, 1 or NaN; a class without a positive or without a negative is not defined."""
+
+    higher_is_better = True
+    undefined = "no class has both a positive and a negative label"
+
+    def _check_labels(self, target: Tensor) -> None:
+        legal = (target == 0) | (target == 1) | torch.isnan(target)
+        if not bool(legal.all()):
+            raise ConfigError(f"target of {self.name}", target[~legal][0].item(), "labels 0, 1 or NaN (not labelled)")

@@ -1,0 +1,346 @@
+"""Losses over ``(pred, target)``: averaged over what is labelled, never broadcast, safe in half precision.
+
+Every loss casts half-precision predictions to float32 first (float64 stays float64) and divides by the number of labelled
+values. A batch without any label gives a zero that is still connected to the graph, so that backward and, in distributed
+runs, the gradient exchange go on. Illegal label values are looked for on the CPU only: on an accelerator the look would
+wait for the device in every step.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pyg_samsa.errors import ConfigError, ShapeError
+
+IGNORE_INDEX = -100
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def available() -> list[str]:
+    """Return the names that :func:`build` knows, sorted.
+
+    Example:
+        >>> available()
+        ['bce', 'cross_entropy', 'l1', 'mse', 'smooth_l1', 'weighted_cross_entropy']
+    """
+    return sorted(_LOSSES)
+
+
+def options(name: str) -> list[str]:
+    """Return the names of the options that :func:`build` takes for a loss.
+
+    Args:
+        name: One of :func:`available`.
+
+    Raises:
+        ConfigError: the name is unknown.
+
+    Example:
+        >>> options("bce")
+        ['pos_weight', 'label_smoothing']
+    """
+    if name not in _LOSSES:
+        raise ConfigError("loss", name, available())
+    return list(inspect.signature(_LOSSES[name]).parameters)[2:]
+
+
+def build(name: str, **settings: object) -> Loss:
+    """Return the loss as a function of (pred, target) that can be pickled.
+
+    Args:
+        name: One of :func:`available`.
+        settings: Options of the loss, see :func:`options`.
+
+    Raises:
+        ConfigError: the name or an option is unknown (the nearest one is suggested), or an option's value is not allowed.
+
+    Example:
+        >>> loss = build("smooth_l1", beta=0.5)
+        >>> loss(torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0], [2.0]])).item()
+        0.375
+    """
+    known = options(name)
+    for key in settings:
+        if key not in known:
+            if not known:
+                raise ConfigError(f"loss {name}", key, "no options")
+            raise ConfigError(f"loss {name}", key, known)
+    _check_settings(settings)
+    return partial(_LOSSES[name], **settings)
+
+
+def bce(pred: Tensor, target: Tensor, pos_weight: float | Sequence[float] | None = None, label_smoothing: float = 0.0) -> Tensor:
+    r"""Binary cross-entropy with logits, averaged over the labelled entries.
+
+    .. math::
+        \ell = -\frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L} w_c\, y_{bc} \log \sigma(\hat y_{bc}) + (1 - y_{bc}) \log (1 - \sigma(\hat y_{bc}))
+
+    Args:
+        pred: Logits.
+        target: 0, 1 or NaN (not labelled).
+        pos_weight: w, positive: one number, or one for each class; None for 1.
+        label_smoothing: In [0, 1): labels become y (1 - s) + s / 2.
+
+    Shapes:
+        - **pred**: [B, C], or [B]
+        - **target**: that of pred; [B, 1] and [B] are taken for each other
+        - **loss**: scalar
+
+    Raises:
+        ShapeError: shapes do not fit, or ``pos_weight`` has not one number for each class.
+        ConfigError: a label lies outside [0, 1] (CPU only).
+
+    Example:
+        >>> pred = torch.zeros(1, 2)
+        >>> round(bce(pred, torch.tensor([[1.0, float("nan")]])).item(), 4)
+        0.6931
+    """
+    pred, target, labelled = _masked(pred, target)
+    if target.device.type == "cpu" and bool(((target < 0) | (target > 1)).any()):
+        raise ConfigError("target of bce", target[(target < 0) | (target > 1)][0].item(), "labels between 0 and 1, or NaN (not labelled)")
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / 2
+    weight = None if pos_weight is None else _class_vector("pos_weight", pos_weight, pred)
+    return _mean(F.binary_cross_entropy_with_logits(pred, target, pos_weight=weight, reduction="none"), labelled)
+
+
+def l1(pred: Tensor, target: Tensor) -> Tensor:
+    r"""Mean absolute error over the labelled entries, :math:`\frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L} |\hat y_{bc} - y_{bc}|`.
+
+    Args:
+        pred: Predictions.
+        target: Values, NaN where not labelled.
+
+    Shapes:
+        - **pred**: any, mostly [B, C]
+        - **target**: that of pred; [B, 1] and [B] are taken for each other
+        - **loss**: scalar
+
+    Raises:
+        ShapeError: shapes do not fit.
+
+    Example:
+        >>> l1(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, float("nan")]])).item()
+        2.0
+    """
+    pred, target, labelled = _masked(pred, target)
+    return _mean(F.l1_loss(pred, target, reduction="none"), labelled)
+
+
+def smooth_l1(pred: Tensor, target: Tensor, beta: float = 1.0) -> Tensor:
+    r"""Mean over the labelled entries of :math:`d^2 / 2\beta` where :math:`d = |\hat y - y| < \beta`, else of :math:`d - \beta / 2`.
+
+    Args:
+        pred: Predictions.
+        target: Values, NaN where not labelled.
+        beta: Where the square goes over into the line, positive, in the unit of the targets.
+
+    Shapes:
+        - **pred**: any, mostly [B, C]
+        - **target**: that of pred; [B, 1] and [B] are taken for each other
+        - **loss**: scalar
+
+    Raises:
+        ShapeError: shapes do not fit.
+
+    Example:
+        >>> smooth_l1(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, float("nan")]])).item()
+        1.5
+    """
+    pred, target, labelled = _masked(pred, target)
+    return _mean(F.smooth_l1_loss(pred, target, beta=beta, reduction="none"), labelled)
+
+
+def mse(pred: Tensor, target: Tensor) -> Tensor:
+    r"""Mean squared error over the labelled entries, :math:`\frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L} (\hat y_{bc} - y_{bc})^2`.
+
+    Args:
+        pred: Predictions.
+        target: Values, NaN where not labelled.
+
+    Shapes:
+        - **pred**: any, mostly [B, C]
+        - **target**: that of pred; [B, 1] and [B] are taken for each other
+        - **loss**: scalar
+
+    Raises:
+        ShapeError: shapes do not fit.
+
+    Example:
+        >>> mse(torch.tensor([1.0, 2.0]), torch.tensor([[3.0], [2.0]])).item()
+        2.0
+    """
+    pred, target, labelled = _masked(pred, target)
+    return _mean(F.mse_loss(pred, target, reduction="none"), labelled)
+
+
+def cross_entropy(pred: Tensor, target: Tensor, class_weight: Sequence[float] | None = None, label_smoothing: float = 0.0) -> Tensor:
+    r"""Cross-entropy over C classes, averaged over the labelled rows, weighted by their class if asked for.
+
+    .. math::
+        \ell = -\frac{\sum_{b \in \mathcal L} w_{y_b} \log \mathrm{softmax}(\hat y_b)_{y_b}}{\sum_{b \in \mathcal L} w_{y_b}}
+
+    Args:
+        pred: Logits.
+        target: Class numbers from 0 to C - 1; -100, or NaN in a float tensor, where not labelled.
+        class_weight: w [C], each positive; None for equal weights.
+        label_smoothing: In [0, 1), as in :func:`torch.nn.functional.cross_entropy`.
+
+    Shapes:
+        - **pred**: [B, C], C at least 2
+        - **target**: [B] or [B, 1]
+        - **loss**: scalar
+
+    Raises:
+        ShapeError: shapes do not fit.
+        ConfigError: a label is not a class number (CPU only).
+
+    Example:
+        >>> round(cross_entropy(torch.zeros(3, 4), torch.tensor([0, 3, -100])).item(), 4)
+        1.3863
+    """
+    pred, target = _classes(pred, target)
+    weight = None if class_weight is None else _class_vector("class_weight", class_weight, pred)
+    return _weighted_rows(pred, target, weight, label_smoothing)
+
+
+def weighted_cross_entropy(pred: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    r"""Cross-entropy with class weights from the batch's own label counts, for LRGB's superpixel sets.
+
+    .. math::
+        w_c = \frac{V - n_c}{V}\,[n_c > 0], \qquad
+        \ell = -\frac{\sum_b w_{y_b} \log \mathrm{softmax}(\hat y_b)_{y_b}}{\sum_b w_{y_b}}
+
+    with :math:`n_c` the batch's labels of class c and :math:`V = \sum_c n_c`
+    (`Dwivedi et al., 2020 <https://arxiv.org/abs/2003.00982>`_; `2022 <https://arxiv.org/abs/2206.08164>`_).
+    A class that is absent has weight 0. If all labels of the batch are of one class every weight is 0 and so is the loss.
+    With a single logit the loss is the binary cross-entropy, :math:`\frac1V \sum_b w_{y_b} \mathrm{BCE}(\hat y_b, y_b)` over two classes.
+
+    Args:
+        pred: Logits.
+        target: Class numbers; -100, or NaN in a float tensor, where not labelled.
+        label_smoothing: In [0, 1).
+
+    Shapes:
+        - **pred**: [V, C]; [V] or [V, 1] for two classes
+        - **target**: [V] or [V, 1]
+        - **loss**: scalar
+
+    Raises:
+        ShapeError: shapes do not fit.
+        ConfigError: a label is not a class number (CPU only).
+
+    Example:
+        >>> pred = torch.zeros(4, 3)
+        >>> round(weighted_cross_entropy(pred, torch.tensor([0, 0, 0, 2])).item(), 4)
+        1.0986
+    """
+    binary = pred.dim() == 1 or (pred.dim() == 2 and pred.size(1) == 1)
+    if binary:
+        logits = pred.reshape(-1, 1)
+        pred = torch.cat([torch.zeros_like(logits), logits], dim=-1)
+    pred, target = _classes(pred, target)
+    labelled = target != IGNORE_INDEX
+    count = torch.zeros(pred.size(1), dtype=pred.dtype, device=pred.device)
+    count = count.index_add(0, target.where(labelled, 0), labelled.to(pred.dtype))
+    total = count.sum().clamp(min=1)
+    weight = (total - count) / total * (count > 0)
+    loss = _weighted_rows(pred, target, weight, label_smoothing)
+    # The two-class form of the benchmark divides by the rows, not by their weights.
+    return loss * (weight * count).sum() / total if binary else loss
+
+
+_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "bce": bce,
+    "cross_entropy": cross_entropy,
+    "weighted_cross_entropy": weighted_cross_entropy,
+    "l1": l1,
+    "smooth_l1": smooth_l1,
+    "mse": mse,
+}
+
+
+def _full_precision(pred: Tensor) -> Tensor:
+    if not pred.is_floating_point():
+        raise ShapeError("pred", pred.dtype, "a floating-point tensor")
+    return pred if pred.dtype == torch.float64 else pred.float()
+
+
+def _masked(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (pred, target, labelled) of one shape, both zero where there is no label."""
+    pred = _full_precision(pred)
+    if pred.shape != target.shape:
+        columns = {pred.dim(), target.dim()} == {1, 2} and pred.numel() == target.numel() and (pred if pred.dim() == 2 else target).size(1) == 1
+        if not columns:
+            raise ShapeError("target", list(target.shape), f"{list(pred.shape)}, the shape of pred", hint="Nothing is broadcast in a loss.")
+        pred, target = pred.reshape(-1), target.reshape(-1)
+    target = target.to(pred.dtype)
+    labelled = ~torch.isnan(target)
+    # Both are filled: a NaN behind the mask would come back in the gradient as 0 * NaN.
+    return pred.where(labelled, 0), target.where(labelled, 0), labelled
+
+
+def _mean(values: Tensor, labelled: Tensor) -> Tensor:
+    return values.where(labelled, 0).sum() / labelled.sum().clamp(min=1)
+
+
+def _classes(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits [B, C] and class numbers [B], int64, with -100 where there is no label."""
+    pred = _full_precision(pred)
+    if pred.dim() != 2 or pred.size(1) < 2:
+        raise ShapeError("pred", list(pred.shape), "logits [B, C] with C at least 2", hint="One logit for two classes is the loss 'bce'.")
+    labels = target.squeeze(-1) if target.dim() == 2 and target.size(1) == 1 else target
+    if labels.dim() != 1 or labels.size(0) != pred.size(0):
+        raise ShapeError("target", list(target.shape), f"class numbers [{pred.size(0)}] or [{pred.size(0)}, 1]")
+    if labels.is_floating_point():
+        labels = labels.where(~torch.isnan(labels), IGNORE_INDEX)
+    if labels.device.type == "cpu":
+        illegal = ((labels < 0) | (labels >= pred.size(1)) | (labels != labels.long())) & (labels != IGNORE_INDEX)
+        if bool(illegal.any()):
+            allowed = f"class numbers 0 to {pred.size(1) - 1}, or {IGNORE_INDEX} or NaN (not labelled)"
+            raise ConfigError("target of cross_entropy", labels[illegal][0].item(), allowed)
+    return pred, labels.long()
+
+
+def _weighted_rows(pred: Tensor, target: Tensor, weight: Tensor | None, label_smoothing: float) -> Tensor:
+    """Return the weighted mean of the rows' cross-entropies; zero, not NaN, if all weights are."""
+    labelled = target != IGNORE_INDEX
+    pred = pred.where(labelled.unsqueeze(-1), 0)
+    total = F.cross_entropy(pred, target, weight=weight, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=label_smoothing)
+    rows = labelled.to(pred.dtype) if weight is None else weight[target.where(labelled, 0)] * labelled
+    mass = rows.sum()
+    return total / mass.where(mass > 0, 1)
+
+
+def _class_vector(name: str, values: float | Sequence[float], pred: Tensor) -> Tensor:
+    vector = torch.as_tensor(values, dtype=pred.dtype, device=pred.device)
+    width = pred.size(-1) if pred.dim() > 1 else 1
+    if vector.dim() > 0 and vector.shape != (width,):
+        raise ShapeError(name, list(vector.shape), f"one number, or one for each of the {width} classes")
+    return vector
+
+
+def _check_settings(settings: dict[str, object]) -> None:
+    for key, value in settings.items():
+        if key == "label_smoothing":
+            if not _is_number(value) or not 0 <= value < 1:  # type: ignore[operator]
+                raise ConfigError(key, value, "a number in [0, 1)")
+        elif key == "beta":
+            if not _is_number(value) or not value > 0:  # type: ignore[operator]
+                raise ConfigError(key, value, "a positive number")
+        elif value is not None:
+            numbers = value.tolist() if isinstance(value, Tensor) else value
+            numbers = [numbers] if _is_number(numbers) and key == "pos_weight" else numbers
+            if not isinstance(numbers, (list, tuple)) or not numbers or not all(_is_number(n) and n > 0 for n in numbers):
+                raise ConfigError(key, value, "positive numbers, one for each class" + (", or one for all" if key == "pos_weight" else ""))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,322 @@
+r"""Learning-rate schedules, each a pure function of the optimiser step, ready for Lightning.
+
+Step s counts optimiser steps from 0; a run of ``total_steps`` uses the steps 0 to total_steps - 1. Warm-up over W steps has
+the multiplier :math:`(s + 1) / (W + 1)`: linear, above zero in the first step (which would else be wasted) and exactly 1 at
+s = W, where the decay begins, so that the schedule has no jump. Decay ends at ``total_steps``, one step after the last one:
+the last step still moves the weights. Beyond it the multiplier stays at its end value.
+
+A warm-up that is not shorter than the run never reaches the base rate, and is an error, not a silent clamp.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+from pyg_samsa.errors import ConfigError
+
+
+def warmup(step: int, warmup_steps: int) -> float:
+    r"""Return :math:`\min(1, (s + 1) / (W + 1))`.
+
+    Args:
+        step: s, at least 0.
+        warmup_steps: W, at least 0.
+
+    Example:
+        >>> [warmup(step, 3) for step in range(5)]
+        [0.25, 0.5, 0.75, 1.0, 1.0]
+    """
+    return min(1.0, (step + 1) / (warmup_steps + 1))
+
+
+def progress(step: int, warmup_steps: int, total_steps: int) -> float:
+    """Return how much of the run after the warm-up is over at a step, in [0, 1].
+
+    Args:
+        step: s, at least 0.
+        warmup_steps: W, less than ``total_steps``.
+        total_steps: Optimiser steps of the run, at least 1.
+
+    Example:
+        >>> [progress(step, 2, 6) for step in (0, 2, 4, 6, 9)]
+        [0.0, 0.0, 0.5, 1.0, 1.0]
+    """
+    return min(1.0, max(0.0, (step - warmup_steps) / (total_steps - warmup_steps)))
+
+
+def cosine_with_warmup(step: int, *, total_steps: int, warmup_steps: int = 0, min_ratio: float = 0.0) -> float:
+    r"""Return the multiplier of linear warm-up, then :math:`r + (1 - r) \tfrac12 (1 + \cos \pi p)`, p the share of the decay that is over.
+
+    Args:
+        step: s, at least 0.
+        total_steps: Optimiser steps of the run.
+        warmup_steps: W, less than ``total_steps``.
+        min_ratio: r in [0, 1], reached at ``total_steps``.
+
+    Example:
+        >>> [round(cosine_with_warmup(step, total_steps=5, warmup_steps=1), 3) for step in range(6)]
+        [0.5, 1.0, 0.854, 0.5, 0.146, 0.0]
+    """
+    if step < warmup_steps:
+        return warmup(step, warmup_steps)
+    return min_ratio + (1 - min_ratio) * 0.5 * (1 + math.cos(math.pi * progress(step, warmup_steps, total_steps)))
+
+
+def linear_with_warmup(step: int, *, total_steps: int, warmup_steps: int = 0, min_ratio: float = 0.0) -> float:
+    r"""Return the multiplier of linear warm-up, then :math:`r + (1 - r)(1 - p)`.
+
+    Args:
+        step: s, at least 0.
+        total_steps: Optimiser steps of the run.
+        warmup_steps: W, less than ``total_steps``.
+        min_ratio: r in [0, 1], reached at ``total_steps``.
+
+    Example:
+        >>> [linear_with_warmup(step, total_steps=5, warmup_steps=1) for step in range(6)]
+        [0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+    return polynomial_with_warmup(step, total_steps=total_steps, warmup_steps=warmup_steps, power=1.0, min_ratio=min_ratio)
+
+
+def polynomial_with_warmup(step: int, *, total_steps: int, warmup_steps: int = 0, power: float = 2.0, min_ratio: float = 0.0) -> float:
+    r"""Return the multiplier of linear warm-up, then :math:`r + (1 - r)(1 - p)^{q}`.
+
+    Args:
+        step: s, at least 0.
+        total_steps: Optimiser steps of the run.
+        warmup_steps: W, less than ``total_steps``.
+        power: q, positive.
+        min_ratio: r in [0, 1], reached at ``total_steps``.
+
+    Example:
+        >>> [polynomial_with_warmup(step, total_steps=4) for step in range(5)]
+        [1.0, 0.5625, 0.25, 0.0625, 0.0]
+    """
+    if step < warmup_steps:
+        return warmup(step, warmup_steps)
+    return min_ratio + (1 - min_ratio) * (1 - progress(step, warmup_steps, total_steps)) ** power
+
+
+def constant_with_warmup(step: int, *, warmup_steps: int = 0) -> float:
+    """Return the multiplier of linear warm-up, then 1.
+
+    Args:
+        step: s, at least 0.
+        warmup_steps: W, at least 0.
+
+    Example:
+        >>> [constant_with_warmup(step, warmup_steps=1) for step in range(3)]
+        [0.5, 1.0, 1.0]
+    """
+    return warmup(step, warmup_steps)
+
+
+def step_decay(step: int, *, milestones: Sequence[int] = (), every: int | None = None, gamma: float = 0.1, warmup_steps: int = 0) -> float:
+    r"""Return :math:`\gamma^m` times the linear warm-up, m the number of decays that the step has passed.
+
+    Args:
+        step: s, at least 0.
+        milestones: Optimiser steps, increasing, at which the rate decays.
+        every: Or: the number of optimiser steps between two decays.
+        gamma: Factor of a decay, in (0, 1].
+        warmup_steps: W, at least 0.
+
+    Example:
+        >>> [step_decay(step, milestones=[2, 4], gamma=0.5) for step in range(6)]
+        [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+        >>> [step_decay(step, every=2, gamma=0.5) for step in range(5)]
+        [1.0, 1.0, 0.5, 0.5, 0.25]
+    """
+    passed = bisect_right(list(milestones), step) if every is None else step // every
+    return float(gamma**passed) * warmup(step, warmup_steps)
+
+
+def available() -> list[str]:
+    """Return the names that :func:`build` knows, sorted.
+
+    Example:
+        >>> "cosine_with_warmup" in available()
+        True
+    """
+    return sorted(_BUILDERS)
+
+
+def options(name: str) -> list[str]:
+    """Return the names of the options that :func:`build` takes for a schedule, besides the lengths that it always takes.
+
+    Args:
+        name: One of :func:`available`.
+
+    Raises:
+        ConfigError: the name is unknown.
+
+    Example:
+        >>> options("cosine_with_warmup"), options("step")
+        (['min_ratio'], ['milestones', 'every', 'gamma'])
+    """
+    if name not in _BUILDERS:
+        raise ConfigError("scheduler", name, available())
+    return [key for key in inspect.signature(_BUILDERS[name]).parameters if key not in _LENGTHS]
+
+
+def build(
+    name: str,
+    optimizer: Optimizer,
+    *,
+    total_steps: float | None = None,
+    warmup_steps: int = 0,
+    steps_per_epoch: int | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Return a schedule as the dict that Lightning takes as ``lr_scheduler``.
+
+    ====================== =============================================== ========= =======================================
+    name                   after the warm-up                               interval  options
+    ====================== =============================================== ========= =======================================
+    cosine_with_warmup     half a cosine down to ``min_ratio``             step      min_ratio
+    linear_with_warmup     a line down to ``min_ratio``                    step      min_ratio
+    polynomial_with_warmup ``(1 - p) ** power`` down to ``min_ratio``      step      power, min_ratio
+    constant_with_warmup   1                                               step
+    step                   ``gamma`` at every milestone                    step      milestones or every (epochs), gamma
+    plateau                ``factor`` when the monitored value stalls      epoch     monitor, mode, factor, patience, min_lr
+    none                   1 (no warm-up)                                  step
+    ====================== =============================================== ========= =======================================
+
+    Args:
+        name: One of :func:`available`.
+        optimizer: The optimiser; its present rates are the base rates.
+        total_steps: Optimiser steps of the whole run (Lightning's ``trainer.estimated_stepping_batches``); needed by the
+            schedules that decay to an end, and then finite.
+        warmup_steps: Optimiser steps of warm-up, at least 0 and less than ``total_steps``; 0 for plateau and none.
+        steps_per_epoch: Optimiser steps of an epoch; needed by "step" with milestones or every.
+        settings: Options of the schedule, see :func:`options`.
+
+    Returns:
+        ``{"scheduler": ..., "interval": "step" | "epoch", "frequency": 1}``; for plateau also ``"monitor"``.
+
+    Raises:
+        ConfigError: an unknown name or option, a value that is not allowed, or a warm-up that is not shorter than the run.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        >>> schedule = build("cosine_with_warmup", optimizer, total_steps=100, warmup_steps=9)
+        >>> schedule["interval"], optimizer.param_groups[0]["lr"]
+        ('step', 0.1)
+    """
+    known = options(name)
+    for key in settings:
+        if key not in known:
+            raise ConfigError(f"scheduler {name}", key, known if known else "no options")
+    _check_count("warmup_steps", warmup_steps, least=0)
+    if total_steps is not None and not total_steps >= 1:
+        raise ConfigError("total_steps", total_steps, "at least 1 optimiser step")
+    if total_steps is not None and warmup_steps >= total_steps:
+        hint = "Train longer or shorten the warm-up (a schedule without warm-up has warmup_steps 0)."
+        raise ConfigError("warmup_steps", warmup_steps, f"fewer than the {total_steps:g} optimiser steps of the run", hint=hint)
+    builder = _BUILDERS[name]
+    lengths = {"total_steps": total_steps, "warmup_steps": warmup_steps, "steps_per_epoch": steps_per_epoch}
+    taken = {key: value for key, value in lengths.items() if key in inspect.signature(builder).parameters}
+    if warmup_steps and "warmup_steps" not in taken:
+        raise ConfigError("warmup_steps", warmup_steps, f"0 for the scheduler {name!r}", hint="Use 'constant_with_warmup' for warm-up without decay.")
+    made = builder(**taken, **settings)
+    if name == "plateau":
+        monitor = made.pop("monitor")
+        return {"scheduler": ReduceLROnPlateau(optimizer, **made), "interval": "epoch", "frequency": 1, "monitor": monitor}
+    return {"scheduler": LambdaLR(optimizer, made), "interval": "step", "frequency": 1}
+
+
+# A partial, not a closure: LambdaLR then pickles, and its saved state holds no schedule lengths that would overrule those of a resumed run.
+Multiplier = Callable[[int], float]
+
+
+def _cosine(total_steps: float | None, warmup_steps: int, min_ratio: float = 0.0) -> Multiplier:
+    _check_number("min_ratio", min_ratio, 0, 1)
+    return partial(cosine_with_warmup, total_steps=_finite(total_steps), warmup_steps=warmup_steps, min_ratio=min_ratio)
+
+
+def _linear(total_steps: float | None, warmup_steps: int, min_ratio: float = 0.0) -> Multiplier:
+    _check_number("min_ratio", min_ratio, 0, 1)
+    return partial(linear_with_warmup, total_steps=_finite(total_steps), warmup_steps=warmup_steps, min_ratio=min_ratio)
+
+
+def _polynomial(total_steps: float | None, warmup_steps: int, power: float = 2.0, min_ratio: float = 0.0) -> Multiplier:
+    _check_number("min_ratio", min_ratio, 0, 1)
+    _check_number("power", power, 0, math.inf, open_left=True)
+    return partial(polynomial_with_warmup, total_steps=_finite(total_steps), warmup_steps=warmup_steps, power=power, min_ratio=min_ratio)
+
+
+def _constant(warmup_steps: int) -> Multiplier:
+    return partial(constant_with_warmup, warmup_steps=warmup_steps)
+
+
+def _none() -> Multiplier:
+    return partial(constant_with_warmup, warmup_steps=0)
+
+
+def _step(
+    warmup_steps: int, steps_per_epoch: int | None, milestones: Sequence[int] | None = None, every: int | None = None, gamma: float = 0.1
+) -> Multiplier:
+    if (milestones is None) == (every is None):
+        raise ConfigError("scheduler step", {"milestones": milestones, "every": every}, "either milestones or every, in epochs")
+    _check_number("gamma", gamma, 0, 1, open_left=True)
+    epoch = _check_count("steps_per_epoch", steps_per_epoch, least=1)
+    if every is not None:
+        return partial(step_decay, every=_check_count("every", every, least=1) * epoch, gamma=gamma, warmup_steps=warmup_steps)
+    epochs = [_check_count("milestones", value, least=1) for value in milestones or []]
+    if epochs != sorted(set(epochs)):
+        raise ConfigError("milestones", milestones, "increasing epochs, each once")
+    return partial(step_decay, milestones=[value * epoch for value in epochs], gamma=gamma, warmup_steps=warmup_steps)
+
+
+def _plateau(monitor: str = "val_loss", mode: str = "min", factor: float = 0.5, patience: int = 10, min_lr: float = 0.0) -> dict[str, Any]:
+    if mode not in ("min", "max"):
+        raise ConfigError("mode", mode, ["min", "max"])
+    if not isinstance(monitor, str) or not monitor:
+        raise ConfigError("monitor", monitor, "the name of a logged value")
+    _check_count("patience", patience, least=0)
+    _check_number("min_lr", min_lr, 0, math.inf)
+    if not 0 < factor < 1:
+        raise ConfigError("factor", factor, "a number in (0, 1)")
+    return {"monitor": monitor, "mode": mode, "factor": factor, "patience": patience, "min_lr": min_lr}
+
+
+_LENGTHS = ("total_steps", "warmup_steps", "steps_per_epoch")
+_BUILDERS: dict[str, Callable[..., Any]] = {
+    "cosine_with_warmup": _cosine,
+    "linear_with_warmup": _linear,
+    "polynomial_with_warmup": _polynomial,
+    "constant_with_warmup": _constant,
+    "step": _step,
+    "plateau": _plateau,
+    "none": _none,
+}
+
+
+def _finite(total_steps: float | None) -> int:
+    if total_steps is None or not math.isfinite(total_steps):
+        raise ConfigError(
+            "total_steps", total_steps, "a finite number of optimiser steps", hint="Set the number of epochs, or use 'constant_with_warmup'."
+        )
+    return int(total_steps)
+
+
+def _check_count(name: str, value: object, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(name, value, f"an integer of at least {least}")
+    return value
+
+
+def _check_number(name: str, value: object, low: float, high: float, *, open_left: bool = False) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not low <= value <= high or (open_left and value == low):  # type: ignore[operator]
+        interval = f"{'(' if open_left else '['}{low:g}, {high:g}{']' if math.isfinite(high) else ')'}"
+        raise ConfigError(name, value, f"a number in {interval}")

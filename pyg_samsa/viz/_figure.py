@@ -1,0 +1,112 @@
+"""The look shared by all figures. Figures are made without pyplot: no global state of matplotlib is read or changed."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pyg_samsa.errors import ConfigError, MissingDependencyError
+from pyg_samsa.io.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID, PAPER = "#1f2937", "#6b7280", "#e5e7eb", "#ffffff"
+TRAIN, VAL, TEST, BASE = "#94a3b8", "#2563eb", "#ea580c", "#cbd5e1"
+FORMATS = (".png", ".pdf", ".svg")
+
+
+def new_figure(width: float, height: float, title: str) -> Figure:
+    """Return an empty figure of a size in inches, drawn by Agg, with its headline and a layout that leaves room for all text."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+    except ImportError as error:
+        raise MissingDependencyError("matplotlib", "all", "drawing a figure") from error
+    figure = Figure(figsize=(width, height), facecolor=PAPER, layout=ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.11, wspace=0.06))
+    FigureCanvasAgg(figure)
+    headline = textwrap.fill(title, int(width * 8.5))
+    figure.suptitle(headline, x=0.14 / width, ha="left", fontsize=14, fontweight="bold", color=INK)
+    return figure
+
+
+def style(axes: Axes, *, grid: Literal["x", "y"]) -> None:
+    """Give axes the common look: two quiet spines, a light grid across one axis, small grey ticks.
+
+    Args:
+        axes: What to style.
+        grid: "x" or "y", the axis whose ticks get grid lines.
+    """
+    axes.set_facecolor(PAPER)
+    for side in ("top", "right", "left" if grid == "y" else "bottom"):
+        axes.spines[side].set_visible(False)
+    for side in ("bottom", "left"):
+        axes.spines[side].set_color("#9ca3af")
+    axes.set_axisbelow(True)
+    axes.grid(True, axis=grid, color=GRID, linewidth=0.8)
+    axes.tick_params(colors=MUTED, labelsize=9.5, length=0, pad=5)
+
+
+def check_path(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a figure if its ending names a format that is drawn, else raise ConfigError."""
+    if Path(path).suffix.lower() not in FORMATS:
+        raise ConfigError("path", str(path), f"a file name that ends in one of {', '.join(FORMATS)}")
+    return Path(path)
+
+
+def save(figure: Figure, path: Path, *, dpi: int = 200) -> Path:
+    """Write a figure in the format that the ending of its path names, at once or not at all."""
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, format=path.suffix.lower().lstrip("."), facecolor=PAPER)
+    return path
+
+
+def shown(value: float) -> str:
+    """Return a value with as many digits as a reader compares: four decimals below 1, four significant digits above.
+
+    Example:
+        >>> shown(0.68214), shown(12.3456), shown(0.0000123), shown(float("nan"))
+        ('0.6821', '12.35', '1.23e-05', '–')
+    """
+    if value != value:
+        return "–"
+    if value != 0 and (abs(value) < 5e-4 or abs(value) >= 1e5):
+        return f"{value:.3g}"
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def pretty(metric: str) -> str:
+    """Return the name of a metric as a reader knows it.
+
+    Example:
+        >>> pretty("ap"), pretty("my_metric")
+        ('Average precision', 'my metric')
+    """
+    return _PRETTY.get(metric, metric.replace("_", " "))
+
+
+def check_lengths(reference: int, **columns: Iterable[object]) -> None:
+    """Raise ConfigError if a column has not as many entries as there are classes."""
+    for name, column in columns.items():
+        length = len(list(column))
+        if length != reference:
+            raise ConfigError(f"number of {name}", length, f"{reference}, one for each class")
+
+
+_PRETTY = {
+    "accuracy": "Accuracy",
+    "accuracy_macro": "Mean class accuracy",
+    "ap": "Average precision",
+    "auc": "ROC AUC",
+    "f1_macro": "Macro F1",
+    "loss": "Loss",
+    "mae": "Mean absolute error",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "spearman": "Spearman correlation",
+}

@@ -1,0 +1,156 @@
+"""Learning curves of a run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyg_samsa import metrics
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.viz._figure import INK, MUTED, PAPER, TEST, TRAIN, VAL, check_path, new_figure, pretty, save, shown, style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_COLORS = {"train": TRAIN, "val": VAL}
+_LABELS = {"train": "training", "val": "validation"}
+_LOG_RATIO = 30.0  # a loss that falls by more than this is drawn on a logarithmic axis
+
+
+def plot_learning_curves(
+    history: pd.DataFrame,
+    path: str | os.PathLike[str],
+    *,
+    metric: str,
+    best_epoch: int | None = None,
+    title: str = "Learning curves",
+) -> Path:
+    """Draw the loss and one metric over the epochs, training and validation, with the best epoch and the test value marked.
+
+    Beneath the name of each panel stand the validation value at the best epoch and the test value.
+    The loss axis is logarithmic where the losses differ by more than a factor of 30. Values that are NaN leave a curve out
+    at that epoch; a curve or a test value that is not in the history is not drawn.
+
+    Args:
+        history: One row for each split and epoch: columns ``split`` ("train", "val", "test"), ``epoch``, ``loss`` and ``metric``;
+            others are ignored. Of several test rows the one at the best epoch counts, else the last.
+        path: File to write, ending in .png, .pdf or .svg; an existing one is replaced.
+        metric: Column to draw beside the loss; "loss" draws the loss alone.
+        best_epoch: Epoch to mark; None takes the best validation value of a metric that :mod:`pyg_samsa.metrics` knows
+            (or of the loss), and marks nothing for another.
+        title: Headline.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        ConfigError: a column is missing, there is no row to draw, or the ending of the path is not known.
+        MissingDependencyError: matplotlib is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> import pandas as pd
+        >>> history = pd.DataFrame({"split": ["train", "val"] * 2, "epoch": [0, 0, 1, 1], "loss": [0.7, 0.6, 0.5, 0.5], "ap": [0.2, 0.3, 0.4, 0.5]})
+        >>> plot_learning_curves(history, Path(tempfile.mkdtemp()) / "curves.png", metric="ap").name
+        'curves.png'
+
+    Cost: about a second, whatever the number of epochs.
+    """
+    target = check_path(path)
+    _check(history, metric)
+    best = _best_epoch(history, metric) if best_epoch is None else best_epoch
+    columns = ["loss"] if metric == "loss" else ["loss", metric]
+    figure = new_figure(6.0 if len(columns) == 1 else 9.6, 4.3, title)
+    panels = figure.subplots(1, len(columns), squeeze=False)[0]
+    for axes, column in zip(panels, columns, strict=True):
+        _panel(axes, history, column, best)
+    handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside lower left",
+        ncols=len(handles),
+        frameon=False,
+        fontsize=10,
+        labelcolor=INK,
+        handlelength=1.8,
+    )
+    return save(figure, target)
+
+
+def _check(history: pd.DataFrame, metric: str) -> None:
+    for column in ("split", "epoch", "loss", metric):
+        if column not in history.columns:
+            raise ConfigError("metric" if column == metric else "history", column, [str(name) for name in history.columns])
+    drawn = history[history["split"].isin(list(_COLORS))]
+    if drawn.empty or drawn[["loss", metric]].isna().to_numpy().all():
+        raise ConfigError("history", f"{len(history)} rows", "at least one row of the split 'train' or 'val' with a value")
+
+
+def _best_epoch(history: pd.DataFrame, metric: str) -> int | None:
+    known = metric == "loss" or metric in metrics.available()
+    values = history[(history["split"] == "val") & history[metric].notna()].set_index("epoch")[metric]
+    if not known or values.empty:
+        return None
+    larger = metric != "loss" and metrics.higher_is_better(metric)
+    return int(values.idxmax() if larger else values.idxmin())
+
+
+def _at(history: pd.DataFrame, split: str, column: str, epoch: int | None) -> float | None:
+    """Return the value of a split at an epoch; for the test split the last one if it has none there."""
+    rows = history[(history["split"] == split) & history[column].notna()]
+    there = rows[rows["epoch"] == epoch]
+    if there.empty and split == "test":
+        there = rows
+    return None if there.empty else float(there[column].iloc[-1])
+
+
+def _panel(axes: Axes, history: pd.DataFrame, column: str, best: int | None) -> None:
+    style(axes, grid="y")
+    for split, color in _COLORS.items():
+        rows = history[(history["split"] == split) & history[column].notna()].sort_values("epoch")
+        if rows.empty:
+            continue
+        marker = "o" if len(rows) <= 12 else None
+        axes.plot(
+            rows["epoch"], rows[column], color=color, linewidth=2.0, marker=marker, markersize=4.5, label=_LABELS[split], solid_capstyle="round"
+        )
+    notes = []
+    value = _at(history, "val", column, best)
+    if best is not None:
+        axes.axvline(best, color=MUTED, linewidth=1.0, linestyle=(0, (3, 3)), zorder=1.5, label=f"best epoch ({best})")
+    if best is not None and value is not None:
+        axes.plot([best], [value], "o", color=VAL, markersize=8, markeredgecolor=PAPER, markeredgewidth=1.6, zorder=4)
+        notes.append(f"val {shown(value)}")
+    test = _at(history, "test", column, best)
+    if test is not None:
+        axes.axhline(test, color=TEST, linewidth=1.5, linestyle=(0, (6, 2)), zorder=1.6, label="test")
+        notes.append(f"test {shown(test)}")
+    _scale(axes, history, column)
+    axes.set_title(pretty(column), loc="left", fontsize=12, color=INK, pad=26 if notes else 10)
+    axes.annotate("   ".join(notes), (0, 1), (0, 10), xycoords="axes fraction", textcoords="offset points", fontsize=10, color=MUTED)
+    axes.set_xlabel("epoch", fontsize=10, color=MUTED)
+
+
+def _scale(axes: Axes, history: pd.DataFrame, column: str) -> None:
+    from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, NullFormatter
+
+    values = history[column].dropna()
+    if column == "loss" and values.min() > 0 and values.max() / values.min() > _LOG_RATIO:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(LogFormatterSciNotation())
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(axis="y", which="minor", length=0)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))
+    epochs = history.loc[history["split"].isin(list(_COLORS)), "epoch"]
+    if epochs.nunique() == 1:
+        only = int(epochs.iloc[0])
+        axes.set_xlim(only - 1, only + 1)
+        axes.set_xticks([only])
+        axes.margins(y=0.5)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 5, 10]))
+        axes.margins(x=0.03, y=0.08)

@@ -1,0 +1,150 @@
+"""Tables for the terminal, made to fit 80 columns."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from pyg_samsa import metrics
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.viz._figure import check_lengths, shown
+
+_SPLITS = ("train", "val", "test")
+_NOT_METRICS = ("split", "seed", "repeat", "epoch", "lr")
+_BLOCKS = " ▏▎▍▌▋▊▉█"
+
+
+def metrics_table(rows: Sequence[Mapping[str, object]], *, title: str = "Results") -> Table:
+    r"""Return a table of every metric by split, mean and standard deviation over the repeats.
+
+    With R > 1 repeats a cell is :math:`\bar v \pm \sqrt{\frac{1}{R-1} \sum_r (v_r - \bar v)^2}`; with one it is the value alone.
+    An arrow tells in which direction a known metric improves.
+
+    Args:
+        rows: One mapping for each repeat and split: "split" and the metrics; "seed", "repeat", "epoch" and "lr" are left out, and
+            so is what is not a number. A value that is NaN or None is not counted.
+        title: Headline.
+
+    Returns:
+        A rich table: metrics down, splits across.
+
+    Raises:
+        ConfigError: there is no row, or a row has no "split".
+
+    Example:
+        >>> from rich.console import Console
+        >>> rows = [{"split": "test", "seed": 0, "ap": 0.60}, {"split": "test", "seed": 1, "ap": 0.62}]
+        >>> Console(width=60, no_color=True).print(metrics_table(rows))  # doctest: +ELLIPSIS
+        Results...0.6100 ± 0.0141...
+    """
+    if not rows:
+        raise ConfigError("rows", [], "at least one row")
+    for row in rows:
+        if "split" not in row:
+            raise ConfigError("rows", sorted(row), "rows with a 'split'")
+    present = {str(row["split"]) for row in rows}
+    splits = [split for split in _SPLITS if split in present] + sorted(present - set(_SPLITS))
+    names = list(dict.fromkeys(key for row in rows for key in row if key not in _NOT_METRICS and _numbers([row], key)))
+    repeats = max(sum(str(row["split"]) == split for row in rows) for split in splits)
+    caption = f"mean ± standard deviation of {repeats} repeats" if repeats > 1 else None
+    table = Table(
+        title=title, caption=caption, title_style="bold", title_justify="left", caption_justify="left", header_style="bold", box=SIMPLE_HEAD
+    )
+    table.add_column("metric", overflow="fold")
+    for split in splits:
+        table.add_column(split, justify="right", style="bold green" if split == "test" else "", overflow="fold")
+    for name in names:
+        cells = [_spread(_numbers([row for row in rows if str(row["split"]) == split], name)) for split in splits]
+        table.add_row(name + _arrow(name), *cells)
+    return table
+
+
+def per_class_table(
+    names: Sequence[str],
+    ap: Sequence[float],
+    base_rate: Sequence[float],
+    positives: Sequence[int],
+    *,
+    title: str = "Test average precision per class",
+) -> Table:
+    """Return a table of the average precision of each class beside its base rate, with a bar and the mean below.
+
+    Args:
+        names: Classes [C]; long names are folded.
+        ap: Average precisions [C]; NaN where a class has none.
+        base_rate: Shares of positives [C], the average precision of a random order.
+        positives: Counts of positives [C].
+        title: Headline.
+
+    Returns:
+        A rich table with one line a class, in the order given.
+
+    Raises:
+        ConfigError: there is no class, or the columns have different lengths.
+
+    Example:
+        >>> from rich.console import Console
+        >>> table = per_class_table(["antimicrobial", "toxic"], [0.8, 0.4], [0.5, 0.1], [50, 10])
+        >>> Console(width=80, no_color=True).print(table)  # doctest: +ELLIPSIS
+        Test average precision per class...antimicrobial...0.800...mean...0.600...
+    """
+    if not names:
+        raise ConfigError("names", [], "at least one class")
+    check_lengths(len(names), ap=ap, base_rate=base_rate, positives=positives)
+    table = Table(title=title, title_style="bold", title_justify="left", header_style="bold", box=SIMPLE_HEAD, show_footer=True)
+    table.add_column("class", footer="mean", overflow="fold", max_width=32)
+    table.add_column("positives", justify="right")
+    table.add_column("base rate", footer=_three(_mean(base_rate)), justify="right")
+    table.add_column("AP", footer=_three(_mean(ap)), justify="right", style="bold green", footer_style="bold green")
+    table.add_column("0          1", no_wrap=True, style="green")
+    for name, value, base, count in zip(names, ap, base_rate, positives, strict=True):
+        table.add_row(str(name), f"{int(count):,}", _three(float(base)), _three(float(value)), _bar(float(value), width=12))
+    return table
+
+
+def _numbers(rows: Sequence[Mapping[str, object]], name: str) -> list[float]:
+    values = [row.get(name) for row in rows]
+    numbers = [float(value) for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    return [number for number in numbers if not math.isnan(number)]
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    if len(values) == 1:
+        return shown(values[0])
+    mean, deviation = statistics.fmean(values), statistics.stdev(values)
+    size = max(abs(mean), deviation)
+    if size and (size < 5e-4 or size >= 1e5):
+        return f"{mean:.3g} ± {deviation:.1g}"
+    digits = 4 if size < 1 else max(1, 3 - int(math.log10(size)))
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
+def _arrow(name: str) -> str:
+    if name == "loss":
+        return " ↓"
+    if name not in metrics.available():
+        return ""
+    return " ↑" if metrics.higher_is_better(name) else " ↓"
+
+
+def _mean(values: Sequence[float]) -> float:
+    defined = [float(value) for value in values if not math.isnan(value)]
+    return statistics.fmean(defined) if defined else float("nan")
+
+
+def _three(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def _bar(value: float, width: int) -> str:
+    if math.isnan(value):
+        return ""
+    eighths = round(min(1.0, max(0.0, value)) * width * 8)
+    whole, part = divmod(eighths, 8)
+    return "█" * whole + (_BLOCKS[part] if part else "")
