@@ -2,6 +2,7 @@
 
 from pyg_samsa.nn.block import DropPath, SAMSABlock
 from pyg_samsa.nn.conv.samsa_conv import ImportanceScore, SampledTokens, SAMSAConv
+from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.encoding.categorical import AtomEncoder, BondEncoder, CategoricalEncoder
 from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
 from pyg_samsa.nn.head import MLPHead
@@ -17,6 +18,7 @@ __all__ = [
     "BondEncoder",
     "CategoricalEncoder",
     "DropPath",
+    "Dropout",
     "GraphBridge",
     "ImportanceScore",
     "MLPHead",

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import GELU, Dropout, Linear, Module, Parameter, RMSNorm, Sequential
+from torch.nn import GELU, Linear, Module, Parameter, RMSNorm, Sequential
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.ragged import RaggedIndex, check_choice, resolve
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
+from pyg_samsa.nn.dropout import Dropout
 
 REZERO = ("own", "shared")
 
@@ -88,8 +89,6 @@ class SAMSABlock(Module):
     ) -> None:
         super().__init__()
         check_choice("rezero", rezero, REZERO)
-        if not 0 <= dropout < 1:
-            raise ConfigError("dropout", dropout, "a probability from 0 to below 1")
         if ffn_channels is not None and ffn_channels < 1:
             raise ConfigError("ffn_channels", ffn_channels, "an integer of at least 1")
         hidden = 4 * channels if ffn_channels is None else ffn_channels

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import GELU, Dropout, Linear, Module, Sequential
+from torch.nn import GELU, Linear, Module, Sequential
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.nn.dropout import Dropout
 
 
 class MLPHead(Module):
