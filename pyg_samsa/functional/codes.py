@@ -91,17 +91,17 @@ def structural_keys(
 
     Cost: O(max_rounds (N + E)) integer operations, no D channels.
     """
-    source, target = edge_index
+    both_ends = edge_index.flatten()
+    other_ends = edge_index.flip(0).flatten()
+    label = torch.zeros_like(edge_index[0]) if edge_keys is None else edge_keys
+    side = torch.cat([mix(label), mix(mix(label))])
     sizes = index.ptr.diff()[index.batch]
-    label = torch.zeros_like(source) if edge_keys is None else edge_keys
-    forth, back = mix(label), mix(mix(label))
     keys = mix(node_keys)
     for round_number in range(min(index.max_size, max_rounds)):
-        around = torch.zeros_like(keys)
-        around.index_add_(0, target, mix(keys[source] + forth))
-        around.index_add_(0, source, mix(keys[target] + back))
-        refined = mix(keys ^ mix(around))
-        keys = refined if round_number == 0 else torch.where(round_number < sizes, refined, keys)
+        # Exclusive or ties a neighbour to its label before the sum forgets the order.
+        around = torch.zeros_like(keys).index_add_(0, both_ends, keys[other_ends] ^ side)
+        refined = mix(keys * _MIX_1 + around)
+        keys = torch.where(round_number < sizes, refined, keys)
     return keys
 
 
