@@ -1,0 +1,84 @@
+"""The command ``pyg-samsa``: one module a subcommand, found by itself.
+
+A subcommand module holds ``HELP`` (one line), ``EPILOG`` (examples), ``configure(parser)`` and ``run(args) -> int | None``, and imports what is
+heavy inside ``run``. ``args.verbosity`` is -1 for ``-q``, 0, or 1 for ``-v``. A module whose name begins with an underscore is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from pyg_samsa._version import __version__
+from pyg_samsa.errors import SAMSAError
+
+__all__ = ["main"]
+
+EXIT_INTERRUPTED, EXIT_PIPE = 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand.
+
+    Bad input gives one line and a hint on the error stream; anything that is not the user's doing keeps its traceback.
+
+    Args:
+        argv: Arguments without the program's name; None takes those of the process.
+
+    Returns:
+        Exit code: 0, 2 for what the user asked, 3 for data, 4 for numbers, 130 for Ctrl-C.
+
+    Example:
+        >>> main(["train", "--cfg", "no_such_config"])
+        2
+    """
+    args = _parser().parse_args(list(sys.argv[1:] if argv is None else argv))
+    args.verbosity = args.verbose - args.quiet
+    logging.basicConfig(level=logging.INFO if args.verbosity > 0 else logging.WARNING, format="%(message)s")
+    try:
+        return int(args.command.run(args) or 0)
+    except SAMSAError as error:
+        print(f"error: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"hint:  {error.hint}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        resume = getattr(args.command, "resume_hint", None)
+        print("\nstopped." + (f" {resume(args)}" if resume is not None else ""), file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; without this python complains once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pyg-samsa", description="Sampling self-attention for PyTorch Geometric.")
+    parser.add_argument("--version", action="version", version=f"pyg-samsa {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-q", "--quiet", action="count", default=0, help="say only results and errors")
+    common.add_argument("-v", "--verbose", action="count", default=0, help="also say what the libraries say")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, module in _commands().items():
+        sub = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP,
+            epilog=module.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[common],
+        )
+        module.configure(sub)
+        sub.set_defaults(command=module)
+    return parser
+
+
+def _commands() -> dict[str, ModuleType]:
+    names = sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
+    return {name.replace("_", "-"): importlib.import_module(f"{__name__}.{name}") for name in names}

@@ -1,0 +1,283 @@
+"""Reading a configuration: GraphGym's ``cfg`` filled from YAML and the command line, every mistake named in one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import CN, cfg, set_cfg
+
+from pyg_samsa.errors import ConfigError, suggest
+from pyg_samsa.graphgym.options import (
+    CHANGED_DEFAULTS,
+    DUMPED_BY_GRAPHGYM,
+    GRAPHGYM_OPTIONS,
+    NO_EFFECT,
+    OPTION_OF,
+    OPTIONS,
+)
+from pyg_samsa.graphgym.registry import register_once
+
+PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"
+# Groups that GraphGPS and its relatives have and this package has not: tolerated only where they are switched off.
+SWITCHED_OFF_GROUPS = ("posenc_", "prep")
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """What :func:`load_config` has read.
+
+    Args:
+        name: Name of the run.
+        path: File it was read from.
+        given: Dotted names that the user has set.
+    """
+
+    name: str
+    path: Path
+    given: frozenset[str]
+
+    @property
+    def without_effect(self) -> list[str]:
+        """Settings that the user has set and that change nothing."""
+        return sorted(self.given & NO_EFFECT)
+
+
+def add_options(config: CN) -> None:
+    """Add the settings of this package, with their defaults, to GraphGym's configuration."""
+    for option in OPTIONS:
+        group, _, name = option.key.rpartition(".")
+        if group and group not in config:
+            config[group] = CN()
+        (config[group] if group else config)[name] = option.default
+    for key, value in CHANGED_DEFAULTS.items():
+        group, _, name = key.rpartition(".")
+        (config[group] if group else config)[name] = value
+    # What a data set says about itself, for networks that ask; None where nobody has said it.
+    for name in ("in_channels", "edge_channels", "num_targets", "task", "level"):
+        config.share[name] = None
+
+
+register_once(register.config_dict, "samsa", add_options)
+
+
+def find_config(name: str | os.PathLike[str]) -> Path:
+    """Return the file of a configuration: as given, else among the packaged ones, with or without ``.yaml``.
+
+    Raises:
+        ConfigError: there is no such file; the nearest packaged name is suggested.
+
+    Example:
+        >>> find_config("quickstart").name
+        'quickstart.yaml'
+    """
+    given = Path(name).expanduser()
+    base = given.name if given.suffix in (".yaml", ".yml") else f"{given.name}.yaml"
+    inside = [given, PACKAGED / given, PACKAGED / base] if not given.is_absolute() else [given]
+    for candidate in [*inside, given.with_name(base)]:
+        if candidate.is_file():
+            return candidate
+    known = packaged_configs()
+    hint = suggest(base.removesuffix(".yaml"), known) or (f"Packaged configurations: {', '.join(known)}" if known else "")
+    raise ConfigError("--cfg", str(name), "a YAML file that exists", hint=hint)
+
+
+def packaged_configs() -> list[str]:
+    """Return the names of the configurations that come with the package."""
+    return sorted(path.relative_to(PACKAGED).with_suffix("").as_posix() for path in PACKAGED.rglob("*.yaml"))
+
+
+def load_config(name: str | os.PathLike[str], opts: Sequence[str] = ()) -> LoadedConfig:
+    """Reset GraphGym's global ``cfg`` and fill it from a file and from ``key value`` pairs.
+
+    Numbers are read kindly: ``1`` is a float where a float is meant, ``1e-3`` is a number, ``16.0`` is an int. ``devices`` may be ``auto``.
+
+    Args:
+        name: File, or name of a packaged configuration.
+        opts: ``key value key value ...`` (or ``key=value``); they go before the file.
+
+    Raises:
+        ConfigError: the file is missing or is not YAML, a name is unknown (the nearest one is suggested), or a value is not allowed.
+    """
+    path = find_config(name)
+    set_cfg(cfg)
+    given = _merge(_leaves(_read_yaml(path)), origin=str(name))
+    given |= _merge(list(_pairs(opts)), origin="command line")
+    for key, option in {**OPTION_OF, **GRAPHGYM_OPTIONS}.items():
+        option.check(_get(key))
+    if cfg.optim.num_warmup_epochs and cfg.optim.num_warmup_steps:
+        raise ConfigError("optim.num_warmup_steps", cfg.optim.num_warmup_steps, "0 where optim.num_warmup_epochs is set")
+    run_name = cfg.samsa.run_name or path.name.removesuffix(".yaml").removesuffix(".yml")
+    if Path(run_name).name != run_name:
+        raise ConfigError("samsa.run_name", run_name, "the name of a folder, without slashes")
+    # The name goes into the dumped configuration complete, so a re-run must not append the tag once more.
+    tagged = f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name
+    cfg.samsa.run_name, cfg.name_tag = tagged, ""
+    return LoadedConfig(tagged, path, frozenset(given))
+
+
+def dumpable() -> dict[str, Any]:
+    """Return the present ``cfg`` as plain nested values that :func:`load_config` takes again."""
+    return _plain({key: value for key, value in cfg.items() if key != "share" and key not in DUMPED_BY_GRAPHGYM})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
+        raise ConfigError("--cfg", str(path), f"a YAML file; it cannot be read{place}: {getattr(error, 'problem', None) or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("--cfg", str(path), "a text file in UTF-8") from error
+    if not isinstance(content, Mapping):
+        raise ConfigError("--cfg", str(path), f"a YAML file of settings, 'key: value'; it holds {_kind(content)}")
+    return content
+
+
+def _leaves(content: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in content.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            found += _leaves(value, f"{key}.")
+        elif value is None and isinstance(_get(key), CN):
+            continue  # a group with nothing in it
+        else:
+            found.append((key, value))
+    return found
+
+
+def _pairs(opts: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    words: list[str] = []
+    for word in opts:
+        key, equals, value = word.partition("=")
+        words += [key, value] if equals and len(words) % 2 == 0 else [word]
+    if len(words) % 2:
+        raise ConfigError("command line", words[-1], "a value after every key", hint="For example: optim.max_epoch 10 samsa.layers 4")
+    for key, text in zip(words[::2], words[1::2], strict=True):
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        yield key, text if value is None and text.strip().lower() not in ("null", "~", "") else value
+
+
+def _merge(leaves: Sequence[tuple[str, Any]], *, origin: str) -> set[str]:
+    given: set[str] = set()
+    for key, value in leaves:
+        group = key.split(".", 1)[0]
+        if key in DUMPED_BY_GRAPHGYM or group == "share":
+            continue
+        if group.startswith(SWITCHED_OFF_GROUPS):
+            _must_be_off(key, value)
+            continue
+        node, name = _locate(key, origin)
+        node[name] = _coerce(key, value, node[name])
+        given.add(key)
+    return given
+
+
+def _must_be_off(key: str, value: Any) -> None:
+    """Refuse a switch that is on; what such a group says besides has no effect while it is off."""
+    if value is True:
+        raise ConfigError(
+            key, value, "False: this network has no such encoding", hint="Graph-Bridge (samsa.bridge) tells nodes and edges apart without one."
+        )
+
+
+def _locate(key: str, origin: str) -> tuple[CN, str]:
+    node, parts = cfg, key.split(".")
+    for part in parts[:-1]:
+        node = node[part] if isinstance(node, CN) and part in node else None
+    if not isinstance(node, CN) or parts[-1] not in node:
+        known = _all_keys()
+        # A name is most often right in a wrong group: that is nearer than any similar spelling.
+        elsewhere = [other for other in known if other.rsplit(".", 1)[-1] == parts[-1]]
+        hint = suggest(key, known) or (f"Did you mean {elsewhere[0]!r}?" if elsewhere else "See graphgym_configs/ for what there is.")
+        raise ConfigError("unknown setting", key, f"a name that exists ({origin})", hint=hint)
+    if isinstance(node[parts[-1]], CN):
+        raise ConfigError(key, "a single value", "a group of settings", hint=f"For example: {key}.{next(iter(node[parts[-1]]), '...')}")
+    return node, parts[-1]
+
+
+def _all_keys(node: CN | None = None, prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, value in (cfg if node is None else node).items():
+        if isinstance(value, CN):
+            if name != "share":
+                keys += _all_keys(value, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys
+
+
+def _get(key: str) -> Any:
+    value: Any = cfg
+    for part in key.split("."):
+        if not isinstance(value, CN) or part not in value:
+            return None
+        value = value[part]
+    return value
+
+
+def _coerce(key: str, value: Any, default: Any) -> Any:
+    if key == "devices":
+        return _devices(value)
+    if key == "optim.scheduler" and value is None:
+        return "none"
+    if isinstance(default, bool):
+        wanted, fits = "True or False", isinstance(value, bool)
+    elif isinstance(default, int):
+        value = _number(value)
+        value = int(value) if isinstance(value, float) and value.is_integer() else value
+        wanted, fits = "a whole number", isinstance(value, int) and not isinstance(value, bool)
+    elif isinstance(default, float):
+        value = _number(value)
+        value = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        wanted, fits = "a number", isinstance(value, float) and value == value
+    elif isinstance(default, str):
+        value = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+        wanted, fits = "text", isinstance(value, str)
+    elif isinstance(default, (list, tuple)):
+        value = list(value) if isinstance(value, (list, tuple)) else value
+        wanted, fits = "a list", isinstance(value, list)
+    else:
+        return value
+    if not fits:
+        raise ConfigError(key, value, wanted)
+    return value
+
+
+def _number(value: Any) -> Any:
+    """Read a number that YAML 1.1 takes for text, such as 1e-3."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _devices(value: Any) -> int | str:
+    if value == "auto":
+        return value
+    value = _number(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or int(value) < 1:
+        raise ConfigError("devices", value, "a number of at least 1, or 'auto'")
+    return int(value)
+
+
+def _kind(content: Any) -> str:
+    return {"NoneType": "nothing", "str": "plain text", "list": "a list"}.get(type(content).__name__, type(content).__name__)

@@ -1,0 +1,85 @@
+"""Encoders for GraphGym's other networks, none of which needs ogb: ``SAMSAAtom``, ``SAMSABond``, ``LinearNode``, ``LinearEdge``.
+
+GraphGym's own ``Atom`` and ``Bond`` stay as they are. The network ``samsa`` needs none of these: it encodes by what the data set says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.nn import AtomEncoder, BondEncoder
+
+
+class NodeEncoder(nn.Module):
+    """Replaces ``batch.x`` by its encoding.
+
+    Args:
+        channels: Width of the encoding.
+        encoder: Encodes [N, F] to [N, ``channels``]; None for the one of the subclass.
+    """
+
+    attribute = "x"
+
+    def __init__(self, channels: int, encoder: nn.Module | None = None) -> None:
+        super().__init__()
+        self.encoder = encoder if encoder is not None else self.build(channels)
+
+    def build(self, channels: int) -> nn.Module:
+        """Return the encoder."""
+        raise NotImplementedError
+
+    def forward(self, batch: Any) -> Any:
+        """Encode a batch in place."""
+        features: Tensor = batch[self.attribute]
+        batch[self.attribute] = self.encoder(features)
+        return batch
+
+
+class SAMSAAtom(NodeEncoder):
+    """Sum of embeddings of OGB's nine atom features."""
+
+    def build(self, channels: int) -> nn.Module:
+        """Return the encoder."""
+        return AtomEncoder(channels)
+
+
+class SAMSABond(NodeEncoder):
+    """Sum of embeddings of OGB's three bond features."""
+
+    attribute = "edge_attr"
+
+    def build(self, channels: int) -> nn.Module:
+        """Return the encoder."""
+        return BondEncoder(channels)
+
+
+class LinearNode(NodeEncoder):
+    """Linear map of float node features."""
+
+    def build(self, channels: int) -> nn.Module:
+        """Return the encoder."""
+        return nn.Linear(cfg.share.dim_in, channels)
+
+
+class LinearEdge(NodeEncoder):
+    """Linear map of float edge features."""
+
+    attribute = "edge_attr"
+
+    def build(self, channels: int) -> nn.Module:
+        """Return the encoder."""
+        if not isinstance(cfg.share.edge_channels, int):
+            raise ConfigError("dataset.edge_encoder_name", "LinearEdge", "an encoder that fits the data set's edge features")
+        return nn.Linear(cfg.share.edge_channels, channels)
+
+
+for _name, _encoder in {"SAMSAAtom": SAMSAAtom, "LinearNode": LinearNode}.items():
+    register_once(register.node_encoder_dict, _name, _encoder)
+for _name, _encoder in {"SAMSABond": SAMSABond, "LinearEdge": LinearEdge}.items():
+    register_once(register.edge_encoder_dict, _name, _encoder)

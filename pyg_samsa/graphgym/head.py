@@ -1,0 +1,72 @@
+"""Heads for GraphGym's own networks: ``mlp_graph`` and ``inductive_node``.
+
+GraphGym's head ``graph`` normalises its hidden layers to length one and ignores ``gnn.act`` and ``gnn.dropout``; its head ``node`` needs masks,
+which graphs that are split as wholes do not have. These two do neither.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.registry import register_once
+
+
+def mlp(dim_in: int, dim_out: int) -> nn.Sequential:
+    """Return ``gnn.layers_post_mp`` linear maps with ``gnn.act`` and ``gnn.dropout`` between them.
+
+    Raises:
+        ConfigError: GraphGym knows no such activation.
+    """
+    if cfg.gnn.act not in register.act_dict:
+        raise ConfigError("gnn.act", cfg.gnn.act, sorted(register.act_dict))
+    layers: list[nn.Module] = []
+    for _ in range(max(1, cfg.gnn.layers_post_mp) - 1):
+        layers += [nn.Linear(dim_in, dim_in), register.act_dict[cfg.gnn.act](), nn.Dropout(cfg.gnn.dropout)]
+    return nn.Sequential(*layers, nn.Linear(dim_in, dim_out))
+
+
+class GraphHead(nn.Module):
+    """Pools nodes by ``model.graph_pooling`` and predicts one row per graph.
+
+    Args:
+        dim_in: Width of the nodes.
+        dim_out: Width of the prediction.
+    """
+
+    def __init__(self, dim_in: int, dim_out: int) -> None:
+        super().__init__()
+        pooling = register.pooling_dict.get(cfg.model.graph_pooling)
+        if pooling is None:
+            raise ConfigError("model.graph_pooling", cfg.model.graph_pooling, sorted(register.pooling_dict))
+        self.pool = pooling.build(dim_in) if hasattr(pooling, "build") else pooling
+        self.mlp = mlp(dim_in, dim_out)
+
+    def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
+        """Return (prediction [B, dim_out], target)."""
+        return self.mlp(self.pool(batch.x, batch.batch)), batch.y
+
+
+class InductiveNodeHead(nn.Module):
+    """Predicts one row per node of whole graphs.
+
+    Args:
+        dim_in: Width of the nodes.
+        dim_out: Width of the prediction.
+    """
+
+    def __init__(self, dim_in: int, dim_out: int) -> None:
+        super().__init__()
+        self.mlp = mlp(dim_in, dim_out)
+
+    def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
+        """Return (prediction [N, dim_out], target)."""
+        return self.mlp(batch.x), batch.y
+
+
+register_once(register.head_dict, "mlp_graph", GraphHead)
+register_once(register.head_dict, "inductive_node", InductiveNodeHead)

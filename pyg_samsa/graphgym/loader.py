@@ -1,0 +1,181 @@
+"""Data sets for GraphGym's own runner and for ours."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg
+from torch_geometric.graphgym.loader import load_ogb, load_pyg
+
+from pyg_samsa.datasets import catalog
+from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.graphgym.options import DATASET_OPTIONS, OPTION_OF
+from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.training.data import TaskSpec
+
+_SPLIT_ATTRIBUTES = {"train": "train_graph_index", "val": "val_graph_index", "test": "test_graph_index"}
+
+
+def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
+    """Return a data set of ours with the split attributes that GraphGym's loaders want, None for what is not ours.
+
+    GraphGym's loaders delete those attributes again, so every call returns a fresh data set. ``cfg.share`` is set from the data set itself.
+
+    Args:
+        format: ``dataset.format``.
+        name: ``dataset.name``.
+        dataset_dir: ``dataset.dir``.
+    """
+    describe(None)
+    if not catalog.knows(format, name):
+        return None
+    dataset = catalog.load(format, name, dataset_dir, **dataset_options())
+    for split, attribute in _SPLIT_ATTRIBUTES.items():
+        index = dataset.split_idx.get(split)
+        if index is not None:
+            dataset._data[attribute] = index.clone()
+            if dataset.slices is not None:
+                dataset.slices[attribute] = torch.tensor([0, len(index)])
+    describe(TaskSpec.of(dataset))
+    return dataset
+
+
+def describe(spec: TaskSpec | None) -> None:
+    """Write what a data set says about itself into ``cfg.share``; None forgets the one before."""
+    share = cfg.share
+    share.task = share.level = share.in_channels = share.edge_channels = share.num_targets = None
+    if spec is None:
+        return
+    share.task, share.level, share.num_targets = spec.task, spec.level, spec.num_targets
+    share.in_channels, share.edge_channels = _plain(spec.in_channels), _plain(spec.edge_channels)
+    share.dim_in = spec.in_channels if isinstance(spec.in_channels, int) else len(spec.in_channels or [0])
+    share.dim_out = spec.num_targets
+    share.num_splits = len(spec.sizes)
+
+
+def dataset_options() -> dict[str, Any]:
+    """Return what the configuration tells the data set besides its name."""
+    settings = {name: cfg.dataset[name] for name in DATASET_OPTIONS}
+    return {name: value for name, value in settings.items() if value != OPTION_OF[f"dataset.{name}"].default}
+
+
+def load_for_runner(*, progress: bool = True) -> tuple[Any, TaskSpec]:
+    """Return the data set that the configuration asks for, with what it asks of a model.
+
+    A registered loader goes first, as in GraphGym; then GraphGym's own formats ``PyG`` and ``OGB``. A data set that does not say what it is about
+    is described by ``dataset.task_type`` and split at random by ``dataset.split`` where it brings no split.
+
+    Args:
+        progress: Whether a bar is shown while files are fetched and prepared.
+
+    Raises:
+        ConfigError: there is no such data set, or ``dataset.task_type`` contradicts it.
+        DataError: its targets cannot be understood.
+    """
+    format, name, folder = cfg.dataset.format, cfg.dataset.name, str(Path(cfg.dataset.dir).expanduser())
+    describe(None)
+    if catalog.knows(format, name):
+        dataset = catalog.load(format, name, folder, progress=progress, **dataset_options())
+    else:
+        dataset = _without_split_attributes(_from_others(format, name, folder))
+    spec = TaskSpec.of(dataset) if hasattr(dataset, "split_idx") else _describe_foreign(dataset)
+    _check_task_type(spec)
+    describe(spec)
+    return dataset, spec
+
+
+def _from_others(format: str, name: str, folder: str) -> Any:
+    for loader in register.loader_dict.values():
+        if loader is not load_for_graphgym and (dataset := loader(format, name, folder)) is not None:
+            return dataset
+    known = [f"{known_format}: {known_name}" for known_format, known_name in catalog.available()]
+    if format == "PyG":
+        try:
+            return load_pyg(name, folder)
+        except ValueError as error:
+            raise ConfigError("dataset.name", name, f"a data set of the format {format!r}", hint=f"Known here: {', '.join(known)}") from error
+    if format == "OGB" and name.startswith("ogb"):
+        return load_ogb(name.replace("_", "-"), folder)
+    raise ConfigError("dataset", f"{format}: {name}", known)
+
+
+def _check_task_type(spec: TaskSpec) -> None:
+    """``classification`` is GraphGym's default, so it is no statement for a regression."""
+    asked = cfg.dataset.task_type
+    fitting = {
+        "multilabel": ("classification_multilabel", "classification"),
+        "binary": ("classification", "classification_binary"),
+        "multiclass": ("classification", "classification_multi"),
+        "regression": ("regression", "classification"),
+    }[spec.task]
+    if asked not in fitting:
+        raise ConfigError("dataset.task_type", asked, f"{fitting[0]!r}, which the data set is")
+    cfg.dataset.task_type = fitting[0]
+    if cfg.dataset.task == "node" and spec.level == "graph":
+        cfg.dataset.task = "graph"  # GraphGym's default, written nowhere
+
+
+def _describe_foreign(dataset: Any) -> TaskSpec:
+    first = dataset[0]
+    if len(dataset) < 3 or first.y is None:
+        raise DataError(f"{cfg.dataset.name}: {len(dataset)} graphs", hint="Only sets of several graphs with targets y can be split by graph here.")
+    level = "node" if first.y.size(0) == first.num_nodes and first.num_nodes != 1 else "graph"
+    task, num_targets = _foreign_task(dataset)
+    edge_attr = first.edge_attr
+    return TaskSpec(
+        split_idx=_foreign_split(dataset),
+        task=task,
+        level=level,
+        num_targets=num_targets,
+        in_channels=first.x.size(-1) if first.x is not None and first.x.is_floating_point() else None,
+        edge_channels=edge_attr.size(-1) if edge_attr is not None and edge_attr.ndim == 2 and edge_attr.is_floating_point() else None,
+    )
+
+
+def _foreign_task(dataset: Any) -> tuple[str, int]:
+    targets = torch.cat([dataset[row].y.reshape(1, -1) if dataset[row].y.ndim == 0 else dataset[row].y for row in range(len(dataset))])
+    width = targets.size(1) if targets.ndim > 1 else 1
+    asked = cfg.dataset.task_type
+    if asked == "regression":
+        return "regression", width
+    if asked == "classification_multilabel" or width > 1:
+        return "multilabel", width
+    classes = int(targets.max()) + 1
+    return ("binary", 1) if classes <= 2 else ("multiclass", classes)
+
+
+def _without_split_attributes(dataset: Any) -> Any:
+    """Move the split attributes of GraphGym's convention, which PyG would take for attributes of every graph, into ``split_idx`` of a copy."""
+    data = getattr(dataset, "_data", None)
+    present = {split: name for split, name in _SPLIT_ATTRIBUTES.items() if data is not None and name in data}
+    if not present:
+        return dataset
+    clean = copy.copy(dataset)
+    clean._data, clean._data_list = copy.copy(data), None
+    clean.own_split = {split: data[name] for split, name in present.items()}
+    for name in present.values():
+        del clean._data[name]
+    return clean
+
+
+def _foreign_split(dataset: Any) -> dict[str, torch.Tensor]:
+    if hasattr(dataset, "own_split"):
+        return dict(dataset.own_split)
+    shares = list(cfg.dataset.split)
+    if cfg.dataset.split_mode != "random" or not 2 <= len(shares) <= 3 or abs(sum(shares) - 1) > 1e-6 or min(shares) <= 0:
+        raise ConfigError("dataset.split", shares, "two or three shares that sum to 1 (with dataset.split_mode random)")
+    # The split has a seed of its own: repeats with other seeds measure the same split.
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+    ends = [round(sum(shares[: number + 1]) * len(dataset)) for number in range(len(shares))]
+    return {split: order[start:end] for split, start, end in zip(("train", "val", "test"), [0, *ends[:-1]], ends, strict=False)}
+
+
+def _plain(channels: Any) -> Any:
+    return list(channels) if isinstance(channels, (list, tuple)) else channels
+
+
+register_once(register.loader_dict, "samsa", load_for_graphgym)

@@ -1,0 +1,91 @@
+"""Losses under GraphGym's names: each acts only where ``model.loss_fun`` asks for it, as GraphGym tries all of them in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.training import losses
+
+# model.loss_fun -> name in pyg_samsa.training.losses; GraphGPS and its relatives write some of them differently.
+NAMES = {name: name for name in losses.available()} | {"smoothl1": "smooth_l1", "smoothL1": "smooth_l1", "mae": "l1"}
+FITTING = {
+    "multilabel": ("bce",),
+    "binary": ("bce", "weighted_cross_entropy"),
+    "multiclass": ("cross_entropy", "weighted_cross_entropy"),
+    "regression": ("l1", "smooth_l1", "mse"),
+}
+DEFAULTS = {"multilabel": "bce", "binary": "bce", "multiclass": "cross_entropy", "regression": "l1"}
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def choose_loss(task: str, *, given: bool) -> Loss:
+    """Return the loss of ``model.loss_fun`` for a task, its options from ``cfg.samsa``.
+
+    ``cross_entropy`` means the binary one for binary and multi-label tasks, as everywhere in GraphGym. A loss that somebody else registered with
+    GraphGym is taken under its registered name.
+
+    Args:
+        task: As in :class:`pyg_samsa.training.data.TaskSpec`.
+        given: Whether the user has set ``model.loss_fun``; otherwise the task decides.
+
+    Raises:
+        ConfigError: there is no such loss, or it does not fit the task.
+    """
+    asked = cfg.model.loss_fun if given else DEFAULTS[task]
+    name = NAMES.get(asked, asked)
+    if name == "cross_entropy" and task in ("multilabel", "binary"):
+        name = "bce"
+    if name not in losses.available():
+        if asked in register.loss_dict:
+            return _foreign(register.loss_dict[asked], asked)
+        raise ConfigError("model.loss_fun", asked, sorted({*NAMES, *register.loss_dict}))
+    if name not in FITTING[task]:
+        raise ConfigError("model.loss_fun", asked, f"a loss for {task} targets: {', '.join(FITTING[task])}")
+    return losses.build(name, **_options(name))
+
+
+def _options(name: str) -> dict[str, float]:
+    settings = {"label_smoothing": cfg.samsa.label_smoothing, "pos_weight": cfg.samsa.pos_weight, "beta": cfg.samsa.smooth_l1_beta}
+    return {key: value for key, value in settings.items() if key in losses.options(name) and value}
+
+
+def _foreign(registered: Callable, name: str) -> Loss:
+    def loss(pred: Tensor, target: Tensor) -> Tensor:
+        value = registered(pred, target)
+        if value is None:
+            raise ConfigError("model.loss_fun", name, "a loss that acts on this task")
+        return value[0]
+
+    return loss
+
+
+def _gated(asked: tuple[str, ...], name: str, score: Callable[[Tensor], Tensor] | None) -> Callable:
+    def registered(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor] | None:
+        if cfg.model.loss_fun not in asked and not (name == "bce" and _is_multilabel()):
+            return None
+        return losses.build(name, **_options(name))(pred, target), pred if score is None else score(pred)
+
+    registered.__qualname__ = f"{name}_loss"
+    return registered
+
+
+def _is_multilabel() -> bool:
+    return cfg.model.loss_fun == "cross_entropy" and cfg.dataset.task_type == "classification_multilabel"
+
+
+def _class_score(pred: Tensor) -> Tensor:
+    return pred.log_softmax(-1) if pred.ndim > 1 else pred.sigmoid()
+
+
+_SCORES: dict[str, Callable[[Tensor], Tensor] | None] = {"bce": torch.sigmoid, "weighted_cross_entropy": _class_score}
+# cross_entropy and mse are GraphGym's own.
+for _name in ("bce", "l1", "smooth_l1", "weighted_cross_entropy"):
+    _asked = tuple(key for key, target in NAMES.items() if target == _name)
+    register_once(register.loss_dict, f"samsa_{_name}", _gated(_asked, _name, _SCORES.get(_name)))

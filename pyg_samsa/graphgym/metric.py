@@ -1,0 +1,70 @@
+"""Metrics under GraphGym's names, for its own logger, and the metrics of our runner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg
+from torchmetrics import Metric
+
+from pyg_samsa import metrics
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.registry import register_once
+
+DEFAULTS = {
+    "multilabel": ("ap", "auc"),
+    "binary": ("auc", "ap", "accuracy"),
+    "multiclass": ("accuracy", "f1_macro"),
+    "regression": ("mae", "rmse", "r2"),
+}
+# Names of GraphGPS and its relatives.
+NAMES = {"accuracy-SBM": "accuracy_macro", "f1": "f1_macro", "spearmanr": "spearman", "rocauc": "auc"}
+
+
+def choose_metrics(task: str, num_targets: int, *, direction_given: bool) -> tuple[dict[str, Metric], str, bool]:
+    """Return the metrics of a run, the name of the one that chooses the best epoch, and whether higher is better.
+
+    ``metric_best: auto`` is the first metric of the task; ``custom_metrics`` replaces the others. ``metric_best: loss`` chooses by the loss.
+
+    Args:
+        task: As in :class:`pyg_samsa.training.data.TaskSpec`.
+        num_targets: Width of the output.
+        direction_given: Whether the user has set ``metric_agg``, which then must agree with the metric.
+
+    Raises:
+        ConfigError: there is no such metric, or it would be chosen in the wrong direction.
+    """
+    others = [NAMES.get(name, name) for name in cfg.custom_metrics] or list(DEFAULTS[task])
+    best = others[0] if cfg.metric_best == "auto" else NAMES.get(cfg.metric_best, cfg.metric_best)
+    for key, names in (("metric_best", [best]), ("custom_metrics", others)):
+        for name in names:
+            if name not in metrics.available() and not (key == "metric_best" and name == "loss"):
+                raise ConfigError(key, name, [*metrics.available(), *(["loss", "auto"] if key == "metric_best" else [])])
+    higher = best != "loss" and metrics.higher_is_better(best)
+    if direction_given and (cfg.metric_agg == "argmax") != higher:
+        raise ConfigError(
+            "metric_agg", cfg.metric_agg, f"'{'argmax' if higher else 'argmin'}', because a {'higher' if higher else 'lower'} {best} is better"
+        )
+    names = dict.fromkeys([best, *others])
+    return {name: metrics.build(name, num_targets) for name in names if name != "loss"}, best, higher
+
+
+def _registered(name: str) -> Callable[[Sequence[Tensor], Sequence[Tensor], str], float]:
+    def score(true: Sequence[Tensor], pred: Sequence[Tensor], task_type: str) -> float:
+        targets, scores = torch.cat(list(true)), torch.cat(list(pred))
+        if task_type != "regression" and (scores.ndim == 1 or "multilabel" in task_type):
+            # GraphGym hands out probabilities; our metrics count from logits.
+            scores = torch.logit(scores.double(), eps=1e-12)
+        metric = metrics.build(name, scores.size(1) if scores.ndim > 1 else 1)
+        metric.update(scores, targets)
+        return float(metric.compute())
+
+    score.__qualname__ = f"{name}_metric"
+    return score
+
+
+for _name in metrics.available():
+    register_once(register.metric_dict, _name, _registered(_name))

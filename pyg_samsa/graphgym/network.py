@@ -1,0 +1,141 @@
+"""The network ``samsa``: :class:`pyg_samsa.nn.SAMSA` built from GraphGym's configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.options import ALIASES, OPTION_OF, UNSET_FLOAT, UNSET_INT
+from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.nn import SAMSA
+from pyg_samsa.training.network import BatchNetwork
+
+# Encoders that nn.SAMSA makes itself from the data set's own description of its features.
+BUILT_IN_ENCODERS = ("Atom", "Bond", "LinearNode", "LinearEdge", "Integer")
+_LEVEL_OF_HEAD = {"graph": "graph", "mlp_graph": "graph", "node": "node", "inductive_node": "node"}
+
+
+class SAMSANetwork(BatchNetwork):
+    """Reads ``cfg.samsa`` (and the names that GraphGPS has for the same) and holds a plain ``nn.SAMSA`` as ``model``.
+
+    Nothing of GraphGym re-initialises it, and ``model.state_dict()`` is that of :class:`pyg_samsa.nn.SAMSA`.
+
+    Args:
+        dim_in: Width of float node features, for data sets that say no more than that.
+        dim_out: Width of the output.
+
+    Raises:
+        ConfigError: settings contradict each other.
+    """
+
+    def __init__(self, dim_in: int, dim_out: int) -> None:
+        options = model_options()
+        channels = options["channels"]
+        in_channels = cfg.share.in_channels if cfg.share.in_channels is not None else dim_in
+        edge_channels = cfg.share.edge_channels
+        node_encoder = _registered_encoder("node", register.node_encoder_dict, channels)
+        edge_encoder = _registered_encoder("edge", register.edge_encoder_dict, channels)
+        model = SAMSA(
+            _Encoded() if node_encoder is not None else in_channels,
+            dim_out,
+            edge_channels=_Encoded() if edge_encoder is not None else edge_channels,
+            level=level(),
+            **options,
+        )
+        super().__init__(model, node_encoder=node_encoder, edge_encoder=edge_encoder)
+
+
+class _Encoded(nn.Identity):
+    """Features that a registered encoder has already encoded."""
+
+
+def model_options() -> dict[str, Any]:
+    """Return the keyword arguments of :class:`pyg_samsa.nn.SAMSA` that the configuration holds.
+
+    Raises:
+        ConfigError: ``gt.*`` and ``samsa.*`` contradict each other, or a readout is asked for that there is not.
+    """
+    values = {name: value for name, value in cfg.samsa.items() if name in _ARGUMENTS}
+    for other, key in ALIASES.items():
+        group, name = other.split(".")
+        value, own = cfg[group][name], key.split(".")[1]
+        if value in (UNSET_INT, UNSET_FLOAT) and OPTION_OF[other].default == value:
+            continue
+        if values[own] not in (OPTION_OF[key].default, value):
+            raise ConfigError(other, value, f"the same as {key} ({values[own]})", hint="Set only one of the two.")
+        values[own] = value
+    values["num_layers"] = values.pop("layers")
+    values["ffn_channels"] = values["ffn_channels"] or None
+    pooling = cfg.model.graph_pooling
+    if pooling in ("mean", "attention"):
+        values["pool"] = pooling
+    elif pooling != "add":
+        raise ConfigError("model.graph_pooling", pooling, ("attention", "mean"), hint="Or leave it out and set samsa.pool.")
+    return values
+
+
+_ARGUMENTS = frozenset(
+    [
+        "layers",
+        "channels",
+        "heads",
+        "num_samples",
+        "ffn_channels",
+        "sampling",
+        "tau",
+        "noise",
+        "dropout",
+        "attn_dropout",
+        "drop_path",
+        "rezero",
+        "bridge",
+        "num_codes",
+        "num_eval_samples",
+        "eval_codes",
+        "pool",
+        "attn_backend",
+    ]
+)
+
+
+def level() -> str:
+    """Return what is predicted for: the head that is asked for, else what the data set says, else ``dataset.task``.
+
+    Raises:
+        ConfigError: the network has no such head.
+    """
+    head = cfg.gnn.head
+    if head in ("default", cfg.dataset.task) and cfg.share.level is not None:
+        head = cfg.share.level
+    elif head == "default":
+        head = cfg.dataset.task
+    if head not in _LEVEL_OF_HEAD:
+        raise ConfigError("gnn.head", head, _LEVEL_OF_HEAD)
+    return _LEVEL_OF_HEAD[head]
+
+
+def _registered_encoder(kind: str, registry: dict[str, Any], channels: int) -> nn.Module | None:
+    """Return an encoder that somebody registered; None where nn.SAMSA encodes the features itself."""
+    if not cfg.dataset[f"{kind}_encoder"]:
+        return None
+    key = f"dataset.{kind}_encoder_name"
+    name = cfg.dataset[f"{kind}_encoder_name"]
+    described = cfg.share.in_channels if kind == "node" else cfg.share.edge_channels
+    if name in BUILT_IN_ENCODERS and described is not None:
+        wants_categories, categorical = not name.startswith("Linear"), not isinstance(described, int)
+        if wants_categories != categorical:
+            raise ConfigError(
+                key, name, f"an encoder for {'categorical' if categorical else 'float'} features", hint=f"Leave out dataset.{kind}_encoder."
+            )
+        return None
+    if name not in registry:
+        hint = "Positional encodings are not part of this network: Graph-Bridge replaces them." if "+" in name else ""
+        raise ConfigError(key, name, sorted(registry), hint=hint)
+    return registry[name](channels)
+
+
+register_once(register.network_dict, "samsa", SAMSANetwork)

@@ -1,0 +1,46 @@
+"""The optimiser ``adamW``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg, from_config
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.training.optimizers import OptimizerFactory, ParameterGroups, adamw
+
+
+def adam_w(params: Iterable[Any], base_lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    """Return AdamW over parameters, or over parameter groups with decays of their own.
+
+    Args:
+        params: As in ``torch.optim.AdamW``.
+        base_lr: ``optim.base_lr``.
+        weight_decay: ``optim.weight_decay``.
+    """
+    listed = list(params)
+    groups = listed if listed and isinstance(listed[0], dict) else [{"params": listed}]
+    return adamw(groups, lr=base_lr, weight_decay=weight_decay)
+
+
+def choose_optimizer() -> OptimizerFactory:
+    """Return what makes the optimiser of ``optim.optimizer``, whoever registered it.
+
+    Raises:
+        ConfigError: nobody registered it.
+    """
+    registered: Callable[..., torch.optim.Optimizer] | None = register.optimizer_dict.get(cfg.optim.optimizer)
+    if registered is None:
+        raise ConfigError("optim.optimizer", cfg.optim.optimizer, sorted(register.optimizer_dict))
+
+    def make(groups: ParameterGroups) -> torch.optim.Optimizer:
+        return from_config(registered)(groups, cfg=cfg.optim)
+
+    return make
+
+
+register_once(register.optimizer_dict, "adamW", adam_w)

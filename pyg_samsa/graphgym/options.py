@@ -1,0 +1,158 @@
+"""Every setting that this package adds to GraphGym's configuration, in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional import ATTENTION_BACKENDS
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting.
+
+    Args:
+        key: Dotted name, such as ``samsa.layers``.
+        default: Its value where the user says nothing; its type is the setting's type.
+        help: What it does, with unit.
+        choices: All allowed values; empty for any.
+        low: Smallest allowed number, None for any.
+        high: Largest allowed number, None for any.
+    """
+
+    key: str
+    default: Any
+    help: str
+    choices: tuple[Any, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    def check(self, value: Any) -> None:
+        """Check a value of the right type.
+
+        Raises:
+            ConfigError: it is not allowed.
+
+        Example:
+            >>> Option("samsa.tau", 1.0, "", low=0.0).check(0.5)
+        """
+        if self.choices and value not in self.choices:
+            raise ConfigError(self.key, value, self.choices)
+        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
+            bounds = (
+                f"at least {self.low:g}" if self.high is None else f"at most {self.high:g}" if self.low is None else f"{self.low:g} to {self.high:g}"
+            )
+            raise ConfigError(self.key, value, f"a number of {bounds}" if self.high is None else f"a number, {bounds}")
+
+
+UNSET_INT, UNSET_FLOAT = 0, -1.0
+_MODEL = (
+    Option("samsa.layers", 24, "Number of blocks.", low=1),
+    Option("samsa.channels", 128, "Channels D of a token; a multiple of samsa.heads.", low=1),
+    Option("samsa.heads", 8, "Number of attention heads H.", low=1),
+    Option("samsa.num_samples", 256, "Number K of tokens that each head of each graph samples.", low=1),
+    Option("samsa.ffn_channels", 0, "Hidden channels of the feed-forward networks; 0 is 4 D.", low=0),
+    Option(
+        "samsa.sampling", "hard", "How keys are sampled: hard and soft without replacement, or with replacement.", ("hard", "soft", "replacement")
+    ),
+    Option("samsa.tau", 1.0, "Temperature of the sampling gradient, above 0.", low=1e-6),
+    Option("samsa.noise", "train", "When Gumbel noise is added to the scores.", ("train", "always", "never")),
+    Option("samsa.dropout", 0.0, "Dropout of the feed-forward networks and the head.", low=0.0, high=1.0),
+    Option("samsa.attn_dropout", 0.0, "Dropout of the attention weights.", low=0.0, high=1.0),
+    Option("samsa.drop_path", 0.0, "Probability that a graph's residual branch is dropped in training.", low=0.0, high=1.0),
+    Option("samsa.rezero", "shared", "One ReZero scalar for all layers (the paper's), or one per layer.", ("shared", "own")),
+    Option("samsa.bridge", True, "Whether nodes and edges become tokens (Graph-Bridge); without it the nodes alone are tokens."),
+    Option("samsa.num_codes", 1, "Random codes per node in Graph-Bridge.", (1, 2)),
+    Option("samsa.num_eval_samples", 1, "Deterministic draws of codes that an evaluation averages.", low=1),
+    Option("samsa.eval_codes", "structural", "What codes are derived from in evaluation.", ("structural", "index", "random")),
+    Option("samsa.pool", "attention", "Readout of graph-level tasks.", ("attention", "mean")),
+    Option("samsa.attn_backend", "auto", "How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS)),
+)
+_TRAINING = (
+    Option("samsa.run_name", "", "Name of the run's folder in out_dir; empty for the name of the YAML file."),
+    Option("samsa.precision", "32-true", "Number format of training.", ("32", "32-true", "bf16", "bf16-mixed", "16", "16-mixed")),
+    Option("samsa.matmul_precision", "highest", "float32 products on CUDA: highest, or high for TF32.", ("highest", "high", "medium")),
+    Option("samsa.strategy", "auto", "Lightning strategy; auto is distributed data parallel where devices is above 1."),
+    Option("samsa.eval_batch_size", 0, "Graphs of an evaluation batch; 0 is train.batch_size.", low=0),
+    Option("samsa.compile", False, "Whether the network goes through torch.compile."),
+    Option("samsa.label_smoothing", 0.0, "Label smoothing of bce and cross-entropy losses.", low=0.0, high=0.99),
+    Option("samsa.pos_weight", 0.0, "Weight of positive labels in bce; 0 for none.", low=0.0),
+    Option("samsa.smooth_l1_beta", 1.0, "Where smooth_l1 goes over from the square into the line, above 0.", low=1e-9),
+)
+_KNOWN_NAMES = (
+    Option("name_tag", "", "Appended to the run's name."),
+    Option("dataset.max_residues", 0, "Embedded peptides: leave longer ones out; 0 keeps all.", low=0),
+    Option("dataset.subset", 0, "Embedded peptides: keep about this many; 0 keeps all.", low=0),
+    Option("dataset.unlabelled", "unknown", "Embedded peptides: what an unlabelled pair is.", ("unknown", "negative")),
+    Option("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,)),
+    Option("train.eval_smoothing_metrics", False, "Not part of this runner.", (False,)),
+    Option("optim.num_warmup_epochs", 0.0, "Epochs of linear warm-up.", low=0.0),
+    Option("optim.num_warmup_steps", 0, "Or: optimiser steps of linear warm-up.", low=0),
+    Option("optim.clip_grad_norm", False, "Whether the norm of the gradient is clipped."),
+    Option("optim.clip_grad_norm_value", 1.0, "Largest norm of the gradient.", low=1e-12),
+    Option("optim.batch_accumulation", 1, "Batches whose gradients make one step.", low=1),
+    Option("optim.min_lr", 0.0, "Learning rate at the end of a decay.", low=0.0),
+    Option("optim.reduce_factor", 0.1, "Factor of the plateau schedule.", low=1e-9, high=0.999999),
+    Option("optim.schedule_patience", 10, "Epochs without progress before the plateau schedule acts.", low=0),
+    Option("train.mode", "standard", "standard (custom is the same).", ("standard", "custom")),
+    Option("train.ckpt_best", True, "Whether the best epoch is kept and tested on; without it the last one is."),
+    Option("wandb.use", False, "Whether the run is shown on Weights & Biases."),
+    Option("wandb.project", "pyg_samsa", "Project there."),
+    Option("wandb.entity", "", "User or team there; empty for the default."),
+    Option("wandb.name", "", "Name of the run there; empty for its own."),
+    Option("wandb.mode", "online", "online or offline.", ("online", "offline")),
+    Option("gt.layers", UNSET_INT, "Other name of samsa.layers; 0 is not set.", low=0),
+    Option("gt.n_heads", UNSET_INT, "Other name of samsa.heads; 0 is not set.", low=0),
+    Option("gt.dim_hidden", UNSET_INT, "Other name of samsa.channels; 0 is not set.", low=0),
+    Option("gt.dropout", UNSET_FLOAT, "Other name of samsa.dropout; -1 is not set.", high=1.0),
+    Option("gt.attn_dropout", UNSET_FLOAT, "Other name of samsa.attn_dropout; -1 is not set.", high=1.0),
+    Option("gt.layer_type", "samsa", "The network's layers.", ("samsa",)),
+    Option("gt.layer_norm", False, "Blocks normalise by RMSNorm, before each branch.", (False,)),
+    Option("gt.batch_norm", False, "Blocks normalise by RMSNorm, before each branch.", (False,)),
+    Option("gt.residual", True, "Blocks are residual.", (True,)),
+    Option("gnn.residual", True, "Blocks are residual.", (True,)),
+)
+OPTIONS: tuple[Option, ...] = (*_MODEL, *_TRAINING, *_KNOWN_NAMES)
+OPTION_OF = {option.key: option for option in OPTIONS}
+
+# GraphGym's own settings whose default serves our runner better.
+CHANGED_DEFAULTS: dict[str, Any] = {
+    "tensorboard_agg": False,  # needs a package that GraphGym does not depend on, and crashes without it
+    "train.eval_period": 1,  # GraphGym validates after every epoch whatever it says; ours honours it
+}
+# GraphGym's own settings that take one of a few values in our runner.
+GRAPHGYM_OPTIONS = {
+    option.key: option
+    for option in (
+        Option("print", "both", "", ("stdout", "file", "both")),
+        Option("metric_agg", "argmax", "", ("argmax", "argmin")),
+        Option("accelerator", "auto", "", ("auto", "cpu", "gpu", "cuda", "mps")),
+        Option("train.batch_size", 16, "", low=1),
+        Option("train.eval_period", 1, "", low=1),
+        Option("train.ckpt_period", 100, "", low=1),
+        Option("train.epoch_resume", -1, "", (-1,)),
+        Option("optim.max_epoch", 200, "", low=1),
+        Option("optim.base_lr", 0.01, "", low=1e-12),
+        Option("optim.weight_decay", 5e-4, "", low=0.0),
+        Option("num_workers", 0, "", low=0),
+        Option("num_threads", 6, "", low=1),
+        Option("seed", 0, "", low=0, high=2**31 - 1),
+    )
+}
+ALIASES = {"gt.layers": "samsa.layers", "gt.n_heads": "samsa.heads", "gt.dim_hidden": "samsa.channels"}
+ALIASES |= {"gt.dropout": "samsa.dropout", "gt.attn_dropout": "samsa.attn_dropout"}
+# Settings that are handed to the data set where they differ from their default.
+DATASET_OPTIONS = ("max_residues", "subset", "unlabelled")
+# Written by GraphGym's own runner into its dumped configurations; they say nothing that a new run could use.
+DUMPED_BY_GRAPHGYM = frozenset({"run_dir", "params"})
+# Settings of GraphGym without effect on our runner and our network: named in the header of a run that sets them.
+_NO_EFFECT = (
+    "round view_emb gpu_mem benchmark tensorboard_agg cfg_dest dataset.shuffle_split dataset.encoder dataset.encoder_name dataset.encoder_bn "
+    "dataset.node_encoder_bn dataset.edge_encoder_bn dataset.encoder_dim dataset.edge_dim dataset.transform dataset.cache_save dataset.cache_load "
+    "dataset.remove_feature dataset.tu_simple dataset.to_undirected dataset.location dataset.label_table dataset.label_column train.sampler "
+    "train.sample_node train.node_per_graph train.radius train.iter_per_epoch train.walk_length train.neighbor_sizes val.sampler val.sample_node "
+    "val.node_per_graph val.radius model.match_upper model.size_average model.thresh mem.inplace"
+)
+NO_EFFECT = frozenset(_NO_EFFECT.split())

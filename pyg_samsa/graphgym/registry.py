@@ -1,0 +1,39 @@
+"""Registering with GraphGym, safely done twice."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def register_once(registry: dict[str, Any], name: str, entry: Any) -> None:
+    """Put an entry into one of GraphGym's registries.
+
+    An entry of the same origin (a reloaded module) is replaced. One of somebody else stays, because whoever registered it first may rely on
+    it; our own runner uses ours anyway.
+
+    Args:
+        registry: For example ``torch_geometric.graphgym.register.loss_dict``.
+        name: Name in configurations.
+        entry: Class or function.
+
+    Example:
+        >>> registry = {}
+        >>> register_once(registry, "l1", len)
+        >>> register_once(registry, "l1", len)
+        >>> register_once(registry, "l1", print)
+        >>> registry["l1"] is len
+        True
+    """
+    present = registry.get(name)
+    if present is None or _origin(present) == _origin(entry):
+        registry[name] = entry
+    else:
+        _LOGGER.info("GraphGym already knows %r from %s, which stays", name, _origin(present))
+
+
+def _origin(entry: Any) -> str:
+    target = entry if hasattr(entry, "__qualname__") else type(entry)
+    return f"{target.__module__}.{target.__qualname__}"

@@ -1,0 +1,79 @@
+"""What the user sees at the end: metrics over the repeats, classes, and where everything lies."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyg_samsa.training import run_folder as files
+from pyg_samsa.training.data import TaskSpec
+from pyg_samsa.training.progress import short_time
+from pyg_samsa.training.results import RunResult
+from pyg_samsa.viz.tables import metrics_table, per_class_table
+
+_CONTENTS = {
+    files.METRICS: "every epoch",
+    files.CURVES: "learning curves",
+    files.PREDICTIONS: "test predictions",
+    files.CONFIG: "runs this again: --cfg",
+    files.SUMMARY: "results",
+    files.ENVIRONMENT: "versions and hardware",
+}
+
+
+def print_results(console: Any, results: Sequence[RunResult], spec: TaskSpec, *, seconds: float) -> None:
+    """Print tables of all repeats and the files that they left.
+
+    Args:
+        console: A rich console.
+        results: One per repeat.
+        spec: What the targets mean.
+        seconds: Wall time of everything, data preparation included.
+    """
+    rows = [
+        {"split": split, "seed": result.seed, **values}
+        for result in results
+        for split, values in (("val", result.val), ("test", result.test))
+        if values
+    ]
+    console.print()
+    epochs = ", ".join(str(result.best_epoch) for result in results)
+    if rows:
+        console.print(metrics_table(rows, title=f"Best epoch: {epochs}"))
+    if results[0].per_class:
+        console.print(_classes(results))
+    trained = [result for result in results if not result.reused]
+    if trained:
+        per_epoch = statistics.fmean(result.seconds / max(1, result.epochs) for result in trained)
+        console.print(f"{short_time(seconds)} altogether · {per_epoch:.1f} s an epoch · {trained[0].parameters:,} parameters")
+    else:
+        console.print("Already finished before: nothing was trained. Set train.auto_resume False for a new run.")
+    for result in results:
+        _files(console, result.folder.path)
+
+
+def _classes(results: Sequence[RunResult]) -> Any:
+    """Return the table of classes, averaged over the repeats."""
+    first = results[0].per_class
+    columns = list(zip(*(result.per_class["ap"] for result in results), strict=True))
+    ap = [_mean(values) for values in columns]
+    title = "Test average precision per class" + (f", mean of {len(results)} repeats" if len(results) > 1 else "")
+    return per_class_table(first["name"], ap, first["base_rate"], first["positives"], title=title)
+
+
+def _mean(values: Sequence[float]) -> float:
+    defined = [value for value in values if not math.isnan(value)]
+    return statistics.fmean(defined) if defined else float("nan")
+
+
+def _files(console: Any, folder: Path) -> None:
+    from rich.text import Text
+
+    console.print()
+    console.print(Text(str(folder), style="bold"))
+    for name, meaning in _CONTENTS.items():
+        if (folder / name).is_file():
+            console.print(Text.assemble("  ", (f"{name:<22}", "cyan"), meaning))

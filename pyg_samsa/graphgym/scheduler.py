@@ -1,0 +1,84 @@
+"""Schedules of our runner, and what GraphGym's own runner can have of them.
+
+GraphGym steps its schedules once an epoch and tells them nothing of the number of steps, so under its own runner the registered ones warm up and
+decay by epochs; under ours they move with every optimiser step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg, from_config
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.training import schedulers
+from pyg_samsa.training.module import SchedulerFactory
+
+# optim.scheduler -> name in pyg_samsa.training.schedulers.
+NAMES = {name: name for name in schedulers.available()}
+NAMES |= {"cos": "cosine_with_warmup", "reduce_on_plateau": "plateau", "steps": "step"}
+_DECAY_TO_END = ("cosine_with_warmup", "linear_with_warmup", "polynomial_with_warmup")
+# GraphGym's own, which it steps once an epoch: ours have the same names and move with every step.
+_OWN = ("none", "step", "cos")
+
+
+def choose_scheduler(monitor: str | None, *, higher_is_better: bool) -> SchedulerFactory:
+    """Return what makes the schedule of ``optim.scheduler``.
+
+    Args:
+        monitor: Logged name that the plateau schedule watches.
+        higher_is_better: Its direction.
+
+    Raises:
+        ConfigError: nobody registered it, or its settings contradict each other.
+    """
+    asked = str(cfg.optim.scheduler)
+    if asked not in NAMES:
+        if asked in register.scheduler_dict:
+            return lambda optimizer, total_steps, steps_per_epoch: from_config(register.scheduler_dict[asked])(optimizer, cfg=cfg.optim)
+        raise ConfigError("optim.scheduler", asked, sorted({*NAMES, *(str(name) for name in register.scheduler_dict)}))
+    name = NAMES[asked]
+    settings = _settings(name, monitor, higher_is_better)
+
+    def make(optimizer: torch.optim.Optimizer, total_steps: int, steps_per_epoch: int) -> Any:
+        warmup = cfg.optim.num_warmup_steps or round(cfg.optim.num_warmup_epochs * steps_per_epoch)
+        return schedulers.build(name, optimizer, total_steps=total_steps, warmup_steps=warmup, steps_per_epoch=steps_per_epoch, **settings)
+
+    return make
+
+
+def _settings(name: str, monitor: str | None, higher_is_better: bool) -> dict[str, Any]:
+    optim = cfg.optim
+    if name == "step":
+        return {"milestones": list(optim.steps), "gamma": optim.lr_decay}
+    if name == "plateau":
+        if monitor is None:
+            raise ConfigError("optim.scheduler", optim.scheduler, "a schedule that needs no validation split")
+        mode = "max" if higher_is_better else "min"
+        return {"monitor": monitor, "mode": mode, "factor": optim.reduce_factor, "patience": optim.schedule_patience, "min_lr": optim.min_lr}
+    if name in _DECAY_TO_END:
+        if optim.min_lr > optim.base_lr:
+            raise ConfigError("optim.min_lr", optim.min_lr, f"at most optim.base_lr ({optim.base_lr})")
+        return {"min_ratio": optim.min_lr / optim.base_lr}
+    return {}
+
+
+def _per_epoch(name: str) -> Callable[..., Any]:
+    def make(optimizer: torch.optim.Optimizer, max_epoch: int, num_warmup_epochs: float) -> Any:
+        settings = _settings(name, None, higher_is_better=False)
+        return schedulers.build(name, optimizer, total_steps=max_epoch, warmup_steps=round(num_warmup_epochs), steps_per_epoch=1, **settings)[
+            "scheduler"
+        ]
+
+    make.__qualname__ = f"{name}_scheduler"
+    return make
+
+
+for _name in schedulers.available():
+    # A plateau schedule needs a logged value, and GraphGym's own runner logs none.
+    if _name not in (*_OWN, "plateau"):
+        register_once(register.scheduler_dict, _name, _per_epoch(_name))

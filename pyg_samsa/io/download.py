@@ -1,0 +1,133 @@
+"""Downloads that are verified: TLS, size and hash, and a file that is whole or absent."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
+from pyg_samsa.io.files import atomic_write, lock, remove_partial, sha256, verify
+from pyg_samsa.io.progress import progress_bar
+
+_BLOCK = 1 << 18
+_TIMEOUT = (15, 60)
+
+
+def fetch(url: str, dest: str | os.PathLike[str], known_hash: str | None, *, progress: bool = True) -> Path:
+    """Return ``dest``, downloaded from ``url`` unless the right file is there already.
+
+    The server's certificate is checked, a redirection from https to http is refused, a shorter body than announced is refused, and the hash is
+    checked before the file appears. Where nobody published a hash (``known_hash=None``) the SHA-256 of the first download is recorded in
+    ``<dest>.sha256``, and every later use and download of this file is checked against it.
+
+    Args:
+        url: http or https address.
+        dest: File to write.
+        known_hash: ``"sha256:..."``, ``"md5:..."``, or None when no hash was published.
+        progress: Show a progress bar.
+
+    Raises:
+        DataNotFoundError: No network, no such server, or the server has no such file.
+        DataIntegrityError: The file that is there, or the one that came, is not the right one.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "empty"
+        >>> path.touch()
+        >>> fetch("https://example.org/empty", path, "md5:d41d8cd98f00b204e9800998ecf8427e").name  # there already: nothing is sent
+        'empty'
+    """
+    target = Path(dest)
+    with lock(target):
+        expected = known_hash or _recorded(target)
+        if target.is_file():
+            if expected:
+                verify(target, expected)
+            else:
+                _record(target)
+            return target
+        remove_partial(target)
+        _retrieve(url, target, expected, progress)
+        if known_hash is None:
+            _record(target)
+    return target
+
+
+def _record_path(target: Path) -> Path:
+    return target.with_name(target.name + ".sha256")
+
+
+def _recorded(target: Path) -> str | None:
+    record = _record_path(target)
+    return f"sha256:{record.read_text().split()[0]}" if record.is_file() else None
+
+
+def _record(target: Path) -> None:
+    if not _record_path(target).is_file():
+        digits = sha256(target)
+        with atomic_write(_record_path(target)) as temporary:
+            temporary.write_text(f"{digits}  {target.name}\n")
+
+
+def _retrieve(url: str, target: Path, expected: str | None, progress: bool) -> None:
+    import pooch
+    import requests
+
+    # pooch tells its users to note down the hash; here that is done for them.
+    pooch.get_logger().setLevel(logging.WARNING)
+
+    def download(source: str, temporary: str, _: Any) -> None:
+        try:
+            _stream(source, Path(temporary), target, progress)
+        except requests.RequestException as error:
+            raise _unreachable(url, target, error) from error
+        if expected:
+            try:
+                verify(temporary, expected)
+            except DataIntegrityError as error:
+                message = f"the server's file is another one: {error}".replace(str(temporary), url)
+                raise DataIntegrityError(target, expected, message, hint=f"Look for {target.name} elsewhere; nothing was written.") from None
+
+    pooch.retrieve(url, known_hash=None, fname=target.name, path=target.parent, downloader=download)
+
+
+def _stream(url: str, temporary: Path, target: Path, progress: bool) -> None:
+    import requests
+
+    def refuse_downgrade(response: requests.Response, **_: Any) -> None:
+        location = response.headers.get("location", "") if response.is_redirect else ""
+        if urlsplit(response.url).scheme == "https" and urlsplit(location).scheme == "http":
+            raise DataIntegrityError(target, "an https address", f"a redirection to {location}", hint="Nothing was written.")
+
+    with requests.get(url, stream=True, timeout=_TIMEOUT, verify=True, hooks={"response": refuse_downgrade}) as response:
+        response.raise_for_status()
+        announced = int(response.headers.get("content-length", 0))
+        with progress_bar(target.name, announced or None, enabled=progress, size=True) as advance, open(temporary, "wb") as file:
+            for block in response.iter_content(_BLOCK):
+                file.write(block)
+                advance(len(block))
+        # Old versions of requests end a body that breaks off without a word.
+        if announced and "content-encoding" not in response.headers and temporary.stat().st_size != announced:
+            raise requests.ConnectionError(f"{temporary.stat().st_size} of {announced} bytes arrived")
+
+
+def _unreachable(url: str, target: Path, error: Any) -> DataNotFoundError:
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        reason = f"the server answered {error.response.status_code} {error.response.reason}"
+    elif isinstance(error, requests.exceptions.SSLError):
+        reason = "the server's certificate cannot be verified"
+    elif isinstance(error, requests.Timeout):
+        reason = "the server does not answer"
+    elif isinstance(error, requests.exceptions.ChunkedEncodingError) or "bytes arrived" in str(error):
+        reason = "the connection broke off"
+    elif isinstance(error, requests.ConnectionError):
+        reason = "there is no connection to the server"
+    else:
+        reason = str(error)
+    hint = f"Check the network, or fetch the file with a browser and save it as {target}."
+    return DataNotFoundError(f"{target.name} is not there and cannot be downloaded from {url}: {reason}", hint=hint)

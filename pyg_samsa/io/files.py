@@ -1,0 +1,224 @@
+"""Files that are whole or absent: atomic writes, hashes and locks."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+
+_LOGGER = logging.getLogger(__name__)
+_BLOCK = 1 << 20
+
+
+def _temporary(path: Path) -> Path:
+    # The suffix stays last, because pandas, numpy and matplotlib choose the format by it.
+    return path.with_name(f".{path.stem}.{secrets.token_hex(6)}.part{path.suffix}")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its place when the block ends without an error.
+
+    Whoever reads ``path`` sees the old file or the whole new one, whatever interrupts the writer. The folder is made when it is missing. The
+    temporary name keeps the suffix of ``path``, so writers that look at it choose the right format.
+
+    Args:
+        path: File to write; an existing one is replaced.
+
+    Raises:
+        DataNotFoundError: The block wrote nothing to the temporary path.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "scores.csv"
+        >>> with atomic_write(path) as temporary:
+        ...     _ = temporary.write_text("ap,0.7")
+        >>> path.read_text(), [child.name for child in path.parent.iterdir()]
+        ('ap,0.7', ['scores.csv'])
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(target)
+    try:
+        yield temporary
+        if not temporary.is_file():
+            raise DataNotFoundError(f"{target}: nothing was written", hint="Write to the path that atomic_write yields.")
+        _sync(temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path`` that takes its place when the block ends without an error.
+
+    Args:
+        path: Folder to make.
+        overwrite: Replace a folder that is there already.
+
+    Raises:
+        ConfigError: ``path`` exists and ``overwrite`` is False.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "raw"
+        >>> with atomic_directory(path) as temporary:
+        ...     _ = (temporary / "train.txt").write_text("1")
+        >>> [child.name for child in path.iterdir()]
+        ['train.txt']
+    """
+    target = Path(path)
+    if target.exists() and not overwrite:
+        raise ConfigError("path", str(target), "a folder that does not exist yet", hint="Delete or rename it first.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(target)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if target.exists():
+            retired = _temporary(target)
+            os.replace(target, retired)
+            os.replace(temporary, target)
+            shutil.rmtree(retired)
+        else:
+            os.replace(temporary, target)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+
+
+def remove_partial(path: str | os.PathLike[str]) -> list[Path]:
+    """Delete what killed writers of ``path`` left beside it, and return the deleted names; only safe while holding the lock of ``path``.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / ".data.0a1b2c3d4e5f.part.pt").write_text("half")
+        >>> [leftover.name for leftover in remove_partial(folder / "data.pt")]
+        ['.data.0a1b2c3d4e5f.part.pt']
+    """
+    target = Path(path)
+    leftovers = sorted(target.parent.glob(f".{target.stem}.{'[0-9a-f]' * 12}.part{target.suffix}"))
+    for leftover in leftovers:
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
+    return leftovers
+
+
+@contextmanager
+def lock(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the lock of ``path`` among all processes of this machine; a process that ends or dies lets go of it.
+
+    The lock is the file ``.<name>.lock`` beside ``path``; it stays there, empty.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with lock(folder / "data.pt"):
+        ...     pass
+    """
+    from filelock import FileLock, Timeout
+
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(str(target.with_name(f".{target.name}.lock")))
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        _LOGGER.warning("%s is being prepared by another process; waiting for it.", target)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def file_hash(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
+    """Return the hash of a file as lower-case hexadecimal digits, reading it block by block.
+
+    Args:
+        path: File to read.
+        algorithm: ``"sha256"`` or ``"md5"`` (for releases that publish nothing better).
+
+    Raises:
+        DataNotFoundError: The file is not there.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "empty"
+        >>> path.touch()
+        >>> file_hash(path, "md5")
+        'd41d8cd98f00b204e9800998ecf8427e'
+    """
+    if algorithm not in ("sha256", "md5"):
+        raise ConfigError("algorithm", algorithm, ["sha256", "md5"])
+    if not Path(path).is_file():
+        raise DataNotFoundError(f"{path}: no such file", hint="Check the path.")
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file."""
+    return file_hash(path, "sha256")
+
+
+def md5(path: str | os.PathLike[str]) -> str:
+    """Return the MD5 of a file."""
+    return file_hash(path, "md5")
+
+
+def split_hash(known_hash: str) -> tuple[str, str]:
+    """Split ``"sha256:..."`` or ``"md5:..."`` into algorithm and digits; digits without a prefix are SHA-256.
+
+    Example:
+        >>> split_hash("md5:D41D8CD98F00B204E9800998ECF8427E")
+        ('md5', 'd41d8cd98f00b204e9800998ecf8427e')
+    """
+    algorithm, _, digits = known_hash.rpartition(":")
+    return algorithm or "sha256", digits.lower()
+
+
+def verify(path: str | os.PathLike[str], *known_hashes: str) -> None:
+    """Check that a file has the hash that it should have.
+
+    Args:
+        path: File to check.
+        known_hashes: ``"sha256:..."`` or ``"md5:..."`` (digits without a prefix are SHA-256); of several, one must fit.
+
+    Raises:
+        DataNotFoundError: The file is not there.
+        DataIntegrityError: It is another file.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "empty"
+        >>> path.touch()
+        >>> verify(path, "md5:d41d8cd98f00b204e9800998ecf8427e")
+    """
+    wanted = [split_hash(known_hash) for known_hash in known_hashes]
+    found = {algorithm: file_hash(path, algorithm) for algorithm in dict(wanted)}
+    if not any(found[algorithm] == digits for algorithm, digits in wanted):
+        expected = " or ".join(f"{algorithm} {digits}" for algorithm, digits in wanted)
+        raise DataIntegrityError(path, expected, ", ".join(f"{algorithm} {digits}" for algorithm, digits in found.items()))

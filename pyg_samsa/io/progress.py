@@ -1,0 +1,33 @@
+"""One progress bar for everything that takes longer than a breath."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress_bar(description: str, total: float | None, *, enabled: bool = True, size: bool = False) -> Iterator[Callable[[float], None]]:
+    """Show a rich progress bar on the error stream and yield the function that advances it.
+
+    Args:
+        description: What is being done.
+        total: Steps (or bytes) altogether, None when not known.
+        enabled: False shows nothing.
+        size: Count in bytes.
+
+    Example:
+        >>> with progress_bar("Counting", 2, enabled=False) as advance:
+        ...     advance(2)
+    """
+    if not enabled:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    count = DownloadColumn() if size else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), count, TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda steps: progress.advance(task, steps)

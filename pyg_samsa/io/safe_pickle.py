@@ -1,0 +1,261 @@
+"""Reading pickles from outside without letting them run anything.
+
+The files that benchmarks publish as pickles hold containers of numbers and arrays. A pickle, however, is a program: it may name any function and call
+it, and it may rewrite the inner state of any object. So the reader here refuses every name but those that arrays need, and hands out stand-ins for
+these: neither numpy's nor torch's own functions and objects are ever in the pickle's hands. What comes out is built anew from the stand-ins.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import pickle
+import pickletools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
+
+_HINT = "The file may be harmful: do not open it with other tools; fetch it again from its official source."
+_PLAIN = (bool, int, float, complex, str, bytes, bytearray, type(None))
+_KINDS = "biufcSU"
+_DEEPEST = 50
+# These opcodes reach objects without naming them: the extension registry, persistent ids, buffers from outside.
+_REFUSED_OPCODES = {"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER", "READONLY_BUFFER"}
+
+
+class _Refused(Exception):
+    """A name or value that a file of numbers has no need of."""
+
+
+class _Stand:
+    """Stands in for a global; refuses to have its state rewritten."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call = call
+
+    def __call__(self, *args: Any) -> Any:
+        return self.call(*args)
+
+    def __setstate__(self, state: object) -> NoReturn:
+        raise _Refused("a rewritten function")
+
+
+class _Made:
+    """Stands in for an object that is complete."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __setstate__(self, state: object) -> NoReturn:
+        raise _Refused("a rewritten object")
+
+    def unwrap(self) -> Any:
+        return self.value
+
+
+class _DType:
+    """Stands in for ``numpy.dtype``: of the state that a pickle gives it, the byte order alone counts."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, name: object, *_: object) -> None:
+        dtype = np.dtype(name) if isinstance(name, str) else None
+        if dtype is None or dtype.kind not in _KINDS or dtype.names is not None or dtype.subdtype is not None:
+            raise _Refused(f"an array of type {name!r}")
+        self.dtype = dtype
+
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, tuple) or len(state) < 5 or state[1] not in tuple("<>|=") or state[2:5] != (None, None, None):
+            raise _Refused("an array of a type of its own")
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands in for ``numpy.ndarray``, before and after it gets its content."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, kind: object, shape: object, _: object) -> None:
+        if kind is not _NDARRAY or shape != (0,):
+            raise _Refused("an array of a type of its own")
+        self.array = np.empty(0, dtype=np.int8)
+
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, tuple) or len(state) != 5:
+            raise _Refused("an array of a type of its own")
+        _, shape, dtype, is_fortran, content = state
+        self.array = _array(content, dtype, shape, "F" if is_fortran else "C")
+
+    def unwrap(self) -> np.ndarray:
+        return self.array
+
+
+def _array(content: object, dtype: object, shape: object, order: object) -> np.ndarray:
+    if not isinstance(dtype, _DType) or not isinstance(content, (bytes, bytearray)) or order not in ("C", "F"):
+        raise _Refused("an array of a type of its own")
+    if not isinstance(shape, tuple) or any(type(size) is not int or size < 0 for size in shape):
+        raise _Refused("an array of a shape of its own")
+    if math.prod(shape) * dtype.dtype.itemsize != len(content):
+        raise _Refused(f"an array of shape {shape} with {len(content)} bytes")
+    flat = np.frombuffer(content, dtype=dtype.dtype) if content else np.empty(0, dtype=dtype.dtype)
+    return flat.reshape(shape, order="F" if order == "F" else "C").copy(order="K")
+
+
+def _array_from_buffer(content: object, dtype: object, shape: object, order: object) -> _Made:
+    return _Made(_array(content, dtype, shape, order))
+
+
+def _scalar(dtype: object, content: object) -> _Made:
+    return _Made(_array(content, dtype, (), "C")[()])
+
+
+def _encode(text: object, encoding: object) -> bytes:
+    if encoding != "latin1" or not isinstance(text, str):
+        raise _Refused(f"the encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+def _plain(kind: type) -> Callable[..., Any]:
+    def make(*args: object) -> Any:
+        if any(type(arg) not in (list, tuple, int, float, bytes) for arg in args) or (kind in (bytes, bytearray) and int in map(type, args)):
+            raise _Refused(f"a {kind.__name__} of something else")
+        return kind(*args)
+
+    return make
+
+
+def _never(*_: object) -> NoReturn:
+    raise _Refused("an array without its maker")
+
+
+def _storage(content: object) -> _Made:
+    import torch
+
+    if not isinstance(content, bytes):
+        raise _Refused("a tensor without content")
+    storage = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    if not isinstance(storage, torch.storage.TypedStorage):
+        raise _Refused("a tensor without storage")
+    return _Made(storage)
+
+
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: object) -> _Made:
+    import torch
+
+    if not isinstance(storage, _Made) or not isinstance(storage.value, torch.storage.TypedStorage):
+        raise _Refused("a tensor without storage")
+    whole = storage.value
+    if math.prod(size) * whole.dtype.itemsize > whole._untyped_storage.nbytes():
+        raise _Refused("a tensor larger than its storage")
+    flat = torch.empty(0, dtype=whole.dtype).set_(whole._untyped_storage)
+    return _Made(flat.as_strided(size, stride, offset).clone())
+
+
+_NDARRAY = _Stand(_never)
+_ARRAYS: dict[tuple[str, str], _Stand] = {
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): _Stand(_DType),
+    ("_codecs", "encode"): _Stand(_encode),
+}
+for _core in ("core", "_core"):
+    _ARRAYS[f"numpy.{_core}.multiarray", "_reconstruct"] = _Stand(_Array)
+    _ARRAYS[f"numpy.{_core}.multiarray", "scalar"] = _Stand(_scalar)
+    _ARRAYS[f"numpy.{_core}.numeric", "_frombuffer"] = _Stand(_array_from_buffer)
+# Protocols before 4 write these few as calls; Python 2 had another name for their module.
+for _module in ("builtins", "__builtin__"):
+    for _kind in (set, frozenset, bytes, bytearray, complex):
+        _ARRAYS[_module, _kind.__name__] = _Stand(_plain(_kind))
+_TENSORS: dict[tuple[str, str], _Stand] = {
+    ("torch._utils", "_rebuild_tensor_v2"): _Stand(_tensor),
+    ("torch.storage", "_load_from_bytes"): _Stand(_storage),
+    ("collections", "OrderedDict"): _Stand(dict),
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, known: dict[tuple[str, str], _Stand]) -> None:
+        super().__init__(file)
+        self._known = known
+
+    def find_class(self, module: str, name: str) -> _Stand:
+        if (module, name) not in self._known:
+            raise _Refused(f"the global {module}.{name}")
+        return self._known[module, name]
+
+    def persistent_load(self, pid: object) -> NoReturn:
+        raise _Refused("a reference to something outside of it")
+
+
+def load(path: str | os.PathLike[str], *, tensors: bool = False) -> Any:
+    """Read a pickle of plain containers, numbers, texts and numpy arrays; anything else in it is refused before it is called.
+
+    Both names of numpy's core are understood (``numpy.core`` before version 2, ``numpy._core`` since). Arrays of objects, of records and of types of
+    their own are refused, and so are containers that hold themselves or nest deeper than 50 levels.
+
+    Args:
+        path: Pickle of any protocol.
+        tensors: Allow torch tensors too; their content is read with ``weights_only=True``.
+
+    Raises:
+        DataNotFoundError: The file is not there.
+        DataIntegrityError: It is truncated, no pickle, or holds something else; the message names the global that was refused.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "split.pickle"
+        >>> _ = path.write_bytes(pickle.dumps({"train": np.arange(3)}))
+        >>> load(path)
+        {'train': array([0, 1, 2])}
+        >>> _ = path.write_bytes(pickle.dumps(print))
+        >>> load(path)
+        Traceback (most recent call last):
+        pyg_samsa.errors.DataIntegrityError: .../split.pickle: got the global builtins.print, expected a pickle of numbers, texts and arrays
+
+    Cost: the file is read as a whole; memory is that of the file and of what it holds.
+    """
+    if not Path(path).is_file():
+        raise DataNotFoundError(f"{path}: no such file", hint="Check the path.")
+    expected = f"a pickle of numbers, texts and {'tensors' if tensors else 'arrays'}"
+    content = Path(path).read_bytes()
+    try:
+        _refuse_opcodes(content)
+        return _rebuild(_Unpickler(io.BytesIO(content), _ARRAYS | _TENSORS if tensors else _ARRAYS).load(), 0, {})
+    except _Refused as error:
+        raise DataIntegrityError(path, expected, str(error), hint=_HINT) from None
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise DataIntegrityError(path, expected, f"a damaged file ({type(error).__name__}: {error})") from error
+
+
+def _refuse_opcodes(content: bytes) -> None:
+    for opcode, _, _ in pickletools.genops(content):
+        if opcode.name in _REFUSED_OPCODES:
+            raise _Refused(f"the opcode {opcode.name}")
+
+
+def _rebuild(value: Any, depth: int, done: dict[int, Any]) -> Any:
+    """Put the values in place of their stand-ins; a container that stands in many places is rebuilt once."""
+    if isinstance(value, _PLAIN):
+        return value
+    if depth > _DEEPEST:
+        raise _Refused(f"containers nested deeper than {_DEEPEST} levels")
+    if isinstance(value, (_Made, _Array)):
+        return value.unwrap()
+    if id(value) in done:
+        return done[id(value)]
+    if type(value) is dict:
+        rebuilt: Any = {_rebuild(key, depth + 1, done): _rebuild(item, depth + 1, done) for key, item in value.items()}
+    elif type(value) in (list, tuple, set, frozenset):
+        rebuilt = type(value)(_rebuild(item, depth + 1, done) for item in value)
+    else:
+        raise _Refused("a name instead of a value")
+    done[id(value)] = rebuilt
+    return rebuilt

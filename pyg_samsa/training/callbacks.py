@@ -1,0 +1,177 @@
+"""Lightning callbacks: the history of a run, and resuming it exactly."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch_geometric.graphgym.imports import pl
+
+from pyg_samsa.errors import DataIntegrityError
+from pyg_samsa.io.files import atomic_write
+
+Row = dict[str, float]
+
+
+class History(pl.Callback):
+    """One row an epoch, kept in the checkpoint and written to ``metrics.csv`` after each epoch.
+
+    Columns: ``epoch`` (from 1), ``step`` (optimiser steps so far), ``lr`` (the rate that the epoch's last step used), ``seconds`` (training and
+    validation of the epoch), ``total_seconds`` (of all epochs, resumed ones too), then ``train_*`` and ``val_*``. An epoch without validation
+    leaves those empty. The sanity check of Lightning is never counted.
+
+    Args:
+        path: CSV file to write, or None.
+        on_row: Called with each new row on the first process.
+    """
+
+    def __init__(self, path: Path | None = None, *, on_row: Callable[[Row], None] | None = None) -> None:
+        self.path, self.on_row = path, on_row
+        self.rows: list[Row] = []
+        self._started, self._lr, self._validated = 0.0, float("nan"), False
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Start the clock."""
+        self._started, self._validated = time.perf_counter(), False
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
+        """Remember the rate of this step: afterwards the schedule has moved on."""
+        self._lr = optimizer.param_groups[0]["lr"]
+
+    def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Note that this epoch's validation values are fresh."""
+        self._validated = self._validated or not trainer.sanity_checking
+
+    def finish_epoch(self, trainer: Any) -> None:
+        """Add the row of the epoch that has just ended; :class:`EpochEnd` calls it when all values are there."""
+        seconds = time.perf_counter() - self._started
+        wanted = ("train_", "val_") if self._validated else ("train_",)
+        values = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith(wanted)}
+        row: Row = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "lr": self._lr,
+            "seconds": round(seconds, 3),
+            "total_seconds": round(seconds + (self.rows[-1]["total_seconds"] if self.rows else 0.0), 3),
+            **dict(sorted(values.items(), key=lambda item: (not item[0].startswith("train_"), item[0].split("_", 1)[1] != "loss"))),
+        }
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            self.write()
+            if self.on_row is not None:
+                self.on_row(row)
+
+    def write(self) -> None:
+        """Write all rows to the CSV file, whole or not at all."""
+        if self.path is None:
+            return
+        import pandas as pd
+
+        with atomic_write(self.path) as temporary:
+            pd.DataFrame(self.rows).to_csv(temporary, index=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows, for the checkpoint."""
+        return {"rows": [dict(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the rows of a checkpoint: epochs after it, which are trained again, are dropped."""
+        self.rows = [dict(row) for row in state_dict["rows"]]
+
+
+class EpochEnd(pl.callbacks.Checkpoint):
+    """Finishes the history's row when the module has logged everything and before any checkpoint is written.
+
+    Lightning calls callbacks of this base class after the module's own ``on_train_epoch_end``, in the order given.
+
+    Args:
+        history: Whose row to finish.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Finish the row."""
+        self.history.finish_epoch(trainer)
+
+
+class ExactResume(pl.Callback):
+    """Saves the state of every random number generator of every process with a checkpoint, and sets it again when the run goes on.
+
+    The state is set as the very last thing before the first batch, so nothing in between can use it up. In a fresh run each process but the
+    first draws its own noise.
+
+    Args:
+        seed: Seed of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._states: list[dict[str, Any]] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of all processes; every process must call this together."""
+        state = rng_state()
+        if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+            return {"rng": [state]}
+        states: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(states, state)
+        return {"rng": states}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep the states until training starts."""
+        self._states = state_dict["rng"]
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Set the generators of this process.
+
+        Raises:
+            DataIntegrityError: the run was made with another number of processes.
+        """
+        if self._states is None:
+            if trainer.global_rank > 0:
+                torch.manual_seed((self.seed + 7919 * trainer.global_rank) % 2**63)
+            return
+        if len(self._states) != trainer.world_size:
+            cure = "Resume with the same devices, or start a new run."
+            raise DataIntegrityError("checkpoint", f"{trainer.world_size} processes", f"{len(self._states)}", hint=cure)
+        set_rng_state(self._states[trainer.global_rank])
+        self._states = None
+
+
+def rng_state() -> dict[str, Any]:
+    """Return the states of the generators of python, numpy and torch (CUDA too), as plain values and tensors.
+
+    Example:
+        >>> state = rng_state()
+        >>> first = torch.rand(2), random.random(), np.random.rand()
+        >>> set_rng_state(state)
+        >>> second = torch.rand(2), random.random(), np.random.rand()
+        >>> torch.equal(first[0], second[0]), first[1:] == second[1:]
+        (True, True)
+    """
+    name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 - data transforms of others use the global generator
+    return {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(gauss)),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_rng_state(state: dict[str, Any]) -> None:
+    """Set the generators to what :func:`rng_state` returned; states of CUDA devices that are not there are left out."""
+    version, internal, gauss_next = state["python"]
+    random.setstate((version, tuple(internal), gauss_next))
+    name, keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
+    torch.set_rng_state(state["torch"].cpu())
+    if torch.cuda.is_available() and state["cuda"]:
+        torch.cuda.set_rng_state_all([device.cpu() for device in state["cuda"]][: torch.cuda.device_count()])

@@ -1,0 +1,52 @@
+"""Checkpoints that are whole or absent, and that are read without running code from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch_geometric.graphgym.imports import pl
+
+from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
+from pyg_samsa.io.files import atomic_write
+
+
+class AtomicCheckpointIO(pl.plugins.CheckpointIO):
+    """Writes to a temporary name in the same folder and renames; reads with ``weights_only=True``.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "last.ckpt"
+        >>> AtomicCheckpointIO().save_checkpoint({"epoch": 3}, path)
+        >>> AtomicCheckpointIO().load_checkpoint(path)
+        {'epoch': 3}
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None) -> None:
+        """Write a checkpoint."""
+        with atomic_write(path) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(self, path: str | os.PathLike[str], map_location: Callable | None = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read a checkpoint onto the CPU.
+
+        Raises:
+            DataNotFoundError: it is not there.
+            DataIntegrityError: it is damaged, or holds more than tensors and plain values.
+        """
+        if not Path(path).is_file():
+            raise DataNotFoundError(f"{path}: no such checkpoint", hint="Check the run's folder.")
+        try:
+            return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        except Exception as error:  # torch.load raises a different type for every kind of damage
+            reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+            raise DataIntegrityError(
+                path, "a checkpoint of this package", reason, hint="Delete the run's folder or resume from best.ckpt."
+            ) from error
+
+    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Delete a checkpoint if it is there."""
+        Path(path).unlink(missing_ok=True)

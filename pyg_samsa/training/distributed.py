@@ -1,0 +1,47 @@
+"""Several processes that agree on one thing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+
+from pyg_samsa.errors import ConfigError
+
+_HANDED_DOWN = "PYG_SAMSA_RUN_FOLDER"
+
+
+def join_torchrun() -> None:
+    """Join the process group that torchrun has prepared, so that all processes can agree before the trainer exists; else do nothing."""
+    if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def agree(choose: Callable[[], str]) -> str:
+    """Return what the first process chooses, in every process.
+
+    Lightning starts the other processes by running the same command again: they get the first choice through the environment, and later ones
+    through the process group.
+
+    Args:
+        choose: Called in the first process only.
+
+    Raises:
+        ConfigError: this process was started by something that is not known here.
+
+    Example:
+        >>> agree(lambda: "results/demo/0")
+        'results/demo/0'
+    """
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        choice = [choose() if dist.get_rank() == 0 else ""]
+        dist.broadcast_object_list(choice, src=0)
+        return choice[0]
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("RANK", "0")) == 0:
+        os.environ[_HANDED_DOWN] = choose()
+        return os.environ[_HANDED_DOWN]
+    if _HANDED_DOWN not in os.environ:
+        raise ConfigError("LOCAL_RANK", os.environ.get("LOCAL_RANK"), "processes started by this command itself (devices: N) or by torchrun")
+    return os.environ[_HANDED_DOWN]

@@ -1,0 +1,73 @@
+"""Versions and hardware of a run, for its folder."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from datetime import datetime, timezone
+from importlib import metadata
+from typing import Any
+
+import torch
+
+PACKAGES = (
+    "pyg-samsa",
+    "torch",
+    "torch-geometric",
+    "pytorch-lightning",
+    "lightning",
+    "torchmetrics",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "rdkit",
+    "modlamp",
+    "ogb",
+    "yacs",
+)
+
+
+def describe() -> dict[str, Any]:
+    """Return versions, hardware and command line as plain values.
+
+    Example:
+        >>> sorted(describe())
+        ['argv', 'cpu', 'cpus', 'devices', 'packages', 'platform', 'python', 'time', 'torch_threads', 'version']
+    """
+    from pyg_samsa import __version__
+
+    return {
+        "version": __version__,
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "argv": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": cpu_name(),
+        "cpus": available_cpus(),
+        "torch_threads": torch.get_num_threads(),
+        "devices": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+    }
+
+
+def available_cpus() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_name() -> str:
+    """Return the processor's name as the system tells it."""
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

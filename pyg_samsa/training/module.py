@@ -1,0 +1,192 @@
+"""The Lightning module: one network, one loss, its metrics, its optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch_geometric.graphgym.imports import pl
+from torchmetrics import MeanMetric, Metric
+
+from pyg_samsa.errors import ConfigError, NumericalError
+from pyg_samsa.training.finite import FiniteGuard
+from pyg_samsa.training.optimizers import NO_DECAY_NAMES, OptimizerFactory, parameter_groups
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+SchedulerFactory = Callable[[torch.optim.Optimizer, int, int], Any]
+
+
+class TaskModule(pl.LightningModule):
+    """Trains a network on batches and measures it on the splits.
+
+    Losses and metrics are computed in float32 (float64 for float64 predictions), whatever the precision of the network. Metrics gather over
+    processes, so every process sees and logs the value of the whole split. Logged names are ``<split>_loss`` and ``<split>_<metric>``.
+
+    Args:
+        network: ``forward(batch) -> (prediction, target)``, such as :class:`~pyg_samsa.training.network.BatchNetwork`.
+        loss: ``loss(prediction, target) -> scalar``.
+        metrics: Fresh metrics by name; copied for each split.
+        optimizer: Makes the optimiser from parameter groups.
+        scheduler: ``scheduler(optimizer, total_steps, steps_per_epoch)`` gives a Lightning scheduler dictionary, a scheduler (stepped each
+            epoch) or None.
+        weight_decay: Decay of the weights that decay, see :func:`~pyg_samsa.training.optimizers.parameter_groups`.
+        train_metrics: Whether metrics are computed on training batches too (with dropout and noise as they are).
+
+    Example:
+        >>> from torch_geometric.data import Batch, Data
+        >>> from pyg_samsa.training.network import BatchNetwork
+        >>> class Mean(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.lin = nn.Linear(1, 1)
+        ...     def forward(self, x, edge_index, edge_attr, batch, *, batch_size):
+        ...         return self.lin(x)
+        >>> network = BatchNetwork(Mean())
+        >>> module = TaskModule(network, loss=nn.functional.mse_loss, metrics={}, optimizer=lambda groups: torch.optim.SGD(groups, lr=0.1))
+        >>> batch = Batch.from_data_list([Data(x=torch.ones(1, 1), edge_index=torch.empty(2, 0, dtype=torch.long), y=torch.ones(1, 1))])
+        >>> prediction, target = module(batch)
+        >>> prediction.shape, target.shape
+        (torch.Size([1, 1]), torch.Size([1, 1]))
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        loss: Loss,
+        metrics: Mapping[str, Metric],
+        optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory | None = None,
+        weight_decay: float = 0.0,
+        train_metrics: bool = True,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.metric_names = list(metrics)
+        self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
+        self.weight_decay = weight_decay
+        measured = ["train", "val", "test"] if train_metrics else ["val", "test"]
+        self.metrics = nn.ModuleDict({f"{split}_{name}": metric.clone() for split in measured for name, metric in metrics.items()})
+        self.losses = nn.ModuleDict({f"{split}_loss": MeanMetric() for split in ("train", "val", "test")})
+        self.guard = FiniteGuard()
+        self._epoch_schedulers: dict[int, str | None] = {}
+
+    def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
+        """Return (prediction, target) of a batch, the prediction in at least float32."""
+        pred, target = self.network(batch)
+        return (pred if pred.dtype == torch.float64 else pred.float()), target
+
+    def _measure(self, batch: Any, split: str) -> tuple[Tensor, Tensor, Tensor]:
+        pred, target = self(batch)
+        if target is None:
+            raise ConfigError(f"{split} split", "rows without y", "a target in every row")
+        loss = self.loss(pred, target)
+        seen, labels = pred.detach(), target.detach()
+        self.losses[f"{split}_loss"].update(loss.detach(), weight=float(len(pred)))
+        for name in self.metric_names:
+            if f"{split}_{name}" in self.metrics:
+                self.metrics[f"{split}_{name}"].update(seen, labels)
+        return loss, seen, labels
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the loss of a training batch.
+
+        Raises:
+            NumericalError: it is not finite (on a CUDA device told one step later, so that no step waits for the check).
+        """
+        pred, target = self(batch)
+        if target is None:
+            raise ConfigError("train split", "rows without y", "a target in every row")
+        loss = self.loss(pred, target)
+        # The guard speaks first: metrics refuse values that are not finite without knowing the step.
+        self.guard.watch(loss.detach(), f"training loss at step {self.global_step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1})")
+        self.losses["train_loss"].update(loss.detach(), weight=float(len(pred)))
+        for name in self.metric_names:
+            if f"train_{name}" in self.metrics:
+                self.metrics[f"train_{name}"].update(pred.detach(), target.detach())
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Measure a validation batch."""
+        self._measure(batch, "val")
+
+    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """Measure a test batch and hand its predictions to the callbacks."""
+        _, pred, target = self._measure(batch, "test")
+        return {"pred": pred, "target": target}
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the predictions of a batch."""
+        return self(batch)[0]
+
+    def _finish(self, split: str) -> None:
+        values: dict[str, Tensor] = {}
+        for measures in (self.losses, self.metrics):
+            for key, metric in measures.items():
+                if key.startswith(f"{split}_") and metric.update_called:
+                    values[key] = torch.as_tensor(metric.compute(), dtype=torch.float64).float()
+                    metric.reset()
+        loss = values.get(f"{split}_loss")
+        if loss is not None and not bool(torch.isfinite(loss)):
+            raise NumericalError(f"{split}_loss in epoch {self.current_epoch + 1}", f"is {float(loss)}", hint=FiniteGuard.HINT)
+        # Every value is already that of all processes; averaging again would only cost time.
+        self.log_dict(values, prog_bar=False, sync_dist=False, rank_zero_only=False)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's training values and step the schedulers that move once an epoch."""
+        self.guard.flush()
+        self._finish("train")
+        # Lightning would step them after the checkpoint is written, and a resumed run would miss that step.
+        for config in self.trainer.lr_scheduler_configs:
+            if id(config.scheduler) in self._epoch_schedulers:
+                monitor = self._epoch_schedulers[id(config.scheduler)]
+                self._step_epoch_scheduler(config.scheduler, monitor)
+
+    def _step_epoch_scheduler(self, scheduler: Any, monitor: str | None) -> None:
+        if not isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            scheduler.step()
+            return
+        values = self.trainer.callback_metrics
+        if monitor not in values:
+            raise ConfigError("optim.scheduler", "plateau", f"a run that measures {monitor!r} in every epoch", hint="It needs a validation split.")
+        scheduler.step(values[monitor])
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step a schedule that moves every step; those that move every epoch were stepped in :meth:`on_train_epoch_end`."""
+        if id(scheduler) not in self._epoch_schedulers:
+            scheduler.step()
+
+    def on_validation_epoch_start(self) -> None:
+        """Give every process the buffers of the first one, which DDP itself only does where it trains."""
+        if dist.is_available() and dist.is_initialized():
+            for buffer in self.network.buffers():
+                dist.broadcast(buffer, src=0)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the values of the validation split."""
+        self._finish("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the values of the test split."""
+        self._finish("test")
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and, where there is one, its schedule over all steps of the run."""
+        optimizer = self.optimizer_factory(parameter_groups(self.network, self.weight_decay, no_decay=NO_DECAY_NAMES))
+        if self.scheduler_factory is None:
+            return optimizer
+        total = int(self.trainer.estimated_stepping_batches)
+        scheduler = self.scheduler_factory(optimizer, total, max(1, total // max(1, self.trainer.max_epochs or 1)))
+        if scheduler is None:
+            return optimizer
+        config = dict(scheduler) if isinstance(scheduler, Mapping) else {"scheduler": scheduler}
+        config.setdefault("interval", "epoch")
+        if config["interval"] == "epoch":
+            self._epoch_schedulers = {id(config["scheduler"]): config.pop("monitor", None)}
+            # Lightning itself insists on a metric for a plateau schedule and would step it; it is stepped above instead.
+            config["monitor"], config["strict"] = "train_loss", False
+        return {"optimizer": optimizer, "lr_scheduler": config}

@@ -1,0 +1,54 @@
+"""From a PyG batch to (prediction, target): the shape that the runner asks of every network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from pyg_samsa.errors import DataError
+
+
+class BatchNetwork(nn.Module):
+    """Feeds a model of plain tensors, such as :class:`pyg_samsa.nn.SAMSA`, from a batch.
+
+    Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can stand in its place: models of pairs, baselines, GraphGym networks.
+
+    Args:
+        model: Called as ``model(x, edge_index, edge_attr, batch, batch_size=B)``.
+        node_encoder: Called with the batch before the model, as GraphGym's node encoders are; may be None.
+        edge_encoder: Likewise for edges.
+
+    Shapes:
+        - **input**: a ``torch_geometric.data.Batch`` of B graphs
+        - **output**: prediction [B, C] or [N, C], and target as the batch holds it, or None
+
+    Raises:
+        DataError: the batch has no node features.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Batch, Data
+        >>> class Count(nn.Module):
+        ...     def forward(self, x, edge_index, edge_attr, batch, *, batch_size):
+        ...         return x.new_zeros(batch_size, 1).index_add(0, batch, x)
+        >>> batch = Batch.from_data_list([Data(x=torch.ones(n, 1), edge_index=torch.empty(2, 0, dtype=torch.long)) for n in (2, 3)])
+        >>> BatchNetwork(Count())(batch)[0].tolist()
+        [[2.0], [3.0]]
+    """
+
+    def __init__(self, model: nn.Module, *, node_encoder: nn.Module | None = None, edge_encoder: nn.Module | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.node_encoder = node_encoder
+        self.edge_encoder = edge_encoder
+
+    def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
+        """Return (prediction, target) of a batch."""
+        for encoder in (self.node_encoder, self.edge_encoder):
+            if encoder is not None:
+                batch = encoder(batch)
+        if batch.x is None:
+            raise DataError("The graphs have no node features x", hint="Add some, for example by torch_geometric.transforms.Constant.")
+        pred = self.model(batch.x, batch.edge_index, batch.edge_attr, batch.batch, batch_size=batch.num_graphs)
+        return pred, batch.y

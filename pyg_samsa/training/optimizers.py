@@ -1,0 +1,70 @@
+"""Optimisers, and which weights they let decay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from pyg_samsa.errors import ConfigError
+
+ParameterGroups = list[dict[str, Any]]
+OptimizerFactory = Callable[[ParameterGroups], torch.optim.Optimizer]
+
+NO_DECAY_NAMES = ("support_score", "alpha", "sigma")
+
+
+def parameter_groups(model: nn.Module, weight_decay: float, *, no_decay: Sequence[str] = NO_DECAY_NAMES) -> ParameterGroups:
+    """Split trainable weights into those that decay and those that do not.
+
+    Norms, biases and scalars (everything with at most one axis) and weights whose last name is in ``no_decay`` (scores of support tokens, the
+    ReZero scalar, the code's deviation) do not decay: pulling them to zero changes what the network can express, not how smooth it is.
+
+    Args:
+        model: Network to train.
+        weight_decay: Decay of the first group, 0 or more.
+        no_decay: Last names of weights that never decay.
+
+    Raises:
+        ConfigError: nothing is trainable, or ``weight_decay`` is negative.
+
+    Example:
+        >>> [(len(group["params"]), group["weight_decay"]) for group in parameter_groups(nn.Linear(3, 2), 0.1)]
+        [(1, 0.1), (1, 0.0)]
+    """
+    if weight_decay < 0:
+        raise ConfigError("optim.weight_decay", weight_decay, "0 or more")
+    decaying, others = [], []
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            (others if weight.ndim <= 1 or name.rsplit(".", 1)[-1] in no_decay else decaying).append(weight)
+    if not decaying and not others:
+        raise ConfigError("model", type(model).__name__, "a network with at least one trainable weight")
+    groups = [{"params": decaying, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def adamw(groups: ParameterGroups, *, lr: float, weight_decay: float = 0.0, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Optimizer:
+    """Return AdamW, its update fused into one kernel where all weights lie on a CUDA device.
+
+    Args:
+        groups: From :func:`parameter_groups`; a group's own ``weight_decay`` goes before the argument.
+        lr: Learning rate, above 0.
+        weight_decay: Decay of groups that name none.
+        betas: Decay rates of the moments.
+
+    Raises:
+        ConfigError: ``lr`` is not positive.
+
+    Example:
+        >>> optimizer = adamw(parameter_groups(nn.Linear(3, 2), 0.1), lr=1e-3)
+        >>> [group["weight_decay"] for group in optimizer.param_groups]
+        [0.1, 0.0]
+    """
+    if lr <= 0:
+        raise ConfigError("optim.base_lr", lr, "a number above 0")
+    weights = [weight for group in groups for weight in group["params"]]
+    fused = all(weight.is_cuda for weight in weights)
+    return torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, betas=betas, fused=fused or None)

@@ -1,0 +1,105 @@
+"""Predictions of the test split: gathered from all processes, in row order, as one CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch_geometric.graphgym.imports import pl
+
+from pyg_samsa.io.files import atomic_write
+
+CHUNK_ROWS = 100_000
+
+
+class PredictionCollector(pl.Callback):
+    """Keeps the test predictions of all processes, ordered by row (and by node within it).
+
+    Attributes:
+        row_id: Row of the dataset [n] of each prediction.
+        node: Number of the node within its row [n] where nodes are predicted, else None.
+        pred: Predictions [n, C] as the network gives them (logits, for classes).
+        target: Targets, first axis n.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self.row_id, self.node = torch.empty(0, dtype=torch.long), None
+        self.pred, self.target = torch.empty(0), torch.empty(0)
+
+    def on_test_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Forget earlier predictions."""
+        self._parts = []
+
+    def on_test_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Keep a batch."""
+        pred, target, row_id = outputs["pred"].cpu(), outputs["target"].cpu(), batch.row_id.cpu()
+        node = torch.full((len(row_id),), -1)
+        if len(pred) != len(row_id):
+            graph, ptr = batch.batch.cpu(), batch.ptr.cpu()
+            row_id, node = row_id[graph], torch.arange(len(graph)) - ptr[graph]
+        self._parts.append((row_id, node, pred, target))
+
+    def on_test_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Gather what all processes kept."""
+        parts = self._parts
+        if trainer.world_size > 1:
+            gathered: list[Any] = [None] * trainer.world_size
+            dist.all_gather_object(gathered, parts)
+            parts = [part for share in gathered for part in share]
+        if not parts:
+            return
+        row_id, node, pred, target = (torch.cat(columns) for columns in zip(*parts, strict=True))
+        # Two stable sorts order by row, then by node.
+        order = torch.argsort(node, stable=True)
+        order = order[torch.argsort(row_id[order], stable=True)]
+        self.row_id, self.pred, self.target = row_id[order], pred[order], target[order]
+        self.node = node[order] if bool((node >= 0).any()) else None
+        self._parts = []
+
+
+def write_predictions(path: Path, collected: PredictionCollector, *, dataset: Any, task: str, target_names: Sequence[str]) -> None:
+    """Write ``row, [node,] [smiles,] <name>_true, <name>_pred, ...`` as CSV.
+
+    Predictions of labels and classes are probabilities, those of regressions are values. A multi-class target is one column ``true`` with
+    the class number, ``pred`` with the most likely one, and a probability per class.
+
+    Args:
+        path: File to write, whole or not at all.
+        collected: What the test split gave.
+        dataset: Its rows' ``smiles`` are added where they have some.
+        task: As in :class:`~pyg_samsa.training.data.TaskSpec`.
+        target_names: Names of the C targets; numbered where there are fewer.
+    """
+    import pandas as pd
+
+    if len(collected.row_id) == 0:
+        return
+    pred = collected.pred.double()
+    pred = pred.unsqueeze(-1) if pred.ndim == 1 else pred
+    names = list(target_names) if len(target_names) == pred.size(1) else [f"target_{number}" for number in range(pred.size(1))]
+    columns: dict[str, Any] = {"row": collected.row_id.tolist()}
+    if collected.node is not None:
+        columns["node"] = collected.node.tolist()
+    else:
+        columns.update(_smiles(dataset, collected.row_id))
+    target = collected.target.reshape(len(pred), -1)
+    if task == "multiclass":
+        columns["true"], columns["pred"] = target[:, 0].tolist(), pred.argmax(-1).tolist()
+        columns.update({f"{name}_pred": column.tolist() for name, column in zip(names, pred.softmax(-1).T, strict=True)})
+    else:
+        pred = pred.sigmoid() if task in ("multilabel", "binary") else pred
+        for number, name in enumerate(names):
+            columns[f"{name}_true"], columns[f"{name}_pred"] = target[:, number].tolist(), pred[:, number].tolist()
+    with atomic_write(path) as temporary:
+        pd.DataFrame(columns).to_csv(temporary, index=False, float_format="%.7g", chunksize=CHUNK_ROWS)
+
+
+def _smiles(dataset: Any, row_id: Tensor) -> dict[str, list[str]]:
+    if not isinstance(getattr(dataset[int(row_id[0])], "smiles", None), str):
+        return {}
+    return {"smiles": [dataset[row].smiles for row in row_id.tolist()]}

@@ -1,0 +1,170 @@
+"""The folder of a run: nothing of an earlier run is ever deleted or overwritten."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.io.files import atomic_write
+
+CONFIG, ENVIRONMENT, METRICS, SUMMARY = "config.yaml", "environment.json", "metrics.csv", "summary.json"
+LOCK, PREDICTIONS, CURVES = ".lock", "predictions_test.csv", "learning_curves.png"
+# What may differ between the two halves of a resumed run: it changes where and how long it trains, not what.
+VOLATILE = frozenset({"out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"})
+VOLATILE_GROUPS = frozenset({"wandb", "share"})
+VOLATILE_KEYS = frozenset({("train", "auto_resume"), ("optim", "max_epoch"), ("samsa", "run_name"), ("dataset", "dir")})
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: Where it is.
+        resumed: Whether it holds the first part of this very run.
+        note: Why this folder was chosen, where that is not plain; else empty.
+    """
+
+    path: Path
+    resumed: bool = False
+    note: str = ""
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint of the last epoch."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint of the epoch with the best validation."""
+        return self.checkpoints / "best.ckpt"
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file of the run."""
+        return self.path / name
+
+    def summary(self) -> dict[str, Any] | None:
+        """Return the summary of a finished run, None for one that did not finish."""
+        return json.loads(self.file(SUMMARY).read_text(encoding="utf-8")) if self.file(SUMMARY).is_file() else None
+
+    def discard_unused(self) -> None:
+        """Remove this folder again if the run that made it ended before its first epoch did: then it holds nothing but its configuration."""
+        if self.resumed or self.file(METRICS).exists() or self.checkpoints.exists():
+            return
+        for name in (CONFIG, ENVIRONMENT, LOCK):
+            self.file(name).unlink(missing_ok=True)
+        # Anything else in it, such as events of a logger, keeps it.
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file, whole or not at all."""
+        with atomic_write(self.file(name)) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write the configuration as YAML that the command line takes again."""
+        with atomic_write(self.file(CONFIG)) as temporary:
+            temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def open_run_folder(out_dir: str | os.PathLike[str], name: str, seed: int, config: Mapping[str, Any], *, resume: bool = False) -> RunFolder:
+    """Choose and make the folder of a run: ``out_dir/name/seed``, or ``seed-2``, ``seed-3``, ... where that is taken.
+
+    Args:
+        out_dir: Folder of all results.
+        name: Name of the configuration.
+        seed: Seed of the run.
+        config: Plain nested configuration, written into the folder.
+        resume: Whether the newest folder of the same configuration and seed is continued. Settings that only say where and how long to train
+            may differ.
+
+    Raises:
+        ConfigError: the folder cannot be made.
+
+    Example:
+        >>> import tempfile
+        >>> root = tempfile.mkdtemp()
+        >>> [open_run_folder(root, "demo", 0, {"a": 1}).path.name for _ in range(2)]
+        ['0', '0-2']
+        >>> folder = open_run_folder(root, "demo", 0, {"a": 1}, resume=True)
+        >>> folder.path.name, folder.resumed
+        ('0-2', True)
+        >>> folder = open_run_folder(root, "demo", 0, {"a": 2}, resume=True)
+        >>> folder.path.name, folder.note
+        ('0-3', '.../demo/0-2 has other settings (a): it stays, this run gets a folder of its own')
+    """
+    parent = Path(out_dir) / name
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        note, taken = "", _numbered(parent, seed)
+        if resume and taken:
+            for number in sorted(taken, reverse=True):
+                folder = taken[number]
+                if not (differs := _differences(folder, config)):
+                    return RunFolder(folder, resumed=True)
+                note = note or f"{_short(folder)} has other settings ({', '.join(differs[:3])}): it stays, this run gets a folder of its own"
+        elif taken:
+            note = f"{_short(taken[max(taken)])} is there from an earlier run and stays as it is"
+        folder = _claim(parent, seed, max(taken, default=0) + 1)
+    except OSError as error:
+        raise ConfigError("out_dir", str(out_dir), f"a folder that can be written to ({error.strerror})") from error
+    run = RunFolder(folder, note=note)
+    run.write_config(config)
+    return run
+
+
+def _numbered(parent: Path, seed: int) -> dict[int, Path]:
+    pattern = re.compile(rf"{re.escape(str(seed))}(?:-(\d+))?")
+    found = ((pattern.fullmatch(child.name), child) for child in parent.iterdir() if child.is_dir())
+    return {int(match.group(1) or 1): child for match, child in found if match}
+
+
+def _claim(parent: Path, seed: int, number: int) -> Path:
+    while True:
+        folder = parent / (str(seed) if number == 1 else f"{seed}-{number}")
+        try:
+            # mkdir is atomic: of two runs that start together only one gets the name.
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def _differences(folder: Path, config: Mapping[str, Any]) -> list[str]:
+    path = folder / CONFIG
+    if not path.is_file():
+        return ["no config.yaml"]
+    earlier, now = _settings(yaml.safe_load(path.read_text(encoding="utf-8"))), _settings(config)
+    return sorted(".".join(key) for key in earlier.keys() | now.keys() if earlier.get(key) != now.get(key))
+
+
+def _settings(config: Any, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    flat: dict[tuple[str, ...], Any] = {}
+    for name, value in (config or {}).items():
+        key = (*prefix, str(name))
+        if (not prefix and name in VOLATILE | VOLATILE_GROUPS) or key in VOLATILE_KEYS:
+            continue
+        if isinstance(value, Mapping):
+            flat.update(_settings(value, key))
+        else:
+            flat[key] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def _short(folder: Path) -> str:
+    return str(folder) if len(folder.parts) <= 3 else str(Path("...", *folder.parts[-2:]))

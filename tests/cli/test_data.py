@@ -1,0 +1,142 @@
+import argparse
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pyg_samsa.chem import smiles_to_data
+from pyg_samsa.cli import data
+from pyg_samsa.datasets import peptides
+from pyg_samsa.datasets.lrgb import OFFICIAL
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.io.files import sha256
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*words, verbosity=0):
+    parser = argparse.ArgumentParser()
+    data.configure(parser)
+    args = parser.parse_args([str(word) for word in words])
+    args.verbosity = verbosity
+    return data.run(args)
+
+
+@pytest.fixture
+def few_peptides(monkeypatch):
+    lists = {sequence: names for sequence, names in list(peptides.read_lists().items())[::300] if len(sequence) < 40}
+    monkeypatch.setattr(peptides, "read_lists", lambda: lists)
+    return len(lists)
+
+
+@pytest.fixture
+def official(tmp_path, monkeypatch):
+    smiles = ["CCO", "C", "N", "OC=O"]
+    csv, split = tmp_path / "table.csv", tmp_path / "split.pickle"
+    pd.DataFrame({"smiles": smiles, "labels": [str([0] * 9 + [1])] * 4}).to_csv(csv, index=False)
+    split.write_bytes(pickle.dumps({"train": np.array([0, 3]), "val": np.array([1]), "test": np.array([2])}))
+    graphs = [smiles_to_data(text) for text in smiles]
+    means = (sum(graph.num_nodes for graph in graphs) / 4, sum(graph.num_edges for graph in graphs) / 4)
+    known = OFFICIAL["peptides-func"]
+    release = replace(known.release, graphs=4, means=means, sizes=(2, 1, 1))
+    part = replace(known, csv_hashes=(sha256(csv),), split=known.split._replace(known_hash=sha256(split)), release=release)
+    monkeypatch.setitem(OFFICIAL, "peptides-func", part)
+    return csv, split
+
+
+def test_prepare(tmp_path, few_peptides, capsys):
+    for _ in range(2):
+        assert run("prepare", "peptides-embedded", "--root", tmp_path) == 0
+        out = capsys.readouterr().out
+        assert f"peptides-embedded: {few_peptides:,} graphs" in out
+        assert "train" in out
+        assert str(tmp_path) in out
+    run("list", "--root", tmp_path)
+    rows = [line for line in capsys.readouterr().out.splitlines() if "yes" in line]
+    assert len(rows) == 1
+    assert "peptides-embedded" in rows[0]
+
+
+def test_quiet_shows_no_progress(tmp_path, few_peptides, capsys):
+    run("prepare", "peptides-embedded", "--root", tmp_path, verbosity=-1)
+    assert capsys.readouterr().err == ""
+
+
+def test_import(tmp_path, official, capsys):
+    csv, split = official
+    assert run("import", "peptides-func", "--csv", csv, "--split", split, "--root", tmp_path / "root", "--workers", 1) == 0
+    assert "4 graphs (2 train, 1 val, 1 test), 10 targets" in capsys.readouterr().out
+    assert (tmp_path / "root/peptides-func/peptides-func-v1.pt").is_file()
+
+
+def test_default_root_is_graphgyms(tmp_path, official, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run("import", "peptides-func", "--csv", official[0], "--split", official[1])
+    assert (tmp_path / "datasets/peptides-func/peptides-func-v1.pt").is_file()
+
+
+def test_list_names_every_set(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    assert run("list", "--root", tmp_path) == 0
+    out = capsys.readouterr().out
+    for name in ("peptides-embedded", "OGB: peptides-functional", "PyG-ZINC: subset", "ogbg-molhiv"):
+        assert name in out
+    assert "yes" not in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_errors_name_the_culprit(tmp_path, official):
+    csv, split = official
+    root = tmp_path / "root"
+    with pytest.raises(ConfigError, match="peptides-fun"):
+        run("prepare", "peptides-fun", "--root", root)
+    with pytest.raises(ConfigError, match="name"):
+        run("import", "zinc", "--csv", csv, "--split", split, "--root", root)
+    with pytest.raises(ConfigError, match="workers"):
+        run("prepare", "zinc", "--workers", 2, "--root", root)
+    with pytest.raises(DataNotFoundError, match="nowhere"):
+        run("import", "peptides-func", "--csv", tmp_path / "nowhere.csv", "--split", split, "--root", root)
+    csv.write_text("smiles,labels\n")
+    with pytest.raises(DataIntegrityError, match="table"):
+        run("import", "peptides-func", "--csv", csv, "--split", split, "--root", root)
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("words", [["import", "peptides-func"], ["prepare"], ["remove", "x"], []])
+def test_wrong_words_exit_with_2(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(*words)
+    assert caught.value.code == 2
+
+
+def test_help_and_examples():
+    assert data.HELP
+    for word in ("data list", "data prepare", "data import"):
+        assert word in data.EPILOG
+
+
+def test_as_a_command(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [
+        sys.executable,
+        "-m",
+        "pyg_samsa",
+        "data",
+        "import",
+        "peptides-func",
+        "--csv",
+        str(tmp_path / "no.csv"),
+        "--split",
+        str(tmp_path / "no"),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+    assert result.returncode == 3
+    assert result.stderr.count("\n") == 2
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir())

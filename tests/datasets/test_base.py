@@ -1,0 +1,171 @@
+import pytest
+import torch
+from torch_geometric.data import Data
+from torch_geometric.loader import DataLoader
+
+from pyg_samsa.chem import convert_smiles, smiles_to_data
+from pyg_samsa.datasets.base import (
+    Prepared,
+    SplitDataset,
+    TaskInfo,
+    load_prepared,
+    load_tensors,
+    molecules_to_prepared,
+    prepare_once,
+    save_prepared,
+    select_graphs,
+)
+from pyg_samsa.errors import DataIntegrityError
+
+SMILES = ["CC(=O)[O-].[Na+]", "C", "c1ccccc1O", "F/C=C/F", "[Fe]"]
+INFO = TaskInfo.molecules("multilabel", ["a", "b"])
+
+
+def make(smiles=SMILES):
+    count = len(smiles)
+    y = torch.arange(2.0 * count).view(count, 2)
+    y[0, 0] = float("nan")
+    splits = {"train": torch.arange(0, count, 2), "val": torch.arange(1, count, 2)}
+    return molecules_to_prepared(convert_smiles(smiles, progress=False), splits, y=y, smiles=list(smiles))
+
+
+def check(dataset, smiles=SMILES):
+    assert len(dataset) == len(smiles)
+    for position, text in enumerate(smiles):
+        expected, found = smiles_to_data(text), dataset[position]
+        for key in ("x", "edge_index", "edge_attr"):
+            assert torch.equal(found[key], expected[key])
+            assert found[key].dtype == torch.long
+        assert found.smiles == text
+        assert tuple(found.y.shape) == (1, 2)
+        assert found.y[0, 1] == 2 * position + 1
+
+
+@pytest.mark.parametrize("smiles", [SMILES, ["C"], ["CC"], ["C", "C"]])
+def test_saved_and_loaded_graphs_are_the_same(tmp_path, smiles):
+    path = tmp_path / "set.pt"
+    save_prepared(make(smiles), path)
+    dataset = SplitDataset(load_prepared(path), INFO)
+    check(dataset, smiles)
+    assert dataset[0].y[0, 0].isnan()
+
+
+def test_attributes():
+    dataset = SplitDataset(make(), INFO, root="somewhere")
+    assert (dataset.task, dataset.level, dataset.num_targets, dataset.target_names) == ("multilabel", "graph", 2, ["a", "b"])
+    assert dataset.in_channels == [119, 5, 12, 12, 10, 6, 6, 2, 2]
+    assert dataset.edge_channels == [5, 6, 2]
+    assert dataset.get_idx_split() is dataset.split_idx
+    assert dataset._data.x.size(0) == dataset.slices["x"][-1]
+    assert dataset.num_node_features == 9
+    assert repr(dataset) == "SplitDataset(5)"
+
+
+def test_task_info_does_not_share_its_lists():
+    first, second = TaskInfo.molecules("binary", ["a"]), TaskInfo.molecules("binary", ["a"])
+    first.in_channels.append(1)
+    assert len(second.in_channels) == 9
+
+
+def test_subsets_batches_and_transforms():
+    def mark(data: Data) -> Data:
+        data.mark = torch.ones(1)
+        return data
+
+    dataset = SplitDataset(make(), INFO, transform=mark)
+    train = dataset[dataset.split_idx["train"]]
+    assert [data.smiles for data in train] == SMILES[::2]
+    batch = next(iter(DataLoader(train, batch_size=3)))
+    assert batch.mark.tolist() == [1, 1, 1]
+    assert batch.smiles == SMILES[::2]
+    assert tuple(batch.y.shape) == (3, 2)
+    assert batch.edge_index.max() < batch.num_nodes
+
+
+def test_stored_integers_are_small(tmp_path):
+    save_prepared(make(), tmp_path / "set.pt")
+    stored = torch.load(tmp_path / "set.pt", weights_only=True)["data"]
+    assert stored["x"].dtype == stored["edge_attr"].dtype == stored["edge_index"].dtype == torch.uint8
+
+
+@pytest.mark.parametrize("values", [[-1, 5], [0, 70_000], [0, 1 << 40], [-(1 << 40), 3]])
+def test_large_and_negative_integers_survive(tmp_path, values):
+    prepared = make(["C"])
+    prepared.data["number"] = torch.tensor(values)
+    prepared.data["flag"] = torch.tensor([True, False])
+    save_prepared(prepared, tmp_path / "set.pt")
+    loaded = load_prepared(tmp_path / "set.pt").data
+    assert loaded["number"].tolist() == values
+    assert loaded["flag"].dtype == torch.bool
+
+
+@pytest.mark.parametrize("kept", [[0], [4, 0], [1, 2, 3], [3, 1]])
+def test_select_graphs(kept):
+    prepared = make()
+    chosen = select_graphs(prepared, torch.tensor(kept))
+    dataset, whole = SplitDataset(chosen, INFO), SplitDataset(prepared, INFO)
+    assert len(dataset) == len(kept)
+    for new, old in enumerate(kept):
+        assert dataset[new].smiles == whole[old].smiles
+        assert torch.equal(dataset[new].edge_index, whole[old].edge_index)
+        assert torch.equal(dataset[new].edge_attr, whole[old].edge_attr)
+        assert torch.equal(dataset[new].y.nan_to_num(), whole[old].y.nan_to_num())
+    for split, positions in whole.split_idx.items():
+        assert sorted(kept[new] for new in chosen.split_idx[split].tolist()) == sorted(set(kept) & set(positions.tolist()))
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "text", "other format", "objects", "flipped"])
+def test_damaged_files_are_one_clear_error(tmp_path, damage):
+    path = tmp_path / "set.pt"
+    save_prepared(make(), path)
+    content = path.read_bytes()
+    if damage == "objects":
+        torch.save({"format": 1, "data": Data(x=torch.ones(1)), "code": print}, path)
+    elif damage == "other format":
+        torch.save({"format": 99}, path)
+    else:
+        flipped = bytearray(content)
+        flipped[-30] ^= 0xFF
+        path.write_bytes({"empty": b"", "truncated": content[: len(content) // 2], "text": b"smiles\nC\n", "flipped": bytes(flipped)}[damage])
+    with pytest.raises(DataIntegrityError, match=r"set\.pt") as caught:
+        load_prepared(path)
+    assert "\n" not in str(caught.value)
+    assert "Delete" in caught.value.hint
+
+
+def test_load_tensors_runs_no_code(tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "marker"), "w"))
+
+    torch.save([Attack()], tmp_path / "raw.pt")
+    with pytest.raises(DataIntegrityError):
+        load_tensors(tmp_path / "raw.pt")
+    assert not (tmp_path / "marker").exists()
+    with pytest.raises(FileNotFoundError):
+        load_tensors(tmp_path / "gone.pt")
+
+
+def test_prepare_once(tmp_path):
+    calls = []
+
+    def prepare() -> Prepared:
+        calls.append(1)
+        return make()
+
+    path = tmp_path / "deep" / "set.pt"
+    for _ in range(3):
+        check(SplitDataset(prepare_once(path, prepare), INFO))
+    assert len(calls) == 1
+
+
+def test_a_failed_preparation_leaves_nothing_that_is_taken_for_whole(tmp_path):
+    def fail() -> Prepared:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "set.pt"
+    (tmp_path / ".set.0123456789ab.part.pt").write_bytes(b"left by a killed process")
+    with pytest.raises(KeyboardInterrupt):
+        prepare_once(path, fail)
+    assert [child.name for child in tmp_path.iterdir()] == [".set.pt.lock"]
+    check(SplitDataset(prepare_once(path, make), INFO))

@@ -1,0 +1,73 @@
+import pytest
+
+from pyg_samsa.datasets import catalog
+from pyg_samsa.errors import ConfigError, DataNotFoundError
+
+GRAPHGPS = [
+    ("OGB", "peptides-functional", "peptides-func"),
+    ("OGB", "peptides-structural", "peptides-struct"),
+    ("OGB", "PCQM4Mv2Contact-shuffle", "pcqm-contact"),
+    ("OGB", "ogbg-molhiv", "ogbg-molhiv"),
+    ("OGB", "ogbg_molpcba", "ogbg-molpcba"),
+    ("PyG-VOCSuperpixels", "edge_wt_region_boundary", "pascalvoc-sp"),
+    ("PyG-COCOSuperpixels", "edge_wt_region_boundary", "coco-sp"),
+    ("PyG-ZINC", "subset", "zinc"),
+    ("PyG-ZINC", "full", "zinc-full"),
+    ("PyG-LRGBDataset", "PascalVOC-SP", "pascalvoc-sp"),
+    ("PyG-LRGBDataset", "Peptides-func", "peptides-func"),
+    ("samsa", "peptides-embedded", "peptides-embedded"),
+]
+
+
+@pytest.mark.parametrize(("format", "name", "ours"), GRAPHGPS)
+def test_names_of_graphgps_configurations(format, name, ours):
+    assert catalog.knows(format, name)
+    assert catalog.canonical(format, name) == ours
+
+
+@pytest.mark.parametrize(
+    ("format", "name"), [("PyG", "Cora"), ("OGB", "ogbl-ppa"), ("OGB", "ogbg-code2"), ("samsa", "x"), ("", ""), ("PyG-ZINC", "zinc")]
+)
+def test_what_is_not_ours_is_left_to_others(format, name, tmp_path):
+    assert not catalog.knows(format, name)
+    with pytest.raises(ConfigError):
+        catalog.load(format, name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_available_are_known_and_distinct():
+    pairs = catalog.available()
+    assert len(set(pairs)) == len(pairs)
+    assert all(catalog.knows(*pair) for pair in pairs)
+    assert {catalog.canonical(*pair) for pair in pairs} == set(catalog.OURS)
+
+
+@pytest.mark.parametrize("name", [name for name in catalog.OURS if name != "peptides-embedded"])
+def test_every_name_reaches_its_own_files(name, tmp_path):
+    with pytest.raises(DataNotFoundError):
+        catalog.load("samsa", name, tmp_path, download=False, progress=False)
+    assert not catalog.is_prepared(name, tmp_path)
+
+
+def test_prepared_paths_are_distinct(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("pathlib.Path.is_file", lambda self: bool(asked.append(self)))
+    for name in catalog.OURS:
+        catalog.is_prepared(name, tmp_path)
+    assert len(set(asked)) == len(catalog.OURS)
+
+
+@pytest.mark.parametrize("option", ["foo", "worker", "subset"])
+def test_unknown_options_are_named(option, tmp_path):
+    with pytest.raises(ConfigError, match=option):
+        catalog.load("samsa", "peptides-func", tmp_path, **{option: 1})
+    assert not list(tmp_path.iterdir())
+
+
+def test_suggestions(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        catalog.load("OGB", "peptides-functonal", tmp_path)
+    assert "peptides-functional" in caught.value.hint
+    with pytest.raises(ConfigError) as caught:
+        catalog.load("Samsa", "peptides-func", tmp_path)
+    assert "samsa" in caught.value.hint

@@ -1,0 +1,42 @@
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+TINY = Path(__file__).parent / "tiny.py"
+CONFIG = {
+    "dataset": {"format": "tiny", "name": "multilabel", "task": "graph", "task_type": "classification_multilabel"},
+    "metric_best": "ap",
+    "num_threads": 1,
+    "train": {"batch_size": 8},
+    "model": {"type": "samsa", "loss_fun": "cross_entropy"},
+    "samsa": {"layers": 2, "channels": 8, "heads": 2, "num_samples": 4, "dropout": 0.1},
+    "optim": {"optimizer": "adamW", "base_lr": 0.01, "weight_decay": 0.01, "max_epoch": 3, "scheduler": "cosine_with_warmup", "clip_grad_norm": True},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The module of the tiny data set, registered with GraphGym."""
+    spec = importlib.util.spec_from_file_location("tiny", TINY)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["tiny"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def config(tmp_path, tiny):
+    """Writes a configuration: ``config(samsa={"layers": 3})`` changes the default one."""
+
+    def write(name="exp.yaml", **changes):
+        content = {"out_dir": str(tmp_path / "results"), **{key: dict(value) if isinstance(value, dict) else value for key, value in CONFIG.items()}}
+        for key, value in changes.items():
+            content[key] = {**content.get(key, {}), **value} if isinstance(value, dict) else value
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write

@@ -1,0 +1,127 @@
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.io import files
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_atomic_write_replaces_and_leaves_nothing_else(tmp_path):
+    target = tmp_path / "a" / "b.csv"
+    for text in ("one", "two"):
+        with files.atomic_write(target) as temporary:
+            assert temporary.parent == target.parent
+            assert temporary.suffix == ".csv"
+            temporary.write_text(text)
+        assert target.read_text() == text
+    assert names(target.parent) == ["b.csv"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_atomic_write_keeps_the_old_file_when_the_writer_fails(tmp_path, error):
+    target = tmp_path / "b.txt"
+    target.write_text("old")
+
+    def write() -> None:
+        with files.atomic_write(target) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["b.txt"]
+
+
+def test_atomic_write_refuses_a_writer_that_wrote_nothing(tmp_path):
+    with pytest.raises(DataNotFoundError, match=r"b\.txt"), files.atomic_write(tmp_path / "b.txt"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_atomic_write_respects_the_umask(tmp_path):
+    old = os.umask(0o022)
+    try:
+        with files.atomic_write(tmp_path / "b.txt") as temporary:
+            temporary.write_text("x")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "b.txt").stat().st_mode & 0o777 == 0o644
+
+
+def test_atomic_directory(tmp_path):
+    target = tmp_path / "raw"
+    with files.atomic_directory(target) as temporary:
+        (temporary / "a").write_text("1")
+    with pytest.raises(ConfigError), files.atomic_directory(target):
+        pass
+
+    def fail() -> None:
+        with files.atomic_directory(target, overwrite=True) as temporary:
+            (temporary / "b").write_text("2")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert names(target) == ["a"]
+    with files.atomic_directory(target, overwrite=True) as temporary:
+        (temporary / "b").write_text("2")
+    assert names(target) == ["b"]
+    assert names(tmp_path) == ["raw"]
+
+
+def test_remove_partial_takes_leftovers_of_this_file_only(tmp_path):
+    kept = ["data.pt", ".data.pt.lock", "other.pt", ".other.0123456789ab.part.pt", ".data.0123456789ab.part.csv"]
+    for name in [*kept, ".data.0123456789ab.part.pt"]:
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".data.ba9876543210.part.pt").mkdir()
+    assert len(files.remove_partial(tmp_path / "data.pt")) == 2
+    assert names(tmp_path) == sorted(kept)
+
+
+def test_hashes(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * (1 << 21) + b"y")
+    assert files.sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert files.md5(path) == hashlib.md5(path.read_bytes()).hexdigest()
+    files.verify(path, files.sha256(path).upper())
+    files.verify(path, "sha256:0", "md5:" + files.md5(path))
+    with pytest.raises(DataIntegrityError, match="sha256 abc"):
+        files.verify(path, "abc")
+    with pytest.raises(DataNotFoundError, match="nothing"):
+        files.verify(tmp_path / "nothing", "abc")
+    with pytest.raises(ConfigError, match="algorithm"):
+        files.verify(path, "crc32:abc")
+
+
+def test_lock_is_exclusive_and_says_who_waits(tmp_path, caplog):
+    target = tmp_path / "data.pt"
+    order: list[str] = []
+
+    def second() -> None:
+        with files.lock(target):
+            order.append("second")
+
+    with files.lock(target):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+    assert "being prepared by another process" in caplog.text
+
+
+def test_lock_is_released_after_an_error(tmp_path):
+    with pytest.raises(RuntimeError), files.lock(tmp_path / "a"):
+        raise RuntimeError
+    with files.lock(tmp_path / "a"):
+        assert Path(tmp_path / ".a.lock").exists()

@@ -1,0 +1,346 @@
+"""Pickles that attack their reader, and honest ones that must still be read."""
+
+import codecs
+import io
+import os
+import pickle
+import struct
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+
+from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
+from pyg_samsa.io import safe_pickle
+
+
+class Call:
+    """Pickles as the call of a function, which the reader is meant to make."""
+
+    def __init__(self, function, *args, state=None):
+        self.call = (function, args) if state is None else (function, args, state)
+
+    def __reduce__(self):
+        return self.call
+
+
+def write(tmp_path, content):
+    path = tmp_path / "split.pickle"
+    path.write_bytes(content)
+    return path
+
+
+def named_call(module, name, *args):
+    """Protocol 0 by hand: names a global that pickle itself would refuse to write."""
+    return b"c" + module.encode() + b"\n" + name.encode() + b"\n(" + b"".join(b"V" + arg.encode() + b"\n" for arg in args) + b"tR."
+
+
+CALLS = {
+    "os.system": Call(os.system, "touch {marker}"),
+    "builtins.eval": Call(eval, "open('{marker}', 'w')"),
+    "builtins.exec": Call(exec, "open('{marker}', 'w')"),
+    "builtins.open": Call(open, "{marker}", "w"),
+    "subprocess.Popen": Call(subprocess.Popen, ["touch", "{marker}"]),
+    "torch.load": Call(torch.load, "{marker}"),
+    "numpy.load": Call(np.load, "{marker}"),
+    "numpy.fromfile": Call(np.fromfile, "{marker}"),
+    "builtins.getattr": Call(getattr, "x", "__class__"),
+    "builtins.print": Call(print, "x"),
+}
+
+
+def fill(call, marker):
+    function, args = call.call
+    return Call(function, *([part.format(marker=marker) for part in arg] if isinstance(arg, list) else arg.format(marker=marker) for arg in args))
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("tensors", [False, True])
+@pytest.mark.parametrize("name", CALLS)
+def test_calls_are_refused_by_name_and_not_made(tmp_path, name, protocol, tensors):
+    marker = tmp_path / "marker"
+    attack = fill(CALLS[name], marker)
+    for value in (attack, {"train": [np.arange(3), (attack,)]}):
+        path = write(tmp_path, pickle.dumps(value, protocol=protocol))
+        with pytest.raises(DataIntegrityError) as caught:
+            safe_pickle.load(path, tensors=tensors)
+        assert str(path) in str(caught.value)
+        assert name.rsplit(".")[-1] in str(caught.value)
+        assert "global" in str(caught.value)
+        assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("posix", "system"),
+        ("nt", "system"),
+        ("__builtin__", "eval"),
+        ("builtins", "__import__"),
+        ("os", "popen"),
+        ("pty", "spawn"),
+        ("importlib", "import_module"),
+        ("torch.hub", "load"),
+        ("numpy.lib.npyio", "load"),
+        ("numpy", "testing._private.utils.runstring"),
+        ("numpy.core.multiarray", "fromfile"),
+        ("numpy", "ndarray.tofile"),
+        ("numpy.core.multiarray", "_reconstruct.__globals__"),
+        ("pyg_samsa.io.safe_pickle", "_ARRAYS"),
+        ("_codecs", "lookup"),
+        ("functools", "partial"),
+        ("collections", "OrderedDict"),
+        ("pickle", "loads"),
+    ],
+)
+def test_names_are_refused_whatever_they_are(tmp_path, module, name):
+    with pytest.raises(DataIntegrityError, match="global"):
+        safe_pickle.load(write(tmp_path, named_call(module, name, "x")))
+
+
+def test_dotted_names_do_not_reach_through_allowed_globals(tmp_path):
+    content = b"\x80\x04" + b"".join(b"\x8c" + bytes([len(text)]) + text for text in (b"numpy", b"ndarray.__class__.__subclasses__")) + b"\x93."
+    with pytest.raises(DataIntegrityError, match="__subclasses__"):
+        safe_pickle.load(write(tmp_path, content))
+
+
+def object_array(value):
+    array = np.empty(1, dtype=object)
+    array[0] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        object_array(1),
+        object_array("x"),
+        np.zeros(2, dtype=[("a", "i4"), ("b", "O")]),
+        np.zeros(2, dtype=[("a", "i4")]),
+        np.zeros(2, dtype="V8"),
+        np.array(["2020-01-01"], dtype="M8[D]"),
+        np.ma.array([1, 2]),
+        np.rec.array([(1, 2)]),
+        np.matrix([[1]]),
+        np.dtype("O"),
+        np.ndarray,
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_arrays_of_other_kinds_are_refused(tmp_path, value, protocol):
+    with pytest.raises(DataIntegrityError):
+        safe_pickle.load(write(tmp_path, pickle.dumps({"train": value}, protocol=protocol)))
+
+
+def reconstruct(*state, kind=np.ndarray, shape=(0,)):
+    return Call(np._core.multiarray._reconstruct, kind, shape, b"b", state=state)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        reconstruct(1, (1 << 40,), np.dtype("i8"), False, b"short"),
+        reconstruct(1, (-1,), np.dtype("i8"), False, b""),
+        reconstruct(1, (1,), np.dtype("i8"), False, [print]),
+        reconstruct(1, (2,), "i8", False, b"\0" * 16),
+        Call(np._core.multiarray._reconstruct, np.ndarray, (1 << 34,), b"b"),
+        Call(np._core.multiarray.scalar, np.dtype("i8"), b"\0"),
+        Call(np._core.multiarray.scalar, np.dtype("O"), 1),
+        Call(np.dtype, "O8", False, True),
+        Call(np.dtype, "i4,O"),
+        Call(np.dtype, {"names": ["a"], "formats": ["O"]}),
+        Call(np.dtype, "(1000000000,)i8"),
+        Call(bytes, 1 << 40),
+        Call(bytearray, 1 << 40),
+        Call(codecs.encode, "x", "rot13"),
+        Call(codecs.encode, "x", "idna"),
+        Call(set, "abc"),
+    ],
+)
+def test_tricks_with_what_is_allowed(tmp_path, value):
+    with pytest.raises(DataIntegrityError):
+        safe_pickle.load(write(tmp_path, pickle.dumps(value, protocol=4)))
+
+
+def state(content, value):
+    """The pickle of an object, with another state for it."""
+    return content[:-1] + pickle.dumps(value, protocol=2)[2:-1] + b"b."
+
+
+I8 = b"\x80\x02cnumpy\ndtype\nX\x02\x00\x00\x00i8\x85R."
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        state(b"cnumpy\ndtype\n.", (None, {"call": 1})),
+        state(b"cnumpy\ndtype\n.", {"call": 1}),
+        state(b"cnumpy\nndarray\n.", {"call": 1}),
+        state(I8, (3, "<", None, ("a",), {"a": (1, 0)}, 8, 1, 0)),
+        state(I8, (3, "<", ("O", (1,)), None, None, 8, 1, 0)),
+        state(I8, (3, "?", None, None, None, -1, -1, 0)),
+        state(I8, "no"),
+        state(pickle.dumps(np.int64(1), protocol=2), {"value": 1}),
+        state(pickle.dumps(np.arange(2), protocol=2), (1, (2,), "i8", False, b"")),
+        state(pickle.dumps(np.arange(2), protocol=2), (None, {"array": 1})),
+    ],
+)
+def test_states_cannot_be_rewritten(tmp_path, content):
+    with pytest.raises(DataIntegrityError):
+        safe_pickle.load(write(tmp_path, content))
+    assert safe_pickle.load(write(tmp_path, pickle.dumps(np.arange(3)))).tolist() == [0, 1, 2]
+
+
+def test_flags_of_a_type_are_ignored(tmp_path):
+    # An integer type that claims to hold references to objects would make numpy follow the numbers as addresses.
+    honest = pickle.dumps(np.arange(2), protocol=2)
+    assert honest.count(b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00") == 1
+    content = honest.replace(b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00", b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x3f")
+    loaded = safe_pickle.load(write(tmp_path, content))
+    assert loaded.tolist() == [0, 1]
+    assert not loaded.dtype.hasobject
+    assert loaded.dtype.flags == np.dtype("i8").flags
+
+
+@pytest.mark.parametrize("opcode", [b"\x82\x01", b"\x83\x01\x00", b"\x84\x01\x00\x00\x00", b"Pid\n", b"K\x01Q"])
+def test_extensions_and_persistent_ids_are_refused(tmp_path, opcode):
+    with pytest.raises(DataIntegrityError, match="opcode"):
+        safe_pickle.load(write(tmp_path, b"\x80\x02" + opcode + b"."))
+
+
+def test_every_truncation_is_one_clear_error(tmp_path):
+    content = pickle.dumps({"train": np.arange(5), "val": [1, "two", (3.0, None)]}, protocol=4)
+    for end in range(len(content)):
+        with pytest.raises(DataIntegrityError, match=r"split\.pickle"):
+            safe_pickle.load(write(tmp_path, content[:end]))
+
+
+def test_random_damage_never_escapes(tmp_path):
+    rng = np.random.default_rng(0)
+    content = np.frombuffer(pickle.dumps({"train": np.arange(20), "val": [1, "two"]}, protocol=4), dtype=np.uint8)
+    refused = 0
+    for _ in range(500):
+        damaged = content.copy()
+        damaged[rng.integers(len(content), size=3)] = rng.integers(256, size=3)
+        try:
+            safe_pickle.load(write(tmp_path, damaged.tobytes()))
+        except DataIntegrityError:
+            refused += 1
+    assert refused > 200
+
+
+@pytest.mark.parametrize("content", [b"", b"smiles,labels\n", b"\x1f\x8b\x08", b"PK\x03\x04", b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"."])
+def test_files_of_other_kinds(tmp_path, content):
+    with pytest.raises(DataIntegrityError, match="damaged"):
+        safe_pickle.load(write(tmp_path, content))
+
+
+def nested(levels):
+    return b"\x80\x02" + b"]" * levels + b"a" * (levels - 1) + b"."
+
+
+def test_nesting(tmp_path):
+    value = safe_pickle.load(write(tmp_path, nested(50)))
+    for _ in range(49):
+        (value,) = value
+    assert value == []
+    for levels in (60, 200_000):
+        with pytest.raises(DataIntegrityError, match="nested"):
+            safe_pickle.load(write(tmp_path, nested(levels)))
+
+
+def test_a_list_that_holds_itself(tmp_path):
+    value: list = []
+    value.append(value)
+    with pytest.raises(DataIntegrityError, match="nested"):
+        safe_pickle.load(write(tmp_path, pickle.dumps(value)))
+
+
+def test_a_list_that_is_doubled_again_and_again(tmp_path):
+    # 2 ** 40 leaves in a file of 400 bytes.
+    content = b"\x80\x02]q\x00" + b"".join(b"](h" + bytes([level]) + b"h" + bytes([level]) + b"eq" + bytes([level + 1]) for level in range(40)) + b"."
+    value = safe_pickle.load(write(tmp_path, content))
+    for _ in range(40):
+        assert value[0] is value[1]
+        value = value[0]
+    assert value == []
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_honest_content_is_read(tmp_path, protocol):
+    value = {
+        "train": np.arange(5),
+        "f": np.arange(6.0).reshape(2, 3).T,
+        "big": np.arange(3, dtype=">i4"),
+        "text": np.array(["a", "bc"]),
+        "none": [None, True, 1 << 70, 2.5, "ä", b"x", b"", (1, {2, 3}, frozenset([4])), 1j, bytearray(b"y")],
+        "scalar": [np.float32(2), np.int64(-1), np.bool_(True)],
+        "zero": np.zeros((0, 3)),
+        "point": np.array(3.0),
+    }
+    loaded = safe_pickle.load(write(tmp_path, pickle.dumps(value, protocol=protocol)))
+    for key in ("train", "f", "big", "text", "zero", "point"):
+        assert np.array_equal(loaded[key], value[key])
+        assert loaded[key].dtype == value[key].dtype
+    assert loaded["none"] == value["none"]
+    assert [(item, item.dtype) for item in loaded["scalar"]] == [(item, item.dtype) for item in value["scalar"]]
+
+
+@pytest.mark.parametrize("core", [b"numpy.core", b"numpy._core"])
+def test_both_names_of_numpys_core(tmp_path, core):
+    # Protocol 2 names globals in plain lines, without lengths.
+    content = pickle.dumps({"train": np.arange(4)}, protocol=2)
+    for known in (b"numpy.core.multiarray", b"numpy._core.multiarray"):
+        content = content.replace(known, b"@")
+    assert b"@" in content
+    loaded = safe_pickle.load(write(tmp_path, content.replace(b"@", core + b".multiarray")))
+    assert loaded["train"].tolist() == [0, 1, 2, 3]
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(DataNotFoundError, match="gone"):
+        safe_pickle.load(tmp_path / "gone")
+
+
+TENSORS = [torch.arange(6).view(2, 3), torch.ones(3, 4, dtype=torch.float64).t(), torch.arange(10)[2::3], torch.tensor(3), torch.zeros(0, 2)]
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_tensors_are_read_when_allowed(tmp_path, protocol):
+    value = [(tensor, {"again": tensor}) for tensor in TENSORS]
+    path = write(tmp_path, pickle.dumps(value, protocol=protocol))
+    for (loaded, again), expected in zip(safe_pickle.load(path, tensors=True), TENSORS, strict=True):
+        assert torch.equal(loaded, expected)
+        assert torch.equal(again["again"], expected)
+        assert loaded.dtype == expected.dtype
+    with pytest.raises(DataIntegrityError, match="global torch"):
+        safe_pickle.load(path)
+
+
+def storage_bytes(value):
+    buffer = io.BytesIO()
+    torch.save(value, buffer, _use_new_zipfile_serialization=False)
+    return buffer.getvalue()
+
+
+def test_tensor_content_cannot_hold_code(tmp_path):
+    marker = tmp_path / "marker"
+    attack = Call(torch.storage._load_from_bytes, storage_bytes(Call(os.system, f"touch {marker}")))
+    with pytest.raises(DataIntegrityError):
+        safe_pickle.load(write(tmp_path, pickle.dumps(attack)), tensors=True)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "args", [(0, (1 << 40,), (0,)), (0, (100,), (1,)), (50, (4,), (1,)), (-3, (1,), (1,)), (0, (2,), (-1,)), ("a", (1,), (1,)), (0, None, None)]
+)
+def test_tensor_views_beyond_their_storage(tmp_path, args):
+    storage = Call(
+        torch.storage._load_from_bytes,
+        storage_bytes(torch.storage.TypedStorage(wrap_storage=torch.arange(4).untyped_storage(), dtype=torch.int64, _internal=True)),
+    )
+    attack = Call(torch._utils._rebuild_tensor_v2, storage, *args, False, {})
+    with pytest.raises(DataIntegrityError):
+        safe_pickle.load(write(tmp_path, pickle.dumps(attack)), tensors=True)
