@@ -36,6 +36,11 @@ STRUCT_TARGETS = [
     "length_c", "Spherocity", "Plane_best_fit",
 ]
 # fmt: on
+_FUNC_POSITIVES = (
+    (966, 385, 698, 677, 6820, 2148, 1162, 2002, 217, 2825),
+    (207, 79, 150, 146, 1464, 461, 250, 433, 43, 609),
+    (205, 81, 147, 146, 1461, 468, 250, 431, 39, 610),
+)
 _VERSION = 1
 
 
@@ -56,8 +61,9 @@ class _Official:
     release: Release
 
 
-def _release(name: str, info: TaskInfo) -> Release:
-    return Release(name, registry.LRGB_ZIPS[name], ".pt", ("x", "edge_attr", "edge_index", "y"), info, 15535, (150.94, 307.30), (10873, 2331, 2331))
+def _release(name: str, info: TaskInfo, positives: tuple[tuple[int, ...], ...] | None = None) -> Release:
+    columns, sizes = ("x", "edge_attr", "edge_index", "y"), (10873, 2331, 2331)
+    return Release(name, registry.LRGB_ZIPS[name], ".pt", columns, info, 15535, (150.94, 307.30), sizes, positives)
 
 
 def _known(*hashes: str | None) -> tuple[str, ...]:
@@ -69,7 +75,7 @@ OFFICIAL = {
         registry.FUNC_CSV,
         registry.FUNC_SPLIT,
         _known(registry.FUNC_CSV.known_hash, registry.FUNC_CSV_TEXT),
-        _release("peptides-func", TaskInfo.molecules("multilabel", FUNC_TARGETS)),
+        _release("peptides-func", TaskInfo.molecules("multilabel", FUNC_TARGETS), _FUNC_POSITIVES),
     ),
     "peptides-struct": _Official(
         registry.STRUCT_CSV,
@@ -95,7 +101,7 @@ class LRGBPeptides(SplitDataset):
     3. what PyG's ``LRGBDataset`` left in ``<root>/<name>``;
     4. the network, over TLS: ``release="csv"`` fetches the official files, whose hashes the authors published; ``release="pyg"`` fetches PyG's
        archive, which needs no RDKit but has no published hash (the first download's SHA-256 is recorded and checked from then on, and the numbers
-       of graphs, nodes and edges are compared with the published ones). Its graphs have no ``smiles`` and no ``sequence``.
+       of graphs, nodes, edges and labels are compared with the known ones). Its graphs have no ``smiles`` and no ``sequence``.
 
     Args:
         root: Folder of the data sets.

@@ -58,6 +58,7 @@ class Release:
         graphs: Published number of graphs.
         means: Published mean numbers of nodes and edges, to two digits.
         sizes: Published numbers of graphs in train, val and test; None when only their sum was published.
+        positives: Numbers of positive labels per class in train, val and test, where the authors' own files tell them.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Release:
     graphs: int
     means: tuple[float, float]
     sizes: tuple[int, int, int] | None = None
+    positives: tuple[tuple[int, ...], ...] | None = None
 
 
 _GRAPH = ("x", "edge_attr", "edge_index")
@@ -272,10 +274,10 @@ def _join_slices(slices: Sequence[Tensor]) -> Tensor:
 
 
 def check_release(release: Release, prepared: Prepared, where: Path) -> Prepared:
-    """Compare the graphs with what was published about them.
+    """Compare the graphs with what is known about them.
 
     Raises:
-        DataIntegrityError: Other numbers of graphs, nodes or edges, or other attributes.
+        DataIntegrityError: Other numbers of graphs, nodes, edges or labels, or other attributes.
     """
     missing = set(release.columns) - set(prepared.data)
     if missing:
@@ -286,4 +288,8 @@ def check_release(release: Release, prepared: Prepared, where: Path) -> Prepared
     if sum(sizes) != release.graphs or sizes != (release.sizes or sizes) or not close:
         expected = f"{release.sizes or release.graphs} graphs with {release.means[0]:.2f} nodes and {release.means[1]:.2f} edges on average"
         raise DataIntegrityError(where, expected, f"{sizes} graphs with {means[0]:.2f} and {means[1]:.2f}")
+    if release.positives is not None:
+        found = tuple(tuple(prepared.data["y"][prepared.split_idx[split]].sum(0).int().tolist()) for split in SPLITS)
+        if found != release.positives:
+            raise DataIntegrityError(where, f"{release.positives} positive labels", found)
     return prepared

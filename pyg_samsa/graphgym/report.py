@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pyg_samsa.training import run_folder as files
-from pyg_samsa.training.data import TaskSpec
 from pyg_samsa.training.progress import short_time
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.viz.tables import metrics_table, per_class_table
@@ -24,13 +23,12 @@ _CONTENTS = {
 }
 
 
-def print_results(console: Any, results: Sequence[RunResult], spec: TaskSpec, *, seconds: float) -> None:
+def print_results(console: Any, results: Sequence[RunResult], *, seconds: float) -> None:
     """Print tables of all repeats and the files that they left.
 
     Args:
         console: A rich console.
         results: One per repeat.
-        spec: What the targets mean.
         seconds: Wall time of everything, data preparation included.
     """
     rows = [
@@ -40,9 +38,9 @@ def print_results(console: Any, results: Sequence[RunResult], spec: TaskSpec, *,
         if values
     ]
     console.print()
-    epochs = ", ".join(str(result.best_epoch) for result in results)
+    epochs = ", ".join(f"{result.best_epoch} of {result.epochs}" for result in results)
     if rows:
-        console.print(metrics_table(rows, title=f"Best epoch: {epochs}"))
+        console.print(metrics_table(rows, title=f"Weights of epoch {epochs}"))
     if results[0].per_class:
         console.print(_classes(results))
     trained = [result for result in results if not result.reused]

@@ -71,7 +71,7 @@ def run(config: str | os.PathLike[str], opts: Sequence[str] = (), *, repeat: int
             results.append(run_once(loaded, dataset, spec, console=console if talk.speaks else None, title=title))
         cfg.seed = first_seed
     if talk.main:
-        print_results(console, results, spec, seconds=time.perf_counter() - started)
+        print_results(console, results, seconds=time.perf_counter() - started)
     return results
 
 
@@ -180,8 +180,10 @@ def _header(loaded: LoadedConfig, spec: TaskSpec, network: nn.Module, folder: Ru
     sizes = " / ".join(f"{count:,} {split}" for split, count in spec.sizes.items())
     lines = {
         "config": str(loaded.path),
-        "data": f"{cfg.dataset.format} {cfg.dataset.name}: {sizes} · {spec.task}, {spec.num_targets} target{'s' * (spec.num_targets != 1)}",
-        "model": f"{_model(cfg.model.type)} · {parameters:,} parameters",
+        "data": f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}",
+        "task": f"{spec.level} level · {spec.task} · {spec.num_targets} target{'s' * (spec.num_targets != 1)}",
+        "model": _model(cfg.model.type),
+        "size": f"{parameters:,} parameters",
         "device": _device(options),
         "folder": str(folder.path) + (" (continued)" if folder.resumed else ""),
     }

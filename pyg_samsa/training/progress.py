@@ -104,8 +104,8 @@ class ProgressDisplay(pl.Callback):
         for row in self.history.rows:
             self.on_row(row)
         if self.console.is_terminal and not self.console.quiet:
-            columns = (TextColumn("{task.description:>7}"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
-            self._bar = Progress(*columns, console=self.console, transient=True, expand=True, refresh_per_second=8)
+            columns = (TextColumn("{task.description:>7}"), BarColumn(bar_width=32), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+            self._bar = Progress(*columns, console=self.console, transient=True, refresh_per_second=8)
             self._task = self._bar.add_task("", total=None, note="")
             self._bar.start()
 

@@ -57,7 +57,7 @@ class Files:
                 csv=official.csv._replace(known_hash=csv_hash or sha256(self.csv)),
                 split=official.split._replace(known_hash=f"md5:{md5(self.split)}"),
                 csv_hashes=(csv_hash or sha256(self.csv),),
-                release=replace(official.release, graphs=len(SMILES), means=means, sizes=tuple(len(part) for part in split.values())),
+                release=replace(official.release, graphs=len(SMILES), means=means, sizes=tuple(len(part) for part in split.values()), positives=None),
             ),
         )
 
@@ -285,7 +285,7 @@ def test_pygs_processed_files_are_found(files, tmp_path):
     check(dataset, files.name, [5, 0, 2, 1, 1, 3, 4], texts=False)
 
 
-@pytest.mark.parametrize("damage", ["graphs", "nodes", "columns", "kind"])
+@pytest.mark.parametrize("damage", ["graphs", "nodes", "columns", "kind", "labels"])
 def test_other_data_than_the_published_is_refused(func, tmp_path, damage):
     graphs = pyg_graphs("peptides-func")
     if damage == "graphs":
@@ -294,6 +294,10 @@ def test_other_data_than_the_published_is_refused(func, tmp_path, damage):
         graphs["val"] = [(torch.cat([graph[0], graph[0]]), *graph[1:]) for graph in graphs["val"]]
     if damage == "columns":
         graphs["val"] = [graph[:3] for graph in graphs["val"]]
+    if damage == "labels":
+        official = OFFICIAL["peptides-func"]
+        release = replace(official.release, positives=tuple((6,) * 10 for _ in range(3)))
+        func.monkeypatch.setitem(OFFICIAL, "peptides-func", replace(official, release=release))
     folder = tmp_path / "peptides-func" / "raw"
     folder.mkdir(parents=True)
     for split, content in graphs.items():
@@ -395,6 +399,7 @@ def test_real_split_and_labels():
     frame = pd.read_csv(REAL / registry.FUNC_CSV.name, keep_default_na=False)
     y = lrgb._func_labels(frame, REAL)
     assert tuple(y.shape) == (15535, 10)
+    assert tuple(tuple(y[positions].sum(0).int().tolist()) for positions in split.values()) == OFFICIAL["peptides-func"].release.positives
     # The benchmark's split is stratified: every class has nearly the same share everywhere.
     whole = y.mean(0)
     for positions in split.values():
@@ -412,7 +417,7 @@ def test_real_peptides_are_converted(tmp_path, monkeypatch):
     official = OFFICIAL["peptides-func"]
     molecules = [Chem.MolFromSmiles(smiles) for smiles in frame["smiles"]]
     means = (sum(mol.GetNumAtoms() for mol in molecules) / count, 2 * sum(mol.GetNumBonds() for mol in molecules) / count)
-    release = replace(official.release, graphs=count, sizes=(100, 20, count - 120), means=means)
+    release = replace(official.release, graphs=count, sizes=(100, 20, count - 120), means=means, positives=None)
     part = replace(official, split=official.split._replace(known_hash=sha256(split)), csv_hashes=(sha256(csv),), release=release)
     monkeypatch.setitem(OFFICIAL, "peptides-func", part)
     dataset = LRGBPeptides.import_files(tmp_path, "peptides-func", csv=csv, split=split, progress=False)
