@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import shutil
+import textwrap
 
 from pyg_samsa.errors import ConfigError
 
@@ -27,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="runs, with seeds seed, seed + 1, ... (default: 1)")
     parser.add_argument("--mark_done", "--mark-done", action="store_true", help="rename the YAML file to FILE_done when all runs are done")
     parser.add_argument("--list", action="store_true", help="list the packaged configurations and stop")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="key value", help="settings that go before the file's")
+    parser.add_argument("opts", nargs="*", metavar="key value", help="settings that go before the file's")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,8 +61,9 @@ def resume_hint(args: argparse.Namespace) -> str:
 def _list() -> int:
     from pyg_samsa.graphgym.config import PACKAGED, packaged_configs
 
+    room = shutil.get_terminal_size().columns - 24
     for name in packaged_configs():
         lines = (PACKAGED / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
         first = next((line.lstrip("# ").rstrip() for line in lines if line.startswith("#")), "")
-        print(f"{name:<24}{first}")
+        print(f"{name:<24}{textwrap.shorten(first, max(20, room), placeholder=' ...')}")
     return 0

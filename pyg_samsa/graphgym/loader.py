@@ -125,15 +125,18 @@ def _describe_foreign(dataset: Any) -> TaskSpec:
         raise DataError(f"{cfg.dataset.name}: {len(dataset)} graphs", hint="Only sets of several graphs with targets y can be split by graph here.")
     level = "node" if first.y.size(0) == first.num_nodes and first.num_nodes != 1 else "graph"
     task, num_targets = _foreign_task(dataset)
-    edge_attr = first.edge_attr
     return TaskSpec(
         split_idx=_foreign_split(dataset),
         task=task,
         level=level,
         num_targets=num_targets,
-        in_channels=first.x.size(-1) if first.x is not None and first.x.is_floating_point() else None,
-        edge_channels=edge_attr.size(-1) if edge_attr is not None and edge_attr.ndim == 2 and edge_attr.is_floating_point() else None,
+        in_channels=_float_width(first.x),
+        edge_channels=_float_width(first.edge_attr),
     )
+
+
+def _float_width(features: torch.Tensor | None) -> int | None:
+    return features.size(1) if features is not None and features.ndim == 2 and features.is_floating_point() else None
 
 
 def _foreign_task(dataset: Any) -> tuple[str, int]:
@@ -150,7 +153,7 @@ def _foreign_task(dataset: Any) -> tuple[str, int]:
 
 def _without_split_attributes(dataset: Any) -> Any:
     """Move the split attributes of GraphGym's convention, which PyG would take for attributes of every graph, into ``split_idx`` of a copy."""
-    data = getattr(dataset, "_data", None)
+    data: Any = getattr(dataset, "_data", None)
     present = {split: name for split, name in _SPLIT_ATTRIBUTES.items() if data is not None and name in data}
     if not present:
         return dataset

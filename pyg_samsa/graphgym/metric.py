@@ -48,8 +48,7 @@ def choose_metrics(task: str, num_targets: int, *, direction_given: bool) -> tup
         raise ConfigError(
             "metric_agg", cfg.metric_agg, f"'{'argmax' if higher else 'argmin'}', because a {'higher' if higher else 'lower'} {best} is better"
         )
-    names = dict.fromkeys([best, *others])
-    return {name: metrics.build(name, num_targets) for name in names if name != "loss"}, best, higher
+    return {name: metrics.build(name, num_targets) for name in dict.fromkeys([best, *others]) if name != "loss"}, best, higher
 
 
 def _registered(name: str) -> Callable[[Sequence[Tensor], Sequence[Tensor], str], float]:

@@ -1,4 +1,4 @@
-"""The network ``samsa``: :class:`pyg_samsa.nn.SAMSA` built from GraphGym's configuration."""
+"""The networks ``samsa`` and ``bag_of_features``, built from GraphGym's configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.options import ALIASES, OPTION_OF, UNSET_FLOAT, UNSET_INT
 from pyg_samsa.graphgym.registry import register_once
-from pyg_samsa.nn import SAMSA
+from pyg_samsa.nn import SAMSA, BagOfFeatures
+from pyg_samsa.nn.encoding.features import Features
 from pyg_samsa.training.network import BatchNetwork
 
 # Encoders that nn.SAMSA makes itself from the data set's own description of its features.
@@ -34,19 +35,40 @@ class SAMSANetwork(BatchNetwork):
 
     def __init__(self, dim_in: int, dim_out: int) -> None:
         options = model_options()
-        channels = options["channels"]
-        in_channels = cfg.share.in_channels if cfg.share.in_channels is not None else dim_in
-        edge_channels = cfg.share.edge_channels
-        node_encoder = _registered_encoder("node", register.node_encoder_dict, channels)
-        edge_encoder = _registered_encoder("edge", register.edge_encoder_dict, channels)
-        model = SAMSA(
-            _Encoded() if node_encoder is not None else in_channels,
-            dim_out,
-            edge_channels=_Encoded() if edge_encoder is not None else edge_channels,
-            level=level(),
-            **options,
-        )
-        super().__init__(model, node_encoder=node_encoder, edge_encoder=edge_encoder)
+        in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
+        super().__init__(SAMSA(in_channels, dim_out, edge_channels=edge_channels, level=level(), **options), **encoders)
+
+
+class BagOfFeaturesNetwork(BatchNetwork):
+    """The baseline without structure, :class:`pyg_samsa.nn.BagOfFeatures`: graph level only, ``samsa.channels`` wide, with ``samsa.dropout``.
+
+    Args:
+        dim_in: Width of float node features, for data sets that say no more than that.
+        dim_out: Width of the output.
+
+    Raises:
+        ConfigError: the task is not one of whole graphs.
+    """
+
+    def __init__(self, dim_in: int, dim_out: int) -> None:
+        if level() != "graph":
+            raise ConfigError("model.type", "bag_of_features", "a network with predictions for nodes", hint="This baseline predicts for graphs only.")
+        options = model_options()
+        in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
+        model = BagOfFeatures(in_channels, dim_out, edge_channels=edge_channels, channels=options["channels"], dropout=options["dropout"])
+        super().__init__(model, **encoders)
+
+
+def _features(dim_in: int, channels: int) -> tuple[Features, Features | None, dict[str, nn.Module | None]]:
+    """Return what nodes and edges have, as the models take it, and the encoders that somebody registered for them."""
+    node_encoder = _registered_encoder("node", register.node_encoder_dict, channels)
+    edge_encoder = _registered_encoder("edge", register.edge_encoder_dict, channels)
+    in_channels = cfg.share.in_channels if cfg.share.in_channels is not None else dim_in
+    return (
+        in_channels if node_encoder is None else _Encoded(),
+        cfg.share.edge_channels if edge_encoder is None else _Encoded(),
+        {"node_encoder": node_encoder, "edge_encoder": edge_encoder},
+    )
 
 
 class _Encoded(nn.Identity):
@@ -139,3 +161,4 @@ def _registered_encoder(kind: str, registry: dict[str, Any], channels: int) -> n
 
 
 register_once(register.network_dict, "samsa", SAMSANetwork)
+register_once(register.network_dict, "bag_of_features", BagOfFeaturesNetwork)

@@ -118,7 +118,7 @@ def run_once(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, console: Any
         num_workers=cfg.num_workers,
         seed=cfg.seed,
     )
-    choice = {"monitor": monitor, "higher_is_better": higher}
+    choice: dict[str, Any] = {"monitor": monitor, "higher_is_better": higher}
     try:
         return fit_and_test(module, data, spec, folder=folder, options=options, seed=cfg.seed, loggers=_loggers(folder), console=console, **choice)
     except BaseException:

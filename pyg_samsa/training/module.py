@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -66,12 +66,13 @@ class TaskModule(pl.LightningModule):
         super().__init__()
         self.network = network
         self.loss = loss
-        self.metric_names = list(metrics)
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.weight_decay = weight_decay
         measured = ["train", "val", "test"] if train_metrics else ["val", "test"]
-        self.metrics = nn.ModuleDict({f"{split}_{name}": metric.clone() for split in measured for name, metric in metrics.items()})
-        self.losses = nn.ModuleDict({f"{split}_loss": MeanMetric() for split in ("train", "val", "test")})
+        measures: dict[str, Metric] = {f"{split}_loss": MeanMetric() for split in ("train", "val", "test")}
+        measures |= {f"{split}_{name}": metric.clone() for split in measured for name, metric in metrics.items()}
+        # A module moves them to the device of the network.
+        self.measures = nn.ModuleDict(measures)
         self.guard = FiniteGuard()
         self._epoch_schedulers: dict[int, str | None] = {}
 
@@ -80,17 +81,21 @@ class TaskModule(pl.LightningModule):
         pred, target = self.network(batch)
         return (pred if pred.dtype == torch.float64 else pred.float()), target
 
-    def _measure(self, batch: Any, split: str) -> tuple[Tensor, Tensor, Tensor]:
+    def _predict(self, batch: Any, split: str) -> tuple[Tensor, Tensor, Tensor]:
         pred, target = self(batch)
         if target is None:
             raise ConfigError(f"{split} split", "rows without y", "a target in every row")
-        loss = self.loss(pred, target)
-        seen, labels = pred.detach(), target.detach()
-        self.losses[f"{split}_loss"].update(loss.detach(), weight=float(len(pred)))
-        for name in self.metric_names:
-            if f"{split}_{name}" in self.metrics:
-                self.metrics[f"{split}_{name}"].update(seen, labels)
-        return loss, seen, labels
+        return self.loss(pred, target), pred.detach(), target.detach()
+
+    def _measure(self, split: str, loss: Tensor, pred: Tensor, target: Tensor) -> None:
+        for key, metric in self._of(split).items():
+            if key == f"{split}_loss":
+                metric.update(loss.detach(), weight=float(len(pred)))
+            else:
+                metric.update(pred, target)
+
+    def _of(self, split: str) -> dict[str, Metric]:
+        return {key: cast(Metric, metric) for key, metric in self.measures.items() if key.startswith(f"{split}_")}
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a training batch.
@@ -98,25 +103,20 @@ class TaskModule(pl.LightningModule):
         Raises:
             NumericalError: it is not finite (on a CUDA device told one step later, so that no step waits for the check).
         """
-        pred, target = self(batch)
-        if target is None:
-            raise ConfigError("train split", "rows without y", "a target in every row")
-        loss = self.loss(pred, target)
+        loss, pred, target = self._predict(batch, "train")
         # The guard speaks first: metrics refuse values that are not finite without knowing the step.
         self.guard.watch(loss.detach(), f"training loss at step {self.global_step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1})")
-        self.losses["train_loss"].update(loss.detach(), weight=float(len(pred)))
-        for name in self.metric_names:
-            if f"train_{name}" in self.metrics:
-                self.metrics[f"train_{name}"].update(pred.detach(), target.detach())
+        self._measure("train", loss, pred, target)
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure a validation batch."""
-        self._measure(batch, "val")
+        self._measure("val", *self._predict(batch, "val"))
 
     def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Measure a test batch and hand its predictions to the callbacks."""
-        _, pred, target = self._measure(batch, "test")
+        loss, pred, target = self._predict(batch, "test")
+        self._measure("test", loss, pred, target)
         return {"pred": pred, "target": target}
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -125,11 +125,10 @@ class TaskModule(pl.LightningModule):
 
     def _finish(self, split: str) -> None:
         values: dict[str, Tensor] = {}
-        for measures in (self.losses, self.metrics):
-            for key, metric in measures.items():
-                if key.startswith(f"{split}_") and metric.update_called:
-                    values[key] = torch.as_tensor(metric.compute(), dtype=torch.float64).float()
-                    metric.reset()
+        for key, metric in self._of(split).items():
+            if metric.update_called:
+                values[key] = torch.as_tensor(metric.compute(), dtype=torch.float64).float()
+                metric.reset()
         loss = values.get(f"{split}_loss")
         if loss is not None and not bool(torch.isfinite(loss)):
             raise NumericalError(f"{split}_loss in epoch {self.current_epoch + 1}", f"is {float(loss)}", hint=FiniteGuard.HINT)

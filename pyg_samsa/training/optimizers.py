@@ -13,7 +13,7 @@ from pyg_samsa.errors import ConfigError
 ParameterGroups = list[dict[str, Any]]
 OptimizerFactory = Callable[[ParameterGroups], torch.optim.Optimizer]
 
-NO_DECAY_NAMES = ("support_score", "alpha", "sigma")
+NO_DECAY_NAMES = ("support_score", "alpha", "raw_sigma")
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, *, no_decay: Sequence[str] = NO_DECAY_NAMES) -> ParameterGroups:
@@ -36,7 +36,8 @@ def parameter_groups(model: nn.Module, weight_decay: float, *, no_decay: Sequenc
     """
     if weight_decay < 0:
         raise ConfigError("optim.weight_decay", weight_decay, "0 or more")
-    decaying, others = [], []
+    decaying: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             (others if weight.ndim <= 1 or name.rsplit(".", 1)[-1] in no_decay else decaying).append(weight)

@@ -28,7 +28,8 @@ class PredictionCollector(pl.Callback):
 
     def __init__(self) -> None:
         self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-        self.row_id, self.node = torch.empty(0, dtype=torch.long), None
+        self.row_id = torch.empty(0, dtype=torch.long)
+        self.node: Tensor | None = None
         self.pred, self.target = torch.empty(0), torch.empty(0)
 
     def on_test_epoch_start(self, trainer: Any, pl_module: Any) -> None:

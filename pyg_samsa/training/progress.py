@@ -36,20 +36,23 @@ class EpochLines:
         self.best = float("-inf")
         metric = monitor.split("_", 1)[1] if monitor is not None else None
         keys = ["train_loss", f"train_{metric}", "val_loss", monitor] if metric not in (None, "loss") else ["train_loss", "val_loss"]
+        self.count_width = max(7, 2 * len(str(max_epochs)) + 1)
         self.columns = [(key, max(8, len(key))) for key in keys if key is not None]
-        while sum(width + 2 for _, width in self.columns) > WIDTH - 31 and len(self.columns) > 2:
+        while sum(width + 2 for _, width in self.columns) > WIDTH - 24 - self.count_width and len(self.columns) > 2:
             del self.columns[1]
 
     def head(self) -> str:
         """Return the line of column names."""
         names = "".join(f"  {key.replace('_', ' ', 1):>{width}}" for key, width in self.columns)
-        return f"{'epoch':>7}  {'lr':>7}{names}  {'time':>6}   "
+        return f"{'epoch':>{self.count_width}}  {'lr':>7}{names}  {'time':>6}   "
 
     def line(self, row: Row) -> str:
         """Return the line of an epoch; ``*`` marks the best one so far."""
         count = f"{int(row['epoch'])}/{self.max_epochs}"
         values = "".join(f"  {row[key]:>{width}.4f}" if key in row else f"  {'-':>{width}}" for key, width in self.columns)
-        return f"{count:>7}  {row['lr']:>7.1e}{values}  {short_time(row['seconds']):>6}  {'*' if self.improves(row) else ' '}".rstrip()
+        return (
+            f"{count:>{self.count_width}}  {row['lr']:>7.1e}{values}  {short_time(row['seconds']):>6}  {'*' if self.improves(row) else ' '}".rstrip()
+        )
 
     def improves(self, row: Row) -> bool:
         """Whether the row is the best one so far; remembers it."""
@@ -67,7 +70,7 @@ def short_time(seconds: float) -> str:
         >>> [short_time(seconds) for seconds in (0.04, 3.21, 75, 4000, 90000)]
         ['0.0s', '3.2s', '1m15s', '1h06m', '25h00m']
     """
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"

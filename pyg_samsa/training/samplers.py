@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -108,9 +108,9 @@ class FixedSizeBatches(BatchSampler):
 class BatchSamplerFactory(Protocol):
     """What :class:`~pyg_samsa.training.data.SplitData` calls to make the batches of one split: the seam for batches by token budget.
 
-    ``rows`` is the split as an indexable sequence of Data, so that a factory can read the sizes of its graphs.
+    ``rows`` is the split, a data set of Data that has a length, so that a factory can read the sizes of its graphs.
     """
 
-    def __call__(self, rows: Sequence[Any], *, shuffle: bool, seed: int, rank: int, world_size: int) -> BatchSampler:
+    def __call__(self, rows: Any, *, shuffle: bool, seed: int, rank: int, world_size: int) -> BatchSampler:
         """Return the batch sampler of one split."""
         ...

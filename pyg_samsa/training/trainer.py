@@ -108,7 +108,7 @@ def _distributed(options: TrainerOptions) -> Any:
 def checkpoints(folder: RunFolder, options: TrainerOptions, monitor: str | None, higher_is_better: bool) -> list[Any]:
     """Return the checkpoint callbacks of a run: best, archive and last, in the order in which they must act."""
     common: dict[str, Any] = {"dirpath": folder.checkpoints, "save_on_train_epoch_end": True, "auto_insert_metric_name": False}
-    checkpoints = []
+    checkpoints: list[Any] = []
     if not options.keep_last:
         return checkpoints
     if monitor is not None and options.keep_best:

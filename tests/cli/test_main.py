@@ -95,7 +95,9 @@ def test_train_takes_graphgyms_arguments(monkeypatch):
     seen = []
     monkeypatch.setattr(runner, "run", lambda cfg, opts, **options: seen.append((cfg, opts, options)))
     assert main(["train", "-q", "--cfg", "quickstart", "--repeat", "3", "optim.max_epoch", "2"]) == 0
-    assert seen == [("quickstart", ["optim.max_epoch", "2"], {"repeat": 3, "verbosity": -1})]
+    assert main(["train", "--cfg", "quickstart", "train.epoch_resume", "-1", "a=b", "-v"]) == 0
+    assert seen[0] == ("quickstart", ["optim.max_epoch", "2"], {"repeat": 3, "verbosity": -1})
+    assert seen[1] == ("quickstart", ["train.epoch_resume", "-1", "a=b"], {"repeat": 1, "verbosity": 1})
 
 
 def test_mark_done_renames_the_file_but_never_a_packaged_one(monkeypatch, tmp_path):
@@ -125,11 +127,12 @@ def test_bad_training_arguments(capsys, arguments):
     assert "Traceback" not in shown
 
 
-def test_list_of_configurations(capsys):
+def test_list_of_configurations(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["train", "--list"]) == 0
     shown = capsys.readouterr().out
     assert {line.split()[0] for line in shown.splitlines()} >= {"quickstart", "peptides_func", "peptides_struct", "peptides_func_small"}
-    assert all(len(line) <= 110 for line in shown.splitlines())
+    assert all(len(line) <= 80 for line in shown.splitlines())
 
 
 def test_help_of_everything(capsys):

@@ -1,0 +1,80 @@
+import pytest
+import torch
+from torch_geometric.data import Data
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg, set_cfg
+
+from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.graphgym import loader, runner
+
+
+@pytest.fixture
+def foreign(monkeypatch):
+    """Registers a loader of somebody else that returns the given graphs."""
+    set_cfg(cfg)
+
+    def add(graphs, **settings):
+        monkeypatch.setitem(register.loader_dict, "foreign", lambda format, name, folder: graphs if format == "foreign" else None)
+        cfg.dataset.format, cfg.dataset.name = "foreign", "set"
+        for key, value in settings.items():
+            cfg.dataset[key] = value
+
+    yield add
+    set_cfg(cfg)
+
+
+def graphs(y, count=20):
+    return [Data(x=torch.ones(3, 2), edge_index=torch.empty(2, 0, dtype=torch.long), y=y(row)) for row in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("y", "settings", "task", "level", "width"),
+    [
+        (lambda row: torch.tensor([row % 2]), {}, "binary", "graph", 1),
+        (lambda row: torch.tensor([row % 3]), {}, "multiclass", "graph", 3),
+        (lambda row: torch.tensor([[0.5, 1.0]]), {"task_type": "regression"}, "regression", "graph", 2),
+        (lambda row: torch.tensor([[0.0, 1.0]]), {"task_type": "classification_multilabel"}, "multilabel", "graph", 2),
+        (lambda row: torch.tensor([0, 1, 2]), {}, "multiclass", "node", 3),
+    ],
+)
+def test_data_sets_that_say_nothing_are_described_and_split(foreign, y, settings, task, level, width):
+    foreign(graphs(y), **settings)
+    _, spec = loader.load_for_runner()
+    assert (spec.task, spec.level, spec.num_targets, spec.in_channels) == (task, level, width, 2)
+    assert spec.sizes == {"train": 16, "val": 2, "test": 2}
+    assert sorted(torch.cat(list(spec.split_idx.values())).tolist()) == list(range(20))
+    assert (cfg.share.dim_in, cfg.share.dim_out, cfg.share.level) == (2, width, level)
+
+
+def test_shares_must_sum_to_one(foreign):
+    foreign(graphs(lambda row: torch.tensor([row % 2])), split=[0.5, 0.2])
+    with pytest.raises(ConfigError, match=r"dataset\.split"):
+        loader.load_for_runner()
+
+
+def test_one_graph_cannot_be_split(foreign):
+    foreign(graphs(lambda row: torch.tensor([0]), count=1))
+    with pytest.raises(DataError, match="1 graphs"):
+        loader.load_for_runner()
+
+
+def test_a_data_set_that_nobody_has_is_named():
+    set_cfg(cfg)
+    for format, name in (("PyG", "Coraa"), ("OGB", "peptides-functionl"), ("samsa", "peptides-embeded")):
+        cfg.dataset.format, cfg.dataset.name = format, name
+        with pytest.raises(ConfigError, match=f"{name}|{format}"):
+            loader.load_for_runner()
+
+
+def test_options_reach_the_data_set(config, tiny, monkeypatch):
+    seen = {}
+
+    def load(format, name, root, **options):
+        seen.update(options)
+        return tiny.Tiny()
+
+    monkeypatch.setattr(loader.catalog, "knows", lambda format, name: format == "samsa")
+    monkeypatch.setattr(loader.catalog, "load", load)
+    dataset = {"format": "samsa", "name": "peptides-embedded", "max_residues": 30, "subset": 100}
+    runner.run(config(dataset=dataset, optim={"max_epoch": 1}), verbosity=-1)
+    assert seen == {"max_residues": 30, "subset": 100, "progress": False}
