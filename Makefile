@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+# Idle OpenMP threads that spin make small products many times slower where several processes share the cores.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help demo test lint clean
 help:
@@ -26,7 +28,7 @@ demo: $(VENV)/.installed-chem
 	$(BIN)/python -m graphgym --cfg graphgym_configs/quickstart.yaml
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 10
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
