@@ -16,6 +16,7 @@ from pyg_samsa.viz.tables import metrics_table, per_class_table
 _CONTENTS = {
     files.METRICS: "every epoch",
     files.CURVES: "learning curves",
+    files.CLASSES: "test AP of each class beside its base rate",
     files.PREDICTIONS: "test predictions",
     files.CONFIG: "runs this again: --cfg",
     files.SUMMARY: "results",

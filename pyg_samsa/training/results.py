@@ -91,7 +91,7 @@ def _plain(values: Tensor) -> list[float]:
 
 
 def write_run(result: RunResult, rows: Sequence[Row], collected: PredictionCollector, data: SplitData, spec: TaskSpec, monitor: str | None) -> None:
-    """Write predictions, learning curves and, last of all, the summary of a run.
+    """Write predictions, pictures and, last of all, the summary of a run.
 
     Args:
         result: What came out.
@@ -105,6 +105,8 @@ def write_run(result: RunResult, rows: Sequence[Row], collected: PredictionColle
     write_predictions(folder.file(files.PREDICTIONS), collected, dataset=data.dataset, task=spec.task, target_names=spec.target_names)
     if rows:
         _draw(result, rows, monitor)
+    if result.per_class:
+        _draw_classes(result)
     # The summary comes last: where it lies, the run is whole.
     folder.write_json(files.SUMMARY, {**result.as_summary(), "monitor": monitor, "written": round(time.time())})
 
@@ -126,3 +128,10 @@ def _draw(result: RunResult, rows: Sequence[Row], monitor: str | None) -> None:
     with atomic_write(result.folder.file(files.CURVES)) as temporary:
         title = f"{result.folder.path.parent.name}, seed {result.seed}"
         plot_learning_curves(pd.DataFrame(long), temporary, metric=metric, best_epoch=result.best_epoch, title=title)
+
+
+def _draw_classes(result: RunResult) -> None:
+    from pyg_samsa.viz.classes import plot_per_class
+
+    with atomic_write(result.folder.file(files.CLASSES)) as temporary:
+        plot_per_class(result.per_class["name"], result.per_class["ap"], result.per_class["base_rate"], temporary)
