@@ -109,8 +109,12 @@ def _shrink(value: Tensor) -> Tensor:
     return value.contiguous()
 
 
-def load_prepared(path: Path) -> Prepared:
+def load_prepared(path: Path, *, compact: Sequence[str] = ()) -> Prepared:
     """Read what :func:`save_prepared` stored, without running any code that the file might bring along.
+
+    Args:
+        path: File of a prepared set.
+        compact: Attributes whose integers stay in the small type in which they are stored; all others become int64.
 
     Raises:
         DataIntegrityError: The file is damaged, or of another format.
@@ -121,7 +125,7 @@ def load_prepared(path: Path) -> Prepared:
         raise DataIntegrityError(path, f"a prepared set of format {FORMAT}", f"format {found}", hint="Delete the file; it is prepared again.")
     data = dict(content["data"])
     for key, value in data.items():
-        if isinstance(value, Tensor) and not value.is_floating_point() and value.dtype != torch.bool:
+        if key not in compact and isinstance(value, Tensor) and not value.is_floating_point() and value.dtype != torch.bool:
             data[key] = value.long()
     return Prepared(data, content["slices"], content["split_idx"], content["extra"])
 
@@ -143,14 +147,20 @@ def load_tensors(path: str | os.PathLike[str]) -> Any:
         ) from error
 
 
-def prepare_once(path: Path, make: Callable[[], Prepared]) -> Prepared:
-    """Return the prepared set of ``path``, making it when it is missing; of several processes one makes it and the others wait for it."""
+def prepare_once(path: Path, make: Callable[[], Prepared], *, compact: Sequence[str] = ()) -> Prepared:
+    """Return the prepared set of ``path``, making it when it is missing; of several processes one makes it and the others wait for it.
+
+    Args:
+        path: File of the prepared set.
+        make: Makes the set.
+        compact: See :func:`load_prepared`.
+    """
     if not path.is_file():
         with lock(path):
             if not path.is_file():
                 remove_partial(path)
                 save_prepared(make(), path)
-    return load_prepared(path)
+    return load_prepared(path, compact=compact)
 
 
 class SplitDataset(InMemoryDataset):

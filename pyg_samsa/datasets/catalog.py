@@ -6,14 +6,23 @@ import os
 from collections.abc import Callable
 from functools import partial
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
-from pyg_samsa.datasets import lrgb, ogb, peptides, release, zinc
+from pyg_samsa.datasets import aan, cifar, imdb, listops, lrgb, modelnet, ogb, pathfinder, peptides, release, shapenet_part, shapes, zinc
+from pyg_samsa.datasets.aan import AANRetrieval
 from pyg_samsa.datasets.base import SplitDataset
+from pyg_samsa.datasets.cifar import CIFAR10Gray, Digits
+from pyg_samsa.datasets.imdb import IMDB
+from pyg_samsa.datasets.listops import ListOps
 from pyg_samsa.datasets.lrgb import OFFICIAL, LRGBPeptides
+from pyg_samsa.datasets.modelnet import ModelNet
 from pyg_samsa.datasets.ogb import SETS, OGBMolecules
+from pyg_samsa.datasets.pathfinder import Pathfinder
 from pyg_samsa.datasets.peptides import EmbeddedPeptides
 from pyg_samsa.datasets.release import RELEASES, LRGBRelease
+from pyg_samsa.datasets.shapenet_part import ShapeNetPart
+from pyg_samsa.datasets.shapes import Shapes
 from pyg_samsa.datasets.zinc import ZINC
 from pyg_samsa.errors import ConfigError
 
@@ -24,8 +33,29 @@ OURS: dict[str, Callable[..., SplitDataset]] = {
     "zinc": partial(ZINC, name="subset"),
     "zinc-full": partial(ZINC, name="full"),
     **{name: partial(OGBMolecules, name=name) for name in SETS},
+    **{name: partial(ModelNet, name=name) for name in modelnet.RELEASES},
+    "shapenetpart": ShapeNetPart,
+    "shapes": partial(Shapes, parts=False),
+    "shapes-parts": partial(Shapes, parts=True),
+    "listops": ListOps,
+    "pathfinder": Pathfinder,
+    "imdb": partial(IMDB, source="official"),
+    "imdb-embedded": partial(IMDB, source="embedded"),
+    "cifar10-gray": CIFAR10Gray,
+    "digits": Digits,
+    "aan": AANRetrieval,
 }
 """Our names, which go with the format ``samsa``."""
+
+_SEQUENCES: dict[str, Callable[..., Path]] = {
+    "listops": listops.generated_path,
+    "pathfinder": pathfinder.generated_path,
+    "imdb": partial(imdb.prepared_path, source="official"),
+    "imdb-embedded": partial(imdb.prepared_path, source="embedded"),
+    "cifar10-gray": cifar.prepared_path,
+    "digits": cifar.digits_path,
+    "aan": aan.prepared_path,
+}
 
 _ELSEWHERE = {
     ("OGB", "peptides-functional"): "peptides-func",
@@ -74,8 +104,9 @@ def option_names(format: str, name: str) -> list[str]:
         >>> option_names("samsa", "zinc")
         ['download', 'progress', 'transform']
     """
-    parameters = signature(OURS[canonical(format, name)]).parameters
-    return [option for option, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY and option != "name"]
+    make = OURS[canonical(format, name)]
+    parameters, fixed = signature(make).parameters, make.keywords if isinstance(make, partial) else ()
+    return [option for option, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY and option not in fixed]
 
 
 def is_prepared(name: str, root: str | os.PathLike[str]) -> bool:
@@ -93,6 +124,14 @@ def is_prepared(name: str, root: str | os.PathLike[str]) -> bool:
         return release.prepared_path(root, name).is_file()
     if name in SETS:
         return ogb.prepared_path(root, name).is_file()
+    if name in modelnet.RELEASES:
+        return modelnet.prepared_path(root, name).is_file()
+    if name == "shapenetpart":
+        return shapenet_part.prepared_path(root).is_file()
+    if name in ("shapes", "shapes-parts"):
+        return shapes.prepared_path(root, parts=name == "shapes-parts").is_file()
+    if name in _SEQUENCES:
+        return _SEQUENCES[name](root).is_file()
     return zinc.prepared_path(root, "full" if name == "zinc-full" else "subset").is_file()
 
 

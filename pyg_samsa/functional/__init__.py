@@ -2,6 +2,8 @@
 
 from pyg_samsa.functional.attention import ATTENTION_BACKENDS, sampled_attention
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
+from pyg_samsa.functional.farthest_points import farthest_points
+from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex, batch_to_ptr
 from pyg_samsa.functional.sampling import (
     Samples,
@@ -19,6 +21,7 @@ __all__ = [
     "RaggedIndex",
     "Samples",
     "batch_to_ptr",
+    "farthest_points",
     "feature_keys",
     "gaussian_codes",
     "gumbel_noise",
@@ -28,6 +31,8 @@ __all__ = [
     "sample_with_replacement",
     "sample_without_replacement",
     "sampled_attention",
+    "sequence_positions",
+    "sinusoidal_positions",
     "structural_keys",
     "systematic_draws",
     "topk",

@@ -23,6 +23,7 @@ from pyg_samsa.metrics.accuracy_macro import MacroAccuracy
 from pyg_samsa.metrics.average_precision import MultilabelAveragePrecision
 from pyg_samsa.metrics.f1_macro import MacroF1
 from pyg_samsa.metrics.mean_absolute_error import MeanAbsoluteError
+from pyg_samsa.metrics.part_iou import PartIoU
 from pyg_samsa.metrics.r2 import R2
 from pyg_samsa.metrics.roc_auc import MultilabelROCAUC
 from pyg_samsa.metrics.root_mean_squared_error import RootMeanSquaredError
@@ -36,6 +37,7 @@ __all__ = [
     "MeanAbsoluteError",
     "MultilabelAveragePrecision",
     "MultilabelROCAUC",
+    "PartIoU",
     "RootMeanSquaredError",
     "SpearmanCorrelation",
     "available",

@@ -7,6 +7,7 @@ from pyg_samsa.nn.encoding.categorical import AtomEncoder, BondEncoder, Categori
 from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
 from pyg_samsa.nn.head import MLPHead
 from pyg_samsa.nn.models.bag_of_features import BagOfFeatures
+from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa import SAMSA
 from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
 
@@ -23,6 +24,7 @@ __all__ = [
     "ImportanceScore",
     "MLPHead",
     "MeanPool",
+    "PointNet",
     "SAMSABlock",
     "SAMSAConv",
     "SampledTokens",

@@ -16,6 +16,12 @@ GRAPHGPS = [
     ("PyG-LRGBDataset", "PascalVOC-SP", "pascalvoc-sp"),
     ("PyG-LRGBDataset", "Peptides-func", "peptides-func"),
     ("samsa", "peptides-embedded", "peptides-embedded"),
+    ("samsa", "modelnet10", "modelnet10"),
+    ("samsa", "modelnet40", "modelnet40"),
+    ("samsa", "shapenetpart", "shapenetpart"),
+    ("samsa", "shapes", "shapes"),
+    ("samsa", "shapes-parts", "shapes-parts"),
+    *(("samsa", name, name) for name in ("listops", "pathfinder", "imdb", "imdb-embedded", "cifar10-gray", "digits", "aan")),
 ]
 
 
@@ -42,11 +48,23 @@ def test_available_are_known_and_distinct():
     assert {catalog.canonical(*pair) for pair in pairs} == set(catalog.OURS)
 
 
-@pytest.mark.parametrize("name", [name for name in catalog.OURS if name != "peptides-embedded"])
+WITHOUT_FILES = ("peptides-embedded", "shapes", "shapes-parts", "listops", "pathfinder", "imdb-embedded", "digits")
+
+
+@pytest.mark.parametrize("name", [name for name in catalog.OURS if name not in WITHOUT_FILES])
 def test_every_name_reaches_its_own_files(name, tmp_path):
+    offline = {"download": False} if "download" in catalog.option_names("samsa", name) else {}
     with pytest.raises(DataNotFoundError):
-        catalog.load("samsa", name, tmp_path, download=False, progress=False)
+        catalog.load("samsa", name, tmp_path, progress=False, **offline)
     assert not catalog.is_prepared(name, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "targets"), [("shapes", 18), ("shapes-parts", 31)])
+def test_shapes_by_name(name, targets, tmp_path):
+    dataset = catalog.load("samsa", name, tmp_path, per_family=3, num_points=16, progress=False)
+    assert dataset.num_targets == targets
+    assert "parts" not in catalog.option_names("samsa", name)
+    assert not catalog.is_prepared(name, tmp_path)  # that is the set of the default options
 
 
 def test_prepared_paths_are_distinct(tmp_path, monkeypatch):

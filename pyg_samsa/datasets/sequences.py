@@ -1,0 +1,134 @@
+"""Sequences of symbols as PyG data: one byte a symbol in memory, path graphs on the way out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo
+from pyg_samsa.datasets.peptides import stratified_split
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.transforms.path_graph import path_edges
+
+COMPACT = ("x",)
+"""Attributes that stay in memory as bytes."""
+SPLITS = ("train", "val", "test")
+
+
+class SequenceDataset(SplitDataset):
+    """Sequences of symbols, each handed out as the path graph i -> i+1 with one class to predict.
+
+    Symbols lie in memory as one byte each; ``x`` and ``edge_index`` of a graph are made when it is taken out.
+
+    Args:
+        prepared: ``x`` uint8 [T, 1] of all sequences end to end, ``y`` int64 [G], see :func:`pack_sequences`.
+        info: What is predicted from what.
+        transform: Called on every graph that is taken out.
+        root: Folder it came from.
+
+    Shapes:
+        - **item:** ``x`` int64 [n, 1], ``edge_index`` int64 [2, n-1], ``y`` int64 [1].
+
+    Example:
+        >>> prepared = pack_sequences([[3, 1, 2], [0]], [1, 0], {"train": torch.arange(2)})
+        >>> dataset = SequenceDataset(prepared, TaskInfo("multiclass", "graph", ["even", "odd"], [4], None))
+        >>> dataset[0], dataset.num_tokens.tolist()
+        (Data(x=[3, 1], y=[1], edge_index=[2, 2]), [3, 1])
+    """
+
+    def __init__(
+        self, prepared: Prepared, info: TaskInfo, *, transform: Callable[[Data], Data] | None = None, root: str | os.PathLike[str] | None = None
+    ) -> None:
+        super().__init__(prepared, info, transform=transform, root=root)
+        self._num_tokens = prepared.slices["x"].diff()
+
+    @property
+    def num_tokens(self) -> Tensor:
+        """Number of symbols of each sequence, int64 [G]; tells lengths without taking the sequences out."""
+        return self._num_tokens if self._indices is None else self._num_tokens[torch.as_tensor(list(self._indices), dtype=torch.long)]
+
+    def get(self, idx: int) -> Data:
+        """Return one sequence as a path graph."""
+        data = super().get(idx)
+        data.x = data.x.long()
+        data.edge_index = path_edges(data.x.size(0))
+        return data
+
+
+def pack_sequences(sequences: Sequence[Any] | np.ndarray, targets: Sequence[int], split_idx: dict[str, Tensor], **extra: Any) -> Prepared:
+    """Lay sequences of bytes end to end.
+
+    Args:
+        sequences: G sequences of numbers from 0 to 255, as ``bytes``, arrays or lists.
+        targets: G classes.
+        split_idx: ``"train"``, ``"val"``, ``"test"`` -> int64 positions.
+        **extra: Tensors and texts that belong to the whole set.
+
+    Example:
+        >>> pack_sequences([b"ab", b""], [1, 0], {}).slices["x"].tolist()
+        [0, 2, 2]
+    """
+    arrays = [np.frombuffer(item, dtype=np.uint8) if isinstance(item, bytes) else np.asarray(item, dtype=np.uint8) for item in sequences]
+    flat = np.concatenate([np.empty(0, dtype=np.uint8), *arrays])
+    ends = torch.tensor([0, *(len(array) for array in arrays)]).cumsum(0)
+    data = {"x": torch.from_numpy(flat)[:, None], "y": torch.tensor(list(targets), dtype=torch.long)}
+    return Prepared(data, {"x": ends, "y": torch.arange(len(arrays) + 1)}, split_idx, extra)
+
+
+def hold_out(positions: Tensor, classes: Tensor, *, share: float = 0.1, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Split the training set of a benchmark without validation split: the same share of each class is held out, always the same for a seed.
+
+    Args:
+        positions: Training positions, int64 [n].
+        classes: Their classes, int64 [n].
+        share: Share that is held out.
+        seed: Another number holds out others.
+
+    Returns:
+        What is left for training and what is held out, both ascending.
+
+    Example:
+        >>> train, val = hold_out(torch.arange(100), torch.arange(100) % 2)
+        >>> len(train), len(val), int((val % 2).sum())
+        (90, 10, 5)
+    """
+    split = stratified_split([str(position) for position in positions.tolist()], classes.tolist(), {"train": 1 - share, "val": share}, seed=seed)
+    return positions[split["train"]], positions[split["val"]]
+
+
+def consecutive_splits(sizes: Sequence[int]) -> dict[str, Tensor]:
+    """Return the positions of train, val and test that lie one after the other.
+
+    Example:
+        >>> {name: index.tolist() for name, index in consecutive_splits([2, 1, 1]).items()}
+        {'train': [0, 1], 'val': [2], 'test': [3]}
+    """
+    return dict(zip(SPLITS, torch.arange(sum(sizes)).split(list(sizes)), strict=True))
+
+
+def require_files(name: str, folder: Path, files: Sequence[str], release: str) -> None:
+    """Make sure that a release is where it should be, and whole.
+
+    Raises:
+        DataNotFoundError: One of the files is not there.
+        DataIntegrityError: One of the files is empty.
+    """
+    for file in files:
+        path = folder / file
+        if not path.exists():
+            raise DataNotFoundError(f"{name}: {path} is not there", hint=f"Unpack {release} and give the folder that holds {files[0]} as `folder`.")
+        if path.is_file() and path.stat().st_size == 0:
+            raise DataIntegrityError(path, "a file of the release", "an empty one")
+
+
+def check_whole_number(key: str, value: object, lowest: int) -> None:
+    """Raise a :class:`ConfigError` unless ``value`` is an integer of at least ``lowest``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+        raise ConfigError(key, value, f"an integer of at least {lowest}")

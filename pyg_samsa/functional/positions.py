@@ -1,0 +1,76 @@
+"""Where a token stands in its sequence, as a vector of sinusoids."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.ragged import RaggedIndex
+
+
+def sequence_positions(index: RaggedIndex) -> Tensor:
+    """Return the place of every token within its own graph, counted from 0.
+
+    Args:
+        index: Where each graph begins and ends.
+
+    Returns:
+        Places [T] int64.
+
+    Example:
+        >>> sequence_positions(RaggedIndex(torch.tensor([0, 3, 3, 5])))
+        tensor([0, 1, 2, 0, 1])
+
+    Cost: O(T).
+    """
+    return torch.arange(index.num_tokens, device=index.device) - index.ptr[index.batch]
+
+
+def sinusoidal_positions(positions: Tensor | RaggedIndex, channels: int, *, max_period: float = 10000.0, dtype: torch.dtype | None = None) -> Tensor:
+    r"""Return the sinusoidal positions of `"Attention Is All You Need" <https://arxiv.org/abs/1706.03762>`_ (section 3.5), one row a token.
+
+    .. math::
+        \mathrm{PE}[p, 2k] = \sin\!\left(p \, P^{-2k/D}\right), \qquad
+        \mathrm{PE}[p, 2k + 1] = \cos\!\left(p \, P^{-2k/D}\right), \qquad P = \texttt{max\_period}
+
+    An odd number of channels ends with a sine. Angles are computed in float64, so that far positions lose no digits.
+
+    Args:
+        positions: Places p, real numbers or integers; or the index of a packed batch, whose tokens are counted from 0 in every graph.
+        channels: Channels D, at least 1.
+        max_period: P, positive; wave lengths go from :math:`2\pi` to nearly :math:`2\pi P`.
+        dtype: Floating type of the result; by default torch's default type.
+
+    Shapes:
+        - **positions:** [n], or an index of T tokens
+        - **output:** [n, D], or [T, D]
+
+    Raises:
+        ConfigError: ``channels`` or ``max_period`` is not positive.
+        ShapeError: ``positions`` is not a vector.
+
+    Example:
+        >>> sinusoidal_positions(torch.arange(2), 4)
+        tensor([[0.0000, 1.0000, 0.0000, 1.0000],
+                [0.8415, 0.5403, 0.0100, 0.9999]])
+        >>> sinusoidal_positions(RaggedIndex(torch.tensor([0, 2, 3])), 2)[:, 1]
+        tensor([1.0000, 0.5403, 1.0000])
+
+    Cost: O(n D); for an index, sines are computed for the longest graph alone and gathered for the others.
+    """
+    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+        raise ConfigError("channels", channels, "an integer of at least 1")
+    if not (math.isfinite(max_period) and max_period > 0):
+        raise ConfigError("max_period", max_period, "a positive number")
+    if isinstance(positions, RaggedIndex):
+        table = sinusoidal_positions(torch.arange(positions.max_size, device=positions.device), channels, max_period=max_period, dtype=dtype)
+        return table[sequence_positions(positions)]
+    if positions.dim() != 1:
+        raise ShapeError("positions", list(positions.shape), "[n], one place a token")
+    pair = torch.arange(0, channels, 2, dtype=torch.float64, device=positions.device)
+    angles = positions.double()[:, None] * torch.exp(pair * (-math.log(max_period) / channels))
+    rows = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :channels]
+    return rows.to(torch.get_default_dtype() if dtype is None else dtype)

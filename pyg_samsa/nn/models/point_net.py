@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor
+from torch.nn import BatchNorm1d, Linear, Module, ReLU, Sequential
+from torch_geometric.nn.inits import reset
+from torch_geometric.utils import scatter
+
+from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.ragged import RaggedIndex, check_choice, resolve
+from pyg_samsa.nn.dropout import Dropout
+from pyg_samsa.nn.encoding.features import check_finite
+
+LEVELS = ("graph", "node")
+
+
+class PointNet(Module):
+    r"""The baseline that sees points one by one: the vanilla network of `"PointNet" <https://arxiv.org/abs/1612.00593>`_ (without its T-Nets).
+
+    .. math::
+        h_t = \mathrm{MLP}_{64,64}(x_t), \quad g_t = \mathrm{MLP}_{64,128,1024}(h_t), \quad p_b = \max_{t \in b} g_t, \quad
+        y_b = \mathrm{MLP}_{512,256}(p_b) \;\text{ or }\; y_t = \mathrm{MLP}_{512,256,128}([h_t, p_b, c_b])
+
+    with c the one-hot category of the shape. Every linear layer but the last is followed by batch normalisation and ReLU; dropout stands before the
+    last layer. A network for point clouds that is not better than this has learned nothing from how points lie to each other.
+
+    Args:
+        in_channels: Number of float features of a point.
+        out_channels: Number of predictions per cloud or point.
+        level: ``"graph"``: one prediction a cloud; ``"node"``: one a point.
+        width: Factor on the widths of all hidden layers, above 0, to make networks of a wanted size.
+        dropout: Dropout before the last layer.
+        num_categories: For ``level="node"``: number of categories of shapes that the network is told, 0 for none.
+
+    Shapes:
+        - **input:** points [T, F], cloud numbers [T] (*optional*), categories [B] where ``num_categories`` is set
+        - **output:** [B, out_channels], or [T, out_channels] for ``level="node"``; an empty cloud has the pooled vector zero
+
+    Raises:
+        ConfigError: An argument is out of range.
+        ShapeError: The inputs do not fit the network or each other.
+        NumericalError: A feature is NaN or infinite.
+
+    Example:
+        >>> model = PointNet(6, 10, width=0.25).eval()
+        >>> model(torch.randn(5, 6), batch=torch.tensor([0, 0, 0, 1, 1])).shape, model.num_parameters()
+        (torch.Size([2, 10]), 52506)
+
+    Cost: O(T w^2) for a width factor w; no products between points.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, level: str = "graph", width: float = 1.0, dropout: float = 0.3, num_categories: int = 0
+    ) -> None:
+        super().__init__()
+        check_choice("level", level, LEVELS)
+        for key, value in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(key, value, "an integer of at least 1")
+        if not 0 < width < 1000:
+            raise ConfigError("width", width, "a factor above 0")
+        if num_categories < 0 or (num_categories and level == "graph"):
+            raise ConfigError("num_categories", num_categories, "0, or with level='node' a number of categories")
+        self.in_channels, self.out_channels, self.level, self.width, self.num_categories = in_channels, out_channels, level, width, num_categories
+        self.local = _mlp([in_channels, *self._widths(64, 64)])
+        self.wide = _mlp(self._widths(64, 64, 128, 1024))
+        if level == "graph":
+            hidden = self._widths(1024, 512, 256)
+        else:
+            hidden = [sum(self._widths(64, 1024)) + num_categories, *self._widths(512, 256, 128)]
+        self.head = Sequential(_mlp(hidden), Dropout(dropout), Linear(hidden[-1], out_channels))
+
+    def _widths(self, *channels: int) -> list[int]:
+        return [max(1, round(self.width * each)) for each in channels]
+
+    def reset_parameters(self) -> None:
+        """Draw new weights and forget the running statistics."""
+        for module in (self.local, self.wide, self.head):
+            reset(module)
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor | None = None,
+        edge_attr: Tensor | None = None,
+        batch: Tensor | None = None,
+        *,
+        batch_size: int | None = None,
+        category: Tensor | None = None,
+    ) -> Tensor:
+        """Return the predictions.
+
+        Args:
+            x: Features of points [T, F].
+            edge_index: Not looked at: this network has no use for edges.
+            edge_attr: Likewise.
+            batch: Cloud number of each point [T], in any order; None means one cloud.
+            batch_size: Number of clouds, where some at the end may be empty.
+            category: Category of each cloud, int64 [B]; needed where ``num_categories`` is set.
+        """
+        if x.dim() != 2 or x.size(1) != self.in_channels or not x.is_floating_point():
+            raise ShapeError("x", f"{list(x.shape)} {x.dtype}", f"floats [T, {self.in_channels}]")
+        check_finite("x", x)
+        index, perm = resolve(x.size(0), x.device, batch, None, batch_size)
+        local = self.local(x if perm is None else x[perm])
+        # After a ReLU nothing is below zero, so the zeros that scatter gives an empty cloud are the maximum over no points.
+        pooled = scatter(self.wide(local), index.batch, dim=0, dim_size=index.num_graphs, reduce="max")
+        if self.level == "graph":
+            return self.head(pooled)
+        if self.num_categories:
+            pooled = torch.cat([pooled, self._one_hot(category, index).to(pooled.dtype)], dim=1)
+        predicted = self.head(torch.cat([local, pooled[index.batch]], dim=1))
+        return predicted if perm is None else torch.empty_like(predicted).index_copy_(0, perm, predicted)
+
+    def _one_hot(self, category: Tensor | None, index: RaggedIndex) -> Tensor:
+        if category is None or category.numel() != index.num_graphs or category.is_floating_point():
+            raise ShapeError("category", None if category is None else list(category.shape), f"integers [{index.num_graphs}], one category a cloud")
+        category = category.flatten().long()
+        if not 0 <= int(category.min()) <= int(category.max()) < self.num_categories:
+            raise ShapeError("category", f"{int(category.min())} to {int(category.max())}", f"categories 0 to {self.num_categories - 1}")
+        return torch.nn.functional.one_hot(category, self.num_categories)
+
+    def num_parameters(self) -> int:
+        """Return the number of trainable weights."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, level={self.level!r}, width={self.width})"
+
+
+class _BatchNorm(BatchNorm1d):
+    """Batch normalisation that takes the running statistics for a batch of one row, which has no variance, in training too."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and input.size(0) < 2:
+            return torch.nn.functional.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps)
+        return super().forward(input)
+
+
+def _mlp(channels: list[int]) -> Sequential:
+    layers: list[Module] = []
+    for before, after in itertools.pairwise(channels):
+        layers += [Linear(before, after), _BatchNorm(after), ReLU()]
+    return Sequential(*layers)
