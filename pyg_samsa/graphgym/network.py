@@ -118,6 +118,7 @@ _ARGUMENTS = frozenset(
         "num_codes",
         "num_eval_samples",
         "eval_codes",
+        "sigma",
         "pool",
         "attn_backend",
     ]

@@ -67,6 +67,7 @@ _MODEL = (
     Option("samsa.num_codes", 1, "Random codes per node in Graph-Bridge.", (1, 2)),
     Option("samsa.num_eval_samples", 1, "Deterministic draws of codes that an evaluation averages.", low=1),
     Option("samsa.eval_codes", "structural", "What codes are derived from in evaluation.", ("structural", "index", "random")),
+    Option("samsa.sigma", 1.0, "Initial standard deviation of the noise in the codes, above 0.", low=1e-6),
     Option("samsa.pool", "attention", "Readout of graph-level tasks.", ("attention", "mean")),
     Option("samsa.attn_backend", "auto", "How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS)),
 )

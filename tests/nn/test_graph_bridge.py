@@ -114,5 +114,13 @@ def test_bad_input_is_named(change, name):
 def test_bad_arguments_are_named():
     with pytest.raises(ConfigError, match="num_codes"):
         GraphBridge(8, num_codes=3)
+    with pytest.raises(ConfigError, match="sigma"):
+        GraphBridge(8, sigma=0.0)
     with pytest.raises(ConfigError, match="eval_codes"):
         GraphBridge(8, eval_codes="hash")
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 0.1, 1.0, 50.0])
+def test_sigma_starts_where_it_is_told(sigma):
+    bridge = GraphBridge(8, sigma=sigma)
+    torch.testing.assert_close(torch.nn.functional.softplus(bridge.raw_sigma), torch.full((1, 8), sigma), rtol=1e-5, atol=0)

@@ -52,6 +52,7 @@ class GraphBridge(Module):
         num_codes: 1, as in the paper, or 2: every node has a left and a right code and an edge has :math:`L_i - R_j`, as in the paper's code.
         edge_features: Whether edges have features; otherwise :math:`\phi_E` sees the code alone.
         eval_codes: ``"structural"``, ``"index"`` or ``"random"``.
+        sigma: Initial standard deviation of the noise, above 0; it is learned from there.
 
     Shapes:
         - **input:** node features [N, D], edges [2, E], edge features [E, D], graph numbers [N] (*optional*)
@@ -70,12 +71,15 @@ class GraphBridge(Module):
     Cost: O((N + E) D^2); structural codes add at most 128 rounds of O(N + E) integer operations.
     """
 
-    def __init__(self, channels: int, num_codes: int = 1, edge_features: bool = True, eval_codes: str = "structural") -> None:
+    def __init__(self, channels: int, num_codes: int = 1, edge_features: bool = True, eval_codes: str = "structural", sigma: float = 1.0) -> None:
         super().__init__()
         if num_codes not in (1, 2) or isinstance(num_codes, bool):
             raise ConfigError("num_codes", num_codes, (1, 2))
         check_choice("eval_codes", eval_codes, EVAL_CODES)
+        if not 0 < sigma < math.inf:
+            raise ConfigError("sigma", sigma, "a standard deviation above 0")
         self.channels, self.num_codes, self.edge_features, self.eval_codes = channels, num_codes, edge_features, eval_codes
+        self.initial_sigma = sigma
         self.raw_sigma = Parameter(torch.empty(num_codes, channels))
         self.phi = _mlp(channels, num_codes * channels, 4 * channels)
         self.phi_node = _mlp((num_codes + 1) * channels, channels, 4 * channels)
@@ -83,8 +87,8 @@ class GraphBridge(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new weights; sigma starts at one."""
-        torch.nn.init.constant_(self.raw_sigma, math.log(math.e - 1))
+        """Draw new weights and set sigma to its initial value."""
+        torch.nn.init.constant_(self.raw_sigma, sigma_to_raw(self.initial_sigma))
         for mlp in (self.phi, self.phi_node, self.phi_edge):
             reset(mlp)
 
@@ -162,6 +166,16 @@ class GraphBridge(Module):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.channels}, num_codes={self.num_codes}, eval_codes={self.eval_codes!r})"
+
+
+def sigma_to_raw(sigma: float) -> float:
+    """Return the number whose softplus is ``sigma``; written so that large ones do not overflow.
+
+    Example:
+        >>> round(math.log1p(math.exp(sigma_to_raw(0.1))), 12)
+        0.1
+    """
+    return sigma + math.log(-math.expm1(-sigma))
 
 
 def _mlp(in_channels: int, out_channels: int, hidden: int) -> Sequential:

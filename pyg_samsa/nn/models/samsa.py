@@ -44,6 +44,7 @@ class SAMSA(Module):
         num_codes: Codes per node in `GraphBridge`, 1 or 2.
         num_eval_samples: In evaluation, the output is the mean over this many deterministic draws of codes.
         eval_codes: ``"structural"``, ``"index"`` or ``"random"``, see `GraphBridge`.
+        sigma: Initial standard deviation of the noise in the codes, see `GraphBridge`.
         level: ``"graph"``: one prediction a graph; ``"node"``: one a node.
         pool: ``"attention"`` or ``"mean"`` readout for graph-level predictions.
         attn_backend: See `SAMSAConv`.
@@ -88,6 +89,7 @@ class SAMSA(Module):
         num_codes: int = 1,
         num_eval_samples: int = 1,
         eval_codes: str = "structural",
+        sigma: float = 1.0,
         level: str = "graph",
         pool: str = "attention",
         attn_backend: str = "auto",
@@ -101,7 +103,7 @@ class SAMSA(Module):
         self.channels, self.level, self.num_eval_samples = channels, level, num_eval_samples
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
         self.edge_encoder = None if edge_channels is None or not bridge else make_encoder("edge_channels", edge_channels, channels)
-        self.bridge = GraphBridge(channels, num_codes, self.edge_encoder is not None, eval_codes) if bridge else None
+        self.bridge = GraphBridge(channels, num_codes, self.edge_encoder is not None, eval_codes, sigma) if bridge else None
         self.blocks = ModuleList()
         for number in range(num_layers):
             conv = SAMSAConv(channels, heads, num_samples, sampling, tau, attn_dropout, noise, attn_backend=attn_backend)
