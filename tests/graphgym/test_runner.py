@@ -13,7 +13,7 @@ from pyg_samsa.errors import ConfigError, NumericalError
 from pyg_samsa.graphgym import runner
 from pyg_samsa.training.module import TaskModule
 
-FILES = ["metrics.csv", "learning_curves.png", "predictions_test.csv", "config.yaml", "summary.json", "environment.json"]
+FILES = ["metrics.csv", "learning_curves.png", "per_class.png", "predictions_test.csv", "config.yaml", "summary.json", "environment.json"]
 
 
 def history(folder):
@@ -40,6 +40,14 @@ def test_run_writes_everything(config, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "base rate" in shown
     assert max(len(line) for line in shown.splitlines() if "config" not in line and str(tmp_path) not in line) <= 100
+
+
+def test_baseline_without_structure(config, capsys):
+    (result,) = runner.run(config(model={"type": "bag_of_features"}))
+    assert "ap" in result.test
+    assert "bag_of_features" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="bag_of_features"):
+        runner.run(config(model={"type": "bag_of_features"}, gnn={"head": "inductive_node"}))
 
 
 def test_predictions_give_the_test_metric(config):
