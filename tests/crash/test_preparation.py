@@ -15,8 +15,10 @@ from pyg_samsa.datasets import peptides
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="signals are sent to the processes")]
 
+# A process started in the background of a shell ignores Ctrl-C; the one under test must hear it.
 PREPARE = """
-    import sys, time
+    import signal, sys, time
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from pathlib import Path
     from pyg_samsa.datasets import peptides
     folder = Path(sys.argv[1])

@@ -53,3 +53,11 @@ def test_bad_arguments_are_named(kwargs, key):
     with pytest.raises(ConfigError) as error:
         SAMSABlock(16, heads=4, **kwargs)
     assert str(error.value).startswith(f"{key}:")
+
+
+@pytest.mark.slow
+def test_compiled_by_inductor_gives_the_same_result():
+    block = SAMSABlock(16, heads=4, num_samples=3).double().eval()
+    torch.nn.init.ones_(block.alpha)
+    compiled, x, ptr = torch.compile(block), torch.randn(9, 16, dtype=torch.float64), torch.tensor([0, 4, 9])
+    torch.testing.assert_close(compiled(x, ptr=ptr), block(x, ptr=ptr), rtol=0, atol=1e-10)
