@@ -102,10 +102,13 @@ def test_layer_encoder_pooling_and_head_in_the_network_gnn(graphgym_main, config
     assert type(model.model.post_mp).__name__ == "GraphHead"
 
 
-def test_node_level_with_inductive_head(graphgym_main, config):
+def test_node_level_with_inductive_head(graphgym_main, config, tmp_path):
     dataset = {"format": "samsa", "name": "multiclass-node", "task_type": "classification"}
     changes = {"dataset": dataset, "gnn": {"head": "inductive_node"}, "optim": {"max_epoch": 1}}
-    graphgym_main(config(metric_best="accuracy", custom_metrics=["accuracy"], **changes))
+    model = graphgym_main(config(metric_best="accuracy", custom_metrics=["accuracy"], **changes))
+    assert model.model.model.level == "node"
+    test = json.loads((tmp_path / "results" / "exp" / "0" / "test" / "stats.json").read_text().splitlines()[-1])
+    assert 0 < test["accuracy"] <= 1
 
 
 def test_loader_leaves_other_data_sets_to_others():
