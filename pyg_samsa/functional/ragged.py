@@ -166,6 +166,18 @@ def resolve(
     return index, perm
 
 
+def inverse_permutation(perm: Tensor) -> Tensor:
+    """Return the permutation that undoes ``perm`` [T]: ``x[perm][inverse_permutation(perm)]`` is ``x``.
+
+    Example:
+        >>> inverse_permutation(torch.tensor([2, 0, 1]))
+        tensor([1, 2, 0])
+
+    Cost: O(T).
+    """
+    return torch.empty_like(perm).scatter_(0, perm, torch.arange(perm.numel(), device=perm.device))
+
+
 def check_choice(key: str, value: object, allowed: tuple[str, ...]) -> None:
     """Raise a `ConfigError` unless ``value`` is one of ``allowed``."""
     if value not in allowed:

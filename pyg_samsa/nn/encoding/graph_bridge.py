@@ -11,7 +11,7 @@ from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
-from pyg_samsa.functional.ragged import RaggedIndex, check_choice, resolve
+from pyg_samsa.functional.ragged import RaggedIndex, check_choice, inverse_permutation, resolve
 
 EVAL_CODES = ("structural", "index", "random")
 
@@ -150,7 +150,7 @@ class GraphBridge(Module):
         """Return the standard normal part of the codes, [N, num_codes, D]."""
         if self.training or self.eval_codes == "random":
             return torch.randn(x.size(0), self.num_codes, self.channels, dtype=x.dtype, device=x.device)
-        rank = perm if perm is None else torch.empty_like(perm).scatter_(0, perm, torch.arange(perm.numel(), device=perm.device))
+        rank = None if perm is None else inverse_permutation(perm)
         if self.eval_codes == "index":
             position = torch.arange(x.size(0), device=x.device) - index.ptr[index.batch]
             keys = position if rank is None else position[rank]
@@ -198,7 +198,7 @@ def _pack(nodes: Tensor, edges: Tensor, node_graph: Tensor, edge_graph: Tensor, 
     """Lay the tokens out graph by graph, nodes before edges: the one permutation on the way in."""
     graph = torch.cat([node_graph, edge_graph])
     order = torch.argsort(graph, stable=True)
-    place = torch.empty_like(order).scatter_(0, order, torch.arange(order.numel(), device=order.device))
+    place = inverse_permutation(order)
     index = RaggedIndex.from_batch(graph, num_graphs)
     x = torch.cat([nodes, edges.to(nodes.dtype)]).index_select(0, order)
     return Tokens(x, index, place[: nodes.size(0)], place[nodes.size(0) :])

@@ -6,7 +6,7 @@ from torch.nn import Module, ModuleList, Parameter
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.codes import feature_keys
-from pyg_samsa.functional.ragged import check_choice, resolve
+from pyg_samsa.functional.ragged import check_choice, inverse_permutation, resolve
 from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
 from pyg_samsa.nn.encoding.features import Features, encode_features, make_encoder
@@ -148,10 +148,10 @@ class SAMSA(Module):
         h = encode_features("x", self.node_encoder, x, self.channels)
         if self.bridge is None:
             index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
-            place = torch.arange(h.size(0), device=h.device)
-            if perm is not None:
-                h, place = h[perm], torch.empty_like(perm).scatter_(0, perm, place)
-            tokens = Tokens(h, index, place)
+            if perm is None:
+                tokens = Tokens(h, index, torch.arange(h.size(0), device=h.device))
+            else:
+                tokens = Tokens(h[perm], index, inverse_permutation(perm))
         else:
             edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device) if edge_index is None else edge_index
             e = self._encode_edges(edge_index, edge_attr, h)
