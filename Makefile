@@ -2,14 +2,13 @@
 #   make demo   install, train on the embedded real peptides, leave a report in results/
 #   make test   install, run the whole test suite
 #   make lint   install, check style, types and the direction of imports
+#   make bench  install, time attention, blocks and training steps against their peers (half an hour)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-# Idle OpenMP threads that spin make small products many times slower where several processes share the cores.
-export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench clean
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
 
@@ -35,6 +34,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-chem
+	$(BIN)/python -m benchmarks.run --suite all
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -78,10 +78,10 @@ class AANRetrieval(SplitDataset):
         self._texts: Tensor = prepared.extra["texts"]
         self._ptr: Tensor = prepared.extra["ptr"]
 
-    @property
-    def num_tokens(self) -> Tensor:
-        """Number of symbols of each pair, int64 [G]; tells lengths without taking the pairs out."""
-        tokens = self._ptr.diff()[self._data.pair].sum(1)
+    def count_tokens(self, *, edges: bool = True) -> Tensor:
+        """Return the symbols, and with ``edges`` the links between them too, of each pair: int64 [G], without taking any out."""
+        symbols = self._ptr.diff()
+        tokens = (symbols + (symbols - 1).clamp_min(0) if edges else symbols)[self._data.pair].sum(1)
         return tokens if self._indices is None else tokens[torch.as_tensor(list(self._indices), dtype=torch.long)]
 
     def get(self, idx: int) -> Data:

@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
 from pyg_samsa.datasets.peptides import stratified_split
 from pyg_samsa.datasets.registry import CIFAR10, DIGITS
-from pyg_samsa.datasets.sequences import COMPACT, SequenceDataset, consecutive_splits, hold_out, pack_sequences, require_files
+from pyg_samsa.datasets.sequences import SequenceDataset, consecutive_splits, hold_out, pack_sequences, require_files
 from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io import safe_pickle
 from pyg_samsa.io.files import verify
@@ -70,7 +70,7 @@ class CIFAR10Gray(SequenceDataset):
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
         raw = Path(folder) if folder is not None else Path(root) / "cifar10-gray" / "raw" / "cifar-10-batches-py"
-        prepared = prepare_once(prepared_path(root), lambda: _read(raw, progress), compact=COMPACT)
+        prepared = prepare_once(prepared_path(root), lambda: _read(raw, progress))
         train = prepared.split_idx["train"]
         kept, held_out = hold_out(train, prepared.data["y"][train], seed=seed)
         prepared.split_idx = {"train": kept, "val": held_out, "test": prepared.split_idx["test"]}
@@ -108,7 +108,7 @@ class Digits(SequenceDataset):
     def __init__(
         self, root: str | os.PathLike[str] = "datasets", *, seed: int = 0, progress: bool = True, transform: Callable[[Data], Data] | None = None
     ) -> None:
-        prepared = prepare_once(digits_path(root), _read_digits, compact=COMPACT)
+        prepared = prepare_once(digits_path(root), _read_digits)
         classes = prepared.data["y"].tolist()
         prepared.split_idx = stratified_split([str(number) for number in range(len(classes))], classes, _SHARES, seed=seed)
         super().__init__(prepared, TaskInfo("multiclass", "graph", [str(digit) for digit in range(10)], [256], None), transform=transform, root=root)

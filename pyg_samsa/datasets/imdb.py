@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
 from pyg_samsa.datasets.peptides import stratified_split
 from pyg_samsa.datasets.registry import MOVIE_REVIEWS
-from pyg_samsa.datasets.sequences import COMPACT, SequenceDataset, check_whole_number, consecutive_splits, hold_out, pack_sequences, require_files
+from pyg_samsa.datasets.sequences import SequenceDataset, check_whole_number, consecutive_splits, hold_out, pack_sequences, require_files
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, MissingDependencyError
 from pyg_samsa.io.files import verify
 from pyg_samsa.io.progress import progress_bar
@@ -89,7 +89,7 @@ class IMDB(SequenceDataset):
         raw = Path(folder) if folder is not None else Path(root) / "imdb" / "raw" / "aclImdb"
         path = prepared_path(root, source, max_length)
         make = (lambda: _read(raw, max_length, progress)) if source == "official" else (lambda: _read_embedded(max_length))
-        prepared = prepare_once(path, make, compact=COMPACT)
+        prepared = prepare_once(path, make)
         classes = prepared.data["y"]
         if source == "official":
             train = prepared.split_idx["train"]

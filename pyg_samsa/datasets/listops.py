@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 from pyg_samsa.datasets._expressions import Shape, sample_expressions
 from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
-from pyg_samsa.datasets.sequences import COMPACT, SPLITS, SequenceDataset, check_whole_number, consecutive_splits, pack_sequences, require_files
+from pyg_samsa.datasets.sequences import SPLITS, SequenceDataset, check_whole_number, consecutive_splits, pack_sequences, require_files
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.progress import progress_bar
 
@@ -96,14 +96,14 @@ class ListOps(SequenceDataset):
         if source == "official":
             raw = Path(folder) if folder is not None else Path(root) / "listops" / "raw"
             path = Path(root) / "listops" / f"listops-official-v{_VERSION}.pt"
-            prepared = prepare_once(path, lambda: _read(raw, progress), compact=COMPACT)
+            prepared = prepare_once(path, lambda: _read(raw, progress))
         else:
             shape, sizes = Shape(min_length, max_length, max_depth, max_args), (num_train, num_val, num_test)
             for key, value, lowest in (("num_train", num_train, 1), ("num_val", num_val, 0), ("num_test", num_test, 0), ("seed", seed, 0)):
                 check_whole_number(key, value, lowest)
             shape.check()
             path = generated_path(root, shape, sizes, seed)
-            prepared = prepare_once(path, lambda: _generate(shape, sizes, seed, progress), compact=COMPACT)
+            prepared = prepare_once(path, lambda: _generate(shape, sizes, seed, progress))
         super().__init__(prepared, _INFO, transform=transform, root=root)
 
 

@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from pyg_samsa.datasets._curves import SIDE, sample_pictures
 from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
 from pyg_samsa.datasets.peptides import stratified_split
-from pyg_samsa.datasets.sequences import COMPACT, SequenceDataset, check_whole_number, consecutive_splits, pack_sequences, require_files
+from pyg_samsa.datasets.sequences import SequenceDataset, check_whole_number, consecutive_splits, pack_sequences, require_files
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.progress import progress_bar
 
@@ -94,7 +94,7 @@ class Pathfinder(SequenceDataset):
         if source == "official":
             raw = Path(folder) if folder is not None else Path(root) / "pathfinder" / "raw" / "pathfinder32"
             path = Path(root) / "pathfinder" / f"pathfinder-official-{level}-v{_VERSION}.pt"
-            prepared = prepare_once(path, lambda: _read(raw, LEVELS[level][1], progress), compact=COMPACT)
+            prepared = prepare_once(path, lambda: _read(raw, LEVELS[level][1], progress))
             prepared.split_idx = stratified_split(prepared.extra["names"], prepared.data["y"].tolist(), _SHARES, seed=seed)
         else:
             sizes = (num_train, num_val, num_test)
@@ -103,7 +103,7 @@ class Pathfinder(SequenceDataset):
                 if value % 2:
                     raise ConfigError(key, value, "an even number, because both classes are equally frequent")
             path = generated_path(root, level, sizes, seed)
-            prepared = prepare_once(path, lambda: _generate(level, sizes, seed, progress), compact=COMPACT)
+            prepared = prepare_once(path, lambda: _generate(level, sizes, seed, progress))
         super().__init__(prepared, _INFO, transform=transform, root=root)
 
 

@@ -17,8 +17,6 @@ from pyg_samsa.datasets.peptides import stratified_split
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.transforms.path_graph import path_edges
 
-COMPACT = ("x",)
-"""Attributes that stay in memory as bytes."""
 SPLITS = ("train", "val", "test")
 
 
@@ -39,7 +37,7 @@ class SequenceDataset(SplitDataset):
     Example:
         >>> prepared = pack_sequences([[3, 1, 2], [0]], [1, 0], {"train": torch.arange(2)})
         >>> dataset = SequenceDataset(prepared, TaskInfo("multiclass", "graph", ["even", "odd"], [4], None))
-        >>> dataset[0], dataset.num_tokens.tolist()
+        >>> dataset[0], dataset.count_tokens(edges=False).tolist()
         (Data(x=[3, 1], y=[1], edge_index=[2, 2]), [3, 1])
     """
 
@@ -47,17 +45,15 @@ class SequenceDataset(SplitDataset):
         self, prepared: Prepared, info: TaskInfo, *, transform: Callable[[Data], Data] | None = None, root: str | os.PathLike[str] | None = None
     ) -> None:
         super().__init__(prepared, info, transform=transform, root=root)
-        self._num_tokens = prepared.slices["x"].diff()
 
-    @property
-    def num_tokens(self) -> Tensor:
-        """Number of symbols of each sequence, int64 [G]; tells lengths without taking the sequences out."""
-        return self._num_tokens if self._indices is None else self._num_tokens[torch.as_tensor(list(self._indices), dtype=torch.long)]
+    def count_tokens(self, *, edges: bool = True) -> Tensor:
+        """Return the symbols, and with ``edges`` the links between them too, of each sequence: int64 [G], without taking any out."""
+        symbols = self._sizes("x")
+        return symbols + (symbols - 1).clamp_min(0) if edges else symbols
 
     def get(self, idx: int) -> Data:
         """Return one sequence as a path graph."""
         data = super().get(idx)
-        data.x = data.x.long()
         data.edge_index = path_edges(data.x.size(0))
         return data
 

@@ -1,8 +1,10 @@
 """Pure functions of tensors: sampling, ragged attention, deterministic codes."""
 
-from pyg_samsa.functional.attention import ATTENTION_BACKENDS, sampled_attention
+from pyg_samsa.functional.attention import ATTENTION_BACKENDS, full_attention, sampled_attention
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
+from pyg_samsa.functional.dropout import keep_mask
 from pyg_samsa.functional.farthest_points import farthest_points
+from pyg_samsa.functional.fused import feed_forward, residual, rms_norm
 from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex, batch_to_ptr
 from pyg_samsa.functional.sampling import (
@@ -23,11 +25,16 @@ __all__ = [
     "batch_to_ptr",
     "farthest_points",
     "feature_keys",
+    "feed_forward",
+    "full_attention",
     "gaussian_codes",
     "gumbel_noise",
+    "keep_mask",
     "ragged_sample_with_replacement",
     "ragged_sample_without_replacement",
     "ragged_topk",
+    "residual",
+    "rms_norm",
     "sample_with_replacement",
     "sample_without_replacement",
     "sampled_attention",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_samsa.functional.ragged import RaggedIndex, check_choice
+from pyg_samsa.functional.ragged import RaggedIndex, check_choice, inverse_permutation
 from pyg_samsa.functional.topk import dense_candidates
 
 Backend = Callable[[Tensor, Tensor, Tensor, RaggedIndex, float], Tensor]
@@ -54,22 +54,72 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout
     On the CPU a call costs microseconds and padding costs arithmetic; on an accelerator it is the other way round.
     """
     if query.device.type == "cpu":
-        pieces = [
-            F.scaled_dot_product_attention(q.transpose(0, 1)[None], k[None], v[None], dropout_p=dropout)[0].transpose(0, 1)
-            for q, k, v in zip(query.split(index.sizes), key.unbind(), value.unbind(), strict=True)
-            if q.size(0)
-        ]
-        return torch.cat(pieces) if pieces else query.new_zeros(query.shape)
+        return _each(query, zip(key.unbind(), value.unbind(), strict=True), index, dropout)
     if index.num_tokens == 0:
         return query.new_zeros(query.shape)
-    pieces, order = [], []
+
+    def attend(graphs: Tensor | None, number: Tensor, real: Tensor) -> Tensor:
+        k, v = (key, value) if graphs is None else (key[graphs], value[graphs])
+        return F.scaled_dot_product_attention(query[number].transpose(1, 2), k, v, dropout_p=dropout)
+
+    return _grouped(index, attend)
+
+
+def _each(query: Tensor, pairs: Iterable[tuple[Tensor, Tensor]], index: RaggedIndex, dropout: float) -> Tensor:
+    """One call a graph; keys and values [H, n, C]. Views without selection: the gradient of a selection fills a tensor with zeros first."""
+    out = [
+        F.scaled_dot_product_attention(q.transpose(0, 1).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), dropout_p=dropout).squeeze(0).transpose(0, 1)
+        for q, (k, v) in zip(query.split(index.sizes), pairs, strict=True)
+        if q.size(0)
+    ]
+    return torch.cat(out) if out else query.new_zeros(query.shape)
+
+
+def full_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, *, dropout: float = 0.0) -> Tensor:
+    r"""Let every token attend to all tokens of its own graph.
+
+    .. math::
+        o_t = \mathrm{softmax}\bigl(q_t K_{b(t)}^\top / \sqrt{C}\bigr) V_{b(t)}
+
+    Args:
+        query: Packed queries [T, H, C].
+        key: Packed keys [T, H, C].
+        value: Packed values [T, H, C].
+        index: Where each graph begins and ends.
+        dropout: Probability that an attention weight is dropped, 0 to 1.
+
+    Returns:
+        Output [T, H, C].
+
+    Example:
+        >>> index = RaggedIndex(torch.tensor([0, 2, 3]))
+        >>> full_attention(torch.randn(3, 2, 4), torch.randn(3, 2, 4), torch.ones(3, 2, 4), index).shape
+        torch.Size([3, 2, 4])
+
+    Cost: O(sum of n^2 H C) time; memory O(T H C) on the CPU, and elsewhere a mask per group of graphs of similar size.
+    """
+    if query.device.type == "cpu":
+        pairs = zip(*((piece.transpose(0, 1) for piece in tensor.split(index.sizes)) for tensor in (key, value)), strict=True)
+        return _each(query, pairs, index, dropout)
+    if index.num_tokens == 0:
+        return query.new_zeros(query.shape)
+
+    def attend(graphs: Tensor | None, number: Tensor, real: Tensor) -> Tensor:
+        q, k, v = (tensor[number].transpose(1, 2) for tensor in (query, key, value))
+        # A padded query sees everything, so that no row is empty; its output is dropped.
+        return F.scaled_dot_product_attention(q, k, v, (real[:, None, None, :] | ~real[:, None, :, None]), dropout_p=dropout)
+
+    return _grouped(index, attend)
+
+
+def _grouped(index: RaggedIndex, attend: Callable[[Tensor | None, Tensor, Tensor], Tensor]) -> Tensor:
+    """One call a group of graphs of similar size, laid out as dense tables [G, width]."""
+    out, order = [], []
     for graphs, width in index.groups():
         number, real = dense_candidates(index, graphs, width)
-        k, v = (key, value) if graphs is None else (key[graphs], value[graphs])
-        out = F.scaled_dot_product_attention(query[number].transpose(1, 2), k, v, dropout_p=dropout).transpose(1, 2)
-        pieces.append(out[real])
+        out.append(attend(graphs, number, real).transpose(1, 2)[real])
         order.append(number[real])
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)[torch.cat(order).argsort()]
+    return out[0] if len(out) == 1 else torch.cat(out)[inverse_permutation(torch.cat(order))]
 
 
 ATTENTION_BACKENDS: dict[str, Backend] = {"sdpa": _sdpa}

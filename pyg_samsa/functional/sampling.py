@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -243,7 +244,7 @@ def gumbel_noise(like: Tensor, shape: tuple[int, ...] | None = None) -> Tensor:
 
 
 def ragged_sample_without_replacement(
-    values: Tensor,
+    values: Tensor | Callable[[Tensor], Tensor],
     scores: Tensor,
     support_values: Tensor,
     support_scores: Tensor,
@@ -256,7 +257,8 @@ def ragged_sample_without_replacement(
     r"""`sample_without_replacement` for every graph and head of a packed batch at once, support tokens included.
 
     Args:
-        values: Vectors of the tokens, [T, H, C].
+        values: Vectors of the tokens, [T, H, C]; or a function that computes those of some tokens [B, H, m] as [B, H, m, C], which is cheaper where
+            few of many are chosen.
         scores: Finite scores of the tokens, [T, H], noise included.
         support_values: Vectors of the support tokens, which every graph may choose, [S, H, C] with S >= 2k.
         support_scores: Their scores [S, H].
@@ -284,18 +286,37 @@ def ragged_sample_without_replacement(
     differentiable = torch.is_grad_enabled() and (scores.requires_grad or support_scores.requires_grad)
     relaxed = mode == "soft" or differentiable
     candidates = ragged_topk(scores.detach(), support_scores.detach(), index, 2 * k if relaxed else k)
-    table, score_table = torch.cat([values, support_values]).flatten(0, 1), torch.cat([scores, support_scores]).flatten()
-    rows = candidates * scores.size(1) + torch.arange(scores.size(1), device=scores.device)[:, None]
-    ranked = score_table[rows]
-    chosen = _rows(table, rows[..., :k])
+    ranked = _rows(torch.cat([scores, support_scores]).unsqueeze(-1), candidates).squeeze(-1)
+    look_up = _from_table(values, support_values) if isinstance(values, Tensor) else _computed(values, support_values, index.num_tokens)
+    chosen = look_up(candidates[..., :k])
     if relaxed:
-        rivals = _rows(table if mode == "soft" else table.detach(), rows[..., k:])
+        with torch.set_grad_enabled(torch.is_grad_enabled() and mode == "soft"):
+            rivals = look_up(candidates[..., k:])
         chosen = _Relaxation.apply(chosen, rivals, ranked[..., :k], ranked[..., k:], tau, mode == "soft")
     return Samples(chosen, candidates[..., :k], ranked[..., :k])
 
 
-def _rows(table: Tensor, rows: Tensor) -> Tensor:
-    return table.index_select(0, rows.flatten()).view(*rows.shape, table.size(-1))
+def _from_table(values: Tensor, support_values: Tensor) -> Callable[[Tensor], Tensor]:
+    """Look the vectors of candidates [B, H, m] up among those of all tokens and support tokens."""
+    table = torch.cat([values, support_values.to(values.dtype)])
+    return lambda candidates: _rows(table, candidates)
+
+
+def _computed(values: Callable[[Tensor], Tensor], support_values: Tensor, tokens: int) -> Callable[[Tensor], Tensor]:
+    """Compute the vectors of the candidates that are tokens, and look those of support tokens up."""
+
+    def look_up(candidates: Tensor) -> Tensor:
+        vectors = values(candidates.clamp_max(tokens - 1))
+        support = _rows(support_values.to(vectors.dtype), (candidates - tokens).clamp_min(0))
+        return torch.where((candidates >= tokens).unsqueeze(-1), support, vectors)
+
+    return look_up
+
+
+def _rows(table: Tensor, numbers: Tensor) -> Tensor:
+    """Return the rows ``numbers`` [B, H, m] of a table [R, H, C], each of its own head: [B, H, m, C]."""
+    rows = numbers * table.size(1) + torch.arange(table.size(1), device=table.device)[:, None]
+    return table.flatten(0, 1).index_select(0, rows.flatten()).view(*rows.shape, table.size(-1))
 
 
 def ragged_sample_with_replacement(
@@ -335,7 +356,7 @@ def ragged_sample_with_replacement(
     """
     _check_k_tau(k, tau)
     heads, tokens = scores.size(1), index.num_tokens
-    table, score_table = torch.cat([values, support_values]), torch.cat([scores, support_scores])
+    table, score_table = torch.cat([values, support_values.to(values.dtype)]), torch.cat([scores, support_scores])
     support_number = torch.arange(tokens, score_table.size(0), device=scores.device)
     parts, order = [], []
     for graphs, width in index.groups():

@@ -88,6 +88,7 @@ _KNOWN_NAMES = (
     Option("dataset.subset", 0, "Embedded peptides: keep about this many; 0 keeps all.", low=0),
     Option("dataset.unlabelled", "unknown", "Embedded peptides: what an unlabelled pair is.", ("unknown", "negative")),
     Option("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,)),
+    Option("train.tokens_per_batch", 0, "Tokens of a batch (nodes, and edges where they are tokens) in place of train.batch_size graphs.", low=0),
     Option("train.eval_smoothing_metrics", False, "Not part of this runner.", (False,)),
     Option("optim.num_warmup_epochs", 0.0, "Epochs of linear warm-up.", low=0.0),
     Option("optim.num_warmup_steps", 0, "Or: optimiser steps of linear warm-up.", low=0),

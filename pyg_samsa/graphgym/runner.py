@@ -115,6 +115,8 @@ def run_once(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, console: Any
         spec.split_idx,
         batch_size=cfg.train.batch_size,
         eval_batch_size=cfg.samsa.eval_batch_size or None,
+        tokens_per_batch=cfg.train.tokens_per_batch or None,
+        edges_are_tokens=cfg.model.type != "samsa" or cfg.samsa.bridge,
         num_workers=cfg.num_workers,
         seed=cfg.seed,
     )

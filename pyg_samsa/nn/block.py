@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.nn import GELU, Linear, Module, Parameter, RMSNorm, Sequential
+from torch.nn import GELU, Linear, Module, Parameter, Sequential
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional.fused import feed_forward, residual, runs_in_pieces
 from pyg_samsa.functional.ragged import RaggedIndex, check_choice, resolve
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
 from pyg_samsa.nn.dropout import Dropout
+from pyg_samsa.nn.norm import RMSNorm
 
 REZERO = ("own", "shared")
 
@@ -34,10 +38,15 @@ class DropPath(Module):
 
     def forward(self, x: Tensor, index: RaggedIndex) -> Tensor:
         """Return the branch ``x`` [T, D], with the rows of some graphs set to zero in training."""
+        keep = self.keep(x, index)
+        return x if keep is None else x * keep
+
+    def keep(self, x: Tensor, index: RaggedIndex) -> Tensor | None:
+        """Return the factors [T, 1] of the rows, 0 for those that are dropped, or None where nothing is."""
         if not self.training or self.rate == 0:
-            return x
-        keep = torch.empty(index.num_graphs, 1, dtype=x.dtype, device=x.device).bernoulli_(1 - self.rate).div_(1 - self.rate)
-        return x * keep[index.batch]
+            return None
+        graphs = torch.empty(index.num_graphs, 1, dtype=x.dtype, device=x.device).bernoulli_(1 - self.rate).div_(1 - self.rate)
+        return graphs[index.batch]
 
     def extra_repr(self) -> str:
         """Show the rate."""
@@ -122,6 +131,15 @@ class SAMSABlock(Module):
         index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
         if perm is not None:
             x = x[perm]
-        x = x + scale * self.drop_path(self.conv(self.conv_norm(x), edge_index, ptr=index, score_input=x), index)
-        x = x + scale * self.drop_path(self.ffn(self.ffn_norm(x)), index)
+        x = residual(x, self.drop_path(self.conv(self.conv_norm(x), edge_index, ptr=index, score_input=x), index), scale)
+        x = self._feed_forward(x, scale, index)
         return x if perm is None else torch.empty_like(x).index_copy(0, perm, x)
+
+    def _feed_forward(self, x: Tensor, scale: Tensor, index: RaggedIndex) -> Tensor:
+        if not runs_in_pieces(x):
+            return residual(x, self.drop_path(self.ffn(self.ffn_norm(x)), index), scale)
+        layers: tuple[Any, ...] = tuple(self.ffn)
+        first, _, drop, second, _ = layers
+        weights = (self.ffn_norm.weight, first.weight, first.bias, second.weight, second.bias)
+        dropout = drop.p if self.training else 0.0
+        return feed_forward(x, scale, *weights, dropout=dropout, keep=self.drop_path.keep(x, index), eps=self.ffn_norm.eps)

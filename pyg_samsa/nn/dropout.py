@@ -4,16 +4,13 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError
-
-_LEVELS = 2**16
+from pyg_samsa.functional.dropout import keep_mask
 
 
 class Dropout(torch.nn.Module):
     r"""Dropout that does not wait for the CPU's random numbers: `torch.nn.Dropout` with 16 random bits per element instead of a 64-bit draw.
 
-    On the CPU, PyTorch draws its masks one after the other on one core, which costs more than the matrix products around it. Four elements share one
-    draw here. The probability is rounded to a multiple of :math:`2^{-16}`, and what stays is scaled by the rounded one, so that the expected value is
-    exact. On other devices this is PyTorch's own dropout.
+    See :func:`pyg_samsa.functional.keep_mask`. On other devices than the CPU this is PyTorch's own dropout.
 
     Args:
         p: Probability that an element is set to zero in training, 0 to below 1.
@@ -44,10 +41,8 @@ class Dropout(torch.nn.Module):
             return x
         if x.device.type != "cpu":
             return torch.nn.functional.dropout(x, self.p)
-        dropped = min(round(self.p * _LEVELS), _LEVELS - 1)
-        draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
-        keep = draws.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - _LEVELS // 2
-        return torch.where(keep, x * (_LEVELS / (_LEVELS - dropped)), 0.0)
+        keep, factor = keep_mask(x.shape, self.p)
+        return torch.where(keep, x * factor, 0.0)
 
     def extra_repr(self) -> str:
         """Show the probability."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import Sampler
 
 from pyg_samsa.errors import ConfigError
@@ -43,7 +46,7 @@ class BatchSampler(Sampler[list[int]]):
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of epoch ``epoch`` (0 or more) and the seeds that the loader's workers get in it."""
         self.epoch = epoch
-        self.worker_seeds.manual_seed((self.seed * 1_000_003 + epoch) % 2**62)
+        self.worker_seeds.manual_seed(self._epoch_seed())
 
     def rows(self) -> list[int]:
         """Return the rows of this process in this epoch.
@@ -53,9 +56,15 @@ class BatchSampler(Sampler[list[int]]):
         """
         if not self.shuffle:
             return list(range(self.rank, self.num_rows, self.world_size))
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**62)
-        order = torch.randperm(self.num_rows, generator=generator).tolist()
+        order = torch.randperm(self.num_rows, generator=self._generator()).tolist()
         return order[self.rank : self.num_rows - self.num_rows % self.world_size : self.world_size]
+
+    def _generator(self) -> torch.Generator:
+        """Return the generator of this epoch's order."""
+        return torch.Generator().manual_seed(self._epoch_seed())
+
+    def _epoch_seed(self) -> int:
+        return (self.seed * 1_000_003 + self.epoch) % 2**62
 
     def batches(self) -> list[list[int]]:
         """Return all batches of this process in this epoch."""
@@ -105,12 +114,81 @@ class FixedSizeBatches(BatchSampler):
         return -(-share // self.batch_size)
 
 
-class BatchSamplerFactory(Protocol):
-    """What :class:`~pyg_samsa.training.data.SplitData` calls to make the batches of one split: the seam for batches by token budget.
+class TokenBatches(BatchSampler):
+    r"""Batches of rows of similar length that hold at most a given number of tokens.
 
-    ``rows`` is the split, a data set of Data that has a length, so that a factory can read the sizes of its graphs.
+    The rows of an epoch are shuffled, sorted by length within windows of :obj:`WINDOW` batches' worth of tokens, cut into batches by the budget, and
+    the batches shuffled. Every row comes exactly once per epoch, whatever its length; which rows it meets changes from epoch to epoch. All epochs
+    have the same number of batches, a multiple of ``world_size``, so that schedules and several processes agree: where the cuts of an epoch give
+    fewer, its batches of most rows are halved. The mean loss of a batch weighs its rows alike, so a row in a batch of few (long) rows weighs more.
+
+    Args:
+        sizes: Tokens of each row, int64 [n].
+        tokens_per_batch: Budget, at least 1. A row that is larger makes a batch of its own.
+        options: ``shuffle``, ``seed``, ``rank``, ``world_size`` of :class:`BatchSampler`.
+
+    Raises:
+        ConfigError: ``tokens_per_batch`` is below 1.
+
+    Example:
+        >>> list(TokenBatches(torch.tensor([5, 1, 9, 2, 3]), 8))
+        [[1, 3, 4], [0], [2]]
+
+    Cost: O(n log n) per epoch.
     """
 
-    def __call__(self, rows: Any, *, shuffle: bool, seed: int, rank: int, world_size: int) -> BatchSampler:
-        """Return the batch sampler of one split."""
-        ...
+    WINDOW = 32
+
+    def __init__(self, sizes: Tensor, tokens_per_batch: int, **options: Any) -> None:
+        if isinstance(tokens_per_batch, bool) or tokens_per_batch < 1:
+            raise ConfigError("train.tokens_per_batch", tokens_per_batch, "a number of at least 1")
+        self.sizes, self.tokens_per_batch = sizes.tolist(), tokens_per_batch
+        super().__init__(len(self.sizes), **options)
+        self._by_length = sorted(range(self.num_rows), key=lambda row: (self.sizes[row], row))
+        count = len(self._cut(self._by_length))
+        # Cuts of a shuffled order leave more room unused than those of the sorted one.
+        count += count // self.WINDOW + 1 if self.shuffle else 0
+        most = self.num_rows - self.num_rows % self.world_size if self.shuffle else self.num_rows
+        self._count = min(-(-count // self.world_size) * self.world_size, most)
+
+    def batches(self) -> list[list[int]]:
+        """Return all batches of this process in this epoch."""
+        generator = self._generator()
+        batches = self._halve(self._epoch(generator) if self.shuffle else self._cut(self._by_length))
+        if self.shuffle:
+            batches = [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()[: self._count]]
+        return batches[self.rank :: self.world_size]
+
+    def _epoch(self, generator: torch.Generator) -> list[list[int]]:
+        order = torch.randperm(self.num_rows, generator=generator).tolist()
+        room = self.WINDOW * self.tokens_per_batch
+        windows: dict[int, list[int]] = {}
+        for row, end in zip(order, itertools.accumulate(self.sizes[row] for row in order), strict=True):
+            windows.setdefault(end // room, []).append(row)
+        batches = self._cut([row for window in windows.values() for row in sorted(window, key=self.sizes.__getitem__)])
+        return batches if len(batches) <= self._count else self._cut(self._by_length)
+
+    def _halve(self, batches: list[list[int]]) -> list[list[int]]:
+        """Halve the batches of most rows until there are as many as in every epoch."""
+        fresh = itertools.count()
+        heap = [(-len(batch), next(fresh), batch) for batch in batches]
+        heapq.heapify(heap)
+        while len(heap) < self._count:
+            rows = heapq.heappop(heap)[2]
+            for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+                heapq.heappush(heap, (-len(half), next(fresh), half))
+        return sorted((batch for _, _, batch in heap), key=lambda batch: (self.sizes[batch[0]], batch[0]))
+
+    def _cut(self, order: list[int]) -> list[list[int]]:
+        batches: list[list[int]] = []
+        room = 0
+        for row in order:
+            room -= self.sizes[row]
+            if not batches or room < 0:
+                batches.append([])
+                room = self.tokens_per_batch - self.sizes[row]
+            batches[-1].append(row)
+        return batches
+
+    def __len__(self) -> int:
+        return len(range(self.rank, self._count, self.world_size))

@@ -49,8 +49,8 @@ def test_official_files(official, max_length):
             steps = [(place, place + 1) for place in range(data.num_nodes - 1) if place + 1 != len(documents[0])]
             assert [tuple(edge) for edge in data.edge_index.t().tolist()] == steps
             assert "pair" not in data
-    assert dataset.num_tokens.tolist() == [data.num_nodes for data in dataset]
-    assert dataset[torch.tensor([3])].num_tokens.tolist() == [dataset[3].num_nodes]
+    assert dataset.count_tokens(edges=False).tolist() == [data.num_nodes for data in dataset]
+    assert dataset[torch.tensor([3])].count_tokens(edges=False).tolist() == [dataset[3].num_nodes]
 
 
 def test_documents_are_stored_once(official):

@@ -1,9 +1,10 @@
 import pytest
 import torch
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
 from pyg_samsa.chem import convert_smiles, smiles_to_data
+from pyg_samsa.datasets import base
 from pyg_samsa.datasets.base import (
     Prepared,
     SplitDataset,
@@ -80,6 +81,39 @@ def test_subsets_batches_and_transforms():
     assert batch.smiles == SMILES[::2]
     assert tuple(batch.y.shape) == (3, 2)
     assert batch.edge_index.max() < batch.num_nodes
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("rows", [[0], [3, 0, 4], [1, 1], [4, 2, 1, 0, 3]])
+def test_collate_gives_what_pyg_gives(tmp_path, monkeypatch, rows, mapped):
+    prepared = make()
+    prepared.data |= {"edge_label_index": prepared.data["edge_index"].flip(1), "pos": torch.rand(len(prepared.data["x"]), 3)}
+    prepared.slices |= {"edge_label_index": prepared.slices["edge_index"].clone(), "pos": prepared.slices["x"]}
+    save_prepared(prepared, tmp_path / "set.pt")
+    monkeypatch.setattr(base, "_MAPPED_BYTES", 0 if mapped else 2**40)
+    whole = SplitDataset(load_prepared(tmp_path / "set.pt"), INFO)
+    for dataset in (whole, whole[torch.tensor([4, 3, 2, 1, 0])]):
+        found, expected = dataset.collate(rows), Batch.from_data_list([dataset[row] for row in rows])
+        assert type(found) is type(expected)
+        assert set(found.keys()) == set(expected.keys())
+        assert found.num_graphs == expected.num_graphs == len(rows)
+        for key, value in expected.items():
+            assert found[key] == value if isinstance(value, list) else torch.equal(found[key].nan_to_num(), value.nan_to_num())
+            assert isinstance(value, list) or found[key].dtype == value.dtype
+        for one, other in zip(found.to_data_list(), expected.to_data_list(), strict=True):
+            assert torch.equal(one.edge_index, other.edge_index)
+            assert torch.equal(one.edge_label_index, other.edge_label_index)
+            assert one.smiles == other.smiles
+            assert torch.equal(one.pos, other.pos)
+
+
+def test_collate_honours_transforms_and_counts_tokens():
+    prepared = make()
+    dataset = SplitDataset(prepared, INFO, transform=lambda data: Data(x=data.x[:1], edge_index=data.edge_index[:, :0]))
+    assert dataset.collate([0, 2]).num_nodes == 2
+    assert dataset.count_tokens(edges=False).tolist() == [graph.size(0) for graph in prepared.data["x"].split(prepared.slices["x"].diff().tolist())]
+    plain = SplitDataset(prepared, INFO)[torch.tensor([2, 0])]
+    assert plain.count_tokens().tolist() == [graph.num_nodes + graph.num_edges for graph in plain]
 
 
 def test_stored_integers_are_small(tmp_path):

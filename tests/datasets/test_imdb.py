@@ -41,7 +41,7 @@ def test_official_folder(official, tmp_path, max_length):
     assert [bytes(data.x[:, 0].tolist()) for data in dataset] == expected
     assert dataset._data.y.tolist() == ([0] * 20 + [1] * 20) * 2
     assert (dataset.task, dataset.target_names, dataset.in_channels) == ("multiclass", ["negative", "positive"], [256])
-    assert int(dataset.num_tokens.max()) <= max_length
+    assert int(dataset.count_tokens(edges=False).max()) <= max_length
 
 
 def test_a_tenth_of_training_is_held_out(official, tmp_path):
@@ -139,5 +139,5 @@ def test_the_real_package(tmp_path):
     dataset = IMDB(tmp_path, source="embedded")
     assert len(dataset) == 24904
     assert abs(float(dataset._data.y.float().mean()) - 0.5) < 0.01
-    assert int(dataset.num_tokens.max()) == 4000
+    assert int(dataset.count_tokens(edges=False).max()) == 4000
     assert bytes(dataset[0].x[:20, 0].tolist()) == b"I rented I AM CURIOU"

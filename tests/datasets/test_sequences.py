@@ -3,7 +3,7 @@ import torch
 from torch_geometric.loader import DataLoader
 
 from pyg_samsa.datasets.base import TaskInfo, load_prepared, save_prepared
-from pyg_samsa.datasets.sequences import COMPACT, SequenceDataset, consecutive_splits, hold_out, pack_sequences, require_files
+from pyg_samsa.datasets.sequences import SequenceDataset, consecutive_splits, hold_out, pack_sequences, require_files
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.nn import SAMSA
 
@@ -18,7 +18,7 @@ def make(sequences=SEQUENCES):
 @pytest.mark.parametrize("sequences", [SEQUENCES, [bytes(text) for text in SEQUENCES], [torch.tensor(text).numpy() for text in SEQUENCES]])
 def test_items_are_path_graphs(tmp_path, sequences):
     save_prepared(make(sequences), tmp_path / "set.pt")
-    dataset = SequenceDataset(load_prepared(tmp_path / "set.pt", compact=COMPACT), INFO)
+    dataset = SequenceDataset(load_prepared(tmp_path / "set.pt"), INFO)
     assert dataset._data.x.dtype == torch.uint8  # a byte a symbol
     for number, symbols in enumerate(SEQUENCES):
         for _ in range(2):  # the second time from PyG's own cache
@@ -31,8 +31,8 @@ def test_items_are_path_graphs(tmp_path, sequences):
 
 def test_lengths_are_known_without_taking_the_sequences_out():
     dataset = SequenceDataset(make(), INFO)
-    assert dataset.num_tokens.tolist() == [3, 0, 1, 2]
-    assert dataset[torch.tensor([3, 0])].num_tokens.tolist() == [2, 3]
+    assert dataset.count_tokens(edges=False).tolist() == [3, 0, 1, 2]
+    assert dataset[torch.tensor([3, 0])].count_tokens(edges=False).tolist() == [2, 3]
 
 
 def test_one_sequence_alone():

@@ -21,6 +21,7 @@ from pyg_samsa.functional import (
 )
 from pyg_samsa.functional.codes import feature_keys
 from pyg_samsa.nn import SAMSA, AttentionPool, GraphBridge, MeanPool, SAMSABlock, SAMSAConv
+from pyg_samsa.nn.conv import samsa_conv
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
 seeds = st.integers(0, 2**31 - 1)
@@ -109,22 +110,13 @@ def test_ragged_samples_are_those_of_each_graph_and_head(seed, sizes, k, tau, mo
     assert_same(fast.values, torch.stack(literal).view(fast.values.shape), [values, scores, support_values, support_scores])
 
 
-def conv_params(conv: SAMSAConv) -> reference.SAMSAConvParams:
-    score = conv.score
-    return reference.SAMSAConvParams(
-        conv.query.weight, conv.query.bias, conv.key_value.weight, conv.key_value.bias, score.hidden.weight, score.hidden.bias,
-        score.mixed.weight, score.mixed.bias, score.norm.weight, score.out.weight, score.out.bias, conv.support_key_value, conv.support_score,
-        conv.out.weight, conv.out.bias,
-    )  # fmt: skip
-
-
 def randomise(module: torch.nn.Module) -> None:
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.3)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     seed=seeds,
     sizes=sizes,
@@ -133,15 +125,19 @@ def randomise(module: torch.nn.Module) -> None:
     sampling=st.sampled_from(["hard", "soft", "replacement"]),
     own_score=st.booleans(),
     bias=st.booleans(),
+    many=st.sampled_from([0, 1, 6]),
 )
-def test_samsa_conv(seed, sizes, k, tau, sampling, own_score, bias):
+def test_samsa_conv(seed, sizes, k, tau, sampling, own_score, bias, many):
+    """``many`` 0 projects the sampled tokens only, in every case."""
     torch.manual_seed(seed)
     conv = SAMSAConv(4, heads=2, num_samples=k, sampling=sampling, tau=tau, bias=bias).double().eval()
     randomise(conv)
     ptr = torch.tensor([0, *sizes]).cumsum(0)
     x, score_input = normal(sum(sizes), 4), normal(sum(sizes), 4) if own_score else None
-    fast = conv(x, ptr=ptr, score_input=score_input)
-    literal = reference.samsa_conv(x, ptr, conv_params(conv), 2, k, tau, sampling, score_input=score_input)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samsa_conv, "_MANY", many)
+        fast = conv(x, ptr=ptr, score_input=score_input)
+    literal = reference.samsa_conv(x, ptr, reference.SAMSAConvParams.of(conv), 2, k, tau, sampling, score_input=score_input)
     assert_same(fast, literal, [x, *conv.parameters()])
 
 
@@ -155,7 +151,7 @@ def test_samsa_conv_with_training_noise(sampling, seed, monkeypatch):
     ptr, x = torch.tensor([0, 1, 8, 8, 10]), normal(10, 4)
     noise = normal(10, 2, grad=False)
     monkeypatch.setattr(module, "gumbel_noise", lambda like: noise)
-    literal = reference.samsa_conv(x, ptr, conv_params(conv), 2, 2, 1.0, sampling, gumbel=noise)
+    literal = reference.samsa_conv(x, ptr, reference.SAMSAConvParams.of(conv), 2, 2, 1.0, sampling, gumbel=noise)
     assert_same(conv(x, ptr=ptr), literal, [x, *conv.parameters()])
 
 
@@ -166,10 +162,7 @@ def test_samsa_block(seed, sizes, k, sampling):
     block = SAMSABlock(4, ffn_channels=6, heads=2, num_samples=k, sampling=sampling).double().eval()
     randomise(block)
     ptr, x = torch.tensor([0, *sizes]).cumsum(0), normal(sum(sizes), 4)
-    ffn = block.ffn
-    params = reference.SAMSABlockParams(
-        conv_params(block.conv), block.conv_norm.weight, block.ffn_norm.weight, ffn[0].weight, ffn[0].bias, ffn[3].weight, ffn[3].bias, block.alpha
-    )
+    params = reference.SAMSABlockParams.of(block)
     assert_same(block(x, ptr=ptr), reference.samsa_block(x, ptr, params, 2, k, 1.0, sampling), [x, *block.parameters()])
 
 

@@ -4,7 +4,7 @@ from torch_geometric.data import Data
 
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.training.data import SplitData, TaskSpec
-from pyg_samsa.training.samplers import BatchSampler, FixedSizeBatches
+from pyg_samsa.training.samplers import FixedSizeBatches, TokenBatches
 
 
 def graphs(count=11):
@@ -85,29 +85,49 @@ def test_missing_splits():
     assert (data.has("val"), data.val_dataloader(), data.test_dataloader()) == (False, [], [])
 
 
-def test_batches_by_token_budget_have_a_place():
-    class ByTokens(BatchSampler):
-        def __init__(self, rows, budget, **options):
-            super().__init__(len(rows), **options)
-            self.sizes, self.budget = [row.num_nodes for row in rows], budget
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_by_token_budget_are_complete_and_within_it(shuffle, world_size):
+    sizes = torch.randint(1, 40, (200,), generator=torch.Generator().manual_seed(world_size))
+    samplers = [TokenBatches(sizes, 100, shuffle=shuffle, seed=3, rank=rank, world_size=world_size) for rank in range(world_size)]
+    for epoch in range(4):
+        for sampler in samplers:
+            sampler.set_epoch(epoch)
+        shares = [list(sampler) for sampler in samplers]
+        assert [len(share) for share in shares] == [len(sampler) for sampler in samplers] == [len(samplers[0])] * world_size
+        batches = [batch for share in shares for batch in share]
+        assert sorted(row for batch in batches for row in batch) == list(range(200))
+        assert max(int(sizes[batch].sum()) for batch in batches) <= 100
 
-        def batches(self):
-            batches, room = [], 0
-            for row in self.rows():
-                if self.sizes[row] > room:
-                    batches.append([])
-                    room = self.budget
-                batches[-1].append(row)
-                room -= self.sizes[row]
-            return batches
 
-        def __len__(self):
-            return len(self.batches())
+def test_batches_by_token_budget_change_with_the_epoch_alone_and_keep_lengths_together():
+    sizes = torch.arange(1, 401)
+    sampler = TokenBatches(sizes, 2000, shuffle=True, seed=1)
+    first, again = list(sampler), list(sampler)
+    sampler.set_epoch(1)
+    assert first == again != list(sampler)
+    spread = [int(sizes[batch].max() - sizes[batch].min()) for batch in first]
+    assert sorted(spread)[len(spread) // 2] < 150  # 400 rows in one order have spreads of some 350
 
-    data = SplitData(graphs(), splits(train=range(11)), batch_size=1, batch_sampler=lambda rows, **options: ByTokens(rows, 4, **options))
+
+def test_a_row_above_the_budget_and_rows_that_do_not_divide():
+    assert list(TokenBatches(torch.tensor([7, 1, 1]), 3)) == [[1, 2], [0]]
+    lonely = [TokenBatches(torch.full((5,), 9), 3, shuffle=True, rank=rank, world_size=2) for rank in range(2)]
+    assert [len(list(sampler)) for sampler in lonely] == [len(sampler) for sampler in lonely] == [2, 2]
+    dealt = [TokenBatches(torch.full((5,), 9), 3, rank=rank, world_size=2) for rank in range(2)]
+    assert [len(list(sampler)) for sampler in dealt] == [len(sampler) for sampler in dealt] == [3, 2]
+    with pytest.raises(ConfigError, match="tokens_per_batch"):
+        TokenBatches(torch.ones(3), 0)
+
+
+@pytest.mark.parametrize("edges", [False, True])
+def test_loaders_by_token_budget(edges):
+    dataset = [Data(x=torch.ones(n, 1), edge_index=torch.zeros(2, n, dtype=torch.long), y=torch.tensor([n])) for n in (1, 2, 3, 1, 2)]
+    data = SplitData(dataset, splits(train=range(5), test=[4, 0]), batch_size=1, tokens_per_batch=4, edges_are_tokens=edges)
     batches = list(data.loader("train"))
-    assert max(batch.num_nodes for batch in batches) <= 4
-    assert sum(batch.num_graphs for batch in batches) == 11
+    assert sorted(int(y) for batch in batches for y in batch.y) == [1, 1, 2, 2, 3]
+    assert len(batches) > 3 if edges else max(batch.num_nodes for batch in batches) <= 4
+    assert sorted(int(row) for batch in data.loader("test") for row in batch.row_id) == [0, 4]
 
 
 def test_bad_splits():

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,6 +62,29 @@ class SAMSAConvParams:
     out_weight: Tensor
     out_bias: Tensor | None
 
+    @classmethod
+    def of(cls, conv: Any) -> SAMSAConvParams:
+        """Return the weights of a ``nn.SAMSAConv``."""
+        query, pair, first, second, out = conv.query, conv.key_value, conv.score.hidden, conv.score.mixed, conv.out
+        head = conv.score.out
+        return cls(
+            query_weight=query.weight,
+            query_bias=query.bias,
+            key_value_weight=pair.weight,
+            key_value_bias=pair.bias,
+            score_in_weight=first.weight,
+            score_in_bias=first.bias,
+            score_hidden_weight=second.weight,
+            score_hidden_bias=second.bias,
+            score_norm_weight=conv.score.norm.weight,
+            score_out_weight=head.weight,
+            score_out_bias=head.bias,
+            support_key_value=conv.support_key_value,
+            support_score=conv.support_score,
+            out_weight=out.weight,
+            out_bias=out.bias,
+        )
+
 
 @dataclass(frozen=True)
 class SAMSABlockParams:
@@ -85,6 +109,13 @@ class SAMSABlockParams:
     ffn_out_weight: Tensor
     ffn_out_bias: Tensor | None
     alpha: Tensor
+
+    @classmethod
+    def of(cls, block: Any) -> SAMSABlockParams:
+        """Return the weights of a ``nn.SAMSABlock`` with a scalar of its own."""
+        first, last = block.ffn[0], block.ffn[3]
+        conv, norms = SAMSAConvParams.of(block.conv), (block.conv_norm.weight, block.ffn_norm.weight)
+        return cls(conv, *norms, first.weight, first.bias, last.weight, last.bias, block.alpha)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

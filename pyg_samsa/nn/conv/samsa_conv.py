@@ -4,15 +4,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import GELU, Linear, Module, Parameter, RMSNorm
+from torch.nn import GELU, Linear, Module, Parameter
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.functional.attention import ATTENTION_BACKENDS, sampled_attention
 from pyg_samsa.functional.ragged import RaggedIndex, check_choice, resolve
 from pyg_samsa.functional.sampling import Samples, gumbel_noise, ragged_sample_with_replacement, ragged_sample_without_replacement
+from pyg_samsa.nn.norm import RMSNorm
 
 SAMPLING = ("hard", "soft", "replacement")
 NOISE = ("train", "always", "never")
+# With more tokens than this for each one that a head samples, keys and values are computed for the sampled tokens only: to gather a token for every
+# head costs about as much as to project this many once.
+_MANY = 6
 
 
 class SampledTokens(NamedTuple):
@@ -204,21 +208,36 @@ class SAMSAConv(Module):
 
     def _sample(self, x: Tensor, score_input: Tensor, index: RaggedIndex) -> Samples:
         """Sample the key-value pairs of every graph and head: [B, H, K, 2C], C key channels before C value channels."""
-        values = self.key_value(x).view(x.size(0), self.heads, 2 * self.channels // self.heads)
-        support_values = self.support_key_value.view(-1, self.heads, values.size(-1)).to(values.dtype)
         scores = self.score(score_input)
         if not torch.compiler.is_compiling() and not bool(torch.isfinite(scores).all()):
             raise NumericalError(
                 self.name, "importance scores are not finite", hint="Look for NaN or infinite features, or lower optim.base_lr or clip the gradient."
             )
+        support_values = self.support_key_value.view(-1, self.heads, 2 * self.channels // self.heads)
         support_scores = self.support_score.to(scores.dtype)
         noisy = self.noise == "always" or (self.noise == "train" and self.training)
-        pieces = (values, scores, support_values, support_scores, index, self.num_samples)
         if self.sampling == "replacement":
+            pieces = (self._pairs(x), scores, support_values, support_scores, index, self.num_samples)
             return ragged_sample_with_replacement(*pieces, tau=self.tau, noise=noisy)
         if noisy:
-            pieces = (values, scores + gumbel_noise(scores), *pieces[2:])
-        return ragged_sample_without_replacement(*pieces, tau=self.tau, mode=self.sampling)
+            scores = scores + gumbel_noise(scores)
+        many = x.size(0) > _MANY * self.num_samples * index.num_graphs
+        values = (lambda tokens: self._project(x, tokens)) if many else self._pairs(x)
+        return ragged_sample_without_replacement(
+            values, scores, support_values, support_scores, index, self.num_samples, tau=self.tau, mode=self.sampling
+        )
+
+    def _pairs(self, x: Tensor) -> Tensor:
+        """Return the key-value pairs of all tokens, [T, H, 2C]."""
+        return self.key_value(x).view(x.size(0), self.heads, 2 * self.channels // self.heads)
+
+    def _project(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """Return the key-value pairs of some tokens [B, H, m] as [B, H, m, 2C], each projected for its own head only."""
+        graphs, heads, count = tokens.shape
+        rows = x.index_select(0, tokens.transpose(0, 1).flatten()).view(heads, graphs * count, self.channels)
+        weight = self.key_value.weight.view(heads, -1, self.channels).transpose(1, 2)
+        pairs = rows @ weight if self.key_value.bias is None else torch.baddbmm(self.key_value.bias.view(heads, 1, -1), rows, weight)
+        return pairs.view(heads, graphs, count, -1).transpose(0, 1)
 
     def _sampled_tokens(self, samples: Samples, tokens: int, perm: Tensor | None) -> SampledTokens:
         candidate = samples.candidates

@@ -1,0 +1,1 @@
+"""Benchmarks of attention on ragged batches: ``python -m benchmarks.run --help``."""

@@ -1,0 +1,126 @@
+"""Tables, JSON and plots of a benchmark run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks.suites import exponent
+from pyg_samsa.io.files import atomic_write
+from pyg_samsa.viz._figure import INK, MUTED, VAL, new_figure, save, style
+
+Row = Mapping[str, Any]
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Return the table of one workload."""
+    first = rows[0]
+    title = f"{first['suite']}: {first['workload']}, D {first['channels']}, K {first['samples']}"
+    out = Table(title=title, title_justify="left", title_style="bold")
+    out.add_column("contestant")
+    for column in ("median ms", "quartiles", "x SAMSA", "peak MB", "of product rate"):
+        out.add_column(column, justify="right")
+    out.add_column("output")
+    for row in rows:
+        out.add_row(
+            row["contestant"],
+            f"{1e3 * row['seconds']:,.1f}",
+            f"{1e3 * row['low']:,.1f} - {1e3 * row['high']:,.1f}",
+            "" if row["ratio"] is None else f"{row['ratio']:.2f}",
+            f"{row['peak_bytes'] / 1e6:,.1f}",
+            "" if row["of_rate"] is None else f"{row['of_rate']:.0%}",
+            row["check"],
+        )
+    return out
+
+
+def workloads(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the rows of each workload together, in the order in which they ran."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["suite"], row["workload"], row["samples"], "" if row["suite"] != "model" else row["contestant"]), []).append(row)
+    return list(groups.values())
+
+
+def exponents(rows: Sequence[Row]) -> list[tuple[str, float, float]]:
+    """Return the growth of time and of memory with the number of tokens, as exponents, of each contestant of the scaling suite."""
+    out = []
+    names = dict.fromkeys(row["contestant"] for row in rows if row["suite"] == "scaling")
+    for name in names:
+        own = [row for row in rows if row["suite"] == "scaling" and row["contestant"] == name]
+        if len(own) > 1:
+            tokens = [row["tokens"] for row in own]
+            out.append((name, exponent(tokens, [row["seconds"] for row in own]), exponent(tokens, [row["peak_bytes"] for row in own])))
+    return out
+
+
+def write(folder: Path, environment: Mapping[str, Any], rows: Sequence[Row]) -> list[Path]:
+    """Write ``results.json`` and the plots; return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "results.json"
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps({"environment": dict(environment), "rows": list(rows), "exponents": exponents(rows)}, indent=1))
+    paths = [path]
+    if any(row["suite"] == "scaling" for row in rows):
+        paths.append(_plot_scaling(rows, folder / "scaling.png"))
+    for suite in ("attention", "block", "train"):
+        if any(row["suite"] == suite for row in rows):
+            paths.append(_plot_ratios([row for row in rows if row["suite"] == suite], folder / f"{suite}.png"))
+    return paths
+
+
+def _plot_scaling(rows: Sequence[Row], path: Path) -> Path:
+    figure = new_figure(9.5, 4.2, "One block on a single input: time and peak memory against its length")
+    panels = figure.subplots(1, 2)
+    fits = {name: (time, memory) for name, time, memory in exponents(rows)}
+    for axes, key, unit, scale, number in ((panels[0], "seconds", "seconds", 1.0, 0), (panels[1], "peak_bytes", "MB", 1e-6, 1)):
+        style(axes, grid="y")
+        for name, color in (("SAMSA", VAL), ("packed full", MUTED)):
+            own = [row for row in rows if row["suite"] == "scaling" and row["contestant"] == name]
+            if own:
+                label = f"{name}, exponent {fits[name][number]:.2f}" if name in fits else name
+                axes.plot([row["tokens"] for row in own], [scale * row[key] for row in own], marker="o", color=color, label=label)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xlabel("tokens", color=INK)
+        axes.set_ylabel(unit, color=INK)
+        axes.legend(frameon=False, fontsize=9)
+    return save(figure, path)
+
+
+def _plot_ratios(rows: Sequence[Row], path: Path) -> Path:
+    groups = [group for group in workloads(rows) if len(group) > 1]
+    bars = [(group[0], row) for group in groups for row in group if row["contestant"] != "SAMSA"]
+    figure = new_figure(9.5, 1.2 + 0.3 * (len(bars) + len(groups)), f"{rows[0]['suite']}: time of each contestant in units of SAMSA's")
+    axes = figure.subplots()
+    style(axes, grid="x")
+    place, ticks, names = 0.0, [], []
+    for group in groups:
+        axes.text(
+            0,
+            place,
+            f"{group[0]['workload']}, K {group[0]['samples']}",
+            transform=axes.get_yaxis_transform(),
+            fontweight="bold",
+            color=INK,
+            va="center",
+        )
+        place += 1
+        for row in group:
+            if row["contestant"] == "SAMSA":
+                continue
+            axes.barh(place, row["ratio"], color=VAL if row["ratio"] >= 1 else "#ea580c", height=0.7)
+            axes.text(row["ratio"] * 1.04, place, f"{row['ratio']:.2f}", va="center", fontsize=9, color=INK)
+            ticks.append(place)
+            names.append(row["contestant"])
+            place += 1
+    axes.set_xscale("log")
+    axes.axvline(1, color=INK, linewidth=1)
+    axes.set_yticks(ticks, names)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    return save(figure, path)

@@ -1,0 +1,71 @@
+"""``python -m benchmarks.run``: time contestants in turns, print medians and ratios, write JSON and plots."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the suites that were asked for; return 0, or 2 for a bad argument."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--suite", nargs="+", default=["block"], choices=["attention", "block", "train", "scaling", "model", "all"], help="what to run"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument(
+        "--dtype", default="auto", choices=["auto", "float32", "bfloat16"], help="auto: float32 on the CPU, bfloat16 autocast on CUDA"
+    )
+    parser.add_argument("--rounds", type=int, default=9, help="rounds of each contestant (default: 9)")
+    parser.add_argument("--threads", type=int, default=0, help="threads of the CPU; 0 for all")
+    parser.add_argument("--root", default="datasets", help="folder of prepared data sets (default: datasets)")
+    parser.add_argument("--out", default="results/benchmarks", help="folder of results.json and the plots (default: results/benchmarks)")
+    parser.add_argument("--quick", action="store_true", help="small workloads, to see whether everything runs")
+    args = parser.parse_args(argv)
+    # Threads that sleep between products distort short ones, and nothing else should run beside a benchmark. Must be said before torch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "100000")
+
+    import torch
+    from rich.console import Console
+
+    from benchmarks import report, suites
+    from benchmarks.timing import product_rate
+    from pyg_samsa.training.environment import available_cpus, describe
+
+    if args.rounds < 1:
+        parser.error("--rounds: a number of at least 1")
+    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: torch sees no CUDA device here; try --device cpu")
+    torch.set_num_threads(args.threads or available_cpus())
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(args.dtype, torch.bfloat16 if device.type == "cuda" else torch.float32)
+    rate = product_rate(device, dtype)
+    console = Console() if sys.stdout.isatty() else Console(width=130)
+    environment: dict[str, Any] = describe() | {"device": str(device), "dtype": str(dtype).removeprefix("torch."), "product_rate": rate}
+    console.print(
+        f"{environment['cpu'] if device.type == 'cpu' else environment['devices'][0]} · {torch.get_num_threads()} threads · {environment['dtype']}"
+    )
+    console.print(f"one large matrix product: {rate / 1e9:,.0f} GFLOP/s\n")
+    setting = suites.Setting(device, dtype, args.rounds, args.root, rate, args.quick)
+    rows: list[dict[str, Any]] = []
+    for suite in suites.SUITES if "all" in args.suite else args.suite:
+        group: list[dict[str, Any]] = []
+        for row in suites.run_suite(suite, setting):
+            if group and len(report.workloads([*group, row])) > 1:
+                console.print(report.table(group))
+                group = []
+            group.append(row)
+            rows.append(row)
+        console.print(report.table(group))
+    for name, time, memory in report.exponents(rows):
+        console.print(f"{name}: time grows with tokens to the power {time:.2f}, memory {memory:.2f}")
+    for path in report.write(Path(args.out), environment, rows):
+        console.print(f"written: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
