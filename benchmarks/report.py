@@ -95,7 +95,7 @@ def _plot_scaling(rows: Sequence[Row], path: Path) -> Path:
 def _plot_ratios(rows: Sequence[Row], path: Path) -> Path:
     groups = [group for group in workloads(rows) if len(group) > 1]
     bars = [(group[0], row) for group in groups for row in group if row["contestant"] != "SAMSA"]
-    figure = new_figure(9.5, 1.2 + 0.3 * (len(bars) + len(groups)), f"{rows[0]['suite']}: time of each contestant in units of SAMSA's")
+    figure = new_figure(9.5, 2.0 + 0.3 * (len(bars) + len(groups)), f"{rows[0]['suite']}: time of each contestant in units of SAMSA's")
     axes = figure.subplots()
     style(axes, grid="x")
     place, ticks, names = 0.0, [], []

@@ -1,6 +1,6 @@
 """Pure functions of tensors: sampling, ragged attention, deterministic codes."""
 
-from pyg_samsa.functional.attention import ATTENTION_BACKENDS, full_attention, sampled_attention
+from pyg_samsa.functional.attention import ATTENTION_BACKENDS, explain_backends, full_attention, sampled_attention
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
 from pyg_samsa.functional.dropout import keep_mask
 from pyg_samsa.functional.farthest_points import farthest_points
@@ -23,6 +23,7 @@ __all__ = [
     "RaggedIndex",
     "Samples",
     "batch_to_ptr",
+    "explain_backends",
     "farthest_points",
     "feature_keys",
     "feed_forward",

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional import varlen
 from pyg_samsa.functional.ragged import RaggedIndex, check_choice, inverse_permutation
 from pyg_samsa.functional.topk import dense_candidates
 
-Backend = Callable[[Tensor, Tensor, Tensor, RaggedIndex, float], Tensor]
+
+class AttentionBackend(NamedTuple):
+    """One way to compute `sampled_attention`.
+
+    Attributes:
+        run: Called with query, key, value, index and dropout.
+        refuse: Called with query and dropout; says why it cannot run on such tokens, and the cure, or None when it can.
+    """
+
+    run: Callable[[Tensor, Tensor, Tensor, RaggedIndex, float], Tensor]
+    refuse: Callable[[Tensor, float], str | None]
 
 
 def sampled_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, *, dropout: float = 0.0, backend: str = "auto") -> Tensor:
@@ -26,13 +39,13 @@ def sampled_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIn
         value: Sampled values [B, H, K, C].
         index: Where each graph begins and ends.
         dropout: Probability that an attention weight is dropped, 0 to 1.
-        backend: ``"auto"``, or a name in `ATTENTION_BACKENDS`.
+        backend: A name in `ATTENTION_BACKENDS`, or ``"auto"``: the first there that can run, see `explain_backends`.
 
     Returns:
         Output [T, H, C].
 
     Raises:
-        ConfigError: Unknown backend.
+        ConfigError: Unknown backend, or one that cannot run on such tokens.
 
     Example:
         >>> index = RaggedIndex(torch.tensor([0, 2, 3]))
@@ -43,9 +56,35 @@ def sampled_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIn
     """
     check_choice("attn_backend", backend, ("auto", *ATTENTION_BACKENDS))
     if backend == "auto":
-        backend = "sdpa"
+        backend = next(name for name, candidate in ATTENTION_BACKENDS.items() if candidate.refuse(query, dropout) is None)
+    elif (reason := ATTENTION_BACKENDS[backend].refuse(query, dropout)) is not None:
+        raise ConfigError("attn_backend", backend, "one that can run here, or auto", hint=f"{backend}: {reason}.")
     # Mixed precision leaves the query in half precision and may leave the relaxed keys in another type.
-    return ATTENTION_BACKENDS[backend](query, key.to(query.dtype), value.to(query.dtype), index, dropout)
+    return ATTENTION_BACKENDS[backend].run(query, key.to(query.dtype), value.to(query.dtype), index, dropout)
+
+
+def explain_backends(
+    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, *, head_channels: int = 16, dropout: float = 0.0
+) -> dict[str, str]:
+    """Say of each backend whether it can run, and why not; ``"auto"`` takes the first that can.
+
+    Args:
+        device: Where the tokens are.
+        dtype: Type of the queries; under autocast, that of autocast.
+        head_channels: Channels C of a head.
+        dropout: Dropout of attention weights.
+
+    Returns:
+        Backend -> ``"taken by auto"``, ``"can run"`` or the reason why not, with the cure.
+
+    Example:
+        >>> explain_backends("cpu")["sdpa"]
+        'taken by auto'
+    """
+    query = torch.empty(0, 1, head_channels, dtype=dtype, device=device)
+    reasons = {name: backend.refuse(query, dropout) for name, backend in ATTENTION_BACKENDS.items()}
+    first = next(name for name, reason in reasons.items() if reason is None)
+    return {name: reason or ("taken by auto" if name == first else "can run") for name, reason in reasons.items()}
 
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
@@ -122,5 +161,9 @@ def _grouped(index: RaggedIndex, attend: Callable[[Tensor | None, Tensor, Tensor
     return out[0] if len(out) == 1 else torch.cat(out)[inverse_permutation(torch.cat(order))]
 
 
-ATTENTION_BACKENDS: dict[str, Backend] = {"sdpa": _sdpa}
-"""Ways to compute `sampled_attention`; later, faster ones are added here."""
+ATTENTION_BACKENDS: dict[str, AttentionBackend] = {
+    "flash": AttentionBackend(varlen.flash, varlen.refuse_flash),
+    "varlen": AttentionBackend(varlen.varlen, varlen.refuse_varlen),
+    "sdpa": AttentionBackend(_sdpa, lambda query, dropout: None),
+}
+"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them."""

@@ -121,6 +121,7 @@ _ARGUMENTS = frozenset(
         "sigma",
         "pool",
         "attn_backend",
+        "checkpointing",
     ]
 )
 

@@ -69,6 +69,7 @@ _MODEL = (
     Option("samsa.eval_codes", "structural", "What codes are derived from in evaluation.", ("structural", "index", "random")),
     Option("samsa.sigma", 1.0, "Initial standard deviation of the noise in the codes, above 0.", low=1e-6),
     Option("samsa.pool", "attention", "Readout of graph-level tasks.", ("attention", "mean")),
+    Option("samsa.checkpointing", False, "Whether each block is computed again in the backward pass: a third more time, the memory of one block."),
     Option("samsa.attn_backend", "auto", "How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS)),
 )
 _TRAINING = (

@@ -102,6 +102,32 @@ def test_every_weight_learns_once_the_scalar_moved():
         assert parameter.grad.abs().sum() > 0, name
 
 
+def test_checkpointing_keeps_less_and_changes_nothing():
+    batch = Batch.from_data_list([random_data(20, 40), random_data(9, 12)])
+    kept, gradients = [], []
+    for checkpointing in (False, True):
+        torch.manual_seed(1)
+        model = molecules(dropout=0.2, drop_path=0.2, checkpointing=checkpointing).train()
+        with torch.no_grad():
+            model.alpha.fill_(0.5)
+        saved = 0
+
+        def pack(tensor):
+            nonlocal saved
+            saved += tensor.numel()
+            return tensor
+
+        torch.manual_seed(2)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            out = run(model, batch).square().sum()
+        kept.append(saved)
+        out.backward()
+        gradients.append([weight.grad for weight in model.parameters()])
+    assert kept[1] < 0.7 * kept[0]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
 def test_bfloat16_autocast():
     model = molecules(dropout=0.1, drop_path=0.2).float().train()
     with torch.autocast("cpu", torch.bfloat16):

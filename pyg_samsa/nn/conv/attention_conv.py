@@ -85,7 +85,7 @@ class AttentionConv(Module):
         if perm is not None:
             x = x[perm]
         query = self.query(x).view(-1, self.heads, self.channels // self.heads)
-        key, value = self.key_value(x).view(x.size(0), self.heads, -1).chunk(2, dim=-1)
+        key, value = self.key_value(x).view(-1, self.heads, 2 * self.channels // self.heads).chunk(2, dim=-1)
         out = self.out(full_attention(query, key, value, index, dropout=self.dropout if self.training else 0.0).flatten(1))
         return out if perm is None else out[inverse_permutation(perm)]
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import Module, ModuleList, Parameter
+from torch.utils.checkpoint import checkpoint
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.codes import feature_keys
@@ -48,6 +51,8 @@ class SAMSA(Module):
         level: ``"graph"``: one prediction a graph; ``"node"``: one a node.
         pool: ``"attention"`` or ``"mean"`` readout for graph-level predictions.
         attn_backend: See `SAMSAConv`.
+        checkpointing: In training, keep only the tokens between blocks and compute each block again in the backward pass: memory of one block instead
+            of ``num_layers``, for a third more time. The result is the same.
 
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*)
@@ -93,6 +98,7 @@ class SAMSA(Module):
         level: str = "graph",
         pool: str = "attention",
         attn_backend: str = "auto",
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         check_choice("level", level, LEVELS)
@@ -100,7 +106,7 @@ class SAMSA(Module):
         for key, value in (("channels", channels), ("num_layers", num_layers), ("num_eval_samples", num_eval_samples)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(key, value, "an integer of at least 1")
-        self.channels, self.level, self.num_eval_samples = channels, level, num_eval_samples
+        self.channels, self.level, self.num_eval_samples, self.checkpointing = channels, level, num_eval_samples, checkpointing
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
         self.edge_encoder = None if edge_channels is None or not bridge else make_encoder("edge_channels", edge_channels, channels)
         self.bridge = GraphBridge(channels, num_codes, self.edge_encoder is not None, eval_codes, sigma) if bridge else None
@@ -162,8 +168,10 @@ class SAMSA(Module):
             tokens = self.bridge(h, edge_index, e, batch, batch_size=batch_size, node_keys=node_keys, edge_keys=edge_keys, draw=draw)
         # Mixed precision computes in half precision, but the residual stream keeps the precision of the weights.
         h = tokens.x.to(next(self.blocks.parameters()).dtype)
+        again = self.checkpointing and self.training and torch.is_grad_enabled()
         for block in self.blocks:
-            h = block(h, ptr=tokens.index, alpha=self.alpha)
+            run = partial(block, ptr=tokens.index, alpha=self.alpha)
+            h = checkpoint(run, h, use_reentrant=False) if again else run(h)
         return tokens._replace(x=h)
 
     def _encode_edges(self, edge_index: Tensor, edge_attr: Tensor | None, h: Tensor) -> Tensor | None:

@@ -1,0 +1,114 @@
+import pytest
+import torch
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional import ATTENTION_BACKENDS, RaggedIndex, explain_backends, full_attention, sampled_attention, varlen
+from pyg_samsa.functional.reference import attention
+
+SIZES = [3, 0, 1, 7]
+
+
+def make(sizes=SIZES, samples=5):
+    index = RaggedIndex(torch.tensor([0, *sizes]).cumsum(0))
+    generator = torch.Generator().manual_seed(0)
+    query = torch.randn(index.num_tokens, 2, 4, dtype=torch.float64, generator=generator)
+    key, value = (torch.randn(len(sizes), 2, samples, 4, dtype=torch.float64, generator=generator) for _ in range(2))
+    return query, key, value, index
+
+
+def literal(query, key, value, index):
+    out = torch.zeros_like(query)
+    for token, graph in enumerate(index.batch.tolist()):
+        for head in range(query.size(1)):
+            out[token, head] = attention(query[token : token + 1, head], key[graph, head], value[graph, head])[0]
+    return out
+
+
+def emulated(query, keys, values, query_offsets, key_offsets, longest_query, longest_key, **options):
+    """What a kernel for packed tokens computes, written out: whoever packs wrongly gets a wrong result."""
+    assert query_offsets.dtype == key_offsets.dtype == torch.int32
+    assert longest_query == int(query_offsets.diff().max())
+    assert longest_key == int(key_offsets.diff().max())
+    out = torch.zeros_like(query)
+    for graph in range(len(query_offsets) - 1):
+        own, seen = (slice(int(offsets[graph]), int(offsets[graph + 1])) for offsets in (query_offsets, key_offsets))
+        for head in range(query.size(1)):
+            out[own, head] = torch.softmax(query[own, head] @ keys[seen, head].T / query.size(-1) ** 0.5, dim=-1) @ values[seen, head]
+    return out
+
+
+def test_sdpa_equals_the_equation():
+    torch.testing.assert_close(sampled_attention(*make(), backend="sdpa"), literal(*make()), rtol=0, atol=1e-12)
+
+
+def test_kernels_for_packed_tokens_get_what_they_take(monkeypatch):
+    monkeypatch.setattr(varlen, "_torch_varlen", lambda: emulated)
+    torch.testing.assert_close(varlen.varlen(*make(), 0.0), literal(*make()), rtol=0, atol=1e-12)
+
+
+def test_flash_gets_dropout(monkeypatch):
+    import sys
+    import types
+
+    given = {}
+    module = types.ModuleType("flash_attn")
+    module.flash_attn_varlen_func = lambda *args, **options: (given.update(options), emulated(*args))[1]
+    monkeypatch.setitem(sys.modules, "flash_attn", module)
+    torch.testing.assert_close(varlen.flash(*make(), 0.25), literal(*make()), rtol=0, atol=1e-12)
+    assert given == {"dropout_p": 0.25}
+
+
+def test_what_cannot_run_says_why_and_auto_goes_past_it():
+    reasons = explain_backends("cpu")
+    assert reasons["sdpa"] == "taken by auto"
+    assert "CUDA" in reasons["varlen"] or "2.10" in reasons["varlen"]
+    assert set(reasons) == set(ATTENTION_BACKENDS)
+    with pytest.raises(ConfigError, match="attn_backend") as error:
+        sampled_attention(*make(), backend="varlen")
+    assert "varlen" in error.value.hint
+    torch.testing.assert_close(sampled_attention(*make()), literal(*make()), rtol=0, atol=1e-12)
+
+
+def test_auto_takes_the_first_that_can(monkeypatch):
+    monkeypatch.setattr(varlen, "_torch_varlen", lambda: emulated)
+    can = ATTENTION_BACKENDS["varlen"]._replace(refuse=lambda query, dropout: "no dropout" if dropout else None)
+    monkeypatch.setitem(ATTENTION_BACKENDS, "varlen", can)
+    assert explain_backends("cpu")["varlen"] == "taken by auto"
+    assert explain_backends("cpu")["sdpa"] == "can run"
+    assert explain_backends("cpu", dropout=0.1)["sdpa"] == "taken by auto"
+    torch.testing.assert_close(sampled_attention(*make()), literal(*make()), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("query", "dropout", "words"),
+    [
+        (torch.empty(0, 1, 16), 0.0, "CUDA"),
+        (torch.empty(0, 1, 16, device="meta", dtype=torch.bfloat16), 0.0, "meta"),
+    ],
+)
+def test_reasons(query, dropout, words):
+    assert words in (varlen._refuse_half(query) or "")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["flash", "varlen", "sdpa"])
+def test_on_cuda(name):
+    query, key, value, index = make([30, 0, 1, 70], samples=64)
+    query, key, value = (torch.cat([tensor] * 4, dim=-1).cuda().bfloat16() for tensor in (query, key, value))
+    index = RaggedIndex(index.ptr.cuda())
+    if ATTENTION_BACKENDS[name].refuse(query, 0.0) is not None:
+        pytest.skip(ATTENTION_BACKENDS[name].refuse(query, 0.0))
+    found = sampled_attention(query, key, value, index, backend=name)
+    expected = literal(query.double(), key.double(), value.double(), index)
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=3e-2)
+
+
+def test_full_attention_equals_the_equation():
+    query, _, _, index = make()
+    key, value = torch.randn_like(query), torch.randn_like(query)
+    out = full_attention(query, key, value, index)
+    for graph, (begin, end) in enumerate(zip(index.ptr.tolist(), index.ptr.tolist()[1:], strict=False)):
+        for head in range(2):
+            if index.sizes[graph]:
+                expected = attention(query[begin:end, head], key[begin:end, head], value[begin:end, head])
+                torch.testing.assert_close(out[begin:end, head], expected, rtol=0, atol=1e-12)
