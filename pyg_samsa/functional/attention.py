@@ -92,16 +92,24 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout
 
     On the CPU a call costs microseconds and padding costs arithmetic; on an accelerator it is the other way round.
     """
-    if query.device.type == "cpu":
-        return _each(query, zip(key.unbind(), value.unbind(), strict=True), index, dropout)
     if index.num_tokens == 0:
         return query.new_zeros(query.shape)
+    if index.uniform:
+        return _uniform(query, key, value, index, dropout)
+    if query.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _each(query, zip(key.unbind(), value.unbind(), strict=True), index, dropout)
 
     def attend(graphs: Tensor | None, number: Tensor, real: Tensor) -> Tensor:
         k, v = (key, value) if graphs is None else (key[graphs], value[graphs])
         return F.scaled_dot_product_attention(query[number].transpose(1, 2), k, v, dropout_p=dropout)
 
     return _grouped(index, attend)
+
+
+def _uniform(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
+    """One call for graphs of the same size; keys and values [B, H, n, C]."""
+    dense = query.unflatten(0, (index.num_graphs, index.max_size)).transpose(1, 2)
+    return F.scaled_dot_product_attention(dense, key, value, dropout_p=dropout).transpose(1, 2).flatten(0, 1)
 
 
 def _each(query: Tensor, pairs: Iterable[tuple[Tensor, Tensor]], index: RaggedIndex, dropout: float) -> Tensor:
@@ -111,7 +119,7 @@ def _each(query: Tensor, pairs: Iterable[tuple[Tensor, Tensor]], index: RaggedIn
         for q, (k, v) in zip(query.split(index.sizes), pairs, strict=True)
         if q.size(0)
     ]
-    return torch.cat(out) if out else query.new_zeros(query.shape)
+    return torch.cat(out)
 
 
 def full_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, *, dropout: float = 0.0) -> Tensor:
@@ -137,11 +145,14 @@ def full_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex
 
     Cost: O(sum of n^2 H C) time; memory O(T H C) on the CPU, and elsewhere a mask per group of graphs of similar size.
     """
-    if query.device.type == "cpu":
-        pairs = zip(*((piece.transpose(0, 1) for piece in tensor.split(index.sizes)) for tensor in (key, value)), strict=True)
-        return _each(query, pairs, index, dropout)
     if index.num_tokens == 0:
         return query.new_zeros(query.shape)
+    if index.uniform:
+        dense = (tensor.unflatten(0, (index.num_graphs, index.max_size)).transpose(1, 2) for tensor in (key, value))
+        return _uniform(query, *dense, index, dropout)
+    if query.device.type == "cpu" and not torch.compiler.is_compiling():
+        pairs = zip(*((piece.transpose(0, 1) for piece in tensor.split(index.sizes)) for tensor in (key, value)), strict=True)
+        return _each(query, pairs, index, dropout)
 
     def attend(graphs: Tensor | None, number: Tensor, real: Tensor) -> Tensor:
         q, k, v = (tensor[number].transpose(1, 2) for tensor in (query, key, value))

@@ -25,6 +25,7 @@ class RaggedIndex:
         num_graphs: B.
         num_tokens: T.
         max_size: Tokens of the largest graph.
+        uniform: Whether all graphs have the same number of tokens, so that [T, ...] can be viewed as [B, n, ...].
 
     Raises:
         ShapeError: ``ptr`` is not a rising one-dimensional integer tensor that begins with 0.
@@ -48,6 +49,7 @@ class RaggedIndex:
         self.num_graphs = len(self.sizes)
         self.num_tokens = offsets[-1]
         self.max_size = max(self.sizes, default=0)
+        self.uniform = self.max_size * self.num_graphs == self.num_tokens
         self._batch: Tensor | None = None
 
     @classmethod
@@ -76,7 +78,8 @@ class RaggedIndex:
         one set per power of two, so that one giant graph among many small ones costs no more than its own size.
         """
         slack = 64 * self.num_graphs
-        if self.max_size * self.num_graphs <= max_waste * self.num_tokens + slack:
+        # A compiled graph must not depend on the sizes of one batch.
+        if torch.compiler.is_compiling() or self.max_size * self.num_graphs <= max_waste * self.num_tokens + slack:
             yield None, self.max_size
             return
         buckets: dict[int, list[int]] = {}
@@ -115,7 +118,6 @@ def batch_to_ptr(batch: Tensor, batch_size: int | None = None) -> Tensor:
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
-@torch.compiler.disable
 def resolve(
     num_tokens: int,
     device: torch.device,
@@ -145,6 +147,15 @@ def resolve(
 
     Cost: O(T), and O(T log T) when unsorted.
     """
+    if isinstance(ptr, RaggedIndex) and ptr.num_tokens == num_tokens and batch_size in (None, ptr.num_graphs) and ptr.num_graphs:
+        return ptr, None
+    return _resolve(num_tokens, device, batch, ptr, batch_size)
+
+
+@torch.compiler.disable
+def _resolve(
+    num_tokens: int, device: torch.device, batch: Tensor | None, ptr: Tensor | RaggedIndex | None, batch_size: int | None
+) -> tuple[RaggedIndex, Tensor | None]:
     perm = None
     if ptr is not None:
         index = ptr if isinstance(ptr, RaggedIndex) else RaggedIndex(ptr.to(device))

@@ -91,9 +91,13 @@ def dense_candidates(index: RaggedIndex, graphs: Tensor | None, width: int) -> t
 
 def _group_topk(scores: Tensor, support_scores: Tensor, index: RaggedIndex, graphs: Tensor | None, width: int, k: int) -> Tensor:
     heads, supports, tokens = scores.size(1), support_scores.size(0), index.num_tokens
+    support_number = torch.arange(tokens, tokens + supports, device=scores.device)
+    if scores.dtype != torch.float64 and index.uniform:
+        keys = _sort_keys(scores.float(), torch.arange(tokens, device=scores.device)[:, None]).view(index.num_graphs, width, heads).transpose(1, 2)
+        support_keys = _sort_keys(support_scores.float(), support_number[:, None]).t()
+        return _candidates(torch.cat([keys, support_keys.expand(index.num_graphs, -1, -1)], dim=-1).topk(k, dim=-1).values)
     number, real = dense_candidates(index, graphs, width)
     groups = number.size(0)
-    support_number = torch.arange(tokens, tokens + supports, device=scores.device)
     if scores.dtype == torch.float64:
         table = scores.new_full((groups, heads, width + supports), -torch.inf)
         table[..., :width] = _rows(scores, number, tokens).masked_fill_(~real[:, None], -torch.inf)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import RaggedIndex
@@ -61,3 +62,19 @@ def test_compiled_by_inductor_gives_the_same_result():
     torch.nn.init.ones_(block.alpha)
     compiled, x, ptr = torch.compile(block), torch.randn(9, 16, dtype=torch.float64), torch.tensor([0, 4, 9])
     torch.testing.assert_close(compiled(x, ptr=ptr), block(x, ptr=ptr), rtol=0, atol=1e-10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", [False, True])
+def test_compiled_without_graph_breaks_and_anew_for_no_new_batch(training):
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    block = SAMSABlock(16, heads=2, num_samples=3, noise="never").train(training)
+    torch.nn.init.ones_(block.alpha)
+    compiled = torch.compile(block, backend=counter, fullgraph=True)
+    frames = []
+    for sizes in ([5, 2, 9], [3, 8, 1, 4], [30, 2], [7, 7, 1, 2, 9], [4, 11], [2, 3, 4, 5, 6, 7], [20, 1, 6]):
+        index, x = RaggedIndex(torch.tensor([0, *sizes]).cumsum(0)), torch.randn(sum(sizes), 16)
+        torch.testing.assert_close(compiled(x, ptr=index), block(x, ptr=index))
+        frames.append(counter.frame_count)
+    assert frames[-1] == frames[2] <= 3
