@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.fused import pieces, runs_in_pieces
 from pyg_samsa.functional.ragged import RaggedIndex, check_choice
 from pyg_samsa.functional.topk import dense_candidates, ragged_topk, topk
 
@@ -33,19 +34,24 @@ class Samples(NamedTuple):
 class _Relaxation(torch.autograd.Function):
     """Values of the chosen tokens, with the gradient of the local-search relaxation for the scores.
 
-    Saves the gathered values and scores only; the K x J probabilities are computed again in the backward pass.
+    Saves the gathered values and scores only. The K x J probabilities are computed again in the backward pass, on the CPU for a few heads at a time,
+    so that they never leave the cache.
     """
 
     @staticmethod
     def forward(ctx: Any, chosen: Tensor, rivals: Tensor, chosen_scores: Tensor, rival_scores: Tensor, tau: float, soft: bool) -> Tensor:
         ctx.save_for_backward(chosen, rivals, chosen_scores, rival_scores)
         ctx.tau, ctx.soft = tau, soft
-        if not soft or rivals.size(-2) == 0:
+        count = rivals.size(-2)
+        if not soft or count == 0:
             return chosen.view_as(chosen)
-        win = _win_probability(chosen_scores, rival_scores, tau)
-        kept = win.mean(-1, keepdim=True).to(chosen.dtype)
-        lost = ((1 - win) / rivals.size(-2)).to(chosen.dtype)
-        return torch.addcmul(lost @ rivals, chosen, kept)
+        # The share of rival v is (1 - P_mv) / J: the mean of the rivals, less what P takes of them.
+        rest = rivals.mean(-2, keepdim=True)
+        parts = []
+        for x, y, x_scores, y_scores in _few(chosen, rivals, chosen_scores, rival_scores):
+            win = _win_probability(x_scores, y_scores, tau)
+            parts.append(torch.baddbmm(x * win.mean(-1, keepdim=True).to(x.dtype), win.to(x.dtype), y, alpha=-1 / count))
+        return _join(parts, chosen) + rest
 
     @staticmethod
     @once_differentiable
@@ -54,19 +60,42 @@ class _Relaxation(torch.autograd.Function):
         count = rivals.size(-2)
         if count == 0:
             return grad, torch.zeros_like(rivals), torch.zeros_like(chosen_scores), torch.zeros_like(rival_scores), None, None
-        win = _win_probability(chosen_scores, rival_scores, ctx.tau)
-        grad_chosen, grad_rivals = grad, None
+        parts = []
+        for g, x, y, x_scores, y_scores in _few(grad, chosen, rivals, chosen_scores, rival_scores):
+            win = _win_probability(x_scores, y_scores, ctx.tau)
+            gain = (g @ y.transpose(-1, -2)).to(win.dtype)
+            gain = torch.sub((g * x).sum(-1, keepdim=True), gain)
+            grad_x = grad_y = g.new_empty(0)
+            if ctx.soft:
+                grad_x = g * win.mean(-1, keepdim=True).to(g.dtype)
+                grad_y = torch.baddbmm(g.sum(-2, keepdim=True), win.to(g.dtype).transpose(-1, -2), g, beta=1 / count, alpha=-1 / count)
+            slope = torch.ops.aten.sigmoid_backward(gain, win)
+            parts.append((grad_x, grad_y, slope.sum(-1), slope.sum(-2)))
+        grad_x, grad_y, up, down = zip(*parts, strict=True)
+        scale = 1 / (ctx.tau * count)
+        grads = (_join(up, chosen_scores) * scale, _join(down, rival_scores) * -scale)
         if ctx.soft:
-            grad_chosen = grad * win.mean(-1, keepdim=True).to(grad.dtype)
-            grad_rivals = ((1 - win) / count).to(grad.dtype).transpose(-1, -2) @ grad
-        own = (grad * chosen).sum(-1, keepdim=True).to(win.dtype)
-        gain = own - (grad @ rivals.transpose(-1, -2)).to(win.dtype)
-        slope = gain.mul_(win * (1 - win)).div_(ctx.tau * count)
-        return grad_chosen, grad_rivals, slope.sum(-1), -slope.sum(-2), None, None
+            return _join(grad_x, chosen), _join(grad_y, rivals), *grads, None, None
+        return grad, None, *grads, None, None
+
+
+def _few(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield some of the heads of tensors [..., K, C] and [..., K] at a time, their leading dimensions made one."""
+    scores, rival_scores = tensors[-2:]
+    flat = [tensor.reshape(-1, *tensor.shape[scores.dim() - 1 :]) for tensor in tensors]
+    heads = flat[0].size(0)
+    parts = pieces(heads, scores.size(-1) * rival_scores.size(-1)) if runs_in_pieces(scores) else [(0, heads)]
+    for begin, end in parts or [(0, heads)]:
+        yield tuple(tensor[begin:end] for tensor in flat)
+
+
+def _join(parts: Sequence[Tensor], like: Tensor) -> Tensor:
+    return (parts[0] if len(parts) == 1 else torch.cat(tuple(parts))).view(like.shape)
 
 
 def _win_probability(chosen_scores: Tensor, rival_scores: Tensor, tau: float) -> Tensor:
-    return torch.sigmoid((chosen_scores.unsqueeze(-1) - rival_scores.unsqueeze(-2)) / tau)
+    difference = chosen_scores.unsqueeze(-1) - rival_scores.unsqueeze(-2)
+    return torch.sigmoid(difference if tau == 1 else difference / tau)
 
 
 def _check_k_tau(k: int, tau: float) -> None:

@@ -23,6 +23,15 @@ from pyg_samsa.functional.codes import feature_keys
 from pyg_samsa.nn import SAMSA, AttentionPool, GraphBridge, MeanPool, SAMSABlock, SAMSAConv
 from pyg_samsa.nn.conv import samsa_conv
 
+
+@pytest.fixture(autouse=True, scope="module")
+def many_pieces():
+    """Cut what is computed in pieces very small, so that even these batches need several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyg_samsa.functional.fused._CACHE_ELEMENTS", 16)
+        yield
+
+
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
 seeds = st.integers(0, 2**31 - 1)
 sizes = st.lists(st.sampled_from([0, 1, 2, 3, 5, 9]), min_size=1, max_size=4)
