@@ -160,7 +160,7 @@ def _models(setting: Setting) -> Iterator[dict[str, Any]]:
     from pyg_samsa.datasets import EmbeddedPeptides
 
     dataset: Any = EmbeddedPeptides(setting.root)
-    batch = dataset.collate(list(range(8 if setting.quick else 32))).to(setting.device)
+    batch = dataset.make_batch(list(range(8 if setting.quick else 32))).to(setting.device)
     sizes: dict[str, dict[str, int]] = {
         "4 layers, D 64, K 64": {"channels": 64, "num_layers": 4, "heads": 4, "num_samples": 64, "ffn_channels": 128},
         "24 layers, D 128, K 256": {"channels": 128, "num_layers": 24, "heads": 8, "num_samples": 256},

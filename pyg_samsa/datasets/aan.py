@@ -62,6 +62,9 @@ class AANRetrieval(SplitDataset):
     Cost: the files are read in a minute or two, once. A document that stands in many pairs is stored once.
     """
 
+    pairs = True
+    """A graph holds two documents."""
+
     def __init__(
         self,
         root: str | os.PathLike[str] = "datasets",

@@ -229,7 +229,7 @@ class SplitDataset(InMemoryDataset):
         sizes = torch.tensor([self._data[key].size(_cat_dim(key, self._data[key]))]) if self.slices is None else self.slices[key].diff()
         return sizes if self._indices is None else sizes[torch.as_tensor(list(self._indices), dtype=torch.long)]
 
-    def collate(self, rows: Sequence[int]) -> Batch:
+    def make_batch(self, rows: Sequence[int]) -> Batch:
         """Return what ``Batch.from_data_list`` makes of some graphs, cut from the stored tensors at once.
 
         Args:
@@ -239,7 +239,7 @@ class SplitDataset(InMemoryDataset):
             >>> from pyg_samsa.chem import convert_smiles
             >>> table = convert_smiles(["CC", "C", "CO"], progress=False)
             >>> dataset = SplitDataset(molecules_to_prepared(table, {}, y=torch.zeros(3, 1)), TaskInfo.molecules("regression", ["logP"]))
-            >>> dataset.collate([2, 0])
+            >>> dataset.make_batch([2, 0])
             DataBatch(x=[4, 9], y=[2, 1], edge_index=[2, 4], edge_attr=[4, 3], batch=[4], ptr=[3])
 
         Cost: some 10 times faster than taking the graphs out one by one.

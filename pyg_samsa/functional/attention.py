@@ -148,8 +148,8 @@ def full_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex
     if index.num_tokens == 0:
         return query.new_zeros(query.shape)
     if index.uniform:
-        dense = (tensor.unflatten(0, (index.num_graphs, index.max_size)).transpose(1, 2) for tensor in (key, value))
-        return _uniform(query, *dense, index, dropout)
+        keys, values = (tensor.unflatten(0, (index.num_graphs, index.max_size)).transpose(1, 2) for tensor in (key, value))
+        return _uniform(query, keys, values, index, dropout)
     if query.device.type == "cpu" and not torch.compiler.is_compiling():
         pairs = zip(*((piece.transpose(0, 1) for piece in tensor.split(index.sizes)) for tensor in (key, value)), strict=True)
         return _each(query, pairs, index, dropout)

@@ -71,11 +71,11 @@ class _Relaxation(torch.autograd.Function):
                 grad_y = torch.baddbmm(g.sum(-2, keepdim=True), win.to(g.dtype).transpose(-1, -2), g, beta=1 / count, alpha=-1 / count)
             slope = torch.ops.aten.sigmoid_backward(gain, win)
             parts.append((grad_x, grad_y, slope.sum(-1), slope.sum(-2)))
-        grad_x, grad_y, up, down = zip(*parts, strict=True)
+        chosen_parts, rival_parts, up, down = zip(*parts, strict=True)
         scale = 1 / (ctx.tau * count)
         grads = (_join(up, chosen_scores) * scale, _join(down, rival_scores) * -scale)
         if ctx.soft:
-            return _join(grad_x, chosen), _join(grad_y, rivals), *grads, None, None
+            return _join(chosen_parts, chosen), _join(rival_parts, rivals), *grads, None, None
         return grad, None, *grads, None, None
 
 

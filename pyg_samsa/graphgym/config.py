@@ -61,6 +61,7 @@ def add_options(config: CN) -> None:
     # What a data set says about itself, for networks that ask; None where nobody has said it.
     for name in ("in_channels", "edge_channels", "num_targets", "task", "level"):
         config.share[name] = None
+    config.share.num_categories, config.share.pairs = 0, False
 
 
 register_once(register.config_dict, "samsa", add_options)

@@ -48,6 +48,7 @@ def describe(spec: TaskSpec | None) -> None:
     """Write what a data set says about itself into ``cfg.share``; None forgets the one before."""
     share = cfg.share
     share.task = share.level = share.in_channels = share.edge_channels = share.num_targets = None
+    share.num_categories, share.pairs = 0, False
     if spec is None:
         return
     share.task, share.level, share.num_targets = spec.task, spec.level, spec.num_targets
@@ -55,6 +56,7 @@ def describe(spec: TaskSpec | None) -> None:
     share.dim_in = spec.in_channels if isinstance(spec.in_channels, int) else len(spec.in_channels or [0])
     share.dim_out = spec.num_targets
     share.num_splits = len(spec.sizes)
+    share.num_categories, share.pairs = len(spec.category_parts), spec.pairs
 
 
 def dataset_options() -> dict[str, Any]:

@@ -24,7 +24,12 @@ DEFAULTS = {
 NAMES = {"accuracy-SBM": "accuracy_macro", "f1": "f1_macro", "spearmanr": "spearman", "rocauc": "auc"}
 
 
-def choose_metrics(task: str, num_targets: int, *, direction_given: bool) -> tuple[dict[str, Metric], str, bool]:
+PART_METRICS = {"miou": "instance", "miou_category": "category"}
+
+
+def choose_metrics(
+    task: str, num_targets: int, *, direction_given: bool, category_parts: Sequence[Sequence[int]] = ()
+) -> tuple[dict[str, Metric], str, bool]:
     """Return the metrics of a run, the name of the one that chooses the best epoch, and whether higher is better.
 
     ``metric_best: auto`` is the first metric of the task; ``custom_metrics`` replaces the others. ``metric_best: loss`` chooses by the loss.
@@ -33,22 +38,29 @@ def choose_metrics(task: str, num_targets: int, *, direction_given: bool) -> tup
         task: As in :class:`pyg_samsa.training.data.TaskSpec`.
         num_targets: Width of the output.
         direction_given: Whether the user has set ``metric_agg``, which then must agree with the metric.
+        category_parts: For part segmentation, the parts of each category; ``miou`` and ``miou_category`` need them.
 
     Raises:
         ConfigError: there is no such metric, or it would be chosen in the wrong direction.
     """
-    others = [NAMES.get(name, name) for name in cfg.custom_metrics] or list(DEFAULTS[task])
+    parts = list(PART_METRICS) if category_parts else []
+    known = [*metrics.available(), *parts]
+    others = [NAMES.get(name, name) for name in cfg.custom_metrics] or [*parts, *(["accuracy"] if parts else DEFAULTS[task])]
     best = others[0] if cfg.metric_best == "auto" else NAMES.get(cfg.metric_best, cfg.metric_best)
     for key, names in (("metric_best", [best]), ("custom_metrics", others)):
         for name in names:
-            if name not in metrics.available() and not (key == "metric_best" and name == "loss"):
-                raise ConfigError(key, name, [*metrics.available(), *(["loss", "auto"] if key == "metric_best" else [])])
-    higher = best != "loss" and metrics.higher_is_better(best)
+            if name not in known and not (key == "metric_best" and name == "loss"):
+                raise ConfigError(key, name, [*known, *(["loss", "auto"] if key == "metric_best" else [])])
+    higher = best in parts or (best != "loss" and metrics.higher_is_better(best))
     if direction_given and (cfg.metric_agg == "argmax") != higher:
         raise ConfigError(
             "metric_agg", cfg.metric_agg, f"'{'argmax' if higher else 'argmin'}', because a {'higher' if higher else 'lower'} {best} is better"
         )
-    return {name: metrics.build(name, num_targets) for name in dict.fromkeys([best, *others]) if name != "loss"}, best, higher
+
+    def build(name: str) -> Metric:
+        return metrics.PartIoU(category_parts, num_targets, average=PART_METRICS[name]) if name in parts else metrics.build(name, num_targets)
+
+    return {name: build(name) for name in dict.fromkeys([best, *others]) if name != "loss"}, best, higher
 
 
 def _registered(name: str) -> Callable[[Sequence[Tensor], Sequence[Tensor], str], float]:

@@ -1,4 +1,4 @@
-"""The networks ``samsa`` and ``bag_of_features``, built from GraphGym's configuration."""
+"""The networks ``samsa``, ``bag_of_features`` and ``point_net``, built from GraphGym's configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.options import ALIASES, OPTION_OF, UNSET_FLOAT, UNSET_INT
 from pyg_samsa.graphgym.registry import register_once
-from pyg_samsa.nn import SAMSA, BagOfFeatures
+from pyg_samsa.nn import SAMSA, BagOfFeatures, PointNet
 from pyg_samsa.nn.encoding.features import Features
 from pyg_samsa.training.network import BatchNetwork
 
@@ -36,7 +36,10 @@ class SAMSANetwork(BatchNetwork):
     def __init__(self, dim_in: int, dim_out: int) -> None:
         options = model_options()
         in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
-        super().__init__(SAMSA(in_channels, dim_out, edge_channels=edge_channels, level=level(), **options), **encoders)
+        if level() == "node" and options["context"]:
+            options["num_categories"] = cfg.share.num_categories
+        towers = 2 if cfg.share.pairs else 1
+        super().__init__(SAMSA(in_channels, dim_out, edge_channels=edge_channels, level=level(), towers=towers, **options), **encoders)
 
 
 class BagOfFeaturesNetwork(BatchNetwork):
@@ -57,6 +60,26 @@ class BagOfFeaturesNetwork(BatchNetwork):
         in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
         model = BagOfFeatures(in_channels, dim_out, edge_channels=edge_channels, channels=options["channels"], dropout=options["dropout"])
         super().__init__(model, **encoders)
+
+
+class PointNetNetwork(BatchNetwork):
+    """The baseline for point clouds, :class:`pyg_samsa.nn.PointNet`: ``point_net.width`` times as wide as the original, with ``samsa.dropout``.
+
+    Args:
+        dim_in: Features of a point.
+        dim_out: Width of the output.
+
+    Raises:
+        ConfigError: the features are not floats.
+    """
+
+    def __init__(self, dim_in: int, dim_out: int) -> None:
+        channels = cfg.share.in_channels if cfg.share.in_channels is not None else dim_in
+        if not isinstance(channels, int):
+            raise ConfigError("model.type", "point_net", "a network for categorical features", hint="This baseline takes coordinates and normals.")
+        categories = cfg.share.num_categories if level() == "node" else 0
+        options = {"width": cfg.point_net.width, "dropout": cfg.samsa.dropout, "num_categories": categories}
+        super().__init__(PointNet(channels, dim_out, level=level(), **options))
 
 
 def _features(dim_in: int, channels: int) -> tuple[Features, Features | None, dict[str, nn.Module | None]]:
@@ -122,6 +145,8 @@ _ARGUMENTS = frozenset(
         "pool",
         "attn_backend",
         "checkpointing",
+        "positions",
+        "context",
     ]
 )
 
@@ -164,3 +189,4 @@ def _registered_encoder(kind: str, registry: dict[str, Any], channels: int) -> n
 
 register_once(register.network_dict, "samsa", SAMSANetwork)
 register_once(register.network_dict, "bag_of_features", BagOfFeaturesNetwork)
+register_once(register.network_dict, "point_net", PointNetNetwork)

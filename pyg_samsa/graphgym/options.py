@@ -69,6 +69,8 @@ _MODEL = (
     Option("samsa.eval_codes", "structural", "What codes are derived from in evaluation.", ("structural", "index", "random")),
     Option("samsa.sigma", 1.0, "Initial standard deviation of the noise in the codes, above 0.", low=1e-6),
     Option("samsa.pool", "attention", "Readout of graph-level tasks.", ("attention", "mean")),
+    Option("samsa.positions", "none", "What is added to nodes: nothing, or sinusoids of their places, for sequences.", ("none", "sinusoidal")),
+    Option("samsa.context", False, "Node-level tasks: whether the head also sees the readout of the graph and, where there are some, its category."),
     Option("samsa.checkpointing", False, "Whether each block is computed again in the backward pass: a third more time, the memory of one block."),
     Option("samsa.attn_backend", "auto", "How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS)),
 )
@@ -83,11 +85,27 @@ _TRAINING = (
     Option("samsa.pos_weight", 0.0, "Weight of positive labels in bce; 0 for none.", low=0.0),
     Option("samsa.smooth_l1_beta", 1.0, "Where smooth_l1 goes over from the square into the line, above 0.", low=1e-9),
 )
+_BASELINES = (Option("point_net.width", 1.0, "Factor on the widths of PointNet's hidden layers, above 0.", low=1e-3, high=100.0),)
 _KNOWN_NAMES = (
     Option("name_tag", "", "Appended to the run's name."),
     Option("dataset.max_residues", 0, "Embedded peptides: leave longer ones out; 0 keeps all.", low=0),
     Option("dataset.subset", 0, "Embedded peptides: keep about this many; 0 keeps all.", low=0),
     Option("dataset.unlabelled", "unknown", "Embedded peptides: what an unlabelled pair is.", ("unknown", "negative")),
+    Option("dataset.num_points", 0, "Point clouds: points of a cloud; 0 is the benchmark's number.", low=0),
+    Option("dataset.normals", True, "Point clouds: whether normals are features besides coordinates."),
+    Option("dataset.incomplete", False, "Point clouds: whether files that the official lists name may be missing."),
+    Option("dataset.per_family", 0, "Embedded shapes: clouds of each family; 0 is 200.", low=0),
+    Option("dataset.seed", 0, "Of a generator, a sampling of points or a held-out validation split; not that of the training.", low=0),
+    Option("dataset.source", "", "ListOps and Pathfinder: generated, or official files.", ("", "generated", "official")),
+    Option("dataset.folder", "", "Sequences: folder of the official files."),
+    Option("dataset.level", "", "Pathfinder: length of the paths.", ("", "easy", "intermediate", "hard")),
+    Option("dataset.min_length", 0, "ListOps: shortest expression; 0 is 500.", low=0),
+    Option("dataset.max_length", 0, "Sequences: longest one; 0 is the benchmark's.", low=0),
+    Option("dataset.max_depth", 0, "ListOps: deepest nesting; 0 is 10.", low=0),
+    Option("dataset.max_args", 0, "ListOps: most arguments of an operator; 0 is 10.", low=0),
+    Option("dataset.num_train", 0, "Generators: sequences for training; 0 is the benchmark's number.", low=0),
+    Option("dataset.num_val", 0, "Generators: sequences for validation; 0 is the benchmark's number.", low=0),
+    Option("dataset.num_test", 0, "Generators: sequences for testing; 0 is the benchmark's number.", low=0),
     Option("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,)),
     Option("train.tokens_per_batch", 0, "Tokens of a batch (nodes, and edges where they are tokens) in place of train.batch_size graphs.", low=0),
     Option("train.eval_smoothing_metrics", False, "Not part of this runner.", (False,)),
@@ -117,7 +135,7 @@ _KNOWN_NAMES = (
     Option("gt.residual", True, "Blocks are residual.", (True,)),
     Option("gnn.residual", True, "Blocks are residual.", (True,)),
 )
-OPTIONS: tuple[Option, ...] = (*_MODEL, *_TRAINING, *_KNOWN_NAMES)
+OPTIONS: tuple[Option, ...] = (*_MODEL, *_TRAINING, *_BASELINES, *_KNOWN_NAMES)
 OPTION_OF = {option.key: option for option in OPTIONS}
 
 # GraphGym's own settings whose default serves our runner better.
@@ -147,7 +165,11 @@ GRAPHGYM_OPTIONS = {
 ALIASES = {"gt.layers": "samsa.layers", "gt.n_heads": "samsa.heads", "gt.dim_hidden": "samsa.channels"}
 ALIASES |= {"gt.dropout": "samsa.dropout", "gt.attn_dropout": "samsa.attn_dropout"}
 # Settings that are handed to the data set where they differ from their default.
-DATASET_OPTIONS = ("max_residues", "subset", "unlabelled")
+DATASET_OPTIONS = (
+    *("max_residues", "subset", "unlabelled"),
+    *("num_points", "normals", "incomplete", "per_family"),
+    *("source", "folder", "level", "min_length", "max_length", "max_depth", "max_args", "num_train", "num_val", "num_test", "seed"),
+)
 # Written by GraphGym's own runner into its dumped configurations; they say nothing that a new run could use.
 DUMPED_BY_GRAPHGYM = frozenset({"run_dir", "params"})
 # Settings of GraphGym without effect on our runner and our network: named in the header of a run that sets them.

@@ -88,7 +88,9 @@ def run_once(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, console: Any
     Returns:
         The result; of a run that had finished before and is asked to resume, what was written then.
     """
-    metrics, best, higher = choose_metrics(spec.task, spec.num_targets, direction_given="metric_agg" in loaded.given)
+    metrics, best, higher = choose_metrics(
+        spec.task, spec.num_targets, direction_given="metric_agg" in loaded.given, category_parts=spec.category_parts
+    )
     monitor = f"val_{best}" if "val" in spec.sizes else None
     loss = choose_loss(spec.task, given="model.loss_fun" in loaded.given)
     scheduler = choose_scheduler(monitor, higher_is_better=higher)

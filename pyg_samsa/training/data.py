@@ -33,6 +33,8 @@ class TaskSpec:
         target_names: Names of targets or classes; may be empty.
         in_channels: Node features: a width, categorical cardinalities, or None.
         edge_channels: Edge features, likewise.
+        category_parts: For part segmentation: the classes that the points of a graph of each category have.
+        pairs: Whether a graph holds two documents, told apart by ``document``.
 
     Raises:
         ConfigError: ``task`` or ``level`` is unknown, or there are no training rows.
@@ -50,6 +52,8 @@ class TaskSpec:
     target_names: Sequence[str] = field(default_factory=list)
     in_channels: int | Sequence[int] | None = None
     edge_channels: int | Sequence[int] | None = None
+    category_parts: Sequence[Sequence[int]] = ()
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -77,6 +81,8 @@ class TaskSpec:
             target_names=list(getattr(dataset, "target_names", [])),
             in_channels=getattr(dataset, "in_channels", None),
             edge_channels=getattr(dataset, "edge_channels", None),
+            category_parts=getattr(dataset, "category_parts", ()),
+            pairs=getattr(dataset, "pairs", False),
         )
 
     @property
@@ -111,10 +117,10 @@ class SplitRows(torch.utils.data.Dataset):
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """Return the batch of some rows, at once where the data set knows how: that is what keeps a fast device fed."""
-        if not hasattr(self.dataset, "collate"):
+        if not hasattr(self.dataset, "make_batch"):
             return self._collate([self[position] for position in positions])
         rows = [self.index[position] for position in positions]
-        batch = self.dataset.collate(rows)
+        batch = self.dataset.make_batch(rows)
         if self.with_row_id:
             batch.row_id = torch.tensor(rows)
         return batch

@@ -12,6 +12,7 @@ from torch_geometric.graphgym.imports import pl
 from torchmetrics import MeanMetric, Metric
 
 from pyg_samsa.errors import ConfigError, NumericalError
+from pyg_samsa.metrics import PartIoU
 from pyg_samsa.training.finite import FiniteGuard
 from pyg_samsa.training.optimizers import NO_DECAY_NAMES, OptimizerFactory, parameter_groups
 
@@ -87,10 +88,12 @@ class TaskModule(pl.LightningModule):
             raise ConfigError(f"{split} split", "rows without y", "a target in every row")
         return self.loss(pred, target), pred.detach(), target.detach()
 
-    def _measure(self, split: str, loss: Tensor, pred: Tensor, target: Tensor) -> None:
+    def _measure(self, split: str, batch: Any, loss: Tensor, pred: Tensor, target: Tensor) -> None:
         for key, metric in self._of(split).items():
             if key == f"{split}_loss":
                 metric.update(loss.detach(), weight=float(len(pred)))
+            elif isinstance(metric, PartIoU):
+                metric.update(pred, target, batch.category, batch.batch)
             else:
                 metric.update(pred, target)
 
@@ -106,17 +109,17 @@ class TaskModule(pl.LightningModule):
         loss, pred, target = self._predict(batch, "train")
         # The guard speaks first: metrics refuse values that are not finite without knowing the step.
         self.guard.watch(loss.detach(), f"training loss at step {self.global_step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1})")
-        self._measure("train", loss, pred, target)
+        self._measure("train", batch, loss, pred, target)
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure a validation batch."""
-        self._measure("val", *self._predict(batch, "val"))
+        self._measure("val", batch, *self._predict(batch, "val"))
 
     def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Measure a test batch and hand its predictions to the callbacks."""
         loss, pred, target = self._predict(batch, "test")
-        self._measure("test", loss, pred, target)
+        self._measure("test", batch, loss, pred, target)
         return {"pred": pred, "target": target}
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:

@@ -6,11 +6,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pyg_samsa.datasets.aan import tower_batch
 from pyg_samsa.errors import DataError
 
 
 class BatchNetwork(nn.Module):
     """Feeds a model of plain tensors, such as :class:`pyg_samsa.nn.SAMSA`, from a batch.
+
+    The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1; ``category`` goes to models that want it.
 
     Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can stand in its place: models of pairs, baselines, GraphGym networks.
 
@@ -50,5 +53,8 @@ class BatchNetwork(nn.Module):
                 batch = encoder(batch)
         if batch.x is None:
             raise DataError("The graphs have no node features x", hint="Add some, for example by torch_geometric.transforms.Constant.")
-        pred = self.model(batch.x, batch.edge_index, batch.edge_attr, batch.batch, batch_size=batch.num_graphs)
-        return pred, batch.y
+        graph, count = batch.batch, batch.num_graphs
+        if "document" in batch:
+            graph, count = tower_batch(graph, batch.document), 2 * count
+        told = {"category": batch.category} if getattr(self.model, "num_categories", 0) else {}
+        return self.model(batch.x, batch.edge_index, batch.edge_attr, graph, batch_size=count, **told), batch.y

@@ -85,7 +85,7 @@ def test_subsets_batches_and_transforms():
 
 @pytest.mark.parametrize("mapped", [False, True])
 @pytest.mark.parametrize("rows", [[0], [3, 0, 4], [1, 1], [4, 2, 1, 0, 3]])
-def test_collate_gives_what_pyg_gives(tmp_path, monkeypatch, rows, mapped):
+def test_make_batch_gives_what_pyg_gives(tmp_path, monkeypatch, rows, mapped):
     prepared = make()
     prepared.data |= {"edge_label_index": prepared.data["edge_index"].flip(1), "pos": torch.rand(len(prepared.data["x"]), 3)}
     prepared.slices |= {"edge_label_index": prepared.slices["edge_index"].clone(), "pos": prepared.slices["x"]}
@@ -93,7 +93,7 @@ def test_collate_gives_what_pyg_gives(tmp_path, monkeypatch, rows, mapped):
     monkeypatch.setattr(base, "_MAPPED_BYTES", 0 if mapped else 2**40)
     whole = SplitDataset(load_prepared(tmp_path / "set.pt"), INFO)
     for dataset in (whole, whole[torch.tensor([4, 3, 2, 1, 0])]):
-        found, expected = dataset.collate(rows), Batch.from_data_list([dataset[row] for row in rows])
+        found, expected = dataset.make_batch(rows), Batch.from_data_list([dataset[row] for row in rows])
         assert type(found) is type(expected)
         assert set(found.keys()) == set(expected.keys())
         assert found.num_graphs == expected.num_graphs == len(rows)
@@ -107,10 +107,10 @@ def test_collate_gives_what_pyg_gives(tmp_path, monkeypatch, rows, mapped):
             assert torch.equal(one.pos, other.pos)
 
 
-def test_collate_honours_transforms_and_counts_tokens():
+def test_make_batch_honours_transforms_and_counts_tokens():
     prepared = make()
     dataset = SplitDataset(prepared, INFO, transform=lambda data: Data(x=data.x[:1], edge_index=data.edge_index[:, :0]))
-    assert dataset.collate([0, 2]).num_nodes == 2
+    assert dataset.make_batch([0, 2]).num_nodes == 2
     assert dataset.count_tokens(edges=False).tolist() == [graph.size(0) for graph in prepared.data["x"].split(prepared.slices["x"].diff().tolist())]
     plain = SplitDataset(prepared, INFO)[torch.tensor([2, 0])]
     assert plain.count_tokens().tolist() == [graph.num_nodes + graph.num_edges for graph in plain]

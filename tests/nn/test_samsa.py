@@ -181,3 +181,41 @@ def test_bad_input_is_named(call, error, name):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value).startswith(f"{name}:")
+
+
+def test_positions_tell_places_and_follow_their_nodes():
+    model = SAMSA([5], 3, bridge=False, positions="sinusoidal", **SMALL).double().eval()
+    with torch.no_grad():
+        model.alpha.fill_(0.7)
+    x, batch, perm = torch.randint(0, 5, (9, 1)), torch.tensor([0] * 4 + [1] * 5), torch.tensor([4, 0, 5, 1, 6, 2, 7, 3, 8])
+    out = model(x, batch=batch)
+    torch.testing.assert_close(model(x[perm], batch=batch[perm]), out)  # dealt like cards: the order within each sequence is the same
+    assert not torch.allclose(model(x.flip(0), batch=batch.flip(0).sort().values)[0], out[1])
+    plain = SAMSA([5], 3, bridge=False, **SMALL).double().eval()
+    torch.testing.assert_close(plain(x[:4].flip(0)), plain(x[:4]))
+
+
+def test_context_and_categories_reach_every_node():
+    model = SAMSA(3, 4, bridge=False, level="node", context=True, num_categories=3, **SMALL).double().eval()
+    x, batch = torch.randn(7, 3, dtype=torch.float64), torch.tensor([0, 0, 0, 1, 1, 1, 1])
+    out = model(x, batch=batch, category=torch.tensor([0, 2]))
+    assert out.shape == (7, 4)
+    changed = model(x, batch=batch, category=torch.tensor([1, 2]))
+    assert not torch.isclose(changed[:3], out[:3]).all(1).any()
+    torch.testing.assert_close(changed[3:], out[3:])
+    with pytest.raises(ShapeError, match="category"):
+        model(x, batch=batch)
+    with pytest.raises(ConfigError, match="context"):
+        SAMSA(3, 4, context=True, **SMALL)
+    with pytest.raises(ConfigError, match="towers"):
+        SAMSA(3, 4, level="node", towers=2, **SMALL)
+
+
+def test_towers_read_consecutive_graphs_together():
+    model = SAMSA(3, 4, bridge=False, towers=2, **SMALL).double().eval()
+    x, batch = torch.randn(9, 3, dtype=torch.float64), torch.tensor([0, 0, 1, 1, 1, 2, 3, 3, 3])
+    out = model(x, batch=batch)
+    assert out.shape == (2, 4)
+    torch.testing.assert_close(model(x[5:], batch=batch[5:] - 2), out[1:])
+    with pytest.raises(ShapeError, match="towers"):
+        model(x[:6], batch=batch[:6])

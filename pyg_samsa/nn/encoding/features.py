@@ -72,3 +72,22 @@ def check_finite(name: str, features: Tensor) -> None:
     if bool(bad.any()):
         place = bad.nonzero()[0].tolist()
         raise NumericalError(name, f"NaN or infinite value in row {place[0]}", hint="Fill or drop missing values before training or prediction.")
+
+
+def one_hot_categories(category: Tensor | None, num_graphs: int, num_categories: int) -> Tensor:
+    """Return the one-hot category of each graph, int64 [B, num_categories].
+
+    Raises:
+        ShapeError: There is not one category from 0 to ``num_categories - 1`` for each graph.
+
+    Example:
+        >>> import torch
+        >>> one_hot_categories(torch.tensor([1]), 1, 3).tolist()
+        [[0, 1, 0]]
+    """
+    if category is None or category.numel() != num_graphs or category.is_floating_point():
+        raise ShapeError("category", None if category is None else list(category.shape), f"integers [{num_graphs}], one category a graph")
+    category = category.flatten().long()
+    if not 0 <= int(category.min()) <= int(category.max()) < num_categories:
+        raise ShapeError("category", f"{int(category.min())} to {int(category.max())}", f"categories 0 to {num_categories - 1}")
+    return torch.nn.functional.one_hot(category, num_categories)

@@ -9,9 +9,9 @@ from torch_geometric.nn.inits import reset
 from torch_geometric.utils import scatter
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.functional.ragged import RaggedIndex, check_choice, resolve
+from pyg_samsa.functional.ragged import check_choice, resolve
 from pyg_samsa.nn.dropout import Dropout
-from pyg_samsa.nn.encoding.features import check_finite
+from pyg_samsa.nn.encoding.features import check_finite, one_hot_categories
 
 LEVELS = ("graph", "node")
 
@@ -110,17 +110,9 @@ class PointNet(Module):
         if self.level == "graph":
             return self.head(pooled)
         if self.num_categories:
-            pooled = torch.cat([pooled, self._one_hot(category, index).to(pooled.dtype)], dim=1)
+            pooled = torch.cat([pooled, one_hot_categories(category, index.num_graphs, self.num_categories).to(pooled.dtype)], dim=1)
         predicted = self.head(torch.cat([local, pooled[index.batch]], dim=1))
         return predicted if perm is None else torch.empty_like(predicted).index_copy_(0, perm, predicted)
-
-    def _one_hot(self, category: Tensor | None, index: RaggedIndex) -> Tensor:
-        if category is None or category.numel() != index.num_graphs or category.is_floating_point():
-            raise ShapeError("category", None if category is None else list(category.shape), f"integers [{index.num_graphs}], one category a cloud")
-        category = category.flatten().long()
-        if not 0 <= int(category.min()) <= int(category.max()) < self.num_categories:
-            raise ShapeError("category", f"{int(category.min())} to {int(category.max())}", f"categories 0 to {self.num_categories - 1}")
-        return torch.nn.functional.one_hot(category, self.num_categories)
 
     def num_parameters(self) -> int:
         """Return the number of trainable weights."""

@@ -9,16 +9,18 @@ from torch.utils.checkpoint import checkpoint
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.codes import feature_keys
+from pyg_samsa.functional.positions import sinusoidal_positions
 from pyg_samsa.functional.ragged import check_choice, inverse_permutation, resolve
 from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
-from pyg_samsa.nn.encoding.features import Features, encode_features, make_encoder
+from pyg_samsa.nn.encoding.features import Features, encode_features, make_encoder, one_hot_categories
 from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
 from pyg_samsa.nn.head import MLPHead
 from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
 
 LEVELS = ("graph", "node")
 POOLS = ("attention", "mean")
+POSITIONS = ("none", "sinusoidal")
 
 
 class SAMSA(Module):
@@ -50,13 +52,18 @@ class SAMSA(Module):
         sigma: Initial standard deviation of the noise in the codes, see `GraphBridge`.
         level: ``"graph"``: one prediction a graph; ``"node"``: one a node.
         pool: ``"attention"`` or ``"mean"`` readout for graph-level predictions.
+        positions: ``"sinusoidal"`` adds the place of each node in its graph, for sequences; ``"none"`` is for sets and graphs.
+        towers: Graph-level predictions for so many consecutive graphs together (2 for pairs of documents): one encoder, one head over their readouts.
+        context: In node-level predictions, let the head see the readout of the whole graph besides the node.
+        num_categories: In node-level predictions, number of categories of graphs that the head is told, 0 for none.
         attn_backend: See `SAMSAConv`.
         checkpointing: In training, keep only the tokens between blocks and compute each block again in the backward pass: memory of one block instead
             of ``num_layers``, for a third more time. The result is the same.
 
     Shapes:
-        - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*)
-        - **output:** [B, out_channels], or [N, out_channels] for ``level="node"``
+        - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*), categories [B] where
+          ``num_categories`` is set
+        - **output:** [B / towers, out_channels], or [N, out_channels] for ``level="node"``
 
     Raises:
         ConfigError: An argument is out of range.
@@ -97,16 +104,27 @@ class SAMSA(Module):
         sigma: float = 1.0,
         level: str = "graph",
         pool: str = "attention",
+        positions: str = "none",
+        towers: int = 1,
+        context: bool = False,
+        num_categories: int = 0,
         attn_backend: str = "auto",
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
         check_choice("level", level, LEVELS)
         check_choice("pool", pool, POOLS)
-        for key, value in (("channels", channels), ("num_layers", num_layers), ("num_eval_samples", num_eval_samples)):
+        check_choice("positions", positions, POSITIONS)
+        counts = {"channels": channels, "num_layers": num_layers, "num_eval_samples": num_eval_samples, "towers": towers}
+        for key, value in counts.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(key, value, "an integer of at least 1")
+        if level == "graph" and (context or num_categories):
+            raise ConfigError("context" if context else "num_categories", context or num_categories, "predictions for nodes (level='node')")
+        if level == "node" and towers > 1:
+            raise ConfigError("towers", towers, "1, or predictions for graphs (level='graph')")
         self.channels, self.level, self.num_eval_samples, self.checkpointing = channels, level, num_eval_samples, checkpointing
+        self.positions, self.towers, self.num_categories = positions, towers, num_categories
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
         self.edge_encoder = None if edge_channels is None or not bridge else make_encoder("edge_channels", edge_channels, channels)
         self.bridge = GraphBridge(channels, num_codes, self.edge_encoder is not None, eval_codes, sigma) if bridge else None
@@ -116,8 +134,10 @@ class SAMSA(Module):
             conv.name = f"layer {number} of {num_layers}, SAMSAConv"
             self.blocks.append(SAMSABlock(channels, ffn_channels, dropout, drop_path, rezero, conv))
         self.alpha = Parameter(torch.zeros(())) if rezero == "shared" else None
-        self.pool = None if level == "node" or out_channels is None else AttentionPool(channels) if pool == "attention" else MeanPool()
-        self.head = None if out_channels is None else MLPHead(channels, out_channels, dropout=dropout)
+        pooled = out_channels is not None and (level == "graph" or context)
+        self.pool = (AttentionPool(channels) if pool == "attention" else MeanPool()) if pooled else None
+        width = towers * channels if level == "graph" else (1 + context) * channels + num_categories
+        self.head = None if out_channels is None else MLPHead(width, out_channels, dropout=dropout)
 
     def reset_parameters(self) -> None:
         """Draw new weights everywhere and set the ReZero scalars to zero."""
@@ -152,6 +172,8 @@ class SAMSA(Module):
             draw: Number of the deterministic draw of codes in evaluation.
         """
         h = encode_features("x", self.node_encoder, x, self.channels)
+        if self.positions == "sinusoidal":
+            h = h + self._place(h, batch, batch_size)
         if self.bridge is None:
             index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
             if perm is None:
@@ -174,6 +196,12 @@ class SAMSA(Module):
             h = checkpoint(run, h, use_reentrant=False) if again else run(h)
         return tokens._replace(x=h)
 
+    def _place(self, h: Tensor, batch: Tensor | None, batch_size: int | None) -> Tensor:
+        """Return the sinusoids of the place of each node in its graph, [N, D]."""
+        index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
+        places = sinusoidal_positions(index, self.channels, dtype=h.dtype)
+        return places if perm is None else places[inverse_permutation(perm)]
+
     def _encode_edges(self, edge_index: Tensor, edge_attr: Tensor | None, h: Tensor) -> Tensor | None:
         if self.edge_encoder is None:
             return None
@@ -193,11 +221,15 @@ class SAMSA(Module):
         batch: Tensor | None = None,
         *,
         batch_size: int | None = None,
+        category: Tensor | None = None,
     ) -> Tensor:
-        """Return the predictions; in evaluation their mean over ``num_eval_samples`` draws of codes. Arguments as in `encode`."""
+        """Return the predictions; in evaluation their mean over ``num_eval_samples`` draws of codes.
+
+        Arguments as in `encode`, and ``category`` [B], the category of each graph, where ``num_categories`` is set.
+        """
         if self.training or self.num_eval_samples == 1 or self.bridge is None:
-            return self._predict(x, edge_index, edge_attr, batch, batch_size, draw=0)
-        return self.predict_with_spread(x, edge_index, edge_attr, batch, batch_size=batch_size)[0]
+            return self._predict(x, edge_index, edge_attr, batch, batch_size, category, draw=0)
+        return self.predict_with_spread(x, edge_index, edge_attr, batch, batch_size=batch_size, category=category)[0]
 
     def predict_with_spread(
         self,
@@ -207,20 +239,37 @@ class SAMSA(Module):
         batch: Tensor | None = None,
         *,
         batch_size: int | None = None,
+        category: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the predictions over ``num_eval_samples`` draws of codes; the deviation of one draw is zero."""
-        draws = torch.stack([self._predict(x, edge_index, edge_attr, batch, batch_size, draw) for draw in range(self.num_eval_samples)])
+        draws = torch.stack([self._predict(x, edge_index, edge_attr, batch, batch_size, category, draw) for draw in range(self.num_eval_samples)])
         return draws.mean(0), draws.std(0, correction=0)
 
     def _predict(
-        self, x: Tensor, edge_index: Tensor | None, edge_attr: Tensor | None, batch: Tensor | None, batch_size: int | None, draw: int
+        self,
+        x: Tensor,
+        edge_index: Tensor | None,
+        edge_attr: Tensor | None,
+        batch: Tensor | None,
+        batch_size: int | None,
+        category: Tensor | None,
+        draw: int,
     ) -> Tensor:
         if self.head is None:
             raise ConfigError("out_channels", None, "a number of predictions; a network without a head only has encode()")
         tokens = self.encode(x, edge_index, edge_attr, batch, batch_size=batch_size, draw=draw)
-        if self.pool is None:
-            return self.head(tokens.x.index_select(0, tokens.node_index))
-        return self.head(self.pool(tokens.x, ptr=tokens.index))
+        pooled = None if self.pool is None else self.pool(tokens.x, ptr=tokens.index)
+        if self.level == "graph":
+            if tokens.index.num_graphs % self.towers:
+                raise ShapeError("batch", f"{tokens.index.num_graphs} graphs", f"a multiple of towers = {self.towers}")
+            return self.head(pooled.view(-1, self.towers * self.channels))  # type: ignore[union-attr]
+        graph = tokens.index.batch[tokens.node_index]
+        seen = [tokens.x.index_select(0, tokens.node_index)]
+        if pooled is not None:
+            seen.append(pooled[graph])
+        if self.num_categories:
+            seen.append(one_hot_categories(category, tokens.index.num_graphs, self.num_categories).to(tokens.x.dtype)[graph])
+        return self.head(torch.cat(seen, dim=1))
 
     def num_parameters(self) -> int:
         """Return the number of trainable weights."""
