@@ -35,7 +35,9 @@ CLOUDS = {"per_family": 4, "num_points": 24}
 
 @pytest.mark.parametrize("network", ["samsa", "point_net"])
 def test_clouds(small, network):
-    (result,) = runner.run(small("shapes", dataset=CLOUDS, model={"type": network}, point_net={"width": 0.05}, metric_best="accuracy", custom_metrics=["accuracy_macro"]))
+    (result,) = runner.run(
+        small("shapes", dataset=CLOUDS, model={"type": network}, point_net={"width": 0.05}, metric_best="accuracy", custom_metrics=["accuracy_macro"])
+    )
     assert set(result.test) >= {"accuracy", "accuracy_macro"}
 
 
