@@ -63,7 +63,7 @@ class BagOfFeaturesNetwork(BatchNetwork):
 
 
 class PointNetNetwork(BatchNetwork):
-    """The baseline for point clouds, :class:`pyg_samsa.nn.PointNet`: ``point_net.width`` times as wide as the original, with ``samsa.dropout``.
+    """The baseline for point clouds, :class:`pyg_samsa.nn.PointNet`: ``samsa.point_net_width`` times as wide as the original, with ``samsa.dropout``.
 
     Args:
         dim_in: Features of a point.
@@ -78,7 +78,7 @@ class PointNetNetwork(BatchNetwork):
         if not isinstance(channels, int):
             raise ConfigError("model.type", "point_net", "a network for categorical features", hint="This baseline takes coordinates and normals.")
         categories = cfg.share.num_categories if level() == "node" else 0
-        options = {"width": cfg.point_net.width, "dropout": cfg.samsa.dropout, "num_categories": categories}
+        options = {"width": cfg.samsa.point_net_width, "dropout": cfg.samsa.dropout, "num_categories": categories}
         super().__init__(PointNet(channels, dim_out, level=level(), **options))
 
 

@@ -85,7 +85,7 @@ _TRAINING = (
     Option("samsa.pos_weight", 0.0, "Weight of positive labels in bce; 0 for none.", low=0.0),
     Option("samsa.smooth_l1_beta", 1.0, "Where smooth_l1 goes over from the square into the line, above 0.", low=1e-9),
 )
-_BASELINES = (Option("point_net.width", 1.0, "Factor on the widths of PointNet's hidden layers, above 0.", low=1e-3, high=100.0),)
+_BASELINES = (Option("samsa.point_net_width", 1.0, "Factor on the widths of PointNet's hidden layers, above 0.", low=1e-3, high=100.0),)
 _KNOWN_NAMES = (
     Option("name_tag", "", "Appended to the run's name."),
     Option("dataset.max_residues", 0, "Embedded peptides: leave longer ones out; 0 keeps all.", low=0),

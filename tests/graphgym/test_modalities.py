@@ -36,14 +36,21 @@ CLOUDS = {"per_family": 4, "num_points": 24}
 @pytest.mark.parametrize("network", ["samsa", "point_net"])
 def test_clouds(small, network):
     (result,) = runner.run(
-        small("shapes", dataset=CLOUDS, model={"type": network}, point_net={"width": 0.05}, metric_best="accuracy", custom_metrics=["accuracy_macro"])
+        small(
+            "shapes",
+            dataset=CLOUDS,
+            model={"type": network},
+            samsa={"point_net_width": 0.05},
+            metric_best="accuracy",
+            custom_metrics=["accuracy_macro"],
+        )
     )
     assert set(result.test) >= {"accuracy", "accuracy_macro"}
 
 
 @pytest.mark.parametrize(("network", "context"), [("samsa", False), ("samsa", True), ("point_net", False)])
 def test_parts(small, network, context):
-    path = small("shapes-parts", "node", dataset=CLOUDS, model={"type": network}, samsa={"context": context}, point_net={"width": 0.05})
+    path = small("shapes-parts", "node", dataset=CLOUDS, model={"type": network}, samsa={"context": context, "point_net_width": 0.05})
     (result,) = runner.run(path)
     assert set(result.test) >= {"miou", "miou_category", "accuracy"}
     assert 0 < result.test["miou"] <= 1
