@@ -32,7 +32,10 @@ def test_samsa_options_are_arguments_of_the_model():
     set_cfg(cfg)
     arguments = inspect.signature(SAMSA).parameters
     assert set(model_options()) <= set(arguments)
-    assert {name for name, value in arguments.items() if value.kind is value.KEYWORD_ONLY} == {*model_options(), "edge_channels", "level"}
+    assert {name for name, value in arguments.items() if value.kind is value.KEYWORD_ONLY} == {
+        *model_options(),
+        *("edge_channels", "level", "towers", "num_categories"),  # the data set says
+    }
     assert model_options() == {name: arguments[name].default for name in model_options()}
 
 
