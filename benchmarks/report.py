@@ -58,13 +58,34 @@ def exponents(rows: Sequence[Row]) -> list[tuple[str, float, float]]:
     return out
 
 
+def markdown(environment: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    """Return all tables as Markdown, below a line about the machine."""
+    machine = environment["cpu"] if environment["device"] == "cpu" else environment["devices"][0]
+    lines = [
+        f"{machine}, {environment['torch_threads']} threads, {environment['dtype']}, torch {environment['packages']['torch']}; "
+        f"one large matrix product: {environment['product_rate'] / 1e9:,.0f} GFLOP/s.",
+    ]
+    for group in workloads(rows):
+        first = group[0]
+        lines += ["", f"**{first['suite']}: {first['workload']}, D {first['channels']}, K {first['samples']}**", ""]
+        lines += ["| contestant | median ms | quartiles | x SAMSA | peak MB | of product rate | output |", "|---|---:|---:|---:|---:|---:|---|"]
+        for row in group:
+            ratio, share = ("" if row[key] is None else form(row[key]) for key, form in (("ratio", "{:.2f}".format), ("of_rate", "{:.0%}".format)))
+            times = f"{1e3 * row['seconds']:,.1f} | {1e3 * row['low']:,.1f} - {1e3 * row['high']:,.1f}"
+            lines.append(f"| {row['contestant']} | {times} | {ratio} | {row['peak_bytes'] / 1e6:,.1f} | {share} | {row['check']} |")
+    lines += ["", *(f"{name}: time grows with tokens to the power {time:.2f}, memory {memory:.2f}." for name, time, memory in exponents(rows))]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
 def write(folder: Path, environment: Mapping[str, Any], rows: Sequence[Row]) -> list[Path]:
-    """Write ``results.json`` and the plots; return their paths."""
+    """Write ``results.json``, ``results.md`` and the plots; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "results.json"
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps({"environment": dict(environment), "rows": list(rows), "exponents": exponents(rows)}, indent=1))
-    paths = [path]
+    paths = [path, folder / "results.md"]
+    with atomic_write(paths[1]) as temporary:
+        temporary.write_text(markdown(environment, rows))
     if any(row["suite"] == "scaling" for row in rows):
         paths.append(_plot_scaling(rows, folder / "scaling.png"))
     for suite in ("attention", "block", "train"):

@@ -88,8 +88,12 @@ def test_exponents():
 def test_report_of_all_kinds_of_rows(tmp_path):
     rows = [row(suite="scaling", tokens=n, contestant=name, seconds=n * 1e-3) for n in (16, 32) for name in ("SAMSA", "packed full")]
     rows += [row(), row(contestant="packed full", ratio=2.0), row(suite="model", ratio=None, of_rate=None)]
-    paths = report.write(tmp_path / "out", {"cpu": "x"}, rows)
-    assert sorted(path.name for path in paths) == ["block.png", "results.json", "scaling.png"]
+    environment = {"cpu": "x", "device": "cpu", "torch_threads": 2, "dtype": "float32", "packages": {"torch": "2"}, "product_rate": 1e11}
+    paths = report.write(tmp_path / "out", environment, rows)
+    assert sorted(path.name for path in paths) == ["block.png", "results.json", "results.md", "scaling.png"]
+    text = paths[1].read_text()
+    assert "| packed full | 500.0 | 400.0 - 600.0 | 2.00 |" in text
+    assert "SAMSA: time grows with tokens to the power 1.00" in text
     assert json.loads(paths[0].read_text())["rows"][0]["tokens"] == 16
     assert report.table([rows[-1]]).row_count == 1
 
