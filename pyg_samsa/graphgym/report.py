@@ -17,6 +17,7 @@ _CONTENTS = {
     files.METRICS: "every epoch",
     files.CURVES: "learning curves",
     files.CLASSES: "test AP of each class beside its base rate",
+    files.PARTS: "test shapes with true and predicted parts",
     files.PREDICTIONS: "test predictions",
     files.CONFIG: "runs this again: --cfg",
     files.SUMMARY: "results",

@@ -19,6 +19,7 @@ from pyg_samsa.training.predictions import PredictionCollector, write_prediction
 from pyg_samsa.training.run_folder import RunFolder
 
 MAX_CLASSES = 40
+MAX_SHAPES = 8
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def write_run(result: RunResult, rows: Sequence[Row], collected: PredictionColle
         _draw(result, rows, monitor)
     if result.per_class:
         _draw_classes(result)
+    if spec.category_parts and collected.node is not None:
+        _draw_parts(folder, collected, data.dataset, spec)
     # The summary comes last: where it lies, the run is whole.
     folder.write_json(files.SUMMARY, {**result.as_summary(), "monitor": monitor, "written": round(time.time())})
 
@@ -135,3 +138,24 @@ def _draw_classes(result: RunResult) -> None:
 
     with atomic_write(result.folder.file(files.CLASSES)) as temporary:
         plot_per_class(result.per_class["name"], result.per_class["ap"], result.per_class["base_rate"], temporary)
+
+
+def _draw_parts(folder: RunFolder, collected: PredictionCollector, dataset: Any, spec: TaskSpec) -> None:
+    """Draw the first test shape of each of some categories, its points labelled with parts of its category only, as they are scored."""
+    from pyg_samsa.viz.clouds import plot_parts
+
+    names: Sequence[str] = getattr(dataset, "category_names", [])
+    shapes: dict[int, int] = {}
+    for row in collected.row_id.unique().tolist():
+        if len(shapes) == MAX_SHAPES:
+            break
+        shapes.setdefault(int(dataset[row].category), row)
+    columns: list[tuple[Tensor, Tensor, Tensor, str]] = []
+    for category, row in sorted(shapes.items()):
+        own, parts = collected.row_id == row, torch.tensor(spec.category_parts[category])
+        predicted = parts[collected.pred[own][:, parts].argmax(1)]
+        name = names[category] if len(names) > category else f"category {category}"
+        columns.append((dataset[row].pos, collected.target[own], predicted, name))
+    points, true, predictions, titles = zip(*columns, strict=True)
+    with atomic_write(folder.file(files.PARTS)) as temporary:
+        plot_parts(points, true, predictions, titles, temporary)

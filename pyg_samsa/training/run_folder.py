@@ -16,7 +16,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.files import atomic_write
 
 CONFIG, ENVIRONMENT, METRICS, SUMMARY = "config.yaml", "environment.json", "metrics.csv", "summary.json"
-LOCK, PREDICTIONS, CURVES, CLASSES = ".lock", "predictions_test.csv", "learning_curves.png", "per_class.png"
+LOCK, PREDICTIONS, CURVES, CLASSES, PARTS = ".lock", "predictions_test.csv", "learning_curves.png", "per_class.png", "parts.png"
 # What may differ between the two halves of a resumed run: it changes where and how long it trains, not what.
 VOLATILE = frozenset({"out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"})
 VOLATILE_GROUPS = frozenset({"wandb", "share"})

@@ -54,6 +54,7 @@ def test_parts(small, network, context):
     (result,) = runner.run(path)
     assert set(result.test) >= {"miou", "miou_category", "accuracy"}
     assert 0 < result.test["miou"] <= 1
+    assert result.folder.file("parts.png").stat().st_size > 10_000
     table = pd.read_csv(result.folder.file("predictions_test.csv"))
     assert len(table) == 24 * (len(table) // 24) > 0
 
