@@ -240,7 +240,7 @@ class SplitDataset(InMemoryDataset):
             >>> table = convert_smiles(["CC", "C", "CO"], progress=False)
             >>> dataset = SplitDataset(molecules_to_prepared(table, {}, y=torch.zeros(3, 1)), TaskInfo.molecules("regression", ["logP"]))
             >>> dataset.make_batch([2, 0])
-            DataBatch(x=[4, 9], y=[2, 1], edge_index=[2, 4], edge_attr=[4, 3], batch=[4], ptr=[3])
+            DataBatch(x=[4, 9], edge_index=[2, 4], edge_attr=[4, 3], y=[2, 1], batch=[4], ptr=[3])
 
         Cost: some 10 times faster than taking the graphs out one by one.
         """
