@@ -27,13 +27,14 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     # Threads that sleep between products distort short ones, and nothing else should run beside a benchmark. Must be said before torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "100000")
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
     import torch
     from rich.console import Console
 
     from benchmarks import report, suites
     from benchmarks.timing import product_rate
-    from pyg_samsa.training.environment import available_cpus, describe
+    from pyg_samsa.training.environment import available_cpus, describe, keep_memory
 
     if args.rounds < 1:
         parser.error("--rounds: a number of at least 1")
@@ -41,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: torch sees no CUDA device here; try --device cpu")
     torch.set_num_threads(args.threads or available_cpus())
+    keep_memory()
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(args.dtype, torch.bfloat16 if device.type == "cuda" else torch.float32)
     rate = product_rate(device, dtype)
     console = Console() if sys.stdout.isatty() else Console(width=130)

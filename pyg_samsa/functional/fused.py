@@ -11,7 +11,9 @@ from torch.autograd.function import once_differentiable
 
 from pyg_samsa.functional.dropout import keep_mask
 
-_CACHE_ELEMENTS = 2**17
+# Numbers of a piece: measured best on a machine with 512 KiB of L2 cache per core and 32 MiB of L3; half or twice as many cost little.
+_CACHE_ELEMENTS = 2**19
+_FEW_ELEMENTS = 2**15
 
 
 def runs_in_pieces(x: Tensor) -> bool:
@@ -23,8 +25,8 @@ def pieces(rows: int, width: int) -> list[tuple[int, int]]:
     """Cut ``rows`` rows of ``width`` numbers into even pieces that fit into a core's cache.
 
     Example:
-        >>> pieces(1000, 256)
-        [(0, 500), (500, 1000)]
+        >>> pieces(4000, 256)
+        [(0, 2000), (2000, 4000)]
     """
     count = -(-rows * width // _CACHE_ELEMENTS)
     step = -(-rows // max(count, 1))
@@ -85,7 +87,8 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float | None = None) -> Tensor:
 
     Cost: O(T D).
     """
-    if not runs_in_pieces(x) or x.dim() != 2:
+    # PyTorch's own makes a handful of passes over memory, which is cheaper than our calls as long as all fits into the cache.
+    if not runs_in_pieces(x) or x.dim() != 2 or x.numel() <= _FEW_ELEMENTS:
         return F.rms_norm(x, weight.shape, weight, eps)
     return _RMSNorm.apply(x, weight, torch.finfo(x.dtype).eps if eps is None else eps)
 

@@ -51,6 +51,7 @@ class RaggedIndex:
         self.max_size = max(self.sizes, default=0)
         self.uniform = self.max_size * self.num_graphs == self.num_tokens
         self._batch: Tensor | None = None
+        self._parts: dict[int, list[tuple[slice, RaggedIndex]]] = {}
 
     @classmethod
     def from_batch(cls, batch: Tensor, batch_size: int | None = None) -> RaggedIndex:
@@ -87,6 +88,26 @@ class RaggedIndex:
             buckets.setdefault(max(size - 1, 0).bit_length(), []).append(graph)
         for graphs in buckets.values():
             yield torch.tensor(graphs, device=self.device), max(self.sizes[graph] for graph in graphs)
+
+    def parts(self, max_tokens: int) -> list[tuple[slice, RaggedIndex]]:
+        """Return batches of consecutive graphs with at most ``max_tokens`` tokens each: their rows and their own index; a larger graph stands alone.
+
+        Example:
+            >>> [(rows.start, rows.stop) for rows, _ in RaggedIndex(torch.tensor([0, 2, 3, 9])).parts(4)]
+            [(0, 3), (3, 9)]
+        """
+        if max_tokens not in self._parts:
+            cuts, room = [0], max_tokens
+            for graph, size in enumerate(self.sizes):
+                if size > room and graph > cuts[-1]:
+                    cuts.append(graph)
+                    room = max_tokens
+                room -= size
+            cuts.append(self.num_graphs)
+            parts = [RaggedIndex(self.ptr[begin : end + 1] - self.ptr[begin]) for begin, end in itertools.pairwise(cuts)]
+            rows = itertools.pairwise(itertools.accumulate([0, *(part.num_tokens for part in parts)]))
+            self._parts[max_tokens] = [(slice(*bounds), part) for bounds, part in zip(rows, parts, strict=True)]
+        return self._parts[max_tokens]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(num_graphs={self.num_graphs}, num_tokens={self.num_tokens}, max_size={self.max_size})"

@@ -27,7 +27,7 @@ from pyg_samsa.graphgym.scheduler import choose_scheduler
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
 from pyg_samsa.training.data import SplitData, TaskSpec
 from pyg_samsa.training.distributed import agree, join_torchrun
-from pyg_samsa.training.environment import available_cpus, cpu_name
+from pyg_samsa.training.environment import available_cpus, cpu_name, keep_memory
 from pyg_samsa.training.loggers import build_loggers
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.results import RunResult
@@ -61,6 +61,7 @@ def run(config: str | os.PathLike[str], opts: Sequence[str] = (), *, repeat: int
     console = make_console(quiet=not talk.main)
     with quiet_libraries(verbose=verbosity > 0):
         torch.set_num_threads(min(cfg.num_threads, available_cpus()))
+        keep_memory()
         torch.set_float32_matmul_precision(cfg.samsa.matmul_precision)
         started = time.perf_counter()
         dataset, spec = load_for_runner(progress=talk.speaks)

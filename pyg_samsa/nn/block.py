@@ -15,6 +15,8 @@ from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.norm import RMSNorm
 
 REZERO = ("own", "shared")
+# In evaluation on the CPU graphs are taken through a block in batches of so many numbers.
+_FEW_ELEMENTS = 2**20
 
 
 class DropPath(Module):
@@ -131,9 +133,19 @@ class SAMSABlock(Module):
         index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
         if perm is not None:
             x = x[perm]
-        x = residual(x, self.drop_path(self.conv(self.conv_norm(x), edge_index, ptr=index, score_input=x), index), scale)
-        x = self._feed_forward(x, scale, index)
+        if torch.is_grad_enabled() or not runs_in_pieces(x) or index.num_tokens <= (few := max(1, _FEW_ELEMENTS // x.size(1))):
+            x = self._run(x, edge_index, index, scale)
+        else:
+            # Graphs do not see each other: some at a time, everything between the input and the output stays in the cache.
+            out = torch.empty_like(x)
+            for rows, part in index.parts(few):
+                out[rows] = self._run(x[rows], edge_index, part, scale)
+            x = out
         return x if perm is None else torch.empty_like(x).index_copy(0, perm, x)
+
+    def _run(self, x: Tensor, edge_index: Tensor | None, index: RaggedIndex, scale: Tensor) -> Tensor:
+        x = residual(x, self.drop_path(self.conv(self.conv_norm(x), edge_index, ptr=index, score_input=x), index), scale)
+        return self._feed_forward(x, scale, index)
 
     def _feed_forward(self, x: Tensor, scale: Tensor, index: RaggedIndex) -> Tensor:
         if not runs_in_pieces(x):

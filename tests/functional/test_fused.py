@@ -29,6 +29,7 @@ def check(found, expected, inputs):
 @pytest.fixture
 def small_pieces(monkeypatch):
     monkeypatch.setattr("pyg_samsa.functional.fused._CACHE_ELEMENTS", 64)
+    monkeypatch.setattr("pyg_samsa.functional.fused._FEW_ELEMENTS", 0)
 
 
 @pytest.mark.parametrize("tokens", [1, 5, 37])

@@ -61,3 +61,14 @@ def test_contradictions_are_named():
         resolve(2, torch.device("cpu"), ptr=torch.tensor([0, 2]), batch_size=3)
     with pytest.raises(ShapeError, match="no graph"):
         resolve(0, torch.device("cpu"), ptr=torch.tensor([0]))
+
+
+@pytest.mark.parametrize("max_tokens", [1, 3, 7, 100])
+def test_parts_are_consecutive_and_complete(max_tokens):
+    index = RaggedIndex(torch.tensor([0, 0, 2, 5, 5, 6, 16, 17]))
+    parts = index.parts(max_tokens)
+    assert [size for _, part in parts for size in part.sizes] == index.sizes
+    assert [rows.stop - rows.start for rows, _ in parts] == [part.num_tokens for _, part in parts]
+    assert [rows.start for rows, _ in parts] == [0, *(rows.stop for rows, _ in parts)][:-1]
+    assert all(part.num_tokens <= max_tokens or part.max_size > max_tokens for _, part in parts)
+    assert index.parts(max_tokens) is parts

@@ -29,6 +29,7 @@ def many_pieces():
     """Cut what is computed in pieces very small, so that even these batches need several."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pyg_samsa.functional.fused._CACHE_ELEMENTS", 16)
+        patch.setattr("pyg_samsa.functional.fused._FEW_ELEMENTS", 0)
         yield
 
 

@@ -16,7 +16,7 @@ SAMPLING = ("hard", "soft", "replacement")
 NOISE = ("train", "always", "never")
 # With more tokens than this for each one that a head samples, keys and values are computed for the sampled tokens only: to gather a token for every
 # head costs about as much as to project this many once.
-_MANY = 6
+_MANY = 2
 
 
 class SampledTokens(NamedTuple):
