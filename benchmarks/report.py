@@ -114,6 +114,8 @@ def _plot_scaling(rows: Sequence[Row], path: Path) -> Path:
 
 
 def _plot_ratios(rows: Sequence[Row], path: Path) -> Path:
+    from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
+
     groups = [group for group in workloads(rows) if len(group) > 1]
     bars = [(group[0], row) for group in groups for row in group if row["contestant"] != "SAMSA"]
     figure = new_figure(9.5, 2.0 + 0.3 * (len(bars) + len(groups)), f"{rows[0]['suite']}: time of each contestant in units of SAMSA's")
@@ -134,12 +136,15 @@ def _plot_ratios(rows: Sequence[Row], path: Path) -> Path:
         for row in group:
             if row["contestant"] == "SAMSA":
                 continue
-            axes.barh(place, row["ratio"], color=VAL if row["ratio"] >= 1 else "#ea580c", height=0.7)
-            axes.text(row["ratio"] * 1.04, place, f"{row['ratio']:.2f}", va="center", fontsize=9, color=INK)
+            axes.barh(place, row["ratio"] - 1, left=1, color=VAL if row["ratio"] >= 1 else "#ea580c", height=0.7)
+            axes.text(max(row["ratio"], 1) * 1.04, place, f"{row['ratio']:.2f}", va="center", fontsize=9, color=INK)
             ticks.append(place)
             names.append(row["contestant"])
             place += 1
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.axvline(1, color=INK, linewidth=1)
     axes.set_yticks(ticks, names)
     axes.invert_yaxis()
