@@ -58,6 +58,7 @@ class Shapes(SplitDataset):
     Attributes:
         category_names: Names of the families that ``category`` counts.
         category_parts: Part numbers of each (with ``parts``).
+        up: The coordinate that points upwards, 2: z.
 
     Shapes:
         - **item:** ``x`` float [n, 6] (coordinates and normals), ``pos`` [n, 3], ``normal`` [n, 3], ``edge_index`` int64 [2, 0], ``name``,
@@ -93,6 +94,7 @@ class Shapes(SplitDataset):
         super().__init__(prepared, info, transform=transform, root=root)
         self.category_names = list(PART_NAMES if parts else FAMILIES)
         self.category_parts = _category_parts() if parts else []
+        self.up = 2
 
 
 def _family_task(channels: int) -> TaskInfo:

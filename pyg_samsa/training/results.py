@@ -158,4 +158,4 @@ def _draw_parts(folder: RunFolder, collected: PredictionCollector, dataset: Any,
         columns.append((dataset[row].pos, collected.target[own], predicted, name))
     points, true, predictions, titles = zip(*columns, strict=True)
     with atomic_write(folder.file(files.PARTS)) as temporary:
-        plot_parts(points, true, predictions, titles, temporary)
+        plot_parts(points, true, predictions, titles, temporary, up=getattr(dataset, "up", 1))
