@@ -24,9 +24,6 @@ DEFAULTS = {
 NAMES = {"accuracy-SBM": "accuracy_macro", "f1": "f1_macro", "spearmanr": "spearman", "rocauc": "auc"}
 
 
-PART_METRICS = {"miou": "instance", "miou_category": "category"}
-
-
 def choose_metrics(
     task: str, num_targets: int, *, direction_given: bool, category_parts: Sequence[Sequence[int]] = ()
 ) -> tuple[dict[str, Metric], str, bool]:
@@ -43,7 +40,7 @@ def choose_metrics(
     Raises:
         ConfigError: there is no such metric, or it would be chosen in the wrong direction.
     """
-    parts = list(PART_METRICS) if category_parts else []
+    parts = list(metrics.PART_METRICS) if category_parts else []
     known = [*metrics.available(), *parts]
     others = [NAMES.get(name, name) for name in cfg.custom_metrics] or [*parts, *(["accuracy"] if parts else DEFAULTS[task])]
     best = others[0] if cfg.metric_best == "auto" else NAMES.get(cfg.metric_best, cfg.metric_best)
@@ -58,7 +55,7 @@ def choose_metrics(
         )
 
     def build(name: str) -> Metric:
-        return metrics.PartIoU(category_parts, num_targets, average=PART_METRICS[name]) if name in parts else metrics.build(name, num_targets)
+        return metrics.PartIoU(category_parts, num_targets, average=metrics.PART_METRICS[name]) if name in parts else metrics.build(name, num_targets)
 
     return {name: build(name) for name in dict.fromkeys([best, *others]) if name != "loss"}, best, higher
 

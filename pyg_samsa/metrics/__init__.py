@@ -29,7 +29,11 @@ from pyg_samsa.metrics.roc_auc import MultilabelROCAUC
 from pyg_samsa.metrics.root_mean_squared_error import RootMeanSquaredError
 from pyg_samsa.metrics.spearman import SpearmanCorrelation
 
+PART_METRICS = {"miou": "instance", "miou_category": "category"}
+"""Names of :class:`PartIoU` with its two averages; they need the parts of each category, so :func:`build` does not make them."""
+
 __all__ = [
+    "PART_METRICS",
     "R2",
     "Accuracy",
     "MacroAccuracy",

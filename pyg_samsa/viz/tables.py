@@ -128,6 +128,8 @@ def _spread(values: Sequence[float]) -> str:
 def _arrow(name: str) -> str:
     if name == "loss":
         return " ↓"
+    if name in metrics.PART_METRICS:
+        return " ↑"
     if name not in metrics.available():
         return ""
     return " ↑" if metrics.higher_is_better(name) else " ↓"
