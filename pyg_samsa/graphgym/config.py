@@ -79,8 +79,9 @@ def find_config(name: str | os.PathLike[str]) -> Path:
     """
     given = Path(name).expanduser()
     base = given.name if given.suffix in (".yaml", ".yml") else f"{given.name}.yaml"
-    inside = [given, PACKAGED / given, PACKAGED / base] if not given.is_absolute() else [given]
-    for candidate in [*inside, given.with_name(base)]:
+    near = given.with_name(base)
+    places = [given, near] if given.is_absolute() else [given, near, PACKAGED / near, PACKAGED / base]
+    for candidate in places:
         if candidate.is_file():
             return candidate
     known = packaged_configs()
@@ -113,13 +114,19 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[str] = ()) -> Loade
         option.check(_get(key))
     if cfg.optim.num_warmup_epochs and cfg.optim.num_warmup_steps:
         raise ConfigError("optim.num_warmup_steps", cfg.optim.num_warmup_steps, "0 where optim.num_warmup_epochs is set")
-    run_name = cfg.samsa.run_name or path.name.removesuffix(".yaml").removesuffix(".yml")
+    run_name = cfg.samsa.run_name or _run_name(path)
     if Path(run_name).name != run_name:
         raise ConfigError("samsa.run_name", run_name, "the name of a folder, without slashes")
     # The name goes into the dumped configuration complete, so a re-run must not append the tag once more.
     tagged = f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name
     cfg.samsa.run_name, cfg.name_tag = tagged, ""
     return LoadedConfig(tagged, path, frozenset(given))
+
+
+def _run_name(path: Path) -> str:
+    """Return the name of a file without its ending; a packaged one in a folder has the folder before it, so that twins do not share a name."""
+    inside = path.resolve().relative_to(PACKAGED) if path.resolve().is_relative_to(PACKAGED) else Path(path.name)
+    return "-".join(inside.with_suffix("").parts)
 
 
 def dumpable() -> dict[str, Any]:
