@@ -71,7 +71,8 @@ class SAMSABlock(Module):
         dropout: Dropout in the feed-forward network, 0 to below 1.
         drop_path: Probability that a residual branch of a graph is dropped in training.
         rezero: ``"own"``: the block has its own :math:`\alpha`; ``"shared"``: it is handed in with every call.
-        conv: The attention operator, any module with the signature of `SAMSAConv`; by default a `SAMSAConv` with ``conv_kwargs``.
+        conv: The attention operator, any module with the signature of `SAMSAConv`, such as `SFTConv`, `FLTConv` and `AttentionConv`; by default a
+            `SAMSAConv` with ``conv_kwargs``.
         **conv_kwargs: Arguments of `SAMSAConv`, such as ``heads``, ``num_samples`` and ``sampling``; its ``dropout`` is named ``attn_dropout`` here.
 
     Shapes:
@@ -125,26 +126,33 @@ class SAMSABlock(Module):
         ptr: Tensor | RaggedIndex | None = None,
         batch_size: int | None = None,
         alpha: Tensor | None = None,
+        pos: Tensor | None = None,
+        normal: Tensor | None = None,
     ) -> Tensor:
-        """Run the block on tokens [T, D]; ``alpha`` is the shared scalar of a block with ``rezero="shared"``, the rest as in `SAMSAConv`."""
+        """Run the block on tokens [T, D].
+
+        ``alpha`` is the shared scalar of a block with ``rezero="shared"``; positions ``pos`` [T, l] and normals ``normal`` [T, l] go to operators that
+        encode them (`SFTConv`, `FLTConv`); the rest as in `SAMSAConv`.
+        """
         scale = self.alpha if self.alpha is not None else alpha
         if scale is None:
             raise ConfigError("alpha", None, "the shared scalar of the network, because the block was made with rezero='shared'")
         index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
+        geometry = {name: value for name, value in (("pos", pos), ("normal", normal)) if value is not None}
         if perm is not None:
-            x = x[perm]
+            x, geometry = x[perm], {name: value[perm] for name, value in geometry.items()}
         if torch.is_grad_enabled() or not runs_in_pieces(x) or index.num_tokens <= (few := max(1, _FEW_ELEMENTS // x.size(1))):
-            x = self._run(x, edge_index, index, scale)
+            x = self._run(x, edge_index, index, scale, geometry)
         else:
             # Graphs do not see each other: some at a time, everything between the input and the output stays in the cache.
             out = torch.empty_like(x)
             for rows, part in index.parts(few):
-                out[rows] = self._run(x[rows], edge_index, part, scale)
+                out[rows] = self._run(x[rows], edge_index, part, scale, {name: value[rows] for name, value in geometry.items()})
             x = out
         return x if perm is None else torch.empty_like(x).index_copy(0, perm, x)
 
-    def _run(self, x: Tensor, edge_index: Tensor | None, index: RaggedIndex, scale: Tensor) -> Tensor:
-        x = residual(x, self.drop_path(self.conv(self.conv_norm(x), edge_index, ptr=index, score_input=x), index), scale)
+    def _run(self, x: Tensor, edge_index: Tensor | None, index: RaggedIndex, scale: Tensor, geometry: dict[str, Tensor]) -> Tensor:
+        x = residual(x, self.drop_path(self.conv(self.conv_norm(x), edge_index, ptr=index, score_input=x, **geometry), index), scale)
         return self._feed_forward(x, scale, index)
 
     def _feed_forward(self, x: Tensor, scale: Tensor, index: RaggedIndex) -> Tensor:

@@ -65,6 +65,8 @@ class AttentionConv(Module):
         ptr: Tensor | RaggedIndex | None = None,
         batch_size: int | None = None,
         score_input: Tensor | None = None,
+        pos: Tensor | None = None,
+        normal: Tensor | None = None,
     ) -> Tensor:
         """Run the operator; arguments as in `SAMSAConv`.
 
@@ -75,6 +77,8 @@ class AttentionConv(Module):
             ptr: Offsets [B+1] of graphs that lie one after the other, in place of ``batch``.
             batch_size: Number of graphs, where some at the end may be empty.
             score_input: Accepted and ignored: nothing is scored here.
+            pos: Accepted and ignored.
+            normal: Accepted and ignored.
 
         Returns:
             Tokens [T, D].

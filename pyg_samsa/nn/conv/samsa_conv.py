@@ -14,6 +14,9 @@ from pyg_samsa.nn.norm import RMSNorm
 
 SAMPLING = ("hard", "soft", "replacement")
 NOISE = ("train", "always", "never")
+IMPORTANCE = ("learned", "random", "fixed")
+# A score that no token has: support pairs with it are sampled only where a graph has fewer than K tokens.
+_NEVER = -1e30
 # With more tokens than this for each one that a head samples, keys and values are computed for the sampled tokens only: to gather a token for every
 # head costs about as much as to project this many once.
 _MANY = 2
@@ -100,6 +103,10 @@ class SAMSAConv(Module):
         bias: Give every product a bias.
         attn_backend: How attention over the sampled keys is computed: ``"auto"`` or a name in
             :obj:`pyg_samsa.functional.ATTENTION_BACKENDS`.
+        importance: Ablations: ``"learned"``; ``"random"``: tokens are drawn uniformly in training, and by a random function of their contents in
+            evaluation; ``"fixed"``: nothing is sampled, K learned pairs are the keys and values of every graph.
+        shared_sets: Ablation: all heads of a graph sample the same tokens.
+        support: Ablation: without the learned support pairs; a graph with fewer than K tokens is filled up with pairs of zeros.
 
     Shapes:
         - **input:** tokens [T, D], graph numbers [T] (*optional*)
@@ -130,6 +137,9 @@ class SAMSAConv(Module):
         noise: str = "train",
         bias: bool = True,
         attn_backend: str = "auto",
+        importance: str = "learned",
+        shared_sets: bool = False,
+        support: bool = True,
     ) -> None:
         super().__init__()
         for key, value in (("channels", channels), ("heads", heads), ("num_samples", num_samples)):
@@ -144,14 +154,22 @@ class SAMSAConv(Module):
         check_choice("sampling", sampling, SAMPLING)
         check_choice("noise", noise, NOISE)
         check_choice("attn_backend", attn_backend, ("auto", *ATTENTION_BACKENDS))
+        check_choice("importance", importance, IMPORTANCE)
+        if importance == "fixed" and not support:
+            raise ConfigError("support", support, "True where importance is 'fixed': the support pairs are the keys")
         self.channels, self.heads, self.num_samples = channels, heads, num_samples
         self.sampling, self.tau, self.dropout, self.noise, self.attn_backend = sampling, tau, dropout, noise, attn_backend
+        self.importance, self.shared_sets, self.support = importance, shared_sets, support
+        self.sets = 1 if shared_sets else heads
         self.name = type(self).__name__
         self.query = Linear(channels, channels, bias=bias)
         self.key_value = Linear(channels, 2 * channels, bias=bias)
-        self.score = ImportanceScore(channels, heads, bias=bias)
-        self.support_key_value = Parameter(torch.empty(2 * num_samples, 2 * channels))
-        self.support_score = Parameter(torch.empty(2 * num_samples, heads))
+        self.score = ImportanceScore(channels, self.sets, bias=bias)
+        self.support_key_value = Parameter(torch.empty(2 * num_samples, 2 * channels), requires_grad=support)
+        self.support_score = Parameter(torch.empty(2 * num_samples, self.sets), requires_grad=support)
+        if importance != "learned":
+            self.score.requires_grad_(False)
+            self.support_score.requires_grad_(False)
         self.out = Linear(channels, channels, bias=bias)
         self.reset_parameters()
 
@@ -159,8 +177,12 @@ class SAMSAConv(Module):
         """Draw new weights; the support pairs and their scores come from N(0, 1)."""
         for module in (self.query, self.key_value, self.score, self.out):
             module.reset_parameters()
-        torch.nn.init.normal_(self.support_key_value)
-        torch.nn.init.normal_(self.support_score)
+        if self.support:
+            torch.nn.init.normal_(self.support_key_value)
+            torch.nn.init.normal_(self.support_score)
+        else:
+            torch.nn.init.zeros_(self.support_key_value)
+            torch.nn.init.constant_(self.support_score, _NEVER)
 
     def forward(
         self,
@@ -172,6 +194,8 @@ class SAMSAConv(Module):
         batch_size: int | None = None,
         return_attention_weights: bool | None = None,
         score_input: Tensor | None = None,
+        pos: Tensor | None = None,
+        normal: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, SampledTokens]:
         """Run the operator.
 
@@ -183,6 +207,8 @@ class SAMSAConv(Module):
             batch_size: Number of graphs, where some at the end may be empty.
             return_attention_weights: Also return which tokens each head sampled, with their scores.
             score_input: Tokens [T, D] from which importance is computed; by default ``x``. Algorithm 1 takes them before normalisation.
+            pos: Accepted, as `SFTConv` and `FLTConv` need it, and ignored.
+            normal: Accepted and ignored.
 
         Returns:
             Tokens [T, D]; with ``return_attention_weights`` also `SampledTokens`.
@@ -208,14 +234,32 @@ class SAMSAConv(Module):
 
     def _sample(self, x: Tensor, score_input: Tensor, index: RaggedIndex) -> Samples:
         """Sample the key-value pairs of every graph and head: [B, H, K, 2C], C key channels before C value channels."""
+        samples = self._sample_fixed(x, index) if self.importance == "fixed" else self._sample_sets(x, score_input, index)
+        if self.sets == self.heads:
+            return samples
+        # One set for all heads was sampled with the channels of all heads; each head takes its own.
+        values = samples.values.unflatten(-1, (self.heads, -1)).transpose(1, 3).squeeze(3)
+        return Samples(values, *(piece.expand(-1, self.heads, -1) for piece in samples[1:]))
+
+    def _sample_fixed(self, x: Tensor, index: RaggedIndex) -> Samples:
+        """Return the first K support pairs for every graph: [B, sets, K, ...]."""
+        count, graphs = self.num_samples, index.num_graphs
+        values = self.support_key_value[:count].view(count, self.sets, -1).transpose(0, 1).to(x.dtype)
+        numbers = torch.arange(index.num_tokens, index.num_tokens + count, device=x.device)
+        return Samples(values.expand(graphs, -1, -1, -1), numbers.expand(graphs, self.sets, -1), self.support_score[:count].T.expand(graphs, -1, -1))
+
+    def _sample_sets(self, x: Tensor, score_input: Tensor, index: RaggedIndex) -> Samples:
+        """Sample the pairs of every graph and set of heads: [B, sets, K, ...]."""
         scores = self.score(score_input)
         if not torch.compiler.is_compiling() and not bool(torch.isfinite(scores).all()):
             raise NumericalError(
                 self.name, "importance scores are not finite", hint="Look for NaN or infinite features, or lower optim.base_lr or clip the gradient."
             )
-        support_values = self.support_key_value.view(-1, self.heads, 2 * self.channels // self.heads)
+        support_values = self.support_key_value.view(-1, self.sets, 2 * self.channels // self.sets)
         support_scores = self.support_score.to(scores.dtype)
         noisy = self.noise == "always" or (self.noise == "train" and self.training)
+        if self.importance == "random" and noisy:
+            scores = torch.zeros_like(scores)
         if self.sampling == "replacement":
             pieces = (self._pairs(x), scores, support_values, support_scores, index, self.num_samples)
             return ragged_sample_with_replacement(*pieces, tau=self.tau, noise=noisy)
@@ -228,11 +272,11 @@ class SAMSAConv(Module):
         )
 
     def _pairs(self, x: Tensor) -> Tensor:
-        """Return the key-value pairs of all tokens, [T, H, 2C]."""
-        return self.key_value(x).view(x.size(0), self.heads, 2 * self.channels // self.heads)
+        """Return the key-value pairs of all tokens, [T, sets, 2D / sets]."""
+        return self.key_value(x).view(x.size(0), self.sets, 2 * self.channels // self.sets)
 
     def _project(self, x: Tensor, tokens: Tensor) -> Tensor:
-        """Return the key-value pairs of some tokens [B, H, m] as [B, H, m, 2C], each projected for its own head only."""
+        """Return the key-value pairs of some tokens [B, sets, m] as [B, sets, m, 2D / sets], each projected for its own heads only."""
         graphs, heads, count = tokens.shape
         rows = x.index_select(0, tokens.transpose(0, 1).flatten()).view(heads, graphs * count, self.channels)
         weight = self.key_value.weight.view(heads, -1, self.channels).transpose(1, 2)

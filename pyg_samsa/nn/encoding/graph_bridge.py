@@ -49,7 +49,8 @@ class GraphBridge(Module):
 
     Args:
         channels: Channels D of node features, edge features and tokens.
-        num_codes: 1, as in the paper, or 2: every node has a left and a right code and an edge has :math:`L_i - R_j`, as in the paper's code.
+        num_codes: 1, as in the paper, or 2: every node has a left and a right code and an edge has :math:`L_i - R_j`, as in the paper's code; 0 is
+            the ablation without noise, :math:`p_i = \phi(x_i)`.
         edge_features: Whether edges have features; otherwise :math:`\phi_E` sees the code alone.
         eval_codes: ``"structural"``, ``"index"`` or ``"random"``.
         sigma: Initial standard deviation of the noise, above 0; it is learned from there.
@@ -73,22 +74,24 @@ class GraphBridge(Module):
 
     def __init__(self, channels: int, num_codes: int = 1, edge_features: bool = True, eval_codes: str = "structural", sigma: float = 1.0) -> None:
         super().__init__()
-        if num_codes not in (1, 2) or isinstance(num_codes, bool):
-            raise ConfigError("num_codes", num_codes, (1, 2))
+        if num_codes not in (0, 1, 2) or isinstance(num_codes, bool):
+            raise ConfigError("num_codes", num_codes, (0, 1, 2))
         check_choice("eval_codes", eval_codes, EVAL_CODES)
         if not 0 < sigma < math.inf:
             raise ConfigError("sigma", sigma, "a standard deviation above 0")
         self.channels, self.num_codes, self.edge_features, self.eval_codes = channels, num_codes, edge_features, eval_codes
         self.initial_sigma = sigma
-        self.raw_sigma = Parameter(torch.empty(num_codes, channels))
-        self.phi = _mlp(channels, num_codes * channels, 4 * channels)
-        self.phi_node = _mlp((num_codes + 1) * channels, channels, 4 * channels)
+        self.raw_sigma = Parameter(torch.empty(num_codes, channels)) if num_codes else None
+        parts = max(1, num_codes)
+        self.phi = _mlp(channels, parts * channels, 4 * channels)
+        self.phi_node = _mlp((parts + 1) * channels, channels, 4 * channels)
         self.phi_edge = _mlp((1 + edge_features) * channels, channels, 4 * channels)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw new weights and set sigma to its initial value."""
-        torch.nn.init.constant_(self.raw_sigma, sigma_to_raw(self.initial_sigma))
+        if self.raw_sigma is not None:
+            torch.nn.init.constant_(self.raw_sigma, sigma_to_raw(self.initial_sigma))
         for mlp in (self.phi, self.phi_node, self.phi_edge):
             reset(mlp)
 
@@ -129,8 +132,10 @@ class GraphBridge(Module):
         graph = index.batch if batch is None else batch
         if not torch.compiler.is_compiling() and bool((graph[edge_index[0]] != graph[edge_index[1]]).any()):
             raise ShapeError("edge_index", "an edge between two graphs of the batch", "edges within one graph")
-        noise = self._noise(x, edge_index, edge_attr, index, perm, node_keys, edge_keys, draw)
-        code = noise * F.softplus(self.raw_sigma).to(noise.dtype) + self.phi(x).view(-1, self.num_codes, self.channels)
+        code = self.phi(x).view(x.size(0), max(1, self.num_codes), self.channels)
+        if self.raw_sigma is not None:
+            noise = self._noise(x, edge_index, edge_attr, index, perm, node_keys, edge_keys, draw)
+            code = noise * F.softplus(self.raw_sigma).to(noise.dtype) + code
         nodes = self.phi_node(torch.cat([code.flatten(1), x], dim=1))
         edge_code = code[edge_index[0], 0] - code[edge_index[1], -1]
         edges = self.phi_edge(edge_code if edge_attr is None else torch.cat([edge_code, edge_attr], dim=1))
