@@ -80,8 +80,9 @@ def find_config(name: str | os.PathLike[str]) -> Path:
     given = Path(name).expanduser()
     base = given.name if given.suffix in (".yaml", ".yml") else f"{given.name}.yaml"
     near = given.with_name(base)
-    places = [given, near] if given.is_absolute() else [given, near, PACKAGED / near, PACKAGED / base]
-    for candidate in places:
+    # Outside a checkout, graphgym_configs/small/x.yaml means the packaged small/x.yaml.
+    inside = near.parts[near.parts.index(PACKAGED.name) + 1 :] if PACKAGED.name in near.parts else near.parts
+    for candidate in [given, near, *([] if near.is_absolute() else [PACKAGED.joinpath(*inside)])]:
         if candidate.is_file():
             return candidate
     known = packaged_configs()

@@ -9,7 +9,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.options import ALIASES, OPTION_OF, UNSET_FLOAT, UNSET_INT
+from pyg_samsa.graphgym.options import ALIASES, OPERATOR_OPTIONS, OPTION_OF, UNSET_FLOAT, UNSET_INT
 from pyg_samsa.graphgym.registry import register_once
 from pyg_samsa.nn import SAMSA, BagOfFeatures, PointNet
 from pyg_samsa.nn.encoding.features import Features
@@ -114,6 +114,7 @@ def model_options() -> dict[str, Any]:
             raise ConfigError(other, value, f"the same as {key} ({values[own]})", hint="Set only one of the two.")
         values[own] = value
     values["num_layers"] = values.pop("layers")
+    values["attention_options"] = _attention_options(values["attention"])
     values["ffn_channels"] = values["ffn_channels"] or None
     pooling = cfg.model.graph_pooling
     if pooling in ("mean", "attention"):
@@ -121,6 +122,25 @@ def model_options() -> dict[str, Any]:
     elif pooling != "add":
         raise ConfigError("model.graph_pooling", pooling, ("attention", "mean"), hint="Or leave it out and set samsa.pool.")
     return values
+
+
+def _attention_options(attention: str) -> dict[str, Any] | None:
+    """Return the settings of one operator that differ from their defaults, or None.
+
+    Raises:
+        ConfigError: a setting of another operator is set.
+    """
+    options = {}
+    for operator, keys in OPERATOR_OPTIONS.items():
+        for key in keys:
+            group, name = key.split(".")
+            value = cfg[group][name]
+            if value == OPTION_OF[key].default:
+                continue
+            if operator != attention:
+                raise ConfigError(key, value, f"left out where samsa.attention is {attention}", hint=f"Set samsa.attention {operator}.")
+            options[name] = value
+    return options or None
 
 
 _ARGUMENTS = frozenset(
@@ -147,6 +167,7 @@ _ARGUMENTS = frozenset(
         "checkpointing",
         "positions",
         "context",
+        "attention",
     ]
 )
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import ATTENTION_BACKENDS
+from pyg_samsa.nn.attention import ATTENTION
+from pyg_samsa.nn.conv.samsa_conv import IMPORTANCE
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ _MODEL = (
     Option("samsa.drop_path", 0.0, "Probability that a graph's residual branch is dropped in training.", low=0.0, high=1.0),
     Option("samsa.rezero", "shared", "One ReZero scalar for all layers (the paper's), or one per layer.", ("shared", "own")),
     Option("samsa.bridge", True, "Whether nodes and edges become tokens (Graph-Bridge); without it the nodes alone are tokens."),
-    Option("samsa.num_codes", 1, "Random codes per node in Graph-Bridge.", (1, 2)),
+    Option("samsa.num_codes", 1, "Random codes per node in Graph-Bridge; 0 is the ablation without noise.", (0, 1, 2)),
     Option("samsa.num_eval_samples", 1, "Deterministic draws of codes that an evaluation averages.", low=1),
     Option("samsa.eval_codes", "structural", "What codes are derived from in evaluation.", ("structural", "index", "random")),
     Option("samsa.sigma", 1.0, "Initial standard deviation of the noise in the codes, above 0.", low=1e-6),
@@ -73,7 +75,16 @@ _MODEL = (
     Option("samsa.context", False, "Node-level tasks: whether the head also sees the readout of the graph and, where there are some, its category."),
     Option("samsa.checkpointing", False, "Whether each block is computed again in the backward pass: a third more time, the memory of one block."),
     Option("samsa.attn_backend", "auto", "How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS)),
+    Option("samsa.attention", "samsa", "The attention operator of the blocks: SAMSA, its relatives SFT and FLT, or a baseline.", tuple(ATTENTION)),
 )
+# Arguments of one operator of samsa.attention alone: group -> operator, name -> argument.
+_OPERATORS = (
+    Option("samsa.importance", "learned", "Ablation of SAMSA: learned scores, random ones, or the same learned keys everywhere.", IMPORTANCE),
+    Option("samsa.shared_sets", False, "Ablation of SAMSA: whether all heads sample the same tokens."),
+    Option("samsa.support", True, "Ablation of SAMSA: whether there are learned support tokens."),
+)
+OPERATOR_OPTIONS: dict[str, tuple[str, ...]] = {"samsa": ("samsa.importance", "samsa.shared_sets", "samsa.support")}
+"""Operator of ``samsa.attention`` -> the settings that are its own."""
 _TRAINING = (
     Option("samsa.run_name", "", "Name of the run's folder in out_dir; empty for the name of the YAML file."),
     Option("samsa.precision", "32-true", "Number format of training.", ("32", "32-true", "bf16", "bf16-mixed", "16", "16-mixed")),
@@ -136,7 +147,7 @@ _KNOWN_NAMES = (
     Option("gt.residual", True, "Blocks are residual.", (True,)),
     Option("gnn.residual", True, "Blocks are residual.", (True,)),
 )
-OPTIONS: tuple[Option, ...] = (*_MODEL, *_TRAINING, *_BASELINES, *_KNOWN_NAMES)
+OPTIONS: tuple[Option, ...] = (*_MODEL, *_OPERATORS, *_TRAINING, *_BASELINES, *_KNOWN_NAMES)
 OPTION_OF = {option.key: option for option in OPTIONS}
 
 # GraphGym's own settings whose default serves our runner better.

@@ -148,9 +148,13 @@ def test_pyg_can_load_our_settings(tmp_path):
 
 
 @pytest.mark.parametrize("name", packaged_configs())
-def test_packaged_configurations_load_and_are_commented(name):
+def test_packaged_configurations_load_and_are_commented(name, tmp_path, monkeypatch):
     loaded = load_config(name)
-    assert loaded.name == name.rsplit("/", 1)[-1]
+    assert loaded.name == name.replace("/", "-")
+    monkeypatch.chdir(tmp_path)
+    assert find_config(f"{name}.yaml") == find_config(f"graphgym_configs/{name}.yaml") == find_config(name) == PACKAGED / f"{name}.yaml"
+    with pytest.raises(ConfigError, match="a YAML file that exists"):
+        find_config(f"elsewhere/{name}.yaml")
     assert loaded.without_effect == []
     text = find_config(name).read_text()
     assert text.startswith("#")
@@ -169,3 +173,13 @@ def test_packaged_configurations_are_those_of_the_paper():
     )
     load_config("peptides_struct")
     assert (cfg.samsa.layers, cfg.optim.base_lr, cfg.optim.max_epoch, cfg.model.loss_fun, cfg.metric_best) == (24, 1e-3, 240, "smooth_l1", "mae")
+
+
+def test_settings_of_an_operator_are_refused_for_another(tmp_path):
+    from pyg_samsa.graphgym.network import model_options
+
+    load_config(write(tmp_path, "samsa: {importance: random, support: False}"))
+    assert model_options()["attention_options"] == {"importance": "random", "support": False}
+    load_config(write(tmp_path, "samsa: {importance: random, attention: full}"))
+    with pytest.raises(ConfigError, match="importance"):
+        model_options()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +13,8 @@ from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.codes import feature_keys
 from pyg_samsa.functional.positions import sinusoidal_positions
 from pyg_samsa.functional.ragged import check_choice, inverse_permutation, resolve
+from pyg_samsa.nn.attention import make_attention
 from pyg_samsa.nn.block import SAMSABlock
-from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
 from pyg_samsa.nn.encoding.features import Features, encode_features, make_encoder, one_hot_categories
 from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
 from pyg_samsa.nn.head import MLPHead
@@ -57,12 +59,16 @@ class SAMSA(Module):
         context: In node-level predictions, let the head see the readout of the whole graph besides the node.
         num_categories: In node-level predictions, number of categories of graphs that the head is told, 0 for none.
         attn_backend: See `SAMSAConv`.
+        attention: ``"samsa"``, or another operator in the same blocks: ``"sft"`` (`SFTConv`), ``"flt"`` (`FLTConv`), ``"full"`` (`AttentionConv`),
+            ``"performer"`` (`PerformerConv`). Arguments above that an operator does not have, such as ``num_samples`` of the last three, have no
+            effect on it.
+        attention_options: Arguments of that operator alone, such as ``{"encoding": "dist"}`` for `SFTConv`.
         checkpointing: In training, keep only the tokens between blocks and compute each block again in the backward pass: memory of one block instead
             of ``num_layers``, for a third more time. The result is the same.
 
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*), categories [B] where
-          ``num_categories`` is set
+          ``num_categories`` is set, positions and normals [N, l] where the operator encodes them
         - **output:** [B / towers, out_channels], or [N, out_channels] for ``level="node"``
 
     Raises:
@@ -109,6 +115,8 @@ class SAMSA(Module):
         context: bool = False,
         num_categories: int = 0,
         attn_backend: str = "auto",
+        attention: str = "samsa",
+        attention_options: Mapping[str, Any] | None = None,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -130,10 +138,23 @@ class SAMSA(Module):
         self.bridge = GraphBridge(channels, num_codes, self.edge_encoder is not None, eval_codes, sigma) if bridge else None
         self.blocks = ModuleList()
         for number in range(num_layers):
-            conv = SAMSAConv(channels, heads, num_samples, sampling, tau, attn_dropout, noise, attn_backend=attn_backend)
-            conv.name = f"layer {number} of {num_layers}, SAMSAConv"
+            conv = make_attention(
+                attention,
+                channels,
+                heads,
+                options=attention_options,
+                num_samples=num_samples,
+                sampling=sampling,
+                tau=tau,
+                dropout=attn_dropout,
+                noise=noise,
+                attn_backend=attn_backend,
+            )
+            conv.name = f"layer {number} of {num_layers}, {type(conv).__name__}"  # type: ignore[assignment]
             self.blocks.append(SAMSABlock(channels, ffn_channels, dropout, drop_path, rezero, conv))
         self.alpha = Parameter(torch.zeros(())) if rezero == "shared" else None
+        # Whether the operator encodes where tokens are, and so wants ``pos``.
+        self.uses_positions = getattr(self.blocks[0].conv, "encoding", "none") != "none"
         pooled = out_channels is not None and (level == "graph" or context)
         self.pool = (AttentionPool(channels) if pool == "attention" else MeanPool()) if pooled else None
         width = towers * channels if level == "graph" else (1 + context) * channels + num_categories
@@ -158,6 +179,8 @@ class SAMSA(Module):
         node_keys: Tensor | None = None,
         edge_keys: Tensor | None = None,
         draw: int = 0,
+        pos: Tensor | None = None,
+        normal: Tensor | None = None,
     ) -> Tokens:
         """Return the tokens after the last block, before readout and head.
 
@@ -170,6 +193,9 @@ class SAMSA(Module):
             node_keys: Keys [N] from which deterministic codes are drawn; by default those of ``x``.
             edge_keys: Keys [E] of the edges; by default those of ``edge_attr``.
             draw: Number of the deterministic draw of codes in evaluation.
+            pos: Positions of the nodes [N, l], for operators that encode them; an edge stands between its nodes. Sequences (``positions`` is
+                ``"sinusoidal"``) have their places.
+            normal: Normals of the nodes [N, l], likewise.
         """
         h = encode_features("x", self.node_encoder, x, self.channels)
         if self.positions == "sinusoidal":
@@ -191,8 +217,9 @@ class SAMSA(Module):
         # Mixed precision computes in half precision, but the residual stream keeps the precision of the weights.
         h = tokens.x.to(next(self.blocks.parameters()).dtype)
         again = self.checkpointing and self.training and torch.is_grad_enabled()
+        geometry = self._geometry(tokens, edge_index, batch, batch_size, pos, normal) if self.uses_positions else {}
         for block in self.blocks:
-            run = partial(block, ptr=tokens.index, alpha=self.alpha)
+            run = partial(block, ptr=tokens.index, alpha=self.alpha, **geometry)
             h = checkpoint(run, h, use_reentrant=False) if again else run(h)
         return tokens._replace(x=h)
 
@@ -201,6 +228,28 @@ class SAMSA(Module):
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         places = sinusoidal_positions(index, self.channels, dtype=h.dtype)
         return places if perm is None else places[inverse_permutation(perm)]
+
+    def _geometry(
+        self, tokens: Tokens, edge_index: Tensor | None, batch: Tensor | None, batch_size: int | None, pos: Tensor | None, normal: Tensor | None
+    ) -> dict[str, Tensor | None]:
+        """Return positions and normals of the tokens [T, l], where there are some."""
+        if pos is None and self.positions == "sinusoidal":
+            index, perm = resolve(tokens.node_index.size(0), tokens.x.device, batch, None, batch_size)
+            place = torch.arange(tokens.node_index.size(0), device=tokens.x.device) - index.ptr[index.batch]
+            pos = (place if perm is None else place[inverse_permutation(perm)]).to(tokens.x.dtype).unsqueeze(1)
+
+        def of_tokens(name: str, of_nodes: Tensor | None) -> Tensor | None:
+            if of_nodes is None:
+                return None
+            if of_nodes.dim() != 2 or of_nodes.size(0) != tokens.node_index.size(0):
+                raise ShapeError(name, list(of_nodes.shape), f"[{tokens.node_index.size(0)}, l], one row per node")
+            out = tokens.x.new_zeros(tokens.x.size(0), of_nodes.size(1))
+            out[tokens.node_index] = of_nodes.to(out.dtype)
+            if tokens.edge_index is not None and edge_index is not None:
+                out[tokens.edge_index] = (of_nodes[edge_index[0]] + of_nodes[edge_index[1]]).to(out.dtype) / 2
+            return out
+
+        return {"pos": of_tokens("pos", pos), "normal": of_tokens("normal", normal)}
 
     def _encode_edges(self, edge_index: Tensor, edge_attr: Tensor | None, h: Tensor) -> Tensor | None:
         if self.edge_encoder is None:
@@ -222,14 +271,17 @@ class SAMSA(Module):
         *,
         batch_size: int | None = None,
         category: Tensor | None = None,
+        pos: Tensor | None = None,
+        normal: Tensor | None = None,
     ) -> Tensor:
         """Return the predictions; in evaluation their mean over ``num_eval_samples`` draws of codes.
 
         Arguments as in `encode`, and ``category`` [B], the category of each graph, where ``num_categories`` is set.
         """
+        inputs = {"edge_index": edge_index, "edge_attr": edge_attr, "batch": batch, "batch_size": batch_size, "pos": pos, "normal": normal}
         if self.training or self.num_eval_samples == 1 or self.bridge is None:
-            return self._predict(x, edge_index, edge_attr, batch, batch_size, category, draw=0)
-        return self.predict_with_spread(x, edge_index, edge_attr, batch, batch_size=batch_size, category=category)[0]
+            return self._predict(x, category, **inputs)
+        return self.predict_with_spread(x, category=category, **inputs)[0]
 
     def predict_with_spread(
         self,
@@ -238,26 +290,21 @@ class SAMSA(Module):
         edge_attr: Tensor | None = None,
         batch: Tensor | None = None,
         *,
-        batch_size: int | None = None,
         category: Tensor | None = None,
+        **inputs: Any,
     ) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation of the predictions over ``num_eval_samples`` draws of codes; the deviation of one draw is zero."""
-        draws = torch.stack([self._predict(x, edge_index, edge_attr, batch, batch_size, category, draw) for draw in range(self.num_eval_samples)])
+        """Return mean and standard deviation of the predictions over ``num_eval_samples`` draws of codes; the deviation of one draw is zero.
+
+        Arguments as in `forward`.
+        """
+        inputs |= {"edge_index": edge_index, "edge_attr": edge_attr, "batch": batch}
+        draws = torch.stack([self._predict(x, category, draw=draw, **inputs) for draw in range(self.num_eval_samples)])
         return draws.mean(0), draws.std(0, correction=0)
 
-    def _predict(
-        self,
-        x: Tensor,
-        edge_index: Tensor | None,
-        edge_attr: Tensor | None,
-        batch: Tensor | None,
-        batch_size: int | None,
-        category: Tensor | None,
-        draw: int,
-    ) -> Tensor:
+    def _predict(self, x: Tensor, category: Tensor | None, **inputs: Any) -> Tensor:
         if self.head is None:
             raise ConfigError("out_channels", None, "a number of predictions; a network without a head only has encode()")
-        tokens = self.encode(x, edge_index, edge_attr, batch, batch_size=batch_size, draw=draw)
+        tokens = self.encode(x, **inputs)
         pooled = None if self.pool is None else self.pool(tokens.x, ptr=tokens.index)
         if self.level == "graph":
             if tokens.index.num_graphs % self.towers:
