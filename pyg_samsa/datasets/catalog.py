@@ -162,6 +162,50 @@ def available() -> list[tuple[str, str]]:
     return [("samsa", name) for name in OURS] + list(_ELSEWHERE)
 
 
+def import_files(name: str, root: str | os.PathLike[str], files: str | os.PathLike[str], **options: Any) -> SplitDataset:
+    """Prepare one of our data sets from official files that lie elsewhere.
+
+    Args:
+        name: One of our names whose release is a folder (or, for ModelNet, also one npz file).
+        root: Folder of the data sets.
+        files: Where the official files are.
+        **options: Of the data set's class; those that it does not take are refused.
+
+    Raises:
+        ConfigError: The data set is none of files in a folder, or does not take an option.
+        DataNotFoundError: The files are not there.
+        DataIntegrityError: A file is not what it should be.
+
+    Example:
+        >>> import_files("digits", "datasets", "somewhere")
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: name: got 'digits', expected one of 'modelnet10', 'modelnet40', 'shapenetpart', ...
+    """
+    known = importable()
+    if name not in known:
+        raise ConfigError("name", name, known)
+    make = OURS[name]
+    fixed = dict(make.keywords) if isinstance(make, partial) else {}
+    own = getattr(make.func if isinstance(make, partial) else make, "import_files", None)
+    takes = list(signature(own).parameters) if own is not None else option_names("samsa", name)
+    for option in options:
+        if option not in takes:
+            raise ConfigError(f"option of {name}", option, takes)
+    if own is not None:
+        return own(root, files=files, **fixed, **options)
+    return load("samsa", name, root, folder=files, **({"source": "official"} if "source" in takes else {}), **options)
+
+
+def importable() -> list[str]:
+    """Return our names that :func:`import_files` takes.
+
+    Example:
+        >>> importable()[0]
+        'modelnet10'
+    """
+    return [*modelnet.RELEASES, "shapenetpart", *(name for name in OURS if name != "imdb-embedded" and "folder" in option_names("samsa", name))]
+
+
 def load(format: str, name: str, root: str | os.PathLike[str] = "datasets", **options: Any) -> SplitDataset:
     """Load a data set by the names of GraphGym's ``dataset.format`` and ``dataset.name``.
 

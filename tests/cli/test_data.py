@@ -140,3 +140,38 @@ def test_as_a_command(tmp_path):
     assert result.stderr.count("\n") == 2
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+OFF = "OFF\n4 4 6\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 1 2\n3 0 1 3\n3 0 2 3\n3 1 2 3\n"
+
+
+def test_import_of_a_folder(tmp_path, capsys):
+    for kind, split, number in [("chair", "train", 1), ("bed", "train", 2), ("bed", "train", 3), ("chair", "test", 4)]:
+        path = tmp_path / "files" / kind / split / f"{kind}_{number:04}.off"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(OFF)
+    words = ("import", "modelnet10", "--files", tmp_path / "files", "--root", tmp_path / "sets", "--num-points", 16, "--workers", 1)
+    assert run(*words, "--incomplete", verbosity=-1) == 0
+    assert "modelnet10: 4 graphs (2 train, 1 val, 1 test), 10 targets (multiclass)" in capsys.readouterr().out
+    with pytest.raises(DataIntegrityError):
+        run(*words, verbosity=-1)
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (("digits", "--files", "x"), "name: got 'digits'"),
+        (("imdb-embedded", "--files", "x"), "name: got 'imdb-embedded'"),
+        (("listops",), "--files: got None"),
+        (("listops", "--files", "x", "--num-points", "7"), "num_points"),
+        (("peptides-func", "--csv", "x"), "--split: got None"),
+    ],
+)
+def test_import_says_what_it_needs(words, match, tmp_path):
+    with pytest.raises(ConfigError, match=match):
+        run("import", *words, "--root", tmp_path)
+
+
+def test_import_of_sequences_looks_into_the_folder(tmp_path):
+    with pytest.raises(DataNotFoundError, match="basic_train.tsv"):
+        run("import", "listops", "--files", tmp_path, "--root", tmp_path)
