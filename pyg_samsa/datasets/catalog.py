@@ -9,10 +9,11 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from pyg_samsa.datasets import aan, cifar, imdb, listops, lrgb, modelnet, news_pairs, ogb, pathfinder, peptides, release, shapenet_part, shapes, zinc
+from pyg_samsa.datasets import aan, cifar, csv_molecules, imdb, listops, lrgb, modelnet, news_pairs, ogb, pathfinder, peptides, release, shapenet_part, shapes, zinc
 from pyg_samsa.datasets.aan import AANRetrieval
 from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.cifar import CIFAR10Gray, Digits
+from pyg_samsa.datasets.csv_molecules import CSVMolecules
 from pyg_samsa.datasets.imdb import IMDB
 from pyg_samsa.datasets.listops import ListOps
 from pyg_samsa.datasets.lrgb import OFFICIAL, LRGBPeptides
@@ -46,6 +47,7 @@ OURS: dict[str, Callable[..., SplitDataset]] = {
     "digits": Digits,
     "aan": AANRetrieval,
     "news-pairs": NewsPairs,
+    "csv": CSVMolecules,
 }
 """Our names, which go with the format ``samsa``."""
 
@@ -133,6 +135,8 @@ def is_prepared(name: str, root: str | os.PathLike[str]) -> bool:
         return shapenet_part.prepared_path(root).is_file()
     if name in ("shapes", "shapes-parts"):
         return shapes.prepared_path(root, parts=name == "shapes-parts").is_file()
+    if name == "csv":
+        return csv_molecules.prepared_path(root, Path()).is_file()  # a table is prepared when it is named
     if name in _SEQUENCES:
         return _SEQUENCES[name](root).is_file()
     return zinc.prepared_path(root, "full" if name == "zinc-full" else "subset").is_file()

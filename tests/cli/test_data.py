@@ -108,7 +108,7 @@ def test_errors_name_the_culprit(tmp_path, official):
     assert not root.exists()
 
 
-@pytest.mark.parametrize("words", [["import", "peptides-func"], ["prepare"], ["remove", "x"], []])
+@pytest.mark.parametrize("words", [["import"], ["prepare"], ["remove", "x"], []])
 def test_wrong_words_exit_with_2(words, capsys):
     with pytest.raises(SystemExit) as caught:
         run(*words)
@@ -152,7 +152,7 @@ def test_import_of_a_folder(tmp_path, capsys):
         path.write_text(OFF)
     words = ("import", "modelnet10", "--files", tmp_path / "files", "--root", tmp_path / "sets", "--num-points", 16, "--workers", 1)
     assert run(*words, "--incomplete", verbosity=-1) == 0
-    assert "modelnet10: 4 graphs (2 train, 1 val, 1 test), 10 targets (multiclass)" in capsys.readouterr().out
+    assert "modelnet10: 4 graphs (3 train, 0 val, 1 test), 10 targets (multiclass)" in capsys.readouterr().out
     with pytest.raises(DataIntegrityError):
         run(*words, verbosity=-1)
 
