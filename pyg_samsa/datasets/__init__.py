@@ -3,6 +3,7 @@
 from pyg_samsa.datasets.aan import AANRetrieval
 from pyg_samsa.datasets.base import SplitDataset, TaskInfo
 from pyg_samsa.datasets.cifar import CIFAR10Gray, Digits
+from pyg_samsa.datasets.csv_molecules import CSVMolecules
 from pyg_samsa.datasets.imdb import IMDB
 from pyg_samsa.datasets.listops import ListOps
 from pyg_samsa.datasets.lrgb import LRGBPeptides
@@ -22,6 +23,7 @@ __all__ = [
     "ZINC",
     "AANRetrieval",
     "CIFAR10Gray",
+    "CSVMolecules",
     "Digits",
     "EmbeddedPeptides",
     "LRGBPeptides",

@@ -4,9 +4,15 @@ from pyg_samsa.functional.attention import ATTENTION_BACKENDS, explain_backends,
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
 from pyg_samsa.functional.dropout import keep_mask
 from pyg_samsa.functional.farthest_points import farthest_points
+from pyg_samsa.functional.fourier_features import append_waves, fourier_features, fourier_waves, orthogonal_gaussian, positive_features
 from pyg_samsa.functional.fused import feed_forward, residual, rms_norm
+from pyg_samsa.functional.linear_attention import Waves, linear_attention
+from pyg_samsa.functional.maxout import leak_mass, leaky_probability, maxout_score
+from pyg_samsa.functional.pair_features import PAIR_FEATURES, pair_features
+from pyg_samsa.functional.paired_sampling import ragged_sample_paired
 from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex, batch_to_ptr
+from pyg_samsa.functional.relative import Relation, relative_attention
 from pyg_samsa.functional.sampling import (
     Samples,
     gumbel_noise,
@@ -20,20 +26,35 @@ from pyg_samsa.functional.topk import ragged_topk, topk
 
 __all__ = [
     "ATTENTION_BACKENDS",
+    "PAIR_FEATURES",
     "RaggedIndex",
+    "Relation",
     "Samples",
+    "Waves",
+    "append_waves",
     "batch_to_ptr",
     "explain_backends",
     "farthest_points",
     "feature_keys",
     "feed_forward",
+    "fourier_features",
+    "fourier_waves",
     "full_attention",
     "gaussian_codes",
     "gumbel_noise",
     "keep_mask",
+    "leak_mass",
+    "leaky_probability",
+    "linear_attention",
+    "maxout_score",
+    "orthogonal_gaussian",
+    "pair_features",
+    "positive_features",
+    "ragged_sample_paired",
     "ragged_sample_with_replacement",
     "ragged_sample_without_replacement",
     "ragged_topk",
+    "relative_attention",
     "residual",
     "rms_norm",
     "sample_with_replacement",

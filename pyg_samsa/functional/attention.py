@@ -13,6 +13,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import varlen
 from pyg_samsa.functional.ragged import RaggedIndex, check_choice, inverse_permutation
 from pyg_samsa.functional.topk import dense_candidates
+from pyg_samsa.functional.triton_support import refuse_triton
 
 
 class AttentionBackend(NamedTuple):
@@ -172,9 +173,21 @@ def _grouped(index: RaggedIndex, attend: Callable[[Tensor | None, Tensor, Tensor
     return out[0] if len(out) == 1 else torch.cat(out)[inverse_permutation(torch.cat(order))]
 
 
+def _triton(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
+    from pyg_samsa.functional.triton_attention import triton_attention
+
+    return triton_attention(query, key, value, index)
+
+
+def _refuse_triton(query: Tensor, dropout: float) -> str | None:
+    return refuse_triton(query) or ("it knows no dropout of attention weights: set attn_dropout to 0" if dropout else None)
+
+
 ATTENTION_BACKENDS: dict[str, AttentionBackend] = {
     "flash": AttentionBackend(varlen.flash, varlen.refuse_flash),
     "varlen": AttentionBackend(varlen.varlen, varlen.refuse_varlen),
+    "triton": AttentionBackend(_triton, _refuse_triton),
     "sdpa": AttentionBackend(_sdpa, lambda query, dropout: None),
 }
-"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them."""
+"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them; the kernels in Triton have not been timed on a GPU, and stand behind those
+that are known to be fast."""

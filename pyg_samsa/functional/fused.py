@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -46,12 +46,17 @@ def _unit_rms_backward(grad: Tensor, unit: Tensor, rstd: Tensor) -> Tensor:
     return grad.addcmul_(unit, along, value=-1).mul_(rstd)
 
 
+def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    out, rstd = torch.empty_like(x), x.new_empty(x.size(0), 1)
+    for begin, end in pieces(*x.shape):
+        torch.mul(_unit_rms(x[begin:end], eps, rstd[begin:end]), weight, out=out[begin:end])
+    return out, rstd
+
+
 class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        out, rstd = torch.empty_like(x), x.new_empty(x.size(0), 1)
-        for begin, end in pieces(*x.shape):
-            torch.mul(_unit_rms(x[begin:end], eps, rstd[begin:end]), weight, out=out[begin:end])
+        out, rstd = _rms_norm(x, weight, eps)
         ctx.save_for_backward(x, weight, rstd)
         return out
 
@@ -65,6 +70,9 @@ class _RMSNorm(torch.autograd.Function):
             grad_weight.add_((piece * unit).sum(0))
             grad_x[begin:end] = _unit_rms_backward(piece * weight, unit, rstd[begin:end])
         return grad_x, grad_weight, None
+
+
+# Without gradients the operators here go past autograd, whose calls cost more than what they compute for a few hundred tokens.
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float | None = None) -> Tensor:
@@ -90,50 +98,67 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float | None = None) -> Tensor:
     # PyTorch's own makes a handful of passes over memory, which is cheaper than our calls as long as all fits into the cache.
     if not runs_in_pieces(x) or x.dim() != 2 or x.numel() <= _FEW_ELEMENTS:
         return F.rms_norm(x, weight.shape, weight, eps)
-    return _RMSNorm.apply(x, weight, torch.finfo(x.dtype).eps if eps is None else eps)
+    eps = torch.finfo(x.dtype).eps if eps is None else eps
+    return _RMSNorm.apply(x, weight, eps) if torch.is_grad_enabled() else _rms_norm(x, weight, eps)[0]
+
+
+class _Kept(NamedTuple):
+    """What the backward pass of `feed_forward` needs besides its arguments."""
+
+    rstd: Tensor
+    pre: Tensor
+    masks: list[Tensor]
+    factor: float
+
+
+def _feed_forward(
+    x: Tensor,
+    scale: Tensor,
+    gain: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    out_weight: Tensor,
+    out_bias: Tensor,
+    keep: Tensor | None,
+    eps: float,
+    dropout: float,
+    saving: bool,
+) -> tuple[Tensor, _Kept]:
+    rows, hidden = x.size(0), weight.size(0)
+    parts = pieces(rows, hidden)
+    out, rstd = torch.empty_like(x), x.new_empty(rows, 1)
+    pre = x.new_empty(rows if saving else max((end - begin for begin, end in parts), default=0), hidden)
+    gained, masks, factor, alpha = weight * gain, [], 1.0, float(scale)
+    for begin, end in parts:
+        unit = _unit_rms(x[begin:end], eps, rstd[begin:end])
+        h = torch.addmm(bias, unit, gained.t(), out=pre[begin:end] if saving else pre[: end - begin])
+        h = F.gelu(h) if saving else torch.ops.aten.gelu_(h)
+        if dropout:
+            mask, factor = keep_mask(h.shape, dropout)
+            h.mul_(mask)
+            masks.append(mask)
+        y = torch.addmm(out_bias, h, out_weight.t(), alpha=factor)
+        if dropout:
+            mask, factor = keep_mask(y.shape, dropout)
+            y.mul_(mask)
+            masks.append(mask)
+        if keep is not None:
+            y.mul_(keep[begin:end])
+        torch.add(x[begin:end], y, alpha=alpha * factor, out=out[begin:end])
+    return out, _Kept(rstd, pre, masks, factor)
 
 
 class _FeedForward(torch.autograd.Function):
     """Saves the input and the pre-activations; everything else is cheap to compute again."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        scale: Tensor,
-        gain: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        out_weight: Tensor,
-        out_bias: Tensor,
-        keep: Tensor | None,
-        eps: float,
-        dropout: float,
-    ) -> Tensor:
-        rows, hidden = x.size(0), weight.size(0)
-        saving, parts = any(ctx.needs_input_grad), pieces(rows, hidden)
-        out, rstd = torch.empty_like(x), x.new_empty(rows, 1)
-        pre = x.new_empty(rows if saving else max((end - begin for begin, end in parts), default=0), hidden)
-        gained, masks, factor, alpha = weight * gain, [], 1.0, float(scale)
-        for begin, end in parts:
-            unit = _unit_rms(x[begin:end], eps, rstd[begin:end])
-            h = torch.addmm(bias, unit, gained.t(), out=pre[begin:end] if saving else pre[: end - begin])
-            h = F.gelu(h)
-            if dropout:
-                mask, factor = keep_mask(h.shape, dropout)
-                h.mul_(mask)
-                masks.append(mask)
-            y = torch.addmm(out_bias, h, out_weight.t(), alpha=factor)
-            if dropout:
-                mask, factor = keep_mask(y.shape, dropout)
-                y.mul_(mask)
-                masks.append(mask)
-            if keep is not None:
-                y.mul_(keep[begin:end])
-            torch.add(x[begin:end], y, alpha=alpha * factor, out=out[begin:end])
+    def forward(ctx: Any, x: Tensor, scale: Tensor, gain: Tensor, weight: Tensor, bias: Tensor, out_weight: Tensor, *rest: Any) -> Tensor:
+        out_bias, keep, eps, dropout = rest
+        saving = any(ctx.needs_input_grad)
+        out, kept = _feed_forward(x, scale, gain, weight, bias, out_weight, out_bias, keep, eps, dropout, saving)
         if saving:
-            ctx.save_for_backward(x, scale, gain, weight, out_weight, out_bias, keep, rstd, pre, *masks)
-            ctx.factor = factor
+            ctx.save_for_backward(x, scale, gain, weight, out_weight, out_bias, keep, kept.rstd, kept.pre, *kept.masks)
+            ctx.factor = kept.factor
         return out
 
     @staticmethod
@@ -211,7 +236,9 @@ def feed_forward(
 
     Cost: O(T D F) time; O(T F) memory for the backward pass, and O(1) pieces without it.
     """
-    return _FeedForward.apply(x, scale, gain, weight, bias, out_weight, out_bias, keep, torch.finfo(x.dtype).eps if eps is None else eps, dropout)
+    eps = torch.finfo(x.dtype).eps if eps is None else eps
+    arguments = (x, scale, gain, weight, bias, out_weight, out_bias, keep, eps, dropout)
+    return _FeedForward.apply(*arguments) if torch.is_grad_enabled() else _feed_forward(*arguments, saving=False)[0]
 
 
 class _Residual(torch.autograd.Function):
@@ -241,4 +268,6 @@ def residual(x: Tensor, branch: Tensor, scale: Tensor) -> Tensor:
 
     Cost: O(T D).
     """
-    return _Residual.apply(x, branch, scale) if runs_in_pieces(x) else x + scale * branch
+    if not runs_in_pieces(x):
+        return x + scale * branch
+    return _Residual.apply(x, branch, scale) if torch.is_grad_enabled() else torch.add(x, branch, alpha=float(scale))

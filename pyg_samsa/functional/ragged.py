@@ -52,6 +52,7 @@ class RaggedIndex:
         self.uniform = self.max_size * self.num_graphs == self.num_tokens
         self._batch: Tensor | None = None
         self._parts: dict[int, list[tuple[slice, RaggedIndex]]] = {}
+        self._tiles: dict[int, tuple[Tensor, Tensor]] = {}
 
     @classmethod
     def from_batch(cls, batch: Tensor, batch_size: int | None = None) -> RaggedIndex:
@@ -108,6 +109,21 @@ class RaggedIndex:
             rows = itertools.pairwise(itertools.accumulate([0, *(part.num_tokens for part in parts)]))
             self._parts[max_tokens] = [(slice(*bounds), part) for bounds, part in zip(rows, parts, strict=True)]
         return self._parts[max_tokens]
+
+    def tiles(self, rows: int) -> tuple[Tensor, Tensor]:
+        """Cut every graph into tiles of ``rows`` tokens and return the graph and the first token of each; computed on the device, without waiting for it.
+
+        Example:
+            >>> RaggedIndex(torch.tensor([0, 3, 3, 4])).tiles(2)
+            (tensor([0, 0, 2]), tensor([0, 2, 3]))
+        """
+        if rows not in self._tiles:
+            counts = (self.ptr.diff() + rows - 1) // rows
+            total = sum(-(-size // rows) for size in self.sizes)
+            graphs = torch.repeat_interleave(torch.arange(self.num_graphs, device=self.device), counts, output_size=total)
+            before = torch.arange(total, device=self.device) - (counts.cumsum(0) - counts)[graphs]
+            self._tiles[rows] = graphs, self.ptr[graphs] + before * rows
+        return self._tiles[rows]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(num_graphs={self.num_graphs}, num_tokens={self.num_tokens}, max_size={self.max_size})"

@@ -13,6 +13,7 @@ from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.fused import pieces, runs_in_pieces
 from pyg_samsa.functional.ragged import RaggedIndex, check_choice
 from pyg_samsa.functional.topk import dense_candidates, ragged_topk, topk
+from pyg_samsa.functional.triton_support import runs_in_triton
 
 MODES = ("hard", "soft")
 
@@ -35,7 +36,7 @@ class _Relaxation(torch.autograd.Function):
     """Values of the chosen tokens, with the gradient of the local-search relaxation for the scores.
 
     Saves the gathered values and scores only. The K x J probabilities are computed again in the backward pass, on the CPU for a few heads at a time,
-    so that they never leave the cache.
+    so that they never leave the cache, and on CUDA tile by tile where Triton is there, so that they are never written at all.
     """
 
     @staticmethod
@@ -45,6 +46,10 @@ class _Relaxation(torch.autograd.Function):
         count = rivals.size(-2)
         if not soft or count == 0:
             return chosen.view_as(chosen)
+        if runs_in_triton(chosen, chosen_scores):
+            from pyg_samsa.functional.triton_relaxation import relax
+
+            return relax(chosen, rivals, chosen_scores, rival_scores, tau)
         # The share of rival v is (1 - P_mv) / J: the mean of the rivals, less what P takes of them.
         rest = rivals.mean(-2, keepdim=True)
         parts = []
@@ -60,6 +65,11 @@ class _Relaxation(torch.autograd.Function):
         count = rivals.size(-2)
         if count == 0:
             return grad, torch.zeros_like(rivals), torch.zeros_like(chosen_scores), torch.zeros_like(rival_scores), None, None
+        if runs_in_triton(chosen, chosen_scores):
+            from pyg_samsa.functional.triton_relaxation import relax_backward
+
+            of_vectors, of_scores = relax_backward(grad, chosen, rivals, chosen_scores, rival_scores, ctx.tau, ctx.soft)
+            return *(of_vectors or (grad, None)), *of_scores, None, None
         parts = []
         for g, x, y, x_scores, y_scores in _few(grad, chosen, rivals, chosen_scores, rival_scores):
             win = _win_probability(x_scores, y_scores, ctx.tau)
@@ -315,7 +325,7 @@ def ragged_sample_without_replacement(
     differentiable = torch.is_grad_enabled() and (scores.requires_grad or support_scores.requires_grad)
     relaxed = mode == "soft" or differentiable
     candidates = ragged_topk(scores.detach(), support_scores.detach(), index, 2 * k if relaxed else k)
-    ranked = _rows(torch.cat([scores, support_scores]).unsqueeze(-1), candidates).squeeze(-1)
+    ranked = _rows(torch.cat([scores, support_scores]), candidates)
     look_up = _from_table(values, support_values) if isinstance(values, Tensor) else _computed(values, support_values, index.num_tokens)
     chosen = look_up(candidates[..., :k])
     if relaxed:
@@ -336,16 +346,20 @@ def _computed(values: Callable[[Tensor], Tensor], support_values: Tensor, tokens
 
     def look_up(candidates: Tensor) -> Tensor:
         vectors = values(candidates.clamp_max(tokens - 1))
-        support = _rows(support_values.to(vectors.dtype), (candidates - tokens).clamp_min(0))
-        return torch.where((candidates >= tokens).unsqueeze(-1), support, vectors)
+        support, is_support = support_values.to(vectors.dtype), candidates >= tokens
+        if vectors.device.type == "cpu" and not torch.compiler.is_compiling():
+            # Few candidates are support tokens, and on the CPU alone it costs nothing to learn which.
+            place = is_support.nonzero(as_tuple=True)
+            return vectors.index_put(place, support[candidates[place] - tokens, place[1]])
+        return torch.where(is_support.unsqueeze(-1), _rows(support, (candidates - tokens).clamp_min(0)), vectors)
 
     return look_up
 
 
 def _rows(table: Tensor, numbers: Tensor) -> Tensor:
-    """Return the rows ``numbers`` [B, H, m] of a table [R, H, C], each of its own head: [B, H, m, C]."""
-    rows = numbers * table.size(1) + torch.arange(table.size(1), device=table.device)[:, None]
-    return table.flatten(0, 1).index_select(0, rows.flatten()).view(*rows.shape, table.size(-1))
+    """Return the rows ``numbers`` [B, H, m] of a table [R, H, ...], each of its own head: [B, H, m, ...]."""
+    rows = torch.add(torch.arange(table.size(1), device=table.device)[:, None], numbers, alpha=table.size(1))
+    return table.flatten(0, 1).index_select(0, rows.flatten()).view(*rows.shape, *table.shape[2:])
 
 
 def ragged_sample_with_replacement(

@@ -10,15 +10,17 @@ from pyg_samsa.functional.ragged import RaggedIndex
 _LOW = 0xFFFFFFFF
 
 
-def _sort_keys(scores: Tensor, candidates: Tensor) -> Tensor:
-    """Pack float32 scores and candidate numbers into int64 keys whose order is (score, lower number first).
+def _sort_keys(scores: Tensor, complements: Tensor) -> Tensor:
+    """Pack float32 scores and the complements of candidate numbers into int64 keys whose order is (score, lower number first).
 
-    The bits of a float32, read as an integer, keep the order of the numbers once those of negative numbers are flipped. With the candidate's
-    number, complemented, in the low half, all keys differ: a plain, unstable top-k is then exact and breaks ties by the lower number.
+    The bits of the magnitude of a float32, read as an integer and given the sign of the number, keep its order. With the complement in the low half
+    all keys differ: a plain, unstable top-k is then exact and breaks ties by the lower number.
     """
-    bits = (scores + 0.0).view(torch.int32)
-    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    return (ordered.long() << 32) | (_LOW - candidates)
+    return torch.add(complements, scores.abs().view(torch.int32) * scores.sign().int(), alpha=2**32)
+
+
+def _complements(count: int, device: torch.device) -> Tensor:
+    return torch.arange(_LOW, _LOW - count, -1, device=device)
 
 
 def _candidates(keys: Tensor) -> Tensor:
@@ -43,8 +45,7 @@ def topk(scores: Tensor, k: int) -> Tensor:
     """
     if scores.dtype == torch.float64:
         return torch.sort(scores, dim=-1, descending=True, stable=True).indices[..., :k]
-    keys = _sort_keys(scores.float(), torch.arange(scores.size(-1), device=scores.device))
-    return _candidates(keys.topk(k, dim=-1).values)
+    return _sort_keys(scores.float(), _complements(scores.size(-1), scores.device)).topk(k, dim=-1).indices
 
 
 def ragged_topk(scores: Tensor, support_scores: Tensor, index: RaggedIndex, k: int) -> Tensor:
@@ -69,6 +70,8 @@ def ragged_topk(scores: Tensor, support_scores: Tensor, index: RaggedIndex, k: i
 
     Cost: O(T H + B H (S + k log k)) in float32; one dense table of scores (never of tokens) per group of graphs of similar size.
     """
+    if index.num_graphs == 1:
+        return topk(torch.cat([scores, support_scores]).t(), k).unsqueeze(0)
     heads = scores.size(1)
     groups = list(index.groups())
     if len(groups) == 1 and groups[0][0] is None:
@@ -91,22 +94,21 @@ def dense_candidates(index: RaggedIndex, graphs: Tensor | None, width: int) -> t
 
 def _group_topk(scores: Tensor, support_scores: Tensor, index: RaggedIndex, graphs: Tensor | None, width: int, k: int) -> Tensor:
     heads, supports, tokens = scores.size(1), support_scores.size(0), index.num_tokens
-    support_number = torch.arange(tokens, tokens + supports, device=scores.device)
-    if scores.dtype != torch.float64 and index.uniform:
-        keys = _sort_keys(scores.float(), torch.arange(tokens, device=scores.device)[:, None]).view(index.num_graphs, width, heads).transpose(1, 2)
-        support_keys = _sort_keys(support_scores.float(), support_number[:, None]).t()
-        return _candidates(torch.cat([keys, support_keys.expand(index.num_graphs, -1, -1)], dim=-1).topk(k, dim=-1).values)
+    if scores.dtype != torch.float64:
+        all_scores = torch.cat([scores, support_scores]).float()
+        keys, support_keys = _sort_keys(all_scores, _complements(tokens + supports, scores.device)[:, None]).split([tokens, supports])
+        if index.uniform:
+            table = [keys.view(index.num_graphs, width, heads).transpose(1, 2), support_keys.t().expand(index.num_graphs, -1, -1)]
+            return _candidates(torch.cat(table, dim=-1).topk(k, dim=-1).values)
     number, real = dense_candidates(index, graphs, width)
     groups = number.size(0)
     if scores.dtype == torch.float64:
         table = scores.new_full((groups, heads, width + supports), -torch.inf)
         table[..., :width] = _rows(scores, number, tokens).masked_fill_(~real[:, None], -torch.inf)
         table[..., width:] = support_scores.t()
-        numbers = torch.cat([number, support_number.expand(groups, -1)], dim=1)
+        numbers = torch.cat([number, torch.arange(tokens, tokens + supports, device=scores.device).expand(groups, -1)], dim=1)
         best = torch.sort(table, dim=-1, descending=True, stable=True).indices[..., :k]
         return numbers[:, None].expand(-1, heads, -1).gather(2, best)
-    keys = _sort_keys(scores.float(), torch.arange(tokens, device=scores.device)[:, None])
-    support_keys = _sort_keys(support_scores.float(), support_number[:, None])
     table = torch.empty(groups, heads, width + supports, dtype=torch.long, device=scores.device)
     table[..., :width] = _rows(keys, number, tokens).masked_fill_(~real[:, None], torch.iinfo(torch.long).min)
     table[..., width:] = support_keys.t()

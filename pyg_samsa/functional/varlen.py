@@ -12,6 +12,9 @@ from torch import Tensor
 
 from pyg_samsa.functional.ragged import RaggedIndex
 
+# Searching the import path takes longer than a small block: once is enough.
+_HAS_FLASH = find_spec("flash_attn") is not None
+
 
 def varlen(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
     """``torch.nn.attention.varlen``; without split keys, so that the output of a graph is bit for bit the same in any batch."""
@@ -38,7 +41,7 @@ def refuse_varlen(query: Tensor, dropout: float) -> str | None:
 
 def refuse_flash(query: Tensor, dropout: float) -> str | None:
     """Return why `flash` cannot run here, or None."""
-    if find_spec("flash_attn") is None:
+    if not _HAS_FLASH:
         return "the package flash-attn is not installed: pip install 'pyg-samsa[flash]'"
     return _refuse_half(query)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from torch_geometric.graphgym.config import cfg, set_cfg
 
-from pyg_samsa.graphgym import config, encoder, head, layer, loader, loss, metric, network, optimizer, pooling, scheduler
+from pyg_samsa.graphgym import baselines, config, encoder, head, layer, loader, loss, metric, network, optimizer, pooling, scheduler
 
-__all__ = ["config", "encoder", "head", "layer", "loader", "loss", "metric", "network", "optimizer", "pooling", "scheduler"]
+__all__ = ["baselines", "config", "encoder", "head", "layer", "loader", "loss", "metric", "network", "optimizer", "pooling", "scheduler"]
 
 # GraphGym has filled cfg when it was imported, before it knew our settings.
 set_cfg(cfg)

@@ -61,7 +61,7 @@ def add_options(config: CN) -> None:
     # What a data set says about itself, for networks that ask; None where nobody has said it.
     for name in ("in_channels", "edge_channels", "num_targets", "task", "level"):
         config.share[name] = None
-    config.share.num_categories, config.share.pairs = 0, False
+    config.share.num_categories, config.share.pairs, config.share.num_dims = 0, False, 0
 
 
 register_once(register.config_dict, "samsa", add_options)
@@ -91,8 +91,9 @@ def find_config(name: str | os.PathLike[str]) -> Path:
 
 
 def packaged_configs() -> list[str]:
-    """Return the names of the configurations that come with the package."""
-    return sorted(path.relative_to(PACKAGED).with_suffix("").as_posix() for path in PACKAGED.rglob("*.yaml"))
+    """Return the names of the configurations that come with the package; its grids are none."""
+    names = (path.relative_to(PACKAGED).with_suffix("").as_posix() for path in PACKAGED.rglob("*.yaml"))
+    return sorted(name for name in names if not name.startswith("grids/"))
 
 
 def load_config(name: str | os.PathLike[str], opts: Sequence[str] = ()) -> LoadedConfig:

@@ -12,6 +12,7 @@ from torch_geometric.graphgym.config import cfg
 from torch_geometric.graphgym.loader import load_ogb, load_pyg
 
 from pyg_samsa.datasets import catalog
+from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.graphgym.options import DATASET_OPTIONS, OPTION_OF
 from pyg_samsa.graphgym.registry import register_once
@@ -33,7 +34,7 @@ def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
     describe(None)
     if not catalog.knows(format, name):
         return None
-    dataset = catalog.load(format, name, dataset_dir, **dataset_options())
+    dataset = _with_encodings(catalog.load(format, name, dataset_dir, **dataset_options()), dataset_dir)
     for split, attribute in _SPLIT_ATTRIBUTES.items():
         index = dataset.split_idx.get(split)
         if index is not None:
@@ -48,7 +49,7 @@ def describe(spec: TaskSpec | None) -> None:
     """Write what a data set says about itself into ``cfg.share``; None forgets the one before."""
     share = cfg.share
     share.task = share.level = share.in_channels = share.edge_channels = share.num_targets = None
-    share.num_categories, share.pairs = 0, False
+    share.num_categories, share.pairs, share.num_dims = 0, False, 0
     if spec is None:
         return
     share.task, share.level, share.num_targets = spec.task, spec.level, spec.num_targets
@@ -56,13 +57,14 @@ def describe(spec: TaskSpec | None) -> None:
     share.dim_in = spec.in_channels if isinstance(spec.in_channels, int) else len(spec.in_channels or [0])
     share.dim_out = spec.num_targets
     share.num_splits = len(spec.sizes)
-    share.num_categories, share.pairs = len(spec.category_parts), spec.pairs
+    share.num_categories, share.pairs, share.num_dims = len(spec.category_parts), spec.pairs, spec.num_dims
 
 
 def dataset_options() -> dict[str, Any]:
     """Return what the configuration tells the data set besides its name."""
     settings = {name: cfg.dataset[name] for name in DATASET_OPTIONS}
-    return {name: value for name, value in settings.items() if value != OPTION_OF[f"dataset.{name}"].default}
+    options = {name: value for name, value in settings.items() if value != OPTION_OF[f"dataset.{name}"].default}
+    return options | ({"fractions": list(cfg.dataset.split)} if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv") else {})
 
 
 def load_for_runner(*, progress: bool = True) -> tuple[Any, TaskSpec]:
@@ -87,7 +89,14 @@ def load_for_runner(*, progress: bool = True) -> tuple[Any, TaskSpec]:
     spec = TaskSpec.of(dataset) if hasattr(dataset, "split_idx") else _describe_foreign(dataset)
     _check_task_type(spec)
     describe(spec)
-    return dataset, spec
+    return _with_encodings(dataset, folder, progress=progress), spec
+
+
+def _with_encodings(dataset: Any, folder: str, *, progress: bool = True) -> Any:
+    """Return the data set with the positional encodings that the configuration asks for."""
+    if cfg.pe.kind == "none":
+        return dataset
+    return add_encoding(dataset, cfg.pe.kind, cfg.pe.dim, folder=folder, progress=progress)
 
 
 def _from_others(format: str, name: str, folder: str) -> Any:

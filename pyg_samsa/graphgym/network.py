@@ -9,7 +9,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.options import ALIASES, OPERATOR_OPTIONS, OPTION_OF, UNSET_FLOAT, UNSET_INT
+from pyg_samsa.graphgym.options import ALIASES, FIXED_IN_SAMSA, OPERATOR_OPTIONS, OPTION_OF, UNSET_FLOAT, UNSET_INT
 from pyg_samsa.graphgym.registry import register_once
 from pyg_samsa.nn import SAMSA, BagOfFeatures, PointNet
 from pyg_samsa.nn.encoding.features import Features
@@ -104,6 +104,10 @@ def model_options() -> dict[str, Any]:
     Raises:
         ConfigError: ``gt.*`` and ``samsa.*`` contradict each other, or a readout is asked for that there is not.
     """
+    for key, fixed in FIXED_IN_SAMSA.items():
+        group, name = key.split(".")
+        if cfg[group][name] != fixed:
+            raise ConfigError(key, cfg[group][name], f"{fixed!r} with this network", hint="That is for the networks gcn, gine, gatedgcn and gps.")
     values = {name: value for name, value in cfg.samsa.items() if name in _ARGUMENTS}
     for other, key in ALIASES.items():
         group, name = other.split(".")
@@ -115,6 +119,7 @@ def model_options() -> dict[str, Any]:
         values[own] = value
     values["num_layers"] = values.pop("layers")
     values["attention_options"] = _attention_options(values["attention"])
+    values["pe_channels"], values["flip_signs"] = (cfg.pe.dim if cfg.pe.kind != "none" else 0), cfg.pe.kind == "lap"
     values["ffn_channels"] = values["ffn_channels"] or None
     pooling = cfg.model.graph_pooling
     if pooling in ("mean", "attention"):
@@ -140,6 +145,10 @@ def _attention_options(attention: str) -> dict[str, Any] | None:
             if operator != attention:
                 raise ConfigError(key, value, f"left out where samsa.attention is {attention}", hint=f"Set samsa.attention {operator}.")
             options[name] = value
+    if attention == "flt":
+        # A place in a sequence is one number; what else has positions brings them.
+        dims = 1 if cfg.samsa.positions == "sinusoidal" and not cfg.share.num_dims else cfg.share.num_dims
+        options = {"encoding": "gaussian_mixture" if dims else "none", **options, "num_dims": max(1, dims)}
     return options or None
 
 
@@ -168,6 +177,7 @@ _ARGUMENTS = frozenset(
         "positions",
         "context",
         "attention",
+        "coordinate_free",
     ]
 )
 

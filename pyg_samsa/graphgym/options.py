@@ -8,7 +8,12 @@ from typing import Any
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import ATTENTION_BACKENDS
 from pyg_samsa.nn.attention import ATTENTION
+from pyg_samsa.functional.maxout import LEAKS
+from pyg_samsa.functional.pair_features import PAIR_FEATURES
+from pyg_samsa.functional.relative import SCORES
+from pyg_samsa.nn.conv.flt_conv import ENCODINGS
 from pyg_samsa.nn.conv.samsa_conv import IMPORTANCE
+from pyg_samsa.nn.conv.sft_conv import SAMPLERS
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,15 @@ class Option:
 
 
 UNSET_INT, UNSET_FLOAT = 0, -1.0
+# GraphGPS's names of the layers of the network gps -> the arguments local and attention of pyg_samsa.nn.GNN.
+GPS_LAYERS = {
+    "GINE+Transformer": ("gine", "multihead"),
+    "GINE+Performer": ("gine", "performer"),
+    "CustomGatedGCN+Transformer": ("gatedgcn", "multihead"),
+    "CustomGatedGCN+Performer": ("gatedgcn", "performer"),
+}
+# What the network samsa is, whatever other networks can be told.
+FIXED_IN_SAMSA: dict[str, Any] = {"gt.layer_type": "samsa", "gt.layer_norm": False, "gt.batch_norm": False, "gnn.residual": True}
 _MODEL = (
     Option("samsa.layers", 24, "Number of blocks.", low=1),
     Option("samsa.channels", 128, "Channels D of a token; a multiple of samsa.heads.", low=1),
@@ -73,6 +87,7 @@ _MODEL = (
     Option("samsa.pool", "attention", "Readout of graph-level tasks.", ("attention", "mean")),
     Option("samsa.positions", "none", "What is added to nodes: nothing, or sinusoids of their places, for sequences.", ("none", "sinusoidal")),
     Option("samsa.context", False, "Node-level tasks: whether the head also sees the readout of the graph and, where there are some, its category."),
+    Option("samsa.coordinate_free", False, "Clouds with SFT: tokens that know no coordinates, so that nothing changes when a cloud is turned."),
     Option("samsa.checkpointing", False, "Whether each block is computed again in the backward pass: a third more time, the memory of one block."),
     Option("samsa.attn_backend", "auto", "How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS)),
     Option("samsa.attention", "samsa", "The attention operator of the blocks: SAMSA, its relatives SFT and FLT, or a baseline.", tuple(ATTENTION)),
@@ -82,8 +97,20 @@ _OPERATORS = (
     Option("samsa.importance", "learned", "Ablation of SAMSA: learned scores, random ones, or the same learned keys everywhere.", IMPORTANCE),
     Option("samsa.shared_sets", False, "Ablation of SAMSA: whether all heads sample the same tokens."),
     Option("samsa.support", True, "Ablation of SAMSA: whether there are learned support tokens."),
+    Option("sft.encoding", "none", "What SFT's attention knows of the positions of a pair.", tuple(PAIR_FEATURES)),
+    Option("sft.score", "maxout", "Score of SFT; softmax is the ablation with a dot product.", SCORES),
+    Option("sft.leak", "softplus", "How probability leaks in SFT.", LEAKS),
+    Option("sft.sampler", "samsa", "How SFT samples: as SAMSA, or pairs of tokens that are mixed.", SAMPLERS),
+    Option("sft.shared", True, "Whether all heads of SFT sample the same tokens."),
+    Option("flt.encoding", "auto", "Relative positions in FLT; auto is gaussian_mixture where nodes have positions, else none.", ("auto", *ENCODINGS)),
+    Option("flt.num_features", 64, "Positive random features M of a head of FLT.", low=1),
+    Option("flt.num_frequencies", 16, "Frequencies m of a head of FLT.", low=1),
+    Option("flt.length_scale", 1.0, "Distance at which FLT's encoding varies, in units of the positions, above 0.", low=1e-9),
+    Option("flt.causal", False, "Whether a token of FLT sees only those before it."),
 )
-OPERATOR_OPTIONS: dict[str, tuple[str, ...]] = {"samsa": ("samsa.importance", "samsa.shared_sets", "samsa.support")}
+OPERATOR_OPTIONS: dict[str, tuple[str, ...]] = {
+    operator: tuple(option.key for option in _OPERATORS if option.key.startswith(f"{operator}.")) for operator in ("samsa", "sft", "flt")
+}
 """Operator of ``samsa.attention`` -> the settings that are its own."""
 _TRAINING = (
     Option("samsa.run_name", "", "Name of the run's folder in out_dir; empty for the name of the YAML file."),
@@ -96,7 +123,20 @@ _TRAINING = (
     Option("samsa.pos_weight", 0.0, "Weight of positive labels in bce; 0 for none.", low=0.0),
     Option("samsa.smooth_l1_beta", 1.0, "Where smooth_l1 goes over from the square into the line, above 0.", low=1e-9),
 )
-_BASELINES = (Option("samsa.point_net_width", 1.0, "Factor on the widths of PointNet's hidden layers, above 0.", low=1e-3, high=100.0),)
+_BASELINES = (
+    Option("samsa.point_net_width", 1.0, "Factor on the widths of PointNet's hidden layers, above 0.", low=1e-3, high=100.0),
+    Option("pe.kind", "none", "Positional encodings of nodes: Laplacian eigenvectors or random-walk return probabilities.", ("none", "lap", "rwse")),
+    Option("pe.dim", 16, "Number of eigenvectors, or of steps.", low=1),
+    Option("fingerprint.model", "auto", "Boosted trees on fingerprints; auto is LightGBM where it is installed.", ("auto", "sklearn", "lightgbm")),
+    Option("fingerprint.radius", 2, "Bonds around an atom that its fragments reach.", low=0, high=10),
+    Option("fingerprint.size", 2048, "Counts of a fingerprint.", low=1),
+    Option("fingerprint.chirality", False, "Whether mirror images are different fragments."),
+    Option("fingerprint.trees", 500, "Trees of each target.", low=1),
+    Option("fingerprint.learning_rate", 0.1, "Share of each tree, above 0.", low=1e-6, high=1.0),
+    Option("fingerprint.leaves", 31, "Leaves of a tree, at least 2.", low=2),
+    Option("fingerprint.balance", False, "Whether rare classes weigh as much as frequent ones."),
+    Option("fingerprint.fit_val", False, "Whether the validation split is trained on too, as in the literature: nothing is chosen by it."),
+)
 _KNOWN_NAMES = (
     Option("name_tag", "", "Appended to the run's name."),
     Option("dataset.max_residues", 0, "Embedded peptides: leave longer ones out; 0 keeps all.", low=0),
@@ -118,6 +158,13 @@ _KNOWN_NAMES = (
     Option("dataset.num_train", 0, "Generators: sequences for training; 0 is the benchmark's number.", low=0),
     Option("dataset.num_val", 0, "Generators: sequences for validation; 0 is the benchmark's number.", low=0),
     Option("dataset.num_test", 0, "Generators: sequences for testing; 0 is the benchmark's number.", low=0),
+    Option("dataset.csv", "", "CSV of molecules: the file."),
+    Option("dataset.smiles_column", "", "CSV of molecules: name or number of the column of SMILES; empty finds it."),
+    Option("dataset.target_columns", [], "CSV of molecules: names or numbers of the columns to predict; empty takes the only other one."),
+    Option("dataset.csv_task", "auto", "CSV of molecules: what the targets are.", ("auto", "regression", "binary", "multilabel", "multiclass")),
+    Option("dataset.split_kind", "random", "CSV of molecules: how it is split; dataset.split has the shares.", ("random", "scaffold", "column")),
+    Option("dataset.split_column", "", "CSV of molecules: column that holds train, val or test."),
+    Option("dataset.skip_invalid", False, "CSV of molecules: whether rows whose molecule cannot be read are left out."),
     Option("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,)),
     Option("train.tokens_per_batch", 0, "Tokens of a batch (nodes, and edges where they are tokens) in place of train.batch_size graphs.", low=0),
     Option("train.eval_smoothing_metrics", False, "Not part of this runner.", (False,)),
@@ -141,11 +188,11 @@ _KNOWN_NAMES = (
     Option("gt.dim_hidden", UNSET_INT, "Other name of samsa.channels; 0 is not set.", low=0),
     Option("gt.dropout", UNSET_FLOAT, "Other name of samsa.dropout; -1 is not set.", high=1.0),
     Option("gt.attn_dropout", UNSET_FLOAT, "Other name of samsa.attn_dropout; -1 is not set.", high=1.0),
-    Option("gt.layer_type", "samsa", "The network's layers.", ("samsa",)),
-    Option("gt.layer_norm", False, "Blocks normalise by RMSNorm, before each branch.", (False,)),
-    Option("gt.batch_norm", False, "Blocks normalise by RMSNorm, before each branch.", (False,)),
+    Option("gt.layer_type", "samsa", "The network's layers: samsa, or those of the network gps.", ("samsa", *GPS_LAYERS)),
+    Option("gt.layer_norm", False, "Network gps: layer norms in place of batch norms. Blocks of samsa normalise by RMSNorm, before each branch."),
+    Option("gt.batch_norm", False, "Network gps: batch norms. Blocks of samsa normalise by RMSNorm, before each branch."),
     Option("gt.residual", True, "Blocks are residual.", (True,)),
-    Option("gnn.residual", True, "Blocks are residual.", (True,)),
+    Option("gnn.residual", True, "Whether layers of gcn, gine and gatedgcn are residual. Blocks of samsa and gps are."),
 )
 OPTIONS: tuple[Option, ...] = (*_MODEL, *_OPERATORS, *_TRAINING, *_BASELINES, *_KNOWN_NAMES)
 OPTION_OF = {option.key: option for option in OPTIONS}
@@ -180,6 +227,7 @@ ALIASES |= {"gt.dropout": "samsa.dropout", "gt.attn_dropout": "samsa.attn_dropou
 DATASET_OPTIONS = (
     *("max_residues", "subset", "unlabelled"),
     *("num_points", "normals", "incomplete", "per_family"),
+    *("csv", "smiles_column", "target_columns", "csv_task", "split_kind", "split_column", "skip_invalid"),
     *("rounds", "source", "folder", "level", "min_length", "max_length", "max_depth", "max_args", "num_train", "num_val", "num_test", "seed"),
 )
 # Written by GraphGym's own runner into its dumped configurations; they say nothing that a new run could use.

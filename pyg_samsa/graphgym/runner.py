@@ -17,6 +17,7 @@ from torch_geometric.graphgym.imports import pl
 from pyg_samsa import __version__
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import LoadedConfig, dumpable, load_config
+from pyg_samsa.graphgym.export import export_model, print_models
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.loss import choose_loss
 from pyg_samsa.graphgym.metric import choose_metrics
@@ -33,6 +34,7 @@ from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_folder import RunFolder, open_run_folder
 from pyg_samsa.training.runner import fit_and_test
+from pyg_samsa.training.scaling import ScaledLoss, ScaledNetwork
 from pyg_samsa.training.trainer import TrainerOptions
 
 
@@ -73,6 +75,7 @@ def run(config: str | os.PathLike[str], opts: Sequence[str] = (), *, repeat: int
         cfg.seed = first_seed
     if talk.main:
         print_results(console, results, seconds=time.perf_counter() - started)
+        print_models(console, [result.folder.path for result in results])
     return results
 
 
@@ -104,9 +107,10 @@ def run_once(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, console: Any
     summary = folder.summary() if folder.resumed else None
     if summary is not None and summary["epochs"] >= cfg.optim.max_epoch:
         return RunResult.from_summary(folder, summary)
+    scale = getattr(dataset, "target_scale", None)
     module = TaskModule(
-        network,
-        loss=loss,
+        network if scale is None else ScaledNetwork(network, *scale),
+        loss=loss if scale is None else ScaledLoss(loss, *scale),
         metrics=metrics,
         optimizer=optimizer,
         scheduler=scheduler,
@@ -125,11 +129,14 @@ def run_once(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, console: Any
     )
     choice: dict[str, Any] = {"monitor": monitor, "higher_is_better": higher}
     try:
-        return fit_and_test(module, data, spec, folder=folder, options=options, seed=cfg.seed, loggers=_loggers(folder), console=console, **choice)
+        result = fit_and_test(module, data, spec, folder=folder, options=options, seed=cfg.seed, loggers=_loggers(folder), console=console, **choice)
     except BaseException:
         if is_main_process():
             folder.discard_unused()
         raise
+    if is_main_process():
+        export_model(result, network, spec, dataset, loaded)
+    return result
 
 
 def build_network() -> nn.Module:

@@ -11,9 +11,12 @@ from torch.nn import Module
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.ragged import check_choice
 from pyg_samsa.nn.conv.attention_conv import AttentionConv
+from pyg_samsa.nn.conv.flt_conv import FLTConv
+from pyg_samsa.nn.conv.performer_conv import PerformerConv
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
+from pyg_samsa.nn.conv.sft_conv import SFTConv
 
-ATTENTION: dict[str, type[Module]] = {"samsa": SAMSAConv, "full": AttentionConv}
+ATTENTION: dict[str, type[Module]] = {"samsa": SAMSAConv, "sft": SFTConv, "flt": FLTConv, "full": AttentionConv, "performer": PerformerConv}
 """Operators with one signature, by the name that ``samsa.attention`` has for them."""
 
 
@@ -39,5 +42,6 @@ def make_attention(name: str, channels: int, heads: int, *, options: Mapping[str
     takes = inspect.signature(operator).parameters
     for option in options or ():
         if option not in takes:
-            raise ConfigError(f"attention_options: {option}", (options or {})[option], f"an argument of {operator.__name__}", hint=f"It has {', '.join(takes)}.")
+            hint = f"It has {', '.join(takes)}."
+            raise ConfigError(f"attention_options: {option}", (options or {})[option], f"an argument of {operator.__name__}", hint=hint)
     return operator(channels, heads=heads, **{key: value for key, value in common.items() if key in takes}, **(options or {}))

@@ -35,6 +35,7 @@ class TaskSpec:
         edge_channels: Edge features, likewise.
         category_parts: For part segmentation: the classes that the points of a graph of each category have.
         pairs: Whether a graph holds two documents, told apart by ``document``.
+        num_dims: Coordinates of a node's position ``pos``; 0 where nodes have none.
 
     Raises:
         ConfigError: ``task`` or ``level`` is unknown, or there are no training rows.
@@ -54,6 +55,7 @@ class TaskSpec:
     edge_channels: int | Sequence[int] | None = None
     category_parts: Sequence[Sequence[int]] = ()
     pairs: bool = False
+    num_dims: int = 0
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -83,12 +85,18 @@ class TaskSpec:
             edge_channels=getattr(dataset, "edge_channels", None),
             category_parts=getattr(dataset, "category_parts", ()),
             pairs=getattr(dataset, "pairs", False),
+            num_dims=_num_dims(dataset),
         )
 
     @property
     def sizes(self) -> dict[str, int]:
         """Rows of each split that is there, in the order train, val, test."""
         return {split: len(self.split_idx[split]) for split in SPLITS if len(self.split_idx.get(split, ())) > 0}
+
+
+def _num_dims(dataset: Any) -> int:
+    pos = dataset[0].get("pos") if len(dataset) else None
+    return 0 if pos is None else int(pos.size(1))
 
 
 class SplitRows(torch.utils.data.Dataset):

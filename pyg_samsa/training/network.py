@@ -13,8 +13,8 @@ from pyg_samsa.errors import DataError
 class BatchNetwork(nn.Module):
     """Feeds a model of plain tensors, such as :class:`pyg_samsa.nn.SAMSA`, from a batch.
 
-    The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1; ``category``, ``pos`` and ``normal`` go to
-    models that want them.
+    The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1; ``category``, ``pos``, ``normal`` and
+    ``pe`` go to models that want them.
 
     Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can stand in its place: models of pairs, baselines, GraphGym networks.
 
@@ -58,6 +58,8 @@ class BatchNetwork(nn.Module):
         if "document" in batch:
             graph, count = tower_batch(graph, batch.document), 2 * count
         told = {"category": batch.category} if getattr(self.model, "num_categories", 0) else {}
+        if getattr(self.model, "pe_channels", 0):
+            told["pe"] = batch.get("pe")
         if getattr(self.model, "uses_positions", False):
             told |= {name: batch[name] for name in ("pos", "normal") if batch.get(name) is not None}
         return self.model(batch.x, batch.edge_index, batch.edge_attr, graph, batch_size=count, **told), batch.y

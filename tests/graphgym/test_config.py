@@ -83,7 +83,7 @@ def test_values_are_read_kindly(tmp_path, text, key, value):
         ("train: {mode: inference-only}", "train.mode", ""),
         ("train: {epoch_resume: 3}", "train.epoch_resume", ""),
         ("posenc_LapPE: {enable: True}", "posenc_LapPE.enable", "Graph-Bridge"),
-        ("gt: {layer_type: CustomGatedGCN+Transformer}", "gt.layer_type", ""),
+        ("gt: {layer_type: CustomGatedGCN+Mamba}", "gt.layer_type", ""),
         ("optim: {num_warmup_epochs: 1, num_warmup_steps: 2}", "optim.num_warmup_steps", ""),
         ("samsa: {run_name: ../up}", "samsa.run_name", ""),
         ("a: b: c", "line 1", ""),

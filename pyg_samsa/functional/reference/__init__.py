@@ -7,6 +7,7 @@ inputs; to serve as an oracle the inputs should be float64.
 The candidates of one graph are its tokens in their order, then the support tokens; "lower index" refers to that order.
 """
 
+from pyg_samsa.functional.reference.flt import flt_attention, flt_conv
 from pyg_samsa.functional.reference.layer import (
     SAMSABlockParams,
     SAMSAConvParams,
@@ -26,25 +27,34 @@ from pyg_samsa.functional.reference.sampling import (
     soft_sample_without_replacement,
     systematic_draws,
 )
+from pyg_samsa.functional.reference.sft import SFTConvParams, leaky_attention, maxout_score, pair_features, paired_sample, sft_conv
 from pyg_samsa.functional.reference.tokens import attention_pool, graph_bridge, mean_pool
 
 __all__ = [
     "SAMSABlockParams",
     "SAMSAConvParams",
+    "SFTConvParams",
     "attention",
     "attention_pool",
+    "flt_attention",
+    "flt_conv",
     "gelu",
     "graph_bridge",
     "hard_sample_without_replacement",
     "importance_score",
+    "leaky_attention",
     "linear",
+    "maxout_score",
     "mean_pool",
+    "pair_features",
+    "paired_sample",
     "rank",
     "rms_norm",
     "sample_score_gradient",
     "sample_with_replacement",
     "samsa_block",
     "samsa_conv",
+    "sft_conv",
     "soft_sample_without_replacement",
     "systematic_draws",
 ]

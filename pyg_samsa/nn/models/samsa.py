@@ -11,13 +11,16 @@ from torch.utils.checkpoint import checkpoint
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.codes import feature_keys
-from pyg_samsa.functional.positions import sinusoidal_positions
+from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import check_choice, inverse_permutation, resolve
 from pyg_samsa.nn.attention import make_attention
 from pyg_samsa.nn.block import SAMSABlock
+from pyg_samsa.nn.encoding.coordinate_free import CoordinateFree
 from pyg_samsa.nn.encoding.features import Features, encode_features, make_encoder, one_hot_categories
 from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
+from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.head import MLPHead
+from pyg_samsa.nn.models.pretrained import Pretrained
 from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
 
 LEVELS = ("graph", "node")
@@ -25,7 +28,7 @@ POOLS = ("attention", "mean")
 POSITIONS = ("none", "sinusoidal")
 
 
-class SAMSA(Module):
+class SAMSA(Pretrained, Module):
     r"""The whole network of `"SAMSA: Efficient Transformer for Many Data Modalities" <https://arxiv.org/abs/2408.05391>`_.
 
     Encoders, Graph-Bridge tokens of nodes and edges, ``num_layers`` blocks (`SAMSABlock`) with one shared ReZero scalar, readout and head.
@@ -63,6 +66,10 @@ class SAMSA(Module):
             ``"performer"`` (`PerformerConv`). Arguments above that an operator does not have, such as ``num_samples`` of the last three, have no
             effect on it.
         attention_options: Arguments of that operator alone, such as ``{"encoding": "dist"}`` for `SFTConv`.
+        coordinate_free: For clouds (``bridge=False``) under an operator that encodes positions: tokens come from `CoordinateFree`, not from the
+            features, so that the output does not change when a cloud is moved, turned or mirrored.
+        pe_channels: Width P of positional encodings that nodes are given as ``pe``, see `PositionalEncoder`; 0 for none.
+        flip_signs: In training, flip the signs of these encodings at random, which is what eigenvectors need.
         checkpointing: In training, keep only the tokens between blocks and compute each block again in the backward pass: memory of one block instead
             of ``num_layers``, for a third more time. The result is the same.
 
@@ -117,6 +124,9 @@ class SAMSA(Module):
         attn_backend: str = "auto",
         attention: str = "samsa",
         attention_options: Mapping[str, Any] | None = None,
+        coordinate_free: bool = False,
+        pe_channels: int = 0,
+        flip_signs: bool = False,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -133,7 +143,11 @@ class SAMSA(Module):
             raise ConfigError("towers", towers, "1, or predictions for graphs (level='graph')")
         self.channels, self.level, self.num_eval_samples, self.checkpointing = channels, level, num_eval_samples, checkpointing
         self.positions, self.towers, self.num_categories = positions, towers, num_categories
-        self.node_encoder = make_encoder("in_channels", in_channels, channels)
+        if coordinate_free and bridge:
+            raise ConfigError("coordinate_free", True, "False for tokens of Graph-Bridge (bridge=True)")
+        self.coordinate_free, self.pe_channels = coordinate_free, pe_channels
+        self.node_encoder = CoordinateFree(channels) if coordinate_free else make_encoder("in_channels", in_channels, channels)
+        self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
         self.edge_encoder = None if edge_channels is None or not bridge else make_encoder("edge_channels", edge_channels, channels)
         self.bridge = GraphBridge(channels, num_codes, self.edge_encoder is not None, eval_codes, sigma) if bridge else None
         self.blocks = ModuleList()
@@ -155,6 +169,9 @@ class SAMSA(Module):
         self.alpha = Parameter(torch.zeros(())) if rezero == "shared" else None
         # Whether the operator encodes where tokens are, and so wants ``pos``.
         self.uses_positions = getattr(self.blocks[0].conv, "encoding", "none") != "none"
+        if coordinate_free and not self.uses_positions:
+            allowed = "False where the operator encodes no positions: it would see nothing of the cloud"
+            raise ConfigError("coordinate_free", True, allowed, hint="For example attention='sft', attention_options={'encoding': 'dist'}.")
         pooled = out_channels is not None and (level == "graph" or context)
         self.pool = (AttentionPool(channels) if pool == "attention" else MeanPool()) if pooled else None
         width = towers * channels if level == "graph" else (1 + context) * channels + num_categories
@@ -162,7 +179,7 @@ class SAMSA(Module):
 
     def reset_parameters(self) -> None:
         """Draw new weights everywhere and set the ReZero scalars to zero."""
-        for module in (self.node_encoder, self.edge_encoder, self.bridge, *self.blocks, self.pool, self.head):
+        for module in (self.node_encoder, self.pe_encoder, self.edge_encoder, self.bridge, *self.blocks, self.pool, self.head):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
         if self.alpha is not None:
@@ -181,6 +198,7 @@ class SAMSA(Module):
         draw: int = 0,
         pos: Tensor | None = None,
         normal: Tensor | None = None,
+        pe: Tensor | None = None,
     ) -> Tokens:
         """Return the tokens after the last block, before readout and head.
 
@@ -196,10 +214,9 @@ class SAMSA(Module):
             pos: Positions of the nodes [N, l], for operators that encode them; an edge stands between its nodes. Sequences (``positions`` is
                 ``"sinusoidal"``) have their places.
             normal: Normals of the nodes [N, l], likewise.
+            pe: Positional encodings of the nodes [N, P], where ``pe_channels`` is set.
         """
-        h = encode_features("x", self.node_encoder, x, self.channels)
-        if self.positions == "sinusoidal":
-            h = h + self._place(h, batch, batch_size)
+        h = self._encode_nodes(x, batch, batch_size, draw, pos, pe)
         if self.bridge is None:
             index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
             if perm is None:
@@ -223,11 +240,24 @@ class SAMSA(Module):
             h = checkpoint(run, h, use_reentrant=False) if again else run(h)
         return tokens._replace(x=h)
 
-    def _place(self, h: Tensor, batch: Tensor | None, batch_size: int | None) -> Tensor:
-        """Return the sinusoids of the place of each node in its graph, [N, D]."""
+    def _encode_nodes(self, x: Tensor, batch: Tensor | None, batch_size: int | None, draw: int, pos: Tensor | None, pe: Tensor | None) -> Tensor:
+        """Return what is known of each node, [N, D]."""
+        if isinstance(self.node_encoder, CoordinateFree):
+            if pos is None:
+                raise ShapeError("pos", None, f"positions [{x.size(0)}, l], because the network was made with coordinate_free")
+            h = self.node_encoder(pos, batch, batch_size=batch_size, draw=draw)
+        else:
+            h = encode_features("x", self.node_encoder, x, self.channels)
+        if self.positions == "none" and self.pe_encoder is None:
+            return h
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
-        places = sinusoidal_positions(index, self.channels, dtype=h.dtype)
-        return places if perm is None else places[inverse_permutation(perm)]
+        rank = None if perm is None else inverse_permutation(perm)
+        if self.positions == "sinusoidal":
+            places = sinusoidal_positions(index, self.channels, dtype=h.dtype)
+            h = h + (places if rank is None else places[rank])
+        if self.pe_encoder is not None:
+            h = h + self.pe_encoder(pe, index.batch if rank is None else index.batch[rank], index.num_graphs)
+        return h
 
     def _geometry(
         self, tokens: Tokens, edge_index: Tensor | None, batch: Tensor | None, batch_size: int | None, pos: Tensor | None, normal: Tensor | None
@@ -235,7 +265,7 @@ class SAMSA(Module):
         """Return positions and normals of the tokens [T, l], where there are some."""
         if pos is None and self.positions == "sinusoidal":
             index, perm = resolve(tokens.node_index.size(0), tokens.x.device, batch, None, batch_size)
-            place = torch.arange(tokens.node_index.size(0), device=tokens.x.device) - index.ptr[index.batch]
+            place = sequence_positions(index)
             pos = (place if perm is None else place[inverse_permutation(perm)]).to(tokens.x.dtype).unsqueeze(1)
 
         def of_tokens(name: str, of_nodes: Tensor | None) -> Tensor | None:
@@ -273,12 +303,13 @@ class SAMSA(Module):
         category: Tensor | None = None,
         pos: Tensor | None = None,
         normal: Tensor | None = None,
+        pe: Tensor | None = None,
     ) -> Tensor:
         """Return the predictions; in evaluation their mean over ``num_eval_samples`` draws of codes.
 
         Arguments as in `encode`, and ``category`` [B], the category of each graph, where ``num_categories`` is set.
         """
-        inputs = {"edge_index": edge_index, "edge_attr": edge_attr, "batch": batch, "batch_size": batch_size, "pos": pos, "normal": normal}
+        inputs = {"edge_index": edge_index, "edge_attr": edge_attr, "batch": batch, "batch_size": batch_size, "pos": pos, "normal": normal, "pe": pe}
         if self.training or self.num_eval_samples == 1 or self.bridge is None:
             return self._predict(x, category, **inputs)
         return self.predict_with_spread(x, category=category, **inputs)[0]

@@ -1,0 +1,91 @@
+"""Molecules as counts of fragments, for models that see no graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+
+from pyg_samsa.chem.features import Refusal, import_rdkit, parse_smiles
+from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.io.progress import progress_bar
+
+_CHUNK = 64
+_WORTH_WORKERS = 2048
+_IDLE_SECONDS = 5
+
+
+def morgan_counts(
+    smiles: Sequence[str], *, radius: int = 2, size: int = 2048, chirality: bool = False, workers: int | None = None, progress: bool = True
+) -> np.ndarray:
+    """Count the circular fragments of each molecule: RDKit's Morgan count fingerprints, ECFP with counts.
+
+    From Rogers and Hahn, `"Extended-Connectivity Fingerprints" <https://doi.org/10.1021/ci100050t>`_ (2010). A fragment is what lies within
+    ``radius`` bonds around an atom; different fragments may share a count. With gradient-boosted trees they are a strong baseline for peptides:
+    `"Molecular Fingerprints Are Strong Models for Peptide Function Prediction" <https://arxiv.org/abs/2501.17901>`_.
+
+    Args:
+        smiles: G molecules.
+        radius: Bonds around an atom, 0 or more; 2 is ECFP4.
+        size: Counts S of a fingerprint.
+        chirality: Whether mirror images are different fragments.
+        workers: Processes; None is one for each core that this process may use where the list is long, 1 stays in this process.
+        progress: Show a progress bar.
+
+    Shapes:
+        - **output:** uint16 [G, S]
+
+    Raises:
+        SmilesError: A molecule cannot be read; its ``row`` counts from 1.
+        ConfigError: A number is out of range.
+        MissingDependencyError: RDKit is not installed.
+
+    Example:
+        >>> ethane, methane = morgan_counts(["CC", "C"], size=1024, progress=False)
+        >>> sorted(ethane[ethane > 0].tolist()), sorted(methane[methane > 0].tolist())
+        ([1, 2], [1])
+
+    Cost: about 10 microseconds an atom, most of them to read the SMILES, and 2 S bytes a molecule.
+    """
+    for key, value, least in (("radius", radius, 0), ("size", size, 1), ("workers", 1 if workers is None else workers, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(key, value, f"an integer of at least {least}")
+    import_rdkit()
+    counts = np.zeros((len(smiles), size), dtype=np.uint16)
+    with progress_bar("Fingerprints", len(smiles), enabled=progress) as advance:
+        done = 0
+        for part in _parts(smiles, radius, size, chirality, workers):
+            if isinstance(part, Refusal):
+                position = done + part.position
+                raise SmilesError(position + 1, str(smiles[position]), part.reason)
+            counts[done : done + len(part)] = part
+            done += len(part)
+            advance(len(part))
+    return counts
+
+
+def _parts(smiles: Sequence[str], radius: int, size: int, chirality: bool, workers: int | None) -> Iterator[np.ndarray | Refusal]:
+    source = iter(smiles)
+    chunks = iter(lambda: list(islice(source, _CHUNK)), [])
+    if workers == 1 or (workers is None and len(smiles) < _WORTH_WORKERS):
+        yield from (_count(chunk, radius, size, chirality) for chunk in chunks)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config("loky", n_jobs=workers or -1, idle_worker_timeout=_IDLE_SECONDS):
+        yield from Parallel(return_as="generator")(delayed(_count)(chunk, radius, size, chirality) for chunk in chunks)
+
+
+def _count(smiles: Sequence[str], radius: int, size: int, chirality: bool) -> np.ndarray | Refusal:
+    """Return the counts of a chunk, or the first molecule that cannot be read."""
+    from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
+
+    generator = GetMorganGenerator(radius=radius, fpSize=size, includeChirality=chirality)
+    counts = np.zeros((len(smiles), size), dtype=np.uint16)
+    for position, text in enumerate(smiles):
+        molecule = parse_smiles(text)
+        if isinstance(molecule, str):
+            return Refusal(position, molecule)
+        counts[position] = np.minimum(generator.GetCountFingerprintAsNumPy(molecule), np.iinfo(np.uint16).max)
+    return counts

@@ -1,0 +1,164 @@
+"""``pyg-samsa explain``: which atoms and bonds a model's heads sampled, and what they count for."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
+
+if TYPE_CHECKING:
+    from pyg_samsa.explain.molecules import MoleculeExplanation
+
+HELP = "show which atoms and bonds a model's heads sampled, and what they count for"
+EPILOG = """\
+examples:
+  pyg-samsa explain peptides "NCC(=O)N[C@@H](CS)C(=O)O" --out explained
+  pyg-samsa explain results/my_run molecules.csv --out explained
+  pyg-samsa explain my_model molecules.csv --smiles-column structure --name-column id --target logS --limit 20 --out explained
+  pyg-samsa explain my_model molecules.csv --method sampled --out explained    without occlusion: fast for large molecules
+
+--out gets index.html (all molecules, sortable), scores.csv (one row for each atom and each direction of a bond), and pictures as SVG and PNG.
+"""
+METHODS = ("all", "sampled", "contribution", "occlusion")
+THEMES = ("auto", "light", "dark")
+_NAMES = ("name", "id", "title", "compound", "compound_id", "molecule_name")
+_DEFAULT_LIMIT = 100
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("model", metavar="MODEL", help="folder of a model or run, or the name of a model that comes with the package")
+    parser.add_argument("molecules", nargs="+", metavar="SMILES|CSV", help="one or more SMILES, or a CSV file")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--target", metavar="NAME", help="prediction to explain (default: the likeliest of each molecule; in regressions the first)")
+    parser.add_argument("--method", choices=METHODS, default="all", help="what is computed and drawn (default: all)")
+    parser.add_argument("--smiles-column", default="", metavar="NAME", help="column of the CSV with the SMILES (default: found by its name)")
+    parser.add_argument("--name-column", default="", metavar="NAME", help="column with what molecules are called (default: found by its name)")
+    limit = f"explain only the first N molecules, 0 for all (default: {_DEFAULT_LIMIT})"
+    parser.add_argument("--limit", type=int, default=_DEFAULT_LIMIT, metavar="N", help=limit)
+    parser.add_argument("--theme", choices=THEMES, default="auto", help="colours of page and pictures (default: auto; pictures are then light)")
+    parser.add_argument("--title", default="", metavar="TEXT", help="headline of the page")
+    parser.add_argument("--overwrite", action="store_true", help="replace files of the same name in --out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explain the molecules and write what was found."""
+    from pyg_samsa.explain.molecules import PICTURED, explain_molecules
+    from pyg_samsa.explain.page import Refused, make_card, write_page
+    from pyg_samsa.io.pretrained import load_pretrained
+    from pyg_samsa.io.progress import progress_bar
+
+    if args.limit < 0:
+        raise ConfigError("--limit", args.limit, "a number from 0, which is all")
+    model, config = load_pretrained(args.model)
+    task = config.get("task")
+    if task is None:
+        raise ConfigError("MODEL", args.model, "a model that says what it predicts", hint="Save it with save_pretrained(directory, task=...).")
+    if args.target is not None and args.target not in task["target_names"]:
+        raise ConfigError("--target", args.target, task["target_names"])
+    _check_folder(args.out, overwrite=args.overwrite)
+    molecules, left_out = read_molecules(args.molecules, args.smiles_column, args.name_column, args.limit)
+    methods = PICTURED if args.method == "all" else (args.method,)
+    refused: list[Refused] = []
+
+    with ExitStack() as stack:
+        advance = stack.enter_context(progress_bar("Explaining", len(molecules), enabled=args.verbosity >= 0 and len(molecules) > 1))
+
+        def refuse(number: int, name: str, smiles: str, reason: str) -> None:
+            refused.append(Refused(number + 1, name, smiles, reason))
+            advance(1)
+
+        cards, frames = [], []
+        for found in explain_molecules(model, task, molecules, target=args.target, methods=methods, on_refusal=refuse):
+            cards.append(make_card(found, len(cards)))
+            frames.append(found.to_frame())
+            _save_pictures(found, args.out / "pictures", len(cards), "dark" if args.theme == "dark" else "light")
+            advance(1)
+    if not cards:
+        first = f"row {refused[0].row}: {refused[0].reason}: {refused[0].smiles[:80]!r}" if refused else "there is none"
+        raise DataError(f"No molecule could be explained; {first}", hint="Check --smiles-column and the SMILES.")
+    _save_table(frames, args.out / "scores.csv")
+    title = args.title or f"Explanations by {Path(args.model).name}"
+    notes = [f"Only the first {args.limit} molecules; {left_out:,} more were left out (--limit)."] if left_out else []
+    page = write_page(cards, args.out / "index.html", title=title, kind=task["kind"], refused=refused, notes=notes, theme=args.theme)
+    for item in refused:
+        print(f"row {item.row}: {item.reason}: {item.smiles[:80]!r}", file=sys.stderr)
+    if args.verbosity >= 0:
+        print(f"{page}  {len(cards)} molecule{'s' * (len(cards) != 1)}" + (f", {len(refused)} refused" if refused else "") + "".join(f"\n{note}" for note in notes))
+    return 0
+
+
+def read_molecules(given: list[str], smiles_column: str, name_column: str, limit: int) -> tuple[list[tuple[str, str]], int]:
+    """Return name and SMILES of each molecule, and how many the limit left out.
+
+    Args:
+        given: A CSV file, or SMILES.
+        smiles_column: Column of the SMILES; empty finds it by its name.
+        name_column: Column of the names; empty finds it by its name, or takes the number of the row.
+        limit: Number of molecules, 0 for all.
+
+    Raises:
+        DataNotFoundError: What looks like a file is not there.
+        ConfigError: There is no such column.
+
+    Example:
+        >>> read_molecules(["CC", "C"], "", "", 1)
+        ([('CC', 'CC')], 1)
+    """
+    molecules: list[tuple[str, str]] = []
+    left_out = 0
+    for name, smiles in _rows(given, smiles_column, name_column):
+        if limit and len(molecules) >= limit:
+            left_out += 1
+        else:
+            molecules.append((name, smiles))
+    return molecules, left_out
+
+
+def _rows(given: list[str], smiles_column: str, name_column: str) -> Iterator[tuple[str, str]]:
+    from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
+
+    path = Path(given[0]).expanduser()
+    looks_like_file = len(given) == 1 and (path.suffix.lower() in (".csv", ".tsv", ".txt") or (len(given[0]) < 4096 and path.is_file()))
+    if not looks_like_file:
+        yield from ((smiles if len(smiles) <= 40 else f"{smiles[:37]}...", smiles) for smiles in given)
+        return
+    if not path.is_file():
+        raise DataNotFoundError(f"{path}: no such file", hint="Give a CSV file or SMILES.")
+    with open_rows(path) as rows:
+        place = find_column(rows.header, smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
+        lower = [title.strip().lower() for title in rows.header]
+        label = find_column(rows.header, name_column, key="--name-column") if name_column else next((lower.index(n) for n in _NAMES if n in lower), None)
+        for number, fields in enumerate((fields for fields in rows if any(map(str.strip, fields))), start=1):
+            name = fields[label].strip() if label is not None and label < len(fields) else ""
+            yield name or f"row {number}", fields[place].strip() if place < len(fields) else ""
+
+
+def _check_folder(folder: Path, *, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError("--out", str(folder), "a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise ConfigError("--out", str(folder), "a folder that is new or empty", hint="--overwrite replaces files of the same name in it.")
+
+
+def _save_pictures(found: MoleculeExplanation, folder: Path, number: int, theme: str) -> None:
+    slug = re.sub(r"[^\w.-]+", "-", found.name, flags=re.ASCII).strip("-.")[:40] or "molecule"
+    for method in found.importance:
+        drawing = found.draw(method, theme=theme)
+        for ending in (".svg", ".png"):
+            drawing.save(folder / f"{number:04d}-{slug}-{method}{ending}")
+
+
+def _save_table(frames: list[Any], path: Path) -> None:
+    import pandas as pd
+
+    from pyg_samsa.io.files import atomic_write
+
+    with atomic_write(path) as temporary:
+        pd.concat(frames).to_csv(temporary, index=False, float_format="%.6g")

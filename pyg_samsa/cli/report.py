@@ -1,0 +1,49 @@
+"""``pyg-samsa report``: one HTML page about a run, or about several side by side."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "write one HTML page about a run, or about several side by side"
+EPILOG = """\
+examples:
+  pyg-samsa report results/quickstart                    all seeds of an experiment: mean and deviation
+  pyg-samsa report results/quickstart/0 --out page.html
+  pyg-samsa report results/peptides_func results/peptides_func_bag
+  pyg-samsa report results/sweep-samples --open          every cell of a sweep, shown in the browser
+
+RUN is the folder of a run, or any folder that holds some. The page is one file that needs no network: learning curves, metrics with their
+deviation over the seeds, confusion or calibration, precision and recall of each class, the worst predictions with their structures, the
+configuration with what differs, and the environment.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or a folder that holds some")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="HTML file to write (default: report.html in the first folder)")
+    parser.add_argument("--title", default="", metavar="TEXT", help="headline (default: the names of the experiments)")
+    parser.add_argument("--open", action="store_true", help="show the page in the browser")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page."""
+    from pyg_samsa.io.progress import progress_bar
+    from pyg_samsa.training.saved_runs import find_run_folders, read_run
+    from pyg_samsa.viz.html_report import write_report
+
+    folders = find_run_folders([path.expanduser() for path in args.runs])
+    records = []
+    with progress_bar("Reading runs", len(folders), enabled=args.verbosity >= 0 and len(folders) > 4) as advance:
+        for folder in folders:
+            records.append(read_run(folder))
+            advance(1)
+    path = write_report(records, (args.out or args.runs[0] / "report.html").expanduser(), title=args.title)
+    if args.verbosity >= 0:
+        print(f"{path}  {len(records)} run{'s' * (len(records) != 1)}, {path.stat().st_size / 1e6:.1f} MB")
+    if args.open:
+        import webbrowser
+
+        webbrowser.open(path.resolve().as_uri())
+    return 0

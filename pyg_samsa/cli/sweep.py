@@ -1,0 +1,138 @@
+"""``pyg-samsa sweep``: run a grid of settings, several runs at a time, and compare them."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyg_samsa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyg_samsa.graphgym.sweep import Outcome, Sweep
+
+HELP = "run a grid of settings, several runs at a time, and compare them"
+EPILOG = """\
+examples:
+  pyg-samsa sweep samples --jobs 2                       a packaged grid: how many keys a head samples
+  pyg-samsa sweep samples --dry-run                      what it would run
+  pyg-samsa sweep my_grid.yaml optim.max_epoch 20 --seeds 5
+  pyg-samsa sweep my_grid.txt --base quickstart          GraphGym's own format of grids
+  pyg-samsa sweep --list                                 the packaged grids
+
+A grid in YAML:
+
+  base: quickstart                       # a configuration, as --cfg takes it
+  set: {optim.max_epoch: 5}              # the same in all cells
+  grid:                                  # every combination of these
+    samsa.num_samples: [8, 16, 32]
+  cells:                                 # and, or instead, combinations with a name
+    hard: {samsa.sampling: hard}
+    soft: {samsa.sampling: soft}
+  seeds: 3                               # or a list of them
+  metric: ap                             # of the table and the plot
+
+Results are in results.csv and sweep.png of the sweep's folder. The same command again runs what has not finished, and nothing else.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("grid", metavar="GRID", nargs="?", help="YAML or text file of a grid, or the name of a packaged one")
+    parser.add_argument("--base", metavar="CFG", help="configuration that all cells start from (default: the grid's)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time; the processors are divided between them (default: 1)")
+    parser.add_argument("--seeds", metavar="N|A,B", help="number of seeds of each cell, or the seeds with commas (default: the grid's)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the sweep (default: results/sweep-GRID)")
+    parser.add_argument("--dry-run", action="store_true", help="check and list the cells and stop")
+    parser.add_argument("--list", action="store_true", help="list the packaged grids and stop")
+    parser.add_argument("opts", nargs="*", metavar="key value", help="settings of all cells, before the grid's own; they stand behind GRID")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the grid."""
+    from pyg_samsa.graphgym import grids
+    from pyg_samsa.graphgym.sweep import Sweep
+    from pyg_samsa.training.console import make_console
+
+    console = make_console()
+    if args.list:
+        for path in sorted(path for path in grids.GRIDS.iterdir() if path.suffix in (".yaml", ".txt")):
+            first = next((line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")), "")
+            print(f"{path.stem:<14}{first.lstrip('# ')}")
+        return 0
+    if args.grid is None:
+        raise ConfigError("GRID", None, "a YAML or text file, or the name of a packaged grid", hint="pyg-samsa sweep --list shows the packaged ones.")
+    seeds = grids.parse_seeds(args.seeds) if args.seeds else None
+    grid = grids.read_grid(args.grid, base=args.base, seeds=seeds)
+    sweep = Sweep(grid, args.out or Path("results") / f"sweep-{grid.name}", opts=args.opts, jobs=args.jobs)
+    if args.dry_run:
+        _list(console, sweep)
+        return 0
+    outcomes = _run(console, sweep, quiet=args.verbosity < 0)
+    _show(console, sweep)
+    failed = [outcome for outcome in outcomes if outcome.code]
+    for reason in dict.fromkeys(outcome.reason for outcome in failed):
+        runs = "; ".join(outcome.job.title for outcome in failed if outcome.reason == reason)
+        console.print(f"failed: {reason}\n        {runs}", markup=False)
+    if failed:
+        console.print(f"{len(failed)} of {len(outcomes)} runs failed; what they said is in {sweep.out / 'logs'}.", markup=False)
+    return max((outcome.code if outcome.code > 0 else 1 for outcome in failed), default=0)
+
+
+def resume_hint(args: argparse.Namespace) -> str:
+    """Return how to continue a sweep that was stopped."""
+    words = ["pyg-samsa", "sweep", args.grid, *args.opts, *(["--jobs", str(args.jobs)] if args.jobs > 1 else [])]
+    for option in ("base", "seeds", "out"):
+        if getattr(args, option) is not None:
+            words += [f"--{option}", str(getattr(args, option))]
+    return f"Everything that was done is kept. Continue with:\n  {shlex.join(words)}"
+
+
+def _list(console: Any, sweep: Sweep) -> None:
+    from rich.table import Table
+
+    table = Table("cell", "seeds", "settings", title=f"{sweep.grid.name}: {len(sweep.runs)} runs", title_justify="left")
+    for cell in sweep.grid.cells:
+        runs = [job for job in sweep.runs if job.cell is cell]
+        done = sum(map(sweep.finished, runs))
+        seeds = ", ".join(str(job.seed) for job in runs) + (f" ({done} finished)" if done else "")
+        table.add_row(cell.label, seeds, "\n".join(f"{key} {value}" for key, value in cell.varied.items()))
+    console.print(table)
+    console.print(f"base {sweep.grid.base}, folder {sweep.out}, {sweep.jobs} at a time with {sweep.threads} threads each", markup=False)
+
+
+def _run(console: Any, sweep: Sweep, *, quiet: bool) -> list[Outcome]:
+    from pyg_samsa.io.progress import progress_bar
+
+    total, count = len(sweep.runs), 0
+
+    def tell(outcome: Outcome) -> None:
+        nonlocal count
+        count += 1
+        said = "finished before" if outcome.reused else f"failed: {outcome.reason}" if outcome.code else _score(sweep, outcome)
+        if not quiet:
+            console.print(f"[{count}/{total}] {outcome.job.title}: {said}", markup=False)
+        advance(1)
+
+    with progress_bar(f"{sweep.grid.name}", total, enabled=not quiet and console.is_terminal) as advance:
+        return sweep.run(tell)
+
+
+def _score(sweep: Sweep, outcome: Outcome) -> str:
+    table, metric = sweep.results(), sweep.metric()
+    row = table[(table["cell"] == outcome.job.cell.label) & (table["seed"] == outcome.job.seed)].iloc[0]
+    return f"{metric} {row[metric]:.4f}, {row['seconds']:.0f} s"
+
+
+def _show(console: Any, sweep: Sweep) -> None:
+    from pyg_samsa.viz.sweeps import plot_sweep, sweep_table
+
+    table = sweep.results()
+    if table.empty:
+        return
+    options: dict[str, Any] = {"metric": sweep.metric(), "keys": list(sweep.grid.keys)}
+    console.print()
+    console.print(sweep_table(table, title=sweep.grid.name, **options))
+    plot = plot_sweep(table, sweep.out / "sweep.png", title=f"{sweep.grid.name}: {len(table)} runs", **options)
+    console.print(f"{sweep.write_results()}  every run\n{plot}  the metric against what was varied, and against time", markup=False)

@@ -1,0 +1,238 @@
+"""What both estimators are: a network, and one training run within ``fit``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch_geometric.data import Data
+
+from pyg_samsa.chem.features import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.chem.molecules import smiles_to_data_list
+from pyg_samsa.datasets.peptides import stratified_split
+from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.io.pretrained import save_pretrained
+from pyg_samsa.nn import SAMSA
+from pyg_samsa.training import losses, schedulers
+from pyg_samsa.training.callbacks import EpochEnd, History
+from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
+from pyg_samsa.training.console import quiet_libraries
+from pyg_samsa.training.data import SplitData
+from pyg_samsa.training.module import TaskModule
+from pyg_samsa.training.network import BatchNetwork
+from pyg_samsa.training.optimizers import adamw
+from pyg_samsa.training.run_folder import RunFolder
+from pyg_samsa.training.scaling import ScaledLoss, ScaledNetwork
+from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoints
+
+_BINS = 5
+
+
+class MoleculeEstimator(BaseEstimator):
+    """Base of :class:`SAMSAClassifier` and :class:`SAMSARegressor`: arguments, training and batches of predictions."""
+
+    def __init__(
+        self,
+        *,
+        channels: int = 64,
+        num_layers: int = 3,
+        heads: int = 4,
+        num_samples: int = 32,
+        dropout: float = 0.1,
+        drop_path: float = 0.1,
+        num_eval_samples: int = 1,
+        max_epochs: int = 50,
+        batch_size: int = 32,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.05,
+        warmup_epochs: int = 3,
+        validation_fraction: float = 0.1,
+        accelerator: str = "auto",
+        random_state: int | None = 0,
+    ) -> None:
+        self.channels = channels
+        self.num_layers = num_layers
+        self.heads = heads
+        self.num_samples = num_samples
+        self.dropout = dropout
+        self.drop_path = drop_path
+        self.num_eval_samples = num_eval_samples
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_epochs = warmup_epochs
+        self.validation_fraction = validation_fraction
+        self.accelerator = accelerator
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that the input is texts or objects, not a table of numbers, and that targets may be several."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.string, tags.input_tags.one_d_array = False, True, True
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        tags.no_validation = True
+        return tags
+
+    def _fit(self, X: Sequence[Any], y: torch.Tensor, task: str, strata: Sequence[int], width: int) -> None:
+        """Train a network on graphs and targets [n, C]; what is learned is kept in ``model_``, ``history_`` and ``best_epoch_``."""
+        graphs = self._graphs(X)
+        if len(graphs) != len(y):
+            raise ConfigError("y", len(y), f"{len(graphs)} targets, one for each molecule")
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        split = self._split(strata, seed)
+        dataset = _with_targets(graphs, y)
+        in_channels, edge_channels = _features(graphs[0])
+        # The generators of the caller are as they were afterwards.
+        with torch.random.fork_rng(), quiet_libraries(verbose=False), tempfile.TemporaryDirectory() as folder:
+            torch.manual_seed(seed)
+            model = SAMSA(
+                in_channels,
+                width,
+                edge_channels=edge_channels,
+                channels=self.channels,
+                num_layers=self.num_layers,
+                heads=self.heads,
+                num_samples=self.num_samples,
+                dropout=self.dropout,
+                drop_path=self.drop_path,
+                num_eval_samples=self.num_eval_samples,
+            )
+            module = self._module(model, task, y[split["train"]])
+            self._train(module, SplitData(dataset, split, batch_size=self.batch_size, seed=seed), RunFolder(Path(folder)))
+        self.model_ = model.cpu().eval()
+
+    def _graphs(self, X: Sequence[Any]) -> list[Data]:
+        items = list(X)
+        if not items:
+            raise ConfigError("X", "no molecules", "at least one")
+        if all(isinstance(item, Data) for item in items):
+            return items
+        return smiles_to_data_list([item.strip() if isinstance(item, str) else item for item in items], workers=1, progress=False)
+
+    def _split(self, strata: Sequence[int], seed: int) -> dict[str, torch.Tensor]:
+        if not 0 <= self.validation_fraction < 1:
+            raise ConfigError("validation_fraction", self.validation_fraction, "a number from 0 to below 1")
+        count = len(strata)
+        if self.validation_fraction == 0 or round(count * self.validation_fraction) < 1:
+            return {"train": torch.arange(count)}
+        shares = {"train": 1 - self.validation_fraction, "val": self.validation_fraction}
+        return stratified_split([str(row) for row in range(count)], strata, shares, seed=seed)
+
+    def _module(self, model: SAMSA, task: str, y: torch.Tensor) -> TaskModule:
+        loss: Any = losses.build({"multiclass": "cross_entropy", "regression": "l1"}.get(task, "bce"))
+        network: Any = BatchNetwork(model)
+        if task == "regression":
+            self.scale_ = _scale(y)
+            network, loss = ScaledNetwork(network, *self.scale_), ScaledLoss(loss, *self.scale_)
+        optimizer = partial(adamw, lr=self.learning_rate, weight_decay=self.weight_decay)
+        options: dict[str, Any] = {"scheduler": self._scheduler, "weight_decay": self.weight_decay, "train_metrics": False}
+        return TaskModule(network, loss=loss, metrics={}, optimizer=optimizer, **options)
+
+    def _scheduler(self, optimizer: torch.optim.Optimizer, total_steps: int, steps_per_epoch: int) -> Any:
+        warmup = min(self.warmup_epochs * steps_per_epoch, max(total_steps - 1, 0))
+        return schedulers.build("cosine_with_warmup", optimizer, total_steps=total_steps, warmup_steps=warmup, steps_per_epoch=steps_per_epoch)
+
+    def _train(self, module: TaskModule, data: SplitData, folder: RunFolder) -> None:
+        options = TrainerOptions(max_epochs=self.max_epochs, accelerator=self.accelerator, clip_norm=1.0)
+        validates, history = data.has("val"), History()
+        # A handful of validation molecules rank too coarsely to choose the epoch by a metric: the loss does.
+        callbacks = [history, EpochEnd(history), *checkpoints(folder, options, "val_loss" if validates else None, False)]
+        trainer = build_trainer(folder, options, callbacks, [], validates)
+        trainer.fit(module, datamodule=data)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        checkpoint = AtomicCheckpointIO().load_checkpoint(folder.best if validates else folder.last)
+        module.load_state_dict(checkpoint["state_dict"])
+        self.history_ = history.rows
+        self.best_epoch_ = int(checkpoint["epoch"]) + 1
+
+    @torch.inference_mode()
+    def _output(self, X: Sequence[Any]) -> torch.Tensor:
+        """Return what the network gives for each molecule, float64 [n, C]."""
+        check_is_fitted(self, "model_")
+        if len(X) == 0:
+            return torch.empty(0, self._width(), dtype=torch.float64)
+        graphs = self._graphs(X)
+        data = SplitData(graphs, {"test": torch.arange(len(graphs))}, batch_size=1, tokens_per_batch=8192)
+        network, found = BatchNetwork(self.model_).eval(), torch.empty(len(graphs), self._width(), dtype=torch.float64)
+        for batch in data.loader("test"):
+            found[batch.row_id] = network(batch)[0].double()
+        return found
+
+    def _width(self) -> int:
+        return int(self.model_.init_arguments["out_channels"])
+
+    def save_pretrained(self, directory: str | os.PathLike[str], *, target_names: Sequence[str] | None = None) -> Path:
+        """Write the fitted network to a folder that ``pyg-samsa predict`` takes.
+
+        Args:
+            directory: Folder to write.
+            target_names: Names of the targets (of the classes, for a classifier of several).
+
+        Raises:
+            DataError: The network was fitted on graphs of other features than those of molecules.
+        """
+        check_is_fitted(self, "model_")
+        if self.model_.init_arguments["in_channels"] != list(ATOM_CARDINALITIES):
+            raise DataError("the network was not fitted on molecules", hint="Write model_ itself: model_.save_pretrained(directory).")
+        return save_pretrained(self.model_, directory, task=self._task(target_names))
+
+    def _task(self, target_names: Sequence[str] | None) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+def _features(graph: Data) -> tuple[Any, Any]:
+    if graph.x is None:
+        raise DataError("the graphs have no node features x", hint="Add some, for example by torch_geometric.transforms.Constant.")
+    if graph.x.is_floating_point():
+        return graph.x.size(1), None if graph.edge_attr is None else graph.edge_attr.size(1)
+    fits = graph.x.size(1) == len(ATOM_CARDINALITIES) and graph.edge_attr is not None and graph.edge_attr.size(-1) == len(BOND_CARDINALITIES)
+    if not fits:
+        raise DataError("the graphs have integer features that are not OGB's of molecules", hint="Give SMILES, or graphs with float features.")
+    return list(ATOM_CARDINALITIES), list(BOND_CARDINALITIES)
+
+
+def _with_targets(graphs: Sequence[Data], y: torch.Tensor) -> list[Data]:
+    copies = []
+    for graph, target in zip(graphs, y, strict=True):
+        copy = Data(x=graph.x, edge_index=graph.edge_index, y=target[None])
+        if graph.edge_attr is not None:
+            copy.edge_attr = graph.edge_attr
+        copies.append(copy)
+    return copies
+
+
+def _scale(y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    mean = y.nanmean(0)
+    std = ((y - mean) ** 2).nanmean(0).sqrt()
+    return mean.float(), torch.where(std > 1e-12, std, torch.ones_like(std)).float()
+
+
+def quantile_strata(y: torch.Tensor) -> list[int]:
+    """Return the fifth that each value belongs to, by the first target; a value that is missing counts as the mean."""
+    first = y[:, 0].nan_to_num(nan=float(y[:, 0].nanmean()))
+    return torch.bucketize(first, first.quantile(torch.linspace(0, 1, _BINS + 1, dtype=first.dtype)[1:-1])).tolist()
+
+
+def as_matrix(y: Any) -> np.ndarray:
+    """Return targets as a float64 matrix [n, C].
+
+    Raises:
+        ConfigError: They are not numbers.
+    """
+    try:
+        matrix = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError("y", type(y).__name__, "numbers, NaN where there is none") from error
+    return matrix[:, None] if matrix.ndim == 1 else matrix

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import ClassifierMixin
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix
+
+
+class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
+    """Predicts classes or labels from molecules, as a scikit-learn estimator.
+
+    A vector of targets is one of two or more classes, of any type. A matrix of 0, 1 and NaN is several labels at once; then ``predict`` and
+    ``predict_proba`` return matrices [n, C], ``predict_proba`` that of the probabilities of 1.
+
+    Args:
+        channels: Channels D of a token.
+        num_layers: Number of blocks.
+        heads: Number of heads H.
+        num_samples: Number K of tokens that each head of each molecule samples.
+        dropout: Dropout of the feed-forward networks and the head.
+        drop_path: Probability that a molecule's residual branch is dropped in training.
+        num_eval_samples: Draws of codes that a prediction averages.
+        max_epochs: Epochs of training.
+        batch_size: Molecules of a training batch.
+        learning_rate: Largest step width of AdamW; it rises over ``warmup_epochs`` and falls along a cosine.
+        weight_decay: Decay of the weight matrices.
+        warmup_epochs: Epochs of linear warm-up.
+        validation_fraction: Share of the molecules, the same of each class, that choose the epoch; 0 keeps the last one.
+        accelerator: Where to train: ``"auto"``, ``"cpu"`` or ``"gpu"``.
+        random_state: Seed of weights, order and validation split; None draws a new one in each fit.
+
+    Attributes:
+        classes_: The classes, sorted.
+        model_: The fitted `SAMSA` network.
+        best_epoch_: Epoch (from 1) whose weights it has.
+        history_: One row an epoch.
+
+    Raises:
+        ConfigError: Targets do not fit the molecules, or an argument is out of range.
+        SmilesError: A molecule cannot be read.
+
+    Example:
+        >>> classifier = SAMSAClassifier(channels=8, num_layers=1, max_epochs=1)
+        >>> classifier = classifier.fit(["C" * n for n in range(1, 13)], ["short"] * 6 + ["long"] * 6)
+        >>> classifier.classes_.tolist(), classifier.predict_proba(["CCO"]).shape
+        (['long', 'short'], (1, 2))
+    """
+
+    def fit(self, X: Sequence[Any], y: Any) -> SAMSAClassifier:
+        """Train.
+
+        Args:
+            X: n SMILES, or n ``Data``.
+            y: Classes [n], or labels [n, C] of 0, 1 and NaN.
+        """
+        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+            return self._fit_labels(X, as_matrix(y))
+        given = np.asarray(y).reshape(-1)
+        if given.dtype.kind == "f" and not np.isfinite(given).all():
+            raise ConfigError("y", "a value that is not finite", "a class for each molecule")
+        self.classes_, numbers = np.unique(given, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ConfigError("y", f"{len(self.classes_)} class", "at least two classes")
+        self._kind = "binary" if len(self.classes_) == 2 else "multiclass"
+        targets = torch.from_numpy(numbers.astype(np.float64))[:, None].float()
+        self._fit(X, targets, self._kind, numbers.tolist(), 1 if self._kind == "binary" else len(self.classes_))
+        return self
+
+    def _fit_labels(self, X: Sequence[Any], labels: np.ndarray) -> SAMSAClassifier:
+        known = labels[~np.isnan(labels)]
+        if not len(known) or not np.isin(known, (0.0, 1.0)).all():
+            raise ConfigError("y", "a matrix with other values", "labels 0 and 1, NaN where there is none")
+        self._kind = "multilabel"
+        self.classes_ = [np.array([0, 1])] * labels.shape[1]
+        targets = torch.from_numpy(labels).float()
+        strata = torch.unique(targets.nan_to_num(nan=-1.0), dim=0, return_inverse=True)[1].tolist()
+        self._fit(X, targets, "multilabel", strata, targets.size(1))
+        return self
+
+    def predict_proba(self, X: Sequence[Any]) -> np.ndarray:
+        """Return probabilities [n, classes]; for several labels [n, C], each that of the label 1."""
+        output = self._output(X)
+        if self._kind == "multiclass":
+            return output.softmax(-1).numpy()
+        positive = output.sigmoid().numpy()
+        return positive if self._kind == "multilabel" else np.hstack([1 - positive, positive])
+
+    def predict(self, X: Sequence[Any]) -> np.ndarray:
+        """Return the likeliest class of each molecule [n]; for several labels 0 and 1 [n, C]."""
+        probabilities = self.predict_proba(X)
+        if self._kind == "multilabel":
+            return (probabilities > 0.5).astype(np.int64)
+        return self.classes_[probabilities.argmax(1)]
+
+    def _task(self, target_names: Sequence[str] | None) -> dict[str, Any]:
+        if self._kind == "multiclass":
+            default = [str(name) for name in self.classes_]
+        else:
+            default = [f"class_{self.classes_[1]}"] if self._kind == "binary" else [f"target_{number}" for number in range(self._width())]
+        return {"kind": self._kind, "target_names": list(target_names) if target_names is not None else default}

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import RegressorMixin
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix, quantile_strata
+
+
+class SAMSARegressor(RegressorMixin, MoleculeEstimator):
+    """Predicts numbers from molecules, as a scikit-learn estimator.
+
+    Targets are standardised within; predictions are in their own units. The epoch with the smallest validation error is kept.
+
+    Args:
+        channels: Channels D of a token.
+        num_layers: Number of blocks.
+        heads: Number of heads H.
+        num_samples: Number K of tokens that each head of each molecule samples.
+        dropout: Dropout of the feed-forward networks and the head.
+        drop_path: Probability that a molecule's residual branch is dropped in training.
+        num_eval_samples: Draws of codes that a prediction averages.
+        max_epochs: Epochs of training.
+        batch_size: Molecules of a training batch.
+        learning_rate: Largest step width of AdamW; it rises over ``warmup_epochs`` and falls along a cosine.
+        weight_decay: Decay of the weight matrices.
+        warmup_epochs: Epochs of linear warm-up.
+        validation_fraction: Share of the molecules that choose the epoch; 0 keeps the last one.
+        accelerator: Where to train: ``"auto"``, ``"cpu"`` or ``"gpu"``.
+        random_state: Seed of weights, order and validation split; None draws a new one in each fit.
+
+    Attributes:
+        model_: The fitted `SAMSA` network.
+        best_epoch_: Epoch (from 1) whose weights it has.
+        history_: One row an epoch.
+
+    Raises:
+        ConfigError: Targets do not fit the molecules, or an argument is out of range.
+        SmilesError: A molecule cannot be read.
+
+    Example:
+        >>> regressor = SAMSARegressor(channels=8, num_layers=1, max_epochs=1)
+        >>> regressor.fit(["C" * n for n in range(1, 13)], list(range(12))).predict(["CCO"]).shape
+        (1,)
+    """
+
+    def fit(self, X: Sequence[Any], y: Any) -> SAMSARegressor:
+        """Train.
+
+        Args:
+            X: n SMILES, or n ``Data``.
+            y: Numbers [n] or [n, C]; NaN where there is none.
+        """
+        targets = as_matrix(y)
+        if np.isinf(targets).any() or np.isnan(targets).all(0).any():
+            raise ConfigError("y", "an infinite value or a column without any", "numbers, NaN where there is none")
+        self._flat = np.ndim(y) == 1
+        wide = torch.from_numpy(targets)
+        self._fit(X, wide, "regression", quantile_strata(wide), wide.size(1))
+        return self
+
+    def predict(self, X: Sequence[Any]) -> np.ndarray:
+        """Return predictions [n], or [n, C] where there were several targets, in the units of ``y``."""
+        output = self._output(X)
+        mean, std = self.scale_
+        values = (output * std + mean).numpy()
+        return values[:, 0] if self._flat else values
+
+    def _task(self, target_names: Sequence[str] | None) -> dict[str, Any]:
+        names = list(target_names) if target_names is not None else [f"target_{number}" for number in range(self._width())]
+        return {"kind": "regression", "target_names": names, "mean": self.scale_[0].tolist(), "std": self.scale_[1].tolist()}

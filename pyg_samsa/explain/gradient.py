@@ -1,0 +1,37 @@
+"""Input times gradient, the baseline of explanations."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_samsa.explain._passes import Found, open_passes, run_from
+from pyg_samsa.nn.models.samsa import SAMSA
+
+
+def gradient_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0) -> Found:
+    r"""Multiply each token that Graph-Bridge made with the gradient of the prediction: how it would change if the token shrank to zero, to first order.
+
+    .. math::
+        s_t = \bigl\langle x_t, \partial y / \partial x_t \bigr\rangle
+
+    Args:
+        model: The network, in evaluation.
+        batch: A PyG batch of B graphs.
+        target: Number of the prediction of each graph [B].
+        draw: Number of the deterministic draw of codes.
+
+    Returns:
+        Scores [N + E] of nodes and edges, and the predictions [B, out_channels].
+
+    Cost: three passes through the network.
+    """
+    with torch.no_grad():
+        passes = open_passes(model, batch, draw)
+    tokens = passes.tokens
+    x = passes.inputs[0].detach().requires_grad_()
+    with torch.enable_grad():
+        predictions = run_from(model, x, tokens.index)
+        (gradient,) = torch.autograd.grad(predictions.gather(1, target[:, None]).sum(), x)
+    scores = (x * gradient).sum(1).detach()
+    return Found(torch.cat([scores[tokens.node_index], scores[tokens.edge_index]]), predictions.detach())

@@ -1,0 +1,153 @@
+"""The page that shows explained molecules: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyg_samsa._version import __version__
+from pyg_samsa.chem._canvas import Group, SvgWriter
+from pyg_samsa.chem.colours import scale_paint
+from pyg_samsa.chem.drawing import MoleculeLayout, color_limit, shown
+from pyg_samsa.errors import MissingDependencyError
+from pyg_samsa.explain.molecules import MoleculeExplanation, label_of, scale_of
+from pyg_samsa.io.files import atomic_write
+
+THEMES = ("auto", "light", "dark")
+_TEMPLATE = "explanations.html.j2"
+_STRONGEST = 5
+_SHOWN = 4  # predictions; the others can be unfolded
+_LONG, _HALF = 980.0, 520.0  # pixels; wider structures get a whole row of the page, or two columns
+
+
+class Refused(NamedTuple):
+    """A molecule that could not be read: its row, what it is called, its SMILES and the reason."""
+
+    row: int
+    name: str
+    smiles: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A molecule as the page shows it."""
+
+    name: str
+    smiles: str
+    atoms: int
+    bonds: int
+    svg: str
+    size: str
+    target: str
+    value: float
+    predictions: Sequence[tuple[str, float, str]]
+    others: Sequence[tuple[str, float, str]]
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def make_card(explanation: MoleculeExplanation, number: int) -> Card:
+    """Draw a molecule once with one layer of colour for each method, which the page switches.
+
+    Args:
+        explanation: The molecule.
+        number: Another one for each card of a page.
+    """
+    layout = MoleculeLayout(explanation.mol)
+    methods, layers = {}, []
+    for method in explanation.importance:
+        atoms, bonds = explanation.scores(method)
+        limit, scale = color_limit([*atoms, *bonds]), scale_of(method)
+        layers.append(Group(layout.halos(atoms, bonds, scale, limit, notes=True), name=f"layer {method}"))
+        ranked = [(value, name) for name, value in zip(layout.names, atoms, strict=True)]
+        ranked += [(value, f"{layout.names[a]}–{layout.names[b]}") for (a, b), value in zip(layout.bonds, bonds, strict=True)]
+        ranked.sort(key=lambda item: -abs(item[0]))
+        methods[method] = {
+            "label": label_of(method, explanation.kind),
+            "scale": scale,
+            "low": shown(-limit) if scale == "diverging" else "0",
+            "high": shown(limit),
+            "strongest": [(name, shown(value)) for value, name in ranked[:_STRONGEST] if value],
+        }
+    writer = SvgWriter("auto", prefix=f"m{number}-")
+    svg = writer.document([*layers, *layout.lines], layout.width, layout.height, explanation.name, page=True)
+    target, regression = explanation.target, explanation.kind == "regression"
+    predictions = [(name, value, shown(value) if regression else f"{value:.3f}") for name, value in explanation.predictions.items()]
+    # The explained one stands first; probabilities follow from high to low, values as they come.
+    predictions.sort(key=lambda item: (item[0] != target, 0.0 if regression else -item[1]))
+    return Card(
+        explanation.name,
+        explanation.smiles,
+        layout.num_atoms,
+        layout.num_bonds,
+        svg,
+        "long" if layout.width > _LONG else "half" if layout.width > _HALF else "",
+        target,
+        explanation.predictions[target],
+        predictions[:_SHOWN],
+        predictions[_SHOWN:],
+        methods,
+    )
+
+
+def write_page(
+    cards: Sequence[Card],
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    kind: str,
+    refused: Iterable[Refused] = (),
+    notes: Sequence[str] = (),
+    theme: str = "auto",
+) -> Path:
+    """Write the page of some molecules.
+
+    Args:
+        cards: The molecules, see :func:`make_card`.
+        path: File to write; an existing one is replaced.
+        title: Headline.
+        kind: Kind of the task, see :class:`~pyg_samsa.explain.molecules.MoleculeExplanation`.
+        refused: Molecules that could not be read.
+        notes: What a reader must know.
+        theme: ``"auto"`` follows the reader's system; a button switches.
+
+    Returns:
+        The path.
+
+    Raises:
+        MissingDependencyError: jinja2 is not installed.
+
+    Cost: about 20 kB for a small molecule and 150 kB for a peptide of 200 atoms.
+    """
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    except ImportError as error:
+        raise MissingDependencyError("jinja2", "all", "Writing a page") from error
+    folder = Path(__file__).parent / "templates"
+    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    methods = list(dict.fromkeys(method for card in cards for method in card.methods))
+    html = environment.get_template(_TEMPLATE).render(
+        title=title,
+        cards=cards,
+        refused=list(refused),
+        notes=list(notes),
+        methods=methods,
+        bars={scale: _stops(scale) for scale in ("sequential", "diverging")},
+        probability=kind != "regression",
+        theme=theme,
+        version=__version__,
+    )
+    target = Path(path)
+    with atomic_write(target) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return target
+
+
+def _stops(scale: str) -> str:
+    """Return a colour bar as the stops of a CSS gradient."""
+    low = -100 if scale == "diverging" else 0
+    levels = [low + round((100 - low) * step / 16) for step in range(17)]
+    return ", ".join(scale_paint(scale, level).css("auto") for level in levels)

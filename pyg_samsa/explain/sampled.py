@@ -1,0 +1,131 @@
+"""Which tokens the heads of a network sampled, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from pyg_samsa.explain._passes import Found, Passes, open_passes, read_out, run_from, sample
+from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.sampling import Samples
+from pyg_samsa.nn.models.samsa import SAMSA
+
+
+@torch.no_grad()
+def chosen_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0) -> Found:
+    r"""Count how often each token was sampled: the share of the H heads of all L layers that did.
+
+    .. math::
+        s_t = \frac{1}{L H} \sum_{l, h} \bigl[t \in \mathrm{Sample}_{l, h}\bigr]
+
+    Arguments and result as in :func:`sampled_scores`; ``target`` plays no part.
+    """
+    passes = open_passes(model, batch, draw)
+    heads = passes.tokens.x.new_zeros(passes.tokens.x.size(0))
+    for block, x in zip(model.blocks, passes.inputs, strict=False):
+        samples = sample(block, x, passes.tokens.index)
+        heads += _to_tokens(samples, torch.ones_like(samples.scores), x.size(0)) / samples.candidates.size(1)
+    return _found(model, passes, heads / len(model.blocks))
+
+
+@torch.no_grad()
+def sampled_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0) -> Found:
+    r"""Add up how often and how strongly each token was sampled: the share of all attention that goes to it.
+
+    .. math::
+        s_t = \frac{1}{L H} \sum_{l, h} \; \sum_{k \,:\, \mathrm{Sample}_{l, h}(k) = t} \; \frac{1}{n} \sum_{q=1}^{n} A^{l,h}_{qk}
+
+    with :math:`A^{l,h}` the attention of the n queries of a graph to the K keys that head h of layer l sampled. What goes to the learned support
+    pairs belongs to no token, so the scores of a graph add up to at most 1. Nothing is kept of a layer but one number a token.
+
+    Args:
+        model: The network, in evaluation.
+        batch: A PyG batch of B graphs.
+        target: Number of the prediction of each graph [B]; attention knows of none, so it plays no part.
+        draw: Number of the deterministic draw of codes.
+
+    Returns:
+        Scores [N + E] of nodes and edges, and the predictions [B, out_channels].
+
+    Cost: two passes through the attention of the network; memory O(n K H) for the largest graph.
+    """
+    passes = open_passes(model, batch, draw)
+    index = passes.tokens.index
+    share = passes.tokens.x.new_zeros(passes.tokens.x.size(0))
+    for block, x in zip(model.blocks, passes.inputs, strict=False):
+        samples = sample(block, x, index)
+        received = attention_received(block, x, index, samples)
+        share += _to_tokens(samples, received, x.size(0)) / received.size(1)
+    return _found(model, passes, share / len(model.blocks))
+
+
+def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0) -> Found:
+    r"""Add up what the attention to each sampled token contributes to the prediction, to first order.
+
+    .. math::
+        s_t = \sum_{l, h} \; \sum_{k \,:\, \mathrm{Sample}_{l, h}(k) = t} \; \sum_{q=1}^{n}
+              A^{l,h}_{qk} \Bigl\langle \tilde{v}^{l,h}_k, \frac{\partial y}{\partial o^{l,h}_q} \Bigr\rangle
+
+    with :math:`o_q = \sum_k A_{qk} \tilde{v}_k` the output of a head: each sampled value times the gradient that reaches it. Where ``sampled`` tells
+    where heads look, this tells what they take from there, and whether it speaks for (above 0) or against the prediction.
+
+    Arguments and result as in :func:`sampled_scores`.
+
+    Cost: four passes through the network; memory of a backward pass.
+    """
+    with torch.no_grad():
+        passes = open_passes(model, batch, draw)
+    index, count = passes.tokens.index, passes.tokens.x.size(0)
+    outputs: list[Tensor] = []
+    hooks = [block.conv.register_forward_hook(lambda _, args, output: outputs.append(output)) for block in model.blocks]
+    try:
+        with torch.enable_grad():
+            # Without a gradient at the tokens, frozen networks would have none anywhere.
+            predictions = run_from(model, passes.inputs[0].detach().requires_grad_(), index)
+            gradients = torch.autograd.grad(predictions.gather(1, target[:, None]).sum(), outputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    scores = passes.tokens.x.new_zeros(count)
+    with torch.no_grad():
+        for block, x, gradient in zip(model.blocks, passes.inputs, gradients, strict=False):
+            samples = sample(block, x, index)
+            of_heads = (gradient @ block.conv.out.weight).unflatten(1, (block.conv.heads, -1))  # type: ignore[operator,union-attr,arg-type]
+            mixed = [
+                weights.transpose(1, 2) @ slope.transpose(0, 1)
+                for weights, slope in zip(_attention(block, x, index, samples), of_heads.split(index.sizes), strict=True)
+            ]
+            value = samples.values[..., samples.values.size(-1) // 2 :]
+            scores += _to_tokens(samples, (torch.stack(mixed) * value).sum(-1), count)
+    return _found(model, passes, scores)
+
+
+def attention_received(block: Module, x: Tensor, index: RaggedIndex, samples: Samples) -> Tensor:
+    """Return the mean attention [B, H, K] that the queries of each graph pay to each sampled key; 0 for a graph without tokens."""
+    return torch.stack([weights.sum(1) / max(1, weights.size(1)) for weights in _attention(block, x, index, samples)])
+
+
+def _attention(block: Module, x: Tensor, index: RaggedIndex, samples: Samples) -> Iterator[Tensor]:
+    """Yield the attention [H, n, K] of each graph, one after the other, so that no more is ever kept."""
+    conv: Any = block.conv
+    width = conv.channels // conv.heads
+    query = conv.query(block.conv_norm(x)).view(-1, conv.heads, width)  # type: ignore[operator]
+    for q, k in zip(query.split(index.sizes), samples.values[..., :width], strict=True):
+        yield (q.transpose(0, 1) @ k.transpose(1, 2) / width**0.5).softmax(-1)
+
+
+def _to_tokens(samples: Samples, values: Tensor, count: int) -> Tensor:
+    """Add values [B, H, K] of sampled tokens up by token [T]; those of support pairs are left out."""
+    candidates = samples.candidates.flatten()
+    is_token = candidates < count
+    return values.new_zeros(count).index_add(0, candidates[is_token], values.flatten()[is_token])
+
+
+@torch.no_grad()
+def _found(model: SAMSA, passes: Passes, scores: Tensor) -> Found:
+    tokens = passes.tokens
+    return Found(torch.cat([scores[tokens.node_index], scores[tokens.edge_index]]), read_out(model, tokens.x, tokens.index))

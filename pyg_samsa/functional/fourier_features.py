@@ -1,0 +1,178 @@
+"""Random features: those of a relative positional encoding, and the positive orthogonal ones of the exponential of a product."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pyg_samsa.errors import ShapeError
+
+
+def fourier_features(pos: Tensor, frequencies: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Random Fourier features of a relative positional encoding, from the `"Learning a Fourier Transform for Linear Relative Positional Encodings in
+    Transformers" <https://arxiv.org/abs/2302.01925>`_ paper (theorem 4.1).
+
+    .. math::
+        f(z) = \int g(\omega) \, e^{2 \pi i \omega^\top z} \, d\omega, \qquad \omega_1, \dots, \omega_m \sim p
+
+        \varphi(r) = \tfrac{1}{\sqrt{m}} \Bigl[ \tfrac{g(\omega_t)}{p(\omega_t)} \, e^{2 \pi i \omega_t^\top r} \Bigr]_t, \qquad
+        \psi(r) = \tfrac{1}{\sqrt{m}} \bigl[ e^{-2 \pi i \omega_t^\top r} \bigr]_t, \qquad
+        \mathbb{E}\bigl[\varphi(r_i)^\top \psi(r_j)\bigr] = f(r_i - r_j)
+
+    The ratio stands on one side only. The product depends on :math:`r_i - r_j` alone, for every single draw.
+
+    Args:
+        pos: Positions r [T, l].
+        frequencies: Draws from p, [H, m, l].
+        ratio: g / p at the draws, of either sign [H, m].
+
+    Returns:
+        phi and psi, complex, [T, H, m] each.
+
+    Raises:
+        ShapeError: Positions and frequencies differ in their number of dimensions.
+
+    Example:
+        >>> phi, psi = fourier_features(torch.zeros(1, 3), torch.randn(2, 4, 3), torch.ones(2, 4))
+        >>> (phi * psi).sum(-1).real
+        tensor([[1., 1.]])
+
+    Cost: O(T H m l).
+    """
+    waves = torch.view_as_complex(_waves(pos, frequencies))
+    return waves * ratio, waves.conj()
+
+
+def fourier_waves(pos: Tensor, frequencies: Tensor) -> Tensor:
+    r"""Real form of `fourier_features`, which queries and keys share: cosines, then sines, of :math:`2 \pi \omega_t^\top r`, divided by
+    :math:`\sqrt{m}`.
+
+    .. math::
+        \mathrm{Re}\bigl(\varphi(r_i)^\top \psi(r_j)\bigr) = \tfrac{1}{m} \sum_t \tfrac{g(\omega_t)}{p(\omega_t)}
+            \bigl( \cos \theta_{it} \cos \theta_{jt} + \sin \theta_{it} \sin \theta_{jt} \bigr), \qquad \theta_{it} = 2 \pi \omega_t^\top r_i
+
+    Args:
+        pos: Positions r [T, l].
+        frequencies: Frequencies [H, m, l].
+
+    Returns:
+        Waves [T, H, 2m].
+
+    Raises:
+        ShapeError: Positions and frequencies differ in their number of dimensions.
+
+    Example:
+        >>> fourier_waves(torch.zeros(1, 3), torch.randn(2, 1, 3))
+        tensor([[[1., 0.],
+                 [1., 0.]]])
+
+    Cost: O(T H m l).
+    """
+    return _waves(pos, frequencies).movedim(-1, -2).flatten(-2)
+
+
+def _waves(pos: Tensor, frequencies: Tensor) -> Tensor:
+    """Cosine and sine, [T, H, m, 2]."""
+    if pos.dim() != 2 or pos.size(1) != frequencies.size(2):
+        raise ShapeError("pos", list(pos.shape), f"[T, {frequencies.size(2)}], one position a token")
+    with torch.autocast(pos.device.type, enabled=False):
+        turns = (pos @ frequencies.flatten(0, 1).t().to(pos.dtype)).view(-1, *frequencies.shape[:2])
+    # Whole turns carry nothing, and without them the angles of far positions lose no more digits.
+    angle = (turns - turns.detach().round()) * (2 * math.pi)
+    return torch.stack([angle.cos(), angle.sin()], dim=-1) / math.sqrt(frequencies.size(1))
+
+
+def append_waves(query: Tensor, key: Tensor, waves: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Append the features of positions to queries and keys, so that their scaled product is the logit of attention with its additive encoding.
+
+    .. math::
+        q' = \bigl[q, \; C^{1/4} \, \mathrm{Re}\,\varphi, \; C^{1/4} \, \mathrm{Im}\,\varphi\bigr], \qquad
+        k' = \bigl[k, \; C^{1/4} \, \mathrm{Re}\,\psi, \; -C^{1/4} \, \mathrm{Im}\,\psi\bigr]
+
+        \frac{q'^\top k'}{\sqrt{C}} = \frac{q^\top k}{\sqrt{C}} + \mathrm{Re}\bigl(\varphi^\top \psi\bigr)
+
+    Args:
+        query: Queries [T, H, C].
+        key: Keys [T, H, C].
+        waves: `fourier_waves` of the tokens [T, H, 2m].
+        ratio: g / p at the draws [H, m].
+
+    Returns:
+        Queries and keys [T, H, C + 2m].
+
+    Example:
+        >>> waves, ratio = fourier_waves(torch.tensor([[0.0], [0.5]]), torch.ones(1, 1, 1)), torch.full((1, 1), 0.25)
+        >>> query, key = append_waves(torch.zeros(2, 1, 4), torch.zeros(2, 1, 4), waves, ratio)
+        >>> torch.round(query[:, 0] @ key[:, 0].T / 2, decimals=4) + 0.0  # half a wave apart
+        tensor([[ 0.2500, -0.2500],
+                [-0.2500,  0.2500]])
+
+    Cost: O(T H (C + m)).
+    """
+    scaled = waves * query.size(-1) ** 0.25
+    return torch.cat([query, scaled * ratio.repeat(1, 2)], dim=-1), torch.cat([key, scaled], dim=-1)
+
+
+def orthogonal_gaussian(
+    heads: int, num_features: int, channels: int, *, generator: torch.Generator | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
+    r"""Draw the projections of `FAVOR+ <https://arxiv.org/abs/2009.14794>`_: every row is a standard normal vector, and rows are orthogonal to each
+    other in blocks of as many as there are channels.
+
+    Args:
+        heads: Number of heads H, each with draws of its own.
+        num_features: Rows M of a head.
+        channels: Channels F of what is projected.
+        generator: Where random numbers come from; by default torch's own.
+        dtype: Floating type of the result; by default torch's default type. The numbers drawn are those of float64.
+
+    Returns:
+        Projections [H, M, F].
+
+    Example:
+        >>> rows = orthogonal_gaussian(1, 3, 3)[0]
+        >>> bool(((rows @ rows.T).triu(1).abs() < 1e-5).all())
+        True
+
+    Cost: O(H M F^2).
+    """
+    blocks = -(-num_features // channels)
+    gaussian = torch.randn(heads, blocks, channels, channels, generator=generator, dtype=torch.float64)
+    basis, triangle = torch.linalg.qr(gaussian)
+    # With the signs of the diagonal the basis is uniform among all, whatever convention the decomposition follows.
+    basis = basis * triangle.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
+    rows = basis.transpose(-1, -2).reshape(heads, blocks * channels, channels)[:, :num_features]
+    norms = torch.randn(heads, num_features, channels, generator=generator, dtype=torch.float64).norm(dim=-1, keepdim=True)
+    return (rows * norms).to(torch.get_default_dtype() if dtype is None else dtype)
+
+
+def positive_features(x: Tensor, projection: Tensor, stabilizer: Tensor | None = None, eps: float = 1e-6) -> Tensor:
+    r"""Positive random features of `FAVOR+ <https://arxiv.org/abs/2009.14794>`_, whose product is the exponential of the product in expectation.
+
+    .. math::
+        F(x) = \tfrac{1}{\sqrt{M}} \exp\!\bigl(W x - \tfrac{1}{2} \lVert x \rVert^2 - c\bigr) + \epsilon, \qquad
+        \mathbb{E}\bigl[F(x)^\top F(y)\bigr] = e^{x^\top y} \quad \text{for } c = \epsilon = 0
+
+    Args:
+        x: Vectors [T, H, F].
+        projection: W [H, M, F], see `orthogonal_gaussian`.
+        stabilizer: c, broadcast to [T, H, M]; None is zero. Attention divides it out, up to what :math:`\epsilon` makes of it.
+        eps: Added, so that no sum of features is zero.
+
+    Returns:
+        Features [T, H, M], all positive.
+
+    Example:
+        >>> x = torch.tensor([[[0.5, 0.0]]])
+        >>> features = positive_features(x, orthogonal_gaussian(1, 20000, 2, generator=torch.Generator().manual_seed(0)))
+        >>> bool((features.square().sum() - torch.tensor(0.25).exp()).abs() < 0.05)
+        True
+
+    Cost: O(T H M F).
+    """
+    exponent = torch.einsum("thf,hmf->thm", x, projection) - x.square().sum(-1, keepdim=True) / 2
+    if stabilizer is not None:
+        exponent = exponent - stabilizer
+    return exponent.exp() / math.sqrt(projection.size(1)) + eps

@@ -1,0 +1,85 @@
+"""The sampler of SFT: pairs of tokens without replacement, each pair mixed into one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.sampling import Samples, _check_k_tau, _computed, _from_table, _rows
+from pyg_samsa.functional.topk import ragged_topk
+
+# Below this softplus(z) is exp(z) to rounding, and its logarithm z itself.
+_LOW = -40.0
+
+
+def _share(first: Tensor, second: Tensor) -> Tensor:
+    """Return softplus(first) / (softplus(first) + softplus(second)), also where both underflow."""
+    return torch.sigmoid(_log_softplus(first) - _log_softplus(second))
+
+
+def _log_softplus(z: Tensor) -> Tensor:
+    return torch.where(z < _LOW, z, F.softplus(z.clamp_min(_LOW)).log())
+
+
+def ragged_sample_paired(
+    values: Tensor | Callable[[Tensor], Tensor],
+    scores: Tensor,
+    support_values: Tensor,
+    support_scores: Tensor,
+    index: RaggedIndex,
+    k: int,
+    *,
+    shuffle: bool = False,
+) -> Samples:
+    r"""Sample pairs of tokens and mix each into one, for every graph and head of a packed batch (`SFT <https://arxiv.org/abs/2408.05822>`_).
+
+    The k best candidates :math:`t` are paired with the next k, :math:`b`:
+
+    .. math::
+        w = \frac{\mathrm{softplus}(z_t)}{\mathrm{softplus}(z_t) + \mathrm{softplus}(z_b)}, \qquad \tilde{x} = w x_t + (1 - w) x_b
+
+    Support tokens are candidates in every graph, so that graphs with fewer than 2k tokens, or none, are legal.
+
+    Args:
+        values: Vectors of the tokens, [T, H, C], or a function that computes those of some tokens [B, H, m] as [B, H, m, C].
+        scores: Finite scores of the tokens, [T, H], noise included.
+        support_values: Vectors of the support tokens, [S, H, C] with S >= 2k.
+        support_scores: Their scores [S, H].
+        index: Where each graph begins and ends.
+        k: Number of pairs per graph and head.
+        shuffle: Pair at random, as in training. Otherwise best with best: by rank, which depends on neither the order of tokens nor on batch-mates.
+
+    Returns:
+        `Samples`: the mixtures, with number and score of the better token of each pair, by descending score.
+
+    Raises:
+        ConfigError: ``k`` is out of range.
+        ShapeError: There are fewer than 2k support tokens.
+
+    Example:
+        >>> index = RaggedIndex(torch.tensor([0, 3]))
+        >>> scores = torch.tensor([[1.0], [9.0], [9.0]])
+        >>> samples = ragged_sample_paired(torch.tensor([[[1.0]], [[2.0]], [[4.0]]]), scores, torch.zeros(2, 1, 1), torch.zeros(2, 1), index, 1)
+        >>> samples.candidates, samples.values
+        (tensor([[[1]]]), tensor([[[[3.]]]]))
+
+    Cost: O(T H) to choose, O(B H k C) to gather and mix.
+    """
+    _check_k_tau(k, 1.0)
+    if support_scores.size(0) < 2 * k:
+        raise ShapeError("support_scores", list(support_scores.shape), f"[S, H] with S >= 2k = {2 * k}")
+    candidates = ragged_topk(scores.detach(), support_scores.detach(), index, 2 * k)
+    best, next_best = candidates.split(k, dim=-1)
+    if shuffle:
+        next_best = next_best.gather(-1, torch.rand(next_best.shape, device=next_best.device).argsort(-1))
+    candidates = torch.cat([best, next_best], dim=-1)
+    ranked = _rows(torch.cat([scores, support_scores]).unsqueeze(-1), candidates).squeeze(-1)
+    look_up = _from_table(values, support_values) if isinstance(values, Tensor) else _computed(values, support_values, index.num_tokens)
+    first, second = look_up(candidates).split(k, dim=-2)
+    share = _share(*ranked.split(k, dim=-1)).unsqueeze(-1).to(first.dtype)
+    return Samples(torch.lerp(second, first, share), best, ranked[..., :k])

@@ -1,0 +1,242 @@
+"""Attention over sampled tokens by any score of pairs, without keeping a score of a pair."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.utils.checkpoint import checkpoint
+
+from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.attention import _grouped
+from pyg_samsa.functional.dropout import keep_mask
+from pyg_samsa.functional.fused import pieces
+from pyg_samsa.functional.maxout import leaky_softmax_weights, leaky_weights, maxout_score
+from pyg_samsa.functional.pair_features import pair_features
+from pyg_samsa.functional.ragged import RaggedIndex, check_choice
+
+SCORES = ("maxout", "softmax")
+
+
+class Relation(NamedTuple):
+    r"""What a relative encoding of pairs needs: features of the pair, mapped to a factor and a term for the score of every head.
+
+    Attributes:
+        encoding: Name of the features, see `pair_features`.
+        place: Where the tokens are, [T, g], see `pair_features`.
+        sampled: Where the sampled tokens are, [B, H, K, g] or, where heads share them, [B, 1, K, g].
+        weight: Maps features to logarithmic factors and terms, [2 H, f]: those of all heads before these.
+        bias: Their biases [2 H].
+        field: The positive numbers of the encoding ``"field"`` [5], else None.
+    """
+
+    encoding: str
+    place: Tensor
+    sampled: Tensor
+    weight: Tensor
+    bias: Tensor
+    field: Tensor | None = None
+
+
+Drop = Callable[[Tensor], Tensor]
+
+
+def relative_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    leak: Tensor,
+    index: RaggedIndex,
+    *,
+    score: str = "maxout",
+    relation: Relation | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
+    r"""Let every token attend to the tokens that its graph sampled, by the score of `SFT <https://arxiv.org/abs/2408.05822>`_.
+
+    With :math:`S` the `maxout_score` and :math:`\phi_{ij}` the `pair_features`,
+
+    .. math::
+        S'_{ij} = S_{ij} \, \mathrm{softplus}(W_w \phi_{ij}) + W_b \phi_{ij}, \qquad
+        o_i = \sum_j \frac{\mathrm{ReLU}(S'_{ij})}{\sum_j \mathrm{ReLU}(S'_{ij}) + \Lambda + 10^{-9}} v_j .
+
+    Args:
+        query: Packed queries [T, H, C].
+        key: Sampled keys [B, H, K, C].
+        value: Sampled values [B, H, K, C].
+        leak: Leaking mass :math:`\Lambda` [B, H], at least 0.
+        index: Where each graph begins and ends.
+        score: ``"maxout"``, or ``"softmax"``: the scaled dot product in place of :math:`S`, the exponential in place of the ReLU.
+        relation: Relative encoding; None is :math:`S' = S`.
+        dropout: Probability that a weight is dropped, 0 to below 1.
+
+    Returns:
+        Output [T, H, C], in float32 where the queries are in half precision.
+
+    Raises:
+        ConfigError: Unknown score or encoding.
+        ShapeError: The tensors do not fit each other.
+
+    Example:
+        >>> index = RaggedIndex(torch.tensor([0, 2, 3]))
+        >>> key = value = torch.randn(2, 2, 5, 4)
+        >>> relative_attention(torch.randn(3, 2, 4), key, value, torch.ones(2, 2), index).shape
+        torch.Size([3, 2, 4])
+
+    Cost: O(T K H C) time. O(T H C) memory: scores are computed again in the backward pass, on the CPU for some rows of a graph at a time.
+    """
+    check_choice("score", score, SCORES)
+    if relation is not None and relation.place.size(0) != query.size(0):
+        raise ShapeError("place", list(relation.place.shape), f"[{query.size(0)}, g], one row a token")
+    dtype = query.dtype if query.dtype == torch.float64 else torch.float32
+    query, key, value, leak = (tensor.to(dtype) for tensor in (query, key, value, leak))
+    encoding = "none" if relation is None else relation.encoding
+    rest = (None,) * 5 if relation is None else tuple(None if tensor is None else tensor.to(dtype) for tensor in relation[1:])
+    place, sampled, *weights = rest
+    run = partial(_attend, score=score, encoding=encoding)
+    # Sums of maxima and of weights need the whole precision, whatever autocast says.
+    with torch.autocast(query.device.type, enabled=False):
+        if index.num_tokens == 0:
+            return query.new_zeros(query.shape)
+        if _runs_by_rows(query):
+            return _ByRows.apply(run, index, dropout, query, place, key, value, leak, sampled, *weights)
+        return _grouped(index, partial(_attend_group, run, dropout, (query, place), (key, value, leak, sampled), weights))
+
+
+def _runs_by_rows(query: Tensor) -> bool:
+    return query.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _attend_group(
+    run: Callable[..., Tensor],
+    dropout: float,
+    tokens: Sequence[Tensor | None],
+    sampled: Sequence[Tensor | None],
+    weights: Sequence[Tensor | None],
+    graphs: Tensor | None,
+    number: Tensor,
+    real: Tensor,
+) -> Tensor:
+    """Attend in some graphs, laid out as one table, and return [G, H, width, C]."""
+    query, place = (None if tensor is None else tensor[number] for tensor in tokens)
+    chosen = [tensor if tensor is None or graphs is None else tensor[graphs] for tensor in sampled]
+    run = partial(run, drop=partial(F.dropout, p=dropout) if dropout else None)
+    arguments = (query.transpose(1, 2), place, *chosen, *weights)  # type: ignore[union-attr]
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        return run(*arguments)
+    return checkpoint(run, *arguments, use_reentrant=False)
+
+
+class _ByRows(torch.autograd.Function):
+    """Attention for some rows of one graph at a time, computed again in the backward pass: nothing of the size [T, K] is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, run: Callable[..., Tensor], index: RaggedIndex, dropout: float, *tensors: Tensor | None) -> Tensor:
+        query, _, key = tensors[:3]
+        assert query is not None
+        assert key is not None
+        ctx.save_for_backward(*tensors)
+        ctx.run, ctx.index, ctx.masks = run, index, []
+        out = torch.empty_like(query)
+        for rows, graph in _row_pieces(index, key):
+            drop: Drop | None = None
+            if dropout:
+                ctx.masks.append(keep_mask((query.size(1), rows.stop - rows.start, key.size(-2)), dropout))
+                drop = partial(_drop, *ctx.masks[-1])
+            out[rows] = run(*_piece(tensors, rows, graph), drop=drop).transpose(0, 1)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        tensors: tuple[Tensor | None, ...] = ctx.saved_tensors
+        needed = [place for place, wanted in enumerate(ctx.needs_input_grad[3:]) if wanted]
+        grads: list[Tensor | None] = [None] * len(tensors)
+        for place in needed:
+            grads[place] = torch.zeros_like(tensors[place])  # type: ignore[arg-type]
+        for number, (rows, graph) in enumerate(_row_pieces(ctx.index, tensors[2])):  # type: ignore[arg-type]
+            with torch.enable_grad():
+                inputs = [None if tensor is None else tensor.detach() for tensor in _piece(tensors, rows, graph)]
+                wanted = [inputs[place].requires_grad_() for place in needed]  # type: ignore[union-attr]
+                out = ctx.run(*inputs, drop=partial(_drop, *ctx.masks[number]) if ctx.masks else None)
+            found = torch.autograd.grad(out, wanted, grad[rows].transpose(0, 1), allow_unused=True)
+            for place, piece in zip(needed, found, strict=True):
+                total = grads[place]
+                if piece is None or total is None:
+                    continue
+                if place == _QUERY:
+                    total[rows] = piece.transpose(0, 1)
+                elif place == _PLACE:
+                    total[rows] = piece
+                elif place in _SAMPLED:
+                    total[graph] += piece
+                else:
+                    total += piece
+        return None, None, None, *grads
+
+
+# Places of the arguments of `_attend`: those with a row a token, those with one a graph; the rest are weights.
+_QUERY, _PLACE, _SAMPLED = 0, 1, (2, 3, 4, 5)
+
+
+def _row_pieces(index: RaggedIndex, key: Tensor) -> list[tuple[slice, int]]:
+    """Cut the rows of every graph into pieces whose scores stay in the cache, together with the number of the graph."""
+    cuts, begin = [], 0
+    for graph, size in enumerate(index.sizes):
+        cuts += [(slice(begin + low, begin + high), graph) for low, high in pieces(size, key.size(1) * key.size(2))]
+        begin += size
+    return cuts
+
+
+def _piece(tensors: Sequence[Tensor | None], rows: slice, graph: int) -> list[Tensor | None]:
+    query, place, *rest = tensors
+    assert query is not None
+    chosen = [None if tensor is None else tensor[graph] for tensor in rest[: len(_SAMPLED)]]
+    return [query[rows].transpose(0, 1), None if place is None else place[rows], *chosen, *rest[len(_SAMPLED) :]]
+
+
+def _drop(mask: Tensor, factor: float, weights: Tensor) -> Tensor:
+    return weights * mask * factor
+
+
+def _attend(
+    query: Tensor,
+    place: Tensor | None,
+    key: Tensor,
+    value: Tensor,
+    leak: Tensor,
+    sampled: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    field: Tensor | None,
+    *,
+    score: str,
+    encoding: str,
+    drop: Drop | None,
+) -> Tensor:
+    """Attend with queries [..., H, n, C] and places [..., n, g] to sampled tokens [..., H, K, C]; the rest as in `relative_attention`."""
+    scores = maxout_score(query, key) if score == "maxout" else (query @ key.mT) / math.sqrt(query.size(-1))
+    if encoding != "none":
+        factor, term = _gates(place, sampled, weight, bias, field, encoding)  # type: ignore[arg-type]
+        scores = torch.addcmul(term, scores, F.softplus(factor))
+    weights, mass = leaky_weights(scores, leak) if score == "maxout" else leaky_softmax_weights(scores, leak)
+    if drop is not None:
+        weights = drop(weights)
+    return (weights @ value) / mass
+
+
+def _gates(place: Tensor, sampled: Tensor, weight: Tensor, bias: Tensor, field: Tensor | None, encoding: str) -> tuple[Tensor, Tensor]:
+    """Return the logarithmic factor and the term of every pair, each [..., H, n, K]."""
+    features = pair_features(encoding, place.unsqueeze(-3), sampled, field)
+    # The bias as the weight of one more feature, which is 1, saves a pass over all pairs of all heads.
+    features = F.pad(features, (0, 0, 0, 0, 0, 1), value=1.0)
+    *lead, sets, count, n, k = features.shape
+    maps = torch.cat([weight, bias.unsqueeze(1)], dim=1).unflatten(0, (2, sets, -1))
+    factor, term = ((each @ features.flatten(-2)).view(*lead, -1, n, k) for each in maps)
+    return factor, term

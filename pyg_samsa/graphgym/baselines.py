@@ -1,0 +1,137 @@
+"""The networks ``gcn``, ``gine``, ``gatedgcn`` and ``gps``: PyG's own operators, built from GraphGym's configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.graphgym.network import _features, level
+from pyg_samsa.graphgym.options import GPS_LAYERS, UNSET_FLOAT
+from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.nn.models.message_passing import ACTIVATIONS, GNN, POOLS
+from pyg_samsa.training.network import BatchNetwork
+
+_ACTIVATIONS = {**dict.fromkeys(ACTIVATIONS), "swish": "silu"}
+
+
+class GNNNetwork(BatchNetwork):
+    """Reads ``cfg.gnn`` (for ``gps`` also ``cfg.gt``) and ``cfg.pe`` and holds a plain ``nn.GNN`` as ``model``.
+
+    GraphGym's names say what they say there: ``gnn.layers_mp``, ``gnn.dim_inner``, ``gnn.dropout``, ``gnn.act``, ``gnn.batchnorm``,
+    ``gnn.residual``, ``gnn.layers_post_mp`` (0 and 1 are a linear head) and ``model.graph_pooling``. ``gps`` takes GraphGPS's ``gt.layers``,
+    ``gt.dim_hidden`` and ``gt.dropout`` where they are set, ``gt.layer_type`` (else GINE and full attention), ``gt.n_heads`` (else 4),
+    ``gt.attn_dropout`` and ``gt.layer_norm``.
+
+    Args:
+        dim_in: Width of float node features, for data sets that say no more than that.
+        dim_out: Width of the output.
+
+    Raises:
+        ConfigError: settings contradict each other, or the network cannot do the task.
+    """
+
+    layer = "gcn"
+
+    def __init__(self, dim_in: int, dim_out: int) -> None:
+        if cfg.share.pairs:
+            raise ConfigError("model.type", self.layer, "a network for pairs of documents: samsa")
+        options = gnn_options(self.layer)
+        in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
+        super().__init__(GNN(in_channels, dim_out, edge_channels=edge_channels, layer=self.layer, level=level(), **options), **encoders)
+
+    def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
+        """Return (prediction, target) of a batch."""
+        for encoder in (self.node_encoder, self.edge_encoder):
+            if encoder is not None:
+                batch = encoder(batch)
+        if batch.x is None:
+            raise DataError("The graphs have no node features x", hint="Add some, for example by torch_geometric.transforms.Constant.")
+        told = {"pe": batch.get("pe")} if self.model.pe_channels else {}
+        return self.model(batch.x, batch.edge_index, batch.edge_attr, batch.batch, batch_size=batch.num_graphs, **told), batch.y
+
+
+class GCNNetwork(GNNNetwork):
+    """``gcn``: see `GNNNetwork`."""
+
+    layer = "gcn"
+
+
+class GINENetwork(GNNNetwork):
+    """``gine``: see `GNNNetwork`."""
+
+    layer = "gine"
+
+
+class GatedGCNNetwork(GNNNetwork):
+    """``gatedgcn``: see `GNNNetwork`."""
+
+    layer = "gatedgcn"
+
+
+class GPSNetwork(GNNNetwork):
+    """``gps``: see `GNNNetwork`."""
+
+    layer = "gps"
+
+
+def gnn_options(layer: str) -> dict[str, Any]:
+    """Return the keyword arguments of :class:`pyg_samsa.nn.GNN` that the configuration holds.
+
+    Args:
+        layer: As in :class:`pyg_samsa.nn.GNN`.
+
+    Raises:
+        ConfigError: settings contradict each other, or there is no such activation or readout.
+    """
+    gnn = cfg.gnn
+    if gnn.act not in _ACTIVATIONS:
+        raise ConfigError("gnn.act", gnn.act, _ACTIVATIONS)
+    if cfg.model.graph_pooling not in POOLS:
+        raise ConfigError("model.graph_pooling", cfg.model.graph_pooling, POOLS)
+    options = {
+        "channels": gnn.dim_inner,
+        "num_layers": gnn.layers_mp,
+        "dropout": gnn.dropout,
+        "activation": _ACTIVATIONS[gnn.act] or gnn.act,
+        "norm": "batch" if gnn.batchnorm else "none",
+        "residual": gnn.residual,
+        "head_layers": max(1, gnn.layers_post_mp),
+        "pool": cfg.model.graph_pooling,
+        "pe_channels": cfg.pe.dim if cfg.pe.kind != "none" else 0,
+        "flip_signs": cfg.pe.kind == "lap",
+    }
+    return options | _gps_options() if layer == "gps" else _without_gt(options)
+
+
+def _gps_options() -> dict[str, Any]:
+    gnn, gt = cfg.gnn, cfg.gt
+    if gt.layer_norm and gt.batch_norm:
+        raise ConfigError("gt.layer_norm", True, "False where gt.batch_norm is set")
+    local, attention = GPS_LAYERS[gt.layer_type if gt.layer_type != "samsa" else "GINE+Transformer"]
+    return {
+        "local": local,
+        "attention": attention,
+        "channels": gt.dim_hidden or gnn.dim_inner,
+        "num_layers": gt.layers or gnn.layers_mp,
+        "heads": gt.n_heads or 4,
+        "dropout": gnn.dropout if gt.dropout == UNSET_FLOAT else gt.dropout,
+        "attn_dropout": max(0.0, gt.attn_dropout),
+        "norm": "layer" if gt.layer_norm else "batch" if gt.batch_norm or gnn.batchnorm else "none",
+    }
+
+
+def _without_gt(options: dict[str, Any]) -> dict[str, Any]:
+    """Message passing alone has no attention that ``gt`` could describe."""
+    if cfg.gt.layer_type != "samsa":
+        raise ConfigError("gt.layer_type", cfg.gt.layer_type, "left out, or model.type gps")
+    return options
+
+
+register_once(register.network_dict, "gcn", GCNNetwork)
+register_once(register.network_dict, "gine", GINENetwork)
+register_once(register.network_dict, "gatedgcn", GatedGCNNetwork)
+register_once(register.network_dict, "gps", GPSNetwork)

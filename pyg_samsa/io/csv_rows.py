@@ -1,0 +1,220 @@
+"""CSV files as people have them, row by row: mixed encodings, quotes, blank lines, any of three delimiters, headers that repeat themselves."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, suggest
+
+DELIMITERS = (",", ";", "\t")
+SMILES_NAMES = (
+    "smiles",
+    "canonical_smiles",
+    "isomeric_smiles",
+    "canonicalsmiles",
+    "isomericsmiles",
+    "structure_smiles",
+    "structure",
+    "molecule",
+    "mol",
+)
+"""Names of a column that holds molecules, in any case, the likeliest first."""
+_HEAD = 2**16
+_LONGEST_RECORD = 2**24
+_BYTE_FALLBACK = "pyg_samsa_cp1252"
+
+
+def _decode_byte(error: UnicodeError) -> tuple[str, int]:
+    """Read what is no UTF-8 as the encoding of Windows, byte by byte: so every byte has a reading, and one bad row spoils no other."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    bad = error.object[error.start : error.end]
+    return "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in bad), error.end
+
+
+codecs.register_error(_BYTE_FALLBACK, _decode_byte)
+
+
+@dataclass
+class CsvRows:
+    """The rows of an open CSV file, as they come.
+
+    Attributes:
+        header: Names as written; empty for a file without one.
+        delimiter: What stands between fields.
+    """
+
+    header: list[str]
+    delimiter: str
+    _lines: Any = field(repr=False)
+    _name: str = ""
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Yield the fields of each row; a blank line is a row without fields.
+
+        Raises:
+            DataIntegrityError: A quote is opened and never closed.
+        """
+        yield from _records(self._lines, self.delimiter, self._name)
+
+
+@contextmanager
+def open_rows(source: Any, *, header: bool = True) -> Iterator[CsvRows]:
+    r"""Open a CSV file for reading row by row, in memory of one row.
+
+    Text is UTF-8 (with or without a byte order mark) or UTF-16 with one; bytes that are no UTF-8 are read as Windows-1252, each by itself. The
+    delimiter is the one of :data:`DELIMITERS` that the first row holds most of.
+
+    Args:
+        source: Path, or an open binary stream.
+        header: Whether the first row names the columns.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+        DataIntegrityError: The file is empty, or a quote is never closed.
+
+    Example:
+        >>> with open_rows(io.BytesIO(b"\xef\xbb\xbfsmiles;name\nCC;\xc3\xa9thane\n\nC;m\xe9thane\n")) as rows:
+        ...     rows.header, list(rows)
+        (['smiles', 'name'], [['CC', 'éthane'], [], ['C', 'méthane']])
+    """
+    name = str(source) if isinstance(source, (str, Path)) else "standard input"
+    raw: IO[bytes]
+    if isinstance(source, (str, Path)):
+        try:
+            raw = open(source, "rb")  # noqa: SIM115 - closed below, unlike a stream of somebody else
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            raise DataNotFoundError(f"{source}: {error.strerror.lower()}", hint="Check the path.") from error
+    else:
+        raw = source
+    try:
+        yield _rows(raw, name, header)
+    finally:
+        if raw is not source:
+            raw.close()
+
+
+def _rows(raw: IO[bytes], name: str, header: bool) -> CsvRows:
+    # A row may be a whole molecule of a megabyte; the module's own limit is 128 kB for all readers of the process.
+    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
+    buffered: Any = raw if hasattr(raw, "peek") else io.BufferedReader(raw)  # type: ignore[type-var]
+    start = buffered.peek(_HEAD)[:_HEAD]
+    utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = io.TextIOWrapper(
+        _Unclosed(buffered), encoding="utf-16" if utf16 else "utf-8-sig", errors="replace" if utf16 else _BYTE_FALLBACK, newline=""
+    )
+    lines = iter(text)
+    first = next(lines, None)
+    if first is None:
+        raise DataIntegrityError(name, "a CSV file", "an empty one", hint="The first row names the columns, the others hold molecules.")
+    delimiter = _sniff(first)
+    rest = chain([first], lines)
+    if not header:
+        return CsvRows([], delimiter, rest, name)
+    names = next(_records(rest, delimiter, name), [])
+    if not any(names):
+        raise DataIntegrityError(name, "names of columns in the first row", "a blank one", hint="Write the names there, or say --no-header.")
+    return CsvRows(names, delimiter, rest, name)
+
+
+class _Unclosed(io.RawIOBase):
+    """Hands bytes on, and leaves the stream open when the text above it goes."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self._stream.read1(len(buffer)) if hasattr(self._stream, "read1") else self._stream.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+
+def _sniff(line: str) -> str:
+    outside, quoted = dict.fromkeys(DELIMITERS, 0), False
+    for letter in line:
+        if letter == '"':
+            quoted = not quoted
+        elif not quoted and letter in outside:
+            outside[letter] += 1
+    return max(DELIMITERS, key=lambda delimiter: outside[delimiter])
+
+
+def _records(lines: Iterator[str], delimiter: str, name: str) -> Iterator[list[str]]:
+    taken, number = [0, 0], 0  # characters of the present record, and its quotes
+
+    def counted() -> Iterator[str]:
+        for line in lines:
+            taken[0] += len(line)
+            taken[1] += line.count('"')
+            # A quote that is never closed would swallow the rest of the file into one field.
+            if taken[0] > _LONGEST_RECORD:
+                raise _unclosed(name, number + 1)
+            yield line
+
+    reader = csv.reader(counted(), delimiter=delimiter)
+    while True:
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataIntegrityError(name, "a CSV file", f"row {number + 1} that cannot be read ({error})", hint="Mend this row.") from error
+        if taken[0] and taken[1] % 2 and any("\n" in field or "\r" in field for field in fields[-1:]):
+            raise _unclosed(name, number + 1)
+        taken[0] = taken[1] = 0
+        number += 1
+        yield fields
+
+
+def _unclosed(name: str, row: int) -> DataIntegrityError:
+    return DataIntegrityError(
+        name, "quotes in pairs", f"a quote in row {row} (counted from the first row read) that is never closed", hint="Mend it."
+    )
+
+
+def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequence[str] = ()) -> int:
+    """Return the position of a column.
+
+    Args:
+        header: Names of the columns.
+        wanted: A name, or the number of a column from 1; empty takes the first of ``fallbacks`` that is there, or the only column.
+        key: Name of the setting, for the errors.
+        fallbacks: Lower-case names.
+
+    Raises:
+        ConfigError: There is no such column, or several.
+
+    Example:
+        >>> find_column(["id", "SMILES"], "", key="--smiles-column", fallbacks=SMILES_NAMES), find_column(["id", "SMILES"], "2", key="")
+        (1, 1)
+    """
+    shown = ", ".join(repr(name) for name in header[:20]) + (", ..." if len(header) > 20 else "")
+    names = [name.strip() for name in header]
+    if not wanted:
+        lower = [name.lower() for name in names]
+        for fallback in fallbacks:
+            if lower.count(fallback) == 1:
+                return lower.index(fallback)
+        if len(header) == 1:
+            return 0
+        raise ConfigError(key, "", f"the name of a column: {shown}", hint=f"Say it: {key} NAME.")
+    found = [position for position, name in enumerate(names) if name == wanted.strip()]
+    if len(found) > 1:
+        places = ", ".join(str(position + 1) for position in found)
+        raise ConfigError(key, wanted, f"a name that one column has; columns {places} do", hint=f"Say which by its number: {key} {found[0] + 1}.")
+    if found:
+        return found[0]
+    if wanted.isdigit() and 1 <= int(wanted) <= max(len(header), 1):
+        return int(wanted) - 1
+    raise ConfigError(key, wanted, f"the name of a column: {shown}", hint=suggest(wanted, names))

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Linear, Module
+
+from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.fourier_features import fourier_waves, orthogonal_gaussian
+from pyg_samsa.functional.linear_attention import Waves, linear_attention
+from pyg_samsa.functional.ragged import RaggedIndex, check_choice, resolve
+from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
+from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
+from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding
+from pyg_samsa.nn.encoding.spectral import SpectralEncoding
+
+SPECTRAL_ENCODINGS: dict[str, type[SpectralEncoding]] = {
+    "gaussian_mixture": GaussianMixtureEncoding,
+    "shift_invariant": ShiftInvariantEncoding,
+    "local_box": LocalBoxEncoding,
+    "local_tent": LocalTentEncoding,
+}
+"""Relative positional encodings of `FLTConv`, by name."""
+ENCODINGS = (*SPECTRAL_ENCODINGS, "none")
+
+
+class FLTConv(Module):
+    r"""Linear attention with a learned relative positional encoding, from the `"Learning a Fourier Transform for Linear Relative Positional Encodings
+    in Transformers" <https://arxiv.org/abs/2302.01925>`_ paper.
+
+    .. math::
+        x'_i = W_o \sum_j \mathrm{softmax}_j\bigl(q_i^\top k_j / \sqrt{C} + f(r_i - r_j)\bigr) \, v_j
+
+    is estimated, in time that is linear in the tokens, by two sets of random features: m waves whose frequencies are drawn for f
+    (:func:`pyg_samsa.functional.fourier_features`) are appended to queries and keys, and M positive orthogonal features stand for the exponential
+    (:func:`pyg_samsa.functional.linear_attention`). Graphs of a batch never see each other.
+
+    Draws are buffers, saved with the weights and fixed in evaluation. For a given draw permuting tokens permutes the output. Positions are taken
+    relative to their graph's mean (with ``causal`` to its first token), so shifting a graph leaves the output as it is up to rounding. The estimate
+    of f needs no such help, it depends on differences alone; the positive features, which see the phase of each wave, would be invariant only on
+    average over draws. Rotations leave ``"shift_invariant"`` as it is on average over draws and in the limit of many features, not for a given draw,
+    and the other encodings not at all.
+
+    Args:
+        channels: Channels D of a token, in and out; a multiple of ``heads``.
+        heads: Number of heads H.
+        encoding: f: ``"gaussian_mixture"``, ``"shift_invariant"``, ``"local_box"``, ``"local_tent"``, see the classes in
+            :obj:`SPECTRAL_ENCODINGS`, or ``"none"``. Every head has weights of its own.
+        num_dims: Dimensions l of a position: 1 for places in a sequence, 3 for points.
+        num_features: Positive features M of a head.
+        num_frequencies: Frequencies m of a head.
+        length_scale: Distance at which f should vary, in units of the positions.
+        encoding_options: Arguments of that encoding alone, such as ``{"kernel": "matern32"}`` or ``{"num_components": 10}``.
+        causal: Let a token see only itself and the tokens before it in its graph.
+        redraw: In training, draw anew every so many forward passes, as Performer does; None is never.
+        dropout: Probability that a value is dropped in training, for all queries of its graph and head, 0 to below 1: there are no weights of pairs
+            that could be dropped one by one.
+        bias: Give every product a bias.
+
+    Shapes:
+        - **input:** tokens [T, D], graph numbers [T] (*optional*), positions [T, l]
+        - **output:** tokens [T, D]
+
+    Raises:
+        ConfigError: An argument is out of range.
+        ShapeError: The inputs do not fit each other, or there are no positions.
+
+    Example:
+        >>> conv = FLTConv(16, heads=4, num_dims=3)
+        >>> x, pos, batch = torch.randn(30, 16), torch.randn(30, 3), torch.arange(30) // 10
+        >>> conv(x, batch=batch, pos=pos).shape
+        torch.Size([30, 16])
+
+    Cost: O(T D^2 + T M (D + H m)) time, O(T (D + H m)) memory; on other devices than the CPU, or with ``causal``, O(T H M).
+    """
+
+    draw_state: Tensor
+    projection: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int = 8,
+        encoding: str = "gaussian_mixture",
+        num_dims: int = 1,
+        num_features: int = 64,
+        num_frequencies: int = 16,
+        length_scale: float = 1.0,
+        encoding_options: Mapping[str, Any] | None = None,
+        causal: bool = False,
+        redraw: int | None = None,
+        dropout: float = 0.0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        for key, value in (("channels", channels), ("heads", heads), ("num_features", num_features), ("redraw", 1 if redraw is None else redraw)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(key, value, "an integer of at least 1")
+        if channels % heads:
+            raise ConfigError("heads", heads, f"a divisor of channels = {channels}")
+        if not 0 <= dropout < 1:
+            raise ConfigError("dropout", dropout, "a probability from 0 to below 1")
+        check_choice("encoding", encoding, ENCODINGS)
+        self.channels, self.heads, self.encoding, self.num_dims, self.num_features = channels, heads, encoding, num_dims, num_features
+        self.causal, self.redraw_every, self.dropout = causal, redraw, dropout
+        self.spectrum = None if encoding == "none" else _make(encoding, heads, num_dims, num_frequencies, length_scale, encoding_options)
+        self.query = Linear(channels, channels, bias=bias)
+        self.key_value = Linear(channels, 2 * channels, bias=bias)
+        self.out = Linear(channels, channels, bias=bias)
+        width = channels // heads + (0 if self.spectrum is None else 2 * num_frequencies)
+        self.register_buffer("projection", torch.empty(heads, num_features, width))
+        # Seed of the draws, how many have been made, and forward passes in training.
+        self.register_buffer("draw_state", torch.zeros(3, dtype=torch.long))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights, and new random features."""
+        for module in (self.query, self.key_value, self.out):
+            module.reset_parameters()
+        if self.spectrum is not None:
+            self.spectrum.reset_weights()
+        self.draw_state.zero_()
+        self.draw_state[0] = int(torch.randint(2**53, ()))
+        self.redraw()
+
+    @torch.no_grad()
+    def redraw(self) -> None:
+        """Draw new random features and frequencies: the next of a sequence that belongs to this operator, whatever else draws random numbers."""
+        seed, number, _ = self.draw_state.tolist()
+        generator = torch.Generator().manual_seed(seed + number)
+        self.projection.copy_(orthogonal_gaussian(*self.projection.shape, generator=generator, dtype=torch.float64))
+        if self.spectrum is not None:
+            self.spectrum.redraw(generator)
+        self.draw_state[1] += 1
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor | None = None,
+        batch: Tensor | None = None,
+        *,
+        ptr: Tensor | RaggedIndex | None = None,
+        batch_size: int | None = None,
+        score_input: Tensor | None = None,
+        pos: Tensor | None = None,
+        normal: Tensor | None = None,
+    ) -> Tensor:
+        """Run the operator; arguments as in `SAMSAConv`.
+
+        Args:
+            x: Tokens [T, D].
+            edge_index: Accepted and ignored.
+            batch: Graph number of each token [T], in any order; None means one graph.
+            ptr: Offsets [B+1] of graphs that lie one after the other, in place of ``batch``.
+            batch_size: Number of graphs, where some at the end may be empty.
+            score_input: Accepted and ignored: nothing is scored here.
+            pos: Positions [T, l]; ignored without an encoding. For places in a sequence see :func:`pyg_samsa.functional.sequence_positions`.
+            normal: Accepted and ignored.
+
+        Returns:
+            Tokens [T, D].
+        """
+        if x.dim() != 2 or x.size(1) != self.channels or not x.is_floating_point():
+            raise ShapeError("x", f"{list(x.shape)} {x.dtype}", f"floats [T, {self.channels}]")
+        index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
+        place = self._place(x, pos, perm, index)
+        if perm is not None:
+            x = x[perm]
+        self._count()
+        size = self.channels // self.heads
+        query = self.query(x).view(-1, self.heads, size)
+        key, value = self.key_value(x).view(-1, self.heads, 2 * size).split(size, dim=-1)
+        if self.training and self.dropout:
+            value = value * torch.empty_like(value[..., :1]).bernoulli_(1 - self.dropout).div_(1 - self.dropout)
+        relative = None
+        if place is not None and self.spectrum is not None:
+            frequencies, ratio = self.spectrum()
+            relative = Waves(fourier_waves(place, frequencies), ratio)
+        out = self.out(linear_attention(query, key, value, self.projection, index, relative=relative, causal=self.causal).flatten(1))
+        return out if perm is None else torch.empty_like(out).index_copy(0, perm, out)
+
+    def _place(self, x: Tensor, pos: Tensor | None, perm: Tensor | None, index: RaggedIndex) -> Tensor | None:
+        """Return the positions [T, l] relative to the origin of their graph, in at least float32, or None without an encoding."""
+        if self.spectrum is None:
+            return None
+        expected = f"[{x.size(0)}, {self.num_dims}], one position a token"
+        if pos is None:
+            hint = "Give pos, such as functional.sequence_positions(index)[:, None] for places in a sequence, or choose encoding='none'."
+            raise ShapeError("pos", None, f"{expected}, for encoding={self.encoding!r}", hint=hint)
+        if pos.shape != (x.size(0), self.num_dims) or pos.is_complex():
+            raise ShapeError("pos", list(pos.shape), expected, hint=f"num_dims={self.num_dims} is the number of coordinates of a position.")
+        place = pos if perm is None else pos[perm]
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        if index.num_tokens:
+            # Relative to the first token, before anything is rounded: far from zero a mean has few digits.
+            place = place - place[index.ptr[:-1].clamp_max(index.num_tokens - 1)][index.batch]
+        place = place.to(dtype)
+        if self.causal:
+            return place
+        sums = place.new_zeros(index.num_graphs, self.num_dims).index_add(0, index.batch, place)
+        return place - (sums / index.ptr.diff().clamp_min(1).unsqueeze(1))[index.batch]
+
+    def _count(self) -> None:
+        """Count a forward pass in training and draw anew where it is time; a block that is computed again for its gradient keeps its draws."""
+        if self.redraw_every is None or not self.training or torch._C._current_graph_task_id() != -1:
+            return
+        if (passes := int(self.draw_state[2])) and passes % self.redraw_every == 0:
+            self.redraw()
+        self.draw_state[2] += 1
+
+    def __repr__(self) -> str:
+        sizes = f"{self.channels}, heads={self.heads}, encoding={self.encoding!r}, num_features={self.num_features}"
+        return f"{type(self).__name__}({sizes}{', causal=True' if self.causal else ''})"
+
+
+def _make(name: str, heads: int, num_dims: int, num_frequencies: int, length_scale: float, options: Mapping[str, Any] | None) -> SpectralEncoding:
+    encoding = SPECTRAL_ENCODINGS[name]
+    allowed = [key for key in inspect.signature(encoding).parameters if key not in ("heads", "num_dims", "num_frequencies", "length_scale")]
+    for key, value in (options or {}).items():
+        if key not in allowed:
+            raise ConfigError(f"encoding_options: {key}", value, allowed or "nothing", hint=f"{encoding.__name__} has the options {allowed}.")
+    return encoding(heads, num_dims, num_frequencies, length_scale, **(options or {}))

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pyg_samsa.nn.conv.flt_conv import FLTConv
+
+
+class PerformerConv(FLTConv):
+    r"""Linear attention by positive orthogonal random features, from the `"Rethinking Attention with Performers" <https://arxiv.org/abs/2009.14794>`_
+    paper: `FLTConv` without positions.
+
+    .. math::
+        x' \approx W_o \, \mathrm{softmax}\bigl(Q K^\top / \sqrt{C}\bigr) V
+
+    Args:
+        channels: Channels D of a token, in and out; a multiple of ``heads``.
+        heads: Number of heads H.
+        num_features: Positive features M of a head.
+        causal: Let a token see only itself and the tokens before it in its graph.
+        redraw: In training, draw anew every so many forward passes; None is never.
+        dropout: Probability that a value is dropped in training, for all queries of its graph and head, 0 to below 1.
+        bias: Give every product a bias.
+
+    Shapes:
+        - **input:** tokens [T, D], graph numbers [T] (*optional*)
+        - **output:** tokens [T, D]
+
+    Raises:
+        ConfigError: An argument is out of range.
+        ShapeError: The inputs do not fit each other.
+
+    Example:
+        >>> import torch
+        >>> conv = PerformerConv(16, heads=4)
+        >>> x, batch = torch.randn(30, 16), torch.arange(30) // 10
+        >>> conv(x, batch=batch).shape
+        torch.Size([30, 16])
+
+    Cost: O(T D^2 + T M D) time, O(T D) memory; on other devices than the CPU, or with ``causal``, O(T H M).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int = 8,
+        num_features: int = 64,
+        causal: bool = False,
+        redraw: int | None = None,
+        dropout: float = 0.0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(channels, heads, encoding="none", num_features=num_features, causal=causal, redraw=redraw, dropout=dropout, bias=bias)

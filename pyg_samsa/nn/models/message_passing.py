@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import ELU, GELU, SELU, Dropout, Linear, Module, ModuleList, MultiheadAttention, ReLU, Sequential, SiLU
+from torch_geometric.nn import MLP, BatchNorm, GCNConv, GINEConv, GPSConv, LayerNorm, ResGatedGraphConv
+from torch_geometric.nn.attention.performer import PerformerAttention, generalized_kernel, linear_attention
+from torch_geometric.utils import scatter
+
+from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.ragged import check_choice, inverse_permutation, resolve
+from pyg_samsa.nn.encoding.features import Features, check_finite, encode_features, make_encoder
+from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
+
+LAYERS = ("gcn", "gine", "gatedgcn", "gps")
+LOCAL = ("gine", "gatedgcn")
+ATTENTION = ("multihead", "performer")
+NORMS = ("batch", "layer", "none")
+POOLS = ("mean", "add", "max", "attention")
+ACTIVATIONS: dict[str, type[Module]] = {"relu": ReLU, "gelu": GELU, "elu": ELU, "selu": SELU, "silu": SiLU}
+
+
+class GNN(Module):
+    r"""Message-passing networks and GPS made of PyG's own operators: the baselines of the literature.
+
+    .. math::
+        h_i^{(l+1)} = h_i^{(l)} + \mathrm{dropout}\bigl(\sigma(\mathrm{norm}(\mathrm{conv}(h^{(l)}, e)_i))\bigr)
+
+    with GCN (`"Semi-Supervised Classification with Graph Convolutional Networks" <https://arxiv.org/abs/1609.02907>`_), GINE (`"Strategies for
+    Pre-training Graph Neural Networks" <https://arxiv.org/abs/1905.12265>`_) or gated (`"Residual Gated Graph ConvNets"
+    <https://arxiv.org/abs/1711.07553>`_) convolutions, or with the blocks of GPS (`"Recipe for a General, Powerful, Scalable Graph Transformer"
+    <https://arxiv.org/abs/2205.12454>`_). `"Where Did the Gap Go?" <https://arxiv.org/abs/2309.00367>`_ shows how strong they are when they are
+    tuned: residuals, a deep head, and positional encodings matter more than the kind of layer.
+
+    Args:
+        in_channels: What a node has, in one of the three forms of `SAMSA`.
+        out_channels: Number of predictions per graph or node.
+        edge_channels: What an edge has, or None when edges have no features; GCN does not look at them.
+        layer: ``"gcn"``, ``"gine"``, ``"gatedgcn"`` or ``"gps"``.
+        channels: Channels D of a node; for GPS a multiple of ``heads``.
+        num_layers: Number of layers.
+        local: For GPS, the message passing beside the attention: ``"gine"`` or ``"gatedgcn"``.
+        attention: For GPS, ``"multihead"`` or ``"performer"``.
+        heads: For GPS, number of heads.
+        attn_dropout: For GPS, dropout in the attention.
+        activation: ``"relu"``, ``"gelu"``, ``"elu"``, ``"selu"`` or ``"silu"``.
+        norm: ``"batch"``, ``"layer"`` (per node) or ``"none"``.
+        residual: Whether a layer adds to its input; blocks of GPS always do.
+        dropout: Dropout after every layer and in the head, 0 to below 1.
+        head_layers: Linear layers of the head.
+        pool: Readout of graph-level tasks: ``"mean"``, ``"add"``, ``"max"`` or ``"attention"``.
+        level: ``"graph"``: one prediction a graph; ``"node"``: one a node.
+        pe_channels: Width P of the positional encodings that ``forward`` is given, 0 for none. They are normalised over the batch, mapped to D
+            channels and added to the encoded nodes.
+        flip_signs: In training, multiply each column of the encodings of each graph by a random sign, which is what eigenvectors need.
+
+    Shapes:
+        - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*), encodings [N, P] (*optional*)
+        - **output:** [B, out_channels], or [N, out_channels] for ``level="node"``
+
+    Raises:
+        ConfigError: An argument is out of range.
+        ShapeError: The inputs do not fit the network or each other.
+        NumericalError: A feature is not finite.
+
+    Example:
+        >>> model = GNN(5, 2, edge_channels=3, layer="gine", channels=16, num_layers=2)
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> model(torch.randn(4, 5), edge_index, torch.randn(4, 3), batch=torch.tensor([0, 0, 0, 1])).shape
+        torch.Size([2, 2])
+
+    Cost: O(L (N D^2 + E D)), for GINE and gated convolutions O(L (N + E) D^2). The attention of GPS pads graphs to the largest one of the batch,
+    n_max: O(L B n_max^2 D) with ``"multihead"``, O(L B n_max D^2) with ``"performer"``.
+    """
+
+    def __init__(
+        self,
+        in_channels: Features,
+        out_channels: int,
+        *,
+        edge_channels: Features | None = None,
+        layer: str = "gcn",
+        channels: int = 64,
+        num_layers: int = 4,
+        local: str = "gine",
+        attention: str = "multihead",
+        heads: int = 4,
+        attn_dropout: float = 0.0,
+        activation: str = "relu",
+        norm: str = "batch",
+        residual: bool = True,
+        dropout: float = 0.0,
+        head_layers: int = 2,
+        pool: str = "mean",
+        level: str = "graph",
+        pe_channels: int = 0,
+        flip_signs: bool = False,
+    ) -> None:
+        super().__init__()
+        choices = {"layer": (layer, LAYERS), "local": (local, LOCAL), "attention": (attention, ATTENTION), "norm": (norm, NORMS)}
+        choices |= {"activation": (activation, tuple(ACTIVATIONS)), "pool": (pool, POOLS), "level": (level, ("graph", "node"))}
+        for key, (value, allowed) in choices.items():
+            check_choice(key, value, allowed)
+        counts = {"channels": channels, "num_layers": num_layers, "heads": heads, "head_layers": head_layers, "out_channels": out_channels}
+        for key, count in counts.items():
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise ConfigError(key, count, "an integer of at least 1")
+        if not 0 <= dropout < 1 or not 0 <= attn_dropout < 1:
+            raise ConfigError("dropout" if not 0 <= dropout < 1 else "attn_dropout", (dropout, attn_dropout), "numbers from 0 to below 1")
+        if layer == "gps" and channels % heads:
+            raise ConfigError("channels", channels, f"a multiple of heads = {heads}")
+        self.layer, self.channels, self.level, self.pooling = layer, channels, level, pool
+        self.pe_channels, self.flip_signs = pe_channels, flip_signs
+        self.node_encoder = make_encoder("in_channels", in_channels, channels)
+        uses_edges = layer != "gcn" and edge_channels is not None
+        self.edge_encoder = make_encoder("edge_channels", edge_channels, channels) if uses_edges and edge_channels is not None else None
+        self.pe_norm = BatchNorm(pe_channels, allow_single_element=True) if pe_channels else None
+        self.pe_encoder = Linear(pe_channels, channels) if pe_channels else None
+        act = ACTIVATIONS[activation]
+        edge_width = channels if self.edge_encoder is not None else None
+        self.layers = ModuleList()
+        for _ in range(num_layers):
+            if layer == "gps":
+                conv = _conv(local, channels, edge_width, act)
+                self.layers.append(_gps(channels, conv, heads, attention, attn_dropout, act, norm, dropout))
+            else:
+                conv = _conv(layer, channels, edge_width, act)
+                self.layers.append(_Layer(conv, _norm(norm, channels), act, dropout, residual))
+        self.pool = {"attention": AttentionPool(channels), "mean": MeanPool()}.get(pool) if level == "graph" else None
+        self.head = MLP([channels] * head_layers + [out_channels], act=act(), norm=None, dropout=[dropout] * (head_layers - 1) + [0.0])
+
+    def reset_parameters(self) -> None:
+        """Draw new weights everywhere."""
+        for module in (self.node_encoder, self.edge_encoder, self.pe_norm, self.pe_encoder, *self.layers, self.pool, self.head):
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+            if isinstance(module, GPSConv) and isinstance(module.attn, MultiheadAttention):
+                module.attn.out_proj.reset_parameters()  # which PyTorch's attention leaves as it is
+
+    def encode(
+        self,
+        x: Tensor,
+        edge_index: Tensor | None = None,
+        edge_attr: Tensor | None = None,
+        batch: Tensor | None = None,
+        *,
+        batch_size: int | None = None,
+        pe: Tensor | None = None,
+    ) -> Tensor:
+        """Return the nodes after the last layer, [N, D]; arguments as in `forward`."""
+        h = encode_features("x", self.node_encoder, x, self.channels)
+        index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
+        graph = index.batch if perm is None else index.batch[inverse_permutation(perm)]
+        if self.pe_encoder is not None:
+            h = h + self._encode_positions(pe, graph, index.num_graphs, h)
+        edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device) if edge_index is None else edge_index
+        e = self._encode_edges(edge_index, edge_attr)
+        if h.size(0) == 0:
+            return h
+        if perm is not None:
+            # The dense attention of GPS wants each graph's nodes together.
+            h, edge_index = h[perm], inverse_permutation(perm)[edge_index]
+        # Numbers without gaps: a graph without nodes would be a row of attention without keys.
+        dense = torch.unique_consecutive(index.batch, return_inverse=True)[1]
+        for layer in self.layers:
+            if isinstance(layer, _Layer):
+                h = layer(h, edge_index, e)
+            else:
+                h = layer(h, edge_index, dense, edge_attr=_for(layer.conv, e, edge_index, h))
+        return h if perm is None else h[inverse_permutation(perm)]
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor | None = None,
+        edge_attr: Tensor | None = None,
+        batch: Tensor | None = None,
+        *,
+        batch_size: int | None = None,
+        pe: Tensor | None = None,
+    ) -> Tensor:
+        """Return the predictions.
+
+        Args:
+            x: Node features [N, F].
+            edge_index: Directed edges [2, E]; None means no edges.
+            edge_attr: Edge features [E, F'].
+            batch: Graph number of each node [N], in any order; None means one graph.
+            batch_size: Number of graphs, where some at the end may be empty.
+            pe: Positional encodings [N, P], where ``pe_channels`` is set.
+        """
+        h = self.encode(x, edge_index, edge_attr, batch, batch_size=batch_size, pe=pe)
+        if self.level == "node":
+            return self.head(h)
+        if self.pool is not None:
+            return self.head(self.pool(h, batch=batch, batch_size=batch_size))
+        index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
+        h, reduce = h if perm is None else h[perm], "sum" if self.pooling == "add" else "max"
+        return self.head(scatter(h, index.batch, dim=0, dim_size=index.num_graphs, reduce=reduce))
+
+    def _encode_positions(self, pe: Tensor | None, graph: Tensor, num_graphs: int, h: Tensor) -> Tensor:
+        if pe is None or pe.shape != (h.size(0), self.pe_channels):
+            raise ShapeError("pe", None if pe is None else list(pe.shape), f"positional encodings [{h.size(0)}, {self.pe_channels}]")
+        check_finite("pe", pe)
+        pe = pe.to(h.dtype)
+        if self.flip_signs and self.training:
+            pe = pe * (torch.randint(0, 2, (num_graphs, self.pe_channels), device=pe.device) * 2 - 1)[graph]
+        return self.pe_encoder(self.pe_norm(pe))  # type: ignore[misc]
+
+    def _encode_edges(self, edge_index: Tensor, edge_attr: Tensor | None) -> Tensor | None:
+        if self.edge_encoder is None:
+            return None
+        if edge_attr is None:
+            if edge_index.size(1):
+                raise ShapeError("edge_attr", None, f"features of {edge_index.size(1)} edges, because the network was made with edge_channels")
+            return next(self.layers.parameters()).new_zeros(0, self.channels)
+        if edge_attr.size(0) != edge_index.size(1):
+            raise ShapeError("edge_attr", list(edge_attr.shape), f"[{edge_index.size(1)}, ...], one row per edge")
+        return encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)
+
+    def num_parameters(self) -> int:
+        """Return the number of trainable weights."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.channels}, layer={self.layer!r}, num_layers={len(self.layers)}, level={self.level!r})"
+
+
+class _Layer(Module):
+    """A convolution, its norm, activation, dropout and residual."""
+
+    def __init__(self, conv: Module, norm: Module | None, act: type[Module], dropout: float, residual: bool) -> None:
+        super().__init__()
+        self.conv, self.norm, self.residual = conv, norm, residual
+        self.after = Sequential(act(), Dropout(dropout))
+
+    def reset_parameters(self) -> None:
+        self.conv.reset_parameters()  # type: ignore[operator]
+        if self.norm is not None:
+            self.norm.reset_parameters()  # type: ignore[operator]
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None) -> Tensor:
+        edge_attr = _for(self.conv, edge_attr, edge_index, x)
+        h = self.conv(x, edge_index) if edge_attr is None else self.conv(x, edge_index, edge_attr)
+        h = self.after(h if self.norm is None else self.norm(h))
+        return x + h if self.residual else h
+
+
+class _MaskedPerformer(PerformerAttention):
+    """PyG's class counts padding in the denominator, so that predictions would depend on how large the other graphs of a batch are."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        def split(values: Tensor) -> Tensor:
+            return values.unflatten(-1, (self.heads, self.head_channels)).transpose(1, 2)
+
+        q, k, v = (split(project(x)) for project in (self.q, self.k, self.v))
+        q, k = (generalized_kernel(values, self.fast_attn.projection_matrix, self.kernel) for values in (q, k))
+        if mask is not None:
+            k = k.masked_fill(~mask[:, None, :, None], 0.0)
+        return self.dropout(self.attn_out(linear_attention(q, k, v).transpose(1, 2).flatten(2)))
+
+
+def _conv(layer: str, channels: int, edge_width: int | None, act: type[Module]) -> Module:
+    if layer == "gcn":
+        return GCNConv(channels, channels)
+    if layer == "gine":
+        return GINEConv(Sequential(Linear(channels, channels), act(), Linear(channels, channels)))
+    return ResGatedGraphConv(channels, channels, edge_dim=edge_width)
+
+
+def _norm(norm: str, channels: int) -> Module | None:
+    if norm == "batch":
+        return BatchNorm(channels, allow_single_element=True)
+    return LayerNorm(channels, mode="node") if norm == "layer" else None
+
+
+def _gps(channels: int, conv: Module, heads: int, attention: str, attn_dropout: float, act: type[Module], norm: str, dropout: float) -> GPSConv:
+    names = {"batch": ("batch_norm", {"allow_single_element": True}), "layer": ("layer_norm", {"mode": "node"}), "none": (None, None)}
+    name, norm_options = names[norm]
+    layer = GPSConv(
+        channels,
+        conv,
+        heads,
+        dropout,
+        act=act(),
+        norm=name,
+        norm_kwargs=norm_options,
+        attn_type=attention,
+        attn_kwargs={"dropout": attn_dropout},
+    )
+    if attention == "performer":
+        layer.attn = _MaskedPerformer(channels, heads, dropout=attn_dropout)
+    return layer
+
+
+def _for(conv: Any, edge_attr: Tensor | None, edge_index: Tensor, x: Tensor) -> Tensor | None:
+    """Return the edge features as a convolution takes them: GINE must have some."""
+    return x.new_zeros(edge_index.size(1), x.size(1)) if edge_attr is None and isinstance(conv, GINEConv) else edge_attr

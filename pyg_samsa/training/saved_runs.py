@@ -1,0 +1,147 @@
+"""Reading the folders of runs again: which there are, what they were run with, and what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
+from pyg_samsa.training import run_folder as files
+from pyg_samsa.viz.html_report import RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_PREDICTIONS = 500_000
+
+
+def find_run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Return the run folders that ``paths`` are or hold, at any depth, each once, in the order given.
+
+    Args:
+        paths: Folders of runs, of seeds, or parents of such.
+
+    Raises:
+        DataNotFoundError: A path does not exist, or holds no run.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for seed in ("0", "10", "2"):
+        ...     (root / "demo" / seed).mkdir(parents=True)
+        ...     _ = (root / "demo" / seed / "config.yaml").write_text("seed: 0")
+        >>> [folder.name for folder in find_run_folders([root, root / "demo" / "2"])]
+        ['0', '2', '10']
+    """
+    found: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise DataNotFoundError(f"{path}: no such folder", hint="Name the folder of a run, such as results/quickstart/0, or one above it.")
+        inside = sorted(path.rglob(files.CONFIG), key=lambda file: [_natural(part) for part in file.parts])
+        folders = [path] if (path / files.CONFIG).is_file() else [file.parent for file in inside]
+        if not folders:
+            raise DataNotFoundError(f"{path}: no run in it", hint=f"The folder of a run holds {files.CONFIG} and {files.SUMMARY}.")
+        for folder in folders:
+            found.setdefault(folder.resolve(), folder)
+    return list(found.values())
+
+
+def read_run(path: str | os.PathLike[str]) -> RunRecord:
+    """Read the folder of a run; of very many test predictions the first :data:`MAX_PREDICTIONS` are read.
+
+    Args:
+        path: Folder that holds ``config.yaml``.
+
+    Raises:
+        DataNotFoundError: There is no run.
+        DataIntegrityError: A file of it is damaged.
+    """
+    folder = Path(path)
+    if not (folder / files.CONFIG).is_file():
+        raise DataNotFoundError(f"{folder}: no run in it", hint=f"The folder of a run holds {files.CONFIG}.")
+    config, summary = read_config(folder), _read_json(folder / files.SUMMARY)
+    everything = settings(config, volatile=True)
+    predictions = _read_table(folder / files.PREDICTIONS, rows=MAX_PREDICTIONS + 1)
+    return RunRecord(
+        folder,
+        name=str(everything.get("samsa.run_name") or folder.absolute().parent.name),
+        seed=int((summary or everything).get("seed", 0)),
+        settings=everything,
+        volatile=frozenset(everything.keys() - settings(config).keys()),
+        summary=summary,
+        environment=_read_json(folder / files.ENVIRONMENT) or {},
+        history=_read_table(folder / files.METRICS),
+        predictions=predictions if predictions is None else predictions[:MAX_PREDICTIONS],
+        cut=predictions is not None and len(predictions) > MAX_PREDICTIONS,
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the configuration of a run.
+
+    Raises:
+        DataIntegrityError: It is no YAML mapping.
+    """
+    path = folder / files.CONFIG
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataIntegrityError(path, "a YAML file", "one that cannot be read", hint="Leave this run out.") from error
+    if not isinstance(content, dict):
+        raise DataIntegrityError(path, "a YAML file of settings", type(content).__name__, hint="Leave this run out.")
+    return content
+
+
+def settings(config: Mapping[str, Any], *, volatile: bool = False) -> dict[str, Any]:
+    """Return a configuration as dotted names and values, without what only says where and how long a run trains.
+
+    Args:
+        config: Nested configuration.
+        volatile: Whether those are kept.
+
+    Example:
+        >>> settings({"seed": 1, "out_dir": "results", "optim": {"base_lr": 0.1, "max_epoch": 3}})
+        {'seed': 1, 'optim.base_lr': 0.1}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{name}.{inner}": leaf for inner, leaf in settings(value, volatile=True).items()})
+        else:
+            flat[str(name)] = list(value) if isinstance(value, tuple) else value
+    return flat if volatile else {key: value for key, value in flat.items() if not _is_volatile(key)}
+
+
+def _is_volatile(key: str) -> bool:
+    group, _, name = key.partition(".")
+    return group in files.VOLATILE | files.VOLATILE_GROUPS or (group, name) in files.VOLATILE_KEYS
+
+
+def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Order numbers in names by their size."""
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in text.replace("-", " - ").split())
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataIntegrityError(path, "a JSON file", "one that cannot be read", hint="Leave this run out.") from error
+
+
+def _read_table(path: Path, *, rows: int | None = None) -> pd.DataFrame | None:
+    import pandas as pd
+
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_csv(path, nrows=rows, encoding="utf-8")
+    except ValueError as error:
+        raise DataIntegrityError(path, "a CSV table", "one that cannot be read", hint="Leave this run out.") from error

@@ -1,0 +1,187 @@
+"""Charts of the HTML report: matplotlib's SVG, its colours replaced by CSS variables, so that one drawing serves light and dark pages."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyg_samsa.viz._figure import GRID, INK, MUTED, PAPER, TEST, TRAIN, new_figure, style
+from pyg_samsa.viz.sweeps import SERIES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "card", "#9ca3af": "axis", TRAIN: "train", TEST: "test"}
+_VARIABLES |= {color: f"s{number}" for number, color in enumerate(SERIES) if color != TEST}
+_VARIABLES[TEST] = "s1"
+_SIZE, _SMALL, _SQUARE = (4.1, 2.9), (3.1, 2.5), (4.0, 3.7)
+_MOST_POINTS = 240
+_DASHES = (0, (3, 2.4))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart.
+
+    Args:
+        color: Number of its colour among the series, or a colour.
+        x: Places.
+        y: Values.
+        low, high: Band around it; empty for none.
+        dashed: Whether it is dashed and thin.
+        step: Whether it is a staircase.
+        mark: Places that get a dot.
+    """
+
+    color: int | str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    dashed: bool = False
+    step: bool = False
+    mark: Sequence[tuple[float, float]] = field(default_factory=list)
+
+
+def line_chart(lines: Sequence[Line], *, xlabel: str, unit: bool = False, level: float | None = None, log: bool = False) -> str:
+    """Return a chart of lines as inline SVG.
+
+    Args:
+        lines: What to draw.
+        xlabel: What runs along.
+        unit: Whether both axes go from 0 to 1.
+        level: Height of a quiet dashed line.
+        log: Whether the vertical axis is logarithmic.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _panel(_SMALL if unit else _SIZE)
+    for line in lines:
+        color = _color(line.color)
+        look: dict[str, Any] = {"color": color, "linewidth": 1.2 if line.dashed else 2.0}
+        look |= {"linestyle": _DASHES} if line.dashed else {"solid_capstyle": "round"}
+        if line.step:
+            look["drawstyle"] = "steps-post"
+        x, y = _thinned(line.x, line.y)
+        axes.plot(x, y, marker="o" if len(line.x) == 1 else None, markersize=5, **look)
+        if len(line.low):
+            axes.fill_between(line.x, line.low, line.high, color=color, alpha=0.16, linewidth=0)
+        for place in line.mark:
+            axes.plot(*place, "o", color=color, markersize=7, markeredgecolor=PAPER, markeredgewidth=1.4, zorder=5)
+    if level is not None:
+        axes.axhline(level, color=MUTED, linewidth=1, linestyle=_DASHES, zorder=1)
+    if unit:
+        _unit_axes(axes)
+    elif log:
+        axes.set_yscale("log")
+        axes.tick_params(axis="y", which="minor", length=0, labelsize=0)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
+    if not unit:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]))
+    axes.set_xlabel(xlabel, fontsize=9.5, color=MUTED)
+    return svg(figure)
+
+
+def reliability_chart(bins: Sequence[tuple[int, Sequence[float], Sequence[float], Sequence[float]]]) -> str:
+    """Return observed shares against predicted probabilities; the size of a dot tells how many predictions it stands for.
+
+    Args:
+        bins: Of each series: colour, mean predictions, observed shares, and shares of all predictions.
+    """
+    figure, axes = _panel(_SQUARE)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=_DASHES)
+    for color, predicted, observed, share in bins:
+        axes.plot(predicted, observed, color=_color(color), linewidth=1.6)
+        axes.scatter(
+            predicted, observed, s=[12 + 150 * part for part in share], color=_color(color), alpha=0.8, edgecolors=PAPER, linewidths=1, zorder=3
+        )
+    _unit_axes(axes)
+    axes.set_xlabel("predicted probability", fontsize=9.5, color=MUTED)
+    axes.set_ylabel("share that is positive", fontsize=9.5, color=MUTED)
+    return svg(figure)
+
+
+def scatter_chart(series: Sequence[tuple[int, Sequence[float], Sequence[float]]]) -> str:
+    """Return predictions against true values, with the diagonal.
+
+    Args:
+        series: Of each: colour, true values, predictions.
+    """
+    figure, axes = _panel(_SQUARE)
+    every = [value for _, true, predicted in series for value in (*true, *predicted)]
+    low, high = min(every), max(every)
+    room = 0.05 * ((high - low) or abs(high) or 1.0)
+    axes.plot([low - room, high + room], [low - room, high + room], color=MUTED, linewidth=1, linestyle=_DASHES)
+    for color, true, predicted in series:
+        axes.scatter(true, predicted, s=9, color=_color(color), alpha=0.45, linewidths=0, zorder=3)
+    axes.set_xlim(low - room, high + room)
+    axes.set_ylim(low - room, high + room)
+    axes.set_xlabel("true", fontsize=9.5, color=MUTED)
+    axes.set_ylabel("predicted", fontsize=9.5, color=MUTED)
+    return svg(figure)
+
+
+def svg(figure: Figure) -> str:
+    """Return a figure as SVG for a page: text stays text, colours are CSS variables, and no name meets one of another figure."""
+    import matplotlib
+
+    buffer = io.StringIO()
+    # These two can be said in no other way; the block sets them back.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
+    used = set(re.findall(r'(?:url\(#|href="#)([\w-]+)', text))
+    text = re.sub(r' id="([^"]+)"', lambda match: match.group(0) if match.group(1) in used else "", text)
+    own = hashlib.sha256(text.encode()).hexdigest()[:6]
+    text = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>c{own}-", text)
+    text = re.sub(r"(#[0-9a-f]{6})\b", lambda match: f"var(--{_VARIABLES[match.group(1)]})" if match.group(1) in _VARIABLES else match.group(1), text)
+    return re.sub(r"(-?\d+\.\d{2})\d+", r"\1", re.sub(r"\s*\n\s*", " ", text))
+
+
+def color_variable(color: int) -> str:
+    """Return the CSS variable of a series.
+
+    Example:
+        >>> color_variable(0), color_variable(9)
+        ('var(--s0)', 'var(--s1)')
+    """
+    return f"var(--s{color % len(SERIES)})"
+
+
+def _color(color: int | str) -> str:
+    return SERIES[color % len(SERIES)] if isinstance(color, int) else color
+
+
+def _panel(size: tuple[float, float]) -> tuple[Figure, Axes]:
+    figure = new_figure(*size, "")
+    axes = figure.subplots()
+    style(axes, grid="y")
+    axes.margins(x=0.02, y=0.08)
+    return figure, axes
+
+
+def _unit_axes(axes: Axes) -> None:
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.04)
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    axes.set_xticks(ticks, ["0", "¼", "½", "¾", "1"])
+    axes.set_yticks(ticks, ["0", "¼", "½", "¾", "1"])
+
+
+def _thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Keep so many points that the eye misses none, the first and the last among them."""
+    count = len(x)
+    if count <= _MOST_POINTS:
+        return list(x), list(y)
+    keep = sorted({round(number * (count - 1) / (_MOST_POINTS - 1)) for number in range(_MOST_POINTS)})
+    return [x[number] for number in keep], [y[number] for number in keep]

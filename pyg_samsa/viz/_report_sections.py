@@ -1,0 +1,261 @@
+"""The sections of the HTML report that hold charts: learning curves, test results by kind of task, and the worst predictions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyg_samsa.errors import MissingDependencyError
+from pyg_samsa.viz import _report_scores as scores
+from pyg_samsa.viz._figure import TRAIN, pretty, shown
+from pyg_samsa.viz._report_charts import Line, line_chart, reliability_chart, scatter_chart
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pyg_samsa.viz.html_report import Group, RunRecord
+
+MOST_CLASS_CHARTS, MOST_CONFUSION = 12, 40
+MOST_TARGETS = 12
+MOST_POINTS = 1500
+WORST = 6
+_LOG_RATIO = 30.0
+
+
+def curves(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
+    """Return the charts of loss and metric over epochs, and of the metric over time."""
+    metrics = list(dict.fromkeys(run.metric for group in groups for run in group.runs))
+    for group in groups:
+        for run in group.runs:
+            if run.history is None or run.history.empty:
+                notes.append(f"{run.path} has no metrics.csv: no learning curves.")
+    charts = []
+    for column in dict.fromkeys(["loss", *metrics]):
+        lines = [line for group in groups for line in _curve(group, column, "epoch", single=len(groups) == 1)]
+        if not lines:
+            continue
+        values = [value for line in lines for value in line.y]
+        log = column == "loss" and min(values) > 0 and max(values) / min(values) > _LOG_RATIO
+        charts.append({"title": pretty(column), "svg": line_chart(lines, xlabel="epoch", log=log)})
+    for metric in metrics:
+        lines = [line for group in groups for line in _curve(group, metric, "total_seconds", single=False)]
+        if lines:
+            charts.append({"title": f"{pretty(metric)} over time", "svg": line_chart(lines, xlabel="seconds of training and validation")})
+    return charts
+
+
+def _curve(group: Group, column: str, along: str, *, single: bool) -> list[Line]:
+    lines = []
+    for split in ("train", "val") if along == "epoch" else ("val",):
+        name = f"{split}_{column}"
+        found = [run.history.dropna(subset=[name]) for run in group.runs if run.history is not None and name in run.history]
+        found = [rows for rows in found if len(rows)]
+        if not found:
+            continue
+        x, mean, deviation = _over_seeds(found, name, along)
+        mark = []
+        if split == "val" and along == "epoch":
+            best = [(run.summary or {}).get("best_epoch") for run in group.finished]
+            mark = [(float(epoch), mean[x.index(epoch)]) for epoch in best if epoch in x]
+        color: int | str = TRAIN if single and split == "train" else group.number
+        low, high = (np.subtract(mean, deviation).tolist(), np.add(mean, deviation).tolist()) if len(found) > 1 else ([], [])
+        lines.append(Line(color, x, mean, low, high, dashed=split == "train", mark=mark))
+    return lines
+
+
+def _over_seeds(found: Sequence[pd.DataFrame], name: str, along: str) -> tuple[list[float], list[float], list[float]]:
+    """Return places, means and standard deviations over the seeds, for as many epochs as all have."""
+    count = min(map(len, found))
+    values = np.stack([rows[name].to_numpy(float)[:count] for rows in found])
+    x = np.stack([rows[along].to_numpy(float)[:count] for rows in found]).mean(0)
+    deviation = values.std(0, ddof=1) if len(found) > 1 else np.zeros(count)
+    return x.tolist(), values.mean(0).tolist(), deviation.tolist()
+
+
+def results(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
+    """Return the test results: groups with the same kind of task and the same targets share charts."""
+    sets: dict[scores.Task, list[tuple[Group, list[pd.DataFrame]]]] = {}
+    for group in groups:
+        runs = [run for run in group.runs if run.predictions is not None and len(run.predictions)]
+        for run in group.finished:
+            if run not in runs:
+                notes.append(f"{run.path} has no test predictions: nothing is drawn from them.")
+            elif run.cut and run.predictions is not None:
+                notes.append(f"{run.path} has more than {len(run.predictions):,} test predictions: the charts are drawn from the first ones.")
+        if runs:
+            task = _task(runs[0])
+            frames = [run.predictions for run in runs if _task(run) == task and run.predictions is not None]
+            sets.setdefault(task, []).append((group, frames))
+    return [_results_of(task, members, notes) for task, members in sets.items()]
+
+
+def _task(run: RunRecord) -> scores.Task:
+    assert run.predictions is not None
+    return scores.find_task(run.predictions, list((run.summary or {}).get("test", {})))
+
+
+def _results_of(task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "groups": [group for group, _ in members],
+        "confusion": [],
+        "reliability": None,
+        "classes": None,
+        "values": [],
+    }
+    if task.kind == "values":
+        found["values"] = _value_charts(task, members, notes)
+        return found
+    found["classes"] = _class_charts(task, members, notes)
+    if any("miou" in (run.summary or {}).get("test", {}) for group, _ in members for run in group.runs):
+        notes.append("The metrics let the parts of a shape's own category compete; confusion and classes let all parts compete.")
+    if task.kind == "labels":
+        found["reliability"] = _reliability(task, members)
+    elif len(task.names) > MOST_CONFUSION:
+        notes.append(f"{len(task.names)} classes are too many for a confusion matrix.")
+    else:
+        found["confusion"] = [_confusion(task, group, frames) for group, frames in members]
+    return found
+
+
+def _confusion(task: scores.Task, group: Group, frames: Sequence[pd.DataFrame]) -> dict[str, Any]:
+    counts = scores.confusion(frames, task)
+    total = counts.sum(1)
+    shares = counts / np.maximum(total, 1)[:, None]
+    rows = [
+        {
+            "name": name,
+            "total": int(total[number]),
+            "cells": [
+                {"count": int(count), "share": float(share), "right": other == number, "names": (name, task.names[other])}
+                for other, (count, share) in enumerate(zip(counts[number], shares[number], strict=True))
+            ],
+        }
+        for number, name in enumerate(task.names)
+    ]
+    return {"group": group, "rows": rows, "names": task.names, "seeds": len(frames), "dense": len(task.names) > 14}
+
+
+def _reliability(task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]]) -> dict[str, Any]:
+    series, errors = [], []
+    for group, frames in members:
+        parts = [scores.labels(frame, task.names) for frame in frames]
+        true, probability = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        predicted, observed, share, error = scores.reliability(true, probability)
+        series.append((group.number, predicted, observed, share))
+        errors.append({"group": group, "error": f"{error:.3f}"})
+    return {"svg": reliability_chart(series), "errors": errors}
+
+
+def _class_charts(task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]) -> dict[str, Any]:
+    """Return a row of numbers for each class, and precision-recall curves of those that there is room for."""
+    rows: list[dict[str, Any]] = []
+    counts = [scores.confusion(frames, task) if task.kind == "classes" else None for _, frames in members]
+    arrays = [[scores.one_against_rest(frame, task) for frame in frames] for _, frames in members]
+    for number, name in enumerate(task.names):
+        row: dict[str, Any] = {"name": name, "cells": [], "lines": [], "base": None, "positives": 0}
+        for (group, _), tables, count in zip(members, arrays, counts, strict=True):
+            found = [scores.precision_recall(true[:, number], score[:, number]) for true, score in tables]
+            defined = [curve for curve in found if curve is not None]
+            for recall, precision, _, base in defined:
+                row["lines"].append(Line(group.number, recall, precision, step=True))
+                row["base"] = base
+            values = [curve[2] for curve in defined]
+            row["positives"] = int(np.nansum(tables[0][0][:, number] == 1))
+            more = scores.class_scores(count)[number] if count is not None else {}
+            cell = {"ap": float(np.mean(values)) if values else math.nan, "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+            row["cells"].append({"group": group, **cell, **more})
+        rows.append(row)
+    drawn = [row for row in rows if row["lines"]]
+    if len(drawn) > MOST_CLASS_CHARTS:
+        notes.append(
+            f"Precision-recall curves of the {MOST_CLASS_CHARTS} classes with the lowest average precision are drawn; the table has all {len(rows)}."
+        )
+        drawn = sorted(drawn, key=lambda row: row["cells"][0]["ap"])[:MOST_CLASS_CHARTS]
+    for row in rows:
+        if not row["lines"]:
+            notes.append(f"{row['name']}: the test rows have one kind of label only, so it has no precision-recall curve.")
+    charts = [{"row": row, "svg": line_chart(row["lines"], xlabel="recall", unit=True, level=row["base"])} for row in drawn]
+    return {"rows": rows, "charts": charts, "more": task.kind == "classes"}
+
+
+def _value_charts(task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]) -> list[dict[str, Any]]:
+    if len(task.names) > MOST_TARGETS:
+        notes.append(f"The first {MOST_TARGETS} of {len(task.names)} targets are drawn.")
+    found = []
+    for number, name in enumerate(task.names[:MOST_TARGETS]):
+        series, cells = [], []
+        for group, frames in members:
+            arrays = [scores.labels(frame, task.names) for frame in frames]
+            each = [scores.value_scores(true[:, number], pred[:, number]) for true, pred in arrays]
+            cells.append({"group": group, **{key: float(np.mean([one[key] for one in each])) for key in ("mae", "rmse", "r2")}})
+            true, pred = (column[:, number] for column in arrays[0])
+            known = np.flatnonzero(~np.isnan(true))
+            if len(known) > MOST_POINTS:
+                known = np.random.default_rng(0).choice(known, MOST_POINTS, replace=False)
+                notes.append(f"{group.label}: {MOST_POINTS:,} of the test rows, drawn at random, are points of the scatter of {name}.")
+            if len(known):
+                series.append((group.number, true[known].tolist(), pred[known].tolist()))
+        if series:
+            found.append({"name": name, "svg": scatter_chart(series), "cells": cells})
+        else:
+            notes.append(f"{name}: no test row has a value.")
+    return found
+
+
+def worst_predictions(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
+    """Return the worst test predictions of each group, with the structures of molecules."""
+    found = []
+    for group in groups:
+        frames = [run.predictions for run in group.runs if run.predictions is not None and len(run.predictions)]
+        if not frames:
+            continue
+        mean = scores.mean_over_seeds(frames)
+        if mean is None:
+            notes.append(f"{group.label}: the seeds were tested on different rows; its worst predictions are those of the first seed.")
+        run = next(run for run in group.runs if run.predictions is not None and len(run.predictions))
+        task = _task(run)
+        cards = scores.worst(frames[0] if mean is None else mean, task, count=WORST)
+        for card in cards:
+            card["svg"] = _structure(card.get("smiles"), notes)
+            card["shown"] = f"{card['error']:.2f}" if card["error"] < 100 else shown(card["error"])
+            for target in card.get("targets", ()):
+                target["texts"] = (
+                    (shown(target["true"]), shown(target["pred"])) if task.kind == "values" else (f"{target['true']:.0f}", f"{target['pred']:.2f}")
+                )
+        found.append({"group": group, "cards": cards, "kind": task.kind, "seeds": len(frames) if mean is not None else 1, "per_node": task.per_node})
+    return found
+
+
+def _structure(smiles: Any, notes: list[str]) -> str:
+    """Return a molecule as SVG in the ink of the page; empty where there is none."""
+    if not isinstance(smiles, str):
+        return ""
+    try:
+        from pyg_samsa.chem.features import parse_smiles
+
+        mol = parse_smiles(smiles)
+    except MissingDependencyError as error:
+        notes.append(f"Structures are not drawn: RDKit is not installed ({error.hint}).")
+        return ""
+    if isinstance(mol, str):
+        notes.append(f"A structure is not drawn: {mol}.")
+        return ""
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    large = mol.GetNumAtoms() > 60
+    drawer = rdMolDraw2D.MolDraw2DSVG(*((640, 440) if large else (420, 290)))
+    options: Any = drawer.drawOptions()
+    options.useBWAtomPalette()
+    options.clearBackground = False
+    options.bondLineWidth, options.padding = (1.2, 0.02) if large else (1.6, 0.06)
+    options.maxFontSize = 15
+    options.minFontSize = 7
+    options.fixedBondLength = 26
+    rdMolDraw2D.PrepareAndDrawMolecule(drawer, mol)
+    drawer.FinishDrawing()
+    text = drawer.GetDrawingText()
+    text = text[text.index("<svg") :].replace("#000000", "currentColor")
+    return text.replace("width='640px' height='440px'", "").replace("width='420px' height='290px'", "")

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from pyg_samsa.chem.features import smiles_to_table
+from pyg_samsa.chem.parsing import in_chunks, join_parsed, parse_molecules, parse_stream
+from pyg_samsa.errors import ConfigError
+
+GOOD = ["CCO", "c1ccccc1", "[Na+].[Cl-]", "[2H]C", "F/C=C/F"]
+BAD = ["C1CC", "", None, 3.5, "C(C", "\ud800", "*" * 0, "Xx"]
+
+
+def test_good_and_bad_ones_side_by_side():
+    mixed = [item for pair in zip(GOOD, BAD, strict=False) for item in pair] + BAD[len(GOOD) :]
+    parsed = parse_molecules(mixed)
+    whole = smiles_to_table(GOOD)
+    for name in whole._fields:
+        np.testing.assert_array_equal(getattr(parsed.table, name), getattr(whole, name))
+    assert parsed.kept == [0, 2, 4, 6, 8]
+    assert [position for position, _ in parsed.refused] == [1, 3, 5, 7, 9, 10, 11, 12]
+    assert all(reason for _, reason in parsed.refused)
+
+
+def test_too_large():
+    parsed = parse_molecules(["CCC", "CCCC"], max_atoms=3)
+    assert parsed.kept == [0]
+    assert "4 atoms" in parsed.refused[0].reason
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_streams(workers):
+    items = ["C", "x", "CC", "CCC", "y"] * 3
+    parts = list(parse_stream(in_chunks(items, 4), workers=workers))
+    assert [item for chunk, _ in parts for item in chunk] == items
+    joined, whole = join_parsed([parsed for _, parsed in parts]), parse_molecules(items)
+    assert (joined.kept, joined.refused) == (whole.kept, whole.refused)
+    np.testing.assert_array_equal(joined.table.x, whole.table.x)
+
+
+def test_only_a_little_is_read_ahead():
+    taken = []
+
+    def chunks():
+        for number in range(100):
+            taken.append(number)
+            yield ["C"]
+
+    for workers, ahead in ((1, 1), (2, 6)):
+        taken.clear()
+        stream = parse_stream(chunks(), workers=workers)
+        next(stream)
+        assert len(taken) <= ahead
+
+
+def test_workers_are_checked():
+    with pytest.raises(ConfigError):
+        next(parse_stream([["C"]], workers=0))

@@ -1,0 +1,177 @@
+import json
+import os
+import signal
+import sys
+import threading
+
+import pandas as pd
+import pytest
+import yaml
+
+from pyg_samsa.cli import main
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym import sweep as module
+from pyg_samsa.graphgym.grids import GRIDS, read_grid
+from pyg_samsa.graphgym.sweep import Outcome, Sweep
+
+TINY = {"dataset.per_family": 3, "dataset.num_points": 8, "optim.max_epoch": 1, "optim.num_warmup_epochs": 0}
+TINY |= {"samsa": {"layers": 1, "channels": 8, "heads": 2, "ffn_channels": 8}}
+
+
+@pytest.fixture
+def grid(tmp_path):
+    """Writes a grid over a tiny data set."""
+
+    def write(name="tiny.yaml", **content):
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump({"base": "small/shapes", "set": {**TINY, "dataset.dir": str(tmp_path / "data")}, **content}, sort_keys=False))
+        return path
+
+    return write
+
+
+@pytest.mark.slow
+def test_cells_run_fail_are_skipped_and_continued(grid, tmp_path, capsys, monkeypatch):
+    path, out = grid(cells={"few": {"samsa.num_samples": 2}, "wrong": {"samsa.heads": 3}}), tmp_path / "out"
+    command = ["sweep", str(path), "--out", str(out), "--jobs", "2"]
+    assert main(command) == 2
+    shown = capsys.readouterr().out
+    assert "1 of 2 runs failed" in shown
+    assert "channels" in shown.partition("failed: ")[2]
+    table = pd.read_csv(out / "results.csv")
+    assert table["cell"].tolist() == ["few"]
+    row = table.set_index("cell").loc["few"]
+    summary = json.loads((out / "few" / "0" / "summary.json").read_text())
+    assert row["test_accuracy"] == pytest.approx(summary["test"]["accuracy"])
+    assert (row["samsa.num_samples"], row["seed"], row["parameters"], row["epochs"]) == (2, 0, summary["parameters"], 1)
+    assert row["peak_memory_mib"] > 50
+    assert (out / "sweep.png").stat().st_size > 10_000
+
+    def refuse(*args, **options):
+        raise AssertionError("a finished run was started again")
+
+    # Without the cell that fails nothing is left to do.
+    path = grid(cells={"few": {"samsa.num_samples": 2}})
+    with monkeypatch.context() as patch:
+        patch.setattr(module.subprocess, "Popen", refuse)
+        assert main(["sweep", str(path), "--out", str(out)]) == 0
+    assert capsys.readouterr().out.count("finished before") == 1
+
+    # A longer run goes on in the same folder.
+    assert main(["sweep", str(path), "optim.max_epoch", "2", "--out", str(out)]) == 0
+    assert pd.read_csv(out / "few" / "0" / "metrics.csv")["epoch"].tolist() == [1, 2]
+    assert not (out / "few" / "0-2").exists()
+
+
+def test_dry_run_lists_the_cells_and_writes_nothing(grid, tmp_path, capsys):
+    path = grid(grid={"samsa.num_samples": [2, 4], "samsa.sampling": ["hard", "soft"]}, seeds=[3, 5])
+    assert main(["sweep", str(path), "--dry-run", "--out", str(tmp_path / "out"), "--jobs", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "8 runs" in shown
+    for label in ("num_samples=2, sampling=hard", "num_samples=4, sampling=soft"):
+        assert label in shown
+    assert shown.count("3, 5") == 4
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "opts", "culprit"),
+    [
+        ({"grid": {"samsa.num_sample": [2]}}, [], "samsa.num_sample"),
+        ({"grid": {"samsa.sampling": ["hard", "hrd"]}}, [], "hrd"),
+        ({"grid": {"samsa.layers": [1]}}, ["no.such", "1"], "no.such"),
+        ({"grid": {"samsa.layers": [1]}}, ["samsa.layers", "2"], "samsa.layers"),
+        ({"grid": {"samsa.layers": [1]}}, ["--jobs", "0"], "--jobs"),
+        ({"grid": {"samsa.layers": [1]}}, ["--seeds", "none"], "--seeds"),
+        ({"grid": {"samsa.layers": [1]}}, ["--base", "nowhere"], "nowhere"),
+    ],
+)
+def test_mistakes_are_refused_before_anything_runs(grid, tmp_path, capsys, monkeypatch, content, opts, culprit):
+    monkeypatch.setattr(module.subprocess, "Popen", None)
+    assert main(["sweep", str(grid(**content)), *opts, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert culprit in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_settings_go_before_the_grids_and_seeds_before_its_seeds(grid, tmp_path):
+    sweep = Sweep(read_grid(grid(grid={"samsa.layers": [1, 2]}, seeds=4), seeds=[7]), tmp_path, opts=["optim.max_epoch", "9"], jobs=64)
+    assert [(job.seed, job.epochs) for job in sweep.runs] == [(7, 9), (7, 9)]
+    assert sweep.threads == 1
+    assert len({job.key for job in sweep.runs}) == 2
+    longer = Sweep(read_grid(grid(grid={"samsa.layers": [1, 2]}), seeds=[7]), tmp_path, opts=["optim.max_epoch", "10"])
+    assert [job.key for job in longer.runs] == [job.key for job in sweep.runs]
+    other = Sweep(read_grid(grid(grid={"samsa.layers": [1, 2]}), seeds=[7]), tmp_path, opts=["optim.base_lr", "0.5"])
+    assert not {job.key for job in other.runs} & {job.key for job in sweep.runs}
+
+
+def test_ctrl_c_reaches_the_runs_once_and_tells_how_to_go_on(grid, tmp_path, monkeypatch, capsys):
+    code = (
+        "import pathlib, signal, sys, time\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "def stop(*_):\n"
+        "    path.write_text(path.read_text() + 'stopped ')\n"
+        "    sys.exit(130)\n"
+        "signal.signal(signal.SIGINT, stop)\n"
+        "path.write_text('started ')\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setattr(Sweep, "command", lambda self, job: [sys.executable, "-S", "-c", code, str(tmp_path / f"seen{job.seed}")])
+
+    def interrupt():
+        for _ in range(400):
+            if (tmp_path / "seen0").exists() and (tmp_path / "seen0").read_text() == "started ":
+                break
+            threading.Event().wait(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    path = grid(grid={"samsa.layers": [1]}, seeds=2)
+    assert main(["sweep", str(path), "optim.max_epoch", "2", "--out", str(tmp_path / "out")]) == 130
+    assert (tmp_path / "seen0").read_text() == "started stopped "
+    assert not (tmp_path / "seen1").exists()
+    assert f"pyg-samsa sweep {path} optim.max_epoch 2 --out {tmp_path / 'out'}" in capsys.readouterr().err
+
+
+def test_a_killed_run_says_so(grid, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        Sweep, "command", lambda self, job: [sys.executable, "-S", "-c", "import os; print('half', flush=True); os.kill(os.getpid(), 9)"]
+    )
+    seen = []
+    (outcome,) = Sweep(read_grid(grid(grid={"samsa.layers": [1]})), tmp_path / "out").run(seen.append)
+    assert seen == [outcome]
+    assert outcome == Outcome(outcome.job, -9, "killed by signal 9, perhaps for want of memory; half")
+
+
+def test_results_of_a_metric_that_is_not_there(grid, tmp_path):
+    sweep = Sweep(read_grid(grid(grid={"samsa.layers": [1]}, metric="no_such")), tmp_path / "out")
+    (job,) = sweep.runs
+    run = tmp_path / "out" / "layers=1" / "0"
+    run.mkdir(parents=True)
+    summary = {"epochs": 1, "parameters": 5, "seconds": 1.0, "val": {"accuracy": 0.5}, "test": {"accuracy": 0.25}, "monitor": "val_accuracy"}
+    (run / "summary.json").write_text(json.dumps(summary))
+    answer = sweep._answer_path(job)
+    answer.parent.mkdir(parents=True)
+    answer.write_text(json.dumps({"key": job.key, "folder": str(run), "peak_memory_mib": None}))
+    with pytest.raises(ConfigError, match="no_such"):
+        sweep.metric()
+    fine = Sweep(read_grid(grid(grid={"samsa.layers": [1]})), tmp_path / "out")
+    assert fine.metric() == "test_accuracy"
+    assert fine.results()["test_accuracy"].tolist() == [0.25]
+    other = Sweep(read_grid(grid(grid={"samsa.layers": [1]})), tmp_path / "out", opts=["optim.base_lr", "1"])
+    assert other.results().empty
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in GRIDS.glob("*.yaml")))
+def test_packaged_grids_are_valid(name, tmp_path):
+    sweep = Sweep(read_grid(name), tmp_path)
+    assert len(sweep.runs) == len(sweep.grid.cells) * len(sweep.grid.seeds) > 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_list_of_grids(capsys):
+    assert main(["sweep", "--list"]) == 0
+    shown = capsys.readouterr().out
+    assert {"samples", "sampling", "bridge"} <= {line.split()[0] for line in shown.splitlines()}
+    assert main(["sweep"]) == 2

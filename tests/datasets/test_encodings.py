@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Batch, Data, InMemoryDataset
+from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkPE
+from torch_geometric.utils import to_undirected
+
+from pyg_samsa.datasets import encodings
+from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, select_graphs
+from pyg_samsa.datasets.encodings import add_encoding, laplacian_eigenvectors, return_probabilities
+from pyg_samsa.errors import ConfigError, ShapeError
+
+
+def random_graph(num_nodes, num_edges, seed):
+    generator = torch.Generator().manual_seed(seed)
+    ends = torch.randint(0, max(num_nodes - 1, 1), (2, num_edges), generator=generator)
+    return to_undirected(ends[:, ends[0] != ends[1]], num_nodes=num_nodes)
+
+
+def walk_oracle(edge_index, num_nodes, dim):
+    adjacency = np.zeros((num_nodes, num_nodes))
+    for source, target in edge_index.T:
+        adjacency[source, target] += 1
+    step = np.divide(adjacency, adjacency.sum(1, keepdims=True), out=np.zeros_like(adjacency), where=adjacency.sum(1, keepdims=True) > 0)
+    return np.stack([np.diag(np.linalg.matrix_power(step, power)) for power in range(1, dim + 1)], axis=1)
+
+
+def laplacian_oracle(edge_index, num_nodes):
+    adjacency = np.zeros((num_nodes, num_nodes))
+    for source, target in edge_index.T:
+        if source != target:
+            adjacency[source, target] += 0.5
+            adjacency[target, source] += 0.5
+    degree = adjacency.sum(1)
+    scale = np.array([1 / np.sqrt(value) if value else 0 for value in degree])
+    return np.eye(num_nodes) - scale[:, None] * adjacency * scale[None]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("num_nodes", "num_edges"), [(1, 0), (2, 1), (6, 0), (9, 7), (12, 40)])
+def test_walks_against_powers_of_the_matrix(num_nodes, num_edges, seed):
+    edges = random_graph(num_nodes, num_edges, seed).numpy()
+    found = return_probabilities(edges, num_nodes, 7)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, walk_oracle(edges, num_nodes, 7), atol=1e-6)
+
+
+def test_walks_on_directed_and_parallel_edges():
+    edges = np.array([[0, 1, 2, 0, 0, 3], [1, 2, 0, 2, 2, 3]])
+    np.testing.assert_allclose(return_probabilities(edges, 5, 6), walk_oracle(edges, 5, 6), atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_walks_are_those_of_pyg(seed):
+    edges = random_graph(11, 20, seed)
+    theirs = AddRandomWalkPE(9)(Data(edge_index=edges, num_nodes=11)).random_walk_pe
+    np.testing.assert_allclose(return_probabilities(edges.numpy(), 11, 9), theirs.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("num_nodes", "num_edges"), [(1, 0), (2, 1), (6, 0), (9, 7), (12, 40)])
+def test_eigenvectors_solve_the_equation_in_order(num_nodes, num_edges, seed):
+    edges, dim = random_graph(num_nodes, num_edges, seed).numpy(), 5
+    found = laplacian_eigenvectors(edges, num_nodes, dim)
+    assert found.shape == (num_nodes, dim)
+    assert found.dtype == np.float32
+    laplacian, there = laplacian_oracle(edges, num_nodes), min(dim, num_nodes - 1)
+    values = np.linalg.eigvalsh(laplacian)[1 : there + 1]
+    np.testing.assert_allclose(laplacian @ found[:, :there], found[:, :there] * values, atol=1e-5)
+    np.testing.assert_allclose(found[:, :there].T @ found[:, :there], np.eye(there), atol=1e-5)
+    assert not found[:, there:].any()
+    largest = np.take_along_axis(found, np.abs(found.round(5)).argmax(0, keepdims=True), 0)
+    assert bool((largest >= 0).all())
+
+
+def test_eigenvectors_are_those_of_pyg_up_to_sign():
+    for seed in range(3):
+        edges = random_graph(14, 40, seed)
+        theirs = AddLaplacianEigenvectorPE(3, is_undirected=True)(Data(edge_index=edges, num_nodes=14)).laplacian_eigenvector_pe.numpy()
+        ours = laplacian_eigenvectors(edges.numpy(), 14, 3)
+        np.testing.assert_allclose(np.abs(ours), np.abs(theirs), atol=1e-4)
+
+
+def test_large_graphs_take_another_way_to_the_same(monkeypatch):
+    edges = random_graph(60, 150, 0).numpy()
+    dense = laplacian_eigenvectors(edges, 60, 4)
+    monkeypatch.setattr(encodings, "_DENSE_NODES", 10)
+    sparse = laplacian_eigenvectors(edges, 60, 4)
+    assert np.array_equal(sparse, laplacian_eigenvectors(edges, 60, 4))
+    np.testing.assert_allclose(sparse, dense, atol=1e-4)
+
+
+def dataset_of(sizes=(5, 1, 3, 8), seed=0):
+    graphs = [Data(x=torch.randn(size, 2), edge_index=random_graph(size, 2 * size if size > 1 else 0, seed + size)) for size in sizes]
+    dataset = InMemoryDataset()
+    data, slices = dataset.collate(graphs)
+    prepared = Prepared({key: data[key] for key in slices}, slices, {"train": torch.arange(len(sizes))})
+    return SplitDataset(prepared, TaskInfo("regression", "graph", ["y"], 2, None))
+
+
+@pytest.mark.parametrize("kind", ["lap", "rwse"])
+def test_every_graph_and_every_batch_has_its_own(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(encodings, "_CHUNK_NODES", 6)
+    dataset = dataset_of()
+    widened = add_encoding(dataset, kind, 4, folder=tmp_path, progress=False)
+    compute = {"lap": laplacian_eigenvectors, "rwse": return_probabilities}[kind]
+    expected = [torch.from_numpy(compute(data.edge_index.numpy(), data.num_nodes, 4)) for data in dataset]
+    for data, pe in zip(widened, expected, strict=True):
+        torch.testing.assert_close(data.pe, pe)
+    batch = widened.make_batch([3, 0, 1])
+    torch.testing.assert_close(batch.pe, torch.cat([expected[3], expected[0], expected[1]]))
+    assert torch.equal(Batch.from_data_list([widened[3], widened[0], widened[1]]).pe, batch.pe)
+    assert "pe" not in dataset[0]
+    assert "pe" not in dataset.make_batch([0])
+
+
+def test_a_set_of_one_graph(tmp_path):
+    graph = Data(x=torch.ones(3, 1), edge_index=random_graph(3, 6, 0))
+    dataset = InMemoryDataset()
+    dataset._data, dataset.slices = dataset.collate([graph])
+    pe = add_encoding(dataset, "rwse", 3, folder=tmp_path, progress=False)[0].pe
+    np.testing.assert_allclose(pe, return_probabilities(graph.edge_index.numpy(), 3, 3))
+
+
+def test_a_second_time_nothing_is_computed(tmp_path, monkeypatch):
+    first = add_encoding(dataset_of(), "rwse", 4, folder=tmp_path, progress=False)
+
+    def refuse(*_):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(encodings, "_compute", refuse)
+    again = add_encoding(dataset_of(), "rwse", 4, folder=tmp_path, progress=False)
+    assert torch.equal(first._data.pe, again._data.pe)
+    # Anything else is not found: another width, another kind, a part of the same data set.
+    whole = dataset_of()
+    prepared = Prepared({key: whole._data[key] for key in whole.slices}, whole.slices, {})
+    part = SplitDataset(select_graphs(prepared, torch.tensor([0, 2])), TaskInfo("regression", "graph", ["y"], 2, None))
+    for dataset, kind, dim in ((whole, "rwse", 3), (whole, "lap", 4), (part, "rwse", 4)):
+        with pytest.raises(AssertionError, match="computed again"):
+            add_encoding(dataset, kind, dim, folder=tmp_path, progress=False)
+    assert [path.name for path in (tmp_path / "encodings").glob("*.pt")] == [path.name for path in (tmp_path / "encodings").glob("rwse-4-*.pt")]
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit", "other", "shape"])
+def test_a_damaged_file_is_made_again(damage, tmp_path, caplog):
+    good = add_encoding(dataset_of(), "rwse", 4, folder=tmp_path, progress=False)
+    (path,) = (tmp_path / "encodings").glob("*.pt")
+    content = torch.load(path, weights_only=True)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:500])
+    elif damage == "bit":
+        content["pe"][0, 1] += 1
+        torch.save(content, path)
+    elif damage == "other":
+        torch.save({"format": 1, "edges": "0" * 64}, path)
+    else:
+        content["pe"] = content["pe"][:, :3]
+        torch.save(content, path)
+    again = add_encoding(dataset_of(), "rwse", 4, folder=tmp_path, progress=False)
+    assert torch.equal(good._data.pe, again._data.pe)
+    assert len([line for line in caplog.messages if "computed again" in line and path.name in line]) == 1
+    assert torch.equal(torch.load(path, weights_only=True)["pe"], good._data.pe)
+
+
+def test_what_cannot_be_encoded_is_named(tmp_path):
+    dataset = dataset_of()
+    with pytest.raises(ConfigError, match=r"pe.kind"):
+        add_encoding(dataset, "signnet", 4, folder=tmp_path)
+    with pytest.raises(ConfigError, match="memory"):
+        add_encoding([dataset[0]], "lap", 4, folder=tmp_path)
+    with pytest.raises(ConfigError, match="no edges"):
+        add_encoding(dataset_of((1, 1)), "lap", 4, folder=tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"dataset.dir"):
+        add_encoding(dataset, "lap", 4, folder=tmp_path / "file", progress=False)
+    dataset._data.edge_index[0, 0] = 5
+    with pytest.raises(ShapeError, match="edge_index"):
+        add_encoding(dataset, "lap", 4, folder=tmp_path)

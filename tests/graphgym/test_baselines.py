@@ -1,0 +1,170 @@
+import logging
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from torch_geometric.data import Batch, Data
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg, set_cfg
+
+from pyg_samsa.datasets import encodings
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym import runner
+from pyg_samsa.graphgym.baselines import gnn_options
+from pyg_samsa.graphgym.config import PACKAGED, load_config
+from pyg_samsa.graphgym.loader import describe
+from pyg_samsa.training.data import TaskSpec
+
+NETWORKS = ["gcn", "gine", "gatedgcn", "gps"]
+EXACT = {"rtol": 0, "atol": 0}
+
+
+@pytest.fixture(autouse=True)
+def fresh_cfg():
+    yield
+    set_cfg(cfg)
+
+
+@pytest.fixture
+def small(config, tmp_path):
+    def write(network, **changes):
+        settings = {
+            "model": {"type": network},
+            "gnn": {"dim_inner": 8, "dropout": 0.1},
+            "optim": {"max_epoch": 1, "scheduler": "none"},
+            "dataset": {"dir": str(tmp_path / "data")},
+        }
+        for key, value in changes.items():
+            settings[key] = {**settings.get(key, {}), **value} if isinstance(value, dict) else value
+        return config(**settings)
+
+    return write
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_one_changed_line_trains_with_defaults(network, config, capsys):
+    (result,) = runner.run(config(model={"type": network}, optim={"max_epoch": 1, "scheduler": "none"}))
+    assert {"ap", "auc"} <= set(result.test)
+    assert f"{network} · graph" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["regression", "binary", "multiclass", "multiclass-node"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_task(network, name, small):
+    task = name.partition("-")[0]
+    task_type, best, loss = {
+        "regression": ("regression", "mae", "l1"),
+        "binary": ("classification", "auc", "bce"),
+        "multiclass": ("classification", "accuracy", "cross_entropy"),
+    }[task]
+    dataset = {"name": name, "task_type": task_type, "task": "graph"}
+    (result,) = runner.run(small(network, dataset=dataset, metric_best=best, model={"loss_fun": loss}), verbosity=-1)
+    assert best in result.test
+    assert len(pd.read_csv(result.folder.file("predictions_test.csv"))) >= 11
+
+
+@pytest.mark.parametrize(("network", "kind"), [("gcn", "rwse"), ("gps", "lap")])
+def test_encodings_are_cached_and_reach_the_network(network, kind, small, tmp_path, monkeypatch):
+    config = small(network, pe={"kind": kind, "dim": 5})
+    (first,) = runner.run(config, verbosity=-1)
+    (cached,) = (tmp_path / "data" / "encodings").glob(f"{kind}-5-*.pt")
+    made = cached.stat().st_mtime_ns
+    seen = []
+    forward = register.network_dict[network].forward
+    monkeypatch.setattr(register.network_dict[network], "forward", lambda self, batch: (seen.append(batch), forward(self, batch))[1])
+    monkeypatch.setattr(encodings, "_compute", lambda *_: pytest.fail("computed again"))
+    (second,) = runner.run(config, verbosity=-1)
+    assert cached.stat().st_mtime_ns == made
+    assert first.test == second.test
+    compute = {"lap": encodings.laplacian_eigenvectors, "rwse": encodings.return_probabilities}[kind]
+    for graph in seen[0].to_data_list():
+        torch.testing.assert_close(graph.pe, torch.from_numpy(compute(graph.edge_index.numpy(), graph.num_nodes, 5)))
+    # The same without encodings is another network.
+    (without,) = runner.run(small(network), verbosity=-1)
+    assert without.parameters == first.parameters - 5 * 8 - 8 - 2 * 5
+
+
+def test_a_damaged_cache_is_told_and_made_again(small, tmp_path, caplog):
+    config = small("gcn", pe={"kind": "rwse", "dim": 3})
+    (first,) = runner.run(config, verbosity=-1)
+    (cached,) = (tmp_path / "data" / "encodings").glob("*.pt")
+    cached.write_bytes(b"damaged")
+    with caplog.at_level(logging.WARNING):
+        (second,) = runner.run(config, verbosity=-1)
+    assert first.test == second.test
+    assert sum("computed again" in line for line in caplog.messages) == 1
+
+
+@pytest.mark.parametrize(("network", "kind"), [("gatedgcn", "lap"), ("gps", "rwse")])
+def test_a_resumed_run_is_the_whole_run(network, kind, small, tmp_path):
+    # Dropout and random signs go on where they stopped.
+    pe, whole = {"kind": kind, "dim": 3}, {"max_epoch": 4, "scheduler": "none"}
+    (straight,) = runner.run(small(network, pe=pe, optim=whole, out_dir=str(tmp_path / "straight")), verbosity=-1)
+    runner.run(small(network, pe=pe, optim={**whole, "max_epoch": 2}), verbosity=-1)
+    (resumed,) = runner.run(small(network, pe=pe, optim=whole, train={"auto_resume": True}), verbosity=-1)
+    expected, found = (pd.read_csv(result.folder.file("metrics.csv")) for result in (straight, resumed))
+    assert found["epoch"].tolist() == [1, 2, 3, 4]
+    pd.testing.assert_frame_equal(*(table[["train_loss", "val_loss", "val_ap"]] for table in (expected, found)), **EXACT)
+    assert straight.test == resumed.test
+
+
+def test_options_say_what_graphgym_and_graphgps_say(small):
+    load_config(small("gcn", gnn={"layers_mp": 5, "layers_post_mp": 3, "act": "swish", "batchnorm": False, "residual": False, "dropout": 0.25}))
+    options = gnn_options("gcn")
+    assert options == {
+        "channels": 8,
+        "num_layers": 5,
+        "dropout": 0.25,
+        "activation": "silu",
+        "norm": "none",
+        "residual": False,
+        "head_layers": 3,
+        "pool": "add",
+        "pe_channels": 0,
+        "flip_signs": False,
+    }
+    gt = {"layer_type": "CustomGatedGCN+Performer", "layers": 3, "n_heads": 2, "dim_hidden": 12, "attn_dropout": 0.5, "layer_norm": True}
+    load_config(small("gps", gt=gt, pe={"kind": "lap", "dim": 4}))
+    options = gnn_options("gps")
+    wanted = {"local": "gatedgcn", "attention": "performer", "channels": 12, "num_layers": 3, "heads": 2, "dropout": 0.1, "norm": "layer"}
+    assert {key: options[key] for key in wanted} == wanted
+    assert (options["attn_dropout"], options["pe_channels"], options["flip_signs"]) == (0.5, 4, True)
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "named"),
+    [
+        ("gcn", {"gnn": {"act": "tanh"}}, r"gnn\.act"),
+        ("gcn", {"model": {"graph_pooling": "median"}}, r"model\.graph_pooling"),
+        ("gcn", {"gt": {"layer_type": "GINE+Transformer"}}, r"gt\.layer_type"),
+        ("gps", {"gt": {"layer_norm": True, "batch_norm": True}}, r"gt\.layer_norm"),
+        ("gps", {"gt": {"n_heads": 3}}, "multiple of heads"),
+        ("gcn", {"pe": {"kind": "signnet"}}, r"pe\.kind"),
+        ("samsa", {"gt": {"layer_type": "GINE+Transformer"}}, r"gt\.layer_type"),
+        ("samsa", {"gnn": {"residual": False}}, r"gnn\.residual"),
+    ],
+)
+def test_contradictions_are_named(network, settings, named, small):
+    with pytest.raises(ConfigError, match=named):
+        runner.run(small(network, **settings), verbosity=-1)
+
+
+def test_pairs_of_documents_are_refused(small):
+    load_config(small("gcn"))
+    describe(TaskSpec({"train": torch.arange(3)}, "binary", "graph", 1, in_channels=[4], pairs=True))
+    with pytest.raises(ConfigError, match="pairs"):
+        runner.build_network()
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_packaged_configurations_keep_to_the_benchmark(network):
+    load_config(f"baselines/peptides_func_{network}")
+    cfg.share.dim_in, cfg.share.level, cfg.share.task = 9, "graph", "multilabel"
+    cfg.share.in_channels, cfg.share.edge_channels, cfg.share.dim_out = [119, 5, 12, 12, 10, 6, 6, 2, 2], [5, 6, 2], 10
+    made = runner.build_network()
+    assert 400_000 < made.model.num_parameters() < 500_000
+    edges = torch.tensor([[0, 1], [1, 0]])
+    data = Data(x=torch.zeros(2, 9).long(), edge_index=edges, edge_attr=torch.zeros(2, 3).long(), pe=torch.ones(2, cfg.pe.dim), y=torch.zeros(1, 10))
+    assert made.eval()(Batch.from_data_list([data]))[0].shape == (1, 10)
+    assert yaml.safe_load((PACKAGED / f"baselines/peptides_func_{network}.yaml").read_text())["model"]["type"] == network

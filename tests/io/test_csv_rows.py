@@ -1,0 +1,88 @@
+import csv
+import io
+import random
+
+import pytest
+
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
+
+
+def read(content, **options):
+    with open_rows(io.BytesIO(content), **options) as rows:
+        return rows.header, rows.delimiter, list(rows)
+
+
+TABLE = [["smiles", "näme"], ["CCO", 'é "x", y;\tz'], ["C", "two\nlines"], [], ["", ""]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_encodings_delimiters_and_line_ends(encoding, delimiter, end):
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter, lineterminator=end).writerows(TABLE)
+    assert read(text.getvalue().encode(encoding)) == (TABLE[0], delimiter, TABLE[1:])
+
+
+def test_mixed_encodings_row_by_row():
+    header, _, rows = read(b"smiles,name\nC,\xc3\xa9\nCC,\xe9\nCCC,\x81\xff\n")
+    assert header == ["smiles", "name"]
+    assert rows == [["C", "é"], ["CC", "é"], ["CCC", "\x81ÿ"]]
+
+
+def test_any_bytes_give_rows():
+    generator = random.Random(0)
+    for _ in range(50):
+        noise = bytes(byte for byte in generator.randbytes(300) if byte not in b'"\x00')
+        _, _, rows = read(b"a,b\n" + noise)
+        assert all(isinstance(field, str) for row in rows for field in row)
+
+
+def test_quotes_within_and_after_fields():
+    assert read(b'a,b\n1,2"3\n"4"x,5\n6,7\n')[2] == [["1", '2"3'], ["4x", "5"], ["6", "7"]]
+
+
+def test_huge_fields():
+    long = "C" * 3_000_000
+    assert read(f"a,b\n{long},1\n".encode())[2] == [[long, "1"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(b"", "empty"), (b"\n\n", "blank"), (b"a,b\n1,2\n3,\"4\n5,6\n7,8", "row 2"), (b'a\n"' + b"x\n" * 10**7, "never closed")]
+)
+def test_what_is_no_table(content, told):
+    with pytest.raises(DataIntegrityError, match=told):
+        read(content)
+
+
+def test_files(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"C;1\nCC;2\n")
+    with open_rows(path, header=False) as rows:
+        assert (rows.header, list(rows)) == ([], [["C", "1"], ["CC", "2"]])
+    for missing in (tmp_path / "none.csv", tmp_path):
+        with pytest.raises(DataNotFoundError), open_rows(missing):
+            pass
+
+
+def test_a_stream_stays_open():
+    stream = io.BytesIO(b"a\n1\n")
+    with open_rows(stream) as rows:
+        list(rows)
+    assert not stream.closed
+
+
+def test_columns():
+    header = ["id", " Canonical_SMILES ", "y", "y", ""]
+    assert find_column(header, "", key="k", fallbacks=SMILES_NAMES) == 1
+    assert find_column(header, "Canonical_SMILES", key="k") == 1
+    assert find_column(header, "4", key="k") == 3
+    assert find_column(["anything"], "", key="k") == 0
+    assert find_column(["7", "x"], "7", key="k") == 0
+    for wanted in ("y", "z", "0", "6", ""):
+        with pytest.raises(ConfigError):
+            find_column(header, wanted, key="k")
+    with pytest.raises(ConfigError) as caught:
+        find_column(["smiles", "logS"], "logs", key="--target-columns")
+    assert "logS" in caught.value.hint

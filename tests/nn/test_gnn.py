@@ -1,0 +1,219 @@
+import pytest
+import torch
+from torch_geometric.nn import GCNConv, GINEConv, ResGatedGraphConv
+from torch_geometric.utils import to_undirected
+
+from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.nn.models.message_passing import GNN, LAYERS
+
+KINDS = [
+    {"layer": "gcn"},
+    {"layer": "gine"},
+    {"layer": "gatedgcn"},
+    {"layer": "gps", "local": "gine"},
+    {"layer": "gps", "local": "gatedgcn", "norm": "layer"},
+    {"layer": "gps", "attention": "performer"},
+]
+NAMES = ["gcn", "gine", "gatedgcn", "gps", "gps-gated", "gps-performer"]
+SIZES = [5, 0, 1, 7, 3]
+
+
+def graphs(sizes=SIZES, seed=0):
+    """Random graphs side by side; the fourth has no edges, the last node of the first is isolated."""
+    generator = torch.Generator().manual_seed(seed)
+    parts, start = [], 0
+    for number, size in enumerate(sizes):
+        if size > 1 and number != 3:
+            ends = torch.randint(0, size - 1, (2, 2 * size), generator=generator)
+            parts.append(to_undirected(ends[:, ends[0] != ends[1]]) + start)
+        start += size
+    edge_index = torch.cat(parts, 1)
+    batch = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    x = torch.randn(start, 3, generator=generator)
+    edge_attr = torch.randint(0, 4, (edge_index.size(1), 2), generator=generator)
+    return {
+        "x": x,
+        "edge_index": edge_index,
+        "edge_attr": edge_attr,
+        "batch": batch,
+        "batch_size": len(sizes),
+        "pe": torch.randn(start, 4, generator=generator),
+    }
+
+
+def network(double=True, **options):
+    torch.manual_seed(0)
+    options = {"edge_channels": [4, 4], "channels": 8, "num_layers": 2, "heads": 2, "pe_channels": 4, **options}
+    model = GNN(3, 2, **options)
+    return model.double() if double else model
+
+
+def call(model, inputs, **changes):
+    inputs = {**inputs, **changes}
+    return model(**{key: value.double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value for key, value in inputs.items()})
+
+
+def one_graph(inputs, number):
+    nodes = (inputs["batch"] == number).nonzero().flatten()
+    kept = torch.isin(inputs["edge_index"][0], nodes)
+    start = int(nodes[0]) if len(nodes) else 0
+    edges = inputs["edge_index"][:, kept] - start
+    return {"x": inputs["x"][nodes], "edge_index": edges, "edge_attr": inputs["edge_attr"][kept], "pe": inputs["pe"][nodes]}
+
+
+def trained(model, inputs):
+    """One pass in training mode moves the statistics of batch norm away from their start."""
+    model.train()
+    call(model, inputs)
+    return model.eval()
+
+
+@pytest.mark.parametrize("level", ["graph", "node"])
+@pytest.mark.parametrize("options", KINDS, ids=NAMES)
+def test_evaluation_does_not_depend_on_batch_mates(options, level):
+    inputs = graphs()
+    model = trained(network(level=level, **options), inputs)
+    together = call(model, inputs)
+    for number, size in enumerate(SIZES):
+        alone = call(model, one_graph(inputs, number))
+        rows = slice(number, number + 1) if level == "graph" else (inputs["batch"] == number)
+        assert alone.shape == ((1, 2) if level == "graph" else (size, 2))
+        torch.testing.assert_close(alone, together[rows], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("level", ["graph", "node"])
+@pytest.mark.parametrize("options", KINDS, ids=NAMES)
+def test_node_order_does_not_matter(options, level):
+    inputs = graphs()
+    model = trained(network(level=level, **options), inputs)
+    perm = torch.randperm(sum(SIZES), generator=torch.Generator().manual_seed(1))
+    place = torch.argsort(perm)
+    moved = call(model, inputs, x=inputs["x"][perm], pe=inputs["pe"][perm], batch=inputs["batch"][perm], edge_index=place[inputs["edge_index"]])
+    expected = call(model, inputs)
+    torch.testing.assert_close(moved, expected if level == "graph" else expected[perm], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("options", KINDS, ids=NAMES)
+def test_gradients_are_finite_and_reach_every_weight(options):
+    inputs = graphs()
+    model = network(**options)
+    call(model, inputs).square().sum().backward()
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None, name
+        assert bool(weight.grad.isfinite().all()), name
+
+
+@pytest.mark.parametrize("options", KINDS, ids=NAMES)
+def test_gradients_of_the_inputs(options):
+    # Batch norm in evaluation mode and no ReLU kinks: finite differences agree.
+    inputs = graphs([4, 0, 2])
+    model = trained(network(activation="silu", **options), inputs)
+    x = inputs["x"].double().requires_grad_()
+    # GINE itself has a ReLU; a point of these is not on its kink.
+    assert torch.autograd.gradcheck(lambda x: call(model, inputs, x=x), (x,), eps=1e-7, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", KINDS, ids=NAMES)
+def test_no_edges_no_features_of_edges_no_nodes(options):
+    x = torch.randn(4, 3).double()
+    model = network(pe_channels=0, **options).eval()
+    nothing = model(x, batch=torch.tensor([0, 0, 2, 2]), batch_size=4)
+    none_either = model(x, torch.empty(2, 0, dtype=torch.long), torch.empty(0, 2, dtype=torch.long), torch.tensor([0, 0, 2, 2]), batch_size=4)
+    assert torch.equal(nothing, none_either)
+    assert torch.equal(nothing[1], nothing[3])
+    empty = model.train()(x[:0], batch=torch.empty(0, dtype=torch.long), batch_size=2)
+    assert empty.shape == (2, 2)
+    plain = network(pe_channels=0, edge_channels=None, **options).train()
+    assert bool(plain(x, torch.tensor([[0, 1], [1, 0]])).isfinite().all())
+    assert plain(x[:1]).shape == (1, 2)
+
+
+@pytest.mark.parametrize("layer", ["gcn", "gine", "gatedgcn"])
+def test_a_layer_is_conv_norm_activation_and_residual(layer):
+    inputs = graphs()
+    model = trained(network(layer=layer, num_layers=1, level="node", pe_channels=0), inputs)
+    h = model.node_encoder(inputs["x"].double())
+    conv, norm = model.layers[0].conv, model.layers[0].norm
+    assert isinstance(conv, {"gcn": GCNConv, "gine": GINEConv, "gatedgcn": ResGatedGraphConv}[layer])
+    edges = () if layer == "gcn" else (model.edge_encoder(inputs["edge_attr"]),)
+    after = h + torch.relu(norm(conv(h, inputs["edge_index"], *edges)))
+    hidden, out = model.head.lins
+    expected = out(torch.relu(hidden(after)))
+    torch.testing.assert_close(call(model, inputs), expected, rtol=0, atol=1e-12)
+    plain = trained(network(layer=layer, num_layers=1, level="node", pe_channels=0, residual=False, norm="none"), inputs)
+    plain.load_state_dict(model.state_dict(), strict=False)
+    expected = out(torch.relu(hidden(torch.relu(conv(h, inputs["edge_index"], *edges)))))
+    torch.testing.assert_close(call(plain, inputs), expected, rtol=0, atol=1e-12)
+
+
+def test_edge_features_count_except_for_gcn():
+    inputs = graphs()
+    for layer in LAYERS:
+        model = network(layer=layer).eval()
+        changed = (inputs["edge_attr"] + 1) % 4
+        same = torch.allclose(call(model, inputs), call(model, inputs, edge_attr=changed))
+        assert same == (layer == "gcn")
+
+
+def test_residuals_carry_the_node_itself_through_dropout():
+    model = network(layer="gcn", dropout=0.999, pe_channels=0, num_layers=8).train()
+    inputs = graphs()
+    h = model.encode(inputs["x"].double(), inputs["edge_index"], batch=inputs["batch"])
+    assert torch.corrcoef(torch.stack([h.flatten(), model.node_encoder(inputs["x"].double()).flatten()]))[0, 1].abs() > 0.05
+
+
+@pytest.mark.parametrize(("pool", "oracle"), [("mean", lambda h: h.mean(0)), ("add", lambda h: h.sum(0)), ("max", lambda h: h.amax(0))])
+def test_pooling(pool, oracle):
+    inputs = graphs()
+    model = trained(network(pool=pool), inputs)
+    h = model.encode(**{key: value.double() if key in ("x", "pe") else value for key, value in inputs.items()})
+    rows = [h[inputs["batch"] == number] for number in range(len(SIZES))]
+    pooled = torch.stack([oracle(row) if len(row) else torch.zeros(8).double() for row in rows])
+    torch.testing.assert_close(call(model, inputs), model.head(pooled), rtol=0, atol=1e-12)
+
+
+def test_signs_are_flipped_in_training_only_by_graph_and_column():
+    inputs = graphs()
+    model = network(flip_signs=True, norm="none", num_layers=1)
+    model.pe_norm = torch.nn.Identity()
+    seen = []
+    model.pe_encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    torch.manual_seed(0)
+    model.train()
+    for _ in range(8):
+        call(model, inputs)
+    signs = torch.stack(seen) / inputs["pe"].double()
+    assert torch.allclose(signs.abs(), torch.ones_like(signs))
+    for number, size in enumerate(SIZES):
+        of_graph = signs[:, inputs["batch"] == number]
+        if size:
+            assert torch.equal(of_graph, of_graph[:, :1].expand_as(of_graph))
+            assert 0 < int((of_graph[:, 0] > 0).sum()) < of_graph[:, 0].numel()
+    model.eval()
+    call(model, inputs)
+    assert torch.equal(seen[-1], inputs["pe"].double())
+
+
+def test_what_does_not_fit_is_named():
+    inputs = graphs()
+    with pytest.raises(ShapeError, match="pe"):
+        call(network(), inputs, pe=None)
+    with pytest.raises(ShapeError, match="edge_attr"):
+        call(network(layer="gine"), inputs, edge_attr=None)
+    with pytest.raises(ShapeError, match="edge_attr"):
+        call(network(layer="gine"), inputs, edge_attr=inputs["edge_attr"][1:])
+    with pytest.raises(NumericalError, match="pe"):
+        call(network(), inputs, pe=inputs["pe"] * float("nan"))
+    for options in ({"layer": "gin"}, {"layer": "gps", "channels": 9}, {"dropout": 1.0}, {"num_layers": 0}, {"pool": "sum"}, {"attention": "flash"}):
+        with pytest.raises(ConfigError, match=next(reversed(options))):
+            network(**options)
+
+
+def test_new_weights():
+    model = network(layer="gps")
+    before = [weight.detach().clone() for weight in model.parameters() if weight.dim() > 1]
+    model.reset_parameters()
+    after = [weight for weight in model.parameters() if weight.dim() > 1]
+    assert not any(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+    assert model.num_parameters() == sum(weight.numel() for weight in model.parameters())
+    assert repr(model) == "GNN(8, layer='gps', num_layers=2, level='graph')"

@@ -1,0 +1,60 @@
+import pytest
+import yaml
+
+from pyg_samsa.errors import DataNotFoundError
+from pyg_samsa.training import saved_runs
+from pyg_samsa.training.run_folder import open_run_folder
+from pyg_samsa.training.saved_runs import find_run_folders, read_run, settings
+
+CONFIG = {
+    "seed": 3,
+    "out_dir": "x",
+    "metric_best": "ap",
+    "optim": {"max_epoch": 5, "base_lr": 0.1},
+    "samsa": {"run_name": "demo", "layers": 2},
+    "wandb": {"use": False},
+}
+
+
+def test_what_the_runner_calls_the_same_is_the_same_here(tmp_path):
+    folder = open_run_folder(tmp_path, "demo", 3, CONFIG)
+    for changes in (
+        {"out_dir": "y"},
+        {"optim": {"max_epoch": 9, "base_lr": 0.1}},
+        {"samsa": {"run_name": "z", "layers": 2}},
+        {"wandb": {"use": True}},
+    ):
+        assert open_run_folder(tmp_path, "demo", 3, {**CONFIG, **changes}, resume=True).path == folder.path
+        assert settings({**CONFIG, **changes}) == settings(CONFIG)
+    other = {**CONFIG, "samsa": {"run_name": "demo", "layers": 3}}
+    assert settings(other) != settings(CONFIG)
+    assert open_run_folder(tmp_path, "demo", 3, other, resume=True).path != folder.path
+
+
+def test_an_unfinished_run(tmp_path):
+    folder = open_run_folder(tmp_path, "demo", 3, CONFIG).path
+    run = read_run(folder)
+    assert (run.name, run.seed, run.summary, run.history, run.predictions, run.metric) == ("demo", 3, None, None, None, "ap")
+    assert run.settings["optim.base_lr"] == 0.1
+    assert run.volatile == {"out_dir", "optim.max_epoch", "samsa.run_name", "wandb.use"}
+
+
+def test_folders_come_once_and_in_order_of_numbers(tmp_path):
+    folders = [open_run_folder(tmp_path / "a", name, seed, {"seed": seed}).path for name, seed in (("x", 2), ("x", 10), ("y", 0))]
+    assert find_run_folders([tmp_path, folders[1]]) == folders
+    assert find_run_folders([folders[2], tmp_path]) == [folders[2], *folders[:2]]
+    (tmp_path / "empty").mkdir()
+    for missing in ("empty", "nowhere"):
+        with pytest.raises(DataNotFoundError, match=missing):
+            find_run_folders([tmp_path / missing])
+    with pytest.raises(DataNotFoundError, match="empty"):
+        read_run(tmp_path / "empty")
+
+
+def test_very_many_predictions_are_cut(tmp_path, monkeypatch):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    (tmp_path / "predictions_test.csv").write_text("row,true\n" + "".join(f"{row},0\n" for row in range(6)))
+    assert not read_run(tmp_path).cut
+    monkeypatch.setattr(saved_runs, "MAX_PREDICTIONS", 5)
+    run = read_run(tmp_path)
+    assert (len(run.predictions), run.cut) == (5, True)

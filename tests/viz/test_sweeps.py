@@ -1,0 +1,64 @@
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.viz.sweeps import plot_sweep, sweep_table
+
+
+def runs(**varied):
+    count = len(next(iter(varied.values())))
+    rows = {"cell": [f"cell {number}" for number in range(count)], **varied}
+    table = pd.DataFrame(rows).loc[np.repeat(np.arange(count), 2)].reset_index(drop=True)
+    generator = np.random.default_rng(0)
+    table["seed"] = [0, 1] * count
+    table["test_ap"] = np.repeat(np.linspace(0.5, 0.7, count), 2) + generator.normal(0, 0.01, 2 * count)
+    return table.assign(seconds=generator.uniform(5, 20, 2 * count), seconds_per_epoch=2.5, parameters=1234, peak_memory_mib=np.nan)
+
+
+def text(table):
+    console = Console(width=140, no_color=True)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+def test_table_has_mean_and_deviation():
+    results = runs(K=["8", "16"], sampling=["hard", "hard"])
+    results["test_ap"] = [0.6, 0.62, 0.5, 0.5]
+    shown = text(sweep_table(results, metric="test_ap", keys=["K", "sampling"]))
+    assert "0.6100 ± 0.0141" in shown
+    assert "0.5000 ± 0.0000" in shown
+    assert "1,234" in shown
+    assert "MiB" not in shown
+
+
+def test_named_cells_keep_their_names():
+    results = runs(K=["8", "8"]).assign(cell=["hard", "hard", "soft", "soft"])
+    assert "soft" in text(sweep_table(results, metric="test_ap", keys=["K"]))
+
+
+@pytest.mark.parametrize(
+    "varied",
+    [
+        {"samsa.num_samples": ["4", "16", "256"]},
+        {"samsa.num_samples": ["4", "16", "4", "16"], "samsa.sampling": ["hard", "hard", "soft", "soft"]},
+        {"samsa.attention": ["samsa", "sft", "flt", "full", "performer"]},
+        {"samsa.importance": ["", "random"]},
+        {"samsa.layers": ["2"]},
+    ],
+)
+def test_plots(varied, tmp_path):
+    path = plot_sweep(runs(**varied), tmp_path / "sweep.png", metric="test_ap", keys=list(varied), title="A sweep")
+    assert path.stat().st_size > 10_000
+
+
+def test_mistakes_are_named(tmp_path):
+    results = runs(K=["8", "16"])
+    with pytest.raises(ConfigError, match="no_such"):
+        plot_sweep(results, tmp_path / "a.png", metric="no_such", keys=["K"])
+    with pytest.raises(ConfigError, match="0 rows"):
+        sweep_table(results[:0], metric="test_ap", keys=["K"])
+    with pytest.raises(ConfigError, match="path"):
+        plot_sweep(results, tmp_path / "a.txt", metric="test_ap", keys=["K"])
