@@ -51,7 +51,10 @@ def paint_of(value: float, limit: float, scale: str) -> Paint:
 
 
 def _along(start: float, anchors: tuple[tuple[float, float, float], ...], share: float) -> str:
-    labs = [(start, 0.0, 0.0), *((light, chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))) for light, chroma, hue in anchors)]
+    labs = [
+        (start, 0.0, 0.0),
+        *((light, chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))) for light, chroma, hue in anchors),
+    ]
     place = share * (len(labs) - 1)
     at = min(int(place), len(labs) - 2)
     rest = place - at

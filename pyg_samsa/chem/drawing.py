@@ -212,7 +212,9 @@ def draw_importance(
     layout = MoleculeLayout(molecule)
     atoms, bonds = check_scores("atom_scores", atom_scores, layout.num_atoms), check_scores("bond_scores", bond_scores, layout.num_bonds)
     top = color_limit([*atoms, *bonds]) if limit is None else limit
-    shapes, width, height = compose(layout, layout.halos(atoms, bonds, scale, top), scale=scale, limit=top, label=label, title=title, subtitle=subtitle)
+    shapes, width, height = compose(
+        layout, layout.halos(atoms, bonds, scale, top), scale=scale, limit=top, label=label, title=title, subtitle=subtitle
+    )
     svg = SvgWriter(theme).document(shapes, width, height, title or "Molecule", f"Atoms and bonds coloured by {label}")
     return MoleculeDrawing(svg, width, height, shapes, theme)
 

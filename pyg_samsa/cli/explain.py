@@ -90,7 +90,11 @@ def run(args: argparse.Namespace) -> int:
     for item in refused:
         print(f"row {item.row}: {item.reason}: {item.smiles[:80]!r}", file=sys.stderr)
     if args.verbosity >= 0:
-        print(f"{page}  {len(cards)} molecule{'s' * (len(cards) != 1)}" + (f", {len(refused)} refused" if refused else "") + "".join(f"\n{note}" for note in notes))
+        print(
+            f"{page}  {len(cards)} molecule{'s' * (len(cards) != 1)}"
+            + (f", {len(refused)} refused" if refused else "")
+            + "".join(f"\n{note}" for note in notes)
+        )
     return 0
 
 
@@ -134,7 +138,9 @@ def _rows(given: list[str], smiles_column: str, name_column: str) -> Iterator[tu
     with open_rows(path) as rows:
         place = find_column(rows.header, smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
         lower = [title.strip().lower() for title in rows.header]
-        label = find_column(rows.header, name_column, key="--name-column") if name_column else next((lower.index(n) for n in _NAMES if n in lower), None)
+        label = (
+            find_column(rows.header, name_column, key="--name-column") if name_column else next((lower.index(n) for n in _NAMES if n in lower), None)
+        )
         for number, fields in enumerate((fields for fields in rows if any(map(str.strip, fields))), start=1):
             name = fields[label].strip() if label is not None and label < len(fields) else ""
             yield name or f"row {number}", fields[place].strip() if place < len(fields) else ""

@@ -131,7 +131,7 @@ def _show(console: Any, sweep: Sweep) -> None:
     table = sweep.results()
     if table.empty:
         return
-    options: dict[str, Any] = {"metric": sweep.metric(), "keys": list(sweep.grid.keys)}
+    options: dict[str, Any] = {"metric": sweep.metric(), "keys": sweep.grid.columns}
     console.print()
     console.print(sweep_table(table, title=sweep.grid.name, **options))
     plot = plot_sweep(table, sweep.out / "sweep.png", title=f"{sweep.grid.name}: {len(table)} runs", **options)

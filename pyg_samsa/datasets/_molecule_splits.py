@@ -65,7 +65,8 @@ def _strata(y: Tensor, classes: bool) -> list[int]:
 def scaffold_split(smiles: Sequence[str], fractions: Sequence[float], seed: int) -> dict[str, Tensor]:
     """Split by Bemis-Murcko scaffold (Bemis and Murcko, J. Med. Chem. 39, 1996): molecules of one scaffold stand on one side.
 
-    Scaffolds of more molecules than half of a smaller split go to training; the others follow in an order that depends on ``seed`` alone.
+    Scaffolds of more molecules than half of a smaller split come first, into training as long as they fit; the others follow, in an order that
+    depends on ``seed`` alone.
     Molecules without a ring count as one scaffold.
 
     Args:
@@ -87,8 +88,11 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float], seed: int)
         rows = members[name]
         # The split that lacks most takes it, relative to its size; one that it would overfill does not, as long as another has room.
         lacking = {split: share * len(smiles) - len(chosen[split]) for split, share in shares.items()}
-        fits = [split for split in shares if lacking[split] >= len(rows)] if len(rows) <= small else []
-        split = max(fits, key=lambda split: lacking[split] / (shares[split] * len(smiles))) if fits else "train"
+        fits = [split for split in shares if lacking[split] >= len(rows)]
+        if len(rows) > small:
+            split = fits[0] if fits else "train"
+        else:
+            split = max(fits or ["train"], key=lambda split: lacking[split] / (shares[split] * len(smiles)))
         chosen[split] += rows
     return _checked({split: _sorted(rows) for split, rows in chosen.items()}, wanted=[split for split, share in shares.items() if share])
 

@@ -19,6 +19,7 @@ from pyg_samsa.functional.farthest_points import farthest_points
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.transforms.normalize_cloud import normalize_cloud
 
+ROTATED = ("none", "test", "all")
 _IDLE_SECONDS = 5
 _WORTH_WORKERS = 128
 _CHUNK = 16
@@ -198,6 +199,50 @@ def with_columns(prepared: Prepared, normals: bool | None) -> tuple[Prepared, in
         added["x"] = x[:, :3]
     data = prepared.data | added
     return Prepared(data, prepared.slices | dict.fromkeys(added, ends), prepared.split_idx, prepared.extra), data["x"].size(1)
+
+
+def random_rotations(count: int, *, seed: int = 0) -> Tensor:
+    """Return ``count`` rotations [count, 3, 3] float32, uniformly distributed over SO(3) and the same on every machine.
+
+    Example:
+        >>> turn = random_rotations(2)
+        >>> bool(torch.allclose(turn @ turn.transpose(1, 2), torch.eye(3), atol=1e-6)), turn.det().round().tolist()
+        (True, [1.0, 1.0])
+    """
+    # A normalised vector of four normal numbers is a uniformly distributed quaternion.
+    numbers = np.random.Generator(np.random.PCG64([seed, count])).standard_normal((count, 4))
+    w, x, y, z = torch.from_numpy(numbers / np.linalg.norm(numbers, axis=1, keepdims=True)).unbind(1)
+    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)]
+    rows += [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)]
+    rows += [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]
+    return torch.stack(rows, dim=1).view(count, 3, 3).float()
+
+
+def rotate(prepared: Prepared, rotated: str, seed: int = 0) -> Prepared:
+    """Turn clouds about their centre, each by a random rotation of its own, normals with them.
+
+    Args:
+        prepared: Clouds whose ``x`` has 3 or 6 columns.
+        rotated: ``"none"``, ``"test"``: those of the test split, or ``"all"``.
+        seed: Another number gives other rotations.
+
+    Raises:
+        ConfigError: There is no such choice.
+    """
+    if rotated not in ROTATED:
+        raise ConfigError("rotated", rotated, ROTATED)
+    if rotated == "none":
+        return prepared
+    ends = prepared.slices["x"]
+    turns = random_rotations(len(ends) - 1, seed=seed)
+    if rotated == "test":
+        kept = torch.ones(len(turns), dtype=torch.bool)
+        kept[prepared.split_idx["test"]] = False
+        turns[kept] = torch.eye(3)
+    x = prepared.data["x"].clone()
+    for turn, begin, end in zip(turns, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        x[begin:end] = (x[begin:end].view(end - begin, -1, 3) @ turn.T).flatten(1)
+    return Prepared(prepared.data | {"x": x}, prepared.slices, prepared.split_idx, prepared.extra)
 
 
 def hold_out(prepared: Prepared, labels: Tensor, share: float, seed: int) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, prepare_once, save_prepared
-from pyg_samsa.datasets.clouds import hold_out, with_columns
+from pyg_samsa.datasets.clouds import hold_out, rotate, with_columns
 from pyg_samsa.datasets.modelnet_files import Release, check_sizes, find_layout, read_release
 from pyg_samsa.errors import ConfigError, DataNotFoundError
 from pyg_samsa.io.files import lock, remove_partial
@@ -57,6 +57,7 @@ class ModelNet(SplitDataset):
         num_points: Points of each cloud; each number is prepared once.
         normals: Whether normals stand beside the coordinates in ``x``; None is yes where the files have them.
         seed: Another number holds out other shapes for validation.
+        rotated: ``"test"`` turns every cloud of the test split by a random rotation of its own, ``"all"`` every cloud; ``"none"`` leaves them upright.
         incomplete: Allow a part of the release.
         workers: Processes that prepare the clouds; None is one for each core.
         progress: Show a progress bar while preparing.
@@ -87,6 +88,7 @@ class ModelNet(SplitDataset):
         num_points: int = NUM_POINTS,
         normals: bool | None = None,
         seed: int = 0,
+        rotated: str = "none",
         incomplete: bool = False,
         workers: int | None = None,
         progress: bool = True,
@@ -96,7 +98,7 @@ class ModelNet(SplitDataset):
         prepared = prepare_once(path, lambda: _find(release, Path(root) / name, num_points, incomplete, workers, progress))
         check_sizes(release, len(prepared.split_idx["train"]), len(prepared.split_idx["test"]), path, incomplete)
         prepared.split_idx = hold_out(prepared, prepared.data["y"], _HELD_OUT, seed)
-        prepared, channels = with_columns(prepared, normals)
+        prepared, channels = with_columns(rotate(prepared, rotated, seed), normals)
         super().__init__(prepared, TaskInfo("multiclass", "graph", list(release.classes), channels, None), transform=transform, root=root)
 
     @classmethod

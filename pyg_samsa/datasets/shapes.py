@@ -11,7 +11,7 @@ import torch
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, prepare_once
-from pyg_samsa.datasets.clouds import clouds_to_prepared, join_columns, with_columns
+from pyg_samsa.datasets.clouds import clouds_to_prepared, join_columns, rotate, with_columns
 from pyg_samsa.datasets.peptides import stratified_split
 from pyg_samsa.datasets.shape_families import FAMILIES, PART_NAMES
 from pyg_samsa.datasets.solids import sample_union, turned
@@ -52,6 +52,8 @@ class Shapes(SplitDataset):
         num_points: Points of each cloud.
         seed: Another number gives other shapes and another split.
         normals: False leaves the normals out of ``x``.
+        rotated: ``"test"`` turns every cloud of the test split by a random rotation of its own, ``"all"`` every cloud; ``"none"`` leaves them as they
+            are, which is nearly upright.
         progress: Show a progress bar while preparing.
         transform: Called on every graph that is taken out.
 
@@ -85,11 +87,13 @@ class Shapes(SplitDataset):
         num_points: int = 512,
         seed: int = 0,
         normals: bool = True,
+        rotated: str = "none",
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
         path = prepared_path(root, parts=parts, per_family=per_family, num_points=num_points, seed=seed)
-        prepared, channels = with_columns(prepare_once(path, lambda: _generate(parts, per_family, num_points, seed, progress)), normals)
+        prepared = prepare_once(path, lambda: _generate(parts, per_family, num_points, seed, progress))
+        prepared, channels = with_columns(rotate(prepared, rotated, seed), normals)
         info = TaskInfo("multiclass", "node", list(PART_TARGETS), channels, None) if parts else _family_task(channels)
         super().__init__(prepared, info, transform=transform, root=root)
         self.category_names = list(PART_NAMES if parts else FAMILIES)

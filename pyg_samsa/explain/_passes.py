@@ -56,7 +56,9 @@ def check_network(model: Module) -> SAMSA:
     if model.uses_positions:
         raise ConfigError("model", "a network that encodes positions", "one whose tokens are all it sees")
     if model.bridge.eval_codes == "random" or any(getattr(block.conv, "noise", "never") == "always" for block in model.blocks):
-        raise ConfigError("model", "a network that draws noise in evaluation", "one that is deterministic", hint="eval_codes='structural', noise='train'")
+        raise ConfigError(
+            "model", "a network that draws noise in evaluation", "one that is deterministic", hint="eval_codes='structural', noise='train'"
+        )
     return model
 
 
@@ -64,7 +66,9 @@ def check_sampling(model: SAMSA) -> None:
     """Raise a `ConfigError` unless every block samples its keys among the tokens."""
     for block in model.blocks:
         if not isinstance(block.conv, SAMSAConv):
-            raise ConfigError("method", "sampled", "another method: this network does not sample", hint=f"Its operator is {type(block.conv).__name__}.")
+            raise ConfigError(
+                "method", "sampled", "another method: this network does not sample", hint=f"Its operator is {type(block.conv).__name__}."
+            )
 
 
 @contextmanager

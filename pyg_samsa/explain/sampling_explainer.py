@@ -52,9 +52,7 @@ class SamplingExplainer(ExplainerAlgorithm):
         check_choice("method", method, METHODS)
         self.method, self.output = method, output
 
-    def forward(
-        self, model: Module, x: Any, edge_index: Any, *, target: Tensor, index: int | Tensor | None = None, **kwargs: Any
-    ) -> Explanation:
+    def forward(self, model: Module, x: Any, edge_index: Any, *, target: Tensor, index: int | Tensor | None = None, **kwargs: Any) -> Explanation:
         """Return the masks of the nodes [N, 1] and the edges [E] of a graph, or of all graphs of a batch (``batch``)."""
         if index is not None:
             raise ConfigError("index", index, "None: the masks are those of whole graphs")
@@ -63,7 +61,10 @@ class SamplingExplainer(ExplainerAlgorithm):
         batch, edge_attr = kwargs.get("batch"), kwargs.get("edge_attr")
         graph_of = x.new_zeros(x.size(0), dtype=torch.long) if batch is None else batch
         count = int(kwargs.get("batch_size") or (int(graph_of.max()) + 1 if graph_of.numel() else 1))
-        node_mask, edge_mask = x.new_zeros(x.size(0), 1, dtype=torch.get_default_dtype()), x.new_zeros(edge_index.size(1), dtype=torch.get_default_dtype())
+        node_mask, edge_mask = (
+            x.new_zeros(x.size(0), 1, dtype=torch.get_default_dtype()),
+            x.new_zeros(edge_index.size(1), dtype=torch.get_default_dtype()),
+        )
         place = torch.empty_like(graph_of)
         members = [(graph_of == number).nonzero().flatten() for number in range(count)]
         edges = [(graph_of[edge_index[0]] == number).nonzero().flatten() for number in range(count)]

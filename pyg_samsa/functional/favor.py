@@ -118,7 +118,7 @@ class LinearAttention(torch.autograd.Function):
             some = rows.take(where)
             if part.num_tokens <= _TOKENS:
                 query, key, value = _features(some, maps, part, floor)
-                out[where] = divide(torch.cat([q @ (k.transpose(1, 2) @ v) for q, k, v in _graphs(part, query, key, value)], dim=1)).transpose(0, 1)
+                out[where] = divide(_join([q @ (k.transpose(1, 2) @ v) for q, k, v in _graphs(part, query, key, value)])).transpose(0, 1)
                 continue
             sums, largest = _sum_large(some, maps, floor)
             ctx.sums.append((sums, largest))
@@ -148,6 +148,11 @@ def _pieces(tokens: int) -> list[slice]:
 def _graphs(part: RaggedIndex, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Yield the rows of each graph of tensors [H, n, ...]."""
     return zip(*(tensor.split(part.sizes, dim=1) for tensor in tensors), strict=True)
+
+
+def _join(tensors: list[Tensor]) -> Tensor:
+    """Put rows of graphs [H, n, ...] together; a single one is not copied."""
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim=1)
 
 
 def _query(rows: Rows, maps: Maps, floor: float) -> Tensor:
@@ -195,16 +200,16 @@ def _backward_divide(sums: Tensor, grad: Tensor) -> Tensor:
 def _backward_small(rows: Rows, maps: Maps, part: RaggedIndex, floor: float, grad: Tensor, into: _Gradients, where: slice) -> None:
     query, key, value = _features(rows, maps, part, floor)
     sums = [k.transpose(1, 2) @ v for k, v in _graphs(part, key, value)]
-    back = _backward_divide(torch.cat([q @ s for (q,), s in zip(_graphs(part, query), sums, strict=True)], dim=1), grad)
+    back = _backward_divide(_join([q @ s for (q,), s in zip(_graphs(part, query), sums, strict=True)]), grad)
     of_query, of_key, of_value = [], [], []
     for (q, k, v, b), s in zip(_graphs(part, query, key, value, back), sums, strict=True):
         of_sums = q.transpose(1, 2) @ b
         of_query.append(b @ s.transpose(1, 2))
         of_key.append(v @ of_sums.transpose(1, 2))
         of_value.append((k @ of_sums)[..., :-1])
-    into.rows.value[where] = torch.cat(of_value, dim=1).transpose(0, 1)
-    into.exponents("query", where, rows, maps, torch.cat(of_query, dim=1).mul_(query.sub_(floor)))
-    into.exponents("key", where, rows, maps, torch.cat(of_key, dim=1).mul_(key.sub_(floor)))
+    into.rows.value[where] = _join(of_value).transpose(0, 1)
+    into.exponents("query", where, rows, maps, _join(of_query).mul_(query.sub_(floor)))
+    into.exponents("key", where, rows, maps, _join(of_key).mul_(key.sub_(floor)))
 
 
 def _backward_large(rows: Rows, maps: Maps, floor: float, sums: Tensor, largest: Tensor, grad: Tensor, into: _Gradients, where: slice) -> None:

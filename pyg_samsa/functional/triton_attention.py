@@ -24,9 +24,9 @@ def _forward(
     heads, samples, channels, ROWS: tl.constexpr, KEYS: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Output and logarithm (base 2) of the sum of weights of one tile of queries of one graph and head."""
-    tile, head = tl.program_id(0), tl.program_id(1).to(tl.int64)
-    graph = tl.load(graphs + tile)
-    rows = tl.load(starts + tile) + tl.arange(0, ROWS)
+    block, head = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    graph = tl.load(graphs + block)
+    rows = tl.load(starts + block) + tl.arange(0, ROWS)
     channel = tl.arange(0, CHANNELS)
     real, inside = (rows < tl.load(ptr + graph + 1))[:, None], (channel < channels)[None, :]
     q = tl.load(query + rows[:, None] * q_row + head * q_head + channel[None, :], mask=real & inside, other=0.0)
@@ -57,9 +57,9 @@ def _backward_query(
     heads, samples, channels, ROWS: tl.constexpr, KEYS: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Gradient of one tile of queries; also writes ``delta``, the products of outputs and their gradients, for `_backward_pairs`."""
-    tile, head = tl.program_id(0), tl.program_id(1).to(tl.int64)
-    graph = tl.load(graphs + tile)
-    rows = tl.load(starts + tile) + tl.arange(0, ROWS)
+    block, head = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    graph = tl.load(graphs + block)
+    rows = tl.load(starts + block) + tl.arange(0, ROWS)
     channel = tl.arange(0, CHANNELS)
     row_real = rows < tl.load(ptr + graph + 1)
     inside = (channel < channels)[None, :]

@@ -8,7 +8,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,13 @@ class Cell:
         name: Name of the folder of its runs.
         label: How tables call it.
         varied: Dotted name -> value of what differs between cells.
+        given: Name that the grid gives it; empty for a plain combination.
     """
 
     name: str
     label: str
     varied: Mapping[str, Any]
+    given: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Grid:
         cells: The combinations.
         seeds: Seeds of each cell.
         metric: Name of the metric that tables and plots show; empty for the one that chooses the best epoch.
+        axes: Those of the varied settings that are combined with each other.
     """
 
     name: str
@@ -56,7 +59,17 @@ class Grid:
     cells: Sequence[Cell]
     seeds: Sequence[int]
     metric: str = ""
-    keys: Sequence[str] = field(default_factory=list)
+    axes: Sequence[str] = ()
+
+    @property
+    def keys(self) -> list[str]:
+        """Dotted names of all that differs between cells."""
+        return list(dict.fromkeys(key for cell in self.cells for key in cell.varied))
+
+    @property
+    def columns(self) -> list[str]:
+        """What tells cells apart in tables and plots: the names that the grid gives, if it gives some, and the axes."""
+        return [*(["name"] if any(cell.given for cell in self.cells) else []), *self.axes]
 
 
 def read_grid(path: str | os.PathLike[str], *, base: str | None = None, seeds: Sequence[int] | None = None) -> Grid:
@@ -95,15 +108,14 @@ def read_grid(path: str | os.PathLike[str], *, base: str | None = None, seeds: S
         raise ConfigError("--base", None, "a configuration that the grid starts from")
     if base is None and (file.parent / str(chosen)).is_file():
         chosen = file.parent / str(chosen)
-    cells = _named(content["cells"])
     return Grid(
         name=file.stem,
         base=str(chosen),
         common=content.get("set", {}),
-        cells=cells,
+        cells=_named(content["cells"]),
         seeds=list(seeds) if seeds is not None else content.get("seeds", [0]),
         metric=content.get("metric", ""),
-        keys=list(dict.fromkeys(key for cell in cells for key in cell.varied)),
+        axes=content["axes"],
     )
 
 
@@ -175,6 +187,7 @@ def _from_yaml(text: str, file: Path) -> dict[str, Any]:
         "base": content.get("base"),
         "set": _flat(content.get("set") or {}, f"{file.name}: set"),
         "metric": str(content.get("metric") or ""),
+        "axes": list(grid),
         "cells": [
             (str(name) if name is not None else None, {**cell, **combination})
             for name, cell in ([(name, _flat(cell or {}, f"{file.name}: {name}")) for name, cell in named.items()] or [(None, {})])
@@ -215,7 +228,7 @@ def _from_text(text: str, file: Path) -> dict[str, Any]:
     cells = [(None, combination) for grid in grids if grid for combination in _product(grid)]
     if not cells:
         raise ConfigError("GRID", str(file), "at least one line 'key alias [value, value]'")
-    return {"cells": cells}
+    return {"cells": cells, "axes": list(dict.fromkeys(key for grid in grids for key in grid))}
 
 
 def _product(grid: Mapping[str, Sequence[Any]]) -> Iterable[dict[str, Any]]:
@@ -234,7 +247,7 @@ def _named(cells: Sequence[tuple[str | None, Mapping[str, Any]]]) -> list[Cell]:
         alike = [other for other_name, other in cells if other_name == name]
         shown = [key for key in varied if any(other[key] != varied[key] for other in alike)] if named else list(varied)
         label = ", ".join([*([name] if name else []), *(f"{short[key]}={show_value(varied[key])}" for key in shown)]) or "all"
-        result.append(Cell(_folder_name(label, varied), label, dict(varied)))
+        result.append(Cell(_folder_name(label, varied), label, dict(varied), name or ""))
     doubled = next((cell.label for number, cell in enumerate(result) if cell.name in {other.name for other in result[:number]}), None)
     if doubled is not None:
         raise ConfigError("GRID", doubled, "cells that differ")

@@ -14,7 +14,7 @@ from torch_geometric.graphgym.loader import load_ogb, load_pyg
 from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.graphgym.options import DATASET_OPTIONS, OPTION_OF
+from pyg_samsa.graphgym.options import DATASET_OPTIONS, OPTION_OF, WITHOUT_ENCODINGS
 from pyg_samsa.graphgym.registry import register_once
 from pyg_samsa.training.data import TaskSpec
 
@@ -96,6 +96,9 @@ def _with_encodings(dataset: Any, folder: str, *, progress: bool = True) -> Any:
     """Return the data set with the positional encodings that the configuration asks for."""
     if cfg.pe.kind == "none":
         return dataset
+    if cfg.model.type in WITHOUT_ENCODINGS:
+        hint = "gcn, gine, gatedgcn and gps take encodings; samsa tells nodes apart by Graph-Bridge."
+        raise ConfigError("pe.kind", cfg.pe.kind, f"'none' with the network {cfg.model.type}", hint=hint)
     return add_encoding(dataset, cfg.pe.kind, cfg.pe.dim, folder=folder, progress=progress)
 
 

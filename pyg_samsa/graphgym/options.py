@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pyg_samsa.datasets.clouds import ROTATED
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import ATTENTION_BACKENDS
 from pyg_samsa.nn.attention import ATTENTION
@@ -64,6 +65,8 @@ GPS_LAYERS = {
 }
 # What the network samsa is, whatever other networks can be told.
 FIXED_IN_SAMSA: dict[str, Any] = {"gt.layer_type": "samsa", "gt.layer_norm": False, "gt.batch_norm": False, "gnn.residual": True}
+# Networks of ours that would not look at positional encodings.
+WITHOUT_ENCODINGS = ("samsa", "bag_of_features", "point_net")
 _MODEL = (
     Option("samsa.layers", 24, "Number of blocks.", low=1),
     Option("samsa.channels", 128, "Channels D of a token; a multiple of samsa.heads.", low=1),
@@ -144,6 +147,7 @@ _KNOWN_NAMES = (
     Option("dataset.unlabelled", "unknown", "Embedded peptides: what an unlabelled pair is.", ("unknown", "negative")),
     Option("dataset.num_points", 0, "Point clouds: points of a cloud; 0 is the benchmark's number.", low=0),
     Option("dataset.normals", True, "Point clouds: whether normals are features besides coordinates."),
+    Option("dataset.rotated", "none", "ModelNet and shapes: which clouds are turned at random.", ROTATED),
     Option("dataset.incomplete", False, "Point clouds: whether files that the official lists name may be missing."),
     Option("dataset.per_family", 0, "Embedded shapes: clouds of each family; 0 is 200.", low=0),
     Option("dataset.rounds", 0, "News pairs: rounds over the training articles; 0 is 4.", low=0),
@@ -183,11 +187,11 @@ _KNOWN_NAMES = (
     Option("wandb.entity", "", "User or team there; empty for the default."),
     Option("wandb.name", "", "Name of the run there; empty for its own."),
     Option("wandb.mode", "online", "online or offline.", ("online", "offline")),
-    Option("gt.layers", UNSET_INT, "Other name of samsa.layers; 0 is not set.", low=0),
-    Option("gt.n_heads", UNSET_INT, "Other name of samsa.heads; 0 is not set.", low=0),
-    Option("gt.dim_hidden", UNSET_INT, "Other name of samsa.channels; 0 is not set.", low=0),
-    Option("gt.dropout", UNSET_FLOAT, "Other name of samsa.dropout; -1 is not set.", high=1.0),
-    Option("gt.attn_dropout", UNSET_FLOAT, "Other name of samsa.attn_dropout; -1 is not set.", high=1.0),
+    Option("gt.layers", UNSET_INT, "Other name of samsa.layers, and of the layers of gps; 0 is not set.", low=0),
+    Option("gt.n_heads", UNSET_INT, "Other name of samsa.heads, and the heads of gps (else 4); 0 is not set.", low=0),
+    Option("gt.dim_hidden", UNSET_INT, "Other name of samsa.channels, and of gnn.dim_inner for gps; 0 is not set.", low=0),
+    Option("gt.dropout", UNSET_FLOAT, "Other name of samsa.dropout, and of gnn.dropout for gps; -1 is not set.", high=1.0),
+    Option("gt.attn_dropout", UNSET_FLOAT, "Other name of samsa.attn_dropout, and that of gps; -1 is not set.", high=1.0),
     Option("gt.layer_type", "samsa", "The network's layers: samsa, or those of the network gps.", ("samsa", *GPS_LAYERS)),
     Option("gt.layer_norm", False, "Network gps: layer norms in place of batch norms. Blocks of samsa normalise by RMSNorm, before each branch."),
     Option("gt.batch_norm", False, "Network gps: batch norms. Blocks of samsa normalise by RMSNorm, before each branch."),
@@ -226,7 +230,7 @@ ALIASES |= {"gt.dropout": "samsa.dropout", "gt.attn_dropout": "samsa.attn_dropou
 # Settings that are handed to the data set where they differ from their default.
 DATASET_OPTIONS = (
     *("max_residues", "subset", "unlabelled"),
-    *("num_points", "normals", "incomplete", "per_family"),
+    *("num_points", "normals", "rotated", "incomplete", "per_family"),
     *("csv", "smiles_column", "target_columns", "csv_task", "split_kind", "split_column", "skip_invalid"),
     *("rounds", "source", "folder", "level", "min_length", "max_length", "max_depth", "max_args", "num_train", "num_val", "num_test", "seed"),
 )

@@ -193,7 +193,7 @@ class Sweep:
             if not self.finished(job):
                 continue
             answer, summary = self._answer(job) or {}, self._summary(job) or {}
-            row: dict[str, Any] = {"cell": job.cell.label}
+            row: dict[str, Any] = {"cell": job.cell.label, **({"name": job.cell.given} if "name" in self.grid.columns else {})}
             row |= {key: grids.show_value(job.cell.varied[key]) if key in job.cell.varied else "" for key in self.grid.keys}
             row |= {"seed": job.seed, **{f"{split}_{name}": value for split in ("val", "test") for name, value in summary[split].items()}}
             row |= {name: summary.get(name) for name in _NUMBERS}

@@ -27,8 +27,8 @@ SMILES_NAMES = (
     "mol",
 )
 """Names of a column that holds molecules, in any case, the likeliest first."""
-_HEAD = 2**16
-_LONGEST_RECORD = 2**24
+_BUFFER = 2**18
+_LONGEST_RECORD, _MOST_LINES = 2**24, 100_000
 _BYTE_FALLBACK = "pyg_samsa_cp1252"
 
 
@@ -105,12 +105,10 @@ def open_rows(source: Any, *, header: bool = True) -> Iterator[CsvRows]:
 def _rows(raw: IO[bytes], name: str, header: bool) -> CsvRows:
     # A row may be a whole molecule of a megabyte; the module's own limit is 128 kB for all readers of the process.
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
-    buffered: Any = raw if hasattr(raw, "peek") else io.BufferedReader(raw)  # type: ignore[type-var]
-    start = buffered.peek(_HEAD)[:_HEAD]
-    utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = io.TextIOWrapper(
-        _Unclosed(buffered), encoding="utf-16" if utf16 else "utf-8-sig", errors="replace" if utf16 else _BYTE_FALLBACK, newline=""
-    )
+    buffered = io.BufferedReader(_Unclosed(raw), _BUFFER)
+    utf16 = buffered.peek(2).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding, errors = ("utf-16", "replace") if utf16 else ("utf-8-sig", _BYTE_FALLBACK)
+    text = io.TextIOWrapper(buffered, encoding=encoding, errors=errors, newline="")
     lines = iter(text)
     first = next(lines, None)
     if first is None:
@@ -151,14 +149,15 @@ def _sniff(line: str) -> str:
 
 
 def _records(lines: Iterator[str], delimiter: str, name: str) -> Iterator[list[str]]:
-    taken, number = [0, 0], 0  # characters of the present record, and its quotes
+    taken, number = [0, 0, 0], 0  # characters, quotes and lines of the present record
 
     def counted() -> Iterator[str]:
         for line in lines:
             taken[0] += len(line)
             taken[1] += line.count('"')
+            taken[2] += 1
             # A quote that is never closed would swallow the rest of the file into one field.
-            if taken[0] > _LONGEST_RECORD:
+            if taken[0] > _LONGEST_RECORD or taken[2] > _MOST_LINES:
                 raise _unclosed(name, number + 1)
             yield line
 
@@ -170,9 +169,9 @@ def _records(lines: Iterator[str], delimiter: str, name: str) -> Iterator[list[s
             return
         except csv.Error as error:
             raise DataIntegrityError(name, "a CSV file", f"row {number + 1} that cannot be read ({error})", hint="Mend this row.") from error
-        if taken[0] and taken[1] % 2 and any("\n" in field or "\r" in field for field in fields[-1:]):
+        if taken[1] % 2 and taken[2] > 1:
             raise _unclosed(name, number + 1)
-        taken[0] = taken[1] = 0
+        taken[:] = [0, 0, 0]
         number += 1
         yield fields
 

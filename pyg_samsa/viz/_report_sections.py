@@ -254,6 +254,7 @@ def _structure(smiles: Any, notes: list[str]) -> str:
     options.maxFontSize = 15
     options.minFontSize = 7
     options.fixedBondLength = 26
+    options.flagCloseContactsDist = -1
     rdMolDraw2D.PrepareAndDrawMolecule(drawer, mol)
     drawer.FinishDrawing()
     text = drawer.GetDrawingText()

@@ -32,7 +32,7 @@ def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], titl
         results: One row a run: columns ``cell``, ``seed``, ``metric``, the ``keys``, ``parameters``, ``seconds_per_epoch``, ``seconds`` and
             ``peak_memory_mib``.
         metric: Column to sum up.
-        keys: Columns of the settings that were varied.
+        keys: Columns of what tells cells apart.
         title: Headline.
 
     Returns:
@@ -53,8 +53,7 @@ def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], titl
 
     _check(results, metric, keys)
     table = Table(title=title, title_style="bold", title_justify="left", header_style="bold", box=SIMPLE_HEAD)
-    named = results["cell"].nunique() != results.drop_duplicates(list(keys))["cell"].nunique() if keys else True
-    shown = ["cell"] if named or not keys else list(keys)
+    shown = list(keys) if keys else ["cell"]
     for key in shown:
         table.add_column(key, overflow="fold")
     table.add_column("seeds", justify="right")
@@ -83,7 +82,7 @@ def plot_sweep(results: pd.DataFrame, path: str | os.PathLike[str], *, metric: s
         results: One row a run: columns ``cell``, ``seed``, ``metric``, the ``keys`` and ``seconds``.
         path: File to write, ending in .png, .pdf or .svg; an existing one is replaced.
         metric: Column to draw.
-        keys: Columns of the settings that were varied.
+        keys: Columns of what tells cells apart.
         title: Headline.
 
     Returns:
@@ -142,7 +141,11 @@ def _series(results: pd.DataFrame, keys: Sequence[str]) -> list[tuple[str, pd.Da
     if not keys:
         return [("", results)]
     groups = results.groupby(keys, sort=False)
-    return [(", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in zip(keys, values, strict=True)), rows) for values, rows in groups]
+    return [(", ".join(_label(key, value) for key, value in zip(keys, values, strict=True)), rows) for values, rows in groups]
+
+
+def _label(key: str, value: object) -> str:
+    return str(value) if key == "name" else f"{key.rpartition('.')[2]} {value}"
 
 
 def _best(means: Sequence[float], metric: str) -> int | None:
@@ -187,7 +190,7 @@ def _bars(axes: Axes, series: Sequence[tuple[str, pd.DataFrame]], metric: str) -
     for number, ((_, rows), color) in enumerate(zip(series, cycle(SERIES), strict=False)):
         values = [float(value) for value in rows[metric].dropna()]
         mean, deviation = statistics.fmean(values), _deviation(values)
-        axes.plot([low - 0.25 * room, mean], [number, number], color=GRID, linewidth=1.4, zorder=1.2)
+        axes.axhline(number, color=GRID, linewidth=0.8, zorder=1)
         axes.errorbar(mean, number, xerr=deviation, color=color, marker="o", markersize=7.5, capsize=3.5, elinewidth=1.6, zorder=3)
         axes.scatter(values, [number] * len(values), s=14, color=color, alpha=0.4, linewidths=0, zorder=2.5)
         axes.annotate(

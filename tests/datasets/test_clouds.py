@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from pyg_samsa.datasets.clouds import clouds_to_prepared, hold_out, map_clouds, number_of, read_points, thin_out, with_columns
+from pyg_samsa.datasets.clouds import (
+    clouds_to_prepared,
+    hold_out,
+    map_clouds,
+    number_of,
+    random_rotations,
+    read_points,
+    thin_out,
+    with_columns,
+)
+from pyg_samsa.datasets.shapes import Shapes
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 
 
@@ -85,3 +95,28 @@ def test_hold_out_is_stratified_and_seeded():
     assert torch.equal(split["test"], torch.arange(160, 200))
     assert torch.equal(hold_out(prepared, labels, 0.1, 0)["val"], split["val"])
     assert not torch.equal(hold_out(prepared, labels, 0.1, 1)["val"], split["val"])
+
+
+def test_rotated_clouds_keep_their_distances_and_the_other_splits(tmp_path):
+    options = {"per_family": 4, "num_points": 32, "progress": False}
+    plain, test, everything = (Shapes(tmp_path, rotated=rotated, **options) for rotated in ("none", "test", "all"))
+    for number in (int(plain.split_idx["train"][0]), int(plain.split_idx["test"][0])):
+        before, after = plain[number], everything[number]
+        torch.testing.assert_close(torch.pdist(before.pos), torch.pdist(after.pos), atol=1e-5, rtol=0)
+        # One rotation for points and normals: the angle between a point and its normal stays, and no cloud is mirrored.
+        torch.testing.assert_close((before.pos * before.normal).sum(1), (after.pos * after.normal).sum(1), atol=1e-5, rtol=0)
+        turn = torch.linalg.lstsq(before.pos, after.pos).solution
+        assert torch.linalg.det(turn) == pytest.approx(1, abs=1e-3)
+        assert (before.pos - after.pos).abs().max() > 0.05
+    number = int(plain.split_idx["train"][0])
+    assert torch.equal(test[number].x, plain[number].x)
+    number = int(plain.split_idx["test"][0])
+    assert torch.equal(test[number].x, everything[number].x)
+    with pytest.raises(ConfigError, match="rotated"):
+        Shapes(tmp_path, rotated="some", **options)
+
+
+def test_rotations_are_uniform():
+    turns = random_rotations(20000)
+    torch.testing.assert_close(turns.mean(0), torch.zeros(3, 3), atol=0.02, rtol=0)
+    torch.testing.assert_close((turns**2).mean(0), torch.full((3, 3), 1 / 3), atol=0.02, rtol=0)

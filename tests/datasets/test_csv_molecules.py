@@ -66,8 +66,16 @@ def test_scaffolds_do_not_meet():
     assert not sides[0] & sides[1]
     assert not sides[0] & sides[2]
     assert not sides[1] & sides[2]
-    assert [len(rows) for rows in split.values()] == [25, 10, 5] or [len(rows) for rows in split.values()] == [20, 10, 10] or len(split["train"]) >= 20
+    assert [len(rows) for rows in split.values()] == [30, 5, 5]
     assert {name: rows.tolist() for name, rows in scaffold_split(smiles, [0.6, 0.2, 0.2], seed=3).items()} != {n: r.tolist() for n, r in split.items()}
+
+
+def test_a_scaffold_that_is_too_large_goes_to_training():
+    smiles = [f"{'C' * n}c1ccccc1" for n in range(90)] + ["C1CC1", "C1CCC1", "C1CCCC1", "C1CCCCC1", *(f"C1CCNC{'C' * n}C1" for n in range(6))]
+    split = scaffold_split(smiles, [0.8, 0.1, 0.1], seed=0)
+    assert set(range(90)) <= set(split["train"].tolist())
+    with pytest.raises(ConfigError, match="val, test"):
+        scaffold_split(smiles[:90], [0.8, 0.1, 0.1], seed=0)
 
 
 def test_split_column(table):

@@ -94,7 +94,8 @@ def test_attention_kernel_gives_each_graph_the_same_bits_in_any_batch():
 @runs_kernels
 @pytest.mark.parametrize("mode", ["soft", "hard"])
 @pytest.mark.parametrize(("count", "k", "channels", "tau"), [(2, 1, 4, 1.0), (40, 20, 8, 0.5), (90, 70, 16, 1.0), (130, 65, 40, 2.0), (7, 7, 8, 1.0)])
-def test_relaxation_kernels_equal_the_equation(mode, count, k, channels, tau):
+def test_relaxation_kernels_equal_double_precision(mode, count, k, channels, tau):
+    """As in double precision, which PyTorch computes and the property tests hold to the literal equations."""
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(2, 3, count, channels, generator=generator).to(DEVICE).requires_grad_()
     scores = torch.randn(2, 3, count, generator=generator).to(DEVICE).requires_grad_()

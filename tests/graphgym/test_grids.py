@@ -22,6 +22,7 @@ def test_every_combination_in_order(grid):
     assert [tuple(cell.varied.values()) for cell in found.cells] == list(itertools.product([1, 2], ["hard", "soft", "replacement"]))
     assert found.cells[0].label == "layers=1, sampling=hard"
     assert (found.keys, found.seeds, found.name) == (["samsa.layers", "samsa.sampling"], [0], "g")
+    assert found.columns == found.keys
     assert len({cell.name for cell in found.cells}) == 6
 
 
@@ -37,6 +38,7 @@ def test_named_cells_are_run_with_every_combination(grid):
         "random keys, num_samples=8",
     ]
     assert found.cells[2].varied == {"samsa.importance": "random", "samsa.num_samples": 4}
+    assert (found.keys, found.columns) == (["samsa.sampling", "samsa.num_samples", "samsa.importance"], ["name", "samsa.num_samples"])
     assert (found.seeds, found.metric, found.common) == ([0, 1], "ap", {"optim.max_epoch": 3})
     alone = read_grid(grid({"base": "b", "cells": cells}))
     assert [cell.label for cell in alone.cells] == ["hard", "random keys"]

@@ -157,8 +157,8 @@ def test_the_operator_approaches_softmax_attention_with_the_encoding():
                 total.append(out - attention_with_encoding(conv, x, pos[:, :1], conv.spectrum.kernel))
                 without.append(out - attention_with_encoding(conv, x, pos[:, :1], lambda z: torch.zeros(2, 12, 12)))
         errors.append(float(torch.stack(total).square().mean().sqrt()))
-    # 16 times as many of both: a quarter of the error, which then is far below what the encoding changes.
-    assert errors[1] < errors[0] / 2.8
+    # 16 times as many of both: in the limit a quarter of the error, somewhat more where few features carry most of a sum.
+    assert errors[1] < errors[0] / 2.5
     assert errors[1] < float(torch.stack(without[20:]).square().mean().sqrt()) / 1.5
 
 
@@ -182,7 +182,7 @@ def test_without_an_origin_only_the_estimate_of_f_is_invariant_for_a_draw():
     matrices = [flt.encoding_matrix(place, omega[0], ratio[0]) for place in (pos, pos + 3.0)]
     torch.testing.assert_close(matrices[0], matrices[1], rtol=0, atol=1e-10)
     conv._place = lambda x, pos, perm, index: pos
-    assert float((conv(x, pos=pos) - conv(x, pos=pos + 3.0)).abs().max()) > 1e-3
+    assert float((conv(x, pos=pos) - conv(x, pos=pos + 3.0)).detach().abs().max()) > 1e-3
 
 
 def test_rotations_leave_a_kernel_of_the_distance_as_it_is_but_not_a_draw_of_it():

@@ -219,7 +219,7 @@ def test_kinds_of_predictions_are_told_apart():
 def test_reliability_of_a_calibrated_model_is_small():
     probability = GENERATOR.uniform(size=200_000)
     true = (GENERATOR.uniform(size=200_000) < probability).astype(float)
-    predicted, observed, share, error = scores.reliability(true, probability)
+    predicted, _, share, error = scores.reliability(true, probability)
     assert len(predicted) == 10
     assert sum(share) == pytest.approx(1)
     assert error < 0.01

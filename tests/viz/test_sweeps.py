@@ -35,8 +35,8 @@ def test_table_has_mean_and_deviation():
 
 
 def test_named_cells_keep_their_names():
-    results = runs(K=["8", "8"]).assign(cell=["hard", "hard", "soft", "soft"])
-    assert "soft" in text(sweep_table(results, metric="test_ap", keys=["K"]))
+    results = runs(name=["hard", "soft", "hard", "soft"], K=["8", "8", "16", "16"])
+    assert text(sweep_table(results, metric="test_ap", keys=["name", "K"])).count("soft") == 2
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,8 @@ def test_named_cells_keep_their_names():
         {"samsa.num_samples": ["4", "16", "256"]},
         {"samsa.num_samples": ["4", "16", "4", "16"], "samsa.sampling": ["hard", "hard", "soft", "soft"]},
         {"samsa.attention": ["samsa", "sft", "flt", "full", "performer"]},
-        {"samsa.importance": ["", "random"]},
+        {"name": ["hard", "random keys"]},
+        {"name": ["hard", "soft", "hard", "soft"], "samsa.num_samples": ["4", "4", "16", "16"]},
         {"samsa.layers": ["2"]},
     ],
 )

@@ -106,6 +106,8 @@ class FLTConv(Module):
         check_choice("encoding", encoding, ENCODINGS)
         self.channels, self.heads, self.encoding, self.num_dims, self.num_features = channels, heads, encoding, num_dims, num_features
         self.causal, self.redraw_every, self.dropout = causal, redraw, dropout
+        if encoding == "none" and encoding_options:
+            raise ConfigError("encoding_options", dict(encoding_options), "nothing where encoding is 'none'")
         self.spectrum = None if encoding == "none" else _make(encoding, heads, num_dims, num_frequencies, length_scale, encoding_options)
         self.query = Linear(channels, channels, bias=bias)
         self.key_value = Linear(channels, 2 * channels, bias=bias)

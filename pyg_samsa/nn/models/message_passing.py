@@ -107,8 +107,11 @@ class GNN(Module):
         for key, count in counts.items():
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
                 raise ConfigError(key, count, "an integer of at least 1")
-        if not 0 <= dropout < 1 or not 0 <= attn_dropout < 1:
-            raise ConfigError("dropout" if not 0 <= dropout < 1 else "attn_dropout", (dropout, attn_dropout), "numbers from 0 to below 1")
+        for key, share in {"dropout": dropout, "attn_dropout": attn_dropout}.items():
+            if not 0 <= share < 1:
+                raise ConfigError(key, share, "a number from 0 to below 1")
+        if isinstance(pe_channels, bool) or not isinstance(pe_channels, int) or pe_channels < 0:
+            raise ConfigError("pe_channels", pe_channels, "an integer of at least 0")
         if layer == "gps" and channels % heads:
             raise ConfigError("channels", channels, f"a multiple of heads = {heads}")
         self.layer, self.channels, self.level, self.pooling = layer, channels, level, pool
@@ -163,12 +166,12 @@ class GNN(Module):
             # The dense attention of GPS wants each graph's nodes together.
             h, edge_index = h[perm], inverse_permutation(perm)[edge_index]
         # Numbers without gaps: a graph without nodes would be a row of attention without keys.
-        dense = torch.unique_consecutive(index.batch, return_inverse=True)[1]
+        dense = torch.unique_consecutive(index.batch, return_inverse=True)[1] if self.layer == "gps" else None
         for layer in self.layers:
-            if isinstance(layer, _Layer):
-                h = layer(h, edge_index, e)
-            else:
+            if isinstance(layer, GPSConv):
                 h = layer(h, edge_index, dense, edge_attr=_for(layer.conv, e, edge_index, h))
+            else:
+                h = layer(h, edge_index, e)
         return h if perm is None else h[inverse_permutation(perm)]
 
     def forward(

@@ -1,0 +1,235 @@
+"""What MkDocs does besides its own work: pages generated from the code, and equations as MathML.
+
+The reference of settings, configurations, commands and names is written when the site is built, so it cannot fall behind the code. Equations are
+converted here too: a built page needs neither scripts nor a network to show them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from latex2mathml.converter import convert
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
+
+from docstrings import documented  # noqa: E402  # beside this file
+
+log = logging.getLogger("mkdocs.hooks.pyg_samsa")
+
+GROUPS = {
+    "": "Of a run",
+    "samsa": "Network and run: `samsa.*`",
+    "sft": "SFT: `sft.*`",
+    "flt": "FLT: `flt.*`",
+    "pe": "Positional encodings: `pe.*`",
+    "dataset": "Data: `dataset.*`",
+    "train": "Training: `train.*`",
+    "optim": "Optimiser and schedule: `optim.*`",
+    "fingerprint": "Boosted trees on fingerprints: `fingerprint.*`",
+    "gt": "Names of other repositories: `gt.*`",
+    "gnn": "Message passing: `gnn.*`",
+    "wandb": "Weights & Biases: `wandb.*`",
+}
+# Settings of GraphGym itself that every configuration here has.
+GRAPHGYM = {
+    "out_dir": "Folder of all results.",
+    "seed": "Of weights, order and noise.",
+    "accelerator": "Where to train; `auto` takes a GPU where there is one.",
+    "devices": "How many devices, or `auto`.",
+    "num_workers": "Processes that load batches.",
+    "num_threads": "Threads of PyTorch on the CPU.",
+    "metric_best": "Metric that chooses the epoch; `auto` is the first of the task.",
+    "metric_agg": "`argmin` where the metric that is named is better when smaller.",
+    "custom_metrics": "Metrics to report; empty for those of the task.",
+    "print": "Where GraphGym's own messages go.",
+    "dataset.format": "`samsa`, or a format of GraphGym or GraphGPS.",
+    "dataset.name": "Name of the data set, see `pyg-samsa data list`.",
+    "dataset.dir": "Folder of the data sets.",
+    "dataset.task": "`graph` or `node`.",
+    "dataset.task_type": "What is predicted; checked against the data set.",
+    "dataset.split": "Shares of training, validation and test, where a data set has no split.",
+    "train.batch_size": "Graphs of a batch.",
+    "train.eval_period": "Epochs between validations.",
+    "train.auto_resume": "Whether the newest folder of the same settings and seed is continued.",
+    "model.type": "Network: `samsa`, or another registered one.",
+    "model.loss_fun": "Loss.",
+    "optim.optimizer": "Optimiser.",
+    "optim.base_lr": "Learning rate.",
+    "optim.weight_decay": "Weight decay.",
+    "optim.scheduler": "Schedule of the learning rate.",
+    "optim.max_epoch": "Epochs.",
+}
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the generated pages."""
+    for path, text in _pages():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def on_page_content(html: str, **kwargs: Any) -> str:
+    """Replace equations by MathML, and let wide tables scroll."""
+    return re.sub(r'<(span|div) class="arithmatex">(.*?)</\1>', lambda match: _mathml(match[2], kwargs["page"].file.src_uri), html, flags=re.DOTALL)
+
+
+@cache
+def _mathml(source: str, page: str) -> str:
+    text = html.unescape(source).strip()
+    block = text.startswith(r"\[")
+    tex = " ".join(text[2:-2].split())
+    # Commands that the converter does not know, in those that it does.
+    tex = re.sub(r"\\[bB]igg?[lr]\s*(\\[lr]angle)", r"\\\1".replace(r"\\\1", r"\1"), tex)
+    tex = tex.replace(r"\arg\m", r"\mathrm{arg}\,\m").replace(r"\_", "_")
+    try:
+        mathml = convert(tex, display="block" if block else "inline")
+    except Exception as error:  # the converter raises a dozen kinds
+        log.warning("%s: equation %r cannot be read: %s: %s", page, tex, type(error).__name__, error)
+        return source
+    if "\\" in re.sub("<[^>]+>", "", mathml):
+        log.warning("%s: equation %r has a command that is not known", page, tex)
+    tag = "div" if block else "span"
+    return f'<{tag} class="equation" data-search-exclude>{mathml}</{tag}>'
+
+
+def _pages() -> Iterator[tuple[str, str]]:
+    yield "reference/configuration.md", _configuration()
+    yield "reference/configs.md", _configs()
+    yield "reference/cli.md", _commands()
+    for room in documented():
+        yield f"reference/api/{room}.md", _room(room)
+
+
+def _configuration() -> str:
+    from torch_geometric.graphgym.config import cfg, set_cfg
+
+    from pyg_samsa.graphgym.config import _get
+    from pyg_samsa.graphgym.options import ALIASES, GRAPHGYM_OPTIONS, NO_EFFECT, OPTIONS
+
+    lines = [
+        "# Settings",
+        "",
+        "Every setting that this package adds to GraphGym's configuration. They stand in a YAML file, group by group, or behind a command, "
+        "`samsa.layers 4 optim.max_epoch 10`; the command goes first. A name that does not exist and a value that is not allowed are errors that name "
+        "the nearest one that is.",
+        "",
+    ]
+    groups: dict[str, list[Any]] = {group: [] for group in GROUPS}
+    for option in OPTIONS:
+        groups.setdefault(option.key.rpartition(".")[0], []).append(option)
+    for group, options in groups.items():
+        if options:
+            lines += [f"## {GROUPS.get(group, f'`{group}.*`')}", "", *_option_table(options), ""]
+    set_cfg(cfg)
+    lines += ["## GraphGym's own", "", "Those that a configuration is likely to need, with the default that holds here.", ""]
+    lines += ["| setting | default | allowed | what it does |", "|---|---|---|---|"]
+    for key, text in GRAPHGYM.items():
+        option = GRAPHGYM_OPTIONS.get(key)
+        lines.append(f"| `{key}` | {_code(_get(key))} | {_allowed(option) if option else ''} | {text} |")
+    lines += ["", f"Other names of settings: {', '.join(f'`{name}` is `{meant}`' for name, meant in ALIASES.items())}.", ""]
+    lines += [f"Without effect, and named in the header of a run that sets them: {', '.join(f'`{key}`' for key in sorted(NO_EFFECT))}.", ""]
+    return "\n".join(lines)
+
+
+def _option_table(options: list[Any]) -> list[str]:
+    rows = ["| setting | default | allowed | what it does |", "|---|---|---|---|"]
+    return rows + [f"| `{option.key}` | {_code(option.default)} | {_allowed(option)} | {_cell(option.help)} |" for option in options]
+
+
+def _allowed(option: Any) -> str:
+    if option.choices:
+        return ", ".join(_code(choice) for choice in option.choices)
+    if isinstance(option.default, bool):
+        return "`True`, `False`"
+    bounds = [f"≥ {option.low:g}" if option.low is not None else "", f"≤ {option.high:g}" if option.high is not None else ""]
+    kind = {int: "whole number", float: "number", str: "text", list: "list"}.get(type(option.default), "")
+    return " ".join([kind, " ".join(filter(None, bounds))]).strip()
+
+
+def _code(value: Any) -> str:
+    return f"`{value}`" if str(value) else "empty"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|").replace("<", "&lt;")
+
+
+def _configs() -> str:
+    from pyg_samsa.graphgym.config import PACKAGED, packaged_configs
+
+    lines = [
+        "# Packaged configurations",
+        "",
+        "`pyg-samsa train --cfg NAME` takes each of these by its name, from any folder; in the repository they are files of `graphgym_configs/`.",
+        "",
+    ]
+    names = [name for name in packaged_configs() if not name.startswith("grids/")]
+    lines += ["| name | what it is |", "|---|---|", *(f"| `{name}` | {_cell(_first_comment(PACKAGED / f'{name}.yaml'))} |" for name in names)]
+    lines += ["", "## Grids", "", "`pyg-samsa sweep NAME` runs one of these, see [sweeps](../howto/sweep.md).", "", "| name | what it varies |", "|---|---|"]
+    lines += [f"| `{path.stem}` | {_cell(_first_comment(path))} |" for path in sorted((PACKAGED / "grids").glob("*.yaml"))]
+    return "\n".join(lines) + "\n"
+
+
+def _first_comment(path: Path) -> str:
+    """Return the first paragraph of comments."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#") or not line.strip("# "):
+            break
+        found.append(line.lstrip("# "))
+    return " ".join(found)
+
+
+def _commands() -> str:
+    from pyg_samsa.cli import _parser
+
+    # argparse wraps to the width of the terminal.
+    with mock.patch.dict(os.environ, {"COLUMNS": "100", "NO_COLOR": "1"}):
+        parser = _parser()
+        lines = ["# Command line", "", "What each command says of itself with `--help`.", "", *_help(parser)]
+        for name, command in _subcommands(parser):
+            lines += [f"## pyg-samsa {name}", "", *_help(command)]
+            for inner, action in _subcommands(command):
+                lines += [f"### pyg-samsa {name} {inner}", "", *_help(action)]
+    return "\n".join(lines)
+
+
+def _help(parser: argparse.ArgumentParser) -> list[str]:
+    return ["```text", parser.format_help().strip(), "```", ""]
+
+
+def _subcommands(parser: argparse.ArgumentParser) -> list[tuple[str, argparse.ArgumentParser]]:
+    return [
+        (name, command)
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for name, command in action.choices.items()
+    ]
+
+
+def _room(room: str) -> str:
+    from importlib import import_module
+
+    package = f"pyg_samsa.{room}"
+    summary = (import_module(package).__doc__ or "").strip().split("\n\n")[0]
+    lines = [f"# {package}", "", summary, ""]
+    group = None
+    for entry in documented()[room]:
+        if entry.group != group:
+            group = entry.group
+            lines += [f"## `{group}`" if "." in group else f"## {group}", ""]
+        level = 3 if entry.group else 2
+        lines += [f"::: {entry.path}", "    options:", f"      heading_level: {level}", ""]
+    return "\n".join(lines)

@@ -1,0 +1,120 @@
+import csv
+
+import pytest
+import torch
+
+pytest.importorskip("rdkit")
+
+from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.cli import main
+from pyg_samsa.cli.explain import read_molecules
+from pyg_samsa.io.pretrained import save_pretrained
+from pyg_samsa.nn import SAMSA
+
+CSV = "id;Structure;note\nA-1;CC(=O)O;fine\n\nA 2/..\\x;C(;broken\nA-3;;empty\nA-4;c1ccccc1;fine\n"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    net = SAMSA(ATOM_CARDINALITIES, 2, edge_channels=BOND_CARDINALITIES, channels=16, num_layers=2, heads=2, num_samples=8)
+    task = {"kind": "multilabel", "target_names": ["stops", "goes"]}
+    return str(save_pretrained(net, tmp_path_factory.mktemp("models") / "demo", task=task))
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text(CSV)
+    return str(path)
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_table_with_broken_rows(model, table, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["explain", model, table, "--out", str(out), "--target", "goes", "-q"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "row 2: RDKit cannot read this SMILES: 'C('" in shown.err
+    assert "row 3: empty SMILES" in shown.err
+    pictures = [
+        f"pictures/000{n}-{name}-{method}.{ending}"
+        for n, name in ((1, "A-1"), (2, "A-4"))
+        for method in ("contribution", "occlusion", "sampled")
+        for ending in ("png", "svg")
+    ]
+    assert files(out) == ["index.html", *pictures, "scores.csv"]
+    with open(out / "scores.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == (4 + 6) + (6 + 12)
+    assert {row["molecule"] for row in rows} == {"A-1", "A-4"}
+    assert set(rows[0]) == {"molecule", "token", "atom", "to_atom", "symbol", "sampled", "contribution", "occlusion"}
+    html = (out / "index.html").read_text()
+    assert "goes" in html
+    assert "RDKit cannot read this SMILES" in html
+
+
+def test_smiles_on_the_command_line(model, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["explain", model, "CCO", "CC.[Na+]", "--out", str(out), "--method", "sampled", "--theme", "dark"]) == 0
+    assert "2 molecules" in capsys.readouterr().out
+    assert files(out) == [
+        "index.html",
+        *(f"pictures/{name}-sampled.{e}" for name in ("0001-CCO", "0002-CC.-Na") for e in ("png", "svg")),
+        "scores.csv",
+    ]
+    assert "#1c1f25" in (out / "pictures" / "0001-CCO-sampled.svg").read_text()
+
+
+def test_a_limit_says_what_it_left_out(model, table, tmp_path, capsys):
+    assert main(["explain", model, table, "--out", str(tmp_path / "out"), "--limit", "1", "--method", "sampled"]) == 0
+    assert "3 more were left out" in capsys.readouterr().out
+    assert "3 more were left out" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_nothing_is_overwritten_unasked(model, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("keep")
+    words = ["explain", model, "C", "--out", str(out), "--method", "sampled", "-q"]
+    assert main(words) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert files(out) == ["mine.txt"]
+    assert main([*words, "--overwrite"]) == 0
+    assert (out / "mine.txt").read_text() == "keep"
+    assert (out / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "culprit"),
+    [
+        (["C", "--target", "gos"], 2, "goes"),
+        (["C", "--limit", "-1"], 2, "--limit"),
+        (["missing.csv"], 3, "no such file"),
+        (["C("], 3, "No molecule could be explained"),
+    ],
+)
+def test_bad_input_is_one_line(model, tmp_path, capsys, words, code, culprit):
+    assert main(["explain", model, *words, "--out", str(tmp_path / "out")]) == code
+    error = capsys.readouterr().err
+    assert culprit in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_that_are_not_there_or_do_not_say_what_they_predict(tmp_path, capsys):
+    assert main(["explain", str(tmp_path / "none"), "C", "--out", str(tmp_path / "out")]) == 3
+    net = SAMSA(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, channels=8, num_layers=1, heads=2, num_samples=4)
+    folder = save_pretrained(net, tmp_path / "plain")
+    assert main(["explain", str(folder), "C", "--out", str(tmp_path / "out")]) == 2
+    assert "what it predicts" in capsys.readouterr().err
+
+
+def test_columns(table):
+    molecules, left_out = read_molecules([table], "", "", 0)
+    assert molecules == [("A-1", "CC(=O)O"), ("A 2/..\\x", "C("), ("A-3", ""), ("A-4", "c1ccccc1")]
+    assert left_out == 0
+    assert read_molecules([table], "Structure", "note", 1) == ([("fine", "CC(=O)O")], 3)

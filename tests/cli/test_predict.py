@@ -1,0 +1,284 @@
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES, prediction_stream
+from pyg_samsa.chem.predictor import MoleculePredictor
+from pyg_samsa.cli import main
+from pyg_samsa.io.pretrained import save_pretrained
+from pyg_samsa.nn import SAMSA
+
+SMILES = ["CCO", "c1ccccc1O", "CC(=O)O", "NCC(=O)O", "C"]
+TASKS = {
+    "regression": {"kind": "regression", "target_names": ["logS"], "mean": [100.0], "std": [2.0]},
+    "multiclass": {"kind": "multiclass", "target_names": ["red", "green", "blue"]},
+}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models")
+    for name, task in TASKS.items():
+        width = len(task["target_names"])
+        network = SAMSA(ATOM_CARDINALITIES, width, edge_channels=BOND_CARDINALITIES, channels=16, num_layers=1, heads=2, num_samples=8)
+        with torch.no_grad():
+            network.alpha += 0.5
+        save_pretrained(network, folder / name, task=task)
+    return {name: str(folder / name) for name in TASKS}
+
+
+@pytest.fixture
+def model(models):
+    return models["regression"]
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    class Options(prediction_stream.StreamOptions):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **{"chunk_rows": 7, **kwargs})
+
+    monkeypatch.setattr(prediction_stream, "StreamOptions", Options)
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_every_row_comes_out_with_its_columns(model, tmp_path, capsys):
+    source, target = tmp_path / "in.csv", tmp_path / "out" / "out.csv"
+    rows = [[f"m{n}", SMILES[n % 5], f'note "{n}", ü'] for n in range(20)]
+    with source.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["name", "smiles", "note"], *rows])
+    assert main(["predict", model, str(source), str(target)]) == 0
+    header, *out = rows_of(target)
+    assert header == ["name", "smiles", "note", "logS_pred", "error"]
+    assert [row[:3] for row in out] == rows
+    expected = MoleculePredictor.from_pretrained(model).predict([row[1] for row in rows]).values[:, 0]
+    np.testing.assert_allclose([float(row[3]) for row in out], expected, rtol=1e-5)
+    assert {row[4] for row in out} == {""}
+    assert sorted(path.name for path in target.parent.iterdir()) == ["out.csv"]
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "20 rows" in shown.err
+
+
+def test_messy_tables(model, tmp_path):
+    good, long = "CCO", "C" * 10_000
+    records = []
+    for n in range(60):
+        kind = n % 10
+        records.append(
+            [
+                f"{n},{good},plain",
+                f'{n},"{good}","a ""quoted"" note"',
+                f"{n},C1CC,broken",
+                "",
+                f'{n},{good},"two\nlines"',
+                f"{n},{long},long" if n < 10 else f"{n},{good},short",
+                f"{n},,no molecule",
+                f"{n},nonsense,broken",
+                f"{n},{good}",
+                f"{n},{good},too,many,fields",
+            ][kind].encode()
+        )
+    records[11] = "11,CCO,Müller".encode("cp1252")
+    records[21] = "21,CCO,Müller".encode()
+    source = tmp_path / "in.csv"
+    source.write_bytes(b"\xef\xbb\xbfid,smiles,\r\n" + b"\r\n".join(records) + b"\r\n")
+    assert main(["predict", "-q", model, str(source), str(tmp_path / "out.csv")]) == 0
+    header, *out = rows_of(tmp_path / "out.csv")
+    assert header == ["id", "smiles", "", "logS_pred", "error"]
+    assert len(out) == 60
+    assert all(len(row) == 5 for row in out)
+    for n, row in enumerate(out):
+        assert row[0] == ("" if n % 10 == 3 else str(n))
+        predicted = n % 10 in (0, 1, 4, 5, 8, 9)
+        assert bool(row[3]) == predicted
+        assert bool(row[4]) == (n % 10 in (2, 3, 6, 7, 8, 9))
+    assert out[11][2] == out[21][2] == "Müller"
+    assert out[4][2] == "two\nlines"
+    assert out[9][2] == "too,many,fields"
+    assert "5 fields" in out[9][4]
+    assert out[3][4] == "blank line"
+
+
+def test_duplicate_names(model, tmp_path, capsys):
+    source = tmp_path / "in.csv"
+    source.write_text("smiles,logS_pred,error,smiles\nCCO,1,2,C\n")
+    target = str(tmp_path / "out.csv")
+    assert main(["predict", model, str(source), target]) == 2
+    assert "--smiles-column" in capsys.readouterr().err
+    assert main(["predict", model, str(source), target, "--smiles-column", "4"]) == 0
+    header, row = rows_of(target)
+    assert header == ["smiles", "logS_pred", "error", "smiles", "logS_pred_2", "error_2"]
+    expected = MoleculePredictor.from_pretrained(model).predict(["C"]).values[0, 0]
+    assert float(row[4]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_a_header(model, tmp_path):
+    source = tmp_path / "in.tsv"
+    source.write_text("CCO\tethanol\nC\tmethane\n")
+    assert main(["predict", "-q", model, str(source), str(tmp_path / "out.csv"), "--no-header"]) == 0
+    out = (tmp_path / "out.csv").read_text().splitlines()
+    assert [line.split("\t")[:2] for line in out] == [["CCO", "ethanol"], ["C", "methane"]]
+
+
+def test_spread_and_classes(models, tmp_path):
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("smiles\n" + "\n".join([*SMILES, "?"]) + "\n")
+    assert main(["predict", "-q", models["multiclass"], str(source), str(target), "--uncertainty", "--draws", "3"]) == 0
+    header, *out = rows_of(target)
+    assert header[1:] == ["pred", "red_pred", "green_pred", "blue_pred", "red_spread", "green_spread", "blue_spread", "error"]
+    for row in out[:-1]:
+        values = [float(value) for value in row[2:5]]
+        assert sum(values) == pytest.approx(1, abs=1e-4)
+        assert row[1] == ["red", "green", "blue"][int(np.argmax(values))]
+    assert out[-1][1:-1] == [""] * 7
+    assert any(float(row[5]) > 0 for row in out[:-1])
+
+
+def test_streams_and_single_molecules(model, tmp_path, capsysbinary, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"smiles,x\nCCO,\xe9\nC1,2\n")))
+    assert main(["predict", model, "-", "-"]) == 0
+    piped = capsysbinary.readouterr().out.decode().splitlines()
+    assert piped[1].startswith("CCO,é,")
+    assert piped[2] == "C1,2,,RDKit cannot read this SMILES"
+    assert main(["predict", model, "c1ccccc1O"]) == 0
+    shown = capsysbinary.readouterr()
+    assert shown.out.decode().splitlines()[1].startswith("c1ccccc1O,")
+    assert shown.err == b""
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.fixture
+def interrupted(model, tmp_path, monkeypatch):
+    """An interrupted prediction of 40 rows, of which 21 are finished and something more is half written."""
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("id,smiles\n" + "".join(f"{n},{SMILES[n % 5] if n % 4 else 'bad'}\n" for n in range(40)))
+    assert main(["predict", "-q", model, str(source), str(tmp_path / "whole.csv")]) == 0
+    original = MoleculePredictor.predict_parsed
+    calls = []
+
+    def stopping(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == 4:
+            raise Stop
+        return original(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MoleculePredictor, "predict_parsed", stopping)
+        with pytest.raises(Stop):
+            main(["predict", "-q", model, str(source), str(target)])
+    assert not target.exists()
+    with (tmp_path / "out.csv.partial").open("a") as file:
+        file.write("39,half a li")
+    return source, target
+
+
+def test_goes_on_where_it_stopped(model, tmp_path, interrupted, monkeypatch):
+    source, target = interrupted
+    predicted = []
+    original = MoleculePredictor.predict_parsed
+
+    def counting(self, parsed, **kwargs):
+        predicted.append(len(parsed.kept) + len(parsed.refused))
+        return original(self, parsed, **kwargs)
+
+    monkeypatch.setattr(MoleculePredictor, "predict_parsed", counting)
+    assert main(["predict", "-q", model, str(source), str(target)]) == 0
+    assert sum(predicted) == 40 - 21
+    assert target.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv", "whole.csv"]
+
+
+@pytest.mark.parametrize("what", ["row", "fewer rows", "option", "model", "state", "lost bytes"])
+def test_never_goes_on_with_something_else(models, tmp_path, interrupted, capsys, what):
+    source, target = interrupted
+    partial, state, options, name = tmp_path / "out.csv.partial", tmp_path / "out.csv.partial.json", [], "regression"
+    if what == "row":
+        source.write_text(source.read_text().replace("\n3,NCC(=O)O\n", "\n3,NCC(=O)\n"))
+    elif what == "fewer rows":
+        source.write_text("".join(source.read_text().splitlines(keepends=True)[:10]))
+    elif what == "option":
+        options = ["--uncertainty"]
+    elif what == "model":
+        name = "multiclass"
+    elif what == "state":
+        state.write_text("{")
+    else:
+        partial.write_text("id")
+    before = partial.read_bytes()
+    assert main(["predict", "-q", models[name], str(source), str(target), *options]) in (2, 3)
+    assert "partial" in capsys.readouterr().err
+    assert partial.read_bytes() == before
+    assert not target.exists()
+
+
+def test_an_existing_file_stays_until_the_end(model, tmp_path, interrupted):
+    source, target = interrupted
+    target.write_text("old")
+    (tmp_path / "out.csv.partial.json").unlink()  # without it all begins anew
+    assert main(["predict", "-q", model, str(source), str(target)]) == 0
+    assert target.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["none/model", "in.csv", "out.csv"], 3, "none/model"),
+        (["MODEL", "missing.csv", "out.csv"], 3, "missing.csv"),
+        (["MODEL", "C1CC"], 3, "no molecule either"),
+        (["MODEL", "in.csv", "in.csv"], 2, "another file"),
+        (["MODEL", "in.csv", "."], 2, "folder"),
+        (["MODEL", "in.csv", "out.csv", "--smiles-column", "smile"], 2, "Did you mean 'smiles'?"),
+        (["MODEL", "in.csv", "out.csv", "--draws", "1", "--uncertainty"], 2, "draws"),
+        (["MODEL", "in.csv", "out.csv", "--workers", "0"], 2, "--workers"),
+        (["MODEL", "empty.csv", "out.csv"], 3, "empty"),
+        (["MODEL", "open.csv", "out.csv"], 3, "never closed"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(model, tmp_path, monkeypatch, capsys, arguments, code, told):
+    monkeypatch.chdir(tmp_path)
+    Path("in.csv").write_text("smiles,id\nC,1\n")
+    Path("empty.csv").write_text("")
+    Path("open.csv").write_text('smiles\nC\n"CC\nC\nC')
+    assert main(["predict", *[model if word == "MODEL" else word for word in arguments]]) == code
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert len(shown.splitlines()) <= 2
+
+
+def test_workers_change_nothing(model, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text("smiles\n" + "\n".join([*SMILES * 4, "?"]) + "\n")
+    for workers in ("1", "2"):
+        assert main(["predict", "-q", model, str(source), str(tmp_path / f"{workers}.csv"), "--workers", workers]) == 0
+    assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
+
+
+def test_a_reader_that_goes_away(model):
+    command = [sys.executable, "-m", "pyg_samsa", "predict", model, "-", "-"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    process.stdout.close()
+    process.stdin.write(b"smiles\n" + b"C\n" * 3000)
+    process.stdin.close()
+    assert process.wait(timeout=120) == 141
+    assert b"Traceback" not in process.stderr.read()
+
+
+def test_the_state_is_plain_json(tmp_path, interrupted):
+    state = json.loads((tmp_path / "out.csv.partial.json").read_text())
+    assert state["rows"] == 21

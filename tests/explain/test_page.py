@@ -1,0 +1,185 @@
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+
+import pytest
+import torch
+
+pytest.importorskip("rdkit")
+pytest.importorskip("jinja2")
+
+from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.explain.molecules import PICTURED, explain_molecules, readable_predictions
+from pyg_samsa.explain.page import Refused, make_card, write_page
+from pyg_samsa.nn import SAMSA
+
+VOID = {"meta", "input", "br", "link", "img", "hr"}
+NASTY = '<img src=x onerror="alert(1)">'
+TASK = {"kind": "multilabel", "target_names": ["kills_bacteria", "kills_fungi", "a", "b", "c", "d"]}
+
+
+def network(out_channels=6):
+    torch.manual_seed(0)
+    model = SAMSA(ATOM_CARDINALITIES, out_channels, edge_channels=BOND_CARDINALITIES, channels=16, num_layers=2, heads=2, num_samples=8)
+    with torch.no_grad():
+        model.alpha.fill_(0.5)
+    return model
+
+
+class Page(HTMLParser):
+    """Checks that every element is closed where it should be, and keeps what a test asks for."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.classes, self.addresses, self.ids, self.words = [], [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        values = dict(attributes)
+        self.classes += (values.get("class") or "").split()
+        self.addresses += [values[key] for key in ("src", "href", "xlink:href", "action") if key in values]
+        if "id" in values:
+            self.ids.append(values["id"])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def explained(model, molecules, **options):
+    return list(explain_molecules(model, TASK, molecules, **options))
+
+
+@pytest.fixture(scope="module")
+def cards():
+    molecules = [("aspirin", "CC(=O)Oc1ccccc1C(=O)O"), (NASTY, "CCO"), ("methane", "C"), ("salt", "[Na+].[Cl-]")]
+    return [make_card(found, number) for number, found in enumerate(explained(network(), molecules))]
+
+
+@pytest.fixture(scope="module")
+def html(cards, tmp_path_factory):
+    refused = [Refused(5, NASTY, "C(", "RDKit cannot read this SMILES")]
+    path = write_page(
+        cards, tmp_path_factory.mktemp("page") / "index.html", title=f"Page {NASTY}", kind="multilabel", refused=refused, notes=["a note"]
+    )
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_page_is_well_formed_and_needs_nothing_else(html, cards):
+    page = Page(html)
+    assert page.classes.count("card") == len(cards)
+    assert [address for address in page.addresses if not address.startswith("#")] == []
+    assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
+    assert len(page.ids) == len(set(page.ids))
+    assert {"radiogroup", "search"} <= set(html.replace('"', " ").split())
+    for word in ("aspirin", "methane", "kills bacteria", "RDKit cannot read this SMILES", "a note"):
+        assert any(word in text for text in page.words)
+
+
+def test_names_cannot_smuggle_in_markup(html):
+    page = Page(html)
+    assert "img" not in page.tags
+    assert sum(NASTY in text for text in page.words) >= 3
+
+
+def test_every_method_has_its_layer_its_legend_and_its_switch(html, cards):
+    page = Page(html)
+    for method in PICTURED:
+        assert page.classes.count("layer") == len(cards) * len(PICTURED)
+        assert page.classes.count(method) == 2 * len(cards)
+        assert f'body:not([data-method="{method}"]) .{method}' in html
+        assert f'value="{method}"' in html
+
+
+def test_pictures_are_svg_and_gradients_have_names_of_their_own(cards):
+    names = []
+    for card in cards:
+        root = ET.fromstring(card.svg)
+        names += [element.get("id") for element in root.iter() if element.tag.endswith("linearGradient")]
+        used = {word.split(")")[0] for word in card.svg.split("url(#")[1:]}
+        assert used <= set(names)
+    assert names
+    assert len(names) == len(set(names))
+
+
+def test_the_explained_prediction_stands_first_and_the_others_fall(cards):
+    for card in cards:
+        shown = [*card.predictions, *card.others]
+        assert shown[0][0] == card.target
+        assert [value for _, value, _ in shown] == sorted((value for _, value, _ in shown), reverse=True)
+        assert len(card.predictions) == 4
+        assert len(card.others) == 2
+        assert all(0 <= value <= 1 for _, value, _ in shown)
+
+
+def test_wide_structures_get_more_room():
+    chain = "N" + "CCC(=O)N" * 14
+    (found,) = explained(network(), [("chain", chain)], methods=["sampled"])
+    assert make_card(found, 0).size == "long"
+
+
+@pytest.mark.parametrize("theme", ["auto", "light", "dark"])
+def test_themes(cards, tmp_path, theme):
+    text = write_page(cards[:1], tmp_path / "index.html", title="t", kind="multilabel", theme=theme).read_text()
+    assert (f'<html lang="en" data-theme="{theme}">' in text) == (theme != "auto")
+
+
+def test_a_chosen_target_is_explained_and_the_likeliest_otherwise():
+    model = network()
+    (likeliest,) = explained(model, [("x", "CCO")])
+    assert likeliest.predictions[likeliest.target] == max(likeliest.predictions.values())
+    (chosen,) = explained(model, [("x", "CCO")], target="b")
+    assert chosen.target == "b"
+    assert {found.target for found in chosen.importance.values()} == {3}
+    with pytest.raises(ConfigError, match="target"):
+        explained(model, [("x", "CCO")], target="no such")
+
+
+def test_the_table_has_a_row_for_every_token():
+    (found,) = explained(network(), [("acid", "CC(=O)O")])
+    frame = found.to_frame()
+    assert frame.columns.tolist() == ["molecule", "token", "atom", "to_atom", "symbol", *PICTURED]
+    assert frame["token"].tolist() == ["atom"] * 4 + ["bond"] * 6
+    assert frame["symbol"].tolist()[:6] == ["C", "C", "O", "O", "C-C", "C-C"]
+    assert frame["sampled"].tolist() == pytest.approx([*found.importance["sampled"].node.tolist(), *found.importance["sampled"].edge.tolist()])
+
+
+def test_refused_molecules_are_told_or_raised():
+    refused = []
+    rest = explained(network(), [("bad", "C("), ("good", "C")], on_refusal=lambda *what: refused.append(what), methods=["sampled"])
+    assert [found.name for found in rest] == ["good"]
+    assert refused == [(0, "bad", "C(", "RDKit cannot read this SMILES")]
+    with pytest.raises(SmilesError, match="row 1"):
+        explained(network(), [("bad", "C(")])
+
+
+def test_regressions_are_in_the_units_of_their_targets():
+    task = {"kind": "regression", "target_names": ["logS"], "mean": [3.0], "std": [2.0]}
+    model = network(1)
+    (plain,) = explain_molecules(model, {**task, "mean": [0.0], "std": [1.0]}, [("x", "CCO")])
+    (found,) = explain_molecules(model, task, [("x", "CCO")])
+    assert found.predictions["logS"] == pytest.approx(2 * plain.predictions["logS"] + 3)
+    for method, factor in (("occlusion", 2), ("contribution", 2), ("sampled", 1)):
+        torch.testing.assert_close(found.importance[method].node, factor * plain.importance[method].node)
+    assert readable_predictions(torch.tensor([0.0, 0.0]), {"kind": "multiclass"}).tolist() == [0.5, 0.5]
+
+
+def test_pictures_of_every_method(tmp_path):
+    (found,) = explained(network(), [("x", "CCO")])
+    for method in PICTURED:
+        assert found.draw(method, theme="dark").save(tmp_path / f"{method}.png").stat().st_size > 1000
+    with pytest.raises(ConfigError, match="method"):
+        found.draw("lime")
