@@ -23,7 +23,8 @@ MODULES = {
     "viz": ("html_report",),
     "errors": ("",),
 }
-GROUPS = {"conv": "Operators", "encoding": "Encodings", "pool": "Readout", "models": "Networks"}
+# Folder -> headline, in the order of the page.
+GROUPS = {"conv": "Operators", "models": "Networks", "": "Blocks and layers", "encoding": "Encodings", "pool": "Readout"}
 
 
 class Entry(NamedTuple):
@@ -46,16 +47,16 @@ def _entries(room: str) -> list[Entry]:
     found = {}
     for name in getattr(module, "__all__", ()):
         value = getattr(module, name)
-        folders = getattr(value, "__module__", package).split(".")[2:-1]
-        group = GROUPS.get(folders[0], "") if folders else ""
-        found[name] = Entry(name, f"{package}.{name}", group or ("Blocks and layers" if room == "nn" else ""))
+        folder = next(iter(getattr(value, "__module__", package).split(".")[2:-1]), "")
+        found[name] = Entry(name, f"{package}.{name}", GROUPS.get(folder, "") if room == "nn" else "")
     for part in MODULES.get(room, ()):
         path = f"{package}.{part}" if part else package
         inner = import_module(path)
         for name, value in vars(inner).items():
             if not name.startswith("_") and getattr(value, "__module__", None) == path and getattr(value, "__doc__", None) and name not in found:
                 found[name] = Entry(name, f"{path}.{name}", path if part else "")
-    return sorted(found.values(), key=lambda entry: (entry.group, entry.name.lower()))
+    order = list(GROUPS.values())
+    return sorted(found.values(), key=lambda entry: (order.index(entry.group) if entry.group in order else 0, entry.group, entry.name.lower()))
 
 
 @cache
@@ -108,6 +109,7 @@ def to_markdown(text: str, target: Callable[[str], str | None]) -> str:
         'Half of \\(x_i\\), see [`mean`][lib.mean] and `None`.'
     """
     text = re.sub(r"^( *)Cost:[ ]+((?:\S.*\n?[ ]*)+)", _cost, text, flags=re.MULTILINE)
+    text = re.sub(r"^( *)Shapes:\n((?:\1 +.*(?:\n|\Z))+)", _shapes, text, flags=re.MULTILINE)
     text = re.sub(r"^( *)Example:", r"\1Examples:", text, flags=re.MULTILINE)
     text = re.sub(r"^( *)\.\. math::[ ]*(.*\n(?:\1 +.*(?:\n|\Z)|[ ]*\n)*)", _equation, text, flags=re.MULTILINE)
     text = re.sub(r"^( *)\.\. code-block:: (\w+)\n((?:\1 +.*(?:\n|\Z)|[ ]*\n)*)", _code, text, flags=re.MULTILINE)
@@ -119,6 +121,13 @@ def to_markdown(text: str, target: Callable[[str], str | None]) -> str:
 
 def _cost(match: re.Match[str]) -> str:
     return f"{match[1]}**Cost:** {' '.join(match[2].split())}\n"
+
+
+def _shapes(match: re.Match[str]) -> str:
+    # What is indented would become a box of its own.
+    lines = match[2].splitlines()
+    margin = len(lines[0]) - len(lines[0].lstrip()) - len(match[1])
+    return "\n".join([f"{match[1]}**Shapes:**", "", *(line[margin:] for line in lines), ""])
 
 
 def _equation(match: re.Match[str]) -> str:

@@ -81,7 +81,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_content(html: str, **kwargs: Any) -> str:
-    """Replace equations by MathML, and let wide tables scroll."""
+    """Replace equations by MathML."""
     return re.sub(r'<(span|div) class="arithmatex">(.*?)</\1>', lambda match: _mathml(match[2], kwargs["page"].file.src_uri), html, flags=re.DOTALL)
 
 
@@ -91,7 +91,7 @@ def _mathml(source: str, page: str) -> str:
     block = text.startswith(r"\[")
     tex = " ".join(text[2:-2].split())
     # Commands that the converter does not know, in those that it does.
-    tex = re.sub(r"\\[bB]igg?[lr]\s*(\\[lr]angle)", r"\\\1".replace(r"\\\1", r"\1"), tex)
+    tex = re.sub(r"\\[bB]igg?[lr]\s*(\\[lr]angle)", r"\1", tex)
     tex = tex.replace(r"\arg\m", r"\mathrm{arg}\,\m").replace(r"\_", "_")
     try:
         mathml = convert(tex, display="block" if block else "inline")
@@ -153,9 +153,10 @@ def _allowed(option: Any) -> str:
         return ", ".join(_code(choice) for choice in option.choices)
     if isinstance(option.default, bool):
         return "`True`, `False`"
-    bounds = [f"≥ {option.low:g}" if option.low is not None else "", f"≤ {option.high:g}" if option.high is not None else ""]
-    kind = {int: "whole number", float: "number", str: "text", list: "list"}.get(type(option.default), "")
-    return " ".join([kind, " ".join(filter(None, bounds))]).strip()
+    kind = {int: "whole number", float: "number", str: "text", list: "list"}[type(option.default)]
+    if option.low is not None and option.high is not None:
+        return f"{kind}, {option.low:g} to {option.high:g}"
+    return kind + (f" ≥ {option.low:g}" if option.low is not None else "") + (f" ≤ {option.high:g}" if option.high is not None else "")
 
 
 def _code(value: Any) -> str:

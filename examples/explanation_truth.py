@@ -7,6 +7,7 @@ method ranks the atoms and bonds of the test molecules that have one; 1 is perfe
 
 import argparse
 import hashlib
+import itertools
 import time
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def loops(shortest=4, longest=11):
     found = set()
     for sequence in read_lists():
         places = [place for place, letter in enumerate(sequence) if letter == "C"]
-        found |= {sequence[max(0, a - 1) : b + 2] for a, b in zip(places, places[1:]) if shortest <= b - a + 1 <= longest}  # noqa: B905
+        found |= {sequence[max(0, a - 1) : b + 2] for a, b in itertools.pairwise(places) if shortest <= b - a + 1 <= longest}
     return sorted(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -34,6 +35,9 @@ class Paint(NamedTuple):
 INK, MUTED, PAPER, LINE = Paint("#1c2128", "#f1f3f5"), Paint("#566070", "#a5adba"), Paint("#ffffff", "#1c1f25"), Paint("#d4d7dc", "#444b56")
 
 
+Stops = list[tuple[float, Paint]]
+
+
 @dataclass
 class Stroke:
     """Lines of one width and colour; ``d`` holds path data of moves, lines, quadratic curves and closings.
@@ -42,7 +46,7 @@ class Stroke:
     """
 
     d: str
-    paint: Paint | Sequence[tuple[float, Paint]]
+    paint: Paint | Stops
     width: float
     round: bool = True
     dash: str = ""
@@ -174,10 +178,14 @@ class SvgWriter:
     def _gradient(self, stroke: Stroke) -> str:
         x1, y1, x2, y2 = _ends(stroke.d)
         name = f"{self.prefix}{len(self.gradients)}"
-        stops = "".join(f'<stop offset="{number(100 * place)}%" style="stop-color:{paint.css(self.theme)}"/>' for place, paint in stroke.paint)  # type: ignore[misc]
+        stops = "".join(f'<stop offset="{number(100 * place)}%" style="stop-color:{paint.css(self.theme)}"/>' for place, paint in _stops(stroke))
         where = f'x1="{number(x1)}" y1="{number(y1)}" x2="{number(x2)}" y2="{number(y2)}"'
         self.gradients.append(f'<linearGradient id="{name}" gradientUnits="userSpaceOnUse" {where}>{stops}</linearGradient>')
         return name
+
+
+def _stops(stroke: Stroke) -> Stops:
+    return [(0.0, stroke.paint), (1.0, stroke.paint)] if isinstance(stroke.paint, Paint) else stroke.paint
 
 
 def _ends(d: str) -> tuple[float, float, float, float]:
@@ -280,10 +288,10 @@ class _Painter:
 def _pieces(stroke: Stroke) -> Iterable[Stroke]:
     """Cut a straight line with a gradient into pieces of one colour; each lies on the one before, so that no seam shows."""
     x1, y1, x2, y2 = _ends(stroke.d)
-    stops = list(stroke.paint)  # type: ignore[arg-type]
+    stops = _stops(stroke)
     if stroke.round:
         for end, (x, y) in ((0, (x1, y1)), (-1, (x2, y2))):
-            yield Stroke(disc(x, y), stops[end][1], stroke.width)  # type: ignore[arg-type]
+            yield Stroke(disc(x, y), stops[end][1], stroke.width)
     for piece in range(_PIECES):
         begin = piece / _PIECES
         d = line(x1 + begin * (x2 - x1), y1 + begin * (y2 - y1), x2, y2, 3)
@@ -291,7 +299,7 @@ def _pieces(stroke: Stroke) -> Iterable[Stroke]:
 
 
 def _between(stops: Sequence[tuple[float, Paint]], place: float) -> Paint:
-    for (begin, first), (end, second) in zip(stops, stops[1:], strict=False):
+    for (begin, first), (end, second) in itertools.pairwise(stops):
         if place <= end:
             share = max(0.0, (place - begin) / (end - begin))
             return Paint(_mix(first.light, second.light, share), _mix(first.dark, second.dark, share))

@@ -99,7 +99,7 @@ class MoleculeLayout:
         drawn = rdMolDraw2D.PrepareMolForDrawing(mol, kekulize=True, addChiralHs=False, forceCoords=False)
         # A drawer of no size makes room for the whole molecule, so that nothing can be cut off.
         drawer = rdMolDraw2D.MolDraw2DSVG(-1, -1)
-        options = drawer.drawOptions()
+        options: Any = drawer.drawOptions()
         options.clearBackground = False
         options.useBWAtomPalette()
         options.scalingFactor = self.bond_length / 1.5

@@ -74,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
             refused.append(Refused(number + 1, name, smiles, reason))
             advance(1)
 
-        cards, frames = [], []
+        cards: list[Any] = []
+        frames: list[Any] = []
         for found in explain_molecules(model, task, molecules, target=args.target, methods=methods, on_refusal=refuse):
             cards.append(make_card(found, len(cards)))
             frames.append(found.to_frame())

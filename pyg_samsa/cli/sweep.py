@@ -134,5 +134,7 @@ def _show(console: Any, sweep: Sweep) -> None:
     options: dict[str, Any] = {"metric": sweep.metric(), "keys": sweep.grid.columns}
     console.print()
     console.print(sweep_table(table, title=sweep.grid.name, **options))
-    plot = plot_sweep(table, sweep.out / "sweep.png", title=f"{sweep.grid.name}: {len(table)} runs", **options)
-    console.print(f"{sweep.write_results()}  every run\n{plot}  the metric against what was varied, and against time", markup=False)
+    console.print(f"{sweep.write_results()}  every run", markup=False)
+    if table[options["metric"]].notna().any():
+        plot = plot_sweep(table, sweep.out / "sweep.png", title=f"{sweep.grid.name}: {len(table)} runs", **options)
+        console.print(f"{plot}  the metric against what was varied, and against time", markup=False)

@@ -10,7 +10,7 @@ from pyg_samsa.nn.models.samsa import SAMSA
 
 
 def gradient_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0) -> Found:
-    r"""Multiply each token that Graph-Bridge made with the gradient of the prediction: how it would change if the token shrank to zero, to first order.
+    r"""Multiply each token that Graph-Bridge made with the gradient of the prediction, the one that training takes (straight-through for the choice).
 
     .. math::
         s_t = \bigl\langle x_t, \partial y / \partial x_t \bigr\rangle

@@ -142,8 +142,8 @@ def token_importance(
         >>> importance.node.shape, importance.edge.shape, importance.bond.shape
         (torch.Size([3]), torch.Size([4]), torch.Size([2]))
 
-    Cost: about two passes through the network for ``sampled`` and ``chosen``, three for ``gradient``, four for ``contribution``, and for ``occlusion`` up
-    to one for every node and bond.
+    Cost: about two passes through the network for ``sampled`` and ``chosen``, three for ``gradient``, four for ``contribution``, and for
+    ``occlusion`` up to one for every node and bond.
     """
     check_choice("method", method, METHODS)
     network = check_network(model)

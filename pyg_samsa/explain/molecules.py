@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 from torch.nn import Module
 
@@ -156,6 +155,7 @@ def readable_predictions(prediction: Tensor, task: Mapping[str, Any]) -> Tensor:
     """Return outputs [C] as probabilities, or as values in the units of the targets.
 
     Example:
+        >>> import torch
         >>> readable_predictions(torch.tensor([0.0]), {"kind": "binary"}).tolist()
         [0.5]
         >>> readable_predictions(torch.tensor([1.0]), {"kind": "regression", "mean": [2.0], "std": [0.5]}).tolist()

@@ -81,7 +81,8 @@ def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: in
         passes = open_passes(model, batch, draw)
     index, count = passes.tokens.index, passes.tokens.x.size(0)
     outputs: list[Tensor] = []
-    hooks = [block.conv.register_forward_hook(lambda _, args, output: outputs.append(output)) for block in model.blocks]
+    convs: list[Any] = [block.conv for block in model.blocks]
+    hooks = [conv.register_forward_hook(lambda _, args, output: outputs.append(output)) for conv in convs]
     try:
         with torch.enable_grad():
             # Without a gradient at the tokens, frozen networks would have none anywhere.
@@ -92,9 +93,9 @@ def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: in
             hook.remove()
     scores = passes.tokens.x.new_zeros(count)
     with torch.no_grad():
-        for block, x, gradient in zip(model.blocks, passes.inputs, gradients, strict=False):
+        for block, conv, x, gradient in zip(model.blocks, convs, passes.inputs, gradients, strict=False):
             samples = sample(block, x, index)
-            of_heads = (gradient @ block.conv.out.weight).unflatten(1, (block.conv.heads, -1))  # type: ignore[operator,union-attr,arg-type]
+            of_heads = (gradient @ conv.out.weight).unflatten(1, (conv.heads, -1))
             mixed = [
                 weights.transpose(1, 2) @ slope.transpose(0, 1)
                 for weights, slope in zip(_attention(block, x, index, samples), of_heads.split(index.sizes), strict=True)

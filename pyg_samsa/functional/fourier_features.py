@@ -41,8 +41,9 @@ def fourier_features(pos: Tensor, frequencies: Tensor, ratio: Tensor) -> tuple[T
 
     Cost: O(T H m l).
     """
-    waves = torch.view_as_complex(_waves(pos, frequencies))
-    return waves * ratio, waves.conj()
+    waves = fourier_waves(pos, frequencies)
+    cosine, sine = waves.chunk(2, dim=-1)
+    return torch.complex(cosine * ratio, sine * ratio), torch.complex(cosine, -sine)
 
 
 def fourier_waves(pos: Tensor, frequencies: Tensor) -> Tensor:
@@ -70,18 +71,13 @@ def fourier_waves(pos: Tensor, frequencies: Tensor) -> Tensor:
 
     Cost: O(T H m l).
     """
-    return _waves(pos, frequencies).movedim(-1, -2).flatten(-2)
-
-
-def _waves(pos: Tensor, frequencies: Tensor) -> Tensor:
-    """Cosine and sine, [T, H, m, 2]."""
     if pos.dim() != 2 or pos.size(1) != frequencies.size(2):
         raise ShapeError("pos", list(pos.shape), f"[T, {frequencies.size(2)}], one position a token")
     with torch.autocast(pos.device.type, enabled=False):
         turns = (pos @ frequencies.flatten(0, 1).t().to(pos.dtype)).view(-1, *frequencies.shape[:2])
     # Whole turns carry nothing, and without them the angles of far positions lose no more digits.
-    angle = (turns - turns.detach().round()) * (2 * math.pi)
-    return torch.stack([angle.cos(), angle.sin()], dim=-1) / math.sqrt(frequencies.size(1))
+    angle = (turns - turns.detach().round()).mul_(2 * math.pi)
+    return torch.cat([angle.cos(), angle.sin()], dim=-1).mul_(1 / math.sqrt(frequencies.size(1)))
 
 
 def append_waves(query: Tensor, key: Tensor, waves: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:

@@ -98,8 +98,8 @@ def _group_topk(scores: Tensor, support_scores: Tensor, index: RaggedIndex, grap
         all_scores = torch.cat([scores, support_scores]).float()
         keys, support_keys = _sort_keys(all_scores, _complements(tokens + supports, scores.device)[:, None]).split([tokens, supports])
         if index.uniform:
-            table = [keys.view(index.num_graphs, width, heads).transpose(1, 2), support_keys.t().expand(index.num_graphs, -1, -1)]
-            return _candidates(torch.cat(table, dim=-1).topk(k, dim=-1).values)
+            pieces = [keys.view(index.num_graphs, width, heads).transpose(1, 2), support_keys.t().expand(index.num_graphs, -1, -1)]
+            return _candidates(torch.cat(pieces, dim=-1).topk(k, dim=-1).values)
     number, real = dense_candidates(index, graphs, width)
     groups = number.size(0)
     if scores.dtype == torch.float64:

@@ -1,5 +1,8 @@
 """Attention of packed, ragged queries over the sampled keys of their graph, as Triton kernels."""
 
+# Arguments of kernels are pointers and numbers that Triton types itself.
+# mypy: disable-error-code="no-untyped-def"
+
 from __future__ import annotations
 
 from typing import Any

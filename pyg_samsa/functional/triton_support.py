@@ -28,6 +28,8 @@ def refuse_triton(values: Tensor) -> str | None:
         return f"it needs a CUDA device, and the tokens are on {values.device.type}"
     if not HAS_TRITON:
         return "the package triton is not installed: pip install triton"
+    if values.device.type == "cuda" and torch.cuda.get_device_capability(values.device) < (8, 0):
+        return "it needs an Ampere GPU (compute capability 8.0) or newer"
     if os.environ.get(SWITCH) == "0":
         return f"the environment variable {SWITCH} is 0"
     if torch.compiler.is_compiling():

@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym import grids
 from pyg_samsa.graphgym.config import cfg, dumpable, load_config
@@ -87,6 +88,8 @@ class Sweep:
     def __init__(self, grid: Grid, out: str | os.PathLike[str], *, opts: Sequence[str] = (), jobs: int = 1) -> None:
         if jobs < 1:
             raise ConfigError("--jobs", jobs, "a number of at least 1")
+        if grid.metric and grid.metric not in (known := ["loss", *metrics.available(), *metrics.PART_METRICS]):
+            raise ConfigError("metric", grid.metric, known)
         self.grid, self.out, self.jobs = grid, Path(out).expanduser(), jobs
         self.threads = max(1, available_cpus() // jobs)
         for word in opts:

@@ -67,12 +67,13 @@ def _curve(group: Group, column: str, along: str, *, single: bool) -> list[Line]
 
 
 def _over_seeds(found: Sequence[pd.DataFrame], name: str, along: str) -> tuple[list[float], list[float], list[float]]:
-    """Return places, means and standard deviations over the seeds, for as many epochs as all have."""
-    count = min(map(len, found))
-    values = np.stack([rows[name].to_numpy(float)[:count] for rows in found])
-    x = np.stack([rows[along].to_numpy(float)[:count] for rows in found]).mean(0)
-    deviation = values.std(0, ddof=1) if len(found) > 1 else np.zeros(count)
-    return x.tolist(), values.mean(0).tolist(), deviation.tolist()
+    """Return places, means and standard deviations, of each epoch over the seeds that came so far."""
+    import pandas as pd
+
+    epochs = pd.concat(found).groupby("epoch")
+    deviation = epochs[name].std().fillna(0.0)
+    x = epochs[along].mean().tolist() if along != "epoch" else [float(str(epoch)) for epoch in epochs.groups]
+    return x, epochs[name].mean().tolist(), deviation.tolist()
 
 
 def results(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:

@@ -103,6 +103,9 @@ def plot_sweep(results: pd.DataFrame, path: str | os.PathLike[str], *, metric: s
     """
     target = check_path(path)
     _check(results, metric, [*keys, "seconds"])
+    results = results[results[metric].notna()]
+    if results.empty:
+        raise ConfigError("metric", metric, "one that a run has a value of")
     axis = next((key for key in keys if _is_number(results[key])), None)
     cells = results["cell"].nunique()
     figure = new_figure(11.0, 4.6 if axis is not None else 2.3 + 0.42 * max(4, cells), title)
@@ -150,10 +153,10 @@ def _label(key: str, value: object) -> str:
 
 def _best(means: Sequence[float], metric: str) -> int | None:
     name = metric.partition("_")[2]
-    if len(means) < 2 or not (name == "loss" or name in metrics.available() or name in metrics.PART_METRICS):
+    if sum(mean == mean for mean in means) < 2 or not (name == "loss" or name in metrics.available() or name in metrics.PART_METRICS):
         return None
     higher = name in metrics.PART_METRICS or (name != "loss" and metrics.higher_is_better(name))
-    return (max if higher else min)(range(len(means)), key=means.__getitem__)
+    return (max if higher else min)((number for number, mean in enumerate(means) if mean == mean), key=means.__getitem__)
 
 
 def _deviation(values: Sequence[float]) -> float:

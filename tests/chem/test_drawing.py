@@ -1,4 +1,5 @@
 import io
+import itertools
 import re
 import xml.etree.ElementTree as ET
 
@@ -118,7 +119,7 @@ def test_scales_rise_in_even_steps_and_letters_stay_legible(side):
     for theme, falls in (("light", True), ("dark", False)):
         colours = [getattr(scale_paint("diverging", side * level), theme) for level in range(0, 101, 10)]
         lights = [luminance(colour) ** (1 / 3) for colour in colours]
-        steps = [(a - b) if falls else (b - a) for a, b in zip(lights, lights[1:], strict=False)]
+        steps = [(a - b) if falls else (b - a) for a, b in itertools.pairwise(lights)]
         assert min(steps) > 0
         assert max(steps) < 4 * min(steps)
         assert min(contrast(colour, getattr(INK, theme)) for colour in colours) >= 4.5

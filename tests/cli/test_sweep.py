@@ -31,29 +31,20 @@ def grid(tmp_path):
 
 
 @pytest.mark.slow
-def test_cells_run_fail_are_skipped_and_continued(grid, tmp_path, capsys, monkeypatch):
-    path, out = grid(cells={"few": {"samsa.num_samples": 2}, "wrong": {"samsa.heads": 3}}), tmp_path / "out"
-    command = ["sweep", str(path), "--out", str(out), "--jobs", "2"]
-    assert main(command) == 2
-    shown = capsys.readouterr().out
-    assert "1 of 2 runs failed" in shown
-    assert "channels" in shown.partition("failed: ")[2]
-    table = pd.read_csv(out / "results.csv")
-    assert table["cell"].tolist() == ["few"]
-    row = table.set_index("cell").loc["few"]
+def test_cells_run_are_skipped_and_continued(grid, tmp_path, capsys, monkeypatch):
+    path, out = grid(cells={"few": {"samsa.num_samples": 2}}), tmp_path / "out"
+    assert main(["sweep", str(path), "--out", str(out)]) == 0
+    assert "[1/1] few, seed 0: test_accuracy" in capsys.readouterr().out
+    row = pd.read_csv(out / "results.csv").iloc[0]
     summary = json.loads((out / "few" / "0" / "summary.json").read_text())
     assert row["test_accuracy"] == pytest.approx(summary["test"]["accuracy"])
-    assert (row["samsa.num_samples"], row["seed"], row["parameters"], row["epochs"]) == (2, 0, summary["parameters"], 1)
+    assert (row["cell"], row["samsa.num_samples"], row["seed"], row["parameters"], row["epochs"]) == ("few", 2, 0, summary["parameters"], 1)
     assert row["peak_memory_mib"] > 50
     assert (out / "sweep.png").stat().st_size > 10_000
 
-    def refuse(*args, **options):
-        raise AssertionError("a finished run was started again")
-
-    # Without the cell that fails nothing is left to do.
-    path = grid(cells={"few": {"samsa.num_samples": 2}})
     with monkeypatch.context() as patch:
-        patch.setattr(module.subprocess, "Popen", refuse)
+        # A finished run that were started again would fail here.
+        patch.setattr(module.subprocess, "Popen", None)
         assert main(["sweep", str(path), "--out", str(out)]) == 0
     assert capsys.readouterr().out.count("finished before") == 1
 
@@ -61,6 +52,21 @@ def test_cells_run_fail_are_skipped_and_continued(grid, tmp_path, capsys, monkey
     assert main(["sweep", str(path), "optim.max_epoch", "2", "--out", str(out)]) == 0
     assert pd.read_csv(out / "few" / "0" / "metrics.csv")["epoch"].tolist() == [1, 2]
     assert not (out / "few" / "0-2").exists()
+
+
+def test_a_failing_cell_is_reported_and_others_go_on(grid, tmp_path, monkeypatch, capsys):
+    def command(self, job):
+        code = f"import sys; print('words'); print('error: channels: got 8', file=sys.stderr); sys.exit({3 if job.seed else 2})"
+        return [sys.executable, "-S", "-c", code]
+
+    monkeypatch.setattr(Sweep, "command", command)
+    assert main(["sweep", str(grid(grid={"samsa.heads": [3, 5]}, seeds=2)), "--out", str(tmp_path / "out"), "--jobs", "2"]) == 3
+    shown = capsys.readouterr().out
+    assert "4 of 4 runs failed" in shown
+    # The same reason is told once, with all runs that it stopped.
+    assert "failed: channels: got 8\n        heads=3, seed 0; heads=3, seed 1; heads=5, seed 0; heads=5, seed 1\n" in shown
+    assert "words" in (tmp_path / "out" / "logs" / "heads=3-0.log").read_text()
+    assert not (tmp_path / "out" / "results.csv").exists()
 
 
 def test_dry_run_lists_the_cells_and_writes_nothing(grid, tmp_path, capsys):
@@ -81,6 +87,7 @@ def test_dry_run_lists_the_cells_and_writes_nothing(grid, tmp_path, capsys):
         ({"grid": {"samsa.sampling": ["hard", "hrd"]}}, [], "hrd"),
         ({"grid": {"samsa.layers": [1]}}, ["no.such", "1"], "no.such"),
         ({"grid": {"samsa.layers": [1]}}, ["samsa.layers", "2"], "samsa.layers"),
+        ({"grid": {"samsa.layers": [1]}, "metric": "no_such"}, [], "no_such"),
         ({"grid": {"samsa.layers": [1]}}, ["--jobs", "0"], "--jobs"),
         ({"grid": {"samsa.layers": [1]}}, ["--seeds", "none"], "--seeds"),
         ({"grid": {"samsa.layers": [1]}}, ["--base", "nowhere"], "nowhere"),
@@ -145,7 +152,7 @@ def test_a_killed_run_says_so(grid, tmp_path, monkeypatch):
 
 
 def test_results_of_a_metric_that_is_not_there(grid, tmp_path):
-    sweep = Sweep(read_grid(grid(grid={"samsa.layers": [1]}, metric="no_such")), tmp_path / "out")
+    sweep = Sweep(read_grid(grid(grid={"samsa.layers": [1]}, metric="mae")), tmp_path / "out")
     (job,) = sweep.runs
     run = tmp_path / "out" / "layers=1" / "0"
     run.mkdir(parents=True)
@@ -154,7 +161,7 @@ def test_results_of_a_metric_that_is_not_there(grid, tmp_path):
     answer = sweep._answer_path(job)
     answer.parent.mkdir(parents=True)
     answer.write_text(json.dumps({"key": job.key, "folder": str(run), "peak_memory_mib": None}))
-    with pytest.raises(ConfigError, match="no_such"):
+    with pytest.raises(ConfigError, match="mae"):
         sweep.metric()
     fine = Sweep(read_grid(grid(grid={"samsa.layers": [1]})), tmp_path / "out")
     assert fine.metric() == "test_accuracy"

@@ -41,7 +41,10 @@ def test_an_unfinished_run(tmp_path):
 
 def test_folders_come_once_and_in_order_of_numbers(tmp_path):
     folders = [open_run_folder(tmp_path / "a", name, seed, {"seed": seed}).path for name, seed in (("x", 2), ("x", 10), ("y", 0))]
+    (folders[0] / "wandb" / "files").mkdir(parents=True)
+    (folders[0] / "wandb" / "files" / "config.yaml").touch()
     assert find_run_folders([tmp_path, folders[1]]) == folders
+    assert find_run_folders([folders[0]]) == folders[:1]
     assert find_run_folders([folders[2], tmp_path]) == [folders[2], *folders[:2]]
     (tmp_path / "empty").mkdir()
     for missing in ("empty", "nowhere"):

@@ -9,6 +9,7 @@ from sklearn.metrics import average_precision_score, confusion_matrix, mean_abso
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.viz import _report_scores as scores
+from pyg_samsa.viz import _report_sections as sections
 from pyg_samsa.viz.html_report import RunRecord, group_runs, write_report
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "use", "path"}
@@ -93,6 +94,15 @@ def test_seeds_become_mean_and_deviation(tmp_path):
     assert len(structure.ids) == len(set(structure.ids))
     assert "prefers-color-scheme: dark" in text
     assert 'name="viewport"' in text
+
+
+def test_curves_use_every_epoch_of_every_seed():
+    full, stopped = record(0), record(1, history=record(1).history[:1])
+    _, val = sections._curve(group_runs([full, stopped])[0], "ap", "epoch", single=True)
+    assert val.x == [1, 2, 3]
+    assert val.y == pytest.approx([0.2, 0.25, 0.3])
+    assert val.low == pytest.approx(val.high)
+    assert val.mark == [(3.0, pytest.approx(0.3))] * 2
 
 
 def test_every_colour_of_a_chart_is_a_variable(tmp_path):

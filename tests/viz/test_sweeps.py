@@ -55,6 +55,16 @@ def test_plots(varied, tmp_path):
     assert path.stat().st_size > 10_000
 
 
+def test_values_that_are_not_defined(tmp_path):
+    results = runs(name=["a", "b", "c"])
+    results.loc[results["name"] == "b", "test_ap"] = np.nan
+    shown = text(sweep_table(results, metric="test_ap", keys=["name"]))
+    assert "–" in next(line for line in shown.splitlines() if line.strip().startswith("b "))
+    assert plot_sweep(results, tmp_path / "a.png", metric="test_ap", keys=["name"]).is_file()
+    with pytest.raises(ConfigError, match="value"):
+        plot_sweep(results.assign(test_ap=np.nan), tmp_path / "b.png", metric="test_ap", keys=["name"])
+
+
 def test_mistakes_are_named(tmp_path):
     results = runs(K=["8", "16"])
     with pytest.raises(ConfigError, match="no_such"):

@@ -1,0 +1,156 @@
+import csv
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pyg_samsa.chem.predictor import MoleculePredictor
+from pyg_samsa.cli import main, train
+from pyg_samsa.graphgym.export import predicts_molecules
+from pyg_samsa.io.pretrained import read_config
+from pyg_samsa.nn import SAMSA
+from pyg_samsa.training.data import TaskSpec
+from pyg_samsa.training.network import BatchNetwork
+
+SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
+TINY = [
+    "samsa.layers",
+    "1",
+    "samsa.channels",
+    "16",
+    "samsa.heads",
+    "2",
+    "samsa.num_samples",
+    "8",
+    "num_threads",
+    "1",
+    "accelerator",
+    "cpu",
+    "optim.num_warmup_epochs",
+    "0",
+]
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with open("table.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", "mol", "length", "ring", "acid", "kind", "set"])
+        for n, text in enumerate(SMILES):
+            acid, ring = int(text.endswith("C(=O)O")), int("c1" in text)
+            kind = "acid" if acid else "arene" if ring else "other"
+            writer.writerow(
+                [f"m{n}", text, 1000 + 5 * text.count("C"), ring, acid if n % 3 else "", kind, ["train", "train", "val", "test"][n // 4 % 4]]
+            )
+    return tmp_path
+
+
+def run(*words):
+    return main(["train", "-q", "--csv", "table.csv", "--smiles-column", "mol", "--out", "results", *words, *TINY])
+
+
+def test_regression_in_its_own_units(table, capsys):
+    assert run("--target-columns", "length", "--epochs", "8") == 0
+    folder = table / "results" / "table" / "0"
+    assert f"pyg-samsa predict {folder.relative_to(table)}/model" in capsys.readouterr().out
+    summary = json.loads((folder / "summary.json").read_text())
+    written = pd.read_csv(folder / "predictions_test.csv")
+    assert written["length_true"].between(1000, 1100).all()
+    assert summary["test"]["mae"] == pytest.approx((written["length_true"] - written["length_pred"]).abs().mean(), rel=1e-4)
+    assert summary["test"]["mae"] < 60  # a network of raw outputs would be off by a thousand
+    config = read_config(folder / "model")
+    assert 1000 < config["task"]["mean"][0] < 1100
+    assert config["task"]["metrics"]["test"]["mae"] == summary["test"]["mae"]
+    predictor = MoleculePredictor.from_pretrained(folder)
+    np.testing.assert_allclose(predictor.predict(written["smiles"].tolist()).values[:, 0], written["length_pred"], rtol=1e-5)
+    assert main(["predict", "-q", str(folder / "model"), "table.csv", "out.csv", "--smiles-column", "mol"]) == 0
+    assert len(pd.read_csv("out.csv")) == len(SMILES)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "targets", "metric"),
+    [
+        (["--target-columns", "ring", "acid", "--split", "random"], "multilabel", ["ring", "acid"], "ap"),
+        (["--target-columns", "ring", "--task", "binary", "--split-column", "set"], "binary", ["ring"], "auc"),
+        (["--target-columns", "kind"], "multiclass", ["acid", "arene", "other"], "accuracy"),
+    ],
+)
+def test_other_tasks(table, words, kind, targets, metric):
+    assert run(*words, "--epochs", "1") == 0
+    folder = table / "results" / "table" / "0"
+    task = read_config(folder / "model")["task"]
+    assert (task["kind"], task["target_names"]) == (kind, targets)
+    assert metric in task["metrics"]["val"]
+    written = pd.read_csv(folder / "predictions_test.csv")
+    predicted = MoleculePredictor.from_pretrained(folder).predict(written["smiles"].tolist()).values
+    np.testing.assert_allclose(predicted, written[[f"{name}_pred" for name in targets]], atol=1e-5)
+
+
+def test_the_dumped_configuration_runs_again(table):
+    assert run("--target-columns", "length", "--epochs", "1") == 0
+    first = json.loads((table / "results/table/0/summary.json").read_text())
+    assert main(["train", "-q", "--cfg", "results/table/0/config.yaml"]) == 0
+    again = json.loads((table / "results/table/0-2/summary.json").read_text())
+    assert again["test"] == first["test"]
+
+
+def test_with_a_configuration_of_ones_own(table):
+    (table / "mine.yaml").write_text(yaml.safe_dump({"model": {"type": "samsa"}, "optim": {"max_epoch": 1, "optimizer": "adamW"}, "seed": 4}))
+    assert run("--target-columns", "length", "--cfg", "mine.yaml") == 0
+    assert (table / "results" / "mine" / "4" / "model" / "config.json").is_file()
+
+
+def test_unreadable_molecules(table, capsys):
+    with open("table.csv", "a") as file:
+        file.write("broken,C1CC,1000,0,0,other,train\n")
+    assert run("--target-columns", "length", "--epochs", "1") == 3
+    shown = capsys.readouterr().err
+    assert "row 49" in shown
+    assert "--skip-invalid" in shown
+    assert run("--target-columns", "length", "--epochs", "1", "--skip-invalid") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--csv", "none.csv", "--target-columns", "y"], 3, "none.csv"),
+        (["--csv", "table.csv", "--smiles-column", "mol"], 2, "--target-columns"),
+        (["--csv", "table.csv", "--target-columns", "lenght"], 2, "Did you mean 'length'?"),
+        (["--csv", "table.csv", "--target-columns", "length", "--split", "column"], 2, "split_column"),
+        (["--target-columns", "length"], 2, "--csv"),
+        (["--csv", "table.csv", "--target-columns", "length", "--epochs", "0"], 2, "optim.max_epoch"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(table, capsys, words, code, told):
+    assert main(["train", "-q", *words]) == code
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert len(shown.splitlines()) <= 2
+
+
+def test_the_hint_after_an_interruption_says_it_all(table):
+    from pyg_samsa.cli import _parser
+
+    args = _parser().parse_args(["train", "--csv", "my table.csv", "--target-columns", "log S", "7", "--epochs", "3", "samsa.layers", "2"])
+    args.cfg_file = "csv"
+    hint = train.resume_hint(args)
+    for words in ("'\"my table.csv\"'", "log S", "optim.max_epoch 3", "samsa.layers 2", "train.auto_resume True"):
+        assert words in hint
+
+
+def test_only_networks_for_molecules_are_exported():
+
+    def spec(in_channels, edge_channels):
+        return TaskSpec({"train": [0]}, task="binary", level="graph", num_targets=1, in_channels=in_channels, edge_channels=edge_channels)
+
+    from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
+
+    options = {"channels": 8, "num_layers": 1, "heads": 2}
+    network = BatchNetwork(SAMSA(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **options))
+    assert predicts_molecules(network, spec(ATOM_CARDINALITIES, BOND_CARDINALITIES))
+    assert not predicts_molecules(network, spec(3, None))
+    assert not predicts_molecules(network.model, spec(ATOM_CARDINALITIES, BOND_CARDINALITIES))
+    assert not predicts_molecules(BatchNetwork(network.model, node_encoder=network), spec(ATOM_CARDINALITIES, BOND_CARDINALITIES))
