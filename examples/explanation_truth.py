@@ -52,10 +52,13 @@ def molecule(sequence):
     return joined.GetMol()
 
 
-def graph(mol):
-    """Return the graph of a molecule; which atoms stand in a ring is hidden, because the bond closes one and all its atoms would tell."""
+def graph(mol, bond_only=False):
+    """Return the graph of a molecule; which atoms stand in a ring is hidden, because the bond closes one and all its atoms would tell.
+
+    With ``bond_only`` atoms tell their element alone: a sulfur does not say whether it still has its hydrogen, and the bond is the only evidence.
+    """
     x, edge_index, edge_attr = (torch.from_numpy(array).long() for array in graph_arrays(mol))
-    x[:, IN_RING] = 0
+    x[:, 1 if bond_only else IN_RING :] = 0
     return Data(x=x, edge_index=edge_index, edge_attr=edge_attr, y=torch.tensor([float(mol.HasSubstructMatch(Chem.MolFromSmarts(PATTERN)))]))
 
 
@@ -90,14 +93,15 @@ def accuracy(model, graphs):
     return right / len(graphs)
 
 
-def main(out: str = "", epochs: int = 4, limit: int | None = None, molecules: int = 200, seed: int = 0) -> float:
+def main(out: str = "", epochs: int = 4, limit: int | None = None, molecules: int = 200, seed: int = 0, bond_only: bool = False) -> float:
     """Train, explain and print the mean area under the ROC curve of every method; returns that of ``sampled`` over atoms and bonds together."""
     torch.manual_seed(seed)
     mols = {sequence: molecule(sequence) for sequence in loops()[:limit]}
-    train_set = [graph(mol) for sequence, mol in mols.items() if share(f"split {sequence}") < 0.8]
+    train_set = [graph(mol, bond_only) for sequence, mol in mols.items() if share(f"split {sequence}") < 0.8]
     test_mols = {sequence: mol for sequence, mol in mols.items() if share(f"split {sequence}") >= 0.8}
-    test_set = [graph(mol) for mol in test_mols.values()]
+    test_set = [graph(mol, bond_only) for mol in test_mols.values()]
     options = {"channels": 32, "num_layers": 2, "heads": 4, "num_samples": 16, "ffn_channels": 64, "dropout": 0.1}
+    options["num_codes"] = 2 if bond_only else 1  # two codes tell which element stands at which end of a bond
     model = SAMSA(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **options)
     print(f"{len(train_set)} molecules to learn from, {len(test_set)} to test")
     train(model, train_set, epochs)
@@ -124,5 +128,7 @@ if __name__ == "__main__":
     parser.add_argument("--out", default="", metavar="DIR", help="keep the network there, for pyg-samsa explain")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--molecules", type=int, default=200, help="how many test molecules are explained")
+    parser.add_argument("--limit", type=int, help="take only so many molecules")
+    parser.add_argument("--bond-only", action="store_true", help="hide everything of the atoms but their element")
     parser.add_argument("--seed", type=int, default=0)
     main(**vars(parser.parse_args()))

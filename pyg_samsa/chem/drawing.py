@@ -184,7 +184,7 @@ def draw_importance(
         atom_scores: Score of each atom, in the order of the SMILES.
         bond_scores: Score of each bond, in RDKit's order; both directions of a bond together.
         scale: ``"sequential"`` for scores of at least 0, ``"diverging"`` for scores around 0.
-        limit: Score at the end of the colour scale; by default the largest (absolute) score of the molecule.
+        limit: Score at the end of the colour scale; by default the largest absolute score, see :func:`color_limit`.
         label: What the scores are and their unit; stands above the colour bar.
         title: Headline.
         subtitle: Line below the headline.
@@ -212,9 +212,8 @@ def draw_importance(
     layout = MoleculeLayout(molecule)
     atoms, bonds = check_scores("atom_scores", atom_scores, layout.num_atoms), check_scores("bond_scores", bond_scores, layout.num_bonds)
     top = color_limit([*atoms, *bonds]) if limit is None else limit
-    shapes, width, height = compose(
-        layout, layout.halos(atoms, bonds, scale, top), scale=scale, limit=top, label=label, title=title, subtitle=subtitle
-    )
+    bar = color_bar(scale, label, *ends_of([*atoms, *bonds], scale, top))
+    shapes, width, height = compose(layout, layout.halos(atoms, bonds, scale, top), bar, title=title, subtitle=subtitle)
     svg = SvgWriter(theme).document(shapes, width, height, title or "Molecule", f"Atoms and bonds coloured by {label}")
     return MoleculeDrawing(svg, width, height, shapes, theme)
 
@@ -238,18 +237,31 @@ def check_scores(name: str, scores: Sequence[float], count: int) -> list[float]:
 
 
 def color_limit(scores: Sequence[float]) -> float:
-    """Return the end of the colour scale: the largest absolute score.
+    """Return the end of the colour scale: the largest absolute score, or of many scores the one that a hundredth of them exceeds.
+
+    A single strong token would otherwise leave all others of a large molecule without colour.
 
     Example:
-        >>> color_limit([0.5, -2.0]), color_limit([])
-        (2.0, 0.0)
+        >>> color_limit([0.5, -2.0]), color_limit([*range(1, 201)]), color_limit([])
+        (2.0, 198.0, 0.0)
     """
-    return max((abs(score) for score in scores), default=0.0)
+    sizes = sorted((abs(float(score)) for score in scores), reverse=True)
+    return (sizes[len(sizes) // 100] or sizes[0]) if sizes else 0.0
 
 
-def compose(
-    layout: MoleculeLayout, halos: list[Any], *, scale: str, limit: float, label: str, title: str = "", subtitle: str = ""
-) -> tuple[list[Any], float, float]:
+def ends_of(scores: Sequence[float], scale: str, limit: float) -> tuple[str, str]:
+    """Return what stands at both ends of the colour bar; a sign tells where scores go beyond.
+
+    Example:
+        >>> ends_of([1.0, -3.0], "diverging", 2.0), ends_of([0.5], "sequential", 0.5)
+        (('≤ −2', '2'), ('0', '0.5'))
+    """
+    low = shown(-limit) if scale == "diverging" else "0"
+    beyond = scale == "diverging" and min(scores, default=0.0) < -limit
+    return f"≤ {low}" if beyond else low, f"≥ {shown(limit)}" if max(scores, default=0.0) > limit else shown(limit)
+
+
+def compose(layout: MoleculeLayout, halos: list[Any], bar: list[Any], *, title: str = "", subtitle: str = "") -> tuple[list[Any], float, float]:
     """Put headline, molecule and colour bar on one sheet; returns its shapes, width and height."""
     width = max(layout.width + 2 * _MARGIN, 340.0)
     columns = int((width - 2 * _MARGIN) / 8.8)
@@ -262,22 +274,20 @@ def compose(
     y += 0.6 * _MARGIN if head else 0.0
     body = Group([*halos, *layout.lines], (width - layout.width) / 2, y)
     y += layout.height + 0.9 * _MARGIN
-    legend = Group(color_bar(scale, limit, label), _MARGIN, y)
+    legend = Group(bar, _MARGIN, y)
     height = y + 44.0 + 0.6 * _MARGIN
     return [Fill(box(0, 0, width, height), PAPER), *head, body, legend], width, height
 
 
-def color_bar(scale: str, limit: float, label: str) -> list[Any]:
-    """Return the colour bar with its label and numbers; it is 44 pixels high."""
-    low = -100 if scale == "diverging" else 0
-    steps = [low + (100 - low) * step / 20 for step in range(21)]
-    stops = [(step / 20, scale_paint(scale, round(level))) for step, level in enumerate(steps)]
+def color_bar(scale: str, label: str, low: str, high: str) -> list[Any]:
+    """Return the colour bar with its label and what stands at its ends; it is 44 pixels high."""
+    first = -100 if scale == "diverging" else 0
+    stops = [(step / 20, scale_paint(scale, round(first + (100 - first) * step / 20))) for step in range(21)]
     middle = 12.0 + _BAR_HEIGHT + 3
     bar = Stroke(line(_BAR_HEIGHT / 2, middle, _BAR_WIDTH - _BAR_HEIGHT / 2, middle), stops, _BAR_HEIGHT)
     rim = Stroke(bar.d, LINE, _BAR_HEIGHT + 2)
-    ends = [("start", 0.0, low / 100 * limit), ("end", _BAR_WIDTH, limit)] + ([("middle", _BAR_WIDTH / 2, 0.0)] if low else [])
-    marks = [Text(x, middle + _BAR_HEIGHT + 9, shown(value), 11.0, MUTED, anchor) for anchor, x, value in ends]
-    return [Text(0.0, 11.0, label, 12.0, INK), rim, bar, *marks]
+    marks = [("start", 0.0, low), ("end", _BAR_WIDTH, high)] + ([("middle", _BAR_WIDTH / 2, "0")] if first else [])
+    return [Text(0.0, 11.0, label, 12.0, INK), rim, bar, *(Text(x, middle + _BAR_HEIGHT + 9, text, 11.0, MUTED, anchor) for anchor, x, text in marks)]
 
 
 def shown(value: float) -> str:

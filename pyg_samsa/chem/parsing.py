@@ -117,7 +117,7 @@ def parse_stream(chunks: Iterable[Sequence[object]], *, workers: int = 1, max_at
     waiting: deque[tuple[Sequence[object], Any]] = deque()
     source = iter(chunks)
     while True:
-        while len(waiting) < _AHEAD * workers and (chunk := next(source, None)) is not None:
+        for chunk in islice(source, _AHEAD * workers - len(waiting)):
             waiting.append((chunk, executor.submit(parse_molecules, chunk, max_atoms)))
         if not waiting:
             return

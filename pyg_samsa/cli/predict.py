@@ -123,7 +123,7 @@ def _count_lines(path: Path) -> int:
 @contextlib.contextmanager
 def _standard_output() -> Iterator[Any]:
     # In UTF-8 whatever the terminal, as files are.
-    output = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True) if hasattr(sys.stdout, "buffer") else sys.stdout
+    output: Any = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True) if hasattr(sys.stdout, "buffer") else sys.stdout
     try:
         yield output
     finally:

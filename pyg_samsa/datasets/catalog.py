@@ -136,7 +136,7 @@ def is_prepared(name: str, root: str | os.PathLike[str]) -> bool:
     if name in ("shapes", "shapes-parts"):
         return shapes.prepared_path(root, parts=name == "shapes-parts").is_file()
     if name == "csv":
-        return csv_molecules.prepared_path(root, Path()).is_file()  # a table is prepared when it is named
+        return csv_molecules.prepared_path(root, None).is_file()  # a table is prepared when it is named
     if name in _SEQUENCES:
         return _SEQUENCES[name](root).is_file()
     return zinc.prepared_path(root, "full" if name == "zinc-full" else "subset").is_file()

@@ -135,12 +135,12 @@ class CSVMolecules(SplitDataset):
         self.target_scale = _scale(prepared.data["y"], self.split_idx["train"]) if facts["task"] == "regression" else None
 
 
-def prepared_path(root: str | os.PathLike[str], csv: Path, options: _Options | None = None) -> Path:
+def prepared_path(root: str | os.PathLike[str], csv: Path | None, options: _Options | None = None) -> Path:
     """Return the file that holds the prepared graphs of a table: its name tells the content of the table and the options."""
     key = sha256(json.dumps([_VERSION, None if options is None else asdict(options)], sort_keys=True).encode())
-    if csv.is_file():
+    if csv is not None:
         key.update(file_hash(csv).encode())
-    return Path(root) / "csv" / f"{csv.stem or 'none'}-{key.hexdigest()[:16]}.pt"
+    return Path(root) / "csv" / f"{'none' if csv is None else csv.stem}-{key.hexdigest()[:16]}.pt"
 
 
 def _left_out_file(prepared_file: Path) -> Path:
@@ -167,7 +167,8 @@ class _Table:
     delimiter: str
 
     def keep(self, places: Sequence[int]) -> None:
-        self.smiles, self.split, self.rows = ([column[place] for place in places] for column in (self.smiles, self.split, self.rows))
+        self.smiles, self.split = [self.smiles[place] for place in places], [self.split[place] for place in places]
+        self.rows = [self.rows[place] for place in places]
         self.targets = [[column[place] for place in places] for column in self.targets]
 
 

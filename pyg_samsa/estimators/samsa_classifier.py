@@ -76,7 +76,7 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         if not len(known) or not np.isin(known, (0.0, 1.0)).all():
             raise ConfigError("y", "a matrix with other values", "labels 0 and 1, NaN where there is none")
         self._kind = "multilabel"
-        self.classes_ = [np.array([0, 1])] * labels.shape[1]
+        self.classes_: Any = [np.array([0, 1])] * labels.shape[1]
         targets = torch.from_numpy(labels).float()
         strata = torch.unique(targets.nan_to_num(nan=-1.0), dim=0, return_inverse=True)[1].tolist()
         self._fit(X, targets, "multilabel", strata, targets.size(1))

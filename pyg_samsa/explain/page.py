@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pyg_samsa._version import __version__
 from pyg_samsa.chem._canvas import Group, SvgWriter
 from pyg_samsa.chem.colours import scale_paint
-from pyg_samsa.chem.drawing import MoleculeLayout, color_limit, shown
+from pyg_samsa.chem.drawing import MoleculeLayout, color_limit, ends_of, shown
 from pyg_samsa.errors import MissingDependencyError
 from pyg_samsa.explain.molecules import MoleculeExplanation, label_of, scale_of
 from pyg_samsa.io.files import atomic_write
@@ -68,8 +68,7 @@ def make_card(explanation: MoleculeExplanation, number: int) -> Card:
         methods[method] = {
             "label": label_of(method, explanation.kind),
             "scale": scale,
-            "low": shown(-limit) if scale == "diverging" else "0",
-            "high": shown(limit),
+            "ends": ends_of([*atoms, *bonds], scale, limit),
             "strongest": [(name, shown(value)) for value, name in ranked[:_STRONGEST] if value],
         }
     writer = SvgWriter("auto", prefix=f"m{number}-")

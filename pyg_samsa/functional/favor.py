@@ -137,7 +137,7 @@ class LinearAttention(torch.autograd.Function):
             if part.num_tokens <= _TOKENS:
                 _backward_small(rows.take(where), maps, part, ctx.floor, grad[where], into, where)
             else:
-                _backward_large(rows.take(where), maps, ctx.floor, *next(large), grad[where], into, where)
+                _backward_large(rows.take(where), maps, ctx.floor, next(large), grad[where], into, where)
         return *into.rows, *into.maps, None, None
 
 
@@ -217,7 +217,8 @@ def _backward_small(rows: Rows, maps: Maps, part: RaggedIndex, floor: float, gra
     into.exponents("key", where, rows, maps, _join(of_key).mul_(key.sub_(floor)))
 
 
-def _backward_large(rows: Rows, maps: Maps, floor: float, sums: Tensor, largest: Tensor, grad: Tensor, into: _Gradients, where: slice) -> None:
+def _backward_large(rows: Rows, maps: Maps, floor: float, saved: tuple[Tensor, Tensor], grad: Tensor, into: _Gradients, where: slice) -> None:
+    sums, largest = saved
     of_sums = torch.zeros_like(sums)
     pieces = [(piece, slice(where.start + piece.start, where.start + piece.stop)) for piece in _pieces(rows.key.size(0))]
     for piece, to in pieces:

@@ -48,6 +48,8 @@ class Relation(NamedTuple):
 Drop = Callable[[Tensor], Tensor]
 
 
+# Traced, every channel of every piece would be unrolled, and every score kept for the backward pass.
+@torch.compiler.disable
 def relative_attention(
     query: Tensor,
     key: Tensor,
@@ -111,7 +113,7 @@ def relative_attention(
 
 
 def _runs_by_rows(query: Tensor) -> bool:
-    return query.device.type == "cpu" and not torch.compiler.is_compiling()
+    return query.device.type == "cpu"
 
 
 def _attend_group(
@@ -129,13 +131,11 @@ def _attend_group(
     chosen = [tensor if tensor is None or graphs is None else tensor[graphs] for tensor in sampled]
     run = partial(run, drop=partial(F.dropout, p=dropout) if dropout else None)
     arguments = (query.transpose(1, 2), place, *chosen, *weights)  # type: ignore[union-attr]
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-        return run(*arguments)
-    return checkpoint(run, *arguments, use_reentrant=False)
+    return checkpoint(run, *arguments, use_reentrant=False) if torch.is_grad_enabled() else run(*arguments)
 
 
 class _ByRows(torch.autograd.Function):
-    """Attention for some rows of one graph at a time, computed again in the backward pass: nothing of the size [T, K] is kept."""
+    """Attention for some rows of one graph at a time, computed again in the backward pass: of pairs only the mask of dropout is kept."""
 
     @staticmethod
     def forward(ctx: Any, run: Callable[..., Tensor], index: RaggedIndex, dropout: float, *tensors: Tensor | None) -> Tensor:
@@ -238,7 +238,7 @@ def _gates(place: Tensor, sampled: Tensor, weight: Tensor, bias: Tensor, field: 
     features = pair_features(encoding, place.unsqueeze(-3), sampled, field)
     # The bias as the weight of one more feature, which is 1, saves a pass over all pairs of all heads.
     features = F.pad(features, (0, 0, 0, 0, 0, 1), value=1.0)
-    *lead, sets, count, n, k = features.shape
+    *lead, sets, _, n, k = features.shape
     maps = torch.cat([weight, bias.unsqueeze(1)], dim=1).unflatten(0, (2, sets, -1))
     factor, term = ((each @ features.flatten(-2)).view(*lead, -1, n, k) for each in maps)
     return factor, term

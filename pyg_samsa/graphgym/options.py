@@ -105,6 +105,7 @@ _OPERATORS = (
     Option("sft.leak", "softplus", "How probability leaks in SFT.", LEAKS),
     Option("sft.sampler", "samsa", "How SFT samples: as SAMSA, or pairs of tokens that are mixed.", SAMPLERS),
     Option("sft.shared", True, "Whether all heads of SFT sample the same tokens."),
+    Option("sft.unit", 1.0, "Length by which SFT divides positions, above 0.", low=1e-9),
     Option("flt.encoding", "auto", "Relative positions in FLT; auto is gaussian_mixture where nodes have positions, else none.", ("auto", *ENCODINGS)),
     Option("flt.num_features", 64, "Positive random features M of a head of FLT.", low=1),
     Option("flt.num_frequencies", 16, "Frequencies m of a head of FLT.", low=1),

@@ -19,6 +19,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import LoadedConfig, dumpable, load_config
 from pyg_samsa.graphgym.export import export_model, print_models
 from pyg_samsa.graphgym.loader import load_for_runner
+from pyg_samsa.graphgym.loss import DEFAULTS as LOSSES
 from pyg_samsa.graphgym.loss import choose_loss
 from pyg_samsa.graphgym.metric import choose_metrics
 from pyg_samsa.graphgym.network import level, model_options
@@ -97,6 +98,10 @@ def run_once(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, console: Any
     )
     monitor = f"val_{best}" if "val" in spec.sizes else None
     loss = choose_loss(spec.task, given="model.loss_fun" in loaded.given)
+    # What followed from the task is written down as such, or the dumped configuration would contradict itself.
+    cfg.metric_agg = "argmax" if higher else "argmin"
+    if spec.task == "regression" and "model.loss_fun" not in loaded.given:
+        cfg.model.loss_fun = LOSSES[spec.task]
     scheduler = choose_scheduler(monitor, higher_is_better=higher)
     optimizer, options = choose_optimizer(), trainer_options()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)

@@ -92,7 +92,7 @@ def open_rows(source: Any, *, header: bool = True) -> Iterator[CsvRows]:
         try:
             raw = open(source, "rb")  # noqa: SIM115 - closed below, unlike a stream of somebody else
         except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-            raise DataNotFoundError(f"{source}: {error.strerror.lower()}", hint="Check the path.") from error
+            raise DataNotFoundError(f"{source}: {str(error.strerror).lower()}", hint="Check the path.") from error
     else:
         raw = source
     try:

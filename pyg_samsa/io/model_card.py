@@ -53,8 +53,8 @@ def _task_lines(task: Mapping[str, Any]) -> list[str]:
     if task["kind"] == "regression":
         lines += ["Outputs are scaled back by mean and standard deviation of the training rows.", ""]
         lines += ["| target | mean | standard deviation |", "|---|---|---|"]
-        columns = (task["target_names"], task["mean"], task["std"])
-        lines += [f"| {name} | {mean:.6g} | {std:.6g} |" for name, mean, std in zip(*columns, strict=True)]
+        rows = zip(task["target_names"], task["mean"], task["std"], strict=True)
+        lines += [f"| {name} | {mean:.6g} | {std:.6g} |" for name, mean, std in rows]
     else:
         lines += [f"- {name}" for name in task["target_names"]]
     metrics = {split: values for split, values in task["metrics"].items() if isinstance(values, Mapping) and values}

@@ -103,6 +103,15 @@ def test_strong_ones_lie_above_weak_ones_and_nothing_glows_at_zero():
     assert order == ["atom C1: 0.1", "bond C0–C1: 0.3", "atom O2: 0.5", "bond C1–O2: 0.7", "atom C0: 0.9"]
 
 
+def test_one_strong_token_does_not_blind_a_large_molecule():
+    smiles = "C" * 80
+    drawing = draw_importance(smiles, [1.0] * 79 + [50.0], [1.0] * 79, label="score")
+    assert "≥ 1<" in drawing.svg
+    assert scale_paint("sequential", 100).light in drawing.svg
+    assert "≥" not in draw_importance(smiles, [1.0] * 80, [1.0] * 79).svg
+    assert "≥ 3<" in draw_importance("CC", [1.0, 4.0], [1.0], limit=3.0).svg
+
+
 def luminance(colour):
     channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]

@@ -15,22 +15,9 @@ from pyg_samsa.training.data import TaskSpec
 from pyg_samsa.training.network import BatchNetwork
 
 SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
-TINY = [
-    "samsa.layers",
-    "1",
-    "samsa.channels",
-    "16",
-    "samsa.heads",
-    "2",
-    "samsa.num_samples",
-    "8",
-    "num_threads",
-    "1",
-    "accelerator",
-    "cpu",
-    "optim.num_warmup_epochs",
-    "0",
-]
+TINY = ["samsa.layers", "1", "samsa.channels", "16", "samsa.heads", "2", "samsa.num_samples", "8"]
+TINY += ["num_threads", "1", "accelerator", "cpu", "optim.num_warmup_epochs", "0"]
+SETS = ["train", "train", "val", "test"]
 
 
 @pytest.fixture
@@ -42,9 +29,7 @@ def table(tmp_path, monkeypatch):
         for n, text in enumerate(SMILES):
             acid, ring = int(text.endswith("C(=O)O")), int("c1" in text)
             kind = "acid" if acid else "arene" if ring else "other"
-            writer.writerow(
-                [f"m{n}", text, 1000 + 5 * text.count("C"), ring, acid if n % 3 else "", kind, ["train", "train", "val", "test"][n // 4 % 4]]
-            )
+            writer.writerow([f"m{n}", text, 1000 + 5 * text.count("C"), ring, acid if n % 3 else "", kind, SETS[n // 4 % 4]])
     return tmp_path
 
 

@@ -200,10 +200,3 @@ def test_bad_arguments_are_named():
         assert error.value.hint
     with pytest.raises(ShapeError, match="x: got"):
         conv(torch.randn(3, 4), pos=pos)
-
-
-def test_compiled_operator_is_the_same(monkeypatch):
-    """What a compiler traces is the path of accelerators."""
-    conv, (x, pos) = make(), tokens()
-    graph = torch.compile(conv, backend="eager", dynamic=True)
-    torch.testing.assert_close(graph(x, ptr=INDEX, pos=pos), conv(x, ptr=INDEX, pos=pos), rtol=0, atol=1e-12)

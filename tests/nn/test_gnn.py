@@ -1,10 +1,11 @@
 import pytest
 import torch
 from torch_geometric.nn import GCNConv, GINEConv, ResGatedGraphConv
+from torch_geometric.nn.attention import PerformerAttention
 from torch_geometric.utils import to_undirected
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
-from pyg_samsa.nn.models.message_passing import GNN, LAYERS
+from pyg_samsa.nn.models.message_passing import GNN, LAYERS, _MaskedPerformer
 
 KINDS = [
     {"layer": "gcn"},
@@ -153,6 +154,15 @@ def test_edge_features_count_except_for_gcn():
         changed = (inputs["edge_attr"] + 1) % 4
         same = torch.allclose(call(model, inputs), call(model, inputs, edge_attr=changed))
         assert same == (layer == "gcn")
+
+
+def test_performer_is_that_of_pyg_without_its_padding():
+    ours, theirs = _MaskedPerformer(8, 2), PerformerAttention(8, 2)
+    theirs.load_state_dict(ours.state_dict())
+    x, real = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    torch.testing.assert_close(ours(x, real), theirs(x, real))
+    padded, mask = torch.cat([x, torch.randn(2, 40, 8)], 1), torch.cat([real, torch.zeros(2, 40, dtype=torch.bool)], 1)
+    torch.testing.assert_close(ours(padded, mask)[:, :5], ours(x, real))
 
 
 def test_residuals_carry_the_node_itself_through_dropout():

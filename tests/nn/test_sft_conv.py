@@ -241,11 +241,9 @@ def test_bfloat16_autocast_gives_finite_values_and_gradients(score):
 
 
 def test_compiled_gives_the_same_result():
-    conv = SFTConv(8, heads=4, num_samples=3, encoding="field").double().eval()
-    compiled = torch.compile(conv, backend="aot_eager")
-    for tokens in (10, 17):
-        x, geometry, ptr = torch.randn(tokens, 8, dtype=torch.float64), cloud(tokens), torch.tensor([0, 4, tokens])
-        torch.testing.assert_close(compiled(x, ptr=ptr, **geometry), conv(x, ptr=ptr, **geometry), rtol=0, atol=1e-10)
+    conv = make("field")
+    x, geometry, ptr = torch.randn(17, 16, dtype=torch.float64), cloud(17), torch.tensor([0, 4, 17])
+    torch.testing.assert_close(torch.compile(conv, backend="aot_eager")(x, ptr=ptr, **geometry), conv(x, ptr=ptr, **geometry), rtol=0, atol=1e-10)
 
 
 def test_stands_where_a_convolution_stands():
