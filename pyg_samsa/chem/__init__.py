@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyg_samsa.chem.features import ATOM_CARDINALITIES, BOND_CARDINALITIES, GraphTable, graph_arrays
     from pyg_samsa.chem.molecules import convert_smiles, sequence_to_data, smiles_to_data, smiles_to_data_list
+    from pyg_samsa.chem.predictor import MoleculePredictor
     from pyg_samsa.chem.sequences import sequence_to_smiles
 
 _WHERE = {
     "ATOM_CARDINALITIES": "features",
     "BOND_CARDINALITIES": "features",
     "GraphTable": "features",
+    "MoleculePredictor": "predictor",
     "graph_arrays": "features",
     "convert_smiles": "molecules",
     "sequence_to_data": "molecules",
@@ -29,6 +31,7 @@ __all__ = [
     "ATOM_CARDINALITIES",
     "BOND_CARDINALITIES",
     "GraphTable",
+    "MoleculePredictor",
     "convert_smiles",
     "graph_arrays",
     "sequence_to_data",

@@ -123,7 +123,8 @@ def _count_lines(path: Path) -> int:
 @contextlib.contextmanager
 def _standard_output() -> Iterator[Any]:
     # In UTF-8 whatever the terminal, as files are.
-    output: Any = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True) if hasattr(sys.stdout, "buffer") else sys.stdout
+    raw = getattr(sys.stdout, "buffer", None)
+    output: Any = sys.stdout if raw is None else io.TextIOWrapper(raw, encoding="utf-8", newline="", write_through=True)
     try:
         yield output
     finally:

@@ -189,5 +189,5 @@ ATTENTION_BACKENDS: dict[str, AttentionBackend] = {
     "triton": AttentionBackend(_triton, _refuse_triton),
     "sdpa": AttentionBackend(_sdpa, lambda query, dropout: None),
 }
-"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them; the kernels in Triton have not been timed on a GPU, and stand behind those
-that are known to be fast."""
+"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them; the kernels in Triton have not been timed on a
+GPU, and stand behind those that are known to be fast."""

@@ -111,7 +111,7 @@ class RaggedIndex:
         return self._parts[max_tokens]
 
     def tiles(self, rows: int) -> tuple[Tensor, Tensor]:
-        """Cut every graph into tiles of ``rows`` tokens and return the graph and the first token of each; computed on the device, without waiting for it.
+        """Cut every graph into tiles of ``rows`` tokens and return graph and first token of each; the device computes it and is not waited for.
 
         Example:
             >>> RaggedIndex(torch.tensor([0, 3, 3, 4])).tiles(2)

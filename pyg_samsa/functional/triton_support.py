@@ -60,8 +60,8 @@ def jit(kernel: Callable[..., Any]) -> Any:
 def tile(values: Tensor) -> tuple[int, dict[str, Any]]:
     """Return the rows of a square tile of products of vectors [..., C], and how kernels multiply them.
 
-    Single precision is exact, as in PyTorch, unless ``torch.set_float32_matmul_precision`` allows otherwise. Without matrix units tiles are smaller, so
-    that they fit into the registers. The sizes are not tuned: no GPU was at hand.
+    Single precision is exact, as in PyTorch, unless ``torch.set_float32_matmul_precision`` allows otherwise. Without matrix units tiles are smaller,
+    so that they fit into the registers. The sizes are not tuned: no GPU was at hand.
     """
     width = max(16, 1 << (values.size(-1) - 1).bit_length())
     exact = values.dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest"

@@ -101,6 +101,8 @@ def check_lengths(reference: int, **columns: Iterable[object]) -> None:
 _PRETTY = {
     "accuracy": "Accuracy",
     "accuracy_macro": "Mean class accuracy",
+    "miou": "Mean IoU, instances",
+    "miou_category": "Mean IoU, categories",
     "ap": "Average precision",
     "auc": "ROC AUC",
     "f1_macro": "Macro F1",

@@ -105,3 +105,18 @@ def test_networks_of_other_things_are_refused(molecule_network):
 def test_a_very_large_molecule_beside_small_ones(molecule_network):
     result = MoleculePredictor(molecule_network(), REGRESSION, tokens_per_batch=500).predict(["C" * 9000, "CCO", "C" * 10_000])
     assert np.isfinite(result.values).all()
+
+
+def test_the_network_that_comes_with_the_package():
+    from pyg_samsa.chem import sequence_to_data
+    from pyg_samsa.io.pretrained import SHIPPED, shipped
+
+    assert "peptides" in shipped()
+    predictor = MoleculePredictor.from_pretrained("peptides")
+    assert predictor.target_names == ["antimicrobial", "anticancer", "transmembrane"]
+    magainin, helix = sequence_to_data("GIGKFLHSAKKFGKAFVGEIMNS").smiles, sequence_to_data("LLVVILLAVGLLAFIVLLIVL").smiles
+    values = predictor.predict([magainin, helix]).values
+    assert values[0, 0] > 0.5 > values[0, 2]
+    assert values[1, 2] > 0.5 > values[1, 0]
+    assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 4e6
+    assert "pyg-samsa train --cfg peptides_pretrained" in (SHIPPED / "peptides" / "README.md").read_text()
