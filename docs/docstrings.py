@@ -92,7 +92,14 @@ def _target(name: str, obj: Object) -> str | None:
         owner = getattr(import_module(targets()[head].rpartition(".")[0]), targets()[head].rpartition(".")[2], None)
         return f"{targets()[head]}.{method}" if isinstance(owner, type) and method in vars(owner) else None
     owner = obj if obj.is_class else obj.parent
-    if owner is not None and owner.is_class and owner.path in targets() and name in owner.members and owner.members[name].docstring is not None and not name.startswith("_"):
+    if (
+        owner is not None
+        and owner.is_class
+        and owner.path in targets()
+        and name in owner.members
+        and owner.members[name].docstring is not None
+        and not name.startswith("_")
+    ):
         return f"{targets()[owner.path]}.{name}"
     return None
 

@@ -178,7 +178,15 @@ def _configs() -> str:
     ]
     names = [name for name in packaged_configs() if not name.startswith("grids/")]
     lines += ["| name | what it is |", "|---|---|", *(f"| `{name}` | {_cell(_first_comment(PACKAGED / f'{name}.yaml'))} |" for name in names)]
-    lines += ["", "## Grids", "", "`pyg-samsa sweep NAME` runs one of these, see [sweeps](../howto/sweep.md).", "", "| name | what it varies |", "|---|---|"]
+    lines += [
+        "",
+        "## Grids",
+        "",
+        "`pyg-samsa sweep NAME` runs one of these, see [sweeps](../howto/sweep.md).",
+        "",
+        "| name | what it varies |",
+        "|---|---|",
+    ]
     lines += [f"| `{path.stem}` | {_cell(_first_comment(path))} |" for path in sorted((PACKAGED / "grids").glob("*.yaml"))]
     return "\n".join(lines) + "\n"
 
@@ -213,10 +221,7 @@ def _help(parser: argparse.ArgumentParser) -> list[str]:
 
 def _subcommands(parser: argparse.ArgumentParser) -> list[tuple[str, argparse.ArgumentParser]]:
     return [
-        (name, command)
-        for action in parser._actions
-        if isinstance(action, argparse._SubParsersAction)
-        for name, command in action.choices.items()
+        (name, command) for action in parser._actions if isinstance(action, argparse._SubParsersAction) for name, command in action.choices.items()
     ]
 
 

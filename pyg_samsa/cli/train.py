@@ -106,9 +106,11 @@ def resume_hint(args: argparse.Namespace) -> str:
 def _list() -> int:
     from pyg_samsa.graphgym.config import PACKAGED, packaged_configs
 
-    room = shutil.get_terminal_size().columns - 24
-    for name in packaged_configs():
+    names = packaged_configs()
+    width = max(map(len, names)) + 2
+    room = shutil.get_terminal_size().columns - width
+    for name in names:
         lines = (PACKAGED / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
         first = next((line.lstrip("# ").rstrip() for line in lines if line.startswith("#")), "")
-        print(f"{name:<24}{textwrap.shorten(first, max(20, room), placeholder=' ...')}")
+        print(f"{name:<{width}}{textwrap.shorten(first, max(20, room), placeholder=' ...')}")
     return 0

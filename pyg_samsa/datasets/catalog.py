@@ -9,7 +9,23 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from pyg_samsa.datasets import aan, cifar, csv_molecules, imdb, listops, lrgb, modelnet, news_pairs, ogb, pathfinder, peptides, release, shapenet_part, shapes, zinc
+from pyg_samsa.datasets import (
+    aan,
+    cifar,
+    csv_molecules,
+    imdb,
+    listops,
+    lrgb,
+    modelnet,
+    news_pairs,
+    ogb,
+    pathfinder,
+    peptides,
+    release,
+    shapenet_part,
+    shapes,
+    zinc,
+)
 from pyg_samsa.datasets.aan import AANRetrieval
 from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.cifar import CIFAR10Gray, Digits

@@ -63,7 +63,8 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         given = np.asarray(y).reshape(-1)
         if given.dtype.kind == "f" and not np.isfinite(given).all():
             raise ConfigError("y", "a value that is not finite", "a class for each molecule")
-        self.classes_, numbers = np.unique(given, return_inverse=True)
+        classes, numbers = np.unique(given, return_inverse=True)
+        self.classes_: Any = classes
         if len(self.classes_) < 2:
             raise ConfigError("y", f"{len(self.classes_)} class", "at least two classes")
         self._kind = "binary" if len(self.classes_) == 2 else "multiclass"
@@ -76,7 +77,7 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         if not len(known) or not np.isin(known, (0.0, 1.0)).all():
             raise ConfigError("y", "a matrix with other values", "labels 0 and 1, NaN where there is none")
         self._kind = "multilabel"
-        self.classes_: Any = [np.array([0, 1])] * labels.shape[1]
+        self.classes_ = [np.array([0, 1])] * labels.shape[1]
         targets = torch.from_numpy(labels).float()
         strata = torch.unique(targets.nan_to_num(nan=-1.0), dim=0, return_inverse=True)[1].tolist()
         self._fit(X, targets, "multilabel", strata, targets.size(1))

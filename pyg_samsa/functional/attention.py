@@ -186,8 +186,8 @@ def _refuse_triton(query: Tensor, dropout: float) -> str | None:
 ATTENTION_BACKENDS: dict[str, AttentionBackend] = {
     "flash": AttentionBackend(varlen.flash, varlen.refuse_flash),
     "varlen": AttentionBackend(varlen.varlen, varlen.refuse_varlen),
-    "triton": AttentionBackend(_triton, _refuse_triton),
     "sdpa": AttentionBackend(_sdpa, lambda query, dropout: None),
+    "triton": AttentionBackend(_triton, _refuse_triton),
 }
-"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them; the kernels in Triton have not been timed on a
-GPU, and stand behind those that are known to be fast."""
+"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them; the kernels in Triton stand last, and so run only where they are asked
+for, because they have not been timed on a GPU."""

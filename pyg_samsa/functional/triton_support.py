@@ -30,8 +30,6 @@ def refuse_triton(values: Tensor) -> str | None:
         return "the package triton is not installed: pip install triton"
     if values.device.type == "cuda" and torch.cuda.get_device_capability(values.device) < (8, 0):
         return "it needs an Ampere GPU (compute capability 8.0) or newer"
-    if os.environ.get(SWITCH) == "0":
-        return f"the environment variable {SWITCH} is 0"
     if torch.compiler.is_compiling():
         return "torch.compile writes kernels of its own: set samsa.compile to False"
     if values.dtype not in DTYPES:
@@ -44,8 +42,11 @@ def refuse_triton(values: Tensor) -> str | None:
 
 
 def runs_in_triton(values: Tensor, scores: Tensor) -> bool:
-    """Whether the relaxation of vectors [..., K, C] and their scores is computed by `triton_relaxation`; otherwise PyTorch computes it."""
-    return scores.dtype == torch.float32 and refuse_triton(values) is None
+    """Whether the relaxation of vectors [..., K, C] and their scores is computed by `triton_relaxation`; otherwise PyTorch computes it.
+
+    Only where the environment variable PYG_SAMSA_TRITON is 1: the kernels have not been timed on a GPU.
+    """
+    return os.environ.get(SWITCH) == "1" and scores.dtype == torch.float32 and refuse_triton(values) is None
 
 
 def jit(kernel: Callable[..., Any]) -> Any:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.network import _features, level
 from pyg_samsa.graphgym.options import GPS_LAYERS, UNSET_FLOAT
 from pyg_samsa.graphgym.registry import register_once
@@ -42,16 +41,6 @@ class GNNNetwork(BatchNetwork):
         options = gnn_options(self.layer)
         in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
         super().__init__(GNN(in_channels, dim_out, edge_channels=edge_channels, layer=self.layer, level=level(), **options), **encoders)
-
-    def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
-        """Return (prediction, target) of a batch."""
-        for encoder in (self.node_encoder, self.edge_encoder):
-            if encoder is not None:
-                batch = encoder(batch)
-        if batch.x is None:
-            raise DataError("The graphs have no node features x", hint="Add some, for example by torch_geometric.transforms.Constant.")
-        told = {"pe": batch.get("pe")} if self.model.pe_channels else {}
-        return self.model(batch.x, batch.edge_index, batch.edge_attr, batch.batch, batch_size=batch.num_graphs, **told), batch.y
 
 
 class GCNNetwork(GNNNetwork):

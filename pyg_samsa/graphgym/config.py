@@ -203,7 +203,10 @@ def _must_be_off(key: str, value: Any) -> None:
     """Refuse a switch that is on; what such a group says besides has no effect while it is off."""
     if value is True:
         raise ConfigError(
-            key, value, "False: this network has no such encoding", hint="Graph-Bridge (samsa.bridge) tells nodes and edges apart without one."
+            key,
+            value,
+            "False: that is the name of another package's encoding",
+            hint="Graph-Bridge (samsa.bridge) needs none; pe.kind adds Laplacian eigenvectors or random-walk probabilities.",
         )
 
 

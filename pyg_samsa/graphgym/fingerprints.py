@@ -21,7 +21,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import LoadedConfig, dumpable, load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.metric import choose_metrics
-from pyg_samsa.graphgym.report import _classes, _files
+from pyg_samsa.graphgym.report import classes_table, print_files
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.boosting import BoostingOptions, fit_boosting
@@ -189,9 +189,9 @@ def _print(console: Any, result: RunResult, *, seconds: float) -> None:
     if rows:
         console.print(metrics_table(rows, title="Boosted trees on fingerprints"))
     if result.per_class:
-        console.print(_classes([result]))
+        console.print(classes_table([result]))
     if result.reused:
         console.print("Already finished before: nothing was fitted. Set train.auto_resume False for a new run.")
     else:
         console.print(f"{short_time(seconds)} altogether · {short_time(result.seconds)} for fingerprints and trees")
-    _files(console, result.folder.path)
+    print_files(console, result.folder.path)

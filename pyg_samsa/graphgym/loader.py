@@ -97,7 +97,7 @@ def _with_encodings(dataset: Any, folder: str, *, progress: bool = True) -> Any:
     if cfg.pe.kind == "none":
         return dataset
     if cfg.model.type in WITHOUT_ENCODINGS:
-        hint = "gcn, gine, gatedgcn and gps take encodings; samsa tells nodes apart by Graph-Bridge."
+        hint = "samsa, gcn, gine, gatedgcn and gps take encodings."
         raise ConfigError("pe.kind", cfg.pe.kind, f"'none' with the network {cfg.model.type}", hint=hint)
     return add_encoding(dataset, cfg.pe.kind, cfg.pe.dim, folder=folder, progress=progress)
 

@@ -8,10 +8,10 @@ from typing import Any
 from pyg_samsa.datasets.clouds import ROTATED
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import ATTENTION_BACKENDS
-from pyg_samsa.nn.attention import ATTENTION
 from pyg_samsa.functional.maxout import LEAKS
 from pyg_samsa.functional.pair_features import PAIR_FEATURES
 from pyg_samsa.functional.relative import SCORES
+from pyg_samsa.nn.attention import ATTENTION
 from pyg_samsa.nn.conv.flt_conv import ENCODINGS
 from pyg_samsa.nn.conv.samsa_conv import IMPORTANCE
 from pyg_samsa.nn.conv.sft_conv import SAMPLERS
@@ -66,7 +66,7 @@ GPS_LAYERS = {
 # What the network samsa is, whatever other networks can be told.
 FIXED_IN_SAMSA: dict[str, Any] = {"gt.layer_type": "samsa", "gt.layer_norm": False, "gt.batch_norm": False, "gnn.residual": True}
 # Networks of ours that would not look at positional encodings.
-WITHOUT_ENCODINGS = ("samsa", "bag_of_features", "point_net")
+WITHOUT_ENCODINGS = ("bag_of_features", "point_net")
 _MODEL = (
     Option("samsa.layers", 24, "Number of blocks.", low=1),
     Option("samsa.channels", 128, "Channels D of a token; a multiple of samsa.heads.", low=1),
@@ -106,7 +106,9 @@ _OPERATORS = (
     Option("sft.sampler", "samsa", "How SFT samples: as SAMSA, or pairs of tokens that are mixed.", SAMPLERS),
     Option("sft.shared", True, "Whether all heads of SFT sample the same tokens."),
     Option("sft.unit", 1.0, "Length by which SFT divides positions, above 0.", low=1e-9),
-    Option("flt.encoding", "auto", "Relative positions in FLT; auto is gaussian_mixture where nodes have positions, else none.", ("auto", *ENCODINGS)),
+    Option(
+        "flt.encoding", "auto", "Relative positions in FLT; auto is gaussian_mixture where nodes have positions, else none.", ("auto", *ENCODINGS)
+    ),
     Option("flt.num_features", 64, "Positive random features M of a head of FLT.", low=1),
     Option("flt.num_frequencies", 16, "Frequencies m of a head of FLT.", low=1),
     Option("flt.length_scale", 1.0, "Distance at which FLT's encoding varies, in units of the positions, above 0.", low=1e-9),

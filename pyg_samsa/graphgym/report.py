@@ -44,7 +44,7 @@ def print_results(console: Any, results: Sequence[RunResult], *, seconds: float)
     if rows:
         console.print(metrics_table(rows, title=f"Weights of epoch {epochs}"))
     if results[0].per_class:
-        console.print(_classes(results))
+        console.print(classes_table(results))
     trained = [result for result in results if not result.reused]
     if trained:
         per_epoch = statistics.fmean(result.seconds / max(1, result.epochs) for result in trained)
@@ -52,10 +52,10 @@ def print_results(console: Any, results: Sequence[RunResult], *, seconds: float)
     else:
         console.print("Already finished before: nothing was trained. Set train.auto_resume False for a new run.")
     for result in results:
-        _files(console, result.folder.path)
+        print_files(console, result.folder.path)
 
 
-def _classes(results: Sequence[RunResult]) -> Any:
+def classes_table(results: Sequence[RunResult]) -> Any:
     """Return the table of classes, averaged over the repeats."""
     first = results[0].per_class
     columns = list(zip(*(result.per_class["ap"] for result in results), strict=True))
@@ -69,7 +69,7 @@ def _mean(values: Sequence[float]) -> float:
     return statistics.fmean(defined) if defined else float("nan")
 
 
-def _files(console: Any, folder: Path) -> None:
+def print_files(console: Any, folder: Path) -> None:
     from rich.text import Text
 
     console.print()

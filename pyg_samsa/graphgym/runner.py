@@ -212,11 +212,14 @@ def _header(loaded: LoadedConfig, spec: TaskSpec, network: nn.Module, folder: Ru
 
 
 def _model(name: str) -> str:
+    encodings = f" · {cfg.pe.kind} {cfg.pe.dim}" if cfg.pe.kind != "none" else ""
     if name != "samsa":
-        return f"{name} · {level()}"
+        return f"{name} · {level()}{encodings}"
     values = model_options()
     size = f"{values['num_layers']} layers · {values['channels']} channels · {values['heads']} heads"
-    return f"samsa · {size} · K {values['num_samples']} {values['sampling']}"
+    attention = values["attention"]
+    sampled = f" · K {values['num_samples']} {values['sampling']}" if attention in ("samsa", "sft") else ""
+    return f"{attention if attention == 'samsa' else f'samsa with {attention}'} · {size}{sampled}{encodings}"
 
 
 def _device(options: TrainerOptions) -> str:

@@ -57,7 +57,7 @@ def save_pretrained(
         >>> sorted(path.name for path in folder.iterdir()), load_pretrained(folder)[1]["class"]
         (['README.md', 'config.json', 'model.safetensors'], 'SAMSA')
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = Path(directory)
     if folder.exists() and not (folder / CONFIG).is_file() and (not folder.is_dir() or any(folder.iterdir())):
@@ -72,7 +72,8 @@ def save_pretrained(
     }
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic_directory(folder, overwrite=True) as temporary:
-        save_file(state, temporary / WEIGHTS, metadata={"format": "pt"})
+        # Written as any file is: safetensors itself makes one that only its owner may read.
+        (temporary / WEIGHTS).write_bytes(save(state, metadata={"format": "pt"}))
         (temporary / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
         (temporary / CARD).write_text(write_card(config, folder.name, card or {}), encoding="utf-8")
     return folder

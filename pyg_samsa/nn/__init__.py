@@ -12,11 +12,13 @@ from pyg_samsa.nn.encoding.coordinate_free import CoordinateFree
 from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
 from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
 from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
+from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding, Spectrum
 from pyg_samsa.nn.flt_block import FLTBlock
 from pyg_samsa.nn.head import MLPHead
 from pyg_samsa.nn.models.bag_of_features import BagOfFeatures
+from pyg_samsa.nn.models.message_passing import GNN
 from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa import SAMSA
 from pyg_samsa.nn.norm import RMSNorm
@@ -24,6 +26,7 @@ from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
 from pyg_samsa.nn.sft_block import SFTBlock
 
 __all__ = [
+    "GNN",
     "SAMSA",
     "AtomEncoder",
     "AttentionConv",
@@ -46,6 +49,7 @@ __all__ = [
     "MeanPool",
     "PerformerConv",
     "PointNet",
+    "PositionalEncoder",
     "RMSNorm",
     "SAMSABlock",
     "SAMSAConv",

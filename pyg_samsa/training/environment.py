@@ -24,6 +24,7 @@ PACKAGES = (
     "scikit-learn",
     "rdkit",
     "modlamp",
+    "lightgbm",
     "ogb",
     "yacs",
 )

@@ -23,7 +23,7 @@ runs_kernels = pytest.mark.skipif(not CAN_RUN, reason="needs triton and, without
 @needs_triton
 @pytest.mark.skipif(CAN_RUN, reason="kernels run in this process")
 def test_in_the_interpreter():
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYG_SAMSA_TRITON": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "kernel", __file__]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
@@ -133,8 +133,9 @@ def test_refusals_name_the_cause(monkeypatch):
     assert "float64" in refuse(torch.empty(1, 1, 8, dtype=torch.float64), 0.0)
     assert "bfloat16" in refuse(torch.empty(1, 1, 8, dtype=torch.bfloat16), 0.0)
     assert str(MAX_CHANNELS) in refuse(torch.empty(1, 1, MAX_CHANNELS + 1), 0.0)
-    monkeypatch.setenv("PYG_SAMSA_TRITON", "0")
-    assert "PYG_SAMSA_TRITON" in refuse_triton(torch.empty(1, 8))
+    monkeypatch.delenv("PYG_SAMSA_TRITON", raising=False)
+    assert refuse_triton(torch.empty(1, 8)) is None
+    assert not runs_in_triton(torch.empty(1, 8), torch.empty(1))
 
 
 def test_one_that_was_asked_for_and_cannot_run_is_an_error(monkeypatch):

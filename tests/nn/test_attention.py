@@ -37,7 +37,13 @@ def graphs():
     sizes = [4, 1, 9]
     batch = torch.repeat_interleave(torch.tensor([0, 1, 3]), torch.tensor(sizes))
     edge_index = torch.tensor([[0, 1, 2, 5, 6, 7], [1, 2, 3, 6, 7, 5]])
-    return torch.randn(14, 5).double(), edge_index, batch, torch.randn(14, 3).double(), torch.nn.functional.normalize(torch.randn(14, 3).double(), dim=1)
+    return (
+        torch.randn(14, 5).double(),
+        edge_index,
+        batch,
+        torch.randn(14, 3).double(),
+        torch.nn.functional.normalize(torch.randn(14, 3).double(), dim=1),
+    )
 
 
 @pytest.mark.parametrize("bridge", [True, False])

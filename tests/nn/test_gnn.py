@@ -185,9 +185,9 @@ def test_pooling(pool, oracle):
 def test_signs_are_flipped_in_training_only_by_graph_and_column():
     inputs = graphs()
     model = network(flip_signs=True, norm="none", num_layers=1)
-    model.pe_norm = torch.nn.Identity()
+    model.pe_encoder.norm = torch.nn.Identity()
     seen = []
-    model.pe_encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    model.pe_encoder.lin.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     torch.manual_seed(0)
     model.train()
     for _ in range(8):

@@ -11,7 +11,8 @@ from torch_geometric.utils import scatter
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.ragged import check_choice, inverse_permutation, resolve
-from pyg_samsa.nn.encoding.features import Features, check_finite, encode_features, make_encoder
+from pyg_samsa.nn.encoding.features import Features, encode_features, make_encoder
+from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
 
 LAYERS = ("gcn", "gine", "gatedgcn", "gps")
@@ -110,17 +111,14 @@ class GNN(Module):
         for key, share in {"dropout": dropout, "attn_dropout": attn_dropout}.items():
             if not 0 <= share < 1:
                 raise ConfigError(key, share, "a number from 0 to below 1")
-        if isinstance(pe_channels, bool) or not isinstance(pe_channels, int) or pe_channels < 0:
-            raise ConfigError("pe_channels", pe_channels, "an integer of at least 0")
         if layer == "gps" and channels % heads:
             raise ConfigError("channels", channels, f"a multiple of heads = {heads}")
         self.layer, self.channels, self.level, self.pooling = layer, channels, level, pool
-        self.pe_channels, self.flip_signs = pe_channels, flip_signs
+        self.pe_channels = pe_channels
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
         uses_edges = layer != "gcn" and edge_channels is not None
         self.edge_encoder = make_encoder("edge_channels", edge_channels, channels) if uses_edges and edge_channels is not None else None
-        self.pe_norm = BatchNorm(pe_channels, allow_single_element=True) if pe_channels else None
-        self.pe_encoder = Linear(pe_channels, channels) if pe_channels else None
+        self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
         act = ACTIVATIONS[activation]
         edge_width = channels if self.edge_encoder is not None else None
         self.layers = ModuleList()
@@ -136,7 +134,7 @@ class GNN(Module):
 
     def reset_parameters(self) -> None:
         """Draw new weights everywhere."""
-        for module in (self.node_encoder, self.edge_encoder, self.pe_norm, self.pe_encoder, *self.layers, self.pool, self.head):
+        for module in (self.node_encoder, self.edge_encoder, self.pe_encoder, *self.layers, self.pool, self.head):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
             if isinstance(module, GPSConv) and isinstance(module.attn, MultiheadAttention):
@@ -157,7 +155,7 @@ class GNN(Module):
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         graph = index.batch if perm is None else index.batch[inverse_permutation(perm)]
         if self.pe_encoder is not None:
-            h = h + self._encode_positions(pe, graph, index.num_graphs, h)
+            h = h + self.pe_encoder(pe, graph, index.num_graphs)
         edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device) if edge_index is None else edge_index
         e = self._encode_edges(edge_index, edge_attr)
         if h.size(0) == 0:
@@ -202,15 +200,6 @@ class GNN(Module):
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         h, reduce = h if perm is None else h[perm], "sum" if self.pooling == "add" else "max"
         return self.head(scatter(h, index.batch, dim=0, dim_size=index.num_graphs, reduce=reduce))
-
-    def _encode_positions(self, pe: Tensor | None, graph: Tensor, num_graphs: int, h: Tensor) -> Tensor:
-        if pe is None or pe.shape != (h.size(0), self.pe_channels):
-            raise ShapeError("pe", None if pe is None else list(pe.shape), f"positional encodings [{h.size(0)}, {self.pe_channels}]")
-        check_finite("pe", pe)
-        pe = pe.to(h.dtype)
-        if self.flip_signs and self.training:
-            pe = pe * (torch.randint(0, 2, (num_graphs, self.pe_channels), device=pe.device) * 2 - 1)[graph]
-        return self.pe_encoder(self.pe_norm(pe))  # type: ignore[misc]
 
     def _encode_edges(self, edge_index: Tensor, edge_attr: Tensor | None) -> Tensor | None:
         if self.edge_encoder is None:
