@@ -57,7 +57,8 @@ class ModelNet(SplitDataset):
         num_points: Points of each cloud; each number is prepared once.
         normals: Whether normals stand beside the coordinates in ``x``; None is yes where the files have them.
         seed: Another number holds out other shapes for validation.
-        rotated: ``"test"`` turns every cloud of the test split by a random rotation of its own, ``"all"`` every cloud; ``"none"`` leaves them upright.
+        rotated: ``"test"`` turns every cloud of the test split by a random rotation of its own, ``"all"`` every cloud; ``"none"`` leaves them as they
+            are, upright.
         incomplete: Allow a part of the release.
         workers: Processes that prepare the clouds; None is one for each core.
         progress: Show a progress bar while preparing.

@@ -189,5 +189,5 @@ ATTENTION_BACKENDS: dict[str, AttentionBackend] = {
     "sdpa": AttentionBackend(_sdpa, lambda query, dropout: None),
     "triton": AttentionBackend(_triton, _refuse_triton),
 }
-"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them; the kernels in Triton stand last, and so run only where they are asked
-for, because they have not been timed on a GPU."""
+"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them; the kernels in Triton stand last, so that they run only
+where they are asked for, because they have not been timed on a GPU."""

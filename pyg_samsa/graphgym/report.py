@@ -70,6 +70,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def print_files(console: Any, folder: Path) -> None:
+    """Print what is in a run's folder."""
     from rich.text import Text
 
     console.print()

@@ -37,7 +37,7 @@ def make_attention(name: str, channels: int, heads: int, *, options: Mapping[str
         >>> make_attention("full", 16, 4, num_samples=8)
         AttentionConv(16, heads=4)
     """
-    check_choice("attention", name, ATTENTION)
+    check_choice("attention", name, tuple(ATTENTION))
     operator = ATTENTION[name]
     takes = inspect.signature(operator).parameters
     for option in options or ():

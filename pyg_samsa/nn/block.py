@@ -131,8 +131,8 @@ class SAMSABlock(Module):
     ) -> Tensor:
         """Run the block on tokens [T, D].
 
-        ``alpha`` is the shared scalar of a block with ``rezero="shared"``; positions ``pos`` [T, l] and normals ``normal`` [T, l] go to operators that
-        encode them (`SFTConv`, `FLTConv`); the rest as in `SAMSAConv`.
+        ``alpha`` is the shared scalar of a block with ``rezero="shared"``; positions ``pos`` [T, l] and normals ``normal`` [T, l] go to operators
+        that encode them (`SFTConv`, `FLTConv`); the rest as in `SAMSAConv`.
         """
         scale = self.alpha if self.alpha is not None else alpha
         if scale is None:

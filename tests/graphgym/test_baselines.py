@@ -141,7 +141,7 @@ def test_options_say_what_graphgym_and_graphgps_say(small):
         ("gcn", {"pe": {"kind": "signnet"}}, r"pe\.kind"),
         ("samsa", {"gt": {"layer_type": "GINE+Transformer"}}, r"gt\.layer_type"),
         ("samsa", {"gnn": {"residual": False}}, r"gnn\.residual"),
-        ("samsa", {"pe": {"kind": "lap"}}, r"pe\.kind.*network samsa"),
+        ("bag_of_features", {"pe": {"kind": "lap"}}, r"pe\.kind.*network bag_of_features"),
     ],
 )
 def test_contradictions_are_named(network, settings, named, small):

@@ -309,7 +309,15 @@ class SAMSA(Pretrained, Module):
 
         Arguments as in `encode`, and ``category`` [B], the category of each graph, where ``num_categories`` is set.
         """
-        inputs = {"edge_index": edge_index, "edge_attr": edge_attr, "batch": batch, "batch_size": batch_size, "pos": pos, "normal": normal, "pe": pe}
+        inputs: dict[str, Any] = {
+            "edge_index": edge_index,
+            "edge_attr": edge_attr,
+            "batch": batch,
+            "batch_size": batch_size,
+            "pos": pos,
+            "normal": normal,
+            "pe": pe,
+        }
         if self.training or self.num_eval_samples == 1 or (self.bridge is None and not self.coordinate_free):
             return self._predict(x, category, **inputs)
         return self.predict_with_spread(x, category=category, **inputs)[0]

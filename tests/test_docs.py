@@ -1,0 +1,267 @@
+"""What the documentation tells a user to type works, what it names exists, and the site builds."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from configparser import ConfigParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+FENCE = re.compile(r'^( *)```(\w+)(?: title="([^"]+)")?\n(.*?)^\1```$', re.MULTILINE | re.DOTALL)
+NAMES = [page.relative_to(DOCS).as_posix() for page in PAGES]
+
+
+def read(name):
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def fences(text, *languages):
+    for _, language, title, body in FENCE.findall(text):
+        if language in languages:
+            yield title, textwrap.dedent(body)
+
+
+def commands(text):
+    """Return the words of every command, without what a pipe leads to."""
+    for _, body in fences(text, "bash"):
+        for line in body.replace("\\\n", " ").splitlines():
+            if words := shlex.split(line, comments=True):
+                yield words[: words.index("|")] if "|" in words else words
+
+
+def settings():
+    from torch_geometric.graphgym.config import cfg, set_cfg
+
+    import pyg_samsa.graphgym  # noqa: F401  # adds its settings to cfg
+    from pyg_samsa.graphgym.config import _all_keys
+
+    set_cfg(cfg)
+    return set(_all_keys())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if any(fences(read(name), "python"))])
+def test_python_of_a_page_runs(name, tmp_path, monkeypatch):
+    """The blocks of a page run one after the other in one namespace; blocks with a title are files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if re.search(r"pyg_samsa\.(chem|estimators)|rdkit", read(name)):
+        pytest.importorskip("rdkit")
+    names: dict[str, object] = {"__name__": "page"}
+    made = set()
+    for title, body in fences(read(name), "python", "yaml"):
+        if title:
+            Path(title).write_text(body, encoding="utf-8")
+            made.add(Path(title).stem)
+        else:
+            exec(compile(body, name, "exec"), names)
+    assert len(names) > 2
+    for module in made & set(sys.modules):
+        monkeypatch.delitem(sys.modules, module)
+    from torch_geometric.graphgym import register
+
+    for key in made & set(register.loader_dict):
+        monkeypatch.delitem(register.loader_dict, key)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if any(commands(read(name)))])
+def test_commands_of_a_page_exist(name):
+    from pyg_samsa.cli import _parser
+
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    extras = ConfigParser()
+    extras.read(ROOT / "setup.cfg")
+    for words in commands(read(name)):
+        if "graphgym" in words:  # python -m graphgym, torchrun ... -m graphgym
+            words = ["pyg-samsa", "train", *words[words.index("graphgym") + 1 :]]
+        program = Path(words[0]).name
+        if program == "make":
+            assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), words
+        elif program == "pip":
+            asked = re.search(r"\[(.+)\]$", words[-1])
+            assert asked is None or set(asked[1].split(",")) <= set(extras["options.extras_require"]), words
+        elif program == "pyg-samsa":
+            check_command(_parser(), words[1:], read(name))
+        else:
+            assert program in ("python3", "python"), words
+
+
+def check_command(parser, words, page):
+    from pyg_samsa.graphgym import grids
+    from pyg_samsa.graphgym.config import find_config, load_config
+
+    try:
+        args = parser.parse_args(words)
+    except SystemExit:
+        pytest.fail(f"pyg-samsa {shlex.join(words)} is refused")
+    titles = {title for title, _ in fences(page, "yaml")}
+    opts = getattr(args, "opts", [])
+    if config := getattr(args, "cfg_file", None) or ("csv" if getattr(args, "csv", None) else None):
+        load_config(find_config(config), opts)  # an unknown setting, or a value that is not allowed, is an error
+    elif opts:
+        load_config("quickstart", opts)
+    if (grid := getattr(args, "grid", None)) and grid not in titles:
+        assert grids.find_grid(grid).is_file()
+    if getattr(args, "action", None) == "import":
+        from pyg_samsa.datasets import catalog
+
+        assert args.name in catalog.OURS
+
+
+def test_grid_of_a_page_is_read(tmp_path):
+    from pyg_samsa.graphgym import grids
+
+    for title, body in fences(read("howto/sweep.md"), "yaml"):
+        (tmp_path / title).write_text(body, encoding="utf-8")
+        grid = grids.read_grid(tmp_path / title, seeds=range(5))
+        assert len(grid.cells) * len(grid.seeds) == 2 * 3 * 2 * 5  # as the page says
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_page_names_exists(name):
+    prose = FENCE.sub("", read(name))
+    code = re.findall(r"`([^`\n]+)`", prose)
+    keys, wrong = settings(), []
+    groups = {key.split(".")[0] for key in keys if "." in key} - {"model"}
+    for text in code:
+        for key in re.findall(r"(?<![\w./])([a-z_]+\.[a-z_]+)\b(?!\.\w|\()", text):
+            if key.split(".")[0] in groups and key not in keys and not key.endswith((".py", ".yaml", ".csv")):
+                wrong.append(key)
+        if re.fullmatch(r"pyg_samsa(\.\w+)+", text) and not found(text):
+            wrong.append(text)
+        if re.fullmatch(r"(examples|tests|pyg_samsa|graphgym_configs|docs|benchmarks)/[\w./]*", text) and not (ROOT / text).exists():
+            wrong.append(text)
+        if re.match(r"pyg-samsa [a-z]", text):
+            command = text.split()[1]
+            if importlib.util.find_spec(f"pyg_samsa.cli.{command.replace('-', '_')}") is None:
+                wrong.append(text)
+    wrong += [path for path in re.findall(r"\]\[(pyg_samsa[\w.]+)\]", prose) if not found(path)]
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", prose) if "://" not in link]
+    wrong += [link for link in links if not (DOCS / name).parent.joinpath(link).exists() and "reference/" not in link]
+    assert not wrong
+
+
+def found(path):
+    module, value = path, None
+    while value is None and module:
+        try:
+            value = importlib.import_module(module)
+        except ModuleNotFoundError:
+            module = module.rpartition(".")[0]
+    for part in path[len(module) + 1 :].split(".") if path != module else []:
+        value = getattr(value, part, None)
+    return value is not None
+
+
+@pytest.fixture(scope="module")
+def docstrings():
+    pytest.importorskip("griffe", reason="the extra docs is not installed")
+    return load("docstrings")
+
+
+@pytest.fixture(scope="module")
+def hooks(docstrings):
+    pytest.importorskip("mkdocs", reason="the extra docs is not installed")
+    return load("hooks")
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_docstring_becomes_markdown(docstrings):
+    text = textwrap.dedent(r"""
+        Half of :math:`x_i`, see `mean` and ``None``, from the `"Paper of
+        many" <https://arxiv.org/abs/1>`_ paper.
+
+        .. math::
+            a &= b
+
+            c &= d
+
+        ===== ========
+        name  what
+        ===== ========
+        x     ``y | z``
+        ===== ========
+
+        Shapes:
+            - **input:** [T, D]
+
+        Example:
+            >>> f(`1`)
+            2
+
+        Cost: O(T D),
+            more or less.
+        """)
+    out = docstrings.to_markdown(text, {"mean": "lib.mean"}.get)
+    assert r"\(x_i\), see [`mean`][lib.mean] and `None`, from the [\"Paper of many\"](https://arxiv.org/abs/1) paper.".replace('\\"', '"') in out
+    assert "\n\\[ \\begin{aligned} a &= b \\\\ c &= d \\end{aligned} \\]\n" in out
+    assert "| name | what |\n|---|---|\n| x | `y \\| z` |" in out
+    assert "\n**Shapes:**\n\n- **input:** [T, D]\n" in out
+    assert "Examples:\n    >>> f(`1`)\n    2\n" in out
+    assert "**Cost:** O(T D), more or less.\n" in out
+
+
+def test_every_public_name_is_in_the_reference(docstrings):
+    for room, entries in docstrings.documented().items():
+        names = {entry.name for entry in entries}
+        assert names
+        assert set(getattr(importlib.import_module(f"pyg_samsa.{room}"), "__all__", ())) <= names
+    assert docstrings.targets()["SAMSAConv"] == "pyg_samsa.nn.SAMSAConv"
+
+
+def test_equations_become_mathml(hooks, caplog):
+    html = hooks.on_page_content(
+        r'<p><span class="arithmatex">\(a &lt; \bigl\langle b \bigr\rangle\)</span></p><div class="arithmatex">\[ \arg\max_i z_i \]</div>',
+        page=SimpleNamespace(file=SimpleNamespace(src_uri="page.md")),
+    )
+    assert html.count("<math") == 2
+    assert "arithmatex" not in html
+    assert "\\" not in re.sub("<[^>]+>", "", html)
+    assert not caplog.records
+    hooks._mathml(r"\[ \nosuchcommand x \]", "page.md")
+    assert "page.md" in caplog.text
+
+
+def test_generated_pages_hold_everything(hooks):
+    from pyg_samsa.cli import _commands
+    from pyg_samsa.graphgym.config import packaged_configs
+    from pyg_samsa.graphgym.options import OPTIONS
+
+    pages = dict(hooks._pages())
+    assert not [option.key for option in OPTIONS if f"| `{option.key}` |" not in pages["reference/configuration.md"]]
+    assert not [name for name in packaged_configs() if f"| `{name.removeprefix('grids/')}` |" not in pages["reference/configs.md"]]
+    assert not [name for name in _commands() if f"## pyg-samsa {name}\n" not in pages["reference/cli.md"]]
+    assert set(hooks.GRAPHGYM) <= settings()
+
+
+@pytest.mark.slow
+def test_site_builds_without_warnings(hooks, tmp_path):
+    pytest.importorskip("material")
+    pytest.importorskip("mkdocstrings_handlers.python")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_MKDOCS_2_WARNING": "1"}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    assert built.returncode == 0, built.stdout + built.stderr
+    page = (tmp_path / "site" / "concepts" / "samsa.html").read_text(encoding="utf-8")
+    assert page.count("<math") > 20
+    assert "arithmatex" not in page
+    # Nothing is fetched from elsewhere to show a page.
+    assert not re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="?https?://', page)
