@@ -34,7 +34,8 @@ def main(argv: list[str] | None = None) -> int:
 
     from benchmarks import report, suites
     from benchmarks.timing import product_rate
-    from pyg_samsa.training.environment import available_cpus, describe, keep_memory
+    from pyg_samsa.io.memory import keep_memory
+    from pyg_samsa.training.environment import available_cpus, describe
 
     if args.rounds < 1:
         parser.error("--rounds: a number of at least 1")

@@ -73,6 +73,22 @@ GRAPHGYM = {
 }
 
 
+# Commands that the converter does not know, in those that it does.
+TEX = {
+    r"\\[bB]igg?[lr]\s*(\\[lr]angle)": r"\1",
+    r"\\arg\\m": r"\\mathrm{arg}\\,\\m",
+    r"\\_": "_",
+    r"\\([lr])Vert(?![a-zA-Z])": lambda match: rf"\{'left' if match[1] == 'l' else 'right'}\|",
+    r"\{aligned\}": "{split}",
+}
+# Signs that it takes for letters, or spaces too widely.
+SIGNS = {
+    "<mi>&#x0007E;</mi>": "<mo>&#x0223C;</mo>",
+    "<mi>&#x02032;</mi>": "<mo>&#x02032;</mo>",
+    "<mo>&#x0002F;</mo>": '<mo lspace="0" rspace="0">&#x0002F;</mo>',
+}
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the generated pages."""
     for path, text in _pages():
@@ -90,16 +106,17 @@ def _mathml(source: str, page: str) -> str:
     text = html.unescape(source).strip()
     block = text.startswith(r"\[")
     tex = " ".join(text[2:-2].split())
-    # Commands that the converter does not know, in those that it does.
-    tex = re.sub(r"\\[bB]igg?[lr]\s*(\\[lr]angle)", r"\1", tex)
-    tex = tex.replace(r"\arg\m", r"\mathrm{arg}\,\m").replace(r"\_", "_")
+    for command, known in TEX.items():
+        tex = re.sub(command, known, tex)
     try:
         mathml = convert(tex, display="block" if block else "inline")
     except Exception as error:  # the converter raises a dozen kinds
         log.warning("%s: equation %r cannot be read: %s: %s", page, tex, type(error).__name__, error)
         return source
-    if "\\" in re.sub("<[^>]+>", "", mathml):
+    if re.search(r"\\|<mi>&(?:amp;)?</mi>", re.sub(r"</?math[^>]*>", "", mathml)):
         log.warning("%s: equation %r has a command that is not known", page, tex)
+    for found, better in SIGNS.items():
+        mathml = mathml.replace(found, better)
     tag = "div" if block else "span"
     return f'<{tag} class="equation" data-search-exclude>{mathml}</{tag}>'
 

@@ -12,6 +12,7 @@ SMALL = {
     "point_clouds": {"per_family": 6, "num_points": 32, "epochs": 1},
     "sequences": {"num_train": 64, "epochs": 1},
     "peptides": {"max_residues": 11, "epochs": 1},
+    "explanation_truth": {"epochs": 1, "limit": 60, "molecules": 3},
 }
 
 
@@ -21,8 +22,9 @@ def test_every_example_is_run_here():
 
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_example(name, tmp_path, capsys, monkeypatch):
-    if name == "peptides":
+    if name in ("peptides", "explanation_truth"):
         pytest.importorskip("modlamp")
+    if name == "peptides":
         short = {sequence: lists for sequence, lists in peptides.read_lists().items() if len(sequence) <= 11}
         monkeypatch.setattr(peptides, "read_lists", lambda: short)
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")

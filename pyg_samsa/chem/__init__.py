@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyg_samsa.chem.drawing import MoleculeDrawing, draw_importance
     from pyg_samsa.chem.features import ATOM_CARDINALITIES, BOND_CARDINALITIES, GraphTable, graph_arrays
     from pyg_samsa.chem.molecules import convert_smiles, sequence_to_data, smiles_to_data, smiles_to_data_list
     from pyg_samsa.chem.predictor import MoleculePredictor
@@ -18,7 +19,9 @@ _WHERE = {
     "ATOM_CARDINALITIES": "features",
     "BOND_CARDINALITIES": "features",
     "GraphTable": "features",
+    "MoleculeDrawing": "drawing",
     "MoleculePredictor": "predictor",
+    "draw_importance": "drawing",
     "graph_arrays": "features",
     "convert_smiles": "molecules",
     "sequence_to_data": "molecules",
@@ -31,8 +34,10 @@ __all__ = [
     "ATOM_CARDINALITIES",
     "BOND_CARDINALITIES",
     "GraphTable",
+    "MoleculeDrawing",
     "MoleculePredictor",
     "convert_smiles",
+    "draw_importance",
     "graph_arrays",
     "sequence_to_data",
     "sequence_to_smiles",

@@ -18,6 +18,7 @@ from pyg_samsa.chem.predictor import UNCERTAINTY_DRAWS, MoleculePredictor, Predi
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.csv_rows import SMILES_NAMES, CsvRows, find_column
 from pyg_samsa.io.files import atomic_write
+from pyg_samsa.io.memory import return_memory
 
 CHUNK_ROWS = 1024
 MAX_ATOMS = 100_000
@@ -122,6 +123,7 @@ class TablePredictor:
             result = self.predictor.predict_parsed(parsed, uncertainty=self.options.uncertainty, draws=self.options.draws)
             written = [self._row(fields, result, place) for place, fields in enumerate(rows)]
             yield rows, written, sum(1 for error in result.errors if error)
+            return_memory()
 
     def _row(self, fields: Sequence[str], result: Predictions, place: int) -> list[str]:
         error = result.errors[place] if any(field.strip() for field in fields) else "blank line"

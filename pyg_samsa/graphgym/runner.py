@@ -26,10 +26,11 @@ from pyg_samsa.graphgym.network import level, model_options
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.report import print_results
 from pyg_samsa.graphgym.scheduler import choose_scheduler
+from pyg_samsa.io.memory import keep_memory
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
 from pyg_samsa.training.data import SplitData, TaskSpec
 from pyg_samsa.training.distributed import agree, join_torchrun
-from pyg_samsa.training.environment import available_cpus, cpu_name, keep_memory
+from pyg_samsa.training.environment import available_cpus, cpu_name
 from pyg_samsa.training.loggers import build_loggers
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.results import RunResult

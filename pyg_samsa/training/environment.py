@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import sys
@@ -51,29 +50,6 @@ def describe() -> dict[str, Any]:
         "devices": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
     }
-
-
-def keep_memory() -> bool:
-    """Let the C library keep what large tensors give back, instead of returning it to the system after every step and asking for it again.
-
-    On Linux with glibc, tensors above 32 MiB are mapped anew each time, and the system fills every page with zeros first: that is up to a third of
-    the time of a training step on the CPU. The process then holds the most memory that it ever needed until it ends. Elsewhere nothing happens.
-
-    Returns:
-        Whether the C library took it.
-
-    Example:
-        >>> keep_memory() in (True, False)
-        True
-    """
-    if not sys.platform.startswith("linux") or any(name.startswith("MALLOC_") for name in os.environ):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return False
-    no_trim_threshold, no_mmap = (-1, -1), (-4, 0)  # M_TRIM_THRESHOLD, M_MMAP_MAX of malloc.h
-    return all([mallopt(*no_trim_threshold), mallopt(*no_mmap)])
 
 
 def available_cpus() -> int:

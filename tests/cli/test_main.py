@@ -146,7 +146,9 @@ def test_help_of_everything(capsys):
 def test_resume_hint_quotes():
     import argparse
 
-    hint = train.resume_hint(argparse.Namespace(cfg_file="my file.yaml", repeat=1, opts=["train.auto_resume", "True"]))
+    parser = argparse.ArgumentParser()
+    train.configure(parser)
+    hint = train.resume_hint(parser.parse_args(["--cfg", "my file.yaml", "train.auto_resume", "True"]))
     assert "'my file.yaml'" in hint
     assert hint.count("auto_resume") == 1
 
