@@ -2,13 +2,14 @@
 #   make demo   install, train on the embedded real peptides, leave a report in results/
 #   make test   install, run the whole test suite
 #   make lint   install, check style, types and the direction of imports
+#   make docs   install, build the documentation into site/
 #   make bench  install, time attention, blocks and training steps against their peers (half an hour)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint docs bench clean
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
 
@@ -35,8 +36,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 bench: $(VENV)/.installed-chem
 	$(BIN)/python -m benchmarks.run --suite all
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

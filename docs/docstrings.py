@@ -18,8 +18,9 @@ ROOMS = ("nn", "functional", "transforms", "datasets", "chem", "metrics", "io", 
 # Rooms without a list of public names show the public members of these modules; other rooms show these besides their own names.
 MODULES = {
     "chem": ("predictor", "drawing"),
-    "explain": ("molecules",),
+    "explain": ("molecules", "sampled", "occlusion", "gradient"),
     "io": ("pretrained", "files", "download", "safe_pickle", "csv_rows"),
+    "training": ("losses", "optimizers", "samplers", "schedulers"),
     "viz": ("html_report",),
     "errors": ("",),
 }

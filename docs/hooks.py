@@ -139,8 +139,8 @@ def _configuration() -> str:
         "# Settings",
         "",
         "Every setting that this package adds to GraphGym's configuration. They stand in a YAML file, group by group, or behind a command, "
-        "`samsa.layers 4 optim.max_epoch 10`; the command goes first. A name that does not exist and a value that is not allowed are errors that name "
-        "the nearest one that is.",
+        "`samsa.layers 4 optim.max_epoch 10`, which goes before the file. A name that does not exist and a value that is not allowed are errors that "
+        "name the nearest one that is.",
         "",
     ]
     groups: dict[str, list[Any]] = {group: [] for group in GROUPS}
@@ -222,7 +222,7 @@ def _commands() -> str:
     from pyg_samsa.cli import _parser
 
     # argparse wraps to the width of the terminal.
-    with mock.patch.dict(os.environ, {"COLUMNS": "100", "NO_COLOR": "1"}):
+    with mock.patch.dict(os.environ, {"COLUMNS": "92", "NO_COLOR": "1"}):
         parser = _parser()
         lines = ["# Command line", "", "What each command says of itself with `--help`.", "", *_help(parser)]
         for name, command in _subcommands(parser):

@@ -113,6 +113,11 @@ def check_command(parser, words, page):
         load_config("quickstart", opts)
     if (grid := getattr(args, "grid", None)) and grid not in titles:
         assert grids.find_grid(grid).is_file()
+    model = getattr(args, "model", None)
+    if args.command.__name__.endswith((".predict", ".explain")) and not model.startswith("results/"):
+        from pyg_samsa.io.pretrained import shipped
+
+        assert model in shipped()
     if getattr(args, "action", None) == "import":
         from pyg_samsa.datasets import catalog
 

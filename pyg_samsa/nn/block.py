@@ -111,7 +111,7 @@ class SAMSABlock(Module):
         self.alpha = Parameter(torch.zeros(())) if rezero == "own" else None
 
     def reset_parameters(self) -> None:
-        r"""Draw new weights and set an own :math:`\\alpha` to zero."""
+        r"""Draw new weights and set an own :math:`\alpha` to zero."""
         for module in (self.conv, self.conv_norm, self.ffn_norm, self.ffn):
             reset(module)
         if self.alpha is not None:
