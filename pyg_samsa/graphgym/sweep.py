@@ -143,15 +143,16 @@ class Sweep:
         return [outcomes[job] for job in self.runs]
 
     def _run(self, job: Job) -> Outcome:
-        if self._stop.is_set():
-            return Outcome(job, 130, "stopped before it began")
         log = self.out / LOGS / f"{job.cell.name}-{job.seed}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
         with open(log, "w", encoding="utf-8") as file:
-            # A session of its own: Ctrl-C reaches this process alone, which passes it on once.
-            process = subprocess.Popen(self.command(job), stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+            # Under the guard, so that whoever stops the runs knows of this one, or this one does not begin.
             with self._guard:
+                if self._stop.is_set():
+                    return Outcome(job, 130, "stopped before it began")
+                # A session of its own: Ctrl-C reaches this process alone, which passes it on once.
+                process = subprocess.Popen(self.command(job), stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
                 self._running.add(process)
             try:
                 code = process.wait()
@@ -166,8 +167,8 @@ class Sweep:
 
     def _halt(self) -> None:
         """Ask all runs to stop, and kill those that do not."""
-        self._stop.set()
         with self._guard:
+            self._stop.set()
             running = list(self._running)
         for process in running:
             process.send_signal(signal.SIGINT)
