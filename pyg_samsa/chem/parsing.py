@@ -15,7 +15,6 @@ from pyg_samsa.errors import ConfigError
 
 _CHUNK = 256
 _AHEAD = 3
-_IDLE_SECONDS = 5
 
 
 class Parsed(NamedTuple):
@@ -110,19 +109,22 @@ def parse_stream(chunks: Iterable[Sequence[object]], *, workers: int = 1, max_at
         for chunk in chunks:
             yield chunk, parse_molecules(chunk, max_atoms)
         return
-    # joblib's own generator hands out results without bound when they are fetched slowly.
-    from joblib.externals.loky import get_reusable_executor
+    # joblib's own generator hands out results without bound when they are fetched slowly, and its reusable executor belongs to joblib.Parallel.
+    from joblib.externals.loky import ProcessPoolExecutor
 
-    executor = get_reusable_executor(max_workers=workers, timeout=_IDLE_SECONDS)
-    waiting: deque[tuple[Sequence[object], Any]] = deque()
-    source = iter(chunks)
-    while True:
-        for chunk in islice(source, _AHEAD * workers - len(waiting)):
-            waiting.append((chunk, executor.submit(parse_molecules, chunk, max_atoms)))
-        if not waiting:
-            return
-        chunk, result = waiting.popleft()
-        yield chunk, result.result()
+    executor = ProcessPoolExecutor(max_workers=workers)
+    try:
+        waiting: deque[tuple[Sequence[object], Any]] = deque()
+        source = iter(chunks)
+        while True:
+            for chunk in islice(source, _AHEAD * workers - len(waiting)):
+                waiting.append((chunk, executor.submit(parse_molecules, chunk, max_atoms)))
+            if not waiting:
+                return
+            chunk, result = waiting.popleft()
+            yield chunk, result.result()
+    finally:
+        executor.shutdown(kill_workers=True)
 
 
 def in_chunks(items: Iterable[Any], size: int = _CHUNK) -> Iterator[list[Any]]:

@@ -53,8 +53,11 @@ def assert_same(fast: Tensor, literal: Tensor, inputs: list[Tensor]) -> None:
         assert fast.numel() == 0
         return
     upstream = torch.randn_like(literal)
-    for one, other in zip(gradients(fast, inputs, upstream), gradients(literal, inputs, upstream), strict=True):
-        torch.testing.assert_close(one, other, **TOLERANCE)
+    expected = gradients(literal, inputs, upstream)
+    # A gradient is a sum whose terms cancel, as large as the largest of them: rounding is measured by that.
+    scale = max(1.0, *(float(gradient.abs().max()) for gradient in expected if gradient.numel()))
+    for one, other in zip(gradients(fast, inputs, upstream), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10 * scale)
 
 
 def ragged(graph_sizes: list[int]) -> RaggedIndex:
