@@ -97,7 +97,7 @@ def test_tables_that_do_not_fit_are_named(tmp_path, table):
         OGBMolecules(tmp_path, "ogbg-molhiv", download=False, progress=False)
 
 
-@pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"a,b\n", mtime=0), gzip.compress(b"1,2\n" * 100)[:20]])
+@pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"a,b\n", mtime=0), gzip.compress(b"1,2\n" * 100, mtime=0)[:20]])
 def test_damaged_tables_are_named(tmp_path, content):
     write_set(tmp_path / "ogbg_molhiv", 1)
     (tmp_path / "ogbg_molhiv/raw/node-feat.csv.gz").write_bytes(content)
