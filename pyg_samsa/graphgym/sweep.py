@@ -130,8 +130,8 @@ class Sweep:
             on_outcome(outcome)
         self.write_results()
         with ThreadPoolExecutor(self.jobs) as pool:
-            futures = [pool.submit(self._run, job) for job in self.runs if job not in outcomes]
             try:
+                futures = [pool.submit(self._run, job) for job in self.runs if job not in outcomes]
                 for future in as_completed(futures):
                     outcome = future.result()
                     outcomes[outcome.job] = outcome
