@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from pyg_samsa.training.environment import available_cpus
 from pyg_samsa.training.saved_runs import settings
 
 RESULTS, LOGS, ANSWERS = "results.csv", "logs", ".cells"
-GRACE_SECONDS = 30.0
+GRACE_SECONDS, POLL_SECONDS = 30.0, 0.5
 _NUMBERS = ("parameters", "best_epoch", "epochs", "seconds", "seconds_per_epoch")
 
 
@@ -131,12 +131,14 @@ class Sweep:
         self.write_results()
         with ThreadPoolExecutor(self.jobs) as pool:
             try:
-                futures = [pool.submit(self._run, job) for job in self.runs if job not in outcomes]
-                for future in as_completed(futures):
-                    outcome = future.result()
-                    outcomes[outcome.job] = outcome
-                    self.write_results()
-                    on_outcome(outcome)
+                waiting = {pool.submit(self._run, job) for job in self.runs if job not in outcomes}
+                while waiting:
+                    # A while at a time: where a signal goes to another thread, or on Windows, Ctrl-C does not end a wait.
+                    done, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
+                    for outcome in [future.result() for future in done]:
+                        outcomes[outcome.job] = outcome
+                        self.write_results()
+                        on_outcome(outcome)
             except BaseException:
                 self._halt()
                 raise
