@@ -1,9 +1,13 @@
-"""Do explanations find the reason, where it is known? Disulfide bonds in loops of real peptides; about ten minutes on one core, no download.
+"""Do explanations find the reason, where it is known? Two questions about stretches of real peptides; minutes on one core, no download.
 
-The stretches from one cysteine to the next are cut out of the embedded peptides, and in every other one the two cysteines are joined by a disulfide
-bond, as they are in the folded peptide. A small network learns to tell which. The reason is known: the two sulfurs and the bond between them. Every
-method ranks the atoms and bonds of the test molecules that have one; 1 is perfect, 0.5 is chance. The network can tell by the sulfurs alone, which
-have lost their hydrogens, and need not look at the bond: no explanation of this network is better than the network's own reasons.
+A small network learns to answer a question whose reason is known, and every method ranks the atoms and bonds of the test molecules where the answer
+is yes; 1 is perfect, 0.5 is chance.
+
+disulfide  Stretches from one cysteine to the next; in every other one the two are joined, as they are in the folded peptide. The reason: two sulfurs
+           and the bond between them. The network can tell by the sulfurs alone, which have lost their hydrogens, and need not look at the bond, which
+           by itself is a single bond like most: no explanation of this network is better than the network's own reasons.
+alkyne     Stretches around an alanine; in every other one it is propargylglycine, the handle of click chemistry. The reason: a triple bond and its
+           two atoms. What the atoms tell of it, their hydrogens, degree and hybridisation, is hidden, so that the bond alone can answer.
 """
 
 import argparse
@@ -23,41 +27,53 @@ from pyg_samsa.explain.truth import ranking, substructure_truth
 from pyg_samsa.io.pretrained import save_pretrained
 from pyg_samsa.nn import SAMSA
 
-PATTERN, IN_RING = "[SX2][SX2]", 8
+PATTERNS = {"disulfide": "[SX2][SX2]", "alkyne": "C#C"}
+DEGREE, HYDROGENS, HYBRIDISATION, IN_RING = 2, 4, 6, 8
+HIDDEN = {"disulfide": [IN_RING], "alkyne": [DEGREE, HYDROGENS, HYBRIDISATION]}
 SIGNED = ("contribution", "occlusion", "gradient")
 
 
-def loops(shortest=4, longest=11):
-    """Return the stretches from one cysteine to the next, with one residue on either side."""
+def stretches(task, shortest=4, longest=11):
+    """Return parts of the embedded peptides: from a cysteine to the next with a residue on either side, or an alanine between four and four."""
     found = set()
     for sequence in read_lists():
+        if task == "alkyne":
+            found |= {sequence[place - 4 : place + 5] for place, letter in enumerate(sequence[:-4]) if letter == "A" and place >= 4}
+            continue
         places = [place for place, letter in enumerate(sequence) if letter == "C"]
         found |= {sequence[max(0, a - 1) : b + 2] for a, b in itertools.pairwise(places) if shortest <= b - a + 1 <= longest}
-    return sorted(found)
+    return sorted(found, key=share)
 
 
 def share(text):
     """Return a number from 0 to 1 that depends on the text alone."""
-    return hashlib.sha256(text.encode()).digest()[0] / 256
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**32
 
 
-def molecule(sequence):
-    """Return the peptide, with a disulfide bond in every other one."""
+def molecule(task, sequence):
+    """Return the peptide, with what is asked for in every other one."""
     mol = Chem.MolFromSmiles(sequence_to_smiles(sequence))
-    if share(f"bridge {sequence}") >= 0.5:
+    if share(f"changed {sequence}") >= 0.5:
         return mol
-    sulfurs = [match[0] for match in mol.GetSubstructMatches(Chem.MolFromSmarts("[SX2H]"))]
-    joined = Chem.RWMol(mol)
-    joined.AddBond(sulfurs[0], sulfurs[-1], Chem.BondType.SINGLE)
-    Chem.SanitizeMol(joined)
-    return joined.GetMol()
+    changed = Chem.RWMol(mol)
+    if task == "disulfide":
+        sulfurs = [match[0] for match in mol.GetSubstructMatches(Chem.MolFromSmarts("[SX2H]"))]
+        changed.AddBond(sulfurs[0], sulfurs[-1], Chem.BondType.SINGLE)
+    else:
+        (methyl, *_), *_ = mol.GetSubstructMatches(Chem.MolFromSmarts("[CH3][CH1](N)C=O"))
+        inner, outer = changed.AddAtom(Chem.Atom("C")), changed.AddAtom(Chem.Atom("C"))
+        changed.AddBond(methyl, inner, Chem.BondType.SINGLE)
+        changed.AddBond(inner, outer, Chem.BondType.TRIPLE)
+    Chem.SanitizeMol(changed)
+    return changed.GetMol()
 
 
-def graph(mol):
-    """Return the graph of a molecule; which atoms stand in a ring is hidden, because the bond closes one and all its atoms would tell."""
+def graph(task, mol):
+    """Return the graph of a molecule, without what would give the answer away: the ring that a disulfide closes, or the atoms of a triple bond."""
     x, edge_index, edge_attr = (torch.from_numpy(array).long() for array in graph_arrays(mol))
-    x[:, IN_RING] = 0
-    return Data(x=x, edge_index=edge_index, edge_attr=edge_attr, y=torch.tensor([float(mol.HasSubstructMatch(Chem.MolFromSmarts(PATTERN)))]))
+    x[:, HIDDEN[task]] = 0
+    y = torch.tensor([float(mol.HasSubstructMatch(Chem.MolFromSmarts(PATTERNS[task])))])
+    return Data(x=x, edge_index=edge_index, edge_attr=edge_attr, y=y)
 
 
 def predict(model, graphs):
@@ -91,37 +107,37 @@ def accuracy(model, graphs):
     return right / len(graphs)
 
 
-def main(out: str = "", epochs: int = 4, limit: int | None = None, molecules: int = 200, seed: int = 0) -> float:
-    """Train, explain and print the mean area under the ROC curve of every method; returns that of ``sampled`` over atoms and bonds together."""
+def main(out: str = "", task: str = "disulfide", epochs: int = 4, limit: int | None = None, molecules: int = 200, seed: int = 0) -> float:
+    """Train, explain and print the mean area under the ROC curve of every method; returns that of ``occlusion`` over atoms and bonds together."""
     torch.manual_seed(seed)
-    mols = {sequence: molecule(sequence) for sequence in loops()[:limit]}
-    train_set = [graph(mol) for sequence, mol in mols.items() if share(f"split {sequence}") < 0.8]
+    mols = {sequence: molecule(task, sequence) for sequence in stretches(task)[:limit]}
+    train_set = [graph(task, mol) for sequence, mol in mols.items() if share(f"split {sequence}") < 0.8]
     test_mols = {sequence: mol for sequence, mol in mols.items() if share(f"split {sequence}") >= 0.8}
-    test_set = [graph(mol) for mol in test_mols.values()]
+    test_set = [graph(task, mol) for mol in test_mols.values()]
     options = {"channels": 32, "num_layers": 2, "heads": 4, "num_samples": 16, "ffn_channels": 64, "dropout": 0.1}
     model = SAMSA(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **options)
     print(f"{len(train_set)} molecules to learn from, {len(test_set)} to test")
     train(model, train_set, epochs)
     print(f"test accuracy {accuracy(model, test_set):.3f}")
     if out:
-        task = {"kind": "binary", "target_names": ["disulfide bond"]}
-        save_pretrained(model, Path(out) / "disulfide", task=task)
-    bridged = [(mol, data) for mol, data in zip(test_mols.values(), test_set, strict=True) if data.y > 0][:molecules]
-    truth = [substructure_truth(mol, PATTERN) for mol, _ in bridged]
-    print(f"\n{len(bridged)} molecules     atoms   bonds    both")
+        save_pretrained(model, Path(out) / task, task={"kind": "binary", "target_names": [task]})
+    changed = [(mol, data) for mol, data in zip(test_mols.values(), test_set, strict=True) if data.y > 0][:molecules]
+    truth = [substructure_truth(mol, PATTERNS[task]) for mol, _ in changed]
+    print(f"\n{len(changed):<4} molecules   atoms   bonds    both")
     table = {}
     for method in METHODS:
-        found = token_importance(model, [data for _, data in bridged], method)
+        found = token_importance(model, [data for _, data in changed], method)
         for absolute in (False, True) if method in SIGNED else (False,):
             name = f"|{method}|" if absolute else method
             ranks = [ranking(one, reason, absolute=absolute) for one, reason in zip(found, truth, strict=True)]
             table[name] = torch.tensor(ranks).mean(0).tolist()
             print(f"{name:<16} {table[name][0]:7.3f} {table[name][1]:7.3f} {table[name][2]:7.3f}", flush=True)
-    return table["sampled"][2]
+    return table["occlusion"][2]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=sorted(PATTERNS), default="disulfide")
     parser.add_argument("--out", default="", metavar="DIR", help="keep the network there, for pyg-samsa explain")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--molecules", type=int, default=200, help="how many test molecules are explained")

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # at all makes a lone process half slower. A short spin costs neither much. It must be said before torch is imported; the user's word goes first.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
-    args = _parser().parse_args(list(sys.argv[1:] if argv is None else argv))
+    args = _parse(list(sys.argv[1:] if argv is None else argv))
     args.verbosity = args.verbose - args.quiet
     logging.basicConfig(level=logging.INFO if args.verbosity > 0 else logging.WARNING, format="%(message)s")
     try:
@@ -60,6 +60,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone; without this python complains once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    """Parse arguments; ``key value`` may stand behind options too, where argparse alone takes them only before."""
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest and (not hasattr(args, "opts") or any(word.startswith("-") and not word[1:2].isdigit() for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.opts = [*args.opts, *rest]
+    return args
 
 
 def _parser() -> argparse.ArgumentParser:

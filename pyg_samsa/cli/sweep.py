@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the sweep (default: results/sweep-GRID)")
     parser.add_argument("--dry-run", action="store_true", help="check and list the cells and stop")
     parser.add_argument("--list", action="store_true", help="list the packaged grids and stop")
-    parser.add_argument("opts", nargs="*", metavar="key value", help="settings of all cells, before the grid's own; they stand behind GRID")
+    parser.add_argument("opts", nargs="*", metavar="key value", help="settings of all cells, before the grid's own")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -126,7 +126,7 @@ def _score(sweep: Sweep, outcome: Outcome) -> str:
 
 
 def _show(console: Any, sweep: Sweep) -> None:
-    from pyg_samsa.viz.sweeps import plot_sweep, sweep_table
+    from pyg_samsa.viz.sweeps import plot_curves, plot_sweep, sweep_table
 
     table = sweep.results()
     if table.empty:
@@ -138,3 +138,5 @@ def _show(console: Any, sweep: Sweep) -> None:
     if table[options["metric"]].notna().any():
         plot = plot_sweep(table, sweep.out / "sweep.png", title=f"{sweep.grid.name}: {len(table)} runs", **options)
         console.print(f"{plot}  the metric against what was varied, and against time", markup=False)
+        curves = plot_curves(table, sweep.out / "curves.png", metric=options["metric"].partition("_")[2], title=f"{sweep.grid.name}: learning curves")
+        console.print(f"{curves}  the metric against steps, and against time", markup=False)

@@ -124,6 +124,49 @@ def plot_sweep(results: pd.DataFrame, path: str | os.PathLike[str], *, metric: s
     return save(figure, target)
 
 
+def plot_curves(results: pd.DataFrame, path: str | os.PathLike[str], *, metric: str, title: str = "Learning curves") -> Path:
+    """Draw a validation metric against optimiser steps and against seconds: a line a cell, the mean over its seeds, between their extremes.
+
+    Args:
+        results: One row a run: columns ``cell`` and ``folder``, whose ``metrics.csv`` has the epochs.
+        path: File to write, ending in .png, .pdf or .svg; an existing one is replaced.
+        metric: Name of the metric, without a split.
+        title: Headline.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        ConfigError: There is no row, the runs have no such metric, or the ending of the path is not known.
+        MissingDependencyError: matplotlib is not installed.
+
+    Cost: about a second.
+    """
+    import pandas as pd
+
+    target = check_path(path)
+    column = f"val_{metric}"
+    _check(results, "cell", ["folder"])
+    figure = new_figure(11.0, 4.9, title)
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, axis in ((left, "step"), (right, "total_seconds")):
+        style(axes, grid="y")
+        axes.set_xlabel({"step": "optimiser steps", "total_seconds": "seconds of training and validation"}[axis], fontsize=10, color=MUTED)
+    left.set_title(f"{pretty(metric)}, validation", loc="left", fontsize=12, color=INK, pad=10)
+    for (label, rows), color in zip(results.groupby("cell", sort=False), cycle(SERIES), strict=False):
+        epochs = pd.concat([pd.read_csv(Path(folder) / "metrics.csv") for folder in rows["folder"]])
+        if column not in epochs:
+            raise ConfigError("metric", metric, [name.removeprefix("val_") for name in epochs if name.startswith("val_")])
+        of_epoch = epochs.groupby("epoch")
+        mean = of_epoch[["step", "total_seconds", column]].mean()
+        for axes, axis in ((left, "step"), (right, "total_seconds")):
+            axes.plot(mean[axis], mean[column], color=color, linewidth=2, marker="o", markersize=3.5, label=str(label))
+            axes.fill_between(mean[axis], of_epoch[column].min(), of_epoch[column].max(), color=color, alpha=0.12, linewidth=0)
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False, fontsize=9.5, labelcolor=INK)
+    return save(figure, target)
+
+
 def _check(results: pd.DataFrame, metric: str, columns: Sequence[str]) -> None:
     if not len(results):
         raise ConfigError("results", "0 rows", "at least one finished run")

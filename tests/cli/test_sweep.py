@@ -40,6 +40,7 @@ def test_cells_run_are_skipped_and_continued(grid, tmp_path, capsys, monkeypatch
     assert (row["cell"], row["samsa.num_samples"], row["seed"], row["parameters"], row["epochs"]) == ("few", 2, 0, summary["parameters"], 1)
     assert row["peak_memory_mib"] > 50
     assert (out / "sweep.png").stat().st_size > 10_000
+    assert (out / "curves.png").stat().st_size > 10_000
 
     with monkeypatch.context() as patch:
         # A finished run that were started again would fail here.
@@ -182,3 +183,16 @@ def test_list_of_grids(capsys):
     shown = capsys.readouterr().out
     assert {"samples", "sampling", "bridge"} <= {line.split()[0] for line in shown.splitlines()}
     assert main(["sweep"]) == 2
+
+
+def test_settings_may_stand_behind_options(grid, tmp_path, capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Sweep, "run", lambda self, on_outcome: seen.append([job.opts for job in self.runs]) or [])
+    path = grid(grid={"samsa.layers": [1]})
+    for words in (["optim.max_epoch", "3", "--jobs", "1"], ["--jobs", "1", "optim.max_epoch", "3"]):
+        main(["sweep", str(path), *words, "--out", str(tmp_path / "out")])
+    assert seen[0] == seen[1]
+    assert "optim.max_epoch" in seen[0][0]
+    with pytest.raises(SystemExit, match="2"):
+        main(["sweep", str(path), "--jobs", "1", "optim.max_epoch", "3", "--no-such-option"])
+    assert "--no-such-option" in capsys.readouterr().err

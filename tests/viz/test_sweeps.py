@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.viz.sweeps import plot_sweep, sweep_table
+from pyg_samsa.viz.sweeps import plot_curves, plot_sweep, sweep_table
 
 
 def runs(**varied):
@@ -53,6 +55,19 @@ def test_named_cells_keep_their_names():
 def test_plots(varied, tmp_path):
     path = plot_sweep(runs(**varied), tmp_path / "sweep.png", metric="test_ap", keys=list(varied), title="A sweep")
     assert path.stat().st_size > 10_000
+
+
+def test_curves(tmp_path):
+    results = runs(name=["a", "b"])
+    results["folder"] = [str(tmp_path / str(number)) for number in range(len(results))]
+    for number, folder in enumerate(results["folder"]):
+        # One run was stopped earlier than the others.
+        epochs = np.arange(1, 4 - (number == 0))
+        Path(folder).mkdir()
+        pd.DataFrame({"epoch": epochs, "step": 10 * epochs, "total_seconds": 2.0 * epochs, "val_ap": epochs / 4}).to_csv(Path(folder) / "metrics.csv")
+    assert plot_curves(results, tmp_path / "curves.png", metric="ap").stat().st_size > 10_000
+    with pytest.raises(ConfigError, match="auc"):
+        plot_curves(results, tmp_path / "curves.png", metric="auc")
 
 
 def test_values_that_are_not_defined(tmp_path):
