@@ -107,7 +107,7 @@ def accuracy(model, graphs):
     return right / len(graphs)
 
 
-def main(out: str = "", task: str = "disulfide", epochs: int = 4, limit: int | None = None, molecules: int = 200, seed: int = 0) -> float:
+def main(out: str = "", task: str = "disulfide", epochs: int = 4, limit: int = 3000, molecules: int = 200, seed: int = 0) -> float:
     """Train, explain and print the mean area under the ROC curve of every method; returns that of ``occlusion`` over atoms and bonds together."""
     torch.manual_seed(seed)
     mols = {sequence: molecule(task, sequence) for sequence in stretches(task)[:limit]}
@@ -141,6 +141,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", default="", metavar="DIR", help="keep the network there, for pyg-samsa explain")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--molecules", type=int, default=200, help="how many test molecules are explained")
-    parser.add_argument("--limit", type=int, help="take only so many molecules")
+    parser.add_argument("--limit", type=int, default=3000, help="take only so many molecules")
     parser.add_argument("--seed", type=int, default=0)
     main(**vars(parser.parse_args()))

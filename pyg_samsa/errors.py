@@ -5,7 +5,7 @@ The command line prints ``str(error)`` and ``error.hint`` and exits with ``error
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 EXIT_USER, EXIT_DATA, EXIT_NUMERICAL = 2, 3, 4
@@ -133,3 +133,13 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """
     near = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"Did you mean {near[0]!r}?" if near else ""
+
+
+def check_choice(key: str, value: object, allowed: Collection[object]) -> None:
+    """Raise a `ConfigError` unless ``value`` is one of ``allowed``.
+
+    Example:
+        >>> check_choice("sampling", "hard", ("hard", "soft"))
+    """
+    if value not in allowed:
+        raise ConfigError(key, value, allowed)

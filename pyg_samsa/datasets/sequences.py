@@ -1,8 +1,10 @@
-"""Sequences of symbols as PyG data: one byte a symbol in memory, path graphs on the way out."""
+"""Sequences of symbols as PyG data: one byte a symbol in memory, two for words; path graphs on the way out."""
 
 from __future__ import annotations
 
 import os
+import re
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,15 +20,19 @@ from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.transforms.path_graph import path_edges
 
 SPLITS = ("train", "val", "test")
+UNITS = {"bytes": 256, "words": 4096}
+"""What a symbol of a text is -> how many there are. Words share the numbers that their hashes give them."""
+
+_WORD = re.compile(rb"[a-z0-9']+")
 
 
 class SequenceDataset(SplitDataset):
     """Sequences of symbols, each handed out as the path graph i -> i+1 with one class to predict.
 
-    Symbols lie in memory as one byte each; ``x`` and ``edge_index`` of a graph are made when it is taken out.
+    Symbols lie in memory as one byte each, words as two; ``x`` and ``edge_index`` of a graph are made when it is taken out.
 
     Args:
-        prepared: ``x`` uint8 [T, 1] of all sequences end to end, ``y`` int64 [G], see :func:`pack_sequences`.
+        prepared: ``x`` uint8 or int16 [T, 1] of all sequences end to end, ``y`` int64 [G], see :func:`pack_sequences`.
         info: What is predicted from what.
         transform: Called on every graph that is taken out.
         root: Folder it came from.
@@ -58,11 +64,32 @@ class SequenceDataset(SplitDataset):
         return data
 
 
-def pack_sequences(sequences: Sequence[Any] | np.ndarray, targets: Sequence[int], split_idx: dict[str, Tensor], **extra: Any) -> Prepared:
-    """Lay sequences of bytes end to end.
+def symbols(text: bytes, unit: str, max_length: int) -> np.ndarray:
+    """Return the symbols of a text: its bytes, or its words in small letters, numbered by their CRC-32 modulo 4,096.
 
     Args:
-        sequences: G sequences of numbers from 0 to 255, as ``bytes``, arrays or lists.
+        text: UTF-8.
+        unit: ``"bytes"`` or ``"words"``.
+        max_length: Symbols at most.
+
+    Returns:
+        uint8 [n], or int16 [n] for words; a text without a word is the one word 0.
+
+    Example:
+        >>> symbols(b"To be, or not to be", "words", 5).tolist()
+        [3334, 1119, 2021, 3493, 3334]
+    """
+    if unit == "bytes":
+        return np.frombuffer(text[:max_length], dtype=np.uint8)
+    found = [zlib.crc32(word) % UNITS["words"] for word in _WORD.findall(text.lower())]
+    return np.asarray(found[:max_length] or [0], dtype=np.int16)
+
+
+def pack_sequences(sequences: Sequence[Any] | np.ndarray, targets: Sequence[int], split_idx: dict[str, Tensor], **extra: Any) -> Prepared:
+    """Lay sequences of symbols end to end.
+
+    Args:
+        sequences: G sequences of numbers from 0 to 255, as ``bytes``, arrays or lists, or G arrays of :func:`symbols`.
         targets: G classes.
         split_idx: ``"train"``, ``"val"``, ``"test"`` -> int64 positions.
         **extra: Tensors and texts that belong to the whole set.
@@ -71,11 +98,20 @@ def pack_sequences(sequences: Sequence[Any] | np.ndarray, targets: Sequence[int]
         >>> pack_sequences([b"ab", b""], [1, 0], {}).slices["x"].tolist()
         [0, 2, 2]
     """
-    arrays = [np.frombuffer(item, dtype=np.uint8) if isinstance(item, bytes) else np.asarray(item, dtype=np.uint8) for item in sequences]
-    flat = np.concatenate([np.empty(0, dtype=np.uint8), *arrays])
-    ends = torch.tensor([0, *(len(array) for array in arrays)]).cumsum(0)
-    data = {"x": torch.from_numpy(flat)[:, None], "y": torch.tensor(list(targets), dtype=torch.long)}
-    return Prepared(data, {"x": ends, "y": torch.arange(len(arrays) + 1)}, split_idx, extra)
+    flat, ends = flatten(sequences)
+    data = {"x": flat[:, None], "y": torch.tensor(list(targets), dtype=torch.long)}
+    return Prepared(data, {"x": ends, "y": torch.arange(len(ends))}, split_idx, extra)
+
+
+def flatten(sequences: Sequence[Any] | np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return sequences end to end, and where each begins, with the end of the last: int64 [G + 1]. Arguments as in :func:`pack_sequences`."""
+    arrays = [item if getattr(item, "dtype", None) == np.int16 else _bytes(item) for item in sequences]
+    flat = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint8)
+    return torch.from_numpy(flat.copy()), torch.tensor([0, *map(len, arrays)]).cumsum(0)
+
+
+def _bytes(item: Any) -> np.ndarray:
+    return np.frombuffer(item, dtype=np.uint8) if isinstance(item, bytes) else np.asarray(item, dtype=np.uint8)
 
 
 def hold_out(positions: Tensor, classes: Tensor, *, share: float = 0.1, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.nn import Module
 from torch_geometric.data import Batch, Data
 
-from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.explain._passes import Found, check_network, check_sampling, evaluating, open_passes, read_out
 from pyg_samsa.explain.gradient import gradient_scores
 from pyg_samsa.explain.occlusion import occlusion_scores
 from pyg_samsa.explain.sampled import chosen_scores, contribution_scores, sampled_scores
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes
-from pyg_samsa.functional.ragged import RaggedIndex, check_choice
+from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.models.samsa import SAMSA
 
 if TYPE_CHECKING:

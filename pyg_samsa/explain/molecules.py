@@ -12,9 +12,8 @@ from torch.nn import Module
 from pyg_samsa.chem.drawing import MoleculeDrawing, draw_importance, shown
 from pyg_samsa.chem.features import parse_smiles
 from pyg_samsa.chem.molecules import smiles_to_data
-from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.errors import ConfigError, SmilesError, check_choice
 from pyg_samsa.explain.importance import TokenImportance, token_importance
-from pyg_samsa.functional.ragged import check_choice
 
 if TYPE_CHECKING:
     import pandas as pd

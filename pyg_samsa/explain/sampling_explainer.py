@@ -10,9 +10,8 @@ from torch_geometric.explain import Explanation
 from torch_geometric.explain.algorithm import ExplainerAlgorithm
 from torch_geometric.explain.config import MaskType, ModelTaskLevel
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.explain.importance import METHODS, token_importance
-from pyg_samsa.functional.ragged import check_choice
 
 
 class SamplingExplainer(ExplainerAlgorithm):

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.functional import varlen
-from pyg_samsa.functional.ragged import RaggedIndex, check_choice, inverse_permutation
+from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation
 from pyg_samsa.functional.topk import dense_candidates
 from pyg_samsa.functional.triton_support import refuse_triton
 

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pyg_samsa.errors import ShapeError
-from pyg_samsa.functional.ragged import check_choice
+from pyg_samsa.errors import ShapeError, check_choice
 
 LEAKS = ("softplus", "relu", "none")
 # Mean and standard deviation of the larger of two independent standard normal numbers.

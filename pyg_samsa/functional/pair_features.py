@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyg_samsa.errors import ShapeError
-from pyg_samsa.functional.ragged import check_choice
+from pyg_samsa.errors import ShapeError, check_choice
 
 PAIR_FEATURES = {"none": 0, "dist": 1, "dist_normal": 2, "field": 3}
 """Relative encodings and their number of features f."""

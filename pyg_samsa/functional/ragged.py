@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.errors import ShapeError
 
 
 class RaggedIndex:
@@ -224,9 +224,3 @@ def inverse_permutation(perm: Tensor) -> Tensor:
     Cost: O(T).
     """
     return torch.empty_like(perm).scatter_(0, perm, torch.arange(perm.numel(), device=perm.device))
-
-
-def check_choice(key: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Raise a `ConfigError` unless ``value`` is one of ``allowed``."""
-    if value not in allowed:
-        raise ConfigError(key, value, allowed)

@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from pyg_samsa.errors import ShapeError
+from pyg_samsa.errors import ShapeError, check_choice
 from pyg_samsa.functional.attention import _grouped
 from pyg_samsa.functional.dropout import keep_mask
 from pyg_samsa.functional.maxout import leaky_softmax_weights, leaky_weights, maxout_score
 from pyg_samsa.functional.pair_features import pair_features
-from pyg_samsa.functional.ragged import RaggedIndex, check_choice
+from pyg_samsa.functional.ragged import RaggedIndex
 
 SCORES = ("maxout", "softmax")
 # Scores [H, n, K] of a piece of the rows of a graph: with half as many, calls begin to cost more than the cache saves.

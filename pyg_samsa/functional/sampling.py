@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.fused import pieces, runs_in_pieces
-from pyg_samsa.functional.ragged import RaggedIndex, check_choice
+from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.topk import dense_candidates, ragged_topk, topk
 from pyg_samsa.functional.triton_support import runs_in_triton
 

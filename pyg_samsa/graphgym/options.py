@@ -154,6 +154,7 @@ _KNOWN_NAMES = (
     Option("dataset.incomplete", False, "Point clouds: whether files that the official lists name may be missing."),
     Option("dataset.per_family", 0, "Embedded shapes: clouds of each family; 0 is 200.", low=0),
     Option("dataset.rounds", 0, "News pairs: rounds over the training articles; 0 is 4.", low=0),
+    Option("dataset.unit", "", "Texts: what a symbol is, bytes (as in the benchmark) or words.", ("", "bytes", "words")),
     Option("dataset.seed", 0, "Of a generator, a sampling of points or a held-out validation split; not that of the training.", low=0),
     Option("dataset.source", "", "ListOps and Pathfinder: generated, or official files.", ("", "generated", "official")),
     Option("dataset.folder", "", "Sequences: folder of the official files."),
@@ -235,7 +236,7 @@ DATASET_OPTIONS = (
     *("max_residues", "subset", "unlabelled"),
     *("num_points", "normals", "rotated", "incomplete", "per_family"),
     *("csv", "smiles_column", "target_columns", "csv_task", "split_kind", "split_column", "skip_invalid"),
-    *("rounds", "source", "folder", "level", "min_length", "max_length", "max_depth", "max_args", "num_train", "num_val", "num_test", "seed"),
+    *("rounds", "unit", "source", "folder", "level", "min_length", "max_length", "max_depth", "max_args", "num_train", "num_val", "num_test", "seed"),
 )
 # Written by GraphGym's own runner into its dumped configurations; they say nothing that a new run could use.
 DUMPED_BY_GRAPHGYM = frozenset({"run_dir", "params"})

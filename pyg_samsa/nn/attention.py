@@ -8,8 +8,7 @@ from typing import Any
 
 from torch.nn import Module
 
-from pyg_samsa.errors import ConfigError
-from pyg_samsa.functional.ragged import check_choice
+from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.nn.conv.attention_conv import AttentionConv
 from pyg_samsa.nn.conv.flt_conv import FLTConv
 from pyg_samsa.nn.conv.performer_conv import PerformerConv

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import GELU, Linear, Module, Parameter, Sequential
 from torch_geometric.nn.inits import reset
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.functional.fused import feed_forward, residual, runs_in_pieces
-from pyg_samsa.functional.ragged import RaggedIndex, check_choice, resolve
+from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.norm import RMSNorm

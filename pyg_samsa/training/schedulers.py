@@ -220,7 +220,7 @@ def build(
     if total_steps is not None and not total_steps >= 1:
         raise ConfigError("total_steps", total_steps, "at least 1 optimiser step")
     if total_steps is not None and warmup_steps >= total_steps:
-        hint = "Train longer or shorten the warm-up (a schedule without warm-up has warmup_steps 0)."
+        hint = "Train longer, or shorten the warm-up: in a configuration optim.num_warmup_epochs, which may be a fraction or 0."
         raise ConfigError("warmup_steps", warmup_steps, f"fewer than the {total_steps:g} optimiser steps of the run", hint=hint)
     builder = _BUILDERS[name]
     lengths = {"total_steps": total_steps, "warmup_steps": warmup_steps, "steps_per_epoch": steps_per_epoch}

@@ -156,7 +156,7 @@ def plot_curves(results: pd.DataFrame, path: str | os.PathLike[str], *, metric: 
     for (label, rows), color in zip(results.groupby("cell", sort=False), cycle(SERIES), strict=False):
         epochs = pd.concat([pd.read_csv(Path(folder) / "metrics.csv") for folder in rows["folder"]])
         if column not in epochs:
-            raise ConfigError("metric", metric, [name.removeprefix("val_") for name in epochs if name.startswith("val_")])
+            raise ConfigError("metric", metric, [name.removeprefix("val_") for name in map(str, epochs) if name.startswith("val_")])
         of_epoch = epochs.groupby("epoch")
         mean = of_epoch[["step", "total_seconds", column]].mean()
         for axes, axis in ((left, "step"), (right, "total_seconds")):

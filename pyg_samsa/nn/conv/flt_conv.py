@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import Linear, Module
 
-from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.fourier_features import fourier_waves, orthogonal_gaussian
 from pyg_samsa.functional.linear_attention import Waves, linear_attention
-from pyg_samsa.functional.ragged import RaggedIndex, check_choice, resolve
+from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
 from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import GELU, Linear, Module, Parameter
 
-from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.errors import ConfigError, NumericalError, ShapeError, check_choice
 from pyg_samsa.functional.attention import ATTENTION_BACKENDS, sampled_attention
-from pyg_samsa.functional.ragged import RaggedIndex, check_choice, resolve
+from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.functional.sampling import Samples, gumbel_noise, ragged_sample_with_replacement, ragged_sample_without_replacement
 from pyg_samsa.nn.norm import RMSNorm
 

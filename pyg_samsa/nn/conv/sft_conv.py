@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import LayerNorm, Linear, Module, Parameter
 
-from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.errors import ConfigError, NumericalError, ShapeError, check_choice
 from pyg_samsa.functional.maxout import LEAKS, leak_mass
 from pyg_samsa.functional.pair_features import PAIR_FEATURES
 from pyg_samsa.functional.paired_sampling import ragged_sample_paired
-from pyg_samsa.functional.ragged import RaggedIndex, check_choice, resolve
+from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.functional.relative import SCORES, Relation, relative_attention
 from pyg_samsa.functional.sampling import MODES, Samples, gumbel_noise, ragged_sample_without_replacement
 from pyg_samsa.nn.conv.samsa_conv import NOISE, ImportanceScore, SampledTokens

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import GELU, Linear, Module, Parameter, Sequential
 from torch_geometric.nn.inits import reset
 
-from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
-from pyg_samsa.functional.ragged import RaggedIndex, check_choice, inverse_permutation, resolve
+from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
 
 EVAL_CODES = ("structural", "index", "random")
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from pyg_samsa.functional.ragged import check_choice
+from pyg_samsa.errors import check_choice
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding
 
 KERNELS: dict[str, int | None] = {"gaussian": None, "exponential": 1, "matern32": 3, "matern52": 5}

@@ -9,8 +9,8 @@ from torch_geometric.nn import MLP, BatchNorm, GCNConv, GINEConv, GPSConv, Layer
 from torch_geometric.nn.attention.performer import PerformerAttention, generalized_kernel, linear_attention
 from torch_geometric.utils import scatter
 
-from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.functional.ragged import check_choice, inverse_permutation, resolve
+from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.functional.ragged import inverse_permutation, resolve
 from pyg_samsa.nn.encoding.features import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool

@@ -8,8 +8,8 @@ from torch.nn import BatchNorm1d, Linear, Module, ReLU, Sequential
 from torch_geometric.nn.inits import reset
 from torch_geometric.utils import scatter
 
-from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.functional.ragged import check_choice, resolve
+from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.functional.ragged import resolve
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.encoding.features import check_finite, one_hot_categories
 

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import Module, ModuleList, Parameter
 from torch.utils.checkpoint import checkpoint
 
-from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.codes import feature_keys
 from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
-from pyg_samsa.functional.ragged import check_choice, inverse_permutation, resolve
+from pyg_samsa.functional.ragged import inverse_permutation, resolve
 from pyg_samsa.nn.attention import make_attention
 from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.encoding.coordinate_free import CoordinateFree
