@@ -176,6 +176,7 @@ _ARGUMENTS = frozenset(
         "checkpointing",
         "positions",
         "context",
+        "interaction",
         "attention",
         "coordinate_free",
     ]

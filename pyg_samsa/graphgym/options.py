@@ -90,6 +90,12 @@ _MODEL = (
     Option("samsa.pool", "attention", "Readout of graph-level tasks.", ("attention", "mean")),
     Option("samsa.positions", "none", "What is added to nodes: nothing, or sinusoids of their places, for sequences.", ("none", "sinusoidal")),
     Option("samsa.context", False, "Node-level tasks: whether the head also sees the readout of the graph and, where there are some, its category."),
+    Option(
+        "samsa.interaction",
+        "concat",
+        "Pairs of documents: the head sees both readouts a, b (the paper's), or [a, b, a b, |a - b|], which is learned sooner.",
+        ("concat", "nli"),
+    ),
     Option("samsa.coordinate_free", False, "Clouds with SFT: tokens that know no coordinates, so that nothing changes when a cloud is turned."),
     Option("samsa.checkpointing", False, "Whether each block is computed again in the backward pass: a third more time, the memory of one block."),
     Option("samsa.attn_backend", "auto", "How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS)),

@@ -211,6 +211,19 @@ def test_context_and_categories_reach_every_node():
         SAMSA(3, 4, level="node", towers=2, **SMALL)
 
 
+def test_interaction_of_two_towers():
+    model = SAMSA(3, 4, bridge=False, towers=2, interaction="nli", **SMALL).double().eval()
+    x, batch = torch.randn(9, 3, dtype=torch.float64), torch.tensor([0, 0, 1, 1, 1, 2, 2, 3, 3])
+    tokens = model.encode(x, None, None, batch)
+    pooled = model.pool(tokens.x, ptr=tokens.index)
+    pairs = [torch.cat([a, b, a * b, (a - b).abs()]) for a, b in (pooled[:2], pooled[2:])]
+    torch.testing.assert_close(model(x, batch=batch), model.head(torch.stack(pairs)))
+    with pytest.raises(ConfigError, match="interaction"):
+        SAMSA(3, 4, interaction="nli", **SMALL)
+    with pytest.raises(ConfigError, match="interaction"):
+        SAMSA(3, 4, towers=2, interaction="sum", **SMALL)
+
+
 def test_towers_read_consecutive_graphs_together():
     model = SAMSA(3, 4, bridge=False, towers=2, **SMALL).double().eval()
     x, batch = torch.randn(9, 3, dtype=torch.float64), torch.tensor([0, 0, 1, 1, 1, 2, 3, 3, 3])
