@@ -179,6 +179,7 @@ _ARGUMENTS = frozenset(
         "interaction",
         "attention",
         "coordinate_free",
+        "radius",
     ]
 )
 

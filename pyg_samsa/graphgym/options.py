@@ -97,6 +97,7 @@ _MODEL = (
         ("concat", "nli"),
     ),
     Option("samsa.coordinate_free", False, "Clouds with SFT: tokens that know no coordinates, so that nothing changes when a cloud is turned."),
+    Option("samsa.radius", False, "Whether tokens of samsa.coordinate_free know their distance to the centroid, which turns leave as it is."),
     Option("samsa.checkpointing", False, "Whether each block is computed again in the backward pass: a third more time, the memory of one block."),
     Option("samsa.attn_backend", "auto", "How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS)),
     Option("samsa.attention", "samsa", "The attention operator of the blocks: SAMSA, its relatives SFT and FLT, or a baseline.", tuple(ATTENTION)),

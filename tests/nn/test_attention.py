@@ -121,6 +121,8 @@ def test_bad_arguments_are_named():
         network("samsa", {}, bridge=False, coordinate_free=True)
     with pytest.raises(ConfigError, match="coordinate_free"):
         network("sft", {"encoding": "dist"}, coordinate_free=True)
+    with pytest.raises(ConfigError, match="radius"):
+        network("sft", {"encoding": "dist"}, bridge=False, radius=True)
     with pytest.raises(ShapeError, match="pos"):
         network("sft", {"encoding": "dist"}, bridge=False, coordinate_free=True)(torch.randn(3, 5).double())
     with pytest.raises(ShapeError, match="pos"):

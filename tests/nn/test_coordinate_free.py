@@ -27,9 +27,9 @@ def orthogonal(mirrored: bool) -> Tensor:
 
 @pytest.mark.parametrize("encoding", ["dist", "dist_normal", "field"])
 @pytest.mark.parametrize("sampler", ["samsa", "paired"])
-@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
-def test_a_stack_does_not_see_rotations(encoding, sampler, dtype, bound):
-    tokens = CoordinateFree(32).to(dtype).eval()
+@pytest.mark.parametrize(("dtype", "bound", "radius"), [(torch.float64, 1e-10, False), (torch.float32, 1e-5, False), (torch.float64, 1e-10, True)])
+def test_a_stack_does_not_see_rotations(encoding, sampler, dtype, bound, radius):
+    tokens = CoordinateFree(32, radius=radius).to(dtype).eval()
     blocks = ModuleList([SFTBlock(32, heads=4, num_samples=8, encoding=encoding, sampler=sampler) for _ in range(3)]).to(dtype).eval()
     for block in blocks:
         torch.nn.init.constant_(block.alpha, 0.3)
@@ -51,8 +51,9 @@ def test_a_stack_does_not_see_rotations(encoding, sampler, dtype, bound):
     assert float((run(pos * 1.3, normal) - expected).abs().max()) > 1e-3
 
 
-def test_evaluation_is_deterministic_and_knows_no_batch_mates():
-    encoder = CoordinateFree(16).double().eval()
+@pytest.mark.parametrize("radius", [False, True])
+def test_evaluation_is_deterministic_and_knows_no_batch_mates(radius):
+    encoder = CoordinateFree(16, radius=radius).double().eval()
     pos, batch = ball(30), torch.arange(30) % 3
     out = encoder(pos, batch)
     assert torch.equal(out, encoder(pos, batch))
@@ -103,3 +104,13 @@ def test_bad_arguments_are_named(kwargs, key):
 def test_bad_positions_are_named():
     with pytest.raises(ShapeError, match="pos"):
         CoordinateFree(8)(torch.zeros(3, 3, dtype=torch.long))
+
+
+def test_radius_is_seen_in_training_too():
+    encoder = CoordinateFree(16, sigma=1e-9, radius=True).double()
+    pos = torch.tensor([[1.0, 0, 0], [-1.0, 0, 0], [0, 0.5, 0], [0, -0.5, 0]], dtype=torch.float64)
+    out = encoder(pos)
+    torch.testing.assert_close(out[0], out[1], atol=1e-6, rtol=0)
+    assert float((out[0] - out[2]).detach().abs().max()) > 1e-3
+    out.sum().backward()
+    assert float(encoder.radius.weight.grad.abs().sum()) > 0

@@ -13,6 +13,8 @@ from pyg_samsa.functional.codes import gaussian_codes
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.nn.encoding.graph_bridge import sigma_to_raw
 
+RADIUS_HARMONICS = 8
+
 
 class CoordinateFree(Module):
     r"""Tokens of points that know nothing of the frame of coordinates: ones and a random code (`SFT <https://arxiv.org/abs/2408.05822>`_).
@@ -32,11 +34,16 @@ class CoordinateFree(Module):
     so that they are deterministic, permute with the points, depend on nothing but the cloud, and do not change when it is moved or turned. Points at
     distances that differ by more than about :math:`1 / f` have independent codes with mean 0 and variance 1; points at the same distance share one.
 
+    With ``radius``, which is ours and not the paper's, tokens also know their distance to the centroid, as a learned linear map of
+    :math:`\sin(\tfrac{\pi}{2} k r_i), \cos(\tfrac{\pi}{2} k r_i)`, :math:`k = 1 \dots 8`. That does not change under rotations either, and a network
+    that begins with more than noise learns in far fewer steps.
+
     Args:
         channels: Channels D of a token.
         sigma: Initial standard deviation of the codes, above 0; it is learned from there.
         frequency: Standard deviation f of the frequencies, above 0, in the inverse of the unit of the positions; the default is for clouds of about
             unit size. Rounding of positions is multiplied by it.
+        radius: Whether tokens know their distance to the centroid.
 
     Shapes:
         - **input:** positions [N, l], graph numbers [N] (*optional*)
@@ -55,7 +62,7 @@ class CoordinateFree(Module):
     Cost: O(N D^2).
     """
 
-    def __init__(self, channels: int, sigma: float = 1.0, frequency: float = 30.0) -> None:
+    def __init__(self, channels: int, sigma: float = 1.0, frequency: float = 30.0, radius: bool = False) -> None:
         super().__init__()
         if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
             raise ConfigError("channels", channels, "an integer of at least 1")
@@ -65,6 +72,7 @@ class CoordinateFree(Module):
         self.channels, self.initial_sigma, self.frequency = channels, sigma, frequency
         self.mean = Parameter(torch.empty(channels))
         self.raw_sigma = Parameter(torch.empty(channels))
+        self.radius = Linear(2 * RADIUS_HARMONICS, channels, bias=False) if radius else None
         self.mlp = Sequential(Linear(channels, 4 * channels), GELU(), Linear(4 * channels, channels))
         self.reset_parameters()
 
@@ -73,6 +81,8 @@ class CoordinateFree(Module):
         torch.nn.init.uniform_(self.mean, -1, 1)
         torch.nn.init.constant_(self.raw_sigma, sigma_to_raw(self.initial_sigma))
         reset(self.mlp)
+        if self.radius is not None:
+            self.radius.reset_parameters()
 
     def forward(
         self,
@@ -94,13 +104,19 @@ class CoordinateFree(Module):
         """
         if pos.dim() != 2 or pos.size(1) < 1 or not pos.is_floating_point():
             raise ShapeError("pos", f"{list(pos.shape)} {pos.dtype}", "floats [N, l]")
-        like = self.mean
-        if self.training:
+        like, radius = self.mean, None
+        if not self.training or self.radius is not None:
+            index, perm = resolve(pos.size(0), pos.device, batch, ptr, batch_size)
+            radius = _radius(pos, index.batch if perm is None or batch is None else batch, index)
+        if self.training or radius is None:
             codes = torch.randn(pos.size(0), self.channels, dtype=like.dtype, device=pos.device)
         else:
-            index, perm = resolve(pos.size(0), pos.device, batch, ptr, batch_size)
-            codes = self.eval_codes(_radius(pos, index.batch if perm is None or batch is None else batch, index), draw).to(like.dtype)
-        return self.mlp(self.mean + codes * F.softplus(self.raw_sigma))
+            codes = self.eval_codes(radius, draw).to(like.dtype)
+        x = self.mean + codes * F.softplus(self.raw_sigma)
+        if self.radius is not None and radius is not None:
+            angles = radius.unsqueeze(1) * (math.pi / 2 * torch.arange(1, RADIUS_HARMONICS + 1, device=radius.device))
+            x = x + self.radius(torch.cat([angles.sin(), angles.cos()], dim=1).to(like.dtype))
+        return self.mlp(x)
 
     def eval_codes(self, radius: Tensor, draw: int = 0) -> Tensor:
         """Return the codes [N, D] of points at ``radius`` [N] from the centroid of their cloud, in the precision of ``radius``."""
@@ -109,7 +125,7 @@ class CoordinateFree(Module):
         return math.sqrt(2) * torch.cos(radius.unsqueeze(1) * turns.to(radius.dtype) + phase.to(radius.dtype))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.channels}, frequency={self.frequency})"
+        return f"{type(self).__name__}({self.channels}, frequency={self.frequency}, radius={self.radius is not None})"
 
 
 def _radius(pos: Tensor, graph: Tensor, index: RaggedIndex) -> Tensor:

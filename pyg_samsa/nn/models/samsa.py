@@ -71,6 +71,7 @@ class SAMSA(Pretrained, Module):
         attention_options: Arguments of that operator alone, such as ``{"encoding": "dist"}`` for `SFTConv`.
         coordinate_free: For clouds (``bridge=False``) under an operator that encodes positions: tokens come from `CoordinateFree`, not from the
             features, so that the output does not change when a cloud is moved, turned or mirrored.
+        radius: Tokens of ``coordinate_free`` also know their distance to the centroid.
         pe_channels: Width P of positional encodings that nodes are given as ``pe``, see `PositionalEncoder`; 0 for none.
         flip_signs: In training, flip the signs of these encodings at random, which is what eigenvectors need.
         checkpointing: In training, keep only the tokens between blocks and compute each block again in the backward pass: memory of one block instead
@@ -129,6 +130,7 @@ class SAMSA(Pretrained, Module):
         attention: str = "samsa",
         attention_options: Mapping[str, Any] | None = None,
         coordinate_free: bool = False,
+        radius: bool = False,
         pe_channels: int = 0,
         flip_signs: bool = False,
         checkpointing: bool = False,
@@ -153,8 +155,10 @@ class SAMSA(Pretrained, Module):
         self.positions, self.towers, self.num_categories = positions, towers, num_categories
         if coordinate_free and bridge:
             raise ConfigError("coordinate_free", True, "False for tokens of Graph-Bridge (bridge=True)")
+        if radius and not coordinate_free:
+            raise ConfigError("radius", True, "False for tokens that know their coordinates (coordinate_free=False)")
         self.coordinate_free, self.pe_channels = coordinate_free, pe_channels
-        self.node_encoder = CoordinateFree(channels) if coordinate_free else make_encoder("in_channels", in_channels, channels)
+        self.node_encoder = CoordinateFree(channels, radius=radius) if coordinate_free else make_encoder("in_channels", in_channels, channels)
         self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
         self.edge_encoder = None if edge_channels is None or not bridge else make_encoder("edge_channels", edge_channels, channels)
         self.bridge = GraphBridge(channels, num_codes, self.edge_encoder is not None, eval_codes, sigma) if bridge else None
