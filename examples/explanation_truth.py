@@ -1,13 +1,14 @@
-"""Do explanations find the reason, where it is known? Two questions about stretches of real peptides; minutes on one core, no download.
+"""Do explanations find the reason, where it is known? Three questions about stretches of real peptides; minutes each on one core, no download.
 
 A small network learns to answer a question whose reason is known, and every method ranks the atoms and bonds of the test molecules where the answer
 is yes; 1 is perfect, 0.5 is chance.
 
-disulfide  Stretches from one cysteine to the next; in every other one the two are joined, as they are in the folded peptide. The reason: two sulfurs
-           and the bond between them. The network can tell by the sulfurs alone, which have lost their hydrogens, and need not look at the bond, which
-           by itself is a single bond like most: no explanation of this network is better than the network's own reasons.
+phosphate  Stretches around a serine; in every other one it is phosphorylated. The reason: the phosphate's atoms and bonds.
 alkyne     Stretches around an alanine; in every other one it is propargylglycine, the handle of click chemistry. The reason: a triple bond and its
            two atoms. What the atoms tell of it, their hydrogens, degree and hybridisation, is hidden, so that the bond alone can answer.
+disulfide  Stretches from one cysteine to the next; in every other one the two are joined, as they are in the folded peptide. The reason: two sulfurs
+           and the bond between them. But the answer is no wherever a sulfur has a hydrogen, and a network may look for that instead: then there is
+           nothing for it to find where the answer is yes, and no explanation is better than the network's own reasons.
 """
 
 import argparse
@@ -27,18 +28,19 @@ from pyg_samsa.explain.truth import ranking, substructure_truth
 from pyg_samsa.io.pretrained import save_pretrained
 from pyg_samsa.nn import SAMSA
 
-PATTERNS = {"disulfide": "[SX2][SX2]", "alkyne": "C#C"}
+PATTERNS = {"phosphate": "OP(=O)(O)O", "alkyne": "C#C", "disulfide": "[SX2][SX2]"}
+AROUND = {"phosphate": "S", "alkyne": "A"}
 DEGREE, HYDROGENS, HYBRIDISATION, IN_RING = 2, 4, 6, 8
-HIDDEN = {"disulfide": [IN_RING], "alkyne": [DEGREE, HYDROGENS, HYBRIDISATION]}
+HIDDEN = {"phosphate": [], "alkyne": [DEGREE, HYDROGENS, HYBRIDISATION], "disulfide": [IN_RING]}
 SIGNED = ("contribution", "occlusion", "gradient")
 
 
 def stretches(task, shortest=4, longest=11):
-    """Return parts of the embedded peptides: from a cysteine to the next with a residue on either side, or an alanine between four and four."""
+    """Return parts of the embedded peptides: from a cysteine to the next with a residue on either side, or a residue between four and four."""
     found = set()
     for sequence in read_lists():
-        if task == "alkyne":
-            found |= {sequence[place - 4 : place + 5] for place, letter in enumerate(sequence[:-4]) if letter == "A" and place >= 4}
+        if task in AROUND:
+            found |= {sequence[place - 4 : place + 5] for place, letter in enumerate(sequence[:-4]) if letter == AROUND[task] and place >= 4}
             continue
         places = [place for place, letter in enumerate(sequence) if letter == "C"]
         found |= {sequence[max(0, a - 1) : b + 2] for a, b in itertools.pairwise(places) if shortest <= b - a + 1 <= longest}
@@ -59,6 +61,12 @@ def molecule(task, sequence):
     if task == "disulfide":
         sulfurs = [match[0] for match in mol.GetSubstructMatches(Chem.MolFromSmarts("[SX2H]"))]
         changed.AddBond(sulfurs[0], sulfurs[-1], Chem.BondType.SINGLE)
+    elif task == "phosphate":
+        (hydroxyl, *_), *_ = mol.GetSubstructMatches(Chem.MolFromSmarts("[OH][CH2][CH1](N)C=O"))
+        phosphorus = changed.AddAtom(Chem.Atom("P"))
+        changed.AddBond(hydroxyl, phosphorus, Chem.BondType.SINGLE)
+        for kind in (Chem.BondType.DOUBLE, Chem.BondType.SINGLE, Chem.BondType.SINGLE):
+            changed.AddBond(phosphorus, changed.AddAtom(Chem.Atom("O")), kind)
     else:
         (methyl, *_), *_ = mol.GetSubstructMatches(Chem.MolFromSmarts("[CH3][CH1](N)C=O"))
         inner, outer = changed.AddAtom(Chem.Atom("C")), changed.AddAtom(Chem.Atom("C"))
@@ -107,7 +115,7 @@ def accuracy(model, graphs):
     return right / len(graphs)
 
 
-def main(out: str = "", task: str = "disulfide", epochs: int = 4, limit: int = 3000, molecules: int = 200, seed: int = 0) -> float:
+def main(out: str = "", task: str = "phosphate", epochs: int = 4, limit: int = 3000, molecules: int = 200, seed: int = 0) -> float:
     """Train, explain and print the mean area under the ROC curve of every method; returns that of ``occlusion`` over atoms and bonds together."""
     torch.manual_seed(seed)
     mols = {sequence: molecule(task, sequence) for sequence in stretches(task)[:limit]}
@@ -137,7 +145,7 @@ def main(out: str = "", task: str = "disulfide", epochs: int = 4, limit: int = 3
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", choices=sorted(PATTERNS), default="disulfide")
+    parser.add_argument("--task", choices=list(PATTERNS), default="phosphate")
     parser.add_argument("--out", default="", metavar="DIR", help="keep the network there, for pyg-samsa explain")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--molecules", type=int, default=200, help="how many test molecules are explained")
