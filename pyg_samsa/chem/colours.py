@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from pyg_samsa.chem._canvas import PAPER, Paint
+from pyg_samsa.chem.canvas import PAPER, Paint
 from pyg_samsa.errors import ConfigError
 
 # Lightness, chroma and hue (degrees) in OKLCH of evenly spaced anchors, from the first step off the background to the end. Lightness falls in the

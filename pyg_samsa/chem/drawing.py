@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyg_samsa.chem._canvas import INK, LINE, MUTED, PAPER, THEMES, Fill, Group, Stroke, SvgWriter, Text, box, disc, line, merge, to_png
+from pyg_samsa.chem.canvas import INK, LINE, MUTED, PAPER, THEMES, Fill, Group, Stroke, SvgWriter, Text, box, disc, line, merge, to_png
 from pyg_samsa.chem.colours import SCALES, paint_of, scale_paint
 from pyg_samsa.chem.features import import_rdkit, parse_smiles
+from pyg_samsa.chem.serpentine import fold_chain
 from pyg_samsa.errors import ConfigError, ShapeError, SmilesError
 from pyg_samsa.io.files import atomic_write
 
 FORMATS = (".svg", ".png")
 _MARGIN = 22.0
 _BAR_WIDTH, _BAR_HEIGHT = 190.0, 10.0
-_CLASSIC = 60  # atoms; larger molecules are laid out by CoordGen, which keeps chains and macrocycles apart
+_CLASSIC = 60  # atoms; larger molecules without a long chain are laid out by CoordGen, which keeps macrocycles apart
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class MoleculeLayout:
 
     Args:
         mol: RDKit molecule or SMILES.
-        bond_length: Length of a bond in pixels; None takes 30 for small molecules, and less for large ones, down to 17.
+        bond_length: Length of a bond in pixels; None takes 30 for small molecules, and less for large ones, down to 22.
 
     Attributes:
         width: Width of the structure in pixels.
@@ -89,13 +90,14 @@ class MoleculeLayout:
 
         mol = chem.Mol(read_molecule(mol))
         self.num_atoms, self.num_bonds = mol.GetNumAtoms(), mol.GetNumBonds()
-        self.bond_length = bond_length or max(17.0, min(30.0, 30.0 * (60 / max(60, self.num_atoms)) ** 0.4))
+        self.bond_length = bond_length or max(22.0, min(30.0, 30.0 * (60 / max(60, self.num_atoms)) ** 0.4))
         self.names = [f"{atom.GetSymbol()}{atom.GetIdx()}" for atom in mol.GetAtoms()]
         self.bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
-        rdDepictor.SetPreferCoordGen(self.num_atoms > _CLASSIC)
-        rdDepictor.Compute2DCoords(mol)
-        rdDepictor.SetPreferCoordGen(False)
-        rdDepictor.NormalizeDepiction(mol)
+        if not fold_chain(mol):
+            rdDepictor.SetPreferCoordGen(self.num_atoms > _CLASSIC)
+            rdDepictor.Compute2DCoords(mol)
+            rdDepictor.SetPreferCoordGen(False)
+            rdDepictor.NormalizeDepiction(mol)
         drawn = rdMolDraw2D.PrepareMolForDrawing(mol, kekulize=True, addChiralHs=False, forceCoords=False)
         # A drawer of no size makes room for the whole molecule, so that nothing can be cut off.
         drawer = rdMolDraw2D.MolDraw2DSVG(-1, -1)

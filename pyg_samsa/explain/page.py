@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyg_samsa._version import __version__
-from pyg_samsa.chem._canvas import Group, SvgWriter
+from pyg_samsa.chem.canvas import Group, SvgWriter
 from pyg_samsa.chem.colours import scale_paint
 from pyg_samsa.chem.drawing import MoleculeLayout, color_limit, ends_of, shown
 from pyg_samsa.errors import MissingDependencyError
@@ -19,8 +19,9 @@ from pyg_samsa.io.files import atomic_write
 THEMES = ("auto", "light", "dark")
 _TEMPLATE = "explanations.html.j2"
 _STRONGEST = 5
+_LEGIBLE = 13.0  # pixels of a bond
 _SHOWN = 4  # predictions; the others can be unfolded
-_LONG, _HALF = 980.0, 520.0  # pixels; wider structures get a whole row of the page, or two columns
+_LONG, _HALF, _TALL = 900.0, 460.0, 560.0  # pixels; larger structures get a whole row of the page, or two columns
 
 
 class Refused(NamedTuple):
@@ -34,7 +35,12 @@ class Refused(NamedTuple):
 
 @dataclass(frozen=True)
 class Card:
-    """A molecule as the page shows it."""
+    """A molecule as the page shows it.
+
+    Args:
+        size: ``"long"``, ``"half"`` or empty: how much of the page's width it gets.
+        least: Width in pixels below which its letters could not be read; a narrow page scrolls it.
+    """
 
     name: str
     smiles: str
@@ -42,6 +48,7 @@ class Card:
     bonds: int
     svg: str
     size: str
+    least: int
     target: str
     value: float
     predictions: Sequence[tuple[str, float, str]]
@@ -83,7 +90,8 @@ def make_card(explanation: MoleculeExplanation, number: int) -> Card:
         layout.num_atoms,
         layout.num_bonds,
         svg,
-        "long" if layout.width > _LONG else "half" if layout.width > _HALF else "",
+        "long" if layout.width > _LONG or layout.height > _TALL else "half" if layout.width > _HALF else "",
+        round(_LEGIBLE * layout.width / layout.bond_length),
         target,
         explanation.predictions[target],
         predictions[:_SHOWN],

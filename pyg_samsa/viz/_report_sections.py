@@ -244,20 +244,8 @@ def _structure(smiles: Any, notes: list[str]) -> str:
     if isinstance(mol, str):
         notes.append(f"A structure is not drawn: {mol}.")
         return ""
-    from rdkit.Chem.Draw import rdMolDraw2D
+    from pyg_samsa.chem.canvas import SvgWriter
+    from pyg_samsa.chem.drawing import MoleculeLayout
 
-    large = mol.GetNumAtoms() > 60
-    drawer = rdMolDraw2D.MolDraw2DSVG(*((640, 440) if large else (420, 290)))
-    options: Any = drawer.drawOptions()
-    options.useBWAtomPalette()
-    options.clearBackground = False
-    options.bondLineWidth, options.padding = (1.2, 0.02) if large else (1.6, 0.06)
-    options.maxFontSize = 15
-    options.minFontSize = 7
-    options.fixedBondLength = 26
-    options.flagCloseContactsDist = -1
-    rdMolDraw2D.PrepareAndDrawMolecule(drawer, mol)
-    drawer.FinishDrawing()
-    text = drawer.GetDrawingText()
-    text = text[text.index("<svg") :].replace("#000000", "currentColor")
-    return text.replace("width='640px' height='440px'", "").replace("width='420px' height='290px'", "")
+    layout = MoleculeLayout(mol)
+    return SvgWriter("auto").document(layout.lines, layout.width, layout.height, "Structure", page=True)

@@ -17,7 +17,7 @@ from pyg_samsa.io.files import atomic_write
 from pyg_samsa.viz import _report_sections as sections
 from pyg_samsa.viz._figure import pretty, shown
 from pyg_samsa.viz._report_charts import color_variable
-from pyg_samsa.viz.tables import _arrow, _spread
+from pyg_samsa.viz.tables import arrow, spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -226,10 +226,10 @@ def _scores(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
         known = [mean for mean in means if mean is not None]
         best = (max(known) if _better(name) > 0 else min(known)) if comparable and _better(name) and len(known) > 1 else None
         cells = [
-            {"test": _spread(values), "val": _spread(_values(group, "val", name)), "best": best is not None and mean == best, "n": len(values)}
+            {"test": spread(values), "val": spread(_values(group, "val", name)), "best": best is not None and mean == best, "n": len(values)}
             for group, values, mean in zip(groups, test, means, strict=True)
         ]
-        rows.append({"name": pretty(name) + _arrow(name), "main": name == main, "cells": cells})
+        rows.append({"name": pretty(name) + arrow(name), "main": name == main, "cells": cells})
     return rows
 
 
@@ -245,7 +245,7 @@ def _facts(group: Group) -> list[tuple[str, str]]:
     split, summary = "test" if _values(group, "test", name) else "val", group.finished[0].summary or {}
     facts: list[tuple[str, str]] = []
     if values := _values(group, split, name):
-        facts.append((f"{pretty(name)}, {'validation' if split == 'val' else split}", _spread(values)))
+        facts.append((f"{pretty(name)}, {'validation' if split == 'val' else split}", spread(values)))
     if "parameters" in summary:
         facts.append(("parameters", f"{summary['parameters']:,}"))
     if "seconds" in summary:

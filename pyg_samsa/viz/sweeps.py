@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.viz._figure import GRID, INK, MUTED, PAPER, VAL, check_path, new_figure, pretty, save, style
-from pyg_samsa.viz.tables import _arrow, _spread
+from pyg_samsa.viz.tables import arrow, spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], titl
     for key in shown:
         table.add_column(key, overflow="fold")
     table.add_column("seeds", justify="right")
-    table.add_column(metric + _arrow(metric.partition("_")[2]), justify="right", no_wrap=True)
+    table.add_column(metric + arrow(metric.partition("_")[2]), justify="right", no_wrap=True)
     costs = {"parameters": "{:,.0f}", "seconds_per_epoch": "{:.1f}", "seconds": "{:.0f}", "peak_memory_mib": "{:,.0f}"}
     costs = {name: form for name, form in costs.items() if name in results and results[name].notna().any()}
     for name in costs:
@@ -67,7 +67,7 @@ def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], titl
     for number, rows in enumerate(groups):
         first = rows.iloc[0]
         cost = [form.format(rows[name].mean()) if rows[name].notna().any() else "–" for name, form in costs.items()]
-        score = _spread([float(value) for value in rows[metric].dropna()])
+        score = spread([float(value) for value in rows[metric].dropna()])
         table.add_row(*(str(first[key]) for key in shown), str(len(rows)), f"[bold green]{score}[/]" if number == best else score, *cost)
     return table
 
@@ -240,7 +240,7 @@ def _bars(axes: Axes, series: Sequence[tuple[str, pd.DataFrame]], metric: str) -
         axes.errorbar(mean, number, xerr=deviation, color=color, marker="o", markersize=7.5, capsize=3.5, elinewidth=1.6, zorder=3)
         axes.scatter(values, [number] * len(values), s=14, color=color, alpha=0.4, linewidths=0, zorder=2.5)
         axes.annotate(
-            _spread(values), (max(mean + deviation, *values, mean), number), (8, 0), textcoords="offset points", va="center", fontsize=9, color=INK
+            spread(values), (max(mean + deviation, *values, mean), number), (8, 0), textcoords="offset points", va="center", fontsize=9, color=INK
         )
     axes.set_yticks(range(len(series)), [label for label, _ in series], fontsize=10, color=INK)
     axes.set_ylim(len(series) - 0.5, -0.5)
@@ -255,11 +255,11 @@ def _times(axes: Axes, series: Sequence[tuple[str, pd.DataFrame]], metric: str, 
         groups = list(rows.groupby(rows[axis].astype(float) if axis is not None else "cell"))
         x = [float(group["seconds"].mean()) for _, group in groups]
         y = [float(group[metric].mean()) for _, group in groups]
-        spread: dict[str, Any] = {
+        bars: dict[str, Any] = {
             "xerr": [_deviation(list(group["seconds"])) for _, group in groups],
             "yerr": [_deviation(list(group[metric])) for _, group in groups],
         }
-        axes.errorbar(x, y, **spread, color=color, linestyle="-" if axis else "", linewidth=1, marker="o", markersize=6, capsize=3, elinewidth=1)
+        axes.errorbar(x, y, **bars, color=color, linestyle="-" if axis else "", linewidth=1, marker="o", markersize=6, capsize=3, elinewidth=1)
         if len(series) * len(groups) <= _MANY_CELLS:
             for name, at, height in zip((f"{value:g}" if axis else label for value, _ in groups), x, y, strict=True):
                 box = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.7}

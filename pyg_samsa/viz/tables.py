@@ -58,8 +58,8 @@ def metrics_table(rows: Sequence[Mapping[str, object]], *, title: str = "Results
     for split in splits:
         table.add_column(split, justify="right", style="bold green" if split == "test" else "", overflow="fold")
     for name in names:
-        cells = [_spread(_numbers([row for row in rows if str(row["split"]) == split], name)) for split in splits]
-        table.add_row(name + _arrow(name), *cells)
+        cells = [spread(_numbers([row for row in rows if str(row["split"]) == split], name)) for split in splits]
+        table.add_row(name + arrow(name), *cells)
     return table
 
 
@@ -112,7 +112,13 @@ def _numbers(rows: Sequence[Mapping[str, object]], name: str) -> list[float]:
     return [number for number in numbers if not math.isnan(number)]
 
 
-def _spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float]) -> str:
+    """Return a value, or the mean of several with their standard deviation.
+
+    Example:
+        >>> spread([0.5]), spread([0.5, 0.6]), spread([])
+        ('0.5000', '0.5500 ± 0.0707', '–')
+    """
     if not values:
         return "–"
     if len(values) == 1:
@@ -125,7 +131,13 @@ def _spread(values: Sequence[float]) -> str:
     return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
 
 
-def _arrow(name: str) -> str:
+def arrow(name: str) -> str:
+    """Return an arrow that tells whether a metric should rise or fall; nothing for one that nobody knows.
+
+    Example:
+        >>> arrow("ap"), arrow("loss"), arrow("my_metric")
+        (' ↑', ' ↓', '')
+    """
     if name == "loss":
         return " ↓"
     if name in metrics.PART_METRICS:

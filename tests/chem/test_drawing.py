@@ -10,7 +10,7 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 
 from pyg_samsa.chem import sequence_to_smiles
-from pyg_samsa.chem._canvas import INK, PAPER, Fill, Paint, Stroke, SvgWriter, Text, line, merge, to_png
+from pyg_samsa.chem.canvas import INK, PAPER, Fill, Paint, Stroke, SvgWriter, Text, line, merge, to_png
 from pyg_samsa.chem.colours import paint_of, scale_paint
 from pyg_samsa.chem.drawing import MoleculeLayout, draw_importance
 from pyg_samsa.errors import ConfigError, ShapeError, SmilesError

@@ -126,9 +126,13 @@ def test_the_explained_prediction_stands_first_and_the_others_fall(cards):
 
 
 def test_wide_structures_get_more_room():
-    chain = "N" + "CCC(=O)N" * 14
-    (found,) = explained(network(), [("chain", chain)], methods=["sampled"])
-    assert make_card(found, 0).size == "long"
+    sizes = []
+    for units in (1, 8, 100):
+        (found,) = explained(network(), [("chain", "NCC(=O)" * units + "O")], methods=["sampled"])
+        card = make_card(found, 0)
+        sizes.append(card.size)
+        assert 0 < card.least < 1000
+    assert sizes == ["", "half", "long"]
 
 
 @pytest.mark.parametrize("theme", ["auto", "light", "dark"])

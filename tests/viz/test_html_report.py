@@ -183,7 +183,7 @@ def test_worst_rows_come_first_with_their_structures(tmp_path):
     assert len(shown) == 6
     assert text.count('class="molecule"') == sum(smiles != "not a molecule" for smiles in shown)
     assert ("A structure is not drawn" in text) == ("not a molecule" in shown)
-    assert "currentColor" in text
+    assert "light-dark(" in text
 
 
 def test_constant_and_unlabelled_targets(tmp_path):

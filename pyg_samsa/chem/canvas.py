@@ -15,8 +15,8 @@ from pyg_samsa.errors import MissingDependencyError
 
 FONT = "Inter, system-ui, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 THEMES = ("light", "dark", "auto")
-# Gradients are painted in so many pieces, because the painter of PNG files has none.
-_PIECES = 32
+# Gradients are painted in pieces of this length, because the painter of PNG files has none.
+_PIECE = 0.7
 
 
 class Paint(NamedTuple):
@@ -292,10 +292,11 @@ def _pieces(stroke: Stroke) -> Iterable[Stroke]:
     if stroke.round:
         for end, (x, y) in ((0, (x1, y1)), (-1, (x2, y2))):
             yield Stroke(disc(x, y), stops[end][1], stroke.width)
-    for piece in range(_PIECES):
-        begin = piece / _PIECES
+    pieces = max(32, math.ceil(math.hypot(x2 - x1, y2 - y1) / _PIECE))
+    for piece in range(pieces):
+        begin = piece / pieces
         d = line(x1 + begin * (x2 - x1), y1 + begin * (y2 - y1), x2, y2, 3)
-        yield Stroke(d, _between(stops, (piece + 0.5) / _PIECES), stroke.width, round=False)
+        yield Stroke(d, _between(stops, (piece + 0.5) / pieces), stroke.width, round=False)
 
 
 def _between(stops: Sequence[tuple[float, Paint]], place: float) -> Paint:
