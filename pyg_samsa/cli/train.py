@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pyg_samsa.errors import ConfigError
 
+_TABLES = (".csv", ".tsv", ".txt", ".smi")
 HELP = "train, select and test a model, by a GraphGym configuration or on a CSV of molecules"
 EPILOG = """\
 examples:
@@ -55,19 +56,20 @@ def run(args: argparse.Namespace) -> int:
     """Run the experiment."""
     if args.list:
         return _list()
+    _give_back_settings(args)
     opts = [*_table_options(args), *args.opts]
-    if not args.cfg_file and args.csv:
-        args.cfg_file = "csv"
-    if not args.cfg_file:
-        cure = "pyg-samsa train --list shows the packaged ones."
+    config = args.cfg_file or ("csv" if args.csv else "")
+    if not config:
+        table = next((word for word in args.opts if Path(word).suffix.lower() in _TABLES), "")
+        cure = f"A table of molecules is --csv {shlex.quote(table)}." if table else "pyg-samsa train --list shows the packaged ones."
         raise ConfigError("--cfg", None, "a YAML file or the name of a packaged configuration", hint=cure)
     from pyg_samsa.graphgym import runner
     from pyg_samsa.graphgym.config import PACKAGED, find_config
 
-    path = find_config(args.cfg_file)
+    path = find_config(config)
     if args.mark_done and PACKAGED in path.resolve().parents:
         raise ConfigError("--mark_done", str(path), "a configuration of your own: packaged ones stay")
-    runner.run(args.cfg_file, opts, repeat=args.repeat, verbosity=args.verbosity)
+    runner.run(config, opts, repeat=args.repeat, verbosity=args.verbosity)
     if args.mark_done and runner.is_main_process():
         os.rename(path, f"{path}_done")
     return 0
@@ -96,11 +98,42 @@ def _table_options(args: argparse.Namespace) -> list[str]:
     return [word for setting in settings.items() for word in setting]
 
 
+def _give_back_settings(args: argparse.Namespace) -> None:
+    """Return the settings to where they belong that stand right behind --target-columns, which takes every word that follows."""
+    words = args.target_columns or []
+    if len(words) < 2 or not Path(args.csv or "").expanduser().is_file():
+        return
+    from torch_geometric.graphgym.config import cfg, set_cfg
+
+    import pyg_samsa.graphgym  # noqa: F401  # adds its settings to cfg
+    from pyg_samsa.graphgym.config import _all_keys
+    from pyg_samsa.io.csv_rows import open_rows
+
+    set_cfg(cfg)
+    names = set(_all_keys())
+    with open_rows(Path(args.csv).expanduser()) as rows:
+        columns = {name.strip() for name in rows.header}
+    for place, word in enumerate(words[1:], start=1):
+        if word.partition("=")[0] in names and word not in columns:
+            args.target_columns, args.opts = words[:place], [*words[place:], *args.opts]
+            return
+
+
 def resume_hint(args: argparse.Namespace) -> str:
-    """Return how to continue a run that was stopped."""
-    opts = [word for word in [*_table_options(args), *args.opts] if word != "train.auto_resume"]
-    words = ["pyg-samsa", "train", "--cfg", args.cfg_file, *(["--repeat", str(args.repeat)] if args.repeat > 1 else []), *opts]
-    return f"Continue after the last whole epoch with:\n  {shlex.join([*words, 'train.auto_resume', 'True'])}"
+    """Return how to continue a run that was stopped: the command as it was given, and one setting more."""
+    # --target-columns takes every word that follows, so it does not stand last.
+    given = {"--target-columns": args.target_columns, "--smiles-column": args.smiles_column, "--task": args.task, "--split": args.split}
+    given |= {"--split-column": args.split_column, "--skip-invalid": args.skip_invalid or None, "--epochs": args.epochs, "--out": args.out}
+    given |= {"--cfg": args.cfg_file, "--csv": args.csv, "--repeat": args.repeat if args.repeat > 1 else None}
+    words = ["pyg-samsa", "train"]
+    for name, value in given.items():
+        if value is not None:
+            words += [name, *([] if value is True else map(str, value) if isinstance(value, list) else [str(value)])]
+    opts = list(args.opts)
+    if "train.auto_resume" in opts:
+        place = opts.index("train.auto_resume")
+        del opts[place : place + 2]
+    return f"Continue after the last whole epoch with:\n  {shlex.join([*words, *opts, 'train.auto_resume', 'True'])}"
 
 
 def _list() -> int:

@@ -232,7 +232,7 @@ def as_matrix(y: Any) -> np.ndarray:
         ConfigError: They are not numbers.
     """
     try:
-        matrix = np.asarray(y, dtype=np.float64)
+        matrix = np.array(y, dtype=np.float64)  # a copy: a column of a table may be read-only, which torch warns about
     except (TypeError, ValueError) as error:
         raise ConfigError("y", type(y).__name__, "numbers, NaN where there is none") from error
     return matrix[:, None] if matrix.ndim == 1 else matrix

@@ -15,6 +15,7 @@ from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io.files import atomic_write
+from pyg_samsa.io.memory import return_memory
 
 Row = dict[str, float]
 
@@ -98,8 +99,10 @@ class EpochEnd(pl.callbacks.Checkpoint):
         self.history = history
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Finish the row."""
+        """Finish the row, and give what memory is free back to the system."""
         self.history.finish_epoch(trainer)
+        # Batches of changing size leave holes in the heap, which would grow for as long as a run lasts.
+        return_memory()
 
 
 class ExactResume(pl.Callback):
