@@ -3,6 +3,8 @@
 import importlib.util
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from pyg_samsa.datasets import peptides
@@ -14,21 +16,77 @@ SMALL = {
     "peptides": {"max_residues": 11, "epochs": 1},
     "explanation_truth": {"epochs": 1, "limit": 60, "molecules": 3},
 }
+OTHERS = {"molecule_quickstart", "explain_peptide", "custom_csv", "samsa_in_pyg_sequential"}
 
 
-def test_every_example_is_run_here():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(SMALL)
-
-
-@pytest.mark.parametrize("name", sorted(SMALL))
-def test_example(name, tmp_path, capsys, monkeypatch):
-    if name in ("peptides", "explanation_truth"):
-        pytest.importorskip("modlamp")
-    if name == "peptides":
-        short = {sequence: lists for sequence, lists in peptides.read_lists().items() if len(sequence) <= 11}
-        monkeypatch.setattr(peptides, "read_lists", lambda: short)
+def load(name):
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert 0 <= module.main(str(tmp_path), **SMALL[name]) <= 1
+    return module
+
+
+@pytest.fixture
+def short_peptides(monkeypatch):
+    pytest.importorskip("modlamp")
+    short = {sequence: lists for sequence, lists in peptides.read_lists().items() if len(sequence) <= 11}
+    monkeypatch.setattr(peptides, "read_lists", lambda: short)
+
+
+def test_every_example_is_run_here():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(SMALL) | OTHERS
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_example(name, tmp_path, capsys, request):
+    if name == "explanation_truth":
+        pytest.importorskip("modlamp")
+    if name == "peptides":
+        request.getfixturevalue("short_peptides")
+    assert 0 <= load(name).main(str(tmp_path), **SMALL[name]) <= 1
     assert "epoch 1" in capsys.readouterr().out
+
+
+def test_molecule_quickstart(tmp_path, capsys):
+    pytest.importorskip("rdkit")
+    table = load("molecule_quickstart").main(str(tmp_path))
+    peptide, hormone, mistyped = table.to_dict("records")
+    assert peptide["antimicrobial"] > 0.8 > 0.5 > hormone["antimicrobial"]
+    assert np.isnan(mistyped["antimicrobial"])
+    assert mistyped["error"]
+    assert peptide["name"] in (tmp_path / "occlusion.svg").read_text(encoding="utf-8").replace("&#39;", "'").replace("&#x27;", "'")
+    assert (tmp_path / "occlusion.png").read_bytes().startswith(b"\x89PNG")
+    assert "withheld" in capsys.readouterr().out
+
+
+def test_explain_peptide(tmp_path):
+    pytest.importorskip("rdkit")
+    module = load("explain_peptide")
+    assert module.residues("GA") == ["G1"] * 4 + ["A2"] * 6
+    table = module.main(str(tmp_path), "GLLKRIKTE")
+    assert table.index.tolist() == ["G1", "L2", "L3", "K4", "R5", "I6", "K7", "T8", "E9"]
+    assert table["occlusion"].idxmin() == "E9"  # antimicrobial peptides are cationic: an acid speaks against
+    assert table.loc[["K4", "K7"], "contribution"].min() > table["contribution"].median()
+    # A bond between two residues counts half for each, so nothing is lost: all attention that goes to tokens is there.
+    assert 0.2 < table["sampled"].sum() <= 1 + 1e-5
+    assert {path.name for path in tmp_path.glob("*.png")} == {f"{name}.png" for name in ("sampled", "contribution", "occlusion")}
+    assert "GLLKRIKTE" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_custom_csv(tmp_path):
+    pytest.importorskip("rdkit")
+    errors = load("custom_csv").main(str(tmp_path), limit=96, epochs=12, layers=1)
+    assert errors.index.tolist() == ["logP", "TPSA"]
+    assert errors.loc["logP", "MAE"] < errors.loc["logP", "MAE of the mean"]
+    written = pd.read_csv(tmp_path / "predicted.csv")
+    assert written["logP"].notna().tolist() == [True, True, False]
+    assert pd.read_csv(tmp_path / "amides.csv")["TPSA"].isna().mean() > 0.1  # real tables have gaps
+    assert "amides" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_samsa_in_pyg_sequential(tmp_path, short_peptides):
+    pytest.importorskip("rdkit")
+    net, losses = load("samsa_in_pyg_sequential").main(str(tmp_path), max_residues=11, steps=24)
+    assert len(losses) == 24
+    assert np.mean(losses[-6:]) < np.mean(losses[:6])
+    assert [bool(weight.detach() != 0) for name, weight in net.named_parameters() if name.endswith("alpha")] == [True]

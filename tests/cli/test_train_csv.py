@@ -106,6 +106,7 @@ def test_unreadable_molecules(table, capsys):
         (["--csv", "table.csv", "--target-columns", "lenght"], 2, "Did you mean 'length'?"),
         (["--csv", "table.csv", "--target-columns", "length", "--split", "column"], 2, "split_column"),
         (["--target-columns", "length"], 2, "--csv"),
+        (["table.csv"], 2, "--csv table.csv"),
         (["--csv", "table.csv", "--target-columns", "length", "--epochs", "0"], 2, "optim.max_epoch"),
     ],
 )
@@ -116,14 +117,40 @@ def test_what_goes_wrong_is_one_line(table, capsys, words, code, told):
     assert len(shown.splitlines()) <= 2
 
 
-def test_the_hint_after_an_interruption_says_it_all(table):
+def test_the_hint_after_an_interruption_goes_on_in_the_same_folder(table, monkeypatch, capsys):
+    from pyg_samsa.graphgym import runner
+
+    def stop(*args, **options):
+        raise KeyboardInterrupt
+
+    words = ["--target-columns", "length", "--epochs", "1"]
+    assert run(*words, "train.auto_resume", "True") == 0
+    monkeypatch.setattr(runner, "run", stop)
+    assert run(*words, "train.auto_resume", "False") == 130
+    hint = capsys.readouterr().err.strip().splitlines()[-1].split()
+    assert hint[:2] == ["pyg-samsa", "train"]
+    monkeypatch.undo()
+    monkeypatch.chdir(table)
+    assert hint.count("train.auto_resume") == 1
+    hint[hint.index("--epochs") + 1] = "2"
+    assert main(hint[1:]) == 0
+    assert [path.name for path in (table / "results").iterdir()] == ["table"]
+    assert [path.name for path in (table / "results" / "table").iterdir()] == ["0"]
+    assert len(pd.read_csv(table / "results/table/0/metrics.csv")) == 2
+
+
+def test_the_hint_after_an_interruption_says_it_all():
     from pyg_samsa.cli import _parser
 
     args = _parser().parse_args(["train", "--csv", "my table.csv", "--target-columns", "log S", "7", "--epochs", "3", "samsa.layers", "2"])
-    args.cfg_file = "csv"
     hint = train.resume_hint(args)
-    for words in ("'\"my table.csv\"'", "log S", "optim.max_epoch 3", "samsa.layers 2", "train.auto_resume True"):
+    for words in ("--csv 'my table.csv'", "--target-columns 'log S' 7 --", "--epochs 3", "samsa.layers 2 train.auto_resume True"):
         assert words in hint
+
+
+def test_settings_may_stand_right_behind_the_target_columns(table):
+    assert run("--epochs", "1", "--target-columns", "ring", "acid", "seed", "5") == 0
+    assert read_config(table / "results" / "table" / "5" / "model")["task"]["target_names"] == ["ring", "acid"]
 
 
 def test_only_networks_for_molecules_are_exported():
