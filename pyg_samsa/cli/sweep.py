@@ -57,9 +57,11 @@ def run(args: argparse.Namespace) -> int:
 
     console = make_console()
     if args.list:
-        for path in sorted(path for path in grids.GRIDS.iterdir() if path.suffix in (".yaml", ".txt")):
+        paths = sorted(path for path in grids.GRIDS.iterdir() if path.suffix in (".yaml", ".txt"))
+        width = max((len(path.stem) for path in paths), default=0) + 2
+        for path in paths:
             first = next((line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")), "")
-            print(f"{path.stem:<14}{first.lstrip('# ')}")
+            print(f"{path.stem:<{width}}{first.lstrip('# ')}")
         return 0
     if args.grid is None:
         raise ConfigError("GRID", None, "a YAML or text file, or the name of a packaged grid", hint="pyg-samsa sweep --list shows the packaged ones.")
