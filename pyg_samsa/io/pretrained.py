@@ -259,7 +259,8 @@ def _make(config: Mapping[str, Any], state: Mapping[str, torch.Tensor], path: Pa
         if name not in takes:
             versions = config.get("versions")
             written = versions.get("pyg_samsa", "another version") if isinstance(versions, dict) else "another version"
-            raise ConfigError(f"{path}: arguments", name, f"an argument of {known.__name__}", hint=f"Written by pyg_samsa {written}; this is {__version__}. Update.")
+            hint = f"Written by pyg_samsa {written}; this is {__version__}. Update."
+            raise ConfigError(f"{path}: arguments", name, f"an argument of {known.__name__}", hint=hint)
     # A network is made before its shapes can be compared: a description of a much larger one than the weights must not fill the memory.
     largest = max([len(state), *(max(value.shape, default=1) for value in state.values())])
     for name in ("channels", "num_layers", "ffn_channels", "num_samples", "out_channels", "in_channels", "edge_channels"):
