@@ -45,10 +45,10 @@ def settings():
     from torch_geometric.graphgym.config import cfg, set_cfg
 
     import pyg_samsa.graphgym  # noqa: F401  # adds its settings to cfg
-    from pyg_samsa.graphgym.config import _all_keys
+    from pyg_samsa.graphgym.config import all_keys
 
     set_cfg(cfg)
-    return set(_all_keys())
+    return set(all_keys())
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if any(fences(read(name), "python"))])

@@ -140,5 +140,7 @@ def _show(console: Any, sweep: Sweep) -> None:
     if table[options["metric"]].notna().any():
         plot = plot_sweep(table, sweep.out / "sweep.png", title=f"{sweep.grid.name}: {len(table)} runs", **options)
         console.print(f"{plot}  the metric against what was varied, and against time", markup=False)
-        curves = plot_curves(table, sweep.out / "curves.png", metric=options["metric"].partition("_")[2], title=f"{sweep.grid.name}: learning curves")
+    metric = options["metric"].partition("_")[2]
+    if f"val_{metric}" in table:
+        curves = plot_curves(table, sweep.out / "curves.png", metric=metric, title=f"{sweep.grid.name}: learning curves")
         console.print(f"{curves}  the metric against steps, and against time", markup=False)

@@ -106,11 +106,11 @@ def _give_back_settings(args: argparse.Namespace) -> None:
     from torch_geometric.graphgym.config import cfg, set_cfg
 
     import pyg_samsa.graphgym  # noqa: F401  # adds its settings to cfg
-    from pyg_samsa.graphgym.config import _all_keys
+    from pyg_samsa.graphgym.config import all_keys
     from pyg_samsa.io.csv_rows import open_rows
 
     set_cfg(cfg)
-    names = set(_all_keys())
+    names = set(all_keys())
     with open_rows(Path(args.csv).expanduser()) as rows:
         columns = {name.strip() for name in rows.header}
     for place, word in enumerate(words[1:], start=1):

@@ -215,7 +215,7 @@ def _locate(key: str, origin: str) -> tuple[CN, str]:
     for part in parts[:-1]:
         node = node[part] if isinstance(node, CN) and part in node else None
     if not isinstance(node, CN) or parts[-1] not in node:
-        known = _all_keys()
+        known = all_keys()
         # A name is most often right in a wrong group: that is nearer than any similar spelling.
         elsewhere = [other for other in known if other.rsplit(".", 1)[-1] == parts[-1]]
         hint = suggest(key, known) or (f"Did you mean {elsewhere[0]!r}?" if elsewhere else "See graphgym_configs/ for what there is.")
@@ -225,12 +225,13 @@ def _locate(key: str, origin: str) -> tuple[CN, str]:
     return node, parts[-1]
 
 
-def _all_keys(node: CN | None = None, prefix: str = "") -> list[str]:
+def all_keys(node: CN | None = None, prefix: str = "") -> list[str]:
+    """Return the dotted names of all settings below a node, by default of the whole configuration."""
     keys: list[str] = []
     for name, value in (cfg if node is None else node).items():
         if isinstance(value, CN):
             if name != "share":
-                keys += _all_keys(value, f"{prefix}{name}.")
+                keys += all_keys(value, f"{prefix}{name}.")
         else:
             keys.append(f"{prefix}{name}")
     return keys

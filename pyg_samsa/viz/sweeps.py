@@ -149,17 +149,18 @@ def plot_curves(results: pd.DataFrame, path: str | os.PathLike[str], *, metric: 
     _check(results, "cell", ["folder"])
     figure = new_figure(11.0, 4.9, title)
     left, right = figure.subplots(1, 2, sharey=True)
-    for axes, axis in ((left, "step"), (right, "total_seconds")):
+    panels = {"step": (left, "optimiser steps"), "total_seconds": (right, "seconds of training and validation")}
+    for axes, name in panels.values():
         style(axes, grid="y")
-        axes.set_xlabel({"step": "optimiser steps", "total_seconds": "seconds of training and validation"}[axis], fontsize=10, color=MUTED)
+        axes.set_xlabel(name, fontsize=10, color=MUTED)
     left.set_title(f"{pretty(metric)}, validation", loc="left", fontsize=12, color=INK, pad=10)
     for (label, rows), color in zip(results.groupby("cell", sort=False), cycle(SERIES), strict=False):
         epochs = pd.concat([pd.read_csv(Path(folder) / "metrics.csv") for folder in rows["folder"]])
         if column not in epochs:
             raise ConfigError("metric", metric, [name.removeprefix("val_") for name in map(str, epochs) if name.startswith("val_")])
         of_epoch = epochs.groupby("epoch")
-        mean = of_epoch[["step", "total_seconds", column]].mean()
-        for axes, axis in ((left, "step"), (right, "total_seconds")):
+        mean = of_epoch[[*panels, column]].mean()
+        for axis, (axes, _) in panels.items():
             axes.plot(mean[axis], mean[column], color=color, linewidth=2, marker="o", markersize=3.5, label=str(label))
             axes.fill_between(mean[axis], of_epoch[column].min(), of_epoch[column].max(), color=color, alpha=0.12, linewidth=0)
     handles, labels = left.get_legend_handles_labels()

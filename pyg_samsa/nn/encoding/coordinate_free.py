@@ -104,17 +104,16 @@ class CoordinateFree(Module):
         """
         if pos.dim() != 2 or pos.size(1) < 1 or not pos.is_floating_point():
             raise ShapeError("pos", f"{list(pos.shape)} {pos.dtype}", "floats [N, l]")
-        like, radius = self.mean, None
-        if not self.training or self.radius is not None:
+        like = self.mean
+        codes = torch.randn(pos.size(0), self.channels, dtype=like.dtype, device=pos.device) if self.training else None
+        if codes is None or self.radius is not None:
             index, perm = resolve(pos.size(0), pos.device, batch, ptr, batch_size)
-            radius = _radius(pos, index.batch if perm is None or batch is None else batch, index)
-        if self.training or radius is None:
-            codes = torch.randn(pos.size(0), self.channels, dtype=like.dtype, device=pos.device)
-        else:
-            codes = self.eval_codes(radius, draw).to(like.dtype)
+            distance = _radius(pos, index.batch if perm is None or batch is None else batch, index)
+        if codes is None:
+            codes = self.eval_codes(distance, draw).to(like.dtype)
         x = self.mean + codes * F.softplus(self.raw_sigma)
-        if self.radius is not None and radius is not None:
-            angles = radius.unsqueeze(1) * (math.pi / 2 * torch.arange(1, RADIUS_HARMONICS + 1, device=radius.device))
+        if self.radius is not None:
+            angles = distance.unsqueeze(1) * (math.pi / 2 * torch.arange(1, RADIUS_HARMONICS + 1, device=pos.device))
             x = x + self.radius(torch.cat([angles.sin(), angles.cos()], dim=1).to(like.dtype))
         return self.mlp(x)
 

@@ -144,19 +144,10 @@ class SAMSA(Pretrained, Module):
         for key, value in counts.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(key, value, "an integer of at least 1")
-        if level == "graph" and (context or num_categories):
-            raise ConfigError("context" if context else "num_categories", context or num_categories, "predictions for nodes (level='node')")
-        if level == "node" and towers > 1:
-            raise ConfigError("towers", towers, "1, or predictions for graphs (level='graph')")
-        if interaction == "nli" and towers != 2:
-            raise ConfigError("interaction", interaction, "concat, or pairs of graphs (towers=2)")
+        _check_head(level, towers, interaction, context, num_categories)
+        _check_tokens(bridge, coordinate_free, radius)
         self.channels, self.level, self.num_eval_samples, self.checkpointing = channels, level, num_eval_samples, checkpointing
-        self.interaction = interaction
-        self.positions, self.towers, self.num_categories = positions, towers, num_categories
-        if coordinate_free and bridge:
-            raise ConfigError("coordinate_free", True, "False for tokens of Graph-Bridge (bridge=True)")
-        if radius and not coordinate_free:
-            raise ConfigError("radius", True, "False for tokens that know their coordinates (coordinate_free=False)")
+        self.positions, self.towers, self.interaction, self.num_categories = positions, towers, interaction, num_categories
         self.coordinate_free, self.pe_channels = coordinate_free, pe_channels
         self.node_encoder = CoordinateFree(channels, radius=radius) if coordinate_free else make_encoder("in_channels", in_channels, channels)
         self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
@@ -380,3 +371,21 @@ class SAMSA(Pretrained, Module):
     def __repr__(self) -> str:
         conv = self.blocks[0].conv
         return f"{type(self).__name__}({self.channels}, num_layers={len(self.blocks)}, conv={conv}, level={self.level!r})"
+
+
+def _check_head(level: str, towers: int, interaction: str, context: bool, num_categories: int) -> None:
+    """Raise ConfigError where what the head is to see does not belong together."""
+    if level == "graph" and (context or num_categories):
+        raise ConfigError("context" if context else "num_categories", context or num_categories, "predictions for nodes (level='node')")
+    if level == "node" and towers > 1:
+        raise ConfigError("towers", towers, "1, or predictions for graphs (level='graph')")
+    if interaction == "nli" and towers != 2:
+        raise ConfigError("interaction", interaction, "concat, or pairs of graphs (towers=2)")
+
+
+def _check_tokens(bridge: bool, coordinate_free: bool, radius: bool) -> None:
+    """Raise ConfigError where what tokens are to know does not belong together."""
+    if coordinate_free and bridge:
+        raise ConfigError("coordinate_free", True, "False for tokens of Graph-Bridge (bridge=True)")
+    if radius and not coordinate_free:
+        raise ConfigError("radius", True, "False for tokens that know their coordinates (coordinate_free=False)")
