@@ -107,7 +107,7 @@ def flatten(sequences: Sequence[Any] | np.ndarray) -> tuple[Tensor, Tensor]:
     """Return sequences end to end, and where each begins, with the end of the last: int64 [G + 1]. Arguments as in :func:`pack_sequences`."""
     arrays = [item if getattr(item, "dtype", None) == np.int16 else _bytes(item) for item in sequences]
     flat = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint8)
-    return torch.from_numpy(flat.copy()), torch.tensor([0, *map(len, arrays)]).cumsum(0)
+    return torch.from_numpy(flat), torch.tensor([0, *map(len, arrays)]).cumsum(0)
 
 
 def _bytes(item: Any) -> np.ndarray:
