@@ -182,6 +182,7 @@ _KNOWN_NAMES = (
     Option("dataset.skip_invalid", False, "CSV of molecules: whether rows whose molecule cannot be read are left out."),
     Option("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,)),
     Option("train.tokens_per_batch", 0, "Tokens of a batch (nodes, and edges where they are tokens) in place of train.batch_size graphs.", low=0),
+    Option("train.start_from", "", "Fine-tuning: a run's folder, a checkpoint or a saved network whose weights the network begins with."),
     Option("train.eval_smoothing_metrics", False, "Not part of this runner.", (False,)),
     Option("optim.num_warmup_epochs", 0.0, "Epochs of linear warm-up.", low=0.0),
     Option("optim.num_warmup_steps", 0, "Or: optimiser steps of linear warm-up.", low=0),

@@ -37,6 +37,7 @@ from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_folder import RunFolder, open_run_folder
 from pyg_samsa.training.runner import fit_and_test
 from pyg_samsa.training.scaling import ScaledLoss, ScaledNetwork
+from pyg_samsa.training.start_from import start_from
 from pyg_samsa.training.trainer import TrainerOptions
 
 
@@ -107,9 +108,10 @@ def run_once(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, console: Any
     optimizer, options = choose_optimizer(), trainer_options()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     network = build_network()
+    new_weights = start_from(network, cfg.train.start_from) if cfg.train.start_from else []
     folder = _folder(loaded)
     if console is not None:
-        print_header(console, title, _header(loaded, spec, network, folder, options))
+        print_header(console, title, _header(loaded, spec, network, folder, options, new_weights))
     summary = folder.summary() if folder.resumed else None
     if summary is not None and summary["epochs"] >= cfg.optim.max_epoch:
         return RunResult.from_summary(folder, summary)
@@ -193,7 +195,9 @@ def _loggers(folder: RunFolder) -> list[Any]:
     return build_loggers(folder.path, tensorboard=cfg.tensorboard_each_run, wandb=wandb, config=dumpable())
 
 
-def _header(loaded: LoadedConfig, spec: TaskSpec, network: nn.Module, folder: RunFolder, options: TrainerOptions) -> dict[str, str]:
+def _header(
+    loaded: LoadedConfig, spec: TaskSpec, network: nn.Module, folder: RunFolder, options: TrainerOptions, new_weights: list[str]
+) -> dict[str, str]:
     parameters = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
     sizes = " / ".join(f"{count:,} {split}" for split, count in spec.sizes.items())
     lines = {
@@ -205,6 +209,8 @@ def _header(loaded: LoadedConfig, spec: TaskSpec, network: nn.Module, folder: Ru
         "device": _device(options),
         "folder": str(folder.path) + (" (continued)" if folder.resumed else ""),
     }
+    if cfg.train.start_from:
+        lines["start"] = cfg.train.start_from + (f" (new: {', '.join(name.removeprefix('model.') for name in new_weights)})" if new_weights else "")
     if folder.note:
         lines["note"] = folder.note
     if loaded.without_effect:

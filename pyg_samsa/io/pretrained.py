@@ -96,7 +96,7 @@ def load_pretrained(directory: str | os.PathLike[str]) -> tuple[nn.Module, dict[
     """
     folder = find_pretrained(directory)
     config = read_config(folder)
-    state = _read_weights(folder / WEIGHTS)
+    state = read_weights(folder / WEIGHTS)
     model = _make(config, state, folder / CONFIG)
     _check_fit(model, state, folder / WEIGHTS)
     model.load_state_dict(state)
@@ -239,7 +239,13 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read ``model.safetensors``.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+        DataIntegrityError: It is damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from pyg_samsa.errors import ConfigError, NumericalError
+from pyg_samsa.errors import ConfigError, DataNotFoundError, NumericalError
 from pyg_samsa.graphgym import runner
 from pyg_samsa.training.module import TaskModule
 
@@ -301,3 +301,22 @@ def test_two_processes_validate_and_test_every_row_once(config, tmp_path):
     # 18 rows for each process in batches of 8: three steps an epoch.
     assert history(two)["step"].tolist() == [3, 6]
     assert yaml.safe_load((two / "config.yaml").read_text())["devices"] == 2
+
+
+def test_a_run_goes_on_from_another(config, capsys):
+    (first,) = runner.run(config())
+    path = config(name="again.yaml", dataset={"name": "multiclass", "task_type": "classification"}, metric_best="accuracy", optim={"max_epoch": 1})
+    runner.run(path, ["train.start_from", str(first.folder.path), "optim.base_lr", "1e-12"])
+    assert "start" in (shown := capsys.readouterr().out)
+    assert str(first.folder.path) in shown.replace("\n", "")
+    with pytest.raises(ConfigError, match=r"train\.start_from"):
+        runner.run(path, ["train.start_from", str(first.folder.path), "samsa.channels", "16"])
+    with pytest.raises(DataNotFoundError, match="no model there"):
+        runner.run(path, ["train.start_from", str(first.folder.path / "elsewhere")])
+
+
+def test_a_run_begins_with_the_weights(config):
+    (first,) = runner.run(config())
+    still = ["optim.base_lr", "1e-12", "optim.max_epoch", "1", "samsa.dropout", "0.0"]
+    (again,) = runner.run(config(name="again.yaml"), ["train.start_from", str(first.folder.path), *still])
+    assert again.test["ap"] == pytest.approx(first.test["ap"], abs=1e-6)

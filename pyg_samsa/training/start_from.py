@@ -1,0 +1,72 @@
+"""Fine-tuning: a network begins with the weights of an earlier run, or of a saved network, instead of random ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.io.pretrained import WEIGHTS, find_pretrained, read_weights
+from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
+from pyg_samsa.training.run_folder import RunFolder
+
+_KEY = "train.start_from"
+_HEAD = "model.head."
+
+
+def start_from(network: nn.Module, source: str | os.PathLike[str]) -> list[str]:
+    """Give a network the weights of an earlier one that was built alike.
+
+    The last layers, which know the targets (``head``), keep their new weights where their shapes differ, so that a network can go on to other
+    targets. Everything else must be there and fit.
+
+    Args:
+        network: A network as the runner trains it, such as :class:`~pyg_samsa.training.network.BatchNetwork`; changed in place.
+        source: The folder of a run (its best epoch, else its last), a checkpoint, a folder written by ``save_pretrained``, or the name of a network
+            that comes with the package.
+
+    Returns:
+        Names of the weights that stay new.
+
+    Raises:
+        DataNotFoundError: There is neither a checkpoint nor a saved network.
+        DataIntegrityError: The file is damaged, or holds no network of this package.
+        ConfigError: The networks differ in more than their heads; the first difference is named.
+
+    Example:
+        >>> import tempfile
+        >>> from pyg_samsa.nn import SAMSA
+        >>> from pyg_samsa.training.network import BatchNetwork
+        >>> size = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4}
+        >>> folder = SAMSA([4], 3, **size).save_pretrained(tempfile.mkdtemp())
+        >>> start_from(BatchNetwork(SAMSA([4], 1, **size)), folder)
+        ['model.head.net.3.bias', 'model.head.net.3.weight']
+    """
+    weights, expected = _read(source), network.state_dict()
+    new = [name for name in sorted(expected) if name not in weights or weights[name].shape != expected[name].shape]
+    unused = sorted(name for name in weights.keys() - expected.keys() if not name.startswith(_HEAD))
+    for name in [*(name for name in new if not name.startswith(_HEAD)), *unused]:
+        there, here = (f"{name} {list(state[name].shape)}" if name in state else f"no {name}" for state in (weights, expected))
+        hint = f"Set what describes the network (samsa.*, model.type, the features of the data) as {source} was trained with."
+        raise ConfigError(_KEY, str(source), f"a network like the one to train: that one has {there}, this one {here}", hint=hint)
+    network.load_state_dict({name: value for name, value in weights.items() if name in expected and name not in new}, strict=False)
+    return new
+
+
+def _read(source: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Return weights under the names that they have in the network that the runner trains."""
+    path = Path(source).expanduser()
+    run = RunFolder(path)
+    checkpoint = next((file for file in (path, run.best, run.last) if file.is_file()), None)
+    if checkpoint is None:
+        return {f"model.{name}": value for name, value in read_weights(find_pretrained(source) / WEIGHTS).items()}
+    state = AtomicCheckpointIO().load_checkpoint(checkpoint).get("state_dict")
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DataIntegrityError(checkpoint, "a checkpoint of this package", "one without weights", hint="Name the folder of a run.")
+    names = {name: name.removeprefix("network.") for name in state if name.startswith("network.")}
+    # Of a network whose outputs are scaled into the units of its targets, the one inside.
+    if any(name.startswith("network.") for name in names.values()):
+        names = {name: inner.removeprefix("network.") for name, inner in names.items() if inner.startswith("network.")}
+    return {inner: state[name] for name, inner in names.items()}
