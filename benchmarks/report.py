@@ -22,7 +22,7 @@ def table(rows: Sequence[Row]) -> Table:
     title = f"{first['suite']}: {first['workload']}, D {first['channels']}, K {first['samples']}"
     out = Table(title=title, title_justify="left", title_style="bold")
     out.add_column("contestant")
-    for column in ("median ms", "quartiles", "x SAMSA", "peak MB", "of product rate"):
+    for column in ("median ms", "quartiles", "x SAMSA", "by products", "peak MB", "of product rate"):
         out.add_column(column, justify="right")
     out.add_column("output")
     for row in rows:
@@ -30,12 +30,17 @@ def table(rows: Sequence[Row]) -> Table:
             row["contestant"],
             f"{1e3 * row['seconds']:,.1f}",
             f"{1e3 * row['low']:,.1f} - {1e3 * row['high']:,.1f}",
-            "" if row["ratio"] is None else f"{row['ratio']:.2f}",
+            _given(row["ratio"], ".2f"),
+            _given(row["products"], ".2f"),
             f"{row['peak_bytes'] / 1e6:,.1f}",
-            "" if row["of_rate"] is None else f"{row['of_rate']:.0%}",
+            _given(row["of_rate"], ".0%"),
             row["check"],
         )
     return out
+
+
+def _given(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
 
 
 def workloads(rows: Sequence[Row]) -> list[list[Row]]:
@@ -68,11 +73,14 @@ def markdown(environment: Mapping[str, Any], rows: Sequence[Row]) -> str:
     for group in workloads(rows):
         first = group[0]
         lines += ["", f"**{first['suite']}: {first['workload']}, D {first['channels']}, K {first['samples']}**", ""]
-        lines += ["| contestant | median ms | quartiles | x SAMSA | peak MB | of product rate | output |", "|---|---:|---:|---:|---:|---:|---|"]
+        lines += [
+            "| contestant | median ms | quartiles | x SAMSA | by products | peak MB | of product rate | output |",
+            "|---|---:|---:|---:|---:|---:|---:|---|",
+        ]
         for row in group:
-            ratio, share = ("" if row[key] is None else form(row[key]) for key, form in (("ratio", "{:.2f}".format), ("of_rate", "{:.0%}".format)))
+            ratio, products, share = _given(row["ratio"], ".2f"), _given(row["products"], ".2f"), _given(row["of_rate"], ".0%")
             times = f"{1e3 * row['seconds']:,.1f} | {1e3 * row['low']:,.1f} - {1e3 * row['high']:,.1f}"
-            lines.append(f"| {row['contestant']} | {times} | {ratio} | {row['peak_bytes'] / 1e6:,.1f} | {share} | {row['check']} |")
+            lines.append(f"| {row['contestant']} | {times} | {ratio} | {products} | {row['peak_bytes'] / 1e6:,.1f} | {share} | {row['check']} |")
     lines += ["", *(f"{name}: time grows with tokens to the power {time:.2f}, memory {memory:.2f}." for name, time, memory in exponents(rows))]
     return "\n".join(lines).rstrip("\n") + "\n"
 

@@ -99,9 +99,10 @@ def _compare(
         runs[name] = _step(module.to(setting.device), x, index, setting, backward=backward)
     measured = take_turns(runs, setting.device, rounds=setting.rounds)
     ours = measured["SAMSA"].median
+    our_work = _operations(suite, "SAMSA", work, samples)
     for name, measurement in measured.items():
         low, high = measurement.spread
-        work_done = _operations(suite, name, work, samples) * (3 if backward else 1)
+        work_done = _operations(suite, name, work, samples)
         yield {
             "suite": suite,
             "workload": work.name,
@@ -115,7 +116,8 @@ def _compare(
             "rounds": len(measurement.seconds),
             "ratio": measurement.median / ours,
             "peak_bytes": measurement.peak_bytes,
-            "of_rate": work_done / measurement.median / setting.rate if work_done else None,
+            "products": work_done / our_work if work_done else None,
+            "of_rate": work_done * (3 if backward else 1) / measurement.median / setting.rate if work_done else None,
             "check": verdicts[name],
         }
 
@@ -186,6 +188,7 @@ def _models(setting: Setting) -> Iterator[dict[str, Any]]:
                 "rounds": len(measurement.seconds),
                 "ratio": None,
                 "peak_bytes": measurement.peak_bytes,
+                "products": None,
                 "of_rate": None,
                 "check": "",
             }

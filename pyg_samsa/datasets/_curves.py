@@ -99,19 +99,22 @@ class _Map:
         self.cells[np.arange(len(points))[:, None, None], rows, columns] = True
 
 
-def sample_pictures(count: int, length: int, rng: np.random.Generator, advance: Callable[[float], None] = lambda _: None) -> np.ndarray:
+def sample_pictures(
+    count: int, length: int, rng: np.random.Generator, advance: Callable[[float], None] = lambda _: None, *, matched: bool = True
+) -> np.ndarray:
     """Return pictures in pairs: one whose discs are connected, then one whose discs are not.
 
     Every scene has two long curves that never touch, and shorter ones that distract. Only when a scene is complete, a coin decides whether the discs
     go to both ends of one long curve or to an end of each, so the curves say nothing about the label. What the places of the discs could tell is
-    taken away by the pairing: in both pictures of a pair the discs have the same distance, to 0.3 pixels, and the point halfway between them has the
-    same distance from the middle of the picture, to two pixels.
+    taken away by the pairing, unless ``matched`` is off: in both pictures of a pair the discs have the same distance, to 0.3 pixels, and the point
+    halfway between them has the same distance from the middle of the picture, to two pixels.
 
     Args:
         count: Number of pictures, even.
-        length: Dashes of a long curve, 6 to 14.
+        length: Dashes of a long curve, 4 to 14.
         rng: Source of all randomness.
         advance: Told how many pictures came to it.
+        matched: Whether the discs of a pair have the same distance and eccentricity.
 
     Returns:
         Pictures uint8 [count, 32, 32]; those at even places are connected.
@@ -122,12 +125,12 @@ def sample_pictures(count: int, length: int, rng: np.random.Generator, advance: 
 
     Cost: two to seven milliseconds of one core per picture, fewer the more pictures are asked for at once.
     """
-    waiting: dict[tuple[int, int], tuple[deque[np.ndarray], deque[np.ndarray]]] = defaultdict(lambda: (deque(), deque()))
+    waiting: dict[tuple[int, ...], tuple[deque[np.ndarray], deque[np.ndarray]]] = defaultdict(lambda: (deque(), deque()))
     pairs: list[np.ndarray] = []
     while 2 * len(pairs) < count:
         before = len(pairs)
         for picture, place, connected in zip(*_sample_labelled(length, rng), strict=True):
-            partners = waiting[place]
+            partners = waiting[place if matched else ()]
             partners[connected].append(picture)
             if partners[0] and partners[1] and 2 * len(pairs) < count:
                 pairs.append(np.stack([partners[1].popleft(), partners[0].popleft()]))

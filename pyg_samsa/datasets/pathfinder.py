@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets._curves import SIDE, sample_pictures
@@ -15,14 +16,16 @@ from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
 from pyg_samsa.datasets.peptides import stratified_split
 from pyg_samsa.datasets.sequences import SequenceDataset, check_whole_number, consecutive_splits, pack_sequences, require_files
 from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.functional import fourier_positions
 from pyg_samsa.io.progress import progress_bar
 
-LEVELS = {"easy": (6, "curv_baseline"), "intermediate": (9, "curv_contour_length_9"), "hard": (14, "curv_contour_length_14")}
-"""Level -> dashes of a long curve, folder of the official release."""
+LEVELS = {"short": (4, ""), "easy": (6, "curv_baseline"), "intermediate": (9, "curv_contour_length_9"), "hard": (14, "curv_contour_length_14")}
+"""Level -> dashes of a long curve, folder of the official release, which has no short ones."""
 SIZES = (160_000, 20_000, 20_000)
 
 _SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
-_INFO = TaskInfo("multiclass", "graph", ["not connected", "connected"], [256], None)
+_OCTAVES = 3
+_LIT_FEATURES = 2 * (1 + 2 * _OCTAVES) + 1
 _CHUNK = 8000  # large, because every chunk drops the pictures for which it found no partner
 _VERSION = 1
 _RELEASE = "lra_release.gz of the Long Range Arena (folder pathfinder32)"
@@ -41,13 +44,17 @@ class Pathfinder(SequenceDataset):
     nor touch. The label is drawn after the curves, and connected and unconnected pictures are paired by where their discs are, so that neither
     places nor brightness give it away (:func:`pyg_samsa.datasets._curves.sample_pictures`). Both classes are equally frequent in every split.
 
+    The level ``"short"`` is ours, a task for minutes of a CPU: curves of 4 dashes, and discs that are not matched, so that their distance alone tells
+    nine pictures of ten.
+
     **Splits.** Generated pictures: as asked for. The official release has none of its own; it is split 80 / 10 / 10 %, seeded and stratified.
 
     Args:
         root: Folder of the data sets; this one lies in ``<root>/pathfinder``.
         source: ``"generated"``, or ``"official"`` for the folder ``pathfinder32`` of the release.
         folder: The official folder (it holds ``curv_contour_length_14`` and so on); by default ``<root>/pathfinder/raw/pathfinder32``.
-        level: ``"easy"``, ``"intermediate"`` or ``"hard"`` (the benchmark's): 6, 9 or 14 dashes on a long curve.
+        level: ``"short"``, ``"easy"``, ``"intermediate"`` or ``"hard"`` (the benchmark's): 4, 6, 9 or 14 dashes on a long curve.
+        lit: Take only the pixels that are not black, a tenth of them, as a set of points: what they are and where they are is in their features.
         num_train: Generated pictures for training, even.
         num_val: For validation, even.
         num_test: For the test, even.
@@ -56,7 +63,9 @@ class Pathfinder(SequenceDataset):
         transform: Called on every graph that is taken out.
 
     Shapes:
-        - **item:** ``x`` int64 [1024, 1] (brightness 0 to 255, row by row), ``edge_index`` int64 [2, 1023] (i -> i+1), ``y`` int64 [1].
+        - **item:** ``x`` int64 [1024, 1] (brightness 0 to 255, row by row), ``edge_index`` int64 [2, 1023] (i -> i+1), ``y`` int64 [1]; with
+          ``lit`` the n pixels that are not black, ``x`` float [n, 15] (row and column from -1 to 1 with their sinusoids, see
+          :func:`pyg_samsa.functional.fourier_positions`, and brightness from 0 to 1), ``pos`` [n, 2] and ``edge_index`` int64 [2, 0].
 
     Raises:
         ConfigError: An option is out of range.
@@ -79,6 +88,7 @@ class Pathfinder(SequenceDataset):
         source: str = "generated",
         folder: str | os.PathLike[str] | None = None,
         level: str = "hard",
+        lit: bool = False,
         num_train: int = SIZES[0],
         num_val: int = SIZES[1],
         num_test: int = SIZES[2],
@@ -92,6 +102,8 @@ class Pathfinder(SequenceDataset):
             raise ConfigError("level", level, LEVELS)
         check_whole_number("seed", seed, 0)
         if source == "official":
+            if not LEVELS[level][1]:
+                raise ConfigError("level", level, [name for name, (_, released) in LEVELS.items() if released])
             raw = Path(folder) if folder is not None else Path(root) / "pathfinder" / "raw" / "pathfinder32"
             path = Path(root) / "pathfinder" / f"pathfinder-official-{level}-v{_VERSION}.pt"
             prepared = prepare_once(path, lambda: _read(raw, LEVELS[level][1], progress))
@@ -104,7 +116,29 @@ class Pathfinder(SequenceDataset):
                     raise ConfigError(key, value, "an even number, because both classes are equally frequent")
             path = generated_path(root, level, sizes, seed)
             prepared = prepare_once(path, lambda: _generate(level, sizes, seed, progress))
-        super().__init__(prepared, _INFO, transform=transform, root=root)
+        self.lit = lit
+        info = TaskInfo("multiclass", "graph", ["not connected", "connected"], _LIT_FEATURES if lit else [256], None)
+        super().__init__(prepared, info, transform=transform, root=root)
+
+    def count_tokens(self, *, edges: bool = True) -> Tensor:
+        """Return the pixels, and with ``edges`` the links between them too, of each picture: int64 [G]."""
+        if not self.lit:
+            return super().count_tokens(edges=edges)
+        lit = self._data.x.view(-1, SIDE * SIDE).count_nonzero(1)
+        return lit if self._indices is None else lit[torch.as_tensor(list(self._indices), dtype=torch.long)]
+
+    def get(self, idx: int) -> Data:
+        """Return one picture, as a path of pixels or a set of points."""
+        data = super().get(idx)
+        return _as_points(data) if self.lit else data
+
+
+def _as_points(data: Data) -> Data:
+    number = data.x.flatten().nonzero().flatten()
+    data.pos = torch.stack([number // SIDE, number % SIDE], dim=1) / ((SIDE - 1) / 2) - 1
+    data.x = torch.cat([fourier_positions(data.pos, _OCTAVES), data.x[number] / 255], dim=1)
+    data.edge_index = torch.empty(2, 0, dtype=torch.long)
+    return data
 
 
 def generated_path(root: str | os.PathLike[str], level: str = "hard", sizes: Sequence[int] = SIZES, seed: int = 0) -> Path:
@@ -119,7 +153,7 @@ def _generate(level: str, sizes: Sequence[int], seed: int, progress: bool) -> Pr
             # Pairs stay within a split, and streams of their own keep a split the same when another one changes its size.
             for chunk, start in enumerate(range(0, size, _CHUNK)):
                 rng = np.random.default_rng([seed, split, chunk])
-                drawn = sample_pictures(min(_CHUNK, size - start), LEVELS[level][0], rng, advance)
+                drawn = sample_pictures(min(_CHUNK, size - start), LEVELS[level][0], rng, advance, matched=level != "short")
                 order = rng.permutation(len(drawn))
                 pictures.append(drawn[order].reshape(len(drawn), -1))
                 labels.append(1 - order % 2)

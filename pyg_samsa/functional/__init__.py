@@ -10,7 +10,7 @@ from pyg_samsa.functional.linear_attention import Waves, linear_attention
 from pyg_samsa.functional.maxout import leak_mass, leaky_probability, maxout_score
 from pyg_samsa.functional.pair_features import PAIR_FEATURES, pair_features
 from pyg_samsa.functional.paired_sampling import ragged_sample_paired
-from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
+from pyg_samsa.functional.positions import fourier_positions, sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex, batch_to_ptr
 from pyg_samsa.functional.relative import Relation, relative_attention
 from pyg_samsa.functional.sampling import (
@@ -38,6 +38,7 @@ __all__ = [
     "feature_keys",
     "feed_forward",
     "fourier_features",
+    "fourier_positions",
     "fourier_waves",
     "full_attention",
     "gaussian_codes",

@@ -74,3 +74,35 @@ def sinusoidal_positions(positions: Tensor | RaggedIndex, channels: int, *, max_
     angles = positions.double()[:, None] * torch.exp(pair * (-math.log(max_period) / channels))
     rows = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :channels]
     return rows.to(torch.get_default_dtype() if dtype is None else dtype)
+
+
+def fourier_positions(place: Tensor, octaves: int) -> Tensor:
+    r"""Return places with their sinusoids in falling wave lengths, for places in a picture or a cloud.
+
+    .. math::
+        \phi(p) = \bigl[\, p_c, \; \sin(2^j \pi p_c), \; \cos(2^j \pi p_c) \,\bigr]_{c,\; 0 \le j < J}
+
+    Args:
+        place: Coordinates, about -1 to 1, floats [n, l].
+        octaves: Number J of wave lengths 2, 1, 1/2, ..., at least 0.
+
+    Returns:
+        Features [n, l (1 + 2 J)]: coordinates, all sines, all cosines.
+
+    Raises:
+        ConfigError: ``octaves`` is negative.
+        ShapeError: ``place`` is no matrix of floats.
+
+    Example:
+        >>> fourier_positions(torch.tensor([[1 / 3, 0.0]]), 1)
+        tensor([[0.3333, 0.0000, 0.8660, 0.0000, 0.5000, 1.0000]])
+
+    Cost: O(n l J).
+    """
+    if isinstance(octaves, bool) or not isinstance(octaves, int) or octaves < 0:
+        raise ConfigError("octaves", octaves, "an integer of at least 0")
+    if place.dim() != 2 or not place.is_floating_point():
+        raise ShapeError("place", f"{list(place.shape)} {place.dtype}", "floats [n, l]")
+    turns = torch.pi * 2.0 ** torch.arange(octaves, dtype=place.dtype, device=place.device)
+    angles = (place.unsqueeze(-1) * turns).flatten(1)
+    return torch.cat([place, angles.sin(), angles.cos()], dim=1)

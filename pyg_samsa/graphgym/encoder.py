@@ -1,6 +1,7 @@
-"""Encoders for GraphGym's other networks, none of which needs ogb: ``SAMSAAtom``, ``SAMSABond``, ``LinearNode``, ``LinearEdge``.
+"""Encoders for GraphGym's other networks, none of which needs ogb: ``SAMSAAtom``, ``SAMSABond``, ``LinearNode``, ``MLPNode``, ``LinearEdge``.
 
-GraphGym's own ``Atom`` and ``Bond`` stay as they are. The network ``samsa`` needs none of these: it encodes by what the data set says.
+GraphGym's own ``Atom`` and ``Bond`` stay as they are. The network ``samsa`` needs none of these, except ``MLPNode`` where a linear map of features is
+too little: it encodes by what the data set says.
 """
 
 from __future__ import annotations
@@ -67,6 +68,14 @@ class LinearNode(NodeEncoder):
         return nn.Linear(cfg.share.dim_in, channels)
 
 
+class MLPNode(NodeEncoder):
+    """Two-layer network of float node features: Linear to four times the width, GELU, Linear."""
+
+    def build(self, channels: int) -> nn.Module:
+        """Return the encoder."""
+        return nn.Sequential(nn.Linear(cfg.share.dim_in, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels))
+
+
 class LinearEdge(NodeEncoder):
     """Linear map of float edge features."""
 
@@ -79,7 +88,7 @@ class LinearEdge(NodeEncoder):
         return nn.Linear(cfg.share.edge_channels, channels)
 
 
-for _name, _encoder in {"SAMSAAtom": SAMSAAtom, "LinearNode": LinearNode}.items():
+for _name, _encoder in {"SAMSAAtom": SAMSAAtom, "LinearNode": LinearNode, "MLPNode": MLPNode}.items():
     register_once(register.node_encoder_dict, _name, _encoder)
 for _name, _encoder in {"SAMSABond": SAMSABond, "LinearEdge": LinearEdge}.items():
     register_once(register.edge_encoder_dict, _name, _encoder)

@@ -177,6 +177,7 @@ _ARGUMENTS = frozenset(
         "positions",
         "context",
         "interaction",
+        "head_norm",
         "attention",
         "coordinate_free",
         "radius",

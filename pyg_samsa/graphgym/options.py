@@ -15,6 +15,7 @@ from pyg_samsa.nn.attention import ATTENTION
 from pyg_samsa.nn.conv.flt_conv import ENCODINGS
 from pyg_samsa.nn.conv.samsa_conv import IMPORTANCE
 from pyg_samsa.nn.conv.sft_conv import SAMPLERS
+from pyg_samsa.nn.head import HEAD_NORMS
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,9 @@ _MODEL = (
         "Pairs of documents: the head sees both readouts a, b (the paper's), or [a, b, a b, |a - b|], which is learned sooner.",
         ("concat", "nli"),
     ),
+    Option(
+        "samsa.head_norm", "none", "The head sees readouts as they are (the paper), or normalised over the batch: learning starts sooner.", HEAD_NORMS
+    ),
     Option("samsa.coordinate_free", False, "Clouds with SFT: tokens that know no coordinates, so that nothing changes when a cloud is turned."),
     Option("samsa.radius", False, "Whether tokens of samsa.coordinate_free know their distance to the centroid, which turns leave as it is."),
     Option("samsa.checkpointing", False, "Whether each block is computed again in the backward pass: a third more time, the memory of one block."),
@@ -165,7 +169,8 @@ _KNOWN_NAMES = (
     Option("dataset.seed", 0, "Of a generator, a sampling of points or a held-out validation split; not that of the training.", low=0),
     Option("dataset.source", "", "ListOps and Pathfinder: generated, or official files.", ("", "generated", "official")),
     Option("dataset.folder", "", "Sequences: folder of the official files."),
-    Option("dataset.level", "", "Pathfinder: length of the paths.", ("", "easy", "intermediate", "hard")),
+    Option("dataset.level", "", "Pathfinder: length of the paths.", ("", "short", "easy", "intermediate", "hard")),
+    Option("dataset.lit", False, "Pathfinder: whether only pixels that are not black are tokens, as a set of points."),
     Option("dataset.min_length", 0, "ListOps: shortest expression; 0 is 500.", low=0),
     Option("dataset.max_length", 0, "Sequences: longest one; 0 is the benchmark's.", low=0),
     Option("dataset.max_depth", 0, "ListOps: deepest nesting; 0 is 10.", low=0),
@@ -244,7 +249,22 @@ DATASET_OPTIONS = (
     *("max_residues", "subset", "unlabelled"),
     *("num_points", "normals", "rotated", "incomplete", "per_family"),
     *("csv", "smiles_column", "target_columns", "csv_task", "split_kind", "split_column", "skip_invalid"),
-    *("rounds", "unit", "source", "folder", "level", "min_length", "max_length", "max_depth", "max_args", "num_train", "num_val", "num_test", "seed"),
+    *(
+        "rounds",
+        "unit",
+        "source",
+        "folder",
+        "level",
+        "lit",
+        "min_length",
+        "max_length",
+        "max_depth",
+        "max_args",
+        "num_train",
+        "num_val",
+        "num_test",
+        "seed",
+    ),
 )
 # Written by GraphGym's own runner into its dumped configurations; they say nothing that a new run could use.
 DUMPED_BY_GRAPHGYM = frozenset({"run_dir", "params"})

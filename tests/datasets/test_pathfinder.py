@@ -129,6 +129,31 @@ def test_dataset(tmp_path):
     assert int(data.x.max()) == 255
 
 
+def test_lit_pixels_are_points(tmp_path):
+    pixels, points = (Pathfinder(tmp_path, **SMALL, lit=lit) for lit in (False, True))
+    assert points.in_channels == 15
+    assert points.count_tokens(edges=True).tolist() == [int((pixels[row].x > 0).sum()) for row in range(30)]
+    assert points[4:6].count_tokens().tolist() == points.count_tokens()[4:6].tolist()
+    for row in (0, 17):
+        data, picture = points[row], pixels[row].x.view(32, 32)
+        place = ((data.pos + 1) * 15.5).round().long()
+        assert torch.equal((data.x[:, -1] * 255).round().long(), picture[place[:, 0], place[:, 1]])
+        assert len(place.unique(dim=0)) == data.num_nodes == int((picture > 0).sum())
+        assert torch.equal(data.x[:, :2], data.pos)
+        assert data.num_edges == 0
+        assert torch.equal(data.y, pixels[row].y)
+
+
+def test_short_paths_are_told_by_the_distance_of_the_discs():
+    pictures = sample_pictures(400, 4, np.random.default_rng(3), matched=False)
+    discs = [[np.mean(part, axis=0) for part in blobs(picture > 200)] for picture in pictures]
+    apart = np.array([np.hypot(*(first - second)) for first, second in discs])
+    assert apart[::2].max() < 12  # the length of a straight curve
+    assert 0.85 < np.mean((apart < 10.5) == (np.arange(400) % 2 == 0)) < 0.98
+    with pytest.raises(ConfigError, match="level"):
+        Pathfinder(source="official", level="short")
+
+
 def digest(dataset):
     return hashlib.sha256(dataset._data.x.numpy().tobytes() + dataset._data.y.numpy().tobytes()).hexdigest()
 

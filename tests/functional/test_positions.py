@@ -5,7 +5,7 @@ import torch
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional import RaggedIndex
-from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
+from pyg_samsa.functional.positions import fourier_positions, sequence_positions, sinusoidal_positions
 
 
 def literal(position, channels, period):
@@ -68,3 +68,18 @@ def test_bad_period(period):
 def test_bad_positions():
     with pytest.raises(ShapeError, match="positions"):
         sinusoidal_positions(torch.zeros(2, 2), 2)
+
+
+def test_fourier_positions():
+    place = torch.tensor([[-1.0, 0.25], [0.3, 1.0]], dtype=torch.float64)
+    out = fourier_positions(place, 2)
+    for row, given in zip(out.tolist(), place.tolist(), strict=True):
+        angles = [math.pi * 2**octave * coordinate for coordinate in given for octave in range(2)]
+        assert row == pytest.approx([*given, *map(math.sin, angles), *map(math.cos, angles)], abs=1e-12)
+    assert torch.equal(fourier_positions(place, 0), place)
+    assert fourier_positions(torch.empty(0, 3), 4).shape == (0, 27)
+    with pytest.raises(ConfigError, match="octaves"):
+        fourier_positions(place, -1)
+    for bad in (torch.zeros(3), torch.zeros(2, 2, dtype=torch.long)):
+        with pytest.raises(ShapeError, match="place"):
+            fourier_positions(bad, 1)

@@ -110,3 +110,12 @@ def test_pairs_become_two_graphs_of_one_encoder():
     expected = model(torch.cat(documents), batch=torch.arange(4).repeat_interleave(torch.tensor([3, 5, 2, 6])))
     torch.testing.assert_close(found, expected)
     assert found.shape == (2, 2)
+
+
+def test_lit_pixels_through_an_mlp_and_a_normalised_head(small):
+    pictures = {"level": "short", "lit": True, "num_train": 20, "num_val": 4, "num_test": 6, "node_encoder": True, "node_encoder_name": "MLPNode"}
+    (result,) = runner.run(small("pathfinder", dataset=pictures, samsa={"head_norm": "batch"}, metric_best="accuracy"))
+    weights = torch.load(result.folder.best, weights_only=True)["state_dict"]
+    assert weights["network.node_encoder.encoder.0.weight"].shape == (32, 15)
+    assert weights["network.model.head.norm.module.num_batches_tracked"] == 3
+    assert 0 <= result.test["accuracy"] <= 1

@@ -224,6 +224,22 @@ def test_interaction_of_two_towers():
         SAMSA(3, 4, towers=2, interaction="sum", **SMALL)
 
 
+@pytest.mark.parametrize("level", ["graph", "node"])
+def test_normalised_readouts(level, tmp_path):
+    torch.manual_seed(0)
+    model = SAMSA(3, 2, bridge=False, level=level, head_norm="batch", **SMALL)
+    x, batch = torch.randn(9, 3), torch.tensor([0, 0, 1, 1, 1, 2, 2, 3, 3])
+    together = model(x, batch=batch)
+    assert not torch.allclose(model(x[:5], batch=batch[:5]), together[: 5 if level == "node" else 2])  # training sees the batch
+    model.eval()
+    out = model(x, batch=batch)
+    torch.testing.assert_close(model(x[:5], batch=batch[:5]), out[: 5 if level == "node" else 2])  # evaluation does not
+    again = SAMSA.from_pretrained(model.save_pretrained(tmp_path / "model"))
+    assert torch.equal(again(x, batch=batch), out)
+    with pytest.raises(ConfigError, match="head_norm"):
+        SAMSA(3, 2, head_norm="rows", **SMALL)
+
+
 def test_towers_read_consecutive_graphs_together():
     model = SAMSA(3, 4, bridge=False, towers=2, **SMALL).double().eval()
     x, batch = torch.randn(9, 3, dtype=torch.float64), torch.tensor([0, 0, 1, 1, 1, 2, 3, 3, 3])

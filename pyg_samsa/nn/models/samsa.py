@@ -19,7 +19,7 @@ from pyg_samsa.nn.encoding.coordinate_free import CoordinateFree
 from pyg_samsa.nn.encoding.features import Features, encode_features, make_encoder, one_hot_categories
 from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
-from pyg_samsa.nn.head import MLPHead
+from pyg_samsa.nn.head import HEAD_NORMS, MLPHead
 from pyg_samsa.nn.models.pretrained import Pretrained
 from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
 
@@ -62,6 +62,7 @@ class SAMSA(Pretrained, Module):
         towers: Graph-level predictions for so many consecutive graphs together (2 for pairs of documents): one encoder, one head over their readouts.
         interaction: What the head sees of two towers with readouts a and b: ``"concat"``, both, as in the paper; ``"nli"``, both,
             :math:`a \cdot b` and :math:`|a - b|`, as models of natural language inference do; likeness is then learned in fewer steps.
+        head_norm: ``"none"``, the paper's, or ``"batch"``: what the head sees is normalised over the batch, see `MLPHead`; learning starts at once.
         context: In node-level predictions, let the head see the readout of the whole graph besides the node.
         num_categories: In node-level predictions, number of categories of graphs that the head is told, 0 for none.
         attn_backend: See `SAMSAConv`.
@@ -124,6 +125,7 @@ class SAMSA(Pretrained, Module):
         positions: str = "none",
         towers: int = 1,
         interaction: str = "concat",
+        head_norm: str = "none",
         context: bool = False,
         num_categories: int = 0,
         attn_backend: str = "auto",
@@ -140,6 +142,7 @@ class SAMSA(Pretrained, Module):
         check_choice("pool", pool, POOLS)
         check_choice("positions", positions, POSITIONS)
         check_choice("interaction", interaction, INTERACTIONS)
+        check_choice("head_norm", head_norm, HEAD_NORMS)
         counts = {"channels": channels, "num_layers": num_layers, "num_eval_samples": num_eval_samples, "towers": towers}
         for key, value in counts.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -178,7 +181,7 @@ class SAMSA(Pretrained, Module):
         pooled = out_channels is not None and (level == "graph" or context)
         self.pool = (AttentionPool(channels) if pool == "attention" else MeanPool()) if pooled else None
         width = (2 * towers if interaction == "nli" else towers) * channels if level == "graph" else (1 + context) * channels + num_categories
-        self.head = None if out_channels is None else MLPHead(width, out_channels, dropout=dropout)
+        self.head = None if out_channels is None else MLPHead(width, out_channels, dropout=dropout, norm=head_norm)
 
     def reset_parameters(self) -> None:
         """Draw new weights everywhere and set the ReZero scalars to zero."""
