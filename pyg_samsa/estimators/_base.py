@@ -105,6 +105,7 @@ class MoleculeEstimator(BaseEstimator):
                 heads=self.heads,
                 num_samples=self.num_samples,
                 dropout=self.dropout,
+                head_norm="batch",
                 drop_path=self.drop_path,
                 num_eval_samples=self.num_eval_samples,
             )
