@@ -249,22 +249,8 @@ DATASET_OPTIONS = (
     *("max_residues", "subset", "unlabelled"),
     *("num_points", "normals", "rotated", "incomplete", "per_family"),
     *("csv", "smiles_column", "target_columns", "csv_task", "split_kind", "split_column", "skip_invalid"),
-    *(
-        "rounds",
-        "unit",
-        "source",
-        "folder",
-        "level",
-        "lit",
-        "min_length",
-        "max_length",
-        "max_depth",
-        "max_args",
-        "num_train",
-        "num_val",
-        "num_test",
-        "seed",
-    ),
+    *("rounds", "unit", "source", "folder", "level", "lit", "min_length", "max_length"),
+    *("max_depth", "max_args", "num_train", "num_val", "num_test", "seed"),
 )
 # Written by GraphGym's own runner into its dumped configurations; they say nothing that a new run could use.
 DUMPED_BY_GRAPHGYM = frozenset({"run_dir", "params"})

@@ -154,14 +154,16 @@ def plot_curves(results: pd.DataFrame, path: str | os.PathLike[str], *, metric: 
         style(axes, grid="y")
         axes.set_xlabel(name, fontsize=10, color=MUTED)
     left.set_title(f"{pretty(metric)}, validation", loc="left", fontsize=12, color=INK, pad=10)
-    for (label, rows), color in zip(results.groupby("cell", sort=False), cycle(SERIES), strict=False):
+    for number, (label, rows) in enumerate(results.groupby("cell", sort=False)):
+        # Where there are more curves than colours, the second round is dashed.
+        color, (line, marker) = SERIES[number % len(SERIES)], ("-", "o") if number < len(SERIES) else ("--", "s")
         epochs = pd.concat([pd.read_csv(Path(folder) / "metrics.csv") for folder in rows["folder"]])
         if column not in epochs:
             raise ConfigError("metric", metric, [name.removeprefix("val_") for name in map(str, epochs) if name.startswith("val_")])
         of_epoch = epochs.groupby("epoch")
         mean = of_epoch[[*panels, column]].mean()
         for axis, (axes, _) in panels.items():
-            axes.plot(mean[axis], mean[column], color=color, linewidth=2, marker="o", markersize=3.5, label=str(label))
+            axes.plot(mean[axis], mean[column], color=color, linewidth=2, linestyle=line, marker=marker, markersize=3.5, label=str(label))
             axes.fill_between(mean[axis], of_epoch[column].min(), of_epoch[column].max(), color=color, alpha=0.12, linewidth=0)
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False, fontsize=9.5, labelcolor=INK)
