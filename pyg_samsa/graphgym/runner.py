@@ -210,7 +210,8 @@ def _header(
         "folder": str(folder.path) + (" (continued)" if folder.resumed else ""),
     }
     if cfg.train.start_from:
-        lines["start"] = cfg.train.start_from + (f" (new: {', '.join(name.removeprefix('model.') for name in new_weights)})" if new_weights else "")
+        new = sorted({name.removeprefix("model.").rpartition(".")[0].removesuffix(".module") for name in new_weights})
+        lines["start"] = cfg.train.start_from + (f" (new: {', '.join(new)})" if new else "")
     if folder.note:
         lines["note"] = folder.note
     if loaded.without_effect:

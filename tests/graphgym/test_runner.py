@@ -309,6 +309,10 @@ def test_a_run_goes_on_from_another(config, capsys):
     runner.run(path, ["train.start_from", str(first.folder.path), "optim.base_lr", "1e-12"])
     assert "start" in (shown := capsys.readouterr().out)
     assert str(first.folder.path) in shown.replace("\n", "")
+    loss = {"model": {"type": "samsa", "loss_fun": "mse"}}
+    other = config(name="other.yaml", dataset={"name": "regression", "task_type": "regression"}, metric_best="mae", optim={"max_epoch": 1}, **loss)
+    runner.run(other, ["train.start_from", str(first.folder.path), "samsa.head_norm", "batch"])
+    assert "(new: head.net.3, head.norm)" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(ConfigError, match=r"train\.start_from"):
         runner.run(path, ["train.start_from", str(first.folder.path), "samsa.channels", "16"])
     with pytest.raises(DataNotFoundError, match="no model there"):
