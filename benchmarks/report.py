@@ -14,6 +14,8 @@ from pyg_samsa.io.files import atomic_write
 from pyg_samsa.viz._figure import INK, MUTED, VAL, new_figure, save, style
 
 Row = Mapping[str, Any]
+COLUMNS = ("contestant", "median ms", "quartiles", "x SAMSA", "by products", "peak MB", "of product rate", "output")
+TEXT = ("contestant", "output")
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -21,22 +23,25 @@ def table(rows: Sequence[Row]) -> Table:
     first = rows[0]
     title = f"{first['suite']}: {first['workload']}, D {first['channels']}, K {first['samples']}"
     out = Table(title=title, title_justify="left", title_style="bold")
-    out.add_column("contestant")
-    for column in ("median ms", "quartiles", "x SAMSA", "by products", "peak MB", "of product rate"):
-        out.add_column(column, justify="right")
-    out.add_column("output")
+    for column in COLUMNS:
+        out.add_column(column, justify="left" if column in TEXT else "right")
     for row in rows:
-        out.add_row(
-            row["contestant"],
-            f"{1e3 * row['seconds']:,.1f}",
-            f"{1e3 * row['low']:,.1f} - {1e3 * row['high']:,.1f}",
-            _given(row["ratio"], ".2f"),
-            _given(row["products"], ".2f"),
-            f"{row['peak_bytes'] / 1e6:,.1f}",
-            _given(row["of_rate"], ".0%"),
-            row["check"],
-        )
+        out.add_row(*_cells(row))
     return out
+
+
+def _cells(row: Row) -> list[str]:
+    """Return the cells of a row, in the order of COLUMNS."""
+    return [
+        row["contestant"],
+        f"{1e3 * row['seconds']:,.1f}",
+        f"{1e3 * row['low']:,.1f} - {1e3 * row['high']:,.1f}",
+        _given(row["ratio"], ".2f"),
+        _given(row["products"], ".2f"),
+        f"{row['peak_bytes'] / 1e6:,.1f}",
+        _given(row["of_rate"], ".0%"),
+        row["check"],
+    ]
 
 
 def _given(value: float | None, form: str) -> str:
@@ -73,14 +78,8 @@ def markdown(environment: Mapping[str, Any], rows: Sequence[Row]) -> str:
     for group in workloads(rows):
         first = group[0]
         lines += ["", f"**{first['suite']}: {first['workload']}, D {first['channels']}, K {first['samples']}**", ""]
-        lines += [
-            "| contestant | median ms | quartiles | x SAMSA | by products | peak MB | of product rate | output |",
-            "|---|---:|---:|---:|---:|---:|---:|---|",
-        ]
-        for row in group:
-            ratio, products, share = _given(row["ratio"], ".2f"), _given(row["products"], ".2f"), _given(row["of_rate"], ".0%")
-            times = f"{1e3 * row['seconds']:,.1f} | {1e3 * row['low']:,.1f} - {1e3 * row['high']:,.1f}"
-            lines.append(f"| {row['contestant']} | {times} | {ratio} | {products} | {row['peak_bytes'] / 1e6:,.1f} | {share} | {row['check']} |")
+        lines += [f"| {' | '.join(COLUMNS)} |", f"|{'|'.join('---' if column in TEXT else '---:' for column in COLUMNS)}|"]
+        lines += [f"| {' | '.join(_cells(row))} |" for row in group]
     lines += ["", *(f"{name}: time grows with tokens to the power {time:.2f}, memory {memory:.2f}." for name, time, memory in exponents(rows))]
     return "\n".join(lines).rstrip("\n") + "\n"
 

@@ -227,7 +227,11 @@ class SplitDataset(InMemoryDataset):
         if key not in self._data:
             return torch.zeros(len(self), dtype=torch.long)
         sizes = torch.tensor([self._data[key].size(_cat_dim(key, self._data[key]))]) if self.slices is None else self.slices[key].diff()
-        return sizes if self._indices is None else sizes[torch.as_tensor(list(self._indices), dtype=torch.long)]
+        return self._chosen(sizes)
+
+    def _chosen(self, values: Tensor) -> Tensor:
+        """Return of one value per stored graph those of the graphs that this view of the set holds."""
+        return values if self._indices is None else values[torch.as_tensor(list(self._indices), dtype=torch.long)]
 
     def make_batch(self, rows: Sequence[int]) -> Batch:
         """Return what ``Batch.from_data_list`` makes of some graphs, cut from the stored tensors at once.

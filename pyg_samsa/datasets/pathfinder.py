@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,8 +20,27 @@ from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.functional import fourier_positions
 from pyg_samsa.io.progress import progress_bar
 
-LEVELS = {"short": (4, ""), "easy": (6, "curv_baseline"), "intermediate": (9, "curv_contour_length_9"), "hard": (14, "curv_contour_length_14")}
-"""Level -> dashes of a long curve, folder of the official release, which has no short ones."""
+
+class Level(NamedTuple):
+    """How difficult pictures are.
+
+    Attributes:
+        dashes: Dashes of a long curve.
+        folder: Folder of the official release; empty where it has no such pictures.
+        matched: Whether the places of the discs are such that they say nothing about the label.
+    """
+
+    dashes: int
+    folder: str
+    matched: bool = True
+
+
+LEVELS = {
+    "short": Level(4, "", matched=False),
+    "easy": Level(6, "curv_baseline"),
+    "intermediate": Level(9, "curv_contour_length_9"),
+    "hard": Level(14, "curv_contour_length_14"),
+}
 SIZES = (160_000, 20_000, 20_000)
 
 _SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -102,11 +122,11 @@ class Pathfinder(SequenceDataset):
             raise ConfigError("level", level, LEVELS)
         check_whole_number("seed", seed, 0)
         if source == "official":
-            if not LEVELS[level][1]:
-                raise ConfigError("level", level, [name for name, (_, released) in LEVELS.items() if released])
+            if not LEVELS[level].folder:
+                raise ConfigError("level", level, [name for name, known in LEVELS.items() if known.folder])
             raw = Path(folder) if folder is not None else Path(root) / "pathfinder" / "raw" / "pathfinder32"
             path = Path(root) / "pathfinder" / f"pathfinder-official-{level}-v{_VERSION}.pt"
-            prepared = prepare_once(path, lambda: _read(raw, LEVELS[level][1], progress))
+            prepared = prepare_once(path, lambda: _read(raw, LEVELS[level].folder, progress))
             prepared.split_idx = stratified_split(prepared.extra["names"], prepared.data["y"].tolist(), _SHARES, seed=seed)
         else:
             sizes = (num_train, num_val, num_test)
@@ -124,8 +144,7 @@ class Pathfinder(SequenceDataset):
         """Return the pixels, and with ``edges`` the links between them too, of each picture: int64 [G]."""
         if not self.lit:
             return super().count_tokens(edges=edges)
-        lit = self._data.x.view(-1, SIDE * SIDE).count_nonzero(1)
-        return lit if self._indices is None else lit[torch.as_tensor(list(self._indices), dtype=torch.long)]
+        return self._chosen(self._data.x.view(-1, SIDE * SIDE).count_nonzero(1))
 
     def get(self, idx: int) -> Data:
         """Return one picture, as a path of pixels or a set of points."""
@@ -153,7 +172,7 @@ def _generate(level: str, sizes: Sequence[int], seed: int, progress: bool) -> Pr
             # Pairs stay within a split, and streams of their own keep a split the same when another one changes its size.
             for chunk, start in enumerate(range(0, size, _CHUNK)):
                 rng = np.random.default_rng([seed, split, chunk])
-                drawn = sample_pictures(min(_CHUNK, size - start), LEVELS[level][0], rng, advance, matched=level != "short")
+                drawn = sample_pictures(min(_CHUNK, size - start), LEVELS[level].dashes, rng, advance, matched=LEVELS[level].matched)
                 order = rng.permutation(len(drawn))
                 pictures.append(drawn[order].reshape(len(drawn), -1))
                 labels.append(1 - order % 2)

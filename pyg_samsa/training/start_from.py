@@ -65,8 +65,6 @@ def _read(source: str | os.PathLike[str]) -> dict[str, Tensor]:
     state = AtomicCheckpointIO().load_checkpoint(checkpoint).get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataIntegrityError(checkpoint, "a checkpoint of this package", "one without weights", hint="Name the folder of a run.")
-    names = {name: name.removeprefix("network.") for name in state if name.startswith("network.")}
-    # Of a network whose outputs are scaled into the units of its targets, the one inside.
-    if any(name.startswith("network.") for name in names.values()):
-        names = {name: inner.removeprefix("network.") for name, inner in names.items() if inner.startswith("network.")}
-    return {inner: state[name] for name, inner in names.items()}
+    # Outputs may be scaled into the units of the targets: then the network is the one inside.
+    prefix = "network.network." if any(name.startswith("network.network.") for name in state) else "network."
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
