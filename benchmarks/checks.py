@@ -9,7 +9,7 @@ from benchmarks.contestants import Build, Packed
 from benchmarks.workloads import Workload
 from pyg_samsa.functional import RaggedIndex
 from pyg_samsa.functional.reference import samsa_block, samsa_conv
-from pyg_samsa.functional.reference.layer import SAMSABlockParams, SAMSAConvParams
+from pyg_samsa.functional.reference.samsa import SAMSABlockParams, SAMSAConvParams
 from pyg_samsa.nn import SAMSABlock, SAMSAConv
 
 SIZES = (3, 17, 1, 40)

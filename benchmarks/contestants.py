@@ -34,7 +34,9 @@ class Packed(nn.Module):
 class Padded(nn.Module):
     """An operator on a dense batch [B, N, D] with a mask; only real tokens are returned."""
 
-    def __init__(self, module: nn.Module, call: Callable[[nn.Module, Tensor, Tensor], Tensor], out: nn.Module | None = None) -> None:
+    def __init__(
+        self, module: nn.Module, call: Callable[[nn.Module, Tensor, Tensor], Tensor], out: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.module, self.call, self.out = module, call, out
 
@@ -84,7 +86,9 @@ class MaskedAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the tokens [B, N, D] after attention."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :]).transpose(1, 2).flatten(2))
+        return self.out(
+            F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :]).transpose(1, 2).flatten(2)
+        )
 
 
 class EdgeConvOnNeighbours(nn.Module):
@@ -97,7 +101,12 @@ class EdgeConvOnNeighbours(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the points [B, N, D] after the operator."""
-        near = torch.cdist(x, x).masked_fill(~mask[:, None, :], torch.inf).topk(min(self.neighbours, x.size(1)), largest=False).indices
+        near = (
+            torch.cdist(x, x)
+            .masked_fill(~mask[:, None, :], torch.inf)
+            .topk(min(self.neighbours, x.size(1)), largest=False)
+            .indices
+        )
         graphs = torch.arange(x.size(0), device=x.device)[:, None, None]
         neighbours = x[graphs, near]
         centre = x.unsqueeze(2).expand_as(neighbours)
@@ -148,18 +157,34 @@ def _encoder(module: Any, x: Tensor, mask: Tensor) -> Tensor:
 ATTENTION: dict[str, Build] = {
     "SAMSA": lambda work, samples: Packed(_samsa()(work, samples)),
     "packed full": lambda work, samples: Packed(_full(work, samples)),
-    "MultiheadAttention, padded": lambda work, samples: Padded(nn.MultiheadAttention(work.channels, work.heads, batch_first=True), _multihead),
-    "Performer (PyG)": lambda work, samples: Padded(PerformerAttention(work.channels, work.heads, work.channels // work.heads), _masked),
+    "MultiheadAttention, padded": lambda work, samples: Padded(
+        nn.MultiheadAttention(work.channels, work.heads, batch_first=True), _multihead
+    ),
+    "Performer (PyG)": lambda work, samples: Padded(
+        PerformerAttention(work.channels, work.heads, work.channels // work.heads), _masked
+    ),
     "SGFormer (PyG)": lambda work, samples: Padded(SGFormerAttention(work.channels, 1, work.channels), _masked),
-    "Polynormer (PyG)": lambda work, samples: Padded(PolynormerAttention(work.channels, work.heads, work.channels // work.heads), _masked),
+    "Polynormer (PyG)": lambda work, samples: Padded(
+        PolynormerAttention(work.channels, work.heads, work.channels // work.heads), _masked
+    ),
 }
 BLOCK: dict[str, Build] = {
     "SAMSA": _block(_samsa()),
     "SAMSA soft": _block(_samsa("soft")),
     "packed full": _block(_full),
-    "padded full": lambda work, samples: Padded(DensePreNorm(work.channels, MaskedAttention(work.channels, work.heads)), _masked),
+    "padded full": lambda work, samples: Padded(
+        DensePreNorm(work.channels, MaskedAttention(work.channels, work.heads)), _masked
+    ),
     "TransformerEncoderLayer": lambda work, samples: Padded(
-        nn.TransformerEncoderLayer(work.channels, work.heads, 4 * work.channels, dropout=0.0, activation="gelu", batch_first=True, norm_first=True),
+        nn.TransformerEncoderLayer(
+            work.channels,
+            work.heads,
+            4 * work.channels,
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        ),
         _encoder,
     ),
     "GPSConv performer": lambda work, samples: GPS(work.channels, work.heads, "performer"),

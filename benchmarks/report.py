@@ -52,7 +52,9 @@ def workloads(rows: Sequence[Row]) -> list[list[Row]]:
     """Return the rows of each workload together, in the order in which they ran."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["suite"], row["workload"], row["samples"], "" if row["suite"] != "model" else row["contestant"]), []).append(row)
+        groups.setdefault(
+            (row["suite"], row["workload"], row["samples"], "" if row["suite"] != "model" else row["contestant"]), []
+        ).append(row)
     return list(groups.values())
 
 
@@ -64,7 +66,13 @@ def exponents(rows: Sequence[Row]) -> list[tuple[str, float, float]]:
         own = [row for row in rows if row["suite"] == "scaling" and row["contestant"] == name]
         if len(own) > 1:
             tokens = [row["tokens"] for row in own]
-            out.append((name, exponent(tokens, [row["seconds"] for row in own]), exponent(tokens, [row["peak_bytes"] for row in own])))
+            out.append(
+                (
+                    name,
+                    exponent(tokens, [row["seconds"] for row in own]),
+                    exponent(tokens, [row["peak_bytes"] for row in own]),
+                )
+            )
     return out
 
 
@@ -78,9 +86,18 @@ def markdown(environment: Mapping[str, Any], rows: Sequence[Row]) -> str:
     for group in workloads(rows):
         first = group[0]
         lines += ["", f"**{first['suite']}: {first['workload']}, D {first['channels']}, K {first['samples']}**", ""]
-        lines += [f"| {' | '.join(COLUMNS)} |", f"|{'|'.join('---' if column in TEXT else '---:' for column in COLUMNS)}|"]
+        lines += [
+            f"| {' | '.join(COLUMNS)} |",
+            f"|{'|'.join('---' if column in TEXT else '---:' for column in COLUMNS)}|",
+        ]
         lines += [f"| {' | '.join(_cells(row))} |" for row in group]
-    lines += ["", *(f"{name}: time grows with tokens to the power {time:.2f}, memory {memory:.2f}." for name, time, memory in exponents(rows))]
+    lines += [
+        "",
+        *(
+            f"{name}: time grows with tokens to the power {time:.2f}, memory {memory:.2f}."
+            for name, time, memory in exponents(rows)
+        ),
+    ]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -89,7 +106,9 @@ def write(folder: Path, environment: Mapping[str, Any], rows: Sequence[Row]) -> 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "results.json"
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps({"environment": dict(environment), "rows": list(rows), "exponents": exponents(rows)}, indent=1))
+        temporary.write_text(
+            json.dumps({"environment": dict(environment), "rows": list(rows), "exponents": exponents(rows)}, indent=1)
+        )
     paths = [path, folder / "results.md"]
     with atomic_write(paths[1]) as temporary:
         temporary.write_text(markdown(environment, rows))
@@ -105,13 +124,22 @@ def _plot_scaling(rows: Sequence[Row], path: Path) -> Path:
     figure = new_figure(9.5, 4.2, "One block on a single input: time and peak memory against its length")
     panels = figure.subplots(1, 2)
     fits = {name: (time, memory) for name, time, memory in exponents(rows)}
-    for axes, key, unit, scale, number in ((panels[0], "seconds", "seconds", 1.0, 0), (panels[1], "peak_bytes", "MB", 1e-6, 1)):
+    for axes, key, unit, scale, number in (
+        (panels[0], "seconds", "seconds", 1.0, 0),
+        (panels[1], "peak_bytes", "MB", 1e-6, 1),
+    ):
         style(axes, grid="y")
         for name, color in (("SAMSA", VAL), ("packed full", MUTED)):
             own = [row for row in rows if row["suite"] == "scaling" and row["contestant"] == name]
             if own:
                 label = f"{name}, exponent {fits[name][number]:.2f}" if name in fits else name
-                axes.plot([row["tokens"] for row in own], [scale * row[key] for row in own], marker="o", color=color, label=label)
+                axes.plot(
+                    [row["tokens"] for row in own],
+                    [scale * row[key] for row in own],
+                    marker="o",
+                    color=color,
+                    label=label,
+                )
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_xlabel("tokens", color=INK)
@@ -125,7 +153,9 @@ def _plot_ratios(rows: Sequence[Row], path: Path) -> Path:
 
     groups = [group for group in workloads(rows) if len(group) > 1]
     bars = [(group[0], row) for group in groups for row in group if row["contestant"] != "SAMSA"]
-    figure = new_figure(9.5, 2.0 + 0.3 * (len(bars) + len(groups)), f"{rows[0]['suite']}: time of each contestant in units of SAMSA's")
+    figure = new_figure(
+        9.5, 2.0 + 0.3 * (len(bars) + len(groups)), f"{rows[0]['suite']}: time of each contestant in units of SAMSA's"
+    )
     axes = figure.subplots()
     style(axes, grid="x")
     place, ticks, names = 0.0, [], []

@@ -11,18 +11,29 @@ from typing import Any
 
 def main(argv: list[str] | None = None) -> int:
     """Run the suites that were asked for; return 0, or 2 for a bad argument."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--suite", nargs="+", default=["block"], choices=["attention", "block", "train", "scaling", "model", "all"], help="what to run"
+        "--suite",
+        nargs="+",
+        default=["block"],
+        choices=["attention", "block", "train", "scaling", "model", "all"],
+        help="what to run",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument(
-        "--dtype", default="auto", choices=["auto", "float32", "bfloat16"], help="auto: float32 on the CPU, bfloat16 autocast on CUDA"
+        "--dtype",
+        default="auto",
+        choices=["auto", "float32", "bfloat16"],
+        help="auto: float32 on the CPU, bfloat16 autocast on CUDA",
     )
     parser.add_argument("--rounds", type=int, default=9, help="rounds of each contestant (default: 9)")
     parser.add_argument("--threads", type=int, default=0, help="threads of the CPU; 0 for all")
     parser.add_argument("--root", default="datasets", help="folder of prepared data sets (default: datasets)")
-    parser.add_argument("--out", default="results/benchmarks", help="folder of results.json and the plots (default: results/benchmarks)")
+    parser.add_argument(
+        "--out", default="results/benchmarks", help="folder of results.json and the plots (default: results/benchmarks)"
+    )
     parser.add_argument("--quick", action="store_true", help="small workloads, to see whether everything runs")
     args = parser.parse_args(argv)
     # Threads that sleep between products distort short ones, and nothing else should run beside a benchmark. Must be said before torch is imported.
@@ -44,10 +55,16 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--device cuda: torch sees no CUDA device here; try --device cpu")
     torch.set_num_threads(args.threads or available_cpus())
     keep_memory()
-    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(args.dtype, torch.bfloat16 if device.type == "cuda" else torch.float32)
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(
+        args.dtype, torch.bfloat16 if device.type == "cuda" else torch.float32
+    )
     rate = product_rate(device, dtype)
     console = Console() if sys.stdout.isatty() else Console(width=130)
-    environment: dict[str, Any] = describe() | {"device": str(device), "dtype": str(dtype).removeprefix("torch."), "product_rate": rate}
+    environment: dict[str, Any] = describe() | {
+        "device": str(device),
+        "dtype": str(dtype).removeprefix("torch."),
+        "product_rate": rate,
+    }
     console.print(
         f"{environment['cpu'] if device.type == 'cpu' else environment['devices'][0]} · {torch.get_num_threads()} threads · {environment['dtype']}"
     )

@@ -47,12 +47,18 @@ def run_suite(name: str, setting: Setting) -> Iterator[dict[str, Any]]:
     if name == "attention":
         for work in _batches(setting):
             yield from _compare(name, work, work.samples[0], contestants.ATTENTION, setting)
-        yield from _compare(name, _single(65_536, 256, setting), 256, _only(contestants.ATTENTION, "SAMSA", "packed full"), setting)
+        yield from _compare(
+            name, _single(65_536, 256, setting), 256, _only(contestants.ATTENTION, "SAMSA", "packed full"), setting
+        )
     elif name in ("block", "train"):
         backward = name == "train"
         for work in _batches(setting):
             for samples in work.samples if not backward else work.samples[:1]:
-                field = contestants.BLOCK if samples == work.samples[0] else _only(contestants.BLOCK, "SAMSA", "packed full")
+                field = (
+                    contestants.BLOCK
+                    if samples == work.samples[0]
+                    else _only(contestants.BLOCK, "SAMSA", "packed full")
+                )
                 if not backward:
                     field = {key: build for key, build in field.items() if key != "SAMSA soft"}
                 if work is POINTS and samples == work.samples[0]:
@@ -66,7 +72,9 @@ def run_suite(name: str, setting: Setting) -> Iterator[dict[str, Any]]:
     elif name == "scaling":
         for power in range(10, 14 if setting.quick else 17):
             tokens = 2**power
-            field = _only(contestants.BLOCK, "SAMSA", "packed full") if power <= 14 else _only(contestants.BLOCK, "SAMSA")
+            field = (
+                _only(contestants.BLOCK, "SAMSA", "packed full") if power <= 14 else _only(contestants.BLOCK, "SAMSA")
+            )
             yield from _compare(name, single(tokens, 256), 256, field, setting)
     elif name == "model":
         yield from _models(setting)
@@ -151,7 +159,13 @@ def _operations(suite: str, name: str, work: Workload, samples: int) -> float:
     network = 0 if suite == "attention" else 8 * tokens * channels**2
     if name.startswith("SAMSA"):
         pairs = 2 * min(tokens, graphs * samples) * channels**2
-        return 2 * (4 * tokens * channels**2 + pairs + tokens * channels * work.heads + 2 * tokens * samples * channels + network)
+        return 2 * (
+            4 * tokens * channels**2
+            + pairs
+            + tokens * channels * work.heads
+            + 2 * tokens * samples * channels
+            + network
+        )
     if name == "packed full":
         return 2 * (4 * tokens * channels**2 + 2 * sum(size**2 for size in work.sizes) * channels + network)
     return 0.0
@@ -169,10 +183,14 @@ def _models(setting: Setting) -> Iterator[dict[str, Any]]:
     }
     for name, options in sizes.items():
         torch.manual_seed(0)
-        model = SAMSA(dataset.in_channels, dataset.num_targets, edge_channels=dataset.edge_channels, **options).to(setting.device)  # type: ignore[arg-type]
+        model = SAMSA(dataset.in_channels, dataset.num_targets, edge_channels=dataset.edge_channels, **options).to(
+            setting.device
+        )  # type: ignore[arg-type]
         network = _OnBatch(model, batch)
         for mode in ("inference", "training"):
-            step = _step(network, torch.zeros(batch.num_graphs, dataset.num_targets), None, setting, backward=mode == "training")  # type: ignore[arg-type]
+            step = _step(
+                network, torch.zeros(batch.num_graphs, dataset.num_targets), None, setting, backward=mode == "training"
+            )  # type: ignore[arg-type]
             measurement = take_turns({name: step}, setting.device, rounds=setting.rounds)[name]
             low, high = measurement.spread
             yield {

@@ -39,7 +39,9 @@ class Measurement:
         return low, high
 
 
-def take_turns(runs: Mapping[str, Callable[[], object]], device: torch.device, *, rounds: int, slow: float = 2.0) -> dict[str, Measurement]:
+def take_turns(
+    runs: Mapping[str, Callable[[], object]], device: torch.device, *, rounds: int, slow: float = 2.0
+) -> dict[str, Measurement]:
     """Time contestants in turns, so that a slow minute of the machine hits all of them.
 
     Args:

@@ -14,7 +14,20 @@ from typing import Any, NamedTuple
 
 from griffe import Extension, Object
 
-ROOMS = ("nn", "functional", "transforms", "datasets", "chem", "metrics", "io", "explain", "viz", "training", "estimators", "errors")
+ROOMS = (
+    "nn",
+    "functional",
+    "transforms",
+    "datasets",
+    "chem",
+    "metrics",
+    "io",
+    "explain",
+    "viz",
+    "training",
+    "estimators",
+    "errors",
+)
 # Rooms without a list of public names show the public members of these modules; other rooms show these besides their own names.
 MODULES = {
     "chem": ("predictor", "drawing"),
@@ -25,7 +38,13 @@ MODULES = {
     "errors": ("",),
 }
 # Folder -> headline, in the order of the page.
-GROUPS = {"conv": "Operators", "models": "Networks", "": "Blocks and layers", "encoding": "Encodings", "pool": "Readout"}
+GROUPS = {
+    "conv": "Operators",
+    "models": "Networks",
+    "": "Blocks and layers",
+    "encoding": "Encodings",
+    "pool": "Readout",
+}
 
 
 class Entry(NamedTuple):
@@ -54,10 +73,18 @@ def _entries(room: str) -> list[Entry]:
         path = f"{package}.{part}" if part else package
         inner = import_module(path)
         for name, value in vars(inner).items():
-            if not name.startswith("_") and getattr(value, "__module__", None) == path and getattr(value, "__doc__", None) and name not in found:
+            if (
+                not name.startswith("_")
+                and getattr(value, "__module__", None) == path
+                and getattr(value, "__doc__", None)
+                and name not in found
+            ):
                 found[name] = Entry(name, f"{path}.{name}", path if part else "")
     order = list(GROUPS.values())
-    return sorted(found.values(), key=lambda entry: (order.index(entry.group) if entry.group in order else 0, entry.group, entry.name.lower()))
+    return sorted(
+        found.values(),
+        key=lambda entry: (order.index(entry.group) if entry.group in order else 0, entry.group, entry.name.lower()),
+    )
 
 
 @cache
@@ -123,7 +150,9 @@ def to_markdown(text: str, target: Callable[[str], str | None]) -> str:
     text = re.sub(r"^( *)\.\. code-block:: (\w+)\n((?:\1 +.*(?:\n|\Z)|[ ]*\n)*)", _code, text, flags=re.MULTILINE)
     text = re.sub(r"^( *)=+ [= ]+\n((?:.*\n)+?)\1=+ [= ]+\n((?:.*\n)+?)\1=+ [= ]+$", _table, text, flags=re.MULTILINE)
     # What a reader would type stays as it is.
-    pieces = re.split(r"(^ *>>> .*(?:\n *(?:\.\.\.|>>>).*|\n *\S.*)*|^ *```[\s\S]*?```|\\\[[\s\S]*?\\\])", text, flags=re.MULTILINE)
+    pieces = re.split(
+        r"(^ *>>> .*(?:\n *(?:\.\.\.|>>>).*|\n *\S.*)*|^ *```[\s\S]*?```|\\\[[\s\S]*?\\\])", text, flags=re.MULTILINE
+    )
     return "".join(piece if number % 2 else _inline(piece, target) for number, piece in enumerate(pieces))
 
 
@@ -181,7 +210,9 @@ def _inline(text: str, target: Callable[[str], str | None]) -> str:
 
     text = re.sub(r"``(.+?)``", lambda match: keep(f"`{match[1]}`"), text, flags=re.DOTALL)
     text = re.sub(r":math:`(.+?)`", lambda match: keep(rf"\({' '.join(match[1].split())}\)"), text, flags=re.DOTALL)
-    text = re.sub(r"`([^`<>]+?)\s*<(https?://[^>]+)>`_+", lambda match: keep(f"[{' '.join(match[1].split())}]({match[2]})"), text)
+    text = re.sub(
+        r"`([^`<>]+?)\s*<(https?://[^>]+)>`_+", lambda match: keep(f"[{' '.join(match[1].split())}]({match[2]})"), text
+    )
     text = re.sub(r":(?:func|class|meth|obj|data|mod|attr|exc):`([^`]+)`", reference, text)
     text = re.sub(r"`(~?[A-Za-z_][\w.]*(?:\(\))?)`", reference, text)
     return re.sub(r"\0(\d+)\0", lambda match: kept[int(match[1])], text)

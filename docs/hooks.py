@@ -98,7 +98,12 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_content(html: str, **kwargs: Any) -> str:
     """Replace equations by MathML."""
-    return re.sub(r'<(span|div) class="arithmatex">(.*?)</\1>', lambda match: _mathml(match[2], kwargs["page"].file.src_uri), html, flags=re.DOTALL)
+    return re.sub(
+        r'<(span|div) class="arithmatex">(.*?)</\1>',
+        lambda match: _mathml(match[2], kwargs["page"].file.src_uri),
+        html,
+        flags=re.DOTALL,
+    )
 
 
 @cache
@@ -150,19 +155,34 @@ def _configuration() -> str:
         if options:
             lines += [f"## {GROUPS.get(group, f'`{group}.*`')}", "", *_option_table(options), ""]
     set_cfg(cfg)
-    lines += ["## GraphGym's own", "", "Those that a configuration is likely to need, with the default that holds here.", ""]
+    lines += [
+        "## GraphGym's own",
+        "",
+        "Those that a configuration is likely to need, with the default that holds here.",
+        "",
+    ]
     lines += ["| setting | default | allowed | what it does |", "|---|---|---|---|"]
     for key, text in GRAPHGYM.items():
         option = GRAPHGYM_OPTIONS.get(key)
         lines.append(f"| `{key}` | {_code(_get(key))} | {_allowed(option) if option else ''} | {text} |")
-    lines += ["", f"Other names of settings: {', '.join(f'`{name}` is `{meant}`' for name, meant in ALIASES.items())}.", ""]
-    lines += [f"Without effect, and named in the header of a run that sets them: {', '.join(f'`{key}`' for key in sorted(NO_EFFECT))}.", ""]
+    lines += [
+        "",
+        f"Other names of settings: {', '.join(f'`{name}` is `{meant}`' for name, meant in ALIASES.items())}.",
+        "",
+    ]
+    lines += [
+        f"Without effect, and named in the header of a run that sets them: {', '.join(f'`{key}`' for key in sorted(NO_EFFECT))}.",
+        "",
+    ]
     return "\n".join(lines)
 
 
 def _option_table(options: list[Any]) -> list[str]:
     rows = ["| setting | default | allowed | what it does |", "|---|---|---|---|"]
-    return rows + [f"| `{option.key}` | {_code(option.default)} | {_allowed(option)} | {_cell(option.help)} |" for option in options]
+    return rows + [
+        f"| `{option.key}` | {_code(option.default)} | {_allowed(option)} | {_cell(option.help)} |"
+        for option in options
+    ]
 
 
 def _allowed(option: Any) -> str:
@@ -173,7 +193,11 @@ def _allowed(option: Any) -> str:
     kind = {int: "whole number", float: "number", str: "text", list: "list"}[type(option.default)]
     if option.low is not None and option.high is not None:
         return f"{kind}, {option.low:g} to {option.high:g}"
-    return kind + (f" ≥ {option.low:g}" if option.low is not None else "") + (f" ≤ {option.high:g}" if option.high is not None else "")
+    return (
+        kind
+        + (f" ≥ {option.low:g}" if option.low is not None else "")
+        + (f" ≤ {option.high:g}" if option.high is not None else "")
+    )
 
 
 def _code(value: Any) -> str:
@@ -194,7 +218,11 @@ def _configs() -> str:
         "",
     ]
     names = [name for name in packaged_configs() if not name.startswith("grids/")]
-    lines += ["| name | what it is |", "|---|---|", *(f"| `{name}` | {_cell(_first_comment(PACKAGED / f'{name}.yaml'))} |" for name in names)]
+    lines += [
+        "| name | what it is |",
+        "|---|---|",
+        *(f"| `{name}` | {_cell(_first_comment(PACKAGED / f'{name}.yaml'))} |" for name in names),
+    ]
     lines += [
         "",
         "## Grids",
@@ -204,7 +232,9 @@ def _configs() -> str:
         "| name | what it varies |",
         "|---|---|",
     ]
-    lines += [f"| `{path.stem}` | {_cell(_first_comment(path))} |" for path in sorted((PACKAGED / "grids").glob("*.yaml"))]
+    lines += [
+        f"| `{path.stem}` | {_cell(_first_comment(path))} |" for path in sorted((PACKAGED / "grids").glob("*.yaml"))
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -238,7 +268,10 @@ def _help(parser: argparse.ArgumentParser) -> list[str]:
 
 def _subcommands(parser: argparse.ArgumentParser) -> list[tuple[str, argparse.ArgumentParser]]:
     return [
-        (name, command) for action in parser._actions if isinstance(action, argparse._SubParsersAction) for name, command in action.choices.items()
+        (name, command)
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for name, command in action.choices.items()
     ]
 
 

@@ -15,8 +15,8 @@ from rdkit import Chem
 from rdkit.Chem.Crippen import MolLogP
 from rdkit.Chem.rdMolDescriptors import CalcTPSA
 
-from pyg_samsa.chem import MoleculePredictor
-from pyg_samsa.graphgym.runner import run
+from pyg_samsa.graphgym.run import run
+from pyg_samsa.predict import MoleculePredictor
 from pyg_samsa.training.saved_runs import read_run
 from pyg_samsa.viz.html_report import write_report
 
@@ -24,7 +24,11 @@ ACYLS = "CC(=O) CC(C)(C)C(=O) C1CC1C(=O) OCC(=O) CCCCCC(=O) O1CCC1C(=O) c1ccccc1
 ACYLS += " c1ccncc1C(=O) c1ccsc1C(=O) c1ccoc1C(=O) c1ccccc1CC(=O) CS(=O)(=O)c1ccc(cc1)C(=O) FC(F)(F)c1ccc(cc1)C(=O)"
 AMINES = "N NC N(C)C NCC#C NC1CC1 NC1CCCCC1 N1CCCC1 N1CCOCC1 N1CCN(C)CC1 NCCO NCCOC NCC(=O)O NC(C)C(=O)N NC(C)(C)C Nc1ccccc1 Nc1ccc(F)cc1"
 AMINES += " Nc1ccc(O)cc1 Nc1cccc(Br)c1 Nc1ccncc1 Nc1nccs1 NCc1ccccc1 NCCc1ccccc1 NCc1ccco1 NCCc1c[nH]c2ccccc12"
-NEW = {"paracetamol": "CC(=O)Nc1ccc(O)cc1", "moclobemide": "O=C(NCCN1CCOCC1)c1ccc(Cl)cc1", "mistyped": "CC(=O)Nc1ccc(O)cc"}
+NEW = {
+    "paracetamol": "CC(=O)Nc1ccc(O)cc1",
+    "moclobemide": "O=C(NCCN1CCOCC1)c1ccc(Cl)cc1",
+    "mistyped": "CC(=O)Nc1ccc(O)cc",
+}
 
 
 def write_amides(path: Path, limit: int) -> None:
@@ -35,11 +39,18 @@ def write_amides(path: Path, limit: int) -> None:
         table.writerow(["smiles", "logP", "TPSA"])
         for number, (acyl, amine) in enumerate(pairs[:: max(1, len(pairs) // limit)][:limit]):
             mol = Chem.MolFromSmiles(acyl + amine)
-            table.writerow([Chem.MolToSmiles(mol), f"{MolLogP(mol):.3f}", "" if number % 5 == 0 else f"{CalcTPSA(mol):.1f}"])
+            table.writerow(
+                [Chem.MolToSmiles(mol), f"{MolLogP(mol):.3f}", "" if number % 5 == 0 else f"{CalcTPSA(mol):.1f}"]
+            )
 
 
 def main(
-    out: str = "amides", table: str = "", targets: tuple[str, ...] = ("logP", "TPSA"), limit: int = 384, epochs: int = 30, layers: int = 2
+    out: str = "amides",
+    table: str = "",
+    targets: tuple[str, ...] = ("logP", "TPSA"),
+    limit: int = 384,
+    epochs: int = 30,
+    layers: int = 2,
 ) -> pd.DataFrame:
     """Train, predict and report in the folder ``out``; returns the test error of each target beside that of guessing the mean."""
     folder = Path(out)
@@ -67,7 +78,10 @@ def main(
     rows = {}
     for name, mean in zip(targets, predictor.task["mean"], strict=True):
         true = tested[f"{name}_true"]
-        rows[name] = {"MAE": (true - tested[f"{name}_pred"]).abs().mean(), "MAE of the mean": (true - mean).abs().mean()}
+        rows[name] = {
+            "MAE": (true - tested[f"{name}_pred"]).abs().mean(),
+            "MAE of the mean": (true - mean).abs().mean(),
+        }
     errors = pd.DataFrame.from_dict(rows, orient="index")
     print(f"\nOn the {len(tested)} molecules of the test split:\n{errors.round(3)}")
 
@@ -81,8 +95,12 @@ def main(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--csv", dest="table", default="", metavar="FILE", help="a table with SMILES (default: the amides)")
-    parser.add_argument("--targets", nargs="+", default=("logP", "TPSA"), metavar="T", help="columns of numbers to predict")
+    parser.add_argument(
+        "--csv", dest="table", default="", metavar="FILE", help="a table with SMILES (default: the amides)"
+    )
+    parser.add_argument(
+        "--targets", nargs="+", default=("logP", "TPSA"), metavar="T", help="columns of numbers to predict"
+    )
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--out", default="amides", metavar="DIR", help="folder for everything that is written")
     main(**vars(parser.parse_args()))

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from pyg_samsa.chem import MoleculePredictor, sequence_to_data, sequence_to_smiles
+from pyg_samsa.chem import sequence_to_data, sequence_to_smiles
 from pyg_samsa.explain import METHODS, token_importance
-from pyg_samsa.explain.molecules import explain_molecules
+from pyg_samsa.explain.molecule_explanation import explain_molecules
 from pyg_samsa.explain.page import make_card, write_page
+from pyg_samsa.predict import MoleculePredictor
 
 MAGAININ = "GIGKFLHSAKKFGKAFVGEIMNS"
 
@@ -37,17 +38,24 @@ def by_residue(sequence: str, importance) -> pd.Series:
     return pd.Series(total)
 
 
-def main(out: str = "explained", sequence: str = MAGAININ, target: str = "antimicrobial", model: str = "peptides") -> pd.DataFrame:
+def main(
+    out: str = "explained", sequence: str = MAGAININ, target: str = "antimicrobial", model: str = "peptides"
+) -> pd.DataFrame:
     """Explain the peptide, write pictures and a page into the folder ``out``, and return the scores [residues, methods]."""
     predictor = MoleculePredictor.from_pretrained(model)
     column = predictor.target_names.index(target)
     graph = sequence_to_data(sequence)
-    scores = {method: by_residue(sequence, token_importance(predictor.model, graph, method, target=column)[0]) for method in METHODS}
+    scores = {
+        method: by_residue(sequence, token_importance(predictor.model, graph, method, target=column)[0])
+        for method in METHODS
+    }
     table = pd.DataFrame(scores)
     print(f"{sequence}: {graph.num_nodes} atoms, {graph.num_edges // 2} bonds")
     print(table.to_string(float_format="{:.3f}".format))
     ranks = table.corr(method="spearman")["occlusion"].drop("occlusion")
-    print("\nDo they agree? Rank correlation with occlusion, which says what withholding a residue's tokens one by one changes:")
+    print(
+        "\nDo they agree? Rank correlation with occlusion, which says what withholding a residue's tokens one by one changes:"
+    )
     print(ranks.to_string(float_format="{:.2f}".format))
 
     # The pictures and the page show atoms and bonds, by the three methods that answer most questions.

@@ -22,10 +22,10 @@ from rdkit import Chem
 from torch_geometric.data import Batch, Data
 
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES, graph_arrays, sequence_to_smiles
-from pyg_samsa.datasets.peptides import read_lists
+from pyg_samsa.datasets.molecules.peptides import read_lists
 from pyg_samsa.explain import METHODS, token_importance
 from pyg_samsa.explain.truth import ranking, substructure_truth
-from pyg_samsa.io.pretrained import save_pretrained
+from pyg_samsa.hub.pretrained import save_pretrained
 from pyg_samsa.nn import SAMSA
 
 PATTERNS = {"phosphate": "OP(=O)(O)O", "alkyne": "C#C", "disulfide": "[SX2][SX2]"}
@@ -40,10 +40,16 @@ def stretches(task, shortest=4, longest=11):
     found = set()
     for sequence in read_lists():
         if task in AROUND:
-            found |= {sequence[place - 4 : place + 5] for place, letter in enumerate(sequence[:-4]) if letter == AROUND[task] and place >= 4}
+            found |= {
+                sequence[place - 4 : place + 5]
+                for place, letter in enumerate(sequence[:-4])
+                if letter == AROUND[task] and place >= 4
+            }
             continue
         places = [place for place, letter in enumerate(sequence) if letter == "C"]
-        found |= {sequence[max(0, a - 1) : b + 2] for a, b in itertools.pairwise(places) if shortest <= b - a + 1 <= longest}
+        found |= {
+            sequence[max(0, a - 1) : b + 2] for a, b in itertools.pairwise(places) if shortest <= b - a + 1 <= longest
+        }
     return sorted(found, key=share)
 
 
@@ -111,11 +117,16 @@ def train(model, graphs, epochs, batch_size=16, lr=4e-3):
 
 @torch.no_grad()
 def accuracy(model, graphs):
-    right = sum(int(((output > 0) == (y > 0)).sum()) for output, y in (predict(model, graphs[at : at + 64]) for at in range(0, len(graphs), 64)))
+    right = sum(
+        int(((output > 0) == (y > 0)).sum())
+        for output, y in (predict(model, graphs[at : at + 64]) for at in range(0, len(graphs), 64))
+    )
     return right / len(graphs)
 
 
-def main(out: str = "", task: str = "phosphate", epochs: int = 4, limit: int = 3000, molecules: int = 200, seed: int = 0) -> float:
+def main(
+    out: str = "", task: str = "phosphate", epochs: int = 4, limit: int = 3000, molecules: int = 200, seed: int = 0
+) -> float:
     """Train, explain and print the mean area under the ROC curve of every method; returns that of ``occlusion`` over atoms and bonds together."""
     torch.manual_seed(seed)
     mols = {sequence: molecule(task, sequence) for sequence in stretches(task)[:limit]}

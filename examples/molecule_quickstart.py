@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pyg_samsa.chem import MoleculePredictor
-from pyg_samsa.explain.molecules import explain_molecules
+from pyg_samsa.explain.molecule_explanation import explain_molecules
+from pyg_samsa.predict import MoleculePredictor
 
 # The network has seen linear peptides of 7 to 26 residues: these are such, and what it says of other molecules means nothing.
 MOLECULES = {
@@ -27,10 +27,16 @@ def main(out: str = "quickstart") -> pd.DataFrame:
     print(table.drop(columns="smiles").to_string(index=False, na_rep="", float_format="{:.3f}".format))
 
     first = table.loc[table["antimicrobial"].idxmax()]
-    (found,) = explain_molecules(predictor.model, predictor.task, [(first["name"], first["smiles"])], target="antimicrobial")
+    (found,) = explain_molecules(
+        predictor.model, predictor.task, [(first["name"], first["smiles"])], target="antimicrobial"
+    )
     tokens = found.to_frame().sort_values("occlusion", ascending=False)
     print(f"\nWhat lifts 'antimicrobial' of {found.name} most: withheld, the logit falls by")
-    print(tokens.head(5)[["token", "atom", "to_atom", "symbol", "occlusion"]].to_string(index=False, float_format="{:.3f}".format))
+    print(
+        tokens.head(5)[["token", "atom", "to_atom", "symbol", "occlusion"]].to_string(
+            index=False, float_format="{:.3f}".format
+        )
+    )
     for ending in ("svg", "png"):
         print(found.draw("occlusion").save(Path(out) / f"occlusion.{ending}"))
     return table

@@ -20,7 +20,9 @@ def main(root: str = "datasets", per_family: int = 60, num_points: int = 128, ep
     for epoch in range(epochs):
         model.train()
         for batch in train:
-            loss = torch.nn.functional.cross_entropy(model(batch.x, batch=batch.batch, batch_size=batch.num_graphs), batch.y)
+            loss = torch.nn.functional.cross_entropy(
+                model(batch.x, batch=batch.batch, batch_size=batch.num_graphs), batch.y
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -23,9 +23,15 @@ def network(channels: int, targets: int) -> Sequential:
             (BondEncoder(channels), "edge_attr -> e"),
             (GINEConv(message), "x, edge_index, e -> y"),
             (add, "x, y -> x"),
-            (SAMSAConv(channels, heads=4, num_samples=16), "x, edge_index, batch -> y"),  # the operator alone, in a residual of one's own
+            (
+                SAMSAConv(channels, heads=4, num_samples=16),
+                "x, edge_index, batch -> y",
+            ),  # the operator alone, in a residual of one's own
             (add, "x, y -> x"),
-            (SAMSABlock(channels, heads=4, num_samples=16), "x, edge_index, batch -> x"),  # with norms, feed-forward network and residuals
+            (
+                SAMSABlock(channels, heads=4, num_samples=16),
+                "x, edge_index, batch -> x",
+            ),  # with norms, feed-forward network and residuals
             (AttentionPool(channels), "x, batch -> x"),
             Linear(channels, targets),
         ],

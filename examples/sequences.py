@@ -18,7 +18,9 @@ def main(root: str = "datasets", num_train: int = 4000, epochs: int = 3) -> floa
     for epoch in range(epochs):
         model.train()
         for batch in data.loader("train", epoch=epoch):
-            loss = torch.nn.functional.cross_entropy(model(batch.x, batch=batch.batch, batch_size=batch.num_graphs), batch.y)
+            loss = torch.nn.functional.cross_entropy(
+                model(batch.x, batch=batch.batch, batch_size=batch.num_graphs), batch.y
+            )
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)

@@ -74,7 +74,9 @@ class MissingDependencyError(SAMSAError, ImportError):
     """An optional package is needed and not installed."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs the package {package!r}, which is not installed", hint=f"pip install 'pyg-samsa[{extra}]'")
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed", hint=f"pip install 'pyg-samsa[{extra}]'"
+        )
 
 
 class DataError(SAMSAError):
@@ -91,7 +93,9 @@ class DataIntegrityError(DataError):
     """A file is not the one it should be: wrong hash, truncated, or with unexpected content."""
 
     def __init__(self, path: object, expected: object, got: object, *, hint: str = "") -> None:
-        super().__init__(f"{path}: got {got}, expected {expected}", hint=hint or "Delete the file and fetch or copy it again.")
+        super().__init__(
+            f"{path}: got {got}, expected {expected}", hint=hint or "Delete the file and fetch or copy it again."
+        )
         self.path = path
 
 

@@ -98,7 +98,7 @@ def test_commands_of_a_page_exist(name):
 
 
 def check_command(parser, words, page):
-    from pyg_samsa.graphgym import grids
+    from pyg_samsa.experiments import grids
     from pyg_samsa.graphgym.config import find_config, load_config
 
     try:
@@ -115,7 +115,7 @@ def check_command(parser, words, page):
         assert grids.find_grid(grid).is_file()
     model = getattr(args, "model", None)
     if args.command.__name__.endswith((".predict", ".explain")) and not model.startswith("results/"):
-        from pyg_samsa.io.pretrained import shipped
+        from pyg_samsa.hub.pretrained import shipped
 
         assert model in shipped()
     if getattr(args, "action", None) == "import":
@@ -125,7 +125,7 @@ def check_command(parser, words, page):
 
 
 def test_grid_of_a_page_is_read(tmp_path):
-    from pyg_samsa.graphgym import grids
+    from pyg_samsa.experiments import grids
 
     for title, body in fences(read("howto/sweep.md"), "yaml"):
         (tmp_path / title).write_text(body, encoding="utf-8")
@@ -145,7 +145,10 @@ def test_what_a_page_names_exists(name):
                 wrong.append(key)
         if re.fullmatch(r"pyg_samsa(\.\w+)+", text) and not found(text):
             wrong.append(text)
-        if re.fullmatch(r"(examples|tests|pyg_samsa|graphgym_configs|docs|benchmarks)/[\w./]*", text) and not (ROOT / text).exists():
+        if (
+            re.fullmatch(r"(examples|tests|pyg_samsa|graphgym_configs|docs|benchmarks)/[\w./]*", text)
+            and not (ROOT / text).exists()
+        ):
             wrong.append(text)
         if re.match(r"pyg-samsa [a-z]", text):
             command = text.split()[1]
@@ -216,7 +219,12 @@ def test_docstring_becomes_markdown(docstrings):
             more or less.
         """)
     out = docstrings.to_markdown(text, {"mean": "lib.mean"}.get)
-    assert r"\(x_i\), see [`mean`][lib.mean] and `None`, from the [\"Paper of many\"](https://arxiv.org/abs/1) paper.".replace('\\"', '"') in out
+    assert (
+        r"\(x_i\), see [`mean`][lib.mean] and `None`, from the [\"Paper of many\"](https://arxiv.org/abs/1) paper.".replace(
+            '\\"', '"'
+        )
+        in out
+    )
     assert "\n\\[ \\begin{aligned} a &= b \\\\ c &= d \\end{aligned} \\]\n" in out
     assert "| name | what |\n|---|---|\n| x | `y \\| z` |" in out
     assert "\n**Shapes:**\n\n- **input:** [T, D]\n" in out
@@ -252,7 +260,11 @@ def test_generated_pages_hold_everything(hooks):
 
     pages = dict(hooks._pages())
     assert not [option.key for option in OPTIONS if f"| `{option.key}` |" not in pages["reference/configuration.md"]]
-    assert not [name for name in packaged_configs() if f"| `{name.removeprefix('grids/')}` |" not in pages["reference/configs.md"]]
+    assert not [
+        name
+        for name in packaged_configs()
+        if f"| `{name.removeprefix('grids/')}` |" not in pages["reference/configs.md"]
+    ]
     assert not [name for name in _commands() if f"## pyg-samsa {name}\n" not in pages["reference/cli.md"]]
     assert set(hooks.GRAPHGYM) <= settings()
 

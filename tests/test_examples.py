@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pyg_samsa.datasets import peptides
+from pyg_samsa.datasets.molecules import peptides
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SMALL = {
@@ -54,7 +54,9 @@ def test_molecule_quickstart(tmp_path, capsys):
     assert peptide["antimicrobial"] > 0.8 > 0.5 > hormone["antimicrobial"]
     assert np.isnan(mistyped["antimicrobial"])
     assert mistyped["error"]
-    assert peptide["name"] in (tmp_path / "occlusion.svg").read_text(encoding="utf-8").replace("&#39;", "'").replace("&#x27;", "'")
+    assert peptide["name"] in (tmp_path / "occlusion.svg").read_text(encoding="utf-8").replace("&#39;", "'").replace(
+        "&#x27;", "'"
+    )
     assert (tmp_path / "occlusion.png").read_bytes().startswith(b"\x89PNG")
     assert "withheld" in capsys.readouterr().out
 
@@ -69,7 +71,9 @@ def test_explain_peptide(tmp_path):
     assert table.loc[["K4", "K7"], "contribution"].min() > table["contribution"].median()
     # A bond between two residues counts half for each, so nothing is lost: all attention that goes to tokens is there.
     assert 0.2 < table["sampled"].sum() <= 1 + 1e-5
-    assert {path.name for path in tmp_path.glob("*.png")} == {f"{name}.png" for name in ("sampled", "contribution", "occlusion")}
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        f"{name}.png" for name in ("sampled", "contribution", "occlusion")
+    }
     assert "GLLKRIKTE" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 

@@ -16,7 +16,12 @@ def notebook():
 
 
 def shown(notebook, kind):
-    return [output["data"][kind] for cell in notebook.cells for output in cell.get("outputs", []) if kind in output.get("data", {})]
+    return [
+        output["data"][kind]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if kind in output.get("data", {})
+    ]
 
 
 def test_it_is_kept_small_and_without_outputs(notebook):
@@ -25,7 +30,9 @@ def test_it_is_kept_small_and_without_outputs(notebook):
     assert len(code) >= 5
     assert not [cell.id for cell in code if cell.outputs or cell.execution_count is not None]
     assert NOTEBOOK.stat().st_size < 20_000
-    links = [link for cell in notebook.cells for link in re.findall(r"\]\(([^)#]+)\)", cell.source) if "://" not in link]
+    links = [
+        link for cell in notebook.cells for link in re.findall(r"\]\(([^)#]+)\)", cell.source) if "://" not in link
+    ]
     assert links
     assert not [link for link in links if not (EXAMPLES / link).is_file()]
 
@@ -41,16 +48,26 @@ def test_it_runs_and_leaves_no_file(notebook, tmp_path, monkeypatch):
     work, before = tmp_path / "work", sorted(EXAMPLES.iterdir())
     work.mkdir()
     ran = nbformat.from_dict(notebook)
-    nbclient.NotebookClient(ran, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(work)}}).execute()
+    nbclient.NotebookClient(
+        ran, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(work)}}
+    ).execute()
     assert not list(work.iterdir())
     assert sorted(EXAMPLES.iterdir()) == before
 
     drawings = shown(ran, "image/svg+xml")
-    assert [next(name for name in ("anoplin", "moclobemide") if name in svg) for svg in drawings] == ["anoplin", "anoplin", "moclobemide"]
+    assert [next(name for name in ("anoplin", "moclobemide") if name in svg) for svg in drawings] == [
+        "anoplin",
+        "anoplin",
+        "moclobemide",
+    ]
     assert len(shown(ran, "image/png")) == 1
     (table,) = (text for text in shown(ran, "text/html") if "antimicrobial" in text)
     assert "RDKit cannot read this SMILES" in table
-    printed = "".join(output.text for cell in ran.cells for output in cell.get("outputs", []) if output.output_type == "stream")
-    error, guess = (float(number) for number in re.search(r": ([\d.]+); of guessing the mean: ([\d.]+)", printed).groups())
+    printed = "".join(
+        output.text for cell in ran.cells for output in cell.get("outputs", []) if output.output_type == "stream"
+    )
+    error, guess = (
+        float(number) for number in re.search(r": ([\d.]+); of guessing the mean: ([\d.]+)", printed).groups()
+    )
     assert error < 0.7 * guess
     assert not re.findall(r"pyg_samsa/.*Warning.*", printed)

@@ -15,7 +15,9 @@ HEADS = ["#7c3aed", "#059669", "#dc2626"]
 WIDTH, HEIGHT = 1180, 460
 
 
-def text(x: float, y: float, words: str, size: int = 15, colour: str = INK, anchor: str = "middle", weight: str = "400") -> str:
+def text(
+    x: float, y: float, words: str, size: int = 15, colour: str = INK, anchor: str = "middle", weight: str = "400"
+) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}" font-weight="{weight}" '
         f'font-family="Helvetica, Arial, DejaVu Sans, sans-serif">{words}</text>'
@@ -26,13 +28,18 @@ def line(x1: float, y1: float, x2: float, y2: float, colour: str = SOFT, width: 
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}" stroke-linecap="round" {extra}/>'
 
 
-def box(x: float, y: float, w: float, h: float, fill: str, stroke: str = "none", radius: float = 4, extra: str = "") -> str:
+def box(
+    x: float, y: float, w: float, h: float, fill: str, stroke: str = "none", radius: float = 4, extra: str = ""
+) -> str:
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" rx="{radius}" fill="{fill}" stroke="{stroke}" {extra}/>'
 
 
 def arrow(x: float, y: float, length: float) -> str:
     tip = x + length
-    return line(x, y, tip - 6, y, INK, 2.5) + f'<path d="M{tip - 10:.1f} {y - 6:.1f} L{tip:.1f} {y:.1f} L{tip - 10:.1f} {y + 6:.1f} Z" fill="{INK}"/>'
+    return (
+        line(x, y, tip - 6, y, INK, 2.5)
+        + f'<path d="M{tip - 10:.1f} {y - 6:.1f} L{tip:.1f} {y:.1f} L{tip - 10:.1f} {y + 6:.1f} Z" fill="{INK}"/>'
+    )
 
 
 def graph(cx: float, cy: float) -> str:
@@ -40,7 +47,10 @@ def graph(cx: float, cy: float) -> str:
     tail = [(ring[5][0] + 42, ring[5][1] - 24), (ring[2][0] - 42, ring[2][1] + 24)]
     bonds = [(ring[i], ring[(i + 1) % 6]) for i in range(6)] + [(ring[5], tail[0]), (ring[2], tail[1])]
     parts = [line(*a, *b, EDGE, 5) for a, b in bonds]
-    parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" fill="{NODE}" stroke="{PAPER}" stroke-width="3"/>' for x, y in ring + tail]
+    parts += [
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" fill="{NODE}" stroke="{PAPER}" stroke-width="3"/>'
+        for x, y in ring + tail
+    ]
     return "".join(parts)
 
 
@@ -56,15 +66,28 @@ def token_column(x: float, y: float, kinds: list[str], size: float = 16, gap: fl
 def draw() -> str:
     random.seed(7)
     parts = [box(0, 0, WIDTH, HEIGHT, PAPER, radius=0)]
-    for x, title in [(110, "a graph"), (330, "its tokens"), (640, "each head samples its own K keys"), (1010, "every token attends to K keys")]:
+    for x, title in [
+        (110, "a graph"),
+        (330, "its tokens"),
+        (640, "each head samples its own K keys"),
+        (1010, "every token attends to K keys"),
+    ]:
         parts.append(text(x, 34, title, 18, weight="700"))
-    parts += [graph(110, 205), arrow(205, 205, 46), text(228, 190, "Graph-", 12, SOFT), text(228, 228, "Bridge", 12, SOFT)]
+    parts += [
+        graph(110, 205),
+        arrow(205, 205, 46),
+        text(228, 190, "Graph-", 12, SOFT),
+        text(228, 228, "Bridge", 12, SOFT),
+    ]
 
     kinds = [NODE] * 8 + [EDGE] * 8 + [SUPPORT] * 2
     column, centres = token_column(300, 62, kinds)
     parts.append(column)
     labels = [(3.5, "N nodes", NODE), (11.5, "E edges", EDGE), (16.5, "2K learned", SOFT)]
-    parts += [text(326, centres[int(i)] + (14 if i % 1 else 5), words, 14, colour, "start", "600") for i, words, colour in labels]
+    parts += [
+        text(326, centres[int(i)] + (14 if i % 1 else 5), words, 14, colour, "start", "600")
+        for i, words, colour in labels
+    ]
     parts.append(text(330, centres[17] + 34, "packed [T, D], no padding", 13, SOFT))
     parts.append(arrow(412, 205, 46))
 

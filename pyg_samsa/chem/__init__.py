@@ -9,35 +9,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyg_samsa.chem.drawing import MoleculeDrawing, draw_importance
-    from pyg_samsa.chem.features import ATOM_CARDINALITIES, BOND_CARDINALITIES, GraphTable, graph_arrays
-    from pyg_samsa.chem.molecules import convert_smiles, sequence_to_data, smiles_to_data, smiles_to_data_list
-    from pyg_samsa.chem.predictor import MoleculePredictor
-    from pyg_samsa.chem.sequences import sequence_to_smiles
+    from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES, GraphTable, graph_arrays
+    from pyg_samsa.chem.peptide_sequences import sequence_to_smiles
+    from pyg_samsa.chem.smiles import convert_smiles, sequence_to_data, smiles_to_data, smiles_to_data_list
 
 _WHERE = {
-    "ATOM_CARDINALITIES": "features",
-    "BOND_CARDINALITIES": "features",
-    "GraphTable": "features",
-    "MoleculeDrawing": "drawing",
-    "MoleculePredictor": "predictor",
-    "draw_importance": "drawing",
-    "graph_arrays": "features",
-    "convert_smiles": "molecules",
-    "sequence_to_data": "molecules",
-    "smiles_to_data": "molecules",
-    "smiles_to_data_list": "molecules",
-    "sequence_to_smiles": "sequences",
+    "ATOM_CARDINALITIES": "ogb_features",
+    "BOND_CARDINALITIES": "ogb_features",
+    "GraphTable": "ogb_features",
+    "graph_arrays": "ogb_features",
+    "convert_smiles": "smiles",
+    "sequence_to_data": "smiles",
+    "smiles_to_data": "smiles",
+    "smiles_to_data_list": "smiles",
+    "sequence_to_smiles": "peptide_sequences",
 }
 
 __all__ = [
     "ATOM_CARDINALITIES",
     "BOND_CARDINALITIES",
     "GraphTable",
-    "MoleculeDrawing",
-    "MoleculePredictor",
     "convert_smiles",
-    "draw_importance",
     "graph_arrays",
     "sequence_to_data",
     "sequence_to_smiles",

@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from pyg_samsa.chem.features import Refusal, import_rdkit, parse_smiles
+from pyg_samsa.chem.ogb_features import Refusal, import_rdkit, parse_smiles
 from pyg_samsa.errors import ConfigError, SmilesError
 from pyg_samsa.io.progress import progress_bar
 
@@ -17,7 +17,13 @@ _IDLE_SECONDS = 5
 
 
 def morgan_counts(
-    smiles: Sequence[str], *, radius: int = 2, size: int = 2048, chirality: bool = False, workers: int | None = None, progress: bool = True
+    smiles: Sequence[str],
+    *,
+    radius: int = 2,
+    size: int = 2048,
+    chirality: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
 ) -> np.ndarray:
     """Count the circular fragments of each molecule: RDKit's Morgan count fingerprints, ECFP with counts.
 
@@ -48,7 +54,11 @@ def morgan_counts(
 
     Cost: about 10 microseconds an atom, most of them to read the SMILES, and 2 S bytes a molecule.
     """
-    for key, value, least in (("radius", radius, 0), ("size", size, 1), ("workers", 1 if workers is None else workers, 1)):
+    for key, value, least in (
+        ("radius", radius, 0),
+        ("size", size, 1),
+        ("workers", 1 if workers is None else workers, 1),
+    ):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ConfigError(key, value, f"an integer of at least {least}")
     import_rdkit()
@@ -65,7 +75,9 @@ def morgan_counts(
     return counts
 
 
-def _parts(smiles: Sequence[str], radius: int, size: int, chirality: bool, workers: int | None) -> Iterator[np.ndarray | Refusal]:
+def _parts(
+    smiles: Sequence[str], radius: int, size: int, chirality: bool, workers: int | None
+) -> Iterator[np.ndarray | Refusal]:
     source = iter(smiles)
     chunks = iter(lambda: list(islice(source, _CHUNK)), [])
     if workers == 1 or (workers is None and len(smiles) < _WORTH_WORKERS):

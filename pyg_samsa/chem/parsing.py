@@ -10,7 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from pyg_samsa.chem.features import GraphTable, Refusal, _table_of, graph_arrays, import_rdkit, join_tables, parse_smiles
+from pyg_samsa.chem.ogb_features import (
+    GraphTable,
+    Refusal,
+    _table_of,
+    graph_arrays,
+    import_rdkit,
+    join_tables,
+    parse_smiles,
+)
 from pyg_samsa.errors import ConfigError
 
 _CHUNK = 256
@@ -85,7 +93,9 @@ def join_parsed(parts: Sequence[Parsed]) -> Parsed:
     return Parsed(join_tables([_table_of([]), *(part.table for part in parts)]), kept, refused)
 
 
-def parse_stream(chunks: Iterable[Sequence[object]], *, workers: int = 1, max_atoms: int | None = None) -> Iterator[tuple[Sequence[object], Parsed]]:
+def parse_stream(
+    chunks: Iterable[Sequence[object]], *, workers: int = 1, max_atoms: int | None = None
+) -> Iterator[tuple[Sequence[object], Parsed]]:
     """Convert lists of SMILES as they come, and yield each with its result, in order.
 
     Only a few lists are read ahead, so memory does not grow with the stream.

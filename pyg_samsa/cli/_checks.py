@@ -61,14 +61,21 @@ def run_checks(data_root: Path, out_dir: Path) -> list[Check]:
         out_dir: Folder of results.
     """
     looks: list[Any] = [versions, optional_packages, devices, backends]
-    looks += [partial(data_sets, data_root), partial(folders, {"data sets": data_root, "results": out_dir}), environment, shim]
+    looks += [
+        partial(data_sets, data_root),
+        partial(folders, {"data sets": data_root, "results": out_dir}),
+        environment,
+        shim,
+    ]
     checks: list[Check] = []
     for look in looks:
         try:
             checks += look()
         except Exception as error:  # whatever else is broken, the doctor must go on and say so
             name = getattr(look, "func", look).__name__.replace("_", " ")
-            checks.append(Check("Not checked", name, BROKEN, f"{type(error).__name__}: {error}", "Cure what stands above first."))
+            checks.append(
+                Check("Not checked", name, BROKEN, f"{type(error).__name__}: {error}", "Cure what stands above first.")
+            )
     return checks
 
 
@@ -76,12 +83,18 @@ def versions() -> Iterator[Check]:
     """Look at Python and at every required package: whether it is there, new enough, and can be imported."""
     section = "Versions"
     python = platform.python_version()
-    yield Check(section, "python", *((OK, python) if sys.version_info >= (3, 10) else (BROKEN, python, "Install Python 3.10 or newer.")))
+    yield Check(
+        section,
+        "python",
+        *((OK, python) if sys.version_info >= (3, 10) else (BROKEN, python, "Install Python 3.10 or newer.")),
+    )
     from pyg_samsa import __version__
 
     installed = _version(DISTRIBUTION)
     if installed is None:
-        yield Check(section, DISTRIBUTION, NOTE, f"{__version__}, run from its folder, not installed", "pip install -e .")
+        yield Check(
+            section, DISTRIBUTION, NOTE, f"{__version__}, run from its folder, not installed", "pip install -e ."
+        )
     else:
         yield Check(section, DISTRIBUTION, OK, f"{__version__} ({Path(__file__).resolve().parents[2]})")
     for requirement, extras in _requirements():
@@ -89,7 +102,13 @@ def versions() -> Iterator[Check]:
             yield _package(section, requirement)
     for name, bad in MALICIOUS.items():
         if (found := _version(name)) in bad:
-            yield Check(section, name, BROKEN, f"{found}, a release that carried malicious code", f"pip uninstall {name}; change what it could read.")
+            yield Check(
+                section,
+                name,
+                BROKEN,
+                f"{found}, a release that carried malicious code",
+                f"pip uninstall {name}; change what it could read.",
+            )
 
 
 def optional_packages() -> Iterator[Check]:
@@ -105,7 +124,9 @@ def _package(section: str, requirement: Any, extra: str = "") -> Check:
     if found is None:
         return Check(section, name, NOTE if extra else BROKEN, "missing", cure)
     if not requirement.specifier.contains(found, prereleases=True):
-        return Check(section, name, NOTE if extra else BROKEN, f"{found}, {requirement.specifier} is needed", f"{cure} --upgrade")
+        return Check(
+            section, name, NOTE if extra else BROKEN, f"{found}, {requirement.specifier} is needed", f"{cure} --upgrade"
+        )
     if (reason := _import_error(_IMPORT_NAMES.get(name.lower(), name.replace("-", "_")), try_it=not extra)) is not None:
         again = f"pip install --force-reinstall '{name}=={found}'"
         return Check(section, name, NOTE if extra else BROKEN, f"{found}, cannot be imported: {reason}", again)
@@ -120,7 +141,9 @@ def _requirements() -> list[tuple[Any, list[str]]]:
     with contextlib.suppress(metadata.PackageNotFoundError):
         for text in metadata.requires(DISTRIBUTION) or []:
             requirement = Requirement(text)
-            extra = str(requirement.marker).partition("extra == ")[2].strip("\"'") if requirement.marker is not None else ""
+            extra = (
+                str(requirement.marker).partition("extra == ")[2].strip("\"'") if requirement.marker is not None else ""
+            )
             if extra in _DEVELOPMENT:
                 continue
             extras = found.setdefault(requirement.name.lower(), (requirement, []))[1]
@@ -138,15 +161,28 @@ def devices() -> Iterator[Check]:
 
     cores, threads = available_cpus(), torch.get_num_threads()
     text = f"{cpu_name()}, {cores} core{'s' * (cores != 1)} for this process, {threads} thread{'s' * (threads != 1)} of torch"
-    yield Check(section, "cpu", *((NOTE, text, f"Set num_threads to at most {cores}.") if threads > cores else (OK, text)))
+    yield Check(
+        section, "cpu", *((NOTE, text, f"Set num_threads to at most {cores}.") if threads > cores else (OK, text))
+    )
     for number in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(number)
-        yield Check(section, f"cuda:{number}", OK, f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, capability {facts.major}.{facts.minor}")
+        yield Check(
+            section,
+            f"cuda:{number}",
+            OK,
+            f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, capability {facts.major}.{facts.minor}",
+        )
     if not torch.cuda.device_count():
         built = torch.version.cuda
         seen = shutil.which("nvidia-smi") is not None
         cure = "Install a torch built with CUDA: https://pytorch.org/get-started" if seen and built is None else ""
-        yield Check(section, "cuda", NOTE if cure else OK, "no device" + ("" if built else "; this torch is built without CUDA"), cure)
+        yield Check(
+            section,
+            "cuda",
+            NOTE if cure else OK,
+            "no device" + ("" if built else "; this torch is built without CUDA"),
+            cure,
+        )
     if torch.backends.mps.is_available():
         yield Check(section, "mps", OK, "available")
 
@@ -169,17 +205,35 @@ def backends() -> Iterator[Check]:
                 yield Check(section, title, OK, f"not used: {reason}")
                 continue
             generator = torch.Generator().manual_seed(0)
-            query, key, value = (torch.randn(*shape, generator=generator).to(device, dtype) for shape in ((7, 2, 16), (2, 2, 3, 16), (2, 2, 3, 16)))
+            query, key, value = (
+                torch.randn(*shape, generator=generator).to(device, dtype)
+                for shape in ((7, 2, 16), (2, 2, 3, 16), (2, 2, 3, 16))
+            )
             try:
-                got = sampled_attention(query, key, value, RaggedIndex(torch.tensor([0, 2, 7], device=device)), backend=name)
+                got = sampled_attention(
+                    query, key, value, RaggedIndex(torch.tensor([0, 2, 7], device=device)), backend=name
+                )
                 error = float((got.double().cpu() - _softmax_attention(query, key, value, [2, 5])).abs().max())
             except Exception as problem:  # a kernel that is there and fails raises whatever its library raises
-                yield Check(section, title, BROKEN, f"fails: {type(problem).__name__}: {problem}", f"Set samsa.attn_backend to another than {name}.")
+                yield Check(
+                    section,
+                    title,
+                    BROKEN,
+                    f"fails: {type(problem).__name__}: {problem}",
+                    f"Set samsa.attn_backend to another than {name}.",
+                )
                 continue
             if not error <= tolerance:
-                yield Check(section, title, BROKEN, f"wrong by {error:.1e}", f"Set samsa.attn_backend to another than {name}.")
+                yield Check(
+                    section, title, BROKEN, f"wrong by {error:.1e}", f"Set samsa.attn_backend to another than {name}."
+                )
             else:
-                yield Check(section, title, OK, f"works, {reason}, error {error:.0e}" if reason != "can run" else f"works, error {error:.0e}")
+                yield Check(
+                    section,
+                    title,
+                    OK,
+                    f"works, {reason}, error {error:.0e}" if reason != "can run" else f"works, error {error:.0e}",
+                )
 
 
 def _softmax_attention(query: Any, key: Any, value: Any, sizes: list[int]) -> Any:
@@ -199,7 +253,13 @@ def data_sets(root: Path) -> Iterator[Check]:
     rest = [name for name in catalog.OURS if name not in ready]
     yield Check("Data sets", f"prepared in {root}", OK, ", ".join(ready) or "none yet")
     if rest:
-        yield Check("Data sets", "not prepared", OK, ", ".join(rest), "pyg-samsa data prepare NAME; training does it by itself, too")
+        yield Check(
+            "Data sets",
+            "not prepared",
+            OK,
+            ", ".join(rest),
+            "pyg-samsa data prepare NAME; training does it by itself, too",
+        )
 
 
 def folders(paths: dict[str, Path]) -> Iterator[Check]:
@@ -210,10 +270,18 @@ def folders(paths: dict[str, Path]) -> Iterator[Check]:
             with tempfile.TemporaryFile(dir=there):
                 free = shutil.disk_usage(there).free / 1e9
         except OSError as error:
-            yield Check("Folders", name, BROKEN, f"{path}: cannot be written to ({error.strerror})", "Choose another: --root, --out, or out_dir.")
+            yield Check(
+                "Folders",
+                name,
+                BROKEN,
+                f"{path}: cannot be written to ({error.strerror})",
+                "Choose another: --root, --out, or out_dir.",
+            )
             continue
         low = free < _LOW_DISK
-        yield Check("Folders", name, NOTE if low else OK, f"{path.absolute()}, {free:,.1f} GB free", "Make room." if low else "")
+        yield Check(
+            "Folders", name, NOTE if low else OK, f"{path.absolute()}, {free:,.1f} GB free", "Make room." if low else ""
+        )
 
 
 def environment() -> Iterator[Check]:
@@ -221,19 +289,37 @@ def environment() -> Iterator[Check]:
     section, found = "Environment", 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     advice: list[tuple[str, Callable[[str], bool], str]] = [
-        (name, lambda value: value.isdigit() and int(value) > cores, f"Set it to at most {cores}, the cores of this process.")
+        (
+            name,
+            lambda value: value.isdigit() and int(value) > cores,
+            f"Set it to at most {cores}, the cores of this process.",
+        )
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
     ]
     advice += [
-        ("OMP_NUM_THREADS", lambda value: value == "1" and cores > 1, "One thread: unset it where one run has the machine for itself."),
-        ("OMP_WAIT_POLICY", lambda value: value.lower() == "active", "Unset it: idle threads that spin take time from all others."),
+        (
+            "OMP_NUM_THREADS",
+            lambda value: value == "1" and cores > 1,
+            "One thread: unset it where one run has the machine for itself.",
+        ),
+        (
+            "OMP_WAIT_POLICY",
+            lambda value: value.lower() == "active",
+            "Unset it: idle threads that spin take time from all others.",
+        ),
         ("CUDA_LAUNCH_BLOCKING", lambda value: value not in ("", "0"), "Unset it: every kernel is waited for."),
-        ("PYTORCH_NO_CUDA_MEMORY_CACHING", lambda value: value not in ("", "0"), "Unset it: all memory is asked for anew."),
+        (
+            "PYTORCH_NO_CUDA_MEMORY_CACHING",
+            lambda value: value not in ("", "0"),
+            "Unset it: all memory is asked for anew.",
+        ),
         ("CUDA_VISIBLE_DEVICES", lambda value: value in ("", "-1"), "Unset it: it hides all CUDA devices."),
         ("TORCHDYNAMO_DISABLE", lambda value: value not in ("", "0"), "Unset it: samsa.compile has no effect."),
     ]
     for name in sorted(name for name in os.environ if name.startswith("MALLOC_")):
-        advice.append((name, lambda value: True, "Unset it: memory is then kept between steps, up to a third faster on the CPU."))
+        advice.append(
+            (name, lambda value: True, "Unset it: memory is then kept between steps, up to a third faster on the CPU.")
+        )
     for name, slows, cure in advice:
         value = os.environ.get(name)
         if value is not None and slows(value):
@@ -252,8 +338,18 @@ def shim() -> Iterator[Check]:
     if origin == root / "graphgym":
         yield Check(section, "python -m graphgym", OK, str(origin))
     else:
-        cure = "Use pyg-samsa train, which is the same" + (f", or pip uninstall the package in {origin}" if origin is not None else "") + "."
-        yield Check(section, "python -m graphgym", NOTE, f"another package: {origin}" if origin is not None else "not found", cure)
+        cure = (
+            "Use pyg-samsa train, which is the same"
+            + (f", or pip uninstall the package in {origin}" if origin is not None else "")
+            + "."
+        )
+        yield Check(
+            section,
+            "python -m graphgym",
+            NOTE,
+            f"another package: {origin}" if origin is not None else "not found",
+            cure,
+        )
     count = len(list((root / "graphgym_configs").rglob("*.yaml")))
     lost = (BROKEN, "none", f"pip install --force-reinstall {DISTRIBUTION}")
     yield Check(section, "configurations", *((OK, f"{count} in {root / 'graphgym_configs'}") if count else lost))

@@ -40,14 +40,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the three actions."""
     actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--root", type=Path, default=Path(DEFAULT_ROOT), metavar="DIR", help=f"folder of the data sets (default: ./{DEFAULT_ROOT})")
+    common.add_argument(
+        "--root",
+        type=Path,
+        default=Path(DEFAULT_ROOT),
+        metavar="DIR",
+        help=f"folder of the data sets (default: ./{DEFAULT_ROOT})",
+    )
     workers = argparse.ArgumentParser(add_help=False)
-    workers.add_argument("--workers", type=int, metavar="N", help="processes that convert molecules (default: one for each core)")
+    workers.add_argument(
+        "--workers", type=int, metavar="N", help="processes that convert molecules (default: one for each core)"
+    )
 
     actions.add_parser("list", help="list the data sets and what is prepared", parents=[common])
-    prepare = actions.add_parser("prepare", help="fetch and convert a data set, so that training starts at once", parents=[common, workers])
+    prepare = actions.add_parser(
+        "prepare", help="fetch and convert a data set, so that training starts at once", parents=[common, workers]
+    )
     prepare.add_argument("name", metavar="NAME", help="one of the names that `pyg-samsa data list` shows")
-    importer = actions.add_parser("import", help="verify and convert official files that you have", parents=[common, workers])
+    importer = actions.add_parser(
+        "import", help="verify and convert official files that you have", parents=[common, workers]
+    )
     importer.add_argument("name", metavar="NAME", help="peptides-func, peptides-struct, or a name below")
     importer.add_argument("--csv", type=Path, metavar="F", help="peptides: the authors' table (.csv.gz)")
     importer.add_argument("--split", type=Path, metavar="F", help="peptides: the authors' split (.pickle)")
@@ -69,25 +81,33 @@ def run(args: argparse.Namespace) -> int:
         takes = catalog.option_names("samsa", args.name)
         if args.workers is not None and "workers" not in takes:
             raise ConfigError("--workers", args.workers, f"nothing: {args.name} is read by one process")
-        dataset = catalog.load("samsa", args.name, args.root, **{option: value for option, value in options.items() if option in takes})
+        dataset = catalog.load(
+            "samsa", args.name, args.root, **{option: value for option, value in options.items() if option in takes}
+        )
     sizes = ", ".join(f"{len(index):,} {split}" for split, index in dataset.split_idx.items())
-    print(f"{args.name}: {len(dataset):,} graphs ({sizes}), {dataset.num_targets} targets ({dataset.task}), ready in {args.root}")
+    print(
+        f"{args.name}: {len(dataset):,} graphs ({sizes}), {dataset.num_targets} targets ({dataset.task}), ready in {args.root}"
+    )
     return 0
 
 
 def _import(args: argparse.Namespace, options: dict[str, Any]) -> SplitDataset:
     from pyg_samsa.datasets import catalog
-    from pyg_samsa.datasets.lrgb import OFFICIAL, LRGBPeptides
+    from pyg_samsa.datasets.molecules.lrgb import OFFICIAL, LRGBPeptides
 
     if args.name in OFFICIAL:
         for key in ("csv", "split"):
             if getattr(args, key) is None:
-                raise ConfigError(f"--{key}", None, "a file of the authors", hint="pyg-samsa data --help shows an example.")
+                raise ConfigError(
+                    f"--{key}", None, "a file of the authors", hint="pyg-samsa data --help shows an example."
+                )
         return LRGBPeptides.import_files(args.root, args.name, csv=args.csv, split=args.split, **options)
     if args.name not in catalog.importable():
         raise ConfigError("name", args.name, [*OFFICIAL, *catalog.importable()])
     if args.files is None:
-        raise ConfigError("--files", None, "the folder of the official files", hint="pyg-samsa data --help lists what is taken.")
+        raise ConfigError(
+            "--files", None, "the folder of the official files", hint="pyg-samsa data --help lists what is taken."
+        )
     told = {"workers": args.workers, "num_points": args.num_points, "incomplete": args.incomplete or None}
     given = {key: value for key, value in told.items() if value is not None}
     return catalog.import_files(args.name, args.root, args.files, progress=args.verbosity >= 0, **given)

@@ -24,8 +24,16 @@ MARKS = {"ok": "[green]✓[/]", "note": "[yellow]•[/]", "broken": "[bold red]�
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--root", type=Path, default=Path("datasets"), metavar="DIR", help="folder of the data sets (default: ./datasets)")
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of the results (default: ./results)")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path("datasets"),
+        metavar="DIR",
+        help="folder of the data sets (default: ./datasets)",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("results"), metavar="DIR", help="folder of the results (default: ./results)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +47,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show([check for check in checks if args.verbosity >= 0 or check.status != OK])
         notes = sum(check.status not in (OK, BROKEN) for check in checks)
-        print(f"{len(broken)} broken, {notes} to note, {len(checks) - len(broken) - notes} fine." if broken or notes else "All is fine.")
+        print(
+            f"{len(broken)} broken, {notes} to note, {len(checks) - len(broken) - notes} fine."
+            if broken or notes
+            else "All is fine."
+        )
     return 2 if broken else 0
 
 
@@ -49,7 +61,10 @@ def _show(checks: list) -> None:
     except ImportError:
         # rich is what may be missing: the doctor still has to speak.
         for check in checks:
-            print(f"{check.status:<7}{check.section}: {check.name}: {check.value}" + (f"  ->  {check.cure}" if check.cure else ""))
+            print(
+                f"{check.status:<7}{check.section}: {check.name}: {check.value}"
+                + (f"  ->  {check.cure}" if check.cure else "")
+            )
         return
     from rich.markup import escape
     from rich.table import Table

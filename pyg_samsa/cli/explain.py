@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
 
 if TYPE_CHECKING:
-    from pyg_samsa.explain.molecules import MoleculeExplanation
+    from pyg_samsa.explain.molecule_explanation import MoleculeExplanation
 
 HELP = "show which atoms and bonds a model's heads sampled, and what they count for"
 EPILOG = """\
@@ -33,25 +33,46 @@ _DEFAULT_LIMIT = 100
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("model", metavar="MODEL", help="folder of a model or run, or the name of a model that comes with the package")
+    parser.add_argument(
+        "model", metavar="MODEL", help="folder of a model or run, or the name of a model that comes with the package"
+    )
     parser.add_argument("molecules", nargs="+", metavar="SMILES|CSV", help="one or more SMILES, or a CSV file")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--target", metavar="NAME", help="prediction to explain (default: the likeliest of each molecule; in regressions the first)")
+    parser.add_argument(
+        "--target",
+        metavar="NAME",
+        help="prediction to explain (default: the likeliest of each molecule; in regressions the first)",
+    )
     parser.add_argument("--method", choices=METHODS, default="all", help="what is computed and drawn (default: all)")
-    parser.add_argument("--smiles-column", default="", metavar="NAME", help="column of the CSV with the SMILES (default: found by its name)")
-    parser.add_argument("--name-column", default="", metavar="NAME", help="column with what molecules are called (default: found by its name)")
+    parser.add_argument(
+        "--smiles-column",
+        default="",
+        metavar="NAME",
+        help="column of the CSV with the SMILES (default: found by its name)",
+    )
+    parser.add_argument(
+        "--name-column",
+        default="",
+        metavar="NAME",
+        help="column with what molecules are called (default: found by its name)",
+    )
     limit = f"explain only the first N molecules, 0 for all (default: {_DEFAULT_LIMIT})"
     parser.add_argument("--limit", type=int, default=_DEFAULT_LIMIT, metavar="N", help=limit)
-    parser.add_argument("--theme", choices=THEMES, default="auto", help="colours of page and pictures (default: auto; pictures are then light)")
+    parser.add_argument(
+        "--theme",
+        choices=THEMES,
+        default="auto",
+        help="colours of page and pictures (default: auto; pictures are then light)",
+    )
     parser.add_argument("--title", default="", metavar="TEXT", help="headline of the page")
     parser.add_argument("--overwrite", action="store_true", help="replace files of the same name in --out")
 
 
 def run(args: argparse.Namespace) -> int:
     """Explain the molecules and write what was found."""
-    from pyg_samsa.explain.molecules import PICTURED, explain_molecules
+    from pyg_samsa.explain.molecule_explanation import PICTURED, explain_molecules
     from pyg_samsa.explain.page import Refused, make_card, write_page
-    from pyg_samsa.io.pretrained import load_pretrained
+    from pyg_samsa.hub.pretrained import load_pretrained
     from pyg_samsa.io.progress import progress_bar
 
     if args.limit < 0:
@@ -59,7 +80,12 @@ def run(args: argparse.Namespace) -> int:
     model, config = load_pretrained(args.model)
     task = config.get("task")
     if task is None:
-        raise ConfigError("MODEL", args.model, "a model that says what it predicts", hint="Save it with save_pretrained(directory, task=...).")
+        raise ConfigError(
+            "MODEL",
+            args.model,
+            "a model that says what it predicts",
+            hint="Save it with save_pretrained(directory, task=...).",
+        )
     if args.target is not None and args.target not in task["target_names"]:
         raise ConfigError("--target", args.target, task["target_names"])
     _check_folder(args.out, overwrite=args.overwrite)
@@ -68,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
     refused: list[Refused] = []
 
     with ExitStack() as stack:
-        advance = stack.enter_context(progress_bar("Explaining", len(molecules), enabled=args.verbosity >= 0 and len(molecules) > 1))
+        advance = stack.enter_context(
+            progress_bar("Explaining", len(molecules), enabled=args.verbosity >= 0 and len(molecules) > 1)
+        )
 
         def refuse(number: int, name: str, smiles: str, reason: str) -> None:
             refused.append(Refused(number + 1, name, smiles, reason))
@@ -87,7 +115,9 @@ def run(args: argparse.Namespace) -> int:
     _save_table(frames, args.out / "scores.csv")
     title = args.title or f"Explanations by {Path(args.model).name}"
     notes = [f"Only the first {args.limit} molecules; {left_out:,} more were left out (--limit)."] if left_out else []
-    page = write_page(cards, args.out / "index.html", title=title, kind=task["kind"], refused=refused, notes=notes, theme=args.theme)
+    page = write_page(
+        cards, args.out / "index.html", title=title, kind=task["kind"], refused=refused, notes=notes, theme=args.theme
+    )
     for item in refused:
         print(f"row {item.row}: {item.reason}: {item.smiles[:80]!r}", file=sys.stderr)
     if args.verbosity >= 0:
@@ -99,7 +129,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_molecules(given: list[str], smiles_column: str, name_column: str, limit: int) -> tuple[list[tuple[str, str]], int]:
+def read_molecules(
+    given: list[str], smiles_column: str, name_column: str, limit: int
+) -> tuple[list[tuple[str, str]], int]:
     """Return name and SMILES of each molecule, and how many the limit left out.
 
     Args:
@@ -130,7 +162,9 @@ def _rows(given: list[str], smiles_column: str, name_column: str) -> Iterator[tu
     from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
 
     path = Path(given[0]).expanduser()
-    looks_like_file = len(given) == 1 and (path.suffix.lower() in (".csv", ".tsv", ".txt") or (len(given[0]) < 4096 and path.is_file()))
+    looks_like_file = len(given) == 1 and (
+        path.suffix.lower() in (".csv", ".tsv", ".txt") or (len(given[0]) < 4096 and path.is_file())
+    )
     if not looks_like_file:
         yield from ((smiles if len(smiles) <= 40 else f"{smiles[:37]}...", smiles) for smiles in given)
         return
@@ -140,7 +174,9 @@ def _rows(given: list[str], smiles_column: str, name_column: str) -> Iterator[tu
         place = find_column(rows.header, smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
         lower = [title.strip().lower() for title in rows.header]
         label = (
-            find_column(rows.header, name_column, key="--name-column") if name_column else next((lower.index(n) for n in _NAMES if n in lower), None)
+            find_column(rows.header, name_column, key="--name-column")
+            if name_column
+            else next((lower.index(n) for n in _NAMES if n in lower), None)
         )
         for number, fields in enumerate((fields for fields in rows if any(map(str.strip, fields))), start=1):
             name = fields[label].strip() if label is not None and label < len(fields) else ""
@@ -151,7 +187,12 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError("--out", str(folder), "a folder")
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise ConfigError("--out", str(folder), "a folder that is new or empty", hint="--overwrite replaces files of the same name in it.")
+        raise ConfigError(
+            "--out",
+            str(folder),
+            "a folder that is new or empty",
+            hint="--overwrite replaces files of the same name in it.",
+        )
 
 
 def _save_pictures(found: MoleculeExplanation, folder: Path, number: int, theme: str) -> None:

@@ -29,29 +29,52 @@ was when it is started again.
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("model", metavar="MODEL", help="folder of a saved network or of a run, or the name of one that comes with the package")
-    parser.add_argument("input", metavar="IN", help="CSV file, - for the standard input, or a single SMILES")
-    parser.add_argument("output", metavar="OUT", nargs="?", default="-", help="CSV file, or - for the standard output (default)")
     parser.add_argument(
-        "--smiles-column", default="", metavar="S", help="name or number of the column of SMILES (default: smiles or a relative of it)"
+        "model",
+        metavar="MODEL",
+        help="folder of a saved network or of a run, or the name of one that comes with the package",
     )
-    parser.add_argument("--no-header", action="store_true", help="the first row is a molecule, too; the SMILES are in column 1 or --smiles-column")
-    parser.add_argument("--uncertainty", action="store_true", help="add the spread over draws of the Graph-Bridge codes; takes as many times longer")
+    parser.add_argument("input", metavar="IN", help="CSV file, - for the standard input, or a single SMILES")
+    parser.add_argument(
+        "output", metavar="OUT", nargs="?", default="-", help="CSV file, or - for the standard output (default)"
+    )
+    parser.add_argument(
+        "--smiles-column",
+        default="",
+        metavar="S",
+        help="name or number of the column of SMILES (default: smiles or a relative of it)",
+    )
+    parser.add_argument(
+        "--no-header",
+        action="store_true",
+        help="the first row is a molecule, too; the SMILES are in column 1 or --smiles-column",
+    )
+    parser.add_argument(
+        "--uncertainty",
+        action="store_true",
+        help="add the spread over draws of the Graph-Bridge codes; takes as many times longer",
+    )
     parser.add_argument("--draws", type=int, default=8, metavar="N", help="draws for --uncertainty (default: 8)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read molecules (default: 1)")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the network (default: one for each core)")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes that read molecules (default: 1)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="threads of the network (default: one for each core)"
+    )
     parser.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
-    parser.add_argument("--max-atoms", type=int, default=100_000, metavar="N", help="larger molecules get an error (default: 100000)")
+    parser.add_argument(
+        "--max-atoms", type=int, default=100_000, metavar="N", help="larger molecules get an error (default: 100000)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Predict."""
     import torch
 
-    from pyg_samsa.chem.prediction_stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
-    from pyg_samsa.chem.predictor import MoleculePredictor
     from pyg_samsa.io.csv_rows import open_rows
     from pyg_samsa.io.progress import progress_bar
+    from pyg_samsa.predict.predictor import MoleculePredictor
+    from pyg_samsa.predict.stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
 
     _check(args)
     if args.threads:
@@ -71,7 +94,11 @@ def run(args: argparse.Namespace) -> int:
                 with _alone(Path(args.output)):
                     done = predict_to_file(table, Path(args.output), advance=advance)
     if args.verbosity >= 0 and not single:
-        told = f"{done.rows:,} rows, {done.errors:,} of them without a prediction (see the column error)" if done.errors else f"{done.rows:,} rows"
+        told = (
+            f"{done.rows:,} rows, {done.errors:,} of them without a prediction (see the column error)"
+            if done.errors
+            else f"{done.rows:,} rows"
+        )
         print(told + ("" if args.output == "-" else f": {args.output}"), file=sys.stderr)
     return 0
 
@@ -105,11 +132,13 @@ def _source(given: str) -> tuple[Any, bool]:
         return sys.stdin.buffer, False
     if Path(given).is_file() or Path(given).suffix.lower() in (".csv", ".tsv", ".txt", ".smi"):
         return given, False
-    from pyg_samsa.chem.features import parse_smiles
+    from pyg_samsa.chem.ogb_features import parse_smiles
     from pyg_samsa.errors import DataNotFoundError
 
     if isinstance(reason := parse_smiles(given), str):
-        raise DataNotFoundError(f"{given}: no such file, and no molecule either ({reason})", hint="Give a CSV file, - or a SMILES.")
+        raise DataNotFoundError(
+            f"{given}: no such file, and no molecule either ({reason})", hint="Give a CSV file, - or a SMILES."
+        )
     escaped = given.replace('"', '""')
     return io.BytesIO(f'smiles\n"{escaped}"\n'.encode()), True
 

@@ -21,8 +21,12 @@ configuration with what differs, and the environment.
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or a folder that holds some")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="HTML file to write (default: report.html in the first folder)")
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or a folder that holds some"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="HTML file to write (default: report.html in the first folder)"
+    )
     parser.add_argument("--title", default="", metavar="TEXT", help="headline (default: the names of the experiments)")
     parser.add_argument("--open", action="store_true", help="show the page in the browser")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyg_samsa.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pyg_samsa.graphgym.sweep import Outcome, Sweep
+    from pyg_samsa.experiments.sweep import Outcome, Sweep
 
 HELP = "run a grid of settings, several runs at a time, and compare them"
 EPILOG = """\
@@ -39,10 +39,20 @@ Results are in results.csv and sweep.png of the sweep's folder. The same command
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("grid", metavar="GRID", nargs="?", help="YAML or text file of a grid, or the name of a packaged one")
+    parser.add_argument(
+        "grid", metavar="GRID", nargs="?", help="YAML or text file of a grid, or the name of a packaged one"
+    )
     parser.add_argument("--base", metavar="CFG", help="configuration that all cells start from (default: the grid's)")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time; the processors are divided between them (default: 1)")
-    parser.add_argument("--seeds", metavar="N|A,B", help="number of seeds of each cell, or the seeds with commas (default: the grid's)")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs at a time; the processors are divided between them (default: 1)",
+    )
+    parser.add_argument(
+        "--seeds", metavar="N|A,B", help="number of seeds of each cell, or the seeds with commas (default: the grid's)"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the sweep (default: results/sweep-GRID)")
     parser.add_argument("--dry-run", action="store_true", help="check and list the cells and stop")
     parser.add_argument("--list", action="store_true", help="list the packaged grids and stop")
@@ -51,8 +61,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the grid."""
-    from pyg_samsa.graphgym import grids
-    from pyg_samsa.graphgym.sweep import Sweep
+    from pyg_samsa.experiments import grids
+    from pyg_samsa.experiments.sweep import Sweep
     from pyg_samsa.training.console import make_console
 
     console = make_console()
@@ -64,7 +74,12 @@ def run(args: argparse.Namespace) -> int:
             print(f"{path.stem:<{width}}{first.lstrip('# ')}")
         return 0
     if args.grid is None:
-        raise ConfigError("GRID", None, "a YAML or text file, or the name of a packaged grid", hint="pyg-samsa sweep --list shows the packaged ones.")
+        raise ConfigError(
+            "GRID",
+            None,
+            "a YAML or text file, or the name of a packaged grid",
+            hint="pyg-samsa sweep --list shows the packaged ones.",
+        )
     seeds = grids.parse_seeds(args.seeds) if args.seeds else None
     grid = grids.read_grid(args.grid, base=args.base, seeds=seeds)
     sweep = Sweep(grid, args.out or Path("results") / f"sweep-{grid.name}", opts=args.opts, jobs=args.jobs)
@@ -78,7 +93,9 @@ def run(args: argparse.Namespace) -> int:
         runs = "; ".join(outcome.job.title for outcome in failed if outcome.reason == reason)
         console.print(f"failed: {reason}\n        {runs}", markup=False)
     if failed:
-        console.print(f"{len(failed)} of {len(outcomes)} runs failed; what they said is in {sweep.out / 'logs'}.", markup=False)
+        console.print(
+            f"{len(failed)} of {len(outcomes)} runs failed; what they said is in {sweep.out / 'logs'}.", markup=False
+        )
     return max((outcome.code if outcome.code > 0 else 1 for outcome in failed), default=0)
 
 
@@ -101,7 +118,10 @@ def _list(console: Any, sweep: Sweep) -> None:
         seeds = ", ".join(str(job.seed) for job in runs) + (f" ({done} finished)" if done else "")
         table.add_row(cell.label, seeds, "\n".join(f"{key} {value}" for key, value in cell.varied.items()))
     console.print(table)
-    console.print(f"base {sweep.grid.base}, folder {sweep.out}, {sweep.jobs} at a time with {sweep.threads} threads each", markup=False)
+    console.print(
+        f"base {sweep.grid.base}, folder {sweep.out}, {sweep.jobs} at a time with {sweep.threads} threads each",
+        markup=False,
+    )
 
 
 def _run(console: Any, sweep: Sweep, *, quiet: bool) -> list[Outcome]:
@@ -112,7 +132,13 @@ def _run(console: Any, sweep: Sweep, *, quiet: bool) -> list[Outcome]:
     def tell(outcome: Outcome) -> None:
         nonlocal count
         count += 1
-        said = "finished before" if outcome.reused else f"failed: {outcome.reason}" if outcome.code else _score(sweep, outcome)
+        said = (
+            "finished before"
+            if outcome.reused
+            else f"failed: {outcome.reason}"
+            if outcome.code
+            else _score(sweep, outcome)
+        )
         if not quiet:
             console.print(f"[{count}/{total}] {outcome.job.title}: {said}", markup=False)
         advance(1)
@@ -142,5 +168,7 @@ def _show(console: Any, sweep: Sweep) -> None:
         console.print(f"{plot}  the metric against what was varied, and against time", markup=False)
     metric = options["metric"].partition("_")[2]
     if f"val_{metric}" in table:
-        curves = plot_curves(table, sweep.out / "curves.png", metric=metric, title=f"{sweep.grid.name}: learning curves")
+        curves = plot_curves(
+            table, sweep.out / "curves.png", metric=metric, title=f"{sweep.grid.name}: learning curves"
+        )
         console.print(f"{curves}  the metric against steps, and against time", markup=False)

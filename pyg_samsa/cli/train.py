@@ -31,22 +31,52 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add GraphGym's arguments."""
-    parser.add_argument("--cfg", dest="cfg_file", metavar="FILE", help="YAML file, or the name of a packaged configuration")
-    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="runs, with seeds seed, seed + 1, ... (default: 1)")
-    parser.add_argument("--mark_done", "--mark-done", action="store_true", help="rename the YAML file to FILE_done when all runs are done")
+    parser.add_argument(
+        "--cfg", dest="cfg_file", metavar="FILE", help="YAML file, or the name of a packaged configuration"
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="runs, with seeds seed, seed + 1, ... (default: 1)"
+    )
+    parser.add_argument(
+        "--mark_done",
+        "--mark-done",
+        action="store_true",
+        help="rename the YAML file to FILE_done when all runs are done",
+    )
     parser.add_argument("--list", action="store_true", help="list the packaged configurations and stop")
     table = parser.add_argument_group("a CSV of molecules")
-    table.add_argument("--csv", metavar="FILE", help="train on this table: SMILES in one column, what is to be predicted in others")
-    table.add_argument("--smiles-column", metavar="S", help="name or number of the column of SMILES (default: smiles or a relative of it)")
-    table.add_argument("--target-columns", nargs="+", metavar="T", help="names or numbers of the columns to predict; fields may be empty")
+    table.add_argument(
+        "--csv", metavar="FILE", help="train on this table: SMILES in one column, what is to be predicted in others"
+    )
+    table.add_argument(
+        "--smiles-column",
+        metavar="S",
+        help="name or number of the column of SMILES (default: smiles or a relative of it)",
+    )
+    table.add_argument(
+        "--target-columns",
+        nargs="+",
+        metavar="T",
+        help="names or numbers of the columns to predict; fields may be empty",
+    )
     table.add_argument(
         "--task",
         choices=["auto", "regression", "binary", "multilabel", "multiclass"],
         help="what the targets are (default: auto, by what is in them)",
     )
-    table.add_argument("--split", choices=["random", "scaffold", "column"], help="how training, validation and test are chosen (default: random)")
-    table.add_argument("--split-column", metavar="C", help="column that holds train, val or test; implies --split column")
-    table.add_argument("--skip-invalid", action="store_true", help="leave out rows whose molecule cannot be read, and list them in a file")
+    table.add_argument(
+        "--split",
+        choices=["random", "scaffold", "column"],
+        help="how training, validation and test are chosen (default: random)",
+    )
+    table.add_argument(
+        "--split-column", metavar="C", help="column that holds train, val or test; implies --split column"
+    )
+    table.add_argument(
+        "--skip-invalid",
+        action="store_true",
+        help="leave out rows whose molecule cannot be read, and list them in a file",
+    )
     table.add_argument("--epochs", type=int, metavar="N", help="epochs of training, for optim.max_epoch")
     table.add_argument("--out", metavar="DIR", help="folder of results, for out_dir")
     parser.add_argument("opts", nargs="*", metavar="key value", help="settings that go before the file's")
@@ -61,9 +91,13 @@ def run(args: argparse.Namespace) -> int:
     config = args.cfg_file or ("csv" if args.csv else "")
     if not config:
         table = next((word for word in args.opts if Path(word).suffix.lower() in _TABLES), "")
-        cure = f"A table of molecules is --csv {shlex.quote(table)}." if table else "pyg-samsa train --list shows the packaged ones."
+        cure = (
+            f"A table of molecules is --csv {shlex.quote(table)}."
+            if table
+            else "pyg-samsa train --list shows the packaged ones."
+        )
         raise ConfigError("--cfg", None, "a YAML file or the name of a packaged configuration", hint=cure)
-    from pyg_samsa.graphgym import runner
+    from pyg_samsa.graphgym import run as runner
     from pyg_samsa.graphgym.config import PACKAGED, find_config
 
     path = find_config(config)
@@ -77,8 +111,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _table_options(args: argparse.Namespace) -> list[str]:
     """Return the settings that the arguments of a table stand for."""
-    words = {"dataset.smiles_column": args.smiles_column, "dataset.csv_task": args.task, "dataset.split_column": args.split_column}
-    given = {"dataset.csv": args.csv, **words, "dataset.split_kind": "column" if args.split_column and not args.split else args.split}
+    words = {
+        "dataset.smiles_column": args.smiles_column,
+        "dataset.csv_task": args.task,
+        "dataset.split_column": args.split_column,
+    }
+    given = {
+        "dataset.csv": args.csv,
+        **words,
+        "dataset.split_kind": "column" if args.split_column and not args.split else args.split,
+    }
     # As YAML, in which a name such as 7 or yes stays a name.
     settings = {key: json.dumps(value) for key, value in given.items() if value is not None}
     if args.target_columns:
@@ -87,7 +129,9 @@ def _table_options(args: argparse.Namespace) -> list[str]:
         settings["dataset.skip_invalid"] = "True"
     if settings and not args.csv:
         first = next(iter(settings)).removeprefix("dataset.").replace("_", "-")
-        raise ConfigError("--csv", None, "a table of molecules, which the other arguments describe", hint=f"Or leave --{first} out.")
+        raise ConfigError(
+            "--csv", None, "a table of molecules, which the other arguments describe", hint=f"Or leave --{first} out."
+        )
     if args.csv:
         # A table is one data set whatever the configuration's own is; its run is named after it.
         settings |= {"dataset.format": "samsa", "dataset.name": "csv"}
@@ -122,8 +166,18 @@ def _give_back_settings(args: argparse.Namespace) -> None:
 def resume_hint(args: argparse.Namespace) -> str:
     """Return how to continue a run that was stopped: the command as it was given, and one setting more."""
     # --target-columns takes every word that follows, so it does not stand last.
-    given = {"--target-columns": args.target_columns, "--smiles-column": args.smiles_column, "--task": args.task, "--split": args.split}
-    given |= {"--split-column": args.split_column, "--skip-invalid": args.skip_invalid or None, "--epochs": args.epochs, "--out": args.out}
+    given = {
+        "--target-columns": args.target_columns,
+        "--smiles-column": args.smiles_column,
+        "--task": args.task,
+        "--split": args.split,
+    }
+    given |= {
+        "--split-column": args.split_column,
+        "--skip-invalid": args.skip_invalid or None,
+        "--epochs": args.epochs,
+        "--out": args.out,
+    }
     given |= {"--cfg": args.cfg_file, "--csv": args.csv, "--repeat": args.repeat if args.repeat > 1 else None}
     words = ["pyg-samsa", "train"]
     for name, value in given.items():

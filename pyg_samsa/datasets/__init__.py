@@ -1,22 +1,22 @@
 """Data sets: real peptides that come with a package, the Long Range Graph Benchmark, ZINC, OGB's molecules, point clouds and sequences."""
 
-from pyg_samsa.datasets.aan import AANRetrieval
 from pyg_samsa.datasets.base import SplitDataset, TaskInfo
-from pyg_samsa.datasets.cifar import CIFAR10Gray, Digits
-from pyg_samsa.datasets.csv_molecules import CSVMolecules
-from pyg_samsa.datasets.imdb import IMDB
-from pyg_samsa.datasets.listops import ListOps
-from pyg_samsa.datasets.lrgb import LRGBPeptides
-from pyg_samsa.datasets.modelnet import ModelNet
-from pyg_samsa.datasets.news_pairs import NewsPairs
-from pyg_samsa.datasets.ogb import OGBMolecules
-from pyg_samsa.datasets.pathfinder import Pathfinder
-from pyg_samsa.datasets.peptides import EmbeddedPeptides
-from pyg_samsa.datasets.release import LRGBRelease
-from pyg_samsa.datasets.sequences import SequenceDataset
-from pyg_samsa.datasets.shapenet_part import ShapeNetPart
-from pyg_samsa.datasets.shapes import Shapes
-from pyg_samsa.datasets.zinc import ZINC
+from pyg_samsa.datasets.molecules.csv_molecules import CSVMolecules
+from pyg_samsa.datasets.molecules.lrgb import LRGBPeptides
+from pyg_samsa.datasets.molecules.lrgb_release import LRGBRelease
+from pyg_samsa.datasets.molecules.ogb import OGBMolecules
+from pyg_samsa.datasets.molecules.peptides import EmbeddedPeptides
+from pyg_samsa.datasets.molecules.zinc import ZINC
+from pyg_samsa.datasets.points.modelnet import ModelNet
+from pyg_samsa.datasets.points.shapenet_part import ShapeNetPart
+from pyg_samsa.datasets.points.shapes import Shapes
+from pyg_samsa.datasets.sequences.aan import AANRetrieval
+from pyg_samsa.datasets.sequences.cifar import CIFAR10Gray, Digits
+from pyg_samsa.datasets.sequences.imdb import IMDB
+from pyg_samsa.datasets.sequences.listops import ListOps
+from pyg_samsa.datasets.sequences.news_pairs import NewsPairs
+from pyg_samsa.datasets.sequences.pathfinder import Pathfinder
+from pyg_samsa.datasets.sequences.sequence_dataset import SequenceDataset
 
 __all__ = [
     "IMDB",

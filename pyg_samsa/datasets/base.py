@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, InMemoryDataset
 
-from pyg_samsa.chem.features import ATOM_CARDINALITIES, BOND_CARDINALITIES, GraphTable
+from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES, GraphTable
 from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
 
@@ -89,8 +89,14 @@ def save_prepared(prepared: Prepared, path: Path) -> None:
     """Store a prepared set; integers are stored in the smallest type that holds them, and the file appears whole or not at all."""
     content = {
         "format": FORMAT,
-        "data": {key: _shrink(value) if isinstance(value, Tensor) else list(value) for key, value in prepared.data.items()},
-        "dtypes": {key: str(value.dtype).removeprefix("torch.") for key, value in prepared.data.items() if isinstance(value, Tensor)},
+        "data": {
+            key: _shrink(value) if isinstance(value, Tensor) else list(value) for key, value in prepared.data.items()
+        },
+        "dtypes": {
+            key: str(value.dtype).removeprefix("torch.")
+            for key, value in prepared.data.items()
+            if isinstance(value, Tensor)
+        },
         "slices": prepared.slices,
         "split_idx": prepared.split_idx,
         "extra": prepared.extra,
@@ -125,7 +131,9 @@ def load_prepared(path: Path) -> Prepared:
     content = load_tensors(path, mmap=path.is_file() and path.stat().st_size >= _MAPPED_BYTES and os.name != "nt")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise DataIntegrityError(path, f"a prepared set of format {FORMAT}", f"format {found}", hint="Delete the file; it is prepared again.")
+        raise DataIntegrityError(
+            path, f"a prepared set of format {FORMAT}", f"format {found}", hint="Delete the file; it is prepared again."
+        )
     data, slices = dict(content["data"]), content["slices"]
     for key, value in data.items():
         # What is there once a graph is small, and may be read without taking a graph out.
@@ -135,7 +143,11 @@ def load_prepared(path: Path) -> Prepared:
 
 
 def _widen(value: Any) -> Any:
-    return value.long() if isinstance(value, Tensor) and not value.is_floating_point() and value.dtype != torch.bool else value
+    return (
+        value.long()
+        if isinstance(value, Tensor) and not value.is_floating_point() and value.dtype != torch.bool
+        else value
+    )
 
 
 def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
@@ -148,10 +160,15 @@ def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
         return torch.load(path, weights_only=True, map_location="cpu", mmap=mmap)
     except FileNotFoundError:
         raise
-    except Exception as error:  # torch.load raises half a dozen kinds for a damaged file, and plain RuntimeError for most
+    except (
+        Exception
+    ) as error:  # torch.load raises half a dozen kinds for a damaged file, and plain RuntimeError for most
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise DataIntegrityError(
-            path, "a file of tensors", f"one that cannot be read ({reason})", hint="Delete the file; it is prepared again."
+            path,
+            "a file of tensors",
+            f"one that cannot be read ({reason})",
+            hint="Delete the file; it is prepared again.",
         ) from error
 
 
@@ -194,7 +211,12 @@ class SplitDataset(InMemoryDataset):
     """
 
     def __init__(
-        self, prepared: Prepared, info: TaskInfo, *, transform: Callable[[Data], Data] | None = None, root: str | os.PathLike[str] | None = None
+        self,
+        prepared: Prepared,
+        info: TaskInfo,
+        *,
+        transform: Callable[[Data], Data] | None = None,
+        root: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(None, transform)
         self.root = None if root is None else str(root)
@@ -202,7 +224,9 @@ class SplitDataset(InMemoryDataset):
         count = len(next(iter(prepared.slices.values()))) - 1
         # PyG hands a one-graph set out as it is stored, so its lists of texts are unwrapped here.
         if count == 1:
-            data = Data.from_dict({key: value[0] if isinstance(value, list) else value for key, value in prepared.data.items()})
+            data = Data.from_dict(
+                {key: value[0] if isinstance(value, list) else value for key, value in prepared.data.items()}
+            )
         self._data, self.slices = data, prepared.slices if count != 1 else None
         self.split_idx = dict(prepared.split_idx)
         self.task, self.level, self.target_names, self.in_channels, self.edge_channels = info
@@ -226,7 +250,11 @@ class SplitDataset(InMemoryDataset):
         """Return how many rows of an attribute each graph has, int64 [G]; 0 where there is no such attribute."""
         if key not in self._data:
             return torch.zeros(len(self), dtype=torch.long)
-        sizes = torch.tensor([self._data[key].size(_cat_dim(key, self._data[key]))]) if self.slices is None else self.slices[key].diff()
+        sizes = (
+            torch.tensor([self._data[key].size(_cat_dim(key, self._data[key]))])
+            if self.slices is None
+            else self.slices[key].diff()
+        )
         return self._chosen(sizes)
 
     def _chosen(self, values: Tensor) -> Tensor:
@@ -252,7 +280,9 @@ class SplitDataset(InMemoryDataset):
         plain = type(self).get is SplitDataset.get and self.transform is None and "x" in slices
         if not plain or any("batch" in key or "ptr" in key for key in slices):
             return Batch.from_data_list([self[row] for row in rows])
-        chosen = torch.as_tensor(rows if self._indices is None else [self._indices[row] for row in rows], dtype=torch.long)
+        chosen = torch.as_tensor(
+            rows if self._indices is None else [self._indices[row] for row in rows], dtype=torch.long
+        )
         # PyG's own keys() come in the order of a set, which changes from process to process.
         return _batch(select_graphs(Prepared({key: self._data[key] for key in slices}, slices, {}), chosen))
 
@@ -286,7 +316,9 @@ def select_graphs(prepared: Prepared, keep: Tensor) -> Prepared:
             # Nodes and edges have several attributes each, cut alike.
             same = id(whole)
             if same not in rows:
-                rows[same] = torch.repeat_interleave(start - slices[key][:-1], end - start) + torch.arange(int(slices[key][-1]))
+                rows[same] = torch.repeat_interleave(start - slices[key][:-1], end - start) + torch.arange(
+                    int(slices[key][-1])
+                )
             data[key] = value.index_select(_cat_dim(key, value), rows[same])
         else:
             data[key] = [value[position] for position in keep.tolist()]

@@ -9,39 +9,26 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from pyg_samsa.datasets import (
-    aan,
-    cifar,
-    csv_molecules,
-    imdb,
-    listops,
-    lrgb,
-    modelnet,
-    news_pairs,
-    ogb,
-    pathfinder,
-    peptides,
-    release,
-    shapenet_part,
-    shapes,
-    zinc,
-)
-from pyg_samsa.datasets.aan import AANRetrieval
 from pyg_samsa.datasets.base import SplitDataset
-from pyg_samsa.datasets.cifar import CIFAR10Gray, Digits
-from pyg_samsa.datasets.csv_molecules import CSVMolecules
-from pyg_samsa.datasets.imdb import IMDB
-from pyg_samsa.datasets.listops import ListOps
-from pyg_samsa.datasets.lrgb import OFFICIAL, LRGBPeptides
-from pyg_samsa.datasets.modelnet import ModelNet
-from pyg_samsa.datasets.news_pairs import NewsPairs
-from pyg_samsa.datasets.ogb import SETS, OGBMolecules
-from pyg_samsa.datasets.pathfinder import Pathfinder
-from pyg_samsa.datasets.peptides import EmbeddedPeptides
-from pyg_samsa.datasets.release import RELEASES, LRGBRelease
-from pyg_samsa.datasets.shapenet_part import ShapeNetPart
-from pyg_samsa.datasets.shapes import Shapes
-from pyg_samsa.datasets.zinc import ZINC
+from pyg_samsa.datasets.molecules import csv_molecules, lrgb, ogb, peptides, zinc
+from pyg_samsa.datasets.molecules import lrgb_release as release
+from pyg_samsa.datasets.molecules.csv_molecules import CSVMolecules
+from pyg_samsa.datasets.molecules.lrgb import OFFICIAL, LRGBPeptides
+from pyg_samsa.datasets.molecules.lrgb_release import RELEASES, LRGBRelease
+from pyg_samsa.datasets.molecules.ogb import SETS, OGBMolecules
+from pyg_samsa.datasets.molecules.peptides import EmbeddedPeptides
+from pyg_samsa.datasets.molecules.zinc import ZINC
+from pyg_samsa.datasets.points import modelnet, shapenet_part, shapes
+from pyg_samsa.datasets.points.modelnet import ModelNet
+from pyg_samsa.datasets.points.shapenet_part import ShapeNetPart
+from pyg_samsa.datasets.points.shapes import Shapes
+from pyg_samsa.datasets.sequences import aan, cifar, imdb, listops, news_pairs, pathfinder
+from pyg_samsa.datasets.sequences.aan import AANRetrieval
+from pyg_samsa.datasets.sequences.cifar import CIFAR10Gray, Digits
+from pyg_samsa.datasets.sequences.imdb import IMDB
+from pyg_samsa.datasets.sequences.listops import ListOps
+from pyg_samsa.datasets.sequences.news_pairs import NewsPairs
+from pyg_samsa.datasets.sequences.pathfinder import Pathfinder
 from pyg_samsa.errors import ConfigError
 
 OURS: dict[str, Callable[..., SplitDataset]] = {
@@ -89,7 +76,10 @@ _ELSEWHERE = {
     **{("OGB", name): name for name in SETS},
     **{("OGB", name.replace("-", "_")): name for name in SETS},
     **{("PyG-LRGBDataset", name): name for name in (*OFFICIAL, *RELEASES)},
-    **{("PyG-LRGBDataset", name): name.lower() for name in ("PascalVOC-SP", "COCO-SP", "PCQM-Contact", "Peptides-func", "Peptides-struct")},
+    **{
+        ("PyG-LRGBDataset", name): name.lower()
+        for name in ("PascalVOC-SP", "COCO-SP", "PCQM-Contact", "Peptides-func", "Peptides-struct")
+    },
 }
 
 
@@ -114,7 +104,9 @@ def canonical(format: str, name: str) -> str:
         formats = dict.fromkeys(known for known, _ in available())
         if format not in formats:
             raise ConfigError("dataset.format", format, formats)
-        raise ConfigError("dataset.name", name, [known for known_format, known in available() if known_format == format])
+        raise ConfigError(
+            "dataset.name", name, [known for known_format, known in available() if known_format == format]
+        )
     return ours
 
 
@@ -127,7 +119,11 @@ def option_names(format: str, name: str) -> list[str]:
     """
     make = OURS[canonical(format, name)]
     parameters, fixed = signature(make).parameters, make.keywords if isinstance(make, partial) else ()
-    return [option for option, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY and option not in fixed]
+    return [
+        option
+        for option, parameter in parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and option not in fixed
+    ]
 
 
 def is_prepared(name: str, root: str | os.PathLike[str]) -> bool:
@@ -182,7 +178,9 @@ def available() -> list[tuple[str, str]]:
     return [("samsa", name) for name in OURS] + list(_ELSEWHERE)
 
 
-def import_files(name: str, root: str | os.PathLike[str], files: str | os.PathLike[str], **options: Any) -> SplitDataset:
+def import_files(
+    name: str, root: str | os.PathLike[str], files: str | os.PathLike[str], **options: Any
+) -> SplitDataset:
     """Prepare one of our data sets from official files that lie elsewhere.
 
     Args:
@@ -223,7 +221,11 @@ def importable() -> list[str]:
         >>> importable()[0]
         'modelnet10'
     """
-    return [*modelnet.RELEASES, "shapenetpart", *(name for name in OURS if name != "imdb-embedded" and "folder" in option_names("samsa", name))]
+    return [
+        *modelnet.RELEASES,
+        "shapenetpart",
+        *(name for name in OURS if name != "imdb-embedded" and "folder" in option_names("samsa", name)),
+    ]
 
 
 def load(format: str, name: str, root: str | os.PathLike[str] = "datasets", **options: Any) -> SplitDataset:

@@ -60,13 +60,17 @@ def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int) -> 
     adjacency = (adjacency + adjacency.T) / 2
     degree = np.asarray(adjacency.sum(axis=1)).ravel()
     scale = np.divide(1.0, np.sqrt(degree), out=np.zeros(num_nodes), where=degree > 0)
-    laplacian = sparse.eye_array(num_nodes, format="csr") - sparse.diags_array(scale) @ adjacency @ sparse.diags_array(scale)
+    laplacian = sparse.eye_array(num_nodes, format="csr") - sparse.diags_array(scale) @ adjacency @ sparse.diags_array(
+        scale
+    )
     if num_nodes <= max(_DENSE_NODES, dim + 2):
         vectors = np.linalg.eigh(laplacian.toarray())[1]
     else:
         vectors = _smallest(laplacian, dim + 1)
     found = vectors[:, 1 : dim + 1]
-    found = found * np.where(np.take_along_axis(found, np.abs(found.round(6)).argmax(0, keepdims=True), 0) < 0, -1.0, 1.0)
+    found = found * np.where(
+        np.take_along_axis(found, np.abs(found.round(6)).argmax(0, keepdims=True), 0) < 0, -1.0, 1.0
+    )
     out = np.zeros((num_nodes, dim), dtype=np.float32)
     out[:, : found.shape[1]] = found
     return out
@@ -107,7 +111,9 @@ def return_probabilities(edge_index: np.ndarray, num_nodes: int, dim: int) -> np
     """
     from scipy import sparse
 
-    walk = sparse.coo_array((np.ones(edge_index.shape[1]), (edge_index[0], edge_index[1])), shape=(num_nodes, num_nodes)).tocsr()
+    walk = sparse.coo_array(
+        (np.ones(edge_index.shape[1]), (edge_index[0], edge_index[1])), shape=(num_nodes, num_nodes)
+    ).tocsr()
     degree = np.asarray(walk.sum(axis=1)).ravel()
     walk = sparse.diags_array(np.divide(1.0, degree, out=np.zeros(num_nodes), where=degree > 0)) @ walk
     out = np.zeros((num_nodes, dim), dtype=np.float32)
@@ -162,11 +168,15 @@ def add_encoding(dataset: Any, kind: str, dim: int, *, folder: str | os.PathLike
                 pe = _cached(path, digest, int(node_ptr[-1]), dim, tell=True)
                 if pe is None:
                     remove_partial(path)
-                    pe = torch.from_numpy(_compute(kind, dim, edge_index.numpy(), node_ptr.numpy(), edge_ptr.numpy(), progress))
+                    pe = torch.from_numpy(
+                        _compute(kind, dim, edge_index.numpy(), node_ptr.numpy(), edge_ptr.numpy(), progress)
+                    )
                     with atomic_write(path) as temporary:
                         torch.save({"format": _VERSION, "edges": digest, "pe": pe, "sha256": _digest(pe)}, temporary)
     except OSError as error:
-        raise ConfigError("dataset.dir", str(folder), f"a folder that can be written to ({error.strerror or error})") from error
+        raise ConfigError(
+            "dataset.dir", str(folder), f"a folder that can be written to ({error.strerror or error})"
+        ) from error
     widened = copy.copy(dataset)
     widened._data, widened._data_list = copy.copy(dataset._data), None
     widened._data["pe"] = pe
@@ -179,7 +189,9 @@ def _graphs(dataset: Any, kind: str) -> tuple[Tensor, Tensor, Tensor]:
     """Return the edges [2, E] of all graphs, each counted from its own first node, and where nodes and edges of each graph begin."""
     data: Any = getattr(dataset, "_data", None)
     if data is None:
-        raise ConfigError("pe.kind", kind, f"'none' for {type(dataset).__name__}, which does not hold its graphs in memory")
+        raise ConfigError(
+            "pe.kind", kind, f"'none' for {type(dataset).__name__}, which does not hold its graphs in memory"
+        )
     if "edge_index" not in data or data.edge_index.size(1) == 0:
         raise ConfigError("pe.kind", kind, f"'none' for {type(dataset).__name__}, whose graphs have no edges")
     edge_index = data.edge_index.long()
@@ -189,7 +201,9 @@ def _graphs(dataset: Any, kind: str) -> tuple[Tensor, Tensor, Tensor]:
         node_ptr, edge_ptr = dataset.slices["x" if "x" in dataset.slices else "pos"], dataset.slices["edge_index"]
     sizes = torch.repeat_interleave(node_ptr.diff(), edge_ptr.diff())
     if int(edge_index.min()) < 0 or bool((edge_index >= sizes).any()):
-        raise ShapeError("edge_index", f"{int(edge_index.min())} to {int(edge_index.max())}", "numbers of nodes of the same graph")
+        raise ShapeError(
+            "edge_index", f"{int(edge_index.min())} to {int(edge_index.max())}", "numbers of nodes of the same graph"
+        )
     return edge_index, node_ptr, edge_ptr
 
 
@@ -218,17 +232,25 @@ def _cached(path: Path, digest: str, num_nodes: int, dim: int, *, tell: bool = F
     return pe
 
 
-def _compute(kind: str, dim: int, edge_index: np.ndarray, node_ptr: np.ndarray, edge_ptr: np.ndarray, progress: bool) -> np.ndarray:
+def _compute(
+    kind: str, dim: int, edge_index: np.ndarray, node_ptr: np.ndarray, edge_ptr: np.ndarray, progress: bool
+) -> np.ndarray:
     count = len(node_ptr) - 1
     out = np.zeros((int(node_ptr[-1]), dim), dtype=np.float32)
     title = {"lap": "Laplacian eigenvectors", "rwse": "Random-walk encodings"}[kind]
-    with progress_bar(title, count, enabled=progress) as advance, ThreadPoolExecutor(_threads()) as pool, _one_thread_each():
+    with (
+        progress_bar(title, count, enabled=progress) as advance,
+        ThreadPoolExecutor(_threads()) as pool,
+        _one_thread_each(),
+    ):
         for begin, end in _chunks(node_ptr):
             rows = slice(node_ptr[begin], node_ptr[end])
             if kind == "rwse":
                 # Walks do not leave their graph, so a chunk of graphs is one sparse matrix.
                 shift = np.repeat(node_ptr[begin:end] - node_ptr[begin], np.diff(edge_ptr[begin : end + 1]))
-                out[rows] = return_probabilities(edge_index[:, edge_ptr[begin] : edge_ptr[end]] + shift, rows.stop - rows.start, dim)
+                out[rows] = return_probabilities(
+                    edge_index[:, edge_ptr[begin] : edge_ptr[end]] + shift, rows.stop - rows.start, dim
+                )
             else:
                 edges = [edge_index[:, edge_ptr[graph] : edge_ptr[graph + 1]] for graph in range(begin, end)]
                 sizes = np.diff(node_ptr[begin : end + 1]).tolist()

@@ -16,19 +16,19 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch_geometric.data import Data
 
-from pyg_samsa.chem.features import ATOM_CARDINALITIES, BOND_CARDINALITIES
-from pyg_samsa.chem.molecules import smiles_to_data_list
-from pyg_samsa.datasets.peptides import stratified_split
+from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.chem.smiles import smiles_to_data_list
+from pyg_samsa.datasets.molecules.peptides import stratified_split
 from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.io.pretrained import save_pretrained
+from pyg_samsa.hub.pretrained import save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.training import losses, schedulers
+from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.callbacks import EpochEnd, History
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.console import quiet_libraries
-from pyg_samsa.training.data import SplitData
+from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.module import TaskModule
-from pyg_samsa.training.network import BatchNetwork
 from pyg_samsa.training.optimizers import adamw
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.scaling import ScaledLoss, ScaledNetwork
@@ -110,7 +110,9 @@ class MoleculeEstimator(BaseEstimator):
                 num_eval_samples=self.num_eval_samples,
             )
             module = self._module(model, task, y[split["train"]])
-            self._train(module, SplitData(dataset, split, batch_size=self.batch_size, seed=seed), RunFolder(Path(folder)))
+            self._train(
+                module, SplitData(dataset, split, batch_size=self.batch_size, seed=seed), RunFolder(Path(folder))
+            )
         self.model_ = model.cpu().eval()
 
     def _graphs(self, X: Sequence[Any]) -> list[Data]:
@@ -119,7 +121,9 @@ class MoleculeEstimator(BaseEstimator):
             raise ConfigError("X", "no molecules", "at least one")
         if all(isinstance(item, Data) for item in items):
             return items
-        return smiles_to_data_list([item.strip() if isinstance(item, str) else item for item in items], workers=1, progress=False)
+        return smiles_to_data_list(
+            [item.strip() if isinstance(item, str) else item for item in items], workers=1, progress=False
+        )
 
     def _split(self, strata: Sequence[int], seed: int) -> dict[str, torch.Tensor]:
         if not 0 <= self.validation_fraction < 1:
@@ -137,18 +141,32 @@ class MoleculeEstimator(BaseEstimator):
             self.scale_ = _scale(y)
             network, loss = ScaledNetwork(network, *self.scale_), ScaledLoss(loss, *self.scale_)
         optimizer = partial(adamw, lr=self.learning_rate, weight_decay=self.weight_decay)
-        options: dict[str, Any] = {"scheduler": self._scheduler, "weight_decay": self.weight_decay, "train_metrics": False}
+        options: dict[str, Any] = {
+            "scheduler": self._scheduler,
+            "weight_decay": self.weight_decay,
+            "train_metrics": False,
+        }
         return TaskModule(network, loss=loss, metrics={}, optimizer=optimizer, **options)
 
     def _scheduler(self, optimizer: torch.optim.Optimizer, total_steps: int, steps_per_epoch: int) -> Any:
         warmup = min(self.warmup_epochs * steps_per_epoch, max(total_steps - 1, 0))
-        return schedulers.build("cosine_with_warmup", optimizer, total_steps=total_steps, warmup_steps=warmup, steps_per_epoch=steps_per_epoch)
+        return schedulers.build(
+            "cosine_with_warmup",
+            optimizer,
+            total_steps=total_steps,
+            warmup_steps=warmup,
+            steps_per_epoch=steps_per_epoch,
+        )
 
     def _train(self, module: TaskModule, data: SplitData, folder: RunFolder) -> None:
         options = TrainerOptions(max_epochs=self.max_epochs, accelerator=self.accelerator, clip_norm=1.0)
         validates, history = data.has("val"), History()
         # A handful of validation molecules rank too coarsely to choose the epoch by a metric: the loss does.
-        callbacks = [history, EpochEnd(history), *checkpoints(folder, options, "val_loss" if validates else None, False)]
+        callbacks = [
+            history,
+            EpochEnd(history),
+            *checkpoints(folder, options, "val_loss" if validates else None, False),
+        ]
         trainer = build_trainer(folder, options, callbacks, [], validates)
         trainer.fit(module, datamodule=data)
         if trainer.interrupted:
@@ -186,7 +204,10 @@ class MoleculeEstimator(BaseEstimator):
         """
         check_is_fitted(self, "model_")
         if self.model_.init_arguments["in_channels"] != list(ATOM_CARDINALITIES):
-            raise DataError("the network was not fitted on molecules", hint="Write model_ itself: model_.save_pretrained(directory).")
+            raise DataError(
+                "the network was not fitted on molecules",
+                hint="Write model_ itself: model_.save_pretrained(directory).",
+            )
         return save_pretrained(self.model_, directory, task=self._task(target_names))
 
     def _task(self, target_names: Sequence[str] | None) -> dict[str, Any]:
@@ -195,12 +216,21 @@ class MoleculeEstimator(BaseEstimator):
 
 def _features(graph: Data) -> tuple[Any, Any]:
     if graph.x is None:
-        raise DataError("the graphs have no node features x", hint="Add some, for example by torch_geometric.transforms.Constant.")
+        raise DataError(
+            "the graphs have no node features x", hint="Add some, for example by torch_geometric.transforms.Constant."
+        )
     if graph.x.is_floating_point():
         return graph.x.size(1), None if graph.edge_attr is None else graph.edge_attr.size(1)
-    fits = graph.x.size(1) == len(ATOM_CARDINALITIES) and graph.edge_attr is not None and graph.edge_attr.size(-1) == len(BOND_CARDINALITIES)
+    fits = (
+        graph.x.size(1) == len(ATOM_CARDINALITIES)
+        and graph.edge_attr is not None
+        and graph.edge_attr.size(-1) == len(BOND_CARDINALITIES)
+    )
     if not fits:
-        raise DataError("the graphs have integer features that are not OGB's of molecules", hint="Give SMILES, or graphs with float features.")
+        raise DataError(
+            "the graphs have integer features that are not OGB's of molecules",
+            hint="Give SMILES, or graphs with float features.",
+        )
     return list(ATOM_CARDINALITIES), list(BOND_CARDINALITIES)
 
 

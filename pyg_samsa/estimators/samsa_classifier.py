@@ -102,5 +102,9 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         if self._kind == "multiclass":
             default = [str(name) for name in self.classes_]
         else:
-            default = [f"class_{self.classes_[1]}"] if self._kind == "binary" else [f"target_{number}" for number in range(self._width())]
+            default = (
+                [f"class_{self.classes_[1]}"]
+                if self._kind == "binary"
+                else [f"target_{number}" for number in range(self._width())]
+            )
         return {"kind": self._kind, "target_names": list(target_names) if target_names is not None else default}

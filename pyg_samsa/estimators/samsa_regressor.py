@@ -71,5 +71,12 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
         return values[:, 0] if self._flat else values
 
     def _task(self, target_names: Sequence[str] | None) -> dict[str, Any]:
-        names = list(target_names) if target_names is not None else [f"target_{number}" for number in range(self._width())]
-        return {"kind": "regression", "target_names": names, "mean": self.scale_[0].tolist(), "std": self.scale_[1].tolist()}
+        names = (
+            list(target_names) if target_names is not None else [f"target_{number}" for number in range(self._width())]
+        )
+        return {
+            "kind": "regression",
+            "target_names": names,
+            "mean": self.scale_[0].tolist(),
+            "std": self.scale_[1].tolist(),
+        }

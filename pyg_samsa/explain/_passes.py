@@ -13,8 +13,8 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.sampling import Samples
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
-from pyg_samsa.nn.encoding.graph_bridge import Tokens
 from pyg_samsa.nn.models.samsa import SAMSA
+from pyg_samsa.nn.tokenizers.graph_bridge import Tokens
 
 
 class Passes(NamedTuple):
@@ -48,16 +48,26 @@ def check_network(model: Module) -> SAMSA:
         ConfigError: It is not a `SAMSA` network with Graph-Bridge and one prediction a graph, or evaluating it twice gives two results.
     """
     if not isinstance(model, SAMSA):
-        raise ConfigError("model", type(model).__name__, "a pyg_samsa.nn.SAMSA network", hint="Of a wrapped network, give the SAMSA inside.")
+        raise ConfigError(
+            "model",
+            type(model).__name__,
+            "a pyg_samsa.nn.SAMSA network",
+            hint="Of a wrapped network, give the SAMSA inside.",
+        )
     if model.bridge is None:
         raise ConfigError("bridge", False, "a network whose edges are tokens (bridge=True)")
     if model.level != "graph" or model.towers != 1 or model.head is None:
         raise ConfigError("level", f"{model.level!r}, {model.towers} towers", "a network with one prediction a graph")
     if model.uses_positions:
         raise ConfigError("model", "a network that encodes positions", "one whose tokens are all it sees")
-    if model.bridge.eval_codes == "random" or any(getattr(block.conv, "noise", "never") == "always" for block in model.blocks):
+    if model.bridge.eval_codes == "random" or any(
+        getattr(block.conv, "noise", "never") == "always" for block in model.blocks
+    ):
         raise ConfigError(
-            "model", "a network that draws noise in evaluation", "one that is deterministic", hint="eval_codes='structural', noise='train'"
+            "model",
+            "a network that draws noise in evaluation",
+            "one that is deterministic",
+            hint="eval_codes='structural', noise='train'",
         )
     return model
 
@@ -67,7 +77,10 @@ def check_sampling(model: SAMSA) -> None:
     for block in model.blocks:
         if not isinstance(block.conv, SAMSAConv):
             raise ConfigError(
-                "method", "sampled", "another method: this network does not sample", hint=f"Its operator is {type(block.conv).__name__}."
+                "method",
+                "sampled",
+                "another method: this network does not sample",
+                hint=f"Its operator is {type(block.conv).__name__}.",
             )
 
 

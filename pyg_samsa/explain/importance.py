@@ -89,7 +89,11 @@ class TokenImportance:
             raise ShapeError("symbols", f"{len(symbols)} names", f"{count}, one a node")
         source = [*range(count), *self.edge_index[0].tolist()]
         target = [*range(count), *self.edge_index[1].tolist()]
-        columns: dict[str, Any] = {"token": ["node"] * count + ["edge"] * self.edge.numel(), "source": source, "target": target}
+        columns: dict[str, Any] = {
+            "token": ["node"] * count + ["edge"] * self.edge.numel(),
+            "source": source,
+            "target": target,
+        }
         if symbols is not None:
             columns["symbol"] = [*symbols, *(f"{symbols[a]}-{symbols[b]}" for a, b in self.edge_index.T.tolist())]
         columns[self.method] = torch.cat([self.node, self.edge]).tolist()
@@ -176,10 +180,14 @@ def _chunks(graphs: Sequence[Data], max_tokens: int) -> list[slice]:
     return bounds
 
 
-def _importance(model: SAMSA, graphs: Sequence[Data], method: str, targets: Sequence[int], max_tokens: int) -> list[TokenImportance]:
+def _importance(
+    model: SAMSA, graphs: Sequence[Data], method: str, targets: Sequence[int], max_tokens: int
+) -> list[TokenImportance]:
     device = next(model.parameters()).device
     keys = ("x", "edge_index", "edge_attr")
-    batch: Any = Batch.from_data_list([Data(**{key: graph[key] for key in keys if graph.get(key) is not None}) for graph in graphs]).to(device)
+    batch: Any = Batch.from_data_list(
+        [Data(**{key: graph[key] for key in keys if graph.get(key) is not None}) for graph in graphs]
+    ).to(device)
     if "edge_attr" not in batch:
         batch.edge_attr = None
     wanted = torch.tensor(list(targets), device=device)
@@ -202,7 +210,10 @@ def _importance(model: SAMSA, graphs: Sequence[Data], method: str, targets: Sequ
     node, edge = scores[: batch.num_nodes], scores[batch.num_nodes :]
     nodes, edges = [graph.num_nodes for graph in graphs], [graph.num_edges for graph in graphs]
     pieces = zip(graphs, targets, node.split(nodes), edge.split(edges), predictions, strict=True)
-    return [TokenImportance(method, number, n.cpu(), e.cpu(), graph.edge_index.cpu(), p.cpu()) for graph, number, n, e, p in pieces]
+    return [
+        TokenImportance(method, number, n.cpu(), e.cpu(), graph.edge_index.cpu(), p.cpu())
+        for graph, number, n, e, p in pieces
+    ]
 
 
 @torch.no_grad()
@@ -212,4 +223,6 @@ def _random_scores(model: SAMSA, batch: Any, target: Tensor, *, draw: int = 0) -
     tokens = passes.tokens
     place = torch.arange(tokens.x.size(0), device=tokens.x.device) - tokens.index.ptr[tokens.index.batch]
     scores = gaussian_codes(feature_keys(place), 1, dtype=tokens.x.dtype).flatten()
-    return Found(torch.cat([scores[tokens.node_index], scores[tokens.edge_index]]), read_out(model, tokens.x, tokens.index))
+    return Found(
+        torch.cat([scores[tokens.node_index], scores[tokens.edge_index]]), read_out(model, tokens.x, tokens.index)
+    )

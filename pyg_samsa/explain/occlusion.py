@@ -8,8 +8,8 @@ from torch import Tensor
 from pyg_samsa.explain._passes import Found, Passes, open_passes, read_out, run_from, sample
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
-from pyg_samsa.nn.encoding.graph_bridge import Tokens
 from pyg_samsa.nn.models.samsa import SAMSA
+from pyg_samsa.nn.tokenizers.graph_bridge import Tokens
 
 
 @torch.no_grad()

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyg_samsa._version import __version__
-from pyg_samsa.chem.canvas import Group, SvgWriter
-from pyg_samsa.chem.colours import scale_paint
-from pyg_samsa.chem.drawing import MoleculeLayout, color_limit, ends_of, shown
 from pyg_samsa.errors import MissingDependencyError
-from pyg_samsa.explain.molecules import MoleculeExplanation, label_of, scale_of
+from pyg_samsa.explain.molecule_explanation import MoleculeExplanation, label_of, scale_of
 from pyg_samsa.io.files import atomic_write
+from pyg_samsa.viz.molecules.canvas import Group, SvgWriter
+from pyg_samsa.viz.molecules.colours import scale_paint
+from pyg_samsa.viz.molecules.drawing import MoleculeLayout, color_limit, ends_of, shown
 
 THEMES = ("auto", "light", "dark")
 _TEMPLATE = "explanations.html.j2"
@@ -70,7 +70,9 @@ def make_card(explanation: MoleculeExplanation, number: int) -> Card:
         limit, scale = color_limit([*atoms, *bonds]), scale_of(method)
         layers.append(Group(layout.halos(atoms, bonds, scale, limit, notes=True), name=f"layer {method}"))
         ranked = [(value, name) for name, value in zip(layout.names, atoms, strict=True)]
-        ranked += [(value, f"{layout.names[a]}–{layout.names[b]}") for (a, b), value in zip(layout.bonds, bonds, strict=True)]
+        ranked += [
+            (value, f"{layout.names[a]}–{layout.names[b]}") for (a, b), value in zip(layout.bonds, bonds, strict=True)
+        ]
         ranked.sort(key=lambda item: -abs(item[0]))
         methods[method] = {
             "label": label_of(method, explanation.kind),
@@ -81,7 +83,9 @@ def make_card(explanation: MoleculeExplanation, number: int) -> Card:
     writer = SvgWriter("auto", prefix=f"m{number}-")
     svg = writer.document([*layers, *layout.lines], layout.width, layout.height, explanation.name, page=True)
     target, regression = explanation.target, explanation.kind == "regression"
-    predictions = [(name, value, shown(value) if regression else f"{value:.3f}") for name, value in explanation.predictions.items()]
+    predictions = [
+        (name, value, shown(value) if regression else f"{value:.3f}") for name, value in explanation.predictions.items()
+    ]
     # The explained one stands first; probabilities follow from high to low, values as they come.
     predictions.sort(key=lambda item: (item[0] != target, 0.0 if regression else -item[1]))
     return Card(
@@ -116,7 +120,7 @@ def write_page(
         cards: The molecules, see :func:`make_card`.
         path: File to write; an existing one is replaced.
         title: Headline.
-        kind: Kind of the task, see :class:`~pyg_samsa.explain.molecules.MoleculeExplanation`.
+        kind: Kind of the task, see :class:`~pyg_samsa.explain.molecule_explanation.MoleculeExplanation`.
         refused: Molecules that could not be read.
         notes: What a reader must know.
         theme: ``"auto"`` follows the reader's system; a button switches.
@@ -134,7 +138,13 @@ def write_page(
     except ImportError as error:
         raise MissingDependencyError("jinja2", "all", "Writing a page") from error
     folder = Path(__file__).parent / "templates"
-    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     methods = list(dict.fromkeys(method for card in cards for method in card.methods))
     html = environment.get_template(_TEMPLATE).render(
         title=title,

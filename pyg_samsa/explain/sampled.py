@@ -98,7 +98,9 @@ def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: in
             of_heads = (gradient @ conv.out.weight).unflatten(1, (conv.heads, -1))
             mixed = [
                 weights.transpose(1, 2) @ slope.transpose(0, 1)
-                for weights, slope in zip(_attention(block, x, index, samples), of_heads.split(index.sizes), strict=True)
+                for weights, slope in zip(
+                    _attention(block, x, index, samples), of_heads.split(index.sizes), strict=True
+                )
             ]
             value = samples.values[..., samples.values.size(-1) // 2 :]
             scores += _to_tokens(samples, (torch.stack(mixed) * value).sum(-1), count)
@@ -129,4 +131,6 @@ def _to_tokens(samples: Samples, values: Tensor, count: int) -> Tensor:
 @torch.no_grad()
 def _found(model: SAMSA, passes: Passes, scores: Tensor) -> Found:
     tokens = passes.tokens
-    return Found(torch.cat([scores[tokens.node_index], scores[tokens.edge_index]]), read_out(model, tokens.x, tokens.index))
+    return Found(
+        torch.cat([scores[tokens.node_index], scores[tokens.edge_index]]), read_out(model, tokens.x, tokens.index)
+    )

@@ -51,7 +51,16 @@ class SamplingExplainer(ExplainerAlgorithm):
         check_choice("method", method, METHODS)
         self.method, self.output = method, output
 
-    def forward(self, model: Module, x: Any, edge_index: Any, *, target: Tensor, index: int | Tensor | None = None, **kwargs: Any) -> Explanation:
+    def forward(
+        self,
+        model: Module,
+        x: Any,
+        edge_index: Any,
+        *,
+        target: Tensor,
+        index: int | Tensor | None = None,
+        **kwargs: Any,
+    ) -> Explanation:
         """Return the masks of the nodes [N, 1] and the edges [E] of a graph, or of all graphs of a batch (``batch``)."""
         if index is not None:
             raise ConfigError("index", index, "None: the masks are those of whole graphs")
@@ -70,8 +79,16 @@ class SamplingExplainer(ExplainerAlgorithm):
         graphs = []
         for nodes, kept in zip(members, edges, strict=True):
             place[nodes] = torch.arange(nodes.numel(), device=nodes.device)
-            graphs.append(Data(x=x[nodes], edge_index=place[edge_index[:, kept]], edge_attr=None if edge_attr is None else edge_attr[kept]))
-        for nodes, kept, found in zip(members, edges, token_importance(model, graphs, self.method, target=self.output), strict=True):
+            graphs.append(
+                Data(
+                    x=x[nodes],
+                    edge_index=place[edge_index[:, kept]],
+                    edge_attr=None if edge_attr is None else edge_attr[kept],
+                )
+            )
+        for nodes, kept, found in zip(
+            members, edges, token_importance(model, graphs, self.method, target=self.output), strict=True
+        ):
             node_mask[nodes, 0], edge_mask[kept] = found.node.to(node_mask), found.edge.to(edge_mask)
         return Explanation(node_mask=node_mask, edge_mask=edge_mask)
 

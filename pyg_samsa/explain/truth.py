@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyg_samsa.chem.features import import_rdkit
+from pyg_samsa.chem.ogb_features import import_rdkit
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.explain.importance import TokenImportance
 

@@ -4,7 +4,13 @@ from pyg_samsa.functional.attention import ATTENTION_BACKENDS, explain_backends,
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
 from pyg_samsa.functional.dropout import keep_mask
 from pyg_samsa.functional.farthest_points import farthest_points
-from pyg_samsa.functional.fourier_features import append_waves, fourier_features, fourier_waves, orthogonal_gaussian, positive_features
+from pyg_samsa.functional.fourier_features import (
+    append_waves,
+    fourier_features,
+    fourier_waves,
+    orthogonal_gaussian,
+    positive_features,
+)
 from pyg_samsa.functional.fused import feed_forward, residual, rms_norm
 from pyg_samsa.functional.linear_attention import Waves, linear_attention
 from pyg_samsa.functional.maxout import leak_mass, leaky_probability, maxout_score

@@ -28,7 +28,9 @@ class AttentionBackend(NamedTuple):
     refuse: Callable[[Tensor, float], str | None]
 
 
-def sampled_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, *, dropout: float = 0.0, backend: str = "auto") -> Tensor:
+def sampled_attention(
+    query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, *, dropout: float = 0.0, backend: str = "auto"
+) -> Tensor:
     r"""Let every token attend to the keys that its own graph sampled.
 
     .. math::
@@ -57,7 +59,9 @@ def sampled_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIn
     """
     check_choice("attn_backend", backend, ("auto", *ATTENTION_BACKENDS))
     if backend == "auto":
-        backend = next(name for name, candidate in ATTENTION_BACKENDS.items() if candidate.refuse(query, dropout) is None)
+        backend = next(
+            name for name, candidate in ATTENTION_BACKENDS.items() if candidate.refuse(query, dropout) is None
+        )
     elif (reason := ATTENTION_BACKENDS[backend].refuse(query, dropout)) is not None:
         raise ConfigError("attn_backend", backend, "one that can run here, or auto", hint=f"{backend}: {reason}.")
     # Mixed precision leaves the query in half precision and may leave the relaxed keys in another type.
@@ -65,7 +69,11 @@ def sampled_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIn
 
 
 def explain_backends(
-    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, *, head_channels: int = 16, dropout: float = 0.0
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    *,
+    head_channels: int = 16,
+    dropout: float = 0.0,
 ) -> dict[str, str]:
     """Say of each backend whether it can run, and why not; ``"auto"`` takes the first that can.
 
@@ -116,7 +124,11 @@ def _uniform(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, drop
 def _each(query: Tensor, pairs: Iterable[tuple[Tensor, Tensor]], index: RaggedIndex, dropout: float) -> Tensor:
     """One call a graph; keys and values [H, n, C]. Views without selection: the gradient of a selection fills a tensor with zeros first."""
     out = [
-        F.scaled_dot_product_attention(q.transpose(0, 1).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), dropout_p=dropout).squeeze(0).transpose(0, 1)
+        F.scaled_dot_product_attention(
+            q.transpose(0, 1).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), dropout_p=dropout
+        )
+        .squeeze(0)
+        .transpose(0, 1)
         for q, (k, v) in zip(query.split(index.sizes), pairs, strict=True)
         if q.size(0)
     ]
@@ -149,16 +161,22 @@ def full_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex
     if index.num_tokens == 0:
         return query.new_zeros(query.shape)
     if index.uniform:
-        keys, values = (tensor.unflatten(0, (index.num_graphs, index.max_size)).transpose(1, 2) for tensor in (key, value))
+        keys, values = (
+            tensor.unflatten(0, (index.num_graphs, index.max_size)).transpose(1, 2) for tensor in (key, value)
+        )
         return _uniform(query, keys, values, index, dropout)
     if query.device.type == "cpu" and not torch.compiler.is_compiling():
-        pairs = zip(*((piece.transpose(0, 1) for piece in tensor.split(index.sizes)) for tensor in (key, value)), strict=True)
+        pairs = zip(
+            *((piece.transpose(0, 1) for piece in tensor.split(index.sizes)) for tensor in (key, value)), strict=True
+        )
         return _each(query, pairs, index, dropout)
 
     def attend(graphs: Tensor | None, number: Tensor, real: Tensor) -> Tensor:
         q, k, v = (tensor[number].transpose(1, 2) for tensor in (query, key, value))
         # A padded query sees everything, so that no row is empty; its output is dropped.
-        return F.scaled_dot_product_attention(q, k, v, (real[:, None, None, :] | ~real[:, None, :, None]), dropout_p=dropout)
+        return F.scaled_dot_product_attention(
+            q, k, v, (real[:, None, None, :] | ~real[:, None, :, None]), dropout_p=dropout
+        )
 
     return _grouped(index, attend)
 
@@ -180,7 +198,9 @@ def _triton(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropo
 
 
 def _refuse_triton(query: Tensor, dropout: float) -> str | None:
-    return refuse_triton(query) or ("it knows no dropout of attention weights: set attn_dropout to 0" if dropout else None)
+    return refuse_triton(query) or (
+        "it knows no dropout of attention weights: set attn_dropout to 0" if dropout else None
+    )
 
 
 ATTENTION_BACKENDS: dict[str, AttentionBackend] = {

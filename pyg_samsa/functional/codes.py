@@ -65,7 +65,12 @@ def feature_keys(features: Tensor) -> Tensor:
 
 @torch.compiler.disable
 def structural_keys(
-    node_keys: Tensor, edge_index: Tensor, index: RaggedIndex, edge_keys: Tensor | None = None, *, max_rounds: int = MAX_ROUNDS
+    node_keys: Tensor,
+    edge_index: Tensor,
+    index: RaggedIndex,
+    edge_keys: Tensor | None = None,
+    *,
+    max_rounds: int = MAX_ROUNDS,
 ) -> Tensor:
     r"""Refine node keys until they say where in its graph a node stands: Weisfeiler-Leman colour refinement on directed, labelled edges.
 
@@ -125,7 +130,9 @@ def gaussian_codes(keys: Tensor, channels: int, *, draw: int = 0, dtype: torch.d
     Cost: O(N D).
     """
     pairs = (channels + 1) // 2
-    counter = mix(torch.arange(pairs, device=keys.device) + mix(torch.full((), draw, dtype=torch.long, device=keys.device)))
+    counter = mix(
+        torch.arange(pairs, device=keys.device) + mix(torch.full((), draw, dtype=torch.long, device=keys.device))
+    )
     bits = mix(keys[:, None] ^ counter)
     scale = 2.0**-53
     radius = (-2.0 * torch.log((_shift(bits, 11).double() + 1.0) * scale)).sqrt()

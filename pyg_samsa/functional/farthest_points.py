@@ -56,7 +56,9 @@ def farthest_points(
     if pos.dim() != 2 or pos.size(1) == 0 or not pos.is_floating_point():
         raise ShapeError("pos", f"{list(pos.shape)} {pos.dtype}", "floats [T, F]")
     if not bool(torch.isfinite(pos).all()):
-        raise NumericalError("pos", f"NaN or infinite coordinate of point {int((~torch.isfinite(pos)).any(1).nonzero()[0])}")
+        raise NumericalError(
+            "pos", f"NaN or infinite coordinate of point {int((~torch.isfinite(pos)).any(1).nonzero()[0])}"
+        )
     index, perm = resolve(pos.size(0), pos.device, batch, ptr, batch_size)
     points = pos.detach() if perm is None else pos.detach()[perm]
     first = _starts(points, index) if start is None else _checked_starts(start, index)
@@ -87,12 +89,16 @@ def _starts(points: Tensor, index: RaggedIndex) -> Tensor:
 
 def _checked_starts(start: Tensor, index: RaggedIndex) -> Tensor:
     if start.shape != (index.num_graphs,) or start.is_floating_point() or start.dtype == torch.bool:
-        raise ShapeError("start", f"{list(start.shape)} {start.dtype}", f"integers [{index.num_graphs}], one point per cloud")
+        raise ShapeError(
+            "start", f"{list(start.shape)} {start.dtype}", f"integers [{index.num_graphs}], one point per cloud"
+        )
     start, sizes = start.long().to(index.device), index.ptr.diff()
     outside = (sizes > 0) & ((start < 0) | (start >= sizes))
     if bool(outside.any()):
         cloud = int(outside.nonzero()[0])
-        raise ConfigError("start", int(start[cloud]), f"a point of cloud {cloud}, which has {index.sizes[cloud]} points")
+        raise ConfigError(
+            "start", int(start[cloud]), f"a point of cloud {cloud}, which has {index.sizes[cloud]} points"
+        )
     return torch.where(sizes > 0, start, 0)
 
 

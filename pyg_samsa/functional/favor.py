@@ -41,7 +41,11 @@ def make_maps(projection: Tensor, channels: int, ratio: Tensor | None) -> Maps:
     """Cut projections [H, M, C + 2m] into maps; ``ratio`` [H, m] goes to the queries alone."""
     maps = projection.transpose(1, 2)
     content, waves = maps[:, :channels] * channels**-0.25, maps[:, channels:]
-    return Maps(content, None, None) if ratio is None else Maps(content, waves * ratio.repeat(1, 2).unsqueeze(-1), waves.contiguous())
+    return (
+        Maps(content, None, None)
+        if ratio is None
+        else Maps(content, waves * ratio.repeat(1, 2).unsqueeze(-1), waves.contiguous())
+    )
 
 
 def project(rows: Tensor, content: Tensor, waves: Tensor | None, waves_map: Tensor | None) -> Tensor:
@@ -76,7 +80,12 @@ class _Gradients:
     """Where the backward pass of `LinearAttention` writes; gradients that nobody asked for are None."""
 
     def __init__(self, rows: Rows, maps: Maps, needed: tuple[bool, ...]) -> None:
-        self.rows = Rows(torch.empty_like(rows.query), torch.empty_like(rows.key), torch.empty_like(rows.value), self._zeros(rows.waves, needed[3]))
+        self.rows = Rows(
+            torch.empty_like(rows.query),
+            torch.empty_like(rows.key),
+            torch.empty_like(rows.value),
+            self._zeros(rows.waves, needed[3]),
+        )
         self.maps = [self._zeros(tensor, need) for tensor, need in zip(maps, needed[4:7], strict=True)]
 
     @staticmethod
@@ -85,7 +94,9 @@ class _Gradients:
 
     def exponents(self, name: str, where: slice, rows: Rows, maps: Maps, grad: Tensor) -> None:
         """Take the gradient [H, n, M] of the exponents of queries or of keys, ``name``, back to what was projected."""
-        content, waves_map, number = (rows.query, maps.query_waves, 1) if name == "query" else (rows.key, maps.key_waves, 2)
+        content, waves_map, number = (
+            (rows.query, maps.query_waves, 1) if name == "query" else (rows.key, maps.key_waves, 2)
+        )
         back = torch.bmm(grad, maps.content.transpose(1, 2)).transpose(0, 1)
         if name == "key":
             back = back.addcmul(rows.key, grad.sum(-1).t().unsqueeze(-1), value=-1 / math.sqrt(rows.key.size(-1)))
@@ -118,7 +129,9 @@ class LinearAttention(torch.autograd.Function):
             some = rows.take(where)
             if part.num_tokens <= _TOKENS:
                 query, key, value = _features(some, maps, part, floor)
-                out[where] = divide(_join([q @ _sum_keys(k, v) for q, k, v in _graphs(part, query, key, value)])).transpose(0, 1)
+                out[where] = divide(
+                    _join([q @ _sum_keys(k, v) for q, k, v in _graphs(part, query, key, value)])
+                ).transpose(0, 1)
                 continue
             sums, largest = _sum_large(some, maps, floor)
             ctx.sums.append((sums, largest))
@@ -202,7 +215,9 @@ def _backward_divide(sums: Tensor, grad: Tensor) -> Tensor:
     return torch.cat([back, -(back * sums[..., :-1]).sum(-1, keepdim=True) / sums[..., -1:]], dim=-1)
 
 
-def _backward_small(rows: Rows, maps: Maps, part: RaggedIndex, floor: float, grad: Tensor, into: _Gradients, where: slice) -> None:
+def _backward_small(
+    rows: Rows, maps: Maps, part: RaggedIndex, floor: float, grad: Tensor, into: _Gradients, where: slice
+) -> None:
     query, key, value = _features(rows, maps, part, floor)
     sums = [_sum_keys(k, v) for k, v in _graphs(part, key, value)]
     back = _backward_divide(_join([q @ s for (q,), s in zip(_graphs(part, query), sums, strict=True)]), grad)
@@ -217,10 +232,14 @@ def _backward_small(rows: Rows, maps: Maps, part: RaggedIndex, floor: float, gra
     into.exponents("key", where, rows, maps, _join(of_key).mul_(key.sub_(floor)))
 
 
-def _backward_large(rows: Rows, maps: Maps, floor: float, saved: tuple[Tensor, Tensor], grad: Tensor, into: _Gradients, where: slice) -> None:
+def _backward_large(
+    rows: Rows, maps: Maps, floor: float, saved: tuple[Tensor, Tensor], grad: Tensor, into: _Gradients, where: slice
+) -> None:
     sums, largest = saved
     of_sums = torch.zeros_like(sums)
-    pieces = [(piece, slice(where.start + piece.start, where.start + piece.stop)) for piece in _pieces(rows.key.size(0))]
+    pieces = [
+        (piece, slice(where.start + piece.start, where.start + piece.stop)) for piece in _pieces(rows.key.size(0))
+    ]
     for piece, to in pieces:
         some = rows.take(piece)
         query = _query(some, maps, floor)

@@ -112,7 +112,12 @@ def append_waves(query: Tensor, key: Tensor, waves: Tensor, ratio: Tensor) -> tu
 
 
 def orthogonal_gaussian(
-    heads: int, num_features: int, channels: int, *, generator: torch.Generator | None = None, dtype: torch.dtype | None = None
+    heads: int,
+    num_features: int,
+    channels: int,
+    *,
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     r"""Draw the projections of `FAVOR+ <https://arxiv.org/abs/2009.14794>`_: every row is a standard normal vector, and rows are orthogonal to each
     other in blocks of as many as there are channels.
@@ -140,7 +145,9 @@ def orthogonal_gaussian(
     # With the signs of the diagonal the basis is uniform among all, whatever convention the decomposition follows.
     basis = basis * triangle.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
     rows = basis.transpose(-1, -2).reshape(heads, blocks * channels, channels)[:, :num_features]
-    norms = torch.randn(heads, num_features, channels, generator=generator, dtype=torch.float64).norm(dim=-1, keepdim=True)
+    norms = torch.randn(heads, num_features, channels, generator=generator, dtype=torch.float64).norm(
+        dim=-1, keepdim=True
+    )
     return (rows * norms).to(torch.get_default_dtype() if dtype is None else dtype)
 
 

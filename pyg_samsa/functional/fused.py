@@ -152,7 +152,9 @@ class _FeedForward(torch.autograd.Function):
     """Saves the input and the pre-activations; everything else is cheap to compute again."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, gain: Tensor, weight: Tensor, bias: Tensor, out_weight: Tensor, *rest: Any) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, scale: Tensor, gain: Tensor, weight: Tensor, bias: Tensor, out_weight: Tensor, *rest: Any
+    ) -> Tensor:
         out_bias, keep, eps, dropout = rest
         saving = any(ctx.needs_input_grad)
         out, kept = _feed_forward(x, scale, gain, weight, bias, out_weight, out_bias, keep, eps, dropout, saving)
@@ -192,7 +194,18 @@ class _FeedForward(torch.autograd.Function):
         grad_scale.add_(torch.dot(grad_out_bias, out_bias))
         grad_gain = (grad_gained * weight).sum(0)
         grad_out_weight.mul_(alpha)
-        return grad_x, grad_scale, grad_gain, grad_gained.mul_(gain), grad_bias, grad_out_weight, grad_out_bias.mul_(alpha), None, None, None
+        return (
+            grad_x,
+            grad_scale,
+            grad_gain,
+            grad_gained.mul_(gain),
+            grad_bias,
+            grad_out_weight,
+            grad_out_bias.mul_(alpha),
+            None,
+            None,
+            None,
+        )
 
 
 def feed_forward(

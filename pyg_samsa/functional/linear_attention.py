@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
-from pyg_samsa.functional.favor import LinearAttention, Maps, Rows, divide, key_exponents, make_maps, query_features, with_one
+from pyg_samsa.functional.favor import (
+    LinearAttention,
+    Maps,
+    Rows,
+    divide,
+    key_exponents,
+    make_maps,
+    query_features,
+    with_one,
+)
 from pyg_samsa.functional.fused import runs_in_pieces
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation
 from pyg_samsa.functional.topk import dense_candidates
@@ -90,7 +99,9 @@ def linear_attention(
         query, key, value, *waves = (tensor.to(dtype) for tensor in tensors)
         maps = make_maps(projection.to(dtype), query.size(-1), None if relative is None else relative.ratio.to(dtype))
         run = _causal if causal else _in_pieces if runs_in_pieces(query) else _dense
-        return run(Rows(query, key, value, waves[0] if waves else None), maps, index, eps * math.sqrt(projection.size(1))).to(tensors[0].dtype)
+        return run(
+            Rows(query, key, value, waves[0] if waves else None), maps, index, eps * math.sqrt(projection.size(1))
+        ).to(tensors[0].dtype)
 
 
 def _dense(rows: Rows, maps: Maps, index: RaggedIndex, floor: float) -> Tensor:
@@ -103,7 +114,9 @@ def _dense(rows: Rows, maps: Maps, index: RaggedIndex, floor: float) -> Tensor:
         exponents = exponents.masked_fill(~real[..., None], -torch.inf)
         largest = exponents.detach().amax((2, 3), keepdim=True)
         # A graph without tokens has no largest exponent.
-        key = (exponents - largest.masked_fill(largest == -torch.inf, 0)).exp() + real[..., None].to(exponents.dtype) * floor
+        key = (exponents - largest.masked_fill(largest == -torch.inf, 0)).exp() + real[..., None].to(
+            exponents.dtype
+        ) * floor
         sums = key.transpose(2, 3) @ with_one(some.value).transpose(0, 1).reshape(*shape[:3], -1)
         # Divided after what fills tables up is gone: a graph without tokens has sums of zero.
         out.append(divide((query @ sums).permute(1, 2, 0, 3)[real]))
@@ -120,7 +133,11 @@ def _causal(rows: Rows, maps: Maps, index: RaggedIndex, floor: float) -> Tensor:
     """Causal attention: a graph at a time on the CPU, a group of graphs at a time elsewhere."""
     if runs_in_pieces(rows.query):
         bounds = itertools.pairwise(itertools.accumulate([0, *index.sizes]))
-        parts = [(rows.take(slice(*bound)), (rows.query.size(1), 1, bound[1] - bound[0], -1)) for bound in bounds if bound[0] < bound[1]]
+        parts = [
+            (rows.take(slice(*bound)), (rows.query.size(1), 1, bound[1] - bound[0], -1))
+            for bound in bounds
+            if bound[0] < bound[1]
+        ]
         return torch.cat([_prefix_sums(part, maps, shape, floor)[:, 0].transpose(0, 1) for part, shape in parts])
     out, order = [], []
     for graphs, width in index.groups():
@@ -147,7 +164,10 @@ def _prefix_sums(rows: Rows, maps: Maps, shape: tuple[int, ...], floor: float) -
     for begin in range(0, size, _CHUNK):
         width = min(_CHUNK, size - begin)
         some = Rows(*(None if tensor is None else tensor[:, begin : begin + width].flatten(0, 1) for tensor in table))  # type: ignore[arg-type]
-        query, exponents = (tensor.view(heads, graphs, width, -1) for tensor in (query_features(some, maps, floor), key_exponents(some, maps)))
+        query, exponents = (
+            tensor.view(heads, graphs, width, -1)
+            for tensor in (query_features(some, maps, floor), key_exponents(some, maps))
+        )
         value = with_one(some.value).transpose(0, 1).reshape(heads, graphs, width, -1)
         own = exponents.detach().amax(-1)
         key = (exponents - own[..., None]).exp()

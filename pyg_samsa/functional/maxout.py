@@ -30,7 +30,11 @@ class _MaxoutScore(torch.autograd.Function):
         total = query.new_zeros(*query.shape[:-1], key.size(-2)) if not channels else torch.maximum(*channels[0])
         larger: Tensor | None = None
         for q, k in channels[1:]:
-            larger = torch.maximum(q, k) if larger is None or torch.compiler.is_compiling() else torch.maximum(q, k, out=larger)
+            larger = (
+                torch.maximum(q, k)
+                if larger is None or torch.compiler.is_compiling()
+                else torch.maximum(q, k, out=larger)
+            )
             total.add_(larger)
         return total
 
@@ -41,7 +45,9 @@ class _MaxoutScore(torch.autograd.Function):
         # max(q, k) = (q + k + |q - k|) / 2: half of the gradient goes to both, the other half with the sign of the difference.
         query_signs, key_signs = _sign_sums(grad.contiguous(), query, key)
         half = _scale(query) / 2
-        return query_signs.add_(grad.sum(-1, keepdim=True)).mul_(half), key_signs.add_(grad.sum(-2).unsqueeze(-1)).mul_(half)
+        return query_signs.add_(grad.sum(-1, keepdim=True)).mul_(half), key_signs.add_(grad.sum(-2).unsqueeze(-1)).mul_(
+            half
+        )
 
 
 def _scale(x: Tensor) -> float:
@@ -59,7 +65,9 @@ def _sign_sums(grad: Tensor, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor
     if _has_sign_kernel(grad):
         # It wants the distances too, which it does not read where p = 1.
         flipped = grad.mT.contiguous()
-        return torch.ops.aten._cdist_backward(grad, query, key, 1.0, grad), torch.ops.aten._cdist_backward(flipped, key, query, 1.0, flipped)
+        return torch.ops.aten._cdist_backward(grad, query, key, 1.0, grad), torch.ops.aten._cdist_backward(
+            flipped, key, query, 1.0, flipped
+        )
     query_sums, key_sums = [], []
     for q, k in _channels(query, key):
         signed = (q - k).sign_().mul_(grad)
@@ -99,7 +107,12 @@ def maxout_score(query: Tensor, key: Tensor) -> Tensor:
 
     Cost: O(n K C) time in elementwise operations, several times that of a dot product; O((n + K) (K + C)) memory, no table [n, K, C].
     """
-    if query.dim() < 2 or key.dim() != query.dim() or key.shape[:-2] != query.shape[:-2] or key.size(-1) != query.size(-1):
+    if (
+        query.dim() < 2
+        or key.dim() != query.dim()
+        or key.shape[:-2] != query.shape[:-2]
+        or key.size(-1) != query.size(-1)
+    ):
         raise ShapeError("key", list(key.shape), f"[..., K, {query.size(-1)}] to fit queries {list(query.shape)}")
     return _MaxoutScore.apply(query, key)
 
@@ -170,6 +183,8 @@ def leaky_probability(scores: Tensor, leak: Tensor) -> Tensor:
     Cost: O(n K).
     """
     if leak.shape != scores.shape[:-2]:
-        raise ShapeError("leak", list(leak.shape), f"{list(scores.shape[:-2])}, one mass for scores {list(scores.shape)}")
+        raise ShapeError(
+            "leak", list(leak.shape), f"{list(scores.shape[:-2])}, one mass for scores {list(scores.shape)}"
+        )
     weights, mass = leaky_weights(scores, leak)
     return weights / mass

@@ -44,7 +44,9 @@ def pair_features(encoding: str, place: Tensor, other: Tensor, field: Tensor | N
     """
     check_choice("encoding", encoding, tuple(name for name, count in PAIR_FEATURES.items() if count))
     if place.size(-1) != other.size(-1) or place.size(-1) < 1 or (encoding == "dist_normal" and place.size(-1) % 2):
-        raise ShapeError("other", list(other.shape), f"as many coordinates as in {list(place.shape)}; an even number for dist_normal")
+        raise ShapeError(
+            "other", list(other.shape), f"as many coordinates as in {list(place.shape)}; an even number for dist_normal"
+        )
     coordinates = list(zip(place.unsqueeze(-2).unbind(-1), other.unsqueeze(-3).unbind(-1), strict=True))
     count = len(coordinates) // 2 if encoding == "dist_normal" else len(coordinates)
     square = torch.stack([(first - second).square() for first, second in coordinates[:count]]).sum(0)

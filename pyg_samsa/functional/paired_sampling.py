@@ -79,7 +79,11 @@ def ragged_sample_paired(
         next_best = next_best.gather(-1, torch.rand(next_best.shape, device=next_best.device).argsort(-1))
     candidates = torch.cat([best, next_best], dim=-1)
     ranked = _rows(torch.cat([scores, support_scores]).unsqueeze(-1), candidates).squeeze(-1)
-    look_up = _from_table(values, support_values) if isinstance(values, Tensor) else _computed(values, support_values, index.num_tokens)
+    look_up = (
+        _from_table(values, support_values)
+        if isinstance(values, Tensor)
+        else _computed(values, support_values, index.num_tokens)
+    )
     first, second = look_up(candidates).split(k, dim=-2)
     share = _share(*ranked.split(k, dim=-1)).unsqueeze(-1).to(first.dtype)
     return Samples(torch.lerp(second, first, share), best, ranked[..., :k])

@@ -29,7 +29,9 @@ def sequence_positions(index: RaggedIndex) -> Tensor:
     return torch.arange(index.num_tokens, device=index.device) - index.ptr[index.batch]
 
 
-def sinusoidal_positions(positions: Tensor | RaggedIndex, channels: int, *, max_period: float = 10000.0, dtype: torch.dtype | None = None) -> Tensor:
+def sinusoidal_positions(
+    positions: Tensor | RaggedIndex, channels: int, *, max_period: float = 10000.0, dtype: torch.dtype | None = None
+) -> Tensor:
     r"""Return the sinusoidal positions of `"Attention Is All You Need" <https://arxiv.org/abs/1706.03762>`_ (section 3.5), one row a token.
 
     .. math::
@@ -66,7 +68,9 @@ def sinusoidal_positions(positions: Tensor | RaggedIndex, channels: int, *, max_
     if not (math.isfinite(max_period) and max_period > 0):
         raise ConfigError("max_period", max_period, "a positive number")
     if isinstance(positions, RaggedIndex):
-        table = sinusoidal_positions(torch.arange(positions.max_size, device=positions.device), channels, max_period=max_period, dtype=dtype)
+        table = sinusoidal_positions(
+            torch.arange(positions.max_size, device=positions.device), channels, max_period=max_period, dtype=dtype
+        )
         return table[sequence_positions(positions)]
     if positions.dim() != 1:
         raise ShapeError("positions", list(positions.shape), "[n], one place a token")

@@ -105,7 +105,9 @@ class RaggedIndex:
                     room = max_tokens
                 room -= size
             cuts.append(self.num_graphs)
-            parts = [RaggedIndex(self.ptr[begin : end + 1] - self.ptr[begin]) for begin, end in itertools.pairwise(cuts)]
+            parts = [
+                RaggedIndex(self.ptr[begin : end + 1] - self.ptr[begin]) for begin, end in itertools.pairwise(cuts)
+            ]
             rows = itertools.pairwise(itertools.accumulate([0, *(part.num_tokens for part in parts)]))
             self._parts[max_tokens] = [(slice(*bounds), part) for bounds, part in zip(rows, parts, strict=True)]
         return self._parts[max_tokens]
@@ -120,7 +122,9 @@ class RaggedIndex:
         if rows not in self._tiles:
             counts = (self.ptr.diff() + rows - 1) // rows
             total = sum(-(-size // rows) for size in self.sizes)
-            graphs = torch.repeat_interleave(torch.arange(self.num_graphs, device=self.device), counts, output_size=total)
+            graphs = torch.repeat_interleave(
+                torch.arange(self.num_graphs, device=self.device), counts, output_size=total
+            )
             before = torch.arange(total, device=self.device) - (counts.cumsum(0) - counts)[graphs]
             self._tiles[rows] = graphs, self.ptr[graphs] + before * rows
         return self._tiles[rows]
@@ -184,14 +188,23 @@ def resolve(
 
     Cost: O(T), and O(T log T) when unsorted.
     """
-    if isinstance(ptr, RaggedIndex) and ptr.num_tokens == num_tokens and batch_size in (None, ptr.num_graphs) and ptr.num_graphs:
+    if (
+        isinstance(ptr, RaggedIndex)
+        and ptr.num_tokens == num_tokens
+        and batch_size in (None, ptr.num_graphs)
+        and ptr.num_graphs
+    ):
         return ptr, None
     return _resolve(num_tokens, device, batch, ptr, batch_size)
 
 
 @torch.compiler.disable
 def _resolve(
-    num_tokens: int, device: torch.device, batch: Tensor | None, ptr: Tensor | RaggedIndex | None, batch_size: int | None
+    num_tokens: int,
+    device: torch.device,
+    batch: Tensor | None,
+    ptr: Tensor | RaggedIndex | None,
+    batch_size: int | None,
 ) -> tuple[RaggedIndex, Tensor | None]:
     perm = None
     if ptr is not None:
@@ -206,11 +219,18 @@ def _resolve(
         if bool((batch.diff() < 0).any()):
             perm = torch.argsort(batch, stable=True)
     if index.num_tokens != num_tokens:
-        raise ShapeError("ptr", f"offsets up to {index.num_tokens}", f"offsets up to the number of tokens, {num_tokens}")
+        raise ShapeError(
+            "ptr", f"offsets up to {index.num_tokens}", f"offsets up to the number of tokens, {num_tokens}"
+        )
     if batch_size is not None and index.num_graphs != batch_size:
         raise ShapeError("batch_size", batch_size, f"the number of graphs in ptr, {index.num_graphs}")
     if index.num_graphs == 0:
-        raise ShapeError("batch", "no graph", "at least one graph", hint="An empty list of graphs has no output; check the data set or the filter.")
+        raise ShapeError(
+            "batch",
+            "no graph",
+            "at least one graph",
+            hint="An empty list of graphs has no output; check the data set or the filter.",
+        )
     return index, perm
 
 

@@ -100,7 +100,11 @@ def relative_attention(
     dtype = query.dtype if query.dtype == torch.float64 else torch.float32
     query, key, value, leak = (tensor.to(dtype) for tensor in (query, key, value, leak))
     encoding = "none" if relation is None else relation.encoding
-    rest = (None,) * 5 if relation is None else tuple(None if tensor is None else tensor.to(dtype) for tensor in relation[1:])
+    rest = (
+        (None,) * 5
+        if relation is None
+        else tuple(None if tensor is None else tensor.to(dtype) for tensor in relation[1:])
+    )
     place, sampled, *weights = rest
     run = partial(_attend, score=score, encoding=encoding)
     # Sums of maxima and of weights need the whole precision, whatever autocast says.
@@ -109,7 +113,9 @@ def relative_attention(
             return query.new_zeros(query.shape)
         if _runs_by_rows(query):
             return _ByRows.apply(run, index, dropout, query, place, key, value, leak, sampled, *weights)
-        return _grouped(index, partial(_attend_group, run, dropout, (query, place), (key, value, leak, sampled), weights))
+        return _grouped(
+            index, partial(_attend_group, run, dropout, (query, place), (key, value, leak, sampled), weights)
+        )
 
 
 def _runs_by_rows(query: Tensor) -> bool:
@@ -138,7 +144,9 @@ class _ByRows(torch.autograd.Function):
     """Attention for some rows of one graph at a time, computed again in the backward pass: of pairs only the mask of dropout is kept."""
 
     @staticmethod
-    def forward(ctx: Any, run: Callable[..., Tensor], index: RaggedIndex, dropout: float, *tensors: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, run: Callable[..., Tensor], index: RaggedIndex, dropout: float, *tensors: Tensor | None
+    ) -> Tensor:
         query, _, key = tensors[:3]
         assert query is not None
         assert key is not None
@@ -233,7 +241,9 @@ def _attend(
     return (weights @ value) / mass
 
 
-def _gates(place: Tensor, sampled: Tensor, weight: Tensor, bias: Tensor, field: Tensor | None, encoding: str) -> tuple[Tensor, Tensor]:
+def _gates(
+    place: Tensor, sampled: Tensor, weight: Tensor, bias: Tensor, field: Tensor | None, encoding: str
+) -> tuple[Tensor, Tensor]:
     """Return the logarithmic factor and the term of every pair, each [..., H, n, K]."""
     features = pair_features(encoding, place.unsqueeze(-3), sampled, field)
     # The bias as the weight of one more feature, which is 1, saves a pass over all pairs of all heads.

@@ -40,7 +40,9 @@ class _Relaxation(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, chosen: Tensor, rivals: Tensor, chosen_scores: Tensor, rival_scores: Tensor, tau: float, soft: bool) -> Tensor:
+    def forward(
+        ctx: Any, chosen: Tensor, rivals: Tensor, chosen_scores: Tensor, rival_scores: Tensor, tau: float, soft: bool
+    ) -> Tensor:
         ctx.save_for_backward(chosen, rivals, chosen_scores, rival_scores)
         ctx.tau, ctx.soft = tau, soft
         count = rivals.size(-2)
@@ -55,7 +57,9 @@ class _Relaxation(torch.autograd.Function):
         parts = []
         for x, y, x_scores, y_scores in _few(chosen, rivals, chosen_scores, rival_scores):
             win = _win_probability(x_scores, y_scores, tau)
-            parts.append(torch.baddbmm(x * win.mean(-1, keepdim=True).to(x.dtype), win.to(x.dtype), y, alpha=-1 / count))
+            parts.append(
+                torch.baddbmm(x * win.mean(-1, keepdim=True).to(x.dtype), win.to(x.dtype), y, alpha=-1 / count)
+            )
         return _join(parts, chosen) + rest
 
     @staticmethod
@@ -64,7 +68,14 @@ class _Relaxation(torch.autograd.Function):
         chosen, rivals, chosen_scores, rival_scores = ctx.saved_tensors
         count = rivals.size(-2)
         if count == 0:
-            return grad, torch.zeros_like(rivals), torch.zeros_like(chosen_scores), torch.zeros_like(rival_scores), None, None
+            return (
+                grad,
+                torch.zeros_like(rivals),
+                torch.zeros_like(chosen_scores),
+                torch.zeros_like(rival_scores),
+                None,
+                None,
+            )
         if runs_in_triton(chosen, chosen_scores):
             from pyg_samsa.functional.triton_relaxation import relax_backward
 
@@ -78,7 +89,9 @@ class _Relaxation(torch.autograd.Function):
             grad_x = grad_y = g.new_empty(0)
             if ctx.soft:
                 grad_x = g * win.mean(-1, keepdim=True).to(g.dtype)
-                grad_y = torch.baddbmm(g.sum(-2, keepdim=True), win.to(g.dtype).transpose(-1, -2), g, beta=1 / count, alpha=-1 / count)
+                grad_y = torch.baddbmm(
+                    g.sum(-2, keepdim=True), win.to(g.dtype).transpose(-1, -2), g, beta=1 / count, alpha=-1 / count
+                )
             slope = torch.ops.aten.sigmoid_backward(gain, win)
             parts.append((grad_x, grad_y, slope.sum(-1), slope.sum(-2)))
         chosen_parts, rival_parts, up, down = zip(*parts, strict=True)
@@ -118,14 +131,18 @@ def _check_k_tau(k: int, tau: float) -> None:
 def _check_dense(values: Tensor, scores: Tensor, k: int, tau: float) -> None:
     _check_k_tau(k, tau)
     if values.shape[:-1] != scores.shape:
-        raise ShapeError("scores", list(scores.shape), f"{list(values.shape[:-1])}, the shape of values without its last dimension")
+        raise ShapeError(
+            "scores", list(scores.shape), f"{list(values.shape[:-1])}, the shape of values without its last dimension"
+        )
 
 
 def _gather(values: Tensor, index: Tensor) -> Tensor:
     return values.gather(-2, index.unsqueeze(-1).expand(*index.shape, values.size(-1)))
 
 
-def sample_without_replacement(values: Tensor, scores: Tensor, k: int, *, tau: float = 1.0, mode: str = "hard") -> Tensor:
+def sample_without_replacement(
+    values: Tensor, scores: Tensor, k: int, *, tau: float = 1.0, mode: str = "hard"
+) -> Tensor:
     r"""Sample the ``k`` best-scored vectors, with a gradient for the scores (section 4.2 of `SAMSA <https://arxiv.org/abs/2408.05391>`_).
 
     With :math:`i` the indices of the :math:`k` largest scores and :math:`j` those of the next :math:`k`,
@@ -198,7 +215,9 @@ class _StraightThroughCategorical(torch.autograd.Function):
         return grad_values, grad_logits, None
 
 
-def sample_with_replacement(values: Tensor, scores: Tensor, k: int, *, tau: float = 1.0, noise: Tensor | None = None) -> Tensor:
+def sample_with_replacement(
+    values: Tensor, scores: Tensor, k: int, *, tau: float = 1.0, noise: Tensor | None = None
+) -> Tensor:
     r"""Sample ``k`` vectors independently of each other: the ablation ``Sample_1`` of `SAMSA <https://arxiv.org/abs/2408.05391>`_.
 
     Every draw :math:`m` is a straight-through Gumbel-softmax over all candidates,
@@ -240,7 +259,9 @@ def _draw(scores: Tensor, k: int, tau: float, noise: Tensor | None) -> tuple[Ten
     if scores.size(-1) == 0:
         raise ShapeError("scores", list(scores.shape), "at least one candidate")
     if noise is None:
-        return (scores / tau).unsqueeze(-2).expand(*scores.shape[:-1], k, scores.size(-1)), systematic_draws(scores.detach(), k)
+        return (scores / tau).unsqueeze(-2).expand(*scores.shape[:-1], k, scores.size(-1)), systematic_draws(
+            scores.detach(), k
+        )
     if noise.shape != (*scores.shape[:-1], k, scores.size(-1)):
         raise ShapeError("noise", list(noise.shape), [*scores.shape[:-1], k, scores.size(-1)])
     noisy = scores.unsqueeze(-2) + noise
@@ -326,7 +347,11 @@ def ragged_sample_without_replacement(
     relaxed = mode == "soft" or differentiable
     candidates = ragged_topk(scores.detach(), support_scores.detach(), index, 2 * k if relaxed else k)
     ranked = _rows(torch.cat([scores, support_scores]), candidates)
-    look_up = _from_table(values, support_values) if isinstance(values, Tensor) else _computed(values, support_values, index.num_tokens)
+    look_up = (
+        _from_table(values, support_values)
+        if isinstance(values, Tensor)
+        else _computed(values, support_values, index.num_tokens)
+    )
     chosen = look_up(candidates[..., :k])
     if relaxed:
         with torch.set_grad_enabled(torch.is_grad_enabled() and mode == "soft"):

@@ -92,13 +92,20 @@ def dense_candidates(index: RaggedIndex, graphs: Tensor | None, width: int) -> t
     return torch.where(real, begin[:, None] + column, 0), real
 
 
-def _group_topk(scores: Tensor, support_scores: Tensor, index: RaggedIndex, graphs: Tensor | None, width: int, k: int) -> Tensor:
+def _group_topk(
+    scores: Tensor, support_scores: Tensor, index: RaggedIndex, graphs: Tensor | None, width: int, k: int
+) -> Tensor:
     heads, supports, tokens = scores.size(1), support_scores.size(0), index.num_tokens
     if scores.dtype != torch.float64:
         all_scores = torch.cat([scores, support_scores]).float()
-        keys, support_keys = _sort_keys(all_scores, _complements(tokens + supports, scores.device)[:, None]).split([tokens, supports])
+        keys, support_keys = _sort_keys(all_scores, _complements(tokens + supports, scores.device)[:, None]).split(
+            [tokens, supports]
+        )
         if index.uniform:
-            pieces = [keys.view(index.num_graphs, width, heads).transpose(1, 2), support_keys.t().expand(index.num_graphs, -1, -1)]
+            pieces = [
+                keys.view(index.num_graphs, width, heads).transpose(1, 2),
+                support_keys.t().expand(index.num_graphs, -1, -1),
+            ]
             return _candidates(torch.cat(pieces, dim=-1).topk(k, dim=-1).values)
     number, real = dense_candidates(index, graphs, width)
     groups = number.size(0)
@@ -106,7 +113,9 @@ def _group_topk(scores: Tensor, support_scores: Tensor, index: RaggedIndex, grap
         table = scores.new_full((groups, heads, width + supports), -torch.inf)
         table[..., :width] = _rows(scores, number, tokens).masked_fill_(~real[:, None], -torch.inf)
         table[..., width:] = support_scores.t()
-        numbers = torch.cat([number, torch.arange(tokens, tokens + supports, device=scores.device).expand(groups, -1)], dim=1)
+        numbers = torch.cat(
+            [number, torch.arange(tokens, tokens + supports, device=scores.device).expand(groups, -1)], dim=1
+        )
         best = torch.sort(table, dim=-1, descending=True, stable=True).indices[..., :k]
         return numbers[:, None].expand(-1, heads, -1).gather(2, best)
     table = torch.empty(groups, heads, width + supports, dtype=torch.long, device=scores.device)

@@ -39,8 +39,12 @@ def _forward(
     for begin in range(0, samples, KEYS):
         number = begin + tl.arange(0, KEYS)
         mask = (number < samples)[:, None] & inside
-        k = tl.load(key + graph * k_graph + head * k_head + number[:, None] * k_row + channel[None, :], mask=mask, other=0.0)
-        v = tl.load(value + graph * v_graph + head * v_head + number[:, None] * v_row + channel[None, :], mask=mask, other=0.0)
+        k = tl.load(
+            key + graph * k_graph + head * k_head + number[:, None] * k_row + channel[None, :], mask=mask, other=0.0
+        )
+        v = tl.load(
+            value + graph * v_graph + head * v_head + number[:, None] * v_row + channel[None, :], mask=mask, other=0.0
+        )
         score = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
         score = tl.where((number < samples)[None, :], score, float("-inf"))
         now = tl.maximum(highest, tl.max(score, 1))
@@ -49,7 +53,11 @@ def _forward(
         total = total * fade + tl.sum(weight, 1)
         sums = sums * fade[:, None] + tl.dot(weight.to(v.dtype), v, input_precision=PRECISION)
         highest = now
-    tl.store(out + (rows[:, None] * heads + head) * channels + channel[None, :], (sums / total[:, None]).to(out.dtype.element_ty), mask=real & inside)
+    tl.store(
+        out + (rows[:, None] * heads + head) * channels + channel[None, :],
+        (sums / total[:, None]).to(out.dtype.element_ty),
+        mask=real & inside,
+    )
     tl.store(lse + rows * heads + head, highest + tl.log2(total), mask=rows < tl.load(ptr + graph + 1))
 
 
@@ -77,8 +85,12 @@ def _backward_query(
     for begin in range(0, samples, KEYS):
         number = begin + tl.arange(0, KEYS)
         mask = (number < samples)[:, None] & inside
-        k = tl.load(key + graph * k_graph + head * k_head + number[:, None] * k_row + channel[None, :], mask=mask, other=0.0)
-        v = tl.load(value + graph * v_graph + head * v_head + number[:, None] * v_row + channel[None, :], mask=mask, other=0.0)
+        k = tl.load(
+            key + graph * k_graph + head * k_head + number[:, None] * k_row + channel[None, :], mask=mask, other=0.0
+        )
+        v = tl.load(
+            value + graph * v_graph + head * v_head + number[:, None] * v_row + channel[None, :], mask=mask, other=0.0
+        )
         score = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
         weight = tl.where((number < samples)[None, :], tl.exp2(score - norm[:, None]), 0.0)
         slope = weight * (tl.dot(g, tl.trans(v), input_precision=PRECISION) - along[:, None])
@@ -99,8 +111,12 @@ def _backward_pairs(
     channel = tl.arange(0, CHANNELS)
     inside = (channel < channels)[None, :]
     mask = (number < samples)[:, None] & inside
-    k = tl.load(key + graph * k_graph + head * k_head + number[:, None] * k_row + channel[None, :], mask=mask, other=0.0)
-    v = tl.load(value + graph * v_graph + head * v_head + number[:, None] * v_row + channel[None, :], mask=mask, other=0.0)
+    k = tl.load(
+        key + graph * k_graph + head * k_head + number[:, None] * k_row + channel[None, :], mask=mask, other=0.0
+    )
+    v = tl.load(
+        value + graph * v_graph + head * v_head + number[:, None] * v_row + channel[None, :], mask=mask, other=0.0
+    )
     key_sums = tl.zeros([KEYS, CHANNELS], tl.float32)
     value_sums = tl.zeros([KEYS, CHANNELS], tl.float32)
     first, end = tl.load(ptr + graph), tl.load(ptr + graph + 1)
@@ -134,7 +150,9 @@ class _Attention(torch.autograd.Function):
         graphs, starts = index.tiles(size)
         scale = _LOG2_E / channels**0.5
         if tokens:
-            _forward[graphs.numel(), heads](query, key, value, out, lse, graphs, starts, index.ptr, scale, *_strides(query, key, value), **how)
+            _forward[graphs.numel(), heads](
+                query, key, value, out, lse, graphs, starts, index.ptr, scale, *_strides(query, key, value), **how
+            )
         ctx.save_for_backward(query, key, value, out, lse)
         ctx.index, ctx.scales, ctx.how = index, (scale, scale / _LOG2_E), how
         return out
@@ -151,9 +169,13 @@ class _Attention(torch.autograd.Function):
         heads, samples = key.shape[1:3]
         if query.size(0):
             places = (graphs, starts, index.ptr)
-            _backward_query[graphs.numel(), heads](query, key, value, out, lse, grad, grads[0], delta, *places, *ctx.scales, *strides, **how)
+            _backward_query[graphs.numel(), heads](
+                query, key, value, out, lse, grad, grads[0], delta, *places, *ctx.scales, *strides, **how
+            )
         blocks = -(-samples // how["KEYS"])
-        _backward_pairs[key.size(0) * heads, blocks](query, key, value, lse, grad, delta, *grads[1:], index.ptr, *ctx.scales, *strides, **how)
+        _backward_pairs[key.size(0) * heads, blocks](
+            query, key, value, lse, grad, delta, *grads[1:], index.ptr, *ctx.scales, *strides, **how
+        )
         return *grads, None
 
 

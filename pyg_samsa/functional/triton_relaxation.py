@@ -33,12 +33,18 @@ def _soft(
         number = begin + tl.arange(0, RIVALS)
         there = number < num_rivals
         rival_score = tl.load(rival_scores + head * num_rivals + number, mask=there, other=0.0)
-        y = tl.load(rivals + (head * num_rivals + number[:, None]) * channels + channel[None, :], mask=there[:, None] & inside, other=0.0)
+        y = tl.load(
+            rivals + (head * num_rivals + number[:, None]) * channels + channel[None, :],
+            mask=there[:, None] & inside,
+            other=0.0,
+        )
         win = tl.sigmoid((score[:, None] - rival_score[None, :]) * rate)
         wins += tl.sum(tl.where(there[None, :], win, 0.0), 1)
         sums += tl.dot((1.0 - win).to(y.dtype), y, input_precision=PRECISION)
     x = tl.load(chosen + place, mask=real[:, None] & inside, other=0.0).to(tl.float32)
-    tl.store(out + place, ((x * wins[:, None] + sums) / num_rivals).to(out.dtype.element_ty), mask=real[:, None] & inside)
+    tl.store(
+        out + place, ((x * wins[:, None] + sums) / num_rivals).to(out.dtype.element_ty), mask=real[:, None] & inside
+    )
 
 
 @jit
@@ -60,14 +66,22 @@ def _backward_chosen(
         number = begin + tl.arange(0, RIVALS)
         there = number < num_rivals
         rival_score = tl.load(rival_scores + head * num_rivals + number, mask=there, other=0.0)
-        y = tl.load(rivals + (head * num_rivals + number[:, None]) * channels + channel[None, :], mask=there[:, None] & inside, other=0.0)
+        y = tl.load(
+            rivals + (head * num_rivals + number[:, None]) * channels + channel[None, :],
+            mask=there[:, None] & inside,
+            other=0.0,
+        )
         win = tl.where(there[None, :], tl.sigmoid((score[:, None] - rival_score[None, :]) * rate), 0.0)
         gain = own[:, None] - tl.dot(g, tl.trans(y), input_precision=PRECISION)
         wins += tl.sum(win, 1)
         slopes += tl.sum(gain * win * (1.0 - win), 1)
     tl.store(up + head * num_chosen + row, slopes * (rate / num_rivals), mask=real)
     if SOFT:
-        tl.store(grad_chosen + place, (g.to(tl.float32) * (wins / num_rivals)[:, None]).to(grad_chosen.dtype.element_ty), mask=mask)
+        tl.store(
+            grad_chosen + place,
+            (g.to(tl.float32) * (wins / num_rivals)[:, None]).to(grad_chosen.dtype.element_ty),
+            mask=mask,
+        )
 
 
 @jit
@@ -90,7 +104,9 @@ def _backward_rivals(
         from_row = (head * num_chosen + row[:, None]) * channels + channel[None, :]
         score = tl.load(chosen_scores + head * num_chosen + row, mask=real, other=0.0)
         g = tl.load(grad + from_row, mask=real[:, None] & inside, other=0.0)
-        own = tl.sum(g.to(tl.float32) * tl.load(chosen + from_row, mask=real[:, None] & inside, other=0.0).to(tl.float32), 1)
+        own = tl.sum(
+            g.to(tl.float32) * tl.load(chosen + from_row, mask=real[:, None] & inside, other=0.0).to(tl.float32), 1
+        )
         win = tl.sigmoid((score[:, None] - rival_score[None, :]) * rate)
         # Rows beyond the last are zeros in ``g`` and ``own``, and so in ``gain``.
         gain = own[:, None] - tl.dot(g, tl.trans(y), input_precision=PRECISION)
@@ -104,11 +120,15 @@ def _backward_rivals(
 
 def relax(chosen: Tensor, rivals: Tensor, chosen_scores: Tensor, rival_scores: Tensor, tau: float) -> Tensor:
     """Return the mixtures [..., K, C] of chosen vectors [..., K, C] and rivals [..., J, C], J >= 1, by their scores [..., K] and [..., J]."""
-    chosen, rivals, chosen_scores, rival_scores = (tensor.contiguous() for tensor in (chosen, rivals, chosen_scores, rival_scores))
+    chosen, rivals, chosen_scores, rival_scores = (
+        tensor.contiguous() for tensor in (chosen, rivals, chosen_scores, rival_scores)
+    )
     out = torch.empty_like(chosen)
     sizes = _sizes(chosen)
     if out.numel():
-        _soft[_grid(chosen_scores, "ROWS", sizes)](chosen, rivals, chosen_scores, rival_scores, out, 1 / tau, *_counts(chosen, rivals), **sizes)
+        _soft[_grid(chosen_scores, "ROWS", sizes)](
+            chosen, rivals, chosen_scores, rival_scores, out, 1 / tau, *_counts(chosen, rivals), **sizes
+        )
     return out
 
 

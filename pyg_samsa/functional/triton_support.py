@@ -66,7 +66,10 @@ def tile(values: Tensor) -> tuple[int, dict[str, Any]]:
     """
     width = max(16, 1 << (values.size(-1) - 1).bit_length())
     exact = values.dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest"
-    return (64 if width <= 64 else 32) // (2 if exact else 1), {"CHANNELS": width, "PRECISION": "ieee" if exact else "tf32"}
+    return (64 if width <= 64 else 32) // (2 if exact else 1), {
+        "CHANNELS": width,
+        "PRECISION": "ieee" if exact else "tf32",
+    }
 
 
 def rowwise(x: Tensor) -> Tensor:

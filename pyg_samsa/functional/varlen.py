@@ -36,7 +36,9 @@ def refuse_varlen(query: Tensor, dropout: float) -> str | None:
         _torch_varlen()
     except ImportError:
         return f"torch {torch.__version__} has no torch.nn.attention.varlen: install torch 2.10 or newer"
-    return _refuse_half(query) or ("it knows no dropout of attention weights: set attn_dropout to 0" if dropout else None)
+    return _refuse_half(query) or (
+        "it knows no dropout of attention weights: set attn_dropout to 0" if dropout else None
+    )
 
 
 def refuse_flash(query: Tensor, dropout: float) -> str | None:
@@ -64,7 +66,9 @@ def _refuse_half(query: Tensor) -> str | None:
     return None
 
 
-def _packed(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, int, int]:
+def _packed(
+    query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, int, int]:
     """Return queries [T, H, C], keys and values [B K, H, C], int32 offsets of both and the longest of both: what such kernels take."""
     graphs, _, samples, _ = key.shape
     offsets = torch.arange(0, (graphs + 1) * samples, samples, dtype=torch.int32, device=query.device)

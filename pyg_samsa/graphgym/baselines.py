@@ -10,9 +10,9 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.network import _features, level
 from pyg_samsa.graphgym.options import GPS_LAYERS, UNSET_FLOAT
-from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.nn.models.message_passing import ACTIVATIONS, GNN, POOLS
-from pyg_samsa.training.network import BatchNetwork
+from pyg_samsa.training.batch_network import BatchNetwork
 
 _ACTIVATIONS = {**dict.fromkeys(ACTIVATIONS), "swish": "silu"}
 
@@ -40,7 +40,10 @@ class GNNNetwork(BatchNetwork):
             raise ConfigError("model.type", self.layer, "a network for pairs of documents: samsa")
         options = gnn_options(self.layer)
         in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
-        super().__init__(GNN(in_channels, dim_out, edge_channels=edge_channels, layer=self.layer, level=level(), **options), **encoders)
+        super().__init__(
+            GNN(in_channels, dim_out, edge_channels=edge_channels, layer=self.layer, level=level(), **options),
+            **encoders,
+        )
 
 
 class GCNNetwork(GNNNetwork):

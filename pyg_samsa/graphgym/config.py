@@ -21,7 +21,7 @@ from pyg_samsa.graphgym.options import (
     OPTION_OF,
     OPTIONS,
 )
-from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.graphgym.register import register_once
 
 PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"
 # Groups that GraphGPS and its relatives have and this package has not: tolerated only where they are switched off.
@@ -86,7 +86,9 @@ def find_config(name: str | os.PathLike[str]) -> Path:
         if candidate.is_file():
             return candidate
     known = packaged_configs()
-    hint = suggest(base.removesuffix(".yaml"), known) or (f"Packaged configurations: {', '.join(known)}" if known else "")
+    hint = suggest(base.removesuffix(".yaml"), known) or (
+        f"Packaged configurations: {', '.join(known)}" if known else ""
+    )
     raise ConfigError("--cfg", str(name), "a YAML file that exists", hint=hint)
 
 
@@ -115,7 +117,9 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[str] = ()) -> Loade
     for key, option in {**OPTION_OF, **GRAPHGYM_OPTIONS}.items():
         option.check(_get(key))
     if cfg.optim.num_warmup_epochs and cfg.optim.num_warmup_steps:
-        raise ConfigError("optim.num_warmup_steps", cfg.optim.num_warmup_steps, "0 where optim.num_warmup_epochs is set")
+        raise ConfigError(
+            "optim.num_warmup_steps", cfg.optim.num_warmup_steps, "0 where optim.num_warmup_epochs is set"
+        )
     run_name = cfg.samsa.run_name or _run_name(path)
     if Path(run_name).name != run_name:
         raise ConfigError("samsa.run_name", run_name, "the name of a folder, without slashes")
@@ -148,7 +152,9 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
-        raise ConfigError("--cfg", str(path), f"a YAML file; it cannot be read{place}: {getattr(error, 'problem', None) or error}") from error
+        raise ConfigError(
+            "--cfg", str(path), f"a YAML file; it cannot be read{place}: {getattr(error, 'problem', None) or error}"
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigError("--cfg", str(path), "a text file in UTF-8") from error
     if not isinstance(content, Mapping):
@@ -175,7 +181,9 @@ def _pairs(opts: Sequence[str]) -> Iterator[tuple[str, Any]]:
         key, equals, value = word.partition("=")
         words += [key, value] if equals and len(words) % 2 == 0 else [word]
     if len(words) % 2:
-        raise ConfigError("command line", words[-1], "a value after every key", hint="For example: optim.max_epoch 10 samsa.layers 4")
+        raise ConfigError(
+            "command line", words[-1], "a value after every key", hint="For example: optim.max_epoch 10 samsa.layers 4"
+        )
     for key, text in zip(words[::2], words[1::2], strict=True):
         try:
             value = yaml.safe_load(text)
@@ -218,10 +226,17 @@ def _locate(key: str, origin: str) -> tuple[CN, str]:
         known = all_keys()
         # A name is most often right in a wrong group: that is nearer than any similar spelling.
         elsewhere = [other for other in known if other.rsplit(".", 1)[-1] == parts[-1]]
-        hint = suggest(key, known) or (f"Did you mean {elsewhere[0]!r}?" if elsewhere else "See graphgym_configs/ for what there is.")
+        hint = suggest(key, known) or (
+            f"Did you mean {elsewhere[0]!r}?" if elsewhere else "See graphgym_configs/ for what there is."
+        )
         raise ConfigError("unknown setting", key, f"a name that exists ({origin})", hint=hint)
     if isinstance(node[parts[-1]], CN):
-        raise ConfigError(key, "a single value", "a group of settings", hint=f"For example: {key}.{next(iter(node[parts[-1]]), '...')}")
+        raise ConfigError(
+            key,
+            "a single value",
+            "a group of settings",
+            hint=f"For example: {key}.{next(iter(node[parts[-1]]), '...')}",
+        )
     return node, parts[-1]
 
 
@@ -294,4 +309,6 @@ def _devices(value: Any) -> int | str:
 
 
 def _kind(content: Any) -> str:
-    return {"NoneType": "nothing", "str": "plain text", "list": "a list"}.get(type(content).__name__, type(content).__name__)
+    return {"NoneType": "nothing", "str": "plain text", "list": "a list"}.get(
+        type(content).__name__, type(content).__name__
+    )

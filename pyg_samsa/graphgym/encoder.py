@@ -13,7 +13,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.nn import AtomEncoder, BondEncoder
 
 
@@ -84,7 +84,9 @@ class LinearEdge(NodeEncoder):
     def build(self, channels: int) -> nn.Module:
         """Return the encoder."""
         if not isinstance(cfg.share.edge_channels, int):
-            raise ConfigError("dataset.edge_encoder_name", "LinearEdge", "an encoder that fits the data set's edge features")
+            raise ConfigError(
+                "dataset.edge_encoder_name", "LinearEdge", "an encoder that fits the data set's edge features"
+            )
         return nn.Linear(cfg.share.edge_channels, channels)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from torch import nn
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.chem.features import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.graphgym.config import LoadedConfig
-from pyg_samsa.io.pretrained import CONFIG, save_pretrained
+from pyg_samsa.hub.pretrained import CONFIG, save_pretrained
 from pyg_samsa.nn import SAMSA
-from pyg_samsa.training.data import TaskSpec
-from pyg_samsa.training.network import BatchNetwork
+from pyg_samsa.training.batch_network import BatchNetwork
+from pyg_samsa.training.data_module import TaskSpec
 from pyg_samsa.training.results import RunResult
 
 FOLDER = "model"
@@ -34,7 +34,9 @@ def predicts_molecules(network: nn.Module, spec: TaskSpec) -> bool:
     )
 
 
-def export_model(result: RunResult, network: nn.Module, spec: TaskSpec, dataset: Any, loaded: LoadedConfig) -> Path | None:
+def export_model(
+    result: RunResult, network: nn.Module, spec: TaskSpec, dataset: Any, loaded: LoadedConfig
+) -> Path | None:
     """Write ``model/`` into the folder of a run, with its metrics and how it was made; None where the network is not one for molecules.
 
     Args:

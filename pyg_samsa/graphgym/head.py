@@ -13,7 +13,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.graphgym.register import register_once
 
 
 def mlp(dim_in: int, dim_out: int) -> nn.Sequential:

@@ -10,7 +10,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 from torch_geometric.graphgym.init import init_weights
 
-from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.nn import SAMSAConv
 
 
@@ -27,7 +27,11 @@ class SAMSAConvLayer(nn.Module):
 
     def __init__(self, layer_config: Any, **options: Any) -> None:
         super().__init__()
-        self.lin = nn.Linear(layer_config.dim_in, layer_config.dim_out) if layer_config.dim_in != layer_config.dim_out else None
+        self.lin = (
+            nn.Linear(layer_config.dim_in, layer_config.dim_out)
+            if layer_config.dim_in != layer_config.dim_out
+            else None
+        )
         settings = cfg.samsa
         self.conv = SAMSAConv(
             layer_config.dim_out,

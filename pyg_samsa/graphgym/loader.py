@@ -15,8 +15,8 @@ from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.graphgym.options import DATASET_OPTIONS, OPTION_OF, WITHOUT_ENCODINGS
-from pyg_samsa.graphgym.registry import register_once
-from pyg_samsa.training.data import TaskSpec
+from pyg_samsa.graphgym.register import register_once
+from pyg_samsa.training.data_module import TaskSpec
 
 _SPLIT_ATTRIBUTES = {"train": "train_graph_index", "val": "val_graph_index", "test": "test_graph_index"}
 
@@ -64,7 +64,9 @@ def dataset_options() -> dict[str, Any]:
     """Return what the configuration tells the data set besides its name."""
     settings = {name: cfg.dataset[name] for name in DATASET_OPTIONS}
     options = {name: value for name, value in settings.items() if value != OPTION_OF[f"dataset.{name}"].default}
-    return options | ({"fractions": list(cfg.dataset.split)} if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv") else {})
+    return options | (
+        {"fractions": list(cfg.dataset.split)} if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv") else {}
+    )
 
 
 def load_for_runner(*, progress: bool = True) -> tuple[Any, TaskSpec]:
@@ -111,7 +113,9 @@ def _from_others(format: str, name: str, folder: str) -> Any:
         try:
             return load_pyg(name, folder)
         except ValueError as error:
-            raise ConfigError("dataset.name", name, f"a data set of the format {format!r}", hint=f"Known here: {', '.join(known)}") from error
+            raise ConfigError(
+                "dataset.name", name, f"a data set of the format {format!r}", hint=f"Known here: {', '.join(known)}"
+            ) from error
     if format == "OGB" and name.startswith("ogb"):
         return load_ogb(name.replace("_", "-"), folder)
     raise ConfigError("dataset", f"{format}: {name}", known)
@@ -136,7 +140,10 @@ def _check_task_type(spec: TaskSpec) -> None:
 def _describe_foreign(dataset: Any) -> TaskSpec:
     first = dataset[0]
     if len(dataset) < 3 or first.y is None:
-        raise DataError(f"{cfg.dataset.name}: {len(dataset)} graphs", hint="Only sets of several graphs with targets y can be split by graph here.")
+        raise DataError(
+            f"{cfg.dataset.name}: {len(dataset)} graphs",
+            hint="Only sets of several graphs with targets y can be split by graph here.",
+        )
     level = "node" if first.y.size(0) == first.num_nodes and first.num_nodes != 1 else "graph"
     task, num_targets = _foreign_task(dataset)
     return TaskSpec(
@@ -154,7 +161,9 @@ def _float_width(features: torch.Tensor | None) -> int | None:
 
 
 def _foreign_task(dataset: Any) -> tuple[str, int]:
-    targets = torch.cat([dataset[row].y.reshape(1, -1) if dataset[row].y.ndim == 0 else dataset[row].y for row in range(len(dataset))])
+    targets = torch.cat(
+        [dataset[row].y.reshape(1, -1) if dataset[row].y.ndim == 0 else dataset[row].y for row in range(len(dataset))]
+    )
     width = targets.size(1) if targets.ndim > 1 else 1
     asked = cfg.dataset.task_type
     if asked == "regression":
@@ -183,12 +192,20 @@ def _foreign_split(dataset: Any) -> dict[str, torch.Tensor]:
     if hasattr(dataset, "own_split"):
         return dict(dataset.own_split)
     shares = list(cfg.dataset.split)
-    if cfg.dataset.split_mode != "random" or not 2 <= len(shares) <= 3 or abs(sum(shares) - 1) > 1e-6 or min(shares) <= 0:
+    if (
+        cfg.dataset.split_mode != "random"
+        or not 2 <= len(shares) <= 3
+        or abs(sum(shares) - 1) > 1e-6
+        or min(shares) <= 0
+    ):
         raise ConfigError("dataset.split", shares, "two or three shares that sum to 1 (with dataset.split_mode random)")
     # The split has a seed of its own: repeats with other seeds measure the same split.
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
     ends = [round(sum(shares[: number + 1]) * len(dataset)) for number in range(len(shares))]
-    return {split: order[start:end] for split, start, end in zip(("train", "val", "test"), [0, *ends[:-1]], ends, strict=False)}
+    return {
+        split: order[start:end]
+        for split, start, end in zip(("train", "val", "test"), [0, *ends[:-1]], ends, strict=False)
+    }
 
 
 def _plain(channels: Any) -> Any:

@@ -10,7 +10,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.training import losses
 
 # model.loss_fun -> name in pyg_samsa.training.losses; GraphGPS and its relatives write some of them differently.
@@ -32,7 +32,7 @@ def choose_loss(task: str, *, given: bool) -> Loss:
     GraphGym is taken under its registered name.
 
     Args:
-        task: As in :class:`pyg_samsa.training.data.TaskSpec`.
+        task: As in :class:`pyg_samsa.training.data_module.TaskSpec`.
         given: Whether the user has set ``model.loss_fun``; otherwise the task decides.
 
     Raises:
@@ -52,7 +52,11 @@ def choose_loss(task: str, *, given: bool) -> Loss:
 
 
 def _options(name: str) -> dict[str, float]:
-    settings = {"label_smoothing": cfg.samsa.label_smoothing, "pos_weight": cfg.samsa.pos_weight, "beta": cfg.samsa.smooth_l1_beta}
+    settings = {
+        "label_smoothing": cfg.samsa.label_smoothing,
+        "pos_weight": cfg.samsa.pos_weight,
+        "beta": cfg.samsa.smooth_l1_beta,
+    }
     return {key: value for key, value in settings.items() if key in losses.options(name) and value}
 
 

@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.graphgym.register import register_once
 
 DEFAULTS = {
     "multilabel": ("ap", "auc"),
@@ -32,7 +32,7 @@ def choose_metrics(
     ``metric_best: auto`` is the first metric of the task; ``custom_metrics`` replaces the others. ``metric_best: loss`` chooses by the loss.
 
     Args:
-        task: As in :class:`pyg_samsa.training.data.TaskSpec`.
+        task: As in :class:`pyg_samsa.training.data_module.TaskSpec`.
         num_targets: Width of the output.
         direction_given: Whether the user has set ``metric_agg``, which then must agree with the metric.
         category_parts: For part segmentation, the parts of each category; ``miou`` and ``miou_category`` need them.
@@ -42,7 +42,10 @@ def choose_metrics(
     """
     parts = list(metrics.PART_METRICS) if category_parts else []
     known = [*metrics.available(), *parts]
-    others = [NAMES.get(name, name) for name in cfg.custom_metrics] or [*parts, *(["accuracy"] if parts else DEFAULTS[task])]
+    others = [NAMES.get(name, name) for name in cfg.custom_metrics] or [
+        *parts,
+        *(["accuracy"] if parts else DEFAULTS[task]),
+    ]
     best = others[0] if cfg.metric_best == "auto" else NAMES.get(cfg.metric_best, cfg.metric_best)
     for key, names in (("metric_best", [best]), ("custom_metrics", others)):
         for name in names:
@@ -51,11 +54,17 @@ def choose_metrics(
     higher = best in parts or (best != "loss" and metrics.higher_is_better(best))
     if direction_given and (cfg.metric_agg == "argmax") != higher:
         raise ConfigError(
-            "metric_agg", cfg.metric_agg, f"'{'argmax' if higher else 'argmin'}', because a {'higher' if higher else 'lower'} {best} is better"
+            "metric_agg",
+            cfg.metric_agg,
+            f"'{'argmax' if higher else 'argmin'}', because a {'higher' if higher else 'lower'} {best} is better",
         )
 
     def build(name: str) -> Metric:
-        return metrics.PartIoU(category_parts, num_targets, average=metrics.PART_METRICS[name]) if name in parts else metrics.build(name, num_targets)
+        return (
+            metrics.PartIoU(category_parts, num_targets, average=metrics.PART_METRICS[name])
+            if name in parts
+            else metrics.build(name, num_targets)
+        )
 
     return {name: build(name) for name in dict.fromkeys([best, *others]) if name != "loss"}, best, higher
 

@@ -10,10 +10,10 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.options import ALIASES, FIXED_IN_SAMSA, OPERATOR_OPTIONS, OPTION_OF, UNSET_FLOAT, UNSET_INT
-from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.nn import SAMSA, BagOfFeatures, PointNet
-from pyg_samsa.nn.encoding.features import Features
-from pyg_samsa.training.network import BatchNetwork
+from pyg_samsa.nn.encoding.feature_encoder import Features
+from pyg_samsa.training.batch_network import BatchNetwork
 
 # Encoders that nn.SAMSA makes itself from the data set's own description of its features.
 BUILT_IN_ENCODERS = ("Atom", "Bond", "LinearNode", "LinearEdge", "Integer")
@@ -39,7 +39,10 @@ class SAMSANetwork(BatchNetwork):
         if level() == "node" and options["context"]:
             options["num_categories"] = cfg.share.num_categories
         towers = 2 if cfg.share.pairs else 1
-        super().__init__(SAMSA(in_channels, dim_out, edge_channels=edge_channels, level=level(), towers=towers, **options), **encoders)
+        super().__init__(
+            SAMSA(in_channels, dim_out, edge_channels=edge_channels, level=level(), towers=towers, **options),
+            **encoders,
+        )
 
 
 class BagOfFeaturesNetwork(BatchNetwork):
@@ -55,10 +58,17 @@ class BagOfFeaturesNetwork(BatchNetwork):
 
     def __init__(self, dim_in: int, dim_out: int) -> None:
         if level() != "graph":
-            raise ConfigError("model.type", "bag_of_features", "a network with predictions for nodes", hint="This baseline predicts for graphs only.")
+            raise ConfigError(
+                "model.type",
+                "bag_of_features",
+                "a network with predictions for nodes",
+                hint="This baseline predicts for graphs only.",
+            )
         options = model_options()
         in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
-        model = BagOfFeatures(in_channels, dim_out, edge_channels=edge_channels, channels=options["channels"], dropout=options["dropout"])
+        model = BagOfFeatures(
+            in_channels, dim_out, edge_channels=edge_channels, channels=options["channels"], dropout=options["dropout"]
+        )
         super().__init__(model, **encoders)
 
 
@@ -76,7 +86,12 @@ class PointNetNetwork(BatchNetwork):
     def __init__(self, dim_in: int, dim_out: int) -> None:
         channels = cfg.share.in_channels if cfg.share.in_channels is not None else dim_in
         if not isinstance(channels, int):
-            raise ConfigError("model.type", "point_net", "a network for categorical features", hint="This baseline takes coordinates and normals.")
+            raise ConfigError(
+                "model.type",
+                "point_net",
+                "a network for categorical features",
+                hint="This baseline takes coordinates and normals.",
+            )
         categories = cfg.share.num_categories if level() == "node" else 0
         options = {"width": cfg.samsa.point_net_width, "dropout": cfg.samsa.dropout, "num_categories": categories}
         super().__init__(PointNet(channels, dim_out, level=level(), **options))
@@ -107,7 +122,12 @@ def model_options() -> dict[str, Any]:
     for key, fixed in FIXED_IN_SAMSA.items():
         group, name = key.split(".")
         if cfg[group][name] != fixed:
-            raise ConfigError(key, cfg[group][name], f"{fixed!r} with this network", hint="That is for the networks gcn, gine, gatedgcn and gps.")
+            raise ConfigError(
+                key,
+                cfg[group][name],
+                f"{fixed!r} with this network",
+                hint="That is for the networks gcn, gine, gatedgcn and gps.",
+            )
     values = {name: value for name, value in cfg.samsa.items() if name in _ARGUMENTS}
     for other, key in ALIASES.items():
         group, name = other.split(".")
@@ -125,7 +145,9 @@ def model_options() -> dict[str, Any]:
     if pooling in ("mean", "attention"):
         values["pool"] = pooling
     elif pooling != "add":
-        raise ConfigError("model.graph_pooling", pooling, ("attention", "mean"), hint="Or leave it out and set samsa.pool.")
+        raise ConfigError(
+            "model.graph_pooling", pooling, ("attention", "mean"), hint="Or leave it out and set samsa.pool."
+        )
     return values
 
 
@@ -143,7 +165,12 @@ def _attention_options(attention: str) -> dict[str, Any] | None:
             if value == OPTION_OF[key].default:
                 continue
             if operator != attention:
-                raise ConfigError(key, value, f"left out where samsa.attention is {attention}", hint=f"Set samsa.attention {operator}.")
+                raise ConfigError(
+                    key,
+                    value,
+                    f"left out where samsa.attention is {attention}",
+                    hint=f"Set samsa.attention {operator}.",
+                )
             options[name] = value
     if attention == "flt":
         # A place in a sequence is one number; what else has positions brings them.
@@ -212,7 +239,10 @@ def _registered_encoder(kind: str, registry: dict[str, Any], channels: int) -> n
         wants_categories, categorical = not name.startswith("Linear"), not isinstance(described, int)
         if wants_categories != categorical:
             raise ConfigError(
-                key, name, f"an encoder for {'categorical' if categorical else 'float'} features", hint=f"Leave out dataset.{kind}_encoder."
+                key,
+                name,
+                f"an encoder for {'categorical' if categorical else 'float'} features",
+                hint=f"Leave out dataset.{kind}_encoder.",
             )
         return None
     if name not in registry:

@@ -10,7 +10,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg, from_config
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.training.optimizers import OptimizerFactory, ParameterGroups, adamw
 
 

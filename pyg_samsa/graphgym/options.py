@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pyg_samsa.datasets.clouds import ROTATED
+from pyg_samsa.datasets.points.point_dataset import ROTATED
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import ATTENTION_BACKENDS
 from pyg_samsa.functional.maxout import LEAKS
@@ -51,7 +51,11 @@ class Option:
             raise ConfigError(self.key, value, self.choices)
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
             bounds = (
-                f"at least {self.low:g}" if self.high is None else f"at most {self.high:g}" if self.low is None else f"{self.low:g} to {self.high:g}"
+                f"at least {self.low:g}"
+                if self.high is None
+                else f"at most {self.high:g}"
+                if self.low is None
+                else f"{self.low:g} to {self.high:g}"
             )
             raise ConfigError(self.key, value, f"a number of {bounds}" if self.high is None else f"a number, {bounds}")
 
@@ -65,7 +69,12 @@ GPS_LAYERS = {
     "CustomGatedGCN+Performer": ("gatedgcn", "performer"),
 }
 # What the network samsa is, whatever other networks can be told.
-FIXED_IN_SAMSA: dict[str, Any] = {"gt.layer_type": "samsa", "gt.layer_norm": False, "gt.batch_norm": False, "gnn.residual": True}
+FIXED_IN_SAMSA: dict[str, Any] = {
+    "gt.layer_type": "samsa",
+    "gt.layer_norm": False,
+    "gt.batch_norm": False,
+    "gnn.residual": True,
+}
 # Networks of ours that would not look at positional encodings.
 WITHOUT_ENCODINGS = ("bag_of_features", "point_net")
 _MODEL = (
@@ -75,22 +84,47 @@ _MODEL = (
     Option("samsa.num_samples", 256, "Number K of tokens that each head of each graph samples.", low=1),
     Option("samsa.ffn_channels", 0, "Hidden channels of the feed-forward networks; 0 is 4 D.", low=0),
     Option(
-        "samsa.sampling", "hard", "How keys are sampled: hard and soft without replacement, or with replacement.", ("hard", "soft", "replacement")
+        "samsa.sampling",
+        "hard",
+        "How keys are sampled: hard and soft without replacement, or with replacement.",
+        ("hard", "soft", "replacement"),
     ),
     Option("samsa.tau", 1.0, "Temperature of the sampling gradient, above 0.", low=1e-6),
     Option("samsa.noise", "train", "When Gumbel noise is added to the scores.", ("train", "always", "never")),
     Option("samsa.dropout", 0.0, "Dropout of the feed-forward networks and the head.", low=0.0, high=1.0),
     Option("samsa.attn_dropout", 0.0, "Dropout of the attention weights.", low=0.0, high=1.0),
-    Option("samsa.drop_path", 0.0, "Probability that a graph's residual branch is dropped in training.", low=0.0, high=1.0),
-    Option("samsa.rezero", "shared", "One ReZero scalar for all layers (the paper's), or one per layer.", ("shared", "own")),
-    Option("samsa.bridge", True, "Whether nodes and edges become tokens (Graph-Bridge); without it the nodes alone are tokens."),
+    Option(
+        "samsa.drop_path", 0.0, "Probability that a graph's residual branch is dropped in training.", low=0.0, high=1.0
+    ),
+    Option(
+        "samsa.rezero", "shared", "One ReZero scalar for all layers (the paper's), or one per layer.", ("shared", "own")
+    ),
+    Option(
+        "samsa.bridge",
+        True,
+        "Whether nodes and edges become tokens (Graph-Bridge); without it the nodes alone are tokens.",
+    ),
     Option("samsa.num_codes", 1, "Random codes per node in Graph-Bridge; 0 is the ablation without noise.", (0, 1, 2)),
     Option("samsa.num_eval_samples", 1, "Deterministic draws of codes that an evaluation averages.", low=1),
-    Option("samsa.eval_codes", "structural", "What codes are derived from in evaluation.", ("structural", "index", "random")),
+    Option(
+        "samsa.eval_codes",
+        "structural",
+        "What codes are derived from in evaluation.",
+        ("structural", "index", "random"),
+    ),
     Option("samsa.sigma", 1.0, "Initial standard deviation of the noise in the codes, above 0.", low=1e-6),
     Option("samsa.pool", "attention", "Readout of graph-level tasks.", ("attention", "mean")),
-    Option("samsa.positions", "none", "What is added to nodes: nothing, or sinusoids of their places, for sequences.", ("none", "sinusoidal")),
-    Option("samsa.context", False, "Node-level tasks: whether the head also sees the readout of the graph and, where there are some, its category."),
+    Option(
+        "samsa.positions",
+        "none",
+        "What is added to nodes: nothing, or sinusoids of their places, for sequences.",
+        ("none", "sinusoidal"),
+    ),
+    Option(
+        "samsa.context",
+        False,
+        "Node-level tasks: whether the head also sees the readout of the graph and, where there are some, its category.",
+    ),
     Option(
         "samsa.interaction",
         "concat",
@@ -98,17 +132,44 @@ _MODEL = (
         ("concat", "nli"),
     ),
     Option(
-        "samsa.head_norm", "none", "The head sees readouts as they are (the paper), or normalised over the batch: learning starts sooner.", HEAD_NORMS
+        "samsa.head_norm",
+        "none",
+        "The head sees readouts as they are (the paper), or normalised over the batch: learning starts sooner.",
+        HEAD_NORMS,
     ),
-    Option("samsa.coordinate_free", False, "Clouds with SFT: tokens that know no coordinates, so that nothing changes when a cloud is turned."),
-    Option("samsa.radius", False, "Whether tokens of samsa.coordinate_free know their distance to the centroid, which turns leave as it is."),
-    Option("samsa.checkpointing", False, "Whether each block is computed again in the backward pass: a third more time, the memory of one block."),
-    Option("samsa.attn_backend", "auto", "How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS)),
-    Option("samsa.attention", "samsa", "The attention operator of the blocks: SAMSA, its relatives SFT and FLT, or a baseline.", tuple(ATTENTION)),
+    Option(
+        "samsa.coordinate_free",
+        False,
+        "Clouds with SFT: tokens that know no coordinates, so that nothing changes when a cloud is turned.",
+    ),
+    Option(
+        "samsa.radius",
+        False,
+        "Whether tokens of samsa.coordinate_free know their distance to the centroid, which turns leave as it is.",
+    ),
+    Option(
+        "samsa.checkpointing",
+        False,
+        "Whether each block is computed again in the backward pass: a third more time, the memory of one block.",
+    ),
+    Option(
+        "samsa.attn_backend", "auto", "How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS)
+    ),
+    Option(
+        "samsa.attention",
+        "samsa",
+        "The attention operator of the blocks: SAMSA, its relatives SFT and FLT, or a baseline.",
+        tuple(ATTENTION),
+    ),
 )
 # Arguments of one operator of samsa.attention alone: group -> operator, name -> argument.
 _OPERATORS = (
-    Option("samsa.importance", "learned", "Ablation of SAMSA: learned scores, random ones, or the same learned keys everywhere.", IMPORTANCE),
+    Option(
+        "samsa.importance",
+        "learned",
+        "Ablation of SAMSA: learned scores, random ones, or the same learned keys everywhere.",
+        IMPORTANCE,
+    ),
     Option("samsa.shared_sets", False, "Ablation of SAMSA: whether all heads sample the same tokens."),
     Option("samsa.support", True, "Ablation of SAMSA: whether there are learned support tokens."),
     Option("sft.encoding", "none", "What SFT's attention knows of the positions of a pair.", tuple(PAIR_FEATURES)),
@@ -118,21 +179,40 @@ _OPERATORS = (
     Option("sft.shared", True, "Whether all heads of SFT sample the same tokens."),
     Option("sft.unit", 1.0, "Length by which SFT divides positions, above 0.", low=1e-9),
     Option(
-        "flt.encoding", "auto", "Relative positions in FLT; auto is gaussian_mixture where nodes have positions, else none.", ("auto", *ENCODINGS)
+        "flt.encoding",
+        "auto",
+        "Relative positions in FLT; auto is gaussian_mixture where nodes have positions, else none.",
+        ("auto", *ENCODINGS),
     ),
     Option("flt.num_features", 64, "Positive random features M of a head of FLT.", low=1),
     Option("flt.num_frequencies", 16, "Frequencies m of a head of FLT.", low=1),
-    Option("flt.length_scale", 1.0, "Distance at which FLT's encoding varies, in units of the positions, above 0.", low=1e-9),
+    Option(
+        "flt.length_scale",
+        1.0,
+        "Distance at which FLT's encoding varies, in units of the positions, above 0.",
+        low=1e-9,
+    ),
     Option("flt.causal", False, "Whether a token of FLT sees only those before it."),
 )
 OPERATOR_OPTIONS: dict[str, tuple[str, ...]] = {
-    operator: tuple(option.key for option in _OPERATORS if option.key.startswith(f"{operator}.")) for operator in ("samsa", "sft", "flt")
+    operator: tuple(option.key for option in _OPERATORS if option.key.startswith(f"{operator}."))
+    for operator in ("samsa", "sft", "flt")
 }
 """Operator of ``samsa.attention`` -> the settings that are its own."""
 _TRAINING = (
     Option("samsa.run_name", "", "Name of the run's folder in out_dir; empty for the name of the YAML file."),
-    Option("samsa.precision", "32-true", "Number format of training.", ("32", "32-true", "bf16", "bf16-mixed", "16", "16-mixed")),
-    Option("samsa.matmul_precision", "highest", "float32 products on CUDA: highest, or high for TF32.", ("highest", "high", "medium")),
+    Option(
+        "samsa.precision",
+        "32-true",
+        "Number format of training.",
+        ("32", "32-true", "bf16", "bf16-mixed", "16", "16-mixed"),
+    ),
+    Option(
+        "samsa.matmul_precision",
+        "highest",
+        "float32 products on CUDA: highest, or high for TF32.",
+        ("highest", "high", "medium"),
+    ),
     Option("samsa.strategy", "auto", "Lightning strategy; auto is distributed data parallel where devices is above 1."),
     Option("samsa.eval_batch_size", 0, "Graphs of an evaluation batch; 0 is train.batch_size.", low=0),
     Option("samsa.compile", False, "Whether the network goes through torch.compile."),
@@ -141,10 +221,22 @@ _TRAINING = (
     Option("samsa.smooth_l1_beta", 1.0, "Where smooth_l1 goes over from the square into the line, above 0.", low=1e-9),
 )
 _BASELINES = (
-    Option("samsa.point_net_width", 1.0, "Factor on the widths of PointNet's hidden layers, above 0.", low=1e-3, high=100.0),
-    Option("pe.kind", "none", "Positional encodings of nodes: Laplacian eigenvectors or random-walk return probabilities.", ("none", "lap", "rwse")),
+    Option(
+        "samsa.point_net_width", 1.0, "Factor on the widths of PointNet's hidden layers, above 0.", low=1e-3, high=100.0
+    ),
+    Option(
+        "pe.kind",
+        "none",
+        "Positional encodings of nodes: Laplacian eigenvectors or random-walk return probabilities.",
+        ("none", "lap", "rwse"),
+    ),
     Option("pe.dim", 16, "Number of eigenvectors, or of steps.", low=1),
-    Option("fingerprint.model", "auto", "Boosted trees on fingerprints; auto is LightGBM where it is installed.", ("auto", "sklearn", "lightgbm")),
+    Option(
+        "fingerprint.model",
+        "auto",
+        "Boosted trees on fingerprints; auto is LightGBM where it is installed.",
+        ("auto", "sklearn", "lightgbm"),
+    ),
     Option("fingerprint.radius", 2, "Bonds around an atom that its fragments reach.", low=0, high=10),
     Option("fingerprint.size", 2048, "Counts of a fingerprint.", low=1),
     Option("fingerprint.chirality", False, "Whether mirror images are different fragments."),
@@ -152,7 +244,11 @@ _BASELINES = (
     Option("fingerprint.learning_rate", 0.1, "Share of each tree, above 0.", low=1e-6, high=1.0),
     Option("fingerprint.leaves", 31, "Leaves of a tree, at least 2.", low=2),
     Option("fingerprint.balance", False, "Whether rare classes weigh as much as frequent ones."),
-    Option("fingerprint.fit_val", False, "Whether the validation split is trained on too, as in the literature: nothing is chosen by it."),
+    Option(
+        "fingerprint.fit_val",
+        False,
+        "Whether the validation split is trained on too, as in the literature: nothing is chosen by it.",
+    ),
 )
 _KNOWN_NAMES = (
     Option("name_tag", "", "Appended to the run's name."),
@@ -165,9 +261,18 @@ _KNOWN_NAMES = (
     Option("dataset.incomplete", False, "Point clouds: whether files that the official lists name may be missing."),
     Option("dataset.per_family", 0, "Embedded shapes: clouds of each family; 0 is 200.", low=0),
     Option("dataset.rounds", 0, "News pairs: rounds over the training articles; 0 is 4.", low=0),
-    Option("dataset.unit", "", "Texts: what a symbol is, bytes (as in the benchmark) or words.", ("", "bytes", "words")),
-    Option("dataset.seed", 0, "Of a generator, a sampling of points or a held-out validation split; not that of the training.", low=0),
-    Option("dataset.source", "", "ListOps and Pathfinder: generated, or official files.", ("", "generated", "official")),
+    Option(
+        "dataset.unit", "", "Texts: what a symbol is, bytes (as in the benchmark) or words.", ("", "bytes", "words")
+    ),
+    Option(
+        "dataset.seed",
+        0,
+        "Of a generator, a sampling of points or a held-out validation split; not that of the training.",
+        low=0,
+    ),
+    Option(
+        "dataset.source", "", "ListOps and Pathfinder: generated, or official files.", ("", "generated", "official")
+    ),
     Option("dataset.folder", "", "Sequences: folder of the official files."),
     Option("dataset.level", "", "Pathfinder: length of the paths.", ("", "short", "easy", "intermediate", "hard")),
     Option("dataset.lit", False, "Pathfinder: whether only pixels that are not black are tokens, as a set of points."),
@@ -180,14 +285,37 @@ _KNOWN_NAMES = (
     Option("dataset.num_test", 0, "Generators: sequences for testing; 0 is the benchmark's number.", low=0),
     Option("dataset.csv", "", "CSV of molecules: the file."),
     Option("dataset.smiles_column", "", "CSV of molecules: name or number of the column of SMILES; empty finds it."),
-    Option("dataset.target_columns", [], "CSV of molecules: names or numbers of the columns to predict; empty takes the only other one."),
-    Option("dataset.csv_task", "auto", "CSV of molecules: what the targets are.", ("auto", "regression", "binary", "multilabel", "multiclass")),
-    Option("dataset.split_kind", "random", "CSV of molecules: how it is split; dataset.split has the shares.", ("random", "scaffold", "column")),
+    Option(
+        "dataset.target_columns",
+        [],
+        "CSV of molecules: names or numbers of the columns to predict; empty takes the only other one.",
+    ),
+    Option(
+        "dataset.csv_task",
+        "auto",
+        "CSV of molecules: what the targets are.",
+        ("auto", "regression", "binary", "multilabel", "multiclass"),
+    ),
+    Option(
+        "dataset.split_kind",
+        "random",
+        "CSV of molecules: how it is split; dataset.split has the shares.",
+        ("random", "scaffold", "column"),
+    ),
     Option("dataset.split_column", "", "CSV of molecules: column that holds train, val or test."),
     Option("dataset.skip_invalid", False, "CSV of molecules: whether rows whose molecule cannot be read are left out."),
     Option("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,)),
-    Option("train.tokens_per_batch", 0, "Tokens of a batch (nodes, and edges where they are tokens) in place of train.batch_size graphs.", low=0),
-    Option("train.start_from", "", "Fine-tuning: a run's folder, a checkpoint or a saved network whose weights the network begins with."),
+    Option(
+        "train.tokens_per_batch",
+        0,
+        "Tokens of a batch (nodes, and edges where they are tokens) in place of train.batch_size graphs.",
+        low=0,
+    ),
+    Option(
+        "train.start_from",
+        "",
+        "Fine-tuning: a run's folder, a checkpoint or a saved network whose weights the network begins with.",
+    ),
     Option("train.eval_smoothing_metrics", False, "Not part of this runner.", (False,)),
     Option("optim.num_warmup_epochs", 0.0, "Epochs of linear warm-up.", low=0.0),
     Option("optim.num_warmup_steps", 0, "Or: optimiser steps of linear warm-up.", low=0),
@@ -206,12 +334,26 @@ _KNOWN_NAMES = (
     Option("wandb.mode", "online", "online or offline.", ("online", "offline")),
     Option("gt.layers", UNSET_INT, "Other name of samsa.layers, and of the layers of gps; 0 is not set.", low=0),
     Option("gt.n_heads", UNSET_INT, "Other name of samsa.heads, and the heads of gps (else 4); 0 is not set.", low=0),
-    Option("gt.dim_hidden", UNSET_INT, "Other name of samsa.channels, and of gnn.dim_inner for gps; 0 is not set.", low=0),
-    Option("gt.dropout", UNSET_FLOAT, "Other name of samsa.dropout, and of gnn.dropout for gps; -1 is not set.", high=1.0),
-    Option("gt.attn_dropout", UNSET_FLOAT, "Other name of samsa.attn_dropout, and that of gps; -1 is not set.", high=1.0),
-    Option("gt.layer_type", "samsa", "The network's layers: samsa, or those of the network gps.", ("samsa", *GPS_LAYERS)),
-    Option("gt.layer_norm", False, "Network gps: layer norms in place of batch norms. Blocks of samsa normalise by RMSNorm, before each branch."),
-    Option("gt.batch_norm", False, "Network gps: batch norms. Blocks of samsa normalise by RMSNorm, before each branch."),
+    Option(
+        "gt.dim_hidden", UNSET_INT, "Other name of samsa.channels, and of gnn.dim_inner for gps; 0 is not set.", low=0
+    ),
+    Option(
+        "gt.dropout", UNSET_FLOAT, "Other name of samsa.dropout, and of gnn.dropout for gps; -1 is not set.", high=1.0
+    ),
+    Option(
+        "gt.attn_dropout", UNSET_FLOAT, "Other name of samsa.attn_dropout, and that of gps; -1 is not set.", high=1.0
+    ),
+    Option(
+        "gt.layer_type", "samsa", "The network's layers: samsa, or those of the network gps.", ("samsa", *GPS_LAYERS)
+    ),
+    Option(
+        "gt.layer_norm",
+        False,
+        "Network gps: layer norms in place of batch norms. Blocks of samsa normalise by RMSNorm, before each branch.",
+    ),
+    Option(
+        "gt.batch_norm", False, "Network gps: batch norms. Blocks of samsa normalise by RMSNorm, before each branch."
+    ),
     Option("gt.residual", True, "Blocks are residual.", (True,)),
     Option("gnn.residual", True, "Whether layers of gcn, gine and gatedgcn are residual. Blocks of samsa and gps are."),
 )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.graphgym import register
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.nn import AttentionPool
 
 
@@ -25,7 +25,12 @@ class AttentionPooling:
         Raises:
             ConfigError: always: GraphGym's own head 'graph' has no place for weights.
         """
-        raise ConfigError("model.graph_pooling", "attention", "add, mean or max for the head 'graph'", hint="Or set gnn.head mlp_graph.")
+        raise ConfigError(
+            "model.graph_pooling",
+            "attention",
+            "add, mean or max for the head 'graph'",
+            hint="Or set gnn.head mlp_graph.",
+        )
 
 
 register_once(register.pooling_dict, "attention", AttentionPooling())

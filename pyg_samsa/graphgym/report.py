@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyg_samsa.training import run_folder as files
-from pyg_samsa.training.progress import short_time
+from pyg_samsa.training.progress_display import short_time
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.viz.tables import metrics_table, per_class_table
 
@@ -48,7 +48,9 @@ def print_results(console: Any, results: Sequence[RunResult], *, seconds: float)
     trained = [result for result in results if not result.reused]
     if trained:
         per_epoch = statistics.fmean(result.seconds / max(1, result.epochs) for result in trained)
-        console.print(f"{short_time(seconds)} altogether · {per_epoch:.1f} s an epoch · {trained[0].parameters:,} parameters")
+        console.print(
+            f"{short_time(seconds)} altogether · {per_epoch:.1f} s an epoch · {trained[0].parameters:,} parameters"
+        )
     else:
         console.print("Already finished before: nothing was trained. Set train.auto_resume False for a new run.")
     for result in results:

@@ -14,7 +14,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg, from_config
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.registry import register_once
+from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.training import schedulers
 from pyg_samsa.training.module import SchedulerFactory
 
@@ -39,14 +39,18 @@ def choose_scheduler(monitor: str | None, *, higher_is_better: bool) -> Schedule
     asked = str(cfg.optim.scheduler)
     if asked not in NAMES:
         if asked in register.scheduler_dict:
-            return lambda optimizer, total_steps, steps_per_epoch: from_config(register.scheduler_dict[asked])(optimizer, cfg=cfg.optim)
+            return lambda optimizer, total_steps, steps_per_epoch: from_config(register.scheduler_dict[asked])(
+                optimizer, cfg=cfg.optim
+            )
         raise ConfigError("optim.scheduler", asked, sorted({*NAMES, *(str(name) for name in register.scheduler_dict)}))
     name = NAMES[asked]
     settings = _settings(name, monitor, higher_is_better)
 
     def make(optimizer: torch.optim.Optimizer, total_steps: int, steps_per_epoch: int) -> Any:
         warmup = cfg.optim.num_warmup_steps or round(cfg.optim.num_warmup_epochs * steps_per_epoch)
-        return schedulers.build(name, optimizer, total_steps=total_steps, warmup_steps=warmup, steps_per_epoch=steps_per_epoch, **settings)
+        return schedulers.build(
+            name, optimizer, total_steps=total_steps, warmup_steps=warmup, steps_per_epoch=steps_per_epoch, **settings
+        )
 
     return make
 
@@ -59,7 +63,13 @@ def _settings(name: str, monitor: str | None, higher_is_better: bool) -> dict[st
         if monitor is None:
             raise ConfigError("optim.scheduler", optim.scheduler, "a schedule that needs no validation split")
         mode = "max" if higher_is_better else "min"
-        return {"monitor": monitor, "mode": mode, "factor": optim.reduce_factor, "patience": optim.schedule_patience, "min_lr": optim.min_lr}
+        return {
+            "monitor": monitor,
+            "mode": mode,
+            "factor": optim.reduce_factor,
+            "patience": optim.schedule_patience,
+            "min_lr": optim.min_lr,
+        }
     if name in _DECAY_TO_END:
         if optim.min_lr > optim.base_lr:
             raise ConfigError("optim.min_lr", optim.min_lr, f"at most optim.base_lr ({optim.base_lr})")
@@ -70,9 +80,9 @@ def _settings(name: str, monitor: str | None, higher_is_better: bool) -> dict[st
 def _per_epoch(name: str) -> Callable[..., Any]:
     def make(optimizer: torch.optim.Optimizer, max_epoch: int, num_warmup_epochs: float) -> Any:
         settings = _settings(name, None, higher_is_better=False)
-        return schedulers.build(name, optimizer, total_steps=max_epoch, warmup_steps=round(num_warmup_epochs), steps_per_epoch=1, **settings)[
-            "scheduler"
-        ]
+        return schedulers.build(
+            name, optimizer, total_steps=max_epoch, warmup_steps=round(num_warmup_epochs), steps_per_epoch=1, **settings
+        )["scheduler"]
 
     make.__qualname__ = f"{name}_scheduler"
     return make

@@ -112,14 +112,18 @@ def _rows(raw: IO[bytes], name: str, header: bool) -> CsvRows:
     lines = iter(text)
     first = next(lines, None)
     if first is None:
-        raise DataIntegrityError(name, "a CSV file", "an empty one", hint="The first row names the columns, the others hold molecules.")
+        raise DataIntegrityError(
+            name, "a CSV file", "an empty one", hint="The first row names the columns, the others hold molecules."
+        )
     delimiter = _sniff(first)
     rest = chain([first], lines)
     if not header:
         return CsvRows([], delimiter, rest, name)
     names = next(_records(rest, delimiter, name), [])
     if not any(names):
-        raise DataIntegrityError(name, "names of columns in the first row", "a blank one", hint="Write the names there, or say --no-header.")
+        raise DataIntegrityError(
+            name, "names of columns in the first row", "a blank one", hint="Write the names there, or say --no-header."
+        )
     return CsvRows(names, delimiter, rest, name)
 
 
@@ -168,7 +172,9 @@ def _records(lines: Iterator[str], delimiter: str, name: str) -> Iterator[list[s
         except StopIteration:
             return
         except csv.Error as error:
-            raise DataIntegrityError(name, "a CSV file", f"row {number + 1} that cannot be read ({error})", hint="Mend this row.") from error
+            raise DataIntegrityError(
+                name, "a CSV file", f"row {number + 1} that cannot be read ({error})", hint="Mend this row."
+            ) from error
         if taken[1] % 2 and taken[2] > 1:
             raise _unclosed(name, number + 1)
         taken[:] = [0, 0, 0]
@@ -178,7 +184,10 @@ def _records(lines: Iterator[str], delimiter: str, name: str) -> Iterator[list[s
 
 def _unclosed(name: str, row: int) -> DataIntegrityError:
     return DataIntegrityError(
-        name, "quotes in pairs", f"a quote in row {row} (counted from the first row read) that is never closed", hint="Mend it."
+        name,
+        "quotes in pairs",
+        f"a quote in row {row} (counted from the first row read) that is never closed",
+        hint="Mend it.",
     )
 
 
@@ -211,7 +220,12 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
     found = [position for position, name in enumerate(names) if name == wanted.strip()]
     if len(found) > 1:
         places = ", ".join(str(position + 1) for position in found)
-        raise ConfigError(key, wanted, f"a name that one column has; columns {places} do", hint=f"Say which by its number: {key} {found[0] + 1}.")
+        raise ConfigError(
+            key,
+            wanted,
+            f"a name that one column has; columns {places} do",
+            hint=f"Say which by its number: {key} {found[0] + 1}.",
+        )
     if found:
         return found[0]
     if wanted.isdigit() and 1 <= int(wanted) <= max(len(header), 1):

@@ -89,7 +89,9 @@ def _retrieve(url: str, target: Path, expected: str | None, progress: bool) -> N
                 verify(temporary, expected)
             except DataIntegrityError as error:
                 message = f"the server's file is another one: {error}".replace(str(temporary), url)
-                raise DataIntegrityError(target, expected, message, hint=f"Look for {target.name} elsewhere; nothing was written.") from None
+                raise DataIntegrityError(
+                    target, expected, message, hint=f"Look for {target.name} elsewhere; nothing was written."
+                ) from None
 
     pooch.retrieve(url, known_hash=None, fname=target.name, path=target.parent, downloader=download)
 
@@ -100,12 +102,19 @@ def _stream(url: str, temporary: Path, target: Path, progress: bool) -> None:
     def refuse_downgrade(response: requests.Response, **_: Any) -> None:
         location = response.headers.get("location", "") if response.is_redirect else ""
         if urlsplit(response.url).scheme == "https" and urlsplit(location).scheme == "http":
-            raise DataIntegrityError(target, "an https address", f"a redirection to {location}", hint="Nothing was written.")
+            raise DataIntegrityError(
+                target, "an https address", f"a redirection to {location}", hint="Nothing was written."
+            )
 
-    with requests.get(url, stream=True, timeout=_TIMEOUT, verify=True, hooks={"response": refuse_downgrade}) as response:
+    with requests.get(
+        url, stream=True, timeout=_TIMEOUT, verify=True, hooks={"response": refuse_downgrade}
+    ) as response:
         response.raise_for_status()
         announced = int(response.headers.get("content-length", 0))
-        with progress_bar(target.name, announced or None, enabled=progress, size=True) as advance, open(temporary, "wb") as file:
+        with (
+            progress_bar(target.name, announced or None, enabled=progress, size=True) as advance,
+            open(temporary, "wb") as file,
+        ):
             for block in response.iter_content(_BLOCK):
                 file.write(block)
                 advance(len(block))

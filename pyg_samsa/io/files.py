@@ -57,7 +57,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         if not temporary.is_file():
-            raise DataNotFoundError(f"{target}: nothing was written", hint="Write to the path that atomic_write yields.")
+            raise DataNotFoundError(
+                f"{target}: nothing was written", hint="Write to the path that atomic_write yields."
+            )
         _sync(temporary)
         os.replace(temporary, target)
     finally:
@@ -221,4 +223,6 @@ def verify(path: str | os.PathLike[str], *known_hashes: str) -> None:
     found = {algorithm: file_hash(path, algorithm) for algorithm in dict(wanted)}
     if not any(found[algorithm] == digits for algorithm, digits in wanted):
         expected = " or ".join(f"{algorithm} {digits}" for algorithm, digits in wanted)
-        raise DataIntegrityError(path, expected, ", ".join(f"{algorithm} {digits}" for algorithm, digits in found.items()))
+        raise DataIntegrityError(
+            path, expected, ", ".join(f"{algorithm} {digits}" for algorithm, digits in found.items())
+        )

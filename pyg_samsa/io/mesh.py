@@ -40,7 +40,9 @@ def read_off(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     text = Path(path).read_bytes().decode("latin-1")
     lines = [line for line in (raw.split("#", 1)[0].strip() for raw in text.splitlines()) if line]
     if not lines or not lines[0].startswith("OFF"):
-        raise DataIntegrityError(path, "a file that begins with OFF", "an empty file" if not lines else repr(lines[0][:40]))
+        raise DataIntegrityError(
+            path, "a file that begins with OFF", "an empty file" if not lines else repr(lines[0][:40])
+        )
     head = lines[0].removeprefix("OFF").split()
     counts, body = (head, lines[1:]) if head else ((lines[1].split() if len(lines) > 1 else []), lines[2:])
     try:
@@ -48,7 +50,11 @@ def read_off(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     except (IndexError, ValueError):
         raise DataIntegrityError(path, "the numbers of corners, faces and edges", repr(" ".join(counts)[:40])) from None
     if num_corners < 1 or num_faces < 1 or len(body) < num_corners + num_faces:
-        raise DataIntegrityError(path, f"{num_corners} corners and {num_faces} faces", f"{len(body)} lines for both, a truncated or empty mesh")
+        raise DataIntegrityError(
+            path,
+            f"{num_corners} corners and {num_faces} faces",
+            f"{len(body)} lines for both, a truncated or empty mesh",
+        )
     corners = _corners(path, body[:num_corners])
     faces = _triangles(path, body[num_corners : num_corners + num_faces])
     if not len(faces) or faces.min() < 0 or faces.max() >= num_corners:
@@ -61,7 +67,9 @@ def _corners(path: str | os.PathLike[str], lines: list[str]) -> np.ndarray:
     numbers = _numbers(path, " ".join(lines).split(), np.float64)
     width, rest = divmod(len(numbers), len(lines))
     if rest or width < 3 or not np.isfinite(numbers).all():
-        raise DataIntegrityError(path, "three finite coordinates a corner", f"{len(numbers)} numbers for {len(lines)} corners")
+        raise DataIntegrityError(
+            path, "three finite coordinates a corner", f"{len(numbers)} numbers for {len(lines)} corners"
+        )
     return numbers.reshape(-1, width)[:, :3]
 
 

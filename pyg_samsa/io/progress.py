@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(description: str, total: float | None, *, enabled: bool = True, size: bool = False) -> Iterator[Callable[[float], None]]:
+def progress_bar(
+    description: str, total: float | None, *, enabled: bool = True, size: bool = False
+) -> Iterator[Callable[[float], None]]:
     """Show a rich progress bar on the error stream and yield the function that advances it.
 
     Args:
@@ -24,7 +26,15 @@ def progress_bar(description: str, total: float | None, *, enabled: bool = True,
         yield lambda _: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     count = DownloadColumn() if size else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), count, TimeElapsedColumn(), TimeRemainingColumn())

@@ -74,7 +74,12 @@ class _DType:
         self.dtype = dtype
 
     def __setstate__(self, state: object) -> None:
-        if not isinstance(state, tuple) or len(state) < 5 or state[1] not in tuple("<>|=") or state[2:5] != (None, None, None):
+        if (
+            not isinstance(state, tuple)
+            or len(state) < 5
+            or state[1] not in tuple("<>|=")
+            or state[2:5] != (None, None, None)
+        ):
             raise _Refused("an array of a type of its own")
         self.dtype = self.dtype.newbyteorder(state[1])
 
@@ -126,7 +131,9 @@ def _encode(text: object, encoding: object) -> bytes:
 
 def _plain(kind: type) -> Callable[..., Any]:
     def make(*args: object) -> Any:
-        if any(type(arg) not in (list, tuple, int, float, bytes) for arg in args) or (kind in (bytes, bytearray) and int in map(type, args)):
+        if any(type(arg) not in (list, tuple, int, float, bytes) for arg in args) or (
+            kind in (bytes, bytearray) and int in map(type, args)
+        ):
             raise _Refused(f"a {kind.__name__} of something else")
         return kind(*args)
 

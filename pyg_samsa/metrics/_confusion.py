@@ -69,7 +69,9 @@ class ConfusionMetric(Metric):
         super().__init__(**kwargs)
         self.num_targets = check_num_targets(num_targets)
         self.num_classes = max(2, num_targets)
-        self.add_state("confusion", default=torch.zeros(self.num_classes, self.num_classes, dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state(
+            "confusion", default=torch.zeros(self.num_classes, self.num_classes, dtype=torch.long), dist_reduce_fx="sum"
+        )
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add the rows of a batch.
@@ -80,14 +82,19 @@ class ConfusionMetric(Metric):
         """
         logits = self._logits(preds.detach())
         labels = self._labels(target.detach(), logits.size(0))
-        labelled = ~torch.isnan(labels) & (labels != IGNORE_INDEX) if labels.is_floating_point() else labels != IGNORE_INDEX
+        labelled = (
+            ~torch.isnan(labels) & (labels != IGNORE_INDEX) if labels.is_floating_point() else labels != IGNORE_INDEX
+        )
         logits, labels = logits[labelled], labels[labelled]
         illegal = (labels < 0) | (labels >= self.num_classes) | (labels != labels.long())
         if bool(illegal.any()):
             allowed = f"class numbers 0 to {self.num_classes - 1}, or NaN or {IGNORE_INDEX} (not labelled)"
             raise ConfigError(f"target of {self.name}", labels[illegal][0].item(), allowed)
         if not bool(torch.isfinite(logits).all()):
-            raise NumericalError(f"metric {self.name}", f"{int((~torch.isfinite(logits)).sum())} of {logits.numel()} logits are NaN or infinite")
+            raise NumericalError(
+                f"metric {self.name}",
+                f"{int((~torch.isfinite(logits)).sum())} of {logits.numel()} logits are NaN or infinite",
+            )
         classes = logits.argmax(dim=-1) if self.num_targets > 1 else (logits[:, 0] > 0).long()
         self.confusion += confusion_matrix(classes, labels.long(), self.num_classes).to(self.confusion.device)
 

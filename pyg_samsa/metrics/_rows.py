@@ -124,7 +124,9 @@ class RowMetric(Metric):
 
     def per_class(self) -> Tensor:
         """Return the score of each target [C], float64, NaN where it is not defined; gathered over all processes."""
-        with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync, should_unsync=self._should_unsync):
+        with self.sync_context(
+            dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync, should_unsync=self._should_unsync
+        ):
             return torch.from_numpy(self._scores())
 
     @abstractmethod
@@ -139,14 +141,19 @@ class RowMetric(Metric):
     def _scores(self) -> np.ndarray:
         preds, target = (self._stacked(rows).numpy().astype(np.float64) for rows in (self.preds, self.target))
         labelled = ~np.isnan(target)
-        return np.array([self._score(preds[labelled[:, c], c], target[labelled[:, c], c]) for c in range(self.num_targets)], dtype=np.float64)
+        return np.array(
+            [self._score(preds[labelled[:, c], c], target[labelled[:, c], c]) for c in range(self.num_targets)],
+            dtype=np.float64,
+        )
 
     def _stacked(self, rows: list[Tensor] | Tensor) -> Tensor:
         # After a distributed gather torchmetrics leaves one tensor where the list was.
         parts = [rows] if isinstance(rows, Tensor) else rows
         return torch.cat([part.cpu() for part in parts]) if parts else torch.empty(0, self.num_targets)
 
-    def _sync_dist(self, dist_sync_fn: Callable[..., list[Tensor]] = gather_all_tensors, process_group: Any = None) -> None:
+    def _sync_dist(
+        self, dist_sync_fn: Callable[..., list[Tensor]] = gather_all_tensors, process_group: Any = None
+    ) -> None:
         # A process without rows must offer [0, C], or the gather would wait for shapes that do not fit;
         # NCCL gathers only what lies on the device, while the rows live in main memory.
         self.preds, self.target = [self._stacked(self.preds)], [self._stacked(self.target)]

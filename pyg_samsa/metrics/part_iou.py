@@ -99,7 +99,14 @@ class PartIoU(Metric):
     total: Tensor
     shapes: Tensor
 
-    def __init__(self, parts: Sequence[Sequence[int]], num_targets: int | None = None, *, average: str = "instance", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Sequence[int]],
+        num_targets: int | None = None,
+        *,
+        average: str = "instance",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if average not in AVERAGES:
             raise ConfigError("average", average, AVERAGES)
@@ -131,7 +138,11 @@ class PartIoU(Metric):
         if bool(wrong.any()):
             kind = int(category[batch[wrong][0]])
             owned = self.allowed[kind].nonzero().flatten().tolist()
-            raise ConfigError(f"target of {self.name}", int(target[wrong][0]), f"one of {owned}, the parts of category {kind}, or {IGNORE_INDEX}")
+            raise ConfigError(
+                f"target of {self.name}",
+                int(target[wrong][0]),
+                f"one of {owned}, the parts of category {kind}, or {IGNORE_INDEX}",
+            )
         broken = int((~torch.isfinite(preds) & mine).sum())
         if broken:
             raise NumericalError(f"metric {self.name}", f"{broken} logits are NaN or infinite")
@@ -154,20 +165,34 @@ class PartIoU(Metric):
 
     def per_category(self) -> Tensor:
         """Return the mean over the shapes of each category [K], float64, NaN where there is none; gathered over all processes."""
-        with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync, should_unsync=self._should_unsync):
+        with self.sync_context(
+            dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync, should_unsync=self._should_unsync
+        ):
             return self.total.cpu() / self.shapes.cpu()
 
     def _check_shapes(self, preds: Tensor, target: Tensor, category: Tensor, batch: Tensor) -> None:
         categories, parts = self.allowed.shape
         if preds.dim() != 2 or preds.size(1) != parts:
             raise ShapeError("preds", list(preds.shape), f"logits [T, {parts}]")
-        for name, values, rows in (("target", target, preds.size(0)), ("batch", batch, preds.size(0)), ("category", category, category.numel())):
+        for name, values, rows in (
+            ("target", target, preds.size(0)),
+            ("batch", batch, preds.size(0)),
+            ("category", category, category.numel()),
+        ):
             if values.shape != (rows,) or values.is_floating_point() or values.dtype == torch.bool:
                 raise ShapeError(name, f"{list(values.shape)} {values.dtype}", f"integers [{rows}]")
         if batch.numel() and not 0 <= int(batch.min()) <= int(batch.max()) < len(category):
-            raise ShapeError("batch", f"shapes {int(batch.min())} to {int(batch.max())}", f"shapes 0 to {len(category) - 1}, which have a category")
+            raise ShapeError(
+                "batch",
+                f"shapes {int(batch.min())} to {int(batch.max())}",
+                f"shapes 0 to {len(category) - 1}, which have a category",
+            )
         if category.numel() and not 0 <= int(category.min()) <= int(category.max()) < categories:
-            raise ShapeError("category", f"categories {int(category.min())} to {int(category.max())}", f"categories 0 to {categories - 1}")
+            raise ShapeError(
+                "category",
+                f"categories {int(category.min())} to {int(category.max())}",
+                f"categories 0 to {categories - 1}",
+            )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.allowed)} categories, average={self.average!r})"
@@ -180,7 +205,9 @@ def _allowed(parts: Sequence[Sequence[int]], num_targets: int | None) -> Tensor:
         raise ConfigError("parts", parts, "a list of distinct class numbers for each category, none of them empty")
     width = max(numbers) + 1 if num_targets is None else num_targets
     if width <= max(numbers):
-        raise ConfigError("num_targets", num_targets, f"at least {max(numbers) + 1}, for the largest part {max(numbers)}")
+        raise ConfigError(
+            "num_targets", num_targets, f"at least {max(numbers) + 1}, for the largest part {max(numbers)}"
+        )
     allowed = torch.zeros(len(parts), width, dtype=torch.bool)
     for kind, owned in enumerate(parts):
         allowed[kind, list(owned)] = True

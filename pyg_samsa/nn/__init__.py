@@ -8,9 +8,7 @@ from pyg_samsa.nn.conv.samsa_conv import ImportanceScore, SampledTokens, SAMSACo
 from pyg_samsa.nn.conv.sft_conv import LinearScore, SFTConv
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.encoding.categorical import AtomEncoder, BondEncoder, CategoricalEncoder
-from pyg_samsa.nn.encoding.coordinate_free import CoordinateFree
 from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
-from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
 from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding
@@ -24,6 +22,8 @@ from pyg_samsa.nn.models.samsa import SAMSA
 from pyg_samsa.nn.norm import RMSNorm
 from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
 from pyg_samsa.nn.sft_block import SFTBlock
+from pyg_samsa.nn.tokenizers.coordinate_free import CoordinateFree
+from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge, Tokens
 
 __all__ = [
     "GNN",

@@ -15,11 +15,19 @@ from pyg_samsa.nn.conv.performer_conv import PerformerConv
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
 from pyg_samsa.nn.conv.sft_conv import SFTConv
 
-ATTENTION: dict[str, type[Module]] = {"samsa": SAMSAConv, "sft": SFTConv, "flt": FLTConv, "full": AttentionConv, "performer": PerformerConv}
+ATTENTION: dict[str, type[Module]] = {
+    "samsa": SAMSAConv,
+    "sft": SFTConv,
+    "flt": FLTConv,
+    "full": AttentionConv,
+    "performer": PerformerConv,
+}
 """Operators with one signature, by the name that ``samsa.attention`` has for them."""
 
 
-def make_attention(name: str, channels: int, heads: int, *, options: Mapping[str, Any] | None = None, **common: Any) -> Module:
+def make_attention(
+    name: str, channels: int, heads: int, *, options: Mapping[str, Any] | None = None, **common: Any
+) -> Module:
     """Make an attention operator.
 
     Args:
@@ -42,5 +50,12 @@ def make_attention(name: str, channels: int, heads: int, *, options: Mapping[str
     for option in options or ():
         if option not in takes:
             hint = f"It has {', '.join(takes)}."
-            raise ConfigError(f"attention_options: {option}", (options or {})[option], f"an argument of {operator.__name__}", hint=hint)
-    return operator(channels, heads=heads, **{key: value for key, value in common.items() if key in takes}, **(options or {}))
+            raise ConfigError(
+                f"attention_options: {option}",
+                (options or {})[option],
+                f"an argument of {operator.__name__}",
+                hint=hint,
+            )
+    return operator(
+        channels, heads=heads, **{key: value for key, value in common.items() if key in takes}, **(options or {})
+    )

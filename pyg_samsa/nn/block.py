@@ -47,7 +47,11 @@ class DropPath(Module):
         """Return the factors [T, 1] of the rows, 0 for those that are dropped, or None where nothing is."""
         if not self.training or self.rate == 0:
             return None
-        graphs = torch.empty(index.num_graphs, 1, dtype=x.dtype, device=x.device).bernoulli_(1 - self.rate).div_(1 - self.rate)
+        graphs = (
+            torch.empty(index.num_graphs, 1, dtype=x.dtype, device=x.device)
+            .bernoulli_(1 - self.rate)
+            .div_(1 - self.rate)
+        )
         return graphs[index.batch]
 
     def extra_repr(self) -> str:
@@ -106,7 +110,9 @@ class SAMSABlock(Module):
         hidden = 4 * channels if ffn_channels is None else ffn_channels
         self.conv = SAMSAConv(channels, dropout=attn_dropout, **conv_kwargs) if conv is None else conv  # type: ignore[arg-type]
         self.conv_norm, self.ffn_norm = RMSNorm(channels), RMSNorm(channels)
-        self.ffn = Sequential(Linear(channels, hidden), GELU(), Dropout(dropout), Linear(hidden, channels), Dropout(dropout))
+        self.ffn = Sequential(
+            Linear(channels, hidden), GELU(), Dropout(dropout), Linear(hidden, channels), Dropout(dropout)
+        )
         self.drop_path = DropPath(drop_path)
         self.alpha = Parameter(torch.zeros(())) if rezero == "own" else None
 
@@ -136,23 +142,37 @@ class SAMSABlock(Module):
         """
         scale = self.alpha if self.alpha is not None else alpha
         if scale is None:
-            raise ConfigError("alpha", None, "the shared scalar of the network, because the block was made with rezero='shared'")
+            raise ConfigError(
+                "alpha", None, "the shared scalar of the network, because the block was made with rezero='shared'"
+            )
         index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
         geometry = {name: value for name, value in (("pos", pos), ("normal", normal)) if value is not None}
         if perm is not None:
             x, geometry = x[perm], {name: value[perm] for name, value in geometry.items()}
-        if torch.is_grad_enabled() or not runs_in_pieces(x) or index.num_tokens <= (few := max(1, _FEW_ELEMENTS // x.size(1))):
+        if (
+            torch.is_grad_enabled()
+            or not runs_in_pieces(x)
+            or index.num_tokens <= (few := max(1, _FEW_ELEMENTS // x.size(1)))
+        ):
             x = self._run(x, edge_index, index, scale, geometry)
         else:
             # Graphs do not see each other: some at a time, everything between the input and the output stays in the cache.
             out = torch.empty_like(x)
             for rows, part in index.parts(few):
-                out[rows] = self._run(x[rows], edge_index, part, scale, {name: value[rows] for name, value in geometry.items()})
+                out[rows] = self._run(
+                    x[rows], edge_index, part, scale, {name: value[rows] for name, value in geometry.items()}
+                )
             x = out
         return x if perm is None else torch.empty_like(x).index_copy(0, perm, x)
 
-    def _run(self, x: Tensor, edge_index: Tensor | None, index: RaggedIndex, scale: Tensor, geometry: dict[str, Tensor]) -> Tensor:
-        x = residual(x, self.drop_path(self.conv(self.conv_norm(x), edge_index, ptr=index, score_input=x, **geometry), index), scale)
+    def _run(
+        self, x: Tensor, edge_index: Tensor | None, index: RaggedIndex, scale: Tensor, geometry: dict[str, Tensor]
+    ) -> Tensor:
+        x = residual(
+            x,
+            self.drop_path(self.conv(self.conv_norm(x), edge_index, ptr=index, score_input=x, **geometry), index),
+            scale,
+        )
         return self._feed_forward(x, scale, index)
 
     def _feed_forward(self, x: Tensor, scale: Tensor, index: RaggedIndex) -> Tensor:
@@ -162,4 +182,6 @@ class SAMSABlock(Module):
         first, _, drop, second, _ = layers
         weights = (self.ffn_norm.weight, first.weight, first.bias, second.weight, second.bias)
         dropout = drop.p if self.training else 0.0
-        return feed_forward(x, scale, *weights, dropout=dropout, keep=self.drop_path.keep(x, index), eps=self.ffn_norm.eps)
+        return feed_forward(
+            x, scale, *weights, dropout=dropout, keep=self.drop_path.keep(x, index), eps=self.ffn_norm.eps
+        )

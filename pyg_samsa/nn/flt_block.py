@@ -46,4 +46,11 @@ class FLTBlock(SAMSABlock):
         attn_dropout: float = 0.0,
         **conv_kwargs: Any,
     ) -> None:
-        super().__init__(channels, ffn_channels, dropout, drop_path, rezero, conv=FLTConv(channels, dropout=attn_dropout, **conv_kwargs))
+        super().__init__(
+            channels,
+            ffn_channels,
+            dropout,
+            drop_path,
+            rezero,
+            conv=FLTConv(channels, dropout=attn_dropout, **conv_kwargs),
+        )

@@ -35,7 +35,14 @@ class MLPHead(Module):
         torch.Size([3, 10])
     """
 
-    def __init__(self, in_channels: int, out_channels: int, hidden_channels: int | None = None, dropout: float = 0.0, norm: str = "none") -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        hidden_channels: int | None = None,
+        dropout: float = 0.0,
+        norm: str = "none",
+    ) -> None:
         super().__init__()
         check_choice("norm", norm, HEAD_NORMS)
         if out_channels < 1:

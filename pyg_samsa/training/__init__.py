@@ -1,11 +1,21 @@
 """Training without GraphGym: a Lightning module, a data module, a runner and its folder, all by keyword arguments."""
 
-from pyg_samsa.training.data import SplitData, TaskSpec
+from pyg_samsa.training.batch_network import BatchNetwork
+from pyg_samsa.training.data_module import SplitData, TaskSpec
+from pyg_samsa.training.fit import fit_and_test
 from pyg_samsa.training.module import TaskModule
-from pyg_samsa.training.network import BatchNetwork
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_folder import RunFolder, open_run_folder
-from pyg_samsa.training.runner import fit_and_test
 from pyg_samsa.training.trainer import TrainerOptions
 
-__all__ = ["BatchNetwork", "RunFolder", "RunResult", "SplitData", "TaskModule", "TaskSpec", "TrainerOptions", "fit_and_test", "open_run_folder"]
+__all__ = [
+    "BatchNetwork",
+    "RunFolder",
+    "RunResult",
+    "SplitData",
+    "TaskModule",
+    "TaskSpec",
+    "TrainerOptions",
+    "fit_and_test",
+    "open_run_folder",
+]

@@ -60,7 +60,12 @@ class History(pl.Callback):
             "lr": self._lr,
             "seconds": round(seconds, 3),
             "total_seconds": round(seconds + (self.rows[-1]["total_seconds"] if self.rows else 0.0), 3),
-            **dict(sorted(values.items(), key=lambda item: (not item[0].startswith("train_"), item[0].split("_", 1)[1] != "loss"))),
+            **dict(
+                sorted(
+                    values.items(),
+                    key=lambda item: (not item[0].startswith("train_"), item[0].split("_", 1)[1] != "loss"),
+                )
+            ),
         }
         self.rows.append(row)
         if trainer.is_global_zero:
@@ -163,7 +168,13 @@ def rng_state() -> dict[str, Any]:
     name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 - data transforms of others use the global generator
     return {
         "python": random.getstate(),
-        "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(gauss)),
+        "numpy": (
+            name,
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            int(position),
+            int(has_gauss),
+            float(gauss),
+        ),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }

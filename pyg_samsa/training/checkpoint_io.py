@@ -25,12 +25,16 @@ class AtomicCheckpointIO(pl.plugins.CheckpointIO):
         {'epoch': 3}
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
+    ) -> None:
         """Write a checkpoint."""
         with atomic_write(path) as temporary:
             torch.save(checkpoint, temporary)
 
-    def load_checkpoint(self, path: str | os.PathLike[str], map_location: Callable | None = None, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: str | os.PathLike[str], map_location: Callable | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
         """Read a checkpoint onto the CPU.
 
         Raises:

@@ -12,7 +12,14 @@ from typing import Any
 
 from torch_geometric.graphgym.imports import pl
 
-_LIBRARY_LOGGERS = ("pytorch_lightning", "lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric", "lightning_utilities")
+_LIBRARY_LOGGERS = (
+    "pytorch_lightning",
+    "lightning",
+    "lightning.pytorch",
+    "lightning.fabric",
+    "lightning_fabric",
+    "lightning_utilities",
+)
 _NOISE = (
     r".*does not have many workers.*",
     r".*smaller than the logging interval.*",

@@ -43,5 +43,9 @@ def agree(choose: Callable[[], str]) -> str:
         os.environ[_HANDED_DOWN] = choose()
         return os.environ[_HANDED_DOWN]
     if _HANDED_DOWN not in os.environ:
-        raise ConfigError("LOCAL_RANK", os.environ.get("LOCAL_RANK"), "processes started by this command itself (devices: N) or by torchrun")
+        raise ConfigError(
+            "LOCAL_RANK",
+            os.environ.get("LOCAL_RANK"),
+            "processes started by this command itself (devices: N) or by torchrun",
+        )
     return os.environ[_HANDED_DOWN]

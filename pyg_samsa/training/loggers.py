@@ -13,7 +13,11 @@ from pyg_samsa.errors import MissingDependencyError
 
 
 def build_loggers(
-    folder: Path, *, tensorboard: bool = False, wandb: Mapping[str, Any] | None = None, config: Mapping[str, Any] | None = None
+    folder: Path,
+    *,
+    tensorboard: bool = False,
+    wandb: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> list[Any]:
     """Return the loggers of a run.
 
@@ -36,5 +40,7 @@ def build_loggers(
             raise MissingDependencyError("wandb", "wandb", "wandb.use")
         options = {key: value for key, value in wandb.items() if value}
         offline = options.pop("mode", "online") == "offline"
-        loggers.append(pl.loggers.WandbLogger(save_dir=str(folder), offline=offline, config=dict(config or {}), **options))
+        loggers.append(
+            pl.loggers.WandbLogger(save_dir=str(folder), offline=offline, config=dict(config or {}), **options)
+        )
     return loggers

@@ -76,7 +76,9 @@ def build(name: str, **settings: object) -> Loss:
     return partial(_LOSSES[name], **settings)
 
 
-def bce(pred: Tensor, target: Tensor, pos_weight: float | Sequence[float] | None = None, label_smoothing: float = 0.0) -> Tensor:
+def bce(
+    pred: Tensor, target: Tensor, pos_weight: float | Sequence[float] | None = None, label_smoothing: float = 0.0
+) -> Tensor:
     r"""Binary cross-entropy with logits, averaged over the labelled entries.
 
     .. math::
@@ -104,7 +106,11 @@ def bce(pred: Tensor, target: Tensor, pos_weight: float | Sequence[float] | None
     """
     pred, target, labelled = _masked(pred, target)
     if target.device.type == "cpu" and bool(((target < 0) | (target > 1)).any()):
-        raise ConfigError("target of bce", target[(target < 0) | (target > 1)][0].item(), "labels between 0 and 1, or NaN (not labelled)")
+        raise ConfigError(
+            "target of bce",
+            target[(target < 0) | (target > 1)][0].item(),
+            "labels between 0 and 1, or NaN (not labelled)",
+        )
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / 2
     weight = None if pos_weight is None else _class_vector("pos_weight", pos_weight, pred)
@@ -181,7 +187,9 @@ def mse(pred: Tensor, target: Tensor) -> Tensor:
     return _mean(F.mse_loss(pred, target, reduction="none"), labelled)
 
 
-def cross_entropy(pred: Tensor, target: Tensor, class_weight: Sequence[float] | None = None, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    pred: Tensor, target: Tensor, class_weight: Sequence[float] | None = None, label_smoothing: float = 0.0
+) -> Tensor:
     r"""Cross-entropy over C classes, averaged over the labelled rows, weighted by their class if asked for.
 
     .. math::
@@ -277,9 +285,18 @@ def _masked(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return (pred, target, labelled) of one shape, both zero where there is no label."""
     pred = _full_precision(pred)
     if pred.shape != target.shape:
-        columns = {pred.dim(), target.dim()} == {1, 2} and pred.numel() == target.numel() and (pred if pred.dim() == 2 else target).size(1) == 1
+        columns = (
+            {pred.dim(), target.dim()} == {1, 2}
+            and pred.numel() == target.numel()
+            and (pred if pred.dim() == 2 else target).size(1) == 1
+        )
         if not columns:
-            raise ShapeError("target", list(target.shape), f"{list(pred.shape)}, the shape of pred", hint="Nothing is broadcast in a loss.")
+            raise ShapeError(
+                "target",
+                list(target.shape),
+                f"{list(pred.shape)}, the shape of pred",
+                hint="Nothing is broadcast in a loss.",
+            )
         pred, target = pred.reshape(-1), target.reshape(-1)
     target = target.to(pred.dtype)
     labelled = ~torch.isnan(target)
@@ -295,7 +312,12 @@ def _classes(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Return logits [B, C] and class numbers [B], int64, with -100 where there is no label."""
     pred = _full_precision(pred)
     if pred.dim() != 2 or pred.size(1) < 2:
-        raise ShapeError("pred", list(pred.shape), "logits [B, C] with C at least 2", hint="One logit for two classes is the loss 'bce'.")
+        raise ShapeError(
+            "pred",
+            list(pred.shape),
+            "logits [B, C] with C at least 2",
+            hint="One logit for two classes is the loss 'bce'.",
+        )
     labels = target.squeeze(-1) if target.dim() == 2 and target.size(1) == 1 else target
     if labels.dim() != 1 or labels.size(0) != pred.size(0):
         raise ShapeError("target", list(target.shape), f"class numbers [{pred.size(0)}] or [{pred.size(0)}, 1]")
@@ -313,7 +335,9 @@ def _weighted_rows(pred: Tensor, target: Tensor, weight: Tensor | None, label_sm
     """Return the weighted mean of the rows' cross-entropies; zero, not NaN, if all weights are."""
     labelled = target != IGNORE_INDEX
     pred = pred.where(labelled.unsqueeze(-1), 0)
-    total = F.cross_entropy(pred, target, weight=weight, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=label_smoothing)
+    total = F.cross_entropy(
+        pred, target, weight=weight, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=label_smoothing
+    )
     rows = labelled.to(pred.dtype) if weight is None else weight[target.where(labelled, 0)] * labelled
     mass = rows.sum()
     return total / mass.where(mass > 0, 1)
@@ -338,8 +362,16 @@ def _check_settings(settings: dict[str, object]) -> None:
         elif value is not None:
             numbers = value.tolist() if isinstance(value, Tensor) else value
             numbers = [numbers] if _is_number(numbers) and key == "pos_weight" else numbers
-            if not isinstance(numbers, (list, tuple)) or not numbers or not all(_is_number(n) and n > 0 for n in numbers):
-                raise ConfigError(key, value, "positive numbers, one for each class" + (", or one for all" if key == "pos_weight" else ""))
+            if (
+                not isinstance(numbers, (list, tuple))
+                or not numbers
+                or not all(_is_number(n) and n > 0 for n in numbers)
+            ):
+                raise ConfigError(
+                    key,
+                    value,
+                    "positive numbers, one for each class" + (", or one for all" if key == "pos_weight" else ""),
+                )
 
 
 def _is_number(value: object) -> bool:

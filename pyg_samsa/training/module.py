@@ -27,7 +27,7 @@ class TaskModule(pl.LightningModule):
     processes, so every process sees and logs the value of the whole split. Logged names are ``<split>_loss`` and ``<split>_<metric>``.
 
     Args:
-        network: ``forward(batch) -> (prediction, target)``, such as :class:`~pyg_samsa.training.network.BatchNetwork`.
+        network: ``forward(batch) -> (prediction, target)``, such as :class:`~pyg_samsa.training.batch_network.BatchNetwork`.
         loss: ``loss(prediction, target) -> scalar``.
         metrics: Fresh metrics by name; copied for each split.
         optimizer: Makes the optimiser from parameter groups.
@@ -38,7 +38,7 @@ class TaskModule(pl.LightningModule):
 
     Example:
         >>> from torch_geometric.data import Batch, Data
-        >>> from pyg_samsa.training.network import BatchNetwork
+        >>> from pyg_samsa.training.batch_network import BatchNetwork
         >>> class Mean(nn.Module):
         ...     def __init__(self):
         ...         super().__init__()
@@ -108,7 +108,10 @@ class TaskModule(pl.LightningModule):
         """
         loss, pred, target = self._predict(batch, "train")
         # The guard speaks first: metrics refuse values that are not finite without knowing the step.
-        self.guard.watch(loss.detach(), f"training loss at step {self.global_step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1})")
+        self.guard.watch(
+            loss.detach(),
+            f"training loss at step {self.global_step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1})",
+        )
         self._measure("train", batch, loss, pred, target)
         return loss
 
@@ -134,7 +137,9 @@ class TaskModule(pl.LightningModule):
                 metric.reset()
         loss = values.get(f"{split}_loss")
         if loss is not None and not bool(torch.isfinite(loss)):
-            raise NumericalError(f"{split}_loss in epoch {self.current_epoch + 1}", f"is {float(loss)}", hint=FiniteGuard.HINT)
+            raise NumericalError(
+                f"{split}_loss in epoch {self.current_epoch + 1}", f"is {float(loss)}", hint=FiniteGuard.HINT
+            )
         # Every value is already that of all processes; averaging again would only cost time.
         self.log_dict(values, prog_bar=False, sync_dist=False, rank_zero_only=False)
 
@@ -154,7 +159,12 @@ class TaskModule(pl.LightningModule):
             return
         values = self.trainer.callback_metrics
         if monitor not in values:
-            raise ConfigError("optim.scheduler", "plateau", f"a run that measures {monitor!r} in every epoch", hint="It needs a validation split.")
+            raise ConfigError(
+                "optim.scheduler",
+                "plateau",
+                f"a run that measures {monitor!r} in every epoch",
+                hint="It needs a validation split.",
+            )
         scheduler.step(values[monitor])
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:

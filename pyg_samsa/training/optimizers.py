@@ -16,7 +16,9 @@ OptimizerFactory = Callable[[ParameterGroups], torch.optim.Optimizer]
 NO_DECAY_NAMES = ("support_score", "alpha", "raw_sigma")
 
 
-def parameter_groups(model: nn.Module, weight_decay: float, *, no_decay: Sequence[str] = NO_DECAY_NAMES) -> ParameterGroups:
+def parameter_groups(
+    model: nn.Module, weight_decay: float, *, no_decay: Sequence[str] = NO_DECAY_NAMES
+) -> ParameterGroups:
     """Split trainable weights into those that decay and those that do not.
 
     Norms, biases and scalars (everything with at most one axis) and weights whose last name is in ``no_decay`` (scores of support tokens, the
@@ -47,7 +49,9 @@ def parameter_groups(model: nn.Module, weight_decay: float, *, no_decay: Sequenc
     return [group for group in groups if group["params"]]
 
 
-def adamw(groups: ParameterGroups, *, lr: float, weight_decay: float = 0.0, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Optimizer:
+def adamw(
+    groups: ParameterGroups, *, lr: float, weight_decay: float = 0.0, betas: tuple[float, float] = (0.9, 0.999)
+) -> torch.optim.Optimizer:
     """Return AdamW, its update fused into one kernel where all weights lie on a CUDA device.
 
     Args:

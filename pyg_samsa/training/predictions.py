@@ -36,7 +36,9 @@ class PredictionCollector(pl.Callback):
         """Forget earlier predictions."""
         self._parts = []
 
-    def on_test_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def on_test_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         """Keep a batch."""
         pred, target, row_id = outputs["pred"].cpu(), outputs["target"].cpu(), batch.row_id.cpu()
         node = torch.full((len(row_id),), -1)
@@ -63,7 +65,9 @@ class PredictionCollector(pl.Callback):
         self._parts = []
 
 
-def write_predictions(path: Path, collected: PredictionCollector, *, dataset: Any, task: str, target_names: Sequence[str]) -> None:
+def write_predictions(
+    path: Path, collected: PredictionCollector, *, dataset: Any, task: str, target_names: Sequence[str]
+) -> None:
     """Write ``row, [node,] [smiles,] <name>_true, <name>_pred, ...`` as CSV.
 
     Predictions of labels and classes are probabilities, those of regressions are values. A multi-class target is one column ``true`` with
@@ -73,7 +77,7 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
         path: File to write, whole or not at all.
         collected: What the test split gave.
         dataset: Its rows' ``smiles`` are added where they have some.
-        task: As in :class:`~pyg_samsa.training.data.TaskSpec`.
+        task: As in :class:`~pyg_samsa.training.data_module.TaskSpec`.
         target_names: Names of the C targets; numbered where there are fewer.
     """
     import pandas as pd
@@ -82,7 +86,11 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
         return
     pred = collected.pred.double()
     pred = pred.unsqueeze(-1) if pred.ndim == 1 else pred
-    names = list(target_names) if len(target_names) == pred.size(1) else [f"target_{number}" for number in range(pred.size(1))]
+    names = (
+        list(target_names)
+        if len(target_names) == pred.size(1)
+        else [f"target_{number}" for number in range(pred.size(1))]
+    )
     columns: dict[str, Any] = {"row": collected.row_id.tolist()}
     if collected.node is not None:
         columns["node"] = collected.node.tolist()
@@ -91,7 +99,9 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
     target = collected.target.reshape(len(pred), -1)
     if task == "multiclass":
         columns["true"], columns["pred"] = target[:, 0].tolist(), pred.argmax(-1).tolist()
-        columns.update({f"{name}_pred": column.tolist() for name, column in zip(names, pred.softmax(-1).T, strict=True)})
+        columns.update(
+            {f"{name}_pred": column.tolist() for name, column in zip(names, pred.softmax(-1).T, strict=True)}
+        )
     else:
         pred = pred.sigmoid() if task in ("multilabel", "binary") else pred
         for number, name in enumerate(names):

@@ -14,7 +14,7 @@ from pyg_samsa import metrics
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.callbacks import Row
-from pyg_samsa.training.data import SplitData, TaskSpec
+from pyg_samsa.training.data_module import SplitData, TaskSpec
 from pyg_samsa.training.predictions import PredictionCollector, write_predictions
 from pyg_samsa.training.run_folder import RunFolder
 
@@ -82,16 +82,32 @@ def per_class_scores(collected: PredictionCollector, spec: TaskSpec) -> dict[str
     metric.update(collected.pred, collected.target)
     labelled = ~torch.isnan(collected.target.float())
     positives = (collected.target == 1).sum(0)
-    names = list(spec.target_names) if len(spec.target_names) == spec.num_targets else [str(number) for number in range(spec.num_targets)]
+    names = (
+        list(spec.target_names)
+        if len(spec.target_names) == spec.num_targets
+        else [str(number) for number in range(spec.num_targets)]
+    )
     rates = positives / labelled.sum(0).clamp(min=1)
-    return {"name": names, "ap": _plain(metric.per_class()), "base_rate": _plain(rates), "positives": positives.tolist()}
+    return {
+        "name": names,
+        "ap": _plain(metric.per_class()),
+        "base_rate": _plain(rates),
+        "positives": positives.tolist(),
+    }
 
 
 def _plain(values: Tensor) -> list[float]:
     return [float(value) for value in values]
 
 
-def write_run(result: RunResult, rows: Sequence[Row], collected: PredictionCollector, data: SplitData, spec: TaskSpec, monitor: str | None) -> None:
+def write_run(
+    result: RunResult,
+    rows: Sequence[Row],
+    collected: PredictionCollector,
+    data: SplitData,
+    spec: TaskSpec,
+    monitor: str | None,
+) -> None:
     """Write predictions, pictures and, last of all, the summary of a run.
 
     Args:
@@ -103,7 +119,9 @@ def write_run(result: RunResult, rows: Sequence[Row], collected: PredictionColle
         monitor: Logged name that chose the best epoch, or None.
     """
     folder = result.folder
-    write_predictions(folder.file(files.PREDICTIONS), collected, dataset=data.dataset, task=spec.task, target_names=spec.target_names)
+    write_predictions(
+        folder.file(files.PREDICTIONS), collected, dataset=data.dataset, task=spec.task, target_names=spec.target_names
+    )
     if rows:
         _draw(result, rows, monitor)
     if result.per_class:
@@ -123,7 +141,9 @@ def _draw(result: RunResult, rows: Sequence[Row], monitor: str | None) -> None:
     long: list[dict[str, Any]] = []
     for row in rows:
         for split in ("train", "val"):
-            values = {name: row[f"{split}_{name}"] for name in dict.fromkeys(("loss", metric)) if f"{split}_{name}" in row}
+            values = {
+                name: row[f"{split}_{name}"] for name in dict.fromkeys(("loss", metric)) if f"{split}_{name}" in row
+            }
             if values:
                 long.append({"split": split, "epoch": row["epoch"], **values})
     if result.test:
@@ -142,7 +162,7 @@ def _draw_classes(result: RunResult) -> None:
 
 def _draw_parts(folder: RunFolder, collected: PredictionCollector, dataset: Any, spec: TaskSpec) -> None:
     """Draw the first test shape of each of some categories, its points labelled with parts of its category only, as they are scored."""
-    from pyg_samsa.viz.clouds import plot_parts
+    from pyg_samsa.viz.part_clouds import plot_parts
 
     names: Sequence[str] = getattr(dataset, "category_names", [])
     shapes: dict[int, int] = {}

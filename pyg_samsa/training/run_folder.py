@@ -16,7 +16,13 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.files import atomic_write
 
 CONFIG, ENVIRONMENT, METRICS, SUMMARY = "config.yaml", "environment.json", "metrics.csv", "summary.json"
-LOCK, PREDICTIONS, CURVES, CLASSES, PARTS = ".lock", "predictions_test.csv", "learning_curves.png", "per_class.png", "parts.png"
+LOCK, PREDICTIONS, CURVES, CLASSES, PARTS = (
+    ".lock",
+    "predictions_test.csv",
+    "learning_curves.png",
+    "per_class.png",
+    "parts.png",
+)
 # What may differ between the two halves of a resumed run: it changes where and how long it trains, not what.
 VOLATILE = frozenset({"out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"})
 VOLATILE_GROUPS = frozenset({"wandb", "share"})
@@ -81,7 +87,9 @@ class RunFolder:
             temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def open_run_folder(out_dir: str | os.PathLike[str], name: str, seed: int, config: Mapping[str, Any], *, resume: bool = False) -> RunFolder:
+def open_run_folder(
+    out_dir: str | os.PathLike[str], name: str, seed: int, config: Mapping[str, Any], *, resume: bool = False
+) -> RunFolder:
     """Choose and make the folder of a run: ``out_dir/name/seed``, or ``seed-2``, ``seed-3``, ... where that is taken.
 
     Args:
@@ -116,7 +124,10 @@ def open_run_folder(out_dir: str | os.PathLike[str], name: str, seed: int, confi
                 folder = taken[number]
                 if not (differs := _differences(folder, config)):
                     return RunFolder(folder, resumed=True)
-                note = note or f"{_short(folder)} has other settings ({', '.join(differs[:3])}): it stays, this run gets a folder of its own"
+                note = (
+                    note
+                    or f"{_short(folder)} has other settings ({', '.join(differs[:3])}): it stays, this run gets a folder of its own"
+                )
         elif taken:
             note = f"{_short(taken[max(taken)])} is there from an earlier run and stays as it is"
         folder = _claim(parent, seed, max(taken, default=0) + 1)

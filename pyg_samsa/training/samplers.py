@@ -30,7 +30,9 @@ class BatchSampler(Sampler[list[int]]):
         ConfigError: there are fewer rows than processes.
     """
 
-    def __init__(self, num_rows: int, *, shuffle: bool = False, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, num_rows: int, *, shuffle: bool = False, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
         if num_rows < world_size:
             raise ConfigError("devices", world_size, f"at most {num_rows} processes for a split of {num_rows} rows")
         self.num_rows, self.shuffle, self.seed, self.rank, self.world_size = num_rows, shuffle, seed, rank, world_size
@@ -110,7 +112,11 @@ class FixedSizeBatches(BatchSampler):
         return [rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size)]
 
     def __len__(self) -> int:
-        share = len(range(self.rank, self.num_rows, self.world_size)) if not self.shuffle else self.num_rows // self.world_size
+        share = (
+            len(range(self.rank, self.num_rows, self.world_size))
+            if not self.shuffle
+            else self.num_rows // self.world_size
+        )
         return -(-share // self.batch_size)
 
 
@@ -156,7 +162,9 @@ class TokenBatches(BatchSampler):
         generator = self._generator()
         batches = self._halve(self._epoch(generator) if self.shuffle else self._cut(self._by_length))
         if self.shuffle:
-            batches = [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()[: self._count]]
+            batches = [
+                batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()[: self._count]
+            ]
         return batches[self.rank :: self.world_size]
 
     def _epoch(self, generator: torch.Generator) -> list[list[int]]:

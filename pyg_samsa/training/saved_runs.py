@@ -41,12 +41,20 @@ def find_run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
         if not path.is_dir():
-            raise DataNotFoundError(f"{path}: no such folder", hint="Name the folder of a run, such as results/quickstart/0, or one above it.")
-        inside = [file.parent for file in sorted(path.rglob(files.CONFIG), key=lambda file: [_natural(part) for part in file.parts])]
+            raise DataNotFoundError(
+                f"{path}: no such folder",
+                hint="Name the folder of a run, such as results/quickstart/0, or one above it.",
+            )
+        inside = [
+            file.parent
+            for file in sorted(path.rglob(files.CONFIG), key=lambda file: [_natural(part) for part in file.parts])
+        ]
         # Loggers write files of this name into the folder of a run.
         folders = [folder for folder in inside if not set(folder.parents) & set(inside)]
         if not folders:
-            raise DataNotFoundError(f"{path}: no run in it", hint=f"The folder of a run holds {files.CONFIG} and {files.SUMMARY}.")
+            raise DataNotFoundError(
+                f"{path}: no run in it", hint=f"The folder of a run holds {files.CONFIG} and {files.SUMMARY}."
+            )
         for folder in folders:
             found.setdefault(folder.resolve(), folder)
     return list(found.values())

@@ -47,7 +47,9 @@ class ScaledNetwork(nn.Module):
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
         """Return (prediction, target) of a batch, both in the units of the data."""
         prediction, target = self.network(batch)
-        wide = torch.float32 if prediction.device.type == "mps" else torch.float64  # Apple's devices have no double precision
+        wide = (
+            torch.float32 if prediction.device.type == "mps" else torch.float64
+        )  # Apple's devices have no double precision
         return prediction.to(wide) * self.std + self.mean, target
 
 

@@ -83,10 +83,14 @@ def linear_with_warmup(step: int, *, total_steps: int, warmup_steps: int = 0, mi
         >>> [linear_with_warmup(step, total_steps=5, warmup_steps=1) for step in range(6)]
         [0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
     """
-    return polynomial_with_warmup(step, total_steps=total_steps, warmup_steps=warmup_steps, power=1.0, min_ratio=min_ratio)
+    return polynomial_with_warmup(
+        step, total_steps=total_steps, warmup_steps=warmup_steps, power=1.0, min_ratio=min_ratio
+    )
 
 
-def polynomial_with_warmup(step: int, *, total_steps: int, warmup_steps: int = 0, power: float = 2.0, min_ratio: float = 0.0) -> float:
+def polynomial_with_warmup(
+    step: int, *, total_steps: int, warmup_steps: int = 0, power: float = 2.0, min_ratio: float = 0.0
+) -> float:
     r"""Return the multiplier of linear warm-up, then :math:`r + (1 - r)(1 - p)^{q}`.
 
     Args:
@@ -119,7 +123,9 @@ def constant_with_warmup(step: int, *, warmup_steps: int = 0) -> float:
     return warmup(step, warmup_steps)
 
 
-def step_decay(step: int, *, milestones: Sequence[int] = (), every: int | None = None, gamma: float = 0.1, warmup_steps: int = 0) -> float:
+def step_decay(
+    step: int, *, milestones: Sequence[int] = (), every: int | None = None, gamma: float = 0.1, warmup_steps: int = 0
+) -> float:
     r"""Return :math:`\gamma^m` times the linear warm-up, m the number of decays that the step has passed.
 
     Args:
@@ -221,16 +227,28 @@ def build(
         raise ConfigError("total_steps", total_steps, "at least 1 optimiser step")
     if total_steps is not None and warmup_steps >= total_steps:
         hint = "Train longer, or shorten the warm-up: in a configuration optim.num_warmup_epochs, which may be a fraction or 0."
-        raise ConfigError("warmup_steps", warmup_steps, f"fewer than the {total_steps:g} optimiser steps of the run", hint=hint)
+        raise ConfigError(
+            "warmup_steps", warmup_steps, f"fewer than the {total_steps:g} optimiser steps of the run", hint=hint
+        )
     builder = _BUILDERS[name]
     lengths = {"total_steps": total_steps, "warmup_steps": warmup_steps, "steps_per_epoch": steps_per_epoch}
     taken = {key: value for key, value in lengths.items() if key in inspect.signature(builder).parameters}
     if warmup_steps and "warmup_steps" not in taken:
-        raise ConfigError("warmup_steps", warmup_steps, f"0 for the scheduler {name!r}", hint="Use 'constant_with_warmup' for warm-up without decay.")
+        raise ConfigError(
+            "warmup_steps",
+            warmup_steps,
+            f"0 for the scheduler {name!r}",
+            hint="Use 'constant_with_warmup' for warm-up without decay.",
+        )
     made = builder(**taken, **settings)
     if name == "plateau":
         monitor = made.pop("monitor")
-        return {"scheduler": ReduceLROnPlateau(optimizer, **made), "interval": "epoch", "frequency": 1, "monitor": monitor}
+        return {
+            "scheduler": ReduceLROnPlateau(optimizer, **made),
+            "interval": "epoch",
+            "frequency": 1,
+            "monitor": monitor,
+        }
     return {"scheduler": LambdaLR(optimizer, made), "interval": "step", "frequency": 1}
 
 
@@ -251,7 +269,13 @@ def _linear(total_steps: float | None, warmup_steps: int, min_ratio: float = 0.0
 def _polynomial(total_steps: float | None, warmup_steps: int, power: float = 2.0, min_ratio: float = 0.0) -> Multiplier:
     _check_number("min_ratio", min_ratio, 0, 1)
     _check_number("power", power, 0, math.inf, open_left=True)
-    return partial(polynomial_with_warmup, total_steps=_finite(total_steps), warmup_steps=warmup_steps, power=power, min_ratio=min_ratio)
+    return partial(
+        polynomial_with_warmup,
+        total_steps=_finite(total_steps),
+        warmup_steps=warmup_steps,
+        power=power,
+        min_ratio=min_ratio,
+    )
 
 
 def _constant(warmup_steps: int) -> Multiplier:
@@ -263,21 +287,31 @@ def _none() -> Multiplier:
 
 
 def _step(
-    warmup_steps: int, steps_per_epoch: int | None, milestones: Sequence[int] | None = None, every: int | None = None, gamma: float = 0.1
+    warmup_steps: int,
+    steps_per_epoch: int | None,
+    milestones: Sequence[int] | None = None,
+    every: int | None = None,
+    gamma: float = 0.1,
 ) -> Multiplier:
     if (milestones is None) == (every is None):
-        raise ConfigError("scheduler step", {"milestones": milestones, "every": every}, "either milestones or every, in epochs")
+        raise ConfigError(
+            "scheduler step", {"milestones": milestones, "every": every}, "either milestones or every, in epochs"
+        )
     _check_number("gamma", gamma, 0, 1, open_left=True)
     epoch = _check_count("steps_per_epoch", steps_per_epoch, least=1)
     if every is not None:
-        return partial(step_decay, every=_check_count("every", every, least=1) * epoch, gamma=gamma, warmup_steps=warmup_steps)
+        return partial(
+            step_decay, every=_check_count("every", every, least=1) * epoch, gamma=gamma, warmup_steps=warmup_steps
+        )
     epochs = [_check_count("milestones", value, least=1) for value in milestones or []]
     if epochs != sorted(set(epochs)):
         raise ConfigError("milestones", milestones, "increasing epochs, each once")
     return partial(step_decay, milestones=[value * epoch for value in epochs], gamma=gamma, warmup_steps=warmup_steps)
 
 
-def _plateau(monitor: str = "val_loss", mode: str = "min", factor: float = 0.5, patience: int = 10, min_lr: float = 0.0) -> dict[str, Any]:
+def _plateau(
+    monitor: str = "val_loss", mode: str = "min", factor: float = 0.5, patience: int = 10, min_lr: float = 0.0
+) -> dict[str, Any]:
     if mode not in ("min", "max"):
         raise ConfigError("mode", mode, ["min", "max"])
     if not isinstance(monitor, str) or not monitor:
@@ -304,7 +338,10 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
 def _finite(total_steps: float | None) -> int:
     if total_steps is None or not math.isfinite(total_steps):
         raise ConfigError(
-            "total_steps", total_steps, "a finite number of optimiser steps", hint="Set the number of epochs, or use 'constant_with_warmup'."
+            "total_steps",
+            total_steps,
+            "a finite number of optimiser steps",
+            hint="Set the number of epochs, or use 'constant_with_warmup'.",
         )
     return int(total_steps)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError
-from pyg_samsa.io.pretrained import WEIGHTS, find_pretrained, read_weights
+from pyg_samsa.hub.pretrained import WEIGHTS, find_pretrained, read_weights
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.run_folder import RunFolder
 
@@ -23,7 +23,7 @@ def start_from(network: nn.Module, source: str | os.PathLike[str]) -> list[str]:
     targets. Everything else must be there and fit.
 
     Args:
-        network: A network as the runner trains it, such as :class:`~pyg_samsa.training.network.BatchNetwork`; changed in place.
+        network: A network as the runner trains it, such as :class:`~pyg_samsa.training.batch_network.BatchNetwork`; changed in place.
         source: The folder of a run (its best epoch, else its last), a checkpoint, a folder written by ``save_pretrained``, or the name of a network
             that comes with the package.
 
@@ -38,7 +38,7 @@ def start_from(network: nn.Module, source: str | os.PathLike[str]) -> list[str]:
     Example:
         >>> import tempfile
         >>> from pyg_samsa.nn import SAMSA
-        >>> from pyg_samsa.training.network import BatchNetwork
+        >>> from pyg_samsa.training.batch_network import BatchNetwork
         >>> size = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4}
         >>> folder = SAMSA([4], 3, **size).save_pretrained(tempfile.mkdtemp())
         >>> start_from(BatchNetwork(SAMSA([4], 1, **size)), folder)
@@ -48,10 +48,16 @@ def start_from(network: nn.Module, source: str | os.PathLike[str]) -> list[str]:
     new = [name for name in sorted(expected) if name not in weights or weights[name].shape != expected[name].shape]
     unused = sorted(name for name in weights.keys() - expected.keys() if not name.startswith(_HEAD))
     for name in [*(name for name in new if not name.startswith(_HEAD)), *unused]:
-        there, here = (f"{name} {list(state[name].shape)}" if name in state else f"no {name}" for state in (weights, expected))
+        there, here = (
+            f"{name} {list(state[name].shape)}" if name in state else f"no {name}" for state in (weights, expected)
+        )
         hint = f"Set what describes the network (samsa.*, model.type, the features of the data) as {source} was trained with."
-        raise ConfigError(_KEY, str(source), f"a network like the one to train: that one has {there}, this one {here}", hint=hint)
-    network.load_state_dict({name: value for name, value in weights.items() if name in expected and name not in new}, strict=False)
+        raise ConfigError(
+            _KEY, str(source), f"a network like the one to train: that one has {there}, this one {here}", hint=hint
+        )
+    network.load_state_dict(
+        {name: value for name, value in weights.items() if name in expected and name not in new}, strict=False
+    )
     return new
 
 
@@ -64,7 +70,9 @@ def _read(source: str | os.PathLike[str]) -> dict[str, Tensor]:
         return {f"model.{name}": value for name, value in read_weights(find_pretrained(source) / WEIGHTS).items()}
     state = AtomicCheckpointIO().load_checkpoint(checkpoint).get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise DataIntegrityError(checkpoint, "a checkpoint of this package", "one without weights", hint="Name the folder of a run.")
+        raise DataIntegrityError(
+            checkpoint, "a checkpoint of this package", "one without weights", hint="Name the folder of a run."
+        )
     # Outputs may be scaled into the units of the targets: then the network is the one inside.
     prefix = "network.network." if any(name.startswith("network.network.") for name in state) else "network."
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

@@ -13,7 +13,14 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.run_folder import RunFolder
 
-PRECISIONS = {"32": "32-true", "32-true": "32-true", "bf16": "bf16-mixed", "bf16-mixed": "bf16-mixed", "16": "16-mixed", "16-mixed": "16-mixed"}
+PRECISIONS = {
+    "32": "32-true",
+    "32-true": "32-true",
+    "bf16": "bf16-mixed",
+    "bf16-mixed": "bf16-mixed",
+    "16": "16-mixed",
+    "16-mixed": "16-mixed",
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,9 @@ class TrainerOptions:
             raise ConfigError("clip_norm", self.clip_norm, "a number above 0")
 
 
-def build_trainer(folder: RunFolder, options: TrainerOptions, callbacks: list[Any], loggers: Sequence[Any], validates: bool) -> Any:
+def build_trainer(
+    folder: RunFolder, options: TrainerOptions, callbacks: list[Any], loggers: Sequence[Any], validates: bool
+) -> Any:
     """Return the trainer of a run.
 
     Args:
@@ -107,15 +116,23 @@ def _distributed(options: TrainerOptions) -> Any:
 
 def checkpoints(folder: RunFolder, options: TrainerOptions, monitor: str | None, higher_is_better: bool) -> list[Any]:
     """Return the checkpoint callbacks of a run: best, archive and last, in the order in which they must act."""
-    common: dict[str, Any] = {"dirpath": folder.checkpoints, "save_on_train_epoch_end": True, "auto_insert_metric_name": False}
+    common: dict[str, Any] = {
+        "dirpath": folder.checkpoints,
+        "save_on_train_epoch_end": True,
+        "auto_insert_metric_name": False,
+    }
     checkpoints: list[Any] = []
     if not options.keep_last:
         return checkpoints
     if monitor is not None and options.keep_best:
         mode = "max" if higher_is_better else "min"
-        checkpoints.append(_Best(monitor=monitor, mode=mode, filename="best", save_top_k=1, enable_version_counter=False, **common))
+        checkpoints.append(
+            _Best(monitor=monitor, mode=mode, filename="best", save_top_k=1, enable_version_counter=False, **common)
+        )
     if options.archive_every is not None:
-        checkpoints.append(_Archive(filename="epoch_{epoch:04d}", every_n_epochs=options.archive_every, save_top_k=-1, **common))
+        checkpoints.append(
+            _Archive(filename="epoch_{epoch:04d}", every_n_epochs=options.archive_every, save_top_k=-1, **common)
+        )
     # The last one comes last, so that it knows what the others have just done.
     checkpoints.append(_Last(filename="last", save_top_k=1, enable_version_counter=False, **common))
     return checkpoints

@@ -37,7 +37,9 @@ def normalize_cloud(pos: Tensor) -> Tensor:
     if pos.dim() != 2 or not pos.is_floating_point() or pos.size(0) == 0:
         raise ShapeError("pos", f"{list(pos.shape)} {pos.dtype}", "floats [n, F] with n of at least 1")
     if not bool(torch.isfinite(pos).all()):
-        raise NumericalError("pos", f"NaN or infinite coordinate of point {int((~torch.isfinite(pos)).any(1).nonzero()[0])}")
+        raise NumericalError(
+            "pos", f"NaN or infinite coordinate of point {int((~torch.isfinite(pos)).any(1).nonzero()[0])}"
+        )
     centred = pos.double() - pos.double().mean(0)
     radius = float(centred.norm(dim=1).max())
     # Equal points differ from their mean by rounding alone; that must not be blown up to a cloud.

@@ -64,9 +64,13 @@ class PathGraph(BaseTransform):
         """Return the data with the path's edges."""
         x = data.x
         if not isinstance(x, Tensor) or x.dim() < 1:
-            raise ShapeError("x", "nothing" if x is None else list(getattr(x, "shape", [])), "[n] or [n, F], one row a symbol")
+            raise ShapeError(
+                "x", "nothing" if x is None else list(getattr(x, "shape", [])), "[n] or [n, F], one row a symbol"
+            )
         if data.edge_attr is not None:
-            raise ShapeError("edge_attr", list(data.edge_attr.shape), "no features of edges, because the edges are replaced")
+            raise ShapeError(
+                "edge_attr", list(data.edge_attr.shape), "no features of edges, because the edges are replaced"
+            )
         data.edge_index = path_edges(x.size(0), undirected=self.undirected, device=x.device)
         return data
 

@@ -26,7 +26,9 @@ class SurfacePoints(NamedTuple):
     face: Tensor
 
 
-def sample_surface(pos: Tensor, face: Tensor, num_points: int, generator: torch.Generator | None = None) -> SurfacePoints:
+def sample_surface(
+    pos: Tensor, face: Tensor, num_points: int, generator: torch.Generator | None = None
+) -> SurfacePoints:
     r"""Draw points uniformly from the surface of a triangle mesh, with the normals of the triangles.
 
     A triangle (a, b, c) is chosen with a probability proportional to its area, and a point of it as
@@ -71,7 +73,9 @@ def sample_surface(pos: Tensor, face: Tensor, num_points: int, generator: torch.
         raise ShapeError("face", f"{face.size(1)} triangles without any area", "a mesh with a surface")
     draws = torch.rand(3, num_points, dtype=torch.float64, generator=generator, device=pos.device)
     # side="right" never stops at a triangle whose share is empty.
-    chosen = torch.searchsorted(cumulated, draws[0] * cumulated[-1], side="right").clamp(max=int((cumulated < cumulated[-1]).sum()))
+    chosen = torch.searchsorted(cumulated, draws[0] * cumulated[-1], side="right").clamp(
+        max=int((cumulated < cumulated[-1]).sum())
+    )
     root, v = draws[1].sqrt().unsqueeze(1), draws[2].unsqueeze(1)
     points = (1 - root) * a[chosen] + root * (1 - v) * b[chosen] + root * v * c[chosen]
     normal = cross[chosen] / area[chosen].unsqueeze(1)
@@ -86,7 +90,9 @@ def _check_mesh(pos: Tensor, face: Tensor) -> None:
     if face.numel() and not 0 <= int(face.min()) <= int(face.max()) < pos.size(0):
         raise ShapeError("face", f"corners {int(face.min())} to {int(face.max())}", f"corners 0 to {pos.size(0) - 1}")
     if not bool(torch.isfinite(pos).all()):
-        raise NumericalError("pos", f"NaN or infinite coordinate of corner {int((~torch.isfinite(pos)).any(1).nonzero()[0])}")
+        raise NumericalError(
+            "pos", f"NaN or infinite coordinate of corner {int((~torch.isfinite(pos)).any(1).nonzero()[0])}"
+        )
 
 
 class SampleSurface(BaseTransform):

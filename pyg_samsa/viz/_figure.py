@@ -28,7 +28,9 @@ def new_figure(width: float, height: float, title: str) -> Figure:
         from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
         raise MissingDependencyError("matplotlib", "all", "drawing a figure") from error
-    figure = Figure(figsize=(width, height), facecolor=PAPER, layout=ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.11, wspace=0.06))
+    figure = Figure(
+        figsize=(width, height), facecolor=PAPER, layout=ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.11, wspace=0.06)
+    )
     FigureCanvasAgg(figure)
     headline = textwrap.fill(title, int(width * 8.5))
     figure.suptitle(headline, x=0.14 / width, ha="left", fontsize=14, fontweight="bold", color=INK)

@@ -48,7 +48,9 @@ class Line:
     mark: Sequence[tuple[float, float]] = field(default_factory=list)
 
 
-def line_chart(lines: Sequence[Line], *, xlabel: str, unit: bool = False, level: float | None = None, log: bool = False) -> str:
+def line_chart(
+    lines: Sequence[Line], *, xlabel: str, unit: bool = False, level: float | None = None, log: bool = False
+) -> str:
     """Return a chart of lines as inline SVG.
 
     Args:
@@ -99,7 +101,14 @@ def reliability_chart(bins: Sequence[tuple[int, Sequence[float], Sequence[float]
     for color, predicted, observed, share in bins:
         axes.plot(predicted, observed, color=_color(color), linewidth=1.6)
         axes.scatter(
-            predicted, observed, s=[12 + 150 * part for part in share], color=_color(color), alpha=0.8, edgecolors=PAPER, linewidths=1, zorder=3
+            predicted,
+            observed,
+            s=[12 + 150 * part for part in share],
+            color=_color(color),
+            alpha=0.8,
+            edgecolors=PAPER,
+            linewidths=1,
+            zorder=3,
         )
     _unit_axes(axes)
     axes.set_xlabel("predicted probability", fontsize=9.5, color=MUTED)
@@ -134,7 +143,12 @@ def svg(figure: Figure) -> str:
     buffer = io.StringIO()
     # These two can be said in no other way; the block sets them back.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report"}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(
+            buffer,
+            format="svg",
+            transparent=True,
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
@@ -144,7 +158,11 @@ def svg(figure: Figure) -> str:
     text = re.sub(r' id="([^"]+)"', lambda match: match.group(0) if match.group(1) in used else "", text)
     own = hashlib.sha256(text.encode()).hexdigest()[:6]
     text = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>c{own}-", text)
-    text = re.sub(r"(#[0-9a-f]{6})\b", lambda match: f"var(--{_VARIABLES[match.group(1)]})" if match.group(1) in _VARIABLES else match.group(1), text)
+    text = re.sub(
+        r"(#[0-9a-f]{6})\b",
+        lambda match: f"var(--{_VARIABLES[match.group(1)]})" if match.group(1) in _VARIABLES else match.group(1),
+        text,
+    )
     return re.sub(r"(-?\d+\.\d{2})\d+", r"\1", re.sub(r"\s*\n\s*", " ", text))
 
 

@@ -103,10 +103,17 @@ def precision_recall(true: np.ndarray, score: np.ndarray) -> tuple[list[float], 
         return None
     precision, recall, _ = precision_recall_curve(true, score)
     # The last point is none of a threshold.
-    return recall[-2::-1].tolist(), precision[-2::-1].tolist(), float(average_precision_score(true, score)), float(true.mean())
+    return (
+        recall[-2::-1].tolist(),
+        precision[-2::-1].tolist(),
+        float(average_precision_score(true, score)),
+        float(true.mean()),
+    )
 
 
-def reliability(true: np.ndarray, probability: np.ndarray, *, bins: int = 10) -> tuple[list[float], list[float], list[float], float]:
+def reliability(
+    true: np.ndarray, probability: np.ndarray, *, bins: int = 10
+) -> tuple[list[float], list[float], list[float], float]:
     r"""Return mean prediction, observed share and share of all of each bin that is not empty, and the expected calibration error.
 
     .. math::
@@ -141,7 +148,11 @@ def value_scores(true: np.ndarray, pred: np.ndarray) -> dict[str, float]:
     if not len(true):
         return {"mae": math.nan, "rmse": math.nan, "r2": math.nan}
     residual, total = float(((true - pred) ** 2).sum()), float(((true - true.mean()) ** 2).sum())
-    return {"mae": float(np.abs(true - pred).mean()), "rmse": math.sqrt(residual / len(true)), "r2": 1 - residual / total if total else math.nan}
+    return {
+        "mae": float(np.abs(true - pred).mean()),
+        "rmse": math.sqrt(residual / len(true)),
+        "r2": 1 - residual / total if total else math.nan,
+    }
 
 
 def mean_over_seeds(frames: Sequence[pd.DataFrame]) -> pd.DataFrame | None:
@@ -175,15 +186,24 @@ def worst(predictions: pd.DataFrame, task: Task, *, count: int) -> list[dict[str
         table = predictions
         true, pred = labels(predictions, task.names)
         clipped = np.clip(pred, _EPSILON, 1 - _EPSILON)
-        error = -np.log(np.where(true == 1, clipped, 1 - clipped)) if task.kind == "labels" else np.abs(true - pred) / _scale(true)
+        error = (
+            -np.log(np.where(true == 1, clipped, 1 - clipped))
+            if task.kind == "labels"
+            else np.abs(true - pred) / _scale(true)
+        )
         error = np.where(np.isnan(true), np.nan, error)
     labelled = ~np.isnan(error).all(1)
-    each = pd.Series(np.where(labelled, np.nanmean(np.where(labelled[:, None], error, 0), axis=1), -1.0), index=table.index)
+    each = pd.Series(
+        np.where(labelled, np.nanmean(np.where(labelled[:, None], error, 0), axis=1), -1.0), index=table.index
+    )
     if task.per_node:
         right = (table["pred"] == table["true"]) if task.kind == "classes" else None
         rows = each.groupby(table["row"]).mean().nlargest(count)
         share = right.groupby(table["row"]).mean() if right is not None else None
-        return [{"row": row, "error": value, "right": None if share is None else float(share[row])} for row, value in rows.items()]
+        return [
+            {"row": row, "error": value, "right": None if share is None else float(share[row])}
+            for row, value in rows.items()
+        ]
     places = {index: place for place, index in enumerate(table.index)}
     chosen = each[each >= 0].nlargest(count)
     return [_row(table.loc[index], places[index], true, pred, error, task) for index in chosen.index]
@@ -194,8 +214,14 @@ def _scale(true: np.ndarray) -> np.ndarray:
     return np.where(deviation > 0, deviation, 1.0)
 
 
-def _row(row: pd.Series, place: int, true: np.ndarray, pred: np.ndarray, error: np.ndarray, task: Task) -> dict[str, Any]:
-    found: dict[str, Any] = {"row": int(row["row"]), "error": float(np.nanmean(error[place])), "smiles": row.get("smiles")}
+def _row(
+    row: pd.Series, place: int, true: np.ndarray, pred: np.ndarray, error: np.ndarray, task: Task
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "row": int(row["row"]),
+        "error": float(np.nanmean(error[place])),
+        "smiles": row.get("smiles"),
+    }
     if task.kind == "classes":
         guess = int(pred[place].argmax())
         right = int(true[place])
@@ -204,6 +230,12 @@ def _row(row: pd.Series, place: int, true: np.ndarray, pred: np.ndarray, error: 
             {"name": task.names[guess], "true": 0.0, "pred": float(pred[place, guess]), "note": "predicted"},
         ][: 2 if guess != right else 1]
         return found
-    order = sorted((number for number in range(len(task.names)) if not math.isnan(error[place, number])), key=lambda number: -error[place, number])
-    found["targets"] = [{"name": task.names[n], "true": float(true[place, n]), "pred": float(pred[place, n]), "note": ""} for n in order[:4]]
+    order = sorted(
+        (number for number in range(len(task.names)) if not math.isnan(error[place, number])),
+        key=lambda number: -error[place, number],
+    )
+    found["targets"] = [
+        {"name": task.names[n], "true": float(true[place, n]), "pred": float(pred[place, n]), "note": ""}
+        for n in order[:4]
+    ]
     return found

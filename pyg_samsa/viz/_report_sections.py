@@ -43,7 +43,12 @@ def curves(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
     for metric in metrics:
         lines = [line for group in groups for line in _curve(group, metric, "total_seconds", single=False)]
         if lines:
-            charts.append({"title": f"{pretty(metric)} over time", "svg": line_chart(lines, xlabel="seconds of training and validation")})
+            charts.append(
+                {
+                    "title": f"{pretty(metric)} over time",
+                    "svg": line_chart(lines, xlabel="seconds of training and validation"),
+                }
+            )
     return charts
 
 
@@ -51,7 +56,9 @@ def _curve(group: Group, column: str, along: str, *, single: bool) -> list[Line]
     lines = []
     for split in ("train", "val") if along == "epoch" else ("val",):
         name = f"{split}_{column}"
-        found = [run.history.dropna(subset=[name]) for run in group.runs if run.history is not None and name in run.history]
+        found = [
+            run.history.dropna(subset=[name]) for run in group.runs if run.history is not None and name in run.history
+        ]
         found = [rows for rows in found if len(rows)]
         if not found:
             continue
@@ -61,7 +68,9 @@ def _curve(group: Group, column: str, along: str, *, single: bool) -> list[Line]
             best = [(run.summary or {}).get("best_epoch") for run in group.finished]
             mark = [(float(epoch), mean[x.index(epoch)]) for epoch in best if epoch in x]
         color: int | str = TRAIN if single and split == "train" else group.number
-        low, high = (np.subtract(mean, deviation).tolist(), np.add(mean, deviation).tolist()) if len(found) > 1 else ([], [])
+        low, high = (
+            (np.subtract(mean, deviation).tolist(), np.add(mean, deviation).tolist()) if len(found) > 1 else ([], [])
+        )
         lines.append(Line(color, x, mean, low, high, dashed=split == "train", mark=mark))
     return lines
 
@@ -85,7 +94,9 @@ def results(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
             if run not in runs:
                 notes.append(f"{run.path} has no test predictions: nothing is drawn from them.")
             elif run.cut and run.predictions is not None:
-                notes.append(f"{run.path} has more than {len(run.predictions):,} test predictions: the charts are drawn from the first ones.")
+                notes.append(
+                    f"{run.path} has more than {len(run.predictions):,} test predictions: the charts are drawn from the first ones."
+                )
         if runs:
             task = _task(runs[0])
             frames = [run.predictions for run in runs if _task(run) == task and run.predictions is not None]
@@ -98,7 +109,9 @@ def _task(run: RunRecord) -> scores.Task:
     return scores.find_task(run.predictions, list((run.summary or {}).get("test", {})))
 
 
-def _results_of(task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]) -> dict[str, Any]:
+def _results_of(
+    task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]
+) -> dict[str, Any]:
     found: dict[str, Any] = {
         "groups": [group for group, _ in members],
         "confusion": [],
@@ -111,7 +124,9 @@ def _results_of(task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFr
         return found
     found["classes"] = _class_charts(task, members, notes)
     if any("miou" in (run.summary or {}).get("test", {}) for group, _ in members for run in group.runs):
-        notes.append("The metrics let the parts of a shape's own category compete; confusion and classes let all parts compete.")
+        notes.append(
+            "The metrics let the parts of a shape's own category compete; confusion and classes let all parts compete."
+        )
     if task.kind == "labels":
         found["reliability"] = _reliability(task, members)
     elif len(task.names) > MOST_CONFUSION:
@@ -130,7 +145,12 @@ def _confusion(task: scores.Task, group: Group, frames: Sequence[pd.DataFrame]) 
             "name": name,
             "total": int(total[number]),
             "cells": [
-                {"count": int(count), "share": float(share), "right": other == number, "names": (name, task.names[other])}
+                {
+                    "count": int(count),
+                    "share": float(share),
+                    "right": other == number,
+                    "names": (name, task.names[other]),
+                }
                 for other, (count, share) in enumerate(zip(counts[number], shares[number], strict=True))
             ],
         }
@@ -150,7 +170,9 @@ def _reliability(task: scores.Task, members: Sequence[tuple[Group, list[pd.DataF
     return {"svg": reliability_chart(series), "errors": errors}
 
 
-def _class_charts(task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]) -> dict[str, Any]:
+def _class_charts(
+    task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]
+) -> dict[str, Any]:
     """Return a row of numbers for each class, and precision-recall curves of those that there is room for."""
     rows: list[dict[str, Any]] = []
     counts = [scores.confusion(frames, task) if task.kind == "classes" else None for _, frames in members]
@@ -166,7 +188,10 @@ def _class_charts(task: scores.Task, members: Sequence[tuple[Group, list[pd.Data
             values = [curve[2] for curve in defined]
             row["positives"] = int(np.nansum(tables[0][0][:, number] == 1))
             more = scores.class_scores(count)[number] if count is not None else {}
-            cell = {"ap": float(np.mean(values)) if values else math.nan, "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+            cell = {
+                "ap": float(np.mean(values)) if values else math.nan,
+                "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            }
             row["cells"].append({"group": group, **cell, **more})
         rows.append(row)
     drawn = [row for row in rows if row["lines"]]
@@ -177,12 +202,18 @@ def _class_charts(task: scores.Task, members: Sequence[tuple[Group, list[pd.Data
         drawn = sorted(drawn, key=lambda row: row["cells"][0]["ap"])[:MOST_CLASS_CHARTS]
     for row in rows:
         if not row["lines"]:
-            notes.append(f"{row['name']}: the test rows have one kind of label only, so it has no precision-recall curve.")
-    charts = [{"row": row, "svg": line_chart(row["lines"], xlabel="recall", unit=True, level=row["base"])} for row in drawn]
+            notes.append(
+                f"{row['name']}: the test rows have one kind of label only, so it has no precision-recall curve."
+            )
+    charts = [
+        {"row": row, "svg": line_chart(row["lines"], xlabel="recall", unit=True, level=row["base"])} for row in drawn
+    ]
     return {"rows": rows, "charts": charts, "more": task.kind == "classes"}
 
 
-def _value_charts(task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]) -> list[dict[str, Any]]:
+def _value_charts(
+    task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]
+) -> list[dict[str, Any]]:
     if len(task.names) > MOST_TARGETS:
         notes.append(f"The first {MOST_TARGETS} of {len(task.names)} targets are drawn.")
     found = []
@@ -191,12 +222,16 @@ def _value_charts(task: scores.Task, members: Sequence[tuple[Group, list[pd.Data
         for group, frames in members:
             arrays = [scores.labels(frame, task.names) for frame in frames]
             each = [scores.value_scores(true[:, number], pred[:, number]) for true, pred in arrays]
-            cells.append({"group": group, **{key: float(np.mean([one[key] for one in each])) for key in ("mae", "rmse", "r2")}})
+            cells.append(
+                {"group": group, **{key: float(np.mean([one[key] for one in each])) for key in ("mae", "rmse", "r2")}}
+            )
             true, pred = (column[:, number] for column in arrays[0])
             known = np.flatnonzero(~np.isnan(true))
             if len(known) > MOST_POINTS:
                 known = np.random.default_rng(0).choice(known, MOST_POINTS, replace=False)
-                notes.append(f"{group.label}: {MOST_POINTS:,} of the test rows, drawn at random, are points of the scatter of {name}.")
+                notes.append(
+                    f"{group.label}: {MOST_POINTS:,} of the test rows, drawn at random, are points of the scatter of {name}."
+                )
             if len(known):
                 series.append((group.number, true[known].tolist(), pred[known].tolist()))
         if series:
@@ -215,7 +250,9 @@ def worst_predictions(groups: Sequence[Group], notes: list[str]) -> list[dict[st
             continue
         mean = scores.mean_over_seeds(frames)
         if mean is None:
-            notes.append(f"{group.label}: the seeds were tested on different rows; its worst predictions are those of the first seed.")
+            notes.append(
+                f"{group.label}: the seeds were tested on different rows; its worst predictions are those of the first seed."
+            )
         run = next(run for run in group.runs if run.predictions is not None and len(run.predictions))
         task = _task(run)
         cards = scores.worst(frames[0] if mean is None else mean, task, count=WORST)
@@ -224,9 +261,19 @@ def worst_predictions(groups: Sequence[Group], notes: list[str]) -> list[dict[st
             card["shown"] = f"{card['error']:.2f}" if card["error"] < 100 else shown(card["error"])
             for target in card.get("targets", ()):
                 target["texts"] = (
-                    (shown(target["true"]), shown(target["pred"])) if task.kind == "values" else (f"{target['true']:.0f}", f"{target['pred']:.2f}")
+                    (shown(target["true"]), shown(target["pred"]))
+                    if task.kind == "values"
+                    else (f"{target['true']:.0f}", f"{target['pred']:.2f}")
                 )
-        found.append({"group": group, "cards": cards, "kind": task.kind, "seeds": len(frames) if mean is not None else 1, "per_node": task.per_node})
+        found.append(
+            {
+                "group": group,
+                "cards": cards,
+                "kind": task.kind,
+                "seeds": len(frames) if mean is not None else 1,
+                "per_node": task.per_node,
+            }
+        )
     return found
 
 
@@ -235,7 +282,7 @@ def _structure(smiles: Any, notes: list[str]) -> str:
     if not isinstance(smiles, str):
         return ""
     try:
-        from pyg_samsa.chem.features import parse_smiles
+        from pyg_samsa.chem.ogb_features import parse_smiles
 
         mol = parse_smiles(smiles)
     except MissingDependencyError as error:
@@ -244,8 +291,8 @@ def _structure(smiles: Any, notes: list[str]) -> str:
     if isinstance(mol, str):
         notes.append(f"A structure is not drawn: {mol}.")
         return ""
-    from pyg_samsa.chem.canvas import SvgWriter
-    from pyg_samsa.chem.drawing import MoleculeLayout
+    from pyg_samsa.viz.molecules.canvas import SvgWriter
+    from pyg_samsa.viz.molecules.drawing import MoleculeLayout
 
     layout = MoleculeLayout(mol)
     return SvgWriter("auto").document(layout.lines, layout.width, layout.height, "Structure", page=True)

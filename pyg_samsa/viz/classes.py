@@ -104,8 +104,16 @@ def _bars(axes: Axes, rows: Sequence[tuple[str, float, float]], value_label: str
     for position, (_, value, base) in enumerate(rows):
         first = position == 0
         scored = not math.isnan(value)
-        axes.barh(position - _BAR / 2, value if scored else 0, height=_BAR, color=VAL, label=value_label if first else None)
-        axes.barh(position + _BAR / 2, 0 if math.isnan(base) else base, height=_BAR, color=BASE, label=base_label if first else None)
+        axes.barh(
+            position - _BAR / 2, value if scored else 0, height=_BAR, color=VAL, label=value_label if first else None
+        )
+        axes.barh(
+            position + _BAR / 2,
+            0 if math.isnan(base) else base,
+            height=_BAR,
+            color=BASE,
+            label=base_label if first else None,
+        )
         if scored:
             _write(axes, f"{value:.3f}", value, position - _BAR / 2, fontsize=9.5, color=INK, weight="bold")
         else:
@@ -124,5 +132,11 @@ def _bars(axes: Axes, rows: Sequence[tuple[str, float, float]], value_label: str
 def _write(axes: Axes, text: str, x: float, y: float, **look: Any) -> None:
     # The paper behind the text keeps it legible where the line of the mean passes.
     axes.annotate(
-        text, (x, y), (5, -0.5), textcoords="offset points", va="center", bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}, **look
+        text,
+        (x, y),
+        (5, -0.5),
+        textcoords="offset points",
+        va="center",
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.8},
+        **look,
     )

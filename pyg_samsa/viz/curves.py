@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.viz._figure import INK, MUTED, PAPER, TEST, TRAIN, VAL, check_path, new_figure, pretty, save, shown, style
+from pyg_samsa.viz._figure import (
+    INK,
+    MUTED,
+    PAPER,
+    TEST,
+    TRAIN,
+    VAL,
+    check_path,
+    new_figure,
+    pretty,
+    save,
+    shown,
+    style,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +79,9 @@ def plot_learning_curves(
     panels = figure.subplots(1, len(columns), squeeze=False)[0]
     for axes, column in zip(panels, columns, strict=True):
         _panel(axes, history, column, best)
-    handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    handles = {
+        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     figure.legend(
         list(handles.values()),
         list(handles),
@@ -83,10 +98,14 @@ def plot_learning_curves(
 def _check(history: pd.DataFrame, metric: str) -> None:
     for column in ("split", "epoch", "loss", metric):
         if column not in history.columns:
-            raise ConfigError("metric" if column == metric else "history", column, [str(name) for name in history.columns])
+            raise ConfigError(
+                "metric" if column == metric else "history", column, [str(name) for name in history.columns]
+            )
     drawn = history[history["split"].isin(list(_COLORS))]
     if drawn.empty or drawn[["loss", metric]].isna().to_numpy().all():
-        raise ConfigError("history", f"{len(history)} rows", "at least one row of the split 'train' or 'val' with a value")
+        raise ConfigError(
+            "history", f"{len(history)} rows", "at least one row of the split 'train' or 'val' with a value"
+        )
 
 
 def _best_epoch(history: pd.DataFrame, metric: str) -> int | None:
@@ -115,7 +134,14 @@ def _panel(axes: Axes, history: pd.DataFrame, column: str, best: int | None) -> 
             continue
         marker = "o" if len(rows) <= 12 else None
         axes.plot(
-            rows["epoch"], rows[column], color=color, linewidth=2.0, marker=marker, markersize=4.5, label=_LABELS[split], solid_capstyle="round"
+            rows["epoch"],
+            rows[column],
+            color=color,
+            linewidth=2.0,
+            marker=marker,
+            markersize=4.5,
+            label=_LABELS[split],
+            solid_capstyle="round",
         )
     notes = []
     value = _at(history, "val", column, best)
@@ -130,7 +156,15 @@ def _panel(axes: Axes, history: pd.DataFrame, column: str, best: int | None) -> 
         notes.append(f"test {shown(test)}")
     _scale(axes, history, column)
     axes.set_title(pretty(column), loc="left", fontsize=12, color=INK, pad=26 if notes else 10)
-    axes.annotate("   ".join(notes), (0, 1), (0, 10), xycoords="axes fraction", textcoords="offset points", fontsize=10, color=MUTED)
+    axes.annotate(
+        "   ".join(notes),
+        (0, 1),
+        (0, 10),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=10,
+        color=MUTED,
+    )
     axes.set_xlabel("epoch", fontsize=10, color=MUTED)
 
 

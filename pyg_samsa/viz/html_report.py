@@ -154,7 +154,13 @@ def _render(context: Mapping[str, Any]) -> str:
     except ImportError as error:
         raise MissingDependencyError("jinja2", "all", "writing a report") from error
     folder = Path(__file__).parent / "templates"
-    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     return environment.get_template(_TEMPLATE).render(context)
 
 
@@ -186,14 +192,18 @@ def _run_row(group: Group, run: RunRecord, notes: list[str]) -> dict[str, Any]:
     epochs = 0 if run.history is None else len(run.history)
     if run.summary is None:
         wanted = run.settings.get("optim.max_epoch")
-        notes.append(f"{run.path} did not finish ({epochs} of {wanted} epochs): it has no test values, and counts in the curves alone.")
+        notes.append(
+            f"{run.path} did not finish ({epochs} of {wanted} epochs): it has no test values, and counts in the curves alone."
+        )
     return {
         "group": group,
         "seed": run.seed,
         "path": str(run.path),
         "state": "finished" if run.summary is not None else f"stopped after {epochs} epochs",
         "best": (run.summary or {}).get("best_epoch"),
-        "value": shown(run.summary["test"][run.metric]) if run.summary and run.metric in run.summary.get("test", {}) else "–",
+        "value": shown(run.summary["test"][run.metric])
+        if run.summary and run.metric in run.summary.get("test", {})
+        else "–",
     }
 
 
@@ -214,19 +224,32 @@ def _better(name: str) -> int:
 def _scores(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
     """Return a row for each metric: test and validation value of each group, the best test mean marked."""
     summaries = [run.summary or {} for group in groups for run in group.finished]
-    names = list(dict.fromkeys(name for summary in summaries for split in ("test", "val") for name in summary.get(split, {})))
+    names = list(
+        dict.fromkeys(name for summary in summaries for split in ("test", "val") for name in summary.get(split, {}))
+    )
     comparable = len({_data(group) for group in groups}) == 1
     if not comparable:
-        notes.append("The experiments are about different data: their values cannot be compared, and none is marked as the best.")
+        notes.append(
+            "The experiments are about different data: their values cannot be compared, and none is marked as the best."
+        )
     main = groups[0].runs[0].metric
     rows = []
     for name in sorted(names, key=lambda name: (name != main, name == "loss")):
         test = [_values(group, "test", name) for group in groups]
         means = [statistics.fmean(values) if values else None for values in test]
         known = [mean for mean in means if mean is not None]
-        best = (max(known) if _better(name) > 0 else min(known)) if comparable and _better(name) and len(known) > 1 else None
+        best = (
+            (max(known) if _better(name) > 0 else min(known))
+            if comparable and _better(name) and len(known) > 1
+            else None
+        )
         cells = [
-            {"test": spread(values), "val": spread(_values(group, "val", name)), "best": best is not None and mean == best, "n": len(values)}
+            {
+                "test": spread(values),
+                "val": spread(_values(group, "val", name)),
+                "best": best is not None and mean == best,
+                "n": len(values),
+            }
             for group, values, mean in zip(groups, test, means, strict=True)
         ]
         rows.append({"name": pretty(name) + arrow(name), "main": name == main, "cells": cells})
@@ -249,7 +272,9 @@ def _facts(group: Group) -> list[tuple[str, str]]:
     if "parameters" in summary:
         facts.append(("parameters", f"{summary['parameters']:,}"))
     if "seconds" in summary:
-        facts.append(("training time", _time(sum(float((run.summary or {}).get("seconds", 0)) for run in group.finished))))
+        facts.append(
+            ("training time", _time(sum(float((run.summary or {}).get("seconds", 0)) for run in group.finished)))
+        )
     many = len(group.runs) > 1
     return [*facts, ("runs", str(len(group.runs))) if many else ("seed", str(group.runs[0].seed))]
 
@@ -257,7 +282,10 @@ def _facts(group: Group) -> list[tuple[str, str]]:
 def _costs(groups: Sequence[Group]) -> list[dict[str, Any]]:
     def row(name: str, key: str, form: Any) -> dict[str, Any]:
         columns = [[(run.summary or {}).get(key) for run in group.finished] for group in groups]
-        return {"name": name, "cells": [form([float(value) for value in column if value is not None]) for column in columns]}
+        return {
+            "name": name,
+            "cells": [form([float(value) for value in column if value is not None]) for column in columns],
+        }
 
     def mean(form: Any) -> Any:
         return lambda values: form(statistics.fmean(values)) if values else "–"
@@ -290,7 +318,9 @@ def _pictures(groups: Sequence[Group]) -> list[dict[str, str]]:
         for name, caption in _PICTURES.items():
             path = next((run.path / name for run in group.runs if (run.path / name).is_file()), None)
             if path is not None:
-                found.append({"data": base64.b64encode(path.read_bytes()).decode(), "caption": caption, "group": group.label})
+                found.append(
+                    {"data": base64.b64encode(path.read_bytes()).decode(), "caption": caption, "group": group.label}
+                )
     return found
 
 
@@ -309,12 +339,22 @@ def _text(value: Any) -> str:
 
 
 def _environment(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    named = {"time": "Started (UTC)", "argv": "Command", "python": "Python", "platform": "System", "cpu": "Processor", "cpus": "Cores"}
+    named = {
+        "time": "Started (UTC)",
+        "argv": "Command",
+        "python": "Python",
+        "platform": "System",
+        "cpu": "Processor",
+        "cpus": "Cores",
+    }
     named |= {"torch_threads": "Threads", "devices": "Accelerators"}
     columns = [_environment_of(group, named) for group in groups]
     keys = list(dict.fromkeys(key for column in columns for key in column))
     rows = [{"name": key, "values": [column.get(key, "–") for column in columns]} for key in keys]
-    return [{**row, "differs": len(set(row["values"])) > 1 and row["name"] not in (named["time"], named["argv"])} for row in rows]
+    return [
+        {**row, "differs": len(set(row["values"])) > 1 and row["name"] not in (named["time"], named["argv"])}
+        for row in rows
+    ]
 
 
 def _environment_of(group: Group, named: Mapping[str, str]) -> dict[str, str]:
@@ -323,8 +363,16 @@ def _environment_of(group: Group, named: Mapping[str, str]) -> dict[str, str]:
         for key, label in named.items():
             value = run.environment.get(key)
             if value is not None:
-                text = " ".join(map(str, value)) if key == "argv" else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-                found.setdefault(label, []).append(text.replace("T", " ").replace("+00:00", "") if key == "time" else text or "none")
+                text = (
+                    " ".join(map(str, value))
+                    if key == "argv"
+                    else ", ".join(map(str, value))
+                    if isinstance(value, list)
+                    else str(value)
+                )
+                found.setdefault(label, []).append(
+                    text.replace("T", " ").replace("+00:00", "") if key == "time" else text or "none"
+                )
         for name, version in run.environment.get("packages", {}).items():
             found.setdefault(name, []).append(str(version))
     return {label: ", ".join(dict.fromkeys(values)) for label, values in found.items()}

@@ -61,18 +61,28 @@ def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], titl
     costs = {"parameters": "{:,.0f}", "seconds_per_epoch": "{:.1f}", "seconds": "{:.0f}", "peak_memory_mib": "{:,.0f}"}
     costs = {name: form for name, form in costs.items() if name in results and results[name].notna().any()}
     for name in costs:
-        table.add_column({"seconds_per_epoch": "s/epoch", "seconds": "s", "peak_memory_mib": "peak MiB"}.get(name, name), justify="right")
+        table.add_column(
+            {"seconds_per_epoch": "s/epoch", "seconds": "s", "peak_memory_mib": "peak MiB"}.get(name, name),
+            justify="right",
+        )
     groups = [rows for _, rows in results.groupby("cell", sort=False)]
     best = _best([rows[metric].mean() for rows in groups], metric)
     for number, rows in enumerate(groups):
         first = rows.iloc[0]
         cost = [form.format(rows[name].mean()) if rows[name].notna().any() else "–" for name, form in costs.items()]
         score = spread([float(value) for value in rows[metric].dropna()])
-        table.add_row(*(str(first[key]) for key in shown), str(len(rows)), f"[bold green]{score}[/]" if number == best else score, *cost)
+        table.add_row(
+            *(str(first[key]) for key in shown),
+            str(len(rows)),
+            f"[bold green]{score}[/]" if number == best else score,
+            *cost,
+        )
     return table
 
 
-def plot_sweep(results: pd.DataFrame, path: str | os.PathLike[str], *, metric: str, keys: Sequence[str], title: str = "Sweep") -> Path:
+def plot_sweep(
+    results: pd.DataFrame, path: str | os.PathLike[str], *, metric: str, keys: Sequence[str], title: str = "Sweep"
+) -> Path:
     """Draw the metric against what was varied, and against the training time, with one standard deviation over the seeds.
 
     The first varied setting that is a number is the axis, logarithmic where its values differ by more than a factor of 8, with a line for each
@@ -120,11 +130,21 @@ def plot_sweep(results: pd.DataFrame, path: str | os.PathLike[str], *, metric: s
         _times(right, series, metric, None)
     if axis is not None and len(series) > 1:
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower left", ncols=min(4, len(labels)), frameon=False, fontsize=9.5, labelcolor=INK)
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower left",
+            ncols=min(4, len(labels)),
+            frameon=False,
+            fontsize=9.5,
+            labelcolor=INK,
+        )
     return save(figure, target)
 
 
-def plot_curves(results: pd.DataFrame, path: str | os.PathLike[str], *, metric: str, title: str = "Learning curves") -> Path:
+def plot_curves(
+    results: pd.DataFrame, path: str | os.PathLike[str], *, metric: str, title: str = "Learning curves"
+) -> Path:
     """Draw a validation metric against optimiser steps and against seconds: a line a cell, the mean over its seeds, between their extremes.
 
     Args:
@@ -159,12 +179,25 @@ def plot_curves(results: pd.DataFrame, path: str | os.PathLike[str], *, metric: 
         color, (line, marker) = SERIES[number % len(SERIES)], ("-", "o") if number < len(SERIES) else ("--", "s")
         epochs = pd.concat([pd.read_csv(Path(folder) / "metrics.csv") for folder in rows["folder"]])
         if column not in epochs:
-            raise ConfigError("metric", metric, [name.removeprefix("val_") for name in map(str, epochs) if name.startswith("val_")])
+            raise ConfigError(
+                "metric", metric, [name.removeprefix("val_") for name in map(str, epochs) if name.startswith("val_")]
+            )
         of_epoch = epochs.groupby("epoch")
         mean = of_epoch[[*panels, column]].mean()
         for axis, (axes, _) in panels.items():
-            axes.plot(mean[axis], mean[column], color=color, linewidth=2, linestyle=line, marker=marker, markersize=3.5, label=str(label))
-            axes.fill_between(mean[axis], of_epoch[column].min(), of_epoch[column].max(), color=color, alpha=0.12, linewidth=0)
+            axes.plot(
+                mean[axis],
+                mean[column],
+                color=color,
+                linewidth=2,
+                linestyle=line,
+                marker=marker,
+                markersize=3.5,
+                label=str(label),
+            )
+            axes.fill_between(
+                mean[axis], of_epoch[column].min(), of_epoch[column].max(), color=color, alpha=0.12, linewidth=0
+            )
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False, fontsize=9.5, labelcolor=INK)
     return save(figure, target)
@@ -175,7 +208,9 @@ def _check(results: pd.DataFrame, metric: str, columns: Sequence[str]) -> None:
         raise ConfigError("results", "0 rows", "at least one finished run")
     for column in ("cell", metric, *columns):
         if column not in results:
-            raise ConfigError("metric" if column == metric else "results", column, [str(name) for name in results.columns])
+            raise ConfigError(
+                "metric" if column == metric else "results", column, [str(name) for name in results.columns]
+            )
 
 
 def _is_number(values: pd.Series) -> bool:
@@ -190,7 +225,10 @@ def _series(results: pd.DataFrame, keys: Sequence[str]) -> list[tuple[str, pd.Da
     if not keys:
         return [("", results)]
     groups = results.groupby(keys, sort=False)
-    return [(", ".join(_label(key, value) for key, value in zip(keys, values, strict=True)), rows) for values, rows in groups]
+    return [
+        (", ".join(_label(key, value) for key, value in zip(keys, values, strict=True)), rows)
+        for values, rows in groups
+    ]
 
 
 def _label(key: str, value: object) -> str:
@@ -199,10 +237,14 @@ def _label(key: str, value: object) -> str:
 
 def _best(means: Sequence[float], metric: str) -> int | None:
     name = metric.partition("_")[2]
-    if sum(mean == mean for mean in means) < 2 or not (name == "loss" or name in metrics.available() or name in metrics.PART_METRICS):
+    if sum(mean == mean for mean in means) < 2 or not (
+        name == "loss" or name in metrics.available() or name in metrics.PART_METRICS
+    ):
         return None
     higher = name in metrics.PART_METRICS or (name != "loss" and metrics.higher_is_better(name))
-    return (max if higher else min)((number for number, mean in enumerate(means) if mean == mean), key=means.__getitem__)
+    return (max if higher else min)(
+        (number for number, mean in enumerate(means) if mean == mean), key=means.__getitem__
+    )
 
 
 def _deviation(values: Sequence[float]) -> float:
@@ -212,7 +254,11 @@ def _deviation(values: Sequence[float]) -> float:
 def _points(rows: pd.DataFrame, metric: str, axis: str) -> tuple[list[float], list[float], list[float]]:
     table = rows.assign(axis=rows[axis].astype(float)).groupby("axis")[metric]
     groups = [(float(str(x)), [float(value) for value in values]) for x, values in table]
-    return [x for x, _ in groups], [statistics.fmean(values) for _, values in groups], [_deviation(values) for _, values in groups]
+    return (
+        [x for x, _ in groups],
+        [statistics.fmean(values) for _, values in groups],
+        [_deviation(values) for _, values in groups],
+    )
 
 
 def _lines(axes: Axes, series: Sequence[tuple[str, pd.DataFrame]], axis: str, metric: str) -> None:
@@ -220,7 +266,18 @@ def _lines(axes: Axes, series: Sequence[tuple[str, pd.DataFrame]], axis: str, me
     for (label, rows), color in zip(series, cycle(SERIES), strict=False):
         x, mean, deviation = _points(rows, metric, axis)
         axes.scatter(rows[axis].astype(float), rows[metric], s=12, color=color, alpha=0.35, linewidths=0, zorder=2.5)
-        axes.errorbar(x, mean, deviation, color=color, linewidth=2, marker="o", markersize=5.5, capsize=3, elinewidth=1.2, label=label or None)
+        axes.errorbar(
+            x,
+            mean,
+            deviation,
+            color=color,
+            linewidth=2,
+            marker="o",
+            markersize=5.5,
+            capsize=3,
+            elinewidth=1.2,
+            label=label or None,
+        )
     ticks = sorted({float(value) for _, rows in series for value in rows[axis]})
     if ticks[0] > 0 and ticks[-1] / ticks[0] > _LOG_RATIO:
         axes.set_xscale("log")
@@ -240,10 +297,18 @@ def _bars(axes: Axes, series: Sequence[tuple[str, pd.DataFrame]], metric: str) -
         values = [float(value) for value in rows[metric].dropna()]
         mean, deviation = statistics.fmean(values), _deviation(values)
         axes.axhline(number, color=GRID, linewidth=0.8, zorder=1)
-        axes.errorbar(mean, number, xerr=deviation, color=color, marker="o", markersize=7.5, capsize=3.5, elinewidth=1.6, zorder=3)
+        axes.errorbar(
+            mean, number, xerr=deviation, color=color, marker="o", markersize=7.5, capsize=3.5, elinewidth=1.6, zorder=3
+        )
         axes.scatter(values, [number] * len(values), s=14, color=color, alpha=0.4, linewidths=0, zorder=2.5)
         axes.annotate(
-            spread(values), (max(mean + deviation, *values, mean), number), (8, 0), textcoords="offset points", va="center", fontsize=9, color=INK
+            spread(values),
+            (max(mean + deviation, *values, mean), number),
+            (8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=INK,
         )
     axes.set_yticks(range(len(series)), [label for label, _ in series], fontsize=10, color=INK)
     axes.set_ylim(len(series) - 0.5, -0.5)
@@ -262,11 +327,24 @@ def _times(axes: Axes, series: Sequence[tuple[str, pd.DataFrame]], metric: str, 
             "xerr": [_deviation(list(group["seconds"])) for _, group in groups],
             "yerr": [_deviation(list(group[metric])) for _, group in groups],
         }
-        axes.errorbar(x, y, **bars, color=color, linestyle="-" if axis else "", linewidth=1, marker="o", markersize=6, capsize=3, elinewidth=1)
+        axes.errorbar(
+            x,
+            y,
+            **bars,
+            color=color,
+            linestyle="-" if axis else "",
+            linewidth=1,
+            marker="o",
+            markersize=6,
+            capsize=3,
+            elinewidth=1,
+        )
         if len(series) * len(groups) <= _MANY_CELLS:
             for name, at, height in zip((f"{value:g}" if axis else label for value, _ in groups), x, y, strict=True):
                 box = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.7}
-                axes.annotate(name, (at, height), (6, 6), textcoords="offset points", fontsize=8.5, color=MUTED, bbox=box)
+                axes.annotate(
+                    name, (at, height), (6, 6), textcoords="offset points", fontsize=8.5, color=MUTED, bbox=box
+                )
     axes.margins(x=0.16, y=0.14)
     axes.set_title(f"{_title(metric)} against time", loc="left", fontsize=12, color=INK, pad=10)
     axes.set_xlabel("seconds of training and validation", fontsize=10, color=MUTED)

@@ -52,7 +52,13 @@ def metrics_table(rows: Sequence[Mapping[str, object]], *, title: str = "Results
     repeats = max(sum(str(row["split"]) == split for row in rows) for split in splits)
     caption = f"mean ± standard deviation of {repeats} repeats" if repeats > 1 else None
     table = Table(
-        title=title, caption=caption, title_style="bold", title_justify="left", caption_justify="left", header_style="bold", box=SIMPLE_HEAD
+        title=title,
+        caption=caption,
+        title_style="bold",
+        title_justify="left",
+        caption_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
     )
     table.add_column("metric", overflow="fold")
     for split in splits:
@@ -95,14 +101,18 @@ def per_class_table(
     if not names:
         raise ConfigError("names", [], "at least one class")
     check_lengths(len(names), ap=ap, base_rate=base_rate, positives=positives)
-    table = Table(title=title, title_style="bold", title_justify="left", header_style="bold", box=SIMPLE_HEAD, show_footer=True)
+    table = Table(
+        title=title, title_style="bold", title_justify="left", header_style="bold", box=SIMPLE_HEAD, show_footer=True
+    )
     table.add_column("class", footer="mean", overflow="fold", max_width=32)
     table.add_column("positives", justify="right")
     table.add_column("base rate", footer=_three(_mean(base_rate)), justify="right")
     table.add_column("AP", footer=_three(_mean(ap)), justify="right", style="bold green", footer_style="bold green")
     table.add_column("0          1", no_wrap=True, style="green")
     for name, value, base, count in zip(names, ap, base_rate, positives, strict=True):
-        table.add_row(str(name), f"{int(count):,}", _three(float(base)), _three(float(value)), _bar(float(value), width=12))
+        table.add_row(
+            str(name), f"{int(count):,}", _three(float(base)), _three(float(value)), _bar(float(value), width=12)
+        )
     return table
 
 

@@ -86,9 +86,20 @@ def test_exponents():
 
 
 def test_report_of_all_kinds_of_rows(tmp_path):
-    rows = [row(suite="scaling", tokens=n, contestant=name, seconds=n * 1e-3) for n in (16, 32) for name in ("SAMSA", "packed full")]
+    rows = [
+        row(suite="scaling", tokens=n, contestant=name, seconds=n * 1e-3)
+        for n in (16, 32)
+        for name in ("SAMSA", "packed full")
+    ]
     rows += [row(), row(contestant="packed full", ratio=2.0), row(suite="model", ratio=None, of_rate=None)]
-    environment = {"cpu": "x", "device": "cpu", "torch_threads": 2, "dtype": "float32", "packages": {"torch": "2"}, "product_rate": 1e11}
+    environment = {
+        "cpu": "x",
+        "device": "cpu",
+        "torch_threads": 2,
+        "dtype": "float32",
+        "packages": {"torch": "2"},
+        "product_rate": 1e11,
+    }
     paths = report.write(tmp_path / "out", environment, rows)
     assert sorted(path.name for path in paths) == ["block.png", "results.json", "results.md", "scaling.png"]
     text = paths[1].read_text()
@@ -105,10 +116,33 @@ def test_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(suites, "single", lambda tokens, samples: single(5, 3, 8, 2))
     monkeypatch.setattr("benchmarks.timing.product_rate", lambda device, dtype: 1e9)
     threads = torch.get_num_threads()
-    assert main(["--suite", "attention", "block", "train", "--rounds", "1", "--device", "cpu", "--threads", "1", "--out", str(tmp_path)]) == 0
+    assert (
+        main(
+            [
+                "--suite",
+                "attention",
+                "block",
+                "train",
+                "--rounds",
+                "1",
+                "--device",
+                "cpu",
+                "--threads",
+                "1",
+                "--out",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     torch.set_num_threads(threads)
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
-    assert {line["contestant"] for line in rows if line["suite"] == "train"} >= {"SAMSA", "SAMSA soft", "packed full", "GPSConv performer"}
+    assert {line["contestant"] for line in rows if line["suite"] == "train"} >= {
+        "SAMSA",
+        "SAMSA soft",
+        "packed full",
+        "GPSConv performer",
+    }
     assert "Performer" in capsys.readouterr().out
 
 

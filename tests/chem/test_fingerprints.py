@@ -17,7 +17,9 @@ def test_counts_are_the_fragments_that_rdkit_lists(radius):
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=radius)
     for text, row in zip(MOLECULES, found, strict=True):
         expected = np.zeros(512, int)
-        for fragment, count in generator.GetSparseCountFingerprint(Chem.MolFromSmiles(text)).GetNonzeroElements().items():
+        for fragment, count in (
+            generator.GetSparseCountFingerprint(Chem.MolFromSmiles(text)).GetNonzeroElements().items()
+        ):
             expected[fragment % 512] += count
         assert row.tolist() == expected.tolist()
 
@@ -38,7 +40,8 @@ def test_order_of_atoms_does_not_matter_and_hands_only_where_asked():
 def test_workers_give_the_same():
     many = MOLECULES * 40
     assert np.array_equal(
-        morgan_counts(many, size=64, workers=2, progress=False), np.tile(morgan_counts(MOLECULES, size=64, progress=False), (40, 1))
+        morgan_counts(many, size=64, workers=2, progress=False),
+        np.tile(morgan_counts(MOLECULES, size=64, progress=False), (40, 1)),
     )
     assert morgan_counts([], size=64, progress=False).shape == (0, 64)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pyg_samsa.chem.features import smiles_to_table
+from pyg_samsa.chem.ogb_features import smiles_to_table
 from pyg_samsa.chem.parsing import in_chunks, join_parsed, parse_molecules, parse_stream
 from pyg_samsa.errors import ConfigError
 

@@ -11,8 +11,8 @@ from torch_geometric.graphgym.config import cfg, set_cfg
 from pyg_samsa.chem import convert_smiles, sequence_to_smiles
 from pyg_samsa.cli import main
 from pyg_samsa.datasets.base import SplitDataset, TaskInfo, molecules_to_prepared
-from pyg_samsa.graphgym import fingerprints
-from pyg_samsa.training import boosting
+from pyg_samsa.experiments import boosting
+from pyg_samsa.experiments import fingerprint_baseline as fingerprints
 
 KINDS = {
     "multilabel": ("multilabel", ["lysine", "aromatic", "short"], "classification_multilabel", "ap"),
@@ -25,8 +25,14 @@ KINDS = {
 def molecules(name):
     """Short peptides whose targets follow from their residues; every seventh label is missing where labels may be."""
     generator = torch.Generator().manual_seed(0)
-    peptides = ["".join("GAKFW"[letter] for letter in torch.randint(0, 5, (3 + row % 4,), generator=generator)) for row in range(90)]
-    lysines, rings = (torch.tensor([sum(peptide.count(letter) for letter in letters) for peptide in peptides]) for letters in ("K", "FW"))
+    peptides = [
+        "".join("GAKFW"[letter] for letter in torch.randint(0, 5, (3 + row % 4,), generator=generator))
+        for row in range(90)
+    ]
+    lysines, rings = (
+        torch.tensor([sum(peptide.count(letter) for letter in letters) for peptide in peptides])
+        for letters in ("K", "FW")
+    )
     lengths = torch.tensor([len(peptide) for peptide in peptides])
     y = {
         "multilabel": torch.stack([lysines > 0, rings > 1, lengths < 5], 1).float(),
@@ -71,7 +77,10 @@ def write(tmp_path):
             "num_threads": 1,
             "dataset": {"format": "test-molecules", "name": name, "task": "graph", "task_type": task_type},
             "metric_best": best,
-            "model": {"type": "samsa", "loss_fun": {"multiclass": "cross_entropy", "regression": "l1"}.get(kind, "bce")},
+            "model": {
+                "type": "samsa",
+                "loss_fun": {"multiclass": "cross_entropy", "regression": "l1"}.get(kind, "bce"),
+            },
             "fingerprint": {"trees": 25, "size": 256, "model": "sklearn"},
             **changes,
         }
@@ -107,7 +116,9 @@ def test_every_task_is_learned_and_written_down(name, write, tmp_path, capsys):
         assert test["ap"] == pytest.approx(sum(average_precision_score(*one) for one in classes) / 3, abs=1e-6)
         assert test["ap"] > 0.85
     elif name == "regression":
-        errors = [mean_absolute_error(*table[[f"{t}_true", f"{t}_pred"]].dropna().T.to_numpy()) for t in ("lysines", "rings")]
+        errors = [
+            mean_absolute_error(*table[[f"{t}_true", f"{t}_pred"]].dropna().T.to_numpy()) for t in ("lysines", "rings")
+        ]
         assert test["mae"] == pytest.approx(sum(errors) / 2, abs=0.02)
         assert test["mae"] < 0.6
     elif name == "binary":
@@ -143,7 +154,9 @@ def test_the_written_configuration_runs_again_and_a_finished_run_is_kept(write, 
     assert main(["baseline", "fingerprint", "--cfg", str(path), "train.auto_resume", "True"]) == 0
     assert "nothing was fitted" in capsys.readouterr().out
     assert json.loads((folder / "summary.json").read_text()) == first
-    assert main(["baseline", "fingerprint", "--cfg", str(folder / "config.yaml"), "out_dir", str(tmp_path / "again")]) == 0
+    assert (
+        main(["baseline", "fingerprint", "--cfg", str(folder / "config.yaml"), "out_dir", str(tmp_path / "again")]) == 0
+    )
     (again,) = (tmp_path / "again").rglob("summary.json")
     assert json.loads(again.read_text())["test"] == first["test"]
 
@@ -161,7 +174,9 @@ def test_the_validation_split_is_trained_on_only_where_asked(write, tmp_path, mo
     main(["baseline", "fingerprint", "--cfg", str(path), "-q"])
     main(["baseline", "fingerprint", "--cfg", str(path), "-q", "fingerprint.fit_val", "True"])
     assert rows == [list(range(50)), list(range(70))]
-    plain, both = (json.loads((folder_of(tmp_path, "binary", seed) / "summary.json").read_text()) for seed in ("0", "0-2"))
+    plain, both = (
+        json.loads((folder_of(tmp_path, "binary", seed) / "summary.json").read_text()) for seed in ("0", "0-2")
+    )
     assert "auc" in plain["val"]
     assert both["val"] == {}
     assert both["monitor"] is None

@@ -13,8 +13,8 @@ import pytest
 
 from pyg_samsa.chem import smiles_to_data
 from pyg_samsa.cli import data
-from pyg_samsa.datasets import peptides
-from pyg_samsa.datasets.lrgb import OFFICIAL
+from pyg_samsa.datasets.molecules import peptides
+from pyg_samsa.datasets.molecules.lrgb import OFFICIAL
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.files import sha256
 
@@ -46,7 +46,9 @@ def official(tmp_path, monkeypatch):
     means = (sum(graph.num_nodes for graph in graphs) / 4, sum(graph.num_edges for graph in graphs) / 4)
     known = OFFICIAL["peptides-func"]
     release = replace(known.release, graphs=4, means=means, sizes=(2, 1, 1), positives=None)
-    part = replace(known, csv_hashes=(sha256(csv),), split=known.split._replace(known_hash=sha256(split)), release=release)
+    part = replace(
+        known, csv_hashes=(sha256(csv),), split=known.split._replace(known_hash=sha256(split)), release=release
+    )
     monkeypatch.setitem(OFFICIAL, "peptides-func", part)
     return csv, split
 
@@ -71,7 +73,9 @@ def test_quiet_shows_no_progress(tmp_path, few_peptides, capsys):
 
 def test_import(tmp_path, official, capsys):
     csv, split = official
-    assert run("import", "peptides-func", "--csv", csv, "--split", split, "--root", tmp_path / "root", "--workers", 1) == 0
+    assert (
+        run("import", "peptides-func", "--csv", csv, "--split", split, "--root", tmp_path / "root", "--workers", 1) == 0
+    )
     assert "4 graphs (2 train, 1 val, 1 test), 10 targets" in capsys.readouterr().out
     assert (tmp_path / "root/peptides-func/peptides-func-v1.pt").is_file()
 
@@ -151,7 +155,18 @@ def test_import_of_a_folder(tmp_path, capsys):
         path = tmp_path / "files" / kind / split / f"{kind}_{number:04}.off"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(OFF)
-    words = ("import", "modelnet10", "--files", tmp_path / "files", "--root", tmp_path / "sets", "--num-points", 16, "--workers", 1)
+    words = (
+        "import",
+        "modelnet10",
+        "--files",
+        tmp_path / "files",
+        "--root",
+        tmp_path / "sets",
+        "--num-points",
+        16,
+        "--workers",
+        1,
+    )
     assert run(*words, "--incomplete", verbosity=-1) == 0
     assert "modelnet10: 4 graphs (3 train, 0 val, 1 test), 10 targets (multiclass)" in capsys.readouterr().out
     with pytest.raises(DataIntegrityError):

@@ -44,7 +44,7 @@ def test_everything_is_looked_at_and_nothing_is_left(tmp_path, capsys, monkeypat
 
 
 def test_prepared_data_are_seen(tmp_path, capsys):
-    from pyg_samsa.datasets import peptides
+    from pyg_samsa.datasets.molecules import peptides
 
     path = peptides.prepared_path(tmp_path / "data")
     path.parent.mkdir(parents=True)

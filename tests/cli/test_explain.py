@@ -8,7 +8,7 @@ pytest.importorskip("rdkit")
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.cli import main
 from pyg_samsa.cli.explain import read_molecules
-from pyg_samsa.io.pretrained import save_pretrained
+from pyg_samsa.hub.pretrained import save_pretrained
 from pyg_samsa.nn import SAMSA
 
 CSV = "id;Structure;note\nA-1;CC(=O)O;fine\n\nA 2/..\\x;C(;broken\nA-3;;empty\nA-4;c1ccccc1;fine\n"
@@ -17,7 +17,9 @@ CSV = "id;Structure;note\nA-1;CC(=O)O;fine\n\nA 2/..\\x;C(;broken\nA-3;;empty\nA
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     torch.manual_seed(0)
-    net = SAMSA(ATOM_CARDINALITIES, 2, edge_channels=BOND_CARDINALITIES, channels=16, num_layers=2, heads=2, num_samples=8)
+    net = SAMSA(
+        ATOM_CARDINALITIES, 2, edge_channels=BOND_CARDINALITIES, channels=16, num_layers=2, heads=2, num_samples=8
+    )
     task = {"kind": "multilabel", "target_names": ["stops", "goes"]}
     return str(save_pretrained(net, tmp_path_factory.mktemp("models") / "demo", task=task))
 
@@ -107,7 +109,9 @@ def test_bad_input_is_one_line(model, tmp_path, capsys, words, code, culprit):
 
 def test_models_that_are_not_there_or_do_not_say_what_they_predict(tmp_path, capsys):
     assert main(["explain", str(tmp_path / "none"), "C", "--out", str(tmp_path / "out")]) == 3
-    net = SAMSA(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, channels=8, num_layers=1, heads=2, num_samples=4)
+    net = SAMSA(
+        ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, channels=8, num_layers=1, heads=2, num_samples=4
+    )
     folder = save_pretrained(net, tmp_path / "plain")
     assert main(["explain", str(folder), "C", "--out", str(tmp_path / "out")]) == 2
     assert "what it predicts" in capsys.readouterr().err

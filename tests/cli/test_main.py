@@ -19,7 +19,11 @@ def command(monkeypatch):
 
     def add(run, **attributes):
         module = types.SimpleNamespace(
-            HELP="a probe", EPILOG="", configure=lambda parser: parser.add_argument("word", nargs="*"), run=run, **attributes
+            HELP="a probe",
+            EPILOG="",
+            configure=lambda parser: parser.add_argument("word", nargs="*"),
+            run=run,
+            **attributes,
         )
         found = pyg_samsa.cli._commands()
         monkeypatch.setattr(pyg_samsa.cli, "_commands", lambda: {**found, "probe": module})
@@ -67,11 +71,13 @@ def test_ctrl_c(command, capsys):
 
 
 def test_ctrl_c_in_training_tells_how_to_go_on(monkeypatch, capsys):
-    from pyg_samsa.graphgym import runner
+    from pyg_samsa.graphgym import run as runner
 
     monkeypatch.setattr(runner, "run", raising_any(KeyboardInterrupt()))
     assert main(["train", "--cfg", "quickstart", "--repeat", "2", "samsa.layers", "3"]) == 130
-    assert "pyg-samsa train --cfg quickstart --repeat 2 samsa.layers 3 train.auto_resume True" in capsys.readouterr().err
+    assert (
+        "pyg-samsa train --cfg quickstart --repeat 2 samsa.layers 3 train.auto_resume True" in capsys.readouterr().err
+    )
 
 
 def raising_any(error):
@@ -90,7 +96,7 @@ def test_verbosity(command):
 
 
 def test_train_takes_graphgyms_arguments(monkeypatch):
-    from pyg_samsa.graphgym import runner
+    from pyg_samsa.graphgym import run as runner
 
     seen = []
     monkeypatch.setattr(runner, "run", lambda cfg, opts, **options: seen.append((cfg, opts, options)))
@@ -101,7 +107,7 @@ def test_train_takes_graphgyms_arguments(monkeypatch):
 
 
 def test_mark_done_renames_the_file_but_never_a_packaged_one(monkeypatch, tmp_path):
-    from pyg_samsa.graphgym import runner
+    from pyg_samsa.graphgym import run as runner
 
     monkeypatch.setattr(runner, "run", lambda *args, **options: [])
     path = tmp_path / "exp.yaml"
@@ -131,7 +137,12 @@ def test_list_of_configurations(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["train", "--list"]) == 0
     shown = capsys.readouterr().out
-    assert {line.split()[0] for line in shown.splitlines()} >= {"quickstart", "peptides_func", "peptides_struct", "peptides_func_small"}
+    assert {line.split()[0] for line in shown.splitlines()} >= {
+        "quickstart",
+        "peptides_func",
+        "peptides_struct",
+        "peptides_func_small",
+    }
     assert all(len(line) <= 80 for line in shown.splitlines())
 
 
@@ -157,7 +168,9 @@ def test_resume_hint_quotes():
 @pytest.mark.parametrize("module", ["graphgym", "pyg_samsa"])
 def test_as_modules_from_the_repository(module, tmp_path):
     arguments = ["--cfg", "nowhere"] if module == "graphgym" else ["train", "--cfg", "nowhere"]
-    done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("error: --cfg: got 'nowhere'")
 
@@ -169,7 +182,9 @@ def test_graphgym_shim_leaves_room_for_the_other_package(tmp_path):
     (other / "register.py").write_text("WHO = 'other'")
     code = "import graphgym.register, graphgym.__main__; print(graphgym.register.WHO)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.strip() == "other", done.stderr
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES, prediction_stream
-from pyg_samsa.chem.predictor import MoleculePredictor
+from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.cli import main
-from pyg_samsa.io.pretrained import save_pretrained
+from pyg_samsa.hub.pretrained import save_pretrained
 from pyg_samsa.nn import SAMSA
+from pyg_samsa.predict import stream as prediction_stream
+from pyg_samsa.predict.predictor import MoleculePredictor
 
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)O", "NCC(=O)O", "C"]
 TASKS = {
@@ -27,7 +28,15 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     for name, task in TASKS.items():
         width = len(task["target_names"])
-        network = SAMSA(ATOM_CARDINALITIES, width, edge_channels=BOND_CARDINALITIES, channels=16, num_layers=1, heads=2, num_samples=8)
+        network = SAMSA(
+            ATOM_CARDINALITIES,
+            width,
+            edge_channels=BOND_CARDINALITIES,
+            channels=16,
+            num_layers=1,
+            heads=2,
+            num_samples=8,
+        )
         with torch.no_grad():
             network.alpha += 0.5
         save_pretrained(network, folder / name, task=task)
@@ -137,7 +146,16 @@ def test_spread_and_classes(models, tmp_path):
     source.write_text("smiles\n" + "\n".join([*SMILES, "?"]) + "\n")
     assert main(["predict", "-q", models["multiclass"], str(source), str(target), "--uncertainty", "--draws", "3"]) == 0
     header, *out = rows_of(target)
-    assert header[1:] == ["pred", "red_pred", "green_pred", "blue_pred", "red_spread", "green_spread", "blue_spread", "error"]
+    assert header[1:] == [
+        "pred",
+        "red_pred",
+        "green_pred",
+        "blue_pred",
+        "red_spread",
+        "green_spread",
+        "blue_spread",
+        "error",
+    ]
     for row in out[:-1]:
         values = [float(value) for value in row[2:5]]
         assert sum(values) == pytest.approx(1, abs=1e-4)

@@ -14,17 +14,36 @@ def run(tmp_path):
     def write(name="demo", seed=0, *, finished=True, **settings):
         folder = tmp_path / "results" / name / str(seed)
         folder.mkdir(parents=True)
-        config = {"seed": seed, "out_dir": str(tmp_path), "metric_best": "ap", "optim": {"max_epoch": 2, "base_lr": 0.1}, **settings}
+        config = {
+            "seed": seed,
+            "out_dir": str(tmp_path),
+            "metric_best": "ap",
+            "optim": {"max_epoch": 2, "base_lr": 0.1},
+            **settings,
+        }
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         (folder / "environment.json").write_text(json.dumps({"python": "3.11", "packages": {"torch": "2.13"}}))
-        pd.DataFrame({"epoch": [1, 2], "total_seconds": [1.0, 2.0], "val_loss": [2.0, 1.0], "val_ap": [0.2, 0.3]}).to_csv(
-            folder / "metrics.csv", index=False
-        )
+        pd.DataFrame(
+            {"epoch": [1, 2], "total_seconds": [1.0, 2.0], "val_loss": [2.0, 1.0], "val_ap": [0.2, 0.3]}
+        ).to_csv(folder / "metrics.csv", index=False)
         if finished:
-            summary = {"seed": seed, "best_epoch": 2, "epochs": 2, "parameters": 10, "seconds": 2.0, "seconds_per_epoch": 1.0, "monitor": "val_ap"}
+            summary = {
+                "seed": seed,
+                "best_epoch": 2,
+                "epochs": 2,
+                "parameters": 10,
+                "seconds": 2.0,
+                "seconds_per_epoch": 1.0,
+                "monitor": "val_ap",
+            }
             summary |= {"val": {"ap": 0.3}, "test": {"ap": 0.25 + 0.5 * seed}}
             (folder / "summary.json").write_text(json.dumps(summary))
-            predictions = {"row": [0, 1, 2, 3], "smiles": ["CCO", "C", "N", "O"], "toxic_true": [0, 1, 1, 0], "toxic_pred": [0.2, 0.9, 0.4, 0.6]}
+            predictions = {
+                "row": [0, 1, 2, 3],
+                "smiles": ["CCO", "C", "N", "O"],
+                "toxic_true": [0, 1, 1, 0],
+                "toxic_pred": [0.2, 0.9, 0.4, 0.6],
+            }
             pd.DataFrame(predictions).to_csv(folder / "predictions_test.csv", index=False)
         return folder
 
@@ -40,7 +59,10 @@ def test_seeds_of_an_experiment(run, tmp_path, capsys):
     assert "0.5000 ± 0.3536" in text
     assert "Worst predictions" in text
     # A page beside the runs is no run.
-    assert main(["report", str(tmp_path / "results"), "--out", str(tmp_path / "b.html"), "--title", "Two <seeds>", "-q"]) == 0
+    assert (
+        main(["report", str(tmp_path / "results"), "--out", str(tmp_path / "b.html"), "--title", "Two <seeds>", "-q"])
+        == 0
+    )
     assert capsys.readouterr().out == ""
     assert "<h1>Two &lt;seeds&gt;</h1>" in (tmp_path / "b.html").read_text()
 
@@ -66,7 +88,13 @@ def test_browser(run, monkeypatch):
 
 @pytest.mark.parametrize(
     ("file", "content", "code"),
-    [("config.yaml", "a: [", 3), ("config.yaml", "text", 3), ("summary.json", "{", 3), ("metrics.csv", "", 3), ("predictions_test.csv", "", 3)],
+    [
+        ("config.yaml", "a: [", 3),
+        ("config.yaml", "text", 3),
+        ("summary.json", "{", 3),
+        ("metrics.csv", "", 3),
+        ("predictions_test.csv", "", 3),
+    ],
 )
 def test_damaged_files_are_named(run, capsys, file, content, code):
     folder = run()

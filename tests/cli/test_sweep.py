@@ -9,9 +9,9 @@ import yaml
 
 from pyg_samsa.cli import main
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym import sweep as module
-from pyg_samsa.graphgym.grids import GRIDS, read_grid
-from pyg_samsa.graphgym.sweep import Outcome, Sweep
+from pyg_samsa.experiments import sweep as module
+from pyg_samsa.experiments.grids import GRIDS, read_grid
+from pyg_samsa.experiments.sweep import Outcome, Sweep
 
 TINY = {"dataset.per_family": 3, "dataset.num_points": 8, "optim.max_epoch": 1, "optim.num_warmup_epochs": 0}
 TINY |= {"samsa": {"layers": 1, "channels": 8, "heads": 2, "ffn_channels": 8}}
@@ -23,7 +23,12 @@ def grid(tmp_path):
 
     def write(name="tiny.yaml", **content):
         path = tmp_path / name
-        path.write_text(yaml.safe_dump({"base": "small/shapes", "set": {**TINY, "dataset.dir": str(tmp_path / "data")}, **content}, sort_keys=False))
+        path.write_text(
+            yaml.safe_dump(
+                {"base": "small/shapes", "set": {**TINY, "dataset.dir": str(tmp_path / "data")}, **content},
+                sort_keys=False,
+            )
+        )
         return path
 
     return write
@@ -37,7 +42,13 @@ def test_cells_run_are_skipped_and_continued(grid, tmp_path, capsys, monkeypatch
     row = pd.read_csv(out / "results.csv").iloc[0]
     summary = json.loads((out / "few" / "0" / "summary.json").read_text())
     assert row["test_accuracy"] == pytest.approx(summary["test"]["accuracy"])
-    assert (row["cell"], row["samsa.num_samples"], row["seed"], row["parameters"], row["epochs"]) == ("few", 2, 0, summary["parameters"], 1)
+    assert (row["cell"], row["samsa.num_samples"], row["seed"], row["parameters"], row["epochs"]) == (
+        "few",
+        2,
+        0,
+        summary["parameters"],
+        1,
+    )
     assert row["peak_memory_mib"] > 50
     assert (out / "sweep.png").stat().st_size > 10_000
     assert (out / "curves.png").stat().st_size > 10_000
@@ -60,11 +71,16 @@ def test_a_failing_cell_is_reported_and_others_go_on(grid, tmp_path, monkeypatch
         return [sys.executable, "-S", "-c", code]
 
     monkeypatch.setattr(Sweep, "command", command)
-    assert main(["sweep", str(grid(grid={"samsa.heads": [3, 5]}, seeds=2)), "--out", str(tmp_path / "out"), "--jobs", "2"]) == 3
+    assert (
+        main(["sweep", str(grid(grid={"samsa.heads": [3, 5]}, seeds=2)), "--out", str(tmp_path / "out"), "--jobs", "2"])
+        == 3
+    )
     shown = capsys.readouterr().out
     assert "4 of 4 runs failed" in shown
     # The same reason is told once, with all runs that it stopped.
-    assert "failed: channels: got 8\n        heads=3, seed 0; heads=3, seed 1; heads=5, seed 0; heads=5, seed 1\n" in shown
+    assert (
+        "failed: channels: got 8\n        heads=3, seed 0; heads=3, seed 1; heads=5, seed 0; heads=5, seed 1\n" in shown
+    )
     assert "words" in (tmp_path / "out" / "logs" / "heads=3-0.log").read_text()
     assert not (tmp_path / "out" / "results.csv").exists()
 
@@ -103,7 +119,12 @@ def test_mistakes_are_refused_before_anything_runs(grid, tmp_path, capsys, monke
 
 
 def test_settings_go_before_the_grids_and_seeds_before_its_seeds(grid, tmp_path):
-    sweep = Sweep(read_grid(grid(grid={"samsa.layers": [1, 2]}, seeds=4), seeds=[7]), tmp_path, opts=["optim.max_epoch", "9"], jobs=64)
+    sweep = Sweep(
+        read_grid(grid(grid={"samsa.layers": [1, 2]}, seeds=4), seeds=[7]),
+        tmp_path,
+        opts=["optim.max_epoch", "9"],
+        jobs=64,
+    )
     assert [(job.seed, job.epochs) for job in sweep.runs] == [(7, 9), (7, 9)]
     assert sweep.threads == 1
     assert len({job.key for job in sweep.runs}) == 2
@@ -124,7 +145,9 @@ def test_ctrl_c_reaches_the_runs_once_and_tells_how_to_go_on(grid, tmp_path, mon
         "path.write_text('started ')\n"
         "for _ in range(600): time.sleep(0.1)\n"
     )
-    monkeypatch.setattr(Sweep, "command", lambda self, job: [sys.executable, "-S", "-c", code, str(tmp_path / f"seen{job.seed}")])
+    monkeypatch.setattr(
+        Sweep, "command", lambda self, job: [sys.executable, "-S", "-c", code, str(tmp_path / f"seen{job.seed}")]
+    )
 
     def interrupt():
         for _ in range(400):
@@ -144,7 +167,9 @@ def test_ctrl_c_reaches_the_runs_once_and_tells_how_to_go_on(grid, tmp_path, mon
 
 def test_a_killed_run_says_so(grid, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        Sweep, "command", lambda self, job: [sys.executable, "-S", "-c", "import os; print('half', flush=True); os.kill(os.getpid(), 9)"]
+        Sweep,
+        "command",
+        lambda self, job: [sys.executable, "-S", "-c", "import os; print('half', flush=True); os.kill(os.getpid(), 9)"],
     )
     seen = []
     (outcome,) = Sweep(read_grid(grid(grid={"samsa.layers": [1]})), tmp_path / "out").run(seen.append)
@@ -157,7 +182,14 @@ def test_results_of_a_metric_that_is_not_there(grid, tmp_path):
     (job,) = sweep.runs
     run = tmp_path / "out" / "layers=1" / "0"
     run.mkdir(parents=True)
-    summary = {"epochs": 1, "parameters": 5, "seconds": 1.0, "val": {"accuracy": 0.5}, "test": {"accuracy": 0.25}, "monitor": "val_accuracy"}
+    summary = {
+        "epochs": 1,
+        "parameters": 5,
+        "seconds": 1.0,
+        "val": {"accuracy": 0.5},
+        "test": {"accuracy": 0.25},
+        "monitor": "val_accuracy",
+    }
     (run / "summary.json").write_text(json.dumps(summary))
     answer = sweep._answer_path(job)
     answer.parent.mkdir(parents=True)

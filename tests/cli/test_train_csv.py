@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from pyg_samsa.chem.predictor import MoleculePredictor
 from pyg_samsa.cli import main, train
 from pyg_samsa.graphgym.export import predicts_molecules
-from pyg_samsa.io.pretrained import read_config
+from pyg_samsa.hub.pretrained import read_config
 from pyg_samsa.nn import SAMSA
-from pyg_samsa.training.data import TaskSpec
-from pyg_samsa.training.network import BatchNetwork
+from pyg_samsa.predict.predictor import MoleculePredictor
+from pyg_samsa.training.batch_network import BatchNetwork
+from pyg_samsa.training.data_module import TaskSpec
 
 SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
 TINY = ["samsa.layers", "1", "samsa.channels", "16", "samsa.heads", "2", "samsa.num_samples", "8"]
@@ -29,7 +29,9 @@ def table(tmp_path, monkeypatch):
         for n, text in enumerate(SMILES):
             acid, ring = int(text.endswith("C(=O)O")), int("c1" in text)
             kind = "acid" if acid else "arene" if ring else "other"
-            writer.writerow([f"m{n}", text, 1000 + 5 * text.count("C"), ring, acid if n % 3 else "", kind, SETS[n // 4 % 4]])
+            writer.writerow(
+                [f"m{n}", text, 1000 + 5 * text.count("C"), ring, acid if n % 3 else "", kind, SETS[n // 4 % 4]]
+            )
     return tmp_path
 
 
@@ -44,13 +46,17 @@ def test_regression_in_its_own_units(table, capsys):
     summary = json.loads((folder / "summary.json").read_text())
     written = pd.read_csv(folder / "predictions_test.csv")
     assert written["length_true"].between(1000, 1100).all()
-    assert summary["test"]["mae"] == pytest.approx((written["length_true"] - written["length_pred"]).abs().mean(), rel=1e-4)
+    assert summary["test"]["mae"] == pytest.approx(
+        (written["length_true"] - written["length_pred"]).abs().mean(), rel=1e-4
+    )
     assert summary["test"]["mae"] < 60  # a network of raw outputs would be off by a thousand
     config = read_config(folder / "model")
     assert 1000 < config["task"]["mean"][0] < 1100
     assert config["task"]["metrics"]["test"]["mae"] == summary["test"]["mae"]
     predictor = MoleculePredictor.from_pretrained(folder)
-    np.testing.assert_allclose(predictor.predict(written["smiles"].tolist()).values[:, 0], written["length_pred"], rtol=1e-5)
+    np.testing.assert_allclose(
+        predictor.predict(written["smiles"].tolist()).values[:, 0], written["length_pred"], rtol=1e-5
+    )
     assert main(["predict", "-q", str(folder / "model"), "table.csv", "out.csv", "--smiles-column", "mol"]) == 0
     assert len(pd.read_csv("out.csv")) == len(SMILES)
 
@@ -83,7 +89,9 @@ def test_the_dumped_configuration_runs_again(table):
 
 
 def test_with_a_configuration_of_ones_own(table):
-    (table / "mine.yaml").write_text(yaml.safe_dump({"model": {"type": "samsa"}, "optim": {"max_epoch": 1, "optimizer": "adamW"}, "seed": 4}))
+    (table / "mine.yaml").write_text(
+        yaml.safe_dump({"model": {"type": "samsa"}, "optim": {"max_epoch": 1, "optimizer": "adamW"}, "seed": 4})
+    )
     assert run("--target-columns", "length", "--cfg", "mine.yaml") == 0
     assert (table / "results" / "mine" / "4" / "model" / "config.json").is_file()
 
@@ -118,7 +126,7 @@ def test_what_goes_wrong_is_one_line(table, capsys, words, code, told):
 
 
 def test_the_hint_after_an_interruption_goes_on_in_the_same_folder(table, monkeypatch, capsys):
-    from pyg_samsa.graphgym import runner
+    from pyg_samsa.graphgym import run as runner
 
     def stop(*args, **options):
         raise KeyboardInterrupt
@@ -142,9 +150,16 @@ def test_the_hint_after_an_interruption_goes_on_in_the_same_folder(table, monkey
 def test_the_hint_after_an_interruption_says_it_all():
     from pyg_samsa.cli import _parser
 
-    args = _parser().parse_args(["train", "--csv", "my table.csv", "--target-columns", "log S", "7", "--epochs", "3", "samsa.layers", "2"])
+    args = _parser().parse_args(
+        ["train", "--csv", "my table.csv", "--target-columns", "log S", "7", "--epochs", "3", "samsa.layers", "2"]
+    )
     hint = train.resume_hint(args)
-    for words in ("--csv 'my table.csv'", "--target-columns 'log S' 7 --", "--epochs 3", "samsa.layers 2 train.auto_resume True"):
+    for words in (
+        "--csv 'my table.csv'",
+        "--target-columns 'log S' 7 --",
+        "--epochs 3",
+        "samsa.layers 2 train.auto_resume True",
+    ):
         assert words in hint
 
 
@@ -156,7 +171,14 @@ def test_settings_may_stand_right_behind_the_target_columns(table):
 def test_only_networks_for_molecules_are_exported():
 
     def spec(in_channels, edge_channels):
-        return TaskSpec({"train": [0]}, task="binary", level="graph", num_targets=1, in_channels=in_channels, edge_channels=edge_channels)
+        return TaskSpec(
+            {"train": [0]},
+            task="binary",
+            level="graph",
+            num_targets=1,
+            in_channels=in_channels,
+            edge_channels=edge_channels,
+        )
 
     from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 
@@ -165,4 +187,6 @@ def test_only_networks_for_molecules_are_exported():
     assert predicts_molecules(network, spec(ATOM_CARDINALITIES, BOND_CARDINALITIES))
     assert not predicts_molecules(network, spec(3, None))
     assert not predicts_molecules(network.model, spec(ATOM_CARDINALITIES, BOND_CARDINALITIES))
-    assert not predicts_molecules(BatchNetwork(network.model, node_encoder=network), spec(ATOM_CARDINALITIES, BOND_CARDINALITIES))
+    assert not predicts_molecules(
+        BatchNetwork(network.model, node_encoder=network), spec(ATOM_CARDINALITIES, BOND_CARDINALITIES)
+    )

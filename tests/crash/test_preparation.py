@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyg_samsa.datasets import peptides
+from pyg_samsa.datasets.molecules import peptides
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="signals are sent to the processes")]
@@ -20,7 +20,7 @@ PREPARE = """
     import signal, sys, time
     signal.signal(signal.SIGINT, signal.default_int_handler)
     from pathlib import Path
-    from pyg_samsa.datasets import peptides
+    from pyg_samsa.datasets.molecules import peptides
     folder = Path(sys.argv[1])
     lists = {sequence: names for sequence, names in list(peptides.read_lists().items())[::100] if len(sequence) < 30}
     peptides.read_lists = lambda: lists
@@ -56,7 +56,11 @@ def start(tmp_path):
         code = "".join(textwrap.dedent(part) for part in (PREPARE, *parts, LOAD))
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-c", code, str(tmp_path)]
-        started.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        started.append(
+            subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        )
         return started[-1]
 
     yield start
@@ -86,7 +90,12 @@ def files(folder):
 
 @pytest.mark.parametrize(
     ("sent", "moment"),
-    [(signal.SIGKILL, SLOW_SAVE), (signal.SIGTERM, SLOW_SAVE), (signal.SIGINT, SLOW_SAVE), (signal.SIGINT, SLOW_CONVERSION)],
+    [
+        (signal.SIGKILL, SLOW_SAVE),
+        (signal.SIGTERM, SLOW_SAVE),
+        (signal.SIGINT, SLOW_SAVE),
+        (signal.SIGINT, SLOW_CONVERSION),
+    ],
     ids=["killed while saving", "terminated while saving", "interrupted while saving", "interrupted while converting"],
 )
 def test_an_interrupted_preparation_is_done_again(tmp_path, start, sent, moment, monkeypatch):

@@ -53,7 +53,12 @@ def test_saved_and_loaded_graphs_are_the_same(tmp_path, smiles):
 
 def test_attributes():
     dataset = SplitDataset(make(), INFO, root="somewhere")
-    assert (dataset.task, dataset.level, dataset.num_targets, dataset.target_names) == ("multilabel", "graph", 2, ["a", "b"])
+    assert (dataset.task, dataset.level, dataset.num_targets, dataset.target_names) == (
+        "multilabel",
+        "graph",
+        2,
+        ["a", "b"],
+    )
     assert dataset.in_channels == [119, 5, 12, 12, 10, 6, 6, 2, 2]
     assert dataset.edge_channels == [5, 6, 2]
     assert dataset.get_idx_split() is dataset.split_idx
@@ -87,7 +92,10 @@ def test_subsets_batches_and_transforms():
 @pytest.mark.parametrize("rows", [[0], [3, 0, 4], [1, 1], [4, 2, 1, 0, 3]])
 def test_make_batch_gives_what_pyg_gives(tmp_path, monkeypatch, rows, mapped):
     prepared = make()
-    prepared.data |= {"edge_label_index": prepared.data["edge_index"].flip(1), "pos": torch.rand(len(prepared.data["x"]), 3)}
+    prepared.data |= {
+        "edge_label_index": prepared.data["edge_index"].flip(1),
+        "pos": torch.rand(len(prepared.data["x"]), 3),
+    }
     prepared.slices |= {"edge_label_index": prepared.slices["edge_index"].clone(), "pos": prepared.slices["x"]}
     save_prepared(prepared, tmp_path / "set.pt")
     monkeypatch.setattr(base, "_MAPPED_BYTES", 0 if mapped else 2**40)
@@ -98,7 +106,11 @@ def test_make_batch_gives_what_pyg_gives(tmp_path, monkeypatch, rows, mapped):
         assert set(found.keys()) == set(expected.keys())
         assert found.num_graphs == expected.num_graphs == len(rows)
         for key, value in expected.items():
-            assert found[key] == value if isinstance(value, list) else torch.equal(found[key].nan_to_num(), value.nan_to_num())
+            assert (
+                found[key] == value
+                if isinstance(value, list)
+                else torch.equal(found[key].nan_to_num(), value.nan_to_num())
+            )
             assert isinstance(value, list) or found[key].dtype == value.dtype
         for one, other in zip(found.to_data_list(), expected.to_data_list(), strict=True):
             assert torch.equal(one.edge_index, other.edge_index)
@@ -111,7 +123,9 @@ def test_make_batch_honours_transforms_and_counts_tokens():
     prepared = make()
     dataset = SplitDataset(prepared, INFO, transform=lambda data: Data(x=data.x[:1], edge_index=data.edge_index[:, :0]))
     assert dataset.make_batch([0, 2]).num_nodes == 2
-    assert dataset.count_tokens(edges=False).tolist() == [graph.size(0) for graph in prepared.data["x"].split(prepared.slices["x"].diff().tolist())]
+    assert dataset.count_tokens(edges=False).tolist() == [
+        graph.size(0) for graph in prepared.data["x"].split(prepared.slices["x"].diff().tolist())
+    ]
     plain = SplitDataset(prepared, INFO)[torch.tensor([2, 0])]
     assert plain.count_tokens().tolist() == [graph.num_nodes + graph.num_edges for graph in plain]
 
@@ -145,7 +159,9 @@ def test_select_graphs(kept):
         assert torch.equal(dataset[new].edge_attr, whole[old].edge_attr)
         assert torch.equal(dataset[new].y.nan_to_num(), whole[old].y.nan_to_num())
     for split, positions in whole.split_idx.items():
-        assert sorted(kept[new] for new in chosen.split_idx[split].tolist()) == sorted(set(kept) & set(positions.tolist()))
+        assert sorted(kept[new] for new in chosen.split_idx[split].tolist()) == sorted(
+            set(kept) & set(positions.tolist())
+        )
 
 
 @pytest.mark.parametrize("damage", ["empty", "truncated", "text", "other format", "objects", "flipped"])
@@ -160,7 +176,14 @@ def test_damaged_files_are_one_clear_error(tmp_path, damage):
     else:
         flipped = bytearray(content)
         flipped[-30] ^= 0xFF
-        path.write_bytes({"empty": b"", "truncated": content[: len(content) // 2], "text": b"smiles\nC\n", "flipped": bytes(flipped)}[damage])
+        path.write_bytes(
+            {
+                "empty": b"",
+                "truncated": content[: len(content) // 2],
+                "text": b"smiles\nC\n",
+                "flipped": bytes(flipped),
+            }[damage]
+        )
     with pytest.raises(DataIntegrityError, match=r"set\.pt") as caught:
         load_prepared(path)
     assert "\n" not in str(caught.value)

@@ -21,7 +21,10 @@ GRAPHGPS = [
     ("samsa", "shapenetpart", "shapenetpart"),
     ("samsa", "shapes", "shapes"),
     ("samsa", "shapes-parts", "shapes-parts"),
-    *(("samsa", name, name) for name in ("listops", "pathfinder", "imdb", "imdb-embedded", "cifar10-gray", "digits", "aan")),
+    *(
+        ("samsa", name, name)
+        for name in ("listops", "pathfinder", "imdb", "imdb-embedded", "cifar10-gray", "digits", "aan")
+    ),
 ]
 
 
@@ -32,7 +35,8 @@ def test_names_of_graphgps_configurations(format, name, ours):
 
 
 @pytest.mark.parametrize(
-    ("format", "name"), [("PyG", "Cora"), ("OGB", "ogbl-ppa"), ("OGB", "ogbg-code2"), ("samsa", "x"), ("", ""), ("PyG-ZINC", "zinc")]
+    ("format", "name"),
+    [("PyG", "Cora"), ("OGB", "ogbl-ppa"), ("OGB", "ogbg-code2"), ("samsa", "x"), ("", ""), ("PyG-ZINC", "zinc")],
 )
 def test_what_is_not_ours_is_left_to_others(format, name, tmp_path):
     assert not catalog.knows(format, name)
@@ -48,7 +52,16 @@ def test_available_are_known_and_distinct():
     assert {catalog.canonical(*pair) for pair in pairs} == set(catalog.OURS)
 
 
-WITHOUT_FILES = ("peptides-embedded", "shapes", "shapes-parts", "listops", "pathfinder", "imdb-embedded", "digits", "news-pairs")
+WITHOUT_FILES = (
+    "peptides-embedded",
+    "shapes",
+    "shapes-parts",
+    "listops",
+    "pathfinder",
+    "imdb-embedded",
+    "digits",
+    "news-pairs",
+)
 
 
 @pytest.mark.parametrize("name", [name for name in catalog.OURS if name not in WITHOUT_FILES])

@@ -21,7 +21,12 @@ def walk_oracle(edge_index, num_nodes, dim):
     adjacency = np.zeros((num_nodes, num_nodes))
     for source, target in edge_index.T:
         adjacency[source, target] += 1
-    step = np.divide(adjacency, adjacency.sum(1, keepdims=True), out=np.zeros_like(adjacency), where=adjacency.sum(1, keepdims=True) > 0)
+    step = np.divide(
+        adjacency,
+        adjacency.sum(1, keepdims=True),
+        out=np.zeros_like(adjacency),
+        where=adjacency.sum(1, keepdims=True) > 0,
+    )
     return np.stack([np.diag(np.linalg.matrix_power(step, power)) for power in range(1, dim + 1)], axis=1)
 
 
@@ -76,7 +81,9 @@ def test_eigenvectors_solve_the_equation_in_order(num_nodes, num_edges, seed):
 def test_eigenvectors_are_those_of_pyg_up_to_sign():
     for seed in range(3):
         edges = random_graph(14, 40, seed)
-        theirs = AddLaplacianEigenvectorPE(3, is_undirected=True)(Data(edge_index=edges, num_nodes=14)).laplacian_eigenvector_pe.numpy()
+        theirs = AddLaplacianEigenvectorPE(3, is_undirected=True)(
+            Data(edge_index=edges, num_nodes=14)
+        ).laplacian_eigenvector_pe.numpy()
         ours = laplacian_eigenvectors(edges.numpy(), 14, 3)
         np.testing.assert_allclose(np.abs(ours), np.abs(theirs), atol=1e-4)
 
@@ -91,7 +98,10 @@ def test_large_graphs_take_another_way_to_the_same(monkeypatch):
 
 
 def dataset_of(sizes=(5, 1, 3, 8), seed=0):
-    graphs = [Data(x=torch.randn(size, 2), edge_index=random_graph(size, 2 * size if size > 1 else 0, seed + size)) for size in sizes]
+    graphs = [
+        Data(x=torch.randn(size, 2), edge_index=random_graph(size, 2 * size if size > 1 else 0, seed + size))
+        for size in sizes
+    ]
     dataset = InMemoryDataset()
     data, slices = dataset.collate(graphs)
     prepared = Prepared({key: data[key] for key in slices}, slices, {"train": torch.arange(len(sizes))})
@@ -138,7 +148,9 @@ def test_a_second_time_nothing_is_computed(tmp_path, monkeypatch):
     for dataset, kind, dim in ((whole, "rwse", 3), (whole, "lap", 4), (part, "rwse", 4)):
         with pytest.raises(AssertionError, match="computed again"):
             add_encoding(dataset, kind, dim, folder=tmp_path, progress=False)
-    assert [path.name for path in (tmp_path / "encodings").glob("*.pt")] == [path.name for path in (tmp_path / "encodings").glob("rwse-4-*.pt")]
+    assert [path.name for path in (tmp_path / "encodings").glob("*.pt")] == [
+        path.name for path in (tmp_path / "encodings").glob("rwse-4-*.pt")
+    ]
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "other", "shape"])

@@ -8,14 +8,23 @@ from sklearn.preprocessing import FunctionTransformer
 from torch_geometric.data import Data
 
 from pyg_samsa.chem import smiles_to_data
-from pyg_samsa.chem.predictor import MoleculePredictor
 from pyg_samsa.errors import ConfigError, SmilesError
 from pyg_samsa.estimators import SAMSAClassifier, SAMSARegressor
+from pyg_samsa.predict.predictor import MoleculePredictor
 
 SMILES = [f"{'C' * n}{end}" for n in range(1, 13) for end in ("O", "Cl")]
 ALCOHOL = [int(text.endswith("O")) for text in SMILES]
 LENGTH = [5000.0 + 10 * text.count("C") for text in SMILES]
-SMALL = {"channels": 16, "num_layers": 1, "heads": 2, "num_samples": 8, "max_epochs": 12, "batch_size": 8, "dropout": 0.0, "drop_path": 0.0}
+SMALL = {
+    "channels": 16,
+    "num_layers": 1,
+    "heads": 2,
+    "num_samples": 8,
+    "max_epochs": 12,
+    "batch_size": 8,
+    "dropout": 0.0,
+    "drop_path": 0.0,
+}
 SMALL |= {"learning_rate": 1e-2, "accelerator": "cpu"}
 
 
@@ -52,7 +61,9 @@ def test_three_classes_and_several_targets():
 
 def test_the_same_seed_gives_the_same_network():
     few = {**SMALL, "max_epochs": 2}
-    first, again, other = (SAMSARegressor(**few, random_state=seed).fit(SMILES, LENGTH).predict(SMILES) for seed in (0, 0, 1))
+    first, again, other = (
+        SAMSARegressor(**few, random_state=seed).fit(SMILES, LENGTH).predict(SMILES) for seed in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -69,7 +80,10 @@ def test_the_best_epoch_is_kept():
     regressor = SAMSARegressor(**{**SMALL, "max_epochs": 6}, validation_fraction=0.25).fit(SMILES, LENGTH)
     losses = [row["val_loss"] for row in regressor.history_]
     assert regressor.best_epoch_ == int(np.argmin(losses)) + 1
-    assert "val_loss" not in SAMSARegressor(**{**SMALL, "max_epochs": 1}, validation_fraction=0).fit(SMILES, LENGTH).history_[0]
+    assert (
+        "val_loss"
+        not in SAMSARegressor(**{**SMALL, "max_epochs": 1}, validation_fraction=0).fit(SMILES, LENGTH).history_[0]
+    )
 
 
 def test_scikit_learn_takes_them(capfd):
@@ -99,7 +113,9 @@ def test_graphs_instead_of_smiles():
 
 def test_predictions_do_not_depend_on_neighbours():
     regressor = SAMSARegressor(**{**SMALL, "max_epochs": 1}).fit(SMILES, LENGTH)
-    np.testing.assert_allclose(regressor.predict(SMILES), np.concatenate([regressor.predict([text]) for text in SMILES]), rtol=1e-6)
+    np.testing.assert_allclose(
+        regressor.predict(SMILES), np.concatenate([regressor.predict([text]) for text in SMILES]), rtol=1e-6
+    )
     assert regressor.predict([]).shape == (0,)
 
 

@@ -6,7 +6,7 @@ from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.explain import METHODS, TokenImportance, token_importance
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn import SAMSA
-from pyg_samsa.nn.encoding.graph_bridge import Tokens
+from pyg_samsa.nn.tokenizers.graph_bridge import Tokens
 
 EQUIVARIANT = tuple(method for method in METHODS if method != "random")
 
@@ -30,7 +30,9 @@ def graph(nodes, bonds, seed=0):
     pairs = torch.tensor(bonds, dtype=torch.long).reshape(-1, 2).T
     edge_index = torch.stack([pairs, pairs.flip(0)], dim=2).flatten(1)
     edge_attr = torch.randn(pairs.size(1), 3, generator=generator, dtype=torch.float64).repeat_interleave(2, 0)
-    return Data(x=torch.randn(nodes, 5, generator=generator, dtype=torch.float64), edge_index=edge_index, edge_attr=edge_attr)
+    return Data(
+        x=torch.randn(nodes, 5, generator=generator, dtype=torch.float64), edge_index=edge_index, edge_attr=edge_attr
+    )
 
 
 GRAPHS = [
@@ -80,13 +82,19 @@ def test_occlusion_is_the_difference_that_a_missing_token_makes(data, sample):
 
 def test_occlusion_of_self_loops_double_edges_and_one_way_edges():
     edge_index = torch.tensor([[0, 1, 1, 0, 2, 1], [1, 0, 1, 1, 0, 1]])
-    data = Data(x=torch.randn(3, 5, dtype=torch.float64), edge_index=edge_index, edge_attr=torch.randn(6, 3, dtype=torch.float64))
+    data = Data(
+        x=torch.randn(3, 5, dtype=torch.float64),
+        edge_index=edge_index,
+        edge_attr=torch.randn(6, 3, dtype=torch.float64),
+    )
     model = network()
     (found,) = token_importance(model, data, "occlusion")
     assert found.bond_index.tolist() == [[0, 1, 0], [1, 1, 2]]
     full = predict(model, data)[0]
     for bond, edges in enumerate([(0, 1, 3), (2, 5), (4,)]):
-        torch.testing.assert_close(found.bond[bond], full - predict(model, data, without=[3 + edge for edge in edges])[0])
+        torch.testing.assert_close(
+            found.bond[bond], full - predict(model, data, without=[3 + edge for edge in edges])[0]
+        )
 
 
 def test_a_token_that_no_head_sampled_still_counts_in_the_readout():
@@ -106,7 +114,8 @@ def literal_attention(model, data):
     """Query by query, head by head, layer by layer, from the operator's own word on what it sampled."""
     tokens, share, often = [], None, None
     hooks = [
-        block.conv.register_forward_pre_hook(lambda _, args, kwargs: tokens.append((args[0], kwargs)), with_kwargs=True) for block in model.blocks
+        block.conv.register_forward_pre_hook(lambda _, args, kwargs: tokens.append((args[0], kwargs)), with_kwargs=True)
+        for block in model.blocks
     ]
     predict_again = model.eval()
     with torch.no_grad():
@@ -166,7 +175,10 @@ def test_gradient_is_the_first_order_effect_of_scaling_a_token(data):
         block.conv.score = Detached(block.conv.score)
     (found,) = token_importance(model, data, "gradient", target=1)
     scores, step = torch.cat([found.node, found.edge]), 1e-6
-    slopes = [predict(model, data, scale=(token, 1 + step))[1] - predict(model, data, scale=(token, 1 - step))[1] for token in range(scores.numel())]
+    slopes = [
+        predict(model, data, scale=(token, 1 + step))[1] - predict(model, data, scale=(token, 1 - step))[1]
+        for token in range(scores.numel())
+    ]
     torch.testing.assert_close(scores, torch.stack(slopes) / (2 * step), rtol=1e-5, atol=1e-8)
 
 
@@ -188,7 +200,10 @@ def test_batch_mates_and_calls_do_not_matter(method):
 @pytest.mark.parametrize("method", EQUIVARIANT)
 def test_permuted_nodes_and_edges_have_permuted_scores(method):
     model, data = network(), GRAPHS[0]
-    perm, order = torch.randperm(6, generator=torch.Generator().manual_seed(3)), torch.randperm(14, generator=torch.Generator().manual_seed(4))
+    perm, order = (
+        torch.randperm(6, generator=torch.Generator().manual_seed(3)),
+        torch.randperm(14, generator=torch.Generator().manual_seed(4)),
+    )
     place = torch.empty_like(perm).scatter_(0, perm, torch.arange(6))
     moved = Data(x=data.x[perm], edge_index=place[data.edge_index][:, order], edge_attr=data.edge_attr[order])
     (found,), (other,) = token_importance(model, data, method), token_importance(model, moved, method)
@@ -201,7 +216,9 @@ def test_scores_are_means_over_the_draws_of_codes(method):
     model = network(num_eval_samples=3)
     (found,) = token_importance(model, GRAPHS[0], method)
     with torch.no_grad():
-        torch.testing.assert_close(found.prediction, model.eval()(GRAPHS[0].x, GRAPHS[0].edge_index, GRAPHS[0].edge_attr)[0])
+        torch.testing.assert_close(
+            found.prediction, model.eval()(GRAPHS[0].x, GRAPHS[0].edge_index, GRAPHS[0].edge_attr)[0]
+        )
     model.num_eval_samples = 1
     (one,) = token_importance(model, GRAPHS[0], method)
     assert not torch.allclose(one.node, found.node)
@@ -220,7 +237,9 @@ def test_the_network_is_left_as_it_was():
 
 def test_bonds_sum_both_directions_in_the_order_of_first_mention():
     edge_index = torch.tensor([[2, 0, 1, 0], [0, 1, 0, 2]])
-    found = TokenImportance("sampled", 0, torch.zeros(3), torch.tensor([1.0, 2.0, 4.0, 8.0]), edge_index, torch.zeros(1))
+    found = TokenImportance(
+        "sampled", 0, torch.zeros(3), torch.tensor([1.0, 2.0, 4.0, 8.0]), edge_index, torch.zeros(1)
+    )
     assert found.bond_index.tolist() == [[0, 0], [2, 1]]
     assert found.bond.tolist() == [9.0, 6.0]
     frame = found.to_frame(["C", "N", "O"])
@@ -261,7 +280,9 @@ def test_networks_that_do_not_sample_can_be_occluded():
     model, data = network(attention="full"), GRAPHS[2]
     (found,) = token_importance(model, data, "occlusion")
     full = predict(model, data)[0]
-    torch.testing.assert_close(found.node, torch.stack([full - predict(model, data, without=[token])[0] for token in range(5)]))
+    torch.testing.assert_close(
+        found.node, torch.stack([full - predict(model, data, without=[token])[0] for token in range(5)])
+    )
 
 
 @pytest.mark.parametrize("target", [2, -1, [0, 0]])
@@ -291,7 +312,9 @@ def test_contribution_is_the_first_order_effect_of_scaling_sampled_values(data, 
         values = samples.values.clone()
         half = values.size(-1) // 2
         for token, size in factor.items():
-            values[..., half:] = torch.where((samples.candidates == token)[..., None], size * values[..., half:], values[..., half:])
+            values[..., half:] = torch.where(
+                (samples.candidates == token)[..., None], size * values[..., half:], values[..., half:]
+            )
         return samples._replace(values=values)
 
     monkeypatch.setattr(type(model.blocks[0].conv), "_sample", scaled)

@@ -9,7 +9,7 @@ pytest.importorskip("jinja2")
 
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.errors import ConfigError, SmilesError
-from pyg_samsa.explain.molecules import PICTURED, explain_molecules, readable_predictions
+from pyg_samsa.explain.molecule_explanation import PICTURED, explain_molecules, readable_predictions
 from pyg_samsa.explain.page import Refused, make_card, write_page
 from pyg_samsa.nn import SAMSA
 
@@ -20,7 +20,15 @@ TASK = {"kind": "multilabel", "target_names": ["kills_bacteria", "kills_fungi", 
 
 def network(out_channels=6):
     torch.manual_seed(0)
-    model = SAMSA(ATOM_CARDINALITIES, out_channels, edge_channels=BOND_CARDINALITIES, channels=16, num_layers=2, heads=2, num_samples=8)
+    model = SAMSA(
+        ATOM_CARDINALITIES,
+        out_channels,
+        edge_channels=BOND_CARDINALITIES,
+        channels=16,
+        num_layers=2,
+        heads=2,
+        num_samples=8,
+    )
     with torch.no_grad():
         model.alpha.fill_(0.5)
     return model
@@ -73,7 +81,12 @@ def cards():
 def html(cards, tmp_path_factory):
     refused = [Refused(5, NASTY, "C(", "RDKit cannot read this SMILES")]
     path = write_page(
-        cards, tmp_path_factory.mktemp("page") / "index.html", title=f"Page {NASTY}", kind="multilabel", refused=refused, notes=["a note"]
+        cards,
+        tmp_path_factory.mktemp("page") / "index.html",
+        title=f"Page {NASTY}",
+        kind="multilabel",
+        refused=refused,
+        notes=["a note"],
     )
     return path.read_text(encoding="utf-8")
 
@@ -158,12 +171,16 @@ def test_the_table_has_a_row_for_every_token():
     assert frame.columns.tolist() == ["molecule", "token", "atom", "to_atom", "symbol", *PICTURED]
     assert frame["token"].tolist() == ["atom"] * 4 + ["bond"] * 6
     assert frame["symbol"].tolist()[:6] == ["C", "C", "O", "O", "C-C", "C-C"]
-    assert frame["sampled"].tolist() == pytest.approx([*found.importance["sampled"].node.tolist(), *found.importance["sampled"].edge.tolist()])
+    assert frame["sampled"].tolist() == pytest.approx(
+        [*found.importance["sampled"].node.tolist(), *found.importance["sampled"].edge.tolist()]
+    )
 
 
 def test_refused_molecules_are_told_or_raised():
     refused = []
-    rest = explained(network(), [("bad", "C("), ("good", "C")], on_refusal=lambda *what: refused.append(what), methods=["sampled"])
+    rest = explained(
+        network(), [("bad", "C("), ("good", "C")], on_refusal=lambda *what: refused.append(what), methods=["sampled"]
+    )
     assert [found.name for found in rest] == ["good"]
     assert refused == [(0, "bad", "C(", "RDKit cannot read this SMILES")]
     with pytest.raises(SmilesError, match="row 1"):

@@ -19,13 +19,21 @@ def network():
 
 
 def explainer(model, algorithm, **options):
-    settings = {"explanation_type": "model", "node_mask_type": "object", "edge_mask_type": "object", "model_config": CONFIG, **options}
+    settings = {
+        "explanation_type": "model",
+        "node_mask_type": "object",
+        "edge_mask_type": "object",
+        "model_config": CONFIG,
+        **options,
+    }
     return Explainer(model, algorithm=algorithm, **settings)
 
 
 def graphs():
     torch.manual_seed(1)
-    first = Data(x=torch.randn(3, 4), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), edge_attr=torch.randn(4, 3))
+    first = Data(
+        x=torch.randn(3, 4), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), edge_attr=torch.randn(4, 3)
+    )
     second = Data(x=torch.randn(2, 4), edge_index=torch.tensor([[0, 1], [1, 0]]), edge_attr=torch.randn(2, 3))
     return [first, second]
 

@@ -15,10 +15,14 @@ from pyg_samsa.explain.truth import Truth, ranking, substructure_truth
 def importance(nodes, bonds):
     mol = Chem.MolFromSmiles("CCSSC")
     edges = [
-        pair for bond in mol.GetBonds() for pair in ((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()), (bond.GetEndAtomIdx(), bond.GetBeginAtomIdx()))
+        pair
+        for bond in mol.GetBonds()
+        for pair in ((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()), (bond.GetEndAtomIdx(), bond.GetBeginAtomIdx()))
     ]
     halves = [half for bond in bonds for half in (0.75 * bond, 0.25 * bond)]
-    return TokenImportance("sampled", 0, torch.tensor(nodes), torch.tensor(halves), torch.tensor(edges).T, torch.zeros(1))
+    return TokenImportance(
+        "sampled", 0, torch.tensor(nodes), torch.tensor(halves), torch.tensor(edges).T, torch.zeros(1)
+    )
 
 
 TRUTH = substructure_truth(Chem.MolFromSmiles("CCSSC"), "SS")

@@ -2,7 +2,14 @@ import pytest
 import torch
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.functional import ATTENTION_BACKENDS, RaggedIndex, explain_backends, full_attention, sampled_attention, varlen
+from pyg_samsa.functional import (
+    ATTENTION_BACKENDS,
+    RaggedIndex,
+    explain_backends,
+    full_attention,
+    sampled_attention,
+    varlen,
+)
 from pyg_samsa.functional.reference import attention
 
 SIZES = [3, 0, 1, 7]
@@ -33,7 +40,10 @@ def emulated(query, keys, values, query_offsets, key_offsets, longest_query, lon
     for graph in range(len(query_offsets) - 1):
         own, seen = (slice(int(offsets[graph]), int(offsets[graph + 1])) for offsets in (query_offsets, key_offsets))
         for head in range(query.size(1)):
-            out[own, head] = torch.softmax(query[own, head] @ keys[seen, head].T / query.size(-1) ** 0.5, dim=-1) @ values[seen, head]
+            out[own, head] = (
+                torch.softmax(query[own, head] @ keys[seen, head].T / query.size(-1) ** 0.5, dim=-1)
+                @ values[seen, head]
+            )
     return out
 
 

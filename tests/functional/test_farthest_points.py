@@ -47,7 +47,9 @@ def test_ragged_batch_equals_cloud_by_cloud():
     clouds = [torch.randn(size, 3, generator=generator) for size in sizes]
     ptr = torch.tensor([0, *sizes]).cumsum(0)
     found = farthest_points(torch.cat(clouds), 20, ptr=ptr)
-    expected = torch.cat([farthest_points(cloud, 20) + begin for cloud, begin in zip(clouds, ptr.tolist(), strict=False) if len(cloud)])
+    expected = torch.cat(
+        [farthest_points(cloud, 20) + begin for cloud, begin in zip(clouds, ptr.tolist(), strict=False) if len(cloud)]
+    )
     assert torch.equal(found, expected)
     batch = torch.repeat_interleave(torch.arange(7), torch.tensor(sizes))
     assert torch.equal(farthest_points(torch.cat(clouds), 20, batch, batch_size=7), expected)
@@ -64,7 +66,9 @@ def test_unsorted_batch():
 def test_given_start():
     pos = torch.randn(25, 3)
     assert farthest_points(pos, 6, start=torch.tensor([11])).tolist() == literal(pos, 6, start=11)
-    assert farthest_points(torch.cat([pos, pos]), 1, ptr=torch.tensor([0, 25, 50]), start=torch.tensor([3, 4])).tolist() == [3, 29]
+    assert farthest_points(
+        torch.cat([pos, pos]), 1, ptr=torch.tensor([0, 25, 50]), start=torch.tensor([3, 4])
+    ).tolist() == [3, 29]
 
 
 def test_start_is_the_farthest_from_the_centroid_and_ties_go_to_the_lower_position():

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from pyg_samsa.functional import feed_forward, keep_mask, residual, rms_norm
-from pyg_samsa.functional.reference import layer
+from pyg_samsa.functional.reference import samsa as layer
 
 
 def literal(x, scale, gain, weight, bias, out_weight, out_bias, keep=None):
@@ -21,7 +21,9 @@ def leaves(tokens, channels=8, hidden=12, seed=0):
 def check(found, expected, inputs):
     upstream = torch.randn(expected.shape, dtype=expected.dtype, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
-    pairs = zip(torch.autograd.grad(found, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True)
+    pairs = zip(
+        torch.autograd.grad(found, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True
+    )
     for one, other in pairs:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
 

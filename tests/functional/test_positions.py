@@ -9,7 +9,10 @@ from pyg_samsa.functional.positions import fourier_positions, sequence_positions
 
 
 def literal(position, channels, period):
-    return [(math.sin if channel % 2 == 0 else math.cos)(position * period ** (-2 * (channel // 2) / channels)) for channel in range(channels)]
+    return [
+        (math.sin if channel % 2 == 0 else math.cos)(position * period ** (-2 * (channel // 2) / channels))
+        for channel in range(channels)
+    ]
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 8, 129])

@@ -43,14 +43,23 @@ def test_resolve_without_batch_is_one_graph():
 
 
 @pytest.mark.parametrize(
-    "ptr", [torch.tensor([1, 2]), torch.tensor([0, 3, 2]), torch.tensor([0.0, 1.0]), torch.tensor(0), torch.empty(0, dtype=torch.long)]
+    "ptr",
+    [
+        torch.tensor([1, 2]),
+        torch.tensor([0, 3, 2]),
+        torch.tensor([0.0, 1.0]),
+        torch.tensor(0),
+        torch.empty(0, dtype=torch.long),
+    ],
 )
 def test_bad_ptr(ptr):
     with pytest.raises(ShapeError, match="ptr"):
         RaggedIndex(ptr)
 
 
-@pytest.mark.parametrize("batch", [torch.tensor([-1, 0]), torch.tensor([0.0]), torch.tensor([[0]]), torch.tensor([True])])
+@pytest.mark.parametrize(
+    "batch", [torch.tensor([-1, 0]), torch.tensor([0.0]), torch.tensor([[0]]), torch.tensor([True])]
+)
 def test_bad_batch(batch):
     with pytest.raises(ShapeError, match="batch"):
         batch_to_ptr(batch)

@@ -17,7 +17,9 @@ from pyg_samsa.functional.triton_support import HAS_TRITON, MAX_CHANNELS, is_int
 CAN_RUN = HAS_TRITON and (is_interpreted() or torch.cuda.is_available())
 DEVICE = "cpu" if is_interpreted() or not torch.cuda.is_available() else "cuda"
 needs_triton = pytest.mark.skipif(not HAS_TRITON, reason="the package triton is not installed")
-runs_kernels = pytest.mark.skipif(not CAN_RUN, reason="needs triton and, without a GPU, TRITON_INTERPRET=1: test_in_the_interpreter runs it so")
+runs_kernels = pytest.mark.skipif(
+    not CAN_RUN, reason="needs triton and, without a GPU, TRITON_INTERPRET=1: test_in_the_interpreter runs it so"
+)
 
 
 @needs_triton
@@ -34,14 +36,28 @@ def literal(query, key, value, index):
     out = torch.zeros_like(query)
     rows = []
     for token, graph in enumerate(index.batch.tolist()):
-        rows.append(torch.cat([attention(query[token : token + 1, head], key[graph, head], value[graph, head]) for head in range(query.size(1))]))
+        rows.append(
+            torch.cat(
+                [
+                    attention(query[token : token + 1, head], key[graph, head], value[graph, head])
+                    for head in range(query.size(1))
+                ]
+            )
+        )
     return torch.stack(rows) if rows else out
 
 
 @runs_kernels
 @pytest.mark.parametrize(
     ("sizes", "samples", "heads", "channels"),
-    [([3, 0, 1, 70], 5, 2, 8), ([1], 1, 1, 4), ([64, 65], 64, 1, 16), ([2, 3], 70, 3, 24), ([33, 0], 40, 1, 128), ([0, 0], 5, 2, 8)],
+    [
+        ([3, 0, 1, 70], 5, 2, 8),
+        ([1], 1, 1, 4),
+        ([64, 65], 64, 1, 16),
+        ([2, 3], 70, 3, 24),
+        ([33, 0], 40, 1, 128),
+        ([0, 0], 5, 2, 8),
+    ],
 )
 def test_attention_kernels_equal_the_equation(sizes, samples, heads, channels):
     generator = torch.Generator().manual_seed(0)
@@ -56,7 +72,9 @@ def test_attention_kernels_equal_the_equation(sizes, samples, heads, channels):
     torch.testing.assert_close(found.double(), expected.double(), rtol=0, atol=3e-6)
     if index.num_tokens:
         pairs_of_grads = zip(
-            torch.autograd.grad(found, (query, pairs), upstream), torch.autograd.grad(expected, exact, upstream.double()), strict=True
+            torch.autograd.grad(found, (query, pairs), upstream),
+            torch.autograd.grad(expected, exact, upstream.double()),
+            strict=True,
         )
         for one, other in pairs_of_grads:
             torch.testing.assert_close(one.double(), other, rtol=0, atol=1e-5)
@@ -68,16 +86,23 @@ def test_attention_kernels_equal_the_equation(sizes, samples, heads, channels):
 def test_attention_kernel_on_half_precision():
     index = RaggedIndex(torch.tensor([0, 5, 22], device=DEVICE))
     generator = torch.Generator().manual_seed(1)
-    query, key, value = (torch.randn(shape, generator=generator).to(DEVICE, torch.float16) for shape in [(22, 2, 16), (2, 2, 33, 16), (2, 2, 33, 16)])
+    query, key, value = (
+        torch.randn(shape, generator=generator).to(DEVICE, torch.float16)
+        for shape in [(22, 2, 16), (2, 2, 33, 16), (2, 2, 33, 16)]
+    )
     found = sampled_attention(query, key, value, index, backend="triton")
     assert found.dtype == torch.float16
-    torch.testing.assert_close(found.double(), literal(query.double(), key.double(), value.double(), index), rtol=0, atol=2e-3)
+    torch.testing.assert_close(
+        found.double(), literal(query.double(), key.double(), value.double(), index), rtol=0, atol=2e-3
+    )
 
 
 @runs_kernels
 def test_attention_kernel_gives_each_graph_the_same_bits_in_any_batch():
     generator = torch.Generator().manual_seed(2)
-    query, key, value = (torch.randn(shape, generator=generator).to(DEVICE) for shape in [(80, 2, 16), (3, 2, 20, 16), (3, 2, 20, 16)])
+    query, key, value = (
+        torch.randn(shape, generator=generator).to(DEVICE) for shape in [(80, 2, 16), (3, 2, 20, 16), (3, 2, 20, 16)]
+    )
     ptr = torch.tensor([0, 7, 71, 80], device=DEVICE)
     together = sampled_attention(query, key, value, RaggedIndex(ptr), backend="triton")
     for graph, (begin, end) in enumerate([(0, 7), (7, 71), (71, 80)]):
@@ -93,7 +118,10 @@ def test_attention_kernel_gives_each_graph_the_same_bits_in_any_batch():
 
 @runs_kernels
 @pytest.mark.parametrize("mode", ["soft", "hard"])
-@pytest.mark.parametrize(("count", "k", "channels", "tau"), [(2, 1, 4, 1.0), (40, 20, 8, 0.5), (90, 70, 16, 1.0), (130, 65, 40, 2.0), (7, 7, 8, 1.0)])
+@pytest.mark.parametrize(
+    ("count", "k", "channels", "tau"),
+    [(2, 1, 4, 1.0), (40, 20, 8, 0.5), (90, 70, 16, 1.0), (130, 65, 40, 2.0), (7, 7, 8, 1.0)],
+)
 def test_relaxation_kernels_equal_double_precision(mode, count, k, channels, tau):
     """As in double precision, which PyTorch computes and the property tests hold to the literal equations."""
     generator = torch.Generator().manual_seed(0)
@@ -106,14 +134,20 @@ def test_relaxation_kernels_equal_double_precision(mode, count, k, channels, tau
     assert not runs_in_triton(exact[0], exact[1])
     expected = sample_without_replacement(*exact, k, tau=tau, mode=mode)
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=3e-6)
-    grads = torch.autograd.grad(found, (values, scores), upstream), torch.autograd.grad(expected, exact, upstream.double())
+    grads = (
+        torch.autograd.grad(found, (values, scores), upstream),
+        torch.autograd.grad(expected, exact, upstream.double()),
+    )
     for one, other in zip(*grads, strict=True):
         torch.testing.assert_close(one.double(), other, rtol=0, atol=1e-5)
 
 
 @runs_kernels
 def test_relaxation_kernel_without_heads():
-    values, scores = torch.randn(0, 6, 4, device=DEVICE, requires_grad=True), torch.randn(0, 6, device=DEVICE, requires_grad=True)
+    values, scores = (
+        torch.randn(0, 6, 4, device=DEVICE, requires_grad=True),
+        torch.randn(0, 6, device=DEVICE, requires_grad=True),
+    )
     out = sample_without_replacement(values, scores, 3, mode="soft")
     out.sum().backward()
     assert out.shape == (0, 3, 4)
@@ -142,4 +176,6 @@ def test_one_that_was_asked_for_and_cannot_run_is_an_error(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     index = RaggedIndex(torch.tensor([0, 2]))
     with pytest.raises(ConfigError, match="attn_backend"):
-        sampled_attention(torch.randn(2, 1, 8), torch.randn(1, 1, 3, 8), torch.randn(1, 1, 3, 8), index, backend="triton")
+        sampled_attention(
+            torch.randn(2, 1, 8), torch.randn(1, 1, 3, 8), torch.randn(1, 1, 3, 8), index, backend="triton"
+        )

@@ -13,7 +13,14 @@ CONFIG = {
     "train": {"batch_size": 8},
     "model": {"type": "samsa", "loss_fun": "cross_entropy"},
     "samsa": {"layers": 2, "channels": 8, "heads": 2, "num_samples": 4, "dropout": 0.1},
-    "optim": {"optimizer": "adamW", "base_lr": 0.01, "weight_decay": 0.01, "max_epoch": 3, "scheduler": "cosine_with_warmup", "clip_grad_norm": True},
+    "optim": {
+        "optimizer": "adamW",
+        "base_lr": 0.01,
+        "weight_decay": 0.01,
+        "max_epoch": 3,
+        "scheduler": "cosine_with_warmup",
+        "clip_grad_norm": True,
+    },
 }
 
 
@@ -32,7 +39,10 @@ def config(tmp_path, tiny):
     """Writes a configuration: ``config(samsa={"layers": 3})`` changes the default one."""
 
     def write(name="exp.yaml", **changes):
-        content = {"out_dir": str(tmp_path / "results"), **{key: dict(value) if isinstance(value, dict) else value for key, value in CONFIG.items()}}
+        content = {
+            "out_dir": str(tmp_path / "results"),
+            **{key: dict(value) if isinstance(value, dict) else value for key, value in CONFIG.items()},
+        }
         for key, value in changes.items():
             content[key] = {**content.get(key, {}), **value} if isinstance(value, dict) else value
         path = tmp_path / name

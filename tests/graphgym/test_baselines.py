@@ -10,11 +10,11 @@ from torch_geometric.graphgym.config import cfg, set_cfg
 
 from pyg_samsa.datasets import encodings
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym import runner
+from pyg_samsa.graphgym import run as runner
 from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.config import PACKAGED, load_config
 from pyg_samsa.graphgym.loader import describe
-from pyg_samsa.training.data import TaskSpec
+from pyg_samsa.training.data_module import TaskSpec
 
 NETWORKS = ["gcn", "gine", "gatedgcn", "gps"]
 EXACT = {"rtol": 0, "atol": 0}
@@ -49,7 +49,10 @@ def test_one_changed_line_trains_with_defaults(network, config, capsys):
     assert f"{network} · graph" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("network", "name"), [("gcn", "regression"), ("gine", "binary"), ("gatedgcn", "multiclass"), ("gps", "multiclass-node")])
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [("gcn", "regression"), ("gine", "binary"), ("gatedgcn", "multiclass"), ("gps", "multiclass-node")],
+)
 def test_every_task(network, name, small):
     task = name.partition("-")[0]
     task_type, best, loss = {
@@ -71,13 +74,17 @@ def test_encodings_are_cached_and_reach_the_network(small, tmp_path, monkeypatch
     made = cached.stat().st_mtime_ns
     seen = []
     forward = register.network_dict[network].forward
-    monkeypatch.setattr(register.network_dict[network], "forward", lambda self, batch: (seen.append(batch), forward(self, batch))[1])
+    monkeypatch.setattr(
+        register.network_dict[network], "forward", lambda self, batch: (seen.append(batch), forward(self, batch))[1]
+    )
     monkeypatch.setattr(encodings, "_compute", lambda *_: pytest.fail("computed again"))
     (second,) = runner.run(config, verbosity=-1)
     assert cached.stat().st_mtime_ns == made
     assert first.test == second.test
     for graph in seen[0].to_data_list():
-        torch.testing.assert_close(graph.pe, torch.from_numpy(encodings.laplacian_eigenvectors(graph.edge_index.numpy(), graph.num_nodes, 5)))
+        torch.testing.assert_close(
+            graph.pe, torch.from_numpy(encodings.laplacian_eigenvectors(graph.edge_index.numpy(), graph.num_nodes, 5))
+        )
     # The same without encodings is another network.
     (without,) = runner.run(small(network), verbosity=-1)
     assert without.parameters == first.parameters - 5 * 8 - 8 - 2 * 5
@@ -103,12 +110,26 @@ def test_a_resumed_run_is_the_whole_run(small, tmp_path):
     (resumed,) = runner.run(small(network, pe=pe, optim=whole, train={"auto_resume": True}), verbosity=-1)
     expected, found = (pd.read_csv(result.folder.file("metrics.csv")) for result in (straight, resumed))
     assert found["epoch"].tolist() == [1, 2]
-    pd.testing.assert_frame_equal(*(table[["train_loss", "val_loss", "val_ap"]] for table in (expected, found)), **EXACT)
+    pd.testing.assert_frame_equal(
+        *(table[["train_loss", "val_loss", "val_ap"]] for table in (expected, found)), **EXACT
+    )
     assert straight.test == resumed.test
 
 
 def test_options_say_what_graphgym_and_graphgps_say(small):
-    load_config(small("gcn", gnn={"layers_mp": 5, "layers_post_mp": 3, "act": "swish", "batchnorm": False, "residual": False, "dropout": 0.25}))
+    load_config(
+        small(
+            "gcn",
+            gnn={
+                "layers_mp": 5,
+                "layers_post_mp": 3,
+                "act": "swish",
+                "batchnorm": False,
+                "residual": False,
+                "dropout": 0.25,
+            },
+        )
+    )
     options = gnn_options("gcn")
     assert options == {
         "channels": 8,
@@ -122,10 +143,25 @@ def test_options_say_what_graphgym_and_graphgps_say(small):
         "pe_channels": 0,
         "flip_signs": False,
     }
-    gt = {"layer_type": "CustomGatedGCN+Performer", "layers": 3, "n_heads": 2, "dim_hidden": 12, "attn_dropout": 0.5, "layer_norm": True}
+    gt = {
+        "layer_type": "CustomGatedGCN+Performer",
+        "layers": 3,
+        "n_heads": 2,
+        "dim_hidden": 12,
+        "attn_dropout": 0.5,
+        "layer_norm": True,
+    }
     load_config(small("gps", gt=gt, pe={"kind": "lap", "dim": 4}))
     options = gnn_options("gps")
-    wanted = {"local": "gatedgcn", "attention": "performer", "channels": 12, "num_layers": 3, "heads": 2, "dropout": 0.1, "norm": "layer"}
+    wanted = {
+        "local": "gatedgcn",
+        "attention": "performer",
+        "channels": 12,
+        "num_layers": 3,
+        "heads": 2,
+        "dropout": 0.1,
+        "norm": "layer",
+    }
     assert {key: options[key] for key in wanted} == wanted
     assert (options["attn_dropout"], options["pe_channels"], options["flip_signs"]) == (0.5, 4, True)
 
@@ -164,6 +200,14 @@ def test_packaged_configurations_keep_to_the_benchmark(network):
     made = runner.build_network()
     assert 400_000 < made.model.num_parameters() < 500_000
     edges = torch.tensor([[0, 1], [1, 0]])
-    data = Data(x=torch.zeros(2, 9).long(), edge_index=edges, edge_attr=torch.zeros(2, 3).long(), pe=torch.ones(2, cfg.pe.dim), y=torch.zeros(1, 10))
+    data = Data(
+        x=torch.zeros(2, 9).long(),
+        edge_index=edges,
+        edge_attr=torch.zeros(2, 3).long(),
+        pe=torch.ones(2, cfg.pe.dim),
+        y=torch.zeros(1, 10),
+    )
     assert made.eval()(Batch.from_data_list([data]))[0].shape == (1, 10)
-    assert yaml.safe_load((PACKAGED / f"baselines/peptides_func_{network}.yaml").read_text())["model"]["type"] == network
+    assert (
+        yaml.safe_load((PACKAGED / f"baselines/peptides_func_{network}.yaml").read_text())["model"]["type"] == network
+    )

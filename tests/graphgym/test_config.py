@@ -115,7 +115,9 @@ def test_missing_file_suggests_a_packaged_name():
 
 def test_command_line_goes_before_the_file(tmp_path):
     path = write(tmp_path, "samsa: {layers: 3}")
-    loaded = load_config(path, ["samsa.layers", "4", "optim.base_lr", "1e-3", "samsa.sampling=soft", "wandb.name", "12"])
+    loaded = load_config(
+        path, ["samsa.layers", "4", "optim.base_lr", "1e-3", "samsa.sampling=soft", "wandb.name", "12"]
+    )
     assert (cfg.samsa.layers, cfg.optim.base_lr, cfg.samsa.sampling, cfg.wandb.name) == (4, 0.001, "soft", "12")
     assert loaded.given == {"samsa.layers", "optim.base_lr", "samsa.sampling", "wandb.name"}
     with pytest.raises(ConfigError, match="value after every key"):
@@ -143,7 +145,12 @@ def test_settings_without_effect_are_told(tmp_path):
 
 def test_pyg_can_load_our_settings(tmp_path):
     set_cfg(cfg)
-    load_cfg(cfg, argparse.Namespace(cfg_file=str(write(tmp_path, "dataset: {task: graph}\nsamsa: {layers: 3}")), opts=["samsa.heads", "4"]))
+    load_cfg(
+        cfg,
+        argparse.Namespace(
+            cfg_file=str(write(tmp_path, "dataset: {task: graph}\nsamsa: {layers: 3}")), opts=["samsa.heads", "4"]
+        ),
+    )
     assert (cfg.samsa.layers, cfg.samsa.heads) == (3, 4)
 
 
@@ -152,7 +159,12 @@ def test_packaged_configurations_load_and_are_commented(name, tmp_path, monkeypa
     loaded = load_config(name)
     assert loaded.name == name.replace("/", "-")
     monkeypatch.chdir(tmp_path)
-    assert find_config(f"{name}.yaml") == find_config(f"graphgym_configs/{name}.yaml") == find_config(name) == PACKAGED / f"{name}.yaml"
+    assert (
+        find_config(f"{name}.yaml")
+        == find_config(f"graphgym_configs/{name}.yaml")
+        == find_config(name)
+        == PACKAGED / f"{name}.yaml"
+    )
     with pytest.raises(ConfigError, match="a YAML file that exists"):
         find_config(f"elsewhere/{name}.yaml")
     assert loaded.without_effect == []
@@ -163,8 +175,20 @@ def test_packaged_configurations_load_and_are_commented(name, tmp_path, monkeypa
 
 def test_packaged_configurations_are_those_of_the_paper():
     load_config("peptides_func")
-    assert (cfg.samsa.layers, cfg.samsa.channels, cfg.samsa.heads, cfg.samsa.num_samples, cfg.samsa.sampling) == (24, 128, 8, 256, "hard")
-    assert (cfg.samsa.dropout, cfg.samsa.drop_path, cfg.optim.base_lr, cfg.optim.weight_decay, cfg.optim.max_epoch) == (0.3, 0.2, 4e-4, 0.01, 160)
+    assert (cfg.samsa.layers, cfg.samsa.channels, cfg.samsa.heads, cfg.samsa.num_samples, cfg.samsa.sampling) == (
+        24,
+        128,
+        8,
+        256,
+        "hard",
+    )
+    assert (cfg.samsa.dropout, cfg.samsa.drop_path, cfg.optim.base_lr, cfg.optim.weight_decay, cfg.optim.max_epoch) == (
+        0.3,
+        0.2,
+        4e-4,
+        0.01,
+        160,
+    )
     assert (cfg.train.batch_size, cfg.optim.num_warmup_steps, cfg.optim.clip_grad_norm_value, cfg.optim.scheduler) == (
         32,
         2000,
@@ -172,7 +196,13 @@ def test_packaged_configurations_are_those_of_the_paper():
         "cosine_with_warmup",
     )
     load_config("peptides_struct")
-    assert (cfg.samsa.layers, cfg.optim.base_lr, cfg.optim.max_epoch, cfg.model.loss_fun, cfg.metric_best) == (24, 1e-3, 240, "smooth_l1", "mae")
+    assert (cfg.samsa.layers, cfg.optim.base_lr, cfg.optim.max_epoch, cfg.model.loss_fun, cfg.metric_best) == (
+        24,
+        1e-3,
+        240,
+        "smooth_l1",
+        "mae",
+    )
 
 
 def test_settings_of_an_operator_are_refused_for_another(tmp_path):

@@ -5,7 +5,8 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.graphgym import loader, runner
+from pyg_samsa.graphgym import loader
+from pyg_samsa.graphgym import run as runner
 
 
 @pytest.fixture
@@ -14,7 +15,9 @@ def foreign(monkeypatch):
     set_cfg(cfg)
 
     def add(graphs, **settings):
-        monkeypatch.setitem(register.loader_dict, "foreign", lambda format, name, folder: graphs if format == "foreign" else None)
+        monkeypatch.setitem(
+            register.loader_dict, "foreign", lambda format, name, folder: graphs if format == "foreign" else None
+        )
         cfg.dataset.format, cfg.dataset.name = "foreign", "set"
         for key, value in settings.items():
             cfg.dataset[key] = value

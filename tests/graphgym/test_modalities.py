@@ -6,7 +6,7 @@ import torch
 import yaml
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym import runner
+from pyg_samsa.graphgym import run as runner
 
 
 @pytest.fixture
@@ -15,7 +15,13 @@ def small(tmp_path):
         content = {
             "out_dir": str(tmp_path / "results"),
             "num_threads": 1,
-            "dataset": {"format": "samsa", "name": name, "dir": str(tmp_path), "task": level, "task_type": "classification"},
+            "dataset": {
+                "format": "samsa",
+                "name": name,
+                "dir": str(tmp_path),
+                "task": level,
+                "task_type": "classification",
+            },
             "train": {"batch_size": 8},
             "model": {"type": "samsa", "loss_fun": "cross_entropy"},
             "samsa": {"layers": 1, "channels": 8, "heads": 2, "num_samples": 4, "bridge": False},
@@ -50,7 +56,13 @@ def test_clouds(small, network):
 
 @pytest.mark.parametrize(("network", "context"), [("samsa", False), ("samsa", True), ("point_net", False)])
 def test_parts(small, network, context):
-    path = small("shapes-parts", "node", dataset=CLOUDS, model={"type": network}, samsa={"context": context, "point_net_width": 0.05})
+    path = small(
+        "shapes-parts",
+        "node",
+        dataset=CLOUDS,
+        model={"type": network},
+        samsa={"context": context, "point_net_width": 0.05},
+    )
     (result,) = runner.run(path)
     assert set(result.test) >= {"miou", "miou_category", "accuracy"}
     assert 0 < result.test["miou"] <= 1
@@ -67,7 +79,9 @@ def test_normals_can_be_left_out(small):
 @pytest.mark.parametrize("bridge", [False, True])
 def test_sequences_by_token_budget(small, bridge):
     sizes = {"min_length": 10, "max_length": 30, "num_train": 24, "num_val": 8, "num_test": 8}
-    path = small("listops", dataset=sizes, train={"tokens_per_batch": 100}, samsa={"positions": "sinusoidal", "bridge": bridge})
+    path = small(
+        "listops", dataset=sizes, train={"tokens_per_batch": 100}, samsa={"positions": "sinusoidal", "bridge": bridge}
+    )
     (result,) = runner.run(path)
     table = pd.read_csv(result.folder.file("predictions_test.csv"))
     assert sorted(table["row"]) == list(range(32, 40))
@@ -92,10 +106,14 @@ def test_pairs_become_two_graphs_of_one_encoder():
     from torch_geometric.data import Batch, Data
 
     from pyg_samsa.nn import SAMSA
-    from pyg_samsa.training.network import BatchNetwork
+    from pyg_samsa.training.batch_network import BatchNetwork
 
     torch.manual_seed(0)
-    model = SAMSA([9], 2, channels=8, num_layers=1, heads=2, num_samples=3, bridge=False, positions="sinusoidal", towers=2).double().eval()
+    model = (
+        SAMSA([9], 2, channels=8, num_layers=1, heads=2, num_samples=3, bridge=False, positions="sinusoidal", towers=2)
+        .double()
+        .eval()
+    )
     documents = [torch.randint(0, 9, (n, 1)) for n in (3, 5, 2, 6)]
     pairs = [
         Data(
@@ -113,7 +131,15 @@ def test_pairs_become_two_graphs_of_one_encoder():
 
 
 def test_lit_pixels_through_an_mlp_and_a_normalised_head(small):
-    pictures = {"level": "short", "lit": True, "num_train": 20, "num_val": 4, "num_test": 6, "node_encoder": True, "node_encoder_name": "MLPNode"}
+    pictures = {
+        "level": "short",
+        "lit": True,
+        "num_train": 20,
+        "num_val": 4,
+        "num_test": 6,
+        "node_encoder": True,
+        "node_encoder_name": "MLPNode",
+    }
     (result,) = runner.run(small("pathfinder", dataset=pictures, samsa={"head_norm": "batch"}, metric_best="accuracy"))
     weights = torch.load(result.folder.best, weights_only=True)["state_dict"]
     assert weights["network.node_encoder.encoder.0.weight"].shape == (32, 15)

@@ -68,11 +68,22 @@ def graphgym_main(tiny, monkeypatch):
                 "custom_metrics": ["mae", "r2"],
             },
         ),
-        ("multiclass", {"dataset": {"task_type": "classification"}, "metric_best": "f1_macro", "custom_metrics": ["f1_macro", "accuracy"]}),
+        (
+            "multiclass",
+            {
+                "dataset": {"task_type": "classification"},
+                "metric_best": "f1_macro",
+                "custom_metrics": ["f1_macro", "accuracy"],
+            },
+        ),
     ],
 )
 def test_network(graphgym_main, config, tmp_path, name, changes):
-    changes = {**changes, "dataset": {**changes.get("dataset", {}), "format": "samsa", "name": name}, "optim": {"max_epoch": 2}}
+    changes = {
+        **changes,
+        "dataset": {**changes.get("dataset", {}), "format": "samsa", "name": name},
+        "optim": {"max_epoch": 2},
+    }
     model = graphgym_main(config(**changes), repeat=2)
     assert type(model.model.model) is SAMSA
     best = json.loads((tmp_path / "results" / "exp" / "agg" / "val" / "best.json").read_text())
@@ -96,7 +107,12 @@ def test_layer_encoder_pooling_and_head_in_the_network_gnn(graphgym_main, config
     monkeypatch.setitem(register.node_encoder_dict, "Widen", Widen)
     dataset = {"format": "samsa", "name": "multilabel", "node_encoder": True, "node_encoder_name": "Widen"}
     gnn = {"layer_type": "samsaconv", "dim_inner": 8, "head": "mlp_graph", "layers_post_mp": 2, "layers_mp": 2}
-    changes = {"dataset": dataset, "gnn": gnn, "model": {"type": "gnn", "graph_pooling": "attention"}, "optim": {"max_epoch": 1}}
+    changes = {
+        "dataset": dataset,
+        "gnn": gnn,
+        "model": {"type": "gnn", "graph_pooling": "attention"},
+        "optim": {"max_epoch": 1},
+    }
     model = graphgym_main(config(metric_best="ap", custom_metrics=["ap"], **changes))
     assert type(model.model.mp.layer0.layer).__name__ == "SAMSAConvLayer"
     assert type(model.model.post_mp).__name__ == "GraphHead"

@@ -12,7 +12,8 @@ from torch_geometric.graphgym.optim import create_optimizer, create_scheduler
 
 import pyg_samsa.graphgym
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym import head, layer, loss, metric, network, optimizer, registry, scheduler
+from pyg_samsa.graphgym import head, layer, loss, metric, network, optimizer, scheduler
+from pyg_samsa.graphgym import register as registry
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,13 @@ def molecules(count=3):
     for number in range(count):
         nodes = number + 2
         edges = torch.stack([torch.arange(nodes - 1), torch.arange(1, nodes)])
-        graphs.append(Data(x=torch.zeros(nodes, 9, dtype=torch.long), edge_index=edges, edge_attr=torch.zeros(nodes - 1, 3, dtype=torch.long)))
+        graphs.append(
+            Data(
+                x=torch.zeros(nodes, 9, dtype=torch.long),
+                edge_index=edges,
+                edge_attr=torch.zeros(nodes - 1, 3, dtype=torch.long),
+            )
+        )
     return Batch.from_data_list(graphs)
 
 
@@ -36,7 +43,9 @@ def test_importing_again_changes_nothing():
     for module in (pyg_samsa.graphgym, layer, loss, network):
         importlib.reload(module)
     after = {name: getattr(register, name) for name in before}
-    assert {name: list(entries) for name, entries in before.items()} == {name: list(entries) for name, entries in after.items()}
+    assert {name: list(entries) for name, entries in before.items()} == {
+        name: list(entries) for name, entries in after.items()
+    }
 
 
 def test_what_somebody_else_registered_stays():
@@ -53,7 +62,9 @@ def test_layer_keeps_its_initialisation_and_widens():
     assert all(torch.equal(old, new) for old, new in zip(before, made.parameters(), strict=True))
     made.apply(lambda module: [torch.nn.init.zeros_(weight) for weight in module.parameters(recurse=False)])
     assert all(float(weight.detach().abs().sum()) == 0 for weight in made.parameters())
-    batch = Batch.from_data_list([Data(x=torch.randn(n, 5), edge_index=torch.empty(2, 0, dtype=torch.long)) for n in (3, 1)])
+    batch = Batch.from_data_list(
+        [Data(x=torch.randn(n, 5), edge_index=torch.empty(2, 0, dtype=torch.long)) for n in (3, 1)]
+    )
     assert made(batch).x.shape == (4, 8)
 
 
@@ -96,7 +107,11 @@ def test_losses_act_only_where_they_are_asked_for(loss_fun, task_type, pred, tru
     assert float(found) == pytest.approx(value, abs=1e-4)
     assert score.shape == torch.tensor(pred).shape
     cfg.model.loss_fun = "something_else"
-    assert all(function(torch.tensor(pred), torch.tensor(true)) is None for name, function in register.loss_dict.items() if name.startswith("samsa_"))
+    assert all(
+        function(torch.tensor(pred), torch.tensor(true)) is None
+        for name, function in register.loss_dict.items()
+        if name.startswith("samsa_")
+    )
 
 
 def test_a_loss_of_somebody_else_is_taken(monkeypatch):
@@ -111,7 +126,9 @@ def test_metrics_give_plain_floats():
         value = register.metric_dict[name](true, pred, "classification_multilabel")
         assert type(value) is float
         assert value == 1.0
-    binary = register.metric_dict["accuracy"]([torch.tensor([1, 0, 1])], [torch.tensor([0.6, 0.4, 0.3])], "classification_binary")
+    binary = register.metric_dict["accuracy"](
+        [torch.tensor([1, 0, 1])], [torch.tensor([0.6, 0.4, 0.3])], "classification_binary"
+    )
     assert binary == pytest.approx(2 / 3)
     assert register.metric_dict["mae"]([torch.tensor([1.0])], [torch.tensor([3.0])], "regression") == 2.0
 
@@ -143,7 +160,9 @@ def test_schedules_by_step_and_by_epoch():
     by_epoch = create_scheduler(torch.optim.SGD(torch.nn.Linear(2, 2).parameters(), lr=1.0), cfg.optim)
     assert by_epoch.get_last_lr() == [0.5]
     cfg.optim.scheduler, cfg.optim.num_warmup_epochs = "reduce_on_plateau", 0.0
-    made = scheduler.choose_scheduler("val_ap", higher_is_better=True)(torch.optim.SGD(torch.nn.Linear(2, 2).parameters(), lr=1.0), 40, 10)
+    made = scheduler.choose_scheduler("val_ap", higher_is_better=True)(
+        torch.optim.SGD(torch.nn.Linear(2, 2).parameters(), lr=1.0), 40, 10
+    )
     assert (made["interval"], made["monitor"]) == ("epoch", "val_ap")
     assert made["scheduler"].mode == "max"
 
@@ -153,7 +172,11 @@ def test_network_takes_widths_from_whoever_knows_them():
     cfg.dataset.task = "graph"
     made = network.SAMSANetwork(dim_in=5, dim_out=2)
     assert made.model.node_encoder.in_features == 5
-    cfg.share.in_channels, cfg.share.edge_channels, cfg.share.level = [119, 5, 12, 12, 10, 6, 6, 2, 2], [5, 6, 2], "node"
+    cfg.share.in_channels, cfg.share.edge_channels, cfg.share.level = (
+        [119, 5, 12, 12, 10, 6, 6, 2, 2],
+        [5, 6, 2],
+        "node",
+    )
     made = network.SAMSANetwork(dim_in=9, dim_out=2)
     batch = molecules()
     assert made(batch)[0].shape == (9, 2)

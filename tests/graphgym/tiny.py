@@ -43,9 +43,18 @@ def load(format, name, dataset_dir):
         return None
     task, _, level = name.partition("-")
     dataset = Tiny(task, level or "graph")
-    dataset._data["train_graph_index"], dataset.slices["train_graph_index"] = dataset.split_idx["train"].clone(), torch.tensor([0, 37])
-    dataset._data["val_graph_index"], dataset.slices["val_graph_index"] = dataset.split_idx["val"].clone(), torch.tensor([0, 11])
-    dataset._data["test_graph_index"], dataset.slices["test_graph_index"] = dataset.split_idx["test"].clone(), torch.tensor([0, 11])
+    dataset._data["train_graph_index"], dataset.slices["train_graph_index"] = (
+        dataset.split_idx["train"].clone(),
+        torch.tensor([0, 37]),
+    )
+    dataset._data["val_graph_index"], dataset.slices["val_graph_index"] = (
+        dataset.split_idx["val"].clone(),
+        torch.tensor([0, 11]),
+    )
+    dataset._data["test_graph_index"], dataset.slices["test_graph_index"] = (
+        dataset.split_idx["test"].clone(),
+        torch.tensor([0, 11]),
+    )
     return dataset
 
 

@@ -49,7 +49,13 @@ def test_huge_fields():
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(b"", "empty"), (b"\n\n", "blank"), (b'a,b\n1,2\n3,"4\n5,6\n7,8', "row 2"), (b'a\n"' + b"x\n" * 10**7, "never closed")]
+    ("content", "told"),
+    [
+        (b"", "empty"),
+        (b"\n\n", "blank"),
+        (b'a,b\n1,2\n3,"4\n5,6\n7,8', "row 2"),
+        (b'a\n"' + b"x\n" * 10**7, "never closed"),
+    ],
 )
 def test_what_is_no_table(content, told):
     with pytest.raises(DataIntegrityError, match=told):

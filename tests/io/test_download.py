@@ -93,7 +93,9 @@ def test_wrong_hash_leaves_nothing(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("path", "reason"), [("/missing", "404"), ("/truncated", "broke off"), ("/loop", "redirects")], ids=["missing", "truncated", "loop"]
+    ("path", "reason"),
+    [("/missing", "404"), ("/truncated", "broke off"), ("/loop", "redirects")],
+    ids=["missing", "truncated", "loop"],
 )
 @pytest.mark.parametrize("known_hash", [SHA256, None])
 def test_server_errors_name_file_address_and_cure(server, tmp_path, path, reason, known_hash):
@@ -126,7 +128,18 @@ def test_plain_http_behind_an_https_address_is_refused(server, tmp_path):
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command makes the self-signed certificate")
 def test_a_self_signed_certificate_is_refused(server, tmp_path):
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
     subprocess.run([*command, "-keyout", key, "-out", certificate, "-days", "2"], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -195,7 +208,10 @@ def test_old_leftovers_go(server, tmp_path):
 
 def test_several_threads_download_once(server, tmp_path):
     target = tmp_path / "data.bin"
-    threads = [threading.Thread(target=fetch, args=(server.url + "/file", target, SHA256), kwargs={"progress": False}) for _ in range(4)]
+    threads = [
+        threading.Thread(target=fetch, args=(server.url + "/file", target, SHA256), kwargs={"progress": False})
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

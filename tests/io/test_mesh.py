@@ -30,7 +30,10 @@ def read(tmp_path, text):
         f"OFF\n4 1 0\n{BODY}4 0 1 2 3\n",
         f"OFF\n4 1 0\n{BODY}4 0 1 2 3 255 0 0\n",
         f"OFF\n4 3 0\n{BODY}3 0 1 2 0.5 0.5\n2 0 1\n3 0 2 3\n",
-        PLAIN.replace("1 0 0\n", "1 0 0 7 7\n").replace("0 0 0\n", "0 0 0 7 7\n", 1).replace("1 1 0\n", "1 1 0 7 7\n").replace("1e-3", "0.001 7 7"),
+        PLAIN.replace("1 0 0\n", "1 0 0 7 7\n")
+        .replace("0 0 0\n", "0 0 0 7 7\n", 1)
+        .replace("1 1 0\n", "1 1 0 7 7\n")
+        .replace("1e-3", "0.001 7 7"),
         PLAIN + "3 1 2 3\n",
     ],
 )
@@ -80,7 +83,10 @@ def test_missing_file(tmp_path):
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real meshes are not beside the project")
-@pytest.mark.parametrize(("name", "corners", "faces"), [("bathtub_0001", 3514, 3546), ("bathtub_0002", 700, 664), ("bathtub_0004", 2842, 3519)])
+@pytest.mark.parametrize(
+    ("name", "corners", "faces"),
+    [("bathtub_0001", 3514, 3546), ("bathtub_0002", 700, 664), ("bathtub_0004", 2842, 3519)],
+)
 def test_real_meshes_with_and_without_modelnet_s_header_bug(tmp_path, name, corners, faces):
     found = read_off(REAL / f"{name}.off")
     assert (found[0].shape, found[1].shape) == ((corners, 3), (faces, 3))

@@ -17,7 +17,9 @@ def ogb_ap(preds: torch.Tensor, target: torch.Tensor) -> float:
     return evaluator.eval({"y_true": target, "y_pred": preds})["ap"]
 
 
-def random_case(seed: int, *, rows: int = 60, classes: int = 7, missing: float = 0.2, ties: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+def random_case(
+    seed: int, *, rows: int = 60, classes: int = 7, missing: float = 0.2, ties: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     preds = torch.randn(rows, classes, generator=generator)
     target = (torch.rand(rows, classes, generator=generator) < torch.linspace(0, 0.6, classes)).float()
@@ -51,7 +53,9 @@ def test_per_class_skips_what_ogb_skips() -> None:
     metric = MultilabelAveragePrecision(4)
     metric.update(preds, target)
     assert metric.per_class().isnan().tolist() == [False, True, True, True]
-    assert metric.per_class()[0].item() == average_precision_score([1, 0, 1], [0.9, 0.1, 0.4]) == metric.compute().item()
+    assert (
+        metric.per_class()[0].item() == average_precision_score([1, 0, 1], [0.9, 0.1, 0.4]) == metric.compute().item()
+    )
 
 
 def test_is_nan_with_a_warning_where_ogb_raises() -> None:

@@ -29,7 +29,9 @@ class TestEveryConfusionMetric:
         metric = metrics.build(name, 6)
         for p, t in zip(logits.split(7), target.split(7), strict=True):
             metric.update(p, t)
-        assert metric.compute().item() == pytest.approx(REFERENCES[name](target.numpy(), logits.argmax(1).numpy()), abs=1e-12)
+        assert metric.compute().item() == pytest.approx(
+            REFERENCES[name](target.numpy(), logits.argmax(1).numpy()), abs=1e-12
+        )
 
     @pytest.mark.parametrize("column", [False, True])
     def test_binary_with_one_logit(self, name: str, column: bool) -> None:

@@ -29,7 +29,10 @@ def worker(rank: int, folder: str) -> None:
     results = {}
     for name in metrics.available():
         preds, target = case(name)
-        for way, share in (("unequal", slice(0, 20) if rank == 0 else slice(20, 31)), ("one is idle", slice(0, 31) if rank == 0 else None)):
+        for way, share in (
+            ("unequal", slice(0, 20) if rank == 0 else slice(20, 31)),
+            ("one is idle", slice(0, 31) if rank == 0 else None),
+        ):
             metric = metrics.build(name, 3)
             if share is not None:
                 for p, t in zip(preds[share].split(6), target[share].split(6), strict=True):
@@ -38,7 +41,9 @@ def worker(rank: int, folder: str) -> None:
             if hasattr(metric, "per_class"):
                 results[name, way, "per class"] = metric.per_class().tolist()
                 # The rows of a process are its own again after the gather.
-                results[name, way, "kept"] = sum(len(rows) for rows in metric.preds) == (0 if share is None else len(preds[share]))
+                results[name, way, "kept"] = sum(len(rows) for rows in metric.preds) == (
+                    0 if share is None else len(preds[share])
+                )
     torch.save(results, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -46,9 +51,15 @@ def worker(rank: int, folder: str) -> None:
 @pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="torch has no gloo")
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     package = str(Path(metrics.__file__).parents[2])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]),
+    }
     command = [sys.executable, __file__, str(tmp_path)]
-    processes = [subprocess.Popen([*command, str(rank)], env=environment, stderr=subprocess.PIPE, text=True) for rank in range(2)]
+    processes = [
+        subprocess.Popen([*command, str(rank)], env=environment, stderr=subprocess.PIPE, text=True) for rank in range(2)
+    ]
     for process in processes:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors

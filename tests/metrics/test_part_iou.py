@@ -31,14 +31,23 @@ def plain(preds, target, category, batch):
             scores.append(1.0 if union == 0 else np.sum((true == part) & (found == part)) / union)
         shapes[kind].append(np.mean(scores))
     per_category = [np.mean(scores) if scores else NAN for scores in shapes.values()]
-    return np.mean(np.concatenate([np.array(scores) for scores in shapes.values()])), np.nanmean(per_category), per_category
+    return (
+        np.mean(np.concatenate([np.array(scores) for scores in shapes.values()])),
+        np.nanmean(per_category),
+        per_category,
+    )
 
 
 def case(seed, kinds=(0, 1, 2, 3), shapes=9, points=200):
     generator = torch.Generator().manual_seed(seed)
     category = torch.tensor(kinds)[torch.randint(len(kinds), (shapes,), generator=generator)]
     batch = torch.randint(shapes, (points,), generator=generator)
-    target = torch.tensor([PARTS[kind][int(torch.randint(len(PARTS[kind]), (), generator=generator))] for kind in category[batch].tolist()])
+    target = torch.tensor(
+        [
+            PARTS[kind][int(torch.randint(len(PARTS[kind]), (), generator=generator))]
+            for kind in category[batch].tolist()
+        ]
+    )
     target[batch == 3] = torch.tensor(PARTS[int(category[3])][0])  # other parts of this shape are absent
     preds = torch.randn(points, 10, generator=generator)
     preds[torch.arange(points), target] += 1
@@ -93,7 +102,12 @@ def test_unlabelled_points_and_shapes_are_left_out():
 @pytest.mark.parametrize("average", ["instance", "category"])
 def test_nothing_labelled_is_nan_with_a_warning(average):
     metric = PartIoU(PARTS, average=average)
-    metric.update(torch.empty(0, 10), torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long))
+    metric.update(
+        torch.empty(0, 10),
+        torch.empty(0, dtype=torch.long),
+        torch.empty(0, dtype=torch.long),
+        torch.empty(0, dtype=torch.long),
+    )
     metric.update(torch.zeros(1, 10), torch.tensor([-100]), torch.tensor([0]), torch.tensor([0]))
     with pytest.warns(UserWarning, match=f"part_iou_{average} is undefined"):
         assert metric.compute().isnan()
@@ -166,9 +180,15 @@ def worker(rank: int, folder: str) -> None:
 @pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="torch has no gloo")
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     root = str(Path(__file__).parents[2])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
+    }
     command = [sys.executable, __file__, str(tmp_path)]
-    processes = [subprocess.Popen([*command, str(rank)], env=environment, stderr=subprocess.PIPE, text=True) for rank in range(2)]
+    processes = [
+        subprocess.Popen([*command, str(rank)], env=environment, stderr=subprocess.PIPE, text=True) for rank in range(2)
+    ]
     for process in processes:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors

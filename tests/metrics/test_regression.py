@@ -67,7 +67,9 @@ def test_rmse_equals_ogb() -> None:
     evaluator.num_tasks = 4
     metric = metrics.build("rmse", 4)
     metric.update(preds, target)
-    assert metric.compute().item() == pytest.approx(evaluator.eval({"y_true": target.double(), "y_pred": preds.double()})["rmse"])
+    assert metric.compute().item() == pytest.approx(
+        evaluator.eval({"y_true": target.double(), "y_pred": preds.double()})["rmse"]
+    )
 
 
 def test_r2_far_from_zero_does_not_cancel() -> None:

@@ -19,7 +19,9 @@ def test_equals_ogb_evaluator(seed: int) -> None:
     metric = MultilabelROCAUC(5)
     for p, t in zip(preds.split(20), target.split(20), strict=True):
         metric.update(p, t)
-    assert metric.compute().item() == pytest.approx(evaluator.eval({"y_true": target, "y_pred": preds})["rocauc"], abs=1e-12)
+    assert metric.compute().item() == pytest.approx(
+        evaluator.eval({"y_true": target, "y_pred": preds})["rocauc"], abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])

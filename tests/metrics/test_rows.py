@@ -62,7 +62,9 @@ class TestEveryRowMetric:
         assert not metric.preds[0].requires_grad
         assert metric.compute().dtype == torch.float64
 
-    @pytest.mark.parametrize(("preds", "target"), [((4, 2), (4, 3)), ((4, 3), (4,)), ((4, 3), (5, 3)), ((3,), (3,)), ((), ())])
+    @pytest.mark.parametrize(
+        ("preds", "target"), [((4, 2), (4, 3)), ((4, 3), (4,)), ((4, 3), (5, 3)), ((3,), (3,)), ((), ())]
+    )
     def test_nothing_is_broadcast(self, name: str, preds: tuple[int, ...], target: tuple[int, ...]) -> None:
         with pytest.raises(ShapeError):
             metrics.build(name, 3).update(torch.zeros(preds), torch.zeros(target))

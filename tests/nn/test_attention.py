@@ -65,7 +65,11 @@ def test_every_weight_learns(attention, options):
     model = network(attention, options).train()
     x, edge_index, batch, pos, normal = graphs()
     model(x, edge_index, None, batch, batch_size=4, pos=pos, normal=normal).square().sum().backward()
-    silent = [name for name, weight in model.named_parameters() if weight.requires_grad and (weight.grad is None or not weight.grad.any())]
+    silent = [
+        name
+        for name, weight in model.named_parameters()
+        if weight.requires_grad and (weight.grad is None or not weight.grad.any())
+    ]
     silent = [name for name in silent if name != "pool.gate.bias"]  # a softmax does not see what is added to all
     assert not silent, silent
 
@@ -106,7 +110,10 @@ def test_positional_encodings_of_nodes():
     with pytest.raises(ShapeError, match="pe"):
         model(x, edge_index, None, batch, batch_size=4)
     encoder = model.pe_encoder.train()
-    flips = {tuple((encoder(torch.eye(3).double(), torch.zeros(3, dtype=torch.long), 1) > 0).flatten().tolist()) for _ in range(30)}
+    flips = {
+        tuple((encoder(torch.eye(3).double(), torch.zeros(3, dtype=torch.long), 1) > 0).flatten().tolist())
+        for _ in range(30)
+    }
     assert len(flips) > 1
 
 

@@ -12,7 +12,10 @@ def literal(conv, x, sizes):
     for part in x.split(sizes):
         query = part @ conv.query.weight.t() + conv.query.bias
         pairs = (part @ conv.key_value.weight.t() + conv.key_value.bias).view(len(part), heads, 2 * channels)
-        mixed = [attention(query[:, h * channels : (h + 1) * channels], pairs[:, h, :channels], pairs[:, h, channels:]) for h in range(heads)]
+        mixed = [
+            attention(query[:, h * channels : (h + 1) * channels], pairs[:, h, :channels], pairs[:, h, channels:])
+            for h in range(heads)
+        ]
         out.append(torch.cat(mixed, dim=1) @ conv.out.weight.t() + conv.out.bias)
     return torch.cat(out)
 
@@ -25,13 +28,19 @@ def test_equals_the_equation_with_gradients(sizes):
     found, expected = conv(x, ptr=torch.tensor([0, *sizes]).cumsum(0)), literal(conv, x, sizes)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
     inputs, upstream = [x, *conv.parameters()], torch.randn_like(found)
-    for one, other in zip(torch.autograd.grad(found, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True):
+    for one, other in zip(
+        torch.autograd.grad(found, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True
+    ):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
 
 
 def test_unsorted_batches_empty_graphs_and_no_tokens():
     conv = AttentionConv(8, heads=2).double()
-    x, batch, perm = torch.randn(9, 8, dtype=torch.float64), torch.tensor([0, 0, 0, 2, 2, 3, 3, 3, 3]), torch.randperm(9)
+    x, batch, perm = (
+        torch.randn(9, 8, dtype=torch.float64),
+        torch.tensor([0, 0, 0, 2, 2, 3, 3, 3, 3]),
+        torch.randperm(9),
+    )
     sorted_out = conv(x, batch=batch, batch_size=6)
     torch.testing.assert_close(conv(x[perm], batch=batch[perm], batch_size=6), sorted_out[perm], rtol=0, atol=1e-12)
     assert conv(x[:0], batch=batch[:0], batch_size=2).shape == (0, 8)

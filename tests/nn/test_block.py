@@ -49,7 +49,10 @@ def test_drop_path_drops_whole_graphs_and_keeps_the_mean():
     assert out.mean().item() == pytest.approx(1, abs=0.08)
 
 
-@pytest.mark.parametrize(("kwargs", "key"), [({"dropout": 1.5}, "dropout"), ({"ffn_channels": 0}, "ffn_channels"), ({"rezero": "none"}, "rezero")])
+@pytest.mark.parametrize(
+    ("kwargs", "key"),
+    [({"dropout": 1.5}, "dropout"), ({"ffn_channels": 0}, "ffn_channels"), ({"rezero": "none"}, "rezero")],
+)
 def test_bad_arguments_are_named(kwargs, key):
     with pytest.raises(ConfigError) as error:
         SAMSABlock(16, heads=4, **kwargs)

@@ -27,10 +27,17 @@ def orthogonal(mirrored: bool) -> Tensor:
 
 @pytest.mark.parametrize("encoding", ["dist", "dist_normal", "field"])
 @pytest.mark.parametrize("sampler", ["samsa", "paired"])
-@pytest.mark.parametrize(("dtype", "bound", "radius"), [(torch.float64, 1e-10, False), (torch.float32, 1e-5, False), (torch.float64, 1e-10, True)])
+@pytest.mark.parametrize(
+    ("dtype", "bound", "radius"),
+    [(torch.float64, 1e-10, False), (torch.float32, 1e-5, False), (torch.float64, 1e-10, True)],
+)
 def test_a_stack_does_not_see_rotations(encoding, sampler, dtype, bound, radius):
     tokens = CoordinateFree(32, radius=radius).to(dtype).eval()
-    blocks = ModuleList([SFTBlock(32, heads=4, num_samples=8, encoding=encoding, sampler=sampler) for _ in range(3)]).to(dtype).eval()
+    blocks = (
+        ModuleList([SFTBlock(32, heads=4, num_samples=8, encoding=encoding, sampler=sampler) for _ in range(3)])
+        .to(dtype)
+        .eval()
+    )
     for block in blocks:
         torch.nn.init.constant_(block.alpha, 0.3)
     batch = torch.tensor([0] * 50 + [1] * 64 + [2])
@@ -94,7 +101,10 @@ def test_training_codes_are_fresh_noise_that_ignores_positions():
     assert all(parameter.grad.abs().sum() > 0 for parameter in encoder.parameters())
 
 
-@pytest.mark.parametrize(("kwargs", "key"), [({"channels": 0}, "channels"), ({"sigma": 0.0}, "sigma"), ({"frequency": float("inf")}, "frequency")])
+@pytest.mark.parametrize(
+    ("kwargs", "key"),
+    [({"channels": 0}, "channels"), ({"sigma": 0.0}, "sigma"), ({"frequency": float("inf")}, "frequency")],
+)
 def test_bad_arguments_are_named(kwargs, key):
     with pytest.raises(ConfigError) as error:
         CoordinateFree(**{"channels": 8, **kwargs})

@@ -17,7 +17,9 @@ each_direction = pytest.mark.parametrize("causal", [False, True])
 
 def make(encoding="gaussian_mixture", num_dims=3, **options):
     torch.manual_seed(0)
-    return FLTConv(8, heads=2, encoding=encoding, num_dims=num_dims, num_features=8, num_frequencies=4, **options).double()
+    return FLTConv(
+        8, heads=2, encoding=encoding, num_dims=num_dims, num_features=8, num_frequencies=4, **options
+    ).double()
 
 
 def tokens(num_dims=3, count=13):
@@ -41,7 +43,9 @@ def test_no_graph_sees_its_batch_mates(encoding, causal):
 def test_permuting_tokens_permutes_the_output(encoding):
     conv, (x, pos), perm = make(encoding), tokens(), torch.randperm(13)
     out = conv(x, batch=INDEX.batch, batch_size=4, pos=pos)
-    torch.testing.assert_close(conv(x[perm], batch=INDEX.batch[perm], batch_size=4, pos=pos[perm]), out[perm], rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        conv(x[perm], batch=INDEX.batch[perm], batch_size=4, pos=pos[perm]), out[perm], rtol=0, atol=1e-12
+    )
 
 
 @each_encoding

@@ -51,7 +51,12 @@ def network(double=True, **options):
 
 def call(model, inputs, **changes):
     inputs = {**inputs, **changes}
-    return model(**{key: value.double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value for key, value in inputs.items()})
+    return model(
+        **{
+            key: value.double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+            for key, value in inputs.items()
+        }
+    )
 
 
 def one_graph(inputs, number):
@@ -59,7 +64,12 @@ def one_graph(inputs, number):
     kept = torch.isin(inputs["edge_index"][0], nodes)
     start = int(nodes[0]) if len(nodes) else 0
     edges = inputs["edge_index"][:, kept] - start
-    return {"x": inputs["x"][nodes], "edge_index": edges, "edge_attr": inputs["edge_attr"][kept], "pe": inputs["pe"][nodes]}
+    return {
+        "x": inputs["x"][nodes],
+        "edge_index": edges,
+        "edge_attr": inputs["edge_attr"][kept],
+        "pe": inputs["pe"][nodes],
+    }
 
 
 def trained(model, inputs):
@@ -89,7 +99,14 @@ def test_node_order_does_not_matter(options, level):
     model = trained(network(level=level, **options), inputs)
     perm = torch.randperm(sum(SIZES), generator=torch.Generator().manual_seed(1))
     place = torch.argsort(perm)
-    moved = call(model, inputs, x=inputs["x"][perm], pe=inputs["pe"][perm], batch=inputs["batch"][perm], edge_index=place[inputs["edge_index"]])
+    moved = call(
+        model,
+        inputs,
+        x=inputs["x"][perm],
+        pe=inputs["pe"][perm],
+        batch=inputs["batch"][perm],
+        edge_index=place[inputs["edge_index"]],
+    )
     expected = call(model, inputs)
     torch.testing.assert_close(moved, expected if level == "graph" else expected[perm], rtol=0, atol=1e-12)
 
@@ -119,7 +136,13 @@ def test_no_edges_no_features_of_edges_no_nodes(options):
     x = torch.randn(4, 3).double()
     model = network(pe_channels=0, **options).eval()
     nothing = model(x, batch=torch.tensor([0, 0, 2, 2]), batch_size=4)
-    none_either = model(x, torch.empty(2, 0, dtype=torch.long), torch.empty(0, 2, dtype=torch.long), torch.tensor([0, 0, 2, 2]), batch_size=4)
+    none_either = model(
+        x,
+        torch.empty(2, 0, dtype=torch.long),
+        torch.empty(0, 2, dtype=torch.long),
+        torch.tensor([0, 0, 2, 2]),
+        batch_size=4,
+    )
     assert torch.equal(nothing, none_either)
     assert torch.equal(nothing[1], nothing[3])
     empty = model.train()(x[:0], batch=torch.empty(0, dtype=torch.long), batch_size=2)
@@ -141,7 +164,9 @@ def test_a_layer_is_conv_norm_activation_and_residual(layer):
     hidden, out = model.head.lins
     expected = out(torch.relu(hidden(after)))
     torch.testing.assert_close(call(model, inputs), expected, rtol=0, atol=1e-12)
-    plain = trained(network(layer=layer, num_layers=1, level="node", pe_channels=0, residual=False, norm="none"), inputs)
+    plain = trained(
+        network(layer=layer, num_layers=1, level="node", pe_channels=0, residual=False, norm="none"), inputs
+    )
     plain.load_state_dict(model.state_dict(), strict=False)
     expected = out(torch.relu(hidden(torch.relu(conv(h, inputs["edge_index"], *edges)))))
     torch.testing.assert_close(call(plain, inputs), expected, rtol=0, atol=1e-12)
@@ -169,10 +194,15 @@ def test_residuals_carry_the_node_itself_through_dropout():
     model = network(layer="gcn", dropout=0.999, pe_channels=0, num_layers=8).train()
     inputs = graphs()
     h = model.encode(inputs["x"].double(), inputs["edge_index"], batch=inputs["batch"])
-    assert torch.corrcoef(torch.stack([h.flatten(), model.node_encoder(inputs["x"].double()).flatten()]))[0, 1].abs() > 0.05
+    assert (
+        torch.corrcoef(torch.stack([h.flatten(), model.node_encoder(inputs["x"].double()).flatten()]))[0, 1].abs()
+        > 0.05
+    )
 
 
-@pytest.mark.parametrize(("pool", "oracle"), [("mean", lambda h: h.mean(0)), ("add", lambda h: h.sum(0)), ("max", lambda h: h.amax(0))])
+@pytest.mark.parametrize(
+    ("pool", "oracle"), [("mean", lambda h: h.mean(0)), ("add", lambda h: h.sum(0)), ("max", lambda h: h.amax(0))]
+)
 def test_pooling(pool, oracle):
     inputs = graphs()
     model = trained(network(pool=pool), inputs)
@@ -214,7 +244,14 @@ def test_what_does_not_fit_is_named():
         call(network(layer="gine"), inputs, edge_attr=inputs["edge_attr"][1:])
     with pytest.raises(NumericalError, match="pe"):
         call(network(), inputs, pe=inputs["pe"] * float("nan"))
-    for options in ({"layer": "gin"}, {"layer": "gps", "channels": 9}, {"dropout": 1.0}, {"num_layers": 0}, {"pool": "sum"}, {"attention": "flash"}):
+    for options in (
+        {"layer": "gin"},
+        {"layer": "gps", "channels": 9},
+        {"dropout": 1.0},
+        {"num_layers": 0},
+        {"pool": "sum"},
+        {"attention": "flash"},
+    ):
         with pytest.raises(ConfigError, match=next(reversed(options))):
             network(**options)
 

@@ -47,9 +47,15 @@ def test_permuting_nodes_and_edges_permutes_tokens():
     tokens = bridge(x, edge_index, edge_attr, batch, batch_size=6)
     node_perm, edge_perm = torch.randperm(x.size(0)), torch.randperm(edge_index.size(1))
     place = torch.empty_like(node_perm).scatter_(0, node_perm, torch.arange(x.size(0)))
-    shuffled = bridge(x[node_perm], place[edge_index][:, edge_perm], edge_attr[edge_perm], batch[node_perm], batch_size=6)
-    torch.testing.assert_close(shuffled.x[shuffled.node_index], tokens.x[tokens.node_index][node_perm], rtol=0, atol=1e-10)
-    torch.testing.assert_close(shuffled.x[shuffled.edge_index], tokens.x[tokens.edge_index][edge_perm], rtol=0, atol=1e-10)
+    shuffled = bridge(
+        x[node_perm], place[edge_index][:, edge_perm], edge_attr[edge_perm], batch[node_perm], batch_size=6
+    )
+    torch.testing.assert_close(
+        shuffled.x[shuffled.node_index], tokens.x[tokens.node_index][node_perm], rtol=0, atol=1e-10
+    )
+    torch.testing.assert_close(
+        shuffled.x[shuffled.edge_index], tokens.x[tokens.edge_index][edge_perm], rtol=0, atol=1e-10
+    )
 
 
 def test_evaluation_is_deterministic_and_draws_differ():
@@ -105,7 +111,12 @@ def test_gradients_reach_every_weight():
     ],
 )
 def test_bad_input_is_named(change, name):
-    good = {"x": torch.randn(3, 8), "edge_index": torch.tensor([[0, 1], [1, 2]]), "edge_attr": torch.randn(2, 8), "batch": None}
+    good = {
+        "x": torch.randn(3, 8),
+        "edge_index": torch.tensor([[0, 1], [1, 2]]),
+        "edge_attr": torch.randn(2, 8),
+        "batch": None,
+    }
     with pytest.raises(ShapeError) as error:
         GraphBridge(8)(**{**good, **change})
     assert str(error.value).startswith(f"{name}:")
@@ -123,4 +134,6 @@ def test_bad_arguments_are_named():
 @pytest.mark.parametrize("sigma", [1e-3, 0.1, 1.0, 50.0])
 def test_sigma_starts_where_it_is_told(sigma):
     bridge = GraphBridge(8, sigma=sigma)
-    torch.testing.assert_close(torch.nn.functional.softplus(bridge.raw_sigma), torch.full((1, 8), sigma), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        torch.nn.functional.softplus(bridge.raw_sigma), torch.full((1, 8), sigma), rtol=1e-5, atol=0
+    )

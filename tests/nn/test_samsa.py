@@ -12,7 +12,12 @@ SMALL = {"channels": 16, "num_layers": 2, "heads": 4, "num_samples": 4}
 
 def random_data(nodes: int, edges: int) -> Data:
     edge_index = torch.randint(0, max(nodes, 1), (2, edges if nodes else 0))
-    return Data(x=torch.randint(0, 2, (nodes, 9)), edge_index=edge_index, edge_attr=torch.randint(0, 2, (edge_index.size(1), 3)), num_nodes=nodes)
+    return Data(
+        x=torch.randint(0, 2, (nodes, 9)),
+        edge_index=edge_index,
+        edge_attr=torch.randint(0, 2, (edge_index.size(1), 3)),
+        num_nodes=nodes,
+    )
 
 
 def molecules(**kwargs) -> SAMSA:
@@ -26,7 +31,13 @@ def molecules(**kwargs) -> SAMSA:
 
 
 def run(model: SAMSA, data: Data) -> torch.Tensor:
-    return model(data.x, data.edge_index, data.edge_attr, getattr(data, "batch", None), batch_size=getattr(data, "num_graphs", None))
+    return model(
+        data.x,
+        data.edge_index,
+        data.edge_attr,
+        getattr(data, "batch", None),
+        batch_size=getattr(data, "num_graphs", None),
+    )
 
 
 @pytest.mark.parametrize("level", ["graph", "node"])
@@ -45,9 +56,13 @@ def test_permuting_nodes_permutes_predictions(level):
     data = random_data(20, 50)
     perm, edge_perm = torch.randperm(20), torch.randperm(50)
     place = torch.empty_like(perm).scatter_(0, perm, torch.arange(20))
-    shuffled = Data(x=data.x[perm], edge_index=place[data.edge_index][:, edge_perm], edge_attr=data.edge_attr[edge_perm])
+    shuffled = Data(
+        x=data.x[perm], edge_index=place[data.edge_index][:, edge_perm], edge_attr=data.edge_attr[edge_perm]
+    )
     expected = run(model, data)
-    torch.testing.assert_close(run(model, shuffled), expected if level == "graph" else expected[perm], rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        run(model, shuffled), expected if level == "graph" else expected[perm], rtol=0, atol=1e-10
+    )
 
 
 def test_empty_graphs_in_a_batch():
@@ -65,7 +80,10 @@ def test_shared_scalar_is_one_parameter_and_starts_at_zero():
     assert [name for name, _ in model.named_parameters() if name.endswith("alpha")] == ["alpha"]
     assert model.alpha.item() == 0
     own = SAMSA(3, 1, bridge=False, rezero="own", **SMALL)
-    assert [name for name, _ in own.named_parameters() if name.endswith("alpha")] == ["blocks.0.alpha", "blocks.1.alpha"]
+    assert [name for name, _ in own.named_parameters() if name.endswith("alpha")] == [
+        "blocks.0.alpha",
+        "blocks.1.alpha",
+    ]
 
 
 def test_without_bridge_it_is_a_set_network():
@@ -171,8 +189,18 @@ def test_reset_parameters_draws_anew():
         (lambda: SAMSA(3, 1, **SMALL)(torch.randn(2, 4)), ShapeError, "x"),
         (lambda: SAMSA(3, 1, **SMALL)(torch.tensor([[1.0, float("nan"), 0.0]])), NumericalError, "x"),
         (lambda: SAMSA(3, 1, **SMALL)(torch.randn(2, 3), torch.tensor([[0.5], [1.0]])), ShapeError, "edge_index"),
-        (lambda: SAMSA(3, 1, edge_channels=2, **SMALL)(torch.randn(2, 3), torch.tensor([[0], [1]])), ShapeError, "edge_attr"),
-        (lambda: SAMSA(3, 1, edge_channels=2, **SMALL)(torch.randn(2, 3), torch.tensor([[0], [1]]), torch.randn(2, 2)), ShapeError, "edge_attr"),
+        (
+            lambda: SAMSA(3, 1, edge_channels=2, **SMALL)(torch.randn(2, 3), torch.tensor([[0], [1]])),
+            ShapeError,
+            "edge_attr",
+        ),
+        (
+            lambda: SAMSA(3, 1, edge_channels=2, **SMALL)(
+                torch.randn(2, 3), torch.tensor([[0], [1]]), torch.randn(2, 2)
+            ),
+            ShapeError,
+            "edge_attr",
+        ),
         (lambda: SAMSA([4], 1, **SMALL)(torch.tensor([[4]])), ShapeError, "categorical feature 0 of row 0"),
         (lambda: SAMSA(3, 1, **SMALL)(torch.randn(0, 3), batch=torch.empty(0, dtype=torch.long)), ShapeError, "batch"),
     ],
@@ -187,9 +215,15 @@ def test_positions_tell_places_and_follow_their_nodes():
     model = SAMSA([5], 3, bridge=False, positions="sinusoidal", **SMALL).double().eval()
     with torch.no_grad():
         model.alpha.fill_(0.7)
-    x, batch, perm = torch.randint(0, 5, (9, 1)), torch.tensor([0] * 4 + [1] * 5), torch.tensor([4, 0, 5, 1, 6, 2, 7, 3, 8])
+    x, batch, perm = (
+        torch.randint(0, 5, (9, 1)),
+        torch.tensor([0] * 4 + [1] * 5),
+        torch.tensor([4, 0, 5, 1, 6, 2, 7, 3, 8]),
+    )
     out = model(x, batch=batch)
-    torch.testing.assert_close(model(x[perm], batch=batch[perm]), out)  # dealt like cards: the order within each sequence is the same
+    torch.testing.assert_close(
+        model(x[perm], batch=batch[perm]), out
+    )  # dealt like cards: the order within each sequence is the same
     assert not torch.allclose(model(x.flip(0), batch=batch.flip(0).sort().values)[0], out[1])
     plain = SAMSA([5], 3, bridge=False, **SMALL).double().eval()
     torch.testing.assert_close(plain(x[:4].flip(0)), plain(x[:4]))
@@ -230,7 +264,9 @@ def test_normalised_readouts(level, tmp_path):
     model = SAMSA(3, 2, bridge=False, level=level, head_norm="batch", **SMALL)
     x, batch = torch.randn(9, 3), torch.tensor([0, 0, 1, 1, 1, 2, 2, 3, 3])
     together = model(x, batch=batch)
-    assert not torch.allclose(model(x[:5], batch=batch[:5]), together[: 5 if level == "node" else 2])  # training sees the batch
+    assert not torch.allclose(
+        model(x[:5], batch=batch[:5]), together[: 5 if level == "node" else 2]
+    )  # training sees the batch
     model.eval()
     out = model(x, batch=batch)
     torch.testing.assert_close(model(x[:5], batch=batch[:5]), out[: 5 if level == "node" else 2])  # evaluation does not

@@ -32,23 +32,33 @@ def test_batch_mates_and_order_do_not_matter(kwargs):
     x = torch.randn(sum(SIZES), 16, dtype=torch.float64)
     ptr = torch.tensor([0, *torch.tensor(SIZES).cumsum(0).tolist()])
     together = conv(x, ptr=ptr)
-    torch.testing.assert_close(together, torch.cat([conv(part) for part in x.split(SIZES) if len(part)]), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        together, torch.cat([conv(part) for part in x.split(SIZES) if len(part)]), rtol=0, atol=1e-10
+    )
     perm = torch.randperm(40)
     torch.testing.assert_close(conv(x[10:][perm]), conv(x[10:])[perm], rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("sampling", ["hard", "soft", "replacement"])
 def test_a_shared_set_is_one_score_for_every_head(sampling):
-    shared, own = make(shared_sets=True, sampling=sampling, noise="never").train(), make(sampling=sampling, noise="never").train()
+    shared, own = (
+        make(shared_sets=True, sampling=sampling, noise="never").train(),
+        make(sampling=sampling, noise="never").train(),
+    )
     state = shared.state_dict()
-    state |= {"score.out.weight": state["score.out.weight"].expand(4, -1), "score.out.bias": state["score.out.bias"].expand(4)}
+    state |= {
+        "score.out.weight": state["score.out.weight"].expand(4, -1),
+        "score.out.bias": state["score.out.bias"].expand(4),
+    }
     own.load_state_dict(state | {"support_score": state["support_score"].expand(-1, 4)})
     x, batch = torch.randn(50, 16, dtype=torch.float64), torch.arange(50) // 20
     out = [conv(x, batch=batch) for conv in (shared, own)]
     torch.testing.assert_close(*out, rtol=0, atol=1e-12)
     for result in out:
         result.square().sum().backward()
-    torch.testing.assert_close(shared.support_score.grad, own.support_score.grad.sum(1, keepdim=True), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        shared.support_score.grad, own.support_score.grad.sum(1, keepdim=True), rtol=0, atol=1e-10
+    )
     torch.testing.assert_close(shared.key_value.weight.grad, own.key_value.weight.grad, rtol=0, atol=1e-10)
 
 
@@ -58,7 +68,9 @@ def test_fixed_keys_are_the_same_for_every_graph():
     out, sampled = conv(x, batch=torch.arange(9) // 5, return_attention_weights=True)
     key, value = conv.support_key_value[:3].view(3, 4, 8).transpose(0, 1).split(4, dim=-1)
     query = conv.query(x).view(9, 4, 4).transpose(0, 1)
-    torch.testing.assert_close(out, conv.out(F.scaled_dot_product_attention(query, key, value).transpose(0, 1).flatten(1)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        out, conv.out(F.scaled_dot_product_attention(query, key, value).transpose(0, 1).flatten(1)), rtol=0, atol=1e-12
+    )
     assert sampled.index.tolist() == [[[-1, -2, -3]] * 4] * 2
 
 
@@ -83,7 +95,10 @@ def test_without_support_only_tokens_are_sampled_while_there_are_enough():
     few = conv(x[:2], return_attention_weights=True)[1].index
     assert (few[..., 2] < 0).all()
     assert (few[..., :2] >= 0).all()
-    assert {name for name, weight in conv.named_parameters() if not weight.requires_grad} == {"support_key_value", "support_score"}
+    assert {name for name, weight in conv.named_parameters() if not weight.requires_grad} == {
+        "support_key_value",
+        "support_score",
+    }
     conv.train()(x).sum().backward()
     assert torch.isfinite(conv.score.out.weight.grad).all()
 
@@ -102,5 +117,8 @@ def test_bridge_without_codes_is_a_function_of_the_features():
     tokens = bridge(x, edge_index, edge_attr)
     code = bridge.phi(x)
     torch.testing.assert_close(tokens.x[tokens.node_index], bridge.phi_node(torch.cat([code, x], 1)))
-    torch.testing.assert_close(tokens.x[tokens.edge_index], bridge.phi_edge(torch.cat([code[edge_index[0]] - code[edge_index[1]], edge_attr], 1)))
+    torch.testing.assert_close(
+        tokens.x[tokens.edge_index],
+        bridge.phi_edge(torch.cat([code[edge_index[0]] - code[edge_index[1]], edge_attr], 1)),
+    )
     assert bridge(x[:0], edge_index[:, :0], edge_attr[:0]).x.shape == (0, 8)

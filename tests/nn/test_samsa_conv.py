@@ -82,7 +82,9 @@ def test_sampled_tokens_name_rows_of_the_input_in_its_own_order():
     scores = conv.score(x)
     for graph in range(2):
         for head in range(4):
-            for row, score in zip(sampled.index[graph, head].tolist(), sampled.score[graph, head].tolist(), strict=True):
+            for row, score in zip(
+                sampled.index[graph, head].tolist(), sampled.score[graph, head].tolist(), strict=True
+            ):
                 if row >= 0:
                     assert batch[row] == graph
                     assert scores[row, head].item() == pytest.approx(score, abs=1e-12)
@@ -108,7 +110,8 @@ def test_score_input_decides_what_is_sampled_and_nothing_else():
 
 @pytest.mark.parametrize("sampling", SAMPLING)
 @pytest.mark.parametrize(
-    ("noise", "random_in_training", "random_in_evaluation"), [("train", True, False), ("always", True, True), ("never", False, False)]
+    ("noise", "random_in_training", "random_in_evaluation"),
+    [("train", True, False), ("always", True, True), ("never", False, False)],
 )
 def test_noise(sampling, noise, random_in_training, random_in_evaluation):
     conv = make(sampling, noise=noise)
@@ -208,7 +211,12 @@ def test_bad_arguments_are_named(kwargs, key):
         (lambda conv: conv(torch.randn(5, 16, dtype=torch.float64), batch=torch.zeros(4, dtype=torch.long)), "batch"),
         (lambda conv: conv(torch.randn(5, 16, dtype=torch.float64), batch=torch.zeros(5)), "batch"),
         (lambda conv: conv(torch.randn(5, 16, dtype=torch.float64), batch=torch.tensor([0, 0, -1, 0, 0])), "batch"),
-        (lambda conv: conv(torch.randn(5, 16, dtype=torch.float64), batch=torch.tensor([0, 0, 0, 0, 7]), batch_size=2), "batch"),
+        (
+            lambda conv: conv(
+                torch.randn(5, 16, dtype=torch.float64), batch=torch.tensor([0, 0, 0, 0, 7]), batch_size=2
+            ),
+            "batch",
+        ),
         (lambda conv: conv(torch.randn(5, 16, dtype=torch.float64), ptr=torch.tensor([0, 4])), "ptr"),
         (lambda conv: conv(torch.randn(5, 16, dtype=torch.float64), ptr=torch.tensor([0, 6, 5])), "ptr"),
         (lambda conv: conv(torch.randn(0, 16, dtype=torch.float64), batch=torch.empty(0, dtype=torch.long)), "batch"),

@@ -26,7 +26,10 @@ def make(encoding: str = "field", **kwargs: object) -> SFTConv:
 
 
 def cloud(count: int, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
-    return {"pos": torch.randn(count, 3, dtype=dtype), "normal": torch.nn.functional.normalize(torch.randn(count, 3, dtype=dtype), dim=1)}
+    return {
+        "pos": torch.randn(count, 3, dtype=dtype),
+        "normal": torch.nn.functional.normalize(torch.randn(count, 3, dtype=dtype), dim=1),
+    }
 
 
 def of(geometry: dict[str, Tensor], rows: Tensor | slice) -> dict[str, Tensor]:
@@ -41,7 +44,9 @@ def test_permutation_batch_mates_and_empty_graphs(encoding, sampler):
     x, geometry = torch.randn(42, 16, dtype=torch.float64), cloud(42)
     out = conv(x, batch=batch, batch_size=6, **geometry)
     perm = torch.randperm(42)
-    torch.testing.assert_close(conv(x[perm], batch=batch[perm], batch_size=6, **of(geometry, perm)), out[perm], rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        conv(x[perm], batch=batch[perm], batch_size=6, **of(geometry, perm)), out[perm], rtol=0, atol=1e-12
+    )
     for graph in range(6):
         rows = batch == graph
         torch.testing.assert_close(conv(x[rows], batch_size=1, **of(geometry, rows)), out[rows], rtol=0, atol=1e-12)
@@ -68,8 +73,12 @@ def test_positions_matter_where_they_are_encoded_only():
     x, geometry, other = torch.randn(20, 16, dtype=torch.float64), cloud(20), cloud(20)
     for encoding in ENCODINGS:
         conv = make(encoding)
-        assert torch.equal(conv(x, **geometry), conv(x, pos=other["pos"], normal=geometry["normal"])) is (encoding == "none")
-        assert torch.equal(conv(x, **geometry), conv(x, pos=geometry["pos"], normal=other["normal"])) is (encoding != "dist_normal")
+        assert torch.equal(conv(x, **geometry), conv(x, pos=other["pos"], normal=geometry["normal"])) is (
+            encoding == "none"
+        )
+        assert torch.equal(conv(x, **geometry), conv(x, pos=geometry["pos"], normal=other["normal"])) is (
+            encoding != "dist_normal"
+        )
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])
@@ -90,7 +99,9 @@ def test_unit_divides_positions():
 def test_moving_turning_and_mirroring_change_nothing(encoding, sampler):
     conv = make(encoding, sampler=sampler)
     x, geometry, batch = torch.randn(40, 16, dtype=torch.float64), cloud(40), torch.arange(40) // 20
-    turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64)).Q @ torch.diag(torch.tensor([1.0, 1.0, -1.0], dtype=torch.float64))
+    turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64)).Q @ torch.diag(
+        torch.tensor([1.0, 1.0, -1.0], dtype=torch.float64)
+    )
     shift = torch.randn(2, 3, dtype=torch.float64)[batch]
     moved = {"pos": geometry["pos"] @ turn + shift, "normal": geometry["normal"] @ turn}
     torch.testing.assert_close(conv(x, batch=batch, **moved), conv(x, batch=batch, **geometry), rtol=0, atol=1e-11)
@@ -157,7 +168,8 @@ def test_scores_are_standardised_at_the_start():
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize(
-    ("noise", "random_in_training", "random_in_evaluation"), [("train", True, False), ("always", True, True), ("never", False, False)]
+    ("noise", "random_in_training", "random_in_evaluation"),
+    [("train", True, False), ("always", True, True), ("never", False, False)],
 )
 def test_noise(sampler, noise, random_in_training, random_in_evaluation):
     conv = make("none", sampler=sampler, noise=noise)
@@ -243,7 +255,12 @@ def test_bfloat16_autocast_gives_finite_values_and_gradients(score):
 def test_compiled_gives_the_same_result():
     conv = make("field")
     x, geometry, ptr = torch.randn(17, 16, dtype=torch.float64), cloud(17), torch.tensor([0, 4, 17])
-    torch.testing.assert_close(torch.compile(conv, backend="aot_eager")(x, ptr=ptr, **geometry), conv(x, ptr=ptr, **geometry), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        torch.compile(conv, backend="aot_eager")(x, ptr=ptr, **geometry),
+        conv(x, ptr=ptr, **geometry),
+        rtol=0,
+        atol=1e-10,
+    )
 
 
 def test_stands_where_a_convolution_stands():
@@ -254,7 +271,9 @@ def test_stands_where_a_convolution_stands():
 
 
 def test_block():
-    block = SFTBlock(16, heads=4, num_samples=3, encoding="dist_normal", attn_dropout=0.1, ffn_channels=8).double().eval()
+    block = (
+        SFTBlock(16, heads=4, num_samples=3, encoding="dist_normal", attn_dropout=0.1, ffn_channels=8).double().eval()
+    )
     assert block.conv.dropout == 0.1
     x, geometry, batch = torch.randn(30, 16, dtype=torch.float64), cloud(30), torch.arange(30) % 3
     assert torch.equal(block(x, batch=batch, **geometry), x)

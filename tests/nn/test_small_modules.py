@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.nn import AtomEncoder, AttentionPool, BagOfFeatures, BondEncoder, CategoricalEncoder, Dropout, MeanPool, MLPHead
+from pyg_samsa.nn import (
+    AtomEncoder,
+    AttentionPool,
+    BagOfFeatures,
+    BondEncoder,
+    CategoricalEncoder,
+    Dropout,
+    MeanPool,
+    MLPHead,
+)
 
 
 def test_categorical_encoder_is_the_sum_of_its_embeddings():
@@ -28,7 +37,9 @@ def test_ogb_cardinalities():
     assert list(BondEncoder(4).cardinalities) == features.get_bond_feature_dims()
 
 
-@pytest.mark.parametrize("x", [torch.tensor([[3, 0]]), torch.tensor([[-1, 0]]), torch.zeros(2, 2), torch.zeros(2, 3, dtype=torch.long)])
+@pytest.mark.parametrize(
+    "x", [torch.tensor([[3, 0]]), torch.tensor([[-1, 0]]), torch.zeros(2, 2), torch.zeros(2, 3, dtype=torch.long)]
+)
 def test_categories_out_of_range_are_named(x):
     with pytest.raises(ShapeError):
         CategoricalEncoder([3, 4], 5)(x)

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pyg_samsa.functional import RaggedIndex, Waves, fourier_waves, linear_attention, orthogonal_gaussian, positive_features, reference
+from pyg_samsa.functional import (
+    RaggedIndex,
+    Waves,
+    fourier_waves,
+    linear_attention,
+    orthogonal_gaussian,
+    positive_features,
+    reference,
+)
 from pyg_samsa.functional.reference import flt
 from pyg_samsa.nn import FLTBlock, FLTConv, PerformerConv
 from pyg_samsa.nn.conv.flt_conv import ENCODINGS
@@ -94,7 +102,14 @@ def test_operator(encoding, causal, way):
     for seed, graph_sizes in enumerate([[4], [1], [3, 0, 1, 6], [0, 0], [9, 2]]):
         torch.manual_seed(seed)
         conv = FLTConv(
-            6, heads=2, encoding=encoding, num_dims=1 + seed % 3, num_features=5, num_frequencies=3, causal=causal, length_scale=1.5
+            6,
+            heads=2,
+            encoding=encoding,
+            num_dims=1 + seed % 3,
+            num_features=5,
+            num_frequencies=3,
+            causal=causal,
+            length_scale=1.5,
         ).double()
         for weight in conv.parameters():  # away from ones and zeros, where a slip might not show
             torch.nn.init.normal_(weight, std=0.5)
@@ -111,7 +126,9 @@ def test_extreme_norms_neither_overflow_nor_vanish(causal, way):
     query.requires_grad_(), key.requires_grad_()
     value = torch.randn(17, 1, 4)
     out = linear_attention(query, key, value, projection, index, causal=causal)
-    literal = reference.flt_attention(query.double(), key.double(), value.double(), projection.double(), [12, 5], causal=causal)
+    literal = reference.flt_attention(
+        query.double(), key.double(), value.double(), projection.double(), [12, 5], causal=causal
+    )
     torch.testing.assert_close(out.double(), literal, rtol=0, atol=1e-2)
     out.sum().backward()
     assert all(bool(torch.isfinite(x.grad).all()) for x in (query, key))
@@ -123,9 +140,13 @@ def test_positive_features_and_waves_are_those_of_the_reference():
     x, projection, pos, omega, ratio = normal(4, 2, 3), normal(2, 5, 3), normal(4, 3), normal(2, 6, 3), normal(2, 6)
     for head in range(2):
         expected = flt.positive_features(x[:, head], projection[head], 0.25, 1e-6)
-        torch.testing.assert_close(positive_features(x, projection, torch.tensor(0.25), 1e-6)[:, head], expected, **TOLERANCE)
+        torch.testing.assert_close(
+            positive_features(x, projection, torch.tensor(0.25), 1e-6)[:, head], expected, **TOLERANCE
+        )
         waves = fourier_waves(pos, omega)[:, head]
-        torch.testing.assert_close((waves * ratio[head].repeat(2)) @ waves.T, flt.encoding_matrix(pos, omega[head], ratio[head]), **TOLERANCE)
+        torch.testing.assert_close(
+            (waves * ratio[head].repeat(2)) @ waves.T, flt.encoding_matrix(pos, omega[head], ratio[head]), **TOLERANCE
+        )
 
 
 def test_performer_is_the_operator_without_positions():

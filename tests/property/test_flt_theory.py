@@ -8,7 +8,14 @@ import pytest
 import torch
 from scipy.special import sici
 
-from pyg_samsa.functional import append_waves, fourier_features, fourier_waves, orthogonal_gaussian, positive_features, sequence_positions
+from pyg_samsa.functional import (
+    append_waves,
+    fourier_features,
+    fourier_waves,
+    orthogonal_gaussian,
+    positive_features,
+    sequence_positions,
+)
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.reference import flt
 from pyg_samsa.nn import FLTConv, GaussianMixtureEncoding, LocalBoxEncoding, LocalTentEncoding, ShiftInvariantEncoding
@@ -55,7 +62,9 @@ def test_estimates_have_the_closed_form_as_their_mean(name, num_dims):
         torch.testing.assert_close(encoding.estimate(z)[0], terms.mean(1))
     assert bool((error.abs() < 4.5 * spread + 1e-12).all()), (error / spread).tolist()
     # And the test can tell: a few hundredths of the scale of f are seen, for the cube, whose variance is the largest, a fifth.
-    assert float(spread.max()) < (0.05 if name == "local_box" else 0.004) * max(1.0, float(encoding.kernel(z[:1] * 0).detach().abs()))
+    assert float(spread.max()) < (0.05 if name == "local_box" else 0.004) * max(
+        1.0, float(encoding.kernel(z[:1] * 0).detach().abs())
+    )
 
 
 @pytest.mark.parametrize("name", ["gaussian_mixture", "gaussian", "matern32", "local_tent", "local_box"])
@@ -68,14 +77,17 @@ def test_the_error_falls_as_the_root_of_the_draws(name):
     counts = [2**power for power in range(2, 10)]
     errors = [terms.unflatten(1, (-1, m)).mean(-1).square().mean().sqrt() for m in counts]
     slope = torch.linalg.lstsq(
-        torch.stack([torch.tensor(counts).double().log(), torch.ones(len(counts), dtype=torch.float64)], dim=1), torch.stack(errors).log()[:, None]
+        torch.stack([torch.tensor(counts).double().log(), torch.ones(len(counts), dtype=torch.float64)], dim=1),
+        torch.stack(errors).log()[:, None],
     ).solution[0]
     assert -0.55 < float(slope) < -0.45
 
 
 def test_spectra_are_those_of_the_paper():
     torch.manual_seed(1)
-    mixture, box, tent = (make(name, heads=2, num_dims=2, draws=5) for name in ("gaussian_mixture", "local_box", "local_tent"))
+    mixture, box, tent = (
+        make(name, heads=2, num_dims=2, draws=5) for name in ("gaussian_mixture", "local_box", "local_tent")
+    )
     density = {
         mixture: lambda w: math.pi / 2 * torch.exp(-(math.pi**2) * (w @ w) / 2),
         box: lambda w: (1 / (2 * math.log1p(8 / 0.5) * (0.5 + w.abs()))).prod(),
@@ -119,14 +131,18 @@ def test_one_sided_ratio_keeps_its_sign():
 def test_positive_features_estimate_the_exponential_of_the_product(features, channels):
     """Every row is a standard normal vector, so the mean is exact for any number of features; orthogonal rows only lower the variance."""
     heads = 60_000  # as many independent draws
-    projection = orthogonal_gaussian(heads, features, channels, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    projection = orthogonal_gaussian(
+        heads, features, channels, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     gram = projection[:5, : min(features, channels)] @ projection[:5, : min(features, channels)].transpose(1, 2)
     torch.testing.assert_close(gram, torch.diag_embed(gram.diagonal(dim1=1, dim2=2)), rtol=0, atol=1e-10)
     x, y = torch.randn(2, channels, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) / 2
     of_x, of_y = (positive_features(v.expand(1, heads, -1), projection, eps=0.0)[0] for v in (x, y))
     estimates = (of_x * of_y).sum(-1)
     assert abs(float(estimates.mean() - (x @ y).exp())) < 4.5 * float(estimates.std()) / math.sqrt(heads)
-    independent = torch.randn(heads, features, channels, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    independent = torch.randn(
+        heads, features, channels, dtype=torch.float64, generator=torch.Generator().manual_seed(2)
+    )
     of_x, of_y = (positive_features(v.expand(1, heads, -1), independent, eps=0.0)[0] for v in (x, y))
     if features == channels:
         assert float(estimates.var()) < 0.98 * float((of_x * of_y).sum(-1).var())
@@ -149,7 +165,9 @@ def test_the_operator_approaches_softmax_attention_with_the_encoding():
         total = []
         for seed in range(20):
             torch.manual_seed(0)
-            conv = FLTConv(8, heads=2, encoding="shift_invariant", num_dims=1, num_features=64 * factor, num_frequencies=4 * factor).double()
+            conv = FLTConv(
+                8, heads=2, encoding="shift_invariant", num_dims=1, num_features=64 * factor, num_frequencies=4 * factor
+            ).double()
             conv.draw_state[0] = seed
             conv.redraw()
             with torch.no_grad():

@@ -92,12 +92,21 @@ def test_sample_with_replacement(seed, k, n, channels, tau, noisy):
     values, scores = normal(2, n, channels), normal(2, n)
     noise = normal(2, k, n, grad=False) if noisy else None
     fast = sample_with_replacement(values, scores, k, tau=tau, noise=noise)
-    literal = torch.stack([reference.sample_with_replacement(values[b], scores[b], k, tau, noise[b] if noisy else None) for b in range(2)])
+    literal = torch.stack(
+        [reference.sample_with_replacement(values[b], scores[b], k, tau, noise[b] if noisy else None) for b in range(2)]
+    )
     assert_same(fast, literal, [values, scores])
 
 
 @settings(max_examples=150, deadline=None)
-@given(seed=seeds, sizes=sizes, k=st.integers(1, 4), tau=taus, mode=st.sampled_from(["hard", "soft", "replacement"]), ties=st.booleans())
+@given(
+    seed=seeds,
+    sizes=sizes,
+    k=st.integers(1, 4),
+    tau=taus,
+    mode=st.sampled_from(["hard", "soft", "replacement"]),
+    ties=st.booleans(),
+)
 def test_ragged_samples_are_those_of_each_graph_and_head(seed, sizes, k, tau, mode, ties):
     torch.manual_seed(seed)
     heads, channels, total = 2, 3, sum(sizes)
@@ -106,10 +115,15 @@ def test_ragged_samples_are_those_of_each_graph_and_head(seed, sizes, k, tau, mo
     values, support_values = normal(total, heads, channels), normal(2 * k, heads, channels)
     scores, support_scores = normal(total, heads), normal(2 * k, heads)
     if ties:
-        scores, support_scores = scores.detach().round().requires_grad_(), support_scores.detach().round().requires_grad_()
+        scores, support_scores = (
+            scores.detach().round().requires_grad_(),
+            support_scores.detach().round().requires_grad_(),
+        )
     pieces = (values, scores, support_values, support_scores, index, k)
     fast = (
-        ragged_sample_with_replacement(*pieces, tau=tau) if mode == "replacement" else ragged_sample_without_replacement(*pieces, tau=tau, mode=mode)
+        ragged_sample_with_replacement(*pieces, tau=tau)
+        if mode == "replacement"
+        else ragged_sample_without_replacement(*pieces, tau=tau, mode=mode)
     )
     literal = []
     for begin, size in zip(index.ptr.tolist(), sizes, strict=False):
@@ -117,7 +131,9 @@ def test_ragged_samples_are_those_of_each_graph_and_head(seed, sizes, k, tau, mo
             x = torch.cat([values[begin : begin + size, head], support_values[:, head]])
             z = torch.cat([scores[begin : begin + size, head], support_scores[:, head]])
             literal.append(literal_sample(mode, x, z, k, tau))
-    assert_same(fast.values, torch.stack(literal).view(fast.values.shape), [values, scores, support_values, support_scores])
+    assert_same(
+        fast.values, torch.stack(literal).view(fast.values.shape), [values, scores, support_values, support_scores]
+    )
 
 
 def randomise(module: torch.nn.Module) -> None:
@@ -147,7 +163,9 @@ def test_samsa_conv(seed, sizes, k, tau, sampling, own_score, bias, many):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(samsa_conv, "_MANY", many)
         fast = conv(x, ptr=ptr, score_input=score_input)
-    literal = reference.samsa_conv(x, ptr, reference.SAMSAConvParams.of(conv), 2, k, tau, sampling, score_input=score_input)
+    literal = reference.samsa_conv(
+        x, ptr, reference.SAMSAConvParams.of(conv), 2, k, tau, sampling, score_input=score_input
+    )
     assert_same(fast, literal, [x, *conv.parameters()])
 
 
@@ -190,7 +208,14 @@ def random_batch(sizes: list[int], shuffle: bool) -> tuple[Tensor, Tensor]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=seeds, sizes=sizes, num_codes=st.integers(1, 2), edge_features=st.booleans(), shuffle=st.booleans(), draw=st.integers(0, 2))
+@given(
+    seed=seeds,
+    sizes=sizes,
+    num_codes=st.integers(1, 2),
+    edge_features=st.booleans(),
+    shuffle=st.booleans(),
+    draw=st.integers(0, 2),
+)
 def test_graph_bridge(seed, sizes, num_codes, edge_features, shuffle, draw):
     torch.manual_seed(seed)
     d = 4
@@ -203,10 +228,14 @@ def test_graph_bridge(seed, sizes, num_codes, edge_features, shuffle, draw):
     order = batch.argsort(stable=True)
     place = torch.empty_like(order).scatter_(0, order, torch.arange(order.numel()))
     index = RaggedIndex.from_batch(batch.sort().values, len(sizes))
-    keys = structural_keys(feature_keys(x)[order], place[edge_index], index, feature_keys(edge_attr) if edge_features else None)[place]
+    keys = structural_keys(
+        feature_keys(x)[order], place[edge_index], index, feature_keys(edge_attr) if edge_features else None
+    )[place]
     eps = gaussian_codes(keys, num_codes * d, draw=draw, dtype=torch.float64).view(-1, num_codes, d).unbind(1)
     sigma = torch.nn.functional.softplus(bridge.raw_sigma)
-    literal, ptr = reference.graph_bridge(x, edge_index, edge_attr, eps, sigma, bridge.phi, bridge.phi_node, bridge.phi_edge, batch, len(sizes))
+    literal, ptr = reference.graph_bridge(
+        x, edge_index, edge_attr, eps, sigma, bridge.phi, bridge.phi_node, bridge.phi_edge, batch, len(sizes)
+    )
     assert tokens.index.ptr.tolist() == ptr
     assert_same(tokens.x, literal, [x, *bridge.parameters()] + ([edge_attr] if edge_features else []))
 
@@ -217,7 +246,9 @@ def test_readouts(seed, sizes):
     torch.manual_seed(seed)
     ptr, x = torch.tensor([0, *sizes]).cumsum(0), normal(sum(sizes), 3)
     pool = AttentionPool(3).double()
-    assert_same(pool(x, ptr=ptr), reference.attention_pool(x, ptr, pool.gate.weight, pool.gate.bias), [x, pool.gate.weight])
+    assert_same(
+        pool(x, ptr=ptr), reference.attention_pool(x, ptr, pool.gate.weight, pool.gate.bias), [x, pool.gate.weight]
+    )
     assert_same(MeanPool()(x, ptr=ptr), reference.mean_pool(x, ptr), [x])
 
 
@@ -235,16 +266,26 @@ def test_score_gradient_of_hard_is_that_of_soft(seed, k, spare, tau):
     torch.manual_seed(seed)
     values, scores, upstream = normal(k + spare, 3), normal(k + spare), normal(k, 3, grad=False)
     hard, soft = (
-        torch.autograd.grad(sample_without_replacement(values, scores, k, tau=tau, mode=mode), scores, upstream)[0] for mode in ("hard", "soft")
+        torch.autograd.grad(sample_without_replacement(values, scores, k, tau=tau, mode=mode), scores, upstream)[0]
+        for mode in ("hard", "soft")
     )
     torch.testing.assert_close(hard, soft, **TOLERANCE)
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=seeds, sizes=sizes, sampling=st.sampled_from(["hard", "soft", "replacement"]), level=st.sampled_from(["graph", "node"]))
+@given(
+    seed=seeds,
+    sizes=sizes,
+    sampling=st.sampled_from(["hard", "soft", "replacement"]),
+    level=st.sampled_from(["graph", "node"]),
+)
 def test_network_permutes_with_its_nodes_and_ignores_batch_mates(seed, sizes, sampling, level):
     torch.manual_seed(seed)
-    model = SAMSA(2, 2, edge_channels=2, channels=8, num_layers=2, heads=2, num_samples=2, sampling=sampling, level=level).double().eval()
+    model = (
+        SAMSA(2, 2, edge_channels=2, channels=8, num_layers=2, heads=2, num_samples=2, sampling=sampling, level=level)
+        .double()
+        .eval()
+    )
     randomise(model)
     batch, edge_index = random_batch(sizes, shuffle=False)
     x, edge_attr = normal(batch.numel(), 2, grad=False), normal(edge_index.size(1), 2, grad=False)

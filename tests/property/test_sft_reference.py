@@ -66,13 +66,17 @@ def test_maxout_score(seed, n, k, channels, ties):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=seeds, encoding=st.sampled_from(["dist", "dist_normal", "field"]), length=st.integers(1, 3), same=st.booleans())
+@given(
+    seed=seeds, encoding=st.sampled_from(["dist", "dist_normal", "field"]), length=st.integers(1, 3), same=st.booleans()
+)
 def test_pair_features(seed, encoding, length, same):
     torch.manual_seed(seed)
     width = 2 * length if encoding == "dist_normal" else length
     place, field = normal(4, width), torch.rand(5, dtype=torch.float64).add(0.2).requires_grad_()
     other = place.detach().clone().requires_grad_() if same else normal(3, width)
-    literal = torch.stack([torch.stack([reference.pair_features(encoding, p, o, field) for o in other]) for p in place]).movedim(-1, 0)
+    literal = torch.stack(
+        [torch.stack([reference.pair_features(encoding, p, o, field) for o in other]) for p in place]
+    ).movedim(-1, 0)
     assert_same(pair_features(encoding, place, other, field), literal, [place, other, field])
 
 
@@ -84,7 +88,9 @@ def test_ragged_pairs_are_those_of_each_graph_and_head(seed, sizes, k, ties, low
     index = RaggedIndex(torch.tensor([0, *sizes]).cumsum(0))
     values, support_values = normal(sum(sizes), heads, channels), normal(2 * k, heads, channels)
     scores, support_scores = ((normal(count, heads, grad=False) + low) for count in (sum(sizes), 2 * k))
-    scores, support_scores = (tensor.round().requires_grad_() if ties else tensor.requires_grad_() for tensor in (scores, support_scores))
+    scores, support_scores = (
+        tensor.round().requires_grad_() if ties else tensor.requires_grad_() for tensor in (scores, support_scores)
+    )
     fast = ragged_sample_paired(values, scores, support_values, support_scores, index, k)
     literal = []
     for begin, size in zip(index.ptr.tolist(), sizes, strict=False):
@@ -92,7 +98,9 @@ def test_ragged_pairs_are_those_of_each_graph_and_head(seed, sizes, k, ties, low
             x = torch.cat([values[begin : begin + size, head], support_values[:, head]])
             z = torch.cat([scores[begin : begin + size, head], support_scores[:, head]])
             literal.append(reference.paired_sample(x, z, k))
-    assert_same(fast.values, torch.stack(literal).view(fast.values.shape), [values, scores, support_values, support_scores])
+    assert_same(
+        fast.values, torch.stack(literal).view(fast.values.shape), [values, scores, support_values, support_scores]
+    )
 
 
 @settings(max_examples=100, deadline=None)
@@ -118,11 +126,18 @@ def test_sft_conv(seed, sizes, k, encoding, leak, score, sampler, sampling, tau,
     conv = SFTConv(4, heads=2, num_samples=k, bias=bias, shared=shared, **options).double().eval()
     randomise(conv)
     ptr, total = torch.tensor([0, *sizes]).cumsum(0), sum(sizes)
-    x, score_input, pos, normals = normal(total, 4), normal(total, 4) if own_score else None, normal(total, 3), normal(total, 3)
+    x, score_input, pos, normals = (
+        normal(total, 4),
+        normal(total, 4) if own_score else None,
+        normal(total, 3),
+        normal(total, 3),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sft_conv, "_MANY", many)
         fast = conv(x, ptr=ptr, score_input=score_input, pos=pos, normal=normals)
-    literal = reference.sft_conv(x, ptr, reference.SFTConvParams.of(conv), 2, k, score_input=score_input, pos=pos, normal=normals, **options)
+    literal = reference.sft_conv(
+        x, ptr, reference.SFTConvParams.of(conv), 2, k, score_input=score_input, pos=pos, normal=normals, **options
+    )
     assert_same(fast, literal, [x, pos, normals, *conv.parameters()])
 
 
@@ -136,7 +151,16 @@ def test_training_noise_and_random_pairs(sampler, seed, monkeypatch):
     monkeypatch.setattr(sft_conv, "gumbel_noise", lambda like: noise)
     monkeypatch.setattr(torch, "rand", lambda *shape, **kwargs: draws)
     literal = reference.sft_conv(
-        x, ptr, reference.SFTConvParams.of(conv), 2, 3, encoding="dist", sampler=sampler, gumbel=noise, pairing=draws.argsort(-1), pos=pos
+        x,
+        ptr,
+        reference.SFTConvParams.of(conv),
+        2,
+        3,
+        encoding="dist",
+        sampler=sampler,
+        gumbel=noise,
+        pairing=draws.argsort(-1),
+        pos=pos,
     )
     assert_same(conv(x, ptr=ptr, pos=pos), literal, [x, *conv.parameters()])
 

@@ -29,7 +29,9 @@ def double(values: object) -> Tensor:
 def row(name: str, table: int = 0) -> list[float]:
     """Return the numbers of a row of a table in the page, the ``table``-th of those with such a row."""
     lines = [line for line in PAGE.splitlines() if line.startswith(f"| {name} |")]
-    return [float(number.replace("−", "-")) for number in re.findall(r"[−-]?\d+(?:\.\d+)?", lines[table].split("|", 2)[2])]
+    return [
+        float(number.replace("−", "-")) for number in re.findall(r"[−-]?\d+(?:\.\d+)?", lines[table].split("|", 2)[2])
+    ]
 
 
 def probability(query: Tensor, keys: Tensor, leak: float) -> Tensor:
@@ -40,7 +42,9 @@ def probability(query: Tensor, keys: Tensor, leak: float) -> Tensor:
 def output(query: Tensor, keys: Tensor, values: Tensor, leak: float, score: str = "maxout") -> Tensor:
     """The attention of one query [C]."""
     mass = torch.full((1, 1), leak, dtype=query.dtype)
-    return relative_attention(query[None, None], keys[None, None], values[None, None], mass, ONE_GRAPH, score=score)[0, 0]
+    return relative_attention(query[None, None], keys[None, None], values[None, None], mass, ONE_GRAPH, score=score)[
+        0, 0
+    ]
 
 
 def sized(*shape: int) -> Tensor:
@@ -59,7 +63,13 @@ def test_the_score_is_convex_in_query_and_key_together(seed, channels, share):
 
 
 @settings(max_examples=100, deadline=None)
-@given(seed=seeds, channels=st.integers(1, 4), count=st.integers(1, 4), share=st.floats(0, 1), leak=st.sampled_from([0.01, 1.0, 5.0]))
+@given(
+    seed=seeds,
+    channels=st.integers(1, 4),
+    count=st.integers(1, 4),
+    share=st.floats(0, 1),
+    leak=st.sampled_from([0.01, 1.0, 5.0]),
+)
 def test_a_probability_is_quasiconvex_in_its_own_key(seed, channels, count, share, leak):
     torch.manual_seed(seed)
     query, keys, others = sized(1, channels), sized(count, channels), sized(2, channels)
@@ -129,12 +139,20 @@ def test_a_point_without_gradient_need_not_be_a_minimum():
 def test_an_output_is_not_quasiconvex_in_a_key():
     query, other, values = double([0.0, 0.0]), double([1.5, 1.5]), double([[-1.0, 0.0], [1.0, 0.0]])
     ends = [double([8.0, -8.0]), double([-8.0, 8.0])]
-    one, two, middle = (float(output(query, torch.stack([key, other]), values, 1.0)[0]) for key in (*ends, sum(ends) / 2))
+    one, two, middle = (
+        float(output(query, torch.stack([key, other]), values, 1.0)[0]) for key in (*ends, sum(ends) / 2)
+    )
     assert middle > max(one, two) + 0.5
 
 
 @settings(max_examples=100, deadline=None)
-@given(seed=seeds, channels=st.integers(1, 4), count=st.integers(1, 6), leak=st.sampled_from([0.1, 1.0, 10.0]), size=st.sampled_from([1.0, 1e3]))
+@given(
+    seed=seeds,
+    channels=st.integers(1, 4),
+    count=st.integers(1, 6),
+    leak=st.sampled_from([0.1, 1.0, 10.0]),
+    size=st.sampled_from([1.0, 1e3]),
+)
 def test_the_gradient_is_bounded_whatever_the_keys(seed, channels, count, leak, size):
     torch.manual_seed(seed)
     query, keys, values = sized(channels), sized(count, channels) * size, sized(count, channels)
@@ -162,7 +180,9 @@ def test_the_leak_tells_queries_apart_where_values_are_equal(score):
 
     torch.testing.assert_close(rows(0.0), value[0, 0].expand(20, -1), rtol=0, atol=1e-6)
     leaky = rows(2.0)
-    weights = maxout_score(query[:, 0], key[0, 0]).relu() if score == "maxout" else torch.exp(query[:, 0] @ key[0, 0].T / 2)
+    weights = (
+        maxout_score(query[:, 0], key[0, 0]).relu() if score == "maxout" else torch.exp(query[:, 0] @ key[0, 0].T / 2)
+    )
     r = weights.sum(1, keepdim=True)
     torch.testing.assert_close(leaky, value[0, 0] * r / (r + 2.0), rtol=0, atol=1e-8)
     centred = leaky - leaky.mean(0)

@@ -33,7 +33,15 @@ def write(tmp_path, content):
 
 def named_call(module, name, *args):
     """Protocol 0 by hand: names a global that pickle itself would refuse to write."""
-    return b"c" + module.encode() + b"\n" + name.encode() + b"\n(" + b"".join(b"V" + arg.encode() + b"\n" for arg in args) + b"tR."
+    return (
+        b"c"
+        + module.encode()
+        + b"\n"
+        + name.encode()
+        + b"\n("
+        + b"".join(b"V" + arg.encode() + b"\n" for arg in args)
+        + b"tR."
+    )
 
 
 CALLS = {
@@ -52,7 +60,13 @@ CALLS = {
 
 def fill(call, marker):
     function, args = call.call
-    return Call(function, *([part.format(marker=marker) for part in arg] if isinstance(arg, list) else arg.format(marker=marker) for arg in args))
+    return Call(
+        function,
+        *(
+            [part.format(marker=marker) for part in arg] if isinstance(arg, list) else arg.format(marker=marker)
+            for arg in args
+        ),
+    )
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -100,7 +114,11 @@ def test_names_are_refused_whatever_they_are(tmp_path, module, name):
 
 
 def test_dotted_names_do_not_reach_through_allowed_globals(tmp_path):
-    content = b"\x80\x04" + b"".join(b"\x8c" + bytes([len(text)]) + text for text in (b"numpy", b"ndarray.__class__.__subclasses__")) + b"\x93."
+    content = (
+        b"\x80\x04"
+        + b"".join(b"\x8c" + bytes([len(text)]) + text for text in (b"numpy", b"ndarray.__class__.__subclasses__"))
+        + b"\x93."
+    )
     with pytest.raises(DataIntegrityError, match="__subclasses__"):
         safe_pickle.load(write(tmp_path, content))
 
@@ -231,7 +249,10 @@ def test_random_damage_never_escapes(tmp_path):
     assert refused > 200
 
 
-@pytest.mark.parametrize("content", [b"", b"smiles,labels\n", b"\x1f\x8b\x08", b"PK\x03\x04", b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"."])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"smiles,labels\n", b"\x1f\x8b\x08", b"PK\x03\x04", b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"."],
+)
 def test_files_of_other_kinds(tmp_path, content):
     with pytest.raises(DataIntegrityError, match="damaged"):
         safe_pickle.load(write(tmp_path, content))
@@ -260,7 +281,11 @@ def test_a_list_that_holds_itself(tmp_path):
 
 def test_a_list_that_is_doubled_again_and_again(tmp_path):
     # 2 ** 40 leaves in a file of 400 bytes.
-    content = b"\x80\x02]q\x00" + b"".join(b"](h" + bytes([level]) + b"h" + bytes([level]) + b"eq" + bytes([level + 1]) for level in range(40)) + b"."
+    content = (
+        b"\x80\x02]q\x00"
+        + b"".join(b"](h" + bytes([level]) + b"h" + bytes([level]) + b"eq" + bytes([level + 1]) for level in range(40))
+        + b"."
+    )
     value = safe_pickle.load(write(tmp_path, content))
     for _ in range(40):
         assert value[0] is value[1]
@@ -304,7 +329,13 @@ def test_missing_file(tmp_path):
         safe_pickle.load(tmp_path / "gone")
 
 
-TENSORS = [torch.arange(6).view(2, 3), torch.ones(3, 4, dtype=torch.float64).t(), torch.arange(10)[2::3], torch.tensor(3), torch.zeros(0, 2)]
+TENSORS = [
+    torch.arange(6).view(2, 3),
+    torch.ones(3, 4, dtype=torch.float64).t(),
+    torch.arange(10)[2::3],
+    torch.tensor(3),
+    torch.zeros(0, 2),
+]
 
 
 @pytest.mark.parametrize("protocol", range(2, 6))
@@ -334,12 +365,25 @@ def test_tensor_content_cannot_hold_code(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "args", [(0, (1 << 40,), (0,)), (0, (100,), (1,)), (50, (4,), (1,)), (-3, (1,), (1,)), (0, (2,), (-1,)), ("a", (1,), (1,)), (0, None, None)]
+    "args",
+    [
+        (0, (1 << 40,), (0,)),
+        (0, (100,), (1,)),
+        (50, (4,), (1,)),
+        (-3, (1,), (1,)),
+        (0, (2,), (-1,)),
+        ("a", (1,), (1,)),
+        (0, None, None),
+    ],
 )
 def test_tensor_views_beyond_their_storage(tmp_path, args):
     storage = Call(
         torch.storage._load_from_bytes,
-        storage_bytes(torch.storage.TypedStorage(wrap_storage=torch.arange(4).untyped_storage(), dtype=torch.int64, _internal=True)),
+        storage_bytes(
+            torch.storage.TypedStorage(
+                wrap_storage=torch.arange(4).untyped_storage(), dtype=torch.int64, _internal=True
+            )
+        ),
     )
     attack = Call(torch._utils._rebuild_tensor_v2, storage, *args, False, {})
     with pytest.raises(DataIntegrityError):

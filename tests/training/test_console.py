@@ -14,7 +14,7 @@ from pyg_samsa.errors import ConfigError, MissingDependencyError
 from pyg_samsa.training import distributed
 from pyg_samsa.training.console import Verbosity, make_console, print_header, quiet_libraries
 from pyg_samsa.training.loggers import build_loggers
-from pyg_samsa.training.progress import EpochLines, short_time
+from pyg_samsa.training.progress_display import EpochLines, short_time
 from pyg_samsa.training.trainer import TrainerOptions
 
 
@@ -32,7 +32,10 @@ def test_epoch_lines_stay_within_80_columns_and_aligned(monitor):
 def test_only_a_better_epoch_is_marked():
     lines = EpochLines("val_mae", higher_is_better=False, max_epochs=3)
     row = {"epoch": 1, "lr": 1e-3, "seconds": 1.0, "train_loss": 1.0}
-    marked = [lines.line({**row, **values}).endswith("*") for values in ({"val_mae": 0.5}, {"val_mae": 0.5}, {}, {"val_mae": 0.4})]
+    marked = [
+        lines.line({**row, **values}).endswith("*")
+        for values in ({"val_mae": 0.5}, {"val_mae": 0.5}, {}, {"val_mae": 0.4})
+    ]
     assert marked == [True, False, False, True]
 
 
@@ -45,7 +48,9 @@ def test_times_are_short(seconds):
 def test_header_folds_in_a_terminal_and_not_in_a_log():
     value = " ".join(["word"] * 40)
     terminal, log = io.StringIO(), io.StringIO()
-    print_header(Console(file=terminal, width=80, force_terminal=True, no_color=True), "title", {"data": value, "longer": "x"})
+    print_header(
+        Console(file=terminal, width=80, force_terminal=True, no_color=True), "title", {"data": value, "longer": "x"}
+    )
     print_header(Console(file=log, width=80, soft_wrap=True), "title", {"data": value, "longer": "x"})
     assert max(len(line) for line in terminal.getvalue().splitlines()) <= 100  # with escape codes
     assert value in log.getvalue()
@@ -82,7 +87,9 @@ def test_loggers(tmp_path, monkeypatch):
         build_loggers(tmp_path, wandb={"project": "x"})
 
 
-@pytest.mark.parametrize("wrong", [{"max_epochs": 0}, {"precision": "bf16-true"}, {"clip_norm": 0.0}, {"accumulate": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"max_epochs": 0}, {"precision": "bf16-true"}, {"clip_norm": 0.0}, {"accumulate": 0}]
+)
 def test_trainer_options(wrong):
     with pytest.raises(ConfigError):
         TrainerOptions(**{"max_epochs": 1, **wrong})
@@ -110,8 +117,21 @@ def test_processes_of_torchrun_agree(tmp_path):
         "open(os.path.join(sys.argv[1], os.environ['RANK']), 'w').write(chosen)\n"
     )
     root = str(Path(__file__).parents[2])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), str(tmp_path)]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(script),
+        str(tmp_path),
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     assert [(tmp_path / rank).read_text() for rank in "01"] == ["from 0", "from 0"]

@@ -19,7 +19,9 @@ BY_CLASS = ("cross_entropy", "weighted_cross_entropy")
 
 def entries(seed: int = 0, shape: tuple[int, ...] = (9, 4)) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True), torch.randint(0, 2, shape, generator=generator).double()
+    return torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True), torch.randint(
+        0, 2, shape, generator=generator
+    ).double()
 
 
 def gradient(loss: torch.Tensor, pred: torch.Tensor) -> torch.Tensor:
@@ -55,13 +57,16 @@ class TestEntrywise:
         assert gradient(loss, pred).isfinite().all()
 
     @pytest.mark.parametrize(("one", "other"), [((6, 1), (6,)), ((6,), (6, 1))])
-    def test_column_and_vector_are_taken_for_each_other(self, name: str, one: tuple[int, ...], other: tuple[int, ...]) -> None:
+    def test_column_and_vector_are_taken_for_each_other(
+        self, name: str, one: tuple[int, ...], other: tuple[int, ...]
+    ) -> None:
         pred, target = entries(shape=(6,))
         expected = ENTRYWISE[name](pred, target)
         torch.testing.assert_close(losses.build(name)(pred.view(one), target.view(other)), expected)
 
     @pytest.mark.parametrize(
-        ("pred", "target"), [((6, 2), (6,)), ((6,), (6, 2)), ((6, 1), (1, 6)), ((6, 2), (1, 2)), ((6, 2), (12,)), ((1, 6), (6,))]
+        ("pred", "target"),
+        [((6, 2), (6,)), ((6,), (6, 2)), ((6, 1), (1, 6)), ((6, 2), (1, 2)), ((6, 2), (12,)), ((1, 6), (6,))],
     )
     def test_nothing_is_broadcast(self, name: str, pred: tuple[int, ...], target: tuple[int, ...]) -> None:
         with pytest.raises(ShapeError, match="target"):
@@ -82,7 +87,9 @@ class TestEntrywise:
 @pytest.mark.parametrize("pos_weight", [3.0, [1.0, 2.0, 0.5, 4.0]])
 def test_pos_weight(pos_weight: float | list[float]) -> None:
     pred, target = entries()
-    expected = F.binary_cross_entropy_with_logits(pred, target, pos_weight=torch.tensor(pos_weight, dtype=torch.float64))
+    expected = F.binary_cross_entropy_with_logits(
+        pred, target, pos_weight=torch.tensor(pos_weight, dtype=torch.float64)
+    )
     torch.testing.assert_close(losses.build("bce", pos_weight=pos_weight)(pred, target), expected)
 
 
@@ -105,7 +112,9 @@ def test_bce_label_outside_the_unit_interval(label: float) -> None:
 
 def test_smooth_l1_beta() -> None:
     pred, target = entries()
-    torch.testing.assert_close(losses.build("smooth_l1", beta=0.3)(pred, target), F.smooth_l1_loss(pred, target, beta=0.3))
+    torch.testing.assert_close(
+        losses.build("smooth_l1", beta=0.3)(pred, target), F.smooth_l1_loss(pred, target, beta=0.3)
+    )
 
 
 def rows(classes: int = 4, n: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
@@ -133,7 +142,9 @@ class TestByClass:
         assert loss.item() == 0.0
         assert torch.equal(gradient(loss, pred), torch.zeros(n, 4))
 
-    @pytest.mark.parametrize(("pred", "target"), [((6, 3), (5,)), ((6, 3), (6, 3)), ((6, 3), (1, 6)), ((2, 3, 4), (2, 4))])
+    @pytest.mark.parametrize(
+        ("pred", "target"), [((6, 3), (5,)), ((6, 3), (6, 3)), ((6, 3), (1, 6)), ((2, 3, 4), (2, 4))]
+    )
     def test_shapes_are_checked(self, name: str, pred: tuple[int, ...], target: tuple[int, ...]) -> None:
         with pytest.raises(ShapeError):
             losses.build(name)(torch.zeros(pred), torch.zeros(target, dtype=torch.long))
@@ -173,7 +184,9 @@ def test_cross_entropy_of_one_logit_names_bce() -> None:
 
 def test_weighted_cross_entropy_is_its_formula() -> None:
     pred, target = rows()
-    weight = torch.stack([(target.numel() - (target == c).sum()) / target.numel() * bool((target == c).any()) for c in range(4)])
+    weight = torch.stack(
+        [(target.numel() - (target == c).sum()) / target.numel() * bool((target == c).any()) for c in range(4)]
+    )
     row = -pred.log_softmax(-1)[torch.arange(12), target]
     expected = (weight[target] * row).sum() / weight[target].sum()
     loss = losses.weighted_cross_entropy(pred, target)

@@ -7,14 +7,17 @@ from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError, DataError, NumericalError
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.training import losses
+from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.finite import FiniteGuard
 from pyg_samsa.training.module import TaskModule
-from pyg_samsa.training.network import BatchNetwork
 from pyg_samsa.training.optimizers import adamw, parameter_groups
 
 
 def batch(y=True):
-    graphs = [Data(x=torch.randn(n, 3), edge_index=torch.empty(2, 0, dtype=torch.long), y=torch.ones(1, 2) if y else None) for n in (2, 4)]
+    graphs = [
+        Data(x=torch.randn(n, 3), edge_index=torch.empty(2, 0, dtype=torch.long), y=torch.ones(1, 2) if y else None)
+        for n in (2, 4)
+    ]
     return Batch.from_data_list(graphs)
 
 
@@ -23,7 +26,11 @@ def small():
 
 
 def module(network=None, **options):
-    chosen = {"loss": losses.build("l1"), "metrics": {"mae": metrics.build("mae", 2)}, "optimizer": lambda groups: adamw(groups, lr=1e-3)}
+    chosen = {
+        "loss": losses.build("l1"),
+        "metrics": {"mae": metrics.build("mae", 2)},
+        "optimizer": lambda groups: adamw(groups, lr=1e-3),
+    }
     return TaskModule(network or BatchNetwork(small()), **{**chosen, **options})
 
 
@@ -35,7 +42,9 @@ def test_weights_that_do_not_decay():
     kept = {names[id(weight)] for weight in others["params"]}
     assert "alpha" in kept
     assert all(name in kept for name in names.values() if name.endswith(("bias", "support_score")) or "norm" in name)
-    assert all("weight" in names[id(weight)] or "support_key_value" in names[id(weight)] for weight in decaying["params"])
+    assert all(
+        "weight" in names[id(weight)] or "support_key_value" in names[id(weight)] for weight in decaying["params"]
+    )
     assert len(decaying["params"]) + len(others["params"]) == len(names)
 
 
@@ -56,7 +65,9 @@ def test_half_precision_predictions_are_widened():
 
     assert module(Half())(batch())[0].dtype == torch.float32
     assert (
-        module(BatchNetwork(small().double())).double()(batch().apply(lambda value: value.double() if value.is_floating_point() else value))[0].dtype
+        module(BatchNetwork(small().double()))
+        .double()(batch().apply(lambda value: value.double() if value.is_floating_point() else value))[0]
+        .dtype
         == torch.float64
     )
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from pyg_samsa.training.data import TaskSpec
+from pyg_samsa.training.data_module import TaskSpec
 from pyg_samsa.training.predictions import PredictionCollector, write_predictions
 from pyg_samsa.training.results import per_class_scores
 
@@ -21,7 +21,9 @@ def collect(rows, pred, target, nodes=1):
             for row in rows[start : start + 2]
         ]
         part = slice(start * nodes, (start + 2) * nodes)
-        collector.on_test_batch_end(TRAINER, None, {"pred": pred[part], "target": target[part]}, Batch.from_data_list(graphs), 0)
+        collector.on_test_batch_end(
+            TRAINER, None, {"pred": pred[part], "target": target[part]}, Batch.from_data_list(graphs), 0
+        )
     collector.on_test_epoch_end(TRAINER, None)
     return collector
 
@@ -47,7 +49,12 @@ def test_regression_keeps_values_and_numbers_unnamed_targets(tmp_path):
 
 
 def test_classes(tmp_path):
-    table = write(tmp_path, collect([1, 0], torch.tensor([[0.0, 9.0], [9.0, 0.0]]), torch.tensor([1, 0])), "multiclass", ["no", "yes"])
+    table = write(
+        tmp_path,
+        collect([1, 0], torch.tensor([[0.0, 9.0], [9.0, 0.0]]), torch.tensor([1, 0])),
+        "multiclass",
+        ["no", "yes"],
+    )
     assert (table["true"].tolist(), table["pred"].tolist()) == ([0, 1], [0, 1])
     assert table["yes_pred"][1] > 0.99
 
@@ -62,8 +69,15 @@ def test_nodes_know_their_graph_and_number(tmp_path):
 
 def test_scores_per_class_leave_unlabelled_entries_out():
     target = torch.tensor([[1.0, 0.0], [0.0, float("nan")], [1.0, 1.0]])
-    spec = TaskSpec({"train": torch.arange(1)}, task="multilabel", level="graph", num_targets=2, target_names=["a", "b"])
+    spec = TaskSpec(
+        {"train": torch.arange(1)}, task="multilabel", level="graph", num_targets=2, target_names=["a", "b"]
+    )
     scores = per_class_scores(collect([0, 1, 2], torch.tensor([[2.0, 0.0], [1.0, 5.0], [3.0, 1.0]]), target), spec)
-    assert scores == {"name": ["a", "b"], "ap": [1.0, 1.0], "base_rate": [pytest.approx(2 / 3), 0.5], "positives": [2, 1]}
+    assert scores == {
+        "name": ["a", "b"],
+        "ap": [1.0, 1.0],
+        "base_rate": [pytest.approx(2 / 3), 0.5],
+        "positives": [2, 1],
+    }
     regression = TaskSpec({"train": torch.arange(1)}, task="regression", level="graph", num_targets=2)
     assert per_class_scores(collect([0], torch.zeros(1, 2), torch.zeros(1, 2)), regression) == {}

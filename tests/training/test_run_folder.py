@@ -7,11 +7,19 @@ from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.run_folder import open_run_folder
 
-CONFIG = {"optim": {"base_lr": 0.1, "max_epoch": 3}, "train": {"auto_resume": False}, "devices": 1, "wandb": {"use": False}}
+CONFIG = {
+    "optim": {"base_lr": 0.1, "max_epoch": 3},
+    "train": {"auto_resume": False},
+    "devices": 1,
+    "wandb": {"use": False},
+}
 
 
 def changed(**groups):
-    return {key: {**value, **groups[key]} if key in groups and isinstance(value, dict) else groups.get(key, value) for key, value in CONFIG.items()}
+    return {
+        key: {**value, **groups[key]} if key in groups and isinstance(value, dict) else groups.get(key, value)
+        for key, value in CONFIG.items()
+    }
 
 
 def test_every_run_gets_its_own_folder(tmp_path):
@@ -34,7 +42,9 @@ def test_numbers_are_not_used_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "groups", [{}, {"optim": {"max_epoch": 9}}, {"train": {"auto_resume": True}}, {"wandb": {"use": True}}], ids=["same", "longer", "flag", "wandb"]
+    "groups",
+    [{}, {"optim": {"max_epoch": 9}}, {"train": {"auto_resume": True}}, {"wandb": {"use": True}}],
+    ids=["same", "longer", "flag", "wandb"],
 )
 def test_the_same_run_is_continued(tmp_path, groups):
     open_run_folder(tmp_path, "exp", 0, CONFIG)

@@ -34,13 +34,23 @@ def test_what_the_runner_calls_the_same_is_the_same_here(tmp_path):
 def test_an_unfinished_run(tmp_path):
     folder = open_run_folder(tmp_path, "demo", 3, CONFIG).path
     run = read_run(folder)
-    assert (run.name, run.seed, run.summary, run.history, run.predictions, run.metric) == ("demo", 3, None, None, None, "ap")
+    assert (run.name, run.seed, run.summary, run.history, run.predictions, run.metric) == (
+        "demo",
+        3,
+        None,
+        None,
+        None,
+        "ap",
+    )
     assert run.settings["optim.base_lr"] == 0.1
     assert run.volatile == {"out_dir", "optim.max_epoch", "samsa.run_name", "wandb.use"}
 
 
 def test_folders_come_once_and_in_order_of_numbers(tmp_path):
-    folders = [open_run_folder(tmp_path / "a", name, seed, {"seed": seed}).path for name, seed in (("x", 2), ("x", 10), ("y", 0))]
+    folders = [
+        open_run_folder(tmp_path / "a", name, seed, {"seed": seed}).path
+        for name, seed in (("x", 2), ("x", 10), ("y", 0))
+    ]
     (folders[0] / "wandb" / "files").mkdir(parents=True)
     (folders[0] / "wandb" / "files" / "config.yaml").touch()
     assert find_run_folders([tmp_path, folders[1]]) == folders

@@ -34,20 +34,27 @@ def run(schedule: dict, optimizer: torch.optim.Optimizer, steps: int) -> list[fl
 @pytest.mark.parametrize("min_ratio", [0.0, 0.1])
 class TestDecaying:
     def test_warms_up_on_a_line_and_peaks_once_at_one(self, name: str, warmup_steps: int, min_ratio: float) -> None:
-        values = [DECAYING[name](s, total_steps=100, warmup_steps=warmup_steps, min_ratio=min_ratio) for s in range(101)]
+        values = [
+            DECAYING[name](s, total_steps=100, warmup_steps=warmup_steps, min_ratio=min_ratio) for s in range(101)
+        ]
         assert values[:warmup_steps] == pytest.approx([(s + 1) / (warmup_steps + 1) for s in range(warmup_steps)])
         assert values[warmup_steps] == max(values) == 1.0
         assert values.count(1.0) == 1
 
     def test_no_step_is_wasted_and_the_end_is_reached(self, name: str, warmup_steps: int, min_ratio: float) -> None:
-        values = [DECAYING[name](s, total_steps=100, warmup_steps=warmup_steps, min_ratio=min_ratio) for s in range(131)]
+        values = [
+            DECAYING[name](s, total_steps=100, warmup_steps=warmup_steps, min_ratio=min_ratio) for s in range(131)
+        ]
         assert min(values[:100]) > 0
         assert values[99] > min_ratio
         assert values[100:] == pytest.approx([min_ratio] * 31, abs=1e-12)
 
     def test_falls_without_a_jump(self, name: str, warmup_steps: int, min_ratio: float) -> None:
         total = 100 * (100 - warmup_steps) + warmup_steps
-        values = [DECAYING[name](s, total_steps=total, warmup_steps=warmup_steps, min_ratio=min_ratio) for s in range(warmup_steps, total + 1)]
+        values = [
+            DECAYING[name](s, total_steps=total, warmup_steps=warmup_steps, min_ratio=min_ratio)
+            for s in range(warmup_steps, total + 1)
+        ]
         drops = [a - b for a, b in itertools.pairwise(values)]
         assert min(drops) >= 0
         assert max(drops) <= 2.001 / (total - warmup_steps)
@@ -56,20 +63,33 @@ class TestDecaying:
         optimizer = sgd(0.5)
         schedule = schedulers.build(name, optimizer, total_steps=100, warmup_steps=warmup_steps, min_ratio=min_ratio)
         assert (schedule["interval"], schedule["frequency"]) == ("step", 1)
-        expected = [0.5 * DECAYING[name](s, total_steps=100, warmup_steps=warmup_steps, min_ratio=min_ratio) for s in range(100)]
+        expected = [
+            0.5 * DECAYING[name](s, total_steps=100, warmup_steps=warmup_steps, min_ratio=min_ratio) for s in range(100)
+        ]
         assert run(schedule, optimizer, 100) == pytest.approx(expected)
 
 
 def test_values_at_half_way() -> None:
     assert schedulers.cosine_with_warmup(60, total_steps=100, warmup_steps=20) == pytest.approx(0.5)
-    assert schedulers.cosine_with_warmup(40, total_steps=100, warmup_steps=20) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
-    assert schedulers.linear_with_warmup(40, total_steps=100, warmup_steps=20, min_ratio=0.2) == pytest.approx(0.2 + 0.8 * 0.75)
+    assert schedulers.cosine_with_warmup(40, total_steps=100, warmup_steps=20) == pytest.approx(
+        0.5 * (1 + math.cos(math.pi / 4))
+    )
+    assert schedulers.linear_with_warmup(40, total_steps=100, warmup_steps=20, min_ratio=0.2) == pytest.approx(
+        0.2 + 0.8 * 0.75
+    )
     assert schedulers.polynomial_with_warmup(60, total_steps=100, warmup_steps=20, power=3.0) == pytest.approx(0.125)
 
 
 def test_constant_with_warmup_and_none() -> None:
     optimizer = sgd()
-    assert run(schedulers.build("constant_with_warmup", optimizer, total_steps=9, warmup_steps=3), optimizer, 6) == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert run(schedulers.build("constant_with_warmup", optimizer, total_steps=9, warmup_steps=3), optimizer, 6) == [
+        0.25,
+        0.5,
+        0.75,
+        1.0,
+        1.0,
+        1.0,
+    ]
     optimizer = sgd()
     assert run(schedulers.build("none", optimizer), optimizer, 3) == [1.0, 1.0, 1.0]
 
@@ -83,7 +103,9 @@ def test_step_counts_epochs() -> None:
     schedule = schedulers.build("step", optimizer, total_steps=10, steps_per_epoch=2, milestones=[1, 3], gamma=0.5)
     assert run(schedule, optimizer, 8) == [1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]
     optimizer = sgd()
-    schedule = schedulers.build("step", optimizer, total_steps=10, steps_per_epoch=2, warmup_steps=1, every=2, gamma=0.1)
+    schedule = schedulers.build(
+        "step", optimizer, total_steps=10, steps_per_epoch=2, warmup_steps=1, every=2, gamma=0.1
+    )
     assert run(schedule, optimizer, 9) == pytest.approx([0.5, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01])
 
 
@@ -95,7 +117,9 @@ def test_every_parameter_group_keeps_its_own_base_rate() -> None:
 
 def test_plateau() -> None:
     optimizer = sgd()
-    schedule = schedulers.build("plateau", optimizer, total_steps=100, monitor="val/ap", mode="max", factor=0.5, patience=1, min_lr=0.2)
+    schedule = schedulers.build(
+        "plateau", optimizer, total_steps=100, monitor="val/ap", mode="max", factor=0.5, patience=1, min_lr=0.2
+    )
     assert isinstance(schedule["scheduler"], ReduceLROnPlateau)
     assert (schedule["interval"], schedule["monitor"]) == ("epoch", "val/ap")
     rates = []
@@ -109,7 +133,9 @@ def test_resumed_run_continues_and_may_be_longer(tmp_path) -> None:
     optimizer = sgd()
     schedule = schedulers.build("cosine_with_warmup", optimizer, total_steps=10, warmup_steps=2)
     run(schedule, optimizer, 6)
-    torch.save({"schedule": schedule["scheduler"].state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "state.pt")
+    torch.save(
+        {"schedule": schedule["scheduler"].state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "state.pt"
+    )
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     longer = sgd()
     resumed = schedulers.build("cosine_with_warmup", longer, total_steps=20, warmup_steps=2)
@@ -117,10 +143,14 @@ def test_resumed_run_continues_and_may_be_longer(tmp_path) -> None:
     longer.load_state_dict(state["optimizer"])
     longer.step()
     resumed["scheduler"].step()
-    assert longer.param_groups[0]["lr"] == pytest.approx(schedulers.cosine_with_warmup(7, total_steps=20, warmup_steps=2))
+    assert longer.param_groups[0]["lr"] == pytest.approx(
+        schedulers.cosine_with_warmup(7, total_steps=20, warmup_steps=2)
+    )
 
 
-@pytest.mark.parametrize("name", ["cosine_with_warmup", "linear_with_warmup", "polynomial_with_warmup", "constant_with_warmup"])
+@pytest.mark.parametrize(
+    "name", ["cosine_with_warmup", "linear_with_warmup", "polynomial_with_warmup", "constant_with_warmup"]
+)
 @pytest.mark.parametrize("warmup_steps", [100, 2000])
 def test_warmup_that_does_not_end_is_an_error(name: str, warmup_steps: int) -> None:
     with pytest.raises(ConfigError, match=f"warmup_steps: got {warmup_steps}, expected fewer than the 100") as caught:
@@ -188,14 +218,24 @@ def test_lightning_takes_the_dict(tmp_path) -> None:
             optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
             total = self.trainer.estimated_stepping_batches
             settings = {"monitor": "loss"} if self.name == "plateau" else {"warmup_steps": 1}
-            return {"optimizer": optimizer, "lr_scheduler": schedulers.build(self.name, optimizer, total_steps=total, **settings)}
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": schedulers.build(self.name, optimizer, total_steps=total, **settings),
+            }
 
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
     rates = {}
     for name in ("cosine_with_warmup", "plateau"):
         model = Model(name)
         loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(3, 1)))
         pl.Trainer(accelerator="cpu", devices=1, max_epochs=2, default_root_dir=tmp_path, **quiet).fit(model, loader)
         rates[name] = model.rates
-    assert rates["cosine_with_warmup"] == pytest.approx([schedulers.cosine_with_warmup(s, total_steps=6, warmup_steps=1) for s in range(6)])
+    assert rates["cosine_with_warmup"] == pytest.approx(
+        [schedulers.cosine_with_warmup(s, total_steps=6, warmup_steps=1) for s in range(6)]
+    )
     assert rates["plateau"] == [1.0] * 6

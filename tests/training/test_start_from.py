@@ -3,10 +3,10 @@ import torch
 from torch import nn
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.io.pretrained import shipped
+from pyg_samsa.hub.pretrained import shipped
 from pyg_samsa.nn import SAMSA
+from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
-from pyg_samsa.training.network import BatchNetwork
 from pyg_samsa.training.scaling import ScaledNetwork
 from pyg_samsa.training.start_from import start_from
 
@@ -48,7 +48,11 @@ def test_other_targets_keep_their_new_head(tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [({"channels": 16}, r"\[16\], this one"), ({"num_layers": 3}, "no model.blocks.2"), ({"num_layers": 1}, r"no model.blocks.1")],
+    [
+        ({"channels": 16}, r"\[16\], this one"),
+        ({"num_layers": 3}, "no model.blocks.2"),
+        ({"num_layers": 1}, r"no model.blocks.1"),
+    ],
 )
 def test_another_network_is_refused_and_left_alone(tmp_path, changes, named):
     folder, new = network().model.save_pretrained(tmp_path / "saved"), network(seed=2, **changes)
@@ -75,4 +79,8 @@ def test_a_shipped_network_is_found_by_name():
     model = SAMSA.from_pretrained(name)
     fresh = BatchNetwork(SAMSA(**{**model.init_arguments, "out_channels": 7}))
     assert all(key.startswith("model.head.") for key in start_from(fresh, name))
-    assert all(torch.equal(value, fresh.state_dict()[f"model.{key}"]) for key, value in model.state_dict().items() if not key.startswith("head."))
+    assert all(
+        torch.equal(value, fresh.state_dict()[f"model.{key}"])
+        for key, value in model.state_dict().items()
+        if not key.startswith("head.")
+    )

@@ -42,7 +42,12 @@ def test_the_given_data_is_not_changed_and_old_edges_are_replaced():
 
 
 @pytest.mark.parametrize(
-    ("data", "match"), [(Data(), "x"), (Data(x=torch.tensor(1)), "x"), (Data(x=torch.zeros(2, 1), edge_attr=torch.zeros(1, 1)), "edge_attr")]
+    ("data", "match"),
+    [
+        (Data(), "x"),
+        (Data(x=torch.tensor(1)), "x"),
+        (Data(x=torch.zeros(2, 1), edge_attr=torch.zeros(1, 1)), "edge_attr"),
+    ],
 )
 def test_bad_data(data, match):
     with pytest.raises(ShapeError, match=match):

@@ -9,7 +9,14 @@ from pyg_samsa.transforms.sample_farthest import SampleFarthest
 
 def test_every_attribute_of_points_follows():
     pos = torch.randn(50, 3)
-    data = Data(pos=pos, normal=pos * 2, x=pos * 3, y=torch.arange(50), category=torch.tensor([4]), edge_index=torch.empty(2, 0, dtype=torch.long))
+    data = Data(
+        pos=pos,
+        normal=pos * 2,
+        x=pos * 3,
+        y=torch.arange(50),
+        category=torch.tensor([4]),
+        edge_index=torch.empty(2, 0, dtype=torch.long),
+    )
     data = SampleFarthest(8)(data)
     assert torch.equal(data.y, farthest_points(pos, 8))
     assert torch.equal(data.pos, pos[data.y])

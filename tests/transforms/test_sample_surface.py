@@ -55,7 +55,9 @@ def test_transform():
     again = SampleSurface(30, seed=4)(Data(pos=CORNERS, face=FACES))
     assert sorted(data.keys()) == ["normal", "pos", "y"]
     assert torch.equal(data.pos, again.pos)
-    assert not torch.equal(SampleSurface(30)(Data(pos=CORNERS, face=FACES)).pos, SampleSurface(30)(Data(pos=CORNERS, face=FACES)).pos)
+    assert not torch.equal(
+        SampleSurface(30)(Data(pos=CORNERS, face=FACES)).pos, SampleSurface(30)(Data(pos=CORNERS, face=FACES)).pos
+    )
     with pytest.raises(ShapeError, match="mesh"):
         SampleSurface(3)(Data(pos=CORNERS))
 

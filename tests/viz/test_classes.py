@@ -46,7 +46,9 @@ def test_mean_leaves_out_what_is_not_defined(tmp_path: Path, drawn: list[Figure]
 @pytest.mark.parametrize("count", [1, 2, 40])
 def test_no_text_is_clipped_or_overlaps(count: int, tmp_path: Path, drawn: list[Figure]) -> None:
     names = [f"a class with quite a long name, number {i}, and_an_identifier_within" for i in range(count)]
-    plot_per_class(names, [1.0] * count, [1.0] * count, tmp_path / "c.png", title="a headline that is too long for one line " * 4)
+    plot_per_class(
+        names, [1.0] * count, [1.0] * count, tmp_path / "c.png", title="a headline that is too long for one line " * 4
+    )
     figure = drawn[0]
     figure.canvas.draw()
     box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()

@@ -17,8 +17,18 @@ NAN = float("nan")
 def history(epochs: int = 20, *, test: bool = True) -> pd.DataFrame:
     rows = []
     for epoch in range(epochs):
-        rows.append({"split": "train", "epoch": epoch, "loss": 0.6 - 0.02 * epoch, "ap": 0.2 + 0.02 * epoch, "lr": 1e-3})
-        rows.append({"split": "val", "epoch": epoch, "loss": 0.6 - 0.01 * epoch, "ap": 0.2 + 0.02 * min(epoch, 24 - epoch), "lr": 1e-3})
+        rows.append(
+            {"split": "train", "epoch": epoch, "loss": 0.6 - 0.02 * epoch, "ap": 0.2 + 0.02 * epoch, "lr": 1e-3}
+        )
+        rows.append(
+            {
+                "split": "val",
+                "epoch": epoch,
+                "loss": 0.6 - 0.01 * epoch,
+                "ap": 0.2 + 0.02 * min(epoch, 24 - epoch),
+                "lr": 1e-3,
+            }
+        )
     if test:
         rows.append({"split": "test", "epoch": epochs - 1, "loss": 0.45, "ap": 0.42, "lr": NAN})
     return pd.DataFrame(rows)
@@ -79,8 +89,12 @@ def test_best_epoch_may_be_given(tmp_path: Path, drawn: list[Figure]) -> None:
 
 
 @pytest.mark.parametrize(("metric", "best"), [("mae", 2), ("ap", 1), ("loss", 0)])
-def test_best_epoch_follows_the_direction_of_the_metric(metric: str, best: int, tmp_path: Path, drawn: list[Figure]) -> None:
-    frame = pd.DataFrame({"split": "val", "epoch": [0, 1, 2], "loss": [0.1, 0.3, 0.2], "ap": [0.1, 0.9, 0.2], "mae": [3.0, NAN, 1.0]})
+def test_best_epoch_follows_the_direction_of_the_metric(
+    metric: str, best: int, tmp_path: Path, drawn: list[Figure]
+) -> None:
+    frame = pd.DataFrame(
+        {"split": "val", "epoch": [0, 1, 2], "loss": [0.1, 0.3, 0.2], "ap": [0.1, 0.9, 0.2], "mae": [3.0, NAN, 1.0]}
+    )
     plot_learning_curves(frame, tmp_path / "c.png", metric=metric)
     assert f"best epoch ({best})" in texts(drawn[0])
     assert len(drawn[0].axes) == (1 if metric == "loss" else 2)

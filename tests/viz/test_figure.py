@@ -25,6 +25,8 @@ def test_every_metric_has_a_readable_name(name: str) -> None:
     assert _figure.pretty(name) != name
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.0, "0.0000"), (-0.25, "-0.2500"), (1.0, "1"), (123456.0, "1.23e+05"), (0.0004, "0.0004")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0.0000"), (-0.25, "-0.2500"), (1.0, "1"), (123456.0, "1.23e+05"), (0.0004, "0.0004")]
+)
 def test_shown(value: float, text: str) -> None:
     assert _figure.shown(value) == text

@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import average_precision_score, confusion_matrix, mean_absolute_error, precision_recall_fscore_support, r2_score
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    r2_score,
+)
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.viz import _report_scores as scores
@@ -55,18 +61,41 @@ def frame(task, rows=80, names=("a", "b"), smiles=True, shift=0.0):
         true = generator.normal(size=rows) if task == "values" else generator.integers(0, 2, rows).astype(float)
         noise = generator.uniform(size=rows)
         table[f"{name}_true"] = np.where(generator.uniform(size=rows) < 0.1, np.nan, true)
-        table[f"{name}_pred"] = true + noise - 0.5 + shift if task == "values" else np.clip(0.5 * true + 0.5 * noise, 0, 1)
+        table[f"{name}_pred"] = (
+            true + noise - 0.5 + shift if task == "values" else np.clip(0.5 * true + 0.5 * noise, 0, 1)
+        )
     return pd.DataFrame(table)
 
 
 def record(seed=0, folder="exp", predictions=None, test=None, settings=None, **other):
     test = {"ap": 0.5 + 0.1 * seed, "loss": 0.3} if test is None else test
-    history = pd.DataFrame({"epoch": [1, 2, 3], "total_seconds": [1.0, 2.0, 3.0], "train_loss": [3, 2, 1.0], "val_loss": [3, 2.5, 2]})
+    history = pd.DataFrame(
+        {"epoch": [1, 2, 3], "total_seconds": [1.0, 2.0, 3.0], "train_loss": [3, 2, 1.0], "val_loss": [3, 2.5, 2]}
+    )
     history["train_ap"], history["val_ap"] = [0.2, 0.3, 0.4], [0.2, 0.25, 0.3 + 0.01 * seed]
-    summary = {"test": test, "val": {"ap": 0.4}, "monitor": "val_ap", "best_epoch": 3, "epochs": 3, "seconds": 75.0, "seconds_per_epoch": 25.0}
+    summary = {
+        "test": test,
+        "val": {"ap": 0.4},
+        "monitor": "val_ap",
+        "best_epoch": 3,
+        "epochs": 3,
+        "seconds": 75.0,
+        "seconds_per_epoch": 25.0,
+    }
     content = {"seed": seed, "dataset.format": "samsa", "dataset.name": "d", "samsa.layers": 2, **(settings or {})}
-    environment = {"python": "3.11", "cpu": "A processor", "argv": ["train", "--cfg", "x"], "packages": {"torch": "2.13"}}
-    values = {"summary": {**summary, "parameters": 12345}, "history": history, "environment": environment, "predictions": predictions, **other}
+    environment = {
+        "python": "3.11",
+        "cpu": "A processor",
+        "argv": ["train", "--cfg", "x"],
+        "packages": {"torch": "2.13"},
+    }
+    values = {
+        "summary": {**summary, "parameters": 12345},
+        "history": history,
+        "environment": environment,
+        "predictions": predictions,
+        **other,
+    }
     return RunRecord(Path(f"results/{folder}/{seed}"), folder, seed, content, **values)
 
 
@@ -162,7 +191,12 @@ def test_experiments_stand_side_by_side(tmp_path):
 
 def test_what_is_missing_is_said(tmp_path):
     stopped = record(1, summary=None, predictions=None)
-    text, _ = page(tmp_path, record(0, predictions=None, cut=False), stopped, record(2, history=None, predictions=frame("labels"), cut=True))
+    text, _ = page(
+        tmp_path,
+        record(0, predictions=None, cut=False),
+        stopped,
+        record(2, history=None, predictions=frame("labels"), cut=True),
+    )
     assert "results/exp/1 did not finish (3 of None epochs)" in text
     assert "results/exp/0 has no test predictions" in text
     assert "results/exp/2 has no metrics.csv" in text
@@ -209,7 +243,10 @@ def test_groups():
         record(1, settings={"optim.max_epoch": 9}, volatile=frozenset({"optim.max_epoch"})),
     ]
     assert [len(group.runs) for group in group_runs(same)] == [2]
-    assert [group.label for group in group_runs([record(0), record(1, settings={"samsa.layers": 5})])] == ["exp (1)", "exp (2)"]
+    assert [group.label for group in group_runs([record(0), record(1, settings={"samsa.layers": 5})])] == [
+        "exp (1)",
+        "exp (2)",
+    ]
 
 
 def test_mistakes_are_named(tmp_path):

@@ -16,7 +16,9 @@ def runs(**varied):
     generator = np.random.default_rng(0)
     table["seed"] = [0, 1] * count
     table["test_ap"] = np.repeat(np.linspace(0.5, 0.7, count), 2) + generator.normal(0, 0.01, 2 * count)
-    return table.assign(seconds=generator.uniform(5, 20, 2 * count), seconds_per_epoch=2.5, parameters=1234, peak_memory_mib=np.nan)
+    return table.assign(
+        seconds=generator.uniform(5, 20, 2 * count), seconds_per_epoch=2.5, parameters=1234, peak_memory_mib=np.nan
+    )
 
 
 def text(table):
@@ -64,7 +66,9 @@ def test_curves(tmp_path):
         # One run was stopped earlier than the others.
         epochs = np.arange(1, 4 - (number == 0))
         Path(folder).mkdir()
-        pd.DataFrame({"epoch": epochs, "step": 10 * epochs, "total_seconds": 2.0 * epochs, "val_ap": epochs / 4}).to_csv(Path(folder) / "metrics.csv")
+        pd.DataFrame(
+            {"epoch": epochs, "step": 10 * epochs, "total_seconds": 2.0 * epochs, "val_ap": epochs / 4}
+        ).to_csv(Path(folder) / "metrics.csv")
     assert plot_curves(results, tmp_path / "curves.png", metric="ap").stat().st_size > 10_000
     with pytest.raises(ConfigError, match="auc"):
         plot_curves(results, tmp_path / "curves.png", metric="auc")

@@ -24,7 +24,15 @@ def row(table: Table, start: str) -> str:
 
 def results(repeats: int) -> list[dict[str, object]]:
     return [
-        {"split": split, "seed": seed, "epoch": 7, "loss": 0.2 + 0.01 * seed, "ap": 0.6 + 0.02 * seed, "mae": 1234.0 + seed, "file": "x"}
+        {
+            "split": split,
+            "seed": seed,
+            "epoch": 7,
+            "loss": 0.2 + 0.01 * seed,
+            "ap": 0.6 + 0.02 * seed,
+            "mae": 1234.0 + seed,
+            "file": "x",
+        }
         for seed in range(repeats)
         for split in ("test", "train", "val")
     ]
@@ -59,7 +67,9 @@ def test_nan_is_not_counted() -> None:
     assert row(metrics_table(rows), "ap").startswith("ap ↑ 0.6000 ± 0.1414")
 
 
-@pytest.mark.parametrize(("values", "shown"), [((1e-6, 3e-6), "2e-06 ± 1e-06"), ((0.0, 0.0), "0.0000 ± 0.0000"), ((2e6, 2e6), "2e+06 ± 0")])
+@pytest.mark.parametrize(
+    ("values", "shown"), [((1e-6, 3e-6), "2e-06 ± 1e-06"), ((0.0, 0.0), "0.0000 ± 0.0000"), ((2e6, 2e6), "2e+06 ± 0")]
+)
 def test_very_small_and_very_large(values: tuple[float, float], shown: str) -> None:
     assert row(metrics_table([{"split": "test", "mse": value} for value in values]), "mse") == f"mse {shown}"
 

@@ -8,7 +8,15 @@ The candidates of one graph are its tokens in their order, then the support toke
 """
 
 from pyg_samsa.functional.reference.flt import flt_attention, flt_conv
-from pyg_samsa.functional.reference.layer import (
+from pyg_samsa.functional.reference.sampling import (
+    hard_sample_without_replacement,
+    rank,
+    sample_score_gradient,
+    sample_with_replacement,
+    soft_sample_without_replacement,
+    systematic_draws,
+)
+from pyg_samsa.functional.reference.samsa import (
     SAMSABlockParams,
     SAMSAConvParams,
     attention,
@@ -19,15 +27,14 @@ from pyg_samsa.functional.reference.layer import (
     samsa_block,
     samsa_conv,
 )
-from pyg_samsa.functional.reference.sampling import (
-    hard_sample_without_replacement,
-    rank,
-    sample_score_gradient,
-    sample_with_replacement,
-    soft_sample_without_replacement,
-    systematic_draws,
+from pyg_samsa.functional.reference.sft import (
+    SFTConvParams,
+    leaky_attention,
+    maxout_score,
+    pair_features,
+    paired_sample,
+    sft_conv,
 )
-from pyg_samsa.functional.reference.sft import SFTConvParams, leaky_attention, maxout_score, pair_features, paired_sample, sft_conv
 from pyg_samsa.functional.reference.tokens import attention_pool, graph_bridge, mean_pool
 
 __all__ = [

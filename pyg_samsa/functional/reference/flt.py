@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyg_samsa.functional.reference.layer import linear
+from pyg_samsa.functional.reference.samsa import linear
 
 
 def fourier_features(pos: Tensor, frequencies: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,7 +37,9 @@ def extended(query: Tensor, key: Tensor, pos: Tensor, frequencies: Tensor, ratio
     """Return q' and k' of one head [n, C + 2m], whose product over the root of C is that of q and k plus the encoding."""
     phi, psi = fourier_features(pos, frequencies, ratio)
     scale = query.size(1) ** 0.25
-    return torch.cat([query, scale * phi.real, scale * phi.imag], dim=1), torch.cat([key, scale * psi.real, -scale * psi.imag], dim=1)
+    return torch.cat([query, scale * phi.real, scale * phi.imag], dim=1), torch.cat(
+        [key, scale * psi.real, -scale * psi.imag], dim=1
+    )
 
 
 def positive_features(x: Tensor, projection: Tensor, stabilizer: Tensor | float, eps: float) -> Tensor:
@@ -121,13 +123,21 @@ def _offsets(sizes: Sequence[int]) -> list[int]:
 
 def gaussian_mixture_spectrum(omega: Tensor, amplitude: Tensor, mean: Tensor, width: Tensor) -> Tensor:
     """Return g at one frequency [l], for amplitudes [n], centres [n, l] and widths [n] of one head."""
-    return torch.stack([a * torch.exp(-((omega - mu) ** 2).sum() / (2 * s**2)) for a, mu, s in zip(amplitude, mean, width, strict=True)]).sum()
+    return torch.stack(
+        [
+            a * torch.exp(-((omega - mu) ** 2).sum() / (2 * s**2))
+            for a, mu, s in zip(amplitude, mean, width, strict=True)
+        ]
+    ).sum()
 
 
 def gaussian_mixture_kernel(z: Tensor, amplitude: Tensor, mean: Tensor, width: Tensor) -> Tensor:
     """Return the real part of f at one difference of positions [l]."""
     terms = [
-        a * (2 * math.pi * s**2) ** (len(z) / 2) * torch.exp(-2 * math.pi**2 * s**2 * (z**2).sum()) * torch.cos(2 * math.pi * (mu * z).sum())
+        a
+        * (2 * math.pi * s**2) ** (len(z) / 2)
+        * torch.exp(-2 * math.pi**2 * s**2 * (z**2).sum())
+        * torch.cos(2 * math.pi * (mu * z).sum())
         for a, mu, s in zip(amplitude, mean, width, strict=True)
     ]
     return torch.stack(terms).sum()

@@ -23,7 +23,9 @@ def rank(scores: Tensor) -> list[int]:
     numbers = scores.tolist()
     for index, number in enumerate(numbers):
         if not math.isfinite(number):
-            raise NumericalError("scores", f"score {index} is {number}", hint="Look for diverging weights or NaN features.")
+            raise NumericalError(
+                "scores", f"score {index} is {number}", hint="Look for diverging weights or NaN features."
+            )
     return sorted(range(len(numbers)), key=lambda index: (-numbers[index], index))
 
 

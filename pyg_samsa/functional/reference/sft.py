@@ -12,8 +12,12 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.functional.reference.layer import SAMSAConvParams, _begins, importance_score, linear
-from pyg_samsa.functional.reference.sampling import hard_sample_without_replacement, rank, soft_sample_without_replacement
+from pyg_samsa.functional.reference.sampling import (
+    hard_sample_without_replacement,
+    rank,
+    soft_sample_without_replacement,
+)
+from pyg_samsa.functional.reference.samsa import SAMSAConvParams, _begins, importance_score, linear
 
 ENCODINGS = ("none", "dist", "dist_normal", "field")
 LEAKS = ("softplus", "relu", "none")
@@ -290,10 +294,14 @@ def sft_conv(
             pairs = torch.cat([key_values[begin:end], conv.support_key_value])[:, 2 * h * c : 2 * (h + 1) * c]
             everything = torch.cat([key_values[begin:end], conv.support_key_value]) if sets == 1 else pairs
             if place is not None:
-                everything = torch.cat([everything, torch.cat([place, place.new_zeros(2 * num_samples, place.size(1))])], dim=1)
+                everything = torch.cat(
+                    [everything, torch.cat([place, place.new_zeros(2 * num_samples, place.size(1))])], dim=1
+                )
             z = torch.cat([scores[begin:end, g], conv.support_score[:, g]])
             if sampler == "paired":
-                sampled = paired_sample(everything, z, num_samples, None if pairing is None else pairing[graph][g].tolist())
+                sampled = paired_sample(
+                    everything, z, num_samples, None if pairing is None else pairing[graph][g].tolist()
+                )
             elif sampling == "soft":
                 sampled = soft_sample_without_replacement(everything, z, num_samples, tau)
             else:
@@ -315,7 +323,9 @@ def sft_conv(
 def _scores(x: Tensor, params: SFTConvParams) -> Tensor:
     if params.score_norm is None:
         return importance_score(x, params.conv)
-    return linear(layer_norm(x, *params.score_norm), params.conv.score_out_weight, params.conv.score_out_bias) / math.sqrt(2)
+    return linear(
+        layer_norm(x, *params.score_norm), params.conv.score_out_weight, params.conv.score_out_bias
+    ) / math.sqrt(2)
 
 
 def _places(encoding: str, pos: Tensor | None, normal: Tensor | None, begin: int, end: int) -> Tensor | None:

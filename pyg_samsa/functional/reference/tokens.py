@@ -69,7 +69,10 @@ def graph_bridge(
     if any(not 0 <= graph < num_graphs for graph in graph_of):
         raise ShapeError("batch", f"graphs {min(graph_of)} to {max(graph_of)}", f"0 to {num_graphs - 1}")
     d, sigmas = codes[0].size(1), sigma.reshape(len(codes), -1)
-    positions = [[code[i] * sigmas[number] + phi(x[i])[number * d : (number + 1) * d] for i in range(x.size(0))] for number, code in enumerate(codes)]
+    positions = [
+        [code[i] * sigmas[number] + phi(x[i])[number * d : (number + 1) * d] for i in range(x.size(0))]
+        for number, code in enumerate(codes)
+    ]
     left, right = positions[0], positions[-1]
 
     tokens, ptr = [], [0]
@@ -80,7 +83,11 @@ def graph_bridge(
         for edge in range(edge_index.size(1)):
             i, j = int(edge_index[0, edge]), int(edge_index[1, edge])
             if graph_of[i] != graph_of[j]:
-                raise ShapeError("edge_index", f"edge {edge} from graph {graph_of[i]} to graph {graph_of[j]}", "both ends in one graph")
+                raise ShapeError(
+                    "edge_index",
+                    f"edge {edge} from graph {graph_of[i]} to graph {graph_of[j]}",
+                    "both ends in one graph",
+                )
             if graph_of[i] == graph:
                 p = left[i] - right[j]
                 tokens.append(phi_e(p if edge_attr is None else torch.cat([p, edge_attr[edge]])))
@@ -108,7 +115,9 @@ def attention_pool(x: Tensor, ptr: Tensor | Sequence[int], weight: Tensor, bias:
     for begin, end in pairwise([int(bound) for bound in ptr]):
         pooled = x.new_zeros(x.size(1))
         if begin < end:
-            logits = torch.stack([(weight[0] * token).sum() + (0.0 if bias is None else bias[0]) for token in x[begin:end]])
+            logits = torch.stack(
+                [(weight[0] * token).sum() + (0.0 if bias is None else bias[0]) for token in x[begin:end]]
+            )
             probability = torch.softmax(logits, dim=0)
             for t in range(end - begin):
                 pooled = pooled + probability[t] * x[begin + t]

@@ -90,7 +90,9 @@ class AttentionConv(Module):
             x = x[perm]
         query = self.query(x).view(-1, self.heads, self.channels // self.heads)
         key, value = self.key_value(x).view(-1, self.heads, 2 * self.channels // self.heads).chunk(2, dim=-1)
-        out = self.out(full_attention(query, key, value, index, dropout=self.dropout if self.training else 0.0).flatten(1))
+        out = self.out(
+            full_attention(query, key, value, index, dropout=self.dropout if self.training else 0.0).flatten(1)
+        )
         return out if perm is None else out[inverse_permutation(perm)]
 
     def __repr__(self) -> str:

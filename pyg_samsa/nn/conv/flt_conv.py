@@ -96,7 +96,12 @@ class FLTConv(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        for key, value in (("channels", channels), ("heads", heads), ("num_features", num_features), ("redraw", 1 if redraw is None else redraw)):
+        for key, value in (
+            ("channels", channels),
+            ("heads", heads),
+            ("num_features", num_features),
+            ("redraw", 1 if redraw is None else redraw),
+        ):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(key, value, "an integer of at least 1")
         if channels % heads:
@@ -104,11 +109,21 @@ class FLTConv(Module):
         if not 0 <= dropout < 1:
             raise ConfigError("dropout", dropout, "a probability from 0 to below 1")
         check_choice("encoding", encoding, ENCODINGS)
-        self.channels, self.heads, self.encoding, self.num_dims, self.num_features = channels, heads, encoding, num_dims, num_features
+        self.channels, self.heads, self.encoding, self.num_dims, self.num_features = (
+            channels,
+            heads,
+            encoding,
+            num_dims,
+            num_features,
+        )
         self.causal, self.redraw_every, self.dropout = causal, redraw, dropout
         if encoding == "none" and encoding_options:
             raise ConfigError("encoding_options", dict(encoding_options), "nothing where encoding is 'none'")
-        self.spectrum = None if encoding == "none" else _make(encoding, heads, num_dims, num_frequencies, length_scale, encoding_options)
+        self.spectrum = (
+            None
+            if encoding == "none"
+            else _make(encoding, heads, num_dims, num_frequencies, length_scale, encoding_options)
+        )
         self.query = Linear(channels, channels, bias=bias)
         self.key_value = Linear(channels, 2 * channels, bias=bias)
         self.out = Linear(channels, channels, bias=bias)
@@ -181,7 +196,11 @@ class FLTConv(Module):
         if place is not None and self.spectrum is not None:
             frequencies, ratio = self.spectrum()
             relative = Waves(fourier_waves(place, frequencies), ratio)
-        out = self.out(linear_attention(query, key, value, self.projection, index, relative=relative, causal=self.causal).flatten(1))
+        out = self.out(
+            linear_attention(query, key, value, self.projection, index, relative=relative, causal=self.causal).flatten(
+                1
+            )
+        )
         return out if perm is None else torch.empty_like(out).index_copy(0, perm, out)
 
     def _place(self, x: Tensor, pos: Tensor | None, perm: Tensor | None, index: RaggedIndex) -> Tensor | None:
@@ -193,7 +212,12 @@ class FLTConv(Module):
             hint = "Give pos, such as functional.sequence_positions(index)[:, None] for places in a sequence, or choose encoding='none'."
             raise ShapeError("pos", None, f"{expected}, for encoding={self.encoding!r}", hint=hint)
         if pos.shape != (x.size(0), self.num_dims) or pos.is_complex():
-            raise ShapeError("pos", list(pos.shape), expected, hint=f"num_dims={self.num_dims} is the number of coordinates of a position.")
+            raise ShapeError(
+                "pos",
+                list(pos.shape),
+                expected,
+                hint=f"num_dims={self.num_dims} is the number of coordinates of a position.",
+            )
         place = pos if perm is None else pos[perm]
         dtype = torch.promote_types(x.dtype, torch.float32)
         if index.num_tokens:
@@ -218,10 +242,21 @@ class FLTConv(Module):
         return f"{type(self).__name__}({sizes}{', causal=True' if self.causal else ''})"
 
 
-def _make(name: str, heads: int, num_dims: int, num_frequencies: int, length_scale: float, options: Mapping[str, Any] | None) -> SpectralEncoding:
+def _make(
+    name: str, heads: int, num_dims: int, num_frequencies: int, length_scale: float, options: Mapping[str, Any] | None
+) -> SpectralEncoding:
     encoding = SPECTRAL_ENCODINGS[name]
-    allowed = [key for key in inspect.signature(encoding).parameters if key not in ("heads", "num_dims", "num_frequencies", "length_scale")]
+    allowed = [
+        key
+        for key in inspect.signature(encoding).parameters
+        if key not in ("heads", "num_dims", "num_frequencies", "length_scale")
+    ]
     for key, value in (options or {}).items():
         if key not in allowed:
-            raise ConfigError(f"encoding_options: {key}", value, allowed or "nothing", hint=f"{encoding.__name__} has the options {allowed}.")
+            raise ConfigError(
+                f"encoding_options: {key}",
+                value,
+                allowed or "nothing",
+                hint=f"{encoding.__name__} has the options {allowed}.",
+            )
     return encoding(heads, num_dims, num_frequencies, length_scale, **(options or {}))

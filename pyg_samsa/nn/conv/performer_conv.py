@@ -47,4 +47,13 @@ class PerformerConv(FLTConv):
         dropout: float = 0.0,
         bias: bool = True,
     ) -> None:
-        super().__init__(channels, heads, encoding="none", num_features=num_features, causal=causal, redraw=redraw, dropout=dropout, bias=bias)
+        super().__init__(
+            channels,
+            heads,
+            encoding="none",
+            num_features=num_features,
+            causal=causal,
+            redraw=redraw,
+            dropout=dropout,
+            bias=bias,
+        )

@@ -10,7 +10,12 @@ from torch.nn import GELU, Linear, Module, Parameter
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError, check_choice
 from pyg_samsa.functional.attention import ATTENTION_BACKENDS, sampled_attention
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
-from pyg_samsa.functional.sampling import Samples, gumbel_noise, ragged_sample_with_replacement, ragged_sample_without_replacement
+from pyg_samsa.functional.sampling import (
+    Samples,
+    gumbel_noise,
+    ragged_sample_with_replacement,
+    ragged_sample_without_replacement,
+)
 from pyg_samsa.nn.norm import RMSNorm
 
 SAMPLING = ("hard", "soft", "replacement")
@@ -159,7 +164,13 @@ class SAMSAConv(Module):
         if importance == "fixed" and not support:
             raise ConfigError("support", support, "True where importance is 'fixed': the support pairs are the keys")
         self.channels, self.heads, self.num_samples = channels, heads, num_samples
-        self.sampling, self.tau, self.dropout, self.noise, self.attn_backend = sampling, tau, dropout, noise, attn_backend
+        self.sampling, self.tau, self.dropout, self.noise, self.attn_backend = (
+            sampling,
+            tau,
+            dropout,
+            noise,
+            attn_backend,
+        )
         self.importance, self.shared_sets, self.support = importance, shared_sets, support
         self.sets = 1 if shared_sets else heads
         self.name = type(self).__name__
@@ -226,7 +237,9 @@ class SAMSAConv(Module):
         key, value = samples.values.split(self.channels // self.heads, dim=-1)
         dropout = self.dropout if self.training else 0.0
         query = self.query(x).view(-1, self.heads, self.channels // self.heads)
-        out = self.out(sampled_attention(query, key, value, index, dropout=dropout, backend=self.attn_backend).flatten(1))
+        out = self.out(
+            sampled_attention(query, key, value, index, dropout=dropout, backend=self.attn_backend).flatten(1)
+        )
         if perm is not None:
             out = torch.empty_like(out).index_copy(0, perm, out)
         if not return_attention_weights:
@@ -235,7 +248,9 @@ class SAMSAConv(Module):
 
     def _sample(self, x: Tensor, score_input: Tensor, index: RaggedIndex) -> Samples:
         """Sample the key-value pairs of every graph and head: [B, H, K, 2C], C key channels before C value channels."""
-        samples = self._sample_fixed(x, index) if self.importance == "fixed" else self._sample_sets(x, score_input, index)
+        samples = (
+            self._sample_fixed(x, index) if self.importance == "fixed" else self._sample_sets(x, score_input, index)
+        )
         if self.sets == self.heads:
             return samples
         # One set for all heads was sampled with the channels of all heads; each head takes its own.
@@ -247,15 +262,25 @@ class SAMSAConv(Module):
         count, graphs = self.num_samples, index.num_graphs
         values = self.support_key_value[:count].view(count, self.sets, -1).transpose(0, 1).to(x.dtype)
         numbers = torch.arange(index.num_tokens, index.num_tokens + count, device=x.device)
-        return Samples(values.expand(graphs, -1, -1, -1), numbers.expand(graphs, self.sets, -1), self.support_score[:count].T.expand(graphs, -1, -1))
+        return Samples(
+            values.expand(graphs, -1, -1, -1),
+            numbers.expand(graphs, self.sets, -1),
+            self.support_score[:count].T.expand(graphs, -1, -1),
+        )
 
     def _sample_sets(self, x: Tensor, score_input: Tensor, index: RaggedIndex) -> Samples:
         """Sample the pairs of every graph and set of heads: [B, sets, K, ...]."""
         scores = self.score(score_input)
         # One sum tells in all but rare cases; a sum of large finite scores may overflow.
-        if not torch.compiler.is_compiling() and not math.isfinite(scores.detach().sum().item()) and not bool(torch.isfinite(scores).all()):
+        if (
+            not torch.compiler.is_compiling()
+            and not math.isfinite(scores.detach().sum().item())
+            and not bool(torch.isfinite(scores).all())
+        ):
             raise NumericalError(
-                self.name, "importance scores are not finite", hint="Look for NaN or infinite features, or lower optim.base_lr or clip the gradient."
+                self.name,
+                "importance scores are not finite",
+                hint="Look for NaN or infinite features, or lower optim.base_lr or clip the gradient.",
             )
         support_values = self.support_key_value.view(-1, self.sets, 2 * self.channels // self.sets)
         support_scores = self.support_score.to(scores.dtype)
@@ -282,7 +307,11 @@ class SAMSAConv(Module):
         graphs, heads, count = tokens.shape
         rows = x.index_select(0, tokens.transpose(0, 1).flatten()).view(heads, graphs * count, self.channels)
         weight = self.key_value.weight.view(heads, -1, self.channels).transpose(1, 2)
-        pairs = rows @ weight if self.key_value.bias is None else torch.baddbmm(self.key_value.bias.view(heads, 1, -1), rows, weight)
+        pairs = (
+            rows @ weight
+            if self.key_value.bias is None
+            else torch.baddbmm(self.key_value.bias.view(heads, 1, -1), rows, weight)
+        )
         return pairs.view(heads, graphs, count, -1).transpose(0, 1)
 
     def _sampled_tokens(self, samples: Samples, tokens: int, perm: Tensor | None) -> SampledTokens:

@@ -176,7 +176,9 @@ class SFTConv(Module):
         torch.nn.init.normal_(self.support_key_value)
         torch.nn.init.normal_(self.support_score)
         if self.leak_weight is not None:
-            torch.nn.init.uniform_(self.leak_weight, -math.sqrt(3 / self.leak_weight.size(1)), math.sqrt(3 / self.leak_weight.size(1)))
+            torch.nn.init.uniform_(
+                self.leak_weight, -math.sqrt(3 / self.leak_weight.size(1)), math.sqrt(3 / self.leak_weight.size(1))
+            )
         if self.leak_bias is not None:
             torch.nn.init.zeros_(self.leak_bias)
         if self.relation is not None:
@@ -243,9 +245,16 @@ class SFTConv(Module):
         needed = [("pos", pos)] + ([("normal", normal)] if self.encoding == "dist_normal" else [])
         for name, value in needed:
             if value is None:
-                raise ShapeError(name, None, f"[{x.size(0)}, l], because encoding is {self.encoding!r}", hint="Or use encoding='none'.")
+                raise ShapeError(
+                    name,
+                    None,
+                    f"[{x.size(0)}, l], because encoding is {self.encoding!r}",
+                    hint="Or use encoding='none'.",
+                )
             if value.dim() != 2 or value.size(0) != x.size(0) or value.size(1) < 1 or not value.is_floating_point():
-                raise ShapeError(name, f"{list(value.shape)} {value.dtype}", f"floats [{x.size(0)}, l], one row a token")
+                raise ShapeError(
+                    name, f"{list(value.shape)} {value.dtype}", f"floats [{x.size(0)}, l], one row a token"
+                )
         if len(needed) == 2 and pos.shape != normal.shape:  # type: ignore[union-attr]
             raise ShapeError("normal", list(normal.shape), f"{list(pos.shape)}, as pos")  # type: ignore[union-attr]
         return torch.cat([value for _, value in needed if value is not None], dim=1).to(x.dtype)
@@ -254,9 +263,15 @@ class SFTConv(Module):
         """Sample key-value pairs, with places behind them: [B, sets, K, 2D / sets + g]."""
         scores = self.score(score_input)
         # One sum tells in all but rare cases; a sum of large finite scores may overflow.
-        if not torch.compiler.is_compiling() and not math.isfinite(scores.detach().sum().item()) and not bool(torch.isfinite(scores).all()):
+        if (
+            not torch.compiler.is_compiling()
+            and not math.isfinite(scores.detach().sum().item())
+            and not bool(torch.isfinite(scores).all())
+        ):
             raise NumericalError(
-                self.name, "importance scores are not finite", hint="Look for NaN or infinite features, or lower optim.base_lr or clip the gradient."
+                self.name,
+                "importance scores are not finite",
+                hint="Look for NaN or infinite features, or lower optim.base_lr or clip the gradient.",
             )
         noisy = self.noise == "always" or (self.noise == "train" and self.training)
         if noisy:
@@ -288,13 +303,19 @@ class SFTConv(Module):
         graphs, sets, count = tokens.shape
         rows = x.index_select(0, tokens.transpose(0, 1).flatten()).view(sets, graphs * count, self.channels)
         weight = self.key_value.weight.view(sets, -1, self.channels).transpose(1, 2)
-        pairs = rows @ weight if self.key_value.bias is None else torch.baddbmm(self.key_value.bias.view(sets, 1, -1), rows, weight)
+        pairs = (
+            rows @ weight
+            if self.key_value.bias is None
+            else torch.baddbmm(self.key_value.bias.view(sets, 1, -1), rows, weight)
+        )
         pairs = pairs.view(sets, graphs, count, -1).transpose(0, 1)
         return pairs if place is None else torch.cat([pairs, place[tokens]], dim=-1)
 
     def _attend(self, x: Tensor, sampled: Tensor, place: Tensor | None, index: RaggedIndex) -> Tensor:
         """Let tokens attend to sampled pairs [B, sets, K, 2D / sets + g]; [T, H, C]."""
-        pairs, sampled_place = sampled.split([2 * self.channels // self.sets, 0 if place is None else place.size(1)], dim=-1)
+        pairs, sampled_place = sampled.split(
+            [2 * self.channels // self.sets, 0 if place is None else place.size(1)], dim=-1
+        )
         pairs = pairs.unflatten(-1, (self.heads // self.sets, -1)).transpose(2, 3).flatten(1, 2)
         key, value = pairs.chunk(2, dim=-1)
         query = self.query(x).view(-1, self.heads, self.channels // self.heads)
@@ -303,7 +324,9 @@ class SFTConv(Module):
             field = None if self.raw_field is None else F.softplus(self.raw_field)
             relation = Relation(self.encoding, place, sampled_place, self.relation.weight, self.relation.bias, field)
         dropout = self.dropout if self.training else 0.0
-        return relative_attention(query, key, value, self._leak(value), index, score=self.score_mode, relation=relation, dropout=dropout)
+        return relative_attention(
+            query, key, value, self._leak(value), index, score=self.score_mode, relation=relation, dropout=dropout
+        )
 
     def _leak(self, value: Tensor) -> Tensor:
         """Return the leaking mass of every graph and head [B, H]; the leak of a sampled token is a product with its values of that head."""
@@ -323,7 +346,9 @@ class SFTConv(Module):
         return SampledTokens(row, samples.scores.expand(-1, self.heads, -1))
 
     def __repr__(self) -> str:
-        options = f"encoding={self.encoding!r}, leak={self.leak_mode!r}, score={self.score_mode!r}, sampler={self.sampler!r}"
+        options = (
+            f"encoding={self.encoding!r}, leak={self.leak_mode!r}, score={self.score_mode!r}, sampler={self.sampler!r}"
+        )
         return f"{type(self).__name__}({self.channels}, heads={self.heads}, num_samples={self.num_samples}, {options})"
 
 

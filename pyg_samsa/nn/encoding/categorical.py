@@ -43,8 +43,14 @@ class CategoricalEncoder(Module):
 
     def __init__(self, cardinalities: Sequence[int], channels: int) -> None:
         super().__init__()
-        if not cardinalities or any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in cardinalities):
-            raise ConfigError("cardinalities", list(cardinalities), "at least one positive integer, the number of categories of each feature")
+        if not cardinalities or any(
+            isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in cardinalities
+        ):
+            raise ConfigError(
+                "cardinalities",
+                list(cardinalities),
+                "at least one positive integer, the number of categories of each feature",
+            )
         if channels < 1:
             raise ConfigError("channels", channels, "an integer of at least 1")
         self.cardinalities, self.channels = tuple(cardinalities), channels
@@ -68,7 +74,11 @@ class CategoricalEncoder(Module):
             raise ShapeError("categorical features", f"{list(x.shape)} {x.dtype}", f"integers [N, {features}]")
         if not torch.compiler.is_compiling() and bool(((x < 0) | (x >= self.limit)).any()):
             row, feature = ((x < 0) | (x >= self.limit)).nonzero()[0].tolist()
-            raise ShapeError(f"categorical feature {feature} of row {row}", int(x[row, feature]), f"0 to {self.cardinalities[feature] - 1}")
+            raise ShapeError(
+                f"categorical feature {feature} of row {row}",
+                int(x[row, feature]),
+                f"0 to {self.cardinalities[feature] - 1}",
+            )
         return F.embedding_bag(x.long() + self.offset, self.weight, mode="sum")
 
     def __repr__(self) -> str:

@@ -46,7 +46,14 @@ class GaussianMixtureEncoding(SpectralEncoding):
     Cost: O(H m l) times the components.
     """
 
-    def __init__(self, heads: int, num_dims: int = 1, num_frequencies: int = 16, length_scale: float = 1.0, num_components: int = 25) -> None:
+    def __init__(
+        self,
+        heads: int,
+        num_dims: int = 1,
+        num_frequencies: int = 16,
+        length_scale: float = 1.0,
+        num_components: int = 25,
+    ) -> None:
         super().__init__(heads, num_dims, num_frequencies, length_scale)
         if isinstance(num_components, bool) or not isinstance(num_components, int) or num_components < 1:
             raise ConfigError("num_components", num_components, "an integer of at least 1")
@@ -68,7 +75,9 @@ class GaussianMixtureEncoding(SpectralEncoding):
     def ratio(self, omega: Tensor) -> Tensor:
         """Return g / p; the exponents are added before they are taken, so that the ratio neither underflows nor overflows far out."""
         distance = (omega.unsqueeze(2) - self.mean.unsqueeze(1)).square().sum(-1)
-        log_p = omega.square().sum(-1) / (-2 * (2 * _UNIT) ** 2) - self.num_dims * math.log(2 * _UNIT * math.sqrt(2 * math.pi))
+        log_p = omega.square().sum(-1) / (-2 * (2 * _UNIT) ** 2) - self.num_dims * math.log(
+            2 * _UNIT * math.sqrt(2 * math.pi)
+        )
         exponent = distance * (-0.5 * torch.exp(-2 * self.log_width)).unsqueeze(1) - log_p.unsqueeze(-1)
         return (exponent.exp() * self.amplitude.unsqueeze(1)).sum(-1)
 

@@ -60,7 +60,9 @@ class LocalBoxEncoding(_LocalEncoding):
     Cost: O(H m l).
     """
 
-    def __init__(self, heads: int, num_dims: int = 1, num_frequencies: int = 16, length_scale: float = 1.0, cutoff: float = 8.0) -> None:
+    def __init__(
+        self, heads: int, num_dims: int = 1, num_frequencies: int = 16, length_scale: float = 1.0, cutoff: float = 8.0
+    ) -> None:
         super().__init__(heads, num_dims, num_frequencies, length_scale)
         if isinstance(cutoff, bool) or not (math.isfinite(cutoff) and cutoff > 0):
             raise ConfigError("cutoff", cutoff, "a frequency above 0")
@@ -132,4 +134,6 @@ class LocalTentEncoding(_LocalEncoding):
 
     def closed_form(self, z: Tensor) -> Tensor:
         """Return the tent."""
-        return self._per_head(self.amplitude, z) * (self._per_head(torch.exp(self.log_width), z) - z.abs()).clamp_min(0).prod(-1)
+        return self._per_head(self.amplitude, z) * (self._per_head(torch.exp(self.log_width), z) - z.abs()).clamp_min(
+            0
+        ).prod(-1)

@@ -6,7 +6,7 @@ from torch.nn import Linear, Module
 from torch_geometric.nn import BatchNorm
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.nn.encoding.features import check_finite
+from pyg_samsa.nn.encoding.feature_encoder import check_finite
 
 
 class PositionalEncoder(Module):
@@ -52,7 +52,12 @@ class PositionalEncoder(Module):
         """Return [N, D] from the encodings ``pe`` [N, P] of the nodes of ``num_graphs`` graphs, numbered ``graph`` [N]."""
         if pe is None or pe.shape != (graph.size(0), self.pe_channels):
             hint = "Set pe.kind, or give pe." if pe is None else ""
-            raise ShapeError("pe", None if pe is None else list(pe.shape), f"positional encodings [{graph.size(0)}, {self.pe_channels}]", hint=hint)
+            raise ShapeError(
+                "pe",
+                None if pe is None else list(pe.shape),
+                f"positional encodings [{graph.size(0)}, {self.pe_channels}]",
+                hint=hint,
+            )
         check_finite("pe", pe)
         pe = pe.to(self.lin.weight.dtype)
         if self.flip_signs and self.training:

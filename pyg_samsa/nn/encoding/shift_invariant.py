@@ -44,7 +44,14 @@ class ShiftInvariantEncoding(SpectralEncoding):
     Cost: O(H m l).
     """
 
-    def __init__(self, heads: int, num_dims: int = 1, num_frequencies: int = 16, length_scale: float = 1.0, kernel: str = "gaussian") -> None:
+    def __init__(
+        self,
+        heads: int,
+        num_dims: int = 1,
+        num_frequencies: int = 16,
+        length_scale: float = 1.0,
+        kernel: str = "gaussian",
+    ) -> None:
         super().__init__(heads, num_dims, num_frequencies, length_scale)
         check_choice("kernel", kernel, tuple(KERNELS))
         self.kernel_name = kernel
@@ -62,7 +69,11 @@ class ShiftInvariantEncoding(SpectralEncoding):
         normal, freedom = self._normal(generator) / (2 * math.pi), KERNELS[self.kernel_name]
         if freedom is None:
             return normal
-        squares = torch.randn(*normal.shape[:2], freedom, generator=generator, dtype=normal.dtype).square().mean(-1, keepdim=True)
+        squares = (
+            torch.randn(*normal.shape[:2], freedom, generator=generator, dtype=normal.dtype)
+            .square()
+            .mean(-1, keepdim=True)
+        )
         return normal / squares.sqrt()
 
     def frequencies(self) -> Tensor:

@@ -52,7 +52,12 @@ class SpectralEncoding(Module):
                 raise ConfigError(key, value, "an integer of at least 1")
         if isinstance(length_scale, bool) or not (math.isfinite(length_scale) and length_scale > 0):
             raise ConfigError("length_scale", length_scale, "a distance above 0")
-        self.heads, self.num_dims, self.num_frequencies, self.length_scale = heads, num_dims, num_frequencies, float(length_scale)
+        self.heads, self.num_dims, self.num_frequencies, self.length_scale = (
+            heads,
+            num_dims,
+            num_frequencies,
+            float(length_scale),
+        )
         self.register_buffer("draws", torch.zeros(heads, num_frequencies, num_dims))
 
     def reset_parameters(self) -> None:

@@ -6,7 +6,7 @@ from torch.nn import Module
 
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.ragged import resolve
-from pyg_samsa.nn.encoding.features import Features, encode_features, make_encoder
+from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.head import MLPHead
 from pyg_samsa.nn.pool.attention_pool import MeanPool
 
@@ -39,7 +39,13 @@ class BagOfFeatures(Module):
     """
 
     def __init__(
-        self, in_channels: Features, out_channels: int, *, edge_channels: Features | None = None, channels: int = 128, dropout: float = 0.0
+        self,
+        in_channels: Features,
+        out_channels: int,
+        *,
+        edge_channels: Features | None = None,
+        channels: int = 128,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -64,7 +70,9 @@ class BagOfFeatures(Module):
         pooled = self.pool(h, batch=graph, batch_size=index.num_graphs)
         if self.edge_encoder is not None:
             if edge_index is None or edge_attr is None:
-                raise ShapeError("edge_attr", None, "edges and their features, because the network was made with edge_channels")
+                raise ShapeError(
+                    "edge_attr", None, "edges and their features, because the network was made with edge_channels"
+                )
             e = encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)
             pooled = torch.cat([pooled, self.pool(e, batch=graph[edge_index[0]], batch_size=index.num_graphs)], dim=1)
         return self.head(pooled)

@@ -11,7 +11,7 @@ from torch_geometric.utils import scatter
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.ragged import inverse_permutation, resolve
-from pyg_samsa.nn.encoding.features import Features, encode_features, make_encoder
+from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
 
@@ -100,11 +100,26 @@ class GNN(Module):
         flip_signs: bool = False,
     ) -> None:
         super().__init__()
-        choices = {"layer": (layer, LAYERS), "local": (local, LOCAL), "attention": (attention, ATTENTION), "norm": (norm, NORMS)}
-        choices |= {"activation": (activation, tuple(ACTIVATIONS)), "pool": (pool, POOLS), "level": (level, ("graph", "node"))}
+        choices = {
+            "layer": (layer, LAYERS),
+            "local": (local, LOCAL),
+            "attention": (attention, ATTENTION),
+            "norm": (norm, NORMS),
+        }
+        choices |= {
+            "activation": (activation, tuple(ACTIVATIONS)),
+            "pool": (pool, POOLS),
+            "level": (level, ("graph", "node")),
+        }
         for key, (value, allowed) in choices.items():
             check_choice(key, value, allowed)
-        counts = {"channels": channels, "num_layers": num_layers, "heads": heads, "head_layers": head_layers, "out_channels": out_channels}
+        counts = {
+            "channels": channels,
+            "num_layers": num_layers,
+            "heads": heads,
+            "head_layers": head_layers,
+            "out_channels": out_channels,
+        }
         for key, count in counts.items():
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
                 raise ConfigError(key, count, "an integer of at least 1")
@@ -117,7 +132,9 @@ class GNN(Module):
         self.pe_channels = pe_channels
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
         uses_edges = layer != "gcn" and edge_channels is not None
-        self.edge_encoder = make_encoder("edge_channels", edge_channels, channels) if uses_edges and edge_channels is not None else None
+        self.edge_encoder = (
+            make_encoder("edge_channels", edge_channels, channels) if uses_edges and edge_channels is not None else None
+        )
         self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
         act = ACTIVATIONS[activation]
         edge_width = channels if self.edge_encoder is not None else None
@@ -130,7 +147,12 @@ class GNN(Module):
                 conv = _conv(layer, channels, edge_width, act)
                 self.layers.append(_Layer(conv, _norm(norm, channels), act, dropout, residual))
         self.pool = {"attention": AttentionPool(channels), "mean": MeanPool()}.get(pool) if level == "graph" else None
-        self.head = MLP([channels] * head_layers + [out_channels], act=act(), norm=None, dropout=[dropout] * (head_layers - 1) + [0.0])
+        self.head = MLP(
+            [channels] * head_layers + [out_channels],
+            act=act(),
+            norm=None,
+            dropout=[dropout] * (head_layers - 1) + [0.0],
+        )
 
     def reset_parameters(self) -> None:
         """Draw new weights everywhere."""
@@ -206,7 +228,11 @@ class GNN(Module):
             return None
         if edge_attr is None:
             if edge_index.size(1):
-                raise ShapeError("edge_attr", None, f"features of {edge_index.size(1)} edges, because the network was made with edge_channels")
+                raise ShapeError(
+                    "edge_attr",
+                    None,
+                    f"features of {edge_index.size(1)} edges, because the network was made with edge_channels",
+                )
             return next(self.layers.parameters()).new_zeros(0, self.channels)
         if edge_attr.size(0) != edge_index.size(1):
             raise ShapeError("edge_attr", list(edge_attr.shape), f"[{edge_index.size(1)}, ...], one row per edge")
@@ -268,8 +294,21 @@ def _norm(norm: str, channels: int) -> Module | None:
     return LayerNorm(channels, mode="node") if norm == "layer" else None
 
 
-def _gps(channels: int, conv: Module, heads: int, attention: str, attn_dropout: float, act: type[Module], norm: str, dropout: float) -> GPSConv:
-    names = {"batch": ("batch_norm", {"allow_single_element": True}), "layer": ("layer_norm", {"mode": "node"}), "none": (None, None)}
+def _gps(
+    channels: int,
+    conv: Module,
+    heads: int,
+    attention: str,
+    attn_dropout: float,
+    act: type[Module],
+    norm: str,
+    dropout: float,
+) -> GPSConv:
+    names = {
+        "batch": ("batch_norm", {"allow_single_element": True}),
+        "layer": ("layer_norm", {"mode": "node"}),
+        "none": (None, None),
+    }
     name, norm_options = names[norm]
     layer = GPSConv(
         channels,

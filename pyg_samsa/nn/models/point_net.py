@@ -11,7 +11,7 @@ from torch_geometric.utils import scatter
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.ragged import resolve
 from pyg_samsa.nn.dropout import Dropout
-from pyg_samsa.nn.encoding.features import check_finite, one_hot_categories
+from pyg_samsa.nn.encoding.feature_encoder import check_finite, one_hot_categories
 
 LEVELS = ("graph", "node")
 
@@ -52,7 +52,14 @@ class PointNet(Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, level: str = "graph", width: float = 1.0, dropout: float = 0.3, num_categories: int = 0
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        level: str = "graph",
+        width: float = 1.0,
+        dropout: float = 0.3,
+        num_categories: int = 0,
     ) -> None:
         super().__init__()
         check_choice("level", level, LEVELS)
@@ -63,7 +70,13 @@ class PointNet(Module):
             raise ConfigError("width", width, "a factor above 0")
         if num_categories < 0 or (num_categories and level == "graph"):
             raise ConfigError("num_categories", num_categories, "0, or with level='node' a number of categories")
-        self.in_channels, self.out_channels, self.level, self.width, self.num_categories = in_channels, out_channels, level, width, num_categories
+        self.in_channels, self.out_channels, self.level, self.width, self.num_categories = (
+            in_channels,
+            out_channels,
+            level,
+            width,
+            num_categories,
+        )
         self.local = _mlp([in_channels, *self._widths(64, 64)])
         self.wide = _mlp(self._widths(64, 64, 128, 1024))
         if level == "graph":
@@ -110,7 +123,9 @@ class PointNet(Module):
         if self.level == "graph":
             return self.head(pooled)
         if self.num_categories:
-            pooled = torch.cat([pooled, one_hot_categories(category, index.num_graphs, self.num_categories).to(pooled.dtype)], dim=1)
+            pooled = torch.cat(
+                [pooled, one_hot_categories(category, index.num_graphs, self.num_categories).to(pooled.dtype)], dim=1
+            )
         predicted = self.head(torch.cat([local, pooled[index.batch]], dim=1))
         return predicted if perm is None else torch.empty_like(predicted).index_copy_(0, perm, predicted)
 
@@ -119,7 +134,9 @@ class PointNet(Module):
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, level={self.level!r}, width={self.width})"
+        return (
+            f"{type(self).__name__}({self.in_channels}, {self.out_channels}, level={self.level!r}, width={self.width})"
+        )
 
 
 class _BatchNorm(BatchNorm1d):
@@ -127,7 +144,9 @@ class _BatchNorm(BatchNorm1d):
 
     def forward(self, input: Tensor) -> Tensor:
         if self.training and input.size(0) < 2:
-            return torch.nn.functional.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps)
+            return torch.nn.functional.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
+            )
         return super().forward(input)
 
 

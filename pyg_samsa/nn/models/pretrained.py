@@ -34,21 +34,25 @@ class Pretrained:
             cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
 
     def save_pretrained(
-        self, directory: str | os.PathLike[str], *, task: Mapping[str, Any] | None = None, card: Mapping[str, str] | None = None
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        task: Mapping[str, Any] | None = None,
+        card: Mapping[str, str] | None = None,
     ) -> Path:
-        """Write ``model.safetensors``, ``config.json`` and a model card; see :func:`pyg_samsa.io.pretrained.save_pretrained`."""
-        from pyg_samsa.io.pretrained import save_pretrained
+        """Write ``model.safetensors``, ``config.json`` and a model card; see :func:`pyg_samsa.hub.pretrained.save_pretrained`."""
+        from pyg_samsa.hub.pretrained import save_pretrained
 
         return save_pretrained(self, directory, task=task, card=card)  # type: ignore[arg-type]
 
     @classmethod
     def from_pretrained(cls: type[Self], directory: str | os.PathLike[str]) -> Self:
-        """Read what :meth:`save_pretrained` wrote, set to evaluation; see :func:`pyg_samsa.io.pretrained.load_pretrained`.
+        """Read what :meth:`save_pretrained` wrote, set to evaluation; see :func:`pyg_samsa.hub.pretrained.load_pretrained`.
 
         Raises:
             ConfigError: The folder holds a network of another class.
         """
-        from pyg_samsa.io.pretrained import load_pretrained
+        from pyg_samsa.hub.pretrained import load_pretrained
 
         model = load_pretrained(directory)[0]
         if not isinstance(model, cls):

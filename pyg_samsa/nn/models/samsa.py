@@ -15,13 +15,13 @@ from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positi
 from pyg_samsa.functional.ragged import inverse_permutation, resolve
 from pyg_samsa.nn.attention import make_attention
 from pyg_samsa.nn.block import SAMSABlock
-from pyg_samsa.nn.encoding.coordinate_free import CoordinateFree
-from pyg_samsa.nn.encoding.features import Features, encode_features, make_encoder, one_hot_categories
-from pyg_samsa.nn.encoding.graph_bridge import GraphBridge, Tokens
+from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder, one_hot_categories
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.head import HEAD_NORMS, MLPHead
 from pyg_samsa.nn.models.pretrained import Pretrained
 from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
+from pyg_samsa.nn.tokenizers.coordinate_free import CoordinateFree
+from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge, Tokens
 
 LEVELS = ("graph", "node")
 POOLS = ("attention", "mean")
@@ -143,19 +143,42 @@ class SAMSA(Pretrained, Module):
         check_choice("positions", positions, POSITIONS)
         check_choice("interaction", interaction, INTERACTIONS)
         check_choice("head_norm", head_norm, HEAD_NORMS)
-        counts = {"channels": channels, "num_layers": num_layers, "num_eval_samples": num_eval_samples, "towers": towers}
+        counts = {
+            "channels": channels,
+            "num_layers": num_layers,
+            "num_eval_samples": num_eval_samples,
+            "towers": towers,
+        }
         for key, value in counts.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(key, value, "an integer of at least 1")
         _check_head(level, towers, interaction, context, num_categories)
         _check_tokens(bridge, coordinate_free, radius)
-        self.channels, self.level, self.num_eval_samples, self.checkpointing = channels, level, num_eval_samples, checkpointing
-        self.positions, self.towers, self.interaction, self.num_categories = positions, towers, interaction, num_categories
+        self.channels, self.level, self.num_eval_samples, self.checkpointing = (
+            channels,
+            level,
+            num_eval_samples,
+            checkpointing,
+        )
+        self.positions, self.towers, self.interaction, self.num_categories = (
+            positions,
+            towers,
+            interaction,
+            num_categories,
+        )
         self.coordinate_free, self.pe_channels = coordinate_free, pe_channels
-        self.node_encoder = CoordinateFree(channels, radius=radius) if coordinate_free else make_encoder("in_channels", in_channels, channels)
+        self.node_encoder = (
+            CoordinateFree(channels, radius=radius)
+            if coordinate_free
+            else make_encoder("in_channels", in_channels, channels)
+        )
         self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
-        self.edge_encoder = None if edge_channels is None or not bridge else make_encoder("edge_channels", edge_channels, channels)
-        self.bridge = GraphBridge(channels, num_codes, self.edge_encoder is not None, eval_codes, sigma) if bridge else None
+        self.edge_encoder = (
+            None if edge_channels is None or not bridge else make_encoder("edge_channels", edge_channels, channels)
+        )
+        self.bridge = (
+            GraphBridge(channels, num_codes, self.edge_encoder is not None, eval_codes, sigma) if bridge else None
+        )
         self.blocks = ModuleList()
         for number in range(num_layers):
             conv = make_attention(
@@ -177,15 +200,32 @@ class SAMSA(Pretrained, Module):
         self.uses_positions = getattr(self.blocks[0].conv, "encoding", "none") != "none"
         if coordinate_free and not self.uses_positions:
             allowed = "False where the operator encodes no positions: it would see nothing of the cloud"
-            raise ConfigError("coordinate_free", True, allowed, hint="For example attention='sft', attention_options={'encoding': 'dist'}.")
+            raise ConfigError(
+                "coordinate_free",
+                True,
+                allowed,
+                hint="For example attention='sft', attention_options={'encoding': 'dist'}.",
+            )
         pooled = out_channels is not None and (level == "graph" or context)
         self.pool = (AttentionPool(channels) if pool == "attention" else MeanPool()) if pooled else None
-        width = (2 * towers if interaction == "nli" else towers) * channels if level == "graph" else (1 + context) * channels + num_categories
+        width = (
+            (2 * towers if interaction == "nli" else towers) * channels
+            if level == "graph"
+            else (1 + context) * channels + num_categories
+        )
         self.head = None if out_channels is None else MLPHead(width, out_channels, dropout=dropout, norm=head_norm)
 
     def reset_parameters(self) -> None:
         """Draw new weights everywhere and set the ReZero scalars to zero."""
-        for module in (self.node_encoder, self.pe_encoder, self.edge_encoder, self.bridge, *self.blocks, self.pool, self.head):
+        for module in (
+            self.node_encoder,
+            self.pe_encoder,
+            self.edge_encoder,
+            self.bridge,
+            *self.blocks,
+            self.pool,
+            self.head,
+        ):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
         if self.alpha is not None:
@@ -236,7 +276,9 @@ class SAMSA(Pretrained, Module):
                 node_keys = feature_keys(x) if node_keys is None else node_keys
                 if edge_keys is None and self.edge_encoder is not None and edge_attr is not None:
                     edge_keys = feature_keys(edge_attr)
-            tokens = self.bridge(h, edge_index, e, batch, batch_size=batch_size, node_keys=node_keys, edge_keys=edge_keys, draw=draw)
+            tokens = self.bridge(
+                h, edge_index, e, batch, batch_size=batch_size, node_keys=node_keys, edge_keys=edge_keys, draw=draw
+            )
         # Mixed precision computes in half precision, but the residual stream keeps the precision of the weights.
         h = tokens.x.to(next(self.blocks.parameters()).dtype)
         again = self.checkpointing and self.training and torch.is_grad_enabled()
@@ -246,11 +288,15 @@ class SAMSA(Pretrained, Module):
             h = checkpoint(run, h, use_reentrant=False) if again else run(h)
         return tokens._replace(x=h)
 
-    def _encode_nodes(self, x: Tensor, batch: Tensor | None, batch_size: int | None, draw: int, pos: Tensor | None, pe: Tensor | None) -> Tensor:
+    def _encode_nodes(
+        self, x: Tensor, batch: Tensor | None, batch_size: int | None, draw: int, pos: Tensor | None, pe: Tensor | None
+    ) -> Tensor:
         """Return what is known of each node, [N, D]."""
         if isinstance(self.node_encoder, CoordinateFree):
             if pos is None:
-                raise ShapeError("pos", None, f"positions [{x.size(0)}, l], because the network was made with coordinate_free")
+                raise ShapeError(
+                    "pos", None, f"positions [{x.size(0)}, l], because the network was made with coordinate_free"
+                )
             h = self.node_encoder(pos, batch, batch_size=batch_size, draw=draw)
         else:
             h = encode_features("x", self.node_encoder, x, self.channels)
@@ -266,7 +312,13 @@ class SAMSA(Pretrained, Module):
         return h
 
     def _geometry(
-        self, tokens: Tokens, edge_index: Tensor | None, batch: Tensor | None, batch_size: int | None, pos: Tensor | None, normal: Tensor | None
+        self,
+        tokens: Tokens,
+        edge_index: Tensor | None,
+        batch: Tensor | None,
+        batch_size: int | None,
+        pos: Tensor | None,
+        normal: Tensor | None,
     ) -> dict[str, Tensor | None]:
         """Return positions and normals of the tokens [T, l], where there are some."""
         if pos is None and self.positions == "sinusoidal":
@@ -292,7 +344,11 @@ class SAMSA(Pretrained, Module):
             return None
         if edge_attr is None:
             if edge_index.size(1):
-                raise ShapeError("edge_attr", None, f"features of {edge_index.size(1)} edges, because the network was made with edge_channels")
+                raise ShapeError(
+                    "edge_attr",
+                    None,
+                    f"features of {edge_index.size(1)} edges, because the network was made with edge_channels",
+                )
             return h.new_zeros(0, self.channels)
         if edge_attr.size(0) != edge_index.size(1):
             raise ShapeError("edge_attr", list(edge_attr.shape), f"[{edge_index.size(1)}, ...], one row per edge")
@@ -348,7 +404,9 @@ class SAMSA(Pretrained, Module):
 
     def _predict(self, x: Tensor, category: Tensor | None, **inputs: Any) -> Tensor:
         if self.head is None:
-            raise ConfigError("out_channels", None, "a number of predictions; a network without a head only has encode()")
+            raise ConfigError(
+                "out_channels", None, "a number of predictions; a network without a head only has encode()"
+            )
         tokens = self.encode(x, **inputs)
         pooled = None if self.pool is None else self.pool(tokens.x, ptr=tokens.index)
         if self.level == "graph":
@@ -364,7 +422,9 @@ class SAMSA(Pretrained, Module):
         if pooled is not None:
             seen.append(pooled[graph])
         if self.num_categories:
-            seen.append(one_hot_categories(category, tokens.index.num_graphs, self.num_categories).to(tokens.x.dtype)[graph])
+            seen.append(
+                one_hot_categories(category, tokens.index.num_graphs, self.num_categories).to(tokens.x.dtype)[graph]
+            )
         return self.head(torch.cat(seen, dim=1))
 
     def num_parameters(self) -> int:
@@ -373,13 +433,19 @@ class SAMSA(Pretrained, Module):
 
     def __repr__(self) -> str:
         conv = self.blocks[0].conv
-        return f"{type(self).__name__}({self.channels}, num_layers={len(self.blocks)}, conv={conv}, level={self.level!r})"
+        return (
+            f"{type(self).__name__}({self.channels}, num_layers={len(self.blocks)}, conv={conv}, level={self.level!r})"
+        )
 
 
 def _check_head(level: str, towers: int, interaction: str, context: bool, num_categories: int) -> None:
     """Raise ConfigError where what the head is to see does not belong together."""
     if level == "graph" and (context or num_categories):
-        raise ConfigError("context" if context else "num_categories", context or num_categories, "predictions for nodes (level='node')")
+        raise ConfigError(
+            "context" if context else "num_categories",
+            context or num_categories,
+            "predictions for nodes (level='node')",
+        )
     if level == "node" and towers > 1:
         raise ConfigError("towers", towers, "1, or predictions for graphs (level='graph')")
     if interaction == "nli" and towers != 2:

@@ -37,11 +37,20 @@ class AttentionPool(Module):
         """Draw new weights."""
         self.gate.reset_parameters()
 
-    def forward(self, x: Tensor, batch: Tensor | None = None, *, ptr: Tensor | RaggedIndex | None = None, batch_size: int | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        batch: Tensor | None = None,
+        *,
+        ptr: Tensor | RaggedIndex | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
         """Return one vector per graph."""
         index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
         x = x if perm is None else x[perm]
-        weight = softmax(self.gate(x).to(torch.promote_types(x.dtype, torch.float32)), index.batch, num_nodes=index.num_graphs)
+        weight = softmax(
+            self.gate(x).to(torch.promote_types(x.dtype, torch.float32)), index.batch, num_nodes=index.num_graphs
+        )
         return scatter(weight.to(x.dtype) * x, index.batch, dim=0, dim_size=index.num_graphs, reduce="sum")
 
     def __repr__(self) -> str:
@@ -62,7 +71,14 @@ class MeanPool(Module):
     Cost: O(T D).
     """
 
-    def forward(self, x: Tensor, batch: Tensor | None = None, *, ptr: Tensor | RaggedIndex | None = None, batch_size: int | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        batch: Tensor | None = None,
+        *,
+        ptr: Tensor | RaggedIndex | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
         """Return one vector per graph."""
         index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
         return scatter(x if perm is None else x[perm], index.batch, dim=0, dim_size=index.num_graphs, reduce="mean")

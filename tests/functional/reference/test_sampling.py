@@ -10,7 +10,18 @@ from torch.autograd import gradcheck
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.functional import reference
 
-SHAPES = [(1, 1), (2, 1), (3, 1), (5, 2), (4, 2), (3, 2), (2, 2), (9, 4), (7, 4), (5, 4)]  # n, k: n > 2k, = 2k, < 2k and = k
+SHAPES = [
+    (1, 1),
+    (2, 1),
+    (3, 1),
+    (5, 2),
+    (4, 2),
+    (3, 2),
+    (2, 2),
+    (9, 4),
+    (7, 4),
+    (5, 4),
+]  # n, k: n > 2k, = 2k, < 2k and = k
 
 
 def sigmoid(number: float) -> float:
@@ -58,7 +69,9 @@ class TestSoftSample:
 
     def test_temperature_divides(self):
         # P = sigmoid(log(3) / (1/2)) = 9/10, so y = 0.9 * 10.
-        result = reference.soft_sample_without_replacement(double([[0.0], [10.0]]), double([1.0, 3.0]).log(), k=1, tau=0.5)
+        result = reference.soft_sample_without_replacement(
+            double([[0.0], [10.0]]), double([1.0, 3.0]).log(), k=1, tau=0.5
+        )
         assert result.item() == pytest.approx(9.0)
 
     def test_fewer_runners_up_than_samples(self):
@@ -79,7 +92,9 @@ class TestSoftSample:
     def test_tie_across_the_border(self):
         # Equal scores: candidate 0 is the sample, 1 the runner-up, P = 1/2; candidate 2 takes no part.
         values = double([[2.0], [4.0], [999.0]])
-        assert reference.soft_sample_without_replacement(values, double([1.0, 1.0, 1.0]), k=1).item() == pytest.approx(3.0)
+        assert reference.soft_sample_without_replacement(values, double([1.0, 1.0, 1.0]), k=1).item() == pytest.approx(
+            3.0
+        )
 
     @pytest.mark.parametrize(("n", "k"), SHAPES)
     def test_gradcheck(self, n, k):
@@ -90,10 +105,13 @@ class TestSoftSample:
         values, scores, _ = random_case(9, 3, seed=4)
         order = torch.randperm(9, generator=torch.Generator().manual_seed(1))
         torch.testing.assert_close(
-            reference.soft_sample_without_replacement(values[order], scores[order], 3), reference.soft_sample_without_replacement(values, scores, 3)
+            reference.soft_sample_without_replacement(values[order], scores[order], 3),
+            reference.soft_sample_without_replacement(values, scores, 3),
         )
 
-    @pytest.mark.parametrize("sample", [reference.soft_sample_without_replacement, reference.hard_sample_without_replacement])
+    @pytest.mark.parametrize(
+        "sample", [reference.soft_sample_without_replacement, reference.hard_sample_without_replacement]
+    )
     def test_bad_input(self, sample):
         values, scores, _ = random_case(3, 1, seed=0)
         for k in (0, 4):
@@ -119,20 +137,28 @@ class TestScoreGradient:
         torch.testing.assert_close(result, double([first, second, -first - second]))
 
     @pytest.mark.parametrize(("n", "k"), SHAPES)
-    @pytest.mark.parametrize("sample", [reference.soft_sample_without_replacement, reference.hard_sample_without_replacement])
+    @pytest.mark.parametrize(
+        "sample", [reference.soft_sample_without_replacement, reference.hard_sample_without_replacement]
+    )
     def test_equals_autograd(self, sample, n, k):
         for seed, tau in enumerate([0.3, 1.0, 2.5]):
             values, scores, upstream = random_case(n, k, seed)
             (gradient,) = torch.autograd.grad(sample(values, scores, k, tau), scores, upstream)
-            torch.testing.assert_close(gradient, reference.sample_score_gradient(values, scores, upstream, k, tau), rtol=0, atol=1e-14)
+            torch.testing.assert_close(
+                gradient, reference.sample_score_gradient(values, scores, upstream, k, tau), rtol=0, atol=1e-14
+            )
 
-    @pytest.mark.parametrize("sample", [reference.soft_sample_without_replacement, reference.hard_sample_without_replacement])
+    @pytest.mark.parametrize(
+        "sample", [reference.soft_sample_without_replacement, reference.hard_sample_without_replacement]
+    )
     def test_equals_autograd_with_ties(self, sample):
         values, _, upstream = random_case(6, 2, seed=3)
         scores = double([1.0, 0.0, 1.0, 1.0, 0.0, 1.0]).requires_grad_()
         (gradient,) = torch.autograd.grad(sample(values, scores, 2), scores, upstream)
         assert (gradient != 0).tolist() == [True, False, True, True, False, True]
-        torch.testing.assert_close(gradient, reference.sample_score_gradient(values, scores, upstream, 2), rtol=0, atol=1e-14)
+        torch.testing.assert_close(
+            gradient, reference.sample_score_gradient(values, scores, upstream, 2), rtol=0, atol=1e-14
+        )
 
     def test_wrong_upstream(self):
         values, scores, upstream = random_case(4, 2, seed=0)

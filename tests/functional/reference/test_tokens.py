@@ -30,11 +30,28 @@ class TestGraphBridge:
         edges = torch.tensor([[2, 1, 0, 0], [0, 1, 2, 2]])
         attr = double([[10.0], [20.0], [30.0], [40.0]])
         tokens, ptr = reference.graph_bridge(
-            x, edges, attr, eps, double([0.5]), lambda f: 2 * f, identity, identity, batch=torch.tensor([2, 0, 2]), batch_size=4
+            x,
+            edges,
+            attr,
+            eps,
+            double([0.5]),
+            lambda f: 2 * f,
+            identity,
+            identity,
+            batch=torch.tensor([2, 0, 2]),
+            batch_size=4,
         )
         # p = [2.5, 4, 5.5]; graph 0: node 1 and its loop (p_11 = 0); graph 2: nodes 0, 2, then edges 2->0, 0->2 twice.
         assert ptr == [0, 2, 2, 7, 7]
-        assert tokens.tolist() == [[4.0, 2.0], [0.0, 20.0], [2.5, 1.0], [5.5, 3.0], [3.0, 10.0], [-3.0, 30.0], [-3.0, 40.0]]
+        assert tokens.tolist() == [
+            [4.0, 2.0],
+            [0.0, 20.0],
+            [2.5, 1.0],
+            [5.5, 3.0],
+            [3.0, 10.0],
+            [-3.0, 30.0],
+            [-3.0, 40.0],
+        ]
 
     def test_two_codes(self):
         x, edges = double([[1.0], [2.0]]), torch.tensor([[0, 1], [1, 1]])
@@ -57,14 +74,24 @@ class TestGraphBridge:
         x, eps = torch.randn(2, 3, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)
         phi = torch.nn.Linear(3, 4).double()
         tokens, _ = reference.graph_bridge(
-            x, torch.tensor([[0, 1], [1, 0]]), None, eps, torch.ones(4).double(), phi, lambda f: f[:4], identity, batch=torch.tensor([0, 0])
+            x,
+            torch.tensor([[0, 1], [1, 0]]),
+            None,
+            eps,
+            torch.ones(4).double(),
+            phi,
+            lambda f: f[:4],
+            identity,
+            batch=torch.tensor([0, 0]),
         )
         torch.testing.assert_close(tokens[2], -tokens[3])
         torch.testing.assert_close(tokens[2], tokens[0] - tokens[1])
 
     def test_no_edges_and_no_nodes(self):
         none = torch.zeros(2, 0, dtype=torch.long)
-        tokens, ptr = reference.graph_bridge(double([[1.0]]), none, None, double([[0.0]]), double([1.0]), identity, identity, identity, batch_size=2)
+        tokens, ptr = reference.graph_bridge(
+            double([[1.0]]), none, None, double([[0.0]]), double([1.0]), identity, identity, identity, batch_size=2
+        )
         assert (tokens.tolist(), ptr) == ([[1.0, 1.0]], [0, 1, 1])
         tokens, ptr = reference.graph_bridge(
             torch.zeros(0, 1),

@@ -1,0 +1,160 @@
+"""Molecules as PyG graphs: one at a time, or long lists in several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import torch
+from torch_geometric.data import Data
+
+from pyg_samsa.chem.ogb_features import GraphTable, Refusal, import_rdkit, join_tables, smiles_to_table
+from pyg_samsa.chem.peptide_sequences import sequence_to_smiles
+from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.io.progress import progress_bar
+
+_CHUNK = 64
+_WORTH_WORKERS = 512
+_IDLE_SECONDS = 5
+
+
+def smiles_to_data(smiles: str, *, row: int | None = None) -> Data:
+    """Turn a SMILES into a graph with the features of the Open Graph Benchmark.
+
+    Args:
+        smiles: Molecule of N atoms and E / 2 bonds; salts, charges, isotopes, radicals, metals and dummy atoms are fine.
+        row: Row of the file, for the error.
+
+    Shapes:
+        - **output:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E] with both directions of every bond, ``edge_attr`` int64 [E, 3], ``smiles``.
+
+    Raises:
+        SmilesError: RDKit cannot read it, or it has no atoms.
+        MissingDependencyError: RDKit is not installed.
+
+    Example:
+        >>> smiles_to_data("CC(=O)[O-].[Na+]")
+        Data(x=[5, 9], edge_index=[2, 6], edge_attr=[6, 3], smiles='CC(=O)[O-].[Na+]')
+
+    Cost: about 20 microseconds an atom.
+    """
+    table = smiles_to_table([smiles])
+    if isinstance(table, Refusal):
+        raise SmilesError(row, str(smiles), table.reason)
+    return _data(table.x, table.edge_index, table.edge_attr, smiles)
+
+
+def sequence_to_data(sequence: str, *, row: int | None = None, lower_case_is_d: bool = False) -> Data:
+    """Turn a peptide in one-letter codes into the graph of its molecule (see :func:`~pyg_samsa.chem.sequence_to_smiles`).
+
+    Args:
+        sequence: Peptide in one-letter codes.
+        row: Row of the file, for the error.
+        lower_case_is_d: Read small letters as D-amino acids instead of refusing them.
+
+    Shapes:
+        - **output:** as :func:`smiles_to_data`, with the attribute ``sequence`` besides.
+
+    Raises:
+        SmilesError: A letter that stands for none of the 20 amino acids.
+
+    Example:
+        >>> sequence_to_data("GA")
+        Data(x=[10, 9], edge_index=[2, 18], edge_attr=[18, 3], smiles='NCC(=O)N[C@@H](C)C(=O)O', sequence='GA')
+    """
+    data = smiles_to_data(sequence_to_smiles(sequence, row=row, lower_case_is_d=lower_case_is_d), row=row)
+    data.sequence = sequence
+    return data
+
+
+def smiles_to_data_list(smiles: Sequence[str], *, workers: int | None = None, progress: bool = True) -> list[Data]:
+    """Turn a list of SMILES into graphs, in several processes when the list is long.
+
+    Args:
+        smiles: Molecules.
+        workers: Processes; None is one for each core that this process may use, 1 stays in this process.
+        progress: Show a progress bar.
+
+    Raises:
+        SmilesError: A molecule cannot be read; its ``row`` counts from 1.
+
+    Example:
+        >>> smiles_to_data_list(["CC", "C"], progress=False)[1]
+        Data(x=[1, 9], edge_index=[2, 0], edge_attr=[0, 3], smiles='C')
+    """
+    table = convert_smiles(smiles, workers=workers, progress=progress)
+    nodes = torch.from_numpy(table.num_nodes).tolist()
+    edges = torch.from_numpy(table.num_edges).tolist()
+    graphs, node, edge = [], 0, 0
+    for text, n, e in zip(smiles, nodes, edges, strict=True):
+        graphs.append(
+            _data(
+                table.x[node : node + n], table.edge_index[:, edge : edge + e], table.edge_attr[edge : edge + e], text
+            )
+        )
+        node, edge = node + n, edge + e
+    return graphs
+
+
+def convert_smiles(
+    smiles: Sequence[str],
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    description: str = "Molecules to graphs",
+) -> GraphTable:
+    """Turn a list of SMILES into one table of graphs, in several processes when the list is long.
+
+    Args:
+        smiles: Molecules.
+        workers: Processes; None is one for each core that this process may use, 1 stays in this process.
+        progress: Show a progress bar.
+        description: Text of the progress bar.
+
+    Raises:
+        SmilesError: A molecule cannot be read; its ``row`` counts from 1.
+        ConfigError: ``workers`` is less than 1.
+
+    Example:
+        >>> convert_smiles(["CC", "C"], progress=False).num_nodes.tolist()
+        [2, 1]
+
+    Cost: 15,000 peptides of 150 atoms take about a minute of one core; the processes hand back small integers, 50 bytes an atom.
+    """
+    if workers is not None and workers < 1:
+        raise ConfigError("workers", workers, "a positive number of processes, or None")
+    import_rdkit()
+    tables: list[GraphTable] = [smiles_to_table([])]  # type: ignore[list-item]  # an empty list is never refused
+    with progress_bar(description, len(smiles), enabled=progress) as advance:
+        done = 0
+        for table in _tables(smiles, workers):
+            if isinstance(table, Refusal):
+                position = done + table.position
+                raise SmilesError(position + 1, str(smiles[position]), table.reason)
+            tables.append(table)
+            done += len(table.num_nodes)
+            advance(len(table.num_nodes))
+    return join_tables(tables)
+
+
+def _tables(smiles: Sequence[str], workers: int | None) -> Iterator[GraphTable | Refusal]:
+    source = iter(smiles)
+    chunks = iter(lambda: list(islice(source, _CHUNK)), [])
+    if workers == 1 or len(smiles) < _WORTH_WORKERS:
+        yield from map(smiles_to_table, chunks)
+        return
+    # joblib's workers start afresh (no fork of a process with threads) and, unlike multiprocessing's, never run the caller's script again.
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config("loky", n_jobs=workers or -1, idle_worker_timeout=_IDLE_SECONDS):
+        yield from Parallel(return_as="generator")(delayed(smiles_to_table)(chunk) for chunk in chunks)
+
+
+def _data(x: object, edge_index: object, edge_attr: object, smiles: str) -> Data:
+    as_tensor = torch.as_tensor
+    return Data(
+        x=as_tensor(x, dtype=torch.long),
+        edge_index=as_tensor(edge_index, dtype=torch.long),
+        edge_attr=as_tensor(edge_attr, dtype=torch.long),
+        smiles=smiles,
+    )

@@ -1,0 +1,318 @@
+"""A table of molecules and measurements, as chemists have it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
+from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, molecules_to_prepared, prepare_once
+from pyg_samsa.datasets.molecules.splits import (
+    SPLIT_KINDS,
+    canonical_smiles,
+    check_fractions,
+    column_split,
+    random_split,
+    scaffold_split,
+)
+from pyg_samsa.datasets.molecules.targets import CSV_TASKS, read_targets
+from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError
+from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
+from pyg_samsa.io.files import atomic_write, file_hash
+from pyg_samsa.io.progress import progress_bar
+
+_LOGGER = logging.getLogger(__name__)
+_VERSION = 1
+_WORTH_WORKERS = 2000
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What a prepared file depends on besides the content of the table."""
+
+    smiles_column: str
+    target_columns: tuple[str, ...]
+    task: str
+    split: str
+    split_column: str
+    fractions: tuple[float, ...]
+    seed: int
+    skip_invalid: bool
+
+
+class CSVMolecules(SplitDataset):
+    """A data set of molecules from a CSV file with SMILES and targets.
+
+    Any of comma, semicolon and tab stands between the fields; text is UTF-8 (with or without byte order mark), UTF-16 or Windows-1252. A target that
+    is missing is NaN, which losses and metrics leave out. Rows of the same molecule never stand on two sides of a random split. What was prepared
+    is kept in ``<root>/csv`` and used again while the content of the file and the options are the same.
+
+    Rows without any target, and blank lines, are left out. Rows whose molecule cannot be read are an error; with ``skip_invalid`` they are left out.
+    Every row that is left out is counted in a warning and listed, with its reason, in the file :attr:`left_out`.
+
+    Args:
+        root: Folder of the data sets.
+        csv: The CSV file; its first row names the columns.
+        smiles_column: Name, or number from 1, of the column of SMILES; empty finds ``smiles`` and its relatives.
+        target_columns: Names, or numbers, of the targets; empty takes the only other column.
+        csv_task: ``"auto"``, ``"regression"``, ``"binary"``, ``"multilabel"`` or ``"multiclass"`` (one column of class names). ``"auto"``: columns of
+            0 and 1 are labels, words are classes, all else is a regression.
+        split_kind: ``"random"`` (stratified), ``"scaffold"`` (Bemis-Murcko) or ``"column"``.
+        split_column: For ``"column"``: the column that holds train, val or test.
+        fractions: Shares of train, val and test, for the other two.
+        seed: Another number gives another split.
+        skip_invalid: Leave out rows whose molecule cannot be read.
+        workers: Processes that convert molecules; None is one for each core.
+        progress: Show a progress bar.
+        transform: Called on every graph that is taken out.
+
+    Attributes:
+        target_scale: For regressions: mean and standard deviation [C] of the training rows; models learn standardised targets.
+        left_out: File that lists the rows that were left out, or None.
+
+    Shapes:
+        - **item:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 3], ``y`` float [1, C] ([1, 1] of class numbers),
+          ``source_row`` int64 [1], counted from 1 without the header, ``smiles``.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+        DataError: A target is no number, or there is nothing to learn.
+        SmilesError: A molecule cannot be read.
+        ConfigError: An option is not allowed, or there is no such column.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "solubility.csv"
+        >>> rows = ["C" * n + f"O,{-n / 2}" for n in range(1, 21)]
+        >>> _ = path.write_text("smiles,logS" + chr(10) + chr(10).join(rows))
+        >>> dataset = CSVMolecules(path.parent, csv=path, progress=False)
+        >>> dataset.task, dataset.target_names, [len(rows) for rows in dataset.split_idx.values()]
+        ('regression', ['logS'], [16, 2, 2])
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] = "datasets",
+        *,
+        csv: str | os.PathLike[str] = "",
+        smiles_column: str = "",
+        target_columns: Sequence[str] = (),
+        csv_task: str = "auto",
+        split_kind: str = "random",
+        split_column: str = "",
+        fractions: Sequence[float] = (0.8, 0.1, 0.1),
+        seed: int = 0,
+        skip_invalid: bool = False,
+        workers: int | None = None,
+        progress: bool = True,
+        transform: Callable[[Data], Data] | None = None,
+    ) -> None:
+        for key, value, allowed in (("csv_task", csv_task, CSV_TASKS), ("split_kind", split_kind, SPLIT_KINDS)):
+            if value not in allowed:
+                raise ConfigError(key, value, allowed)
+        if (split_kind == "column") != bool(split_column):
+            raise ConfigError(
+                "split_column", split_column, "the name of a column, together with the split 'column' and only with it"
+            )
+        if not str(csv):
+            raise DataNotFoundError(
+                "no CSV file is named", hint="pyg-samsa train --csv FILE, or dataset.csv in the configuration."
+            )
+        path = Path(csv).expanduser()
+        if not path.is_file():
+            raise DataNotFoundError(f"{path}: no such file", hint="Check the path of the CSV file.")
+        names = tuple(map(str, [target_columns] if isinstance(target_columns, str) else target_columns))
+        shares = tuple(check_fractions(fractions).values()) if split_kind != "column" else ()
+        options = _Options(str(smiles_column), names, csv_task, split_kind, split_column, shares, seed, skip_invalid)
+        prepared_file = prepared_path(root, path, options)
+        prepared = prepare_once(prepared_file, lambda: _prepare(path, options, prepared_file, workers, progress))
+        facts = prepared.extra
+        super().__init__(
+            prepared, TaskInfo.molecules(facts["task"], facts["target_names"]), transform=transform, root=root
+        )
+        self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
+        if facts["left_out"]:
+            _LOGGER.warning("%s: %s; listed in %s", path.name, facts["left_out"], self.left_out)
+        self.target_scale = (
+            _scale(prepared.data["y"], self.split_idx["train"]) if facts["task"] == "regression" else None
+        )
+
+
+def prepared_path(root: str | os.PathLike[str], csv: Path | None, options: _Options | None = None) -> Path:
+    """Return the file that holds the prepared graphs of a table: its name tells the content of the table and the options."""
+    key = sha256(json.dumps([_VERSION, None if options is None else asdict(options)], sort_keys=True).encode())
+    if csv is not None:
+        key.update(file_hash(csv).encode())
+    return Path(root) / "csv" / f"{'none' if csv is None else csv.stem}-{key.hexdigest()[:16]}.pt"
+
+
+def _left_out_file(prepared_file: Path) -> Path:
+    return prepared_file.with_name(f"{prepared_file.stem}-left-out.csv")
+
+
+def _scale(y: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
+    known = y[train].double()
+    mean = known.nanmean(0).nan_to_num(nan=0.0)
+    std = ((known - mean) ** 2).nanmean(0).sqrt().nan_to_num(nan=1.0)
+    # A target that never changes has no scale of its own.
+    return mean.float(), torch.where(std > 1e-12, std, torch.ones_like(std)).float()
+
+
+@dataclass
+class _Table:
+    """The rows of a CSV file that hold something, each with its number."""
+
+    smiles: list[str]
+    targets: list[list[str]]
+    split: list[str]
+    rows: list[int]
+    target_names: list[str]
+    delimiter: str
+
+    def keep(self, places: Sequence[int]) -> None:
+        self.smiles, self.split = [self.smiles[place] for place in places], [self.split[place] for place in places]
+        self.rows = [self.rows[place] for place in places]
+        self.targets = [[column[place] for place in places] for column in self.targets]
+
+
+def _read_table(path: Path, options: _Options, left_out: list[tuple[int, str, str]]) -> _Table:
+    with open_rows(path) as opened:
+        header = opened.header
+        smiles_at = find_column(header, options.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
+        split_at = find_column(header, options.split_column, key="--split-column") if options.split_column else None
+        targets_at = _target_places(header, options.target_columns, (smiles_at, split_at))
+        names = [header[place].strip() or f"column_{place + 1}" for place in targets_at]
+        table = _Table([], [[] for _ in targets_at], [], [], names, opened.delimiter)
+        for row, fields in enumerate(opened, start=1):
+            if not any(field.strip() for field in fields):
+                left_out.append((row, "", "blank line"))
+                continue
+            fields += [""] * (len(header) - len(fields))
+            table.smiles.append(fields[smiles_at])
+            table.rows.append(row)
+            table.split.append(fields[split_at] if split_at is not None else "")
+            for column, place in zip(table.targets, targets_at, strict=True):
+                column.append(fields[place])
+    if not table.rows:
+        raise DataError(
+            f"{path}: no rows after the header", hint="The first row names the columns, the others hold molecules."
+        )
+    return table
+
+
+def _target_places(header: Sequence[str], wanted: Sequence[str], others: tuple[int, int | None]) -> list[int]:
+    free = [place for place in range(len(header)) if place not in others]
+    if not wanted:
+        if len(free) == 1:
+            return free
+        names = ", ".join(repr(header[place]) for place in free[:20])
+        raise ConfigError(
+            "--target-columns",
+            "",
+            f"names of the columns to predict, of: {names}" if free else "a file with a column to predict",
+        )
+    places = [find_column(header, name, key="--target-columns") for name in wanted]
+    if len(set(places)) < len(places) or set(places) & set(others):
+        raise ConfigError(
+            "--target-columns", list(wanted), "different columns, which hold neither the SMILES nor the split"
+        )
+    return places
+
+
+def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | None, progress: bool) -> Prepared:
+    left_out: list[tuple[int, str, str]] = []
+    table = _read_table(path, options, left_out)
+    parsed = _parse(table.smiles, workers, progress, path.name)
+    refused = [(table.rows[place], table.smiles[place], reason) for place, reason in parsed.refused]
+    if refused and not options.skip_invalid:
+        raise _invalid(path, refused, len(table.rows))
+    left_out += refused
+    table.keep(parsed.kept)
+    if not table.rows:
+        raise DataError(f"{path}: no molecule can be read", hint="Is --smiles-column the right column?")
+    task, names, y = read_targets(
+        table.targets, table.target_names, options.task, table.rows, decimal_comma=table.delimiter == ";"
+    )
+    split_idx = _split(table, options, y, classes=task != "regression")
+    unlabelled = y.isnan().all(1)
+    left_out += [
+        (table.rows[place], table.smiles[place], "row without target")
+        for place in unlabelled.nonzero().flatten().tolist()
+    ]
+    split_idx = {split: rows[~unlabelled[rows]] for split, rows in split_idx.items()}
+    if not len(split_idx["train"]):
+        raise DataError(f"{path}: no training row has a target", hint="Use another --split or --target-columns.")
+    if left_out:
+        _write_left_out(_left_out_file(prepared_file), left_out)
+    prepared = molecules_to_prepared(
+        parsed.table,
+        split_idx,
+        y=y,
+        smiles=[text.strip() for text in table.smiles],
+        source_row=torch.tensor(table.rows),
+    )
+    prepared.extra |= {"task": task, "target_names": names, "left_out": _told(left_out)}
+    return prepared
+
+
+def _split(table: _Table, options: _Options, y: Tensor, *, classes: bool) -> dict[str, Tensor]:
+    if options.split == "column":
+        return column_split(table.split, table.rows, options.split_column)
+    if options.split == "scaffold":
+        return scaffold_split([text.strip() for text in table.smiles], options.fractions, options.seed)
+    return random_split(
+        canonical_smiles([text.strip() for text in table.smiles]), y, options.fractions, options.seed, classes=classes
+    )
+
+
+def _parse(smiles: Sequence[str], workers: int | None, progress: bool, name: str) -> Parsed:
+    from joblib import cpu_count
+
+    count = (workers or cpu_count()) if len(smiles) >= _WORTH_WORKERS else 1
+    parts = []
+    with progress_bar(f"Molecules of {name}", len(smiles), enabled=progress) as advance:
+        for chunk, parsed in parse_stream(in_chunks(smiles), workers=count):
+            parts.append(parsed)
+            advance(len(chunk))
+    return join_parsed(parts)
+
+
+def _invalid(path: Path, refused: Sequence[tuple[int, str, str]], total: int) -> SmilesError:
+    row, text, reason = refused[0]
+    if len(refused) > 1:
+        others = ", ".join(str(other) for other, _, _ in refused[1:_SHOWN]) + (", ..." if len(refused) > _SHOWN else "")
+        reason = f"{reason} (so are {len(refused) - 1:,} more of {total:,} rows: {others})"
+    error = SmilesError(row, text, reason)
+    error.hint = f"Mend {path.name}, or leave such rows out: --skip-invalid (dataset.skip_invalid True)."
+    return error
+
+
+def _told(left_out: Sequence[tuple[int, str, str]]) -> str:
+    kinds = {"blank line": 0, "row without target": 0, "unreadable molecule": 0}
+    for _, _, reason in left_out:
+        kinds[reason if reason in kinds else "unreadable molecule"] += 1
+    told = ", ".join(
+        f"{count:,} {kind.replace('row', 'rows') if count > 1 and 'row' in kind else kind + 's' * (count > 1)}"
+        for kind, count in kinds.items()
+        if count
+    )
+    return f"{len(left_out):,} row{'s' * (len(left_out) > 1)} left out ({told})" if left_out else ""
+
+
+def _write_left_out(path: Path, left_out: Sequence[tuple[int, str, str]]) -> None:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer: Any = csv.writer(file, lineterminator="\n")
+        writer.writerow(["row", "smiles", "reason"])
+        writer.writerows(sorted(left_out))

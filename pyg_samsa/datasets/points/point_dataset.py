@@ -1,0 +1,281 @@
+"""What the data sets of point clouds share: text files of points, thinning, several processes, and the form of a cloud as a graph."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyg_samsa.datasets.base import Prepared
+from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.functional.farthest_points import farthest_points
+from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.transforms.normalize_cloud import normalize_cloud
+
+ROTATED = ("none", "test", "all")
+_IDLE_SECONDS = 5
+_WORTH_WORKERS = 128
+_CHUNK = 16
+Job = TypeVar("Job")
+
+
+def read_points(path: Path, columns: int) -> np.ndarray:
+    r"""Read a text file with one point a line, its numbers divided by commas or blanks.
+
+    Args:
+        path: Text file.
+        columns: Numbers a line.
+
+    Returns:
+        float64 [n, columns], n at least 1.
+
+    Raises:
+        DataIntegrityError: The file is empty, truncated in a line, or holds something else.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "points.txt"
+        >>> _ = path.write_text("0,0,1\n1,2,3\n")
+        >>> read_points(path, 3).shape
+        (2, 3)
+    """
+    expected = f"lines of {columns} finite numbers"
+    text = path.read_bytes().decode("latin-1")
+    if not text.strip():
+        raise DataIntegrityError(path, expected, "an empty file")
+    try:
+        points = np.loadtxt(text.replace(",", " ").splitlines(), dtype=np.float64, ndmin=2, comments=None)
+    except ValueError as error:
+        raise DataIntegrityError(path, expected, f"something else ({str(error)[:80]})".replace("\n", " ")) from None
+    if points.shape[1] != columns:
+        raise DataIntegrityError(path, expected, f"{points.shape[1]} numbers a line")
+    if not np.isfinite(points).all():
+        raise DataIntegrityError(path, expected, "NaN or infinity")
+    return points
+
+
+def thin_out(clouds: Sequence[np.ndarray], num_points: int, where: Sequence[object]) -> list[np.ndarray]:
+    """Keep ``num_points`` of each cloud by farthest point sampling, then centre them and scale them into the unit ball; normals get length 1.
+
+    Args:
+        clouds: Each [n, 3] coordinates, or [n, 6] with normals.
+        num_points: At most n; with n all points stay in their order.
+        where: What each cloud is called in the error.
+
+    Returns:
+        Each float32 [num_points, 3 or 6]; a cloud's points do not depend on the other clouds.
+
+    Raises:
+        DataIntegrityError: A cloud has fewer points.
+
+    Example:
+        >>> thin_out([np.array([[0.0, 0, 0], [0.1, 0, 0], [4, 0, 0]])], 2, ["a cloud"])[0].tolist()
+        [[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]]
+
+    Cost: clouds that are thinned out together take a fraction of the time.
+    """
+    for points, name in zip(clouds, where, strict=True):
+        if len(points) < num_points:
+            raise DataIntegrityError(
+                name, f"at least num_points = {num_points} points", f"{len(points)}", hint="Ask for fewer points."
+            )
+    whole = [torch.from_numpy(np.ascontiguousarray(points)).double() for points in clouds]
+    large = [number for number, cloud in enumerate(whole) if len(cloud) > num_points]
+    if large:
+        ptr = torch.tensor([0, *(len(whole[number]) for number in large)]).cumsum(0)
+        # float32 halves the time, and no choice between points that it cannot tell apart matters.
+        chosen = farthest_points(
+            torch.cat([normalize_cloud(whole[number][:, :3]).float() for number in large]), num_points, ptr=ptr
+        )
+        for number, begin, mine in zip(large, ptr.tolist(), chosen.view(-1, num_points), strict=False):
+            whole[number] = whole[number][mine - begin]
+    return [join_columns(normalize_cloud(cloud[:, :3]), cloud[:, 3:]) for cloud in whole]
+
+
+def join_columns(pos: Tensor, normal: Tensor) -> np.ndarray:
+    """Return coordinates and normals of length 1 side by side, float32; a normal of zeros stays."""
+    return torch.cat([pos, torch.nn.functional.normalize(normal, dim=1)], dim=1).float().numpy()
+
+
+def number_of(text: str) -> int:
+    """Return a number that depends on a text alone, to seed what is drawn for the thing of that name.
+
+    Example:
+        >>> number_of("chair_0001") == number_of("chair_0001") != number_of("chair_0002")
+        True
+    """
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def map_clouds(
+    function: Callable[[list[Job]], list[np.ndarray]],
+    jobs: Iterable[Job],
+    count: int,
+    *,
+    workers: int | None,
+    progress: bool,
+    description: str,
+) -> list[Tensor]:
+    """Make clouds from jobs, in several processes when there are many, with a progress bar; the order is that of the jobs.
+
+    Args:
+        function: A few jobs -> a cloud [n, C] for each; an importable function or a partial of one.
+        jobs: What to do.
+        count: Number of jobs.
+        workers: Processes; None is one for each core that this process may use, 1 stays in this process.
+        progress: Show a progress bar.
+        description: Text of the bar.
+
+    Raises:
+        ConfigError: ``workers`` is less than 1.
+
+    Example:
+        >>> def ones(sizes):
+        ...     return [np.ones((size, 3)) for size in sizes]
+        >>> map_clouds(ones, [2, 4], 2, workers=1, progress=False, description="Ones")[1].shape
+        torch.Size([4, 3])
+    """
+    if workers is not None and workers < 1:
+        raise ConfigError("workers", workers, "a positive number of processes, or None")
+    clouds: list[Tensor] = []
+    with progress_bar(description, count, enabled=progress) as advance:
+        for made in _mapped(function, jobs, count, workers):
+            clouds += [torch.from_numpy(np.ascontiguousarray(cloud)) for cloud in made]
+            advance(len(made))
+    return clouds
+
+
+def _mapped(
+    function: Callable[[list[Job]], list[np.ndarray]], jobs: Iterable[Job], count: int, workers: int | None
+) -> Iterator[list[np.ndarray]]:
+    source = iter(jobs)
+    chunks = iter(lambda: list(islice(source, _CHUNK)), [])
+    if workers == 1 or count < _WORTH_WORKERS:
+        yield from map(function, chunks)
+        return
+    # joblib's workers start afresh (no fork of a process with threads) and, unlike multiprocessing's, never run the caller's script again.
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config("loky", n_jobs=workers or -1, idle_worker_timeout=_IDLE_SECONDS):
+        yield from Parallel(return_as="generator")(delayed(function)(chunk) for chunk in chunks)
+
+
+def clouds_to_prepared(
+    clouds: Sequence[Tensor], split_idx: dict[str, Tensor], names: Sequence[str], **targets: Any
+) -> Prepared:
+    """Lay clouds end to end, ready to be stored.
+
+    Args:
+        clouds: Points [n, C] of each of G clouds.
+        split_idx: Positions of the splits.
+        names: Name of each cloud.
+        targets: Tensors [G], one number a cloud, or lists of G tensors [n], one number a point.
+
+    Raises:
+        ConfigError: There is no cloud.
+    """
+    if not clouds:
+        raise ConfigError("clouds", "none", "at least one point cloud")
+    ends = torch.tensor([0, *(len(cloud) for cloud in clouds)]).cumsum(0)
+    each = torch.arange(len(clouds) + 1)
+    data: dict[str, Any] = {
+        "x": torch.cat(list(clouds)),
+        "edge_index": torch.empty(2, 0, dtype=torch.long),
+        "name": list(names),
+    }
+    slices = {"x": ends, "edge_index": torch.zeros_like(each), "name": each}
+    for key, values in targets.items():
+        per_cloud = isinstance(values, Tensor)
+        data[key], slices[key] = (values.long(), each) if per_cloud else (torch.cat(values).long(), ends)
+    return Prepared(data, slices, split_idx)
+
+
+def with_columns(prepared: Prepared, normals: bool | None) -> tuple[Prepared, int]:
+    """Add ``pos`` and ``normal``, which share the memory of ``x``, and return the set with the number of features of a point.
+
+    Args:
+        prepared: Clouds whose ``x`` has 3 or 6 columns.
+        normals: True demands normals, False leaves them out of ``x``, None takes them where they are.
+
+    Raises:
+        ConfigError: Normals are demanded of clouds without.
+    """
+    x, ends = prepared.data["x"], prepared.slices["x"]
+    if normals and x.size(1) < 6:
+        raise ConfigError("normals", normals, "False or None, because the files at hand have no normals")
+    added: dict[str, Any] = {"pos": x[:, :3]}
+    if x.size(1) == 6 and normals is not False:
+        added["normal"] = x[:, 3:]
+    else:
+        added["x"] = x[:, :3]
+    data = prepared.data | added
+    return Prepared(data, prepared.slices | dict.fromkeys(added, ends), prepared.split_idx, prepared.extra), data[
+        "x"
+    ].size(1)
+
+
+def random_rotations(count: int, *, seed: int = 0) -> Tensor:
+    """Return ``count`` rotations [count, 3, 3] float32, uniformly distributed over SO(3) and the same on every machine.
+
+    Example:
+        >>> turn = random_rotations(2)
+        >>> bool(torch.allclose(turn @ turn.transpose(1, 2), torch.eye(3), atol=1e-6)), turn.det().round().tolist()
+        (True, [1.0, 1.0])
+    """
+    # A normalised vector of four normal numbers is a uniformly distributed quaternion.
+    numbers = np.random.Generator(np.random.PCG64([seed, count])).standard_normal((count, 4))
+    w, x, y, z = torch.from_numpy(numbers / np.linalg.norm(numbers, axis=1, keepdims=True)).unbind(1)
+    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)]
+    rows += [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)]
+    rows += [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]
+    return torch.stack(rows, dim=1).view(count, 3, 3).float()
+
+
+def rotate(prepared: Prepared, rotated: str, seed: int = 0) -> Prepared:
+    """Turn clouds about their centre, each by a random rotation of its own, normals with them.
+
+    Args:
+        prepared: Clouds whose ``x`` has 3 or 6 columns.
+        rotated: ``"none"``, ``"test"``: those of the test split, or ``"all"``.
+        seed: Another number gives other rotations.
+
+    Raises:
+        ConfigError: There is no such choice.
+    """
+    if rotated not in ROTATED:
+        raise ConfigError("rotated", rotated, ROTATED)
+    if rotated == "none":
+        return prepared
+    ends = prepared.slices["x"]
+    turns = random_rotations(len(ends) - 1, seed=seed)
+    if rotated == "test":
+        kept = torch.ones(len(turns), dtype=torch.bool)
+        kept[prepared.split_idx["test"]] = False
+        turns[kept] = torch.eye(3)
+    x = prepared.data["x"].clone()
+    for turn, begin, end in zip(turns, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        x[begin:end] = (x[begin:end].view(end - begin, -1, 3) @ turn.T).flatten(1)
+    return Prepared(prepared.data | {"x": x}, prepared.slices, prepared.split_idx, prepared.extra)
+
+
+def hold_out(prepared: Prepared, labels: Tensor, share: float, seed: int) -> dict[str, Tensor]:
+    """Take a stratified share out of the training set for validation, where the release has none; the other splits stay.
+
+    Args:
+        prepared: Clouds with distinct names.
+        labels: Class of each cloud, int64 [G].
+        share: Share of the training set, 0 to below 1.
+        seed: Another number gives another choice.
+    """
+    train = prepared.split_idx["train"].tolist()
+    names = [prepared.data["name"][position] for position in train]
+    parts = stratified_split(names, labels[train].tolist(), {"train": 1 - share, "val": share}, seed=seed)
+    held = {split: prepared.split_idx["train"][positions] for split, positions in parts.items()}
+    return held | {split: positions for split, positions in prepared.split_idx.items() if split != "train"}

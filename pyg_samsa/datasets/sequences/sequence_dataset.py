@@ -1,0 +1,181 @@
+"""Sequences of symbols as PyG data: one byte a symbol in memory, two for words; path graphs on the way out."""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo
+from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.transforms.path_graph import path_edges
+
+SPLITS = ("train", "val", "test")
+UNITS = {"bytes": 256, "words": 4096}
+"""What a symbol of a text is -> how many there are. Words share the numbers that their hashes give them."""
+
+_WORD = re.compile(rb"[a-z0-9']+")
+
+
+class SequenceDataset(SplitDataset):
+    """Sequences of symbols, each handed out as the path graph i -> i+1 with one class to predict.
+
+    Symbols lie in memory as one byte each, words as two; ``x`` and ``edge_index`` of a graph are made when it is taken out.
+
+    Args:
+        prepared: ``x`` uint8 or int16 [T, 1] of all sequences end to end, ``y`` int64 [G], see :func:`pack_sequences`.
+        info: What is predicted from what.
+        transform: Called on every graph that is taken out.
+        root: Folder it came from.
+
+    Shapes:
+        - **item:** ``x`` int64 [n, 1], ``edge_index`` int64 [2, n-1], ``y`` int64 [1].
+
+    Example:
+        >>> prepared = pack_sequences([[3, 1, 2], [0]], [1, 0], {"train": torch.arange(2)})
+        >>> dataset = SequenceDataset(prepared, TaskInfo("multiclass", "graph", ["even", "odd"], [4], None))
+        >>> dataset[0], dataset.count_tokens(edges=False).tolist()
+        (Data(x=[3, 1], y=[1], edge_index=[2, 2]), [3, 1])
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        info: TaskInfo,
+        *,
+        transform: Callable[[Data], Data] | None = None,
+        root: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(prepared, info, transform=transform, root=root)
+
+    def count_tokens(self, *, edges: bool = True) -> Tensor:
+        """Return the symbols, and with ``edges`` the links between them too, of each sequence: int64 [G], without taking any out."""
+        symbols = self._sizes("x")
+        return symbols + (symbols - 1).clamp_min(0) if edges else symbols
+
+    def get(self, idx: int) -> Data:
+        """Return one sequence as a path graph."""
+        data = super().get(idx)
+        data.edge_index = path_edges(data.x.size(0))
+        return data
+
+
+def symbols(text: bytes, unit: str, max_length: int) -> np.ndarray:
+    """Return the symbols of a text: its bytes, or its words in small letters, numbered by their CRC-32 modulo 4,096.
+
+    Args:
+        text: UTF-8.
+        unit: ``"bytes"`` or ``"words"``.
+        max_length: Symbols at most.
+
+    Returns:
+        uint8 [n], or int16 [n] for words; a text without a word is the one word 0.
+
+    Example:
+        >>> symbols(b"To be, or not to be", "words", 5).tolist()
+        [708, 3597, 1415, 3445, 708]
+    """
+    if unit == "bytes":
+        return np.frombuffer(text[:max_length], dtype=np.uint8)
+    found = [zlib.crc32(word) % UNITS["words"] for word in _WORD.findall(text.lower())]
+    return np.asarray(found[:max_length] or [0], dtype=np.int16)
+
+
+def pack_sequences(
+    sequences: Sequence[Any] | np.ndarray, targets: Sequence[int], split_idx: dict[str, Tensor], **extra: Any
+) -> Prepared:
+    """Lay sequences of symbols end to end.
+
+    Args:
+        sequences: G sequences of numbers from 0 to 255, as ``bytes``, arrays or lists, or G arrays of :func:`symbols`.
+        targets: G classes.
+        split_idx: ``"train"``, ``"val"``, ``"test"`` -> int64 positions.
+        **extra: Tensors and texts that belong to the whole set.
+
+    Example:
+        >>> pack_sequences([b"ab", b""], [1, 0], {}).slices["x"].tolist()
+        [0, 2, 2]
+    """
+    flat, ends = flatten(sequences)
+    data = {"x": flat[:, None], "y": torch.tensor(list(targets), dtype=torch.long)}
+    return Prepared(data, {"x": ends, "y": torch.arange(len(ends))}, split_idx, extra)
+
+
+def flatten(sequences: Sequence[Any] | np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return sequences end to end, and where each begins, with the end of the last: int64 [G + 1]. Arguments as in :func:`pack_sequences`."""
+    arrays = [item if getattr(item, "dtype", None) == np.int16 else _bytes(item) for item in sequences]
+    flat = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint8)
+    return torch.from_numpy(flat), torch.tensor([0, *map(len, arrays)]).cumsum(0)
+
+
+def _bytes(item: Any) -> np.ndarray:
+    return np.frombuffer(item, dtype=np.uint8) if isinstance(item, bytes) else np.asarray(item, dtype=np.uint8)
+
+
+def hold_out(positions: Tensor, classes: Tensor, *, share: float = 0.1, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Split the training set of a benchmark without validation split: the same share of each class is held out, always the same for a seed.
+
+    Args:
+        positions: Training positions, int64 [n].
+        classes: Their classes, int64 [n].
+        share: Share that is held out.
+        seed: Another number holds out others.
+
+    Returns:
+        What is left for training and what is held out, both ascending.
+
+    Example:
+        >>> train, val = hold_out(torch.arange(100), torch.arange(100) % 2)
+        >>> len(train), len(val), int((val % 2).sum())
+        (90, 10, 5)
+    """
+    split = stratified_split(
+        [str(position) for position in positions.tolist()],
+        classes.tolist(),
+        {"train": 1 - share, "val": share},
+        seed=seed,
+    )
+    return positions[split["train"]], positions[split["val"]]
+
+
+def consecutive_splits(sizes: Sequence[int]) -> dict[str, Tensor]:
+    """Return the positions of train, val and test that lie one after the other.
+
+    Example:
+        >>> {name: index.tolist() for name, index in consecutive_splits([2, 1, 1]).items()}
+        {'train': [0, 1], 'val': [2], 'test': [3]}
+    """
+    return dict(zip(SPLITS, torch.arange(sum(sizes)).split(list(sizes)), strict=True))
+
+
+def require_files(name: str, folder: Path, files: Sequence[str], release: str) -> None:
+    """Make sure that a release is where it should be, and whole.
+
+    Raises:
+        DataNotFoundError: One of the files is not there.
+        DataIntegrityError: One of the files is empty.
+    """
+    for file in files:
+        path = folder / file
+        if not path.exists():
+            raise DataNotFoundError(
+                f"{name}: {path} is not there",
+                hint=f"Unpack {release} and give the folder that holds {files[0]} as `folder`.",
+            )
+        if path.is_file() and path.stat().st_size == 0:
+            raise DataIntegrityError(path, "a file of the release", "an empty one")
+
+
+def check_whole_number(key: str, value: object, lowest: int) -> None:
+    """Raise a :class:`ConfigError` unless ``value`` is an integer of at least ``lowest``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+        raise ConfigError(key, value, f"an integer of at least {lowest}")

@@ -1,0 +1,1 @@
+"""Experiments of many runs: sweeps, grids and the fingerprint baseline."""

@@ -1,0 +1,293 @@
+"""Grids: which settings a sweep tries, read from YAML or from GraphGym's own text format."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.config import PACKAGED
+
+GRIDS = PACKAGED / "grids"
+_KEYS = ("base", "set", "grid", "cells", "seeds", "metric")
+_LONGEST_NAME = 96
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of settings.
+
+    Args:
+        name: Name of the folder of its runs.
+        label: How tables call it.
+        varied: Dotted name -> value of what differs between cells.
+        given: Name that the grid gives it; empty for a plain combination.
+    """
+
+    name: str
+    label: str
+    varied: Mapping[str, Any]
+    given: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a sweep runs.
+
+    Args:
+        name: Name of the grid.
+        base: Configuration that all cells start from, a file or a packaged name.
+        common: Dotted name -> value, the same in all cells.
+        cells: The combinations.
+        seeds: Seeds of each cell.
+        metric: Name of the metric that tables and plots show; empty for the one that chooses the best epoch.
+        axes: Those of the varied settings that are combined with each other.
+    """
+
+    name: str
+    base: str
+    common: Mapping[str, Any]
+    cells: Sequence[Cell]
+    seeds: Sequence[int]
+    metric: str = ""
+    axes: Sequence[str] = ()
+
+    @property
+    def keys(self) -> list[str]:
+        """Dotted names of all that differs between cells."""
+        return list(dict.fromkeys(key for cell in self.cells for key in cell.varied))
+
+    @property
+    def columns(self) -> list[str]:
+        """What tells cells apart in tables and plots: the names that the grid gives, if it gives some, and the axes."""
+        return [*(["name"] if any(cell.given for cell in self.cells) else []), *self.axes]
+
+
+def read_grid(path: str | os.PathLike[str], *, base: str | None = None, seeds: Sequence[int] | None = None) -> Grid:
+    """Read a grid.
+
+    A YAML grid is
+
+    .. code-block:: yaml
+
+        base: quickstart                        # a configuration, as --cfg takes it
+        set: {optim.max_epoch: 5}               # the same in all cells
+        grid:                                   # every combination of these
+          samsa.num_samples: [8, 16, 32]
+        cells:                                  # and, or instead, combinations with a name
+          hard: {samsa.sampling: hard}
+          random keys: {samsa.importance: random}
+        seeds: [0, 1, 2]                        # or how many
+        metric: ap                              # of tables and plots; else the one that chooses the epoch
+
+    where both ``grid`` and ``cells`` are there, every cell is run with every combination. A text grid is GraphGym's: lines ``key alias [v1,v2]``,
+    ``#`` begins a comment, and a blank line begins another grid, whose cells are added.
+
+    Args:
+        path: File, or the name of a packaged grid.
+        base: Goes before the file's; a text grid needs it.
+        seeds: Go before the file's.
+
+    Raises:
+        ConfigError: There is no such file, or it is not understood.
+    """
+    file = find_grid(path)
+    text = file.read_text(encoding="utf-8")
+    content = _from_text(text, file) if file.suffix == ".txt" else _from_yaml(text, file)
+    chosen = base or content.get("base")
+    if not chosen:
+        raise ConfigError("--base", None, "a configuration that the grid starts from")
+    if base is None and (file.parent / str(chosen)).is_file():
+        chosen = file.parent / str(chosen)
+    return Grid(
+        name=file.stem,
+        base=str(chosen),
+        common=content.get("set", {}),
+        cells=_named(content["cells"]),
+        seeds=list(seeds) if seeds is not None else content.get("seeds", [0]),
+        metric=content.get("metric", ""),
+        axes=content["axes"],
+    )
+
+
+def find_grid(name: str | os.PathLike[str]) -> Path:
+    """Return the file of a grid: as given, else among the packaged ones, with or without ending.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
+    given = Path(name).expanduser()
+    endings = [""] if given.suffix in (".yaml", ".yml", ".txt") else [".yaml", ".yml", ".txt"]
+    places = [given] if given.is_absolute() else [given, GRIDS / given]
+    for place in places:
+        for ending in endings:
+            candidate = place.with_name(place.name + ending)
+            if candidate.is_file():
+                return candidate
+    known = sorted(path.stem for path in GRIDS.glob("*") if path.suffix in (".yaml", ".txt"))
+    raise ConfigError("GRID", str(name), known or "a file that exists")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Read seeds: a number of them, or a list with commas.
+
+    Raises:
+        ConfigError: It is neither.
+
+    Example:
+        >>> parse_seeds("3"), parse_seeds("4,7"), parse_seeds("7,")
+        ([0, 1, 2], [4, 7], [7])
+    """
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        numbers = []
+    return _seeds(numbers if "," in text else (numbers or [0])[0], "--seeds", shown=text)
+
+
+def _seeds(value: Any, key: str, *, shown: Any = None) -> list[int]:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return list(range(value))
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in value)
+    ):
+        return list(dict.fromkeys(value))
+    raise ConfigError(key, value if shown is None else shown, "a number of seeds of at least 1, or a list of seeds")
+
+
+def _from_yaml(text: str, file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1})" if mark is not None else ""
+        raise ConfigError("GRID", str(file), f"a YAML file; it cannot be read{place}") from error
+    if not isinstance(content, Mapping):
+        raise ConfigError("GRID", str(file), f"a YAML file with {', '.join(_KEYS)}")
+    for key in content:
+        if key not in _KEYS:
+            raise ConfigError(f"{file.name}: unknown key", key, _KEYS)
+    grid = _flat(content.get("grid") or {}, f"{file.name}: grid")
+    for key, values in grid.items():
+        if not isinstance(values, list) or not values:
+            raise ConfigError(f"{file.name}: grid.{key}", values, "a list of values")
+    named = content.get("cells") or {}
+    if not isinstance(named, Mapping) or not all(isinstance(cell, Mapping) or cell is None for cell in named.values()):
+        raise ConfigError(
+            f"{file.name}: cells", named, "names, each with settings, such as  'hard: {samsa.sampling: hard}'"
+        )
+    if not grid and not named:
+        raise ConfigError(f"{file.name}: grid", None, "at least one setting with a list of values, or some cells")
+    result: dict[str, Any] = {
+        "base": content.get("base"),
+        "set": _flat(content.get("set") or {}, f"{file.name}: set"),
+        "metric": str(content.get("metric") or ""),
+        "axes": list(grid),
+        "cells": [
+            (str(name) if name is not None else None, {**cell, **combination})
+            for name, cell in (
+                [(name, _flat(cell or {}, f"{file.name}: {name}")) for name, cell in named.items()] or [(None, {})]
+            )
+            for combination in _product(grid)
+        ],
+    }
+    if content.get("seeds") is not None:
+        result["seeds"] = _seeds(content["seeds"], f"{file.name}: seeds")
+    return result
+
+
+def _flat(content: Any, where: str) -> dict[str, Any]:
+    if not isinstance(content, Mapping):
+        raise ConfigError(where, content, "settings, 'key: value'")
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        flat.update(
+            {f"{name}.{inner}": leaf for inner, leaf in _flat(value, where).items()}
+            if isinstance(value, Mapping)
+            else {str(name): value}
+        )
+    return flat
+
+
+def _from_text(text: str, file: Path) -> dict[str, Any]:
+    """Read GraphGym's format. The alias, which names folders there, is dropped: names of keys are told apart here anyway."""
+    grids: list[dict[str, list[Any]]] = [{}]
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split("#", 1)[0].split(maxsplit=2)
+        if not words:
+            if not line.strip() and grids[-1]:
+                grids.append({})
+            continue
+        try:
+            key, _, values = words
+            parsed = ast.literal_eval(values)
+        except (ValueError, SyntaxError):
+            parsed = None
+        if not isinstance(parsed, list) or not parsed:
+            raise ConfigError(f"{file.name}, line {number}", line.strip(), "'key alias [value, value]'")
+        grids[-1][key] = parsed
+    cells = [(None, combination) for grid in grids if grid for combination in _product(grid)]
+    if not cells:
+        raise ConfigError("GRID", str(file), "at least one line 'key alias [value, value]'")
+    return {"cells": cells, "axes": list(dict.fromkeys(key for grid in grids for key in grid))}
+
+
+def _product(grid: Mapping[str, Sequence[Any]]) -> Iterable[dict[str, Any]]:
+    return (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
+
+
+def _named(cells: Sequence[tuple[str | None, Mapping[str, Any]]]) -> list[Cell]:
+    keys = list(dict.fromkeys(key for _, varied in cells for key in varied))
+    short = {key: key.rpartition(".")[2] for key in keys}
+    if len(set(short.values())) < len(keys):
+        short = {key: key for key in keys}
+    named = {name for name, _ in cells if name is not None}
+    result: list[Cell] = []
+    for name, varied in cells:
+        # A named cell is called by its name and by what varies within it.
+        alike = [other for other_name, other in cells if other_name == name]
+        shown = [key for key in varied if any(other[key] != varied[key] for other in alike)] if named else list(varied)
+        label = (
+            ", ".join([*([name] if name else []), *(f"{short[key]}={show_value(varied[key])}" for key in shown)])
+            or "all"
+        )
+        result.append(Cell(_folder_name(label, varied), label, dict(varied), name or ""))
+    doubled = next(
+        (cell.label for number, cell in enumerate(result) if cell.name in {other.name for other in result[:number]}),
+        None,
+    )
+    if doubled is not None:
+        raise ConfigError("GRID", doubled, "cells that differ")
+    return result
+
+
+def _folder_name(label: str, varied: Mapping[str, Any]) -> str:
+    name = re.sub(r"[^\w.=+-]+", "_", label).strip("_.") or "cell"
+    # Signs that no file system minds may make two labels alike, and no name may be too long for one.
+    if len(name) > _LONGEST_NAME or name != label.replace(", ", "_").replace(" ", "_"):
+        digest = hashlib.sha256(repr((label, sorted(varied.items(), key=str))).encode()).hexdigest()[:8]
+        name = f"{name[: _LONGEST_NAME - 9]}-{digest}"
+    return name
+
+
+def show_value(value: Any) -> str:
+    """Return a value as YAML has it in one line.
+
+    Example:
+        >>> show_value(True), show_value([1, "a"]), show_value(0.5)
+        ('True', '[1, a]', '0.5')
+    """
+    if isinstance(value, list):
+        return f"[{', '.join(map(show_value, value))}]"
+    return "none" if value is None else str(value)

@@ -1,0 +1,286 @@
+"""Sweeps: every cell of a grid as a run of its own, several at a time, resumable, with one table of all results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pyg_samsa import metrics
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.experiments import grids
+from pyg_samsa.experiments.grids import Cell, Grid
+from pyg_samsa.graphgym.config import cfg, dumpable, load_config
+from pyg_samsa.io.files import atomic_write
+from pyg_samsa.training.environment import available_cpus
+from pyg_samsa.training.saved_runs import settings
+
+RESULTS, LOGS, ANSWERS = "results.csv", "logs", ".cells"
+GRACE_SECONDS, POLL_SECONDS = 30.0, 0.5
+_NUMBERS = ("parameters", "best_epoch", "epochs", "seconds", "seconds_per_epoch")
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run: a cell with a seed.
+
+    Args:
+        cell: Its settings.
+        seed: Its seed.
+        opts: ``key value ...`` of the run.
+        key: Digest of all settings of the run, defaults too.
+        epochs: Epochs that it is trained for.
+    """
+
+    cell: Cell
+    seed: int
+    opts: tuple[str, ...]
+    key: str
+    epochs: int
+
+    @property
+    def title(self) -> str:
+        """What the user sees."""
+        return f"{self.cell.label}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job.
+
+    Args:
+        job: Which.
+        code: Exit code: 0 finished, 130 stopped.
+        reason: Why it failed; empty otherwise.
+        reused: Whether it had finished before.
+    """
+
+    job: Job
+    code: int = 0
+    reason: str = ""
+    reused: bool = False
+
+
+class Sweep:
+    """The runs of a grid.
+
+    Args:
+        grid: What to run.
+        out: Folder of everything: ``out/<cell>/<seed>`` and ``results.csv``.
+        opts: ``key value ...`` of all cells; they go before the grid's ``set``, and behind what is varied.
+        jobs: Runs at a time; the processors are divided between them.
+
+    Raises:
+        ConfigError: A setting of a cell is unknown or not allowed; nothing has been run then.
+    """
+
+    def __init__(self, grid: Grid, out: str | os.PathLike[str], *, opts: Sequence[str] = (), jobs: int = 1) -> None:
+        if jobs < 1:
+            raise ConfigError("--jobs", jobs, "a number of at least 1")
+        if grid.metric and grid.metric not in (known := ["loss", *metrics.available(), *metrics.PART_METRICS]):
+            raise ConfigError("metric", grid.metric, known)
+        self.grid, self.out, self.jobs = grid, Path(out).expanduser(), jobs
+        self.threads = max(1, available_cpus() // jobs)
+        for word in opts:
+            if (key := word.partition("=")[0]) in grid.keys:
+                raise ConfigError("command line", key, "a setting that the grid does not vary")
+        self.runs = [job for cell in grid.cells for job in self._check(cell, list(opts))]
+        self._stop, self._running, self._guard = threading.Event(), set[subprocess.Popen](), threading.Lock()
+
+    def _check(self, cell: Cell, opts: Sequence[str]) -> Iterator[Job]:
+        """Read the configuration of a cell as its runs will, which names every mistake."""
+        words = [*_words(self.grid.common), *opts, *_words(cell.varied)]
+        own = [
+            "out_dir",
+            str(self.out),
+            "samsa.run_name",
+            cell.name,
+            "num_threads",
+            str(self.threads),
+            "train.auto_resume",
+            "True",
+        ]
+        load_config(self.grid.base, [*words, *own])
+        config, epochs = settings(dumpable()), int(cfg.optim.max_epoch)
+        for seed in self.grid.seeds:
+            key = hashlib.sha256(
+                json.dumps({**config, "seed": seed}, sort_keys=True, default=str).encode()
+            ).hexdigest()[:16]
+            yield Job(cell, seed, (*words, *own, "seed", str(seed)), key, epochs)
+
+    def finished(self, job: Job) -> bool:
+        """Say whether a job has been run with the same settings, for as long, to its end."""
+        answer, summary = self._answer(job), self._summary(job)
+        return (
+            answer is not None and answer["key"] == job.key and summary is not None and summary["epochs"] >= job.epochs
+        )
+
+    def run(self, on_outcome: Callable[[Outcome], None] = lambda _: None) -> list[Outcome]:
+        """Run what has not finished yet; a run that fails does not stop the others.
+
+        Args:
+            on_outcome: Called, in this thread, with each outcome as it comes.
+
+        Raises:
+            KeyboardInterrupt: The user stopped it: all runs have been asked to stop after their last whole epoch and can be continued.
+
+        Returns:
+            The outcomes, in the order of the jobs.
+        """
+        outcomes = {job: Outcome(job, reused=True) for job in self.runs if self.finished(job)}
+        for outcome in outcomes.values():
+            on_outcome(outcome)
+        self.write_results()
+        with ThreadPoolExecutor(self.jobs) as pool:
+            try:
+                waiting = {pool.submit(self._run, job) for job in self.runs if job not in outcomes}
+                while waiting:
+                    # A while at a time: where a signal goes to another thread, or on Windows, Ctrl-C does not end a wait.
+                    done, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
+                    for outcome in [future.result() for future in done]:
+                        outcomes[outcome.job] = outcome
+                        self.write_results()
+                        on_outcome(outcome)
+            except BaseException:
+                self._halt()
+                raise
+        return [outcomes[job] for job in self.runs]
+
+    def _run(self, job: Job) -> Outcome:
+        log = self.out / LOGS / f"{job.cell.name}-{job.seed}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
+        with open(log, "w", encoding="utf-8") as file:
+            # Under the guard, so that whoever stops the runs knows of this one, or this one does not begin.
+            with self._guard:
+                if self._stop.is_set():
+                    return Outcome(job, 130, "stopped before it began")
+                # A session of its own: Ctrl-C reaches this process alone, which passes it on once.
+                process = subprocess.Popen(
+                    self.command(job), stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+                )
+                self._running.add(process)
+            try:
+                code = process.wait()
+            finally:
+                with self._guard:
+                    self._running.discard(process)
+        return Outcome(job, code, _reason(code, log))
+
+    def command(self, job: Job) -> list[str]:
+        """Return the command line of a job's process."""
+        return [
+            sys.executable,
+            "-m",
+            "pyg_samsa.experiments.sweep_cell",
+            self.grid.base,
+            str(self._answer_path(job)),
+            job.key,
+            *job.opts,
+        ]
+
+    def _halt(self) -> None:
+        """Ask all runs to stop, and kill those that do not."""
+        with self._guard:
+            self._stop.set()
+            running = list(self._running)
+        for process in running:
+            process.send_signal(signal.SIGINT)
+        for process in running:
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _answer_path(self, job: Job) -> Path:
+        return self.out / ANSWERS / f"{job.cell.name}-{job.seed}.json"
+
+    def _answer(self, job: Job) -> Mapping[str, Any] | None:
+        path = self._answer_path(job)
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def _summary(self, job: Job) -> Mapping[str, Any] | None:
+        answer = self._answer(job)
+        path = Path(answer["folder"]) / "summary.json" if answer is not None else None
+        return json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else None
+
+    def results(self) -> pd.DataFrame:
+        """Return one row for each finished run: cell, varied settings, seed, ``val_*`` and ``test_*`` metrics, cost and folder."""
+        rows: list[dict[str, Any]] = []
+        for job in self.runs:
+            if not self.finished(job):
+                continue
+            answer, summary = self._answer(job) or {}, self._summary(job) or {}
+            row: dict[str, Any] = {
+                "cell": job.cell.label,
+                **({"name": job.cell.given} if "name" in self.grid.columns else {}),
+            }
+            row |= {
+                key: grids.show_value(job.cell.varied[key]) if key in job.cell.varied else "" for key in self.grid.keys
+            }
+            row |= {
+                "seed": job.seed,
+                **{f"{split}_{name}": value for split in ("val", "test") for name, value in summary[split].items()},
+            }
+            row |= {name: summary.get(name) for name in _NUMBERS}
+            rows.append({**row, "peak_memory_mib": answer["peak_memory_mib"], "folder": answer["folder"]})
+        return pd.DataFrame(rows)
+
+    def metric(self) -> str:
+        """Return the column that tables and plots show: the grid's metric, else the one that chose the best epoch, of the test split if there is one.
+
+        Raises:
+            ConfigError: The runs have no such metric.
+        """
+        table = self.results()
+        summary = next(
+            summary for job in self.runs if self.finished(job) and (summary := self._summary(job)) is not None
+        )
+        name = self.grid.metric or str(summary.get("monitor") or "val_loss").removeprefix("val_")
+        known = [column for column in map(str, table) if column.startswith(("val_", "test_"))]
+        column = next((column for column in (f"test_{name}", f"val_{name}", name) if column in known), None)
+        if column is None:
+            raise ConfigError("metric", name, sorted({column.partition("_")[2] for column in known}))
+        return column
+
+    def write_results(self) -> Path:
+        """Write the table of all finished runs, whole or not at all."""
+        path = self.out / RESULTS
+        table = self.results()
+        if len(table) or path.exists():
+            with atomic_write(path) as temporary:
+                table.to_csv(temporary, index=False)
+        return path
+
+
+def _words(values: Mapping[str, Any]) -> list[str]:
+    """Write settings as the command line takes them: JSON, which YAML reads."""
+    return [
+        word for key, value in values.items() for word in (key, value if isinstance(value, str) else json.dumps(value))
+    ]
+
+
+def _reason(code: int, log: Path) -> str:
+    """Return the line of a run's output that says why it ended."""
+    if code == 0:
+        return ""
+    if code == 130:
+        return "stopped"
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    told = next(
+        (line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")),
+        lines[-1] if lines else "",
+    )
+    killed = f"killed by signal {-code}" + (", perhaps for want of memory" if code == -signal.SIGKILL else "")
+    return "; ".join(part for part in (killed if code < 0 else "", told) if part) or f"exit code {code}"

@@ -1,0 +1,1 @@
+"""Saved networks: write, read and describe them."""

@@ -1,0 +1,105 @@
+"""Encoders of raw node and edge features, chosen by what the features are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import Linear, Module
+
+from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.nn.encoding.categorical import CategoricalEncoder
+
+Features = int | Sequence[int] | Module
+
+
+def make_encoder(key: str, features: Features, channels: int) -> Module:
+    """Return the encoder of node or edge features.
+
+    Args:
+        key: Name of the argument, for the error.
+        features: A number of float features (a linear encoder), the cardinalities of categorical features (a sum of embeddings), or a module.
+        channels: Channels D of the result.
+
+    Raises:
+        ConfigError: ``features`` is none of these.
+
+    Example:
+        >>> make_encoder("in_channels", [4, 2], 8)
+        CategoricalEncoder([4, 2], 8)
+    """
+    if isinstance(features, Module):
+        return features
+    if isinstance(features, int) and not isinstance(features, bool):
+        if features < 1:
+            raise ConfigError(key, features, "at least one feature")
+        return Linear(features, channels)
+    if isinstance(features, Sequence) and not isinstance(features, str):
+        return CategoricalEncoder(features, channels)
+    raise ConfigError(key, features, "a number of float features, a list of cardinalities, or an encoder module")
+
+
+def encode_features(name: str, encoder: Module, features: Tensor, channels: int) -> Tensor:
+    """Return ``features`` encoded as [N, D].
+
+    Raises:
+        ShapeError: The features do not fit the encoder, or what the encoder returned is not [N, D].
+        NumericalError: A feature is not finite.
+
+    Example:
+        >>> encode_features("x", Linear(3, 8), torch.ones(2, 3), 8).shape
+        torch.Size([2, 8])
+    """
+    check_finite(name, features)
+    if isinstance(encoder, Linear) and (
+        features.dim() != 2 or features.size(1) != encoder.in_features or not features.is_floating_point()
+    ):
+        raise ShapeError(name, f"{list(features.shape)} {features.dtype}", f"floats [*, {encoder.in_features}]")
+    encoded = encoder(features)
+    if encoded.shape != (features.size(0), channels):
+        raise ShapeError(f"encoded {name}", list(encoded.shape), [features.size(0), channels])
+    return encoded
+
+
+def check_finite(name: str, features: Tensor) -> None:
+    """Raise a `NumericalError` that names the row when a float feature is NaN or infinite.
+
+    Example:
+        >>> check_finite("x", torch.ones(2, 3))
+    """
+    if not features.is_floating_point() or torch.compiler.is_compiling():
+        return
+    bad = ~torch.isfinite(features)
+    if bool(bad.any()):
+        place = bad.nonzero()[0].tolist()
+        raise NumericalError(
+            name,
+            f"NaN or infinite value in row {place[0]}",
+            hint="Fill or drop missing values before training or prediction.",
+        )
+
+
+def one_hot_categories(category: Tensor | None, num_graphs: int, num_categories: int) -> Tensor:
+    """Return the one-hot category of each graph, int64 [B, num_categories].
+
+    Raises:
+        ShapeError: There is not one category from 0 to ``num_categories - 1`` for each graph.
+
+    Example:
+        >>> import torch
+        >>> one_hot_categories(torch.tensor([1]), 1, 3).tolist()
+        [[0, 1, 0]]
+    """
+    if category is None or category.numel() != num_graphs or category.is_floating_point():
+        raise ShapeError(
+            "category",
+            None if category is None else list(category.shape),
+            f"integers [{num_graphs}], one category a graph",
+        )
+    category = category.flatten().long()
+    if not 0 <= int(category.min()) <= int(category.max()) < num_categories:
+        raise ShapeError(
+            "category", f"{int(category.min())} to {int(category.max())}", f"categories 0 to {num_categories - 1}"
+        )
+    return torch.nn.functional.one_hot(category, num_categories)

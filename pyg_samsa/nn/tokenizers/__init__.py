@@ -1,0 +1,1 @@
+"""Tokenizers: from the tensors of one modality to `Tokens`."""

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import GELU, Linear, Module, Parameter, Sequential
+from torch_geometric.nn.inits import reset
+
+from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.codes import gaussian_codes
+from pyg_samsa.functional.ragged import RaggedIndex, resolve
+from pyg_samsa.nn.tokenizers.graph_bridge import sigma_to_raw
+
+RADIUS_HARMONICS = 8
+
+
+class CoordinateFree(Module):
+    r"""Tokens of points that know nothing of the frame of coordinates: ones and a random code (`SFT <https://arxiv.org/abs/2408.05822>`_).
+
+    .. math::
+        h_i = \mathrm{MLP}(u + \varepsilon_i \odot \sigma), \qquad \varepsilon_i \sim N(0, I_D)
+
+    with a learned vector :math:`u`, what a linear layer makes of ones, and :math:`\sigma` the softplus of a learned vector, as in `GraphBridge`.
+    Where the points are is left to the relative encoding of `SFTConv`. The output then is the same for a cloud that is moved, turned or mirrored:
+    such a network cannot tell a left hand from a right one.
+
+    In training the codes are fresh noise. In evaluation they are smooth functions of the distance :math:`r_i` to the centroid of the cloud,
+
+    .. math::
+        \varepsilon_i = \sqrt{2} \cos(\omega r_i + b), \qquad \omega \sim N(0, f^2), \quad b \sim U(0, 2 \pi),
+
+    so that they are deterministic, permute with the points, depend on nothing but the cloud, and do not change when it is moved or turned. Points at
+    distances that differ by more than about :math:`1 / f` have independent codes with mean 0 and variance 1; points at the same distance share one.
+
+    With ``radius``, which is ours and not the paper's, tokens also know their distance to the centroid, as a learned linear map of
+    :math:`\sin(\tfrac{\pi}{2} k r_i), \cos(\tfrac{\pi}{2} k r_i)`, :math:`k = 1 \dots 8`. That does not change under rotations either, and a network
+    that begins with more than noise learns in far fewer steps.
+
+    Args:
+        channels: Channels D of a token.
+        sigma: Initial standard deviation of the codes, above 0; it is learned from there.
+        frequency: Standard deviation f of the frequencies, above 0, in the inverse of the unit of the positions; the default is for clouds of about
+            unit size. Rounding of positions is multiplied by it.
+        radius: Whether tokens know their distance to the centroid.
+
+    Shapes:
+        - **input:** positions [N, l], graph numbers [N] (*optional*)
+        - **output:** tokens [N, D]
+
+    Raises:
+        ConfigError: An argument is out of range.
+        ShapeError: The inputs do not fit each other.
+
+    Example:
+        >>> encoder = CoordinateFree(16).eval()
+        >>> pos = torch.randn(5, 3, dtype=torch.float64)
+        >>> bool((encoder(pos) - encoder(-pos + 2)).abs().max() < 1e-6)
+        True
+
+    Cost: O(N D^2).
+    """
+
+    def __init__(self, channels: int, sigma: float = 1.0, frequency: float = 30.0, radius: bool = False) -> None:
+        super().__init__()
+        if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+            raise ConfigError("channels", channels, "an integer of at least 1")
+        for key, value in (("sigma", sigma), ("frequency", frequency)):
+            if not 0 < value < math.inf:
+                raise ConfigError(key, value, "a number above 0")
+        self.channels, self.initial_sigma, self.frequency = channels, sigma, frequency
+        self.mean = Parameter(torch.empty(channels))
+        self.raw_sigma = Parameter(torch.empty(channels))
+        self.radius = Linear(2 * RADIUS_HARMONICS, channels, bias=False) if radius else None
+        self.mlp = Sequential(Linear(channels, 4 * channels), GELU(), Linear(4 * channels, channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights and set sigma to its initial value."""
+        torch.nn.init.uniform_(self.mean, -1, 1)
+        torch.nn.init.constant_(self.raw_sigma, sigma_to_raw(self.initial_sigma))
+        reset(self.mlp)
+        if self.radius is not None:
+            self.radius.reset_parameters()
+
+    def forward(
+        self,
+        pos: Tensor,
+        batch: Tensor | None = None,
+        *,
+        ptr: Tensor | RaggedIndex | None = None,
+        batch_size: int | None = None,
+        draw: int = 0,
+    ) -> Tensor:
+        """Return tokens [N, D].
+
+        Args:
+            pos: Positions [N, l], in a unit in which a cloud has a size of about 1.
+            batch: Graph number of each point [N], in any order; None means one graph.
+            ptr: Offsets [B+1] of graphs that lie one after the other, in place of ``batch``.
+            batch_size: Number of graphs, where some at the end may be empty.
+            draw: Number of the deterministic draw of frequencies in evaluation, from 0.
+        """
+        if pos.dim() != 2 or pos.size(1) < 1 or not pos.is_floating_point():
+            raise ShapeError("pos", f"{list(pos.shape)} {pos.dtype}", "floats [N, l]")
+        like = self.mean
+        codes = torch.randn(pos.size(0), self.channels, dtype=like.dtype, device=pos.device) if self.training else None
+        if codes is None or self.radius is not None:
+            index, perm = resolve(pos.size(0), pos.device, batch, ptr, batch_size)
+            distance = _radius(pos, index.batch if perm is None or batch is None else batch, index)
+        if codes is None:
+            codes = self.eval_codes(distance, draw).to(like.dtype)
+        x = self.mean + codes * F.softplus(self.raw_sigma)
+        if self.radius is not None:
+            angles = distance.unsqueeze(1) * (math.pi / 2 * torch.arange(1, RADIUS_HARMONICS + 1, device=pos.device))
+            x = x + self.radius(torch.cat([angles.sin(), angles.cos()], dim=1).to(like.dtype))
+        return self.mlp(x)
+
+    def eval_codes(self, radius: Tensor, draw: int = 0) -> Tensor:
+        """Return the codes [N, D] of points at ``radius`` [N] from the centroid of their cloud, in the precision of ``radius``."""
+        numbers = gaussian_codes(torch.arange(self.channels, device=radius.device), 2, draw=draw, dtype=torch.float64)
+        turns, phase = numbers[:, 0] * self.frequency, torch.special.ndtr(numbers[:, 1]) * (2 * math.pi)
+        return math.sqrt(2) * torch.cos(radius.unsqueeze(1) * turns.to(radius.dtype) + phase.to(radius.dtype))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.channels}, frequency={self.frequency}, radius={self.radius is not None})"
+
+
+def _radius(pos: Tensor, graph: Tensor, index: RaggedIndex) -> Tensor:
+    """Return the distance of every point to the centroid of its cloud [N]; in float64, since the frequencies multiply its rounding."""
+    pos = pos.double()
+    total = torch.zeros(index.num_graphs, pos.size(1), dtype=pos.dtype, device=pos.device).index_add(0, graph, pos)
+    centroid = total / index.ptr.diff().clamp_min(1).unsqueeze(1)
+    return torch.linalg.vector_norm(pos - centroid[graph], dim=1)

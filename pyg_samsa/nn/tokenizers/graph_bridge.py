@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import GELU, Linear, Module, Parameter, Sequential
+from torch_geometric.nn.inits import reset
+
+from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
+from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
+
+EVAL_CODES = ("structural", "index", "random")
+
+
+class Tokens(NamedTuple):
+    """The tokens of a batch of graphs, packed.
+
+    Attributes:
+        x: Tokens [T, D]; those of a graph are contiguous, nodes before edges.
+        index: Where each graph begins and ends.
+        node_index: Rows of the nodes in ``x``, [N], in the order in which the nodes were given.
+        edge_index: Rows of the edges in ``x``, [E], in the order in which the edges were given, or None when edges are no tokens.
+    """
+
+    x: Tensor
+    index: RaggedIndex  # type: ignore[assignment]
+    node_index: Tensor
+    edge_index: Tensor | None = None
+
+
+class GraphBridge(Module):
+    r"""Nodes and edges as tokens, tied together by random codes: Graph-Bridge of `SAMSA <https://arxiv.org/abs/2408.05391>`_ (section 4.3).
+
+    .. math::
+        p_i = \varepsilon_i \odot \sigma + \phi(x_i), \quad \varepsilon_i \sim N(0, I_D), \qquad p_{ij} = p_i - p_j, \qquad
+        h_i = \phi_V([p_i, x_i]), \quad h_{ij} = \phi_E([p_{ij}, e_{ij}])
+
+    with :math:`\sigma` the softplus of a learned vector and :math:`\phi, \phi_V, \phi_E` two-layer networks with 4 D hidden channels. The code of a
+    directed edge tells which two nodes it joins, and in which direction.
+
+    In training the codes are fresh noise. In evaluation they are deterministic and depend on the graph alone, not on its batch-mates or the device:
+    with ``eval_codes="structural"`` the code of a node is drawn from a fingerprint of the node's place in its graph, so that permuting nodes permutes
+    codes, and nodes that colour refinement cannot tell apart (such as the two methyls of an isopropyl group) share one; ``"index"`` draws it from the
+    node's position in its graph instead, so that all differ but the order of nodes matters; ``"random"`` draws anew at every call.
+
+    Args:
+        channels: Channels D of node features, edge features and tokens.
+        num_codes: 1, as in the paper, or 2: every node has a left and a right code and an edge has :math:`L_i - R_j`, as in the paper's code; 0 is
+            the ablation without noise, :math:`p_i = \phi(x_i)`.
+        edge_features: Whether edges have features; otherwise :math:`\phi_E` sees the code alone.
+        eval_codes: ``"structural"``, ``"index"`` or ``"random"``.
+        sigma: Initial standard deviation of the noise, above 0; it is learned from there.
+
+    Shapes:
+        - **input:** node features [N, D], edges [2, E], edge features [E, D], graph numbers [N] (*optional*)
+        - **output:** `Tokens` with N + E tokens [N + E, D]
+
+    Raises:
+        ConfigError: An argument is out of range.
+        ShapeError: The inputs do not fit each other.
+
+    Example:
+        >>> bridge = GraphBridge(16)
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> bridge(torch.randn(3, 16), edge_index, torch.randn(4, 16)).x.shape
+        torch.Size([7, 16])
+
+    Cost: O((N + E) D^2); structural codes add at most 128 rounds of O(N + E) integer operations.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_codes: int = 1,
+        edge_features: bool = True,
+        eval_codes: str = "structural",
+        sigma: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if num_codes not in (0, 1, 2) or isinstance(num_codes, bool):
+            raise ConfigError("num_codes", num_codes, (0, 1, 2))
+        check_choice("eval_codes", eval_codes, EVAL_CODES)
+        if not 0 < sigma < math.inf:
+            raise ConfigError("sigma", sigma, "a standard deviation above 0")
+        self.channels, self.num_codes, self.edge_features, self.eval_codes = (
+            channels,
+            num_codes,
+            edge_features,
+            eval_codes,
+        )
+        self.initial_sigma = sigma
+        self.raw_sigma = Parameter(torch.empty(num_codes, channels)) if num_codes else None
+        parts = max(1, num_codes)
+        self.phi = _mlp(channels, parts * channels, 4 * channels)
+        self.phi_node = _mlp((parts + 1) * channels, channels, 4 * channels)
+        self.phi_edge = _mlp((1 + edge_features) * channels, channels, 4 * channels)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights and set sigma to its initial value."""
+        if self.raw_sigma is not None:
+            torch.nn.init.constant_(self.raw_sigma, sigma_to_raw(self.initial_sigma))
+        for mlp in (self.phi, self.phi_node, self.phi_edge):
+            reset(mlp)
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_attr: Tensor | None = None,
+        batch: Tensor | None = None,
+        *,
+        batch_size: int | None = None,
+        node_keys: Tensor | None = None,
+        edge_keys: Tensor | None = None,
+        draw: int = 0,
+    ) -> Tokens:
+        """Turn a batch of graphs into tokens.
+
+        Args:
+            x: Encoded node features [N, D].
+            edge_index: Directed edges [2, E] int64; an undirected bond is two of them. Isolated nodes, self-loops, duplicate edges and no edges are
+                legal.
+            edge_attr: Encoded edge features [E, D]; needed if, and only if, the module was made with ``edge_features``.
+            batch: Graph number of each node [N], in any order; None means one graph.
+            batch_size: Number of graphs, where some at the end may be empty.
+            node_keys: Keys [N] of the raw node features, see `pyg_samsa.functional.feature_keys`; by default keys of ``x``.
+            edge_keys: Keys [E] of the raw edge features; by default keys of ``edge_attr``.
+            draw: Number of the deterministic draw in evaluation.
+
+        Returns:
+            `Tokens`.
+        """
+        _check_edges(x, edge_index, self.channels)
+        if (edge_attr is not None) != self.edge_features:
+            raise ShapeError(
+                "edge_attr",
+                None if edge_attr is None else "edge features",
+                f"what edge_features={self.edge_features} says",
+            )
+        if edge_attr is not None and edge_attr.shape != (edge_index.size(1), self.channels):
+            raise ShapeError("edge_attr", list(edge_attr.shape), [edge_index.size(1), self.channels])
+        index, perm = resolve(x.size(0), x.device, batch, None, batch_size)
+        graph = index.batch if batch is None else batch
+        if not torch.compiler.is_compiling() and bool((graph[edge_index[0]] != graph[edge_index[1]]).any()):
+            raise ShapeError("edge_index", "an edge between two graphs of the batch", "edges within one graph")
+        code = self.phi(x).view(x.size(0), max(1, self.num_codes), self.channels)
+        if self.raw_sigma is not None:
+            noise = self._noise(x, edge_index, edge_attr, index, perm, node_keys, edge_keys, draw)
+            code = noise * F.softplus(self.raw_sigma).to(noise.dtype) + code
+        nodes = self.phi_node(torch.cat([code.flatten(1), x], dim=1))
+        edge_code = code[edge_index[0], 0] - code[edge_index[1], -1]
+        edges = self.phi_edge(edge_code if edge_attr is None else torch.cat([edge_code, edge_attr], dim=1))
+        return _pack(nodes, edges, graph, graph[edge_index[0]], index.num_graphs)
+
+    def _noise(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_attr: Tensor | None,
+        index: RaggedIndex,
+        perm: Tensor | None,
+        node_keys: Tensor | None,
+        edge_keys: Tensor | None,
+        draw: int,
+    ) -> Tensor:
+        """Return the standard normal part of the codes, [N, num_codes, D]."""
+        if self.training or self.eval_codes == "random":
+            return torch.randn(x.size(0), self.num_codes, self.channels, dtype=x.dtype, device=x.device)
+        rank = None if perm is None else inverse_permutation(perm)
+        if self.eval_codes == "index":
+            position = torch.arange(x.size(0), device=x.device) - index.ptr[index.batch]
+            keys = position if rank is None else position[rank]
+        else:
+            node_keys = feature_keys(x) if node_keys is None else node_keys
+            if edge_keys is None and edge_attr is not None:
+                edge_keys = feature_keys(edge_attr)
+            if rank is None:
+                keys = structural_keys(node_keys, edge_index, index, edge_keys)
+            else:
+                keys = structural_keys(node_keys[perm], rank[edge_index], index, edge_keys)[rank]
+        return gaussian_codes(keys, self.num_codes * self.channels, draw=draw, dtype=x.dtype).view(
+            -1, self.num_codes, self.channels
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.channels}, num_codes={self.num_codes}, eval_codes={self.eval_codes!r})"
+
+
+def sigma_to_raw(sigma: float) -> float:
+    """Return the number whose softplus is ``sigma``; written so that large ones do not overflow.
+
+    Example:
+        >>> round(math.log1p(math.exp(sigma_to_raw(0.1))), 12)
+        0.1
+    """
+    return sigma + math.log(-math.expm1(-sigma))
+
+
+def _mlp(in_channels: int, out_channels: int, hidden: int) -> Sequential:
+    return Sequential(Linear(in_channels, hidden), GELU(), Linear(hidden, out_channels))
+
+
+def _check_edges(x: Tensor, edge_index: Tensor, channels: int) -> None:
+    if x.dim() != 2 or x.size(1) != channels or not x.is_floating_point():
+        raise ShapeError("x", f"{list(x.shape)} {x.dtype}", f"floats [N, {channels}]")
+    if (
+        edge_index.dim() != 2
+        or edge_index.size(0) != 2
+        or edge_index.is_floating_point()
+        or edge_index.dtype == torch.bool
+    ):
+        raise ShapeError("edge_index", f"{list(edge_index.shape)} {edge_index.dtype}", "integers [2, E]")
+    if torch.compiler.is_compiling() or edge_index.numel() == 0:
+        return
+    low, high = (int(bound) for bound in edge_index.aminmax())
+    if low < 0 or high >= x.size(0):
+        raise ShapeError("edge_index", f"node {low if low < 0 else high}", f"nodes 0 to {x.size(0) - 1}")
+
+
+def _pack(nodes: Tensor, edges: Tensor, node_graph: Tensor, edge_graph: Tensor, num_graphs: int) -> Tokens:
+    """Lay the tokens out graph by graph, nodes before edges: the one permutation on the way in."""
+    graph = torch.cat([node_graph, edge_graph])
+    order = torch.argsort(graph, stable=True)
+    place = inverse_permutation(order)
+    index = RaggedIndex.from_batch(graph, num_graphs)
+    x = torch.cat([nodes, edges.to(nodes.dtype)]).index_select(0, order)
+    return Tokens(x, index, place[: nodes.size(0)], place[nodes.size(0) :])

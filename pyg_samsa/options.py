@@ -1,0 +1,212 @@
+"""Options: arguments that say in their annotation what they mean and which values are allowed.
+
+An option is declared once, where it is used: on an argument of a class, a function or a dataclass. GraphGym's
+configuration, the command line and the documentation read it from there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, get_origin, get_type_hints
+
+from pyg_samsa.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Option:
+    """What an argument means, and its allowed values; written into the argument's annotation.
+
+    Args:
+        help: One sentence, with the unit.
+        choices: All allowed values; empty for any.
+        low: Smallest allowed number; None for any.
+        high: Largest allowed number; None for any.
+        below: The number must be less than this; None for any.
+        above: The number must be greater than this; None for any.
+
+    Example:
+        >>> def train(epochs: Annotated[int, Option("Number of epochs.", low=1)] = 10): ...
+        >>> options_of(train)["epochs"].default
+        10
+    """
+
+    help: str
+    choices: tuple[Any, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    below: float | None = None
+    above: float | None = None
+
+    def allowed(self) -> str:
+        """Say which values are allowed.
+
+        Example:
+            >>> Option("", low=0, below=1).allowed()
+            'a number of at least 0, below 1'
+        """
+        if self.choices:
+            return "one of " + ", ".join(repr(choice) for choice in self.choices)
+        bounds = [
+            f"{words} {bound:g}"
+            for words, bound in (
+                ("of at least", self.low),
+                ("above", self.above),
+                ("of at most", self.high),
+                ("below", self.below),
+            )
+            if bound is not None
+        ]
+        return f"a number {', '.join(bounds)}" if bounds else "any value"
+
+    def check(self, key: str, value: Any) -> None:
+        """Check a value of the right type.
+
+        Args:
+            key: Name of the option, for the error.
+            value: Its value.
+
+        Raises:
+            ConfigError: The value is not allowed.
+
+        Example:
+            >>> Option("Temperature.", above=0).check("tau", 0.5)
+        """
+        if self.choices:
+            if value not in self.choices:
+                raise ConfigError(key, value, self.choices)
+            return
+        fits = (
+            (self.low is None or value >= self.low)
+            and (self.above is None or value > self.above)
+            and (self.high is None or value <= self.high)
+            and (self.below is None or value < self.below)
+        )
+        if not fits:
+            raise ConfigError(key, value, self.allowed())
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument that carries an `Option`.
+
+    Attributes:
+        name: Name of the argument.
+        type: Its type, without the option.
+        default: Its default, or ``inspect.Parameter.empty``.
+        option: What it means.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    option: Option
+
+    def check(self, value: Any, *, key: str = "") -> None:
+        """Check type and value.
+
+        Args:
+            value: What was given.
+            key: Name for the error; by default that of the argument.
+
+        Raises:
+            ConfigError: The value has another type, or is not allowed.
+
+        Example:
+            >>> def train(epochs: Annotated[int, Option("Number of epochs.", low=1)] = 10): ...
+            >>> options_of(train)["epochs"].check(0)
+            Traceback (most recent call last):
+            pyg_samsa.errors.ConfigError: epochs: got 0, expected a number of at least 1
+        """
+        key = key or self.name
+        if value is None and self.default is None:
+            return
+        if self.type is bool and not isinstance(value, bool):
+            raise ConfigError(key, value, "True or False")
+        if self.type in (int, float) and not is_number(value, whole=self.type is int):
+            raise ConfigError(key, value, "an integer" if self.type is int else "a number")
+        self.option.check(key, value)
+
+
+@cache
+def options_of(owner: Callable[..., Any]) -> dict[str, Argument]:
+    """Return the arguments of a class, dataclass or function that carry an `Option`, by name.
+
+    Args:
+        owner: What takes the arguments; of a class, its constructor does.
+
+    Example:
+        >>> @dataclass
+        ... class Trees:
+        ...     leaves: Annotated[int, Option("Leaves of a tree.", low=2)] = 31
+        >>> options_of(Trees)["leaves"].option.help
+        'Leaves of a tree.'
+    """
+    constructor = owner.__init__ if isinstance(owner, type) else owner  # type: ignore[misc]
+    hints = get_type_hints(constructor, include_extras=True)
+    found: dict[str, Argument] = {}
+    for name, parameter in inspect.signature(constructor).parameters.items():
+        hint = hints.get(name)
+        if get_origin(hint) is not Annotated:
+            continue
+        for extra in hint.__metadata__:
+            if isinstance(extra, Option):
+                found[name] = Argument(name, hint.__origin__, parameter.default, extra)
+    return found
+
+
+def check_options(owner: Callable[..., Any], values: Mapping[str, Any], *, prefix: str = "") -> None:
+    """Check values against the options of their owner; names that are no option are not looked at.
+
+    Args:
+        owner: See `options_of`.
+        values: Name -> value.
+        prefix: Put before the names in errors, such as ``"samsa."``.
+
+    Raises:
+        ConfigError: A value is not allowed.
+
+    Example:
+        >>> def train(epochs: Annotated[int, Option("Number of epochs.", low=1)] = 10): ...
+        >>> check_options(train, {"epochs": 5})
+    """
+    for name, argument in options_of(owner).items():
+        if name in values:
+            argument.check(values[name], key=f"{prefix}{name}")
+
+
+def is_number(value: Any, *, whole: bool = False) -> bool:
+    """Say whether a value is a real number (with ``whole``, an integer); NumPy's numbers count, booleans do not.
+
+    Example:
+        >>> is_number(3, whole=True), is_number(True), is_number(2.5, whole=True)
+        (True, False, False)
+    """
+    return isinstance(value, numbers.Integral if whole else numbers.Real) and not isinstance(value, bool)
+
+
+def check_integer(key: str, value: Any, *, low: int = 1) -> None:
+    """Raise a `ConfigError` unless ``value`` is an integer of at least ``low``.
+
+    NumPy's integers are accepted, booleans are not.
+
+    Example:
+        >>> check_integer("heads", 0)
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: heads: got 0, expected an integer of at least 1
+    """
+    if not is_number(value, whole=True) or value < low:
+        raise ConfigError(key, value, f"an integer of at least {low}")
+
+
+def check_probability(key: str, value: Any) -> None:
+    """Raise a `ConfigError` unless ``value`` is a number from 0 to below 1.
+
+    Example:
+        >>> check_probability("dropout", 0.1)
+    """
+    if not is_number(value) or not 0 <= value < 1:
+        raise ConfigError(key, value, "a probability from 0 to below 1")

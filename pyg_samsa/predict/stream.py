@@ -1,0 +1,275 @@
+"""A table of molecules in, the same table with predictions out: row by row, in the memory of one chunk, and resumable."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from pyg_samsa.chem.parsing import in_chunks, parse_stream
+from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.io.csv_rows import SMILES_NAMES, CsvRows, find_column
+from pyg_samsa.io.files import atomic_write
+from pyg_samsa.io.memory import return_memory
+from pyg_samsa.predict.predictor import UNCERTAINTY_DRAWS, MoleculePredictor, Predictions
+
+CHUNK_ROWS = 1024
+MAX_ATOMS = 100_000
+_DIGITS = "%.6g"
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How a table is predicted.
+
+    Args:
+        smiles_column: Name, or number from 1, of the column of SMILES; empty finds it.
+        uncertainty: Whether a column of spreads is added for each target.
+        draws: Draws of codes for it.
+        workers: Processes that read molecules.
+        max_atoms: Larger molecules become a row with an error.
+        chunk_rows: Rows that are held in memory together.
+    """
+
+    smiles_column: str = ""
+    uncertainty: bool = False
+    draws: int = UNCERTAINTY_DRAWS
+    workers: int = 1
+    max_atoms: int = MAX_ATOMS
+    chunk_rows: int = CHUNK_ROWS
+
+
+@dataclass
+class Progress:
+    """What was written so far.
+
+    Attributes:
+        rows: Rows of the table.
+        errors: Those of them without a prediction.
+    """
+
+    rows: int = 0
+    errors: int = 0
+
+
+class TablePredictor:
+    """Adds predictions to the rows of a table.
+
+    Every row of the table becomes one row, in order, with its fields as they were. A short row is filled with empty fields; the surplus of a long one
+    is joined into its last field and the row says so. Columns that are added: for regressions and labels ``<target>_pred``, for classes ``pred`` (the
+    likeliest) and ``<class>_pred``, with ``uncertainty`` ``<target>_spread``, and last ``error``.
+
+    Args:
+        predictor: The network.
+        rows: The table.
+        options: How.
+
+    Raises:
+        ConfigError: The column of SMILES cannot be found.
+    """
+
+    def __init__(self, predictor: MoleculePredictor, rows: CsvRows, options: StreamOptions) -> None:
+        self.predictor, self.rows, self.options = predictor, rows, options
+        if not rows.header:
+            names = options.smiles_column or "1"
+            if not names.isdigit() or int(names) < 1:
+                raise ConfigError(
+                    "--smiles-column", names, "the number of a column, counted from 1, for a table without a header"
+                )
+            self.column, self.width = int(names) - 1, 0
+        else:
+            self.column = find_column(rows.header, options.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
+            self.width = len(rows.header)
+
+    def header(self) -> list[str]:
+        """Return the names of all columns written; of added ones none repeats another."""
+        names = list(self.rows.header)
+        for name in self._added():
+            fresh, number = name, 2
+            while fresh in names:
+                fresh, number = f"{name}_{number}", number + 1
+            names.append(fresh)
+        return names
+
+    def _added(self) -> list[str]:
+        targets = self.predictor.target_names
+        added = ["pred"] if self.predictor.task["kind"] == "multiclass" else []
+        added += [f"{name}_pred" for name in targets]
+        added += [f"{name}_spread" for name in targets] if self.options.uncertainty else []
+        return [*added, "error"]
+
+    def signature(self) -> str:
+        """Return a hash of all that the output depends on besides the rows."""
+        asked = (
+            self.predictor.fingerprint,
+            self.header(),
+            self.column,
+            self.options.uncertainty,
+            self.options.draws,
+            self.options.max_atoms,
+        )
+        return hashlib.sha256(json.dumps([*asked, self.options.chunk_rows]).encode()).hexdigest()
+
+    def chunks(self, source: Iterable[Sequence[str]]) -> Iterator[tuple[list[list[str]], list[list[str]], int]]:
+        """Yield lists of rows as they were read, as they are to be written, and how many have an error."""
+        table = in_chunks(source, self.options.chunk_rows)
+        pending: list[list[list[str]]] = []
+
+        def smiles() -> Iterator[list[str]]:
+            for rows in table:
+                pending.append(rows)
+                yield [row[self.column] if len(row) > self.column else "" for row in rows]
+
+        for _, parsed in parse_stream(smiles(), workers=self.options.workers, max_atoms=self.options.max_atoms):
+            rows = pending.pop(0)
+            result = self.predictor.predict_parsed(
+                parsed, uncertainty=self.options.uncertainty, draws=self.options.draws
+            )
+            written = [self._row(fields, result, place) for place, fields in enumerate(rows)]
+            yield rows, written, sum(1 for error in result.errors if error)
+            return_memory()
+
+    def _row(self, fields: Sequence[str], result: Predictions, place: int) -> list[str]:
+        error = result.errors[place] if any(field.strip() for field in fields) else "blank line"
+        kept = list(fields)
+        if self.width and len(kept) != self.width:
+            if len(kept) > self.width:
+                told = f"{len(kept)} fields, the header has {self.width}"
+                error = f"{error}; {told}" if error else told
+                kept = [*kept[: self.width - 1], self.rows.delimiter.join(kept[self.width - 1 :])]
+            kept += [""] * (self.width - len(kept))
+        values, names = result.values[place], self.predictor.target_names
+        known = bool(np.isfinite(values).all())
+        added = (
+            ([names[int(values.argmax())]] if known else [""]) if self.predictor.task["kind"] == "multiclass" else []
+        )
+        added += [_DIGITS % value if known else "" for value in values]
+        if result.spread is not None:
+            added += [_DIGITS % value if known else "" for value in result.spread[place]]
+        return [*kept, *added, error]
+
+
+def predict_to_stream(
+    table: TablePredictor, output: IO[str], *, advance: Callable[[float], None] = lambda _: None
+) -> Progress:
+    """Write the predicted table to an open text stream."""
+    writer, done = _writer(output, table), Progress()
+    if table.rows.header:
+        writer.writerow(table.header())
+    for rows, written, errors in table.chunks(table.rows):
+        writer.writerows(written)
+        output.flush()
+        done.rows, done.errors = done.rows + len(rows), done.errors + errors
+        advance(len(rows))
+    return done
+
+
+def predict_to_file(
+    table: TablePredictor, path: Path, *, advance: Callable[[float], None] = lambda _: None
+) -> Progress:
+    """Write the predicted table to a file, which appears when it is whole.
+
+    Until then it grows as ``<name>.partial``, and ``<name>.partial.json`` tells how far it is. If both are there from an interrupted run of the same
+    network, options and rows, that run is continued; the file is the same as of a run that was not interrupted.
+
+    Args:
+        table: What to write.
+        path: File; an existing one is replaced at the end.
+        advance: Called with the number of rows of each chunk, those that were finished before too.
+
+    Raises:
+        ConfigError: What an interrupted run left is of another network, of other options, or of another table.
+        DataIntegrityError: It is damaged.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    state_file = partial.with_name(f"{partial.name}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = _read_state(state_file, partial, table.signature())
+    source, seen = iter(table.rows), hashlib.sha256()
+    for row in _skip(source, state["rows"], partial):
+        seen.update(_digest(row))
+    if seen.hexdigest() != state["digest"]:
+        raise _other(partial, "the first rows of the table")
+    done = Progress(state["rows"], state["errors"])
+    advance(done.rows)
+    with partial.open("r+" if state["rows"] else "w", encoding="utf-8", newline="") as file:
+        file.truncate(state["bytes"])
+        file.seek(0, os.SEEK_END)
+        writer = _writer(file, table)
+        if not state["rows"] and table.rows.header:
+            writer.writerow(table.header())
+        for rows, written, errors in table.chunks(source):
+            writer.writerows(written)
+            file.flush()
+            for row in rows:
+                seen.update(_digest(row))
+            done.rows, done.errors = done.rows + len(rows), done.errors + errors
+            content = {
+                "signature": table.signature(),
+                "rows": done.rows,
+                "errors": done.errors,
+                "digest": seen.hexdigest(),
+            }
+            _write_state(state_file, content | {"bytes": os.fstat(file.fileno()).st_size})
+            advance(len(rows))
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    state_file.unlink(missing_ok=True)
+    return done
+
+
+def _writer(output: IO[str], table: TablePredictor) -> Any:
+    return csv.writer(output, delimiter=table.rows.delimiter, lineterminator="\n")
+
+
+def _digest(row: Sequence[str]) -> bytes:
+    return hashlib.sha256("\x1f".join(row).encode("utf-8", "surrogatepass")).digest()
+
+
+def _skip(source: Iterator[list[str]], count: int, partial: Path) -> Iterator[list[str]]:
+    for _ in range(count):
+        row = next(source, None)
+        if row is None:
+            raise _other(partial, "as many rows")
+        yield row
+
+
+def _read_state(state_file: Path, partial: Path, signature: str) -> dict[str, Any]:
+    fresh = {"rows": 0, "errors": 0, "bytes": 0, "digest": hashlib.sha256().hexdigest()}
+    if not (state_file.is_file() and partial.is_file()):
+        return fresh
+    try:
+        state = json.loads(state_file.read_text(encoding="utf-8"))
+        fits = (
+            all(isinstance(state[key], type(value)) for key, value in fresh.items())
+            and partial.stat().st_size >= state["bytes"]
+        )
+    except (ValueError, KeyError, TypeError):
+        fits = False
+    if not fits:
+        raise DataIntegrityError(
+            state_file,
+            "the state of an interrupted prediction",
+            "something else",
+            hint=f"Delete it and {partial.name}.",
+        )
+    if state.get("signature") != signature:
+        raise _other(partial, "this model, these columns and these options")
+    return state
+
+
+def _other(partial: Path, what: str) -> ConfigError:
+    hint = f"To begin anew delete it and {partial.name}.json, or write to another file."
+    return ConfigError(str(partial), "an interrupted prediction of something else", f"one of {what}", hint=hint)
+
+
+def _write_state(path: Path, content: dict[str, Any]) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")

@@ -1,0 +1,128 @@
+"""What a task is: which targets are predicted for what, and how raw outputs become numbers that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from pyg_samsa.errors import ConfigError, check_choice
+
+KINDS = ("regression", "binary", "multilabel", "multiclass")
+LEVELS = ("graph", "node", "link")
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Task:
+    r"""A supervised task: its targets, and what carries them.
+
+    Args:
+        kind: ``"regression"``, ``"binary"`` (one label), ``"multilabel"`` (several labels, each 0, 1 or NaN) or
+            ``"multiclass"`` (one of C classes).
+        names: Names of the C targets; of the classes for ``"multiclass"``.
+        level: What carries the targets: ``"graph"``, ``"node"`` or ``"link"``.
+        parts: For part segmentation: the classes that the points of a shape of each category can have.
+        pairs: Whether a graph holds two documents, told apart by the node attribute ``document``.
+
+    Raises:
+        ConfigError: ``kind`` or ``level`` is unknown, or there is no target.
+
+    Example:
+        >>> import torch
+        >>> task = Task("binary", ["toxic"])
+        >>> task.num_targets, task.readable(torch.tensor([[0.0]])).item()
+        (1, 0.5)
+    """
+
+    kind: str
+    names: Sequence[str]
+    level: str = "graph"
+    parts: Sequence[Sequence[int]] = ()
+    pairs: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("task.kind", self.kind, KINDS)
+        check_choice("task.level", self.level, LEVELS)
+        names = self.names
+        if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
+            raise ConfigError("task.names", names, "a list of at least one name")
+        object.__setattr__(self, "names", tuple(names))
+        object.__setattr__(self, "parts", tuple(tuple(part) for part in self.parts))
+
+    @property
+    def num_targets(self) -> int:
+        """Width C of the output of a network."""
+        return len(self.names)
+
+    def readable(self, output: Tensor) -> Tensor:
+        r"""Turn the output of a network into what people read.
+
+        .. math::
+            \hat y = \begin{cases}
+                o & \text{regression} \\
+                \sigma(o) & \text{binary, multilabel} \\
+                \mathrm{softmax}(o) & \text{multiclass}
+            \end{cases}
+
+        Args:
+            output: Output of the network [..., C]; regressions are already in the units of the data.
+
+        Returns:
+            Values or probabilities [..., C].
+
+        Example:
+            >>> import torch
+            >>> Task("multiclass", ["a", "b"]).readable(torch.zeros(1, 2)).tolist()
+            [[0.5, 0.5]]
+        """
+        if self.kind == "regression":
+            return output
+        return output.softmax(-1) if self.kind == "multiclass" else output.sigmoid()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the task as plain values that JSON can hold; `from_dict` reads them again.
+
+        Example:
+            >>> Task("regression", ["logS"]).as_dict()
+            {'kind': 'regression', 'level': 'graph', 'names': ['logS']}
+        """
+        described: dict[str, Any] = {"kind": self.kind, "level": self.level, "names": list(self.names)}
+        if self.parts:
+            described["parts"] = [list(part) for part in self.parts]
+        if self.pairs:
+            described["pairs"] = True
+        return described
+
+    @classmethod
+    def from_dict(cls, described: Any, *, origin: str = "task") -> Task:
+        """Read what `as_dict` wrote; other keys are ignored.
+
+        Args:
+            described: Names and values.
+            origin: Where it comes from, for the error.
+
+        Raises:
+            ConfigError: A value is missing or not allowed.
+
+        Example:
+            >>> Task.from_dict({"kind": "binary", "names": ["toxic"]}).level
+            'graph'
+        """
+        if not isinstance(described, Mapping):
+            raise ConfigError(origin, type(described).__name__, "a mapping with kind and names")
+        parts = described.get("parts", ())
+        if not isinstance(parts, Sequence) or not all(isinstance(part, Sequence) for part in parts):
+            raise ConfigError(f"{origin}.parts", parts, "a list of lists of class numbers")
+        try:
+            return cls(
+                described.get("kind", ""),
+                described.get("names", ()),
+                described.get("level", "graph"),
+                parts,
+                described.get("pairs", False) is True,
+            )
+        except ConfigError as error:
+            raise ConfigError(f"{origin}: {error.key}", error.value, "an allowed value", hint=str(error)) from error

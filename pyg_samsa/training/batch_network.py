@@ -1,0 +1,70 @@
+"""From a PyG batch to (prediction, target): the shape that the runner asks of every network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from pyg_samsa.datasets.sequences.aan import tower_batch
+from pyg_samsa.errors import DataError
+
+
+class BatchNetwork(nn.Module):
+    """Feeds a model of plain tensors, such as :class:`pyg_samsa.nn.SAMSA`, from a batch.
+
+    The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1; ``category``, ``pos``, ``normal`` and
+    ``pe`` go to models that want them.
+
+    Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can stand in its place: models of pairs, baselines, GraphGym networks.
+
+    Args:
+        model: Called as ``model(x, edge_index, edge_attr, batch, batch_size=B)``.
+        node_encoder: Called with the batch before the model, as GraphGym's node encoders are; may be None.
+        edge_encoder: Likewise for edges.
+
+    Shapes:
+        - **input**: a ``torch_geometric.data.Batch`` of B graphs
+        - **output**: prediction [B, C] or [N, C], and target as the batch holds it, or None
+
+    Raises:
+        DataError: the batch has no node features.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Batch, Data
+        >>> class Count(nn.Module):
+        ...     def forward(self, x, edge_index, edge_attr, batch, *, batch_size):
+        ...         return x.new_zeros(batch_size, 1).index_add(0, batch, x)
+        >>> batch = Batch.from_data_list([Data(x=torch.ones(n, 1), edge_index=torch.empty(2, 0, dtype=torch.long)) for n in (2, 3)])
+        >>> BatchNetwork(Count())(batch)[0].tolist()
+        [[2.0], [3.0]]
+    """
+
+    def __init__(
+        self, model: nn.Module, *, node_encoder: nn.Module | None = None, edge_encoder: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.node_encoder = node_encoder
+        self.edge_encoder = edge_encoder
+
+    def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
+        """Return (prediction, target) of a batch."""
+        for encoder in (self.node_encoder, self.edge_encoder):
+            if encoder is not None:
+                batch = encoder(batch)
+        if batch.x is None:
+            raise DataError(
+                "The graphs have no node features x",
+                hint="Add some, for example by torch_geometric.transforms.Constant.",
+            )
+        graph, count = batch.batch, batch.num_graphs
+        if "document" in batch:
+            graph, count = tower_batch(graph, batch.document), 2 * count
+        told = {"category": batch.category} if getattr(self.model, "num_categories", 0) else {}
+        if getattr(self.model, "pe_channels", 0):
+            told["pe"] = batch.get("pe")
+        if getattr(self.model, "uses_positions", False):
+            told |= {name: batch[name] for name in ("pos", "normal") if batch.get(name) is not None}
+        return self.model(batch.x, batch.edge_index, batch.edge_attr, graph, batch_size=count, **told), batch.y

@@ -1,0 +1,285 @@
+"""The data module: one dataset and its split indices in, loaders out, with nothing of the dataset changed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+from torch_geometric.graphgym.imports import pl
+from torch_geometric.loader.dataloader import Collater
+
+from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.training.samplers import BatchSampler, FixedSizeBatches, TokenBatches
+
+TASKS = ("multilabel", "binary", "multiclass", "regression")
+LEVELS = ("graph", "node", "link")
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What a dataset asks of a model.
+
+    Args:
+        split_idx: Row numbers [n] of each split; ``val`` and ``test`` may be missing.
+        task: One of ``multilabel``, ``binary``, ``multiclass``, ``regression``.
+        level: What carries the targets: ``graph``, ``node`` or ``link``.
+        num_targets: Width of the model's output, at least 1.
+        target_names: Names of targets or classes; may be empty.
+        in_channels: Node features: a width, categorical cardinalities, or None.
+        edge_channels: Edge features, likewise.
+        category_parts: For part segmentation: the classes that the points of a graph of each category have.
+        pairs: Whether a graph holds two documents, told apart by ``document``.
+        num_dims: Coordinates of a node's position ``pos``; 0 where nodes have none.
+
+    Raises:
+        ConfigError: ``task`` or ``level`` is unknown, or there are no training rows.
+
+    Example:
+        >>> spec = TaskSpec({"train": torch.arange(3)}, task="regression", level="graph", num_targets=1)
+        >>> spec.sizes
+        {'train': 3}
+    """
+
+    split_idx: Mapping[str, Tensor]
+    task: str
+    level: str
+    num_targets: int
+    target_names: Sequence[str] = field(default_factory=list)
+    in_channels: int | Sequence[int] | None = None
+    edge_channels: int | Sequence[int] | None = None
+    category_parts: Sequence[Sequence[int]] = ()
+    pairs: bool = False
+    num_dims: int = 0
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise ConfigError("task", self.task, TASKS)
+        if self.level not in LEVELS:
+            raise ConfigError("level", self.level, LEVELS)
+        if len(self.split_idx.get("train", ())) == 0:
+            raise ConfigError("split_idx", sorted(self.split_idx), "a split 'train' with at least one row")
+
+    @classmethod
+    def of(cls, dataset: Any) -> TaskSpec:
+        """Read the specification that every dataset of :mod:`pyg_samsa.datasets` carries.
+
+        Raises:
+            DataError: an attribute is missing.
+        """
+        missing = [name for name in ("split_idx", "task", "level", "num_targets") if not hasattr(dataset, name)]
+        if missing:
+            raise DataError(
+                f"{type(dataset).__name__} lacks {', '.join(missing)}",
+                hint="See the datasets of pyg_samsa.datasets for what they mean.",
+            )
+        return cls(
+            split_idx=dict(dataset.split_idx),
+            task=dataset.task,
+            level=dataset.level,
+            num_targets=int(dataset.num_targets),
+            target_names=list(getattr(dataset, "target_names", [])),
+            in_channels=getattr(dataset, "in_channels", None),
+            edge_channels=getattr(dataset, "edge_channels", None),
+            category_parts=getattr(dataset, "category_parts", ()),
+            pairs=getattr(dataset, "pairs", False),
+            num_dims=_num_dims(dataset),
+        )
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Rows of each split that is there, in the order train, val, test."""
+        return {split: len(self.split_idx[split]) for split in SPLITS if len(self.split_idx.get(split, ())) > 0}
+
+
+def _num_dims(dataset: Any) -> int:
+    pos = dataset[0].get("pos") if len(dataset) else None
+    return 0 if pos is None else int(pos.size(1))
+
+
+class SplitRows(torch.utils.data.Dataset):
+    """The rows of one split, in the order of its indices.
+
+    Args:
+        dataset: Anything indexable by a row number that gives a Data.
+        index: Row numbers [n].
+        with_row_id: Whether each Data is (shallowly) copied and told its row number as ``row_id`` [1].
+    """
+
+    def __init__(self, dataset: Any, index: Tensor, *, with_row_id: bool = False) -> None:
+        self.dataset, self.index, self.with_row_id = dataset, index.tolist(), with_row_id
+        self._collate = Collater(dataset)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, position: int) -> Any:
+        row = self.index[position]
+        data = self.dataset[row]
+        if self.with_row_id:
+            data = copy.copy(data)
+            data.row_id = torch.tensor([row])
+        return data
+
+    def __getitems__(self, positions: Sequence[int]) -> Batch:
+        """Return the batch of some rows, at once where the data set knows how: that is what keeps a fast device fed."""
+        if not hasattr(self.dataset, "make_batch"):
+            return self._collate([self[position] for position in positions])
+        rows = [self.index[position] for position in positions]
+        batch = self.dataset.make_batch(rows)
+        if self.with_row_id:
+            batch.row_id = torch.tensor(rows)
+        return batch
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+def count_tokens(rows: SplitRows, *, edges: bool = True) -> Tensor:
+    """Return the nodes, and with ``edges`` the directed edges too, of each row: int64 [n].
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> graphs = [Data(x=torch.ones(n, 1), edge_index=torch.zeros(2, 3, dtype=torch.long)) for n in (1, 2)]
+        >>> count_tokens(SplitRows(graphs, torch.arange(2))).tolist()
+        [4, 5]
+
+    Cost: O(n) for the data sets of this package; others are read once.
+    """
+    if hasattr(rows.dataset, "count_tokens"):
+        return rows.dataset.count_tokens(edges=edges)[torch.tensor(rows.index)]
+    return torch.tensor(
+        [data.num_nodes + (data.num_edges if edges else 0) for data in map(rows.dataset.__getitem__, rows.index)]
+    )
+
+
+class SplitData(pl.LightningDataModule):
+    """Loaders of the training, validation and test split of one dataset.
+
+    The training order depends only on (``seed``, epoch), so a resumed run sees the batches that an uninterrupted one would have seen.
+    With several processes every validation and test row is seen exactly once.
+
+    Args:
+        dataset: Anything indexable by a row number that gives a Data.
+        split_idx: Row numbers [n] of ``train`` and, where there are, ``val`` and ``test``; copied, so that nobody can change them later.
+        batch_size: Graphs of a training batch and process.
+        eval_batch_size: Graphs of an evaluation batch; None for ``batch_size``.
+        num_workers: Loader processes, 0 or more.
+        seed: Seed of the order.
+        tokens_per_batch: Tokens of a batch, in place of ``batch_size`` graphs: see :class:`~pyg_samsa.training.samplers.TokenBatches`.
+        edges_are_tokens: Whether edges count as tokens besides nodes.
+        pin_memory: None pins where a CUDA device is there.
+
+    Raises:
+        ConfigError: sizes are out of range, or a row number does not exist.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> graphs = [Data(x=torch.ones(2, 1), edge_index=torch.empty(2, 0, dtype=torch.long), y=torch.ones(1)) for _ in range(5)]
+        >>> data = SplitData(graphs, {"train": torch.tensor([0, 1, 2]), "test": torch.tensor([3, 4])}, batch_size=2)
+        >>> [batch.num_graphs for batch in data.loader("train")], next(iter(data.loader("test"))).row_id.tolist()
+        ([2, 1], [3, 4])
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        split_idx: Mapping[str, Tensor],
+        *,
+        batch_size: int,
+        eval_batch_size: int | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+        tokens_per_batch: int | None = None,
+        edges_are_tokens: bool = True,
+        pin_memory: bool | None = None,
+    ) -> None:
+        super().__init__()
+        if num_workers < 0:
+            raise ConfigError("num_workers", num_workers, "0 or more")
+        self.dataset = dataset
+        self.split_idx = {
+            split: torch.as_tensor(index).clone().flatten() for split, index in split_idx.items() if len(index) > 0
+        }
+        for split, index in self.split_idx.items():
+            if int(index.min()) < 0 or int(index.max()) >= len(dataset):
+                raise ConfigError(
+                    f"split_idx[{split!r}]",
+                    [int(index.min()), int(index.max())],
+                    f"row numbers from 0 to {len(dataset) - 1}",
+                )
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
+        self.num_workers, self.seed = num_workers, seed
+        self.tokens_per_batch, self.edges_are_tokens = tokens_per_batch, edges_are_tokens
+        self.first_epoch = 0
+        self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
+
+    def has(self, split: str) -> bool:
+        """Whether the split is there and has rows."""
+        return split in self.split_idx
+
+    def loader(self, split: str, *, epoch: int = 0) -> torch.utils.data.DataLoader:
+        """Return a fresh loader of one split, its order set to epoch ``epoch``."""
+        training = split == "train"
+        rows = SplitRows(self.dataset, self.split_idx[split], with_row_id=not training)
+        sampler = self._sampler(rows, training)
+        sampler.set_epoch(epoch)
+        # The loader draws the seeds of its workers from this generator and not from the global one, whose state a checkpoint holds.
+        return torch.utils.data.DataLoader(
+            rows,
+            batch_sampler=sampler,
+            collate_fn=_as_it_is,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=self.pin_memory,
+            generator=sampler.worker_seeds,
+        )
+
+    def _sampler(self, rows: SplitRows, training: bool) -> BatchSampler:
+        trainer = self.trainer
+        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
+        options = {"shuffle": training, "seed": self.seed, "rank": rank, "world_size": world_size}
+        if self.tokens_per_batch is not None:
+            return TokenBatches(count_tokens(rows, edges=self.edges_are_tokens), self.tokens_per_batch, **options)
+        return FixedSizeBatches(len(rows), self.batch_size if training else self.eval_batch_size, **options)
+
+    def train_dataloader(self) -> torch.utils.data.DataLoader:
+        """Return the training loader, in the order of the epoch that comes next."""
+        return self.loader("train", epoch=self.first_epoch)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the number of epochs that are over, for the checkpoint."""
+        return {
+            "epochs": self.trainer.fit_loop.epoch_progress.current.processed
+            if self.trainer is not None
+            else self.first_epoch
+        }
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on after the epochs of a checkpoint.
+
+        Lightning makes the first iterator before it restores its own count of epochs, so the loader itself must know where to go on.
+        """
+        self.first_epoch = int(state_dict["epochs"])
+
+    def val_dataloader(self) -> torch.utils.data.DataLoader | list:
+        """Return the validation loader; an empty list where there is no such split."""
+        return self.loader("val") if self.has("val") else []
+
+    def test_dataloader(self) -> torch.utils.data.DataLoader | list:
+        """Return the test loader; an empty list where there is no such split."""
+        return self.loader("test") if self.has("test") else []
+
+    def predict_dataloader(self) -> torch.utils.data.DataLoader | list:
+        """Return the loader whose rows are predicted: the test split."""
+        return self.test_dataloader()
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch, without waiting where its memory is pinned."""
+        return batch.to(device, non_blocking=self.pin_memory)

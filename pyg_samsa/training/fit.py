@@ -1,0 +1,151 @@
+"""One run: train, keep the best and the last epoch, test on the best, write everything down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pyg_samsa.errors import ConfigError, DataNotFoundError
+from pyg_samsa.training import run_folder as files
+from pyg_samsa.training.callbacks import EpochEnd, ExactResume, History
+from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
+from pyg_samsa.training.data_module import SplitData, TaskSpec
+from pyg_samsa.training.environment import describe
+from pyg_samsa.training.module import TaskModule
+from pyg_samsa.training.predictions import PredictionCollector
+from pyg_samsa.training.progress_display import EpochLines, ProgressDisplay
+from pyg_samsa.training.results import RunResult, per_class_scores, write_run
+from pyg_samsa.training.run_folder import RunFolder
+from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoints
+
+
+def fit_and_test(
+    module: TaskModule,
+    data: SplitData,
+    spec: TaskSpec,
+    *,
+    folder: RunFolder,
+    options: TrainerOptions,
+    monitor: str | None,
+    higher_is_better: bool = True,
+    seed: int = 0,
+    loggers: Sequence[Any] = (),
+    console: Any = None,
+) -> RunResult:
+    """Train a module, test it on its best epoch, and write the run's folder.
+
+    A folder that holds a first part is continued from its last checkpoint: weights, optimiser, schedule, history, order of the data and all
+    random numbers, so the losses are those of an uninterrupted run.
+
+    Args:
+        module: What to train.
+        data: Its loaders.
+        spec: What the targets mean.
+        folder: From :func:`~pyg_samsa.training.run_folder.open_run_folder`.
+        options: How to train.
+        monitor: Logged name, such as ``val_ap``, that chooses the best epoch; None tests the last one (always so without a validation split).
+        higher_is_better: Direction of ``monitor``.
+        seed: Seed of the run, already set by the caller before the network was made.
+        loggers: Lightning loggers.
+        console: A rich console for the progress; None for silence.
+
+    Raises:
+        ConfigError: the folder is in use, or a split is missing.
+        NumericalError: a loss is not finite.
+        DataNotFoundError: a checkpoint that must be there is not.
+        KeyboardInterrupt: the user stopped the run; it can be resumed.
+
+    Returns:
+        The result, also written as ``summary.json``.
+    """
+    monitor = monitor if data.has("val") else None
+    lines = EpochLines(monitor, higher_is_better=higher_is_better, max_epochs=options.max_epochs)
+    history = History(folder.file(files.METRICS))
+    display = ProgressDisplay(console, lines, history) if console is not None else None
+    if display is not None:
+        history.on_row = display.on_row
+    collector = PredictionCollector()
+    callbacks = [history, ExactResume(seed), collector, *([display] if display is not None else []), EpochEnd(history)]
+    callbacks += checkpoints(folder, options, monitor, higher_is_better)
+    trainer = build_trainer(folder, options, callbacks, loggers, data.has("val"))
+    if options.compile:
+        module.network.compile(dynamic=True)
+    with _lock(folder, trainer):
+        if trainer.is_global_zero:
+            folder.write_json(files.ENVIRONMENT, describe())
+        _fit(trainer, module, data, folder)
+        chosen = folder.best if monitor is not None and options.keep_best and options.keep_last else folder.last
+        best_epoch = _load_weights(module, chosen) if options.keep_last else len(history.rows)
+        test = _test(trainer, module, data) if data.has("test") else {}
+        result = RunResult(
+            folder=folder,
+            seed=seed,
+            best_epoch=best_epoch,
+            val=_values(history.rows[best_epoch - 1], "val_") if history.rows else {},
+            test=test,
+            parameters=sum(weight.numel() for weight in module.network.parameters() if weight.requires_grad),
+            epochs=len(history.rows),
+            seconds=history.rows[-1]["total_seconds"] if history.rows else 0.0,
+            per_class=per_class_scores(collector, spec),
+        )
+        if trainer.is_global_zero:
+            write_run(result, history.rows, collector, data, spec, monitor)
+    return result
+
+
+class _lock:
+    """Holds a run's folder for the first process."""
+
+    def __init__(self, folder: RunFolder, trainer: Any) -> None:
+        self.folder = folder.path
+        self.held = FileLock(str(folder.file(files.LOCK))) if trainer.is_global_zero else None
+
+    def __enter__(self) -> None:
+        try:
+            if self.held is not None:
+                self.held.acquire(timeout=0)
+        except Timeout:
+            raise ConfigError(
+                "out_dir", str(self.folder), "a run's folder that no other process is working in"
+            ) from None
+
+    def __exit__(self, *_: object) -> None:
+        if self.held is not None:
+            self.held.release()
+
+
+def _fit(trainer: Any, module: TaskModule, data: SplitData, folder: RunFolder) -> None:
+    try:
+        trainer.fit(
+            module, datamodule=data, ckpt_path=str(folder.last) if folder.resumed and folder.last.is_file() else None
+        )
+    except SystemExit as stopped:
+        # Lightning turns Ctrl-C into an exit code of its own.
+        if isinstance(stopped.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from stopped
+        raise
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def _load_weights(module: TaskModule, path: Any) -> int:
+    """Load the weights of a checkpoint and return its epoch, counted from 1."""
+    if not path.is_file():
+        raise DataNotFoundError(
+            f"{path}: no such checkpoint",
+            hint="Nothing was validated or trained; check optim.max_epoch and train.eval_period.",
+        )
+    checkpoint = AtomicCheckpointIO().load_checkpoint(path)
+    module.load_state_dict(checkpoint["state_dict"])
+    return int(checkpoint["epoch"]) + 1
+
+
+def _test(trainer: Any, module: TaskModule, data: SplitData) -> dict[str, float]:
+    values = trainer.test(module, datamodule=data, verbose=False)[0]
+    return _values({key: float(value) for key, value in values.items()}, "test_")
+
+
+def _values(row: Mapping[str, float], prefix: str) -> dict[str, float]:
+    return {key.removeprefix(prefix): value for key, value in row.items() if key.startswith(prefix)}

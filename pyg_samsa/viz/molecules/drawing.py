@@ -1,0 +1,367 @@
+"""Molecules whose atoms and bonds are coloured by scores."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyg_samsa.chem.ogb_features import import_rdkit, parse_smiles
+from pyg_samsa.errors import ConfigError, ShapeError, SmilesError
+from pyg_samsa.io.files import atomic_write
+from pyg_samsa.viz.molecules.canvas import (
+    INK,
+    LINE,
+    MUTED,
+    PAPER,
+    THEMES,
+    Fill,
+    Group,
+    Stroke,
+    SvgWriter,
+    Text,
+    box,
+    disc,
+    line,
+    merge,
+    to_png,
+)
+from pyg_samsa.viz.molecules.colours import SCALES, paint_of, scale_paint
+from pyg_samsa.viz.molecules.serpentine import fold_chain
+
+FORMATS = (".svg", ".png")
+_MARGIN = 22.0
+_BAR_WIDTH, _BAR_HEIGHT = 190.0, 10.0
+_CLASSIC = 60  # atoms; larger molecules without a long chain are laid out by CoordGen, which keeps macrocycles apart
+
+
+@dataclass(frozen=True)
+class MoleculeDrawing:
+    """A finished picture; notebooks show it by itself.
+
+    Attributes:
+        svg: The picture as SVG.
+        width: Its width in pixels.
+        height: Its height in pixels.
+    """
+
+    svg: str
+    width: float
+    height: float
+    _shapes: Sequence[Any]
+    _theme: str
+
+    def png(self, scale: float = 2.0) -> bytes:
+        """Return the picture as PNG with ``scale`` pixels for each of its own; ``theme="auto"`` is painted light."""
+        return to_png(self._shapes, self.width, self.height, self._theme, scale)
+
+    def save(self, path: str | os.PathLike[str], *, scale: float = 2.0) -> Path:
+        """Write the picture to a file that ends in .svg or .png; an existing one is replaced.
+
+        Raises:
+            ConfigError: The ending is another one.
+        """
+        target = Path(path)
+        if target.suffix.lower() not in FORMATS:
+            raise ConfigError("path", str(path), f"a file name that ends in one of {', '.join(FORMATS)}")
+        content = self.svg.encode() if target.suffix.lower() == ".svg" else self.png(scale)
+        with atomic_write(target) as temporary:
+            temporary.write_bytes(content)
+        return target
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+class MoleculeLayout:
+    """Where the atoms of a molecule stand on paper, and the lines and letters of its structure.
+
+    The structure is drawn in ink alone, so that colour means importance and nothing else.
+
+    Args:
+        mol: RDKit molecule or SMILES.
+        bond_length: Length of a bond in pixels; None takes 30 for small molecules, and less for large ones, down to 22.
+
+    Attributes:
+        width: Width of the structure in pixels.
+        height: Its height.
+        lines: Shapes of the structure.
+
+    Raises:
+        SmilesError: RDKit cannot read the SMILES.
+        MissingDependencyError: RDKit is not installed.
+
+    Cost: about a millisecond an atom.
+    """
+
+    def __init__(self, mol: Any, bond_length: float | None = None) -> None:
+        chem = import_rdkit()
+        from rdkit.Chem import rdDepictor
+        from rdkit.Chem.Draw import rdMolDraw2D
+
+        mol = chem.Mol(read_molecule(mol))
+        self.num_atoms, self.num_bonds = mol.GetNumAtoms(), mol.GetNumBonds()
+        self.bond_length = bond_length or max(22.0, min(30.0, 30.0 * (60 / max(60, self.num_atoms)) ** 0.4))
+        self.names = [f"{atom.GetSymbol()}{atom.GetIdx()}" for atom in mol.GetAtoms()]
+        self.bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
+        if not fold_chain(mol):
+            rdDepictor.SetPreferCoordGen(self.num_atoms > _CLASSIC)
+            rdDepictor.Compute2DCoords(mol)
+            rdDepictor.SetPreferCoordGen(False)
+            rdDepictor.NormalizeDepiction(mol)
+        drawn = rdMolDraw2D.PrepareMolForDrawing(mol, kekulize=True, addChiralHs=False, forceCoords=False)
+        # A drawer of no size makes room for the whole molecule, so that nothing can be cut off.
+        drawer = rdMolDraw2D.MolDraw2DSVG(-1, -1)
+        options: Any = drawer.drawOptions()
+        options.clearBackground = False
+        options.useBWAtomPalette()
+        options.scalingFactor = self.bond_length / 1.5
+        options.bondLineWidth = 1.0 if self.bond_length < 24 else 1.4
+        options.scaleBondWidth = False
+        options.padding = 0.0
+        options.additionalAtomLabelPadding = 0.06
+        options.multipleBondOffset = 0.14
+        options.minFontSize, options.maxFontSize = 7, 40
+        drawer.DrawMolecule(drawn)
+        drawer.FinishDrawing()
+        points = [drawer.GetDrawCoords(atom) for atom in range(self.num_atoms)]
+        svg = drawer.GetDrawingText()
+        width, height = (float(value) for value in re.search(r"viewBox='0 0 (\d+) (\d+)'", svg).groups())  # type: ignore[union-attr]
+        room = 0.45 * self.bond_length
+        left, top = min(0.0, *(p.x for p in points)) - room, min(0.0, *(p.y for p in points)) - room
+        self.width = max(width, *(p.x for p in points)) + room - left
+        self.height = max(height, *(p.y for p in points)) + room - top
+        self.points = [(p.x - left, p.y - top) for p in points]
+        self.lines = [Group(merge(_structure(svg)), -left, -top)]
+
+    def halos(
+        self, atom: Sequence[float], bond: Sequence[float], scale: str, limit: float, *, notes: bool = False
+    ) -> list[Any]:
+        """Return what glows behind the structure: a tube along each bond and a disc at each atom, the strongest above the others.
+
+        A bond shows its own colour along its middle and runs into the colours of its atoms at the ends.
+
+        Args:
+            atom: Score of each atom.
+            bond: Score of each bond, in RDKit's order.
+            scale: ``"sequential"`` or ``"diverging"``.
+            limit: Score at the end of the scale.
+            notes: Say what each is and its score where the mouse rests.
+        """
+        tube, radius = 0.50 * self.bond_length, 0.37 * self.bond_length
+        out: list[tuple[float, Any]] = []
+        paper = scale_paint(scale, 0)
+        for (first, second), value in zip(self.bonds, bond, strict=True):
+            ends, middle = [paint_of(atom[end], limit, scale) for end in (first, second)], paint_of(value, limit, scale)
+            if middle == paper and ends == [paper, paper]:
+                continue
+            stops = [(0.1, ends[0]), (0.3, middle), (0.7, middle), (0.9, ends[1])]
+            paint = middle if ends == [middle, middle] else stops
+            note = f"bond {self.names[first]}–{self.names[second]}: {shown(value)}" if notes else ""
+            out.append((abs(value), Stroke(line(*self.points[first], *self.points[second]), paint, tube, note=note)))
+        for (x, y), name, value in zip(self.points, self.names, atom, strict=True):
+            paint = paint_of(value, limit, scale)
+            if paint != paper:
+                out.append(
+                    (
+                        abs(value),
+                        Stroke(disc(x, y), paint, 2 * radius, note=f"atom {name}: {shown(value)}" if notes else ""),
+                    )
+                )
+        return [shape for _, shape in sorted(out, key=lambda item: item[0])]
+
+
+def read_molecule(molecule: Any) -> Any:
+    """Return an RDKit molecule as it is, or that of a SMILES.
+
+    Raises:
+        SmilesError: RDKit cannot read the SMILES.
+    """
+    if not isinstance(molecule, str):
+        return molecule
+    mol = parse_smiles(molecule)
+    if isinstance(mol, str):
+        raise SmilesError(None, molecule, mol)
+    return mol
+
+
+def draw_importance(
+    molecule: Any,
+    atom_scores: Sequence[float],
+    bond_scores: Sequence[float],
+    *,
+    scale: str = "sequential",
+    limit: float | None = None,
+    label: str = "importance",
+    title: str = "",
+    subtitle: str = "",
+    theme: str = "light",
+) -> MoleculeDrawing:
+    """Draw a molecule whose atoms and bonds are coloured by scores, with a colour bar.
+
+    Args:
+        molecule: SMILES or ``rdkit.Chem.Mol``.
+        atom_scores: Score of each atom, in the order of the SMILES.
+        bond_scores: Score of each bond, in RDKit's order; both directions of a bond together.
+        scale: ``"sequential"`` for scores of at least 0, ``"diverging"`` for scores around 0.
+        limit: Score at the end of the colour scale; by default the largest absolute score, see :func:`color_limit`.
+        label: What the scores are and their unit; stands above the colour bar.
+        title: Headline.
+        subtitle: Line below the headline.
+        theme: ``"light"``, ``"dark"``, or ``"auto"``: the colours follow ``color-scheme`` of the page or system.
+
+    Returns:
+        The picture, which notebooks show and ``save`` writes.
+
+    Raises:
+        SmilesError: RDKit cannot read the SMILES.
+        ShapeError: There are not as many scores as atoms and bonds, or one is not finite.
+        ConfigError: An option is none of those above.
+        MissingDependencyError: RDKit is not installed.
+
+    Example:
+        >>> drawing = draw_importance("CC=O", [0.1, 0.5, 1.0], [0.2, 0.9], title="Acetaldehyde")
+        >>> drawing.svg[:4], "Acetaldehyde" in drawing.svg
+        ('<svg', True)
+
+    Cost: about a millisecond an atom; a PNG takes three times as long.
+    """
+    for key, value, allowed in (("scale", scale, SCALES), ("theme", theme, THEMES)):
+        if value not in allowed:
+            raise ConfigError(key, value, allowed)
+    layout = MoleculeLayout(molecule)
+    atoms, bonds = (
+        check_scores("atom_scores", atom_scores, layout.num_atoms),
+        check_scores("bond_scores", bond_scores, layout.num_bonds),
+    )
+    top = color_limit([*atoms, *bonds]) if limit is None else limit
+    bar = color_bar(scale, label, *ends_of([*atoms, *bonds], scale, top))
+    shapes, width, height = compose(layout, layout.halos(atoms, bonds, scale, top), bar, title=title, subtitle=subtitle)
+    svg = SvgWriter(theme).document(shapes, width, height, title or "Molecule", f"Atoms and bonds coloured by {label}")
+    return MoleculeDrawing(svg, width, height, shapes, theme)
+
+
+def check_scores(name: str, scores: Sequence[float], count: int) -> list[float]:
+    """Return scores as a list.
+
+    Raises:
+        ShapeError: There are not ``count`` of them, or one is not finite.
+
+    Example:
+        >>> check_scores("atom_scores", (1, 2), 2)
+        [1.0, 2.0]
+    """
+    values = [float(score) for score in scores]
+    if len(values) != count:
+        raise ShapeError(name, f"{len(values)} scores", f"{count}")
+    if not all(map(math.isfinite, values)):
+        raise ShapeError(name, "a score that is not finite", "finite scores")
+    return values
+
+
+def color_limit(scores: Sequence[float]) -> float:
+    """Return the end of the colour scale: the largest absolute score, or of many scores the one that a hundredth of them exceeds.
+
+    A single strong token would otherwise leave all others of a large molecule without colour.
+
+    Example:
+        >>> color_limit([0.5, -2.0]), color_limit([*range(1, 201)]), color_limit([])
+        (2.0, 198.0, 0.0)
+    """
+    sizes = sorted((abs(float(score)) for score in scores), reverse=True)
+    return (sizes[len(sizes) // 100] or sizes[0]) if sizes else 0.0
+
+
+def ends_of(scores: Sequence[float], scale: str, limit: float) -> tuple[str, str]:
+    """Return what stands at both ends of the colour bar; a sign tells where scores go beyond.
+
+    Example:
+        >>> ends_of([1.0, -3.0], "diverging", 2.0), ends_of([0.5], "sequential", 0.5)
+        (('≤ −2', '2'), ('0', '0.5'))
+    """
+    low = shown(-limit) if scale == "diverging" else "0"
+    beyond = scale == "diverging" and min(scores, default=0.0) < -limit
+    return f"≤ {low}" if beyond else low, f"≥ {shown(limit)}" if max(scores, default=0.0) > limit else shown(limit)
+
+
+def compose(
+    layout: MoleculeLayout, halos: list[Any], bar: list[Any], *, title: str = "", subtitle: str = ""
+) -> tuple[list[Any], float, float]:
+    """Put headline, molecule and colour bar on one sheet; returns its shapes, width and height."""
+    width = max(layout.width + 2 * _MARGIN, 340.0)
+    columns = int((width - 2 * _MARGIN) / 8.8)
+    head, y = [], _MARGIN
+    for text, size, paint, bold in ((title, 16.0, INK, True), (subtitle, 12.0, MUTED, False)):
+        for row in textwrap.wrap(text, int(columns * 16 / size * 0.95), max_lines=2, placeholder=" …"):
+            y += size
+            head.append(Text(_MARGIN, y, row, size, paint, bold=bold))
+            y += 0.35 * size
+    y += 0.6 * _MARGIN if head else 0.0
+    body = Group([*halos, *layout.lines], (width - layout.width) / 2, y)
+    y += layout.height + 0.9 * _MARGIN
+    legend = Group(bar, _MARGIN, y)
+    height = y + 44.0 + 0.6 * _MARGIN
+    return [Fill(box(0, 0, width, height), PAPER), *head, body, legend], width, height
+
+
+def color_bar(scale: str, label: str, low: str, high: str) -> list[Any]:
+    """Return the colour bar with its label and what stands at its ends; it is 44 pixels high."""
+    first = -100 if scale == "diverging" else 0
+    stops = [(step / 20, scale_paint(scale, round(first + (100 - first) * step / 20))) for step in range(21)]
+    middle = 12.0 + _BAR_HEIGHT + 3
+    bar = Stroke(line(_BAR_HEIGHT / 2, middle, _BAR_WIDTH - _BAR_HEIGHT / 2, middle), stops, _BAR_HEIGHT)
+    rim = Stroke(bar.d, LINE, _BAR_HEIGHT + 2)
+    marks = [("start", 0.0, low), ("end", _BAR_WIDTH, high)] + ([("middle", _BAR_WIDTH / 2, "0")] if first else [])
+    return [
+        Text(0.0, 11.0, label, 12.0, INK),
+        rim,
+        bar,
+        *(Text(x, middle + _BAR_HEIGHT + 9, text, 11.0, MUTED, anchor) for anchor, x, text in marks),
+    ]
+
+
+def shown(value: float) -> str:
+    """Return a number of the colour bar, with a true minus sign.
+
+    Example:
+        >>> shown(0.01234), shown(-2.0), shown(0.0), shown(12345.0)
+        ('0.0123', '−2', '0', '1.23e+04')
+    """
+    return f"{value:.3g}".replace("-", "−")
+
+
+_ELEMENT = re.compile(r"<path\b[^>]*?/>", re.S)
+_ATTRIBUTE = re.compile(r"([\w-]+)='([^']*)'")
+
+
+def _structure(svg: str) -> list[Any]:
+    """Read RDKit's paths back as shapes of ink."""
+    out: list[Any] = []
+    for element in _ELEMENT.findall(svg):
+        attributes = dict(_ATTRIBUTE.findall(element))
+        style = dict(part.split(":", 1) for part in attributes.get("style", "").split(";") if ":" in part)
+        d = _compact(attributes["d"])
+        fill = attributes.get("fill") or style.get("fill", "none")
+        if fill != "none":
+            out.append(Fill(d, INK))
+        else:
+            dash = style.get("stroke-dasharray", "")
+            out.append(
+                Stroke(
+                    d,
+                    INK,
+                    float(style["stroke-width"].removesuffix("px")),
+                    style.get("stroke-linecap") == "round",
+                    dash,
+                )
+            )
+    return sorted(out, key=lambda shape: isinstance(shape, Fill))
+
+
+def _compact(d: str) -> str:
+    return re.sub(r"\s*([MLQCZ])\s*", r"\1", d.replace(",", " ")).strip()

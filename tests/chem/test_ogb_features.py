@@ -1,0 +1,203 @@
+import csv
+import gzip
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdkit import Chem, rdBase
+
+from pyg_samsa.chem.ogb_features import (
+    ATOM_CARDINALITIES,
+    ATOM_FEATURES,
+    BOND_CARDINALITIES,
+    BOND_FEATURES,
+    Refusal,
+    graph_arrays,
+    smiles_to_table,
+)
+
+REAL = Path(__file__).parents[2].parent / "shared/data/peptides_func/peptide_multi_class_dataset.csv.gz"
+
+ODD = {
+    "salt": "CC(=O)[O-].[Na+]",
+    "two anions": "[Ca+2].[Cl-].[Cl-]",
+    "zwitterion": "[NH3+]CC(=O)[O-]",
+    "charge of 6": "[C-6]",
+    "isotopes": "[13CH4].[2H]O[2H]",
+    "single atom": "C",
+    "bare proton": "[H+]",
+    "hydrogen": "[H][H]",
+    "methyl radical": "[CH3]",
+    "carbene": "[CH2]",
+    "manganese": "[Mn+2]",
+    "bare nitrogen": "[N]",
+    "bare carbon": "[C]",
+    "metal": "[Fe]",
+    "metal complex": "N[Pt](N)(Cl)Cl",
+    "square planar": "C[Pt@SP1](F)(Cl)[H]",
+    "octahedral": "C[Co@OH3](F)(Cl)(Br)(I)S",
+    "trigonal bipyramidal": "S[As@TB1](F)(Cl)(Br)N",
+    "allene-like": "OC(Cl)=[C@AL1]=C(C)F",
+    "dummy atom": "*CC*",
+    "attachment points": "[*:1]c1ccccc1[2*]",
+    "heaviest": "[Og]",
+    "hypervalent": "FS(F)(F)(F)(F)F",
+    "phosphorane": "FP(F)(F)(F)F",
+    "iodine fluoride": "FI(F)(F)(F)F",
+    "silane": "[SiH4]",
+    "dative": "[NH3]->[Cu]",
+    "quadruple": "[Re]$[Re]",
+    "E": "F/C=C/F",
+    "Z": "F/C=C\\F",
+    "either": "FC=CF",
+    "E with CIP ties": "C/C=C/C=C\\C",
+    "chiral cw": "C[C@H](N)C(=O)O",
+    "chiral ccw": "C[C@@H](N)C(=O)O",
+    "spiro": "C1CC12CC2",
+    "cubane": "C12C3C4C1C5C2C3C45",
+    "aromatic heterocycle": "c1ccc2[nH]ccc2c1",
+    "aromatic cation": "c1cc[o+]cc1",
+    "selenophene": "c1cc[se]c1",
+    "triple": "N#Cc1ccccc1",
+    "azide": "CN=[N+]=[N-]",
+    "fullerene piece": "c1cc2ccc3cccc4ccc(c1)c2c34",
+    "name behind": "CCO ethanol",
+    "leading space": " CCO",
+    "atropisomer text": "Cc1cccc(Cl)c1-c1c(C)cccc1Br",
+    "explicit hydrogens": "[H]C([H])([H])[H]",
+    "large ring": "C1" + "C" * 60 + "1",
+    "many neighbours": "[U](F)(F)(F)(F)(F)(F)(F)(F)(F)(F)(F)F",
+    "long": "C" * 5000,
+}
+
+
+@pytest.fixture(scope="module")
+def smiles2graph():
+    pytest.importorskip("ogb")
+    os.environ["OUTDATED_IGNORE"] = "1"  # ogb asks a server for its version while it is imported
+    from ogb.utils import smiles2graph
+
+    with rdBase.BlockLogs():
+        yield smiles2graph
+
+
+def assert_equal_to_ogb(smiles, smiles2graph):
+    mol = Chem.MolFromSmiles(smiles)
+    assert mol is not None, smiles
+    expected = smiles2graph(smiles)
+    for ours, name in zip(graph_arrays(mol), ("node_feat", "edge_index", "edge_feat"), strict=True):
+        assert np.array_equal(ours.astype(np.int64), expected[name]), (smiles, name)
+        assert ours.shape == expected[name].shape
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_molecules_equal_ogb(name, smiles2graph):
+    with rdBase.BlockLogs():
+        assert_equal_to_ogb(ODD[name], smiles2graph)
+
+
+def test_odd_molecules_cover_the_features():
+    with rdBase.BlockLogs():
+        table = smiles_to_table(list(ODD.values()))
+    assert {0, 1, 2, 3, 4} == set(table.edge_attr[:, 0].tolist())
+    assert {118, 117} <= set(table.x[:, 0].tolist())
+    assert {0, 1, 2, 4} <= set(table.x[:, 1].tolist())
+    assert {11} <= set(table.x[:, 2].tolist()) & set(table.x[:, 3].tolist())
+    assert {0, 1, 2, 3, 4} <= set(table.x[:, 5].tolist())
+    assert {0, 1, 2, 3, 4, 5} == set(table.x[:, 6].tolist())
+    assert (table.x.max(0) < ATOM_CARDINALITIES).all()
+    assert (table.edge_attr.max(0) < BOND_CARDINALITIES).all()
+    assert (table.x[:, 7:].max(0) == 1).all()
+
+
+@pytest.mark.skipif(
+    not REAL.is_file(), reason="the official Peptides-func table is not in ../shared/data/peptides_func"
+)
+def test_real_peptides_equal_ogb(smiles2graph):
+    with gzip.open(REAL, "rt") as file:
+        smiles = [row["smiles"] for row in itertools.islice(csv.DictReader(file), 0, None, 75)]
+    assert len(smiles) > 200
+    with rdBase.BlockLogs():
+        for text in smiles:
+            assert_equal_to_ogb(text, smiles2graph)
+
+
+def test_cardinalities_are_ogbs():
+    pytest.importorskip("ogb")
+    from ogb.utils.features import get_atom_feature_dims, get_bond_feature_dims
+
+    assert get_atom_feature_dims() == ATOM_CARDINALITIES
+    assert get_bond_feature_dims() == BOND_CARDINALITIES
+    assert len(ATOM_FEATURES) == 9
+    assert len(BOND_FEATURES) == 3
+
+
+def test_atropisomers_are_no_error():
+    # OGB raises here: it knows of no atropisomers.
+    mol = Chem.MolFromSmiles("Cc1cccc(Cl)c1-c1c(C)cccc1Br")
+    bond = next(
+        bond
+        for bond in mol.GetBonds()
+        if not bond.IsInRing() and bond.GetBeginAtom().GetIsAromatic() and bond.GetEndAtom().GetIsAromatic()
+    )
+    bond.SetStereo(Chem.BondStereo.STEREOATROPCW)
+    _, _, edge_attr = graph_arrays(mol)
+    assert edge_attr[2 * bond.GetIdx(), 1] == 5
+
+
+def test_every_value_of_rdkits_enumerations_has_a_number():
+    for atom in Chem.MolFromSmiles("C").GetAtoms():
+        for chirality in Chem.ChiralType.values.values():
+            atom.SetChiralTag(chirality)
+            assert 0 <= graph_arrays(atom.GetOwningMol())[0][0, 1] < 5
+        for hybridization in Chem.HybridizationType.values.values():
+            atom.SetHybridization(hybridization)
+            assert 0 <= graph_arrays(atom.GetOwningMol())[0][0, 6] < 6
+
+
+def test_both_directions_stand_side_by_side():
+    _, edge_index, edge_attr = graph_arrays(Chem.MolFromSmiles("CC=O"))
+    assert edge_index.tolist() == [[0, 1, 1, 2], [1, 0, 2, 1]]
+    assert edge_attr[:, 0].tolist() == [0, 0, 1, 1]
+
+
+def test_no_bonds():
+    x, edge_index, edge_attr = graph_arrays(Chem.MolFromSmiles("[He]"))
+    assert (x.shape, edge_index.shape, edge_attr.shape) == ((1, 9), (2, 0), (0, 3))
+
+
+def test_a_table_of_nothing():
+    table = smiles_to_table([])
+    assert (table.x.shape, table.edge_index.shape, table.edge_attr.shape) == ((0, 9), (2, 0), (0, 3))
+    assert len(table.num_nodes) == len(table.num_edges) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        ("   ", "empty"),
+        (None, "not a text"),
+        (float("nan"), "not a text"),
+        (3, "not a text"),
+        ("C(C)(C)(C)(C)C", "RDKit"),
+        ("c1ccc", "RDKit"),
+        ("C\0C", "RDKit"),
+        ("Xx", "RDKit"),
+        ("C(" * 3000, "RDKit"),
+        ("(" * 100_000, "RDKit"),
+        ("CC>>CO", "RDKit"),
+        ("日本", "RDKit"),
+        ("\ud800", "no UTF-8"),
+    ],
+    ids=lambda value: repr(value)[:12],
+)
+def test_what_cannot_be_read_is_refused_silently(text, reason, capfd):
+    refusal = smiles_to_table(["C", text, "C"])
+    assert isinstance(refusal, Refusal)
+    assert refusal.position == 1
+    assert reason in refusal.reason
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""

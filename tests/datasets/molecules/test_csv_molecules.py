@@ -1,0 +1,218 @@
+import csv
+
+import pytest
+import torch
+
+from pyg_samsa.chem import smiles_to_data
+from pyg_samsa.datasets import CSVMolecules, catalog
+from pyg_samsa.datasets.molecules.splits import scaffold_split
+from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError
+
+SMILES = ["C" * n + end for n in range(1, 11) for end in ("O", "N", "c1ccccc1", "C1CCCCC1")]
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Writes a table and reads it as a data set."""
+
+    def make(header, rows, **options):
+        path = tmp_path / "table.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([header, *rows])
+        return CSVMolecules(tmp_path / "data", csv=path, progress=False, workers=1, **options)
+
+    return make
+
+
+def test_regression(table):
+    dataset = table(
+        ["id", "smiles", "logS"], [[n, s, 100 + 3 * n] for n, s in enumerate(SMILES)], target_columns=["logS"]
+    )
+    assert (dataset.task, dataset.target_names, dataset.num_targets, len(dataset)) == ("regression", ["logS"], 1, 40)
+    assert [len(rows) for rows in dataset.split_idx.values()] == [32, 4, 4]
+    for row in (0, 17):
+        assert torch.equal(dataset[row].x, smiles_to_data(SMILES[row]).x)
+        assert dataset[row].y.item() == 100 + 3 * row
+        assert dataset[row].source_row.item() == row + 1
+    y = torch.tensor([100.0 + 3 * row for row in dataset.split_idx["train"].tolist()])
+    mean, std = dataset.target_scale
+    torch.testing.assert_close(mean[0], y.mean())
+    torch.testing.assert_close(std[0], y.std(correction=0))
+
+
+def test_every_row_is_in_one_split_and_molecules_stay_together(table):
+    rows = [[s, n % 2] for n, s in enumerate(SMILES)] + [["OCC", 0], ["C(O)C", 1], ["CCO", 0]]
+    dataset = table(["smiles", "y"], rows)
+    assert sorted(torch.cat(list(dataset.split_idx.values())).tolist()) == list(range(len(rows)))
+    ethanol = {row for row, (text, _) in enumerate(rows) if text in ("CCO", "OCC", "C(O)C")}
+    assert any(ethanol <= set(part.tolist()) for part in dataset.split_idx.values())
+
+
+def test_splits_depend_on_the_seed_alone(table):
+    rows = [[s, n] for n, s in enumerate(SMILES)]
+    first, again, other = (table(["smiles", "y"], rows, seed=seed).split_idx for seed in (0, 0, 1))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["train"], other["train"])
+
+
+def test_random_split_is_stratified(table):
+    dataset = table(["smiles", "y"], [[s, int(n < 10)] for n, s in enumerate(SMILES)], fractions=[0.5, 0.5])
+    assert [int(dataset._data.y[rows].sum()) for rows in dataset.split_idx.values()] == [5, 5]
+
+
+def test_scaffolds_do_not_meet():
+    rings = ("c1ccccc1", "C1CCCCC1", "c1ccncc1", "c1ccoc1", "C1CC1", "C1CCC1", "c1ccsc1", "C1CCNCC1")
+    smiles = [f"{'C' * n}{ring}" for ring in rings for n in range(5)]
+    split = scaffold_split(smiles, [0.6, 0.2, 0.2], seed=0)
+    assert sorted(torch.cat(list(split.values())).tolist()) == list(range(40))
+    sides = [{row // 5 for row in rows.tolist()} for rows in split.values()]
+    assert not sides[0] & sides[1]
+    assert not sides[0] & sides[2]
+    assert not sides[1] & sides[2]
+    assert [len(rows) for rows in split.values()] == [30, 5, 5]
+    assert not torch.equal(scaffold_split(smiles, [0.6, 0.2, 0.2], seed=3)["train"], split["train"])
+
+
+def test_a_scaffold_that_is_too_large_goes_to_training():
+    smiles = [f"{'C' * n}c1ccccc1" for n in range(90)] + [
+        "C1CC1",
+        "C1CCC1",
+        "C1CCCC1",
+        "C1CCCCC1",
+        *(f"C1CCNC{'C' * n}C1" for n in range(6)),
+    ]
+    split = scaffold_split(smiles, [0.8, 0.1, 0.1], seed=0)
+    assert set(range(90)) <= set(split["train"].tolist())
+    with pytest.raises(ConfigError, match="val, test"):
+        scaffold_split(smiles[:90], [0.8, 0.1, 0.1], seed=0)
+
+
+def test_split_column(table):
+    sets = ["Train", "valid", "TEST", "train"]
+    rows = [[s, n, sets[n % 4]] for n, s in enumerate(SMILES)]
+    dataset = table(["smiles", "y", "set"], rows, target_columns=["y"], split_kind="column", split_column="set")
+    assert dataset.split_idx["val"].tolist() == list(range(1, 40, 4))
+    with pytest.raises(ConfigError, match="row 2"):
+        table(
+            ["smiles", "y", "set"],
+            [["C", 1, "train"], ["CC", 2, "holdout"]],
+            target_columns=["y"],
+            split_kind="column",
+            split_column="set",
+        )
+
+
+@pytest.mark.parametrize(
+    ("columns", "task", "names"),
+    [
+        ([["1", "0"]], "binary", ["t0"]),
+        ([["yes", "No"]], "binary", ["t0"]),
+        ([["1", "0"], ["0.0", ""], ["", "1"]], None, None),
+        ([["1", "0"], ["0", "1"]], "multilabel", ["t0", "t1"]),
+        ([["1", "0"], ["0.5", "1"]], "regression", ["t0", "t1"]),
+        ([["1.5e-3", "NA"]], "regression", ["t0"]),
+        ([["10", "9"]], "regression", ["t0"]),
+        ([["red", "green"]], "multiclass", ["green", "red"]),
+    ],
+)
+def test_the_task_follows_from_the_columns(table, columns, task, names):
+    rows = [[s, *(column[n % 2] for column in columns)] for n, s in enumerate(SMILES)]
+    header = ["smiles", *(f"t{number}" for number in range(len(columns)))]
+    if task is None:
+        with pytest.raises(DataError, match="only the label"):
+            table(header, rows, target_columns=header[1:])
+        return
+    dataset = table(header, rows, target_columns=header[1:])
+    assert (dataset.task, dataset.target_names) == (task, names)
+    assert (dataset.target_scale is None) == (task != "regression")
+
+
+def test_classes_by_number_when_asked_for(table):
+    dataset = table(["smiles", "y"], [[s, [10, 9, 2, ""][n % 4]] for n, s in enumerate(SMILES)], csv_task="multiclass")
+    assert dataset.target_names == ["2", "9", "10"]
+    assert dataset._data.y[:3, 0].tolist() == [2.0, 1.0, 0.0]
+
+
+def test_missing_targets_stay_and_rows_without_any_are_told(table, caplog):
+    rows = [[s, n if n % 3 else "", "" if n % 5 else n] for n, s in enumerate(SMILES)]
+    dataset = table(["smiles", "a", "b"], rows, target_columns=["a", "b"])
+    gone = [n for n in range(40) if n % 3 == 0 and n % 5]
+    assert sorted(torch.cat(list(dataset.split_idx.values())).tolist()) == [n for n in range(40) if n not in gone]
+    assert dataset[3].y.isnan().all()
+    assert dataset[5].y.tolist() == [[5.0, 5.0]]
+    assert f"{len(gone)} rows left out ({len(gone)} rows without target)" in caplog.text
+    listed = list(csv.reader(dataset.left_out.open()))
+    assert [int(row[0]) for row in listed[1:]] == [n + 1 for n in gone]
+
+
+def test_unreadable_molecules(table, caplog):
+    rows = [[s, n] for n, s in enumerate(SMILES)]
+    rows[7][0], rows[20][0], rows[30][0] = "C(C", "", "nonsense"
+    with pytest.raises(SmilesError, match=r"row 8: .*2 more of 40 rows: 21, 31") as caught:
+        table(["smiles", "y"], rows)
+    assert "--skip-invalid" in caught.value.hint
+    dataset = table(["smiles", "y"], rows, skip_invalid=True)
+    assert len(dataset) == 37
+    assert dataset._data.source_row.tolist() == [n + 1 for n in range(40) if n not in (7, 20, 30)]
+    assert dataset[7].y.item() == 8
+    assert "3 rows left out (3 unreadable molecules)" in caplog.text
+    assert dataset.left_out.read_text().splitlines()[1] == "8,C(C,RDKit cannot read this SMILES"
+
+
+def test_tables_as_people_have_them(tmp_path):
+    path = tmp_path / "messy.csv"
+    rows = b"".join(f"{s};{n},5;x{n}\r\n".encode() for n, s in enumerate(SMILES))
+    path.write_bytes(
+        b"\xef\xbb\xbfSMILES;Wert;Anmerkung\r\n\r\n" + rows + b'"CCCl ";7,25;"M\xfcll\r\ner; und ""Co"""\r\n;;\r\n'
+    )
+    dataset = CSVMolecules(tmp_path, csv=path, target_columns=["Wert"], progress=False)
+    assert len(dataset) == 41
+    assert dataset[1].y.item() == 1.5
+    assert dataset[40].y.item() == 7.25
+    assert dataset[40].smiles == "CCCl"
+    assert dataset[40].source_row.item() == 42
+
+
+def test_prepared_once(table, tmp_path, monkeypatch):
+    from pyg_samsa.datasets.molecules import csv_molecules
+
+    rows = [[s, n] for n, s in enumerate(SMILES)]
+    first = table(["smiles", "y"], rows)
+    monkeypatch.setattr(csv_molecules, "_parse", lambda *_: 1 / 0)
+    again = table(["smiles", "y"], rows)
+    assert torch.equal(first._data.y, again._data.y)
+    with pytest.raises(ZeroDivisionError):
+        table(["smiles", "y"], [*rows, ["CBr", 1]])
+    with pytest.raises(ZeroDivisionError):
+        table(["smiles", "y"], rows, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "options", "told"),
+    [
+        (["smiles", "y"], [["C", ">10"], ["CC", "1"]], {"csv_task": "regression"}, "bounds"),
+        (["smiles", "a", "b"], [["C", "x", "1"]], {"target_columns": ["a", "b"]}, "no number"),
+        (["smiles", "a", "b"], [["C", "1", "1"]], {}, "'a', 'b'"),
+        (["smiles", "y"], [["C", "inf"], ["CC", "1"]], {}, "infinite"),
+        (["smiles", "y"], [["C", "nan"], ["CC", ""]], {}, "no value"),
+        (["smiles", "y"], [["C", "1"], ["CC", "2"]], {"csv_task": "binary"}, "not 0 or 1"),
+        (["smiles", "y"], [], {}, "no rows"),
+        (["mol", "y"], [["C", 1]], {"smiles_column": "smiles"}, "--smiles-column"),
+        (["smiles", "y"], [["C", 1]], {"target_columns": ["smiles"]}, "--target-columns"),
+        (["smiles", "y"], [["C", 1]], {"split_kind": "column"}, "split_column"),
+        (["smiles", "y"], [["C", 1]], {"fractions": [0.9, 0.3]}, "fractions"),
+        (["smiles", "y"], [["C", 1]], {"csv_task": "guess"}, "csv_task"),
+    ],
+)
+def test_what_cannot_be_learned_is_explained(table, header, rows, options, told):
+    with pytest.raises((ConfigError, DataError)) as caught:
+        table(header, rows, **options)
+    assert told in f"{caught.value} {caught.value.hint}"
+
+
+def test_by_name(tmp_path):
+    with pytest.raises(DataNotFoundError, match="no CSV"):
+        catalog.load("samsa", "csv", tmp_path)
+    with pytest.raises(DataNotFoundError, match=r"none\.csv"):
+        catalog.load("samsa", "csv", tmp_path, csv=tmp_path / "none.csv")
+    assert not catalog.is_prepared("csv", tmp_path)

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+from pyg_samsa.chem import smiles_to_data
+from pyg_samsa.errors import ConfigError, DataNotFoundError
+from pyg_samsa.hub.pretrained import save_pretrained
+from pyg_samsa.nn import SAMSA
+from pyg_samsa.predict.predictor import MoleculePredictor
+
+SMILES = [
+    "CCO",
+    "c1ccccc1O",
+    "C",
+    "CC(=O)Nc1ccc(O)cc1",
+    "[Na+].[Cl-]",
+    "NCC(=O)NCC(=O)O",
+    "C" * 60,
+    "O=C(O)C[C@H](N)C(=O)O",
+]
+REGRESSION = {"kind": "regression", "target_names": ["logS"], "mean": [-3.0], "std": [2.0]}
+KINDS = {
+    "regression": (1, REGRESSION, lambda out: out * 2 - 3),
+    "binary": (1, {"kind": "binary", "target_names": ["active"]}, torch.sigmoid),
+    "multilabel": (3, {"kind": "multilabel", "target_names": ["a", "b", "c"]}, torch.sigmoid),
+    "multiclass": (3, {"kind": "multiclass", "target_names": ["a", "b", "c"]}, lambda out: out.softmax(-1)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("draws", [1, 3])
+def test_predictions_are_those_of_the_network(molecule_network, kind, draws):
+    width, task, meaning = KINDS[kind]
+    model = molecule_network(width, num_eval_samples=draws)
+    batch = Batch.from_data_list([smiles_to_data(text) for text in SMILES])
+    with torch.no_grad():
+        expected = meaning(model(batch.x, batch.edge_index, batch.edge_attr, batch.batch).double())
+    result = MoleculePredictor(model, task, tokens_per_batch=50).predict(SMILES)
+    np.testing.assert_allclose(result.values, expected.numpy(), atol=1e-5)
+    assert result.spread is None
+    assert result.errors == [""] * len(SMILES)
+
+
+@pytest.mark.parametrize("tokens", [1, 37, 10**6])
+def test_neighbours_do_not_matter(molecule_network, tokens):
+    predictor = MoleculePredictor(molecule_network(), REGRESSION, tokens_per_batch=tokens)
+    together, alone = (
+        predictor.predict(SMILES).values,
+        np.concatenate([predictor.predict([text]).values for text in SMILES]),
+    )
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(predictor.predict(SMILES[::-1]).values[::-1], alone, atol=1e-5)
+    np.testing.assert_array_equal(predictor.predict(SMILES).values, together)
+
+
+def test_what_cannot_be_read_keeps_its_place(molecule_network):
+    predictor = MoleculePredictor(molecule_network(), REGRESSION)
+    result = predictor.predict(["C1CC", *SMILES[:2], "", None, "  CCO "])
+    assert [bool(error) for error in result.errors] == [True, False, False, True, True, False]
+    assert np.isnan(result.values[:, 0]).tolist() == [True, False, False, True, True, False]
+    np.testing.assert_allclose(result.values[[1, 2, 5]], predictor.predict([*SMILES[:2], "CCO"]).values, atol=1e-6)
+
+
+def test_nothing_to_predict(molecule_network):
+    predictor = MoleculePredictor(molecule_network(), REGRESSION)
+    assert predictor.predict([]).values.shape == (0, 1)
+    assert predictor.predict(["?"]).errors == ["RDKit cannot read this SMILES"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_spread_is_that_of_the_draws(molecule_network, kind):
+    width, task, meaning = KINDS[kind]
+    model = molecule_network(width)
+    result = MoleculePredictor(model, task).predict(SMILES, uncertainty=True, draws=5)
+    for row, text in enumerate(SMILES):
+        data = smiles_to_data(text)
+        with torch.no_grad():
+            tokens = [model.encode(data.x, data.edge_index, data.edge_attr, draw=draw) for draw in range(5)]
+            outputs = torch.stack([model.head(model.pool(token.x, ptr=token.index)) for token in tokens]).double()
+        np.testing.assert_allclose(result.spread[row], meaning(outputs).std(0, correction=0)[0], atol=1e-5)
+        np.testing.assert_allclose(result.values[row], meaning(outputs.mean(0))[0], atol=1e-5)
+    assert (result.spread > 0).any()
+    with pytest.raises(ConfigError, match="draws"):
+        MoleculePredictor(model, task).predict(SMILES, uncertainty=True, draws=1)
+
+
+def test_from_a_folder(molecule_network, tmp_path):
+    model = molecule_network()
+    folder = save_pretrained(model, tmp_path / "run" / "model", task=REGRESSION)
+    for name in (folder, tmp_path / "run"):
+        predictor = MoleculePredictor.from_pretrained(name)
+        np.testing.assert_array_equal(
+            predictor.predict(SMILES).values, MoleculePredictor(model, REGRESSION).predict(SMILES).values
+        )
+        assert predictor.target_names == ["logS"]
+    first = predictor.fingerprint
+    save_pretrained(model, folder, task={**REGRESSION, "mean": [1.0]})
+    assert MoleculePredictor.from_pretrained(folder).fingerprint != first
+    with pytest.raises(DataNotFoundError):
+        MoleculePredictor.from_pretrained(tmp_path / "none")
+    save_pretrained(model, folder)
+    with pytest.raises(ConfigError, match="task"):
+        MoleculePredictor.from_pretrained(folder)
+
+
+def test_tables(molecule_network):
+    frame = MoleculePredictor(molecule_network(), REGRESSION).predict_frame(["CCO", "?"], uncertainty=True, draws=2)
+    assert list(frame) == ["smiles", "logS", "logS_spread", "error"]
+    assert frame["error"].tolist() == ["", "RDKit cannot read this SMILES"]
+
+
+def test_networks_of_other_things_are_refused(molecule_network):
+    for model in (
+        SAMSA(3, 1, channels=8, num_layers=1, heads=2),
+        molecule_network(level="node"),
+        molecule_network(None),
+    ):
+        with pytest.raises(ConfigError):
+            MoleculePredictor(model, REGRESSION)
+
+
+def test_a_very_large_molecule_beside_small_ones(molecule_network):
+    result = MoleculePredictor(molecule_network(), REGRESSION, tokens_per_batch=500).predict(
+        ["C" * 9000, "CCO", "C" * 10_000]
+    )
+    assert np.isfinite(result.values).all()
+
+
+def test_the_network_that_comes_with_the_package():
+    from pyg_samsa.chem import sequence_to_data
+    from pyg_samsa.hub.pretrained import SHIPPED, shipped
+
+    assert "peptides" in shipped()
+    predictor = MoleculePredictor.from_pretrained("peptides")
+    assert predictor.target_names == ["antimicrobial", "anticancer", "transmembrane"]
+    magainin, helix = (
+        sequence_to_data("GIGKFLHSAKKFGKAFVGEIMNS").smiles,
+        sequence_to_data("LLVVILLAVGLLAFIVLLIVL").smiles,
+    )
+    values = predictor.predict([magainin, helix]).values
+    assert values[0, 0] > 0.5 > values[0, 2]
+    assert values[1, 2] > 0.5 > values[1, 0]
+    assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 4e6
+    assert "pyg-samsa train --cfg peptides_pretrained" in (SHIPPED / "peptides" / "README.md").read_text()
