@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pyg_samsa.errors import ShapeError, check_choice
+from pyg_samsa.shapes import Float
 
 LEAKS = ("softplus", "relu", "none")
 # Mean and standard deviation of the larger of two independent standard normal numbers.
@@ -83,7 +84,7 @@ def _has_sign_kernel(grad: Tensor) -> bool:
     return grad.device.type == "cpu" and not torch.compiler.is_compiling() and grad.numel() > 0
 
 
-def maxout_score(query: Tensor, key: Tensor) -> Tensor:
+def maxout_score(query: Float[Tensor, "... n C"], key: Float[Tensor, "... K C"]) -> Float[Tensor, "... n K"]:
     r"""Score every query against every key by the sum of their channelwise maxima (`SFT <https://arxiv.org/abs/2408.05822>`_).
 
     .. math::
@@ -117,7 +118,7 @@ def maxout_score(query: Tensor, key: Tensor) -> Tensor:
     return _MaxoutScore.apply(query, key)
 
 
-def leak_mass(leak: Tensor, mode: str = "softplus") -> Tensor:
+def leak_mass(leak: Float[Tensor, "... K"], mode: str = "softplus") -> Float[Tensor, "..."]:
     r"""Return the probability mass that leaks, :math:`\Lambda = \sum_j \mathrm{softplus}(c_j)`.
 
     Args:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.shapes import Float, Int
 
 _LOW = 0xFFFFFFFF
 
@@ -27,7 +28,7 @@ def _candidates(keys: Tensor) -> Tensor:
     return _LOW - (keys & _LOW)
 
 
-def topk(scores: Tensor, k: int) -> Tensor:
+def topk(scores: Float[Tensor, "... n"], k: int) -> Int[Tensor, "... k"]:
     r"""Return the indices of the ``k`` largest scores, in descending order, ties broken by the lower index.
 
     Args:
@@ -48,7 +49,9 @@ def topk(scores: Tensor, k: int) -> Tensor:
     return _sort_keys(scores.float(), _complements(scores.size(-1), scores.device)).topk(k, dim=-1).indices
 
 
-def ragged_topk(scores: Tensor, support_scores: Tensor, index: RaggedIndex, k: int) -> Tensor:
+def ragged_topk(
+    scores: Float[Tensor, "T H"], support_scores: Float[Tensor, "S H"], index: RaggedIndex, k: int
+) -> Int[Tensor, "B H k"]:
     r"""Return, for each graph and head, the ``k`` best candidates among the graph's tokens and the support tokens.
 
     Args:
