@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.progress_display import short_time
 from pyg_samsa.training.results import RunResult, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder, open_run_folder
+from pyg_samsa.viz.run_pictures import draw_run
 from pyg_samsa.viz.tables import metrics_table
 
 
@@ -175,7 +177,8 @@ def _fit(
     )
     folder.write_json(files.ENVIRONMENT, describe())
     monitor = f"val_{best}" if best in result.val else None
-    write_run(result, [], collected, SplitData(dataset, spec.split_idx, batch_size=1), spec, monitor)
+    draw = partial(draw_run, dataset=dataset, spec=spec)
+    write_run(result, [], collected, SplitData(dataset, spec.split_idx, batch_size=1), spec, monitor, draw)
     return result
 
 

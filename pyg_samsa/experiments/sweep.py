@@ -24,7 +24,7 @@ from pyg_samsa.experiments.grids import Cell, Grid
 from pyg_samsa.graphgym.config import cfg, dumpable, load_config
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.training.environment import available_cpus
-from pyg_samsa.training.saved_runs import settings
+from pyg_samsa.training.run_record import settings
 
 RESULTS, LOGS, ANSWERS = "results.csv", "logs", ".cells"
 GRACE_SECONDS, POLL_SECONDS = 30.0, 0.5
@@ -88,7 +88,7 @@ class Sweep:
     def __init__(self, grid: Grid, out: str | os.PathLike[str], *, opts: Sequence[str] = (), jobs: int = 1) -> None:
         if jobs < 1:
             raise ConfigError("--jobs", jobs, "a number of at least 1")
-        if grid.metric and grid.metric not in (known := ["loss", *metrics.available(), *metrics.PART_METRICS]):
+        if grid.metric and grid.metric not in (known := ["loss", *metrics.available()]):
             raise ConfigError("metric", grid.metric, known)
         self.grid, self.out, self.jobs = grid, Path(out).expanduser(), jobs
         self.threads = max(1, available_cpus() // jobs)

@@ -14,12 +14,6 @@ from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.register import register_once
 
-DEFAULTS = {
-    "multilabel": ("ap", "auc"),
-    "binary": ("auc", "ap", "accuracy"),
-    "multiclass": ("accuracy", "f1_macro"),
-    "regression": ("mae", "rmse", "r2"),
-}
 # Names of GraphGPS and its relatives.
 NAMES = {"accuracy-SBM": "accuracy_macro", "f1": "f1_macro", "spearmanr": "spearman", "rocauc": "auc"}
 
@@ -40,33 +34,23 @@ def choose_metrics(
     Raises:
         ConfigError: there is no such metric, or it would be chosen in the wrong direction.
     """
-    parts = list(metrics.PART_METRICS) if category_parts else []
-    known = [*metrics.available(), *parts]
-    others = [NAMES.get(name, name) for name in cfg.custom_metrics] or [
-        *parts,
-        *(["accuracy"] if parts else DEFAULTS[task]),
-    ]
+    known = metrics.available(parts=bool(category_parts))
+    others = [NAMES.get(name, name) for name in cfg.custom_metrics]
+    others = others or list(metrics.default_metrics(task, parts=bool(category_parts)))
     best = others[0] if cfg.metric_best == "auto" else NAMES.get(cfg.metric_best, cfg.metric_best)
     for key, names in (("metric_best", [best]), ("custom_metrics", others)):
         for name in names:
             if name not in known and not (key == "metric_best" and name == "loss"):
                 raise ConfigError(key, name, [*known, *(["loss", "auto"] if key == "metric_best" else [])])
-    higher = best in parts or (best != "loss" and metrics.higher_is_better(best))
+    higher = metrics.higher_is_better(best)
     if direction_given and (cfg.metric_agg == "argmax") != higher:
         raise ConfigError(
             "metric_agg",
             cfg.metric_agg,
             f"'{'argmax' if higher else 'argmin'}', because a {'higher' if higher else 'lower'} {best} is better",
         )
-
-    def build(name: str) -> Metric:
-        return (
-            metrics.PartIoU(category_parts, num_targets, average=metrics.PART_METRICS[name])
-            if name in parts
-            else metrics.build(name, num_targets)
-        )
-
-    return {name: build(name) for name in dict.fromkeys([best, *others]) if name != "loss"}, best, higher
+    names = [name for name in dict.fromkeys([best, *others]) if name != "loss"]
+    return {name: metrics.build(name, num_targets, parts=category_parts) for name in names}, best, higher
 
 
 def _registered(name: str) -> Callable[[Sequence[Tensor], Sequence[Tensor], str], float]:
@@ -83,5 +67,6 @@ def _registered(name: str) -> Callable[[Sequence[Tensor], Sequence[Tensor], str]
     return score
 
 
-for _name in metrics.available():
+# GraphGym's own logger hands out predictions and targets alone.
+for _name in metrics.available(parts=False):
     register_once(register.metric_dict, _name, _registered(_name))

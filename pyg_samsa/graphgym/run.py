@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from pyg_samsa.training.run_folder import RunFolder, open_run_folder
 from pyg_samsa.training.scaling import ScaledLoss, ScaledNetwork
 from pyg_samsa.training.start_from import start_from
 from pyg_samsa.training.trainer import TrainerOptions
+from pyg_samsa.viz.run_pictures import draw_run
 
 
 def run(
@@ -150,6 +152,7 @@ def run_once(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, console: Any
             seed=cfg.seed,
             loggers=_loggers(folder),
             console=console,
+            draw=partial(draw_run, dataset=dataset, spec=spec, monitor=monitor),
             **choice,
         )
     except BaseException:

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
-from pyg_samsa.metrics._rows import check_num_targets, warn_undefined
+from pyg_samsa.metrics._rows import warn_undefined
+from pyg_samsa.metrics.registry import BatchMetric
+from pyg_samsa.options import check_integer
 
 IGNORE_INDEX = -100  # what torch's cross-entropy leaves out
 
@@ -35,7 +36,7 @@ def confusion_matrix(preds: Tensor, target: Tensor, num_classes: int) -> Tensor:
     return torch.bincount(target * num_classes + preds, minlength=num_classes**2).view(num_classes, num_classes)
 
 
-class ConfusionMetric(Metric):
+class ConfusionMetric(BatchMetric):
     """Base of metrics over a confusion matrix that is summed over batches and processes.
 
     With C logits a row's class is the largest logit's; with one logit there are two classes and class 1 is a logit above zero.
@@ -58,16 +59,14 @@ class ConfusionMetric(Metric):
     Cost: O(M^2) memory for M classes, whatever the number of rows.
     """
 
-    full_state_update = False
-    is_differentiable = False
     higher_is_better = True
-    name: str = "metric"
 
     confusion: Tensor
 
     def __init__(self, num_targets: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.num_targets = check_num_targets(num_targets)
+        check_integer("num_targets", num_targets)
+        self.num_targets = num_targets
         self.num_classes = max(2, num_targets)
         self.add_state(
             "confusion", default=torch.zeros(self.num_classes, self.num_classes, dtype=torch.long), dist_reduce_fx="sum"

@@ -10,17 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
-
-
-def check_num_targets(num_targets: object) -> int:
-    """Return ``num_targets`` if it is an integer of at least 1, else raise :class:`~pyg_samsa.errors.ConfigError`."""
-    if isinstance(num_targets, bool) or not isinstance(num_targets, int) or num_targets < 1:
-        raise ConfigError("num_targets", num_targets, "an integer of at least 1")
-    return num_targets
+from pyg_samsa.metrics.registry import BatchMetric
+from pyg_samsa.options import check_integer
 
 
 def as_rows(name: str, values: Tensor, num_targets: int) -> Tensor:
@@ -59,7 +53,7 @@ def mean_of_defined(values: np.ndarray) -> float:
     return float(defined.sum() / len(defined)) if len(defined) else float("nan")
 
 
-class RowMetric(Metric):
+class RowMetric(BatchMetric):
     r"""Base of metrics that score each of C targets on all labelled rows and average over the targets.
 
     Rows are kept in main memory as float32, whatever the device and precision of the predictions, and scored in float64.
@@ -83,9 +77,6 @@ class RowMetric(Metric):
     Cost: O(n C) memory for the n rows of the split; in distributed runs the rows of all processes are gathered.
     """
 
-    full_state_update = False
-    is_differentiable = False
-    name: str = "metric"
     undefined: str = "no row is labelled"
 
     preds: list[Tensor]
@@ -93,7 +84,8 @@ class RowMetric(Metric):
 
     def __init__(self, num_targets: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.num_targets = check_num_targets(num_targets)
+        check_integer("num_targets", num_targets)
+        self.num_targets = num_targets
         self.add_state("preds", default=[], dist_reduce_fx="cat")
         self.add_state("target", default=[], dist_reduce_fx="cat")
 

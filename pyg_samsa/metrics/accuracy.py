@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pyg_samsa.metrics._confusion import ConfusionMetric
+from pyg_samsa.metrics.registry import register_metric
 
 
 def accuracy(confusion: Tensor) -> Tensor:
@@ -21,6 +22,7 @@ def accuracy(confusion: Tensor) -> Tensor:
     return confusion.diagonal().sum() / confusion.sum()
 
 
+@register_metric("accuracy")
 class Accuracy(ConfusionMetric):
     r"""Share of labelled rows whose class is right ("overall accuracy").
 
@@ -47,8 +49,6 @@ class Accuracy(ConfusionMetric):
 
     Cost: O(M^2) memory for M classes, whatever the number of rows.
     """
-
-    name = "accuracy"
 
     def _value(self, confusion: Tensor) -> Tensor:
         return accuracy(confusion)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pyg_samsa.metrics._confusion import ConfusionMetric
+from pyg_samsa.metrics.registry import register_metric
 
 
 def accuracy_macro(confusion: Tensor) -> Tensor:
@@ -23,6 +24,7 @@ def accuracy_macro(confusion: Tensor) -> Tensor:
     return (confusion.diagonal()[occurs] / support[occurs]).mean()
 
 
+@register_metric("accuracy_macro")
 class MacroAccuracy(ConfusionMetric):
     r"""Mean over the classes that occur of the share of their rows that are right ("mean class" or "balanced" accuracy).
 
@@ -52,8 +54,6 @@ class MacroAccuracy(ConfusionMetric):
 
     Cost: O(M^2) memory for M classes, whatever the number of rows.
     """
-
-    name = "accuracy_macro"
 
     def _value(self, confusion: Tensor) -> Tensor:
         return accuracy_macro(confusion)

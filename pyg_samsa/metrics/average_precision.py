@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from pyg_samsa.metrics._rows import BinaryLabelMetric
+from pyg_samsa.metrics.registry import register_metric
 
 
 def average_precision(preds: np.ndarray, target: np.ndarray) -> float:
@@ -35,6 +36,7 @@ def average_precision(preds: np.ndarray, target: np.ndarray) -> float:
     return float(average_precision_score(target, preds))
 
 
+@register_metric("ap")
 class MultilabelAveragePrecision(BinaryLabelMetric):
     r"""Unweighted mean over classes of the average precision on the whole split, as OGB's evaluator computes it.
 
@@ -69,8 +71,6 @@ class MultilabelAveragePrecision(BinaryLabelMetric):
 
     Cost: O(C n log n) time and O(C n) main memory for n rows.
     """
-
-    name = "ap"
 
     def per_class(self) -> Tensor:
         """Return the average precision of each class [C], float64, NaN for a class that OGB skips."""

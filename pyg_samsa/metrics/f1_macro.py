@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pyg_samsa.metrics._confusion import ConfusionMetric
+from pyg_samsa.metrics.registry import register_metric
 
 
 def f1_macro(confusion: Tensor) -> Tensor:
@@ -26,6 +27,7 @@ def f1_macro(confusion: Tensor) -> Tensor:
     return (2 * confusion.diagonal()[occurs] / total[occurs]).mean()
 
 
+@register_metric("f1_macro")
 class MacroF1(ConfusionMetric):
     r"""Mean over classes of the F1 score, the official metric of LRGB's PascalVOC-SP and COCO-SP.
 
@@ -55,8 +57,6 @@ class MacroF1(ConfusionMetric):
 
     Cost: O(M^2) memory for M classes, whatever the number of rows.
     """
-
-    name = "f1_macro"
 
     def _value(self, confusion: Tensor) -> Tensor:
         return f1_macro(confusion)

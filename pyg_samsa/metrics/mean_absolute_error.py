@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyg_samsa.metrics._rows import RowMetric
+from pyg_samsa.metrics.registry import register_metric
 
 
 def mean_absolute_error(preds: np.ndarray, target: np.ndarray) -> float:
@@ -21,6 +22,7 @@ def mean_absolute_error(preds: np.ndarray, target: np.ndarray) -> float:
     return float(np.abs(preds - target).mean()) if len(target) else float("nan")
 
 
+@register_metric("mae")
 class MeanAbsoluteError(RowMetric):
     r"""Mean over targets of the mean absolute error on labelled rows, the official metric of LRGB's Peptides-struct and of ZINC.
 
@@ -50,7 +52,6 @@ class MeanAbsoluteError(RowMetric):
     Cost: O(n C) time and main memory for n rows.
     """
 
-    name = "mae"
     higher_is_better = False
 
     def _score(self, preds: np.ndarray, target: np.ndarray) -> float:

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.metrics._confusion import IGNORE_INDEX
 from pyg_samsa.metrics._rows import warn_undefined
+from pyg_samsa.metrics.registry import BatchMetric, register_metric
 
 AVERAGES = ("instance", "category")
 
@@ -58,7 +58,8 @@ def part_iou(preds: Tensor, target: Tensor, batch: Tensor, allowed: Tensor) -> T
     return torch.where(torch.bincount(batch, minlength=shapes) > 0, mean, torch.nan)
 
 
-class PartIoU(Metric):
+@register_metric("miou")
+class PartIoU(BatchMetric):
     r"""Instance or category mean of the parts' intersection over union, the two metrics of ShapeNetPart.
 
     A point's prediction is the largest logit among the parts of its shape's category; :func:`part_iou` scores each shape. The instance mean is the
@@ -92,9 +93,8 @@ class PartIoU(Metric):
     Cost: O((T + B) C) a batch; O(K) memory for K categories, whatever the number of shapes.
     """
 
-    full_state_update = False
-    is_differentiable = False
     higher_is_better = True
+    needs_parts = True
 
     total: Tensor
     shapes: Tensor
@@ -111,10 +111,19 @@ class PartIoU(Metric):
         if average not in AVERAGES:
             raise ConfigError("average", average, AVERAGES)
         self.average = average
-        self.name = f"part_iou_{average}"
+        self.name = "miou" if average == "instance" else "miou_category"
         self.allowed = _allowed(parts, num_targets)
         self.add_state("total", default=torch.zeros(len(parts), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("shapes", default=torch.zeros(len(parts), dtype=torch.long), dist_reduce_fx="sum")
+
+    @classmethod
+    def for_task(cls, num_targets: int, parts: Sequence[Sequence[int]] = ()) -> PartIoU:
+        """Return a fresh metric for the parts of each category."""
+        return cls(parts, num_targets)
+
+    def update_batch(self, preds: Tensor, target: Tensor, batch: Any) -> None:
+        """Add a batch; its ``category`` says which parts a shape can have."""
+        self.update(preds, target, batch.category, batch.batch)
 
     def update(self, preds: Tensor, target: Tensor, category: Tensor, batch: Tensor) -> None:
         """Add the shapes of a batch.
@@ -196,6 +205,20 @@ class PartIoU(Metric):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.allowed)} categories, average={self.average!r})"
+
+
+@register_metric("miou_category")
+class CategoryPartIoU(PartIoU):
+    """`PartIoU` averaged over the categories, whatever the number of their shapes; arguments as there.
+
+    Example:
+        >>> metric = CategoryPartIoU([[0, 1], [2, 3, 4]])
+        >>> metric.average, metric.name
+        ('category', 'miou_category')
+    """
+
+    def __init__(self, parts: Sequence[Sequence[int]], num_targets: int | None = None, **kwargs: Any) -> None:
+        super().__init__(parts, num_targets, average="category", **kwargs)
 
 
 def _allowed(parts: Sequence[Sequence[int]], num_targets: int | None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyg_samsa.metrics._rows import RowMetric
+from pyg_samsa.metrics.registry import register_metric
 
 
 def r2(preds: np.ndarray, target: np.ndarray) -> float:
@@ -27,6 +28,7 @@ def r2(preds: np.ndarray, target: np.ndarray) -> float:
     return float(r2_score(target, preds)) if len(target) > 1 else float("nan")
 
 
+@register_metric("r2")
 class R2(RowMetric):
     r"""Mean over targets of the coefficient of determination on labelled rows.
 
@@ -58,7 +60,6 @@ class R2(RowMetric):
     Cost: O(n C) time and main memory for n rows.
     """
 
-    name = "r2"
     higher_is_better = True
     undefined = "no target has two labelled rows"
 

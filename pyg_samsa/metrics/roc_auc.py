@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyg_samsa.metrics._rows import BinaryLabelMetric
+from pyg_samsa.metrics.registry import register_metric
 
 
 def roc_auc(preds: np.ndarray, target: np.ndarray) -> float:
@@ -30,6 +31,7 @@ def roc_auc(preds: np.ndarray, target: np.ndarray) -> float:
     return float(roc_auc_score(target, preds))
 
 
+@register_metric("auc")
 class MultilabelROCAUC(BinaryLabelMetric):
     r"""Unweighted mean over classes of the area under the ROC curve on labelled rows, as OGB's evaluator computes it.
 
@@ -58,8 +60,6 @@ class MultilabelROCAUC(BinaryLabelMetric):
 
     Cost: O(C n log n) time and O(C n) main memory for n rows.
     """
-
-    name = "auc"
 
     def _score(self, preds: np.ndarray, target: np.ndarray) -> float:
         return roc_auc(preds, target)

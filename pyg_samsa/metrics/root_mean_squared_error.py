@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyg_samsa.metrics._rows import RowMetric
+from pyg_samsa.metrics.registry import register_metric
 
 
 def root_mean_squared_error(preds: np.ndarray, target: np.ndarray) -> float:
@@ -21,6 +22,7 @@ def root_mean_squared_error(preds: np.ndarray, target: np.ndarray) -> float:
     return float(np.sqrt(np.square(preds - target).mean())) if len(target) else float("nan")
 
 
+@register_metric("rmse")
 class RootMeanSquaredError(RowMetric):
     r"""Mean over targets of the root mean squared error on labelled rows, as OGB's evaluator computes it.
 
@@ -50,7 +52,6 @@ class RootMeanSquaredError(RowMetric):
     Cost: O(n C) time and main memory for n rows.
     """
 
-    name = "rmse"
     higher_is_better = False
 
     def _score(self, preds: np.ndarray, target: np.ndarray) -> float:

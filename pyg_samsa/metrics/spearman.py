@@ -5,17 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyg_samsa.metrics._rows import RowMetric
-
-
-def average_ranks(values: np.ndarray) -> np.ndarray:
-    """Return the ranks of values [n], counted from 1; equal values share the mean of their ranks.
-
-    Example:
-        >>> average_ranks(np.array([10.0, 30.0, 10.0])).tolist()
-        [1.5, 3.0, 1.5]
-    """
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+from pyg_samsa.metrics.registry import register_metric
 
 
 def spearman(preds: np.ndarray, target: np.ndarray) -> float:
@@ -36,13 +26,17 @@ def spearman(preds: np.ndarray, target: np.ndarray) -> float:
 
     Cost: O(n log n).
     """
+    from scipy.stats import rankdata
+
     if len(target) < 2 or (target == target[0]).all():
         return float("nan")
-    a, b = (ranks - ranks.mean() for ranks in (average_ranks(preds), average_ranks(target)))
+    # scipy.stats.spearmanr would give NaN for constant predictions.
+    a, b = (ranks - ranks.mean() for ranks in (rankdata(preds), rankdata(target)))
     norm = np.sqrt((a * a).sum() * (b * b).sum())
     return float((a * b).sum() / norm) if norm > 0 else 0.0
 
 
+@register_metric("spearman")
 class SpearmanCorrelation(RowMetric):
     r"""Mean over targets of Spearman's rank correlation on labelled rows, ties by average ranks.
 
@@ -72,7 +66,6 @@ class SpearmanCorrelation(RowMetric):
     Cost: O(C n log n) time and O(C n) main memory for n rows.
     """
 
-    name = "spearman"
     higher_is_better = True
     undefined = "no target has two different labelled values"
 

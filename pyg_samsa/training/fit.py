@@ -16,7 +16,7 @@ from pyg_samsa.training.environment import describe
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.progress_display import EpochLines, ProgressDisplay
-from pyg_samsa.training.results import RunResult, per_class_scores, write_run
+from pyg_samsa.training.results import Draw, RunResult, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoints
 
@@ -33,6 +33,7 @@ def fit_and_test(
     seed: int = 0,
     loggers: Sequence[Any] = (),
     console: Any = None,
+    draw: Draw | None = None,
 ) -> RunResult:
     """Train a module, test it on its best epoch, and write the run's folder.
 
@@ -50,6 +51,8 @@ def fit_and_test(
         seed: Seed of the run, already set by the caller before the network was made.
         loggers: Lightning loggers.
         console: A rich console for the progress; None for silence.
+        draw: Called in the first process with the result, the history and the test predictions, before the summary is
+            written; meant for pictures.
 
     Raises:
         ConfigError: the folder is in use, or a split is missing.
@@ -91,7 +94,7 @@ def fit_and_test(
             per_class=per_class_scores(collector, spec),
         )
         if trainer.is_global_zero:
-            write_run(result, history.rows, collector, data, spec, monitor)
+            write_run(result, history.rows, collector, data, spec, monitor, draw)
     return result
 
 

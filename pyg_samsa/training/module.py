@@ -12,7 +12,7 @@ from torch_geometric.graphgym.imports import pl
 from torchmetrics import MeanMetric, Metric
 
 from pyg_samsa.errors import ConfigError, NumericalError
-from pyg_samsa.metrics import PartIoU
+from pyg_samsa.metrics import BatchMetric
 from pyg_samsa.training.finite import FiniteGuard
 from pyg_samsa.training.optimizers import NO_DECAY_NAMES, OptimizerFactory, parameter_groups
 
@@ -92,8 +92,8 @@ class TaskModule(pl.LightningModule):
         for key, metric in self._of(split).items():
             if key == f"{split}_loss":
                 metric.update(loss.detach(), weight=float(len(pred)))
-            elif isinstance(metric, PartIoU):
-                metric.update(pred, target, batch.category, batch.batch)
+            elif isinstance(metric, BatchMetric):
+                metric.update_batch(pred, target, batch)
             else:
                 metric.update(pred, target)
 

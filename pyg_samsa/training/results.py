@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from pyg_samsa import metrics
-from pyg_samsa.io.files import atomic_write
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.data_module import SplitData, TaskSpec
@@ -19,7 +18,6 @@ from pyg_samsa.training.predictions import PredictionCollector, write_prediction
 from pyg_samsa.training.run_folder import RunFolder
 
 MAX_CLASSES = 40
-MAX_SHAPES = 8
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,9 @@ class RunResult:
         return cls(folder, **{name: summary[name] for name in names}, reused=True)
 
 
+Draw = Callable[[RunResult, Sequence[Row], PredictionCollector], None]
+
+
 def per_class_scores(collected: PredictionCollector, spec: TaskSpec) -> dict[str, list[Any]]:
     """Return the test average precision of every class beside its base rate; empty for other tasks, many classes or no test split.
 
@@ -107,8 +108,9 @@ def write_run(
     data: SplitData,
     spec: TaskSpec,
     monitor: str | None,
+    draw: Draw | None = None,
 ) -> None:
-    """Write predictions, pictures and, last of all, the summary of a run.
+    """Write the test predictions and, last of all, the summary of a run.
 
     Args:
         result: What came out.
@@ -117,65 +119,13 @@ def write_run(
         data: Where the rows come from.
         spec: What the targets mean.
         monitor: Logged name that chose the best epoch, or None.
+        draw: Called in between with the result, the history and the predictions, to draw pictures.
     """
     folder = result.folder
     write_predictions(
         folder.file(files.PREDICTIONS), collected, dataset=data.dataset, task=spec.task, target_names=spec.target_names
     )
-    if rows:
-        _draw(result, rows, monitor)
-    if result.per_class:
-        _draw_classes(result)
-    if spec.category_parts and collected.node is not None:
-        _draw_parts(folder, collected, data.dataset, spec)
+    if draw is not None:
+        draw(result, rows, collected)
     # The summary comes last: where it lies, the run is whole.
     folder.write_json(files.SUMMARY, {**result.as_summary(), "monitor": monitor, "written": round(time.time())})
-
-
-def _draw(result: RunResult, rows: Sequence[Row], monitor: str | None) -> None:
-    import pandas as pd
-
-    from pyg_samsa.viz.curves import plot_learning_curves
-
-    metric = monitor.removeprefix("val_") if monitor is not None else "loss"
-    long: list[dict[str, Any]] = []
-    for row in rows:
-        for split in ("train", "val"):
-            values = {
-                name: row[f"{split}_{name}"] for name in dict.fromkeys(("loss", metric)) if f"{split}_{name}" in row
-            }
-            if values:
-                long.append({"split": split, "epoch": row["epoch"], **values})
-    if result.test:
-        long.append({"split": "test", "epoch": result.best_epoch, **result.test})
-    with atomic_write(result.folder.file(files.CURVES)) as temporary:
-        title = f"{result.folder.path.parent.name}, seed {result.seed}"
-        plot_learning_curves(pd.DataFrame(long), temporary, metric=metric, best_epoch=result.best_epoch, title=title)
-
-
-def _draw_classes(result: RunResult) -> None:
-    from pyg_samsa.viz.classes import plot_per_class
-
-    with atomic_write(result.folder.file(files.CLASSES)) as temporary:
-        plot_per_class(result.per_class["name"], result.per_class["ap"], result.per_class["base_rate"], temporary)
-
-
-def _draw_parts(folder: RunFolder, collected: PredictionCollector, dataset: Any, spec: TaskSpec) -> None:
-    """Draw the first test shape of each of some categories, its points labelled with parts of its category only, as they are scored."""
-    from pyg_samsa.viz.part_clouds import plot_parts
-
-    names: Sequence[str] = getattr(dataset, "category_names", [])
-    shapes: dict[int, int] = {}
-    for row in collected.row_id.unique().tolist():
-        if len(shapes) == MAX_SHAPES:
-            break
-        shapes.setdefault(int(dataset[row].category), row)
-    columns: list[tuple[Tensor, Tensor, Tensor, str]] = []
-    for category, row in sorted(shapes.items()):
-        own, parts = collected.row_id == row, torch.tensor(spec.category_parts[category])
-        predicted = parts[collected.pred[own][:, parts].argmax(1)]
-        name = names[category] if len(names) > category else f"category {category}"
-        columns.append((dataset[row].pos, collected.target[own], predicted, name))
-    points, true, predictions, titles = zip(*columns, strict=True)
-    with atomic_write(folder.file(files.PARTS)) as temporary:
-        plot_parts(points, true, predictions, titles, temporary, up=getattr(dataset, "up", 1))

@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pyg_samsa.metrics.mean_absolute_error import mean_absolute_error
+from pyg_samsa.metrics.r2 import r2
+from pyg_samsa.metrics.root_mean_squared_error import root_mean_squared_error
+
 _REGRESSION = ("mae", "rmse", "r2", "spearman")
 _KEYS = ("row", "node", "smiles")
 _EPSILON = 1e-7
@@ -145,13 +149,10 @@ def value_scores(true: np.ndarray, pred: np.ndarray) -> dict[str, float]:
     """Return mean absolute error, root mean squared error and R² of one target; NaN targets are left out."""
     known = ~np.isnan(true)
     true, pred = true[known], pred[known]
-    if not len(true):
-        return {"mae": math.nan, "rmse": math.nan, "r2": math.nan}
-    residual, total = float(((true - pred) ** 2).sum()), float(((true - true.mean()) ** 2).sum())
     return {
-        "mae": float(np.abs(true - pred).mean()),
-        "rmse": math.sqrt(residual / len(true)),
-        "r2": 1 - residual / total if total else math.nan,
+        "mae": mean_absolute_error(pred, true),
+        "rmse": root_mean_squared_error(pred, true),
+        "r2": r2(pred, true),
     }
 
 

@@ -16,7 +16,8 @@ from pyg_samsa.viz._report_charts import Line, line_chart, reliability_chart, sc
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pyg_samsa.viz.html_report import Group, RunRecord
+    from pyg_samsa.training.run_record import RunRecord
+    from pyg_samsa.viz.html_report import Group
 
 MOST_CLASS_CHARTS, MOST_CONFUSION = 12, 40
 MOST_TARGETS = 12

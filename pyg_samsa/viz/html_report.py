@@ -6,60 +6,22 @@ import base64
 import os
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyg_samsa import __version__, metrics
 from pyg_samsa.errors import ConfigError, MissingDependencyError
 from pyg_samsa.io.files import atomic_write
+from pyg_samsa.training.run_record import RunRecord
 from pyg_samsa.viz import _report_sections as sections
 from pyg_samsa.viz._figure import pretty, shown
 from pyg_samsa.viz._report_charts import color_variable
 from pyg_samsa.viz.tables import arrow, spread
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 _PICTURES = {"parts.png": "Parts of test shapes: true above, predicted below (wrong points ringed)"}
 _TEMPLATE = "report.html.j2"
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What the folder of a run holds; what it has not is None or empty.
-
-    Args:
-        path: The folder.
-        name: Name of the experiment.
-        seed: Seed of the run.
-        settings: Dotted name -> value.
-        volatile: Those of the settings that only say where and how long the run was trained.
-        summary: Content of ``summary.json``, None for a run that did not finish.
-        environment: Versions and hardware.
-        history: One row an epoch, None before the first one ended.
-        predictions: Test predictions, or None.
-        cut: Whether there are more predictions than were read.
-    """
-
-    path: Path
-    name: str
-    seed: int
-    settings: Mapping[str, Any]
-    volatile: frozenset[str] = frozenset()
-    summary: Mapping[str, Any] | None = None
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    history: pd.DataFrame | None = None
-    predictions: pd.DataFrame | None = None
-    cut: bool = False
-
-    @property
-    def metric(self) -> str:
-        """Name of the metric that chose the best epoch."""
-        monitor = (self.summary or {}).get("monitor") or ""
-        given = str(self.settings.get("metric_best", "auto"))
-        return monitor.removeprefix("val_") or (given if given != "auto" else "loss")
 
 
 @dataclass(frozen=True)
@@ -212,15 +174,6 @@ def _values(group: Group, split: str, name: str) -> list[float]:
     return [float(value) for value in values if value is not None and value == value]
 
 
-def _better(name: str) -> int:
-    """Return 1 where higher is better, -1 where lower is, 0 where nobody knows."""
-    if name == "loss":
-        return -1
-    if name in metrics.PART_METRICS:
-        return 1
-    return 0 if name not in metrics.available() else 1 if metrics.higher_is_better(name) else -1
-
-
 def _scores(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
     """Return a row for each metric: test and validation value of each group, the best test mean marked."""
     summaries = [run.summary or {} for group in groups for run in group.finished]
@@ -239,8 +192,8 @@ def _scores(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
         means = [statistics.fmean(values) if values else None for values in test]
         known = [mean for mean in means if mean is not None]
         best = (
-            (max(known) if _better(name) > 0 else min(known))
-            if comparable and _better(name) and len(known) > 1
+            (max(known) if metrics.direction(name) > 0 else min(known))
+            if comparable and metrics.direction(name) and len(known) > 1
             else None
         )
         cells = [

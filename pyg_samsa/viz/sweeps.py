@@ -237,12 +237,10 @@ def _label(key: str, value: object) -> str:
 
 def _best(means: Sequence[float], metric: str) -> int | None:
     name = metric.partition("_")[2]
-    if sum(mean == mean for mean in means) < 2 or not (
-        name == "loss" or name in metrics.available() or name in metrics.PART_METRICS
-    ):
+    direction = metrics.direction(name)
+    if sum(mean == mean for mean in means) < 2 or not direction:
         return None
-    higher = name in metrics.PART_METRICS or (name != "loss" and metrics.higher_is_better(name))
-    return (max if higher else min)(
+    return (max if direction > 0 else min)(
         (number for number, mean in enumerate(means) if mean == mean), key=means.__getitem__
     )
 

@@ -148,13 +148,7 @@ def arrow(name: str) -> str:
         >>> arrow("ap"), arrow("loss"), arrow("my_metric")
         (' ↑', ' ↓', '')
     """
-    if name == "loss":
-        return " ↓"
-    if name in metrics.PART_METRICS:
-        return " ↑"
-    if name not in metrics.available():
-        return ""
-    return " ↑" if metrics.higher_is_better(name) else " ↓"
+    return {1: " ↑", -1: " ↓", 0: ""}[metrics.direction(name)]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -2,9 +2,9 @@ import pytest
 import yaml
 
 from pyg_samsa.errors import DataNotFoundError
-from pyg_samsa.training import saved_runs
+from pyg_samsa.training import run_record
 from pyg_samsa.training.run_folder import open_run_folder
-from pyg_samsa.training.saved_runs import find_run_folders, read_run, settings
+from pyg_samsa.training.run_record import find_run_folders, read_run, settings
 
 CONFIG = {
     "seed": 3,
@@ -68,6 +68,6 @@ def test_very_many_predictions_are_cut(tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     (tmp_path / "predictions_test.csv").write_text("row,true\n" + "".join(f"{row},0\n" for row in range(6)))
     assert not read_run(tmp_path).cut
-    monkeypatch.setattr(saved_runs, "MAX_PREDICTIONS", 5)
+    monkeypatch.setattr(run_record, "MAX_PREDICTIONS", 5)
     run = read_run(tmp_path)
     assert (len(run.predictions), run.cut) == (5, True)

@@ -1,10 +1,11 @@
-"""Reading the folders of runs again: which there are, what they were run with, and what came out."""
+"""Records of runs: find the folders of runs and read their settings and results."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,47 @@ import yaml
 
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.training import run_folder as files
-from pyg_samsa.viz.html_report import RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_PREDICTIONS = 500_000
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The content of the folder of a run; what is missing is None or empty.
+
+    Args:
+        path: The folder.
+        name: Name of the experiment.
+        seed: Seed of the run.
+        settings: Dotted name -> value.
+        volatile: Names of the settings that only say where and for how long the run was trained.
+        summary: Content of ``summary.json``, None for a run that did not finish.
+        environment: Versions and hardware.
+        history: One row per epoch, None before the first one ended.
+        predictions: Test predictions, or None.
+        cut: Whether there are more predictions than were read.
+    """
+
+    path: Path
+    name: str
+    seed: int
+    settings: Mapping[str, Any]
+    volatile: frozenset[str] = frozenset()
+    summary: Mapping[str, Any] | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    history: pd.DataFrame | None = None
+    predictions: pd.DataFrame | None = None
+    cut: bool = False
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric that chose the best epoch."""
+        monitor = (self.summary or {}).get("monitor") or ""
+        given = str(self.settings.get("metric_best", "auto"))
+        return monitor.removeprefix("val_") or (given if given != "auto" else "loss")
 
 
 def find_run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:

@@ -1,0 +1,180 @@
+"""The registry of metrics: name -> class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from torch import Tensor
+from torchmetrics import Metric
+
+from pyg_samsa.errors import ConfigError
+
+
+class BatchMetric(Metric):
+    """Base of all metrics of this package: a torchmetrics class that knows its name and can read a whole batch.
+
+    Attributes:
+        name: Name in the registry.
+        higher_is_better: Whether a larger value is better.
+        needs_parts: Whether the metric needs the parts of each category of shapes.
+    """
+
+    name: str = "metric"
+    full_state_update = False
+    is_differentiable = False
+    needs_parts: bool = False
+
+    @classmethod
+    def for_task(cls, num_targets: int, parts: Sequence[Sequence[int]] = ()) -> BatchMetric:
+        """Return a fresh metric for a task.
+
+        Args:
+            num_targets: C, the width of the network's output.
+            parts: For part segmentation: the class numbers of each category.
+        """
+        return cls(num_targets)  # type: ignore[call-arg]
+
+    def update_batch(self, preds: Tensor, target: Tensor, batch: Any) -> None:
+        """Add a batch; a metric that needs more than predictions and targets overrides this and reads it from the batch.
+
+        Args:
+            preds: Output of the network [B, C], or [N, C] for nodes.
+            target: Targets, first axis as in ``preds``.
+            batch: The ``torch_geometric.data.Batch``.
+        """
+        self.update(preds, target)
+
+
+M = TypeVar("M", bound=type[BatchMetric])
+_METRICS: dict[str, type[BatchMetric]] = {}
+
+
+def register_metric(name: str) -> Callable[[M], M]:
+    """Return a decorator that adds a metric to the registry, so that configurations can use it by name.
+
+    Args:
+        name: Name in configurations and in logged values, such as ``val_<name>``.
+
+    Raises:
+        ConfigError: Another class has this name.
+
+    Example:
+        >>> from pyg_samsa.metrics.mean_absolute_error import MeanAbsoluteError
+        >>> @register_metric("mae_again")
+        ... class Again(MeanAbsoluteError):
+        ...     pass
+        >>> build("mae_again", num_targets=1).name
+        'mae_again'
+        >>> unregister_metric("mae_again")
+    """
+
+    def register(cls: M) -> M:
+        present = _METRICS.get(name)
+        # A module that is reloaded registers its class again.
+        if present is not None and (present.__module__, present.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ConfigError("metric", name, f"a name that is free; {present.__qualname__} has it")
+        cls.name = name
+        _METRICS[name] = cls
+        return cls
+
+    return register
+
+
+def unregister_metric(name: str) -> None:
+    """Remove a metric from the registry; meant for tests.
+
+    Args:
+        name: One of `available`.
+    """
+    del _METRICS[name]
+
+
+def available(*, parts: bool = True) -> list[str]:
+    """Return the names that `build` knows, sorted.
+
+    Args:
+        parts: Whether to include the metrics of part segmentation, which need the parts of each category.
+
+    Example:
+        >>> available(parts=False)
+        ['accuracy', 'accuracy_macro', 'ap', 'auc', 'f1_macro', 'mae', 'r2', 'rmse', 'spearman']
+        >>> sorted(set(available()) - set(available(parts=False)))
+        ['miou', 'miou_category']
+    """
+    return sorted(name for name, cls in _METRICS.items() if parts or not cls.needs_parts)
+
+
+def build(name: str, num_targets: int, *, parts: Sequence[Sequence[int]] = ()) -> BatchMetric:
+    """Return a fresh metric.
+
+    Args:
+        name: One of `available`.
+        num_targets: C, the width of the network's output, at least 1.
+        parts: For part segmentation: the class numbers of each category.
+
+    Raises:
+        ConfigError: The name is unknown (the nearest one is suggested), ``num_targets`` is not a positive integer, or the
+            metric needs ``parts``.
+
+    Example:
+        >>> build("ap", num_targets=10)
+        MultilabelAveragePrecision()
+    """
+    return _find(name).for_task(num_targets, parts)
+
+
+def higher_is_better(name: str) -> bool:
+    """Return whether a larger value of a metric is better; ``"loss"`` is known here too.
+
+    Args:
+        name: One of `available`, or ``"loss"``.
+
+    Raises:
+        ConfigError: The name is unknown.
+
+    Example:
+        >>> higher_is_better("ap"), higher_is_better("rmse"), higher_is_better("loss")
+        (True, False, False)
+    """
+    return name != "loss" and bool(_find(name).higher_is_better)
+
+
+def direction(name: str) -> int:
+    """Return 1 where a larger value is better, -1 where a smaller one is, and 0 for a name that is not registered.
+
+    Example:
+        >>> direction("ap"), direction("loss"), direction("my_metric")
+        (1, -1, 0)
+    """
+    if name != "loss" and name not in _METRICS:
+        return 0
+    return 1 if higher_is_better(name) else -1
+
+
+def default_metrics(kind: str, *, parts: bool = False) -> tuple[str, ...]:
+    """Return the metrics of a task where the user names none; the first one chooses the best epoch.
+
+    Args:
+        kind: ``"multilabel"``, ``"binary"``, ``"multiclass"`` or ``"regression"``.
+        parts: Whether the task is part segmentation.
+
+    Example:
+        >>> default_metrics("multilabel"), default_metrics("multiclass", parts=True)
+        (('ap', 'auc'), ('miou', 'miou_category', 'accuracy'))
+    """
+    return ("miou", "miou_category", "accuracy") if parts else _DEFAULTS[kind]
+
+
+_DEFAULTS = {
+    "multilabel": ("ap", "auc"),
+    "binary": ("auc", "ap", "accuracy"),
+    "multiclass": ("accuracy", "f1_macro"),
+    "regression": ("mae", "rmse", "r2"),
+}
+
+
+def _find(name: str) -> type[BatchMetric]:
+    if name not in _METRICS:
+        raise ConfigError("metric", name, available())
+    return _METRICS[name]
