@@ -1,6 +1,6 @@
 """Checks the shapes in the annotations of `pyg_samsa` while the tests run.
 
-A function whose annotations hold shapes (see `pyg_samsa.shapes`) is wrapped when its module is imported. After every
+A function whose annotations hold shapes (see `pyg_samsa.typing`) is wrapped when its module is imported. After every
 call that returns, its arguments and its result must fit the annotations, and a letter must mean the same number in all
 of them. The check comes after the call, so that wrong arguments meet the function's own errors first. Compiled and
 exported code is not checked. ``PYG_SAMSA_SHAPES=0`` switches the checks off.
@@ -25,7 +25,9 @@ def check_shapes(function):
     import torch
     from beartype.door import is_bearable
 
-    marked = {name: text for name, text in function.__annotations__.items() if isinstance(text, str) and SHAPE.search(text)}
+    marked = {
+        name: text for name, text in function.__annotations__.items() if isinstance(text, str) and SHAPE.search(text)
+    }
     if not marked:
         return function
     hints = {name: eval(text, inspect.unwrap(function).__globals__) for name, text in marked.items()}

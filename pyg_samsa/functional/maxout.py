@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pyg_samsa.errors import ShapeError, check_choice
-from pyg_samsa.shapes import Float
+from pyg_samsa.typing import Float
 
 LEAKS = ("softplus", "relu", "none")
 # Mean and standard deviation of the larger of two independent standard normal numbers.

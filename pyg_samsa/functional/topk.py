@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.functional.ragged import RaggedIndex
-from pyg_samsa.shapes import Float, Int
+from pyg_samsa.typing import Float, Int
 
 _LOW = 0xFFFFFFFF
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyg_samsa.functional import leak_mass, maxout_score, topk
 from pyg_samsa.nn import SAMSAConv
-from pyg_samsa.shapes import Float
+from pyg_samsa.typing import Float
 
 ROOT = Path(__file__).parent.parent
 BLOCK = """
@@ -18,7 +18,7 @@ import sys
 sys.modules["jaxtyping"] = None
 import torch
 import pyg_samsa.functional, pyg_samsa.nn
-from pyg_samsa.shapes import Float
+from pyg_samsa.typing import Float
 print(Float[torch.Tensor, "T D"])
 """
 

@@ -1,0 +1,122 @@
+"""The rules of documentation, annotation and testing that every file of the package follows."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.ruler import ROOMS, Item, Ruler, measure, share, table
+
+ROOT = Path(__file__).parent.parent
+RULER = Ruler(ROOT / "pyg_samsa", ROOT / "tests")
+# The least share of each; raise it when it is passed, never lower it.
+LEAST = {"formula": 0.20, "doctest": 0.35, "shapes": 0.02, "mirrored": 0.45}
+LONG_FUNCTIONS = 4
+LONG_LINES = 881
+CIRCLES = 1
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_shares(name):
+    assert measure(RULER)[name] >= LEAST[name], f"{name}: see python -m benchmarks.ruler --missing"
+
+
+def test_docstrings():
+    assert not [str(item) for item in RULER.items() if not item.docstring]
+
+
+def test_long_functions():
+    assert len(RULER.long_functions()) <= LONG_FUNCTIONS, RULER.long_functions()
+
+
+def test_long_lines():
+    assert len(RULER.long_lines()) <= LONG_LINES
+
+
+def test_import_circles():
+    assert len(RULER.import_circles()) <= CIRCLES, RULER.import_circles()
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A package with one fault of each kind, and its ruler."""
+    files = {
+        "pkg/__init__.py": "",
+        "pkg/nn/first.py": '''
+import pkg.nn.second
+
+
+def area(x: Tensor) -> Tensor:
+    """Return :math:`x^2`.
+
+    >>> 1
+    1
+    """
+
+
+def _hidden():
+    pass
+
+
+class Model:
+    """A class."""
+
+    def forward(self, x: 'Float[Tensor, "T D"]') -> None:
+        pass
+''',
+        "pkg/nn/second.py": f"def lazy():\n    from pkg.nn import first\n\n# {'long ' * 30}\n",
+        "pkg/io/second.py": "def many():\n" + "    pass\n" * 61,
+        "tests/nn/test_first.py": "assert True\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Ruler(tmp_path / "pkg", tmp_path / "tests")
+
+
+def test_the_ruler_counts_public_objects(small):
+    names = [item.name for item in small.items(*ROOMS)]
+    assert names == ["area", "Model", "Model.forward", "lazy"]
+    assert [item.name for item in small.items("io")] == ["many"]
+
+
+def test_the_ruler_measures(small):
+    expected = {
+        "formula": 1 / 4,
+        "doctest": 1 / 5,
+        "docstring": 2 / 5,
+        "shapes": 1 / 2,
+        "mirrored": 1 / 3,
+        "tests / code": 1 / small.lines(small.package),
+        "long functions": 1,
+        "long lines": 1,
+        "import circles": 1,
+    }
+    assert measure(small) == pytest.approx(expected)
+
+
+def test_the_ruler_names_the_culprits(small):
+    assert small.import_circles() == [["nn/first", "nn/second"]]
+    assert small.long_functions() == {"io/second.py: many": 62}
+    assert small.long_lines() == ["pkg/nn/second.py:4"]
+    assert small.shared_names() == {"second": ["io/second", "nn/second"]}
+    assert small.untested_modules() == ["io/second", "nn/second"]
+    assert str(small.items("io")[0]) == "io/second.py: many"
+
+
+def test_imports_for_annotations_make_no_circle(tmp_path):
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "a.py").write_text("if TYPE_CHECKING:\n    from pkg import b\n")
+    (tmp_path / "pkg" / "b.py").write_text("from pkg.a import name\n")
+    assert Ruler(tmp_path / "pkg", tmp_path).import_circles() == []
+
+
+def test_the_table_has_a_line_for_every_measure(small):
+    lines = table(small).splitlines()
+    assert len(lines) == 1 + len(measure(small))
+    assert lines[1].split()[:2] == ["25%", "43%"]
+
+
+def test_an_empty_whole_has_the_share_one():
+    assert share([], []) == 1.0
+    assert isinstance(RULER.items()[0], Item)
