@@ -30,12 +30,14 @@ log = logging.getLogger("mkdocs.hooks.pyg_samsa")
 
 GROUPS = {
     "": "Of a run",
-    "samsa": "Network and run: `samsa.*`",
+    "samsa": "Network: `samsa.*`",
     "sft": "SFT: `sft.*`",
     "flt": "FLT: `flt.*`",
+    "point_net": "PointNet: `point_net.*`",
     "pe": "Positional encodings: `pe.*`",
     "dataset": "Data: `dataset.*`",
     "train": "Training: `train.*`",
+    "model": "Loss: `model.*`",
     "optim": "Optimiser and schedule: `optim.*`",
     "fingerprint": "Boosted trees on fingerprints: `fingerprint.*`",
     "gt": "Names of other repositories: `gt.*`",
@@ -137,8 +139,8 @@ def _pages() -> Iterator[tuple[str, str]]:
 def _configuration() -> str:
     from torch_geometric.graphgym.config import cfg, set_cfg
 
-    from pyg_samsa.graphgym.config import _get
-    from pyg_samsa.graphgym.options import ALIASES, GRAPHGYM_OPTIONS, NO_EFFECT, OPTIONS
+    import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds its settings
+    from pyg_samsa.graphgym.options import ALIASES, NO_EFFECT, SETTINGS, value_of
 
     lines = [
         "# Settings",
@@ -149,11 +151,12 @@ def _configuration() -> str:
         "",
     ]
     groups: dict[str, list[Any]] = {group: [] for group in GROUPS}
-    for option in OPTIONS:
-        groups.setdefault(option.key.rpartition(".")[0], []).append(option)
-    for group, options in groups.items():
-        if options:
-            lines += [f"## {GROUPS.get(group, f'`{group}.*`')}", "", *_option_table(options), ""]
+    for setting in SETTINGS.values():
+        if setting.added:
+            groups.setdefault(setting.key.rpartition(".")[0], []).append(setting)
+    for group, settings in groups.items():
+        if settings:
+            lines += [f"## {GROUPS.get(group, f'`{group}.*`')}", "", *_setting_table(settings), ""]
     set_cfg(cfg)
     lines += [
         "## GraphGym's own",
@@ -163,8 +166,8 @@ def _configuration() -> str:
     ]
     lines += ["| setting | default | allowed | what it does |", "|---|---|---|---|"]
     for key, text in GRAPHGYM.items():
-        option = GRAPHGYM_OPTIONS.get(key)
-        lines.append(f"| `{key}` | {_code(_get(key))} | {_allowed(option) if option else ''} | {text} |")
+        allowed = _allowed(SETTINGS[key]) if key in SETTINGS else ""
+        lines.append(f"| `{key}` | {_code(value_of(key, cfg))} | {allowed} | {text} |")
     lines += [
         "",
         f"Other names of settings: {', '.join(f'`{name}` is `{meant}`' for name, meant in ALIASES.items())}.",
@@ -177,27 +180,22 @@ def _configuration() -> str:
     return "\n".join(lines)
 
 
-def _option_table(options: list[Any]) -> list[str]:
+def _setting_table(settings: list[Any]) -> list[str]:
     rows = ["| setting | default | allowed | what it does |", "|---|---|---|---|"]
     return rows + [
-        f"| `{option.key}` | {_code(option.default)} | {_allowed(option)} | {_cell(option.help)} |"
-        for option in options
+        f"| `{setting.key}` | {_code(setting.default)} | {_allowed(setting)} | {_cell(setting.option.help)} |"
+        for setting in settings
     ]
 
 
-def _allowed(option: Any) -> str:
+def _allowed(setting: Any) -> str:
+    option = setting.option
     if option.choices:
         return ", ".join(_code(choice) for choice in option.choices)
-    if isinstance(option.default, bool):
-        return "`True`, `False`"
-    kind = {int: "whole number", float: "number", str: "text", list: "list"}[type(option.default)]
-    if option.low is not None and option.high is not None:
-        return f"{kind}, {option.low:g} to {option.high:g}"
-    return (
-        kind
-        + (f" ≥ {option.low:g}" if option.low is not None else "")
-        + (f" ≤ {option.high:g}" if option.high is not None else "")
-    )
+    words = {bool: "`True`, `False`", int: "whole number", float: "number", str: "text", list: "list"}
+    kind = " or ".join(words[kind] for kind in setting.types if kind in words)
+    bounds = ((" ≥ ", option.low), (" > ", option.above), (" ≤ ", option.high), (" < ", option.below))
+    return kind + ",".join(f"{sign}{bound:g}" for sign, bound in bounds if bound is not None)
 
 
 def _code(value: Any) -> str:

@@ -65,7 +65,7 @@ def main(
         "dataset.target_columns": json.dumps(list(targets)),
         "dataset.dir": str(folder / "datasets"),
         "out_dir": str(folder / "results"),
-        "samsa.run_name": Path(table).stem,
+        "run_name": Path(table).stem,
         "samsa.layers": str(layers),
         "samsa.channels": "32",
         "optim.max_epoch": str(epochs),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Annotated
 
 import numpy as np
 
 from pyg_samsa.chem.ogb_features import Refusal, import_rdkit, parse_smiles
 from pyg_samsa.errors import ConfigError, SmilesError
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.options import Option
 
 _CHUNK = 64
 _WORTH_WORKERS = 2048
@@ -19,9 +21,9 @@ _IDLE_SECONDS = 5
 def morgan_counts(
     smiles: Sequence[str],
     *,
-    radius: int = 2,
-    size: int = 2048,
-    chirality: bool = False,
+    radius: Annotated[int, Option("Radius of a fragment, in bonds around an atom; 2 is ECFP4.", low=0, high=10)] = 2,
+    size: Annotated[int, Option("Number of counts of a fingerprint.", low=1)] = 2048,
+    chirality: Annotated[bool, Option("Whether mirror images are different fragments.")] = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> np.ndarray:

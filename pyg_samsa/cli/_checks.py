@@ -314,7 +314,7 @@ def environment() -> Iterator[Check]:
             "Unset it: all memory is asked for anew.",
         ),
         ("CUDA_VISIBLE_DEVICES", lambda value: value in ("", "-1"), "Unset it: it hides all CUDA devices."),
-        ("TORCHDYNAMO_DISABLE", lambda value: value not in ("", "0"), "Unset it: samsa.compile has no effect."),
+        ("TORCHDYNAMO_DISABLE", lambda value: value not in ("", "0"), "Unset it: train.compile has no effect."),
     ]
     for name in sorted(name for name in os.environ if name.startswith("MALLOC_")):
         advice.append(

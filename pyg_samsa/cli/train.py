@@ -136,7 +136,7 @@ def _table_options(args: argparse.Namespace) -> list[str]:
         # A table is one data set whatever the configuration's own is; its run is named after it.
         settings |= {"dataset.format": "samsa", "dataset.name": "csv"}
         if not args.cfg_file:
-            settings["samsa.run_name"] = json.dumps(Path(args.csv).stem or "csv")
+            settings["run_name"] = json.dumps(Path(args.csv).stem or "csv")
     settings |= {"optim.max_epoch": str(args.epochs)} if args.epochs is not None else {}
     settings |= {"out_dir": json.dumps(args.out)} if args.out is not None else {}
     return [word for setting in settings.items() for word in setting]

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from pyg_samsa.datasets.base import load_tensors
 from pyg_samsa.errors import ConfigError, DataIntegrityError, ShapeError
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.options import Option
 
 _LOGGER = logging.getLogger(__name__)
-KINDS = ("lap", "rwse")
+KINDS = ("none", "lap", "rwse")
 _VERSION = 1
 _CHUNK_NODES = 2**14
 _DENSE_NODES = 1000
@@ -130,7 +131,16 @@ def return_probabilities(edge_index: np.ndarray, num_nodes: int, dim: int) -> np
     return out
 
 
-def add_encoding(dataset: Any, kind: str, dim: int, *, folder: str | os.PathLike[str], progress: bool = True) -> Any:
+def add_encoding(
+    dataset: Any,
+    kind: Annotated[
+        str, Option("Positional encodings of nodes: Laplacian eigenvectors or random-walk probabilities.", KINDS)
+    ] = "none",
+    dim: Annotated[int, Option("Number of eigenvectors, or of random-walk steps.", low=1)] = 16,
+    *,
+    folder: str | os.PathLike[str],
+    progress: bool = True,
+) -> Any:
     """Return a shallow copy of an in-memory data set whose graphs have ``pe``, float32 [N, P].
 
     The encodings are kept in ``folder/encodings``, under the hash of the edges that they were computed from: they fit, whatever was done to the
@@ -138,7 +148,8 @@ def add_encoding(dataset: Any, kind: str, dim: int, *, folder: str | os.PathLike
 
     Args:
         dataset: A PyG ``InMemoryDataset``, such as all data sets of this package.
-        kind: ``"lap"``: :func:`laplacian_eigenvectors`; ``"rwse"``: :func:`return_probabilities`.
+        kind: ``"lap"``: :func:`laplacian_eigenvectors`; ``"rwse"``: :func:`return_probabilities`; ``"none"`` returns the
+            data set itself.
         dim: Width P.
         folder: Folder of the data sets.
         progress: Show a progress bar while they are computed.
@@ -157,7 +168,9 @@ def add_encoding(dataset: Any, kind: str, dim: int, *, folder: str | os.PathLike
         [[0.0, 1.0], [0.0, 1.0], [0.0, 0.0]]
     """
     if kind not in KINDS:
-        raise ConfigError("pe.kind", kind, ("none", *KINDS))
+        raise ConfigError("pe.kind", kind, KINDS)
+    if kind == "none":
+        return dataset
     edge_index, node_ptr, edge_ptr = _graphs(dataset, kind)
     digest = _digest(edge_index, node_ptr, edge_ptr)
     path = Path(folder) / "encodings" / f"{kind}-{dim}-{digest[:16]}.pt"

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from pyg_samsa.errors import ConfigError, MissingDependencyError
+from pyg_samsa.options import Option, check_options
 
 MODELS = ("sklearn", "lightgbm")
 LOSSES = ("absolute", "squared")
@@ -21,21 +22,12 @@ _LEAST = 1e-12
 
 @dataclass(frozen=True)
 class BoostingOptions:
-    """How trees are grown.
+    """Options of gradient-boosted trees; the help of each option is in its annotation.
 
-    Args:
-        model: ``"lightgbm"``, ``"sklearn"`` (scikit-learn's histogram gradient boosting, built on the same ideas), or ``"auto"``: LightGBM where it
-            is installed.
-        trees: Trees of each target (of each class, for multi-class tasks), at least 1. There is no early stopping.
-        learning_rate: Share of each tree, above 0.
-        leaves: Leaves of a tree, at least 2.
-        balance: Whether all classes (of a label: yes and no) weigh alike in training, however rare; probabilities are then too high for rare ones.
-        loss: Of regressions: ``"absolute"`` or ``"squared"`` error.
-        seed: Of what is random.
-        threads: Threads, at least 1.
+    There is no early stopping. With ``balance`` the predicted probabilities of rare classes are too high.
 
     Raises:
-        ConfigError: there is no such model or loss.
+        ConfigError: A value is not allowed.
         MissingDependencyError: LightGBM is asked for and not installed.
 
     Example:
@@ -43,20 +35,19 @@ class BoostingOptions:
         'sklearn'
     """
 
-    model: str = "auto"
-    trees: int = 500
-    learning_rate: float = 0.1
-    leaves: int = 31
-    balance: bool = False
-    loss: str = "squared"
-    seed: int = 0
-    threads: int = 1
+    model: Annotated[
+        str, Option("Library of the trees; auto is LightGBM if it is installed, else scikit-learn.", ("auto", *MODELS))
+    ] = "auto"
+    trees: Annotated[int, Option("Trees per target, or per class for multi-class tasks.", low=1)] = 500
+    learning_rate: Annotated[float, Option("Factor on the output of each tree.", above=0, high=1)] = 0.1
+    leaves: Annotated[int, Option("Leaves of a tree.", low=2)] = 31
+    balance: Annotated[bool, Option("Whether rare classes weigh as much as frequent ones in training.")] = False
+    loss: Annotated[str, Option("Error that regressions reduce.", LOSSES)] = "squared"
+    seed: Annotated[int, Option("Seed of the trees.", low=0)] = 0
+    threads: Annotated[int, Option("Number of threads.", low=1)] = 1
 
     def __post_init__(self) -> None:
-        if self.model not in ("auto", *MODELS):
-            raise ConfigError("fingerprint.model", self.model, ("auto", *MODELS))
-        if self.loss not in LOSSES:
-            raise ConfigError("loss", self.loss, LOSSES)
+        check_options(BoostingOptions, vars(self), prefix="fingerprint.")
         installed = find_spec("lightgbm") is not None
         if self.model == "auto":
             object.__setattr__(self, "model", "lightgbm" if installed else "sklearn")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -23,8 +23,10 @@ from pyg_samsa.experiments.boosting import BoostingOptions, fit_boosting
 from pyg_samsa.graphgym.config import LoadedConfig, dumpable, load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.metric import choose_metrics
+from pyg_samsa.graphgym.options import add_owner, values_for
 from pyg_samsa.graphgym.report import classes_table, print_files
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.options import Option
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import make_console, print_header, quiet_libraries
 from pyg_samsa.training.data_module import SplitData, TaskSpec
@@ -35,6 +37,28 @@ from pyg_samsa.training.results import RunResult, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder, open_run_folder
 from pyg_samsa.viz.run_pictures import draw_run
 from pyg_samsa.viz.tables import metrics_table
+
+
+class FitOptions:
+    """Options of the baseline itself.
+
+    Args:
+        fit_val: Whether the trees are fitted to the validation split too.
+    """
+
+    def __init__(
+        self,
+        fit_val: Annotated[
+            bool, Option("Whether the trees are fitted to the validation split too, as in the literature.")
+        ] = False,
+    ) -> None:
+        self.fit_val = fit_val
+
+
+add_owner(BoostingOptions, "fingerprint", only=("model", "trees", "learning_rate", "leaves", "balance"))
+_FINGERPRINT = morgan_counts
+add_owner(_FINGERPRINT, "fingerprint")
+add_owner(FitOptions, "fingerprint")
 
 
 def run(config: str | os.PathLike[str], opts: Sequence[str] = (), *, verbosity: int = 0) -> RunResult:
@@ -118,16 +142,8 @@ def smiles_of(dataset: Any, spec: TaskSpec) -> list[str]:
 
 
 def _options() -> BoostingOptions:
-    asked = cfg.fingerprint
-    return BoostingOptions(
-        asked.model,
-        trees=asked.trees,
-        learning_rate=asked.learning_rate,
-        leaves=asked.leaves,
-        balance=asked.balance,
-        seed=cfg.seed,
-        threads=min(cfg.num_threads, available_cpus()),
-    )
+    asked = values_for(BoostingOptions, cfg)
+    return BoostingOptions(**asked, seed=cfg.seed, threads=min(cfg.num_threads, available_cpus()))
 
 
 def _fit(
@@ -141,8 +157,9 @@ def _fit(
     progress: bool,
 ) -> RunResult:
     started, asked = time.perf_counter(), cfg.fingerprint
-    fragments = {"radius": asked.radius, "size": asked.size, "chirality": asked.chirality}
-    x = morgan_counts(smiles, **fragments, workers=None if options.threads > 1 else 1, progress=progress)
+    x = morgan_counts(
+        smiles, **values_for(_FINGERPRINT, cfg), workers=None if options.threads > 1 else 1, progress=progress
+    )
     y = torch.cat([dataset[row].y.reshape(1, -1) for row in range(len(dataset))])
     fitted = ["train", "val"] if asked.fit_val and "val" in spec.sizes else ["train"]
     rows = np.concatenate([np.asarray(spec.split_idx[split]) for split in fitted])

@@ -104,7 +104,7 @@ class Sweep:
         own = [
             "out_dir",
             str(self.out),
-            "samsa.run_name",
+            "run_name",
             cell.name,
             "num_threads",
             str(self.threads),

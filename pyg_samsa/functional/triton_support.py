@@ -31,7 +31,7 @@ def refuse_triton(values: Tensor) -> str | None:
     if values.device.type == "cuda" and torch.cuda.get_device_capability(values.device) < (8, 0):
         return "it needs an Ampere GPU (compute capability 8.0) or newer"
     if torch.compiler.is_compiling():
-        return "torch.compile writes kernels of its own: set samsa.compile to False"
+        return "torch.compile writes kernels of its own: set train.compile to False"
     if values.dtype not in DTYPES:
         return f"it needs at most single precision, and the vectors are {str(values.dtype).removeprefix('torch.')}"
     if is_interpreted() and values.dtype == torch.bfloat16:

@@ -58,7 +58,7 @@ def _refuse_half(query: Tensor) -> str | None:
     if query.device.type != "cuda":
         return f"it needs a CUDA device, and the tokens are on {query.device.type}"
     if query.dtype not in (torch.float16, torch.bfloat16):
-        return f"it needs half precision, and the queries are {str(query.dtype).removeprefix('torch.')}: set samsa.precision to bf16-mixed"
+        return f"it needs half precision, and the queries are {str(query.dtype).removeprefix('torch.')}: set train.precision to bf16-mixed"
     if query.size(-1) % 8 or query.size(-1) > 256:
         return f"it needs heads of a multiple of 8 channels, at most 256, and these have {query.size(-1)}"
     if torch.cuda.get_device_capability(query.device) < (8, 0):

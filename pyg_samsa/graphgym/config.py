@@ -13,14 +13,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import CN, cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError, suggest
-from pyg_samsa.graphgym.options import (
-    CHANGED_DEFAULTS,
-    DUMPED_BY_GRAPHGYM,
-    GRAPHGYM_OPTIONS,
-    NO_EFFECT,
-    OPTION_OF,
-    OPTIONS,
-)
+from pyg_samsa.graphgym.options import CHANGED_DEFAULTS, DUMPED_BY_GRAPHGYM, NO_EFFECT, SETTINGS, value_of
 from pyg_samsa.graphgym.register import register_once
 
 PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"
@@ -50,11 +43,12 @@ class LoadedConfig:
 
 def add_options(config: CN) -> None:
     """Add the settings of this package, with their defaults, to GraphGym's configuration."""
-    for option in OPTIONS:
-        group, _, name = option.key.rpartition(".")
-        if group and group not in config:
-            config[group] = CN()
-        (config[group] if group else config)[name] = option.default
+    for setting in SETTINGS.values():
+        if setting.added:
+            group, _, name = setting.key.rpartition(".")
+            if group and group not in config:
+                config[group] = CN()
+            (config[group] if group else config)[name] = setting.default
     for key, value in CHANGED_DEFAULTS.items():
         group, _, name = key.rpartition(".")
         (config[group] if group else config)[name] = value
@@ -111,21 +105,22 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[str] = ()) -> Loade
         ConfigError: the file is missing or is not YAML, a name is unknown (the nearest one is suggested), or a value is not allowed.
     """
     path = find_config(name)
+    cfg.defrost()
     set_cfg(cfg)
     given = _merge(_leaves(_read_yaml(path)), origin=str(name))
     given |= _merge(list(_pairs(opts)), origin="command line")
-    for key, option in {**OPTION_OF, **GRAPHGYM_OPTIONS}.items():
-        option.check(_get(key))
+    for key, setting in SETTINGS.items():
+        setting.check(value_of(key, cfg))
     if cfg.optim.num_warmup_epochs and cfg.optim.num_warmup_steps:
         raise ConfigError(
             "optim.num_warmup_steps", cfg.optim.num_warmup_steps, "0 where optim.num_warmup_epochs is set"
         )
-    run_name = cfg.samsa.run_name or _run_name(path)
+    run_name = cfg.run_name or _run_name(path)
     if Path(run_name).name != run_name:
-        raise ConfigError("samsa.run_name", run_name, "the name of a folder, without slashes")
+        raise ConfigError("run_name", run_name, "the name of a folder, without slashes")
     # The name goes into the dumped configuration complete, so a re-run must not append the tag once more.
     tagged = f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name
-    cfg.samsa.run_name, cfg.name_tag = tagged, ""
+    cfg.run_name, cfg.name_tag = tagged, ""
     return LoadedConfig(tagged, path, frozenset(given))
 
 
@@ -168,7 +163,7 @@ def _leaves(content: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, Any
         key = f"{prefix}{name}"
         if isinstance(value, Mapping):
             found += _leaves(value, f"{key}.")
-        elif value is None and isinstance(_get(key), CN):
+        elif value is None and isinstance(value_of(key, cfg), CN):
             continue  # a group with nothing in it
         else:
             found.append((key, value))
@@ -252,41 +247,40 @@ def all_keys(node: CN | None = None, prefix: str = "") -> list[str]:
     return keys
 
 
-def _get(key: str) -> Any:
-    value: Any = cfg
-    for part in key.split("."):
-        if not isinstance(value, CN) or part not in value:
-            return None
-        value = value[part]
-    return value
+_WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text", list: "a list"}
 
 
 def _coerce(key: str, value: Any, default: Any) -> Any:
+    """Read a value as one of the types of its setting.
+
+    Raises:
+        ConfigError: It is of none of them.
+    """
     if key == "devices":
         return _devices(value)
     if key == "optim.scheduler" and value is None:
         return "none"
-    if isinstance(default, bool):
-        wanted, fits = "True or False", isinstance(value, bool)
-    elif isinstance(default, int):
-        value = _number(value)
-        value = int(value) if isinstance(value, float) and value.is_integer() else value
-        wanted, fits = "a whole number", isinstance(value, int) and not isinstance(value, bool)
-    elif isinstance(default, float):
-        value = _number(value)
-        value = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-        wanted, fits = "a number", isinstance(value, float) and value == value
-    elif isinstance(default, str):
-        value = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-        wanted, fits = "text", isinstance(value, str)
-    elif isinstance(default, (list, tuple)):
-        value = list(value) if isinstance(value, (list, tuple)) else value
-        wanted, fits = "a list", isinstance(value, list)
-    else:
+    types = SETTINGS[key].types if key in SETTINGS else (type(default),)
+    if types == (type(None),):
         return value
-    if not fits:
-        raise ConfigError(key, value, wanted)
-    return value
+    for kind in types:
+        read = _read(kind, value)
+        if type(read) is (list if kind is tuple else kind) and read == read:
+            return read
+    names = " or ".join(_WORDS[list if kind is tuple else kind] for kind in types if kind is not type(None))
+    raise ConfigError(key, value, names + (", or nothing" if type(None) in types else ""))
+
+
+def _read(kind: type, value: Any) -> Any:
+    """Convert a value to a type where nothing is lost: 1 to 1.0, "1e-3" to 0.001, 16.0 to 16, 12 to "12"."""
+    if kind in (int, float) and not isinstance(value, bool):
+        number = _number(value)
+        if kind is float and isinstance(number, int):
+            return float(number)
+        return int(number) if kind is int and isinstance(number, float) and number.is_integer() else number
+    if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return list(value) if kind in (list, tuple) and isinstance(value, (list, tuple)) else value
 
 
 def _number(value: Any) -> Any:

@@ -14,7 +14,7 @@ from torch_geometric.graphgym.loader import load_ogb, load_pyg
 from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.graphgym.options import DATASET_OPTIONS, OPTION_OF, WITHOUT_ENCODINGS
+from pyg_samsa.graphgym.options import DATASET_OPTIONS, SETTINGS, WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.training.data_module import TaskSpec
 
@@ -63,7 +63,7 @@ def describe(spec: TaskSpec | None) -> None:
 def dataset_options() -> dict[str, Any]:
     """Return what the configuration tells the data set besides its name."""
     settings = {name: cfg.dataset[name] for name in DATASET_OPTIONS}
-    options = {name: value for name, value in settings.items() if value != OPTION_OF[f"dataset.{name}"].default}
+    options = {name: value for name, value in settings.items() if value != SETTINGS[f"dataset.{name}"].default}
     return options | (
         {"fractions": list(cfg.dataset.split)} if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv") else {}
     )
@@ -96,12 +96,10 @@ def load_for_runner(*, progress: bool = True) -> tuple[Any, TaskSpec]:
 
 def _with_encodings(dataset: Any, folder: str, *, progress: bool = True) -> Any:
     """Return the data set with the positional encodings that the configuration asks for."""
-    if cfg.pe.kind == "none":
-        return dataset
-    if cfg.model.type in WITHOUT_ENCODINGS:
+    if cfg.pe.kind != "none" and cfg.model.type in WITHOUT_ENCODINGS:
         hint = "samsa, gcn, gine, gatedgcn and gps take encodings."
         raise ConfigError("pe.kind", cfg.pe.kind, f"'none' with the network {cfg.model.type}", hint=hint)
-    return add_encoding(dataset, cfg.pe.kind, cfg.pe.dim, folder=folder, progress=progress)
+    return add_encoding(dataset, **values_for(add_encoding, cfg), folder=folder, progress=progress)
 
 
 def _from_others(format: str, name: str, folder: str) -> Any:

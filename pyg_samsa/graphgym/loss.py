@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.options import values_for
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.training import losses
 
@@ -26,7 +28,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def choose_loss(task: str, *, given: bool) -> Loss:
-    """Return the loss of ``model.loss_fun`` for a task, its options from ``cfg.samsa``.
+    """Return the loss of ``model.loss_fun`` for a task, with its options of ``cfg.model``.
 
     ``cross_entropy`` means the binary one for binary and multi-label tasks, as everywhere in GraphGym. A loss that somebody else registered with
     GraphGym is taken under its registered name.
@@ -51,13 +53,8 @@ def choose_loss(task: str, *, given: bool) -> Loss:
     return losses.build(name, **_options(name))
 
 
-def _options(name: str) -> dict[str, float]:
-    settings = {
-        "label_smoothing": cfg.samsa.label_smoothing,
-        "pos_weight": cfg.samsa.pos_weight,
-        "beta": cfg.samsa.smooth_l1_beta,
-    }
-    return {key: value for key, value in settings.items() if key in losses.options(name) and value}
+def _options(name: str) -> dict[str, Any]:
+    return values_for(losses.LOSSES[name], cfg) if losses.options(name) else {}
 
 
 def _foreign(registered: Callable, name: str) -> Loss:

@@ -9,7 +9,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.options import ALIASES, FIXED_IN_SAMSA, OPERATOR_OPTIONS, OPTION_OF, UNSET_FLOAT, UNSET_INT
+from pyg_samsa.graphgym.options import ALIASES, FIXED_IN_SAMSA, OPERATOR_OPTIONS, SETTINGS, UNSET_FLOAT, UNSET_INT
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.nn import SAMSA, BagOfFeatures, PointNet
 from pyg_samsa.nn.encoding.feature_encoder import Features
@@ -73,7 +73,7 @@ class BagOfFeaturesNetwork(BatchNetwork):
 
 
 class PointNetNetwork(BatchNetwork):
-    """The baseline for point clouds, :class:`pyg_samsa.nn.PointNet`: ``samsa.point_net_width`` times as wide as the original, with ``samsa.dropout``.
+    """The baseline for point clouds, :class:`pyg_samsa.nn.PointNet`: ``point_net.width`` times as wide as the original, with ``samsa.dropout``.
 
     Args:
         dim_in: Features of a point.
@@ -93,7 +93,7 @@ class PointNetNetwork(BatchNetwork):
                 hint="This baseline takes coordinates and normals.",
             )
         categories = cfg.share.num_categories if level() == "node" else 0
-        options = {"width": cfg.samsa.point_net_width, "dropout": cfg.samsa.dropout, "num_categories": categories}
+        options = {"width": cfg.point_net.width, "dropout": cfg.samsa.dropout, "num_categories": categories}
         super().__init__(PointNet(channels, dim_out, level=level(), **options))
 
 
@@ -132,9 +132,9 @@ def model_options() -> dict[str, Any]:
     for other, key in ALIASES.items():
         group, name = other.split(".")
         value, own = cfg[group][name], key.split(".")[1]
-        if value in (UNSET_INT, UNSET_FLOAT) and OPTION_OF[other].default == value:
+        if value in (UNSET_INT, UNSET_FLOAT) and SETTINGS[other].default == value:
             continue
-        if values[own] not in (OPTION_OF[key].default, value):
+        if values[own] not in (SETTINGS[key].default, value):
             raise ConfigError(other, value, f"the same as {key} ({values[own]})", hint="Set only one of the two.")
         values[own] = value
     values["num_layers"] = values.pop("layers")
@@ -162,7 +162,7 @@ def _attention_options(attention: str) -> dict[str, Any] | None:
         for key in keys:
             group, name = key.split(".")
             value = cfg[group][name]
-            if value == OPTION_OF[key].default:
+            if value == SETTINGS[key].default:
                 continue
             if operator != attention:
                 raise ConfigError(

@@ -1,12 +1,17 @@
-"""Every setting that this package adds to GraphGym's configuration, in one table."""
+"""Settings of GraphGym's configuration: which class or function feeds which group, and the names of GraphGPS.
+
+An option is declared beside its owner (see `pyg_samsa.options`) and becomes a setting by `add_owner`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType, UnionType
+from typing import Any, Union, get_args, get_origin
 
+from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.points.point_dataset import ROTATED
-from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import ATTENTION_BACKENDS
 from pyg_samsa.functional.maxout import LEAKS
 from pyg_samsa.functional.pair_features import PAIR_FEATURES
@@ -16,48 +21,148 @@ from pyg_samsa.nn.conv.flt_conv import ENCODINGS
 from pyg_samsa.nn.conv.samsa_conv import IMPORTANCE
 from pyg_samsa.nn.conv.sft_conv import SAMPLERS
 from pyg_samsa.nn.head import HEAD_NORMS
+from pyg_samsa.nn.models.point_net import PointNet
+from pyg_samsa.options import Argument, Option, options_of
+from pyg_samsa.training import losses, schedulers
+from pyg_samsa.training.loggers import WandbOptions
+from pyg_samsa.training.optimizers import adamw
+from pyg_samsa.training.samplers import BatchOptions
+from pyg_samsa.training.start_from import start_from
+from pyg_samsa.training.trainer import TrainerOptions
 
 
 @dataclass(frozen=True)
-class Option:
-    """One setting.
+class Setting:
+    """A setting of GraphGym's configuration and the argument that it feeds.
 
-    Args:
-        key: Dotted name, such as ``samsa.layers``.
-        default: Its value where the user says nothing; its type is the setting's type.
-        help: What it does, with unit.
-        choices: All allowed values; empty for any.
-        low: Smallest allowed number, None for any.
-        high: Largest allowed number, None for any.
+    Attributes:
+        key: Dotted name, such as ``optim.base_lr``.
+        argument: Type, help and allowed values.
+        default: Default of the setting.
+        added: Whether this package adds it; otherwise it is one of GraphGym's own.
     """
 
     key: str
+    argument: Argument
     default: Any
-    help: str
-    choices: tuple[Any, ...] = ()
-    low: float | None = None
-    high: float | None = None
+    added: bool = True
+
+    @property
+    def option(self) -> Option:
+        """Help and allowed values."""
+        return self.argument.option
+
+    @property
+    def types(self) -> tuple[type, ...]:
+        """Types of its value."""
+        kinds = get_args(self.argument.type) if _is_union(self.argument.type) else (self.argument.type,)
+        plain = tuple(_PLAIN.get(get_origin(kind) or kind, str) for kind in kinds)
+        return plain + ((type(None),) if self.default is None and type(None) not in plain else ())
 
     def check(self, value: Any) -> None:
-        """Check a value of the right type.
+        """Check a value.
 
         Raises:
-            ConfigError: it is not allowed.
+            ConfigError: The value is not allowed.
 
         Example:
-            >>> Option("samsa.tau", 1.0, "", low=0.0).check(0.5)
+            >>> SETTINGS["optim.batch_accumulation"].check(4)
         """
-        if self.choices and value not in self.choices:
-            raise ConfigError(self.key, value, self.choices)
-        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
-            bounds = (
-                f"at least {self.low:g}"
-                if self.high is None
-                else f"at most {self.high:g}"
-                if self.low is None
-                else f"{self.low:g} to {self.high:g}"
-            )
-            raise ConfigError(self.key, value, f"a number of {bounds}" if self.high is None else f"a number, {bounds}")
+        if value != self.default:
+            self.argument.check(value, key=self.key)
+
+
+_PLAIN = {bool: bool, int: int, float: float, str: str, type(None): type(None), list: list, tuple: list, Sequence: list}
+SETTINGS: dict[str, Setting] = {}
+"""Every setting that has a meaning here, by its key."""
+_KEYS: dict[Callable[..., Any], dict[str, str]] = {}
+
+
+def add_owner(
+    owner: Callable[..., Any],
+    group: str = "",
+    *,
+    keys: Mapping[str, str] = MappingProxyType({}),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+    only: Iterable[str] | None = None,
+    added: bool = True,
+) -> None:
+    """Make the options of a class or function settings of GraphGym's configuration.
+
+    Args:
+        owner: What takes the arguments, see `pyg_samsa.options.options_of`.
+        group: Group of the settings, such as ``"train"``; empty for the root.
+        keys: Argument -> full key, where the key is not ``group.argument``.
+        defaults: Argument -> default of the setting, where it differs from that of the argument.
+        only: Arguments to add; all by default.
+        added: Whether the settings are new to GraphGym.
+
+    Example:
+        >>> from pyg_samsa.training.optimizers import adamw
+        >>> key_of(adamw, "lr")
+        'optim.base_lr'
+    """
+    arguments = options_of(owner)
+    for name in arguments if only is None else only:
+        argument = arguments[name]
+        key = keys.get(name) or (f"{group}.{name}" if group else name)
+        _KEYS.setdefault(owner, {})[name] = key
+        SETTINGS.setdefault(key, Setting(key, argument, defaults.get(name, argument.default), added))
+
+
+def key_of(owner: Callable[..., Any], argument: str) -> str:
+    """Return the key of the setting that feeds an argument."""
+    return _KEYS[owner][argument]
+
+
+def values_for(owner: Callable[..., Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of an owner that a configuration holds.
+
+    Args:
+        owner: An owner that was added by `add_owner`.
+        config: GraphGym's ``cfg``.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import cfg
+        >>> import pyg_samsa.graphgym
+        >>> from pyg_samsa.datasets.encodings import add_encoding
+        >>> values_for(add_encoding, cfg)
+        {'kind': 'none', 'dim': 16}
+    """
+    return {name: value_of(key, config) for name, key in _KEYS[owner].items()}
+
+
+def value_of(key: str, config: Any) -> Any:
+    """Return the value of a dotted key; None if the configuration has no such key."""
+    for part in key.split("."):
+        if not isinstance(config, Mapping) or part not in config:
+            return None
+        config = config[part]
+    return config
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, UnionType)
+
+
+def _setting(
+    key: str,
+    default: Any,
+    text: str,
+    choices: tuple[Any, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    added: bool = True,
+) -> Setting:
+    """Add a setting that feeds no single argument."""
+    option = Option(text, choices, low, high, below, above)
+    made = SETTINGS[key] = Setting(
+        key, Argument(key.rpartition(".")[2], type(default), default, option), default, added
+    )
+    return made
 
 
 UNSET_INT, UNSET_FLOAT = 0, -1.0
@@ -78,84 +183,86 @@ FIXED_IN_SAMSA: dict[str, Any] = {
 # Networks of ours that would not look at positional encodings.
 WITHOUT_ENCODINGS = ("bag_of_features", "point_net")
 _MODEL = (
-    Option("samsa.layers", 24, "Number of blocks.", low=1),
-    Option("samsa.channels", 128, "Channels D of a token; a multiple of samsa.heads.", low=1),
-    Option("samsa.heads", 8, "Number of attention heads H.", low=1),
-    Option("samsa.num_samples", 256, "Number K of tokens that each head of each graph samples.", low=1),
-    Option("samsa.ffn_channels", 0, "Hidden channels of the feed-forward networks; 0 is 4 D.", low=0),
-    Option(
+    _setting("samsa.layers", 24, "Number of blocks.", low=1),
+    _setting("samsa.channels", 128, "Channels D of a token; a multiple of samsa.heads.", low=1),
+    _setting("samsa.heads", 8, "Number of attention heads H.", low=1),
+    _setting("samsa.num_samples", 256, "Number K of tokens that each head of each graph samples.", low=1),
+    _setting("samsa.ffn_channels", 0, "Hidden channels of the feed-forward networks; 0 is 4 D.", low=0),
+    _setting(
         "samsa.sampling",
         "hard",
         "How keys are sampled: hard and soft without replacement, or with replacement.",
         ("hard", "soft", "replacement"),
     ),
-    Option("samsa.tau", 1.0, "Temperature of the sampling gradient, above 0.", low=1e-6),
-    Option("samsa.noise", "train", "When Gumbel noise is added to the scores.", ("train", "always", "never")),
-    Option("samsa.dropout", 0.0, "Dropout of the feed-forward networks and the head.", low=0.0, high=1.0),
-    Option("samsa.attn_dropout", 0.0, "Dropout of the attention weights.", low=0.0, high=1.0),
-    Option(
+    _setting("samsa.tau", 1.0, "Temperature of the sampling gradient, above 0.", low=1e-6),
+    _setting("samsa.noise", "train", "When Gumbel noise is added to the scores.", ("train", "always", "never")),
+    _setting("samsa.dropout", 0.0, "Dropout of the feed-forward networks and the head.", low=0.0, high=1.0),
+    _setting("samsa.attn_dropout", 0.0, "Dropout of the attention weights.", low=0.0, high=1.0),
+    _setting(
         "samsa.drop_path", 0.0, "Probability that a graph's residual branch is dropped in training.", low=0.0, high=1.0
     ),
-    Option(
+    _setting(
         "samsa.rezero", "shared", "One ReZero scalar for all layers (the paper's), or one per layer.", ("shared", "own")
     ),
-    Option(
+    _setting(
         "samsa.bridge",
         True,
         "Whether nodes and edges become tokens (Graph-Bridge); without it the nodes alone are tokens.",
     ),
-    Option("samsa.num_codes", 1, "Random codes per node in Graph-Bridge; 0 is the ablation without noise.", (0, 1, 2)),
-    Option("samsa.num_eval_samples", 1, "Deterministic draws of codes that an evaluation averages.", low=1),
-    Option(
+    _setting(
+        "samsa.num_codes", 1, "Random codes per node in Graph-Bridge; 0 is the ablation without noise.", (0, 1, 2)
+    ),
+    _setting("samsa.num_eval_samples", 1, "Deterministic draws of codes that an evaluation averages.", low=1),
+    _setting(
         "samsa.eval_codes",
         "structural",
         "What codes are derived from in evaluation.",
         ("structural", "index", "random"),
     ),
-    Option("samsa.sigma", 1.0, "Initial standard deviation of the noise in the codes, above 0.", low=1e-6),
-    Option("samsa.pool", "attention", "Readout of graph-level tasks.", ("attention", "mean")),
-    Option(
+    _setting("samsa.sigma", 1.0, "Initial standard deviation of the noise in the codes, above 0.", low=1e-6),
+    _setting("samsa.pool", "attention", "Readout of graph-level tasks.", ("attention", "mean")),
+    _setting(
         "samsa.positions",
         "none",
         "What is added to nodes: nothing, or sinusoids of their places, for sequences.",
         ("none", "sinusoidal"),
     ),
-    Option(
+    _setting(
         "samsa.context",
         False,
         "Node-level tasks: whether the head also sees the readout of the graph and, where there are some, its category.",
     ),
-    Option(
+    _setting(
         "samsa.interaction",
         "concat",
         "Pairs of documents: the head sees both readouts a, b (the paper's), or [a, b, a b, |a - b|], which is learned sooner.",
         ("concat", "nli"),
     ),
-    Option(
+    _setting(
         "samsa.head_norm",
         "none",
         "The head sees readouts as they are (the paper), or normalised over the batch: learning starts sooner.",
         HEAD_NORMS,
     ),
-    Option(
+    _setting(
         "samsa.coordinate_free",
         False,
         "Clouds with SFT: tokens that know no coordinates, so that nothing changes when a cloud is turned.",
     ),
-    Option(
+    _setting(
         "samsa.radius",
         False,
         "Whether tokens of samsa.coordinate_free know their distance to the centroid, which turns leave as it is.",
     ),
-    Option(
+    _setting(
         "samsa.checkpointing",
         False,
         "Whether each block is computed again in the backward pass: a third more time, the memory of one block.",
     ),
-    Option(
+    _setting(
         "samsa.attn_backend", "auto", "How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS)
     ),
-    Option(
+    _setting(
         "samsa.attention",
         "samsa",
         "The attention operator of the blocks: SAMSA, its relatives SFT and FLT, or a baseline.",
@@ -164,225 +271,194 @@ _MODEL = (
 )
 # Arguments of one operator of samsa.attention alone: group -> operator, name -> argument.
 _OPERATORS = (
-    Option(
+    _setting(
         "samsa.importance",
         "learned",
         "Ablation of SAMSA: learned scores, random ones, or the same learned keys everywhere.",
         IMPORTANCE,
     ),
-    Option("samsa.shared_sets", False, "Ablation of SAMSA: whether all heads sample the same tokens."),
-    Option("samsa.support", True, "Ablation of SAMSA: whether there are learned support tokens."),
-    Option("sft.encoding", "none", "What SFT's attention knows of the positions of a pair.", tuple(PAIR_FEATURES)),
-    Option("sft.score", "maxout", "Score of SFT; softmax is the ablation with a dot product.", SCORES),
-    Option("sft.leak", "softplus", "How probability leaks in SFT.", LEAKS),
-    Option("sft.sampler", "samsa", "How SFT samples: as SAMSA, or pairs of tokens that are mixed.", SAMPLERS),
-    Option("sft.shared", True, "Whether all heads of SFT sample the same tokens."),
-    Option("sft.unit", 1.0, "Length by which SFT divides positions, above 0.", low=1e-9),
-    Option(
+    _setting("samsa.shared_sets", False, "Ablation of SAMSA: whether all heads sample the same tokens."),
+    _setting("samsa.support", True, "Ablation of SAMSA: whether there are learned support tokens."),
+    _setting("sft.encoding", "none", "What SFT's attention knows of the positions of a pair.", tuple(PAIR_FEATURES)),
+    _setting("sft.score", "maxout", "Score of SFT; softmax is the ablation with a dot product.", SCORES),
+    _setting("sft.leak", "softplus", "How probability leaks in SFT.", LEAKS),
+    _setting("sft.sampler", "samsa", "How SFT samples: as SAMSA, or pairs of tokens that are mixed.", SAMPLERS),
+    _setting("sft.shared", True, "Whether all heads of SFT sample the same tokens."),
+    _setting("sft.unit", 1.0, "Length by which SFT divides positions, above 0.", low=1e-9),
+    _setting(
         "flt.encoding",
         "auto",
         "Relative positions in FLT; auto is gaussian_mixture where nodes have positions, else none.",
         ("auto", *ENCODINGS),
     ),
-    Option("flt.num_features", 64, "Positive random features M of a head of FLT.", low=1),
-    Option("flt.num_frequencies", 16, "Frequencies m of a head of FLT.", low=1),
-    Option(
+    _setting("flt.num_features", 64, "Positive random features M of a head of FLT.", low=1),
+    _setting("flt.num_frequencies", 16, "Frequencies m of a head of FLT.", low=1),
+    _setting(
         "flt.length_scale",
         1.0,
         "Distance at which FLT's encoding varies, in units of the positions, above 0.",
         low=1e-9,
     ),
-    Option("flt.causal", False, "Whether a token of FLT sees only those before it."),
+    _setting("flt.causal", False, "Whether a token of FLT sees only those before it."),
 )
 OPERATOR_OPTIONS: dict[str, tuple[str, ...]] = {
-    operator: tuple(option.key for option in _OPERATORS if option.key.startswith(f"{operator}."))
+    operator: tuple(setting.key for setting in _OPERATORS if setting.key.startswith(f"{operator}."))
     for operator in ("samsa", "sft", "flt")
 }
 """Operator of ``samsa.attention`` -> the settings that are its own."""
-_TRAINING = (
-    Option("samsa.run_name", "", "Name of the run's folder in out_dir; empty for the name of the YAML file."),
-    Option(
-        "samsa.precision",
-        "32-true",
-        "Number format of training.",
-        ("32", "32-true", "bf16", "bf16-mixed", "16", "16-mixed"),
+_DATASET = (
+    _setting("dataset.max_residues", 0, "Embedded peptides: leave longer ones out; 0 keeps all.", low=0),
+    _setting("dataset.subset", 0, "Embedded peptides: keep about this many; 0 keeps all.", low=0),
+    _setting(
+        "dataset.unlabelled", "unknown", "Embedded peptides: what an unlabelled pair is.", ("unknown", "negative")
     ),
-    Option(
-        "samsa.matmul_precision",
-        "highest",
-        "float32 products on CUDA: highest, or high for TF32.",
-        ("highest", "high", "medium"),
-    ),
-    Option("samsa.strategy", "auto", "Lightning strategy; auto is distributed data parallel where devices is above 1."),
-    Option("samsa.eval_batch_size", 0, "Graphs of an evaluation batch; 0 is train.batch_size.", low=0),
-    Option("samsa.compile", False, "Whether the network goes through torch.compile."),
-    Option("samsa.label_smoothing", 0.0, "Label smoothing of bce and cross-entropy losses.", low=0.0, high=0.99),
-    Option("samsa.pos_weight", 0.0, "Weight of positive labels in bce; 0 for none.", low=0.0),
-    Option("samsa.smooth_l1_beta", 1.0, "Where smooth_l1 goes over from the square into the line, above 0.", low=1e-9),
-)
-_BASELINES = (
-    Option(
-        "samsa.point_net_width", 1.0, "Factor on the widths of PointNet's hidden layers, above 0.", low=1e-3, high=100.0
-    ),
-    Option(
-        "pe.kind",
-        "none",
-        "Positional encodings of nodes: Laplacian eigenvectors or random-walk return probabilities.",
-        ("none", "lap", "rwse"),
-    ),
-    Option("pe.dim", 16, "Number of eigenvectors, or of steps.", low=1),
-    Option(
-        "fingerprint.model",
-        "auto",
-        "Boosted trees on fingerprints; auto is LightGBM where it is installed.",
-        ("auto", "sklearn", "lightgbm"),
-    ),
-    Option("fingerprint.radius", 2, "Bonds around an atom that its fragments reach.", low=0, high=10),
-    Option("fingerprint.size", 2048, "Counts of a fingerprint.", low=1),
-    Option("fingerprint.chirality", False, "Whether mirror images are different fragments."),
-    Option("fingerprint.trees", 500, "Trees of each target.", low=1),
-    Option("fingerprint.learning_rate", 0.1, "Share of each tree, above 0.", low=1e-6, high=1.0),
-    Option("fingerprint.leaves", 31, "Leaves of a tree, at least 2.", low=2),
-    Option("fingerprint.balance", False, "Whether rare classes weigh as much as frequent ones."),
-    Option(
-        "fingerprint.fit_val",
-        False,
-        "Whether the validation split is trained on too, as in the literature: nothing is chosen by it.",
-    ),
-)
-_KNOWN_NAMES = (
-    Option("name_tag", "", "Appended to the run's name."),
-    Option("dataset.max_residues", 0, "Embedded peptides: leave longer ones out; 0 keeps all.", low=0),
-    Option("dataset.subset", 0, "Embedded peptides: keep about this many; 0 keeps all.", low=0),
-    Option("dataset.unlabelled", "unknown", "Embedded peptides: what an unlabelled pair is.", ("unknown", "negative")),
-    Option("dataset.num_points", 0, "Point clouds: points of a cloud; 0 is the benchmark's number.", low=0),
-    Option("dataset.normals", True, "Point clouds: whether normals are features besides coordinates."),
-    Option("dataset.rotated", "none", "ModelNet and shapes: which clouds are turned at random.", ROTATED),
-    Option("dataset.incomplete", False, "Point clouds: whether files that the official lists name may be missing."),
-    Option("dataset.per_family", 0, "Embedded shapes: clouds of each family; 0 is 200.", low=0),
-    Option("dataset.rounds", 0, "News pairs: rounds over the training articles; 0 is 4.", low=0),
-    Option(
+    _setting("dataset.num_points", 0, "Point clouds: points of a cloud; 0 is the benchmark's number.", low=0),
+    _setting("dataset.normals", True, "Point clouds: whether normals are features besides coordinates."),
+    _setting("dataset.rotated", "none", "ModelNet and shapes: which clouds are turned at random.", ROTATED),
+    _setting("dataset.incomplete", False, "Point clouds: whether files that the official lists name may be missing."),
+    _setting("dataset.per_family", 0, "Embedded shapes: clouds of each family; 0 is 200.", low=0),
+    _setting("dataset.rounds", 0, "News pairs: rounds over the training articles; 0 is 4.", low=0),
+    _setting(
         "dataset.unit", "", "Texts: what a symbol is, bytes (as in the benchmark) or words.", ("", "bytes", "words")
     ),
-    Option(
+    _setting(
         "dataset.seed",
         0,
         "Of a generator, a sampling of points or a held-out validation split; not that of the training.",
         low=0,
     ),
-    Option(
+    _setting(
         "dataset.source", "", "ListOps and Pathfinder: generated, or official files.", ("", "generated", "official")
     ),
-    Option("dataset.folder", "", "Sequences: folder of the official files."),
-    Option("dataset.level", "", "Pathfinder: length of the paths.", ("", "short", "easy", "intermediate", "hard")),
-    Option("dataset.lit", False, "Pathfinder: whether only pixels that are not black are tokens, as a set of points."),
-    Option("dataset.min_length", 0, "ListOps: shortest expression; 0 is 500.", low=0),
-    Option("dataset.max_length", 0, "Sequences: longest one; 0 is the benchmark's.", low=0),
-    Option("dataset.max_depth", 0, "ListOps: deepest nesting; 0 is 10.", low=0),
-    Option("dataset.max_args", 0, "ListOps: most arguments of an operator; 0 is 10.", low=0),
-    Option("dataset.num_train", 0, "Generators: sequences for training; 0 is the benchmark's number.", low=0),
-    Option("dataset.num_val", 0, "Generators: sequences for validation; 0 is the benchmark's number.", low=0),
-    Option("dataset.num_test", 0, "Generators: sequences for testing; 0 is the benchmark's number.", low=0),
-    Option("dataset.csv", "", "CSV of molecules: the file."),
-    Option("dataset.smiles_column", "", "CSV of molecules: name or number of the column of SMILES; empty finds it."),
-    Option(
+    _setting("dataset.folder", "", "Sequences: folder of the official files."),
+    _setting("dataset.level", "", "Pathfinder: length of the paths.", ("", "short", "easy", "intermediate", "hard")),
+    _setting(
+        "dataset.lit", False, "Pathfinder: whether only pixels that are not black are tokens, as a set of points."
+    ),
+    _setting("dataset.min_length", 0, "ListOps: shortest expression; 0 is 500.", low=0),
+    _setting("dataset.max_length", 0, "Sequences: longest one; 0 is the benchmark's.", low=0),
+    _setting("dataset.max_depth", 0, "ListOps: deepest nesting; 0 is 10.", low=0),
+    _setting("dataset.max_args", 0, "ListOps: most arguments of an operator; 0 is 10.", low=0),
+    _setting("dataset.num_train", 0, "Generators: sequences for training; 0 is the benchmark's number.", low=0),
+    _setting("dataset.num_val", 0, "Generators: sequences for validation; 0 is the benchmark's number.", low=0),
+    _setting("dataset.num_test", 0, "Generators: sequences for testing; 0 is the benchmark's number.", low=0),
+    _setting("dataset.csv", "", "CSV of molecules: the file."),
+    _setting("dataset.smiles_column", "", "CSV of molecules: name or number of the column of SMILES; empty finds it."),
+    _setting(
         "dataset.target_columns",
         [],
         "CSV of molecules: names or numbers of the columns to predict; empty takes the only other one.",
     ),
-    Option(
+    _setting(
         "dataset.csv_task",
         "auto",
         "CSV of molecules: what the targets are.",
         ("auto", "regression", "binary", "multilabel", "multiclass"),
     ),
-    Option(
+    _setting(
         "dataset.split_kind",
         "random",
         "CSV of molecules: how it is split; dataset.split has the shares.",
         ("random", "scaffold", "column"),
     ),
-    Option("dataset.split_column", "", "CSV of molecules: column that holds train, val or test."),
-    Option("dataset.skip_invalid", False, "CSV of molecules: whether rows whose molecule cannot be read are left out."),
-    Option("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,)),
-    Option(
-        "train.tokens_per_batch",
-        0,
-        "Tokens of a batch (nodes, and edges where they are tokens) in place of train.batch_size graphs.",
-        low=0,
+    _setting("dataset.split_column", "", "CSV of molecules: column that holds train, val or test."),
+    _setting(
+        "dataset.skip_invalid", False, "CSV of molecules: whether rows whose molecule cannot be read are left out."
     ),
-    Option(
-        "train.start_from",
-        "",
-        "Fine-tuning: a run's folder, a checkpoint or a saved network whose weights the network begins with.",
-    ),
-    Option("train.eval_smoothing_metrics", False, "Not part of this runner.", (False,)),
-    Option("optim.num_warmup_epochs", 0.0, "Epochs of linear warm-up.", low=0.0),
-    Option("optim.num_warmup_steps", 0, "Or: optimiser steps of linear warm-up.", low=0),
-    Option("optim.clip_grad_norm", False, "Whether the norm of the gradient is clipped."),
-    Option("optim.clip_grad_norm_value", 1.0, "Largest norm of the gradient.", low=1e-12),
-    Option("optim.batch_accumulation", 1, "Batches whose gradients make one step.", low=1),
-    Option("optim.min_lr", 0.0, "Learning rate at the end of a decay.", low=0.0),
-    Option("optim.reduce_factor", 0.1, "Factor of the plateau schedule.", low=1e-9, high=0.999999),
-    Option("optim.schedule_patience", 10, "Epochs without progress before the plateau schedule acts.", low=0),
-    Option("train.mode", "standard", "standard (custom is the same).", ("standard", "custom")),
-    Option("train.ckpt_best", True, "Whether the best epoch is kept and tested on; without it the last one is."),
-    Option("wandb.use", False, "Whether the run is shown on Weights & Biases."),
-    Option("wandb.project", "pyg_samsa", "Project there."),
-    Option("wandb.entity", "", "User or team there; empty for the default."),
-    Option("wandb.name", "", "Name of the run there; empty for its own."),
-    Option("wandb.mode", "online", "online or offline.", ("online", "offline")),
-    Option("gt.layers", UNSET_INT, "Other name of samsa.layers, and of the layers of gps; 0 is not set.", low=0),
-    Option("gt.n_heads", UNSET_INT, "Other name of samsa.heads, and the heads of gps (else 4); 0 is not set.", low=0),
-    Option(
+    _setting("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,)),
+)
+# Options that are declared beside their owners.
+add_owner(PointNet, "point_net")
+add_owner(add_encoding, "pe")
+add_owner(
+    TrainerOptions,
+    "train",
+    only=("precision", "matmul_precision", "strategy", "compile", "keep_best"),
+    keys={"keep_best": "train.ckpt_best"},
+)
+add_owner(TrainerOptions, keys={"accumulate": "optim.batch_accumulation"}, only=("accumulate",))
+add_owner(BatchOptions, "train", only=("tokens_per_batch", "eval_batch_size"))
+add_owner(start_from, keys={"source": "train.start_from"}, defaults={"source": ""})
+for _loss in ("bce", "cross_entropy", "weighted_cross_entropy", "smooth_l1"):
+    _names = {"beta": "model.smooth_l1_beta"} if _loss == "smooth_l1" else {}
+    add_owner(
+        losses.LOSSES[_loss], "model", keys=_names, only=[n for n in losses.options(_loss) if n != "class_weight"]
+    )
+add_owner(schedulers.build, keys={"warmup_steps": "optim.num_warmup_steps"})
+add_owner(
+    schedulers.BUILDERS["plateau"],
+    "optim",
+    keys={"factor": "optim.reduce_factor", "patience": "optim.schedule_patience"},
+    defaults={"factor": 0.1},
+    only=("min_lr", "factor", "patience"),
+)
+add_owner(WandbOptions, "wandb")
+
+# GraphGym's own settings that feed an owner here.
+add_owner(
+    TrainerOptions,
+    keys={"max_epochs": "optim.max_epoch", "eval_every": "train.eval_period", "keep_last": "train.enable_ckpt"}
+    | {"archive_every": "train.ckpt_period"},
+    defaults={"max_epochs": 200, "archive_every": 100, "eval_every": 1},
+    only=("max_epochs", "accelerator", "devices", "eval_every", "keep_last", "archive_every"),
+    added=False,
+)
+add_owner(BatchOptions, "train", defaults={"batch_size": 16}, only=("batch_size",), added=False)
+add_owner(
+    adamw,
+    "optim",
+    keys={"lr": "optim.base_lr"},
+    defaults={"lr": 0.01, "weight_decay": 5e-4},
+    added=False,
+)
+_setting("print", "both", "Where the progress of a run goes.", ("stdout", "file", "both"), added=False)
+_setting("metric_agg", "argmax", "Direction of metric_best.", ("argmax", "argmin"), added=False)
+_setting("train.epoch_resume", -1, "Not part of this runner.", (-1,), added=False)
+_setting("num_workers", 0, "Processes that load batches.", low=0, added=False)
+_setting("num_threads", 6, "Threads of PyTorch on the CPU.", low=1, added=False)
+_setting("seed", 0, "Seed of weights, order and noise.", low=0, high=2**31 - 1, added=False)
+
+# Settings of a run and GraphGPS's names.
+_setting("run_name", "", "Name of the run's folder in out_dir; empty for the name of the YAML file.")
+_setting("name_tag", "", "Text that is appended to the name of the run.")
+_setting("train.mode", "standard", "standard (custom is the same).", ("standard", "custom"))
+_setting("train.eval_smoothing_metrics", False, "Not part of this runner.", (False,))
+_setting("optim.num_warmup_epochs", 0.0, "Epochs of linear warm-up.", low=0.0)
+_setting("optim.clip_grad_norm", False, "Whether the norm of the gradient is clipped.")
+_setting("optim.clip_grad_norm_value", 1.0, "Largest norm of the gradient.", above=0.0)
+_NAMES_OF_GRAPHGPS = (
+    _setting("gt.layers", UNSET_INT, "Other name of samsa.layers, and of the layers of gps; 0 is not set.", low=0),
+    _setting("gt.n_heads", UNSET_INT, "Other name of samsa.heads, and the heads of gps (else 4); 0 is not set.", low=0),
+    _setting(
         "gt.dim_hidden", UNSET_INT, "Other name of samsa.channels, and of gnn.dim_inner for gps; 0 is not set.", low=0
     ),
-    Option(
+    _setting(
         "gt.dropout", UNSET_FLOAT, "Other name of samsa.dropout, and of gnn.dropout for gps; -1 is not set.", high=1.0
     ),
-    Option(
+    _setting(
         "gt.attn_dropout", UNSET_FLOAT, "Other name of samsa.attn_dropout, and that of gps; -1 is not set.", high=1.0
     ),
-    Option(
+    _setting(
         "gt.layer_type", "samsa", "The network's layers: samsa, or those of the network gps.", ("samsa", *GPS_LAYERS)
     ),
-    Option(
+    _setting(
         "gt.layer_norm",
         False,
         "Network gps: layer norms in place of batch norms. Blocks of samsa normalise by RMSNorm, before each branch.",
     ),
-    Option(
+    _setting(
         "gt.batch_norm", False, "Network gps: batch norms. Blocks of samsa normalise by RMSNorm, before each branch."
     ),
-    Option("gt.residual", True, "Blocks are residual.", (True,)),
-    Option("gnn.residual", True, "Whether layers of gcn, gine and gatedgcn are residual. Blocks of samsa and gps are."),
+    _setting("gt.residual", True, "Blocks are residual.", (True,)),
+    _setting(
+        "gnn.residual", True, "Whether layers of gcn, gine and gatedgcn are residual. Blocks of samsa and gps are."
+    ),
 )
-OPTIONS: tuple[Option, ...] = (*_MODEL, *_OPERATORS, *_TRAINING, *_BASELINES, *_KNOWN_NAMES)
-OPTION_OF = {option.key: option for option in OPTIONS}
 
-# GraphGym's own settings whose default serves our runner better.
+# GraphGym's own settings whose default is another one here.
 CHANGED_DEFAULTS: dict[str, Any] = {
     "tensorboard_agg": False,  # needs a package that GraphGym does not depend on, and crashes without it
-    "train.eval_period": 1,  # GraphGym validates after every epoch whatever it says; ours honours it
-}
-# GraphGym's own settings that take one of a few values in our runner.
-GRAPHGYM_OPTIONS = {
-    option.key: option
-    for option in (
-        Option("print", "both", "", ("stdout", "file", "both")),
-        Option("metric_agg", "argmax", "", ("argmax", "argmin")),
-        Option("accelerator", "auto", "", ("auto", "cpu", "gpu", "cuda", "mps")),
-        Option("train.batch_size", 16, "", low=1),
-        Option("train.eval_period", 1, "", low=1),
-        Option("train.ckpt_period", 100, "", low=1),
-        Option("train.epoch_resume", -1, "", (-1,)),
-        Option("optim.max_epoch", 200, "", low=1),
-        Option("optim.base_lr", 0.01, "", low=1e-12),
-        Option("optim.weight_decay", 5e-4, "", low=0.0),
-        Option("num_workers", 0, "", low=0),
-        Option("num_threads", 6, "", low=1),
-        Option("seed", 0, "", low=0, high=2**31 - 1),
-    )
+    "train.eval_period": 1,  # GraphGym validates after every epoch whatever the value is; here it is honoured
 }
 ALIASES = {"gt.layers": "samsa.layers", "gt.n_heads": "samsa.heads", "gt.dim_hidden": "samsa.channels"}
 ALIASES |= {"gt.dropout": "samsa.dropout", "gt.attn_dropout": "samsa.attn_dropout"}

@@ -25,6 +25,7 @@ from pyg_samsa.graphgym.loss import choose_loss
 from pyg_samsa.graphgym.metric import choose_metrics
 from pyg_samsa.graphgym.network import level, model_options
 from pyg_samsa.graphgym.optimizer import choose_optimizer
+from pyg_samsa.graphgym.options import values_for
 from pyg_samsa.graphgym.report import print_results
 from pyg_samsa.graphgym.scheduler import choose_scheduler
 from pyg_samsa.io.memory import keep_memory
@@ -33,10 +34,11 @@ from pyg_samsa.training.data_module import SplitData, TaskSpec
 from pyg_samsa.training.distributed import agree, join_torchrun
 from pyg_samsa.training.environment import available_cpus, cpu_name
 from pyg_samsa.training.fit import fit_and_test
-from pyg_samsa.training.loggers import build_loggers
+from pyg_samsa.training.loggers import WandbOptions, build_loggers
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_folder import RunFolder, open_run_folder
+from pyg_samsa.training.samplers import BatchOptions
 from pyg_samsa.training.scaling import ScaledLoss, ScaledNetwork
 from pyg_samsa.training.start_from import start_from
 from pyg_samsa.training.trainer import TrainerOptions
@@ -71,7 +73,7 @@ def run(
     with quiet_libraries(verbose=verbosity > 0):
         torch.set_num_threads(min(cfg.num_threads, available_cpus()))
         keep_memory()
-        torch.set_float32_matmul_precision(cfg.samsa.matmul_precision)
+        torch.set_float32_matmul_precision(cfg.train.matmul_precision)
         started = time.perf_counter()
         dataset, spec = load_for_runner(progress=talk.speaks)
         first_seed, results = cfg.seed, []
@@ -134,9 +136,7 @@ def run_once(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, console: Any
     data = SplitData(
         dataset,
         spec.split_idx,
-        batch_size=cfg.train.batch_size,
-        eval_batch_size=cfg.samsa.eval_batch_size or None,
-        tokens_per_batch=cfg.train.tokens_per_batch or None,
+        **values_for(BatchOptions, cfg),
         edges_are_tokens=cfg.model.type != "samsa" or cfg.samsa.bridge,
         num_workers=cfg.num_workers,
         seed=cfg.seed,
@@ -179,21 +179,11 @@ def build_network() -> nn.Module:
 
 def trainer_options() -> TrainerOptions:
     """Return how the present ``cfg`` wants to be trained."""
-    train, optim = cfg.train, cfg.optim
-    return TrainerOptions(
-        max_epochs=optim.max_epoch,
-        accelerator=cfg.accelerator,
-        devices=cfg.devices,
-        strategy=cfg.samsa.strategy,
-        precision=cfg.samsa.precision,
-        clip_norm=optim.clip_grad_norm_value if optim.clip_grad_norm else None,
-        accumulate=optim.batch_accumulation,
-        eval_every=train.eval_period,
-        keep_best=train.ckpt_best,
-        keep_last=train.enable_ckpt,
-        archive_every=None if train.ckpt_clean else train.ckpt_period,
-        compile=cfg.samsa.compile,
-    )
+    values = values_for(TrainerOptions, cfg)
+    values["clip_norm"] = cfg.optim.clip_grad_norm_value if cfg.optim.clip_grad_norm else None
+    if cfg.train.ckpt_clean:
+        values["archive_every"] = None
+    return TrainerOptions(**values)
 
 
 def _folder(loaded: LoadedConfig) -> RunFolder:
@@ -212,7 +202,7 @@ def _folder(loaded: LoadedConfig) -> RunFolder:
 
 
 def _loggers(folder: RunFolder) -> list[Any]:
-    wandb = {key: cfg.wandb[key] for key in ("project", "entity", "name", "mode")} if cfg.wandb.use else None
+    wandb = WandbOptions(**values_for(WandbOptions, cfg))
     return build_loggers(folder.path, tensorboard=cfg.tensorboard_each_run, wandb=wandb, config=dumpable())
 
 

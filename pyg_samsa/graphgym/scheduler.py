@@ -14,6 +14,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg, from_config
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.options import values_for
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.training import schedulers
 from pyg_samsa.training.module import SchedulerFactory
@@ -63,13 +64,7 @@ def _settings(name: str, monitor: str | None, higher_is_better: bool) -> dict[st
         if monitor is None:
             raise ConfigError("optim.scheduler", optim.scheduler, "a schedule that needs no validation split")
         mode = "max" if higher_is_better else "min"
-        return {
-            "monitor": monitor,
-            "mode": mode,
-            "factor": optim.reduce_factor,
-            "patience": optim.schedule_patience,
-            "min_lr": optim.min_lr,
-        }
+        return {"monitor": monitor, "mode": mode, **values_for(schedulers.BUILDERS["plateau"], cfg)}
     if name in _DECAY_TO_END:
         if optim.min_lr > optim.base_lr:
             raise ConfigError("optim.min_lr", optim.min_lr, f"at most optim.base_lr ({optim.base_lr})")

@@ -1,22 +1,46 @@
-"""TensorBoard and Weights & Biases, where a run asks for them; ``metrics.csv`` is always written."""
+"""Loggers of a run: TensorBoard and Weights & Biases. ``metrics.csv`` is always written."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.errors import MissingDependencyError
+from pyg_samsa.options import Option, check_options
+
+
+@dataclass(frozen=True)
+class WandbOptions:
+    """Options of Weights & Biases.
+
+    Raises:
+        ConfigError: A value is not allowed.
+
+    Example:
+        >>> WandbOptions(use=True, mode="offline").project
+        'pyg_samsa'
+    """
+
+    use: Annotated[bool, Option("Whether the run is logged to Weights & Biases.")] = False
+    project: Annotated[str, Option("Project.")] = "pyg_samsa"
+    entity: Annotated[str, Option("User or team; empty for the default.")] = ""
+    name: Annotated[str, Option("Name of the run; empty for one that Weights & Biases makes up.")] = ""
+    mode: Annotated[str, Option("Whether the run is sent at once.", ("online", "offline"))] = "online"
+
+    def __post_init__(self) -> None:
+        check_options(WandbOptions, vars(self))
 
 
 def build_loggers(
     folder: Path,
     *,
     tensorboard: bool = False,
-    wandb: Mapping[str, Any] | None = None,
+    wandb: WandbOptions | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> list[Any]:
     """Return the loggers of a run.
@@ -24,7 +48,7 @@ def build_loggers(
     Args:
         folder: The run's folder.
         tensorboard: Whether to write TensorBoard events into ``folder/tensorboard``.
-        wandb: Options of Lightning's WandbLogger (``project``, ``entity``, ``name``, ``mode``), or None for none.
+        wandb: Options of Weights & Biases; None for none.
         config: Configuration that Weights & Biases shows beside the run.
 
     Raises:
@@ -35,12 +59,17 @@ def build_loggers(
         if importlib.util.find_spec("tensorboard") is None:
             raise MissingDependencyError("tensorboard", "tensorboard", "tensorboard_each_run")
         loggers.append(pl.loggers.TensorBoardLogger(save_dir=str(folder), name="tensorboard", version=""))
-    if wandb is not None:
+    if wandb is not None and wandb.use:
         if importlib.util.find_spec("wandb") is None:
             raise MissingDependencyError("wandb", "wandb", "wandb.use")
-        options = {key: value for key, value in wandb.items() if value}
-        offline = options.pop("mode", "online") == "offline"
         loggers.append(
-            pl.loggers.WandbLogger(save_dir=str(folder), offline=offline, config=dict(config or {}), **options)
+            pl.loggers.WandbLogger(
+                save_dir=str(folder),
+                project=wandb.project,
+                entity=wandb.entity or None,
+                name=wandb.name or None,
+                offline=wandb.mode == "offline",
+                config=dict(config or {}),
+            )
         )
     return loggers

@@ -8,19 +8,27 @@ wait for the device in every step.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.options import Option, options_of
 
 IGNORE_INDEX = -100
 Loss = Callable[[Tensor, Tensor], Tensor]
+LabelSmoothing = Annotated[float, Option("Label smoothing of bce and of the cross-entropies.", low=0, below=1)]
+PosWeight = Annotated[
+    float | Sequence[float] | None,
+    Option("Weight of positive labels in bce: one number, or one for each class; empty for 1."),
+]
+ClassWeight = Annotated[Sequence[float] | None, Option("Weight of each class in cross_entropy; empty for 1.")]
+Beta = Annotated[float, Option("Where smooth_l1 turns from quadratic to linear, in the unit of the targets.", above=0)]
 
 
 def available() -> list[str]:
@@ -30,7 +38,7 @@ def available() -> list[str]:
         >>> available()
         ['bce', 'cross_entropy', 'l1', 'mse', 'smooth_l1', 'weighted_cross_entropy']
     """
-    return sorted(_LOSSES)
+    return sorted(LOSSES)
 
 
 def options(name: str) -> list[str]:
@@ -46,9 +54,9 @@ def options(name: str) -> list[str]:
         >>> options("bce")
         ['pos_weight', 'label_smoothing']
     """
-    if name not in _LOSSES:
+    if name not in LOSSES:
         raise ConfigError("loss", name, available())
-    return list(inspect.signature(_LOSSES[name]).parameters)[2:]
+    return list(options_of(LOSSES[name]))
 
 
 def build(name: str, **settings: object) -> Loss:
@@ -69,16 +77,12 @@ def build(name: str, **settings: object) -> Loss:
     known = options(name)
     for key in settings:
         if key not in known:
-            if not known:
-                raise ConfigError(f"loss {name}", key, "no options")
-            raise ConfigError(f"loss {name}", key, known)
-    _check_settings(settings)
-    return partial(_LOSSES[name], **settings)
+            raise ConfigError(f"loss {name}", key, known or "no options")
+    _check_settings(name, settings)
+    return partial(LOSSES[name], **settings)
 
 
-def bce(
-    pred: Tensor, target: Tensor, pos_weight: float | Sequence[float] | None = None, label_smoothing: float = 0.0
-) -> Tensor:
+def bce(pred: Tensor, target: Tensor, pos_weight: PosWeight = None, label_smoothing: LabelSmoothing = 0.0) -> Tensor:
     r"""Binary cross-entropy with logits, averaged over the labelled entries.
 
     .. math::
@@ -140,7 +144,7 @@ def l1(pred: Tensor, target: Tensor) -> Tensor:
     return _mean(F.l1_loss(pred, target, reduction="none"), labelled)
 
 
-def smooth_l1(pred: Tensor, target: Tensor, beta: float = 1.0) -> Tensor:
+def smooth_l1(pred: Tensor, target: Tensor, beta: Beta = 1.0) -> Tensor:
     r"""Mean over the labelled entries of :math:`d^2 / 2\beta` where :math:`d = |\hat y - y| < \beta`, else of :math:`d - \beta / 2`.
 
     Args:
@@ -188,7 +192,7 @@ def mse(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def cross_entropy(
-    pred: Tensor, target: Tensor, class_weight: Sequence[float] | None = None, label_smoothing: float = 0.0
+    pred: Tensor, target: Tensor, class_weight: ClassWeight = None, label_smoothing: LabelSmoothing = 0.0
 ) -> Tensor:
     r"""Cross-entropy over C classes, averaged over the labelled rows, weighted by their class if asked for.
 
@@ -219,7 +223,7 @@ def cross_entropy(
     return _weighted_rows(pred, target, weight, label_smoothing)
 
 
-def weighted_cross_entropy(pred: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
+def weighted_cross_entropy(pred: Tensor, target: Tensor, label_smoothing: LabelSmoothing = 0.0) -> Tensor:
     r"""Cross-entropy with class weights from the batch's own label counts, for LRGB's superpixel sets.
 
     .. math::
@@ -265,7 +269,7 @@ def weighted_cross_entropy(pred: Tensor, target: Tensor, label_smoothing: float 
     return loss * (weight * count).sum() / total if binary else loss
 
 
-_LOSSES: dict[str, Callable[..., Tensor]] = {
+LOSSES: dict[str, Callable[..., Tensor]] = {
     "bce": bce,
     "cross_entropy": cross_entropy,
     "weighted_cross_entropy": weighted_cross_entropy,
@@ -351,27 +355,18 @@ def _class_vector(name: str, values: float | Sequence[float], pred: Tensor) -> T
     return vector
 
 
-def _check_settings(settings: dict[str, object]) -> None:
+def _check_settings(name: str, settings: dict[str, object]) -> None:
+    arguments = options_of(LOSSES[name])
     for key, value in settings.items():
-        if key == "label_smoothing":
-            if not _is_number(value) or not 0 <= value < 1:  # type: ignore[operator]
-                raise ConfigError(key, value, "a number in [0, 1)")
-        elif key == "beta":
-            if not _is_number(value) or not value > 0:  # type: ignore[operator]
-                raise ConfigError(key, value, "a positive number")
+        if key not in ("pos_weight", "class_weight"):
+            arguments[key].check(value)
         elif value is not None:
             numbers = value.tolist() if isinstance(value, Tensor) else value
             numbers = [numbers] if _is_number(numbers) and key == "pos_weight" else numbers
-            if (
-                not isinstance(numbers, (list, tuple))
-                or not numbers
-                or not all(_is_number(n) and n > 0 for n in numbers)
-            ):
-                raise ConfigError(
-                    key,
-                    value,
-                    "positive numbers, one for each class" + (", or one for all" if key == "pos_weight" else ""),
-                )
+            fits = isinstance(numbers, (list, tuple)) and numbers and all(_is_number(n) and n > 0 for n in numbers)
+            if not fits:
+                one = ", or one for all" if key == "pos_weight" else ""
+                raise ConfigError(key, value, f"positive numbers, one for each class{one}")
 
 
 def _is_number(value: object) -> bool:

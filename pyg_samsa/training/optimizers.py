@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import Option, check_options
 
 ParameterGroups = list[dict[str, Any]]
 OptimizerFactory = Callable[[ParameterGroups], torch.optim.Optimizer]
@@ -50,26 +51,29 @@ def parameter_groups(
 
 
 def adamw(
-    groups: ParameterGroups, *, lr: float, weight_decay: float = 0.0, betas: tuple[float, float] = (0.9, 0.999)
+    groups: ParameterGroups,
+    *,
+    lr: Annotated[float, Option("Learning rate.", above=0)],
+    weight_decay: Annotated[float, Option("Weight decay; norms, biases and scalars do not decay.", low=0)] = 0.0,
+    betas: tuple[float, float] = (0.9, 0.999),
 ) -> torch.optim.Optimizer:
-    """Return AdamW, its update fused into one kernel where all weights lie on a CUDA device.
+    """Return AdamW, its update fused into one kernel if all weights are on a CUDA device.
 
     Args:
-        groups: From :func:`parameter_groups`; a group's own ``weight_decay`` goes before the argument.
+        groups: From :func:`parameter_groups`; the ``weight_decay`` of a group overrides the argument.
         lr: Learning rate, above 0.
-        weight_decay: Decay of groups that name none.
+        weight_decay: Weight decay of groups without their own, 0 or more.
         betas: Decay rates of the moments.
 
     Raises:
-        ConfigError: ``lr`` is not positive.
+        ConfigError: ``lr`` or ``weight_decay`` is out of range.
 
     Example:
         >>> optimizer = adamw(parameter_groups(nn.Linear(3, 2), 0.1), lr=1e-3)
         >>> [group["weight_decay"] for group in optimizer.param_groups]
         [0.1, 0.0]
     """
-    if lr <= 0:
-        raise ConfigError("optim.base_lr", lr, "a number above 0")
+    check_options(adamw, {"lr": lr, "weight_decay": weight_decay})
     weights = [weight for group in groups for weight in group["params"]]
     fused = all(weight.is_cuda for weight in weights)
     return torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, betas=betas, fused=fused or None)

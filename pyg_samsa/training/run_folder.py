@@ -24,9 +24,9 @@ LOCK, PREDICTIONS, CURVES, CLASSES, PARTS = (
     "parts.png",
 )
 # What may differ between the two halves of a resumed run: it changes where and how long it trains, not what.
-VOLATILE = frozenset({"out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"})
+VOLATILE = frozenset({"run_name", "out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"})
 VOLATILE_GROUPS = frozenset({"wandb", "share"})
-VOLATILE_KEYS = frozenset({("train", "auto_resume"), ("optim", "max_epoch"), ("samsa", "run_name"), ("dataset", "dir")})
+VOLATILE_KEYS = frozenset({("train", "auto_resume"), ("optim", "max_epoch"), ("dataset", "dir")})
 
 
 @dataclass(frozen=True)

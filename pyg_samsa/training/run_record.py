@@ -114,7 +114,7 @@ def read_run(path: str | os.PathLike[str]) -> RunRecord:
     predictions = _read_table(folder / files.PREDICTIONS, rows=MAX_PREDICTIONS + 1)
     return RunRecord(
         folder,
-        name=str(everything.get("samsa.run_name") or folder.absolute().parent.name),
+        name=str(everything.get("run_name") or folder.absolute().parent.name),
         seed=int((summary or everything).get("seed", 0)),
         settings=everything,
         volatile=frozenset(everything.keys() - settings(config).keys()),

@@ -5,13 +5,40 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import Option, check_integer, check_options
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """Sizes of batches; the help of each option is in its annotation.
+
+    Raises:
+        ConfigError: A value is not allowed.
+
+    Example:
+        >>> BatchOptions(batch_size=16).eval_batch_size is None
+        True
+    """
+
+    batch_size: Annotated[int, Option("Graphs of a training batch.", low=1)] = 32
+    eval_batch_size: Annotated[
+        int | None, Option("Graphs of an evaluation batch; empty for train.batch_size.", low=1)
+    ] = None
+    tokens_per_batch: Annotated[
+        int | None,
+        Option("Tokens of a batch (nodes, and edges if they are tokens), in place of train.batch_size graphs.", low=1),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_options(BatchOptions, vars(self))
 
 
 class BatchSampler(Sampler[list[int]]):
@@ -102,8 +129,7 @@ class FixedSizeBatches(BatchSampler):
 
     def __init__(self, num_rows: int, batch_size: int, **options: Any) -> None:
         super().__init__(num_rows, **options)
-        if batch_size < 1:
-            raise ConfigError("train.batch_size", batch_size, "a number of at least 1")
+        check_integer("train.batch_size", batch_size)
         self.batch_size = batch_size
 
     def batches(self) -> list[list[int]]:
@@ -146,8 +172,7 @@ class TokenBatches(BatchSampler):
     WINDOW = 32
 
     def __init__(self, sizes: Tensor, tokens_per_batch: int, **options: Any) -> None:
-        if isinstance(tokens_per_batch, bool) or tokens_per_batch < 1:
-            raise ConfigError("train.tokens_per_batch", tokens_per_batch, "a number of at least 1")
+        check_integer("train.tokens_per_batch", tokens_per_batch)
         self.sizes, self.tokens_per_batch = sizes.tolist(), tokens_per_batch
         super().__init__(len(self.sizes), **options)
         self._by_length = sorted(range(self.num_rows), key=lambda row: (self.sizes[row], row))

@@ -15,12 +15,16 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import Option, check_integer, options_of
+
+MinRatio = Annotated[float, Option("Multiplier at the end of the decay.", low=0, high=1)]
+WarmupSteps = Annotated[int, Option("Optimiser steps of linear warm-up.", low=0)]
 
 
 def warmup(step: int, warmup_steps: int) -> float:
@@ -152,7 +156,7 @@ def available() -> list[str]:
         >>> "cosine_with_warmup" in available()
         True
     """
-    return sorted(_BUILDERS)
+    return sorted(BUILDERS)
 
 
 def options(name: str) -> list[str]:
@@ -168,9 +172,9 @@ def options(name: str) -> list[str]:
         >>> options("cosine_with_warmup"), options("step")
         (['min_ratio'], ['milestones', 'every', 'gamma'])
     """
-    if name not in _BUILDERS:
+    if name not in BUILDERS:
         raise ConfigError("scheduler", name, available())
-    return [key for key in inspect.signature(_BUILDERS[name]).parameters if key not in _LENGTHS]
+    return list(options_of(BUILDERS[name]))
 
 
 def build(
@@ -178,7 +182,7 @@ def build(
     optimizer: Optimizer,
     *,
     total_steps: float | None = None,
-    warmup_steps: int = 0,
+    warmup_steps: WarmupSteps = 0,
     steps_per_epoch: int | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
@@ -221,8 +225,9 @@ def build(
     known = options(name)
     for key in settings:
         if key not in known:
-            raise ConfigError(f"scheduler {name}", key, known if known else "no options")
-    _check_count("warmup_steps", warmup_steps, least=0)
+            raise ConfigError(f"scheduler {name}", key, known or "no options")
+        options_of(BUILDERS[name])[key].check(settings[key])
+    check_integer("warmup_steps", warmup_steps, low=0)
     if total_steps is not None and not total_steps >= 1:
         raise ConfigError("total_steps", total_steps, "at least 1 optimiser step")
     if total_steps is not None and warmup_steps >= total_steps:
@@ -230,7 +235,7 @@ def build(
         raise ConfigError(
             "warmup_steps", warmup_steps, f"fewer than the {total_steps:g} optimiser steps of the run", hint=hint
         )
-    builder = _BUILDERS[name]
+    builder = BUILDERS[name]
     lengths = {"total_steps": total_steps, "warmup_steps": warmup_steps, "steps_per_epoch": steps_per_epoch}
     taken = {key: value for key, value in lengths.items() if key in inspect.signature(builder).parameters}
     if warmup_steps and "warmup_steps" not in taken:
@@ -252,23 +257,25 @@ def build(
     return {"scheduler": LambdaLR(optimizer, made), "interval": "step", "frequency": 1}
 
 
-# A partial, not a closure: LambdaLR then pickles, and its saved state holds no schedule lengths that would overrule those of a resumed run.
+# Not CosineAnnealingLR, LinearLR or SequentialLR: they keep the length of the run in their saved state, so a run that is
+# resumed for more epochs would keep its old schedule. LambdaLR over a partial (which pickles) saves the step alone.
 Multiplier = Callable[[int], float]
 
 
-def _cosine(total_steps: float | None, warmup_steps: int, min_ratio: float = 0.0) -> Multiplier:
-    _check_number("min_ratio", min_ratio, 0, 1)
+def _cosine(total_steps: float | None, warmup_steps: int, min_ratio: MinRatio = 0.0) -> Multiplier:
     return partial(cosine_with_warmup, total_steps=_finite(total_steps), warmup_steps=warmup_steps, min_ratio=min_ratio)
 
 
-def _linear(total_steps: float | None, warmup_steps: int, min_ratio: float = 0.0) -> Multiplier:
-    _check_number("min_ratio", min_ratio, 0, 1)
+def _linear(total_steps: float | None, warmup_steps: int, min_ratio: MinRatio = 0.0) -> Multiplier:
     return partial(linear_with_warmup, total_steps=_finite(total_steps), warmup_steps=warmup_steps, min_ratio=min_ratio)
 
 
-def _polynomial(total_steps: float | None, warmup_steps: int, power: float = 2.0, min_ratio: float = 0.0) -> Multiplier:
-    _check_number("min_ratio", min_ratio, 0, 1)
-    _check_number("power", power, 0, math.inf, open_left=True)
+def _polynomial(
+    total_steps: float | None,
+    warmup_steps: int,
+    power: Annotated[float, Option("Exponent of the decay.", above=0)] = 2.0,
+    min_ratio: MinRatio = 0.0,
+) -> Multiplier:
     return partial(
         polynomial_with_warmup,
         total_steps=_finite(total_steps),
@@ -289,42 +296,36 @@ def _none() -> Multiplier:
 def _step(
     warmup_steps: int,
     steps_per_epoch: int | None,
-    milestones: Sequence[int] | None = None,
-    every: int | None = None,
-    gamma: float = 0.1,
+    milestones: Annotated[Sequence[int] | None, Option("Epochs at which the learning rate decays.")] = None,
+    every: Annotated[int | None, Option("Epochs between decays, in place of milestones.", low=1)] = None,
+    gamma: Annotated[float, Option("Factor of a decay.", above=0, high=1)] = 0.1,
 ) -> Multiplier:
     if (milestones is None) == (every is None):
         raise ConfigError(
             "scheduler step", {"milestones": milestones, "every": every}, "either milestones or every, in epochs"
         )
-    _check_number("gamma", gamma, 0, 1, open_left=True)
-    epoch = _check_count("steps_per_epoch", steps_per_epoch, least=1)
+    epoch = _count("steps_per_epoch", steps_per_epoch)
     if every is not None:
-        return partial(
-            step_decay, every=_check_count("every", every, least=1) * epoch, gamma=gamma, warmup_steps=warmup_steps
-        )
-    epochs = [_check_count("milestones", value, least=1) for value in milestones or []]
+        return partial(step_decay, every=_count("every", every) * epoch, gamma=gamma, warmup_steps=warmup_steps)
+    epochs = [_count("milestones", value) for value in milestones or []]
     if epochs != sorted(set(epochs)):
         raise ConfigError("milestones", milestones, "increasing epochs, each once")
     return partial(step_decay, milestones=[value * epoch for value in epochs], gamma=gamma, warmup_steps=warmup_steps)
 
 
 def _plateau(
-    monitor: str = "val_loss", mode: str = "min", factor: float = 0.5, patience: int = 10, min_lr: float = 0.0
+    monitor: Annotated[str, Option("Logged value to watch.")] = "val_loss",
+    mode: Annotated[str, Option("Whether the value should fall or rise.", ("min", "max"))] = "min",
+    factor: Annotated[float, Option("Factor of a decay of the plateau schedule.", above=0, below=1)] = 0.5,
+    patience: Annotated[int, Option("Epochs without progress before the plateau schedule decays.", low=0)] = 10,
+    min_lr: Annotated[float, Option("Learning rate at the end of a decay.", low=0)] = 0.0,
 ) -> dict[str, Any]:
-    if mode not in ("min", "max"):
-        raise ConfigError("mode", mode, ["min", "max"])
     if not isinstance(monitor, str) or not monitor:
         raise ConfigError("monitor", monitor, "the name of a logged value")
-    _check_count("patience", patience, least=0)
-    _check_number("min_lr", min_lr, 0, math.inf)
-    if not 0 < factor < 1:
-        raise ConfigError("factor", factor, "a number in (0, 1)")
     return {"monitor": monitor, "mode": mode, "factor": factor, "patience": patience, "min_lr": min_lr}
 
 
-_LENGTHS = ("total_steps", "warmup_steps", "steps_per_epoch")
-_BUILDERS: dict[str, Callable[..., Any]] = {
+BUILDERS: dict[str, Callable[..., Any]] = {
     "cosine_with_warmup": _cosine,
     "linear_with_warmup": _linear,
     "polynomial_with_warmup": _polynomial,
@@ -346,14 +347,6 @@ def _finite(total_steps: float | None) -> int:
     return int(total_steps)
 
 
-def _check_count(name: str, value: object, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(name, value, f"an integer of at least {least}")
-    return value
-
-
-def _check_number(name: str, value: object, low: float, high: float, *, open_left: bool = False) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not low <= value <= high or (open_left and value == low):  # type: ignore[operator]
-        interval = f"{'(' if open_left else '['}{low:g}, {high:g}{']' if math.isfinite(high) else ')'}"
-        raise ConfigError(name, value, f"a number in {interval}")
+def _count(name: str, value: Any) -> int:
+    check_integer(name, value)
+    return int(value)

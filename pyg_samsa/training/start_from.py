@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 from torch import Tensor, nn
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.hub.pretrained import WEIGHTS, find_pretrained, read_weights
+from pyg_samsa.options import Option
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.run_folder import RunFolder
 
 _KEY = "train.start_from"
 _HEAD = "model.head."
+Source = Annotated[
+    str | os.PathLike[str],
+    Option(
+        "Fine-tuning: a run's folder, a checkpoint or a saved network that gives the initial weights; empty for none."
+    ),
+]
 
 
-def start_from(network: nn.Module, source: str | os.PathLike[str]) -> list[str]:
+def start_from(network: nn.Module, source: Source) -> list[str]:
     """Give a network the weights of an earlier one that was built alike.
 
     The last layers, which know the targets (``head``), keep their new weights where their shapes differ, so that a network can go on to other

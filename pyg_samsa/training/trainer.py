@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch_geometric.graphgym.imports import pl
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import Option, check_options
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.run_folder import RunFolder
 
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = {
     "32": "32-true",
     "32-true": "32-true",
@@ -25,47 +26,40 @@ PRECISIONS = {
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    """How a run is trained, whatever it trains.
-
-    Args:
-        max_epochs: Epochs, at least 1.
-        accelerator: ``auto``, ``cpu``, ``gpu``/``cuda``, ``mps``.
-        devices: Number of processes, or ``auto``.
-        strategy: ``auto`` or a name of Lightning's; ``auto`` with several devices is distributed data parallel.
-        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
-        clip_norm: Largest norm of the gradient, None for any.
-        accumulate: Batches whose gradients make one step.
-        eval_every: Epochs between validations.
-        keep_best: Whether ``best.ckpt`` is kept and tested on.
-        keep_last: Whether ``last.ckpt`` is kept, which resuming needs.
-        archive_every: Every this many epochs a checkpoint stays for good; None for never.
-        compile: Whether the network goes through ``torch.compile``.
+    """Options of the trainer; the help of each option is in its annotation.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: A value is not allowed.
+
+    Example:
+        >>> TrainerOptions(max_epochs=10).precision
+        '32-true'
     """
 
-    max_epochs: int
-    accelerator: str = "auto"
-    devices: int | str = 1
-    strategy: str = "auto"
-    precision: str = "32-true"
-    clip_norm: float | None = None
-    accumulate: int = 1
-    eval_every: int = 1
-    keep_best: bool = True
-    keep_last: bool = True
-    archive_every: int | None = None
-    compile: bool = False
+    max_epochs: Annotated[int, Option("Number of epochs.", low=1)]
+    accelerator: Annotated[str, Option("Kind of device; auto takes a GPU where there is one.", ACCELERATORS)] = "auto"
+    devices: Annotated[int | str, Option("Number of devices, which is the number of processes, or auto.")] = 1
+    strategy: Annotated[
+        str, Option("Lightning strategy; auto is distributed data parallel where devices is above 1.")
+    ] = "auto"
+    precision: Annotated[str, Option("Number format of training.", tuple(PRECISIONS))] = "32-true"
+    matmul_precision: Annotated[
+        str, Option("Products of float32 on CUDA: highest, or high for TF32.", ("highest", "high", "medium"))
+    ] = "highest"
+    clip_norm: Annotated[float | None, Option("Largest norm of the gradient; empty does not clip.", above=0)] = None
+    accumulate: Annotated[int, Option("Batches whose gradients are summed for one step.", low=1)] = 1
+    eval_every: Annotated[int, Option("Epochs between validations.", low=1)] = 1
+    keep_best: Annotated[
+        bool, Option("Whether the checkpoint of the best epoch is kept and tested; otherwise the last one is tested.")
+    ] = True
+    keep_last: Annotated[bool, Option("Whether the last checkpoint is kept, which resuming needs.")] = True
+    archive_every: Annotated[
+        int | None, Option("Epochs between checkpoints that are kept for good; empty for none.", low=1)
+    ] = None
+    compile: Annotated[bool, Option("Whether the network is compiled by torch.compile.")] = False
 
     def __post_init__(self) -> None:
-        for key in ("max_epochs", "accumulate", "eval_every"):
-            if getattr(self, key) < 1:
-                raise ConfigError(key, getattr(self, key), "a number of at least 1")
-        if self.precision not in PRECISIONS:
-            raise ConfigError("precision", self.precision, PRECISIONS)
-        if self.clip_norm is not None and self.clip_norm <= 0:
-            raise ConfigError("clip_norm", self.clip_norm, "a number above 0")
+        check_options(TrainerOptions, vars(self))
 
 
 def build_trainer(

@@ -6,7 +6,7 @@ from torch_geometric.graphgym.config import cfg, load_cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import PACKAGED, dumpable, find_config, load_config, packaged_configs
-from pyg_samsa.graphgym.options import ALIASES, OPTION_OF, OPTIONS
+from pyg_samsa.graphgym.options import ALIASES, SETTINGS
 
 
 def write(tmp_path, text, name="exp.yaml"):
@@ -16,11 +16,12 @@ def write(tmp_path, text, name="exp.yaml"):
 
 
 def test_every_option_has_help_and_an_allowed_default():
-    for option in OPTIONS:
-        assert option.help
-        option.check(option.default)
-    assert len(OPTION_OF) == len(OPTIONS)
-    assert all(key in OPTION_OF for pair in ALIASES.items() for key in pair)
+    for key, setting in SETTINGS.items():
+        assert setting.option.help, key
+        assert type(setting.default) in setting.types, key
+        if setting.default not in (None, "") and setting.added:
+            setting.argument.check(setting.default)
+    assert all(key in SETTINGS for pair in ALIASES.items() for key in pair)
 
 
 def test_samsa_options_are_arguments_of_the_model():
@@ -85,7 +86,7 @@ def test_values_are_read_kindly(tmp_path, text, key, value):
         ("posenc_LapPE: {enable: True}", "posenc_LapPE.enable", "Graph-Bridge"),
         ("gt: {layer_type: CustomGatedGCN+Mamba}", "gt.layer_type", ""),
         ("optim: {num_warmup_epochs: 1, num_warmup_steps: 2}", "optim.num_warmup_steps", ""),
-        ("samsa: {run_name: ../up}", "samsa.run_name", ""),
+        ("run_name: ../up", "run_name", ""),
         ("a: b: c", "line 1", ""),
         ("- a\n- b", "a list", ""),
         ("", "nothing", ""),
@@ -127,7 +128,7 @@ def test_command_line_goes_before_the_file(tmp_path):
 def test_every_load_starts_from_the_defaults(tmp_path):
     load_config(write(tmp_path, "samsa: {layers: 3}"))
     load_config(write(tmp_path, "seed: 1"))
-    assert cfg.samsa.layers == OPTION_OF["samsa.layers"].default
+    assert cfg.samsa.layers == SETTINGS["samsa.layers"].default
 
 
 def test_dumped_configuration_loads_to_itself(tmp_path):

@@ -46,7 +46,7 @@ def test_clouds(small, network):
             "shapes",
             dataset=CLOUDS,
             model={"type": network},
-            samsa={"point_net_width": 0.05},
+            point_net={"width": 0.05},
             metric_best="accuracy",
             custom_metrics=["accuracy_macro"],
         )
@@ -61,7 +61,8 @@ def test_parts(small, network, context):
         "node",
         dataset=CLOUDS,
         model={"type": network},
-        samsa={"context": context, "point_net_width": 0.05},
+        samsa={"context": context},
+        point_net={"width": 0.05},
     )
     (result,) = runner.run(path)
     assert set(result.test) >= {"miou", "miou_category", "accuracy"}

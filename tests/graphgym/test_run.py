@@ -191,7 +191,7 @@ def test_not_finite_loss_names_the_step(config, monkeypatch):
             {
                 "dataset": {"task_type": "regression"},
                 "metric_best": "auto",
-                "samsa": {"precision": "bf16-mixed"},
+                "train": {"precision": "bf16-mixed"},
                 "model": {"loss_fun": "l1"},
             },
             "r2",

@@ -13,7 +13,7 @@ from rich.console import Console
 from pyg_samsa.errors import ConfigError, MissingDependencyError
 from pyg_samsa.training import distributed
 from pyg_samsa.training.console import Verbosity, make_console, print_header, quiet_libraries
-from pyg_samsa.training.loggers import build_loggers
+from pyg_samsa.training.loggers import WandbOptions, build_loggers
 from pyg_samsa.training.progress_display import EpochLines, short_time
 from pyg_samsa.training.trainer import TrainerOptions
 
@@ -84,7 +84,7 @@ def test_loggers(tmp_path, monkeypatch):
     with pytest.raises(MissingDependencyError, match="tensorboard"):
         build_loggers(tmp_path, tensorboard=True)
     with pytest.raises(MissingDependencyError, match="wandb"):
-        build_loggers(tmp_path, wandb={"project": "x"})
+        build_loggers(tmp_path, wandb=WandbOptions(use=True, project="x"))
 
 
 @pytest.mark.parametrize(

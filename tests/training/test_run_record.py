@@ -11,7 +11,8 @@ CONFIG = {
     "out_dir": "x",
     "metric_best": "ap",
     "optim": {"max_epoch": 5, "base_lr": 0.1},
-    "samsa": {"run_name": "demo", "layers": 2},
+    "run_name": "demo",
+    "samsa": {"layers": 2},
     "wandb": {"use": False},
 }
 
@@ -21,12 +22,12 @@ def test_what_the_runner_calls_the_same_is_the_same_here(tmp_path):
     for changes in (
         {"out_dir": "y"},
         {"optim": {"max_epoch": 9, "base_lr": 0.1}},
-        {"samsa": {"run_name": "z", "layers": 2}},
+        {"run_name": "z"},
         {"wandb": {"use": True}},
     ):
         assert open_run_folder(tmp_path, "demo", 3, {**CONFIG, **changes}, resume=True).path == folder.path
         assert settings({**CONFIG, **changes}) == settings(CONFIG)
-    other = {**CONFIG, "samsa": {"run_name": "demo", "layers": 3}}
+    other = {**CONFIG, "samsa": {"layers": 3}}
     assert settings(other) != settings(CONFIG)
     assert open_run_folder(tmp_path, "demo", 3, other, resume=True).path != folder.path
 
@@ -43,7 +44,7 @@ def test_an_unfinished_run(tmp_path):
         "ap",
     )
     assert run.settings["optim.base_lr"] == 0.1
-    assert run.volatile == {"out_dir", "optim.max_epoch", "samsa.run_name", "wandb.use"}
+    assert run.volatile == {"out_dir", "optim.max_epoch", "run_name", "wandb.use"}
 
 
 def test_folders_come_once_and_in_order_of_numbers(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.ragged import resolve
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.encoding.feature_encoder import check_finite, one_hot_categories
+from pyg_samsa.options import Option, check_options
 
 LEVELS = ("graph", "node")
 
@@ -57,7 +59,7 @@ class PointNet(Module):
         out_channels: int,
         *,
         level: str = "graph",
-        width: float = 1.0,
+        width: Annotated[float, Option("Factor on the widths of hidden layers.", above=0, below=1000)] = 1.0,
         dropout: float = 0.3,
         num_categories: int = 0,
     ) -> None:
@@ -66,8 +68,7 @@ class PointNet(Module):
         for key, value in (("in_channels", in_channels), ("out_channels", out_channels)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(key, value, "an integer of at least 1")
-        if not 0 < width < 1000:
-            raise ConfigError("width", width, "a factor above 0")
+        check_options(PointNet, {"width": width})
         if num_categories < 0 or (num_categories and level == "graph"):
             raise ConfigError("num_categories", num_categories, "0, or with level='node' a number of categories")
         self.in_channels, self.out_channels, self.level, self.width, self.num_categories = (
