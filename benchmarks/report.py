@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks.suites import exponent
 from pyg_samsa.io.files import atomic_write
-from pyg_samsa.viz._figure import INK, MUTED, VAL, new_figure, save, style
+from pyg_samsa.viz.figure import INK, MUTED, VAL, new_figure, save, style
 
 Row = Mapping[str, Any]
 COLUMNS = ("contestant", "median ms", "quartiles", "x SAMSA", "by products", "peak MB", "of product rate", "output")

@@ -18,7 +18,7 @@ from rdkit.Chem.rdMolDescriptors import CalcTPSA
 from pyg_samsa.graphgym.run import run
 from pyg_samsa.predict import MoleculePredictor
 from pyg_samsa.training.run_record import read_run
-from pyg_samsa.viz.html_report import write_report
+from pyg_samsa.viz.report.html_report import write_report
 
 ACYLS = "CC(=O) CC(C)(C)C(=O) C1CC1C(=O) OCC(=O) CCCCCC(=O) O1CCC1C(=O) c1ccccc1C(=O) Clc1ccc(cc1)C(=O) COc1ccc(cc1)C(=O) N#Cc1ccc(cc1)C(=O)"
 ACYLS += " c1ccncc1C(=O) c1ccsc1C(=O) c1ccoc1C(=O) c1ccccc1CC(=O) CS(=O)(=O)c1ccc(cc1)C(=O) FC(F)(F)c1ccc(cc1)C(=O)"

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the page."""
     from pyg_samsa.io.progress import progress_bar
     from pyg_samsa.training.run_record import find_run_folders, read_run
-    from pyg_samsa.viz.html_report import write_report
+    from pyg_samsa.viz.report.html_report import write_report
 
     folders = find_run_folders([path.expanduser() for path in args.runs])
     records = []

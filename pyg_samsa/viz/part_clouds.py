@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.viz._figure import INK, MUTED, PAPER, check_lengths, check_path, new_figure, save
+from pyg_samsa.viz.figure import INK, MUTED, PAPER, check_lengths, check_path, new_figure, save
 
 # Colours that stay apart for most kinds of colour blindness; a category has few parts, so they are counted within it.
 _PARTS = ("#60a5fa", "#fb923c", "#34d399", "#f472b6", "#a78bfa", "#facc15", "#22d3ee", "#a3e635")

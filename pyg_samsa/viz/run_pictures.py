@@ -16,9 +16,9 @@ from pyg_samsa.training.data_module import TaskSpec
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_folder import RunFolder
-from pyg_samsa.viz.classes import plot_per_class
-from pyg_samsa.viz.curves import plot_learning_curves
+from pyg_samsa.viz.learning_curves import plot_learning_curves
 from pyg_samsa.viz.part_clouds import plot_parts
+from pyg_samsa.viz.per_class import plot_per_class
 
 MAX_SHAPES = 8
 

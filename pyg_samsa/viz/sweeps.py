@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.viz._figure import GRID, INK, MUTED, PAPER, VAL, check_path, new_figure, pretty, save, style
+from pyg_samsa.viz.figure import GRID, INK, MUTED, PAPER, VAL, check_path, new_figure, pretty, save, style
 from pyg_samsa.viz.tables import arrow, spread
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.viz._figure import check_lengths, shown
+from pyg_samsa.viz.figure import check_lengths, shown
 
 _SPLITS = ("train", "val", "test")
 _NOT_METRICS = ("split", "seed", "repeat", "epoch", "lr")

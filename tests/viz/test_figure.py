@@ -4,7 +4,7 @@ import pytest
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import MissingDependencyError
-from pyg_samsa.viz import _figure
+from pyg_samsa.viz import figure
 
 
 def test_missing_matplotlib_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,16 +17,16 @@ def test_missing_matplotlib_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependencyError, match="matplotlib"):
-        _figure.new_figure(3, 2, "title")
+        figure.new_figure(3, 2, "title")
 
 
 @pytest.mark.parametrize("name", metrics.available())
 def test_every_metric_has_a_readable_name(name: str) -> None:
-    assert _figure.pretty(name) != name
+    assert figure.pretty(name) != name
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(0.0, "0.0000"), (-0.25, "-0.2500"), (1.0, "1"), (123456.0, "1.23e+05"), (0.0004, "0.0004")]
 )
 def test_shown(value: float, text: str) -> None:
-    assert _figure.shown(value) == text
+    assert figure.shown(value) == text

@@ -15,9 +15,9 @@ from pyg_samsa import __version__, metrics
 from pyg_samsa.errors import ConfigError, MissingDependencyError
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.training.run_record import RunRecord
-from pyg_samsa.viz import _report_sections as sections
-from pyg_samsa.viz._figure import pretty, shown
-from pyg_samsa.viz._report_charts import color_variable
+from pyg_samsa.viz.figure import pretty, shown
+from pyg_samsa.viz.report import sections
+from pyg_samsa.viz.report.charts import color_variable
 from pyg_samsa.viz.tables import arrow, spread
 
 _PICTURES = {"parts.png": "Parts of test shapes: true above, predicted below (wrong points ringed)"}

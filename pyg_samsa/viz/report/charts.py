@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pyg_samsa.viz._figure import GRID, INK, MUTED, PAPER, TEST, TRAIN, new_figure, style
+from pyg_samsa.viz.figure import GRID, INK, MUTED, PAPER, TEST, TRAIN, new_figure, style
 from pyg_samsa.viz.sweeps import SERIES
 
 if TYPE_CHECKING:

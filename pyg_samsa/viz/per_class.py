@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.viz._figure import BASE, INK, MUTED, PAPER, VAL, check_lengths, check_path, new_figure, save, style
+from pyg_samsa.viz.figure import BASE, INK, MUTED, PAPER, VAL, check_lengths, check_path, new_figure, save, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

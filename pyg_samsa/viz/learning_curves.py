@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.viz._figure import (
+from pyg_samsa.viz.figure import (
     INK,
     MUTED,
     PAPER,

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.viz import curves, plot_learning_curves
+from pyg_samsa.viz import learning_curves, plot_learning_curves
 
 NAN = float("nan")
 
@@ -38,8 +38,8 @@ def history(epochs: int = 20, *, test: bool = True) -> pd.DataFrame:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """Collect the figures that are saved."""
     figures: list[Figure] = []
-    save = curves.save
-    monkeypatch.setattr(curves, "save", lambda figure, path: (figures.append(figure), save(figure, path))[1])
+    save = learning_curves.save
+    monkeypatch.setattr(learning_curves, "save", lambda figure, path: (figures.append(figure), save(figure, path))[1])
     return figures
 
 

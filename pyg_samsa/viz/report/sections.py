@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyg_samsa.errors import MissingDependencyError
-from pyg_samsa.viz import _report_scores as scores
-from pyg_samsa.viz._figure import TRAIN, pretty, shown
-from pyg_samsa.viz._report_charts import Line, line_chart, reliability_chart, scatter_chart
+from pyg_samsa.viz.figure import TRAIN, pretty, shown
+from pyg_samsa.viz.report import prediction_scores as scores
+from pyg_samsa.viz.report.charts import Line, line_chart, reliability_chart, scatter_chart
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from pyg_samsa.training.run_record import RunRecord
-    from pyg_samsa.viz.html_report import Group
+    from pyg_samsa.viz.report.html_report import Group
 
 MOST_CLASS_CHARTS, MOST_CONFUSION = 12, 40
 MOST_TARGETS = 12

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.viz import classes, plot_per_class
+from pyg_samsa.viz import per_class, plot_per_class
 
 NAN = float("nan")
 
@@ -14,8 +14,8 @@ NAN = float("nan")
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """Collect the figures that are saved."""
     figures: list[Figure] = []
-    save = classes.save
-    monkeypatch.setattr(classes, "save", lambda figure, path: (figures.append(figure), save(figure, path))[1])
+    save = per_class.save
+    monkeypatch.setattr(per_class, "save", lambda figure, path: (figures.append(figure), save(figure, path))[1])
     return figures
 
 
@@ -59,7 +59,7 @@ def test_no_text_is_clipped_or_overlaps(count: int, tmp_path: Path, drawn: list[
 
 
 def test_identifiers_break_after_an_underscore() -> None:
-    wrapped = classes._wrapped("anti_inflammatory_peptides_of_the_skin")
+    wrapped = per_class._wrapped("anti_inflammatory_peptides_of_the_skin")
     assert wrapped.replace("\n", "") == "anti_inflammatory_peptides_of_the_skin"
     assert all(line.endswith("_") for line in wrapped.split("\n")[:-1])
 

@@ -15,9 +15,9 @@ from sklearn.metrics import (
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.training.run_record import RunRecord
-from pyg_samsa.viz import _report_scores as scores
-from pyg_samsa.viz import _report_sections as sections
-from pyg_samsa.viz.html_report import group_runs, write_report
+from pyg_samsa.viz.report import prediction_scores as scores
+from pyg_samsa.viz.report import sections
+from pyg_samsa.viz.report.html_report import group_runs, write_report
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "use", "path"}
 GENERATOR = np.random.default_rng(0)
