@@ -15,7 +15,7 @@ from rdkit import Chem
 from rdkit.Chem.Crippen import MolLogP
 from rdkit.Chem.rdMolDescriptors import CalcTPSA
 
-from pyg_samsa.graphgym.run import run
+from pyg_samsa.experiments.run import run
 from pyg_samsa.predict import MoleculePredictor
 from pyg_samsa.training.run_record import read_run
 from pyg_samsa.viz.report.html_report import write_report

@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             else "pyg-samsa train --list shows the packaged ones."
         )
         raise ConfigError("--cfg", None, "a YAML file or the name of a packaged configuration", hint=cure)
-    from pyg_samsa.graphgym import run as runner
+    from pyg_samsa.experiments import run as runner
     from pyg_samsa.graphgym.config import PACKAGED, find_config
 
     path = find_config(config)

@@ -20,11 +20,11 @@ from pyg_samsa import __version__
 from pyg_samsa.chem.fingerprints import morgan_counts
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.boosting import BoostingOptions, fit_boosting
-from pyg_samsa.graphgym.config import LoadedConfig, dumpable, load_config
-from pyg_samsa.graphgym.loader import load_for_runner
+from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
+from pyg_samsa.graphgym.loader import load_for_runner, resolved_task
 from pyg_samsa.graphgym.metric import choose_metrics
 from pyg_samsa.graphgym.options import add_owner, values_for
-from pyg_samsa.graphgym.report import classes_table, print_files
+from pyg_samsa.graphgym.plan import describe_data
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option
 from pyg_samsa.training import run_folder as files
@@ -36,6 +36,7 @@ from pyg_samsa.training.progress_display import short_time
 from pyg_samsa.training.results import RunResult, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder, open_run_folder
 from pyg_samsa.viz.run_pictures import draw_run
+from pyg_samsa.viz.run_tables import classes_table, print_files
 from pyg_samsa.viz.tables import metrics_table
 
 
@@ -84,9 +85,7 @@ def run(config: str | os.PathLike[str], opts: Sequence[str] = (), *, verbosity: 
     console, started = make_console(), time.perf_counter()
     with quiet_libraries(verbose=verbosity > 0):
         options = _options()
-        # What is written down says what was taken, wherever it is run again.
-        cfg.fingerprint.model, cfg.pe.kind = options.model, "none"
-        dataset, spec = load_for_runner(progress=verbosity >= 0)
+        dataset, spec = load_for_runner(progress=verbosity >= 0, encodings=False)
         built, best, _ = choose_metrics(spec.task, spec.num_targets, direction_given="metric_agg" in loaded.given)
         options = replace(options, loss="absolute" if best == "mae" else "squared")
         smiles = smiles_of(dataset, spec)
@@ -94,7 +93,7 @@ def run(config: str | os.PathLike[str], opts: Sequence[str] = (), *, verbosity: 
             Path(cfg.out_dir).expanduser(),
             f"{loaded.name}-fingerprint",
             cfg.seed,
-            dumpable(),
+            resolved(loaded, {"fingerprint.model": options.model, "pe.kind": "none", **resolved_task(spec)}),
             resume=cfg.train.auto_resume,
         )
         if verbosity >= 0:
@@ -219,11 +218,8 @@ def _reused(folder: RunFolder) -> RunResult | None:
 
 def _header(loaded: LoadedConfig, spec: TaskSpec, folder: RunFolder, options: BoostingOptions) -> dict[str, str]:
     asked = cfg.fingerprint
-    sizes = " / ".join(f"{count:,} {split}" for split, count in spec.sizes.items())
     lines = {
-        "config": str(loaded.path),
-        "data": f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}",
-        "task": f"{spec.level} level · {spec.task} · {spec.num_targets} target{'s' * (spec.num_targets != 1)}",
+        **describe_data(loaded, spec),
         "model": f"{options.model} · {options.trees} trees a target · {options.leaves} leaves · rate {options.learning_rate:g}"
         + " · balanced" * options.balance,
         "input": f"Morgan counts · radius {asked.radius} · size {asked.size}"

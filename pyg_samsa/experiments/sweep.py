@@ -21,7 +21,7 @@ from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import grids
 from pyg_samsa.experiments.grids import Cell, Grid
-from pyg_samsa.graphgym.config import cfg, dumpable, load_config
+from pyg_samsa.graphgym.config import cfg, load_config, resolved
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.training.environment import available_cpus
 from pyg_samsa.training.run_record import settings
@@ -111,8 +111,8 @@ class Sweep:
             "train.auto_resume",
             "True",
         ]
-        load_config(self.grid.base, [*words, *own])
-        config, epochs = settings(dumpable()), int(cfg.optim.max_epoch)
+        loaded = load_config(self.grid.base, [*words, *own])
+        config, epochs = settings(resolved(loaded)), int(cfg.optim.max_epoch)
         for seed in self.grid.seeds:
             key = hashlib.sha256(
                 json.dumps({**config, "seed": seed}, sort_keys=True, default=str).encode()

@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         Exit code: that of the error, 130 for Ctrl-C.
     """
-    from pyg_samsa.graphgym import run as runner
+    from pyg_samsa.experiments import run as runner
 
     config, answer, key, *opts = argv
     try:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -15,6 +16,7 @@ from torch_geometric.graphgym.config import CN, cfg, set_cfg
 from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.graphgym.options import CHANGED_DEFAULTS, DUMPED_BY_GRAPHGYM, NO_EFFECT, SETTINGS, value_of
 from pyg_samsa.graphgym.register import register_once
+from pyg_samsa.graphgym.share import UNKNOWN
 
 PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"
 # Groups that GraphGPS and its relatives have and this package has not: tolerated only where they are switched off.
@@ -52,10 +54,7 @@ def add_options(config: CN) -> None:
     for key, value in CHANGED_DEFAULTS.items():
         group, _, name = key.rpartition(".")
         (config[group] if group else config)[name] = value
-    # What a data set says about itself, for networks that ask; None where nobody has said it.
-    for name in ("in_channels", "edge_channels", "num_targets", "task", "level"):
-        config.share[name] = None
-    config.share.num_categories, config.share.pairs, config.share.num_dims = 0, False, 0
+    config.share.update(UNKNOWN)
 
 
 register_once(register.config_dict, "samsa", add_options)
@@ -118,10 +117,7 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[str] = ()) -> Loade
     run_name = cfg.run_name or _run_name(path)
     if Path(run_name).name != run_name:
         raise ConfigError("run_name", run_name, "the name of a folder, without slashes")
-    # The name goes into the dumped configuration complete, so a re-run must not append the tag once more.
-    tagged = f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name
-    cfg.run_name, cfg.name_tag = tagged, ""
-    return LoadedConfig(tagged, path, frozenset(given))
+    return LoadedConfig(f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name, path, frozenset(given))
 
 
 def _run_name(path: Path) -> str:
@@ -130,9 +126,19 @@ def _run_name(path: Path) -> str:
     return "-".join(inside.with_suffix("").parts)
 
 
-def dumpable() -> dict[str, Any]:
-    """Return the present ``cfg`` as plain nested values that :func:`load_config` takes again."""
-    return _plain({key: value for key, value in cfg.items() if key != "share" and key not in DUMPED_BY_GRAPHGYM})
+def resolved(loaded: LoadedConfig, settings: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """Return the present ``cfg``, with what followed from it, as plain nested values that `load_config` takes again.
+
+    Args:
+        loaded: From `load_config`; its name takes the place of ``run_name`` and ``name_tag``, so that a re-run does not
+            append the tag once more.
+        settings: Dotted name -> value, in place of those of ``cfg``.
+    """
+    plain = _plain({key: value for key, value in cfg.items() if key != "share" and key not in DUMPED_BY_GRAPHGYM})
+    for key, value in {"run_name": loaded.name, "name_tag": "", **settings}.items():
+        group, _, name = key.rpartition(".")
+        (plain[group] if group else plain)[name] = value
+    return plain
 
 
 def _plain(value: Any) -> Any:

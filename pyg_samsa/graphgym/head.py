@@ -1,4 +1,4 @@
-"""Heads for GraphGym's own networks: ``mlp_graph`` and ``inductive_node``.
+"""Heads for GraphGym's own networks: ``mlp_graph``, ``inductive_node`` and ``default``.
 
 GraphGym's head ``graph`` normalises its hidden layers to length one and ignores ``gnn.act`` and ``gnn.dropout``; its head ``node`` needs masks,
 which graphs that are split as wholes do not have. These two do neither.
@@ -68,5 +68,18 @@ class InductiveNodeHead(nn.Module):
         return self.mlp(batch.x), batch.y
 
 
+def default_head(dim_in: int, dim_out: int) -> nn.Module:
+    """Return the head that fits the data set: ``mlp_graph`` for targets of graphs, ``inductive_node`` for those of nodes.
+
+    GraphGym's own runner replaces the name ``default`` by ``dataset.task`` before it builds a network.
+
+    Args:
+        dim_in: Width of the nodes.
+        dim_out: Width of the prediction.
+    """
+    return (GraphHead if cfg.share.level == "graph" else InductiveNodeHead)(dim_in, dim_out)
+
+
+register_once(register.head_dict, "default", default_head)
 register_once(register.head_dict, "mlp_graph", GraphHead)
 register_once(register.head_dict, "inductive_node", InductiveNodeHead)

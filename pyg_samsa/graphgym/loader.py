@@ -16,6 +16,7 @@ from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.graphgym.options import DATASET_OPTIONS, SETTINGS, WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.register import register_once
+from pyg_samsa.graphgym.share import describe
 from pyg_samsa.training.data_module import TaskSpec
 
 _SPLIT_ATTRIBUTES = {"train": "train_graph_index", "val": "val_graph_index", "test": "test_graph_index"}
@@ -45,21 +46,6 @@ def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
     return dataset
 
 
-def describe(spec: TaskSpec | None) -> None:
-    """Write what a data set says about itself into ``cfg.share``; None forgets the one before."""
-    share = cfg.share
-    share.task = share.level = share.in_channels = share.edge_channels = share.num_targets = None
-    share.num_categories, share.pairs, share.num_dims = 0, False, 0
-    if spec is None:
-        return
-    share.task, share.level, share.num_targets = spec.task, spec.level, spec.num_targets
-    share.in_channels, share.edge_channels = _plain(spec.in_channels), _plain(spec.edge_channels)
-    share.dim_in = spec.in_channels if isinstance(spec.in_channels, int) else len(spec.in_channels or [0])
-    share.dim_out = spec.num_targets
-    share.num_splits = len(spec.sizes)
-    share.num_categories, share.pairs, share.num_dims = len(spec.category_parts), spec.pairs, spec.num_dims
-
-
 def dataset_options() -> dict[str, Any]:
     """Return what the configuration tells the data set besides its name."""
     settings = {name: cfg.dataset[name] for name in DATASET_OPTIONS}
@@ -69,7 +55,7 @@ def dataset_options() -> dict[str, Any]:
     )
 
 
-def load_for_runner(*, progress: bool = True) -> tuple[Any, TaskSpec]:
+def load_for_runner(*, progress: bool = True, encodings: bool = True) -> tuple[Any, TaskSpec]:
     """Return the data set that the configuration asks for, with what it asks of a model.
 
     A registered loader goes first, as in GraphGym; then GraphGym's own formats ``PyG`` and ``OGB``. A data set that does not say what it is about
@@ -77,6 +63,7 @@ def load_for_runner(*, progress: bool = True) -> tuple[Any, TaskSpec]:
 
     Args:
         progress: Whether a bar is shown while files are fetched and prepared.
+        encodings: Whether the positional encodings of ``pe.*`` are added.
 
     Raises:
         ConfigError: there is no such data set, or ``dataset.task_type`` contradicts it.
@@ -89,9 +76,9 @@ def load_for_runner(*, progress: bool = True) -> tuple[Any, TaskSpec]:
     else:
         dataset = _without_split_attributes(_from_others(format, name, folder))
     spec = TaskSpec.of(dataset) if hasattr(dataset, "split_idx") else _describe_foreign(dataset)
-    _check_task_type(spec)
+    resolved_task(spec)
     describe(spec)
-    return _with_encodings(dataset, folder, progress=progress), spec
+    return (_with_encodings(dataset, folder, progress=progress) if encodings else dataset), spec
 
 
 def _with_encodings(dataset: Any, folder: str, *, progress: bool = True) -> Any:
@@ -119,9 +106,17 @@ def _from_others(format: str, name: str, folder: str) -> Any:
     raise ConfigError("dataset", f"{format}: {name}", known)
 
 
-def _check_task_type(spec: TaskSpec) -> None:
-    """``classification`` is GraphGym's default, so it is no statement for a regression."""
+def resolved_task(spec: TaskSpec) -> dict[str, str]:
+    """Return ``dataset.task_type`` and ``dataset.task`` as they are for a data set, whatever GraphGym's defaults say.
+
+    Args:
+        spec: The task.
+
+    Raises:
+        ConfigError: ``dataset.task_type`` contradicts the data set.
+    """
     asked = cfg.dataset.task_type
+    # "classification" is GraphGym's default, so it does not contradict a regression.
     fitting = {
         "multilabel": ("classification_multilabel", "classification"),
         "binary": ("classification", "classification_binary"),
@@ -130,9 +125,8 @@ def _check_task_type(spec: TaskSpec) -> None:
     }[spec.task]
     if asked not in fitting:
         raise ConfigError("dataset.task_type", asked, f"{fitting[0]!r}, which the data set is")
-    cfg.dataset.task_type = fitting[0]
-    if cfg.dataset.task == "node" and spec.level == "graph":
-        cfg.dataset.task = "graph"  # GraphGym's default, written nowhere
+    whole = cfg.dataset.task == "node" and spec.level == "graph"
+    return {"dataset.task_type": fitting[0], "dataset.task": "graph" if whole else cfg.dataset.task}
 
 
 def _describe_foreign(dataset: Any) -> TaskSpec:
@@ -204,10 +198,6 @@ def _foreign_split(dataset: Any) -> dict[str, torch.Tensor]:
         split: order[start:end]
         for split, start, end in zip(("train", "val", "test"), [0, *ends[:-1]], ends, strict=False)
     }
-
-
-def _plain(channels: Any) -> Any:
-    return list(channels) if isinstance(channels, (list, tuple)) else channels
 
 
 register_once(register.loader_dict, "samsa", load_for_graphgym)

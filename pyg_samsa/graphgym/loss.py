@@ -27,6 +27,16 @@ DEFAULTS = {"multilabel": "bce", "binary": "bce", "multiclass": "cross_entropy",
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+def default_loss(task: str) -> str:
+    """Return the loss of a task where the user names none.
+
+    Example:
+        >>> default_loss("regression")
+        'l1'
+    """
+    return DEFAULTS[task]
+
+
 def choose_loss(task: str, *, given: bool) -> Loss:
     """Return the loss of ``model.loss_fun`` for a task, with its options of ``cfg.model``.
 

@@ -71,7 +71,7 @@ def test_ctrl_c(command, capsys):
 
 
 def test_ctrl_c_in_training_tells_how_to_go_on(monkeypatch, capsys):
-    from pyg_samsa.graphgym import run as runner
+    from pyg_samsa.experiments import run as runner
 
     monkeypatch.setattr(runner, "run", raising_any(KeyboardInterrupt()))
     assert main(["train", "--cfg", "quickstart", "--repeat", "2", "samsa.layers", "3"]) == 130
@@ -96,7 +96,7 @@ def test_verbosity(command):
 
 
 def test_train_takes_graphgyms_arguments(monkeypatch):
-    from pyg_samsa.graphgym import run as runner
+    from pyg_samsa.experiments import run as runner
 
     seen = []
     monkeypatch.setattr(runner, "run", lambda cfg, opts, **options: seen.append((cfg, opts, options)))
@@ -107,7 +107,7 @@ def test_train_takes_graphgyms_arguments(monkeypatch):
 
 
 def test_mark_done_renames_the_file_but_never_a_packaged_one(monkeypatch, tmp_path):
-    from pyg_samsa.graphgym import run as runner
+    from pyg_samsa.experiments import run as runner
 
     monkeypatch.setattr(runner, "run", lambda *args, **options: [])
     path = tmp_path / "exp.yaml"

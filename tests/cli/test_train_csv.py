@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pyg_samsa.cli import main, train
-from pyg_samsa.graphgym.export import predicts_molecules
+from pyg_samsa.experiments.export import predicts_molecules
 from pyg_samsa.hub.pretrained import read_config
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.predict.predictor import MoleculePredictor
@@ -126,7 +126,7 @@ def test_what_goes_wrong_is_one_line(table, capsys, words, code, told):
 
 
 def test_the_hint_after_an_interruption_goes_on_in_the_same_folder(table, monkeypatch, capsys):
-    from pyg_samsa.graphgym import run as runner
+    from pyg_samsa.experiments import run as runner
 
     def stop(*args, **options):
         raise KeyboardInterrupt

@@ -10,10 +10,11 @@ from torch_geometric.graphgym.config import cfg, set_cfg
 
 from pyg_samsa.datasets import encodings
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym import run as runner
+from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.config import PACKAGED, load_config
-from pyg_samsa.graphgym.loader import describe
+from pyg_samsa.graphgym.plan import build_network
+from pyg_samsa.graphgym.share import describe
 from pyg_samsa.training.data_module import TaskSpec
 
 NETWORKS = ["gcn", "gine", "gatedgcn", "gps"]
@@ -189,7 +190,7 @@ def test_pairs_of_documents_are_refused(small):
     load_config(small("gcn"))
     describe(TaskSpec({"train": torch.arange(3)}, "binary", "graph", 1, in_channels=[4], pairs=True))
     with pytest.raises(ConfigError, match="pairs"):
-        runner.build_network()
+        build_network(9, 10)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -197,7 +198,7 @@ def test_packaged_configurations_keep_to_the_benchmark(network):
     load_config(f"baselines/peptides_func_{network}")
     cfg.share.dim_in, cfg.share.level, cfg.share.task = 9, "graph", "multilabel"
     cfg.share.in_channels, cfg.share.edge_channels, cfg.share.dim_out = [119, 5, 12, 12, 10, 6, 6, 2, 2], [5, 6, 2], 10
-    made = runner.build_network()
+    made = build_network(9, 10)
     assert 400_000 < made.model.num_parameters() < 500_000
     edges = torch.tensor([[0, 1], [1, 0]])
     data = Data(

@@ -5,7 +5,7 @@ import yaml
 from torch_geometric.graphgym.config import cfg, load_cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.config import PACKAGED, dumpable, find_config, load_config, packaged_configs
+from pyg_samsa.graphgym.config import PACKAGED, find_config, load_config, packaged_configs, resolved
 from pyg_samsa.graphgym.options import ALIASES, SETTINGS
 
 
@@ -132,11 +132,10 @@ def test_every_load_starts_from_the_defaults(tmp_path):
 
 
 def test_dumped_configuration_loads_to_itself(tmp_path):
-    load_config(write(tmp_path, "samsa: {layers: 3}\ndevices: auto\nname_tag: wide"))
-    dumped = dumpable()
-    path = write(tmp_path, yaml.safe_dump(dumped), "config.yaml")
-    assert load_config(path).name == "exp-wide"
-    assert dumpable() == dumped
+    dumped = resolved(load_config(write(tmp_path, "samsa: {layers: 3}\ndevices: auto\nname_tag: wide")))
+    again = load_config(write(tmp_path, yaml.safe_dump(dumped), "config.yaml"))
+    assert again.name == "exp-wide"
+    assert resolved(again) == dumped
     assert "share" not in dumped
 
 

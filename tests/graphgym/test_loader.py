@@ -5,8 +5,8 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym import loader
-from pyg_samsa.graphgym import run as runner
 
 
 @pytest.fixture

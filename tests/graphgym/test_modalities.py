@@ -6,7 +6,7 @@ import torch
 import yaml
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym import run as runner
+from pyg_samsa.experiments import run as runner
 
 
 @pytest.fixture

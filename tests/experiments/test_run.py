@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError, DataNotFoundError, NumericalError
-from pyg_samsa.graphgym import run as runner
+from pyg_samsa.experiments import run as runner
+from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.training.module import TaskModule
 
 FILES = [
@@ -91,6 +93,37 @@ def test_repeats_use_successive_seeds_and_fresh_networks(config):
     assert losses[0] != losses[1]
     (alone,) = runner.run(config(optim={"max_epoch": 1}, seed=4))
     assert history(alone.folder.path)["train_loss"][0] == losses[1]
+
+
+def test_a_run_reads_the_configuration_and_does_not_write_it(config, monkeypatch):
+    def frozen(*arguments):
+        loaded = load_config(*arguments)
+        cfg.freeze()
+        return loaded
+
+    monkeypatch.setattr(runner, "load_config", frozen)
+    model = {"type": "gcn"}
+    for changes in ({}, {"model": model}, {"dataset": {"name": "regression"}, "metric_best": "auto"}):
+        path = config(**{"name_tag": "tag", "optim": {"max_epoch": 1, "scheduler": "none"}, **changes})
+        if "dataset" in changes:
+            path.write_text(
+                path.read_text()
+                .replace("loss_fun: cross_entropy", "")
+                .replace("classification_multilabel", "regression")
+            )
+        before = yaml.safe_dump(runner.load_config(path) and plain(cfg))
+        results = runner.run(path, repeat=2)
+        assert yaml.safe_dump(plain(cfg)) == before
+        written = [yaml.safe_load(result.folder.file("config.yaml").read_text()) for result in results]
+        assert [content["seed"] for content in written] == [0, 1]
+        assert {(content["run_name"], content["name_tag"]) for content in written} == {("exp-tag", "")}
+    # The written configuration holds what followed from the task.
+    assert (written[0]["metric_agg"], written[0]["model"]["loss_fun"]) == ("argmin", "l1")
+    cfg.defrost()
+
+
+def plain(node):
+    return {key: plain(value) if isinstance(value, dict) else value for key, value in node.items() if key != "share"}
 
 
 class Stopped(Exception):
@@ -312,7 +345,7 @@ if __name__ == "__main__":
 def test_two_processes_validate_and_test_every_row_once(config, tmp_path):
     """Two CPU processes, an odd number of rows: with no update of the weights all metrics are those of one process."""
     script = tmp_path / "go.py"
-    script.write_text(SCRIPT.format(tiny=str(Path(__file__).parent / "tiny.py")))
+    script.write_text(SCRIPT.format(tiny=str(Path(__file__).parents[1] / "tiny.py")))
     frozen = {"optim": {"base_lr": 1e-9, "weight_decay": 0.0, "max_epoch": 2}, "samsa": {"noise": "never"}}
     path = config(accelerator="cpu", **frozen)
     environment = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}

@@ -1,4 +1,4 @@
-"""After a run on molecules: the network of the best epoch in a folder of its own, ready for ``pyg-samsa predict``."""
+"""Export of the network of a run on molecules, for ``pyg-samsa predict``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
-from pyg_samsa.graphgym.config import LoadedConfig
 from pyg_samsa.hub.pretrained import CONFIG, save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.data_module import TaskSpec
 from pyg_samsa.training.results import RunResult
+from pyg_samsa.training.run_plan import RunPlan
 
 FOLDER = "model"
 
@@ -28,39 +27,41 @@ def predicts_molecules(network: nn.Module, spec: TaskSpec) -> bool:
         type(inner) is SAMSA
         and inner.level == "graph"
         and inner.towers == 1
+        and inner.pe_channels == 0
         and network.node_encoder is None
         and network.edge_encoder is None
         and features == (ATOM_CARDINALITIES, BOND_CARDINALITIES)
     )
 
 
-def export_model(
-    result: RunResult, network: nn.Module, spec: TaskSpec, dataset: Any, loaded: LoadedConfig
-) -> Path | None:
-    """Write ``model/`` into the folder of a run, with its metrics and how it was made; None where the network is not one for molecules.
+def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path | None:
+    """Write ``model/`` into the folder of a run, with its metrics and how it was made.
 
     Args:
-        result: What came out of the run; the network holds the weights that were tested.
-        network: The trained network.
-        spec: What the targets mean.
-        dataset: Its ``target_scale`` scales regression outputs back, where it has one.
-        loaded: What the configuration was read from.
+        result: Result of the run.
+        network: The trained network, with the weights that were tested.
+        plan: Plan of the run.
+
+    Returns:
+        The folder; None where the network is not a SAMSA for molecules without positional encodings.
     """
-    if cfg.pe.kind != "none" or not predicts_molecules(network, spec):
+    spec = plan.spec
+    if not predicts_molecules(network, spec):
         return None
-    scale = getattr(dataset, "target_scale", None)
+    scale = getattr(plan.dataset, "target_scale", None)
     task: dict[str, Any] = {"kind": spec.task, "target_names": list(spec.target_names), "featuriser": "ogb"}
     if scale is not None:
         task |= {"mean": scale[0].tolist(), "std": scale[1].tolist()}
     task["metrics"] = {"val": dict(result.val), "test": dict(result.test)}
-    return save_pretrained(network.model, result.folder.path / FOLDER, task=task, card=_sections(result, spec, loaded))  # type: ignore[arg-type]
+    return save_pretrained(network.model, result.folder.path / FOLDER, task=task, card=_sections(result, plan))  # type: ignore[arg-type]
 
 
-def _sections(result: RunResult, spec: TaskSpec, loaded: LoadedConfig) -> dict[str, str]:
-    data = cfg.dataset.csv if cfg.dataset.name == "csv" else cfg.dataset.name
-    sizes = ", ".join(f"{count:,} {split}" for split, count in spec.sizes.items())
-    text = f"`{Path(data).name}`: {sizes} molecules.\n\nTrained for {result.epochs} epochs with seed {result.seed}; the weights are those of epoch "
-    text += f"{result.best_epoch}, the best on the validation split. Configuration: `{loaded.name}`."
+def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:
+    data = plan.config["dataset"]
+    name = Path(data["csv"] if data["name"] == "csv" else data["name"]).name
+    sizes = ", ".join(f"{count:,} {split}" for split, count in plan.spec.sizes.items())
+    text = f"`{name}`: {sizes} molecules.\n\nTrained for {result.epochs} epochs with seed {result.seed}; the weights are those of epoch "
+    text += f"{result.best_epoch}, the best on the validation split. Configuration: `{plan.name}`."
     return {"Training": text} | ({"Classes": _classes(result.per_class)} if result.per_class else {})
 
 
@@ -76,11 +77,11 @@ def _classes(per_class: Mapping[str, Any]) -> str:
 
 
 def print_models(console: Any, folders: list[Path]) -> None:
-    """Print where models stand and how to go on."""
+    """Print where the exported networks are, and the command that predicts with them."""
     from rich.text import Text
 
     for folder in folders:
         model = folder / FOLDER
         if (model / CONFIG).is_file():
-            console.print(Text.assemble("  ", (f"{FOLDER + '/':<22}", "cyan"), "the trained network; go on with"))
+            console.print(Text.assemble("  ", (f"{FOLDER + '/':<22}", "cyan"), "the trained network; predict with"))
             console.print(Text(f"    pyg-samsa predict {model} new.csv predictions.csv", style="bold"))

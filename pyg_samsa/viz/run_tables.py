@@ -1,4 +1,4 @@
-"""What the user sees at the end: metrics over the repeats, classes, and where everything lies."""
+"""Tables at the end of a run: metrics over the repeats, scores of the classes, and the files of the run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _CONTENTS = {
 
 
 def print_results(console: Any, results: Sequence[RunResult], *, seconds: float) -> None:
-    """Print tables of all repeats and the files that they left.
+    """Print the metrics over all repeats, the scores of the classes, and the files that were written.
 
     Args:
         console: A rich console.
         results: One per repeat.
-        seconds: Wall time of everything, data preparation included.
+        seconds: Wall time of everything, including the preparation of data.
     """
     rows = [
         {"split": split, "seed": result.seed, **values}

@@ -1,0 +1,137 @@
+"""Run an experiment by a configuration: train, test, draw, export and print, once per seed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch_geometric.graphgym.config import cfg
+from torch_geometric.graphgym.imports import pl
+
+import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the settings fingerprint.*
+from pyg_samsa import __version__
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.experiments.export import export_model, print_models
+from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.graphgym.loader import load_for_runner
+from pyg_samsa.graphgym.plan import make_plan
+from pyg_samsa.io.memory import keep_memory
+from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
+from pyg_samsa.training.distributed import join_torchrun
+from pyg_samsa.training.environment import available_cpus, cpu_name
+from pyg_samsa.training.results import RunResult
+from pyg_samsa.training.run_folder import RunFolder
+from pyg_samsa.training.run_plan import RunPlan
+from pyg_samsa.training.start_from import start_from
+from pyg_samsa.training.trainer import TrainerOptions
+from pyg_samsa.viz.run_pictures import draw_run
+from pyg_samsa.viz.run_tables import print_results
+
+
+def run(
+    config: str | os.PathLike[str], opts: Sequence[str] = (), *, repeat: int = 1, verbosity: int = 0
+) -> list[RunResult]:
+    """Run an experiment ``repeat`` times with seeds ``seed``, ``seed + 1``, ... and report mean and standard deviation.
+
+    Args:
+        config: A YAML file, or the name of a packaged configuration.
+        opts: Overrides for the file: ``key value key value ...``.
+        repeat: Number of runs, at least 1.
+        verbosity: -1 for results only, 0 for the usual output, 1 for messages of the libraries too.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+        DataError: The data are missing or wrong.
+        NumericalError: A loss is not finite.
+
+    Returns:
+        One result per seed.
+    """
+    if repeat < 1:
+        raise ConfigError("--repeat", repeat, "a number of at least 1")
+    loaded = load_config(config, opts)
+    join_torchrun()
+    talk = Verbosity(verbosity if cfg.print != "file" else min(verbosity, -1), is_main_process())
+    console = make_console(quiet=not talk.main)
+    with quiet_libraries(verbose=verbosity > 0):
+        torch.set_num_threads(min(cfg.num_threads, available_cpus()))
+        keep_memory()
+        started = time.perf_counter()
+        dataset, spec = load_for_runner(progress=talk.speaks)
+        results = []
+        for number in range(repeat):
+            plan = make_plan(loaded, dataset, spec, seed=cfg.seed + number)
+            title = f"pyg_samsa {__version__} · {plan.name} · seed {plan.seed}"
+            title += f" ({number + 1} of {repeat})" if repeat > 1 else ""
+            results.append(run_once(plan, console=console if talk.speaks else None, title=title))
+    if talk.main:
+        print_results(console, results, seconds=time.perf_counter() - started)
+        print_models(console, [result.folder.path for result in results])
+    return results
+
+
+def run_once(plan: RunPlan, *, console: Any = None, title: str = "") -> RunResult:
+    """Carry out the plan of one run.
+
+    Args:
+        plan: Everything that the run needs.
+        console: A rich console for header and progress; None for silence.
+        title: Headline.
+
+    Returns:
+        The result; of a resumed run that had finished before, the result that was written then.
+    """
+    torch.set_float32_matmul_precision(plan.trainer.matmul_precision)
+    pl.seed_everything(plan.seed, workers=True, verbose=False)
+    network = plan.build_network()
+    new_weights = start_from(network, plan.start_from) if plan.start_from else []
+    folder = plan.open_folder()
+    if console is not None:
+        print_header(console, title, _header(plan, network, folder, new_weights))
+    summary = folder.summary() if folder.resumed else None
+    if summary is not None and summary["epochs"] >= plan.trainer.max_epochs:
+        return RunResult.from_summary(folder, summary)
+    draw = partial(draw_run, dataset=plan.dataset, spec=plan.spec, monitor=plan.monitor)
+    try:
+        result = plan.train(network, folder, console=console, draw=draw)
+    except BaseException:
+        if is_main_process():
+            folder.discard_unused()
+        raise
+    if is_main_process():
+        export_model(result, network, plan)
+    return result
+
+
+def _header(plan: RunPlan, network: nn.Module, folder: RunFolder, new_weights: Sequence[str]) -> dict[str, str]:
+    parameters = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+    lines = {
+        **plan.description,
+        "size": f"{parameters:,} parameters",
+        "device": _device(plan.trainer),
+        "folder": str(folder.path) + (" (continued)" if folder.resumed else ""),
+    }
+    if plan.start_from:
+        new = sorted({name.removeprefix("model.").rpartition(".")[0].removesuffix(".module") for name in new_weights})
+        lines["start"] = plan.start_from + (f" (new: {', '.join(new)})" if new else "")
+    if folder.note:
+        lines["note"] = folder.note
+    if plan.unused:
+        lines["unused"] = f"{', '.join(plan.unused)}: without effect here"
+    return lines
+
+
+def _device(options: TrainerOptions) -> str:
+    gpu = options.accelerator in ("gpu", "cuda") or (options.accelerator == "auto" and torch.cuda.is_available())
+    if not gpu:
+        name = cpu_name()
+    else:
+        name = torch.cuda.get_device_name(0) if torch.cuda.is_available() else options.accelerator
+    count = f"{options.devices} x " if options.devices not in (1, "auto") else ""
+    threads = "" if gpu else f" · {torch.get_num_threads()} threads"
+    return f"{count}{name}{threads} · {options.precision}"

@@ -1,0 +1,124 @@
+"""From ``cfg`` to a `RunPlan`: the translation of a configuration into plain arguments."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from torch import nn
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.config import LoadedConfig, resolved
+from pyg_samsa.graphgym.loader import resolved_task
+from pyg_samsa.graphgym.loss import choose_loss, default_loss
+from pyg_samsa.graphgym.metric import choose_metrics
+from pyg_samsa.graphgym.network import level, model_options
+from pyg_samsa.graphgym.optimizer import choose_optimizer
+from pyg_samsa.graphgym.options import values_for
+from pyg_samsa.graphgym.scheduler import choose_scheduler
+from pyg_samsa.training.data_module import TaskSpec
+from pyg_samsa.training.loggers import WandbOptions
+from pyg_samsa.training.run_plan import RunPlan
+from pyg_samsa.training.samplers import BatchOptions
+from pyg_samsa.training.trainer import TrainerOptions
+
+
+def make_plan(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, seed: int) -> RunPlan:
+    """Return the plan of a run by the present ``cfg``, which is read and not written.
+
+    Args:
+        loaded: From `load_config`.
+        dataset: The data set.
+        spec: The task.
+        seed: Seed of this run.
+
+    Raises:
+        ConfigError: A setting is unknown, or does not fit the task.
+    """
+    metrics, best, higher = choose_metrics(
+        spec.task, spec.num_targets, direction_given="metric_agg" in loaded.given, category_parts=spec.category_parts
+    )
+    monitor = f"val_{best}" if "val" in spec.sizes else None
+    loss_given = "model.loss_fun" in loaded.given
+    settings = {"seed": seed, "metric_agg": "argmax" if higher else "argmin", **resolved_task(spec)}
+    if not loss_given and spec.task == "regression":
+        settings["model.loss_fun"] = default_loss(spec.task)
+    return RunPlan(
+        name=loaded.name,
+        seed=seed,
+        dataset=dataset,
+        spec=spec,
+        build_network=partial(build_network, cfg.share.dim_in, cfg.share.dim_out),
+        loss=choose_loss(spec.task, given=loss_given),
+        metrics=metrics,
+        optimizer=choose_optimizer(),
+        trainer=trainer_options(),
+        batches=BatchOptions(**values_for(BatchOptions, cfg)),
+        scheduler=choose_scheduler(monitor, higher_is_better=higher),
+        monitor=monitor,
+        higher_is_better=higher,
+        weight_decay=cfg.optim.weight_decay,
+        train_metrics=not cfg.train.skip_train_eval,
+        edges_are_tokens=cfg.model.type != "samsa" or cfg.samsa.bridge,
+        num_workers=cfg.num_workers,
+        start_from=cfg.train.start_from,
+        out_dir=cfg.out_dir,
+        resume=cfg.train.auto_resume,
+        tensorboard=cfg.tensorboard_each_run,
+        wandb=WandbOptions(**values_for(WandbOptions, cfg)),
+        config=resolved(loaded, settings),
+        description={**describe_data(loaded, spec), "model": _model(cfg.model.type)},
+        unused=tuple(loaded.without_effect),
+    )
+
+
+def trainer_options() -> TrainerOptions:
+    """Return the options of the trainer that the present ``cfg`` holds."""
+    values = values_for(TrainerOptions, cfg)
+    values["clip_norm"] = cfg.optim.clip_grad_norm_value if cfg.optim.clip_grad_norm else None
+    if cfg.train.ckpt_clean:
+        values["archive_every"] = None
+    return TrainerOptions(**values)
+
+
+def build_network(dim_in: int, dim_out: int) -> nn.Module:
+    """Return the registered network of ``model.type``.
+
+    Args:
+        dim_in: Width of float node features, or number of categorical ones.
+        dim_out: Width of the output.
+
+    Raises:
+        ConfigError: There is no such network.
+    """
+    if cfg.model.type not in register.network_dict:
+        raise ConfigError("model.type", cfg.model.type, sorted(register.network_dict))
+    return register.network_dict[cfg.model.type](dim_in=dim_in, dim_out=dim_out)
+
+
+def describe_data(loaded: LoadedConfig, spec: TaskSpec) -> dict[str, str]:
+    """Return the lines of a header about configuration, data and task: label -> text.
+
+    Args:
+        loaded: From `load_config`.
+        spec: The task.
+    """
+    sizes = " / ".join(f"{count:,} {split}" for split, count in spec.sizes.items())
+    return {
+        "config": str(loaded.path),
+        "data": f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}",
+        "task": f"{spec.level} level · {spec.task} · {spec.num_targets} target{'s' * (spec.num_targets != 1)}",
+    }
+
+
+def _model(name: str) -> str:
+    encodings = f" · {cfg.pe.kind} {cfg.pe.dim}" if cfg.pe.kind != "none" else ""
+    if name != "samsa":
+        return f"{name} · {level()}{encodings}"
+    values = model_options()
+    size = f"{values['num_layers']} layers · {values['channels']} channels · {values['heads']} heads"
+    attention = values["attention"]
+    sampled = f" · K {values['num_samples']} {values['sampling']}" if attention in ("samsa", "sft") else ""
+    return f"{attention if attention == 'samsa' else f'samsa with {attention}'} · {size}{sampled}{encodings}"

@@ -1,0 +1,67 @@
+"""``cfg.share``: the description of the data set that networks read.
+
+GraphGym hands a network two numbers, ``dim_in`` and ``dim_out``. Everything else that a network must know of its data set
+is in ``cfg.share``, which the loader fills once, before the network is built; nothing else in ``cfg`` is written during a
+run. ``dim_in``, ``dim_out`` and ``num_splits`` are GraphGym's own; this package adds:
+
+=================== =====================================================================================
+``task``            kind of the targets: ``multilabel``, ``binary``, ``multiclass`` or ``regression``
+``level``           what is predicted for: ``graph`` or ``node``
+``num_targets``     width of the output
+``in_channels``     width of float node features, or the numbers of values of categorical ones
+``edge_channels``   likewise for edges; None without edge features
+``num_categories``  categories of shapes in part segmentation, 0 for none
+``pairs``           whether a graph holds two documents
+``num_dims``        coordinates of a node's position, 0 for none
+=================== =====================================================================================
+
+All of them are None, 0 or False where the data set is not one of this package and says nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch_geometric.graphgym.config import CN, cfg
+
+from pyg_samsa.training.data_module import TaskSpec
+
+UNKNOWN: dict[str, Any] = {
+    **dict.fromkeys(("task", "level", "num_targets", "in_channels", "edge_channels")),
+    "num_categories": 0,
+    "pairs": False,
+    "num_dims": 0,
+}
+
+
+def describe(spec: TaskSpec | None) -> None:
+    """Write the description of a data set into ``cfg.share``; None forgets the one before.
+
+    Args:
+        spec: The task.
+    """
+    values = dict(UNKNOWN)
+    if spec is not None:
+        values = {
+            "task": spec.task,
+            "level": spec.level,
+            "num_targets": spec.num_targets,
+            "in_channels": _plain(spec.in_channels),
+            "edge_channels": _plain(spec.edge_channels),
+            "num_categories": len(spec.category_parts),
+            "pairs": spec.pairs,
+            "num_dims": spec.num_dims,
+            "dim_in": spec.in_channels if isinstance(spec.in_channels, int) else len(spec.in_channels or [0]),
+            "dim_out": spec.num_targets,
+            "num_splits": len(spec.sizes),
+        }
+    share: CN = cfg.share
+    frozen = share.is_frozen()
+    share.defrost()
+    share.update(values)
+    if frozen:
+        share.freeze()
+
+
+def _plain(channels: Any) -> Any:
+    return list(channels) if isinstance(channels, (list, tuple)) else channels

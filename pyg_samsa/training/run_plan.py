@@ -1,0 +1,141 @@
+"""Everything that a run needs, as plain values: what a configuration is resolved to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torchmetrics import Metric
+
+from pyg_samsa.training.data_module import SplitData, TaskSpec
+from pyg_samsa.training.distributed import agree
+from pyg_samsa.training.fit import fit_and_test
+from pyg_samsa.training.loggers import WandbOptions, build_loggers
+from pyg_samsa.training.module import Loss, SchedulerFactory, TaskModule
+from pyg_samsa.training.optimizers import OptimizerFactory
+from pyg_samsa.training.results import Draw, RunResult
+from pyg_samsa.training.run_folder import RunFolder, open_run_folder
+from pyg_samsa.training.samplers import BatchOptions
+from pyg_samsa.training.scaling import ScaledLoss, ScaledNetwork
+from pyg_samsa.training.trainer import TrainerOptions
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything that one run needs, made once before it starts and never changed.
+
+    Args:
+        name: Name of the run's folder in ``out_dir``.
+        seed: Seed of weights, order and noise.
+        dataset: The data set; regression targets are scaled by its ``target_scale`` [2, C] if it has one.
+        spec: The task.
+        build_network: Makes the network, ``forward(batch) -> (prediction, target)``.
+        loss: ``loss(prediction, target) -> scalar``.
+        metrics: Fresh metrics by name.
+        optimizer: Makes the optimiser from parameter groups.
+        trainer: How to train.
+        batches: Sizes of batches.
+        scheduler: Makes the schedule, see `TaskModule`; None for none.
+        monitor: Logged name that chooses the best epoch, such as ``val_ap``; None tests the last epoch.
+        higher_is_better: Direction of ``monitor``.
+        weight_decay: Weight decay, 0 or more.
+        train_metrics: Whether metrics are computed on training batches too.
+        edges_are_tokens: Whether edges count as tokens in ``batches.tokens_per_batch``.
+        num_workers: Loader processes, 0 or more.
+        start_from: Where the initial weights come from, see `start_from`; empty for none.
+        out_dir: Folder of all results.
+        resume: Whether the newest folder with the same settings is continued.
+        tensorboard: Whether TensorBoard events are written.
+        wandb: Options of Weights & Biases.
+        config: Resolved settings, nested; written into the run's folder.
+        description: Label -> text, for the header.
+        unused: Settings that the user has set and that have no effect.
+    """
+
+    name: str
+    seed: int
+    dataset: Any
+    spec: TaskSpec
+    build_network: Callable[[], nn.Module]
+    loss: Loss
+    metrics: Mapping[str, Metric]
+    optimizer: OptimizerFactory
+    trainer: TrainerOptions
+    batches: BatchOptions = field(default_factory=BatchOptions)
+    scheduler: SchedulerFactory | None = None
+    monitor: str | None = None
+    higher_is_better: bool = True
+    weight_decay: float = 0.0
+    train_metrics: bool = True
+    edges_are_tokens: bool = True
+    num_workers: int = 0
+    start_from: str = ""
+    out_dir: str = "results"
+    resume: bool = False
+    tensorboard: bool = False
+    wandb: WandbOptions = field(default_factory=WandbOptions)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    description: Mapping[str, str] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+
+    def open_folder(self) -> RunFolder:
+        """Choose and make the run's folder; all processes get that of the first one.
+
+        Raises:
+            ConfigError: The folder cannot be made.
+        """
+        chosen: list[RunFolder] = []
+
+        def choose() -> str:
+            out_dir = Path(self.out_dir).expanduser()
+            chosen.append(open_run_folder(out_dir, self.name, self.seed, self.config, resume=self.resume))
+            return f"{int(chosen[0].resumed)}{chosen[0].path}"
+
+        answer = agree(choose)
+        return chosen[0] if chosen else RunFolder(Path(answer[1:]), resumed=answer[0] == "1")
+
+    def train(
+        self, network: nn.Module, folder: RunFolder, *, console: Any = None, draw: Draw | None = None
+    ) -> RunResult:
+        """Train and test a network, and write the run's folder; arguments and errors as in `fit_and_test`.
+
+        Args:
+            network: From ``build_network``; it ends with the weights that were tested.
+            folder: From `open_folder`.
+            console: A rich console for the progress; None for silence.
+            draw: Draws pictures, see `fit_and_test`.
+        """
+        scale = getattr(self.dataset, "target_scale", None)
+        module = TaskModule(
+            network if scale is None else ScaledNetwork(network, *scale),
+            loss=self.loss if scale is None else ScaledLoss(self.loss, *scale),
+            metrics=self.metrics,
+            optimizer=self.optimizer,
+            scheduler=self.scheduler,
+            weight_decay=self.weight_decay,
+            train_metrics=self.train_metrics,
+        )
+        data = SplitData(
+            self.dataset,
+            self.spec.split_idx,
+            **asdict(self.batches),
+            edges_are_tokens=self.edges_are_tokens,
+            num_workers=self.num_workers,
+            seed=self.seed,
+        )
+        return fit_and_test(
+            module,
+            data,
+            self.spec,
+            folder=folder,
+            options=self.trainer,
+            monitor=self.monitor,
+            higher_is_better=self.higher_is_better,
+            seed=self.seed,
+            loggers=build_loggers(folder.path, tensorboard=self.tensorboard, wandb=self.wandb, config=self.config),
+            console=console,
+            draw=draw,
+        )
