@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from pyg_samsa.io.csv_rows import open_rows
+    from pyg_samsa.io.files import lock
     from pyg_samsa.io.progress import progress_bar
     from pyg_samsa.predict.predictor import MoleculePredictor
     from pyg_samsa.predict.stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
                 with _standard_output() as output:
                     done = predict_to_stream(table, output, advance=advance)
             else:
-                with _alone(Path(args.output)):
+                with lock(args.output, wait=False, setting="OUT"):
                     done = predict_to_file(table, Path(args.output), advance=advance)
     if args.verbosity >= 0 and not single:
         told = (
@@ -159,21 +160,3 @@ def _standard_output() -> Iterator[Any]:
     finally:
         if output is not sys.stdout:
             output.detach()
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Refuse to write a file that another process is writing."""
-    from filelock import FileLock, Timeout
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(str(path.with_name(f".{path.name}.lock")))
-    try:
-        held.acquire(timeout=0)
-    except Timeout:
-        raise ConfigError("OUT", str(path), "a file that no other process is writing") from None
-    try:
-        yield
-    finally:
-        Path(held.lock_file).unlink(missing_ok=True)
-        held.release()

@@ -1,8 +1,10 @@
-"""Downloads that are verified: TLS, size and hash, and a file that is whole or absent."""
+"""Verified downloads: TLS, size and hash are checked before the file appears.
+
+pooch would add nothing: it does not refuse redirections to http or short bodies, and its errors name no cure.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -17,27 +19,30 @@ _TIMEOUT = (15, 60)
 
 
 def fetch(url: str, dest: str | os.PathLike[str], known_hash: str | None, *, progress: bool = True) -> Path:
-    """Return ``dest``, downloaded from ``url`` unless the right file is there already.
+    """Download ``url`` to ``dest``, unless the file exists already.
 
-    The server's certificate is checked, a redirection from https to http is refused, a shorter body than announced is refused, and the hash is
-    checked before the file appears. Where nobody published a hash (``known_hash=None``) the SHA-256 of the first download is recorded in
-    ``<dest>.sha256``, and every later use and download of this file is checked against it.
+    The certificate of the server is checked. A redirection from https to http, a body shorter than announced and a
+    wrong hash are errors, and leave no file. If no hash was published (``known_hash=None``), the SHA-256 of the first
+    download is recorded in ``<dest>.sha256``, and later uses of the file are checked against it.
 
     Args:
         url: http or https address.
         dest: File to write.
-        known_hash: ``"sha256:..."``, ``"md5:..."``, or None when no hash was published.
-        progress: Show a progress bar.
+        known_hash: ``"sha256:..."`` or ``"md5:..."``; None if no hash was published.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        ``dest``.
 
     Raises:
-        DataNotFoundError: No network, no such server, or the server has no such file.
-        DataIntegrityError: The file that is there, or the one that came, is not the right one.
+        DataNotFoundError: There is no network, no such server, or no such file on it.
+        DataIntegrityError: The existing or the downloaded file has a wrong hash.
 
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "empty"
         >>> path.touch()
-        >>> fetch("https://example.org/empty", path, "md5:d41d8cd98f00b204e9800998ecf8427e").name  # there already: nothing is sent
+        >>> fetch("https://example.org/empty", path, "md5:d41d8cd98f00b204e9800998ecf8427e").name  # exists: nothing is sent
         'empty'
     """
     target = Path(dest)
@@ -73,27 +78,20 @@ def _record(target: Path) -> None:
 
 
 def _retrieve(url: str, target: Path, expected: str | None, progress: bool) -> None:
-    import pooch
     import requests
 
-    # pooch tells its users to note down the hash; here that is done for them.
-    pooch.get_logger().setLevel(logging.WARNING)
-
-    def download(source: str, temporary: str, _: Any) -> None:
+    with atomic_write(target) as temporary:
         try:
-            _stream(source, Path(temporary), target, progress)
+            _stream(url, temporary, target, progress)
         except requests.RequestException as error:
             raise _unreachable(url, target, error) from error
         if expected:
             try:
                 verify(temporary, expected)
             except DataIntegrityError as error:
-                message = f"the server's file is another one: {error}".replace(str(temporary), url)
-                raise DataIntegrityError(
-                    target, expected, message, hint=f"Look for {target.name} elsewhere; nothing was written."
-                ) from None
-
-    pooch.retrieve(url, known_hash=None, fname=target.name, path=target.parent, downloader=download)
+                got = f"another file from the server: {error}".replace(str(temporary), url)
+                hint = f"Find {target.name} elsewhere; nothing was written."
+                raise DataIntegrityError(target, expected, got, hint=hint) from None
 
 
 def _stream(url: str, temporary: Path, target: Path, progress: bool) -> None:
@@ -118,7 +116,7 @@ def _stream(url: str, temporary: Path, target: Path, progress: bool) -> None:
             for block in response.iter_content(_BLOCK):
                 file.write(block)
                 advance(len(block))
-        # Old versions of requests end a body that breaks off without a word.
+        # Old versions of requests do not report a body that ends early.
         if announced and "content-encoding" not in response.headers and temporary.stat().st_size != announced:
             raise requests.ConnectionError(f"{temporary.stat().st_size} of {announced} bytes arrived")
 

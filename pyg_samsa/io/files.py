@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, hashes and locks."""
+"""Atomic writes, file hashes and locks."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place when the block ends without an error.
+    """Yield a temporary path that replaces ``path`` if the block ends without an error.
 
-    Whoever reads ``path`` sees the old file or the whole new one, whatever interrupts the writer. The folder is made when it is missing. The
-    temporary name keeps the suffix of ``path``, so writers that look at it choose the right format.
+    Readers of ``path`` see either the old file or the complete new one, even if the writer is killed. Missing parent
+    folders are created. The temporary name has the suffix of ``path``, because some writers choose the format by it.
 
     Args:
         path: File to write; an existing one is replaced.
@@ -68,11 +68,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path`` that takes its place when the block ends without an error.
+    """Yield a temporary folder that is renamed to ``path`` if the block ends without an error.
 
     Args:
-        path: Folder to make.
-        overwrite: Replace a folder that is there already.
+        path: Folder to create.
+        overwrite: Replace an existing folder.
 
     Raises:
         ConfigError: ``path`` exists and ``overwrite`` is False.
@@ -106,7 +106,9 @@ def atomic_directory(path: str | os.PathLike[str], *, overwrite: bool = False) -
 
 
 def remove_partial(path: str | os.PathLike[str]) -> list[Path]:
-    """Delete what killed writers of ``path`` left beside it, and return the deleted names; only safe while holding the lock of ``path``.
+    """Delete temporary files that killed writers of ``path`` left behind, and return their names.
+
+    Call this only while holding the lock of ``path``.
 
     Example:
         >>> import tempfile
@@ -126,10 +128,25 @@ def remove_partial(path: str | os.PathLike[str]) -> list[Path]:
 
 
 @contextmanager
-def lock(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold the lock of ``path`` among all processes of this machine; a process that ends or dies lets go of it.
+def lock(
+    path: str | os.PathLike[str],
+    *,
+    wait: bool = True,
+    setting: str = "path",
+    lock_file: str | os.PathLike[str] | None = None,
+) -> Iterator[None]:
+    """Hold the lock of a file or folder, so that no other process of this machine uses it.
 
-    The lock is the file ``.<name>.lock`` beside ``path``; it stays there, empty.
+    The lock is released when its process ends, even if it is killed.
+
+    Args:
+        path: File or folder to protect.
+        wait: Whether to wait for another process that holds the lock. If not, the lock file is deleted at the end.
+        setting: Name of the setting that chose ``path``, for the error.
+        lock_file: File of the lock, ``.<name>.lock`` beside ``path`` by default.
+
+    Raises:
+        ConfigError: Another process holds the lock and ``wait`` is False.
 
     Example:
         >>> import tempfile
@@ -140,28 +157,33 @@ def lock(path: str | os.PathLike[str]) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(str(target.with_name(f".{target.name}.lock")))
+    file = Path(lock_file) if lock_file is not None else target.with_name(f".{target.name}.lock")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(str(file))
     try:
         held.acquire(timeout=0)
     except Timeout:
-        _LOGGER.warning("%s is being prepared by another process; waiting for it.", target)
+        if not wait:
+            raise ConfigError(setting, str(target), "one that no other process is using") from None
+        _LOGGER.warning("%s is in use by another process; waiting for it.", target)
         held.acquire()
     try:
         yield
     finally:
+        if not wait:
+            file.unlink(missing_ok=True)
         held.release()
 
 
 def file_hash(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
-    """Return the hash of a file as lower-case hexadecimal digits, reading it block by block.
+    """Return the hash of a file as lower-case hexadecimal digits.
 
     Args:
         path: File to read.
         algorithm: ``"sha256"`` or ``"md5"`` (for releases that publish nothing better).
 
     Raises:
-        DataNotFoundError: The file is not there.
+        DataNotFoundError: The file does not exist.
 
     Example:
         >>> import tempfile
@@ -203,15 +225,15 @@ def split_hash(known_hash: str) -> tuple[str, str]:
 
 
 def verify(path: str | os.PathLike[str], *known_hashes: str) -> None:
-    """Check that a file has the hash that it should have.
+    """Check the hash of a file.
 
     Args:
         path: File to check.
-        known_hashes: ``"sha256:..."`` or ``"md5:..."`` (digits without a prefix are SHA-256); of several, one must fit.
+        known_hashes: ``"sha256:..."`` or ``"md5:..."`` (digits without a prefix are SHA-256); one of them must match.
 
     Raises:
-        DataNotFoundError: The file is not there.
-        DataIntegrityError: It is another file.
+        DataNotFoundError: The file does not exist.
+        DataIntegrityError: The hash does not match.
 
     Example:
         >>> import tempfile

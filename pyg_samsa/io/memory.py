@@ -1,4 +1,4 @@
-"""What the C library does with memory that was given back."""
+"""Control of when freed memory returns to the operating system."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 
 def keep_memory() -> bool:
-    """Let the C library keep what large tensors give back, instead of returning it to the system after every step and asking for it again.
+    """Make the C library keep freed memory instead of returning it to the system after every step.
 
-    On Linux with glibc, tensors above 32 MiB are mapped anew each time, and the system fills every page with zeros first: that is up to a third of
-    the time of a training step on the CPU. The process then holds the most memory that it ever needed until it ends. Elsewhere nothing happens.
+    With glibc on Linux, tensors above 32 MiB are mapped anew each time and zeroed by the system, which takes up to a
+    third of a training step on the CPU. The process then holds its peak memory until it ends. On other systems
+    nothing happens.
 
     Returns:
-        Whether the C library took it.
+        Whether the setting was accepted.
 
     Example:
         >>> keep_memory() in (True, False)
@@ -29,10 +30,10 @@ def keep_memory() -> bool:
 
 
 def return_memory() -> bool:
-    """Give memory that is free back to the system; a process that works on chunks of changing size would otherwise keep its fragments.
+    """Return freed memory to the system, so that work on chunks of changing size does not fragment it.
 
     Returns:
-        Whether the C library knows how (glibc does).
+        Whether the C library supports it (glibc does).
 
     Example:
         >>> return_memory() in (True, False)

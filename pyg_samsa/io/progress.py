@@ -1,4 +1,4 @@
-"""One progress bar for everything that takes longer than a breath."""
+"""The progress bar of all long operations."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 def progress_bar(
     description: str, total: float | None, *, enabled: bool = True, size: bool = False
 ) -> Iterator[Callable[[float], None]]:
-    """Show a rich progress bar on the error stream and yield the function that advances it.
+    """Show a progress bar on stderr and yield the function that advances it.
 
     Args:
-        description: What is being done.
-        total: Steps (or bytes) altogether, None when not known.
-        enabled: False shows nothing.
-        size: Count in bytes.
+        description: Text before the bar.
+        total: Number of steps or bytes; None if unknown.
+        enabled: Whether to show the bar.
+        size: Whether to count in bytes.
 
     Example:
         >>> with progress_bar("Counting", 2, enabled=False) as advance:

@@ -1,8 +1,8 @@
-"""Reading pickles from outside without letting them run anything.
+"""Reads pickles from outside without running code in them.
 
-The files that benchmarks publish as pickles hold containers of numbers and arrays. A pickle, however, is a program: it may name any function and call
-it, and it may rewrite the inner state of any object. So the reader here refuses every name but those that arrays need, and hands out stand-ins for
-these: neither numpy's nor torch's own functions and objects are ever in the pickle's hands. What comes out is built anew from the stand-ins.
+Some benchmarks publish pickles of numbers and arrays. A pickle is a program: it can call any function by name and
+rewrite the state of any object. This reader accepts only the names that arrays need, and gives the pickle stand-ins
+for them, never the functions and objects of numpy or torch themselves. The result is rebuilt from the stand-ins.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ import numpy as np
 
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 
-_HINT = "The file may be harmful: do not open it with other tools; fetch it again from its official source."
+_HINT = "The file may be harmful: do not open it with other tools; download it again from its official source."
 _PLAIN = (bool, int, float, complex, str, bytes, bytearray, type(None))
 _KINDS = "biufcSU"
 _DEEPEST = 50
-# These opcodes reach objects without naming them: the extension registry, persistent ids, buffers from outside.
+# These opcodes reach objects without naming them: extension registry, persistent ids, external buffers.
 _REFUSED_OPCODES = {"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER", "READONLY_BUFFER"}
 
 
 class _Refused(Exception):
-    """A name or value that a file of numbers has no need of."""
+    """A name or value that a file of numbers does not need."""
 
 
 class _Stand:
@@ -48,7 +48,7 @@ class _Stand:
 
 
 class _Made:
-    """Stands in for an object that is complete."""
+    """Stands in for a complete object."""
 
     __slots__ = ("value",)
 
@@ -63,7 +63,7 @@ class _Made:
 
 
 class _DType:
-    """Stands in for ``numpy.dtype``: of the state that a pickle gives it, the byte order alone counts."""
+    """Stands in for ``numpy.dtype``; only the byte order is taken from the state in the pickle."""
 
     __slots__ = ("dtype",)
 
@@ -85,7 +85,7 @@ class _DType:
 
 
 class _Array:
-    """Stands in for ``numpy.ndarray``, before and after it gets its content."""
+    """Stands in for ``numpy.ndarray``."""
 
     __slots__ = ("array",)
 
@@ -177,7 +177,7 @@ for _core in ("core", "_core"):
     _ARRAYS[f"numpy.{_core}.multiarray", "_reconstruct"] = _Stand(_Array)
     _ARRAYS[f"numpy.{_core}.multiarray", "scalar"] = _Stand(_scalar)
     _ARRAYS[f"numpy.{_core}.numeric", "_frombuffer"] = _Stand(_array_from_buffer)
-# Protocols before 4 write these few as calls; Python 2 had another name for their module.
+# Protocols before 4 write these types as calls; Python 2 had another name for their module.
 for _module in ("builtins", "__builtin__"):
     for _kind in (set, frozenset, bytes, bytearray, complex):
         _ARRAYS[_module, _kind.__name__] = _Stand(_plain(_kind))
@@ -203,18 +203,19 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load(path: str | os.PathLike[str], *, tensors: bool = False) -> Any:
-    """Read a pickle of plain containers, numbers, texts and numpy arrays; anything else in it is refused before it is called.
+    """Read a pickle of plain containers, numbers, strings and numpy arrays.
 
-    Both names of numpy's core are understood (``numpy.core`` before version 2, ``numpy._core`` since). Arrays of objects, of records and of types of
-    their own are refused, and so are containers that hold themselves or nest deeper than 50 levels.
+    Anything else is refused before it is called. Both names of numpy's core are known (``numpy.core`` before version
+    2, ``numpy._core`` since). Arrays of objects, records or custom types are refused, as are containers that contain
+    themselves or are nested deeper than 50 levels.
 
     Args:
         path: Pickle of any protocol.
-        tensors: Allow torch tensors too; their content is read with ``weights_only=True``.
+        tensors: Whether to allow torch tensors; their content is read with ``weights_only=True``.
 
     Raises:
-        DataNotFoundError: The file is not there.
-        DataIntegrityError: It is truncated, no pickle, or holds something else; the message names the global that was refused.
+        DataNotFoundError: The file does not exist.
+        DataIntegrityError: The file is truncated, not a pickle, or holds something else; the error names it.
 
     Example:
         >>> import tempfile
@@ -227,7 +228,7 @@ def load(path: str | os.PathLike[str], *, tensors: bool = False) -> Any:
         Traceback (most recent call last):
         pyg_samsa.errors.DataIntegrityError: .../split.pickle: got the global builtins.print, expected a pickle of numbers, texts and arrays
 
-    Cost: the file is read as a whole; memory is that of the file and of what it holds.
+    Cost: memory for the whole file and its content.
     """
     if not Path(path).is_file():
         raise DataNotFoundError(f"{path}: no such file", hint="Check the path.")
@@ -249,7 +250,7 @@ def _refuse_opcodes(content: bytes) -> None:
 
 
 def _rebuild(value: Any, depth: int, done: dict[int, Any]) -> Any:
-    """Put the values in place of their stand-ins; a container that stands in many places is rebuilt once."""
+    """Replace stand-ins by values; a container that occurs several times is rebuilt once."""
     if isinstance(value, _PLAIN):
         return value
     if depth > _DEEPEST:

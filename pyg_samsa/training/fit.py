@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from pyg_samsa.errors import ConfigError, DataNotFoundError
+from pyg_samsa.errors import DataNotFoundError
+from pyg_samsa.io.files import lock
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.callbacks import EpochEnd, ExactResume, History
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
@@ -75,7 +75,8 @@ def fit_and_test(
     trainer = build_trainer(folder, options, callbacks, loggers, data.has("val"))
     if options.compile:
         module.network.compile(dynamic=True)
-    with _lock(folder, trainer):
+    alone = lock(folder.path, wait=False, setting="out_dir", lock_file=folder.file(files.LOCK))
+    with alone if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
             folder.write_json(files.ENVIRONMENT, describe())
         _fit(trainer, module, data, folder)
@@ -96,27 +97,6 @@ def fit_and_test(
         if trainer.is_global_zero:
             write_run(result, history.rows, collector, data, spec, monitor, draw)
     return result
-
-
-class _lock:
-    """Holds a run's folder for the first process."""
-
-    def __init__(self, folder: RunFolder, trainer: Any) -> None:
-        self.folder = folder.path
-        self.held = FileLock(str(folder.file(files.LOCK))) if trainer.is_global_zero else None
-
-    def __enter__(self) -> None:
-        try:
-            if self.held is not None:
-                self.held.acquire(timeout=0)
-        except Timeout:
-            raise ConfigError(
-                "out_dir", str(self.folder), "a run's folder that no other process is working in"
-            ) from None
-
-    def __exit__(self, *_: object) -> None:
-        if self.held is not None:
-            self.held.release()
 
 
 def _fit(trainer: Any, module: TaskModule, data: SplitData, folder: RunFolder) -> None:

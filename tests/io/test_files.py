@@ -117,7 +117,20 @@ def test_lock_is_exclusive_and_says_who_waits(tmp_path, caplog):
         order.append("first")
     thread.join(10)
     assert order == ["first", "second"]
-    assert "being prepared by another process" in caplog.text
+    assert "in use by another process" in caplog.text
+
+
+def test_lock_that_does_not_wait_names_the_setting_and_leaves_no_file(tmp_path):
+    with files.lock(tmp_path / "a", wait=False):
+        with pytest.raises(ConfigError, match=r"out_dir: got .*, expected one that no other process"):
+            with files.lock(tmp_path / "a", wait=False, setting="out_dir"):
+                raise AssertionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lock_file_can_be_chosen(tmp_path):
+    with files.lock(tmp_path, lock_file=tmp_path / "run.lock"):
+        assert (tmp_path / "run.lock").is_file()
 
 
 def test_lock_is_released_after_an_error(tmp_path):
