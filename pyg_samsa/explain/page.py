@@ -1,4 +1,4 @@
-"""The page that shows explained molecules: one HTML file that needs nothing else."""
+"""The HTML page of explained molecules, one self-contained file."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyg_samsa._version import __version__
-from pyg_samsa.errors import MissingDependencyError
 from pyg_samsa.explain.molecule_explanation import MoleculeExplanation, label_of, scale_of
-from pyg_samsa.io.files import atomic_write
 from pyg_samsa.viz.molecules.canvas import Group, SvgWriter
 from pyg_samsa.viz.molecules.colours import scale_paint
 from pyg_samsa.viz.molecules.drawing import MoleculeLayout, color_limit, ends_of, shown
+from pyg_samsa.viz.pages import write_html
 
 THEMES = ("auto", "light", "dark")
-_TEMPLATE = "explanations.html.j2"
+_TEMPLATE = Path(__file__).parent / "templates" / "explanations.html.j2"
 _STRONGEST = 5
 _LEGIBLE = 13.0  # pixels of a bond
-_SHOWN = 4  # predictions; the others can be unfolded
-_LONG, _HALF, _TALL = 900.0, 460.0, 560.0  # pixels; larger structures get a whole row of the page, or two columns
+_SHOWN = 4  # predictions that are visible without unfolding
+_LONG, _HALF, _TALL = 900.0, 460.0, 560.0  # pixels; larger structures get more columns of the page
 
 
 class Refused(NamedTuple):
-    """A molecule that could not be read: its row, what it is called, its SMILES and the reason."""
+    """A molecule that could not be read: its row, name, SMILES and the reason."""
 
     row: int
     name: str
@@ -38,8 +37,8 @@ class Card:
     """A molecule as the page shows it.
 
     Args:
-        size: ``"long"``, ``"half"`` or empty: how much of the page's width it gets.
-        least: Width in pixels below which its letters could not be read; a narrow page scrolls it.
+        size: Share of the page's width: ``"long"`` (all), ``"half"`` or empty (one column).
+        least: Width in pixels below which atom labels are too small to read; a narrow page scrolls.
     """
 
     name: str
@@ -57,11 +56,11 @@ class Card:
 
 
 def make_card(explanation: MoleculeExplanation, number: int) -> Card:
-    """Draw a molecule once with one layer of colour for each method, which the page switches.
+    """Draw a molecule with one colour layer per method; the page switches between them.
 
     Args:
         explanation: The molecule.
-        number: Another one for each card of a page.
+        number: Number of the card, unique on a page.
     """
     layout = MoleculeLayout(explanation.mol)
     methods, layers = {}, []
@@ -86,7 +85,7 @@ def make_card(explanation: MoleculeExplanation, number: int) -> Card:
     predictions = [
         (name, value, shown(value) if regression else f"{value:.3f}") for name, value in explanation.predictions.items()
     ]
-    # The explained one stands first; probabilities follow from high to low, values as they come.
+    # The explained prediction comes first, then probabilities from high to low, or values in the given order.
     predictions.sort(key=lambda item: (item[0] != target, 0.0 if regression else -item[1]))
     return Card(
         explanation.name,
@@ -114,7 +113,7 @@ def write_page(
     notes: Sequence[str] = (),
     theme: str = "auto",
 ) -> Path:
-    """Write the page of some molecules.
+    """Write the page of explained molecules.
 
     Args:
         cards: The molecules, see :func:`make_card`.
@@ -122,8 +121,8 @@ def write_page(
         title: Headline.
         kind: Kind of the task, see :class:`~pyg_samsa.explain.molecule_explanation.MoleculeExplanation`.
         refused: Molecules that could not be read.
-        notes: What a reader must know.
-        theme: ``"auto"`` follows the reader's system; a button switches.
+        notes: Remarks above the molecules.
+        theme: Initial colours: ``"light"``, ``"dark"``, or ``"auto"`` as the reader's system.
 
     Returns:
         The path.
@@ -133,34 +132,19 @@ def write_page(
 
     Cost: about 20 kB for a small molecule and 150 kB for a peptide of 200 atoms.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError as error:
-        raise MissingDependencyError("jinja2", "all", "Writing a page") from error
-    folder = Path(__file__).parent / "templates"
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     methods = list(dict.fromkeys(method for card in cards for method in card.methods))
-    html = environment.get_template(_TEMPLATE).render(
-        title=title,
-        cards=cards,
-        refused=list(refused),
-        notes=list(notes),
-        methods=methods,
-        bars={scale: _stops(scale) for scale in ("sequential", "diverging")},
-        probability=kind != "regression",
-        theme=theme,
-        version=__version__,
-    )
-    target = Path(path)
-    with atomic_write(target) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return target
+    context = {
+        "title": title,
+        "cards": cards,
+        "refused": list(refused),
+        "notes": list(notes),
+        "methods": methods,
+        "bars": {scale: _stops(scale) for scale in ("sequential", "diverging")},
+        "probability": kind != "regression",
+        "theme": theme,
+        "version": __version__,
+    }
+    return write_html(_TEMPLATE, path, context)
 
 
 def _stops(scale: str) -> str:

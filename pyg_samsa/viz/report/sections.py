@@ -1,33 +1,29 @@
-"""The sections of the HTML report that hold charts: learning curves, test results by kind of task, and the worst predictions."""
+"""The charts of the HTML report: learning curves, and test results by kind of task."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from pyg_samsa.errors import MissingDependencyError
-from pyg_samsa.viz.figure import TRAIN, pretty, shown
+from pyg_samsa.task import Task
+from pyg_samsa.viz.figure import TRAIN, pretty
 from pyg_samsa.viz.report import prediction_scores as scores
 from pyg_samsa.viz.report.charts import Line, line_chart, reliability_chart, scatter_chart
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from pyg_samsa.training.run_record import RunRecord
-    from pyg_samsa.viz.report.html_report import Group
+from pyg_samsa.viz.report.groups import Group
+from pyg_samsa.viz.report.prediction_tables import labels, one_against_rest, task_of
 
 MOST_CLASS_CHARTS, MOST_CONFUSION = 12, 40
 MOST_TARGETS = 12
 MOST_POINTS = 1500
-WORST = 6
 _LOG_RATIO = 30.0
 
 
 def curves(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
-    """Return the charts of loss and metric over epochs, and of the metric over time."""
+    """Return charts of loss and metric by epoch, and of the metric by time."""
     metrics = list(dict.fromkeys(run.metric for group in groups for run in group.runs))
     for group in groups:
         for run in group.runs:
@@ -77,9 +73,7 @@ def _curve(group: Group, column: str, along: str, *, single: bool) -> list[Line]
 
 
 def _over_seeds(found: Sequence[pd.DataFrame], name: str, along: str) -> tuple[list[float], list[float], list[float]]:
-    """Return places, means and standard deviations, of each epoch over the seeds that came so far."""
-    import pandas as pd
-
+    """Return place, mean and standard deviation of each epoch, over the seeds that reached it."""
     epochs = pd.concat(found).groupby("epoch")
     deviation = epochs[name].std().fillna(0.0)
     x = epochs[along].mean().tolist() if along != "epoch" else [float(str(epoch)) for epoch in epochs.groups]
@@ -87,32 +81,24 @@ def _over_seeds(found: Sequence[pd.DataFrame], name: str, along: str) -> tuple[l
 
 
 def results(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
-    """Return the test results: groups with the same kind of task and the same targets share charts."""
-    sets: dict[scores.Task, list[tuple[Group, list[pd.DataFrame]]]] = {}
+    """Return the test results; groups with the same task share charts."""
+    sets: dict[Task, list[tuple[Group, list[pd.DataFrame]]]] = {}
     for group in groups:
         runs = [run for run in group.runs if run.predictions is not None and len(run.predictions)]
         for run in group.finished:
             if run not in runs:
-                notes.append(f"{run.path} has no test predictions: nothing is drawn from them.")
+                notes.append(f"{run.path} has no test predictions: its charts are missing.")
             elif run.cut and run.predictions is not None:
-                notes.append(
-                    f"{run.path} has more than {len(run.predictions):,} test predictions: the charts are drawn from the first ones."
-                )
+                count = f"{len(run.predictions):,}"
+                notes.append(f"{run.path} has more than {count} test predictions: the charts show the first {count}.")
         if runs:
-            task = _task(runs[0])
-            frames = [run.predictions for run in runs if _task(run) == task and run.predictions is not None]
+            task = task_of(runs[0])
+            frames = [run.predictions for run in runs if task_of(run) == task and run.predictions is not None]
             sets.setdefault(task, []).append((group, frames))
     return [_results_of(task, members, notes) for task, members in sets.items()]
 
 
-def _task(run: RunRecord) -> scores.Task:
-    assert run.predictions is not None
-    return scores.find_task(run.predictions, list((run.summary or {}).get("test", {})))
-
-
-def _results_of(
-    task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]
-) -> dict[str, Any]:
+def _results_of(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "groups": [group for group, _ in members],
         "confusion": [],
@@ -120,24 +106,25 @@ def _results_of(
         "classes": None,
         "values": [],
     }
-    if task.kind == "values":
+    if task.kind == "regression":
         found["values"] = _value_charts(task, members, notes)
         return found
     found["classes"] = _class_charts(task, members, notes)
     if any("miou" in (run.summary or {}).get("test", {}) for group, _ in members for run in group.runs):
         notes.append(
-            "The metrics let the parts of a shape's own category compete; confusion and classes let all parts compete."
+            "The metrics compare only the parts of a shape's own category; the confusion matrix and the table of classes "
+            "compare all parts."
         )
-    if task.kind == "labels":
+    if task.kind == "multilabel":
         found["reliability"] = _reliability(task, members)
     elif len(task.names) > MOST_CONFUSION:
-        notes.append(f"{len(task.names)} classes are too many for a confusion matrix.")
+        notes.append(f"There is no confusion matrix for {len(task.names)} classes (at most {MOST_CONFUSION}).")
     else:
         found["confusion"] = [_confusion(task, group, frames) for group, frames in members]
     return found
 
 
-def _confusion(task: scores.Task, group: Group, frames: Sequence[pd.DataFrame]) -> dict[str, Any]:
+def _confusion(task: Task, group: Group, frames: Sequence[pd.DataFrame]) -> dict[str, Any]:
     counts = scores.confusion(frames, task)
     total = counts.sum(1)
     shares = counts / np.maximum(total, 1)[:, None]
@@ -160,10 +147,10 @@ def _confusion(task: scores.Task, group: Group, frames: Sequence[pd.DataFrame]) 
     return {"group": group, "rows": rows, "names": task.names, "seeds": len(frames), "dense": len(task.names) > 14}
 
 
-def _reliability(task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]]) -> dict[str, Any]:
+def _reliability(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]]) -> dict[str, Any]:
     series, errors = [], []
     for group, frames in members:
-        parts = [scores.labels(frame, task.names) for frame in frames]
+        parts = [labels(frame, task.names) for frame in frames]
         true, probability = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         predicted, observed, share, error = scores.reliability(true, probability)
         series.append((group.number, predicted, observed, share))
@@ -171,13 +158,11 @@ def _reliability(task: scores.Task, members: Sequence[tuple[Group, list[pd.DataF
     return {"svg": reliability_chart(series), "errors": errors}
 
 
-def _class_charts(
-    task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]
-) -> dict[str, Any]:
-    """Return a row of numbers for each class, and precision-recall curves of those that there is room for."""
+def _class_charts(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]) -> dict[str, Any]:
+    """Return a table row for each class, and precision-recall curves."""
     rows: list[dict[str, Any]] = []
-    counts = [scores.confusion(frames, task) if task.kind == "classes" else None for _, frames in members]
-    arrays = [[scores.one_against_rest(frame, task) for frame in frames] for _, frames in members]
+    counts = [scores.confusion(frames, task) if task.kind == "multiclass" else None for _, frames in members]
+    arrays = [[one_against_rest(frame, task) for frame in frames] for _, frames in members]
     for number, name in enumerate(task.names):
         row: dict[str, Any] = {"name": name, "cells": [], "lines": [], "base": None, "positives": 0}
         for (group, _), tables, count in zip(members, arrays, counts, strict=True):
@@ -198,30 +183,29 @@ def _class_charts(
     drawn = [row for row in rows if row["lines"]]
     if len(drawn) > MOST_CLASS_CHARTS:
         notes.append(
-            f"Precision-recall curves of the {MOST_CLASS_CHARTS} classes with the lowest average precision are drawn; the table has all {len(rows)}."
+            f"Precision-recall curves are drawn for the {MOST_CLASS_CHARTS} classes with the lowest average precision; "
+            f"the table has all {len(rows)}."
         )
         drawn = sorted(drawn, key=lambda row: row["cells"][0]["ap"])[:MOST_CLASS_CHARTS]
     for row in rows:
         if not row["lines"]:
-            notes.append(
-                f"{row['name']}: the test rows have one kind of label only, so it has no precision-recall curve."
-            )
+            notes.append(f"{row['name']}: all test labels are the same, so there is no precision-recall curve.")
     charts = [
         {"row": row, "svg": line_chart(row["lines"], xlabel="recall", unit=True, level=row["base"])} for row in drawn
     ]
-    return {"rows": rows, "charts": charts, "more": task.kind == "classes"}
+    return {"rows": rows, "charts": charts, "more": task.kind == "multiclass"}
 
 
 def _value_charts(
-    task: scores.Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]
+    task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]
 ) -> list[dict[str, Any]]:
     if len(task.names) > MOST_TARGETS:
-        notes.append(f"The first {MOST_TARGETS} of {len(task.names)} targets are drawn.")
+        notes.append(f"The charts show the first {MOST_TARGETS} of {len(task.names)} targets.")
     found = []
     for number, name in enumerate(task.names[:MOST_TARGETS]):
         series, cells = [], []
         for group, frames in members:
-            arrays = [scores.labels(frame, task.names) for frame in frames]
+            arrays = [labels(frame, task.names) for frame in frames]
             each = [scores.value_scores(true[:, number], pred[:, number]) for true, pred in arrays]
             cells.append(
                 {"group": group, **{key: float(np.mean([one[key] for one in each])) for key in ("mae", "rmse", "r2")}}
@@ -230,9 +214,7 @@ def _value_charts(
             known = np.flatnonzero(~np.isnan(true))
             if len(known) > MOST_POINTS:
                 known = np.random.default_rng(0).choice(known, MOST_POINTS, replace=False)
-                notes.append(
-                    f"{group.label}: {MOST_POINTS:,} of the test rows, drawn at random, are points of the scatter of {name}."
-                )
+                notes.append(f"{group.label}: the scatter plot of {name} shows {MOST_POINTS:,} random test rows.")
             if len(known):
                 series.append((group.number, true[known].tolist(), pred[known].tolist()))
         if series:
@@ -240,60 +222,3 @@ def _value_charts(
         else:
             notes.append(f"{name}: no test row has a value.")
     return found
-
-
-def worst_predictions(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
-    """Return the worst test predictions of each group, with the structures of molecules."""
-    found = []
-    for group in groups:
-        frames = [run.predictions for run in group.runs if run.predictions is not None and len(run.predictions)]
-        if not frames:
-            continue
-        mean = scores.mean_over_seeds(frames)
-        if mean is None:
-            notes.append(
-                f"{group.label}: the seeds were tested on different rows; its worst predictions are those of the first seed."
-            )
-        run = next(run for run in group.runs if run.predictions is not None and len(run.predictions))
-        task = _task(run)
-        cards = scores.worst(frames[0] if mean is None else mean, task, count=WORST)
-        for card in cards:
-            card["svg"] = _structure(card.get("smiles"), notes)
-            card["shown"] = f"{card['error']:.2f}" if card["error"] < 100 else shown(card["error"])
-            for target in card.get("targets", ()):
-                target["texts"] = (
-                    (shown(target["true"]), shown(target["pred"]))
-                    if task.kind == "values"
-                    else (f"{target['true']:.0f}", f"{target['pred']:.2f}")
-                )
-        found.append(
-            {
-                "group": group,
-                "cards": cards,
-                "kind": task.kind,
-                "seeds": len(frames) if mean is not None else 1,
-                "per_node": task.per_node,
-            }
-        )
-    return found
-
-
-def _structure(smiles: Any, notes: list[str]) -> str:
-    """Return a molecule as SVG in the ink of the page; empty where there is none."""
-    if not isinstance(smiles, str):
-        return ""
-    try:
-        from pyg_samsa.chem.ogb_features import parse_smiles
-
-        mol = parse_smiles(smiles)
-    except MissingDependencyError as error:
-        notes.append(f"Structures are not drawn: RDKit is not installed ({error.hint}).")
-        return ""
-    if isinstance(mol, str):
-        notes.append(f"A structure is not drawn: {mol}.")
-        return ""
-    from pyg_samsa.viz.molecules.canvas import SvgWriter
-    from pyg_samsa.viz.molecules.drawing import MoleculeLayout
-
-    layout = MoleculeLayout(mol)
-    return SvgWriter("auto").document(layout.lines, layout.width, layout.height, "Structure", page=True)

@@ -16,8 +16,10 @@ from sklearn.metrics import (
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.training.run_record import RunRecord
 from pyg_samsa.viz.report import prediction_scores as scores
+from pyg_samsa.viz.report import prediction_tables as tables
 from pyg_samsa.viz.report import sections
-from pyg_samsa.viz.report.html_report import group_runs, write_report
+from pyg_samsa.viz.report.groups import group_runs
+from pyg_samsa.viz.report.html_report import write_report
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "use", "path"}
 GENERATOR = np.random.default_rng(0)
@@ -225,7 +227,7 @@ def test_constant_and_unlabelled_targets(tmp_path):
     table = frame("labels")
     table["a_true"], table["b_true"] = 1.0, np.nan
     text, _ = page(tmp_path, record(predictions=table))
-    assert "one kind of label only" in text
+    assert "all test labels are the same" in text
 
 
 def test_nodes_are_averaged_over_their_graph(tmp_path):
@@ -235,7 +237,7 @@ def test_nodes_are_averaged_over_their_graph(tmp_path):
     assert "averaged over their nodes" in text
     right = (table["true"] == table["pred"]).groupby(table["row"]).mean()
     worst = int(re.search(r"<h4>Row (\d+)", text).group(1))
-    assert f"{100 * right[worst]:.0f} % of its nodes right" in text
+    assert f"{100 * right[worst]:.0f} % of its nodes correct" in text
 
 
 def test_groups():
@@ -258,10 +260,10 @@ def test_mistakes_are_named(tmp_path):
 
 
 def test_kinds_of_predictions_are_told_apart():
-    assert scores.find_task(frame("labels"), ["ap"]).kind == "labels"
-    assert scores.find_task(frame("values"), []).kind == "values"
-    assert scores.find_task(frame("labels"), ["mae"]).kind == "values"
-    assert scores.find_task(frame("classes", names=("x", "y", "z")), ["accuracy"]).names == ("x", "y", "z")
+    assert tables.find_task(frame("labels"), ["ap"]).kind == "multilabel"
+    assert tables.find_task(frame("values"), []).kind == "regression"
+    assert tables.find_task(frame("labels"), ["mae"]).kind == "regression"
+    assert tables.find_task(frame("classes", names=("x", "y", "z")), ["accuracy"]).names == ("x", "y", "z")
 
 
 def test_reliability_of_a_calibrated_model_is_small():
@@ -277,6 +279,6 @@ def test_reliability_of_a_calibrated_model_is_small():
 def test_means_over_seeds_need_the_same_rows():
     one, two = frame("labels"), frame("labels")
     two["a_pred"] = 0.0
-    mean = scores.mean_over_seeds([one, two])
+    mean = tables.mean_over_seeds([one, two])
     assert np.allclose(mean["a_pred"], one["a_pred"] / 2)
-    assert scores.mean_over_seeds([one, two.assign(row=two["row"] + 1)]) is None
+    assert tables.mean_over_seeds([one, two.assign(row=two["row"] + 1)]) is None

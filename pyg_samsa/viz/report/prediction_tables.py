@@ -1,0 +1,75 @@
+"""Reads the tables of test predictions that runs write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from pyg_samsa.task import Task
+from pyg_samsa.training.run_record import RunRecord
+
+_REGRESSION_METRICS = ("mae", "rmse", "r2", "spearman")
+_KEYS = ("row", "node", "smiles")
+
+
+def find_task(predictions: pd.DataFrame, metrics: Sequence[str]) -> Task:
+    """Infer the task from the columns of a table of predictions and the names of the metrics of its run.
+
+    Args:
+        predictions: Table with ``<name>_pred`` columns, and ``true`` and ``pred`` for classes.
+        metrics: Names of the test metrics.
+
+    Example:
+        >>> task = find_task(pd.DataFrame({"row": [0], "toxic_true": [1], "toxic_pred": [0.5]}), ["ap"])
+        >>> task.kind, task.names, task.level
+        ('multilabel', ('toxic',), 'graph')
+    """
+    names = tuple(str(column)[: -len("_pred")] for column in predictions if str(column).endswith("_pred"))
+    level = "node" if "node" in predictions else "graph"
+    if {"true", "pred"} <= set(predictions.columns):
+        return Task("multiclass", names, level)
+    true, pred = labels(predictions, names)
+    outside = ((pred < 0) | (pred > 1)).any() or not np.isin(true[~np.isnan(true)], (0, 1)).all()
+    regression = outside or any(name in _REGRESSION_METRICS for name in metrics)
+    return Task("regression" if regression else "multilabel", names, level)
+
+
+def task_of(run: RunRecord) -> Task:
+    """Return the task of a run that has test predictions."""
+    assert run.predictions is not None
+    return find_task(run.predictions, list((run.summary or {}).get("test", {})))
+
+
+def labels(predictions: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return targets and predictions [n, C] of labels or regressions."""
+    true, pred = (predictions[[f"{name}_{end}" for name in names]].to_numpy(float) for end in ("true", "pred"))
+    return true, pred
+
+
+def probabilities(predictions: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return classes [n] and probabilities [n, C]; without rows that have no class."""
+    rows = predictions[predictions["true"].notna() & (predictions["true"] >= 0)]
+    return rows["true"].to_numpy(int), rows[[f"{name}_pred" for name in names]].to_numpy(float)
+
+
+def one_against_rest(predictions: pd.DataFrame, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Return 0/1 targets (NaN where there is none) and scores [n, C] of labels or classes."""
+    if task.kind == "multilabel":
+        return labels(predictions, task.names)
+    true, scores = probabilities(predictions, task.names)
+    return (true[:, None] == np.arange(len(task.names))).astype(float), scores
+
+
+def mean_over_seeds(frames: Sequence[pd.DataFrame]) -> pd.DataFrame | None:
+    """Return the predictions averaged over tables of the same rows; None if the rows differ."""
+    first = frames[0]
+    keys = [key for key in _KEYS if key in first]
+    if any(list(frame.columns) != list(first.columns) or not frame[keys].equals(first[keys]) for frame in frames[1:]):
+        return None
+    mean = first.copy()
+    for column in first.columns:
+        if str(column).endswith("_pred"):
+            mean[column] = np.mean([frame[column].to_numpy(float) for frame in frames], axis=0)
+    return mean

@@ -1,0 +1,150 @@
+"""The worst test predictions, with the structures of molecules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pyg_samsa.errors import MissingDependencyError
+from pyg_samsa.task import Task
+from pyg_samsa.viz.figure import shown
+from pyg_samsa.viz.report.groups import Group
+from pyg_samsa.viz.report.prediction_tables import labels, mean_over_seeds, probabilities, task_of
+
+WORST = 6
+_EPSILON = 1e-7
+
+
+def worst_predictions(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
+    """Return the worst test predictions of each group, with the structures of molecules."""
+    found = []
+    for group in groups:
+        frames = [run.predictions for run in group.runs if run.predictions is not None and len(run.predictions)]
+        if not frames:
+            continue
+        mean = mean_over_seeds(frames)
+        if mean is None:
+            notes.append(
+                f"{group.label}: the seeds were tested on different rows; the worst predictions are those of the first."
+            )
+        run = next(run for run in group.runs if run.predictions is not None and len(run.predictions))
+        task = task_of(run)
+        cards = worst_rows(frames[0] if mean is None else mean, task, count=WORST)
+        for card in cards:
+            card["svg"] = _structure(card.get("smiles"), notes)
+            card["shown"] = f"{card['error']:.2f}" if card["error"] < 100 else shown(card["error"])
+            for target in card.get("targets", ()):
+                target["texts"] = (
+                    (shown(target["true"]), shown(target["pred"]))
+                    if task.kind == "regression"
+                    else (f"{target['true']:.0f}", f"{target['pred']:.2f}")
+                )
+        found.append(
+            {
+                "group": group,
+                "cards": cards,
+                "kind": task.kind,
+                "seeds": len(frames) if mean is not None else 1,
+                "per_node": task.level == "node",
+            }
+        )
+    return found
+
+
+def _structure(smiles: Any, notes: list[str]) -> str:
+    """Return a molecule as SVG in the colours of the page; empty if there is none."""
+    if not isinstance(smiles, str):
+        return ""
+    try:
+        from pyg_samsa.chem.ogb_features import parse_smiles
+
+        mol = parse_smiles(smiles)
+    except MissingDependencyError as error:
+        notes.append(f"Structures are not drawn: RDKit is not installed ({error.hint}).")
+        return ""
+    if isinstance(mol, str):
+        notes.append(f"A structure is not drawn: {mol}.")
+        return ""
+    from pyg_samsa.viz.molecules.canvas import SvgWriter
+    from pyg_samsa.viz.molecules.drawing import MoleculeLayout
+
+    layout = MoleculeLayout(mol)
+    return SvgWriter("auto").document(layout.lines, layout.width, layout.height, "Structure", page=True)
+
+
+def worst_rows(predictions: pd.DataFrame, task: Task, *, count: int) -> list[dict[str, Any]]:
+    """Return the rows with the largest error: cross-entropy, or for regressions the error in standard deviations.
+
+    Each row has ``row``, ``error``, ``smiles`` if there is one, and ``targets`` (name, true and predicted value, largest
+    error first). Of node tasks, a row is a graph with its mean error and the share of correct nodes as ``right``.
+
+    Args:
+        predictions: Table of predictions.
+        task: Its task.
+        count: Number of rows.
+    """
+    if task.kind == "multiclass":
+        table = predictions[predictions["true"].notna() & (predictions["true"] >= 0)]
+        true, pred = probabilities(predictions, task.names)
+        error = -np.log(np.clip(pred[np.arange(len(true)), true], _EPSILON, 1))[:, None]
+    else:
+        table = predictions
+        true, pred = labels(predictions, task.names)
+        clipped = np.clip(pred, _EPSILON, 1 - _EPSILON)
+        error = (
+            -np.log(np.where(true == 1, clipped, 1 - clipped))
+            if task.kind == "multilabel"
+            else np.abs(true - pred) / _scale(true)
+        )
+        error = np.where(np.isnan(true), np.nan, error)
+    labelled = ~np.isnan(error).all(1)
+    each = pd.Series(
+        np.where(labelled, np.nanmean(np.where(labelled[:, None], error, 0), axis=1), -1.0), index=table.index
+    )
+    if task.level == "node":
+        right = (table["pred"] == table["true"]) if task.kind == "multiclass" else None
+        rows = each.groupby(table["row"]).mean().nlargest(count)
+        share = right.groupby(table["row"]).mean() if right is not None else None
+        return [
+            {"row": row, "error": value, "right": None if share is None else float(share[row])}
+            for row, value in rows.items()
+        ]
+    places = {index: place for place, index in enumerate(table.index)}
+    chosen = each[each >= 0].nlargest(count)
+    return [_row(table.loc[index], places[index], true, pred, error, task) for index in chosen.index]
+
+
+def _scale(true: np.ndarray) -> np.ndarray:
+    deviation = np.nanstd(true, axis=0)
+    return np.where(deviation > 0, deviation, 1.0)
+
+
+def _row(
+    row: pd.Series, place: int, true: np.ndarray, pred: np.ndarray, error: np.ndarray, task: Task
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "row": int(row["row"]),
+        "error": float(np.nanmean(error[place])),
+        "smiles": row.get("smiles"),
+    }
+    if task.kind == "multiclass":
+        guess = int(pred[place].argmax())
+        right = int(true[place])
+        found["targets"] = [
+            {"name": task.names[right], "true": 1.0, "pred": float(pred[place, right]), "note": "true"},
+            {"name": task.names[guess], "true": 0.0, "pred": float(pred[place, guess]), "note": "predicted"},
+        ][: 2 if guess != right else 1]
+        return found
+    order = sorted(
+        (number for number in range(len(task.names)) if not math.isnan(error[place, number])),
+        key=lambda number: -error[place, number],
+    )
+    found["targets"] = [
+        {"name": task.names[n], "true": float(true[place, n]), "pred": float(pred[place, n]), "note": ""}
+        for n in order[:4]
+    ]
+    return found
