@@ -122,9 +122,9 @@ def test_lock_is_exclusive_and_says_who_waits(tmp_path, caplog):
 
 def test_lock_that_does_not_wait_names_the_setting_and_leaves_no_file(tmp_path):
     with files.lock(tmp_path / "a", wait=False):
-        with pytest.raises(ConfigError, match=r"out_dir: got .*, expected one that no other process"):
-            with files.lock(tmp_path / "a", wait=False, setting="out_dir"):
-                raise AssertionError
+        second = files.lock(tmp_path / "a", wait=False, setting="out_dir")
+        with pytest.raises(ConfigError, match=r"out_dir: got .*, expected one that no other process"), second:
+            raise AssertionError
     assert list(tmp_path.iterdir()) == []
 
 

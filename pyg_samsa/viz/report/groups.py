@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyg_samsa.training.run_record import RunRecord
@@ -40,6 +39,7 @@ def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     """Group the runs of one folder that have the same settings, apart from the seed.
 
     Example:
+        >>> from pathlib import Path
         >>> runs = [RunRecord(Path(f"demo/{seed}"), "demo", seed, {"seed": seed, "K": 8}) for seed in (1, 0)]
         >>> [(group.label, [run.seed for run in group.runs]) for group in group_runs(runs)]
         [('demo', [0, 1])]
