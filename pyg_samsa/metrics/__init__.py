@@ -16,6 +16,7 @@ from __future__ import annotations
 from pyg_samsa.metrics.accuracy import Accuracy
 from pyg_samsa.metrics.accuracy_macro import MacroAccuracy
 from pyg_samsa.metrics.average_precision import MultilabelAveragePrecision
+from pyg_samsa.metrics.confusion_metric import ConfusionMetric
 from pyg_samsa.metrics.f1_macro import MacroF1
 from pyg_samsa.metrics.mean_absolute_error import MeanAbsoluteError
 from pyg_samsa.metrics.part_iou import CategoryPartIoU, PartIoU
@@ -32,13 +33,16 @@ from pyg_samsa.metrics.registry import (
 )
 from pyg_samsa.metrics.roc_auc import MultilabelROCAUC
 from pyg_samsa.metrics.root_mean_squared_error import RootMeanSquaredError
+from pyg_samsa.metrics.row_metric import BinaryLabelMetric, RowMetric
 from pyg_samsa.metrics.spearman import SpearmanCorrelation
 
 __all__ = [
     "R2",
     "Accuracy",
     "BatchMetric",
+    "BinaryLabelMetric",
     "CategoryPartIoU",
+    "ConfusionMetric",
     "MacroAccuracy",
     "MacroF1",
     "MeanAbsoluteError",
@@ -46,6 +50,7 @@ __all__ = [
     "MultilabelROCAUC",
     "PartIoU",
     "RootMeanSquaredError",
+    "RowMetric",
     "SpearmanCorrelation",
     "available",
     "build",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pyg_samsa.metrics._confusion import ConfusionMetric
+from pyg_samsa.metrics.confusion_metric import ConfusionMetric
 from pyg_samsa.metrics.registry import register_metric
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from pyg_samsa.metrics._rows import BinaryLabelMetric
 from pyg_samsa.metrics.registry import register_metric
+from pyg_samsa.metrics.row_metric import BinaryLabelMetric
 
 
 def average_precision(preds: np.ndarray, target: np.ndarray) -> float:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
-from pyg_samsa.metrics._confusion import IGNORE_INDEX
-from pyg_samsa.metrics._rows import warn_undefined
+from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
 from pyg_samsa.metrics.registry import BatchMetric, register_metric
+from pyg_samsa.metrics.row_metric import warn_undefined
 
 AVERAGES = ("instance", "category")
 

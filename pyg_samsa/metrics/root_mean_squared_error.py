@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyg_samsa.metrics._rows import RowMetric
 from pyg_samsa.metrics.registry import register_metric
+from pyg_samsa.metrics.row_metric import RowMetric
 
 
 def root_mean_squared_error(preds: np.ndarray, target: np.ndarray) -> float:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,32 +12,48 @@ import torch.distributed as dist
 
 from pyg_samsa import metrics
 
-CLASSIFICATION = ("accuracy", "accuracy_macro", "f1_macro")
+PARTS = [[0, 1], [2]]
+ROWS = 31
+
+
+def build(name: str) -> metrics.BatchMetric:
+    return metrics.build(name, 3, parts=PARTS)
 
 
 def case(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(5)
-    preds = torch.randn(31, 3, generator=generator)
-    if name in CLASSIFICATION:
-        return preds, torch.randint(0, 3, (31,), generator=generator)
-    target = torch.randint(0, 2, (31, 3), generator=generator).float()
-    target[torch.rand(31, 3, generator=generator) < 0.2] = float("nan")
+    preds = torch.randn(ROWS, 3, generator=generator)
+    metric = build(name)
+    if metric.needs_parts:
+        return preds, torch.randint(0, 2, (ROWS,), generator=generator)
+    if isinstance(metric, metrics.ConfusionMetric):
+        return preds, torch.randint(0, 3, (ROWS,), generator=generator)
+    target = torch.randint(0, 2, (ROWS, 3), generator=generator).float()
+    target[torch.rand(ROWS, 3, generator=generator) < 0.2] = float("nan")
     return preds, target
+
+
+def update(metric: metrics.BatchMetric, preds: torch.Tensor, target: torch.Tensor) -> None:
+    """Add rows, each a shape of one point where the metric asks for shapes."""
+    count = len(preds)
+    metric.update_batch(
+        preds, target, SimpleNamespace(batch=torch.arange(count), category=torch.zeros(count, dtype=torch.long))
+    )
 
 
 def worker(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     results = {}
-    for name in metrics.available(parts=False):
+    for name in metrics.available():
         preds, target = case(name)
         for way, share in (
-            ("unequal", slice(0, 20) if rank == 0 else slice(20, 31)),
-            ("one is idle", slice(0, 31) if rank == 0 else None),
+            ("unequal", slice(0, 20) if rank == 0 else slice(20, ROWS)),
+            ("one is idle", slice(0, ROWS) if rank == 0 else None),
         ):
-            metric = metrics.build(name, 3)
+            metric = build(name)
             if share is not None:
                 for p, t in zip(preds[share].split(6), target[share].split(6), strict=True):
-                    metric.update(p, t)
+                    update(metric, p, t)
             results[name, way] = metric.compute().item()
             if hasattr(metric, "per_class"):
                 results[name, way, "per class"] = metric.per_class().tolist()
@@ -65,12 +82,12 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         assert process.returncode == 0, errors
     for rank in range(2):
         results = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        for name in metrics.available(parts=False):
-            alone = metrics.build(name, 3)
-            alone.update(*case(name))
+        for name in metrics.available():
+            alone = build(name)
+            update(alone, *case(name))
             for way in ("unequal", "one is idle"):
                 assert results[name, way] == alone.compute().item(), (name, way, rank)
-                if name not in CLASSIFICATION:
+                if hasattr(alone, "per_class"):
                     assert results[name, way, "per class"] == alone.per_class().tolist()
                     assert results[name, way, "kept"], (name, way, rank)
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
-from pyg_samsa.metrics._rows import warn_undefined
 from pyg_samsa.metrics.registry import BatchMetric
+from pyg_samsa.metrics.row_metric import warn_undefined
 from pyg_samsa.options import check_integer
 
 IGNORE_INDEX = -100  # what torch's cross-entropy leaves out

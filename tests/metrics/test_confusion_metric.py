@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
-from pyg_samsa.metrics import _confusion
+from pyg_samsa.metrics import confusion_metric
 
 REFERENCES = {
     "accuracy": accuracy_score,
@@ -78,5 +78,5 @@ class TestEveryConfusionMetric:
 def test_functional_confusion_matrix() -> None:
     rng = np.random.default_rng(0)
     true, pred = rng.integers(0, 4, 50), rng.integers(0, 4, 50)
-    ours = _confusion.confusion_matrix(torch.from_numpy(pred), torch.from_numpy(true), 4)
+    ours = confusion_metric.confusion_matrix(torch.from_numpy(pred), torch.from_numpy(true), 4)
     np.testing.assert_array_equal(ours.numpy(), confusion_matrix(true, pred, labels=range(4)))

@@ -6,7 +6,7 @@ import torch
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
-from pyg_samsa.metrics._rows import as_rows, mean_of_defined
+from pyg_samsa.metrics.row_metric import as_rows, mean_of_defined
 
 NAMES = ["ap", "auc", "mae", "r2", "rmse", "spearman"]
 NAN = float("nan")

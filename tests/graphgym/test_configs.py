@@ -1,0 +1,114 @@
+"""Every packaged configuration trains: one epoch of a small network on a stand-in for its data set."""
+
+import pytest
+import torch
+from torch_geometric.data import Data, InMemoryDataset
+
+from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.experiments import run as runner
+from pyg_samsa.graphgym import loader
+from pyg_samsa.graphgym.config import cfg, load_config, packaged_configs
+
+NAMES = [name for name in packaged_configs() if not name.startswith("grids/")]
+SMALLER = {
+    "optim.max_epoch": 1,
+    "optim.num_warmup_epochs": 0.0,
+    "optim.num_warmup_steps": 0,
+    "optim.batch_accumulation": 1,
+    "num_threads": 1,
+    "num_workers": 0,
+    "accelerator": "cpu",
+    "train.batch_size": 4,
+    "samsa.layers": 1,
+    "samsa.channels": 16,
+    "samsa.heads": 2,
+    "samsa.num_samples": 4,
+    "gnn.layers_mp": 1,
+    "gt.layers": 1,
+}
+LABELS = {"peptides-functional": 10, "peptides-structural": 11, "peptides-embedded": 3}
+SEQUENCES = {
+    "cifar10-gray": (256, 10),
+    "digits": (17, 10),
+    "listops": (20, 10),
+    "imdb": (256, 2),
+    "imdb-embedded": (99, 2),
+}
+SEQUENCES |= {"imdb-embedded": (99, 2), "pathfinder": (256, 2), "aan": (256, 2), "news-pairs": (99, 2)}
+CLOUDS = {"modelnet10": 10, "modelnet40": 40, "shapes": 8, "shapenetpart": 6, "shapes-parts": 6}
+PARTS = [[0, 1], [2, 3], [4, 5]]
+
+
+class StandIn(InMemoryDataset):
+    """Twelve random graphs with the features and targets of a data set."""
+
+    def __init__(self, name, **options):
+        super().__init__(None)
+        self.edge_channels, self.level, self.task = None, "graph", "multiclass"
+        make = self.molecule if name in LABELS or name == "csv" else self.cloud if name in CLOUDS else self.sequence
+        generator = torch.Generator().manual_seed(0)
+        graphs = [make(name, number, generator, options) for number in range(12)]
+        self._data, self.slices = self.collate(graphs)
+        self.split_idx = {"train": torch.arange(8), "val": torch.arange(8, 10), "test": torch.arange(10, 12)}
+        self.target_names = [str(number) for number in range(self.width)]
+
+    @property
+    def num_targets(self):
+        return self.width
+
+    def molecule(self, name, number, generator, options):
+        self.width = LABELS.get(name, 1)
+        self.task = "multilabel" if name in ("peptides-functional", "peptides-embedded") else "regression"
+        self.in_channels, self.edge_channels = ATOM_CARDINALITIES, BOND_CARDINALITIES
+        nodes = 4 + number % 3
+        path = torch.stack([torch.arange(nodes - 1), torch.arange(1, nodes)])
+        edges = torch.cat([path, path.flip(0)], 1)
+        y = torch.randn(1, self.width, generator=generator)
+        y = (y > 0).float() if self.task == "multilabel" else y
+        x = torch.randint(2, (nodes, len(self.in_channels)), generator=generator)
+        edge_attr = torch.randint(2, (edges.size(1), len(self.edge_channels)), generator=generator)
+        return Data(x=x, edge_index=edges, edge_attr=edge_attr, y=y, smiles="C" * nodes)
+
+    def sequence(self, name, number, generator, options):
+        symbols, self.width = SEQUENCES[name]
+        self.in_channels, self.pairs = [symbols], name in ("aan", "news-pairs")
+        nodes = 5 + number % 4
+        x = torch.randint(symbols, (nodes, 1), generator=generator)
+        if options.get("lit"):
+            x, self.in_channels = torch.randn(nodes, 15, generator=generator), 15
+        data = Data(x=x, edge_index=torch.empty(2, 0, dtype=torch.long), y=torch.tensor([number % self.width]))
+        if self.pairs:
+            data.document = (torch.arange(nodes) > 2).long()
+        return data
+
+    def cloud(self, name, number, generator, options):
+        self.width, self.in_channels = CLOUDS[name], 6
+        pos = torch.randn(8, 3, generator=generator)
+        normal = torch.nn.functional.normalize(torch.randn(8, 3, generator=generator), dim=1)
+        data = Data(
+            x=torch.cat([pos, normal], 1), pos=pos, normal=normal, edge_index=torch.empty(2, 0, dtype=torch.long)
+        )
+        data.y = torch.tensor([number % self.width])
+        if self.width == 6:
+            self.level, self.category_parts, self.category_names = "node", PARTS, ["a", "b", "c"]
+            data.category = torch.tensor([number % 3])
+            data.y = 2 * (number % 3) + torch.randint(2, (8,), generator=generator)
+        return data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_configuration_trains(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(loader.catalog, "knows", lambda format, name: True)
+    monkeypatch.setattr(
+        loader.catalog, "load", lambda format, name, root, progress, **options: StandIn(name, **options)
+    )
+    monkeypatch.setattr(runner, "draw_run", lambda *_, **__: None)
+    load_config(name)
+    changes = {**SMALLER, "out_dir": tmp_path, "dataset.dir": tmp_path}
+    if cfg.model.type != "gps":
+        changes["gt.layers"] = 0
+    if cfg.train.tokens_per_batch:
+        changes["train.tokens_per_batch"] = 40
+    (result,) = runner.run(name, [word for pair in changes.items() for word in map(str, pair)], verbosity=-1)
+    assert result.folder.last.is_file()
+    assert {"loss", cfg.metric_best if cfg.metric_best != "auto" else "mae"} <= set(result.test)
