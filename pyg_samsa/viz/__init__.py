@@ -1,4 +1,4 @@
-"""Learning curves, per-class figures and tables for the terminal."""
+"""Figures and tables of runs: learning curves, scores per class, point clouds, and the HTML report."""
 
 from pyg_samsa.viz.learning_curves import plot_learning_curves
 from pyg_samsa.viz.part_clouds import plot_parts

@@ -1,4 +1,4 @@
-"""The look shared by all figures. Figures are made without pyplot: no global state of matplotlib is read or changed."""
+"""The style of all figures, made without pyplot, so that matplotlib's global state is neither read nor changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMATS = (".png", ".pdf", ".svg")
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:
-    """Return an empty figure of a size in inches, drawn by Agg, with its headline and a layout that leaves room for all text."""
+    """Return an empty Agg figure of a size in inches, with a headline and a layout that fits all text."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -38,11 +38,11 @@ def new_figure(width: float, height: float, title: str) -> Figure:
 
 
 def style(axes: Axes, *, grid: Literal["x", "y"]) -> None:
-    """Give axes the common look: two quiet spines, a light grid across one axis, small grey ticks.
+    """Style axes: two spines, a light grid along one axis, small grey ticks.
 
     Args:
-        axes: What to style.
-        grid: "x" or "y", the axis whose ticks get grid lines.
+        axes: Axes to style.
+        grid: Axis whose ticks get grid lines, ``"x"`` or ``"y"``.
     """
     axes.set_facecolor(PAPER)
     for side in ("top", "right", "left" if grid == "y" else "bottom"):
@@ -55,21 +55,21 @@ def style(axes: Axes, *, grid: Literal["x", "y"]) -> None:
 
 
 def check_path(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a figure if its ending names a format that is drawn, else raise ConfigError."""
+    """Return the path of a figure; raise `ConfigError` if its suffix is not .png, .pdf or .svg."""
     if Path(path).suffix.lower() not in FORMATS:
         raise ConfigError("path", str(path), f"a file name that ends in one of {', '.join(FORMATS)}")
     return Path(path)
 
 
 def save(figure: Figure, path: Path, *, dpi: int = 200) -> Path:
-    """Write a figure in the format that the ending of its path names, at once or not at all."""
+    """Write a figure atomically, in the format of the suffix of its path."""
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format=path.suffix.lower().lstrip("."), facecolor=PAPER)
     return path
 
 
 def shown(value: float) -> str:
-    """Return a value with as many digits as a reader compares: four decimals below 1, four significant digits above.
+    """Format a value with four decimals below 1, and four significant digits above.
 
     Example:
         >>> shown(0.68214), shown(12.3456), shown(0.0000123), shown(float("nan"))
@@ -83,7 +83,7 @@ def shown(value: float) -> str:
 
 
 def pretty(metric: str) -> str:
-    """Return the name of a metric as a reader knows it.
+    """Return the readable name of a metric.
 
     Example:
         >>> pretty("ap"), pretty("my_metric")
@@ -93,7 +93,7 @@ def pretty(metric: str) -> str:
 
 
 def check_lengths(reference: int, **columns: Iterable[object]) -> None:
-    """Raise ConfigError if a column has not as many entries as there are classes."""
+    """Raise `ConfigError` unless every column has one entry per class."""
     for name, column in columns.items():
         length = len(list(column))
         if length != reference:

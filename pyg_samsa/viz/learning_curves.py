@@ -1,4 +1,4 @@
-"""Learning curves of a run."""
+"""Figure of the learning curves of a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _COLORS = {"train": TRAIN, "val": VAL}
 _LABELS = {"train": "training", "val": "validation"}
-_LOG_RATIO = 30.0  # a loss that falls by more than this is drawn on a logarithmic axis
+_LOG_RATIO = 30.0  # losses that differ by more than this factor get a logarithmic axis
 
 
 def plot_learning_curves(
@@ -40,36 +40,37 @@ def plot_learning_curves(
     best_epoch: int | None = None,
     title: str = "Learning curves",
 ) -> Path:
-    """Draw the loss and one metric over the epochs, training and validation, with the best epoch and the test value marked.
+    """Draw loss and metric of training and validation by epoch, and mark the best epoch and the test value.
 
-    Beneath the name of each panel stand the validation value at the best epoch and the test value.
-    The loss axis is logarithmic where the losses differ by more than a factor of 30. Values that are NaN leave a curve out
-    at that epoch; a curve or a test value that is not in the history is not drawn.
+    Each panel shows the validation value at the best epoch and the test value below its title. The axis of the loss is
+    logarithmic if its values differ by more than a factor of 30. NaN values are skipped, and so are curves and test
+    values that the history lacks.
 
     Args:
-        history: One row for each split and epoch: columns ``split`` ("train", "val", "test"), ``epoch``, ``loss`` and ``metric``;
-            others are ignored. Of several test rows the one at the best epoch counts, else the last.
+        history: One row per split and epoch, with columns ``split`` ("train", "val" or "test"), ``epoch``, ``loss`` and
+            ``metric``. Of several test rows the one at the best epoch is shown, otherwise the last.
         path: File to write, ending in .png, .pdf or .svg; an existing one is replaced.
-        metric: Column to draw beside the loss; "loss" draws the loss alone.
-        best_epoch: Epoch to mark; None takes the best validation value of a metric that :mod:`pyg_samsa.metrics` knows
-            (or of the loss), and marks nothing for another.
+        metric: Column to draw besides the loss; "loss" draws only the loss.
+        best_epoch: Epoch to mark; by default that of the best validation value, if the metric is registered in
+            :mod:`pyg_samsa.metrics` or the loss.
         title: Headline.
 
     Returns:
-        The path that was written.
+        ``path``.
 
     Raises:
-        ConfigError: a column is missing, there is no row to draw, or the ending of the path is not known.
+        ConfigError: A column is missing, there is no row to draw, or the suffix of the path is unknown.
         MissingDependencyError: matplotlib is not installed.
 
     Example:
         >>> import tempfile
         >>> import pandas as pd
-        >>> history = pd.DataFrame({"split": ["train", "val"] * 2, "epoch": [0, 0, 1, 1], "loss": [0.7, 0.6, 0.5, 0.5], "ap": [0.2, 0.3, 0.4, 0.5]})
+        >>> history = pd.DataFrame({"split": ["train", "val"] * 2, "epoch": [0, 0, 1, 1], "loss": [0.7, 0.6, 0.5, 0.5]})
+        >>> history["ap"] = [0.2, 0.3, 0.4, 0.5]
         >>> plot_learning_curves(history, Path(tempfile.mkdtemp()) / "curves.png", metric="ap").name
         'curves.png'
 
-    Cost: about a second, whatever the number of epochs.
+    Cost: about a second for any number of epochs.
     """
     target = check_path(path)
     _check(history, metric)
@@ -118,7 +119,7 @@ def _best_epoch(history: pd.DataFrame, metric: str) -> int | None:
 
 
 def _at(history: pd.DataFrame, split: str, column: str, epoch: int | None) -> float | None:
-    """Return the value of a split at an epoch; for the test split the last one if it has none there."""
+    """Return the value of a split at an epoch; of the test split the last value if it has none there."""
     rows = history[(history["split"] == split) & history[column].notna()]
     there = rows[rows["epoch"] == epoch]
     if there.empty and split == "test":

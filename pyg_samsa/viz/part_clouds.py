@@ -1,4 +1,4 @@
-"""Point clouds with their true and their predicted parts."""
+"""Figure of point clouds with true and predicted parts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.viz.figure import INK, MUTED, PAPER, check_lengths, check_path, new_figure, save
 
-# Colours that stay apart for most kinds of colour blindness; a category has few parts, so they are counted within it.
+# Distinct for most kinds of colour blindness; colours are assigned within a category, which has few parts.
 _PARTS = ("#60a5fa", "#fb923c", "#34d399", "#f472b6", "#a78bfa", "#facc15", "#22d3ee", "#a3e635")
 _WRONG = "#111827"
 
@@ -27,23 +27,23 @@ def plot_parts(
     up: int = 1,
     title: str = "Parts of test shapes: true above, predicted below (wrong points ringed)",
 ) -> Path:
-    """Draw clouds twice, coloured by true parts above and by predicted parts below; wrongly predicted points are ringed in black.
+    """Draw each cloud twice: coloured by true parts above, and by predicted parts below with errors ringed in black.
 
     Args:
         points: Coordinates [n, 3] of each of S clouds.
         true: True parts [n] of each cloud.
         predicted: Predicted parts [n] of each cloud.
-        names: What stands above each cloud.
+        names: Title of each cloud.
         path: File to write, ending in .png, .pdf or .svg; an existing one is replaced.
-        up: Which coordinate points upwards: 1 (y), as in ShapeNet and ModelNet's normals, or 2 (z).
+        up: Coordinate that points upwards: 1 (y), as in ShapeNet and ModelNet, or 2 (z).
         title: Headline.
 
     Returns:
-        The path that was written.
+        ``path``.
 
     Raises:
-        ConfigError: There is no cloud, there are different numbers of them, or the ending of the path is not known.
-        ShapeError: A cloud and its parts do not fit.
+        ConfigError: There is no cloud, the lengths differ, or the suffix of the path is unknown.
+        ShapeError: A cloud and its parts differ in length.
         MissingDependencyError: matplotlib is not installed.
 
     Example:
@@ -76,7 +76,7 @@ def plot_parts(
             _draw(axes, cloud if up == 2 else cloud[:, [0, 2, 1]], colors, edges)
         share = float((right == found).float().mean())
         panels[0][column].set_title(name, fontsize=10, color=INK)
-        panels[1][column].set_title(f"{share:.0%} of points right", fontsize=9, color=MUTED, y=-0.04)
+        panels[1][column].set_title(f"{share:.0%} of points correct", fontsize=9, color=MUTED, y=-0.04)
     return save(figure, target)
 
 

@@ -1,4 +1,4 @@
-"""The score of every class beside what guessing would score."""
+"""Figure of the score of every class beside its base rate."""
 
 from __future__ import annotations
 
@@ -30,31 +30,32 @@ def plot_per_class(
     base_label: str = "base rate (random order)",
     sort: bool = True,
 ) -> Path:
-    """Draw, for each class, a bar of its test score above a bar of its base rate.
+    """Draw a bar of the test score and a bar of the base rate for each class.
 
-    The base rate, the share of positives, is the average precision that a random order of the rows scores.
+    The base rate is the share of positives, which is the average precision of a random order.
 
     Args:
         names: Classes [C]; long names are wrapped.
-        values: Scores [C] in [0, 1]; NaN where a class has none, which is written beside it.
+        values: Scores [C] in [0, 1]; NaN if undefined.
         base_rates: Shares of positives [C] in [0, 1].
         path: File to write, ending in .png, .pdf or .svg; an existing one is replaced.
         title: Headline.
-        value_label: What the values are.
-        base_label: What the base rates are.
-        sort: Put the best class on top; else keep the order given.
+        value_label: Name of the values in the legend.
+        base_label: Name of the base rates in the legend.
+        sort: Whether to put the best class on top; otherwise the given order is kept.
 
     Returns:
-        The path that was written.
+        ``path``.
 
     Raises:
-        ConfigError: there is no class, the columns have different lengths, a value lies outside [0, 1], or the ending of the path is not known.
+        ConfigError: There is no class, the lengths differ, a value is outside [0, 1], or the suffix of the path is
+            unknown.
         MissingDependencyError: matplotlib is not installed.
 
     Example:
         >>> import tempfile
-        >>> file = plot_per_class(["antimicrobial", "toxic"], [0.8, 0.4], [0.3, 0.1], Path(tempfile.mkdtemp()) / "classes.png")
-        >>> file.name
+        >>> path = Path(tempfile.mkdtemp()) / "classes.png"
+        >>> plot_per_class(["antimicrobial", "toxic"], [0.8, 0.4], [0.3, 0.1], path).name
         'classes.png'
 
     Cost: about a second.
@@ -93,7 +94,7 @@ def plot_per_class(
 
 
 def _wrapped(name: str) -> str:
-    # Identifiers may break after an underscore, as words do after a space.
+    # Identifiers may break after an underscore.
     lines = textwrap.wrap(name.replace("_", "_ "), _NAME_WIDTH)
     return "\n".join(line.replace("_ ", "_") for line in lines)
 
@@ -117,7 +118,7 @@ def _bars(axes: Axes, rows: Sequence[tuple[str, float, float]], value_label: str
         if scored:
             _write(axes, f"{value:.3f}", value, position - _BAR / 2, fontsize=9.5, color=INK, weight="bold")
         else:
-            _write(axes, "not defined: one kind of label only", 0, position - _BAR / 2, fontsize=9.5, color=MUTED)
+            _write(axes, "undefined: all labels are the same", 0, position - _BAR / 2, fontsize=9.5, color=MUTED)
         if not math.isnan(base):
             _write(axes, f"{base:.3f}", base, position + _BAR / 2, fontsize=8.5, color=MUTED)
     mean = [value for _, value, _ in rows if not math.isnan(value)]
@@ -130,7 +131,7 @@ def _bars(axes: Axes, rows: Sequence[tuple[str, float, float]], value_label: str
 
 
 def _write(axes: Axes, text: str, x: float, y: float, **look: Any) -> None:
-    # The paper behind the text keeps it legible where the line of the mean passes.
+    # The background keeps the text legible on the line of the mean.
     axes.annotate(
         text,
         (x, y),

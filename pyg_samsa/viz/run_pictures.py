@@ -1,4 +1,4 @@
-"""Pictures of a finished run: learning curves, scores of the classes, and segmented shapes."""
+"""Figures of a finished run: learning curves, scores per class, and segmented shapes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def draw_run(
     spec: TaskSpec,
     monitor: str | None = None,
 ) -> None:
-    """Draw what a run offers into its folder: curves, per-class scores, shapes with true and predicted parts.
+    """Draw the figures of a run into its folder: learning curves, scores per class, and shapes with their parts.
 
     Args:
         result: Result of the run.
@@ -69,7 +69,7 @@ def _draw_curves(result: RunResult, rows: Sequence[Row], monitor: str | None) ->
 
 
 def _draw_parts(folder: RunFolder, collected: PredictionCollector, dataset: Any, spec: TaskSpec) -> None:
-    """Draw the first test shape of some categories; as in the score, only parts of its category can be predicted."""
+    """Draw the first test shape of some categories; as in the metric, only parts of its category count."""
     names: Sequence[str] = getattr(dataset, "category_names", [])
     shapes: dict[int, int] = {}
     for row in collected.row_id.unique().tolist():

@@ -1,4 +1,4 @@
-"""The cells of a sweep: a table of means and deviations, and the metric against what was varied and against time."""
+"""Table and figures of a sweep: the metric by cell, by varied setting and by time."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.table import Table
 
-# Colours that stay apart for most kinds of colour blindness.
+# Distinct for most kinds of colour blindness.
 SERIES = (VAL, "#ea580c", "#059669", "#a855f7", "#db2777", "#0891b2", "#ca8a04", "#64748b")
 _MANY_CELLS = 14
 _LOG_RATIO = 8.0
 
 
 def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], title: str = "Sweep") -> Table:
-    """Return a table of the cells: the metric's mean and standard deviation over the seeds, and what a cell costs.
+    """Return a table of the cells: mean and standard deviation of the metric over the seeds, and cost.
 
     Args:
-        results: One row a run: columns ``cell``, ``seed``, ``metric``, the ``keys``, ``parameters``, ``seconds_per_epoch``, ``seconds`` and
-            ``peak_memory_mib``.
-        metric: Column to sum up.
-        keys: Columns of what tells cells apart.
+        results: One row per run, with columns ``cell``, ``seed``, ``metric``, the ``keys``, ``parameters``,
+            ``seconds_per_epoch``, ``seconds`` and ``peak_memory_mib``.
+        metric: Column to summarise.
+        keys: Columns of the settings that differ between cells.
         title: Headline.
 
     Returns:
-        A rich table: cells down, in the order in which they come; the best mean is bold.
+        A rich table with a row per cell, in the order of ``results``; the best mean is bold.
 
     Raises:
         ConfigError: There is no row, or a column is missing.
@@ -44,7 +44,8 @@ def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], titl
     Example:
         >>> import pandas as pd
         >>> from rich.console import Console
-        >>> rows = pd.DataFrame({"cell": ["a", "a"], "seed": [0, 1], "test_ap": [0.6, 0.62], "K": ["8", "8"], "parameters": 10, "seconds": 3.0})
+        >>> rows = pd.DataFrame({"cell": ["a", "a"], "seed": [0, 1], "test_ap": [0.6, 0.62], "K": ["8", "8"]})
+        >>> rows["parameters"], rows["seconds"] = 10, 3.0
         >>> Console(width=80, no_color=True).print(sweep_table(rows, metric="test_ap", keys=["K"]))  # doctest: +ELLIPSIS
         Sweep...0.6100 ± 0.0141...
     """
@@ -83,29 +84,31 @@ def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], titl
 def plot_sweep(
     results: pd.DataFrame, path: str | os.PathLike[str], *, metric: str, keys: Sequence[str], title: str = "Sweep"
 ) -> Path:
-    """Draw the metric against what was varied, and against the training time, with one standard deviation over the seeds.
+    """Draw the metric against the varied settings and against time, with one standard deviation over the seeds.
 
-    The first varied setting that is a number is the axis, logarithmic where its values differ by more than a factor of 8, with a line for each
-    combination of the others; without such a setting each cell is a bar. Every seed is a dot.
+    The x axis is the first varied setting that is a number, logarithmic if its values differ by more than a factor of
+    8, with a line for each combination of the other settings. Without such a setting, each cell has a row of its own.
+    Every seed is a dot.
 
     Args:
-        results: One row a run: columns ``cell``, ``seed``, ``metric``, the ``keys`` and ``seconds``.
+        results: One row per run, with columns ``cell``, ``seed``, ``metric``, the ``keys`` and ``seconds``.
         path: File to write, ending in .png, .pdf or .svg; an existing one is replaced.
         metric: Column to draw.
-        keys: Columns of what tells cells apart.
+        keys: Columns of the settings that differ between cells.
         title: Headline.
 
     Returns:
-        The path that was written.
+        ``path``.
 
     Raises:
-        ConfigError: There is no row, a column is missing, or the ending of the path is not known.
+        ConfigError: There is no row, a column is missing, or the suffix of the path is unknown.
         MissingDependencyError: matplotlib is not installed.
 
     Example:
         >>> import tempfile
         >>> import pandas as pd
-        >>> rows = pd.DataFrame({"cell": ["a", "b"], "seed": 0, "test_ap": [0.6, 0.7], "K": ["8", "32"], "seconds": [3.0, 4.0]})
+        >>> rows = pd.DataFrame({"cell": ["a", "b"], "seed": 0, "test_ap": [0.6, 0.7], "K": ["8", "32"]})
+        >>> rows["seconds"] = [3.0, 4.0]
         >>> plot_sweep(rows, Path(tempfile.mkdtemp()) / "sweep.png", metric="test_ap", keys=["K"]).name
         'sweep.png'
 
@@ -115,7 +118,7 @@ def plot_sweep(
     _check(results, metric, [*keys, "seconds"])
     results = results[results[metric].notna()]
     if results.empty:
-        raise ConfigError("metric", metric, "one that a run has a value of")
+        raise ConfigError("metric", metric, "a metric with a value in at least one run")
     axis = next((key for key in keys if _is_number(results[key])), None)
     cells = results["cell"].nunique()
     figure = new_figure(11.0, 4.6 if axis is not None else 2.3 + 0.42 * max(4, cells), title)
@@ -145,19 +148,21 @@ def plot_sweep(
 def plot_curves(
     results: pd.DataFrame, path: str | os.PathLike[str], *, metric: str, title: str = "Learning curves"
 ) -> Path:
-    """Draw a validation metric against optimiser steps and against seconds: a line a cell, the mean over its seeds, between their extremes.
+    """Draw a validation metric against optimiser steps and against seconds, one line per cell.
+
+    A line is the mean over the seeds, its band goes from their minimum to their maximum.
 
     Args:
-        results: One row a run: columns ``cell`` and ``folder``, whose ``metrics.csv`` has the epochs.
+        results: One row per run, with columns ``cell`` and ``folder``, which holds the run's ``metrics.csv``.
         path: File to write, ending in .png, .pdf or .svg; an existing one is replaced.
         metric: Name of the metric, without a split.
         title: Headline.
 
     Returns:
-        The path that was written.
+        ``path``.
 
     Raises:
-        ConfigError: There is no row, the runs have no such metric, or the ending of the path is not known.
+        ConfigError: There is no row, the runs have no such metric, or the suffix of the path is unknown.
         MissingDependencyError: matplotlib is not installed.
 
     Cost: about a second.
@@ -175,7 +180,7 @@ def plot_curves(
         axes.set_xlabel(name, fontsize=10, color=MUTED)
     left.set_title(f"{pretty(metric)}, validation", loc="left", fontsize=12, color=INK, pad=10)
     for number, (label, rows) in enumerate(results.groupby("cell", sort=False)):
-        # Where there are more curves than colours, the second round is dashed.
+        # Lines beyond the number of colours are dashed.
         color, (line, marker) = SERIES[number % len(SERIES)], ("-", "o") if number < len(SERIES) else ("--", "s")
         epochs = pd.concat([pd.read_csv(Path(folder) / "metrics.csv") for folder in rows["folder"]])
         if column not in epochs:
@@ -220,7 +225,7 @@ def _is_number(values: pd.Series) -> bool:
 
 
 def _series(results: pd.DataFrame, keys: Sequence[str]) -> list[tuple[str, pd.DataFrame]]:
-    """Split the runs by what was varied besides the axis."""
+    """Split the runs by the settings that are not on the axis."""
     keys = [key for key in keys if results[key].nunique() > 1]
     if not keys:
         return [("", results)]
@@ -310,7 +315,7 @@ def _bars(axes: Axes, series: Sequence[tuple[str, pd.DataFrame]], metric: str) -
         )
     axes.set_yticks(range(len(series)), [label for label, _ in series], fontsize=10, color=INK)
     axes.set_ylim(len(series) - 0.5, -0.5)
-    # Dots on a scale of their own and no bars from zero: the differences are what is looked at.
+    # The axis does not begin at zero, because the differences matter here.
     axes.set_xlim(low - 0.25 * room, high + 0.7 * room)
     axes.set_title(_title(metric), loc="left", fontsize=12, color=INK, pad=10)
 

@@ -1,4 +1,4 @@
-"""Tables for the terminal, made to fit 80 columns."""
+"""Tables for the terminal, at most 80 columns wide."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ _BLOCKS = " ▏▎▍▌▋▊▉█"
 
 
 def metrics_table(rows: Sequence[Mapping[str, object]], *, title: str = "Results") -> Table:
-    r"""Return a table of every metric by split, mean and standard deviation over the repeats.
+    r"""Return a table of metrics by split, as mean and standard deviation over the repeats.
 
-    With R > 1 repeats a cell is :math:`\bar v \pm \sqrt{\frac{1}{R-1} \sum_r (v_r - \bar v)^2}`; with one it is the value alone.
-    An arrow tells in which direction a known metric improves.
+    .. math::
+        \bar v \pm \sqrt{\frac{1}{R-1} \sum_{r=1}^{R} (v_r - \bar v)^2}
+
+    With one repeat a cell is the value itself. An arrow shows the direction in which a known metric improves.
 
     Args:
-        rows: One mapping for each repeat and split: "split" and the metrics; "seed", "repeat", "epoch" and "lr" are left out, and
-            so is what is not a number. A value that is NaN or None is not counted.
+        rows: One mapping per repeat and split, with "split" and the metrics. "seed", "repeat", "epoch", "lr" and values
+            that are not numbers are ignored, and so are NaN and None.
         title: Headline.
 
     Returns:
-        A rich table: metrics down, splits across.
+        A rich table with a row per metric and a column per split.
 
     Raises:
-        ConfigError: there is no row, or a row has no "split".
+        ConfigError: There is no row, or a row has no "split".
 
     Example:
         >>> from rich.console import Console
@@ -77,20 +79,20 @@ def per_class_table(
     *,
     title: str = "Test average precision per class",
 ) -> Table:
-    """Return a table of the average precision of each class beside its base rate, with a bar and the mean below.
+    """Return a table of the average precision and base rate of each class, and their means.
 
     Args:
         names: Classes [C]; long names are folded.
-        ap: Average precisions [C]; NaN where a class has none.
+        ap: Average precisions [C]; NaN if undefined.
         base_rate: Shares of positives [C], the average precision of a random order.
-        positives: Counts of positives [C].
+        positives: Numbers of positives [C].
         title: Headline.
 
     Returns:
-        A rich table with one line a class, in the order given.
+        A rich table with a row per class, in the given order.
 
     Raises:
-        ConfigError: there is no class, or the columns have different lengths.
+        ConfigError: There is no class, or the lengths differ.
 
     Example:
         >>> from rich.console import Console
@@ -123,7 +125,7 @@ def _numbers(rows: Sequence[Mapping[str, object]], name: str) -> list[float]:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Return a value, or the mean of several with their standard deviation.
+    """Format a value, or the mean and standard deviation of several.
 
     Example:
         >>> spread([0.5]), spread([0.5, 0.6]), spread([])
@@ -142,7 +144,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def arrow(name: str) -> str:
-    """Return an arrow that tells whether a metric should rise or fall; nothing for one that nobody knows.
+    """Return an arrow that shows whether a metric should rise or fall; empty for an unknown metric.
 
     Example:
         >>> arrow("ap"), arrow("loss"), arrow("my_metric")

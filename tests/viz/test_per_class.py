@@ -40,7 +40,7 @@ def test_mean_leaves_out_what_is_not_defined(tmp_path: Path, drawn: list[Figure]
     plot_per_class(["a", "b", "c"], [0.2, 0.9, NAN], [0.1, 0.3, 0.0], tmp_path / "c.png")
     texts = [artist.get_text() for artist in drawn[0].findobj(Text)]
     assert "mean 0.550" in texts
-    assert "not defined: one kind of label only" in texts
+    assert "undefined: all labels are the same" in texts
 
 
 @pytest.mark.parametrize("count", [1, 2, 40])

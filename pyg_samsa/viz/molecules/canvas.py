@@ -1,4 +1,4 @@
-"""A few kinds of shapes, written as SVG or painted as PNG: one picture, two formats."""
+"""Shapes that are written as SVG or painted as PNG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyg_samsa.errors import MissingDependencyError
 
 FONT = "Inter, system-ui, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 THEMES = ("light", "dark", "auto")
-# Gradients are painted in pieces of this length, because the painter of PNG files has none.
+# Length of the pieces of a gradient in a PNG, because the renderer has no gradients.
 _PIECE = 0.7
 
 
@@ -45,9 +45,9 @@ Stops = list[tuple[float, Paint]]
 
 @dataclass
 class Stroke:
-    """Lines of one width and colour; ``d`` holds path data of moves, lines, quadratic curves and closings.
+    """Lines of one width and colour; ``d`` is SVG path data.
 
-    A list of stops (place from 0 to 1, paint) is a gradient along a straight line. ``note`` is shown where the mouse rests.
+    A list of stops (position from 0 to 1, paint) is a gradient along a straight line. ``note`` is a tooltip.
     """
 
     d: str
@@ -81,7 +81,7 @@ class Text:
 
 @dataclass
 class Group:
-    """Shapes that are moved together, with a class for style sheets."""
+    """Shapes that move together, with an optional CSS class."""
 
     shapes: list[Any] = field(default_factory=list)
     x: float = 0.0
@@ -90,7 +90,7 @@ class Group:
 
 
 def number(value: float, digits: int = 1) -> str:
-    """Return a coordinate with few decimals.
+    """Format a coordinate.
 
     Example:
         >>> number(3.0), number(2.26), number(-0.01)
@@ -106,7 +106,7 @@ def line(x1: float, y1: float, x2: float, y2: float, digits: int = 1) -> str:
 
 
 def disc(x: float, y: float) -> str:
-    """Return the path data of a line of no length: with round ends it is a disc."""
+    """Return the path data of a line of length zero, which is a disc if its ends are round."""
     return line(x, y, x, y)
 
 
@@ -117,7 +117,7 @@ def box(x: float, y: float, width: float, height: float) -> str:
 
 
 def merge(shapes: Iterable[Any]) -> list[Any]:
-    """Join neighbouring strokes, and neighbouring outlines, that look alike: the picture is the same and its file far smaller."""
+    """Join successive strokes or outlines of the same style, which makes files much smaller."""
     out: list[Any] = []
     for shape in shapes:
         last = out[-1] if out else None
@@ -144,7 +144,7 @@ class SvgWriter:
 
     Args:
         theme: ``"light"``, ``"dark"`` or ``"auto"``.
-        prefix: Put before the names of gradients, which must be unique in a page.
+        prefix: Prefix of the ids of gradients, which must be unique on a page.
     """
 
     def __init__(self, theme: str, prefix: str = "g") -> None:
@@ -165,7 +165,7 @@ class SvgWriter:
         *,
         page: bool = False,
     ) -> str:
-        """Return a whole SVG file, or with ``page`` an element of a page, which says itself what its colour scheme is."""
+        """Return an SVG file, or with ``page`` an SVG element that takes the colour scheme of its page."""
         body = self.write(shapes)
         scheme = "<style>:root{color-scheme:light dark}</style>" if self.theme == "auto" and not page else ""
         about = f"<title>{escape(title)}</title>" if title else ""
@@ -226,7 +226,7 @@ _TOKEN = re.compile(r"[MLQCZ]|-?\d+(?:\.\d+)?")
 
 
 def to_png(shapes: Sequence[Any], width: float, height: float, theme: str, scale: float) -> bytes:
-    """Return the shapes as a PNG, ``scale`` pixels for each unit.
+    """Return the shapes as a PNG, with ``scale`` pixels per unit.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -236,7 +236,7 @@ def to_png(shapes: Sequence[Any], width: float, height: float, theme: str, scale
         from PIL import Image
     except ImportError as error:
         raise MissingDependencyError("matplotlib", "all", "Writing a PNG") from error
-    # The bare renderer: a figure with thousands of artists takes seconds.
+    # The renderer itself, because a figure with thousands of artists takes seconds.
     painter = _Painter(RendererAgg(math.ceil(width * scale), math.ceil(height * scale), 72 * scale), theme, scale)
     painter.paint(shapes, 0.0, 0.0)
     stream = io.BytesIO()
@@ -283,7 +283,7 @@ class _Painter:
     def _stroke(self, stroke: Stroke, x: float, y: float) -> None:
         ends = _ends(stroke.d)
         if stroke.round and ends[:2] == ends[2:]:
-            # Agg leaves out lines of no length.
+            # Agg does not draw lines of length zero.
             self._disc(x + ends[0], y + ends[1], stroke)
             return
         context = self.renderer.new_gc()
@@ -306,7 +306,7 @@ class _Painter:
     def _text(self, text: Text, x: float, y: float) -> None:
         from matplotlib.font_manager import FontProperties
 
-        # The painter's font is wider than those that browsers take.
+        # The font of the renderer is wider than those of browsers.
         font = FontProperties(size=0.92 * text.size, weight="bold" if text.bold else "normal")
         width, _, _ = self.renderer.get_text_width_height_descent(text.text, font, ismath=False)
         context = self.renderer.new_gc()
@@ -316,7 +316,7 @@ class _Painter:
 
 
 def _pieces(stroke: Stroke) -> Iterable[Stroke]:
-    """Cut a straight line with a gradient into pieces of one colour; each lies on the one before, so that no seam shows."""
+    """Cut a line with a gradient into overlapping pieces of one colour."""
     x1, y1, x2, y2 = _ends(stroke.d)
     stops = _stops(stroke)
     if stroke.round:

@@ -1,4 +1,4 @@
-"""Colour scales with even steps in lightness, in a light and in a dark version that meet their background at zero."""
+"""Colour scales with even steps in lightness, for light and dark themes; zero is the colour of the background."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import lru_cache
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.viz.molecules.canvas import PAPER, Paint
 
-# Lightness, chroma and hue (degrees) in OKLCH of evenly spaced anchors, from the first step off the background to the end. Lightness falls in the
-# light theme and rises in the dark one, and stops where the ink of atom labels would lose its contrast.
+# Lightness, chroma and hue (degrees) in OKLCH of evenly spaced anchors, without the background. Lightness falls in the
+# light theme and rises in the dark one, and stops where atom labels would lose their contrast.
 _WARM_LIGHT = ((0.945, 0.055, 95.0), (0.875, 0.115, 80.0), (0.780, 0.155, 57.0), (0.675, 0.185, 33.0))
 _WARM_DARK = ((0.305, 0.060, 345.0), (0.380, 0.115, 358.0), (0.460, 0.150, 20.0), (0.540, 0.150, 42.0))
 _COOL_LIGHT = ((0.935, 0.035, 240.0), (0.855, 0.075, 242.0), (0.760, 0.110, 245.0), (0.660, 0.140, 250.0))
@@ -21,10 +21,10 @@ SCALES = ("sequential", "diverging")
 
 @lru_cache(maxsize=4096)
 def scale_paint(scale: str, level: int) -> Paint:
-    """Return the colour of a level from -100 to 100 of a scale.
+    """Return the colour of a level from -100 to 100.
 
-    Below zero a sequential scale stays at the background. Colours are interpolated in OKLab (Ottosson, 2020), so that equal steps of the value look
-    like equal steps.
+    A sequential scale has the background colour below zero. Colours are interpolated in OKLab (Ottosson, 2020), so that
+    equal steps of the value look equal.
 
     Args:
         scale: ``"sequential"`` or ``"diverging"``.

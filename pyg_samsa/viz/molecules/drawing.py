@@ -1,4 +1,4 @@
-"""Molecules whose atoms and bonds are coloured by scores."""
+"""Drawings of molecules with atoms and bonds coloured by scores."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from pyg_samsa.viz.molecules.serpentine import fold_chain
 FORMATS = (".svg", ".png")
 _MARGIN = 22.0
 _BAR_WIDTH, _BAR_HEIGHT = 190.0, 10.0
-_CLASSIC = 60  # atoms; larger molecules without a long chain are laid out by CoordGen, which keeps macrocycles apart
+_CLASSIC = 60  # atoms; larger molecules are laid out by CoordGen, which draws macrocycles better
 
 
 @dataclass(frozen=True)
 class MoleculeDrawing:
-    """A finished picture; notebooks show it by itself.
+    """A drawing of a molecule, displayed in notebooks.
 
     Attributes:
-        svg: The picture as SVG.
-        width: Its width in pixels.
-        height: Its height in pixels.
+        svg: The drawing as SVG.
+        width: Width in pixels.
+        height: Height in pixels.
     """
 
     svg: str
@@ -57,14 +57,14 @@ class MoleculeDrawing:
     _theme: str
 
     def png(self, scale: float = 2.0) -> bytes:
-        """Return the picture as PNG with ``scale`` pixels for each of its own; ``theme="auto"`` is painted light."""
+        """Return the drawing as PNG, enlarged by ``scale``; ``theme="auto"`` is drawn light."""
         return to_png(self._shapes, self.width, self.height, self._theme, scale)
 
     def save(self, path: str | os.PathLike[str], *, scale: float = 2.0) -> Path:
-        """Write the picture to a file that ends in .svg or .png; an existing one is replaced.
+        """Write the drawing to a .svg or .png file; an existing one is replaced.
 
         Raises:
-            ConfigError: The ending is another one.
+            ConfigError: The suffix is another one.
         """
         target = Path(path)
         if target.suffix.lower() not in FORMATS:
@@ -79,24 +79,24 @@ class MoleculeDrawing:
 
 
 class MoleculeLayout:
-    """Where the atoms of a molecule stand on paper, and the lines and letters of its structure.
+    """The 2D layout of a molecule, and the lines and letters of its structure.
 
-    The structure is drawn in ink alone, so that colour means importance and nothing else.
+    The structure is drawn in one colour, so that colours show only the scores.
 
     Args:
         mol: RDKit molecule or SMILES.
-        bond_length: Length of a bond in pixels; None takes 30 for small molecules, and less for large ones, down to 22.
+        bond_length: Length of a bond in pixels; by default from 30 for small molecules to 22 for large ones.
 
     Attributes:
         width: Width of the structure in pixels.
-        height: Its height.
+        height: Height of the structure in pixels.
         lines: Shapes of the structure.
 
     Raises:
         SmilesError: RDKit cannot read the SMILES.
         MissingDependencyError: RDKit is not installed.
 
-    Cost: about a millisecond an atom.
+    Cost: about a millisecond per atom.
     """
 
     def __init__(self, mol: Any, bond_length: float | None = None) -> None:
@@ -115,7 +115,7 @@ class MoleculeLayout:
             rdDepictor.SetPreferCoordGen(False)
             rdDepictor.NormalizeDepiction(mol)
         drawn = rdMolDraw2D.PrepareMolForDrawing(mol, kekulize=True, addChiralHs=False, forceCoords=False)
-        # A drawer of no size makes room for the whole molecule, so that nothing can be cut off.
+        # Without a size, RDKit makes the canvas large enough for the whole molecule.
         drawer = rdMolDraw2D.MolDraw2DSVG(-1, -1)
         options: Any = drawer.drawOptions()
         options.clearBackground = False
@@ -142,16 +142,16 @@ class MoleculeLayout:
     def halos(
         self, atom: Sequence[float], bond: Sequence[float], scale: str, limit: float, *, notes: bool = False
     ) -> list[Any]:
-        """Return what glows behind the structure: a tube along each bond and a disc at each atom, the strongest above the others.
+        """Return the colours behind the structure: a band along each bond and a disc at each atom, strongest on top.
 
-        A bond shows its own colour along its middle and runs into the colours of its atoms at the ends.
+        The middle of a band has the colour of the bond; towards its ends it blends into the colours of the atoms.
 
         Args:
             atom: Score of each atom.
             bond: Score of each bond, in RDKit's order.
             scale: ``"sequential"`` or ``"diverging"``.
             limit: Score at the end of the scale.
-            notes: Say what each is and its score where the mouse rests.
+            notes: Whether to show names and scores as tooltips.
         """
         tube, radius = 0.50 * self.bond_length, 0.37 * self.bond_length
         out: list[tuple[float, Any]] = []
@@ -177,7 +177,7 @@ class MoleculeLayout:
 
 
 def read_molecule(molecule: Any) -> Any:
-    """Return an RDKit molecule as it is, or that of a SMILES.
+    """Return an RDKit molecule unchanged, or parse a SMILES.
 
     Raises:
         SmilesError: RDKit cannot read the SMILES.
@@ -202,7 +202,7 @@ def draw_importance(
     subtitle: str = "",
     theme: str = "light",
 ) -> MoleculeDrawing:
-    """Draw a molecule whose atoms and bonds are coloured by scores, with a colour bar.
+    """Draw a molecule with atoms and bonds coloured by scores, and a colour bar.
 
     Args:
         molecule: SMILES or ``rdkit.Chem.Mol``.
@@ -210,18 +210,18 @@ def draw_importance(
         bond_scores: Score of each bond, in RDKit's order; both directions of a bond together.
         scale: ``"sequential"`` for scores of at least 0, ``"diverging"`` for scores around 0.
         limit: Score at the end of the colour scale; by default the largest absolute score, see :func:`color_limit`.
-        label: What the scores are and their unit; stands above the colour bar.
+        label: Text above the colour bar: what the scores are, and their unit.
         title: Headline.
         subtitle: Line below the headline.
         theme: ``"light"``, ``"dark"``, or ``"auto"``: the colours follow ``color-scheme`` of the page or system.
 
     Returns:
-        The picture, which notebooks show and ``save`` writes.
+        The drawing.
 
     Raises:
         SmilesError: RDKit cannot read the SMILES.
         ShapeError: There are not as many scores as atoms and bonds, or one is not finite.
-        ConfigError: An option is none of those above.
+        ConfigError: An option has another value.
         MissingDependencyError: RDKit is not installed.
 
     Example:
@@ -229,7 +229,7 @@ def draw_importance(
         >>> drawing.svg[:4], "Acetaldehyde" in drawing.svg
         ('<svg', True)
 
-    Cost: about a millisecond an atom; a PNG takes three times as long.
+    Cost: about a millisecond per atom; a PNG takes three times as long.
     """
     for key, value, allowed in (("scale", scale, SCALES), ("theme", theme, THEMES)):
         if value not in allowed:
@@ -265,9 +265,9 @@ def check_scores(name: str, scores: Sequence[float], count: int) -> list[float]:
 
 
 def color_limit(scores: Sequence[float]) -> float:
-    """Return the end of the colour scale: the largest absolute score, or of many scores the one that a hundredth of them exceeds.
+    """Return the end of the colour scale: the largest absolute score, or for 100 scores and more their 99th percentile.
 
-    A single strong token would otherwise leave all others of a large molecule without colour.
+    Otherwise a single large score would leave the rest of a large molecule without colour.
 
     Example:
         >>> color_limit([0.5, -2.0]), color_limit([*range(1, 201)]), color_limit([])
@@ -278,7 +278,7 @@ def color_limit(scores: Sequence[float]) -> float:
 
 
 def ends_of(scores: Sequence[float], scale: str, limit: float) -> tuple[str, str]:
-    """Return what stands at both ends of the colour bar; a sign tells where scores go beyond.
+    """Return the labels at both ends of the colour bar; ≤ and ≥ mark scores beyond them.
 
     Example:
         >>> ends_of([1.0, -3.0], "diverging", 2.0), ends_of([0.5], "sequential", 0.5)
@@ -292,7 +292,7 @@ def ends_of(scores: Sequence[float], scale: str, limit: float) -> tuple[str, str
 def compose(
     layout: MoleculeLayout, halos: list[Any], bar: list[Any], *, title: str = "", subtitle: str = ""
 ) -> tuple[list[Any], float, float]:
-    """Put headline, molecule and colour bar on one sheet; returns its shapes, width and height."""
+    """Combine headline, molecule and colour bar; return the shapes, width and height of the drawing."""
     width = max(layout.width + 2 * _MARGIN, 340.0)
     columns = int((width - 2 * _MARGIN) / 8.8)
     head, y = [], _MARGIN
@@ -310,7 +310,7 @@ def compose(
 
 
 def color_bar(scale: str, label: str, low: str, high: str) -> list[Any]:
-    """Return the colour bar with its label and what stands at its ends; it is 44 pixels high."""
+    """Return a colour bar with its labels, 44 pixels high."""
     first = -100 if scale == "diverging" else 0
     stops = [(step / 20, scale_paint(scale, round(first + (100 - first) * step / 20))) for step in range(21)]
     middle = 12.0 + _BAR_HEIGHT + 3
@@ -326,7 +326,7 @@ def color_bar(scale: str, label: str, low: str, high: str) -> list[Any]:
 
 
 def shown(value: float) -> str:
-    """Return a number of the colour bar, with a true minus sign.
+    """Format a number of the colour bar, with a minus sign.
 
     Example:
         >>> shown(0.01234), shown(-2.0), shown(0.0), shown(12345.0)
@@ -340,7 +340,7 @@ _ATTRIBUTE = re.compile(r"([\w-]+)='([^']*)'")
 
 
 def _structure(svg: str) -> list[Any]:
-    """Read RDKit's paths back as shapes of ink."""
+    """Parse the paths in RDKit's SVG."""
     out: list[Any] = []
     for element in _ELEMENT.findall(svg):
         attributes = dict(_ATTRIBUTE.findall(element))

@@ -1,4 +1,4 @@
-"""Coordinates for long chains: rows that run to and fro as a snake does, instead of one strip that no page can show."""
+"""2D coordinates for long chains: rows that run alternately right and left, to fit on a page."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from pyg_samsa.chem.ogb_features import import_rdkit
 _BOND = 1.5  # Å, as RDKit draws
 _STEP = _BOND * math.sin(math.radians(60))
 _RISE = _BOND * math.cos(math.radians(60))
-_LONG = 15  # atoms of the chain; shorter ones are left as they are
+_LONG = 15  # atoms; shorter chains are not folded
 _WIDEST = 58.0  # Å
-_ROW = 11.0  # Å; what a row with its side chains is high, about
+_ROW = 11.0  # Å; approximate height of a row with its side chains
 _ASPECT = 2.3
 _ROOM = 2.5  # Å between atoms of two rows
 
 
 def fold_chain(mol: Any) -> bool:
-    """Give a molecule with a long chain coordinates in rows; others are left alone.
+    """Lay out a molecule with a long chain in rows; other molecules are not changed.
 
-    The longest path through the molecule becomes a regular zigzag (straight on where it runs along a ring or a cis double bond) that is cut at single
-    bonds, in peptides at amide bonds. Every second row runs backwards, so that the long bond between two rows stands upright at their ends. Disulfide
-    bridges are long straight lines across.
+    The longest path through the molecule becomes a regular zigzag (straight along rings and cis double bonds), cut at
+    single bonds, in peptides at amide bonds. Every second row runs backwards, so that the long bond between two rows is
+    vertical. Disulfide bridges are long straight lines.
 
     Args:
         mol: RDKit molecule, which gets the coordinates.
 
     Returns:
-        Whether it was laid out.
+        Whether the molecule was laid out.
 
     Example:
         >>> from rdkit import Chem
@@ -73,7 +73,7 @@ def fold_chain(mol: Any) -> bool:
 
 
 def _without_bridges(mol: Any) -> Any:
-    """Return a copy without disulfide bridges: they become long straight lines, for nothing else would keep the chain legible."""
+    """Return a copy without disulfide bridges, so that they do not shape the chain."""
     chem = import_rdkit()
     copy = chem.RWMol(mol)
     for bond in mol.GetBonds():
@@ -85,9 +85,9 @@ def _without_bridges(mol: Any) -> Any:
 
 
 def _longest_path(mol: Any, atoms: Sequence[int]) -> list[int]:
-    """Return the longest of all shortest paths of a part of a molecule that enter no aromatic ring, without the rings at its ends.
+    """Return the longest of all shortest paths outside aromatic rings, without rings at its ends.
 
-    It is empty where the part is far longer than that, for then aromatic rings are links of its chain.
+    It is empty if the fragment is much longer than this path, because then aromatic rings are links of the chain.
     """
     chem = import_rdkit()
     if len(atoms) < _LONG:
@@ -111,7 +111,7 @@ def _longest_path(mol: Any, atoms: Sequence[int]) -> list[int]:
 
 
 def _flat_steps(mol: Any, path: Sequence[int]) -> list[bool] | None:
-    """Tell for each step of a path whether both its atoms stand at one height; None where a zigzag would be no honest drawing."""
+    """Return for each step of a path whether it is horizontal; None if a zigzag would be wrong, as for sp atoms."""
     chem = import_rdkit()
     cis = chem.BondStereo.STEREOZ, chem.BondStereo.STEREOCIS
     trans = chem.BondStereo.STEREOE, chem.BondStereo.STEREOTRANS
@@ -159,13 +159,13 @@ def _cut(mol: Any, path: list[int], flat: Sequence[bool]) -> list[list[int]]:
             and not stereo & {path[place - 1], path[place]}
         ):
             free.append(place)
-    # Rows of whole pairs of residues are alike, and so their ends stand above each other.
+    # Rows of whole pairs of residues look alike, so that their ends are aligned.
     size = 6 * math.ceil(len(path) / count / 6) if count > 1 else len(path)
     rows: list[list[int]] = []
     start = 0
     while len(path) - start > 1.15 * size:
         aim = start + size
-        # A row that begins high should end low, for then the bond to the next row leaves in the direction that chemists expect.
+        # A row that begins high should end low: the bond to the next row then has the usual direction.
         options = [
             (
                 frozenset(path[place - 1 : place + 1]) not in bonds,
@@ -187,7 +187,7 @@ def _cut(mol: Any, path: list[int], flat: Sequence[bool]) -> list[list[int]]:
 def _lay_row(
     mol: Any, rows: Sequence[Sequence[int]], number: int, flat: Sequence[bool]
 ) -> tuple[list[int], np.ndarray]:
-    """Return the atoms of a row with its side chains, and where they stand when it runs from left to right."""
+    """Return the atoms of a row with its side chains, and their positions if it runs from left to right."""
     chem = import_rdkit()
     from rdkit.Chem import rdDepictor
     from rdkit.Geometry import Point2D
@@ -205,7 +205,7 @@ def _lay_row(
     chem.FastFindRings(part)
     start = sum(len(other) for other in rows[:number])
     steps = flat[start : start + len(row) - 1]
-    # The first row may begin high or low, whichever lets it end low.
+    # The first row begins high or low so that it ends low.
     high = bool(number) or sum(not level for level in steps) % 2 == 1
     x, given = 0.0, {}
     for place, atom in enumerate(row):
@@ -219,21 +219,21 @@ def _lay_row(
             other.GetIdx() for other in last.GetNeighbors() if other.GetIdx() not in (row[-2], rows[number + 1][0])
         ]
         if len(branches) == 1 and not last.IsInRing():
-            # It takes the place of the zigzag's next atom, out of the way of the bond to the next row.
+            # It takes the place of the next zigzag atom, away from the bond to the next row.
             given[atoms.index(branches[0])] = Point2D(x + _STEP, 0.0 if high else _RISE)
     rdDepictor.Compute2DCoords(part, canonOrient=False, coordMap=given)
     return atoms, part.GetConformer().GetPositions()[:, :2].copy()
 
 
 def _lift(above: np.ndarray, below: np.ndarray) -> float:
-    """Return how far a row must go down so that none of its atoms comes near those above."""
+    """Return how far a row must move down to keep its atoms apart from those above."""
     near = np.abs(above[:, None, 0] - below[None, :, 0]) < _ROOM
     gaps = np.where(near, below[None, :, 1] - above[:, None, 1], -np.inf)
     return float(gaps.max()) + _ROOM
 
 
 def _lay_others(mol: Any, groups: Sequence[Sequence[int]], places: np.ndarray, done: Sequence[int]) -> None:
-    """Put counter-ions and the like side by side below the chain."""
+    """Place other fragments, such as counter-ions, side by side below the chain."""
     chem = import_rdkit()
     from rdkit.Chem import rdDepictor
 

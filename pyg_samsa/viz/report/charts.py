@@ -1,4 +1,4 @@
-"""Charts of the HTML report: matplotlib's SVG, its colours replaced by CSS variables, so that one drawing serves light and dark pages."""
+"""Charts of the HTML report: SVG by matplotlib, with CSS variables as colours for light and dark pages."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Line:
     """One line of a chart.
 
     Args:
-        color: Number of its colour among the series, or a colour.
-        x: Places.
+        color: Number of the series, or a colour.
+        x: Positions.
         y: Values.
-        low, high: Band around it; empty for none.
-        dashed: Whether it is dashed and thin.
-        step: Whether it is a staircase.
-        mark: Places that get a dot.
+        low, high: Band around the line; empty for none.
+        dashed: Whether the line is dashed and thin.
+        step: Whether the line is a step function.
+        mark: Points to mark.
     """
 
     color: int | str
@@ -54,11 +54,11 @@ def line_chart(
     """Return a chart of lines as inline SVG.
 
     Args:
-        lines: What to draw.
-        xlabel: What runs along.
+        lines: Lines to draw.
+        xlabel: Label of the x axis.
         unit: Whether both axes go from 0 to 1.
-        level: Height of a quiet dashed line.
-        log: Whether the vertical axis is logarithmic.
+        level: Height of a dashed horizontal line.
+        log: Whether the y axis is logarithmic.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -91,10 +91,10 @@ def line_chart(
 
 
 def reliability_chart(bins: Sequence[tuple[int, Sequence[float], Sequence[float], Sequence[float]]]) -> str:
-    """Return observed shares against predicted probabilities; the size of a dot tells how many predictions it stands for.
+    """Return a chart of observed shares against predicted probabilities; larger dots stand for more predictions.
 
     Args:
-        bins: Of each series: colour, mean predictions, observed shares, and shares of all predictions.
+        bins: Colour, mean predictions, observed shares, and shares of all predictions of each series.
     """
     figure, axes = _panel(_SQUARE)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=_DASHES)
@@ -117,10 +117,10 @@ def reliability_chart(bins: Sequence[tuple[int, Sequence[float], Sequence[float]
 
 
 def scatter_chart(series: Sequence[tuple[int, Sequence[float], Sequence[float]]]) -> str:
-    """Return predictions against true values, with the diagonal.
+    """Return a chart of predictions against true values, with the diagonal.
 
     Args:
-        series: Of each: colour, true values, predictions.
+        series: Colour, true values and predictions of each series.
     """
     figure, axes = _panel(_SQUARE)
     every = [value for _, true, predicted in series for value in (*true, *predicted)]
@@ -137,11 +137,11 @@ def scatter_chart(series: Sequence[tuple[int, Sequence[float], Sequence[float]]]
 
 
 def svg(figure: Figure) -> str:
-    """Return a figure as SVG for a page: text stays text, colours are CSS variables, and no name meets one of another figure."""
+    """Return a figure as inline SVG: text stays text, colours become CSS variables, and ids are unique on the page."""
     import matplotlib
 
     buffer = io.StringIO()
-    # These two can be said in no other way; the block sets them back.
+    # matplotlib offers these two only as global settings; the block restores them.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report"}):
         figure.savefig(
             buffer,
@@ -197,7 +197,7 @@ def _unit_axes(axes: Axes) -> None:
 
 
 def _thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Keep so many points that the eye misses none, the first and the last among them."""
+    """Thin out the points of a line evenly, keeping the first and the last."""
     count = len(x)
     if count <= _MOST_POINTS:
         return list(x), list(y)

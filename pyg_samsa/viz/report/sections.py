@@ -112,8 +112,8 @@ def _results_of(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]],
     found["classes"] = _class_charts(task, members, notes)
     if any("miou" in (run.summary or {}).get("test", {}) for group, _ in members for run in group.runs):
         notes.append(
-            "The metrics compare only the parts of a shape's own category; the confusion matrix and the table of classes "
-            "compare all parts."
+            "The metrics compare only the parts of a shape's own category; "
+            "the confusion matrix and the table of classes compare all parts."
         )
     if task.kind == "multilabel":
         found["reliability"] = _reliability(task, members)

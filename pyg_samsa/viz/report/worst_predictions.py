@@ -79,8 +79,8 @@ def _structure(smiles: Any, notes: list[str]) -> str:
 def worst_rows(predictions: pd.DataFrame, task: Task, *, count: int) -> list[dict[str, Any]]:
     """Return the rows with the largest error: cross-entropy, or for regressions the error in standard deviations.
 
-    Each row has ``row``, ``error``, ``smiles`` if there is one, and ``targets`` (name, true and predicted value, largest
-    error first). Of node tasks, a row is a graph with its mean error and the share of correct nodes as ``right``.
+    Each row has ``row``, ``error``, ``smiles`` if there is one, and ``targets`` with name, true and predicted value,
+    largest error first. For node tasks a row is a graph, with its mean error and ``right``, its share of correct nodes.
 
     Args:
         predictions: Table of predictions.

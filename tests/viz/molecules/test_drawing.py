@@ -32,7 +32,7 @@ def scores(smiles, values=(0.0, 0.5, 1.0)):
 
 
 def extent(svg):
-    """The box around all that is painted, with the widths of lines, walked through groups; text by a generous guess of its width."""
+    """Return the bounding box of all shapes, with the widths of lines; the width of text is estimated generously."""
     root = ET.fromstring(svg)
     boxes = []
 
