@@ -26,7 +26,7 @@ _LOG_RATIO = 8.0
 
 
 def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], title: str = "Sweep") -> Table:
-    """Return a table of the cells: mean and standard deviation of the metric over the seeds, and cost.
+    """Return a table of the cells: mean and standard deviation of the metric, and cost.
 
     Args:
         results: One row per run, with columns ``cell``, ``seed``, ``metric``, the ``keys``, ``parameters``,
