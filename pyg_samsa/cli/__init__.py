@@ -1,7 +1,7 @@
-"""The command ``pyg-samsa``: one module a subcommand, found by itself.
+"""The command ``pyg-samsa``. Each module here is the subcommand of its name, unless the name begins with an underscore.
 
-A subcommand module holds ``HELP`` (one line), ``EPILOG`` (examples), ``configure(parser)`` and ``run(args) -> int | None``, and imports what is
-heavy inside ``run``. ``args.verbosity`` is -1 for ``-q``, 0, or 1 for ``-v``. A module whose name begins with an underscore is none.
+A subcommand defines ``HELP`` (one line), ``EPILOG`` (examples), ``configure(parser)`` and ``run(args) -> int | None``,
+and imports slow packages inside ``run``. ``args.verbosity`` is -1 for ``-q``, 1 for ``-v`` and otherwise 0.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from pyg_samsa._version import __version__
+from pyg_samsa.cli._arguments import add_verbosity
 from pyg_samsa.errors import SAMSAError
 
 __all__ = ["main"]
@@ -26,20 +27,21 @@ EXIT_INTERRUPTED, EXIT_PIPE = 130, 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand.
 
-    Bad input gives one line and a hint on the error stream; anything that is not the user's doing keeps its traceback.
+    Errors of the input print one line and a hint to stderr. Bugs keep their traceback.
 
     Args:
-        argv: Arguments without the program's name; None takes those of the process.
+        argv: Arguments without the name of the program; by default those of the process.
 
     Returns:
-        Exit code: 0, 2 for what the user asked, 3 for data, 4 for numbers, 130 for Ctrl-C.
+        Exit code: 0 for success, 2 for wrong arguments or settings, 3 for missing or wrong data, 4 for numerical
+        errors, 130 for Ctrl-C.
 
     Example:
         >>> main(["train", "--cfg", "no_such_config"])
         2
     """
-    # OpenMP's idle threads spin for long by default, which doubles the time of every process on a machine that has anything else to do; not to spin
-    # at all makes a lone process half slower. A short spin costs neither much. It must be said before torch is imported; the user's word goes first.
+    # Idle OpenMP threads spin for a long time by default, which slows down everything else on the machine. Without any
+    # spinning, a process alone takes half as long again. A short spin avoids both. Set it before torch is imported.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     args = _parse(list(sys.argv[1:] if argv is None else argv))
@@ -57,13 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\nstopped." + (f" {resume(args)}" if resume is not None else ""), file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone; without this python complains once more when it closes the stream.
+        # The reader has gone. Without this, Python reports another error when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    """Parse arguments; ``key value`` may stand behind options too, where argparse alone takes them only before."""
+    """Parse arguments; unlike with argparse alone, ``key value`` pairs may follow options."""
     parser = _parser()
     args, rest = parser.parse_known_args(argv)
     if rest and (not hasattr(args, "opts") or any(word.startswith("-") and not word[1:2].isdigit() for word in rest)):
@@ -77,8 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pyg-samsa", description="Sampling self-attention for PyTorch Geometric.")
     parser.add_argument("--version", action="version", version=f"pyg-samsa {__version__}")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("-q", "--quiet", action="count", default=0, help="say only results and errors")
-    common.add_argument("-v", "--verbose", action="count", default=0, help="also say what the libraries say")
+    add_verbosity(common)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, module in _commands().items():
         sub = commands.add_parser(

@@ -1,4 +1,4 @@
-"""``pyg-samsa doctor``: look at what is installed and works here, and say how to cure the rest."""
+"""``pyg-samsa doctor``: check the installation."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
-HELP = "look at what is installed and works here, and say how to cure the rest"
+from pyg_samsa.cli._arguments import RESULTS_FOLDER, add_data_folder
+
+HELP = "check the installation and print how to fix problems"
 EPILOG = """\
 examples:
   pyg-samsa doctor                     versions, packages, devices, attention backends, data sets, folders
-  pyg-samsa doctor -q                  only what is not as it should be
-  pyg-samsa doctor --json              for a bug report, or for a script
-  pyg-samsa doctor --root ~/data       another folder of data sets
+  pyg-samsa doctor -q                  only problems and notes
+  pyg-samsa doctor --json              for a bug report or a script
+  pyg-samsa doctor --root ~/data       check another folder of data sets
 
-The exit code is 2 where something that is required does not work, else 0.
+The exit code is 2 if something required does not work, otherwise 0.
 """
 MARKS = {"ok": "[green]✓[/]", "note": "[yellow]•[/]", "broken": "[bold red]✗[/]"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--json", action="store_true", help="print all checks as JSON")
+    add_data_folder(parser)
     parser.add_argument(
-        "--root",
+        "--out",
         type=Path,
-        default=Path("datasets"),
+        default=RESULTS_FOLDER,
         metavar="DIR",
-        help="folder of the data sets (default: ./datasets)",
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("results"), metavar="DIR", help="folder of the results (default: ./results)"
+        help=f"folder of the results (default: ./{RESULTS_FOLDER})",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look and tell."""
-    from pyg_samsa.cli._checks import BROKEN, OK, run_checks
+    """Run the checks and print the results."""
+    from pyg_samsa.cli._doctor_checks import BROKEN, OK, run_checks
 
     checks = run_checks(args.root.expanduser(), args.out.expanduser())
     broken = [check for check in checks if check.status == BROKEN]
@@ -48,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
         _show([check for check in checks if args.verbosity >= 0 or check.status != OK])
         notes = sum(check.status not in (OK, BROKEN) for check in checks)
         print(
-            f"{len(broken)} broken, {notes} to note, {len(checks) - len(broken) - notes} fine."
+            f"{len(broken)} broken, {notes} notes, {len(checks) - len(broken) - notes} ok."
             if broken or notes
-            else "All is fine."
+            else "Everything works."
         )
     return 2 if broken else 0
 
@@ -59,7 +59,7 @@ def _show(checks: list) -> None:
     try:
         from rich.console import Console
     except ImportError:
-        # rich is what may be missing: the doctor still has to speak.
+        # rich may be the missing package.
         for check in checks:
             print(
                 f"{check.status:<7}{check.section}: {check.name}: {check.value}"

@@ -1,4 +1,4 @@
-"""``pyg-samsa explain``: which atoms and bonds a model's heads sampled, and what they count for."""
+"""``pyg-samsa explain``: importance of atoms and bonds for the predictions of a model."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyg_samsa.cli._arguments import add_model, add_smiles_column
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
+from pyg_samsa.options import check_integer
 
 if TYPE_CHECKING:
     from pyg_samsa.explain.molecule_explanation import MoleculeExplanation
 
-HELP = "show which atoms and bonds a model's heads sampled, and what they count for"
+HELP = "show the importance of atoms and bonds for predictions"
 EPILOG = """\
 examples:
   pyg-samsa explain peptides "NCC(=O)N[C@@H](CS)C(=O)O" --out explained
   pyg-samsa explain results/my_run molecules.csv --out explained
-  pyg-samsa explain my_model molecules.csv --smiles-column structure --name-column id --target logS --limit 20 --out explained
-  pyg-samsa explain my_model molecules.csv --method sampled --out explained    without occlusion: fast for large molecules
+  pyg-samsa explain my_model molecules.csv --smiles-column structure --name-column id --target logS --out explained
+  pyg-samsa explain my_model molecules.csv --method sampled --out explained       without occlusion, which is slow
 
---out gets index.html (all molecules, sortable), scores.csv (one row for each atom and each direction of a bond), and pictures as SVG and PNG.
+The output folder gets index.html (all molecules), scores.csv (a row per atom and per direction of a bond), and
+pictures as SVG and PNG.
 """
 METHODS = ("all", "sampled", "contribution", "occlusion")
 THEMES = ("auto", "light", "dark")
@@ -33,57 +36,49 @@ _DEFAULT_LIMIT = 100
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument(
-        "model", metavar="MODEL", help="folder of a model or run, or the name of a model that comes with the package"
-    )
+    add_model(parser)
     parser.add_argument("molecules", nargs="+", metavar="SMILES|CSV", help="one or more SMILES, or a CSV file")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--target",
         metavar="NAME",
-        help="prediction to explain (default: the likeliest of each molecule; in regressions the first)",
+        help="prediction to explain (default: the most likely of each molecule; for regressions the first)",
     )
-    parser.add_argument("--method", choices=METHODS, default="all", help="what is computed and drawn (default: all)")
-    parser.add_argument(
-        "--smiles-column",
-        default="",
-        metavar="NAME",
-        help="column of the CSV with the SMILES (default: found by its name)",
-    )
+    parser.add_argument("--method", choices=METHODS, default="all", help="method of the scores (default: all)")
+    add_smiles_column(parser)
     parser.add_argument(
         "--name-column",
         default="",
         metavar="NAME",
-        help="column with what molecules are called (default: found by its name)",
+        help="column with the names of the molecules (default: found by its name, such as id)",
     )
-    limit = f"explain only the first N molecules, 0 for all (default: {_DEFAULT_LIMIT})"
+    limit = f"number of molecules to explain, 0 for all (default: {_DEFAULT_LIMIT})"
     parser.add_argument("--limit", type=int, default=_DEFAULT_LIMIT, metavar="N", help=limit)
     parser.add_argument(
         "--theme",
         choices=THEMES,
         default="auto",
-        help="colours of page and pictures (default: auto; pictures are then light)",
+        help="colours of page and pictures (default: auto, which follows the system; pictures are light)",
     )
     parser.add_argument("--title", default="", metavar="TEXT", help="headline of the page")
     parser.add_argument("--overwrite", action="store_true", help="replace files of the same name in --out")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Explain the molecules and write what was found."""
+    """Explain the molecules and write page, table and pictures."""
     from pyg_samsa.explain.molecule_explanation import PICTURED, explain_molecules
     from pyg_samsa.explain.page import Refused, make_card, write_page
     from pyg_samsa.hub.pretrained import load_pretrained
     from pyg_samsa.io.progress import progress_bar
 
-    if args.limit < 0:
-        raise ConfigError("--limit", args.limit, "a number from 0, which is all")
+    check_integer("--limit", args.limit, low=0)
     model, config = load_pretrained(args.model)
     task = config.get("task")
     if task is None:
         raise ConfigError(
             "MODEL",
             args.model,
-            "a model that says what it predicts",
+            "a model that was saved with its task",
             hint="Save it with save_pretrained(directory, task=...).",
         )
     if args.target is not None and args.target not in task["target_names"]:
@@ -110,11 +105,15 @@ def run(args: argparse.Namespace) -> int:
             _save_pictures(found, args.out / "pictures", len(cards), "dark" if args.theme == "dark" else "light")
             advance(1)
     if not cards:
-        first = f"row {refused[0].row}: {refused[0].reason}: {refused[0].smiles[:80]!r}" if refused else "there is none"
+        first = (
+            f"row {refused[0].row}: {refused[0].reason}: {refused[0].smiles[:80]!r}"
+            if refused
+            else "the table is empty"
+        )
         raise DataError(f"No molecule could be explained; {first}", hint="Check --smiles-column and the SMILES.")
     _save_table(frames, args.out / "scores.csv")
     title = args.title or f"Explanations by {Path(args.model).name}"
-    notes = [f"Only the first {args.limit} molecules; {left_out:,} more were left out (--limit)."] if left_out else []
+    notes = [f"The first {args.limit} molecules; {left_out:,} more were skipped (see --limit)."] if left_out else []
     page = write_page(
         cards, args.out / "index.html", title=title, kind=task["kind"], refused=refused, notes=notes, theme=args.theme
     )
@@ -123,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     if args.verbosity >= 0:
         print(
             f"{page}  {len(cards)} molecule{'s' * (len(cards) != 1)}"
-            + (f", {len(refused)} refused" if refused else "")
+            + (f", {len(refused)} could not be read" if refused else "")
             + "".join(f"\n{note}" for note in notes)
         )
     return 0
@@ -132,16 +131,16 @@ def run(args: argparse.Namespace) -> int:
 def read_molecules(
     given: list[str], smiles_column: str, name_column: str, limit: int
 ) -> tuple[list[tuple[str, str]], int]:
-    """Return name and SMILES of each molecule, and how many the limit left out.
+    """Return name and SMILES of each molecule, and the number of molecules beyond the limit.
 
     Args:
         given: A CSV file, or SMILES.
-        smiles_column: Column of the SMILES; empty finds it by its name.
-        name_column: Column of the names; empty finds it by its name, or takes the number of the row.
-        limit: Number of molecules, 0 for all.
+        smiles_column: Column of the SMILES; if empty, it is found by its name.
+        name_column: Column of the names; if empty, it is found by its name, or rows are numbered.
+        limit: Largest number of molecules; 0 for all.
 
     Raises:
-        DataNotFoundError: What looks like a file is not there.
+        DataNotFoundError: The file does not exist.
         ConfigError: There is no such column.
 
     Example:
@@ -169,7 +168,7 @@ def _rows(given: list[str], smiles_column: str, name_column: str) -> Iterator[tu
         yield from ((smiles if len(smiles) <= 40 else f"{smiles[:37]}...", smiles) for smiles in given)
         return
     if not path.is_file():
-        raise DataNotFoundError(f"{path}: no such file", hint="Give a CSV file or SMILES.")
+        raise DataNotFoundError(f"{path}: no such file", hint="Pass a CSV file or SMILES.")
     with open_rows(path) as rows:
         place = find_column(rows.header, smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
         lower = [title.strip().lower() for title in rows.header]
@@ -190,7 +189,7 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
         raise ConfigError(
             "--out",
             str(folder),
-            "a folder that is new or empty",
+            "a new or empty folder",
             hint="--overwrite replaces files of the same name in it.",
         )
 

@@ -1,4 +1,4 @@
-"""``pyg-samsa predict``: a CSV of molecules in, the same CSV with predictions out."""
+"""``pyg-samsa predict``: add predictions to a CSV file of molecules."""
 
 from __future__ import annotations
 
@@ -11,64 +11,65 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pyg_samsa.cli._arguments import add_model, add_smiles_column
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import check_integer
 
-HELP = "predict for the molecules of a CSV file, or for one SMILES"
+HELP = "predict properties of the molecules in a CSV file, or of one SMILES"
 EPILOG = """\
 examples:
-  pyg-samsa predict peptides in.csv out.csv              with the network that comes with the package
-  pyg-samsa predict results/esol/0 in.csv out.csv        with one of your own: the run's folder, or model/ in it
-  pyg-samsa predict peptides "NCC(=O)NCC(=O)O"           one molecule, to the screen
-  cat in.csv | pyg-samsa predict peptides - - | head     from and to other programs
+  pyg-samsa predict peptides in.csv out.csv              with the model that comes with the package
+  pyg-samsa predict results/esol/0 in.csv out.csv        with a model of your own: the folder of a run
+  pyg-samsa predict peptides "NCC(=O)NCC(=O)O"           one molecule; prints the prediction
+  cat in.csv | pyg-samsa predict peptides - - | head     read stdin and write stdout
   pyg-samsa predict peptides in.csv out.csv --uncertainty
 
-Every row comes out, in order, with all its columns; rows that cannot be read say why in the column `error`. A run that was stopped goes on where it
-was when it is started again.
+The output has all rows and columns of the input, in the same order, and columns of predictions. If a molecule cannot
+be read, the column `error` says why. An interrupted prediction continues when the same command is run again.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument(
-        "model",
-        metavar="MODEL",
-        help="folder of a saved network or of a run, or the name of one that comes with the package",
-    )
-    parser.add_argument("input", metavar="IN", help="CSV file, - for the standard input, or a single SMILES")
-    parser.add_argument(
-        "output", metavar="OUT", nargs="?", default="-", help="CSV file, or - for the standard output (default)"
-    )
-    parser.add_argument(
-        "--smiles-column",
-        default="",
-        metavar="S",
-        help="name or number of the column of SMILES (default: smiles or a relative of it)",
-    )
+    add_model(parser)
+    parser.add_argument("input", metavar="IN", help="CSV file, - for stdin, or one SMILES")
+    parser.add_argument("output", metavar="OUT", nargs="?", default="-", help="CSV file, or - for stdout (default)")
+    add_smiles_column(parser)
     parser.add_argument(
         "--no-header",
         action="store_true",
-        help="the first row is a molecule, too; the SMILES are in column 1 or --smiles-column",
+        help="the table has no header; the SMILES are in column 1, or in column --smiles-column",
     )
     parser.add_argument(
         "--uncertainty",
         action="store_true",
-        help="add the spread over draws of the Graph-Bridge codes; takes as many times longer",
+        help="add the standard deviation over --draws draws of the Graph-Bridge codes",
     )
-    parser.add_argument("--draws", type=int, default=8, metavar="N", help="draws for --uncertainty (default: 8)")
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=8,
+        metavar="N",
+        help="draws for --uncertainty; the time grows in proportion (default: 8)",
+    )
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes that read molecules (default: 1)"
     )
     parser.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="threads of the network (default: one for each core)"
+        "--threads", type=int, default=0, metavar="N", help="threads of the network (default: one per core)"
     )
     parser.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
     parser.add_argument(
-        "--max-atoms", type=int, default=100_000, metavar="N", help="larger molecules get an error (default: 100000)"
+        "--max-atoms",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help="molecules with more atoms get an error (default: 100000)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict."""
+    """Predict and write the table."""
     import torch
 
     from pyg_samsa.io.csv_rows import open_rows
@@ -95,26 +96,20 @@ def run(args: argparse.Namespace) -> int:
                 with lock(args.output, wait=False, setting="OUT"):
                     done = predict_to_file(table, Path(args.output), advance=advance)
     if args.verbosity >= 0 and not single:
-        told = (
-            f"{done.rows:,} rows, {done.errors:,} of them without a prediction (see the column error)"
-            if done.errors
-            else f"{done.rows:,} rows"
-        )
-        print(told + ("" if args.output == "-" else f": {args.output}"), file=sys.stderr)
+        summary = f"{done.rows:,} rows"
+        summary += f", {done.errors:,} of them without a prediction (see the column error)" if done.errors else ""
+        print(summary + ("" if args.output == "-" else f": {args.output}"), file=sys.stderr)
     return 0
 
 
 def resume_hint(args: argparse.Namespace) -> str:
     """Return how to continue a prediction that was stopped."""
-    return "" if args.output == "-" else "The same command goes on where it stopped."
+    return "" if args.output == "-" else "Run the same command again to continue."
 
 
 def _check(args: argparse.Namespace) -> None:
-    for key in ("workers", "draws", "max_atoms"):
-        if getattr(args, key) < 1:
-            raise ConfigError(f"--{key.replace('_', '-')}", getattr(args, key), "a number of at least 1")
-    if args.threads < 0:
-        raise ConfigError("--threads", args.threads, "a number of at least 1")
+    for key, low in {"workers": 1, "draws": 1, "max_atoms": 1, "threads": 0}.items():
+        check_integer(f"--{key.replace('_', '-')}", getattr(args, key), low=low)
     if (
         args.output != "-"
         and args.input != "-"
@@ -124,11 +119,11 @@ def _check(args: argparse.Namespace) -> None:
     ):
         raise ConfigError("OUT", args.output, "another file than IN")
     if args.output != "-" and Path(args.output).is_dir():
-        raise ConfigError("OUT", args.output, "the name of a file; this is a folder")
+        raise ConfigError("OUT", args.output, "a file, not a folder")
 
 
 def _source(given: str) -> tuple[Any, bool]:
-    """Return what to read, and whether it is a single molecule."""
+    """Return the input, and whether it is a single molecule."""
     if given == "-":
         return sys.stdin.buffer, False
     if Path(given).is_file() or Path(given).suffix.lower() in (".csv", ".tsv", ".txt", ".smi"):
@@ -138,21 +133,21 @@ def _source(given: str) -> tuple[Any, bool]:
 
     if isinstance(reason := parse_smiles(given), str):
         raise DataNotFoundError(
-            f"{given}: no such file, and no molecule either ({reason})", hint="Give a CSV file, - or a SMILES."
+            f"{given}: neither a file nor a SMILES ({reason})", hint="Pass a CSV file, - for stdin, or a SMILES."
         )
     escaped = given.replace('"', '""')
     return io.BytesIO(f'smiles\n"{escaped}"\n'.encode()), True
 
 
 def _count_lines(path: Path) -> int:
-    """Return the number of lines after the first: about that of the rows, at the speed of the disk."""
+    """Return the number of lines after the header, which is about the number of rows."""
     with path.open("rb") as file:
         return max(0, sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1)
 
 
 @contextlib.contextmanager
 def _standard_output() -> Iterator[Any]:
-    # In UTF-8 whatever the terminal, as files are.
+    # UTF-8 as in files, whatever the encoding of the terminal.
     raw = getattr(sys.stdout, "buffer", None)
     output: Any = sys.stdout if raw is None else io.TextIOWrapper(raw, encoding="utf-8", newline="", write_through=True)
     try:

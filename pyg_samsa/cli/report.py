@@ -1,41 +1,40 @@
-"""``pyg-samsa report``: one HTML page about a run, or about several side by side."""
+"""``pyg-samsa report``: write an HTML report of one run or several."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-HELP = "write one HTML page about a run, or about several side by side"
+HELP = "write an HTML report of one run or several"
 EPILOG = """\
 examples:
-  pyg-samsa report results/quickstart                    all seeds of an experiment: mean and deviation
+  pyg-samsa report results/quickstart                    mean and standard deviation over the seeds
   pyg-samsa report results/quickstart/0 --out page.html
   pyg-samsa report results/peptides_func results/peptides_func_bag
-  pyg-samsa report results/sweep-samples --open          every cell of a sweep, shown in the browser
+  pyg-samsa report results/sweep-samples --open          all runs of a sweep, opened in the browser
 
-RUN is the folder of a run, or any folder that holds some. The page is one file that needs no network: learning curves, metrics with their
-deviation over the seeds, confusion or calibration, precision and recall of each class, the worst predictions with their structures, the
-configuration with what differs, and the environment.
+RUN is the folder of a run, or a folder that contains some. The report is one HTML file: metrics, learning curves,
+confusion matrix or calibration, precision and recall of each class, the worst predictions, settings and environment.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or a folder that holds some"
+        "runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or a folder that contains some"
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="HTML file to write (default: report.html in the first folder)"
     )
     parser.add_argument("--title", default="", metavar="TEXT", help="headline (default: the names of the experiments)")
-    parser.add_argument("--open", action="store_true", help="show the page in the browser")
+    parser.add_argument("--open", action="store_true", help="open the report in the browser")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page."""
+    """Write the report."""
     from pyg_samsa.io.progress import progress_bar
     from pyg_samsa.training.run_record import find_run_folders, read_run
-    from pyg_samsa.viz.report.html_report import write_report
+    from pyg_samsa.viz.report import write_report
 
     folders = find_run_folders([path.expanduser() for path in args.runs])
     records = []

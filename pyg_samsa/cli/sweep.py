@@ -1,4 +1,4 @@
-"""``pyg-samsa sweep``: run a grid of settings, several runs at a time, and compare them."""
+"""``pyg-samsa sweep``: train with a grid of settings and compare the results."""
 
 from __future__ import annotations
 
@@ -7,56 +7,60 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyg_samsa.cli._arguments import add_overrides
 from pyg_samsa.errors import ConfigError
 
 if TYPE_CHECKING:
     from pyg_samsa.experiments.sweep import Outcome, Sweep
 
-HELP = "run a grid of settings, several runs at a time, and compare them"
+HELP = "train with a grid of settings and compare the results"
 EPILOG = """\
 examples:
-  pyg-samsa sweep samples --jobs 2                       a packaged grid: how many keys a head samples
-  pyg-samsa sweep samples --dry-run                      what it would run
+  pyg-samsa sweep samples --jobs 2                       a packaged grid over the number of sampled keys
+  pyg-samsa sweep samples --dry-run                      list the runs without running them
   pyg-samsa sweep my_grid.yaml optim.max_epoch 20 --seeds 5
-  pyg-samsa sweep my_grid.txt --base quickstart          GraphGym's own format of grids
+  pyg-samsa sweep my_grid.txt --base quickstart          a grid in GraphGym's format
   pyg-samsa sweep --list                                 the packaged grids
 
 A grid in YAML:
 
-  base: quickstart                       # a configuration, as --cfg takes it
-  set: {optim.max_epoch: 5}              # the same in all cells
-  grid:                                  # every combination of these
+  base: quickstart                       # a config, as for --cfg
+  set: {optim.max_epoch: 5}              # settings of all cells
+  grid:                                  # all combinations of these values
     samsa.num_samples: [8, 16, 32]
-  cells:                                 # and, or instead, combinations with a name
+  cells:                                 # and/or named combinations
     hard: {samsa.sampling: hard}
     soft: {samsa.sampling: soft}
-  seeds: 3                               # or a list of them
-  metric: ap                             # of the table and the plot
+  seeds: 3                               # or a list of seeds
+  metric: ap                             # metric of the table and the plot
 
-Results are in results.csv and sweep.png of the sweep's folder. The same command again runs what has not finished, and nothing else.
+Results are written to results.csv and sweep.png in the folder of the sweep. Finished runs are not repeated when the
+same command is run again.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "grid", metavar="GRID", nargs="?", help="YAML or text file of a grid, or the name of a packaged one"
+        "grid", metavar="GRID", nargs="?", help="YAML or text file of a grid, or name of a packaged grid"
     )
-    parser.add_argument("--base", metavar="CFG", help="configuration that all cells start from (default: the grid's)")
+    parser.add_argument("--base", metavar="CFG", help="config of all cells (default: that of the grid)")
     parser.add_argument(
         "--jobs",
         type=int,
         default=1,
         metavar="N",
-        help="runs at a time; the processors are divided between them (default: 1)",
+        help="parallel runs, which share the processors (default: 1)",
     )
     parser.add_argument(
-        "--seeds", metavar="N|A,B", help="number of seeds of each cell, or the seeds with commas (default: the grid's)"
+        "--seeds",
+        metavar="N|A,B",
+        help="number of seeds per cell, or a comma-separated list (default: those of the grid)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the sweep (default: results/sweep-GRID)")
-    parser.add_argument("--dry-run", action="store_true", help="check and list the cells and stop")
-    parser.add_argument("--list", action="store_true", help="list the packaged grids and stop")
-    parser.add_argument("opts", nargs="*", metavar="key value", help="settings of all cells, before the grid's own")
+    parser.add_argument("--dry-run", action="store_true", help="check and list the cells, then stop")
+    parser.add_argument("--list", action="store_true", help="list the packaged grids, then stop")
+    add_overrides(parser, "overrides for all cells")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
             "GRID",
             None,
             "a YAML or text file, or the name of a packaged grid",
-            hint="pyg-samsa sweep --list shows the packaged ones.",
+            hint="pyg-samsa sweep --list prints the packaged grids.",
         )
     seeds = grids.parse_seeds(args.seeds) if args.seeds else None
     grid = grids.read_grid(args.grid, base=args.base, seeds=seeds)
@@ -94,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"failed: {reason}\n        {runs}", markup=False)
     if failed:
         console.print(
-            f"{len(failed)} of {len(outcomes)} runs failed; what they said is in {sweep.out / 'logs'}.", markup=False
+            f"{len(failed)} of {len(outcomes)} runs failed; see the logs in {sweep.out / 'logs'}.", markup=False
         )
     return max((outcome.code if outcome.code > 0 else 1 for outcome in failed), default=0)
 
@@ -105,7 +109,7 @@ def resume_hint(args: argparse.Namespace) -> str:
     for option in ("base", "seeds", "out"):
         if getattr(args, option) is not None:
             words += [f"--{option}", str(getattr(args, option))]
-    return f"Everything that was done is kept. Continue with:\n  {shlex.join(words)}"
+    return f"Finished runs are kept. Continue with:\n  {shlex.join(words)}"
 
 
 def _list(console: Any, sweep: Sweep) -> None:
@@ -129,25 +133,22 @@ def _run(console: Any, sweep: Sweep, *, quiet: bool) -> list[Outcome]:
 
     total, count = len(sweep.runs), 0
 
-    def tell(outcome: Outcome) -> None:
+    def report(outcome: Outcome) -> None:
         nonlocal count
         count += 1
-        said = (
-            "finished before"
-            if outcome.reused
-            else f"failed: {outcome.reason}"
-            if outcome.code
-            else _score(sweep, outcome)
-        )
         if not quiet:
-            console.print(f"[{count}/{total}] {outcome.job.title}: {said}", markup=False)
+            console.print(f"[{count}/{total}] {outcome.job.title}: {_state(sweep, outcome)}", markup=False)
         advance(1)
 
     with progress_bar(f"{sweep.grid.name}", total, enabled=not quiet and console.is_terminal) as advance:
-        return sweep.run(tell)
+        return sweep.run(report)
 
 
-def _score(sweep: Sweep, outcome: Outcome) -> str:
+def _state(sweep: Sweep, outcome: Outcome) -> str:
+    if outcome.reused:
+        return "already finished"
+    if outcome.code:
+        return f"failed: {outcome.reason}"
     table, metric = sweep.results(), sweep.metric()
     row = table[(table["cell"] == outcome.job.cell.label) & (table["seed"] == outcome.job.seed)].iloc[0]
     return f"{metric} {row[metric]:.4f}, {row['seconds']:.0f} s"
@@ -162,13 +163,13 @@ def _show(console: Any, sweep: Sweep) -> None:
     options: dict[str, Any] = {"metric": sweep.metric(), "keys": sweep.grid.columns}
     console.print()
     console.print(sweep_table(table, title=sweep.grid.name, **options))
-    console.print(f"{sweep.write_results()}  every run", markup=False)
+    console.print(f"{sweep.write_results()}  all runs", markup=False)
     if table[options["metric"]].notna().any():
         plot = plot_sweep(table, sweep.out / "sweep.png", title=f"{sweep.grid.name}: {len(table)} runs", **options)
-        console.print(f"{plot}  the metric against what was varied, and against time", markup=False)
+        console.print(f"{plot}  metric by setting and by time", markup=False)
     metric = options["metric"].partition("_")[2]
     if f"val_{metric}" in table:
         curves = plot_curves(
             table, sweep.out / "curves.png", metric=metric, title=f"{sweep.grid.name}: learning curves"
         )
-        console.print(f"{curves}  the metric against steps, and against time", markup=False)
+        console.print(f"{curves}  metric by step and by time", markup=False)

@@ -1,4 +1,4 @@
-"""``pyg-samsa train``: train, select and test a model, by a GraphGym configuration or on a CSV of molecules."""
+"""``pyg-samsa train``: train and test a model."""
 
 from __future__ import annotations
 
@@ -10,76 +10,69 @@ import shutil
 import textwrap
 from pathlib import Path
 
+from pyg_samsa.cli._arguments import add_config, add_overrides, add_smiles_column
 from pyg_samsa.errors import ConfigError
 
 _TABLES = (".csv", ".tsv", ".txt", ".smi")
-HELP = "train, select and test a model, by a GraphGym configuration or on a CSV of molecules"
+HELP = "train and test a model with a config, or on a CSV file of molecules"
 EPILOG = """\
 examples:
-  pyg-samsa train --cfg quickstart                       a packaged configuration
-  pyg-samsa train --cfg my.yaml --repeat 4               four seeds, mean and deviation
+  pyg-samsa train --cfg quickstart                       a packaged config
+  pyg-samsa train --cfg my.yaml --repeat 4               four seeds: mean and standard deviation
   pyg-samsa train --cfg my.yaml optim.max_epoch 10 samsa.layers 4
-  pyg-samsa train --cfg my.yaml train.auto_resume True   continue where it stopped
-  pyg-samsa train --list                                 the packaged configurations
-  pyg-samsa train --csv esol.csv --target-columns logS   molecules of your own; SMILES are found by their column's name
+  pyg-samsa train --cfg my.yaml train.auto_resume True   continue an interrupted run
+  pyg-samsa train --list                                 list the packaged configs
+  pyg-samsa train --csv esol.csv --target-columns logS   molecules of your own
   pyg-samsa train --csv tox.csv --smiles-column mol --target-columns NR-AR SR-p53 --split scaffold --epochs 30
-  pyg-samsa train --csv F.csv --target-columns y --cfg my.yaml    the same with other settings than the packaged csv.yaml
+  pyg-samsa train --csv F.csv --target-columns y --cfg my.yaml    with a config of your own
 
 `python -m graphgym` takes the same arguments.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add GraphGym's arguments."""
+    """Add the arguments of GraphGym, and those of a table of molecules."""
+    add_config(parser)
     parser.add_argument(
-        "--cfg", dest="cfg_file", metavar="FILE", help="YAML file, or the name of a packaged configuration"
-    )
-    parser.add_argument(
-        "--repeat", type=int, default=1, metavar="N", help="runs, with seeds seed, seed + 1, ... (default: 1)"
+        "--repeat", type=int, default=1, metavar="N", help="number of runs, with seeds seed, seed + 1, ... (default: 1)"
     )
     parser.add_argument(
         "--mark_done",
         "--mark-done",
         action="store_true",
-        help="rename the YAML file to FILE_done when all runs are done",
+        help="rename the YAML file to FILE_done after the last run",
     )
-    parser.add_argument("--list", action="store_true", help="list the packaged configurations and stop")
-    table = parser.add_argument_group("a CSV of molecules")
-    table.add_argument(
-        "--csv", metavar="FILE", help="train on this table: SMILES in one column, what is to be predicted in others"
-    )
-    table.add_argument(
-        "--smiles-column",
-        metavar="S",
-        help="name or number of the column of SMILES (default: smiles or a relative of it)",
-    )
+    parser.add_argument("--list", action="store_true", help="list the packaged configs, then stop")
+    table = parser.add_argument_group("CSV file of molecules")
+    table.add_argument("--csv", metavar="FILE", help="table with a column of SMILES and columns of targets")
+    add_smiles_column(table)
     table.add_argument(
         "--target-columns",
         nargs="+",
         metavar="T",
-        help="names or numbers of the columns to predict; fields may be empty",
+        help="names or numbers of the target columns; values may be missing",
     )
     table.add_argument(
         "--task",
         choices=["auto", "regression", "binary", "multilabel", "multiclass"],
-        help="what the targets are (default: auto, by what is in them)",
+        help="kind of the targets (default: auto, inferred from the values)",
     )
     table.add_argument(
         "--split",
         choices=["random", "scaffold", "column"],
-        help="how training, validation and test are chosen (default: random)",
+        help="how the table is split into training, validation and test rows (default: random)",
     )
     table.add_argument(
-        "--split-column", metavar="C", help="column that holds train, val or test; implies --split column"
+        "--split-column", metavar="C", help="column with the values train, val and test; implies --split column"
     )
     table.add_argument(
         "--skip-invalid",
         action="store_true",
-        help="leave out rows whose molecule cannot be read, and list them in a file",
+        help="skip rows with unreadable molecules, and list them in a file",
     )
-    table.add_argument("--epochs", type=int, metavar="N", help="epochs of training, for optim.max_epoch")
-    table.add_argument("--out", metavar="DIR", help="folder of results, for out_dir")
-    parser.add_argument("opts", nargs="*", metavar="key value", help="settings that go before the file's")
+    table.add_argument("--epochs", type=int, metavar="N", help="number of epochs; sets optim.max_epoch")
+    table.add_argument("--out", metavar="DIR", help="folder of results; sets out_dir")
+    add_overrides(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,17 +85,17 @@ def run(args: argparse.Namespace) -> int:
     if not config:
         table = next((word for word in args.opts if Path(word).suffix.lower() in _TABLES), "")
         cure = (
-            f"A table of molecules is --csv {shlex.quote(table)}."
+            f"Pass a table of molecules as --csv {shlex.quote(table)}."
             if table
-            else "pyg-samsa train --list shows the packaged ones."
+            else "pyg-samsa train --list prints the packaged configs."
         )
-        raise ConfigError("--cfg", None, "a YAML file or the name of a packaged configuration", hint=cure)
+        raise ConfigError("--cfg", None, "a YAML file or the name of a packaged config", hint=cure)
     from pyg_samsa.experiments import run as runner
     from pyg_samsa.graphgym.config import PACKAGED, find_config
 
     path = find_config(config)
     if args.mark_done and PACKAGED in path.resolve().parents:
-        raise ConfigError("--mark_done", str(path), "a configuration of your own: packaged ones stay")
+        raise ConfigError("--mark_done", str(path), "a config of your own, not a packaged one")
     runner.run(config, opts, repeat=args.repeat, verbosity=args.verbosity)
     if args.mark_done and runner.is_main_process():
         os.rename(path, f"{path}_done")
@@ -110,9 +103,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _table_options(args: argparse.Namespace) -> list[str]:
-    """Return the settings that the arguments of a table stand for."""
+    """Return the settings that correspond to the arguments of a table."""
     words = {
-        "dataset.smiles_column": args.smiles_column,
+        "dataset.smiles_column": args.smiles_column or None,
         "dataset.csv_task": args.task,
         "dataset.split_column": args.split_column,
     }
@@ -121,7 +114,7 @@ def _table_options(args: argparse.Namespace) -> list[str]:
         **words,
         "dataset.split_kind": "column" if args.split_column and not args.split else args.split,
     }
-    # As YAML, in which a name such as 7 or yes stays a name.
+    # Quoted for YAML, so that names such as 7 or yes stay strings.
     settings = {key: json.dumps(value) for key, value in given.items() if value is not None}
     if args.target_columns:
         settings["dataset.target_columns"] = json.dumps(args.target_columns)
@@ -129,11 +122,9 @@ def _table_options(args: argparse.Namespace) -> list[str]:
         settings["dataset.skip_invalid"] = "True"
     if settings and not args.csv:
         first = next(iter(settings)).removeprefix("dataset.").replace("_", "-")
-        raise ConfigError(
-            "--csv", None, "a table of molecules, which the other arguments describe", hint=f"Or leave --{first} out."
-        )
+        raise ConfigError("--csv", None, "a table of molecules", hint=f"--{first} needs --csv.")
     if args.csv:
-        # A table is one data set whatever the configuration's own is; its run is named after it.
+        # The table replaces the data set of the config, and gives the run its name.
         settings |= {"dataset.format": "samsa", "dataset.name": "csv"}
         if not args.cfg_file:
             settings["run_name"] = json.dumps(Path(args.csv).stem or "csv")
@@ -143,13 +134,13 @@ def _table_options(args: argparse.Namespace) -> list[str]:
 
 
 def _give_back_settings(args: argparse.Namespace) -> None:
-    """Return the settings to where they belong that stand right behind --target-columns, which takes every word that follows."""
+    """Move settings that follow --target-columns, which takes all words after it, to the overrides."""
     words = args.target_columns or []
     if len(words) < 2 or not Path(args.csv or "").expanduser().is_file():
         return
     from torch_geometric.graphgym.config import cfg, set_cfg
 
-    import pyg_samsa.graphgym  # noqa: F401  # adds its settings to cfg
+    import pyg_samsa.graphgym  # noqa: F401  # registers its settings
     from pyg_samsa.graphgym.config import all_keys
     from pyg_samsa.io.csv_rows import open_rows
 
@@ -164,11 +155,11 @@ def _give_back_settings(args: argparse.Namespace) -> None:
 
 
 def resume_hint(args: argparse.Namespace) -> str:
-    """Return how to continue a run that was stopped: the command as it was given, and one setting more."""
-    # --target-columns takes every word that follows, so it does not stand last.
+    """Return the command that continues an interrupted run."""
+    # --target-columns takes all words after it, so it does not come last.
     given = {
         "--target-columns": args.target_columns,
-        "--smiles-column": args.smiles_column,
+        "--smiles-column": args.smiles_column or None,
         "--task": args.task,
         "--split": args.split,
     }
@@ -187,7 +178,7 @@ def resume_hint(args: argparse.Namespace) -> str:
     if "train.auto_resume" in opts:
         place = opts.index("train.auto_resume")
         del opts[place : place + 2]
-    return f"Continue after the last whole epoch with:\n  {shlex.join([*words, *opts, 'train.auto_resume', 'True'])}"
+    return f"Continue after the last complete epoch with:\n  {shlex.join([*words, *opts, 'train.auto_resume', 'True'])}"
 
 
 def _list() -> int:

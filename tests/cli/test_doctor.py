@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pyg_samsa import functional
-from pyg_samsa.cli import _checks, main
+from pyg_samsa.cli import _doctor_checks, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,9 +91,9 @@ def test_a_backend_that_does_not_work_is_found(tmp_path, capsys, monkeypatch, fa
 
 
 def test_missing_old_and_malicious_packages(tmp_path, capsys, monkeypatch):
-    real = _checks._version
+    real = _doctor_checks._version
     found = {"torchmetrics": None, "numpy": "1.0", "h5py": None, "lightning": "2.6.3"}
-    monkeypatch.setattr(_checks, "_version", lambda name: found.get(name, real(name)))
+    monkeypatch.setattr(_doctor_checks, "_version", lambda name: found.get(name, real(name)))
     code, checks = look(tmp_path, capsys)
     assert code == 2
     assert checks["Versions", "torchmetrics"]["status"] == "broken"
@@ -121,11 +121,11 @@ def test_variables_that_slow_things_down(monkeypatch):
     for name in os.environ:
         if name.startswith(("OMP_", "MKL_", "MALLOC_", "CUDA_", "TORCHDYNAMO")):
             monkeypatch.delenv(name)
-    assert [check.status for check in _checks.environment()] == ["ok"]
+    assert [check.status for check in _doctor_checks.environment()] == ["ok"]
     monkeypatch.setenv("OMP_NUM_THREADS", "4096")
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    found = {check.name: check for check in _checks.environment()}
+    found = {check.name: check for check in _doctor_checks.environment()}
     assert set(found) == {"OMP_NUM_THREADS", "OMP_WAIT_POLICY", "CUDA_VISIBLE_DEVICES"}
     assert all(check.status == "note" and check.cure for check in found.values())
 
@@ -134,7 +134,7 @@ def test_another_graphgym_is_noticed(tmp_path, monkeypatch):
     (tmp_path / "graphgym").mkdir()
     (tmp_path / "graphgym" / "__init__.py").touch()
     monkeypatch.chdir(tmp_path)
-    first = next(iter(_checks.shim()))
+    first = next(iter(_doctor_checks.shim()))
     assert first.status == "note"
     assert str(tmp_path / "graphgym") in first.value
     assert "pyg-samsa train" in first.cure

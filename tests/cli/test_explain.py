@@ -73,8 +73,8 @@ def test_smiles_on_the_command_line(model, tmp_path, capsys):
 
 def test_a_limit_says_what_it_left_out(model, table, tmp_path, capsys):
     assert main(["explain", model, table, "--out", str(tmp_path / "out"), "--limit", "1", "--method", "sampled"]) == 0
-    assert "3 more were left out" in capsys.readouterr().out
-    assert "3 more were left out" in (tmp_path / "out" / "index.html").read_text()
+    assert "3 more were skipped" in capsys.readouterr().out
+    assert "3 more were skipped" in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_nothing_is_overwritten_unasked(model, tmp_path, capsys):
@@ -114,7 +114,7 @@ def test_models_that_are_not_there_or_do_not_say_what_they_predict(tmp_path, cap
     )
     folder = save_pretrained(net, tmp_path / "plain")
     assert main(["explain", str(folder), "C", "--out", str(tmp_path / "out")]) == 2
-    assert "what it predicts" in capsys.readouterr().err
+    assert "saved with its task" in capsys.readouterr().err
 
 
 def test_columns(table):

@@ -257,7 +257,7 @@ def test_an_existing_file_stays_until_the_end(model, tmp_path, interrupted):
     [
         (["none/model", "in.csv", "out.csv"], 3, "none/model"),
         (["MODEL", "missing.csv", "out.csv"], 3, "missing.csv"),
-        (["MODEL", "C1CC"], 3, "no molecule either"),
+        (["MODEL", "C1CC"], 3, "neither a file nor a SMILES"),
         (["MODEL", "in.csv", "in.csv"], 2, "another file"),
         (["MODEL", "in.csv", "."], 2, "folder"),
         (["MODEL", "in.csv", "out.csv", "--smiles-column", "smile"], 2, "Did you mean 'smiles'?"),

@@ -57,7 +57,7 @@ def test_cells_run_are_skipped_and_continued(grid, tmp_path, capsys, monkeypatch
         # A finished run that were started again would fail here.
         patch.setattr(module.subprocess, "Popen", None)
         assert main(["sweep", str(path), "--out", str(out)]) == 0
-    assert capsys.readouterr().out.count("finished before") == 1
+    assert capsys.readouterr().out.count("already finished") == 1
 
     # A longer run goes on in the same folder.
     assert main(["sweep", str(path), "optim.max_epoch", "2", "--out", str(out)]) == 0
@@ -67,7 +67,8 @@ def test_cells_run_are_skipped_and_continued(grid, tmp_path, capsys, monkeypatch
 
 def test_a_failing_cell_is_reported_and_others_go_on(grid, tmp_path, monkeypatch, capsys):
     def command(self, job):
-        code = f"import sys; print('words'); print('error: channels: got 8', file=sys.stderr); sys.exit({3 if job.seed else 2})"
+        shout = "print('words'); print('error: channels: got 8', file=sys.stderr)"
+        code = f"import sys; {shout}; sys.exit({3 if job.seed else 2})"
         return [sys.executable, "-S", "-c", code]
 
     monkeypatch.setattr(Sweep, "command", command)

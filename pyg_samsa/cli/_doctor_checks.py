@@ -1,4 +1,4 @@
-"""What ``pyg-samsa doctor`` looks at. Nothing heavy is imported before it is checked: a broken torch must not break the doctor."""
+"""The checks of ``pyg-samsa doctor``. No package is imported before its check: a broken torch must not break them."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _LOW_DISK = 2.0  # GB
 
 @dataclass(frozen=True)
 class Check:
-    """What one look showed.
+    """The result of a check.
 
     Args:
-        section: Under which headline it stands.
-        name: What was looked at.
-        status: ``ok``, ``note`` (works, could be better or is not there) or ``broken`` (required and does not work).
-        value: What was seen.
-        cure: What to do about it; empty where nothing is to do.
+        section: Headline of the check.
+        name: What was checked.
+        status: ``ok``, ``note`` (optional, or could be better) or ``broken`` (required, and does not work).
+        value: What was found.
+        cure: How to fix it; empty if there is nothing to fix.
     """
 
     section: str
@@ -54,33 +54,33 @@ class Check:
 
 
 def run_checks(data_root: Path, out_dir: Path) -> list[Check]:
-    """Look at everything.
+    """Run all checks.
 
     Args:
         data_root: Folder of the data sets.
         out_dir: Folder of results.
     """
-    looks: list[Any] = [versions, optional_packages, devices, backends]
-    looks += [
+    checks_to_run: list[Any] = [versions, optional_packages, devices, backends]
+    checks_to_run += [
         partial(data_sets, data_root),
         partial(folders, {"data sets": data_root, "results": out_dir}),
         environment,
         shim,
     ]
     checks: list[Check] = []
-    for look in looks:
+    for check in checks_to_run:
         try:
-            checks += look()
-        except Exception as error:  # whatever else is broken, the doctor must go on and say so
-            name = getattr(look, "func", look).__name__.replace("_", " ")
+            checks += check()
+        except Exception as error:  # the other checks must still run
+            name = getattr(check, "func", check).__name__.replace("_", " ")
             checks.append(
-                Check("Not checked", name, BROKEN, f"{type(error).__name__}: {error}", "Cure what stands above first.")
+                Check("Not checked", name, BROKEN, f"{type(error).__name__}: {error}", "Fix the problems above first.")
             )
     return checks
 
 
 def versions() -> Iterator[Check]:
-    """Look at Python and at every required package: whether it is there, new enough, and can be imported."""
+    """Check that Python and all required packages are installed, recent enough and importable."""
     section = "Versions"
     python = platform.python_version()
     yield Check(
@@ -93,7 +93,7 @@ def versions() -> Iterator[Check]:
     installed = _version(DISTRIBUTION)
     if installed is None:
         yield Check(
-            section, DISTRIBUTION, NOTE, f"{__version__}, run from its folder, not installed", "pip install -e ."
+            section, DISTRIBUTION, NOTE, f"{__version__}, used from its folder, not installed", "pip install -e ."
         )
     else:
         yield Check(section, DISTRIBUTION, OK, f"{__version__} ({Path(__file__).resolve().parents[2]})")
@@ -107,12 +107,12 @@ def versions() -> Iterator[Check]:
                 name,
                 BROKEN,
                 f"{found}, a release that carried malicious code",
-                f"pip uninstall {name}; change what it could read.",
+                f"pip uninstall {name}; then change all secrets that it could read.",
             )
 
 
 def optional_packages() -> Iterator[Check]:
-    """Look at the packages of every extra."""
+    """Check the packages of every extra."""
     for requirement, extras in _requirements():
         if extras:
             yield _package("Optional packages", requirement, extra=extras[0])
@@ -134,7 +134,7 @@ def _package(section: str, requirement: Any, extra: str = "") -> Check:
 
 
 def _requirements() -> list[tuple[Any, list[str]]]:
-    """Return the requirements of the installed package, each with the extras that ask for it; none where it is not installed."""
+    """Return the requirements of the installed package with the extras that need them; empty if it is not installed."""
     from packaging.requirements import Requirement
 
     found: dict[str, tuple[Any, list[str]]] = {}
@@ -153,14 +153,15 @@ def _requirements() -> list[tuple[Any, list[str]]]:
 
 
 def devices() -> Iterator[Check]:
-    """Look at processors and accelerators."""
+    """Check processors and accelerators."""
     section = "Devices"
     import torch
 
     from pyg_samsa.training.environment import available_cpus, cpu_name
 
     cores, threads = available_cpus(), torch.get_num_threads()
-    text = f"{cpu_name()}, {cores} core{'s' * (cores != 1)} for this process, {threads} thread{'s' * (threads != 1)} of torch"
+    text = f"{cpu_name()}, {cores} core{'s' * (cores != 1)} for this process, "
+    text += f"torch uses {threads} thread{'s' * (threads != 1)}"
     yield Check(
         section, "cpu", *((NOTE, text, f"Set num_threads to at most {cores}.") if threads > cores else (OK, text))
     )
@@ -188,7 +189,7 @@ def devices() -> Iterator[Check]:
 
 
 def backends() -> Iterator[Check]:
-    """Run every attention backend on a small input on every device, and compare it with the softmax written out."""
+    """Run every attention backend on every device, and compare it with plain softmax attention."""
     import torch
 
     from pyg_samsa.functional import ATTENTION_BACKENDS, RaggedIndex, explain_backends, sampled_attention
@@ -214,18 +215,22 @@ def backends() -> Iterator[Check]:
                     query, key, value, RaggedIndex(torch.tensor([0, 2, 7], device=device)), backend=name
                 )
                 error = float((got.double().cpu() - _softmax_attention(query, key, value, [2, 5])).abs().max())
-            except Exception as problem:  # a kernel that is there and fails raises whatever its library raises
+            except Exception as problem:  # kernels raise the errors of their libraries
                 yield Check(
                     section,
                     title,
                     BROKEN,
                     f"fails: {type(problem).__name__}: {problem}",
-                    f"Set samsa.attn_backend to another than {name}.",
+                    f"Set samsa.attn_backend to another backend than {name}.",
                 )
                 continue
             if not error <= tolerance:
                 yield Check(
-                    section, title, BROKEN, f"wrong by {error:.1e}", f"Set samsa.attn_backend to another than {name}."
+                    section,
+                    title,
+                    BROKEN,
+                    f"wrong by {error:.1e}",
+                    f"Set samsa.attn_backend to another backend than {name}.",
                 )
             else:
                 yield Check(
@@ -246,7 +251,7 @@ def _softmax_attention(query: Any, key: Any, value: Any, sizes: list[int]) -> An
 
 
 def data_sets(root: Path) -> Iterator[Check]:
-    """Look at which data sets are prepared."""
+    """Check which data sets are prepared."""
     from pyg_samsa.datasets import catalog
 
     ready = [name for name in catalog.OURS if catalog.is_prepared(name, root)]
@@ -258,12 +263,12 @@ def data_sets(root: Path) -> Iterator[Check]:
             "not prepared",
             OK,
             ", ".join(rest),
-            "pyg-samsa data prepare NAME; training does it by itself, too",
+            "pyg-samsa data prepare NAME, or start a training, which prepares its data",
         )
 
 
 def folders(paths: dict[str, Path]) -> Iterator[Check]:
-    """Look at whether files can be written where they will have to be; nothing is left there."""
+    """Check that files can be written to the folders; no file is left there."""
     for name, path in paths.items():
         there = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
         try:
@@ -275,17 +280,21 @@ def folders(paths: dict[str, Path]) -> Iterator[Check]:
                 name,
                 BROKEN,
                 f"{path}: cannot be written to ({error.strerror})",
-                "Choose another: --root, --out, or out_dir.",
+                "Choose another folder: --root, --out, or out_dir.",
             )
             continue
         low = free < _LOW_DISK
         yield Check(
-            "Folders", name, NOTE if low else OK, f"{path.absolute()}, {free:,.1f} GB free", "Make room." if low else ""
+            "Folders",
+            name,
+            NOTE if low else OK,
+            f"{path.absolute()}, {free:,.1f} GB free",
+            "Free some space." if low else "",
         )
 
 
 def environment() -> Iterator[Check]:
-    """Look at environment variables that slow things down or change them."""
+    """Check environment variables that slow down training or change it."""
     section, found = "Environment", 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     advice: list[tuple[str, Callable[[str], bool], str]] = [
@@ -300,25 +309,29 @@ def environment() -> Iterator[Check]:
         (
             "OMP_NUM_THREADS",
             lambda value: value == "1" and cores > 1,
-            "One thread: unset it where one run has the machine for itself.",
+            "Unset it to use all cores, if only one run uses the machine.",
         ),
         (
             "OMP_WAIT_POLICY",
             lambda value: value.lower() == "active",
-            "Unset it: idle threads that spin take time from all others.",
+            "Unset it: spinning idle threads slow down other processes.",
         ),
-        ("CUDA_LAUNCH_BLOCKING", lambda value: value not in ("", "0"), "Unset it: every kernel is waited for."),
+        (
+            "CUDA_LAUNCH_BLOCKING",
+            lambda value: value not in ("", "0"),
+            "Unset it: it makes torch wait for every kernel.",
+        ),
         (
             "PYTORCH_NO_CUDA_MEMORY_CACHING",
             lambda value: value not in ("", "0"),
-            "Unset it: all memory is asked for anew.",
+            "Unset it: it makes torch allocate memory anew each time.",
         ),
         ("CUDA_VISIBLE_DEVICES", lambda value: value in ("", "-1"), "Unset it: it hides all CUDA devices."),
-        ("TORCHDYNAMO_DISABLE", lambda value: value not in ("", "0"), "Unset it: train.compile has no effect."),
+        ("TORCHDYNAMO_DISABLE", lambda value: value not in ("", "0"), "Unset it: it disables train.compile."),
     ]
     for name in sorted(name for name in os.environ if name.startswith("MALLOC_")):
         advice.append(
-            (name, lambda value: True, "Unset it: memory is then kept between steps, up to a third faster on the CPU.")
+            (name, lambda value: True, "Unset it: torch then reuses memory, which is up to a third faster on the CPU.")
         )
     for name, slows, cure in advice:
         value = os.environ.get(name)
@@ -326,20 +339,20 @@ def environment() -> Iterator[Check]:
             found += 1
             yield Check(section, name, NOTE, value, cure)
     if not found:
-        yield Check(section, "variables", OK, "none that slows anything down")
+        yield Check(section, "variables", OK, "none slows down training")
 
 
 def shim() -> Iterator[Check]:
-    """Look at whether ``python -m graphgym`` is ours, and whether the configurations are there."""
+    """Check that ``python -m graphgym`` runs this package, and that the configs are installed."""
     section, root = "GraphGym", Path(__file__).resolve().parents[2]
-    # python -m looks into the present folder first, a script into its own.
+    # python -m searches the current folder first.
     found = PathFinder.find_spec("graphgym", [os.getcwd(), *sys.path])
     origin = Path(found.origin).resolve().parent if found is not None and found.origin else None
     if origin == root / "graphgym":
         yield Check(section, "python -m graphgym", OK, str(origin))
     else:
         cure = (
-            "Use pyg-samsa train, which is the same"
+            "Use pyg-samsa train instead"
             + (f", or pip uninstall the package in {origin}" if origin is not None else "")
             + "."
         )
@@ -363,7 +376,7 @@ def _version(name: str) -> str | None:
 
 
 def _import_error(name: str, *, try_it: bool) -> str | None:
-    """Return why a module cannot be imported, or None. Some optional ones print or take seconds: those are only looked for."""
+    """Return why a module cannot be imported, or None. Optional modules are only found, as some import slowly."""
     try:
         if not try_it:
             return None if importlib.util.find_spec(name) is not None else "no such module"

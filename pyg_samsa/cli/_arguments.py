@@ -1,0 +1,63 @@
+"""Arguments that several subcommands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+DATA_FOLDER = Path("datasets")
+RESULTS_FOLDER = Path("results")
+
+
+def add_verbosity(parser: argparse.ArgumentParser, default: Any = 0) -> None:
+    """Add ``-q`` and ``-v``.
+
+    Args:
+        parser: Parser to extend.
+        default: ``argparse.SUPPRESS`` for a parser below one that has these arguments already.
+    """
+    parser.add_argument("-q", "--quiet", action="count", default=default, help="print only results and errors")
+    parser.add_argument("-v", "--verbose", action="count", default=default, help="also print messages of the libraries")
+
+
+def add_config(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Add ``--cfg``."""
+    parser.add_argument(
+        "--cfg", dest="cfg_file", metavar="FILE", required=required, help="YAML file or name of a packaged config"
+    )
+
+
+def add_overrides(parser: argparse.ArgumentParser, help: str = "overrides for the config file") -> None:
+    """Add ``key value`` pairs at the end of the command."""
+    parser.add_argument("opts", nargs="*", metavar="key value", help=help)
+
+
+def add_data_folder(parser: argparse.ArgumentParser) -> None:
+    """Add ``--root``."""
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=DATA_FOLDER,
+        metavar="DIR",
+        help=f"folder of the data sets (default: ./{DATA_FOLDER})",
+    )
+
+
+def add_smiles_column(parser: Any) -> None:
+    """Add ``--smiles-column``."""
+    parser.add_argument(
+        "--smiles-column",
+        default="",
+        metavar="S",
+        help="name or number of the column of SMILES (default: found by its name, such as smiles)",
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the positional argument ``MODEL``."""
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="folder of a saved model or of a run, or name of a model that comes with the package",
+    )

@@ -1,0 +1,75 @@
+"""What holds for every subcommand; a new one is tested by its file in the folder."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pyg_samsa.cli
+from pyg_samsa.cli import main
+
+COMMANDS = pyg_samsa.cli._commands()
+FOLDER = Path(pyg_samsa.cli.__file__).parent
+# What makes each parse, besides the argument that is tested.
+WORDS = {
+    "baseline": ["fingerprint", "--cfg", "quickstart"],
+    "data": ["list"],
+    "explain": ["model", "CCO", "--out", "out"],
+    "predict": ["model", "CCO"],
+    "report": ["runs"],
+}
+HEAVY = ("torch", "torch_geometric", "rdkit", "matplotlib", "pandas", "sklearn", "pytorch_lightning")
+
+
+def test_every_module_is_a_subcommand():
+    files = {path.stem.replace("_", "-") for path in FOLDER.glob("*.py") if not path.stem.startswith("_")}
+    assert set(COMMANDS) == files
+    assert {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")} >= files - {"train"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_in_120_columns_and_begins_with_its_line(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    assert COMMANDS[name].HELP in shown
+    assert f"pyg-samsa {name} " in COMMANDS[name].EPILOG
+    assert max(map(len, shown.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_unknown_option_is_one_line_and_exit_code_2(name, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([name, *WORDS.get(name, []), "--no-such-option"])
+    assert stopped.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.err.splitlines()[-1] == "pyg-samsa: error: unrecognized arguments: --no-such-option"
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("flag", ["-q", "-v"])
+def test_every_subcommand_takes_verbosity(name, flag, monkeypatch):
+    seen = []
+    monkeypatch.setattr(COMMANDS[name], "run", lambda args: seen.append(args.verbosity))
+    assert main([name, *WORDS.get(name, []), flag]) == 0
+    assert seen == [{"-q": -1, "-v": 1}[flag]]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_modules_import_slow_packages_inside_functions(name):
+    tree = ast.parse(Path(COMMANDS[name].__file__).read_text(encoding="utf-8"))
+    imported = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = [node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imported]
+    assert not [name for name in names if name.split(".")[0] in HEAVY]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_run_has_a_docstring_and_help_is_a_lower_case_phrase(name):
+    module = COMMANDS[name]
+    assert module.run.__doc__
+    assert module.configure.__doc__
+    assert module.HELP[0].islower()
+    assert not module.HELP.endswith(".")
