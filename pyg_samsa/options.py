@@ -11,7 +11,7 @@ import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pyg_samsa.errors import ConfigError
 
@@ -124,10 +124,13 @@ class Argument:
         key = key or self.name
         if value is None and self.default is None:
             return
-        if self.type is bool and not isinstance(value, bool):
+        kinds = {kind for kind in get_args(self.type) or (self.type,) if kind is not type(None)}
+        if value is None and type(None) in get_args(self.type):
+            return
+        if kinds == {bool} and not isinstance(value, bool):
             raise ConfigError(key, value, "True or False")
-        if self.type in (int, float) and not is_number(value, whole=self.type is int):
-            raise ConfigError(key, value, "an integer" if self.type is int else "a number")
+        if kinds in ({int}, {float}) and not is_number(value, whole=kinds == {int}):
+            raise ConfigError(key, value, "an integer" if kinds == {int} else "a number")
         self.option.check(key, value)
 
 
@@ -149,7 +152,7 @@ def options_of(owner: Callable[..., Any]) -> dict[str, Argument]:
     hints = get_type_hints(constructor, include_extras=True)
     found: dict[str, Argument] = {}
     for name, parameter in inspect.signature(constructor).parameters.items():
-        hint = hints.get(name)
+        hint: Any = hints.get(name)
         if get_origin(hint) is not Annotated:
             continue
         for extra in hint.__metadata__:

@@ -121,7 +121,7 @@ def check_command(parser, words, page):
     if getattr(args, "action", None) == "import":
         from pyg_samsa.datasets import catalog
 
-        assert args.name in catalog.OURS
+        assert args.name in catalog.names()
 
 
 def test_grid_of_a_page_is_read(tmp_path):

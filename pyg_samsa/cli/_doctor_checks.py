@@ -254,8 +254,8 @@ def data_sets(root: Path) -> Iterator[Check]:
     """Check which data sets are prepared."""
     from pyg_samsa.datasets import catalog
 
-    ready = [name for name in catalog.OURS if catalog.is_prepared(name, root)]
-    rest = [name for name in catalog.OURS if name not in ready]
+    ready = [name for name in catalog.names() if catalog.is_prepared(name, root)]
+    rest = [name for name in catalog.names() if name not in ready]
     yield Check("Data sets", f"prepared in {root}", OK, ", ".join(ready) or "none yet")
     if rest:
         yield Check(

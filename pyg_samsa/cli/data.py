@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyg_samsa.cli._arguments import add_data_folder, add_verbosity
 from pyg_samsa.errors import ConfigError
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
     options = {"progress": args.verbosity >= 0, "workers": args.workers}
     if args.action == "import":
-        dataset = _import(args, options)
+        dataset = _import(args)
     else:
         takes = catalog.option_names("samsa", args.name)
         if args.workers is not None and "workers" not in takes:
@@ -86,26 +86,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _import(args: argparse.Namespace, options: dict[str, Any]) -> SplitDataset:
+def _import(args: argparse.Namespace) -> SplitDataset:
     from pyg_samsa.datasets import catalog
-    from pyg_samsa.datasets.molecules.lrgb import OFFICIAL, LRGBPeptides
 
-    if args.name in OFFICIAL:
-        for key in ("csv", "split"):
-            if getattr(args, key) is None:
-                raise ConfigError(
-                    f"--{key}", None, "a file of the authors", hint="See the examples of pyg-samsa data --help."
-                )
-        return LRGBPeptides.import_files(args.root, args.name, csv=args.csv, split=args.split, **options)
     if args.name not in catalog.importable():
-        raise ConfigError("name", args.name, [*OFFICIAL, *catalog.importable()])
-    if args.files is None:
-        raise ConfigError(
-            "--files", None, "the folder of the official files", hint="pyg-samsa data --help lists the folders."
-        )
+        raise ConfigError("name", args.name, catalog.importable())
+    importer = catalog.find("samsa", args.name).importer
+    # The folder of the official files is --files, whatever the data set calls it.
+    wanted = [name if name in ("csv", "split") else "files" for name in importer.files] if importer else []
+    for key in wanted:
+        if getattr(args, key) is None:
+            hint = "pyg-samsa data --help shows what each data set takes."
+            raise ConfigError(f"--{key}", None, "the official files", hint=hint)
     options = {"workers": args.workers, "num_points": args.num_points, "incomplete": args.incomplete or None}
     given = {key: value for key, value in options.items() if value is not None}
-    return catalog.import_files(args.name, args.root, args.files, progress=args.verbosity >= 0, **given)
+    files = [getattr(args, key) for key in wanted]
+    return catalog.import_files(args.name, args.root, *files, progress=args.verbosity >= 0, **given)
 
 
 def _list(root: Path) -> int:
@@ -119,7 +115,7 @@ def _list(root: Path) -> int:
     for format, name in catalog.available():
         if format != "samsa":
             aliases.setdefault(catalog.canonical(format, name), []).append(f"{format}: {name}")
-    for name in catalog.OURS:
+    for name in catalog.names():
         table.add_row(name, "\n".join(aliases.get(name, [])), "yes" if catalog.is_prepared(name, root) else "")
     Console(file=sys.stdout, soft_wrap=False).print(table)
     return 0

@@ -14,7 +14,7 @@ from torch_geometric.graphgym.loader import load_ogb, load_pyg
 from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.graphgym.options import DATASET_OPTIONS, SETTINGS, WITHOUT_ENCODINGS, values_for
+from pyg_samsa.graphgym.options import DATASET_OPTIONS, WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.share import describe
 from pyg_samsa.training.data_module import TaskSpec
@@ -35,7 +35,7 @@ def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
     describe(None)
     if not catalog.knows(format, name):
         return None
-    dataset = _with_encodings(catalog.load(format, name, dataset_dir, **dataset_options()), dataset_dir)
+    dataset = _with_encodings(catalog.load(format, name, dataset_dir, **_given_options()), dataset_dir)
     for split, attribute in _SPLIT_ATTRIBUTES.items():
         index = dataset.split_idx.get(split)
         if index is not None:
@@ -46,13 +46,12 @@ def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
     return dataset
 
 
-def dataset_options() -> dict[str, Any]:
-    """Return what the configuration tells the data set besides its name."""
-    settings = {name: cfg.dataset[name] for name in DATASET_OPTIONS}
-    options = {name: value for name, value in settings.items() if value != SETTINGS[f"dataset.{name}"].default}
-    return options | (
-        {"fractions": list(cfg.dataset.split)} if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv") else {}
-    )
+def _given_options() -> dict[str, Any]:
+    """Return the options of the data set that the configuration sets."""
+    given = {name: cfg.dataset[name] for name in DATASET_OPTIONS if cfg.dataset[name] is not None}
+    if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv"):
+        given["fractions"] = list(cfg.dataset.split)
+    return given
 
 
 def load_for_runner(*, progress: bool = True, encodings: bool = True) -> tuple[Any, TaskSpec]:
@@ -72,7 +71,7 @@ def load_for_runner(*, progress: bool = True, encodings: bool = True) -> tuple[A
     format, name, folder = cfg.dataset.format, cfg.dataset.name, str(Path(cfg.dataset.dir).expanduser())
     describe(None)
     if catalog.knows(format, name):
-        dataset = catalog.load(format, name, folder, progress=progress, **dataset_options())
+        dataset = catalog.load(format, name, folder, progress=progress, **_given_options())
     else:
         dataset = _without_split_attributes(_from_others(format, name, folder))
     spec = TaskSpec.of(dataset) if hasattr(dataset, "split_idx") else _describe_foreign(dataset)

@@ -11,7 +11,7 @@ from types import MappingProxyType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 from pyg_samsa.datasets.encodings import add_encoding
-from pyg_samsa.datasets.points.point_dataset import ROTATED
+from pyg_samsa.datasets.registry import dataset_options
 from pyg_samsa.functional import ATTENTION_BACKENDS
 from pyg_samsa.functional.maxout import LEAKS
 from pyg_samsa.functional.pair_features import PAIR_FEATURES
@@ -306,68 +306,12 @@ OPERATOR_OPTIONS: dict[str, tuple[str, ...]] = {
     for operator in ("samsa", "sft", "flt")
 }
 """Operator of ``samsa.attention`` -> the settings that are its own."""
-_DATASET = (
-    _setting("dataset.max_residues", 0, "Embedded peptides: leave longer ones out; 0 keeps all.", low=0),
-    _setting("dataset.subset", 0, "Embedded peptides: keep about this many; 0 keeps all.", low=0),
-    _setting(
-        "dataset.unlabelled", "unknown", "Embedded peptides: what an unlabelled pair is.", ("unknown", "negative")
-    ),
-    _setting("dataset.num_points", 0, "Point clouds: points of a cloud; 0 is the benchmark's number.", low=0),
-    _setting("dataset.normals", True, "Point clouds: whether normals are features besides coordinates."),
-    _setting("dataset.rotated", "none", "ModelNet and shapes: which clouds are turned at random.", ROTATED),
-    _setting("dataset.incomplete", False, "Point clouds: whether files that the official lists name may be missing."),
-    _setting("dataset.per_family", 0, "Embedded shapes: clouds of each family; 0 is 200.", low=0),
-    _setting("dataset.rounds", 0, "News pairs: rounds over the training articles; 0 is 4.", low=0),
-    _setting(
-        "dataset.unit", "", "Texts: what a symbol is, bytes (as in the benchmark) or words.", ("", "bytes", "words")
-    ),
-    _setting(
-        "dataset.seed",
-        0,
-        "Of a generator, a sampling of points or a held-out validation split; not that of the training.",
-        low=0,
-    ),
-    _setting(
-        "dataset.source", "", "ListOps and Pathfinder: generated, or official files.", ("", "generated", "official")
-    ),
-    _setting("dataset.folder", "", "Sequences: folder of the official files."),
-    _setting("dataset.level", "", "Pathfinder: length of the paths.", ("", "short", "easy", "intermediate", "hard")),
-    _setting(
-        "dataset.lit", False, "Pathfinder: whether only pixels that are not black are tokens, as a set of points."
-    ),
-    _setting("dataset.min_length", 0, "ListOps: shortest expression; 0 is 500.", low=0),
-    _setting("dataset.max_length", 0, "Sequences: longest one; 0 is the benchmark's.", low=0),
-    _setting("dataset.max_depth", 0, "ListOps: deepest nesting; 0 is 10.", low=0),
-    _setting("dataset.max_args", 0, "ListOps: most arguments of an operator; 0 is 10.", low=0),
-    _setting("dataset.num_train", 0, "Generators: sequences for training; 0 is the benchmark's number.", low=0),
-    _setting("dataset.num_val", 0, "Generators: sequences for validation; 0 is the benchmark's number.", low=0),
-    _setting("dataset.num_test", 0, "Generators: sequences for testing; 0 is the benchmark's number.", low=0),
-    _setting("dataset.csv", "", "CSV of molecules: the file."),
-    _setting("dataset.smiles_column", "", "CSV of molecules: name or number of the column of SMILES; empty finds it."),
-    _setting(
-        "dataset.target_columns",
-        [],
-        "CSV of molecules: names or numbers of the columns to predict; empty takes the only other one.",
-    ),
-    _setting(
-        "dataset.csv_task",
-        "auto",
-        "CSV of molecules: what the targets are.",
-        ("auto", "regression", "binary", "multilabel", "multiclass"),
-    ),
-    _setting(
-        "dataset.split_kind",
-        "random",
-        "CSV of molecules: how it is split; dataset.split has the shares.",
-        ("random", "scaffold", "column"),
-    ),
-    _setting("dataset.split_column", "", "CSV of molecules: column that holds train, val or test."),
-    _setting(
-        "dataset.skip_invalid", False, "CSV of molecules: whether rows whose molecule cannot be read are left out."
-    ),
-    _setting("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,)),
-)
+_setting("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,))
 # Options that are declared beside their owners.
+DATASET_OPTIONS = tuple(dataset_options())
+"""Names of the settings ``dataset.*`` that are handed to the data set where they are not None."""
+for _name, _argument in dataset_options().items():
+    SETTINGS[f"dataset.{_name}"] = Setting(f"dataset.{_name}", _argument, None)
 add_owner(PointNet, "point_net")
 add_owner(add_encoding, "pe")
 add_owner(
@@ -462,14 +406,6 @@ CHANGED_DEFAULTS: dict[str, Any] = {
 }
 ALIASES = {"gt.layers": "samsa.layers", "gt.n_heads": "samsa.heads", "gt.dim_hidden": "samsa.channels"}
 ALIASES |= {"gt.dropout": "samsa.dropout", "gt.attn_dropout": "samsa.attn_dropout"}
-# Settings that are handed to the data set where they differ from their default.
-DATASET_OPTIONS = (
-    *("max_residues", "subset", "unlabelled"),
-    *("num_points", "normals", "rotated", "incomplete", "per_family"),
-    *("csv", "smiles_column", "target_columns", "csv_task", "split_kind", "split_column", "skip_invalid"),
-    *("rounds", "unit", "source", "folder", "level", "lit", "min_length", "max_length"),
-    *("max_depth", "max_args", "num_train", "num_val", "num_test", "seed"),
-)
 # Written by GraphGym's own runner into its dumped configurations; they say nothing that a new run could use.
 DUMPED_BY_GRAPHGYM = frozenset({"run_dir", "params"})
 # Settings of GraphGym without effect on our runner and our network: named in the header of a run that sets them.

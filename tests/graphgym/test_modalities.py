@@ -133,7 +133,7 @@ def test_pairs_become_two_graphs_of_one_encoder():
 
 def test_lit_pixels_through_an_mlp_and_a_normalised_head(small):
     pictures = {
-        "level": "short",
+        "difficulty": "short",
         "lit": True,
         "num_train": 20,
         "num_val": 4,

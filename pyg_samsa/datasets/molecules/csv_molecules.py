@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -27,10 +27,13 @@ from pyg_samsa.datasets.molecules.splits import (
     scaffold_split,
 )
 from pyg_samsa.datasets.molecules.targets import CSV_TASKS, read_targets
+from pyg_samsa.datasets.option_types import Seed
+from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError
 from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
 from pyg_samsa.io.files import atomic_write, file_hash
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.options import Option
 
 _LOGGER = logging.getLogger(__name__)
 _VERSION = 1
@@ -106,15 +109,21 @@ class CSVMolecules(SplitDataset):
         self,
         root: str | os.PathLike[str] = "datasets",
         *,
-        csv: str | os.PathLike[str] = "",
-        smiles_column: str = "",
-        target_columns: Sequence[str] = (),
-        csv_task: str = "auto",
-        split_kind: str = "random",
-        split_column: str = "",
+        csv: Annotated[str | os.PathLike[str], Option("CSV file of molecules.")] = "",
+        smiles_column: Annotated[
+            str, Option("Name or number of the column of SMILES; empty finds a column named smiles or similar.")
+        ] = "",
+        target_columns: Annotated[
+            Sequence[str], Option("Names or numbers of the columns to predict; empty takes the only other column.")
+        ] = (),
+        csv_task: Annotated[str, Option("Kind of the targets; auto reads it off the columns.", CSV_TASKS)] = "auto",
+        split_kind: Annotated[
+            str, Option("How the molecules are split; dataset.split holds the shares.", SPLIT_KINDS)
+        ] = "random",
+        split_column: Annotated[str, Option("Column that holds train, val or test.")] = "",
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
-        seed: int = 0,
-        skip_invalid: bool = False,
+        seed: Seed = 0,
+        skip_invalid: Annotated[bool, Option("Whether rows whose molecule cannot be read are left out.")] = False,
         workers: int | None = None,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
@@ -150,12 +159,11 @@ class CSVMolecules(SplitDataset):
         )
 
 
-def prepared_path(root: str | os.PathLike[str], csv: Path | None, options: _Options | None = None) -> Path:
-    """Return the file that holds the prepared graphs of a table: its name tells the content of the table and the options."""
-    key = sha256(json.dumps([_VERSION, None if options is None else asdict(options)], sort_keys=True).encode())
-    if csv is not None:
-        key.update(file_hash(csv).encode())
-    return Path(root) / "csv" / f"{'none' if csv is None else csv.stem}-{key.hexdigest()[:16]}.pt"
+def prepared_path(root: str | os.PathLike[str], csv: Path, options: _Options) -> Path:
+    """Return the file that holds the prepared graphs of a table; its name depends on the content of the table and the options."""
+    key = sha256(json.dumps([_VERSION, asdict(options)], sort_keys=True).encode())
+    key.update(file_hash(csv).encode())
+    return Path(root) / "csv" / f"{csv.stem}-{key.hexdigest()[:16]}.pt"
 
 
 def _left_out_file(prepared_file: Path) -> Path:
@@ -316,3 +324,6 @@ def _write_left_out(path: Path, left_out: Sequence[tuple[int, str, str]]) -> Non
         writer: Any = csv.writer(file, lineterminator="\n")
         writer.writerow(["row", "smiles", "reason"])
         writer.writerows(sorted(left_out))
+
+
+register_dataset("csv", CSVMolecules)

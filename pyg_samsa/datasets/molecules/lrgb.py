@@ -6,22 +6,26 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_samsa.chem.smiles import convert_smiles
-from pyg_samsa.datasets import sources as registry
+from pyg_samsa.datasets import sources
 from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, molecules_to_prepared, prepare_once, save_prepared
 from pyg_samsa.datasets.molecules.lrgb_release import SPLITS, Release, check_release, find_release, prepare_release
+from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.datasets.sources import RemoteFile
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io import safe_pickle
 from pyg_samsa.io.download import fetch
 from pyg_samsa.io.files import lock, remove_partial, verify
+from pyg_samsa.options import Option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +67,7 @@ class _Official:
 
 def _release(name: str, info: TaskInfo, positives: tuple[tuple[int, ...], ...] | None = None) -> Release:
     columns, sizes = ("x", "edge_attr", "edge_index", "y"), (10873, 2331, 2331)
-    return Release(name, registry.LRGB_ZIPS[name], ".pt", columns, info, 15535, (150.94, 307.30), sizes, positives)
+    return Release(name, sources.LRGB_ZIPS[name], ".pt", columns, info, 15535, (150.94, 307.30), sizes, positives)
 
 
 def _known(*hashes: str | None) -> tuple[str, ...]:
@@ -72,15 +76,15 @@ def _known(*hashes: str | None) -> tuple[str, ...]:
 
 OFFICIAL = {
     "peptides-func": _Official(
-        registry.FUNC_CSV,
-        registry.FUNC_SPLIT,
-        _known(registry.FUNC_CSV.known_hash, registry.FUNC_CSV_TEXT),
+        sources.FUNC_CSV,
+        sources.FUNC_SPLIT,
+        _known(sources.FUNC_CSV.known_hash, sources.FUNC_CSV_TEXT),
         _release("peptides-func", TaskInfo.molecules("multilabel", FUNC_TARGETS), _FUNC_POSITIVES),
     ),
     "peptides-struct": _Official(
-        registry.STRUCT_CSV,
-        registry.STRUCT_SPLIT,
-        _known(registry.STRUCT_CSV.known_hash, registry.STRUCT_CSV_RAW.known_hash),
+        sources.STRUCT_CSV,
+        sources.STRUCT_SPLIT,
+        _known(sources.STRUCT_CSV.known_hash, sources.STRUCT_CSV_RAW.known_hash),
         _release("peptides-struct", TaskInfo.molecules("regression", STRUCT_TARGETS)),
     ),
 }
@@ -132,8 +136,10 @@ class LRGBPeptides(SplitDataset):
         root: str | os.PathLike[str],
         name: str = "peptides-func",
         *,
-        download: bool = True,
-        release: str = "csv",
+        download: Download = True,
+        release: Annotated[
+            str, Option("Which release is downloaded: the authors' tables or PyG's archive.", ("csv", "pyg"))
+        ] = "csv",
         workers: int | None = None,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
@@ -286,3 +292,17 @@ def _struct_targets(table: pd.DataFrame, path: Path) -> Tensor:
     targets = table[STRUCT_TARGETS].astype(float)
     # A table that is standardised already passes unchanged.
     return torch.tensor(((targets - targets.mean()) / targets.std()).to_numpy(), dtype=torch.float)
+
+
+for _name, _gps, _pyg in (
+    ("peptides-func", "peptides-functional", "Peptides-func"),
+    ("peptides-struct", "peptides-structural", "Peptides-struct"),
+):
+    register_dataset(
+        _name,
+        LRGBPeptides,
+        fixed={"name": _name},
+        aliases=[("OGB", _gps), ("PyG-LRGBDataset", _name), ("PyG-LRGBDataset", _pyg)],
+        prepared_path=prepared_path,
+        importer=Importer(partial(LRGBPeptides.import_files, name=_name), files=("csv", "split")),
+    )

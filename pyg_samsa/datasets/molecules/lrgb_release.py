@@ -16,6 +16,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, load_tensors, prepare_once
+from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.datasets.sources import LRGB_ZIPS, RemoteFile
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io import safe_pickle
@@ -131,9 +133,18 @@ class LRGBRelease(SplitDataset):
         progress: Show progress bars.
         transform: Called on every graph that is taken out.
 
+    Shapes:
+        - **item:** ``x`` [N, F], ``edge_index`` int64 [2, E] and ``edge_attr`` [E, F']; superpixels have float features and ``y``
+          int64 [N]; PCQM-Contact has int64 features, ``edge_label_index`` int64 [2, L] and ``edge_label`` int64 [L].
+
     Raises:
         DataNotFoundError: The files are not there and cannot be downloaded.
         DataIntegrityError: A file is damaged, or is not the published data.
+
+    Example:
+        >>> dataset = LRGBRelease("datasets", "pascalvoc-sp")  # doctest: +SKIP
+        >>> len(dataset), dataset.num_targets  # doctest: +SKIP
+        (11355, 21)
     """
 
     def __init__(
@@ -141,7 +152,7 @@ class LRGBRelease(SplitDataset):
         root: str | os.PathLike[str],
         name: str,
         *,
-        download: bool = True,
+        download: Download = True,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
@@ -308,3 +319,17 @@ def check_release(release: Release, prepared: Prepared, where: Path) -> Prepared
         if found != release.positives:
             raise DataIntegrityError(where, f"{release.positives} positive labels", found)
     return prepared
+
+
+for _name, _pyg, _others in (
+    ("pascalvoc-sp", "PascalVOC-SP", [("PyG-VOCSuperpixels", "edge_wt_region_boundary")]),
+    ("coco-sp", "COCO-SP", [("PyG-COCOSuperpixels", "edge_wt_region_boundary")]),
+    ("pcqm-contact", "PCQM-Contact", [("OGB", "PCQM4Mv2Contact-shuffle")]),
+):
+    register_dataset(
+        _name,
+        LRGBRelease,
+        fixed={"name": _name},
+        aliases=[*_others, ("PyG-LRGBDataset", _name), ("PyG-LRGBDataset", _pyg)],
+        prepared_path=prepared_path,
+    )

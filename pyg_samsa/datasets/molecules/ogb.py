@@ -13,6 +13,8 @@ from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, prepare_once
 from pyg_samsa.datasets.molecules.lrgb_release import unpack
+from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.datasets.sources import ogb_zip
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.download import fetch
@@ -71,6 +73,11 @@ class OGBMolecules(SplitDataset):
     Raises:
         DataNotFoundError: The files are not there and cannot be downloaded.
         DataIntegrityError: A file is damaged, or the tables do not fit together.
+
+    Example:
+        >>> dataset = OGBMolecules("datasets", "ogbg-molhiv")  # doctest: +SKIP
+        >>> len(dataset), dataset.num_targets  # doctest: +SKIP
+        (41127, 1)
     """
 
     def __init__(
@@ -78,7 +85,7 @@ class OGBMolecules(SplitDataset):
         root: str | os.PathLike[str],
         name: str,
         *,
-        download: bool = True,
+        download: Download = True,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
@@ -165,3 +172,13 @@ def _assemble(tables: dict[str, Tensor], split_idx: dict[str, Tensor], about: _S
     }
     slices = {"x": node_ends, "edge_index": edge_ends, "edge_attr": edge_ends, "y": torch.arange(len(nodes) + 1)}
     return Prepared(data, slices, split_idx)
+
+
+for _name in SETS:
+    register_dataset(
+        _name,
+        OGBMolecules,
+        fixed={"name": _name},
+        aliases=[("OGB", _name), ("OGB", _name.replace("-", "_"))],
+        prepared_path=prepared_path,
+    )

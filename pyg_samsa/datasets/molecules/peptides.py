@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -15,8 +16,11 @@ from torch_geometric.data import Data
 from pyg_samsa.chem.peptide_sequences import sequence_to_smiles
 from pyg_samsa.chem.smiles import convert_smiles
 from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, molecules_to_prepared, prepare_once, select_graphs
+from pyg_samsa.datasets.option_types import Seed
+from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.datasets.sources import EMBEDDED
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, MissingDependencyError
+from pyg_samsa.options import Option
 
 LISTS = ("antimicrobial", "anticancer", "transmembrane", "uniprot", "random")
 """The lists that a peptide can stand on; the first three are the targets."""
@@ -95,10 +99,12 @@ class EmbeddedPeptides(SplitDataset):
         self,
         root: str | os.PathLike[str] = "datasets",
         *,
-        unlabelled: str = "unknown",
-        max_residues: int | None = None,
-        subset: int | None = None,
-        seed: int = 0,
+        unlabelled: Annotated[
+            str, Option("What an unlabelled pair of peptide and function is.", ("unknown", "negative"))
+        ] = "unknown",
+        max_residues: Annotated[int | None, Option("Largest number of residues of a peptide.", low=1)] = None,
+        subset: Annotated[int | None, Option("About how many peptides are kept.", low=3)] = None,
+        seed: Seed = 0,
         workers: int | None = None,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
@@ -259,3 +265,6 @@ def _choose(
             "max_residues", max_residues, f"at least {min(map(len, sequences))}, the shortest peptide's length"
         )
     return torch.tensor(sorted(kept), dtype=torch.long)
+
+
+register_dataset("peptides-embedded", EmbeddedPeptides, prepared_path=prepared_path)

@@ -13,6 +13,8 @@ from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, load_tensors, prepare_once
 from pyg_samsa.datasets.molecules.lrgb_release import SPLITS, join_collated, unpack
+from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.datasets.sources import ZINC_INDEX, ZINC_ZIP
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io import safe_pickle
@@ -45,6 +47,11 @@ class ZINC(SplitDataset):
     Raises:
         DataNotFoundError: The files are not there and cannot be downloaded.
         DataIntegrityError: A file is damaged, or is not the published data.
+
+    Example:
+        >>> dataset = ZINC("datasets", "subset")  # doctest: +SKIP
+        >>> len(dataset), dataset.num_targets  # doctest: +SKIP
+        (12000, 1)
     """
 
     def __init__(
@@ -52,7 +59,7 @@ class ZINC(SplitDataset):
         root: str | os.PathLike[str],
         name: str = "subset",
         *,
-        download: bool = True,
+        download: Download = True,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
@@ -153,3 +160,7 @@ def _check(prepared: Prepared, name: str, where: Path) -> Prepared:
     if sizes != _SIZES[name]:
         raise DataIntegrityError(where, f"{_SIZES[name]} molecules", sizes)
     return prepared
+
+
+register_dataset("zinc", ZINC, fixed={"name": "subset"}, aliases=[("PyG-ZINC", "subset")], prepared_path=prepared_path)
+register_dataset("zinc-full", ZINC, fixed={"name": "full"}, aliases=[("PyG-ZINC", "full")], prepared_path=prepared_path)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, prepare_once, save_prepared
+from pyg_samsa.datasets.option_types import Incomplete, Normals, NumPoints, Rotated, Seed
 from pyg_samsa.datasets.points.modelnet_files import Release, check_sizes, find_layout, read_release
 from pyg_samsa.datasets.points.point_dataset import hold_out, rotate, with_columns
+from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.errors import ConfigError, DataNotFoundError
 from pyg_samsa.io.files import lock, remove_partial
 
@@ -89,11 +92,11 @@ class ModelNet(SplitDataset):
         root: str | os.PathLike[str],
         name: str = "modelnet40",
         *,
-        num_points: int = NUM_POINTS,
-        normals: bool | None = None,
-        seed: int = 0,
-        rotated: str = "none",
-        incomplete: bool = False,
+        num_points: NumPoints = NUM_POINTS,
+        normals: Normals = None,
+        seed: Seed = 0,
+        rotated: Rotated = "none",
+        incomplete: Incomplete = False,
         workers: int | None = None,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
@@ -119,8 +122,8 @@ class ModelNet(SplitDataset):
         name: str,
         *,
         files: str | os.PathLike[str],
-        num_points: int = NUM_POINTS,
-        incomplete: bool = False,
+        num_points: NumPoints = NUM_POINTS,
+        incomplete: Incomplete = False,
         workers: int | None = None,
         progress: bool = True,
     ) -> ModelNet:
@@ -176,3 +179,13 @@ def _find(
         raise DataNotFoundError(f"{release.name} is not in {place}", hint=hint)
     layout, where = found
     return read_release(release, layout, where, num_points, incomplete=incomplete, workers=workers, progress=progress)
+
+
+for _name in RELEASES:
+    register_dataset(
+        _name,
+        ModelNet,
+        fixed={"name": _name},
+        prepared_path=prepared_path,
+        importer=Importer(partial(ModelNet.import_files, name=_name)),
+    )

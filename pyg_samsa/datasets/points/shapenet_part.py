@@ -15,6 +15,7 @@ import torch
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, prepare_once, save_prepared
+from pyg_samsa.datasets.option_types import Incomplete, Normals, NumPoints
 from pyg_samsa.datasets.points.point_dataset import (
     clouds_to_prepared,
     join_columns,
@@ -23,6 +24,7 @@ from pyg_samsa.datasets.points.point_dataset import (
     read_points,
     with_columns,
 )
+from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.files import lock, remove_partial
 from pyg_samsa.transforms.normalize_cloud import normalize_cloud
@@ -117,9 +119,9 @@ class ShapeNetPart(SplitDataset):
         self,
         root: str | os.PathLike[str],
         *,
-        num_points: int = NUM_POINTS,
-        normals: bool = True,
-        incomplete: bool = False,
+        num_points: NumPoints = NUM_POINTS,
+        normals: Normals = True,
+        incomplete: Incomplete = False,
         workers: int | None = None,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
@@ -142,8 +144,8 @@ class ShapeNetPart(SplitDataset):
         root: str | os.PathLike[str],
         *,
         files: str | os.PathLike[str],
-        num_points: int = NUM_POINTS,
-        incomplete: bool = False,
+        num_points: NumPoints = NUM_POINTS,
+        incomplete: Incomplete = False,
         workers: int | None = None,
         progress: bool = True,
     ) -> ShapeNetPart:
@@ -277,3 +279,8 @@ def _read_shape(shape: _Shape, num_points: int) -> np.ndarray:
     return np.concatenate(
         [join_columns(normalize_cloud(cloud[:, :3]), cloud[:, 3:6]), points[:, 6:].astype(np.float32)], axis=1
     )
+
+
+register_dataset(
+    "shapenetpart", ShapeNetPart, prepared_path=prepared_path, importer=Importer(ShapeNetPart.import_files)
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -12,11 +13,14 @@ from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, prepare_once
 from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.datasets.option_types import Normals, NumPoints, Rotated, Seed
 from pyg_samsa.datasets.points.point_dataset import clouds_to_prepared, join_columns, rotate, with_columns
 from pyg_samsa.datasets.points.shape_families import FAMILIES, PART_NAMES
 from pyg_samsa.datasets.points.solids import sample_union, turned
+from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.options import Option
 from pyg_samsa.transforms.normalize_cloud import normalize_cloud
 
 _SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -83,11 +87,11 @@ class Shapes(SplitDataset):
         root: str | os.PathLike[str] = "datasets",
         *,
         parts: bool = False,
-        per_family: int = 200,
-        num_points: int = 512,
-        seed: int = 0,
-        normals: bool = True,
-        rotated: str = "none",
+        per_family: Annotated[int, Option("Number of shapes of each family.", low=3)] = 200,
+        num_points: NumPoints = 512,
+        seed: Seed = 0,
+        normals: Normals = True,
+        rotated: Rotated = "none",
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
@@ -172,3 +176,7 @@ def generate_shape(family: str, number: int, num_points: int, seed: int = 0) -> 
     points, normals, owner = sample_union(bodies, num_points, rng, stretch.tolist())
     pos, normal = (torch.from_numpy(values @ turn.T) for values in (points, normals))
     return join_columns(normalize_cloud(pos), normal), [bodies[place].part for place in owner.tolist()]
+
+
+register_dataset("shapes", Shapes, fixed={"parts": False}, prepared_path=prepared_path)
+register_dataset("shapes-parts", Shapes, fixed={"parts": True}, prepared_path=prepared_path)

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, prepare_once
+from pyg_samsa.datasets.option_types import Folder, MaxLength
+from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.datasets.sequences.sequence_dataset import (
     SPLITS,
     check_whole_number,
@@ -119,8 +121,8 @@ class AANRetrieval(PairDataset):
         self,
         root: str | os.PathLike[str] = "datasets",
         *,
-        folder: str | os.PathLike[str] | None = None,
-        max_length: int = 4000,
+        folder: Folder = None,
+        max_length: MaxLength = 4000,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
@@ -205,3 +207,6 @@ def _read_row(path: Path, row: int, line: bytes) -> tuple[int, tuple[bytes, byte
     if not fields[3].strip() or not fields[4].strip():
         raise DataIntegrityError(path, f"two texts in row {row}", "an empty one")
     return _LABELS[fields[0]], (fields[3], fields[4])
+
+
+register_dataset("aan", AANRetrieval, prepared_path=prepared_path, importer=Importer(AANRetrieval, files=("folder",)))

@@ -14,6 +14,8 @@ from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
 from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.datasets.option_types import Folder, Seed
+from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.datasets.sequences.sequence_dataset import (
     SequenceDataset,
     consecutive_splits,
@@ -70,8 +72,8 @@ class CIFAR10Gray(SequenceDataset):
         self,
         root: str | os.PathLike[str] = "datasets",
         *,
-        folder: str | os.PathLike[str] | None = None,
-        seed: int = 0,
+        folder: Folder = None,
+        seed: Seed = 0,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
@@ -117,7 +119,7 @@ class Digits(SequenceDataset):
         self,
         root: str | os.PathLike[str] = "datasets",
         *,
-        seed: int = 0,
+        seed: Seed = 0,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
@@ -211,3 +213,9 @@ def _enlarge(pictures: np.ndarray) -> np.ndarray:
     weights[np.arange(_SIDE), left + 1] = eighths - 8 * left
     enlarged = weights @ pictures.astype(np.int64) @ weights.T
     return ((enlarged * 255 + 512) // 1024).astype(np.uint8).reshape(len(pictures), -1)
+
+
+register_dataset(
+    "cifar10-gray", CIFAR10Gray, prepared_path=prepared_path, importer=Importer(CIFAR10Gray, files=("folder",))
+)
+register_dataset("digits", Digits, prepared_path=digits_path)

@@ -15,6 +15,8 @@ from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
 from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.datasets.option_types import Folder, MaxLength, Seed, TextUnit
+from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.datasets.sequences.sequence_dataset import (
     UNITS,
     SequenceDataset,
@@ -48,7 +50,7 @@ class IMDB(SequenceDataset):
 
     From Maas et al., "Learning Word Vectors for Sentiment Analysis" (2011), in the form of Tay et al., `"Long Range Arena"
     <https://arxiv.org/abs/2011.04006>`_ (2020). A symbol is a byte of the text as it stands in the file, and a review ends at ``max_length`` of them;
-    ``unit="words"`` is an easier task, which is not the benchmark's.
+    ``text_unit="words"`` is an easier task, which is not the benchmark's.
 
     ``source="official"`` reads the folder ``aclImdb``: 25,000 reviews to train and 25,000 to test on, each half with 12,500 of either opinion. A
     file is named after its number and rating, and a rating that contradicts the folder is refused. There is no official validation split: 10 % of
@@ -63,7 +65,7 @@ class IMDB(SequenceDataset):
         root: Folder of the data sets; this one lies in ``<root>/imdb``.
         source: ``"official"`` or ``"embedded"``.
         folder: The folder ``aclImdb``; by default ``<root>/imdb/raw/aclImdb``.
-        unit: What a symbol is: one of the ``"bytes"``, or one of the ``"words"``, see :func:`~pyg_samsa.datasets.sequences.sequence_dataset.symbols`.
+        text_unit: What a symbol is: one of the ``"bytes"``, or one of the ``"words"``, see :func:`~pyg_samsa.datasets.sequences.sequence_dataset.symbols`.
         max_length: Symbols of a review at most.
         seed: Another number gives another split.
         progress: Show a progress bar.
@@ -90,20 +92,20 @@ class IMDB(SequenceDataset):
         root: str | os.PathLike[str] = "datasets",
         *,
         source: str = "official",
-        folder: str | os.PathLike[str] | None = None,
-        unit: str = "bytes",
-        max_length: int = 4000,
-        seed: int = 0,
+        folder: Folder = None,
+        text_unit: TextUnit = "bytes",
+        max_length: MaxLength = 4000,
+        seed: Seed = 0,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
         if source not in ("official", "embedded"):
             raise ConfigError("source", source, ["official", "embedded"])
-        check_choice("unit", unit, UNITS)
+        check_choice("text_unit", text_unit, UNITS)
         check_whole_number("max_length", max_length, 1)
         raw = Path(folder) if folder is not None else Path(root) / "imdb" / "raw" / "aclImdb"
-        path = prepared_path(root, source, max_length, unit)
-        cut = partial(symbols, unit=unit, max_length=max_length)
+        path = prepared_path(root, source, max_length, text_unit)
+        cut = partial(symbols, unit=text_unit, max_length=max_length)
         make = (lambda: _read(raw, cut, progress)) if source == "official" else (lambda: _read_embedded(cut))
         prepared = prepare_once(path, make)
         classes = prepared.data["y"]
@@ -113,15 +115,15 @@ class IMDB(SequenceDataset):
             prepared.split_idx = {"train": kept, "val": held_out, "test": prepared.split_idx["test"]}
         else:
             prepared.split_idx = stratified_split(prepared.extra["names"], classes.tolist(), _SHARES, seed=seed)
-        info = TaskInfo("multiclass", "graph", ["negative", "positive"], [UNITS[unit]], None)
+        info = TaskInfo("multiclass", "graph", ["negative", "positive"], [UNITS[text_unit]], None)
         super().__init__(prepared, info, transform=transform, root=root)
 
 
 def prepared_path(
-    root: str | os.PathLike[str], source: str = "official", max_length: int = 4000, unit: str = "bytes"
+    root: str | os.PathLike[str], source: str = "official", max_length: int = 4000, text_unit: str = "bytes"
 ) -> Path:
     """Return the file that holds the prepared reviews."""
-    name = "" if unit == "bytes" else f"{unit}-"
+    name = "" if text_unit == "bytes" else f"{text_unit}-"
     return Path(root) / "imdb" / f"imdb-{source}-{name}l{max_length}-v{_VERSION}.pt"
 
 
@@ -182,3 +184,13 @@ def _embedded_table() -> Path:
     if not path.is_file():
         raise DataNotFoundError(f"{path}: no such file", hint=_REINSTALL)
     return path
+
+
+register_dataset(
+    "imdb",
+    IMDB,
+    fixed={"source": "official"},
+    prepared_path=prepared_path,
+    importer=Importer(partial(IMDB, source="official"), files=("folder",)),
+)
+register_dataset("imdb-embedded", IMDB, fixed={"source": "embedded"}, prepared_path=prepared_path)

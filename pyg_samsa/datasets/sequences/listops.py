@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
+from pyg_samsa.datasets.option_types import Folder, MaxLength, NumTest, NumTrain, NumVal, Seed, Source
+from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.datasets.sequences.expressions import Shape, sample_expressions
 from pyg_samsa.datasets.sequences.sequence_dataset import (
     SPLITS,
@@ -21,6 +25,7 @@ from pyg_samsa.datasets.sequences.sequence_dataset import (
 )
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.options import Option
 
 SYMBOLS = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "[MIN", "[MAX", "[MED", "[SM", "]")
 """The symbols; ``x`` holds their places in this list."""
@@ -85,16 +90,16 @@ class ListOps(SequenceDataset):
         self,
         root: str | os.PathLike[str] = "datasets",
         *,
-        source: str = "generated",
-        folder: str | os.PathLike[str] | None = None,
-        min_length: int = 500,
-        max_length: int = 2000,
-        max_depth: int = 10,
-        max_args: int = 10,
-        num_train: int = 96_000,
-        num_val: int = 2_000,
-        num_test: int = 2_000,
-        seed: int = 0,
+        source: Source = "generated",
+        folder: Folder = None,
+        min_length: Annotated[int, Option("Generated expressions have more symbols than this.", low=1)] = 500,
+        max_length: MaxLength = 2000,
+        max_depth: Annotated[int, Option("Depth of the deepest digits of an expression.", low=2)] = 10,
+        max_args: Annotated[int, Option("Largest number of arguments of an operation.", low=2)] = 10,
+        num_train: NumTrain = 96_000,
+        num_val: NumVal = 2_000,
+        num_test: NumTest = 2_000,
+        seed: Seed = 0,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
@@ -243,3 +248,11 @@ def _read_file(path: Path, sequences: list[np.ndarray], targets: list[int], adva
             sequences.append(np.array(numbers, dtype=np.uint8))
             targets.append(value)
             advance(1)
+
+
+register_dataset(
+    "listops",
+    ListOps,
+    prepared_path=generated_path,
+    importer=Importer(partial(ListOps, source="official"), files=("folder",)),
+)

@@ -7,16 +7,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
 from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.datasets.option_types import MaxLength, Seed, TextUnit
+from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.datasets.sequences.aan import PairDataset, pack_pairs
 from pyg_samsa.datasets.sequences.sequence_dataset import SPLITS, UNITS, check_whole_number, symbols
 from pyg_samsa.datasets.sources import NEWS
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError, MissingDependencyError, check_choice
+from pyg_samsa.options import Option
 
 TOPICS = ("business", "entertainment", "politics", "sports", "tech")
 _SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -35,7 +39,7 @@ class NewsPairs(PairDataset):
     Args:
         root: Folder of the data sets; this one lies in ``<root>/news-pairs``.
         rounds: Rounds over the articles of the training split, at least 1; the others have one.
-        unit: What a symbol is: one of the ``"bytes"``, or one of the ``"words"``, see :func:`~pyg_samsa.datasets.sequences.sequence_dataset.symbols`.
+        text_unit: What a symbol is: one of the ``"bytes"``, or one of the ``"words"``, see :func:`~pyg_samsa.datasets.sequences.sequence_dataset.symbols`.
         max_length: Symbols of an article at most.
         seed: Another number gives other splits and pairs.
         transform: Called on every pair that is taken out.
@@ -61,33 +65,36 @@ class NewsPairs(PairDataset):
         self,
         root: str | os.PathLike[str] = "datasets",
         *,
-        rounds: int = 4,
-        unit: str = "bytes",
-        max_length: int = 500,
-        seed: int = 0,
+        rounds: Annotated[int, Option("Number of rounds over the training articles.", low=1)] = 4,
+        text_unit: TextUnit = "bytes",
+        max_length: MaxLength = 500,
+        seed: Seed = 0,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
-        path = prepared_path(root, rounds=rounds, unit=unit, max_length=max_length, seed=seed)
-        info = TaskInfo("multiclass", "graph", ["other topic", "same topic"], [UNITS[unit]], None)
+        path = prepared_path(root, rounds=rounds, text_unit=text_unit, max_length=max_length, seed=seed)
+        info = TaskInfo("multiclass", "graph", ["other topic", "same topic"], [UNITS[text_unit]], None)
         super().__init__(
-            prepare_once(path, lambda: _prepare(rounds, unit, max_length, seed)), info, transform=transform, root=root
+            prepare_once(path, lambda: _prepare(rounds, text_unit, max_length, seed)),
+            info,
+            transform=transform,
+            root=root,
         )
 
 
 def prepared_path(
-    root: str | os.PathLike[str], *, rounds: int = 4, unit: str = "bytes", max_length: int = 500, seed: int = 0
+    root: str | os.PathLike[str], *, rounds: int = 4, text_unit: str = "bytes", max_length: int = 500, seed: int = 0
 ) -> Path:
     """Return the file that holds the prepared pairs.
 
     Raises:
         ConfigError: An argument is out of range.
     """
-    check_choice("unit", unit, UNITS)
+    check_choice("text_unit", text_unit, UNITS)
     check_whole_number("rounds", rounds, 1)
     check_whole_number("max_length", max_length, 1)
     check_whole_number("seed", seed, 0)
-    name = "" if unit == "bytes" else f"{unit}-"
+    name = "" if text_unit == "bytes" else f"{text_unit}-"
     return Path(root) / "news-pairs" / f"news-pairs-r{rounds}-{name}l{max_length}-seed{seed}-v{_VERSION}.pt"
 
 
@@ -119,7 +126,7 @@ def read_articles() -> dict[bytes, int]:
     return articles
 
 
-def _prepare(rounds: int, unit: str, max_length: int, seed: int) -> Prepared:
+def _prepare(rounds: int, text_unit: str, max_length: int, seed: int) -> Prepared:
     articles = read_articles()
     texts, topics = list(articles), list(articles.values())
     names = [hashlib.sha256(text).hexdigest() for text in texts]
@@ -135,7 +142,7 @@ def _prepare(rounds: int, unit: str, max_length: int, seed: int) -> Prepared:
                 pairs.append((first, second))
                 labels.append(related)
         split_idx[split] = torch.arange(before, len(pairs))
-    return pack_pairs([symbols(text, unit, max_length) for text in texts], pairs, labels, split_idx)
+    return pack_pairs([symbols(text, text_unit, max_length) for text in texts], pairs, labels, split_idx)
 
 
 def _round(articles: Sequence[int], topics: Sequence[int], generator: torch.Generator) -> list[tuple[int, int, int]]:
@@ -151,3 +158,6 @@ def _round(articles: Sequence[int], topics: Sequence[int], generator: torch.Gene
             if group:
                 out.append((article, group[int(torch.randint(len(group), (1,), generator=generator))], related))
     return out
+
+
+register_dataset("news-pairs", NewsPairs, prepared_path=prepared_path)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
 from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.datasets.option_types import Folder, NumTest, NumTrain, NumVal, Seed, Source
+from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.datasets.sequences.curves import SIDE, sample_pictures
 from pyg_samsa.datasets.sequences.sequence_dataset import (
     SequenceDataset,
@@ -25,10 +28,11 @@ from pyg_samsa.datasets.sequences.sequence_dataset import (
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.functional import fourier_positions
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.options import Option
 
 
-class Level(NamedTuple):
-    """How difficult pictures are.
+class Difficulty(NamedTuple):
+    """Difficulty of the pictures.
 
     Attributes:
         dashes: Dashes of a long curve.
@@ -41,11 +45,11 @@ class Level(NamedTuple):
     matched: bool = True
 
 
-LEVELS = {
-    "short": Level(4, "", matched=False),
-    "easy": Level(6, "curv_baseline"),
-    "intermediate": Level(9, "curv_contour_length_9"),
-    "hard": Level(14, "curv_contour_length_14"),
+DIFFICULTIES = {
+    "short": Difficulty(4, "", matched=False),
+    "easy": Difficulty(6, "curv_baseline"),
+    "intermediate": Difficulty(9, "curv_contour_length_9"),
+    "hard": Difficulty(14, "curv_contour_length_14"),
 }
 SIZES = (160_000, 20_000, 20_000)
 
@@ -70,7 +74,7 @@ class Pathfinder(SequenceDataset):
     nor touch. The label is drawn after the curves, and connected and unconnected pictures are paired by where their discs are, so that neither
     places nor brightness give it away (:func:`pyg_samsa.datasets.sequences.curves.sample_pictures`). Both classes are equally frequent in every split.
 
-    The level ``"short"`` is ours, a task for minutes of a CPU: curves of 4 dashes, and discs that are not matched, so that their distance alone tells
+    The difficulty ``"short"`` is ours, a task for minutes of a CPU: curves of 4 dashes, and discs that are not matched, so that their distance alone tells
     nine pictures of ten.
 
     **Splits.** Generated pictures: as asked for. The official release has none of its own; it is split 80 / 10 / 10 %, seeded and stratified.
@@ -79,7 +83,7 @@ class Pathfinder(SequenceDataset):
         root: Folder of the data sets; this one lies in ``<root>/pathfinder``.
         source: ``"generated"``, or ``"official"`` for the folder ``pathfinder32`` of the release.
         folder: The official folder (it holds ``curv_contour_length_14`` and so on); by default ``<root>/pathfinder/raw/pathfinder32``.
-        level: ``"short"``, ``"easy"``, ``"intermediate"`` or ``"hard"`` (the benchmark's): 4, 6, 9 or 14 dashes on a long curve.
+        difficulty: ``"short"``, ``"easy"``, ``"intermediate"`` or ``"hard"`` (the benchmark's): 4, 6, 9 or 14 dashes on a long curve.
         lit: Take only the pixels that are not black, a tenth of them, as a set of points: what they are and where they are is in their features.
         num_train: Generated pictures for training, even.
         num_val: For validation, even.
@@ -99,11 +103,11 @@ class Pathfinder(SequenceDataset):
         DataIntegrityError: An official file is truncated, empty or mislabelled.
 
     Example:
-        >>> dataset = Pathfinder("datasets", level="easy", num_train=1_000, num_val=100, num_test=100)  # doctest: +SKIP
+        >>> dataset = Pathfinder("datasets", difficulty="easy", num_train=1_000, num_val=100, num_test=100)  # doctest: +SKIP
         >>> dataset[0], dataset.target_names  # doctest: +SKIP
         (Data(x=[1024, 1], y=[1], edge_index=[2, 1023]), ['not connected', 'connected'])
 
-    Cost: a picture takes two to six milliseconds of one core to generate, once: about a quarter of an hour for all 200,000 of the hard level.
+    Cost: a picture takes two to six milliseconds of one core to generate, once: about a quarter of an hour for all 200,000 of difficulty "hard".
     They take 1 KB each on disk and in memory.
     """
 
@@ -111,28 +115,30 @@ class Pathfinder(SequenceDataset):
         self,
         root: str | os.PathLike[str] = "datasets",
         *,
-        source: str = "generated",
-        folder: str | os.PathLike[str] | None = None,
-        level: str = "hard",
-        lit: bool = False,
-        num_train: int = SIZES[0],
-        num_val: int = SIZES[1],
-        num_test: int = SIZES[2],
-        seed: int = 0,
+        source: Source = "generated",
+        folder: Folder = None,
+        difficulty: Annotated[str, Option("Length of the paths.", tuple(DIFFICULTIES))] = "hard",
+        lit: Annotated[bool, Option("Whether only pixels that are not black are tokens, as a set of points.")] = False,
+        num_train: NumTrain = SIZES[0],
+        num_val: NumVal = SIZES[1],
+        num_test: NumTest = SIZES[2],
+        seed: Seed = 0,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
         if source not in ("generated", "official"):
             raise ConfigError("source", source, ["generated", "official"])
-        if level not in LEVELS:
-            raise ConfigError("level", level, LEVELS)
+        if difficulty not in DIFFICULTIES:
+            raise ConfigError("difficulty", difficulty, DIFFICULTIES)
         check_whole_number("seed", seed, 0)
         if source == "official":
-            if not LEVELS[level].folder:
-                raise ConfigError("level", level, [name for name, known in LEVELS.items() if known.folder])
+            if not DIFFICULTIES[difficulty].folder:
+                raise ConfigError(
+                    "difficulty", difficulty, [name for name, known in DIFFICULTIES.items() if known.folder]
+                )
             raw = Path(folder) if folder is not None else Path(root) / "pathfinder" / "raw" / "pathfinder32"
-            path = Path(root) / "pathfinder" / f"pathfinder-official-{level}-v{_VERSION}.pt"
-            prepared = prepare_once(path, lambda: _read(raw, LEVELS[level].folder, progress))
+            path = Path(root) / "pathfinder" / f"pathfinder-official-{difficulty}-v{_VERSION}.pt"
+            prepared = prepare_once(path, lambda: _read(raw, DIFFICULTIES[difficulty].folder, progress))
             prepared.split_idx = stratified_split(
                 prepared.extra["names"], prepared.data["y"].tolist(), _SHARES, seed=seed
             )
@@ -142,8 +148,8 @@ class Pathfinder(SequenceDataset):
                 check_whole_number(key, value, lowest)
                 if value % 2:
                     raise ConfigError(key, value, "an even number, because both classes are equally frequent")
-            path = generated_path(root, level, sizes, seed)
-            prepared = prepare_once(path, lambda: _generate(level, sizes, seed, progress))
+            path = generated_path(root, difficulty, sizes, seed)
+            prepared = prepare_once(path, lambda: _generate(difficulty, sizes, seed, progress))
         self.lit = lit
         info = TaskInfo("multiclass", "graph", ["not connected", "connected"], _LIT_FEATURES if lit else [256], None)
         super().__init__(prepared, info, transform=transform, root=root)
@@ -169,21 +175,25 @@ def _as_points(data: Data) -> Data:
 
 
 def generated_path(
-    root: str | os.PathLike[str], level: str = "hard", sizes: Sequence[int] = SIZES, seed: int = 0
+    root: str | os.PathLike[str], difficulty: str = "hard", sizes: Sequence[int] = SIZES, seed: int = 0
 ) -> Path:
     """Return the file that holds generated pictures, by default those of the default options."""
-    return Path(root) / "pathfinder" / f"pathfinder-{level}-n{'-'.join(map(str, sizes))}-s{seed}-v{_VERSION}.pt"
+    return Path(root) / "pathfinder" / f"pathfinder-{difficulty}-n{'-'.join(map(str, sizes))}-s{seed}-v{_VERSION}.pt"
 
 
-def _generate(level: str, sizes: Sequence[int], seed: int, progress: bool) -> Prepared:
+def _generate(difficulty: str, sizes: Sequence[int], seed: int, progress: bool) -> Prepared:
     pictures, labels = [], []
-    with progress_bar(f"Generating Pathfinder, {level}", sum(sizes), enabled=progress) as advance:
+    with progress_bar(f"Generating Pathfinder, {difficulty}", sum(sizes), enabled=progress) as advance:
         for split, size in enumerate(sizes):
             # Pairs stay within a split, and streams of their own keep a split the same when another one changes its size.
             for chunk, start in enumerate(range(0, size, _CHUNK)):
                 rng = np.random.default_rng([seed, split, chunk])
                 drawn = sample_pictures(
-                    min(_CHUNK, size - start), LEVELS[level].dashes, rng, advance, matched=LEVELS[level].matched
+                    min(_CHUNK, size - start),
+                    DIFFICULTIES[difficulty].dashes,
+                    rng,
+                    advance,
+                    matched=DIFFICULTIES[difficulty].matched,
                 )
                 order = rng.permutation(len(drawn))
                 pictures.append(drawn[order].reshape(len(drawn), -1))
@@ -244,3 +254,11 @@ def _read_picture(path: Path) -> np.ndarray:
         raise DataIntegrityError(
             path, "a PNG picture", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         ) from error
+
+
+register_dataset(
+    "pathfinder",
+    Pathfinder,
+    prepared_path=generated_path,
+    importer=Importer(partial(Pathfinder, source="official"), files=("folder",)),
+)

@@ -78,7 +78,7 @@ def test_the_package_itself():
 
 
 def test_words(articles, tmp_path):
-    by_bytes, by_words = NewsPairs(tmp_path), NewsPairs(tmp_path, unit="words")
+    by_bytes, by_words = NewsPairs(tmp_path), NewsPairs(tmp_path, text_unit="words")
     assert (by_bytes.in_channels, by_words.in_channels) == ([256], [4096])
     assert torch.equal(by_bytes._data.pair, by_words._data.pair)
     # "4 article 17" is three words; the same word has the same number everywhere, and x is what an embedding takes.
@@ -86,5 +86,5 @@ def test_words(articles, tmp_path):
     first, second = (by_words[row].x[:, 0] for row in (0, 1))
     assert first.dtype == torch.long
     assert first[1] == first[4] == second[1] == second[4]
-    with pytest.raises(ConfigError, match="unit"):
-        NewsPairs(tmp_path, unit="letters")
+    with pytest.raises(ConfigError, match="text_unit"):
+        NewsPairs(tmp_path, text_unit="letters")

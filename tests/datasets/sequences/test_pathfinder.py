@@ -14,7 +14,7 @@ from pyg_samsa.datasets.sequences.curves import sample_pictures
 from pyg_samsa.datasets.sequences.pathfinder import Pathfinder
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 
-SMALL = {"level": "easy", "num_train": 20, "num_val": 4, "num_test": 6, "progress": False}
+SMALL = {"difficulty": "easy", "num_train": 20, "num_val": 4, "num_test": 6, "progress": False}
 
 
 def blobs(mask):
@@ -34,7 +34,7 @@ def blobs(mask):
 
 @pytest.fixture(scope="module")
 def drawn():
-    """Pictures of the intermediate level, with the curves and discs that they were drawn from."""
+    """Pictures of the difficulty intermediate, with the curves and discs that they were drawn from."""
     kept = []
     draw = _curves._draw
     with pytest.MonkeyPatch.context() as patch:
@@ -151,8 +151,8 @@ def test_short_paths_are_told_by_the_distance_of_the_discs():
     apart = np.array([np.hypot(*(first - second)) for first, second in discs])
     assert apart[::2].max() < 12  # the length of a straight curve
     assert 0.85 < np.mean((apart < 10.5) == (np.arange(400) % 2 == 0)) < 0.98
-    with pytest.raises(ConfigError, match="level"):
-        Pathfinder(source="official", level="short")
+    with pytest.raises(ConfigError, match="difficulty"):
+        Pathfinder(source="official", difficulty="short")
 
 
 def digest(dataset):
@@ -172,7 +172,7 @@ def test_the_same_bytes_every_time(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"level": "harder"}, "level"),
+        ({"difficulty": "harder"}, "difficulty"),
         ({"num_val": 3}, "num_val"),
         ({"num_train": 0}, "num_train"),
         ({"source": "x"}, "source"),
@@ -262,7 +262,7 @@ def test_the_known_empty_file_is_left_out(official, tmp_path):
     (easy / "imgs" / "0" / "sample_172.png").touch()
     path = easy / "metadata" / "0.npy"
     path.write_text(path.read_text() + "imgs/0 sample_172.png 172 1\n")
-    assert len(read(tmp_path, easy, level="easy")) == 100
+    assert len(read(tmp_path, easy, difficulty="easy")) == 100
 
 
 def test_missing_folders_are_named(tmp_path):
