@@ -225,11 +225,10 @@ def _locate(key: str, origin: str) -> tuple[CN, str]:
         node = node[part] if isinstance(node, CN) and part in node else None
     if not isinstance(node, CN) or parts[-1] not in node:
         known = all_keys()
-        # A name is most often right in a wrong group: that is nearer than any similar spelling.
+        # Most often the name is right and the group is wrong: that is nearer than a similar spelling.
         elsewhere = [other for other in known if other.rsplit(".", 1)[-1] == parts[-1]]
-        hint = suggest(key, known) or (
-            f"Did you mean {elsewhere[0]!r}?" if elsewhere else "See graphgym_configs/ for what there is."
-        )
+        near = suggest(key, elsewhere) or (f"Did you mean {elsewhere[0]!r}?" if elsewhere else suggest(key, known))
+        hint = near or "All settings are listed in the reference of the documentation; graphgym_configs/ has examples."
         raise ConfigError("unknown setting", key, f"a name that exists ({origin})", hint=hint)
     if isinstance(node[parts[-1]], CN):
         raise ConfigError(

@@ -17,24 +17,7 @@ from pyg_samsa.training import losses
 
 # model.loss_fun -> name in pyg_samsa.training.losses; GraphGPS and its relatives write some of them differently.
 NAMES = {name: name for name in losses.available()} | {"smoothl1": "smooth_l1", "smoothL1": "smooth_l1", "mae": "l1"}
-FITTING = {
-    "multilabel": ("bce",),
-    "binary": ("bce", "weighted_cross_entropy"),
-    "multiclass": ("cross_entropy", "weighted_cross_entropy"),
-    "regression": ("l1", "smooth_l1", "mse"),
-}
-DEFAULTS = {"multilabel": "bce", "binary": "bce", "multiclass": "cross_entropy", "regression": "l1"}
 Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-def default_loss(task: str) -> str:
-    """Return the loss of a task where the user names none.
-
-    Example:
-        >>> default_loss("regression")
-        'l1'
-    """
-    return DEFAULTS[task]
 
 
 def choose_loss(task: str, *, given: bool) -> Loss:
@@ -50,7 +33,8 @@ def choose_loss(task: str, *, given: bool) -> Loss:
     Raises:
         ConfigError: there is no such loss, or it does not fit the task.
     """
-    asked = cfg.model.loss_fun if given else DEFAULTS[task]
+    fitting = losses.fitting(task)
+    asked = cfg.model.loss_fun if given else fitting[0]
     name = NAMES.get(asked, asked)
     if name == "cross_entropy" and task in ("multilabel", "binary"):
         name = "bce"
@@ -58,8 +42,8 @@ def choose_loss(task: str, *, given: bool) -> Loss:
         if asked in register.loss_dict:
             return _foreign(register.loss_dict[asked], asked)
         raise ConfigError("model.loss_fun", asked, sorted({*NAMES, *register.loss_dict}))
-    if name not in FITTING[task]:
-        raise ConfigError("model.loss_fun", asked, f"a loss for {task} targets: {', '.join(FITTING[task])}")
+    if name not in fitting:
+        raise ConfigError("model.loss_fun", asked, f"a loss for {task} targets: {', '.join(fitting)}")
     return losses.build(name, **_options(name))
 
 
@@ -96,7 +80,8 @@ def _class_score(pred: Tensor) -> Tensor:
 
 
 _SCORES: dict[str, Callable[[Tensor], Tensor] | None] = {"bce": torch.sigmoid, "weighted_cross_entropy": _class_score}
-# cross_entropy and mse are GraphGym's own.
-for _name in ("bce", "l1", "smooth_l1", "weighted_cross_entropy"):
+# GraphGym has these itself.
+_OWN = ("cross_entropy", "mse")
+for _name in (name for name in losses.available() if name not in _OWN):
     _asked = tuple(key for key, target in NAMES.items() if target == _name)
     register_once(register.loss_dict, f"samsa_{_name}", _gated(_asked, _name, _SCORES.get(_name)))

@@ -12,12 +12,13 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import LoadedConfig, resolved
 from pyg_samsa.graphgym.loader import resolved_task
-from pyg_samsa.graphgym.loss import choose_loss, default_loss
+from pyg_samsa.graphgym.loss import choose_loss
 from pyg_samsa.graphgym.metric import choose_metrics
 from pyg_samsa.graphgym.network import level, model_options
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.options import values_for
 from pyg_samsa.graphgym.scheduler import choose_scheduler
+from pyg_samsa.training import losses
 from pyg_samsa.training.data_module import TaskSpec
 from pyg_samsa.training.loggers import WandbOptions
 from pyg_samsa.training.run_plan import RunPlan
@@ -44,7 +45,7 @@ def make_plan(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, seed: int) 
     loss_given = "model.loss_fun" in loaded.given
     settings = {"seed": seed, "metric_agg": "argmax" if higher else "argmin", **resolved_task(spec)}
     if not loss_given and spec.task == "regression":
-        settings["model.loss_fun"] = default_loss(spec.task)
+        settings["model.loss_fun"] = losses.fitting(spec.task)[0]
     return RunPlan(
         name=loaded.name,
         seed=seed,

@@ -43,7 +43,8 @@ def choose_scheduler(monitor: str | None, *, higher_is_better: bool) -> Schedule
             return lambda optimizer, total_steps, steps_per_epoch: from_config(register.scheduler_dict[asked])(
                 optimizer, cfg=cfg.optim
             )
-        raise ConfigError("optim.scheduler", asked, sorted({*NAMES, *(str(name) for name in register.scheduler_dict)}))
+        # GraphGym registers its constant schedule under None, which is "none" here.
+        raise ConfigError("optim.scheduler", asked, sorted({*NAMES, *(name for name in register.scheduler_dict if name)}))
     name = NAMES[asked]
     settings = _settings(name, monitor, higher_is_better)
 

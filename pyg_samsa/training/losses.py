@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,44 @@ PosWeight = Annotated[
 ]
 ClassWeight = Annotated[Sequence[float] | None, Option("Weight of each class in cross_entropy; empty for 1.")]
 Beta = Annotated[float, Option("Where smooth_l1 turns from quadratic to linear, in the unit of the targets.", above=0)]
+
+
+LOSSES: dict[str, Callable[..., Tensor]] = {}
+_KINDS: dict[str, tuple[str, ...]] = {}
+L = TypeVar("L", bound=Callable[..., Tensor])
+
+
+def register_loss(name: str, *kinds: str) -> Callable[[L], L]:
+    """Return a decorator that registers a loss; its options are the arguments that carry an `Option`.
+
+    Args:
+        name: Name in configurations.
+        kinds: Kinds of tasks that the loss fits, see :obj:`pyg_samsa.task.KINDS`.
+
+    Example:
+        >>> @register_loss("log_cosh", "regression")
+        ... def log_cosh(pred, target):
+        ...     return (pred - target).cosh().log().mean()
+        >>> build("log_cosh")(torch.zeros(2), torch.zeros(2)).item()
+        0.0
+        >>> del LOSSES["log_cosh"]
+    """
+
+    def register(function: L) -> L:
+        LOSSES[name], _KINDS[name] = function, kinds
+        return function
+
+    return register
+
+
+def fitting(kind: str) -> list[str]:
+    """Return the names of the losses that fit a kind of task; the first one is its default.
+
+    Example:
+        >>> fitting("binary"), fitting("regression")[0]
+        (['bce', 'weighted_cross_entropy'], 'l1')
+    """
+    return [name for name in LOSSES if kind in _KINDS[name]]
 
 
 def available() -> list[str]:
@@ -82,6 +120,7 @@ def build(name: str, **settings: object) -> Loss:
     return partial(LOSSES[name], **settings)
 
 
+@register_loss("bce", "binary", "multilabel")
 def bce(pred: Tensor, target: Tensor, pos_weight: PosWeight = None, label_smoothing: LabelSmoothing = 0.0) -> Tensor:
     r"""Binary cross-entropy with logits, averaged over the labelled entries.
 
@@ -121,6 +160,7 @@ def bce(pred: Tensor, target: Tensor, pos_weight: PosWeight = None, label_smooth
     return _mean(F.binary_cross_entropy_with_logits(pred, target, pos_weight=weight, reduction="none"), labelled)
 
 
+@register_loss("l1", "regression")
 def l1(pred: Tensor, target: Tensor) -> Tensor:
     r"""Mean absolute error over the labelled entries, :math:`\frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L} |\hat y_{bc} - y_{bc}|`.
 
@@ -144,6 +184,7 @@ def l1(pred: Tensor, target: Tensor) -> Tensor:
     return _mean(F.l1_loss(pred, target, reduction="none"), labelled)
 
 
+@register_loss("smooth_l1", "regression")
 def smooth_l1(pred: Tensor, target: Tensor, beta: Beta = 1.0) -> Tensor:
     r"""Mean over the labelled entries of :math:`d^2 / 2\beta` where :math:`d = |\hat y - y| < \beta`, else of :math:`d - \beta / 2`.
 
@@ -168,6 +209,7 @@ def smooth_l1(pred: Tensor, target: Tensor, beta: Beta = 1.0) -> Tensor:
     return _mean(F.smooth_l1_loss(pred, target, beta=beta, reduction="none"), labelled)
 
 
+@register_loss("mse", "regression")
 def mse(pred: Tensor, target: Tensor) -> Tensor:
     r"""Mean squared error over the labelled entries, :math:`\frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L} (\hat y_{bc} - y_{bc})^2`.
 
@@ -191,6 +233,7 @@ def mse(pred: Tensor, target: Tensor) -> Tensor:
     return _mean(F.mse_loss(pred, target, reduction="none"), labelled)
 
 
+@register_loss("cross_entropy", "multiclass")
 def cross_entropy(
     pred: Tensor, target: Tensor, class_weight: ClassWeight = None, label_smoothing: LabelSmoothing = 0.0
 ) -> Tensor:
@@ -223,6 +266,7 @@ def cross_entropy(
     return _weighted_rows(pred, target, weight, label_smoothing)
 
 
+@register_loss("weighted_cross_entropy", "multiclass", "binary")
 def weighted_cross_entropy(pred: Tensor, target: Tensor, label_smoothing: LabelSmoothing = 0.0) -> Tensor:
     r"""Cross-entropy with class weights from the batch's own label counts, for LRGB's superpixel sets.
 
@@ -267,16 +311,6 @@ def weighted_cross_entropy(pred: Tensor, target: Tensor, label_smoothing: LabelS
     loss = _weighted_rows(pred, target, weight, label_smoothing)
     # The two-class form of the benchmark divides by the rows, not by their weights.
     return loss * (weight * count).sum() / total if binary else loss
-
-
-LOSSES: dict[str, Callable[..., Tensor]] = {
-    "bce": bce,
-    "cross_entropy": cross_entropy,
-    "weighted_cross_entropy": weighted_cross_entropy,
-    "l1": l1,
-    "smooth_l1": smooth_l1,
-    "mse": mse,
-}
 
 
 def _full_precision(pred: Tensor) -> Tensor:

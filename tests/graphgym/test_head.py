@@ -1,0 +1,20 @@
+import pytest
+import torch
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym import head
+
+
+def test_heads_and_pooling(molecules):
+    cfg.gnn.layers_post_mp, cfg.model.graph_pooling = 3, "attention"
+    batch = molecules
+    batch.x, batch.y = torch.randn(9, 8), None
+    made = head.GraphHead(8, 2)
+    assert made(batch)[0].shape == (3, 2)
+    assert sum(isinstance(module, torch.nn.Linear) for module in made.mlp) == 3
+    assert any("pool" in name for name, _ in made.named_parameters())
+    assert head.InductiveNodeHead(8, 2)(batch)[0].shape == (9, 2)
+    with pytest.raises(ConfigError, match="head 'graph'"):
+        register.pooling_dict["attention"](batch.x, batch.batch)

@@ -1,0 +1,18 @@
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.graphgym import network
+
+
+def test_network_takes_widths_from_whoever_knows_them(molecules):
+    cfg.samsa.layers, cfg.samsa.channels, cfg.samsa.heads = 1, 8, 2
+    cfg.dataset.task = "graph"
+    made = network.SAMSANetwork(dim_in=5, dim_out=2)
+    assert made.model.node_encoder.in_features == 5
+    cfg.share.in_channels, cfg.share.edge_channels, cfg.share.level = (
+        [119, 5, 12, 12, 10, 6, 6, 2, 2],
+        [5, 6, 2],
+        "node",
+    )
+    made = network.SAMSANetwork(dim_in=9, dim_out=2)
+    batch = molecules
+    assert made(batch)[0].shape == (9, 2)
