@@ -58,7 +58,7 @@ def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path |
 
 def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:
     data = plan.config["dataset"]
-    name = Path(data["csv"] if data["name"] == "csv" else data["name"]).name
+    name = Path(data["csv"] or data["name"]).name
     sizes = ", ".join(f"{count:,} {split}" for split, count in plan.spec.sizes.items())
     text = f"`{name}`: {sizes} molecules.\n\nTrained for {result.epochs} epochs with seed {result.seed}; the weights are those of epoch "
     text += f"{result.best_epoch}, the best on the validation split. Configuration: `{plan.name}`."
