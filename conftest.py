@@ -16,7 +16,7 @@ import sys
 from types import FunctionType, ModuleType
 
 ROOMS = ("pyg_samsa.functional", "pyg_samsa.nn")
-SHAPE = re.compile(r"\b(Bool|Complex|Float|Int|Num)\[")
+SHAPE = re.compile(r"\b(Bool|Complex|Float|Int|Shaped)\[")
 
 
 def check_shapes(function):

@@ -19,7 +19,7 @@ import networkx
 
 MAX_LINE, MAX_FUNCTION = 120, 60
 FORMULA = re.compile(r"\.\. math::|:math:`")
-SHAPE = re.compile(r"\b(Bool|Complex|Float|Int|Num|Shaped)\[")
+SHAPE = re.compile(r"\b(Bool|Complex|Float|Int|Shaped)\[")
 ROOMS = ("functional", "nn")
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)

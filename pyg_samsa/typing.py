@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from typing import Annotated as Complex
     from typing import Annotated as Float
     from typing import Annotated as Int
-    from typing import Annotated as Num
+    from typing import Annotated as Shaped
 else:
     try:
-        from jaxtyping import Bool, Complex, Float, Int, Num
+        from jaxtyping import Bool, Complex, Float, Int, Shaped
     except ImportError:
 
         class _Plain:
@@ -33,6 +33,6 @@ else:
             def __class_getitem__(cls, item: tuple[Any, str]) -> Any:
                 return item[0]
 
-        Bool = Complex = Float = Int = Num = _Plain
+        Bool = Complex = Float = Int = Shaped = _Plain
 
-__all__ = ["Bool", "Complex", "Float", "Int", "Num"]
+__all__ = ["Bool", "Complex", "Float", "Int", "Shaped"]

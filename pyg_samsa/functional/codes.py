@@ -1,8 +1,10 @@
-"""Deterministic random codes for the nodes of a graph: the same for a graph whatever its node order, batch-mates or device.
+"""Deterministic random codes for the nodes of a graph: the same for a graph whatever its node order, batch-mates or
+device.
 
-In training the codes of Graph-Bridge are fresh Gaussian noise. In evaluation they must be reproducible, and permuting the nodes of a graph must
-permute its codes. Both hold when the seed of a node's code is a fingerprint of the node's place in its graph: colour refinement (Weisfeiler-Leman)
-on the raw features. Integer arithmetic modulo 2^64 makes it exact, and sums make it independent of order.
+In training the codes of Graph-Bridge are fresh Gaussian noise. In evaluation they must be reproducible, and permuting
+the nodes of a graph must permute its codes. Both hold when the code of a node is seeded by a hash of the node's
+surroundings: colour refinement (Weisfeiler-Leman) on the raw features. Integer arithmetic modulo 2^64 makes it exact,
+and sums make it independent of order.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.typing import Float, Int, Shaped
 
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64
 _MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
@@ -25,12 +28,30 @@ def _shift(value: Tensor, bits: int) -> Tensor:
     return (value >> bits) & ((1 << (64 - bits)) - 1)
 
 
-def mix(value: Tensor) -> Tensor:
-    """Scramble 64-bit integers with the finaliser of SplitMix64, elementwise; a bijection.
+def mix(value: Int[Tensor, "*size"]) -> Int[Tensor, "*size"]:
+    r"""Scramble 64-bit integers with the finaliser of SplitMix64, elementwise; a bijection.
+
+    .. math::
+        z &\leftarrow x + \gamma, \qquad
+        z \leftarrow (z \oplus z_{\gg 30}) \, c_1, \qquad
+        z \leftarrow (z \oplus z_{\gg 27}) \, c_2, \qquad
+        \mathrm{mix}(x) = z \oplus z_{\gg 31} \pmod{2^{64}}
+
+    with the constants of Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014).
+
+    Args:
+        value: Integers, int64.
+
+    Returns:
+        Scrambled integers, int64.
 
     Example:
+        Neighbouring numbers become unrelated ones:
+
         >>> mix(torch.tensor([0, 1])).tolist()
         [-2152535657050944081, -7995527694508729151]
+
+    Cost: O(elements), a dozen integer operations each.
     """
     value = value + _GOLDEN
     value = (value ^ _shift(value, 30)) * _MIX_1
@@ -38,14 +59,20 @@ def mix(value: Tensor) -> Tensor:
     return value ^ _shift(value, 31)
 
 
-def feature_keys(features: Tensor) -> Tensor:
-    """Hash each row of raw features to one 64-bit integer; equal rows have equal keys, whatever their dtype.
+def feature_keys(features: Shaped[Tensor, "N ..."]) -> Int[Tensor, " N"]:
+    r"""Hash each row of raw features to one 64-bit integer; equal rows have equal keys, whatever their dtype.
+
+    .. math::
+        k^{(0)} = 0, \qquad k^{(f)} = \mathrm{mix}\bigl(k^{(f-1)} + \mathrm{bits}(x_f)\bigr),
+        \qquad \text{key} = k^{(F)}
+
+    The bits are those of the feature as a float64, so 1 and 1.0 have the same key. [ours]
 
     Args:
-        features: Raw features [N, F] or [N], of integers or floats.
+        features: Raw features, integers, floats or bools; further dimensions are flattened.
 
     Returns:
-        Keys [N] int64.
+        Keys, int64.
 
     Example:
         >>> first, second, third = feature_keys(torch.tensor([[1, 2], [2, 1], [1, 2]]))
@@ -65,36 +92,44 @@ def feature_keys(features: Tensor) -> Tensor:
 
 @torch.compiler.disable
 def structural_keys(
-    node_keys: Tensor,
-    edge_index: Tensor,
+    node_keys: Int[Tensor, " N"],
+    edge_index: Int[Tensor, "2 E"],
     index: RaggedIndex,
-    edge_keys: Tensor | None = None,
+    edge_keys: Int[Tensor, " E"] | None = None,
     *,
     max_rounds: int = MAX_ROUNDS,
-) -> Tensor:
-    r"""Refine node keys until they say where in its graph a node stands: Weisfeiler-Leman colour refinement on directed, labelled edges.
+) -> Int[Tensor, " N"]:
+    r"""Refine node keys until they tell apart nodes in different surroundings: Weisfeiler-Leman colour refinement.
 
-    Each round replaces the key of a node by a hash of itself and of the multisets of its out- and in-neighbours with their edge keys. A graph with n
-    nodes gets min(n, ``max_rounds``) rounds, so that its keys depend on nothing but itself. Nodes that the refinement cannot tell apart, such as the
-    two methyls of an isopropyl group, keep equal keys.
+    .. math::
+        \kappa_i \leftarrow \mathrm{mix}\Bigl( c \, \kappa_i
+            + \sum_{j: (i, j) \in E} \kappa_j \oplus \mathrm{mix}(e_{ij})
+            + \sum_{j: (j, i) \in E} \kappa_j \oplus \mathrm{mix}(\mathrm{mix}(e_{ji})) \Bigr) \pmod{2^{64}}
+
+    Out- and in-neighbours count separately, each with the key of its edge. A graph with n nodes gets min(n,
+    ``max_rounds``) rounds, so that its keys depend on nothing but itself. Nodes that the refinement cannot tell apart,
+    such as the two methyl groups of an isopropyl group, keep equal keys. [ours]
 
     Args:
-        node_keys: Keys of the raw node features [N] int64.
-        edge_index: Edges [2, E].
+        node_keys: Keys of the raw node features, int64.
+        edge_index: Sources and targets of the edges.
         index: Where the nodes of each graph begin and end.
-        edge_keys: Keys of the raw edge features [E], or None.
-        max_rounds: Upper bound of the rounds.
+        edge_keys: Keys of the raw edge features; None means that all edges are alike.
+        max_rounds: Upper bound of the rounds, at least 0.
 
     Returns:
-        Keys [N] int64.
+        Keys, int64.
 
     Example:
+        The ends of a path look alike, its middle does not:
+
         >>> path = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
-        >>> ends, middle, other = structural_keys(torch.zeros(3, dtype=torch.long), path, RaggedIndex(torch.tensor([0, 3])))
-        >>> bool(ends == other), bool(ends == middle)
+        >>> index = RaggedIndex(torch.tensor([0, 3]))
+        >>> left, middle, right = structural_keys(torch.zeros(3, dtype=torch.long), path, index)
+        >>> bool(left == right), bool(left == middle)
         (True, False)
 
-    Cost: O(max_rounds (N + E)) integer operations, no D channels.
+    Cost: O(max_rounds (N + E)) integer operations, independent of the number of channels.
     """
     both_ends = edge_index.flatten()
     other_ends = edge_index.flip(0).flatten()
@@ -110,24 +145,35 @@ def structural_keys(
     return keys
 
 
-def gaussian_codes(keys: Tensor, channels: int, *, draw: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    r"""Turn keys into standard normal codes: a counter-based generator, Box-Muller on hashed bits.
+def gaussian_codes(
+    keys: Int[Tensor, " N"], channels: int, *, draw: int = 0, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "N D"]:
+    r"""Turn keys into standard normal codes by a counter-based generator: Box-Muller on hashed bits.
+
+    .. math::
+        \epsilon_{c} = \sqrt{-2 \ln u} \, \cos(2 \pi v), \quad
+        \epsilon_{c + \lceil D/2 \rceil} = \sqrt{-2 \ln u} \, \sin(2 \pi v), \quad
+        u = \tfrac{b_{\gg 11} + 1}{2^{53}}, \quad v = \tfrac{\mathrm{mix}(b)_{\gg 11}}{2^{53}}, \quad
+        b = \mathrm{mix}\bigl(\kappa_i \oplus \mathrm{mix}(c + \mathrm{mix}(\text{draw}))\bigr)
+
+    These are the codes :math:`\epsilon_i` of
+    Graph-Bridge (section 4.3 of `SAMSA <https://arxiv.org/abs/2408.05391>`_) in evaluation. [ours]
 
     Args:
-        keys: Keys [N] int64; equal keys give equal codes.
+        keys: Keys, int64; equal keys give equal codes.
         channels: Number of channels D.
         draw: Number of the draw, from 0; different draws are independent.
         dtype: Floating-point type of the result.
 
     Returns:
-        Codes [N, D].
+        Codes.
 
     Example:
         >>> codes = gaussian_codes(torch.arange(1000), 64)
         >>> bool(codes.mean().abs() < 0.02), bool((codes.std() - 1).abs() < 0.02)
         (True, True)
 
-    Cost: O(N D).
+    Cost: O(N D), in float64.
     """
     pairs = (channels + 1) // 2
     counter = mix(

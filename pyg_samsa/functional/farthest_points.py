@@ -7,25 +7,26 @@ from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
+from pyg_samsa.typing import Float, Int
 
 
 def farthest_points(
-    pos: Tensor,
+    pos: Float[Tensor, "T F"],
     num_samples: int,
-    batch: Tensor | None = None,
+    batch: Int[Tensor, " T"] | None = None,
     *,
-    ptr: Tensor | RaggedIndex | None = None,
+    ptr: Int[Tensor, " _"] | RaggedIndex | None = None,
     batch_size: int | None = None,
-    start: Tensor | None = None,
-) -> Tensor:
+    start: Int[Tensor, " B"] | None = None,
+) -> Int[Tensor, " chosen"]:
     r"""Choose from each cloud the points that lie farthest from those chosen before.
 
     .. math::
         i_1 = \arg\max_i \|p_i - \bar p\|^2, \qquad i_{m+1} = \arg\max_i \min_{l \le m} \|p_i - p_{i_l}\|^2
 
-    Deterministic: ties go to the lower position, and a cloud's choice does not depend on its batch-mates. No point is chosen twice; points at the
-    same place are chosen only when nothing else is left. Farthest point sampling is that of Eldar et al., "The farthest point strategy for
-    progressive image sampling" (1997).
+    Deterministic: ties go to the lower position, and a cloud's choice does not depend on its batch-mates. No point is
+    chosen twice; points at the same place are chosen only when nothing else is left. Farthest point sampling is that of
+    Eldar et al., "The farthest point strategy for progressive image sampling" (1997).
 
     Args:
         pos: Points of all clouds.
@@ -33,12 +34,14 @@ def farthest_points(
         batch: Cloud number of every point, in any order; None means one cloud.
         ptr: Offsets of the clouds, in place of ``batch``.
         batch_size: Number of clouds, where some at the end may be empty.
-        start: First point of each cloud, counted from the beginning of the cloud; by default the point farthest from the centroid.
+        start: First point of each cloud, counted from the beginning of the cloud; by default the point farthest from
+            the centroid.
 
     Shapes:
         - **pos:** floats [T, F], usually F = 3
         - **batch:** int64 [T]; **ptr:** int64 [B+1]; **start:** int64 [B] (ignored for empty clouds)
-        - **output:** int64 [sum of min(n, K)], positions in ``pos``, cloud after cloud, in the order in which they were chosen
+        - **output:** int64 [sum of min(n, K)], positions in ``pos``, cloud after cloud, in the order in which they were
+          chosen
 
     Raises:
         ConfigError: ``num_samples`` is less than 1, or ``start`` lies outside of its cloud.
@@ -46,6 +49,8 @@ def farthest_points(
         NumericalError: A coordinate is NaN or infinite.
 
     Example:
+        The centroid is 3.25, so the outlier comes first, then the other end, then the point between:
+
         >>> farthest_points(torch.tensor([[0.0], [1.0], [2.0], [10.0]]), 3)
         tensor([3, 0, 2])
 
@@ -103,7 +108,8 @@ def _checked_starts(start: Tensor, index: RaggedIndex) -> Tensor:
 
 
 def _square(points: Tensor, others: Tensor) -> Tensor:
-    """Return squared distances; the coordinates are added one by one, so that the rounding does not depend on the layout of memory."""
+    """Return squared distances. Coordinates are added one by one, so that the rounding does not depend on memory
+    layout."""
     total = (points[..., 0] - others[..., 0]).square()
     for axis in range(1, points.size(-1)):
         total = total + (points[..., axis] - others[..., axis]).square()
@@ -111,7 +117,7 @@ def _square(points: Tensor, others: Tensor) -> Tensor:
 
 
 def _sample(points: Tensor, begin: Tensor, sizes: Tensor, first: Tensor, count: int, width: int) -> Tensor:
-    """Return local positions [G, count] for G clouds; what a cloud with fewer points has no place for is arbitrary."""
+    """Return local positions [G, count] for G clouds; the last entries of a cloud with fewer points are arbitrary."""
     place = torch.arange(width, device=points.device)
     real = place < sizes.unsqueeze(1)
     rows = torch.where(real, begin.unsqueeze(1) + place, 0)

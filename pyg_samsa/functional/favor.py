@@ -1,4 +1,4 @@
-"""Positive random features of packed tokens, and linear attention by them in pieces that stay in the CPU's cache."""
+"""Positive random features of packed tokens, and linear attention by them in pieces that stay in the CPU cache."""
 
 from __future__ import annotations
 
@@ -11,34 +11,71 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.typing import Float
 
 # Tokens whose features are held at a time: few enough for the cache, many enough for the calls not to matter.
 _TOKENS = 1024
 
 
 class Rows(NamedTuple):
-    """Queries, keys [n, H, C], values [n, H, C'] and waves [n, H, 2m] of some tokens."""
+    r"""Queries :math:`q`, keys :math:`k`, values :math:`v` and waves :math:`(\cos \theta, \sin \theta)` of some tokens.
 
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    waves: Tensor | None
+    Attributes:
+        query: Queries.
+        key: Keys.
+        value: Values.
+        waves: Waves, see `fourier_waves`, or None.
+    """
+
+    query: Float[Tensor, "T H C"]
+    key: Float[Tensor, "T H C"]
+    value: Float[Tensor, "T H Cv"]
+    waves: Float[Tensor, "T H 2*m"] | None
 
     def take(self, rows: slice | Tensor) -> Rows:
-        """Return those of some of the tokens."""
+        """Return the rows of some tokens.
+
+        Example:
+            >>> rows = Rows(torch.zeros(3, 1, 2), torch.zeros(3, 1, 2), torch.arange(3.0).view(3, 1, 1), None)
+            >>> rows.take(slice(1, 3)).value.flatten()
+            tensor([1., 2.])
+        """
         return Rows(*(None if tensor is None else tensor[rows] for tensor in self))  # type: ignore[arg-type]
 
 
 class Maps(NamedTuple):
-    """What tokens are multiplied with to get exponents, scales included: their channels [H, C, M], and their waves [H, 2m, M]."""
+    """The matrices whose product with tokens gives exponents, scales included: :math:`W C^{-1/4}` in two parts.
 
-    content: Tensor
-    query_waves: Tensor | None
-    key_waves: Tensor | None
+    Attributes:
+        content: For the channels.
+        query_waves: For the waves of queries, times the ratio g / p; None without an encoding.
+        key_waves: For the waves of keys; None without an encoding.
+    """
+
+    content: Float[Tensor, "H C M"]
+    query_waves: Float[Tensor, "H 2*m M"] | None
+    key_waves: Float[Tensor, "H 2*m M"] | None
 
 
-def make_maps(projection: Tensor, channels: int, ratio: Tensor | None) -> Maps:
-    """Cut projections [H, M, C + 2m] into maps; ``ratio`` [H, m] goes to the queries alone."""
+def make_maps(projection: Float[Tensor, "H M F"], channels: int, ratio: Float[Tensor, "H m"] | None) -> Maps:
+    r"""Cut projections into the parts for channels and for waves.
+
+    .. math::
+        W = [W_c, W_w], \qquad
+        W \, C^{-1/4} q' = C^{-1/4} W_c \, q + W_w \, (\rho \odot \text{waves}), \qquad
+        W \, C^{-1/4} k' = C^{-1/4} W_c \, k + W_w \, \text{waves}
+
+    Args:
+        projection: W.
+        channels: Channels C of queries and keys.
+        ratio: :math:`\rho`, which goes to the queries alone; None without an encoding.
+
+    Example:
+        >>> make_maps(torch.ones(1, 2, 16), 16, None).content[0, 0]
+        tensor([0.5000, 0.5000])
+
+    Cost: O(H M (C + m)).
+    """
     maps = projection.transpose(1, 2)
     content, waves = maps[:, :channels] * channels**-0.25, maps[:, channels:]
     return (
@@ -48,31 +85,96 @@ def make_maps(projection: Tensor, channels: int, ratio: Tensor | None) -> Maps:
     )
 
 
-def project(rows: Tensor, content: Tensor, waves: Tensor | None, waves_map: Tensor | None) -> Tensor:
-    """Project tokens [n, H, C] and their waves [n, H, 2m] to [H, n, M]."""
+def project(
+    rows: Float[Tensor, "T H C"],
+    content: Float[Tensor, "H C M"],
+    waves: Float[Tensor, "T H waves"] | None,
+    waves_map: Float[Tensor, "H waves M"] | None,
+) -> Float[Tensor, "H T M"]:
+    r"""Project tokens and their waves: :math:`W_c \, x + W_w \, \text{waves}`, the heads in front.
+
+    Args:
+        rows: Queries or keys.
+        content: Map of their channels.
+        waves: Waves of the tokens, or None.
+        waves_map: Map of the waves, or None.
+
+    Example:
+        >>> project(torch.ones(3, 2, 4), torch.ones(2, 4, 5), None, None).shape
+        torch.Size([2, 3, 5])
+
+    Cost: O(T H M (C + m)).
+    """
     exponents = torch.bmm(rows.transpose(0, 1), content)
     return exponents if waves is None or waves_map is None else exponents.baddbmm_(waves.transpose(0, 1), waves_map)
 
 
-def query_features(rows: Rows, maps: Maps, floor: float) -> Tensor:
-    """Return F of the queries times the root of M, [H, n, M]. The stabilizer of a row takes its squared length away."""
+def query_features(rows: Rows, maps: Maps, floor: float) -> Float[Tensor, "H T M"]:
+    r"""Return the features of queries, times :math:`\sqrt{M}`.
+
+    .. math::
+        \sqrt{M} \, F(x_i)_m = \exp\bigl((W x_i)_m - \max_{m'} (W x_i)_{m'}\bigr) + \sqrt{M} \epsilon
+
+    The squared length of a query is in all its exponents, so the stabilizer takes it away.
+
+    Args:
+        rows: The tokens.
+        maps: See `make_maps`.
+        floor: :math:`\sqrt{M} \epsilon`.
+
+    Example:
+        >>> rows = Rows(torch.tensor([[[2.0]], [[-1.0]]]), torch.zeros(2, 1, 1), torch.zeros(2, 1, 1), None)
+        >>> query_features(rows, make_maps(torch.tensor([[[0.0], [1.0]]]), 1, None), 0.0)
+        tensor([[[0.1353, 1.0000],
+                 [1.0000, 0.3679]]])
+
+    Cost: O(T H M (C + m)).
+    """
     exponents = project(rows.query, maps.content, rows.waves, maps.query_waves)
     return (exponents - exponents.detach().amax(-1, keepdim=True)).exp() + floor
 
 
-def key_exponents(rows: Rows, maps: Maps) -> Tensor:
-    """Return W k' - |k'|^2 / 2, [H, n, M], without the squared length of the waves: it is the same for all keys, the stabilizer takes it away."""
+def key_exponents(rows: Rows, maps: Maps) -> Float[Tensor, "H T M"]:
+    r"""Return the exponents of keys, :math:`(W k')_m - \lVert k \rVert^2 / (2 \sqrt{C})`.
+
+    The squared length of the waves is the same for all keys, so the stabilizer takes it away.
+
+    Args:
+        rows: The tokens.
+        maps: See `make_maps`.
+
+    Example:
+        >>> rows = Rows(torch.zeros(1, 1, 1), torch.tensor([[[2.0]]]), torch.zeros(1, 1, 1), None)
+        >>> key_exponents(rows, make_maps(torch.tensor([[[3.0]]]), 1, None))  # 3 * 2 - 2^2 / 2
+        tensor([[[4.]]])
+
+    Cost: O(T H M (C + m)).
+    """
     half = rows.key.square().sum(-1) * (0.5 / math.sqrt(rows.key.size(-1)))
     return project(rows.key, maps.content, rows.waves, maps.key_waves).sub_(half.t().unsqueeze(-1))
 
 
-def with_one(value: Tensor) -> Tensor:
-    """Append a one to the values, whose sum is the denominator: [n, H, C' + 1]."""
+def with_one(value: Float[Tensor, "T H Cv"]) -> Float[Tensor, "T H Cv+1"]:
+    """Append a one to the values: the sum of weights times :math:`[v, 1]` holds numerator and denominator of attention.
+
+    Example:
+        >>> with_one(torch.tensor([[[3.0, 4.0]]]))
+        tensor([[[3., 4., 1.]]])
+
+    Cost: O(T H C).
+    """
     return torch.nn.functional.pad(value, (0, 1), value=1.0)
 
 
-def divide(sums: Tensor) -> Tensor:
-    """Divide [..., C' + 1] by its last column."""
+def divide(sums: Float[Tensor, "... _"]) -> Float[Tensor, "... Cv"]:
+    r"""Divide by the last column: :math:`[a, b] \mapsto a / b`.
+
+    Example:
+        >>> divide(torch.tensor([[6.0, 8.0, 2.0]]))
+        tensor([[3., 4.]])
+
+    Cost: O(elements).
+    """
     return sums[..., :-1] / sums[..., -1:]
 
 
@@ -112,15 +214,27 @@ class _Gradients:
 
 
 class LinearAttention(torch.autograd.Function):
-    """Called with the fields of `Rows` and of `Maps`, the index and the floor of the features; saves its inputs alone.
+    r"""`linear_attention` as an autograd function that saves nothing but its inputs.
 
-    Graphs are taken a few at a time, and a large one piece by piece: every feature is used while it is in the cache, and computed again for the
-    gradient.
+    .. math::
+        S_b = \sum_{j \in b} F(k'_j) \, [v_j, 1]^\top, \qquad [a_i, b_i] = F(q'_i)^\top S_b, \qquad o_i = a_i / b_i
+
+    It is called with the fields of `Rows` and of `Maps`, the index and the floor of the features. Graphs are taken a
+    few at a time, and a large one piece by piece: every feature is used while it is in the cache, and computed again
+    for the gradient.
+
+    Example:
+        >>> rows = Rows(torch.randn(3, 1, 2), torch.randn(3, 1, 2), torch.ones(3, 1, 4), None)
+        >>> maps, index = make_maps(torch.randn(1, 8, 2), 2, None), RaggedIndex(torch.tensor([0, 3]))
+        >>> LinearAttention.apply(*rows, *maps, index, 1e-6)[:, 0, 0]
+        tensor([1., 1., 1.])
+
+    Cost: O(T H M (C + m)) time, O(T H C + H M C) memory.
     """
 
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Tensor:
-        """Return the output [T, H, C']."""
+        """Return the output :math:`o` [T, H, Cv]."""
         rows, maps, index, floor = Rows(*args[:4]), Maps(*args[4:7]), args[7], args[8]
         ctx.save_for_backward(*args[:7])
         ctx.index, ctx.floor, ctx.sums = index, floor, []
@@ -142,7 +256,7 @@ class LinearAttention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of the tensors that need one."""
+        """Return the gradients of the tensors that need one, None for the others."""
         saved = ctx.saved_tensors
         rows, maps, large = Rows(*saved[:4]), Maps(*saved[4:]), iter(ctx.sums)
         into = _Gradients(rows, maps, ctx.needs_input_grad)
@@ -195,7 +309,10 @@ def _features(rows: Rows, maps: Maps, part: RaggedIndex, floor: float) -> tuple[
 
 
 def _sum_large(rows: Rows, maps: Maps, floor: float) -> tuple[Tensor, Tensor]:
-    """Return the sums over all keys of one graph [H, M, C' + 1] and its largest exponents [H, 1, 1], in one pass over the keys."""
+    """Return the sums over all keys of one graph [H, M, C' + 1] and its largest exponents [H, 1, 1].
+
+    One pass over the keys: the sums so far are scaled down whenever a larger exponent comes.
+    """
     heads, width = rows.value.size(1), rows.value.size(2) + 1
     largest = rows.key.new_full((heads, 1, 1), -torch.inf)
     sums, total = rows.key.new_zeros(heads, maps.content.size(2), width), rows.key.new_zeros(heads, 1, width)

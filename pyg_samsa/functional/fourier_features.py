@@ -1,4 +1,4 @@
-"""Random features: those of a relative positional encoding, and the positive orthogonal ones of the exponential of a product."""
+"""Random features: of a relative positional encoding, and the positive ones of the exponential of a product."""
 
 from __future__ import annotations
 
@@ -8,33 +8,39 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.typing import Complex, Float
 
 
-def fourier_features(pos: Tensor, frequencies: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Random Fourier features of a relative positional encoding, from the `"Learning a Fourier Transform for Linear Relative Positional Encodings in
-    Transformers" <https://arxiv.org/abs/2302.01925>`_ paper (theorem 4.1).
+def fourier_features(
+    pos: Float[Tensor, "T l"], frequencies: Float[Tensor, "H m l"], ratio: Float[Tensor, "H m"]
+) -> tuple[Complex[Tensor, "T H m"], Complex[Tensor, "T H m"]]:
+    r"""Random Fourier features of a relative positional encoding (theorem 4.1 of `FLT
+    <https://arxiv.org/abs/2302.01925>`_).
 
     .. math::
         f(z) = \int g(\omega) \, e^{2 \pi i \omega^\top z} \, d\omega, \qquad \omega_1, \dots, \omega_m \sim p
 
-        \varphi(r) = \tfrac{1}{\sqrt{m}} \Bigl[ \tfrac{g(\omega_t)}{p(\omega_t)} \, e^{2 \pi i \omega_t^\top r} \Bigr]_t, \qquad
-        \psi(r) = \tfrac{1}{\sqrt{m}} \bigl[ e^{-2 \pi i \omega_t^\top r} \bigr]_t, \qquad
+        \varphi(r) = \tfrac{1}{\sqrt{m}} \Bigl[ \tfrac{g(\omega_t)}{p(\omega_t)} \, e^{2 \pi i \omega_t^\top r}
+        \Bigr]_t, \qquad \psi(r) = \tfrac{1}{\sqrt{m}} \bigl[ e^{-2 \pi i \omega_t^\top r} \bigr]_t, \qquad
         \mathbb{E}\bigl[\varphi(r_i)^\top \psi(r_j)\bigr] = f(r_i - r_j)
 
-    The ratio stands on one side only. The product depends on :math:`r_i - r_j` alone, for every single draw.
+    The paper allows any a, b with a b = g / p as factors of :math:`\varphi` and :math:`\psi`; here a = g / p and b = 1.
+    The product depends on :math:`r_i - r_j` alone, for every single draw.
 
     Args:
-        pos: Positions r [T, l].
-        frequencies: Draws from p, [H, m, l].
-        ratio: g / p at the draws, of either sign [H, m].
+        pos: Positions r.
+        frequencies: Draws from p.
+        ratio: g / p at the draws, of either sign.
 
     Returns:
-        phi and psi, complex, [T, H, m] each.
+        phi and psi, complex.
 
     Raises:
         ShapeError: Positions and frequencies differ in their number of dimensions.
 
     Example:
+        With the ratio 1 the encoding of no distance is 1, whatever was drawn:
+
         >>> phi, psi = fourier_features(torch.zeros(1, 3), torch.randn(2, 4, 3), torch.ones(2, 4))
         >>> (phi * psi).sum(-1).real
         tensor([[1., 1.]])
@@ -46,28 +52,31 @@ def fourier_features(pos: Tensor, frequencies: Tensor, ratio: Tensor) -> tuple[T
     return torch.complex(cosine * ratio, sine * ratio), torch.complex(cosine, -sine)
 
 
-def fourier_waves(pos: Tensor, frequencies: Tensor) -> Tensor:
-    r"""Real form of `fourier_features`, which queries and keys share: cosines, then sines, of :math:`2 \pi \omega_t^\top r`, divided by
-    :math:`\sqrt{m}`.
+def fourier_waves(pos: Float[Tensor, "T l"], frequencies: Float[Tensor, "H m l"]) -> Float[Tensor, "T H 2*m"]:
+    r"""Real form of `fourier_features`, shared by queries and keys: cosines, then sines, over :math:`\sqrt{m}`.
 
     .. math::
         \mathrm{Re}\bigl(\varphi(r_i)^\top \psi(r_j)\bigr) = \tfrac{1}{m} \sum_t \tfrac{g(\omega_t)}{p(\omega_t)}
-            \bigl( \cos \theta_{it} \cos \theta_{jt} + \sin \theta_{it} \sin \theta_{jt} \bigr), \qquad \theta_{it} = 2 \pi \omega_t^\top r_i
+            \bigl( \cos \theta_{it} \cos \theta_{jt} + \sin \theta_{it} \sin \theta_{jt} \bigr),
+            \qquad \theta_{it} = 2 \pi \omega_t^\top r_i
 
     Args:
-        pos: Positions r [T, l].
-        frequencies: Frequencies [H, m, l].
+        pos: Positions r.
+        frequencies: Frequencies, in turns per unit of position.
 
     Returns:
-        Waves [T, H, 2m].
+        Waves.
 
     Raises:
         ShapeError: Positions and frequencies differ in their number of dimensions.
 
     Example:
-        >>> fourier_waves(torch.zeros(1, 3), torch.randn(2, 1, 3))
-        tensor([[[1., 0.],
-                 [1., 0.]]])
+        A quarter of a turn is cosine 0 and sine 1:
+
+        >>> fourier_waves(torch.tensor([[0.0], [0.25]]), torch.ones(1, 1, 1)).round(decimals=4).abs()
+        tensor([[[1., 0.]],
+        <BLANKLINE>
+                [[0., 1.]]])
 
     Cost: O(T H m l).
     """
@@ -80,8 +89,14 @@ def fourier_waves(pos: Tensor, frequencies: Tensor) -> Tensor:
     return torch.cat([angle.cos(), angle.sin()], dim=-1).mul_(1 / math.sqrt(frequencies.size(1)))
 
 
-def append_waves(query: Tensor, key: Tensor, waves: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Append the features of positions to queries and keys, so that their scaled product is the logit of attention with its additive encoding.
+def append_waves(
+    query: Float[Tensor, "T H C"],
+    key: Float[Tensor, "T H C"],
+    waves: Float[Tensor, "T H waves"],
+    ratio: Float[Tensor, "H m"],
+) -> tuple[Float[Tensor, "T H C+2*m"], Float[Tensor, "T H C+2*m"]]:
+    r"""Append the features of positions to queries and keys, so that their scaled product is the logit of attention
+    with its additive encoding.
 
     .. math::
         q' = \bigl[q, \; C^{1/4} \, \mathrm{Re}\,\varphi, \; C^{1/4} \, \mathrm{Im}\,\varphi\bigr], \qquad
@@ -118,19 +133,25 @@ def orthogonal_gaussian(
     *,
     generator: torch.Generator | None = None,
     dtype: torch.dtype | None = None,
-) -> Tensor:
-    r"""Draw the projections of `FAVOR+ <https://arxiv.org/abs/2009.14794>`_: every row is a standard normal vector, and rows are orthogonal to each
-    other in blocks of as many as there are channels.
+) -> Float[Tensor, "H M F"]:
+    r"""Draw the projections W of `FAVOR+ <https://arxiv.org/abs/2009.14794>`_: normal vectors, orthogonal in blocks.
+
+    .. math::
+        w_m \sim \mathcal{N}(0, I_F), \qquad
+        w_m^\top w_{m'} = 0 \;\text{ for } m \ne m' \text{ of the same block of F rows}
+
+    Each block is the Q of a QR decomposition of a Gaussian matrix, its rows scaled by norms of Gaussian vectors
+    (section 3.2 there).
 
     Args:
         heads: Number of heads H, each with draws of its own.
         num_features: Rows M of a head.
-        channels: Channels F of what is projected.
-        generator: Where random numbers come from; by default torch's own.
+        channels: Channels F of the vectors to project.
+        generator: Source of random numbers; by default torch's own.
         dtype: Floating type of the result; by default torch's default type. The numbers drawn are those of float64.
 
     Returns:
-        Projections [H, M, F].
+        Projections.
 
     Example:
         >>> rows = orthogonal_gaussian(1, 3, 3)[0]
@@ -151,25 +172,33 @@ def orthogonal_gaussian(
     return (rows * norms).to(torch.get_default_dtype() if dtype is None else dtype)
 
 
-def positive_features(x: Tensor, projection: Tensor, stabilizer: Tensor | None = None, eps: float = 1e-6) -> Tensor:
-    r"""Positive random features of `FAVOR+ <https://arxiv.org/abs/2009.14794>`_, whose product is the exponential of the product in expectation.
+def positive_features(
+    x: Float[Tensor, "T H F"],
+    projection: Float[Tensor, "H M F"],
+    stabilizer: Float[Tensor, "..."] | None = None,
+    eps: float = 1e-6,
+) -> Float[Tensor, "T H M"]:
+    r"""Positive random features whose inner product estimates the exponential of an inner product without bias.
 
     .. math::
         F(x) = \tfrac{1}{\sqrt{M}} \exp\!\bigl(W x - \tfrac{1}{2} \lVert x \rVert^2 - c\bigr) + \epsilon, \qquad
         \mathbb{E}\bigl[F(x)^\top F(y)\bigr] = e^{x^\top y} \quad \text{for } c = \epsilon = 0
 
+    From `FAVOR+ <https://arxiv.org/abs/2009.14794>`_ (lemma 1).
+
     Args:
-        x: Vectors [T, H, F].
-        projection: W [H, M, F], see `orthogonal_gaussian`.
-        stabilizer: c, broadcast to [T, H, M]; None is zero. Attention divides it out, up to what :math:`\epsilon` makes of it.
+        x: Vectors.
+        projection: W, see `orthogonal_gaussian`.
+        stabilizer: c, broadcast to [T, H, M]; None is zero. Attention divides it out, but for the part of
+            :math:`\epsilon`.
         eps: Added, so that no sum of features is zero.
 
     Returns:
-        Features [T, H, M], all positive.
+        Features, all positive.
 
     Example:
-        >>> x = torch.tensor([[[0.5, 0.0]]])
-        >>> features = positive_features(x, orthogonal_gaussian(1, 20000, 2, generator=torch.Generator().manual_seed(0)))
+        >>> x, seed = torch.tensor([[[0.5, 0.0]]]), torch.Generator().manual_seed(0)
+        >>> features = positive_features(x, orthogonal_gaussian(1, 20000, 2, generator=seed))
         >>> bool((features.square().sum() - torch.tensor(0.25).exp()).abs() < 0.05)
         True
 

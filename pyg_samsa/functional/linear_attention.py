@@ -1,4 +1,4 @@
-"""Linear attention of packed, ragged tokens by positive random features, without keeping a feature."""
+"""Linear attention of packed tokens by positive random features, without keeping a feature."""
 
 from __future__ import annotations
 
@@ -23,69 +23,82 @@ from pyg_samsa.functional.favor import (
 from pyg_samsa.functional.fused import runs_in_pieces
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation
 from pyg_samsa.functional.topk import dense_candidates
+from pyg_samsa.typing import Float
 
 # Tokens of a chunk of the causal sums: within a chunk all pairs are formed, from chunk to chunk only sums are carried.
 _CHUNK = 128
 
 
 class Waves(NamedTuple):
-    """The relative positional encoding of linear attention.
+    r"""The relative positional encoding of linear attention: :math:`\cos \theta, \sin \theta` and :math:`g / p` of its
+    draws.
 
     Attributes:
-        waves: Cosines and sines of every token, [T, H, 2m], see `fourier_waves`.
-        ratio: Spectrum over density at the frequencies, [H, m].
+        waves: Cosines and sines of every token, see `fourier_waves`.
+        ratio: Spectrum over density at the frequencies.
+
+    Example:
+        >>> from pyg_samsa.functional import fourier_waves
+        >>> relative = Waves(fourier_waves(torch.zeros(5, 3), torch.randn(2, 4, 3)), torch.ones(2, 4))
+        >>> relative.waves.shape
+        torch.Size([5, 2, 8])
     """
 
-    waves: Tensor
-    ratio: Tensor
+    waves: Float[Tensor, "T H 2*m"]
+    ratio: Float[Tensor, "H m"]
 
 
 def linear_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    projection: Tensor,
+    query: Float[Tensor, "T H C"],
+    key: Float[Tensor, "T H C"],
+    value: Float[Tensor, "T H Cv"],
+    projection: Float[Tensor, "H M F"],
     index: RaggedIndex,
     *,
     relative: Waves | None = None,
     causal: bool = False,
     eps: float = 1e-6,
-) -> Tensor:
-    r"""Let every token attend to all tokens of its own graph in linear time (`Performer <https://arxiv.org/abs/2009.14794>`_), with a relative
-    positional encoding in the logits (`FLT <https://arxiv.org/abs/2302.01925>`_).
+) -> Float[Tensor, "T H Cv"]:
+    r"""Let every token attend to all tokens of its own graph in linear time, with a relative positional encoding.
 
     .. math::
-        o_i = \frac{F(C^{-1/4} q'_i)^\top \sum_j F(C^{-1/4} k'_j) \, v_j^\top}{F(C^{-1/4} q'_i)^\top \sum_j F(C^{-1/4} k'_j)}
+        o_i = \frac{F(C^{-1/4} q'_i)^\top \sum_j F(C^{-1/4} k'_j) \, v_j^\top}
+                   {F(C^{-1/4} q'_i)^\top \sum_j F(C^{-1/4} k'_j)}
         \approx \sum_j \mathrm{softmax}_j\bigl(q_i^\top k_j / \sqrt{C} + f(r_i - r_j)\bigr) \, v_j
 
-    :math:`q', k'` are those of `append_waves`, F is `positive_features`. Its stabilizer is the largest exponent: of its own row for a query, of the
-    whole graph for keys, and with ``causal``, where the sums run over :math:`j \le i`, of the keys up to the query. The largest :math:`(W x)_m -
-    \lVert x \rVert^2 / 2` counts as a constant, except that the squared length of a query, which all its features share, is taken away altogether.
+    The features F are those of the `Performer <https://arxiv.org/abs/2009.14794>`_, see `positive_features`; q' and k'
+    are those of `FLT <https://arxiv.org/abs/2302.01925>`_ (section 4), see `append_waves`. The stabilizer c of F is the
+    largest exponent: of its own row for a query, of the whole graph for keys, and with ``causal``, where the sums run
+    over :math:`j \le i`, of the keys up to the query. It counts as a constant, except that the squared length of a
+    query, which all its features share, is taken away altogether.
 
     Args:
-        query: Queries [T, H, C].
-        key: Keys [T, H, C].
-        value: Values [T, H, C'].
-        projection: Draws [H, M, C + 2m], or [H, M, C] without an encoding, see `orthogonal_gaussian`.
+        query: Queries q.
+        key: Keys k.
+        value: Values v.
+        projection: Draws with F = C + 2m, or F = C without an encoding, see `orthogonal_gaussian`.
         index: Where each graph begins and ends.
-        relative: The encoding; None is none.
+        relative: The positional encoding, or None.
         causal: Let a token see only itself and the tokens before it in its graph.
-        eps: Added to every feature.
+        eps: Added to every feature, at least 0.
 
     Returns:
-        Output [T, H, C'].
+        Output, in the type of the queries.
 
     Raises:
         ShapeError: The projection does not fit the queries.
 
     Example:
+        Weights sum to one, so equal values come back as they are, whatever was drawn:
+
         >>> index = RaggedIndex(torch.tensor([0, 2, 3]))
         >>> query, key, projection = torch.randn(3, 2, 4), torch.randn(3, 2, 4), torch.randn(2, 8, 4)
-        >>> linear_attention(query, key, torch.ones(3, 2, 5), projection, index).shape
-        torch.Size([3, 2, 5])
+        >>> out = linear_attention(query, key, torch.ones(3, 2, 5), projection, index)
+        >>> out.shape, torch.allclose(out, torch.ones(3, 2, 5))
+        (torch.Size([3, 2, 5]), True)
 
-    Cost: O(T H M (C + m)) time. On the CPU O(T H (C + m)) memory: features are computed again for the gradient, in pieces that stay in the cache;
-    ``causal``, and on other devices, O(T H M) memory.
+    Cost: O(T H M (C + m)) time. On the CPU O(T H (C + m)) memory: features are computed again for the gradient, in
+    pieces that stay in the cache; ``causal``, and on other devices, O(T H M) memory.
     """
     width = query.size(-1) + (0 if relative is None else relative.waves.size(-1))
     if projection.dim() != 3 or projection.size(0) != query.size(1) or projection.size(2) != width:
@@ -105,7 +118,10 @@ def linear_attention(
 
 
 def _dense(rows: Rows, maps: Maps, index: RaggedIndex, floor: float) -> Tensor:
-    """One product a group of graphs of similar size, laid out as dense tables [G, width]; plain operations, for accelerators and compilers."""
+    """Compute one product for each group of graphs of similar size, laid out as dense tables [G, width].
+
+    Plain operations only, for accelerators and compilers.
+    """
     out, order = [], []
     for graphs, width in index.groups():
         number, real = dense_candidates(index, graphs, width)
@@ -152,8 +168,8 @@ def _causal(rows: Rows, maps: Maps, index: RaggedIndex, floor: float) -> Tensor:
 def _prefix_sums(rows: Rows, maps: Maps, shape: tuple[int, ...], floor: float) -> Tensor:
     """Return the causal output [H, G, n, C'] of G graphs of n tokens each, ``shape`` is (H, G, n, -1).
 
-    Sums over earlier chunks are kept relative to the largest exponent so far, pairs within a chunk relative to the one up to the query: nothing
-    overflows, and no later token has a part in it.
+    Sums over earlier chunks are kept relative to the largest exponent so far, pairs within a chunk relative to the one
+    up to the query: nothing overflows, and no later token has a part in it.
     """
     heads, graphs, size, _ = shape
     table = Rows(*(None if tensor is None else tensor.unflatten(0, (graphs, size)) for tensor in rows))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The score and the probability of SFT: a sum of maxima instead of a dot product, a leak instead of an exponential."""
+"""SFT's score and probability: a sum of maxima in place of a dot product, a leak in place of an exponential."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _MaxoutScore(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor) -> Tensor:
         ctx.save_for_backward(query, key)
-        # A maximum commutes with rising functions: queries and keys are standardised, which are small, in place of the scores.
+        # A maximum commutes with rising functions: queries and keys are standardised, in place of the larger scores.
         channels = _channels((query - MEAN_OF_MAX) * _scale(query), (key - MEAN_OF_MAX) * _scale(key))
         total = query.new_zeros(*query.shape[:-1], key.size(-2)) if not channels else torch.maximum(*channels[0])
         larger: Tensor | None = None
@@ -43,7 +43,8 @@ class _MaxoutScore(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         query, key = ctx.saved_tensors
-        # max(q, k) = (q + k + |q - k|) / 2: half of the gradient goes to both, the other half with the sign of the difference.
+        # max(q, k) = (q + k + |q - k|) / 2: half of the gradient goes to both, the other half with the sign of the
+        # difference.
         query_signs, key_signs = _sign_sums(grad.contiguous(), query, key)
         half = _scale(query) / 2
         return query_signs.add_(grad.sum(-1, keepdim=True)).mul_(half), key_signs.add_(grad.sum(-2).unsqueeze(-1)).mul_(
@@ -80,24 +81,27 @@ def _sign_sums(grad: Tensor, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor
 
 
 def _has_sign_kernel(grad: Tensor) -> bool:
-    """Whether PyTorch's gradient of L1 distances serves: on devices other than the CPU it would make a table [n, K, C]."""
+    """Whether PyTorch's gradient of L1 distances can be used: off the CPU it would make a table [n, K, C]."""
     return grad.device.type == "cpu" and not torch.compiler.is_compiling() and grad.numel() > 0
 
 
 def maxout_score(query: Float[Tensor, "... n C"], key: Float[Tensor, "... K C"]) -> Float[Tensor, "... n K"]:
-    r"""Score every query against every key by the sum of their channelwise maxima (`SFT <https://arxiv.org/abs/2408.05822>`_).
+    r"""Score every query against every key by the sum of their channelwise maxima.
 
     .. math::
-        S_{ij} = \frac{1}{\sqrt{C}} \sum_c \frac{\max(q_{ic}, k_{jc}) - \mu}{s}, \qquad \mu = \tfrac{1}{\sqrt{\pi}}, \quad s = \sqrt{1 - 1 / \pi}
+        S_{ij} = \frac{1}{\sqrt{C}} \sum_c \frac{\max(q_{ic}, k_{jc}) - \mu}{s},
+        \qquad \mu = \tfrac{1}{\sqrt{\pi}}, \quad s = \sqrt{1 - 1 / \pi}
 
-    Queries and keys of independent standard normal channels have scores with mean 0 and variance 1. The score is convex in both together.
+    From `SFT <https://arxiv.org/abs/2408.05822>`_. :math:`\mu` and s are mean and standard deviation of the larger of
+    two standard normal numbers, so that queries and keys of independent standard normal channels have scores with mean
+    0 and variance 1. The score is convex in both together.
 
     Args:
-        query: Queries [..., n, C].
-        key: Keys [..., K, C], with the same leading dimensions.
+        query: Queries q.
+        key: Keys k, with the same leading dimensions.
 
     Returns:
-        Scores [..., n, K]. Where a query and a key are equal in a channel, each gets half of the gradient.
+        Scores S. Where a query and a key are equal in a channel, each gets half of the gradient.
 
     Raises:
         ShapeError: The keys do not fit the queries.
@@ -106,7 +110,8 @@ def maxout_score(query: Float[Tensor, "... n C"], key: Float[Tensor, "... K C"])
         >>> maxout_score(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 3.0], [1.0, 2.0]])).round(decimals=4)
         tensor([[2.4593, 1.6029]])
 
-    Cost: O(n K C) time in elementwise operations, several times that of a dot product; O((n + K) (K + C)) memory, no table [n, K, C].
+    Cost: O(n K C) time in elementwise operations, several times that of a dot product; O((n + K) (K + C)) memory, no
+    table [n, K, C].
     """
     if (
         query.dim() < 2
@@ -119,14 +124,19 @@ def maxout_score(query: Float[Tensor, "... n C"], key: Float[Tensor, "... K C"])
 
 
 def leak_mass(leak: Float[Tensor, "... K"], mode: str = "softplus") -> Float[Tensor, "..."]:
-    r"""Return the probability mass that leaks, :math:`\Lambda = \sum_j \mathrm{softplus}(c_j)`.
+    r"""Return the probability mass that leaks.
+
+    .. math::
+        \Lambda = \sum_j \mathrm{softplus}(c_j)
+
+    From `SFT <https://arxiv.org/abs/2408.05822>`_, which calls c the "C" of Q, K, V, C.
 
     Args:
-        leak: One number :math:`c_j` a sampled token, [..., K].
-        mode: ``"softplus"``, ``"relu"`` in its place, or ``"none"``: zero.
+        leak: One number c per sampled token.
+        mode: ``"softplus"``; ``"relu"``, which takes its place in the sum; or ``"none"``, the mass 0.
 
     Returns:
-        Masses [...], at least 0.
+        Masses, at least 0.
 
     Raises:
         ConfigError: Unknown mode.
@@ -143,14 +153,51 @@ def leak_mass(leak: Float[Tensor, "... K"], mode: str = "softplus") -> Float[Ten
     return (F.softplus(leak) if mode == "softplus" else leak.relu()).sum(-1)
 
 
-def leaky_weights(scores: Tensor, leak: Tensor) -> tuple[Tensor, Tensor]:
-    """Return numerator [..., n, K] and denominator [..., n, 1] of `leaky_probability`, which need not be divided before the values are summed."""
+def leaky_weights(
+    scores: Float[Tensor, "*b n K"], leak: Float[Tensor, "*b"]
+) -> tuple[Float[Tensor, "*b n K"], Float[Tensor, "*b n 1"]]:
+    r"""Return numerator and denominator of `leaky_probability`, to be divided after the values are summed.
+
+    .. math::
+        w_{ij} = \mathrm{ReLU}(S_{ij}), \qquad m_i = \sum_j w_{ij} + \Lambda + 10^{-9}
+
+    Args:
+        scores: Scores S.
+        leak: Masses :math:`\Lambda`, at least 0.
+
+    Example:
+        >>> weights, mass = leaky_weights(torch.tensor([[1.0, 2.0, -1.0]]), torch.tensor(1.0))
+        >>> weights, mass
+        (tensor([[1., 2., 0.]]), tensor([[4.]]))
+
+    Cost: O(n K).
+    """
     weights = scores.relu()
     return weights, weights.sum(-1, keepdim=True) + (leak[..., None, None] + _EPS)
 
 
-def leaky_softmax_weights(scores: Tensor, leak: Tensor) -> tuple[Tensor, Tensor]:
-    """The same of a softmax with the leak as a further term of the sum; numerator and denominator are scaled so that nothing overflows."""
+def leaky_softmax_weights(
+    scores: Float[Tensor, "*b n K"], leak: Float[Tensor, "*b"]
+) -> tuple[Float[Tensor, "*b n K"], Float[Tensor, "*b n 1"]]:
+    r"""Return numerator and denominator of a softmax that leaks, both scaled so that nothing overflows.
+
+    .. math::
+        w_{ij} = e^{S_{ij} - M_i}, \qquad m_i = \sum_j w_{ij} + \Lambda e^{-M_i}, \qquad
+        M_i = \max\bigl(\max_j S_{ij}, \log \Lambda\bigr)
+
+    The ablation ``score="softmax"`` of `relative_attention`. [ours]
+
+    Args:
+        scores: Scores S.
+        leak: Masses :math:`\Lambda`, at least 0.
+
+    Example:
+        >>> weights, mass = leaky_softmax_weights(torch.tensor([[0.0, 0.0]]), torch.tensor(2.0))
+        >>> weights / mass  # 1 / (1 + 1 + 2)
+        tensor([[0.2500, 0.2500]])
+
+    Cost: O(n K).
+    """
     leak = leak[..., None, None]
     log_leak = torch.where(leak > 0, leak.clamp_min(torch.finfo(leak.dtype).tiny).log(), -torch.inf)
     top = torch.maximum(scores.detach().amax(-1, keepdim=True), log_leak.detach())
@@ -158,7 +205,7 @@ def leaky_softmax_weights(scores: Tensor, leak: Tensor) -> tuple[Tensor, Tensor]
     return weights, weights.sum(-1, keepdim=True) + torch.exp(log_leak - top)
 
 
-def leaky_probability(scores: Tensor, leak: Tensor) -> Tensor:
+def leaky_probability(scores: Float[Tensor, "*b n K"], leak: Float[Tensor, "*b"]) -> Float[Tensor, "*b n K"]:
     r"""Turn scores into the leaky probabilities of `SFT <https://arxiv.org/abs/2408.05822>`_.
 
     .. math::
@@ -167,11 +214,11 @@ def leaky_probability(scores: Tensor, leak: Tensor) -> Tensor:
     Rows sum to less than 1, and a row without a positive score is zero.
 
     Args:
-        scores: Scores [..., n, K].
-        leak: Leaking mass :math:`\Lambda \ge 0`, [...], see `leak_mass`.
+        scores: Scores S.
+        leak: Leaking masses :math:`\Lambda \ge 0`, see `leak_mass`.
 
     Returns:
-        Probabilities [..., n, K].
+        Probabilities A.
 
     Raises:
         ShapeError: ``leak`` does not fit the scores.

@@ -1,4 +1,4 @@
-"""What an ordered pair of tokens looks like from outside: features of their distance, which do not change when a cloud is moved or turned."""
+"""Features of pairs of tokens that do not change when the cloud of tokens is moved or turned."""
 
 from __future__ import annotations
 
@@ -6,29 +6,39 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError, check_choice
+from pyg_samsa.typing import Float
 
 PAIR_FEATURES = {"none": 0, "dist": 1, "dist_normal": 2, "field": 3}
 """Relative encodings and their number of features f."""
 
 
-def pair_features(encoding: str, place: Tensor, other: Tensor, field: Tensor | None = None) -> Tensor:
-    r"""Features of pairs of tokens that depend on distances and angles alone (`SFT <https://arxiv.org/abs/2408.05822>`_).
+def pair_features(
+    encoding: str,
+    place: Float[Tensor, "... n g"],
+    other: Float[Tensor, "... K g"],
+    field: Float[Tensor, "5"] | None = None,
+) -> Float[Tensor, "... f n K"]:
+    r"""Return features of pairs of tokens that depend on distances and angles alone.
+
+    From `SFT <https://arxiv.org/abs/2408.05822>`_ (relative positional encoding).
 
     With :math:`r = \lVert p_i - p_j \rVert` and normals :math:`n`,
 
     .. math::
         \mathrm{dist}: \; \phi_{ij} = [r^2], \qquad
         \mathrm{dist\_normal}: \; \phi_{ij} = [r^2, \; n_i \cdot n_j], \qquad
-        \mathrm{field}: \; \phi_{ij} = \Bigl[\tfrac{1}{\min(a r, L_1) + 1}, \; \min(b r, L_2), \; \tfrac{1}{(c r)^2 + 1}\Bigr].
+        \mathrm{field}: \; \phi_{ij} =
+            \Bigl[\tfrac{1}{\min(a r, L_1) + 1}, \; \min(b r, L_2), \; \tfrac{1}{(c r)^2 + 1}\Bigr].
 
     Args:
         encoding: ``"dist"``, ``"dist_normal"`` or ``"field"``.
-        place: Where the first tokens are, [..., n, l]; for ``"dist_normal"`` [..., n, 2 l], positions before normals.
-        other: The same of the second tokens, [..., K, l] or [..., K, 2 l].
-        field: The positive numbers a, b, c, :math:`L_1`, :math:`L_2` of ``"field"``, [5].
+        place: Positions p of the first tokens, g = l numbers each; for ``"dist_normal"`` followed by their normals, g =
+            2 l.
+        other: The same of the second tokens. Leading dimensions broadcast.
+        field: The positive numbers a, b, c, :math:`L_1`, :math:`L_2` of ``"field"``.
 
     Returns:
-        Features [..., f, n, K]. At :math:`r = 0` the gradient of the distance is 0.
+        Features, f = ``PAIR_FEATURES[encoding]`` of them. At :math:`r = 0` the gradient of the distance is 0.
 
     Raises:
         ConfigError: Unknown encoding.

@@ -12,6 +12,7 @@ from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.sampling import Samples, _check_k_tau, _computed, _from_table, _rows
 from pyg_samsa.functional.topk import ragged_topk
+from pyg_samsa.typing import Float
 
 # Below this softplus(z) is exp(z) to rounding, and its logarithm z itself.
 _LOW = -40.0
@@ -27,48 +28,53 @@ def _log_softplus(z: Tensor) -> Tensor:
 
 
 def ragged_sample_paired(
-    values: Tensor | Callable[[Tensor], Tensor],
-    scores: Tensor,
-    support_values: Tensor,
-    support_scores: Tensor,
+    values: Float[Tensor, "T H C"] | Callable[[Tensor], Tensor],
+    scores: Float[Tensor, "T H"],
+    support_values: Float[Tensor, "S H C"],
+    support_scores: Float[Tensor, "S H"],
     index: RaggedIndex,
     k: int,
     *,
     shuffle: bool = False,
 ) -> Samples:
-    r"""Sample pairs of tokens and mix each into one, for every graph and head of a packed batch (`SFT <https://arxiv.org/abs/2408.05822>`_).
+    r"""Sample pairs of tokens and mix each into one, for every graph and head of a packed batch.
 
-    The k best candidates :math:`t` are paired with the next k, :math:`b`:
+    The K best candidates t are paired with the next K, b:
 
     .. math::
-        w = \frac{\mathrm{softplus}(z_t)}{\mathrm{softplus}(z_t) + \mathrm{softplus}(z_b)}, \qquad \tilde{x} = w x_t + (1 - w) x_b
+        w = \frac{\mathrm{softplus}(z_t)}{\mathrm{softplus}(z_t) + \mathrm{softplus}(z_b)}, \qquad
+        \tilde{x} = w \, x_t + (1 - w) \, x_b
 
-    Support tokens are candidates in every graph, so that graphs with fewer than 2k tokens, or none, are legal.
+    From `SFT <https://arxiv.org/abs/2408.05822>`_. Support tokens are candidates in every graph, so that graphs with
+    fewer than 2K tokens, or none, are legal.
 
     Args:
-        values: Vectors of the tokens, [T, H, C], or a function that computes those of some tokens [B, H, m] as [B, H, m, C].
-        scores: Finite scores of the tokens, [T, H], noise included.
-        support_values: Vectors of the support tokens, [S, H, C] with S >= 2k.
-        support_scores: Their scores [S, H].
+        values: Vectors x of the tokens; or a function that computes those of some tokens [B, H, m] as [B, H, m, C].
+        scores: Finite scores z of the tokens, noise included.
+        support_values: Vectors of the support tokens.
+        support_scores: Their scores.
         index: Where each graph begins and ends.
-        k: Number of pairs per graph and head.
-        shuffle: Pair at random, as in training. Otherwise best with best: by rank, which depends on neither the order of tokens nor on batch-mates.
+        k: Number of pairs K per graph and head, at least 1; S must be at least 2K.
+        shuffle: Pair at random, as in training. Otherwise by rank, which depends neither on the order of tokens nor on
+            batch-mates.
 
     Returns:
         `Samples`: the mixtures, with number and score of the better token of each pair, by descending score.
 
     Raises:
         ConfigError: ``k`` is out of range.
-        ShapeError: There are fewer than 2k support tokens.
+        ShapeError: There are fewer than 2K support tokens.
 
     Example:
-        >>> index = RaggedIndex(torch.tensor([0, 3]))
-        >>> scores = torch.tensor([[1.0], [9.0], [9.0]])
-        >>> samples = ragged_sample_paired(torch.tensor([[[1.0]], [[2.0]], [[4.0]]]), scores, torch.zeros(2, 1, 1), torch.zeros(2, 1), index, 1)
+        Tokens 1 and 2 have equal scores, so their mixture is the mean:
+
+        >>> index, scores = RaggedIndex(torch.tensor([0, 3])), torch.tensor([[1.0], [9.0], [9.0]])
+        >>> values, support = torch.tensor([[[1.0]], [[2.0]], [[4.0]]]), (torch.zeros(2, 1, 1), torch.zeros(2, 1))
+        >>> samples = ragged_sample_paired(values, scores, *support, index, 1)
         >>> samples.candidates, samples.values
         (tensor([[[1]]]), tensor([[[[3.]]]]))
 
-    Cost: O(T H) to choose, O(B H k C) to gather and mix.
+    Cost: O(T H) to choose, O(B H K C) to gather and mix.
     """
     _check_k_tau(k, 1.0)
     if support_scores.size(0) < 2 * k:

@@ -1,4 +1,4 @@
-"""Where a token stands in its sequence, as a vector of sinusoids."""
+"""Sinusoidal encodings of the place of a token in a sequence, a picture or a cloud."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.typing import Float, Int, Shaped
 
 
-def sequence_positions(index: RaggedIndex) -> Tensor:
-    """Return the place of every token within its own graph, counted from 0.
+def sequence_positions(index: RaggedIndex) -> Int[Tensor, " T"]:
+    r"""Return the place of every token within its own graph, counted from 0.
+
+    .. math::
+        p_t = t - \mathrm{ptr}_{b(t)}
 
     Args:
         index: Where each graph begins and ends.
 
     Returns:
-        Places [T] int64.
+        Places, int64.
 
     Example:
         >>> sequence_positions(RaggedIndex(torch.tensor([0, 3, 3, 5])))
@@ -30,9 +34,14 @@ def sequence_positions(index: RaggedIndex) -> Tensor:
 
 
 def sinusoidal_positions(
-    positions: Tensor | RaggedIndex, channels: int, *, max_period: float = 10000.0, dtype: torch.dtype | None = None
-) -> Tensor:
-    r"""Return the sinusoidal positions of `"Attention Is All You Need" <https://arxiv.org/abs/1706.03762>`_ (section 3.5), one row a token.
+    positions: Shaped[Tensor, " n"] | RaggedIndex,
+    channels: int,
+    *,
+    max_period: float = 10000.0,
+    dtype: torch.dtype | None = None,
+) -> Float[Tensor, "n D"]:
+    r"""Return the sinusoidal positions of `"Attention Is All You Need" <https://arxiv.org/abs/1706.03762>`_ (section
+    3.5).
 
     .. math::
         \mathrm{PE}[p, 2k] = \sin\!\left(p \, P^{-2k/D}\right), \qquad
@@ -41,7 +50,8 @@ def sinusoidal_positions(
     An odd number of channels ends with a sine. Angles are computed in float64, so that far positions lose no digits.
 
     Args:
-        positions: Places p, real numbers or integers; or the index of a packed batch, whose tokens are counted from 0 in every graph.
+        positions: Places p, real numbers or integers; or the index of a packed batch, whose tokens are counted from 0
+            in every graph.
         channels: Channels D, at least 1.
         max_period: P, positive; wave lengths go from :math:`2\pi` to nearly :math:`2\pi P`.
         dtype: Floating type of the result; by default torch's default type.
@@ -80,11 +90,13 @@ def sinusoidal_positions(
     return rows.to(torch.get_default_dtype() if dtype is None else dtype)
 
 
-def fourier_positions(place: Tensor, octaves: int) -> Tensor:
-    r"""Return places with their sinusoids in falling wave lengths, for places in a picture or a cloud.
+def fourier_positions(place: Float[Tensor, "n l"], octaves: int) -> Float[Tensor, "n F"]:
+    r"""Return coordinates with their sinusoids of falling wave length, for places in a picture or a cloud.
 
     .. math::
         \phi(p) = \bigl[\, p_c, \; \sin(2^j \pi p_c), \; \cos(2^j \pi p_c) \,\bigr]_{c,\; 0 \le j < J}
+
+    These are the features of `"NeRF" <https://arxiv.org/abs/2003.08934>`_ (equation 4), with the coordinates in front.
 
     Args:
         place: Coordinates, about -1 to 1, floats [n, l].

@@ -1,4 +1,4 @@
-"""Attention over sampled tokens by any score of pairs, without keeping a score of a pair."""
+"""Attention over sampled tokens with a score and an encoding of pairs, without a table of scores in memory."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pyg_samsa.functional.dropout import keep_mask
 from pyg_samsa.functional.maxout import leaky_softmax_weights, leaky_weights, maxout_score
 from pyg_samsa.functional.pair_features import pair_features
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.typing import Float
 
 SCORES = ("maxout", "softmax")
 # Scores [H, n, K] of a piece of the rows of a graph: with half as many, calls begin to cost more than the cache saves.
@@ -26,42 +27,48 @@ _FEW_SCORES = 2**20
 
 
 class Relation(NamedTuple):
-    r"""What a relative encoding of pairs needs: features of the pair, mapped to a factor and a term for the score of every head.
+    r"""The relative encoding of pairs: a factor :math:`\mathrm{softplus}(W_w \phi_{ij})` and a term :math:`W_b
+    \phi_{ij}`.
 
     Attributes:
-        encoding: Name of the features, see `pair_features`.
-        place: Where the tokens are, [T, g], see `pair_features`.
-        sampled: Where the sampled tokens are, [B, H, K, g] or, where heads share them, [B, 1, K, g].
-        weight: Maps features to logarithmic factors and terms, [2 H, f]: those of all heads before these.
-        bias: Their biases [2 H].
-        field: The positive numbers of the encoding ``"field"`` [5], else None.
+        encoding: Name of the features :math:`\phi`, see `pair_features`.
+        place: Places of the tokens, see `pair_features`.
+        sampled: Places of the sampled tokens, one set per head or one for all heads.
+        weight: :math:`W_w` of all heads, then :math:`W_b` of all heads.
+        bias: Their biases.
+        field: The positive numbers of the encoding ``"field"``, else None.
+
+    Example:
+        >>> points = torch.zeros(3, 2)
+        >>> Relation("dist", points, points[None, None], torch.ones(4, 1), torch.zeros(4)).sampled.shape
+        torch.Size([1, 1, 3, 2])
     """
 
     encoding: str
-    place: Tensor
-    sampled: Tensor
-    weight: Tensor
-    bias: Tensor
-    field: Tensor | None = None
+    place: Float[Tensor, "T g"]
+    sampled: Float[Tensor, "B sets K g"]
+    weight: Float[Tensor, "2*H f"]
+    bias: Float[Tensor, " 2*H"]
+    field: Float[Tensor, "5"] | None = None
 
 
 Drop = Callable[[Tensor], Tensor]
 
 
-# Traced, every channel of every piece would be unrolled, and every score kept for the backward pass.
+# Not traced: a compiler would unroll every channel of every piece and keep every score for the backward pass.
 @torch.compiler.disable
 def relative_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    leak: Tensor,
+    query: Float[Tensor, "T H C"],
+    key: Float[Tensor, "B H K C"],
+    value: Float[Tensor, "B H K C"],
+    leak: Float[Tensor, "B H"],
     index: RaggedIndex,
     *,
     score: str = "maxout",
     relation: Relation | None = None,
     dropout: float = 0.0,
-) -> Tensor:
-    r"""Let every token attend to the tokens that its graph sampled, by the score of `SFT <https://arxiv.org/abs/2408.05822>`_.
+) -> Float[Tensor, "T H C"]:
+    r"""Let every token attend to the tokens that its graph sampled, by maxout scores and leaky probabilities.
 
     With :math:`S` the `maxout_score` and :math:`\phi_{ij}` the `pair_features`,
 
@@ -69,30 +76,38 @@ def relative_attention(
         S'_{ij} = S_{ij} \, \mathrm{softplus}(W_w \phi_{ij}) + W_b \phi_{ij}, \qquad
         o_i = \sum_j \frac{\mathrm{ReLU}(S'_{ij})}{\sum_j \mathrm{ReLU}(S'_{ij}) + \Lambda + 10^{-9}} v_j .
 
+    From `SFT <https://arxiv.org/abs/2408.05822>`_.
+
     Args:
-        query: Packed queries [T, H, C].
-        key: Sampled keys [B, H, K, C].
-        value: Sampled values [B, H, K, C].
-        leak: Leaking mass :math:`\Lambda` [B, H], at least 0.
+        query: Packed queries.
+        key: Sampled keys.
+        value: Sampled values v.
+        leak: Leaking masses :math:`\Lambda`, at least 0, see `leak_mass`.
         index: Where each graph begins and ends.
-        score: ``"maxout"``, or ``"softmax"``: the scaled dot product in place of :math:`S`, the exponential in place of the ReLU.
+        score: ``"maxout"``, or ``"softmax"``: the scaled dot product for :math:`S`, the exponential for the ReLU
+            [ours].
         relation: Relative encoding; None is :math:`S' = S`.
         dropout: Probability that a weight is dropped, 0 to below 1.
 
     Returns:
-        Output [T, H, C], in float32 where the queries are in half precision.
+        Output, in float32 where the queries are in half precision.
 
     Raises:
         ConfigError: Unknown score or encoding.
         ShapeError: The tensors do not fit each other.
 
     Example:
-        >>> index = RaggedIndex(torch.tensor([0, 2, 3]))
-        >>> key = value = torch.randn(2, 2, 5, 4)
-        >>> relative_attention(torch.randn(3, 2, 4), key, value, torch.ones(2, 2), index).shape
-        torch.Size([3, 2, 4])
+        Values are all one; the rows sum to less than one because a mass of 1 leaks:
 
-    Cost: O(T K H C) time. O(T H C) memory: scores are computed again in the backward pass, on the CPU for some rows of a graph at a time.
+        >>> index = RaggedIndex(torch.tensor([0, 2, 3]))
+        >>> query, key, ones = torch.ones(3, 1, 4), torch.ones(2, 1, 5, 4), torch.ones(2, 1, 5, 4)
+        >>> relative_attention(query, key, ones, torch.ones(2, 1), index)[..., 0].round(decimals=4)
+        tensor([[0.8407],
+                [0.8407],
+                [0.8407]])
+
+    Cost: O(T K H C) time. O(T H C) memory: scores are computed again in the backward pass, on the CPU for some rows of
+    a graph at a time.
     """
     check_choice("score", score, SCORES)
     if relation is not None and relation.place.size(0) != query.size(0):
@@ -141,7 +156,10 @@ def _attend_group(
 
 
 class _ByRows(torch.autograd.Function):
-    """Attention for some rows of one graph at a time, computed again in the backward pass: of pairs only the mask of dropout is kept."""
+    """Attention for some rows of one graph at a time, computed again in the backward pass.
+
+    Of pairs only the mask of dropout is kept.
+    """
 
     @staticmethod
     def forward(
@@ -230,7 +248,9 @@ def _attend(
     encoding: str,
     drop: Drop | None,
 ) -> Tensor:
-    """Attend with queries [..., H, n, C] and places [..., n, g] to sampled tokens [..., H, K, C]; the rest as in `relative_attention`."""
+    """Attend with queries [..., H, n, C] and places [..., n, g] to sampled tokens [..., H, K, C]; the rest as in
+    `relative_attention`.
+    """
     scores = maxout_score(query, key) if score == "maxout" else (query @ key.mT) / math.sqrt(query.size(-1))
     if encoding != "none":
         factor, term = _gates(place, sampled, weight, bias, field, encoding)  # type: ignore[arg-type]

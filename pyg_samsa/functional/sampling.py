@@ -14,29 +14,35 @@ from pyg_samsa.functional.fused import pieces, runs_in_pieces
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.topk import dense_candidates, ragged_topk, topk
 from pyg_samsa.functional.triton_support import runs_in_triton
+from pyg_samsa.typing import Float, Int
 
 MODES = ("hard", "soft")
 
 
 class Samples(NamedTuple):
-    """What each head of each graph sampled.
+    """What each head of each graph sampled: vectors :math:`y`, where they come from, and their scores :math:`z`.
 
     Attributes:
-        values: Sampled vectors [B, H, K, C].
-        candidates: Where they come from, [B, H, K]: a number below T is a token, T + s is support token s.
-        scores: Their scores [B, H, K], with the noise that was added.
+        values: Sampled vectors.
+        candidates: Where they come from: a number below T is a token, T + s is support token s.
+        scores: Their scores, with the noise that was added.
+
+    Example:
+        >>> Samples(torch.ones(1, 1, 2, 4), torch.tensor([[[3, 0]]]), torch.tensor([[[2.0, 1.0]]])).candidates
+        tensor([[[3, 0]]])
     """
 
-    values: Tensor
-    candidates: Tensor
-    scores: Tensor
+    values: Float[Tensor, "B H K C"]
+    candidates: Int[Tensor, "B H K"]
+    scores: Float[Tensor, "B H K"]
 
 
 class _Relaxation(torch.autograd.Function):
     """Values of the chosen tokens, with the gradient of the local-search relaxation for the scores.
 
-    Saves the gathered values and scores only. The K x J probabilities are computed again in the backward pass, on the CPU for a few heads at a time,
-    so that they never leave the cache, and on CUDA tile by tile where Triton is there, so that they are never written at all.
+    Saves the gathered values and scores only. The K x J probabilities are computed again in the backward pass, on the
+    CPU for a few heads at a time, so that they never leave the cache, and on CUDA tile by tile where Triton is there,
+    so that they are never written at all.
     """
 
     @staticmethod
@@ -141,41 +147,56 @@ def _gather(values: Tensor, index: Tensor) -> Tensor:
 
 
 def sample_without_replacement(
-    values: Tensor, scores: Tensor, k: int, *, tau: float = 1.0, mode: str = "hard"
-) -> Tensor:
-    r"""Sample the ``k`` best-scored vectors, with a gradient for the scores (section 4.2 of `SAMSA <https://arxiv.org/abs/2408.05391>`_).
+    values: Float[Tensor, "*b n C"], scores: Float[Tensor, "*b n"], k: int, *, tau: float = 1.0, mode: str = "hard"
+) -> Float[Tensor, "*b K C"]:
+    r"""Sample the ``k`` best-scored vectors, with a gradient for the scores.
 
-    With :math:`i` the indices of the :math:`k` largest scores and :math:`j` those of the next :math:`k`,
+    With :math:`i` the indices of the K largest scores and :math:`j` those of the next K,
 
     .. math::
         P_{mv} = \sigma\bigl((z_{i_m} - z_{j_v}) / \tau\bigr), \qquad
-        \mathrm{soft}: \; y_m = \tfrac{1}{k} \sum_v P_{mv} X_{i_m} + (1 - P_{mv}) X_{j_v}, \qquad
+        \mathrm{soft}: \; y_m = \tfrac{1}{K} \sum_v P_{mv} X_{i_m} + (1 - P_{mv}) X_{j_v}, \qquad
         \mathrm{hard}: \; y_m = X_{i_m}.
 
-    ``hard`` is straight-through: the scores receive the gradient that ``soft`` would give for the same upstream gradient, the values that of a plain
-    gather. To sample at random, add Gumbel noise to the scores first: see `gumbel_noise`. Ties are broken by the lower index.
+    ``hard`` is straight-through: for the upstream gradient G the scores get the gradient of ``soft``,
+
+    .. math::
+        \tfrac{\partial}{\partial z_{i_m}} = \tfrac{1}{K \tau} \sum_v P_{mv} (1 - P_{mv}) \, G_m^\top (X_{i_m} - X_{j_v}), \\
+        \tfrac{\partial}{\partial z_{j_v}} = -\tfrac{1}{K \tau} \sum_m P_{mv} (1 - P_{mv}) G_m^\top (X_{i_m} - X_{j_v}),
+
+    and the values that of a plain gather. Section 4.2 of `SAMSA <https://arxiv.org/abs/2408.05391>`_; the gradient is
+    our derivation. To sample at random, add Gumbel noise to the scores first, see `gumbel_noise`. Ties are broken by
+    the lower index.
 
     Args:
-        values: Vectors to choose from, [..., n, C].
-        scores: Finite importance scores [..., n].
-        k: Number of vectors, 1 to n. With n < 2k there are only n - k rivals :math:`j`, and the mean over :math:`v` runs over those.
+        values: Vectors X to choose from.
+        scores: Finite importance scores z.
+        k: Number of vectors K, 1 to n. With n < 2K there are only n - K rivals :math:`j`, and the mean over :math:`v`
+            runs over those.
         tau: Temperature, above 0.
         mode: ``"hard"`` or ``"soft"``.
 
     Returns:
-        Sampled vectors [..., k, C], in descending order of score.
+        Sampled vectors y, in descending order of score.
 
     Raises:
         ConfigError: ``k``, ``tau`` or ``mode`` is out of range.
-        ShapeError: ``scores`` does not fit ``values``, or n < k.
+        ShapeError: ``scores`` does not fit ``values``, or n < K.
 
     Example:
-        >>> values = torch.tensor([[1.0], [2.0], [3.0]])
-        >>> sample_without_replacement(values, torch.tensor([0.0, 5.0, 1.0]), 2)
+        >>> values, scores = torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([0.0, 5.0, 1.0], requires_grad=True)
+        >>> sample_without_replacement(values, scores, 2).detach()
         tensor([[2.],
                 [3.]])
 
-    Cost: O(n) to choose; O(k^2 C) more for ``soft`` and for every backward pass, in k x k matrix products (no [k, k, C] tensor).
+        The gradient raises the scores of vectors that are larger than their rival:
+
+        >>> sample_without_replacement(values, scores, 2).sum().backward()
+        >>> scores.grad.round(decimals=4)
+        tensor([-0.3999,  0.0066,  0.3932])
+
+    Cost: O(n) to choose; O(K^2 C) more for ``soft`` and for every backward pass, in K x K matrix products (no [K, K, C]
+    tensor).
     """
     check_choice("mode", mode, MODES)
     _check_dense(values, scores, k, tau)
@@ -216,38 +237,46 @@ class _StraightThroughCategorical(torch.autograd.Function):
 
 
 def sample_with_replacement(
-    values: Tensor, scores: Tensor, k: int, *, tau: float = 1.0, noise: Tensor | None = None
-) -> Tensor:
-    r"""Sample ``k`` vectors independently of each other: the ablation ``Sample_1`` of `SAMSA <https://arxiv.org/abs/2408.05391>`_.
+    values: Float[Tensor, "*b n C"],
+    scores: Float[Tensor, "*b n"],
+    k: int,
+    *,
+    tau: float = 1.0,
+    noise: Float[Tensor, "*b K n"] | None = None,
+) -> Float[Tensor, "*b K C"]:
+    r"""Sample ``k`` vectors independently of each other: the ablation ``Sample_1``.
 
     Every draw :math:`m` is a straight-through Gumbel-softmax over all candidates,
 
     .. math::
-        y_m = X_{\arg\max_t (z_t + g_{mt})}, \qquad \partial y_m / \partial z := \partial\, \mathrm{softmax}((z + g_m) / \tau)^\top X / \partial z.
+        y_m = X_{\arg\max_t (z_t + g_{mt})}, \qquad
+        \partial y_m / \partial z := \partial\, \mathrm{softmax}((z + g_m) / \tau)^\top X / \partial z.
 
-    Without noise (evaluation) the draws are systematic instead, so that they are deterministic and still follow :math:`\mathrm{softmax}(z)`: draw
-    :math:`m` takes the first candidate, in descending order of score, at which the cumulative probability exceeds :math:`(m + 1/2)/k`.
+    Section 4.2 of `SAMSA <https://arxiv.org/abs/2408.05391>`_. Without noise (evaluation) the draws are systematic, see
+    `systematic_draws` [ours].
 
     Args:
-        values: Vectors to choose from, [..., n, C].
-        scores: Importance scores [..., n]; minus infinity marks a candidate that must not be drawn.
-        k: Number of draws, at least 1.
+        values: Vectors X to choose from.
+        scores: Importance scores z; minus infinity marks a candidate that must not be drawn.
+        k: Number of draws K, at least 1; it may exceed n.
         tau: Temperature of the gradient, above 0.
-        noise: Gumbel(0, 1) noise [..., k, n], or None.
+        noise: Gumbel(0, 1) noise g, or None.
 
     Returns:
-        Sampled vectors [..., k, C].
+        Sampled vectors y.
 
     Raises:
         ConfigError: ``k`` or ``tau`` is out of range.
         ShapeError: The shapes do not fit.
 
     Example:
+        The second candidate has probability 0.73, so three of four draws take it:
+
         >>> values = torch.tensor([[1.0], [2.0]])
         >>> sample_with_replacement(values, torch.tensor([0.0, 1.0]), 4).flatten()
         tensor([2., 2., 2., 1.])
 
-    Cost: O(k n C) time and O(k n) memory: not linear, as an ablation may be.
+    Cost: O(K n C) time and O(K n) memory: not linear, as an ablation may be.
     """
     _check_dense(values, scores, k, tau)
     logits, index = _draw(scores, k, tau, noise)
@@ -268,21 +297,27 @@ def _draw(scores: Tensor, k: int, tau: float, noise: Tensor | None) -> tuple[Ten
     return noisy / tau, noisy.argmax(-1)
 
 
-def systematic_draws(scores: Tensor, k: int) -> Tensor:
+def systematic_draws(scores: Float[Tensor, "*b n"], k: int) -> Int[Tensor, "*b K"]:
     r"""Draw ``k`` indices from :math:`\mathrm{softmax}(z)` with evenly spaced quantiles instead of random ones.
 
+    .. math::
+        t_m = \min\Bigl\{ t : \sum_{u \le t} \mathrm{softmax}(z)_u > \frac{m - 1/2}{K} \Bigr\}, \qquad m = 1, \dots, K,
+        \qquad z_1 \ge z_2 \ge \dots
+
+    Deterministic, and the number of draws of a candidate is within 1 of K times its probability. [ours]
+
     Args:
-        scores: Scores [..., n]; minus infinity marks a candidate that must not be drawn.
-        k: Number of draws.
+        scores: Scores z; minus infinity marks a candidate that must not be drawn.
+        k: Number of draws K.
 
     Returns:
-        Indices [..., k], by descending score.
+        Indices, by descending score.
 
     Example:
         >>> systematic_draws(torch.tensor([0.5, 0.3, 0.2]).log(), 10)
         tensor([0, 0, 0, 0, 0, 1, 1, 1, 2, 2])
 
-    Cost: O(n log n + k log n).
+    Cost: O(n log n + K log n).
     """
     ranked, order = torch.sort(scores, dim=-1, descending=True, stable=True)
     cumulative = torch.softmax(ranked, dim=-1).cumsum(-1)
@@ -292,52 +327,78 @@ def systematic_draws(scores: Tensor, k: int) -> Tensor:
     return order.gather(-1, torch.minimum(place, last))
 
 
-def gumbel_noise(like: Tensor, shape: tuple[int, ...] | None = None) -> Tensor:
-    r"""Return Gumbel(0, 1) noise, :math:`-\log(-\log U)`, with the dtype and device of ``like`` and its shape or ``shape``.
+def gumbel_noise(like: Float[Tensor, "..."], shape: tuple[int, ...] | None = None) -> Float[Tensor, "..."]:
+    r"""Return Gumbel(0, 1) noise: adding it to scores turns the largest K into a random sample.
+
+    .. math::
+        g = -\log(-\log U), \quad U \sim \mathcal{U}(0, 1), \qquad
+        P\bigl(\arg\max_t (z_t + g_t) = t\bigr) = \mathrm{softmax}(z)_t
+
+    Args:
+        like: Its dtype and device, and its shape where none is given, are those of the noise.
+        shape: Shape of the noise.
 
     Example:
-        >>> gumbel_noise(torch.zeros(2, 3)).shape
-        torch.Size([2, 3])
+        The mean is Euler's constant, 0.577:
+
+        >>> gumbel = gumbel_noise(torch.zeros(200_000))
+        >>> bool((gumbel.mean() - 0.577).abs() < 0.02)
+        True
+
+    Cost: O(elements).
     """
     exponential = torch.empty(shape or like.shape, dtype=like.dtype, device=like.device).exponential_()
     return exponential.clamp_min_(torch.finfo(like.dtype).tiny).log_().neg_()
 
 
 def ragged_sample_without_replacement(
-    values: Tensor | Callable[[Tensor], Tensor],
-    scores: Tensor,
-    support_values: Tensor,
-    support_scores: Tensor,
+    values: Float[Tensor, "T H C"] | Callable[[Tensor], Tensor],
+    scores: Float[Tensor, "T H"],
+    support_values: Float[Tensor, "S H C"],
+    support_scores: Float[Tensor, "S H"],
     index: RaggedIndex,
     k: int,
     *,
     tau: float = 1.0,
     mode: str = "hard",
 ) -> Samples:
-    r"""`sample_without_replacement` for every graph and head of a packed batch at once, support tokens included.
+    r"""`sample_without_replacement` for every graph and head of a packed batch, support tokens included.
+
+    .. math::
+        y_{bh} = \mathrm{Sample}_K\bigl( [\, X_{th} \,]_{t \in b} \,\Vert\, [\, X'_{sh} \,]_s, \;
+            [\, z_{th} \,]_{t \in b} \,\Vert\, [\, z'_{sh} \,]_s \bigr)
+
+    Algorithm 1, lines 8 and 9, of `SAMSA <https://arxiv.org/abs/2408.05391>`_. With S at least 2K support tokens,
+    samples and rivals always exist, in an empty graph too.
 
     Args:
-        values: Vectors of the tokens, [T, H, C]; or a function that computes those of some tokens [B, H, m] as [B, H, m, C], which is cheaper where
-            few of many are chosen.
-        scores: Finite scores of the tokens, [T, H], noise included.
-        support_values: Vectors of the support tokens, which every graph may choose, [S, H, C] with S >= 2k.
-        support_scores: Their scores [S, H].
+        values: Vectors X of the tokens; or a function that computes those of some tokens [B, H, m] as [B, H, m, C],
+            which is cheaper where few of many are chosen.
+        scores: Finite scores z of the tokens, noise included.
+        support_values: Vectors X' of the support tokens, which every graph may choose.
+        support_scores: Their scores z'.
         index: Where each graph begins and ends.
-        k: Number of vectors per graph and head.
+        k: Number of vectors K per graph and head, at least 1; S must be at least 2K.
         tau: Temperature, above 0.
         mode: ``"hard"`` or ``"soft"``.
 
     Returns:
         `Samples`, by descending score.
 
-    Example:
-        >>> index = RaggedIndex(torch.tensor([0, 3]))
-        >>> samples = ragged_sample_without_replacement(
-        ...     torch.ones(3, 1, 2), torch.tensor([[1.0], [9.0], [2.0]]), torch.zeros(2, 1, 2), torch.zeros(2, 1), index, 1)
-        >>> samples.candidates
-        tensor([[[1]]])
+    Raises:
+        ConfigError: ``k``, ``tau`` or ``mode`` is out of range.
+        ShapeError: There are fewer than 2K support tokens.
 
-    Cost: O(T H) to choose, O(B H k C) to gather; O(B H k^2 C) more for ``soft`` and for every backward pass.
+    Example:
+        Of the first graph token 1 is chosen; the second graph is empty and gets support token 0, candidate 3:
+
+        >>> index, scores = RaggedIndex(torch.tensor([0, 3, 3])), torch.tensor([[1.0], [9.0], [2.0]])
+        >>> support_values, support_scores = torch.zeros(2, 1, 2), torch.zeros(2, 1)
+        >>> ragged_sample_without_replacement(
+        ...     torch.ones(3, 1, 2), scores, support_values, support_scores, index, 1).candidates.flatten()
+        tensor([1, 3])
+
+    Cost: O(T H) to choose, O(B H K C) to gather; O(B H K^2 C) more for ``soft`` and for every backward pass.
     """
     check_choice("mode", mode, MODES)
     _check_k_tau(k, tau)
@@ -388,39 +449,46 @@ def _rows(table: Tensor, numbers: Tensor) -> Tensor:
 
 
 def ragged_sample_with_replacement(
-    values: Tensor,
-    scores: Tensor,
-    support_values: Tensor,
-    support_scores: Tensor,
+    values: Float[Tensor, "T H C"],
+    scores: Float[Tensor, "T H"],
+    support_values: Float[Tensor, "S H C"],
+    support_scores: Float[Tensor, "S H"],
     index: RaggedIndex,
     k: int,
     *,
     tau: float = 1.0,
     noise: bool = False,
 ) -> Samples:
-    """`sample_with_replacement` for every graph and head of a packed batch at once, support tokens included.
+    r"""`sample_with_replacement` for every graph and head of a packed batch, support tokens included.
+
+    .. math::
+        y_{bhm} = \bigl( [\, X_{th} \,]_{t \in b} \,\Vert\, [\, X'_{sh} \,]_s \bigr)_{\arg\max_t (z_{th} + g_{bhmt})}
 
     Args:
-        values: Vectors of the tokens, [T, H, C].
-        scores: Finite scores of the tokens, [T, H], without noise.
-        support_values: Vectors of the support tokens, [S, H, C] with S >= 1.
-        support_scores: Their scores [S, H].
+        values: Vectors X of the tokens.
+        scores: Finite scores z of the tokens, without noise.
+        support_values: Vectors X' of the support tokens, at least one.
+        support_scores: Their scores.
         index: Where each graph begins and ends.
-        k: Number of draws per graph and head.
+        k: Number of draws K per graph and head, at least 1.
         tau: Temperature of the gradient, above 0.
         noise: Draw at random; otherwise the draws are systematic and deterministic.
 
     Returns:
         `Samples`, in the order of the draws.
 
+    Raises:
+        ConfigError: ``k`` or ``tau`` is out of range.
+
     Example:
-        >>> index = RaggedIndex(torch.tensor([0, 1]))
-        >>> samples = ragged_sample_with_replacement(
-        ...     torch.ones(1, 1, 2), torch.tensor([[9.0]]), torch.zeros(2, 1, 2), torch.zeros(2, 1), index, 3)
-        >>> samples.candidates
+        >>> index, scores = RaggedIndex(torch.tensor([0, 1])), torch.tensor([[9.0]])
+        >>> support_values, support_scores = torch.zeros(2, 1, 2), torch.zeros(2, 1)
+        >>> ragged_sample_with_replacement(
+        ...     torch.ones(1, 1, 2), scores, support_values, support_scores, index, 3).candidates
         tensor([[[0, 0, 0]]])
 
-    Cost: O(k n) memory for each graph and head, n being the largest graph among those of similar size.
+    Cost: O(K n C) time and O(K n) memory for each graph and head, n being the largest graph among those of similar
+    size.
     """
     _check_k_tau(k, tau)
     heads, tokens = scores.size(1), index.num_tokens

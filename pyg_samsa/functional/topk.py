@@ -1,4 +1,4 @@
-"""The largest scores of each graph and head, ties broken by the lower index."""
+"""The largest scores of each graph and head; ties are broken by the lower index."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.functional.ragged import RaggedIndex
-from pyg_samsa.typing import Float, Int
+from pyg_samsa.typing import Bool, Float, Int
 
 _LOW = 0xFFFFFFFF
 
 
 def _sort_keys(scores: Tensor, complements: Tensor) -> Tensor:
-    """Pack float32 scores and the complements of candidate numbers into int64 keys whose order is (score, lower number first).
+    """Pack float32 scores and the complements of candidate numbers into int64 keys whose order is (score, lower number
+    first).
 
-    The bits of the magnitude of a float32, read as an integer and given the sign of the number, keep its order. With the complement in the low half
-    all keys differ: a plain, unstable top-k is then exact and breaks ties by the lower number.
+    The bits of the magnitude of a float32, read as an integer and given the sign of the number, keep its order. With
+    the complement in the low half all keys differ: a plain, unstable top-k is then exact and breaks ties by the lower
+    number.
     """
     return torch.add(complements, scores.abs().view(torch.int32) * scores.sign().int(), alpha=2**32)
 
@@ -28,21 +30,28 @@ def _candidates(keys: Tensor) -> Tensor:
     return _LOW - (keys & _LOW)
 
 
-def topk(scores: Float[Tensor, "... n"], k: int) -> Int[Tensor, "... k"]:
-    r"""Return the indices of the ``k`` largest scores, in descending order, ties broken by the lower index.
+def topk(scores: Float[Tensor, "... n"], k: int) -> Int[Tensor, "... K"]:
+    r"""Return the indices of the ``k`` largest scores, in descending order; ties are broken by the lower index.
+
+    .. math::
+        i = (i_1, \dots, i_K) \quad\text{with}\quad
+        z_{i_1} \ge \dots \ge z_{i_K} \ge z_t \;\text{ for all other } t,
+        \qquad i_m < i_{m+1} \;\text{ if }\; z_{i_m} = z_{i_{m+1}}
+
+    These are the indices i of section 4.2 of `SAMSA <https://arxiv.org/abs/2408.05391>`_; the paper leaves ties open.
 
     Args:
-        scores: Finite scores [..., n], float32 or float64 (half precision is compared as float32).
-        k: Number of indices, 0 to n.
+        scores: Finite scores z; half precision is compared as float32.
+        k: Number of indices K, 0 to n.
 
     Returns:
-        Indices [..., k] int64.
+        Indices, int64.
 
     Example:
         >>> topk(torch.tensor([1.0, 3.0, 3.0, 2.0]), 3)
         tensor([1, 2, 3])
 
-    Cost: O(n + k log k) in float32, O(n log n) in float64.
+    Cost: O(n + K log K) in float32, O(n log n) in float64.
     """
     if scores.dtype == torch.float64:
         return torch.sort(scores, dim=-1, descending=True, stable=True).indices[..., :k]
@@ -51,27 +60,36 @@ def topk(scores: Float[Tensor, "... n"], k: int) -> Int[Tensor, "... k"]:
 
 def ragged_topk(
     scores: Float[Tensor, "T H"], support_scores: Float[Tensor, "S H"], index: RaggedIndex, k: int
-) -> Int[Tensor, "B H k"]:
-    r"""Return, for each graph and head, the ``k`` best candidates among the graph's tokens and the support tokens.
+) -> Int[Tensor, "B H K"]:
+    r"""Return, for each graph and head, the ``k`` best of the graph's tokens and the support tokens.
+
+    .. math::
+        i_{bh} = \operatorname{topk}\bigl( [\, z_{th} \,]_{t \in b} \,\Vert\, [\, z'_{sh} \,]_s, \; K \bigr)
+
+    Support tokens are candidates in every graph, so that a graph with fewer than K tokens, or none, is legal
+    (section 4.2 of `SAMSA <https://arxiv.org/abs/2408.05391>`_).
 
     Args:
-        scores: Finite scores of the tokens, [T, H].
-        support_scores: Finite scores of the support tokens, [S, H], which every graph shares; S >= k.
+        scores: Finite scores z of the tokens.
+        support_scores: Finite scores z' of the S support tokens, S at least K.
         index: Where each graph begins and ends.
-        k: Number of candidates to keep.
+        k: Number of candidates K to keep.
 
     Returns:
-        Candidate numbers [B, H, k] int64 in descending order of score: a number below T is a token, T + s is support token s. Ties are broken by the
-        lower number.
+        Candidate numbers, int64, in descending order of score: a number below T is a token, T + s is support token s.
+        Ties are broken by the lower number.
 
     Example:
+        The second graph is empty, so it takes support tokens only:
+
         >>> index = RaggedIndex(torch.tensor([0, 2, 2]))
         >>> ragged_topk(torch.tensor([[5.0], [1.0]]), torch.tensor([[2.0], [3.0]]), index, 2)
         tensor([[[0, 3]],
         <BLANKLINE>
                 [[3, 2]]])
 
-    Cost: O(T H + B H (S + k log k)) in float32; one dense table of scores (never of tokens) per group of graphs of similar size.
+    Cost: O(T H + B H (S + K log K)) in float32. Memory: one dense table of scores, never of tokens, for each group of
+    graphs of similar size.
     """
     if index.num_graphs == 1:
         return topk(torch.cat([scores, support_scores]).t(), k).unsqueeze(0)
@@ -85,8 +103,30 @@ def ragged_topk(
     return out
 
 
-def dense_candidates(index: RaggedIndex, graphs: Tensor | None, width: int) -> tuple[Tensor, Tensor]:
-    """Return the token numbers [G, width] of some graphs as a dense table, and which of its cells are real."""
+def dense_candidates(
+    index: RaggedIndex, graphs: Int[Tensor, " G"] | None, width: int
+) -> tuple[Int[Tensor, "G width"], Bool[Tensor, "G width"]]:
+    r"""Return the token numbers of some graphs as a dense table, and which of its cells are real.
+
+    .. math::
+        \text{number}_{gc} = \text{ptr}_g + c, \qquad \text{real}_{gc} = [\, c < n_g \,]
+
+    Args:
+        index: Where each graph begins and ends.
+        graphs: The graphs; None means all.
+        width: Columns of the table, at least the tokens of the largest of the graphs.
+
+    Returns:
+        Token numbers, int64, 0 where a cell is not real; and the mask of real cells.
+
+    Example:
+        >>> dense_candidates(RaggedIndex(torch.tensor([0, 1, 3])), None, 2)
+        (tensor([[0, 0],
+                [1, 2]]), tensor([[ True, False],
+                [ True,  True]]))
+
+    Cost: O(G width).
+    """
     begin, size = index.ptr[:-1], index.ptr.diff()
     if graphs is not None:
         begin, size = begin[graphs], size[graphs]
@@ -128,7 +168,7 @@ def _group_topk(
 
 
 def _rows(table: Tensor, number: Tensor, tokens: int) -> Tensor:
-    """Look up rows of ``table`` [T, H] as [G, H, width]; an empty batch has no row to look up and no real cell either."""
+    """Look up rows of ``table`` [T, H] as [G, H, width]; a batch without tokens has no real cell, so zeros serve."""
     if tokens == 0:
         return table.new_zeros(number.size(0), table.size(1), number.size(1))
     return table.t()[:, number].transpose(0, 1).contiguous()

@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.triton_support import HAS_TRITON, jit, rowwise, tile
+from pyg_samsa.typing import Float
 
 if HAS_TRITON:
     import triton.language as tl
@@ -67,7 +68,9 @@ def _backward_query(
     q_row, q_head, k_graph, k_head, k_row, v_graph, v_head, v_row,
     heads, samples, channels, ROWS: tl.constexpr, KEYS: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Gradient of one tile of queries; also writes ``delta``, the products of outputs and their gradients, for `_backward_pairs`."""
+    """Gradient of one tile of queries; also writes ``delta``, the products of outputs and their gradients, for
+    `_backward_pairs`.
+    """
     block, head = tl.program_id(0), tl.program_id(1).to(tl.int64)
     graph = tl.load(graphs + block)
     rows = tl.load(starts + block) + tl.arange(0, ROWS)
@@ -104,7 +107,9 @@ def _backward_pairs(
     q_row, q_head, k_graph, k_head, k_row, v_graph, v_head, v_row,
     heads, samples, channels, ROWS: tl.constexpr, KEYS: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of a block of keys and values of one graph and head, which sees all queries of its graph: nothing is added by two programs."""
+    """Gradients of a block of keys and values of one graph and head, which sees all queries of its graph: nothing is
+    added by two programs.
+    """
     pair = tl.program_id(0).to(tl.int64)
     number = tl.program_id(1) * KEYS + tl.arange(0, KEYS)
     graph, head = pair // heads, pair % heads
@@ -183,21 +188,27 @@ def _strides(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, ...]:
     return *query.stride()[:2], *key.stride()[:3], *value.stride()[:3], query.size(1), key.size(2), query.size(2)
 
 
-def triton_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex) -> Tensor:
-    r"""`sampled_attention` as three Triton kernels, without padding and without a table of weights in memory.
+def triton_attention(
+    query: Float[Tensor, "T H C"], key: Float[Tensor, "B H K C"], value: Float[Tensor, "B H K C"], index: RaggedIndex
+) -> Float[Tensor, "T H C"]:
+    r"""Compute `sampled_attention` by three Triton kernels, without padding and without a table of weights in memory.
 
-    A program takes a tile of queries of one graph and reads the keys of this graph in blocks, keeping a running maximum and sum. In the backward pass
-    a program takes a tile of queries, or a block of keys and all queries of its graph, so that nothing is added by two programs: gradients are the
-    same in every run.
+    .. math::
+        o_{th} = \sum_k \mathrm{softmax}_k\bigl(q_{th}^\top k_{b(t)hk} / \sqrt{C}\bigr) \, v_{b(t)hk}
+
+    A program takes a tile of queries of one graph and reads the keys of this graph in blocks, keeping a running maximum
+    and sum, as in `FlashAttention <https://arxiv.org/abs/2205.14135>`_. In the backward pass a program takes a tile of
+    queries, or a block of keys and all queries of its graph, so that nothing is added by two programs: gradients are
+    the same in every run.
 
     Args:
-        query: Packed queries [T, H, C], at most single precision, C at most 256.
-        key: Sampled keys [B, H, K, C].
-        value: Sampled values [B, H, K, C].
+        query: Packed queries, at most single precision, C at most 256.
+        key: Sampled keys.
+        value: Sampled values.
         index: Where each graph begins and ends.
 
     Returns:
-        Output [T, H, C]; sums are taken in single precision.
+        Output; sums are taken in single precision.
 
     Cost: O(T K H C) time, O(T H C) memory.
     """

@@ -1,4 +1,6 @@
-"""The relaxation of sampling without replacement and its gradient, as Triton kernels that never write the K x J probabilities."""
+"""The relaxation of sampling without replacement and its gradient, as Triton kernels that never write the
+probabilities.
+"""
 
 # Arguments of kernels are pointers and numbers that Triton types itself.
 # mypy: disable-error-code="no-untyped-def"
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.functional.triton_support import HAS_TRITON, jit, tile
+from pyg_samsa.typing import Float
 
 if HAS_TRITON:
     import triton.language as tl
@@ -118,8 +121,31 @@ def _backward_rivals(
         tl.store(grad_rivals + place, (sums / num_rivals).to(grad_rivals.dtype.element_ty), mask=mask)
 
 
-def relax(chosen: Tensor, rivals: Tensor, chosen_scores: Tensor, rival_scores: Tensor, tau: float) -> Tensor:
-    """Return the mixtures [..., K, C] of chosen vectors [..., K, C] and rivals [..., J, C], J >= 1, by their scores [..., K] and [..., J]."""
+def relax(
+    chosen: Float[Tensor, "*b K C"],
+    rivals: Float[Tensor, "*b J C"],
+    chosen_scores: Float[Tensor, "*b K"],
+    rival_scores: Float[Tensor, "*b J"],
+    tau: float,
+) -> Float[Tensor, "*b K C"]:
+    r"""Return the soft samples of `sample_without_replacement`.
+
+    .. math::
+        y_m = \tfrac{1}{J} \sum_v P_{mv} X_{i_m} + (1 - P_{mv}) X_{j_v}, \qquad
+        P_{mv} = \sigma\bigl((z_{i_m} - z_{j_v}) / \tau\bigr)
+
+    Args:
+        chosen: Chosen vectors.
+        rivals: Rivals, J at least 1.
+        chosen_scores: Scores of the chosen vectors.
+        rival_scores: Scores of the rivals.
+        tau: Temperature, above 0.
+
+    Returns:
+        Mixtures y.
+
+    Cost: O(K J C) time for each head; the K x J probabilities are never written to memory.
+    """
     chosen, rivals, chosen_scores, rival_scores = (
         tensor.contiguous() for tensor in (chosen, rivals, chosen_scores, rival_scores)
     )
@@ -133,9 +159,36 @@ def relax(chosen: Tensor, rivals: Tensor, chosen_scores: Tensor, rival_scores: T
 
 
 def relax_backward(
-    grad: Tensor, chosen: Tensor, rivals: Tensor, chosen_scores: Tensor, rival_scores: Tensor, tau: float, soft: bool
+    grad: Float[Tensor, "*b K C"],
+    chosen: Float[Tensor, "*b K C"],
+    rivals: Float[Tensor, "*b J C"],
+    chosen_scores: Float[Tensor, "*b K"],
+    rival_scores: Float[Tensor, "*b J"],
+    tau: float,
+    soft: bool,
 ) -> tuple[tuple[Tensor, Tensor] | None, tuple[Tensor, Tensor]]:
-    """Return the gradients of the vectors given to `relax`, None without ``soft``, and those of the scores."""
+    r"""Return the gradients of `relax` for the upstream gradient :math:`G`.
+
+    .. math::
+        \frac{\partial}{\partial X_{i_m}} = G_m \tfrac{1}{J} \sum_v P_{mv}, \qquad
+        \frac{\partial}{\partial X_{j_v}} = \tfrac{1}{J} \sum_m (1 - P_{mv}) G_m
+
+    and those of the scores as in `sample_without_replacement`.
+
+    Args:
+        grad: Upstream gradient G.
+        chosen: Chosen vectors.
+        rivals: Rivals.
+        chosen_scores: Scores of the chosen vectors.
+        rival_scores: Scores of the rivals.
+        tau: Temperature, above 0.
+        soft: Whether the gradients of the vectors are wanted.
+
+    Returns:
+        The gradients of the vectors, or None without ``soft``; and the gradients of the scores.
+
+    Cost: O(K J C) time for each head, twice.
+    """
     inputs = [tensor.contiguous() for tensor in (grad, chosen, rivals, chosen_scores, rival_scores)]
     _, chosen, rivals, chosen_scores, rival_scores = inputs
     # Without ``soft`` nothing is written to the gradients of the vectors, but a kernel must be given a place.

@@ -1,4 +1,4 @@
-"""Kernels for CUDA that take packed queries and the graphs' offsets as they are: no padding, one launch for the whole batch."""
+"""CUDA kernels that take packed queries and the offsets of the graphs: no padding, one launch for the whole batch."""
 
 from __future__ import annotations
 
@@ -11,38 +11,96 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.typing import Float
 
-# Searching the import path takes longer than a small block: once is enough.
+# Searching the import path takes longer than a small block, so it is done once.
 _HAS_FLASH = find_spec("flash_attn") is not None
 
 
-def varlen(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
-    """``torch.nn.attention.varlen``; without split keys, so that the output of a graph is bit for bit the same in any batch."""
+def varlen(
+    query: Float[Tensor, "T H C"],
+    key: Float[Tensor, "B H K C"],
+    value: Float[Tensor, "B H K C"],
+    index: RaggedIndex,
+    dropout: float,
+) -> Float[Tensor, "T H C"]:
+    r"""Attend with ``torch.nn.attention.varlen``: :math:`\mathrm{softmax}(q k^\top / \sqrt{C}) \, v` graph by graph.
+
+    Keys are not split among programs, so that the output of a graph is bit for bit the same in any batch.
+
+    Args:
+        query: Packed queries, half precision, on a CUDA device.
+        key: Sampled keys.
+        value: Sampled values.
+        index: Where each graph begins and ends.
+        dropout: Must be 0, see `refuse_varlen`.
+
+    Cost: O(T K H C) time, O(T H C) memory.
+    """
     attend = _torch_varlen()
     options = {"num_splits": 1} if "num_splits" in inspect.signature(attend).parameters else {}
     return attend(*_packed(query, key, value, index), **options)
 
 
-def flash(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
-    """The ``flash-attn`` package, which knows dropout."""
+def flash(
+    query: Float[Tensor, "T H C"],
+    key: Float[Tensor, "B H K C"],
+    value: Float[Tensor, "B H K C"],
+    index: RaggedIndex,
+    dropout: float,
+) -> Float[Tensor, "T H C"]:
+    r"""Attend with the ``flash-attn`` package, which supports dropout: :math:`\mathrm{softmax}(q k^\top / \sqrt{C}) \,
+    v`.
+
+    Args:
+        query: Packed queries, half precision, on a CUDA device.
+        key: Sampled keys.
+        value: Sampled values.
+        index: Where each graph begins and ends.
+        dropout: Probability that a weight is dropped, 0 to below 1.
+
+    Cost: O(T K H C) time, O(T H C) memory.
+    """
     from flash_attn import flash_attn_varlen_func
 
     return flash_attn_varlen_func(*_packed(query, key, value, index), dropout_p=dropout)
 
 
-def refuse_varlen(query: Tensor, dropout: float) -> str | None:
-    """Return why `varlen` cannot run here, or None."""
+def refuse_varlen(query: Float[Tensor, "T H C"], dropout: float) -> str | None:
+    """Return why `varlen` cannot run here and the cure, or None.
+
+    Args:
+        query: Packed queries.
+        dropout: Probability that a weight is dropped.
+
+    Example:
+        >>> refuse_varlen(torch.zeros(3, 2, 8), 0.0)
+        'it needs a CUDA device, and the tokens are on cpu'
+
+    Cost: O(1).
+    """
     try:
         _torch_varlen()
     except ImportError:
         return f"torch {torch.__version__} has no torch.nn.attention.varlen: install torch 2.10 or newer"
     return _refuse_half(query) or (
-        "it knows no dropout of attention weights: set attn_dropout to 0" if dropout else None
+        "it does not support dropout of attention weights: set attn_dropout to 0" if dropout else None
     )
 
 
-def refuse_flash(query: Tensor, dropout: float) -> str | None:
-    """Return why `flash` cannot run here, or None."""
+def refuse_flash(query: Float[Tensor, "T H C"], dropout: float) -> str | None:
+    """Return why `flash` cannot run here and the cure, or None.
+
+    Args:
+        query: Packed queries.
+        dropout: Probability that a weight is dropped; any is possible.
+
+    Example:
+        >>> "flash-attn" in refuse_flash(torch.zeros(3, 2, 8), 0.0) or "CUDA" in refuse_flash(torch.zeros(3, 2, 8), 0.0)
+        True
+
+    Cost: O(1).
+    """
     if not _HAS_FLASH:
         return "the package flash-attn is not installed: pip install 'pyg-samsa[flash]'"
     return _refuse_half(query)
@@ -58,9 +116,10 @@ def _refuse_half(query: Tensor) -> str | None:
     if query.device.type != "cuda":
         return f"it needs a CUDA device, and the tokens are on {query.device.type}"
     if query.dtype not in (torch.float16, torch.bfloat16):
-        return f"it needs half precision, and the queries are {str(query.dtype).removeprefix('torch.')}: set train.precision to bf16-mixed"
+        dtype = str(query.dtype).removeprefix("torch.")
+        return f"it needs half precision, and the queries are {dtype}: set train.precision to bf16-mixed"
     if query.size(-1) % 8 or query.size(-1) > 256:
-        return f"it needs heads of a multiple of 8 channels, at most 256, and these have {query.size(-1)}"
+        return f"it needs heads with a multiple of 8 channels, at most 256, and these have {query.size(-1)}"
     if torch.cuda.get_device_capability(query.device) < (8, 0):
         return "it needs an Ampere GPU (compute capability 8.0) or newer"
     return None
@@ -69,7 +128,10 @@ def _refuse_half(query: Tensor) -> str | None:
 def _packed(
     query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, int, int]:
-    """Return queries [T, H, C], keys and values [B K, H, C], int32 offsets of both and the longest of both: what such kernels take."""
+    """Return the arguments of such kernels.
+
+    Queries [T, H, C], keys and values [B K, H, C], int32 offsets of both, and the longest graph of both.
+    """
     graphs, _, samples, _ = key.shape
     offsets = torch.arange(0, (graphs + 1) * samples, samples, dtype=torch.int32, device=query.device)
     keys, values = (tensor.transpose(1, 2).flatten(0, 1) for tensor in (key, value))
