@@ -1,1 +1,1 @@
-"""Experiments of many runs: sweeps, grids and the fingerprint baseline."""
+"""Experiments: runs of a config, sweeps over grids, and the fingerprint baseline."""

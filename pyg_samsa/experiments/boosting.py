@@ -1,4 +1,4 @@
-"""Gradient-boosted trees on vectors, for every kind of task and with missing labels: what a network has to beat."""
+"""Gradient-boosted trees on vectors, for every kind of task and with missing labels."""
 
 from __future__ import annotations
 
@@ -65,10 +65,9 @@ def fit_boosting(
     *,
     on_target: Callable[[float], None] = lambda _: None,
 ) -> np.ndarray:
-    """Fit trees to some rows and predict all of them: one model a target, or one for all classes.
+    """Fit trees to some rows and predict all rows, with one model per target, or one for all classes.
 
-    A missing label (NaN) only takes its row out of the training of its target. Columns that are the same in all training rows are left out, which
-    changes nothing but the time.
+    A row with a missing label (NaN) is left out for that target only. Constant columns are dropped to save time.
 
     Args:
         x: Vectors of G molecules.
@@ -76,7 +75,7 @@ def fit_boosting(
         rows: Training rows, int [n].
         task: ``"binary"``, ``"multilabel"``, ``"multiclass"`` or ``"regression"``.
         num_targets: C.
-        options: How trees are grown.
+        options: Options of the trees.
         on_target: Called with 1 after each target.
 
     Shapes:
@@ -84,7 +83,7 @@ def fit_boosting(
         - **output:** float64 [G, C]: logits of labels (log-odds) and classes (log-probabilities), values of regressions
 
     Raises:
-        ConfigError: a target has no label in the training rows.
+        ConfigError: A target has no label in the training rows.
 
     Example:
         >>> x, y = np.arange(60.0)[:, None] % 7, (np.arange(60)[:, None] % 7 > 3).astype(float)
@@ -92,7 +91,7 @@ def fit_boosting(
         >>> bool(((logits > 0) == y).all())
         True
 
-    Cost: O(trees n S log(leaves)) a target.
+    Cost: O(trees n S log(leaves)) per target.
     """
     x = np.ascontiguousarray(x[:, np.ptp(x[rows], axis=0) > 0], dtype=np.float32)
     if not x.shape[1]:
@@ -105,8 +104,8 @@ def fit_boosting(
     known = [rows[~np.isnan(column[rows])] for column in columns]
     for target, labelled in enumerate(known):
         if not len(labelled):
-            raise ConfigError(f"target {target}", "no label in the training split", "targets with some")
-    # Small trees gain little from threads of their own, and lose much where anything else runs: so targets are fitted side by side.
+            raise ConfigError(f"target {target}", "no label in the training split", "at least one")
+    # Small trees gain little from several threads, so targets are fitted in parallel instead.
     side_by_side = min(options.threads, num_targets)
     each = replace(options, threads=options.threads // side_by_side)
     fit = partial(_limited, _values if task == "regression" else _labels, each.threads, x)
@@ -119,7 +118,7 @@ def fit_boosting(
 
 
 def _limited(fit: Callable[..., np.ndarray], threads: int, *arguments: Any) -> np.ndarray:
-    """Call with so many OpenMP threads; the limit is one of the calling thread, so it cannot be set once for all."""
+    """Call with a limit on OpenMP threads, which holds for the calling thread only."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(threads, user_api="openmp"):
@@ -129,7 +128,7 @@ def _limited(fit: Callable[..., np.ndarray], threads: int, *arguments: Any) -> n
 def _labels(x: np.ndarray, y: np.ndarray, rows: np.ndarray, options: BoostingOptions) -> np.ndarray:
     labels = y[rows] > 0.5
     if labels.all() or not labels.any():
-        # Nothing to learn: every molecule has the label that all have.
+        # All labels are the same.
         return np.full(len(x), _log_odds(float(labels.mean())))
     model = _build("Classifier", options).fit(x[rows], labels)
     return model.predict(x, raw_score=True) if options.model == "lightgbm" else model.decision_function(x)

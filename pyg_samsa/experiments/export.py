@@ -1,4 +1,4 @@
-"""Export of the network of a run on molecules, for ``pyg-samsa predict``."""
+"""Saves the network of a run on molecules for ``pyg-samsa predict``."""
 
 from __future__ import annotations
 

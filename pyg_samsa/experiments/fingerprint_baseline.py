@@ -1,11 +1,11 @@
-"""The baseline without a network: boosted trees on fingerprints, on the data, splits and metrics of a configuration."""
+"""The fingerprint baseline: boosted trees on fingerprints, with the data, splits and metrics of a config."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +41,7 @@ from pyg_samsa.viz.tables import metrics_table
 
 
 class FitOptions:
-    """Options of the baseline itself.
+    """Options of the fit.
 
     Args:
         fit_val: Whether the trees are fitted to the validation split too.
@@ -62,50 +62,75 @@ add_owner(_FINGERPRINT, "fingerprint")
 add_owner(FitOptions, "fingerprint")
 
 
-def run(config: str | os.PathLike[str], opts: Sequence[str] = (), *, verbosity: int = 0) -> RunResult:
-    """Fit boosted trees to the fingerprints of a configuration's data set, and measure them as a network is measured.
-
-    The settings are ``fingerprint.*``. The validation split chooses nothing; its values are reported beside those of the test split, unless
-    ``fingerprint.fit_val`` trains on it too, as the literature of this baseline does. Where ``mae`` is the metric, trees reduce absolute errors.
+@dataclass(frozen=True)
+class FingerprintPlan:
+    """Everything that the baseline needs, made once from the configuration.
 
     Args:
-        config: A YAML file, or the name of a packaged configuration; what it says about the network has no effect.
-        opts: ``key value key value ...``, before the file.
-        verbosity: -1 results only, 0 the usual, 1 also what the libraries say.
+        name: Name of the configuration.
+        seed: Seed of the trees.
+        dataset: The data set.
+        spec: The task.
+        smiles: SMILES of every graph.
+        boosting: Options of the trees.
+        fingerprint: Options of the fingerprints, see `morgan_counts`.
+        fit_val: Whether the trees are fitted to the validation split too.
+        metrics: Metrics by name.
+        best: Name of the main metric.
+        out_dir: Folder of all results.
+        resume: Whether a finished run with the same settings is reused.
+        config: Resolved settings, written into the folder of the run.
+        description: Label -> text, for the header.
+    """
+
+    name: str
+    seed: int
+    dataset: Any
+    spec: TaskSpec
+    smiles: Sequence[str]
+    boosting: BoostingOptions
+    fingerprint: Mapping[str, Any]
+    fit_val: bool
+    metrics: Mapping[str, Metric]
+    best: str
+    out_dir: str
+    resume: bool
+    config: Mapping[str, Any]
+    description: Mapping[str, str]
+
+
+def run(config: str | os.PathLike[str], opts: Sequence[str] = (), *, verbosity: int = 0) -> RunResult:
+    """Fit boosted trees to the fingerprints of a data set, and test them like a network.
+
+    The settings are ``fingerprint.*``. Nothing is selected on the validation split; its metrics are reported, unless
+    ``fingerprint.fit_val`` adds it to the training rows, as in the literature. If the main metric is ``mae``, the trees
+    minimise absolute errors.
+
+    Args:
+        config: A YAML file, or the name of a packaged config; its settings of the network have no effect.
+        opts: Overrides for the file: ``key value key value ...``.
+        verbosity: -1 for results only, 0 for the usual output, 1 for messages of the libraries too.
 
     Raises:
-        ConfigError: the configuration is wrong, the task is not one of whole graphs, or the graphs have no SMILES.
-        DataError: the data are missing or wrong.
-        MissingDependencyError: RDKit or the chosen model is not installed.
+        ConfigError: The config is wrong, the task is not one of whole graphs, or the graphs have no SMILES.
+        DataError: The data are missing or wrong.
+        MissingDependencyError: RDKit or the library of the trees is not installed.
 
     Returns:
-        The result, in a run folder like that of a network; ``epochs`` are the trees of each target.
+        The result, in a run folder as for a network; ``epochs`` is the number of trees per target.
     """
     loaded = load_config(config, opts)
     console, started = make_console(), time.perf_counter()
     with quiet_libraries(verbose=verbosity > 0):
-        options = _options()
-        dataset, spec = load_for_runner(progress=verbosity >= 0, encodings=False)
-        built, best, _ = choose_metrics(spec.task, spec.num_targets, direction_given="metric_agg" in loaded.given)
-        options = replace(options, loss="absolute" if best == "mae" else "squared")
-        smiles = smiles_of(dataset, spec)
-        folder = open_run_folder(
-            Path(cfg.out_dir).expanduser(),
-            f"{loaded.name}-fingerprint",
-            cfg.seed,
-            resolved(loaded, {"fingerprint.model": options.model, "pe.kind": "none", **resolved_task(spec)}),
-            resume=cfg.train.auto_resume,
-        )
+        plan = make_plan(loaded, progress=verbosity >= 0)
+        name = f"{plan.name}-fingerprint"
+        out_dir = Path(plan.out_dir).expanduser()
+        folder = open_run_folder(out_dir, name, plan.seed, plan.config, resume=plan.resume)
         if verbosity >= 0:
-            print_header(
-                console,
-                f"pyg_samsa {__version__} · {loaded.name} · fingerprints · seed {cfg.seed}",
-                _header(loaded, spec, folder, options),
-            )
+            title = f"pyg_samsa {__version__} · {plan.name} · fingerprints · seed {plan.seed}"
+            print_header(console, title, _header(plan, folder))
         try:
-            result = _reused(folder) or _fit(
-                dataset, spec, smiles, folder, options, built, best, progress=verbosity >= 0
-            )
+            result = _finished(folder) or _fit(plan, folder, progress=verbosity >= 0)
         except BaseException:
             folder.discard_unused()
             raise
@@ -113,138 +138,146 @@ def run(config: str | os.PathLike[str], opts: Sequence[str] = (), *, verbosity: 
     return result
 
 
-def smiles_of(dataset: Any, spec: TaskSpec) -> list[str]:
+def make_plan(loaded: LoadedConfig, *, progress: bool = True) -> FingerprintPlan:
+    """Return the plan of the baseline by the present ``cfg``, and load its data.
+
+    Args:
+        loaded: From `load_config`.
+        progress: Whether to show progress bars.
+
+    Raises:
+        ConfigError: As in `run`.
+    """
+    threads = min(cfg.num_threads, available_cpus())
+    boosting = BoostingOptions(**values_for(BoostingOptions, cfg), seed=cfg.seed, threads=threads)
+    dataset, spec = load_for_runner(progress=progress, encodings=False)
+    metrics, best, _ = choose_metrics(spec.task, spec.num_targets, direction_given="metric_agg" in loaded.given)
+    settings = {"fingerprint.model": boosting.model, "pe.kind": "none", **resolved_task(spec)}
+    return FingerprintPlan(
+        name=loaded.name,
+        seed=cfg.seed,
+        dataset=dataset,
+        spec=spec,
+        smiles=smiles_of(dataset, spec, cfg.dataset.name),
+        boosting=replace(boosting, loss="absolute" if best == "mae" else "squared"),
+        fingerprint=values_for(_FINGERPRINT, cfg),
+        fit_val=cfg.fingerprint.fit_val and "val" in spec.sizes,
+        metrics=metrics,
+        best=best,
+        out_dir=cfg.out_dir,
+        resume=cfg.train.auto_resume,
+        config=resolved(loaded, settings),
+        description=describe_data(loaded, spec),
+    )
+
+
+def smiles_of(dataset: Any, spec: TaskSpec, name: str) -> list[str]:
     """Return the SMILES of every graph.
 
     Args:
-        dataset: Its graphs keep them as ``smiles``.
-        spec: What is predicted.
+        dataset: Graphs with the attribute ``smiles``.
+        spec: The task.
+        name: Name of the data set, for the error.
 
     Raises:
-        ConfigError: the graphs have none, or the task is not one of whole graphs.
+        ConfigError: The graphs have no SMILES, or the task is not one of whole graphs.
     """
     if spec.level != "graph" or spec.pairs:
-        raise ConfigError(
-            "dataset.name",
-            cfg.dataset.name,
-            "a task of whole molecules",
-            hint="Fingerprints tell molecules apart, not their atoms.",
-        )
+        hint = "Fingerprints describe whole molecules, not atoms."
+        raise ConfigError("dataset.name", name, "a task of whole molecules", hint=hint)
     if not isinstance(getattr(dataset[0], "smiles", None), str):
-        raise ConfigError(
-            "dataset.name",
-            cfg.dataset.name,
-            "molecules that come with their SMILES",
-            hint="Fingerprints are computed from SMILES.",
-        )
+        hint = "Fingerprints are computed from SMILES."
+        raise ConfigError("dataset.name", name, "molecules with SMILES", hint=hint)
     return [dataset[row].smiles for row in range(len(dataset))]
 
 
-def _options() -> BoostingOptions:
-    asked = values_for(BoostingOptions, cfg)
-    return BoostingOptions(**asked, seed=cfg.seed, threads=min(cfg.num_threads, available_cpus()))
-
-
-def _fit(
-    dataset: Any,
-    spec: TaskSpec,
-    smiles: Sequence[str],
-    folder: RunFolder,
-    options: BoostingOptions,
-    measures: Mapping[str, Metric],
-    best: str,
-    progress: bool,
-) -> RunResult:
-    started, asked = time.perf_counter(), cfg.fingerprint
-    x = morgan_counts(
-        smiles, **values_for(_FINGERPRINT, cfg), workers=None if options.threads > 1 else 1, progress=progress
-    )
-    y = torch.cat([dataset[row].y.reshape(1, -1) for row in range(len(dataset))])
-    fitted = ["train", "val"] if asked.fit_val and "val" in spec.sizes else ["train"]
-    rows = np.concatenate([np.asarray(spec.split_idx[split]) for split in fitted])
-    with progress_bar(
-        f"Boosted trees ({options.model})", 1 if spec.task == "multiclass" else spec.num_targets, enabled=progress
-    ) as advance:
-        pred = torch.from_numpy(
-            fit_boosting(x, y.numpy(), rows, spec.task, spec.num_targets, options, on_target=advance)
-        ).float()
+def _fit(plan: FingerprintPlan, folder: RunFolder, *, progress: bool) -> RunResult:
+    started, spec = time.perf_counter(), plan.spec
+    target = torch.cat([plan.dataset[row].y.reshape(1, -1) for row in range(len(plan.dataset))])
+    pred = _predict(plan, target.numpy(), progress=progress)
     seconds = time.perf_counter() - started
-    target = y.flatten() if spec.task == "multiclass" else y
-    values = {
-        split: _measure(measures, pred[index], target[index])
-        for split in ("val", "test")
-        if (index := _rows(spec, split)) is not None
-    }
-    if "val" in fitted:
-        values["val"] = {}  # values of what was trained on would say nothing
+    target = target.flatten() if spec.task == "multiclass" else target
+    rows = {split: torch.as_tensor(spec.split_idx[split]).sort().values for split in spec.sizes}
+    # Metrics of a split that was trained on would mean nothing.
+    measured = [split for split in ("val", "test") if split in rows and not (split == "val" and plan.fit_val)]
+    values = {split: _measure(plan.metrics, pred[rows[split]], target[rows[split]]) for split in measured}
     collected = PredictionCollector()
-    if (tested := _rows(spec, "test")) is not None:
+    if "test" in rows:
+        tested = rows["test"]
         collected.row_id, collected.pred, collected.target = tested, pred[tested], target[tested]
     result = RunResult(
         folder=folder,
-        seed=cfg.seed,
-        best_epoch=options.trees,
+        seed=plan.seed,
+        best_epoch=plan.boosting.trees,
         val=values.get("val", {}),
         test=values.get("test", {}),
         parameters=0,
-        epochs=options.trees,
+        epochs=plan.boosting.trees,
         seconds=seconds,
         per_class=per_class_scores(collected, spec),
     )
     folder.write_json(files.ENVIRONMENT, describe())
-    monitor = f"val_{best}" if best in result.val else None
-    draw = partial(draw_run, dataset=dataset, spec=spec)
-    write_run(result, [], collected, SplitData(dataset, spec.split_idx, batch_size=1), spec, monitor, draw)
+    monitor = f"val_{plan.best}" if plan.best in result.val else None
+    draw = partial(draw_run, dataset=plan.dataset, spec=spec)
+    write_run(result, [], collected, SplitData(plan.dataset, spec.split_idx, batch_size=1), spec, monitor, draw)
     return result
 
 
-def _rows(spec: TaskSpec, split: str) -> Tensor | None:
-    return torch.as_tensor(spec.split_idx[split]).sort().values if split in spec.sizes else None
+def _predict(plan: FingerprintPlan, y: np.ndarray, *, progress: bool) -> Tensor:
+    """Fit the trees and return their predictions of all molecules [G, C]."""
+    workers = None if plan.boosting.threads > 1 else 1
+    x = morgan_counts(plan.smiles, **plan.fingerprint, workers=workers, progress=progress)
+    fitted = ["train", "val"] if plan.fit_val else ["train"]
+    rows = np.concatenate([np.asarray(plan.spec.split_idx[split]) for split in fitted])
+    task, width = plan.spec.task, plan.spec.num_targets
+    title = f"Boosted trees ({plan.boosting.model})"
+    with progress_bar(title, 1 if task == "multiclass" else width, enabled=progress) as advance:
+        found = fit_boosting(x, y, rows, task, width, plan.boosting, on_target=advance)
+    return torch.from_numpy(found).float()
 
 
-def _measure(measures: Mapping[str, Metric], pred: Tensor, target: Tensor) -> dict[str, float]:
+def _measure(metrics: Mapping[str, Metric], pred: Tensor, target: Tensor) -> dict[str, float]:
     values = {}
-    for name, metric in measures.items():
+    for name, metric in metrics.items():
         metric.reset()
         metric.update(pred, target)
         values[name] = float(metric.compute())
     return values
 
 
-def _reused(folder: RunFolder) -> RunResult | None:
+def _finished(folder: RunFolder) -> RunResult | None:
     summary = folder.summary() if folder.resumed else None
     return None if summary is None else RunResult.from_summary(folder, summary)
 
 
-def _header(loaded: LoadedConfig, spec: TaskSpec, folder: RunFolder, options: BoostingOptions) -> dict[str, str]:
-    asked = cfg.fingerprint
+def _header(plan: FingerprintPlan, folder: RunFolder) -> dict[str, str]:
+    trees, prints = plan.boosting, plan.fingerprint
+    model = f"{trees.model} · {trees.trees} trees per target · {trees.leaves} leaves · rate {trees.learning_rate:g}"
     lines = {
-        **describe_data(loaded, spec),
-        "model": f"{options.model} · {options.trees} trees a target · {options.leaves} leaves · rate {options.learning_rate:g}"
-        + " · balanced" * options.balance,
-        "input": f"Morgan counts · radius {asked.radius} · size {asked.size}"
-        + (" · with chirality" if asked.chirality else ""),
-        "device": f"{cpu_name()} · {options.threads} threads",
+        **plan.description,
+        "model": model + " · balanced" * trees.balance,
+        "input": f"Morgan counts · radius {prints['radius']} · size {prints['size']}"
+        + " · with chirality" * prints["chirality"],
+        "device": f"{cpu_name()} · {trees.threads} threads",
         "folder": str(folder.path) + (" (continued)" if folder.resumed else ""),
     }
-    return (
-        lines | ({"fitted": "train and val"} if asked.fit_val else {}) | ({"note": folder.note} if folder.note else {})
-    )
+    if plan.fit_val:
+        lines["fitted"] = "train and val"
+    if folder.note:
+        lines["note"] = folder.note
+    return lines
 
 
 def _print(console: Any, result: RunResult, *, seconds: float) -> None:
     console.print()
-    rows = [
-        {"split": split, "seed": result.seed, **values}
-        for split, values in (("val", result.val), ("test", result.test))
-        if values
-    ]
+    splits = {"val": result.val, "test": result.test}
+    rows = [{"split": split, "seed": result.seed, **values} for split, values in splits.items() if values]
     if rows:
         console.print(metrics_table(rows, title="Boosted trees on fingerprints"))
     if result.per_class:
         console.print(classes_table([result]))
     if result.reused:
-        console.print("Already finished before: nothing was fitted. Set train.auto_resume False for a new run.")
+        console.print("This run had finished before. Set train.auto_resume False to run it again.")
     else:
-        console.print(f"{short_time(seconds)} altogether · {short_time(result.seconds)} for fingerprints and trees")
+        console.print(f"{short_time(seconds)} in total · {short_time(result.seconds)} for fingerprints and trees")
     print_files(console, result.folder.path)

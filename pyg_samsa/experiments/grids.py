@@ -1,4 +1,4 @@
-"""Grids: which settings a sweep tries, read from YAML or from GraphGym's own text format."""
+"""Grids of settings for sweeps, read from YAML or from GraphGym's text format."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import yaml
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import PACKAGED
+from pyg_samsa.options import is_number
 
 GRIDS = PACKAGED / "grids"
 _KEYS = ("base", "set", "grid", "cells", "seeds", "metric")
@@ -28,9 +29,9 @@ class Cell:
 
     Args:
         name: Name of the folder of its runs.
-        label: How tables call it.
-        varied: Dotted name -> value of what differs between cells.
-        given: Name that the grid gives it; empty for a plain combination.
+        label: Name in tables.
+        varied: Dotted name -> value of the settings that differ between cells.
+        given: Name in the grid; empty for a plain combination.
     """
 
     name: str
@@ -41,16 +42,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """What a sweep runs.
+    """The runs of a sweep.
 
     Args:
         name: Name of the grid.
-        base: Configuration that all cells start from, a file or a packaged name.
-        common: Dotted name -> value, the same in all cells.
+        base: Config of all cells, a file or a packaged name.
+        common: Dotted name -> value of the settings of all cells.
         cells: The combinations.
         seeds: Seeds of each cell.
-        metric: Name of the metric that tables and plots show; empty for the one that chooses the best epoch.
-        axes: Those of the varied settings that are combined with each other.
+        metric: Metric in tables and plots; empty for the one that chooses the best epoch.
+        axes: Varied settings of which all combinations are run.
     """
 
     name: str
@@ -63,49 +64,49 @@ class Grid:
 
     @property
     def keys(self) -> list[str]:
-        """Dotted names of all that differs between cells."""
+        """Dotted names of all settings that differ between cells."""
         return list(dict.fromkeys(key for cell in self.cells for key in cell.varied))
 
     @property
     def columns(self) -> list[str]:
-        """What tells cells apart in tables and plots: the names that the grid gives, if it gives some, and the axes."""
+        """Columns that identify a cell in tables and plots: its name, if the grid has names, and the axes."""
         return [*(["name"] if any(cell.given for cell in self.cells) else []), *self.axes]
 
 
 def read_grid(path: str | os.PathLike[str], *, base: str | None = None, seeds: Sequence[int] | None = None) -> Grid:
     """Read a grid.
 
-    A YAML grid is
+    A YAML grid:
 
     .. code-block:: yaml
 
-        base: quickstart                        # a configuration, as --cfg takes it
-        set: {optim.max_epoch: 5}               # the same in all cells
-        grid:                                   # every combination of these
+        base: quickstart                        # a config, as for --cfg
+        set: {optim.max_epoch: 5}               # settings of all cells
+        grid:                                   # all combinations of these values
           samsa.num_samples: [8, 16, 32]
-        cells:                                  # and, or instead, combinations with a name
+        cells:                                  # and/or named combinations
           hard: {samsa.sampling: hard}
           random keys: {samsa.importance: random}
-        seeds: [0, 1, 2]                        # or how many
-        metric: ap                              # of tables and plots; else the one that chooses the epoch
+        seeds: [0, 1, 2]                        # or a number of seeds
+        metric: ap                              # metric of tables and plots
 
-    where both ``grid`` and ``cells`` are there, every cell is run with every combination. A text grid is GraphGym's: lines ``key alias [v1,v2]``,
-    ``#`` begins a comment, and a blank line begins another grid, whose cells are added.
+    With both ``grid`` and ``cells``, every cell is run with every combination. A text grid has GraphGym's format: lines
+    ``key alias [v1,v2]``, comments after ``#``, and a blank line begins another grid, whose cells are added.
 
     Args:
-        path: File, or the name of a packaged grid.
-        base: Goes before the file's; a text grid needs it.
-        seeds: Go before the file's.
+        path: File, or name of a packaged grid.
+        base: Overrides the base of the file; required for a text grid.
+        seeds: Override the seeds of the file.
 
     Raises:
-        ConfigError: There is no such file, or it is not understood.
+        ConfigError: There is no such file, or it has an error.
     """
     file = find_grid(path)
     text = file.read_text(encoding="utf-8")
     content = _from_text(text, file) if file.suffix == ".txt" else _from_yaml(text, file)
     chosen = base or content.get("base")
     if not chosen:
-        raise ConfigError("--base", None, "a configuration that the grid starts from")
+        raise ConfigError("--base", None, "a config for all cells of the grid")
     if base is None and (file.parent / str(chosen)).is_file():
         chosen = file.parent / str(chosen)
     return Grid(
@@ -120,7 +121,7 @@ def read_grid(path: str | os.PathLike[str], *, base: str | None = None, seeds: S
 
 
 def find_grid(name: str | os.PathLike[str]) -> Path:
-    """Return the file of a grid: as given, else among the packaged ones, with or without ending.
+    """Return the file of a grid, given as a path or as the name of a packaged grid, with or without suffix.
 
     Raises:
         ConfigError: There is no such file.
@@ -138,10 +139,10 @@ def find_grid(name: str | os.PathLike[str]) -> Path:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Read seeds: a number of them, or a list with commas.
+    """Parse seeds: a number of seeds, or a comma-separated list.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: The text is neither.
 
     Example:
         >>> parse_seeds("3"), parse_seeds("4,7"), parse_seeds("7,")
@@ -155,13 +156,9 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def _seeds(value: Any, key: str, *, shown: Any = None) -> list[int]:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    if is_number(value, whole=True) and value >= 1:
         return list(range(value))
-    if (
-        isinstance(value, list)
-        and value
-        and all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in value)
-    ):
+    if isinstance(value, list) and value and all(is_number(seed, whole=True) and seed >= 0 for seed in value):
         return list(dict.fromkeys(value))
     raise ConfigError(key, value if shown is None else shown, "a number of seeds of at least 1, or a list of seeds")
 
@@ -172,7 +169,7 @@ def _from_yaml(text: str, file: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark is not None else ""
-        raise ConfigError("GRID", str(file), f"a YAML file; it cannot be read{place}") from error
+        raise ConfigError("GRID", str(file), f"a valid YAML file{place}") from error
     if not isinstance(content, Mapping):
         raise ConfigError("GRID", str(file), f"a YAML file with {', '.join(_KEYS)}")
     for key in content:
@@ -184,9 +181,7 @@ def _from_yaml(text: str, file: Path) -> dict[str, Any]:
             raise ConfigError(f"{file.name}: grid.{key}", values, "a list of values")
     named = content.get("cells") or {}
     if not isinstance(named, Mapping) or not all(isinstance(cell, Mapping) or cell is None for cell in named.values()):
-        raise ConfigError(
-            f"{file.name}: cells", named, "names, each with settings, such as  'hard: {samsa.sampling: hard}'"
-        )
+        raise ConfigError(f"{file.name}: cells", named, "names with settings, such as hard: {samsa.sampling: hard}")
     if not grid and not named:
         raise ConfigError(f"{file.name}: grid", None, "at least one setting with a list of values, or some cells")
     result: dict[str, Any] = {
@@ -221,7 +216,7 @@ def _flat(content: Any, where: str) -> dict[str, Any]:
 
 
 def _from_text(text: str, file: Path) -> dict[str, Any]:
-    """Read GraphGym's format. The alias, which names folders there, is dropped: names of keys are told apart here anyway."""
+    """Read GraphGym's format. The alias, which names folders in GraphGym, is ignored."""
     grids: list[dict[str, list[Any]]] = [{}]
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split("#", 1)[0].split(maxsplit=2)
@@ -255,7 +250,7 @@ def _named(cells: Sequence[tuple[str | None, Mapping[str, Any]]]) -> list[Cell]:
     named = {name for name, _ in cells if name is not None}
     result: list[Cell] = []
     for name, varied in cells:
-        # A named cell is called by its name and by what varies within it.
+        # The label of a named cell is its name and the settings that vary within it.
         alike = [other for other_name, other in cells if other_name == name]
         shown = [key for key in varied if any(other[key] != varied[key] for other in alike)] if named else list(varied)
         label = (
@@ -274,7 +269,7 @@ def _named(cells: Sequence[tuple[str | None, Mapping[str, Any]]]) -> list[Cell]:
 
 def _folder_name(label: str, varied: Mapping[str, Any]) -> str:
     name = re.sub(r"[^\w.=+-]+", "_", label).strip("_.") or "cell"
-    # Signs that no file system minds may make two labels alike, and no name may be too long for one.
+    # Labels can become equal without special characters, and file names have a largest length.
     if len(name) > _LONGEST_NAME or name != label.replace(", ", "_").replace(" ", "_"):
         digest = hashlib.sha256(repr((label, sorted(varied.items(), key=str))).encode()).hexdigest()[:8]
         name = f"{name[: _LONGEST_NAME - 9]}-{digest}"
@@ -282,7 +277,7 @@ def _folder_name(label: str, varied: Mapping[str, Any]) -> str:
 
 
 def show_value(value: Any) -> str:
-    """Return a value as YAML has it in one line.
+    """Format a value as YAML in one line.
 
     Example:
         >>> show_value(True), show_value([1, "a"]), show_value(0.5)

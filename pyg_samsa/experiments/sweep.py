@@ -1,4 +1,4 @@
-"""Sweeps: every cell of a grid as a run of its own, several at a time, resumable, with one table of all results."""
+"""Sweeps: every cell of a grid is a run in its own process; finished runs are not repeated."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from pyg_samsa.experiments import grids
 from pyg_samsa.experiments.grids import Cell, Grid
 from pyg_samsa.graphgym.config import cfg, load_config, resolved
 from pyg_samsa.io.files import atomic_write
+from pyg_samsa.options import check_integer
 from pyg_samsa.training.environment import available_cpus
 from pyg_samsa.training.run_record import settings
 
@@ -33,14 +34,14 @@ _NUMBERS = ("parameters", "best_epoch", "epochs", "seconds", "seconds_per_epoch"
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One run: a cell with a seed.
+    """A cell of the grid with a seed.
 
     Args:
-        cell: Its settings.
-        seed: Its seed.
-        opts: ``key value ...`` of the run.
-        key: Digest of all settings of the run, defaults too.
-        epochs: Epochs that it is trained for.
+        cell: The cell.
+        seed: The seed.
+        opts: Overrides ``key value ...`` of the run.
+        key: Digest of all settings of the run, including defaults.
+        epochs: Number of epochs.
     """
 
     cell: Cell
@@ -51,19 +52,19 @@ class Job:
 
     @property
     def title(self) -> str:
-        """What the user sees."""
+        """Text for the user."""
         return f"{self.cell.label}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job.
+    """The outcome of a job.
 
     Args:
-        job: Which.
-        code: Exit code: 0 finished, 130 stopped.
-        reason: Why it failed; empty otherwise.
-        reused: Whether it had finished before.
+        job: The job.
+        code: Exit code: 0 if finished, 130 if stopped.
+        reason: Why the job failed; empty otherwise.
+        reused: Whether the job had finished before.
     """
 
     job: Job
@@ -76,18 +77,17 @@ class Sweep:
     """The runs of a grid.
 
     Args:
-        grid: What to run.
-        out: Folder of everything: ``out/<cell>/<seed>`` and ``results.csv``.
-        opts: ``key value ...`` of all cells; they go before the grid's ``set``, and behind what is varied.
-        jobs: Runs at a time; the processors are divided between them.
+        grid: The grid.
+        out: Folder of all results: ``out/<cell>/<seed>`` and ``results.csv``.
+        opts: Overrides ``key value ...`` for all cells; they override the ``set`` of the grid.
+        jobs: Number of parallel runs, which share the processors.
 
     Raises:
-        ConfigError: A setting of a cell is unknown or not allowed; nothing has been run then.
+        ConfigError: A setting of a cell is unknown or not allowed; nothing is run then.
     """
 
     def __init__(self, grid: Grid, out: str | os.PathLike[str], *, opts: Sequence[str] = (), jobs: int = 1) -> None:
-        if jobs < 1:
-            raise ConfigError("--jobs", jobs, "a number of at least 1")
+        check_integer("--jobs", jobs)
         if grid.metric and grid.metric not in (known := ["loss", *metrics.available()]):
             raise ConfigError("metric", grid.metric, known)
         self.grid, self.out, self.jobs = grid, Path(out).expanduser(), jobs
@@ -99,7 +99,7 @@ class Sweep:
         self._stop, self._running, self._guard = threading.Event(), set[subprocess.Popen](), threading.Lock()
 
     def _check(self, cell: Cell, opts: Sequence[str]) -> Iterator[Job]:
-        """Read the configuration of a cell as its runs will, which names every mistake."""
+        """Load the config of a cell like its runs, which finds all errors."""
         words = [*_words(self.grid.common), *opts, *_words(cell.varied)]
         own = [
             "out_dir",
@@ -120,20 +120,20 @@ class Sweep:
             yield Job(cell, seed, (*words, *own, "seed", str(seed)), key, epochs)
 
     def finished(self, job: Job) -> bool:
-        """Say whether a job has been run with the same settings, for as long, to its end."""
+        """Say whether a job has finished with the same settings and at least as many epochs."""
         answer, summary = self._answer(job), self._summary(job)
         return (
             answer is not None and answer["key"] == job.key and summary is not None and summary["epochs"] >= job.epochs
         )
 
     def run(self, on_outcome: Callable[[Outcome], None] = lambda _: None) -> list[Outcome]:
-        """Run what has not finished yet; a run that fails does not stop the others.
+        """Run all unfinished jobs; a failing run does not stop the others.
 
         Args:
-            on_outcome: Called, in this thread, with each outcome as it comes.
+            on_outcome: Called in this thread with each outcome.
 
         Raises:
-            KeyboardInterrupt: The user stopped it: all runs have been asked to stop after their last whole epoch and can be continued.
+            KeyboardInterrupt: The user stopped the sweep. All runs were stopped and can be continued.
 
         Returns:
             The outcomes, in the order of the jobs.
@@ -146,7 +146,7 @@ class Sweep:
             try:
                 waiting = {pool.submit(self._run, job) for job in self.runs if job not in outcomes}
                 while waiting:
-                    # A while at a time: where a signal goes to another thread, or on Windows, Ctrl-C does not end a wait.
+                    # With a timeout, because on Windows Ctrl-C does not end a wait.
                     done, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
                     for outcome in [future.result() for future in done]:
                         outcomes[outcome.job] = outcome
@@ -162,11 +162,11 @@ class Sweep:
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
         with open(log, "w", encoding="utf-8") as file:
-            # Under the guard, so that whoever stops the runs knows of this one, or this one does not begin.
+            # Under the guard, so that a stopped sweep starts no further process.
             with self._guard:
                 if self._stop.is_set():
-                    return Outcome(job, 130, "stopped before it began")
-                # A session of its own: Ctrl-C reaches this process alone, which passes it on once.
+                    return Outcome(job, 130, "stopped before its start")
+                # In its own session, so that Ctrl-C reaches only this process, which forwards it once.
                 process = subprocess.Popen(
                     self.command(job), stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
                 )
@@ -179,7 +179,7 @@ class Sweep:
         return Outcome(job, code, _reason(code, log))
 
     def command(self, job: Job) -> list[str]:
-        """Return the command line of a job's process."""
+        """Return the command of the process of a job."""
         return [
             sys.executable,
             "-m",
@@ -191,7 +191,7 @@ class Sweep:
         ]
 
     def _halt(self) -> None:
-        """Ask all runs to stop, and kill those that do not."""
+        """Interrupt all runs, and kill those that do not stop."""
         with self._guard:
             self._stop.set()
             running = list(self._running)
@@ -216,7 +216,7 @@ class Sweep:
         return json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else None
 
     def results(self) -> pd.DataFrame:
-        """Return one row for each finished run: cell, varied settings, seed, ``val_*`` and ``test_*`` metrics, cost and folder."""
+        """Return a row per finished run: cell, settings, seed, ``val_*`` and ``test_*`` metrics, cost and folder."""
         rows: list[dict[str, Any]] = []
         for job in self.runs:
             if not self.finished(job):
@@ -238,7 +238,9 @@ class Sweep:
         return pd.DataFrame(rows)
 
     def metric(self) -> str:
-        """Return the column that tables and plots show: the grid's metric, else the one that chose the best epoch, of the test split if there is one.
+        """Return the column that tables and plots show, of the test split if there is one.
+
+        It is the metric of the grid, or by default the one that chose the best epoch.
 
         Raises:
             ConfigError: The runs have no such metric.
@@ -255,7 +257,7 @@ class Sweep:
         return column
 
     def write_results(self) -> Path:
-        """Write the table of all finished runs, whole or not at all."""
+        """Write the table of all finished runs atomically."""
         path = self.out / RESULTS
         table = self.results()
         if len(table) or path.exists():
@@ -265,22 +267,22 @@ class Sweep:
 
 
 def _words(values: Mapping[str, Any]) -> list[str]:
-    """Write settings as the command line takes them: JSON, which YAML reads."""
+    """Return settings as words of the command line, written as JSON, which YAML reads."""
     return [
         word for key, value in values.items() for word in (key, value if isinstance(value, str) else json.dumps(value))
     ]
 
 
 def _reason(code: int, log: Path) -> str:
-    """Return the line of a run's output that says why it ended."""
+    """Return why a run ended, from its exit code and its log."""
     if code == 0:
         return ""
     if code == 130:
         return "stopped"
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    told = next(
+    message = next(
         (line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")),
         lines[-1] if lines else "",
     )
-    killed = f"killed by signal {-code}" + (", perhaps for want of memory" if code == -signal.SIGKILL else "")
-    return "; ".join(part for part in (killed if code < 0 else "", told) if part) or f"exit code {code}"
+    killed = f"killed by signal {-code}" + (", perhaps out of memory" if code == -signal.SIGKILL else "")
+    return "; ".join(part for part in (killed if code < 0 else "", message) if part) or f"exit code {code}"

@@ -1,4 +1,4 @@
-"""One run of a sweep, in a process of its own: ``python -m pyg_samsa.experiments.sweep_cell CONFIG ANSWER KEY [key value ...]``."""
+"""A run of a sweep in its own process: ``python -m pyg_samsa.experiments.sweep_cell CONFIG ANSWER KEY [key value]``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run a configuration once and write where its results lie and the most memory that it needed.
+    """Run a config once, and write the folder of the run and its peak memory to a file.
 
     Args:
-        argv: Configuration, JSON file to write, what tells these settings from others, and ``key value ...``.
+        argv: Config, JSON file to write, digest of the settings, and overrides ``key value ...``.
 
     Returns:
-        Exit code: that of the error, 130 for Ctrl-C.
+        Exit code: 0, that of the error, or 130 for Ctrl-C.
     """
     from pyg_samsa.experiments import run as runner
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    # A run that had finished before needed its memory in another process.
+    # A finished run was not repeated, so its memory is unknown.
     memory = None if result.reused else peak_memory()
     with atomic_write(Path(answer)) as temporary:
         temporary.write_text(
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def peak_memory() -> float | None:
-    """Return the most memory in MiB: of the CUDA device where one was used, else of this process; None where the system does not tell.
+    """Return the peak memory in MiB, of the CUDA device if one was used, otherwise of this process; None if unknown.
 
     Example:
         >>> peak_memory() is None or peak_memory() > 1

@@ -152,7 +152,7 @@ def test_the_written_configuration_runs_again_and_a_finished_run_is_kept(write, 
     first = json.loads((folder / "summary.json").read_text())
     capsys.readouterr()
     assert main(["baseline", "fingerprint", "--cfg", str(path), "train.auto_resume", "True"]) == 0
-    assert "nothing was fitted" in capsys.readouterr().out
+    assert "had finished before" in capsys.readouterr().out
     assert json.loads((folder / "summary.json").read_text()) == first
     assert (
         main(["baseline", "fingerprint", "--cfg", str(folder / "config.yaml"), "out_dir", str(tmp_path / "again")]) == 0

@@ -175,7 +175,7 @@ def test_a_killed_run_says_so(grid, tmp_path, monkeypatch):
     seen = []
     (outcome,) = Sweep(read_grid(grid(grid={"samsa.layers": [1]})), tmp_path / "out").run(seen.append)
     assert seen == [outcome]
-    assert outcome == Outcome(outcome.job, -9, "killed by signal 9, perhaps for want of memory; half")
+    assert outcome == Outcome(outcome.job, -9, "killed by signal 9, perhaps out of memory; half")
 
 
 def test_results_of_a_metric_that_is_not_there(grid, tmp_path):
