@@ -1,4 +1,4 @@
-"""Whether a contestant computes what it should, before it is timed."""
+"""Checks the output of a contestant before it is timed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SIZES = (3, 17, 1, 40)
 
 @torch.no_grad()
 def check(build: Build, heads: int) -> str:
-    """Run a small twin of a contestant on a small ragged batch and compare: in float64, or in float32 where a peer knows nothing else.
+    """Compare the output of a small version of a contestant on a ragged batch with a reference.
 
-    SAMSA is compared with the literal equations of ``functional.reference``; everything else with itself, run on each graph alone, where nothing is
-    padded and nothing else is in the batch.
+    SAMSA is compared with the equations of ``functional.reference``, everything else with itself on each graph alone,
+    without padding. Our modules run in float64, others in float32.
 
     Returns:
-        "equal", or what is different.
+        "equal", or the difference.
     """
     work = Workload("check", SIZES, 4 * heads, heads, (5,))
     module = build(work, 5).eval()

@@ -1,4 +1,4 @@
-"""Who runs: each contestant maps packed tokens to packed tokens, whatever it does inside."""
+"""The contestants: modules that map packed tokens to packed tokens."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class GPS(nn.Module):
 
 
 class DensePreNorm(nn.Module):
-    """The block of this package with everything, the feed-forward network too, on a padded batch; any attention on [B, N, D]."""
+    """The block of this package on a padded batch [B, N, D], with any attention."""
 
     def __init__(self, channels: int, attention: nn.Module) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class DensePreNorm(nn.Module):
 
 
 class MaskedAttention(nn.Module):
-    """Full attention on a padded batch, by one call of scaled_dot_product_attention with a mask."""
+    """Full attention on a padded batch with a mask."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class MaskedAttention(nn.Module):
 
 
 class EdgeConvOnNeighbours(nn.Module):
-    """DGCNN's operator: the 20 nearest neighbours in feature space by torch alone, an MLP on every edge, the maximum."""
+    """The operator of DGCNN: 20 nearest neighbours in feature space, an MLP on every edge, and the maximum."""
 
     def __init__(self, channels: int, neighbours: int = 20) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class EdgeConvOnNeighbours(nn.Module):
 
 
 class PointNetLayers(nn.Module):
-    """PointNet's point-wise layers and its global maximum, joined to every point again."""
+    """The point-wise layers of PointNet, with the global maximum joined to every point."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -49,7 +49,7 @@ def _given(value: float | None, form: str) -> str:
 
 
 def workloads(rows: Sequence[Row]) -> list[list[Row]]:
-    """Return the rows of each workload together, in the order in which they ran."""
+    """Group the rows by workload, in the order in which they ran."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(
@@ -59,7 +59,7 @@ def workloads(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def exponents(rows: Sequence[Row]) -> list[tuple[str, float, float]]:
-    """Return the growth of time and of memory with the number of tokens, as exponents, of each contestant of the scaling suite."""
+    """Return name, exponent of time and exponent of memory in the number of tokens, for the scaling suite."""
     out = []
     names = dict.fromkeys(row["contestant"] for row in rows if row["suite"] == "scaling")
     for name in names:
@@ -80,7 +80,8 @@ def markdown(environment: Mapping[str, Any], rows: Sequence[Row]) -> str:
     """Return all tables as Markdown, below a line about the machine."""
     machine = environment["cpu"] if environment["device"] == "cpu" else environment["devices"][0]
     lines = [
-        f"{machine}, {environment['torch_threads']} threads, {environment['dtype']}, torch {environment['packages']['torch']}; "
+        f"{machine}, {environment['torch_threads']} threads, {environment['dtype']}, "
+        f"torch {environment['packages']['torch']}; "
         f"one large matrix product: {environment['product_rate'] / 1e9:,.0f} GFLOP/s.",
     ]
     for group in workloads(rows):
@@ -153,9 +154,7 @@ def _plot_ratios(rows: Sequence[Row], path: Path) -> Path:
 
     groups = [group for group in workloads(rows) if len(group) > 1]
     bars = [(group[0], row) for group in groups for row in group if row["contestant"] != "SAMSA"]
-    figure = new_figure(
-        9.5, 2.0 + 0.3 * (len(bars) + len(groups)), f"{rows[0]['suite']}: time of each contestant in units of SAMSA's"
-    )
+    figure = new_figure(9.5, 2.0 + 0.3 * (len(bars) + len(groups)), f"{rows[0]['suite']}: time relative to SAMSA")
     axes = figure.subplots()
     style(axes, grid="x")
     place, ticks, names = 0.0, [], []

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the suites that were asked for; return 0, or 2 for a bad argument."""
+    """Run suites; return 0, or 2 for a wrong argument."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
         nargs="+",
         default=["block"],
         choices=["attention", "block", "train", "scaling", "model", "all"],
-        help="what to run",
+        help="suites to run",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument(
@@ -28,15 +28,15 @@ def main(argv: list[str] | None = None) -> int:
         choices=["auto", "float32", "bfloat16"],
         help="auto: float32 on the CPU, bfloat16 autocast on CUDA",
     )
-    parser.add_argument("--rounds", type=int, default=9, help="rounds of each contestant (default: 9)")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds per contestant (default: 9)")
     parser.add_argument("--threads", type=int, default=0, help="threads of the CPU; 0 for all")
     parser.add_argument("--root", default="datasets", help="folder of prepared data sets (default: datasets)")
     parser.add_argument(
         "--out", default="results/benchmarks", help="folder of results.json and the plots (default: results/benchmarks)"
     )
-    parser.add_argument("--quick", action="store_true", help="small workloads, to see whether everything runs")
+    parser.add_argument("--quick", action="store_true", help="small workloads, as a test")
     args = parser.parse_args(argv)
-    # Threads that sleep between products distort short ones, and nothing else should run beside a benchmark. Must be said before torch is imported.
+    # Sleeping threads distort short products. The variable must be set before torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "100000")
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
@@ -65,9 +65,8 @@ def main(argv: list[str] | None = None) -> int:
         "dtype": str(dtype).removeprefix("torch."),
         "product_rate": rate,
     }
-    console.print(
-        f"{environment['cpu'] if device.type == 'cpu' else environment['devices'][0]} · {torch.get_num_threads()} threads · {environment['dtype']}"
-    )
+    machine = environment["cpu"] if device.type == "cpu" else environment["devices"][0]
+    console.print(f"{machine} · {torch.get_num_threads()} threads · {environment['dtype']}")
     console.print(f"one large matrix product: {rate / 1e9:,.0f} GFLOP/s\n")
     setting = suites.Setting(device, dtype, args.rounds, args.root, rate, args.quick)
     rows: list[dict[str, Any]] = []

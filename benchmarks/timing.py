@@ -1,4 +1,4 @@
-"""Times and peak memory of contestants that take turns in one process."""
+"""Time and peak memory of contestants that take turns in one process."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import torch
 
 @dataclass
 class Measurement:
-    """What was measured of one contestant.
+    """Measurements of one contestant.
 
     Args:
         seconds: One entry per round.
-        peak_bytes: Largest memory held by tensors during one run, beyond what was there before.
+        peak_bytes: Peak memory of tensors during one run, without the memory held before.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -42,13 +42,13 @@ class Measurement:
 def take_turns(
     runs: Mapping[str, Callable[[], object]], device: torch.device, *, rounds: int, slow: float = 2.0
 ) -> dict[str, Measurement]:
-    """Time contestants in turns, so that a slow minute of the machine hits all of them.
+    """Time contestants in turns, so that slow phases of the machine affect all of them.
 
     Args:
-        runs: Name -> what to run.
-        device: Where it runs.
-        rounds: Rounds; a contestant that takes more than ``slow`` seconds sits out all but three of them.
-        slow: Seconds.
+        runs: Name -> function to time.
+        device: Device of the functions.
+        rounds: Number of rounds; contestants that take more than ``slow`` seconds get at most three.
+        slow: Limit in seconds.
     """
     out = {name: Measurement() for name in runs}
     limit = dict.fromkeys(runs, rounds)
@@ -80,7 +80,7 @@ def _time(run: Callable[[], object], device: torch.device) -> float:
 
 
 def peak_memory(run: Callable[[], object], device: torch.device) -> int:
-    """Return the most bytes that tensors of one run hold at the same time, beyond those that were there before."""
+    """Return the peak memory of tensors during one run in bytes, without the memory held before."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -102,7 +102,7 @@ def peak_memory(run: Callable[[], object], device: torch.device) -> int:
 
 
 def product_rate(device: torch.device, dtype: torch.dtype, size: int = 2048) -> float:
-    """Return the floating-point operations per second of one large matrix product, the best of some."""
+    """Return the floating-point operations per second of one large matrix product, the best of nine."""
     size = size if device.type == "cpu" else 4 * size
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     times = take_turns({"product": lambda: a @ b}, device, rounds=9)["product"].seconds

@@ -1,4 +1,4 @@
-"""What is computed on: sizes of real peptides, clouds of points, sequences, and single large inputs."""
+"""Workloads: sizes of real peptides, point clouds, sequences, and single large inputs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Workload:
     """One batch.
 
     Args:
-        name: What it is, in a few words.
+        name: Short description.
         sizes: Tokens of each graph.
         channels: Channels D of a token.
         heads: Number of heads H.
-        samples: Numbers K of sampled tokens to run.
+        samples: Numbers K of sampled tokens.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Workload:
         return sum(self.sizes)
 
     def tensors(self, device: torch.device, dtype: torch.dtype = torch.float32) -> tuple[Tensor, RaggedIndex]:
-        """Return tokens [T, D] and where each graph begins and ends."""
+        """Return tokens [T, D] and the index of their graphs."""
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(self.tokens, self.channels, generator=generator)
         ptr = torch.tensor([0, *self.sizes]).cumsum(0)
@@ -44,13 +44,13 @@ class Workload:
 
 
 def peptides(root: str, *, graphs: int = 32, mean: int = 458) -> Workload:
-    """Return the sizes (nodes and directed edges) of real peptides, chosen so that they have about ``mean`` tokens, as those of Peptides-func do."""
+    """Return the sizes of real peptides, chosen to have about ``mean`` tokens, as in Peptides-func."""
     from pyg_samsa.datasets import EmbeddedPeptides
 
     dataset: Any = EmbeddedPeptides(root)
     sizes = dataset.count_tokens()
     order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(0))
-    # The embedded peptides are larger on average: of every few neighbours in a random order the one that mends the mean stays.
+    # The embedded peptides are larger on average, so of every four the one that best corrects the mean is chosen.
     chosen: list[int] = []
     for few in sizes[order][: 4 * graphs].view(-1, 4).tolist():
         wanted = mean * (len(chosen) + 1) - sum(chosen)

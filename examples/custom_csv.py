@@ -1,7 +1,8 @@
-"""A table of molecules of one's own: train on it, predict, write a report. About a minute on one core, no download.
+"""Train on a CSV file of your own molecules, predict, and write a report. About a minute on one core, no download.
 
-The table is a library of amides as a chemist plans one, every acid coupled with every amine, and what is learned are the logP and the polar surface
-that RDKit computes for them; name another file, with --csv and --targets, and it is yours. `pyg-samsa train --csv` does the same without Python.
+By default the table is a library of amides, every acid coupled with every amine, and the targets are the logP and the
+polar surface area that RDKit computes. Use another table with --csv and --targets. The same without Python:
+`pyg-samsa train --csv`.
 """
 
 import argparse
@@ -18,12 +19,14 @@ from rdkit.Chem.rdMolDescriptors import CalcTPSA
 from pyg_samsa.experiments.run import run
 from pyg_samsa.predict import MoleculePredictor
 from pyg_samsa.training.run_record import read_run
-from pyg_samsa.viz.report.html_report import write_report
+from pyg_samsa.viz.report import write_report
 
-ACYLS = "CC(=O) CC(C)(C)C(=O) C1CC1C(=O) OCC(=O) CCCCCC(=O) O1CCC1C(=O) c1ccccc1C(=O) Clc1ccc(cc1)C(=O) COc1ccc(cc1)C(=O) N#Cc1ccc(cc1)C(=O)"
-ACYLS += " c1ccncc1C(=O) c1ccsc1C(=O) c1ccoc1C(=O) c1ccccc1CC(=O) CS(=O)(=O)c1ccc(cc1)C(=O) FC(F)(F)c1ccc(cc1)C(=O)"
-AMINES = "N NC N(C)C NCC#C NC1CC1 NC1CCCCC1 N1CCCC1 N1CCOCC1 N1CCN(C)CC1 NCCO NCCOC NCC(=O)O NC(C)C(=O)N NC(C)(C)C Nc1ccccc1 Nc1ccc(F)cc1"
-AMINES += " Nc1ccc(O)cc1 Nc1cccc(Br)c1 Nc1ccncc1 Nc1nccs1 NCc1ccccc1 NCCc1ccccc1 NCc1ccco1 NCCc1c[nH]c2ccccc12"
+ACYLS = "CC(=O) CC(C)(C)C(=O) C1CC1C(=O) OCC(=O) CCCCCC(=O) O1CCC1C(=O) c1ccccc1C(=O) Clc1ccc(cc1)C(=O)"
+ACYLS += " COc1ccc(cc1)C(=O) N#Cc1ccc(cc1)C(=O) c1ccncc1C(=O) c1ccsc1C(=O) c1ccoc1C(=O) c1ccccc1CC(=O)"
+ACYLS += " CS(=O)(=O)c1ccc(cc1)C(=O) FC(F)(F)c1ccc(cc1)C(=O)"
+AMINES = "N NC N(C)C NCC#C NC1CC1 NC1CCCCC1 N1CCCC1 N1CCOCC1 N1CCN(C)CC1 NCCO NCCOC NCC(=O)O NC(C)C(=O)N NC(C)(C)C"
+AMINES += " Nc1ccccc1 Nc1ccc(F)cc1 Nc1ccc(O)cc1 Nc1cccc(Br)c1 Nc1ccncc1 Nc1nccs1 NCc1ccccc1 NCCc1ccccc1"
+AMINES += " NCc1ccco1 NCCc1c[nH]c2ccccc12"
 NEW = {
     "paracetamol": "CC(=O)Nc1ccc(O)cc1",
     "moclobemide": "O=C(NCCN1CCOCC1)c1ccc(Cl)cc1",
@@ -32,7 +35,7 @@ NEW = {
 
 
 def write_amides(path: Path, limit: int) -> None:
-    """Write the table: every so many of the amides, and every fifth of them without a surface, because real tables have gaps."""
+    """Write a table of amides; every fifth has no surface area, because real tables have missing values."""
     pairs = list(product(ACYLS.split(), AMINES.split()))
     with path.open("w", newline="") as file:
         table = csv.writer(file)
@@ -52,14 +55,14 @@ def main(
     epochs: int = 30,
     layers: int = 2,
 ) -> pd.DataFrame:
-    """Train, predict and report in the folder ``out``; returns the test error of each target beside that of guessing the mean."""
+    """Train, predict and write a report; return the test error of each target, and that of the mean as a prediction."""
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     if not table:
         table = str(folder / "amides.csv")
         write_amides(Path(table), limit)
 
-    # The packaged configuration csv.yaml, and what differs from it.
+    # Overrides for the packaged config csv.yaml.
     settings = {
         "dataset.csv": table,
         "dataset.target_columns": json.dumps(list(targets)),
@@ -96,11 +99,9 @@ def main(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--csv", dest="table", default="", metavar="FILE", help="a table with SMILES (default: the amides)"
+        "--csv", dest="table", default="", metavar="FILE", help="table with SMILES (default: the amides)"
     )
-    parser.add_argument(
-        "--targets", nargs="+", default=("logP", "TPSA"), metavar="T", help="columns of numbers to predict"
-    )
+    parser.add_argument("--targets", nargs="+", default=("logP", "TPSA"), metavar="T", help="columns to predict")
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--out", default="amides", metavar="DIR", help="folder for everything that is written")
+    parser.add_argument("--out", default="amides", metavar="DIR", help="folder for all results")
     main(**vars(parser.parse_args()))

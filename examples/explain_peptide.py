@@ -1,7 +1,7 @@
-"""Explain one peptide from its letters: six methods side by side, residue by residue, as pictures and as a page. Seconds on one core, no download.
+"""Explain the prediction for a peptide with six methods, by residue. Takes seconds on one core, no download.
 
-By default it is magainin 2, from the skin of the African clawed frog, and what is explained is why the network that comes with the package holds it
-for antimicrobial.
+By default the peptide is magainin 2, from the skin of the African clawed frog, and the prediction is that of the label
+antimicrobial by the model that comes with the package. The example writes pictures and an HTML page.
 """
 
 import argparse
@@ -19,7 +19,7 @@ MAGAININ = "GIGKFLHSAKKFGKAFVGEIMNS"
 
 
 def residues(sequence: str) -> list[str]:
-    """Return the residue of each atom: atoms run along the backbone, and the last one is the oxygen of the acid's end."""
+    """Return the residue of each atom: atoms follow the backbone, and the last one is the oxygen of the C-terminus."""
     atoms = []
     for place, letter in enumerate(sequence, start=1):
         atoms += [f"{letter}{place}"] * (sequence_to_data(letter).num_nodes - 1)
@@ -41,7 +41,7 @@ def by_residue(sequence: str, importance) -> pd.Series:
 def main(
     out: str = "explained", sequence: str = MAGAININ, target: str = "antimicrobial", model: str = "peptides"
 ) -> pd.DataFrame:
-    """Explain the peptide, write pictures and a page into the folder ``out``, and return the scores [residues, methods]."""
+    """Explain the peptide, write pictures and a page to ``out``, and return the scores [residues, methods]."""
     predictor = MoleculePredictor.from_pretrained(model)
     column = predictor.target_names.index(target)
     graph = sequence_to_data(sequence)
@@ -53,18 +53,18 @@ def main(
     print(f"{sequence}: {graph.num_nodes} atoms, {graph.num_edges // 2} bonds")
     print(table.to_string(float_format="{:.3f}".format))
     ranks = table.corr(method="spearman")["occlusion"].drop("occlusion")
-    print(
-        "\nDo they agree? Rank correlation with occlusion, which says what withholding a residue's tokens one by one changes:"
-    )
+    print("\nRank correlation with occlusion, the change of the prediction if tokens are removed one by one:")
     print(ranks.to_string(float_format="{:.2f}".format))
 
-    # The pictures and the page show atoms and bonds, by the three methods that answer most questions.
+    # The pictures and the page show atoms and bonds.
     peptide = (sequence if len(sequence) <= 40 else f"{sequence[:37]}...", sequence_to_smiles(sequence))
     (found,) = explain_molecules(predictor.model, predictor.task, [peptide], target=target)
     for method in found.importance:
         for ending in ("svg", "png"):
             found.draw(method).save(Path(out) / f"{method}.{ending}")
-    page = write_page([make_card(found, 0)], Path(out) / "index.html", title=f"Why {target}?", kind=found.kind)
+    page = write_page(
+        [make_card(found, 0)], Path(out) / "index.html", title=f"Explanation of {target}", kind=found.kind
+    )
     print(f"\n{target}: {found.predictions[target]:.3f}; see {page}")
     return table
 
@@ -73,6 +73,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sequence", nargs="?", default=MAGAININ, help="one-letter codes of the 20 amino acids")
     parser.add_argument("--target", default="antimicrobial", help="antimicrobial, anticancer or transmembrane")
-    parser.add_argument("--model", default="peptides", metavar="MODEL", help="folder of a network or run of your own")
+    parser.add_argument("--model", default="peptides", metavar="MODEL", help="folder of a saved model or of a run")
     parser.add_argument("--out", default="explained", metavar="DIR", help="folder for the pictures and the page")
     main(**vars(parser.parse_args()))

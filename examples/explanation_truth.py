@@ -1,14 +1,14 @@
-"""Do explanations find the reason, where it is known? Three questions about stretches of real peptides; minutes each on one core, no download.
+"""Test explanations against a known ground truth, on fragments of peptides. Minutes per task on one core, no download.
 
-A small network learns to answer a question whose reason is known, and every method ranks the atoms and bonds of the test molecules where the answer
-is yes; 1 is perfect, 0.5 is chance.
+A small network is trained on labels that a known substructure determines. Every method then ranks the atoms and bonds
+of positive test molecules; the score is the area under the ROC curve, 1 for a perfect ranking and 0.5 for a random one.
 
-phosphate  Stretches around a serine; in every other one it is phosphorylated. The reason: the phosphate's atoms and bonds.
-alkyne     Stretches around an alanine; in every other one it is propargylglycine, the handle of click chemistry. The reason: a triple bond and its
-           two atoms. What the atoms tell of it, their hydrogens, degree and hybridisation, is hidden, so that the bond alone can answer.
-disulfide  Stretches from one cysteine to the next; in every other one the two are joined, as they are in the folded peptide. The reason: two sulfurs
-           and the bond between them. But the answer is no wherever a sulfur has a hydrogen, and a network may look for that instead: then there is
-           nothing for it to find where the answer is yes, and no explanation is better than the network's own reasons.
+phosphate  Fragments around a serine, half of them phosphorylated. Ground truth: atoms and bonds of the phosphate.
+alkyne     Fragments around an alanine, half of them changed to propargylglycine. Ground truth: the triple bond and its
+           two atoms. Hydrogens, degree and hybridisation are hidden, so that only the bond shows the label.
+disulfide  Fragments between two cysteines, half of them joined by a disulfide bond. Ground truth: the two sulfurs and
+           their bond. A network can instead detect the hydrogens of free sulfurs; then positive molecules hold nothing
+           that it detects, and no explanation can match the ground truth.
 """
 
 import argparse
@@ -36,7 +36,7 @@ SIGNED = ("contribution", "occlusion", "gradient")
 
 
 def stretches(task, shortest=4, longest=11):
-    """Return parts of the embedded peptides: from a cysteine to the next with a residue on either side, or a residue between four and four."""
+    """Return fragments of the embedded peptides: between two cysteines, or four residues around one."""
     found = set()
     for sequence in read_lists():
         if task in AROUND:
@@ -54,12 +54,12 @@ def stretches(task, shortest=4, longest=11):
 
 
 def share(text):
-    """Return a number from 0 to 1 that depends on the text alone."""
+    """Return a number from 0 to 1 that depends only on the text."""
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def molecule(task, sequence):
-    """Return the peptide, with what is asked for in every other one."""
+    """Return the peptide, with the substructure added to about half of them."""
     mol = Chem.MolFromSmiles(sequence_to_smiles(sequence))
     if share(f"changed {sequence}") >= 0.5:
         return mol
@@ -83,7 +83,7 @@ def molecule(task, sequence):
 
 
 def graph(task, mol):
-    """Return the graph of a molecule, without what would give the answer away: the ring that a disulfide closes, or the atoms of a triple bond."""
+    """Return the graph of a molecule without features that would reveal the label, such as ring membership."""
     x, edge_index, edge_attr = (torch.from_numpy(array).long() for array in graph_arrays(mol))
     x[:, HIDDEN[task]] = 0
     y = torch.tensor([float(mol.HasSubstructMatch(Chem.MolFromSmarts(PATTERNS[task])))])
@@ -127,7 +127,7 @@ def accuracy(model, graphs):
 def main(
     out: str = "", task: str = "phosphate", epochs: int = 4, limit: int = 3000, molecules: int = 200, seed: int = 0
 ) -> float:
-    """Train, explain and print the mean area under the ROC curve of every method; returns that of ``occlusion`` over atoms and bonds together."""
+    """Train, explain, print the mean area under the ROC curve of every method, and return that of ``occlusion``."""
     torch.manual_seed(seed)
     mols = {sequence: molecule(task, sequence) for sequence in stretches(task)[:limit]}
     train_set = [graph(task, mol) for sequence, mol in mols.items() if share(f"split {sequence}") < 0.8]
@@ -135,7 +135,7 @@ def main(
     test_set = [graph(task, mol) for mol in test_mols.values()]
     options = {"channels": 32, "num_layers": 2, "heads": 4, "num_samples": 16, "ffn_channels": 64, "dropout": 0.1}
     model = SAMSA(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **options)
-    print(f"{len(train_set)} molecules to learn from, {len(test_set)} to test")
+    print(f"{len(train_set)} training molecules, {len(test_set)} test molecules")
     train(model, train_set, epochs)
     print(f"test accuracy {accuracy(model, test_set):.3f}")
     if out:
@@ -157,9 +157,9 @@ def main(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=list(PATTERNS), default="phosphate")
-    parser.add_argument("--out", default="", metavar="DIR", help="keep the network there, for pyg-samsa explain")
+    parser.add_argument("--out", default="", metavar="DIR", help="folder to save the network in")
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--molecules", type=int, default=200, help="how many test molecules are explained")
-    parser.add_argument("--limit", type=int, default=3000, help="take only so many molecules")
+    parser.add_argument("--molecules", type=int, default=200, help="number of test molecules to explain")
+    parser.add_argument("--limit", type=int, default=3000, help="largest number of molecules")
     parser.add_argument("--seed", type=int, default=0)
     main(**vars(parser.parse_args()))

@@ -1,4 +1,4 @@
-"""From SMILES to probabilities and to a picture of what counted, with the network that comes with the package. Seconds on one core, no download."""
+"""Predict and explain molecules with the model that comes with the package. Takes seconds on one core, no download."""
 
 import argparse
 from pathlib import Path
@@ -8,18 +8,18 @@ import pandas as pd
 from pyg_samsa.explain.molecule_explanation import explain_molecules
 from pyg_samsa.predict import MoleculePredictor
 
-# The network has seen linear peptides of 7 to 26 residues: these are such, and what it says of other molecules means nothing.
+# The model was trained on linear peptides of 7 to 26 residues; its predictions for other molecules are meaningless.
 MOLECULES = {
-    "anoplin, of a wasp's venom": "NCC(=O)N[C@@H](CC(C)C)C(=O)N[C@@H](CC(C)C)C(=O)N[C@@H](CCCCN)C(=O)N[C@@H](CCCNC(=N)N)C(=O)"
-    "N[C@@H]([C@@H](C)CC)C(=O)N[C@@H](CCCCN)C(=O)N[C@@H]([C@@H](C)O)C(=O)N[C@@H](CC(C)C)C(=O)N[C@@H](CC(C)C)C(=O)O",
-    "angiotensin II, a hormone": "N[C@@H](CC(=O)O)C(=O)N[C@@H](CCCNC(=N)N)C(=O)N[C@@H](C(C)C)C(=O)N[C@@H](Cc1ccc(O)cc1)C(=O)"
-    "N[C@@H]([C@@H](C)CC)C(=O)N[C@@H](Cc1c[nH]cn1)C(=O)N1CCC[C@H]1C(=O)N[C@@H](Cc1ccccc1)C(=O)O",
-    "a slip of the pen": "NCC(=O)N[C@@H](CC(C)C",
+    "anoplin, from wasp venom": "NCC(=O)N[C@@H](CC(C)C)C(=O)N[C@@H](CC(C)C)C(=O)N[C@@H](CCCCN)C(=O)"
+    "N[C@@H](CCCNC(=N)N)C(=O)N[C@@H]([C@@H](C)CC)C(=O)N[C@@H](CCCCN)C(=O)N[C@@H]([C@@H](C)O)C(=O)N[C@@H](CC(C)C)C(=O)N[C@@H](CC(C)C)C(=O)O",
+    "angiotensin II, a hormone": "N[C@@H](CC(=O)O)C(=O)N[C@@H](CCCNC(=N)N)C(=O)N[C@@H](C(C)C)C(=O)"
+    "N[C@@H](Cc1ccc(O)cc1)C(=O)N[C@@H]([C@@H](C)CC)C(=O)N[C@@H](Cc1c[nH]cn1)C(=O)N1CCC[C@H]1C(=O)N[C@@H](Cc1ccccc1)C(=O)O",
+    "a typing error": "NCC(=O)N[C@@H](CC(C)C",
 }
 
 
 def main(out: str = "quickstart") -> pd.DataFrame:
-    """Predict for the molecules, draw the likeliest antimicrobial one into the folder ``out`` and return the table of predictions."""
+    """Predict, draw the most likely antimicrobial molecule into the folder ``out``, and return the predictions."""
     predictor = MoleculePredictor.from_pretrained("peptides")
     print(predictor)
     table = predictor.predict_frame(list(MOLECULES.values()))
@@ -31,7 +31,7 @@ def main(out: str = "quickstart") -> pd.DataFrame:
         predictor.model, predictor.task, [(first["name"], first["smiles"])], target="antimicrobial"
     )
     tokens = found.to_frame().sort_values("occlusion", ascending=False)
-    print(f"\nWhat lifts 'antimicrobial' of {found.name} most: withheld, the logit falls by")
+    print(f"\nLargest fall of the logit 'antimicrobial' of {found.name} if a token is removed:")
     print(
         tokens.head(5)[["token", "atom", "to_atom", "symbol", "occlusion"]].to_string(
             index=False, float_format="{:.3f}".format

@@ -1,4 +1,4 @@
-"""Tell what peptides do from their atoms and bonds, in plain PyTorch. A minute or two on two cores, no download."""
+"""Predict functions of peptides from atoms and bonds, in plain PyTorch. A minute or two on two cores, no download."""
 
 import torch
 
@@ -23,7 +23,7 @@ def main(root: str = "datasets", max_residues: int = 16, epochs: int = 4) -> flo
     for epoch in range(epochs):
         model.train()
         for batch in data.loader("train", epoch=epoch):
-            known = batch.y.isfinite()  # nobody has tested every peptide for everything
+            known = batch.y.isfinite()  # labels may be missing
             loss = torch.nn.functional.binary_cross_entropy_with_logits(predict(batch)[known], batch.y[known])
             optimizer.zero_grad()
             loss.backward()

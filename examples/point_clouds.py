@@ -1,4 +1,4 @@
-"""Classify point clouds in plain PyTorch: sets of points, no edges, no neighbours. About a minute on two cores, no download."""
+"""Classify point clouds, sets of points without edges, in plain PyTorch. About a minute on two cores, no download."""
 
 import torch
 from torch_geometric.loader import DataLoader

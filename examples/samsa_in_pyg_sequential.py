@@ -1,4 +1,4 @@
-"""SAMSA's operators in PyG's own Sequential, beside a message passing layer, on real peptides. Under a minute on one core, no download."""
+"""SAMSA operators in PyG's Sequential, with a message passing layer. Under a minute on one core, no download."""
 
 import torch
 from torch.nn import GELU, Linear
@@ -14,7 +14,7 @@ def add(x, y):
 
 
 def network(channels: int, targets: int) -> Sequential:
-    """Return a network in which each atom looks first at its neighbours, then at atoms anywhere in its molecule."""
+    """Return a network that combines message passing between neighbours and attention over the molecule."""
     message = torch.nn.Sequential(Linear(channels, channels), GELU(), Linear(channels, channels))
     return Sequential(
         "x, edge_index, edge_attr, batch",
@@ -26,7 +26,7 @@ def network(channels: int, targets: int) -> Sequential:
             (
                 SAMSAConv(channels, heads=4, num_samples=16),
                 "x, edge_index, batch -> y",
-            ),  # the operator alone, in a residual of one's own
+            ),  # the operator alone, with a residual connection of your own
             (add, "x, y -> x"),
             (
                 SAMSABlock(channels, heads=4, num_samples=16),
@@ -39,7 +39,7 @@ def network(channels: int, targets: int) -> Sequential:
 
 
 def main(root: str = "datasets", max_residues: int = 16, steps: int = 150) -> tuple[Sequential, list[float]]:
-    """Train for some steps on short peptides; returns the network and the loss of each step."""
+    """Train on short peptides, and return the network and the loss of each step."""
     torch.manual_seed(0)
     dataset = EmbeddedPeptides(root, max_residues=max_residues)
     train = DataLoader(dataset[dataset.split_idx["train"]], batch_size=32, shuffle=True)
@@ -48,7 +48,7 @@ def main(root: str = "datasets", max_residues: int = 16, steps: int = 150) -> tu
     losses: list[float] = []
     while len(losses) < steps:
         for batch in train:
-            known = batch.y.isfinite()  # nobody has tested every peptide for everything
+            known = batch.y.isfinite()  # labels may be missing
             output = net(batch.x, batch.edge_index, batch.edge_attr, batch.batch)
             loss = torch.nn.functional.binary_cross_entropy_with_logits(output[known], batch.y[known])
             optimizer.zero_grad()

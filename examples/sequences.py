@@ -1,4 +1,4 @@
-"""Evaluate nested lists such as [MAX 2 9 [MIN 4 7] 0]: sequences are path graphs with sinusoidal positions. A minute or two, no download."""
+"""Evaluate nested lists such as [MAX 2 9 [MIN 4 7] 0], as sequences of tokens. A minute or two, no download."""
 
 import torch
 

@@ -12,10 +12,10 @@ from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix
 
 
 class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
-    """Predicts classes or labels from molecules, as a scikit-learn estimator.
+    """A scikit-learn classifier of molecules.
 
-    A vector of targets is one of two or more classes, of any type. A matrix of 0, 1 and NaN is several labels at once; then ``predict`` and
-    ``predict_proba`` return matrices [n, C], ``predict_proba`` that of the probabilities of 1.
+    A vector of targets holds classes of any type. A matrix holds several labels: 0, 1, or NaN if unknown. For labels,
+    ``predict`` returns 0 and 1 [n, C] and ``predict_proba`` the probabilities of 1 [n, C].
 
     Args:
         channels: Channels D of a token.
@@ -27,10 +27,10 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         num_eval_samples: Draws of codes that a prediction averages.
         max_epochs: Epochs of training.
         batch_size: Molecules of a training batch.
-        learning_rate: Largest step width of AdamW; it rises over ``warmup_epochs`` and falls along a cosine.
+        learning_rate: Peak learning rate of AdamW, after a linear warm-up and before a cosine decay.
         weight_decay: Decay of the weight matrices.
         warmup_epochs: Epochs of linear warm-up.
-        validation_fraction: Share of the molecules, the same of each class, that choose the epoch; 0 keeps the last one.
+        validation_fraction: Share of the molecules, stratified by class, that chooses the epoch; 0 keeps the last one.
         accelerator: Where to train: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         random_state: Seed of weights, order and validation split; None draws a new one in each fit.
 

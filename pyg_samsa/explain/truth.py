@@ -1,4 +1,4 @@
-"""How well an explanation finds what is known to be the reason."""
+"""Compares explanations with a known ground truth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyg_samsa.explain.importance import TokenImportance
 
 
 class Truth(NamedTuple):
-    """Which atoms and bonds of a molecule are the reason.
+    """The atoms and bonds of a molecule that determine its label.
 
     Attributes:
         atoms: bool [N].
@@ -25,12 +25,12 @@ class Truth(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """Area under the ROC curve of an explanation, from 0 to 1: how likely a responsible token outranks another; NaN where all or none is.
+    """Area under the ROC curve of an explanation, from 0 to 1; NaN if all tokens are in the ground truth, or none.
 
     Attributes:
-        atoms: Among the atoms.
-        bonds: Among the bonds, both directions of each summed.
-        both: Among atoms and bonds together.
+        atoms: Area for atoms.
+        bonds: Area for bonds, with both directions summed.
+        both: Area for atoms and bonds together.
     """
 
     atoms: float
@@ -39,11 +39,11 @@ class Ranking(NamedTuple):
 
 
 def substructure_truth(mol: Any, smarts: str) -> Truth:
-    """Return the atoms and bonds of all matches of a pattern.
+    """Return the atoms and bonds of all matches of a SMARTS pattern.
 
     Args:
         mol: ``rdkit.Chem.Mol``.
-        smarts: The pattern; of its bonds, those between its own atoms as it draws them.
+        smarts: The pattern; only bonds in the pattern itself are matched.
 
     Raises:
         ConfigError: RDKit cannot read the pattern.
@@ -69,19 +69,20 @@ def substructure_truth(mol: Any, smarts: str) -> Truth:
 
 
 def ranking(importance: TokenImportance, truth: Truth, *, absolute: bool = False) -> Ranking:
-    """Measure how far the responsible atoms and bonds stand above the others.
+    """Compute the area under the ROC curve of importance scores against the ground truth.
 
     Args:
-        importance: Of a molecule with both directions of every bond.
-        truth: What is responsible.
-        absolute: Rank by the size of the scores, whatever their sign.
+        importance: Scores of a molecule with both directions of every bond.
+        truth: The ground truth.
+        absolute: Whether to rank by absolute scores.
 
     Raises:
         ShapeError: There are not as many scores as atoms and bonds.
 
     Example:
         >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
-        >>> found = TokenImportance("sampled", 0, torch.tensor([0.1, 0.5, 0.4]), torch.tensor([0.0, 0.1, 0.3, 0.2]), edge_index, torch.zeros(1))
+        >>> node, edge = torch.tensor([0.1, 0.5, 0.4]), torch.tensor([0.0, 0.1, 0.3, 0.2])
+        >>> found = TokenImportance("sampled", 0, node, edge, edge_index, torch.zeros(1))
         >>> ranking(found, Truth(torch.tensor([False, True, True]), torch.tensor([False, True])))
         Ranking(atoms=1.0, bonds=1.0, both=1.0)
 

@@ -42,7 +42,8 @@ def fetch(url: str, dest: str | os.PathLike[str], known_hash: str | None, *, pro
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "empty"
         >>> path.touch()
-        >>> fetch("https://example.org/empty", path, "md5:d41d8cd98f00b204e9800998ecf8427e").name  # exists: nothing is sent
+        >>> known_hash = "md5:d41d8cd98f00b204e9800998ecf8427e"
+        >>> fetch("https://example.org/empty", path, known_hash).name  # exists already: nothing is downloaded
         'empty'
     """
     target = Path(dest)

@@ -226,7 +226,7 @@ def load(path: str | os.PathLike[str], *, tensors: bool = False) -> Any:
         >>> _ = path.write_bytes(pickle.dumps(print))
         >>> load(path)
         Traceback (most recent call last):
-        pyg_samsa.errors.DataIntegrityError: .../split.pickle: got the global builtins.print, expected a pickle of numbers, texts and arrays
+        pyg_samsa.errors.DataIntegrityError: .../split.pickle: got the global builtins.print, expected a pickle of ...
 
     Cost: memory for the whole file and its content.
     """

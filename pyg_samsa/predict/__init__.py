@@ -1,4 +1,4 @@
-"""Predictions with a saved network: in memory, or streamed from a table of any length."""
+"""Predictions with a saved model, in memory or for a table of any length."""
 
 from pyg_samsa.predict.predictor import MoleculePredictor, Predictions
 

@@ -1,4 +1,4 @@
-"""A table of molecules in, the same table with predictions out: row by row, in the memory of one chunk, and resumable."""
+"""Adds predictions to a table of molecules, in chunks and resumable."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _DIGITS = "%.6g"
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """How a table is predicted.
+    """Options of the prediction of a table.
 
     Args:
-        smiles_column: Name, or number from 1, of the column of SMILES; empty finds it.
-        uncertainty: Whether a column of spreads is added for each target.
-        draws: Draws of codes for it.
-        workers: Processes that read molecules.
-        max_atoms: Larger molecules become a row with an error.
-        chunk_rows: Rows that are held in memory together.
+        smiles_column: Name or number, from 1, of the column of SMILES; if empty, it is found by its name.
+        uncertainty: Whether a column of standard deviations is added for each target.
+        draws: Number of draws of codes for the uncertainty.
+        workers: Number of processes that read molecules.
+        max_atoms: Molecules with more atoms get an error.
+        chunk_rows: Number of rows that are held in memory together.
     """
 
     smiles_column: str = ""
@@ -48,11 +48,11 @@ class StreamOptions:
 
 @dataclass
 class Progress:
-    """What was written so far.
+    """Progress of the output.
 
     Attributes:
-        rows: Rows of the table.
-        errors: Those of them without a prediction.
+        rows: Number of rows written.
+        errors: Number of rows without a prediction.
     """
 
     rows: int = 0
@@ -62,14 +62,14 @@ class Progress:
 class TablePredictor:
     """Adds predictions to the rows of a table.
 
-    Every row of the table becomes one row, in order, with its fields as they were. A short row is filled with empty fields; the surplus of a long one
-    is joined into its last field and the row says so. Columns that are added: for regressions and labels ``<target>_pred``, for classes ``pred`` (the
-    likeliest) and ``<class>_pred``, with ``uncertainty`` ``<target>_spread``, and last ``error``.
+    Rows keep their order and fields. Short rows are filled with empty fields; surplus fields of long rows are joined
+    into the last field, with an error. Added columns: ``<target>_pred`` for regressions and labels, ``pred`` (the most
+    likely class) and ``<class>_pred`` for classes, ``<target>_spread`` with ``uncertainty``, and ``error``.
 
     Args:
-        predictor: The network.
+        predictor: The predictor.
         rows: The table.
-        options: How.
+        options: Options.
 
     Raises:
         ConfigError: The column of SMILES cannot be found.
@@ -81,7 +81,7 @@ class TablePredictor:
             names = options.smiles_column or "1"
             if not names.isdigit() or int(names) < 1:
                 raise ConfigError(
-                    "--smiles-column", names, "the number of a column, counted from 1, for a table without a header"
+                    "--smiles-column", names, "the number of a column, from 1, for a table without a header"
                 )
             self.column, self.width = int(names) - 1, 0
         else:
@@ -89,7 +89,7 @@ class TablePredictor:
             self.width = len(rows.header)
 
     def header(self) -> list[str]:
-        """Return the names of all columns written; of added ones none repeats another."""
+        """Return the names of all columns; added names are made unique."""
         names = list(self.rows.header)
         for name in self._added():
             fresh, number = name, 2
@@ -106,7 +106,7 @@ class TablePredictor:
         return [*added, "error"]
 
     def signature(self) -> str:
-        """Return a hash of all that the output depends on besides the rows."""
+        """Return a hash of everything that the output depends on, without the rows."""
         asked = (
             self.predictor.fingerprint,
             self.header(),
@@ -118,7 +118,7 @@ class TablePredictor:
         return hashlib.sha256(json.dumps([*asked, self.options.chunk_rows]).encode()).hexdigest()
 
     def chunks(self, source: Iterable[Sequence[str]]) -> Iterator[tuple[list[list[str]], list[list[str]], int]]:
-        """Yield lists of rows as they were read, as they are to be written, and how many have an error."""
+        """Yield, for each chunk, the input rows, the output rows, and the number of errors."""
         table = in_chunks(source, self.options.chunk_rows)
         pending: list[list[list[str]]] = []
 
@@ -141,8 +141,8 @@ class TablePredictor:
         kept = list(fields)
         if self.width and len(kept) != self.width:
             if len(kept) > self.width:
-                told = f"{len(kept)} fields, the header has {self.width}"
-                error = f"{error}; {told}" if error else told
+                surplus = f"{len(kept)} fields, the header has {self.width}"
+                error = f"{error}; {surplus}" if error else surplus
                 kept = [*kept[: self.width - 1], self.rows.delimiter.join(kept[self.width - 1 :])]
             kept += [""] * (self.width - len(kept))
         values, names = result.values[place], self.predictor.target_names
@@ -159,7 +159,7 @@ class TablePredictor:
 def predict_to_stream(
     table: TablePredictor, output: IO[str], *, advance: Callable[[float], None] = lambda _: None
 ) -> Progress:
-    """Write the predicted table to an open text stream."""
+    """Write the table with predictions to an open text stream."""
     writer, done = _writer(output, table), Progress()
     if table.rows.header:
         writer.writerow(table.header())
@@ -174,19 +174,20 @@ def predict_to_stream(
 def predict_to_file(
     table: TablePredictor, path: Path, *, advance: Callable[[float], None] = lambda _: None
 ) -> Progress:
-    """Write the predicted table to a file, which appears when it is whole.
+    """Write the table with predictions to a file, which appears when it is complete.
 
-    Until then it grows as ``<name>.partial``, and ``<name>.partial.json`` tells how far it is. If both are there from an interrupted run of the same
-    network, options and rows, that run is continued; the file is the same as of a run that was not interrupted.
+    Until then the output is in ``<name>.partial``, and its progress in ``<name>.partial.json``. If both exist from an
+    interrupted run with the same model, options and rows, that run is continued, with the same result as without the
+    interruption.
 
     Args:
-        table: What to write.
-        path: File; an existing one is replaced at the end.
-        advance: Called with the number of rows of each chunk, those that were finished before too.
+        table: The table.
+        path: File to write; an existing one is replaced at the end.
+        advance: Called with the number of rows of each chunk, including those that were finished before.
 
     Raises:
-        ConfigError: What an interrupted run left is of another network, of other options, or of another table.
-        DataIntegrityError: It is damaged.
+        ConfigError: The interrupted run had another model, other options or another table.
+        DataIntegrityError: The files of the interrupted run are damaged.
     """
     partial = path.with_name(f"{path.name}.partial")
     state_file = partial.with_name(f"{partial.name}.json")
@@ -266,7 +267,7 @@ def _read_state(state_file: Path, partial: Path, signature: str) -> dict[str, An
 
 
 def _other(partial: Path, what: str) -> ConfigError:
-    hint = f"To begin anew delete it and {partial.name}.json, or write to another file."
+    hint = f"To start again, delete it and {partial.name}.json, or write to another file."
     return ConfigError(str(partial), "an interrupted prediction of something else", f"one of {what}", hint=hint)
 
 
