@@ -14,7 +14,7 @@ def main(root: str = "datasets", max_residues: int = 16, epochs: int = 4) -> flo
     dataset = EmbeddedPeptides(root, max_residues=max_residues)
     data = SplitData(dataset, dataset.split_idx, batch_size=32)
     options = {"channels": 32, "num_layers": 2, "heads": 4, "num_samples": 32}
-    model = SAMSA(dataset.in_channels, dataset.num_targets, edge_channels=dataset.edge_channels, **options)
+    model = SAMSA(dataset.features.in_channels, dataset.task.num_targets, edge_channels=dataset.features.edge_channels, **options)
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
 
     def predict(batch):
@@ -30,7 +30,7 @@ def main(root: str = "datasets", max_residues: int = 16, epochs: int = 4) -> flo
             torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
             optimizer.step()
         model.eval()
-        metric = MultilabelAveragePrecision(dataset.num_targets)
+        metric = MultilabelAveragePrecision(dataset.task.num_targets)
         with torch.no_grad():
             for batch in data.loader("test"):
                 metric.update(predict(batch), batch.y)

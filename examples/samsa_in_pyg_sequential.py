@@ -43,7 +43,7 @@ def main(root: str = "datasets", max_residues: int = 16, steps: int = 150) -> tu
     torch.manual_seed(0)
     dataset = EmbeddedPeptides(root, max_residues=max_residues)
     train = DataLoader(dataset[dataset.split_idx["train"]], batch_size=32, shuffle=True)
-    net = network(32, dataset.num_targets)
+    net = network(32, dataset.task.num_targets)
     optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
     losses: list[float] = []
     while len(losses) < steps:

@@ -4,6 +4,9 @@ import torch
 from torch_geometric.data import Data, InMemoryDataset
 from torch_geometric.graphgym import register
 
+from pyg_samsa.datasets.features import Features
+from pyg_samsa.task import Task
+
 
 class Tiny(InMemoryDataset):
     """Sixty path graphs with categorical features; two of three labels follow from them."""
@@ -13,13 +16,8 @@ class Tiny(InMemoryDataset):
         generator = torch.Generator().manual_seed(0)
         self._data, self.slices = self.collate([self._graph(number, task, level, generator) for number in range(60)])
         self.split_idx = {"train": torch.arange(37), "val": torch.arange(37, 48), "test": torch.arange(48, 59)}
-        self.task, self.level = task, level
-        self.target_names = {"multilabel": ["a", "b", "c"], "multiclass": ["no", "yes", "maybe"]}.get(task, ["value"])
-        self.in_channels, self.edge_channels = [4, 4], [3]
-
-    @property
-    def num_targets(self):
-        return len(self.target_names)
+        names = {"multilabel": ["a", "b", "c"], "multiclass": ["no", "yes", "maybe"]}.get(task, ["value"])
+        self.task, self.features = Task(task, names, level), Features([4, 4], [3])
 
     @staticmethod
     def _graph(number, task, level, generator):

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         )
     sizes = ", ".join(f"{len(index):,} {split}" for split, index in dataset.split_idx.items())
     print(
-        f"{args.name}: {len(dataset):,} graphs ({sizes}), {dataset.num_targets} targets ({dataset.task}), "
+        f"{args.name}: {len(dataset):,} graphs ({sizes}), {dataset.task.num_targets} targets ({dataset.task.kind}), "
         f"ready in {args.root}"
     )
     return 0

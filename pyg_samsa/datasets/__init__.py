@@ -1,6 +1,7 @@
 """Data sets: real peptides that come with a package, the Long Range Graph Benchmark, ZINC, OGB's molecules, point clouds and sequences."""
 
-from pyg_samsa.datasets.base import SplitDataset, TaskInfo
+from pyg_samsa.datasets.base import SplitDataset
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.molecules.csv_molecules import CSVMolecules
 from pyg_samsa.datasets.molecules.lrgb import LRGBPeptides
 from pyg_samsa.datasets.molecules.lrgb_release import LRGBRelease
@@ -26,6 +27,7 @@ __all__ = [
     "CSVMolecules",
     "Digits",
     "EmbeddedPeptides",
+    "Features",
     "LRGBPeptides",
     "LRGBRelease",
     "ListOps",
@@ -37,5 +39,4 @@ __all__ = [
     "ShapeNetPart",
     "Shapes",
     "SplitDataset",
-    "TaskInfo",
 ]

@@ -7,45 +7,21 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, InMemoryDataset
 
-from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES, GraphTable
-from pyg_samsa.errors import DataIntegrityError
+from pyg_samsa.chem.ogb_features import GraphTable
+from pyg_samsa.datasets.features import Features
+from pyg_samsa.errors import ConfigError, DataError, DataIntegrityError
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
+from pyg_samsa.task import Task
 
 _LOGGER = logging.getLogger(__name__)
 FORMAT = 1
 _MAPPED_BYTES = 2**25
-TASKS = ("multilabel", "binary", "multiclass", "regression")
-LEVELS = ("graph", "node", "link")
-Channels = int | list[int] | None
-
-
-class TaskInfo(NamedTuple):
-    """What is predicted from what.
-
-    Args:
-        task: ``"multilabel"``, ``"binary"``, ``"multiclass"`` or ``"regression"``.
-        level: ``"graph"``, ``"node"`` or ``"link"``.
-        target_names: Names of the targets (of the classes, for ``"multiclass"``); their number is the width of a model's output.
-        in_channels: Width of float node features, or the cardinalities of categorical ones.
-        edge_channels: The same for edges; None when edges have no features.
-    """
-
-    task: str
-    level: str
-    target_names: list[str]
-    in_channels: Channels
-    edge_channels: Channels
-
-    @classmethod
-    def molecules(cls, task: str, target_names: Sequence[str], level: str = "graph") -> TaskInfo:
-        """Return the task on molecules with OGB's atom and bond features."""
-        return cls(task, level, list(target_names), list(ATOM_CARDINALITIES), list(BOND_CARDINALITIES))
 
 
 @dataclass
@@ -188,32 +164,35 @@ def prepare_once(path: Path, make: Callable[[], Prepared]) -> Prepared:
 
 
 class SplitDataset(InMemoryDataset):
-    """A PyG in-memory dataset of all splits together, which knows its splits and its task.
+    """A PyG in-memory data set of all splits together, with its task, its features and its splits.
 
     Args:
         prepared: Graphs and splits.
-        info: What is predicted from what.
+        task: The targets.
+        features: Widths of the features of nodes and edges.
         transform: Called on every graph that is taken out.
-        root: Folder it came from.
+        root: Folder of the data sets.
 
     Attributes:
+        task: The targets.
+        features: Widths of the features of nodes and edges.
         split_idx: ``"train"``, ``"val"`` and ``"test"`` -> int64 positions.
-        task, level, target_names, in_channels, edge_channels: See :class:`TaskInfo`.
-        num_targets: Width of a model's output.
 
     Example:
         >>> from pyg_samsa.chem import convert_smiles
+        >>> from pyg_samsa.datasets.features import MOLECULES
         >>> table = convert_smiles(["CC", "C", "CO"], progress=False)
         >>> splits = {"train": torch.tensor([0, 2]), "val": torch.tensor([1])}
-        >>> dataset = SplitDataset(molecules_to_prepared(table, splits, y=torch.zeros(3, 1)), TaskInfo.molecules("regression", ["logP"]))
-        >>> dataset[dataset.split_idx["val"]][0], dataset.num_targets
+        >>> dataset = SplitDataset(molecules_to_prepared(table, splits, y=torch.zeros(3, 1)), Task("regression", ["logP"]), MOLECULES)
+        >>> dataset[dataset.split_idx["val"]][0], dataset.task.num_targets
         (Data(x=[1, 9], edge_index=[2, 0], edge_attr=[0, 3], y=[1, 1]), 1)
     """
 
     def __init__(
         self,
         prepared: Prepared,
-        info: TaskInfo,
+        task: Task,
+        features: Features,
         *,
         transform: Callable[[Data], Data] | None = None,
         root: str | os.PathLike[str] | None = None,
@@ -229,12 +208,25 @@ class SplitDataset(InMemoryDataset):
             )
         self._data, self.slices = data, prepared.slices if count != 1 else None
         self.split_idx = dict(prepared.split_idx)
-        self.task, self.level, self.target_names, self.in_channels, self.edge_channels = info
+        self.task, self.features = task, features
 
     @property
-    def num_targets(self) -> int:
-        """Width of a model's output."""
-        return len(self.target_names)
+    def target_scale(self) -> tuple[Tensor, Tensor] | None:
+        """Mean and standard deviation, float64 [C], of the targets of the training rows; None for other tasks than regression.
+
+        Missing targets (NaN) are left out. A target without variation has the standard deviation 1.
+        """
+        if self.task.kind != "regression":
+            return None
+        y, train = self._data.y, self.split_idx["train"]
+        if self.task.level == "graph":
+            known = y.view(-1, self.task.num_targets)[train]
+        else:
+            known = torch.cat([self[row].y.view(-1, self.task.num_targets) for row in train.tolist()])
+        known = known.double()
+        mean = known.nanmean(0).nan_to_num(nan=0.0)
+        std = ((known - mean) ** 2).nanmean(0).sqrt().nan_to_num(nan=1.0)
+        return mean, torch.where(std > 1e-12, std, torch.ones_like(std))
 
     def get(self, idx: int) -> Data:
         """Return one graph, its integers int64."""
@@ -270,7 +262,7 @@ class SplitDataset(InMemoryDataset):
         Example:
             >>> from pyg_samsa.chem import convert_smiles
             >>> table = convert_smiles(["CC", "C", "CO"], progress=False)
-            >>> dataset = SplitDataset(molecules_to_prepared(table, {}, y=torch.zeros(3, 1)), TaskInfo.molecules("regression", ["logP"]))
+            >>> dataset = SplitDataset(molecules_to_prepared(table, {}, y=torch.zeros(3, 1)), Task("regression", ["logP"]), MOLECULES)
             >>> dataset.make_batch([2, 0])
             DataBatch(x=[4, 9], edge_index=[2, 4], edge_attr=[4, 3], y=[2, 1], batch=[4], ptr=[3])
 
@@ -289,6 +281,23 @@ class SplitDataset(InMemoryDataset):
     def get_idx_split(self) -> dict[str, Tensor]:
         """Return ``split_idx``, under the name that OGB's datasets have."""
         return self.split_idx
+
+
+def check_described(dataset: Any) -> None:
+    """Raise an error unless a data set has a task, features, and splits with a training row.
+
+    Raises:
+        DataError: An attribute is missing.
+        ConfigError: There are no training rows.
+    """
+    missing = [name for name in ("task", "features", "split_idx") if not hasattr(dataset, name)]
+    if missing:
+        raise DataError(
+            f"{type(dataset).__name__} lacks {', '.join(missing)}",
+            hint="See pyg_samsa.datasets.SplitDataset for what these attributes hold.",
+        )
+    if not len(dataset.split_idx.get("train", ())):
+        raise ConfigError("split_idx", sorted(dataset.split_idx), "a split 'train' with at least one row")
 
 
 def select_graphs(prepared: Prepared, keep: Tensor) -> Prepared:

@@ -150,8 +150,7 @@ def load(format: str, name: str, root: str | os.PathLike[str] = "datasets", **op
         **options: Keyword arguments of the data set's class; all take ``progress`` and ``transform``.
 
     Returns:
-        An in-memory PyG data set of all splits with ``split_idx``, ``task``, ``level``, ``target_names``, ``num_targets``,
-        ``in_channels`` and ``edge_channels``.
+        An in-memory PyG data set of all splits with ``task``, ``features`` and ``split_idx``.
 
     Raises:
         ConfigError: There is no such data set, or an option is unknown or has a value that is not allowed.

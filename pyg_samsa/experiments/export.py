@@ -8,21 +8,20 @@ from typing import Any
 
 from torch import nn
 
-from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.datasets.features import MOLECULES, Features
+from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.hub.pretrained import CONFIG, save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.training.batch_network import BatchNetwork
-from pyg_samsa.training.data_module import TaskSpec
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_plan import RunPlan
 
 FOLDER = "model"
 
 
-def predicts_molecules(network: nn.Module, spec: TaskSpec) -> bool:
+def predicts_molecules(network: nn.Module, features: Features) -> bool:
     """Say whether a trained network is a SAMSA on molecules with OGB's features that predicts for whole molecules."""
     inner = network.model if isinstance(network, BatchNetwork) else None
-    features = (list(spec.in_channels or []) if not isinstance(spec.in_channels, int) else [], spec.edge_channels)
     return (
         type(inner) is SAMSA
         and inner.level == "graph"
@@ -30,7 +29,7 @@ def predicts_molecules(network: nn.Module, spec: TaskSpec) -> bool:
         and inner.pe_channels == 0
         and network.node_encoder is None
         and network.edge_encoder is None
-        and features == (ATOM_CARDINALITIES, BOND_CARDINALITIES)
+        and (features.in_channels, features.edge_channels) == (MOLECULES.in_channels, MOLECULES.edge_channels)
     )
 
 
@@ -45,11 +44,14 @@ def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path |
     Returns:
         The folder; None where the network is not a SAMSA for molecules without positional encodings.
     """
-    spec = plan.spec
-    if not predicts_molecules(network, spec):
+    if not predicts_molecules(network, plan.dataset.features):
         return None
     scale = getattr(plan.dataset, "target_scale", None)
-    task: dict[str, Any] = {"kind": spec.task, "target_names": list(spec.target_names), "featuriser": "ogb"}
+    task: dict[str, Any] = {
+        "kind": plan.dataset.task.kind,
+        "target_names": list(plan.dataset.task.names),
+        "featuriser": "ogb",
+    }
     if scale is not None:
         task |= {"mean": scale[0].tolist(), "std": scale[1].tolist()}
     task["metrics"] = {"val": dict(result.val), "test": dict(result.test)}
@@ -59,7 +61,7 @@ def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path |
 def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:
     data = plan.config["dataset"]
     name = Path(data["csv"] or data["name"]).name
-    sizes = ", ".join(f"{count:,} {split}" for split, count in plan.spec.sizes.items())
+    sizes = ", ".join(f"{count:,} {split}" for split, count in split_sizes(plan.dataset.split_idx).items())
     text = f"`{name}`: {sizes} molecules.\n\nTrained for {result.epochs} epochs with seed {result.seed}; the weights are those of epoch "
     text += f"{result.best_epoch}, the best on the validation split. Configuration: `{plan.name}`."
     return {"Training": text} | ({"Classes": _classes(result.per_class)} if result.per_class else {})

@@ -18,6 +18,7 @@ from torchmetrics import Metric
 
 from pyg_samsa import __version__
 from pyg_samsa.chem.fingerprints import morgan_counts
+from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.boosting import BoostingOptions, fit_boosting
 from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
@@ -29,7 +30,7 @@ from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import make_console, print_header, quiet_libraries
-from pyg_samsa.training.data_module import SplitData, TaskSpec
+from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.environment import available_cpus, cpu_name, describe
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.progress_display import short_time
@@ -70,7 +71,6 @@ class FingerprintPlan:
         name: Name of the configuration.
         seed: Seed of the trees.
         dataset: The data set.
-        spec: The task.
         smiles: SMILES of every graph.
         boosting: Options of the trees.
         fingerprint: Options of the fingerprints, see `morgan_counts`.
@@ -86,7 +86,6 @@ class FingerprintPlan:
     name: str
     seed: int
     dataset: Any
-    spec: TaskSpec
     smiles: Sequence[str]
     boosting: BoostingOptions
     fingerprint: Mapping[str, Any]
@@ -150,39 +149,37 @@ def make_plan(loaded: LoadedConfig, *, progress: bool = True) -> FingerprintPlan
     """
     threads = min(cfg.num_threads, available_cpus())
     boosting = BoostingOptions(**values_for(BoostingOptions, cfg), seed=cfg.seed, threads=threads)
-    dataset, spec = load_for_runner(progress=progress, encodings=False)
-    metrics, best, _ = choose_metrics(spec.task, spec.num_targets, direction_given="metric_agg" in loaded.given)
-    settings = {"fingerprint.model": boosting.model, "pe.kind": "none", **resolved_task(spec)}
+    dataset = load_for_runner(progress=progress, encodings=False)
+    metrics, best, _ = choose_metrics(dataset.task, direction_given="metric_agg" in loaded.given)
+    settings = {"fingerprint.model": boosting.model, "pe.kind": "none", **resolved_task(dataset.task)}
     return FingerprintPlan(
         name=loaded.name,
         seed=cfg.seed,
         dataset=dataset,
-        spec=spec,
-        smiles=smiles_of(dataset, spec, cfg.dataset.name),
+        smiles=smiles_of(dataset, cfg.dataset.name),
         boosting=replace(boosting, loss="absolute" if best == "mae" else "squared"),
         fingerprint=values_for(_FINGERPRINT, cfg),
-        fit_val=cfg.fingerprint.fit_val and "val" in spec.sizes,
+        fit_val=cfg.fingerprint.fit_val and "val" in split_sizes(dataset.split_idx),
         metrics=metrics,
         best=best,
         out_dir=cfg.out_dir,
         resume=cfg.train.auto_resume,
         config=resolved(loaded, settings),
-        description=describe_data(loaded, spec),
+        description=describe_data(loaded, dataset),
     )
 
 
-def smiles_of(dataset: Any, spec: TaskSpec, name: str) -> list[str]:
+def smiles_of(dataset: Any, name: str) -> list[str]:
     """Return the SMILES of every graph.
 
     Args:
         dataset: Graphs with the attribute ``smiles``.
-        spec: The task.
         name: Name of the data set, for the error.
 
     Raises:
         ConfigError: The graphs have no SMILES, or the task is not one of whole graphs.
     """
-    if spec.level != "graph" or spec.pairs:
+    if dataset.task.level != "graph" or dataset.task.pairs:
         hint = "Fingerprints describe whole molecules, not atoms."
         raise ConfigError("dataset.name", name, "a task of whole molecules", hint=hint)
     if not isinstance(getattr(dataset[0], "smiles", None), str):
@@ -192,12 +189,12 @@ def smiles_of(dataset: Any, spec: TaskSpec, name: str) -> list[str]:
 
 
 def _fit(plan: FingerprintPlan, folder: RunFolder, *, progress: bool) -> RunResult:
-    started, spec = time.perf_counter(), plan.spec
+    started, task, split_idx = time.perf_counter(), plan.dataset.task, plan.dataset.split_idx
     target = torch.cat([plan.dataset[row].y.reshape(1, -1) for row in range(len(plan.dataset))])
     pred = _predict(plan, target.numpy(), progress=progress)
     seconds = time.perf_counter() - started
-    target = target.flatten() if spec.task == "multiclass" else target
-    rows = {split: torch.as_tensor(spec.split_idx[split]).sort().values for split in spec.sizes}
+    target = target.flatten() if task.kind == "multiclass" else target
+    rows = {split: torch.as_tensor(split_idx[split]).sort().values for split in split_sizes(split_idx)}
     # Metrics of a split that was trained on would mean nothing.
     measured = [split for split in ("val", "test") if split in rows and not (split == "val" and plan.fit_val)]
     values = {split: _measure(plan.metrics, pred[rows[split]], target[rows[split]]) for split in measured}
@@ -214,12 +211,12 @@ def _fit(plan: FingerprintPlan, folder: RunFolder, *, progress: bool) -> RunResu
         parameters=0,
         epochs=plan.boosting.trees,
         seconds=seconds,
-        per_class=per_class_scores(collected, spec),
+        per_class=per_class_scores(collected, task),
     )
     folder.write_json(files.ENVIRONMENT, describe())
     monitor = f"val_{plan.best}" if plan.best in result.val else None
-    draw = partial(draw_run, dataset=plan.dataset, spec=spec)
-    write_run(result, [], collected, SplitData(plan.dataset, spec.split_idx, batch_size=1), spec, monitor, draw)
+    draw = partial(draw_run, dataset=plan.dataset)
+    write_run(result, [], collected, SplitData(plan.dataset, split_idx, batch_size=1), task, monitor, draw)
     return result
 
 
@@ -228,8 +225,8 @@ def _predict(plan: FingerprintPlan, y: np.ndarray, *, progress: bool) -> Tensor:
     workers = None if plan.boosting.threads > 1 else 1
     x = morgan_counts(plan.smiles, **plan.fingerprint, workers=workers, progress=progress)
     fitted = ["train", "val"] if plan.fit_val else ["train"]
-    rows = np.concatenate([np.asarray(plan.spec.split_idx[split]) for split in fitted])
-    task, width = plan.spec.task, plan.spec.num_targets
+    rows = np.concatenate([np.asarray(plan.dataset.split_idx[split]) for split in fitted])
+    task, width = plan.dataset.task.kind, plan.dataset.task.num_targets
     title = f"Boosted trees ({plan.boosting.model})"
     with progress_bar(title, 1 if task == "multiclass" else width, enabled=progress) as advance:
         found = fit_boosting(x, y, rows, task, width, plan.boosting, on_target=advance)

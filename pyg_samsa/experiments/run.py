@@ -62,10 +62,10 @@ def run(
         torch.set_num_threads(min(cfg.num_threads, available_cpus()))
         keep_memory()
         started = time.perf_counter()
-        dataset, spec = load_for_runner(progress=talk.speaks)
+        dataset = load_for_runner(progress=talk.speaks)
         results = []
         for number in range(repeat):
-            plan = make_plan(loaded, dataset, spec, seed=cfg.seed + number)
+            plan = make_plan(loaded, dataset, seed=cfg.seed + number)
             title = f"pyg_samsa {__version__} · {plan.name} · seed {plan.seed}"
             title += f" ({number + 1} of {repeat})" if repeat > 1 else ""
             results.append(run_once(plan, console=console if talk.speaks else None, title=title))
@@ -96,7 +96,7 @@ def run_once(plan: RunPlan, *, console: Any = None, title: str = "") -> RunResul
     summary = folder.summary() if folder.resumed else None
     if summary is not None and summary["epochs"] >= plan.trainer.max_epochs:
         return RunResult.from_summary(folder, summary)
-    draw = partial(draw_run, dataset=plan.dataset, spec=plan.spec, monitor=plan.monitor)
+    draw = partial(draw_run, dataset=plan.dataset, monitor=plan.monitor)
     try:
         result = plan.train(network, folder, console=console, draw=draw)
     except BaseException:

@@ -109,7 +109,8 @@ def _checked_starts(start: Tensor, index: RaggedIndex) -> Tensor:
 
 def _square(points: Tensor, others: Tensor) -> Tensor:
     """Return squared distances. Coordinates are added one by one, so that the rounding does not depend on memory
-    layout."""
+    layout.
+    """
     total = (points[..., 0] - others[..., 0]).square()
     for axis in range(1, points.size(-1)):
         total = total + (points[..., axis] - others[..., axis]).square()

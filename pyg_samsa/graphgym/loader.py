@@ -12,12 +12,14 @@ from torch_geometric.graphgym.config import cfg
 from torch_geometric.graphgym.loader import load_ogb, load_pyg
 
 from pyg_samsa.datasets import catalog
+from pyg_samsa.datasets.base import check_described
 from pyg_samsa.datasets.encodings import add_encoding
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.graphgym.options import DATASET_OPTIONS, WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.share import describe
-from pyg_samsa.training.data_module import TaskSpec
+from pyg_samsa.task import SPLITS, Task
 
 _SPLIT_ATTRIBUTES = {"train": "train_graph_index", "val": "val_graph_index", "test": "test_graph_index"}
 
@@ -42,7 +44,7 @@ def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
             dataset._data[attribute] = index.clone()
             if dataset.slices is not None:
                 dataset.slices[attribute] = torch.tensor([0, len(index)])
-    describe(TaskSpec.of(dataset))
+    describe(dataset)
     return dataset
 
 
@@ -54,11 +56,11 @@ def _given_options() -> dict[str, Any]:
     return given
 
 
-def load_for_runner(*, progress: bool = True, encodings: bool = True) -> tuple[Any, TaskSpec]:
-    """Return the data set that the configuration asks for, with what it asks of a model.
+def load_for_runner(*, progress: bool = True, encodings: bool = True) -> Any:
+    """Return the data set that the configuration asks for, with its ``task``, ``features`` and ``split_idx``.
 
-    A registered loader goes first, as in GraphGym; then GraphGym's own formats ``PyG`` and ``OGB``. A data set that does not say what it is about
-    is described by ``dataset.task_type`` and split at random by ``dataset.split`` where it brings no split.
+    Our data sets come first, then registered loaders, then GraphGym's own formats ``PyG`` and ``OGB``. A data set without a
+    task gets that of ``dataset.task_type``; one without splits is split at random by ``dataset.split``.
 
     Args:
         progress: Whether a bar is shown while files are fetched and prepared.
@@ -74,10 +76,12 @@ def load_for_runner(*, progress: bool = True, encodings: bool = True) -> tuple[A
         dataset = catalog.load(format, name, folder, progress=progress, **_given_options())
     else:
         dataset = _without_split_attributes(_from_others(format, name, folder))
-    spec = TaskSpec.of(dataset) if hasattr(dataset, "split_idx") else _describe_foreign(dataset)
-    resolved_task(spec)
-    describe(spec)
-    return (_with_encodings(dataset, folder, progress=progress) if encodings else dataset), spec
+    if not hasattr(dataset, "split_idx"):
+        dataset = _describe_foreign(dataset)
+    check_described(dataset)
+    resolved_task(dataset.task)
+    describe(dataset)
+    return _with_encodings(dataset, folder, progress=progress) if encodings else dataset
 
 
 def _with_encodings(dataset: Any, folder: str, *, progress: bool = True) -> Any:
@@ -105,11 +109,11 @@ def _from_others(format: str, name: str, folder: str) -> Any:
     raise ConfigError("dataset", f"{format}: {name}", known)
 
 
-def resolved_task(spec: TaskSpec) -> dict[str, str]:
+def resolved_task(task: Task) -> dict[str, str]:
     """Return ``dataset.task_type`` and ``dataset.task`` as they are for a data set, whatever GraphGym's defaults say.
 
     Args:
-        spec: The task.
+        task: The task of the data set.
 
     Raises:
         ConfigError: ``dataset.task_type`` contradicts the data set.
@@ -121,14 +125,19 @@ def resolved_task(spec: TaskSpec) -> dict[str, str]:
         "binary": ("classification", "classification_binary"),
         "multiclass": ("classification", "classification_multi"),
         "regression": ("regression", "classification"),
-    }[spec.task]
+    }[task.kind]
     if asked not in fitting:
         raise ConfigError("dataset.task_type", asked, f"{fitting[0]!r}, which the data set is")
-    whole = cfg.dataset.task == "node" and spec.level == "graph"
+    whole = cfg.dataset.task == "node" and task.level == "graph"
     return {"dataset.task_type": fitting[0], "dataset.task": "graph" if whole else cfg.dataset.task}
 
 
-def _describe_foreign(dataset: Any) -> TaskSpec:
+class _Graphs(list):
+    """A list of graphs that can carry a task, features and splits."""
+
+
+def _describe_foreign(dataset: Any) -> Any:
+    """Return a shallow copy with ``task``, ``features`` and ``split_idx``."""
     first = dataset[0]
     if len(dataset) < 3 or first.y is None:
         raise DataError(
@@ -136,15 +145,14 @@ def _describe_foreign(dataset: Any) -> TaskSpec:
             hint="Only sets of several graphs with targets y can be split by graph here.",
         )
     level = "node" if first.y.size(0) == first.num_nodes and first.num_nodes != 1 else "graph"
-    task, num_targets = _foreign_task(dataset)
-    return TaskSpec(
-        split_idx=_foreign_split(dataset),
-        task=task,
-        level=level,
-        num_targets=num_targets,
-        in_channels=_float_width(first.x),
-        edge_channels=_float_width(first.edge_attr),
-    )
+    kind, num_targets = _foreign_task(dataset)
+    described = copy.copy(dataset) if hasattr(dataset, "__dict__") else _Graphs(dataset)
+    noun = "class" if kind == "multiclass" else "target"
+    described.task = Task(kind, [f"{noun}_{number}" for number in range(num_targets)], level)
+    num_dims = first.pos.size(1) if first.get("pos") is not None else 0
+    described.features = Features(_float_width(first.x), _float_width(first.edge_attr), num_dims)
+    described.split_idx = _foreign_split(dataset)
+    return described
 
 
 def _float_width(features: torch.Tensor | None) -> int | None:
@@ -193,10 +201,7 @@ def _foreign_split(dataset: Any) -> dict[str, torch.Tensor]:
     # The split has a seed of its own: repeats with other seeds measure the same split.
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
     ends = [round(sum(shares[: number + 1]) * len(dataset)) for number in range(len(shares))]
-    return {
-        split: order[start:end]
-        for split, start, end in zip(("train", "val", "test"), [0, *ends[:-1]], ends, strict=False)
-    }
+    return {split: order[start:end] for split, start, end in zip(SPLITS, [0, *ends[:-1]], ends, strict=False)}
 
 
 register_once(register.loader_dict, "samsa", load_for_graphgym)

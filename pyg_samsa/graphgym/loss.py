@@ -27,7 +27,7 @@ def choose_loss(task: str, *, given: bool) -> Loss:
     GraphGym is taken under its registered name.
 
     Args:
-        task: As in :class:`pyg_samsa.training.data_module.TaskSpec`.
+        task: Kind of the task, one of `pyg_samsa.task.KINDS`.
         given: Whether the user has set ``model.loss_fun``; otherwise the task decides.
 
     Raises:

@@ -13,30 +13,27 @@ from torchmetrics import Metric
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.register import register_once
+from pyg_samsa.task import Task
 
 # Names of GraphGPS and its relatives.
 NAMES = {"accuracy-SBM": "accuracy_macro", "f1": "f1_macro", "spearmanr": "spearman", "rocauc": "auc"}
 
 
-def choose_metrics(
-    task: str, num_targets: int, *, direction_given: bool, category_parts: Sequence[Sequence[int]] = ()
-) -> tuple[dict[str, Metric], str, bool]:
+def choose_metrics(task: Task, *, direction_given: bool) -> tuple[dict[str, Metric], str, bool]:
     """Return the metrics of a run, the name of the one that chooses the best epoch, and whether higher is better.
 
     ``metric_best: auto`` is the first metric of the task; ``custom_metrics`` replaces the others. ``metric_best: loss`` chooses by the loss.
 
     Args:
-        task: As in :class:`pyg_samsa.training.data_module.TaskSpec`.
-        num_targets: Width of the output.
+        task: The targets; part segmentation adds the metrics ``miou`` and ``miou_category``.
         direction_given: Whether the user has set ``metric_agg``, which then must agree with the metric.
-        category_parts: For part segmentation, the parts of each category; ``miou`` and ``miou_category`` need them.
 
     Raises:
         ConfigError: there is no such metric, or it would be chosen in the wrong direction.
     """
-    known = metrics.available(parts=bool(category_parts))
+    known = metrics.available(parts=bool(task.parts))
     others = [NAMES.get(name, name) for name in cfg.custom_metrics]
-    others = others or list(metrics.default_metrics(task, parts=bool(category_parts)))
+    others = others or list(metrics.default_metrics(task.kind, parts=bool(task.parts)))
     best = others[0] if cfg.metric_best == "auto" else NAMES.get(cfg.metric_best, cfg.metric_best)
     for key, names in (("metric_best", [best]), ("custom_metrics", others)):
         for name in names:
@@ -50,7 +47,7 @@ def choose_metrics(
             f"'{'argmax' if higher else 'argmin'}', because a {'higher' if higher else 'lower'} {best} is better",
         )
     names = [name for name in dict.fromkeys([best, *others]) if name != "loss"]
-    return {name: metrics.build(name, num_targets, parts=category_parts) for name in names}, best, higher
+    return {name: metrics.build(name, task.num_targets, parts=task.parts) for name in names}, best, higher
 
 
 def _registered(name: str) -> Callable[[Sequence[Tensor], Sequence[Tensor], str], float]:

@@ -9,6 +9,7 @@ from torch import nn
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
+from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import LoadedConfig, resolved
 from pyg_samsa.graphgym.loader import resolved_task
@@ -18,41 +19,38 @@ from pyg_samsa.graphgym.network import level, model_options
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.options import values_for
 from pyg_samsa.graphgym.scheduler import choose_scheduler
+from pyg_samsa.task import Task
 from pyg_samsa.training import losses
-from pyg_samsa.training.data_module import TaskSpec
 from pyg_samsa.training.loggers import WandbOptions
 from pyg_samsa.training.run_plan import RunPlan
 from pyg_samsa.training.samplers import BatchOptions
 from pyg_samsa.training.trainer import TrainerOptions
 
 
-def make_plan(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, seed: int) -> RunPlan:
+def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
     """Return the plan of a run by the present ``cfg``, which is read and not written.
 
     Args:
         loaded: From `load_config`.
-        dataset: The data set.
-        spec: The task.
+        dataset: The data set, from `load_for_runner`.
         seed: Seed of this run.
 
     Raises:
         ConfigError: A setting is unknown, or does not fit the task.
     """
-    metrics, best, higher = choose_metrics(
-        spec.task, spec.num_targets, direction_given="metric_agg" in loaded.given, category_parts=spec.category_parts
-    )
-    monitor = f"val_{best}" if "val" in spec.sizes else None
+    task: Task = dataset.task
+    metrics, best, higher = choose_metrics(task, direction_given="metric_agg" in loaded.given)
+    monitor = f"val_{best}" if "val" in split_sizes(dataset.split_idx) else None
     loss_given = "model.loss_fun" in loaded.given
-    settings = {"seed": seed, "metric_agg": "argmax" if higher else "argmin", **resolved_task(spec)}
-    if not loss_given and spec.task == "regression":
-        settings["model.loss_fun"] = losses.fitting(spec.task)[0]
+    settings = {"seed": seed, "metric_agg": "argmax" if higher else "argmin", **resolved_task(task)}
+    if not loss_given and task.kind == "regression":
+        settings["model.loss_fun"] = losses.fitting(task.kind)[0]
     return RunPlan(
         name=loaded.name,
         seed=seed,
         dataset=dataset,
-        spec=spec,
         build_network=partial(build_network, cfg.share.dim_in, cfg.share.dim_out),
-        loss=choose_loss(spec.task, given=loss_given),
+        loss=choose_loss(task.kind, given=loss_given),
         metrics=metrics,
         optimizer=choose_optimizer(),
         trainer=trainer_options(),
@@ -70,7 +68,7 @@ def make_plan(loaded: LoadedConfig, dataset: Any, spec: TaskSpec, *, seed: int) 
         tensorboard=cfg.tensorboard_each_run,
         wandb=WandbOptions(**values_for(WandbOptions, cfg)),
         config=resolved(loaded, settings),
-        description={**describe_data(loaded, spec), "model": _model(cfg.model.type)},
+        description={**describe_data(loaded, dataset), "model": _model(cfg.model.type)},
         unused=tuple(loaded.without_effect),
     )
 
@@ -99,18 +97,19 @@ def build_network(dim_in: int, dim_out: int) -> nn.Module:
     return register.network_dict[cfg.model.type](dim_in=dim_in, dim_out=dim_out)
 
 
-def describe_data(loaded: LoadedConfig, spec: TaskSpec) -> dict[str, str]:
+def describe_data(loaded: LoadedConfig, dataset: Any) -> dict[str, str]:
     """Return the lines of a header about configuration, data and task: label -> text.
 
     Args:
         loaded: From `load_config`.
-        spec: The task.
+        dataset: The data set, from `load_for_runner`.
     """
-    sizes = " / ".join(f"{count:,} {split}" for split, count in spec.sizes.items())
+    sizes = " / ".join(f"{count:,} {split}" for split, count in split_sizes(dataset.split_idx).items())
+    task: Task = dataset.task
     return {
         "config": str(loaded.path),
         "data": f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}",
-        "task": f"{spec.level} level · {spec.task} · {spec.num_targets} target{'s' * (spec.num_targets != 1)}",
+        "task": f"{task.level} level · {task.kind} · {task.num_targets} target{'s' * (task.num_targets != 1)}",
     }
 
 

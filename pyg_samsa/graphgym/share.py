@@ -24,7 +24,7 @@ from typing import Any
 
 from torch_geometric.graphgym.config import CN, cfg
 
-from pyg_samsa.training.data_module import TaskSpec
+from pyg_samsa.datasets.splits import split_sizes
 
 UNKNOWN: dict[str, Any] = {
     **dict.fromkeys(("task", "level", "num_targets", "in_channels", "edge_channels")),
@@ -34,26 +34,29 @@ UNKNOWN: dict[str, Any] = {
 }
 
 
-def describe(spec: TaskSpec | None) -> None:
+def describe(dataset: Any | None) -> None:
     """Write the description of a data set into ``cfg.share``; None forgets the one before.
 
     Args:
-        spec: The task.
+        dataset: A data set with ``task``, ``features`` and ``split_idx``.
     """
     values = dict(UNKNOWN)
-    if spec is not None:
+    if dataset is not None:
+        task, features = dataset.task, dataset.features
         values = {
-            "task": spec.task,
-            "level": spec.level,
-            "num_targets": spec.num_targets,
-            "in_channels": _plain(spec.in_channels),
-            "edge_channels": _plain(spec.edge_channels),
-            "num_categories": len(spec.category_parts),
-            "pairs": spec.pairs,
-            "num_dims": spec.num_dims,
-            "dim_in": spec.in_channels if isinstance(spec.in_channels, int) else len(spec.in_channels or [0]),
-            "dim_out": spec.num_targets,
-            "num_splits": len(spec.sizes),
+            "task": task.kind,
+            "level": task.level,
+            "num_targets": task.num_targets,
+            "in_channels": _plain(features.in_channels),
+            "edge_channels": _plain(features.edge_channels),
+            "num_categories": len(task.parts),
+            "pairs": task.pairs,
+            "num_dims": features.num_dims,
+            "dim_in": features.in_channels
+            if isinstance(features.in_channels, int)
+            else len(features.in_channels or [0]),
+            "dim_out": task.num_targets,
+            "num_splits": len(split_sizes(dataset.split_idx)),
         }
     share: CN = cfg.share
     frozen = share.is_frozen()

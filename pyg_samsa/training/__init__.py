@@ -1,7 +1,7 @@
 """Training without GraphGym: a Lightning module, a data module, a runner and its folder, all by keyword arguments."""
 
 from pyg_samsa.training.batch_network import BatchNetwork
-from pyg_samsa.training.data_module import SplitData, TaskSpec
+from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.fit import fit_and_test
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.results import RunResult
@@ -14,7 +14,6 @@ __all__ = [
     "RunResult",
     "SplitData",
     "TaskModule",
-    "TaskSpec",
     "TrainerOptions",
     "fit_and_test",
     "open_run_folder",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,93 +12,8 @@ from torch_geometric.data import Batch
 from torch_geometric.graphgym.imports import pl
 from torch_geometric.loader.dataloader import Collater
 
-from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.errors import ConfigError
 from pyg_samsa.training.samplers import BatchSampler, FixedSizeBatches, TokenBatches
-
-TASKS = ("multilabel", "binary", "multiclass", "regression")
-LEVELS = ("graph", "node", "link")
-SPLITS = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class TaskSpec:
-    """What a dataset asks of a model.
-
-    Args:
-        split_idx: Row numbers [n] of each split; ``val`` and ``test`` may be missing.
-        task: One of ``multilabel``, ``binary``, ``multiclass``, ``regression``.
-        level: What carries the targets: ``graph``, ``node`` or ``link``.
-        num_targets: Width of the model's output, at least 1.
-        target_names: Names of targets or classes; may be empty.
-        in_channels: Node features: a width, categorical cardinalities, or None.
-        edge_channels: Edge features, likewise.
-        category_parts: For part segmentation: the classes that the points of a graph of each category have.
-        pairs: Whether a graph holds two documents, told apart by ``document``.
-        num_dims: Coordinates of a node's position ``pos``; 0 where nodes have none.
-
-    Raises:
-        ConfigError: ``task`` or ``level`` is unknown, or there are no training rows.
-
-    Example:
-        >>> spec = TaskSpec({"train": torch.arange(3)}, task="regression", level="graph", num_targets=1)
-        >>> spec.sizes
-        {'train': 3}
-    """
-
-    split_idx: Mapping[str, Tensor]
-    task: str
-    level: str
-    num_targets: int
-    target_names: Sequence[str] = field(default_factory=list)
-    in_channels: int | Sequence[int] | None = None
-    edge_channels: int | Sequence[int] | None = None
-    category_parts: Sequence[Sequence[int]] = ()
-    pairs: bool = False
-    num_dims: int = 0
-
-    def __post_init__(self) -> None:
-        if self.task not in TASKS:
-            raise ConfigError("task", self.task, TASKS)
-        if self.level not in LEVELS:
-            raise ConfigError("level", self.level, LEVELS)
-        if len(self.split_idx.get("train", ())) == 0:
-            raise ConfigError("split_idx", sorted(self.split_idx), "a split 'train' with at least one row")
-
-    @classmethod
-    def of(cls, dataset: Any) -> TaskSpec:
-        """Read the specification that every dataset of :mod:`pyg_samsa.datasets` carries.
-
-        Raises:
-            DataError: an attribute is missing.
-        """
-        missing = [name for name in ("split_idx", "task", "level", "num_targets") if not hasattr(dataset, name)]
-        if missing:
-            raise DataError(
-                f"{type(dataset).__name__} lacks {', '.join(missing)}",
-                hint="See the datasets of pyg_samsa.datasets for what they mean.",
-            )
-        return cls(
-            split_idx=dict(dataset.split_idx),
-            task=dataset.task,
-            level=dataset.level,
-            num_targets=int(dataset.num_targets),
-            target_names=list(getattr(dataset, "target_names", [])),
-            in_channels=getattr(dataset, "in_channels", None),
-            edge_channels=getattr(dataset, "edge_channels", None),
-            category_parts=getattr(dataset, "category_parts", ()),
-            pairs=getattr(dataset, "pairs", False),
-            num_dims=_num_dims(dataset),
-        )
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Rows of each split that is there, in the order train, val, test."""
-        return {split: len(self.split_idx[split]) for split in SPLITS if len(self.split_idx.get(split, ())) > 0}
-
-
-def _num_dims(dataset: Any) -> int:
-    pos = dataset[0].get("pos") if len(dataset) else None
-    return 0 if pos is None else int(pos.size(1))
 
 
 class SplitRows(torch.utils.data.Dataset):

@@ -8,10 +8,11 @@ from typing import Any
 
 from pyg_samsa.errors import DataNotFoundError
 from pyg_samsa.io.files import lock
+from pyg_samsa.task import Task
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.callbacks import EpochEnd, ExactResume, History
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
-from pyg_samsa.training.data_module import SplitData, TaskSpec
+from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.environment import describe
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.predictions import PredictionCollector
@@ -24,7 +25,7 @@ from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoint
 def fit_and_test(
     module: TaskModule,
     data: SplitData,
-    spec: TaskSpec,
+    task: Task,
     *,
     folder: RunFolder,
     options: TrainerOptions,
@@ -43,7 +44,7 @@ def fit_and_test(
     Args:
         module: What to train.
         data: Its loaders.
-        spec: What the targets mean.
+        task: The targets.
         folder: From :func:`~pyg_samsa.training.run_folder.open_run_folder`.
         options: How to train.
         monitor: Logged name, such as ``val_ap``, that chooses the best epoch; None tests the last one (always so without a validation split).
@@ -92,10 +93,10 @@ def fit_and_test(
             parameters=sum(weight.numel() for weight in module.network.parameters() if weight.requires_grad),
             epochs=len(history.rows),
             seconds=history.rows[-1]["total_seconds"] if history.rows else 0.0,
-            per_class=per_class_scores(collector, spec),
+            per_class=per_class_scores(collector, task),
         )
         if trainer.is_global_zero:
-            write_run(result, history.rows, collector, data, spec, monitor, draw)
+            write_run(result, history.rows, collector, data, task, monitor, draw)
     return result
 
 

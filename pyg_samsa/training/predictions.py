@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.io.files import atomic_write
+from pyg_samsa.task import Task
 
 CHUNK_ROWS = 100_000
 
@@ -65,9 +65,7 @@ class PredictionCollector(pl.Callback):
         self._parts = []
 
 
-def write_predictions(
-    path: Path, collected: PredictionCollector, *, dataset: Any, task: str, target_names: Sequence[str]
-) -> None:
+def write_predictions(path: Path, collected: PredictionCollector, *, dataset: Any, task: Task) -> None:
     """Write ``row, [node,] [smiles,] <name>_true, <name>_pred, ...`` as CSV.
 
     Predictions of labels and classes are probabilities, those of regressions are values. A multi-class target is one column ``true`` with
@@ -77,8 +75,7 @@ def write_predictions(
         path: File to write, whole or not at all.
         collected: What the test split gave.
         dataset: Its rows' ``smiles`` are added where they have some.
-        task: As in :class:`~pyg_samsa.training.data_module.TaskSpec`.
-        target_names: Names of the C targets; numbered where there are fewer.
+        task: The targets.
     """
     import pandas as pd
 
@@ -86,26 +83,19 @@ def write_predictions(
         return
     pred = collected.pred.double()
     pred = pred.unsqueeze(-1) if pred.ndim == 1 else pred
-    names = (
-        list(target_names)
-        if len(target_names) == pred.size(1)
-        else [f"target_{number}" for number in range(pred.size(1))]
-    )
+    readable = task.readable(pred)
     columns: dict[str, Any] = {"row": collected.row_id.tolist()}
     if collected.node is not None:
         columns["node"] = collected.node.tolist()
     else:
         columns.update(_smiles(dataset, collected.row_id))
     target = collected.target.reshape(len(pred), -1)
-    if task == "multiclass":
+    if task.kind == "multiclass":
         columns["true"], columns["pred"] = target[:, 0].tolist(), pred.argmax(-1).tolist()
-        columns.update(
-            {f"{name}_pred": column.tolist() for name, column in zip(names, pred.softmax(-1).T, strict=True)}
-        )
+        columns.update({f"{name}_pred": column.tolist() for name, column in zip(task.names, readable.T, strict=True)})
     else:
-        pred = pred.sigmoid() if task in ("multilabel", "binary") else pred
-        for number, name in enumerate(names):
-            columns[f"{name}_true"], columns[f"{name}_pred"] = target[:, number].tolist(), pred[:, number].tolist()
+        for name, true, predicted in zip(task.names, target.T, readable.T, strict=True):
+            columns[f"{name}_true"], columns[f"{name}_pred"] = true.tolist(), predicted.tolist()
     with atomic_write(path) as temporary:
         pd.DataFrame(columns).to_csv(temporary, index=False, float_format="%.7g", chunksize=CHUNK_ROWS)
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from pyg_samsa import metrics
+from pyg_samsa.task import Task
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.callbacks import Row
-from pyg_samsa.training.data_module import SplitData, TaskSpec
+from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.predictions import PredictionCollector, write_predictions
 from pyg_samsa.training.run_folder import RunFolder
 
@@ -70,27 +71,22 @@ class RunResult:
 Draw = Callable[[RunResult, Sequence[Row], PredictionCollector], None]
 
 
-def per_class_scores(collected: PredictionCollector, spec: TaskSpec) -> dict[str, list[Any]]:
+def per_class_scores(collected: PredictionCollector, task: Task) -> dict[str, list[Any]]:
     """Return the test average precision of every class beside its base rate; empty for other tasks, many classes or no test split.
 
     Args:
         collected: What the test split gave.
-        spec: What the targets mean.
+        task: The targets.
     """
-    if spec.task != "multilabel" or not 0 < spec.num_targets <= MAX_CLASSES or len(collected.row_id) == 0:
+    if task.kind != "multilabel" or task.num_targets > MAX_CLASSES or len(collected.row_id) == 0:
         return {}
-    metric = metrics.MultilabelAveragePrecision(spec.num_targets)
+    metric = metrics.MultilabelAveragePrecision(task.num_targets)
     metric.update(collected.pred, collected.target)
     labelled = ~torch.isnan(collected.target.float())
     positives = (collected.target == 1).sum(0)
-    names = (
-        list(spec.target_names)
-        if len(spec.target_names) == spec.num_targets
-        else [str(number) for number in range(spec.num_targets)]
-    )
     rates = positives / labelled.sum(0).clamp(min=1)
     return {
-        "name": names,
+        "name": list(task.names),
         "ap": _plain(metric.per_class()),
         "base_rate": _plain(rates),
         "positives": positives.tolist(),
@@ -106,7 +102,7 @@ def write_run(
     rows: Sequence[Row],
     collected: PredictionCollector,
     data: SplitData,
-    spec: TaskSpec,
+    task: Task,
     monitor: str | None,
     draw: Draw | None = None,
 ) -> None:
@@ -117,15 +113,14 @@ def write_run(
         rows: History of the run.
         collected: Test predictions.
         data: Where the rows come from.
-        spec: What the targets mean.
+        task: The targets.
         monitor: Logged name that chose the best epoch, or None.
         draw: Called in between with the result, the history and the predictions, to draw pictures.
     """
     folder = result.folder
-    write_predictions(
-        folder.file(files.PREDICTIONS), collected, dataset=data.dataset, task=spec.task, target_names=spec.target_names
-    )
+    write_predictions(folder.file(files.PREDICTIONS), collected, dataset=data.dataset, task=task)
     if draw is not None:
         draw(result, rows, collected)
     # The summary comes last: where it lies, the run is whole.
-    folder.write_json(files.SUMMARY, {**result.as_summary(), "monitor": monitor, "written": round(time.time())})
+    summary = {**result.as_summary(), "task": task.as_dict(), "monitor": monitor, "written": round(time.time())}
+    folder.write_json(files.SUMMARY, summary)

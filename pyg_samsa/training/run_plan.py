@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 from torchmetrics import Metric
 
-from pyg_samsa.training.data_module import SplitData, TaskSpec
+from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.distributed import agree
 from pyg_samsa.training.fit import fit_and_test
 from pyg_samsa.training.loggers import WandbOptions, build_loggers
@@ -30,8 +30,8 @@ class RunPlan:
     Args:
         name: Name of the run's folder in ``out_dir``.
         seed: Seed of weights, order and noise.
-        dataset: The data set; regression targets are scaled by its ``target_scale`` [2, C] if it has one.
-        spec: The task.
+        dataset: The data set with its ``task``, ``features`` and ``split_idx``; regression targets are scaled by its
+            ``target_scale`` if it has one.
         build_network: Makes the network, ``forward(batch) -> (prediction, target)``.
         loss: ``loss(prediction, target) -> scalar``.
         metrics: Fresh metrics by name.
@@ -58,7 +58,6 @@ class RunPlan:
     name: str
     seed: int
     dataset: Any
-    spec: TaskSpec
     build_network: Callable[[], nn.Module]
     loss: Loss
     metrics: Mapping[str, Metric]
@@ -120,7 +119,7 @@ class RunPlan:
         )
         data = SplitData(
             self.dataset,
-            self.spec.split_idx,
+            self.dataset.split_idx,
             **asdict(self.batches),
             edges_are_tokens=self.edges_are_tokens,
             num_workers=self.num_workers,
@@ -129,7 +128,7 @@ class RunPlan:
         return fit_and_test(
             module,
             data,
-            self.spec,
+            self.dataset.task,
             folder=folder,
             options=self.trainer,
             monitor=self.monitor,

@@ -12,7 +12,6 @@ from torch import Tensor
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.callbacks import Row
-from pyg_samsa.training.data_module import TaskSpec
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_folder import RunFolder
@@ -29,7 +28,6 @@ def draw_run(
     collected: PredictionCollector,
     *,
     dataset: Any,
-    spec: TaskSpec,
     monitor: str | None = None,
 ) -> None:
     """Draw the figures of a run into its folder: learning curves, scores per class, and shapes with their parts.
@@ -39,7 +37,6 @@ def draw_run(
         rows: History of the run; may be empty.
         collected: Test predictions.
         dataset: Data set of the run.
-        spec: The task.
         monitor: Logged name that chose the best epoch, or None.
     """
     if rows:
@@ -47,8 +44,8 @@ def draw_run(
     if result.per_class:
         with atomic_write(result.folder.file(files.CLASSES)) as temporary:
             plot_per_class(result.per_class["name"], result.per_class["ap"], result.per_class["base_rate"], temporary)
-    if spec.category_parts and collected.node is not None:
-        _draw_parts(result.folder, collected, dataset, spec)
+    if dataset.task.parts and collected.node is not None:
+        _draw_parts(result.folder, collected, dataset)
 
 
 def _draw_curves(result: RunResult, rows: Sequence[Row], monitor: str | None) -> None:
@@ -68,7 +65,7 @@ def _draw_curves(result: RunResult, rows: Sequence[Row], monitor: str | None) ->
         plot_learning_curves(pd.DataFrame(long), temporary, metric=metric, best_epoch=result.best_epoch, title=title)
 
 
-def _draw_parts(folder: RunFolder, collected: PredictionCollector, dataset: Any, spec: TaskSpec) -> None:
+def _draw_parts(folder: RunFolder, collected: PredictionCollector, dataset: Any) -> None:
     """Draw the first test shape of some categories; as in the metric, only parts of its category count."""
     names: Sequence[str] = getattr(dataset, "category_names", [])
     shapes: dict[int, int] = {}
@@ -78,7 +75,7 @@ def _draw_parts(folder: RunFolder, collected: PredictionCollector, dataset: Any,
         shapes.setdefault(int(dataset[row].category), row)
     columns: list[tuple[Tensor, Tensor, Tensor, str]] = []
     for category, row in sorted(shapes.items()):
-        own, parts = collected.row_id == row, torch.tensor(spec.category_parts[category])
+        own, parts = collected.row_id == row, torch.tensor(dataset.task.parts[category])
         predicted = parts[collected.pred[own][:, parts].argmax(1)]
         name = names[category] if len(names) > category else f"category {category}"
         columns.append((dataset[row].pos, collected.target[own], predicted, name))

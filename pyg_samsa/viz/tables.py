@@ -11,9 +11,9 @@ from rich.table import Table
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.task import SPLITS
 from pyg_samsa.viz.figure import check_lengths, shown
 
-_SPLITS = ("train", "val", "test")
 _NOT_METRICS = ("split", "seed", "repeat", "epoch", "lr")
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 
@@ -49,7 +49,7 @@ def metrics_table(rows: Sequence[Mapping[str, object]], *, title: str = "Results
         if "split" not in row:
             raise ConfigError("rows", sorted(row), "rows with a 'split'")
     present = {str(row["split"]) for row in rows}
-    splits = [split for split in _SPLITS if split in present] + sorted(present - set(_SPLITS))
+    splits = [split for split in SPLITS if split in present] + sorted(present - set(SPLITS))
     names = list(dict.fromkeys(key for row in rows for key in row if key not in _NOT_METRICS and _numbers([row], key)))
     repeats = max(sum(str(row["split"]) == split for row in rows) for split in splits)
     caption = f"mean ± standard deviation of {repeats} repeats" if repeats > 1 else None

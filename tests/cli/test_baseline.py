@@ -10,9 +10,11 @@ from torch_geometric.graphgym.config import cfg, set_cfg
 
 from pyg_samsa.chem import convert_smiles, sequence_to_smiles
 from pyg_samsa.cli import main
-from pyg_samsa.datasets.base import SplitDataset, TaskInfo, molecules_to_prepared
+from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
+from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.experiments import boosting
 from pyg_samsa.experiments import fingerprint_baseline as fingerprints
+from pyg_samsa.task import Task
 
 KINDS = {
     "multilabel": ("multilabel", ["lysine", "aromatic", "short"], "classification_multilabel", "ap"),
@@ -46,7 +48,7 @@ def molecules(name):
     table = convert_smiles(smiles, workers=1, progress=False)
     splits = {"train": torch.arange(50), "val": torch.arange(50, 70), "test": torch.arange(89, 69, -1)}
     task, names, _, _ = KINDS[name]
-    return SplitDataset(molecules_to_prepared(table, splits, y=y, smiles=smiles), TaskInfo.molecules(task, names))
+    return SplitDataset(molecules_to_prepared(table, splits, y=y, smiles=smiles), Task(task, names), MOLECULES)
 
 
 def load(format, name, dataset_dir):

@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from pyg_samsa.cli import main, train
+from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.experiments.export import predicts_molecules
 from pyg_samsa.hub.pretrained import read_config
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.predict.predictor import MoleculePredictor
 from pyg_samsa.training.batch_network import BatchNetwork
-from pyg_samsa.training.data_module import TaskSpec
 
 SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
 TINY = ["samsa.layers", "1", "samsa.channels", "16", "samsa.heads", "2", "samsa.num_samples", "8"]
@@ -169,24 +169,11 @@ def test_settings_may_stand_right_behind_the_target_columns(table):
 
 
 def test_only_networks_for_molecules_are_exported():
-
-    def spec(in_channels, edge_channels):
-        return TaskSpec(
-            {"train": [0]},
-            task="binary",
-            level="graph",
-            num_targets=1,
-            in_channels=in_channels,
-            edge_channels=edge_channels,
-        )
-
     from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 
     options = {"channels": 8, "num_layers": 1, "heads": 2}
     network = BatchNetwork(SAMSA(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **options))
-    assert predicts_molecules(network, spec(ATOM_CARDINALITIES, BOND_CARDINALITIES))
-    assert not predicts_molecules(network, spec(3, None))
-    assert not predicts_molecules(network.model, spec(ATOM_CARDINALITIES, BOND_CARDINALITIES))
-    assert not predicts_molecules(
-        BatchNetwork(network.model, node_encoder=network), spec(ATOM_CARDINALITIES, BOND_CARDINALITIES)
-    )
+    assert predicts_molecules(network, MOLECULES)
+    assert not predicts_molecules(network, Features(3))
+    assert not predicts_molecules(network.model, MOLECULES)
+    assert not predicts_molecules(BatchNetwork(network.model, node_encoder=network), MOLECULES)

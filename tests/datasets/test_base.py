@@ -8,7 +8,7 @@ from pyg_samsa.datasets import base
 from pyg_samsa.datasets.base import (
     Prepared,
     SplitDataset,
-    TaskInfo,
+    check_described,
     load_prepared,
     load_tensors,
     molecules_to_prepared,
@@ -16,10 +16,12 @@ from pyg_samsa.datasets.base import (
     save_prepared,
     select_graphs,
 )
-from pyg_samsa.errors import DataIntegrityError
+from pyg_samsa.datasets.features import MOLECULES
+from pyg_samsa.errors import ConfigError, DataError, DataIntegrityError
+from pyg_samsa.task import Task
 
 SMILES = ["CC(=O)[O-].[Na+]", "C", "c1ccccc1O", "F/C=C/F", "[Fe]"]
-INFO = TaskInfo.molecules("multilabel", ["a", "b"])
+TASK = Task("multilabel", ["a", "b"])
 
 
 def make(smiles=SMILES):
@@ -46,31 +48,46 @@ def check(dataset, smiles=SMILES):
 def test_saved_and_loaded_graphs_are_the_same(tmp_path, smiles):
     path = tmp_path / "set.pt"
     save_prepared(make(smiles), path)
-    dataset = SplitDataset(load_prepared(path), INFO)
+    dataset = SplitDataset(load_prepared(path), TASK, MOLECULES)
     check(dataset, smiles)
     assert dataset[0].y[0, 0].isnan()
 
 
 def test_attributes():
-    dataset = SplitDataset(make(), INFO, root="somewhere")
-    assert (dataset.task, dataset.level, dataset.num_targets, dataset.target_names) == (
+    dataset = SplitDataset(make(), TASK, MOLECULES, root="somewhere")
+    assert (dataset.task.kind, dataset.task.level, dataset.task.num_targets, list(dataset.task.names)) == (
         "multilabel",
         "graph",
         2,
         ["a", "b"],
     )
-    assert dataset.in_channels == [119, 5, 12, 12, 10, 6, 6, 2, 2]
-    assert dataset.edge_channels == [5, 6, 2]
+    assert dataset.features.in_channels == [119, 5, 12, 12, 10, 6, 6, 2, 2]
+    assert dataset.features.edge_channels == [5, 6, 2]
     assert dataset.get_idx_split() is dataset.split_idx
     assert dataset._data.x.size(0) == dataset.slices["x"][-1]
     assert dataset.num_node_features == 9
     assert repr(dataset) == "SplitDataset(5)"
 
 
-def test_task_info_does_not_share_its_lists():
-    first, second = TaskInfo.molecules("binary", ["a"]), TaskInfo.molecules("binary", ["a"])
-    first.in_channels.append(1)
-    assert len(second.in_channels) == 9
+def test_data_sets_without_description_or_training_rows_are_refused():
+    with pytest.raises(DataError, match="lacks task, features, split_idx"):
+        check_described([Data()])
+    dataset = SplitDataset(make(), TASK, MOLECULES)
+    check_described(dataset)
+    dataset.split_idx = {"val": torch.tensor([1])}
+    with pytest.raises(ConfigError, match="train"):
+        check_described(dataset)
+
+
+def test_scale_of_regression_targets_is_that_of_the_training_rows():
+    prepared = make()
+    prepared.data["y"] = torch.tensor([[1.0, 5.0], [9.0, 5.0], [3.0, float("nan")], [9.0, 9.0], [5.0, 5.0]])
+    prepared.split_idx = {"train": torch.tensor([0, 2, 4])}
+    mean, std = SplitDataset(prepared, Task("regression", ["a", "b"]), MOLECULES).target_scale
+    assert mean.tolist() == [3.0, 5.0]
+    assert std.tolist() == [pytest.approx((8 / 3) ** 0.5), 1.0]
+    assert mean.dtype == std.dtype == torch.float64
+    assert SplitDataset(make(), TASK, MOLECULES).target_scale is None
 
 
 def test_subsets_batches_and_transforms():
@@ -78,7 +95,7 @@ def test_subsets_batches_and_transforms():
         data.mark = torch.ones(1)
         return data
 
-    dataset = SplitDataset(make(), INFO, transform=mark)
+    dataset = SplitDataset(make(), TASK, MOLECULES, transform=mark)
     train = dataset[dataset.split_idx["train"]]
     assert [data.smiles for data in train] == SMILES[::2]
     batch = next(iter(DataLoader(train, batch_size=3)))
@@ -99,7 +116,7 @@ def test_make_batch_gives_what_pyg_gives(tmp_path, monkeypatch, rows, mapped):
     prepared.slices |= {"edge_label_index": prepared.slices["edge_index"].clone(), "pos": prepared.slices["x"]}
     save_prepared(prepared, tmp_path / "set.pt")
     monkeypatch.setattr(base, "_MAPPED_BYTES", 0 if mapped else 2**40)
-    whole = SplitDataset(load_prepared(tmp_path / "set.pt"), INFO)
+    whole = SplitDataset(load_prepared(tmp_path / "set.pt"), TASK, MOLECULES)
     for dataset in (whole, whole[torch.tensor([4, 3, 2, 1, 0])]):
         found, expected = dataset.make_batch(rows), Batch.from_data_list([dataset[row] for row in rows])
         assert type(found) is type(expected)
@@ -121,12 +138,14 @@ def test_make_batch_gives_what_pyg_gives(tmp_path, monkeypatch, rows, mapped):
 
 def test_make_batch_honours_transforms_and_counts_tokens():
     prepared = make()
-    dataset = SplitDataset(prepared, INFO, transform=lambda data: Data(x=data.x[:1], edge_index=data.edge_index[:, :0]))
+    dataset = SplitDataset(
+        prepared, TASK, MOLECULES, transform=lambda data: Data(x=data.x[:1], edge_index=data.edge_index[:, :0])
+    )
     assert dataset.make_batch([0, 2]).num_nodes == 2
     assert dataset.count_tokens(edges=False).tolist() == [
         graph.size(0) for graph in prepared.data["x"].split(prepared.slices["x"].diff().tolist())
     ]
-    plain = SplitDataset(prepared, INFO)[torch.tensor([2, 0])]
+    plain = SplitDataset(prepared, TASK, MOLECULES)[torch.tensor([2, 0])]
     assert plain.count_tokens().tolist() == [graph.num_nodes + graph.num_edges for graph in plain]
 
 
@@ -151,7 +170,7 @@ def test_large_and_negative_integers_survive(tmp_path, values):
 def test_select_graphs(kept):
     prepared = make()
     chosen = select_graphs(prepared, torch.tensor(kept))
-    dataset, whole = SplitDataset(chosen, INFO), SplitDataset(prepared, INFO)
+    dataset, whole = SplitDataset(chosen, TASK, MOLECULES), SplitDataset(prepared, TASK, MOLECULES)
     assert len(dataset) == len(kept)
     for new, old in enumerate(kept):
         assert dataset[new].smiles == whole[old].smiles
@@ -212,7 +231,7 @@ def test_prepare_once(tmp_path):
 
     path = tmp_path / "deep" / "set.pt"
     for _ in range(3):
-        check(SplitDataset(prepare_once(path, prepare), INFO))
+        check(SplitDataset(prepare_once(path, prepare), TASK, MOLECULES))
     assert len(calls) == 1
 
 
@@ -225,4 +244,4 @@ def test_a_failed_preparation_leaves_nothing_that_is_taken_for_whole(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         prepare_once(path, fail)
     assert [child.name for child in tmp_path.iterdir()] == [".set.pt.lock"]
-    check(SplitDataset(prepare_once(path, make), INFO))
+    check(SplitDataset(prepare_once(path, make), TASK, MOLECULES))

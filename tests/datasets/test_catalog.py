@@ -75,7 +75,7 @@ def test_every_name_reaches_its_own_files(name, tmp_path):
 @pytest.mark.parametrize(("name", "targets"), [("shapes", 18), ("shapes-parts", 31)])
 def test_shapes_by_name(name, targets, tmp_path):
     dataset = catalog.load("samsa", name, tmp_path, per_family=3, num_points=16, progress=False)
-    assert dataset.num_targets == targets
+    assert dataset.task.num_targets == targets
     assert "parts" not in catalog.option_names("samsa", name)
     assert not catalog.is_prepared(name, tmp_path)  # that is the set of the default options
 

@@ -6,9 +6,11 @@ from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkP
 from torch_geometric.utils import to_undirected
 
 from pyg_samsa.datasets import encodings
-from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, select_graphs
+from pyg_samsa.datasets.base import Prepared, SplitDataset, select_graphs
 from pyg_samsa.datasets.encodings import add_encoding, laplacian_eigenvectors, return_probabilities
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.task import Task
 
 
 def random_graph(num_nodes, num_edges, seed):
@@ -105,7 +107,7 @@ def dataset_of(sizes=(5, 1, 3, 8), seed=0):
     dataset = InMemoryDataset()
     data, slices = dataset.collate(graphs)
     prepared = Prepared({key: data[key] for key in slices}, slices, {"train": torch.arange(len(sizes))})
-    return SplitDataset(prepared, TaskInfo("regression", "graph", ["y"], 2, None))
+    return SplitDataset(prepared, Task("regression", ["y"]), Features(2))
 
 
 @pytest.mark.parametrize("kind", ["lap", "rwse"])
@@ -144,7 +146,7 @@ def test_a_second_time_nothing_is_computed(tmp_path, monkeypatch):
     # Anything else is not found: another width, another kind, a part of the same data set.
     whole = dataset_of()
     prepared = Prepared({key: whole._data[key] for key in whole.slices}, whole.slices, {})
-    part = SplitDataset(select_graphs(prepared, torch.tensor([0, 2])), TaskInfo("regression", "graph", ["y"], 2, None))
+    part = SplitDataset(select_graphs(prepared, torch.tensor([0, 2])), Task("regression", ["y"]), Features(2))
     for dataset, kind, dim in ((whole, "rwse", 3), (whole, "lap", 4), (part, "rwse", 4)):
         with pytest.raises(AssertionError, match="computed again"):
             add_encoding(dataset, kind, dim, folder=tmp_path, progress=False)

@@ -9,13 +9,15 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg, set_cfg
 
 from pyg_samsa.datasets import encodings
+from pyg_samsa.datasets.base import Prepared, SplitDataset
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.config import PACKAGED, load_config
 from pyg_samsa.graphgym.plan import build_network
 from pyg_samsa.graphgym.share import describe
-from pyg_samsa.training.data_module import TaskSpec
+from pyg_samsa.task import Task
 
 NETWORKS = ["gcn", "gine", "gatedgcn", "gps"]
 EXACT = {"rtol": 0, "atol": 0}
@@ -188,7 +190,10 @@ def test_contradictions_are_named(network, settings, named, small):
 
 def test_pairs_of_documents_are_refused(small):
     load_config(small("gcn"))
-    describe(TaskSpec({"train": torch.arange(3)}, "binary", "graph", 1, in_channels=[4], pairs=True))
+    pairs = SplitDataset(
+        Prepared({}, {"x": torch.zeros(2)}, {}), Task("binary", ["related"], pairs=True), Features([4])
+    )
+    describe(pairs)
     with pytest.raises(ConfigError, match="pairs"):
         build_network(9, 10)
 

@@ -5,9 +5,11 @@ import torch
 from torch_geometric.data import Data, InMemoryDataset
 
 from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym import loader
 from pyg_samsa.graphgym.config import cfg, load_config, packaged_configs
+from pyg_samsa.task import Task
 
 NAMES = [name for name in packaged_configs() if not name.startswith("grids/")]
 SMALLER = {
@@ -44,27 +46,26 @@ class StandIn(InMemoryDataset):
 
     def __init__(self, name, **options):
         super().__init__(None)
-        self.edge_channels, self.level, self.task = None, "graph", "multiclass"
+        self.kind, self.level, self.parts, self.pairs, self.edge_channels = "multiclass", "graph", (), False, None
         make = self.molecule if name in LABELS or name == "csv" else self.cloud if name in CLOUDS else self.sequence
         generator = torch.Generator().manual_seed(0)
         graphs = [make(name, number, generator, options) for number in range(12)]
         self._data, self.slices = self.collate(graphs)
         self.split_idx = {"train": torch.arange(8), "val": torch.arange(8, 10), "test": torch.arange(10, 12)}
-        self.target_names = [str(number) for number in range(self.width)]
-
-    @property
-    def num_targets(self):
-        return self.width
+        names = [str(number) for number in range(self.width)]
+        self.task = Task(self.kind, names, self.level, self.parts, self.pairs)
+        num_dims = self[0].pos.size(1) if "pos" in self[0] else 0
+        self.features = Features(self.in_channels, self.edge_channels, num_dims)
 
     def molecule(self, name, number, generator, options):
         self.width = LABELS.get(name, 1)
-        self.task = "multilabel" if name in ("peptides-functional", "peptides-embedded") else "regression"
+        self.kind = "multilabel" if name in ("peptides-functional", "peptides-embedded") else "regression"
         self.in_channels, self.edge_channels = ATOM_CARDINALITIES, BOND_CARDINALITIES
         nodes = 4 + number % 3
         path = torch.stack([torch.arange(nodes - 1), torch.arange(1, nodes)])
         edges = torch.cat([path, path.flip(0)], 1)
         y = torch.randn(1, self.width, generator=generator)
-        y = (y > 0).float() if self.task == "multilabel" else y
+        y = (y > 0).float() if self.kind == "multilabel" else y
         x = torch.randint(2, (nodes, len(self.in_channels)), generator=generator)
         edge_attr = torch.randint(2, (edges.size(1), len(self.edge_channels)), generator=generator)
         return Data(x=x, edge_index=edges, edge_attr=edge_attr, y=y, smiles="C" * nodes)
@@ -90,7 +91,7 @@ class StandIn(InMemoryDataset):
         )
         data.y = torch.tensor([number % self.width])
         if self.width == 6:
-            self.level, self.category_parts, self.category_names = "node", PARTS, ["a", "b", "c"]
+            self.level, self.parts, self.category_names = "node", PARTS, ["a", "b", "c"]
             data.category = torch.tensor([number % 3])
             data.y = 2 * (number % 3) + torch.randint(2, (8,), generator=generator)
         return data

@@ -4,6 +4,7 @@ from torch_geometric.data import Data
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg, set_cfg
 
+from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym import loader
@@ -42,10 +43,11 @@ def graphs(y, count=20):
 )
 def test_data_sets_that_say_nothing_are_described_and_split(foreign, y, settings, task, level, width):
     foreign(graphs(y), **settings)
-    _, spec = loader.load_for_runner()
-    assert (spec.task, spec.level, spec.num_targets, spec.in_channels) == (task, level, width, 2)
-    assert spec.sizes == {"train": 16, "val": 2, "test": 2}
-    assert sorted(torch.cat(list(spec.split_idx.values())).tolist()) == list(range(20))
+    dataset = loader.load_for_runner()
+    found = (dataset.task.kind, dataset.task.level, dataset.task.num_targets, dataset.features.in_channels)
+    assert found == (task, level, width, 2)
+    assert split_sizes(dataset.split_idx) == {"train": 16, "val": 2, "test": 2}
+    assert sorted(torch.cat(list(dataset.split_idx.values())).tolist()) == list(range(20))
     assert (cfg.share.dim_in, cfg.share.dim_out, cfg.share.level) == (2, width, level)
 
 

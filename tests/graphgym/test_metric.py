@@ -4,6 +4,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.graphgym import metric
+from pyg_samsa.task import Task
 
 
 def test_metrics_give_plain_floats():
@@ -21,8 +22,8 @@ def test_metrics_give_plain_floats():
 
 def test_choice_of_metrics():
     cfg.metric_best = "auto"
-    made, best, higher = metric.choose_metrics("regression", 2, direction_given=False)
+    made, best, higher = metric.choose_metrics(Task("regression", ["a", "b"]), direction_given=False)
     assert (list(made), best, higher) == (["mae", "rmse", "r2"], "mae", False)
     cfg.metric_best, cfg.custom_metrics = "accuracy-SBM", ["f1"]
-    made, best, higher = metric.choose_metrics("multiclass", 3, direction_given=False)
+    made, best, higher = metric.choose_metrics(Task("multiclass", ["a", "b", "c"]), direction_given=False)
     assert (list(made), best, higher) == (["accuracy_macro", "f1_macro"], "accuracy_macro", True)

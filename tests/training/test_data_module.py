@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.training.data_module import SplitData, TaskSpec
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.samplers import FixedSizeBatches, TokenBatches
 
 
@@ -151,9 +151,3 @@ def test_loaders_by_token_budget(edges):
 def test_bad_splits():
     with pytest.raises(ConfigError, match="row numbers"):
         SplitData(graphs(), splits(train=[11]), batch_size=2)
-    with pytest.raises(ConfigError, match="train"):
-        TaskSpec(splits(val=[1]), task="regression", level="graph", num_targets=1)
-    with pytest.raises(ConfigError, match="regression"):
-        TaskSpec(splits(train=[1]), task="regresion", level="graph", num_targets=1)
-    with pytest.raises(DataError, match="lacks split_idx"):
-        TaskSpec.of(graphs())

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from pyg_samsa.training.data_module import TaskSpec
+from pyg_samsa.task import Task
 from pyg_samsa.training.predictions import PredictionCollector, write_predictions
 from pyg_samsa.training.results import per_class_scores
 
@@ -30,7 +30,7 @@ def collect(rows, pred, target, nodes=1):
 
 def write(tmp_path, collector, task, names=(), dataset=None):
     path = tmp_path / "predictions.csv"
-    write_predictions(path, collector, dataset=dataset or [Data()] * 10, task=task, target_names=names)
+    write_predictions(path, collector, dataset=dataset or [Data()] * 10, task=Task(task, names))
     return pd.read_csv(path)
 
 
@@ -43,9 +43,10 @@ def test_rows_come_in_order_with_probabilities(tmp_path):
     assert table["toxic_true"].isna().tolist() == [True, False, False]
 
 
-def test_regression_keeps_values_and_numbers_unnamed_targets(tmp_path):
-    table = write(tmp_path, collect([0, 1], torch.tensor([[1.5, 2.5], [3.5, 4.5]]), torch.zeros(2, 2)), "regression")
-    assert table["target_1_pred"].tolist() == [2.5, 4.5]
+def test_regression_keeps_values(tmp_path):
+    collector = collect([0, 1], torch.tensor([[1.5, 2.5], [3.5, 4.5]]), torch.zeros(2, 2))
+    table = write(tmp_path, collector, "regression", ["a", "b"])
+    assert table["b_pred"].tolist() == [2.5, 4.5]
 
 
 def test_classes(tmp_path):
@@ -69,15 +70,13 @@ def test_nodes_know_their_graph_and_number(tmp_path):
 
 def test_scores_per_class_leave_unlabelled_entries_out():
     target = torch.tensor([[1.0, 0.0], [0.0, float("nan")], [1.0, 1.0]])
-    spec = TaskSpec(
-        {"train": torch.arange(1)}, task="multilabel", level="graph", num_targets=2, target_names=["a", "b"]
-    )
-    scores = per_class_scores(collect([0, 1, 2], torch.tensor([[2.0, 0.0], [1.0, 5.0], [3.0, 1.0]]), target), spec)
+    task = Task("multilabel", ["a", "b"])
+    scores = per_class_scores(collect([0, 1, 2], torch.tensor([[2.0, 0.0], [1.0, 5.0], [3.0, 1.0]]), target), task)
     assert scores == {
         "name": ["a", "b"],
         "ap": [1.0, 1.0],
         "base_rate": [pytest.approx(2 / 3), 0.5],
         "positives": [2, 1],
     }
-    regression = TaskSpec({"train": torch.arange(1)}, task="regression", level="graph", num_targets=2)
+    regression = Task("regression", ["a", "b"])
     assert per_class_scores(collect([0], torch.zeros(1, 2), torch.zeros(1, 2)), regression) == {}

@@ -17,8 +17,12 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
-from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, molecules_to_prepared, prepare_once
-from pyg_samsa.datasets.molecules.splits import (
+from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once
+from pyg_samsa.datasets.features import MOLECULES
+from pyg_samsa.datasets.molecules.targets import CSV_TASKS, read_targets
+from pyg_samsa.datasets.option_types import Seed
+from pyg_samsa.datasets.registry import register_dataset
+from pyg_samsa.datasets.splits import (
     SPLIT_KINDS,
     canonical_smiles,
     check_fractions,
@@ -26,14 +30,12 @@ from pyg_samsa.datasets.molecules.splits import (
     random_split,
     scaffold_split,
 )
-from pyg_samsa.datasets.molecules.targets import CSV_TASKS, read_targets
-from pyg_samsa.datasets.option_types import Seed
-from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError
 from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
 from pyg_samsa.io.files import atomic_write, file_hash
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option
+from pyg_samsa.task import Task
 
 _LOGGER = logging.getLogger(__name__)
 _VERSION = 1
@@ -82,7 +84,6 @@ class CSVMolecules(SplitDataset):
         transform: Called on every graph that is taken out.
 
     Attributes:
-        target_scale: For regressions: mean and standard deviation [C] of the training rows; models learn standardised targets.
         left_out: File that lists the rows that were left out, or None.
 
     Shapes:
@@ -101,8 +102,8 @@ class CSVMolecules(SplitDataset):
         >>> rows = ["C" * n + f"O,{-n / 2}" for n in range(1, 21)]
         >>> _ = path.write_text("smiles,logS" + chr(10) + chr(10).join(rows))
         >>> dataset = CSVMolecules(path.parent, csv=path, progress=False)
-        >>> dataset.task, dataset.target_names, [len(rows) for rows in dataset.split_idx.values()]
-        ('regression', ['logS'], [16, 2, 2])
+        >>> dataset.task.kind, dataset.task.names, [len(rows) for rows in dataset.split_idx.values()]
+        ('regression', ('logS',), [16, 2, 2])
     """
 
     def __init__(
@@ -149,14 +150,11 @@ class CSVMolecules(SplitDataset):
         prepared = prepare_once(prepared_file, lambda: _prepare(path, options, prepared_file, workers, progress))
         facts = prepared.extra
         super().__init__(
-            prepared, TaskInfo.molecules(facts["task"], facts["target_names"]), transform=transform, root=root
+            prepared, Task(facts["task"], facts["target_names"]), MOLECULES, transform=transform, root=root
         )
         self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
         if facts["left_out"]:
             _LOGGER.warning("%s: %s; listed in %s", path.name, facts["left_out"], self.left_out)
-        self.target_scale = (
-            _scale(prepared.data["y"], self.split_idx["train"]) if facts["task"] == "regression" else None
-        )
 
 
 def prepared_path(root: str | os.PathLike[str], csv: Path, options: _Options) -> Path:
@@ -168,14 +166,6 @@ def prepared_path(root: str | os.PathLike[str], csv: Path, options: _Options) ->
 
 def _left_out_file(prepared_file: Path) -> Path:
     return prepared_file.with_name(f"{prepared_file.stem}-left-out.csv")
-
-
-def _scale(y: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
-    known = y[train].double()
-    mean = known.nanmean(0).nan_to_num(nan=0.0)
-    std = ((known - mean) ** 2).nanmean(0).sqrt().nan_to_num(nan=1.0)
-    # A target that never changes has no scale of its own.
-    return mean.float(), torch.where(std > 1e-12, std, torch.ones_like(std)).float()
 
 
 @dataclass

@@ -16,8 +16,9 @@ from torch_geometric.data import Data
 
 from pyg_samsa.chem.smiles import convert_smiles
 from pyg_samsa.datasets import sources
-from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, molecules_to_prepared, prepare_once, save_prepared
-from pyg_samsa.datasets.molecules.lrgb_release import SPLITS, Release, check_release, find_release, prepare_release
+from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once, save_prepared
+from pyg_samsa.datasets.features import MOLECULES
+from pyg_samsa.datasets.molecules.lrgb_release import Release, check_release, find_release, prepare_release
 from pyg_samsa.datasets.option_types import Download
 from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.datasets.sources import RemoteFile
@@ -26,6 +27,7 @@ from pyg_samsa.io import safe_pickle
 from pyg_samsa.io.download import fetch
 from pyg_samsa.io.files import lock, remove_partial, verify
 from pyg_samsa.options import Option
+from pyg_samsa.task import SPLITS, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,9 +67,11 @@ class _Official:
     release: Release
 
 
-def _release(name: str, info: TaskInfo, positives: tuple[tuple[int, ...], ...] | None = None) -> Release:
+def _release(name: str, task: Task, positives: tuple[tuple[int, ...], ...] | None = None) -> Release:
     columns, sizes = ("x", "edge_attr", "edge_index", "y"), (10873, 2331, 2331)
-    return Release(name, sources.LRGB_ZIPS[name], ".pt", columns, info, 15535, (150.94, 307.30), sizes, positives)
+    return Release(
+        name, sources.LRGB_ZIPS[name], ".pt", columns, task, MOLECULES, 15535, (150.94, 307.30), sizes, positives
+    )
 
 
 def _known(*hashes: str | None) -> tuple[str, ...]:
@@ -79,13 +83,13 @@ OFFICIAL = {
         sources.FUNC_CSV,
         sources.FUNC_SPLIT,
         _known(sources.FUNC_CSV.known_hash, sources.FUNC_CSV_TEXT),
-        _release("peptides-func", TaskInfo.molecules("multilabel", FUNC_TARGETS), _FUNC_POSITIVES),
+        _release("peptides-func", Task("multilabel", FUNC_TARGETS), _FUNC_POSITIVES),
     ),
     "peptides-struct": _Official(
         sources.STRUCT_CSV,
         sources.STRUCT_SPLIT,
         _known(sources.STRUCT_CSV.known_hash, sources.STRUCT_CSV_RAW.known_hash),
-        _release("peptides-struct", TaskInfo.molecules("regression", STRUCT_TARGETS)),
+        _release("peptides-struct", Task("regression", STRUCT_TARGETS)),
     ),
 }
 
@@ -125,7 +129,7 @@ class LRGBPeptides(SplitDataset):
 
     Example:
         >>> dataset = LRGBPeptides("datasets", "peptides-func")  # doctest: +SKIP
-        >>> len(dataset), dataset.num_targets, len(dataset.split_idx["test"])  # doctest: +SKIP
+        >>> len(dataset), dataset.task.num_targets, len(dataset.split_idx["test"])  # doctest: +SKIP
         (15535, 10, 2331)
 
     Cost: converting the CSV takes about a minute of one core, once; the prepared file has 62 MB and is loaded in a second.
@@ -151,7 +155,7 @@ class LRGBPeptides(SplitDataset):
         prepared = prepare_once(
             prepared_path(root, name), lambda: _find(Path(root) / name, official, source, workers, progress)
         )
-        super().__init__(prepared, official.release.info, transform=transform, root=root)
+        super().__init__(prepared, official.release.task, MOLECULES, transform=transform, root=root)
 
     @classmethod
     def import_files(
@@ -244,7 +248,7 @@ def read_official(official: _Official, csv: Path, split: Path, *, workers: int |
     # pandas must not take the peptide "NA" for a missing value.
     table = pd.read_csv(csv, compression=compression, keep_default_na=False)
     split_idx = read_split(split, len(table))
-    y = _func_labels(table, csv) if official.release.info.task == "multilabel" else _struct_targets(table, csv)
+    y = _func_labels(table, csv) if official.release.task.kind == "multilabel" else _struct_targets(table, csv)
     smiles = table["smiles"].tolist()
     graphs = convert_smiles(
         smiles, workers=workers, progress=progress, description=f"Converting {official.release.name}"

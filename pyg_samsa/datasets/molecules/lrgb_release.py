@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, load_tensors, prepare_once
+from pyg_samsa.datasets.base import Prepared, SplitDataset, load_tensors, prepare_once
+from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.datasets.option_types import Download
 from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.datasets.sources import LRGB_ZIPS, RemoteFile
@@ -24,8 +25,8 @@ from pyg_samsa.io import safe_pickle
 from pyg_samsa.io.download import fetch
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.task import SPLITS, Task
 
-SPLITS = ("train", "val", "test")
 _VERSION = 1
 # fmt: off
 _VOC = [
@@ -56,7 +57,8 @@ class Release:
         zip: Its archive.
         suffix: Of the raw files, ``".pt"`` or ``".pickle"``.
         columns: What the tuple of a graph holds, in order.
-        info: What is predicted from what.
+        task: The targets.
+        features: Widths of the features.
         graphs: Published number of graphs.
         means: Published mean numbers of nodes and edges, to two digits.
         sizes: Published numbers of graphs in train, val and test; None when only their sum was published.
@@ -67,7 +69,8 @@ class Release:
     zip: RemoteFile
     suffix: str
     columns: tuple[str, ...]
-    info: TaskInfo
+    task: Task
+    features: Features
     graphs: int
     means: tuple[float, float]
     sizes: tuple[int, int, int] | None = None
@@ -83,7 +86,8 @@ RELEASES = {
             LRGB_ZIPS["pascalvoc-sp"],
             ".pickle",
             (*_GRAPH, "y"),
-            TaskInfo("multiclass", "node", _VOC, 14, 2),
+            Task("multiclass", _VOC, "node"),
+            Features(14, 2),
             11355,
             (479.40, 2710.48),
             (8498, 1428, 1429),
@@ -93,7 +97,8 @@ RELEASES = {
             LRGB_ZIPS["coco-sp"],
             ".pickle",
             (*_GRAPH, "y"),
-            TaskInfo("multiclass", "node", _COCO, 14, 2),
+            Task("multiclass", _COCO, "node"),
+            Features(14, 2),
             123286,
             (476.88, 2693.67),
             (113286, 5000, 5000),
@@ -103,7 +108,8 @@ RELEASES = {
             LRGB_ZIPS["pcqm-contact"],
             ".pt",
             (*_GRAPH, "edge_label_index", "edge_label"),
-            TaskInfo.molecules("binary", ["contact"], "link"),
+            Task("binary", ["contact"], "link"),
+            MOLECULES,
             529434,
             (30.14, 61.09),
         ),
@@ -143,7 +149,7 @@ class LRGBRelease(SplitDataset):
 
     Example:
         >>> dataset = LRGBRelease("datasets", "pascalvoc-sp")  # doctest: +SKIP
-        >>> len(dataset), dataset.num_targets  # doctest: +SKIP
+        >>> len(dataset), dataset.task.num_targets  # doctest: +SKIP
         (11355, 21)
     """
 
@@ -163,7 +169,7 @@ class LRGBRelease(SplitDataset):
         prepared = prepare_once(
             prepared_path(root, name), lambda: prepare_release(release, folder, download=download, progress=progress)
         )
-        super().__init__(prepared, release.info, transform=transform, root=root)
+        super().__init__(prepared, release.task, release.features, transform=transform, root=root)
 
 
 def prepared_path(root: str | os.PathLike[str], name: str) -> Path:
@@ -257,7 +263,7 @@ def _collate(release: Release, graphs: Any, path: Path) -> tuple[dict[str, Tenso
 
 def _as_tensor(value: Any, key: str, release: Release) -> Tensor:
     tensor = torch.as_tensor(value)
-    if release.info.level == "node" and key == "y":
+    if release.task.level == "node" and key == "y":
         return _coco_classes(tensor.long()) if release.name == "coco-sp" else tensor.long()
     return tensor.float() if tensor.is_floating_point() else tensor.long()
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, prepare_once
+from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once
+from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.molecules.lrgb_release import unpack
 from pyg_samsa.datasets.option_types import Download
 from pyg_samsa.datasets.registry import register_dataset
@@ -19,6 +20,7 @@ from pyg_samsa.datasets.sources import ogb_zip
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.download import fetch
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.task import Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +78,7 @@ class OGBMolecules(SplitDataset):
 
     Example:
         >>> dataset = OGBMolecules("datasets", "ogbg-molhiv")  # doctest: +SKIP
-        >>> len(dataset), dataset.num_targets  # doctest: +SKIP
+        >>> len(dataset), dataset.task.num_targets  # doctest: +SKIP
         (41127, 1)
     """
 
@@ -101,7 +103,7 @@ class OGBMolecules(SplitDataset):
             if about.targets == 1
             else [f"target {number}" for number in range(about.targets)]
         )
-        super().__init__(prepared, TaskInfo.molecules(task, names), transform=transform, root=root)
+        super().__init__(prepared, Task(task, names), MOLECULES, transform=transform, root=root)
 
 
 def prepared_path(root: str | os.PathLike[str], name: str) -> Path:

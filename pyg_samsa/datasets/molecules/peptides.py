@@ -15,12 +15,15 @@ from torch_geometric.data import Data
 
 from pyg_samsa.chem.peptide_sequences import sequence_to_smiles
 from pyg_samsa.chem.smiles import convert_smiles
-from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, molecules_to_prepared, prepare_once, select_graphs
+from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once, select_graphs
+from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.option_types import Seed
 from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.datasets.sources import EMBEDDED
+from pyg_samsa.datasets.splits import stratified_split
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, MissingDependencyError
 from pyg_samsa.options import Option
+from pyg_samsa.task import Task
 
 LISTS = ("antimicrobial", "anticancer", "transmembrane", "uniprot", "random")
 """The lists that a peptide can stand on; the first three are the targets."""
@@ -89,7 +92,7 @@ class EmbeddedPeptides(SplitDataset):
 
     Example:
         >>> dataset = EmbeddedPeptides("datasets")  # doctest: +SKIP
-        >>> len(dataset), dataset.num_targets, dataset[0].sequence  # doctest: +SKIP
+        >>> len(dataset), dataset.task.num_targets, dataset[0].sequence  # doctest: +SKIP
         (6018, 3, 'GLWSKIKEVGKEAAKAAAKAAGKAALGAVSEAV')
 
     Cost: prepared once in about forty seconds of one core (36 MB on disk), then loaded in less than a second.
@@ -121,7 +124,7 @@ class EmbeddedPeptides(SplitDataset):
         if keep is not None:
             prepared = select_graphs(prepared, keep)
             listed = listed[keep]
-        super().__init__(prepared, TaskInfo.molecules("multilabel", _TARGETS), transform=transform, root=root)
+        super().__init__(prepared, Task("multilabel", _TARGETS), MOLECULES, transform=transform, root=root)
         self.listed = listed
         """bool [G, 5]: on which of :data:`LISTS` each peptide stands."""
 
@@ -191,48 +194,6 @@ def _labels(listed: Tensor, unlabelled: str) -> Tensor:
 
 def _combinations(listed: Tensor) -> list[int]:
     return (listed.long() * 2 ** torch.arange(listed.size(1))).sum(1).tolist()
-
-
-def _rank(text: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}:{text}".encode()).digest()
-
-
-def stratified_split(
-    names: Sequence[str], groups: Sequence[int], shares: Mapping[str, float], *, seed: int = 0
-) -> dict[str, Tensor]:
-    """Split by name so that each group is divided in the same shares; the same names give the same split on every machine.
-
-    Members of a group are ordered by a hash of seed and name. The sizes of the splits over all groups are within one of their shares.
-
-    Args:
-        names: G distinct names.
-        groups: G numbers of groups.
-        shares: Name of the split -> its share; they add up to 1.
-        seed: Another number gives another split.
-
-    Returns:
-        Name of the split -> sorted int64 positions.
-
-    Example:
-        >>> split = stratified_split(["a", "b", "c", "d"], [0, 0, 1, 1], {"train": 0.5, "test": 0.5})
-        >>> sorted(torch.cat(list(split.values())).tolist()), len(split["train"])
-        ([0, 1, 2, 3], 2)
-    """
-    members: dict[int, list[int]] = defaultdict(list)
-    for position in sorted(range(len(names)), key=lambda position: _rank(names[position], seed)):
-        members[groups[position]].append(position)
-    # All groups stand in one row, and a split takes every place at which its cumulated share passes the next whole number: no group and no
-    # total is off by more than one.
-    row = [position for group in sorted(members) for position in members[group]]
-    credit = dict.fromkeys(shares, 0.0)
-    chosen: dict[str, list[int]] = {name: [] for name in shares}
-    for position in row:
-        for name, share in shares.items():
-            credit[name] += share
-        winner = max(credit, key=lambda name: credit[name])
-        credit[winner] -= 1.0
-        chosen[winner].append(position)
-    return {name: torch.tensor(sorted(positions), dtype=torch.long) for name, positions in chosen.items()}
 
 
 def _choose(

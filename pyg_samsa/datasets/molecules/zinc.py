@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, load_tensors, prepare_once
-from pyg_samsa.datasets.molecules.lrgb_release import SPLITS, join_collated, unpack
+from pyg_samsa.datasets.base import Prepared, SplitDataset, load_tensors, prepare_once
+from pyg_samsa.datasets.features import Features
+from pyg_samsa.datasets.molecules.lrgb_release import join_collated, unpack
 from pyg_samsa.datasets.option_types import Download
 from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.datasets.sources import ZINC_INDEX, ZINC_ZIP
@@ -20,10 +21,11 @@ from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io import safe_pickle
 from pyg_samsa.io.download import fetch
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.task import SPLITS, Task
 
 _VERSION = 1
 _SIZES = {"subset": (10000, 1000, 1000), "full": (220011, 24445, 5000)}
-_INFO = TaskInfo("regression", "graph", ["penalized_logP"], [28], [4])
+_TASK, _FEATURES = Task("regression", ["penalized_logP"]), Features([28], [4])
 
 
 class ZINC(SplitDataset):
@@ -50,7 +52,7 @@ class ZINC(SplitDataset):
 
     Example:
         >>> dataset = ZINC("datasets", "subset")  # doctest: +SKIP
-        >>> len(dataset), dataset.num_targets  # doctest: +SKIP
+        >>> len(dataset), dataset.task.num_targets  # doctest: +SKIP
         (12000, 1)
     """
 
@@ -67,7 +69,7 @@ class ZINC(SplitDataset):
             raise ConfigError("name", name, sorted(_SIZES))
         folder = Path(root) / "ZINC"
         prepared = prepare_once(prepared_path(root, name), lambda: _find(folder, name, download, progress))
-        super().__init__(prepared, _INFO, transform=transform, root=root)
+        super().__init__(prepared, _TASK, _FEATURES, transform=transform, root=root)
 
 
 def prepared_path(root: str | os.PathLike[str], name: str) -> Path:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.datasets.base import Prepared
-from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.datasets.splits import stratified_split
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.functional.farthest_points import farthest_points
 from pyg_samsa.io.progress import progress_bar

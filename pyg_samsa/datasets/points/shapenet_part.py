@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, prepare_once, save_prepared
+from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once, save_prepared
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Incomplete, Normals, NumPoints
 from pyg_samsa.datasets.points.point_dataset import (
     clouds_to_prepared,
@@ -27,6 +28,7 @@ from pyg_samsa.datasets.points.point_dataset import (
 from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.files import lock, remove_partial
+from pyg_samsa.task import Task
 from pyg_samsa.transforms.normalize_cloud import normalize_cloud
 
 # Name, WordNet number, and parts of each category; parts are numbered through all categories.
@@ -96,8 +98,7 @@ class ShapeNetPart(SplitDataset):
         transform: Called on every graph that is taken out.
 
     Attributes:
-        category_names: Names of the 16 categories.
-        category_parts: Part numbers of each.
+        category_names: Names of the 16 categories; ``task.parts`` holds the part numbers of each.
 
     Shapes:
         - **item:** ``x`` float [n, 6], ``pos`` [n, 3], ``normal`` [n, 3], ``edge_index`` int64 [2, 0], ``y`` int64 [n] from 0 to 49,
@@ -109,7 +110,7 @@ class ShapeNetPart(SplitDataset):
 
     Example:
         >>> dataset = ShapeNetPart("datasets")  # doctest: +SKIP
-        >>> len(dataset), dataset.num_targets  # doctest: +SKIP
+        >>> len(dataset), dataset.task.num_targets  # doctest: +SKIP
         (16846, 50)
 
     Cost: prepared once, about 10 milliseconds of one core a shape, and 24 bytes a point (one gigabyte altogether).
@@ -133,10 +134,9 @@ class ShapeNetPart(SplitDataset):
         _check_sizes({split: len(positions) for split, positions in prepared.split_idx.items()}, path, incomplete)
         prepared, channels = with_columns(prepared, normals)
         targets = [f"{CATEGORIES[kind]}-{number}" for kind, parts in enumerate(PARTS) for number in range(len(parts))]
-        super().__init__(
-            prepared, TaskInfo("multiclass", "node", targets, channels, None), transform=transform, root=root
-        )
-        self.category_names, self.category_parts = list(CATEGORIES), [list(parts) for parts in PARTS]
+        task = Task("multiclass", targets, "node", PARTS)
+        super().__init__(prepared, task, Features(channels, num_dims=3), transform=transform, root=root)
+        self.category_names = list(CATEGORIES)
 
     @classmethod
     def import_files(

@@ -11,16 +11,18 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, prepare_once
-from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Normals, NumPoints, Rotated, Seed
 from pyg_samsa.datasets.points.point_dataset import clouds_to_prepared, join_columns, rotate, with_columns
 from pyg_samsa.datasets.points.shape_families import FAMILIES, PART_NAMES
 from pyg_samsa.datasets.points.solids import sample_union, turned
 from pyg_samsa.datasets.registry import register_dataset
+from pyg_samsa.datasets.splits import stratified_split
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option
+from pyg_samsa.task import Task
 from pyg_samsa.transforms.normalize_cloud import normalize_cloud
 
 _SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -40,7 +42,7 @@ class Shapes(SplitDataset):
     are turned by any angle around the vertical and tilted by up to 20 degrees; clouds are centred and scaled into the unit ball.
 
     **Task.** The family of a cloud, or with ``parts`` the part of each point, for the 13 families that have more than one (31 parts; ``category``
-    says which of them a cloud belongs to, and :class:`pyg_samsa.metrics.part_iou.PartIoU` with ``category_parts`` scores it).
+    says which of them a cloud belongs to, and :class:`pyg_samsa.metrics.part_iou.PartIoU` with ``task.parts`` scores it).
 
     **Difficulty.** Proportions overlap (cups and cylinders, wide chairs and benches). With the default options, logistic regression on global
     moments (mean, covariance, third moments, bounding box) tells 72 % of the test families and a random forest on the same 75 %; a PointNet of half
@@ -63,7 +65,6 @@ class Shapes(SplitDataset):
 
     Attributes:
         category_names: Names of the families that ``category`` counts.
-        category_parts: Part numbers of each (with ``parts``).
         up: The coordinate that points upwards, 2: z.
 
     Shapes:
@@ -76,7 +77,7 @@ class Shapes(SplitDataset):
     Example:
         >>> import tempfile
         >>> dataset = Shapes(tempfile.mkdtemp(), per_family=4, num_points=64, progress=False)
-        >>> dataset[0], dataset.num_targets
+        >>> dataset[0], dataset.task.num_targets
         (Data(x=[64, 6], edge_index=[2, 0], name='box-0000', y=[1], pos=[64, 3], normal=[64, 3]), 18)
 
     Cost: prepared once, about 4 milliseconds of one core a shape, and 24 bytes a point.
@@ -98,15 +99,12 @@ class Shapes(SplitDataset):
         path = prepared_path(root, parts=parts, per_family=per_family, num_points=num_points, seed=seed)
         prepared = prepare_once(path, lambda: _generate(parts, per_family, num_points, seed, progress))
         prepared, channels = with_columns(rotate(prepared, rotated, seed), normals)
-        info = TaskInfo("multiclass", "node", list(PART_TARGETS), channels, None) if parts else _family_task(channels)
-        super().__init__(prepared, info, transform=transform, root=root)
+        task = (
+            Task("multiclass", PART_TARGETS, "node", _category_parts()) if parts else Task("multiclass", list(FAMILIES))
+        )
+        super().__init__(prepared, task, Features(channels, num_dims=3), transform=transform, root=root)
         self.category_names = list(PART_NAMES if parts else FAMILIES)
-        self.category_parts = _category_parts() if parts else []
         self.up = 2
-
-
-def _family_task(channels: int) -> TaskInfo:
-    return TaskInfo("multiclass", "graph", list(FAMILIES), channels, None)
 
 
 def _category_parts() -> list[list[int]]:

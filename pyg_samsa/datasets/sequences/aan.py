@@ -11,18 +11,16 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo, prepare_once
+from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Folder, MaxLength
 from pyg_samsa.datasets.registry import Importer, register_dataset
-from pyg_samsa.datasets.sequences.sequence_dataset import (
-    SPLITS,
-    check_whole_number,
-    consecutive_splits,
-    flatten,
-    require_files,
-)
+from pyg_samsa.datasets.sequences.sequence_dataset import flatten, require_files
+from pyg_samsa.datasets.splits import consecutive_splits
 from pyg_samsa.errors import DataIntegrityError, ShapeError
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.options import check_integer
+from pyg_samsa.task import SPLITS, Task
 from pyg_samsa.transforms.path_graph import path_edges
 
 FILES = {"train": "new_aan_pairs.train.tsv", "val": "new_aan_pairs.eval.tsv", "test": "new_aan_pairs.test.tsv"}
@@ -30,7 +28,7 @@ ROWS = {"train": 147_086, "val": 18_090, "test": 17_437}
 """Pairs of each official file."""
 
 _LABELS = {b"0": 0, b"0.0": 0, b"1": 1, b"1.0": 1}
-_INFO = TaskInfo("multiclass", "graph", ["unrelated", "related"], [256], None)
+_TASK, _FEATURES = Task("multiclass", ["unrelated", "related"], pairs=True), Features([256])
 _VERSION = 1
 _RELEASE = "lra_release.gz of the Long Range Arena (folder tsv_data)"
 
@@ -40,28 +38,27 @@ class PairDataset(SplitDataset):
 
     Args:
         prepared: From :func:`pack_pairs`.
-        info: What is predicted from what.
+        task: The targets.
+        features: The number of symbols.
         transform: Called on every pair that is taken out.
         root: Folder it came from.
 
     Example:
-        >>> dataset = PairDataset(pack_pairs([b"ab", b"c"], [(0, 1), (1, 1)], [0, 1], {}), _INFO)
+        >>> dataset = PairDataset(pack_pairs([b"ab", b"c"], [(0, 1), (1, 1)], [0, 1], {}), _TASK, _FEATURES)
         >>> dataset[0].document.tolist(), dataset[0].edge_index.tolist()
         ([0, 0, 1], [[0], [1]])
     """
 
-    pairs = True
-    """A graph holds two documents."""
-
     def __init__(
         self,
         prepared: Prepared,
-        info: TaskInfo,
+        task: Task,
+        features: Features,
         *,
         transform: Callable[[Data], Data] | None = None,
         root: str | os.PathLike[str] | None = None,
     ) -> None:
-        super().__init__(prepared, info, transform=transform, root=root)
+        super().__init__(prepared, task, features, transform=transform, root=root)
         self._texts: Tensor = prepared.extra["texts"]
         self._ptr: Tensor = prepared.extra["ptr"]
 
@@ -126,10 +123,10 @@ class AANRetrieval(PairDataset):
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
-        check_whole_number("max_length", max_length, 1)
+        check_integer("max_length", max_length, low=1)
         raw = Path(folder) if folder is not None else Path(root) / "aan" / "raw"
         prepared = prepare_once(prepared_path(root, max_length), lambda: _read(raw, max_length, progress))
-        super().__init__(prepared, _INFO, transform=transform, root=root)
+        super().__init__(prepared, _TASK, _FEATURES, transform=transform, root=root)
 
 
 def tower_batch(batch: Tensor, document: Tensor) -> Tensor:

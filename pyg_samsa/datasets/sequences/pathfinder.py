@@ -13,22 +13,18 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, TaskInfo, prepare_once
-from pyg_samsa.datasets.molecules.peptides import stratified_split
+from pyg_samsa.datasets.base import Prepared, prepare_once
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Folder, NumTest, NumTrain, NumVal, Seed, Source
 from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.datasets.sequences.curves import SIDE, sample_pictures
-from pyg_samsa.datasets.sequences.sequence_dataset import (
-    SequenceDataset,
-    check_whole_number,
-    consecutive_splits,
-    pack_sequences,
-    require_files,
-)
+from pyg_samsa.datasets.sequences.sequence_dataset import SequenceDataset, pack_sequences, require_files
+from pyg_samsa.datasets.splits import consecutive_splits, stratified_split
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.functional import fourier_positions
 from pyg_samsa.io.progress import progress_bar
-from pyg_samsa.options import Option
+from pyg_samsa.options import Option, check_integer
+from pyg_samsa.task import Task
 
 
 class Difficulty(NamedTuple):
@@ -51,6 +47,7 @@ DIFFICULTIES = {
     "intermediate": Difficulty(9, "curv_contour_length_9"),
     "hard": Difficulty(14, "curv_contour_length_14"),
 }
+_TASK = Task("multiclass", ["not connected", "connected"])
 SIZES = (160_000, 20_000, 20_000)
 
 _SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -104,8 +101,8 @@ class Pathfinder(SequenceDataset):
 
     Example:
         >>> dataset = Pathfinder("datasets", difficulty="easy", num_train=1_000, num_val=100, num_test=100)  # doctest: +SKIP
-        >>> dataset[0], dataset.target_names  # doctest: +SKIP
-        (Data(x=[1024, 1], y=[1], edge_index=[2, 1023]), ['not connected', 'connected'])
+        >>> dataset[0], dataset.task.names  # doctest: +SKIP
+        (Data(x=[1024, 1], y=[1], edge_index=[2, 1023]), ('not connected', 'connected'))
 
     Cost: a picture takes two to six milliseconds of one core to generate, once: about a quarter of an hour for all 200,000 of difficulty "hard".
     They take 1 KB each on disk and in memory.
@@ -130,7 +127,7 @@ class Pathfinder(SequenceDataset):
             raise ConfigError("source", source, ["generated", "official"])
         if difficulty not in DIFFICULTIES:
             raise ConfigError("difficulty", difficulty, DIFFICULTIES)
-        check_whole_number("seed", seed, 0)
+        check_integer("seed", seed, low=0)
         if source == "official":
             if not DIFFICULTIES[difficulty].folder:
                 raise ConfigError(
@@ -145,14 +142,14 @@ class Pathfinder(SequenceDataset):
         else:
             sizes = (num_train, num_val, num_test)
             for key, value, lowest in (("num_train", num_train, 2), ("num_val", num_val, 0), ("num_test", num_test, 0)):
-                check_whole_number(key, value, lowest)
+                check_integer(key, value, low=lowest)
                 if value % 2:
                     raise ConfigError(key, value, "an even number, because both classes are equally frequent")
             path = generated_path(root, difficulty, sizes, seed)
             prepared = prepare_once(path, lambda: _generate(difficulty, sizes, seed, progress))
         self.lit = lit
-        info = TaskInfo("multiclass", "graph", ["not connected", "connected"], _LIT_FEATURES if lit else [256], None)
-        super().__init__(prepared, info, transform=transform, root=root)
+        features = Features(_LIT_FEATURES, num_dims=2) if lit else Features([256])
+        super().__init__(prepared, _TASK, features, transform=transform, root=root)
 
     def count_tokens(self, *, edges: bool = True) -> Tensor:
         """Return the pixels, and with ``edges`` the links between them too, of each picture: int64 [G]."""

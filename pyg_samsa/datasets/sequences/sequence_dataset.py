@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,10 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_samsa.datasets.base import Prepared, SplitDataset, TaskInfo
-from pyg_samsa.datasets.molecules.peptides import stratified_split
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.datasets.base import Prepared, SplitDataset
+from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.transforms.path_graph import path_edges
 
-SPLITS = ("train", "val", "test")
 UNITS = {"bytes": 256, "words": 4096}
 """What a symbol of a text is -> how many there are. Words share the numbers that their hashes give them."""
 
@@ -33,29 +30,22 @@ class SequenceDataset(SplitDataset):
 
     Args:
         prepared: ``x`` uint8 or int16 [T, 1] of all sequences end to end, ``y`` int64 [G], see :func:`pack_sequences`.
-        info: What is predicted from what.
+        task: The targets.
+        features: The number of symbols.
         transform: Called on every graph that is taken out.
-        root: Folder it came from.
+        root: Folder of the data sets.
 
     Shapes:
         - **item:** ``x`` int64 [n, 1], ``edge_index`` int64 [2, n-1], ``y`` int64 [1].
 
     Example:
+        >>> from pyg_samsa.datasets.features import Features
+        >>> from pyg_samsa.task import Task
         >>> prepared = pack_sequences([[3, 1, 2], [0]], [1, 0], {"train": torch.arange(2)})
-        >>> dataset = SequenceDataset(prepared, TaskInfo("multiclass", "graph", ["even", "odd"], [4], None))
+        >>> dataset = SequenceDataset(prepared, Task("multiclass", ["even", "odd"]), Features([4]))
         >>> dataset[0], dataset.count_tokens(edges=False).tolist()
         (Data(x=[3, 1], y=[1], edge_index=[2, 2]), [3, 1])
     """
-
-    def __init__(
-        self,
-        prepared: Prepared,
-        info: TaskInfo,
-        *,
-        transform: Callable[[Data], Data] | None = None,
-        root: str | os.PathLike[str] | None = None,
-    ) -> None:
-        super().__init__(prepared, info, transform=transform, root=root)
 
     def count_tokens(self, *, edges: bool = True) -> Tensor:
         """Return the symbols, and with ``edges`` the links between them too, of each sequence: int64 [G], without taking any out."""
@@ -121,42 +111,6 @@ def _bytes(item: Any) -> np.ndarray:
     return np.frombuffer(item, dtype=np.uint8) if isinstance(item, bytes) else np.asarray(item, dtype=np.uint8)
 
 
-def hold_out(positions: Tensor, classes: Tensor, *, share: float = 0.1, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Split the training set of a benchmark without validation split: the same share of each class is held out, always the same for a seed.
-
-    Args:
-        positions: Training positions, int64 [n].
-        classes: Their classes, int64 [n].
-        share: Share that is held out.
-        seed: Another number holds out others.
-
-    Returns:
-        What is left for training and what is held out, both ascending.
-
-    Example:
-        >>> train, val = hold_out(torch.arange(100), torch.arange(100) % 2)
-        >>> len(train), len(val), int((val % 2).sum())
-        (90, 10, 5)
-    """
-    split = stratified_split(
-        [str(position) for position in positions.tolist()],
-        classes.tolist(),
-        {"train": 1 - share, "val": share},
-        seed=seed,
-    )
-    return positions[split["train"]], positions[split["val"]]
-
-
-def consecutive_splits(sizes: Sequence[int]) -> dict[str, Tensor]:
-    """Return the positions of train, val and test that lie one after the other.
-
-    Example:
-        >>> {name: index.tolist() for name, index in consecutive_splits([2, 1, 1]).items()}
-        {'train': [0, 1], 'val': [2], 'test': [3]}
-    """
-    return dict(zip(SPLITS, torch.arange(sum(sizes)).split(list(sizes)), strict=True))
-
-
 def require_files(name: str, folder: Path, files: Sequence[str], release: str) -> None:
     """Make sure that a release is where it should be, and whole.
 
@@ -173,9 +127,3 @@ def require_files(name: str, folder: Path, files: Sequence[str], release: str) -
             )
         if path.is_file() and path.stat().st_size == 0:
             raise DataIntegrityError(path, "a file of the release", "an empty one")
-
-
-def check_whole_number(key: str, value: object, lowest: int) -> None:
-    """Raise a :class:`ConfigError` unless ``value`` is an integer of at least ``lowest``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-        raise ConfigError(key, value, f"an integer of at least {lowest}")

@@ -122,9 +122,13 @@ def no_network(monkeypatch):
 
 
 def check(dataset, name, order=range(6), texts=True):
-    official = OFFICIAL[name].release.info
-    assert (dataset.task, dataset.target_names, dataset.level) == (official.task, official.target_names, "graph")
-    assert dataset.num_targets == {"peptides-func": 10, "peptides-struct": 11}[name]
+    task = OFFICIAL[name].release.task
+    assert (dataset.task.kind, list(dataset.task.names), dataset.task.level) == (
+        task.kind,
+        list(task.names),
+        "graph",
+    )
+    assert dataset.task.num_targets == {"peptides-func": 10, "peptides-struct": 11}[name]
     frame = table(name)
     targets = (
         frame[STRUCT_TARGETS].apply(lambda column: (column - column.mean()) / column.std())

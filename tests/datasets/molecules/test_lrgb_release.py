@@ -92,12 +92,12 @@ def check(dataset, name):
         batch = Batch.from_data_list(list(dataset))
         assert batch.edge_label_index.max() < batch.num_nodes
         assert batch.edge_label_index.size(1) == len(batch.edge_label)
-        assert (dataset.task, dataset.level, dataset.num_targets) == ("binary", "link", 1)
-        assert dataset.in_channels == [119, 5, 12, 12, 10, 6, 6, 2, 2]
+        assert (dataset.task.kind, dataset.task.level, dataset.task.num_targets) == ("binary", "link", 1)
+        assert dataset.features.in_channels == [119, 5, 12, 12, 10, 6, 6, 2, 2]
     else:
-        assert (dataset.task, dataset.level) == ("multiclass", "node")
-        assert dataset.num_targets == {"pascalvoc-sp": 21, "coco-sp": 81}[name]
-        assert (dataset.in_channels, dataset.edge_channels) == (14, 2)
+        assert (dataset.task.kind, dataset.task.level) == ("multiclass", "node")
+        assert dataset.task.num_targets == {"pascalvoc-sp": 21, "coco-sp": 81}[name]
+        assert (dataset.features.in_channels, dataset.features.edge_channels) == (14, 2)
 
 
 def test_raw_files(name, tmp_path):
@@ -173,7 +173,7 @@ def test_a_raw_file_with_code_is_refused(name, tmp_path):
 
 
 def test_published_numbers():
-    assert {name: (entry.graphs, entry.info.task) for name, entry in RELEASES.items()} == {
+    assert {name: (entry.graphs, entry.task.kind) for name, entry in RELEASES.items()} == {
         "pascalvoc-sp": (11355, "multiclass"),
         "coco-sp": (123286, "multiclass"),
         "pcqm-contact": (529434, "binary"),

@@ -71,8 +71,8 @@ def test_official_tables(tmp_path, name, task, targets):
     write_set(tmp_path / name.replace("-", "_"), targets)
     dataset = OGBMolecules(tmp_path, name, download=False, progress=False)
     check(dataset, targets)
-    assert (dataset.task, dataset.num_targets, dataset.level) == (task, targets, "graph")
-    assert len(dataset.in_channels) == 9
+    assert (dataset.task.kind, dataset.task.num_targets, dataset.task.level) == (task, targets, "graph")
+    assert len(dataset.features.in_channels) == 9
     check(OGBMolecules(tmp_path, name, download=False), targets)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from pyg_samsa.chem import sequence_to_data
 from pyg_samsa.datasets.molecules import peptides
-from pyg_samsa.datasets.molecules.peptides import LISTS, EmbeddedPeptides, read_lists, stratified_split
+from pyg_samsa.datasets.molecules.peptides import LISTS, EmbeddedPeptides, read_lists
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, MissingDependencyError
 
 COMBINATIONS = {
@@ -76,8 +76,8 @@ def test_labels_are_the_documented_ones(unlabelled):
 def test_counts(dataset):
     y = dataset._data.y
     assert len(dataset) == 6018
-    assert dataset.target_names == ["antimicrobial", "anticancer", "transmembrane"]
-    assert (dataset.task, dataset.level, dataset.num_targets) == ("multilabel", "graph", 3)
+    assert list(dataset.task.names) == ["antimicrobial", "anticancer", "transmembrane"]
+    assert (dataset.task.kind, dataset.task.level, dataset.task.num_targets) == ("multilabel", "graph", 3)
     assert [(int((column == 1).sum()), int((~column.isnan()).sum())) for column in y.T] == [
         (2563, 5675),
         (413, 3525),
@@ -255,20 +255,3 @@ def test_without_modlamp(monkeypatch):
     with pytest.raises(MissingDependencyError, match="modlamp") as caught:
         read_lists()
     assert "chem" in caught.value.hint
-
-
-@pytest.mark.parametrize("count", [0, 1, 7, 100, 1001])
-def test_stratified_split_properties(count):
-    shares = {"train": 0.7, "val": 0.15, "test": 0.15}
-    names, groups = [f"name {number}" for number in range(count)], [number % 3 for number in range(count)]
-    split = stratified_split(names, groups, shares)
-    assert torch.equal(torch.cat(list(split.values())).sort().values, torch.arange(count))
-    for name, share in shares.items():
-        assert abs(len(split[name]) - share * count) < 1 + 1e-9
-        for group in range(3):
-            members = sum(groups[position] == group for position in split[name].tolist())
-            assert abs(members - share * groups.count(group)) < 2
-    order = list(reversed(range(count)))
-    turned = stratified_split([names[position] for position in order], [groups[position] for position in order], shares)
-    for name in shares:
-        assert {order[position] for position in turned[name].tolist()} == set(split[name].tolist())

@@ -63,7 +63,13 @@ def check(dataset, name):
     assert [len(positions) for positions in dataset.split_idx.values()] == (
         [3, 1, 2] if name == "subset" else [4, 4, 4]
     )
-    assert (dataset.task, dataset.level, dataset.num_targets, dataset.in_channels, dataset.edge_channels) == (
+    assert (
+        dataset.task.kind,
+        dataset.task.level,
+        dataset.task.num_targets,
+        dataset.features.in_channels,
+        dataset.features.edge_channels,
+    ) == (
         "regression",
         "graph",
         1,

@@ -76,7 +76,7 @@ def hdf5_folder(folder, **changes):
 
 
 def check(dataset, num_points, channels):
-    assert (dataset.task, dataset.level, dataset.in_channels, dataset.edge_channels) == (
+    assert (dataset.task.kind, dataset.task.level, dataset.features.in_channels, dataset.features.edge_channels) == (
         "multiclass",
         "graph",
         channels,
@@ -100,7 +100,7 @@ def test_off_folders(tmp_path):
     assert dataset._data.y.tolist() == [2, 2, 6, 1]
     assert dataset.split_idx["test"].tolist() == [3]
     assert sorted(torch.cat([dataset.split_idx["train"], dataset.split_idx["val"]]).tolist()) == [0, 1, 2]
-    assert dataset.target_names == TEN
+    assert list(dataset.task.names) == TEN
     # The normals are those of the four faces.
     assert len(dataset[0].normal.round(decimals=4).unique(dim=0)) == 4
     # Names seed the draw: two shapes with one mesh have other points, a shape has the same ones every time.
@@ -127,7 +127,7 @@ def test_files_in_the_root_are_found_and_prepared_once(tmp_path, place, monkeypa
     check(dataset, 32, 6)
     monkeypatch.setattr(modelnet, "read_release", None)
     assert torch.equal(ModelNet(tmp_path, "modelnet10", num_points=32, **OPTIONS)._data.x, dataset._data.x)
-    assert ModelNet(tmp_path, "modelnet10", num_points=32, normals=False, **OPTIONS).in_channels == 3
+    assert ModelNet(tmp_path, "modelnet10", num_points=32, normals=False, **OPTIONS).features.in_channels == 3
     assert prepared_path(tmp_path, "modelnet10", 32).is_file()
 
 

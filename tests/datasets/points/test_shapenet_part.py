@@ -47,7 +47,12 @@ def load(tmp_path, folder, **options):
 
 def test_what_a_shape_is(tmp_path, folder):
     dataset = load(tmp_path, folder)
-    assert (dataset.task, dataset.level, dataset.in_channels, dataset.num_targets) == ("multiclass", "node", 6, 50)
+    assert (dataset.task.kind, dataset.task.level, dataset.features.in_channels, dataset.task.num_targets) == (
+        "multiclass",
+        "node",
+        6,
+        50,
+    )
     assert dataset._data.name == [f"{TABLE}/b2", f"{MUG}/a1", f"{MUG}/c-3"]
     assert {split: positions.tolist() for split, positions in dataset.split_idx.items()} == {
         "train": [0, 1],
@@ -64,7 +69,7 @@ def test_what_a_shape_is(tmp_path, folder):
         assert data.pos.norm(dim=1).max() == pytest.approx(1, abs=1e-6)
         assert set(data.y.tolist()) <= set(PARTS[int(data.category)])
     batch = next(iter(DataLoader(dataset, batch_size=3)))
-    metric = PartIoU(dataset.category_parts, dataset.num_targets)
+    metric = PartIoU(dataset.task.parts, dataset.task.num_targets)
     metric.update(torch.nn.functional.one_hot(batch.y, 50).float(), batch.y, batch.category, batch.batch)
     assert metric.compute() == 1
 
@@ -92,7 +97,7 @@ def test_found_in_the_root_and_prepared_once(tmp_path, folder, monkeypatch):
     dataset = ShapeNetPart(tmp_path, **OPTIONS)
     monkeypatch.setattr(shapenet_part, "_read", None)
     assert torch.equal(ShapeNetPart(tmp_path, **OPTIONS)._data.x, dataset._data.x)
-    assert ShapeNetPart(tmp_path, normals=False, **OPTIONS).in_channels == 3
+    assert ShapeNetPart(tmp_path, normals=False, **OPTIONS).features.in_channels == 3
     with pytest.raises(DataIntegrityError, match="12137"):
         ShapeNetPart(tmp_path, workers=1, progress=False)
 

@@ -35,13 +35,18 @@ def parts(root):
 
 
 def test_what_a_cloud_is(families):
-    assert (families.task, families.level, families.in_channels, families.edge_channels) == (
+    assert (
+        families.task.kind,
+        families.task.level,
+        families.features.in_channels,
+        families.features.edge_channels,
+    ) == (
         "multiclass",
         "graph",
         6,
         None,
     )
-    assert families.num_targets == len(families.target_names) == len(FAMILIES) == 18
+    assert families.task.num_targets == len(families.task.names) == len(FAMILIES) == 18
     assert len(families) == 180
     data = families[13]
     assert (data.x.shape, data.pos.shape, data.normal.shape, data.edge_index.shape, data.y.shape) == (
@@ -54,8 +59,8 @@ def test_what_a_cloud_is(families):
     assert torch.equal(data.x, torch.cat([data.pos, data.normal], 1))
     assert data.x.dtype == torch.float
     assert data.y.dtype == data.edge_index.dtype == torch.long
-    assert (data.name, families.target_names[int(data.y)]) == ("cylinder-0003", "cylinder")
-    assert Shapes(families.root, normals=False, **SMALL).in_channels == 3
+    assert (data.name, families.task.names[int(data.y)]) == ("cylinder-0003", "cylinder")
+    assert Shapes(families.root, normals=False, **SMALL).features.in_channels == 3
 
 
 def test_clouds_are_normalised(families):
@@ -77,18 +82,18 @@ def test_split_is_whole_disjoint_and_stratified(which, request):
 
 
 def test_parts(parts):
-    assert (parts.task, parts.level, parts.num_targets, len(parts)) == ("multiclass", "node", 31, 130)
-    assert parts.target_names == PART_TARGETS
+    assert (parts.task.kind, parts.task.level, parts.task.num_targets, len(parts)) == ("multiclass", "node", 31, 130)
+    assert list(parts.task.names) == PART_TARGETS
     batch = next(iter(DataLoader(parts, batch_size=130)))
     assert batch.y.shape == (130 * 64,)
     assert batch.category.shape == (130,)
     # The parts of a cloud are those of its category, so the metric takes them, and right answers score 1.
-    metric = PartIoU(parts.category_parts, parts.num_targets)
+    metric = PartIoU(parts.task.parts, parts.task.num_targets)
     metric.update(torch.nn.functional.one_hot(batch.y, 31).float(), batch.y, batch.category, batch.batch)
     assert metric.compute() == 1
     assert parts.category_names[int(parts[-1].category)] == "rocket"
     assert len(batch.y.unique()) == 31
-    assert sorted(number for owned in parts.category_parts for number in owned) == list(range(31))
+    assert sorted(number for owned in parts.task.parts for number in owned) == list(range(31))
 
 
 def test_parts_lie_where_they_should():
@@ -107,7 +112,7 @@ def test_the_same_numbers_in_another_process(families):
     expected = hashlib.sha256(
         families._data.x.numpy().tobytes() + families.split_idx["test"].numpy().tobytes()
     ).hexdigest()
-    root = Path(shapes.__file__).parents[2]
+    root = Path(shapes.__file__).parents[3]
     assert subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     ).stdout.split() == [expected]

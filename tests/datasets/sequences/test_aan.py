@@ -42,7 +42,12 @@ def test_official_files(official, max_length):
         "val": [6, 7],
         "test": [8, 9, 10],
     }
-    assert (dataset.task, dataset.num_targets, dataset.in_channels, dataset.edge_channels) == (
+    assert (
+        dataset.task.kind,
+        dataset.task.num_targets,
+        dataset.features.in_channels,
+        dataset.features.edge_channels,
+    ) == (
         "multiclass",
         2,
         [256],
@@ -76,7 +81,9 @@ def test_batches_of_pairs_are_batches_of_documents(official):
     assert sequence_positions(RaggedIndex.from_batch(documents, 8)).tolist() == [
         place for length in lengths for place in range(length)
     ]
-    model = SAMSA(dataset.in_channels, 5, channels=8, num_layers=1, heads=2, num_samples=4, bridge=False).eval()
+    model = SAMSA(
+        dataset.features.in_channels, 5, channels=8, num_layers=1, heads=2, num_samples=4, bridge=False
+    ).eval()
     vectors = model(batch.x, batch=documents, batch_size=8).view(4, 10)
     alone = dataset[2]
     expected = model(alone.x, batch=alone.document, batch_size=2).view(10)

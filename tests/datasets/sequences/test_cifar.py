@@ -107,7 +107,7 @@ def test_missing_files_are_named(official, tmp_path):
 def test_digits(tmp_path):
     dataset = Digits(tmp_path)
     assert len(dataset) == 1797
-    assert (dataset.num_targets, dataset.in_channels, dataset.task) == (10, [256], "multiclass")
+    assert (dataset.task.num_targets, dataset.features.in_channels, dataset.task.kind) == (10, [256], "multiclass")
     split = dataset.split_idx
     assert {name: len(index) for name, index in split.items()} == {"train": 1258, "val": 270, "test": 269}
     assert torch.equal(torch.cat(list(split.values())).sort().values, torch.arange(1797))

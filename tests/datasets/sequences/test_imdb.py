@@ -40,7 +40,11 @@ def test_official_folder(official, tmp_path, max_length):
     expected = [text_of(half, opinion, number)[:max_length] for half, opinion in PARTS for number in range(20)]
     assert [bytes(data.x[:, 0].tolist()) for data in dataset] == expected
     assert dataset._data.y.tolist() == ([0] * 20 + [1] * 20) * 2
-    assert (dataset.task, dataset.target_names, dataset.in_channels) == ("multiclass", ["negative", "positive"], [256])
+    assert (dataset.task.kind, list(dataset.task.names), dataset.features.in_channels) == (
+        "multiclass",
+        ["negative", "positive"],
+        [256],
+    )
     assert int(dataset.count_tokens(edges=False).max()) <= max_length
 
 

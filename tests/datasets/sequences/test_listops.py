@@ -107,7 +107,13 @@ def test_full_length_statistics():
 def test_dataset(tmp_path):
     dataset = ListOps(tmp_path, **SMALL, progress=False)
     assert {split: len(index) for split, index in dataset.split_idx.items()} == {"train": 80, "val": 10, "test": 10}
-    assert (dataset.task, dataset.level, dataset.num_targets, dataset.in_channels, dataset.edge_channels) == (
+    assert (
+        dataset.task.kind,
+        dataset.task.level,
+        dataset.task.num_targets,
+        dataset.features.in_channels,
+        dataset.features.edge_channels,
+    ) == (
         "multiclass",
         "graph",
         10,

@@ -34,7 +34,7 @@ def test_pairs_are_balanced_true_and_within_a_split(articles, tmp_path):
             assert (ARTICLES[first] == ARTICLES[second]) == bool(dataset[row].y)
             assert {seen.setdefault(first, split), seen.setdefault(second, split)} == {split}
     assert len(dataset.split_idx["train"]) == 3 * 2 * 70
-    assert (dataset.pairs, dataset.target_names) == (True, ["other topic", "same topic"])
+    assert (dataset.task.pairs, list(dataset.task.names)) == (True, ["other topic", "same topic"])
 
 
 def test_the_same_twice_and_others_for_another_seed(articles, tmp_path):
@@ -79,7 +79,7 @@ def test_the_package_itself():
 
 def test_words(articles, tmp_path):
     by_bytes, by_words = NewsPairs(tmp_path), NewsPairs(tmp_path, text_unit="words")
-    assert (by_bytes.in_channels, by_words.in_channels) == ([256], [4096])
+    assert (by_bytes.features.in_channels, by_words.features.in_channels) == ([256], [4096])
     assert torch.equal(by_bytes._data.pair, by_words._data.pair)
     # "4 article 17" is three words; the same word has the same number everywhere, and x is what an embedding takes.
     assert set(by_words.count_tokens(edges=False).tolist()) == {6}

@@ -121,7 +121,7 @@ def test_nothing_simple_gives_the_label_away(length):
 def test_dataset(tmp_path):
     dataset = Pathfinder(tmp_path, **SMALL)
     assert {split: len(index) for split, index in dataset.split_idx.items()} == {"train": 20, "val": 4, "test": 6}
-    assert (dataset.task, dataset.num_targets, dataset.in_channels) == ("multiclass", 2, [256])
+    assert (dataset.task.kind, dataset.task.num_targets, dataset.features.in_channels) == ("multiclass", 2, [256])
     for index in dataset.split_idx.values():
         assert dataset._data.y[index].float().mean() == 0.5
     data = dataset[3]
@@ -132,7 +132,7 @@ def test_dataset(tmp_path):
 
 def test_lit_pixels_are_points(tmp_path):
     pixels, points = (Pathfinder(tmp_path, **SMALL, lit=lit) for lit in (False, True))
-    assert points.in_channels == 15
+    assert points.features.in_channels == 15
     assert points.count_tokens(edges=True).tolist() == [int((pixels[row].x > 0).sum()) for row in range(30)]
     assert points[4:6].count_tokens().tolist() == points.count_tokens()[4:6].tolist()
     for row in (0, 17):

@@ -2,18 +2,19 @@ import pytest
 import torch
 from torch_geometric.loader import DataLoader
 
-from pyg_samsa.datasets.base import TaskInfo, load_prepared, save_prepared
+from pyg_samsa.datasets.base import load_prepared, save_prepared
+from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.sequences.sequence_dataset import (
     SequenceDataset,
-    consecutive_splits,
-    hold_out,
     pack_sequences,
     require_files,
 )
+from pyg_samsa.datasets.splits import consecutive_splits
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.nn import SAMSA
+from pyg_samsa.task import Task
 
-INFO = TaskInfo("multiclass", "graph", ["a", "b", "c"], [256], None)
+TASK = Task("multiclass", ["a", "b", "c"])
 SEQUENCES = [[3, 255, 0], [], [7], [1, 2]]
 
 
@@ -28,7 +29,7 @@ def make(sequences=SEQUENCES):
 )
 def test_items_are_path_graphs(tmp_path, sequences):
     save_prepared(make(sequences), tmp_path / "set.pt")
-    dataset = SequenceDataset(load_prepared(tmp_path / "set.pt"), INFO)
+    dataset = SequenceDataset(load_prepared(tmp_path / "set.pt"), TASK, Features([256]))
     assert dataset._data.x.dtype == torch.uint8  # a byte a symbol
     for number, symbols in enumerate(SEQUENCES):
         for _ in range(2):  # the second time from PyG's own cache
@@ -40,39 +41,32 @@ def test_items_are_path_graphs(tmp_path, sequences):
 
 
 def test_lengths_are_known_without_taking_the_sequences_out():
-    dataset = SequenceDataset(make(), INFO)
+    dataset = SequenceDataset(make(), TASK, Features([256]))
     assert dataset.count_tokens(edges=False).tolist() == [3, 0, 1, 2]
     assert dataset[torch.tensor([3, 0])].count_tokens(edges=False).tolist() == [2, 3]
 
 
 def test_one_sequence_alone():
-    dataset = SequenceDataset(pack_sequences([[1, 2]], [2], {"train": torch.tensor([0])}), INFO)
+    dataset = SequenceDataset(pack_sequences([[1, 2]], [2], {"train": torch.tensor([0])}), TASK, Features([256]))
     assert dataset[0].x.tolist() == [[1], [2]]
     assert dataset[0].y.tolist() == [2]
 
 
 def test_batches_fit_the_network():
-    dataset = SequenceDataset(make(), INFO)
+    dataset = SequenceDataset(make(), TASK, Features([256]))
     batch = next(iter(DataLoader(dataset, batch_size=4)))
     model = SAMSA(
-        dataset.in_channels, dataset.num_targets, channels=8, num_layers=1, heads=2, num_samples=4, bridge=False
+        dataset.features.in_channels,
+        dataset.task.num_targets,
+        channels=8,
+        num_layers=1,
+        heads=2,
+        num_samples=4,
+        bridge=False,
     )
     assert tuple(model(batch.x, batch.edge_index, batch=batch.batch, batch_size=batch.num_graphs).shape) == (4, 3)
     loss = torch.nn.functional.cross_entropy(model(batch.x, batch=batch.batch, batch_size=4), batch.y)
     assert loss.isfinite()
-
-
-@pytest.mark.parametrize("seed", [0, 5])
-def test_hold_out(seed):
-    positions = torch.arange(40, 540)
-    classes = (positions % 10 == 0).long()
-    train, val = hold_out(positions, classes, seed=seed)
-    assert torch.equal(torch.cat([train, val]).sort().values, positions)
-    assert len(val) == 50
-    assert abs(int((val % 10 == 0).sum()) - 5) <= 1
-    again = hold_out(positions, classes, seed=seed)
-    assert torch.equal(val, again[1])
-    assert not torch.equal(val, hold_out(positions, classes, seed=seed + 1)[1])
 
 
 def test_missing_and_empty_files(tmp_path):

@@ -1,23 +1,110 @@
-"""Splits of molecules: by chance, by scaffold, or as a column says. The same molecule never stands on two sides."""
+"""Splits of data sets: random, stratified, by scaffold, or read from a column."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from pyg_samsa.chem.ogb_features import import_rdkit
-from pyg_samsa.datasets.molecules.peptides import stratified_split
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.task import SPLITS
 
-SPLITS = ("train", "val", "test")
 SPLIT_KINDS = ("random", "scaffold", "column")
 _NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
 _BINS = 5
+
+
+def split_sizes(split_idx: Mapping[str, Sequence[int] | Tensor]) -> dict[str, int]:
+    """Return the number of rows of each split that has rows, in the order train, val, test.
+
+    Example:
+        >>> split_sizes({"test": [1], "train": [0, 2], "val": []})
+        {'train': 2, 'test': 1}
+    """
+    return {split: len(split_idx[split]) for split in SPLITS if len(split_idx.get(split, ())) > 0}
+
+
+def _rank(text: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}:{text}".encode()).digest()
+
+
+def stratified_split(
+    names: Sequence[str], groups: Sequence[int], shares: Mapping[str, float], *, seed: int = 0
+) -> dict[str, Tensor]:
+    """Split by name so that each group is divided in the same shares; the same names give the same split on every machine.
+
+    Members of a group are ordered by a hash of seed and name. The sizes of the splits over all groups are within one of their shares.
+
+    Args:
+        names: G distinct names.
+        groups: G numbers of groups.
+        shares: Name of the split -> its share; they add up to 1.
+        seed: Another number gives another split.
+
+    Returns:
+        Name of the split -> sorted int64 positions.
+
+    Example:
+        >>> split = stratified_split(["a", "b", "c", "d"], [0, 0, 1, 1], {"train": 0.5, "test": 0.5})
+        >>> sorted(torch.cat(list(split.values())).tolist()), len(split["train"])
+        ([0, 1, 2, 3], 2)
+    """
+    members: dict[int, list[int]] = defaultdict(list)
+    for position in sorted(range(len(names)), key=lambda position: _rank(names[position], seed)):
+        members[groups[position]].append(position)
+    # All groups stand in one row, and a split takes every place at which its cumulated share passes the next whole number: no group and no
+    # total is off by more than one.
+    row = [position for group in sorted(members) for position in members[group]]
+    credit = dict.fromkeys(shares, 0.0)
+    chosen: dict[str, list[int]] = {name: [] for name in shares}
+    for position in row:
+        for name, share in shares.items():
+            credit[name] += share
+        winner = max(credit, key=lambda name: credit[name])
+        credit[winner] -= 1.0
+        chosen[winner].append(position)
+    return {name: torch.tensor(sorted(positions), dtype=torch.long) for name, positions in chosen.items()}
+
+
+def hold_out(positions: Tensor, classes: Tensor, *, share: float = 0.1, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Split the training set of a benchmark without validation split: the same share of each class is held out, always the same for a seed.
+
+    Args:
+        positions: Training positions, int64 [n].
+        classes: Their classes, int64 [n].
+        share: Share that is held out.
+        seed: Another number holds out others.
+
+    Returns:
+        What is left for training and what is held out, both ascending.
+
+    Example:
+        >>> train, val = hold_out(torch.arange(100), torch.arange(100) % 2)
+        >>> len(train), len(val), int((val % 2).sum())
+        (90, 10, 5)
+    """
+    split = stratified_split(
+        [str(position) for position in positions.tolist()],
+        classes.tolist(),
+        {"train": 1 - share, "val": share},
+        seed=seed,
+    )
+    return positions[split["train"]], positions[split["val"]]
+
+
+def consecutive_splits(sizes: Sequence[int]) -> dict[str, Tensor]:
+    """Return the positions of train, val and test that lie one after the other.
+
+    Example:
+        >>> {name: index.tolist() for name, index in consecutive_splits([2, 1, 1]).items()}
+        {'train': [0, 1], 'val': [2], 'test': [3]}
+    """
+    return dict(zip(SPLITS, torch.arange(sum(sizes)).split(list(sizes)), strict=True))
 
 
 def check_fractions(fractions: Sequence[float]) -> dict[str, float]:
