@@ -1,7 +1,8 @@
-"""What a task is: which targets are predicted for what, and how raw outputs become numbers that people read."""
+"""The task: its targets, and the conversion of raw outputs to values and probabilities."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +18,13 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Task:
-    r"""A supervised task: its targets, and what carries them.
+    r"""A supervised task: its targets and what they belong to.
 
     Args:
         kind: ``"regression"``, ``"binary"`` (one label), ``"multilabel"`` (several labels, each 0, 1 or NaN) or
             ``"multiclass"`` (one of C classes).
         names: Names of the C targets; of the classes for ``"multiclass"``.
-        level: What carries the targets: ``"graph"``, ``"node"`` or ``"link"``.
+        level: What has targets: ``"graph"``, ``"node"`` or ``"link"``.
         parts: For part segmentation: the classes that the points of a shape of each category can have.
         pairs: Whether a graph holds two documents, told apart by the node attribute ``document``.
 
@@ -50,15 +51,24 @@ class Task:
         if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
             raise ConfigError("task.names", names, "a list of at least one name")
         object.__setattr__(self, "names", tuple(names))
-        object.__setattr__(self, "parts", tuple(tuple(part) for part in self.parts))
+        try:
+            parts = tuple(tuple(operator.index(number) for number in part) for part in self.parts)
+        except TypeError:
+            raise ConfigError("task.parts", self.parts, "a list of lists of class numbers") from None
+        object.__setattr__(self, "parts", parts)
 
     @property
     def num_targets(self) -> int:
         """Width C of the output of a network."""
         return len(self.names)
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether every target is a label, 0 or 1: ``"binary"`` and ``"multilabel"``."""
+        return self.kind in ("binary", "multilabel")
+
     def readable(self, output: Tensor) -> Tensor:
-        r"""Turn the output of a network into what people read.
+        r"""Convert the output of a network to values or probabilities.
 
         .. math::
             \hat y = \begin{cases}
@@ -113,15 +123,12 @@ class Task:
         """
         if not isinstance(described, Mapping):
             raise ConfigError(origin, type(described).__name__, "a mapping with kind and names")
-        parts = described.get("parts", ())
-        if not isinstance(parts, Sequence) or not all(isinstance(part, Sequence) for part in parts):
-            raise ConfigError(f"{origin}.parts", parts, "a list of lists of class numbers")
         try:
             return cls(
                 described.get("kind", ""),
                 described.get("names", ()),
                 described.get("level", "graph"),
-                parts,
+                described.get("parts", ()),
                 described.get("pairs", False) is True,
             )
         except ConfigError as error:

@@ -15,7 +15,7 @@ _KEYS = ("row", "node", "smiles")
 
 
 def find_task(predictions: pd.DataFrame, metrics: Sequence[str]) -> Task:
-    """Infer the task from the columns of a table of predictions and the names of the metrics of its run.
+    """Infer the task of a table of predictions from its columns and the metrics of the run; for runs that did not save it.
 
     Args:
         predictions: Table with ``<name>_pred`` columns, and ``true`` and ``pred`` for classes.
@@ -37,8 +37,15 @@ def find_task(predictions: pd.DataFrame, metrics: Sequence[str]) -> Task:
 
 
 def task_of(run: RunRecord) -> Task:
-    """Return the task of a run that has test predictions."""
+    """Return the task of a run that has test predictions: from its summary, or else inferred from the predictions.
+
+    Raises:
+        ConfigError: The summary describes no valid task.
+    """
     assert run.predictions is not None
+    saved = (run.summary or {}).get("task")
+    if saved is not None:
+        return Task.from_dict(saved, origin=f"{run.path}: task")
     return find_task(run.predictions, list((run.summary or {}).get("test", {})))
 
 
@@ -56,7 +63,7 @@ def probabilities(predictions: pd.DataFrame, names: Sequence[str]) -> tuple[np.n
 
 def one_against_rest(predictions: pd.DataFrame, task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Return 0/1 targets (NaN where there is none) and scores [n, C] of labels or classes."""
-    if task.kind == "multilabel":
+    if task.has_labels:
         return labels(predictions, task.names)
     true, scores = probabilities(predictions, task.names)
     return (true[:, None] == np.arange(len(task.names))).astype(float), scores

@@ -115,7 +115,7 @@ def _results_of(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]],
             "The metrics compare only the parts of a shape's own category; "
             "the confusion matrix and the table of classes compare all parts."
         )
-    if task.kind == "multilabel":
+    if task.has_labels:
         found["reliability"] = _reliability(task, members)
     elif len(task.names) > MOST_CONFUSION:
         notes.append(f"There is no confusion matrix for {len(task.names)} classes (at most {MOST_CONFUSION}).")

@@ -97,7 +97,7 @@ def worst_rows(predictions: pd.DataFrame, task: Task, *, count: int) -> list[dic
         clipped = np.clip(pred, _EPSILON, 1 - _EPSILON)
         error = (
             -np.log(np.where(true == 1, clipped, 1 - clipped))
-            if task.kind == "multilabel"
+            if task.has_labels
             else np.abs(true - pred) / _scale(true)
         )
         error = np.where(np.isnan(true), np.nan, error)

@@ -14,6 +14,7 @@ from sklearn.metrics import (
 )
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.task import Task
 from pyg_samsa.training.run_record import RunRecord
 from pyg_samsa.viz.report import prediction_scores as scores
 from pyg_samsa.viz.report import prediction_tables as tables
@@ -257,6 +258,15 @@ def test_mistakes_are_named(tmp_path):
         write_report([record()], tmp_path / "report.pdf")
     with pytest.raises(ConfigError, match="runs"):
         write_report([], tmp_path / "report.html")
+
+
+def test_the_task_is_read_from_the_summary():
+    saved = record(predictions=frame("labels"))
+    saved.summary["task"] = Task("regression", ["a", "b"]).as_dict()
+    assert tables.task_of(saved) == Task("regression", ["a", "b"])
+    saved.summary["task"] = {"kind": "unknown", "names": ["a"]}
+    with pytest.raises(ConfigError, match="task"):
+        tables.task_of(saved)
 
 
 def test_kinds_of_predictions_are_told_apart():

@@ -1,0 +1,64 @@
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import pytest
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import Option, check_integer, check_options, check_probability, is_number, options_of
+
+
+@dataclass
+class Example:
+    count: Annotated[int, Option("Number.", low=1)] = 2
+    rate: Annotated[float, Option("Rate.", above=0, below=1)] = 0.5
+    limit: Annotated[int | None, Option("Largest number.", low=1)] = None
+    flag: Annotated[bool | None, Option("Switch.")] = True
+    kind: Annotated[str, Option("Kind.", ("a", "b"))] = "a"
+    plain: int = 0
+
+
+def test_options_are_read_from_annotations():
+    options = options_of(Example)
+    assert list(options) == ["count", "rate", "limit", "flag", "kind"]
+    assert options["count"].default == 2
+    assert options["limit"].type == int | None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("count", 1), ("count", np.int64(3)), ("rate", 0.5), ("limit", None), ("flag", None), ("kind", "b")],
+)
+def test_allowed_values(name, value):
+    check_options(Example, {name: value, "other": object()})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("count", 0),
+        ("count", True),
+        ("count", None),
+        ("count", 1.5),
+        ("rate", 0.0),
+        ("rate", 1),
+        ("rate", "0.5"),
+        ("limit", 0),
+        ("limit", "many"),
+        ("flag", 1),
+        ("kind", "c"),
+    ],
+)
+def test_other_values_are_named(name, value):
+    with pytest.raises(ConfigError, match=f"group.{name}"):
+        check_options(Example, {name: value}, prefix="group.")
+
+
+def test_numbers():
+    assert is_number(np.float32(1))
+    assert not is_number(True)
+    check_integer("key", 0, low=0)
+    check_probability("key", 0)
+    for check, value in ((check_integer, 0), (check_integer, 1.0), (check_probability, 1), (check_probability, "0")):
+        with pytest.raises(ConfigError, match="key"):
+            check("key", value)
