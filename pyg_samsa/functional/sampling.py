@@ -161,7 +161,7 @@ def sample_without_replacement(
     ``hard`` is straight-through: for the upstream gradient G the scores get the gradient of ``soft``,
 
     .. math::
-        \tfrac{\partial}{\partial z_{i_m}} = \tfrac{1}{K \tau} \sum_v P_{mv} (1 - P_{mv}) G_m^\top (X_{i_m} - X_{j_v}), \\
+        \tfrac{\partial}{\partial z_{i_m}} = \tfrac{1}{K\tau}\sum_v P_{mv} (1 - P_{mv}) G_m^\top (X_{i_m} - X_{j_v}) \\
         \tfrac{\partial}{\partial z_{j_v}} = -\tfrac{1}{K \tau} \sum_m P_{mv} (1 - P_{mv}) G_m^\top (X_{i_m} - X_{j_v}),
 
     and the values that of a plain gather. Section 4.2 of `SAMSA <https://arxiv.org/abs/2408.05391>`_; the gradient is

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.typing import Float
 
 
-def rank(scores: Tensor) -> list[int]:
-    """Return the indices that sort ``scores`` [n] in descending order; of equal scores the lower index comes first.
+def rank(scores: Float[Tensor, " n"]) -> list[int]:
+    r"""Return the order :math:`z_{i_1} \ge z_{i_2} \ge \dots`; of equal scores the lower index comes first.
 
     Raises:
         NumericalError: A score is not finite.
@@ -29,12 +30,17 @@ def rank(scores: Tensor) -> list[int]:
     return sorted(range(len(numbers)), key=lambda index: (-numbers[index], index))
 
 
-def soft_sample_without_replacement(values: Tensor, scores: Tensor, k: int, tau: float = 1.0) -> Tensor:
-    """Sample ``k`` vectors without replacement, each softly compared with the ``k`` runners-up (section 4.2).
+def soft_sample_without_replacement(
+    values: Float[Tensor, "n C"], scores: Float[Tensor, " n"], k: int, tau: float = 1.0
+) -> Float[Tensor, "K C"]:
+    r"""Sample ``k`` vectors without replacement, each softly compared with the ``k`` runners-up (section 4.2).
 
-    With i the k best candidates, j the J = min(k, n - k) next ones, and P[m, v] = sigmoid((z[i_m] - z[j_v]) / tau)::
+    With i the K best candidates and j the J = min(K, n - K) next ones,
 
-        y[m] = (1/J) sum_v ( P[m,v] X[i_m] + (1 - P[m,v]) X[j_v] )          y[m] = X[i_m]  if J = 0
+    .. math::
+        y_m = \frac{1}{J} \sum_v P_{mv} X_{i_m} + (1 - P_{mv}) X_{j_v}, \qquad
+        P_{mv} = \sigma\bigl((z_{i_m} - z_{j_v}) / \tau\bigr), \qquad
+        y_m = X_{i_m} \;\text{ if } J = 0
 
     Args:
         values: X, the candidates [n, C].
@@ -74,11 +80,14 @@ def soft_sample_without_replacement(values: Tensor, scores: Tensor, k: int, tau:
     return torch.stack(samples)
 
 
-def hard_sample_without_replacement(values: Tensor, scores: Tensor, k: int, tau: float = 1.0) -> Tensor:
-    """Sample the ``k`` best candidates, with the score gradient of `soft_sample_without_replacement` (straight-through, section 4.2).
+def hard_sample_without_replacement(
+    values: Float[Tensor, "n C"], scores: Float[Tensor, " n"], k: int, tau: float = 1.0
+) -> Float[Tensor, "K C"]:
+    r"""Sample the ``k`` best candidates, with the score gradient of `soft_sample_without_replacement`.
 
-    Forward y[m] = X[i_m]. Backward: the scores get exactly the gradient that the soft sample would give them for the same upstream gradient; X[i_m]
-    gets the gradient of plain gathering, the runners-up X[j_v] get none. Arguments, shapes, errors and cost are those of the soft sample.
+    Straight-through (section 4.2). Forward :math:`y_m = X_{i_m}`. Backward: the scores get exactly the gradient that
+    the soft sample would give them for the same upstream gradient; X[i_m] gets the gradient of plain gathering, the
+    runners-up X[j_v] get none. Arguments, shapes, errors and cost are those of the soft sample.
 
     Example:
         >>> values, scores = torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([0.5, 0.1, 0.9])
@@ -91,12 +100,19 @@ def hard_sample_without_replacement(values: Tensor, scores: Tensor, k: int, tau:
     return hard + (soft - soft.detach())
 
 
-def sample_score_gradient(values: Tensor, scores: Tensor, upstream: Tensor, k: int, tau: float = 1.0) -> Tensor:
-    """Gradient of <G, y> with respect to the scores, for the soft and the hard sample, by its explicit double sum and without autograd.
+def sample_score_gradient(
+    values: Float[Tensor, "n C"],
+    scores: Float[Tensor, " n"],
+    upstream: Float[Tensor, "K C"],
+    k: int,
+    tau: float = 1.0,
+) -> Float[Tensor, " n"]:
+    r"""Return the gradient of <G, y> for the scores, for the soft and the hard sample, without autograd.
 
-    With s[m, v] = P[m, v] (1 - P[m, v]) / tau::
-
-        dz[i_m] = (1/J) sum_v s[m,v] <G[m], X[i_m] - X[j_v]>          dz[j_v] = -(1/J) sum_m s[m,v] <G[m], X[i_m] - X[j_v]>
+    .. math::
+        \frac{\partial}{\partial z_{i_m}} = \frac{1}{J} \sum_v s_{mv} \, G_m^\top (X_{i_m} - X_{j_v}), \quad
+        \frac{\partial}{\partial z_{j_v}} = -\frac{1}{J} \sum_m s_{mv} \, G_m^\top (X_{i_m} - X_{j_v}), \quad
+        s_{mv} = \frac{P_{mv} (1 - P_{mv})}{\tau}
 
     Args:
         values: X [n, C].
@@ -139,19 +155,29 @@ def sample_score_gradient(values: Tensor, scores: Tensor, upstream: Tensor, k: i
     return torch.tensor(gradient, dtype=scores.dtype)
 
 
-def sample_with_replacement(values: Tensor, scores: Tensor, k: int, tau: float, gumbel: Tensor | None) -> Tensor:
-    """Draw ``k`` candidates independently, each by a straight-through Gumbel-softmax (the paper's Sample_1).
+def sample_with_replacement(
+    values: Float[Tensor, "n C"],
+    scores: Float[Tensor, " n"],
+    k: int,
+    tau: float,
+    gumbel: Float[Tensor, "K n"] | None,
+) -> Float[Tensor, "K C"]:
+    r"""Draw ``k`` candidates independently, each by a straight-through Gumbel-softmax (the paper's Sample_1).
 
-    Draw m picks the first largest entry of z + g[m]. Its weights are w = onehot + soft - soft.detach() with soft = softmax((z + g[m]) / tau), and
-    y[m] = w^T X: the scores get the gradient of soft^T X, and of the values only the picked one gets a gradient, since forward w is one-hot.
+    .. math::
+        y_m = w_m^\top X, \qquad w_m = \mathrm{onehot}\bigl(\arg\max (z + g_m)\bigr) + s_m - \mathrm{stop}(s_m), \qquad
+        s_m = \mathrm{softmax}\bigl((z + g_m) / \tau\bigr)
+
+    The scores get the gradient of :math:`s_m^\top X`; of the values only the picked one gets a gradient, since forward
+    w is one-hot.
 
     Args:
         values: X [n, C].
         scores: z [n], without noise.
         k: Number of draws, at least 1; it may exceed n.
         tau: Temperature, positive.
-        gumbel: g [k, n], independent Gumbel(0, 1) noise for every draw and candidate, or None: then g = 0 in soft and draw m picks candidate
-            ``systematic_draws(scores, k)[m]``.
+        gumbel: g [k, n], independent Gumbel(0, 1) noise for every draw and candidate, or None: then g = 0 in soft and
+            draw m picks candidate ``systematic_draws(scores, k)[m]``.
 
     Returns:
         y [k, C], in the order of the draws.
@@ -186,11 +212,12 @@ def sample_with_replacement(values: Tensor, scores: Tensor, k: int, tau: float, 
     return torch.stack(samples)
 
 
-def systematic_draws(scores: Tensor, k: int) -> list[int]:
-    """Pick ``k`` candidates with replacement and without noise, in proportion to softmax(z): evaluation of `sample_with_replacement`.
+def systematic_draws(scores: Float[Tensor, " n"], k: int) -> list[int]:
+    r"""Pick ``k`` candidates with replacement and without noise, in proportion to :math:`\mathrm{softmax}(z)`.
 
-    Not in the paper. The candidates are laid end to end in descending order of score; draw m takes the first one whose cumulative probability
-    exceeds (m + 1/2) / k, or the last one where rounding leaves none.
+    Evaluation of `sample_with_replacement`, not in the paper [ours]. The candidates are laid end to end in descending
+    order of score; draw m, from 0, takes the first one whose cumulative probability exceeds (m + 1/2) / K, or the last
+    one where rounding leaves none.
 
     Args:
         scores: z [n], n at least 1.
@@ -205,7 +232,9 @@ def systematic_draws(scores: Tensor, k: int) -> list[int]:
         NumericalError: A score is not finite.
 
     Example:
-        >>> systematic_draws(torch.tensor([0.1, 0.6, 0.3]).double().log(), k=4)  # cumulative .6 .9 1; draws at .125 .375 .625 .875
+        The cumulative probabilities are .6, .9 and 1, the draws at .125, .375, .625 and .875:
+
+        >>> systematic_draws(torch.tensor([0.1, 0.6, 0.3]).double().log(), k=4)
         [1, 1, 2, 2]
 
     Cost: O(k n) time.

@@ -17,6 +17,7 @@ from pyg_samsa.functional.reference.sampling import (
     sample_with_replacement,
     soft_sample_without_replacement,
 )
+from pyg_samsa.typing import Float, Int
 
 SAMPLINGS = ("hard", "soft", "replacement")
 
@@ -25,8 +26,8 @@ SAMPLINGS = ("hard", "soft", "replacement")
 class SAMSAConvParams:
     """Weights of one sampling self-attention; matrices [out, in] as in ``torch.nn.Linear``, any bias may be None.
 
-    Of the 2D outputs of ``key_value`` (and of ``support_key_value``) head h owns channels 2h C to 2(h + 1) C - 1: C of its key, then C of its value.
-    Of the D outputs of ``query`` it owns h C to (h + 1) C - 1.
+    Of the 2D outputs of ``key_value`` (and of ``support_key_value``) head h owns channels 2h C to 2(h + 1) C - 1: C of
+    its key, then C of its value. Of the D outputs of ``query`` it owns h C to (h + 1) C - 1.
 
     Args:
         query_weight: Wq [D, D].
@@ -118,8 +119,10 @@ class SAMSABlockParams:
         return cls(conv, *norms, first.weight, first.bias, last.weight, last.bias, block.alpha)
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return x W^T + b for x [n, in], W [out, in] and b [out].
+def linear(
+    x: Float[Tensor, "n in"], weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"] | None
+) -> Float[Tensor, "n out"]:
+    r"""Return :math:`x W^\top + b`.
 
     Example:
         >>> linear(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]), torch.tensor([0.5])).tolist()
@@ -129,10 +132,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return product if bias is None else product + bias
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float | None = None) -> Tensor:
-    """Divide every token of x [n, D] by the root of the mean of its squared channels, then scale the channels by ``weight`` [D].
+def rms_norm(x: Float[Tensor, "n D"], weight: Float[Tensor, " D"], eps: float | None = None) -> Float[Tensor, "n D"]:
+    r"""Divide every token by the root mean square of its channels, then scale the channels.
 
-    ``eps`` is added to the mean of squares; it defaults to the machine epsilon of x, as in ``torch.nn.RMSNorm``.
+    .. math::
+        y_{tc} = \frac{x_{tc}}{\sqrt{\tfrac{1}{D} \sum_{c'} x_{tc'}^2 + \epsilon}} \, w_c
+
+    ``eps`` defaults to the machine epsilon of x, as in ``torch.nn.RMSNorm``.
 
     Example:
         >>> rms_norm(torch.tensor([[1.0, 7.0]]), torch.tensor([5.0, 5.0]), eps=0.0).tolist()  # root mean square 5
@@ -146,8 +152,8 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float | None = None) -> Tensor:
     return torch.stack(rows) if rows else x
 
 
-def gelu(x: Tensor) -> Tensor:
-    """Return x Φ(x), with Φ the distribution function of the standard normal (the exact GELU, not its tanh approximation).
+def gelu(x: Float[Tensor, "*size"]) -> Float[Tensor, "*size"]:
+    r"""Return :math:`x \Phi(x) = \tfrac{x}{2} (1 + \mathrm{erf}(x / \sqrt{2}))`, the exact GELU.
 
     Example:
         >>> round(gelu(torch.tensor(1.0).double()).item(), 6)
@@ -156,14 +162,21 @@ def gelu(x: Tensor) -> Tensor:
     return x * 0.5 * (1.0 + torch.erf(x / math.sqrt(2.0)))
 
 
-def importance_score(x: Tensor, params: SAMSAConvParams, eps: float | None = None) -> Tensor:
-    """Score every token for every head: z = Ws (x + RMSNorm(W2 GELU(W1 x + b1) + b2)) + bs, x [n, D] -> z [n, H].
+def importance_score(
+    x: Float[Tensor, "n D"], params: SAMSAConvParams, eps: float | None = None
+) -> Float[Tensor, "n H"]:
+    r"""Score every token for every head.
 
-    The paper leaves the form of the MLP open (section 4.4); x is the un-normalised stream (Algorithm 1, line 6).
+    .. math::
+        z = W_s \bigl(x + \mathrm{RMSNorm}(W_2 \, \mathrm{GELU}(W_1 x + b_1) + b_2)\bigr) + b_s
+
+    The paper leaves the form of the MLP open (section 4.4); this is that of the authors' code. x is the un-normalised
+    stream (Algorithm 1, line 6).
 
     Example:
         >>> one = torch.ones(1, 1).double()
-        >>> params = SAMSAConvParams(one, None, one, None, one, None, one, None, one[0], 2 * one, None, one, one, one, None)
+        >>> score = (one, None, one, None, one[0], 2 * one, None)
+        >>> params = SAMSAConvParams(one, None, one, None, *score, one, one, one, None)
         >>> importance_score(3 * one, params, eps=0.0).tolist()  # 2 (3 + 1)
         [[8.0]]
     """
@@ -172,8 +185,8 @@ def importance_score(x: Tensor, params: SAMSAConvParams, eps: float | None = Non
     return linear(x + rms_norm(hidden, params.score_norm_weight, eps), params.score_out_weight, params.score_out_bias)
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attend queries to keys and average values in one head: softmax(q k^T / sqrt(C)) v, q [n, C], k [K, C], v [K, C] -> [n, C].
+def attention(q: Float[Tensor, "n C"], k: Float[Tensor, "K C"], v: Float[Tensor, "K Cv"]) -> Float[Tensor, "n Cv"]:
+    r"""Attend queries to keys and average values in one head: :math:`\mathrm{softmax}(q k^\top / \sqrt{C}) \, v`.
 
     Example:
         >>> attention(torch.zeros(1, 2), torch.ones(2, 2), torch.tensor([[1.0, 0.0], [3.0, 4.0]])).tolist()
@@ -191,21 +204,28 @@ def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def samsa_conv(
-    x: Tensor,
-    ptr: Tensor | Sequence[int],
+    x: Float[Tensor, "T D"],
+    ptr: Int[Tensor, " _"] | Sequence[int],
     params: SAMSAConvParams,
     heads: int,
     num_samples: int,
     tau: float = 1.0,
     sampling: str = "hard",
     gumbel: Tensor | Sequence[Tensor] | None = None,
-    score_input: Tensor | None = None,
+    score_input: Float[Tensor, "T D"] | None = None,
     eps: float | None = None,
-) -> Tensor:
-    """Let the tokens of every graph attend to the tokens that each head samples: lines 3 to 15 of Algorithm 1 without norm and residual.
+) -> Float[Tensor, "T D"]:
+    r"""Let the tokens of every graph attend to the tokens that each head samples.
 
-    Keys and values of a head are sampled together, as one vector of 2C channels. The 2K support pairs stand behind the graph's n tokens as
-    candidates n to n + 2K - 1. The heads' outputs are concatenated in their order and multiplied by Wo.
+    Lines 3 to 15 of Algorithm 1, without norm and residual:
+
+    .. math::
+        \tilde k_h, \tilde v_h = \mathrm{Sample}\bigl(z_h + g_h, [k_h, v_h], K\bigr), \qquad
+        y = W_o \bigl[\mathrm{softmax}(q_h \tilde k_h^\top / \sqrt{C}) \, \tilde v_h\bigr]_{h=1}^H + b_o
+
+    Keys and values of a head are sampled together, as one vector of 2C channels. The 2K support pairs stand behind the
+    graph's n tokens as candidates n to n + 2K - 1. The heads' outputs are concatenated in their order and multiplied by
+    Wo.
 
     Args:
         x: Tokens of all graphs [T, D], normalised by the caller.
@@ -215,8 +235,9 @@ def samsa_conv(
         num_samples: K, at least 1.
         tau: Temperature, positive.
         sampling: "hard" or "soft" (without replacement), or "replacement".
-        gumbel: Noise, or None for evaluation. Hard and soft: [T, H], added to the tokens' scores; the supports' scores get none. Replacement: one
-            tensor [H, K, n + 2K] a graph, for every draw and candidate; without it the draws are `systematic_draws`.
+        gumbel: Noise, or None for evaluation. Hard and soft: [T, H], added to the tokens' scores; the supports' scores
+            get none. Replacement: one tensor [H, K, n + 2K] a graph, for every draw and candidate; without it the draws
+            are `systematic_draws`.
         score_input: What the importance scores are computed from [T, D]; x where not given.
         eps: Epsilon of the RMSNorm of the importance score; the machine epsilon where not given.
 
@@ -233,7 +254,8 @@ def samsa_conv(
         >>> supports, unlikely = torch.zeros(2, 2).double(), torch.full((2, 1), -9.0).double()
         >>> score = (zero, None, zero, None, one[0], one, None)  # z = x
         >>> params = SAMSAConvParams(one, None, torch.ones(2, 1).double(), None, *score, supports, unlikely, one, None)
-        >>> samsa_conv(torch.tensor([[1.0], [2.0], [5.0]]).double(), [0, 2, 3], params, heads=1, num_samples=1).tolist()  # each graph's largest token
+        >>> x = torch.tensor([[1.0], [2.0], [5.0]]).double()
+        >>> samsa_conv(x, [0, 2, 3], params, heads=1, num_samples=1).tolist()  # the largest token of each graph
         [[2.0], [2.0], [5.0]]
 
     Cost: O(T D² + T K D + B K² D) time, times the overhead of Python.
@@ -273,23 +295,23 @@ def samsa_conv(
 
 
 def samsa_block(
-    x: Tensor,
-    ptr: Tensor | Sequence[int],
+    x: Float[Tensor, "T D"],
+    ptr: Int[Tensor, " _"] | Sequence[int],
     params: SAMSABlockParams,
     heads: int,
     num_samples: int,
     tau: float = 1.0,
     sampling: str = "hard",
     gumbel: Tensor | Sequence[Tensor] | None = None,
-    keep: Tensor | None = None,
+    keep: Float[Tensor, "2 B"] | None = None,
     eps: float | None = None,
-) -> Tensor:
-    """Apply one block of Algorithm 1, without dropout; the importance scores see the un-normalised stream.
+) -> Float[Tensor, "T D"]:
+    r"""Apply one block of Algorithm 1, without dropout; the importance scores see the un-normalised stream.
 
-    ::
-
-        x <- x + alpha keep[0] SAMSAConv(RMSNorm(x), scores from x)
-        x <- x + alpha keep[1] FFN(RMSNorm(x))                         FFN = Linear GELU Linear
+    .. math::
+        x \leftarrow x + \alpha \, \mathrm{keep}_0 \, \mathrm{SAMSAConv}(\mathrm{RMSNorm}(x)), \qquad
+        x \leftarrow x + \alpha \, \mathrm{keep}_1 \, \mathrm{FFN}(\mathrm{RMSNorm}(x)), \qquad
+        \mathrm{FFN}(x) = W_2 \, \mathrm{GELU}(W_1 x + b_1) + b_2
 
     Args:
         x: Tokens of all graphs [T, D].
@@ -300,7 +322,8 @@ def samsa_block(
         tau: Temperature, positive.
         sampling: "hard", "soft" or "replacement".
         gumbel: Noise as in `samsa_conv`, or None for evaluation.
-        keep: Drop-path factors [2, B] of the two branches of every graph, 0 (dropped) or 1 / (1 - rate); None for evaluation.
+        keep: Drop-path factors [2, B] of the two branches of every graph, 0 (dropped) or 1 / (1 - rate); None for
+            evaluation.
         eps: Epsilon of all RMSNorms; the machine epsilon where not given.
 
     Returns:
@@ -317,7 +340,8 @@ def samsa_block(
         >>> score = (zero, None, zero, None, one[0], one, None)  # z = x
         >>> conv = SAMSAConvParams(one, None, torch.ones(2, 1).double(), None, *score, supports, unlikely, one, None)
         >>> params = SAMSABlockParams(conv, one[0], one[0], zero, None, zero, None, torch.tensor(0.5).double())
-        >>> samsa_block(torch.tensor([[1.0], [2.0]]).double(), [0, 2], params, heads=1, num_samples=1).round(decimals=9).tolist()  # + 0.5 norm(2)
+        >>> x = torch.tensor([[1.0], [2.0]]).double()
+        >>> samsa_block(x, [0, 2], params, heads=1, num_samples=1).round(decimals=9).tolist()  # + 0.5 norm(2)
         [[1.5], [2.5]]
 
     Cost: that of `samsa_conv` and O(T D D_ff).

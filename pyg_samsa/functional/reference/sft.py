@@ -1,4 +1,4 @@
-"""The attention of SFT, literally (arXiv 2408.05822, "Sampling Foundational Transformer: A Theoretical Perspective")."""
+"""The attention of SFT, literally (arXiv 2408.05822, "Sampling Foundational Transformer")."""
 
 from __future__ import annotations
 
@@ -18,23 +18,31 @@ from pyg_samsa.functional.reference.sampling import (
     soft_sample_without_replacement,
 )
 from pyg_samsa.functional.reference.samsa import SAMSAConvParams, _begins, importance_score, linear
+from pyg_samsa.typing import Float, Int
 
 ENCODINGS = ("none", "dist", "dist_normal", "field")
 LEAKS = ("softplus", "relu", "none")
 SCORES = ("maxout", "softmax")
 SAMPLERS = ("samsa", "paired")
+CHOICES = {
+    "encoding": ENCODINGS,
+    "leak": LEAKS,
+    "score": SCORES,
+    "sampler": SAMPLERS,
+    "sampling": ("hard", "soft"),
+}
 
 
 @dataclass(frozen=True)
 class SFTConvParams:
     """Weights of one SFT attention; matrices [out, in], any bias may be None.
 
-    The 2D channels of a key-value pair belong to the heads in their order, C of a key before C of a value. There is one set of samples for all heads
-    or one a head, G sets: ``score`` and ``support_score`` have G columns.
+    The 2D channels of a key-value pair belong to the heads in their order, C of a key before C of a value. There is one
+    set of samples for all heads or one a head, G sets: ``score`` and ``support_score`` have G columns.
 
     Args:
-        conv: Query, key-value and output products, support pairs and scores, and the importance score of the sampler "samsa"; the sampler "paired"
-            uses the last product of that alone.
+        conv: Query, key-value and output products, support pairs and scores, and the importance score of the sampler
+            "samsa"; the sampler "paired" uses the last product of that alone.
         score_norm: Scale and shift [D], [D] of the LayerNorm of the sampler "paired", else None.
         leak_weight: Wc, one row a head [H, C], or None.
         leak_bias: [H] or None.
@@ -89,8 +97,8 @@ class SFTConvParams:
         )
 
 
-def softplus(x: Tensor) -> Tensor:
-    """Return log(1 + exp(x)), written so that it does not overflow.
+def softplus(x: Float[Tensor, "*size"]) -> Float[Tensor, "*size"]:
+    r"""Return :math:`\log(1 + e^x)`, written so that it does not overflow.
 
     Example:
         >>> softplus(torch.tensor([0.0, 1000.0])).tolist()
@@ -99,11 +107,17 @@ def softplus(x: Tensor) -> Tensor:
     return torch.logaddexp(x, torch.zeros_like(x))
 
 
-def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
-    """Subtract the mean of every token of x [n, D], divide by its standard deviation, then scale and shift the channels.
+def layer_norm(
+    x: Float[Tensor, "n D"], weight: Float[Tensor, " D"], bias: Float[Tensor, " D"], eps: float = 1e-5
+) -> Float[Tensor, "n D"]:
+    r"""Normalise every token to mean 0 and variance 1, then scale and shift the channels.
+
+    .. math::
+        y_{tc} = \frac{x_{tc} - \bar x_t}{\sqrt{\tfrac{1}{D} \sum_{c'} (x_{tc'} - \bar x_t)^2 + \epsilon}} \, w_c + b_c
 
     Example:
-        >>> layer_norm(torch.tensor([[1.0, 3.0]]).double(), torch.tensor([1.0, 1.0]), torch.tensor([0.0, 5.0]), eps=0.0).tolist()
+        >>> x, weight, bias = torch.tensor([[1.0, 3.0]]).double(), torch.ones(2), torch.tensor([0.0, 5.0])
+        >>> layer_norm(x, weight, bias, eps=0.0).tolist()
         [[-1.0, 6.0]]
     """
     rows = []
@@ -113,8 +127,12 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Te
     return torch.stack(rows) if rows else x
 
 
-def maxout_score(q: Tensor, k: Tensor) -> Tensor:
-    """Score q [n, C] against k [K, C]: S_ij = (1/sqrt(C)) sum_c (max(q_ic, k_jc) - mu) / s, mu = 1/sqrt(pi), s = sqrt(1 - 1/pi).
+def maxout_score(q: Float[Tensor, "n C"], k: Float[Tensor, "K C"]) -> Float[Tensor, "n K"]:
+    r"""Score queries against keys by the sum of their channelwise maxima.
+
+    .. math::
+        S_{ij} = \frac{1}{\sqrt{C}} \sum_c \frac{\max(q_{ic}, k_{jc}) - \mu}{s}, \qquad
+        \mu = \tfrac{1}{\sqrt{\pi}}, \quad s = \sqrt{1 - 1 / \pi}
 
     Example:
         >>> maxout_score(torch.tensor([[1 / math.sqrt(math.pi)]]), torch.tensor([[-1.0]])).tolist()
@@ -125,14 +143,21 @@ def maxout_score(q: Tensor, k: Tensor) -> Tensor:
     return torch.stack([torch.stack(row) for row in rows])
 
 
-def pair_features(encoding: str, p: Tensor, other: Tensor, field: Tensor | None = None) -> Tensor:
-    """Features phi [f] of one pair: places p and ``other`` [l], or [2 l] with the normals behind the positions for "dist_normal".
+def pair_features(
+    encoding: str, p: Float[Tensor, " g"], other: Float[Tensor, " g"], field: Float[Tensor, "5"] | None = None
+) -> Float[Tensor, " f"]:
+    r"""Return the features of one pair of places; for "dist_normal" the normals follow the positions.
 
-    ::
+    .. math::
+        \mathrm{dist}: \phi = [r^2], \quad
+        \mathrm{dist\_normal}: \phi = [r^2, n^\top n'], \quad
+        \mathrm{field}: \phi = \Bigl[\tfrac{1}{\min(a r, L_1) + 1}, \min(b r, L_2), \tfrac{1}{(c r)^2 + 1}\Bigr], \quad
+        r = \lVert p - p' \rVert
 
-        dist         [ |p - p'|^2 ]
-        dist_normal  [ |p - p'|^2, n.n' ]
-        field        [ 1 / (min(a r, L1) + 1), min(b r, L2), 1 / ((c r)^2 + 1) ],  r = |p - p'|, whose gradient at p = p' is taken as 0
+    The gradient of r at p = p' is taken as 0.
+
+    Raises:
+        ConfigError: Unknown encoding.
 
     Example:
         >>> pair_features("dist", torch.tensor([0.0, 0.0]), torch.tensor([3.0, 4.0])).tolist()
@@ -151,8 +176,14 @@ def pair_features(encoding: str, p: Tensor, other: Tensor, field: Tensor | None 
     return torch.stack([1 / (torch.minimum(a * r, first) + 1), torch.minimum(b * r, second), 1 / ((c * r) ** 2 + 1)])
 
 
-def paired_sample(values: Tensor, scores: Tensor, k: int, pairing: Sequence[int] | None = None) -> Tensor:
-    """Mix each of the k best candidates with one of the next k: x = w X_t + (1 - w) X_b, w = softplus(z_t) / (softplus(z_t) + softplus(z_b)).
+def paired_sample(
+    values: Float[Tensor, "n C"], scores: Float[Tensor, " n"], k: int, pairing: Sequence[int] | None = None
+) -> Float[Tensor, "K C"]:
+    r"""Mix each of the ``k`` best candidates t with one of the next ``k``, b.
+
+    .. math::
+        y = w X_t + (1 - w) X_b, \qquad
+        w = \frac{\mathrm{softplus}(z_t)}{\mathrm{softplus}(z_t) + \mathrm{softplus}(z_b)}
 
     Args:
         values: X, the candidates [n, C], n at least 2 k.
@@ -182,16 +213,30 @@ def paired_sample(values: Tensor, scores: Tensor, k: int, pairing: Sequence[int]
     return torch.stack(mixed)
 
 
-def leaky_attention(s: Tensor, v: Tensor, c: Tensor | None, leak: str = "softplus", score: str = "maxout") -> Tensor:
-    """Average values v [K, C] for scores s [n, K] with leaky probabilities; c [K] is the leak of every sampled token, None for leak "none".
+def leaky_attention(
+    s: Float[Tensor, "n K"],
+    v: Float[Tensor, "K C"],
+    c: Float[Tensor, " K"] | None,
+    leak: str = "softplus",
+    score: str = "maxout",
+) -> Float[Tensor, "n C"]:
+    r"""Average values with leaky probabilities.
 
-    ::
+    .. math::
+        \mathrm{maxout}: A_{ij} = \frac{\mathrm{ReLU}(s_{ij})}
+            {\sum_j \mathrm{ReLU}(s_{ij}) + \sum_j \mathrm{softplus}(c_j) + 10^{-9}}, \qquad
+        \mathrm{softmax}: A_{ij} = \frac{e^{s_{ij}}}{\sum_j e^{s_{ij}} + \sum_j \mathrm{softplus}(c_j)}
 
-        maxout   A_ij = ReLU(s_ij) / ( sum_j ReLU(s_ij) + sum_j softplus(c_j) + 1e-9 )
-        softmax  A_ij = exp(s_ij)  / ( sum_j exp(s_ij)  + sum_j softplus(c_j) )
+    Args:
+        s: Scores.
+        v: Values.
+        c: Leak of every sampled token, or None without a leak.
+        leak: "softplus", "relu" in its place, or "none".
+        score: "maxout" or "softmax".
 
     Example:
-        >>> leaky_attention(torch.tensor([[1.0, 2.0]]), torch.tensor([[4.0], [8.0]]), torch.tensor([1.0, -1.0]), leak="relu").tolist()
+        >>> scores, values, leak = torch.tensor([[1.0, 2.0]]), torch.tensor([[4.0], [8.0]]), torch.tensor([1.0, -1.0])
+        >>> leaky_attention(scores, values, leak, leak="relu").tolist()  # (1 * 4 + 2 * 8) / (1 + 2 + 1)
         [[5.0]]
     """
     mass = torch.zeros((), dtype=s.dtype)
@@ -210,8 +255,8 @@ def leaky_attention(s: Tensor, v: Tensor, c: Tensor | None, leak: str = "softplu
 
 
 def sft_conv(
-    x: Tensor,
-    ptr: Tensor | Sequence[int],
+    x: Float[Tensor, "T D"],
+    ptr: Int[Tensor, " _"] | Sequence[int],
     params: SFTConvParams,
     heads: int,
     num_samples: int,
@@ -222,16 +267,21 @@ def sft_conv(
     sampler: str = "samsa",
     sampling: str = "hard",
     tau: float = 1.0,
-    gumbel: Tensor | None = None,
-    pairing: Tensor | None = None,
-    score_input: Tensor | None = None,
-    pos: Tensor | None = None,
-    normal: Tensor | None = None,
-) -> Tensor:
-    """Let the tokens of every graph attend to the tokens that it samples, by maxout scores and leaky probabilities.
+    gumbel: Float[Tensor, "T sets"] | None = None,
+    pairing: Int[Tensor, "B sets K"] | None = None,
+    score_input: Float[Tensor, "T D"] | None = None,
+    pos: Float[Tensor, "T l"] | None = None,
+    normal: Float[Tensor, "T l"] | None = None,
+) -> Float[Tensor, "T D"]:
+    r"""Let the tokens of every graph attend to the tokens that it samples, by maxout scores and leaky probabilities.
 
-    Key, value, position and normal of a candidate are sampled together, as one vector. Positions are centred graph by graph; the 2K support pairs
-    stand behind the graph's n tokens as candidates n to n + 2K - 1, at the centroid and with a normal of zero.
+    .. math::
+        S'_{ij} = S_{ij} \, \mathrm{softplus}(W_w \phi_{ij}) + W_b \phi_{ij}, \qquad
+        y_i = W_o \Bigl[\sum_j A_{hij} \tilde v_{hj}\Bigr]_{h=1}^H + b_o, \qquad c_j = W_c \tilde v_j
+
+    Key, value, position and normal of a candidate are sampled together, as one vector. Positions are centred graph by
+    graph; the 2K support pairs stand behind the graph's n tokens as candidates n to n + 2K - 1, at the centroid and
+    with a normal of zero.
 
     Args:
         x: Tokens of all graphs [T, D].
@@ -269,15 +319,7 @@ def sft_conv(
 
     Cost: O(T D² + T K D + B K² D) time, times the overhead of Python.
     """
-    for name, choice, allowed in (
-        ("encoding", encoding, ENCODINGS),
-        ("leak", leak, LEAKS),
-        ("score", score, SCORES),
-        ("sampler", sampler, SAMPLERS),
-        ("sampling", sampling, ("hard", "soft")),
-    ):
-        if choice not in allowed:
-            raise ConfigError(name, choice, allowed)
+    _check_choices(encoding=encoding, leak=leak, score=score, sampler=sampler, sampling=sampling)
     conv, c = params.conv, x.size(1) // heads
     queries = linear(x, conv.query_weight, conv.query_bias)
     key_values = linear(x, conv.key_value_weight, conv.key_value_bias)
@@ -318,6 +360,12 @@ def sft_conv(
         graphs.append(torch.cat(outputs, dim=1))
     mixed = torch.cat(graphs) if graphs else x.new_zeros((0, x.size(1)))
     return linear(mixed, conv.out_weight, conv.out_bias)
+
+
+def _check_choices(**choices: str) -> None:
+    for name, choice in choices.items():
+        if choice not in CHOICES[name]:
+            raise ConfigError(name, choice, CHOICES[name])
 
 
 def _scores(x: Tensor, params: SFTConvParams) -> Tensor:

@@ -9,30 +9,34 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.typing import Float, Int
 
 
 def graph_bridge(
-    x: Tensor,
-    edge_index: Tensor,
-    edge_attr: Tensor | None,
-    eps: Tensor | Sequence[Tensor],
-    sigma: Tensor,
+    x: Float[Tensor, "N F"],
+    edge_index: Int[Tensor, "2 E"],
+    edge_attr: Float[Tensor, "E Fe"] | None,
+    eps: Float[Tensor, "N D"] | Sequence[Tensor],
+    sigma: Float[Tensor, "..."],
     phi: Callable[[Tensor], Tensor],
     phi_v: Callable[[Tensor], Tensor],
     phi_e: Callable[[Tensor], Tensor],
-    batch: Tensor | None = None,
+    batch: Int[Tensor, " N"] | None = None,
     batch_size: int | None = None,
-) -> tuple[Tensor, list[int]]:
-    """Turn every node and every directed edge into a token (Graph-Bridge, section 4.3).
+) -> tuple[Float[Tensor, "T channels"], list[int]]:
+    r"""Turn every node and every directed edge into a token (Graph-Bridge, section 4.3).
 
-    One code a node::
+    With one code per node,
 
-        p_i = eps_i sigma + phi(x_i)        p_ij = p_i - p_j        h_i = phi_V([p_i, x_i])        h_ij = phi_E([p_ij, e_ij])
+    .. math::
+        p_i = \epsilon_i \sigma + \phi(x_i), \qquad p_{ij} = p_i - p_j, \qquad
+        h_i = \phi_V([p_i, x_i]), \qquad h_{ij} = \phi_E([p_{ij}, e_{ij}]).
 
-    Two codes a node, each with its own sigma and phi (an option the paper does not have)::
+    With two codes per node, as in the authors' code, each has its own sigma and phi:
 
-        L_i = eps1_i sigma1 + phi1(x_i)     R_i = eps2_i sigma2 + phi2(x_i)
-        p_ij = L_i - R_j                    h_i = phi_V([L_i, R_i, x_i])                  h_ij = phi_E([p_ij, e_ij])
+    .. math::
+        L_i = \epsilon^1_i \sigma^1 + \phi^1(x_i), \qquad R_i = \epsilon^2_i \sigma^2 + \phi^2(x_i), \qquad
+        p_{ij} = L_i - R_j, \qquad h_i = \phi_V([L_i, R_i, x_i]).
 
     Args:
         x: Encoded node features [N, F].
@@ -47,7 +51,8 @@ def graph_bridge(
         batch_size: B; one more than the largest graph of ``batch`` where not given.
 
     Returns:
-        tokens [T, D], T = N + E: of every graph its nodes, then its edges, both in their given order; and ptr [B+1], where each graph begins.
+        tokens [T, D], T = N + E: of every graph its nodes, then its edges, both in their given order; and ptr [B+1],
+        where each graph begins.
 
     Raises:
         ShapeError: An edge joins two graphs, there are neither one nor two codes, or ``batch`` exceeds ``batch_size``.
@@ -55,7 +60,8 @@ def graph_bridge(
     Example:
         >>> x, edges = torch.tensor([[1.0], [2.0]]), torch.tensor([[0], [1]])
         >>> same, total = (lambda features: features), (lambda inputs: inputs.sum(0, keepdim=True))
-        >>> tokens, ptr = graph_bridge(x, edges, torch.tensor([[10.0]]), torch.tensor([[1.0], [0.0]]), torch.tensor([0.5]), same, total, total)
+        >>> bond, codes, sigma = torch.tensor([[10.0]]), torch.tensor([[1.0], [0.0]]), torch.tensor([0.5])
+        >>> tokens, ptr = graph_bridge(x, edges, bond, codes, sigma, same, total, total)
         >>> tokens.tolist(), ptr  # p = 1.5, 2; h_0 = 1.5 + 1, h_1 = 2 + 2, h_01 = -0.5 + 10
         ([[2.5], [4.0], [9.5]], [0, 3])
 
@@ -95,8 +101,16 @@ def graph_bridge(
     return torch.stack(tokens) if tokens else x.new_zeros((0, d)), ptr
 
 
-def attention_pool(x: Tensor, ptr: Tensor | Sequence[int], weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Average the tokens of every graph with weights softmax(w . x_t + b) over the graph's tokens; a graph without tokens gives zeros.
+def attention_pool(
+    x: Float[Tensor, "T D"],
+    ptr: Int[Tensor, " _"] | Sequence[int],
+    weight: Float[Tensor, "1 D"],
+    bias: Float[Tensor, "1"] | None,
+) -> Float[Tensor, "B D"]:
+    r"""Average the tokens of every graph with learned weights; a graph without tokens gives zeros.
+
+    .. math::
+        y_b = \sum_{t \in b} \mathrm{softmax}_{t \in b}(w^\top x_t + b) \, x_t
 
     Args:
         x: Tokens [T, D].
@@ -125,8 +139,9 @@ def attention_pool(x: Tensor, ptr: Tensor | Sequence[int], weight: Tensor, bias:
     return torch.stack(rows) if rows else x.new_zeros((0, x.size(1)))
 
 
-def mean_pool(x: Tensor, ptr: Tensor | Sequence[int]) -> Tensor:
-    """Average the tokens x [T, D] of every graph: [B, D]; a graph without tokens gives zeros.
+def mean_pool(x: Float[Tensor, "T D"], ptr: Int[Tensor, " _"] | Sequence[int]) -> Float[Tensor, "B D"]:
+    r"""Average the tokens of every graph, :math:`\tfrac{1}{n_b} \sum_{t \in b} x_t`; a graph without tokens gives
+    zeros.
 
     Example:
         >>> mean_pool(torch.tensor([[1.0], [3.0], [7.0]]), [0, 2, 2, 3]).tolist()
