@@ -314,7 +314,8 @@ def sft_conv(
         >>> score = (zero, None, zero, None, one[0], one, None)  # z = x
         >>> conv = SAMSAConvParams(one, None, torch.ones(2, 1).double(), None, *score, supports, unlikely, one, None)
         >>> params = SFTConvParams(conv, *none)
-        >>> sft_conv(torch.tensor([[1.0], [2.0]]).double(), [0, 2], params, 1, 1, leak="none").round(decimals=6).tolist()
+        >>> x = torch.tensor([[1.0], [2.0]]).double()
+        >>> sft_conv(x, [0, 2], params, 1, 1, leak="none").round(decimals=6).tolist()
         [[2.0], [2.0]]
 
     Cost: O(T D² + T K D + B K² D) time, times the overhead of Python.

@@ -1,3 +1,5 @@
+"""Encoders of categorical features."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -8,6 +10,7 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.typing import Float, Int
 
 ATOM_CARDINALITIES = (119, 5, 12, 12, 10, 6, 6, 2, 2)
 BOND_CARDINALITIES = (5, 6, 2)
@@ -65,8 +68,18 @@ class CategoricalEncoder(Module):
         for table in self.weight.data.split(list(self.cardinalities)):
             torch.nn.init.xavier_uniform_(table)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the summed embeddings."""
+    def forward(self, x: Int[Tensor, "N ..."]) -> Float[Tensor, "N D"]:
+        r"""Return the summed embeddings, :math:`h_i = \sum_f E_f[x_{if}]`.
+
+        Args:
+            x: Categories; one feature may be given as a vector.
+
+        Example:
+            >>> encoder = CategoricalEncoder([4, 2], 8)
+            >>> a, b, c, d = encoder(torch.tensor([[0, 0], [0, 1], [3, 0], [3, 1]]))
+            >>> torch.allclose(a + d, b + c, atol=1e-6)  # a sum of one term per feature
+            True
+        """
         features = len(self.cardinalities)
         if x.dim() == 1 and features == 1:
             x = x[:, None]
@@ -86,7 +99,7 @@ class CategoricalEncoder(Module):
 
 
 class AtomEncoder(CategoricalEncoder):
-    """`CategoricalEncoder` of OGB's nine atom features.
+    r"""`CategoricalEncoder` of OGB's nine atom features, :math:`h_i = \sum_{f=1}^9 E_f[x_{if}]`.
 
     Args:
         channels: Channels D of the result.
@@ -101,7 +114,7 @@ class AtomEncoder(CategoricalEncoder):
 
 
 class BondEncoder(CategoricalEncoder):
-    """`CategoricalEncoder` of OGB's three bond features.
+    r"""`CategoricalEncoder` of OGB's three bond features, :math:`h_{ij} = \sum_{f=1}^3 E_f[e_{ijf}]`.
 
     Args:
         channels: Channels D of the result.

@@ -10,16 +10,18 @@ from torch.nn import Linear, Module
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.nn.encoding.categorical import CategoricalEncoder
+from pyg_samsa.typing import Float, Int, Shaped
 
 Features = int | Sequence[int] | Module
 
 
 def make_encoder(key: str, features: Features, channels: int) -> Module:
-    """Return the encoder of node or edge features.
+    """Return the encoder of node or edge features: :math:`h = W x + b`, a `CategoricalEncoder`, or the given module.
 
     Args:
         key: Name of the argument, for the error.
-        features: A number of float features (a linear encoder), the cardinalities of categorical features (a sum of embeddings), or a module.
+        features: A number of float features (a linear encoder), the cardinalities of categorical features (a sum of
+            embeddings), or a module.
         channels: Channels D of the result.
 
     Raises:
@@ -28,6 +30,8 @@ def make_encoder(key: str, features: Features, channels: int) -> Module:
     Example:
         >>> make_encoder("in_channels", [4, 2], 8)
         CategoricalEncoder([4, 2], 8)
+        >>> make_encoder("in_channels", 3, 8)
+        Linear(in_features=3, out_features=8, bias=True)
     """
     if isinstance(features, Module):
         return features
@@ -40,16 +44,26 @@ def make_encoder(key: str, features: Features, channels: int) -> Module:
     raise ConfigError(key, features, "a number of float features, a list of cardinalities, or an encoder module")
 
 
-def encode_features(name: str, encoder: Module, features: Tensor, channels: int) -> Tensor:
-    """Return ``features`` encoded as [N, D].
+def encode_features(
+    name: str, encoder: Module, features: Shaped[Tensor, "N ..."], channels: int
+) -> Float[Tensor, "N D"]:
+    """Return encoded features.
+
+    Args:
+        name: Name of the features, for the errors.
+        encoder: Their encoder.
+        features: One row for each node or edge.
+        channels: Channels D that the encoder must return.
 
     Raises:
-        ShapeError: The features do not fit the encoder, or what the encoder returned is not [N, D].
+        ShapeError: The features do not fit the encoder, or its result is not [N, D].
         NumericalError: A feature is not finite.
 
     Example:
         >>> encode_features("x", Linear(3, 8), torch.ones(2, 3), 8).shape
         torch.Size([2, 8])
+
+    Cost: that of the encoder.
     """
     check_finite(name, features)
     if isinstance(encoder, Linear) and (
@@ -62,11 +76,22 @@ def encode_features(name: str, encoder: Module, features: Tensor, channels: int)
     return encoded
 
 
-def check_finite(name: str, features: Tensor) -> None:
-    """Raise a `NumericalError` that names the row when a float feature is NaN or infinite.
+def check_finite(name: str, features: Shaped[Tensor, "..."]) -> None:
+    """Raise an error that names the row when a float feature is NaN or infinite.
+
+    Args:
+        name: Name of the features, for the error.
+        features: Features; integers are always finite.
+
+    Raises:
+        NumericalError: A feature is not finite.
 
     Example:
-        >>> check_finite("x", torch.ones(2, 3))
+        >>> check_finite("x", torch.tensor([[0.0], [float("nan")]]))
+        Traceback (most recent call last):
+        pyg_samsa.errors.NumericalError: x: NaN or infinite value in row 1
+
+    Cost: O(N F); nothing in compiled code.
     """
     if not features.is_floating_point() or torch.compiler.is_compiling():
         return
@@ -80,16 +105,24 @@ def check_finite(name: str, features: Tensor) -> None:
         )
 
 
-def one_hot_categories(category: Tensor | None, num_graphs: int, num_categories: int) -> Tensor:
-    """Return the one-hot category of each graph, int64 [B, num_categories].
+def one_hot_categories(
+    category: Int[Tensor, "..."] | None, num_graphs: int, num_categories: int
+) -> Int[Tensor, "B categories"]:
+    r"""Return the one-hot category of each graph, :math:`y_{bk} = [\, c_b = k \,]`.
+
+    Args:
+        category: Categories c of the graphs.
+        num_graphs: Number of graphs B.
+        num_categories: Number of categories.
 
     Raises:
         ShapeError: There is not one category from 0 to ``num_categories - 1`` for each graph.
 
     Example:
-        >>> import torch
         >>> one_hot_categories(torch.tensor([1]), 1, 3).tolist()
         [[0, 1, 0]]
+
+    Cost: O(B num_categories).
     """
     if category is None or category.numel() != num_graphs or category.is_floating_point():
         raise ShapeError(

@@ -1,3 +1,5 @@
+"""A relative positional encoding whose spectrum is a learned mixture of Gaussians."""
+
 from __future__ import annotations
 
 import math
@@ -8,22 +10,26 @@ from torch.nn import Parameter
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding
+from pyg_samsa.typing import Float
 
 # The spectrum of the kernel exp(-z^2 / 2) has this standard deviation, in turns.
 _UNIT = 1 / (2 * math.pi)
 
 
 class GaussianMixtureEncoding(SpectralEncoding):
-    r"""A relative positional encoding whose spectrum is a learned mixture of Gaussians, from `FLT <https://arxiv.org/abs/2302.01925>`_.
+    r"""A relative positional encoding whose spectrum is a learned mixture of Gaussians, from `FLT
+    <https://arxiv.org/abs/2302.01925>`_.
 
     .. math::
-        g(\omega) &= \sum_{t} a_t \exp\!\Bigl(-\frac{\lVert \omega - \mu_t \rVert^2}{2 \sigma_t^2}\Bigr), \qquad p = \mathcal{N}(0, \pi^{-2} I)
+        g(\omega) &= \sum_{t} a_t \exp\!\Bigl(-\frac{\lVert \omega - \mu_t \rVert^2}{2 \sigma_t^2}\Bigr),
+            \qquad p = \mathcal{N}(0, \pi^{-2} I)
 
         \mathrm{Re} f(z) &= \sum_t a_t \, (2 \pi \sigma_t^2)^{l/2}
             \exp\bigl(-2 \pi^2 \sigma_t^2 \lVert z / L \rVert^2\bigr) \cos\bigl(2 \pi \mu_t^\top z / L\bigr)
 
-    Centres start at random and differ; amplitudes start small, of both signs and unequal, so that no two components learn the same. Logits take the
-    real part of f, which does not change when z changes its sign, but does when z is rotated.
+    Centres start at random and differ; amplitudes start small, of both signs and unequal, so that no two components
+    learn the same. Logits take the real part of f, which does not change when z changes its sign, but does when z is
+    rotated.
 
     Args:
         heads: Number of heads H.
@@ -68,12 +74,20 @@ class GaussianMixtureEncoding(SpectralEncoding):
         torch.nn.init.normal_(self.mean, std=_UNIT)
         torch.nn.init.constant_(self.log_width, math.log(_UNIT))
 
-    def sample(self, generator: torch.Generator | None) -> Tensor:
-        """Draw from N(0, (2 / 2 pi)^2), twice as wide as a component starts."""
+    def sample(self, generator: torch.Generator | None) -> Float[Tensor, "H m l"]:
+        r"""Draw from :math:`p = \mathcal{N}(0, \pi^{-2} I)`, twice as wide as a component starts."""
         return self._normal(generator) * (2 * _UNIT)
 
-    def ratio(self, omega: Tensor) -> Tensor:
-        """Return g / p; the exponents are added before they are taken, so that the ratio neither underflows nor overflows far out."""
+    def ratio(self, omega: Float[Tensor, "H m l"]) -> Float[Tensor, "H m"]:
+        r"""Return :math:`g(\omega) / p(\omega)`.
+
+        .. math::
+            \frac{g}{p} = \sum_t a_t
+                \exp\Bigl(-\frac{\lVert \omega - \mu_t \rVert^2}{2 \sigma_t^2} - \log p(\omega)\Bigr)
+
+        The exponents are added before the exponential is taken, so that far out the ratio neither underflows nor
+        overflows.
+        """
         distance = (omega.unsqueeze(2) - self.mean.unsqueeze(1)).square().sum(-1)
         log_p = omega.square().sum(-1) / (-2 * (2 * _UNIT) ** 2) - self.num_dims * math.log(
             2 * _UNIT * math.sqrt(2 * math.pi)
@@ -81,8 +95,17 @@ class GaussianMixtureEncoding(SpectralEncoding):
         exponent = distance * (-0.5 * torch.exp(-2 * self.log_width)).unsqueeze(1) - log_p.unsqueeze(-1)
         return (exponent.exp() * self.amplitude.unsqueeze(1)).sum(-1)
 
-    def closed_form(self, z: Tensor) -> Tensor:
-        """Return the real part of f."""
+    def closed_form(self, z: Float[Tensor, "... l"]) -> Float[Tensor, "H ..."]:
+        r"""Return :math:`\mathrm{Re} f`, see the class.
+
+        Example:
+            One component at the centre is the normal density, here at 0 and 1:
+
+            >>> encoding = GaussianMixtureEncoding(heads=1, num_components=1)
+            >>> _ = torch.nn.init.ones_(encoding.amplitude), torch.nn.init.zeros_(encoding.mean)
+            >>> encoding.closed_form(torch.tensor([[0.0], [1.0]])).detach().round(decimals=4)
+            tensor([[0.3989, 0.2420]])
+        """
         square = self._per_head(torch.exp(2 * self.log_width), z)
         mass = self._per_head(self.amplitude, z) * (2 * math.pi * square) ** (self.num_dims / 2)
         phase = torch.einsum("...l,hcl->h...c", z, self.mean) * (2 * math.pi)

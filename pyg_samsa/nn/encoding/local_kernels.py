@@ -1,3 +1,5 @@
+"""Relative positional encodings that are zero outside a box."""
+
 from __future__ import annotations
 
 import math
@@ -8,6 +10,7 @@ from torch.nn import Parameter
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding
+from pyg_samsa.typing import Float
 
 
 class _LocalEncoding(SpectralEncoding):
@@ -25,20 +28,24 @@ class _LocalEncoding(SpectralEncoding):
 
 
 class LocalBoxEncoding(_LocalEncoding):
-    r"""A relative positional encoding that is constant in a box and zero outside, from `FLT <https://arxiv.org/abs/2302.01925>`_.
+    r"""A relative positional encoding that is constant in a box and zero outside, from `FLT
+    <https://arxiv.org/abs/2302.01925>`_.
 
     .. math::
-        f(z) = a \prod_{i=1}^l \mathbb{1}\{|z_i| \le v_i L\}, \qquad g(\omega) = a \prod_{i=1}^l \frac{\sin(2 \pi v_i \omega_i)}{\pi \omega_i}
+        f(z) = a \prod_{i=1}^l \mathbb{1}\{|z_i| \le v_i L\}, \qquad
+        g(\omega) = a \prod_{i=1}^l \frac{\sin(2 \pi v_i \omega_i)}{\pi \omega_i}
 
-    g falls so slowly that its integral does not converge absolutely, and no density on all frequencies gives an estimate with a mean. So the density
-    ends at R: :math:`p(\omega) \propto \prod_i 1 / (\gamma + |\omega_i|)` for :math:`|\omega_i| \le R`, close to the best there is. What is estimated
-    without bias is the box with edges blurred over about L / 2R,
+    g falls so slowly that its integral does not converge absolutely, and no density on all frequencies gives an
+    estimate with a mean. So the density ends at R: :math:`p(\omega) \propto \prod_i 1 / (\gamma + |\omega_i|)` for
+    :math:`|\omega_i| \le R`, close to the best there is. What is estimated without bias is the box with edges blurred
+    over about L / 2R,
 
     .. math::
-        f_R(z) = a \prod_i \tfrac{1}{\pi} \bigl[\mathrm{Si}(2 \pi R (v_i + z_i / L)) + \mathrm{Si}(2 \pi R (v_i - z_i / L))\bigr] \to f(z).
+        f_R(z) = a \prod_i \tfrac{1}{\pi}
+            \bigl[\mathrm{Si}(2 \pi R (v_i + z_i / L)) + \mathrm{Si}(2 \pi R (v_i - z_i / L))\bigr] \to f(z).
 
-    The variance grows with each dimension about ninefold: for l = 3 take many frequencies, or a smooth kernel. Every head learns a and v, which start
-    at 1.
+    The variance grows with each dimension about ninefold: for l = 3 take many frequencies, or a smooth kernel. Every
+    head learns a and v, which start at 1.
 
     Args:
         heads: Number of heads H.
@@ -65,34 +72,40 @@ class LocalBoxEncoding(_LocalEncoding):
     ) -> None:
         super().__init__(heads, num_dims, num_frequencies, length_scale)
         if isinstance(cutoff, bool) or not (math.isfinite(cutoff) and cutoff > 0):
-            raise ConfigError("cutoff", cutoff, "a frequency above 0")
+            raise ConfigError("cutoff", cutoff, "a number of turns per length scale, above 0")
         # Half of the main lobe of the spectrum at the start.
         self.cutoff, self.knee = float(cutoff), 0.5
         self.reset_parameters()
 
-    def sample(self, generator: torch.Generator | None) -> Tensor:
-        """Draw by the inverse of the distribution function, the sign from the half of (0, 1)."""
+    def sample(self, generator: torch.Generator | None) -> Float[Tensor, "H m l"]:
+        r"""Draw by the inverse of the distribution function, :math:`|\omega| = \gamma \bigl((1 + R / \gamma)^u -
+        1\bigr)`.
+        """
         place = 2 * self._uniform(generator) - 1
         return place.sign() * self.knee * torch.expm1(place.abs() * math.log1p(self.cutoff / self.knee))
 
-    def ratio(self, omega: Tensor) -> Tensor:
-        """Return g / p."""
+    def ratio(self, omega: Float[Tensor, "H m l"]) -> Float[Tensor, "H m"]:
+        r"""Return :math:`g / p = a \prod_i \tfrac{\sin 2 \pi v_i \omega_i}{\pi \omega_i} \cdot 2 (\gamma + |\omega_i|)
+        \log(1 + R / \gamma)`.
+        """
         width = torch.exp(self.log_width).unsqueeze(1)
         spectrum = 2 * width * torch.sinc(2 * width * omega)
         over_p = (self.knee + omega.abs()) * (2 * math.log1p(self.cutoff / self.knee))
         return self.amplitude.unsqueeze(1) * (spectrum * over_p).prod(-1)
 
-    def closed_form(self, z: Tensor) -> Tensor:
-        """Return the box."""
+    def closed_form(self, z: Float[Tensor, "... l"]) -> Float[Tensor, "H ..."]:
+        r"""Return the box :math:`a \prod_i \mathbb{1}\{|z_i| \le v_i\}`."""
         inside = (z.abs() <= self._per_head(torch.exp(self.log_width), z)).all(-1)
         return self._per_head(self.amplitude, z) * inside
 
 
 class LocalTentEncoding(_LocalEncoding):
-    r"""A relative positional encoding that falls linearly to zero at the faces of a box, from `FLT <https://arxiv.org/abs/2302.01925>`_.
+    r"""A relative positional encoding that falls linearly to zero at the faces of a box, from `FLT
+    <https://arxiv.org/abs/2302.01925>`_.
 
     .. math::
-        f(z) = a \prod_{i=1}^l (v_i - |z_i| / L)_+, \qquad g(\omega) = a \prod_{i=1}^l \Bigl(\frac{\sin(\pi v_i \omega_i)}{\pi \omega_i}\Bigr)^2,
+        f(z) = a \prod_{i=1}^l (v_i - |z_i| / L)_+, \qquad
+        g(\omega) = a \prod_{i=1}^l \Bigl(\frac{\sin(\pi v_i \omega_i)}{\pi \omega_i}\Bigr)^2,
         \qquad p = \prod_{i=1}^l \mathrm{Cauchy}\bigl(\omega_i; \, 1 / \pi\bigr)
 
     With the heavy tails of p the ratio g / p is bounded. Every head learns a and v, which start at 1.
@@ -121,19 +134,23 @@ class LocalTentEncoding(_LocalEncoding):
         self.knee = 1 / math.pi
         self.reset_parameters()
 
-    def sample(self, generator: torch.Generator | None) -> Tensor:
-        """Draw by the inverse of the distribution function."""
+    def sample(self, generator: torch.Generator | None) -> Float[Tensor, "H m l"]:
+        r"""Draw by the inverse of the distribution function, :math:`\omega = \tfrac{1}{\pi} \tan(\pi (u -
+        \tfrac12))`.
+        """
         return self.knee * torch.tan(math.pi * (self._uniform(generator) - 0.5))
 
-    def ratio(self, omega: Tensor) -> Tensor:
-        """Return g / p."""
+    def ratio(self, omega: Float[Tensor, "H m l"]) -> Float[Tensor, "H m"]:
+        r"""Return :math:`g / p = a \prod_i \bigl(\tfrac{\sin \pi v_i \omega_i}{\pi \omega_i}\bigr)^2 \pi^2 (\pi^{-2} +
+        \omega_i^2)`.
+        """
         width = torch.exp(self.log_width).unsqueeze(1)
         spectrum = (width * torch.sinc(width * omega)).square()
         over_p = (self.knee**2 + omega.square()) * (math.pi / self.knee)
         return self.amplitude.unsqueeze(1) * (spectrum * over_p).prod(-1)
 
-    def closed_form(self, z: Tensor) -> Tensor:
-        """Return the tent."""
+    def closed_form(self, z: Float[Tensor, "... l"]) -> Float[Tensor, "H ..."]:
+        r"""Return the tent :math:`a \prod_i (v_i - |z_i|)_+`."""
         return self._per_head(self.amplitude, z) * (self._per_head(torch.exp(self.log_width), z) - z.abs()).clamp_min(
             0
         ).prod(-1)

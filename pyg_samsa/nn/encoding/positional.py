@@ -1,3 +1,5 @@
+"""Precomputed positional encodings of nodes, mapped to channels."""
+
 from __future__ import annotations
 
 import torch
@@ -7,17 +9,23 @@ from torch_geometric.nn import BatchNorm
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.nn.encoding.feature_encoder import check_finite
+from pyg_samsa.typing import Float, Int
 
 
 class PositionalEncoder(Module):
-    """Positional encodings of nodes that were computed beforehand (Laplacian eigenvectors, random-walk probabilities), mapped to channels.
+    r"""Precomputed positional encodings of nodes, such as Laplacian eigenvectors, mapped to channels.
 
-    They are normalised over the batch, with running statistics in evaluation, and go through a linear layer.
+    .. math::
+        h_i = W \, \mathrm{BatchNorm}(s_{b(i)} \odot \mathrm{pe}_i) + b
+
+    As in `GraphGPS <https://arxiv.org/abs/2205.12454>`_, encodings are normalised over the batch, with running
+    statistics in evaluation. The signs s of ``flip_signs`` are 1 or -1 in training, and 1 otherwise.
 
     Args:
         pe_channels: Width P of the encodings.
         channels: Channels D of a node.
-        flip_signs: In training, multiply each column of the encodings of each graph by a random sign, which is what eigenvectors need.
+        flip_signs: In training, multiply each column of the encodings of each graph by a random sign, which is what
+            eigenvectors need.
 
     Shapes:
         - **input:** encodings [N, P], graph numbers [N]
@@ -48,8 +56,21 @@ class PositionalEncoder(Module):
         self.norm.reset_parameters()
         self.lin.reset_parameters()
 
-    def forward(self, pe: Tensor | None, graph: Tensor, num_graphs: int) -> Tensor:
-        """Return [N, D] from the encodings ``pe`` [N, P] of the nodes of ``num_graphs`` graphs, numbered ``graph`` [N]."""
+    def forward(
+        self, pe: Float[Tensor, "N P"] | None, graph: Int[Tensor, " N"], num_graphs: int
+    ) -> Float[Tensor, "N D"]:
+        """Return the encodings, mapped to channels.
+
+        Args:
+            pe: Encodings of the nodes.
+            graph: Graph number of every node.
+            num_graphs: Number of graphs.
+
+        Example:
+            >>> encoder = PositionalEncoder(2, 8).eval()
+            >>> encoder(torch.zeros(0, 2), torch.zeros(0, dtype=torch.long), 1).shape  # no nodes
+            torch.Size([0, 8])
+        """
         if pe is None or pe.shape != (graph.size(0), self.pe_channels):
             hint = "Set pe.kind, or give pe." if pe is None else ""
             raise ShapeError(

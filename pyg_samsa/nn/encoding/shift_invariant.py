@@ -1,3 +1,5 @@
+"""Relative positional encodings that are kernels of the distance."""
+
 from __future__ import annotations
 
 import math
@@ -8,20 +10,23 @@ from torch.nn import Parameter
 
 from pyg_samsa.errors import check_choice
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding
+from pyg_samsa.typing import Float
 
 KERNELS: dict[str, int | None] = {"gaussian": None, "exponential": 1, "matern32": 3, "matern52": 5}
-"""Kernels by name, with the degrees of freedom of the multivariate t distribution that their spectrum is; None is the normal distribution."""
+"""Kernels by name, with the degrees of freedom of the t distribution that is their spectrum; None is normal."""
 
 
 class ShiftInvariantEncoding(SpectralEncoding):
-    r"""A relative positional encoding that is a kernel of the distance, whose own spectrum is drawn from: the ratio g / p is the same for all draws.
-    From `FLT <https://arxiv.org/abs/2302.01925>`_.
+    r"""A relative positional encoding that is a kernel of the distance, from `FLT <https://arxiv.org/abs/2302.01925>`_.
+
+    Frequencies are drawn from the spectrum of the kernel itself, so the ratio g / p is the same for all draws:
 
     .. math::
         f(z) = a \, \kappa\bigl(\lVert z \rVert / (\ell L)\bigr), \qquad p = \hat{\kappa}, \qquad g / p = a
 
-    :math:`\kappa(d)` is :math:`e^{-d^2/2}` (``"gaussian"``), :math:`e^{-d}` (``"exponential"``), :math:`(1 + \sqrt{3} d) e^{-\sqrt{3} d}`
-    (``"matern32"``) or :math:`(1 + \sqrt{5} d + 5 d^2 / 3) e^{-\sqrt{5} d}` (``"matern52"``). Every head learns a and :math:`\ell`, which start at 1.
+    :math:`\kappa(d)` is :math:`e^{-d^2/2}` (``"gaussian"``), :math:`e^{-d}` (``"exponential"``), :math:`(1 + \sqrt{3}
+    d) e^{-\sqrt{3} d}` (``"matern32"``) or :math:`(1 + \sqrt{5} d + 5 d^2 / 3) e^{-\sqrt{5} d}` (``"matern52"``). Every
+    head learns a and :math:`\ell`, which start at 1.
 
     Args:
         heads: Number of heads H.
@@ -64,8 +69,14 @@ class ShiftInvariantEncoding(SpectralEncoding):
         torch.nn.init.ones_(self.amplitude)
         torch.nn.init.zeros_(self.log_length)
 
-    def sample(self, generator: torch.Generator | None) -> Tensor:
-        """Draw from the spectrum of the kernel of length 1: a normal vector, divided by the root of a mean of squares for a t distribution."""
+    def sample(self, generator: torch.Generator | None) -> Float[Tensor, "H m l"]:
+        r"""Draw from the spectrum of the kernel of length 1.
+
+        .. math::
+            \omega = \frac{1}{2 \pi} \frac{x}{\sqrt{\chi^2_\nu / \nu}}, \qquad x \sim \mathcal{N}(0, I_l)
+
+        The denominator, which makes it a multivariate t distribution, is 1 for the Gaussian kernel.
+        """
         normal, freedom = self._normal(generator) / (2 * math.pi), KERNELS[self.kernel_name]
         if freedom is None:
             return normal
@@ -76,16 +87,22 @@ class ShiftInvariantEncoding(SpectralEncoding):
         )
         return normal / squares.sqrt()
 
-    def frequencies(self) -> Tensor:
-        """Return the draws, divided by the length of the head."""
+    def frequencies(self) -> Float[Tensor, "H m l"]:
+        r"""Return the draws, divided by the length :math:`\ell` of the head."""
         return self.draws * torch.exp(-self.log_length).view(-1, 1, 1)
 
-    def ratio(self, omega: Tensor) -> Tensor:
-        """Return the amplitudes."""
+    def ratio(self, omega: Float[Tensor, "H m l"]) -> Float[Tensor, "H m"]:
+        """Return the amplitudes, :math:`g / p = a`."""
         return self.amplitude.unsqueeze(1).expand(-1, omega.size(1))
 
-    def closed_form(self, z: Tensor) -> Tensor:
-        """Return the kernel."""
+    def closed_form(self, z: Float[Tensor, "... l"]) -> Float[Tensor, "H ..."]:
+        r"""Return the kernel :math:`a \, \kappa(\lVert z \rVert / \ell)`.
+
+        Example:
+            >>> encoding = ShiftInvariantEncoding(heads=1, kernel="exponential")
+            >>> encoding.closed_form(torch.tensor([[2.0]])).detach().round(decimals=4)  # exp(-2)
+            tensor([[0.1353]])
+        """
         freedom = KERNELS[self.kernel_name]
         distance = torch.linalg.vector_norm(z, dim=-1) * self._per_head(torch.exp(-self.log_length), z)
         d = distance if freedom is None else distance * math.sqrt(freedom)

@@ -1,3 +1,5 @@
+"""The baseline for point clouds that sees points one by one."""
+
 from __future__ import annotations
 
 import itertools
@@ -19,14 +21,16 @@ LEVELS = ("graph", "node")
 
 
 class PointNet(Module):
-    r"""The baseline that sees points one by one: the vanilla network of `"PointNet" <https://arxiv.org/abs/1612.00593>`_ (without its T-Nets).
+    r"""The vanilla network of `"PointNet" <https://arxiv.org/abs/1612.00593>`_, without T-Nets: points one by one.
 
     .. math::
-        h_t = \mathrm{MLP}_{64,64}(x_t), \quad g_t = \mathrm{MLP}_{64,128,1024}(h_t), \quad p_b = \max_{t \in b} g_t, \quad
+        h_t = \mathrm{MLP}_{64,64}(x_t), \quad g_t = \mathrm{MLP}_{64,128,1024}(h_t), \quad
+        p_b = \max_{t \in b} g_t, \quad
         y_b = \mathrm{MLP}_{512,256}(p_b) \;\text{ or }\; y_t = \mathrm{MLP}_{512,256,128}([h_t, p_b, c_b])
 
-    with c the one-hot category of the shape. Every linear layer but the last is followed by batch normalisation and ReLU; dropout stands before the
-    last layer. A network for point clouds that is not better than this has learned nothing from how points lie to each other.
+    with c the one-hot category of the shape. Every linear layer but the last is followed by batch normalisation and
+    ReLU; dropout stands before the last layer. A network for point clouds that is not better than this one has learned
+    nothing from how points are arranged.
 
     Args:
         in_channels: Number of float features of a point.
@@ -38,7 +42,8 @@ class PointNet(Module):
 
     Shapes:
         - **input:** points [T, F], cloud numbers [T] (*optional*), categories [B] where ``num_categories`` is set
-        - **output:** [B, out_channels], or [T, out_channels] for ``level="node"``; an empty cloud has the pooled vector zero
+        - **output:** [B, out_channels], or [T, out_channels] for ``level="node"``; an empty cloud has the pooled vector
+          zero
 
     Raises:
         ConfigError: An argument is out of range.
@@ -119,7 +124,8 @@ class PointNet(Module):
         check_finite("x", x)
         index, perm = resolve(x.size(0), x.device, batch, None, batch_size)
         local = self.local(x if perm is None else x[perm])
-        # After a ReLU nothing is below zero, so the zeros that scatter gives an empty cloud are the maximum over no points.
+        # After a ReLU nothing is below zero, so the zeros that scatter gives an empty cloud are the maximum over no
+        # points.
         pooled = scatter(self.wide(local), index.batch, dim=0, dim_size=index.num_graphs, reduce="max")
         if self.level == "graph":
             return self.head(pooled)
@@ -141,7 +147,7 @@ class PointNet(Module):
 
 
 class _BatchNorm(BatchNorm1d):
-    """Batch normalisation that takes the running statistics for a batch of one row, which has no variance, in training too."""
+    """Batch normalisation that uses the running statistics for a batch of one row, which has no variance."""
 
     def forward(self, input: Tensor) -> Tensor:
         if self.training and input.size(0) < 2:
