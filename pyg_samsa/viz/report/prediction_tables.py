@@ -15,7 +15,7 @@ _KEYS = ("row", "node", "smiles")
 
 
 def find_task(predictions: pd.DataFrame, metrics: Sequence[str]) -> Task:
-    """Infer the task of a table of predictions from its columns and the metrics of the run; for runs that did not save it.
+    """Infer the task of a table of predictions from its columns and the metrics of its run.
 
     Args:
         predictions: Table with ``<name>_pred`` columns, and ``true`` and ``pred`` for classes.

@@ -48,6 +48,7 @@ def worst_predictions(groups: Sequence[Group], notes: list[str]) -> list[dict[st
                 "group": group,
                 "cards": cards,
                 "kind": task.kind,
+                "has_labels": task.has_labels,
                 "seeds": len(frames) if mean is not None else 1,
                 "per_node": task.level == "node",
             }

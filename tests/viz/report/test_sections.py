@@ -1,0 +1,21 @@
+import numpy as np
+import pytest
+
+from pyg_samsa.viz.report import sections
+from pyg_samsa.viz.report.groups import group_runs
+
+
+def test_curves_use_every_epoch_of_every_seed(record):
+    full, stopped = record(0), record(1, history=record(1).history[:1])
+    _, val = sections._curve(group_runs([full, stopped])[0], "ap", "epoch", single=True)
+    assert val.x == [1, 2, 3]
+    assert val.y == pytest.approx([0.2, 0.25, 0.3])
+    assert val.low == pytest.approx(val.high)
+    assert val.mark == [(3.0, pytest.approx(0.3))] * 2
+
+
+def test_constant_and_unlabelled_targets(page, frame, record):
+    table = frame("labels")
+    table["a_true"], table["b_true"] = 1.0, np.nan
+    text, _ = page(record(predictions=table))
+    assert "all test labels are the same" in text

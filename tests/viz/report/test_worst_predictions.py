@@ -1,0 +1,27 @@
+import re
+
+import numpy as np
+
+
+def test_worst_rows_come_first_with_their_structures(page, frame, record):
+    table = frame("labels", names=("a",))
+    table.loc[:, "a_pred"] = 0.5
+    table.loc[17, ["a_true", "a_pred"]] = 1.0, 0.01
+    table.loc[21, ["a_true", "a_pred"]] = 0.0, 0.95
+    text, _ = page(record(predictions=table))
+    assert re.findall(r"<h4>Row (\d+)", text)[:2] == ["17", "21"]
+    shown = re.findall(r"<code>(.*?)</code>", text)
+    assert len(shown) == 6
+    assert text.count('class="molecule"') == sum(smiles != "not a molecule" for smiles in shown)
+    assert ("A structure is not drawn" in text) == ("not a molecule" in shown)
+    assert "light-dark(" in text
+
+
+def test_nodes_are_averaged_over_their_graph(page, frame, record):
+    table = frame("classes", smiles=False).assign(node=np.arange(80) % 8)
+    table["row"] = np.arange(80) // 8
+    text, _ = page(record(predictions=table, test={"accuracy": 0.5}))
+    assert "averaged over their nodes" in text
+    right = (table["true"] == table["pred"]).groupby(table["row"]).mean()
+    worst = int(re.search(r"<h4>Row (\d+)", text).group(1))
+    assert f"{100 * right[worst]:.0f} % of its nodes correct" in text
