@@ -1,4 +1,4 @@
-"""Tables at the end of a run: metrics over the repeats, scores of the classes, and the files of the run."""
+"""Tables at the end of a run: metrics, scores per class, and the files of the run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pyg_samsa.training.results import RunResult
 from pyg_samsa.viz.tables import metrics_table, per_class_table
 
 _CONTENTS = {
-    files.METRICS: "every epoch",
+    files.METRICS: "metrics of every epoch",
     files.CURVES: "learning curves",
-    files.CLASSES: "test AP of each class beside its base rate",
+    files.CLASSES: "test AP and base rate of each class",
     files.PARTS: "test shapes with true and predicted parts",
     files.PREDICTIONS: "test predictions",
-    files.CONFIG: "runs this again: --cfg",
-    files.SUMMARY: "results",
+    files.CONFIG: "settings, for --cfg",
+    files.SUMMARY: "test and validation metrics",
     files.ENVIRONMENT: "versions and hardware",
 }
 
@@ -49,10 +49,10 @@ def print_results(console: Any, results: Sequence[RunResult], *, seconds: float)
     if trained:
         per_epoch = statistics.fmean(result.seconds / max(1, result.epochs) for result in trained)
         console.print(
-            f"{short_time(seconds)} altogether · {per_epoch:.1f} s an epoch · {trained[0].parameters:,} parameters"
+            f"{short_time(seconds)} in total · {per_epoch:.1f} s per epoch · {trained[0].parameters:,} parameters"
         )
     else:
-        console.print("Already finished before: nothing was trained. Set train.auto_resume False for a new run.")
+        console.print("This run had finished before. Set train.auto_resume False to run it again.")
     for result in results:
         print_files(console, result.folder.path)
 

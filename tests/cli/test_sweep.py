@@ -8,10 +8,8 @@ import pytest
 import yaml
 
 from pyg_samsa.cli import main
-from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import sweep as module
-from pyg_samsa.experiments.grids import GRIDS, read_grid
-from pyg_samsa.experiments.sweep import Outcome, Sweep
+from pyg_samsa.experiments.sweep import Sweep
 
 TINY = {"dataset.per_family": 3, "dataset.num_points": 8, "optim.max_epoch": 1, "optim.num_warmup_epochs": 0}
 TINY |= {"samsa": {"layers": 1, "channels": 8, "heads": 2, "ffn_channels": 8}}
@@ -119,22 +117,6 @@ def test_mistakes_are_refused_before_anything_runs(grid, tmp_path, capsys, monke
     assert not (tmp_path / "out").exists()
 
 
-def test_settings_go_before_the_grids_and_seeds_before_its_seeds(grid, tmp_path):
-    sweep = Sweep(
-        read_grid(grid(grid={"samsa.layers": [1, 2]}, seeds=4), seeds=[7]),
-        tmp_path,
-        opts=["optim.max_epoch", "9"],
-        jobs=64,
-    )
-    assert [(job.seed, job.epochs) for job in sweep.runs] == [(7, 9), (7, 9)]
-    assert sweep.threads == 1
-    assert len({job.key for job in sweep.runs}) == 2
-    longer = Sweep(read_grid(grid(grid={"samsa.layers": [1, 2]}), seeds=[7]), tmp_path, opts=["optim.max_epoch", "10"])
-    assert [job.key for job in longer.runs] == [job.key for job in sweep.runs]
-    other = Sweep(read_grid(grid(grid={"samsa.layers": [1, 2]}), seeds=[7]), tmp_path, opts=["optim.base_lr", "0.5"])
-    assert not {job.key for job in other.runs} & {job.key for job in sweep.runs}
-
-
 def test_ctrl_c_reaches_the_runs_once_and_tells_how_to_go_on(grid, tmp_path, monkeypatch, capsys):
     code = (
         "import pathlib, signal, sys, time\n"
@@ -164,51 +146,6 @@ def test_ctrl_c_reaches_the_runs_once_and_tells_how_to_go_on(grid, tmp_path, mon
     assert (tmp_path / "seen0").read_text() == "started stopped "
     assert not (tmp_path / "seen1").exists()
     assert f"pyg-samsa sweep {path} optim.max_epoch 2 --out {tmp_path / 'out'}" in capsys.readouterr().err
-
-
-def test_a_killed_run_says_so(grid, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        Sweep,
-        "command",
-        lambda self, job: [sys.executable, "-S", "-c", "import os; print('half', flush=True); os.kill(os.getpid(), 9)"],
-    )
-    seen = []
-    (outcome,) = Sweep(read_grid(grid(grid={"samsa.layers": [1]})), tmp_path / "out").run(seen.append)
-    assert seen == [outcome]
-    assert outcome == Outcome(outcome.job, -9, "killed by signal 9, perhaps out of memory; half")
-
-
-def test_results_of_a_metric_that_is_not_there(grid, tmp_path):
-    sweep = Sweep(read_grid(grid(grid={"samsa.layers": [1]}, metric="mae")), tmp_path / "out")
-    (job,) = sweep.runs
-    run = tmp_path / "out" / "layers=1" / "0"
-    run.mkdir(parents=True)
-    summary = {
-        "epochs": 1,
-        "parameters": 5,
-        "seconds": 1.0,
-        "val": {"accuracy": 0.5},
-        "test": {"accuracy": 0.25},
-        "monitor": "val_accuracy",
-    }
-    (run / "summary.json").write_text(json.dumps(summary))
-    answer = sweep._answer_path(job)
-    answer.parent.mkdir(parents=True)
-    answer.write_text(json.dumps({"key": job.key, "folder": str(run), "peak_memory_mib": None}))
-    with pytest.raises(ConfigError, match="mae"):
-        sweep.metric()
-    fine = Sweep(read_grid(grid(grid={"samsa.layers": [1]})), tmp_path / "out")
-    assert fine.metric() == "test_accuracy"
-    assert fine.results()["test_accuracy"].tolist() == [0.25]
-    other = Sweep(read_grid(grid(grid={"samsa.layers": [1]})), tmp_path / "out", opts=["optim.base_lr", "1"])
-    assert other.results().empty
-
-
-@pytest.mark.parametrize("name", sorted(path.stem for path in GRIDS.glob("*.yaml")))
-def test_packaged_grids_are_valid(name, tmp_path):
-    sweep = Sweep(read_grid(name), tmp_path)
-    assert len(sweep.runs) == len(sweep.grid.cells) * len(sweep.grid.seeds) > 2
-    assert not list(tmp_path.iterdir())
 
 
 def test_list_of_grids(capsys):

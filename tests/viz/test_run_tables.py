@@ -1,0 +1,27 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from pyg_samsa.viz.run_tables import print_results
+
+
+def result(folder, seed=0, reused=False):
+    values = {"seed": seed, "reused": reused, "best_epoch": 2, "epochs": 3, "seconds": 6.0, "parameters": 1234}
+    return SimpleNamespace(
+        folder=SimpleNamespace(path=folder), val={"ap": 0.4}, test={"ap": 0.5 + seed}, per_class=None, **values
+    )
+
+
+@pytest.mark.parametrize("reused", [False, True])
+def test_metrics_cost_and_files_are_printed(tmp_path, capsys, reused):
+    (tmp_path / "summary.json").touch()
+    console = Console(width=100, no_color=True)
+    print_results(console, [result(tmp_path, seed, reused) for seed in (0, 1)], seconds=75)
+    shown = capsys.readouterr().out
+    assert "1.000 ± 0.707" in shown
+    assert ("1,234 parameters" in shown) != reused
+    assert "summary.json" in shown
+    assert "metrics.csv" not in shown
+    assert str(Path(tmp_path).name) in shown.replace("\n", "")
