@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from typing import Any
 
 EXIT_USER, EXIT_DATA, EXIT_NUMERICAL = 2, 3, 4
 
@@ -29,6 +30,16 @@ class SAMSAError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The constructors of subclasses take other arguments than the message, so unpickling must not call them.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[SAMSAError], args: tuple[Any, ...], state: dict[str, Any]) -> SAMSAError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(SAMSAError, ValueError):

@@ -9,14 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES, GraphTable, graph_arrays
+    from pyg_samsa.chem.graph_table import GraphTable
+    from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES, graph_arrays
     from pyg_samsa.chem.peptide_sequences import sequence_to_smiles
     from pyg_samsa.chem.smiles import convert_smiles, sequence_to_data, smiles_to_data, smiles_to_data_list
 
 _WHERE = {
     "ATOM_CARDINALITIES": "ogb_features",
     "BOND_CARDINALITIES": "ogb_features",
-    "GraphTable": "ogb_features",
+    "GraphTable": "graph_table",
     "graph_arrays": "ogb_features",
     "convert_smiles": "smiles",
     "sequence_to_data": "smiles",

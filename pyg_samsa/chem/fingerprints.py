@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import numpy as np
 
 from pyg_samsa.chem.ogb_features import Refusal, import_rdkit, parse_smiles
-from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.errors import SmilesError
 from pyg_samsa.io.progress import progress_bar
-from pyg_samsa.options import Option
+from pyg_samsa.io.worker_pool import count_workers, in_chunks, map_chunks
+from pyg_samsa.options import Option, check_options
 
 _CHUNK = 64
 _WORTH_WORKERS = 2048
-_IDLE_SECONDS = 5
 
 
 def morgan_counts(
@@ -56,18 +56,14 @@ def morgan_counts(
 
     Cost: about 10 microseconds an atom, most of them to read the SMILES, and 2 S bytes a molecule.
     """
-    for key, value, least in (
-        ("radius", radius, 0),
-        ("size", size, 1),
-        ("workers", 1 if workers is None else workers, 1),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ConfigError(key, value, f"an integer of at least {least}")
+    check_options(morgan_counts, {"radius": radius, "size": size, "chirality": chirality})
+    processes = count_workers(workers, len(smiles), worthwhile=_WORTH_WORKERS)
     import_rdkit()
+    count = partial(_count, radius=radius, size=size, chirality=chirality)
     counts = np.zeros((len(smiles), size), dtype=np.uint16)
     with progress_bar("Fingerprints", len(smiles), enabled=progress) as advance:
         done = 0
-        for part in _parts(smiles, radius, size, chirality, workers):
+        for _, part in map_chunks(count, in_chunks(smiles, _CHUNK), workers=processes):
             if isinstance(part, Refusal):
                 position = done + part.position
                 raise SmilesError(position + 1, str(smiles[position]), part.reason)
@@ -75,20 +71,6 @@ def morgan_counts(
             done += len(part)
             advance(len(part))
     return counts
-
-
-def _parts(
-    smiles: Sequence[str], radius: int, size: int, chirality: bool, workers: int | None
-) -> Iterator[np.ndarray | Refusal]:
-    source = iter(smiles)
-    chunks = iter(lambda: list(islice(source, _CHUNK)), [])
-    if workers == 1 or (workers is None and len(smiles) < _WORTH_WORKERS):
-        yield from (_count(chunk, radius, size, chirality) for chunk in chunks)
-        return
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config("loky", n_jobs=workers or -1, idle_worker_timeout=_IDLE_SECONDS):
-        yield from Parallel(return_as="generator")(delayed(_count)(chunk, radius, size, chirality) for chunk in chunks)
 
 
 def _count(smiles: Sequence[str], radius: int, size: int, chirality: bool) -> np.ndarray | Refusal:

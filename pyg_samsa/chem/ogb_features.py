@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pyg_samsa.chem.graph_table import GraphTable, make_table
 from pyg_samsa.errors import MissingDependencyError
 
 ATOM_FEATURES = (
@@ -34,23 +35,6 @@ _CHIRALITY = ("CHI_UNSPECIFIED", "CHI_TETRAHEDRAL_CW", "CHI_TETRAHEDRAL_CCW", "C
 _HYBRIDIZATION = ("SP", "SP2", "SP3", "SP3D", "SP3D2")
 _BOND_TYPE = ("SINGLE", "DOUBLE", "TRIPLE", "AROMATIC")
 _STEREO = ("STEREONONE", "STEREOZ", "STEREOE", "STEREOCIS", "STEREOTRANS", "STEREOANY")
-
-
-class GraphTable(NamedTuple):
-    """Molecular graphs laid end to end, in small integers.
-
-    Shapes:
-        - **x:** uint8 [N, 9], atoms of all graphs.
-        - **edge_index:** int32 [2, E], both directions of every bond, atoms counted from 0 within their own graph.
-        - **edge_attr:** uint8 [E, 3].
-        - **num_nodes, num_edges:** int64 [G], sizes of the G graphs.
-    """
-
-    x: np.ndarray
-    edge_index: np.ndarray
-    edge_attr: np.ndarray
-    num_nodes: np.ndarray
-    num_edges: np.ndarray
 
 
 class Refusal(NamedTuple):
@@ -182,38 +166,4 @@ def smiles_to_table(smiles: Sequence[str]) -> GraphTable | Refusal:
         if isinstance(mol, str):
             return Refusal(position, mol)
         parts.append(graph_arrays(mol))
-    return _table_of(parts)
-
-
-def _table_of(parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> GraphTable:
-    empty = (
-        np.empty((0, len(ATOM_FEATURES)), np.uint8),
-        np.empty((2, 0), np.int32),
-        np.empty((0, len(BOND_FEATURES)), np.uint8),
-    )
-    x, edge_index, edge_attr = zip(empty, *parts, strict=True)
-    return GraphTable(
-        np.concatenate(x),
-        np.concatenate(edge_index, axis=1),
-        np.concatenate(edge_attr),
-        np.array([len(part[0]) for part in parts], dtype=np.int64),
-        np.array([len(part[2]) for part in parts], dtype=np.int64),
-    )
-
-
-def join_tables(tables: Sequence[GraphTable]) -> GraphTable:
-    """Lay tables end to end; at least one is needed.
-
-    Example:
-        >>> table = smiles_to_table(["CC"])
-        >>> join_tables([table, table]).num_nodes.tolist()
-        [2, 2]
-    """
-    x, edge_index, edge_attr, num_nodes, num_edges = zip(*tables, strict=True)
-    return GraphTable(
-        np.concatenate(x),
-        np.concatenate(edge_index, axis=1),
-        np.concatenate(edge_attr),
-        np.concatenate(num_nodes),
-        np.concatenate(num_edges),
-    )
+    return make_table(parts)

@@ -5,24 +5,17 @@ Only numpy is imported here (and RDKit where it is used): this module is what th
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from functools import partial
 from typing import Any, NamedTuple
 
-from pyg_samsa.chem.ogb_features import (
-    GraphTable,
-    Refusal,
-    _table_of,
-    graph_arrays,
-    import_rdkit,
-    join_tables,
-    parse_smiles,
-)
+from pyg_samsa.chem.graph_table import GraphTable, join_tables, make_table
+from pyg_samsa.chem.ogb_features import Refusal, graph_arrays, import_rdkit, parse_smiles
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.io import worker_pool
+from pyg_samsa.io.worker_pool import map_chunks
 
-_CHUNK = 256
-_AHEAD = 3
+CHUNK = 256
 
 
 class Parsed(NamedTuple):
@@ -61,7 +54,7 @@ def parse_molecules(smiles: Sequence[object], max_atoms: int | None = None) -> P
         else:
             kept.append(position)
             parts.append(arrays)
-    return Parsed(_table_of(parts), kept, refused)
+    return Parsed(make_table(parts), kept, refused)
 
 
 def _read(text: object, max_atoms: int | None) -> Any | str:
@@ -90,7 +83,7 @@ def join_parsed(parts: Sequence[Parsed]) -> Parsed:
         start = len(kept) + len(refused)
         kept += [start + position for position in part.kept]
         refused += [Refusal(start + position, reason) for position, reason in part.refused]
-    return Parsed(join_tables([_table_of([]), *(part.table for part in parts)]), kept, refused)
+    return Parsed(join_tables([make_table([]), *(part.table for part in parts)]), kept, refused)
 
 
 def parse_stream(
@@ -115,35 +108,14 @@ def parse_stream(
     if workers < 1:
         raise ConfigError("workers", workers, "a positive number of processes")
     import_rdkit()
-    if workers == 1:
-        for chunk in chunks:
-            yield chunk, parse_molecules(chunk, max_atoms)
-        return
-    # joblib's own generator hands out results without bound when they are fetched slowly, and its reusable executor belongs to joblib.Parallel.
-    from joblib.externals.loky import ProcessPoolExecutor
-
-    executor = ProcessPoolExecutor(max_workers=workers)
-    try:
-        waiting: deque[tuple[Sequence[object], Any]] = deque()
-        source = iter(chunks)
-        while True:
-            for chunk in islice(source, _AHEAD * workers - len(waiting)):
-                waiting.append((chunk, executor.submit(parse_molecules, chunk, max_atoms)))
-            if not waiting:
-                return
-            chunk, result = waiting.popleft()
-            yield chunk, result.result()
-    finally:
-        executor.shutdown(kill_workers=True)
+    yield from map_chunks(partial(parse_molecules, max_atoms=max_atoms), map(list, chunks), workers=workers)
 
 
-def in_chunks(items: Iterable[Any], size: int = _CHUNK) -> Iterator[list[Any]]:
-    """Yield lists of ``size`` consecutive items; the last one may be shorter.
+def in_chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
+    """Yield lists of SMILES of a size that suits `parse_stream`.
 
     Example:
-        >>> list(in_chunks(range(5), 2))
-        [[0, 1], [2, 3], [4]]
+        >>> [len(chunk) for chunk in in_chunks(["C"] * 300)]
+        [256, 44]
     """
-    source = iter(items)
-    while chunk := list(islice(source, size)):
-        yield chunk
+    return worker_pool.in_chunks(items, size)

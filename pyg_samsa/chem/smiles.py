@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 
 import torch
 from torch_geometric.data import Data
 
-from pyg_samsa.chem.ogb_features import GraphTable, Refusal, import_rdkit, join_tables, smiles_to_table
+from pyg_samsa.chem.graph_table import GraphTable, join_tables
+from pyg_samsa.chem.ogb_features import Refusal, import_rdkit, smiles_to_table
 from pyg_samsa.chem.peptide_sequences import sequence_to_smiles
-from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.errors import SmilesError
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.io.worker_pool import count_workers, in_chunks, map_chunks
 
 _CHUNK = 64
 _WORTH_WORKERS = 512
-_IDLE_SECONDS = 5
 
 
 def smiles_to_data(smiles: str, *, row: int | None = None) -> Data:
@@ -121,13 +121,12 @@ def convert_smiles(
 
     Cost: 15,000 peptides of 150 atoms take about a minute of one core; the processes hand back small integers, 50 bytes an atom.
     """
-    if workers is not None and workers < 1:
-        raise ConfigError("workers", workers, "a positive number of processes, or None")
+    count = count_workers(workers, len(smiles), worthwhile=_WORTH_WORKERS)
     import_rdkit()
     tables: list[GraphTable] = [smiles_to_table([])]  # type: ignore[list-item]  # an empty list is never refused
     with progress_bar(description, len(smiles), enabled=progress) as advance:
         done = 0
-        for table in _tables(smiles, workers):
+        for _, table in map_chunks(smiles_to_table, in_chunks(smiles, _CHUNK), workers=count):
             if isinstance(table, Refusal):
                 position = done + table.position
                 raise SmilesError(position + 1, str(smiles[position]), table.reason)
@@ -135,19 +134,6 @@ def convert_smiles(
             done += len(table.num_nodes)
             advance(len(table.num_nodes))
     return join_tables(tables)
-
-
-def _tables(smiles: Sequence[str], workers: int | None) -> Iterator[GraphTable | Refusal]:
-    source = iter(smiles)
-    chunks = iter(lambda: list(islice(source, _CHUNK)), [])
-    if workers == 1 or len(smiles) < _WORTH_WORKERS:
-        yield from map(smiles_to_table, chunks)
-        return
-    # joblib's workers start afresh (no fork of a process with threads) and, unlike multiprocessing's, never run the caller's script again.
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config("loky", n_jobs=workers or -1, idle_worker_timeout=_IDLE_SECONDS):
-        yield from Parallel(return_as="generator")(delayed(smiles_to_table)(chunk) for chunk in chunks)
 
 
 def _data(x: object, edge_index: object, edge_attr: object, smiles: str) -> Data:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, InMemoryDataset
 
-from pyg_samsa.chem.ogb_features import GraphTable
+from pyg_samsa.chem.graph_table import GraphTable
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.errors import ConfigError, DataError, DataIntegrityError
 from pyg_samsa.io.files import atomic_write, lock, remove_partial

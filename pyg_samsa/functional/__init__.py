@@ -29,6 +29,7 @@ from pyg_samsa.functional.sampling import (
     systematic_draws,
 )
 from pyg_samsa.functional.topk import ragged_topk, topk
+from pyg_samsa.functional.tower_batch import tower_batch
 
 __all__ = [
     "ATTENTION_BACKENDS",
@@ -72,4 +73,5 @@ __all__ = [
     "structural_keys",
     "systematic_draws",
     "topk",
+    "tower_batch",
 ]

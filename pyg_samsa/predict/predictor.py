@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES, GraphTable
+from pyg_samsa.chem.graph_table import GraphTable
+from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.hub.pretrained import CONFIG, WEIGHTS, find_pretrained, load_pretrained

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pyg_samsa.datasets.sequences.aan import tower_batch
 from pyg_samsa.errors import DataError
+from pyg_samsa.functional.tower_batch import tower_batch
 
 
 class BatchNetwork(nn.Module):

@@ -34,6 +34,7 @@ from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesEr
 from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
 from pyg_samsa.io.files import atomic_write, file_hash
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.io.worker_pool import count_workers
 from pyg_samsa.options import Option
 from pyg_samsa.task import Task
 
@@ -276,9 +277,7 @@ def _split(table: _Table, options: _Options, y: Tensor, *, classes: bool) -> dic
 
 
 def _parse(smiles: Sequence[str], workers: int | None, progress: bool, name: str) -> Parsed:
-    from joblib import cpu_count
-
-    count = (workers or cpu_count()) if len(smiles) >= _WORTH_WORKERS else 1
+    count = count_workers(workers, len(smiles), worthwhile=_WORTH_WORKERS)
     parts = []
     with progress_bar(f"Molecules of {name}", len(smiles), enabled=progress) as advance:
         for chunk, parsed in parse_stream(in_chunks(smiles), workers=count):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,13 +13,12 @@ from torch import Tensor
 
 from pyg_samsa.datasets.base import Prepared
 from pyg_samsa.datasets.splits import stratified_split
-from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.errors import ConfigError, DataIntegrityError, check_choice
 from pyg_samsa.functional.farthest_points import farthest_points
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.io.worker_pool import count_workers, in_chunks, map_chunks
 from pyg_samsa.transforms.normalize_cloud import normalize_cloud
 
-ROTATED = ("none", "test", "all")
-_IDLE_SECONDS = 5
 _WORTH_WORKERS = 128
 _CHUNK = 16
 Job = TypeVar("Job")
@@ -142,29 +140,13 @@ def map_clouds(
         >>> map_clouds(ones, [2, 4], 2, workers=1, progress=False, description="Ones")[1].shape
         torch.Size([4, 3])
     """
-    if workers is not None and workers < 1:
-        raise ConfigError("workers", workers, "a positive number of processes, or None")
+    processes = count_workers(workers, count, worthwhile=_WORTH_WORKERS)
     clouds: list[Tensor] = []
     with progress_bar(description, count, enabled=progress) as advance:
-        for made in _mapped(function, jobs, count, workers):
+        for _, made in map_chunks(function, in_chunks(jobs, _CHUNK), workers=processes):
             clouds += [torch.from_numpy(np.ascontiguousarray(cloud)) for cloud in made]
             advance(len(made))
     return clouds
-
-
-def _mapped(
-    function: Callable[[list[Job]], list[np.ndarray]], jobs: Iterable[Job], count: int, workers: int | None
-) -> Iterator[list[np.ndarray]]:
-    source = iter(jobs)
-    chunks = iter(lambda: list(islice(source, _CHUNK)), [])
-    if workers == 1 or count < _WORTH_WORKERS:
-        yield from map(function, chunks)
-        return
-    # joblib's workers start afresh (no fork of a process with threads) and, unlike multiprocessing's, never run the caller's script again.
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config("loky", n_jobs=workers or -1, idle_worker_timeout=_IDLE_SECONDS):
-        yield from Parallel(return_as="generator")(delayed(function)(chunk) for chunk in chunks)
 
 
 def clouds_to_prepared(
@@ -249,8 +231,7 @@ def rotate(prepared: Prepared, rotated: str, seed: int = 0) -> Prepared:
     Raises:
         ConfigError: There is no such choice.
     """
-    if rotated not in ROTATED:
-        raise ConfigError("rotated", rotated, ROTATED)
+    check_choice("rotated", rotated, ("none", "test", "all"))
     if rotated == "none":
         return prepared
     ends = prepared.slices["x"]

@@ -17,7 +17,7 @@ from pyg_samsa.datasets.option_types import Folder, MaxLength
 from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.datasets.sequences.sequence_dataset import flatten, require_files
 from pyg_samsa.datasets.splits import consecutive_splits
-from pyg_samsa.errors import DataIntegrityError, ShapeError
+from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import check_integer
 from pyg_samsa.task import SPLITS, Task
@@ -88,7 +88,7 @@ class AANRetrieval(PairDataset):
 
     **A pair is one graph of two paths**: the nodes of the first document, then those of the second, and no edge between them. ``document`` [n] says
     which of the two a node belongs to. So everything batches as any graph does, the number of nodes is the number of tokens, and a shared encoder
-    meets both documents in one pass: :func:`tower_batch` gives the number of each node's *document* in the batch, 2B documents in all, by which
+    meets both documents in one pass: :func:`pyg_samsa.functional.tower_batch` gives the number of each node's *document* in the batch, 2B documents in all, by which
     positions start again and readouts are taken; a readout [2B, D] is then ``readout.view(B, 2 * D)``, both vectors of a pair side by side.
 
     Args:
@@ -127,28 +127,6 @@ class AANRetrieval(PairDataset):
         raw = Path(folder) if folder is not None else Path(root) / "aan" / "raw"
         prepared = prepare_once(prepared_path(root, max_length), lambda: _read(raw, max_length, progress))
         super().__init__(prepared, _TASK, _FEATURES, transform=transform, root=root)
-
-
-def tower_batch(batch: Tensor, document: Tensor) -> Tensor:
-    """Return which of the 2B documents of a batch of pairs each node belongs to.
-
-    Args:
-        batch: Pair of each node, int64 [N].
-        document: 0 or 1 for each node, int64 [N].
-
-    Returns:
-        Documents int64 [N] from 0 to 2B-1, ascending for the batches of PyG's loaders; those of pair b are 2b and 2b+1.
-
-    Raises:
-        ShapeError: The two do not fit each other.
-
-    Example:
-        >>> tower_batch(torch.tensor([0, 0, 0, 1, 1]), torch.tensor([0, 0, 1, 0, 1]))
-        tensor([0, 0, 1, 2, 3])
-    """
-    if batch.shape != document.shape or batch.dim() != 1:
-        raise ShapeError("document", list(document.shape), f"{list(batch.shape)}, one number a node")
-    return 2 * batch + document
 
 
 def prepared_path(root: str | os.PathLike[str], max_length: int = 4000) -> Path:

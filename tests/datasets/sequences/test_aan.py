@@ -3,10 +3,11 @@ import torch
 from torch_geometric.loader import DataLoader
 
 from pyg_samsa.datasets.sequences import aan
-from pyg_samsa.datasets.sequences.aan import FILES, AANRetrieval, tower_batch
-from pyg_samsa.errors import DataIntegrityError, DataNotFoundError, ShapeError
+from pyg_samsa.datasets.sequences.aan import FILES, AANRetrieval
+from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.functional import RaggedIndex
 from pyg_samsa.functional.positions import sequence_positions
+from pyg_samsa.functional.tower_batch import tower_batch
 from pyg_samsa.nn import SAMSA
 
 ROWS = {"train": 6, "val": 2, "test": 3}
@@ -120,8 +121,3 @@ def test_prepared_once(official, monkeypatch):
     first = read(official)
     monkeypatch.setattr(aan, "_read", None)
     assert torch.equal(read(official)[5].x, first[5].x)
-
-
-def test_tower_batch_checks_its_arguments():
-    with pytest.raises(ShapeError, match="document"):
-        tower_batch(torch.zeros(2, dtype=torch.long), torch.zeros(3, dtype=torch.long))
