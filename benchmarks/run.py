@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run suites; return 0, or 2 for a wrong argument."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -35,6 +34,12 @@ def main(argv: list[str] | None = None) -> int:
         "--out", default="results/benchmarks", help="folder of results.json and the plots (default: results/benchmarks)"
     )
     parser.add_argument("--quick", action="store_true", help="small workloads, as a test")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run suites; return 0, or 2 for a wrong argument."""
+    parser = _parser()
     args = parser.parse_args(argv)
     # Sleeping threads distort short products. The variable must be set before torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "100000")

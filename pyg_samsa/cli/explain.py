@@ -6,7 +6,6 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from pyg_samsa.options import check_integer
 
 if TYPE_CHECKING:
     from pyg_samsa.explain.molecule_explanation import MoleculeExplanation
+    from pyg_samsa.explain.page import Refused
 
 HELP = "show the importance of atoms and bonds for predictions"
 EPILOG = """\
@@ -75,41 +75,30 @@ def run(args: argparse.Namespace) -> int:
     model, config = load_pretrained(args.model)
     task = config.get("task")
     if task is None:
-        raise ConfigError(
-            "MODEL",
-            args.model,
-            "a model that was saved with its task",
-            hint="Save it with save_pretrained(directory, task=...).",
-        )
+        hint = "Save it with save_pretrained(model, folder, task=...)."
+        raise ConfigError("MODEL", args.model, "a model that was saved with its task", hint=hint)
     if args.target is not None and args.target not in task["target_names"]:
         raise ConfigError("--target", args.target, task["target_names"])
     _check_folder(args.out, overwrite=args.overwrite)
     molecules, left_out = read_molecules(args.molecules, args.smiles_column, args.name_column, args.limit)
     methods = PICTURED if args.method == "all" else (args.method,)
     refused: list[Refused] = []
-
-    with ExitStack() as stack:
-        advance = stack.enter_context(
-            progress_bar("Explaining", len(molecules), enabled=args.verbosity >= 0 and len(molecules) > 1)
-        )
+    cards: list[Any] = []
+    frames: list[Any] = []
+    shown = args.verbosity >= 0 and len(molecules) > 1
+    with progress_bar("Explaining", len(molecules), enabled=shown) as advance:
 
         def refuse(number: int, name: str, smiles: str, reason: str) -> None:
             refused.append(Refused(number + 1, name, smiles, reason))
             advance(1)
 
-        cards: list[Any] = []
-        frames: list[Any] = []
         for found in explain_molecules(model, task, molecules, target=args.target, methods=methods, on_refusal=refuse):
             cards.append(make_card(found, len(cards)))
             frames.append(found.to_frame())
             _save_pictures(found, args.out / "pictures", len(cards), "dark" if args.theme == "dark" else "light")
             advance(1)
     if not cards:
-        first = (
-            f"row {refused[0].row}: {refused[0].reason}: {refused[0].smiles[:80]!r}"
-            if refused
-            else "the table is empty"
-        )
+        first = _line(refused[0]) if refused else "the table is empty"
         raise DataError(f"No molecule could be explained; {first}", hint="Check --smiles-column and the SMILES.")
     _save_table(frames, args.out / "scores.csv")
     title = args.title or f"Explanations by {Path(args.model).name}"
@@ -118,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         cards, args.out / "index.html", title=title, kind=task["kind"], refused=refused, notes=notes, theme=args.theme
     )
     for item in refused:
-        print(f"row {item.row}: {item.reason}: {item.smiles[:80]!r}", file=sys.stderr)
+        print(_line(item), file=sys.stderr)
     if args.verbosity >= 0:
         print(
             f"{page}  {len(cards)} molecule{'s' * (len(cards) != 1)}"
@@ -126,6 +115,10 @@ def run(args: argparse.Namespace) -> int:
             + "".join(f"\n{note}" for note in notes)
         )
     return 0
+
+
+def _line(item: Refused) -> str:
+    return f"row {item.row}: {item.reason}: {item.smiles[:80]!r}"
 
 
 def read_molecules(

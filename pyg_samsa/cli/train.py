@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pyg_samsa.cli._arguments import add_config, add_overrides, add_smiles_column
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.task import KINDS
 
 _TABLES = (".csv", ".tsv", ".txt", ".smi")
 HELP = "train and test a model with a config, or on a CSV file of molecules"
@@ -54,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     table.add_argument(
         "--task",
-        choices=["auto", "regression", "binary", "multilabel", "multiclass"],
+        choices=["auto", *KINDS],
         help="kind of the targets (default: auto, inferred from the values)",
     )
     table.add_argument(

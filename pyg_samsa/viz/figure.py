@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pyg_samsa.errors import ConfigError, MissingDependencyError
 from pyg_samsa.io.files import atomic_write
@@ -52,6 +52,32 @@ def style(axes: Axes, *, grid: Literal["x", "y"]) -> None:
     axes.set_axisbelow(True)
     axes.grid(True, axis=grid, color=GRID, linewidth=0.8)
     axes.tick_params(colors=MUTED, labelsize=9.5, length=0, pad=5)
+
+
+def add_legend(figure: Figure, handles: Mapping[str, Any], *, columns: int = 3, **look: Any) -> None:
+    """Add a legend below the axes.
+
+    Args:
+        figure: Figure to extend.
+        handles: Label -> handle of matplotlib.
+        columns: Number of columns.
+        **look: Other arguments of ``Figure.legend``.
+    """
+    look = {"fontsize": 10, **look}
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside lower left",
+        ncols=columns,
+        frameon=False,
+        labelcolor=INK,
+        **look,
+    )
+
+
+def legend_handles(*panels: Axes) -> dict[str, Any]:
+    """Return label -> handle of all axes; equal labels count once."""
+    return {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
 
 
 def check_path(path: str | os.PathLike[str]) -> Path:

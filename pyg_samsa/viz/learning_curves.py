@@ -15,7 +15,9 @@ from pyg_samsa.viz.figure import (
     TEST,
     TRAIN,
     VAL,
+    add_legend,
     check_path,
+    legend_handles,
     new_figure,
     pretty,
     save,
@@ -80,19 +82,8 @@ def plot_learning_curves(
     panels = figure.subplots(1, len(columns), squeeze=False)[0]
     for axes, column in zip(panels, columns, strict=True):
         _panel(axes, history, column, best)
-    handles = {
-        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        list(handles.values()),
-        list(handles),
-        loc="outside lower left",
-        ncols=len(handles),
-        frameon=False,
-        fontsize=10,
-        labelcolor=INK,
-        handlelength=1.8,
-    )
+    handles = legend_handles(*panels)
+    add_legend(figure, handles, columns=len(handles), handlelength=1.8)
     return save(figure, target)
 
 

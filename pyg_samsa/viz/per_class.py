@@ -10,7 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.viz.figure import BASE, INK, MUTED, PAPER, VAL, check_lengths, check_path, new_figure, save, style
+from pyg_samsa.viz.figure import (
+    BASE,
+    INK,
+    MUTED,
+    PAPER,
+    VAL,
+    add_legend,
+    check_lengths,
+    check_path,
+    legend_handles,
+    new_figure,
+    save,
+    style,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,19 +90,8 @@ def plot_per_class(
     axes = figure.subplots()
     _bars(axes, rows, value_label, base_label)
     axes.set_yticks(range(len(rows)), labels, fontsize=10.5, color=INK, linespacing=1.1)
-    handles, texts = axes.get_legend_handles_labels()
-    order = sorted(range(len(texts)), key=lambda i: texts[i].startswith("mean "))
-    figure.legend(
-        [handles[i] for i in order],
-        [texts[i] for i in order],
-        loc="outside lower left",
-        ncols=3,
-        frameon=False,
-        fontsize=10,
-        labelcolor=INK,
-        handlelength=1.1,
-        handleheight=0.9,
-    )
+    handles = dict(sorted(legend_handles(axes).items(), key=lambda item: item[0].startswith("mean ")))
+    add_legend(figure, handles, handlelength=1.1, handleheight=0.9)
     return save(figure, target)
 
 

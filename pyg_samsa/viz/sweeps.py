@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.viz.figure import GRID, INK, MUTED, PAPER, VAL, check_path, new_figure, pretty, save, style
+from pyg_samsa.viz.figure import (
+    GRID,
+    INK,
+    MUTED,
+    PAPER,
+    VAL,
+    add_legend,
+    check_path,
+    legend_handles,
+    new_figure,
+    pretty,
+    save,
+    style,
+)
 from pyg_samsa.viz.tables import arrow, spread
 
 if TYPE_CHECKING:
@@ -46,7 +59,8 @@ def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], titl
         >>> from rich.console import Console
         >>> rows = pd.DataFrame({"cell": ["a", "a"], "seed": [0, 1], "test_ap": [0.6, 0.62], "K": ["8", "8"]})
         >>> rows["parameters"], rows["seconds"] = 10, 3.0
-        >>> Console(width=80, no_color=True).print(sweep_table(rows, metric="test_ap", keys=["K"]))  # doctest: +ELLIPSIS
+        >>> table = sweep_table(rows, metric="test_ap", keys=["K"])
+        >>> Console(width=80, no_color=True).print(table)  # doctest: +ELLIPSIS
         Sweep...0.6100 ± 0.0141...
     """
     from rich.box import SIMPLE_HEAD
@@ -132,16 +146,8 @@ def plot_sweep(
         _bars(left, series, metric)
         _times(right, series, metric, None)
     if axis is not None and len(series) > 1:
-        handles, labels = left.get_legend_handles_labels()
-        figure.legend(
-            handles,
-            labels,
-            loc="outside lower left",
-            ncols=min(4, len(labels)),
-            frameon=False,
-            fontsize=9.5,
-            labelcolor=INK,
-        )
+        handles = legend_handles(left)
+        add_legend(figure, handles, columns=min(4, len(handles)), fontsize=9.5)
     return save(figure, target)
 
 
@@ -203,8 +209,7 @@ def plot_curves(
             axes.fill_between(
                 mean[axis], of_epoch[column].min(), of_epoch[column].max(), color=color, alpha=0.12, linewidth=0
             )
-    handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False, fontsize=9.5, labelcolor=INK)
+    add_legend(figure, legend_handles(left), fontsize=9.5)
     return save(figure, target)
 
 
