@@ -80,7 +80,7 @@ def test_chosen_points_are_distinct_and_spread():
     pos = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
     chosen = farthest_points(pos, 50)
     assert len(chosen.unique()) == 50
-    # Each point of the cloud lies nearer to the chosen ones than these lie to each other: the property that defines the choice.
+    # The property that defines the choice: no point is farther from the chosen ones than these are from each other.
     gaps = torch.cdist(pos[chosen], pos[chosen]).fill_diagonal_(9).min()
     assert torch.cdist(pos, pos[chosen]).min(1).values.max() <= gaps
 

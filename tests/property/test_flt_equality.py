@@ -1,4 +1,6 @@
-"""Linear attention and its operator against the literal reference, in float64, values and gradients, on random ragged batches."""
+"""Linear attention and its operator against the literal reference, in float64, values and gradients, on random ragged
+batches.
+"""
 
 from __future__ import annotations
 

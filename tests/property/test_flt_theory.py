@@ -1,4 +1,6 @@
-"""What is true of FLT: the identity of concatenation, estimates without bias against closed forms, their rate, and how they move with positions."""
+"""What is true of FLT: the identity of concatenation, estimates without bias against closed forms, their rate, and how
+they move with positions.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def make(name, heads=1, num_dims=1, draws=200_000, length=1.5):
 
 
 def expected(encoding, z):
-    """What the draws estimate: f, and for the box, whose density ends somewhere, the box without the frequencies beyond."""
+    """What the draws estimate: f, and for the box, whose density ends somewhere, the box without the frequencies
+    beyond.
+    """
     if not isinstance(encoding, LocalBoxEncoding):
         return encoding.kernel(z)
     width, r, z = torch.exp(encoding.log_width).detach(), encoding.cutoff, z / encoding.length_scale
@@ -61,7 +65,8 @@ def test_estimates_have_the_closed_form_as_their_mean(name, num_dims):
         error, spread = terms.mean(1) - expected(encoding, z)[0], terms.std(1) / math.sqrt(terms.size(1))
         torch.testing.assert_close(encoding.estimate(z)[0], terms.mean(1))
     assert bool((error.abs() < 4.5 * spread + 1e-12).all()), (error / spread).tolist()
-    # And the test can tell: a few hundredths of the scale of f are seen, for the cube, whose variance is the largest, a fifth.
+    # And the test can tell: a few hundredths of the scale of f are seen, for the cube, whose variance is the largest, a
+    # fifth.
     assert float(spread.max()) < (0.05 if name == "local_box" else 0.004) * max(
         1.0, float(encoding.kernel(z[:1] * 0).detach().abs())
     )
@@ -129,7 +134,9 @@ def test_one_sided_ratio_keeps_its_sign():
 
 @pytest.mark.parametrize(("features", "channels"), [(3, 4), (4, 4), (10, 4)])
 def test_positive_features_estimate_the_exponential_of_the_product(features, channels):
-    """Every row is a standard normal vector, so the mean is exact for any number of features; orthogonal rows only lower the variance."""
+    """Every row is a standard normal vector, so the mean is exact for any number of features; orthogonal rows only
+    lower the variance.
+    """
     heads = 60_000  # as many independent draws
     projection = orthogonal_gaussian(
         heads, features, channels, generator=torch.Generator().manual_seed(0), dtype=torch.float64
@@ -175,7 +182,8 @@ def test_the_operator_approaches_softmax_attention_with_the_encoding():
                 total.append(out - attention_with_encoding(conv, x, pos[:, :1], conv.spectrum.kernel))
                 without.append(out - attention_with_encoding(conv, x, pos[:, :1], lambda z: torch.zeros(2, 12, 12)))
         errors.append(float(torch.stack(total).square().mean().sqrt()))
-    # 16 times as many of both: in the limit a quarter of the error, somewhat more where few features carry most of a sum.
+    # 16 times as many of both: in the limit a quarter of the error, somewhat more where few features carry most of a
+    # sum.
     assert errors[1] < errors[0] / 2.5
     assert errors[1] < float(torch.stack(without[20:]).square().mean().sqrt()) / 1.5
 

@@ -103,7 +103,9 @@ def test_a_probability_is_not_quasiconvex_in_the_query():
 
 
 def counter_example() -> SFTConv:
-    """The layer of the page: the keys are two support pairs, which every graph samples, and the query is the token itself."""
+    """The layer of the page: the keys are two support pairs, which every graph samples, and the query is the token
+    itself.
+    """
     conv = SFTConv(2, heads=1, num_samples=2).double().eval()
     with torch.no_grad():
         for linear in (conv.query, conv.out):

@@ -57,7 +57,8 @@ class TestRank:
 
 class TestSoftSample:
     def test_by_hand(self):
-        # z sorted: 3 (X = 100), 2 (X = 10), 1 (X = 1000), 0 (X = 1), -5 (X = 7, neither sample nor runner-up); i = [1, 3], j = [4, 0].
+        # z sorted: 3 (X = 100), 2 (X = 10), 1 (X = 1000), 0 (X = 1), -5 (X = 7, neither sample nor runner-up); i = [1,
+        # 3], j = [4, 0].
         values, scores = double([[1.0], [100.0], [7.0], [10.0], [1000.0]]), double([0.0, 3.0, -5.0, 2.0, 1.0])
         p11, p12, p21, p22 = sigmoid(3 - 1), sigmoid(3 - 0), sigmoid(2 - 1), sigmoid(2 - 0)
         first = (p11 * 100 + (1 - p11) * 1000 + p12 * 100 + (1 - p12) * 1) / 2
@@ -130,7 +131,8 @@ class TestSoftSample:
 
 class TestScoreGradient:
     def test_by_hand(self):
-        # i = [0, 1], j = [2]; slopes P(1-P)/tau with tau = 2; inner products <G[m], X[i_m] - X[j]>: 1 * (1 - 4) and 10 * (2 - 4).
+        # i = [0, 1], j = [2]; slopes P(1-P)/tau with tau = 2; inner products <G[m], X[i_m] - X[j]>: 1 * (1 - 4) and 10
+        # * (2 - 4).
         values, scores, upstream = double([[1.0], [2.0], [4.0]]), double([2.0, 1.0, 0.0]), double([[1.0], [10.0]])
         first, second = (sigmoid(1.0) * (1 - sigmoid(1.0)) / 2 * -3), (sigmoid(0.5) * (1 - sigmoid(0.5)) / 2 * -20)
         result = reference.sample_score_gradient(values, scores, upstream, k=2, tau=2.0)

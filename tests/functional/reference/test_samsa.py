@@ -1,4 +1,6 @@
-"""The oracle of one layer against numbers worked out by hand, against torch's own layers, and against finite differences."""
+"""The oracle of one layer against numbers worked out by hand, against torch's own layers, and against finite
+differences.
+"""
 
 import math
 from dataclasses import fields, replace
@@ -52,7 +54,9 @@ def conv_params(channels: int, heads: int, num_samples: int, seed: int = 0) -> S
 
 
 def copying_params(num_samples: int, support_score: float = -9.0) -> SAMSAConvParams:
-    """Two channels, two heads: query = key = x, value = 10 x, score of head h = channel h; supports have key 1 and value 7."""
+    """Two channels, two heads: query = key = x, value = 10 x, score of head h = channel h; supports have key 1 and
+    value 7.
+    """
     eye, zero = torch.eye(2).double(), torch.zeros(2, 2).double()
     support_key_value = double([[1.0, 7.0, 1.0, 7.0]] * (2 * num_samples))
     supports = (support_key_value, torch.full((2 * num_samples, 2), support_score).double())
@@ -91,7 +95,8 @@ class TestPieces:
             reference.rms_norm(double([[3.0, 0.0], [0.0, 0.0]]), double([1.0, 5.0]), eps=4.5),
             double([[1.0, 0.0], [0.0, 0.0]]),
         )
-        # The default eps is 2^-52 in float64: for a token of 2^-26 mean square and eps are equal, the root is 2^-26 sqrt(2).
+        # The default eps is 2^-52 in float64: for a token of 2^-26 mean square and eps are equal, the root is 2^-26
+        # sqrt(2).
         assert reference.rms_norm(double([[2.0**-26]]), double([1.0])).item() == pytest.approx(math.sqrt(0.5))
 
     def test_no_token(self):
@@ -128,7 +133,8 @@ class TestPieces:
 
 class TestConv:
     def test_each_head_samples_its_own_token(self):
-        # Head 0 ranks by channel 0: token 1 (value 30); head 1 by channel 1: token 0 (value 20). One key: its value is the output.
+        # Head 0 ranks by channel 0: token 1 (value 30); head 1 by channel 1: token 0 (value 20). One key: its value is
+        # the output.
         x = double([[1.0, 2.0], [3.0, -1.0]])
         assert reference.samsa_conv(x, [0, 2], copying_params(1), heads=2, num_samples=1).tolist() == [
             [30.0, 20.0],
@@ -136,7 +142,8 @@ class TestConv:
         ]
 
     def test_attention_over_the_samples_and_output_projection(self):
-        # K = 2: both tokens. Head 0, token 0: logits 1*1 and 1*3; head 1, token 0: 2*2 and 2*(-1); the output adds channel 0 to channel 1.
+        # K = 2: both tokens. Head 0, token 0: logits 1*1 and 1*3; head 1, token 0: 2*2 and 2*(-1); the output adds
+        # channel 0 to channel 1.
         x, params = (
             double([[1.0, 2.0], [3.0, -1.0]]),
             replace(copying_params(2), out_weight=double([[1.0, 0.0], [1.0, 1.0]]), out_bias=double([0.0, 5.0])),
@@ -146,7 +153,8 @@ class TestConv:
         torch.testing.assert_close(row, double([head0, head0 + head1 + 5]))
 
     def test_soft_by_hand(self):
-        # K = 1, supports at -9. Head 0: i = token 1 (value 30), j = token 0 (10), P = sigmoid(3 - 1); head 1: 20 and -10, P = sigmoid(2 + 1).
+        # K = 1, supports at -9. Head 0: i = token 1 (value 30), j = token 0 (10), P = sigmoid(3 - 1); head 1: 20 and
+        # -10, P = sigmoid(2 + 1).
         x = double([[1.0, 2.0], [3.0, -1.0]])
         row = reference.samsa_conv(x, [0, 2], copying_params(1), heads=2, num_samples=1, sampling="soft")[0]
         torch.testing.assert_close(row, double([10 + 20 * sigmoid(2), -10 + 30 * sigmoid(3)]))
@@ -189,7 +197,8 @@ class TestConv:
 
     @pytest.mark.parametrize("sampling", ["hard", "soft"])
     def test_all_tokens_sampled_is_full_attention(self, sampling):
-        # Exactly K tokens, supports far below (P = 1 to rounding): multi-head attention over all tokens, whatever the scores.
+        # Exactly K tokens, supports far below (P = 1 to rounding): multi-head attention over all tokens, whatever the
+        # scores.
         x, params = torch.randn(6, 4, dtype=torch.float64), conv_params(4, 2, 6)
         params = replace(params, support_score=torch.full((12, 2), -1e4).double())
         q = torch.nn.functional.linear(x, params.query_weight, params.query_bias).view(6, 2, 2).transpose(0, 1)

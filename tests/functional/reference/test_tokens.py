@@ -25,7 +25,8 @@ def identity(inputs: Tensor) -> Tensor:
 
 class TestGraphBridge:
     def test_by_hand_unsorted_batch_self_loop_duplicate_and_empty_graph(self):
-        # Nodes 0 and 2 are of graph 2, node 1 of graph 0, graph 1 and graph 3 have none; phi doubles; p = eps * sigma + 2x.
+        # Nodes 0 and 2 are of graph 2, node 1 of graph 0, graph 1 and graph 3 have none; phi doubles; p = eps * sigma +
+        # 2x.
         x, eps = double([[1.0], [2.0], [3.0]]), double([[1.0], [0.0], [-1.0]])
         edges = torch.tensor([[2, 1, 0, 0], [0, 1, 2, 2]])
         attr = double([[10.0], [20.0], [30.0], [40.0]])
@@ -119,7 +120,8 @@ class TestGraphBridge:
 
 class TestPooling:
     def test_attention_pool_by_hand(self):
-        # w.x + b = log 3 + 1 and 1: weights 3/4 and 1/4 of the first graph's tokens; the second has none; the third has one.
+        # w.x + b = log 3 + 1 and 1: weights 3/4 and 1/4 of the first graph's tokens; the second has none; the third has
+        # one.
         x = double([[math.log(3), 4.0], [0.0, 8.0], [5.0, 6.0]])
         pooled = reference.attention_pool(x, torch.tensor([0, 2, 2, 3]), double([[1.0, 0.0]]), double([1.0]))
         torch.testing.assert_close(pooled, double([[0.75 * math.log(3), 5.0], [0.0, 0.0], [5.0, 6.0]]))

@@ -1,0 +1,50 @@
+"""The sum of embeddings of categorical features."""
+
+import pytest
+import torch
+
+from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.nn.encoding.categorical import (
+    ATOM_CARDINALITIES,
+    BOND_CARDINALITIES,
+    AtomEncoder,
+    BondEncoder,
+    CategoricalEncoder,
+)
+
+
+def test_gradients_go_to_the_rows_that_were_looked_up():
+    encoder = CategoricalEncoder([3, 2], 4)
+    encoder(torch.tensor([[2, 0], [2, 1]])).sum().backward()
+    assert encoder.weight.grad.sum(1).tolist() == [0.0, 0.0, 8.0, 4.0, 4.0]
+
+
+def test_no_rows():
+    assert CategoricalEncoder([3, 2], 4)(torch.zeros(0, 2, dtype=torch.long)).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "cardinalities"), [(AtomEncoder, ATOM_CARDINALITIES), (BondEncoder, BOND_CARDINALITIES)]
+)
+def test_the_last_category_of_every_feature_is_legal_and_the_next_is_not(encoder, cardinalities):
+    last = torch.tensor([cardinalities]) - 1
+    module = encoder(5)
+    assert bool(torch.isfinite(module(last)).all())
+    for feature in range(len(cardinalities)):
+        beyond = last.clone()
+        beyond[0, feature] += 1
+        with pytest.raises(ShapeError, match=f"feature {feature} of row 0"):
+            module(beyond)
+
+
+def test_resetting_draws_anew():
+    encoder = CategoricalEncoder([5], 4)
+    before = encoder.weight.detach().clone()
+    encoder.reset_parameters()
+    assert not torch.equal(before, encoder.weight)
+
+
+@pytest.mark.parametrize("channels", [0, -1])
+def test_bad_channels(channels):
+    with pytest.raises(ConfigError, match="channels"):
+        CategoricalEncoder([3], channels)
