@@ -1,4 +1,4 @@
-"""Molecules: SMILES and peptide sequences in, graphs out; the only room that imports RDKit.
+"""Converts SMILES and peptide sequences to graphs; the only package that imports RDKit for chemistry.
 
 Names are loaded when first used, so that the worker processes that convert molecules never import torch.
 """

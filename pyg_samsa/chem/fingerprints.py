@@ -1,4 +1,4 @@
-"""Molecules as counts of fragments, for models that see no graph."""
+"""Molecules as counts of fragments, for models without graphs."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def morgan_counts(
 ) -> np.ndarray:
     """Count the circular fragments of each molecule: RDKit's Morgan count fingerprints, ECFP with counts.
 
-    From Rogers and Hahn, `"Extended-Connectivity Fingerprints" <https://doi.org/10.1021/ci100050t>`_ (2010). A fragment is what lies within
-    ``radius`` bonds around an atom; different fragments may share a count. With gradient-boosted trees they are a strong baseline for peptides:
+    From Rogers and Hahn, `"Extended-Connectivity Fingerprints" <https://doi.org/10.1021/ci100050t>`_ (2010). A fragment
+    is what lies within ``radius`` bonds around an atom; different fragments may share a count. With gradient-boosted
+    trees they are a strong baseline for peptides:
     `"Molecular Fingerprints Are Strong Models for Peptide Function Prediction" <https://arxiv.org/abs/2501.17901>`_.
 
     Args:
@@ -38,7 +39,8 @@ def morgan_counts(
         radius: Bonds around an atom, 0 or more; 2 is ECFP4.
         size: Counts S of a fingerprint.
         chirality: Whether mirror images are different fragments.
-        workers: Processes; None is one for each core that this process may use where the list is long, 1 stays in this process.
+        workers: Processes; None is one for each core that this process may use where the list is long, 1 stays in this
+            process.
         progress: Show a progress bar.
 
     Shapes:

@@ -45,7 +45,7 @@ class Refusal(NamedTuple):
 
 
 def import_rdkit() -> Any:
-    """Return ``rdkit.Chem``, or say how to install it."""
+    """Return ``rdkit.Chem``, or raise an error that says how to install it."""
     try:
         from rdkit import Chem
     except ImportError as error:
@@ -73,7 +73,8 @@ def _codes() -> _Codes:
         numbers(chem.ChiralType, _CHIRALITY, 4),
         numbers(chem.HybridizationType, _HYBRIDIZATION, 5),
         numbers(chem.BondType, _BOND_TYPE, 4),
-        # The benchmark has no value for the stereo kinds that RDKit learned later (atropisomers): they count as "any stereo", not as an error.
+        # The benchmark has no value for the stereo kinds that RDKit learned later (atropisomers): they count as "any
+        # stereo", not as an error.
         numbers(chem.BondStereo, _STEREO, _STEREO.index("STEREOANY")),
     )
 
@@ -103,8 +104,8 @@ def _bond(bond: Any, codes: _Codes) -> tuple[int, int, bool]:
 def graph_arrays(mol: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Turn an RDKit molecule into the arrays of its graph, with the features of the Open Graph Benchmark.
 
-    Both directions of bond b are the neighbouring columns 2b and 2b + 1. Equal, bit for bit, to ``ogb.utils.smiles2graph`` (Hu et al., "Open Graph
-    Benchmark", 2020) wherever that function gives an answer.
+    Both directions of bond b are the neighbouring columns 2b and 2b + 1. Equal, bit for bit, to
+    ``ogb.utils.smiles2graph`` (Hu et al., "Open Graph Benchmark", 2020) if that function returns a graph.
 
     Args:
         mol: ``rdkit.Chem.Mol`` of N atoms and E / 2 bonds.
@@ -130,7 +131,7 @@ def graph_arrays(mol: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def parse_smiles(smiles: object) -> Any | str:
-    """Return the RDKit molecule of a SMILES, or the reason why there is none; RDKit's own log lines are silenced."""
+    """Return the RDKit molecule of a SMILES, or the reason why it is invalid; RDKit's log is silenced."""
     chem = import_rdkit()
     from rdkit import rdBase
 
@@ -142,8 +143,8 @@ def parse_smiles(smiles: object) -> Any | str:
         with rdBase.BlockLogs():
             mol = chem.MolFromSmiles(smiles)
     except UnicodeError:
-        return "this SMILES is no UTF-8 text"
-    except RuntimeError:  # a violated assumption within RDKit
+        return "this SMILES is not UTF-8 text"
+    except RuntimeError:  # an assertion inside RDKit
         mol = None
     if mol is None:
         return "RDKit cannot read this SMILES"

@@ -1,4 +1,4 @@
-"""Lists of SMILES of which some may be wrong: graphs of those that can be read, and the reasons of the others.
+"""Reads lists of SMILES: graphs of the valid ones, and the reasons why others are refused.
 
 Only numpy is imported here (and RDKit where it is used): this module is what the worker processes load.
 """
@@ -19,7 +19,7 @@ CHUNK = 256
 
 
 class Parsed(NamedTuple):
-    """What became of a list of SMILES.
+    """The result of reading a list of SMILES.
 
     Attributes:
         table: Graphs of those that could be read, in order.
@@ -33,7 +33,7 @@ class Parsed(NamedTuple):
 
 
 def parse_molecules(smiles: Sequence[object], max_atoms: int | None = None) -> Parsed:
-    """Convert a list of SMILES in this process, whatever stands in it.
+    """Convert a list of SMILES in this process; invalid ones are refused.
 
     Args:
         smiles: Molecules; blanks around them are ignored.
@@ -65,12 +65,12 @@ def _read(text: object, max_atoms: int | None) -> Any | str:
         return f"{mol.GetNumAtoms():,} atoms, more than {max_atoms:,}"
     try:
         return graph_arrays(mol)
-    except Exception as error:  # RDKit raises types of its own; one odd molecule must not end a run of a million
+    except Exception as error:  # RDKit has exception types of its own; one molecule must not stop a million others
         return f"no graph ({type(error).__name__})"
 
 
 def join_parsed(parts: Sequence[Parsed]) -> Parsed:
-    """Lay results of consecutive lists end to end.
+    """Concatenate the results of consecutive lists.
 
     Example:
         >>> joined = join_parsed([parse_molecules(["C", "?"]), parse_molecules(["CC"])])
@@ -89,7 +89,7 @@ def join_parsed(parts: Sequence[Parsed]) -> Parsed:
 def parse_stream(
     chunks: Iterable[Sequence[object]], *, workers: int = 1, max_atoms: int | None = None
 ) -> Iterator[tuple[Sequence[object], Parsed]]:
-    """Convert lists of SMILES as they come, and yield each with its result, in order.
+    """Convert a stream of lists of SMILES, and yield each list with its result, in order.
 
     Only a few lists are read ahead, so memory does not grow with the stream.
 

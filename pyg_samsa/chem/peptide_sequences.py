@@ -46,17 +46,17 @@ _RESIDUES = {letter: _residue(letter) for letter in AMINO_ACIDS}
 def sequence_to_smiles(sequence: str, *, row: int | None = None, lower_case_is_d: bool = False) -> str:
     """Write a peptide as SMILES: a linear chain in neutral form, free amine at the start, free acid at the end.
 
-    The same molecule as RDKit's ``MolFromSequence``, with atoms that run along the backbone. Letters know nothing of disulfide bridges, cycles,
-    amidated ends or modified residues, and so does the result.
+    The same molecule as RDKit's ``MolFromSequence``, with atoms that run along the backbone. Letters know nothing of
+    disulfide bridges, cycles, amidated ends or modified residues, and so does the result.
 
     Args:
         sequence: One-letter codes of the 20 amino acids in capital letters (no B, J, O, U, X, Z).
         row: Row of the file, for the error.
-        lower_case_is_d: Read small letters as D-amino acids (mirror images), as peptide databases write them; otherwise they are refused, because
-            other files write small letters for other reasons.
+        lower_case_is_d: Read small letters as D-amino acids (mirror images), as peptide databases write them; otherwise
+            they are refused, because other files write small letters for other reasons.
 
     Raises:
-        SmilesError: Empty, or a letter that stands for none of the 20 amino acids.
+        SmilesError: The sequence is empty, or a letter is not one of the 20 amino acids.
 
     Example:
         >>> sequence_to_smiles("GA"), sequence_to_smiles("Ga", lower_case_is_d=True)
@@ -75,6 +75,6 @@ def sequence_to_smiles(sequence: str, *, row: int | None = None, lower_case_is_d
         else:
             small = "; lower_case_is_d=True reads it as a D-amino acid" if letter.upper() in _RESIDUES else ""
             raise SmilesError(
-                row, sequence, f"letter {letter!r} at position {position} is none of the 20 amino acids{small}"
+                row, sequence, f"letter {letter!r} at position {position} is not one of the 20 amino acids{small}"
             )
     return "".join(parts) + "O"

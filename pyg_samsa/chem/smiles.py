@@ -22,11 +22,13 @@ def smiles_to_data(smiles: str, *, row: int | None = None) -> Data:
     """Turn a SMILES into a graph with the features of the Open Graph Benchmark.
 
     Args:
-        smiles: Molecule of N atoms and E / 2 bonds; salts, charges, isotopes, radicals, metals and dummy atoms are fine.
+        smiles: Molecule of N atoms and E / 2 bonds; salts, charges, isotopes, radicals, metals and dummy atoms are
+            fine.
         row: Row of the file, for the error.
 
     Shapes:
-        - **output:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E] with both directions of every bond, ``edge_attr`` int64 [E, 3], ``smiles``.
+        - **output:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E] with both directions of every bond, ``edge_attr``
+          int64 [E, 3], ``smiles``.
 
     Raises:
         SmilesError: RDKit cannot read it, or it has no atoms.
@@ -45,7 +47,7 @@ def smiles_to_data(smiles: str, *, row: int | None = None) -> Data:
 
 
 def sequence_to_data(sequence: str, *, row: int | None = None, lower_case_is_d: bool = False) -> Data:
-    """Turn a peptide in one-letter codes into the graph of its molecule (see :func:`~pyg_samsa.chem.sequence_to_smiles`).
+    """Convert a peptide in one-letter codes to a graph; see :func:`~pyg_samsa.chem.sequence_to_smiles`.
 
     Args:
         sequence: Peptide in one-letter codes.
@@ -53,10 +55,10 @@ def sequence_to_data(sequence: str, *, row: int | None = None, lower_case_is_d: 
         lower_case_is_d: Read small letters as D-amino acids instead of refusing them.
 
     Shapes:
-        - **output:** as :func:`smiles_to_data`, with the attribute ``sequence`` besides.
+        - **output:** as :func:`smiles_to_data`, plus the attribute ``sequence``.
 
     Raises:
-        SmilesError: A letter that stands for none of the 20 amino acids.
+        SmilesError: A letter is not one of the 20 amino acids.
 
     Example:
         >>> sequence_to_data("GA")
@@ -119,7 +121,8 @@ def convert_smiles(
         >>> convert_smiles(["CC", "C"], progress=False).num_nodes.tolist()
         [2, 1]
 
-    Cost: 15,000 peptides of 150 atoms take about a minute of one core; the processes hand back small integers, 50 bytes an atom.
+    Cost: 15,000 peptides of 150 atoms take about a minute of one core; the processes hand back small integers, 50 bytes
+    an atom.
     """
     count = count_workers(workers, len(smiles), worthwhile=_WORTH_WORKERS)
     import_rdkit()

@@ -1,4 +1,4 @@
-"""Data sets: real peptides that come with a package, the Long Range Graph Benchmark, ZINC, OGB's molecules, point clouds and sequences."""
+"""Data sets of molecules, point clouds and sequences, and the catalogue of all of them."""
 
 from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import Features

@@ -1,4 +1,4 @@
-"""What every data set of this package is: one in-memory PyG dataset with its splits, prepared once and stored in one file."""
+"""The base of all data sets: in-memory PyG data sets with a task and splits, prepared once and stored in one file."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _MAPPED_BYTES = 2**25
 
 @dataclass
 class Prepared:
-    """Graphs laid end to end, ready to be stored: what one prepared file holds.
+    """Concatenated graphs, as one prepared file stores them.
 
     Args:
         data: Attribute name -> tensor of all graphs, or list with one text per graph.
-        slices: Attribute name -> int64 [G + 1], where each graph's part begins and ends.
+        slices: Attribute name -> int64 [G + 1], pointers to the parts of the graphs.
         split_idx: ``"train"``, ``"val"``, ``"test"`` -> int64 positions.
         extra: Tensors and texts that belong to the whole set.
     """
@@ -42,11 +42,12 @@ class Prepared:
 
 
 def molecules_to_prepared(table: GraphTable, split_idx: Mapping[str, Tensor], **per_graph: Any) -> Prepared:
-    """Join the graphs of molecules with what each graph has besides: tensors [G, ...] or lists of G texts.
+    """Join the graphs of molecules with other attributes of each graph: tensors [G, ...] or lists of G texts.
 
     Example:
         >>> from pyg_samsa.chem import convert_smiles
-        >>> prepared = molecules_to_prepared(convert_smiles(["CC", "C"], progress=False), {"train": torch.arange(2)}, y=torch.zeros(2, 3))
+        >>> table = convert_smiles(["CC", "C"], progress=False)
+        >>> prepared = molecules_to_prepared(table, {"train": torch.arange(2)}, y=torch.zeros(2, 3))
         >>> prepared.slices["x"].tolist(), prepared.slices["y"].tolist()
         ([0, 2, 3], [0, 1, 2])
     """
@@ -62,7 +63,7 @@ def _offsets(sizes: Tensor) -> Tensor:
 
 
 def save_prepared(prepared: Prepared, path: Path) -> None:
-    """Store a prepared set; integers are stored in the smallest type that holds them, and the file appears whole or not at all."""
+    """Store a prepared set in one file, atomically; integers are stored in the smallest type that holds them."""
     content = {
         "format": FORMAT,
         "data": {
@@ -93,16 +94,16 @@ def _shrink(value: Tensor) -> Tensor:
 
 
 def load_prepared(path: Path) -> Prepared:
-    """Read what :func:`save_prepared` stored, without running any code that the file might bring along.
+    """Read a prepared set without running any code from the file.
 
-    Integers of nodes and edges stay in the small type in which they are stored; :class:`SplitDataset` widens what it hands out. A large file is
-    mapped into memory, so that it opens at once and all processes share one copy.
+    Integers of nodes and edges stay in the small type in which they are stored; :class:`SplitDataset` returns
+    int64. A large file is mapped into memory, so it opens at once and all processes share one copy.
 
     Args:
         path: File of a prepared set.
 
     Raises:
-        DataIntegrityError: The file is damaged, or of another format.
+        DataIntegrityError: The file is damaged or has another format.
     """
     content = load_tensors(path, mmap=path.is_file() and path.stat().st_size >= _MAPPED_BYTES and os.name != "nt")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -112,7 +113,7 @@ def load_prepared(path: Path) -> Prepared:
         )
     data, slices = dict(content["data"]), content["slices"]
     for key, value in data.items():
-        # What is there once a graph is small, and may be read without taking a graph out.
+        # Attributes with one value per graph are small, and may be read without get().
         if key in slices and len(value) == len(slices[key]) - 1:
             data[key] = _widen(value)
     return Prepared(data, slices, content["split_idx"], content["extra"])
@@ -127,7 +128,7 @@ def _widen(value: Any) -> Any:
 
 
 def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
-    """``torch.load`` with ``weights_only=True`` and one clear error; ``mmap`` reads parts of the file when they are needed.
+    """Read a file of tensors with ``torch.load(weights_only=True)``; with ``mmap``, parts are read when needed.
 
     Raises:
         DataIntegrityError: The file is damaged, or holds more than tensors, containers, numbers and texts.
@@ -136,9 +137,7 @@ def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
         return torch.load(path, weights_only=True, map_location="cpu", mmap=mmap)
     except FileNotFoundError:
         raise
-    except (
-        Exception
-    ) as error:  # torch.load raises half a dozen kinds for a damaged file, and plain RuntimeError for most
+    except Exception as error:  # torch.load raises half a dozen types for damaged files
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise DataIntegrityError(
             path,
@@ -149,7 +148,7 @@ def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
 
 
 def prepare_once(path: Path, make: Callable[[], Prepared]) -> Prepared:
-    """Return the prepared set of ``path``, making it when it is missing; of several processes one makes it and the others wait for it.
+    """Return the prepared set of ``path``; if it is missing, one process makes it and the others wait.
 
     Args:
         path: File of the prepared set.
@@ -170,7 +169,7 @@ class SplitDataset(InMemoryDataset):
         prepared: Graphs and splits.
         task: The targets.
         features: Widths of the features of nodes and edges.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
         root: Folder of the data sets.
 
     Attributes:
@@ -183,7 +182,8 @@ class SplitDataset(InMemoryDataset):
         >>> from pyg_samsa.datasets.features import MOLECULES
         >>> table = convert_smiles(["CC", "C", "CO"], progress=False)
         >>> splits = {"train": torch.tensor([0, 2]), "val": torch.tensor([1])}
-        >>> dataset = SplitDataset(molecules_to_prepared(table, splits, y=torch.zeros(3, 1)), Task("regression", ["logP"]), MOLECULES)
+        >>> prepared = molecules_to_prepared(table, splits, y=torch.zeros(3, 1))
+        >>> dataset = SplitDataset(prepared, Task("regression", ["logP"]), MOLECULES)
         >>> dataset[dataset.split_idx["val"]][0], dataset.task.num_targets
         (Data(x=[1, 9], edge_index=[2, 0], edge_attr=[0, 3], y=[1, 1]), 1)
     """
@@ -201,7 +201,7 @@ class SplitDataset(InMemoryDataset):
         self.root = None if root is None else str(root)
         data = Data.from_dict(prepared.data)
         count = len(next(iter(prepared.slices.values()))) - 1
-        # PyG hands a one-graph set out as it is stored, so its lists of texts are unwrapped here.
+        # PyG returns the only graph of a set as it is stored, so its lists of texts are unwrapped here.
         if count == 1:
             data = Data.from_dict(
                 {key: value[0] if isinstance(value, list) else value for key, value in prepared.data.items()}
@@ -212,7 +212,7 @@ class SplitDataset(InMemoryDataset):
 
     @property
     def target_scale(self) -> tuple[Tensor, Tensor] | None:
-        """Mean and standard deviation, float64 [C], of the targets of the training rows; None for other tasks than regression.
+        """Mean and standard deviation, float64 [C], of the targets of the training rows; None without regression.
 
         Missing targets (NaN) are left out. A target without variation has the standard deviation 1.
         """
@@ -234,7 +234,7 @@ class SplitDataset(InMemoryDataset):
         return data.apply(_widen)
 
     def count_tokens(self, *, edges: bool = True) -> Tensor:
-        """Return the nodes, and with ``edges`` the directed edges too, of each graph: int64 [G], without taking any out."""
+        """Return the number of nodes of each graph, with ``edges`` of nodes and directed edges: int64 [G]."""
         nodes, links = (self._sizes(key) for key in ("x", "edge_index"))
         return nodes + links if edges else nodes
 
@@ -250,23 +250,25 @@ class SplitDataset(InMemoryDataset):
         return self._chosen(sizes)
 
     def _chosen(self, values: Tensor) -> Tensor:
-        """Return of one value per stored graph those of the graphs that this view of the set holds."""
+        """Return the values of the graphs in this view of the data set, of one value per stored graph."""
         return values if self._indices is None else values[torch.as_tensor(list(self._indices), dtype=torch.long)]
 
     def make_batch(self, rows: Sequence[int]) -> Batch:
-        """Return what ``Batch.from_data_list`` makes of some graphs, cut from the stored tensors at once.
+        """Return the batch of some graphs, equal to ``Batch.from_data_list`` but sliced from the stored tensors.
 
         Args:
             rows: Row numbers, at least one.
 
         Example:
             >>> from pyg_samsa.chem import convert_smiles
+            >>> from pyg_samsa.datasets.features import MOLECULES
             >>> table = convert_smiles(["CC", "C", "CO"], progress=False)
-            >>> dataset = SplitDataset(molecules_to_prepared(table, {}, y=torch.zeros(3, 1)), Task("regression", ["logP"]), MOLECULES)
+            >>> prepared = molecules_to_prepared(table, {}, y=torch.zeros(3, 1))
+            >>> dataset = SplitDataset(prepared, Task("regression", ["logP"]), MOLECULES)
             >>> dataset.make_batch([2, 0])
             DataBatch(x=[4, 9], edge_index=[2, 4], edge_attr=[4, 3], y=[2, 1], batch=[4], ptr=[3])
 
-        Cost: some 10 times faster than taking the graphs out one by one.
+        Cost: about 10 times faster than collating single graphs.
         """
         slices = self.slices or {}
         plain = type(self).get is SplitDataset.get and self.transform is None and "x" in slices
@@ -279,7 +281,7 @@ class SplitDataset(InMemoryDataset):
         return _batch(select_graphs(Prepared({key: self._data[key] for key in slices}, slices, {}), chosen))
 
     def get_idx_split(self) -> dict[str, Tensor]:
-        """Return ``split_idx``, under the name that OGB's datasets have."""
+        """Return ``split_idx``; the name is that of OGB's data sets."""
         return self.split_idx
 
 
@@ -301,7 +303,7 @@ def check_described(dataset: Any) -> None:
 
 
 def select_graphs(prepared: Prepared, keep: Tensor) -> Prepared:
-    """Keep the graphs at the given positions, in that order; the splits lose the others and are renumbered.
+    """Keep the graphs at the given positions, in that order; splits are renumbered.
 
     Args:
         prepared: G graphs.
@@ -309,7 +311,8 @@ def select_graphs(prepared: Prepared, keep: Tensor) -> Prepared:
 
     Example:
         >>> from pyg_samsa.chem import convert_smiles
-        >>> prepared = molecules_to_prepared(convert_smiles(["CC", "C", "CO"], progress=False), {"train": torch.arange(3)})
+        >>> table = convert_smiles(["CC", "C", "CO"], progress=False)
+        >>> prepared = molecules_to_prepared(table, {"train": torch.arange(3)})
         >>> kept = select_graphs(prepared, torch.tensor([2, 1]))
         >>> kept.slices["x"].tolist(), kept.split_idx["train"].tolist()
         ([0, 2, 3], [1, 0])
@@ -322,7 +325,7 @@ def select_graphs(prepared: Prepared, keep: Tensor) -> Prepared:
         start, end = whole[keep], whole[keep + 1]
         slices[key] = _offsets(end - start)
         if isinstance(value, Tensor):
-            # Nodes and edges have several attributes each, cut alike.
+            # Attributes of the same kind share their slices.
             same = id(whole)
             if same not in rows:
                 rows[same] = torch.repeat_interleave(start - slices[key][:-1], end - start) + torch.arange(
@@ -343,7 +346,7 @@ def _cat_dim(key: str, value: Tensor) -> int:
 
 
 def _batch(prepared: Prepared) -> Batch:
-    """Turn graphs laid end to end into a batch, as PyG's own collating does."""
+    """Convert concatenated graphs to a batch, as PyG's collate does."""
     batch: Any = Batch(_base_cls=Data)
     nodes = prepared.slices["x"]
     sizes = nodes.diff()

@@ -112,12 +112,13 @@ def importable() -> list[str]:
 def import_files(
     name: str, root: str | os.PathLike[str], *files: str | os.PathLike[str] | None, **options: Any
 ) -> SplitDataset:
-    """Prepare one of our data sets from official files that lie anywhere.
+    """Prepare one of our data sets from official files in any folder.
 
     Args:
         name: One of our names.
         root: Folder of the data sets.
-        files: The official files in the order of ``find("samsa", name).importer.files``; most data sets take one folder.
+        files: The official files in the order of ``find("samsa", name).importer.files``; most data sets take one
+            folder.
         **options: Other arguments of the importer.
 
     Raises:

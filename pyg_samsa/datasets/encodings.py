@@ -1,4 +1,4 @@
-"""Positional encodings of all nodes of a data set: computed once, kept on disk, handed out with every batch."""
+"""Positional encodings of the nodes of a data set, computed once and cached on disk."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int) -> 
     .. math::
         L = I - D^{-1/2} A D^{-1/2}
 
-    from `"Benchmarking Graph Neural Networks" <https://arxiv.org/abs/2003.00982>`_, in the order of their eigenvalues. A column that a small graph
-    does not have is zero. An edge without its reverse counts half in both directions; loops do not count. The sign of an eigenvector is arbitrary:
-    here its entry of largest magnitude is positive.
+    from `"Benchmarking Graph Neural Networks" <https://arxiv.org/abs/2003.00982>`_, in the order of their eigenvalues.
+    A column that a small graph does not have is zero. An edge without its reverse counts half in both directions; loops
+    do not count. The sign of an eigenvector is arbitrary: here its entry of largest magnitude is positive.
 
     Args:
         edge_index: Edges int [2, E].
@@ -80,20 +80,21 @@ def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int) -> 
 def _smallest(laplacian: Any, count: int) -> np.ndarray:
     from scipy.sparse.linalg import eigsh
 
-    # A start of its own makes the result the same in every run; below zero the shifted matrix is never singular.
+    # A fixed start makes the result reproducible; with a negative shift the matrix is never singular.
     start = np.random.default_rng(0).standard_normal(laplacian.shape[0])
     values, vectors = eigsh(laplacian.tocsc(), k=count, sigma=_SHIFT, which="LM", v0=start)
     return vectors[:, values.argsort()]
 
 
 def return_probabilities(edge_index: np.ndarray, num_nodes: int, dim: int) -> np.ndarray:
-    r"""Probability that a random walk is back at its node after 1 to ``dim`` steps, as in PyG's ``AddRandomWalkPE``.
+    r"""Return probabilities of random walks after 1 to ``dim`` steps, as in PyG's ``AddRandomWalkPE``.
 
     .. math::
         p_i = \bigl[(D^{-1} A)_{ii}, (D^{-1} A)^2_{ii}, \dots, (D^{-1} A)^P_{ii}\bigr]
 
-    from `"Graph Neural Networks with Learnable Structural and Positional Representations" <https://arxiv.org/abs/2110.07875>`_. A walk on a node
-    without edges never returns: its probabilities are zero. Several graphs laid side by side are one graph to this function.
+    from `"Graph Neural Networks with Learnable Structural and Positional Representations"
+    <https://arxiv.org/abs/2110.07875>`_.
+    A node without edges has zeros. Several graphs may be passed as one disconnected graph.
 
     Args:
         edge_index: Edges int [2, E]; parallel ones count each.
@@ -108,7 +109,8 @@ def return_probabilities(edge_index: np.ndarray, num_nodes: int, dim: int) -> np
         >>> return_probabilities(path, 3, 4).tolist()
         [[0.0, 0.5, 0.0, 0.5], [0.0, 1.0, 0.0, 1.0], [0.0, 0.5, 0.0, 0.5]]
 
-    Cost: P / 2 sparse products: of step 2a only the diagonal is needed, which is that of the product of two matrices of step a.
+    Cost: P / 2 sparse products: of step 2a only the diagonal is needed, which is that of the product of two matrices of
+    step a.
     """
     from scipy import sparse
 
@@ -143,13 +145,13 @@ def add_encoding(
 ) -> Any:
     """Return a shallow copy of an in-memory data set whose graphs have ``pe``, float32 [N, P].
 
-    The encodings are kept in ``folder/encodings``, under the hash of the edges that they were computed from: they fit, whatever was done to the
-    data set before. A file that is damaged is computed again, and a line says so.
+    The encodings are cached in ``folder/encodings`` under the hash of the edges. A damaged file is computed again, with
+    a warning.
 
     Args:
         dataset: A PyG ``InMemoryDataset``, such as all data sets of this package.
-        kind: ``"lap"``: :func:`laplacian_eigenvectors`; ``"rwse"``: :func:`return_probabilities`; ``"none"`` returns the
-            data set itself.
+        kind: ``"lap"``: :func:`laplacian_eigenvectors`; ``"rwse"``: :func:`return_probabilities`; ``"none"`` returns
+            the data set itself.
         dim: Width P.
         folder: Folder of the data sets.
         progress: Show a progress bar while they are computed.
@@ -199,7 +201,7 @@ def add_encoding(
 
 
 def _graphs(dataset: Any, kind: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the edges [2, E] of all graphs, each counted from its own first node, and where nodes and edges of each graph begin."""
+    """Return the edges [2, E], numbered within each graph, and the pointers of nodes and edges."""
     data: Any = getattr(dataset, "_data", None)
     if data is None:
         raise ConfigError(
@@ -277,7 +279,7 @@ def _threads() -> int:
 
 
 def _one_thread_each() -> Any:
-    """Small eigenproblems run side by side; within one, more threads only get in each other's way."""
+    """Limit BLAS to one thread: small eigenproblems run in parallel."""
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1, user_api="blas")

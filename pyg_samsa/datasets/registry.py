@@ -1,4 +1,4 @@
-"""The registry of data sets: every data set adds itself in its own file, and names, options and aliases are read from here."""
+"""The registry of data sets; every data set adds itself in its own file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGES = ("molecules", "points", "sequences")
 
 @dataclass(frozen=True)
 class Importer:
-    """How a data set is prepared from official files that lie anywhere.
+    """Prepares a data set from official files in any folder.
 
     Attributes:
         function: Called with the folder of the data sets, the files, and options, all but the first by keyword.
@@ -45,10 +45,11 @@ class RegisteredDataset:
     Attributes:
         name: Our name, which goes with the format ``"samsa"``.
         make: The class.
-        fixed: Arguments of the class that the name stands for.
+        fixed: Arguments of the class that the name fixes.
         aliases: Pairs of format and name that other packages use for the same data.
-        prepared_path: Folder of the data sets -> the prepared file with default options; None if it depends on the arguments.
-        importer: Prepares the data set from official files; None if there are no such files.
+        prepared_path: Folder of the data sets -> the prepared file with default options; None if it depends on the
+            arguments.
+        importer: Prepares the data set from official files; None if it needs no files.
     """
 
     name: str
@@ -112,7 +113,7 @@ def register_dataset(
     Args:
         name: Our name of the data set.
         make: Its class. Arguments annotated with `Annotated[T, Option(...)]` become settings ``dataset.*`` of GraphGym.
-        fixed: Arguments of the class that the name stands for.
+        fixed: Arguments of the class that the name fixes.
         aliases: Pairs of format and name that other packages use for the same data.
         prepared_path: Called with the folder of the data sets and the fixed arguments; returns the prepared file.
         importer: Prepares the data set from official files.
@@ -169,7 +170,7 @@ def registered_datasets() -> dict[str, RegisteredDataset]:
 
 
 def dataset_options() -> dict[str, Argument]:
-    """Return the options of all data sets by name: allowed values are joined, and the default is None ("the data set's own").
+    """Return the options of all data sets by name; ranges are joined, and None is the data set's own default.
 
     Raises:
         ConfigError: Two data sets use one name for different types.

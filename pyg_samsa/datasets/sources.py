@@ -1,7 +1,8 @@
-"""Every file that is read from outside: where it comes from and the hash it must have.
+"""The address and the hash of every file that is read from outside.
 
-Hashes marked "authors" are printed in the loaders of the benchmark's authors; SHA-256 beside them were computed from files that had that MD5. Files
-with no hash anywhere have None: the SHA-256 of the first download is recorded beside the file and checked from then on.
+Hashes marked "authors" are printed in the loaders of the benchmark's authors; SHA-256 beside them were computed from
+files that had that MD5. Files with no hash anywhere have None: the SHA-256 of the first download is recorded beside the
+file and checked from then on.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ _ZINC_INDEX = "https://raw.githubusercontent.com/graphdeeplearning/benchmarking-
 FUNC_CSV = RemoteFile(
     "peptide_multi_class_dataset.csv.gz",
     f"{_DROPBOX}/ol2v01usvaxbsr8/peptide_multi_class_dataset.csv.gz?dl=1",
-    "sha256:e314f7dfb1ac46ef83fe5f5aa4fe502ad4527da633b64e6b997cb0c452511de3",  # MD5 701eb743e899f4d793f0e13c8fa5a1b4 (authors)
+    "sha256:e314f7dfb1ac46ef83fe5f5aa4fe502ad4527da633b64e6b997cb0c452511de3",  # MD5 by the authors: 701eb743
 )
 FUNC_CSV_TEXT = "sha256:956e7e3fccdbe07a1befc88087a8acdc6d751e6fd6ba067d9793d223bb1d3862"
 """The same table, unpacked."""
 FUNC_SPLIT = RemoteFile(
     "splits_random_stratified_peptide.pickle",
     f"{_DROPBOX}/j4zcnx2eipuo0xz/splits_random_stratified_peptide.pickle?dl=1",
-    "sha256:4573079852cce8867ad2d734c5dd22d77538bbe9f628223a8d4b3b531f6fffd0",  # MD5 5a0114bdadc80b94fc7ae974f13ef061 (authors)
+    "sha256:4573079852cce8867ad2d734c5dd22d77538bbe9f628223a8d4b3b531f6fffd0",  # MD5 by the authors: 5a0114bd
 )
 STRUCT_CSV = RemoteFile(
     "peptide_structure_normalized_dataset.csv.gz",

@@ -36,15 +36,16 @@ def _rank(text: str, seed: int) -> bytes:
 def stratified_split(
     names: Sequence[str], groups: Sequence[int], shares: Mapping[str, float], *, seed: int = 0
 ) -> dict[str, Tensor]:
-    """Split by name so that each group is divided in the same shares; the same names give the same split on every machine.
+    """Split each group in the same shares; the same names give the same split on every machine.
 
-    Members of a group are ordered by a hash of seed and name. The sizes of the splits over all groups are within one of their shares.
+    Members of a group are ordered by a hash of seed and name. The sizes of the splits over all groups are within one of
+    their shares.
 
     Args:
         names: G distinct names.
         groups: G numbers of groups.
         shares: Name of the split -> its share; they add up to 1.
-        seed: Another number gives another split.
+        seed: Seed of the split.
 
     Returns:
         Name of the split -> sorted int64 positions.
@@ -57,8 +58,8 @@ def stratified_split(
     members: dict[int, list[int]] = defaultdict(list)
     for position in sorted(range(len(names)), key=lambda position: _rank(names[position], seed)):
         members[groups[position]].append(position)
-    # All groups stand in one row, and a split takes every place at which its cumulated share passes the next whole number: no group and no
-    # total is off by more than one.
+    # Groups are concatenated, and a split takes every position at which its cumulated share passes the next whole
+    # number: no group and no total is off by more than one.
     row = [position for group in sorted(members) for position in members[group]]
     credit = dict.fromkeys(shares, 0.0)
     chosen: dict[str, list[int]] = {name: [] for name in shares}
@@ -72,16 +73,16 @@ def stratified_split(
 
 
 def hold_out(positions: Tensor, classes: Tensor, *, share: float = 0.1, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Split the training set of a benchmark without validation split: the same share of each class is held out, always the same for a seed.
+    """Hold out a stratified share of a training set for validation; the same seed gives the same split.
 
     Args:
         positions: Training positions, int64 [n].
         classes: Their classes, int64 [n].
         share: Share that is held out.
-        seed: Another number holds out others.
+        seed: Seed of the choice.
 
     Returns:
-        What is left for training and what is held out, both ascending.
+        Training and held-out positions, both ascending.
 
     Example:
         >>> train, val = hold_out(torch.arange(100), torch.arange(100) % 2)
@@ -126,13 +127,13 @@ def check_fractions(fractions: Sequence[float]) -> dict[str, float]:
 def random_split(
     smiles: Sequence[str], y: Tensor, fractions: Sequence[float], seed: int, *, classes: bool
 ) -> dict[str, Tensor]:
-    """Split by chance, stratified on the labels (on fifths of the first target, for numbers); rows of one molecule stay together.
+    """Split at random, stratified on labels or quintiles of the first target; rows of a molecule stay together.
 
     Args:
         smiles: G canonical SMILES.
         y: Targets [G, C].
         fractions: Shares of train, val and test.
-        seed: Another number gives another split.
+        seed: Seed of the split.
         classes: Whether targets are labels.
     """
     rows: dict[str, list[int]] = defaultdict(list)
@@ -157,16 +158,16 @@ def _strata(y: Tensor, classes: bool) -> list[int]:
 
 
 def scaffold_split(smiles: Sequence[str], fractions: Sequence[float], seed: int) -> dict[str, Tensor]:
-    """Split by Bemis-Murcko scaffold (Bemis and Murcko, J. Med. Chem. 39, 1996): molecules of one scaffold stand on one side.
+    """Split by Bemis-Murcko scaffold (Bemis and Murcko, J. Med. Chem. 39, 1996); a scaffold is in one split only.
 
-    Scaffolds of more molecules than half of a smaller split come first, into training as long as they fit; the others follow, in an order that
-    depends on ``seed`` alone.
-    Molecules without a ring count as one scaffold.
+    Scaffolds with more molecules than half of a smaller split are assigned first, to training while they fit; the
+    others follow in an order that depends on ``seed`` alone.
+    Molecules without a ring are one scaffold.
 
     Args:
         smiles: G SMILES.
         fractions: Shares of train, val and test.
-        seed: Another number gives another split.
+        seed: Seed of the split.
 
     Raises:
         ConfigError: There are too few scaffolds.
@@ -182,7 +183,8 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float], seed: int)
     chosen: dict[str, list[int]] = {split: [] for split in shares}
     for name in order:
         rows = members[name]
-        # The split that lacks most takes it, relative to its size; one that it would overfill does not, as long as another has room.
+        # The split that lacks most takes it, relative to its size; one that it would overfill does not, as long as
+        # another has room.
         lacking = {split: share * len(smiles) - len(chosen[split]) for split, share in shares.items()}
         fits = [split for split in shares if lacking[split] >= len(rows)]
         if len(rows) > small:
@@ -204,12 +206,12 @@ def _scaffold(smiles: str) -> str:
     with rdBase.BlockLogs():
         try:
             return Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(Chem.MolFromSmiles(smiles)), isomericSmiles=False)
-        except Exception:  # a molecule whose scaffold breaks the rules of valence is its own
+        except Exception:  # a molecule with an invalid scaffold is its own scaffold
             return smiles
 
 
 def column_split(texts: Sequence[str], rows: Sequence[int], name: str) -> dict[str, Tensor]:
-    """Split as a column says: train, val (valid, validation, dev) and test, in any case.
+    """Read the split from a column: train, val (valid, validation, dev) and test, in upper or lower case.
 
     Args:
         texts: G texts of the column.

@@ -27,7 +27,8 @@ _SPLIT_ATTRIBUTES = {"train": "train_graph_index", "val": "val_graph_index", "te
 def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
     """Return a data set of ours with the split attributes that GraphGym's loaders want, None for what is not ours.
 
-    GraphGym's loaders delete those attributes again, so every call returns a fresh data set. ``cfg.share`` is set from the data set itself.
+    GraphGym's loaders delete those attributes again, so every call returns a fresh data set. ``cfg.share`` is set from
+    the data set itself.
 
     Args:
         format: ``dataset.format``.
@@ -59,8 +60,8 @@ def _given_options() -> dict[str, Any]:
 def load_for_runner(*, progress: bool = True, encodings: bool = True) -> Any:
     """Return the data set that the configuration asks for, with its ``task``, ``features`` and ``split_idx``.
 
-    Our data sets come first, then registered loaders, then GraphGym's own formats ``PyG`` and ``OGB``. A data set without a
-    task gets that of ``dataset.task_type``; one without splits is split at random by ``dataset.split``.
+    Our data sets come first, then registered loaders, then GraphGym's own formats ``PyG`` and ``OGB``. A data set
+    without a task gets that of ``dataset.task_type``; one without splits is split at random by ``dataset.split``.
 
     Args:
         progress: Whether a bar is shown while files are fetched and prepared.
@@ -110,7 +111,7 @@ def _from_others(format: str, name: str, folder: str) -> Any:
 
 
 def resolved_task(task: Task) -> dict[str, str]:
-    """Return ``dataset.task_type`` and ``dataset.task`` as they are for a data set, whatever GraphGym's defaults say.
+    """Return the values of ``dataset.task_type`` and ``dataset.task`` that describe the task of a data set.
 
     Args:
         task: The task of the data set.
@@ -174,7 +175,7 @@ def _foreign_task(dataset: Any) -> tuple[str, int]:
 
 
 def _without_split_attributes(dataset: Any) -> Any:
-    """Move the split attributes of GraphGym's convention, which PyG would take for attributes of every graph, into ``split_idx`` of a copy."""
+    """Return a copy whose GraphGym split attributes are in ``own_split``; PyG would take them for graph attributes."""
     data: Any = getattr(dataset, "_data", None)
     present = {split: name for split, name in _SPLIT_ATTRIBUTES.items() if data is not None and name in data}
     if not present:

@@ -1,4 +1,4 @@
-"""CSV files as people have them, row by row: mixed encodings, quotes, blank lines, any of three delimiters, headers that repeat themselves."""
+"""Reads CSV files row by row, with mixed encodings, quotes, blank lines, three delimiters and repeated column names."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SMILES_NAMES = (
     "molecule",
     "mol",
 )
-"""Names of a column that holds molecules, in any case, the likeliest first."""
+"""Names of a column of molecules in lower case, the likeliest first."""
 _BUFFER = 2**18
 _LONGEST_RECORD, _MOST_LINES = 2**24, 100_000
 _BYTE_FALLBACK = "pyg_samsa_cp1252"
 
 
 def _decode_byte(error: UnicodeError) -> tuple[str, int]:
-    """Read what is no UTF-8 as the encoding of Windows, byte by byte: so every byte has a reading, and one bad row spoils no other."""
+    """Decode bytes that are not UTF-8 as Windows-1252, one by one, so that one bad row does not affect others."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     bad = error.object[error.start : error.end]
@@ -45,11 +45,11 @@ codecs.register_error(_BYTE_FALLBACK, _decode_byte)
 
 @dataclass
 class CsvRows:
-    """The rows of an open CSV file, as they come.
+    """The rows of an open CSV file, read lazily.
 
     Attributes:
         header: Names as written; empty for a file without one.
-        delimiter: What stands between fields.
+        delimiter: Character between fields.
     """
 
     header: list[str]
@@ -70,8 +70,8 @@ class CsvRows:
 def open_rows(source: Any, *, header: bool = True) -> Iterator[CsvRows]:
     r"""Open a CSV file for reading row by row, in memory of one row.
 
-    Text is UTF-8 (with or without a byte order mark) or UTF-16 with one; bytes that are no UTF-8 are read as Windows-1252, each by itself. The
-    delimiter is the one of :data:`DELIMITERS` that the first row holds most of.
+    Text is UTF-8 (with or without a byte order mark) or UTF-16 with one; bytes that are no UTF-8 are read as
+    Windows-1252, each by itself. The delimiter is the one of :data:`DELIMITERS` that the first row holds most of.
 
     Args:
         source: Path, or an open binary stream.
@@ -122,7 +122,7 @@ def _rows(raw: IO[bytes], name: str, header: bool) -> CsvRows:
     names = next(_records(rest, delimiter, name), [])
     if not any(names):
         raise DataIntegrityError(
-            name, "names of columns in the first row", "a blank one", hint="Write the names there, or say --no-header."
+            name, "names of columns in the first row", "a blank one", hint="Write the names there, or pass --no-header."
         )
     return CsvRows(names, delimiter, rest, name)
 
@@ -173,7 +173,7 @@ def _records(lines: Iterator[str], delimiter: str, name: str) -> Iterator[list[s
             return
         except csv.Error as error:
             raise DataIntegrityError(
-                name, "a CSV file", f"row {number + 1} that cannot be read ({error})", hint="Mend this row."
+                name, "a CSV file", f"row {number + 1} that cannot be read ({error})", hint="Fix this row."
             ) from error
         if taken[1] % 2 and taken[2] > 1:
             raise _unclosed(name, number + 1)
@@ -187,7 +187,7 @@ def _unclosed(name: str, row: int) -> DataIntegrityError:
         name,
         "quotes in pairs",
         f"a quote in row {row} (counted from the first row read) that is never closed",
-        hint="Mend it.",
+        hint="Fix this row.",
     )
 
 
@@ -196,7 +196,8 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
 
     Args:
         header: Names of the columns.
-        wanted: A name, or the number of a column from 1; empty takes the first of ``fallbacks`` that is there, or the only column.
+        wanted: A name, or the number of a column from 1; empty takes the first of ``fallbacks`` that is there, or the
+            only column.
         key: Name of the setting, for the errors.
         fallbacks: Lower-case names.
 
@@ -204,8 +205,10 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
         ConfigError: There is no such column, or several.
 
     Example:
-        >>> find_column(["id", "SMILES"], "", key="--smiles-column", fallbacks=SMILES_NAMES), find_column(["id", "SMILES"], "2", key="")
-        (1, 1)
+        >>> find_column(["id", "SMILES"], "", key="--smiles-column", fallbacks=SMILES_NAMES)
+        1
+        >>> find_column(["id", "SMILES"], "2", key="--smiles-column")
+        1
     """
     shown = ", ".join(repr(name) for name in header[:20]) + (", ..." if len(header) > 20 else "")
     names = [name.strip() for name in header]
@@ -216,7 +219,7 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
                 return lower.index(fallback)
         if len(header) == 1:
             return 0
-        raise ConfigError(key, "", f"the name of a column: {shown}", hint=f"Say it: {key} NAME.")
+        raise ConfigError(key, "", f"the name of a column: {shown}", hint=f"Pass the name: {key} NAME.")
     found = [position for position, name in enumerate(names) if name == wanted.strip()]
     if len(found) > 1:
         places = ", ".join(str(position + 1) for position in found)
@@ -224,7 +227,7 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
             key,
             wanted,
             f"a name that one column has; columns {places} do",
-            hint=f"Say which by its number: {key} {found[0] + 1}.",
+            hint=f"Pass its number: {key} {found[0] + 1}.",
         )
     if found:
         return found[0]

@@ -13,8 +13,9 @@ from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 def read_off(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     r"""Read a mesh in the Object File Format; polygons become fans of triangles.
 
-    Understands ModelNet's files whose first line lacks its end (``OFF1234 5678 0``), comments, blank lines, and colours behind a corner or a face.
-    Polygons of fewer than three corners have no surface and are left out; what follows the last announced face is not read.
+    Also reads ModelNet's files whose first line lacks its end (``OFF1234 5678 0``), comments, blank lines, and colours
+    behind a corner or a face. Polygons of fewer than three corners have no surface and are left out; what follows the
+    last announced face is not read.
 
     Args:
         path: Text file that begins with ``OFF``.

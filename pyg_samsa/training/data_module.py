@@ -1,4 +1,4 @@
-"""The data module: one dataset and its split indices in, loaders out, with nothing of the dataset changed."""
+"""The data module: loaders of the splits of a data set."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SplitRows(torch.utils.data.Dataset):
     Args:
         dataset: Anything indexable by a row number that gives a Data.
         index: Row numbers [n].
-        with_row_id: Whether each Data is (shallowly) copied and told its row number as ``row_id`` [1].
+        with_row_id: Whether each Data is a shallow copy with its row number ``row_id`` [1].
     """
 
     def __init__(self, dataset: Any, index: Tensor, *, with_row_id: bool = False) -> None:
@@ -41,7 +41,7 @@ class SplitRows(torch.utils.data.Dataset):
         return data
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
-        """Return the batch of some rows, at once where the data set knows how: that is what keeps a fast device fed."""
+        """Return the batch of some rows; with ``make_batch`` of the data set, which is fast enough for a GPU."""
         if not hasattr(self.dataset, "make_batch"):
             return self._collate([self[position] for position in positions])
         rows = [self.index[position] for position in positions]
@@ -76,17 +76,19 @@ def count_tokens(rows: SplitRows, *, edges: bool = True) -> Tensor:
 class SplitData(pl.LightningDataModule):
     """Loaders of the training, validation and test split of one dataset.
 
-    The training order depends only on (``seed``, epoch), so a resumed run sees the batches that an uninterrupted one would have seen.
-    With several processes every validation and test row is seen exactly once.
+    The training order depends only on (``seed``, epoch), so a resumed run sees the batches that an uninterrupted one
+    would have seen. With several processes every validation and test row is seen exactly once.
 
     Args:
         dataset: Anything indexable by a row number that gives a Data.
-        split_idx: Row numbers [n] of ``train`` and, where there are, ``val`` and ``test``; copied, so that nobody can change them later.
+        split_idx: Row numbers [n] of ``train`` and, where there are, ``val`` and ``test``; copied, so that nobody can
+            change them later.
         batch_size: Graphs of a training batch and process.
         eval_batch_size: Graphs of an evaluation batch; None for ``batch_size``.
         num_workers: Loader processes, 0 or more.
         seed: Seed of the order.
-        tokens_per_batch: Tokens of a batch, in place of ``batch_size`` graphs: see :class:`~pyg_samsa.training.samplers.TokenBatches`.
+        tokens_per_batch: Tokens of a batch, in place of ``batch_size`` graphs: see
+            :class:`~pyg_samsa.training.samplers.TokenBatches`.
         edges_are_tokens: Whether edges count as tokens besides nodes.
         pin_memory: None pins where a CUDA device is there.
 
@@ -95,7 +97,8 @@ class SplitData(pl.LightningDataModule):
 
     Example:
         >>> from torch_geometric.data import Data
-        >>> graphs = [Data(x=torch.ones(2, 1), edge_index=torch.empty(2, 0, dtype=torch.long), y=torch.ones(1)) for _ in range(5)]
+        >>> edge_index = torch.empty(2, 0, dtype=torch.long)
+        >>> graphs = [Data(x=torch.ones(2, 1), edge_index=edge_index, y=torch.ones(1)) for _ in range(5)]
         >>> data = SplitData(graphs, {"train": torch.tensor([0, 1, 2]), "test": torch.tensor([3, 4])}, batch_size=2)
         >>> [batch.num_graphs for batch in data.loader("train")], next(iter(data.loader("test"))).row_id.tolist()
         ([2, 1], [3, 4])
@@ -144,7 +147,8 @@ class SplitData(pl.LightningDataModule):
         rows = SplitRows(self.dataset, self.split_idx[split], with_row_id=not training)
         sampler = self._sampler(rows, training)
         sampler.set_epoch(epoch)
-        # The loader draws the seeds of its workers from this generator and not from the global one, whose state a checkpoint holds.
+        # The loader draws the seeds of its workers from this generator and not from the global one, whose state a
+        # checkpoint holds.
         return torch.utils.data.DataLoader(
             rows,
             batch_sampler=sampler,
@@ -178,7 +182,8 @@ class SplitData(pl.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Go on after the epochs of a checkpoint.
 
-        Lightning makes the first iterator before it restores its own count of epochs, so the loader itself must know where to go on.
+        Lightning makes the first iterator before it restores its own count of epochs, so the loader itself must know
+        where to go on.
         """
         self.first_epoch = int(state_dict["epochs"])
 

@@ -1,4 +1,4 @@
-"""Data -> Data: path graphs of sequences, points of surfaces and clouds."""
+"""Transforms of PyG data: path graphs of sequences, sampling of surfaces and clouds."""
 
 from pyg_samsa.transforms.normalize_cloud import NormalizeCloud
 from pyg_samsa.transforms.path_graph import PathGraph

@@ -16,7 +16,7 @@ def normalize_cloud(pos: Tensor) -> Tensor:
     .. math::
         p_i \leftarrow \frac{p_i - \bar p}{\max_j \|p_j - \bar p\|}
 
-    Points that all lie at one place become zeros. Computed in float64.
+    Coinciding points become zeros. Computed in float64.
 
     Args:
         pos: Points, at least one.
@@ -42,7 +42,7 @@ def normalize_cloud(pos: Tensor) -> Tensor:
         )
     centred = pos.double() - pos.double().mean(0)
     radius = float(centred.norm(dim=1).max())
-    # Equal points differ from their mean by rounding alone; that must not be blown up to a cloud.
+    # Equal points differ from their mean by rounding errors, which must not be scaled up.
     one_place = radius <= 1e-12 * float(pos.abs().max())
     return (torch.zeros_like(centred) if one_place else centred / radius).to(pos.dtype)
 

@@ -37,7 +37,8 @@ def path_edges(num_nodes: int, *, undirected: bool = False, device: torch.device
 class PathGraph(BaseTransform):
     """Connect the symbols of a sequence to a path graph, i -> i+1.
 
-    What ``edge_index`` held before is replaced. Sequences of no or one symbol get no edge, but an ``edge_index`` [2, 0], which batching needs.
+    What ``edge_index`` held before is replaced. Sequences of no or one symbol get no edge, but an ``edge_index`` [2,
+    0], which batching needs.
 
     Args:
         undirected: Add the edges of the way back.
@@ -47,7 +48,8 @@ class PathGraph(BaseTransform):
         - **output:** ``data.edge_index`` int64 [2, n-1], or [2, 2(n-1)] when undirected; everything else as it was
 
     Raises:
-        ShapeError: ``data.x`` is missing or has no row for each symbol, or there are edge features, which cannot fit the new edges.
+        ShapeError: ``data.x`` is missing or has no row for each symbol, or there are edge features, which cannot fit
+            the new edges.
 
     Example:
         >>> PathGraph()(Data(x=torch.tensor([7, 1, 4]))).edge_index

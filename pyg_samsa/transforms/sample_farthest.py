@@ -13,8 +13,8 @@ from pyg_samsa.functional.farthest_points import farthest_points
 class SampleFarthest(BaseTransform):
     """Keep the points that farthest point sampling chooses, in the order in which they were chosen.
 
-    Every attribute of points (``x``, ``pos``, ``normal``, a ``y`` per point) is thinned out with them; a cloud that has no more points than asked
-    for keeps them all. See :func:`pyg_samsa.functional.farthest_points.farthest_points`.
+    Every attribute of points (``x``, ``pos``, ``normal``, a ``y`` per point) is thinned out with them; a cloud that has
+    no more points than asked for keeps them all. See :func:`pyg_samsa.functional.farthest_points.farthest_points`.
 
     Args:
         num_points: Number K of points to keep, at least 1.

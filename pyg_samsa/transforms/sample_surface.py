@@ -17,7 +17,7 @@ class SurfacePoints(NamedTuple):
 
     Args:
         pos: Coordinates [n, 3].
-        normal: Unit normals [n, 3] of the triangles they lie on, by the right-hand rule.
+        normal: Unit normals [n, 3] of the triangles, by the right-hand rule.
         face: Triangle of each point, int64 [n].
     """
 

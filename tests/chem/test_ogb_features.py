@@ -190,7 +190,7 @@ def test_a_table_of_nothing():
         ("(" * 100_000, "RDKit"),
         ("CC>>CO", "RDKit"),
         ("日本", "RDKit"),
-        ("\ud800", "no UTF-8"),
+        ("\ud800", "not UTF-8"),
     ],
     ids=lambda value: repr(value)[:12],
 )

@@ -1,4 +1,4 @@
-"""A table of molecules and measurements, as chemists have it."""
+"""A CSV table of molecules and measurements."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class _Options:
-    """What a prepared file depends on besides the content of the table."""
+    """Options that the prepared file depends on."""
 
     smiles_column: str
     target_columns: tuple[str, ...]
@@ -61,39 +61,41 @@ class _Options:
 class CSVMolecules(SplitDataset):
     """A data set of molecules from a CSV file with SMILES and targets.
 
-    Any of comma, semicolon and tab stands between the fields; text is UTF-8 (with or without byte order mark), UTF-16 or Windows-1252. A target that
-    is missing is NaN, which losses and metrics leave out. Rows of the same molecule never stand on two sides of a random split. What was prepared
-    is kept in ``<root>/csv`` and used again while the content of the file and the options are the same.
+    Fields are separated by commas, semicolons or tabs; text is UTF-8 (with or without byte order mark), UTF-16
+    or Windows-1252. A target that is missing is NaN, which losses and metrics leave out. Rows of the same molecule
+    are in the same random split. The prepared file in ``<root>/csv`` is used again while the content of the table and
+    the options are the same.
 
-    Rows without any target, and blank lines, are left out. Rows whose molecule cannot be read are an error; with ``skip_invalid`` they are left out.
-    Every row that is left out is counted in a warning and listed, with its reason, in the file :attr:`left_out`.
+    Rows without any target, and blank lines, are left out. Rows whose molecule cannot be read are an error; with
+    ``skip_invalid`` they are left out. Every row that is left out is counted in a warning and listed, with its reason,
+    in the file :attr:`left_out`.
 
     Args:
         root: Folder of the data sets.
         csv: The CSV file; its first row names the columns.
         smiles_column: Name, or number from 1, of the column of SMILES; empty finds ``smiles`` and its relatives.
         target_columns: Names, or numbers, of the targets; empty takes the only other column.
-        csv_task: ``"auto"``, ``"regression"``, ``"binary"``, ``"multilabel"`` or ``"multiclass"`` (one column of class names). ``"auto"``: columns of
-            0 and 1 are labels, words are classes, all else is a regression.
+        csv_task: ``"auto"``, ``"regression"``, ``"binary"``, ``"multilabel"`` or ``"multiclass"`` (one column of class
+            names). ``"auto"``: columns of 0 and 1 are labels, words are classes, all else is a regression.
         split_kind: ``"random"`` (stratified), ``"scaffold"`` (Bemis-Murcko) or ``"column"``.
         split_column: For ``"column"``: the column that holds train, val or test.
         fractions: Shares of train, val and test, for the other two.
-        seed: Another number gives another split.
+        seed: Seed of the split.
         skip_invalid: Leave out rows whose molecule cannot be read.
         workers: Processes that convert molecules; None is one for each core.
         progress: Show a progress bar.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Attributes:
         left_out: File that lists the rows that were left out, or None.
 
     Shapes:
-        - **item:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 3], ``y`` float [1, C] ([1, 1] of class numbers),
-          ``source_row`` int64 [1], counted from 1 without the header, ``smiles``.
+        - **item:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 3], ``y`` float [1, C] ([1,
+          1] of class numbers), ``source_row`` int64 [1], counted from 1 without the header, ``smiles``.
 
     Raises:
         DataNotFoundError: There is no such file.
-        DataError: A target is no number, or there is nothing to learn.
+        DataError: A target is not a number, or there is nothing to learn.
         SmilesError: A molecule cannot be read.
         ConfigError: An option is not allowed, or there is no such column.
 
@@ -139,7 +141,7 @@ class CSVMolecules(SplitDataset):
             )
         if not str(csv):
             raise DataNotFoundError(
-                "no CSV file is named", hint="pyg-samsa train --csv FILE, or dataset.csv in the configuration."
+                "no CSV file is given", hint="pyg-samsa train --csv FILE, or dataset.csv in the configuration."
             )
         path = Path(csv).expanduser()
         if not path.is_file():
@@ -159,7 +161,7 @@ class CSVMolecules(SplitDataset):
 
 
 def prepared_path(root: str | os.PathLike[str], csv: Path, options: _Options) -> Path:
-    """Return the file that holds the prepared graphs of a table; its name depends on the content of the table and the options."""
+    """Return the prepared file of a table; its name depends on the content of the table and the options."""
     key = sha256(json.dumps([_VERSION, asdict(options)], sort_keys=True).encode())
     key.update(file_hash(csv).encode())
     return Path(root) / "csv" / f"{csv.stem}-{key.hexdigest()[:16]}.pt"
@@ -171,7 +173,7 @@ def _left_out_file(prepared_file: Path) -> Path:
 
 @dataclass
 class _Table:
-    """The rows of a CSV file that hold something, each with its number."""
+    """The rows of a CSV file that are not blank, with their numbers."""
 
     smiles: list[str]
     targets: list[list[str]]
@@ -262,7 +264,7 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         smiles=[text.strip() for text in table.smiles],
         source_row=torch.tensor(table.rows),
     )
-    prepared.extra |= {"task": task, "target_names": names, "left_out": _told(left_out)}
+    prepared.extra |= {"task": task, "target_names": names, "left_out": _summary(left_out)}
     return prepared
 
 
@@ -292,20 +294,20 @@ def _invalid(path: Path, refused: Sequence[tuple[int, str, str]], total: int) ->
         others = ", ".join(str(other) for other, _, _ in refused[1:_SHOWN]) + (", ..." if len(refused) > _SHOWN else "")
         reason = f"{reason} (so are {len(refused) - 1:,} more of {total:,} rows: {others})"
     error = SmilesError(row, text, reason)
-    error.hint = f"Mend {path.name}, or leave such rows out: --skip-invalid (dataset.skip_invalid True)."
+    error.hint = f"Fix {path.name}, or leave such rows out with --skip-invalid (dataset.skip_invalid True)."
     return error
 
 
-def _told(left_out: Sequence[tuple[int, str, str]]) -> str:
+def _summary(left_out: Sequence[tuple[int, str, str]]) -> str:
     kinds = {"blank line": 0, "row without target": 0, "unreadable molecule": 0}
     for _, _, reason in left_out:
         kinds[reason if reason in kinds else "unreadable molecule"] += 1
-    told = ", ".join(
+    counts = ", ".join(
         f"{count:,} {kind.replace('row', 'rows') if count > 1 and 'row' in kind else kind + 's' * (count > 1)}"
         for kind, count in kinds.items()
         if count
     )
-    return f"{len(left_out):,} row{'s' * (len(left_out) > 1)} left out ({told})" if left_out else ""
+    return f"{len(left_out):,} row{'s' * (len(left_out) > 1)} left out ({counts})" if left_out else ""
 
 
 def _write_left_out(path: Path, left_out: Sequence[tuple[int, str, str]]) -> None:

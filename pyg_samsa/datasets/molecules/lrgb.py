@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 # fmt: off
 FUNC_TARGETS = [
-    "antifungal", "cell_cell_communication", "anticancer", "drug_delivery_vehicle", "antimicrobial", "antiviral", "antihypertensive", "antibacterial",
-    "antiparasitic", "toxic",
+    "antifungal", "cell_cell_communication", "anticancer", "drug_delivery_vehicle", "antimicrobial", "antiviral",
+    "antihypertensive", "antibacterial", "antiparasitic", "toxic",
 ]
 STRUCT_TARGETS = [
-    "Inertia_mass_a", "Inertia_mass_b", "Inertia_mass_c", "Inertia_valence_a", "Inertia_valence_b", "Inertia_valence_c", "length_a", "length_b",
-    "length_c", "Spherocity", "Plane_best_fit",
+    "Inertia_mass_a", "Inertia_mass_b", "Inertia_mass_c", "Inertia_valence_a", "Inertia_valence_b",
+    "Inertia_valence_c", "length_a", "length_b", "length_c", "Spherocity", "Plane_best_fit",
 ]
 # fmt: on
 _FUNC_POSITIVES = (
@@ -95,33 +95,36 @@ OFFICIAL = {
 
 
 class LRGBPeptides(SplitDataset):
-    """Peptides-func or Peptides-struct: 15,535 peptides as molecular graphs, 10,873 / 2,331 / 2,331 in the official split.
+    """Peptides-func or Peptides-struct: 15,535 peptides as molecular graphs; official split 10,873 / 2,331 / 2,331.
 
-    From Dwivedi et al., `"Long Range Graph Benchmark" <https://arxiv.org/abs/2206.08164>`_ (2022), made of SATPdb; CC BY-NC 4.0. A graph has 150.94
-    atoms and 307.30 directed bonds on average, with OGB's features. Peptides-func: ten functions, multi-label. Peptides-struct: eleven shape
-    descriptors, standardised over the whole set (mean 0, sample standard deviation 1), as the benchmark does.
+    From Dwivedi et al., `"Long Range Graph Benchmark" <https://arxiv.org/abs/2206.08164>`_ (2022), made of SATPdb; CC
+    BY-NC 4.0. A graph has 150.94 atoms and 307.30 directed bonds on average, with OGB's features. Peptides-func: ten
+    functions, multi-label. Peptides-struct: eleven shape descriptors, standardised over the whole set (mean 0, sample
+    standard deviation 1), as the benchmark does.
 
     The data are taken from the first of these that is there:
 
     1. what was prepared before, in ``<root>/<name>``;
-    2. the official CSV and split files in ``<root>/<name>/raw``, or wherever you have them, with :meth:`import_files` or
-       ``pyg-samsa data import <name> --csv F --split F``;
+    2. the official CSV and split files in ``<root>/<name>/raw``, or wherever you have them, with :meth:`import_files`
+       or ``pyg-samsa data import <name> --csv F --split F``;
     3. what PyG's ``LRGBDataset`` left in ``<root>/<name>``;
-    4. the network, over TLS: ``release="csv"`` fetches the official files, whose hashes the authors published; ``release="pyg"`` fetches PyG's
-       archive, which needs no RDKit but has no published hash (the first download's SHA-256 is recorded and checked from then on, and the numbers
-       of graphs, nodes, edges and labels are compared with the known ones). Its graphs have no ``smiles`` and no ``sequence``.
+    4. the network, over TLS: ``release="csv"`` fetches the official files, whose hashes the authors published;
+       ``release="pyg"`` fetches PyG's archive, which needs no RDKit but has no published hash (the first download's
+       SHA-256 is recorded and checked from then on, and the numbers of graphs, nodes, edges and labels are compared
+       with the known ones). Its graphs have no ``smiles`` and no ``sequence``.
 
     Args:
         root: Folder of the data sets.
         name: ``"peptides-func"`` or ``"peptides-struct"``.
-        download: False never uses the network.
+        download: Whether missing files are downloaded.
         release: What is downloaded, ``"csv"`` or ``"pyg"``.
         workers: Processes that convert SMILES; None is one for each core.
         progress: Show progress bars.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Shapes:
-        - **item:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 3], ``y`` float [1, 10] or [1, 11].
+        - **item:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 3], ``y`` float [1, 10] or
+          [1, 11].
 
     Raises:
         DataNotFoundError: None of the four is there.
@@ -132,7 +135,8 @@ class LRGBPeptides(SplitDataset):
         >>> len(dataset), dataset.task.num_targets, len(dataset.split_idx["test"])  # doctest: +SKIP
         (15535, 10, 2331)
 
-    Cost: converting the CSV takes about a minute of one core, once; the prepared file has 62 MB and is loaded in a second.
+    Cost: converting the CSV takes about a minute of one core, once; the prepared file has 62 MB and is loaded in a
+    second.
     """
 
     def __init__(

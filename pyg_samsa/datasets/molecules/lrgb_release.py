@@ -30,20 +30,21 @@ from pyg_samsa.task import SPLITS, Task
 _VERSION = 1
 # fmt: off
 _VOC = [
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog", "horse", "motorbike",
-    "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 ]
 _COCO = [
-    "background", "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light", "fire hydrant", "stop sign",
-    "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella",
-    "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard",
-    "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli", "carrot",
-    "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote",
-    "keyboard", "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear",
-    "hair drier", "toothbrush",
+    "background", "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
+    "traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep",
+    "cow", "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee",
+    "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard",
+    "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich",
+    "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed",
+    "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven",
+    "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 ]
 # fmt: on
-# COCO numbers its 80 things from 1 to 90 with gaps.
+# COCO numbers its 80 classes from 1 to 90 with gaps.
 _COCO_GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 _COCO_NUMBERS = [number for number in range(91) if number not in _COCO_GAPS]
 
@@ -56,13 +57,13 @@ class Release:
         name: Name of its folder.
         zip: Its archive.
         suffix: Of the raw files, ``".pt"`` or ``".pickle"``.
-        columns: What the tuple of a graph holds, in order.
+        columns: Attributes in the tuple of a graph, in order.
         task: The targets.
         features: Widths of the features.
         graphs: Published number of graphs.
         means: Published mean numbers of nodes and edges, to two digits.
         sizes: Published numbers of graphs in train, val and test; None when only their sum was published.
-        positives: Numbers of positive labels per class in train, val and test, where the authors' own files tell them.
+        positives: Numbers of positive labels per class in train, val and test, if the authors' files contain them.
     """
 
     name: str
@@ -118,11 +119,12 @@ RELEASES = {
 
 
 class LRGBRelease(SplitDataset):
-    """PascalVOC-SP, COCO-SP or PCQM-Contact of the Long Range Graph Benchmark (Dwivedi et al., 2022), all splits in one data set.
+    """PascalVOC-SP, COCO-SP or PCQM-Contact of the Long Range Graph Benchmark (Dwivedi et al., 2022).
 
-    Reads what is prepared, else what PyG's ``LRGBDataset`` left in the same folder, else PyG's archive, which is downloaded with TLS. Nobody
-    published a hash of these archives: the SHA-256 of the first download is recorded and checked later, and the content is checked against the
-    published numbers of graphs, nodes and edges. Nothing in the files is executed.
+    Reads what is prepared, else what PyG's ``LRGBDataset`` left in the same folder, else PyG's archive, which is
+    downloaded with TLS. Nobody published a hash of these archives: the SHA-256 of the first download is recorded and
+    checked later, and the content is checked against the published numbers of graphs, nodes and edges. Nothing in the
+    files is executed.
 
     ================ ======== ============= =============== =====================================
     name             graphs   mean nodes    mean edges      task
@@ -133,15 +135,16 @@ class LRGBRelease(SplitDataset):
     ================ ======== ============= =============== =====================================
 
     Args:
-        root: Folder of the data sets; this one lies in ``<root>/<name>``.
+        root: Folder of the data sets; this one is in ``<root>/<name>``.
         name: One of the names above.
-        download: False never uses the network.
+        download: Whether missing files are downloaded.
         progress: Show progress bars.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Shapes:
-        - **item:** ``x`` [N, F], ``edge_index`` int64 [2, E] and ``edge_attr`` [E, F']; superpixels have float features and ``y``
-          int64 [N]; PCQM-Contact has int64 features, ``edge_label_index`` int64 [2, L] and ``edge_label`` int64 [L].
+        - **item:** ``x`` [N, F], ``edge_index`` int64 [2, E] and ``edge_attr`` [E, F']; superpixels have float features
+          and ``y`` int64 [N]; PCQM-Contact has int64 features, ``edge_label_index`` int64 [2, L] and ``edge_label``
+          int64 [L].
 
     Raises:
         DataNotFoundError: The files are not there and cannot be downloaded.
@@ -178,7 +181,7 @@ def prepared_path(root: str | os.PathLike[str], name: str) -> Path:
 
 
 def prepare_release(release: Release, folder: Path, *, download: bool, progress: bool) -> Prepared:
-    """Return the graphs of a release from PyG's processed files, from its raw files, or from the network, whichever comes first."""
+    """Return the graphs of a release from PyG's processed files, else its raw files, else the network."""
     prepared = find_release(release, folder, progress=progress)
     if prepared is not None:
         return prepared
@@ -194,7 +197,7 @@ def prepare_release(release: Release, folder: Path, *, download: bool, progress:
 
 
 def find_release(release: Release, folder: Path, *, progress: bool) -> Prepared | None:
-    """Return the graphs of the files that PyG left in ``folder``, or None when there are none."""
+    """Return the graphs of the files that PyG left in ``folder``, or None without files."""
     processed = [folder / "processed" / f"{split}.pt" for split in SPLITS]
     if all(path.is_file() for path in processed):
         return check_release(
@@ -206,7 +209,7 @@ def find_release(release: Release, folder: Path, *, progress: bool) -> Prepared 
 
 
 def unpack(archive: Path, folder: Path, names: Sequence[str]) -> None:
-    """Take the named files out of an archive, whatever folder they lie in there; nothing else is written.
+    """Extract the named files from an archive, from any folder in it.
 
     Args:
         archive: Zip archive.
@@ -275,7 +278,7 @@ def _coco_classes(numbers: Tensor) -> Tensor:
 
 
 def join_collated(parts: Sequence[Any], paths: Sequence[Path]) -> Prepared:
-    """Lay the splits end to end that PyG collated and stored one by one.
+    """Concatenate the splits that PyG stores one by one.
 
     Args:
         parts: Per split ``(data, slices, ...)``, as ``InMemoryDataset.save`` writes them.
@@ -304,7 +307,7 @@ def _join_slices(slices: Sequence[Tensor]) -> Tensor:
 
 
 def check_release(release: Release, prepared: Prepared, where: Path) -> Prepared:
-    """Compare the graphs with what is known about them.
+    """Compare the graphs with the published numbers.
 
     Raises:
         DataIntegrityError: Other numbers of graphs, nodes, edges or labels, or other attributes.
@@ -317,8 +320,9 @@ def check_release(release: Release, prepared: Prepared, where: Path) -> Prepared
     sizes = tuple(len(prepared.split_idx[split]) for split in SPLITS)
     means = [float(prepared.slices[key][-1]) / sum(sizes) for key in ("x", "edge_index")]
     close = all(abs(mean - published) < 0.011 for mean, published in zip(means, release.means, strict=True))
+    nodes, edges = release.means
     if sum(sizes) != release.graphs or sizes != (release.sizes or sizes) or not close:
-        expected = f"{release.sizes or release.graphs} graphs with {release.means[0]:.2f} nodes and {release.means[1]:.2f} edges on average"
+        expected = f"{release.sizes or release.graphs} graphs with {nodes:.2f} nodes and {edges:.2f} edges on average"
         raise DataIntegrityError(where, expected, f"{sizes} graphs with {means[0]:.2f} and {means[1]:.2f}")
     if release.positives is not None:
         found = tuple(tuple(prepared.data["y"][prepared.split_idx[split]].sum(0).int().tolist()) for split in SPLITS)

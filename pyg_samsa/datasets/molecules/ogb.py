@@ -55,22 +55,24 @@ SETS = {
 
 
 class OGBMolecules(SplitDataset):
-    """One of OGB's molecule sets (``ogbg-molhiv``, ``ogbg-molpcba``, ...) with its official scaffold split, all splits in one data set.
+    """One of OGB's molecule sets (``ogbg-molhiv``, ``ogbg-molpcba``, ...) with its official scaffold split.
 
-    From Hu et al., `"Open Graph Benchmark" <https://arxiv.org/abs/2005.00687>`_ (2020); MIT licence, the data of MoleculeNet. Reads what is prepared,
-    else the official tables in ``<root>/ogbg_mol.../raw`` and ``.../split/scaffold`` (where OGB's own loader puts them), else the archive, which is
-    downloaded with TLS; no hash was ever published, so the SHA-256 of the first download is recorded and checked later. Measurements that are
+    From Hu et al., `"Open Graph Benchmark" <https://arxiv.org/abs/2005.00687>`_ (2020); MIT licence, the data of
+    MoleculeNet. Reads what is prepared, else the official tables in ``<root>/ogbg_mol.../raw`` and
+    ``.../split/scaffold`` (where OGB's own loader puts them), else the archive, which is downloaded with TLS; no hash
+    was ever published, so the SHA-256 of the first download is recorded and checked later. Measurements that are
     missing are NaN in ``y``.
 
     Args:
         root: Folder of the data sets.
         name: One of :data:`SETS`; OGB's spelling with underscores is understood.
-        download: False never uses the network.
+        download: Whether missing files are downloaded.
         progress: Show progress bars.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Shapes:
-        - **item:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 3], ``y`` float [1, targets].
+        - **item:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 3], ``y`` float [1,
+          targets].
 
     Raises:
         DataNotFoundError: The files are not there and cannot be downloaded.

@@ -26,7 +26,7 @@ from pyg_samsa.options import Option
 from pyg_samsa.task import Task
 
 LISTS = ("antimicrobial", "anticancer", "transmembrane", "uniprot", "random")
-"""The lists that a peptide can stand on; the first three are the targets."""
+"""The lists of peptides; the first three are the targets."""
 
 _NAMES = {"AMP": "antimicrobial", "ACP": "anticancer", "TM": "transmembrane", "UniProt": "uniprot", "Random": "random"}
 _TARGETS = LISTS[:3]
@@ -38,17 +38,18 @@ _REINSTALL = "pip install --force-reinstall --no-deps 'modlamp>=4.3'"
 
 
 class EmbeddedPeptides(SplitDataset):
-    """6,018 real peptides as molecular graphs with three functions to predict: a multi-label graph task in the form of Peptides-func.
+    """6,018 real peptides as molecular graphs with three functions to predict, a multi-label task like Peptides-func.
 
-    **Origin.** The four tables of the package modlAMP (Mueller, Gabernet, Hiss and Schneider, "modlAMP: Python for antimicrobial peptides",
-    Bioinformatics 33, 2017), BSD-3-Clause, (c) ETH Zurich; they are read from the installed package and hold one-letter sequences of 7 to 174
-    residues (median 26): 2,600 antimicrobial peptides of the APD3 database against 2,600 random entries of UniProt with 10 to 50 residues;
-    206 antimicrobial peptides of APD2 and CAMP against 206 transmembrane regions of proteins; 413 anticancer peptides of CancerPPD against 413
-    transmembrane helices of PDBTM, and against 413 random sequences with the composition of antimicrobial peptides.
+    **Origin.** The four tables of the package modlAMP (Mueller, Gabernet, Hiss and Schneider, "modlAMP: Python for
+    antimicrobial peptides", Bioinformatics 33, 2017), BSD-3-Clause, (c) ETH Zurich; they are read from the installed
+    package and hold one-letter sequences of 7 to 174 residues (median 26): 2,600 antimicrobial peptides of the APD3
+    database against 2,600 random entries of UniProt with 10 to 50 residues; 206 antimicrobial peptides of APD2 and CAMP
+    against 206 transmembrane regions of proteins; 413 anticancer peptides of CancerPPD against 413 transmembrane
+    helices of PDBTM, and against 413 random sequences with the composition of antimicrobial peptides.
 
-    **Molecules.** RDKit reads the linear, neutral peptide of L-amino acids (no disulfide bridges: sequences do not tell them); a graph has 52 to
-    1,359 heavy atoms, 229 on average, and 465 directed bonds. Features are OGB's 9 per atom and 3 per bond. ``data.smiles`` and
-    ``data.sequence`` say where a graph comes from.
+    **Molecules.** RDKit reads the linear, neutral peptide of L-amino acids (no disulfide bridges: sequences do not tell
+    them); a graph has 52 to 1,359 heavy atoms, 229 on average, and 465 directed bonds. Features are OGB's 9 per atom
+    and 3 per bond. ``data.smiles`` and ``data.sequence`` say where a graph comes from.
 
     **How labels were merged.** The tables have 7,264 rows and 6,018 different sequences, and a sequence is listed as
 
@@ -64,24 +65,26 @@ class EmbeddedPeptides(SplitDataset):
     antimicrobial and UniProt         22  1             unknown    unknown
     ============================== =====  ============= ========== =============
 
-    The three functions are the targets. "UniProt" and "random" are no functions but the backgrounds that the tables' authors took as negatives,
-    and that is what they are here: presumed, not measured, negatives. A pair is *unknown* (NaN, which losses and metrics of this package leave
-    out) where a list cannot tell: 17 % of the anticancer peptides are listed as antimicrobial too, so one list does not deny the other, and
-    short UniProt entries may be membrane proteins. Known pairs and base rates: antimicrobial 2,563 of 5,675 (45 %), anticancer 413 of 3,525
-    (12 %), transmembrane 619 of 3,916 (16 %). ``unlabelled="negative"`` writes 0 for unknown, the convention of Peptides-func.
+    The three functions are the targets. "UniProt" and "random" are no functions but the backgrounds that the tables'
+    authors took as negatives, and that is what they are here: presumed, not measured, negatives. A pair is *unknown*
+    (NaN, which losses and metrics of this package leave out) where a list cannot tell: 17 % of the anticancer peptides
+    are listed as antimicrobial too, so one list does not deny the other, and short UniProt entries may be membrane
+    proteins. Known pairs and base rates: antimicrobial 2,563 of 5,675 (45 %), anticancer 413 of 3,525 (12 %),
+    transmembrane 619 of 3,916 (16 %). ``unlabelled="negative"`` writes 0 for unknown, the convention of Peptides-func.
 
-    **Split.** 70 / 15 / 15 % by unique sequence, stratified on the combinations above: 4,212 / 903 / 903 peptides. A peptide's place follows from
-    a hash of its letters, so it depends on no library's random numbers. Near relatives may stand on both sides, as in Peptides-func.
+    **Split.** 70 / 15 / 15 % by unique sequence, stratified on the combinations above: 4,212 / 903 / 903 peptides. A
+    peptide's place follows from a hash of its letters, so it depends on no library's random numbers. Similar peptides
+    may be in different splits, as in Peptides-func.
 
     Args:
         root: Folder of the data sets; the graphs are kept in ``<root>/peptides-embedded``.
         unlabelled: ``"unknown"`` (NaN) or ``"negative"`` (0): what an unlabelled pair is.
-        max_residues: Leave longer peptides out.
+        max_residues: Largest number of residues; longer peptides are left out.
         subset: Keep only about this many peptides, the same share of each split.
-        seed: Another number gives another split.
+        seed: Seed of the split.
         workers: Processes that prepare the graphs; None is one for each core.
         progress: Show a progress bar while preparing.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Shapes:
         - **item:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 3], ``y`` float [1, 3].
@@ -135,7 +138,7 @@ def prepared_path(root: str | os.PathLike[str]) -> Path:
 
 
 def read_lists() -> dict[str, set[str]]:
-    """Read modlamp's tables: sequence -> the names of the lists it stands on.
+    """Read modlamp's tables: sequence -> names of the lists that contain it.
 
     Example:
         >>> lists = read_lists()
@@ -153,7 +156,7 @@ def read_lists() -> dict[str, set[str]]:
 
 
 def _read_table(name: str, known_hash: str) -> list[str]:
-    # The package itself is not imported: that takes seconds and prints warnings.
+    # The package is not imported, which would take seconds and print warnings.
     from importlib.util import find_spec
 
     spec = find_spec("modlamp")

@@ -1,4 +1,4 @@
-"""What stands in the target columns of a table: numbers, labels or classes, and what is asked of a model therefore."""
+"""Reads the target columns of a table: numbers, labels or classes."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def read_targets(
 ) -> Targets:
     """Read target columns.
 
-    With ``task="auto"`` one column of 0 and 1 (or yes and no, true and false) is ``"binary"``, several are ``"multilabel"``, other numbers are
-    ``"regression"``, and one column of words is ``"multiclass"``.
+    With ``task="auto"`` one column of 0 and 1 (or yes and no, true and false) is ``"binary"``, several are
+    ``"multilabel"``, other numbers are ``"regression"``, and one column of words is ``"multiclass"``.
 
     Args:
         columns: C columns of G texts; an empty text, NA, NaN, null, none, "-" and "?" mean that there is no value.
         names: Their C names.
         task: One of :data:`CSV_TASKS`.
         rows: Row of the file [G] of each text, for errors.
-        decimal_comma: Read ``1,5`` as one and a half.
+        decimal_comma: Whether ``1,5`` is read as 1.5.
 
     Raises:
         ConfigError: The task does not fit the columns.
-        DataError: A text is no number, or a column holds nothing to learn.
+        DataError: A text is not a number, or a column holds nothing to learn.
 
     Example:
         >>> read_targets([["1", "0", ""]], ["active"], "auto", [1, 2, 3])
@@ -85,7 +85,7 @@ def read_targets(
         raise ConfigError(
             "task",
             task,
-            f"'regression' for column {names[position]!r}: row {rows[row]} holds {columns[position][row]!r}, not 0 or 1",
+            f"'regression' for column {names[position]!r}: row {rows[row]} is {columns[position][row]!r}, not 0 or 1",
         )
     for position, name in enumerate(names):
         _check_column(y[:, position], name, task)
@@ -93,7 +93,7 @@ def read_targets(
 
 
 def _number(text: str, decimal_comma: bool) -> float | None:
-    """Return the number of a text, NaN where there is none, None for other words."""
+    """Return the number of a text, NaN without a value, None for other words."""
     text = text.strip().lower()
     if text in _MISSING:
         return math.nan
@@ -114,7 +114,7 @@ def _refuse(texts: Sequence[str], values: Sequence[float | None], name: str, row
         else ""
     )
     hint = hint or "Leave the field empty where there is no value. One column of classes is --task multiclass."
-    raise DataError(f"row {rows[row]}, column {name!r}: {text[:40]!r} is no number", hint=hint)
+    raise DataError(f"row {rows[row]}, column {name!r}: {text[:40]!r} is not a number", hint=hint)
 
 
 def _check_column(y: Tensor, name: str, task: str) -> None:

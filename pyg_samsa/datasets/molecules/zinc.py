@@ -29,22 +29,23 @@ _TASK, _FEATURES = Task("regression", ["penalized_logP"]), Features([28], [4])
 
 
 class ZINC(SplitDataset):
-    """ZINC: 12,000 (``"subset"``) or 249,456 (``"full"``) small molecules and their penalised logP, all splits in one data set.
+    """ZINC: 12,000 (``"subset"``) or 249,456 (``"full"``) small molecules and their penalised logP.
 
-    From Irwin et al. (2012) in the form of Dwivedi et al., `"Benchmarking Graph Neural Networks" <https://arxiv.org/abs/2003.00982>`_ (2020). Reads
-    what is prepared, else what PyG's ``ZINC`` left in the same folder, else the archive, which is downloaded with TLS; no hash was ever published,
+    From Irwin et al. (2012) in the form of Dwivedi et al.,
+    `"Benchmarking Graph Neural Networks" <https://arxiv.org/abs/2003.00982>`_ (2020). Reads what is prepared, else what
+    PyG's ``ZINC`` left in the same folder, else the archive, which is downloaded with TLS; no hash was ever published,
     so the SHA-256 of the first download is recorded and checked later. Nothing in the files is executed.
 
     Args:
-        root: Folder of the data sets; this one lies in ``<root>/ZINC``.
+        root: Folder of the data sets; this one is in ``<root>/ZINC``.
         name: ``"subset"`` or ``"full"``.
-        download: False never uses the network.
+        download: Whether missing files are downloaded.
         progress: Show progress bars.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Shapes:
-        - **item:** ``x`` int64 [N, 1] (28 atom types), ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 1] (bond types 1 to 3), ``y`` float
-          [1, 1].
+        - **item:** ``x`` int64 [N, 1] (28 atom types), ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 1] (bond
+          types 1 to 3), ``y`` float [1, 1].
 
     Raises:
         DataNotFoundError: The files are not there and cannot be downloaded.

@@ -22,9 +22,10 @@ from pyg_samsa.task import Task
 # fmt: off
 _TEN = ["bathtub", "bed", "chair", "desk", "dresser", "monitor", "night_stand", "sofa", "table", "toilet"]
 _FORTY = [
-    "airplane", "bathtub", "bed", "bench", "bookshelf", "bottle", "bowl", "car", "chair", "cone", "cup", "curtain", "desk", "door", "dresser",
-    "flower_pot", "glass_box", "guitar", "keyboard", "lamp", "laptop", "mantel", "monitor", "night_stand", "person", "piano", "plant", "radio",
-    "range_hood", "sink", "sofa", "stairs", "stool", "table", "tent", "toilet", "tv_stand", "vase", "wardrobe", "xbox",
+    "airplane", "bathtub", "bed", "bench", "bookshelf", "bottle", "bowl", "car", "chair", "cone", "cup", "curtain",
+    "desk", "door", "dresser", "flower_pot", "glass_box", "guitar", "keyboard", "lamp", "laptop", "mantel", "monitor",
+    "night_stand", "person", "piano", "plant", "radio", "range_hood", "sink", "sofa", "stairs", "stool", "table",
+    "tent", "toilet", "tv_stand", "vase", "wardrobe", "xbox",
 ]
 # fmt: on
 RELEASES = {
@@ -39,42 +40,44 @@ _VERSION = 1
 class ModelNet(SplitDataset):
     """ModelNet10 or ModelNet40: 4,899 or 12,311 CAD models of 10 or 40 classes, as point clouds without edges.
 
-    From Wu et al., `"3D ShapeNets" <https://arxiv.org/abs/1406.5670>`_ (2015); for academic use. Nothing is downloaded: you bring the files, in one
-    of four forms, in ``<root>/<name>`` or ``<root>/<name>/raw`` (or wherever you have them, with :meth:`import_files`):
+    From Wu et al., `"3D ShapeNets" <https://arxiv.org/abs/1406.5670>`_ (2015); for academic use. Nothing is downloaded:
+    put the official files, in one of four forms, in ``<root>/<name>`` or ``<root>/<name>/raw`` (or wherever you have
+    them, with :meth:`import_files`):
 
-    ======== ============================================================================= ========= ================================
-    form     files                                                                         normals   how points are chosen
-    ======== ============================================================================= ========= ================================
-    ``off``  ``<class>/{train,test}/*.off``: the official meshes, also as PyG leaves them   of faces  see below
-    ``text`` ``modelnet40_normal_resampled``: ``<class>/<shape>.txt`` and the lists         yes       farthest point sampling
-    ``hdf5`` ``modelnet40_ply_hdf5_2048``: ``ply_data_*.h5`` and the lists of them           yes       farthest point sampling
-    ``npz``  one archive of the arrays ``points_q`` [G, n, 3] (times ``points_scale`` or     optional  farthest point sampling
-             1/32767), ``label``, ``is_test``, ``name``, ``classes``, perhaps
-             ``normals_q`` (times 1/127)
-    ======== ============================================================================= ========= ================================
+    - ``off``: the official meshes ``<class>/{train,test}/*.off``, also as PyG leaves them. Points are sampled from the
+      meshes, with the normals of the faces.
+    - ``text``: ``modelnet40_normal_resampled`` with ``<class>/<shape>.txt`` and the lists. Points with normals are
+      chosen by farthest point sampling.
+    - ``hdf5``: ``modelnet40_ply_hdf5_2048`` with ``ply_data_*.h5`` and the lists. Points, perhaps with normals, are
+      chosen by farthest point sampling.
+    - ``npz``: one archive of the arrays ``points_q`` [G, n, 3] (times ``points_scale`` or 1/32767), ``label``,
+      ``is_test``, ``name``, ``classes`` and optionally ``normals_q`` (times 1/127). Points are chosen by farthest point
+      sampling.
 
-    **From meshes** four times as many points as wanted are drawn uniformly by area, seeded by the shape's name, and farthest point sampling keeps
-    those that cover the shape evenly. The triangles of these meshes have no common orientation, so the sign of a normal means little. Every cloud is
-    centred and scaled into the unit ball; axes are those of the files (z up in ``off``, y up in ``text``).
+    **From meshes** four times as many points as wanted are drawn uniformly by area, seeded by the shape's name, and
+    farthest point sampling keeps those that cover the shape evenly. The triangles of these meshes have no common
+    orientation, so the sign of a normal means little. Every cloud is centred and scaled into the unit ball; axes are
+    those of the files (z up in ``off``, y up in ``text``).
 
-    **Split.** The official test set; of the official training set a tenth, stratified by class, is held out for validation.
+    **Split.** The official test set; of the official training set a tenth, stratified by class, is held out for
+    validation.
 
     Args:
         root: Folder of the data sets.
         name: ``"modelnet10"`` or ``"modelnet40"``.
         num_points: Points of each cloud; each number is prepared once.
-        normals: Whether normals stand beside the coordinates in ``x``; None is yes where the files have them.
-        seed: Another number holds out other shapes for validation.
-        rotated: ``"test"`` turns every cloud of the test split by a random rotation of its own, ``"all"`` every cloud; ``"none"`` leaves them as they
-            are, upright.
+        normals: Whether ``x`` holds normals after the coordinates; None takes them if the files have them.
+        seed: Seed of the validation split and of the rotations.
+        rotated: ``"test"`` turns every cloud of the test split by a random rotation of its own, ``"all"`` every cloud;
+            ``"none"`` leaves them as they are, upright.
         incomplete: Allow a part of the release.
         workers: Processes that prepare the clouds; None is one for each core.
         progress: Show a progress bar while preparing.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Shapes:
-        - **item:** ``x`` float [n, 6] (coordinates and normals) or [n, 3], ``pos`` [n, 3], ``normal`` [n, 3], ``edge_index`` int64 [2, 0],
-          ``y`` int64 [1], ``name``
+        - **item:** ``x`` float [n, 6] (coordinates and normals) or [n, 3], ``pos`` [n, 3], ``normal`` [n, 3],
+          ``edge_index`` int64 [2, 0], ``y`` int64 [1], ``name``
 
     Raises:
         DataNotFoundError: The files are not there.
@@ -86,7 +89,8 @@ class ModelNet(SplitDataset):
         >>> dataset[0], len(dataset.split_idx["val"])  # doctest: +SKIP
         (Data(x=[1024, 6], edge_index=[2, 0], name='airplane_0001', y=[1], pos=[1024, 3], normal=[1024, 3]), 984)
 
-    Cost: prepared once, about 50 milliseconds of one core a shape (ModelNet40: some ten minutes divided by the number of cores) and 24 bytes a point.
+    Cost: prepared once, about 50 milliseconds of one core a shape (ModelNet40: some ten minutes divided by the number
+    of cores) and 24 bytes a point.
     """
 
     def __init__(
@@ -130,7 +134,7 @@ class ModelNet(SplitDataset):
         workers: int | None = None,
         progress: bool = True,
     ) -> ModelNet:
-        """Prepare the data set from files that lie elsewhere and return it; what was prepared before with as many points is replaced.
+        """Prepare the data set from official files anywhere; an earlier preparation with as many points is replaced.
 
         Args:
             root: Folder of the data sets.
@@ -163,7 +167,7 @@ def prepared_path(root: str | os.PathLike[str], name: str, num_points: int = NUM
     """Return the file that holds the prepared clouds.
 
     Raises:
-        ConfigError: ``num_points`` is no positive integer.
+        ConfigError: ``num_points`` is not a positive integer.
     """
     if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
         raise ConfigError("num_points", num_points, "an integer of at least 1")
@@ -176,8 +180,8 @@ def _find(
     found = find_layout(release, place)
     if found is None:
         hint = (
-            f"Put the official files into {place} (folders <class>/train/*.off, modelnet40_normal_resampled, or modelnet40_ply_hdf5_2048), "
-            "or name their folder in ModelNet.import_files(root, name, files=...)."
+            f"Put the official files into {place} (folders <class>/train/*.off, modelnet40_normal_resampled, or "
+            "modelnet40_ply_hdf5_2048), or pass their folder to ModelNet.import_files(root, name, files=...)."
         )
         raise DataNotFoundError(f"{release.name} is not in {place}", hint=hint)
     layout, where = found

@@ -1,4 +1,4 @@
-"""Readers of the four forms in which ModelNet is handed around."""
+"""Readers of the four published forms of ModelNet."""
 
 from __future__ import annotations
 
@@ -44,14 +44,15 @@ Loaded = tuple[np.ndarray, object]
 
 
 class Listed(NamedTuple):
-    """Shapes that are there, and how to get their points.
+    """The shapes of a release, and how to load their points.
 
     Args:
         names: Distinct names of G shapes.
         labels: Their classes.
         is_test: Whether they belong to the official test split.
         jobs: One job a shape, for ``load``; perhaps a generator.
-        load: Job and number of points -> points [n, 3 or 6], at least as many as asked for, and what to call them in an error.
+        load: Job and number of points -> points [n, 3 or 6], at least as many as asked for, and what to call them in an
+            error.
     """
 
     names: list[str]
@@ -65,7 +66,7 @@ Lister = Callable[[Release, Path, bool], Listed]
 
 
 def find_layout(release: Release, place: Path) -> tuple[str, Path] | None:
-    """Return the form of the files at ``place`` (or in a folder of a known name there) and where exactly they are, None when there are none."""
+    """Return the form and the folder of the files at ``place`` or in a known folder there; None without files."""
     if place.suffix == ".npz" and place.is_file():
         return "npz", place
     for folder in (place / name for name in _FOLDERS):
@@ -135,7 +136,7 @@ def check_sizes(release: Release, train: int, test: int, where: Path, incomplete
     """
     if not incomplete and (train, test) != release.sizes:
         expected = f"the {release.sizes[0]:,} training and {release.sizes[1]:,} test shapes of {release.name}"
-        hint = "Fetch the whole release, or allow a part of it with incomplete=True: results on it cannot be compared with others."
+        hint = "Fetch the whole release, or pass incomplete=True; results on a part cannot be compared with others."
         raise DataIntegrityError(where, expected, f"{train:,} and {test:,}", hint=hint)
 
 
@@ -177,7 +178,7 @@ def _list_off(release: Release, folder: Path, incomplete: bool) -> Listed:
 
 def _from_off(path: Path, num_points: int) -> Loaded:
     corners, faces = read_off(path)
-    # The draw follows from the shape's name: neither the order nor the number of processes matters.
+    # The seed is the shape's name, so neither the order nor the number of processes matters.
     generator = torch.Generator().manual_seed(number_of(path.stem))
     try:
         drawn = sample_surface(
@@ -290,7 +291,7 @@ def _list_hdf5(release: Release, folder: Path, incomplete: bool) -> Listed:
     is_test: list[bool] = []
     for split in ("train", "test"):
         for line in _lines(folder / f"{split}_files.txt"):
-            # The lists name the files by the path they had on the authors' machine.
+            # The lists hold the paths of the authors' machine.
             path = folder / Path(line).name
             points, label = _read_hdf5(path, len(release.classes))
             parts.append((path.stem, points, label))

@@ -1,4 +1,4 @@
-"""What the data sets of point clouds share: text files of points, thinning, several processes, and the form of a cloud as a graph."""
+"""Shared by the data sets of point clouds: text files of points, sampling, rotations, and clouds as graphs."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def read_points(path: Path, columns: int) -> np.ndarray:
 
 
 def thin_out(clouds: Sequence[np.ndarray], num_points: int, where: Sequence[object]) -> list[np.ndarray]:
-    """Keep ``num_points`` of each cloud by farthest point sampling, then centre them and scale them into the unit ball; normals get length 1.
+    """Sample ``num_points`` of each cloud by farthest point sampling and normalise clouds and normals.
 
     Args:
         clouds: Each [n, 3] coordinates, or [n, 6] with normals.
         num_points: At most n; with n all points stay in their order.
-        where: What each cloud is called in the error.
+        where: Name of each cloud, for the error.
 
     Returns:
         Each float32 [num_points, 3 or 6]; a cloud's points do not depend on the other clouds.
@@ -88,7 +88,7 @@ def thin_out(clouds: Sequence[np.ndarray], num_points: int, where: Sequence[obje
     large = [number for number, cloud in enumerate(whole) if len(cloud) > num_points]
     if large:
         ptr = torch.tensor([0, *(len(whole[number]) for number in large)]).cumsum(0)
-        # float32 halves the time, and no choice between points that it cannot tell apart matters.
+        # float32 halves the time; points that it cannot distinguish are equally good.
         chosen = farthest_points(
             torch.cat([normalize_cloud(whole[number][:, :3]).float() for number in large]), num_points, ptr=ptr
         )
@@ -103,7 +103,7 @@ def join_columns(pos: Tensor, normal: Tensor) -> np.ndarray:
 
 
 def number_of(text: str) -> int:
-    """Return a number that depends on a text alone, to seed what is drawn for the thing of that name.
+    """Return a seed that depends on a name alone.
 
     Example:
         >>> number_of("chair_0001") == number_of("chair_0001") != number_of("chair_0002")
@@ -121,11 +121,11 @@ def map_clouds(
     progress: bool,
     description: str,
 ) -> list[Tensor]:
-    """Make clouds from jobs, in several processes when there are many, with a progress bar; the order is that of the jobs.
+    """Make clouds from jobs, in the order of the jobs; many jobs run in several processes.
 
     Args:
         function: A few jobs -> a cloud [n, C] for each; an importable function or a partial of one.
-        jobs: What to do.
+        jobs: Arguments of ``function``.
         count: Number of jobs.
         workers: Processes; None is one for each core that this process may use, 1 stays in this process.
         progress: Show a progress bar.
@@ -180,7 +180,7 @@ def clouds_to_prepared(
 
 
 def with_columns(prepared: Prepared, normals: bool | None) -> tuple[Prepared, int]:
-    """Add ``pos`` and ``normal``, which share the memory of ``x``, and return the set with the number of features of a point.
+    """Add ``pos`` and ``normal`` as views of ``x``, and return the set with the number of features of a point.
 
     Args:
         prepared: Clouds whose ``x`` has 3 or 6 columns.
@@ -221,15 +221,15 @@ def random_rotations(count: int, *, seed: int = 0) -> Tensor:
 
 
 def rotate(prepared: Prepared, rotated: str, seed: int = 0) -> Prepared:
-    """Turn clouds about their centre, each by a random rotation of its own, normals with them.
+    """Rotate each cloud and its normals about its centre by a random rotation of its own.
 
     Args:
         prepared: Clouds whose ``x`` has 3 or 6 columns.
         rotated: ``"none"``, ``"test"``: those of the test split, or ``"all"``.
-        seed: Another number gives other rotations.
+        seed: Seed of the rotations.
 
     Raises:
-        ConfigError: There is no such choice.
+        ConfigError: ``rotated`` is unknown.
     """
     check_choice("rotated", rotated, ("none", "test", "all"))
     if rotated == "none":
@@ -247,13 +247,13 @@ def rotate(prepared: Prepared, rotated: str, seed: int = 0) -> Prepared:
 
 
 def hold_out(prepared: Prepared, labels: Tensor, share: float, seed: int) -> dict[str, Tensor]:
-    """Take a stratified share out of the training set for validation, where the release has none; the other splits stay.
+    """Move a stratified share of the training set to validation, for a release without validation split.
 
     Args:
         prepared: Clouds with distinct names.
         labels: Class of each cloud, int64 [G].
         share: Share of the training set, 0 to below 1.
-        seed: Another number gives another choice.
+        seed: Seed of the choice.
     """
     train = prepared.split_idx["train"].tolist()
     names = [prepared.data["name"][position] for position in train]

@@ -1,4 +1,4 @@
-"""Families of solids with random proportions: what :class:`pyg_samsa.datasets.points.shapes.Shapes` draws."""
+"""The families of solids of :class:`pyg_samsa.datasets.points.shapes.Shapes`."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _mug(rng: Rng) -> list[Placed]:
     radius, height, wall = _between(rng, 0.3, 0.5), _between(rng, 0.5, 1.2), _between(rng, 0.03, 0.08)
     tube = _between(rng, 0.03, 0.07)
     loop = _between(rng, 0.25, 0.4) * height - tube
-    # The half ring stands on the wall, and its open ends lie within the wall or its shadow.
+    # The half ring is on the wall; its open ends are inside the wall.
     turn = turned(0, math.pi / 2) @ turned(2, -math.pi / 2)
     handle = Placed(Ring(loop, tube, math.pi), "handle", (math.sqrt(radius**2 - tube**2) - 1e-3, 0, height / 2), turn)
     return [

@@ -72,21 +72,24 @@ class _Shape(NamedTuple):
 
 
 class ShapeNetPart(SplitDataset):
-    """ShapeNetPart: shapes of 16 categories with 50 parts, to be told point by point; 12,137 / 1,870 / 2,874 in the official split.
+    """ShapeNetPart: segmentation of shapes of 16 categories into 50 parts; official split of 12,137 / 1,870 / 2,874.
 
-    From Yi et al., "A Scalable Active Framework for Region Annotation in 3D Shape Collections" (2016), in the version with normals of PointNet++;
-    for non-commercial research. Nothing is downloaded: you bring the folder ``shapenetcore_partanno_segmentation_benchmark_v0_normal``, in
-    ``<root>/shapenetpart`` or ``<root>/shapenetpart/raw`` (or wherever you have it, with :meth:`import_files`). It holds ``<synset>/<id>.txt`` with
-    lines ``x y z nx ny nz part``, and ``train_test_split/shuffled_{train,val,test}_file_list.json``.
+    From Yi et al., "A Scalable Active Framework for Region Annotation in 3D Shape Collections" (2016), in the version
+    with normals of PointNet++; for non-commercial research. Nothing is downloaded: you bring the folder
+    ``shapenetcore_partanno_segmentation_benchmark_v0_normal``, in ``<root>/shapenetpart`` or
+    ``<root>/shapenetpart/raw`` (or wherever you have it, with :meth:`import_files`). It holds ``<synset>/<id>.txt``
+    with lines ``x y z nx ny nz part``, and ``train_test_split/shuffled_{train,val,test}_file_list.json``.
 
-    **Points.** Of a shape with more than ``num_points`` a random subset is taken, seeded by the shape's name, so that it is the same on every
-    machine; a shape with fewer keeps all of its points. Clouds are centred and scaled into the unit ball. A share of the points of larger shapes
-    is thus neither trained on nor scored.
+    **Points.** A shape with more than ``num_points`` points is reduced to a random subset, seeded by the shape's name,
+    so that it is the same on every machine; a shape with fewer keeps all of its points. Clouds are centred and scaled
+    into the unit ball. A share of the points of larger shapes is thus neither trained on nor scored.
 
-    **Split.** The official lists name 16,881 shapes, of which 16,846 are different: 9 stand in training and validation, 23 in training and test, 3 in
-    validation and test. They are left where they are, so that results compare with others; each is one cloud of the data set.
+    **Split.** The official lists name 16,881 shapes, of which 16,846 are different: 9 are in training and validation,
+    23 in training and test, 3 in validation and test. They are left where they are, so that results compare with
+    others; each is one cloud of the data set.
 
-    **Scores.** :class:`pyg_samsa.metrics.part_iou.PartIoU` with :data:`PARTS`; the category of a shape is in ``category``.
+    **Scores.** :class:`pyg_samsa.metrics.part_iou.PartIoU` with :data:`PARTS`; the category of a shape is in
+    ``category``.
 
     Args:
         root: Folder of the data sets.
@@ -95,14 +98,14 @@ class ShapeNetPart(SplitDataset):
         incomplete: Allow a part of the release: listed files may be missing.
         workers: Processes that read the files; None is one for each core.
         progress: Show a progress bar while preparing.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Attributes:
         category_names: Names of the 16 categories; ``task.parts`` holds the part numbers of each.
 
     Shapes:
-        - **item:** ``x`` float [n, 6], ``pos`` [n, 3], ``normal`` [n, 3], ``edge_index`` int64 [2, 0], ``y`` int64 [n] from 0 to 49,
-          ``category`` int64 [1], ``name``
+        - **item:** ``x`` float [n, 6], ``pos`` [n, 3], ``normal`` [n, 3], ``edge_index`` int64 [2, 0], ``y`` int64 [n]
+          from 0 to 49, ``category`` int64 [1], ``name``
 
     Raises:
         DataNotFoundError: The files are not there.
@@ -149,7 +152,7 @@ class ShapeNetPart(SplitDataset):
         workers: int | None = None,
         progress: bool = True,
     ) -> ShapeNetPart:
-        """Prepare the data set from a folder that lies elsewhere and return it; what was prepared before with as many points is replaced.
+        """Prepare the data set from an official folder; an earlier preparation with as many points is replaced.
 
         Args:
             root: Folder of the data sets.
@@ -175,7 +178,7 @@ def prepared_path(root: str | os.PathLike[str], num_points: int = NUM_POINTS) ->
     """Return the file that holds the prepared clouds.
 
     Raises:
-        ConfigError: ``num_points`` is no positive integer.
+        ConfigError: ``num_points`` is not a positive integer.
     """
     if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
         raise ConfigError("num_points", num_points, "an integer of at least 1")
@@ -198,7 +201,7 @@ def _read(place: Path, num_points: int, incomplete: bool, workers: int | None, p
     members = {}
     for split in SIZES:
         found = _read_list(folder, split, incomplete)
-        # A shape that two lists name is one cloud that stands in both splits.
+        # A shape in two lists is one cloud in both splits.
         shapes |= {shape.name: shape for shape in found}
         members[split] = [shape.name for shape in found]
     where = {name: position for position, name in enumerate(shapes)}
@@ -219,7 +222,7 @@ def _read(place: Path, num_points: int, incomplete: bool, workers: int | None, p
 
 def _check_sizes(sizes: dict[str, int], where: Path, incomplete: bool) -> None:
     if not incomplete and sizes != SIZES:
-        hint = "Fetch the whole release, or allow a part of it with incomplete=True: results on it cannot be compared with others."
+        hint = "Fetch the whole release, or pass incomplete=True; results on a part cannot be compared with others."
         raise DataIntegrityError(where, f"the official {SIZES}", sizes, hint=hint)
 
 
@@ -236,7 +239,7 @@ def _read_list(folder: Path, split: str, incomplete: bool) -> list[_Shape]:
         raise DataIntegrityError(path, "a list of texts shape_data/<synset>/<id>", "something else")
     shapes, listed = [], set()
     for entry in entries:
-        # The parts become a path: nothing but plain names may stand there.
+        # The entries become paths, so only plain names are allowed.
         words = entry.split("/")
         if (
             len(words) != 3

@@ -34,42 +34,45 @@ PART_TARGETS = [f"{family}-{part}" for family, parts in PART_NAMES.items() for p
 
 
 class Shapes(SplitDataset):
-    """Point clouds of 18 families of solids with random proportions: a task for networks on point clouds that needs no download.
+    """Point clouds of 18 families of solids with random proportions; generated, so nothing is downloaded.
 
-    Box, cylinder, cone, capsule, torus, stairs, table, chair, stool, lamp, mug, cup, bottle, bench, arch, shelf, dumbbell and rocket. Each shape is
-    a union of boxes, frusta, balls, tori and pipes, stretched along its axes by random factors between 0.67 and 1.49, whose surface is sampled
-    uniformly and exactly: a point lies on the surface to rounding, its normal points outward, and its part is that of the body it lies on. Shapes
-    are turned by any angle around the vertical and tilted by up to 20 degrees; clouds are centred and scaled into the unit ball.
+    Box, cylinder, cone, capsule, torus, stairs, table, chair, stool, lamp, mug, cup, bottle, bench, arch, shelf,
+    dumbbell and rocket. Each shape is a union of boxes, frusta, balls, tori and pipes, stretched along its axes by
+    random factors between 0.67 and 1.49, whose surface is sampled uniformly and exactly: a point lies on the surface to
+    rounding, its normal points outward, and its part is that of the body it lies on. Shapes are turned by any angle
+    around the vertical and tilted by up to 20 degrees; clouds are centred and scaled into the unit ball.
 
-    **Task.** The family of a cloud, or with ``parts`` the part of each point, for the 13 families that have more than one (31 parts; ``category``
-    says which of them a cloud belongs to, and :class:`pyg_samsa.metrics.part_iou.PartIoU` with ``task.parts`` scores it).
+    **Task.** The family of a cloud, or with ``parts`` the part of each point, for the 13 families that have more than
+    one (31 parts; ``category`` says which of them a cloud belongs to, and :class:`pyg_samsa.metrics.part_iou.PartIoU`
+    with ``task.parts`` scores it).
 
-    **Difficulty.** Proportions overlap (cups and cylinders, wide chairs and benches). With the default options, logistic regression on global
-    moments (mean, covariance, third moments, bounding box) tells 72 % of the test families and a random forest on the same 75 %; a PointNet of half
-    the paper's width tells more than 95 % after ten epochs.
+    **Difficulty.** Proportions overlap (cups and cylinders, wide chairs and benches). With the default options,
+    logistic regression on global moments (mean, covariance, third moments, bounding box) tells 72 % of the test
+    families and a random forest on the same 75 %; a PointNet of half the paper's width tells more than 95 % after ten
+    epochs.
 
-    **Split.** 70 / 15 / 15 %, stratified by family. The same arguments give the same numbers on every machine of the same kind: only uniform random
-    numbers are drawn, from a generator of its own for each shape.
+    **Split.** 70 / 15 / 15 %, stratified by family. The same arguments give the same numbers on every machine of the
+    same kind: only uniform random numbers are drawn, from a generator of its own for each shape.
 
     Args:
         root: Folder of the data sets; the clouds are kept in ``<root>/shapes`` or ``<root>/shapes-parts``.
-        parts: Tell the part of each point instead of the family of the cloud.
+        parts: Whether the part of each point is predicted instead of the family of the cloud.
         per_family: Shapes of each family, at least 3.
         num_points: Points of each cloud.
-        seed: Another number gives other shapes and another split.
+        seed: Seed of the shapes and of the split.
         normals: False leaves the normals out of ``x``.
-        rotated: ``"test"`` turns every cloud of the test split by a random rotation of its own, ``"all"`` every cloud; ``"none"`` leaves them as they
-            are, which is nearly upright.
+        rotated: ``"test"`` turns every cloud of the test split by a random rotation of its own, ``"all"`` every cloud;
+            ``"none"`` leaves them as they are, which is nearly upright.
         progress: Show a progress bar while preparing.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Attributes:
-        category_names: Names of the families that ``category`` counts.
+        category_names: Names of the families, in the order of ``category``.
         up: The coordinate that points upwards, 2: z.
 
     Shapes:
-        - **item:** ``x`` float [n, 6] (coordinates and normals), ``pos`` [n, 3], ``normal`` [n, 3], ``edge_index`` int64 [2, 0], ``name``,
-          ``y`` int64 [1], or with ``parts`` [n] and ``category`` int64 [1]
+        - **item:** ``x`` float [n, 6] (coordinates and normals), ``pos`` [n, 3], ``normal`` [n, 3], ``edge_index``
+          int64 [2, 0], ``name``, ``y`` int64 [1], or with ``parts`` [n] and ``category`` int64 [1]
 
     Raises:
         ConfigError: An argument is out of range.
@@ -153,7 +156,7 @@ def generate_shape(family: str, number: int, num_points: int, seed: int = 0) -> 
         family: One of the families.
         number: Number of the shape within the family.
         num_points: Points n.
-        seed: Another number gives another shape.
+        seed: Seed of the shape.
 
     Raises:
         ConfigError: There is no such family.
@@ -165,7 +168,8 @@ def generate_shape(family: str, number: int, num_points: int, seed: int = 0) -> 
     """
     if family not in FAMILIES:
         raise ConfigError("family", family, FAMILIES)
-    # Whatever is left out or added, a shape stays what it is: its generator knows its family by place, its number, and nothing else.
+    # A shape depends on nothing but the position of its family and its number, so other shapes do not change it:
+    # nothing else.
     rng = np.random.Generator(np.random.PCG64([seed, list(FAMILIES).index(family), number]))
     bodies = FAMILIES[family](rng)
     stretch = np.exp(_STRETCH * (2 * rng.random(3) - 1))

@@ -14,7 +14,7 @@ _HALVINGS = 48
 
 
 class Solid:
-    """A body that knows its surface; a subclass tells the areas of its faces, draws points of them, and tells what lies inside."""
+    """A body with a surface; subclasses give the areas of its faces, sample points on them, and test what is inside."""
 
     @abstractmethod
     def areas(self) -> list[float]:
@@ -26,7 +26,7 @@ class Solid:
 
     @abstractmethod
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Tell which points [n, 3] lie inside or on the surface."""
+        """Return which points [n, 3] are inside or on the surface."""
 
 
 def _stack(*columns: np.ndarray | float) -> np.ndarray:
@@ -65,7 +65,7 @@ class Box(Solid):
         return (unit - [0.5, 0.5, 0.0]) * [self.x, self.y, self.z], normal
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Tell which points lie inside."""
+        """Return which points are inside."""
         x, y, z = points.T
         return (
             (abs(x) <= self.x / 2 + _SLACK) & (abs(y) <= self.y / 2 + _SLACK) & (z >= -_SLACK) & (z <= self.z + _SLACK)
@@ -74,7 +74,7 @@ class Box(Solid):
 
 @dataclass(frozen=True)
 class Frustum(Solid):
-    """A round body on the ground around the z axis, straight from the lower to the upper radius: a cylinder, a cone or what lies between.
+    """A cylinder, cone or truncated cone on the ground around the z axis.
 
     Args:
         low: Radius at the bottom.
@@ -107,7 +107,7 @@ class Frustum(Solid):
         ) / slant
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Tell which points lie inside."""
+        """Return which points are inside."""
         x, y, z = points.T
         radius = self.low + (self.high - self.low) * z / self.z
         return (np.hypot(x, y) <= radius + _SLACK) & (z >= -_SLACK) & (z <= self.z + _SLACK)
@@ -135,13 +135,13 @@ class Ball(Solid):
         return self.radius * normal, normal
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Tell which points lie inside."""
+        """Return which points are inside."""
         return np.linalg.norm(points, axis=1) <= self.radius + _SLACK
 
 
 @dataclass(frozen=True)
 class Ring(Solid):
-    """A torus around the z axis, or an arc of one from the x axis on; the ends of an arc are open and belong into other bodies.
+    """A torus around the z axis, or an arc of a torus that starts at the x axis; the ends of an arc are open.
 
     Args:
         reach: Radius of the circle in the middle of the tube.
@@ -170,14 +170,14 @@ class Ring(Solid):
         return _stack(self.reach * np.cos(along), self.reach * np.sin(along), 0.0) + self.tube * normal, normal
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Tell which points lie inside."""
+        """Return which points are inside."""
         x, y, z = points.T
         return (np.hypot(np.hypot(x, y) - self.reach, z) <= self.tube + _SLACK) & _within(x, y, self.arc)
 
 
 @dataclass(frozen=True)
 class Sector(Solid):
-    """A flat ring with a rectangular section on the ground around the z axis, or an arc of one from the x axis on: a pipe, a wall, an arch.
+    """A pipe on the ground around the z axis, or an arc of a pipe that starts at the x axis.
 
     Args:
         low: Inner radius.
@@ -217,7 +217,7 @@ class Sector(Solid):
         return points, _stack(0 * u - sign * math.sin(end), 0 * u + sign * math.cos(end), 0.0)
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Tell which points lie inside."""
+        """Return which points are inside."""
         x, y, z = points.T
         radius = np.hypot(x, y)
         flat = (radius >= self.low - _SLACK) & (radius <= self.high + _SLACK) & (z >= -_SLACK) & (z <= self.z + _SLACK)
@@ -246,7 +246,7 @@ class Placed:
     turn: np.ndarray = field(default_factory=lambda: np.eye(3))
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Tell which points [n, 3] lie inside or on the surface."""
+        """Return which points [n, 3] are inside or on the surface."""
         return self.solid.inside((points - self.shift) @ self.turn)
 
 
@@ -269,8 +269,9 @@ def sample_union(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw points uniformly from the surface of the union of bodies, stretched along the axes.
 
-    What lies inside of another body is left out, and so is the common face of two bodies that touch. (So bodies must not overlap with a face in
-    common that is outer surface: it would be left out twice.) Nothing but uniform numbers is drawn, which are the same in every version of numpy.
+    What lies inside of another body is left out, and so is the common face of two bodies that touch. (So bodies must
+    not overlap with a face in common that is outer surface: it would be left out twice.) Nothing but uniform numbers is
+    drawn, which are the same in every version of numpy.
 
     Args:
         bodies: The bodies.

@@ -34,13 +34,13 @@ _RELEASE = "lra_release.gz of the Long Range Arena (folder tsv_data)"
 
 
 class PairDataset(SplitDataset):
-    """Pairs of texts, each handed out as one graph of two paths, as :class:`AANRetrieval` describes.
+    """Pairs of texts, each one graph of two paths, see :class:`AANRetrieval`.
 
     Args:
         prepared: From :func:`pack_pairs`.
         task: The targets.
         features: The number of symbols.
-        transform: Called on every pair that is taken out.
+        transform: Called on every pair on access.
         root: Folder it came from.
 
     Example:
@@ -63,7 +63,7 @@ class PairDataset(SplitDataset):
         self._ptr: Tensor = prepared.extra["ptr"]
 
     def count_tokens(self, *, edges: bool = True) -> Tensor:
-        """Return the symbols, and with ``edges`` the links between them too, of each pair: int64 [G], without taking any out."""
+        """Return the number of symbols of each pair, with ``edges`` of symbols and edges: int64 [G]."""
         symbols = self._ptr.diff()
         tokens = (symbols + (symbols - 1).clamp_min(0) if edges else symbols)[self._data.pair].sum(1)
         return tokens if self._indices is None else tokens[torch.as_tensor(list(self._indices), dtype=torch.long)]
@@ -80,27 +80,30 @@ class PairDataset(SplitDataset):
 
 
 class AANRetrieval(PairDataset):
-    """Pairs of documents of the ACL Anthology Network, byte by byte: the task "Retrieval" of the Long Range Arena, in its official splits.
+    """Pairs of documents of the ACL Anthology Network as bytes: the task "Retrieval" of the Long Range Arena.
 
     From Radev et al., "The ACL anthology network corpus" (2013), in the form of Tay et al., `"Long Range Arena"
-    <https://arxiv.org/abs/2011.04006>`_ (2020). Reads the files ``new_aan_pairs.{train,eval,test}.tsv`` with the columns label, two identifiers and
-    two texts, without header and quotes.
+    <https://arxiv.org/abs/2011.04006>`_
+    (2020). Reads the files ``new_aan_pairs.{train,eval,test}.tsv`` with the columns label, two identifiers and two
+    texts, without header and quotes.
 
-    **A pair is one graph of two paths**: the nodes of the first document, then those of the second, and no edge between them. ``document`` [n] says
-    which of the two a node belongs to. So everything batches as any graph does, the number of nodes is the number of tokens, and a shared encoder
-    meets both documents in one pass: :func:`pyg_samsa.functional.tower_batch` gives the number of each node's *document* in the batch, 2B documents in all, by which
-    positions start again and readouts are taken; a readout [2B, D] is then ``readout.view(B, 2 * D)``, both vectors of a pair side by side.
+    **A pair is one graph of two paths**: the nodes of the first document, then those of the second, and no edge between
+    them. ``document`` [n] says which of the two a node belongs to. So everything batches as any graph does, the number
+    of nodes is the number of tokens, and a shared encoder meets both documents in one pass:
+    :func:`pyg_samsa.functional.tower_batch` gives the number of each node's *document* in the batch, 2B documents in
+    all, by which positions start again and readouts are taken; a readout [2B, D] is then ``readout.view(B, 2 * D)``,
+    both vectors of a pair side by side.
 
     Args:
-        root: Folder of the data sets; this one lies in ``<root>/aan``.
+        root: Folder of the data sets; this one is in ``<root>/aan``.
         folder: The folder that holds the three files; by default ``<root>/aan/raw``.
         max_length: Bytes of a document at most.
         progress: Show a progress bar.
-        transform: Called on every pair that is taken out.
+        transform: Called on every pair on access.
 
     Shapes:
-        - **item:** ``x`` int64 [n, 1] (bytes), ``document`` int64 [n] (0 or 1), ``edge_index`` int64 [2, n-2] (i -> i+1 within a document),
-          ``y`` int64 [1].
+        - **item:** ``x`` int64 [n, 1] (bytes), ``document`` int64 [n] (0 or 1), ``edge_index`` int64 [2, n-2] (i -> i+1
+          within a document), ``y`` int64 [1].
 
     Raises:
         DataNotFoundError: The files are not there.
@@ -111,7 +114,7 @@ class AANRetrieval(PairDataset):
         >>> {split: len(index) for split, index in dataset.split_idx.items()}  # doctest: +SKIP
         {'train': 147086, 'val': 18090, 'test': 17437}
 
-    Cost: the files are read in a minute or two, once. A document that stands in many pairs is stored once.
+    Cost: the files are read in a minute or two, once. A document in many pairs is stored once.
     """
 
     def __init__(

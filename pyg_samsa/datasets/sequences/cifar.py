@@ -1,4 +1,4 @@
-"""Gray pictures, pixel by pixel: CIFAR-10, and scikit-learn's digits for a start without any file."""
+"""Gray pictures as sequences of pixels: CIFAR-10 and scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -35,22 +35,24 @@ _VERSION = 1
 
 
 class CIFAR10Gray(SequenceDataset):
-    """CIFAR-10 in gray, read pixel by pixel: the task "Image" of the Long Range Arena, 50,000 pictures to train and 10,000 to test on.
+    """CIFAR-10 in gray as sequences of pixels: the task "Image" of the Long Range Arena, 50,000 + 10,000 pictures.
 
-    From Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009), in the form of Tay et al., `"Long Range Arena"
-    <https://arxiv.org/abs/2011.04006>`_ (2020). Reads the official "python version", whose hashes are checked; nothing in its pickles is executed.
-    Gray is 0.2989 R + 0.5870 G + 0.1140 B, as in the benchmark, rounded to the nearest whole number. There is no official validation split: 10 %
-    of the training pictures are held out, seeded and stratified.
+    From Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009), in the form of Tay et al.,
+    `"Long Range Arena" <https://arxiv.org/abs/2011.04006>`_ (2020). Reads the official "python version", whose hashes
+    are checked; nothing in its pickles is executed. Gray is 0.2989 R + 0.5870 G + 0.1140 B, as in the benchmark,
+    rounded to the nearest whole number. There is no official validation split: 10 % of the training pictures are held
+    out, seeded and stratified.
 
     Args:
-        root: Folder of the data sets; this one lies in ``<root>/cifar10-gray``.
+        root: Folder of the data sets; this one is in ``<root>/cifar10-gray``.
         folder: The folder ``cifar-10-batches-py``; by default ``<root>/cifar10-gray/raw/cifar-10-batches-py``.
-        seed: Another number holds out other pictures.
+        seed: Seed of the validation split.
         progress: Show a progress bar.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Shapes:
-        - **item:** ``x`` int64 [1024, 1] (gray 0 to 255, row by row), ``edge_index`` int64 [2, 1023] (i -> i+1), ``y`` int64 [1].
+        - **item:** ``x`` int64 [1024, 1] (gray 0 to 255, row by row), ``edge_index`` int64 [2, 1023] (i -> i+1), ``y``
+          int64 [1].
 
     Raises:
         DataNotFoundError: The files are not there.
@@ -82,23 +84,24 @@ class CIFAR10Gray(SequenceDataset):
 
 
 class Digits(SequenceDataset):
-    """Scikit-learn's 1,797 handwritten digits, enlarged to 32 x 32 and read pixel by pixel: real pictures that need no file.
+    """Scikit-learn's 1,797 handwritten digits, enlarged to 32 x 32, as sequences of pixels; nothing is downloaded.
 
-    The test part of Alpaydin and Kaynak's "Optical Recognition of Handwritten Digits" (UCI, 1998): 8 x 8 pictures with 17 shades, enlarged by
-    bilinear interpolation in whole numbers (so that every machine gets the same bytes) to the form of :class:`CIFAR10Gray`. Split 70 / 15 / 15 %,
-    seeded and stratified.
+    The test part of Alpaydin and Kaynak's "Optical Recognition of Handwritten Digits" (UCI, 1998): 8 x 8 pictures with
+    17 shades, enlarged by bilinear interpolation in whole numbers (so that every machine gets the same bytes) to the
+    form of :class:`CIFAR10Gray`. Split 70 / 15 / 15 %, seeded and stratified.
 
     Args:
-        root: Folder of the data sets; this one lies in ``<root>/digits``.
-        seed: Another number gives another split.
-        progress: Taken like everywhere; there is nothing to wait for.
-        transform: Called on every graph that is taken out.
+        root: Folder of the data sets; this one is in ``<root>/digits``.
+        seed: Seed of the split.
+        progress: Not used.
+        transform: Called on every graph on access.
 
     Shapes:
-        - **item:** ``x`` int64 [1024, 1] (gray 0 to 255, row by row), ``edge_index`` int64 [2, 1023] (i -> i+1), ``y`` int64 [1].
+        - **item:** ``x`` int64 [1024, 1] (gray 0 to 255, row by row), ``edge_index`` int64 [2, 1023] (i -> i+1), ``y``
+          int64 [1].
 
     Raises:
-        DataIntegrityError: Scikit-learn's digits are other ones.
+        DataIntegrityError: Scikit-learn's digits differ from the expected ones.
 
     Example:
         >>> import tempfile
@@ -199,7 +202,7 @@ def _read_digits() -> Prepared:
 
 
 def _enlarge(pictures: np.ndarray) -> np.ndarray:
-    """Bilinear interpolation of pictures [G, 8, 8] of values 0 to 16 to rows [G, 1024] of values 0 to 255, pixel centres at halves."""
+    """Interpolate pictures [G, 8, 8] of values 0 to 16 bilinearly to rows [G, 1024] of values 0 to 255."""
     # Places of the new pixels' centres in eighths of an old pixel, counted from the centre of the first one.
     eighths = np.clip(2 * np.arange(_SIDE) - 3, 0, 8 * 7)
     left = np.minimum(eighths // 8, 6)

@@ -1,4 +1,4 @@
-"""Pictures of dashed curves with two discs, hundreds at a time: the generator behind Pathfinder."""
+"""Generates pictures of dashed curves with two discs, for Pathfinder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Curve(NamedTuple):
 
 
 class _Growth(NamedTuple):
-    """Curves that are growing in M scenes; of the two ends, 0 is the one that dashes are put before and 1 the one that they are put behind.
+    """Growing curves in M scenes; dashes are added before end 0 and after end 1.
 
     Args:
         dashes: [M, L, 3, 2] in the order of growth.
@@ -67,7 +67,7 @@ class _Growth(NamedTuple):
 
 
 class _Map:
-    """What is occupied in each of M scenes: a grid of cells, some to a pixel."""
+    """Occupied cells in each of M scenes, several per pixel."""
 
     def __init__(self, cells: np.ndarray) -> None:
         self.cells = cells
@@ -81,7 +81,7 @@ class _Map:
         return _Map(self.cells[scenes])
 
     def is_free(self, points: np.ndarray, scenes: np.ndarray) -> np.ndarray:
-        """Say of points [m, ..., 2] in m of the scenes whether they lie inside the margin and on free cells."""
+        """Return whether points [m, ..., 2] in m of the scenes are inside the margin and on free cells."""
         inside = ((points >= _MARGIN) & (points <= SIDE - _MARGIN)).all(-1)
         cell = np.clip((points * _CELLS).astype(np.int64), 0, self.side - 1)
         scene = scenes.reshape(-1, *[1] * (points.ndim - 2))
@@ -109,16 +109,17 @@ def sample_pictures(
 ) -> np.ndarray:
     """Return pictures in pairs: one whose discs are connected, then one whose discs are not.
 
-    Every scene has two long curves that never touch, and shorter ones that distract. Only when a scene is complete, a coin decides whether the discs
-    go to both ends of one long curve or to an end of each, so the curves say nothing about the label. What the places of the discs could tell is
-    taken away by the pairing, unless ``matched`` is off: in both pictures of a pair the discs have the same distance, to 0.3 pixels, and the point
-    halfway between them has the same distance from the middle of the picture, to two pixels.
+    Every scene has two long curves that never touch, and shorter ones that distract. Only when a scene is complete, a
+    coin decides whether the discs go to both ends of one long curve or to an end of each, so the curves say nothing
+    about the label. The pairing makes the positions of the discs uninformative, unless ``matched`` is off: in
+    both pictures of a pair the discs have the same distance, to 0.3 pixels, and the point halfway between them has the
+    same distance from the middle of the picture, to two pixels.
 
     Args:
         count: Number of pictures, even.
         length: Dashes of a long curve, 4 to 14.
         rng: Source of all randomness.
-        advance: Told how many pictures came to it.
+        advance: Called with the number of new pictures.
         matched: Whether the discs of a pair have the same distance and eccentricity.
 
     Returns:
@@ -146,7 +147,7 @@ def sample_pictures(
 
 
 def _sample_labelled(length: int, rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[int, int]], list[int]]:
-    """Return pictures with discs, the place of their discs as it must agree within a pair, and whether the discs are connected."""
+    """Return pictures with discs, the bins of distance and position by which pairs are matched, and the labels."""
     curves = _sample_scenes(length, rng)
     ends = np.stack([curve.ends for curve in curves[:2]], axis=1)  # [M, curve, end, 2]
     each = np.arange(len(ends))
@@ -165,26 +166,27 @@ def _sample_labelled(length: int, rng: np.random.Generator) -> tuple[np.ndarray,
 
 
 def _sample_scenes(length: int, rng: np.random.Generator) -> list[_Curve]:
-    """Lay two long curves into empty scenes, and distractors of a third of their length; scenes without room for the long ones are dropped."""
+    """Place two long curves and short distractors in empty scenes; scenes without room are dropped."""
     occupied = _Map.empty(_SCENES)
     first = _grow(occupied, length, rng)
     occupied, first = occupied.select(first.complete), first.select(first.complete)
     occupied.occupy(first.dashes, _CLEARANCE)
     occupied.occupy(first.ends, _DISC_CLEARANCE)
-    second = _beside(first, occupied, rng)
+    second = _second_curve(first, occupied, rng)
     occupied, long = occupied.select(second.complete), [curve.select(second.complete) for curve in (first, second)]
     occupied.occupy(long[1].dashes, _CLEARANCE)
     occupied.occupy(long[1].ends, _DISC_CLEARANCE)
     short: list[_Curve] = []
     for _ in range(20 // (length // 3)):
         short.append(_grow(occupied, length // 3, rng))
-        # Where a distractor found no room it is not drawn, and it occupies nothing but the map's corner, which lies beyond the margin.
+        # Where a distractor found no room it is not drawn, and it occupies nothing but the map's corner, which lies
+        # beyond the margin.
         occupied.occupy(np.where(short[-1].complete[:, None, None, None], short[-1].dashes, np.float32(0)), _CLEARANCE)
     return long + short
 
 
-def _beside(first: _Curve, occupied: _Map, rng: np.random.Generator) -> _Curve:
-    """Grow the second long curve, in a few tries, so that a disc at any end of either would keep clear of the other curve."""
+def _second_curve(first: _Curve, occupied: _Map, rng: np.random.Generator) -> _Curve:
+    """Grow the second long curve; a disc at an end of either curve must keep its distance from the other curve."""
     second = _Curve(np.zeros_like(first.dashes), np.zeros_like(first.complete))
     for _ in range(_TRIES):
         rest = np.flatnonzero(~second.complete)
@@ -196,13 +198,13 @@ def _beside(first: _Curve, occupied: _Map, rng: np.random.Generator) -> _Curve:
 
 
 def _is_apart(ends: np.ndarray, dashes: np.ndarray) -> np.ndarray:
-    """Say of M scenes whether a disc at either of the ends [M, 2, 2] would keep clear of the other curve's dashes."""
+    """Return for M scenes whether discs at both ends [M, 2, 2] keep their distance from the other curve's dashes."""
     points = dashes.reshape(len(dashes), 1, 3 * dashes.shape[1], 2)
     return np.all(((ends[:, :, None] - points) ** 2).sum(-1) >= _DISC_CLEARANCE**2, axis=(1, 2))
 
 
 def _grow(occupied: _Map, length: int, rng: np.random.Generator) -> _Curve:
-    """Grow one curve in every scene, dash by dash, at either end; where one end finds no room the other goes on."""
+    """Grow one curve in every scene, dash by dash at a random end, or at the other end if there is no room."""
     scenes = len(occupied.cells)
     each = np.arange(scenes)
     angle = rng.uniform(0, 2 * np.pi, (scenes, _STARTS))
@@ -231,7 +233,7 @@ def _grow(occupied: _Map, length: int, rng: np.random.Generator) -> _Curve:
 def _extend(
     occupied: _Map, growth: _Growth, number: int, scenes: np.ndarray, side: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Put dash ``number`` at one end of the curve in each of the given scenes, and say in which of them it found room."""
+    """Add dash ``number`` at one end of the curve in each given scene, and return in which scenes there was room."""
     dashes, tip = growth.dashes[scenes, :number], growth.tip[scenes, side]
     ahead, bend = growth.heading[scenes, side], growth.bend[scenes, side]
     turn = _KEEP * bend[:, None] + rng.normal(0, _SPREAD, (len(scenes), _PROPOSALS))

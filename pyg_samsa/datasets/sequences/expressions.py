@@ -63,16 +63,16 @@ def sample_expressions(
     """Return different random expressions and their values.
 
     Args:
-        count: How many.
-        shape: Their form.
-        seed: Of the generator.
-        advance: Told how many came to it.
+        count: Number of expressions.
+        shape: Form of the expressions.
+        seed: Seed of the generator.
+        advance: Called with the number of new expressions.
 
     Returns:
         Symbols uint8 [n] of each, and values.
 
     Raises:
-        ConfigError: There are not as many different expressions, or hardly any tree has this form.
+        ConfigError: There are fewer different expressions, or almost no tree has this form.
 
     Example:
         >>> sequences, values = sample_expressions(3, Shape(10, 20, 4, 4), 0, lambda _: None)
@@ -126,7 +126,7 @@ def _grow(rng: np.random.Generator, shape: Shape) -> tuple[list[_Level], int]:
 
 
 def _build(rng: np.random.Generator, levels: list[_Level], count: int) -> tuple[list[np.ndarray], list[int]]:
-    """Choose operators and digits, evaluate from the leaves to the roots, and write the symbols down from the roots to the leaves."""
+    """Choose operators and digits, evaluate from the leaves up, and write the symbols from the roots down."""
     symbols: list[np.ndarray] = []
     values: list[np.ndarray] = []
     sizes: list[np.ndarray] = []

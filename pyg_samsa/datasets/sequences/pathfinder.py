@@ -1,4 +1,4 @@
-"""Pathfinder: are two discs connected by a dashed curve? Generated, or read from the Long Range Arena's files."""
+"""Pathfinder: whether two discs are connected by a dashed curve, generated or read from official files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Difficulty(NamedTuple):
     Attributes:
         dashes: Dashes of a long curve.
         folder: Folder of the official release; empty where it has no such pictures.
-        matched: Whether the places of the discs are such that they say nothing about the label.
+        matched: Whether the positions of the discs are independent of the label.
     """
 
     dashes: int
@@ -53,7 +53,7 @@ SIZES = (160_000, 20_000, 20_000)
 _SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 _OCTAVES = 3
 _LIT_FEATURES = 2 * (1 + 2 * _OCTAVES) + 1
-_CHUNK = 8000  # large, because every chunk drops the pictures for which it found no partner
+_CHUNK = 8000  # large, because every chunk drops pictures without partner
 _VERSION = 1
 _RELEASE = "lra_release.gz of the Long Range Arena (folder pathfinder32)"
 # The official release has one file without content; its users leave it out.
@@ -61,38 +61,45 @@ _KNOWN_EMPTY = ("curv_baseline", "imgs/0", "sample_172.png")
 
 
 class Pathfinder(SequenceDataset):
-    """Pathfinder at 32 x 32: a picture, read pixel by pixel, of two discs and dashed curves; do both discs lie on the same curve?
+    """Pathfinder at 32 x 32: whether two discs lie on the same dashed curve, from a sequence of pixels.
 
     The task of Linsley et al., `"Learning long-range spatial dependencies with horizontal gated recurrent units"
-    <https://arxiv.org/abs/1805.08315>`_ (2018), in the form of Tay et al., `"Long Range Arena" <https://arxiv.org/abs/2011.04006>`_ (2020).
+    <https://arxiv.org/abs/1805.08315>`_ (2018), in the form of Tay et al., `"Long Range Arena"
+    <https://arxiv.org/abs/2011.04006>`_ (2020).
 
-    **The generator** is our own; it follows the published settings in what a picture shows (two long curves of 6, 9 or 14 dashes, 20 // k shorter
-    ones of k = a third as many dashes, discs of radius 1.6 pixels) but shares no code and no random numbers with the original. Curves neither cross
-    nor touch. The label is drawn after the curves, and connected and unconnected pictures are paired by where their discs are, so that neither
-    places nor brightness give it away (:func:`pyg_samsa.datasets.sequences.curves.sample_pictures`). Both classes are equally frequent in every split.
+    **The generator** is our own; it follows the published settings in what a picture shows (two long curves of 6, 9 or
+    14 dashes, 20 // k shorter ones of k = a third as many dashes, discs of radius 1.6 pixels) but shares no code and no
+    random numbers with the original. Curves neither cross nor touch. The label is drawn after the curves, and connected
+    and unconnected pictures are paired by where their discs are, so that neither places nor brightness give it away
+    (:func:`pyg_samsa.datasets.sequences.curves.sample_pictures`). Both classes are equally frequent in every split.
 
-    The difficulty ``"short"`` is ours, a task for minutes of a CPU: curves of 4 dashes, and discs that are not matched, so that their distance alone tells
-    nine pictures of ten.
+    The difficulty ``"short"`` is ours, a task for minutes of a CPU: curves of 4 dashes, and discs that are not matched,
+    so that their distance alone classifies nine pictures of ten.
 
-    **Splits.** Generated pictures: as asked for. The official release has none of its own; it is split 80 / 10 / 10 %, seeded and stratified.
+    **Splits.** Generated pictures: as asked for. The official release has none of its own; it is split 80 / 10 / 10 %,
+    seeded and stratified.
 
     Args:
-        root: Folder of the data sets; this one lies in ``<root>/pathfinder``.
+        root: Folder of the data sets; this one is in ``<root>/pathfinder``.
         source: ``"generated"``, or ``"official"`` for the folder ``pathfinder32`` of the release.
-        folder: The official folder (it holds ``curv_contour_length_14`` and so on); by default ``<root>/pathfinder/raw/pathfinder32``.
-        difficulty: ``"short"``, ``"easy"``, ``"intermediate"`` or ``"hard"`` (the benchmark's): 4, 6, 9 or 14 dashes on a long curve.
-        lit: Take only the pixels that are not black, a tenth of them, as a set of points: what they are and where they are is in their features.
+        folder: The official folder (it holds ``curv_contour_length_14`` and so on); by default
+            ``<root>/pathfinder/raw/pathfinder32``.
+        difficulty: ``"short"``, ``"easy"``, ``"intermediate"`` or ``"hard"`` (the benchmark's): 4, 6, 9 or 14 dashes on
+            a long curve.
+        lit: Whether only the pixels that are not black, about a tenth, are nodes: a set of points whose features are
+            position and brightness.
         num_train: Generated pictures for training, even.
         num_val: For validation, even.
         num_test: For the test, even.
         seed: Of the generator, or of the split of the official pictures.
         progress: Show progress bars.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
 
     Shapes:
-        - **item:** ``x`` int64 [1024, 1] (brightness 0 to 255, row by row), ``edge_index`` int64 [2, 1023] (i -> i+1), ``y`` int64 [1]; with
-          ``lit`` the n pixels that are not black, ``x`` float [n, 15] (row and column from -1 to 1 with their sinusoids, see
-          :func:`pyg_samsa.functional.fourier_positions`, and brightness from 0 to 1), ``pos`` [n, 2] and ``edge_index`` int64 [2, 0].
+        - **item:** ``x`` int64 [1024, 1] (brightness 0 to 255, row by row), ``edge_index`` int64 [2, 1023] (i -> i+1),
+          ``y`` int64 [1]; with ``lit`` the n pixels that are not black, ``x`` float [n, 15] (row and column from -1 to
+          1 with their sinusoids, see :func:`pyg_samsa.functional.fourier_positions`, and brightness from 0 to 1),
+          ``pos`` [n, 2] and ``edge_index`` int64 [2, 0].
 
     Raises:
         ConfigError: An option is out of range.
@@ -100,12 +107,12 @@ class Pathfinder(SequenceDataset):
         DataIntegrityError: An official file is truncated, empty or mislabelled.
 
     Example:
-        >>> dataset = Pathfinder("datasets", difficulty="easy", num_train=1_000, num_val=100, num_test=100)  # doctest: +SKIP
+        >>> dataset = Pathfinder("datasets", difficulty="easy", num_train=1_000)  # doctest: +SKIP
         >>> dataset[0], dataset.task.names  # doctest: +SKIP
         (Data(x=[1024, 1], y=[1], edge_index=[2, 1023]), ('not connected', 'connected'))
 
-    Cost: a picture takes two to six milliseconds of one core to generate, once: about a quarter of an hour for all 200,000 of difficulty "hard".
-    They take 1 KB each on disk and in memory.
+    Cost: a picture takes two to six milliseconds of one core to generate, once: about a quarter of an hour for all
+    200,000 of difficulty "hard". They take 1 KB each on disk and in memory.
     """
 
     def __init__(
@@ -182,7 +189,8 @@ def _generate(difficulty: str, sizes: Sequence[int], seed: int, progress: bool) 
     pictures, labels = [], []
     with progress_bar(f"Generating Pathfinder, {difficulty}", sum(sizes), enabled=progress) as advance:
         for split, size in enumerate(sizes):
-            # Pairs stay within a split, and streams of their own keep a split the same when another one changes its size.
+            # Pairs stay within a split, and streams of their own keep a split the same when another one changes its
+            # size.
             for chunk, start in enumerate(range(0, size, _CHUNK)):
                 rng = np.random.default_rng([seed, split, chunk])
                 drawn = sample_pictures(
@@ -222,7 +230,7 @@ def _read(folder: Path, level: str, progress: bool) -> Prepared:
 
 
 def _read_list(path: Path) -> Iterator[tuple[str, str, int]]:
-    """Yield folder, name and label of the pictures in one of the lists, which are texts in spite of their suffix."""
+    """Yield folder, name and label of the pictures in a list, which is a text file in spite of its suffix."""
     lines = path.read_bytes().decode("utf-8", "replace").splitlines()
     for row, line in enumerate(lines, start=1):
         fields = line.split()
@@ -247,7 +255,7 @@ def _read_picture(path: Path) -> np.ndarray:
         OSError,
         SyntaxError,
         ValueError,
-    ) as error:  # what Pillow raises for files that are missing, empty, cut off or damaged
+    ) as error:  # raised by Pillow for missing or damaged files
         raise DataIntegrityError(
             path, "a PNG picture", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         ) from error

@@ -1,4 +1,4 @@
-"""Sequences of symbols as PyG data: one byte a symbol in memory, two for words; path graphs on the way out."""
+"""Sequences of symbols as path graphs, stored with one byte per symbol, or two for words."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.transforms.path_graph import path_edges
 
 UNITS = {"bytes": 256, "words": 4096}
-"""What a symbol of a text is -> how many there are. Words share the numbers that their hashes give them."""
+"""Unit of a text -> number of symbols. Words are numbered by a hash."""
 
 _WORD = re.compile(rb"[a-z0-9']+")
 
 
 class SequenceDataset(SplitDataset):
-    """Sequences of symbols, each handed out as the path graph i -> i+1 with one class to predict.
+    """Sequences of symbols as path graphs i -> i+1 with one class to predict.
 
-    Symbols lie in memory as one byte each, words as two; ``x`` and ``edge_index`` of a graph are made when it is taken out.
+    Symbols are stored as one byte each, words as two; ``x`` and ``edge_index`` are made on access.
 
     Args:
         prepared: ``x`` uint8 or int16 [T, 1] of all sequences end to end, ``y`` int64 [G], see :func:`pack_sequences`.
         task: The targets.
         features: The number of symbols.
-        transform: Called on every graph that is taken out.
+        transform: Called on every graph on access.
         root: Folder of the data sets.
 
     Shapes:
@@ -48,7 +48,7 @@ class SequenceDataset(SplitDataset):
     """
 
     def count_tokens(self, *, edges: bool = True) -> Tensor:
-        """Return the symbols, and with ``edges`` the links between them too, of each sequence: int64 [G], without taking any out."""
+        """Return the number of symbols of each sequence, with ``edges`` of symbols and edges: int64 [G]."""
         symbols = self._sizes("x")
         return symbols + (symbols - 1).clamp_min(0) if edges else symbols
 
@@ -83,7 +83,7 @@ def symbols(text: bytes, unit: str, max_length: int) -> np.ndarray:
 def pack_sequences(
     sequences: Sequence[Any] | np.ndarray, targets: Sequence[int], split_idx: dict[str, Tensor], **extra: Any
 ) -> Prepared:
-    """Lay sequences of symbols end to end.
+    """Concatenate sequences of symbols.
 
     Args:
         sequences: G sequences of numbers from 0 to 255, as ``bytes``, arrays or lists, or G arrays of :func:`symbols`.
@@ -101,7 +101,7 @@ def pack_sequences(
 
 
 def flatten(sequences: Sequence[Any] | np.ndarray) -> tuple[Tensor, Tensor]:
-    """Return sequences end to end, and where each begins, with the end of the last: int64 [G + 1]. Arguments as in :func:`pack_sequences`."""
+    """Concatenate sequences as in :func:`pack_sequences`, and return them with their pointers, int64 [G + 1]."""
     arrays = [item if getattr(item, "dtype", None) == np.int16 else _bytes(item) for item in sequences]
     flat = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint8)
     return torch.from_numpy(flat), torch.tensor([0, *map(len, arrays)]).cumsum(0)
@@ -112,7 +112,7 @@ def _bytes(item: Any) -> np.ndarray:
 
 
 def require_files(name: str, folder: Path, files: Sequence[str], release: str) -> None:
-    """Make sure that a release is where it should be, and whole.
+    """Check that the files of a release are there.
 
     Raises:
         DataNotFoundError: One of the files is not there.
@@ -123,7 +123,7 @@ def require_files(name: str, folder: Path, files: Sequence[str], release: str) -
         if not path.exists():
             raise DataNotFoundError(
                 f"{name}: {path} is not there",
-                hint=f"Unpack {release} and give the folder that holds {files[0]} as `folder`.",
+                hint=f"Unpack {release} and pass the folder of {files[0]} as `folder`.",
             )
         if path.is_file() and path.stat().st_size == 0:
             raise DataIntegrityError(path, "a file of the release", "an empty one")

@@ -36,8 +36,8 @@ class TestEverySolid:
         assert not solid.inside(points + step * normals).any()
 
     def test_uniform_by_area(self, solid, area, volume):
-        # The divergence theorem holds for uniform points alone: the mean of <p, n> times the area is three times the volume,
-        # the mean normal of a closed surface is zero, and the mean of p_x n_x alone gives the volume too.
+        # The divergence theorem holds for uniform points alone: the mean of <p, n> times the area is three times the
+        # volume, the mean normal of a closed surface is zero, and the mean of p_x n_x alone gives the volume too.
         points, normals, _ = draw(solid)
         flux = points * normals
         for axis in range(3):

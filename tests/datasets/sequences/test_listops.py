@@ -81,7 +81,7 @@ def test_generated_expressions_are_what_was_asked_for(shape):
 
 
 def test_distribution_of_unfiltered_trees():
-    """With every length allowed, operations come with probability 1/4 below the outermost one, and everything else is uniform."""
+    """With every length allowed, inner operations have probability 1/4, and everything else is uniform."""
     sequences, _ = sample_expressions(1500, Shape(1, 100_000, 4, 10), 0, lambda _: None)
     symbols = np.concatenate(sequences)
     count = np.bincount(symbols, minlength=15)
@@ -89,7 +89,8 @@ def test_distribution_of_unfiltered_trees():
     assert count[14] == operations
     assert np.abs(count[:10] / digits - 0.1).max() < 0.01
     assert np.abs(count[10:14] / operations - 0.25).max() < 0.03
-    # Expected places of a tree at levels 2, 3 and 4: 6, 6 * 1.5 and 6 * 1.5^2; a quarter of those at levels 2 and 3 are operations.
+    # Expected places of a tree at levels 2, 3 and 4: 6, 6 * 1.5 and 6 * 1.5^2; a quarter of those at levels 2 and 3 are
+    # operations.
     assert operations / len(sequences) == pytest.approx(1 + 1.5 + 2.25, rel=0.06)
     assert digits / len(sequences) == pytest.approx(4.5 + 6.75 + 13.5, rel=0.06)
 

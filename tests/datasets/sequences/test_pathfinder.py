@@ -82,7 +82,7 @@ def test_curves_are_smooth_and_dashes_follow_each_other(drawn):
 
 
 def test_labels_say_whether_one_curve_joins_the_discs():
-    """Seen in the pictures alone, with curves drawn without gaps: from one disc, does a walk over bright pixels reach the other?"""
+    """Whether a walk over bright pixels connects the discs, in pictures of curves without gaps."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_curves, "_GAP", 0.0)
         patch.setattr(_curves, "_DASH", 2.5)
