@@ -9,10 +9,38 @@ from benchmarks.ruler import ROOMS, Item, Ruler, measure, share, table
 ROOT = Path(__file__).parent.parent
 RULER = Ruler(ROOT / "pyg_samsa", ROOT / "tests")
 # The least share of each; raise it when it is passed, never lower it.
-LEAST = {"formula": 0.20, "doctest": 0.35, "shapes": 0.02, "mirrored": 0.45}
+LEAST = {"formula": 0.43, "doctest": 0.40, "shapes": 0.70, "mirrored": 0.66}
 LONG_FUNCTIONS = 4
-LONG_LINES = 881
+LONG_LINES = 582
 CIRCLES = 1
+# Kernels that run on a GPU alone, and containers that a network fills.
+WITHOUT_EXAMPLE = {
+    "functional/attention.py: AttentionBackend",
+    "functional/fused.py: runs_in_pieces",
+    "functional/reference/samsa.py: SAMSABlockParams",
+    "functional/reference/samsa.py: SAMSAConvParams",
+    "functional/reference/sft.py: SFTConvParams",
+    "functional/triton_attention.py: triton_attention",
+    "functional/triton_relaxation.py: relax",
+    "functional/triton_relaxation.py: relax_backward",
+    "functional/varlen.py: flash",
+    "functional/varlen.py: varlen",
+    "nn/conv/samsa_conv.py: SampledTokens",
+    "nn/tokenizers/graph_bridge.py: Tokens",
+}
+# Files of one name are the same thing in two rooms: what it is below, and how it is reached above.
+MAY_SHARE_A_NAME = {
+    "attention": {"functional/attention", "nn/attention"},
+    "dropout": {"functional/dropout", "nn/dropout"},
+    "flt": {"functional/reference/flt", "nn/conv/flt"},
+    "head": {"graphgym/head", "nn/head"},
+    "options": {"graphgym/options", "options"},
+    "pretrained": {"hub/pretrained", "nn/models/pretrained"},
+    "registry": {"datasets/registry", "metrics/registry", "nn/registry"},
+    "samsa": {"functional/reference/samsa", "nn/models/samsa"},
+    "sampling": {"functional/reference/sampling", "functional/sampling"},
+    "sweep": {"cli/sweep", "experiments/sweep"},
+}
 
 
 @pytest.mark.parametrize("name", LEAST)
@@ -24,16 +52,26 @@ def test_docstrings():
     assert not [str(item) for item in RULER.items() if not item.docstring]
 
 
+def test_functions_and_classes_of_functional_and_nn_have_an_example():
+    own = [item for item in RULER.items(*ROOMS) if "." not in item.name]
+    assert {str(item) for item in own if not item.has_doctest} <= WITHOUT_EXAMPLE
+
+
 def test_long_functions():
     assert len(RULER.long_functions()) <= LONG_FUNCTIONS, RULER.long_functions()
 
 
 def test_long_lines():
-    assert len(RULER.long_lines()) <= LONG_LINES
+    assert len(RULER.long_lines()) <= LONG_LINES, "see python -m benchmarks.ruler --missing"
 
 
 def test_import_circles():
     assert len(RULER.import_circles()) <= CIRCLES, RULER.import_circles()
+
+
+def test_file_names():
+    shared = {file: set(names) for file, names in RULER.shared_names().items()}
+    assert not {file: names for file, names in shared.items() if not names <= MAY_SHARE_A_NAME.get(file, set())}
 
 
 @pytest.fixture

@@ -25,6 +25,10 @@ class Rows(NamedTuple):
         key: Keys.
         value: Values.
         waves: Waves, see `fourier_waves`, or None.
+
+    Example:
+        >>> Rows(torch.zeros(3, 1, 2), torch.zeros(3, 1, 2), torch.zeros(3, 1, 4), None).value.shape
+        torch.Size([3, 1, 4])
     """
 
     query: Float[Tensor, "T H C"]
@@ -50,6 +54,10 @@ class Maps(NamedTuple):
         content: For the channels.
         query_waves: For the waves of queries, times the ratio g / p; None without an encoding.
         key_waves: For the waves of keys; None without an encoding.
+
+    Example:
+        >>> Maps(torch.zeros(1, 2, 8), None, None).content.shape
+        torch.Size([1, 2, 8])
     """
 
     content: Float[Tensor, "H C M"]

@@ -172,14 +172,16 @@ def _prefix_sums(rows: Rows, maps: Maps, shape: tuple[int, ...], floor: float) -
     up to the query: nothing overflows, and no later token has a part in it.
     """
     heads, graphs, size, _ = shape
-    table = Rows(*(None if tensor is None else tensor.unflatten(0, (graphs, size)) for tensor in rows))  # type: ignore[arg-type]
+    tables = (None if tensor is None else tensor.unflatten(0, (graphs, size)) for tensor in rows)
+    table = Rows(*tables)  # type: ignore[arg-type]
     largest = rows.query.new_full((heads, graphs, 1), -torch.inf)
     sums: Tensor | None = None
     total = rows.value.new_zeros(heads, graphs, 1, rows.value.size(-1) + 1)
     out = []
     for begin in range(0, size, _CHUNK):
         width = min(_CHUNK, size - begin)
-        some = Rows(*(None if tensor is None else tensor[:, begin : begin + width].flatten(0, 1) for tensor in table))  # type: ignore[arg-type]
+        chunk = (None if tensor is None else tensor[:, begin : begin + width].flatten(0, 1) for tensor in table)
+        some = Rows(*chunk)  # type: ignore[arg-type]
         query, exponents = (
             tensor.view(heads, graphs, width, -1)
             for tensor in (query_features(some, maps, floor), key_exponents(some, maps))

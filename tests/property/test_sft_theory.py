@@ -29,9 +29,8 @@ def double(values: object) -> Tensor:
 def row(name: str, table: int = 0) -> list[float]:
     """Return the numbers of a row of a table in the page, the ``table``-th of those with such a row."""
     lines = [line for line in PAGE.splitlines() if line.startswith(f"| {name} |")]
-    return [
-        float(number.replace("−", "-")) for number in re.findall(r"[−-]?\d+(?:\.\d+)?", lines[table].split("|", 2)[2])
-    ]
+    numbers = re.findall(r"[−-]?\d+(?:\.\d+)?", lines[table].split("|", 2)[2])
+    return [float(number.replace("−", "-")) for number in numbers]
 
 
 def probability(query: Tensor, keys: Tensor, leak: float) -> Tensor:

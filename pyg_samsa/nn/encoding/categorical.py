@@ -64,7 +64,15 @@ class CategoricalEncoder(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new embeddings, each feature's table Xavier-uniform as in OGB's encoders."""
+        r"""Draw new embeddings, each feature's table Xavier-uniform as in OGB's encoders, within :math:`\pm \sqrt{6 /
+        (k + D)}`.
+
+        Example:
+            >>> encoder = CategoricalEncoder([4], 2)
+            >>> encoder.reset_parameters()
+            >>> bool(encoder.weight.abs().max() <= 1.0)  # 6 / (4 + 2)
+            True
+        """
         for table in self.weight.data.split(list(self.cardinalities)):
             torch.nn.init.xavier_uniform_(table)
 

@@ -80,13 +80,27 @@ class LocalBoxEncoding(_LocalEncoding):
     def sample(self, generator: torch.Generator | None) -> Float[Tensor, "H m l"]:
         r"""Draw by the inverse of the distribution function, :math:`|\omega| = \gamma \bigl((1 + R / \gamma)^u -
         1\bigr)`.
+
+        Example:
+            >>> encoding = LocalBoxEncoding(heads=1, num_frequencies=1000, cutoff=3.0)
+            >>> bool(encoding.sample(None).abs().max() <= 3.0)
+            True
         """
         place = 2 * self._uniform(generator) - 1
         return place.sign() * self.knee * torch.expm1(place.abs() * math.log1p(self.cutoff / self.knee))
 
     def ratio(self, omega: Float[Tensor, "H m l"]) -> Float[Tensor, "H m"]:
-        r"""Return :math:`g / p = a \prod_i \tfrac{\sin 2 \pi v_i \omega_i}{\pi \omega_i} \cdot 2 (\gamma + |\omega_i|)
-        \log(1 + R / \gamma)`.
+        r"""Return g / p.
+
+        .. math::
+            \frac{g}{p} = a \prod_i \frac{\sin 2 \pi v_i \omega_i}{\pi \omega_i} \cdot
+                2 (\gamma + |\omega_i|) \log(1 + R / \gamma)
+
+        Example:
+            At the first zero of the spectrum:
+
+            >>> LocalBoxEncoding(heads=1).ratio(torch.full((1, 1, 1), 0.5)).abs().item() < 1e-6
+            True
         """
         width = torch.exp(self.log_width).unsqueeze(1)
         spectrum = 2 * width * torch.sinc(2 * width * omega)
@@ -94,7 +108,12 @@ class LocalBoxEncoding(_LocalEncoding):
         return self.amplitude.unsqueeze(1) * (spectrum * over_p).prod(-1)
 
     def closed_form(self, z: Float[Tensor, "... l"]) -> Float[Tensor, "H ..."]:
-        r"""Return the box :math:`a \prod_i \mathbb{1}\{|z_i| \le v_i\}`."""
+        r"""Return the box :math:`a \prod_i \mathbb{1}\{|z_i| \le v_i\}`.
+
+        Example:
+            >>> LocalBoxEncoding(heads=1, num_dims=2).closed_form(torch.tensor([[0.9, 0.9], [0.9, 1.1]])).detach()
+            tensor([[1., 0.]])
+        """
         inside = (z.abs() <= self._per_head(torch.exp(self.log_width), z)).all(-1)
         return self._per_head(self.amplitude, z) * inside
 
@@ -135,14 +154,26 @@ class LocalTentEncoding(_LocalEncoding):
         self.reset_parameters()
 
     def sample(self, generator: torch.Generator | None) -> Float[Tensor, "H m l"]:
-        r"""Draw by the inverse of the distribution function, :math:`\omega = \tfrac{1}{\pi} \tan(\pi (u -
-        \tfrac12))`.
+        r"""Draw by the inverse of the distribution function, :math:`\omega = \tfrac{1}{\pi} \tan(\pi (u - \tfrac12))`.
+
+        Example:
+            The median of the absolute value is the width of the Cauchy distribution, :math:`1 / \pi`:
+
+            >>> draws = LocalTentEncoding(heads=1, num_frequencies=50_000).sample(torch.Generator().manual_seed(0))
+            >>> abs(draws.abs().median().item() * math.pi - 1) < 0.03
+            True
         """
         return self.knee * torch.tan(math.pi * (self._uniform(generator) - 0.5))
 
     def ratio(self, omega: Float[Tensor, "H m l"]) -> Float[Tensor, "H m"]:
-        r"""Return :math:`g / p = a \prod_i \bigl(\tfrac{\sin \pi v_i \omega_i}{\pi \omega_i}\bigr)^2 \pi^2 (\pi^{-2} +
-        \omega_i^2)`.
+        r"""Return g / p, which is bounded.
+
+        .. math::
+            \frac{g}{p} = a \prod_i \Bigl(\frac{\sin \pi v_i \omega_i}{\pi \omega_i}\Bigr)^2 \pi^2 (\pi^{-2} + \omega_i^2)
+
+        Example:
+            >>> round(LocalTentEncoding(heads=1).ratio(torch.zeros(1, 1, 1)).item(), 4)
+            1.0
         """
         width = torch.exp(self.log_width).unsqueeze(1)
         spectrum = (width * torch.sinc(width * omega)).square()
@@ -150,7 +181,13 @@ class LocalTentEncoding(_LocalEncoding):
         return self.amplitude.unsqueeze(1) * (spectrum * over_p).prod(-1)
 
     def closed_form(self, z: Float[Tensor, "... l"]) -> Float[Tensor, "H ..."]:
-        r"""Return the tent :math:`a \prod_i (v_i - |z_i|)_+`."""
+        r"""Return the tent :math:`a \prod_i (v_i - |z_i|)_+`.
+
+        Example:
+            >>> z = torch.tensor([[0.5, 0.5], [0.5, 1.5]])
+            >>> LocalTentEncoding(heads=1, num_dims=2).closed_form(z).detach()
+            tensor([[0.2500, 0.0000]])
+        """
         return self._per_head(self.amplitude, z) * (self._per_head(torch.exp(self.log_width), z) - z.abs()).clamp_min(
             0
         ).prod(-1)

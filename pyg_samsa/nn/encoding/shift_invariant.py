@@ -65,7 +65,14 @@ class ShiftInvariantEncoding(SpectralEncoding):
         self.reset_parameters()
 
     def reset_weights(self) -> None:
-        """Set amplitudes and lengths to 1."""
+        """Set amplitudes and lengths to 1.
+
+        Example:
+            >>> encoding = ShiftInvariantEncoding(heads=2)
+            >>> encoding.reset_weights()
+            >>> encoding.amplitude.tolist(), encoding.log_length.tolist()
+            ([1.0, 1.0], [0.0, 0.0])
+        """
         torch.nn.init.ones_(self.amplitude)
         torch.nn.init.zeros_(self.log_length)
 
@@ -76,6 +83,11 @@ class ShiftInvariantEncoding(SpectralEncoding):
             \omega = \frac{1}{2 \pi} \frac{x}{\sqrt{\chi^2_\nu / \nu}}, \qquad x \sim \mathcal{N}(0, I_l)
 
         The denominator, which makes it a multivariate t distribution, is 1 for the Gaussian kernel.
+
+        Example:
+            >>> encoding = ShiftInvariantEncoding(heads=1, num_frequencies=50_000)
+            >>> abs(encoding.sample(torch.Generator().manual_seed(0)).std().item() * 2 * math.pi - 1) < 0.01
+            True
         """
         normal, freedom = self._normal(generator) / (2 * math.pi), KERNELS[self.kernel_name]
         if freedom is None:
@@ -88,11 +100,23 @@ class ShiftInvariantEncoding(SpectralEncoding):
         return normal / squares.sqrt()
 
     def frequencies(self) -> Float[Tensor, "H m l"]:
-        r"""Return the draws, divided by the length :math:`\ell` of the head."""
+        r"""Return the draws, divided by the length :math:`\ell` of the head.
+
+        Example:
+            >>> encoding = ShiftInvariantEncoding(heads=1)
+            >>> _ = torch.nn.init.constant_(encoding.log_length, math.log(2.0))
+            >>> torch.allclose(2 * encoding.frequencies(), encoding.draws)
+            True
+        """
         return self.draws * torch.exp(-self.log_length).view(-1, 1, 1)
 
     def ratio(self, omega: Float[Tensor, "H m l"]) -> Float[Tensor, "H m"]:
-        """Return the amplitudes, :math:`g / p = a`."""
+        """Return the amplitudes, :math:`g / p = a`.
+
+        Example:
+            >>> ShiftInvariantEncoding(heads=1).ratio(torch.randn(1, 3, 1)).detach()
+            tensor([[1., 1., 1.]])
+        """
         return self.amplitude.unsqueeze(1).expand(-1, omega.size(1))
 
     def closed_form(self, z: Float[Tensor, "... l"]) -> Float[Tensor, "H ..."]:

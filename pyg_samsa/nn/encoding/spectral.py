@@ -87,7 +87,16 @@ class SpectralEncoding(Module):
         self.register_buffer("draws", torch.zeros(heads, num_frequencies, num_dims))
 
     def reset_parameters(self) -> None:
-        """Draw new weights and frequencies."""
+        """Draw new weights and frequencies.
+
+        Example:
+            >>> from pyg_samsa.nn import LocalBoxEncoding
+            >>> encoding = LocalBoxEncoding(heads=1)
+            >>> before = encoding.draws.clone()
+            >>> encoding.reset_parameters()
+            >>> torch.equal(before, encoding.draws)
+            False
+        """
         self.reset_weights()
         self.redraw()
 
@@ -98,6 +107,14 @@ class SpectralEncoding(Module):
 
         Args:
             generator: Source of random numbers; torch's own by default.
+
+        Example:
+            >>> from pyg_samsa.nn import LocalBoxEncoding
+            >>> one, other = LocalBoxEncoding(heads=1), LocalBoxEncoding(heads=1)
+            >>> for encoding in (one, other):
+            ...     encoding.redraw(torch.Generator().manual_seed(0))
+            >>> torch.equal(one.draws, other.draws)
+            True
         """
         self.draws.copy_(self.sample(generator))
 
@@ -155,7 +172,14 @@ class SpectralEncoding(Module):
         raise NotImplementedError
 
     def frequencies(self) -> Float[Tensor, "H m l"]:
-        r"""Return the frequencies :math:`\omega_t` of the draws, in turns per L."""
+        r"""Return the frequencies :math:`\omega_t` of the draws, in turns per L.
+
+        Example:
+            >>> from pyg_samsa.nn import LocalBoxEncoding
+            >>> encoding = LocalBoxEncoding(heads=2, num_dims=3)
+            >>> encoding.frequencies() is encoding.draws
+            True
+        """
         return self.draws
 
     def ratio(self, omega: Float[Tensor, "H m l"]) -> Float[Tensor, "H m"]:

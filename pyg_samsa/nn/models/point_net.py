@@ -16,6 +16,7 @@ from pyg_samsa.functional.ragged import resolve
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.encoding.feature_encoder import check_finite, one_hot_categories
 from pyg_samsa.options import Option, check_options
+from pyg_samsa.typing import Float, Int
 
 LEVELS = ("graph", "node")
 
@@ -101,23 +102,30 @@ class PointNet(Module):
 
     def forward(
         self,
-        x: Tensor,
+        x: Float[Tensor, "T F"],
         edge_index: Tensor | None = None,
         edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
+        batch: Int[Tensor, " T"] | None = None,
         *,
         batch_size: int | None = None,
-        category: Tensor | None = None,
-    ) -> Tensor:
+        category: Int[Tensor, "..."] | None = None,
+    ) -> Float[Tensor, "rows out"]:
         """Return the predictions.
 
         Args:
-            x: Features of points [T, F].
-            edge_index: Not looked at: this network has no use for edges.
-            edge_attr: Likewise.
-            batch: Cloud number of each point [T], in any order; None means one cloud.
+            x: Features of points.
+            edge_index: Ignored: this network does not use edges.
+            edge_attr: Ignored.
+            batch: Cloud number of each point, in any order; None means one cloud.
             batch_size: Number of clouds, where some at the end may be empty.
-            category: Category of each cloud, int64 [B]; needed where ``num_categories`` is set.
+            category: Category of each cloud; needed where ``num_categories`` is set.
+
+        Example:
+            The order of points does not matter:
+
+            >>> model, x = PointNet(3, 2, width=0.1).eval(), torch.randn(7, 3)
+            >>> torch.allclose(model(x), model(x.flip(0)), atol=1e-6)
+            True
         """
         if x.dim() != 2 or x.size(1) != self.in_channels or not x.is_floating_point():
             raise ShapeError("x", f"{list(x.shape)} {x.dtype}", f"floats [T, {self.in_channels}]")
@@ -137,7 +145,12 @@ class PointNet(Module):
         return predicted if perm is None else torch.empty_like(predicted).index_copy_(0, perm, predicted)
 
     def num_parameters(self) -> int:
-        """Return the number of trainable weights."""
+        """Return the number of trainable weights.
+
+        Example:
+            >>> PointNet(6, 10, width=0.25).num_parameters()
+            52506
+        """
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def __repr__(self) -> str:
