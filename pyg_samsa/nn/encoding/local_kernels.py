@@ -169,7 +169,7 @@ class LocalTentEncoding(_LocalEncoding):
         r"""Return g / p, which is bounded.
 
         .. math::
-            \frac{g}{p} = a \prod_i \Bigl(\frac{\sin \pi v_i \omega_i}{\pi \omega_i}\Bigr)^2 \pi^2 (\pi^{-2} + \omega_i^2)
+            \frac{g}{p} = a \prod_i \Bigl(\frac{\sin \pi v_i \omega_i}{\pi \omega_i}\Bigr)^2 (1 + \pi^2 \omega_i^2)
 
         Example:
             >>> round(LocalTentEncoding(heads=1).ratio(torch.zeros(1, 1, 1)).item(), 4)
