@@ -1,4 +1,4 @@
-"""What both estimators are: a network, and one training run within ``fit``."""
+"""The base of both estimators: a network, trained by ``fit``."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class MoleculeEstimator(BaseEstimator):
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that the input is texts or objects, not a table of numbers, and that targets may be several."""
+        """Tell scikit-learn that inputs are strings or objects, and that there may be several targets."""
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.string, tags.input_tags.one_d_array = False, True, True
         tags.target_tags.required = True
@@ -85,7 +85,7 @@ class MoleculeEstimator(BaseEstimator):
         return tags
 
     def _fit(self, X: Sequence[Any], y: torch.Tensor, task: str, strata: Sequence[int], width: int) -> None:
-        """Train a network on graphs and targets [n, C]; what is learned is kept in ``model_``, ``history_`` and ``best_epoch_``."""
+        """Train a network on graphs and targets [n, C]; sets ``model_``, ``history_`` and ``best_epoch_``."""
         graphs = self._graphs(X)
         if len(graphs) != len(y):
             raise ConfigError("y", len(y), f"{len(graphs)} targets, one for each molecule")
@@ -93,7 +93,7 @@ class MoleculeEstimator(BaseEstimator):
         split = self._split(strata, seed)
         dataset = _with_targets(graphs, y)
         in_channels, edge_channels = _features(graphs[0])
-        # The generators of the caller are as they were afterwards.
+        # fork_rng restores the random generators of the caller.
         with torch.random.fork_rng(), quiet_libraries(verbose=False), tempfile.TemporaryDirectory() as folder:
             torch.manual_seed(seed)
             model = SAMSA(
@@ -161,7 +161,7 @@ class MoleculeEstimator(BaseEstimator):
     def _train(self, module: TaskModule, data: SplitData, folder: RunFolder) -> None:
         options = TrainerOptions(max_epochs=self.max_epochs, accelerator=self.accelerator, clip_norm=1.0)
         validates, history = data.has("val"), History()
-        # A handful of validation molecules rank too coarsely to choose the epoch by a metric: the loss does.
+        # A metric of a few validation molecules is too coarse to choose the epoch, so the loss does.
         callbacks = [
             history,
             EpochEnd(history),
@@ -178,7 +178,7 @@ class MoleculeEstimator(BaseEstimator):
 
     @torch.inference_mode()
     def _output(self, X: Sequence[Any]) -> torch.Tensor:
-        """Return what the network gives for each molecule, float64 [n, C]."""
+        """Return the outputs of the network, float64 [n, C]."""
         check_is_fitted(self, "model_")
         if len(X) == 0:
             return torch.empty(0, self._width(), dtype=torch.float64)
@@ -193,14 +193,14 @@ class MoleculeEstimator(BaseEstimator):
         return int(self.model_.init_arguments["out_channels"])
 
     def save_pretrained(self, directory: str | os.PathLike[str], *, target_names: Sequence[str] | None = None) -> Path:
-        """Write the fitted network to a folder that ``pyg-samsa predict`` takes.
+        """Save the fitted network for ``pyg-samsa predict``.
 
         Args:
             directory: Folder to write.
-            target_names: Names of the targets (of the classes, for a classifier of several).
+            target_names: Names of the targets, or of the classes.
 
         Raises:
-            DataError: The network was fitted on graphs of other features than those of molecules.
+            DataError: The network was not fitted on molecules.
         """
         check_is_fitted(self, "model_")
         if self.model_.init_arguments["in_channels"] != list(ATOM_CARDINALITIES):
@@ -217,7 +217,7 @@ class MoleculeEstimator(BaseEstimator):
 def _features(graph: Data) -> tuple[Any, Any]:
     if graph.x is None:
         raise DataError(
-            "the graphs have no node features x", hint="Add some, for example by torch_geometric.transforms.Constant."
+            "the graphs have no node features x", hint="Add features, such as torch_geometric.transforms.Constant."
         )
     if graph.x.is_floating_point():
         return graph.x.size(1), None if graph.edge_attr is None else graph.edge_attr.size(1)
@@ -228,8 +228,8 @@ def _features(graph: Data) -> tuple[Any, Any]:
     )
     if not fits:
         raise DataError(
-            "the graphs have integer features that are not OGB's of molecules",
-            hint="Give SMILES, or graphs with float features.",
+            "the graphs have integer features other than OGB's",
+            hint="Pass SMILES, or graphs with float features.",
         )
     return list(ATOM_CARDINALITIES), list(BOND_CARDINALITIES)
 
@@ -251,7 +251,7 @@ def _scale(y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def quantile_strata(y: torch.Tensor) -> list[int]:
-    """Return the fifth that each value belongs to, by the first target; a value that is missing counts as the mean."""
+    """Return the quintile of each value of the first target; missing values count as the mean."""
     first = y[:, 0].nan_to_num(nan=float(y[:, 0].nanmean()))
     return torch.bucketize(first, first.quantile(torch.linspace(0, 1, _BINS + 1, dtype=first.dtype)[1:-1])).tolist()
 
@@ -260,10 +260,10 @@ def as_matrix(y: Any) -> np.ndarray:
     """Return targets as a float64 matrix [n, C].
 
     Raises:
-        ConfigError: They are not numbers.
+        ConfigError: The targets are not numbers.
     """
     try:
-        matrix = np.array(y, dtype=np.float64)  # a copy: a column of a table may be read-only, which torch warns about
+        matrix = np.array(y, dtype=np.float64)  # a copy, because torch warns about read-only arrays
     except (TypeError, ValueError) as error:
-        raise ConfigError("y", type(y).__name__, "numbers, NaN where there is none") from error
+        raise ConfigError("y", type(y).__name__, "numbers, NaN if unknown") from error
     return matrix[:, None] if matrix.ndim == 1 else matrix

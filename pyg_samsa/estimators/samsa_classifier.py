@@ -24,24 +24,24 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         num_samples: Number K of tokens that each head of each molecule samples.
         dropout: Dropout of the feed-forward networks and the head.
         drop_path: Probability that a molecule's residual branch is dropped in training.
-        num_eval_samples: Draws of codes that a prediction averages.
-        max_epochs: Epochs of training.
-        batch_size: Molecules of a training batch.
+        num_eval_samples: Number of draws of codes that a prediction averages.
+        max_epochs: Number of training epochs.
+        batch_size: Number of molecules in a training batch.
         learning_rate: Peak learning rate of AdamW, after a linear warm-up and before a cosine decay.
-        weight_decay: Decay of the weight matrices.
-        warmup_epochs: Epochs of linear warm-up.
+        weight_decay: Weight decay of AdamW.
+        warmup_epochs: Number of epochs of linear warm-up.
         validation_fraction: Share of the molecules, stratified by class, that chooses the epoch; 0 keeps the last one.
-        accelerator: Where to train: ``"auto"``, ``"cpu"`` or ``"gpu"``.
-        random_state: Seed of weights, order and validation split; None draws a new one in each fit.
+        accelerator: Device of the training: ``"auto"``, ``"cpu"`` or ``"gpu"``.
+        random_state: Seed of weights, order and validation split; None draws a new seed in each fit.
 
     Attributes:
         classes_: The classes, sorted.
         model_: The fitted `SAMSA` network.
-        best_epoch_: Epoch (from 1) whose weights it has.
-        history_: One row an epoch.
+        best_epoch_: Epoch of the weights, from 1.
+        history_: One row per epoch.
 
     Raises:
-        ConfigError: Targets do not fit the molecules, or an argument is out of range.
+        ConfigError: The targets do not fit the molecules, or an argument is not allowed.
         SmilesError: A molecule cannot be read.
 
     Example:
@@ -56,7 +56,7 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
 
         Args:
             X: n SMILES, or n ``Data``.
-            y: Classes [n], or labels [n, C] of 0, 1 and NaN.
+            y: Classes [n], or labels 0, 1 or NaN [n, C].
         """
         if np.ndim(y) == 2 and np.shape(y)[1] > 1:
             return self._fit_labels(X, as_matrix(y))
@@ -75,7 +75,7 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
     def _fit_labels(self, X: Sequence[Any], labels: np.ndarray) -> SAMSAClassifier:
         known = labels[~np.isnan(labels)]
         if not len(known) or not np.isin(known, (0.0, 1.0)).all():
-            raise ConfigError("y", "a matrix with other values", "labels 0 and 1, NaN where there is none")
+            raise ConfigError("y", "a matrix with other values", "labels 0 and 1, NaN if unknown")
         self._kind = "multilabel"
         self.classes_ = [np.array([0, 1])] * labels.shape[1]
         targets = torch.from_numpy(labels).float()
@@ -84,7 +84,7 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         return self
 
     def predict_proba(self, X: Sequence[Any]) -> np.ndarray:
-        """Return probabilities [n, classes]; for several labels [n, C], each that of the label 1."""
+        """Return probabilities [n, classes]; for labels the probabilities of 1 [n, C]."""
         output = self._output(X)
         if self._kind == "multiclass":
             return output.softmax(-1).numpy()
@@ -92,7 +92,7 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         return positive if self._kind == "multilabel" else np.hstack([1 - positive, positive])
 
     def predict(self, X: Sequence[Any]) -> np.ndarray:
-        """Return the likeliest class of each molecule [n]; for several labels 0 and 1 [n, C]."""
+        """Return the most likely class of each molecule [n]; for labels 0 or 1 [n, C]."""
         probabilities = self.predict_proba(X)
         if self._kind == "multilabel":
             return (probabilities > 0.5).astype(np.int64)

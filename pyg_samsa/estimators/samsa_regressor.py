@@ -12,9 +12,10 @@ from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix, quantile_st
 
 
 class SAMSARegressor(RegressorMixin, MoleculeEstimator):
-    """Predicts numbers from molecules, as a scikit-learn estimator.
+    """A scikit-learn regressor of molecules.
 
-    Targets are standardised within; predictions are in their own units. The epoch with the smallest validation error is kept.
+    Targets are standardised in training; predictions are in the units of the targets. The weights are those of the
+    epoch with the smallest validation loss.
 
     Args:
         channels: Channels D of a token.
@@ -23,23 +24,23 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
         num_samples: Number K of tokens that each head of each molecule samples.
         dropout: Dropout of the feed-forward networks and the head.
         drop_path: Probability that a molecule's residual branch is dropped in training.
-        num_eval_samples: Draws of codes that a prediction averages.
-        max_epochs: Epochs of training.
-        batch_size: Molecules of a training batch.
-        learning_rate: Largest step width of AdamW; it rises over ``warmup_epochs`` and falls along a cosine.
-        weight_decay: Decay of the weight matrices.
-        warmup_epochs: Epochs of linear warm-up.
-        validation_fraction: Share of the molecules that choose the epoch; 0 keeps the last one.
-        accelerator: Where to train: ``"auto"``, ``"cpu"`` or ``"gpu"``.
-        random_state: Seed of weights, order and validation split; None draws a new one in each fit.
+        num_eval_samples: Number of draws of codes that a prediction averages.
+        max_epochs: Number of training epochs.
+        batch_size: Number of molecules in a training batch.
+        learning_rate: Peak learning rate of AdamW, after a linear warm-up and before a cosine decay.
+        weight_decay: Weight decay of AdamW.
+        warmup_epochs: Number of epochs of linear warm-up.
+        validation_fraction: Share of the molecules that chooses the epoch; 0 keeps the last one.
+        accelerator: Device of the training: ``"auto"``, ``"cpu"`` or ``"gpu"``.
+        random_state: Seed of weights, order and validation split; None draws a new seed in each fit.
 
     Attributes:
         model_: The fitted `SAMSA` network.
-        best_epoch_: Epoch (from 1) whose weights it has.
-        history_: One row an epoch.
+        best_epoch_: Epoch of the weights, from 1.
+        history_: One row per epoch.
 
     Raises:
-        ConfigError: Targets do not fit the molecules, or an argument is out of range.
+        ConfigError: The targets do not fit the molecules, or an argument is not allowed.
         SmilesError: A molecule cannot be read.
 
     Example:
@@ -53,18 +54,18 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
 
         Args:
             X: n SMILES, or n ``Data``.
-            y: Numbers [n] or [n, C]; NaN where there is none.
+            y: Numbers [n] or [n, C]; NaN if unknown.
         """
         targets = as_matrix(y)
         if np.isinf(targets).any() or np.isnan(targets).all(0).any():
-            raise ConfigError("y", "an infinite value or a column without any", "numbers, NaN where there is none")
+            raise ConfigError("y", "an infinite value or a column without any", "numbers, NaN if unknown")
         self._flat = np.ndim(y) == 1
         wide = torch.from_numpy(targets)
         self._fit(X, wide, "regression", quantile_strata(wide), wide.size(1))
         return self
 
     def predict(self, X: Sequence[Any]) -> np.ndarray:
-        """Return predictions [n], or [n, C] where there were several targets, in the units of ``y``."""
+        """Return predictions [n], or [n, C] for several targets, in the units of ``y``."""
         output = self._output(X)
         mean, std = self.scale_
         values = (output * std + mean).numpy()

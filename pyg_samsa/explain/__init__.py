@@ -1,4 +1,4 @@
-"""Explanations: what each node and edge counted for in a prediction."""
+"""Explanations: the importance of nodes and edges for a prediction."""
 
 from pyg_samsa.explain.importance import METHODS, TokenImportance, token_importance
 from pyg_samsa.explain.sampling_explainer import SamplingExplainer

@@ -1,4 +1,4 @@
-"""Input times gradient, the baseline of explanations."""
+"""Input times gradient, a baseline for explanations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyg_samsa.nn.models.samsa import SAMSA
 
 
 def gradient_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0) -> Found:
-    r"""Multiply each token that Graph-Bridge made with the gradient of the prediction, the one that training takes (straight-through for the choice).
+    r"""Multiply each token before the first block by the gradient of the prediction, straight-through for sampling.
 
     .. math::
         s_t = \bigl\langle x_t, \partial y / \partial x_t \bigr\rangle

@@ -1,4 +1,4 @@
-"""What each node and edge of a graph counted for in a prediction."""
+"""The importance of each node and edge of a graph for a prediction."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class TokenImportance:
     """The importance of the tokens of one graph of N nodes and E directed edges.
 
     Attributes:
-        method: How it was computed, see :func:`token_importance`.
-        target: Number of the prediction that it is about.
+        method: Method of the scores, see :func:`token_importance`.
+        target: Number of the explained prediction.
         node: Scores of the nodes [N].
         edge: Scores of the directed edges [E].
         edge_index: The edges [2, E].
-        prediction: What the network says of the graph [out_channels].
+        prediction: Predictions of the graph [out_channels].
     """
 
     method: str
@@ -60,24 +60,24 @@ class TokenImportance:
 
     @property
     def bond_index(self) -> Tensor:
-        """The pairs of nodes that are joined, smaller number first [2, E / 2], in the order in which the edges name them first."""
+        """The bonds [2, E / 2]: pairs of nodes, smaller number first, in the order of the edges."""
         return self._bonds[0]
 
     @property
     def bond(self) -> Tensor:
-        """Scores of the bonds [E / 2]: both directions summed."""
+        """Scores of the bonds [E / 2], the sum of both directions."""
         index, place = self._bonds
         return self.edge.new_zeros(index.size(1)).index_add(0, place, self.edge)
 
     def to_frame(self, symbols: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return one row a token: nodes first, then directed edges.
+        """Return a table with a row per token: nodes, then directed edges.
 
         Args:
             symbols: Name of each node, such as the element of an atom.
 
         Returns:
-            A table with the columns ``token`` (node or edge), ``source`` and ``target`` (numbers of nodes; equal for a node), ``symbol`` (with
-            ``symbols``) and one named after the method.
+            A table with the columns ``token`` (node or edge), ``source`` and ``target`` (numbers of nodes; equal for a
+            node), ``symbol`` (with ``symbols``) and a column named after the method.
 
         Raises:
             ShapeError: There are not as many symbols as nodes.
@@ -86,7 +86,7 @@ class TokenImportance:
 
         count = self.node.numel()
         if symbols is not None and len(symbols) != count:
-            raise ShapeError("symbols", f"{len(symbols)} names", f"{count}, one a node")
+            raise ShapeError("symbols", f"{len(symbols)} names", f"{count} names, one per node")
         source = [*range(count), *self.edge_index[0].tolist()]
         target = [*range(count), *self.edge_index[1].tolist()]
         columns: dict[str, Any] = {
@@ -109,35 +109,35 @@ def token_importance(
     max_tokens: int = _TOKENS_AT_ONCE,
     advance: Callable[[float], None] | None = None,
 ) -> list[TokenImportance]:
-    r"""Say what each node and edge of graphs counts for, in the network's own tokens.
+    r"""Compute the importance of each node and edge for the prediction of a graph.
 
-    ============= ======================================================================================================================
+    ============= ==================================================================================================
     method        score of a token
-    ============= ======================================================================================================================
-    sampled       how often and how strongly heads chose it, see :func:`~pyg_samsa.explain.sampled.sampled_scores`
-    contribution  what the attention to it added to the prediction, see :func:`~pyg_samsa.explain.sampled.contribution_scores`
-    chosen        how often: the share of all heads of all layers that sampled it
-    occlusion     how far the prediction falls when it is withheld, see :func:`~pyg_samsa.explain.occlusion.occlusion_scores`
+    ============= ==================================================================================================
+    sampled       share of all attention that it receives, see :func:`~pyg_samsa.explain.sampled.sampled_scores`
+    contribution  first-order effect of this attention, see :func:`~pyg_samsa.explain.sampled.contribution_scores`
+    chosen        share of all heads of all layers that sampled it
+    occlusion     fall of the prediction without it, see :func:`~pyg_samsa.explain.occlusion.occlusion_scores`
     gradient      token times gradient, see :func:`~pyg_samsa.explain.gradient.gradient_scores`
-    random        a standard normal number from its place in the list: the floor of every comparison
-    ============= ======================================================================================================================
+    random        a standard normal number that depends on its position: a baseline
+    ============= ==================================================================================================
 
-    The same graph has the same scores at every call, whatever its batch-mates, and permuting nodes permutes them. With ``num_eval_samples`` > 1
-    scores are means over the draws of codes, as predictions are.
+    Scores of a graph do not depend on its batch, and permuting nodes permutes them. With ``num_eval_samples`` > 1 they
+    are means over the draws of codes, like predictions.
 
     Args:
-        model: A :class:`pyg_samsa.nn.SAMSA` network with Graph-Bridge and one prediction a graph.
-        data: One graph, or several.
-        method: One of the above.
-        target: Number of the prediction to explain, one for all graphs or one for each.
-        max_tokens: Tokens that are computed at once.
-        advance: Called with 1 after each graph, to show progress.
+        model: A :class:`pyg_samsa.nn.SAMSA` network with Graph-Bridge and one prediction per graph.
+        data: One graph or several.
+        method: One of the methods above.
+        target: Number of the prediction to explain, for all graphs or for each.
+        max_tokens: Number of tokens that are computed at once.
+        advance: Called with the number of finished graphs, to show progress.
 
     Returns:
         The importance of each graph.
 
     Raises:
-        ConfigError: An argument is none of those above, or the network has no edges as tokens, or does not sample.
+        ConfigError: An argument is not allowed, or the network has no edge tokens or does not sample tokens.
 
     Example:
         >>> model = SAMSA(in_channels=5, out_channels=2, channels=16, num_layers=2, heads=4, num_samples=8)
@@ -146,8 +146,8 @@ def token_importance(
         >>> importance.node.shape, importance.edge.shape, importance.bond.shape
         (torch.Size([3]), torch.Size([4]), torch.Size([2]))
 
-    Cost: about two passes through the network for ``sampled`` and ``chosen``, three for ``gradient``, four for ``contribution``, and for
-    ``occlusion`` up to one for every node and bond.
+    Cost: about two passes through the network for ``sampled`` and ``chosen``, three for ``gradient``, four for
+    ``contribution``, and up to one per node and bond for ``occlusion``.
     """
     check_choice("method", method, METHODS)
     network = check_network(model)
@@ -218,7 +218,7 @@ def _importance(
 
 @torch.no_grad()
 def _random_scores(model: SAMSA, batch: Any, target: Tensor, *, draw: int = 0) -> Found:
-    """Return a number for each token that depends on its place in its graph alone."""
+    """Return a random number for each token, by its position in the graph."""
     passes = open_passes(model, batch, draw)
     tokens = passes.tokens
     place = torch.arange(tokens.x.size(0), device=tokens.x.device) - tokens.index.ptr[tokens.index.batch]

@@ -1,4 +1,4 @@
-"""Molecules explained: predictions, token importance, tables and pictures, from SMILES."""
+"""Explanations of molecules from SMILES: predictions, token importance, tables and drawings."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PICTURED = ("sampled", "contribution", "occlusion")
-"""The methods that pictures and pages show."""
+"""The methods that drawings and pages show."""
 
 
 @dataclass(frozen=True)
 class MoleculeExplanation:
-    """A molecule, what a network says of it, and what its atoms and bonds counted for.
+    """The predictions for a molecule, and the importance of its atoms and bonds.
 
     Attributes:
-        name: What it is called.
-        smiles: As given.
+        name: Name of the molecule.
+        smiles: SMILES as given.
         mol: ``rdkit.Chem.Mol``.
-        target: Name of the prediction that is explained.
-        predictions: Name of a target -> what the network says: a probability, or a value in the target's unit.
+        target: Name of the explained prediction.
+        predictions: Name of a target -> probability, or value in the unit of the target.
         importance: Method -> importance of the tokens, in the units of :func:`label_of`.
-        kind: Kind of the task: regression, binary, multilabel or multiclass.
+        kind: Kind of the task, see :class:`~pyg_samsa.task.Task`.
     """
 
     name: str
@@ -45,7 +45,7 @@ class MoleculeExplanation:
     kind: str
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row a token: name, number and symbol of its atoms, and one column of scores a method."""
+        """Return a table with a row per token: numbers and symbols of its atoms, and a column of scores per method."""
         symbols = [atom.GetSymbol() for atom in self.mol.GetAtoms()]
         frames = [found.to_frame(symbols) for found in self.importance.values()]
         table = frames[0]
@@ -57,13 +57,13 @@ class MoleculeExplanation:
         return table
 
     def scores(self, method: str) -> tuple[list[float], list[float]]:
-        """Return the scores of atoms and bonds (both directions together) as pictures show them: shares in percent."""
+        """Return the scores of atoms and bonds for drawings; shares are in percent."""
         found = self.importance[method]
         factor = 100.0 if method == "sampled" else 1.0
         return (factor * found.node).tolist(), (factor * found.bond).tolist()
 
     def draw(self, method: str = "sampled", *, theme: str = "light") -> MoleculeDrawing:
-        """Draw the molecule with its atoms and bonds coloured by a method."""
+        """Draw the molecule with atoms and bonds coloured by the scores of a method."""
         check_choice("method", method, PICTURED)
         atoms, bonds = self.scores(method)
         subtitle = f"{self.target}: {shown(self.predictions[self.target])}"
@@ -83,16 +83,16 @@ def scale_of(method: str) -> str:
 
 
 def label_of(method: str, kind: str) -> str:
-    """Return what stands above the colour bar of a method.
+    """Return the label of the colour bar of a method.
 
     Example:
         >>> label_of("sampled", "binary"), label_of("occlusion", "regression")
-        ('sampled: share of attention (%)', 'withheld: fall of the prediction')
+        ('sampled: share of attention (%)', 'occlusion: fall of the prediction')
     """
     if method == "sampled":
         return "sampled: share of attention (%)"
     text = (
-        "attention's contribution to the prediction" if method == "contribution" else "withheld: fall of the prediction"
+        "contribution of attention to the prediction" if method == "contribution" else "occlusion: fall of the prediction"
     )
     return text + ("" if kind == "regression" else " (logit)")
 
@@ -106,15 +106,17 @@ def explain_molecules(
     methods: Sequence[str] = PICTURED,
     on_refusal: Callable[[int, str, str, str], None] | None = None,
 ) -> Iterator[MoleculeExplanation]:
-    """Explain molecules one after the other.
+    """Explain the predictions for molecules, one at a time.
 
     Args:
         model: A :class:`pyg_samsa.nn.SAMSA` network for the features of :func:`~pyg_samsa.chem.smiles_to_data`.
         task: What its outputs mean: ``kind``, ``target_names`` and, for regressions, ``mean`` and ``std``.
         molecules: Name and SMILES of each.
-        target: Name of the prediction to explain; None takes the likeliest one of each molecule (in regressions the first).
+        target: Name of the prediction to explain; by default the most likely of each molecule, or the first
+            regression.
         methods: See :func:`~pyg_samsa.explain.token_importance`.
-        on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read, which is then left out; by default it is an error.
+        on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read, which is skipped then;
+            by default it is an error.
 
     Yields:
         The explanation of each molecule that could be read.
@@ -132,7 +134,8 @@ def explain_molecules(
         >>> list(found.predictions), found.to_frame().columns.tolist()
         (['active'], ['molecule', 'token', 'atom', 'to_atom', 'symbol', 'sampled', 'contribution', 'occlusion'])
 
-    Cost: that of the methods; a peptide of 200 atoms takes about a second a layer with occlusion, a few milliseconds without.
+    Cost: that of the methods; a peptide of 200 atoms takes about a second per layer with occlusion, and milliseconds
+    without.
     """
     names = list(task["target_names"])
     if target is not None and target not in names:

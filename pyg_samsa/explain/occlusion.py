@@ -1,4 +1,4 @@
-"""The effect of every node and bond on a prediction: what changes when it is withheld."""
+"""Occlusion: the change of a prediction if a node or bond is removed."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from pyg_samsa.nn.tokenizers.graph_bridge import Tokens
 
 @torch.no_grad()
 def occlusion_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0, max_tokens: int = 2**15) -> Found:
-    r"""Withhold each node, and each bond with both its directions, and see how far the prediction falls.
+    r"""Remove each node, and each bond with both directions, and return the fall of the prediction.
 
     .. math::
         s_t = y(x) - y(x_{\setminus t})
 
-    A withheld token is taken out after Graph-Bridge: no query, key or value in any layer, and no part of the readout, while the codes of all others
-    stay as they were. Both directions of a bond go together, because each alone tells what the other does; each is credited with half of the effect,
-    so that the score of the bond, their sum, is the effect itself. Above zero the token speaks for the prediction, below against it.
+    A token is removed after Graph-Bridge: it has no query, key or value in any layer and no part in the readout, while
+    the codes of all other tokens stay the same. Both directions of a bond are removed together, because each carries
+    the information of the other. Each gets half of the effect, so that the score of the bond is the whole effect. A
+    positive score means that the token raises the prediction.
 
-    Heads see only the tokens that they sample, so a token that no head of a layer sampled can be withheld from it without any change to the others:
-    each variant starts at the first layer in which one of its tokens was sampled, and one that never was only leaves the readout. The result is that
-    of the whole computation.
+    Heads attend only to the tokens that they sample. Removing a token that no head of a layer sampled does not change
+    the other tokens, so each variant is computed from the first layer in which one of its tokens was sampled. A token
+    that was never sampled only leaves the readout. The result is exact.
 
     Args:
         model: The network, in evaluation.
@@ -37,7 +38,8 @@ def occlusion_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int =
     Returns:
         Scores [N + E] of nodes and edges, and the prediction [1, out_channels].
 
-    Cost: at most n / 2 passes of n tokens, n = N + E; with K samples in each of H heads and L layers at most L H K tokens need one.
+    Cost: at most n / 2 passes of n = N + E tokens; with K samples in each of H heads and L layers, at most L H K tokens
+    need a pass.
     """
     passes = open_passes(model, batch, draw)
     tokens = passes.tokens
@@ -66,7 +68,7 @@ def _units(tokens: Tokens, edge_index: Tensor) -> Tensor:
 
 
 def _first_sampled(model: SAMSA, passes: Passes) -> Tensor:
-    """Return the first layer [T] in which a head sampled each token; L for those that none ever did."""
+    """Return the first layer [T] in which a head sampled each token; L for tokens that were never sampled."""
     count = passes.tokens.x.size(0)
     first = torch.full((count,), len(model.blocks), device=passes.tokens.x.device)
     for layer in reversed(range(len(model.blocks))):
@@ -79,7 +81,7 @@ def _first_sampled(model: SAMSA, passes: Passes) -> Tensor:
 
 
 def _predict_without(model: SAMSA, x: Tensor, unit: Tensor, withheld: Tensor, layer: int) -> Tensor:
-    """Return the predictions [V, out_channels] from tokens before a layer, without those of each of V units."""
+    """Return the predictions [V, out_channels] from the tokens before a layer, without each of V units."""
     keep = unit != withheld[:, None]
     sizes = keep.sum(1)
     index = RaggedIndex(torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]))

@@ -1,4 +1,4 @@
-"""Which tokens the heads of a network sampled, and what became of them."""
+"""Importance by the tokens that the heads of a network sampled."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pyg_samsa.nn.models.samsa import SAMSA
 
 @torch.no_grad()
 def chosen_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0) -> Found:
-    r"""Count how often each token was sampled: the share of the H heads of all L layers that did.
+    r"""Compute the share of the H heads of all L layers that sampled each token.
 
     .. math::
         s_t = \frac{1}{L H} \sum_{l, h} \bigl[t \in \mathrm{Sample}_{l, h}\bigr]
 
-    Arguments and result as in :func:`sampled_scores`; ``target`` plays no part.
+    Arguments and result as in :func:`sampled_scores`.
     """
     passes = open_passes(model, batch, draw)
     heads = passes.tokens.x.new_zeros(passes.tokens.x.size(0))
@@ -34,18 +34,19 @@ def chosen_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0)
 
 @torch.no_grad()
 def sampled_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0) -> Found:
-    r"""Add up how often and how strongly each token was sampled: the share of all attention that goes to it.
+    r"""Compute the share of all attention that each token receives.
 
     .. math::
-        s_t = \frac{1}{L H} \sum_{l, h} \; \sum_{k \,:\, \mathrm{Sample}_{l, h}(k) = t} \; \frac{1}{n} \sum_{q=1}^{n} A^{l,h}_{qk}
+        s_t = \frac{1}{L H} \sum_{l, h} \; \sum_{k \,:\, \mathrm{Sample}_{l, h}(k) = t} \;
+              \frac{1}{n} \sum_{q=1}^{n} A^{l,h}_{qk}
 
-    with :math:`A^{l,h}` the attention of the n queries of a graph to the K keys that head h of layer l sampled. What goes to the learned support
-    pairs belongs to no token, so the scores of a graph add up to at most 1. Nothing is kept of a layer but one number a token.
+    with :math:`A^{l,h}` the attention of the n queries of a graph to the K keys that head h of layer l sampled.
+    Attention to the learned support pairs belongs to no token, so the scores of a graph sum to at most 1.
 
     Args:
         model: The network, in evaluation.
         batch: A PyG batch of B graphs.
-        target: Number of the prediction of each graph [B]; attention knows of none, so it plays no part.
+        target: Number of the prediction of each graph [B]; not used here.
         draw: Number of the deterministic draw of codes.
 
     Returns:
@@ -64,14 +65,14 @@ def sampled_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0
 
 
 def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0) -> Found:
-    r"""Add up what the attention to each sampled token contributes to the prediction, to first order.
+    r"""Compute the contribution of the attention to each token to the prediction, to first order.
 
     .. math::
         s_t = \sum_{l, h} \; \sum_{k \,:\, \mathrm{Sample}_{l, h}(k) = t} \; \sum_{q=1}^{n}
               A^{l,h}_{qk} \Bigl\langle \tilde{v}^{l,h}_k, \frac{\partial y}{\partial o^{l,h}_q} \Bigr\rangle
 
-    with :math:`o_q = \sum_k A_{qk} \tilde{v}_k` the output of a head: each sampled value times the gradient that reaches it. Where ``sampled`` tells
-    where heads look, this tells what they take from there, and whether it speaks for (above 0) or against the prediction.
+    with :math:`o_q = \sum_k A_{qk} \tilde{v}_k` the output of a head. A positive score means that the token raises the
+    prediction.
 
     Arguments and result as in :func:`sampled_scores`.
 
@@ -85,7 +86,7 @@ def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: in
     hooks = [conv.register_forward_hook(lambda _, args, output: outputs.append(output)) for conv in convs]
     try:
         with torch.enable_grad():
-            # Without a gradient at the tokens, frozen networks would have none anywhere.
+            # The tokens need a gradient, because a frozen network has none elsewhere.
             predictions = run_from(model, passes.inputs[0].detach().requires_grad_(), index)
             gradients = torch.autograd.grad(predictions.gather(1, target[:, None]).sum(), outputs)
     finally:
@@ -108,12 +109,12 @@ def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: in
 
 
 def attention_received(block: Module, x: Tensor, index: RaggedIndex, samples: Samples) -> Tensor:
-    """Return the mean attention [B, H, K] that the queries of each graph pay to each sampled key; 0 for a graph without tokens."""
+    """Return the mean attention [B, H, K] of the queries of each graph to each sampled key; 0 for an empty graph."""
     return torch.stack([weights.sum(1) / max(1, weights.size(1)) for weights in _attention(block, x, index, samples)])
 
 
 def _attention(block: Module, x: Tensor, index: RaggedIndex, samples: Samples) -> Iterator[Tensor]:
-    """Yield the attention [H, n, K] of each graph, one after the other, so that no more is ever kept."""
+    """Yield the attention [H, n, K] of one graph at a time, to save memory."""
     conv: Any = block.conv
     width = conv.channels // conv.heads
     query = conv.query(block.conv_norm(x)).view(-1, conv.heads, width)  # type: ignore[operator]
@@ -122,7 +123,7 @@ def _attention(block: Module, x: Tensor, index: RaggedIndex, samples: Samples) -
 
 
 def _to_tokens(samples: Samples, values: Tensor, count: int) -> Tensor:
-    """Add values [B, H, K] of sampled tokens up by token [T]; those of support pairs are left out."""
+    """Sum values [B, H, K] of samples by token [T], without support pairs."""
     candidates = samples.candidates.flatten()
     is_token = candidates < count
     return values.new_zeros(count).index_add(0, candidates[is_token], values.flatten()[is_token])

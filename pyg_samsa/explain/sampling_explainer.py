@@ -15,13 +15,13 @@ from pyg_samsa.explain.importance import METHODS, token_importance
 
 
 class SamplingExplainer(ExplainerAlgorithm):
-    r"""Token importance as an algorithm of ``torch_geometric.explain``: masks of nodes and edges from the tokens of a `SAMSA` network.
+    r"""Token importance as an algorithm of ``torch_geometric.explain``.
 
-    Graph-Bridge makes edges tokens of their own, so the edge mask is not guessed from messages: it is what the heads sampled, or what withholding the
-    edge does (see :func:`~pyg_samsa.explain.token_importance`). Masks of ``occlusion`` and ``gradient`` have a sign.
+    It returns node and edge masks of a `SAMSA` network, whose edges are tokens, by a method of
+    :func:`~pyg_samsa.explain.token_importance`. Masks of ``contribution``, ``occlusion`` and ``gradient`` have a sign.
 
     Args:
-        method: ``"sampled"``, ``"chosen"``, ``"occlusion"``, ``"gradient"`` or ``"random"``.
+        method: One of :data:`~pyg_samsa.explain.METHODS`.
         output: Number of the prediction to explain.
 
     Raises:
@@ -61,11 +61,11 @@ class SamplingExplainer(ExplainerAlgorithm):
         index: int | Tensor | None = None,
         **kwargs: Any,
     ) -> Explanation:
-        """Return the masks of the nodes [N, 1] and the edges [E] of a graph, or of all graphs of a batch (``batch``)."""
+        """Return the node mask [N, 1] and the edge mask [E] of a graph, or of all graphs of a batch (``batch``)."""
         if index is not None:
-            raise ConfigError("index", index, "None: the masks are those of whole graphs")
+            raise ConfigError("index", index, "None, because whole graphs are explained")
         if not isinstance(x, Tensor) or not isinstance(edge_index, Tensor):
-            raise ConfigError("x", type(x).__name__, "a tensor: one kind of nodes, one kind of edges")
+            raise ConfigError("x", type(x).__name__, "a tensor, of a homogeneous graph")
         batch, edge_attr = kwargs.get("batch"), kwargs.get("edge_attr")
         graph_of = x.new_zeros(x.size(0), dtype=torch.long) if batch is None else batch
         count = int(kwargs.get("batch_size") or (int(graph_of.max()) + 1 if graph_of.numel() else 1))
@@ -93,6 +93,6 @@ class SamplingExplainer(ExplainerAlgorithm):
         return Explanation(node_mask=node_mask, edge_mask=edge_mask)
 
     def supports(self) -> bool:
-        """Return whether PyG's settings fit: whole graphs are explained, by scores of nodes and edges as such."""
+        """Return whether PyG's settings fit: graph-level tasks, and masks of whole nodes and edges."""
         masks = {self.explainer_config.node_mask_type, self.explainer_config.edge_mask_type}
         return self.model_config.task_level == ModelTaskLevel.graph and masks <= {MaskType.object, None}
