@@ -1,6 +1,7 @@
 """Every error that bad input can raise: one line that names the culprit, and a hint that names the cure.
 
-The command line prints ``str(error)`` and ``error.hint`` and exits with ``error.exit_code``: 2 for what the user asked, 3 for data, 4 for numbers.
+The command line prints ``str(error)`` and ``error.hint`` and exits with ``error.exit_code``: 2 for what the user asked,
+3 for data, 4 for numbers.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class SAMSAError(Exception):
 
 def _restore(kind: type[SAMSAError], args: tuple[Any, ...], state: dict[str, Any]) -> SAMSAError:
     error = kind.__new__(kind, *args)
+    # OSError takes its arguments in the constructor, which is not called here.
+    error.args = args
     error.__dict__.update(state)
     return error
 
@@ -48,7 +51,8 @@ class ConfigError(SAMSAError, ValueError):
     Args:
         key: Name of the setting or argument, as the user wrote it.
         value: What was given.
-        allowed: What would have been right: a sentence, or the allowed values (the nearest one to ``value`` is then suggested).
+        allowed: What would have been right: a sentence, or the allowed values (the nearest one to ``value`` is then
+            suggested).
 
     Example:
         >>> str(ConfigError("sampling", "hrd", ["hard", "soft"]))
@@ -71,6 +75,11 @@ class ConfigError(SAMSAError, ValueError):
 class ShapeError(SAMSAError, ValueError):
     """A tensor has the wrong shape or type.
 
+    Args:
+        name: Name of the tensor.
+        got: Its shape.
+        expected: The shape that it should have.
+
     Example:
         >>> str(ShapeError("x", "[5, 3]", "[T, 4]"))
         'x: got [5, 3], expected [T, 4]'
@@ -82,7 +91,18 @@ class ShapeError(SAMSAError, ValueError):
 
 
 class MissingDependencyError(SAMSAError, ImportError):
-    """An optional package is needed and not installed."""
+    """An optional package is needed and not installed.
+
+    Args:
+        package: Name of the package.
+        extra: Extra of this package that installs it.
+        purpose: What needs it.
+
+    Example:
+        >>> error = MissingDependencyError("h5py", "points", "Reading ModelNet40")
+        >>> str(error), error.hint
+        ("Reading ModelNet40 needs the package 'h5py', which is not installed", "pip install 'pyg-samsa[points]'")
+    """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
@@ -91,17 +111,38 @@ class MissingDependencyError(SAMSAError, ImportError):
 
 
 class DataError(SAMSAError):
-    """Data that was found cannot be used as it is."""
+    """Data that was found cannot be used as it is.
+
+    Example:
+        >>> DataError("train.csv: no column 'smiles'").exit_code
+        3
+    """
 
     exit_code = EXIT_DATA
 
 
 class DataNotFoundError(DataError, FileNotFoundError):
-    """Files that are needed are not there."""
+    """Files that are needed are not there.
+
+    Example:
+        >>> isinstance(DataNotFoundError("train.csv: no such file"), FileNotFoundError)
+        True
+    """
 
 
 class DataIntegrityError(DataError):
-    """A file is not the one it should be: wrong hash, truncated, or with unexpected content."""
+    """A file is not the one it should be: wrong hash, truncated, or with unexpected content.
+
+    Args:
+        path: The file.
+        expected: What it should hold.
+        got: What it holds.
+        hint: The cure; by default to delete the file and fetch it again.
+
+    Example:
+        >>> str(DataIntegrityError("data.zip", "SHA-256 12ab", "SHA-256 34cd"))
+        'data.zip: got SHA-256 34cd, expected SHA-256 12ab'
+    """
 
     def __init__(self, path: object, expected: object, got: object, *, hint: str = "") -> None:
         super().__init__(
@@ -116,6 +157,11 @@ class SmilesError(DataError, ValueError):
     Args:
         row: Row of the file, counted from 1 without the header, or None for a single molecule.
         text: The SMILES as given.
+        reason: Why it cannot be read.
+
+    Example:
+        >>> str(SmilesError(3, "C1CC"))
+        "row 3: RDKit cannot read this SMILES: 'C1CC'"
     """
 
     def __init__(self, row: int | None, text: str, reason: str = "RDKit cannot read this SMILES") -> None:
@@ -131,6 +177,11 @@ class NumericalError(SAMSAError, ArithmeticError):
     Args:
         where: Layer, feature or loss that holds the value.
         what: What is wrong with it.
+
+    Example:
+        >>> error = NumericalError("loss", "NaN in step 7", hint="Lower optim.base_lr.")
+        >>> str(error), error.exit_code
+        ('loss: NaN in step 7', 4)
     """
 
     exit_code = EXIT_NUMERICAL

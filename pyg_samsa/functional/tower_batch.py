@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.typing import Int
 
 
-def tower_batch(batch: Tensor, document: Tensor) -> Tensor:
+def tower_batch(batch: Int[Tensor, " N"], document: Int[Tensor, " N"]) -> Int[Tensor, " N"]:
     r"""Return the document of every node in a batch of pairs of documents.
 
     .. math::
@@ -19,9 +20,8 @@ def tower_batch(batch: Tensor, document: Tensor) -> Tensor:
         batch: Pair :math:`b_i` of each node.
         document: Document :math:`d_i` of each node within its pair, 0 or 1.
 
-    Shapes:
-        - **batch, document:** int64 [N]
-        - **output:** int64 [N], from 0 to 2B-1; ascending if the nodes of a pair are ordered by document
+    Returns:
+        Documents t, from 0 to 2B-1; ascending if the nodes of a pair are ordered by document.
 
     Raises:
         ShapeError: The two arguments differ in shape.
