@@ -301,7 +301,7 @@ def systematic_draws(scores: Float[Tensor, "*b n"], k: int) -> Int[Tensor, "*b K
     r"""Draw ``k`` indices from :math:`\mathrm{softmax}(z)` with evenly spaced quantiles instead of random ones.
 
     .. math::
-        t_m = \min\Bigl\{ t : \sum_{u \le t} \mathrm{softmax}(z)_u > \frac{m - 1/2}{K} \Bigr\}, \qquad m = 1, \dots, K,
+        t_m = \min \{\, t : \sum_{u \le t} \mathrm{softmax}(z)_u > \frac{m - 1/2}{K} \,\}, \qquad m = 1, \dots, K,
         \qquad z_1 \ge z_2 \ge \dots
 
     Deterministic, and the number of draws of a candidate is within 1 of K times its probability. [ours]
