@@ -1,4 +1,8 @@
-"""Triangle meshes in OFF files."""
+"""Triangle meshes in OFF files.
+
+`torch_geometric.io.read_off` is not used: it fails on comments and blank lines, reads colours as corners, drops
+polygons of more than four corners, and accepts truncated files.
+"""
 
 from __future__ import annotations
 

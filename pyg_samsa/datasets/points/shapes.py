@@ -21,7 +21,7 @@ from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.datasets.splits import stratified_split
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.progress import progress_bar
-from pyg_samsa.options import Option
+from pyg_samsa.options import Option, check_integer
 from pyg_samsa.task import Task
 from pyg_samsa.transforms.normalize_cloud import normalize_cloud
 
@@ -123,8 +123,7 @@ def prepared_path(
         ConfigError: An argument is out of range.
     """
     for key, value, least in (("per_family", per_family, 3), ("num_points", num_points, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ConfigError(key, value, f"an integer of at least {least}")
+        check_integer(key, value, low=least)
     name = "shapes-parts" if parts else "shapes"
     return Path(root) / name / f"{name}-{per_family}x{num_points}-seed{seed}-v{_VERSION}.pt"
 
