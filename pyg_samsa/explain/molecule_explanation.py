@@ -91,10 +91,11 @@ def label_of(method: str, kind: str) -> str:
     """
     if method == "sampled":
         return "sampled: share of attention (%)"
-    text = (
-        "contribution of attention to the prediction" if method == "contribution" else "occlusion: fall of the prediction"
-    )
-    return text + ("" if kind == "regression" else " (logit)")
+    text = {
+        "contribution": "contribution of attention to the prediction",
+        "occlusion": "occlusion: fall of the prediction",
+    }
+    return text[method] + ("" if kind == "regression" else " (logit)")
 
 
 def explain_molecules(
@@ -115,8 +116,8 @@ def explain_molecules(
         target: Name of the prediction to explain; by default the most likely of each molecule, or the first
             regression.
         methods: See :func:`~pyg_samsa.explain.token_importance`.
-        on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read, which is skipped then;
-            by default it is an error.
+        on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read, which is then
+            skipped; by default it is an error.
 
     Yields:
         The explanation of each molecule that could be read.
