@@ -9,9 +9,9 @@ from benchmarks.ruler import ROOMS, Item, Ruler, measure, share, table
 ROOT = Path(__file__).parent.parent
 RULER = Ruler(ROOT / "pyg_samsa", ROOT / "tests")
 # The least share of each; raise it when it is passed, never lower it.
-LEAST = {"formula": 0.43, "doctest": 0.40, "shapes": 0.70, "mirrored": 0.66}
+LEAST = {"formula": 0.43, "doctest": 0.42, "shapes": 0.70, "mirrored": 0.66}
 LONG_FUNCTIONS = 4
-LONG_LINES = 582
+LONG_LINES = 288
 CIRCLES = 1
 # Kernels that run on a GPU alone, and containers that a network fills.
 WITHOUT_EXAMPLE = {
