@@ -173,21 +173,9 @@ def add_encoding(
         raise ConfigError("pe.kind", kind, KINDS)
     if kind == "none":
         return dataset
-    edge_index, node_ptr, edge_ptr = _graphs(dataset, kind)
-    digest = _digest(edge_index, node_ptr, edge_ptr)
-    path = Path(folder) / "encodings" / f"{kind}-{dim}-{digest[:16]}.pt"
+    graphs = _graphs(dataset, kind)
     try:
-        pe = _cached(path, digest, int(node_ptr[-1]), dim)
-        if pe is None:
-            with lock(path):
-                pe = _cached(path, digest, int(node_ptr[-1]), dim, tell=True)
-                if pe is None:
-                    remove_partial(path)
-                    pe = torch.from_numpy(
-                        _compute(kind, dim, edge_index.numpy(), node_ptr.numpy(), edge_ptr.numpy(), progress)
-                    )
-                    with atomic_write(path) as temporary:
-                        torch.save({"format": _VERSION, "edges": digest, "pe": pe, "sha256": _digest(pe)}, temporary)
+        pe = _load_or_compute(kind, dim, graphs, Path(folder), progress)
     except OSError as error:
         raise ConfigError(
             "dataset.dir", str(folder), f"a folder that can be written to ({error.strerror or error})"
@@ -196,8 +184,30 @@ def add_encoding(
     widened._data, widened._data_list = copy.copy(dataset._data), None
     widened._data["pe"] = pe
     if dataset.slices is not None:
-        widened.slices = {**dataset.slices, "pe": node_ptr}
+        widened.slices = {**dataset.slices, "pe": graphs[1]}
     return widened
+
+
+def _load_or_compute(
+    kind: str, dim: int, graphs: tuple[Tensor, Tensor, Tensor], folder: Path, progress: bool
+) -> Tensor:
+    edge_index, node_ptr, edge_ptr = graphs
+    digest = _digest(edge_index, node_ptr, edge_ptr)
+    path = folder / "encodings" / f"{kind}-{dim}-{digest[:16]}.pt"
+    num_nodes = int(node_ptr[-1])
+    pe = _cached(path, digest, num_nodes, dim)
+    if pe is not None:
+        return pe
+    with lock(path):
+        # Another process may have computed them in the meantime.
+        pe = _cached(path, digest, num_nodes, dim, tell=True)
+        if pe is None:
+            remove_partial(path)
+            arrays = (edge_index.numpy(), node_ptr.numpy(), edge_ptr.numpy())
+            pe = torch.from_numpy(_compute(kind, dim, *arrays, progress))
+            with atomic_write(path) as temporary:
+                torch.save({"format": _VERSION, "edges": digest, "pe": pe, "sha256": _digest(pe)}, temporary)
+    return pe
 
 
 def _graphs(dataset: Any, kind: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -147,7 +147,7 @@ def _describe_foreign(dataset: Any) -> Any:
         )
     level = "node" if first.y.size(0) == first.num_nodes and first.num_nodes != 1 else "graph"
     kind, num_targets = _foreign_task(dataset)
-    described = copy.copy(dataset) if hasattr(dataset, "__dict__") else _Graphs(dataset)
+    described: Any = copy.copy(dataset) if hasattr(dataset, "__dict__") else _Graphs(dataset)
     noun = "class" if kind == "multiclass" else "target"
     described.task = Task(kind, [f"{noun}_{number}" for number in range(num_targets)], level)
     num_dims = first.pos.size(1) if first.get("pos") is not None else 0
