@@ -55,7 +55,8 @@ def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path |
     if scale is not None:
         task |= {"mean": scale[0].tolist(), "std": scale[1].tolist()}
     task["metrics"] = {"val": dict(result.val), "test": dict(result.test)}
-    return save_pretrained(network.model, result.folder.path / FOLDER, task=task, card=_sections(result, plan))  # type: ignore[arg-type]
+    folder = result.folder.path / FOLDER
+    return save_pretrained(network.model, folder, task=task, card=_sections(result, plan))  # type: ignore[arg-type]
 
 
 def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:

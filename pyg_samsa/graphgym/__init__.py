@@ -1,7 +1,7 @@
 """GraphGym: importing this package registers everything with it and sets the defaults of the global ``cfg``.
 
-Network ``samsa``, layer ``samsaconv``, encoders, pooling, heads, losses, metrics, optimiser, schedules and loaders are then known to PyG's own
-GraphGym as well as to :func:`pyg_samsa.experiments.run.run`.
+Network ``samsa``, layer ``samsaconv``, encoders, pooling, heads, losses, metrics, optimiser, schedules and loaders are
+then known to PyG's own GraphGym as well as to :func:`pyg_samsa.experiments.run.run`.
 """
 
 from __future__ import annotations

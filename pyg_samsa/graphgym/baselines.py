@@ -1,4 +1,4 @@
-"""The networks ``gcn``, ``gine``, ``gatedgcn`` and ``gps``: PyG's own operators, built from GraphGym's configuration."""
+"""The networks ``gcn``, ``gine``, ``gatedgcn`` and ``gps``: PyG's operators, configured by GraphGym."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ACTIVATIONS = {**dict.fromkeys(ACTIVATIONS), "swish": "silu"}
 class GNNNetwork(BatchNetwork):
     """Reads ``cfg.gnn`` (for ``gps`` also ``cfg.gt``) and ``cfg.pe`` and holds a plain ``nn.GNN`` as ``model``.
 
-    GraphGym's names say what they say there: ``gnn.layers_mp``, ``gnn.dim_inner``, ``gnn.dropout``, ``gnn.act``, ``gnn.batchnorm``,
-    ``gnn.residual``, ``gnn.layers_post_mp`` (0 and 1 are a linear head) and ``model.graph_pooling``. ``gps`` takes GraphGPS's ``gt.layers``,
-    ``gt.dim_hidden`` and ``gt.dropout`` where they are set, ``gt.layer_type`` (else GINE and full attention), ``gt.n_heads`` (else 4),
-    ``gt.attn_dropout`` and ``gt.layer_norm``.
+    GraphGym's names keep their meaning: ``gnn.layers_mp``, ``gnn.dim_inner``, ``gnn.dropout``, ``gnn.act``,
+    ``gnn.batchnorm``, ``gnn.residual``, ``gnn.layers_post_mp`` (0 and 1 are a linear head) and ``model.graph_pooling``.
+    ``gps`` takes GraphGPS's ``gt.layers``, ``gt.dim_hidden`` and ``gt.dropout`` where they are set, ``gt.layer_type``
+    (else GINE and full attention), ``gt.n_heads`` (else 4), ``gt.attn_dropout`` and ``gt.layer_norm``.
 
     Args:
         dim_in: Width of float node features, for data sets that say no more than that.

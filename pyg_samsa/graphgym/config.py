@@ -1,4 +1,4 @@
-"""Reading a configuration: GraphGym's ``cfg`` filled from YAML and the command line, every mistake named in one line."""
+"""Load a configuration: fill GraphGym's ``cfg`` from YAML and the command line, and name every mistake in one line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SWITCHED_OFF_GROUPS = ("posenc_", "prep")
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """What :func:`load_config` has read.
+    """A configuration that was loaded.
 
     Args:
         name: Name of the run.
@@ -39,7 +39,7 @@ class LoadedConfig:
 
     @property
     def without_effect(self) -> list[str]:
-        """Settings that the user has set and that change nothing."""
+        """Settings that the user has set and that have no effect."""
         return sorted(self.given & NO_EFFECT)
 
 
@@ -86,7 +86,7 @@ def find_config(name: str | os.PathLike[str]) -> Path:
 
 
 def packaged_configs() -> list[str]:
-    """Return the names of the configurations that come with the package; its grids are none."""
+    """Return the names of the configurations that come with the package; grids are left out."""
     names = (path.relative_to(PACKAGED).with_suffix("").as_posix() for path in PACKAGED.rglob("*.yaml"))
     return sorted(name for name in names if not name.startswith("grids/"))
 
@@ -94,14 +94,16 @@ def packaged_configs() -> list[str]:
 def load_config(name: str | os.PathLike[str], opts: Sequence[str] = ()) -> LoadedConfig:
     """Reset GraphGym's global ``cfg`` and fill it from a file and from ``key value`` pairs.
 
-    Numbers are read kindly: ``1`` is a float where a float is meant, ``1e-3`` is a number, ``16.0`` is an int. ``devices`` may be ``auto``.
+    Numbers are converted where nothing is lost: ``1`` to a float, ``1e-3`` to a number, ``16.0`` to an int.
+    ``devices`` may be ``auto``.
 
     Args:
         name: File, or name of a packaged configuration.
-        opts: ``key value key value ...`` (or ``key=value``); they go before the file.
+        opts: ``key value key value ...`` (or ``key=value``); overrides for the file.
 
     Raises:
-        ConfigError: the file is missing or is not YAML, a name is unknown (the nearest one is suggested), or a value is not allowed.
+        ConfigError: the file is missing or is not YAML, a name is unknown (the nearest one is suggested), or a value is
+            not allowed.
     """
     path = find_config(name)
     cfg.defrost()
@@ -121,7 +123,7 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[str] = ()) -> Loade
 
 
 def _run_name(path: Path) -> str:
-    """Return the name of a file without its ending; a packaged one in a folder has the folder before it, so that twins do not share a name."""
+    """Return the name of a file without its ending; for packaged files in a folder, with the folder as a prefix."""
     inside = path.resolve().relative_to(PACKAGED) if path.resolve().is_relative_to(PACKAGED) else Path(path.name)
     return "-".join(inside.with_suffix("").parts)
 
@@ -209,13 +211,13 @@ def _merge(leaves: Sequence[tuple[str, Any]], *, origin: str) -> set[str]:
 
 
 def _must_be_off(key: str, value: Any) -> None:
-    """Refuse a switch that is on; what such a group says besides has no effect while it is off."""
+    """Refuse a switch that is on; the other settings of such a group have no effect while it is off."""
     if value is True:
         raise ConfigError(
             key,
             value,
             "False: that is the name of another package's encoding",
-            hint="Graph-Bridge (samsa.bridge) needs none; pe.kind adds Laplacian eigenvectors or random-walk probabilities.",
+            hint="Graph-Bridge needs no encodings; pe.kind adds eigenvectors or random-walk probabilities.",
         )
 
 

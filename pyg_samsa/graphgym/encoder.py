@@ -1,7 +1,9 @@
-"""Encoders for GraphGym's other networks, none of which needs ogb: ``SAMSAAtom``, ``SAMSABond``, ``LinearNode``, ``MLPNode``, ``LinearEdge``.
+"""Encoders for GraphGym's networks that do not need ogb.
 
-GraphGym's own ``Atom`` and ``Bond`` stay as they are. The network ``samsa`` needs none of these, except ``MLPNode`` where a linear map of features is
-too little: it encodes by what the data set says.
+``SAMSAAtom``, ``SAMSABond``, ``LinearNode``, ``MLPNode`` and ``LinearEdge``.
+
+GraphGym's own ``Atom`` and ``Bond`` stay as they are. The network ``samsa`` needs none of these, except ``MLPNode``
+where a linear map of the features is not enough: it chooses encoders by the description of the data set.
 """
 
 from __future__ import annotations

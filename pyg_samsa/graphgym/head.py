@@ -1,7 +1,7 @@
 """Heads for GraphGym's own networks: ``mlp_graph``, ``inductive_node`` and ``default``.
 
-GraphGym's head ``graph`` normalises its hidden layers to length one and ignores ``gnn.act`` and ``gnn.dropout``; its head ``node`` needs masks,
-which graphs that are split as wholes do not have. These two do neither.
+GraphGym's head ``graph`` normalises its hidden layers to length one and ignores ``gnn.act`` and ``gnn.dropout``; its
+head ``node`` needs masks, which data sets that are split by graph do not have. These heads have neither limitation.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class InductiveNodeHead(nn.Module):
 
 
 def default_head(dim_in: int, dim_out: int) -> nn.Module:
-    """Return the head that fits the data set: ``mlp_graph`` for targets of graphs, ``inductive_node`` for those of nodes.
+    """Return the head that fits the data set: ``mlp_graph`` for graph targets, ``inductive_node`` for node targets.
 
     GraphGym's own runner replaces the name ``default`` by ``dataset.task`` before it builds a network.
 

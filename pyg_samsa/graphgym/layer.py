@@ -17,8 +17,8 @@ from pyg_samsa.nn import SAMSAConv
 class SAMSAConvLayer(nn.Module):
     """:class:`pyg_samsa.nn.SAMSAConv` on ``batch.x``; a linear map goes before it where the widths differ.
 
-    Heads, samples, sampling, temperature and noise come from ``cfg.samsa``. GraphGym's ``gnn`` re-initialises every linear map that it finds
-    inside it; this layer keeps its own initialisation.
+    Heads, samples, sampling, temperature and noise come from ``cfg.samsa``. GraphGym's ``gnn`` re-initialises every
+    linear map that it finds inside it; this layer keeps its own initialisation.
 
     Args:
         layer_config: GraphGym's description of a layer: ``dim_in``, ``dim_out``, ``has_bias``.

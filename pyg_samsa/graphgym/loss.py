@@ -1,4 +1,7 @@
-"""Losses under GraphGym's names: each acts only where ``model.loss_fun`` asks for it, as GraphGym tries all of them in turn."""
+"""Losses under GraphGym's names.
+
+GraphGym calls all registered losses in turn, so each returns None unless ``model.loss_fun`` names it.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def choose_loss(task: str, *, given: bool) -> Loss:
     """Return the loss of ``model.loss_fun`` for a task, with its options of ``cfg.model``.
 
-    ``cross_entropy`` means the binary one for binary and multi-label tasks, as everywhere in GraphGym. A loss that somebody else registered with
-    GraphGym is taken under its registered name.
+    ``cross_entropy`` means the binary one for binary and multi-label tasks, as everywhere in GraphGym. A loss that
+    other code registered with GraphGym is used under its registered name.
 
     Args:
         task: Kind of the task, one of `pyg_samsa.task.KINDS`.

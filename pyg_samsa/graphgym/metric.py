@@ -22,7 +22,8 @@ NAMES = {"accuracy-SBM": "accuracy_macro", "f1": "f1_macro", "spearmanr": "spear
 def choose_metrics(task: Task, *, direction_given: bool) -> tuple[dict[str, Metric], str, bool]:
     """Return the metrics of a run, the name of the one that chooses the best epoch, and whether higher is better.
 
-    ``metric_best: auto`` is the first metric of the task; ``custom_metrics`` replaces the others. ``metric_best: loss`` chooses by the loss.
+    ``metric_best: auto`` is the first metric of the task; ``custom_metrics`` replaces the others. ``metric_best: loss``
+    chooses by the loss.
 
     Args:
         task: The targets; part segmentation adds the metrics ``miou`` and ``miou_category``.

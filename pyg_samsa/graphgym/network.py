@@ -46,7 +46,7 @@ class SAMSANetwork(BatchNetwork):
 
 
 class BagOfFeaturesNetwork(BatchNetwork):
-    """The baseline without structure, :class:`pyg_samsa.nn.BagOfFeatures`: graph level only, ``samsa.channels`` wide, with ``samsa.dropout``.
+    """The baseline without structure, `pyg_samsa.nn.BagOfFeatures`, with ``samsa.channels`` and ``samsa.dropout``.
 
     Args:
         dim_in: Width of float node features, for data sets that say no more than that.
@@ -73,7 +73,7 @@ class BagOfFeaturesNetwork(BatchNetwork):
 
 
 class PointNetNetwork(BatchNetwork):
-    """The baseline for point clouds, :class:`pyg_samsa.nn.PointNet`: ``point_net.width`` times as wide as the original, with ``samsa.dropout``.
+    """The baseline for point clouds, `pyg_samsa.nn.PointNet`, with ``point_net.width`` and ``samsa.dropout``.
 
     Args:
         dim_in: Features of a point.

@@ -173,14 +173,14 @@ GPS_LAYERS = {
     "CustomGatedGCN+Transformer": ("gatedgcn", "multihead"),
     "CustomGatedGCN+Performer": ("gatedgcn", "performer"),
 }
-# What the network samsa is, whatever other networks can be told.
+# Settings of other networks that are fixed in the network samsa.
 FIXED_IN_SAMSA: dict[str, Any] = {
     "gt.layer_type": "samsa",
     "gt.layer_norm": False,
     "gt.batch_norm": False,
     "gnn.residual": True,
 }
-# Networks of ours that would not look at positional encodings.
+# Networks that do not use positional encodings.
 WITHOUT_ENCODINGS = ("bag_of_features", "point_net")
 _MODEL = (
     _setting("samsa.layers", 24, "Number of blocks.", low=1),
@@ -230,12 +230,12 @@ _MODEL = (
     _setting(
         "samsa.context",
         False,
-        "Node-level tasks: whether the head also sees the readout of the graph and, where there are some, its category.",
+        "Node-level tasks: whether the head also sees the readout of the graph and its category, if any.",
     ),
     _setting(
         "samsa.interaction",
         "concat",
-        "Pairs of documents: the head sees both readouts a, b (the paper's), or [a, b, a b, |a - b|], which is learned sooner.",
+        "Pairs of documents: the head sees both readouts [a, b] (the paper), or [a, b, a b, |a - b|].",
         ("concat", "nli"),
     ),
     _setting(
@@ -406,14 +406,18 @@ CHANGED_DEFAULTS: dict[str, Any] = {
 }
 ALIASES = {"gt.layers": "samsa.layers", "gt.n_heads": "samsa.heads", "gt.dim_hidden": "samsa.channels"}
 ALIASES |= {"gt.dropout": "samsa.dropout", "gt.attn_dropout": "samsa.attn_dropout"}
-# Written by GraphGym's own runner into its dumped configurations; they say nothing that a new run could use.
+# GraphGym's own runner writes these into its dumped configurations; a new run has no use for them.
 DUMPED_BY_GRAPHGYM = frozenset({"run_dir", "params"})
-# Settings of GraphGym without effect on our runner and our network: named in the header of a run that sets them.
-_NO_EFFECT = (
-    "round view_emb gpu_mem benchmark tensorboard_agg cfg_dest dataset.shuffle_split dataset.encoder dataset.encoder_name dataset.encoder_bn "
-    "dataset.node_encoder_bn dataset.edge_encoder_bn dataset.encoder_dim dataset.edge_dim dataset.transform dataset.cache_save dataset.cache_load "
-    "dataset.remove_feature dataset.tu_simple dataset.to_undirected dataset.location dataset.label_table dataset.label_column train.sampler "
-    "train.sample_node train.node_per_graph train.radius train.iter_per_epoch train.walk_length train.neighbor_sizes val.sampler val.sample_node "
-    "val.node_per_graph val.radius model.match_upper model.size_average model.thresh mem.inplace"
+# Settings of GraphGym without effect on this runner; the header of a run that sets one names it.
+_NO_EFFECT = {
+    "": "round view_emb gpu_mem benchmark tensorboard_agg cfg_dest",
+    "dataset": "shuffle_split encoder encoder_name encoder_bn node_encoder_bn edge_encoder_bn encoder_dim edge_dim "
+    "transform cache_save cache_load remove_feature tu_simple to_undirected location label_table label_column",
+    "train": "sampler sample_node node_per_graph radius iter_per_epoch walk_length neighbor_sizes",
+    "val": "sampler sample_node node_per_graph radius",
+    "model": "match_upper size_average thresh",
+    "mem": "inplace",
+}
+NO_EFFECT = frozenset(
+    f"{group}.{name}" if group else name for group, names in _NO_EFFECT.items() for name in names.split()
 )
-NO_EFFECT = frozenset(_NO_EFFECT.split())

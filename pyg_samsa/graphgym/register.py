@@ -1,4 +1,4 @@
-"""Registering with GraphGym, safely done twice."""
+"""Registration with GraphGym that may be repeated."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _LOGGER = logging.getLogger(__name__)
 def register_once(registry: dict[str, Any], name: str, entry: Any) -> None:
     """Put an entry into one of GraphGym's registries.
 
-    An entry of the same origin (a reloaded module) is replaced. One of somebody else stays, because whoever registered it first may rely on
-    it; our own runner uses ours anyway.
+    An entry of the same origin (a reloaded module) is replaced. An entry from elsewhere stays, because its owner may
+    rely on it; the runner of this package uses its own anyway.
 
     Args:
         registry: For example ``torch_geometric.graphgym.register.loss_dict``.

@@ -1,7 +1,7 @@
-"""Schedules of our runner, and what GraphGym's own runner can have of them.
+"""Learning-rate schedules for this package's runner and for GraphGym's own.
 
-GraphGym steps its schedules once an epoch and tells them nothing of the number of steps, so under its own runner the registered ones warm up and
-decay by epochs; under ours they move with every optimiser step.
+GraphGym steps its schedules once an epoch and tells them nothing of the number of steps, so under its own runner the
+registered ones warm up and decay by epochs; under ours they move with every optimiser step.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def choose_scheduler(monitor: str | None, *, higher_is_better: bool) -> Schedule
                 optimizer, cfg=cfg.optim
             )
         # GraphGym registers its constant schedule under None, which is "none" here.
-        raise ConfigError("optim.scheduler", asked, sorted({*NAMES, *(name for name in register.scheduler_dict if name)}))
+        known = sorted({*NAMES, *(name for name in register.scheduler_dict if name)})
+        raise ConfigError("optim.scheduler", asked, known)
     name = NAMES[asked]
     settings = _settings(name, monitor, higher_is_better)
 

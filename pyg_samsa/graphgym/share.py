@@ -1,8 +1,8 @@
 """``cfg.share``: the description of the data set that networks read.
 
-GraphGym hands a network two numbers, ``dim_in`` and ``dim_out``. Everything else that a network must know of its data set
-is in ``cfg.share``, which the loader fills once, before the network is built; nothing else in ``cfg`` is written during a
-run. ``dim_in``, ``dim_out`` and ``num_splits`` are GraphGym's own; this package adds:
+GraphGym hands a network two numbers, ``dim_in`` and ``dim_out``. Everything else that a network must know of its data
+set is in ``cfg.share``, which the loader fills once, before the network is built; nothing else in ``cfg`` is written
+during a run. ``dim_in``, ``dim_out`` and ``num_splits`` are GraphGym's own; this package adds:
 
 =================== =====================================================================================
 ``task``            kind of the targets: ``multilabel``, ``binary``, ``multiclass`` or ``regression``

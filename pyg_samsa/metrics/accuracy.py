@@ -1,4 +1,4 @@
-"""Share of rows whose class is right."""
+"""Accuracy: share of correctly classified rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def accuracy(confusion: Tensor) -> Tensor:
 
 @register_metric("accuracy")
 class Accuracy(ConfusionMetric):
-    r"""Share of labelled rows whose class is right ("overall accuracy").
+    r"""Share of labelled rows that are classified correctly ("overall accuracy").
 
     Args:
         num_targets: C, the number of logits: 1 for two classes, else the number of classes.

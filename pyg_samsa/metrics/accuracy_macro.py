@@ -9,7 +9,10 @@ from pyg_samsa.metrics.registry import register_metric
 
 
 def accuracy_macro(confusion: Tensor) -> Tensor:
-    r"""Return the mean recall of the classes that occur, :math:`\frac{1}{|\mathcal C|} \sum_{c \in \mathcal C} M_{cc} / \sum_j M_{cj}`.
+    r"""Return the mean recall of the classes that occur.
+
+    .. math::
+        \frac{1}{|\mathcal C|} \sum_{c \in \mathcal C} \frac{M_{cc}}{\sum_j M_{cj}}
 
     Args:
         confusion: Counts [M, M], true classes in rows, not all zero.
@@ -26,7 +29,7 @@ def accuracy_macro(confusion: Tensor) -> Tensor:
 
 @register_metric("accuracy_macro")
 class MacroAccuracy(ConfusionMetric):
-    r"""Mean over the classes that occur of the share of their rows that are right ("mean class" or "balanced" accuracy).
+    r"""Mean recall of the classes that occur ("mean class" or "balanced" accuracy).
 
     It equals ``sklearn.metrics.balanced_accuracy_score``. (``torchmetrics`` counts a class that only occurs among the
     predictions as a zero, and so its macro accuracy depends on which classes a model happens to predict.)

@@ -15,7 +15,8 @@ def average_precision(preds: np.ndarray, target: np.ndarray) -> float:
     .. math::
         \mathrm{AP} = \sum_k (R_k - R_{k-1}) P_k
 
-    with precision :math:`P_k` and recall :math:`R_k` at the k-th distinct score: no interpolation, ties counted together.
+    with precision :math:`P_k` and recall :math:`R_k` at the k-th distinct score: no interpolation, ties counted
+    together.
 
     Args:
         preds: Scores [n], finite; only their order matters.

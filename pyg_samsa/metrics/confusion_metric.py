@@ -1,4 +1,4 @@
-"""The shell shared by metrics that are functions of a confusion matrix."""
+"""Base of metrics that are functions of a confusion matrix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyg_samsa.metrics.registry import BatchMetric
 from pyg_samsa.metrics.row_metric import warn_undefined
 from pyg_samsa.options import check_integer
 
-IGNORE_INDEX = -100  # what torch's cross-entropy leaves out
+IGNORE_INDEX = -100  # as in torch's cross-entropy
 
 
 def confusion_matrix(preds: Tensor, target: Tensor, num_classes: int) -> Tensor:
@@ -39,8 +39,8 @@ def confusion_matrix(preds: Tensor, target: Tensor, num_classes: int) -> Tensor:
 class ConfusionMetric(BatchMetric):
     """Base of metrics over a confusion matrix that is summed over batches and processes.
 
-    With C logits a row's class is the largest logit's; with one logit there are two classes and class 1 is a logit above zero.
-    Rows labelled NaN or -100 are left out. Without any labelled row the value is NaN and a warning says so.
+    The predicted class is the largest of the C logits; with one logit there are two classes, and a logit above zero is
+    class 1. Rows labelled NaN or -100 are left out. Without any labelled row the value is NaN and a warning says so.
 
     Args:
         num_targets: C, the number of logits: 1 for two classes, else the number of classes.

@@ -31,8 +31,8 @@ def f1_macro(confusion: Tensor) -> Tensor:
 class MacroF1(ConfusionMetric):
     r"""Mean over classes of the F1 score, the official metric of LRGB's PascalVOC-SP and COCO-SP.
 
-    A class that occurs neither among labels nor among predictions is left out; one that is never predicted or never right
-    counts as zero. It equals ``sklearn.metrics.f1_score(average="macro", zero_division=0)``.
+    A class that occurs neither among labels nor among predictions is left out; one that is never predicted or never
+    right counts as zero. It equals ``sklearn.metrics.f1_score(average="macro", zero_division=0)``.
 
     Args:
         num_targets: C, the number of logits: 1 for two classes, else the number of classes.

@@ -24,7 +24,7 @@ def mean_absolute_error(preds: np.ndarray, target: np.ndarray) -> float:
 
 @register_metric("mae")
 class MeanAbsoluteError(RowMetric):
-    r"""Mean over targets of the mean absolute error on labelled rows, the official metric of LRGB's Peptides-struct and of ZINC.
+    r"""Mean over targets of the mean absolute error on labelled rows: the metric of Peptides-struct (LRGB) and of ZINC.
 
     .. math::
         \mathrm{MAE} = \frac1C \sum_c \frac{1}{n_c} \sum_{i : y_{ic}\ \text{labelled}} |\hat y_{ic} - y_{ic}|

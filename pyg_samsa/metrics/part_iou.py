@@ -21,11 +21,12 @@ def part_iou(preds: Tensor, target: Tensor, batch: Tensor, allowed: Tensor) -> T
 
     .. math::
         \hat y_t = \arg\max_{c \in \mathcal P_s} z_{tc}, \qquad
-        \mathrm{IoU}_s = \frac{1}{|\mathcal P_s|} \sum_{c \in \mathcal P_s} \frac{|\{t : \hat y_t = c\} \cap \{t : y_t = c\}|}
+        \mathrm{IoU}_s = \frac{1}{|\mathcal P_s|} \sum_{c \in \mathcal P_s}
+        \frac{|\{t : \hat y_t = c\} \cap \{t : y_t = c\}|}
         {|\{t : \hat y_t = c\} \cup \{t : y_t = c\}|}
 
-    over the points t of shape s and the parts of its category; a part that neither the shape nor the prediction has counts 1 (Qi et al., "PointNet",
-    2017).
+    over the points t of shape s and the parts of its category; a part that neither the shape nor the prediction has
+    counts 1 (Qi et al., "PointNet", 2017).
 
     Args:
         preds: Logits of all C parts for each point.
@@ -38,8 +39,9 @@ def part_iou(preds: Tensor, target: Tensor, batch: Tensor, allowed: Tensor) -> T
         - **output:** float64 [B]; NaN for a shape without points
 
     Example:
-        >>> preds = torch.eye(3)[[0, 1, 1, 2]]  # the last one argues for a part that the shape cannot have
-        >>> part_iou(preds, torch.tensor([0, 0, 1, 0]), torch.zeros(4, dtype=torch.long), torch.tensor([[True, True, False]])).item()
+        >>> preds = torch.eye(3)[[0, 1, 1, 2]]  # the last logit is largest for a part that the shape cannot have
+        >>> batch, allowed = torch.zeros(4, dtype=torch.long), torch.tensor([[True, True, False]])
+        >>> part_iou(preds, torch.tensor([0, 0, 1, 0]), batch, allowed).item()
         0.5833333333333333
 
     Cost: O((T + B) C).
@@ -62,9 +64,10 @@ def part_iou(preds: Tensor, target: Tensor, batch: Tensor, allowed: Tensor) -> T
 class PartIoU(BatchMetric):
     r"""Instance or category mean of the parts' intersection over union, the two metrics of ShapeNetPart.
 
-    A point's prediction is the largest logit among the parts of its shape's category; :func:`part_iou` scores each shape. The instance mean is the
-    mean over all shapes, the category mean the unweighted mean over the categories that occur of the means over their shapes. Points labelled -100
-    are left out, and so are shapes without a labelled point. Without any shape the value is NaN and a warning says so.
+    A point's prediction is the largest logit among the parts of its shape's category; :func:`part_iou` scores each
+    shape. The instance mean is the mean over all shapes, the category mean the unweighted mean over the categories that
+    occur of the means over their shapes. Points labelled -100 are left out, and so are shapes without a labelled point.
+    Without any shape the value is NaN and a warning says so.
 
     Args:
         parts: The parts of each category: class numbers among the C logits, distinct.
@@ -86,7 +89,8 @@ class PartIoU(BatchMetric):
 
     Example:
         >>> metric = PartIoU([[0, 1], [2, 3, 4]])
-        >>> metric.update(torch.eye(5)[[0, 1, 2, 2]], torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1]), torch.tensor([0, 0, 1, 1]))
+        >>> preds, target = torch.eye(5)[[0, 1, 2, 2]], torch.tensor([0, 1, 2, 3])
+        >>> metric.update(preds, target, category=torch.tensor([0, 1]), batch=torch.tensor([0, 0, 1, 1]))
         >>> metric.compute().item(), metric.per_category().tolist()
         (0.75, [1.0, 0.5])
 
@@ -173,7 +177,7 @@ class PartIoU(BatchMetric):
         return (total[occurs] / shapes[occurs]).mean()
 
     def per_category(self) -> Tensor:
-        """Return the mean over the shapes of each category [K], float64, NaN where there is none; gathered over all processes."""
+        """Return the mean over the shapes of each category [K], gathered over processes; NaN for one without shapes."""
         with self.sync_context(
             dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync, should_unsync=self._should_unsync
         ):

@@ -9,9 +9,12 @@ from pyg_samsa.metrics.row_metric import RowMetric
 
 
 def r2(preds: np.ndarray, target: np.ndarray) -> float:
-    r"""Return :math:`1 - \sum_i (y_i - \hat y_i)^2 / \sum_i (y_i - \bar y)^2` of one target, or NaN with fewer than two rows.
+    r"""Return the coefficient of determination of one target, or NaN with fewer than two rows.
 
-    A constant target gives 1 if it is met exactly and 0 otherwise, as scikit-learn has it.
+    .. math::
+        R^2 = 1 - \frac{\sum_i (y_i - \hat y_i)^2}{\sum_i (y_i - \bar y)^2}
+
+    For a constant target it is 1 if all predictions are exact and 0 otherwise, as in scikit-learn.
 
     Args:
         preds: Predictions [n].
@@ -35,7 +38,8 @@ class R2(RowMetric):
     .. math::
         R^2 = \frac1C \sum_c \left( 1 - \frac{\sum_i (y_{ic} - \hat y_{ic})^2}{\sum_i (y_{ic} - \bar y_c)^2} \right)
 
-    Unlike ``torchmetrics.R2Score`` it is NaN-aware and does not take sums of squares in float32, which cancel for targets far from zero.
+    Unlike ``torchmetrics.R2Score`` it is NaN-aware and does not take sums of squares in float32, which cancel for
+    targets far from zero.
 
     Args:
         num_targets: C, at least 1.

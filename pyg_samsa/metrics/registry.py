@@ -36,7 +36,7 @@ class BatchMetric(Metric):
         return cls(num_targets)  # type: ignore[call-arg]
 
     def update_batch(self, preds: Tensor, target: Tensor, batch: Any) -> None:
-        """Add a batch; a metric that needs more than predictions and targets overrides this and reads it from the batch.
+        """Add a batch; override this in a metric that needs more of the batch than predictions and targets.
 
         Args:
             preds: Output of the network [B, C], or [N, C] for nodes.
@@ -114,8 +114,8 @@ def build(name: str, num_targets: int, *, parts: Sequence[Sequence[int]] = ()) -
         parts: For part segmentation: the class numbers of each category.
 
     Raises:
-        ConfigError: The name is unknown (the nearest one is suggested), ``num_targets`` is not a positive integer, or the
-            metric needs ``parts``.
+        ConfigError: The name is unknown (the nearest one is suggested), ``num_targets`` is not a positive integer, or
+            the metric needs ``parts``.
 
     Example:
         >>> build("ap", num_targets=10)

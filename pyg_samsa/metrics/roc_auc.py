@@ -9,7 +9,7 @@ from pyg_samsa.metrics.row_metric import BinaryLabelMetric
 
 
 def roc_auc(preds: np.ndarray, target: np.ndarray) -> float:
-    r"""Return the probability that a positive row scores above a negative one, ties counted half; NaN if all labels are equal.
+    r"""Return the area under the ROC curve of one class, with ties counted half; NaN if all labels are equal.
 
     .. math::
         \mathrm{AUC} = \Pr(s^+ > s^-) + \tfrac12 \Pr(s^+ = s^-)

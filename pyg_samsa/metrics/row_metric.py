@@ -1,4 +1,4 @@
-"""The shell shared by metrics that need every row of a split at once, and the checks shared by all metrics."""
+"""Base of metrics that need all rows of a split at once."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def mean_of_defined(values: np.ndarray) -> float:
 class RowMetric(BatchMetric):
     r"""Base of metrics that score each of C targets on all labelled rows and average over the targets.
 
-    Rows are kept in main memory as float32, whatever the device and precision of the predictions, and scored in float64.
-    A label that is NaN is not labelled and leaves its row out of that target alone. A target whose score is not defined
-    is left out of the mean; if none is defined the value is NaN and a warning says why.
+    Rows are kept in main memory as float32, whatever the device and precision of the predictions, and scored in
+    float64. A NaN label leaves its row out of that target only. A target whose score is
+    not defined is left out of the mean; if none is defined the value is NaN and a warning says why.
 
     Args:
         num_targets: C, the number of targets, at least 1.
@@ -157,7 +157,7 @@ class RowMetric(BatchMetric):
 
 
 class BinaryLabelMetric(RowMetric):
-    """Base of metrics over labels that are 0, 1 or NaN; a class without a positive or without a negative is not defined."""
+    """Base of metrics over labels that are 0, 1 or NaN; a class without positives or negatives is not defined."""
 
     higher_is_better = True
     undefined = "no class has both a positive and a negative label"

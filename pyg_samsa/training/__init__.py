@@ -1,4 +1,4 @@
-"""Training without GraphGym: a Lightning module, a data module, a runner and its folder, all by keyword arguments."""
+"""Training with plain arguments: Lightning module, data module, runner and the folder of a run."""
 
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.data_module import SplitData

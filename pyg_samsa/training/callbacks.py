@@ -23,9 +23,9 @@ Row = dict[str, float]
 class History(pl.Callback):
     """One row an epoch, kept in the checkpoint and written to ``metrics.csv`` after each epoch.
 
-    Columns: ``epoch`` (from 1), ``step`` (optimiser steps so far), ``lr`` (the rate that the epoch's last step used), ``seconds`` (training and
-    validation of the epoch), ``total_seconds`` (of all epochs, resumed ones too), then ``train_*`` and ``val_*``. An epoch without validation
-    leaves those empty. The sanity check of Lightning is never counted.
+    The columns are ``epoch`` (from 1), ``step`` (optimiser steps so far), ``lr`` (of the last step of the epoch),
+    ``seconds`` (training and validation of the epoch), ``total_seconds`` (of all epochs, also before a resume), then
+    ``train_*`` and ``val_*``. An epoch without validation leaves ``val_*`` empty.
 
     Args:
         path: CSV file to write, or None.
@@ -42,7 +42,7 @@ class History(pl.Callback):
         self._started, self._validated = time.perf_counter(), False
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
-        """Remember the rate of this step: afterwards the schedule has moved on."""
+        """Remember the learning rate of this step, before the schedule changes it."""
         self._lr = optimizer.param_groups[0]["lr"]
 
     def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
@@ -104,17 +104,17 @@ class EpochEnd(pl.callbacks.Checkpoint):
         self.history = history
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Finish the row, and give what memory is free back to the system."""
+        """Finish the row, and return free memory to the system."""
         self.history.finish_epoch(trainer)
         # Batches of changing size leave holes in the heap, which would grow for as long as a run lasts.
         return_memory()
 
 
 class ExactResume(pl.Callback):
-    """Saves the state of every random number generator of every process with a checkpoint, and sets it again when the run goes on.
+    """Saves the states of all random number generators of all processes in checkpoints, and restores them on resuming.
 
-    The state is set as the very last thing before the first batch, so nothing in between can use it up. In a fresh run each process but the
-    first draws its own noise.
+    The states are restored right before the first batch, so nothing in between draws random numbers. In a fresh run all
+    processes but the first get seeds of their own.
 
     Args:
         seed: Seed of the run.
@@ -165,7 +165,8 @@ def rng_state() -> dict[str, Any]:
         >>> torch.equal(first[0], second[0]), first[1:] == second[1:]
         (True, True)
     """
-    name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 - data transforms of others use the global generator
+    # Data transforms of other packages use NumPy's global generator.
+    name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
     return {
         "python": random.getstate(),
         "numpy": (

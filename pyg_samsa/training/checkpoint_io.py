@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, and that are read without running code from them."""
+"""Checkpoints that are written atomically and loaded without executing code."""
 
 from __future__ import annotations
 

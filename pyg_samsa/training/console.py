@@ -1,4 +1,4 @@
-"""What the user sees: one console, a header, and silence from the libraries below."""
+"""Console output: the header of a run, and fewer messages from libraries."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ _NOISE = (
 
 @dataclass(frozen=True)
 class Verbosity:
-    """How much is said.
+    """How much is printed.
 
     Args:
-        level: -1 nothing but results and errors, 0 the usual, 1 also what the libraries say.
-        main: Whether this process speaks at all: only the first of several does.
+        level: -1 for results and errors only, 0 for the usual output, 1 for messages of the libraries too.
+        main: Whether this process prints at all; only the first of several does.
     """
 
     level: int = 0
@@ -72,7 +72,7 @@ def make_console(*, quiet: bool = False) -> Any:
 
 
 def print_header(console: Any, title: str, items: Mapping[str, str]) -> None:
-    """Print what is about to happen: a title and aligned lines.
+    """Print the header of a run: a title and aligned lines.
 
     Example:
         >>> from rich.console import Console
@@ -100,9 +100,9 @@ def print_header(console: Any, title: str, items: Mapping[str, str]) -> None:
 
 @contextmanager
 def quiet_libraries(*, verbose: bool) -> Iterator[None]:
-    """Keep tips and well-known warnings of the libraries below from the output, unless ``verbose``.
+    """Hide tips and known harmless warnings of libraries, unless ``verbose``.
 
-    Warnings that are not on the list come through. Errors always do.
+    Other warnings and all errors are shown.
     """
     if verbose:
         yield

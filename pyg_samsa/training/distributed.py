@@ -14,7 +14,7 @@ _HANDED_DOWN = "PYG_SAMSA_RUN_FOLDER"
 
 
 def join_torchrun() -> None:
-    """Join the process group that torchrun has prepared, so that all processes can agree before the trainer exists; else do nothing."""
+    """Join the process group of torchrun, so that processes can agree before the trainer exists; else do nothing."""
     if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
@@ -22,8 +22,8 @@ def join_torchrun() -> None:
 def agree(choose: Callable[[], str]) -> str:
     """Return what the first process chooses, in every process.
 
-    Lightning starts the other processes by running the same command again: they get the first choice through the environment, and later ones
-    through the process group.
+    Lightning starts the other processes by running the same command again: they get the first choice through the
+    environment, and later ones through the process group.
 
     Args:
         choose: Called in the first process only.

@@ -58,7 +58,7 @@ def available_cpus() -> int:
 
 
 def cpu_name() -> str:
-    """Return the processor's name as the system tells it."""
+    """Return the name of the processor."""
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             for line in file:

@@ -1,4 +1,4 @@
-"""Watching a loss without waiting for it."""
+"""Check that losses are finite, without waiting for the device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pyg_samsa.errors import NumericalError
 class FiniteGuard:
     """Raises when a watched value is not finite.
 
-    On a CPU at once. On a CUDA device the value is copied while the device works on and looked at with the next one, so no step waits.
+    On a CPU the check is immediate. On a CUDA device the value is copied asynchronously and checked with the next one,
+    so that no step waits.
 
     Example:
         >>> guard = FiniteGuard()

@@ -1,4 +1,4 @@
-"""One run: train, keep the best and the last epoch, test on the best, write everything down."""
+"""Train, keep the best and the last epoch, test the best one, and write the run's folder."""
 
 from __future__ import annotations
 
@@ -38,16 +38,17 @@ def fit_and_test(
 ) -> RunResult:
     """Train a module, test it on its best epoch, and write the run's folder.
 
-    A folder that holds a first part is continued from its last checkpoint: weights, optimiser, schedule, history, order of the data and all
-    random numbers, so the losses are those of an uninterrupted run.
+    A folder that holds a first part is continued from its last checkpoint: weights, optimiser, schedule, history, order
+    of the data and all random numbers, so the losses are those of an uninterrupted run.
 
     Args:
-        module: What to train.
+        module: The module to train.
         data: Its loaders.
         task: The targets.
         folder: From :func:`~pyg_samsa.training.run_folder.open_run_folder`.
         options: How to train.
-        monitor: Logged name, such as ``val_ap``, that chooses the best epoch; None tests the last one (always so without a validation split).
+        monitor: Logged name, such as ``val_ap``, that chooses the best epoch; None tests the last one (always so
+            without a validation split).
         higher_is_better: Direction of ``monitor``.
         seed: Seed of the run, already set by the caller before the network was made.
         loggers: Lightning loggers.

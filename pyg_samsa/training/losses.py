@@ -1,9 +1,9 @@
-"""Losses over ``(pred, target)``: averaged over what is labelled, never broadcast, safe in half precision.
+"""Losses over ``(pred, target)``: averaged over the labelled entries, never broadcast, safe in half precision.
 
-Every loss casts half-precision predictions to float32 first (float64 stays float64) and divides by the number of labelled
-values. A batch without any label gives a zero that is still connected to the graph, so that backward and, in distributed
-runs, the gradient exchange go on. Illegal label values are looked for on the CPU only: on an accelerator the look would
-wait for the device in every step.
+Every loss casts half-precision predictions to float32 first (float64 stays float64) and divides by the number of
+labelled values. A batch without any label gives a zero that is still connected to the graph, so that backward and, in
+distributed runs, the gradient exchange go on. Illegal label values are looked for on the CPU only: on an accelerator
+the look would wait for the device in every step.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def build(name: str, **settings: object) -> Loss:
         settings: Options of the loss, see :func:`options`.
 
     Raises:
-        ConfigError: the name or an option is unknown (the nearest one is suggested), or an option's value is not allowed.
+        ConfigError: the name or an option is unknown (the nearest one is suggested), or an option's value is not
+            allowed.
 
     Example:
         >>> loss = build("smooth_l1", beta=0.5)
@@ -125,7 +126,8 @@ def bce(pred: Tensor, target: Tensor, pos_weight: PosWeight = None, label_smooth
     r"""Binary cross-entropy with logits, averaged over the labelled entries.
 
     .. math::
-        \ell = -\frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L} w_c\, y_{bc} \log \sigma(\hat y_{bc}) + (1 - y_{bc}) \log (1 - \sigma(\hat y_{bc}))
+        \ell = -\frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L}
+        w_c\, y_{bc} \log \sigma(\hat y_{bc}) + (1 - y_{bc}) \log (1 - \sigma(\hat y_{bc}))
 
     Args:
         pred: Logits.
@@ -135,7 +137,7 @@ def bce(pred: Tensor, target: Tensor, pos_weight: PosWeight = None, label_smooth
 
     Shapes:
         - **pred**: [B, C], or [B]
-        - **target**: that of pred; [B, 1] and [B] are taken for each other
+        - **target**: that of pred; [B, 1] and [B] are interchangeable
         - **loss**: scalar
 
     Raises:
@@ -162,7 +164,10 @@ def bce(pred: Tensor, target: Tensor, pos_weight: PosWeight = None, label_smooth
 
 @register_loss("l1", "regression")
 def l1(pred: Tensor, target: Tensor) -> Tensor:
-    r"""Mean absolute error over the labelled entries, :math:`\frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L} |\hat y_{bc} - y_{bc}|`.
+    r"""Mean absolute error over the labelled entries.
+
+    .. math::
+        \ell = \frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L} |\hat y_{bc} - y_{bc}|
 
     Args:
         pred: Predictions.
@@ -170,7 +175,7 @@ def l1(pred: Tensor, target: Tensor) -> Tensor:
 
     Shapes:
         - **pred**: any, mostly [B, C]
-        - **target**: that of pred; [B, 1] and [B] are taken for each other
+        - **target**: that of pred; [B, 1] and [B] are interchangeable
         - **loss**: scalar
 
     Raises:
@@ -186,16 +191,21 @@ def l1(pred: Tensor, target: Tensor) -> Tensor:
 
 @register_loss("smooth_l1", "regression")
 def smooth_l1(pred: Tensor, target: Tensor, beta: Beta = 1.0) -> Tensor:
-    r"""Mean over the labelled entries of :math:`d^2 / 2\beta` where :math:`d = |\hat y - y| < \beta`, else of :math:`d - \beta / 2`.
+    r"""Smooth L1 loss over the labelled entries: quadratic for small errors, linear for large ones.
+
+    .. math::
+        \ell = \frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L}
+        \begin{cases} d_{bc}^2 / 2 \beta & d_{bc} < \beta \\ d_{bc} - \beta / 2 & \text{else} \end{cases},
+        \qquad d_{bc} = |\hat y_{bc} - y_{bc}|
 
     Args:
         pred: Predictions.
         target: Values, NaN where not labelled.
-        beta: Where the square goes over into the line, positive, in the unit of the targets.
+        beta: Error at which the loss turns from quadratic to linear, positive, in the unit of the targets.
 
     Shapes:
         - **pred**: any, mostly [B, C]
-        - **target**: that of pred; [B, 1] and [B] are taken for each other
+        - **target**: that of pred; [B, 1] and [B] are interchangeable
         - **loss**: scalar
 
     Raises:
@@ -211,7 +221,10 @@ def smooth_l1(pred: Tensor, target: Tensor, beta: Beta = 1.0) -> Tensor:
 
 @register_loss("mse", "regression")
 def mse(pred: Tensor, target: Tensor) -> Tensor:
-    r"""Mean squared error over the labelled entries, :math:`\frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L} (\hat y_{bc} - y_{bc})^2`.
+    r"""Mean squared error over the labelled entries.
+
+    .. math::
+        \ell = \frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L} (\hat y_{bc} - y_{bc})^2
 
     Args:
         pred: Predictions.
@@ -219,7 +232,7 @@ def mse(pred: Tensor, target: Tensor) -> Tensor:
 
     Shapes:
         - **pred**: any, mostly [B, C]
-        - **target**: that of pred; [B, 1] and [B] are taken for each other
+        - **target**: that of pred; [B, 1] and [B] are interchangeable
         - **loss**: scalar
 
     Raises:
@@ -240,7 +253,8 @@ def cross_entropy(
     r"""Cross-entropy over C classes, averaged over the labelled rows, weighted by their class if asked for.
 
     .. math::
-        \ell = -\frac{\sum_{b \in \mathcal L} w_{y_b} \log \mathrm{softmax}(\hat y_b)_{y_b}}{\sum_{b \in \mathcal L} w_{y_b}}
+        \ell = -\frac{\sum_{b \in \mathcal L} w_{y_b} \log \mathrm{softmax}(\hat y_b)_{y_b}}
+        {\sum_{b \in \mathcal L} w_{y_b}}
 
     Args:
         pred: Logits.
@@ -276,8 +290,9 @@ def weighted_cross_entropy(pred: Tensor, target: Tensor, label_smoothing: LabelS
 
     with :math:`n_c` the batch's labels of class c and :math:`V = \sum_c n_c`
     (`Dwivedi et al., 2020 <https://arxiv.org/abs/2003.00982>`_; `2022 <https://arxiv.org/abs/2206.08164>`_).
-    A class that is absent has weight 0. If all labels of the batch are of one class every weight is 0 and so is the loss.
-    With a single logit the loss is the binary cross-entropy, :math:`\frac1V \sum_b w_{y_b} \mathrm{BCE}(\hat y_b, y_b)` over two classes.
+    A class that is absent has weight 0. If all labels of the batch are of one class every weight is 0 and so is the
+    loss. With a single logit there are two classes and the loss is
+    :math:`\frac1V \sum_b w_{y_b} \mathrm{BCE}(\hat y_b, y_b)`.
 
     Args:
         pred: Logits.

@@ -23,16 +23,18 @@ SchedulerFactory = Callable[[torch.optim.Optimizer, int, int], Any]
 class TaskModule(pl.LightningModule):
     """Trains a network on batches and measures it on the splits.
 
-    Losses and metrics are computed in float32 (float64 for float64 predictions), whatever the precision of the network. Metrics gather over
-    processes, so every process sees and logs the value of the whole split. Logged names are ``<split>_loss`` and ``<split>_<metric>``.
+    Losses and metrics are computed in float32 (float64 for float64 predictions), whatever the precision of the network.
+    Metrics gather over processes, so every process sees and logs the value of the whole split. Logged names are
+    ``<split>_loss`` and ``<split>_<metric>``.
 
     Args:
-        network: ``forward(batch) -> (prediction, target)``, such as :class:`~pyg_samsa.training.batch_network.BatchNetwork`.
+        network: ``forward(batch) -> (prediction, target)``, such as
+            :class:`~pyg_samsa.training.batch_network.BatchNetwork`.
         loss: ``loss(prediction, target) -> scalar``.
         metrics: Fresh metrics by name; copied for each split.
         optimizer: Makes the optimiser from parameter groups.
-        scheduler: ``scheduler(optimizer, total_steps, steps_per_epoch)`` gives a Lightning scheduler dictionary, a scheduler (stepped each
-            epoch) or None.
+        scheduler: ``scheduler(optimizer, total_steps, steps_per_epoch)`` gives a Lightning scheduler dictionary, a
+            scheduler (stepped each epoch) or None.
         weight_decay: Decay of the weights that decay, see :func:`~pyg_samsa.training.optimizers.parameter_groups`.
         train_metrics: Whether metrics are computed on training batches too (with dropout and noise as they are).
 
@@ -46,8 +48,10 @@ class TaskModule(pl.LightningModule):
         ...     def forward(self, x, edge_index, edge_attr, batch, *, batch_size):
         ...         return self.lin(x)
         >>> network = BatchNetwork(Mean())
-        >>> module = TaskModule(network, loss=nn.functional.mse_loss, metrics={}, optimizer=lambda groups: torch.optim.SGD(groups, lr=0.1))
-        >>> batch = Batch.from_data_list([Data(x=torch.ones(1, 1), edge_index=torch.empty(2, 0, dtype=torch.long), y=torch.ones(1, 1))])
+        >>> sgd = lambda groups: torch.optim.SGD(groups, lr=0.1)
+        >>> module = TaskModule(network, loss=nn.functional.mse_loss, metrics={}, optimizer=sgd)
+        >>> graph = Data(x=torch.ones(1, 1), edge_index=torch.empty(2, 0, dtype=torch.long), y=torch.ones(1, 1))
+        >>> batch = Batch.from_data_list([graph])
         >>> prediction, target = module(batch)
         >>> prediction.shape, target.shape
         (torch.Size([1, 1]), torch.Size([1, 1]))
@@ -104,10 +108,11 @@ class TaskModule(pl.LightningModule):
         """Return the loss of a training batch.
 
         Raises:
-            NumericalError: it is not finite (on a CUDA device told one step later, so that no step waits for the check).
+            NumericalError: it is not finite (on a CUDA device told one step later, so that no step waits for the
+                check).
         """
         loss, pred, target = self._predict(batch, "train")
-        # The guard speaks first: metrics refuse values that are not finite without knowing the step.
+        # The guard comes first: metrics refuse values that are not finite too, but do not know the step.
         self.guard.watch(
             loss.detach(),
             f"training loss at step {self.global_step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1})",
@@ -168,7 +173,7 @@ class TaskModule(pl.LightningModule):
         scheduler.step(values[monitor])
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Step a schedule that moves every step; those that move every epoch were stepped in :meth:`on_train_epoch_end`."""
+        """Step a schedule that moves every step; `on_train_epoch_end` steps those that move every epoch."""
         if id(scheduler) not in self._epoch_schedulers:
             scheduler.step()
 
@@ -199,6 +204,7 @@ class TaskModule(pl.LightningModule):
         config.setdefault("interval", "epoch")
         if config["interval"] == "epoch":
             self._epoch_schedulers = {id(config["scheduler"]): config.pop("monitor", None)}
-            # Lightning itself insists on a metric for a plateau schedule and would step it; it is stepped above instead.
+            # Lightning requires a metric for a plateau schedule and would step it; it is stepped above
+            # instead.
             config["monitor"], config["strict"] = "train_loss", False
         return {"optimizer": optimizer, "lr_scheduler": config}

@@ -1,4 +1,4 @@
-"""Optimisers, and which weights they let decay."""
+"""Optimisers and weight decay."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ def parameter_groups(
 ) -> ParameterGroups:
     """Split trainable weights into those that decay and those that do not.
 
-    Norms, biases and scalars (everything with at most one axis) and weights whose last name is in ``no_decay`` (scores of support tokens, the
-    ReZero scalar, the code's deviation) do not decay: pulling them to zero changes what the network can express, not how smooth it is.
+    Norms, biases and scalars (everything with at most one axis) and weights whose last name is in ``no_decay`` (scores
+    of support tokens, the ReZero scalar, the code's deviation) do not decay: pulling them to zero changes what the
+    network can express, not how smooth it is.
 
     Args:
         model: Network to train.

@@ -1,4 +1,4 @@
-"""Predictions of the test split: gathered from all processes, in row order, as one CSV."""
+"""Test predictions: gathered from all processes and written as CSV in row order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PredictionCollector(pl.Callback):
         self.pred, self.target = torch.empty(0), torch.empty(0)
 
     def on_test_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Forget earlier predictions."""
+        """Discard earlier predictions."""
         self._parts = []
 
     def on_test_batch_end(
@@ -68,12 +68,12 @@ class PredictionCollector(pl.Callback):
 def write_predictions(path: Path, collected: PredictionCollector, *, dataset: Any, task: Task) -> None:
     """Write ``row, [node,] [smiles,] <name>_true, <name>_pred, ...`` as CSV.
 
-    Predictions of labels and classes are probabilities, those of regressions are values. A multi-class target is one column ``true`` with
-    the class number, ``pred`` with the most likely one, and a probability per class.
+    Predictions of labels and classes are probabilities, those of regressions are values. A multi-class target is one
+    column ``true`` with the class number, ``pred`` with the most likely one, and a probability per class.
 
     Args:
         path: File to write, whole or not at all.
-        collected: What the test split gave.
+        collected: Test predictions.
         dataset: Its rows' ``smiles`` are added where they have some.
         task: The targets.
     """

@@ -1,4 +1,4 @@
-"""The progress of a run: a bar that lives at the bottom of a terminal, and one line an epoch that stays."""
+"""Progress of a run: a bar at the bottom of the terminal, and one line per epoch."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class EpochLines:
         >>> lines = EpochLines("val_ap", higher_is_better=True, max_epochs=20)
         >>> print(lines.head().rstrip())
           epoch       lr  train loss  train ap  val loss   val ap    time
-        >>> row = {"epoch": 1, "lr": 2e-4, "train_loss": 0.69, "train_ap": 0.1, "val_loss": 0.5, "val_ap": 0.25, "seconds": 3.2}
-        >>> print(lines.line(row))
+        >>> row = {"epoch": 1, "lr": 2e-4, "train_loss": 0.69, "train_ap": 0.1, "val_loss": 0.5, "val_ap": 0.25}
+        >>> print(lines.line({**row, "seconds": 3.2}))
            1/20  2.0e-04      0.6900    0.1000    0.5000   0.2500    3.2s  *
     """
 
@@ -56,7 +56,9 @@ class EpochLines:
         values = "".join(
             f"  {row[key]:>{width}.4f}" if key in row else f"  {'-':>{width}}" for key, width in self.columns
         )
-        return f"{count:>{self.count_width}}  {row['lr']:>7.1e}{values}  {short_time(row['seconds']):>6}  {'*' if self.improves(row) else ' '}".rstrip()
+        star = "*" if self.improves(row) else ""
+        seconds = short_time(row["seconds"])
+        return f"{count:>{self.count_width}}  {row['lr']:>7.1e}{values}  {seconds:>6}  {star}".rstrip()
 
     def improves(self, row: Row) -> bool:
         """Whether the row is the best one so far; remembers it."""
@@ -149,15 +151,15 @@ class ProgressDisplay(pl.Callback):
             self._bar.update(self._task, completed=trainer.num_training_batches, note="validating")
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self.stop()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """Take the bar away, so that the error stands on a clean line."""
+        """Remove the bar, so that the error starts on a new line."""
         self.stop()

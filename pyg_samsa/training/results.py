@@ -1,4 +1,4 @@
-"""What comes out of a run, and how it is written down."""
+"""Results of a run."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MAX_CLASSES = 40
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came out of one run.
+    """Result of one run.
 
     Args:
-        folder: Where everything lies.
+        folder: Folder of the run.
         seed: Seed of the run.
         best_epoch: Epoch (from 1) whose weights were tested.
         val: Values of the validation split in that epoch.
@@ -34,7 +34,8 @@ class RunResult:
         parameters: Trainable weights.
         epochs: Epochs trained.
         seconds: Time of training and validation.
-        per_class: For multi-label tasks of few classes: ``name``, ``ap``, ``base_rate`` and ``positives`` of each class on the test split.
+        per_class: For multi-label tasks of few classes: ``name``, ``ap``, ``base_rate`` and ``positives`` of each class
+            on the test split.
         reused: Whether the run had finished before and nothing was trained.
     """
 
@@ -109,7 +110,7 @@ def write_run(
     """Write the test predictions and, last of all, the summary of a run.
 
     Args:
-        result: What came out.
+        result: Result of the run.
         rows: History of the run.
         collected: Test predictions.
         data: Where the rows come from.

@@ -1,4 +1,4 @@
-"""The folder of a run: nothing of an earlier run is ever deleted or overwritten."""
+"""Folder of a run; files of earlier runs are never deleted or overwritten."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOCK, PREDICTIONS, CURVES, CLASSES, PARTS = (
     "per_class.png",
     "parts.png",
 )
-# What may differ between the two halves of a resumed run: it changes where and how long it trains, not what.
+# Settings that may differ between the parts of a resumed run: they change where and for how long it trains.
 VOLATILE = frozenset({"run_name", "out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"})
 VOLATILE_GROUPS = frozenset({"wandb", "share"})
 VOLATILE_KEYS = frozenset({("train", "auto_resume"), ("optim", "max_epoch"), ("dataset", "dir")})
@@ -36,7 +36,7 @@ class RunFolder:
     Args:
         path: Where it is.
         resumed: Whether it holds the first part of this very run.
-        note: Why this folder was chosen, where that is not plain; else empty.
+        note: Why this folder was chosen, if an earlier one exists; else empty.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class RunFolder:
         return json.loads(self.file(SUMMARY).read_text(encoding="utf-8")) if self.file(SUMMARY).is_file() else None
 
     def discard_unused(self) -> None:
-        """Remove this folder again if the run that made it ended before its first epoch did: then it holds nothing but its configuration."""
+        """Remove this folder if its run ended within the first epoch: it then holds only the configuration."""
         if self.resumed or self.file(METRICS).exists() or self.checkpoints.exists():
             return
         for name in (CONFIG, ENVIRONMENT, LOCK):
@@ -97,8 +97,8 @@ def open_run_folder(
         name: Name of the configuration.
         seed: Seed of the run.
         config: Plain nested configuration, written into the folder.
-        resume: Whether the newest folder of the same configuration and seed is continued. Settings that only say where and how long to train
-            may differ.
+        resume: Whether the newest folder of the same configuration and seed is continued. Settings that only say where
+            and how long to train may differ.
 
     Raises:
         ConfigError: the folder cannot be made.
@@ -113,7 +113,7 @@ def open_run_folder(
         ('0-2', True)
         >>> folder = open_run_folder(root, "demo", 0, {"a": 2}, resume=True)
         >>> folder.path.name, folder.note
-        ('0-3', '.../demo/0-2 has other settings (a): it stays, this run gets a folder of its own')
+        ('0-3', '.../demo/0-2 has other settings (a): this run gets a new folder')
     """
     parent = Path(out_dir) / name
     try:
@@ -126,7 +126,7 @@ def open_run_folder(
                     return RunFolder(folder, resumed=True)
                 note = (
                     note
-                    or f"{_short(folder)} has other settings ({', '.join(differs[:3])}): it stays, this run gets a folder of its own"
+                    or f"{_short(folder)} has other settings ({', '.join(differs[:3])}): this run gets a new folder"
                 )
         elif taken:
             note = f"{_short(taken[max(taken)])} is there from an earlier run and stays as it is"

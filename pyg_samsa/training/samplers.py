@@ -1,4 +1,4 @@
-"""Batches of rows: seeded per epoch, resumable, and shared among processes without duplicates."""
+"""Batch samplers: seeded per epoch, resumable, and distributed without duplicates."""
 
 from __future__ import annotations
 
@@ -80,8 +80,9 @@ class BatchSampler(Sampler[list[int]]):
     def rows(self) -> list[int]:
         """Return the rows of this process in this epoch.
 
-        A shuffled order is cut to a multiple of ``world_size``, so that every process takes the same number of steps (other rows are left
-        out in each epoch); an unshuffled one is dealt out whole, so that every row is seen exactly once.
+        A shuffled order is cut to a multiple of ``world_size``, so that every process takes the same number of steps
+        (other rows are left out in each epoch); an unshuffled one is dealt out whole, so that every row is seen exactly
+        once.
         """
         if not self.shuffle:
             return list(range(self.rank, self.num_rows, self.world_size))
@@ -149,10 +150,12 @@ class FixedSizeBatches(BatchSampler):
 class TokenBatches(BatchSampler):
     r"""Batches of rows of similar length that hold at most a given number of tokens.
 
-    The rows of an epoch are shuffled, sorted by length within windows of :obj:`WINDOW` batches' worth of tokens, cut into batches by the budget, and
-    the batches shuffled. Every row comes exactly once per epoch, whatever its length; which rows it meets changes from epoch to epoch. All epochs
-    have the same number of batches, a multiple of ``world_size``, so that schedules and several processes agree: where the cuts of an epoch give
-    fewer, its batches of most rows are halved. The mean loss of a batch weighs its rows alike, so a row in a batch of few (long) rows weighs more.
+    The rows of an epoch are shuffled, sorted by length within windows of :obj:`WINDOW` batches' worth of tokens, cut
+    into batches by the budget, and the batches shuffled. Every row comes exactly once per epoch, whatever its length;
+    which rows it meets changes from epoch to epoch. All epochs have the same number of batches, a multiple of
+    ``world_size``, so that schedules and several processes agree: where the cuts of an epoch give fewer, its batches of
+    most rows are halved. The mean loss of a batch weighs its rows alike, so a row in a batch of few (long) rows weighs
+    more.
 
     Args:
         sizes: Tokens of each row, int64 [n].

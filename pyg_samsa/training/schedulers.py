@@ -1,9 +1,9 @@
 r"""Learning-rate schedules, each a pure function of the optimiser step, ready for Lightning.
 
-Step s counts optimiser steps from 0; a run of ``total_steps`` uses the steps 0 to total_steps - 1. Warm-up over W steps has
-the multiplier :math:`(s + 1) / (W + 1)`: linear, above zero in the first step (which would else be wasted) and exactly 1 at
-s = W, where the decay begins, so that the schedule has no jump. Decay ends at ``total_steps``, one step after the last one:
-the last step still moves the weights. Beyond it the multiplier stays at its end value.
+Step s counts optimiser steps from 0; a run of ``total_steps`` uses the steps 0 to total_steps - 1. Warm-up over W steps
+has the multiplier :math:`(s + 1) / (W + 1)`: linear, above zero in the first step (which would else be wasted) and
+exactly 1 at s = W, where the decay begins, so that the schedule has no jump. Decay ends at ``total_steps``, one step
+after the last one: the last step still moves the weights. Beyond it the multiplier stays at its end value.
 
 A warm-up that is not shorter than the run never reaches the base rate, and is an error, not a silent clamp.
 """
@@ -57,7 +57,9 @@ def progress(step: int, warmup_steps: int, total_steps: int) -> float:
 
 
 def cosine_with_warmup(step: int, *, total_steps: int, warmup_steps: int = 0, min_ratio: float = 0.0) -> float:
-    r"""Return the multiplier of linear warm-up, then :math:`r + (1 - r) \tfrac12 (1 + \cos \pi p)`, p the share of the decay that is over.
+    r"""Return the multiplier of linear warm-up and cosine decay.
+
+    After the warm-up it is :math:`r + (1 - r) \tfrac12 (1 + \cos \pi p)`, where p is `progress`.
 
     Args:
         step: s, at least 0.
@@ -160,7 +162,7 @@ def available() -> list[str]:
 
 
 def options(name: str) -> list[str]:
-    """Return the names of the options that :func:`build` takes for a schedule, besides the lengths that it always takes.
+    """Return the names of the options that `build` takes for a schedule, besides the lengths.
 
     Args:
         name: One of :func:`available`.
@@ -188,23 +190,23 @@ def build(
 ) -> dict[str, Any]:
     """Return a schedule as the dict that Lightning takes as ``lr_scheduler``.
 
-    ====================== =============================================== ========= =======================================
-    name                   after the warm-up                               interval  options
-    ====================== =============================================== ========= =======================================
-    cosine_with_warmup     half a cosine down to ``min_ratio``             step      min_ratio
-    linear_with_warmup     a line down to ``min_ratio``                    step      min_ratio
-    polynomial_with_warmup ``(1 - p) ** power`` down to ``min_ratio``      step      power, min_ratio
-    constant_with_warmup   1                                               step
-    step                   ``gamma`` at every milestone                    step      milestones or every (epochs), gamma
-    plateau                ``factor`` when the monitored value stalls      epoch     monitor, mode, factor, patience, min_lr
-    none                   1 (no warm-up)                                  step
-    ====================== =============================================== ========= =======================================
+    ====================== =========================================== ======== ========================================
+    name                   after the warm-up                           interval options
+    ====================== =========================================== ======== ========================================
+    cosine_with_warmup     half a cosine down to ``min_ratio``         step     min_ratio
+    linear_with_warmup     a line down to ``min_ratio``                step     min_ratio
+    polynomial_with_warmup ``(1 - p) ** power`` down to ``min_ratio``  step     power, min_ratio
+    constant_with_warmup   1                                           step
+    step                   ``gamma`` at every milestone                step     milestones or every (epochs), gamma
+    plateau                ``factor`` when the monitored value stalls  epoch    monitor, mode, factor, patience, min_lr
+    none                   1 (no warm-up)                              step
+    ====================== =========================================== ======== ========================================
 
     Args:
         name: One of :func:`available`.
         optimizer: The optimiser; its present rates are the base rates.
-        total_steps: Optimiser steps of the whole run (Lightning's ``trainer.estimated_stepping_batches``); needed by the
-            schedules that decay to an end, and then finite.
+        total_steps: Optimiser steps of the whole run (Lightning's ``trainer.estimated_stepping_batches``); needed by
+            the schedules that decay to an end, and then finite.
         warmup_steps: Optimiser steps of warm-up, at least 0 and less than ``total_steps``; 0 for plateau and none.
         steps_per_epoch: Optimiser steps of an epoch; needed by "step" with milestones or every.
         settings: Options of the schedule, see :func:`options`.
@@ -213,7 +215,8 @@ def build(
         ``{"scheduler": ..., "interval": "step" | "epoch", "frequency": 1}``; for plateau also ``"monitor"``.
 
     Raises:
-        ConfigError: an unknown name or option, a value that is not allowed, or a warm-up that is not shorter than the run.
+        ConfigError: an unknown name or option, a value that is not allowed, or a warm-up that is not shorter than the
+            run.
 
     Example:
         >>> import torch
@@ -231,7 +234,7 @@ def build(
     if total_steps is not None and not total_steps >= 1:
         raise ConfigError("total_steps", total_steps, "at least 1 optimiser step")
     if total_steps is not None and warmup_steps >= total_steps:
-        hint = "Train longer, or shorten the warm-up: in a configuration optim.num_warmup_epochs, which may be a fraction or 0."
+        hint = "Train longer, or shorten the warm-up (optim.num_warmup_epochs, which may be a fraction or 0)."
         raise ConfigError(
             "warmup_steps", warmup_steps, f"fewer than the {total_steps:g} optimiser steps of the run", hint=hint
         )
@@ -257,8 +260,8 @@ def build(
     return {"scheduler": LambdaLR(optimizer, made), "interval": "step", "frequency": 1}
 
 
-# Not CosineAnnealingLR, LinearLR or SequentialLR: they keep the length of the run in their saved state, so a run that is
-# resumed for more epochs would keep its old schedule. LambdaLR over a partial (which pickles) saves the step alone.
+# Not CosineAnnealingLR, LinearLR or SequentialLR: they keep the length of the run in their saved state, so a run that
+# is resumed for more epochs would keep its old schedule. LambdaLR over a partial (which pickles) saves the step alone.
 Multiplier = Callable[[int], float]
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuning: a network begins with the weights of an earlier run, or of a saved network, instead of random ones."""
+"""Fine-tuning: initialise a network with the weights of an earlier run or of a saved network."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ Source = Annotated[
 
 
 def start_from(network: nn.Module, source: Source) -> list[str]:
-    """Give a network the weights of an earlier one that was built alike.
+    """Load the weights of an earlier network with the same architecture.
 
-    The last layers, which know the targets (``head``), keep their new weights where their shapes differ, so that a network can go on to other
-    targets. Everything else must be there and fit.
+    The last layers, which know the targets (``head``), keep their new weights where their shapes differ, so that a
+    network can go on to other targets. Everything else must be there and fit.
 
     Args:
-        network: A network as the runner trains it, such as :class:`~pyg_samsa.training.batch_network.BatchNetwork`; changed in place.
-        source: The folder of a run (its best epoch, else its last), a checkpoint, a folder written by ``save_pretrained``, or the name of a network
-            that comes with the package.
+        network: A network as the runner trains it, such as :class:`~pyg_samsa.training.batch_network.BatchNetwork`;
+            changed in place.
+        source: The folder of a run (its best epoch, else its last), a checkpoint, a folder written by
+            ``save_pretrained``, or the name of a network that comes with the package.
 
     Returns:
         Names of the weights that stay new.
@@ -59,7 +60,7 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
         there, here = (
             f"{name} {list(state[name].shape)}" if name in state else f"no {name}" for state in (weights, expected)
         )
-        hint = f"Set what describes the network (samsa.*, model.type, the features of the data) as {source} was trained with."
+        hint = f"Use the settings of the network (samsa.*, model.type) and the features that {source} was trained with."
         raise ConfigError(
             _KEY, str(source), f"a network like the one to train: that one has {there}, this one {here}", hint=hint
         )

@@ -104,7 +104,8 @@ def _distributed(options: TrainerOptions) -> Any:
     cpu = options.accelerator == "cpu" or (options.accelerator == "auto" and not torch.cuda.is_available())
     if options.devices in ("auto", -1, "-1") and (cpu or torch.cuda.device_count() <= 1):
         return None
-    # Processes may see unequally many validation batches: buffers are given out once before validation, not in every forward pass.
+    # Processes may see unequally many validation batches: buffers are given out once before validation, not in every
+    # forward pass.
     return pl.strategies.DDPStrategy(broadcast_buffers=False, process_group_backend="gloo" if cpu else None)
 
 
