@@ -63,8 +63,9 @@ def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:
     data = plan.config["dataset"]
     name = Path(data["csv"] or data["name"]).name
     sizes = ", ".join(f"{count:,} {split}" for split, count in split_sizes(plan.dataset.split_idx).items())
-    text = f"`{name}`: {sizes} molecules.\n\nTrained for {result.epochs} epochs with seed {result.seed}; the weights are those of epoch "
-    text += f"{result.best_epoch}, the best on the validation split. Configuration: `{plan.name}`."
+    text = f"`{name}`: {sizes} molecules.\n\nTrained for {result.epochs} epochs with seed {result.seed}; "
+    text += f"the weights are those of epoch {result.best_epoch}, the best on the validation split. "
+    text += f"Configuration: `{plan.name}`."
     return {"Training": text} | ({"Classes": _classes(result.per_class)} if result.per_class else {})
 
 

@@ -73,7 +73,7 @@ Draw = Callable[[RunResult, Sequence[Row], PredictionCollector], None]
 
 
 def per_class_scores(collected: PredictionCollector, task: Task) -> dict[str, list[Any]]:
-    """Return the test average precision of every class beside its base rate; empty for other tasks, many classes or no test split.
+    """Return average precision and base rate of each class on the test split; empty for other tasks or many classes.
 
     Args:
         collected: What the test split gave.
