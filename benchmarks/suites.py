@@ -183,7 +183,7 @@ def _models(setting: Setting) -> Iterator[dict[str, Any]]:
     }
     for name, options in sizes.items():
         torch.manual_seed(0)
-        model = SAMSA(dataset.features.in_channels, dataset.task.num_targets, edge_channels=dataset.features.edge_channels, **options).to(
+        model = SAMSA.from_options(dataset.features.in_channels, dataset.task.num_targets, edge_channels=dataset.features.edge_channels, **options).to(
             setting.device
         )  # type: ignore[arg-type]
         network = _OnBatch(model, batch)

@@ -134,7 +134,7 @@ def main(
     test_mols = {sequence: mol for sequence, mol in mols.items() if share(f"split {sequence}") >= 0.8}
     test_set = [graph(task, mol) for mol in test_mols.values()]
     options = {"channels": 32, "num_layers": 2, "heads": 4, "num_samples": 16, "ffn_channels": 64, "dropout": 0.1}
-    model = SAMSA(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **options)
+    model = SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **options)
     print(f"{len(train_set)} training molecules, {len(test_set)} test molecules")
     train(model, train_set, epochs)
     print(f"test accuracy {accuracy(model, test_set):.3f}")

@@ -14,7 +14,7 @@ def main(root: str = "datasets", per_family: int = 60, num_points: int = 128, ep
     train = DataLoader(dataset[dataset.split_idx["train"]], batch_size=32, shuffle=True)
     test = DataLoader(dataset[dataset.split_idx["test"]], batch_size=64)
     options = {"channels": 32, "num_layers": 3, "heads": 4, "num_samples": 32, "ffn_channels": 64}
-    model = SAMSA(dataset.features.in_channels, dataset.task.num_targets, bridge=False, **options)
+    model = SAMSA.from_options(dataset.features.in_channels, dataset.task.num_targets, bridge=False, **options)
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=epochs * len(train))
     for epoch in range(epochs):

@@ -6,7 +6,7 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.nn import GINEConv, Sequential
 
 from pyg_samsa.datasets import EmbeddedPeptides
-from pyg_samsa.nn import AtomEncoder, AttentionPool, BondEncoder, SAMSABlock, SAMSAConv
+from pyg_samsa.nn import AtomEncoder, BondEncoder, SAMSABlock, SAMSAConv, make_pool
 
 
 def add(x, y):
@@ -32,7 +32,7 @@ def network(channels: int, targets: int) -> Sequential:
                 SAMSABlock(channels, heads=4, num_samples=16),
                 "x, edge_index, batch -> x",
             ),  # with norms, feed-forward network and residuals
-            (AttentionPool(channels), "x, batch -> x"),
+            (make_pool("attention", channels), "x, batch -> x"),
             Linear(channels, targets),
         ],
     )

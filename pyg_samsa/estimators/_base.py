@@ -22,6 +22,7 @@ from pyg_samsa.datasets.molecules.peptides import stratified_split
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.hub.pretrained import save_pretrained
 from pyg_samsa.nn import SAMSA
+from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.callbacks import EpochEnd, History
@@ -31,7 +32,7 @@ from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.optimizers import adamw
 from pyg_samsa.training.run_folder import RunFolder
-from pyg_samsa.training.scaling import ScaledLoss, ScaledNetwork
+from pyg_samsa.training.scaling import ScaledLoss, with_target_scale
 from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoints
 
 _BINS = 5
@@ -96,7 +97,7 @@ class MoleculeEstimator(BaseEstimator):
         # fork_rng restores the random generators of the caller.
         with torch.random.fork_rng(), quiet_libraries(verbose=False), tempfile.TemporaryDirectory() as folder:
             torch.manual_seed(seed)
-            model = SAMSA(
+            model = SAMSA.from_options(
                 in_channels,
                 width,
                 edge_channels=edge_channels,
@@ -108,6 +109,7 @@ class MoleculeEstimator(BaseEstimator):
                 head_norm="batch",
                 drop_path=self.drop_path,
                 num_eval_samples=self.num_eval_samples,
+                scale_targets=task == "regression",
             )
             module = self._module(model, task, y[split["train"]])
             self._train(
@@ -138,8 +140,8 @@ class MoleculeEstimator(BaseEstimator):
         loss: Any = losses.build({"multiclass": "cross_entropy", "regression": "l1"}.get(task, "bce"))
         network: Any = BatchNetwork(model)
         if task == "regression":
-            self.scale_ = _scale(y)
-            network, loss = ScaledNetwork(network, *self.scale_), ScaledLoss(loss, *self.scale_)
+            network, scale = with_target_scale(network, *scale_of(y))
+            loss = ScaledLoss(loss, scale)
         optimizer = partial(adamw, lr=self.learning_rate, weight_decay=self.weight_decay)
         options: dict[str, Any] = {
             "scheduler": self._scheduler,
@@ -190,7 +192,7 @@ class MoleculeEstimator(BaseEstimator):
         return found
 
     def _width(self) -> int:
-        return int(self.model_.init_arguments["out_channels"])
+        return int(self.model_.options["out_channels"])
 
     def save_pretrained(self, directory: str | os.PathLike[str], *, target_names: Sequence[str] | None = None) -> Path:
         """Save the fitted network for ``pyg-samsa predict``.
@@ -203,7 +205,7 @@ class MoleculeEstimator(BaseEstimator):
             DataError: The network was not fitted on molecules.
         """
         check_is_fitted(self, "model_")
-        if self.model_.init_arguments["in_channels"] != list(ATOM_CARDINALITIES):
+        if self.model_.options["in_channels"] != list(ATOM_CARDINALITIES):
             raise DataError(
                 "the network was not fitted on molecules",
                 hint="Write model_ itself: model_.save_pretrained(directory).",
@@ -242,12 +244,6 @@ def _with_targets(graphs: Sequence[Data], y: torch.Tensor) -> list[Data]:
             copy.edge_attr = graph.edge_attr
         copies.append(copy)
     return copies
-
-
-def _scale(y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    mean = y.nanmean(0)
-    std = ((y - mean) ** 2).nanmean(0).sqrt()
-    return mean.float(), torch.where(std > 1e-12, std, torch.ones_like(std)).float()
 
 
 def quantile_strata(y: torch.Tensor) -> list[int]:

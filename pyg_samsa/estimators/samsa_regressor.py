@@ -67,8 +67,7 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
     def predict(self, X: Sequence[Any]) -> np.ndarray:
         """Return predictions [n], or [n, C] for several targets, in the units of ``y``."""
         output = self._output(X)
-        mean, std = self.scale_
-        values = (output * std + mean).numpy()
+        values = output.numpy()
         return values[:, 0] if self._flat else values
 
     def _task(self, target_names: Sequence[str] | None) -> dict[str, Any]:
@@ -78,6 +77,4 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
         return {
             "kind": "regression",
             "target_names": names,
-            "mean": self.scale_[0].tolist(),
-            "std": self.scale_[1].tolist(),
         }

@@ -24,9 +24,10 @@ def predicts_molecules(network: nn.Module, features: Features) -> bool:
     inner = network.model if isinstance(network, BatchNetwork) else None
     return (
         type(inner) is SAMSA
-        and inner.level == "graph"
-        and inner.towers == 1
-        and inner.pe_channels == 0
+        and inner.readout is not None
+        and inner.readout.level == "graph"
+        and inner.readout.towers == 1
+        and inner.tokenizer.pe_channels == 0
         and network.node_encoder is None
         and network.edge_encoder is None
         and (features.in_channels, features.edge_channels) == (MOLECULES.in_channels, MOLECULES.edge_channels)
@@ -46,14 +47,11 @@ def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path |
     """
     if not predicts_molecules(network, plan.dataset.features):
         return None
-    scale = getattr(plan.dataset, "target_scale", None)
     task: dict[str, Any] = {
         "kind": plan.dataset.task.kind,
         "target_names": list(plan.dataset.task.names),
         "featuriser": "ogb",
     }
-    if scale is not None:
-        task |= {"mean": scale[0].tolist(), "std": scale[1].tolist()}
     task["metrics"] = {"val": dict(result.val), "test": dict(result.test)}
     folder = result.folder.path / FOLDER
     return save_pretrained(network.model, folder, task=task, card=_sections(result, plan))  # type: ignore[arg-type]

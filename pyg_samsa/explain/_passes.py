@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import Module
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.sampling import Samples
+from pyg_samsa.nn.conv.base import TokenContext
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
 from pyg_samsa.nn.models.samsa import SAMSA
-from pyg_samsa.nn.tokenizers.graph_bridge import Tokens
+from pyg_samsa.nn.tokenizers.graph import GraphTokenizer
+from pyg_samsa.nn.tokenizers.tokens import Tokens
 
 
 class Passes(NamedTuple):
@@ -52,16 +55,17 @@ def check_network(model: Module) -> SAMSA:
             "model",
             type(model).__name__,
             "a pyg_samsa.nn.SAMSA network",
-            hint="Of a wrapped network, give the SAMSA inside.",
+            hint="Pass the SAMSA network itself, not a wrapper.",
         )
-    if model.bridge is None:
+    if not isinstance(model.tokenizer, GraphTokenizer):
         raise ConfigError("bridge", False, "a network whose edges are tokens (bridge=True)")
-    if model.level != "graph" or model.towers != 1 or model.head is None:
-        raise ConfigError("level", f"{model.level!r}, {model.towers} towers", "a network with one prediction a graph")
-    if model.uses_positions:
+    readout = model.readout
+    if readout is None or readout.level != "graph" or readout.towers != 1:
+        raise ConfigError("level", str(readout), "a network with one prediction per graph")
+    if model.encoder.uses_positions:
         raise ConfigError("model", "a network that encodes positions", "one whose tokens are all it sees")
-    if model.bridge.eval_codes == "random" or any(
-        getattr(block.conv, "noise", "never") == "always" for block in model.blocks
+    if model.tokenizer.bridge.eval_codes == "random" or any(
+        getattr(block.conv, "noise", "never") == "always" for block in model.encoder.blocks
     ):
         raise ConfigError(
             "model",
@@ -74,7 +78,7 @@ def check_network(model: Module) -> SAMSA:
 
 def check_sampling(model: SAMSA) -> None:
     """Raise a `ConfigError` unless every block samples its keys among the tokens."""
-    for block in model.blocks:
+    for block in model.encoder.blocks:
         if not isinstance(block.conv, SAMSAConv):
             raise ConfigError(
                 "method",
@@ -105,7 +109,7 @@ def open_passes(model: SAMSA, data: Any, draw: int = 0) -> Passes:
         draw: Number of the deterministic draw of codes.
     """
     inputs: list[Tensor] = []
-    hooks = [block.register_forward_pre_hook(lambda _, args: inputs.append(args[0])) for block in model.blocks]
+    hooks = [block.register_forward_pre_hook(lambda _, args: inputs.append(args[0])) for block in model.encoder.blocks]
     batch = getattr(data, "batch", None)
     size = None if batch is None else data.num_graphs
     try:
@@ -118,16 +122,15 @@ def open_passes(model: SAMSA, data: Any, draw: int = 0) -> Passes:
 
 def run_from(model: SAMSA, x: Tensor, index: RaggedIndex, layer: int = 0) -> Tensor:
     """Take tokens [T, D] before block ``layer`` through the rest of the network; returns the predictions [B, out_channels]."""
-    for block in model.blocks[layer:]:
-        x = block(x, ptr=index, alpha=model.alpha)
-    return read_out(model, x, index)
+    return read_out(model, model.encoder.run(x, index, {}, first=layer), index)
 
 
 def read_out(model: SAMSA, x: Tensor, index: RaggedIndex) -> Tensor:
     """Return the predictions [B, out_channels] from the tokens after the last block."""
-    return model.head(model.pool(x, ptr=index))  # type: ignore[misc]
+    assert model.readout is not None  # check_network has seen to it
+    return model.readout(Tokens(x, index, torch.arange(0, device=x.device)))
 
 
 def sample(block: Module, x: Tensor, index: RaggedIndex) -> Samples:
     """Return what the heads of a block sample from the tokens before it."""
-    return block.conv._sample(block.conv_norm(x), x, index)  # type: ignore[operator,union-attr]
+    return block.conv.sample(block.conv_norm(x), TokenContext(index, x))  # type: ignore[operator,union-attr]

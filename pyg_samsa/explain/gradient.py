@@ -34,4 +34,4 @@ def gradient_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 
         predictions = run_from(model, x, tokens.index)
         (gradient,) = torch.autograd.grad(predictions.gather(1, target[:, None]).sum(), x)
     scores = (x * gradient).sum(1).detach()
-    return Found(torch.cat([scores[tokens.node_index], scores[tokens.edge_index]]), predictions.detach())
+    return Found(torch.cat([scores[tokens.node_rows], scores[tokens.edge_rows]]), predictions.detach())

@@ -140,7 +140,7 @@ def token_importance(
         ConfigError: An argument is not allowed, or the network has no edge tokens or does not sample tokens.
 
     Example:
-        >>> model = SAMSA(in_channels=5, out_channels=2, channels=16, num_layers=2, heads=4, num_samples=8)
+        >>> model = SAMSA.from_options(in_channels=5, out_channels=2, channels=16, num_layers=2, heads=4, num_samples=8)
         >>> graph = Data(x=torch.randn(3, 5), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
         >>> importance, = token_importance(model, graph)
         >>> importance.node.shape, importance.edge.shape, importance.bond.shape
@@ -224,5 +224,5 @@ def _random_scores(model: SAMSA, batch: Any, target: Tensor, *, draw: int = 0) -
     place = torch.arange(tokens.x.size(0), device=tokens.x.device) - tokens.index.ptr[tokens.index.batch]
     scores = gaussian_codes(feature_keys(place), 1, dtype=tokens.x.dtype).flatten()
     return Found(
-        torch.cat([scores[tokens.node_index], scores[tokens.edge_index]]), read_out(model, tokens.x, tokens.index)
+        torch.cat([scores[tokens.node_rows], scores[tokens.edge_rows]]), read_out(model, tokens.x, tokens.index)
     )

@@ -130,7 +130,7 @@ def explain_molecules(
     Example:
         >>> from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
         >>> from pyg_samsa.nn import SAMSA
-        >>> model = SAMSA(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, channels=8, num_layers=1, heads=2, num_samples=4)
+        >>> model = SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, channels=8, num_layers=1, heads=2, num_samples=4)
         >>> found, = explain_molecules(model, {"kind": "binary", "target_names": ["active"]}, [("ethanol", "CCO")])
         >>> list(found.predictions), found.to_frame().columns.tolist()
         (['active'], ['molecule', 'token', 'atom', 'to_atom', 'symbol', 'sampled', 'contribution', 'occlusion'])

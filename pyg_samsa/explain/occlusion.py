@@ -9,7 +9,7 @@ from pyg_samsa.explain._passes import Found, Passes, open_passes, read_out, run_
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
 from pyg_samsa.nn.models.samsa import SAMSA
-from pyg_samsa.nn.tokenizers.graph_bridge import Tokens
+from pyg_samsa.nn.tokenizers.tokens import Tokens
 
 
 @torch.no_grad()
@@ -46,36 +46,38 @@ def occlusion_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int =
     prediction = read_out(model, tokens.x, tokens.index)
     unit = _units(tokens, batch.edge_index)  # type: ignore[attr-defined]
     size = torch.bincount(unit)
-    layers = torch.full_like(size, len(model.blocks)).scatter_reduce(0, unit, _first_sampled(model, passes), "amin")
+    layers = torch.full_like(size, len(model.encoder.blocks)).scatter_reduce(
+        0, unit, _first_sampled(model, passes), "amin"
+    )
     effect = prediction.new_zeros(size.numel())
     for layer in layers.unique().tolist():
         for some in (layers == layer).nonzero().flatten().split(max(1, max_tokens // max(1, unit.numel()))):
             without = _predict_without(model, passes.inputs[layer], unit, some, layer)
             effect[some] = prediction[0, target] - without[:, target].flatten()
     scores = (effect / size)[unit]
-    return Found(torch.cat([scores[tokens.node_index], scores[tokens.edge_index]]), prediction)
+    return Found(torch.cat([scores[tokens.node_rows], scores[tokens.edge_rows]]), prediction)
 
 
 def _units(tokens: Tokens, edge_index: Tensor) -> Tensor:
     """Return with which others each token is withheld: a number for each token [T]. Nodes go alone, all edges between two nodes together."""
-    nodes = tokens.node_index.numel()
+    nodes = tokens.node_rows.numel()
     low, high = edge_index.min(0).values, edge_index.max(0).values
     _, bond = torch.unique(low * nodes + high, return_inverse=True)
     unit = torch.empty(tokens.x.size(0), dtype=torch.long, device=edge_index.device)
-    unit[tokens.node_index] = torch.arange(nodes, device=edge_index.device)
-    unit[tokens.edge_index] = nodes + bond
+    unit[tokens.node_rows] = torch.arange(nodes, device=edge_index.device)
+    unit[tokens.edge_rows] = nodes + bond
     return unit
 
 
 def _first_sampled(model: SAMSA, passes: Passes) -> Tensor:
     """Return the first layer [T] in which a head sampled each token; L for tokens that were never sampled."""
     count = passes.tokens.x.size(0)
-    first = torch.full((count,), len(model.blocks), device=passes.tokens.x.device)
-    for layer in reversed(range(len(model.blocks))):
-        conv = model.blocks[layer].conv
+    first = torch.full((count,), len(model.encoder.blocks), device=passes.tokens.x.device)
+    for layer in reversed(range(len(model.encoder.blocks))):
+        conv = model.encoder.blocks[layer].conv
         if not isinstance(conv, SAMSAConv):
             return torch.zeros_like(first)
-        seen = sample(model.blocks[layer], passes.inputs[layer], passes.tokens.index).candidates.flatten()
+        seen = sample(model.encoder.blocks[layer], passes.inputs[layer], passes.tokens.index).candidates.flatten()
         first[seen[seen < count]] = layer
     return first
 

@@ -26,10 +26,10 @@ def chosen_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0)
     """
     passes = open_passes(model, batch, draw)
     heads = passes.tokens.x.new_zeros(passes.tokens.x.size(0))
-    for block, x in zip(model.blocks, passes.inputs, strict=False):
+    for block, x in zip(model.encoder.blocks, passes.inputs, strict=False):
         samples = sample(block, x, passes.tokens.index)
         heads += _to_tokens(samples, torch.ones_like(samples.scores), x.size(0)) / samples.candidates.size(1)
-    return _found(model, passes, heads / len(model.blocks))
+    return _found(model, passes, heads / len(model.encoder.blocks))
 
 
 @torch.no_grad()
@@ -57,11 +57,11 @@ def sampled_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0
     passes = open_passes(model, batch, draw)
     index = passes.tokens.index
     share = passes.tokens.x.new_zeros(passes.tokens.x.size(0))
-    for block, x in zip(model.blocks, passes.inputs, strict=False):
+    for block, x in zip(model.encoder.blocks, passes.inputs, strict=False):
         samples = sample(block, x, index)
         received = attention_received(block, x, index, samples)
         share += _to_tokens(samples, received, x.size(0)) / received.size(1)
-    return _found(model, passes, share / len(model.blocks))
+    return _found(model, passes, share / len(model.encoder.blocks))
 
 
 def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0) -> Found:
@@ -82,7 +82,7 @@ def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: in
         passes = open_passes(model, batch, draw)
     index, count = passes.tokens.index, passes.tokens.x.size(0)
     outputs: list[Tensor] = []
-    convs: list[Any] = [block.conv for block in model.blocks]
+    convs: list[Any] = [block.conv for block in model.encoder.blocks]
     hooks = [conv.register_forward_hook(lambda _, args, output: outputs.append(output)) for conv in convs]
     try:
         with torch.enable_grad():
@@ -94,7 +94,7 @@ def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: in
             hook.remove()
     scores = passes.tokens.x.new_zeros(count)
     with torch.no_grad():
-        for block, conv, x, gradient in zip(model.blocks, convs, passes.inputs, gradients, strict=False):
+        for block, conv, x, gradient in zip(model.encoder.blocks, convs, passes.inputs, gradients, strict=False):
             samples = sample(block, x, index)
             of_heads = (gradient @ conv.out.weight).unflatten(1, (conv.heads, -1))
             mixed = [
@@ -133,5 +133,5 @@ def _to_tokens(samples: Samples, values: Tensor, count: int) -> Tensor:
 def _found(model: SAMSA, passes: Passes, scores: Tensor) -> Found:
     tokens = passes.tokens
     return Found(
-        torch.cat([scores[tokens.node_index], scores[tokens.edge_index]]), read_out(model, tokens.x, tokens.index)
+        torch.cat([scores[tokens.node_rows], scores[tokens.edge_rows]]), read_out(model, tokens.x, tokens.index)
     )

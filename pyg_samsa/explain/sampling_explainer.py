@@ -30,7 +30,7 @@ class SamplingExplainer(ExplainerAlgorithm):
     Example:
         >>> from torch_geometric.explain import Explainer
         >>> from pyg_samsa.nn import SAMSA
-        >>> model = SAMSA(in_channels=5, out_channels=1, channels=16, num_layers=2, heads=4, num_samples=8)
+        >>> model = SAMSA.from_options(in_channels=5, out_channels=1, channels=16, num_layers=2, heads=4, num_samples=8)
         >>> explainer = Explainer(
         ...     model,
         ...     algorithm=SamplingExplainer(),

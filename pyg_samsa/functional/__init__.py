@@ -2,7 +2,7 @@
 
 from pyg_samsa.functional.attention import ATTENTION_BACKENDS, explain_backends, full_attention, sampled_attention
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
-from pyg_samsa.functional.dropout import keep_mask
+from pyg_samsa.functional.dropout import dropout, dropped, keep_mask
 from pyg_samsa.functional.farthest_points import farthest_points
 from pyg_samsa.functional.fourier_features import (
     append_waves,
@@ -11,7 +11,7 @@ from pyg_samsa.functional.fourier_features import (
     orthogonal_gaussian,
     positive_features,
 )
-from pyg_samsa.functional.fused import feed_forward, residual, rms_norm
+from pyg_samsa.functional.fused import can_fuse, feed_forward, fused_kernels, residual, rms_norm
 from pyg_samsa.functional.linear_attention import Waves, linear_attention
 from pyg_samsa.functional.maxout import leak_mass, leaky_probability, maxout_score
 from pyg_samsa.functional.pair_features import PAIR_FEATURES, pair_features
@@ -40,6 +40,9 @@ __all__ = [
     "Waves",
     "append_waves",
     "batch_to_ptr",
+    "can_fuse",
+    "dropout",
+    "dropped",
     "explain_backends",
     "farthest_points",
     "feature_keys",
@@ -48,6 +51,7 @@ __all__ = [
     "fourier_positions",
     "fourier_waves",
     "full_attention",
+    "fused_kernels",
     "gaussian_codes",
     "gumbel_noise",
     "keep_mask",

@@ -1,33 +1,98 @@
-"""Random masks that do not wait for the CPU's random numbers."""
+"""Random masks for dropout on the CPU, where PyTorch's random numbers and boolean masks are slow."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-_LEVELS = 2**16
+_LEVELS = 2**15
 
 
-def keep_mask(shape: tuple[int, ...] | torch.Size, p: float) -> tuple[Tensor, float]:
-    r"""Draw which elements dropout keeps, on the CPU, with 16 random bits per element instead of a 64-bit draw.
+def dropped(shape: tuple[int, ...] | torch.Size, p: float) -> tuple[Tensor, float]:
+    r"""Draw which elements dropout drops, on the CPU, with 16 random bits for each element.
 
-    PyTorch draws its masks one after the other on one core, which costs more than the matrix products around it. Four elements share one draw here.
+    PyTorch draws 64 bits for each element, one after the other on one core. Here four elements share such a draw, and
+    the mask is made by integer arithmetic, since multiplying floats by a boolean mask converts it each time.
 
     Args:
         shape: Shape of the mask.
-        p: Probability that an element is dropped, 0 to below 1, rounded to a multiple of :math:`2^{-16}`.
+        p: Probability that an element is dropped, 0 to below 1, rounded to a multiple of :math:`2^{-15}`.
 
     Returns:
-        Mask, bool, and the factor :math:`1 / (1 - p)` of the rounded p, so that the expected value is exact.
+        Mask, int16, -1 where an element is dropped and 0 elsewhere; and the factor :math:`1 / (1 - p)` for the rounded
+        p, so that the expected value is exact.
 
     Example:
-        >>> keep_mask((2, 3), 0.5)[0].shape, keep_mask((2, 3), 0.5)[1]
-        (torch.Size([2, 3]), 2.0)
+        >>> mask, factor = dropped((2, 3), 0.5)
+        >>> mask.shape, mask.dtype, factor
+        (torch.Size([2, 3]), torch.int16, 2.0)
 
-    Cost: O(elements), about a third of the time of PyTorch's own on the CPU.
+    Cost: O(elements), about a fifth of the time of PyTorch's own dropout on the CPU.
     """
-    dropped = min(round(p * _LEVELS), _LEVELS - 1)
+    rate = min(round(p * _LEVELS), _LEVELS - 1)
     count = torch.Size(shape).numel()
     draws = torch.empty(-(-count // 4), dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
-    keep = draws.view(torch.int16)[:count].view(shape) >= dropped - _LEVELS // 2
-    return keep, _LEVELS / (_LEVELS - dropped)
+    mask = draws.view(torch.int16)[:count].view(shape)
+    # One bit is given up so that the difference cannot overflow; its sign, spread over all bits, is the mask.
+    mask = mask.bitwise_right_shift_(1).sub_(rate - _LEVELS // 2).bitwise_right_shift_(15)
+    return mask, _LEVELS / (_LEVELS - rate)
+
+
+def keep_mask(shape: tuple[int, ...] | torch.Size, p: float) -> tuple[Tensor, float]:
+    """Draw which elements dropout keeps: the complement of `dropped`.
+
+    Args:
+        shape: Shape of the mask.
+        p: Probability that an element is dropped, 0 to below 1.
+
+    Returns:
+        Mask, int16, 1 where an element is kept and 0 elsewhere; and the factor of what is kept.
+
+    Example:
+        >>> mask, factor = keep_mask((2, 3), 0.0)
+        >>> mask.tolist(), factor
+        ([[1, 1, 1], [1, 1, 1]], 1.0)
+
+    Cost: See `dropped`.
+    """
+    mask, factor = dropped(shape, p)
+    return mask.add_(1), factor
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
+        mask, ctx.factor = keep_mask(x.shape, p)
+        ctx.save_for_backward(mask)
+        return mask.to(x.dtype).mul_(x).mul_(ctx.factor)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (mask,) = ctx.saved_tensors
+        return mask.to(grad.dtype).mul_(grad).mul_(ctx.factor), None
+
+
+def dropout(x: Tensor, p: float) -> Tensor:
+    r"""Set elements to zero at random and scale the others up, on the CPU.
+
+    .. math::
+        y = \frac{m \odot x}{1 - p}, \qquad m \sim \mathrm{Bernoulli}(1 - p)
+
+    Args:
+        x: Tensor of any shape.
+        p: Probability that an element is set to zero, 0 to below 1.
+
+    Returns:
+        Tensor of the shape of ``x``.
+
+    Example:
+        >>> sorted(set(dropout(torch.ones(1000), 0.5).tolist()))
+        [0.0, 2.0]
+
+    Cost: O(elements); the backward pass keeps 16 bits for each.
+    """
+    return _Dropout.apply(x, p)

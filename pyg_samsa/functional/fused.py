@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -9,20 +11,63 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pyg_samsa.functional.dropout import keep_mask
+from pyg_samsa.functional.dropout import dropped
 
-# Numbers of a piece: measured best on a machine with 512 KiB of L2 cache per core and 32 MiB of L3; half or twice as many cost little.
+# Numbers in a piece: measured best on a machine with 512 KiB of L2 cache per core and 32 MiB of L3. Half or twice as many
+# cost little.
 _CACHE_ELEMENTS = 2**19
 _FEW_ELEMENTS = 2**15
+_enabled = True
 
 
-def runs_in_pieces(x: Tensor) -> bool:
-    """Whether the operators here compute ``x`` in pieces: on the CPU, in its own precision, and not while it is traced."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
+@contextmanager
+def fused_kernels(enabled: bool = True) -> Iterator[None]:
+    """Switch the fused CPU kernels on or off, for example to differentiate twice: they have first derivatives only.
+
+    Args:
+        enabled: Whether the kernels may run.
+
+    Example:
+        >>> with fused_kernels(False):
+        ...     can_fuse(torch.ones(2, 2))
+        False
+    """
+    global _enabled
+    before, _enabled = _enabled, enabled
+    try:
+        yield
+    finally:
+        _enabled = before
+
+
+def can_fuse(x: Tensor) -> bool:
+    """Say whether the fused kernels can compute ``x``.
+
+    They run on the CPU, in eager mode, without autocast, and not under transforms of ``torch.func``.
+
+    Args:
+        x: Tokens of any shape.
+
+    Example:
+        >>> can_fuse(torch.ones(2, 2))
+        True
+    """
+    return (
+        _enabled
+        and x.device.type == "cpu"
+        and type(x) in (Tensor, torch.nn.Parameter)
+        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
+        and not torch._C._are_functorch_transforms_active()
+    )
 
 
 def pieces(rows: int, width: int) -> list[tuple[int, int]]:
     """Cut ``rows`` rows of ``width`` numbers into even pieces that fit into a core's cache.
+
+    Args:
+        rows: Number of rows.
+        width: Numbers in a row.
 
     Example:
         >>> pieces(4000, 256)
@@ -33,15 +78,15 @@ def pieces(rows: int, width: int) -> list[tuple[int, int]]:
     return [(begin, min(begin + step, rows)) for begin in range(0, rows, max(step, 1))]
 
 
-def _unit_rms(x: Tensor, eps: float, rstd: Tensor) -> Tensor:
+def _unit_rms(x: Tensor, eps: float, rstd: Tensor, out: Tensor | None = None) -> Tensor:
     """Divide the rows of ``x`` by their root mean square, whose inverse is written to ``rstd`` [rows, 1]."""
     torch.linalg.vector_norm(x, dim=-1, keepdim=True, out=rstd)
     rstd.square_().div_(x.size(-1)).add_(eps).rsqrt_()
-    return x * rstd
+    return torch.mul(x, rstd, out=out)
 
 
 def _unit_rms_backward(grad: Tensor, unit: Tensor, rstd: Tensor) -> Tensor:
-    """Gradient of `_unit_rms` for its input; overwrites ``grad``."""
+    """Return the gradient of `_unit_rms` for its input; overwrites ``grad``."""
     along = torch.linalg.vecdot(grad, unit).unsqueeze(-1).div_(unit.size(-1))
     return grad.addcmul_(unit, along, value=-1).mul_(rstd)
 
@@ -72,11 +117,8 @@ class _RMSNorm(torch.autograd.Function):
         return grad_x, grad_weight, None
 
 
-# Without gradients the operators here go past autograd, whose calls cost more than what they compute for a few hundred tokens.
-
-
 def rms_norm(x: Tensor, weight: Tensor, eps: float | None = None) -> Tensor:
-    r"""Root mean square normalisation (`Zhang and Sennrich <https://arxiv.org/abs/1910.07467>`_), in one pass over memory on the CPU.
+    r"""Root mean square normalisation (`Zhang and Sennrich <https://arxiv.org/abs/1910.07467>`_).
 
     .. math::
         y = \frac{x}{\sqrt{\mathrm{mean}(x^2) + \epsilon}} \odot w
@@ -93,13 +135,26 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float | None = None) -> Tensor:
         >>> rms_norm(torch.tensor([[3.0, 4.0]]), torch.ones(2))
         tensor([[0.8485, 1.1314]])
 
-    Cost: O(T D).
+    Cost: O(T D), in one pass over memory on the CPU.
     """
-    # PyTorch's own makes a handful of passes over memory, which is cheaper than our calls as long as all fits into the cache.
-    if not runs_in_pieces(x) or x.dim() != 2 or x.numel() <= _FEW_ELEMENTS:
+    # For few numbers PyTorch's own passes over the cache cost less than the calls of the kernel.
+    if not can_fuse(x) or x.dim() != 2 or x.numel() <= _FEW_ELEMENTS:
         return F.rms_norm(x, weight.shape, weight, eps)
     eps = torch.finfo(x.dtype).eps if eps is None else eps
+    # Without gradients the calls of autograd would cost more than what is computed for a few hundred tokens.
     return _RMSNorm.apply(x, weight, eps) if torch.is_grad_enabled() else _rms_norm(x, weight, eps)[0]
+
+
+class _Weights(NamedTuple):
+    """The weights of a feed-forward network: W_1 with the gains of the norm and a last column for the bias."""
+
+    first: Tensor
+    second: Tensor
+    bias: Tensor
+
+    @classmethod
+    def of(cls, gain: Tensor, weight: Tensor, bias: Tensor, out_weight: Tensor, out_bias: Tensor) -> _Weights:
+        return cls(torch.cat([weight * gain, bias.unsqueeze(1)], dim=1), out_weight, out_bias)
 
 
 class _Kept(NamedTuple):
@@ -107,105 +162,108 @@ class _Kept(NamedTuple):
 
     rstd: Tensor
     pre: Tensor
-    masks: list[Tensor]
+    outer: Tensor | None
     factor: float
 
 
+def _far_below_zero(dtype: torch.dtype) -> float:
+    """Return a pre-activation at which GELU and its derivative are exactly zero."""
+    return 2.0**20 if dtype in (torch.float32, torch.float64) else 2.0**13
+
+
+def _with_ones(x: Tensor) -> Tensor:
+    """Return an empty [rows, D + 1] tensor whose last column is one, so that a product with it adds the bias."""
+    unit = x.new_empty(x.size(0), x.size(1) + 1)
+    unit[:, -1] = 1
+    return unit
+
+
+def _row_factors(outer: Tensor | None, keep: Tensor | None, begin: int, end: int, dtype: torch.dtype) -> Tensor | None:
+    """Return what the rows of the branch are multiplied by, besides numbers; None for one."""
+    kept = None if keep is None else keep[begin:end]
+    if outer is None:
+        return kept
+    mask = outer[begin:end].to(dtype)
+    return mask if kept is None else mask.mul_(kept)
+
+
 def _feed_forward(
-    x: Tensor,
-    scale: Tensor,
-    gain: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    out_weight: Tensor,
-    out_bias: Tensor,
-    keep: Tensor | None,
-    eps: float,
-    dropout: float,
-    saving: bool,
+    x: Tensor, alpha: float, weights: _Weights, keep: Tensor | None, eps: float, dropout: float, saving: bool
 ) -> tuple[Tensor, _Kept]:
-    rows, hidden = x.size(0), weight.size(0)
+    rows, hidden = x.size(0), weights.first.size(0)
     parts = pieces(rows, hidden)
     out, rstd = torch.empty_like(x), x.new_empty(rows, 1)
     pre = x.new_empty(rows if saving else max((end - begin for begin, end in parts), default=0), hidden)
-    gained, masks, factor, alpha = weight * gain, [], 1.0, float(scale)
+    outer, factor = (torch.empty(x.shape, dtype=torch.int16) if dropout else None), 1.0
     for begin, end in parts:
-        unit = _unit_rms(x[begin:end], eps, rstd[begin:end])
-        h = torch.addmm(bias, unit, gained.t(), out=pre[begin:end] if saving else pre[: end - begin])
+        unit = _with_ones(x[begin:end])
+        _unit_rms(x[begin:end], eps, rstd[begin:end], out=unit[:, :-1])
+        h = pre[begin:end] if saving else pre[: end - begin]
+        if dropout:
+            # What is dropped gets a pre-activation at which GELU and its derivative are zero: no mask has to be stored
+            # or multiplied, here or in the backward pass.
+            mask, factor = dropped(h.shape, dropout)
+            torch.addmm(h.copy_(mask), unit, weights.first.t(), beta=_far_below_zero(x.dtype), out=h)
+            outer[begin:end] = dropped((end - begin, x.size(1)), dropout)[0].add_(1)  # type: ignore[index]
+        else:
+            torch.mm(unit, weights.first.t(), out=h)
         h = F.gelu(h) if saving else torch.ops.aten.gelu_(h)
-        if dropout:
-            mask, factor = keep_mask(h.shape, dropout)
-            h.mul_(mask)
-            masks.append(mask)
-        y = torch.addmm(out_bias, h, out_weight.t(), alpha=factor)
-        if dropout:
-            mask, factor = keep_mask(y.shape, dropout)
-            y.mul_(mask)
-            masks.append(mask)
-        if keep is not None:
-            y.mul_(keep[begin:end])
-        torch.add(x[begin:end], y, alpha=alpha * factor, out=out[begin:end])
-    return out, _Kept(rstd, pre, masks, factor)
+        factors = _row_factors(outer, keep, begin, end, x.dtype)
+        if factors is None:
+            torch.add(x[begin:end], weights.bias * alpha, out=out[begin:end])
+            out[begin:end].addmm_(h, weights.second.t(), alpha=alpha)
+        else:
+            y = torch.addmm(weights.bias, h, weights.second.t(), alpha=factor)
+            torch.addcmul(x[begin:end], y, factors, value=alpha * factor, out=out[begin:end])
+    return out, _Kept(rstd, pre, outer, factor)
 
 
 class _FeedForward(torch.autograd.Function):
-    """Saves the input and the pre-activations; everything else is cheap to compute again."""
+    """Saves the input, the pre-activations and 16 bits for each dropped output; the rest is computed again."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, scale: Tensor, gain: Tensor, weight: Tensor, bias: Tensor, out_weight: Tensor, *rest: Any
-    ) -> Tensor:
-        out_bias, keep, eps, dropout = rest
-        saving = any(ctx.needs_input_grad)
-        out, kept = _feed_forward(x, scale, gain, weight, bias, out_weight, out_bias, keep, eps, dropout, saving)
+    def forward(ctx: Any, x: Tensor, scale: Tensor, gain: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+        bias, out_weight, out_bias, keep, eps, dropout = rest
+        weights, saving = _Weights.of(gain, weight, bias, out_weight, out_bias), any(ctx.needs_input_grad)
+        out, kept = _feed_forward(x, float(scale), weights, keep, eps, dropout, saving)
         if saving:
-            ctx.save_for_backward(x, scale, gain, weight, out_weight, out_bias, keep, kept.rstd, kept.pre, *kept.masks)
+            ctx.save_for_backward(
+                x, scale, gain, weight, bias, out_weight, out_bias, keep, kept.rstd, kept.pre, kept.outer
+            )
             ctx.factor = kept.factor
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, scale, gain, weight, out_weight, out_bias, keep, rstd, pre, *masks = ctx.saved_tensors
+        x, scale, gain, weight, bias, out_weight, out_bias, keep, rstd, pre, outer = ctx.saved_tensors
         alpha, factor = float(scale), ctx.factor
-        gained = weight * gain
-        grad_x, grad_scale = torch.empty_like(x), torch.zeros_like(scale)
-        grad_gained, grad_bias = torch.zeros_like(weight), weight.new_zeros(weight.size(0))
-        grad_out_weight, grad_out_bias = torch.zeros_like(out_weight), torch.zeros_like(out_bias)
-        for number, (begin, end) in enumerate(pieces(*pre.shape)):
-            # Gradients without the factor alpha, which is zero at the start and whose own gradient is needed all the same.
-            dy, h = grad[begin:end], F.gelu(pre[begin:end])
-            if masks:
-                h.mul_(masks[2 * number])
-                dy = (dy * masks[2 * number + 1]).mul_(factor)
-            if keep is not None:
-                dy = dy * keep[begin:end]
-            grad_out_weight.addmm_(dy.t(), h, alpha=factor)
-            grad_out_bias.add_(dy.sum(0))
-            dh = dy @ out_weight
-            grad_scale.add_(torch.dot(dh.flatten(), h.flatten()), alpha=factor)
-            if masks:
-                dh.mul_(masks[2 * number])
-            dh = torch.ops.aten.gelu_backward(dh.mul_(alpha * factor), pre[begin:end])
-            unit = x[begin:end] * rstd[begin:end]
-            grad_gained.addmm_(dh.t(), unit)
-            grad_bias.add_(dh.sum(0))
-            torch.add(grad[begin:end], _unit_rms_backward(dh @ gained, unit, rstd[begin:end]), out=grad_x[begin:end])
-        grad_scale.add_(torch.dot(grad_out_bias, out_bias))
-        grad_gain = (grad_gained * weight).sum(0)
-        grad_out_weight.mul_(alpha)
-        return (
-            grad_x,
-            grad_scale,
-            grad_gain,
-            grad_gained.mul_(gain),
-            grad_bias,
-            grad_out_weight,
-            grad_out_bias.mul_(alpha),
-            None,
-            None,
-            None,
+        first = _Weights.of(gain, weight, bias, out_weight, out_bias).first
+        down = out_weight * (alpha * factor**2)
+        grad_x, grad_first = torch.empty_like(x), torch.zeros_like(first)
+        # Without alpha, which is zero at the start and whose own gradient is needed all the same.
+        grad_second, grad_out_bias = torch.zeros_like(out_weight), torch.zeros_like(out_bias)
+        for begin, end in pieces(*pre.shape):
+            dy, h = grad[begin:end], pre[begin:end]
+            factors = _row_factors(outer, keep, begin, end, x.dtype)
+            if factors is not None:
+                dy = factors.mul_(dy) if outer is not None else dy * factors
+            grad_second.addmm_(dy.t(), F.gelu(h), alpha=factor**2)
+            grad_out_bias.add_(dy.sum(0), alpha=factor)
+            dh = dy @ down
+            torch.ops.aten.gelu_backward.grad_input(dh, h, grad_input=dh)
+            unit = _with_ones(x[begin:end])
+            torch.mul(x[begin:end], rstd[begin:end], out=unit[:, :-1])
+            grad_first.addmm_(dh.t(), unit)
+            through_norm = _unit_rms_backward(dh @ first[:, :-1], unit[:, :-1], rstd[begin:end])
+            torch.add(grad[begin:end], through_norm, out=grad_x[begin:end])
+        # <dy, W_2 h + b_2> summed over all tokens.
+        grad_scale = (torch.vdot(grad_second.flatten(), out_weight.flatten()) + grad_out_bias.dot(out_bias)).view_as(
+            scale
         )
+        grad_gained, grad_bias = grad_first[:, :-1], grad_first[:, -1]
+        grads = (grad_x, grad_scale, (grad_gained * weight).sum(0), grad_gained * gain, grad_bias.contiguous())
+        return *grads, grad_second.mul_(alpha), grad_out_bias.mul_(alpha), None, None, None
 
 
 def feed_forward(
@@ -221,10 +279,11 @@ def feed_forward(
     keep: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:
-    r"""The feed-forward branch of a pre-norm block with its residual, in pieces that stay in the CPU's cache.
+    r"""The feed-forward branch of a pre-norm block with its residual (SAMSA, Algorithm 1), fused for the CPU.
 
     .. math::
-        y = x + \alpha \, m \, \mathrm{Drop}\bigl(W_2 \, \mathrm{Drop}(\mathrm{GELU}(W_1 \, \mathrm{RMSNorm}(x) + b_1)) + b_2\bigr)
+        y = x + \alpha \, m \, \mathrm{Drop}\bigl(W_2 \, \mathrm{Drop}(\mathrm{GELU}(W_1 \, \mathrm{RMSNorm}(x) + b_1))
+        + b_2\bigr)
 
     Args:
         x: Tokens [T, D].
@@ -243,15 +302,17 @@ def feed_forward(
 
     Example:
         >>> x = torch.randn(5, 4)
-        >>> y = feed_forward(x, torch.zeros(()), torch.ones(4), torch.randn(8, 4), torch.zeros(8), torch.randn(4, 8), torch.zeros(4))
-        >>> torch.equal(x, y)
+        >>> weights = torch.ones(4), torch.randn(8, 4), torch.zeros(8), torch.randn(4, 8), torch.zeros(4)
+        >>> torch.equal(feed_forward(x, torch.zeros(()), *weights), x)
         True
 
     Cost: O(T D F) time; O(T F) memory for the backward pass, and O(1) pieces without it.
     """
     eps = torch.finfo(x.dtype).eps if eps is None else eps
-    arguments = (x, scale, gain, weight, bias, out_weight, out_bias, keep, eps, dropout)
-    return _FeedForward.apply(*arguments) if torch.is_grad_enabled() else _feed_forward(*arguments, saving=False)[0]
+    if torch.is_grad_enabled():
+        return _FeedForward.apply(x, scale, gain, weight, bias, out_weight, out_bias, keep, eps, dropout)
+    weights = _Weights.of(gain, weight, bias, out_weight, out_bias)
+    return _feed_forward(x, float(scale), weights, keep, eps, dropout, saving=False)[0]
 
 
 class _Residual(torch.autograd.Function):
@@ -268,12 +329,17 @@ class _Residual(torch.autograd.Function):
 
 
 def residual(x: Tensor, branch: Tensor, scale: Tensor) -> Tensor:
-    r"""Return :math:`x + \alpha b`, without writing :math:`\alpha b` to memory on the CPU.
+    r"""Add a scaled residual branch (`ReZero <https://arxiv.org/abs/2003.04887>`_): :math:`x + \alpha b`.
+
+    On the CPU :math:`\alpha b` is not written to memory.
 
     Args:
         x: Tokens [T, D].
         branch: Tokens :math:`b` [T, D].
         scale: The scalar :math:`\alpha`.
+
+    Returns:
+        Tokens [T, D].
 
     Example:
         >>> residual(torch.ones(1, 2), torch.ones(1, 2), torch.tensor(0.5))
@@ -281,6 +347,6 @@ def residual(x: Tensor, branch: Tensor, scale: Tensor) -> Tensor:
 
     Cost: O(T D).
     """
-    if not runs_in_pieces(x):
+    if not can_fuse(x) or not can_fuse(branch):
         return x + scale * branch
     return _Residual.apply(x, branch, scale) if torch.is_grad_enabled() else torch.add(x, branch, alpha=float(scale))

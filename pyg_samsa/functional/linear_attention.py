@@ -20,7 +20,7 @@ from pyg_samsa.functional.favor import (
     query_features,
     with_one,
 )
-from pyg_samsa.functional.fused import runs_in_pieces
+from pyg_samsa.functional.fused import can_fuse
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation
 from pyg_samsa.functional.topk import dense_candidates
 from pyg_samsa.typing import Float
@@ -111,7 +111,7 @@ def linear_attention(
     with torch.autocast(query.device.type, enabled=False):
         query, key, value, *waves = (tensor.to(dtype) for tensor in tensors)
         maps = make_maps(projection.to(dtype), query.size(-1), None if relative is None else relative.ratio.to(dtype))
-        run = _causal if causal else _in_pieces if runs_in_pieces(query) else _dense
+        run = _causal if causal else _in_pieces if can_fuse(query) else _dense
         return run(
             Rows(query, key, value, waves[0] if waves else None), maps, index, eps * math.sqrt(projection.size(1))
         ).to(tensors[0].dtype)
@@ -147,7 +147,7 @@ def _in_pieces(rows: Rows, maps: Maps, index: RaggedIndex, floor: float) -> Tens
 
 def _causal(rows: Rows, maps: Maps, index: RaggedIndex, floor: float) -> Tensor:
     """Causal attention: a graph at a time on the CPU, a group of graphs at a time elsewhere."""
-    if runs_in_pieces(rows.query):
+    if can_fuse(rows.query):
         bounds = itertools.pairwise(itertools.accumulate([0, *index.sizes]))
         parts = [
             (rows.take(slice(*bound)), (rows.query.size(1), 1, bound[1] - bound[0], -1))

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
-from pyg_samsa.functional.fused import pieces, runs_in_pieces
+from pyg_samsa.functional.fused import can_fuse, pieces
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.topk import dense_candidates, ragged_topk, topk
 from pyg_samsa.functional.triton_support import runs_in_triton
@@ -113,7 +113,7 @@ def _few(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     scores, rival_scores = tensors[-2:]
     flat = [tensor.reshape(-1, *tensor.shape[scores.dim() - 1 :]) for tensor in tensors]
     heads = flat[0].size(0)
-    parts = pieces(heads, scores.size(-1) * rival_scores.size(-1)) if runs_in_pieces(scores) else [(0, heads)]
+    parts = pieces(heads, scores.size(-1) * rival_scores.size(-1)) if can_fuse(scores) else [(0, heads)]
     for begin, end in parts or [(0, heads)]:
         yield tuple(tensor[begin:end] for tensor in flat)
 

@@ -11,7 +11,8 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.options import ALIASES, FIXED_IN_SAMSA, OPERATOR_OPTIONS, SETTINGS, UNSET_FLOAT, UNSET_INT
 from pyg_samsa.graphgym.register import register_once
-from pyg_samsa.nn import SAMSA, BagOfFeatures, PointNet
+from pyg_samsa.nn import SAMSA, BagOfFeatures, PointNet, SAMSAOptions
+from pyg_samsa.nn.conv.base import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.training.batch_network import BatchNetwork
 
@@ -39,8 +40,11 @@ class SAMSANetwork(BatchNetwork):
         if level() == "node" and options["context"]:
             options["num_categories"] = cfg.share.num_categories
         towers = 2 if cfg.share.pairs else 1
+        options["scale_targets"] = cfg.share.task == "regression"
         super().__init__(
-            SAMSA(in_channels, dim_out, edge_channels=edge_channels, level=level(), towers=towers, **options),
+            SAMSA.from_options(
+                in_channels, dim_out, edge_channels=edge_channels, level=level(), towers=towers, **options
+            ),
             **encoders,
         )
 
@@ -138,6 +142,10 @@ def model_options() -> dict[str, Any]:
             raise ConfigError(other, value, f"the same as {key} ({values[own]})", hint="Set only one of the two.")
         values[own] = value
     values["num_layers"] = values.pop("layers")
+    takes = operator_options(values["attention"])
+    for name in _OF_OPERATOR:
+        if name not in takes:
+            del values[name]
     values["attention_options"] = _attention_options(values["attention"])
     values["pe_channels"], values["flip_signs"] = (cfg.pe.dim if cfg.pe.kind != "none" else 0), cfg.pe.kind == "lap"
     values["ffn_channels"] = values["ffn_channels"] or None
@@ -179,37 +187,9 @@ def _attention_options(attention: str) -> dict[str, Any] | None:
     return options or None
 
 
-_ARGUMENTS = frozenset(
-    [
-        "layers",
-        "channels",
-        "heads",
-        "num_samples",
-        "ffn_channels",
-        "sampling",
-        "tau",
-        "noise",
-        "dropout",
-        "attn_dropout",
-        "drop_path",
-        "rezero",
-        "bridge",
-        "num_codes",
-        "num_eval_samples",
-        "eval_codes",
-        "sigma",
-        "pool",
-        "attn_backend",
-        "checkpointing",
-        "positions",
-        "context",
-        "interaction",
-        "head_norm",
-        "attention",
-        "coordinate_free",
-        "radius",
-    ]
-)
+_ARGUMENTS = frozenset(SAMSAOptions.__dataclass_fields__) | {"layers"}
+# Arguments of the attention operator that a configuration has whatever the operator is.
+_OF_OPERATOR = ("num_samples", "sampling", "tau", "noise", "attn_backend")
 
 
 def level() -> str:

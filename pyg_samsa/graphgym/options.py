@@ -16,7 +16,7 @@ from pyg_samsa.functional import ATTENTION_BACKENDS
 from pyg_samsa.functional.maxout import LEAKS
 from pyg_samsa.functional.pair_features import PAIR_FEATURES
 from pyg_samsa.functional.relative import SCORES
-from pyg_samsa.nn.attention import ATTENTION
+from pyg_samsa.nn.conv.base import OPERATORS
 from pyg_samsa.nn.conv.flt_conv import ENCODINGS
 from pyg_samsa.nn.conv.samsa_conv import IMPORTANCE
 from pyg_samsa.nn.conv.sft_conv import SAMPLERS
@@ -250,7 +250,7 @@ _MODEL = (
         "Clouds with SFT: tokens that know no coordinates, so that nothing changes when a cloud is turned.",
     ),
     _setting(
-        "samsa.radius",
+        "samsa.centroid_distance",
         False,
         "Whether tokens of samsa.coordinate_free know their distance to the centroid, which turns leave as it is.",
     ),
@@ -266,7 +266,7 @@ _MODEL = (
         "samsa.attention",
         "samsa",
         "The attention operator of the blocks: SAMSA, its relatives SFT and FLT, or a baseline.",
-        tuple(ATTENTION),
+        tuple(OPERATORS),
     ),
 )
 # Arguments of one operator of samsa.attention alone: group -> operator, name -> argument.
@@ -284,7 +284,7 @@ _OPERATORS = (
     _setting("sft.leak", "softplus", "How probability leaks in SFT.", LEAKS),
     _setting("sft.sampler", "samsa", "How SFT samples: as SAMSA, or pairs of tokens that are mixed.", SAMPLERS),
     _setting("sft.shared", True, "Whether all heads of SFT sample the same tokens."),
-    _setting("sft.unit", 1.0, "Length by which SFT divides positions, above 0.", low=1e-9),
+    _setting("sft.length_scale", 1.0, "Length by which SFT divides positions, above 0.", low=1e-9),
     _setting(
         "flt.encoding",
         "auto",

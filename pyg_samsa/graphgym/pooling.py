@@ -9,15 +9,15 @@ from torch_geometric.graphgym import register
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.register import register_once
-from pyg_samsa.nn import AttentionPool
+from pyg_samsa.nn import make_pool
 
 
 class AttentionPooling:
-    """Makes an :class:`pyg_samsa.nn.AttentionPool`; GraphGym's registry otherwise holds functions without weights."""
+    """Makes PyG's ``AttentionalAggregation``; GraphGym's registry otherwise holds functions without weights."""
 
     def build(self, channels: int) -> nn.Module:
         """Return the pooling of tokens of ``channels``."""
-        return AttentionPool(channels)
+        return make_pool("attention", channels)
 
     def __call__(self, x: Tensor, batch: Any) -> Tensor:
         """Refuse to pool without weights.

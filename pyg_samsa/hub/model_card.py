@@ -83,12 +83,8 @@ def _summary(config: Mapping[str, Any], task: Mapping[str, Any] | None) -> str:
 def _task_lines(task: Mapping[str, Any]) -> list[str]:
     lines = ["", "## Predictions", ""]
     if task["kind"] == "regression":
-        lines += ["Outputs are scaled back by mean and standard deviation of the training rows.", ""]
-        lines += ["| target | mean | standard deviation |", "|---|---|---|"]
-        rows = zip(task["target_names"], task["mean"], task["std"], strict=True)
-        lines += [f"| {name} | {mean:.6g} | {std:.6g} |" for name, mean, std in rows]
-    else:
-        lines += [f"- {name}" for name in task["target_names"]]
+        lines += ["Predictions are in the units of the training data.", ""]
+    lines += [f"- {name}" for name in task["target_names"]]
     metrics = {split: values for split, values in task["metrics"].items() if isinstance(values, Mapping) and values}
     columns = list(dict.fromkeys(key for values in metrics.values() for key in values))
     if columns:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import os
@@ -18,7 +17,7 @@ from pyg_samsa._version import __version__
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, suggest
 from pyg_samsa.hub.model_card import write_card
 from pyg_samsa.io.files import atomic_directory
-from pyg_samsa.nn import SAMSA, CategoricalEncoder
+from pyg_samsa.nn import SAMSA, CategoricalEncoder, SAMSAOptions, num_parameters
 
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -56,7 +55,7 @@ def save_pretrained(
 
     Example:
         >>> import tempfile
-        >>> model = SAMSA([4, 2], 1, channels=8, num_layers=1, heads=2, num_samples=4)
+        >>> model = SAMSA.from_options([4, 2], 1, channels=8, num_layers=1, heads=2, num_samples=4)
         >>> folder = save_pretrained(model, Path(tempfile.mkdtemp()) / "model")
         >>> sorted(path.name for path in folder.iterdir()), load_pretrained(folder)[1]["class"]
         (['README.md', 'config.json', 'model.safetensors'], 'SAMSA')
@@ -69,8 +68,8 @@ def save_pretrained(
     config = {
         "format": FORMAT,
         "class": _class_name(model),
-        "arguments": _described(model.init_arguments, model),  # type: ignore[arg-type]  # checked by _class_name
-        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "arguments": _described(model.options, model),  # type: ignore[arg-type]  # checked by _class_name
+        "parameters": num_parameters(model, trainable=False),
         "task": None if task is None else check_task(task, origin="task"),
         "versions": _versions(),
     }
@@ -185,8 +184,8 @@ def check_task(task: Any, *, origin: str) -> dict[str, Any]:
         ConfigError: It is incomplete or contradicts itself.
 
     Example:
-        >>> check_task({"kind": "regression", "target_names": ["logS"], "mean": [1.0], "std": [2]}, origin="task")["std"]
-        [2.0]
+        >>> check_task({"kind": "regression", "target_names": ["logS"]}, origin="task")["target_names"]
+        ['logS']
     """
     if not isinstance(task, Mapping):
         raise ConfigError(f"{origin}: task", type(task).__name__, "names and values: kind, target_names, ...")
@@ -203,21 +202,6 @@ def check_task(task: Any, *, origin: str) -> dict[str, Any]:
     if featuriser not in FEATURISERS:
         raise ConfigError(f"{origin}: task.featuriser", featuriser, FEATURISERS)
     plain: dict[str, Any] = {"kind": kind, "target_names": list(names), "featuriser": featuriser}
-    if kind == "regression":
-        for key, default in (("mean", 0.0), ("std", 1.0)):
-            values = task.get(key, [default] * len(names))
-            fits = (
-                isinstance(values, Sequence)
-                and len(values) == len(names)
-                and all(_is_number(value) for value in values)
-            )
-            if not fits or (key == "std" and min(values) <= 0):
-                raise ConfigError(
-                    f"{origin}: task.{key}",
-                    values,
-                    f"{len(names)} finite numbers" + (" above 0" if key == "std" else ""),
-                )
-            plain[key] = [float(value) for value in values]
     metrics = task.get("metrics") or {}
     if not isinstance(metrics, Mapping):
         raise ConfigError(f"{origin}: task.metrics", type(metrics).__name__, "split -> name -> value")
@@ -229,10 +213,6 @@ def _plain_metrics(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain_metrics(inner) for key, inner in value.items()}
     return (float(value) if math.isfinite(value) else None) if isinstance(value, float) else value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _class_name(model: nn.Module) -> str:
@@ -247,7 +227,10 @@ def _class_name(model: nn.Module) -> str:
     )
 
 
-def _described(arguments: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
+def _described(arguments: Mapping[str, Any] | None, model: nn.Module) -> dict[str, Any]:
+    if arguments is None:
+        hint = "Build it with SAMSA.from_options, whose arguments are saved."
+        raise ConfigError("model", "a network built from parts", "a network built from options", hint=hint)
     described = {}
     for name, value in arguments.items():
         if isinstance(value, CategoricalEncoder):
@@ -303,7 +286,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 def _make(config: Mapping[str, Any], state: Mapping[str, torch.Tensor], path: Path) -> nn.Module:
     known, arguments = CLASSES[config["class"]], config["arguments"]
-    takes = inspect.signature(known).parameters
+    takes = {"in_channels", "out_channels", "edge_channels", *SAMSAOptions.__dataclass_fields__}
     for name in arguments:
         if name not in takes:
             versions = config.get("versions")
@@ -326,7 +309,7 @@ def _make(config: Mapping[str, Any], state: Mapping[str, torch.Tensor], path: Pa
         if isinstance(size, int) and size > largest:
             raise DataIntegrityError(path, f"{name} of a network with the weights beside it", str(value), hint=_AGAIN)
     try:
-        return known(**arguments)
+        return known.from_options(**arguments)
     except ConfigError as error:
         raise ConfigError(
             f"{path}: {error.key}", error.value, "an argument that this version allows", hint=error.hint

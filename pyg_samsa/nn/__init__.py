@@ -1,63 +1,93 @@
-"""Operators, encoders, readouts and whole networks, each usable like any PyG module."""
+"""Operators, tokenizers, encoders, readouts and whole networks, each usable like any PyG module."""
 
-from pyg_samsa.nn.block import DropPath, SAMSABlock
+from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.conv.attention_conv import AttentionConv
+from pyg_samsa.nn.conv.base import (
+    OPERATORS,
+    SampledTokens,
+    TokenContext,
+    TokenConv,
+    make_operator,
+    register_operator,
+)
 from pyg_samsa.nn.conv.flt_conv import FLTConv
 from pyg_samsa.nn.conv.performer_conv import PerformerConv
-from pyg_samsa.nn.conv.samsa_conv import ImportanceScore, SampledTokens, SAMSAConv
-from pyg_samsa.nn.conv.sft_conv import LinearScore, SFTConv
+from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
+from pyg_samsa.nn.conv.sft_conv import SFTConv
+from pyg_samsa.nn.drop_path import DropPath
 from pyg_samsa.nn.dropout import Dropout
+from pyg_samsa.nn.encoder import Encoder
 from pyg_samsa.nn.encoding.categorical import AtomEncoder, BondEncoder, CategoricalEncoder
 from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
 from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding, Spectrum
-from pyg_samsa.nn.flt_block import FLTBlock
+from pyg_samsa.nn.feed_forward import FeedForward
 from pyg_samsa.nn.head import MLPHead
+from pyg_samsa.nn.importance import ImportanceScore, LinearScore
 from pyg_samsa.nn.models.bag_of_features import BagOfFeatures
 from pyg_samsa.nn.models.message_passing import GNN
 from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa import SAMSA
+from pyg_samsa.nn.models.samsa_options import SAMSAOptions
 from pyg_samsa.nn.norm import RMSNorm
-from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
-from pyg_samsa.nn.sft_block import SFTBlock
+from pyg_samsa.nn.num_parameters import num_parameters
+from pyg_samsa.nn.readout import Readout, make_pool
+from pyg_samsa.nn.target_scale import TargetScale
 from pyg_samsa.nn.tokenizers.coordinate_free import CoordinateFree
-from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge, Tokens
+from pyg_samsa.nn.tokenizers.graph import GraphTokenizer
+from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge
+from pyg_samsa.nn.tokenizers.node import NodeTokenizer
+from pyg_samsa.nn.tokenizers.points import PointTokenizer
+from pyg_samsa.nn.tokenizers.sequence import SequenceTokenizer
+from pyg_samsa.nn.tokenizers.tokens import Tokens
 
 __all__ = [
     "GNN",
+    "OPERATORS",
     "SAMSA",
     "AtomEncoder",
     "AttentionConv",
-    "AttentionPool",
     "BagOfFeatures",
     "BondEncoder",
     "CategoricalEncoder",
     "CoordinateFree",
     "DropPath",
     "Dropout",
-    "FLTBlock",
+    "Encoder",
     "FLTConv",
+    "FeedForward",
     "GaussianMixtureEncoding",
     "GraphBridge",
+    "GraphTokenizer",
     "ImportanceScore",
     "LinearScore",
     "LocalBoxEncoding",
     "LocalTentEncoding",
     "MLPHead",
-    "MeanPool",
+    "NodeTokenizer",
     "PerformerConv",
     "PointNet",
+    "PointTokenizer",
     "PositionalEncoder",
     "RMSNorm",
+    "Readout",
     "SAMSABlock",
     "SAMSAConv",
-    "SFTBlock",
+    "SAMSAOptions",
     "SFTConv",
     "SampledTokens",
+    "SequenceTokenizer",
     "ShiftInvariantEncoding",
     "SpectralEncoding",
     "Spectrum",
+    "TargetScale",
+    "TokenContext",
+    "TokenConv",
     "Tokens",
+    "make_operator",
+    "make_pool",
+    "num_parameters",
+    "register_operator",
 ]

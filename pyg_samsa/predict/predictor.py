@@ -18,7 +18,7 @@ from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.hub.pretrained import CONFIG, WEIGHTS, find_pretrained, load_pretrained
 from pyg_samsa.io.files import file_hash
-from pyg_samsa.nn import SAMSA
+from pyg_samsa.nn import SAMSA, num_parameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +58,7 @@ class MoleculePredictor:
         ConfigError: The network is not one for molecules.
 
     Example:
-        >>> predictor = MoleculePredictor(SAMSA(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, channels=8, num_layers=1, heads=2),
+        >>> predictor = MoleculePredictor(SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, channels=8, num_layers=1, heads=2),
         ...                               {"kind": "binary", "target_names": ["active"]})
         >>> result = predictor.predict(["CCO", "C1CC"])
         >>> result.values.shape, result.errors
@@ -75,14 +75,15 @@ class MoleculePredictor:
     ) -> None:
         from pyg_samsa.hub.pretrained import check_task
 
-        if not isinstance(model, SAMSA) or model.level != "graph" or model.towers != 1 or model.head is None:
+        readout = model.readout if isinstance(model, SAMSA) else None
+        if readout is None or readout.level != "graph" or readout.towers != 1:
             raise ConfigError("model", type(model).__name__, "a SAMSA network with one prediction a molecule")
         if tokens_per_batch < 1:
             raise ConfigError("tokens_per_batch", tokens_per_batch, "a number of at least 1")
         self.task = check_task(task, origin="task")
         features = (
-            getattr(model.node_encoder, "cardinalities", None),
-            getattr(model.edge_encoder, "cardinalities", None),
+            getattr(model.tokenizer.node_encoder, "cardinalities", None),
+            getattr(getattr(model.tokenizer, "edge_encoder", None), "cardinalities", None),
         )
         if features != (tuple(ATOM_CARDINALITIES), tuple(BOND_CARDINALITIES)):
             raise ConfigError("model", model, "a network of OGB's atom and bond features")
@@ -187,18 +188,18 @@ class MoleculePredictor:
         outputs = []
         for draw in range(draws):
             tokens = self.model.encode(**inputs, draw=draw)
-            outputs.append(self.model.head(self.model.pool(tokens.x, ptr=tokens.index)).double())  # type: ignore[misc]  # graph level: both are there
+            outputs.append(self.model.readout(tokens).double())  # type: ignore[misc]  # graph level: it is there
         stacked = torch.stack(outputs)
         return self._meaning(stacked.mean(0)), self._meaning(stacked).std(0, correction=0)
 
     def _meaning(self, output: Tensor) -> Tensor:
         kind = self.task["kind"]
         if kind == "regression":
-            return output * output.new_tensor(self.task["std"]) + output.new_tensor(self.task["mean"])
+            return output
         return output.softmax(-1) if kind == "multiclass" else output.sigmoid()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.task['kind']}: {', '.join(self.task['target_names'])}; {self.model.num_parameters():,} weights)"
+        return f"{type(self).__name__}({self.task['kind']}: {', '.join(self.task['target_names'])}; {num_parameters(self.model):,} weights)"
 
 
 def _fingerprint(folder: Path) -> str:

@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 from pyg_samsa.errors import DataError
 from pyg_samsa.functional.tower_batch import tower_batch
+from pyg_samsa.nn import TargetScale
 
 
 class BatchNetwork(nn.Module):
     """Feeds a model of plain tensors, such as :class:`pyg_samsa.nn.SAMSA`, from a batch.
 
     The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1; ``category``, ``pos``, ``normal`` and
-    ``pe`` go to models that want them.
+    ``pe`` go to models whose attribute ``inputs`` names them.
 
     Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can stand in its place: models of pairs, baselines, GraphGym networks.
 
@@ -49,6 +50,11 @@ class BatchNetwork(nn.Module):
         self.node_encoder = node_encoder
         self.edge_encoder = edge_encoder
 
+    @property
+    def scale(self) -> TargetScale | None:
+        """The scale of the targets of the model, or None."""
+        return getattr(self.model, "scale", None)
+
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
         """Return (prediction, target) of a batch."""
         for encoder in (self.node_encoder, self.edge_encoder):
@@ -62,9 +68,5 @@ class BatchNetwork(nn.Module):
         graph, count = batch.batch, batch.num_graphs
         if "document" in batch:
             graph, count = tower_batch(graph, batch.document), 2 * count
-        told = {"category": batch.category} if getattr(self.model, "num_categories", 0) else {}
-        if getattr(self.model, "pe_channels", 0):
-            told["pe"] = batch.get("pe")
-        if getattr(self.model, "uses_positions", False):
-            told |= {name: batch[name] for name in ("pos", "normal") if batch.get(name) is not None}
+        told = {name: batch[name] for name in getattr(self.model, "inputs", ()) if batch.get(name) is not None}
         return self.model(batch.x, batch.edge_index, batch.edge_attr, graph, batch_size=count, **told), batch.y

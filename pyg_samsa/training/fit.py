@@ -8,6 +8,7 @@ from typing import Any
 
 from pyg_samsa.errors import DataNotFoundError
 from pyg_samsa.io.files import lock
+from pyg_samsa.nn import num_parameters
 from pyg_samsa.task import Task
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.callbacks import EpochEnd, ExactResume, History
@@ -91,7 +92,7 @@ def fit_and_test(
             best_epoch=best_epoch,
             val=_values(history.rows[best_epoch - 1], "val_") if history.rows else {},
             test=test,
-            parameters=sum(weight.numel() for weight in module.network.parameters() if weight.requires_grad),
+            parameters=num_parameters(module.network),
             epochs=len(history.rows),
             seconds=history.rows[-1]["total_seconds"] if history.rows else 0.0,
             per_class=per_class_scores(collector, task),

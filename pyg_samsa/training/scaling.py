@@ -1,76 +1,97 @@
-"""Regression in standardised targets, told in the targets' own units."""
+"""Regressions: networks predict in the units of the data, losses see standardised targets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.nn import TargetScale
 
 
 class ScaledNetwork(nn.Module):
-    r"""Scales what a network predicts back into the units of the targets, :math:`\hat y = \mu + \sigma f(G)`.
+    r"""Scales the predictions of a network that has no scale of its own to the units of the targets.
 
-    The network itself learns numbers around 0 and 1, whatever the units; metrics and written predictions are in the units of the data. In double
-    precision, so that a small deviation of a large mean is not rounded away.
+    .. math::
+        \hat y = \mu + \sigma f(G)
 
     Args:
-        network: ``forward(batch) -> (prediction, target)``, predictions [B, C].
-        mean: :math:`\mu` [C], of the training rows.
-        std: :math:`\sigma` [C], above 0.
-
-    Raises:
-        ConfigError: ``mean`` and ``std`` differ in length, or a deviation is not positive.
+        network: ``forward(batch) -> (prediction, target)`` with predictions [B, C].
+        num_targets: Number of targets C.
 
     Example:
+        >>> import torch
         >>> class One(nn.Module):
         ...     def forward(self, batch):
         ...         return torch.ones(1, 1), None
-        >>> ScaledNetwork(One(), torch.tensor([5.0]), torch.tensor([2.0]))(None)[0].item()
+        >>> network = ScaledNetwork(One(), 1)
+        >>> network.scale.fit(torch.tensor([5.0]), torch.tensor([2.0]))
+        >>> network(None)[0].item()
         7.0
     """
 
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, network: nn.Module, mean: Tensor, std: Tensor) -> None:
+    def __init__(self, network: nn.Module, num_targets: int) -> None:
         super().__init__()
-        if mean.shape != std.shape or not bool((std > 0).all()):
-            raise ConfigError("std", std.tolist(), f"{mean.numel()} numbers above 0")
         self.network = network
-        self.register_buffer("mean", mean.clone().float())
-        self.register_buffer("std", std.clone().float())
+        self.scale = TargetScale(num_targets)
 
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
         """Return (prediction, target) of a batch, both in the units of the data."""
         prediction, target = self.network(batch)
-        wide = (
-            torch.float32 if prediction.device.type == "mps" else torch.float64
-        )  # Apple's devices have no double precision
-        return prediction.to(wide) * self.std + self.mean, target
+        return self.scale(prediction), target
 
 
 class ScaledLoss:
-    """A loss of standardised values, called with values in the units of the data.
+    r"""A loss that sees standardised values, called with values in the units of the data.
+
+    .. math::
+        \ell\bigl((\hat y - \mu) / \sigma, (y - \mu) / \sigma\bigr)
 
     Args:
         loss: ``loss(prediction, target) -> scalar``.
-        mean: As in :class:`ScaledNetwork`.
-        std: Likewise.
+        scale: The scale of the targets.
 
     Example:
-        >>> loss = ScaledLoss(nn.functional.l1_loss, torch.tensor([5.0]), torch.tensor([2.0]))
-        >>> loss(torch.tensor([[9.0]]), torch.tensor([[5.0]])).item()
+        >>> import torch
+        >>> scale = TargetScale(1)
+        >>> scale.fit(torch.tensor([5.0]), torch.tensor([2.0]))
+        >>> ScaledLoss(nn.functional.l1_loss, scale)(torch.tensor([[9.0]]), torch.tensor([[5.0]])).item()
         2.0
     """
 
-    def __init__(self, loss: Callable[[Tensor, Tensor], Tensor], mean: Tensor, std: Tensor) -> None:
-        self.loss, self.mean, self.std = loss, mean.float(), std.float()
+    def __init__(self, loss: Callable[[Tensor, Tensor], Tensor], scale: TargetScale) -> None:
+        self.loss, self.scale = loss, scale
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of the standardised values."""
-        mean, std = self.mean.to(prediction.device), self.std.to(prediction.device)
-        return self.loss((prediction - mean) / std, (target.view_as(prediction).to(prediction.dtype) - mean) / std)
+        target = target.view_as(prediction)
+        return self.loss(self.scale.standardize(prediction), self.scale.standardize(target))
+
+
+def with_target_scale(network: nn.Module, mean: Tensor, std: Tensor) -> tuple[nn.Module, TargetScale]:
+    """Set the scale of the targets of a network; a network without one is wrapped.
+
+    Args:
+        network: ``forward(batch) -> (prediction, target)``; its own scale is its attribute ``scale``.
+        mean: Means of the targets of the training rows [C].
+        std: Their standard deviations [C].
+
+    Returns:
+        The network, and its scale.
+
+    Raises:
+        ConfigError: Mean and deviation do not fit the network.
+
+    Example:
+        >>> import torch
+        >>> network, scale = with_target_scale(nn.Identity(), torch.tensor([5.0]), torch.tensor([2.0]))
+        >>> type(network).__name__, scale.mean.item()
+        ('ScaledNetwork', 5.0)
+    """
+    scale = getattr(network, "scale", None)
+    if not isinstance(scale, TargetScale):
+        network = ScaledNetwork(network, mean.numel())
+        scale = network.scale
+    scale.fit(mean, std)
+    return network, scale

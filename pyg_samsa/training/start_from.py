@@ -15,7 +15,7 @@ from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.run_folder import RunFolder
 
 _KEY = "train.start_from"
-_HEAD = "model.head."
+_HEAD = "model.readout."
 Source = Annotated[
     str | os.PathLike[str],
     Option(
@@ -46,12 +46,13 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
 
     Example:
         >>> import tempfile
+        >>> from pyg_samsa.hub.pretrained import save_pretrained
         >>> from pyg_samsa.nn import SAMSA
         >>> from pyg_samsa.training.batch_network import BatchNetwork
         >>> size = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4}
-        >>> folder = SAMSA([4], 3, **size).save_pretrained(tempfile.mkdtemp())
-        >>> start_from(BatchNetwork(SAMSA([4], 1, **size)), folder)
-        ['model.head.net.3.bias', 'model.head.net.3.weight']
+        >>> folder = save_pretrained(SAMSA.from_options([4], 3, **size), tempfile.mkdtemp())
+        >>> start_from(BatchNetwork(SAMSA.from_options([4], 1, **size)), folder)
+        ['model.readout.head.net.3.bias', 'model.readout.head.net.3.weight']
     """
     weights, expected = _read(source), network.state_dict()
     new = [name for name in sorted(expected) if name not in weights or weights[name].shape != expected[name].shape]

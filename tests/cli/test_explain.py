@@ -17,7 +17,7 @@ CSV = "id;Structure;note\nA-1;CC(=O)O;fine\n\nA 2/..\\x;C(;broken\nA-3;;empty\nA
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     torch.manual_seed(0)
-    net = SAMSA(
+    net = SAMSA.from_options(
         ATOM_CARDINALITIES, 2, edge_channels=BOND_CARDINALITIES, channels=16, num_layers=2, heads=2, num_samples=8
     )
     task = {"kind": "multilabel", "target_names": ["stops", "goes"]}
@@ -109,7 +109,7 @@ def test_bad_input_is_one_line(model, tmp_path, capsys, words, code, culprit):
 
 def test_models_that_are_not_there_or_do_not_say_what_they_predict(tmp_path, capsys):
     assert main(["explain", str(tmp_path / "none"), "C", "--out", str(tmp_path / "out")]) == 3
-    net = SAMSA(
+    net = SAMSA.from_options(
         ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, channels=8, num_layers=1, heads=2, num_samples=4
     )
     folder = save_pretrained(net, tmp_path / "plain")

@@ -28,7 +28,7 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     for name, task in TASKS.items():
         width = len(task["target_names"])
-        network = SAMSA(
+        network = SAMSA.from_options(
             ATOM_CARDINALITIES,
             width,
             edge_channels=BOND_CARDINALITIES,
@@ -38,7 +38,7 @@ def models(tmp_path_factory):
             num_samples=8,
         )
         with torch.no_grad():
-            network.alpha += 0.5
+            network.encoder.alpha += 0.5
         save_pretrained(network, folder / name, task=task)
     return {name: str(folder / name) for name in TASKS}
 

@@ -172,7 +172,7 @@ def test_only_networks_for_molecules_are_exported():
     from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 
     options = {"channels": 8, "num_layers": 1, "heads": 2}
-    network = BatchNetwork(SAMSA(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **options))
+    network = BatchNetwork(SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **options))
     assert predicts_molecules(network, MOLECULES)
     assert not predicts_molecules(network, Features(3))
     assert not predicts_molecules(network.model, MOLECULES)

@@ -290,7 +290,7 @@ def test_checkpoints_hold_plain_values_and_the_weights_of_samsa(config):
     state = torch.load(result.folder.best, weights_only=True)["state_dict"]
     from pyg_samsa.nn import SAMSA
 
-    model = SAMSA([4, 4], 3, edge_channels=[3], num_layers=2, channels=8, heads=2, num_samples=4)
+    model = SAMSA.from_options([4, 4], 3, edge_channels=[3], num_layers=2, channels=8, heads=2, num_samples=4)
     model.load_state_dict(
         {key.removeprefix("network.model."): value for key, value in state.items() if key.startswith("network.model.")}
     )
@@ -328,7 +328,7 @@ def test_names_of_graphgps_mean_ours(config):
         )
     )
     state = torch.load(result.folder.best, weights_only=True)["state_dict"]
-    assert state["network.model.blocks.0.conv.query.weight"].shape == (16, 16)
+    assert state["network.model.encoder.blocks.0.conv.query.weight"].shape == (16, 16)
     assert not any(".blocks.1." in key for key in state)
 
 

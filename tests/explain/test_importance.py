@@ -6,7 +6,7 @@ from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.explain import METHODS, TokenImportance, token_importance
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn import SAMSA
-from pyg_samsa.nn.tokenizers.graph_bridge import Tokens
+from pyg_samsa.nn.tokenizers.tokens import Tokens
 
 EQUIVARIANT = tuple(method for method in METHODS if method != "random")
 
@@ -14,12 +14,12 @@ EQUIVARIANT = tuple(method for method in METHODS if method != "random")
 def network(**options):
     torch.manual_seed(0)
     settings = {"edge_channels": 3, "channels": 16, "num_layers": 3, "heads": 4, "num_samples": 4, **options}
-    model = SAMSA(5, 2, **settings).double()
+    model = SAMSA.from_options(5, 2, **settings).double()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() == 0:
                 parameter.fill_(0.7)
-        for block in model.blocks:
+        for block in model.encoder.blocks:
             if hasattr(block.conv, "support_score"):
                 block.conv.support_score.sub_(1.0)  # fewer support pairs among the sampled ones
     return model
@@ -56,7 +56,7 @@ def predict(model, data, without=None, scale=None):
         keep = [row for row in range(tokens.x.size(0)) if row not in (without or ())]
         return Tokens(tokens.x[keep], RaggedIndex(torch.tensor([0, len(keep)])), torch.tensor(keep[:1]), None)
 
-    hook = model.bridge.register_forward_hook(change)
+    hook = model.tokenizer.bridge.register_forward_hook(change)
     with torch.no_grad():
         out = model.eval()(data.x, data.edge_index, data.edge_attr)[0]
     hook.remove()
@@ -115,17 +115,17 @@ def literal_attention(model, data):
     tokens, share, often = [], None, None
     hooks = [
         block.conv.register_forward_pre_hook(lambda _, args, kwargs: tokens.append((args[0], kwargs)), with_kwargs=True)
-        for block in model.blocks
+        for block in model.encoder.blocks
     ]
     predict_again = model.eval()
     with torch.no_grad():
         predict_again(data.x, data.edge_index, data.edge_attr)
     for hook in hooks:
         hook.remove()
-    for block, (x, kwargs) in zip(model.blocks, tokens, strict=True):
+    for block, (x, kwargs) in zip(model.encoder.blocks, tokens, strict=True):
         conv, count = block.conv, x.size(0)
         with torch.no_grad():
-            _, sampled = conv(x, **kwargs, return_attention_weights=True)
+            _, sampled = conv(x, **kwargs, return_sampled_tokens=True)
         width = conv.channels // conv.heads
         query = conv.query(x).view(count, conv.heads, width)
         key = conv.key_value(x).view(count, conv.heads, 2 * width)[..., :width]
@@ -137,12 +137,12 @@ def literal_attention(model, data):
             keys = torch.stack([key[row, head] if row >= 0 else support[-1 - row, head] for row in rows])
             for row in set(rows):
                 if row >= 0:
-                    often[row] += 1 / conv.heads / len(model.blocks)
+                    often[row] += 1 / conv.heads / len(model.encoder.blocks)
             for q in range(count):
                 weights = torch.softmax(keys @ query[q, head] / width**0.5, 0)
                 for row, weight in zip(rows, weights.tolist(), strict=True):
                     if row >= 0:
-                        share[row] += weight / count / conv.heads / len(model.blocks)
+                        share[row] += weight / count / conv.heads / len(model.encoder.blocks)
     return share, often
 
 
@@ -171,7 +171,7 @@ class Detached(torch.nn.Module):
 @pytest.mark.parametrize("data", GRAPHS)
 def test_gradient_is_the_first_order_effect_of_scaling_a_token(data):
     model = network()
-    for block in model.blocks:
+    for block in model.encoder.blocks:
         block.conv.score = Detached(block.conv.score)
     (found,) = token_importance(model, data, "gradient", target=1)
     scores, step = torch.cat([found.node, found.edge]), 1e-6
@@ -226,13 +226,13 @@ def test_scores_are_means_over_the_draws_of_codes(method):
 
 def test_the_network_is_left_as_it_was():
     model = network().train()
-    model.blocks[1].eval()
+    model.encoder.blocks[1].eval()
     token_importance(model, GRAPHS[0], "occlusion")
     assert model.training
-    assert not model.blocks[1].training
-    assert model.blocks[2].training
+    assert not model.encoder.blocks[1].training
+    assert model.encoder.blocks[2].training
     assert all(parameter.grad is None for parameter in model.parameters())
-    assert not any(block._forward_pre_hooks for block in model.blocks)
+    assert not any(block._forward_pre_hooks for block in model.encoder.blocks)
 
 
 def test_bonds_sum_both_directions_in_the_order_of_first_mention():
@@ -300,11 +300,11 @@ def test_another_model_is_refused():
 @pytest.mark.parametrize("sample", [2, 64])
 def test_contribution_is_the_first_order_effect_of_scaling_sampled_values(data, sample, monkeypatch):
     model = network(num_samples=sample)
-    for block in model.blocks:
+    for block in model.encoder.blocks:
         block.conv.score = Detached(block.conv.score)
     (found,) = token_importance(model, data, "contribution", target=1)
     scores, step = torch.cat([found.node, found.edge]), 1e-6
-    original = type(model.blocks[0].conv)._sample
+    original = type(model.encoder.blocks[0].conv)._sample
     factor = {}
 
     def scaled(self, *args):
@@ -317,7 +317,7 @@ def test_contribution_is_the_first_order_effect_of_scaling_sampled_values(data, 
             )
         return samples._replace(values=values)
 
-    monkeypatch.setattr(type(model.blocks[0].conv), "_sample", scaled)
+    monkeypatch.setattr(type(model.encoder.blocks[0].conv), "_sample", scaled)
     for token in range(scores.numel()):
         outputs = []
         for size in (1 + step, 1 - step):

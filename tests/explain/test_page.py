@@ -20,7 +20,7 @@ TASK = {"kind": "multilabel", "target_names": ["kills_bacteria", "kills_fungi", 
 
 def network(out_channels=6):
     torch.manual_seed(0)
-    model = SAMSA(
+    model = SAMSA.from_options(
         ATOM_CARDINALITIES,
         out_channels,
         edge_channels=BOND_CARDINALITIES,
@@ -30,7 +30,7 @@ def network(out_channels=6):
         num_samples=8,
     )
     with torch.no_grad():
-        model.alpha.fill_(0.5)
+        model.encoder.alpha.fill_(0.5)
     return model
 
 

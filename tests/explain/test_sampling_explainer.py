@@ -12,9 +12,9 @@ CONFIG = {"mode": "regression", "task_level": "graph", "return_type": "raw"}
 
 def network():
     torch.manual_seed(0)
-    model = SAMSA(4, 2, edge_channels=3, channels=16, num_layers=2, heads=2, num_samples=3)
+    model = SAMSA.from_options(4, 2, edge_channels=3, channels=16, num_layers=2, heads=2, num_samples=3)
     with torch.no_grad():
-        model.alpha.fill_(0.6)
+        model.encoder.alpha.fill_(0.6)
     return model.eval()
 
 

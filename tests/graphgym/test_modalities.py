@@ -111,7 +111,7 @@ def test_pairs_become_two_graphs_of_one_encoder():
 
     torch.manual_seed(0)
     model = (
-        SAMSA([9], 2, channels=8, num_layers=1, heads=2, num_samples=3, bridge=False, positions="sinusoidal", towers=2)
+        SAMSA.from_options([9], 2, channels=8, num_layers=1, heads=2, num_samples=3, bridge=False, positions="sinusoidal", towers=2)
         .double()
         .eval()
     )
@@ -144,5 +144,5 @@ def test_lit_pixels_through_an_mlp_and_a_normalised_head(small):
     (result,) = runner.run(small("pathfinder", dataset=pictures, samsa={"head_norm": "batch"}, metric_best="accuracy"))
     weights = torch.load(result.folder.best, weights_only=True)["state_dict"]
     assert weights["network.node_encoder.encoder.0.weight"].shape == (32, 15)
-    assert weights["network.model.head.norm.module.num_batches_tracked"] == 3
+    assert weights["network.model.readout.head.norm.module.num_batches_tracked"] == 3
     assert 0 <= result.test["accuracy"] <= 1

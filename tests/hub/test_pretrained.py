@@ -30,9 +30,9 @@ def network(**options):
         "heads": 2,
         "num_samples": 4,
     }
-    model = SAMSA(**{**arguments, **options})
+    model = SAMSA.from_options(**{**arguments, **options})
     with torch.no_grad():
-        model.alpha += 0.3  # at zero the blocks do nothing
+        model.encoder.alpha += 0.3  # at zero the blocks do nothing
     return model.eval()
 
 
@@ -62,8 +62,8 @@ def test_same_outputs_after_loading(tmp_path, options):
     loaded, config = load_pretrained(save_pretrained(model, tmp_path / "m"))
     assert torch.equal(model(*inputs(model)), loaded(*inputs(model)))
     assert not loaded.training
-    assert loaded.init_arguments == {**model.init_arguments, "in_channels": [5, 3]}
-    assert set(config["arguments"]) == set(model.init_arguments)
+    assert loaded.options == {**model.options, "in_channels": [5, 3]}
+    assert set(config["arguments"]) == set(model.options)
 
 
 def test_methods_of_the_network(tmp_path):
@@ -76,7 +76,7 @@ def test_methods_of_the_network(tmp_path):
 def test_encoders_given_as_modules(tmp_path):
     torch.manual_seed(0)
     options = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4}
-    model = SAMSA(AtomEncoder(8), 1, edge_channels=BondEncoder(8), **options).eval()
+    model = SAMSA.from_options(AtomEncoder(8), 1, edge_channels=BondEncoder(8), **options).eval()
     loaded, config = load_pretrained(save_pretrained(model, tmp_path / "m"))
     assert config["arguments"]["in_channels"] == [119, 5, 12, 12, 10, 6, 6, 2, 2]
     x, edge_index, edge_attr = (
@@ -86,7 +86,7 @@ def test_encoders_given_as_modules(tmp_path):
     )
     assert torch.equal(model(x, edge_index, edge_attr), loaded(x, edge_index, edge_attr))
     with pytest.raises(ConfigError, match="in_channels"):
-        save_pretrained(SAMSA(nn.Sequential(nn.Linear(3, 8)), 1, **options), tmp_path / "n")
+        save_pretrained(SAMSA.from_options(nn.Sequential(nn.Linear(3, 8)), 1, **options), tmp_path / "n")
 
 
 def test_a_linear_encoder_becomes_its_width(tmp_path):
@@ -120,7 +120,7 @@ def test_only_known_classes_are_saved(tmp_path):
 
 def test_only_an_earlier_model_is_replaced(tmp_path, saved):
     save_pretrained(network(out_channels=2), saved)
-    assert load_pretrained(saved)[0].init_arguments["out_channels"] == 2
+    assert load_pretrained(saved)[0].options["out_channels"] == 2
     other = tmp_path / "thesis"
     other.mkdir()
     (other / "chapter.tex").write_text("words")

@@ -83,14 +83,3 @@ def test_compiled_without_graph_breaks_and_anew_for_no_new_batch(training):
         torch.testing.assert_close(compiled(x, ptr=index), block(x, ptr=index))
         frames.append(counter.frame_count)
     assert frames[-1] == frames[len(few) + len(many) - 1] <= 5
-
-
-@pytest.mark.parametrize("few", [1, 16 * 5, 16 * 30])
-def test_evaluation_takes_some_graphs_at_a_time(few, monkeypatch):
-    block = SAMSABlock(16, heads=4, num_samples=3, sampling="soft").double().eval()
-    torch.nn.init.ones_(block.alpha)
-    x, ptr = torch.randn(30, 16, dtype=torch.float64), torch.tensor([0, 4, 4, 12, 13, 30])
-    with torch.no_grad():
-        whole = block(x, ptr=ptr)
-        monkeypatch.setattr("pyg_samsa.nn.block._FEW_ELEMENTS", few)
-        torch.testing.assert_close(block(x, ptr=ptr), whole, rtol=0, atol=1e-12)

@@ -8,13 +8,12 @@ import torch
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.nn import (
     AtomEncoder,
-    AttentionPool,
     BagOfFeatures,
     BondEncoder,
     CategoricalEncoder,
     Dropout,
-    MeanPool,
     MLPHead,
+    make_pool,
 )
 
 
@@ -52,19 +51,19 @@ def test_bad_cardinalities(cardinalities):
 
 
 def test_attention_pool_is_a_weighted_mean_per_graph():
-    pool = AttentionPool(4).double()
+    pool = make_pool("attention", 4).double()
     x, batch = torch.randn(6, 4, dtype=torch.float64), torch.tensor([2, 0, 2, 0, 0, 2])
-    out = pool(x, batch=batch, batch_size=4)
+    out = pool(x, batch, dim_size=4)
     for graph in (0, 2):
         part = x[batch == graph]
-        weight = pool.gate(part).softmax(0)
+        weight = pool.gate_nn(part).softmax(0)
         torch.testing.assert_close(out[graph], (weight * part).sum(0))
     assert (out[[1, 3]] == 0).all()
 
 
 def test_mean_pool():
     x, batch = torch.randn(6, 4), torch.tensor([2, 0, 2, 0, 0, 2])
-    out = MeanPool()(x, batch=batch, batch_size=4)
+    out = make_pool("mean", 4)(x, batch, dim_size=4)
     torch.testing.assert_close(out[2], x[batch == 2].mean(0))
     assert (out[[1, 3]] == 0).all()
 

@@ -22,7 +22,7 @@ from pyg_samsa.functional import (
     reference,
 )
 from pyg_samsa.functional.reference import flt
-from pyg_samsa.nn import FLTBlock, FLTConv, PerformerConv
+from pyg_samsa.nn import FLTConv, PerformerConv, SAMSABlock
 from pyg_samsa.nn.conv.flt_conv import ENCODINGS
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
@@ -44,7 +44,7 @@ def many_pieces():
 def way(request, monkeypatch):
     """On the CPU in pieces, or as on an accelerator, with plain operations on groups of graphs."""
     if request.param == "dense":
-        monkeypatch.setattr(MODULE, "runs_in_pieces", lambda x: False)
+        monkeypatch.setattr(MODULE, "can_fuse", lambda x: False)
     return request.param
 
 
@@ -158,10 +158,9 @@ def test_performer_is_the_operator_without_positions():
     assert_same(conv(x, ptr=ragged([3, 5])), reference.flt_conv(conv, x, [3, 5]), [x, *conv.parameters()])
 
 
-def test_block_in_evaluation_equals_the_block_in_training_mode(monkeypatch):
-    monkeypatch.setattr("pyg_samsa.nn.block._FEW_ELEMENTS", 40)  # a few graphs at a time
+def test_block_in_evaluation_equals_the_block_in_training_mode():
     torch.manual_seed(0)
-    block = FLTBlock(8, heads=2, num_dims=2, num_features=6, num_frequencies=3).double()
+    block = SAMSABlock(8, conv="flt", heads=2, num_dims=2, num_features=6, num_frequencies=3).double()
     torch.nn.init.ones_(block.alpha)
     x, pos, batch = normal(12, 8), normal(12, 2, grad=False), torch.tensor([2, 0, 2, 1, 1, 0, 0, 2, 1, 1, 1, 1])
     with torch.no_grad():

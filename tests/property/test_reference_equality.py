@@ -20,8 +20,8 @@ from pyg_samsa.functional import (
     structural_keys,
 )
 from pyg_samsa.functional.codes import feature_keys
-from pyg_samsa.nn import SAMSA, AttentionPool, GraphBridge, MeanPool, SAMSABlock, SAMSAConv
-from pyg_samsa.nn.conv import samsa_conv
+from pyg_samsa.nn import SAMSA, GraphBridge, SAMSABlock, SAMSAConv, make_pool
+from pyg_samsa.nn.conv import base, samsa_conv
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -161,7 +161,7 @@ def test_samsa_conv(seed, sizes, k, tau, sampling, own_score, bias, many):
     ptr = torch.tensor([0, *sizes]).cumsum(0)
     x, score_input = normal(sum(sizes), 4), normal(sum(sizes), 4) if own_score else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samsa_conv, "_MANY", many)
+        patch.setattr(base, "_MANY", many)
         fast = conv(x, ptr=ptr, score_input=score_input)
     literal = reference.samsa_conv(
         x, ptr, reference.SAMSAConvParams.of(conv), 2, k, tau, sampling, score_input=score_input
@@ -245,11 +245,11 @@ def test_graph_bridge(seed, sizes, num_codes, edge_features, shuffle, draw):
 def test_readouts(seed, sizes):
     torch.manual_seed(seed)
     ptr, x = torch.tensor([0, *sizes]).cumsum(0), normal(sum(sizes), 3)
-    pool = AttentionPool(3).double()
+    pool = make_pool("attention", 3).double()
     assert_same(
         pool(x, ptr=ptr), reference.attention_pool(x, ptr, pool.gate.weight, pool.gate.bias), [x, pool.gate.weight]
     )
-    assert_same(MeanPool()(x, ptr=ptr), reference.mean_pool(x, ptr), [x])
+    assert_same(make_pool("mean", 3)(x, ptr=ptr), reference.mean_pool(x, ptr), [x])
 
 
 @settings(max_examples=10, deadline=None)
@@ -282,7 +282,7 @@ def test_score_gradient_of_hard_is_that_of_soft(seed, k, spare, tau):
 def test_network_permutes_with_its_nodes_and_ignores_batch_mates(seed, sizes, sampling, level):
     torch.manual_seed(seed)
     model = (
-        SAMSA(2, 2, edge_channels=2, channels=8, num_layers=2, heads=2, num_samples=2, sampling=sampling, level=level)
+        SAMSA.from_options(2, 2, edge_channels=2, channels=8, num_layers=2, heads=2, num_samples=2, sampling=sampling, level=level)
         .double()
         .eval()
     )

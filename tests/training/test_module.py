@@ -22,7 +22,7 @@ def batch(y=True):
 
 
 def small():
-    return SAMSA(3, 2, channels=8, num_layers=2, heads=2, num_samples=4)
+    return SAMSA.from_options(3, 2, channels=8, num_layers=2, heads=2, num_samples=4)
 
 
 def module(network=None, **options):

@@ -15,7 +15,7 @@ SIZE = {"edge_channels": [3], "channels": 8, "num_layers": 2, "heads": 2, "num_s
 
 def network(targets=2, seed=0, **changes):
     torch.manual_seed(seed)
-    return BatchNetwork(SAMSA([4, 4], targets, **{**SIZE, **changes}))
+    return BatchNetwork(SAMSA.from_options([4, 4], targets, **{**SIZE, **changes}))
 
 
 def test_weights_of_a_saved_network(tmp_path):
@@ -50,8 +50,8 @@ def test_other_targets_keep_their_new_head(tmp_path):
     ("changes", "named"),
     [
         ({"channels": 16}, r"\[16\], this one"),
-        ({"num_layers": 3}, "no model.blocks.2"),
-        ({"num_layers": 1}, r"no model.blocks.1"),
+        ({"num_layers": 3}, "no model.encoder.blocks.2"),
+        ({"num_layers": 1}, r"no model.encoder.blocks.1"),
     ],
 )
 def test_another_network_is_refused_and_left_alone(tmp_path, changes, named):
@@ -77,7 +77,7 @@ def test_what_is_no_network_is_refused(tmp_path):
 def test_a_shipped_network_is_found_by_name():
     name = shipped()[0]
     model = SAMSA.from_pretrained(name)
-    fresh = BatchNetwork(SAMSA(**{**model.init_arguments, "out_channels": 7}))
+    fresh = BatchNetwork(SAMSA.from_options(**{**model.options, "out_channels": 7}))
     assert all(key.startswith("model.head.") for key in start_from(fresh, name))
     assert all(
         torch.equal(value, fresh.state_dict()[f"model.{key}"])

@@ -114,8 +114,8 @@ class SAMSABlockParams:
     @classmethod
     def of(cls, block: Any) -> SAMSABlockParams:
         """Return the weights of a ``nn.SAMSABlock`` with a scalar of its own."""
-        first, last = block.ffn[0], block.ffn[3]
-        conv, norms = SAMSAConvParams.of(block.conv), (block.conv_norm.weight, block.ffn_norm.weight)
+        first, last = block.ffn.lin1, block.ffn.lin2
+        conv, norms = SAMSAConvParams.of(block.conv), (block.conv_norm.weight, block.ffn.norm.weight)
         return cls(conv, *norms, first.weight, first.bias, last.weight, last.bias, block.alpha)
 
 

@@ -2,20 +2,31 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import Linear, Module
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.fourier_features import fourier_waves, orthogonal_gaussian
 from pyg_samsa.functional.linear_attention import Waves, linear_attention
-from pyg_samsa.functional.ragged import RaggedIndex, resolve
+from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.nn.conv.base import (
+    AttentionDropout,
+    AttentionWeights,
+    Bias,
+    Heads,
+    TokenContext,
+    TokenConv,
+    register_operator,
+    weights_of_all,
+)
 from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
 from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding
+from pyg_samsa.options import Option, check_integer
 
 SPECTRAL_ENCODINGS: dict[str, type[SpectralEncoding]] = {
     "gaussian_mixture": GaussianMixtureEncoding,
@@ -25,9 +36,13 @@ SPECTRAL_ENCODINGS: dict[str, type[SpectralEncoding]] = {
 }
 """Relative positional encodings of `FLTConv`, by name."""
 ENCODINGS = (*SPECTRAL_ENCODINGS, "none")
+NumFeatures = Annotated[int, Option("Positive random features M of a head.", low=1)]
+Causal = Annotated[bool, Option("Whether a token sees only itself and the tokens before it in its graph.")]
+Redraw = Annotated[int | None, Option("Forward passes in training after which random features are drawn anew.", low=1)]
 
 
-class FLTConv(Module):
+@register_operator("flt")
+class FLTConv(TokenConv):
     r"""Linear attention with a learned relative positional encoding, from the `"Learning a Fourier Transform for Linear Relative Positional Encodings
     in Transformers" <https://arxiv.org/abs/2302.01925>`_ paper.
 
@@ -83,55 +98,42 @@ class FLTConv(Module):
     def __init__(
         self,
         channels: int,
-        heads: int = 8,
-        encoding: str = "gaussian_mixture",
-        num_dims: int = 1,
-        num_features: int = 64,
-        num_frequencies: int = 16,
-        length_scale: float = 1.0,
+        heads: Heads = 8,
+        encoding: Annotated[str, Option("Relative positional encoding.", ENCODINGS)] = "gaussian_mixture",
+        num_dims: Annotated[int, Option("Coordinates of a position.", low=1)] = 1,
+        num_features: NumFeatures = 64,
+        num_frequencies: Annotated[int, Option("Frequencies m of a head.", low=1)] = 16,
+        length_scale: Annotated[
+            float, Option("Distance at which the encoding varies, in units of the positions.", above=0)
+        ] = 1.0,
         encoding_options: Mapping[str, Any] | None = None,
-        causal: bool = False,
-        redraw: int | None = None,
-        dropout: float = 0.0,
-        bias: bool = True,
+        causal: Causal = False,
+        redraw: Redraw = None,
+        dropout: AttentionDropout = 0.0,
+        bias: Bias = True,
     ) -> None:
-        super().__init__()
-        for key, value in (
-            ("channels", channels),
-            ("heads", heads),
-            ("num_features", num_features),
-            ("redraw", 1 if redraw is None else redraw),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(key, value, "an integer of at least 1")
-        if channels % heads:
-            raise ConfigError("heads", heads, f"a divisor of channels = {channels}")
-        if not 0 <= dropout < 1:
-            raise ConfigError("dropout", dropout, "a probability from 0 to below 1")
+        super().__init__(channels, heads, dropout, bias)
+        check_integer("num_features", num_features)
+        if redraw is not None:
+            check_integer("redraw", redraw)
         check_choice("encoding", encoding, ENCODINGS)
-        self.channels, self.heads, self.encoding, self.num_dims, self.num_features = (
-            channels,
-            heads,
-            encoding,
-            num_dims,
-            num_features,
-        )
-        self.causal, self.redraw_every, self.dropout = causal, redraw, dropout
+        self.encoding, self.num_dims, self.num_features = encoding, num_dims, num_features
+        self.causal, self.redraw_every = causal, redraw
         if encoding == "none" and encoding_options:
             raise ConfigError("encoding_options", dict(encoding_options), "nothing where encoding is 'none'")
-        self.spectrum = (
-            None
-            if encoding == "none"
-            else _make(encoding, heads, num_dims, num_frequencies, length_scale, encoding_options)
-        )
-        self.query = Linear(channels, channels, bias=bias)
-        self.key_value = Linear(channels, 2 * channels, bias=bias)
-        self.out = Linear(channels, channels, bias=bias)
-        width = channels // heads + (0 if self.spectrum is None else 2 * num_frequencies)
-        self.register_buffer("projection", torch.empty(heads, num_features, width))
-        # Seed of the draws, how many have been made, and forward passes in training.
+        self.spectrum = None
+        if encoding != "none":
+            self.spectrum = _make(encoding, self.heads, num_dims, num_frequencies, length_scale, encoding_options)
+        width = self.head_channels + (0 if self.spectrum is None else 2 * num_frequencies)
+        self.register_buffer("projection", torch.empty(self.heads, num_features, width))
+        # Seed of the draws, number of draws made, and number of forward passes in training.
         self.register_buffer("draw_state", torch.zeros(3, dtype=torch.long))
         self.reset_parameters()
+
+    @property
+    def uses_positions(self) -> bool:
+        """Whether there is an encoding, so that the operator needs ``pos``."""
+        return self.encoding != "none"
 
     def reset_parameters(self) -> None:
         """Draw new weights, and new random features."""
@@ -153,81 +155,66 @@ class FLTConv(Module):
             self.spectrum.redraw(generator)
         self.draw_state[1] += 1
 
-    def forward(
-        self,
-        x: Tensor,
-        edge_index: Tensor | None = None,
-        batch: Tensor | None = None,
-        *,
-        ptr: Tensor | RaggedIndex | None = None,
-        batch_size: int | None = None,
-        score_input: Tensor | None = None,
-        pos: Tensor | None = None,
-        normal: Tensor | None = None,
-    ) -> Tensor:
-        """Run the operator; arguments as in `SAMSAConv`.
+    def check_positions(
+        self, x: Tensor, pos: Tensor | None, normal: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return the positions where there is an encoding.
 
-        Args:
-            x: Tokens [T, D].
-            edge_index: Accepted and ignored.
-            batch: Graph number of each token [T], in any order; None means one graph.
-            ptr: Offsets [B+1] of graphs that lie one after the other, in place of ``batch``.
-            batch_size: Number of graphs, where some at the end may be empty.
-            score_input: Accepted and ignored: nothing is scored here.
-            pos: Positions [T, l]; ignored without an encoding. For places in a sequence see :func:`pyg_samsa.functional.sequence_positions`.
-            normal: Accepted and ignored.
-
-        Returns:
-            Tokens [T, D].
+        Raises:
+            ShapeError: They are missing, or do not fit the tokens.
         """
-        if x.dim() != 2 or x.size(1) != self.channels or not x.is_floating_point():
-            raise ShapeError("x", f"{list(x.shape)} {x.dtype}", f"floats [T, {self.channels}]")
-        index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
-        place = self._place(x, pos, perm, index)
-        if perm is not None:
-            x = x[perm]
-        self._count()
-        size = self.channels // self.heads
-        query = self.query(x).view(-1, self.heads, size)
-        key, value = self.key_value(x).view(-1, self.heads, 2 * size).split(size, dim=-1)
-        if self.training and self.dropout:
-            value = value * torch.empty_like(value[..., :1]).bernoulli_(1 - self.dropout).div_(1 - self.dropout)
-        relative = None
-        if place is not None and self.spectrum is not None:
-            frequencies, ratio = self.spectrum()
-            relative = Waves(fourier_waves(place, frequencies), ratio)
-        out = self.out(
-            linear_attention(query, key, value, self.projection, index, relative=relative, causal=self.causal).flatten(
-                1
-            )
-        )
-        return out if perm is None else torch.empty_like(out).index_copy(0, perm, out)
-
-    def _place(self, x: Tensor, pos: Tensor | None, perm: Tensor | None, index: RaggedIndex) -> Tensor | None:
-        """Return the positions [T, l] relative to the origin of their graph, in at least float32, or None without an encoding."""
         if self.spectrum is None:
-            return None
-        expected = f"[{x.size(0)}, {self.num_dims}], one position a token"
+            return None, None
+        expected = f"[{x.size(0)}, {self.num_dims}], one position per token"
         if pos is None:
-            hint = "Give pos, such as functional.sequence_positions(index)[:, None] for places in a sequence, or choose encoding='none'."
+            hint = "Pass pos, for a sequence functional.sequence_positions(index)[:, None], or use encoding='none'."
             raise ShapeError("pos", None, f"{expected}, for encoding={self.encoding!r}", hint=hint)
         if pos.shape != (x.size(0), self.num_dims) or pos.is_complex():
-            raise ShapeError(
-                "pos",
-                list(pos.shape),
-                expected,
-                hint=f"num_dims={self.num_dims} is the number of coordinates of a position.",
-            )
-        place = pos if perm is None else pos[perm]
-        dtype = torch.promote_types(x.dtype, torch.float32)
+            hint = f"num_dims={self.num_dims} is the number of coordinates of a position."
+            raise ShapeError("pos", list(pos.shape), expected, hint=hint)
+        return pos, None
+
+    def attend(self, x: Tensor, context: TokenContext) -> tuple[Tensor, None]:
+        """Estimate attention with a relative encoding by random features."""
+        self._count()
+        query, key, value = self._query_key_value(x)
+        if self.training and self.dropout:
+            value = value * torch.empty_like(value[..., :1]).bernoulli_(1 - self.dropout).div_(1 - self.dropout)
+        return self._estimate(query, key, value, context), None
+
+    def attention_weights(self, x: Tensor, context: TokenContext, samples: None) -> AttentionWeights:
+        """Return the estimated weights of all pairs of tokens of a graph: [2, M] and [M, H] with M the sum of n^2."""
+        query, key, _ = self._query_key_value(x)
+        index = context.index
+        place = torch.arange(index.num_tokens, device=x.device) - index.ptr[index.batch]
+        # With the values of an identity matrix, the output is the weights.
+        identity = F.one_hot(place, max(index.max_size, 1)).to(x.dtype)
+        alpha = self._estimate(query, key, identity.unsqueeze(1).expand(-1, self.heads, -1), context)
+        return weights_of_all(alpha, index)
+
+    def _query_key_value(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        key, value = self.split_heads(self.key_value(x)).chunk(2, dim=-1)
+        return self.split_heads(self.query(x)), key, value
+
+    def _estimate(self, query: Tensor, key: Tensor, value: Tensor, context: TokenContext) -> Tensor:
+        relative = None
+        if context.pos is not None and self.spectrum is not None:
+            frequencies, ratio = self.spectrum()
+            relative = Waves(fourier_waves(self._place(context.pos, query.dtype, context.index), frequencies), ratio)
+        return linear_attention(
+            query, key, value, self.projection, context.index, relative=relative, causal=self.causal
+        )
+
+    def _place(self, pos: Tensor, dtype: torch.dtype, index: RaggedIndex) -> Tensor:
+        """Return the positions [T, l] relative to the origin of their graph, in at least float32."""
         if index.num_tokens:
-            # Relative to the first token, before anything is rounded: far from zero a mean has few digits.
-            place = place - place[index.ptr[:-1].clamp_max(index.num_tokens - 1)][index.batch]
-        place = place.to(dtype)
+            # Relative to the first token before anything is rounded: far from zero a mean has few digits.
+            pos = pos - pos[index.ptr[:-1].clamp_max(index.num_tokens - 1)][index.batch]
+        pos = pos.to(torch.promote_types(dtype, torch.float32))
         if self.causal:
-            return place
-        sums = place.new_zeros(index.num_graphs, self.num_dims).index_add(0, index.batch, place)
-        return place - (sums / index.ptr.diff().clamp_min(1).unsqueeze(1))[index.batch]
+            return pos
+        sums = pos.new_zeros(index.num_graphs, self.num_dims).index_add(0, index.batch, pos)
+        return pos - (sums / index.ptr.diff().clamp_min(1).unsqueeze(1))[index.batch]
 
     def _count(self) -> None:
         """Count a forward pass in training and draw anew where it is time; a block that is computed again for its gradient keeps its draws."""

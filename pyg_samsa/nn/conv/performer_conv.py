@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from pyg_samsa.nn.conv.flt_conv import FLTConv
+from pyg_samsa.nn.conv.base import AttentionDropout, Bias, Heads, register_operator
+from pyg_samsa.nn.conv.flt_conv import Causal, FLTConv, NumFeatures, Redraw
 
 
+@register_operator("performer")
 class PerformerConv(FLTConv):
     r"""Linear attention by positive orthogonal random features, from the `"Rethinking Attention with Performers" <https://arxiv.org/abs/2009.14794>`_
     paper: `FLTConv` without positions.
@@ -40,12 +42,12 @@ class PerformerConv(FLTConv):
     def __init__(
         self,
         channels: int,
-        heads: int = 8,
-        num_features: int = 64,
-        causal: bool = False,
-        redraw: int | None = None,
-        dropout: float = 0.0,
-        bias: bool = True,
+        heads: Heads = 8,
+        num_features: NumFeatures = 64,
+        causal: Causal = False,
+        redraw: Redraw = None,
+        dropout: AttentionDropout = 0.0,
+        bias: Bias = True,
     ) -> None:
         super().__init__(
             channels,

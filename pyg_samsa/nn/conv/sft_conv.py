@@ -1,60 +1,41 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import LayerNorm, Linear, Module, Parameter
+from torch.nn import Linear, Parameter
 
-from pyg_samsa.errors import ConfigError, NumericalError, ShapeError, check_choice
+from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.maxout import LEAKS, leak_mass
 from pyg_samsa.functional.pair_features import PAIR_FEATURES
 from pyg_samsa.functional.paired_sampling import ragged_sample_paired
-from pyg_samsa.functional.ragged import RaggedIndex, resolve
+from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.relative import SCORES, Relation, relative_attention
 from pyg_samsa.functional.sampling import MODES, Samples, gumbel_noise, ragged_sample_without_replacement
-from pyg_samsa.nn.conv.samsa_conv import NOISE, ImportanceScore, SampledTokens
+from pyg_samsa.nn.conv.base import (
+    AttentionDropout,
+    AttentionWeights,
+    Bias,
+    Heads,
+    TokenContext,
+    TokenConv,
+    register_operator,
+    weights_of_samples,
+)
+from pyg_samsa.nn.conv.samsa_conv import Noise, NumSamples, Tau
+from pyg_samsa.nn.importance import ImportanceScore, LinearScore, check_scores
+from pyg_samsa.options import Option, check_integer, check_options
 
 SAMPLERS = ("samsa", "paired")
 # Initial a, b, c, L1, L2 of the field encoding: for coordinates in the unit ball, whose distances go from 0 to 2, both limits are met.
 _FIELD = 1.0
-# With more tokens than this for each one that is sampled, keys and values are computed for the sampled tokens only.
-_MANY = 2
 
 
-class LinearScore(Module):
-    r"""The importance of every token in `SFT <https://arxiv.org/abs/2408.05822>`_, :math:`z = \mathrm{Linear}(\mathrm{LN}(x)) / \sqrt{2}`.
-
-    Args:
-        channels: Channels D of a token.
-        heads: Number of scores of a token.
-        bias: Give the product a bias.
-
-    Example:
-        >>> LinearScore(16, 1)(torch.randn(5, 16)).shape
-        torch.Size([5, 1])
-
-    Cost: O(T D).
-    """
-
-    def __init__(self, channels: int, heads: int, bias: bool = True) -> None:
-        super().__init__()
-        self.norm = LayerNorm(channels)
-        self.out = Linear(channels, heads, bias=bias)
-
-    def reset_parameters(self) -> None:
-        """Draw new weights."""
-        self.norm.reset_parameters()
-        self.out.reset_parameters()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the scores of the tokens [T, heads], at least float32."""
-        scores = self.out(self.norm(x)) * math.sqrt(0.5)
-        return scores if scores.dtype == torch.float64 else scores.float()
-
-
-class SFTConv(Module):
+@register_operator("sft")
+class SFTConv(TokenConv):
     r"""The attention operator of the `"Sampling Foundational Transformer: A Theoretical Perspective" <https://arxiv.org/abs/2408.05822>`_ paper.
 
     K tokens of a graph are sampled by learned importance, once for all heads, and every token attends to these by a sum of maxima, a relative
@@ -88,7 +69,7 @@ class SFTConv(Module):
         dropout: Probability that an attention weight is dropped in training, 0 to below 1.
         bias: Give every product a bias.
         shared: All heads of a graph attend to the same tokens; otherwise each samples its own, as in `SAMSAConv`.
-        unit: Length by which positions are divided, above 0; the encodings are made for graphs whose size is about 1 then.
+        length_scale: Length by which positions are divided, above 0; the encodings are made for graphs whose size is then about 1.
 
     Shapes:
         - **input:** tokens [T, D], graph numbers [T] (*optional*), positions [T, l] and normals [T, l] where the encoding needs them
@@ -108,225 +89,180 @@ class SFTConv(Module):
     Cost: O(T D^2 + T K D) time, the latter in elementwise operations that are slower than the matrix products of softmax; O(T D + B K D) memory.
     """
 
+    samples = True
+
     def __init__(
         self,
         channels: int,
-        heads: int = 8,
-        num_samples: int = 128,
-        encoding: str = "none",
-        leak: str = "softplus",
-        score: str = "maxout",
-        sampler: str = "samsa",
-        sampling: str = "hard",
-        tau: float = 1.0,
-        noise: str = "train",
-        dropout: float = 0.0,
-        bias: bool = True,
-        shared: bool = True,
-        unit: float = 1.0,
+        heads: Heads = 8,
+        num_samples: NumSamples = 128,
+        encoding: Annotated[
+            str, Option("What the attention knows of the positions of a pair.", tuple(PAIR_FEATURES))
+        ] = "none",
+        leak: Annotated[str, Option("How probability leaks.", LEAKS)] = "softplus",
+        score: Annotated[
+            str, Option("Score of a pair; softmax is the ablation with a dot product.", SCORES)
+        ] = "maxout",
+        sampler: Annotated[
+            str, Option("How keys are sampled: as SAMSA, or pairs of mixed tokens.", SAMPLERS)
+        ] = "samsa",
+        sampling: Annotated[str, Option("Sampling of the sampler samsa.", MODES)] = "hard",
+        tau: Tau = 1.0,
+        noise: Noise = "train",
+        dropout: AttentionDropout = 0.0,
+        bias: Bias = True,
+        shared: Annotated[bool, Option("Whether all heads sample the same tokens.")] = True,
+        length_scale: Annotated[float, Option("Length by which positions are divided.", above=0, below=math.inf)] = 1.0,
     ) -> None:
-        super().__init__()
-        for key, value in (("channels", channels), ("heads", heads), ("num_samples", num_samples)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(key, value, "an integer of at least 1")
-        if channels % heads:
-            raise ConfigError("heads", heads, f"a divisor of channels = {channels}")
-        if not tau > 0:
-            raise ConfigError("tau", tau, "a temperature above 0")
-        if not 0 <= dropout < 1:
-            raise ConfigError("dropout", dropout, "a probability from 0 to below 1")
-        if not 0 < unit < math.inf:
-            raise ConfigError("unit", unit, "a length above 0")
-        for key, choice, allowed in (
-            ("encoding", encoding, tuple(PAIR_FEATURES)),
-            ("leak", leak, LEAKS),
-            ("score", score, SCORES),
-            ("sampler", sampler, SAMPLERS),
-            ("sampling", sampling, MODES),
-            ("noise", noise, NOISE),
-        ):
-            check_choice(key, choice, allowed)
-        self.channels, self.heads, self.num_samples, self.sets = channels, heads, num_samples, 1 if shared else heads
+        super().__init__(channels, heads, dropout, bias)
+        check_integer("num_samples", num_samples)
+        check_options(type(self), {"encoding": encoding, "leak": leak, "score": score, "sampler": sampler})
+        check_options(type(self), {"sampling": sampling, "tau": tau, "noise": noise, "length_scale": length_scale})
+        self.num_samples, self.sets = int(num_samples), 1 if shared else self.heads
         self.encoding, self.leak_mode, self.score_mode, self.sampler = encoding, leak, score, sampler
-        self.sampling, self.tau, self.noise, self.dropout, self.unit = sampling, tau, noise, dropout, unit
-        self.name = type(self).__name__
-        self.query = Linear(channels, channels, bias=bias)
-        self.key_value = Linear(channels, 2 * channels, bias=bias)
+        self.sampling, self.tau, self.noise, self.length_scale = sampling, float(tau), noise, float(length_scale)
         self.score = (ImportanceScore if sampler == "samsa" else LinearScore)(channels, self.sets, bias=bias)
         self.support_key_value = Parameter(torch.empty(2 * num_samples, 2 * channels))
         self.support_score = Parameter(torch.empty(2 * num_samples, self.sets))
-        self.leak_weight = None if leak == "none" else Parameter(torch.empty(heads, channels // heads))
-        self.leak_bias = None if leak == "none" or not bias else Parameter(torch.empty(heads))
-        self.relation = Linear(PAIR_FEATURES[encoding], 2 * heads) if encoding != "none" else None
+        self.leak_weight = None if leak == "none" else Parameter(torch.empty(self.heads, self.head_channels))
+        self.leak_bias = None if leak == "none" or not bias else Parameter(torch.empty(self.heads))
+        self.relation = Linear(PAIR_FEATURES[encoding], 2 * self.heads) if encoding != "none" else None
         self.raw_field = Parameter(torch.empty(5)) if encoding == "field" else None
-        self.out = Linear(channels, channels, bias=bias)
         self.reset_parameters()
+
+    @property
+    def uses_positions(self) -> bool:
+        """Whether there is an encoding, so that the operator needs ``pos``."""
+        return self.encoding != "none"
 
     def reset_parameters(self) -> None:
         r"""Draw new weights.
 
-        Queries and keys of normalised tokens get unit variance, for which the score is standardised; with PyTorch's own range, a third of that, next
-        to no score would be positive. The pair features start with a factor near 1 and a term near 0.
+        Queries and keys of normalised tokens get unit variance, for which the score is standardised. With PyTorch's own
+        range, a third of that, almost no score would be positive. The pair features start with a factor near 1 and a term
+        near 0.
         """
-        for module in (self.query, self.key_value, self.score, self.out):
-            module.reset_parameters()
+        super().reset_parameters()
         bound = math.sqrt(3 / self.channels)
         for linear in (self.query, self.key_value):
             torch.nn.init.uniform_(linear.weight, -bound, bound)
         torch.nn.init.normal_(self.support_key_value)
         torch.nn.init.normal_(self.support_score)
         if self.leak_weight is not None:
-            torch.nn.init.uniform_(
-                self.leak_weight, -math.sqrt(3 / self.leak_weight.size(1)), math.sqrt(3 / self.leak_weight.size(1))
-            )
+            bound = math.sqrt(3 / self.head_channels)
+            torch.nn.init.uniform_(self.leak_weight, -bound, bound)
         if self.leak_bias is not None:
             torch.nn.init.zeros_(self.leak_bias)
         if self.relation is not None:
-            self.relation.reset_parameters()
             with torch.no_grad():
                 self.relation.bias[: self.heads].fill_(math.log(math.expm1(1.0)))
                 self.relation.bias[self.heads :].zero_()
         if self.raw_field is not None:
             torch.nn.init.constant_(self.raw_field, math.log(math.expm1(_FIELD)))
 
-    def forward(
-        self,
-        x: Tensor,
-        edge_index: Tensor | None = None,
-        batch: Tensor | None = None,
-        *,
-        ptr: Tensor | RaggedIndex | None = None,
-        batch_size: int | None = None,
-        return_attention_weights: bool | None = None,
-        score_input: Tensor | None = None,
-        pos: Tensor | None = None,
-        normal: Tensor | None = None,
-    ) -> Tensor | tuple[Tensor, SampledTokens]:
-        """Run the operator; arguments as in `SAMSAConv`.
+    def check_positions(
+        self, x: Tensor, pos: Tensor | None, normal: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return positions and normals where the encoding uses them.
+
+        Raises:
+            ShapeError: They are missing, or do not fit the tokens.
+        """
+        if self.encoding == "none":
+            return None, None
+        used = {"pos": pos, "normal": normal} if self.encoding == "dist_normal" else {"pos": pos}
+        for name, value in used.items():
+            if value is None:
+                expected = f"[{x.size(0)}, l], because encoding is {self.encoding!r}"
+                raise ShapeError(name, None, expected, hint="Or use encoding='none'.")
+            if value.dim() != 2 or value.size(0) != x.size(0) or value.size(1) < 1 or not value.is_floating_point():
+                expected = f"floats [{x.size(0)}, l], one row per token"
+                raise ShapeError(name, f"{list(value.shape)} {value.dtype}", expected)
+        pos, normal = used["pos"], used.get("normal")
+        if pos is not None and normal is not None and pos.shape != normal.shape:
+            raise ShapeError("normal", list(normal.shape), f"{list(pos.shape)}, as pos")
+        return pos, normal
+
+    def attend(self, x: Tensor, context: TokenContext) -> tuple[Tensor, Samples]:
+        """Sample keys and values, and mix the values by leaky probabilities."""
+        place = self._place(x, context)
+        samples = self.sample(x, context, place)
+        return self._mix(x, samples, place, context.index), samples
+
+    def attention_weights(self, x: Tensor, context: TokenContext, samples: Samples) -> AttentionWeights:
+        """Return the leaky probabilities; a mixed key is listed as the better of its tokens."""
+        alpha = self._mix(x, samples, self._place(x, context), context.index, weights=True)
+        candidates = samples.candidates.expand(-1, self.heads, -1)
+        return weights_of_samples(alpha, candidates, context.index)
+
+    def _place(self, x: Tensor, context: TokenContext) -> Tensor | None:
+        """Return what the pair features need of every token, [T, l] or [T, 2 l], relative to the centroid of its graph."""
+        if context.pos is None:
+            return None
+        pos, index = context.pos.to(x.dtype), context.index
+        total = torch.zeros(index.num_graphs, pos.size(1), dtype=pos.dtype, device=pos.device)
+        total = total.index_add(0, index.batch, pos)
+        # Support tokens stand at the centroid.
+        pos = (pos - (total / index.ptr.diff().clamp_min(1).unsqueeze(1))[index.batch]) / self.length_scale
+        return pos if context.normal is None else torch.cat([pos, context.normal.to(x.dtype)], dim=1)
+
+    def sample(self, x: Tensor, context: TokenContext, place: Tensor | None = None) -> Samples:
+        """Sample key-value pairs, with places behind them.
 
         Args:
-            x: Tokens [T, D].
-            edge_index: Accepted and ignored.
-            batch: Graph number of each token [T], in any order; None means one graph.
-            ptr: Offsets [B+1] of graphs that lie one after the other, in place of ``batch``.
-            batch_size: Number of graphs, where some at the end may be empty.
-            return_attention_weights: Also return which tokens each head sampled, with their scores; of mixed pairs the better token.
-            score_input: Tokens [T, D] from which importance is computed; by default ``x``.
-            pos: Positions of the tokens [T, l], l at least 1; ignored without an encoding.
-            normal: Unit normals of the tokens [T, l]; only ``"dist_normal"`` uses them.
+            x: Tokens [T, D], sorted by graph.
+            context: What else is known of them.
+            place: What the pair features need of every token [T, g].
 
         Returns:
-            Tokens [T, D]; with ``return_attention_weights`` also `SampledTokens`.
+            `Samples` with values [B, sets, K, 2D / sets + g].
         """
-        if x.dim() != 2 or x.size(1) != self.channels or not x.is_floating_point():
-            raise ShapeError("x", f"{list(x.shape)} {x.dtype}", f"floats [T, {self.channels}]")
-        if score_input is not None and score_input.shape != x.shape:
-            raise ShapeError("score_input", list(score_input.shape), list(x.shape))
-        index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
-        place = self._place(x, pos, normal)
-        if perm is not None:
-            x = x[perm]
-            score_input = None if score_input is None else score_input[perm]
-            place = None if place is None else place[perm]
-        if place is not None:
-            place = _centred(place, index, self.encoding == "dist_normal", self.unit)
-        samples = self._sample(x, x if score_input is None else score_input, place, index)
-        out = self.out(self._attend(x, samples.values, place, index).flatten(1))
-        if perm is not None:
-            out = torch.empty_like(out).index_copy(0, perm, out)
-        if not return_attention_weights:
-            return out
-        return out, self._sampled_tokens(samples, index.num_tokens, perm)
-
-    def _place(self, x: Tensor, pos: Tensor | None, normal: Tensor | None) -> Tensor | None:
-        """Return what the pair features need of every token, [T, l] or [T, 2 l]."""
-        if self.encoding == "none":
-            return None
-        needed = [("pos", pos)] + ([("normal", normal)] if self.encoding == "dist_normal" else [])
-        for name, value in needed:
-            if value is None:
-                raise ShapeError(
-                    name,
-                    None,
-                    f"[{x.size(0)}, l], because encoding is {self.encoding!r}",
-                    hint="Or use encoding='none'.",
-                )
-            if value.dim() != 2 or value.size(0) != x.size(0) or value.size(1) < 1 or not value.is_floating_point():
-                raise ShapeError(
-                    name, f"{list(value.shape)} {value.dtype}", f"floats [{x.size(0)}, l], one row a token"
-                )
-        if len(needed) == 2 and pos.shape != normal.shape:  # type: ignore[union-attr]
-            raise ShapeError("normal", list(normal.shape), f"{list(pos.shape)}, as pos")  # type: ignore[union-attr]
-        return torch.cat([value for _, value in needed if value is not None], dim=1).to(x.dtype)
-
-    def _sample(self, x: Tensor, score_input: Tensor, place: Tensor | None, index: RaggedIndex) -> Samples:
-        """Sample key-value pairs, with places behind them: [B, sets, K, 2D / sets + g]."""
-        scores = self.score(score_input)
-        # One sum tells in all but rare cases; a sum of large finite scores may overflow.
-        if (
-            not torch.compiler.is_compiling()
-            and not math.isfinite(scores.detach().sum().item())
-            and not bool(torch.isfinite(scores).all())
-        ):
-            raise NumericalError(
-                self.name,
-                "importance scores are not finite",
-                hint="Look for NaN or infinite features, or lower optim.base_lr or clip the gradient.",
-            )
+        scores = self.score(context.score_input)
+        check_scores(scores, self.name)
         noisy = self.noise == "always" or (self.noise == "train" and self.training)
         if noisy:
             scores = scores + gumbel_noise(scores)
-        width = 2 * self.channels // self.sets
-        support = self.support_key_value.view(-1, self.sets, width)
+        support = self.support_key_value.view(-1, self.sets, 2 * self.channels // self.sets)
         if place is not None:
             support = F.pad(support, (0, place.size(1)))
-        many = x.size(0) > _MANY * self.num_samples * index.num_graphs
-        pieces = (
-            (lambda tokens: self._project(x, place, tokens)) if many else self._pairs(x, place),
-            scores,
-            support,
-            self.support_score.to(scores.dtype),
-            index,
-            self.num_samples,
-        )
+        few = self.can_project_sampled(x, context.index.num_graphs, self.num_samples)
+        values = (lambda tokens: self._sampled_pairs(x, place, tokens)) if few else self._pairs(x, place)
+        arguments = (values, scores, support, self.support_score.to(scores.dtype), context.index, self.num_samples)
         if self.sampler == "paired":
-            return ragged_sample_paired(*pieces, shuffle=noisy)
-        return ragged_sample_without_replacement(*pieces, tau=self.tau, mode=self.sampling)
+            return ragged_sample_paired(*arguments, shuffle=noisy)
+        return ragged_sample_without_replacement(*arguments, tau=self.tau, mode=self.sampling)
 
     def _pairs(self, x: Tensor, place: Tensor | None) -> Tensor:
         """Return the key-value pairs of all tokens, with places behind them, [T, sets, 2D / sets + g]."""
-        pairs = self.key_value(x).view(x.size(0), self.sets, 2 * self.channels // self.sets)
+        pairs = self.pairs_of_all(x, self.sets)
         return pairs if place is None else torch.cat([pairs, place.unsqueeze(1).expand(-1, self.sets, -1)], dim=-1)
 
-    def _project(self, x: Tensor, place: Tensor | None, tokens: Tensor) -> Tensor:
-        """Return the same of some tokens [B, sets, m] as [B, sets, m, 2D / sets + g], each projected for its own heads only."""
-        graphs, sets, count = tokens.shape
-        rows = x.index_select(0, tokens.transpose(0, 1).flatten()).view(sets, graphs * count, self.channels)
-        weight = self.key_value.weight.view(sets, -1, self.channels).transpose(1, 2)
-        pairs = (
-            rows @ weight
-            if self.key_value.bias is None
-            else torch.baddbmm(self.key_value.bias.view(sets, 1, -1), rows, weight)
-        )
-        pairs = pairs.view(sets, graphs, count, -1).transpose(0, 1)
+    def _sampled_pairs(self, x: Tensor, place: Tensor | None, tokens: Tensor) -> Tensor:
+        """Return the same of some tokens [B, sets, m], as [B, sets, m, 2D / sets + g]."""
+        pairs = self.project_sampled(x, tokens)
         return pairs if place is None else torch.cat([pairs, place[tokens]], dim=-1)
 
-    def _attend(self, x: Tensor, sampled: Tensor, place: Tensor | None, index: RaggedIndex) -> Tensor:
-        """Let tokens attend to sampled pairs [B, sets, K, 2D / sets + g]; [T, H, C]."""
-        pairs, sampled_place = sampled.split(
-            [2 * self.channels // self.sets, 0 if place is None else place.size(1)], dim=-1
-        )
+    def _mix(
+        self, x: Tensor, samples: Samples, place: Tensor | None, index: RaggedIndex, *, weights: bool = False
+    ) -> Tensor:
+        """Mix the sampled values [T, H, C]; with ``weights``, return the weights of the keys [T, H, K]."""
+        widths = [2 * self.channels // self.sets, 0 if place is None else place.size(1)]
+        pairs, sampled_place = samples.values.split(widths, dim=-1)
         pairs = pairs.unflatten(-1, (self.heads // self.sets, -1)).transpose(2, 3).flatten(1, 2)
         key, value = pairs.chunk(2, dim=-1)
-        query = self.query(x).view(-1, self.heads, self.channels // self.heads)
+        leak = self._leak(value)
+        if weights:
+            # With the values of an identity matrix, the output is the weights.
+            value = torch.eye(key.size(-2), dtype=key.dtype, device=key.device).expand(*key.shape[:2], -1, -1)
+        query = self.split_heads(self.query(x))
         relation = None
         if place is not None and self.relation is not None:
             field = None if self.raw_field is None else F.softplus(self.raw_field)
-            relation = Relation(self.encoding, place, sampled_place, self.relation.weight, self.relation.bias, field)
-        dropout = self.dropout if self.training else 0.0
-        return relative_attention(
-            query, key, value, self._leak(value), index, score=self.score_mode, relation=relation, dropout=dropout
-        )
+            maps = self.relation.weight, self.relation.bias
+            relation = Relation(self.encoding, place, sampled_place, *maps, field)
+        dropout = 0.0 if weights else self.attention_dropout
+        options = {"score": self.score_mode, "relation": relation, "dropout": dropout}
+        return relative_attention(query, key, value, leak, index, **options)  # type: ignore[arg-type]
 
     def _leak(self, value: Tensor) -> Tensor:
         """Return the leaking mass of every graph and head [B, H]; the leak of a sampled token is a product with its values of that head."""
@@ -337,25 +273,8 @@ class SFTConv(Module):
             leak = leak + self.leak_bias.to(leak.dtype).unsqueeze(-1)
         return leak_mass(leak, self.leak_mode)
 
-    def _sampled_tokens(self, samples: Samples, tokens: int, perm: Tensor | None) -> SampledTokens:
-        candidate = samples.candidates.expand(-1, self.heads, -1)
-        is_token = candidate < tokens
-        row = torch.where(is_token, candidate, tokens - 1 - candidate)
-        if perm is not None and tokens:
-            row = torch.where(is_token, perm[row.clamp_min(0)], row)
-        return SampledTokens(row, samples.scores.expand(-1, self.heads, -1))
-
     def __repr__(self) -> str:
         options = (
             f"encoding={self.encoding!r}, leak={self.leak_mode!r}, score={self.score_mode!r}, sampler={self.sampler!r}"
         )
         return f"{type(self).__name__}({self.channels}, heads={self.heads}, num_samples={self.num_samples}, {options})"
-
-
-def _centred(place: Tensor, index: RaggedIndex, normals: bool, unit: float) -> Tensor:
-    """Move the centroid of every graph to the origin, where its support tokens stand, and measure in another unit; normals stay."""
-    count = place.size(1) // 2 if normals else place.size(1)
-    pos = place[:, :count]
-    total = torch.zeros(index.num_graphs, count, dtype=place.dtype, device=place.device).index_add(0, index.batch, pos)
-    pos = (pos - (total / index.ptr.diff().clamp_min(1).unsqueeze(1))[index.batch]) / unit
-    return torch.cat([pos, place[:, count:]], dim=1) if normals else pos

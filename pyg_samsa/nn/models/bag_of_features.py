@@ -3,12 +3,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import Module
+from torch_geometric.nn.aggr import MeanAggregation
 
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.ragged import resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.head import MLPHead
-from pyg_samsa.nn.pool.attention_pool import MeanPool
 
 
 class BagOfFeatures(Module):
@@ -51,7 +51,7 @@ class BagOfFeatures(Module):
         self.channels = channels
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
         self.edge_encoder = None if edge_channels is None else make_encoder("edge_channels", edge_channels, channels)
-        self.pool = MeanPool()
+        self.pool = MeanAggregation()
         self.head = MLPHead(channels if self.edge_encoder is None else 2 * channels, out_channels, dropout=dropout)
 
     def forward(
@@ -67,16 +67,12 @@ class BagOfFeatures(Module):
         h = encode_features("x", self.node_encoder, x, self.channels)
         index, _ = resolve(h.size(0), h.device, batch, None, batch_size)
         graph = torch.zeros(h.size(0), dtype=torch.long, device=h.device) if batch is None else batch
-        pooled = self.pool(h, batch=graph, batch_size=index.num_graphs)
+        pooled = self.pool(h, graph, dim_size=index.num_graphs)
         if self.edge_encoder is not None:
             if edge_index is None or edge_attr is None:
                 raise ShapeError(
                     "edge_attr", None, "edges and their features, because the network was made with edge_channels"
                 )
             e = encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)
-            pooled = torch.cat([pooled, self.pool(e, batch=graph[edge_index[0]], batch_size=index.num_graphs)], dim=1)
+            pooled = torch.cat([pooled, self.pool(e, graph[edge_index[0]], dim_size=index.num_graphs)], dim=1)
         return self.head(pooled)
-
-    def num_parameters(self) -> int:
-        """Return the number of trainable weights."""
-        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)

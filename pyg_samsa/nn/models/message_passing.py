@@ -1,26 +1,35 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import ELU, GELU, SELU, Dropout, Linear, Module, ModuleList, MultiheadAttention, ReLU, Sequential, SiLU
-from torch_geometric.nn import MLP, BatchNorm, GCNConv, GINEConv, GPSConv, LayerNorm, ResGatedGraphConv
+from torch.nn import Dropout, Linear, Module, ModuleList, MultiheadAttention, Sequential
+from torch_geometric.nn import MLP, GCNConv, GINEConv, GPSConv, ResGatedGraphConv
+from torch_geometric.nn.aggr import Aggregation
 from torch_geometric.nn.attention.performer import PerformerAttention, generalized_kernel, linear_attention
-from torch_geometric.utils import scatter
+from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver, normalization_resolver
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.ragged import inverse_permutation, resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
-from pyg_samsa.nn.pool.attention_pool import AttentionPool, MeanPool
+from pyg_samsa.nn.readout import make_pool
+from pyg_samsa.options import check_integer, check_probability
 
 LAYERS = ("gcn", "gine", "gatedgcn", "gps")
 LOCAL = ("gine", "gatedgcn")
 ATTENTION = ("multihead", "performer")
-NORMS = ("batch", "layer", "none")
+_NORMS: dict[str, tuple[str | None, dict[str, Any]]] = {
+    "batch": ("batch_norm", {"allow_single_element": True}),
+    "layer": ("layer_norm", {"mode": "node"}),
+    "none": (None, {}),
+}
+NORMS = tuple(_NORMS)
 POOLS = ("mean", "add", "max", "attention")
-ACTIVATIONS: dict[str, type[Module]] = {"relu": ReLU, "gelu": GELU, "elu": ELU, "selu": SELU, "silu": SiLU}
+ACTIVATIONS = ("relu", "gelu", "elu", "selu", "silu")
 
 
 class GNN(Module):
@@ -107,7 +116,7 @@ class GNN(Module):
             "norm": (norm, NORMS),
         }
         choices |= {
-            "activation": (activation, tuple(ACTIVATIONS)),
+            "activation": (activation, ACTIVATIONS),
             "pool": (pool, POOLS),
             "level": (level, ("graph", "node")),
         }
@@ -121,14 +130,12 @@ class GNN(Module):
             "out_channels": out_channels,
         }
         for key, count in counts.items():
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise ConfigError(key, count, "an integer of at least 1")
-        for key, share in {"dropout": dropout, "attn_dropout": attn_dropout}.items():
-            if not 0 <= share < 1:
-                raise ConfigError(key, share, "a number from 0 to below 1")
+            check_integer(key, count)
+        check_probability("dropout", dropout)
+        check_probability("attn_dropout", attn_dropout)
         if layer == "gps" and channels % heads:
             raise ConfigError("channels", channels, f"a multiple of heads = {heads}")
-        self.layer, self.channels, self.level, self.pooling = layer, channels, level, pool
+        self.layer, self.channels, self.level = layer, channels, level
         self.pe_channels = pe_channels
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
         uses_edges = layer != "gcn" and edge_channels is not None
@@ -136,7 +143,7 @@ class GNN(Module):
             make_encoder("edge_channels", edge_channels, channels) if uses_edges and edge_channels is not None else None
         )
         self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
-        act = ACTIVATIONS[activation]
+        act = partial(activation_resolver, activation)
         edge_width = channels if self.edge_encoder is not None else None
         self.layers = ModuleList()
         for _ in range(num_layers):
@@ -146,13 +153,18 @@ class GNN(Module):
             else:
                 conv = _conv(layer, channels, edge_width, act)
                 self.layers.append(_Layer(conv, _norm(norm, channels), act, dropout, residual))
-        self.pool = {"attention": AttentionPool(channels), "mean": MeanPool()}.get(pool) if level == "graph" else None
+        self.pool = _pool(pool, channels) if level == "graph" else None
         self.head = MLP(
             [channels] * head_layers + [out_channels],
             act=act(),
             norm=None,
             dropout=[dropout] * (head_layers - 1) + [0.0],
         )
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """Names of the optional inputs that the network uses."""
+        return frozenset(["pe"] if self.pe_encoder is not None else [])
 
     def reset_parameters(self) -> None:
         """Draw new weights everywhere."""
@@ -217,11 +229,10 @@ class GNN(Module):
         h = self.encode(x, edge_index, edge_attr, batch, batch_size=batch_size, pe=pe)
         if self.level == "node":
             return self.head(h)
-        if self.pool is not None:
-            return self.head(self.pool(h, batch=batch, batch_size=batch_size))
+        assert self.pool is not None
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
-        h, reduce = h if perm is None else h[perm], "sum" if self.pooling == "add" else "max"
-        return self.head(scatter(h, index.batch, dim=0, dim_size=index.num_graphs, reduce=reduce))
+        h = h if perm is None else h[perm]
+        return self.head(self.pool(h, index.batch, dim_size=index.num_graphs))
 
     def _encode_edges(self, edge_index: Tensor, edge_attr: Tensor | None) -> Tensor | None:
         if self.edge_encoder is None:
@@ -238,10 +249,6 @@ class GNN(Module):
             raise ShapeError("edge_attr", list(edge_attr.shape), f"[{edge_index.size(1)}, ...], one row per edge")
         return encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)
 
-    def num_parameters(self) -> int:
-        """Return the number of trainable weights."""
-        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.channels}, layer={self.layer!r}, num_layers={len(self.layers)}, level={self.level!r})"
 
@@ -249,7 +256,9 @@ class GNN(Module):
 class _Layer(Module):
     """A convolution, its norm, activation, dropout and residual."""
 
-    def __init__(self, conv: Module, norm: Module | None, act: type[Module], dropout: float, residual: bool) -> None:
+    def __init__(
+        self, conv: Module, norm: Module | None, act: Callable[[], Module], dropout: float, residual: bool
+    ) -> None:
         super().__init__()
         self.conv, self.norm, self.residual = conv, norm, residual
         self.after = Sequential(act(), Dropout(dropout))
@@ -280,7 +289,7 @@ class _MaskedPerformer(PerformerAttention):
         return self.dropout(self.attn_out(linear_attention(q, k, v).transpose(1, 2).flatten(2)))
 
 
-def _conv(layer: str, channels: int, edge_width: int | None, act: type[Module]) -> Module:
+def _conv(layer: str, channels: int, edge_width: int | None, act: Callable[[], Module]) -> Module:
     if layer == "gcn":
         return GCNConv(channels, channels)
     if layer == "gine":
@@ -289,9 +298,12 @@ def _conv(layer: str, channels: int, edge_width: int | None, act: type[Module]) 
 
 
 def _norm(norm: str, channels: int) -> Module | None:
-    if norm == "batch":
-        return BatchNorm(channels, allow_single_element=True)
-    return LayerNorm(channels, mode="node") if norm == "layer" else None
+    name, options = _NORMS[norm]
+    return None if name is None else normalization_resolver(name, channels, **options)
+
+
+def _pool(pool: str, channels: int) -> Aggregation:
+    return make_pool(pool, channels) if pool in ("attention", "mean") else aggregation_resolver(pool)
 
 
 def _gps(
@@ -300,16 +312,11 @@ def _gps(
     heads: int,
     attention: str,
     attn_dropout: float,
-    act: type[Module],
+    act: Callable[[], Module],
     norm: str,
     dropout: float,
 ) -> GPSConv:
-    names = {
-        "batch": ("batch_norm", {"allow_single_element": True}),
-        "layer": ("layer_norm", {"mode": "node"}),
-        "none": (None, None),
-    }
-    name, norm_options = names[norm]
+    name, norm_options = _NORMS[norm]
     layer = GPSConv(
         channels,
         conv,

@@ -53,8 +53,8 @@ class PointNet(Module):
 
     Example:
         >>> model = PointNet(6, 10, width=0.25).eval()
-        >>> model(torch.randn(5, 6), batch=torch.tensor([0, 0, 0, 1, 1])).shape, model.num_parameters()
-        (torch.Size([2, 10]), 52506)
+        >>> model(torch.randn(5, 6), batch=torch.tensor([0, 0, 0, 1, 1])).shape
+        torch.Size([2, 10])
 
     Cost: O(T w^2) for a width factor w; no products between points.
     """
@@ -91,6 +91,11 @@ class PointNet(Module):
         else:
             hidden = [sum(self._widths(64, 1024)) + num_categories, *self._widths(512, 256, 128)]
         self.head = Sequential(_mlp(hidden), Dropout(dropout), Linear(hidden[-1], out_channels))
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """Names of the optional inputs that the network uses."""
+        return frozenset(["category"] if self.num_categories else [])
 
     def _widths(self, *channels: int) -> list[int]:
         return [max(1, round(self.width * each)) for each in channels]
@@ -143,15 +148,6 @@ class PointNet(Module):
             )
         predicted = self.head(torch.cat([local, pooled[index.batch]], dim=1))
         return predicted if perm is None else torch.empty_like(predicted).index_copy_(0, perm, predicted)
-
-    def num_parameters(self) -> int:
-        """Return the number of trainable weights.
-
-        Example:
-            >>> PointNet(6, 10, width=0.25).num_parameters()
-            52506
-        """
-        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def __repr__(self) -> str:
         return (

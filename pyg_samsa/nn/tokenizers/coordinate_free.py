@@ -34,7 +34,7 @@ class CoordinateFree(Module):
     so that they are deterministic, permute with the points, depend on nothing but the cloud, and do not change when it is moved or turned. Points at
     distances that differ by more than about :math:`1 / f` have independent codes with mean 0 and variance 1; points at the same distance share one.
 
-    With ``radius``, which is ours and not the paper's, tokens also know their distance to the centroid, as a learned linear map of
+    With ``centroid_distance``, which is ours and not the paper's, tokens also know their distance to the centroid, as a learned linear map of
     :math:`\sin(\tfrac{\pi}{2} k r_i), \cos(\tfrac{\pi}{2} k r_i)`, :math:`k = 1 \dots 8`. That does not change under rotations either, and a network
     that begins with more than noise learns in far fewer steps.
 
@@ -43,7 +43,7 @@ class CoordinateFree(Module):
         sigma: Initial standard deviation of the codes, above 0; it is learned from there.
         frequency: Standard deviation f of the frequencies, above 0, in the inverse of the unit of the positions; the default is for clouds of about
             unit size. Rounding of positions is multiplied by it.
-        radius: Whether tokens know their distance to the centroid.
+        centroid_distance: Whether tokens know their distance to the centroid.
 
     Shapes:
         - **input:** positions [N, l], graph numbers [N] (*optional*)
@@ -62,7 +62,9 @@ class CoordinateFree(Module):
     Cost: O(N D^2).
     """
 
-    def __init__(self, channels: int, sigma: float = 1.0, frequency: float = 30.0, radius: bool = False) -> None:
+    def __init__(
+        self, channels: int, sigma: float = 1.0, frequency: float = 30.0, centroid_distance: bool = False
+    ) -> None:
         super().__init__()
         if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
             raise ConfigError("channels", channels, "an integer of at least 1")
@@ -72,7 +74,7 @@ class CoordinateFree(Module):
         self.channels, self.initial_sigma, self.frequency = channels, sigma, frequency
         self.mean = Parameter(torch.empty(channels))
         self.raw_sigma = Parameter(torch.empty(channels))
-        self.radius = Linear(2 * RADIUS_HARMONICS, channels, bias=False) if radius else None
+        self.distance_encoder = Linear(2 * RADIUS_HARMONICS, channels, bias=False) if centroid_distance else None
         self.mlp = Sequential(Linear(channels, 4 * channels), GELU(), Linear(4 * channels, channels))
         self.reset_parameters()
 
@@ -81,8 +83,8 @@ class CoordinateFree(Module):
         torch.nn.init.uniform_(self.mean, -1, 1)
         torch.nn.init.constant_(self.raw_sigma, sigma_to_raw(self.initial_sigma))
         reset(self.mlp)
-        if self.radius is not None:
-            self.radius.reset_parameters()
+        if self.distance_encoder is not None:
+            self.distance_encoder.reset_parameters()
 
     def forward(
         self,
@@ -106,15 +108,15 @@ class CoordinateFree(Module):
             raise ShapeError("pos", f"{list(pos.shape)} {pos.dtype}", "floats [N, l]")
         like = self.mean
         codes = torch.randn(pos.size(0), self.channels, dtype=like.dtype, device=pos.device) if self.training else None
-        if codes is None or self.radius is not None:
+        if codes is None or self.distance_encoder is not None:
             index, perm = resolve(pos.size(0), pos.device, batch, ptr, batch_size)
             distance = _radius(pos, index.batch if perm is None or batch is None else batch, index)
         if codes is None:
             codes = self.eval_codes(distance, draw).to(like.dtype)
         x = self.mean + codes * F.softplus(self.raw_sigma)
-        if self.radius is not None:
+        if self.distance_encoder is not None:
             angles = distance.unsqueeze(1) * (math.pi / 2 * torch.arange(1, RADIUS_HARMONICS + 1, device=pos.device))
-            x = x + self.radius(torch.cat([angles.sin(), angles.cos()], dim=1).to(like.dtype))
+            x = x + self.distance_encoder(torch.cat([angles.sin(), angles.cos()], dim=1).to(like.dtype))
         return self.mlp(x)
 
     def eval_codes(self, radius: Tensor, draw: int = 0) -> Tensor:
@@ -124,7 +126,7 @@ class CoordinateFree(Module):
         return math.sqrt(2) * torch.cos(radius.unsqueeze(1) * turns.to(radius.dtype) + phase.to(radius.dtype))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.channels}, frequency={self.frequency}, radius={self.radius is not None})"
+        return f"{type(self).__name__}({self.channels}, frequency={self.frequency}, centroid_distance={self.distance_encoder is not None})"
 
 
 def _radius(pos: Tensor, graph: Tensor, index: RaggedIndex) -> Tensor:

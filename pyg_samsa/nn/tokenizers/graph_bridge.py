@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,24 +11,9 @@ from torch_geometric.nn.inits import reset
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
+from pyg_samsa.nn.tokenizers.tokens import Tokens
 
 EVAL_CODES = ("structural", "index", "random")
-
-
-class Tokens(NamedTuple):
-    """The tokens of a batch of graphs, packed.
-
-    Attributes:
-        x: Tokens [T, D]; those of a graph are contiguous, nodes before edges.
-        index: Where each graph begins and ends.
-        node_index: Rows of the nodes in ``x``, [N], in the order in which the nodes were given.
-        edge_index: Rows of the edges in ``x``, [E], in the order in which the edges were given, or None when edges are no tokens.
-    """
-
-    x: Tensor
-    index: RaggedIndex  # type: ignore[assignment]
-    node_index: Tensor
-    edge_index: Tensor | None = None
 
 
 class GraphBridge(Module):

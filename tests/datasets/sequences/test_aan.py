@@ -82,7 +82,7 @@ def test_batches_of_pairs_are_batches_of_documents(official):
     assert sequence_positions(RaggedIndex.from_batch(documents, 8)).tolist() == [
         place for length in lengths for place in range(length)
     ]
-    model = SAMSA(
+    model = SAMSA.from_options(
         dataset.features.in_channels, 5, channels=8, num_layers=1, heads=2, num_samples=4, bridge=False
     ).eval()
     vectors = model(batch.x, batch=documents, batch_size=8).view(4, 10)

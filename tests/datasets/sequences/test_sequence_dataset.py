@@ -55,7 +55,7 @@ def test_one_sequence_alone():
 def test_batches_fit_the_network():
     dataset = SequenceDataset(make(), TASK, Features([256]))
     batch = next(iter(DataLoader(dataset, batch_size=4)))
-    model = SAMSA(
+    model = SAMSA.from_options(
         dataset.features.in_channels,
         dataset.task.num_targets,
         channels=8,

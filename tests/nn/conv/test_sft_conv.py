@@ -10,7 +10,7 @@ from torch_geometric.nn import GPSConv, Sequential
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.functional import RaggedIndex, maxout_score, relative_attention
-from pyg_samsa.nn import SFTBlock, SFTConv
+from pyg_samsa.nn import SAMSABlock, SFTConv
 
 ENCODINGS = ("none", "dist", "dist_normal", "field")
 SAMPLERS = ("samsa", "paired")
@@ -58,7 +58,7 @@ def test_sampled_tokens(shared):
     conv = make(shared=shared)
     x, geometry = torch.randn(40, 16, dtype=torch.float64), cloud(40)
     batch = torch.tensor([1, 0]).repeat(20)
-    out, sampled = conv(x, batch=batch, return_attention_weights=True, **geometry)
+    out, sampled = conv(x, batch=batch, return_sampled_tokens=True, **geometry)
     assert torch.equal(out, conv(x, batch=batch, **geometry))
     assert sampled.index.shape == sampled.score.shape == (2, 4, 3)
     assert bool((sampled.index[:, :1] == sampled.index).all()) is shared
@@ -86,11 +86,11 @@ def test_positions_of_any_length(length):
     assert make("dist")(torch.randn(7, 16, dtype=torch.float64), pos=torch.randn(7, length)).shape == (7, 16)
 
 
-def test_unit_divides_positions():
+def test_length_scale_divides_positions():
     x, pos = torch.randn(9, 16, dtype=torch.float64), torch.randn(9, 3, dtype=torch.float64)
     conv = make("field")
     expected = conv(x, pos=pos / 4)
-    conv.unit = 4.0
+    conv.length_scale = 4.0
     torch.testing.assert_close(conv(x, pos=pos), expected, rtol=0, atol=1e-14)
 
 
@@ -272,7 +272,9 @@ def test_stands_where_a_convolution_stands():
 
 def test_block():
     block = (
-        SFTBlock(16, heads=4, num_samples=3, encoding="dist_normal", attn_dropout=0.1, ffn_channels=8).double().eval()
+        SAMSABlock(
+            16, conv="sft", heads=4, num_samples=3, encoding="dist_normal", attn_dropout=0.1, ffn_channels=8
+        ).double().eval()
     )
     assert block.conv.dropout == 0.1
     x, geometry, batch = torch.randn(30, 16, dtype=torch.float64), cloud(30), torch.arange(30) % 3
@@ -295,7 +297,7 @@ def test_block():
         ({"channels": 16, "num_samples": True}, "num_samples"),
         ({"channels": 16, "tau": 0.0}, "tau"),
         ({"channels": 16, "dropout": 1.0}, "dropout"),
-        ({"channels": 16, "unit": 0.0}, "unit"),
+        ({"channels": 16, "length_scale": 0.0}, "length_scale"),
         ({"channels": 16, "encoding": "distance"}, "encoding"),
         ({"channels": 16, "leak": "tanh"}, "leak"),
         ({"channels": 16, "score": "dot"}, "score"),

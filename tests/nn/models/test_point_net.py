@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.nn import num_parameters
 from pyg_samsa.nn.models.point_net import PointNet
 
 
@@ -19,11 +20,11 @@ def test_the_paper_s_widths(width):
         return [int(width * each) for each in channels]
 
     shared = count([6, *scaled(64, 64, 64, 128, 1024)])
-    graph = PointNet(6, 40, width=width)
-    assert graph.num_parameters() == shared + count(scaled(1024, 512, 256)) + int(256 * width) * 40 + 40
-    node = PointNet(6, 50, level="node", width=width, num_categories=16)
+    graph = num_parameters(PointNet(6, 40, width=width))
+    assert graph == shared + count(scaled(1024, 512, 256)) + int(256 * width) * 40 + 40
+    node = num_parameters(PointNet(6, 50, level="node", width=width, num_categories=16))
     assert (
-        node.num_parameters()
+        node
         == shared + count([int(1088 * width) + 16, *scaled(512, 256, 128)]) + int(128 * width) * 50 + 50
     )
 

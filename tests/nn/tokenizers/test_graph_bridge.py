@@ -51,10 +51,10 @@ def test_permuting_nodes_and_edges_permutes_tokens():
         x[node_perm], place[edge_index][:, edge_perm], edge_attr[edge_perm], batch[node_perm], batch_size=6
     )
     torch.testing.assert_close(
-        shuffled.x[shuffled.node_index], tokens.x[tokens.node_index][node_perm], rtol=0, atol=1e-10
+        shuffled.x[shuffled.node_rows], tokens.x[tokens.node_rows][node_perm], rtol=0, atol=1e-10
     )
     torch.testing.assert_close(
-        shuffled.x[shuffled.edge_index], tokens.x[tokens.edge_index][edge_perm], rtol=0, atol=1e-10
+        shuffled.x[shuffled.edge_rows], tokens.x[tokens.edge_rows][edge_perm], rtol=0, atol=1e-10
     )
 
 
@@ -76,7 +76,7 @@ def test_training_codes_are_fresh_and_random_codes_are_always():
 def test_direction_of_an_edge_is_visible():
     bridge = GraphBridge(8, edge_features=False).double().eval()
     tokens = bridge(torch.randn(2, 8, dtype=torch.float64), torch.tensor([[0, 1], [1, 0]]))
-    forth, back = tokens.x[tokens.edge_index]
+    forth, back = tokens.x[tokens.edge_rows]
     assert not torch.allclose(forth, back)
 
 
@@ -84,7 +84,7 @@ def test_structure_alone_separates_nodes_with_equal_features():
     bridge = GraphBridge(8, edge_features=False).double().eval()
     path = torch.tensor([[0, 1, 1, 2, 2, 3], [1, 0, 2, 1, 3, 2]])
     tokens = bridge(torch.zeros(4, 8, dtype=torch.float64), path)
-    first, second, third, last = tokens.x[tokens.node_index]
+    first, second, third, last = tokens.x[tokens.node_rows]
     assert torch.equal(first, last)
     assert torch.equal(second, third)
     assert not torch.allclose(first, second)

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.nn import SAMSA
-from pyg_samsa.nn.attention import ATTENTION, make_attention
+from pyg_samsa.nn import OPERATORS, SAMSA, make_operator
 
 CASES = [
     ("samsa", {}),
@@ -24,8 +23,9 @@ CASES = [
 
 def network(attention: str, options: dict, **kwargs) -> SAMSA:
     torch.manual_seed(0)
-    settings = {"channels": 16, "num_layers": 2, "heads": 4, "num_samples": 4, **kwargs}
-    model = SAMSA(5, 2, attention=attention, attention_options=options, **settings).double().eval()
+    sampled = {"num_samples": 4} if attention in ("samsa", "sft") else {}
+    settings = {"channels": 16, "num_layers": 2, "heads": 4, **sampled, **kwargs}
+    model = SAMSA.from_options(5, 2, attention=attention, attention_options=options, **settings).double().eval()
     for name, weight in model.named_parameters():
         if name.endswith("alpha"):
             weight.data.fill_(0.5)
@@ -70,7 +70,7 @@ def test_every_weight_learns(attention, options):
         for name, weight in model.named_parameters()
         if weight.requires_grad and (weight.grad is None or not weight.grad.any())
     ]
-    silent = [name for name in silent if name != "pool.gate.bias"]  # a softmax does not see what is added to all
+    silent = [name for name in silent if name != "readout.pool.gate_nn.bias"]  # a softmax does not see what is added to all
     assert not silent, silent
 
 
@@ -78,16 +78,16 @@ def test_edges_stand_between_their_nodes():
     model = network("sft", {"encoding": "dist"})
     x, edge_index, batch, pos, _ = graphs()
     seen = {}
-    model.blocks[0].register_forward_pre_hook(lambda module, args, kwargs: seen.update(kwargs), with_kwargs=True)
+    model.encoder.blocks[0].register_forward_pre_hook(lambda module, args, kwargs: seen.update(kwargs), with_kwargs=True)
     tokens = model.encode(x, edge_index, None, batch, batch_size=4, pos=pos)
-    torch.testing.assert_close(seen["pos"][tokens.node_index], pos)
-    torch.testing.assert_close(seen["pos"][tokens.edge_index], (pos[edge_index[0]] + pos[edge_index[1]]) / 2)
+    torch.testing.assert_close(seen["pos"][tokens.node_rows], pos)
+    torch.testing.assert_close(seen["pos"][tokens.edge_rows], (pos[edge_index[0]] + pos[edge_index[1]]) / 2)
 
 
 def test_places_of_a_sequence_are_positions():
     model = network("flt", {}, bridge=False, positions="sinusoidal")
     seen = {}
-    model.blocks[0].register_forward_pre_hook(lambda module, args, kwargs: seen.update(kwargs), with_kwargs=True)
+    model.encoder.blocks[0].register_forward_pre_hook(lambda module, args, kwargs: seen.update(kwargs), with_kwargs=True)
     x, _, batch, _, _ = graphs()
     model(x, None, None, batch, batch_size=4)
     assert seen["pos"].flatten().tolist() == [0, 1, 2, 3, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
@@ -109,7 +109,7 @@ def test_positional_encodings_of_nodes():
     assert not torch.allclose(out, model(x, edge_index, None, batch, batch_size=4, pe=-pos))
     with pytest.raises(ShapeError, match="pe"):
         model(x, edge_index, None, batch, batch_size=4)
-    encoder = model.pe_encoder.train()
+    encoder = model.tokenizer.pe_encoder.train()
     flips = {
         tuple((encoder(torch.eye(3).double(), torch.zeros(3, dtype=torch.long), 1) > 0).flatten().tolist())
         for _ in range(30)
@@ -118,18 +118,18 @@ def test_positional_encodings_of_nodes():
 
 
 def test_bad_arguments_are_named():
-    for name in ATTENTION:
-        assert make_attention(name, 16, 4, num_samples=4, sampling="hard", dropout=0.1).channels == 16
+    for name in OPERATORS:
+        assert make_operator(name, 16, heads=4, dropout=0.1).channels == 16
     with pytest.raises(ConfigError, match="attention"):
-        make_attention("linear", 16, 4)
-    with pytest.raises(ConfigError, match="attention_options: encoding"):
-        make_attention("samsa", 16, 4, options={"encoding": "dist"})
+        make_operator("linear", 16, heads=4)
+    with pytest.raises(ConfigError, match="encoding: got 'dist', expected left out"):
+        make_operator("samsa", 16, heads=4, encoding="dist")
     with pytest.raises(ConfigError, match="coordinate_free"):
         network("samsa", {}, bridge=False, coordinate_free=True)
     with pytest.raises(ConfigError, match="coordinate_free"):
         network("sft", {"encoding": "dist"}, coordinate_free=True)
-    with pytest.raises(ConfigError, match="radius"):
-        network("sft", {"encoding": "dist"}, bridge=False, radius=True)
+    with pytest.raises(ConfigError, match="centroid_distance"):
+        network("sft", {"encoding": "dist"}, bridge=False, centroid_distance=True)
     with pytest.raises(ShapeError, match="pos"):
         network("sft", {"encoding": "dist"}, bridge=False, coordinate_free=True)(torch.randn(3, 5).double())
     with pytest.raises(ShapeError, match="pos"):

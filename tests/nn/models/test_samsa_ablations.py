@@ -65,7 +65,7 @@ def test_a_shared_set_is_one_score_for_every_head(sampling):
 def test_fixed_keys_are_the_same_for_every_graph():
     conv = make(importance="fixed")
     x = torch.randn(9, 16, dtype=torch.float64)
-    out, sampled = conv(x, batch=torch.arange(9) // 5, return_attention_weights=True)
+    out, sampled = conv(x, batch=torch.arange(9) // 5, return_sampled_tokens=True)
     key, value = conv.support_key_value[:3].view(3, 4, 8).transpose(0, 1).split(4, dim=-1)
     query = conv.query(x).view(9, 4, 4).transpose(0, 1)
     torch.testing.assert_close(
@@ -80,7 +80,7 @@ def test_random_keys_are_uniform_in_training_and_learn_nothing():
     with torch.no_grad():
         conv.support_score.fill_(-1e9)
         x[:10] += 5
-        drawn = torch.cat([conv(x, return_attention_weights=True)[1].index.flatten() for _ in range(300)])
+        drawn = torch.cat([conv(x, return_sampled_tokens=True)[1].index.flatten() for _ in range(300)])
     share = torch.bincount(drawn, minlength=20) / drawn.numel()
     assert (share - 1 / 20).abs().max() < 0.02
     conv(x).sum().backward()
@@ -91,8 +91,8 @@ def test_random_keys_are_uniform_in_training_and_learn_nothing():
 def test_without_support_only_tokens_are_sampled_while_there_are_enough():
     conv = make(support=False)
     x = torch.randn(12, 16, dtype=torch.float64)
-    assert conv(x, return_attention_weights=True)[1].index.min() >= 0
-    few = conv(x[:2], return_attention_weights=True)[1].index
+    assert conv(x, return_sampled_tokens=True)[1].index.min() >= 0
+    few = conv(x[:2], return_sampled_tokens=True)[1].index
     assert (few[..., 2] < 0).all()
     assert (few[..., :2] >= 0).all()
     assert {name for name, weight in conv.named_parameters() if not weight.requires_grad} == {
@@ -116,9 +116,9 @@ def test_bridge_without_codes_is_a_function_of_the_features():
     x, edge_index, edge_attr = torch.randn(3, 8).double(), torch.tensor([[0, 1], [1, 2]]), torch.randn(2, 8).double()
     tokens = bridge(x, edge_index, edge_attr)
     code = bridge.phi(x)
-    torch.testing.assert_close(tokens.x[tokens.node_index], bridge.phi_node(torch.cat([code, x], 1)))
+    torch.testing.assert_close(tokens.x[tokens.node_rows], bridge.phi_node(torch.cat([code, x], 1)))
     torch.testing.assert_close(
-        tokens.x[tokens.edge_index],
+        tokens.x[tokens.edge_rows],
         bridge.phi_edge(torch.cat([code[edge_index[0]] - code[edge_index[1]], edge_attr], 1)),
     )
     assert bridge(x[:0], edge_index[:, :0], edge_attr[:0]).x.shape == (0, 8)

@@ -76,7 +76,7 @@ def test_sampled_tokens_name_rows_of_the_input_in_its_own_order():
     conv = make()
     x = torch.randn(12, 16, dtype=torch.float64)
     batch = torch.tensor([1, 0] * 6)
-    out, sampled = conv(x, batch=batch, return_attention_weights=True)
+    out, sampled = conv(x, batch=batch, return_sampled_tokens=True)
     assert torch.equal(out, conv(x, batch=batch))
     assert sampled.index.shape == sampled.score.shape == (2, 4, 3)
     scores = conv.score(x)
@@ -94,16 +94,16 @@ def test_sampled_tokens_name_rows_of_the_input_in_its_own_order():
 
 
 def test_few_tokens_are_completed_by_support_vectors():
-    _, sampled = make()(torch.randn(1, 16, dtype=torch.float64), return_attention_weights=True)
+    _, sampled = make()(torch.randn(1, 16, dtype=torch.float64), return_sampled_tokens=True)
     assert ((sampled.index < 0).sum(-1) >= 2).all()
 
 
 def test_score_input_decides_what_is_sampled_and_nothing_else():
     conv = make()
     x, other = torch.randn(2, 30, 16, dtype=torch.float64).unbind()
-    _, own = conv(x, return_attention_weights=True)
-    _, handed = conv(x, return_attention_weights=True, score_input=other)
-    _, swapped = conv(other, return_attention_weights=True, score_input=x)
+    _, own = conv(x, return_sampled_tokens=True)
+    _, handed = conv(x, return_sampled_tokens=True, score_input=other)
+    _, swapped = conv(other, return_sampled_tokens=True, score_input=x)
     assert not torch.equal(own.index, handed.index)
     assert torch.equal(own.index, swapped.index)
 

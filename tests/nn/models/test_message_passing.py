@@ -5,6 +5,7 @@ from torch_geometric.nn.attention import PerformerAttention
 from torch_geometric.utils import to_undirected
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.nn import num_parameters
 from pyg_samsa.nn.models.message_passing import GNN, LAYERS, _MaskedPerformer
 
 KINDS = [
@@ -262,5 +263,5 @@ def test_new_weights():
     model.reset_parameters()
     after = [weight for weight in model.parameters() if weight.dim() > 1]
     assert not any(torch.equal(old, new) for old, new in zip(before, after, strict=True))
-    assert model.num_parameters() == sum(weight.numel() for weight in model.parameters())
+    assert num_parameters(model) == sum(weight.numel() for weight in model.parameters())
     assert repr(model) == "GNN(8, layer='gps', num_layers=2, level='graph')"

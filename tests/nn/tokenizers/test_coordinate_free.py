@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import ModuleList
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.nn import CoordinateFree, SFTBlock
+from pyg_samsa.nn import CoordinateFree, SAMSABlock
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +32,9 @@ def orthogonal(mirrored: bool) -> Tensor:
     [(torch.float64, 1e-10, False), (torch.float32, 1e-5, False), (torch.float64, 1e-10, True)],
 )
 def test_a_stack_does_not_see_rotations(encoding, sampler, dtype, bound, radius):
-    tokens = CoordinateFree(32, radius=radius).to(dtype).eval()
+    tokens = CoordinateFree(32, centroid_distance=radius).to(dtype).eval()
     blocks = (
-        ModuleList([SFTBlock(32, heads=4, num_samples=8, encoding=encoding, sampler=sampler) for _ in range(3)])
+        ModuleList([SAMSABlock(32, conv="sft", heads=4, num_samples=8, encoding=encoding, sampler=sampler) for _ in range(3)])
         .to(dtype)
         .eval()
     )
@@ -60,7 +60,7 @@ def test_a_stack_does_not_see_rotations(encoding, sampler, dtype, bound, radius)
 
 @pytest.mark.parametrize("radius", [False, True])
 def test_evaluation_is_deterministic_and_knows_no_batch_mates(radius):
-    encoder = CoordinateFree(16, radius=radius).double().eval()
+    encoder = CoordinateFree(16, centroid_distance=radius).double().eval()
     pos, batch = ball(30), torch.arange(30) % 3
     out = encoder(pos, batch)
     assert torch.equal(out, encoder(pos, batch))
@@ -117,10 +117,10 @@ def test_bad_positions_are_named():
 
 
 def test_radius_is_seen_in_training_too():
-    encoder = CoordinateFree(16, sigma=1e-9, radius=True).double()
+    encoder = CoordinateFree(16, sigma=1e-9, centroid_distance=True).double()
     pos = torch.tensor([[1.0, 0, 0], [-1.0, 0, 0], [0, 0.5, 0], [0, -0.5, 0]], dtype=torch.float64)
     out = encoder(pos)
     torch.testing.assert_close(out[0], out[1], atol=1e-6, rtol=0)
     assert float((out[0] - out[2]).detach().abs().max()) > 1e-3
     out.sum().backward()
-    assert float(encoder.radius.weight.grad.abs().sum()) > 0
+    assert float(encoder.distance_encoder.weight.grad.abs().sum()) > 0

@@ -7,7 +7,7 @@ from torch.utils.checkpoint import checkpoint
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional import RaggedIndex, sequence_positions
-from pyg_samsa.nn import FLTBlock, FLTConv, PerformerConv, SAMSABlock
+from pyg_samsa.nn import FLTConv, PerformerConv, SAMSABlock
 from pyg_samsa.nn.conv.flt_conv import ENCODINGS
 
 INDEX = RaggedIndex(torch.tensor([0, 5, 5, 6, 13]))
@@ -138,7 +138,7 @@ def test_dropout_acts_in_training_alone_and_keeps_the_mean():
 def test_blocks_of_sequences_and_of_points(encoding, num_dims):
     """Whole numbers as places of a sequence, coordinates of clouds and molecules; it learns to tell a token's place from nothing else."""
     torch.manual_seed(0)
-    block = FLTBlock(8, heads=2, encoding=encoding, num_dims=num_dims, num_features=16, num_frequencies=8)
+    block = SAMSABlock(8, conv="flt", heads=2, encoding=encoding, num_dims=num_dims, num_features=16, num_frequencies=8)
     torch.nn.init.ones_(block.alpha)
     pos = sequence_positions(INDEX)[:, None] if num_dims == 1 else torch.randn(13, 3)
     x = torch.randn(13, 8)

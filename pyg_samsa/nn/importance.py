@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import GELU, LayerNorm, Linear, Module
+
+from pyg_samsa.errors import NumericalError
+from pyg_samsa.nn.norm import RMSNorm
+
+
+class ImportanceScore(Module):
+    r"""The importance of every token to every head, from `SAMSA <https://arxiv.org/abs/2408.05391>`_ (section 4.4).
+
+    .. math::
+        z = W_s \bigl( x + \mathrm{RMSNorm}(W_2 \, \mathrm{GELU}(W_1 x)) \bigr)
+
+    Args:
+        channels: Channels D of a token.
+        heads: Number of scores of a token, H.
+        bias: Whether the linear layers have a bias.
+
+    Shapes:
+        - **input:** tokens [T, D]
+        - **output:** scores [T, H], at least float32
+
+    Example:
+        >>> ImportanceScore(16, heads=4)(torch.randn(5, 16)).shape
+        torch.Size([5, 4])
+
+    Cost: O(T D^2).
+    """
+
+    def __init__(self, channels: int, heads: int, bias: bool = True) -> None:
+        super().__init__()
+        self.hidden = Linear(channels, channels, bias=bias)
+        self.act = GELU()
+        self.mixed = Linear(channels, channels, bias=bias)
+        self.norm = RMSNorm(channels)
+        self.out = Linear(channels, heads, bias=bias)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        for module in (self.hidden, self.mixed, self.norm, self.out):
+            module.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores of the tokens; half precision is widened, so that distinct scores stay distinct."""
+        scores = self.out(x + self.norm(self.mixed(self.act(self.hidden(x))).to(x.dtype)))
+        return scores if scores.dtype == torch.float64 else scores.float()
+
+
+class LinearScore(Module):
+    r"""The importance of every token in `SFT <https://arxiv.org/abs/2408.05822>`_.
+
+    .. math::
+        z = \mathrm{Linear}(\mathrm{LayerNorm}(x)) / \sqrt{2}
+
+    Args:
+        channels: Channels D of a token.
+        heads: Number of scores of a token, H.
+        bias: Whether the linear layer has a bias.
+
+    Shapes:
+        - **input:** tokens [T, D]
+        - **output:** scores [T, H], at least float32
+
+    Example:
+        >>> LinearScore(16, 1)(torch.randn(5, 16)).shape
+        torch.Size([5, 1])
+
+    Cost: O(T D H).
+    """
+
+    def __init__(self, channels: int, heads: int, bias: bool = True) -> None:
+        super().__init__()
+        self.norm = LayerNorm(channels)
+        self.out = Linear(channels, heads, bias=bias)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        self.norm.reset_parameters()
+        self.out.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores of the tokens."""
+        scores = self.out(self.norm(x)) * math.sqrt(0.5)
+        return scores if scores.dtype == torch.float64 else scores.float()
+
+
+def check_scores(scores: Tensor, where: str) -> None:
+    """Raise a `NumericalError` if an importance score is NaN or infinite.
+
+    Args:
+        scores: Scores of any shape.
+        where: Name of the layer, for the error.
+
+    Raises:
+        NumericalError: A score is not finite.
+
+    Example:
+        >>> check_scores(torch.ones(3), "layer 0")
+    """
+    # One sum suffices in all but rare cases: a sum of large finite scores may overflow.
+    if torch.compiler.is_compiling() or math.isfinite(scores.detach().sum().item()):
+        return
+    if not bool(torch.isfinite(scores).all()):
+        hint = "Look for NaN or infinite features, lower optim.base_lr, or clip the gradient."
+        raise NumericalError(where, "importance scores are not finite", hint=hint)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.nn.block import REZERO
+from pyg_samsa.nn.conv.base import OPERATORS
+from pyg_samsa.nn.head import HEAD_NORMS
+from pyg_samsa.nn.readout import INTERACTIONS, LEVELS, POOLS
+from pyg_samsa.nn.tokenizers.graph_bridge import EVAL_CODES
+from pyg_samsa.nn.tokenizers.node import POSITIONS
+from pyg_samsa.options import Option, check_integer, check_options
+
+
+@dataclass(frozen=True)
+class SAMSAOptions:
+    """The flat options of a `SAMSA` network, as configurations and saved networks hold them.
+
+    Options of the attention operator that are None take the operator's default. An option that has no effect in a
+    combination is an error.
+
+    Example:
+        >>> SAMSAOptions(channels=64, num_layers=2).attention
+        'samsa'
+        >>> SAMSAOptions(bridge=False, num_codes=2)
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: num_codes: got 2, expected the default 1, because bridge is False
+    """
+
+    channels: Annotated[int, Option("Channels D of a token; a multiple of heads.", low=1)] = 128
+    num_layers: Annotated[int, Option("Number of blocks L.", low=1)] = 24
+    ffn_channels: Annotated[
+        int | None, Option("Hidden channels of the feed-forward networks; empty for 4 D.", low=1)
+    ] = None
+    dropout: Annotated[float, Option("Dropout of the feed-forward networks and the head.", low=0, below=1)] = 0.0
+    drop_path: Annotated[
+        float, Option("Probability that the residual branch of a graph is dropped in training.", low=0, below=1)
+    ] = 0.0
+    rezero: Annotated[str, Option("One ReZero scalar for all blocks (the paper), or one per block.", REZERO)] = "shared"
+    checkpointing: Annotated[
+        bool, Option("Whether blocks are computed again in the backward pass: less memory, a third more time.")
+    ] = False
+
+    attention: Annotated[str, Option("Attention operator of the blocks.", tuple(OPERATORS))] = "samsa"
+    heads: Annotated[int, Option("Number of attention heads H.", low=1)] = 8
+    num_samples: Annotated[
+        int | None, Option("Number K of tokens that each head of each graph samples; empty for 128.", low=1)
+    ] = None
+    sampling: Annotated[
+        str | None,
+        Option("How keys are sampled: without (hard, soft) or with replacement.", ("hard", "soft", "replacement")),
+    ] = None
+    tau: Annotated[float | None, Option("Temperature of the relaxation of the sampling; empty for 1.", above=0)] = None
+    noise: Annotated[
+        str | None, Option("When Gumbel noise is added to the scores; empty for train.", ("train", "always", "never"))
+    ] = None
+    attn_dropout: Annotated[float, Option("Dropout of the attention weights.", low=0, below=1)] = 0.0
+    attn_backend: Annotated[str | None, Option("How attention over the sampled keys is computed; empty for auto.")] = (
+        None
+    )
+    attention_options: Mapping[str, Any] | None = None
+
+    bridge: Annotated[bool, Option("Whether edges are tokens too (Graph-Bridge), or nodes only.")] = True
+    num_codes: Annotated[int, Option("Codes per node in Graph-Bridge; 0 is the ablation without noise.", (0, 1, 2))] = 1
+    eval_codes: Annotated[str, Option("What the codes are derived from in evaluation.", EVAL_CODES)] = "structural"
+    sigma: Annotated[float, Option("Initial standard deviation of the noise in the codes.", above=0)] = 1.0
+    positions: Annotated[
+        str, Option("What is added to nodes: nothing, or sinusoids of their places, for sequences.", POSITIONS)
+    ] = "none"
+    coordinate_free: Annotated[
+        bool, Option("Point clouds with SFT: tokens do not know coordinates, so that rotations change nothing.")
+    ] = False
+    centroid_distance: Annotated[
+        bool, Option("Whether coordinate-free tokens know their distance to the centroid.")
+    ] = False
+    pe_channels: Annotated[int, Option("Width of the positional encodings of nodes, 0 for none.", low=0)] = 0
+    flip_signs: Annotated[bool, Option("Whether signs of positional encodings are flipped at random in training.")] = (
+        False
+    )
+    num_eval_samples: Annotated[int, Option("Draws of codes that an evaluation averages.", low=1)] = 1
+
+    level: Annotated[str, Option("What is predicted for.", LEVELS)] = "graph"
+    pool: Annotated[str, Option("Pooling of the tokens of a graph.", POOLS)] = "attention"
+    towers: Annotated[int, Option("Consecutive graphs that share one prediction.", low=1)] = 1
+    interaction: Annotated[
+        str, Option("Pairs: the head sees [a, b] (the paper), or [a, b, a b, |a - b|].", INTERACTIONS)
+    ] = "concat"
+    context: Annotated[bool, Option("Node level: whether the head also sees the pooled graph.")] = False
+    num_categories: Annotated[int, Option("Node level: categories of graphs that the head is told.", low=0)] = 0
+    head_norm: Annotated[
+        str, Option("Whether the head sees pooled vectors as they are (the paper) or normalised.", HEAD_NORMS)
+    ] = "none"
+    scale_targets: Annotated[bool, Option("Whether outputs are scaled to the units of the targets.")] = False
+
+    def __post_init__(self) -> None:
+        check_options(type(self), vars(self))
+        check_integer("channels", self.channels)
+        if self.bridge:
+            needed_without = ("coordinate_free", "centroid_distance")
+        else:
+            needed_without = ("num_codes", "eval_codes", "sigma")
+        self._must_be_default(needed_without, f"bridge is {self.bridge}")
+        if not self.coordinate_free:
+            self._must_be_default(("centroid_distance",), "coordinate_free is False")
+        elif self.positions != "none":
+            raise ConfigError("positions", self.positions, "'none' with coordinate_free")
+        if not self.pe_channels:
+            self._must_be_default(("flip_signs",), "pe_channels is 0")
+        if not self.has_draws:
+            self._must_be_default(("num_eval_samples",), "no token holds a random code")
+
+    @property
+    def has_draws(self) -> bool:
+        """Whether tokens hold random codes."""
+        return self.coordinate_free or (self.bridge and self.num_codes > 0)
+
+    def _must_be_default(self, names: tuple[str, ...], reason: str) -> None:
+        defaults = {field.name: field.default for field in fields(self)}
+        for name in names:
+            if getattr(self, name) != defaults[name]:
+                raise ConfigError(name, getattr(self, name), f"the default {defaults[name]!r}, because {reason}")
+
+    def operator(self) -> dict[str, Any]:
+        """Return the arguments of the attention operator that are set.
+
+        Raises:
+            ConfigError: An argument is set twice.
+
+        Example:
+            >>> SAMSAOptions(num_samples=32, attn_dropout=0.1).operator()
+            {'heads': 8, 'dropout': 0.1, 'num_samples': 32}
+        """
+        options: dict[str, Any] = {"heads": self.heads}
+        if self.attn_dropout:
+            options["dropout"] = self.attn_dropout
+        for name in ("num_samples", "sampling", "tau", "noise", "attn_backend"):
+            if getattr(self, name) is not None:
+                options[name] = getattr(self, name)
+        for name, value in (self.attention_options or {}).items():
+            if name in options:
+                raise ConfigError(f"attention_options: {name}", value, f"left out: {name} is set already")
+            options[name] = value
+        return options

@@ -1,0 +1,46 @@
+"""Whether a module is what a fused kernel takes it for."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import Module, Parameter
+from torch.nn.modules import module as _torch_module
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_GLOBAL_HOOKS = tuple(f"_global{name}" for name in _HOOKS)
+
+
+def is_plain(module: Module, kind: type[Module]) -> bool:
+    """Say whether a kernel may read the weights of ``module`` in place of calling it.
+
+    It may if the module is exactly of the class ``kind``, nothing is hooked to it, its ``forward`` was not replaced,
+    and its weights are ordinary tensors. Parametrizations, LoRA wrappers, quantised layers and subclasses are not plain.
+
+    Args:
+        module: The module.
+        kind: The class that the kernel was written for.
+
+    Example:
+        >>> from torch.nn import Linear
+        >>> layer = Linear(2, 2)
+        >>> is_plain(layer, Linear)
+        True
+        >>> handle = layer.register_forward_hook(lambda *_: None)
+        >>> is_plain(layer, Linear)
+        False
+
+    Cost: O(1), less than a microsecond.
+    """
+    state = module.__dict__
+    return (
+        type(module) is kind
+        and "forward" not in state
+        and not any(state[name] for name in _HOOKS)
+        and not any(getattr(_torch_module, name) for name in _GLOBAL_HOOKS)
+        and all(_is_plain_tensor(weight) for weight in module._parameters.values())
+    )
+
+
+def _is_plain_tensor(weight: object) -> bool:
+    # Under torch.func.functional_call a weight is an ordinary tensor; tensor subclasses bring arithmetic of their own.
+    return weight is None or type(weight) in (Parameter, Tensor)

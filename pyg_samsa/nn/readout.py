@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import Linear, Module
+from torch_geometric.nn.aggr import Aggregation, AttentionalAggregation, MeanAggregation
+from torch_geometric.nn.inits import reset
+
+from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.nn.encoding.feature_encoder import one_hot_categories
+from pyg_samsa.nn.head import HEAD_NORMS, MLPHead
+from pyg_samsa.nn.target_scale import TargetScale
+from pyg_samsa.nn.tokenizers.tokens import Tokens
+from pyg_samsa.options import check_integer
+
+LEVELS = ("graph", "node")
+POOLS = ("attention", "mean")
+INTERACTIONS = ("concat", "nli")
+
+
+def make_pool(pool: str | Aggregation, channels: int) -> Aggregation:
+    r"""Return the aggregation of the tokens of a graph.
+
+    .. math::
+        \mathrm{attention}: \; y_b = \sum_{t \in b} \mathrm{softmax}_{t \in b}(u^\top x_t + c) \, x_t, \qquad
+        \mathrm{mean}: \; y_b = \frac{1}{n_b} \sum_{t \in b} x_t
+
+    Args:
+        pool: ``"attention"`` (PyG's ``AttentionalAggregation``), ``"mean"`` (``MeanAggregation``), or any aggregation of
+            PyG that returns [B, D].
+        channels: Channels D of a token.
+
+    Raises:
+        ConfigError: There is no such aggregation.
+
+    Example:
+        >>> make_pool("mean", 16)
+        MeanAggregation()
+    """
+    if isinstance(pool, Aggregation):
+        return pool
+    check_choice("pool", pool, POOLS)
+    return AttentionalAggregation(Gate(channels, 1)) if pool == "attention" else MeanAggregation()
+
+
+class Gate(Linear):
+    """A linear layer that computes in at least float32, also under autocast: weights of a softmax must not be rounded.
+
+    Example:
+        >>> with torch.autocast("cpu", torch.bfloat16):
+        ...     Gate(4, 1)(torch.ones(2, 4)).dtype
+        torch.float32
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the weights before the softmax."""
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.to(self.weight.dtype))
+
+
+class Readout(Module):
+    r"""From tokens to predictions: pooling or a slice of the nodes, a head, and the scale of the targets.
+
+    .. math::
+        \mathrm{graph}: \; \hat y_b = \mathrm{Head}(\mathrm{pool}_{t \in b}(x_t)), \qquad
+        \mathrm{node}: \; \hat y_i = \mathrm{Head}([x_i, \mathrm{pool}_{t \in b(i)}(x_t), c_{b(i)}])
+
+    with the pooled vector and the one-hot category :math:`c` only where they are asked for.
+
+    Args:
+        channels: Channels D of a token.
+        out_channels: Number of predictions per graph or node.
+        level: ``"graph"``: one prediction per graph; ``"node"``: one per node.
+        pool: ``"attention"``, ``"mean"``, or an aggregation of PyG, see `make_pool`.
+        towers: Graph level: number of consecutive graphs that share one prediction (2 for pairs of documents).
+        interaction: Graph level, two towers with pooled vectors a and b: ``"concat"``: the head sees [a, b], as in the
+            paper; ``"nli"``: it sees :math:`[a, b, a \odot b, |a - b|]`, as models of natural language inference do.
+        context: Node level: whether the head also sees the pooled vector of the graph.
+        num_categories: Node level: number of categories of graphs that the head is told, 0 for none.
+        dropout: Dropout of the head, 0 to below 1.
+        head_norm: ``"none"`` (the paper) or ``"batch"``, see `MLPHead`.
+        scale_targets: Whether predictions are scaled to the units of the targets, see `TargetScale`.
+
+    Shapes:
+        - **input:** `Tokens` of B graphs, categories [B] where ``num_categories`` is set
+        - **output:** [B / towers, out_channels], or [N, out_channels] for ``level="node"``; an empty graph has a pooled
+          vector of zeros
+
+    Raises:
+        ConfigError: An argument is out of range.
+        ShapeError: The inputs do not fit each other.
+
+    Example:
+        >>> from pyg_samsa.functional import RaggedIndex
+        >>> tokens = Tokens(torch.randn(5, 16), RaggedIndex(torch.tensor([0, 3, 5])), torch.arange(5))
+        >>> Readout(16, 2)(tokens).shape, Readout(16, 2, level="node")(tokens).shape
+        (torch.Size([2, 2]), torch.Size([5, 2]))
+
+    Cost: O(T D + B D^2), or O(N D^2) for ``level="node"``.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out_channels: int,
+        *,
+        level: str = "graph",
+        pool: str | Aggregation = "attention",
+        towers: int = 1,
+        interaction: str = "concat",
+        context: bool = False,
+        num_categories: int = 0,
+        dropout: float = 0.0,
+        head_norm: str = "none",
+        scale_targets: bool = False,
+    ) -> None:
+        super().__init__()
+        check_choice("level", level, LEVELS)
+        check_choice("interaction", interaction, INTERACTIONS)
+        check_choice("head_norm", head_norm, HEAD_NORMS)
+        check_integer("out_channels", out_channels)
+        check_integer("towers", towers)
+        check_integer("num_categories", num_categories, low=0)
+        _check_level(level, towers, interaction, context, num_categories)
+        self.channels, self.level, self.towers, self.interaction = channels, level, towers, interaction
+        self.context, self.num_categories = context, num_categories
+        self.pool = make_pool(pool, channels) if level == "graph" or context else None
+        if level == "graph":
+            width = (2 * towers if interaction == "nli" else towers) * channels
+        else:
+            width = (1 + context) * channels + num_categories
+        self.head = MLPHead(width, out_channels, dropout=dropout, norm=head_norm)
+        self.scale = TargetScale(out_channels) if scale_targets else None
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """Names of the optional inputs that the readout uses."""
+        return frozenset(["category"] if self.num_categories else [])
+
+    def reset_parameters(self) -> None:
+        """Draw new weights; the scale of the targets stays."""
+        for module in (self.pool, self.head):
+            if module is not None:
+                reset(module)
+
+    def forward(self, tokens: Tokens, category: Tensor | None = None) -> Tensor:
+        """Return the predictions.
+
+        Args:
+            tokens: The tokens after the encoder.
+            category: Category of each graph [B], where ``num_categories`` is set.
+        """
+        out = self.head(self.features(tokens, category))
+        return out if self.scale is None else self.scale(out)
+
+    def features(self, tokens: Tokens, category: Tensor | None = None) -> Tensor:
+        """Return what the head sees: [B / towers, ...] or [N, ...]; arguments as in `forward`."""
+        index = tokens.index
+        pooled = None if self.pool is None else self.pool(tokens.x, index.batch, dim_size=index.num_graphs)
+        if self.level == "node":
+            return self._features_of_nodes(tokens, pooled, category)
+        assert pooled is not None
+        if index.num_graphs % self.towers:
+            raise ShapeError("batch", f"{index.num_graphs} graphs", f"a multiple of towers = {self.towers}")
+        seen = pooled.view(-1, self.towers * self.channels)
+        if self.interaction == "nli":
+            first, second = seen.chunk(2, dim=1)
+            seen = torch.cat([seen, first * second, (first - second).abs()], dim=1)
+        return seen
+
+    def _features_of_nodes(self, tokens: Tokens, pooled: Tensor | None, category: Tensor | None) -> Tensor:
+        graph = tokens.index.batch[tokens.node_rows]
+        seen = [tokens.x.index_select(0, tokens.node_rows)]
+        if pooled is not None:
+            seen.append(pooled[graph])
+        if self.num_categories:
+            one_hot = one_hot_categories(category, tokens.index.num_graphs, self.num_categories)
+            seen.append(one_hot.to(tokens.x.dtype)[graph])
+        return torch.cat(seen, dim=1)
+
+    def extra_repr(self) -> str:
+        """Show what is predicted for."""
+        return f"level={self.level!r}, towers={self.towers}"
+
+
+def _check_level(level: str, towers: int, interaction: str, context: bool, num_categories: int) -> None:
+    """Raise ConfigError where options of the readout contradict each other."""
+    if level == "graph" and (context or num_categories):
+        name = "context" if context else "num_categories"
+        raise ConfigError(name, context or num_categories, "left out for predictions of graphs (level='graph')")
+    if level == "node" and towers > 1:
+        raise ConfigError("towers", towers, "1 for predictions of nodes (level='node')")
+    if interaction == "nli" and towers != 2:
+        raise ConfigError("interaction", interaction, "'concat', or pairs of graphs (towers=2)")

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import check_integer
+
+
+class TargetScale(Module):
+    r"""Maps the output of a head to the units of the targets, and back.
+
+    .. math::
+        \hat y = \mu + \sigma o, \qquad o = (y - \mu) / \sigma
+
+    Mean and standard deviation are buffers in float64: they are saved with the network, and a small deviation of a large
+    mean is not rounded away. A new scale is the identity.
+
+    Args:
+        num_targets: Number of targets C.
+
+    Shapes:
+        - **input:** output of the head [..., C]
+        - **output:** predictions in the units of the targets [..., C], float64 (float32 on devices without float64)
+
+    Example:
+        >>> scale = TargetScale(1)
+        >>> scale.fit(torch.tensor([5.0]), torch.tensor([2.0]))
+        >>> scale(torch.ones(3, 1)).flatten().tolist(), scale.standardize(torch.tensor([[7.0]])).item()
+        ([7.0, 7.0, 7.0], 1.0)
+
+    Cost: O(C) per graph.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, num_targets: int) -> None:
+        super().__init__()
+        check_integer("num_targets", num_targets)
+        self.register_buffer("mean", torch.zeros(num_targets, dtype=torch.float64))
+        self.register_buffer("std", torch.ones(num_targets, dtype=torch.float64))
+
+    def fit(self, mean: Tensor, std: Tensor) -> None:
+        """Set the scale.
+
+        Args:
+            mean: Means of the targets in the training set [C].
+            std: Their standard deviations [C], above 0.
+
+        Raises:
+            ConfigError: They do not fit the number of targets, or a deviation is not positive and finite.
+        """
+        for name, given in (("mean", mean), ("std", std)):
+            values = torch.as_tensor(given, dtype=torch.float64).flatten()
+            if values.numel() != self.mean.numel() or not bool(torch.isfinite(values).all()):
+                raise ConfigError(f"target scale: {name}", values.tolist(), f"{self.mean.numel()} finite numbers")
+            if name == "std" and not bool((values > 0).all()):
+                raise ConfigError("target scale: std", values.tolist(), "numbers above 0")
+            getattr(self, name).copy_(values)
+
+    def forward(self, output: Tensor) -> Tensor:
+        """Return the predictions in the units of the targets."""
+        wide = _widest(output)
+        return output.to(wide) * self.std.to(wide) + self.mean.to(wide)
+
+    def standardize(self, y: Tensor) -> Tensor:
+        """Return values in the units of the targets as the head should give them, with mean 0 and deviation 1."""
+        wide = _widest(y)
+        return (y.to(wide) - self.mean.to(wide)) / self.std.to(wide)
+
+    def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
+        # ``module.float()``, ``.half()`` and Lightning's precision plugins must not round the scale.
+        mean, std = self.mean, self.std
+        super()._apply(fn, recurse)
+        if self.mean.device.type not in ("mps", "meta"):
+            self.mean, self.std = mean.to(self.mean.device), std.to(self.std.device)
+        return self
+
+    def extra_repr(self) -> str:
+        """Show the number of targets."""
+        return f"{self.mean.numel()}"
+
+
+def _widest(like: Tensor) -> torch.dtype:
+    return torch.float32 if like.device.type == "mps" else torch.float64  # Apple's devices have no float64
+
+
+def scale_of(y: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Return mean and standard deviation of each target in float64; NaN is left out.
+
+    .. math::
+        \mu = \frac{1}{n} \sum_b y_b, \qquad \sigma = \sqrt{\frac{1}{n} \sum_b (y_b - \mu)^2}
+
+    A constant target has :math:`\sigma = 1`.
+
+    Args:
+        y: Targets [G, C].
+
+    Returns:
+        Mean and standard deviation [C].
+
+    Example:
+        >>> scale_of(torch.tensor([[1.0], [3.0]]))
+        (tensor([2.], dtype=torch.float64), tensor([1.], dtype=torch.float64))
+    """
+    y = y.double()
+    mean = y.nanmean(0).nan_to_num(0.0)
+    centred = y - mean
+    # Divided by the largest deviation first, so that the squares neither overflow nor vanish.
+    largest = centred.abs().nan_to_num(0.0).amax(0)
+    largest = torch.where(largest > 0, largest, torch.ones_like(largest))
+    std = ((centred / largest) ** 2).nanmean(0).sqrt().nan_to_num(0.0) * largest
+    tiny = mean.abs() * torch.finfo(torch.float64).eps * math.sqrt(max(y.size(0), 1))
+    return mean, torch.where(std > tiny, std, torch.ones_like(std))

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.codes import feature_keys
+from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
+from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge
+from pyg_samsa.nn.tokenizers.node import NodeTokenizer
+from pyg_samsa.nn.tokenizers.tokens import Tokens
+
+
+class GraphTokenizer(NodeTokenizer):
+    r"""Makes tokens of the nodes and directed edges of a graph: feature encoders and `GraphBridge`.
+
+    .. math::
+        h_i = \phi_V([p_i, \mathrm{Encoder}_V(x_i)]), \qquad h_{ij} = \phi_E([p_i - p_j, \mathrm{Encoder}_E(e_{ij})])
+
+    from `SAMSA <https://arxiv.org/abs/2408.05391>`_ (section 4.3), with random codes :math:`p` that tell which nodes an
+    edge joins.
+
+    Args:
+        channels: Channels D of a token.
+        in_channels: The node features: the number of float features, the cardinalities of categorical features, or an
+            encoder module that returns [N, D].
+        edge_channels: The edge features, in the same forms; None where edges have no features.
+        num_codes: Codes per node, 0, 1 or 2, see `GraphBridge`.
+        eval_codes: ``"structural"``, ``"index"`` or ``"random"``, see `GraphBridge`.
+        sigma: Initial standard deviation of the noise in the codes, above 0.
+        positions: ``"sinusoidal"`` adds the place of each node in its graph, for sequences whose edges are tokens.
+        pe_channels: Width of positional encodings that are passed as ``pe``; 0 for none.
+        flip_signs: Flip the signs of these encodings at random in training.
+
+    Shapes:
+        - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*)
+        - **output:** `Tokens` with N + E tokens [N + E, D]
+
+    Raises:
+        ConfigError: An argument is out of range.
+        ShapeError: The inputs do not fit each other.
+        NumericalError: A feature is not finite.
+
+    Example:
+        >>> tokenizer = GraphTokenizer(16, in_channels=5, edge_channels=3)
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> tokenizer(torch.randn(3, 5), edge_index, torch.randn(4, 3)).x.shape
+        torch.Size([7, 16])
+
+    Cost: O((N + E) D^2).
+    """
+
+    edges_are_tokens = True
+
+    def __init__(
+        self,
+        channels: int,
+        in_channels: Features,
+        edge_channels: Features | None = None,
+        *,
+        num_codes: int = 1,
+        eval_codes: str = "structural",
+        sigma: float = 1.0,
+        positions: str = "none",
+        pe_channels: int = 0,
+        flip_signs: bool = False,
+    ) -> None:
+        super().__init__(channels, in_channels, positions=positions, pe_channels=pe_channels, flip_signs=flip_signs)
+        has_features = edge_channels is not None
+        self.edge_encoder = (
+            make_encoder("edge_channels", edge_channels, channels) if edge_channels is not None else None
+        )
+        self.bridge = GraphBridge(channels, num_codes, has_features, eval_codes, sigma)
+
+    @property
+    def has_draws(self) -> bool:
+        """Whether tokens hold random codes."""
+        return self.bridge.num_codes > 0
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor | None = None,
+        edge_attr: Tensor | None = None,
+        batch: Tensor | None = None,
+        *,
+        batch_size: int | None = None,
+        pos: Tensor | None = None,
+        pe: Tensor | None = None,
+        node_keys: Tensor | None = None,
+        edge_keys: Tensor | None = None,
+        draw: int = 0,
+    ) -> Tokens:
+        """Make the tokens of a batch; arguments as in `NodeTokenizer`."""
+        h = self.encode_nodes(x, batch, batch_size=batch_size, pos=pos, pe=pe, draw=draw)
+        if edge_index is None:
+            edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device)
+        e = self._encode_edges(edge_index, edge_attr, h)
+        if not self.training:
+            node_keys = feature_keys(x) if node_keys is None else node_keys
+            if edge_keys is None and self.edge_encoder is not None and edge_attr is not None:
+                edge_keys = feature_keys(edge_attr)
+        keys = {"node_keys": node_keys, "edge_keys": edge_keys}
+        return self.bridge(h, edge_index, e, batch, batch_size=batch_size, draw=draw, **keys)
+
+    def _encode_edges(self, edge_index: Tensor, edge_attr: Tensor | None, h: Tensor) -> Tensor | None:
+        if self.edge_encoder is None:
+            return None
+        if edge_attr is None:
+            if edge_index.size(1):
+                expected = f"features of {edge_index.size(1)} edges, because the network was made with edge_channels"
+                raise ShapeError("edge_attr", None, expected)
+            return h.new_zeros(0, self.channels)
+        if edge_attr.size(0) != edge_index.size(1):
+            raise ShapeError("edge_attr", list(edge_attr.shape), f"[{edge_index.size(1)}, ...], one row per edge")
+        return encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)
