@@ -95,7 +95,7 @@ class Argument:
 
     Attributes:
         name: Name of the argument.
-        type: Its type, without the option and without None.
+        type: Its type, without the option.
         default: Its default, or ``inspect.Parameter.empty``.
         option: What it means.
     """
@@ -157,13 +157,8 @@ def options_of(owner: Callable[..., Any]) -> dict[str, Argument]:
             continue
         for extra in hint.__metadata__:
             if isinstance(extra, Option):
-                found[name] = Argument(name, _without_none(hint.__origin__), parameter.default, extra)
+                found[name] = Argument(name, hint.__origin__, parameter.default, extra)
     return found
-
-
-def _without_none(kind: Any) -> Any:
-    kinds = [part for part in get_args(kind) if part is not type(None)]
-    return kinds[0] if len(kinds) == 1 and type(None) in get_args(kind) else kind
 
 
 def check_options(owner: Callable[..., Any], values: Mapping[str, Any], *, prefix: str = "") -> None:

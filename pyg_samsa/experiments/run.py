@@ -21,6 +21,7 @@ from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.io.memory import keep_memory
+from pyg_samsa.nn import num_parameters
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
 from pyg_samsa.training.distributed import join_torchrun
 from pyg_samsa.training.environment import available_cpus, cpu_name
@@ -109,7 +110,7 @@ def run_once(plan: RunPlan, *, console: Any = None, title: str = "") -> RunResul
 
 
 def _header(plan: RunPlan, network: nn.Module, folder: RunFolder, new_weights: Sequence[str]) -> dict[str, str]:
-    parameters = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+    parameters = num_parameters(network)
     lines = {
         **plan.description,
         "size": f"{parameters:,} parameters",

@@ -19,7 +19,7 @@ from pyg_samsa.training.optimizers import OptimizerFactory
 from pyg_samsa.training.results import Draw, RunResult
 from pyg_samsa.training.run_folder import RunFolder, open_run_folder
 from pyg_samsa.training.samplers import BatchOptions
-from pyg_samsa.training.scaling import ScaledLoss, ScaledNetwork
+from pyg_samsa.training.scaling import ScaledLoss, with_target_scale
 from pyg_samsa.training.trainer import TrainerOptions
 
 
@@ -107,10 +107,13 @@ class RunPlan:
             console: A rich console for the progress; None for silence.
             draw: Draws pictures, see `fit_and_test`.
         """
-        scale = getattr(self.dataset, "target_scale", None)
+        loss, scale = self.loss, getattr(self.dataset, "target_scale", None)
+        if scale is not None:
+            network, target_scale = with_target_scale(network, *scale)
+            loss = ScaledLoss(loss, target_scale)
         module = TaskModule(
-            network if scale is None else ScaledNetwork(network, *scale),
-            loss=self.loss if scale is None else ScaledLoss(self.loss, *scale),
+            network,
+            loss=loss,
             metrics=self.metrics,
             optimizer=self.optimizer,
             scheduler=self.scheduler,

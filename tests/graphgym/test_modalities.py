@@ -111,7 +111,9 @@ def test_pairs_become_two_graphs_of_one_encoder():
 
     torch.manual_seed(0)
     model = (
-        SAMSA.from_options([9], 2, channels=8, num_layers=1, heads=2, num_samples=3, bridge=False, positions="sinusoidal", towers=2)
+        SAMSA.from_options(
+            [9], 2, channels=8, num_layers=1, heads=2, num_samples=3, bridge=False, positions="sinusoidal", towers=2
+        )
         .double()
         .eval()
     )

@@ -12,7 +12,9 @@ def molecule_network():
     def make(out_channels=1, **options):
         torch.manual_seed(0)
         settings = {"channels": 16, "num_layers": 2, "heads": 2, "num_samples": 8, **options}
-        model = SAMSA.from_options(ATOM_CARDINALITIES, out_channels, edge_channels=BOND_CARDINALITIES, **settings).eval()
+        model = SAMSA.from_options(
+            ATOM_CARDINALITIES, out_channels, edge_channels=BOND_CARDINALITIES, **settings
+        ).eval()
         with torch.no_grad():
             model.encoder.alpha += 0.5
         return model

@@ -77,7 +77,9 @@ def test_spread_is_that_of_the_draws(molecule_network, kind):
         data = smiles_to_data(text)
         with torch.no_grad():
             tokens = [model.encode(data.x, data.edge_index, data.edge_attr, draw=draw) for draw in range(5)]
-            outputs = torch.stack([model.readout.head(model.pool(token.x, ptr=token.index)) for token in tokens]).double()
+            outputs = torch.stack(
+                [model.readout.head(model.pool(token.x, ptr=token.index)) for token in tokens]
+            ).double()
         np.testing.assert_allclose(result.spread[row], meaning(outputs).std(0, correction=0)[0], atol=1e-5)
         np.testing.assert_allclose(result.values[row], meaning(outputs.mean(0))[0], atol=1e-5)
     assert (result.spread > 0).any()

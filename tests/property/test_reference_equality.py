@@ -282,7 +282,9 @@ def test_score_gradient_of_hard_is_that_of_soft(seed, k, spare, tau):
 def test_network_permutes_with_its_nodes_and_ignores_batch_mates(seed, sizes, sampling, level):
     torch.manual_seed(seed)
     model = (
-        SAMSA.from_options(2, 2, edge_channels=2, channels=8, num_layers=2, heads=2, num_samples=2, sampling=sampling, level=level)
+        SAMSA.from_options(
+            2, 2, edge_channels=2, channels=8, num_layers=2, heads=2, num_samples=2, sampling=sampling, level=level
+        )
         .double()
         .eval()
     )

@@ -70,7 +70,9 @@ def test_every_weight_learns(attention, options):
         for name, weight in model.named_parameters()
         if weight.requires_grad and (weight.grad is None or not weight.grad.any())
     ]
-    silent = [name for name in silent if name != "readout.pool.gate_nn.bias"]  # a softmax does not see what is added to all
+    silent = [
+        name for name in silent if name != "readout.pool.gate_nn.bias"
+    ]  # a softmax does not see what is added to all
     assert not silent, silent
 
 
@@ -78,7 +80,9 @@ def test_edges_stand_between_their_nodes():
     model = network("sft", {"encoding": "dist"})
     x, edge_index, batch, pos, _ = graphs()
     seen = {}
-    model.encoder.blocks[0].register_forward_pre_hook(lambda module, args, kwargs: seen.update(kwargs), with_kwargs=True)
+    model.encoder.blocks[0].register_forward_pre_hook(
+        lambda module, args, kwargs: seen.update(kwargs), with_kwargs=True
+    )
     tokens = model.encode(x, edge_index, None, batch, batch_size=4, pos=pos)
     torch.testing.assert_close(seen["pos"][tokens.node_rows], pos)
     torch.testing.assert_close(seen["pos"][tokens.edge_rows], (pos[edge_index[0]] + pos[edge_index[1]]) / 2)
@@ -87,7 +91,9 @@ def test_edges_stand_between_their_nodes():
 def test_places_of_a_sequence_are_positions():
     model = network("flt", {}, bridge=False, positions="sinusoidal")
     seen = {}
-    model.encoder.blocks[0].register_forward_pre_hook(lambda module, args, kwargs: seen.update(kwargs), with_kwargs=True)
+    model.encoder.blocks[0].register_forward_pre_hook(
+        lambda module, args, kwargs: seen.update(kwargs), with_kwargs=True
+    )
     x, _, batch, _, _ = graphs()
     model(x, None, None, batch, batch_size=4)
     assert seen["pos"].flatten().tolist() == [0, 1, 2, 3, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]

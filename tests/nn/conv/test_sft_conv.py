@@ -272,9 +272,9 @@ def test_stands_where_a_convolution_stands():
 
 def test_block():
     block = (
-        SAMSABlock(
-            16, conv="sft", heads=4, num_samples=3, encoding="dist_normal", attn_dropout=0.1, ffn_channels=8
-        ).double().eval()
+        SAMSABlock(16, conv="sft", heads=4, num_samples=3, encoding="dist_normal", attn_dropout=0.1, ffn_channels=8)
+        .double()
+        .eval()
     )
     assert block.conv.dropout == 0.1
     x, geometry, batch = torch.randn(30, 16, dtype=torch.float64), cloud(30), torch.arange(30) % 3

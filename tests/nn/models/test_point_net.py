@@ -23,10 +23,7 @@ def test_the_paper_s_widths(width):
     graph = num_parameters(PointNet(6, 40, width=width))
     assert graph == shared + count(scaled(1024, 512, 256)) + int(256 * width) * 40 + 40
     node = num_parameters(PointNet(6, 50, level="node", width=width, num_categories=16))
-    assert (
-        node
-        == shared + count([int(1088 * width) + 16, *scaled(512, 256, 128)]) + int(128 * width) * 50 + 50
-    )
+    assert node == shared + count([int(1088 * width) + 16, *scaled(512, 256, 128)]) + int(128 * width) * 50 + 50
 
 
 @pytest.mark.parametrize("level", ["graph", "node"])

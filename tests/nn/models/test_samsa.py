@@ -24,7 +24,11 @@ def random_data(nodes: int, edges: int) -> Data:
 
 def molecules(**kwargs) -> SAMSA:
     torch.manual_seed(0)
-    model = SAMSA.from_options([119, 5, 12, 12, 10, 6, 6, 2, 2], 3, edge_channels=[5, 6, 2], **{**SMALL, **kwargs}).double().eval()
+    model = (
+        SAMSA.from_options([119, 5, 12, 12, 10, 6, 6, 2, 2], 3, edge_channels=[5, 6, 2], **{**SMALL, **kwargs})
+        .double()
+        .eval()
+    )
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("alpha"):
@@ -190,7 +194,11 @@ def test_reset_parameters_draws_anew():
         (lambda: SAMSA.from_options(3, None, **SMALL)(torch.randn(2, 3)), ConfigError, "readout"),
         (lambda: SAMSA.from_options(3, 1, **SMALL)(torch.randn(2, 4)), ShapeError, "x"),
         (lambda: SAMSA.from_options(3, 1, **SMALL)(torch.tensor([[1.0, float("nan"), 0.0]])), NumericalError, "x"),
-        (lambda: SAMSA.from_options(3, 1, **SMALL)(torch.randn(2, 3), torch.tensor([[0.5], [1.0]])), ShapeError, "edge_index"),
+        (
+            lambda: SAMSA.from_options(3, 1, **SMALL)(torch.randn(2, 3), torch.tensor([[0.5], [1.0]])),
+            ShapeError,
+            "edge_index",
+        ),
         (
             lambda: SAMSA.from_options(3, 1, edge_channels=2, **SMALL)(torch.randn(2, 3), torch.tensor([[0], [1]])),
             ShapeError,
@@ -203,8 +211,16 @@ def test_reset_parameters_draws_anew():
             ShapeError,
             "edge_attr",
         ),
-        (lambda: SAMSA.from_options([4], 1, **SMALL)(torch.tensor([[4]])), ShapeError, "categorical feature 0 of row 0"),
-        (lambda: SAMSA.from_options(3, 1, **SMALL)(torch.randn(0, 3), batch=torch.empty(0, dtype=torch.long)), ShapeError, "batch"),
+        (
+            lambda: SAMSA.from_options([4], 1, **SMALL)(torch.tensor([[4]])),
+            ShapeError,
+            "categorical feature 0 of row 0",
+        ),
+        (
+            lambda: SAMSA.from_options(3, 1, **SMALL)(torch.randn(0, 3), batch=torch.empty(0, dtype=torch.long)),
+            ShapeError,
+            "batch",
+        ),
     ],
 )
 def test_bad_input_is_named(call, error, name):
@@ -232,7 +248,9 @@ def test_positions_tell_places_and_follow_their_nodes():
 
 
 def test_context_and_categories_reach_every_node():
-    model = SAMSA.from_options(3, 4, bridge=False, level="node", context=True, num_categories=3, **SMALL).double().eval()
+    model = (
+        SAMSA.from_options(3, 4, bridge=False, level="node", context=True, num_categories=3, **SMALL).double().eval()
+    )
     x, batch = torch.randn(7, 3, dtype=torch.float64), torch.tensor([0, 0, 0, 1, 1, 1, 1])
     out = model(x, batch=batch, category=torch.tensor([0, 2]))
     assert out.shape == (7, 4)

@@ -34,7 +34,9 @@ def orthogonal(mirrored: bool) -> Tensor:
 def test_a_stack_does_not_see_rotations(encoding, sampler, dtype, bound, radius):
     tokens = CoordinateFree(32, centroid_distance=radius).to(dtype).eval()
     blocks = (
-        ModuleList([SAMSABlock(32, conv="sft", heads=4, num_samples=8, encoding=encoding, sampler=sampler) for _ in range(3)])
+        ModuleList(
+            [SAMSABlock(32, conv="sft", heads=4, num_samples=8, encoding=encoding, sampler=sampler) for _ in range(3)]
+        )
         .to(dtype)
         .eval()
     )
