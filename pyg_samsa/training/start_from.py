@@ -27,7 +27,7 @@ Source = Annotated[
 def start_from(network: nn.Module, source: Source) -> list[str]:
     """Load the weights of an earlier network with the same architecture.
 
-    The last layers, which know the targets (``head``), keep their new weights where their shapes differ, so that a
+    The readout keeps its new weights where their shapes differ, so that a
     network can go on to other targets. Everything else must be there and fit.
 
     Args:
