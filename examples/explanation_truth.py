@@ -25,8 +25,9 @@ from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES, graph_arrays,
 from pyg_samsa.datasets.molecules.peptides import read_lists
 from pyg_samsa.explain import METHODS, token_importance
 from pyg_samsa.explain.truth import ranking, substructure_truth
-from pyg_samsa.hub.pretrained import save_pretrained
+from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
+from pyg_samsa.task import Task
 
 PATTERNS = {"phosphate": "OP(=O)(O)O", "alkyne": "C#C", "disulfide": "[SX2][SX2]"}
 AROUND = {"phosphate": "S", "alkyne": "A"}
@@ -139,7 +140,7 @@ def main(
     train(model, train_set, epochs)
     print(f"test accuracy {accuracy(model, test_set):.3f}")
     if out:
-        save_pretrained(model, Path(out) / task, task={"kind": "binary", "target_names": [task]})
+        save_pretrained(model, Path(out) / task, task=Task("binary", [task]))
     changed = [(mol, data) for mol, data in zip(test_mols.values(), test_set, strict=True) if data.y > 0][:molecules]
     truth = [substructure_truth(mol, PATTERNS[task]) for mol, _ in changed]
     print(f"\n{len(changed):<4} molecules   atoms   bonds    both")

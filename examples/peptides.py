@@ -14,7 +14,9 @@ def main(root: str = "datasets", max_residues: int = 16, epochs: int = 4) -> flo
     dataset = EmbeddedPeptides(root, max_residues=max_residues)
     data = SplitData(dataset, dataset.split_idx, batch_size=32)
     options = {"channels": 32, "num_layers": 2, "heads": 4, "num_samples": 32}
-    model = SAMSA.from_options(dataset.features.in_channels, dataset.task.num_targets, edge_channels=dataset.features.edge_channels, **options)
+    model = SAMSA.from_options(
+        dataset.features.in_channels, dataset.task.num_targets, edge_channels=dataset.features.edge_channels, **options
+    )
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
 
     def predict(batch):

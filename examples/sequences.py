@@ -13,7 +13,9 @@ def main(root: str = "datasets", num_train: int = 4000, epochs: int = 3) -> floa
     dataset = ListOps(root, min_length=10, max_length=40, max_depth=3, num_train=num_train, num_val=200, num_test=500)
     data = SplitData(dataset, dataset.split_idx, batch_size=64, tokens_per_batch=1600, edges_are_tokens=False)
     options = {"channels": 64, "num_layers": 3, "heads": 4, "num_samples": 16, "ffn_channels": 128}
-    model = SAMSA.from_options(dataset.features.in_channels, dataset.task.num_targets, bridge=False, positions="sinusoidal", **options)
+    model = SAMSA.from_options(
+        dataset.features.in_channels, dataset.task.num_targets, bridge=False, positions="sinusoidal", **options
+    )
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     for epoch in range(epochs):
         model.train()

@@ -115,7 +115,7 @@ def check_command(parser, words, page):
         assert grids.find_grid(grid).is_file()
     model = getattr(args, "model", None)
     if args.command.__name__.endswith((".predict", ".explain")) and not model.startswith("results/"):
-        from pyg_samsa.hub.pretrained import shipped
+        from pyg_samsa.hub import shipped
 
         assert model in shipped()
     if getattr(args, "action", None) == "import":

@@ -68,17 +68,17 @@ def run(args: argparse.Namespace) -> int:
     """Explain the molecules and write page, table and pictures."""
     from pyg_samsa.explain.molecule_explanation import PICTURED, explain_molecules
     from pyg_samsa.explain.page import Refused, make_card, write_page
-    from pyg_samsa.hub.pretrained import load_pretrained
+    from pyg_samsa.hub import load_pretrained
     from pyg_samsa.io.progress import progress_bar
 
     check_integer("--limit", args.limit, low=0)
     model, config = load_pretrained(args.model)
-    task = config.get("task")
+    task = config.task
     if task is None:
         hint = "Save it with save_pretrained(model, folder, task=...)."
         raise ConfigError("MODEL", args.model, "a model that was saved with its task", hint=hint)
-    if args.target is not None and args.target not in task["target_names"]:
-        raise ConfigError("--target", args.target, task["target_names"])
+    if args.target is not None and args.target not in task.names:
+        raise ConfigError("--target", args.target, task.names)
     _check_folder(args.out, overwrite=args.overwrite)
     molecules, left_out = read_molecules(args.molecules, args.smiles_column, args.name_column, args.limit)
     methods = PICTURED if args.method == "all" else (args.method,)
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     title = args.title or f"Explanations by {Path(args.model).name}"
     notes = [f"The first {args.limit} molecules; {left_out:,} more were skipped (see --limit)."] if left_out else []
     page = write_page(
-        cards, args.out / "index.html", title=title, kind=task["kind"], refused=refused, notes=notes, theme=args.theme
+        cards, args.out / "index.html", title=title, kind=task.kind, refused=refused, notes=notes, theme=args.theme
     )
     for item in refused:
         print(_line(item), file=sys.stderr)

@@ -20,9 +20,11 @@ from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.chem.smiles import smiles_to_data_list
 from pyg_samsa.datasets.molecules.peptides import stratified_split
 from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.hub.pretrained import save_pretrained
+from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.nn.target_scale import scale_of
+from pyg_samsa.options import check_probability
+from pyg_samsa.task import Task
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.callbacks import EpochEnd, History
@@ -128,8 +130,7 @@ class MoleculeEstimator(BaseEstimator):
         )
 
     def _split(self, strata: Sequence[int], seed: int) -> dict[str, torch.Tensor]:
-        if not 0 <= self.validation_fraction < 1:
-            raise ConfigError("validation_fraction", self.validation_fraction, "a number from 0 to below 1")
+        check_probability("validation_fraction", self.validation_fraction)
         count = len(strata)
         if self.validation_fraction == 0 or round(count * self.validation_fraction) < 1:
             return {"train": torch.arange(count)}
@@ -208,11 +209,11 @@ class MoleculeEstimator(BaseEstimator):
         if self.model_.options["in_channels"] != list(ATOM_CARDINALITIES):
             raise DataError(
                 "the network was not fitted on molecules",
-                hint="Write model_ itself: model_.save_pretrained(directory).",
+                hint="Save model_ itself with pyg_samsa.hub.save_pretrained.",
             )
         return save_pretrained(self.model_, directory, task=self._task(target_names))
 
-    def _task(self, target_names: Sequence[str] | None) -> dict[str, Any]:
+    def _task(self, target_names: Sequence[str] | None) -> Task:
         raise NotImplementedError
 
 

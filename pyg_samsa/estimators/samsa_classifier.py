@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix
+from pyg_samsa.task import Task
 
 
 class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
@@ -98,7 +99,7 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
             return (probabilities > 0.5).astype(np.int64)
         return self.classes_[probabilities.argmax(1)]
 
-    def _task(self, target_names: Sequence[str] | None) -> dict[str, Any]:
+    def _task(self, target_names: Sequence[str] | None) -> Task:
         if self._kind == "multiclass":
             default = [str(name) for name in self.classes_]
         else:
@@ -107,4 +108,4 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
                 if self._kind == "binary"
                 else [f"target_{number}" for number in range(self._width())]
             )
-        return {"kind": self._kind, "target_names": list(target_names) if target_names is not None else default}
+        return Task(self._kind, default if target_names is None else target_names)

@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix, quantile_strata
+from pyg_samsa.task import Task
 
 
 class SAMSARegressor(RegressorMixin, MoleculeEstimator):
@@ -70,11 +71,8 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
         values = output.numpy()
         return values[:, 0] if self._flat else values
 
-    def _task(self, target_names: Sequence[str] | None) -> dict[str, Any]:
+    def _task(self, target_names: Sequence[str] | None) -> Task:
         names = (
             list(target_names) if target_names is not None else [f"target_{number}" for number in range(self._width())]
         )
-        return {
-            "kind": "regression",
-            "target_names": names,
-        }
+        return Task("regression", names)

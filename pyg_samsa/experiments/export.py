@@ -10,13 +10,12 @@ from torch import nn
 
 from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.datasets.splits import split_sizes
-from pyg_samsa.hub.pretrained import CONFIG, save_pretrained
+from pyg_samsa.hub import save_pretrained
+from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_plan import RunPlan
-
-FOLDER = "model"
 
 
 def predicts_molecules(network: nn.Module, features: Features) -> bool:
@@ -53,7 +52,7 @@ def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path |
         "featuriser": "ogb",
     }
     task["metrics"] = {"val": dict(result.val), "test": dict(result.test)}
-    folder = result.folder.path / FOLDER
+    folder = result.folder.path / RUN_SUBFOLDER
     return save_pretrained(network.model, folder, task=task, card=_sections(result, plan))  # type: ignore[arg-type]
 
 
@@ -69,7 +68,7 @@ def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:
 
 def _classes(per_class: Mapping[str, Any]) -> str:
     lines = [
-        "Test average precision beside the base rate, which is what guessing reaches.",
+        "Test average precision; the base rate is that of a random order.",
         "",
         "| class | AP | base rate | positives |",
         "|---|---|---|---|",
@@ -79,11 +78,11 @@ def _classes(per_class: Mapping[str, Any]) -> str:
 
 
 def print_models(console: Any, folders: list[Path]) -> None:
-    """Print where the exported networks are, and the command that predicts with them."""
+    """Print the folders of the saved models, and the command that predicts with them."""
     from rich.text import Text
 
     for folder in folders:
-        model = folder / FOLDER
+        model = folder / RUN_SUBFOLDER
         if (model / CONFIG).is_file():
-            console.print(Text.assemble("  ", (f"{FOLDER + '/':<22}", "cyan"), "the trained network; predict with"))
+            console.print(Text.assemble("  ", (f"{RUN_SUBFOLDER + '/':<22}", "cyan"), "the trained model; predict with"))
             console.print(Text(f"    pyg-samsa predict {model} new.csv predictions.csv", style="bold"))

@@ -1,4 +1,4 @@
-"""A network opened between its blocks: the tokens that go into each, and what becomes of them from there."""
+"""Runs a network block by block and keeps the tokens between the blocks."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from pyg_samsa.nn.tokenizers.tokens import Tokens
 
 
 class Passes(NamedTuple):
-    """One pass of a batch through a network.
+    """The tokens of one forward pass.
 
     Attributes:
-        inputs: Tokens [T, D] before each of the L blocks, and those after the last: L + 1 tensors.
+        inputs: Tokens [T, D] before each of the L blocks and after the last: L + 1 tensors.
         tokens: The tokens after the last block, and which rows are nodes and edges.
     """
 
@@ -33,10 +33,10 @@ class Passes(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a method found for a batch.
+    """The result of a method for a batch.
 
     Attributes:
-        scores: Scores of all nodes [N] and then of all directed edges [E], as one tensor.
+        scores: Scores of all nodes and then of all directed edges [N + E].
         predictions: Predictions [B, out_channels].
     """
 
@@ -45,10 +45,11 @@ class Found(NamedTuple):
 
 
 def check_network(model: Module) -> SAMSA:
-    """Return ``model`` if its predictions can be ascribed to nodes and edges.
+    """Return ``model`` if its predictions can be explained by nodes and edges.
 
     Raises:
-        ConfigError: It is not a `SAMSA` network with Graph-Bridge and one prediction a graph, or evaluating it twice gives two results.
+        ConfigError: The model is not a `SAMSA` network with Graph-Bridge and one prediction per graph, or is random in
+            evaluation.
     """
     if not isinstance(model, SAMSA):
         raise ConfigError(
@@ -63,34 +64,34 @@ def check_network(model: Module) -> SAMSA:
     if readout is None or readout.level != "graph" or readout.towers != 1:
         raise ConfigError("level", str(readout), "a network with one prediction per graph")
     if model.encoder.uses_positions:
-        raise ConfigError("model", "a network that encodes positions", "one whose tokens are all it sees")
+        raise ConfigError("model", "a network that encodes positions", "a network without encodings of positions")
     if model.tokenizer.bridge.eval_codes == "random" or any(
         getattr(block.conv, "noise", "never") == "always" for block in model.encoder.blocks
     ):
         raise ConfigError(
             "model",
-            "a network that draws noise in evaluation",
-            "one that is deterministic",
+            "a network with noise in evaluation",
+            "a deterministic network",
             hint="eval_codes='structural', noise='train'",
         )
     return model
 
 
 def check_sampling(model: SAMSA) -> None:
-    """Raise a `ConfigError` unless every block samples its keys among the tokens."""
+    """Raise a `ConfigError` unless every block samples tokens."""
     for block in model.encoder.blocks:
         if not isinstance(block.conv, SAMSAConv):
             raise ConfigError(
                 "method",
                 "sampled",
-                "another method: this network does not sample",
+                "another method, because this network does not sample tokens",
                 hint=f"Its operator is {type(block.conv).__name__}.",
             )
 
 
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """Set a network to evaluation for the length of a block."""
+    """Set a network to evaluation mode within a ``with`` block."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -101,7 +102,7 @@ def evaluating(model: Module) -> Iterator[None]:
 
 
 def open_passes(model: SAMSA, data: Any, draw: int = 0) -> Passes:
-    """Run encoders, Graph-Bridge and blocks once, and keep what goes into each block.
+    """Run tokenizer and blocks once, and keep the input of each block.
 
     Args:
         model: The network.
@@ -121,7 +122,7 @@ def open_passes(model: SAMSA, data: Any, draw: int = 0) -> Passes:
 
 
 def run_from(model: SAMSA, x: Tensor, index: RaggedIndex, layer: int = 0) -> Tensor:
-    """Take tokens [T, D] before block ``layer`` through the rest of the network; returns the predictions [B, out_channels]."""
+    """Run the blocks from ``layer`` on tokens [T, D], and return the predictions [B, out_channels]."""
     return read_out(model, model.encoder.run(x, index, {}, first=layer), index)
 
 
@@ -132,5 +133,5 @@ def read_out(model: SAMSA, x: Tensor, index: RaggedIndex) -> Tensor:
 
 
 def sample(block: Module, x: Tensor, index: RaggedIndex) -> Samples:
-    """Return what the heads of a block sample from the tokens before it."""
+    """Return the samples of the heads of a block."""
     return block.conv.sample(block.conv_norm(x), TokenContext(index, x))  # type: ignore[operator,union-attr]

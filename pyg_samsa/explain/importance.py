@@ -157,7 +157,7 @@ def token_importance(
     targets = [target] * len(graphs) if isinstance(target, int) else list(target)
     if len(targets) != len(graphs):
         raise ConfigError("target", f"{len(targets)} numbers", f"one, or one for each of {len(graphs)} graphs")
-    outputs = network.head.out_channels  # type: ignore[union-attr]
+    outputs = network.readout.head.out_channels  # type: ignore[union-attr]
     if any(not 0 <= number < outputs for number in targets):
         raise ConfigError("target", target, f"a number from 0 to {outputs - 1}")
     out: list[TokenImportance] = []

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
 from torch.nn import Module
 
 from pyg_samsa.chem.ogb_features import parse_smiles
 from pyg_samsa.chem.smiles import smiles_to_data
 from pyg_samsa.errors import ConfigError, SmilesError, check_choice
 from pyg_samsa.explain.importance import TokenImportance, token_importance
+from pyg_samsa.task import Task
 from pyg_samsa.viz.molecules.drawing import MoleculeDrawing, draw_importance, shown
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def label_of(method: str, kind: str) -> str:
 
 def explain_molecules(
     model: Module,
-    task: Mapping[str, Any],
+    task: Task,
     molecules: Sequence[tuple[str, str]],
     *,
     target: str | None = None,
@@ -111,7 +111,7 @@ def explain_molecules(
 
     Args:
         model: A :class:`pyg_samsa.nn.SAMSA` network for the features of :func:`~pyg_samsa.chem.smiles_to_data`.
-        task: What its outputs mean: ``kind``, ``target_names`` and, for regressions, ``mean`` and ``std``.
+        task: Its task.
         molecules: Name and SMILES of each.
         target: Name of the prediction to explain; by default the most likely of each molecule, or the first
             regression.
@@ -130,15 +130,16 @@ def explain_molecules(
     Example:
         >>> from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
         >>> from pyg_samsa.nn import SAMSA
-        >>> model = SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, channels=8, num_layers=1, heads=2, num_samples=4)
-        >>> found, = explain_molecules(model, {"kind": "binary", "target_names": ["active"]}, [("ethanol", "CCO")])
+        >>> sizes = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4}
+        >>> model = SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **sizes)
+        >>> found, = explain_molecules(model, Task("binary", ["active"]), [("ethanol", "CCO")])
         >>> list(found.predictions), found.to_frame().columns.tolist()
         (['active'], ['molecule', 'token', 'atom', 'to_atom', 'symbol', 'sampled', 'contribution', 'occlusion'])
 
     Cost: that of the methods; a peptide of 200 atoms takes about a second per layer with occlusion, and milliseconds
     without.
     """
-    names = list(task["target_names"])
+    names = list(task.names)
     if target is not None and target not in names:
         raise ConfigError("target", target, names)
     if not methods:
@@ -153,36 +154,9 @@ def explain_molecules(
         data = smiles_to_data(smiles, row=number + 1)
         column = 0 if target is None else names.index(target)
         first = token_importance(model, data, methods[0], target=column)[0]
-        if target is None and task["kind"] != "regression" and (likeliest := int(first.prediction.argmax())) != column:
+        if target is None and task.kind != "regression" and (likeliest := int(first.prediction.argmax())) != column:
             column = likeliest
             first = token_importance(model, data, methods[0], target=column)[0]
         rest = {method: token_importance(model, data, method, target=column)[0] for method in methods[1:]}
-        importance = {method: _in_units(found, task) for method, found in {methods[0]: first, **rest}.items()}
-        readable = dict(zip(names, readable_predictions(first.prediction, task).tolist(), strict=True))
-        yield MoleculeExplanation(name, smiles, mol, names[column], readable, importance, task["kind"])
-
-
-def readable_predictions(prediction: Tensor, task: Mapping[str, Any]) -> Tensor:
-    """Return outputs [C] as probabilities, or as values in the units of the targets.
-
-    Example:
-        >>> import torch
-        >>> readable_predictions(torch.tensor([0.0]), {"kind": "binary"}).tolist()
-        [0.5]
-        >>> readable_predictions(torch.tensor([1.0]), {"kind": "regression", "mean": [2.0], "std": [0.5]}).tolist()
-        [2.5]
-    """
-    if task["kind"] == "regression":
-        mean, std = (prediction.new_tensor(task.get(key, default)) for key, default in (("mean", 0.0), ("std", 1.0)))
-        return prediction * std + mean
-    return prediction.softmax(0) if task["kind"] == "multiclass" else prediction.sigmoid()
-
-
-def _in_units(found: TokenImportance, task: Mapping[str, Any]) -> TokenImportance:
-    """Scores that are differences of standardised predictions become differences in the target's unit."""
-    if task["kind"] != "regression" or found.method not in ("contribution", "occlusion", "gradient"):
-        return found
-    factor = float(task.get("std", [1.0] * (found.target + 1))[found.target])
-    return TokenImportance(
-        found.method, found.target, factor * found.node, factor * found.edge, found.edge_index, found.prediction
-    )
+        readable = dict(zip(names, task.readable(first.prediction).tolist(), strict=True))
+        yield MoleculeExplanation(name, smiles, mol, names[column], readable, {methods[0]: first, **rest}, task.kind)

@@ -59,7 +59,7 @@ def occlusion_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int =
 
 
 def _units(tokens: Tokens, edge_index: Tensor) -> Tensor:
-    """Return with which others each token is withheld: a number for each token [T]. Nodes go alone, all edges between two nodes together."""
+    """Return the number of the unit of each token [T]: a node alone, or all edges between two nodes."""
     nodes = tokens.node_rows.numel()
     low, high = edge_index.min(0).values, edge_index.max(0).values
     _, bond = torch.unique(low * nodes + high, return_inverse=True)

@@ -1,15 +1,19 @@
-"""The model card: what a person should know of a network before using it."""
+"""The model card: a README for people who want to use a saved model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-_MEANING = {
+from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES
+from pyg_samsa.hub.model_config import ModelConfig
+from pyg_samsa.task import Task
+
+_OUTPUTS = {
     "regression": "values in the units of the training data",
     "binary": "the probability of the label 1",
     "multilabel": "a probability for each label, independent of the others",
-    "multiclass": "a probability for each class; they add up to 1",
+    "multiclass": "a probability for each class; they sum to 1",
 }
 _SHOWN = (
     "channels",
@@ -24,77 +28,79 @@ _SHOWN = (
 )
 
 
-def write_card(config: Mapping[str, Any], name: str, sections: Mapping[str, str]) -> str:
-    """Return the card of a network as Markdown.
+def model_card(config: ModelConfig, name: str) -> str:
+    """Return the model card as Markdown, with the metadata that the Hugging Face Hub reads.
 
     Args:
         config: Content of ``config.json``.
-        name: Name of the folder.
-        sections: Headline -> text, put before what is known without being told.
+        name: Name of the model.
 
     Example:
-        >>> config = {"class": "SAMSA", "arguments": {"channels": 8}, "parameters": 9, "versions": {"torch": "2.6"}, "task": None}
-        >>> write_card(config, "mine", {"Data": "Ten molecules."}).splitlines()[:7]
-        ['# mine', '', 'A SAMSA network with 9 weights.', '', '## Data', '', 'Ten molecules.']
+        >>> config = ModelConfig("SAMSA", {"channels": 8}, 9, card={"Data": "Ten molecules."})
+        >>> model_card(config, "mine").splitlines()[5:11]
+        ['# mine', '', 'A SAMSA network with 9 weights.', '', '## Data', '']
     """
-    task = config["task"]
-    lines = [f"# {name}", "", _summary(config, task)]
-    for headline, text in sections.items():
+    lines = ["---", "library_name: pyg-samsa", "tags: [graph-machine-learning, pytorch-geometric]", "---", ""]
+    lines += [f"# {name}", "", _summary(config)]
+    for headline, text in config.card.items():
         lines += ["", f"## {headline}", "", text.strip()]
-    if task is not None:
-        lines += _task_lines(task)
-        lines += [
-            "",
-            "## Use",
-            "",
-            "```",
-            f"pyg-samsa predict {name} molecules.csv predictions.csv",
-            "```",
-            "",
-            "```python",
-        ]
-        lines += [
-            "from pyg_samsa.predict.predictor import MoleculePredictor",
-            "",
-            f'predictor = MoleculePredictor.from_pretrained("{name}")',
-        ]
-        lines += ['predictor.predict(["CCO", "c1ccccc1O"])', "```"]
-    arguments = config["arguments"]
-    lines += ["", "## Network", "", "| argument | value |", "|---|---|"]
-    lines += [f"| {key} | {arguments[key]} |" for key in _SHOWN if key in arguments]
-    lines += [
-        "",
-        "All arguments are in `config.json`. Versions: "
-        + ", ".join(f"{key} {value}" for key, value in config["versions"].items())
-        + ".",
-    ]
+    if config.task is not None:
+        lines += _predictions(config.task)
+        lines += _metrics(config.metrics)
+        if _reads_molecules(config):
+            lines += _usage(name)
+    lines += ["", "## Network", "", "| option | value |", "|---|---|"]
+    lines += [f"| {key} | {config.options[key]} |" for key in _SHOWN if key in config.options]
+    versions = ", ".join(f"{package} {version}" for package, version in config.versions.items())
+    lines += ["", "All options are in `config.json`." + (f" Saved with {versions}." if versions else "")]
     return "\n".join(lines) + "\n"
 
 
-def _summary(config: Mapping[str, Any], task: Mapping[str, Any] | None) -> str:
-    text = f"A {config['class']} network with {config['parameters']:,} weights"
-    return (
-        f"{text}."
-        if task is None
-        else f"{text} that predicts {', '.join(task['target_names'])} from molecules: {_MEANING[task['kind']]}."
+def _summary(config: ModelConfig) -> str:
+    text = f"A {config.class_name} network with {config.num_parameters:,} weights"
+    if config.task is None:
+        return f"{text}."
+    source = " from molecules" if _reads_molecules(config) else ""
+    return f"{text} that predicts {', '.join(config.task.names)}{source}: {_OUTPUTS[config.task.kind]}."
+
+
+def _reads_molecules(config: ModelConfig) -> bool:
+    return config.options.get("in_channels") == list(ATOM_CARDINALITIES)
+
+
+def _predictions(task: Task) -> list[str]:
+    return ["", "## Predictions", "", *(f"- {name}" for name in task.names)]
+
+
+def _metrics(metrics: Mapping[str, Any]) -> list[str]:
+    splits = {split: values for split, values in metrics.items() if isinstance(values, Mapping) and values}
+    columns = list(dict.fromkeys(key for values in splits.values() for key in values))
+    if not columns:
+        return []
+    head = ["", "## Metrics", "", f"| split | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    rows = (
+        f"| {split} | {' | '.join(_number(values.get(key)) for key in columns)} |" for split, values in splits.items()
     )
+    return [*head, *rows]
 
 
-def _task_lines(task: Mapping[str, Any]) -> list[str]:
-    lines = ["", "## Predictions", ""]
-    if task["kind"] == "regression":
-        lines += ["Predictions are in the units of the training data.", ""]
-    lines += [f"- {name}" for name in task["target_names"]]
-    metrics = {split: values for split, values in task["metrics"].items() if isinstance(values, Mapping) and values}
-    columns = list(dict.fromkeys(key for values in metrics.values() for key in values))
-    if columns:
-        lines += ["", "## Metrics", "", f"| split | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-        lines += [
-            f"| {split} | {' | '.join(_number(values.get(key)) for key in columns)} |"
-            for split, values in metrics.items()
-        ]
-    return lines
+def _usage(name: str) -> list[str]:
+    return [
+        "",
+        "## Use",
+        "",
+        "```",
+        f"pyg-samsa predict {name} molecules.csv predictions.csv",
+        "```",
+        "",
+        "```python",
+        "from pyg_samsa.predict import MoleculePredictor",
+        "",
+        f'predictor = MoleculePredictor.from_pretrained("{name}")',
+        'predictor.predict(["CCO", "c1ccccc1O"])',
+        "```",
+    ]
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, (int, float)) else ""
+    return f"{value:.4g}" if isinstance(value, (int, float)) and value == value else ""

@@ -1,4 +1,4 @@
-"""From SMILES to predictions with a saved network."""
+"""Predictions for SMILES with a saved model."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from pyg_samsa.chem.graph_table import GraphTable
 from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.hub.pretrained import CONFIG, WEIGHTS, find_pretrained, load_pretrained
+from pyg_samsa.hub.folder import CONFIG, WEIGHTS, find_pretrained
+from pyg_samsa.hub.load import load_pretrained
 from pyg_samsa.io.files import file_hash
 from pyg_samsa.nn import SAMSA, num_parameters
+from pyg_samsa.options import check_integer
+from pyg_samsa.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,12 +31,12 @@ UNCERTAINTY_DRAWS = 8
 
 
 class Predictions(NamedTuple):
-    """What a network says of G molecules.
+    """Predictions for G molecules.
 
     Attributes:
-        values: float64 [G, C], in the units of the training data, or probabilities; NaN where a molecule cannot be read.
-        spread: float64 [G, C], the standard deviation over draws of codes in the same units, or None where it was not asked for.
-        errors: Why a molecule cannot be read, G texts, empty where it can.
+        values: Values in the units of the training data, or probabilities, float64 [G, C]; NaN if unreadable.
+        spread: Standard deviations over draws of codes, float64 [G, C]; None unless requested.
+        errors: Why each molecule is unreadable; empty if it is readable.
     """
 
     values: np.ndarray
@@ -42,24 +45,31 @@ class Predictions(NamedTuple):
 
 
 class MoleculePredictor:
-    r"""Predicts for molecules with a network that :func:`~pyg_samsa.hub.pretrained.save_pretrained` wrote.
+    r"""Predicts properties of molecules with a saved model.
 
-    Predictions depend on the molecule alone: not on its neighbours in the list, and not on chance. The spread is the standard deviation of the
-    prediction over ``draws`` deterministic draws of the Graph-Bridge codes; the prediction is then that of the mean output over these draws. It tells
-    how far the codes alone move a prediction, and nothing of how far the molecule is from those of the training.
+    Predictions are deterministic and do not depend on the other molecules. The spread is the standard deviation over
+    M deterministic draws of the Graph-Bridge codes, with the prediction of the mean output. It measures only the effect
+    of the codes, not the distance of a molecule from the training data.
+
+    .. math::
+        \hat y = g\Bigl(\frac{1}{M} \sum_m o^{(m)}\Bigr), \qquad
+        s = \sqrt{\frac{1}{M} \sum_m \Bigl(g(o^{(m)}) - \frac{1}{M} \sum_l g(o^{(l)})\Bigr)^2}
+
+    with the outputs :math:`o^{(m)}` of the network and g of :meth:`Task.readable <pyg_samsa.task.Task.readable>`.
 
     Args:
-        model: The network, one prediction a molecule.
-        task: Its task, see :func:`~pyg_samsa.hub.pretrained.save_pretrained`.
-        tokens_per_batch: Atoms and directed bonds that are computed together; a larger molecule is computed alone.
-        device: Where to compute.
+        model: A network with one prediction per molecule.
+        task: Its task.
+        tokens_per_batch: Number of atoms and directed bonds in a batch; a larger molecule gets its own batch.
+        device: Device of the network.
 
     Raises:
-        ConfigError: The network is not one for molecules.
+        ConfigError: The network does not read molecules, or its outputs do not fit the task.
 
     Example:
-        >>> predictor = MoleculePredictor(SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, channels=8, num_layers=1, heads=2),
-        ...                               {"kind": "binary", "target_names": ["active"]})
+        >>> sizes = {"edge_channels": BOND_CARDINALITIES, "channels": 8, "num_layers": 1, "heads": 2}
+        >>> model = SAMSA.from_options(ATOM_CARDINALITIES, 1, **sizes)
+        >>> predictor = MoleculePredictor(model, Task("binary", ["active"]))
         >>> result = predictor.predict(["CCO", "C1CC"])
         >>> result.values.shape, result.errors
         ((2, 1), ['', 'RDKit cannot read this SMILES'])
@@ -68,61 +78,57 @@ class MoleculePredictor:
     def __init__(
         self,
         model: SAMSA,
-        task: Mapping[str, Any],
+        task: Task,
         *,
         tokens_per_batch: int = TOKENS_PER_BATCH,
         device: str | torch.device = "cpu",
     ) -> None:
-        from pyg_samsa.hub.pretrained import check_task
-
         readout = model.readout if isinstance(model, SAMSA) else None
         if readout is None or readout.level != "graph" or readout.towers != 1:
-            raise ConfigError("model", type(model).__name__, "a SAMSA network with one prediction a molecule")
-        if tokens_per_batch < 1:
-            raise ConfigError("tokens_per_batch", tokens_per_batch, "a number of at least 1")
-        self.task = check_task(task, origin="task")
+            raise ConfigError("model", type(model).__name__, "a SAMSA network with one prediction per molecule")
+        width = readout.head.out_channels
+        if width != task.num_targets:
+            raise ConfigError("task", f"{task.num_targets} targets", f"{width}, the width of the network's output")
+        check_integer("tokens_per_batch", tokens_per_batch)
+        self.task = task
         features = (
             getattr(model.tokenizer.node_encoder, "cardinalities", None),
             getattr(getattr(model.tokenizer, "edge_encoder", None), "cardinalities", None),
         )
         if features != (tuple(ATOM_CARDINALITIES), tuple(BOND_CARDINALITIES)):
-            raise ConfigError("model", model, "a network of OGB's atom and bond features")
+            raise ConfigError("model", model, "a network with OGB's atom and bond features")
         self.device = torch.device(device)
         self.model = model.eval().to(self.device)
         self.tokens_per_batch = tokens_per_batch
         self.fingerprint = ""
-        """Hash of the files that the network was read from; empty for one that was not."""
+        """Hash of the files of the model; empty if it was not loaded from files."""
 
     @classmethod
     def from_pretrained(cls, name: str | os.PathLike[str], **options: Any) -> MoleculePredictor:
-        """Read a network from its folder, from the folder of a run, or one that comes with the package by its name.
+        """Load a saved model.
 
         Args:
-            name: Folder or name.
+            name: Folder of a model or of a run, or name of a model that comes with the package.
             **options: ``tokens_per_batch`` and ``device``.
 
         Raises:
-            DataNotFoundError: There is no such folder.
-            DataIntegrityError: A file of it is damaged.
-            ConfigError: It is no network for molecules.
+            DataNotFoundError: There is no such model.
+            DataIntegrityError: A file is damaged.
+            ConfigError: The model does not read molecules, or was saved without a task.
         """
         folder = find_pretrained(name)
         model, config = load_pretrained(folder)
-        if config["task"] is None:
-            raise ConfigError(
-                f"{folder / CONFIG}: task",
-                None,
-                "the description of a task",
-                hint="Save it with save_pretrained(..., task=...).",
-            )
-        predictor = cls(model, config["task"], **options)  # type: ignore[arg-type]  # checked there
+        if config.task is None:
+            hint = "Save it with save_pretrained(..., task=...)."
+            raise ConfigError(f"{folder / CONFIG}: task", None, "the task of the model", hint=hint)
+        predictor = cls(model, config.task, **options)
         predictor.fingerprint = _fingerprint(folder)
         return predictor
 
     @property
     def target_names(self) -> list[str]:
-        """Names of the C targets, or of the classes."""
-        return list(self.task["target_names"])
+        """Names of the C targets or classes."""
+        return list(self.task.names)
 
     def predict(
         self, smiles: Sequence[object], *, uncertainty: bool = False, draws: int = UNCERTAINTY_DRAWS, workers: int = 1
@@ -131,18 +137,20 @@ class MoleculePredictor:
 
         Args:
             smiles: G molecules.
-            uncertainty: Whether the spread is computed; ``draws`` times as much work.
-            draws: Draws of codes for it, at least 2.
-            workers: Processes that read the molecules.
+            uncertainty: Whether to compute the spread, which takes ``draws`` times as long.
+            draws: Number of draws of codes for the spread, at least 2.
+            workers: Number of processes that read molecules.
 
         Raises:
-            ConfigError: ``draws`` or ``workers`` is out of range.
+            ConfigError: ``draws`` or ``workers`` is not allowed.
         """
         parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks(smiles), workers=workers)])
         return self.predict_parsed(parsed, uncertainty=uncertainty, draws=draws)
 
     def predict_frame(self, smiles: Sequence[object], **options: Any) -> pd.DataFrame:
-        """Return the predictions as a table: ``smiles``, a column a target, ``<target>_spread`` with ``uncertainty``, and ``error``.
+        """Return the predictions as a table.
+
+        Columns: ``smiles``, one per target, ``<target>_spread`` with ``uncertainty``, and ``error``.
 
         Args:
             smiles: Molecules.
@@ -161,10 +169,10 @@ class MoleculePredictor:
     def predict_parsed(
         self, parsed: Parsed, *, uncertainty: bool = False, draws: int = UNCERTAINTY_DRAWS
     ) -> Predictions:
-        """Predict for molecules that are read already; arguments as in :meth:`predict`."""
-        if uncertainty and draws < 2:
-            raise ConfigError("draws", draws, "at least 2 draws for a spread")
-        count, width = len(parsed.kept) + len(parsed.refused), len(self.task["target_names"])
+        """Predict for parsed molecules; arguments as in :meth:`predict`."""
+        if uncertainty:
+            check_integer("draws", draws, low=2)
+        count, width = len(parsed.kept) + len(parsed.refused), self.task.num_targets
         values = np.full((count, width), np.nan)
         spread = np.full((count, width), np.nan) if uncertainty else None
         errors = [""] * count
@@ -178,28 +186,23 @@ class MoleculePredictor:
             if spread is not None:
                 spread[rows] = deviation.cpu().numpy()
             for row in rows[~np.isfinite(values[rows]).all(1)]:
-                errors[row] = "the network's output is not finite"
+                errors[row] = "the output of the network is not finite"
         return Predictions(values, spread, errors)
 
     @torch.inference_mode()
     def _batch(self, inputs: Mapping[str, Any], draws: int) -> tuple[Tensor, Tensor]:
-        """Return predictions and their deviation over the draws, [B, C] each, in units or probabilities."""
+        """Return predictions and their standard deviations over the draws [B, C]."""
         inputs = {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in inputs.items()}
         outputs = []
         for draw in range(draws):
             tokens = self.model.encode(**inputs, draw=draw)
             outputs.append(self.model.readout(tokens).double())  # type: ignore[misc]  # graph level: it is there
         stacked = torch.stack(outputs)
-        return self._meaning(stacked.mean(0)), self._meaning(stacked).std(0, correction=0)
-
-    def _meaning(self, output: Tensor) -> Tensor:
-        kind = self.task["kind"]
-        if kind == "regression":
-            return output
-        return output.softmax(-1) if kind == "multiclass" else output.sigmoid()
+        return self.task.readable(stacked.mean(0)), self.task.readable(stacked).std(0, correction=0)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.task['kind']}: {', '.join(self.task['target_names'])}; {num_parameters(self.model):,} weights)"
+        names = ", ".join(self.task.names)
+        return f"{type(self).__name__}({self.task.kind}: {names}; {num_parameters(self.model):,} weights)"
 
 
 def _fingerprint(folder: Path) -> str:
@@ -207,7 +210,7 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _batches(table: GraphTable, budget: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
-    """Cut graphs, ordered by size, into batches of at most ``budget`` tokens; yield their places in the table and the inputs of the network."""
+    """Yield batches of at most ``budget`` tokens: positions in the table, and the inputs of the network."""
     nodes, edges = table.num_nodes, table.num_edges
     starts = {"node": np.concatenate([[0], nodes.cumsum()]), "edge": np.concatenate([[0], edges.cumsum()])}
     order = np.argsort(nodes + edges, kind="stable")

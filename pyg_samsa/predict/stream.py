@@ -100,7 +100,7 @@ class TablePredictor:
 
     def _added(self) -> list[str]:
         targets = self.predictor.target_names
-        added = ["pred"] if self.predictor.task["kind"] == "multiclass" else []
+        added = ["pred"] if self.predictor.task.kind == "multiclass" else []
         added += [f"{name}_pred" for name in targets]
         added += [f"{name}_spread" for name in targets] if self.options.uncertainty else []
         return [*added, "error"]
@@ -147,9 +147,7 @@ class TablePredictor:
             kept += [""] * (self.width - len(kept))
         values, names = result.values[place], self.predictor.target_names
         known = bool(np.isfinite(values).all())
-        added = (
-            ([names[int(values.argmax())]] if known else [""]) if self.predictor.task["kind"] == "multiclass" else []
-        )
+        added = ([names[int(values.argmax())]] if known else [""]) if self.predictor.task.kind == "multiclass" else []
         added += [_DIGITS % value if known else "" for value in values]
         if result.spread is not None:
             added += [_DIGITS % value if known else "" for value in result.spread[place]]

@@ -9,7 +9,8 @@ from typing import Annotated
 from torch import Tensor, nn
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError
-from pyg_samsa.hub.pretrained import WEIGHTS, find_pretrained, read_weights
+from pyg_samsa.hub.folder import WEIGHTS, find_pretrained
+from pyg_samsa.hub.load import read_weights
 from pyg_samsa.options import Option
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.run_folder import RunFolder
@@ -46,7 +47,7 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
 
     Example:
         >>> import tempfile
-        >>> from pyg_samsa.hub.pretrained import save_pretrained
+        >>> from pyg_samsa.hub import save_pretrained
         >>> from pyg_samsa.nn import SAMSA
         >>> from pyg_samsa.training.batch_network import BatchNetwork
         >>> size = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4}

@@ -8,8 +8,9 @@ pytest.importorskip("rdkit")
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.cli import main
 from pyg_samsa.cli.explain import read_molecules
-from pyg_samsa.hub.pretrained import save_pretrained
+from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
+from pyg_samsa.task import Task
 
 CSV = "id;Structure;note\nA-1;CC(=O)O;fine\n\nA 2/..\\x;C(;broken\nA-3;;empty\nA-4;c1ccccc1;fine\n"
 
@@ -20,7 +21,7 @@ def model(tmp_path_factory):
     net = SAMSA.from_options(
         ATOM_CARDINALITIES, 2, edge_channels=BOND_CARDINALITIES, channels=16, num_layers=2, heads=2, num_samples=8
     )
-    task = {"kind": "multilabel", "target_names": ["stops", "goes"]}
+    task = Task("multilabel", ["stops", "goes"])
     return str(save_pretrained(net, tmp_path_factory.mktemp("models") / "demo", task=task))
 
 

@@ -10,15 +10,16 @@ import torch
 
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.cli import main
-from pyg_samsa.hub.pretrained import save_pretrained
+from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.predict import stream as prediction_stream
 from pyg_samsa.predict.predictor import MoleculePredictor
+from pyg_samsa.task import Task
 
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)O", "NCC(=O)O", "C"]
 TASKS = {
-    "regression": {"kind": "regression", "target_names": ["logS"], "mean": [100.0], "std": [2.0]},
-    "multiclass": {"kind": "multiclass", "target_names": ["red", "green", "blue"]},
+    "regression": Task("regression", ["logS"]),
+    "multiclass": Task("multiclass", ["red", "green", "blue"]),
 }
 
 
@@ -27,7 +28,7 @@ def models(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models")
     for name, task in TASKS.items():
-        width = len(task["target_names"])
+        width = task.num_targets
         network = SAMSA.from_options(
             ATOM_CARDINALITIES,
             width,

@@ -9,7 +9,7 @@ import yaml
 from pyg_samsa.cli import main, train
 from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.experiments.export import predicts_molecules
-from pyg_samsa.hub.pretrained import read_config
+from pyg_samsa.hub.model_config import read_config
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.predict.predictor import MoleculePredictor
 from pyg_samsa.training.batch_network import BatchNetwork
@@ -72,9 +72,9 @@ def test_regression_in_its_own_units(table, capsys):
 def test_other_tasks(table, words, kind, targets, metric):
     assert run(*words, "--epochs", "1") == 0
     folder = table / "results" / "table" / "0"
-    task = read_config(folder / "model")["task"]
-    assert (task["kind"], task["target_names"]) == (kind, targets)
-    assert metric in task["metrics"]["val"]
+    saved = read_config(folder / "model")
+    assert (saved.task.kind, saved.task.names) == (kind, tuple(targets))
+    assert metric in saved.metrics["val"]
     written = pd.read_csv(folder / "predictions_test.csv")
     predicted = MoleculePredictor.from_pretrained(folder).predict(written["smiles"].tolist()).values
     np.testing.assert_allclose(predicted, written[[f"{name}_pred" for name in targets]], atol=1e-5)
@@ -165,7 +165,7 @@ def test_the_hint_after_an_interruption_says_it_all():
 
 def test_settings_may_stand_right_behind_the_target_columns(table):
     assert run("--epochs", "1", "--target-columns", "ring", "acid", "seed", "5") == 0
-    assert read_config(table / "results" / "table" / "5" / "model")["task"]["target_names"] == ["ring", "acid"]
+    assert read_config(table / "results" / "table" / "5" / "model").task.names == ("ring", "acid")
 
 
 def test_only_networks_for_molecules_are_exported():

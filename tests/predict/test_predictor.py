@@ -5,9 +5,10 @@ from torch_geometric.data import Batch
 
 from pyg_samsa.chem import smiles_to_data
 from pyg_samsa.errors import ConfigError, DataNotFoundError
-from pyg_samsa.hub.pretrained import save_pretrained
+from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.predict.predictor import MoleculePredictor
+from pyg_samsa.task import Task
 
 SMILES = [
     "CCO",
@@ -19,12 +20,12 @@ SMILES = [
     "C" * 60,
     "O=C(O)C[C@H](N)C(=O)O",
 ]
-REGRESSION = {"kind": "regression", "target_names": ["logS"], "mean": [-3.0], "std": [2.0]}
+REGRESSION = Task("regression", ["logS"])
 KINDS = {
-    "regression": (1, REGRESSION, lambda out: out * 2 - 3),
-    "binary": (1, {"kind": "binary", "target_names": ["active"]}, torch.sigmoid),
-    "multilabel": (3, {"kind": "multilabel", "target_names": ["a", "b", "c"]}, torch.sigmoid),
-    "multiclass": (3, {"kind": "multiclass", "target_names": ["a", "b", "c"]}, lambda out: out.softmax(-1)),
+    "regression": (1, REGRESSION, lambda out: out),
+    "binary": (1, Task("binary", ["active"]), torch.sigmoid),
+    "multilabel": (3, Task("multilabel", ["a", "b", "c"]), torch.sigmoid),
+    "multiclass": (3, Task("multiclass", ["a", "b", "c"]), lambda out: out.softmax(-1)),
 }
 
 
@@ -77,9 +78,7 @@ def test_spread_is_that_of_the_draws(molecule_network, kind):
         data = smiles_to_data(text)
         with torch.no_grad():
             tokens = [model.encode(data.x, data.edge_index, data.edge_attr, draw=draw) for draw in range(5)]
-            outputs = torch.stack(
-                [model.readout.head(model.pool(token.x, ptr=token.index)) for token in tokens]
-            ).double()
+            outputs = torch.stack([model.readout(token) for token in tokens]).double()
         np.testing.assert_allclose(result.spread[row], meaning(outputs).std(0, correction=0)[0], atol=1e-5)
         np.testing.assert_allclose(result.values[row], meaning(outputs.mean(0))[0], atol=1e-5)
     assert (result.spread > 0).any()
@@ -97,7 +96,7 @@ def test_from_a_folder(molecule_network, tmp_path):
         )
         assert predictor.target_names == ["logS"]
     first = predictor.fingerprint
-    save_pretrained(model, folder, task={**REGRESSION, "mean": [1.0]})
+    save_pretrained(model, folder, task=Task("regression", ["logP"]))
     assert MoleculePredictor.from_pretrained(folder).fingerprint != first
     with pytest.raises(DataNotFoundError):
         MoleculePredictor.from_pretrained(tmp_path / "none")
@@ -131,7 +130,7 @@ def test_a_very_large_molecule_beside_small_ones(molecule_network):
 
 def test_the_network_that_comes_with_the_package():
     from pyg_samsa.chem import sequence_to_data
-    from pyg_samsa.hub.pretrained import SHIPPED, shipped
+    from pyg_samsa.hub.folder import SHIPPED, shipped
 
     assert "peptides" in shipped()
     predictor = MoleculePredictor.from_pretrained("peptides")

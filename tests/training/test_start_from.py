@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.hub.pretrained import shipped
+from pyg_samsa.hub import load_pretrained, save_pretrained, shipped
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
@@ -20,7 +20,7 @@ def network(targets=2, seed=0, **changes):
 
 def test_weights_of_a_saved_network(tmp_path):
     old, new = network(seed=1), network(seed=2)
-    assert start_from(new, old.model.save_pretrained(tmp_path / "saved")) == []
+    assert start_from(new, save_pretrained(old.model, tmp_path / "saved")) == []
     assert all(torch.equal(value, new.state_dict()[name]) for name, value in old.state_dict().items())
 
 
@@ -28,7 +28,7 @@ def test_weights_of_a_saved_network(tmp_path):
 def test_weights_of_a_run(tmp_path, scaled):
     old, new = network(seed=1), network(seed=2)
     holder = nn.Module()
-    holder.network = ScaledNetwork(old, torch.zeros(2), torch.ones(2)) if scaled else old
+    holder.network = ScaledNetwork(old, 2) if scaled else old
     (tmp_path / "checkpoints").mkdir()
     AtomicCheckpointIO().save_checkpoint({"state_dict": holder.state_dict()}, tmp_path / "checkpoints" / "last.ckpt")
     assert start_from(new, tmp_path) == []
@@ -39,10 +39,10 @@ def test_weights_of_a_run(tmp_path, scaled):
 def test_other_targets_keep_their_new_head(tmp_path):
     old, new = network(targets=5, seed=1), network(targets=3, seed=2)
     before = {name: value.clone() for name, value in new.state_dict().items()}
-    stay = start_from(new, old.model.save_pretrained(tmp_path / "saved"))
+    stay = start_from(new, save_pretrained(old.model, tmp_path / "saved"))
     assert stay
     for name, value in new.state_dict().items():
-        assert name.startswith("model.head.") or name not in stay
+        assert name.startswith("model.readout.") or name not in stay
         assert torch.equal(value, before[name] if name in stay else old.state_dict()[name])
 
 
@@ -55,7 +55,7 @@ def test_other_targets_keep_their_new_head(tmp_path):
     ],
 )
 def test_another_network_is_refused_and_left_alone(tmp_path, changes, named):
-    folder, new = network().model.save_pretrained(tmp_path / "saved"), network(seed=2, **changes)
+    folder, new = save_pretrained(network().model, tmp_path / "saved"), network(seed=2, **changes)
     before = {name: value.clone() for name, value in new.state_dict().items()}
     with pytest.raises(ConfigError, match=named) as caught:
         start_from(new, folder)
@@ -64,7 +64,7 @@ def test_another_network_is_refused_and_left_alone(tmp_path, changes, named):
 
 
 def test_what_is_no_network_is_refused(tmp_path):
-    with pytest.raises(DataNotFoundError, match="no model there"):
+    with pytest.raises(DataNotFoundError, match="no saved model found"):
         start_from(network(), tmp_path / "nothing")
     (tmp_path / "damaged.ckpt").write_bytes(b"PK damaged")
     with pytest.raises(DataIntegrityError, match="damaged"):
@@ -76,11 +76,11 @@ def test_what_is_no_network_is_refused(tmp_path):
 
 def test_a_shipped_network_is_found_by_name():
     name = shipped()[0]
-    model = SAMSA.from_pretrained(name)
+    model = load_pretrained(name)[0]
     fresh = BatchNetwork(SAMSA.from_options(**{**model.options, "out_channels": 7}))
-    assert all(key.startswith("model.head.") for key in start_from(fresh, name))
+    assert all(key.startswith("model.readout.") for key in start_from(fresh, name))
     assert all(
         torch.equal(value, fresh.state_dict()[f"model.{key}"])
         for key, value in model.state_dict().items()
-        if not key.startswith("head.")
+        if not key.startswith("readout.")
     )

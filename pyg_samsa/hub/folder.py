@@ -1,0 +1,60 @@
+"""Folders of saved models: the names of their files, and where they are searched."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pyg_samsa.errors import DataNotFoundError, suggest
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+FILES = (WEIGHTS, CONFIG, CARD)
+RUN_SUBFOLDER = "model"
+"""Subfolder of a run's folder that holds its saved model."""
+SHIPPED = Path(__file__).resolve().parents[1] / "pretrained"
+"""Folder of the models that come with the package."""
+COPY_AGAIN = "Copy the whole folder again, or save the model again."
+
+
+def shipped() -> list[str]:
+    """Return the names of the models that come with the package.
+
+    Example:
+        >>> "peptides" in shipped()
+        True
+    """
+    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{CONFIG}"))
+
+
+def find_pretrained(name: str | os.PathLike[str]) -> Path:
+    """Return the folder of a saved model.
+
+    Args:
+        name: The folder itself, the folder of a run, or the name of a model that comes with the package.
+
+    Raises:
+        DataNotFoundError: There is no such model.
+
+    Example:
+        >>> find_pretrained("peptides").name
+        'peptides'
+    """
+    given = Path(name).expanduser()
+    for folder in (given, given / RUN_SUBFOLDER):
+        if (folder / CONFIG).is_file():
+            return folder
+    # Only a plain name can mean a shipped model: a wrong path must not silently become another model.
+    if str(name) in shipped():
+        return SHIPPED / str(name)
+    known = f", or a name of a model that comes with the package: {', '.join(shipped())}" if shipped() else ""
+    hint = suggest(str(name), shipped()) or f"Pass a folder with {CONFIG} and {WEIGHTS}{known}."
+    raise DataNotFoundError(f"{name}: no saved model found", hint=hint)
+
+
+def is_replaceable(folder: Path) -> bool:
+    """Say whether a model may be written to a folder: it is new, empty, or holds an earlier model."""
+    if not folder.exists():
+        return True
+    if not folder.is_dir():
+        return False
+    return (folder / CONFIG).is_file() or {path.name for path in folder.iterdir()} <= set(FILES)

@@ -1,0 +1,135 @@
+"""The content of ``config.json``: everything about a saved model but its weights."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyg_samsa._version import __version__
+from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.hub.folder import CONFIG, COPY_AGAIN
+from pyg_samsa.nn import SAMSA
+from pyg_samsa.task import Task
+
+FORMAT = 1
+CLASSES: dict[str, type[SAMSA]] = {"SAMSA": SAMSA}
+"""The classes that a saved model can have."""
+_MAX_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Describes a saved model.
+
+    Args:
+        class_name: One of :data:`CLASSES`.
+        options: Flat options of the network, see `SAMSA.from_options`.
+        num_parameters: Number of weights.
+        task: What the outputs mean; None if that was not saved.
+        metrics: Split -> name of a metric -> value; undefined values are None.
+        card: Headline -> text (Markdown) of the model card.
+        versions: Package -> version with which the model was saved.
+    """
+
+    class_name: str
+    options: Mapping[str, Any]
+    num_parameters: int
+    task: Task | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    card: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return {
+            "format": FORMAT,
+            "class": self.class_name,
+            "options": dict(self.options),
+            "num_parameters": self.num_parameters,
+            "task": None if self.task is None else self.task.as_dict(),
+            "metrics": _without_nan(self.metrics),
+            "card": dict(self.card),
+            "versions": dict(self.versions),
+        }
+
+    @property
+    def version(self) -> str:
+        """Version of this package with which the model was saved."""
+        return str(self.versions.get("pyg_samsa", "another version"))
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Read and check ``config.json``.
+
+    Args:
+        folder: Folder of a saved model.
+
+    Raises:
+        DataIntegrityError: The file is not JSON, or has the wrong structure.
+        ConfigError: The file was written by a newer version, or has a value that is not allowed.
+
+    Example:
+        >>> from pyg_samsa.hub import find_pretrained
+        >>> read_config(find_pretrained("peptides")).task.kind
+        'multilabel'
+    """
+    path = folder / CONFIG
+    content = _read_json(path)
+    checks = {"format": int, "options": Mapping, "metrics": Mapping, "card": Mapping, "versions": Mapping}
+    for key, kind in checks.items():
+        if not isinstance(content.get(key, {} if key not in ("format", "options") else None), kind):
+            expected = f"{key} of a saved model"
+            raise DataIntegrityError(path, expected, repr(content.get(key))[:80], hint=COPY_AGAIN)
+    found = ModelConfig(
+        class_name=content.get("class", ""),
+        options=content["options"],
+        num_parameters=content.get("num_parameters", 0),
+        task=None if content.get("task") is None else Task.from_dict(content["task"], origin=f"{path}: task"),
+        metrics=content.get("metrics", {}),
+        card={str(headline): str(text) for headline, text in content.get("card", {}).items()},
+        versions=content.get("versions", {}),
+    )
+    if content["format"] > FORMAT:
+        hint = f"Written by pyg_samsa {found.version}; this is {__version__}. Update it."
+        raise ConfigError(f"{path}: format", content["format"], f"at most {FORMAT}", hint=hint)
+    if not isinstance(found.class_name, str) or found.class_name not in CLASSES:
+        raise ConfigError(f"{path}: class", found.class_name, CLASSES)
+    return found
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that a model depends on."""
+    versions = {"pyg_samsa": __version__, "torch": torch.__version__.split("+")[0]}
+    for name in ("torch-geometric", "rdkit"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataIntegrityError(path, "a small JSON file", f"{path.stat().st_size:,} bytes", hint=COPY_AGAIN)
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise DataIntegrityError(path, "a JSON file", f"an unreadable file ({reason})", hint=COPY_AGAIN) from error
+    if not isinstance(content, dict):
+        raise DataIntegrityError(path, "a JSON object", type(content).__name__, hint=COPY_AGAIN)
+    return content
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: undefined metrics become None."""
+    if isinstance(value, Mapping):
+        return {str(key): _without_nan(inner) for key, inner in value.items()}
+    return (float(value) if math.isfinite(value) else None) if isinstance(value, float) else value

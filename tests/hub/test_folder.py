@@ -1,0 +1,29 @@
+import pytest
+
+from pyg_samsa.errors import DataNotFoundError
+from pyg_samsa.hub import folder, load_pretrained
+
+
+def test_places_that_are_searched(tmp_path, saved, monkeypatch):
+    assert folder.find_pretrained(tmp_path) == saved  # the folder of a run
+    with pytest.raises(DataNotFoundError, match="nowhere"):
+        load_pretrained(tmp_path / "nowhere")
+    monkeypatch.setattr(folder, "SHIPPED", tmp_path)
+    assert folder.shipped() == ["model"]
+    monkeypatch.chdir(tmp_path.parent)
+    assert folder.find_pretrained("model") == saved
+    with pytest.raises(DataNotFoundError) as caught:
+        folder.find_pretrained("modle")
+    assert "'model'" in caught.value.hint
+    with pytest.raises(DataNotFoundError):
+        folder.find_pretrained("../model")
+
+
+def test_folders_that_may_be_replaced(tmp_path, saved):
+    assert folder.is_replaceable(saved)
+    assert folder.is_replaceable(tmp_path / "new")
+    (saved / "config.json").unlink()
+    assert folder.is_replaceable(saved)  # as huggingface_hub leaves it before it saves
+    (saved / "notes.txt").touch()
+    assert not folder.is_replaceable(saved)
+    assert not folder.is_replaceable(saved / "notes.txt")

@@ -1,0 +1,119 @@
+import json
+import struct
+
+import pytest
+import torch
+
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, SAMSAError
+from pyg_samsa.hub import load_pretrained, save_pretrained, shipped
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"num_codes": 2, "sigma": 0.5, "rezero": "shared", "pool": "mean"},
+        {"level": "node", "context": True},
+        {"sampling": "soft", "num_eval_samples": 3, "ffn_channels": 12, "dropout": 0.2},
+        {"attention_options": {"support": False}},
+    ],
+)
+def test_same_outputs_after_loading(tmp_path, network, inputs, options):
+    model = network(**options)
+    loaded, config = load_pretrained(save_pretrained(model, tmp_path / "m"))
+    assert torch.equal(model(*inputs), loaded(*inputs))
+    assert not loaded.training
+    assert loaded.options == model.options
+    assert config.options == model.options
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_models_load(name):
+    model, config = load_pretrained(name)
+    assert config.task is not None
+    assert config.metrics["test"]
+    assert config.num_parameters == sum(weight.numel() for weight in model.parameters())
+
+
+def change(folder, **entries):
+    config = json.loads((folder / "config.json").read_text())
+    for key, value in entries.items():
+        node, *rest = key.split("__")
+        if rest:
+            config[node][rest[0]] = value
+        else:
+            config[node] = value
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("entries", "error", "told"),
+    [
+        ({"class": "os.system"}, ConfigError, "os.system"),
+        ({"class": "torch.nn.Linear"}, ConfigError, "SAMSA"),
+        ({"class": ["SAMSA"]}, ConfigError, "SAMSA"),
+        ({"format": 99}, ConfigError, "99"),
+        ({"format": "1"}, DataIntegrityError, "format"),
+        ({"options": None}, DataIntegrityError, "options"),
+        ({"options__warp_factor": 9}, ConfigError, "warp_factor"),
+        ({"options__heads": 3}, ConfigError, "heads"),
+        ({"options__sampling": "hrd"}, ConfigError, "sampling"),
+        ({"options__channels": "8"}, SAMSAError, "channels"),
+        ({"options__channels": 10**9}, DataIntegrityError, "channels"),
+        ({"options__num_layers": 10**6}, DataIntegrityError, "num_layers"),
+        ({"options__num_layers": 3}, DataIntegrityError, "missing"),
+        ({"options__num_layers": 1}, DataIntegrityError, "more"),
+        ({"options__in_channels": [5, 2]}, DataIntegrityError, "node_encoder"),
+        ({"options__in_channels": {"__class__": "Popen"}}, SAMSAError, "in_channels"),
+        ({"task__kind": "oracle"}, ConfigError, "oracle"),
+        ({"task__level": "planet"}, ConfigError, "planet"),
+        ({"task__names": []}, ConfigError, "names"),
+        ({"task": "regression"}, ConfigError, "task"),
+        ({"metrics": []}, DataIntegrityError, "metrics"),
+        ({"versions": "1"}, DataIntegrityError, "versions"),
+    ],
+)
+def test_a_wrong_configuration_is_explained(saved, entries, error, told):
+    change(saved, **entries)
+    with pytest.raises(error, match=told) as caught:
+        load_pretrained(saved)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "[" * 100_000, "\x00", "{" + " " * 2**21 + "}"])
+def test_a_damaged_configuration_is_explained(saved, text):
+    (saved / "config.json").write_text(text)
+    with pytest.raises(DataIntegrityError, match=r"config\.json"):
+        load_pretrained(saved)
+
+
+def test_damaged_weights_are_explained(saved):
+    path = saved / "model.safetensors"
+    whole = path.read_bytes()
+    for damaged in (
+        whole[:-7],
+        whole[: len(whole) // 2],
+        whole[:5],
+        b"",
+        struct.pack("<Q", 2**62) + whole[8:],
+        b"\x80\x04pickle" * 9,
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(DataIntegrityError, match=r"model\.safetensors"):
+            load_pretrained(saved)
+    path.unlink()
+    with pytest.raises(DataNotFoundError, match=r"model\.safetensors"):
+        load_pretrained(saved)
+
+
+def test_a_pickle_beside_it_is_never_read(saved, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "harm"), "w"))
+
+    torch.save({"w": Bomb()}, saved / "pytorch_model.bin")
+    torch.save({"w": Bomb()}, saved / "model.safetensors")
+    with pytest.raises(DataIntegrityError):
+        load_pretrained(saved)
+    assert not (tmp_path / "harm").exists()

@@ -1,0 +1,28 @@
+import yaml
+
+from pyg_samsa.chem import ATOM_CARDINALITIES
+from pyg_samsa.hub.model_card import model_card
+from pyg_samsa.hub.model_config import ModelConfig
+from pyg_samsa.task import Task
+
+
+def test_card_of_a_saved_model(saved):
+    card = (saved / "README.md").read_text()
+    assert "Ten molecules." in card
+    assert "- logS" in card
+    assert "| test | 0.4 |" in card
+    assert "pyg-samsa predict" not in card  # its features are not those of molecules
+    assert yaml.safe_load(card.split("---")[1])["library_name"] == "pyg-samsa"
+
+
+def test_card_of_a_model_of_molecules_shows_how_to_predict():
+    options = {"in_channels": list(ATOM_CARDINALITIES), "channels": 8}
+    card = model_card(ModelConfig("SAMSA", options, 1234, Task("multilabel", ["a", "b"])), "mine")
+    assert "A SAMSA network with 1,234 weights that predicts a, b from molecules" in card
+    assert "pyg-samsa predict mine molecules.csv predictions.csv" in card
+
+
+def test_card_without_a_task():
+    card = model_card(ModelConfig("SAMSA", {}, 9), "mine")
+    assert "## Predictions" not in card
+    assert "## Metrics" not in card
