@@ -183,13 +183,20 @@ def _models(setting: Setting) -> Iterator[dict[str, Any]]:
     }
     for name, options in sizes.items():
         torch.manual_seed(0)
-        model = SAMSA.from_options(dataset.features.in_channels, dataset.task.num_targets, edge_channels=dataset.features.edge_channels, **options).to(
-            setting.device
-        )  # type: ignore[arg-type]
+        model = SAMSA.from_options(
+            dataset.features.in_channels,
+            dataset.task.num_targets,
+            edge_channels=dataset.features.edge_channels,
+            **options,
+        ).to(setting.device)  # type: ignore[arg-type]
         network = _OnBatch(model, batch)
         for mode in ("inference", "training"):
             step = _step(
-                network, torch.zeros(batch.num_graphs, dataset.task.num_targets), None, setting, backward=mode == "training"
+                network,
+                torch.zeros(batch.num_graphs, dataset.task.num_targets),
+                None,
+                setting,
+                backward=mode == "training",
             )  # type: ignore[arg-type]
             measurement = take_turns({name: step}, setting.device, rounds=setting.rounds)[name]
             low, high = measurement.spread

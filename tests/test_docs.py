@@ -220,7 +220,7 @@ def test_docstring_becomes_markdown(docstrings):
         """)
     out = docstrings.to_markdown(text, {"mean": "lib.mean"}.get)
     assert (
-        r"\(x_i\), see [`mean`][lib.mean] and `None`, from the [\"Paper of many\"](https://arxiv.org/abs/1) paper.".replace(
+        r"\(x_i\), see [`mean`][lib.mean] and `None`, from the [\"Paper of many\"](https://arxiv.org/abs/1) paper.".replace(  # noqa: E501
             '\\"', '"'
         )
         in out
@@ -242,7 +242,7 @@ def test_every_public_name_is_in_the_reference(docstrings):
 
 def test_equations_become_mathml(hooks, caplog):
     html = hooks.on_page_content(
-        r'<p><span class="arithmatex">\(a &lt; \bigl\langle b \bigr\rangle\)</span></p><div class="arithmatex">\[ \arg\max_i z_i \]</div>',
+        r'<p><span class="arithmatex">\(a &lt; \bigl\langle b \bigr\rangle\)</span></p><div class="arithmatex">\[ \arg\max_i z_i \]</div>',  # noqa: E501
         page=SimpleNamespace(file=SimpleNamespace(src_uri="page.md")),
     )
     assert html.count("<math") == 2

@@ -84,5 +84,7 @@ def print_models(console: Any, folders: list[Path]) -> None:
     for folder in folders:
         model = folder / RUN_SUBFOLDER
         if (model / CONFIG).is_file():
-            console.print(Text.assemble("  ", (f"{RUN_SUBFOLDER + '/':<22}", "cyan"), "the trained model; predict with"))
+            console.print(
+                Text.assemble("  ", (f"{RUN_SUBFOLDER + '/':<22}", "cyan"), "the trained model; predict with")
+            )
             console.print(Text(f"    pyg-samsa predict {model} new.csv predictions.csv", style="bold"))

@@ -122,7 +122,9 @@ def _uniform(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, drop
 
 
 def _each(query: Tensor, pairs: Iterable[tuple[Tensor, Tensor]], index: RaggedIndex, dropout: float) -> Tensor:
-    """One call a graph; keys and values [H, n, C]. Views without selection: the gradient of a selection fills a tensor with zeros first."""
+    """One call a graph; keys and values [H, n, C]. Views without selection: the gradient of a selection fills a
+    tensor with zeros first.
+    """
     out = [
         F.scaled_dot_product_attention(
             q.transpose(0, 1).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), dropout_p=dropout
@@ -209,5 +211,6 @@ ATTENTION_BACKENDS: dict[str, AttentionBackend] = {
     "sdpa": AttentionBackend(_sdpa, lambda query, dropout: None),
     "triton": AttentionBackend(_triton, _refuse_triton),
 }
-"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them; the kernels in Triton stand last, so that they run only
+"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them; the kernels in Triton stand last,
+so that they run only
 where they are asked for, because they have not been timed on a GPU."""

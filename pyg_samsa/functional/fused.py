@@ -13,7 +13,8 @@ from torch.autograd.function import once_differentiable
 
 from pyg_samsa.functional.dropout import dropped
 
-# Numbers in a piece: measured best on a machine with 512 KiB of L2 cache per core and 32 MiB of L3. Half or twice as many
+# Numbers in a piece: measured best on a machine with 512 KiB of L2 cache per core and 32 MiB of L3. Half or twice as
+# many
 # cost little.
 _CACHE_ELEMENTS = 2**19
 _FEW_ELEMENTS = 2**15

@@ -14,7 +14,8 @@ from pyg_samsa.errors import ShapeError
 class RaggedIndex:
     r"""Where each graph of a packed batch begins and ends.
 
-    Made once per forward pass and handed from layer to layer, so that the sizes cross from the device to the host only once.
+    Made once per forward pass and handed from layer to layer, so that the sizes cross from the device to the host
+    only once.
 
     Args:
         ptr: Offsets [B+1] int64, non-decreasing, from 0 to T: graph :math:`b` owns the rows ``ptr[b]:ptr[b+1]``.
@@ -76,7 +77,8 @@ class RaggedIndex:
     def groups(self, max_waste: float = 4.0) -> Iterator[tuple[Tensor | None, int]]:
         """Yield ``(graphs, width)``: sets of graphs of similar size, to be laid out as one dense [G, width] table.
 
-        All graphs together, as ``(None, max_size)``, when that table has at most ``max_waste`` times as many cells as there are tokens; otherwise
+        All graphs together, as ``(None, max_size)``, when that table has at most ``max_waste`` times as many cells as
+        there are tokens; otherwise
         one set per power of two, so that one giant graph among many small ones costs no more than its own size.
         """
         slack = 64 * self.num_graphs
@@ -91,7 +93,8 @@ class RaggedIndex:
             yield torch.tensor(graphs, device=self.device), max(self.sizes[graph] for graph in graphs)
 
     def parts(self, max_tokens: int) -> list[tuple[slice, RaggedIndex]]:
-        """Return batches of consecutive graphs with at most ``max_tokens`` tokens each: their rows and their own index; a larger graph stands alone.
+        """Return batches of consecutive graphs with at most ``max_tokens`` tokens each: their rows and their own
+        index; a larger graph stands alone.
 
         Example:
             >>> [(rows.start, rows.stop) for rows, _ in RaggedIndex(torch.tensor([0, 2, 3, 9])).parts(4)]
@@ -113,7 +116,8 @@ class RaggedIndex:
         return self._parts[max_tokens]
 
     def tiles(self, rows: int) -> tuple[Tensor, Tensor]:
-        """Cut every graph into tiles of ``rows`` tokens and return graph and first token of each; the device computes it and is not waited for.
+        """Cut every graph into tiles of ``rows`` tokens and return graph and first token of each; the device computes
+        it and is not waited for.
 
         Example:
             >>> RaggedIndex(torch.tensor([0, 3, 3, 4])).tiles(2)
@@ -130,7 +134,8 @@ class RaggedIndex:
         return self._tiles[rows]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(num_graphs={self.num_graphs}, num_tokens={self.num_tokens}, max_size={self.max_size})"
+        sizes = f"num_graphs={self.num_graphs}, num_tokens={self.num_tokens}, max_size={self.max_size}"
+        return f"{type(self).__name__}({sizes})"
 
 
 def batch_to_ptr(batch: Tensor, batch_size: int | None = None) -> Tensor:

@@ -19,7 +19,8 @@ REZERO = ("own", "shared")
 
 
 class SAMSABlock(Module):
-    r"""One transformer block of `SAMSA <https://arxiv.org/abs/2408.05391>`_ (Algorithm 1): attention, then a feed-forward network.
+    r"""One transformer block of `SAMSA <https://arxiv.org/abs/2408.05391>`_ (Algorithm 1): attention, then a
+    feed-forward network.
 
     .. math::
         x &\leftarrow x + \alpha \, \mathrm{DropPath}\bigl(\mathrm{Conv}(\mathrm{RMSNorm}(x))\bigr)

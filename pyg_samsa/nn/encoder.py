@@ -28,7 +28,8 @@ class Encoder(Module):
 
     Args:
         blocks: Blocks with the signature of `SAMSABlock`.
-        checkpointing: In training, keep only the tokens between blocks and compute each block again in the backward pass:
+        checkpointing: In training, keep only the tokens between blocks and compute each block again in the backward
+            pass:
             the memory of one block, for a third more time. The result is the same.
 
     Shapes:
@@ -75,10 +76,12 @@ class Encoder(Module):
     def forward(self, tokens: Tokens) -> Tokens:
         """Run all blocks on the tokens.
 
-        In evaluation on the CPU, a large batch goes through all blocks some graphs at a time, since graphs do not see each
+        In evaluation on the CPU, a large batch goes through all blocks some graphs at a time, since graphs do not see
+        each
         other and what stays in the cache is faster. Where a block has hooks, it is called once, with all tokens.
         """
-        # Under mixed precision the products are computed in half precision; the residual stream keeps that of the weights.
+        # Under mixed precision the products are computed in half precision; the residual stream keeps that of the
+        # weights.
         x = tokens.x.to(next(self.blocks.parameters()).dtype)
         geometry = {"pos": tokens.pos, "normal": tokens.normal} if self.uses_positions else {}
         few = max(1, _PART_ELEMENTS // max(x.size(1), 1))

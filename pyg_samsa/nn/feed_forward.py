@@ -18,9 +18,11 @@ class FeedForward(Module):
     r"""The feed-forward branch of a pre-norm transformer block, with its residual (SAMSA, Algorithm 1).
 
     .. math::
-        y = x + \alpha \, m \, \mathrm{Drop}\bigl(W_2 \, \mathrm{Drop}(\sigma(W_1 \, \mathrm{RMSNorm}(x) + b_1)) + b_2\bigr)
+        y = x + \alpha \, m \, \mathrm{Drop}\bigl(W_2 \, \mathrm{Drop}(\sigma(W_1 \, \mathrm{RMSNorm}(x) + b_1)) +
+        b_2\bigr)
 
-    On the CPU a fused kernel computes it, as long as the children are a plain `RMSNorm`, two plain ``Linear`` layers, the
+    On the CPU a fused kernel computes it, as long as the children are a plain `RMSNorm`, two plain ``Linear`` layers,
+    the
     exact GELU and `Dropout`, without hooks or parametrizations. Otherwise the children are called one after the other,
     with the same result; so hooks fire, and a replaced child counts.
 

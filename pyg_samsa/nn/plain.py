@@ -14,7 +14,8 @@ def is_plain(module: Module, kind: type[Module]) -> bool:
     """Say whether a kernel may read the weights of ``module`` in place of calling it.
 
     It may if the module is exactly of the class ``kind``, nothing is hooked to it, its ``forward`` was not replaced,
-    and its weights are ordinary tensors. Parametrizations, LoRA wrappers, quantised layers and subclasses are not plain.
+    and its weights are ordinary tensors. Parametrizations, LoRA wrappers, quantised layers and subclasses are not
+    plain.
 
     Args:
         module: The module.

@@ -26,7 +26,8 @@ def make_pool(pool: str | Aggregation, channels: int) -> Aggregation:
         \mathrm{mean}: \; y_b = \frac{1}{n_b} \sum_{t \in b} x_t
 
     Args:
-        pool: ``"attention"`` (PyG's ``AttentionalAggregation``), ``"mean"`` (``MeanAggregation``), or any aggregation of
+        pool: ``"attention"`` (PyG's ``AttentionalAggregation``), ``"mean"`` (``MeanAggregation``), or any aggregation
+            of
             PyG that returns [B, D].
         channels: Channels D of a token.
 

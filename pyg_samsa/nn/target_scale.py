@@ -16,7 +16,8 @@ class TargetScale(Module):
     .. math::
         \hat y = \mu + \sigma o, \qquad o = (y - \mu) / \sigma
 
-    Mean and standard deviation are buffers in float64: they are saved with the network, and a small deviation of a large
+    Mean and standard deviation are buffers in float64: they are saved with the network, and a small deviation of a
+    large
     mean is not rounded away. A new scale is the identity.
 
     Args:

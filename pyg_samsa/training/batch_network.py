@@ -14,10 +14,12 @@ from pyg_samsa.nn import TargetScale
 class BatchNetwork(nn.Module):
     """Feeds a model of plain tensors, such as :class:`pyg_samsa.nn.SAMSA`, from a batch.
 
-    The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1; ``category``, ``pos``, ``normal`` and
+    The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1; ``category``,
+    ``pos``, ``normal`` and
     ``pe`` go to models whose attribute ``inputs`` names them.
 
-    Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can stand in its place: models of pairs, baselines, GraphGym networks.
+    Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can stand in its place: models of pairs,
+    baselines, GraphGym networks.
 
     Args:
         model: Called as ``model(x, edge_index, edge_attr, batch, batch_size=B)``.
@@ -37,7 +39,8 @@ class BatchNetwork(nn.Module):
         >>> class Count(nn.Module):
         ...     def forward(self, x, edge_index, edge_attr, batch, *, batch_size):
         ...         return x.new_zeros(batch_size, 1).index_add(0, batch, x)
-        >>> batch = Batch.from_data_list([Data(x=torch.ones(n, 1), edge_index=torch.empty(2, 0, dtype=torch.long)) for n in (2, 3)])
+        >>> no_edges = torch.empty(2, 0, dtype=torch.long)
+        >>> batch = Batch.from_data_list([Data(x=torch.ones(n, 1), edge_index=no_edges) for n in (2, 3)])
         >>> BatchNetwork(Count())(batch)[0].tolist()
         [[2.0], [3.0]]
     """

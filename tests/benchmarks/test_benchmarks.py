@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 def row(**changes):
     return {
-        "suite": "block", "workload": "w", "tokens": 8, "channels": 4, "samples": 2, "contestant": "SAMSA", "seconds": 0.5, "low": 0.4, "high": 0.6,
+        "suite": "block", "workload": "w", "tokens": 8, "channels": 4, "samples": 2, "contestant": "SAMSA", "seconds": 0.5, "low": 0.4, "high": 0.6,  # noqa: E501
         "rounds": 3, "ratio": 1.0, "products": None, "peak_bytes": 1000, "of_rate": 0.5, "check": "equal", **changes,
     }  # fmt: skip
 

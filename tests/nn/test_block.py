@@ -76,7 +76,8 @@ def test_compiled_without_graph_breaks_and_anew_for_no_new_batch(training):
     torch.nn.init.ones_(block.alpha)
     compiled = torch.compile(block, backend=counter, fullgraph=True)
     frames = []
-    # Batches with few tokens for each that is sampled, and with many, are two graphs; the first three make their numbers symbols.
+    # Batches with few tokens for each that is sampled, and with many, are two graphs. The first three make their
+    # numbers symbols.
     few, many = [[5, 2, 9], [3, 8, 1, 4], [2, 5]], [[30, 2], [20, 1, 26]]
     for sizes in (*few, *many, [7, 7, 1, 2, 9], [4, 6], [2, 3, 4, 5, 6, 7], [20, 1, 6], [33, 18, 7, 50], [5, 60]):
         index, x = RaggedIndex(torch.tensor([0, *sizes]).cumsum(0)), torch.randn(sum(sizes), 16)

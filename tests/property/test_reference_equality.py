@@ -21,7 +21,7 @@ from pyg_samsa.functional import (
 )
 from pyg_samsa.functional.codes import feature_keys
 from pyg_samsa.nn import SAMSA, GraphBridge, SAMSABlock, SAMSAConv, make_pool
-from pyg_samsa.nn.conv import base, samsa_conv
+from pyg_samsa.nn.conv import base
 
 
 @pytest.fixture(autouse=True, scope="module")

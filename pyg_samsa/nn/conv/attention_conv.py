@@ -21,7 +21,8 @@ from pyg_samsa.nn.conv.base import (
 
 @register_operator("full")
 class AttentionConv(TokenConv):
-    r"""Full softmax attention within each graph, from the `"Attention Is All You Need" <https://arxiv.org/abs/1706.03762>`_ paper.
+    r"""Full softmax attention within each graph, from the
+    `"Attention Is All You Need" <https://arxiv.org/abs/1706.03762>`_ paper.
 
     .. math::
         x' = W_o \, \mathrm{softmax}\bigl(Q K^\top / \sqrt{C}\bigr) V

@@ -56,7 +56,8 @@ class TokenContext:
 class TokenConv(Module):
     r"""Base class of attention operators on packed tokens.
 
-    An operator computes queries, keys and values with linear layers, mixes the values of each graph, and maps the result:
+    An operator computes queries, keys and values with linear layers, mixes the values of each graph, and maps the
+    result:
 
     .. math::
         x' = W_o \, \mathrm{Attend}(W_q x, W_{kv} x)
@@ -222,8 +223,10 @@ class TokenConv(Module):
                 are the tokens before normalisation. Operators that do not sample ignore it.
             pos: Positions [T, l]; operators that do not encode them ignore them.
             normal: Normals [T, l], likewise.
-            return_attention_weights: Also return ``(edge_index, weights)``: pairs [2, M] of an attended and an attending
-                token, and the attention weights of the heads [M, H], without dropout. Rows from T on are support vectors.
+            return_attention_weights: Also return ``(edge_index, weights)``: pairs [2, M] of an attended and an
+                attending
+                token, and the attention weights of the heads [M, H], without dropout. Rows from T on are support
+                vectors.
             return_sampled_tokens: Also return `SampledTokens`.
 
         Returns:
@@ -264,7 +267,9 @@ class TokenConv(Module):
     def check_positions(
         self, x: Tensor, pos: Tensor | None, normal: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Return what the operator uses of the positions and normals of the tokens; a subclass that does raises if missing."""
+        """Return what the operator uses of the positions and normals of the tokens; a subclass that does raises if
+        missing.
+        """
         return None, None
 
     def attention_weights(self, x: Tensor, context: TokenContext, samples: Any) -> AttentionWeights:

@@ -52,7 +52,8 @@ class SAMSAConv(TokenConv):
 
         x' &= W_o \, \mathrm{softmax}\bigl(Q \tilde{K}^\top / \sqrt{C}\bigr) \tilde{V}
 
-    In every graph, 2K learned support pairs with their own scores are candidates too, so graphs with fewer than K tokens
+    In every graph, 2K learned support pairs with their own scores are candidates too, so graphs with fewer than K
+    tokens
     and empty graphs are fine. Graphs of a batch never see each other. In evaluation the sampling is deterministic, and
     permuting tokens permutes the output.
 
@@ -60,7 +61,8 @@ class SAMSAConv(TokenConv):
         channels: Channels D of a token, in and out; a multiple of ``heads``.
         heads: Number of heads H.
         num_samples: Number K of tokens that each head of each graph samples.
-        sampling: ``"hard"`` (straight-through; evaluation is top-k and gather only) or ``"soft"`` (the relaxation itself),
+        sampling: ``"hard"`` (straight-through; evaluation is top-k and gather only) or ``"soft"`` (the relaxation
+            itself),
             both without replacement; or ``"replacement"`` (independent draws, the paper's ablation).
         tau: Temperature of the relaxation, above 0.
         dropout: Probability that an attention weight is dropped in training, 0 to below 1.
@@ -69,11 +71,14 @@ class SAMSAConv(TokenConv):
         bias: Whether the linear layers have a bias.
         attn_backend: How attention over the sampled keys is computed: ``"auto"`` or a name in
             :obj:`pyg_samsa.functional.ATTENTION_BACKENDS`.
-        importance: Ablation: ``"learned"`` scores; ``"random"``: tokens are drawn uniformly in training, and by a random
-            function of their contents in evaluation; ``"fixed"``: nothing is sampled, and K learned pairs are the keys and
+        importance: Ablation: ``"learned"`` scores; ``"random"``: tokens are drawn uniformly in training, and by a
+            random
+            function of their contents in evaluation; ``"fixed"``: nothing is sampled, and K learned pairs are the
+            keys and
             values of every graph.
         shared_sets: Ablation: all heads of a graph sample the same tokens.
-        support: Ablation: whether there are learned support pairs; without them, a graph with fewer than K tokens is filled
+        support: Ablation: whether there are learned support pairs; without them, a graph with fewer than K tokens is
+            filled
             up with pairs of zeros.
 
     Shapes:

@@ -26,7 +26,8 @@ class NodeTokenizer(Module):
 
     Args:
         channels: Channels D of a token.
-        in_channels: The node features: the number of float features (a linear encoder), the cardinalities of categorical
+        in_channels: The node features: the number of float features (a linear encoder), the cardinalities of
+            categorical
             features (a sum of embeddings), or a module that returns [N, D].
         positions: ``"sinusoidal"`` adds the place of each node in its graph, for sequences; ``"none"`` adds nothing.
         pe_channels: Width P of positional encodings that are passed as ``pe``, see `PositionalEncoder`; 0 for none.

@@ -14,7 +14,8 @@ class PointTokenizer(NodeTokenizer):
     .. math::
         h_i = W [\mathrm{xyz}_i, \mathrm{normal}_i] + b
 
-    With ``coordinate_free``, tokens do not know the coordinates (`SFT <https://arxiv.org/abs/2408.05822>`_): they hold a
+    With ``coordinate_free``, tokens do not know the coordinates (`SFT <https://arxiv.org/abs/2408.05822>`_): they
+    hold a
     learned vector and a random code, see `CoordinateFree`. An operator that encodes the positions of pairs then makes a
     network whose output does not change when a cloud is moved, turned or mirrored.
 

@@ -11,8 +11,8 @@ class SequenceTokenizer(NodeTokenizer):
         h_i = \mathrm{Embedding}(x_i) + \mathrm{PE}(i), \qquad
         \mathrm{PE}(i)_{2c} = \sin(i / 10000^{2c/D}), \quad \mathrm{PE}(i)_{2c+1} = \cos(i / 10000^{2c/D})
 
-    from the `"Attention Is All You Need" <https://arxiv.org/abs/1706.03762>`_ paper. A sequence is a path graph; to make
-    tokens of its edges too, use `GraphTokenizer` with ``positions="sinusoidal"``.
+    from the `"Attention Is All You Need" <https://arxiv.org/abs/1706.03762>`_ paper. A sequence is a path
+    graph. To make tokens of its edges too, use `GraphTokenizer` with ``positions="sinusoidal"``.
 
     Args:
         channels: Channels D of a token.

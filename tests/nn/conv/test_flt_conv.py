@@ -136,7 +136,8 @@ def test_dropout_acts_in_training_alone_and_keeps_the_mean():
 @pytest.mark.parametrize("num_dims", [1, 3])
 @each_encoding
 def test_blocks_of_sequences_and_of_points(encoding, num_dims):
-    """Whole numbers as places of a sequence, coordinates of clouds and molecules; it learns to tell a token's place from nothing else."""
+    """Whole numbers as places of a sequence, coordinates of clouds and molecules; it learns to tell a token's place
+    from nothing else."""
     torch.manual_seed(0)
     block = SAMSABlock(8, conv="flt", heads=2, encoding=encoding, num_dims=num_dims, num_features=16, num_frequencies=8)
     torch.nn.init.ones_(block.alpha)

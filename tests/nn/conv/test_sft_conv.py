@@ -187,7 +187,8 @@ def test_dropout_acts_in_training_only_and_is_the_same_backward():
     value = torch.ones(1, 4, 3, 4, dtype=torch.float64, requires_grad=True)
     query, key, leak = (torch.randn(shape, dtype=torch.float64) for shape in ((50, 4, 4), (1, 4, 3, 4), (1, 4)))
     out = relative_attention(query, key, value, leak.abs(), RaggedIndex(torch.tensor([0, 50])), dropout=0.5)
-    # The output is linear in the values: their gradient times the values is the output itself, if the same weights are dropped.
+    # The output is linear in the values: their gradient times the values is the output itself, if the same weights
+    # are dropped.
     (grad,) = torch.autograd.grad(out.sum(), value)
     torch.testing.assert_close((grad * value).sum(), out.sum())
 
@@ -226,7 +227,8 @@ def test_nothing_of_size_n_k_c_is_made_and_no_score_is_kept(encoding):
     # The scores of one piece of the rows with its features, or the tokens with their keys and values.
     assert memory.largest <= 4 * max(2**19, tokens * 2 * channels)
     assert memory.largest < tokens * samples * channels / 4
-    # Input, normalised input, hidden activations of the importance, queries, output: a handful of [T, D], and no [T, K, H].
+    # Input, normalised input, hidden activations of the importance, queries, output: a handful of [T, D], and no [T,
+    # K, H].
     assert saved < 14 * tokens * channels + 40 * samples * channels + 20 * channels**2
 
 
