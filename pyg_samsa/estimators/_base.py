@@ -193,7 +193,7 @@ class MoleculeEstimator(BaseEstimator):
         return found
 
     def _width(self) -> int:
-        return int(self.model_.options["out_channels"])
+        return int((self.model_.options or {})["out_channels"])
 
     def save_pretrained(self, directory: str | os.PathLike[str], *, target_names: Sequence[str] | None = None) -> Path:
         """Save the fitted network for ``pyg-samsa predict``.
@@ -206,7 +206,7 @@ class MoleculeEstimator(BaseEstimator):
             DataError: The network was not fitted on molecules.
         """
         check_is_fitted(self, "model_")
-        if self.model_.options["in_channels"] != list(ATOM_CARDINALITIES):
+        if (self.model_.options or {})["in_channels"] != list(ATOM_CARDINALITIES):
             raise DataError(
                 "the network was not fitted on molecules",
                 hint="Save model_ itself with pyg_samsa.hub.save_pretrained.",

@@ -26,7 +26,7 @@ def predicts_molecules(network: nn.Module, features: Features) -> bool:
         and inner.readout is not None
         and inner.readout.level == "graph"
         and inner.readout.towers == 1
-        and inner.tokenizer.pe_channels == 0
+        and not inner.tokenizer.pe_channels
         and network.node_encoder is None
         and network.edge_encoder is None
         and (features.in_channels, features.edge_channels) == (MOLECULES.in_channels, MOLECULES.edge_channels)

@@ -40,7 +40,7 @@ def test_weights_that_do_not_decay():
     decaying, others = parameter_groups(model, 0.1)
     assert (decaying["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
     kept = {names[id(weight)] for weight in others["params"]}
-    assert "alpha" in kept
+    assert "encoder.alpha" in kept
     assert all(name in kept for name in names.values() if name.endswith(("bias", "support_score")) or "norm" in name)
     assert all(
         "weight" in names[id(weight)] or "support_key_value" in names[id(weight)] for weight in decaying["params"]

@@ -242,8 +242,8 @@ class TokenConv(Module):
         index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
         pos, normal = self.check_positions(x, pos, normal)
         if perm is not None:
-            x, score_input, pos, normal = (None if t is None else t[perm] for t in (x, score_input, pos, normal))
-            assert x is not None
+            x = x[perm]
+            score_input, pos, normal = (None if t is None else t[perm] for t in (score_input, pos, normal))
         context = TokenContext(index, x if score_input is None else score_input, pos, normal)
         mixed, samples = self.attend(x, context)
         out = self.out(mixed.flatten(1))
@@ -482,4 +482,5 @@ def operator_options(name: str) -> dict[str, Any]:
         ['heads', 'dropout', 'bias']
     """
     check_choice("attention", name, tuple(OPERATORS))
-    return dict(options_of(OPERATORS[name]))
+    operator: Any = OPERATORS[name]
+    return dict(options_of(operator))

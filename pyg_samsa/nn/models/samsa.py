@@ -199,7 +199,7 @@ class SAMSA(Module):
 
         Arguments as in `encode`, and ``category`` [B], the category of each graph, where the readout is told it.
         """
-        inputs = {
+        inputs: dict[str, Any] = {
             "edge_index": edge_index,
             "edge_attr": edge_attr,
             "batch": batch,
@@ -257,21 +257,21 @@ class SAMSA(Module):
 
 
 def _make_tokenizer(in_channels: Features, edge_channels: Features | None, options: SAMSAOptions) -> NodeTokenizer:
-    pe = {"pe_channels": options.pe_channels, "flip_signs": options.flip_signs}
+    pe: dict[str, Any] = {"pe_channels": options.pe_channels, "flip_signs": options.flip_signs}
     if options.bridge:
-        codes = {"num_codes": options.num_codes, "eval_codes": options.eval_codes, "sigma": options.sigma}
+        codes: dict[str, Any] = {"num_codes": options.num_codes, "eval_codes": options.eval_codes, "sigma": options.sigma}
         return GraphTokenizer(
             options.channels,
             in_channels,
             edge_channels,
             positions=options.positions,
             **codes,
-            **pe,  # type: ignore[arg-type]
+            **pe,
         )
     if options.coordinate_free:
-        geometry = {"coordinate_free": True, "centroid_distance": options.centroid_distance}
-        return PointTokenizer(options.channels, in_channels, **geometry, **pe)  # type: ignore[arg-type]
-    return NodeTokenizer(options.channels, in_channels, positions=options.positions, **pe)  # type: ignore[arg-type]
+        geometry: dict[str, Any] = {"coordinate_free": True, "centroid_distance": options.centroid_distance}
+        return PointTokenizer(options.channels, in_channels, **geometry, **pe)
+    return NodeTokenizer(options.channels, in_channels, positions=options.positions, **pe)
 
 
 def _make_blocks(options: SAMSAOptions) -> list[SAMSABlock]:

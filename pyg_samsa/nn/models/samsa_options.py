@@ -97,6 +97,7 @@ class SAMSAOptions:
     def __post_init__(self) -> None:
         check_options(type(self), vars(self))
         check_integer("channels", self.channels)
+        needed_without: tuple[str, ...]
         if self.bridge:
             needed_without = ("coordinate_free", "centroid_distance")
         else:
