@@ -22,28 +22,34 @@ ROOMS = (
     "chem",
     "metrics",
     "io",
+    "hub",
+    "predict",
     "explain",
     "viz",
     "training",
     "estimators",
+    "options",
+    "task",
     "errors",
 )
-# Rooms without a list of public names show the public members of these modules; other rooms show these besides their own names.
+# Rooms without a list of public names show the public members of these modules; other rooms show these besides their own
+# names.
 MODULES = {
-    "chem": ("predictor", "drawing"),
-    "explain": ("molecules", "sampled", "occlusion", "gradient"),
-    "io": ("pretrained", "files", "download", "safe_pickle", "csv_rows"),
+    "explain": ("molecule_explanation", "sampled", "occlusion", "gradient"),
+    "io": ("files", "download", "safe_pickle", "csv_rows"),
     "training": ("losses", "optimizers", "samplers", "schedulers"),
-    "viz": ("html_report",),
+    "viz": ("molecules.drawing", "report.html_report"),
+    "options": ("",),
+    "task": ("",),
     "errors": ("",),
 }
 # Folder -> headline, in the order of the page.
 GROUPS = {
     "conv": "Operators",
     "models": "Networks",
+    "tokenizers": "Tokenizers",
     "": "Blocks and layers",
     "encoding": "Encodings",
-    "pool": "Readout",
 }
 
 
