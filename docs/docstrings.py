@@ -1,7 +1,8 @@
 """Docstrings of the package as Markdown: a griffe extension, and the list of names that the API reference shows.
 
-The docstrings are written for people who read source: equations in ``.. math::`` blocks, names in single backticks, literals in double ones. Here
-they become what MkDocs renders: equations between TeX delimiters, links to the page of a name, tables.
+The docstrings are written for people who read source: equations in ``.. math::`` blocks, names in single backticks,
+literals in double ones. Here they become what MkDocs renders: equations between TeX delimiters, links to the page of
+a name, tables.
 """
 
 from __future__ import annotations
@@ -32,8 +33,7 @@ ROOMS = (
     "task",
     "errors",
 )
-# Rooms without a list of public names show the public members of these modules; other rooms show these besides their own
-# names.
+# Modules whose public members are shown besides the names that their room lists.
 MODULES = {
     "explain": ("molecule_explanation", "sampled", "occlusion", "gradient"),
     "io": ("files", "download", "safe_pickle", "csv_rows"),
@@ -54,7 +54,7 @@ GROUPS = {
 
 
 class Entry(NamedTuple):
-    """A name that the reference shows: how it is called, where it is imported from, and under which headline it stands."""
+    """A name in the reference, where it is imported from, and the headline it is listed under."""
 
     name: str
     path: str
