@@ -1,6 +1,7 @@
 """What MkDocs does besides its own work: pages generated from the code, and equations as MathML.
 
-The reference of settings, configurations, commands and names is written when the site is built, so it cannot fall behind the code. Equations are
+The reference of settings, configurations, commands and names is written when the site is built, so it cannot fall
+behind the code. Equations are
 converted here too: a built page needs neither scripts nor a network to show them.
 """
 
@@ -145,8 +146,8 @@ def _configuration() -> str:
     lines = [
         "# Settings",
         "",
-        "Every setting that this package adds to GraphGym's configuration. They stand in a YAML file, group by group, or behind a command, "
-        "`samsa.layers 4 optim.max_epoch 10`, which goes before the file. A name that does not exist and a value that is not allowed are errors that "
+        "Every setting that this package adds to GraphGym's configuration. They stand in a YAML file, group by group, or behind a command, "  # noqa: E501
+        "`samsa.layers 4 optim.max_epoch 10`, which goes before the file. A name that does not exist and a value that is not allowed are errors that "  # noqa: E501
         "name the nearest one that is.",
         "",
     ]
@@ -174,7 +175,7 @@ def _configuration() -> str:
         "",
     ]
     lines += [
-        f"Without effect, and named in the header of a run that sets them: {', '.join(f'`{key}`' for key in sorted(NO_EFFECT))}.",
+        f"Without effect, and named in the header of a run that sets them: {', '.join(f'`{key}`' for key in sorted(NO_EFFECT))}.",  # noqa: E501
         "",
     ]
     return "\n".join(lines)
@@ -212,7 +213,7 @@ def _configs() -> str:
     lines = [
         "# Packaged configurations",
         "",
-        "`pyg-samsa train --cfg NAME` takes each of these by its name, from any folder; in the repository they are files of `graphgym_configs/`.",
+        "`pyg-samsa train --cfg NAME` takes each of these by its name, from any folder; in the repository they are files of `graphgym_configs/`.",  # noqa: E501
         "",
     ]
     names = [name for name in packaged_configs() if not name.startswith("grids/")]

@@ -46,14 +46,10 @@ def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path |
     """
     if not predicts_molecules(network, plan.dataset.features):
         return None
-    task: dict[str, Any] = {
-        "kind": plan.dataset.task.kind,
-        "target_names": list(plan.dataset.task.names),
-        "featuriser": "ogb",
-    }
-    task["metrics"] = {"val": dict(result.val), "test": dict(result.test)}
-    folder = result.folder.path / RUN_SUBFOLDER
-    return save_pretrained(network.model, folder, task=task, card=_sections(result, plan))  # type: ignore[arg-type]
+    metrics = {"val": dict(result.val), "test": dict(result.test)}
+    model: Any = network.model
+    folder, card = result.folder.path / RUN_SUBFOLDER, _sections(result, plan)
+    return save_pretrained(model, folder, task=plan.dataset.task, metrics=metrics, card=card)
 
 
 def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:

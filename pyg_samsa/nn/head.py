@@ -14,8 +14,10 @@ HEAD_NORMS = ("none", "batch")
 class MLPHead(Module):
     r"""Two-layer network from a pooled vector, or a token, to predictions: Linear, GELU, dropout, Linear.
 
-    With ``norm="batch"``, which is ours, every channel of the input is normalised over the batch first, and by running statistics in evaluation. What
-    is common to all graphs makes up most of a readout, and what tells them apart is so small at first that the head is as good as linear;
+    With ``norm="batch"``, which is ours, every channel of the input is normalised over the batch first, and by
+    running statistics in evaluation. What
+    is common to all graphs makes up most of a readout, and what tells them apart is so small at first that the head
+    is as good as linear;
     normalised, training does not have to wait until that has grown.
 
     Args:

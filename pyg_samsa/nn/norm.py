@@ -7,7 +7,8 @@ from pyg_samsa.functional.fused import rms_norm
 
 
 class RMSNorm(torch.nn.RMSNorm):
-    r"""`torch.nn.RMSNorm` whose CPU version reads and writes the tokens once: see :func:`pyg_samsa.functional.rms_norm`.
+    r"""`torch.nn.RMSNorm` whose CPU version reads and writes the tokens once: see
+    :func:`pyg_samsa.functional.rms_norm`.
 
     Args:
         channels: Channels D of a token.

@@ -390,10 +390,10 @@ def test_a_run_goes_on_from_another(config, capsys):
         **loss,
     )
     runner.run(other, ["train.start_from", str(first.folder.path), "samsa.head_norm", "batch"])
-    assert "(new: head.net.3, head.norm)" in " ".join(capsys.readouterr().out.split())
+    assert "(new: readout.head.net.3, readout.head.norm" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(ConfigError, match=r"train\.start_from"):
         runner.run(path, ["train.start_from", str(first.folder.path), "samsa.channels", "16"])
-    with pytest.raises(DataNotFoundError, match="no model there"):
+    with pytest.raises(DataNotFoundError, match="no saved model found"):
         runner.run(path, ["train.start_from", str(first.folder.path / "elsewhere")])
 
 

@@ -13,7 +13,9 @@ EQUIVARIANT = tuple(method for method in METHODS if method != "random")
 
 def network(**options):
     torch.manual_seed(0)
-    settings = {"edge_channels": 3, "channels": 16, "num_layers": 3, "heads": 4, "num_samples": 4, **options}
+    settings = {"edge_channels": 3, "channels": 16, "num_layers": 3, "heads": 4, **options}
+    if settings.get("attention") != "full":
+        settings.setdefault("num_samples", 4)
     model = SAMSA.from_options(5, 2, **settings).double()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -304,7 +306,7 @@ def test_contribution_is_the_first_order_effect_of_scaling_sampled_values(data, 
         block.conv.score = Detached(block.conv.score)
     (found,) = token_importance(model, data, "contribution", target=1)
     scores, step = torch.cat([found.node, found.edge]), 1e-6
-    original = type(model.encoder.blocks[0].conv)._sample
+    original = type(model.encoder.blocks[0].conv).sample
     factor = {}
 
     def scaled(self, *args):
@@ -317,7 +319,7 @@ def test_contribution_is_the_first_order_effect_of_scaling_sampled_values(data, 
             )
         return samples._replace(values=values)
 
-    monkeypatch.setattr(type(model.encoder.blocks[0].conv), "_sample", scaled)
+    monkeypatch.setattr(type(model.encoder.blocks[0].conv), "sample", scaled)
     for token in range(scores.numel()):
         outputs = []
         for size in (1 + step, 1 - step):

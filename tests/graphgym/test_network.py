@@ -7,7 +7,7 @@ def test_network_takes_widths_from_whoever_knows_them(molecules):
     cfg.samsa.layers, cfg.samsa.channels, cfg.samsa.heads = 1, 8, 2
     cfg.dataset.task = "graph"
     made = network.SAMSANetwork(dim_in=5, dim_out=2)
-    assert made.model.node_encoder.in_features == 5
+    assert made.model.tokenizer.node_encoder.in_features == 5
     cfg.share.in_channels, cfg.share.edge_channels, cfg.share.level = (
         [119, 5, 12, 12, 10, 6, 6, 2, 2],
         [5, 6, 2],

@@ -122,7 +122,7 @@ def test_node_level_with_inductive_head(graphgym_main, config, tmp_path):
     dataset = {"format": "samsa", "name": "multiclass-node", "task_type": "classification"}
     changes = {"dataset": dataset, "gnn": {"head": "inductive_node"}, "optim": {"max_epoch": 1}}
     model = graphgym_main(config(metric_best="accuracy", custom_metrics=["accuracy"], **changes))
-    assert model.model.model.level == "node"
+    assert model.model.model.readout.level == "node"
     test = json.loads((tmp_path / "results" / "exp" / "0" / "test" / "stats.json").read_text().splitlines()[-1])
     assert 0 < test["accuracy"] <= 1
 

@@ -43,35 +43,45 @@ Redraw = Annotated[int | None, Option("Forward passes in training after which ra
 
 @register_operator("flt")
 class FLTConv(TokenConv):
-    r"""Linear attention with a learned relative positional encoding, from the `"Learning a Fourier Transform for Linear Relative Positional Encodings
+    r"""Linear attention with a learned relative positional encoding, from the
+    `"Learning a Fourier Transform for Linear Relative Positional Encodings
     in Transformers" <https://arxiv.org/abs/2302.01925>`_ paper.
 
     .. math::
         x'_i = W_o \sum_j \mathrm{softmax}_j\bigl(q_i^\top k_j / \sqrt{C} + f(r_i - r_j)\bigr) \, v_j
 
-    is estimated, in time that is linear in the tokens, by two sets of random features: m waves whose frequencies are drawn for f
-    (:func:`pyg_samsa.functional.fourier_features`) are appended to queries and keys, and M positive orthogonal features stand for the exponential
+    is estimated, in time that is linear in the tokens, by two sets of random features: m waves whose frequencies are
+    drawn for f
+    (:func:`pyg_samsa.functional.fourier_features`) are appended to queries and keys, and M positive
+    orthogonal features stand for the exponential
     (:func:`pyg_samsa.functional.linear_attention`). Graphs of a batch never see each other.
 
-    Draws are buffers, saved with the weights and fixed in evaluation. For a given draw permuting tokens permutes the output. Positions are taken
-    relative to their graph's mean (with ``causal`` to its first token), so shifting a graph leaves the output as it is up to rounding. The estimate
-    of f needs no such help, it depends on differences alone; the positive features, which see the phase of each wave, would be invariant only on
-    average over draws. Rotations leave ``"shift_invariant"`` as it is on average over draws and in the limit of many features, not for a given draw,
+    Draws are buffers, saved with the weights and fixed in evaluation. For a given draw permuting tokens permutes the
+    output. Positions are taken
+    relative to their graph's mean (with ``causal`` to its first token), so shifting a graph leaves the output as it
+    is up to rounding. The estimate
+    of f needs no such help, it depends on differences alone; the positive features, which see the phase of each wave,
+    would be invariant only on
+    average over draws. Rotations leave ``"shift_invariant"`` as it is on average over draws and in the limit of many
+    features, not for a given draw,
     and the other encodings not at all.
 
     Args:
         channels: Channels D of a token, in and out; a multiple of ``heads``.
         heads: Number of heads H.
-        encoding: f: ``"gaussian_mixture"``, ``"shift_invariant"``, ``"local_box"``, ``"local_tent"``, see the classes in
+        encoding: f: ``"gaussian_mixture"``, ``"shift_invariant"``, ``"local_box"``, ``"local_tent"``, see the classes
+            in
             :obj:`SPECTRAL_ENCODINGS`, or ``"none"``. Every head has weights of its own.
         num_dims: Dimensions l of a position: 1 for places in a sequence, 3 for points.
         num_features: Positive features M of a head.
         num_frequencies: Frequencies m of a head.
         length_scale: Distance at which f should vary, in units of the positions.
-        encoding_options: Arguments of that encoding alone, such as ``{"kernel": "matern32"}`` or ``{"num_components": 10}``.
+        encoding_options: Arguments of that encoding alone, such as ``{"kernel": "matern32"}`` or ``{"num_components":
+            10}``.
         causal: Let a token see only itself and the tokens before it in its graph.
         redraw: In training, draw anew every so many forward passes, as Performer does; None is never.
-        dropout: Probability that a value is dropped in training, for all queries of its graph and head, 0 to below 1: there are no weights of pairs
+        dropout: Probability that a value is dropped in training, for all queries of its graph and head, 0 to below 1:
+            there are no weights of pairs
             that could be dropped one by one.
         bias: Give every product a bias.
 
@@ -89,7 +99,8 @@ class FLTConv(TokenConv):
         >>> conv(x, batch=batch, pos=pos).shape
         torch.Size([30, 16])
 
-    Cost: O(T D^2 + T M (D + H m)) time, O(T (D + H m)) memory; on other devices than the CPU, or with ``causal``, O(T H M).
+    Cost: O(T D^2 + T M (D + H m)) time, O(T (D + H m)) memory; on other devices than the CPU, or with ``causal``, O(T
+        H M).
     """
 
     draw_state: Tensor
@@ -147,7 +158,9 @@ class FLTConv(TokenConv):
 
     @torch.no_grad()
     def redraw(self) -> None:
-        """Draw new random features and frequencies: the next of a sequence that belongs to this operator, whatever else draws random numbers."""
+        """Draw new random features and frequencies: the next of a sequence that belongs to this operator, whatever
+        else draws random numbers.
+        """
         seed, number, _ = self.draw_state.tolist()
         generator = torch.Generator().manual_seed(seed + number)
         self.projection.copy_(orthogonal_gaussian(*self.projection.shape, generator=generator, dtype=torch.float64))
@@ -217,7 +230,9 @@ class FLTConv(TokenConv):
         return pos - (sums / index.ptr.diff().clamp_min(1).unsqueeze(1))[index.batch]
 
     def _count(self) -> None:
-        """Count a forward pass in training and draw anew where it is time; a block that is computed again for its gradient keeps its draws."""
+        """Count a forward pass in training and draw anew where it is time; a block that is computed again for its
+        gradient keeps its draws.
+        """
         if self.redraw_every is None or not self.training or torch._C._current_graph_task_id() != -1:
             return
         if (passes := int(self.draw_state[2])) and passes % self.redraw_every == 0:

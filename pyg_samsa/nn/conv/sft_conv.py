@@ -30,49 +30,61 @@ from pyg_samsa.nn.importance import ImportanceScore, LinearScore, check_scores
 from pyg_samsa.options import Option, check_integer, check_options
 
 SAMPLERS = ("samsa", "paired")
-# Initial a, b, c, L1, L2 of the field encoding: for coordinates in the unit ball, whose distances go from 0 to 2, both limits are met.
+# Initial a, b, c, L1, L2 of the field encoding: for coordinates in the unit ball, whose distances go from 0 to 2,
+# both limits are met.
 _FIELD = 1.0
 
 
 @register_operator("sft")
 class SFTConv(TokenConv):
-    r"""The attention operator of the `"Sampling Foundational Transformer: A Theoretical Perspective" <https://arxiv.org/abs/2408.05822>`_ paper.
+    r"""The attention operator of the
+    `"Sampling Foundational Transformer: A Theoretical Perspective" <https://arxiv.org/abs/2408.05822>`_ paper.
 
-    K tokens of a graph are sampled by learned importance, once for all heads, and every token attends to these by a sum of maxima, a relative
+    K tokens of a graph are sampled by learned importance, once for all heads, and every token attends to these by a
+    sum of maxima, a relative
     encoding of the pair, and probabilities that leak:
 
     .. math::
         S_{ij} &= \tfrac{1}{\sqrt{C}} \textstyle\sum_c \bigl(\max(q_{ic}, \tilde k_{jc}) - \mu\bigr) / s, \qquad
         S'_{ij} = S_{ij} \, \mathrm{softplus}(W_w \phi_{ij}) + W_b \phi_{ij}
 
-        x'_i &= W_o \sum_j \frac{\mathrm{ReLU}(S'_{ij})}{\sum_j \mathrm{ReLU}(S'_{ij}) + \sum_j \mathrm{softplus}(c_j) + 10^{-9}} \, \tilde v_j,
+        x'_i &= W_o \sum_j \frac{\mathrm{ReLU}(S'_{ij})}{\sum_j \mathrm{ReLU}(S'_{ij}) + \sum_j \mathrm{softplus}(c_j)
+        + 10^{-9}} \, \tilde v_j,
         \qquad c = W_c \tilde v
 
-    A row without a positive score gives zero. Positions enter through the features :math:`\phi` of pairs alone, so that with tokens that have no
+    A row without a positive score gives zero. Positions enter through the features :math:`\phi` of pairs alone, so
+    that with tokens that have no
     coordinates (`CoordinateFree`) the output does not change when a cloud is moved, turned or mirrored.
 
-    2K learned support pairs with their own scores are candidates in every graph, so that graphs with fewer than K tokens, or none, are legal. They
-    stand at the centroid of the graph's positions and have a normal of zero. Where the sampler mixes tokens, positions and normals are mixed like
+    2K learned support pairs with their own scores are candidates in every graph, so that graphs with fewer than K
+    tokens, or none, are legal. They
+    stand at the centroid of the graph's positions and have a normal of zero. Where the sampler mixes tokens,
+    positions and normals are mixed like
     keys and values, and the gradient of the scores sees them too.
 
     Args:
         channels: Channels D of a token, in and out; a multiple of ``heads``.
         heads: Number of heads H.
         num_samples: Number K of tokens that each graph samples.
-        encoding: Features of pairs: ``"none"``, ``"dist"``, ``"dist_normal"`` or ``"field"``, see `pyg_samsa.functional.pair_features`.
+        encoding: Features of pairs: ``"none"``, ``"dist"``, ``"dist_normal"`` or ``"field"``, see
+            `pyg_samsa.functional.pair_features`.
         leak: ``"softplus"``, ``"relu"`` in its place, or ``"none"``.
-        score: ``"maxout"``, or ``"softmax"``: the ablation with a scaled dot product and the exponential; the leak is a further term of its sum.
+        score: ``"maxout"``, or ``"softmax"``: the ablation with a scaled dot product and the exponential; the leak is
+            a further term of its sum.
         sampler: ``"samsa"``, as in `SAMSAConv`, or ``"paired"``: pairs of tokens, each mixed into one.
         sampling: ``"hard"`` or ``"soft"``, of the sampler ``"samsa"``.
         tau: Temperature of the relaxation of the sampler ``"samsa"``, above 0.
-        noise: When Gumbel noise is added to the importance: ``"train"``, ``"always"`` or ``"never"``; ``"paired"`` then pairs at random, too.
+        noise: When Gumbel noise is added to the importance: ``"train"``, ``"always"`` or ``"never"``; ``"paired"``
+            then pairs at random, too.
         dropout: Probability that an attention weight is dropped in training, 0 to below 1.
         bias: Give every product a bias.
         shared: All heads of a graph attend to the same tokens; otherwise each samples its own, as in `SAMSAConv`.
-        length_scale: Length by which positions are divided, above 0; the encodings are made for graphs whose size is then about 1.
+        length_scale: Length by which positions are divided, above 0; the encodings are made for graphs whose size is
+            then about 1.
 
     Shapes:
-        - **input:** tokens [T, D], graph numbers [T] (*optional*), positions [T, l] and normals [T, l] where the encoding needs them
+        - **input:** tokens [T, D], graph numbers [T] (*optional*), positions [T, l] and normals [T, l] where the
+          encoding needs them
         - **output:** tokens [T, D]
 
     Raises:
@@ -86,7 +98,8 @@ class SFTConv(TokenConv):
         >>> conv(x, batch=batch, pos=pos).shape
         torch.Size([30, 16])
 
-    Cost: O(T D^2 + T K D) time, the latter in elementwise operations that are slower than the matrix products of softmax; O(T D + B K D) memory.
+    Cost: O(T D^2 + T K D) time, the latter in elementwise operations that are slower than the matrix products of
+        softmax; O(T D + B K D) memory.
     """
 
     samples = True
@@ -139,7 +152,8 @@ class SFTConv(TokenConv):
         r"""Draw new weights.
 
         Queries and keys of normalised tokens get unit variance, for which the score is standardised. With PyTorch's own
-        range, a third of that, almost no score would be positive. The pair features start with a factor near 1 and a term
+        range, a third of that, almost no score would be positive. The pair features start with a factor near 1 and a
+        term
         near 0.
         """
         super().reset_parameters()
@@ -196,7 +210,9 @@ class SFTConv(TokenConv):
         return weights_of_samples(alpha, candidates, context.index)
 
     def _place(self, x: Tensor, context: TokenContext) -> Tensor | None:
-        """Return what the pair features need of every token, [T, l] or [T, 2 l], relative to the centroid of its graph."""
+        """Return what the pair features need of every token, [T, l] or [T, 2 l], relative to the centroid of its
+        graph.
+        """
         if context.pos is None:
             return None
         pos, index = context.pos.to(x.dtype), context.index
@@ -265,7 +281,9 @@ class SFTConv(TokenConv):
         return relative_attention(query, key, value, leak, index, **options)  # type: ignore[arg-type]
 
     def _leak(self, value: Tensor) -> Tensor:
-        """Return the leaking mass of every graph and head [B, H]; the leak of a sampled token is a product with its values of that head."""
+        """Return the leaking mass of every graph and head [B, H]; the leak of a sampled token is a product with its
+        values of that head.
+        """
         if self.leak_weight is None:
             return value.new_zeros(value.shape[:2])
         leak = (value @ self.leak_weight.to(value.dtype).unsqueeze(-1)).squeeze(-1)

@@ -12,10 +12,12 @@ from pyg_samsa.nn.head import MLPHead
 
 
 class BagOfFeatures(Module):
-    r"""The baseline that sees no structure: the means of the encoded nodes and of the encoded edges of a graph, and an MLP.
+    r"""The baseline that sees no structure: the means of the encoded nodes and of the encoded edges of a graph, and
+    an MLP.
 
     .. math::
-        y_b = \mathrm{MLP}\Bigl(\Bigl[\tfrac{1}{N_b} \sum_{i \in b} h_i, \; \tfrac{1}{E_b} \sum_{ij \in b} h_{ij}\Bigr]\Bigr)
+        y_b = \mathrm{MLP}\Bigl(\Bigl[\tfrac{1}{N_b} \sum_{i \in b} h_i, \; \tfrac{1}{E_b} \sum_{ij \in b}
+        h_{ij}\Bigr]\Bigr)
 
     A graph network that is not clearly better than this has learned nothing from the graph.
 

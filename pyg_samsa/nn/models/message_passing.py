@@ -38,10 +38,14 @@ class GNN(Module):
     .. math::
         h_i^{(l+1)} = h_i^{(l)} + \mathrm{dropout}\bigl(\sigma(\mathrm{norm}(\mathrm{conv}(h^{(l)}, e)_i))\bigr)
 
-    with GCN (`"Semi-Supervised Classification with Graph Convolutional Networks" <https://arxiv.org/abs/1609.02907>`_), GINE (`"Strategies for
+    with GCN
+    (`"Semi-Supervised Classification with Graph Convolutional Networks" <https://arxiv.org/abs/1609.02907>`_), GINE
+    (`"Strategies for
     Pre-training Graph Neural Networks" <https://arxiv.org/abs/1905.12265>`_) or gated (`"Residual Gated Graph ConvNets"
-    <https://arxiv.org/abs/1711.07553>`_) convolutions, or with the blocks of GPS (`"Recipe for a General, Powerful, Scalable Graph Transformer"
-    <https://arxiv.org/abs/2205.12454>`_). `"Where Did the Gap Go?" <https://arxiv.org/abs/2309.00367>`_ shows how strong they are when they are
+    <https://arxiv.org/abs/1711.07553>`_) convolutions, or with the blocks of GPS (`"Recipe for a General, Powerful,
+    Scalable Graph Transformer"
+    <https://arxiv.org/abs/2205.12454>`_). `"Where Did the Gap Go?"
+    <https://arxiv.org/abs/2309.00367>`_ shows how strong they are when they are
     tuned: residuals, a deep head, and positional encodings matter more than the kind of layer.
 
     Args:
@@ -62,12 +66,15 @@ class GNN(Module):
         head_layers: Linear layers of the head.
         pool: Readout of graph-level tasks: ``"mean"``, ``"add"``, ``"max"`` or ``"attention"``.
         level: ``"graph"``: one prediction a graph; ``"node"``: one a node.
-        pe_channels: Width P of the positional encodings that ``forward`` is given, 0 for none. They are normalised over the batch, mapped to D
+        pe_channels: Width P of the positional encodings that ``forward`` is given, 0 for none. They are normalised
+            over the batch, mapped to D
             channels and added to the encoded nodes.
-        flip_signs: In training, multiply each column of the encodings of each graph by a random sign, which is what eigenvectors need.
+        flip_signs: In training, multiply each column of the encodings of each graph by a random sign, which is what
+            eigenvectors need.
 
     Shapes:
-        - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*), encodings [N, P] (*optional*)
+        - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*),
+          encodings [N, P] (*optional*)
         - **output:** [B, out_channels], or [N, out_channels] for ``level="node"``
 
     Raises:
@@ -81,7 +88,8 @@ class GNN(Module):
         >>> model(torch.randn(4, 5), edge_index, torch.randn(4, 3), batch=torch.tensor([0, 0, 0, 1])).shape
         torch.Size([2, 2])
 
-    Cost: O(L (N D^2 + E D)), for GINE and gated convolutions O(L (N + E) D^2). The attention of GPS pads graphs to the largest one of the batch,
+    Cost: O(L (N D^2 + E D)), for GINE and gated convolutions O(L (N + E) D^2). The attention of GPS pads graphs to
+        the largest one of the batch,
     n_max: O(L B n_max^2 D) with ``"multihead"``, O(L B n_max D^2) with ``"performer"``.
     """
 
@@ -250,7 +258,8 @@ class GNN(Module):
         return encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.channels}, layer={self.layer!r}, num_layers={len(self.layers)}, level={self.level!r})"
+        sizes = f"{self.channels}, layer={self.layer!r}, num_layers={len(self.layers)}"
+        return f"{type(self).__name__}({sizes}, level={self.level!r})"
 
 
 class _Layer(Module):
@@ -276,7 +285,9 @@ class _Layer(Module):
 
 
 class _MaskedPerformer(PerformerAttention):
-    """PyG's class counts padding in the denominator, so that predictions would depend on how large the other graphs of a batch are."""
+    """PyG's class counts padding in the denominator, so that predictions would depend on how large the other graphs
+    of a batch are.
+    """
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         def split(values: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ class SAMSA(Module):
     .. math::
         \hat y = \mathrm{Readout}(\mathrm{Encoder}(\mathrm{Tokenizer}(x, \mathrm{edges})))
 
-    The tokenizer knows the modality, the encoder is a stack of `SAMSABlock`, and the readout pools and predicts. Pass your
+    The tokenizer knows the modality, the encoder is a stack of `SAMSABlock`, and the readout pools and predicts. Pass
+    your
     own parts, or build all three from flat options with `from_options`.
 
     Args:
@@ -259,7 +260,11 @@ class SAMSA(Module):
 def _make_tokenizer(in_channels: Features, edge_channels: Features | None, options: SAMSAOptions) -> NodeTokenizer:
     pe: dict[str, Any] = {"pe_channels": options.pe_channels, "flip_signs": options.flip_signs}
     if options.bridge:
-        codes: dict[str, Any] = {"num_codes": options.num_codes, "eval_codes": options.eval_codes, "sigma": options.sigma}
+        codes: dict[str, Any] = {
+            "num_codes": options.num_codes,
+            "eval_codes": options.eval_codes,
+            "sigma": options.sigma,
+        }
         return GraphTokenizer(
             options.channels,
             in_channels,

@@ -22,26 +22,34 @@ class CoordinateFree(Module):
     .. math::
         h_i = \mathrm{MLP}(u + \varepsilon_i \odot \sigma), \qquad \varepsilon_i \sim N(0, I_D)
 
-    with a learned vector :math:`u`, what a linear layer makes of ones, and :math:`\sigma` the softplus of a learned vector, as in `GraphBridge`.
-    Where the points are is left to the relative encoding of `SFTConv`. The output then is the same for a cloud that is moved, turned or mirrored:
+    with a learned vector :math:`u`, what a linear layer makes of ones, and :math:`\sigma` the softplus of a learned
+    vector, as in `GraphBridge`.
+    Where the points are is left to the relative encoding of `SFTConv`. The output then is the same for a cloud that
+    is moved, turned or mirrored:
     such a network cannot tell a left hand from a right one.
 
-    In training the codes are fresh noise. In evaluation they are smooth functions of the distance :math:`r_i` to the centroid of the cloud,
+    In training the codes are fresh noise. In evaluation they are smooth functions of the distance :math:`r_i` to the
+    centroid of the cloud,
 
     .. math::
         \varepsilon_i = \sqrt{2} \cos(\omega r_i + b), \qquad \omega \sim N(0, f^2), \quad b \sim U(0, 2 \pi),
 
-    so that they are deterministic, permute with the points, depend on nothing but the cloud, and do not change when it is moved or turned. Points at
-    distances that differ by more than about :math:`1 / f` have independent codes with mean 0 and variance 1; points at the same distance share one.
+    so that they are deterministic, permute with the points, depend on nothing but the cloud, and do not change when
+    it is moved or turned. Points at
+    distances that differ by more than about :math:`1 / f` have independent codes with mean 0 and variance 1; points
+    at the same distance share one.
 
-    With ``centroid_distance``, which is ours and not the paper's, tokens also know their distance to the centroid, as a learned linear map of
-    :math:`\sin(\tfrac{\pi}{2} k r_i), \cos(\tfrac{\pi}{2} k r_i)`, :math:`k = 1 \dots 8`. That does not change under rotations either, and a network
+    With ``centroid_distance``, which is ours and not the paper's, tokens also know their distance to the centroid, as
+    a learned linear map of
+    :math:`\sin(\tfrac{\pi}{2} k r_i), \cos(\tfrac{\pi}{2} k r_i)`, :math:`k = 1 \dots 8`. That does not change under
+    rotations either, and a network
     that begins with more than noise learns in far fewer steps.
 
     Args:
         channels: Channels D of a token.
         sigma: Initial standard deviation of the codes, above 0; it is learned from there.
-        frequency: Standard deviation f of the frequencies, above 0, in the inverse of the unit of the positions; the default is for clouds of about
+        frequency: Standard deviation f of the frequencies, above 0, in the inverse of the unit of the positions; the
+            default is for clouds of about
             unit size. Rounding of positions is multiplied by it.
         centroid_distance: Whether tokens know their distance to the centroid.
 
@@ -120,17 +128,22 @@ class CoordinateFree(Module):
         return self.mlp(x)
 
     def eval_codes(self, radius: Tensor, draw: int = 0) -> Tensor:
-        """Return the codes [N, D] of points at ``radius`` [N] from the centroid of their cloud, in the precision of ``radius``."""
+        """Return the codes [N, D] of points at ``radius`` [N] from the centroid of their cloud, in the precision of
+        ``radius``.
+        """
         numbers = gaussian_codes(torch.arange(self.channels, device=radius.device), 2, draw=draw, dtype=torch.float64)
         turns, phase = numbers[:, 0] * self.frequency, torch.special.ndtr(numbers[:, 1]) * (2 * math.pi)
         return math.sqrt(2) * torch.cos(radius.unsqueeze(1) * turns.to(radius.dtype) + phase.to(radius.dtype))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.channels}, frequency={self.frequency}, centroid_distance={self.distance_encoder is not None})"
+        knows = self.distance_encoder is not None
+        return f"{type(self).__name__}({self.channels}, frequency={self.frequency}, centroid_distance={knows})"
 
 
 def _radius(pos: Tensor, graph: Tensor, index: RaggedIndex) -> Tensor:
-    """Return the distance of every point to the centroid of its cloud [N]; in float64, since the frequencies multiply its rounding."""
+    """Return the distance of every point to the centroid of its cloud [N]; in float64, since the frequencies multiply
+    its rounding.
+    """
     pos = pos.double()
     total = torch.zeros(index.num_graphs, pos.size(1), dtype=pos.dtype, device=pos.device).index_add(0, graph, pos)
     centroid = total / index.ptr.diff().clamp_min(1).unsqueeze(1)

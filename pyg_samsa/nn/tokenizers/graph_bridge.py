@@ -17,23 +17,31 @@ EVAL_CODES = ("structural", "index", "random")
 
 
 class GraphBridge(Module):
-    r"""Nodes and edges as tokens, tied together by random codes: Graph-Bridge of `SAMSA <https://arxiv.org/abs/2408.05391>`_ (section 4.3).
+    r"""Nodes and edges as tokens, tied together by random codes: Graph-Bridge of
+    `SAMSA <https://arxiv.org/abs/2408.05391>`_ (section 4.3).
 
     .. math::
-        p_i = \varepsilon_i \odot \sigma + \phi(x_i), \quad \varepsilon_i \sim N(0, I_D), \qquad p_{ij} = p_i - p_j, \qquad
+        p_i = \varepsilon_i \odot \sigma + \phi(x_i), \quad \varepsilon_i \sim N(0, I_D), \qquad p_{ij} = p_i - p_j,
+        \qquad
         h_i = \phi_V([p_i, x_i]), \quad h_{ij} = \phi_E([p_{ij}, e_{ij}])
 
-    with :math:`\sigma` the softplus of a learned vector and :math:`\phi, \phi_V, \phi_E` two-layer networks with 4 D hidden channels. The code of a
+    with :math:`\sigma` the softplus of a learned vector and :math:`\phi, \phi_V, \phi_E` two-layer networks with 4 D
+    hidden channels. The code of a
     directed edge tells which two nodes it joins, and in which direction.
 
-    In training the codes are fresh noise. In evaluation they are deterministic and depend on the graph alone, not on its batch-mates or the device:
-    with ``eval_codes="structural"`` the code of a node is drawn from a fingerprint of the node's place in its graph, so that permuting nodes permutes
-    codes, and nodes that colour refinement cannot tell apart (such as the two methyls of an isopropyl group) share one; ``"index"`` draws it from the
-    node's position in its graph instead, so that all differ but the order of nodes matters; ``"random"`` draws anew at every call.
+    In training the codes are fresh noise. In evaluation they are deterministic and depend on the graph alone, not on
+    its batch-mates or the device:
+    with ``eval_codes="structural"`` the code of a node is drawn from a fingerprint of the node's place in its graph,
+    so that permuting nodes permutes
+    codes, and nodes that colour refinement cannot tell apart (such as the two methyls of an isopropyl group) share
+    one; ``"index"`` draws it from the
+    node's position in its graph instead, so that all differ but the order of nodes matters; ``"random"`` draws anew
+    at every call.
 
     Args:
         channels: Channels D of node features, edge features and tokens.
-        num_codes: 1, as in the paper, or 2: every node has a left and a right code and an edge has :math:`L_i - R_j`, as in the paper's code; 0 is
+        num_codes: 1, as in the paper, or 2: every node has a left and a right code and an edge has :math:`L_i - R_j`,
+            as in the paper's code; 0 is
             the ablation without noise, :math:`p_i = \phi(x_i)`.
         edge_features: Whether edges have features; otherwise :math:`\phi_E` sees the code alone.
         eval_codes: ``"structural"``, ``"index"`` or ``"random"``.
@@ -107,12 +115,14 @@ class GraphBridge(Module):
 
         Args:
             x: Encoded node features [N, D].
-            edge_index: Directed edges [2, E] int64; an undirected bond is two of them. Isolated nodes, self-loops, duplicate edges and no edges are
+            edge_index: Directed edges [2, E] int64; an undirected bond is two of them. Isolated nodes, self-loops,
+                duplicate edges and no edges are
                 legal.
             edge_attr: Encoded edge features [E, D]; needed if, and only if, the module was made with ``edge_features``.
             batch: Graph number of each node [N], in any order; None means one graph.
             batch_size: Number of graphs, where some at the end may be empty.
-            node_keys: Keys [N] of the raw node features, see `pyg_samsa.functional.feature_keys`; by default keys of ``x``.
+            node_keys: Keys [N] of the raw node features, see `pyg_samsa.functional.feature_keys`; by default keys of
+                ``x``.
             edge_keys: Keys [E] of the raw edge features; by default keys of ``edge_attr``.
             draw: Number of the deterministic draw in evaluation.
 
