@@ -182,7 +182,8 @@ class Ruler:
 
 
 def _public(body: Sequence[ast.stmt]) -> list[Definition]:
-    return [node for node in body if isinstance(node, (*Function, ast.ClassDef)) and not node.name.startswith("_")]
+    found = [node for node in body if isinstance(node, (*Function, ast.ClassDef)) and not node.name.startswith("_")]
+    return [node for node in found if not any(ast.unparse(mark) == "overload" for mark in node.decorator_list)]
 
 
 def _walk_run_time(node: ast.AST) -> Iterator[ast.AST]:

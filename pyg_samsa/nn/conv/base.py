@@ -30,6 +30,13 @@ class SampledTokens(NamedTuple):
     Attributes:
         index: Rows of ``x`` [B, H, K] int64; -1 - s stands for support vector s.
         score: Their importance scores [B, H, K], by descending score.
+
+    Example:
+        >>> from pyg_samsa.nn import SAMSAConv
+        >>> conv = SAMSAConv(16, heads=4, num_samples=8)
+        >>> out, sampled = conv(torch.randn(30, 16), return_sampled_tokens=True)
+        >>> sampled.index.shape
+        torch.Size([1, 4, 8])
     """
 
     index: Tensor  # type: ignore[assignment]
@@ -45,6 +52,11 @@ class TokenContext:
         score_input: Tokens [T, D] from which importance is computed.
         pos: Positions [T, l], or None.
         normal: Normals [T, l], or None.
+
+    Example:
+        >>> context = TokenContext(RaggedIndex(torch.tensor([0, 2])), torch.ones(2, 16))
+        >>> context.index.num_tokens, context.pos
+        (2, None)
     """
 
     index: RaggedIndex
