@@ -17,6 +17,7 @@ from pyg_samsa.chem.graph_table import GraphTable
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.errors import ConfigError, DataError, DataIntegrityError
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
+from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.task import Task
 
 _LOGGER = logging.getLogger(__name__)
@@ -223,10 +224,7 @@ class SplitDataset(InMemoryDataset):
             known = y.view(-1, self.task.num_targets)[train]
         else:
             known = torch.cat([self[row].y.view(-1, self.task.num_targets) for row in train.tolist()])
-        known = known.double()
-        mean = known.nanmean(0).nan_to_num(nan=0.0)
-        std = ((known - mean) ** 2).nanmean(0).sqrt().nan_to_num(nan=1.0)
-        return mean, torch.where(std > 1e-12, std, torch.ones_like(std))
+        return scale_of(known)
 
     def get(self, idx: int) -> Data:
         """Return one graph, its integers int64."""

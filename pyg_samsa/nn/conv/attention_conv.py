@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_samsa.functional.attention import full_attention
@@ -14,6 +12,7 @@ from pyg_samsa.nn.conv.base import (
     Heads,
     TokenContext,
     TokenConv,
+    identity_values,
     register_operator,
     weights_of_all,
 )
@@ -44,6 +43,7 @@ class AttentionConv(TokenConv):
         ShapeError: The inputs do not fit each other.
 
     Example:
+        >>> import torch
         >>> conv = AttentionConv(16, heads=4)
         >>> x, batch = torch.randn(30, 16), torch.arange(30) // 10
         >>> conv(x, batch=batch).shape
@@ -66,10 +66,7 @@ class AttentionConv(TokenConv):
         query = self.split_heads(self.query(x))
         key, _ = self.split_heads(self.key_value(x)).chunk(2, dim=-1)
         index = context.index
-        place = torch.arange(index.num_tokens, device=x.device) - index.ptr[index.batch]
-        # With the values of an identity matrix, the output is the weights.
-        identity = F.one_hot(place, max(index.max_size, 1)).to(x.dtype).unsqueeze(1).expand(-1, self.heads, -1)
-        return weights_of_all(full_attention(query, key, identity, index), index)
+        return weights_of_all(full_attention(query, key, identity_values(index, self.heads, x.dtype), index), index)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.channels}, heads={self.heads})"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, overload
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Linear, Module
 from torch_geometric.nn.inits import reset
@@ -396,6 +397,25 @@ def weights_of_samples(alpha: Tensor, candidates: Tensor, index: RaggedIndex) ->
         weights.append(spread.transpose(1, 2).flatten(0, 1))
         begin += size
     return torch.cat(pairs, dim=1), torch.cat(weights)
+
+
+def identity_values(index: RaggedIndex, heads: int, dtype: torch.dtype) -> Tensor:
+    """Return values with which an operator's output is its attention weights: the rows of an identity matrix per graph.
+
+    Args:
+        index: Where each graph begins and ends.
+        heads: Number of heads H.
+        dtype: Type of the values.
+
+    Returns:
+        Values [T, H, n]; n is the size of the largest graph.
+
+    Example:
+        >>> identity_values(RaggedIndex(torch.tensor([0, 2, 3])), 1, torch.float32)[:, 0].tolist()
+        [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
+    """
+    place = torch.arange(index.num_tokens, device=index.device) - index.ptr[index.batch]
+    return F.one_hot(place, max(index.max_size, 1)).to(dtype).unsqueeze(1).expand(-1, heads, -1)
 
 
 def weights_of_all(alpha: Tensor, index: RaggedIndex) -> AttentionWeights:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
@@ -19,6 +18,7 @@ from pyg_samsa.nn.conv.base import (
     Heads,
     TokenContext,
     TokenConv,
+    identity_values,
     register_operator,
     weights_of_all,
 )
@@ -199,10 +199,7 @@ class FLTConv(TokenConv):
         """Return the estimated weights of all pairs of tokens of a graph: [2, M] and [M, H] with M the sum of n^2."""
         query, key, _ = self._query_key_value(x)
         index = context.index
-        place = torch.arange(index.num_tokens, device=x.device) - index.ptr[index.batch]
-        # With the values of an identity matrix, the output is the weights.
-        identity = F.one_hot(place, max(index.max_size, 1)).to(x.dtype)
-        alpha = self._estimate(query, key, identity.unsqueeze(1).expand(-1, self.heads, -1), context)
+        alpha = self._estimate(query, key, identity_values(index, self.heads, x.dtype), context)
         return weights_of_all(alpha, index)
 
     def _query_key_value(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

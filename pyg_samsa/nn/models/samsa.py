@@ -65,8 +65,8 @@ class SAMSA(Module):
     ) -> None:
         super().__init__()
         check_integer("num_eval_samples", num_eval_samples)
-        for name, part, kind in (("tokenizer", tokenizer, Module), ("encoder", encoder, Module)):
-            if not isinstance(part, kind):
+        for name, part in (("tokenizer", tokenizer), ("encoder", encoder)):
+            if not isinstance(part, Module):
                 hint = "To build a network from numbers, use SAMSA.from_options(in_channels, out_channels, ...)."
                 raise ConfigError(name, part, "a module", hint=hint)
         self.tokenizer, self.encoder, self.readout = tokenizer, encoder, readout
@@ -96,10 +96,9 @@ class SAMSA(Module):
             torch.Size([2, 2])
         """
         known = SAMSAOptions.__dataclass_fields__
-        for name, value in options.items():
+        for name in options:
             if name not in known:
                 raise ConfigError("unknown option", name, known)
-            del value
         chosen = SAMSAOptions(**options)
         if edge_channels is not None and not chosen.bridge:
             edge_channels = None  # a data set may describe edges that this network does not look at
