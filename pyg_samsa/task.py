@@ -5,11 +5,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.errors import ConfigError, check_choice
+
+if TYPE_CHECKING:
+    # The command line reads the names of tasks before it knows whether torch can be imported.
+    from torch import Tensor
 
 KINDS = ("regression", "binary", "multilabel", "multiclass")
 LEVELS = ("graph", "node", "link")

@@ -32,11 +32,10 @@ def is_plain(module: Module, kind: type[Module]) -> bool:
 
     Cost: O(1), less than a microsecond.
     """
-    state = module.__dict__
     return (
         type(module) is kind
-        and "forward" not in state
-        and not any(state[name] for name in _HOOKS)
+        and "forward" not in module.__dict__
+        and not any(module.__dict__[name] for name in _HOOKS)
         and not any(getattr(_torch_module, name) for name in _GLOBAL_HOOKS)
         and all(_is_plain_tensor(weight) for weight in module._parameters.values())
     )

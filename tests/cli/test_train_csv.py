@@ -9,6 +9,7 @@ import yaml
 from pyg_samsa.cli import main, train
 from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.experiments.export import predicts_molecules
+from pyg_samsa.hub import load_pretrained
 from pyg_samsa.hub.model_config import read_config
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.predict.predictor import MoleculePredictor
@@ -51,8 +52,8 @@ def test_regression_in_its_own_units(table, capsys):
     )
     assert summary["test"]["mae"] < 60  # a network of raw outputs would be off by a thousand
     config = read_config(folder / "model")
-    assert 1000 < config["task"]["mean"][0] < 1100
-    assert config["task"]["metrics"]["test"]["mae"] == summary["test"]["mae"]
+    assert 1000 < load_pretrained(folder / "model")[0].scale.mean.item() < 1100
+    assert config.metrics["test"]["mae"] == summary["test"]["mae"]
     predictor = MoleculePredictor.from_pretrained(folder)
     np.testing.assert_allclose(
         predictor.predict(written["smiles"].tolist()).values[:, 0], written["length_pred"], rtol=1e-5

@@ -23,7 +23,7 @@ def way(request, monkeypatch):
     monkeypatch.setattr("pyg_samsa.functional.favor._TOKENS", 4)
     monkeypatch.setattr(module, "_CHUNK", 4)
     if request.param == "dense":
-        monkeypatch.setattr(module, "runs_in_pieces", lambda x: False)
+        monkeypatch.setattr(module, "can_fuse", lambda x: False)
 
 
 @pytest.mark.parametrize("causal", [False, True])

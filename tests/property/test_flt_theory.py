@@ -207,7 +207,7 @@ def test_without_an_origin_only_the_estimate_of_f_is_invariant_for_a_draw():
     omega, ratio = conv.spectrum()
     matrices = [flt.encoding_matrix(place, omega[0], ratio[0]) for place in (pos, pos + 3.0)]
     torch.testing.assert_close(matrices[0], matrices[1], rtol=0, atol=1e-10)
-    conv._place = lambda x, pos, perm, index: pos
+    conv._place = lambda pos, dtype, index: pos
     assert float((conv(x, pos=pos) - conv(x, pos=pos + 3.0)).detach().abs().max()) > 1e-3
 
 

@@ -246,10 +246,9 @@ def test_readouts(seed, sizes):
     torch.manual_seed(seed)
     ptr, x = torch.tensor([0, *sizes]).cumsum(0), normal(sum(sizes), 3)
     pool = make_pool("attention", 3).double()
-    assert_same(
-        pool(x, ptr=ptr), reference.attention_pool(x, ptr, pool.gate.weight, pool.gate.bias), [x, pool.gate.weight]
-    )
-    assert_same(make_pool("mean", 3)(x, ptr=ptr), reference.mean_pool(x, ptr), [x])
+    gate, graphs = pool.gate_nn, (RaggedIndex(ptr).batch, None, len(sizes))
+    assert_same(pool(x, *graphs), reference.attention_pool(x, ptr, gate.weight, gate.bias), [x, gate.weight])
+    assert_same(make_pool("mean", 3)(x, *graphs), reference.mean_pool(x, ptr), [x])
 
 
 @settings(max_examples=10, deadline=None)
