@@ -8,7 +8,6 @@ pytest.importorskip("rdkit")
 pytest.importorskip("jinja2")
 
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
-from pyg_samsa.errors import ConfigError, SmilesError
 from pyg_samsa.explain.molecule_explanation import PICTURED, explain_molecules
 from pyg_samsa.explain.page import Refused, make_card, write_page
 from pyg_samsa.nn import SAMSA
@@ -154,60 +153,3 @@ def test_wide_structures_get_more_room():
 def test_themes(cards, tmp_path, theme):
     text = write_page(cards[:1], tmp_path / "index.html", title="t", kind="multilabel", theme=theme).read_text()
     assert (f'<html lang="en" data-theme="{theme}">' in text) == (theme != "auto")
-
-
-def test_a_chosen_target_is_explained_and_the_likeliest_otherwise():
-    model = network()
-    (likeliest,) = explained(model, [("x", "CCO")])
-    assert likeliest.predictions[likeliest.target] == max(likeliest.predictions.values())
-    (chosen,) = explained(model, [("x", "CCO")], target="b")
-    assert chosen.target == "b"
-    assert {found.target for found in chosen.importance.values()} == {3}
-    with pytest.raises(ConfigError, match="target"):
-        explained(model, [("x", "CCO")], target="no such")
-
-
-def test_the_table_has_a_row_for_every_token():
-    (found,) = explained(network(), [("acid", "CC(=O)O")])
-    frame = found.to_frame()
-    assert frame.columns.tolist() == ["molecule", "token", "atom", "to_atom", "symbol", *PICTURED]
-    assert frame["token"].tolist() == ["atom"] * 4 + ["bond"] * 6
-    assert frame["symbol"].tolist()[:6] == ["C", "C", "O", "O", "C-C", "C-C"]
-    assert frame["sampled"].tolist() == pytest.approx(
-        [*found.importance["sampled"].node.tolist(), *found.importance["sampled"].edge.tolist()]
-    )
-
-
-def test_refused_molecules_are_told_or_raised():
-    refused = []
-    rest = explained(
-        network(), [("bad", "C("), ("good", "C")], on_refusal=lambda *what: refused.append(what), methods=["sampled"]
-    )
-    assert [found.name for found in rest] == ["good"]
-    assert refused == [(0, "bad", "C(", "RDKit cannot read this SMILES")]
-    with pytest.raises(SmilesError, match="row 1"):
-        explained(network(), [("bad", "C(")])
-
-
-def test_regressions_are_in_the_units_of_their_targets():
-    task, scaled = Task("regression", ["logS"]), network(1, scale_targets=True)
-    plain = network(1)
-    plain.load_state_dict({name: value for name, value in scaled.state_dict().items() if name in plain.state_dict()})
-    scaled.scale.fit(torch.tensor([3.0]), torch.tensor([2.0]))
-    (without,), (found,) = (list(explain_molecules(model, task, [("x", "CCO")])) for model in (plain, scaled))
-    assert found.predictions["logS"] == pytest.approx(2 * without.predictions["logS"] + 3)
-    for method, factor in (("occlusion", 2), ("contribution", 2), ("sampled", 1)):
-        torch.testing.assert_close(
-            found.importance[method].node.double(),
-            factor * without.importance[method].node.double(),
-            atol=1e-5,
-            rtol=1e-4,
-        )
-
-
-def test_pictures_of_every_method(tmp_path):
-    (found,) = explained(network(), [("x", "CCO")])
-    for method in PICTURED:
-        assert found.draw(method, theme="dark").save(tmp_path / f"{method}.png").stat().st_size > 1000
-    with pytest.raises(ConfigError, match="method"):
-        found.draw("lime")
