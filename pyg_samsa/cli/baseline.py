@@ -42,5 +42,5 @@ def run(args: argparse.Namespace) -> int:
 
     asked = {f"fingerprint.{name}": getattr(args, name) for name in ("model", "radius", "size")}
     opts = [word for key, value in asked.items() if value is not None for word in (key, str(value))]
-    fingerprints.run(args.cfg_file, [*args.opts, *opts], verbosity=args.verbosity)
+    fingerprints.run(args.cfg_file, [*opts, *args.opts], verbosity=args.verbosity)
     return 0

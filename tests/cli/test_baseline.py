@@ -1,203 +1,54 @@
-import json
-
-import pandas as pd
 import pytest
-import torch
-import yaml
-from sklearn.metrics import average_precision_score, mean_absolute_error
-from torch_geometric.graphgym import register
-from torch_geometric.graphgym.config import cfg, set_cfg
 
-from pyg_samsa.chem import convert_smiles, sequence_to_smiles
 from pyg_samsa.cli import main
-from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
-from pyg_samsa.datasets.features import MOLECULES
-from pyg_samsa.experiments import boosting
-from pyg_samsa.experiments import fingerprint_baseline as fingerprints
-from pyg_samsa.task import Task
-
-KINDS = {
-    "multilabel": ("multilabel", ["lysine", "aromatic", "short"], "classification_multilabel", "ap"),
-    "binary": ("binary", ["lysine"], "classification", "auc"),
-    "multiclass": ("multiclass", ["none", "one", "many"], "classification", "accuracy"),
-    "regression": ("regression", ["lysines", "rings"], "regression", "mae"),
-}
-
-
-def molecules(name):
-    """Short peptides whose targets follow from their residues; every seventh label is missing where labels may be."""
-    generator = torch.Generator().manual_seed(0)
-    peptides = [
-        "".join("GAKFW"[letter] for letter in torch.randint(0, 5, (3 + row % 4,), generator=generator))
-        for row in range(90)
-    ]
-    lysines, rings = (
-        torch.tensor([sum(peptide.count(letter) for letter in letters) for peptide in peptides])
-        for letters in ("K", "FW")
-    )
-    lengths = torch.tensor([len(peptide) for peptide in peptides])
-    y = {
-        "multilabel": torch.stack([lysines > 0, rings > 1, lengths < 5], 1).float(),
-        "binary": (lysines > 0).float()[:, None],
-        "multiclass": lysines.clamp(max=2),
-        "regression": torch.stack([lysines, rings], 1).float(),
-    }[name]
-    if name in ("multilabel", "regression"):
-        y[::7, 0] = float("nan")
-    smiles = [sequence_to_smiles(peptide) for peptide in peptides]
-    table = convert_smiles(smiles, workers=1, progress=False)
-    splits = {"train": torch.arange(50), "val": torch.arange(50, 70), "test": torch.arange(89, 69, -1)}
-    task, names, _, _ = KINDS[name]
-    return SplitDataset(molecules_to_prepared(table, splits, y=y, smiles=smiles), Task(task, names), MOLECULES)
-
-
-def load(format, name, dataset_dir):
-    if format != "test-molecules":
-        return None
-    dataset = molecules(name.removesuffix("-nameless"))
-    if name.endswith("-nameless"):
-        del dataset._data.smiles
-        del dataset.slices["smiles"]
-    return dataset
-
-
-register.loader_dict["test_molecules"] = load
-
-
-@pytest.fixture(autouse=True)
-def fresh_cfg():
-    yield
-    set_cfg(cfg)
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.experiments import fingerprint_baseline
 
 
 @pytest.fixture
-def write(tmp_path):
-    def config(name, **changes):
-        kind, _, task_type, best = KINDS[name.removesuffix("-nameless")]
-        content = {
-            "out_dir": str(tmp_path / "results"),
-            "num_threads": 1,
-            "dataset": {"format": "test-molecules", "name": name, "task": "graph", "task_type": task_type},
-            "metric_best": best,
-            "model": {
-                "type": "samsa",
-                "loss_fun": {"multiclass": "cross_entropy", "regression": "l1"}.get(kind, "bce"),
-            },
-            "fingerprint": {"trees": 25, "size": 256, "model": "sklearn"},
-            **changes,
-        }
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(content))
-        return path
-
-    return config
+def seen(monkeypatch):
+    """What the baseline was called with."""
+    calls = []
+    monkeypatch.setattr(fingerprint_baseline, "run", lambda *args, **options: calls.append((*args, options)))
+    return calls
 
 
-def folder_of(tmp_path, name, seed="0"):
-    return tmp_path / "results" / f"{name}-fingerprint" / seed
+def test_flags_are_settings_and_overrides_come_last(seen):
+    flags = ["--model", "sklearn", "--radius", "3", "--size", "128", "-q"]
+    assert main(["baseline", "fingerprint", "--cfg", "quickstart", *flags, "fingerprint.radius", "1"]) == 0
+    settings = ["fingerprint.model", "sklearn", "fingerprint.radius", "3", "fingerprint.size", "128"]
+    ((config, found, options),) = seen
+    assert (config, options) == ("quickstart", {"verbosity": -1})
+    pairs = list(zip(found[::2], found[1::2], strict=True))
+    assert sorted(pairs[:-1]) == sorted(zip(settings[::2], settings[1::2], strict=True))
+    assert pairs[-1] == ("fingerprint.radius", "1")
 
 
-@pytest.mark.parametrize("name", list(KINDS))
-def test_every_task_is_learned_and_written_down(name, write, tmp_path, capsys):
-    assert main(["baseline", "fingerprint", "--cfg", str(write(name))]) == 0
-    shown, folder = capsys.readouterr().out, folder_of(tmp_path, name)
-    assert "Boosted trees on fingerprints" in shown
-    assert ("base rate" in shown) == (name == "multilabel")
-    summary = json.loads((folder / "summary.json").read_text())
-    test = summary["test"]
-    assert summary["status"] == "finished"
-    table = pd.read_csv(folder / "predictions_test.csv")
-    assert table["row"].tolist() == list(range(70, 90))
-    dataset = molecules(name)
-    assert table["smiles"].tolist() == [dataset[row].smiles for row in range(70, 90)]
-    # Values are those of the written predictions, counted by scikit-learn.
-    if name == "multilabel":
-        known = table["lysine_true"].notna()
-        classes = [(table.loc[known, "lysine_true"], table.loc[known, "lysine_pred"])]
-        classes += [(table[f"{label}_true"], table[f"{label}_pred"]) for label in ("aromatic", "short")]
-        assert test["ap"] == pytest.approx(sum(average_precision_score(*one) for one in classes) / 3, abs=1e-6)
-        assert test["ap"] > 0.85
-    elif name == "regression":
-        errors = [
-            mean_absolute_error(*table[[f"{t}_true", f"{t}_pred"]].dropna().T.to_numpy()) for t in ("lysines", "rings")
-        ]
-        assert test["mae"] == pytest.approx(sum(errors) / 2, abs=0.02)
-        assert test["mae"] < 0.6
-    elif name == "binary":
-        assert test["auc"] > 0.9
-    else:
-        assert test["accuracy"] == pytest.approx((table["true"] == table["pred"]).mean())
-        assert test["accuracy"] > 0.8
+def test_without_flags_the_config_holds(seen):
+    assert main(["baseline", "fingerprint", "--cfg", "quickstart"]) == 0
+    assert seen == [("quickstart", [], {"verbosity": 0})]
 
 
-def test_flags_and_settings(write, tmp_path, monkeypatch):
-    seen = {}
-    real = fingerprints.morgan_counts
-
-    def spy(smiles, **options):
-        seen.update(options)
-        return real(smiles, **options)
-
-    monkeypatch.setattr(fingerprints, "morgan_counts", spy)
-    monkeypatch.setattr(boosting, "find_spec", lambda _: None)
-    words = ["--model", "auto", "--radius", "3", "--size", "128", "-q", "fingerprint.trees", "5", "seed", "4"]
-    assert main(["baseline", "fingerprint", "--cfg", str(write("binary")), *words]) == 0
-    assert (seen["radius"], seen["size"]) == (3, 128)
-    written = yaml.safe_load((folder_of(tmp_path, "binary", "4") / "config.yaml").read_text())
-    assert written["fingerprint"] | {"model": "sklearn", "radius": 3, "size": 128, "trees": 5} == written["fingerprint"]
-
-
-def test_the_written_configuration_runs_again_and_a_finished_run_is_kept(write, tmp_path, capsys):
-    path = write("binary")
-    main(["baseline", "fingerprint", "--cfg", str(path)])
-    folder = folder_of(tmp_path, "binary")
-    first = json.loads((folder / "summary.json").read_text())
-    capsys.readouterr()
-    assert main(["baseline", "fingerprint", "--cfg", str(path), "train.auto_resume", "True"]) == 0
-    assert "had finished before" in capsys.readouterr().out
-    assert json.loads((folder / "summary.json").read_text()) == first
-    assert (
-        main(["baseline", "fingerprint", "--cfg", str(folder / "config.yaml"), "out_dir", str(tmp_path / "again")]) == 0
-    )
-    (again,) = (tmp_path / "again").rglob("summary.json")
-    assert json.loads(again.read_text())["test"] == first["test"]
-
-
-def test_the_validation_split_is_trained_on_only_where_asked(write, tmp_path, monkeypatch):
-    rows = []
-    real = fingerprints.fit_boosting
-
-    def spy(x, y, index, *others, **options):
-        rows.append(index.tolist())
-        return real(x, y, index, *others, **options)
-
-    monkeypatch.setattr(fingerprints, "fit_boosting", spy)
-    path = write("binary")
-    main(["baseline", "fingerprint", "--cfg", str(path), "-q"])
-    main(["baseline", "fingerprint", "--cfg", str(path), "-q", "fingerprint.fit_val", "True"])
-    assert rows == [list(range(50)), list(range(70))]
-    plain, both = (
-        json.loads((folder_of(tmp_path, "binary", seed) / "summary.json").read_text()) for seed in ("0", "0-2")
-    )
-    assert "auc" in plain["val"]
-    assert both["val"] == {}
-    assert both["monitor"] is None
-
-
-def test_what_is_wrong_is_one_line(write, tmp_path, capsys):
-    assert main(["baseline", "fingerprint", "--cfg", str(write("binary-nameless"))]) == 2
-    error = capsys.readouterr().err
-    assert "SMILES" in error
-    assert error.count("\n") == 2
-    assert not (tmp_path / "results").exists()
-    assert main(["baseline", "fingerprint", "--cfg", str(write("binary")), "fingerprint.radius", "-1"]) == 2
-    assert "fingerprint.radius" in capsys.readouterr().err
+def test_a_config_is_needed(capsys):
     with pytest.raises(SystemExit):
         main(["baseline", "fingerprint"])
     assert "--cfg" in capsys.readouterr().err
 
 
-def test_without_lightgbm_the_cure_is_named(write, capsys, monkeypatch):
-    monkeypatch.setattr(boosting, "find_spec", lambda _: None)
-    assert main(["baseline", "fingerprint", "--cfg", str(write("binary")), "--model", "lightgbm"]) == 2
-    assert "pyg-samsa[boosting]" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "words", [["--model", "forest"], ["--radius", "two"], ["--size", "1.5"]], ids=["model", "radius", "size"]
+)
+def test_values_that_are_not_allowed_are_refused(words, seen):
+    with pytest.raises(SystemExit) as stopped:
+        main(["baseline", "fingerprint", "--cfg", "quickstart", *words])
+    assert stopped.value.code == 2
+    assert seen == []
+
+
+def test_what_is_wrong_is_one_line_and_a_hint(capsys, monkeypatch):
+    def fail(*_, **__):
+        raise ConfigError("dataset.name", "x", "molecules with SMILES", hint="Fingerprints are computed from SMILES.")
+
+    monkeypatch.setattr(fingerprint_baseline, "run", fail)
+    assert main(["baseline", "fingerprint", "--cfg", "quickstart"]) == 2
+    assert capsys.readouterr().err.count("\n") == 2

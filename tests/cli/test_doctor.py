@@ -117,29 +117,6 @@ def test_folders_that_cannot_be_written_to(tmp_path, capsys):
     assert checks["Folders", "results"]["status"] == "ok"
 
 
-def test_variables_that_slow_things_down(monkeypatch):
-    for name in os.environ:
-        if name.startswith(("OMP_", "MKL_", "MALLOC_", "CUDA_", "TORCHDYNAMO")):
-            monkeypatch.delenv(name)
-    assert [check.status for check in _doctor_checks.environment()] == ["ok"]
-    monkeypatch.setenv("OMP_NUM_THREADS", "4096")
-    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    found = {check.name: check for check in _doctor_checks.environment()}
-    assert set(found) == {"OMP_NUM_THREADS", "OMP_WAIT_POLICY", "CUDA_VISIBLE_DEVICES"}
-    assert all(check.status == "note" and check.cure for check in found.values())
-
-
-def test_another_graphgym_is_noticed(tmp_path, monkeypatch):
-    (tmp_path / "graphgym").mkdir()
-    (tmp_path / "graphgym" / "__init__.py").touch()
-    monkeypatch.chdir(tmp_path)
-    first = next(iter(_doctor_checks.shim()))
-    assert first.status == "note"
-    assert str(tmp_path / "graphgym") in first.value
-    assert "pyg-samsa train" in first.cure
-
-
 def test_a_broken_torch_is_a_finding_and_no_traceback(tmp_path):
     (tmp_path / "torch.py").write_text("raise OSError('libtorch.so: cannot open shared object file')")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}

@@ -8,7 +8,7 @@ import pytest
 
 import pyg_samsa.cli
 from pyg_samsa import __version__, errors
-from pyg_samsa.cli import main, train
+from pyg_samsa.cli import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,16 +70,6 @@ def test_ctrl_c(command, capsys):
     assert "stopped" in capsys.readouterr().err
 
 
-def test_ctrl_c_in_training_tells_how_to_go_on(monkeypatch, capsys):
-    from pyg_samsa.experiments import run as runner
-
-    monkeypatch.setattr(runner, "run", raising_any(KeyboardInterrupt()))
-    assert main(["train", "--cfg", "quickstart", "--repeat", "2", "samsa.layers", "3"]) == 130
-    assert (
-        "pyg-samsa train --cfg quickstart --repeat 2 samsa.layers 3 train.auto_resume True" in capsys.readouterr().err
-    )
-
-
 def raising_any(error):
     def run(*args, **kwargs):
         raise error
@@ -95,73 +85,12 @@ def test_verbosity(command):
     assert seen == [-1, 0, 1, 0]
 
 
-def test_train_takes_graphgyms_arguments(monkeypatch):
-    from pyg_samsa.experiments import run as runner
-
-    seen = []
-    monkeypatch.setattr(runner, "run", lambda cfg, opts, **options: seen.append((cfg, opts, options)))
-    assert main(["train", "-q", "--cfg", "quickstart", "--repeat", "3", "optim.max_epoch", "2"]) == 0
-    assert main(["train", "--cfg", "quickstart", "train.epoch_resume", "-1", "a=b", "-v"]) == 0
-    assert seen[0] == ("quickstart", ["optim.max_epoch", "2"], {"repeat": 3, "verbosity": -1})
-    assert seen[1] == ("quickstart", ["train.epoch_resume", "-1", "a=b"], {"repeat": 1, "verbosity": 1})
-
-
-def test_mark_done_renames_the_file_but_never_a_packaged_one(monkeypatch, tmp_path):
-    from pyg_samsa.experiments import run as runner
-
-    monkeypatch.setattr(runner, "run", lambda *args, **options: [])
-    path = tmp_path / "exp.yaml"
-    path.write_text("seed: 1")
-    assert main(["train", "--cfg", str(path), "--mark_done"]) == 0
-    assert [child.name for child in tmp_path.iterdir()] == ["exp.yaml_done"]
-    assert main(["train", "--cfg", "quickstart", "--mark_done"]) == 2
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["train"],
-        ["train", "--cfg", "nowhere.yaml"],
-        ["train", "--cfg", "quickstart", "--repeat", "0"],
-        ["train", "--cfg", "quickstart", "no.such", "1"],
-    ],
-)
-def test_bad_training_arguments(capsys, arguments):
-    assert main(arguments) == 2
-    shown = capsys.readouterr().err
-    assert shown.startswith("error: ")
-    assert "Traceback" not in shown
-
-
-def test_list_of_configurations(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    assert main(["train", "--list"]) == 0
-    shown = capsys.readouterr().out
-    assert {line.split()[0] for line in shown.splitlines()} >= {
-        "quickstart",
-        "peptides_func",
-        "peptides_struct",
-        "peptides_func_small",
-    }
-    assert all(len(line) <= 80 for line in shown.splitlines())
-
-
 def test_help_of_everything(capsys):
     for name, module in pyg_samsa.cli._commands().items():
         with pytest.raises(SystemExit) as stopped:
             main([name, "--help"])
         assert stopped.value.code == 0
         assert module.HELP in capsys.readouterr().out
-
-
-def test_resume_hint_quotes():
-    import argparse
-
-    parser = argparse.ArgumentParser()
-    train.configure(parser)
-    hint = train.resume_hint(parser.parse_args(["--cfg", "my file.yaml", "train.auto_resume", "True"]))
-    assert "'my file.yaml'" in hint
-    assert hint.count("auto_resume") == 1
 
 
 @pytest.mark.slow

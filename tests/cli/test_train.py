@@ -1,3 +1,4 @@
+import argparse
 import csv
 import json
 
@@ -7,13 +8,10 @@ import pytest
 import yaml
 
 from pyg_samsa.cli import main, train
-from pyg_samsa.datasets.features import MOLECULES, Features
-from pyg_samsa.experiments.export import predicts_molecules
+from pyg_samsa.errors import ConfigError
 from pyg_samsa.hub import load_pretrained
 from pyg_samsa.hub.model_config import read_config
-from pyg_samsa.nn import SAMSA
 from pyg_samsa.predict.predictor import MoleculePredictor
-from pyg_samsa.training.batch_network import BatchNetwork
 
 SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
 TINY = ["samsa.layers", "1", "samsa.channels", "16", "samsa.heads", "2", "samsa.num_samples", "8"]
@@ -129,9 +127,6 @@ def test_what_goes_wrong_is_one_line(table, capsys, words, code, told):
 def test_the_hint_after_an_interruption_goes_on_in_the_same_folder(table, monkeypatch, capsys):
     from pyg_samsa.experiments import run as runner
 
-    def stop(*args, **options):
-        raise KeyboardInterrupt
-
     words = ["--target-columns", "length", "--epochs", "1"]
     assert run(*words, "train.auto_resume", "True") == 0
     monkeypatch.setattr(runner, "run", stop)
@@ -169,12 +164,124 @@ def test_settings_may_stand_right_behind_the_target_columns(table):
     assert read_config(table / "results" / "table" / "5" / "model").task.names == ("ring", "acid")
 
 
-def test_only_networks_for_molecules_are_exported():
-    from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
+def stop(*args, **options):
+    raise KeyboardInterrupt
 
-    options = {"channels": 8, "num_layers": 1, "heads": 2}
-    network = BatchNetwork(SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **options))
-    assert predicts_molecules(network, MOLECULES)
-    assert not predicts_molecules(network, Features(3))
-    assert not predicts_molecules(network.model, MOLECULES)
-    assert not predicts_molecules(BatchNetwork(network.model, node_encoder=network), MOLECULES)
+
+def test_ctrl_c_in_training_tells_how_to_go_on(monkeypatch, capsys):
+    from pyg_samsa.experiments import run as runner
+
+    monkeypatch.setattr(runner, "run", stop)
+    assert main(["train", "--cfg", "quickstart", "--repeat", "2", "samsa.layers", "3"]) == 130
+    assert (
+        "pyg-samsa train --cfg quickstart --repeat 2 samsa.layers 3 train.auto_resume True" in capsys.readouterr().err
+    )
+
+
+def test_train_takes_graphgyms_arguments(monkeypatch):
+    from pyg_samsa.experiments import run as runner
+
+    seen = []
+    monkeypatch.setattr(runner, "run", lambda cfg, opts, **options: seen.append((cfg, opts, options)))
+    assert main(["train", "-q", "--cfg", "quickstart", "--repeat", "3", "optim.max_epoch", "2"]) == 0
+    assert main(["train", "--cfg", "quickstart", "train.epoch_resume", "-1", "a=b", "-v"]) == 0
+    assert seen[0] == ("quickstart", ["optim.max_epoch", "2"], {"repeat": 3, "verbosity": -1})
+    assert seen[1] == ("quickstart", ["train.epoch_resume", "-1", "a=b"], {"repeat": 1, "verbosity": 1})
+
+
+def test_mark_done_renames_the_file_but_never_a_packaged_one(monkeypatch, tmp_path):
+    from pyg_samsa.experiments import run as runner
+
+    monkeypatch.setattr(runner, "run", lambda *args, **options: [])
+    path = tmp_path / "exp.yaml"
+    path.write_text("seed: 1")
+    assert main(["train", "--cfg", str(path), "--mark_done"]) == 0
+    assert [child.name for child in tmp_path.iterdir()] == ["exp.yaml_done"]
+    assert main(["train", "--cfg", "quickstart", "--mark_done"]) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train"],
+        ["train", "--cfg", "nowhere.yaml"],
+        ["train", "--cfg", "quickstart", "--repeat", "0"],
+        ["train", "--cfg", "quickstart", "no.such", "1"],
+    ],
+)
+def test_bad_training_arguments(capsys, arguments):
+    assert main(arguments) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ")
+    assert "Traceback" not in shown
+
+
+def test_list_of_configurations(capsys, monkeypatch):
+    from pyg_samsa.graphgym.config import packaged_configs
+
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["train", "--list"]) == 0
+    shown = capsys.readouterr().out
+    assert [line.split()[0] for line in shown.splitlines()] == packaged_configs()
+    assert {"quickstart", "peptides_func", "peptides_struct", "peptides_func_small"} <= set(packaged_configs())
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_resume_hint_quotes():
+    hint = train.resume_hint(parse(["--cfg", "my file.yaml", "train.auto_resume", "True"]))
+    assert "'my file.yaml'" in hint
+    assert hint.count("auto_resume") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        ([], {}),
+        (["--epochs", "3", "--out", "my results"], {"optim.max_epoch": 3, "out_dir": "my results"}),
+        (
+            ["--csv", "a/esol.csv", "--target-columns", "7", "yes"],
+            {
+                "dataset.csv": "a/esol.csv",
+                "dataset.target_columns": ["7", "yes"],
+                "dataset.format": "samsa",
+                "dataset.name": "csv",
+                "run_name": "esol",
+            },
+        ),
+        (
+            ["--csv", "b.csv", "--cfg", "my.yaml", "--split-column", "fold", "--skip-invalid", "--task", "binary"],
+            {
+                "dataset.csv": "b.csv",
+                "dataset.csv_task": "binary",
+                "dataset.split_column": "fold",
+                "dataset.split_kind": "column",
+                "dataset.skip_invalid": True,
+                "dataset.format": "samsa",
+                "dataset.name": "csv",
+            },
+        ),
+        (
+            ["--csv", "b.csv", "--split-column", "f", "--split", "random", "--cfg", "c"],
+            {"dataset.split_kind": "random"},
+        ),
+    ],
+)
+def test_arguments_become_settings(words, settings):
+    """Read back as GraphGym reads them: every word as YAML."""
+    found = train._table_options(parse(words))
+    read = {key: yaml.safe_load(value) for key, value in zip(found[::2], found[1::2], strict=True)}
+    assert {key: read.get(key) for key in settings} == settings
+    assert settings or not read
+
+
+@pytest.mark.parametrize("name", ["smiles-column", "task", "split", "split-column"])
+def test_arguments_of_a_table_need_the_table(name):
+    word = {"task": "binary", "split": "random"}.get(name, "x")
+    with pytest.raises(ConfigError, match="a table of molecules"):
+        train._table_options(parse([f"--{name}", word]))
+
+
+def parse(words):
+    parser = argparse.ArgumentParser()
+    train.configure(parser)
+    return parser.parse_args(words)

@@ -1,0 +1,76 @@
+import io
+from types import SimpleNamespace
+
+import pytest
+import torch
+from rich.console import Console
+
+from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.datasets.features import MOLECULES, Features
+from pyg_samsa.experiments.export import export_model, predicts_molecules, print_models
+from pyg_samsa.hub import load_pretrained
+from pyg_samsa.hub.model_config import read_config
+from pyg_samsa.nn import SAMSA
+from pyg_samsa.task import Task
+from pyg_samsa.training.batch_network import BatchNetwork
+from pyg_samsa.training.results import RunResult
+from pyg_samsa.training.run_folder import RunFolder
+
+
+def network(out_channels=1, **options):
+    sizes = {"channels": 8, "num_layers": 1, "heads": 2, **options}
+    return BatchNetwork(SAMSA.from_options(ATOM_CARDINALITIES, out_channels, edge_channels=BOND_CARDINALITIES, **sizes))
+
+
+@pytest.fixture
+def result(tmp_path):
+    per_class = {"name": ["a", "b"], "ap": [0.5, 0.25], "base_rate": [0.125, 0.75], "positives": [1, 6]}
+    return RunResult(RunFolder(tmp_path), 3, 4, {"ap": 0.5}, {"ap": 0.375}, 10, 5, 1.0, per_class)
+
+
+def plan(names=("a", "b"), features=MOLECULES):
+    split_idx = {"train": torch.arange(1500), "test": torch.arange(1500, 1508)}
+    dataset = SimpleNamespace(features=features, task=Task("multilabel", names), split_idx=split_idx)
+    config = {"dataset": {"csv": "tables/my molecules.csv", "name": "csv"}}
+    return SimpleNamespace(dataset=dataset, config=config, name="exp")
+
+
+def test_only_networks_for_whole_molecules_are_exported():
+    found = network()
+    assert predicts_molecules(found, MOLECULES)
+    assert not predicts_molecules(found, Features(3))
+    assert not predicts_molecules(found.model, MOLECULES)
+    assert not predicts_molecules(BatchNetwork(found.model, node_encoder=found), MOLECULES)
+    assert not predicts_molecules(BatchNetwork(found.model, edge_encoder=found), MOLECULES)
+
+
+@pytest.mark.parametrize("options", [{"level": "node"}, {"towers": 2}, {"pe_channels": 4}])
+def test_networks_that_need_more_than_a_molecule_are_not_exported(options, result, tmp_path):
+    assert not predicts_molecules(network(**options), MOLECULES)
+    assert export_model(result, network(**options), plan()) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_saved_model_is_the_network_with_its_metrics_and_its_making(result, tmp_path):
+    trained = network(2)
+    assert export_model(result, trained, plan()) == tmp_path / "model"
+    loaded, _ = load_pretrained(tmp_path / "model")[:2]
+    state = loaded.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in trained.model.state_dict().items())
+    saved = read_config(tmp_path / "model")
+    assert (saved.task.kind, saved.task.names) == ("multilabel", ("a", "b"))
+    assert saved.metrics == {"val": {"ap": 0.5}, "test": {"ap": 0.375}}
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "`my molecules.csv`: 1,500 train, 8 test molecules." in card
+    assert "Trained for 5 epochs with seed 3" in card
+    assert "epoch 4" in card
+    assert "| b | 0.250 | 0.750 | 6 |" in card
+
+
+def test_the_command_that_predicts_is_printed_for_saved_models_only(result, tmp_path):
+    export_model(result, network(2), plan())
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_models(console, [tmp_path, tmp_path / "without a model"])
+    shown = console.export_text()
+    assert shown.count("pyg-samsa predict") == 1
+    assert f"pyg-samsa predict {tmp_path / 'model'} new.csv predictions.csv" in shown
