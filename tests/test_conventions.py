@@ -25,20 +25,13 @@ WITHOUT_EXAMPLE = {
     "functional/varlen.py: flash",
     "functional/varlen.py: varlen",
 }
-# Files of one name are the same thing in two rooms: what it is below, and how it is reached above.
+# Files of one name mirror each other.
 MAY_SHARE_A_NAME = {
-    "base": {"datasets/base", "nn/conv/base"},
-    "dropout": {"functional/dropout", "nn/dropout"},
-    "encoder": {"graphgym/encoder", "nn/encoder"},
-    "flt": {"functional/reference/flt", "nn/conv/flt"},
-    "head": {"graphgym/head", "nn/head"},
-    "importance": {"explain/importance", "nn/importance"},
-    "options": {"graphgym/options", "options"},
-    "registry": {"datasets/registry", "metrics/registry", "nn/registry"},
-    "samsa": {"functional/reference/samsa", "nn/models/samsa"},
-    "sampling": {"functional/reference/sampling", "functional/sampling"},
-    "sweep": {"cli/sweep", "experiments/sweep"},
-    "tokens": {"functional/reference/tokens", "nn/tokenizers/tokens"},
+    "dropout": {"functional/dropout", "nn/dropout"},  # a function and its module
+    "options": {"graphgym/options", "options"},  # settings of GraphGym, and what describes them
+    "samsa": {"functional/reference/samsa", "nn/models/samsa"},  # the literal version, and the network
+    "sampling": {"functional/reference/sampling", "functional/sampling"},  # the literal version, and the fast one
+    "sweep": {"cli/sweep", "experiments/sweep"},  # the subcommand, and what it runs
 }
 
 

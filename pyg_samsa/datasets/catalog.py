@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from pyg_samsa.datasets.base import SplitDataset
-from pyg_samsa.datasets.registry import RegisteredDataset, registered_datasets
+from pyg_samsa.datasets.dataset_registry import RegisteredDataset, registered_datasets
 from pyg_samsa.errors import ConfigError
 
 

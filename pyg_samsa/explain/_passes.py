@@ -12,9 +12,9 @@ from torch.nn import Module
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.ragged import RaggedIndex
-from pyg_samsa.functional.sampling import Samples
-from pyg_samsa.nn.conv.base import TokenContext
+from pyg_samsa.functional.ragged_sampling import Samples
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
+from pyg_samsa.nn.conv.token_conv import TokenContext
 from pyg_samsa.nn.models.samsa import SAMSA
 from pyg_samsa.nn.tokenizers.graph import GraphTokenizer
 from pyg_samsa.nn.tokenizers.tokens import Tokens

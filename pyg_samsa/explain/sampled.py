@@ -11,7 +11,7 @@ from torch.nn import Module
 
 from pyg_samsa.explain._passes import Found, Passes, open_passes, read_out, run_from, sample
 from pyg_samsa.functional.ragged import RaggedIndex
-from pyg_samsa.functional.sampling import Samples
+from pyg_samsa.functional.ragged_sampling import Samples
 from pyg_samsa.nn.models.samsa import SAMSA
 
 

@@ -18,12 +18,14 @@ from pyg_samsa.functional.pair_features import PAIR_FEATURES, pair_features
 from pyg_samsa.functional.paired_sampling import ragged_sample_paired
 from pyg_samsa.functional.positions import fourier_positions, sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex, batch_to_ptr
-from pyg_samsa.functional.relative import Relation, relative_attention
-from pyg_samsa.functional.sampling import (
+from pyg_samsa.functional.ragged_sampling import (
     Samples,
-    gumbel_noise,
     ragged_sample_with_replacement,
     ragged_sample_without_replacement,
+)
+from pyg_samsa.functional.relative import Relation, relative_attention
+from pyg_samsa.functional.sampling import (
+    gumbel_noise,
     sample_with_replacement,
     sample_without_replacement,
     systematic_draws,

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.ragged import RaggedIndex
-from pyg_samsa.functional.sampling import Samples, _check_k_tau, _computed, _from_table, _rows
+from pyg_samsa.functional.ragged_sampling import Samples, candidate_lookup, rows_of_heads
+from pyg_samsa.functional.sampling import check_k_tau
 from pyg_samsa.functional.topk import ragged_topk
 from pyg_samsa.typing import Float
 
@@ -76,7 +77,7 @@ def ragged_sample_paired(
 
     Cost: O(T H) to choose, O(B H K C) to gather and mix.
     """
-    _check_k_tau(k, 1.0)
+    check_k_tau(k, 1.0)
     if support_scores.size(0) < 2 * k:
         raise ShapeError("support_scores", list(support_scores.shape), f"[S, H] with S >= 2k = {2 * k}")
     candidates = ragged_topk(scores.detach(), support_scores.detach(), index, 2 * k)
@@ -84,12 +85,8 @@ def ragged_sample_paired(
     if shuffle:
         next_best = next_best.gather(-1, torch.rand(next_best.shape, device=next_best.device).argsort(-1))
     candidates = torch.cat([best, next_best], dim=-1)
-    ranked = _rows(torch.cat([scores, support_scores]).unsqueeze(-1), candidates).squeeze(-1)
-    look_up = (
-        _from_table(values, support_values)
-        if isinstance(values, Tensor)
-        else _computed(values, support_values, index.num_tokens)
-    )
+    ranked = rows_of_heads(torch.cat([scores, support_scores]), candidates)
+    look_up = candidate_lookup(values, support_values, index.num_tokens)
     first, second = look_up(candidates).split(k, dim=-2)
     share = _share(*ranked.split(k, dim=-1)).unsqueeze(-1).to(first.dtype)
     return Samples(torch.lerp(second, first, share), best, ranked[..., :k])

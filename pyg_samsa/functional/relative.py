@@ -60,14 +60,14 @@ Drop = Callable[[Tensor], Tensor]
 def relative_attention(
     query: Float[Tensor, "T H C"],
     key: Float[Tensor, "B H K C"],
-    value: Float[Tensor, "B H K C"],
+    value: Float[Tensor, "B H K Cv"],
     leak: Float[Tensor, "B H"],
     index: RaggedIndex,
     *,
     score: str = "maxout",
     relation: Relation | None = None,
     dropout: float = 0.0,
-) -> Float[Tensor, "T H C"]:
+) -> Float[Tensor, "T H Cv"]:
     r"""Let every token attend to the tokens that its graph sampled, by maxout scores and leaky probabilities.
 
     With :math:`S` the `maxout_score` and :math:`\phi_{ij}` the `pair_features`,
@@ -125,7 +125,7 @@ def relative_attention(
     # Sums of maxima and of weights need the whole precision, whatever autocast says.
     with torch.autocast(query.device.type, enabled=False):
         if index.num_tokens == 0:
-            return query.new_zeros(query.shape)
+            return query.new_zeros(*query.shape[:2], value.size(-1))
         if _runs_by_rows(query):
             return _ByRows.apply(run, index, dropout, query, place, key, value, leak, sampled, *weights)
         return _grouped(
@@ -165,12 +165,13 @@ class _ByRows(torch.autograd.Function):
     def forward(
         ctx: Any, run: Callable[..., Tensor], index: RaggedIndex, dropout: float, *tensors: Tensor | None
     ) -> Tensor:
-        query, _, key = tensors[:3]
+        query, _, key, value = tensors[:4]
         assert query is not None
         assert key is not None
+        assert value is not None
         ctx.save_for_backward(*tensors)
         ctx.run, ctx.index, ctx.masks = run, index, []
-        out = torch.empty_like(query)
+        out = query.new_empty(*query.shape[:2], value.size(-1))
         for rows, graph in _row_pieces(index, key):
             drop: Drop | None = None
             if dropout:

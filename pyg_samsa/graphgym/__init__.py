@@ -11,7 +11,7 @@ from torch_geometric.graphgym.config import cfg, set_cfg
 from pyg_samsa.graphgym import (
     baselines,
     config,
-    encoder,
+    encoders,
     head,
     layer,
     loader,
@@ -26,7 +26,7 @@ from pyg_samsa.graphgym import (
 __all__ = [
     "baselines",
     "config",
-    "encoder",
+    "encoders",
     "head",
     "layer",
     "loader",

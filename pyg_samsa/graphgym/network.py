@@ -12,7 +12,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.options import ALIASES, FIXED_IN_SAMSA, OPERATOR_OPTIONS, SETTINGS, UNSET_FLOAT, UNSET_INT
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.nn import SAMSA, BagOfFeatures, PointNet, SAMSAOptions
-from pyg_samsa.nn.conv.base import operator_options
+from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.training.batch_network import BatchNetwork
 

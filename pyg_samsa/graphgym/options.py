@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from types import MappingProxyType, UnionType
 from typing import Any, Union, get_args, get_origin
 
+from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
-from pyg_samsa.datasets.registry import dataset_options
 from pyg_samsa.functional import ATTENTION_BACKENDS
 from pyg_samsa.functional.maxout import LEAKS
 from pyg_samsa.functional.pair_features import PAIR_FEATURES
 from pyg_samsa.functional.relative import SCORES
-from pyg_samsa.nn.conv.base import OPERATORS
 from pyg_samsa.nn.conv.flt_conv import ENCODINGS
+from pyg_samsa.nn.conv.operators import OPERATORS
 from pyg_samsa.nn.conv.samsa_conv import IMPORTANCE
 from pyg_samsa.nn.conv.sft_conv import SAMPLERS
-from pyg_samsa.nn.head import HEAD_NORMS
+from pyg_samsa.nn.mlp_head import HEAD_NORMS
 from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.options import Argument, Option, options_of
 from pyg_samsa.training import losses, schedulers

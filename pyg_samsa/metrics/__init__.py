@@ -19,9 +19,7 @@ from pyg_samsa.metrics.average_precision import MultilabelAveragePrecision
 from pyg_samsa.metrics.confusion_metric import ConfusionMetric
 from pyg_samsa.metrics.f1_macro import MacroF1
 from pyg_samsa.metrics.mean_absolute_error import MeanAbsoluteError
-from pyg_samsa.metrics.part_iou import CategoryPartIoU, PartIoU
-from pyg_samsa.metrics.r2 import R2
-from pyg_samsa.metrics.registry import (
+from pyg_samsa.metrics.metric_registry import (
     BatchMetric,
     available,
     build,
@@ -31,6 +29,8 @@ from pyg_samsa.metrics.registry import (
     register_metric,
     unregister_metric,
 )
+from pyg_samsa.metrics.part_iou import CategoryPartIoU, PartIoU
+from pyg_samsa.metrics.r2 import R2
 from pyg_samsa.metrics.roc_auc import MultilabelROCAUC
 from pyg_samsa.metrics.root_mean_squared_error import RootMeanSquaredError
 from pyg_samsa.metrics.row_metric import BinaryLabelMetric, RowMetric

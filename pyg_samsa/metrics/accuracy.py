@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pyg_samsa.metrics.confusion_metric import ConfusionMetric
-from pyg_samsa.metrics.registry import register_metric
+from pyg_samsa.metrics.metric_registry import register_metric
 
 
 def accuracy(confusion: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from pyg_samsa.metrics.registry import register_metric
+from pyg_samsa.metrics.metric_registry import register_metric
 from pyg_samsa.metrics.row_metric import BinaryLabelMetric
 
 

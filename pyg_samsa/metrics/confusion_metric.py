@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
-from pyg_samsa.metrics.registry import BatchMetric
+from pyg_samsa.metrics.metric_registry import BatchMetric
 from pyg_samsa.metrics.row_metric import warn_undefined
 from pyg_samsa.options import check_integer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyg_samsa.metrics.registry import register_metric
+from pyg_samsa.metrics.metric_registry import register_metric
 from pyg_samsa.metrics.row_metric import RowMetric
 
 

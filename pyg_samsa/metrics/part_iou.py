@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
-from pyg_samsa.metrics.registry import BatchMetric, register_metric
+from pyg_samsa.metrics.metric_registry import BatchMetric, register_metric
 from pyg_samsa.metrics.row_metric import warn_undefined
 
 AVERAGES = ("instance", "category")

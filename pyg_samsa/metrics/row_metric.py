@@ -13,7 +13,7 @@ from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
-from pyg_samsa.metrics.registry import BatchMetric
+from pyg_samsa.metrics.metric_registry import BatchMetric
 from pyg_samsa.options import check_integer
 
 

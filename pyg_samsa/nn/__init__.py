@@ -2,18 +2,13 @@
 
 from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.conv.attention_conv import AttentionConv
-from pyg_samsa.nn.conv.base import (
-    OPERATORS,
-    SampledTokens,
-    TokenContext,
-    TokenConv,
-    make_operator,
-    register_operator,
-)
+from pyg_samsa.nn.conv.attention_weights import SampledTokens
 from pyg_samsa.nn.conv.flt_conv import FLTConv
+from pyg_samsa.nn.conv.operators import OPERATORS, make_operator, register_operator
 from pyg_samsa.nn.conv.performer_conv import PerformerConv
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
 from pyg_samsa.nn.conv.sft_conv import SFTConv
+from pyg_samsa.nn.conv.token_conv import TokenContext, TokenConv
 from pyg_samsa.nn.drop_path import DropPath
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.encoder import Encoder
@@ -24,8 +19,8 @@ from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding, Spectrum
 from pyg_samsa.nn.feed_forward import FeedForward
-from pyg_samsa.nn.head import MLPHead
-from pyg_samsa.nn.importance import ImportanceScore, LinearScore
+from pyg_samsa.nn.importance_score import ImportanceScore, LinearScore
+from pyg_samsa.nn.mlp_head import MLPHead
 from pyg_samsa.nn.models.bag_of_features import BagOfFeatures
 from pyg_samsa.nn.models.message_passing import GNN
 from pyg_samsa.nn.models.point_net import PointNet

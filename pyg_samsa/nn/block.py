@@ -10,7 +10,7 @@ from torch_geometric.nn.inits import reset
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.functional.fused import residual
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
-from pyg_samsa.nn.conv.base import make_operator
+from pyg_samsa.nn.conv.operators import make_operator
 from pyg_samsa.nn.drop_path import DropPath
 from pyg_samsa.nn.feed_forward import FeedForward
 from pyg_samsa.nn.norm import RMSNorm

@@ -8,7 +8,7 @@ from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.nn.encoding.feature_encoder import one_hot_categories
-from pyg_samsa.nn.head import HEAD_NORMS, MLPHead
+from pyg_samsa.nn.mlp_head import HEAD_NORMS, MLPHead
 from pyg_samsa.nn.target_scale import TargetScale
 from pyg_samsa.nn.tokenizers.tokens import Tokens
 from pyg_samsa.options import check_integer

@@ -80,6 +80,14 @@ def test_heads_may_share_their_places(same, normal, way):
     same(fast, literal(*tensors, index, "maxout", relation), *tensors, *relation[1:5])
 
 
+def test_values_may_have_another_width(same, normal, way):
+    (query, key, _, leak), _ = make(normal, [3, 2], "none")
+    index, value = RaggedIndex(torch.tensor([0, 3, 5])), normal(2, HEADS, SAMPLES, 2 * CHANNELS)
+    fast = relative_attention(query, key, value, leak, index)
+    parts = [literal(query, key, part, leak, index, "maxout", None) for part in value.chunk(2, dim=-1)]
+    same(fast, torch.cat(parts, dim=-1), query, key, value, leak)
+
+
 def test_no_tokens(normal, way):
     tensors, relation = make(normal, [0, 0], "dist")
     out = relative_attention(*tensors, RaggedIndex(torch.tensor([0, 0, 0])), relation=relation)

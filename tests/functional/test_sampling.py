@@ -6,12 +6,9 @@ from torch.autograd import gradcheck
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional import reference
-from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.sampling import (
     MODES,
     gumbel_noise,
-    ragged_sample_with_replacement,
-    ragged_sample_without_replacement,
     sample_with_replacement,
     sample_without_replacement,
     systematic_draws,
@@ -137,72 +134,3 @@ def test_gumbel_noise_has_its_moments_and_turns_maxima_into_samples():
     assert abs(float(noise.var()) - torch.pi**2 / 6) < 0.03
     first = (noise[:, 0] + 1.0 > noise[:, 1]).double().mean()  # softmax([1, 0])
     assert abs(float(first) - 0.73106) < 0.01
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("computed", [False, True])
-@pytest.mark.parametrize("sizes", [[0], [1], [5, 0, 2], [3, 3]], ids=str)
-def test_ragged_is_each_graph_and_head(same, normal, sizes, computed, mode):
-    tokens, heads, k = sum(sizes), 2, 2
-    index = RaggedIndex(torch.tensor([0, *sizes]).cumsum(0))
-    values, scores, supports, support_scores = (
-        normal(tokens, heads, 3),
-        normal(tokens, heads),
-        normal(4, heads, 3),
-        normal(4, heads),
-    )
-    if computed and tokens == 0:
-        pytest.skip("nothing to compute")
-
-    def look_up(candidates):
-        return values[candidates, torch.arange(heads)[:, None]]
-
-    fast = ragged_sample_without_replacement(
-        look_up if computed else values, scores, supports, support_scores, index, k, mode=mode
-    )
-    literal = []
-    for begin, size in zip(index.ptr.tolist(), sizes, strict=False):
-        own = slice(begin, begin + size)
-        literal += [
-            LITERAL[mode](
-                torch.cat([values[own, h], supports[:, h]]), torch.cat([scores[own, h], support_scores[:, h]]), k
-            )
-            for h in range(heads)
-        ]
-    same(fast.values.flatten(0, 1), torch.stack(literal), values, scores, supports, support_scores)
-
-
-def test_too_few_support_tokens_are_an_error():
-    index, zeros = RaggedIndex(torch.tensor([0, 1])), torch.zeros(3, 1, 2)
-    with pytest.raises(ShapeError, match="S >= 2k = 4"):
-        ragged_sample_without_replacement(zeros[:1], zeros[:1, :, 0], zeros, zeros[..., 0], index, 2)
-
-
-@pytest.mark.parametrize("sizes", [[0], [1], [4, 0, 2], [300, 1, 1, 1]], ids=str)
-def test_ragged_with_replacement_is_each_graph_and_head(same, normal, sizes):
-    tokens, heads, k = sum(sizes), 2, 3
-    index = RaggedIndex(torch.tensor([0, *sizes]).cumsum(0))
-    values, scores, supports, support_scores = (
-        normal(tokens, heads, 2),
-        normal(tokens, heads),
-        normal(1, heads, 2),
-        normal(1, heads),
-    )
-    fast = ragged_sample_with_replacement(values, scores, supports, support_scores, index, k)
-    literal = []
-    for begin, size in zip(index.ptr.tolist(), sizes, strict=False):
-        own = slice(begin, begin + size)
-        for h in range(heads):
-            z = torch.cat([scores[own, h], support_scores[:, h]])
-            vectors = torch.cat([values[own, h], supports[:, h]])
-            literal.append(reference.sample_with_replacement(vectors, z, k, 1.0, None))
-    same(fast.values.flatten(0, 1), torch.stack(literal), values, scores, supports, support_scores)
-
-
-def test_random_draws_with_replacement_differ_from_draw_to_draw():
-    torch.manual_seed(0)
-    index, zeros = RaggedIndex(torch.tensor([0, 50])), torch.zeros(50, 1)
-    samples = ragged_sample_with_replacement(
-        zeros[..., None], zeros, zeros[:1, :, None], zeros[:1], index, 20, noise=True
-    )
-    assert samples.candidates.unique().numel() > 10

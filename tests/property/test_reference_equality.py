@@ -21,7 +21,7 @@ from pyg_samsa.functional import (
 )
 from pyg_samsa.functional.codes import feature_keys
 from pyg_samsa.nn import SAMSA, GraphBridge, SAMSABlock, SAMSAConv, make_pool
-from pyg_samsa.nn.conv import base
+from pyg_samsa.nn.conv import token_conv
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -161,7 +161,7 @@ def test_samsa_conv(seed, sizes, k, tau, sampling, own_score, bias, many):
     ptr = torch.tensor([0, *sizes]).cumsum(0)
     x, score_input = normal(sum(sizes), 4), normal(sum(sizes), 4) if own_score else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(base, "_MANY", many)
+        patch.setattr(token_conv, "_MANY", many)
         fast = conv(x, ptr=ptr, score_input=score_input)
     literal = reference.samsa_conv(
         x, ptr, reference.SAMSAConvParams.of(conv), 2, k, tau, sampling, score_input=score_input

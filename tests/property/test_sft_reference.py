@@ -11,7 +11,7 @@ from torch import Tensor
 from pyg_samsa.functional import RaggedIndex, maxout_score, pair_features, ragged_sample_paired, reference
 from pyg_samsa.functional.maxout import LEAKS
 from pyg_samsa.nn import SFTConv
-from pyg_samsa.nn.conv import base, sft_conv
+from pyg_samsa.nn.conv import sft_conv, token_conv
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
 seeds = st.integers(0, 2**31 - 1)
@@ -133,7 +133,7 @@ def test_sft_conv(seed, sizes, k, encoding, leak, score, sampler, sampling, tau,
         normal(total, 3),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(base, "_MANY", many)
+        patch.setattr(token_conv, "_MANY", many)
         fast = conv(x, ptr=ptr, score_input=score_input, pos=pos, normal=normals)
     literal = reference.sft_conv(
         x, ptr, reference.SFTConvParams.of(conv), 2, k, score_input=score_input, pos=pos, normal=normals, **options

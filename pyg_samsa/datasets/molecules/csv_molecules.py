@@ -18,10 +18,10 @@ from torch_geometric.data import Data
 
 from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once
+from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.molecules.targets import CSV_TASKS, read_targets
 from pyg_samsa.datasets.option_types import Seed
-from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.datasets.splits import (
     SPLIT_KINDS,
     canonical_smiles,

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, load_tensors, prepare_once
+from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.datasets.option_types import Download
-from pyg_samsa.datasets.registry import register_dataset
 from pyg_samsa.datasets.sources import LRGB_ZIPS, RemoteFile
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io import safe_pickle

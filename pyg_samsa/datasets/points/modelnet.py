@@ -10,11 +10,11 @@ from pathlib import Path
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once, save_prepared
+from pyg_samsa.datasets.dataset_registry import Importer, register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Incomplete, Normals, NumPoints, Rotated, Seed
 from pyg_samsa.datasets.points.modelnet_files import Release, check_sizes, find_layout, read_release
 from pyg_samsa.datasets.points.point_dataset import hold_out, rotate, with_columns
-from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.errors import ConfigError, DataNotFoundError
 from pyg_samsa.io.files import lock, remove_partial
 from pyg_samsa.task import Task

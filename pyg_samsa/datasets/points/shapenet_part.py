@@ -15,6 +15,7 @@ import torch
 from torch_geometric.data import Data
 
 from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once, save_prepared
+from pyg_samsa.datasets.dataset_registry import Importer, register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Incomplete, Normals, NumPoints
 from pyg_samsa.datasets.points.point_dataset import (
@@ -25,7 +26,6 @@ from pyg_samsa.datasets.points.point_dataset import (
     read_points,
     with_columns,
 )
-from pyg_samsa.datasets.registry import Importer, register_dataset
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.files import lock, remove_partial
 from pyg_samsa.task import Task

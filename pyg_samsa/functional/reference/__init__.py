@@ -8,6 +8,7 @@ The candidates of one graph are its tokens in their order, then the support toke
 """
 
 from pyg_samsa.functional.reference.flt import flt_attention, flt_conv
+from pyg_samsa.functional.reference.graph_tokens import attention_pool, graph_bridge, mean_pool
 from pyg_samsa.functional.reference.sampling import (
     hard_sample_without_replacement,
     rank,
@@ -35,7 +36,6 @@ from pyg_samsa.functional.reference.sft import (
     paired_sample,
     sft_conv,
 )
-from pyg_samsa.functional.reference.tokens import attention_pool, graph_bridge, mean_pool
 
 __all__ = [
     "SAMSABlockParams",

@@ -5,17 +5,9 @@ from typing import Any
 from torch import Tensor
 
 from pyg_samsa.functional.attention import full_attention
-from pyg_samsa.nn.conv.base import (
-    AttentionDropout,
-    AttentionWeights,
-    Bias,
-    Heads,
-    TokenContext,
-    TokenConv,
-    identity_values,
-    register_operator,
-    weights_of_all,
-)
+from pyg_samsa.nn.conv.attention_weights import AttentionWeights, identity_values, weights_of_all
+from pyg_samsa.nn.conv.operators import register_operator
+from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads, TokenContext, TokenConv
 
 
 @register_operator("full")

@@ -11,17 +11,9 @@ from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.fourier_features import fourier_waves, orthogonal_gaussian
 from pyg_samsa.functional.linear_attention import Waves, linear_attention
 from pyg_samsa.functional.ragged import RaggedIndex
-from pyg_samsa.nn.conv.base import (
-    AttentionDropout,
-    AttentionWeights,
-    Bias,
-    Heads,
-    TokenContext,
-    TokenConv,
-    identity_values,
-    register_operator,
-    weights_of_all,
-)
+from pyg_samsa.nn.conv.attention_weights import AttentionWeights, identity_values, weights_of_all
+from pyg_samsa.nn.conv.operators import register_operator
+from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads, TokenContext, TokenConv
 from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
 from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from pyg_samsa.nn.conv.base import AttentionDropout, Bias, Heads, register_operator
 from pyg_samsa.nn.conv.flt_conv import Causal, FLTConv, NumFeatures, Redraw
+from pyg_samsa.nn.conv.operators import register_operator
+from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads
 
 
 @register_operator("performer")

@@ -9,23 +9,16 @@ from torch.nn import Parameter
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.attention import ATTENTION_BACKENDS, sampled_attention
 from pyg_samsa.functional.ragged import RaggedIndex
-from pyg_samsa.functional.sampling import (
+from pyg_samsa.functional.ragged_sampling import (
     Samples,
-    gumbel_noise,
     ragged_sample_with_replacement,
     ragged_sample_without_replacement,
 )
-from pyg_samsa.nn.conv.base import (
-    AttentionDropout,
-    AttentionWeights,
-    Bias,
-    Heads,
-    TokenContext,
-    TokenConv,
-    register_operator,
-    weights_of_samples,
-)
-from pyg_samsa.nn.importance import ImportanceScore, check_scores
+from pyg_samsa.functional.sampling import gumbel_noise
+from pyg_samsa.nn.conv.attention_weights import AttentionWeights, weights_of_samples
+from pyg_samsa.nn.conv.operators import register_operator
+from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads, TokenContext, TokenConv
+from pyg_samsa.nn.importance_score import ImportanceScore, check_scores
 from pyg_samsa.options import Option, check_integer, check_options
 
 SAMPLING = ("hard", "soft", "replacement")

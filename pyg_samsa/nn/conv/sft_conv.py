@@ -13,20 +13,14 @@ from pyg_samsa.functional.maxout import LEAKS, leak_mass
 from pyg_samsa.functional.pair_features import PAIR_FEATURES
 from pyg_samsa.functional.paired_sampling import ragged_sample_paired
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.ragged_sampling import Samples, ragged_sample_without_replacement
 from pyg_samsa.functional.relative import SCORES, Relation, relative_attention
-from pyg_samsa.functional.sampling import MODES, Samples, gumbel_noise, ragged_sample_without_replacement
-from pyg_samsa.nn.conv.base import (
-    AttentionDropout,
-    AttentionWeights,
-    Bias,
-    Heads,
-    TokenContext,
-    TokenConv,
-    register_operator,
-    weights_of_samples,
-)
+from pyg_samsa.functional.sampling import MODES, gumbel_noise
+from pyg_samsa.nn.conv.attention_weights import AttentionWeights, weights_of_samples
+from pyg_samsa.nn.conv.operators import register_operator
 from pyg_samsa.nn.conv.samsa_conv import Noise, NumSamples, Tau
-from pyg_samsa.nn.importance import ImportanceScore, LinearScore, check_scores
+from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads, TokenContext, TokenConv
+from pyg_samsa.nn.importance_score import ImportanceScore, LinearScore, check_scores
 from pyg_samsa.options import Option, check_integer, check_options
 
 SAMPLERS = ("samsa", "paired")

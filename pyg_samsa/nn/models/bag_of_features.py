@@ -8,7 +8,7 @@ from torch_geometric.nn.aggr import MeanAggregation
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.ragged import resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
-from pyg_samsa.nn.head import MLPHead
+from pyg_samsa.nn.mlp_head import MLPHead
 
 
 class BagOfFeatures(Module):

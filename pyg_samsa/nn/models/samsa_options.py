@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn.block import REZERO
-from pyg_samsa.nn.conv.base import OPERATORS
-from pyg_samsa.nn.head import HEAD_NORMS
+from pyg_samsa.nn.conv.operators import OPERATORS
+from pyg_samsa.nn.mlp_head import HEAD_NORMS
 from pyg_samsa.nn.readout import INTERACTIONS, LEVELS, POOLS
 from pyg_samsa.nn.tokenizers.graph_bridge import EVAL_CODES
 from pyg_samsa.nn.tokenizers.node import POSITIONS

@@ -134,7 +134,7 @@ def test_every_weight_gets_a_gradient(sampling):
 
 def test_hard_evaluation_computes_no_rivals(monkeypatch):
     widths = []
-    import pyg_samsa.functional.sampling as sampling
+    import pyg_samsa.functional.ragged_sampling as sampling
 
     original = sampling.ragged_topk
     monkeypatch.setattr(sampling, "ragged_topk", lambda *args: widths.append(args[-1]) or original(*args))

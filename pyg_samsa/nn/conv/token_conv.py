@@ -1,47 +1,24 @@
-"""What the attention operators share: the signature, the checks, the order of tokens, and the registry."""
+"""The base class of the attention operators: their signature, their checks and the order of tokens."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, overload
+from typing import Annotated, Any, ClassVar, Literal, overload
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Linear, Module
 from torch_geometric.nn.inits import reset
 
-from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
+from pyg_samsa.nn.conv.attention_weights import AttentionWeights, SampledTokens, in_given_order
 from pyg_samsa.nn.plain import is_plain
-from pyg_samsa.options import Option, check_integer, check_probability, options_of
+from pyg_samsa.options import Option, check_integer, check_probability
 
 Heads = Annotated[int, Option("Number of attention heads H; a divisor of the channels.", low=1)]
 AttentionDropout = Annotated[float, Option("Dropout of the attention weights.", low=0, below=1)]
 Bias = Annotated[bool, Option("Whether the linear layers of the operator have a bias.")]
-AttentionWeights = tuple[Tensor, Tensor]
-"""Pairs [2, M] (attended row, attending row) and the weights of the heads [M, H], as PyG's operators return them."""
-
-
-class SampledTokens(NamedTuple):
-    """The tokens that each head of each graph sampled.
-
-    Attributes:
-        index: Rows of ``x`` [B, H, K] int64; -1 - s stands for support vector s.
-        score: Their importance scores [B, H, K], by descending score.
-
-    Example:
-        >>> from pyg_samsa.nn import SAMSAConv
-        >>> conv = SAMSAConv(16, heads=4, num_samples=8)
-        >>> out, sampled = conv(torch.randn(30, 16), return_sampled_tokens=True)
-        >>> sampled.index.shape
-        torch.Size([1, 4, 8])
-    """
-
-    index: Tensor  # type: ignore[assignment]
-    score: Tensor
 
 
 @dataclass(frozen=True)
@@ -266,7 +243,7 @@ class TokenConv(Module):
             return out
         extra: list[Any] = []
         if return_attention_weights:
-            extra.append(_in_given_order(self.attention_weights(x, context, samples), perm))
+            extra.append(in_given_order(self.attention_weights(x, context, samples), perm))
         if return_sampled_tokens:
             extra.append(self.sampled_tokens(samples, index.num_tokens, perm))
         return (out, *extra)
@@ -353,166 +330,3 @@ class TokenConv(Module):
 
 # With more tokens than this for each one that a head samples, keys and values are computed for the sampled tokens only.
 _MANY = 2
-
-
-def _in_given_order(weights: AttentionWeights, perm: Tensor | None) -> AttentionWeights:
-    """Turn rows of the sorted tokens into rows of the input; support vectors stay behind them."""
-    if perm is None:
-        return weights
-    pairs, alpha = weights
-    tokens = perm.numel()
-    rows = perm[pairs.clamp_max(max(tokens - 1, 0))] if tokens else pairs
-    return torch.where(pairs < tokens, rows, pairs), alpha
-
-
-def weights_of_samples(alpha: Tensor, candidates: Tensor, index: RaggedIndex) -> AttentionWeights:
-    r"""Turn the weights of sampled keys into weights of pairs of tokens.
-
-    A head has its own keys; a pair is listed if any head attends to it, and has weight 0 for the other heads.
-
-    Args:
-        alpha: Attention weights [T, H, K].
-        candidates: The tokens that the keys are of, [B, H, K]; T + s is support vector s.
-        index: Where each graph begins and ends.
-
-    Returns:
-        Pairs [2, M] of an attended and an attending row, and the weights [M, H].
-
-    Example:
-        >>> pairs, weights = weights_of_samples(
-        ...     torch.ones(2, 1, 1), torch.tensor([[[1]]]), RaggedIndex(torch.tensor([0, 2])))
-        >>> pairs.tolist(), weights.flatten().tolist()
-        ([[1, 1], [0, 1]], [1.0, 1.0])
-
-    Cost: O(T H min(n, H K)).
-    """
-    pairs, weights, begin = [], [], 0
-    for graph, size in enumerate(index.sizes):
-        sources, place = candidates[graph].unique(return_inverse=True)
-        part = alpha[begin : begin + size]
-        spread = part.new_zeros(size, part.size(1), sources.numel())
-        spread.scatter_add_(2, place.expand(size, -1, -1), part)
-        rows = torch.arange(begin, begin + size, device=alpha.device)
-        pairs.append(torch.stack([sources.repeat(size), rows.repeat_interleave(sources.numel())]))
-        weights.append(spread.transpose(1, 2).flatten(0, 1))
-        begin += size
-    return torch.cat(pairs, dim=1), torch.cat(weights)
-
-
-def identity_values(index: RaggedIndex, heads: int, dtype: torch.dtype) -> Tensor:
-    """Return values with which an operator's output is its attention weights: the rows of an identity matrix per graph.
-
-    Args:
-        index: Where each graph begins and ends.
-        heads: Number of heads H.
-        dtype: Type of the values.
-
-    Returns:
-        Values [T, H, n]; n is the size of the largest graph.
-
-    Example:
-        >>> identity_values(RaggedIndex(torch.tensor([0, 2, 3])), 1, torch.float32)[:, 0].tolist()
-        [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
-    """
-    place = torch.arange(index.num_tokens, device=index.device) - index.ptr[index.batch]
-    return F.one_hot(place, max(index.max_size, 1)).to(dtype).unsqueeze(1).expand(-1, heads, -1)
-
-
-def weights_of_all(alpha: Tensor, index: RaggedIndex) -> AttentionWeights:
-    """Turn a table of attention weights into weights of all pairs of tokens of a graph.
-
-    Args:
-        alpha: Attention weights [T, H, n] of each token to the tokens of its graph; n is the size of the largest graph.
-        index: Where each graph begins and ends.
-
-    Returns:
-        Pairs [2, M] of an attended and an attending row, and the weights [M, H], with M the sum of squared sizes.
-
-    Example:
-        >>> pairs, weights = weights_of_all(torch.ones(2, 1, 2), RaggedIndex(torch.tensor([0, 2])))
-        >>> pairs.tolist()
-        [[0, 1, 0, 1], [0, 0, 1, 1]]
-    """
-    pairs, weights, begin = [], [], 0
-    for size in index.sizes:
-        rows = torch.arange(begin, begin + size, device=alpha.device)
-        pairs.append(torch.stack([rows.repeat(size), rows.repeat_interleave(size)]))
-        weights.append(alpha[begin : begin + size, :, :size].transpose(1, 2).flatten(0, 1))
-        begin += size
-    return torch.cat(pairs, dim=1), torch.cat(weights)
-
-
-OPERATORS: dict[str, type[TokenConv]] = {}
-"""The attention operators by name; `register_operator` adds to it."""
-Operator = TypeVar("Operator", bound=type[TokenConv])
-
-
-def register_operator(name: str) -> Callable[[Operator], Operator]:
-    """Make an operator available by name, as ``samsa.attention`` in configurations and ``conv`` of `SAMSABlock`.
-
-    Its constructor takes ``channels`` first; its options are annotated with `pyg_samsa.options.Option`.
-
-    Args:
-        name: Name of the operator; it must not be taken by another class.
-
-    Raises:
-        ConfigError: The name is taken.
-
-    Example:
-        >>> @register_operator("mine")
-        ... class MyConv(TokenConv): ...
-        >>> make_operator("mine", 16, heads=2).heads
-        2
-        >>> del OPERATORS["mine"]
-    """
-
-    def register(operator: Operator) -> Operator:
-        taken = OPERATORS.get(name)
-        if taken is not None and (taken.__module__, taken.__qualname__) != (operator.__module__, operator.__qualname__):
-            raise ConfigError("operator", name, f"a new name; {taken.__name__} has it")
-        OPERATORS[name] = operator
-        return operator
-
-    return register
-
-
-def make_operator(name: str, channels: int, **options: Any) -> TokenConv:
-    """Make a registered attention operator.
-
-    Args:
-        name: A name in :obj:`OPERATORS`.
-        channels: Channels D of a token.
-        **options: Arguments of the operator.
-
-    Raises:
-        ConfigError: There is no such operator, or it does not take an option.
-
-    Example:
-        >>> from pyg_samsa.nn import AttentionConv
-        >>> make_operator("full", 16, heads=4)
-        AttentionConv(16, heads=4)
-    """
-    check_choice("attention", name, tuple(OPERATORS))
-    operator = OPERATORS[name]
-    takes = [key for key in inspect.signature(operator).parameters if key != "channels"]
-    for option, value in options.items():
-        if option not in takes:
-            hint = f"{operator.__name__} takes {', '.join(takes)}."
-            raise ConfigError(option, value, f"left out: attention {name!r} does not use it", hint=hint)
-    return operator(channels, **options)
-
-
-def operator_options(name: str) -> dict[str, Any]:
-    """Return the options of a registered operator, see `pyg_samsa.options.options_of`.
-
-    Args:
-        name: A name in :obj:`OPERATORS`.
-
-    Example:
-        >>> from pyg_samsa.nn import AttentionConv
-        >>> list(operator_options("full"))
-        ['heads', 'dropout', 'bias']
-    """
-    check_choice("attention", name, tuple(OPERATORS))
-    operator: Any = OPERATORS[name]
-    return dict(options_of(operator))

@@ -1,4 +1,4 @@
-"""nn.SAMSA with each operator: what it is given besides tokens, and what it owes."""
+"""`SAMSA` with each operator."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.nn import OPERATORS, SAMSA, make_operator
+from pyg_samsa.nn import SAMSA
 
 CASES = [
     ("samsa", {}),
@@ -124,12 +124,6 @@ def test_positional_encodings_of_nodes():
 
 
 def test_bad_arguments_are_named():
-    for name in OPERATORS:
-        assert make_operator(name, 16, heads=4, dropout=0.1).channels == 16
-    with pytest.raises(ConfigError, match="attention"):
-        make_operator("linear", 16, heads=4)
-    with pytest.raises(ConfigError, match="encoding: got 'dist', expected left out"):
-        make_operator("samsa", 16, heads=4, encoding="dist")
     with pytest.raises(ConfigError, match="coordinate_free"):
         network("samsa", {}, bridge=False, coordinate_free=True)
     with pytest.raises(ConfigError, match="coordinate_free"):

@@ -3,9 +3,14 @@ from typing import Annotated
 
 import pytest
 
-from pyg_samsa.datasets import catalog, registry
+from pyg_samsa.datasets import catalog, dataset_registry
 from pyg_samsa.datasets.base import SplitDataset
-from pyg_samsa.datasets.registry import dataset_options, register_dataset, registered_datasets, unregister_dataset
+from pyg_samsa.datasets.dataset_registry import (
+    dataset_options,
+    register_dataset,
+    registered_datasets,
+    unregister_dataset,
+)
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import Option
 
@@ -100,7 +105,7 @@ def test_taken_names_are_refused(tiny):
     for name, alias in (("tiny", "Other"), ("other", "Tiny")):
         with pytest.raises(ConfigError, match="tiny"):
             register_dataset(name, Tiny, aliases=[("PyG", alias)])
-    assert "other" not in registry.registered_datasets()
+    assert "other" not in dataset_registry.registered_datasets()
 
 
 def test_unregistered_names_are_gone(tiny):

@@ -1,0 +1,86 @@
+"""The attention operators by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pyg_samsa.errors import ConfigError, check_choice
+from pyg_samsa.nn.conv.token_conv import TokenConv
+from pyg_samsa.options import options_of
+
+OPERATORS: dict[str, type[TokenConv]] = {}
+"""The attention operators by name; `register_operator` adds to it."""
+Operator = TypeVar("Operator", bound=type[TokenConv])
+
+
+def register_operator(name: str) -> Callable[[Operator], Operator]:
+    """Make an operator available by name, as ``samsa.attention`` in configurations and ``conv`` of `SAMSABlock`.
+
+    Its constructor takes ``channels`` first; its options are annotated with `pyg_samsa.options.Option`.
+
+    Args:
+        name: Name of the operator; it must not be taken by another class.
+
+    Raises:
+        ConfigError: The name is taken.
+
+    Example:
+        >>> @register_operator("mine")
+        ... class MyConv(TokenConv): ...
+        >>> make_operator("mine", 16, heads=2).heads
+        2
+        >>> del OPERATORS["mine"]
+    """
+
+    def register(operator: Operator) -> Operator:
+        taken = OPERATORS.get(name)
+        if taken is not None and (taken.__module__, taken.__qualname__) != (operator.__module__, operator.__qualname__):
+            raise ConfigError("operator", name, f"a new name; {taken.__name__} has it")
+        OPERATORS[name] = operator
+        return operator
+
+    return register
+
+
+def make_operator(name: str, channels: int, **options: Any) -> TokenConv:
+    """Make a registered attention operator.
+
+    Args:
+        name: A name in :obj:`OPERATORS`.
+        channels: Channels D of a token.
+        **options: Arguments of the operator.
+
+    Raises:
+        ConfigError: There is no such operator, or it does not take an option.
+
+    Example:
+        >>> from pyg_samsa.nn import AttentionConv
+        >>> make_operator("full", 16, heads=4)
+        AttentionConv(16, heads=4)
+    """
+    check_choice("attention", name, tuple(OPERATORS))
+    operator = OPERATORS[name]
+    takes = [key for key in inspect.signature(operator).parameters if key != "channels"]
+    for option, value in options.items():
+        if option not in takes:
+            hint = f"{operator.__name__} takes {', '.join(takes)}."
+            raise ConfigError(option, value, f"left out: attention {name!r} does not use it", hint=hint)
+    return operator(channels, **options)
+
+
+def operator_options(name: str) -> dict[str, Any]:
+    """Return the options of a registered operator, see `pyg_samsa.options.options_of`.
+
+    Args:
+        name: A name in :obj:`OPERATORS`.
+
+    Example:
+        >>> from pyg_samsa.nn import AttentionConv
+        >>> list(operator_options("full"))
+        ['heads', 'dropout', 'bias']
+    """
+    check_choice("attention", name, tuple(OPERATORS))
+    operator: Any = OPERATORS[name]
+    return dict(options_of(operator))
