@@ -22,6 +22,18 @@ from pyg_samsa.errors import SAMSAError
 __all__ = ["main"]
 
 EXIT_INTERRUPTED, EXIT_PIPE = 130, 141
+# Order in the help; subcommands that are not listed here follow, sorted by name.
+_ORDER = ("train", "predict", "explain", "report", "sweep", "baseline", "data", "doctor")
+_EPILOG = """\
+examples:
+  pyg-samsa doctor                                       check the installation
+  pyg-samsa train --cfg quickstart                       train and test a small network: 3 minutes on two cores
+  pyg-samsa report results/quickstart --open             show the results in the browser
+  pyg-samsa train --csv esol.csv --target-columns logS   train on your own molecules
+  pyg-samsa predict peptides "NCC(=O)NCC(=O)O"           predict with the model that comes with the package
+
+`pyg-samsa COMMAND --help` shows the arguments of a command and more examples.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,7 +88,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pyg-samsa", description="Sampling self-attention for PyTorch Geometric.")
+    parser = argparse.ArgumentParser(
+        prog="pyg-samsa",
+        description="Train and use SAMSA networks (sampling self-attention) on graphs, point clouds and sequences.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"pyg-samsa {__version__}")
     common = argparse.ArgumentParser(add_help=False)
     add_verbosity(common)
@@ -96,5 +113,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _commands() -> dict[str, ModuleType]:
-    names = sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
+    names = sorted(
+        (info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_")),
+        key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name),
+    )
     return {name.replace("_", "-"): importlib.import_module(f"{__name__}.{name}") for name in names}

@@ -24,11 +24,13 @@ def add_verbosity(parser: argparse.ArgumentParser, default: Any = 0) -> None:
 def add_config(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     """Add ``--cfg``."""
     parser.add_argument(
-        "--cfg", dest="cfg_file", metavar="FILE", required=required, help="YAML file or name of a packaged config"
+        "--cfg", dest="cfg_file", metavar="FILE", required=required, help="YAML file, or name of a packaged config"
     )
 
 
-def add_overrides(parser: argparse.ArgumentParser, help: str = "overrides for the config file") -> None:
+def add_overrides(
+    parser: argparse.ArgumentParser, help: str = "overrides for the config file, such as optim.max_epoch 10"
+) -> None:
     """Add ``key value`` pairs at the end of the command."""
     parser.add_argument("opts", nargs="*", metavar="key value", help=help)
 
@@ -50,7 +52,7 @@ def add_smiles_column(parser: Any) -> None:
         "--smiles-column",
         default="",
         metavar="S",
-        help="name or number of the column of SMILES (default: found by its name, such as smiles)",
+        help="name or number of the column of SMILES (default: a column named smiles or similar)",
     )
 
 
@@ -59,5 +61,5 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="folder of a saved model or of a run, or name of a model that comes with the package",
+        help="folder of a run or of a saved model, or name of a packaged model, such as peptides",
     )

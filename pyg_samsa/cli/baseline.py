@@ -13,15 +13,21 @@ examples:
   pyg-samsa baseline fingerprint --cfg peptides_func --model lightgbm
   pyg-samsa baseline fingerprint --cfg my.yaml --radius 3 fingerprint.trees 200 num_threads 8
 
-Data, splits and metrics are taken from the config; its settings of the network have no effect.
-Baseline networks have configs of their own: pyg-samsa train --cfg baselines/peptides_func_gcn
+Data, splits and metrics are those of the config; its network settings have no effect.
+Baseline networks (GCN, GINE, GatedGCN, GPS) are trained with: pyg-samsa train --cfg baselines/peptides_func_gcn
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the baselines."""
     baselines = parser.add_subparsers(title="baselines", dest="baseline", metavar="BASELINE", required=True)
-    trees = baselines.add_parser("fingerprint", help="gradient-boosted trees on Morgan count fingerprints (ECFP)")
+    trees = baselines.add_parser(
+        "fingerprint",
+        help="gradient-boosted trees on Morgan count fingerprints (ECFP)",
+        description="Train gradient-boosted trees on Morgan count fingerprints (ECFP).",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add_config(trees, required=True)
     trees.add_argument(
         "--model",
@@ -33,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     trees.add_argument("--size", type=int, metavar="S", help="length of a fingerprint (default: 2048)")
     add_verbosity(trees, argparse.SUPPRESS)
-    add_overrides(trees)
+    add_overrides(trees, "overrides for the config file, such as fingerprint.trees 200")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -24,7 +24,14 @@ examples:
   pyg-samsa data import modelnet40 --files ~/modelnet40_normal_resampled
   pyg-samsa data import listops --files ~/lra_release/listops-1000
 
---files is the folder of the official files:
+Training prepares its data set if needed. Configs read data sets from the folder dataset.dir (default: ./datasets).
+`pyg-samsa data import --help` lists the official files of each data set.
+"""
+_FILES = """\
+official files of each data set:
+  peptides-func           --csv peptide_multi_class_dataset.csv.gz --split splits_random_stratified_peptide.pickle
+  peptides-struct         --csv FILE --split FILE, as for peptides-func
+and with --files, the folder:
   modelnet10, modelnet40  <class>/{train,test}/*.off, modelnet40_normal_resampled, modelnet40_ply_hdf5_2048,
                           or an npz archive
   shapenetpart            shapenetcore_partanno_segmentation_benchmark_v0_normal
@@ -32,8 +39,6 @@ examples:
   pathfinder              pathfinder32 of the Long Range Arena
   imdb                    aclImdb
   cifar10-gray            cifar-10-batches-py
-
-Configs read data sets from the folder dataset.dir (default: ./datasets).
 """
 
 
@@ -45,21 +50,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_verbosity(common, argparse.SUPPRESS)
     workers = argparse.ArgumentParser(add_help=False)
     workers.add_argument(
-        "--workers", type=int, metavar="N", help="processes that convert molecules (default: one per core)"
+        "--workers", type=int, metavar="N", help="number of processes that convert molecules (default: one per core)"
     )
 
-    actions.add_parser("list", help="list the data sets, and which are prepared", parents=[common])
+    actions.add_parser(
+        "list",
+        help="list the data sets, and which of them are prepared",
+        description="List the data sets, their names in configs, and which of them are prepared.",
+        parents=[common],
+    )
     prepare = actions.add_parser(
-        "prepare", help="download and convert a data set, so that training can start at once", parents=[common, workers]
+        "prepare",
+        help="download and convert a data set",
+        description="Download a data set if needed and convert it, so that training starts at once.",
+        parents=[common, workers],
     )
     prepare.add_argument("name", metavar="NAME", help="a name from `pyg-samsa data list`")
-    importer = actions.add_parser("import", help="verify and convert downloaded files", parents=[common, workers])
-    importer.add_argument("name", metavar="NAME", help="peptides-func, peptides-struct, or a name below")
-    importer.add_argument("--csv", type=Path, metavar="F", help="peptides: the authors' table (.csv.gz)")
-    importer.add_argument("--split", type=Path, metavar="F", help="peptides: the authors' split (.pickle)")
-    importer.add_argument("--files", type=Path, metavar="DIR", help="point clouds and sequences: the official folder")
+    importer = actions.add_parser(
+        "import",
+        help="verify and convert files that you downloaded yourself",
+        description="Verify and convert the official files of a data set that you downloaded yourself.",
+        epilog=_FILES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common, workers],
+    )
+    importer.add_argument("name", metavar="NAME", help="name of the data set, see below")
+    importer.add_argument("--csv", type=Path, metavar="F", help="peptides: table of the authors (.csv.gz)")
+    importer.add_argument("--split", type=Path, metavar="F", help="peptides: split of the authors (.pickle)")
+    importer.add_argument("--files", type=Path, metavar="DIR", help="point clouds and sequences: official folder")
     importer.add_argument("--num-points", type=int, metavar="N", help="point clouds: points per cloud")
-    importer.add_argument("--incomplete", action="store_true", help="point clouds: accept a part of the release")
+    importer.add_argument(
+        "--incomplete", action="store_true", help="point clouds: accept a part of the release, without an error"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -96,7 +118,7 @@ def _import(args: argparse.Namespace) -> SplitDataset:
     wanted = [name if name in ("csv", "split") else "files" for name in importer.files] if importer else []
     for key in wanted:
         if getattr(args, key) is None:
-            hint = "pyg-samsa data --help shows what each data set takes."
+            hint = "pyg-samsa data import --help lists the files of each data set."
             raise ConfigError(f"--{key}", None, "the official files", hint=hint)
     options = {"workers": args.workers, "num_points": args.num_points, "incomplete": args.incomplete or None}
     given = {key: value for key, value in options.items() if value is not None}

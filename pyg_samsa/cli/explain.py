@@ -25,6 +25,11 @@ examples:
   pyg-samsa explain my_model molecules.csv --smiles-column structure --name-column id --target logS --out explained
   pyg-samsa explain my_model molecules.csv --method sampled --out explained       without occlusion, which is slow
 
+methods:
+  sampled       share of all attention that goes to an atom or bond
+  contribution  what the attention to it adds to the prediction, to first order
+  occlusion     how much the prediction falls without it
+
 The output folder gets index.html (all molecules), scores.csv (a row per atom and per direction of a bond), and
 pictures as SVG and PNG.
 """
@@ -38,19 +43,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_model(parser)
     parser.add_argument("molecules", nargs="+", metavar="SMILES|CSV", help="one or more SMILES, or a CSV file")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder to write; it must be new or empty, see --overwrite",
+    )
     parser.add_argument(
         "--target",
         metavar="NAME",
         help="prediction to explain (default: the most likely of each molecule; for regressions the first)",
     )
-    parser.add_argument("--method", choices=METHODS, default="all", help="method of the scores (default: all)")
+    parser.add_argument(
+        "--method", choices=METHODS, default="all", help="how scores are computed, see below (default: all)"
+    )
     add_smiles_column(parser)
     parser.add_argument(
         "--name-column",
         default="",
         metavar="NAME",
-        help="column with the names of the molecules (default: found by its name, such as id)",
+        help="column with the names of the molecules (default: a column named name, id or similar)",
     )
     limit = f"number of molecules to explain, 0 for all (default: {_DEFAULT_LIMIT})"
     parser.add_argument("--limit", type=int, default=_DEFAULT_LIMIT, metavar="N", help=limit)

@@ -15,17 +15,17 @@ from pyg_samsa.cli._arguments import add_model, add_smiles_column
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import check_integer
 
-HELP = "predict properties of the molecules in a CSV file, or of one SMILES"
+HELP = "predict properties of molecules: a CSV file, or one SMILES"
 EPILOG = """\
 examples:
-  pyg-samsa predict peptides in.csv out.csv              with the model that comes with the package
-  pyg-samsa predict results/esol/0 in.csv out.csv        with a model of your own: the folder of a run
   pyg-samsa predict peptides "NCC(=O)NCC(=O)O"           one molecule; prints the prediction
-  cat in.csv | pyg-samsa predict peptides - - | head     read stdin and write stdout
+  pyg-samsa predict peptides in.csv out.csv              a table, with the model that comes with the package
+  pyg-samsa predict results/esol/0 in.csv out.csv        a table, with your own model: the folder of a run
   pyg-samsa predict peptides in.csv out.csv --uncertainty
+  cat in.csv | pyg-samsa predict peptides - - | head     read stdin and write stdout
 
-The output has all rows and columns of the input, in the same order, and columns of predictions. If a molecule cannot
-be read, the column `error` says why. An interrupted prediction continues when the same command is run again.
+The output has all rows and columns of the input, in the same order, followed by the predictions. If a molecule cannot
+be read, the column `error` says why. Run the same command again to continue an interrupted prediction.
 """
 
 
@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=8,
         metavar="N",
-        help="draws for --uncertainty; the time grows in proportion (default: 8)",
+        help="draws for --uncertainty; the time is proportional to N (default: 8)",
     )
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes that read molecules (default: 1)"
@@ -64,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=100_000,
         metavar="N",
-        help="molecules with more atoms get an error (default: 100000)",
+        help="molecules with more atoms get an error instead of a prediction (default: 100000)",
     )
 
 

@@ -13,15 +13,19 @@ examples:
   pyg-samsa report results/peptides_func results/peptides_func_bag
   pyg-samsa report results/sweep-samples --open          all runs of a sweep, opened in the browser
 
-RUN is the folder of a run, or a folder that contains some. The report is one HTML file: metrics, learning curves,
-confusion matrix or calibration, precision and recall of each class, the worst predictions, settings and environment.
+The report is one HTML file: metrics, learning curves, confusion matrix or calibration, precision and recall of each
+class, the worst predictions, settings and environment. Runs of the same experiment with several seeds are averaged.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or a folder that contains some"
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="folder of a run, such as results/quickstart/0, or a folder that contains runs",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="HTML file to write (default: report.html in the first folder)"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.cli._arguments import add_overrides
+from pyg_samsa.cli._listing import print_files
 from pyg_samsa.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 HELP = "train with a grid of settings and compare the results"
 EPILOG = """\
 examples:
-  pyg-samsa sweep samples --jobs 2                       a packaged grid over the number of sampled keys
-  pyg-samsa sweep samples --dry-run                      list the runs without running them
+  pyg-samsa sweep --list                                 list the packaged grids
+  pyg-samsa sweep samples --dry-run                      list the runs of a grid without running them
+  pyg-samsa sweep samples --jobs 2                       a packaged grid, two runs at a time
   pyg-samsa sweep my_grid.yaml optim.max_epoch 20 --seeds 5
   pyg-samsa sweep my_grid.txt --base quickstart          a grid in GraphGym's format
-  pyg-samsa sweep --list                                 the packaged grids
 
-A grid in YAML:
+A cell of a grid is one combination of settings; it is trained once per seed. A grid in YAML:
 
   base: quickstart                       # a config, as for --cfg
   set: {optim.max_epoch: 5}              # settings of all cells
@@ -34,15 +35,15 @@ A grid in YAML:
   seeds: 3                               # or a list of seeds
   metric: ap                             # metric of the table and the plot
 
-Results are written to results.csv and sweep.png in the folder of the sweep. Finished runs are not repeated when the
-same command is run again.
+Results are written to results.csv and sweep.png in the folder of the sweep. If the same command is run again, finished
+runs are not repeated.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "grid", metavar="GRID", nargs="?", help="YAML or text file of a grid, or name of a packaged grid"
+        "grid", metavar="GRID", nargs="?", help="file of a grid (YAML or text), or name of a packaged grid"
     )
     parser.add_argument("--base", metavar="CFG", help="config of all cells (default: that of the grid)")
     parser.add_argument(
@@ -50,17 +51,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="parallel runs, which share the processors (default: 1)",
+        help="number of runs at a time; they share the cores (default: 1)",
     )
     parser.add_argument(
         "--seeds",
         metavar="N|A,B",
-        help="number of seeds per cell, or a comma-separated list (default: those of the grid)",
+        help="number of seeds per cell, or a list such as 0,7 (default: those of the grid)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the sweep (default: results/sweep-GRID)")
     parser.add_argument("--dry-run", action="store_true", help="check and list the cells, then stop")
     parser.add_argument("--list", action="store_true", help="list the packaged grids, then stop")
-    add_overrides(parser, "overrides for all cells")
+    add_overrides(parser, "overrides for all cells, such as optim.max_epoch 10")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,11 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     console = make_console()
     if args.list:
-        paths = sorted(path for path in grids.GRIDS.iterdir() if path.suffix in (".yaml", ".txt"))
-        width = max((len(path.stem) for path in paths), default=0) + 2
-        for path in paths:
-            first = next((line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")), "")
-            print(f"{path.stem:<{width}}{first.lstrip('# ')}")
+        print_files({path.stem: path for path in sorted(grids.GRIDS.iterdir()) if path.suffix in (".yaml", ".txt")})
         return 0
     if args.grid is None:
         raise ConfigError(

@@ -6,11 +6,10 @@ import argparse
 import json
 import os
 import shlex
-import shutil
-import textwrap
 from pathlib import Path
 
 from pyg_samsa.cli._arguments import add_config, add_overrides, add_smiles_column
+from pyg_samsa.cli._listing import print_files
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.task import KINDS
 
@@ -18,15 +17,16 @@ _TABLES = (".csv", ".tsv", ".txt", ".smi")
 HELP = "train and test a model with a config, or on a CSV file of molecules"
 EPILOG = """\
 examples:
-  pyg-samsa train --cfg quickstart                       a packaged config
-  pyg-samsa train --cfg my.yaml --repeat 4               four seeds: mean and standard deviation
-  pyg-samsa train --cfg my.yaml optim.max_epoch 10 samsa.layers 4
-  pyg-samsa train --cfg my.yaml train.auto_resume True   continue an interrupted run
   pyg-samsa train --list                                 list the packaged configs
-  pyg-samsa train --csv esol.csv --target-columns logS   molecules of your own
+  pyg-samsa train --cfg quickstart                       train with a packaged config
+  pyg-samsa train --cfg quickstart optim.max_epoch 5 samsa.layers 4    change settings of the config
+  pyg-samsa train --cfg my.yaml --repeat 4               four seeds: mean and standard deviation
+  pyg-samsa train --cfg my.yaml train.auto_resume True   continue an interrupted run
+  pyg-samsa train --csv esol.csv --target-columns logS   your own molecules
   pyg-samsa train --csv tox.csv --smiles-column mol --target-columns NR-AR SR-p53 --split scaffold --epochs 30
-  pyg-samsa train --csv F.csv --target-columns y --cfg my.yaml    with a config of your own
+  pyg-samsa train --csv esol.csv --target-columns logS --cfg my.yaml    your own molecules and config
 
+A run is written to results/NAME/SEED: metrics, checkpoints, test predictions, plots and the trained model.
 `python -m graphgym` takes the same arguments.
 """
 
@@ -51,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--target-columns",
         nargs="+",
         metavar="T",
-        help="names or numbers of the target columns; values may be missing",
+        help="names or numbers of the columns to predict; values may be missing",
     )
     table.add_argument(
         "--task",
@@ -61,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     table.add_argument(
         "--split",
         choices=["random", "scaffold", "column"],
-        help="how the table is split into training, validation and test rows (default: random)",
+        help="how rows are split into training, validation and test (default: random)",
     )
     table.add_argument(
         "--split-column", metavar="C", help="column with the values train, val and test; implies --split column"
@@ -71,8 +71,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="skip rows with unreadable molecules, and list them in a file",
     )
-    table.add_argument("--epochs", type=int, metavar="N", help="number of epochs; sets optim.max_epoch")
-    table.add_argument("--out", metavar="DIR", help="folder of results; sets out_dir")
+    table.add_argument("--epochs", type=int, metavar="N", help="number of epochs; the same as optim.max_epoch N")
+    table.add_argument(
+        "--out", metavar="DIR", help="folder of the results; the same as out_dir DIR (default: ./results)"
+    )
     add_overrides(parser)
 
 
@@ -185,11 +187,5 @@ def resume_hint(args: argparse.Namespace) -> str:
 def _list() -> int:
     from pyg_samsa.graphgym.config import PACKAGED, packaged_configs
 
-    names = packaged_configs()
-    width = max(map(len, names)) + 2
-    room = shutil.get_terminal_size().columns - width
-    for name in names:
-        lines = (PACKAGED / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-        first = next((line.lstrip("# ").rstrip() for line in lines if line.startswith("#")), "")
-        print(f"{name:<{width}}{textwrap.shorten(first, max(20, room), placeholder=' ...')}")
+    print_files({name: PACKAGED / f"{name}.yaml" for name in packaged_configs()})
     return 0
