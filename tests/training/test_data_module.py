@@ -4,7 +4,6 @@ from torch_geometric.data import Data
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.training.data_module import SplitData
-from pyg_samsa.training.samplers import FixedSizeBatches, TokenBatches
 
 
 def graphs(count=11):
@@ -20,47 +19,6 @@ def graphs(count=11):
 
 def splits(**rows):
     return {name: torch.tensor(index) for name, index in rows.items()}
-
-
-@pytest.mark.parametrize("world_size", [1, 2, 3])
-@pytest.mark.parametrize("num_rows", [3, 7, 12])
-def test_evaluation_deals_every_row_out_once(num_rows, world_size):
-    seen = []
-    for rank in range(world_size):
-        sampler = FixedSizeBatches(num_rows, 2, rank=rank, world_size=world_size)
-        batches = list(sampler)
-        assert len(batches) == len(sampler)
-        seen += [row for batch in batches for row in batch]
-    assert sorted(seen) == list(range(num_rows))
-
-
-@pytest.mark.parametrize("world_size", [1, 2, 3])
-def test_training_gives_every_process_the_same_number_of_steps_and_no_row_twice(world_size):
-    samplers = [
-        FixedSizeBatches(11, 2, shuffle=True, seed=5, rank=rank, world_size=world_size) for rank in range(world_size)
-    ]
-    assert len({len(sampler) for sampler in samplers}) == 1
-    rows = [row for sampler in samplers for batch in sampler for row in batch]
-    assert len(rows) == len(set(rows)) == 11 - 11 % world_size
-    assert all(len(list(sampler)) == len(sampler) for sampler in samplers)
-
-
-def test_order_depends_on_seed_and_epoch_alone():
-    def order(seed, epoch):
-        sampler = FixedSizeBatches(20, 20, shuffle=True, seed=seed)
-        sampler.set_epoch(epoch)
-        torch.rand(3)
-        return next(iter(sampler))
-
-    assert order(1, 4) == order(1, 4)
-    assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}) == 4
-
-
-def test_too_few_rows_and_bad_sizes():
-    with pytest.raises(ConfigError, match="devices"):
-        FixedSizeBatches(1, 2, world_size=2)
-    with pytest.raises(ConfigError, match="batch_size"):
-        FixedSizeBatches(4, 0)
 
 
 def test_loaders_leave_the_data_set_alone():
@@ -89,48 +47,6 @@ def test_order_of_a_loader(workers):
 def test_missing_splits():
     data = SplitData(graphs(), splits(train=[0, 1], val=[]), batch_size=2)
     assert (data.has("val"), data.val_dataloader(), data.test_dataloader()) == (False, [], [])
-
-
-@pytest.mark.parametrize("world_size", [1, 2, 3])
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_batches_by_token_budget_are_complete_and_within_it(shuffle, world_size):
-    sizes = torch.randint(1, 40, (200,), generator=torch.Generator().manual_seed(world_size))
-    samplers = [
-        TokenBatches(sizes, 100, shuffle=shuffle, seed=3, rank=rank, world_size=world_size)
-        for rank in range(world_size)
-    ]
-    for epoch in range(4):
-        for sampler in samplers:
-            sampler.set_epoch(epoch)
-        shares = [list(sampler) for sampler in samplers]
-        assert (
-            [len(share) for share in shares]
-            == [len(sampler) for sampler in samplers]
-            == [len(samplers[0])] * world_size
-        )
-        batches = [batch for share in shares for batch in share]
-        assert sorted(row for batch in batches for row in batch) == list(range(200))
-        assert max(int(sizes[batch].sum()) for batch in batches) <= 100
-
-
-def test_batches_by_token_budget_change_with_the_epoch_alone_and_keep_lengths_together():
-    sizes = torch.arange(1, 401)
-    sampler = TokenBatches(sizes, 2000, shuffle=True, seed=1)
-    first, again = list(sampler), list(sampler)
-    sampler.set_epoch(1)
-    assert first == again != list(sampler)
-    spread = [int(sizes[batch].max() - sizes[batch].min()) for batch in first]
-    assert sorted(spread)[len(spread) // 2] < 150  # 400 rows in one order have spreads of some 350
-
-
-def test_a_row_above_the_budget_and_rows_that_do_not_divide():
-    assert list(TokenBatches(torch.tensor([7, 1, 1]), 3)) == [[1, 2], [0]]
-    lonely = [TokenBatches(torch.full((5,), 9), 3, shuffle=True, rank=rank, world_size=2) for rank in range(2)]
-    assert [len(list(sampler)) for sampler in lonely] == [len(sampler) for sampler in lonely] == [2, 2]
-    dealt = [TokenBatches(torch.full((5,), 9), 3, rank=rank, world_size=2) for rank in range(2)]
-    assert [len(list(sampler)) for sampler in dealt] == [len(sampler) for sampler in dealt] == [3, 2]
-    with pytest.raises(ConfigError, match="tokens_per_batch"):
-        TokenBatches(torch.ones(3), 0)
 
 
 @pytest.mark.parametrize("edges", [False, True])

@@ -1,0 +1,80 @@
+import pytest
+from torch_geometric.graphgym.imports import pl
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
+from pyg_samsa.training.run_folder import RunFolder
+from pyg_samsa.training.trainer import PRECISIONS, TrainerOptions, build_trainer, checkpoints
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_epochs": 0}, {"precision": "bf16-true"}, {"clip_norm": 0.0}, {"accumulate": 0}]
+)
+def test_trainer_options(wrong):
+    with pytest.raises(ConfigError):
+        TrainerOptions(**{"max_epochs": 1, **wrong})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path)
+
+
+def made(folder, validates=True, **options):
+    return build_trainer(folder, TrainerOptions(max_epochs=2, **options), [], [], validates)
+
+
+@pytest.mark.parametrize(("given", "used"), PRECISIONS.items())
+def test_every_precision(folder, given, used):
+    if given.startswith("16"):
+        pytest.skip("16-bit floats need a GPU")
+    assert made(folder, accelerator="cpu", precision=given).precision == used
+
+
+def test_options_reach_the_trainer(folder):
+    trainer = made(folder, accelerator="cpu", clip_norm=0.5, accumulate=3, eval_every=2)
+    assert trainer.max_epochs == 2
+    assert trainer.gradient_clip_val == 0.5
+    assert trainer.accumulate_grad_batches == 3
+    assert trainer.check_val_every_n_epoch == 2
+    assert trainer.limit_val_batches == 1.0
+    assert trainer.num_devices == 1
+    assert trainer.loggers == []
+    assert isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO)
+
+
+def test_without_a_validation_split_nothing_is_validated(folder):
+    assert made(folder, validates=False, accelerator="cpu").limit_val_batches == 0
+
+
+def test_one_process_where_the_devices_turn_out_to_be_one(folder):
+    trainer = made(folder, accelerator="cpu", devices="auto")
+    assert trainer.world_size == 1
+    assert not isinstance(trainer.strategy, pl.strategies.DDPStrategy)
+
+
+def test_several_processes_on_a_cpu_do_not_broadcast_buffers(folder):
+    trainer = made(folder, accelerator="cpu", devices=2)
+    assert trainer.world_size == 2
+    assert trainer.strategy._ddp_kwargs["broadcast_buffers"] is False
+    assert trainer.strategy.process_group_backend == "gloo"
+
+
+def names(folder, monitor="val_ap", higher_is_better=True, **options):
+    found = checkpoints(folder, TrainerOptions(max_epochs=2, **options), monitor, higher_is_better)
+    return [callback.filename for callback in found]
+
+
+def test_checkpoints_act_in_order(folder):
+    assert names(folder, archive_every=1) == ["best", "epoch_{epoch:04d}", "last"]
+    assert names(folder) == ["best", "last"]
+    assert names(folder, monitor=None) == names(folder, keep_best=False) == ["last"]
+    assert names(folder, keep_last=False, archive_every=1) == []
+
+
+@pytest.mark.parametrize(("higher_is_better", "mode"), [(True, "max"), (False, "min")])
+def test_the_direction_of_the_best_epoch(folder, higher_is_better, mode):
+    best, last = checkpoints(folder, TrainerOptions(max_epochs=2), "val_ap", higher_is_better)
+    assert (best.monitor, best.mode, best.save_top_k) == ("val_ap", mode, 1)
+    assert (last.monitor, last.save_top_k) == (None, 1)
+    assert {callback.dirpath for callback in (best, last)} == {str(folder.checkpoints)}
