@@ -9,11 +9,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch_geometric.graphgym.imports import pl
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
 from pyg_samsa.errors import ConfigError, NumericalError
 from pyg_samsa.metrics import BatchMetric
 from pyg_samsa.training.finite import FiniteGuard
+from pyg_samsa.training.mean_loss import MeanLoss
 from pyg_samsa.training.optimizers import NO_DECAY_NAMES, OptimizerFactory, parameter_groups
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -74,7 +75,7 @@ class TaskModule(pl.LightningModule):
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.weight_decay = weight_decay
         measured = ["train", "val", "test"] if train_metrics else ["val", "test"]
-        measures: dict[str, Metric] = {f"{split}_loss": MeanMetric() for split in ("train", "val", "test")}
+        measures: dict[str, Metric] = {f"{split}_loss": MeanLoss() for split in ("train", "val", "test")}
         measures |= {f"{split}_{name}": metric.clone() for split in measured for name, metric in metrics.items()}
         # A module moves them to the device of the network.
         self.measures = nn.ModuleDict(measures)
@@ -94,8 +95,8 @@ class TaskModule(pl.LightningModule):
 
     def _measure(self, split: str, batch: Any, loss: Tensor, pred: Tensor, target: Tensor) -> None:
         for key, metric in self._of(split).items():
-            if key == f"{split}_loss":
-                metric.update(loss.detach(), weight=float(len(pred)))
+            if isinstance(metric, MeanLoss):
+                metric.update(loss, len(pred))
             elif isinstance(metric, BatchMetric):
                 metric.update_batch(pred, target, batch)
             else:

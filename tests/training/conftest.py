@@ -84,7 +84,7 @@ def train(rows, network, tmp_path):
             optimizer=lambda groups: adamw(groups, lr=0.1),
             scheduler=scheduler,
         )
-        data = SplitData(rows, {split: rows.split_idx[split] for split in splits}, batch_size=4)
+        data = SplitData(rows, {split: rows.split_idx[split] for split in splits}, batch_size=4, eval_batch_size=2)
         result = fit_and_test(
             made,
             data,
