@@ -94,7 +94,7 @@ class TaskModule(pl.LightningModule):
         return self.loss(pred, target), pred.detach(), target.detach()
 
     def _measure(self, split: str, batch: Any, loss: Tensor, pred: Tensor, target: Tensor) -> None:
-        for key, metric in self._of(split).items():
+        for metric in self._of(split).values():
             if isinstance(metric, MeanLoss):
                 metric.update(loss, len(pred))
             elif isinstance(metric, BatchMetric):
