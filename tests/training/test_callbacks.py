@@ -114,7 +114,8 @@ def test_the_end_of_an_epoch_finishes_the_row():
 
 def draw():
     # Data transforms of other packages use NumPy's global generator.
-    return random.random(), random.gauss(0, 1), np.random.rand(), np.random.randn(), torch.rand(2).tolist()  # noqa: NPY002
+    numpy = np.random.rand(), np.random.randn()  # noqa: NPY002
+    return random.random(), random.gauss(0, 1), numpy, torch.rand(2).tolist()
 
 
 def test_the_state_of_all_generators():

@@ -1,0 +1,220 @@
+"""Predictions for tables: columns, chunks, and exact continuation after an interruption."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.io.csv_rows import open_rows
+from pyg_samsa.predict.predictor import MoleculePredictor, Predictions
+from pyg_samsa.predict.stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
+from pyg_samsa.task import Task
+
+SMILES = ["CCO", "c1ccccc1O", "CC(=O)O", "bad", "C"]
+LINES = [f"{n},{SMILES[n % 5]}" for n in range(12)]
+
+
+def csv_text(lines=LINES, header="id,smiles"):
+    return "".join(f"{line}\n" for line in ([header] if header else []) + list(lines))
+
+
+class Lengths:
+    """Predicts the number of atoms, as a real predictor would return it."""
+
+    fingerprint = "a"
+
+    def __init__(self, task=None, fail_at=None):
+        self.task = task or Task("regression", ["atoms"])
+        self.target_names, self.calls, self.fail_at = list(self.task.names), 0, fail_at
+
+    def predict_parsed(self, parsed, *, uncertainty, draws):
+        self.calls += 1
+        if self.calls == self.fail_at:
+            raise Stopped
+        count = len(parsed.kept) + len(parsed.refused)
+        values = np.full((count, self.task.num_targets), np.nan)
+        values[parsed.kept] = np.arange(self.task.num_targets) + parsed.table.num_nodes[:, None]
+        errors = [""] * count
+        for place, reason in parsed.refused:
+            errors[place] = reason
+        return Predictions(values, np.full_like(values, draws) if uncertainty else None, errors)
+
+
+class Stopped(Exception):
+    pass
+
+
+def table(text, predictor=None, header=True, **options):
+    with open_rows(io.BytesIO(text.encode()), header=header) as rows:
+        return TablePredictor(predictor or Lengths(), rows, StreamOptions(**{"chunk_rows": 5, **options}))
+
+
+def streamed(made):
+    output = io.StringIO()
+    progress = predict_to_stream(made, output)
+    return list(csv.reader(io.StringIO(output.getvalue()))), progress
+
+
+def test_rows_keep_their_order_and_fields():
+    (header, *rows), progress = streamed(table(csv_text()))
+    assert header == ["id", "smiles", "atoms_pred", "error"]
+    assert [row[:2] for row in rows] == [line.split(",") for line in LINES]
+    atoms = {"CCO": "3", "c1ccccc1O": "7", "CC(=O)O": "4", "bad": "", "C": "1"}
+    assert [row[2] for row in rows] == [atoms[row[1]] for row in rows]
+    assert {row[3] for row in rows if row[1] == "bad"} == {"RDKit cannot read this SMILES"}
+    assert (progress.rows, progress.errors) == (12, 2)
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 3, 12, 100])
+def test_chunks_change_nothing(chunk_rows):
+    assert streamed(table(csv_text(), chunk_rows=chunk_rows)) == streamed(table(csv_text()))
+
+
+def test_a_real_predictor(molecule_network):
+    predictor = MoleculePredictor(molecule_network(channels=8, num_layers=1), Task("regression", ["logS"]))
+    rows, _ = streamed(table(csv_text(), predictor))
+    expected = predictor.predict([line.split(",")[1] for line in LINES]).values[:, 0]
+    found = [float(row[2]) if row[2] else np.nan for row in rows[1:]]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_classes_and_spreads():
+    predictor = Lengths(Task("multiclass", ["red", "blue"]))
+    (header, row), _ = streamed(table(csv_text(["0,CC"]), predictor, uncertainty=True, draws=3))
+    assert header[2:] == ["pred", "red_pred", "blue_pred", "red_spread", "blue_spread", "error"]
+    assert row[2:] == ["blue", "2", "3", "3", "3", ""]
+
+
+def test_added_names_are_unique():
+    made = table("smiles,error,atoms_pred,atoms_pred_2\nC,,,\n")
+    assert made.header()[4:] == ["atoms_pred_3", "error_2"]
+
+
+def test_short_long_and_blank_rows():
+    rows, progress = streamed(table("id,smiles,note\n0,C\n\n1,C,a,b\n2,bad,c,d\n"))
+    assert rows[1] == ["0", "C", "", "1", ""]
+    assert rows[2] == ["", "", "", "", "blank line"]
+    assert rows[3] == ["1", "C", "a,b", "1", "4 fields, the header has 3"]
+    assert rows[4][4] == "RDKit cannot read this SMILES; 4 fields, the header has 3"
+    assert progress.rows == 4
+
+
+def test_molecules_that_are_too_large_get_an_error():
+    rows, _ = streamed(table(csv_text(["0,CCO", "1,CC"]), max_atoms=2))
+    assert rows[1][2] == ""
+    assert "2" in rows[1][3]
+    assert rows[2][2:] == ["2", ""]
+
+
+def test_without_a_header_columns_are_numbered():
+    rows, _ = streamed(table("C,x\nCC,y\n", header=False))
+    assert rows == [["C", "x", "1", ""], ["CC", "y", "2", ""]]
+    rows, _ = streamed(table("x,CCO\n", header=False, smiles_column="2"))
+    assert rows == [["x", "CCO", "3", ""]]
+
+
+@pytest.mark.parametrize("column", ["smiles", "0", "-1"])
+def test_without_a_header_a_column_is_a_number(column):
+    with pytest.raises(ConfigError, match="--smiles-column"):
+        table("C,x\n", header=False, smiles_column=column)
+
+
+@pytest.mark.parametrize(
+    "change", [{"uncertainty": True}, {"draws": 3}, {"max_atoms": 7}, {"chunk_rows": 6}, {"smiles_column": "1"}]
+)
+def test_the_signature_depends_on_every_option(change):
+    assert table(csv_text()).signature() == table(csv_text()).signature()
+    assert table(csv_text(), **change).signature() != table(csv_text()).signature()
+
+
+def test_the_signature_does_not_depend_on_the_processes():
+    assert table(csv_text(), workers=2).signature() == table(csv_text()).signature()
+
+
+def test_the_signature_depends_on_the_model():
+    other = Lengths()
+    other.fingerprint = "b"
+    assert table(csv_text(), other).signature() != table(csv_text()).signature()
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path):
+    path, seen = tmp_path / "new" / "out.csv", []
+    progress = predict_to_file(table(csv_text()), path, advance=lambda rows: seen.append((rows, path.exists())))
+    assert seen == [(0, False), (5, False), (5, False), (2, False)]
+    assert (progress.rows, progress.errors) == (12, 2)
+    assert [file.name for file in path.parent.iterdir()] == ["out.csv"]
+    expected, _ = streamed(table(csv_text()))
+    assert list(csv.reader(path.open(newline=""))) == expected
+
+
+@pytest.fixture
+def interrupted(tmp_path):
+    """A prediction that stopped in its third chunk and left half a line behind."""
+    path = tmp_path / "out.csv"
+    with pytest.raises(Stopped):
+        predict_to_file(table(csv_text(), Lengths(fail_at=3)), path)
+    with (tmp_path / "out.csv.partial").open("a") as file:
+        file.write("10,half a li")
+    return path
+
+
+def test_an_interrupted_prediction_goes_on(interrupted, tmp_path):
+    assert not interrupted.exists()
+    predictor, seen = Lengths(), []
+    progress = predict_to_file(table(csv_text(), predictor), interrupted, advance=seen.append)
+    assert predictor.calls == 1
+    assert seen == [10, 2]
+    assert (progress.rows, progress.errors) == (12, 2)
+    whole = tmp_path / "whole.csv"
+    predict_to_file(table(csv_text()), whole)
+    assert interrupted.read_bytes() == whole.read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["out.csv", "whole.csv"]
+
+
+def test_rows_may_be_added_at_the_end(interrupted, tmp_path):
+    longer = csv_text([*LINES, "12,CC"])
+    predict_to_file(table(longer), interrupted)
+    predict_to_file(table(longer), tmp_path / "whole.csv")
+    assert interrupted.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        (csv_text(["0,CC", *LINES[1:]]), {}, "the first rows of the table"),
+        (csv_text(LINES[:7]), {}, "as many rows"),
+        (csv_text(), {"uncertainty": True}, "these options"),
+        (csv_text(header="number,smiles"), {}, "these columns"),
+    ],
+)
+def test_it_never_goes_on_with_something_else(interrupted, tmp_path, text, options, told):
+    before = (tmp_path / "out.csv.partial").read_bytes()
+    with pytest.raises(ConfigError, match=told) as caught:
+        predict_to_file(table(text, **options), interrupted)
+    assert "out.csv.partial.json" in caught.value.hint
+    assert (tmp_path / "out.csv.partial").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "damage", ["{", "[]", '{"rows": "ten"}', '{"rows": 5, "errors": 0, "bytes": 1000000, "digest": ""}']
+)
+def test_a_damaged_state_is_named(interrupted, tmp_path, damage):
+    (tmp_path / "out.csv.partial.json").write_text(damage)
+    with pytest.raises(DataIntegrityError, match=r"out\.csv\.partial\.json"):
+        predict_to_file(table(csv_text()), interrupted)
+
+
+def test_without_its_state_it_starts_again(interrupted, tmp_path):
+    (tmp_path / "out.csv.partial.json").unlink()
+    predictor = Lengths()
+    predict_to_file(table(csv_text(), predictor), interrupted)
+    assert predictor.calls == 3
+
+
+def test_the_state_holds_what_is_complete(interrupted, tmp_path):
+    state = json.loads((tmp_path / "out.csv.partial.json").read_text())
+    assert (state["rows"], state["errors"]) == (10, 2)
+    assert (tmp_path / "out.csv.partial").read_bytes()[: state["bytes"]].count(b"\n") == 11
