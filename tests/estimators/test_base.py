@@ -1,0 +1,157 @@
+"""What holds for every estimator."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from torch_geometric.data import Data
+
+from pyg_samsa import estimators
+from pyg_samsa.chem import smiles_to_data
+from pyg_samsa.errors import ConfigError, DataError, SmilesError
+from pyg_samsa.estimators import SAMSAClassifier, SAMSARegressor
+from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix, quantile_strata
+
+ESTIMATORS = [getattr(estimators, name) for name in estimators.__all__]
+
+
+@pytest.fixture(params=ESTIMATORS)
+def make(request):
+    return request.param
+
+
+def test_documented_arguments_are_those_of_the_constructor(make):
+    names = list(inspect.signature(make).parameters)
+    lines = [line.strip() for line in make.__doc__.split("Args:")[1].split("Attributes:")[0].splitlines()]
+    assert [line.split(":")[0] for line in lines if line.split(":")[0] in names] == names
+    assert make.__init__ is MoleculeEstimator.__init__
+
+
+def test_clones_are_equal_and_not_fitted(make, smiles, alcohol, small):
+    fitted = make(**small).fit(smiles, alcohol)
+    twin = clone(fitted)
+    assert twin.get_params() == fitted.get_params()
+    assert not hasattr(twin, "model_")
+    with pytest.raises(NotFittedError):
+        twin.predict(smiles)
+    with pytest.raises(NotFittedError):
+        twin.save_pretrained("nowhere")
+
+
+def test_the_same_seed_gives_the_same_network(smiles, length, small):
+    first, again, other = (
+        SAMSARegressor(**small | {"max_epochs": 2}, random_state=seed).fit(smiles, length).predict(smiles)
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_generators_of_the_caller_are_left_alone(smiles, length, small):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    SAMSARegressor(**small).fit(smiles, length)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_best_epoch_is_kept(smiles, length, small):
+    regressor = SAMSARegressor(**small | {"max_epochs": 6}, validation_fraction=0.25).fit(smiles, length)
+    losses = [row["val_loss"] for row in regressor.history_]
+    assert regressor.best_epoch_ == int(np.argmin(losses)) + 1
+
+
+def test_without_validation_the_last_epoch_is_kept(make, smiles, alcohol, small):
+    fitted = make(**small | {"max_epochs": 2}, validation_fraction=0).fit(smiles, alcohol)
+    assert fitted.best_epoch_ == 2
+    assert "val_loss" not in fitted.history_[0]
+
+
+def test_the_validation_split_is_stratified():
+    strata = [0] * 20 + [1] * 10
+    split = MoleculeEstimator(validation_fraction=0.2)._split(strata, seed=3)
+    assert sorted(torch.cat([split["train"], split["val"]]).tolist()) == list(range(30))
+    assert torch.tensor(strata)[split["val"]].bincount().tolist() == [4, 2]
+    assert set(MoleculeEstimator(validation_fraction=0.1)._split([0] * 4, seed=3)) == {"train"}
+
+
+def test_scikit_learn_searches_in_a_pipeline_without_output(smiles, alcohol, small, capfd):
+    strip = FunctionTransformer(lambda texts: [text.strip() for text in texts])
+    pipeline = make_pipeline(strip, SAMSAClassifier(**small))
+    search = GridSearchCV(pipeline, {"samsaclassifier__channels": [8, 16]}, cv=2, scoring="roc_auc")
+    search.fit([f" {text}" for text in smiles], alcohol)
+    assert search.predict([" CCO"]).shape == (1,)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_graphs_and_their_smiles_are_the_same_molecules(smiles, length, small):
+    graphs = [smiles_to_data(text) for text in smiles]
+    expected = SAMSARegressor(**small).fit(smiles, length).predict(smiles)
+    np.testing.assert_array_equal(SAMSARegressor(**small).fit(graphs, length).predict(graphs), expected)
+    assert "y" not in graphs[0]
+
+
+def test_graphs_with_float_features_are_fitted_but_not_saved(make, small, tmp_path):
+    floats = [Data(x=torch.randn(3, 4), edge_index=torch.tensor([[0, 1], [1, 0]])) for _ in range(12)]
+    fitted = make(**small).fit(floats, [0, 1] * 6)
+    assert fitted.predict(floats).shape == (12,)
+    with pytest.raises(DataError, match="not fitted on molecules"):
+        fitted.save_pretrained(tmp_path / "m")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("graph", "culprit"),
+    [
+        (Data(edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=2), "no node features"),
+        (Data(x=torch.ones(2, 3, dtype=torch.long)), "integer features other than OGB's"),
+        (Data(x=torch.ones(2, 9, dtype=torch.long)), "integer features other than OGB's"),
+    ],
+    ids=["no features", "other integers", "no bond features"],
+)
+def test_graphs_with_features_that_do_not_fit_are_refused(graph, culprit, make, small):
+    with pytest.raises(DataError, match=culprit):
+        make(**small).fit([graph] * 12, [0, 1] * 6)
+
+
+def test_predictions_do_not_depend_on_the_other_molecules(smiles, length, small):
+    regressor = SAMSARegressor(**small).fit(smiles, length)
+    alone = np.concatenate([regressor.predict([text]) for text in smiles[:6]])
+    np.testing.assert_allclose(regressor.predict(smiles)[:6], alone, rtol=1e-6)
+    assert regressor.predict([]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "culprit"),
+    [([], ConfigError, "at least one"), (["C", "C1CC"], SmilesError, "row 2")],
+    ids=["nothing", "bad molecule"],
+)
+def test_molecules_that_cannot_be_read_are_named(X, error, culprit, make, small):
+    with pytest.raises(error, match=culprit):
+        make(**small).fit(X, [0, 1][: len(X)] or [0, 1])
+
+
+def test_quintiles_of_the_first_target():
+    values = torch.arange(10.0)[:, None]
+    assert quantile_strata(values) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert quantile_strata(torch.cat([values, values.flip(0)], 1)) == quantile_strata(values)
+    values[0] = float("nan")  # counts as the mean, 5
+    assert quantile_strata(values)[0] == quantile_strata(values)[5]
+
+
+def test_targets_become_a_matrix_of_their_own():
+    given = np.array([1, 2, 3])
+    matrix = as_matrix(given)
+    matrix[0] = 9
+    assert matrix.tolist() == [[9.0], [2.0], [3.0]]
+    assert given.tolist() == [1, 2, 3]
+    assert as_matrix([[1, 2]]).tolist() == [[1.0, 2.0]]
+    with pytest.raises(ConfigError, match="NaN if unknown"):
+        as_matrix([None, "a"])
