@@ -3,7 +3,7 @@ from typing import Annotated, get_args, get_origin
 import pytest
 
 from pyg_samsa.datasets import option_types
-from pyg_samsa.datasets.registry import registered_datasets
+from pyg_samsa.datasets.dataset_registry import registered_datasets
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import Option, options_of
 
