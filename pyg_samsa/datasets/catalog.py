@@ -62,6 +62,10 @@ def find(format: str, name: str) -> RegisteredDataset:
 
     Raises:
         ConfigError: There is no such data set.
+
+    Example:
+        >>> find("PyG-ZINC", "full").name
+        'zinc-full'
     """
     pairs = _by_pair()
     if (format, name) in pairs:

@@ -27,6 +27,10 @@ class Importer:
     Attributes:
         function: Called with the folder of the data sets, the files, and options, all but the first by keyword.
         files: Names of its arguments that take a file or a folder.
+
+    Example:
+        >>> registered_datasets()["modelnet10"].importer.files
+        ('files',)
     """
 
     function: Callable[..., SplitDataset]
@@ -34,7 +38,12 @@ class Importer:
 
     @property
     def options(self) -> list[str]:
-        """Names of its other arguments."""
+        """Names of its other arguments.
+
+        Example:
+            >>> registered_datasets()["modelnet10"].importer.options
+            ['name', 'num_points', 'incomplete', 'workers', 'progress']
+        """
         return [name for name in _keywords(self.function) if name not in self.files]
 
 
@@ -61,16 +70,31 @@ class RegisteredDataset:
 
     @property
     def options(self) -> dict[str, Argument]:
-        """Arguments of the class that carry an `Option`, without the fixed ones."""
+        """Arguments of the class that carry an `Option`, without the fixed ones.
+
+        Example:
+            >>> sorted(registered_datasets()["shapes"].options)
+            ['normals', 'num_points', 'per_family', 'rotated', 'seed']
+        """
         return {name: argument for name, argument in options_of(self.make).items() if name not in self.fixed}
 
     @property
     def keywords(self) -> list[str]:
-        """Names of all keyword arguments, without the fixed ones."""
+        """Names of all keyword arguments, without the fixed ones.
+
+        Example:
+            >>> registered_datasets()["zinc"].keywords
+            ['download', 'progress', 'transform']
+        """
         return [name for name in _keywords(self.make) if name not in self.fixed]
 
     def is_prepared(self, root: str | os.PathLike[str]) -> bool:
-        """Whether the data set with default options can be loaded at once."""
+        """Whether the data set with default options can be loaded at once.
+
+        Example:
+            >>> registered_datasets()["zinc"].is_prepared("nowhere")
+            False
+        """
         return self.prepared_path is not None and self.prepared_path(root).is_file()
 
     def load(self, root: str | os.PathLike[str], **options: Any) -> SplitDataset:
@@ -82,6 +106,11 @@ class RegisteredDataset:
 
         Raises:
             ConfigError: An option is unknown or has a value that is not allowed.
+
+        Example:
+            >>> registered_datasets()["zinc"].load("datasets", downlaod=True)
+            Traceback (most recent call last):
+            pyg_samsa.errors.ConfigError: option of zinc: got 'downlaod', expected one of 'download', ...
         """
         self.check_names(options, self.keywords)
         for name, argument in self.options.items():
@@ -90,7 +119,13 @@ class RegisteredDataset:
         return self.make(root, **self.fixed, **options)
 
     def check_names(self, options: Iterable[str], known: Sequence[str]) -> None:
-        """Raise a `ConfigError` unless all names of options are known."""
+        """Raise a `ConfigError` unless all names of options are known.
+
+        Example:
+            >>> registered_datasets()["zinc"].check_names(["seed"], ["download"])
+            Traceback (most recent call last):
+            pyg_samsa.errors.ConfigError: option of zinc: got 'seed', expected one of 'download'
+        """
         for option in options:
             if option not in known:
                 raise ConfigError(f"option of {self.name}", option, known)

@@ -25,6 +25,10 @@ class RemoteFile(NamedTuple):
         name: File name that it has here.
         url: Address.
         known_hash: ``"sha256:..."``, ``"md5:..."`` or None.
+
+    Example:
+        >>> ZINC_ZIP.name, ZINC_ZIP.known_hash
+        ('molecules.zip', None)
     """
 
     name: str

@@ -135,6 +135,11 @@ def random_split(
         fractions: Shares of train, val and test.
         seed: Seed of the split.
         classes: Whether targets are labels.
+
+    Example:
+        >>> split = random_split(["C", "CC", "C", "O"], torch.zeros(4, 1), [0.7, 0.3], seed=0, classes=True)
+        >>> any({0, 2} <= set(rows.tolist()) for rows in split.values())
+        True
     """
     rows: dict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(smiles):
@@ -171,6 +176,11 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float], seed: int)
 
     Raises:
         ConfigError: There are too few scaffolds.
+
+    Example:
+        >>> split = scaffold_split(["c1ccccc1C", "C1CC1", "c1ccccc1O", "C1CC1C"], [0.5, 0.5], seed=0)
+        >>> sorted(rows.tolist() for rows in split.values())
+        [[0, 2], [1, 3]]
     """
     shares = check_fractions(fractions)
     members: dict[str, list[int]] = defaultdict(list)
@@ -235,7 +245,12 @@ def column_split(texts: Sequence[str], rows: Sequence[int], name: str) -> dict[s
 
 
 def canonical_smiles(smiles: Sequence[str]) -> list[str]:
-    """Return canonical SMILES of molecules that can be read."""
+    """Return canonical SMILES of molecules that can be read.
+
+    Example:
+        >>> canonical_smiles(["OCC", "C(O)C"])
+        ['CCO', 'CCO']
+    """
     chem = import_rdkit()
     from rdkit import rdBase
 

@@ -21,7 +21,13 @@ FORMATS = (".png", ".pdf", ".svg")
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:
-    """Return an empty Agg figure of a size in inches, with a headline and a layout that fits all text."""
+    """Return an empty Agg figure of a size in inches, with a headline and a layout that fits all text.
+
+    Example:
+        >>> figure = new_figure(4.0, 3.0, "A headline")
+        >>> figure.get_size_inches().tolist()
+        [4.0, 3.0]
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -43,6 +49,12 @@ def style(axes: Axes, *, grid: Literal["x", "y"]) -> None:
     Args:
         axes: Axes to style.
         grid: Axis whose ticks get grid lines, ``"x"`` or ``"y"``.
+
+    Example:
+        >>> axes = new_figure(4.0, 3.0, "").subplots()
+        >>> style(axes, grid="y")
+        >>> axes.spines["top"].get_visible()
+        False
     """
     axes.set_facecolor(PAPER)
     for side in ("top", "right", "left" if grid == "y" else "bottom"):
@@ -76,12 +88,25 @@ def add_legend(figure: Figure, handles: Mapping[str, Any], *, columns: int = 3, 
 
 
 def legend_handles(*panels: Axes) -> dict[str, Any]:
-    """Return label -> handle of all axes; equal labels count once."""
+    """Return label -> handle of all axes; equal labels count once.
+
+    Example:
+        >>> axes = new_figure(4.0, 3.0, "").subplots()
+        >>> _ = axes.plot([0, 1], label="train"), axes.plot([1, 0], label="train")
+        >>> list(legend_handles(axes))
+        ['train']
+    """
     return {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
 
 
 def check_path(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a figure; raise `ConfigError` if its suffix is not .png, .pdf or .svg."""
+    """Return the path of a figure; raise `ConfigError` if its suffix is not .png, .pdf or .svg.
+
+    Example:
+        >>> check_path("curves.txt")
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: path: got 'curves.txt', expected a file name that ends in one of .png, .pdf, .svg
+    """
     if Path(path).suffix.lower() not in FORMATS:
         raise ConfigError("path", str(path), f"a file name that ends in one of {', '.join(FORMATS)}")
     return Path(path)
@@ -119,7 +144,13 @@ def pretty(metric: str) -> str:
 
 
 def check_lengths(reference: int, **columns: Iterable[object]) -> None:
-    """Raise `ConfigError` unless every column has one entry per class."""
+    """Raise `ConfigError` unless every column has one entry per class.
+
+    Example:
+        >>> check_lengths(2, ap=[0.5, 0.25, 0.1])
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: number of ap: got 3, expected 2, one for each class
+    """
     for name, column in columns.items():
         length = len(list(column))
         if length != reference:

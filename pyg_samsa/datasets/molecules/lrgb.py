@@ -201,7 +201,12 @@ def _official(name: str) -> _Official:
 
 
 def prepared_path(root: str | os.PathLike[str], name: str) -> Path:
-    """Return the file that holds the prepared graphs."""
+    """Return the file that holds the prepared graphs.
+
+    Example:
+        >>> prepared_path("datasets", "peptides-func").parent.as_posix()
+        'datasets/peptides-func'
+    """
     return Path(root) / name / f"{name}-v{_VERSION}.pt"
 
 

@@ -109,7 +109,12 @@ class OGBMolecules(SplitDataset):
 
 
 def prepared_path(root: str | os.PathLike[str], name: str) -> Path:
-    """Return the file that holds the prepared graphs."""
+    """Return the file that holds the prepared graphs.
+
+    Example:
+        >>> prepared_path("datasets", "ogbg-molhiv").parent.as_posix()
+        'datasets/ogbg_molhiv'
+    """
     return Path(root) / name.replace("-", "_") / f"{name}-v{_VERSION}.pt"
 
 

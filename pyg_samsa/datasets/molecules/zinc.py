@@ -74,7 +74,12 @@ class ZINC(SplitDataset):
 
 
 def prepared_path(root: str | os.PathLike[str], name: str) -> Path:
-    """Return the file that holds the prepared graphs."""
+    """Return the file that holds the prepared graphs.
+
+    Example:
+        >>> prepared_path("datasets", "subset").parent.as_posix()
+        'datasets/ZINC'
+    """
     return Path(root) / "ZINC" / f"zinc-{name}-v{_VERSION}.pt"
 
 

@@ -168,6 +168,10 @@ def prepared_path(root: str | os.PathLike[str], name: str, num_points: int = NUM
 
     Raises:
         ConfigError: ``num_points`` is not a positive integer.
+
+    Example:
+        >>> prepared_path("datasets", "modelnet10", 256) == prepared_path("datasets", "modelnet10", 512)
+        False
     """
     if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
         raise ConfigError("num_points", num_points, "an integer of at least 1")

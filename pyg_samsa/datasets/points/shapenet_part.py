@@ -179,6 +179,10 @@ def prepared_path(root: str | os.PathLike[str], num_points: int = NUM_POINTS) ->
 
     Raises:
         ConfigError: ``num_points`` is not a positive integer.
+
+    Example:
+        >>> prepared_path("datasets", 1024).parent.as_posix()
+        'datasets/shapenetpart'
     """
     if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
         raise ConfigError("num_points", num_points, "an integer of at least 1")

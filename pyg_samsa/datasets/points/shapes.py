@@ -121,6 +121,10 @@ def prepared_path(
 
     Raises:
         ConfigError: An argument is out of range.
+
+    Example:
+        >>> prepared_path("datasets", seed=1) == prepared_path("datasets", seed=2)
+        False
     """
     for key, value, least in (("per_family", per_family, 3), ("num_points", num_points, 1), ("seed", seed, 0)):
         check_integer(key, value, low=least)

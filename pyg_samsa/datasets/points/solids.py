@@ -46,6 +46,12 @@ class Box(Solid):
         x: Length along x.
         y: Length along y.
         z: Height.
+
+    Example:
+        >>> Box(1.0, 2.0, 3.0).areas()
+        [6.0, 6.0, 3.0, 3.0, 2.0, 2.0]
+        >>> Box(1.0, 2.0, 3.0).inside(np.array([[0.0, 0.0, 1.0], [0.6, 0.0, 1.0]])).tolist()
+        [True, False]
     """
 
     x: float
@@ -57,7 +63,13 @@ class Box(Solid):
         return [self.y * self.z] * 2 + [self.x * self.z] * 2 + [self.x * self.y] * 2
 
     def draw(self, face: int, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw points of a face."""
+        """Draw points of a face.
+
+        Example:
+            >>> points, normals = Box(1.0, 2.0, 3.0).draw(5, np.array([0.5]), np.array([0.25]))
+            >>> points.tolist(), normals.tolist()
+            ([[0.0, -0.5, 3.0]], [[0.0, 0.0, 1.0]])
+        """
         axis, sign = face // 2, 2.0 * (face % 2) - 1
         unit = np.insert(np.stack([u, v], axis=1), axis, float(face % 2), axis=1)
         normal = np.zeros_like(unit)
@@ -80,6 +92,11 @@ class Frustum(Solid):
         low: Radius at the bottom.
         high: Radius at the top.
         z: Height.
+
+    Example:
+        >>> cone = Frustum(1.0, 0.0, 2.0)
+        >>> cone.inside(np.array([[0.0, 0.0, 2.0], [0.6, 0.0, 1.0]])).tolist()
+        [True, False]
     """
 
     low: float
@@ -87,7 +104,12 @@ class Frustum(Solid):
     z: float
 
     def areas(self) -> list[float]:
-        """Return the areas of the side, the bottom and the top."""
+        """Return the areas of the side, the bottom and the top.
+
+        Example:
+            >>> [round(area / math.pi, 3) for area in Frustum(1.0, 1.0, 2.0).areas()]
+            [4.0, 1.0, 1.0]
+        """
         return [
             math.pi * (self.low + self.high) * math.hypot(self.z, self.low - self.high),
             math.pi * self.low**2,
@@ -119,6 +141,12 @@ class Ball(Solid):
 
     Args:
         radius: Radius.
+
+    Example:
+        >>> ball = Ball(2.0)
+        >>> points, normals = ball.draw(0, np.array([0.5]), np.array([0.0]))
+        >>> points.tolist(), normals.tolist(), ball.inside(points).tolist()
+        ([[2.0, 0.0, 0.0]], [[1.0, 0.0, 0.0]], [True])
     """
 
     radius: float
@@ -147,6 +175,10 @@ class Ring(Solid):
         reach: Radius of the circle in the middle of the tube.
         tube: Radius of the tube, below ``reach``.
         arc: Angle, up to 2 pi.
+
+    Example:
+        >>> Ring(2.0, 0.5).inside(np.array([[2.0, 0.0, 0.4], [0.0, 0.0, 0.0]])).tolist()
+        [True, False]
     """
 
     reach: float
@@ -184,6 +216,11 @@ class Sector(Solid):
         high: Outer radius.
         z: Height.
         arc: Angle, up to 2 pi.
+
+    Example:
+        >>> pipe = Sector(1.0, 2.0, 3.0)
+        >>> pipe.inside(np.array([[0.5, 0.0, 1.0], [0.0, 1.5, 1.0]])).tolist()
+        [False, True]
     """
 
     low: float
@@ -238,6 +275,11 @@ class Placed:
         part: Name of the part that it belongs to.
         shift: Where its origin goes [3].
         turn: Rotation matrix [3, 3], applied first.
+
+    Example:
+        >>> high = Placed(Box(1, 1, 1), "lid", shift=(0.0, 0.0, 5.0))
+        >>> high.inside(np.array([[0.0, 0.0, 0.5], [0.0, 0.0, 5.5]])).tolist()
+        [False, True]
     """
 
     solid: Solid

@@ -121,7 +121,12 @@ class IMDB(SequenceDataset):
 def prepared_path(
     root: str | os.PathLike[str], source: str = "official", max_length: int = 4000, text_unit: str = "bytes"
 ) -> Path:
-    """Return the file that holds the prepared reviews."""
+    """Return the file that holds the prepared reviews.
+
+    Example:
+        >>> prepared_path("datasets", max_length=1000) == prepared_path("datasets")
+        False
+    """
     name = "" if text_unit == "bytes" else f"{text_unit}-"
     return Path(root) / "imdb" / f"imdb-{source}-{name}l{max_length}-v{_VERSION}.pt"
 

@@ -131,7 +131,14 @@ def generated_path(
     sizes: Sequence[int] = tuple(OFFICIAL_ROWS.values()),
     seed: int = 0,
 ) -> Path:
-    """Return the file that holds generated expressions, by default those of the default options."""
+    """Return the file that holds generated expressions, by default those of the default options.
+
+    Example:
+        >>> generated_path("datasets").parent.as_posix()
+        'datasets/listops'
+        >>> generated_path("datasets", seed=1) == generated_path("datasets")
+        False
+    """
     form = f"l{shape.min_length}-{shape.max_length}-d{shape.max_depth}-a{shape.max_args}"
     numbers = f"{form}-n{'-'.join(map(str, sizes))}-s{seed}"
     return Path(root) / "listops" / f"listops-{numbers}-v{_VERSION}.pt"

@@ -181,7 +181,12 @@ def _as_points(data: Data) -> Data:
 def generated_path(
     root: str | os.PathLike[str], difficulty: str = "hard", sizes: Sequence[int] = SIZES, seed: int = 0
 ) -> Path:
-    """Return the file that holds generated pictures, by default those of the default options."""
+    """Return the file that holds generated pictures, by default those of the default options.
+
+    Example:
+        >>> generated_path("datasets", "easy") == generated_path("datasets", "hard")
+        False
+    """
     return Path(root) / "pathfinder" / f"pathfinder-{difficulty}-n{'-'.join(map(str, sizes))}-s{seed}-v{_VERSION}.pt"
 
 

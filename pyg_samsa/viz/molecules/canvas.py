@@ -20,13 +20,23 @@ _PIECE = 0.7
 
 
 class Paint(NamedTuple):
-    """A colour in both themes, as ``#rrggbb``."""
+    """A colour in both themes, as ``#rrggbb``.
+
+    Example:
+        >>> Paint("#ffffff", "#000000").css("dark")
+        '#000000'
+    """
 
     light: str
     dark: str
 
     def css(self, theme: str) -> str:
-        """Return the colour for a theme; ``"auto"`` leaves the choice to the page (``color-scheme``)."""
+        """Return the colour for a theme; ``"auto"`` leaves the choice to the page (``color-scheme``).
+
+        Example:
+            >>> Paint("#ffffff", "#000000").css("auto")
+            'light-dark(#ffffff,#000000)'
+        """
         if theme == "auto" and self.light != self.dark:
             return f"light-dark({self.light},{self.dark})"
         return self.dark if theme == "dark" else self.light
@@ -48,6 +58,10 @@ class Stroke:
     """Lines of one width and colour; ``d`` is SVG path data.
 
     A list of stops (position from 0 to 1, paint) is a gradient along a straight line. ``note`` is a tooltip.
+
+    Example:
+        >>> SvgWriter("light").write([Stroke(line(0, 0, 4, 3), INK, 2.0, round=False)])
+        '<path d="M0 0L4 3" fill="none" stroke-width="2" style="stroke:#1c2128"/>'
     """
 
     d: str
@@ -60,7 +74,12 @@ class Stroke:
 
 @dataclass
 class Fill:
-    """Filled outlines."""
+    """Filled outlines.
+
+    Example:
+        >>> SvgWriter("light").write([Fill(box(0, 0, 4, 3), MUTED)])
+        '<path d="M0 0L4 0L4 3L0 3Z" style="fill:#566070"/>'
+    """
 
     d: str
     paint: Paint
@@ -68,7 +87,12 @@ class Fill:
 
 @dataclass
 class Text:
-    """One line of text; ``anchor`` is start, middle or end."""
+    """One line of text; ``anchor`` is start, middle or end.
+
+    Example:
+        >>> SvgWriter("light").write([Text(1.0, 2.0, "N < O", 12.0)])
+        '<text x="1" y="2" font-size="12" style="fill:#1c2128">N &lt; O</text>'
+    """
 
     x: float
     y: float
@@ -81,7 +105,12 @@ class Text:
 
 @dataclass
 class Group:
-    """Shapes that move together, with an optional CSS class."""
+    """Shapes that move together, with an optional CSS class.
+
+    Example:
+        >>> SvgWriter("light").write([Group(name="layer", x=5.0)])
+        '<g class="layer" transform="translate(5 0)"></g>'
+    """
 
     shapes: list[Any] = field(default_factory=list)
     x: float = 0.0
@@ -101,23 +130,43 @@ def number(value: float, digits: int = 1) -> str:
 
 
 def line(x1: float, y1: float, x2: float, y2: float, digits: int = 1) -> str:
-    """Return the path data of a straight line."""
+    """Return the path data of a straight line.
+
+    Example:
+        >>> line(0, 0.5, 4, 3)
+        'M0 0.5L4 3'
+    """
     return f"M{number(x1, digits)} {number(y1, digits)}L{number(x2, digits)} {number(y2, digits)}"
 
 
 def disc(x: float, y: float) -> str:
-    """Return the path data of a line of length zero, which is a disc if its ends are round."""
+    """Return the path data of a line of length zero, which is a disc if its ends are round.
+
+    Example:
+        >>> disc(1.5, 2)
+        'M1.5 2L1.5 2'
+    """
     return line(x, y, x, y)
 
 
 def box(x: float, y: float, width: float, height: float) -> str:
-    """Return the path data of a rectangle."""
+    """Return the path data of a rectangle.
+
+    Example:
+        >>> box(0, 0, 4, 3)
+        'M0 0L4 0L4 3L0 3Z'
+    """
     right, below = number(x + width), number(y + height)
     return f"M{number(x)} {number(y)}L{right} {number(y)}L{right} {below}L{number(x)} {below}Z"
 
 
 def merge(shapes: Iterable[Any]) -> list[Any]:
-    """Join successive strokes or outlines of the same style, which makes files much smaller."""
+    """Join successive strokes or outlines of the same style, which makes files much smaller.
+
+    Example:
+        >>> merge([Fill(box(0, 0, 1, 1), INK), Fill(box(2, 0, 1, 1), INK)])[0].d
+        'M0 0L1 0L1 1L0 1ZM2 0L3 0L3 1L2 1Z'
+    """
     out: list[Any] = []
     for shape in shapes:
         last = out[-1] if out else None
@@ -165,7 +214,12 @@ class SvgWriter:
         *,
         page: bool = False,
     ) -> str:
-        """Return an SVG file, or with ``page`` an SVG element that takes the colour scheme of its page."""
+        """Return an SVG file, or with ``page`` an SVG element that takes the colour scheme of its page.
+
+        Example:
+            >>> "<title>Box</title>" in SvgWriter("light").document([Fill(box(0, 0, 4, 3), INK)], 4, 3, title="Box")
+            True
+        """
         body = self.write(shapes)
         scheme = "<style>:root{color-scheme:light dark}</style>" if self.theme == "auto" and not page else ""
         about = f"<title>{escape(title)}</title>" if title else ""
@@ -226,10 +280,14 @@ _TOKEN = re.compile(r"[MLQCZ]|-?\d+(?:\.\d+)?")
 
 
 def to_png(shapes: Sequence[Any], width: float, height: float, theme: str, scale: float) -> bytes:
-    """Return the shapes as a PNG, with ``scale`` pixels per unit.
+    r"""Return the shapes as a PNG, with ``scale`` pixels per unit.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
+
+    Example:
+        >>> to_png([Fill(box(0, 0, 4, 3), INK)], 4, 3, "light", 2.0)[:4]
+        b'\x89PNG'
     """
     try:
         from matplotlib.backends.backend_agg import RendererAgg

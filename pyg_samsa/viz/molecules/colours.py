@@ -46,7 +46,14 @@ def scale_paint(scale: str, level: int) -> Paint:
 
 
 def paint_of(value: float, limit: float, scale: str) -> Paint:
-    """Return the colour of a value; ``limit`` is the value at the end of the scale."""
+    """Return the colour of a value; ``limit`` is the value at the end of the scale.
+
+    Example:
+        >>> paint_of(0.5, 2.0, "diverging") == scale_paint("diverging", 25)
+        True
+        >>> paint_of(9.0, 2.0, "diverging") == scale_paint("diverging", 100)
+        True
+    """
     return scale_paint(scale, 0 if not limit > 0 else round(100 * max(-1.0, min(1.0, value / limit))))
 
 

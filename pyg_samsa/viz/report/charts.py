@@ -36,6 +36,11 @@ class Line:
         dashed: Whether the line is dashed and thin.
         step: Whether the line is a step function.
         mark: Points to mark.
+
+    Example:
+        >>> chart = line_chart([Line(0, [1, 2, 3], [3.0, 2.0, 1.5], mark=[(3, 1.5)])], xlabel="epoch")
+        >>> chart.startswith("<svg"), "var(--s0)" in chart
+        (True, True)
     """
 
     color: int | str
@@ -95,6 +100,10 @@ def reliability_chart(bins: Sequence[tuple[int, Sequence[float], Sequence[float]
 
     Args:
         bins: Colour, mean predictions, observed shares, and shares of all predictions of each series.
+
+    Example:
+        >>> reliability_chart([(0, [0.25, 0.75], [0.0, 1.0], [0.5, 0.5])]).startswith("<svg")
+        True
     """
     figure, axes = _panel(_SQUARE)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=_DASHES)
@@ -121,6 +130,10 @@ def scatter_chart(series: Sequence[tuple[int, Sequence[float], Sequence[float]]]
 
     Args:
         series: Colour, true values and predictions of each series.
+
+    Example:
+        >>> "predicted" in scatter_chart([(0, [1.0, 2.0], [1.5, 1.5])])
+        True
     """
     figure, axes = _panel(_SQUARE)
     every = [value for _, true, predicted in series for value in (*true, *predicted)]
@@ -137,7 +150,13 @@ def scatter_chart(series: Sequence[tuple[int, Sequence[float], Sequence[float]]]
 
 
 def svg(figure: Figure) -> str:
-    """Return a figure as inline SVG: text stays text, colours become CSS variables, and ids are unique on the page."""
+    """Return a figure as inline SVG: text stays text, colours become CSS variables, and ids are unique on the page.
+
+    Example:
+        >>> figure = new_figure(2.0, 1.0, "Title")
+        >>> ">Title</text>" in svg(figure)
+        True
+    """
     import matplotlib
 
     buffer = io.StringIO()

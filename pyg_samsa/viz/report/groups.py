@@ -18,6 +18,11 @@ class Group:
         label: Name on the page.
         number: Position on the page; it chooses the colour.
         runs: The runs, ordered by seed.
+
+    Example:
+        >>> group = Group("demo", 0, [])
+        >>> group.finished, group.color
+        ([], 'var(--s0)')
     """
 
     label: str

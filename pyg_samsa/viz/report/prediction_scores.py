@@ -16,7 +16,13 @@ from pyg_samsa.viz.report.prediction_tables import probabilities
 
 
 def confusion(frames: Sequence[pd.DataFrame], task: Task) -> np.ndarray:
-    """Return counts [C, C] of true (rows) and predicted (columns) classes over all tables."""
+    """Return counts [C, C] of true (rows) and predicted (columns) classes over all tables.
+
+    Example:
+        >>> frame = pd.DataFrame({"true": [0, 1, 1], "a_pred": [0.9, 0.7, 0.2], "b_pred": [0.1, 0.3, 0.8]})
+        >>> confusion([frame], Task("multiclass", ["a", "b"])).tolist()
+        [[1, 0], [1, 1]]
+    """
     counts = np.zeros((len(task.names), len(task.names)), dtype=int)
     for frame in frames:
         true, scores = probabilities(frame, task.names)
@@ -44,7 +50,12 @@ def class_scores(counts: np.ndarray) -> list[dict[str, float]]:
 
 
 def precision_recall(true: np.ndarray, score: np.ndarray) -> tuple[list[float], list[float], float, float] | None:
-    """Return recall, precision, average precision and base rate of one class; None if it has only one kind of label."""
+    """Return recall, precision, average precision and base rate of one class; None if it has only one kind of label.
+
+    Example:
+        >>> precision_recall(np.array([0.0, 1.0, np.nan]), np.array([0.2, 0.9, 0.5]))
+        ([1.0, 1.0], [1.0, 0.5], 1.0, 0.5)
+    """
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     known = ~np.isnan(true)
@@ -97,7 +108,12 @@ def reliability(
 
 
 def value_scores(true: np.ndarray, pred: np.ndarray) -> dict[str, float]:
-    """Return mean absolute error, root mean squared error and R² of one target, without NaN targets."""
+    """Return mean absolute error, root mean squared error and R² of one target, without NaN targets.
+
+    Example:
+        >>> value_scores(np.array([1.0, 2.0, np.nan]), np.array([1.5, 2.5, 9.0]))
+        {'mae': 0.5, 'rmse': 0.5, 'r2': 0.0}
+    """
     known = ~np.isnan(true)
     true, pred = true[known], pred[known]
     return {

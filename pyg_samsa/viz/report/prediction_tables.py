@@ -50,19 +50,39 @@ def task_of(run: RunRecord) -> Task:
 
 
 def labels(predictions: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return targets and predictions [n, C] of labels or regressions."""
+    """Return targets and predictions [n, C] of labels or regressions.
+
+    Example:
+        >>> true, pred = labels(pd.DataFrame({"a_true": [1, 0], "a_pred": [0.75, 0.5]}), ["a"])
+        >>> true.tolist(), pred.tolist()
+        ([[1.0], [0.0]], [[0.75], [0.5]])
+    """
     true, pred = (predictions[[f"{name}_{end}" for name in names]].to_numpy(float) for end in ("true", "pred"))
     return true, pred
 
 
 def probabilities(predictions: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return classes [n] and probabilities [n, C]; without rows that have no class."""
+    """Return classes [n] and probabilities [n, C]; without rows that have no class.
+
+    Example:
+        >>> frame = pd.DataFrame({"true": [1, np.nan], "a_pred": [0.25, 0.5], "b_pred": [0.75, 0.5]})
+        >>> true, scores = probabilities(frame, ["a", "b"])
+        >>> true.tolist(), scores.tolist()
+        ([1], [[0.25, 0.75]])
+    """
     rows = predictions[predictions["true"].notna() & (predictions["true"] >= 0)]
     return rows["true"].to_numpy(int), rows[[f"{name}_pred" for name in names]].to_numpy(float)
 
 
 def one_against_rest(predictions: pd.DataFrame, task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Return 0/1 targets (NaN where there is none) and scores [n, C] of labels or classes."""
+    """Return 0/1 targets (NaN where there is none) and scores [n, C] of labels or classes.
+
+    Example:
+        >>> frame = pd.DataFrame({"true": [1], "pred": [1], "a_pred": [0.25], "b_pred": [0.75]})
+        >>> true, scores = one_against_rest(frame, Task("multiclass", ["a", "b"]))
+        >>> true.tolist(), scores.tolist()
+        ([[0.0, 1.0]], [[0.25, 0.75]])
+    """
     if task.has_labels:
         return labels(predictions, task.names)
     true, scores = probabilities(predictions, task.names)
@@ -70,7 +90,13 @@ def one_against_rest(predictions: pd.DataFrame, task: Task) -> tuple[np.ndarray,
 
 
 def mean_over_seeds(frames: Sequence[pd.DataFrame]) -> pd.DataFrame | None:
-    """Return the predictions averaged over tables of the same rows; None if the rows differ."""
+    """Return the predictions averaged over tables of the same rows; None if the rows differ.
+
+    Example:
+        >>> frames = [pd.DataFrame({"row": [0], "a_pred": [score]}) for score in (0.25, 0.75)]
+        >>> mean_over_seeds(frames)["a_pred"].tolist()
+        [0.5]
+    """
     first = frames[0]
     keys = [key for key in _KEYS if key in first]
     if any(list(frame.columns) != list(first.columns) or not frame[keys].equals(first[keys]) for frame in frames[1:]):
