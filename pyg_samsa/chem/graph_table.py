@@ -18,6 +18,12 @@ class GraphTable(NamedTuple):
         - **edge_index:** int32 [2, E], both directions of every bond, atoms counted from 0 within their own graph.
         - **edge_attr:** uint8 [E, 3].
         - **num_nodes, num_edges:** int64 [G], sizes of the G graphs.
+
+    Example:
+        >>> from pyg_samsa.chem.ogb_features import smiles_to_table
+        >>> table = smiles_to_table(["CC", "C"])
+        >>> table.x.shape, table.num_nodes.tolist()
+        ((3, 9), [2, 1])
     """
 
     x: np.ndarray

@@ -38,14 +38,24 @@ _STEREO = ("STEREONONE", "STEREOZ", "STEREOE", "STEREOCIS", "STEREOTRANS", "STER
 
 
 class Refusal(NamedTuple):
-    """Why one molecule of a list could not be read: its place in the list and the reason."""
+    """Why one molecule of a list could not be read: its place in the list and the reason.
+
+    Example:
+        >>> smiles_to_table(["C", "C("])
+        Refusal(position=1, reason='RDKit cannot read this SMILES')
+    """
 
     position: int
     reason: str
 
 
 def import_rdkit() -> Any:
-    """Return ``rdkit.Chem``, or raise an error that says how to install it."""
+    """Return ``rdkit.Chem``, or raise an error that says how to install it.
+
+    Example:
+        >>> import_rdkit().MolFromSmiles("CCO").GetNumAtoms()
+        3
+    """
     try:
         from rdkit import Chem
     except ImportError as error:
@@ -131,7 +141,12 @@ def graph_arrays(mol: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def parse_smiles(smiles: object) -> Any | str:
-    """Return the RDKit molecule of a SMILES, or the reason why it is invalid; RDKit's log is silenced."""
+    """Return the RDKit molecule of a SMILES, or the reason why it is invalid; RDKit's log is silenced.
+
+    Example:
+        >>> parse_smiles("CCO").GetNumAtoms(), parse_smiles("C(")
+        (3, 'RDKit cannot read this SMILES')
+    """
     chem = import_rdkit()
     from rdkit import rdBase
 

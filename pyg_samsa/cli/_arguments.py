@@ -16,13 +16,26 @@ def add_verbosity(parser: argparse.ArgumentParser, default: Any = 0) -> None:
     Args:
         parser: Parser to extend.
         default: ``argparse.SUPPRESS`` for a parser below one that has these arguments already.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_verbosity(parser)
+        >>> parser.parse_args(["-q"])
+        Namespace(quiet=1, verbose=0)
     """
     parser.add_argument("-q", "--quiet", action="count", default=default, help="print only results and errors")
     parser.add_argument("-v", "--verbose", action="count", default=default, help="also print messages of the libraries")
 
 
 def add_config(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """Add ``--cfg``."""
+    """Add ``--cfg``.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_config(parser)
+        >>> parser.parse_args(["--cfg", "quickstart"]).cfg_file
+        'quickstart'
+    """
     parser.add_argument(
         "--cfg", dest="cfg_file", metavar="FILE", required=required, help="YAML file, or name of a packaged config"
     )
@@ -31,12 +44,26 @@ def add_config(parser: argparse.ArgumentParser, *, required: bool = False) -> No
 def add_overrides(
     parser: argparse.ArgumentParser, help: str = "overrides for the config file, such as optim.max_epoch 10"
 ) -> None:
-    """Add ``key value`` pairs at the end of the command."""
+    """Add ``key value`` pairs at the end of the command.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_overrides(parser)
+        >>> parser.parse_args(["samsa.layers", "2"]).opts
+        ['samsa.layers', '2']
+    """
     parser.add_argument("opts", nargs="*", metavar="key value", help=help)
 
 
 def add_data_folder(parser: argparse.ArgumentParser) -> None:
-    """Add ``--root``."""
+    """Add ``--root``.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_data_folder(parser)
+        >>> parser.parse_args(["--root", "data"]).root.name
+        'data'
+    """
     parser.add_argument(
         "--root",
         type=Path,
@@ -47,7 +74,14 @@ def add_data_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def add_smiles_column(parser: Any) -> None:
-    """Add ``--smiles-column``."""
+    """Add ``--smiles-column``.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_smiles_column(parser)
+        >>> parser.parse_args(["--smiles-column", "mol"]).smiles_column
+        'mol'
+    """
     parser.add_argument(
         "--smiles-column",
         default="",
@@ -57,7 +91,14 @@ def add_smiles_column(parser: Any) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the positional argument ``MODEL``."""
+    """Add the positional argument ``MODEL``.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_model(parser)
+        >>> parser.parse_args(["peptides"]).model
+        'peptides'
+    """
     parser.add_argument(
         "model",
         metavar="MODEL",

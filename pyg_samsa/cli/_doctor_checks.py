@@ -44,6 +44,10 @@ class Check:
         status: ``ok``, ``note`` (optional, or could be better) or ``broken`` (required, and does not work).
         value: What was found.
         cure: How to fix it; empty if there is nothing to fix.
+
+    Example:
+        >>> Check("Versions", "numpy", BROKEN, "missing", "pip install numpy").cure
+        'pip install numpy'
     """
 
     section: str
@@ -268,7 +272,12 @@ def data_sets(root: Path) -> Iterator[Check]:
 
 
 def folders(paths: dict[str, Path]) -> Iterator[Check]:
-    """Check that files can be written to the folders; no file is left there."""
+    """Check that files can be written to the folders; no file is left there.
+
+    Example:
+        >>> [check.name for check in folders({"results": Path("results")})]
+        ['results']
+    """
     for name, path in paths.items():
         there = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
         try:
@@ -343,7 +352,12 @@ def environment() -> Iterator[Check]:
 
 
 def shim() -> Iterator[Check]:
-    """Check that ``python -m graphgym`` runs this package, and that the configs are installed."""
+    """Check that ``python -m graphgym`` runs this package, and that the configs are installed.
+
+    Example:
+        >>> [check.name for check in shim()]
+        ['python -m graphgym', 'configurations']
+    """
     section, root = "GraphGym", Path(__file__).resolve().parents[2]
     # python -m searches the current folder first.
     found = PathFinder.find_spec("graphgym", [os.getcwd(), *sys.path])

@@ -103,7 +103,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def resume_hint(args: argparse.Namespace) -> str:
-    """Return how to continue a prediction that was stopped."""
+    """Return how to continue a prediction that was stopped.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> configure(parser)
+        >>> print(resume_hint(parser.parse_args(["peptides", "new.csv", "predictions.csv"])))
+        Run the same command again to continue.
+    """
     return "" if args.output == "-" else "Run the same command again to continue."
 
 

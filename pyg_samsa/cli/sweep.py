@@ -101,7 +101,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def resume_hint(args: argparse.Namespace) -> str:
-    """Return how to continue a sweep that was stopped."""
+    """Return how to continue a sweep that was stopped.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> configure(parser)
+        >>> print(resume_hint(parser.parse_args(["sampling", "--jobs", "2"])))
+        Finished runs are kept. Continue with:
+          pyg-samsa sweep sampling --jobs 2
+    """
     words = ["pyg-samsa", "sweep", args.grid, *args.opts, *(["--jobs", str(args.jobs)] if args.jobs > 1 else [])]
     for option in ("base", "seeds", "out"):
         if getattr(args, option) is not None:

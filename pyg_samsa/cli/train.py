@@ -158,7 +158,15 @@ def _give_back_settings(args: argparse.Namespace) -> None:
 
 
 def resume_hint(args: argparse.Namespace) -> str:
-    """Return the command that continues an interrupted run."""
+    """Return the command that continues an interrupted run.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> configure(parser)
+        >>> print(resume_hint(parser.parse_args(["--cfg", "quickstart", "samsa.layers", "2"])))
+        Continue after the last complete epoch with:
+          pyg-samsa train --cfg quickstart samsa.layers 2 train.auto_resume True
+    """
     # --target-columns takes all words after it, so it does not come last.
     given = {
         "--target-columns": args.target_columns,

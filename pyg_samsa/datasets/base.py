@@ -34,6 +34,11 @@ class Prepared:
         slices: Attribute name -> int64 [G + 1], pointers to the parts of the graphs.
         split_idx: ``"train"``, ``"val"``, ``"test"`` -> int64 positions.
         extra: Tensors and texts that belong to the whole set.
+
+    Example:
+        >>> prepared = Prepared({"x": torch.arange(3)}, {"x": torch.tensor([0, 2, 3])}, {"train": torch.arange(2)})
+        >>> prepared.data["x"][prepared.slices["x"][1] :]
+        tensor([2])
     """
 
     data: dict[str, Any]
@@ -64,7 +69,16 @@ def _offsets(sizes: Tensor) -> Tensor:
 
 
 def save_prepared(prepared: Prepared, path: Path) -> None:
-    """Store a prepared set in one file, atomically; integers are stored in the smallest type that holds them."""
+    """Store a prepared set in one file, atomically; integers are stored in the smallest type that holds them.
+
+    Example:
+        >>> import tempfile
+        >>> prepared = Prepared({"x": torch.arange(3)}, {"x": torch.tensor([0, 2, 3])}, {"train": torch.arange(2)})
+        >>> path = Path(tempfile.mkdtemp()) / "set.pt"
+        >>> save_prepared(prepared, path)
+        >>> load_prepared(path).data["x"].dtype
+        torch.uint8
+    """
     content = {
         "format": FORMAT,
         "data": {
@@ -216,6 +230,13 @@ class SplitDataset(InMemoryDataset):
         """Mean and standard deviation, float64 [C], of the targets of the training rows; None without regression.
 
         Missing targets (NaN) are left out. A target without variation has the standard deviation 1.
+
+        Example:
+            >>> from pyg_samsa.datasets.features import Features
+            >>> y, train = torch.tensor([[1.0], [3.0], [99.0]]), torch.tensor([0, 1])
+            >>> graphs = Prepared({"y": y}, {"y": torch.arange(4)}, {"train": train})
+            >>> SplitDataset(graphs, Task("regression", ["logP"]), Features(1)).target_scale
+            (tensor([2.], dtype=torch.float64), tensor([1.], dtype=torch.float64))
         """
         if self.task.kind != "regression":
             return None

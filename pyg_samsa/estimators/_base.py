@@ -248,7 +248,12 @@ def _with_targets(graphs: Sequence[Data], y: torch.Tensor) -> list[Data]:
 
 
 def quantile_strata(y: torch.Tensor) -> list[int]:
-    """Return the quintile of each value of the first target; missing values count as the mean."""
+    """Return the quintile of each value of the first target; missing values count as the mean.
+
+    Example:
+        >>> quantile_strata(torch.arange(10.0)[:, None])
+        [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    """
     first = y[:, 0].nan_to_num(nan=float(y[:, 0].nanmean()))
     return torch.bucketize(first, first.quantile(torch.linspace(0, 1, _BINS + 1, dtype=first.dtype)[1:-1])).tolist()
 
@@ -258,6 +263,10 @@ def as_matrix(y: Any) -> np.ndarray:
 
     Raises:
         ConfigError: The targets are not numbers.
+
+    Example:
+        >>> as_matrix([1, None]).tolist()
+        [[1.0], [nan]]
     """
     try:
         matrix = np.array(y, dtype=np.float64)  # a copy, because torch warns about read-only arrays

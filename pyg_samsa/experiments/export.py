@@ -19,7 +19,13 @@ from pyg_samsa.training.run_plan import RunPlan
 
 
 def predicts_molecules(network: nn.Module, features: Features) -> bool:
-    """Say whether a trained network is a SAMSA on molecules with OGB's features that predicts for whole molecules."""
+    """Say whether a trained network is a SAMSA on molecules with OGB's features that predicts for whole molecules.
+
+    Example:
+        >>> network = BatchNetwork(SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2))
+        >>> predicts_molecules(network, Features(5))
+        False
+    """
     inner = network.model if isinstance(network, BatchNetwork) else None
     return (
         type(inner) is SAMSA

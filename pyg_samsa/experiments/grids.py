@@ -32,6 +32,10 @@ class Cell:
         label: Name in tables.
         varied: Dotted name -> value of the settings that differ between cells.
         given: Name in the grid; empty for a plain combination.
+
+    Example:
+        >>> Cell("layers=2", "layers=2", {"samsa.layers": 2}).varied
+        {'samsa.layers': 2}
     """
 
     name: str
@@ -52,6 +56,12 @@ class Grid:
         seeds: Seeds of each cell.
         metric: Metric in tables and plots; empty for the one that chooses the best epoch.
         axes: Varied settings of which all combinations are run.
+
+    Example:
+        >>> cells = [Cell(f"layers={n}", f"layers={n}", {"samsa.layers": n}) for n in (2, 4)]
+        >>> grid = Grid("depth", "quickstart", {}, cells, seeds=[0, 1], axes=["samsa.layers"])
+        >>> grid.keys, grid.columns
+        (['samsa.layers'], ['samsa.layers'])
     """
 
     name: str
@@ -100,6 +110,11 @@ def read_grid(path: str | os.PathLike[str], *, base: str | None = None, seeds: S
 
     Raises:
         ConfigError: There is no such file, or it has an error.
+
+    Example:
+        >>> grid = read_grid("sampling", seeds=[0])
+        >>> grid.seeds, len(grid.cells) > 1
+        ([0], True)
     """
     file = find_grid(path)
     text = file.read_text(encoding="utf-8")
@@ -125,6 +140,10 @@ def find_grid(name: str | os.PathLike[str]) -> Path:
 
     Raises:
         ConfigError: There is no such file.
+
+    Example:
+        >>> find_grid("sampling").name
+        'sampling.yaml'
     """
     given = Path(name).expanduser()
     endings = [""] if given.suffix in (".yaml", ".yml", ".txt") else [".yaml", ".yml", ".txt"]

@@ -52,6 +52,11 @@ def run(
 
     Returns:
         One result per seed.
+
+    Example:
+        >>> run("no_such_config")
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: --cfg: got 'no_such_config', expected a YAML file that exists
     """
     if repeat < 1:
         raise ConfigError("--repeat", repeat, "a number of at least 1")

@@ -42,6 +42,11 @@ class Job:
         opts: Overrides ``key value ...`` of the run.
         key: Digest of all settings of the run, including defaults.
         epochs: Number of epochs.
+
+    Example:
+        >>> cell = Cell("layers=2", "layers=2", {"samsa.layers": 2})
+        >>> Job(cell, 3, ("samsa.layers", "2", "seed", "3"), "digest", epochs=5).title
+        'layers=2, seed 3'
     """
 
     cell: Cell
@@ -65,6 +70,11 @@ class Outcome:
         code: Exit code: 0 if finished, 130 if stopped.
         reason: Why the job failed; empty otherwise.
         reused: Whether the job had finished before.
+
+    Example:
+        >>> job = Job(Cell("layers=2", "layers=2", {}), 0, (), "digest", epochs=1)
+        >>> Outcome(job).code, Outcome(job, 137, "killed by signal 9").reason
+        (0, 'killed by signal 9')
     """
 
     job: Job

@@ -50,6 +50,11 @@ def check_network(model: Module) -> SAMSA:
     Raises:
         ConfigError: The model is not a `SAMSA` network with Graph-Bridge and one prediction per graph, or is random in
             evaluation.
+
+    Example:
+        >>> check_network(torch.nn.Linear(2, 1))
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: model: got 'Linear', expected a pyg_samsa.nn.SAMSA network
     """
     if not isinstance(model, SAMSA):
         raise ConfigError(
@@ -78,7 +83,11 @@ def check_network(model: Module) -> SAMSA:
 
 
 def check_sampling(model: SAMSA) -> None:
-    """Raise a `ConfigError` unless every block samples tokens."""
+    """Raise a `ConfigError` unless every block samples tokens.
+
+    Example:
+        >>> check_sampling(SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2, num_samples=4))
+    """
     for block in model.encoder.blocks:
         if not isinstance(block.conv, SAMSAConv):
             raise ConfigError(
@@ -91,7 +100,16 @@ def check_sampling(model: SAMSA) -> None:
 
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """Set a network to evaluation mode within a ``with`` block."""
+    """Set a network to evaluation mode within a ``with`` block.
+
+    Example:
+        >>> model = torch.nn.Dropout()
+        >>> with evaluating(model):
+        ...     model.training
+        False
+        >>> model.training
+        True
+    """
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -108,6 +126,13 @@ def open_passes(model: SAMSA, data: Any, draw: int = 0) -> Passes:
         model: The network.
         data: A PyG ``Data`` or ``Batch``.
         draw: Number of the deterministic draw of codes.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> model = SAMSA.from_options(5, 1, channels=8, num_layers=2, heads=2)
+        >>> graph = Data(x=torch.randn(3, 5), edge_index=torch.tensor([[0, 1], [1, 0]]))
+        >>> [tuple(x.shape) for x in open_passes(model.eval(), graph).inputs]
+        [(5, 8), (5, 8), (5, 8)]
     """
     inputs: list[Tensor] = []
     hooks = [block.register_forward_pre_hook(lambda _, args: inputs.append(args[0])) for block in model.encoder.blocks]

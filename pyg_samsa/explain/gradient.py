@@ -24,6 +24,13 @@ def gradient_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 
     Returns:
         Scores [N + E] of nodes and edges, and the predictions [B, out_channels].
 
+    Example:
+        >>> from torch_geometric.data import Batch, Data
+        >>> model = SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2, num_samples=4).eval()
+        >>> batch = Batch.from_data_list([Data(x=torch.randn(3, 5), edge_index=torch.tensor([[0, 1], [1, 0]]))])
+        >>> gradient_scores(model, batch, torch.tensor([0])).scores.shape
+        torch.Size([5])
+
     Cost: three passes through the network.
     """
     with torch.no_grad():

@@ -39,6 +39,13 @@ class TokenImportance:
         edge: Scores of the directed edges [E].
         edge_index: The edges [2, E].
         prediction: Predictions of the graph [out_channels].
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> node, edge = torch.zeros(3), torch.tensor([0.25, 0.25, 0.0, 0.5])
+        >>> found = TokenImportance("sampled", 0, node, edge, edge_index, prediction=torch.zeros(1))
+        >>> found.bond_index.tolist(), found.bond
+        ([[0, 1], [1, 2]], tensor([0.5000, 0.5000]))
     """
 
     method: str
@@ -81,6 +88,15 @@ class TokenImportance:
 
         Raises:
             ShapeError: There are not as many symbols as nodes.
+
+        Example:
+            >>> edge_index, node, edge = torch.tensor([[0], [1]]), torch.tensor([0.5, 0.25]), torch.tensor([0.25])
+            >>> found = TokenImportance("sampled", 0, node, edge, edge_index, prediction=torch.zeros(1))
+            >>> print(found.to_frame(["C", "N"]).to_string(index=False))
+            token  source  target symbol  sampled
+             node       0       0      C     0.50
+             node       1       1      N     0.25
+             edge       0       1    C-N     0.25
         """
         import pandas as pd
 

@@ -78,7 +78,12 @@ class MoleculeExplanation:
 
 
 def scale_of(method: str) -> str:
-    """Return the colour scale of a method."""
+    """Return the colour scale of a method.
+
+    Example:
+        >>> scale_of("sampled"), scale_of("occlusion")
+        ('sequential', 'diverging')
+    """
     return "sequential" if method == "sampled" else "diverging"
 
 

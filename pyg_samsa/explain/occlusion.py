@@ -38,6 +38,14 @@ def occlusion_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int =
     Returns:
         Scores [N + E] of nodes and edges, and the prediction [1, out_channels].
 
+    Example:
+        >>> from torch_geometric.data import Batch, Data
+        >>> model = SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2, num_samples=4).eval()
+        >>> batch = Batch.from_data_list([Data(x=torch.randn(3, 5), edge_index=torch.tensor([[0, 1], [1, 0]]))])
+        >>> scores = occlusion_scores(model, batch, torch.tensor([0])).scores
+        >>> scores.shape, bool(scores[3] == scores[4])
+        (torch.Size([5]), True)
+
     Cost: at most n / 2 passes of n = N + E tokens; with K samples in each of H heads and L layers, at most L H K tokens
     need a pass.
     """

@@ -52,6 +52,14 @@ def sampled_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0
     Returns:
         Scores [N + E] of nodes and edges, and the predictions [B, out_channels].
 
+    Example:
+        >>> from torch_geometric.data import Batch, Data
+        >>> model = SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2, num_samples=4).eval()
+        >>> batch = Batch.from_data_list([Data(x=torch.randn(3, 5), edge_index=torch.tensor([[0, 1], [1, 0]]))])
+        >>> scores = sampled_scores(model, batch, torch.tensor([0])).scores
+        >>> scores.shape, bool(0 <= scores.sum() <= 1)
+        (torch.Size([5]), True)
+
     Cost: two passes through the attention of the network; memory O(n K H) for the largest graph.
     """
     passes = open_passes(model, batch, draw)

@@ -21,6 +21,14 @@ def mlp(dim_in: int, dim_out: int) -> nn.Sequential:
 
     Raises:
         ConfigError: GraphGym knows no such activation.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> mlp(8, 3)
+        Sequential(
+          (0): Linear(in_features=8, out_features=3, bias=True)
+        )
     """
     if cfg.gnn.act not in register.act_dict:
         raise ConfigError("gnn.act", cfg.gnn.act, sorted(register.act_dict))

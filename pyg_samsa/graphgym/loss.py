@@ -35,6 +35,10 @@ def choose_loss(task: str, *, given: bool) -> Loss:
 
     Raises:
         ConfigError: there is no such loss, or it does not fit the task.
+
+    Example:
+        >>> choose_loss("regression", given=False)(torch.zeros(2, 1), torch.ones(2, 1))
+        tensor(1.)
     """
     fitting = losses.fitting(task)
     asked = cfg.model.loss_fun if given else fitting[0]

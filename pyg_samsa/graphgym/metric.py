@@ -31,6 +31,13 @@ def choose_metrics(task: Task, *, direction_given: bool) -> tuple[dict[str, Metr
 
     Raises:
         ConfigError: there is no such metric, or it would be chosen in the wrong direction.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> _, best, higher = choose_metrics(Task("regression", ["logS"]), direction_given=False)
+        >>> best, higher
+        ('mae', False)
     """
     known = metrics.available(parts=bool(task.parts))
     others = [NAMES.get(name, name) for name in cfg.custom_metrics]

@@ -21,6 +21,11 @@ def adam_w(params: Iterable[Any], base_lr: float, weight_decay: float) -> torch.
         params: As in ``torch.optim.AdamW``.
         base_lr: ``optim.base_lr``.
         weight_decay: ``optim.weight_decay``.
+
+    Example:
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> adam_w(layer.parameters(), base_lr=0.01, weight_decay=0.1).param_groups[0]["lr"]
+        0.01
     """
     listed = list(params)
     groups = listed if listed and isinstance(listed[0], dict) else [{"params": listed}]
@@ -32,6 +37,13 @@ def choose_optimizer() -> OptimizerFactory:
 
     Raises:
         ConfigError: nobody registered it.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> type(choose_optimizer()([{"params": layer.parameters()}])).__name__
+        'Adam'
     """
     registered: Callable[..., torch.optim.Optimizer] | None = register.optimizer_dict.get(cfg.optim.optimizer)
     if registered is None:

@@ -91,6 +91,15 @@ def build_network(dim_in: int, dim_out: int) -> nn.Module:
 
     Raises:
         ConfigError: There is no such network.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.model.type = "sams"
+        >>> build_network(5, 1)
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: model.type: got 'sams', expected one of ...
+        >>> set_cfg(cfg)
     """
     if cfg.model.type not in register.network_dict:
         raise ConfigError("model.type", cfg.model.type, sorted(register.network_dict))

@@ -16,7 +16,12 @@ class AttentionPooling:
     """Makes PyG's ``AttentionalAggregation``; GraphGym's registry otherwise holds functions without weights."""
 
     def build(self, channels: int) -> nn.Module:
-        """Return the pooling of tokens of ``channels``."""
+        """Return the pooling of tokens of ``channels``.
+
+        Example:
+            >>> AttentionPooling().build(8)
+            AttentionalAggregation(gate_nn=Gate(in_features=8, out_features=1, bias=True), nn=None)
+        """
         return make_pool("attention", channels)
 
     def __call__(self, x: Tensor, batch: Any) -> Tensor:

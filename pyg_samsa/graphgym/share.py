@@ -39,6 +39,11 @@ def describe(dataset: Any | None) -> None:
 
     Args:
         dataset: A data set with ``task``, ``features`` and ``split_idx``.
+
+    Example:
+        >>> describe(None)
+        >>> cfg.share.task is None, cfg.share.num_dims
+        (True, 0)
     """
     values = dict(UNKNOWN)
     if dataset is not None:

@@ -98,7 +98,12 @@ def thin_out(clouds: Sequence[np.ndarray], num_points: int, where: Sequence[obje
 
 
 def join_columns(pos: Tensor, normal: Tensor) -> np.ndarray:
-    """Return coordinates and normals of length 1 side by side, float32; a normal of zeros stays."""
+    """Return coordinates and normals of length 1 side by side, float32; a normal of zeros stays.
+
+    Example:
+        >>> join_columns(torch.zeros(1, 3), torch.tensor([[0.0, 0.0, 5.0]])).tolist()
+        [[0.0, 0.0, 0.0, 0.0, 0.0, 1.0]]
+    """
     return torch.cat([pos, torch.nn.functional.normalize(normal, dim=1)], dim=1).float().numpy()
 
 
@@ -162,6 +167,12 @@ def clouds_to_prepared(
 
     Raises:
         ConfigError: There is no cloud.
+
+    Example:
+        >>> clouds = [torch.zeros(2, 3), torch.zeros(3, 3)]
+        >>> prepared = clouds_to_prepared(clouds, {"train": torch.arange(2)}, ["a", "b"], y=torch.tensor([0, 1]))
+        >>> prepared.slices["x"].tolist(), prepared.data["y"].tolist()
+        ([0, 2, 5], [0, 1])
     """
     if not clouds:
         raise ConfigError("clouds", "none", "at least one point cloud")
@@ -188,6 +199,11 @@ def with_columns(prepared: Prepared, normals: bool | None) -> tuple[Prepared, in
 
     Raises:
         ConfigError: Normals are demanded of clouds without.
+
+    Example:
+        >>> clouds = clouds_to_prepared([torch.zeros(2, 6)], {"train": torch.arange(1)}, ["a"], y=torch.tensor([0]))
+        >>> with_columns(clouds, normals=None)[1], with_columns(clouds, normals=False)[1]
+        (6, 3)
     """
     x, ends = prepared.data["x"], prepared.slices["x"]
     if normals and x.size(1) < 6:
@@ -230,6 +246,12 @@ def rotate(prepared: Prepared, rotated: str, seed: int = 0) -> Prepared:
 
     Raises:
         ConfigError: ``rotated`` is unknown.
+
+    Example:
+        >>> clouds = clouds_to_prepared([torch.eye(3)], {"test": torch.arange(1)}, ["a"], y=torch.tensor([0]))
+        >>> turned = rotate(clouds, "test").data["x"]
+        >>> bool(torch.allclose(turned @ turned.T, torch.eye(3), atol=1e-6)), torch.equal(turned, torch.eye(3))
+        (True, False)
     """
     check_choice("rotated", rotated, ("none", "test", "all"))
     if rotated == "none":

@@ -26,6 +26,12 @@ class Shape(NamedTuple):
         max_length: It has fewer symbols than this.
         max_depth: Depth of the deepest digits.
         max_args: Arguments of an operation at most.
+
+    Example:
+        >>> Shape(min_length=5, max_length=50, max_depth=3, max_args=4).check()
+        >>> Shape(min_length=90, max_length=100, max_depth=2, max_args=2).check()
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: min_length: got 90, expected less than 4
     """
 
     min_length: int

@@ -101,7 +101,12 @@ def pack_sequences(
 
 
 def flatten(sequences: Sequence[Any] | np.ndarray) -> tuple[Tensor, Tensor]:
-    """Concatenate sequences as in :func:`pack_sequences`, and return them with their pointers, int64 [G + 1]."""
+    """Concatenate sequences as in :func:`pack_sequences`, and return them with their pointers, int64 [G + 1].
+
+    Example:
+        >>> flatten([b"ab", b"c"])
+        (tensor([97, 98, 99], dtype=torch.uint8), tensor([0, 2, 3]))
+    """
     arrays = [item if getattr(item, "dtype", None) == np.int16 else _bytes(item) for item in sequences]
     flat = np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint8)
     return torch.from_numpy(flat), torch.tensor([0, *map(len, arrays)]).cumsum(0)
@@ -117,6 +122,11 @@ def require_files(name: str, folder: Path, files: Sequence[str], release: str) -
     Raises:
         DataNotFoundError: One of the files is not there.
         DataIntegrityError: One of the files is empty.
+
+    Example:
+        >>> require_files("imdb", Path("nowhere"), ["train"], "aclImdb_v1.tar.gz")
+        Traceback (most recent call last):
+        pyg_samsa.errors.DataNotFoundError: imdb: nowhere/train is not there
     """
     for file in files:
         path = folder / file

@@ -48,6 +48,11 @@ class MoleculeDrawing:
         svg: The drawing as SVG.
         width: Width in pixels.
         height: Height in pixels.
+
+    Example:
+        >>> drawing = draw_importance("CCO", [0.0, 0.5, 1.0], [0.5, 0.25])
+        >>> drawing.svg[:4]
+        '<svg'
     """
 
     svg: str
@@ -57,7 +62,12 @@ class MoleculeDrawing:
     _theme: str
 
     def png(self, scale: float = 2.0) -> bytes:
-        """Return the drawing as PNG, enlarged by ``scale``; ``theme="auto"`` is drawn light."""
+        """Return the drawing as PNG, enlarged by ``scale``; ``theme="auto"`` is drawn light.
+
+        Example:
+            >>> draw_importance("CCO", [0.0, 0.5, 1.0], [0.5, 0.25]).png(scale=1.0)[1:4]
+            b'PNG'
+        """
         return to_png(self._shapes, self.width, self.height, self._theme, scale)
 
     def save(self, path: str | os.PathLike[str], *, scale: float = 2.0) -> Path:
@@ -65,6 +75,11 @@ class MoleculeDrawing:
 
         Raises:
             ConfigError: The suffix is another one.
+
+        Example:
+            >>> draw_importance("CCO", [0.0, 0.5, 1.0], [0.5, 0.25]).save("ethanol.gif")
+            Traceback (most recent call last):
+            pyg_samsa.errors.ConfigError: path: got 'ethanol.gif', expected a file name that ends in one of .svg, .png
         """
         target = Path(path)
         if target.suffix.lower() not in FORMATS:
@@ -95,6 +110,11 @@ class MoleculeLayout:
     Raises:
         SmilesError: RDKit cannot read the SMILES.
         MissingDependencyError: RDKit is not installed.
+
+    Example:
+        >>> layout = MoleculeLayout(read_molecule("CCO"))
+        >>> layout.names, layout.bonds
+        (['C0', 'C1', 'O2'], [(0, 1), (1, 2)])
 
     Cost: about a millisecond per atom.
     """
@@ -181,6 +201,10 @@ def read_molecule(molecule: Any) -> Any:
 
     Raises:
         SmilesError: RDKit cannot read the SMILES.
+
+    Example:
+        >>> read_molecule("CCO").GetNumAtoms()
+        3
     """
     if not isinstance(molecule, str):
         return molecule
@@ -310,7 +334,13 @@ def compose(
 
 
 def color_bar(scale: str, label: str, low: str, high: str) -> list[Any]:
-    """Return a colour bar with its labels, 44 pixels high."""
+    """Return a colour bar with its labels, 44 pixels high.
+
+    Example:
+        >>> shapes = color_bar("sequential", "share (%)", "0", "12")
+        >>> [shape.text for shape in shapes if isinstance(shape, Text)]
+        ['share (%)', '0', '12']
+    """
     first = -100 if scale == "diverging" else 0
     stops = [(step / 20, scale_paint(scale, round(first + (100 - first) * step / 20))) for step in range(21)]
     middle = 12.0 + _BAR_HEIGHT + 3

@@ -105,7 +105,12 @@ def key_facts(group: Group) -> list[tuple[str, str]]:
 
 
 def cost_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """Return rows of parameters, epochs and time."""
+    """Return rows of parameters, epochs and time.
+
+    Example:
+        >>> [row["name"] for row in cost_rows([])]
+        ['Parameters', 'Best epoch', 'Epochs', 'Training time of a run', 'Seconds an epoch']
+    """
 
     def row(name: str, key: str, form: Any) -> dict[str, Any]:
         columns = [[(run.summary or {}).get(key) for run in group.finished] for group in groups]
@@ -153,7 +158,14 @@ def pictures(groups: Sequence[Group]) -> list[dict[str, str]]:
 
 
 def config_rows(groups: Sequence[Group]) -> dict[str, Any]:
-    """Return the value of every setting in each group, and those that differ on their own."""
+    """Return the value of every setting in each group, and those that differ on their own.
+
+    Example:
+        >>> from pathlib import Path
+        >>> runs = [RunRecord(Path(f"demo{layers}/0"), "demo", 0, {"samsa.layers": layers}) for layers in (2, 4)]
+        >>> config_rows([Group(run.name, number, [run]) for number, run in enumerate(runs)])["differing"]
+        [{'key': 'samsa.layers', 'values': ['2', '4'], 'differs': True}]
+    """
     keys = list(dict.fromkeys(key for group in groups for key in group.runs[0].settings))
     rows = []
     for key in keys:

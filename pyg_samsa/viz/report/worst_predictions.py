@@ -87,6 +87,11 @@ def worst_rows(predictions: pd.DataFrame, task: Task, *, count: int) -> list[dic
         predictions: Table of predictions.
         task: Its task.
         count: Number of rows.
+
+    Example:
+        >>> frame = pd.DataFrame({"row": [0, 1], "toxic_true": [1.0, 0.0], "toxic_pred": [0.5, 0.9]})
+        >>> [(row["row"], round(row["error"], 3)) for row in worst_rows(frame, Task("binary", ["toxic"]), count=2)]
+        [(1, 2.303), (0, 0.693)]
     """
     if task.kind == "multiclass":
         table = predictions[predictions["true"].notna() & (predictions["true"] >= 0)]
