@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
@@ -29,3 +30,10 @@ def test_there_are_examples_and_all_files_that_it_names_exist():
     missing = [name for name in links + configs + tabled if not (ROOT / name).is_file()]
     assert tabled
     assert not missing
+
+
+def test_files_that_contributing_names_exist():
+    links = re.findall(r"\]\(([^)#]+)", CONTRIBUTING)
+    named = re.findall(r"`((?:pyg_samsa|tests|docs|benchmarks)/[\w./]*)`", CONTRIBUTING)
+    assert len(named) > 5
+    assert not [name for name in links + named if "my_" not in name and not (ROOT / name).exists()]
