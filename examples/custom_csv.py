@@ -102,6 +102,6 @@ if __name__ == "__main__":
         "--csv", dest="table", default="", metavar="FILE", help="table with SMILES (default: the amides)"
     )
     parser.add_argument("--targets", nargs="+", default=("logP", "TPSA"), metavar="T", help="columns to predict")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=30, help="number of epochs")
     parser.add_argument("--out", default="amides", metavar="DIR", help="folder for all results")
     main(**vars(parser.parse_args()))

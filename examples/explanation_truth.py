@@ -36,8 +36,8 @@ HIDDEN = {"phosphate": [], "alkyne": [DEGREE, HYDROGENS, HYBRIDISATION], "disulf
 SIGNED = ("contribution", "occlusion", "gradient")
 
 
-def stretches(task, shortest=4, longest=11):
-    """Return fragments of the embedded peptides: between two cysteines, or four residues around one."""
+def fragments(task, shortest=4, longest=11):
+    """Return parts of the embedded peptides: between two cysteines, or a residue with four on either side."""
     found = set()
     for sequence in read_lists():
         if task in AROUND:
@@ -130,7 +130,7 @@ def main(
 ) -> float:
     """Train, explain, print the mean area under the ROC curve of every method, and return that of ``occlusion``."""
     torch.manual_seed(seed)
-    mols = {sequence: molecule(task, sequence) for sequence in stretches(task)[:limit]}
+    mols = {sequence: molecule(task, sequence) for sequence in fragments(task)[:limit]}
     train_set = [graph(task, mol) for sequence, mol in mols.items() if share(f"split {sequence}") < 0.8]
     test_mols = {sequence: mol for sequence, mol in mols.items() if share(f"split {sequence}") >= 0.8}
     test_set = [graph(task, mol) for mol in test_mols.values()]
@@ -157,10 +157,10 @@ def main(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", choices=list(PATTERNS), default="phosphate")
+    parser.add_argument("--task", choices=list(PATTERNS), default="phosphate", help="what the network must detect")
     parser.add_argument("--out", default="", metavar="DIR", help="folder to save the network in")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=4, help="number of epochs")
     parser.add_argument("--molecules", type=int, default=200, help="number of test molecules to explain")
     parser.add_argument("--limit", type=int, default=3000, help="largest number of molecules")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights and order")
     main(**vars(parser.parse_args()))

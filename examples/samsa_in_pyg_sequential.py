@@ -23,15 +23,11 @@ def network(channels: int, targets: int) -> Sequential:
             (BondEncoder(channels), "edge_attr -> e"),
             (GINEConv(message), "x, edge_index, e -> y"),
             (add, "x, y -> x"),
-            (
-                SAMSAConv(channels, heads=4, num_samples=16),
-                "x, edge_index, batch -> y",
-            ),  # the operator alone, with a residual connection of your own
+            # The operator alone, followed by a residual connection.
+            (SAMSAConv(channels, heads=4, num_samples=16), "x, edge_index, batch -> y"),
             (add, "x, y -> x"),
-            (
-                SAMSABlock(channels, heads=4, num_samples=16),
-                "x, edge_index, batch -> x",
-            ),  # with norms, feed-forward network and residuals
+            # The block contains norms, a feed-forward network and residual connections.
+            (SAMSABlock(channels, heads=4, num_samples=16), "x, edge_index, batch -> x"),
             (make_pool("attention", channels), "x, batch -> x"),
             Linear(channels, targets),
         ],
