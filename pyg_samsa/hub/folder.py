@@ -52,7 +52,17 @@ def find_pretrained(name: str | os.PathLike[str]) -> Path:
 
 
 def is_replaceable(folder: Path) -> bool:
-    """Say whether a model may be written to a folder: it is new, empty, or holds an earlier model."""
+    """Say whether a model may be written to a folder: it is new, empty, or holds an earlier model.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> is_replaceable(folder), is_replaceable(folder / "new")
+        (True, True)
+        >>> _ = (folder / "notes.txt").write_text("mine")
+        >>> is_replaceable(folder)
+        False
+    """
     if not folder.exists():
         return True
     if not folder.is_dir():

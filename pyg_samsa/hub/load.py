@@ -51,6 +51,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         DataNotFoundError: The file does not exist.
         DataIntegrityError: The file is damaged.
+
+    Example:
+        >>> weights = read_weights(find_pretrained("peptides") / WEIGHTS)
+        >>> weights["encoder.alpha"].ndim
+        0
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

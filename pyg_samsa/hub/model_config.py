@@ -36,6 +36,11 @@ class ModelConfig:
         metrics: Split -> name of a metric -> value; undefined values are None.
         card: Headline -> text (Markdown) of the model card.
         versions: Package -> version with which the model was saved.
+
+    Example:
+        >>> config = ModelConfig("SAMSA", {"channels": 8}, num_parameters=100, metrics={"test": {"ap": float("nan")}})
+        >>> config.as_dict()["metrics"]
+        {'test': {'ap': None}}
     """
 
     class_name: str
@@ -47,7 +52,12 @@ class ModelConfig:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
+        """Return plain values that JSON can hold.
+
+        Example:
+            >>> ModelConfig("SAMSA", {}, 0, task=Task("binary", ["toxic"])).as_dict()["task"]["names"]
+            ['toxic']
+        """
         return {
             "format": FORMAT,
             "class": self.class_name,
@@ -61,7 +71,12 @@ class ModelConfig:
 
     @property
     def version(self) -> str:
-        """Version of this package with which the model was saved."""
+        """Version of this package with which the model was saved.
+
+        Example:
+            >>> ModelConfig("SAMSA", {}, 0, versions={"pyg_samsa": "1.2"}).version
+            '1.2'
+        """
         return str(self.versions.get("pyg_samsa", "another version"))
 
 
@@ -105,7 +120,12 @@ def read_config(folder: Path) -> ModelConfig:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that a model depends on."""
+    """Return the versions of the packages that a model depends on.
+
+    Example:
+        >>> {"pyg_samsa", "torch"} <= package_versions().keys()
+        True
+    """
     versions = {"pyg_samsa": __version__, "torch": torch.__version__.split("+")[0]}
     for name in ("torch-geometric", "rdkit"):
         try:

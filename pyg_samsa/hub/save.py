@@ -80,6 +80,12 @@ def describe_model(
 
     Raises:
         ConfigError: The model is of another class, or was built from parts, or an option is no plain value.
+
+    Example:
+        >>> from pyg_samsa.nn import SAMSA
+        >>> model = SAMSA.from_options([4, 2], 1, channels=8, num_layers=1, heads=2)
+        >>> describe_model(model).options["channels"]
+        8
     """
     name = next((name for name, known in CLASSES.items() if type(model) is known), None)
     if name is None:

@@ -45,11 +45,16 @@ codecs.register_error(_BYTE_FALLBACK, _decode_byte)
 
 @dataclass
 class CsvRows:
-    """The rows of an open CSV file, read lazily.
+    r"""The rows of an open CSV file, read lazily.
 
     Attributes:
         header: Names as written; empty for a file without one.
         delimiter: Character between fields.
+
+    Example:
+        >>> with open_rows(io.BytesIO(b"smiles;name\nCCO;ethanol\n")) as rows:
+        ...     rows.delimiter, rows.header, list(rows)
+        (';', ['smiles', 'name'], [['CCO', 'ethanol']])
     """
 
     header: list[str]

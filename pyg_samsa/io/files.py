@@ -204,12 +204,28 @@ def file_hash(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of a file.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "empty"
+        >>> path.touch()
+        >>> sha256(path)[:8]
+        'e3b0c442'
+    """
     return file_hash(path, "sha256")
 
 
 def md5(path: str | os.PathLike[str]) -> str:
-    """Return the MD5 of a file."""
+    """Return the MD5 of a file.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "empty"
+        >>> path.touch()
+        >>> md5(path)[:8]
+        'd41d8cd9'
+    """
     return file_hash(path, "md5")
 
 

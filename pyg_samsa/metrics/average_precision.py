@@ -74,7 +74,15 @@ class MultilabelAveragePrecision(BinaryLabelMetric):
     """
 
     def per_class(self) -> Tensor:
-        """Return the average precision of each class [C], float64, NaN for a class that OGB skips."""
+        """Return the average precision of each class [C], float64, NaN for a class that OGB skips.
+
+        Example:
+            >>> import torch
+            >>> metric = MultilabelAveragePrecision(num_targets=2)
+            >>> metric.update(torch.tensor([[2.0, 0.0], [1.0, 1.0]]), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+            >>> metric.per_class().tolist()
+            [1.0, 0.5]
+        """
         return super().per_class()
 
     def _score(self, preds: np.ndarray, target: np.ndarray) -> float:

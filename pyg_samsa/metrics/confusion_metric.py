@@ -56,6 +56,15 @@ class ConfusionMetric(BatchMetric):
         ShapeError: shapes do not fit.
         NumericalError: a logit of a labelled row is NaN or infinite.
 
+    Example:
+        >>> class Errors(ConfusionMetric):
+        ...     def _value(self, confusion):
+        ...         return 1 - confusion.diagonal().sum() / confusion.sum()
+        >>> metric = Errors(num_targets=2)
+        >>> metric.update(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1]))
+        >>> metric.compute().item()
+        0.5
+
     Cost: O(M^2) memory for M classes, whatever the number of rows.
     """
 
@@ -78,6 +87,13 @@ class ConfusionMetric(BatchMetric):
         Args:
             preds: Logits [B, C]; [B] where C is 1.
             target: Class numbers [B] or [B, 1].
+
+        Example:
+            >>> from pyg_samsa.metrics import build
+            >>> metric = build("accuracy", num_targets=1)
+            >>> metric.update(torch.tensor([2.0, -1.0, 3.0]), torch.tensor([1.0, 1.0, float("nan")]))
+            >>> metric.confusion.tolist()
+            [[0, 0], [1, 1]]
         """
         logits = self._logits(preds.detach())
         labels = self._labels(target.detach(), logits.size(0))

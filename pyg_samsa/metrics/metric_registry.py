@@ -32,6 +32,11 @@ class BatchMetric(Metric):
         Args:
             num_targets: C, the width of the network's output.
             parts: For part segmentation: the class numbers of each category.
+
+        Example:
+            >>> from pyg_samsa.metrics import MeanAbsoluteError
+            >>> MeanAbsoluteError.for_task(3).num_targets
+            3
         """
         return cls(num_targets)  # type: ignore[call-arg]
 
@@ -86,6 +91,14 @@ def unregister_metric(name: str) -> None:
 
     Args:
         name: One of `available`.
+
+    Example:
+        >>> @register_metric("nothing")
+        ... class Nothing(BatchMetric):
+        ...     pass
+        >>> unregister_metric("nothing")
+        >>> "nothing" in available()
+        False
     """
     del _METRICS[name]
 

@@ -122,7 +122,14 @@ class PartIoU(BatchMetric):
 
     @classmethod
     def for_task(cls, num_targets: int, parts: Sequence[Sequence[int]] = ()) -> PartIoU:
-        """Return a fresh metric for the parts of each category."""
+        """Return a fresh metric for the parts of each category.
+
+        Example:
+            >>> metric = PartIoU.for_task(3, parts=[[0, 1], [2]])
+            >>> metric.update(torch.eye(3)[[0, 0]], torch.tensor([0, 0]), torch.tensor([0]), torch.tensor([0, 0]))
+            >>> metric.compute().item()
+            1.0
+        """
         return cls(parts, num_targets)
 
     def update_batch(self, preds: Tensor, target: Tensor, batch: Any) -> None:
@@ -137,6 +144,13 @@ class PartIoU(BatchMetric):
             target: Part of each point [T].
             category: Category of each shape [B].
             batch: Shape number of each point [T].
+
+        Example:
+            >>> metric = PartIoU([[0, 1], [2]])
+            >>> labels, batch = torch.tensor([0, 1, 2]), torch.tensor([0, 0, 1])
+            >>> metric.update(torch.eye(3), labels, torch.tensor([0, 1]), batch)
+            >>> metric.compute().item()
+            1.0
         """
         category = category.flatten()
         self._check_shapes(preds, target, category, batch)
@@ -177,7 +191,14 @@ class PartIoU(BatchMetric):
         return (total[occurs] / shapes[occurs]).mean()
 
     def per_category(self) -> Tensor:
-        """Return the mean over the shapes of each category [K], gathered over processes; NaN for one without shapes."""
+        """Return the mean over the shapes of each category [K], gathered over processes; NaN for one without shapes.
+
+        Example:
+            >>> metric = PartIoU([[0, 1], [2]])
+            >>> metric.update(torch.eye(3)[[0, 0]], torch.tensor([0, 1]), torch.tensor([0]), torch.tensor([0, 0]))
+            >>> metric.per_category().tolist()
+            [0.25, nan]
+        """
         with self.sync_context(
             dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync, should_unsync=self._should_unsync
         ):

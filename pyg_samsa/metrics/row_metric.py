@@ -27,6 +27,10 @@ def as_rows(name: str, values: Tensor, num_targets: int) -> Tensor:
 
     Raises:
         ShapeError: ``values`` has another shape: nothing is broadcast.
+
+    Example:
+        >>> as_rows("preds", torch.tensor([1.0, 2.0]), 1).tolist()
+        [[1.0], [2.0]]
     """
     rows = values.detach()
     if num_targets == 1 and rows.dim() == 1:
@@ -74,6 +78,15 @@ class RowMetric(BatchMetric):
         ShapeError: predictions or labels have another shape.
         NumericalError: a prediction for a labelled value is not finite.
 
+    Example:
+        >>> class LargestError(RowMetric):
+        ...     def _score(self, preds, target):
+        ...         return float(np.abs(preds - target).max())
+        >>> metric = LargestError(num_targets=2)
+        >>> metric.update(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[1.0, 0.0], [2.0, float("nan")]]))
+        >>> metric.per_class().tolist(), metric.compute().item()
+        ([1.0, 2.0], 1.5)
+
     Cost: O(n C) memory for the n rows of the split; in distributed runs the rows of all processes are gathered.
     """
 
@@ -115,7 +128,15 @@ class RowMetric(BatchMetric):
         return torch.tensor(value, dtype=torch.float64)
 
     def per_class(self) -> Tensor:
-        """Return the score of each target [C], float64, NaN where it is not defined; gathered over all processes."""
+        """Return the score of each target [C], float64, NaN where it is not defined; gathered over all processes.
+
+        Example:
+            >>> from pyg_samsa.metrics import build
+            >>> metric = build("mae", num_targets=2)
+            >>> metric.update(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.5, float("nan")]]))
+            >>> metric.per_class().tolist()
+            [0.5, nan]
+        """
         with self.sync_context(
             dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync, should_unsync=self._should_unsync
         ):

@@ -37,6 +37,12 @@ class Predictions(NamedTuple):
         values: Values in the units of the training data, or probabilities, float64 [G, C]; NaN if unreadable.
         spread: Standard deviations over draws of codes, float64 [G, C]; None unless requested.
         errors: Why each molecule is unreadable; empty if it is readable.
+
+    Example:
+        >>> predictor = MoleculePredictor.from_pretrained("peptides")
+        >>> result = predictor.predict(["NCC(=O)O"])
+        >>> result.values.shape, result.spread is None, result.errors
+        ((1, 3), True, [''])
     """
 
     values: np.ndarray
@@ -115,6 +121,10 @@ class MoleculePredictor:
             DataNotFoundError: There is no such model.
             DataIntegrityError: A file is damaged.
             ConfigError: The model does not read molecules, or was saved without a task.
+
+        Example:
+            >>> MoleculePredictor.from_pretrained("peptides").task.kind
+            'multilabel'
         """
         folder = find_pretrained(name)
         model, config = load_pretrained(folder)
@@ -127,7 +137,13 @@ class MoleculePredictor:
 
     @property
     def target_names(self) -> list[str]:
-        """Names of the C targets or classes."""
+        """Names of the C targets or classes.
+
+        Example:
+            >>> predictor = MoleculePredictor.from_pretrained("peptides")
+            >>> predictor.target_names
+            ['antimicrobial', 'anticancer', 'transmembrane']
+        """
         return list(self.task.names)
 
     def predict(
@@ -143,6 +159,12 @@ class MoleculePredictor:
 
         Raises:
             ConfigError: ``draws`` or ``workers`` is not allowed.
+
+        Example:
+            >>> predictor = MoleculePredictor.from_pretrained("peptides")
+            >>> result = predictor.predict(["NCC(=O)O", "C1CC"], uncertainty=True, draws=2)
+            >>> result.spread.shape, result.errors
+            ((2, 3), ['', 'RDKit cannot read this SMILES'])
         """
         parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks(smiles), workers=workers)])
         return self.predict_parsed(parsed, uncertainty=uncertainty, draws=draws)
@@ -155,6 +177,11 @@ class MoleculePredictor:
         Args:
             smiles: Molecules.
             **options: As in :meth:`predict`.
+
+        Example:
+            >>> predictor = MoleculePredictor.from_pretrained("peptides")
+            >>> list(predictor.predict_frame(["NCC(=O)O"]))
+            ['smiles', 'antimicrobial', 'anticancer', 'transmembrane', 'error']
         """
         import pandas as pd
 

@@ -36,6 +36,10 @@ class StreamOptions:
         workers: Number of processes that read molecules.
         max_atoms: Molecules with more atoms get an error.
         chunk_rows: Number of rows that are held in memory together.
+
+    Example:
+        >>> StreamOptions(uncertainty=True).draws
+        8
     """
 
     smiles_column: str = ""
@@ -53,6 +57,10 @@ class Progress:
     Attributes:
         rows: Number of rows written.
         errors: Number of rows without a prediction.
+
+    Example:
+        >>> Progress(rows=10, errors=1)
+        Progress(rows=10, errors=1)
     """
 
     rows: int = 0
@@ -60,7 +68,7 @@ class Progress:
 
 
 class TablePredictor:
-    """Adds predictions to the rows of a table.
+    r"""Adds predictions to the rows of a table.
 
     Rows keep their order and fields. Short rows are filled with empty fields; surplus fields of long rows are joined
     into the last field, with an error. Added columns: ``<target>_pred`` for regressions and labels, ``pred`` (the most
@@ -73,6 +81,16 @@ class TablePredictor:
 
     Raises:
         ConfigError: The column of SMILES cannot be found.
+
+    Example:
+        >>> predictor = MoleculePredictor.from_pretrained("peptides")
+        >>> from io import BytesIO
+        >>> from pyg_samsa.io.csv_rows import open_rows
+        >>> with open_rows(BytesIO(b"name,smiles\nglycine,NCC(=O)O\n")) as rows:
+        ...     table = TablePredictor(predictor, rows, StreamOptions())
+        ...     (_, written, errors), = table.chunks(rows)
+        >>> written[0][:2], errors
+        (['glycine', 'NCC(=O)O'], 0)
     """
 
     def __init__(self, predictor: MoleculePredictor, rows: CsvRows, options: StreamOptions) -> None:
@@ -89,7 +107,16 @@ class TablePredictor:
             self.width = len(rows.header)
 
     def header(self) -> list[str]:
-        """Return the names of all columns; added names are made unique."""
+        r"""Return the names of all columns; added names are made unique.
+
+        Example:
+            >>> predictor = MoleculePredictor.from_pretrained("peptides")
+            >>> from io import BytesIO
+            >>> from pyg_samsa.io.csv_rows import open_rows
+            >>> with open_rows(BytesIO(b"name,smiles\n")) as rows:
+            ...     TablePredictor(predictor, rows, StreamOptions()).header()
+            ['name', 'smiles', 'antimicrobial_pred', 'anticancer_pred', 'transmembrane_pred', 'error']
+        """
         names = list(self.rows.header)
         for name in self._added():
             fresh, number = name, 2
@@ -157,7 +184,20 @@ class TablePredictor:
 def predict_to_stream(
     table: TablePredictor, output: IO[str], *, advance: Callable[[float], None] = lambda _: None
 ) -> Progress:
-    """Write the table with predictions to an open text stream."""
+    r"""Write the table with predictions to an open text stream.
+
+    Example:
+        >>> predictor = MoleculePredictor.from_pretrained("peptides")
+        >>> from io import BytesIO
+        >>> from pyg_samsa.io.csv_rows import open_rows
+        >>> from io import StringIO
+        >>> output = StringIO()
+        >>> with open_rows(BytesIO(b"smiles\nNCC(=O)O\nC1CC\n")) as rows:
+        ...     predict_to_stream(TablePredictor(predictor, rows, StreamOptions()), output)
+        Progress(rows=2, errors=1)
+        >>> output.getvalue().splitlines()[2]
+        'C1CC,,,,RDKit cannot read this SMILES'
+    """
     writer, done = _writer(output, table), Progress()
     if table.rows.header:
         writer.writerow(table.header())
@@ -172,7 +212,7 @@ def predict_to_stream(
 def predict_to_file(
     table: TablePredictor, path: Path, *, advance: Callable[[float], None] = lambda _: None
 ) -> Progress:
-    """Write the table with predictions to a file, which appears when it is complete.
+    r"""Write the table with predictions to a file, which appears when it is complete.
 
     Until then the output is in ``<name>.partial``, and its progress in ``<name>.partial.json``. If both exist from an
     interrupted run with the same model, options and rows, that run is continued, with the same result as without the
@@ -186,6 +226,18 @@ def predict_to_file(
     Raises:
         ConfigError: The interrupted run had another model, other options or another table.
         DataIntegrityError: The files of the interrupted run are damaged.
+
+    Example:
+        >>> predictor = MoleculePredictor.from_pretrained("peptides")
+        >>> from io import BytesIO
+        >>> from pyg_samsa.io.csv_rows import open_rows
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "out.csv"
+        >>> with open_rows(BytesIO(b"smiles\nNCC(=O)O\n")) as rows:
+        ...     predict_to_file(TablePredictor(predictor, rows, StreamOptions()), path)
+        Progress(rows=1, errors=0)
+        >>> len(path.read_text().splitlines())
+        2
     """
     partial = path.with_name(f"{path.name}.partial")
     state_file = partial.with_name(f"{partial.name}.json")

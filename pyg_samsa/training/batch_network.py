@@ -55,7 +55,12 @@ class BatchNetwork(nn.Module):
 
     @property
     def scale(self) -> TargetScale | None:
-        """The scale of the targets of the model, or None."""
+        """The scale of the targets of the model, or None.
+
+        Example:
+            >>> BatchNetwork(nn.Identity()).scale is None
+            True
+        """
         return getattr(self.model, "scale", None)
 
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:

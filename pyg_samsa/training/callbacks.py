@@ -30,6 +30,12 @@ class History(pl.Callback):
     Args:
         path: CSV file to write, or None.
         on_row: Called with each new row on the first process.
+
+    Example:
+        >>> history = History()
+        >>> history.load_state_dict({"rows": [{"epoch": 1, "train_loss": 0.5}]})
+        >>> history.rows[-1]["train_loss"]
+        0.5
     """
 
     def __init__(self, path: Path | None = None, *, on_row: Callable[[Row], None] | None = None) -> None:
@@ -74,7 +80,16 @@ class History(pl.Callback):
                 self.on_row(row)
 
     def write(self) -> None:
-        """Write all rows to the CSV file, whole or not at all."""
+        """Write all rows to the CSV file, whole or not at all.
+
+        Example:
+            >>> import tempfile
+            >>> history = History(Path(tempfile.mkdtemp()) / "metrics.csv")
+            >>> history.rows = [{"epoch": 1, "train_loss": 0.5}]
+            >>> history.write()
+            >>> history.path.read_text().splitlines()
+            ['epoch,train_loss', '1,0.5']
+        """
         if self.path is None:
             return
         import pandas as pd
@@ -83,7 +98,12 @@ class History(pl.Callback):
             pd.DataFrame(self.rows).to_csv(temporary, index=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the rows, for the checkpoint."""
+        """Return the rows, for the checkpoint.
+
+        Example:
+            >>> History().state_dict()
+            {'rows': []}
+        """
         return {"rows": [dict(row) for row in self.rows]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -118,6 +138,10 @@ class ExactResume(pl.Callback):
 
     Args:
         seed: Seed of the run.
+
+    Example:
+        >>> list(ExactResume(seed=0).state_dict())
+        ['rng']
     """
 
     def __init__(self, seed: int) -> None:
@@ -182,7 +206,15 @@ def rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
-    """Set the generators to what :func:`rng_state` returned; states of CUDA devices that are not there are left out."""
+    """Set the generators to what :func:`rng_state` returned; states of CUDA devices that are not there are left out.
+
+    Example:
+        >>> state = rng_state()
+        >>> first = torch.rand(2)
+        >>> set_rng_state(state)
+        >>> torch.equal(first, torch.rand(2))
+        True
+    """
     version, internal, gauss_next = state["python"]
     random.setstate((version, tuple(internal), gauss_next))
     name, keys, position, has_gauss, gauss = state["numpy"]

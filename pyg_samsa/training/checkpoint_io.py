@@ -40,6 +40,11 @@ class AtomicCheckpointIO(pl.plugins.CheckpointIO):
         Raises:
             DataNotFoundError: it is not there.
             DataIntegrityError: it is damaged, or holds more than tensors and plain values.
+
+        Example:
+            >>> AtomicCheckpointIO().load_checkpoint("results/demo/last.ckpt")
+            Traceback (most recent call last):
+            pyg_samsa.errors.DataNotFoundError: results/demo/last.ckpt: no such checkpoint
         """
         if not Path(path).is_file():
             raise DataNotFoundError(f"{path}: no such checkpoint", hint="Check the run's folder.")

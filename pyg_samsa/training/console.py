@@ -54,17 +54,32 @@ class Verbosity:
 
     @property
     def speaks(self) -> bool:
-        """Whether the progress of a run is shown."""
+        """Whether the progress of a run is shown.
+
+        Example:
+            >>> Verbosity(0).speaks, Verbosity(-1).speaks
+            (True, False)
+        """
         return self.main and self.level >= 0
 
 
 def is_main_process() -> bool:
-    """Return whether this is the only process or the first of several."""
+    """Return whether this is the only process or the first of several.
+
+    Example:
+        >>> is_main_process()
+        True
+    """
     return int(pl.utilities.rank_zero_only.rank or 0) == 0
 
 
 def make_console(*, quiet: bool = False) -> Any:
-    """Return a rich console on the output stream; where that is not a terminal, lines are plain and never wrapped."""
+    """Return a rich console on the output stream; where that is not a terminal, lines are plain and never wrapped.
+
+    Example:
+        >>> make_console(quiet=True).quiet
+        True
+    """
     from rich.console import Console
 
     console = Console(quiet=quiet, highlight=False, soft_wrap=False)
@@ -103,6 +118,11 @@ def quiet_libraries(*, verbose: bool) -> Iterator[None]:
     """Hide tips and known harmless warnings of libraries, unless ``verbose``.
 
     Other warnings and all errors are shown.
+
+    Example:
+        >>> with quiet_libraries(verbose=False):
+        ...     logging.getLogger("pytorch_lightning").level == logging.WARNING
+        True
     """
     if verbose:
         yield

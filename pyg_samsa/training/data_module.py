@@ -23,6 +23,14 @@ class SplitRows(torch.utils.data.Dataset):
         dataset: Anything indexable by a row number that gives a Data.
         index: Row numbers [n].
         with_row_id: Whether each Data is a shallow copy with its row number ``row_id`` [1].
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> edge_index = torch.empty(2, 0, dtype=torch.long)
+        >>> graphs = [Data(x=torch.ones(2, 1), edge_index=edge_index, y=torch.ones(1)) for _ in range(5)]
+        >>> rows = SplitRows(graphs, torch.tensor([4, 1]), with_row_id=True)
+        >>> len(rows), rows[0].row_id.item()
+        (2, 4)
     """
 
     def __init__(self, dataset: Any, index: Tensor, *, with_row_id: bool = False) -> None:
@@ -138,11 +146,29 @@ class SplitData(pl.LightningDataModule):
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
 
     def has(self, split: str) -> bool:
-        """Whether the split is there and has rows."""
+        """Whether the split is there and has rows.
+
+        Example:
+            >>> from torch_geometric.data import Data
+            >>> edge_index = torch.empty(2, 0, dtype=torch.long)
+            >>> graphs = [Data(x=torch.ones(2, 1), edge_index=edge_index, y=torch.ones(1)) for _ in range(5)]
+            >>> data = SplitData(graphs, {"train": torch.arange(3), "test": torch.tensor([3, 4])}, batch_size=2)
+            >>> data.has("train"), data.has("val")
+            (True, False)
+        """
         return split in self.split_idx
 
     def loader(self, split: str, *, epoch: int = 0) -> torch.utils.data.DataLoader:
-        """Return a fresh loader of one split, its order set to epoch ``epoch``."""
+        """Return a fresh loader of one split, its order set to epoch ``epoch``.
+
+        Example:
+            >>> from torch_geometric.data import Data
+            >>> edge_index = torch.empty(2, 0, dtype=torch.long)
+            >>> graphs = [Data(x=torch.ones(2, 1), edge_index=edge_index, y=torch.ones(1)) for _ in range(5)]
+            >>> data = SplitData(graphs, {"train": torch.arange(3), "test": torch.tensor([3, 4])}, batch_size=2)
+            >>> len(data.loader("train", epoch=3))
+            2
+        """
         training = split == "train"
         rows = SplitRows(self.dataset, self.split_idx[split], with_row_id=not training)
         sampler = self._sampler(rows, training)
@@ -172,7 +198,16 @@ class SplitData(pl.LightningDataModule):
         return self.loader("train", epoch=self.first_epoch)
 
     def state_dict(self) -> dict[str, int]:
-        """Return the number of epochs that are over, for the checkpoint."""
+        """Return the number of epochs that are over, for the checkpoint.
+
+        Example:
+            >>> from torch_geometric.data import Data
+            >>> edge_index = torch.empty(2, 0, dtype=torch.long)
+            >>> graphs = [Data(x=torch.ones(2, 1), edge_index=edge_index, y=torch.ones(1)) for _ in range(5)]
+            >>> data = SplitData(graphs, {"train": torch.arange(3), "test": torch.tensor([3, 4])}, batch_size=2)
+            >>> data.state_dict()
+            {'epochs': 0}
+        """
         return {
             "epochs": self.trainer.fit_loop.epoch_progress.current.processed
             if self.trainer is not None
@@ -188,11 +223,29 @@ class SplitData(pl.LightningDataModule):
         self.first_epoch = int(state_dict["epochs"])
 
     def val_dataloader(self) -> torch.utils.data.DataLoader | list:
-        """Return the validation loader; an empty list where there is no such split."""
+        """Return the validation loader; an empty list where there is no such split.
+
+        Example:
+            >>> from torch_geometric.data import Data
+            >>> edge_index = torch.empty(2, 0, dtype=torch.long)
+            >>> graphs = [Data(x=torch.ones(2, 1), edge_index=edge_index, y=torch.ones(1)) for _ in range(5)]
+            >>> data = SplitData(graphs, {"train": torch.arange(3), "test": torch.tensor([3, 4])}, batch_size=2)
+            >>> data.val_dataloader()
+            []
+        """
         return self.loader("val") if self.has("val") else []
 
     def test_dataloader(self) -> torch.utils.data.DataLoader | list:
-        """Return the test loader; an empty list where there is no such split."""
+        """Return the test loader; an empty list where there is no such split.
+
+        Example:
+            >>> from torch_geometric.data import Data
+            >>> edge_index = torch.empty(2, 0, dtype=torch.long)
+            >>> graphs = [Data(x=torch.ones(2, 1), edge_index=edge_index, y=torch.ones(1)) for _ in range(5)]
+            >>> data = SplitData(graphs, {"train": torch.arange(3), "test": torch.tensor([3, 4])}, batch_size=2)
+            >>> next(iter(data.test_dataloader())).row_id.tolist()
+            [3, 4]
+        """
         return self.loader("test") if self.has("test") else []
 
     def predict_dataloader(self) -> torch.utils.data.DataLoader | list:

@@ -53,12 +53,22 @@ def describe() -> dict[str, Any]:
 
 
 def available_cpus() -> int:
-    """Return the number of processors that this process may use."""
+    """Return the number of processors that this process may use.
+
+    Example:
+        >>> available_cpus() >= 1
+        True
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_name() -> str:
-    """Return the name of the processor."""
+    """Return the name of the processor.
+
+    Example:
+        >>> isinstance(cpu_name(), str)
+        True
+    """
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             for line in file:

@@ -38,6 +38,11 @@ class FiniteGuard:
 
         Raises:
             NumericalError: this value, or on a CUDA device the one before, is not finite.
+
+        Example:
+            >>> FiniteGuard().watch(torch.tensor(float("inf")), "training loss at step 3")
+            Traceback (most recent call last):
+            pyg_samsa.errors.NumericalError: training loss at step 3: is inf
         """
         self.flush()
         if not value.is_cuda:

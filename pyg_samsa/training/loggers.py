@@ -53,6 +53,10 @@ def build_loggers(
 
     Raises:
         MissingDependencyError: the package is not installed.
+
+    Example:
+        >>> build_loggers(Path("results/demo/0"))
+        []
     """
     loggers: list[Any] = []
     if tensorboard:

@@ -24,6 +24,11 @@ class PredictionCollector(pl.Callback):
         node: Number of the node within its row [n] where nodes are predicted, else None.
         pred: Predictions [n, C] as the network gives them (logits, for classes).
         target: Targets, first axis n.
+
+    Example:
+        >>> collected = PredictionCollector()
+        >>> len(collected.row_id), collected.node is None
+        (0, True)
     """
 
     def __init__(self) -> None:
@@ -76,6 +81,17 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
         collected: Test predictions.
         dataset: Its rows' ``smiles`` are added where they have some.
         task: The targets.
+
+    Example:
+        >>> import tempfile
+        >>> from torch_geometric.data import Data
+        >>> collected = PredictionCollector()
+        >>> collected.row_id, collected.pred = torch.tensor([3, 7]), torch.tensor([[0.0], [2.0]])
+        >>> collected.target = torch.tensor([[0.0], [1.0]])
+        >>> path, rows = Path(tempfile.mkdtemp()) / "predictions.csv", [Data()] * 8
+        >>> write_predictions(path, collected, dataset=rows, task=Task("binary", ["toxic"]))
+        >>> path.read_text().splitlines()
+        ['row,toxic_true,toxic_pred', '3,0,0.5', '7,1,0.8807971']
     """
     import pandas as pd
 

@@ -46,12 +46,23 @@ class EpochLines:
             del self.columns[1]
 
     def head(self) -> str:
-        """Return the line of column names."""
+        """Return the line of column names.
+
+        Example:
+            >>> EpochLines(None, higher_is_better=True, max_epochs=3).head().split()
+            ['epoch', 'lr', 'train', 'loss', 'val', 'loss', 'time']
+        """
         names = "".join(f"  {key.replace('_', ' ', 1):>{width}}" for key, width in self.columns)
         return f"{'epoch':>{self.count_width}}  {'lr':>7}{names}  {'time':>6}   "
 
     def line(self, row: Row) -> str:
-        """Return the line of an epoch; ``*`` marks the best one so far."""
+        """Return the line of an epoch; ``*`` marks the best one so far.
+
+        Example:
+            >>> row = {"epoch": 2, "lr": 1e-3, "train_loss": 0.5, "seconds": 75}
+            >>> EpochLines(None, higher_is_better=True, max_epochs=3).line(row).split()
+            ['2/3', '1.0e-03', '0.5000', '-', '1m15s']
+        """
         count = f"{int(row['epoch'])}/{self.max_epochs}"
         values = "".join(
             f"  {row[key]:>{width}.4f}" if key in row else f"  {'-':>{width}}" for key, width in self.columns
@@ -61,7 +72,13 @@ class EpochLines:
         return f"{count:>{self.count_width}}  {row['lr']:>7.1e}{values}  {seconds:>6}  {star}".rstrip()
 
     def improves(self, row: Row) -> bool:
-        """Whether the row is the best one so far; remembers it."""
+        """Whether the row is the best one so far; remembers it.
+
+        Example:
+            >>> lines = EpochLines("val_mae", higher_is_better=False, max_epochs=3)
+            >>> [lines.improves({"val_mae": value}) for value in (0.5, 0.6, 0.4)]
+            [True, False, True]
+        """
         value = self.sign * row[self.monitor] if self.monitor in row else float("nan")
         better = value > self.best
         if better:

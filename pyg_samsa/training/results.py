@@ -37,6 +37,13 @@ class RunResult:
         per_class: For multi-label tasks of few classes: ``name``, ``ap``, ``base_rate`` and ``positives`` of each class
             on the test split.
         reused: Whether the run had finished before and nothing was trained.
+
+    Example:
+        >>> from pathlib import Path
+        >>> folder = RunFolder(Path("results/demo/0"))
+        >>> result = RunResult(folder, 0, 2, val={}, test={"ap": 0.5}, parameters=9, epochs=4, seconds=10.0)
+        >>> result.test["ap"], result.reused
+        (0.5, False)
     """
 
     folder: RunFolder
@@ -51,7 +58,15 @@ class RunResult:
     reused: bool = False
 
     def as_summary(self) -> dict[str, Any]:
-        """Return plain values for ``summary.json``."""
+        """Return plain values for ``summary.json``.
+
+        Example:
+            >>> from pathlib import Path
+            >>> folder = RunFolder(Path("results/demo/0"))
+            >>> result = RunResult(folder, 0, 2, val={}, test={"ap": 0.5}, parameters=9, epochs=4, seconds=10.0)
+            >>> result.as_summary()["seconds_per_epoch"]
+            2.5
+        """
         names = ("seed", "best_epoch", "epochs", "parameters", "seconds")
         return {
             "status": "finished",
@@ -64,7 +79,15 @@ class RunResult:
 
     @classmethod
     def from_summary(cls, folder: RunFolder, summary: Mapping[str, Any]) -> RunResult:
-        """Return the result of a run that finished before."""
+        """Return the result of a run that finished before.
+
+        Example:
+            >>> from pathlib import Path
+            >>> folder = RunFolder(Path("results/demo/0"))
+            >>> result = RunResult(folder, 0, 2, val={}, test={"ap": 0.5}, parameters=9, epochs=4, seconds=10.0)
+            >>> RunResult.from_summary(folder, result.as_summary()).reused
+            True
+        """
         names = ("seed", "best_epoch", "epochs", "parameters", "seconds", "val", "test", "per_class")
         return cls(folder, **{name: summary[name] for name in names}, reused=True)
 
@@ -78,6 +101,14 @@ def per_class_scores(collected: PredictionCollector, task: Task) -> dict[str, li
     Args:
         collected: What the test split gave.
         task: The targets.
+
+    Example:
+        >>> collected = PredictionCollector()
+        >>> collected.row_id, collected.pred = torch.arange(3), torch.tensor([[2.0], [0.5], [1.0]])
+        >>> collected.target = torch.tensor([[1.0], [0.0], [1.0]])
+        >>> scores = per_class_scores(collected, Task("multilabel", ["toxic"]))
+        >>> scores["ap"], scores["positives"]
+        ([1.0], [2])
     """
     if task.kind != "multilabel" or task.num_targets > MAX_CLASSES or len(collected.row_id) == 0:
         return {}

@@ -37,6 +37,11 @@ class RunFolder:
         path: Where it is.
         resumed: Whether it holds the first part of this very run.
         note: Why this folder was chosen, if an earlier one exists; else empty.
+
+    Example:
+        >>> folder = RunFolder(Path("results/demo/0"))
+        >>> folder.best.as_posix(), folder.file("summary.json").name
+        ('results/demo/0/checkpoints/best.ckpt', 'summary.json')
     """
 
     path: Path
@@ -59,15 +64,39 @@ class RunFolder:
         return self.checkpoints / "best.ckpt"
 
     def file(self, name: str) -> Path:
-        """Return the path of a file of the run."""
+        """Return the path of a file of the run.
+
+        Example:
+            >>> RunFolder(Path("results/demo/0")).file("metrics.csv").as_posix()
+            'results/demo/0/metrics.csv'
+        """
         return self.path / name
 
     def summary(self) -> dict[str, Any] | None:
-        """Return the summary of a finished run, None for one that did not finish."""
+        """Return the summary of a finished run, None for one that did not finish.
+
+        Example:
+            >>> import tempfile
+            >>> folder = RunFolder(Path(tempfile.mkdtemp()))
+            >>> folder.summary() is None
+            True
+            >>> folder.write_json("summary.json", {"status": "finished"})
+            >>> folder.summary()
+            {'status': 'finished'}
+        """
         return json.loads(self.file(SUMMARY).read_text(encoding="utf-8")) if self.file(SUMMARY).is_file() else None
 
     def discard_unused(self) -> None:
-        """Remove this folder if its run ended within the first epoch: it then holds only the configuration."""
+        """Remove this folder if its run ended within the first epoch: it then holds only the configuration.
+
+        Example:
+            >>> import tempfile
+            >>> folder = RunFolder(Path(tempfile.mkdtemp()))
+            >>> folder.write_config({"seed": 0})
+            >>> folder.discard_unused()
+            >>> folder.path.exists()
+            False
+        """
         if self.resumed or self.file(METRICS).exists() or self.checkpoints.exists():
             return
         for name in (CONFIG, ENVIRONMENT, LOCK):
@@ -77,12 +106,28 @@ class RunFolder:
             self.path.rmdir()
 
     def write_json(self, name: str, content: Any) -> None:
-        """Write a JSON file, whole or not at all."""
+        """Write a JSON file, whole or not at all.
+
+        Example:
+            >>> import tempfile
+            >>> folder = RunFolder(Path(tempfile.mkdtemp()))
+            >>> folder.write_json("numbers.json", [1, 2])
+            >>> json.loads(folder.file("numbers.json").read_text())
+            [1, 2]
+        """
         with atomic_write(self.file(name)) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        """Write the configuration as YAML that the command line takes again."""
+        """Write the configuration as YAML that the command line takes again.
+
+        Example:
+            >>> import tempfile
+            >>> folder = RunFolder(Path(tempfile.mkdtemp()))
+            >>> folder.write_config({"optim": {"base_lr": 0.1}})
+            >>> folder.file("config.yaml").read_text().splitlines()
+            ['optim:', '  base_lr: 0.1']
+        """
         with atomic_write(self.file(CONFIG)) as temporary:
             temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
 

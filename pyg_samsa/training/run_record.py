@@ -35,6 +35,10 @@ class RunRecord:
         history: One row per epoch, None before the first one ended.
         predictions: Test predictions, or None.
         cut: Whether there are more predictions than were read.
+
+    Example:
+        >>> RunRecord(Path("results/demo/0"), "demo", 0, {"optim.base_lr": 0.1}).settings["optim.base_lr"]
+        0.1
     """
 
     path: Path
@@ -50,7 +54,12 @@ class RunRecord:
 
     @property
     def metric(self) -> str:
-        """Name of the metric that chose the best epoch."""
+        """Name of the metric that chose the best epoch.
+
+        Example:
+            >>> RunRecord(Path("results/demo/0"), "demo", 0, {}, summary={"monitor": "val_ap"}).metric
+            'ap'
+        """
         monitor = (self.summary or {}).get("monitor") or ""
         given = str(self.settings.get("metric_best", "auto"))
         return monitor.removeprefix("val_") or (given if given != "auto" else "loss")
@@ -97,7 +106,7 @@ def find_run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
 
 
 def read_run(path: str | os.PathLike[str]) -> RunRecord:
-    """Read the folder of a run; of very many test predictions the first :data:`MAX_PREDICTIONS` are read.
+    r"""Read the folder of a run; of very many test predictions the first :data:`MAX_PREDICTIONS` are read.
 
     Args:
         path: Folder that holds ``config.yaml``.
@@ -105,6 +114,14 @@ def read_run(path: str | os.PathLike[str]) -> RunRecord:
     Raises:
         DataNotFoundError: There is no run.
         DataIntegrityError: A file of it is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "config.yaml").write_text("seed: 3\nmetric_best: ap\n")
+        >>> run = read_run(folder)
+        >>> run.seed, run.metric, run.summary is None
+        (3, 'ap', True)
     """
     folder = Path(path)
     if not (folder / files.CONFIG).is_file():
@@ -127,10 +144,17 @@ def read_run(path: str | os.PathLike[str]) -> RunRecord:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return the configuration of a run.
+    r"""Return the configuration of a run.
 
     Raises:
         DataIntegrityError: It is no YAML mapping.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "config.yaml").write_text("seed: 3\nmetric_best: ap\n")
+        >>> read_config(folder)
+        {'seed': 3, 'metric_best': 'ap'}
     """
     path = folder / files.CONFIG
     try:

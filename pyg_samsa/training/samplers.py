@@ -55,6 +55,13 @@ class BatchSampler(Sampler[list[int]]):
 
     Raises:
         ConfigError: there are fewer rows than processes.
+
+    Example:
+        >>> class Whole(BatchSampler):
+        ...     def batches(self):
+        ...         return [self.rows()]
+        >>> list(Whole(5, rank=1, world_size=2))
+        [[1, 3]]
     """
 
     def __init__(
@@ -73,7 +80,15 @@ class BatchSampler(Sampler[list[int]]):
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of epoch ``epoch`` (0 or more) and the seeds that the loader's workers get in it."""
+        """Choose the order of epoch ``epoch`` (0 or more) and the seeds that the loader's workers get in it.
+
+        Example:
+            >>> sampler = FixedSizeBatches(100, 100, shuffle=True)
+            >>> first = list(sampler)
+            >>> sampler.set_epoch(1)
+            >>> first == list(sampler)
+            False
+        """
         self.epoch = epoch
         self.worker_seeds.manual_seed(self._epoch_seed())
 
@@ -83,6 +98,12 @@ class BatchSampler(Sampler[list[int]]):
         A shuffled order is cut to a multiple of ``world_size``, so that every process takes the same number of steps
         (other rows are left out in each epoch); an unshuffled one is dealt out whole, so that every row is seen exactly
         once.
+
+        Example:
+            >>> [FixedSizeBatches(5, 2, rank=rank, world_size=2).rows() for rank in (0, 1)]
+            [[0, 2, 4], [1, 3]]
+            >>> [len(FixedSizeBatches(5, 2, shuffle=True, rank=rank, world_size=2).rows()) for rank in (0, 1)]
+            [2, 2]
         """
         if not self.shuffle:
             return list(range(self.rank, self.num_rows, self.world_size))
@@ -134,7 +155,12 @@ class FixedSizeBatches(BatchSampler):
         self.batch_size = batch_size
 
     def batches(self) -> list[list[int]]:
-        """Return all batches of this process in this epoch."""
+        """Return all batches of this process in this epoch.
+
+        Example:
+            >>> FixedSizeBatches(5, 2).batches()
+            [[0, 1], [2, 3], [4]]
+        """
         rows = self.rows()
         return [rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size)]
 
@@ -186,7 +212,12 @@ class TokenBatches(BatchSampler):
         self._count = min(-(-count // self.world_size) * self.world_size, most)
 
     def batches(self) -> list[list[int]]:
-        """Return all batches of this process in this epoch."""
+        """Return all batches of this process in this epoch.
+
+        Example:
+            >>> TokenBatches(torch.tensor([5, 5, 5, 5]), 10).batches()
+            [[0, 1], [2, 3]]
+        """
         generator = self._generator()
         batches = self._halve(self._epoch(generator) if self.shuffle else self._cut(self._by_length))
         if self.shuffle:

@@ -73,6 +73,14 @@ def build_trainer(
         callbacks: All callbacks, checkpoints last.
         loggers: Lightning loggers; none for no logger at all.
         validates: Whether there is a validation split.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> folder = RunFolder(Path(tempfile.mkdtemp()))
+        >>> options = TrainerOptions(max_epochs=3, accelerator="cpu")
+        >>> build_trainer(folder, options, [], [], validates=True).max_epochs
+        3
     """
     strategy: Any = options.strategy
     if strategy in ("auto", "ddp") and options.devices not in (1, "1"):
@@ -110,7 +118,16 @@ def _distributed(options: TrainerOptions) -> Any:
 
 
 def checkpoints(folder: RunFolder, options: TrainerOptions, monitor: str | None, higher_is_better: bool) -> list[Any]:
-    """Return the checkpoint callbacks of a run: best, archive and last, in the order in which they must act."""
+    """Return the checkpoint callbacks of a run: best, archive and last, in the order in which they must act.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> folder = RunFolder(Path(tempfile.mkdtemp()))
+        >>> options = TrainerOptions(max_epochs=3, accelerator="cpu")
+        >>> [callback.filename for callback in checkpoints(folder, options, "val_ap", True)]
+        ['best', 'last']
+    """
     common: dict[str, Any] = {
         "dirpath": folder.checkpoints,
         "save_on_train_epoch_end": True,
