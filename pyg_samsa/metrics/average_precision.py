@@ -44,10 +44,10 @@ class MultilabelAveragePrecision(BinaryLabelMetric):
     .. math::
         \mathrm{AP} = \frac{1}{|\mathcal C|} \sum_{c \in \mathcal C} \sum_k (R_{c,k} - R_{c,k-1}) P_{c,k}
 
-    where :math:`\mathcal C` are the classes with at least one positive and one negative label. The value is
-    the official metric of LRGB's Peptides-func (`Dwivedi et al., 2022 <https://arxiv.org/abs/2206.08164>`_).
-    OGB's evaluator raises where :math:`\mathcal C` is empty; here the value is NaN and a warning is given, so that
-    a validation of a handful of rows cannot end a training run.
+    where :math:`\mathcal C` are the classes with at least one positive and one negative label. The value is the
+    official metric of LRGB's Peptides-func (`Dwivedi et al., 2022 <https://arxiv.org/abs/2206.08164>`_). OGB's
+    evaluator raises where :math:`\mathcal C` is empty; here the value is NaN with a warning, so that a validation split
+    of a few rows cannot end a training run.
 
     Args:
         num_targets: C, the number of classes, at least 1.

@@ -61,8 +61,8 @@ class RowMetric(BatchMetric):
     r"""Base of metrics that score each of C targets on all labelled rows and average over the targets.
 
     Rows are kept in main memory as float32, whatever the device and precision of the predictions, and scored in
-    float64. A NaN label leaves its row out of that target only. A target whose score is
-    not defined is left out of the mean; if none is defined the value is NaN and a warning says why.
+    float64. A NaN label leaves its row out of that target only. A target whose score is not defined is left out of the
+    mean; if none is defined the value is NaN and a warning says why.
 
     Args:
         num_targets: C, the number of targets, at least 1.

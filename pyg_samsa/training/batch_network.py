@@ -1,4 +1,4 @@
-"""From a PyG batch to (prediction, target): the shape that the runner asks of every network."""
+"""Wraps a model of plain tensors, so that it maps a PyG batch to (prediction, target)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from pyg_samsa.nn import TargetScale
 class BatchNetwork(nn.Module):
     """Feeds a model of plain tensors, such as :class:`pyg_samsa.nn.SAMSA`, from a batch.
 
-    The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1; ``category``,
-    ``pos``, ``normal`` and
-    ``pe`` go to models whose attribute ``inputs`` names them.
+    The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1. ``category``,
+    ``pos``, ``normal`` and ``pe`` are passed to models whose attribute ``inputs`` names them.
 
-    Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can stand in its place: models of pairs,
-    baselines, GraphGym networks.
+    Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can be used instead: models of pairs, baselines,
+    GraphGym networks.
 
     Args:
         model: Called as ``model(x, edge_index, edge_attr, batch, batch_size=B)``.

@@ -206,7 +206,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
-    """Set the generators to what :func:`rng_state` returned; states of CUDA devices that are not there are left out.
+    """Set the generators to what :func:`rng_state` returned; states of missing CUDA devices are ignored.
 
     Example:
         >>> state = rng_state()

@@ -1,4 +1,4 @@
-"""Several processes that agree on one thing."""
+"""Values on which several processes agree."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def agree(choose: Callable[[], str]) -> str:
         choose: Called in the first process only.
 
     Raises:
-        ConfigError: this process was started by something that is not known here.
+        ConfigError: this process was started neither by Lightning nor by torchrun.
 
     Example:
         >>> agree(lambda: "results/demo/0")

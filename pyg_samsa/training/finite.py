@@ -30,7 +30,7 @@ class FiniteGuard:
         self._pending: tuple[Tensor, torch.cuda.Event, str] | None = None
 
     def watch(self, value: Tensor, where: str) -> None:
-        """Look at a scalar, now or with the next one.
+        """Check a scalar, now or with the next one.
 
         Args:
             value: Scalar without a graph.
@@ -55,7 +55,7 @@ class FiniteGuard:
         self._pending = (copy, event, where)
 
     def flush(self) -> None:
-        """Look at the value that is still pending, if there is one.
+        """Check the value that is still pending, if there is one.
 
         Raises:
             NumericalError: it is not finite.

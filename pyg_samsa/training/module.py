@@ -109,8 +109,8 @@ class TaskModule(pl.LightningModule):
         """Return the loss of a training batch.
 
         Raises:
-            NumericalError: it is not finite (on a CUDA device told one step later, so that no step waits for the
-                check).
+            NumericalError: it is not finite. On a CUDA device this is raised one step later, so that no step waits for
+                the check.
         """
         loss, pred, target = self._predict(batch, "train")
         # The guard comes first: metrics refuse values that are not finite too, but do not know the step.
@@ -205,7 +205,6 @@ class TaskModule(pl.LightningModule):
         config.setdefault("interval", "epoch")
         if config["interval"] == "epoch":
             self._epoch_schedulers = {id(config["scheduler"]): config.pop("monitor", None)}
-            # Lightning requires a metric for a plateau schedule and would step it; it is stepped above
-            # instead.
+            # Lightning requires a metric for a plateau schedule and would step it; `on_train_epoch_end` does that.
             config["monitor"], config["strict"] = "train_loss", False
         return {"optimizer": optimizer, "lr_scheduler": config}

@@ -28,8 +28,8 @@ Source = Annotated[
 def start_from(network: nn.Module, source: Source) -> list[str]:
     """Load the weights of an earlier network with the same architecture.
 
-    The readout keeps its new weights where their shapes differ, so that a
-    network can go on to other targets. Everything else must be there and fit.
+    The readout keeps its new weights where their shapes differ, so that a network can be trained on other targets. All
+    other weights must exist and fit.
 
     Args:
         network: A network as the runner trains it, such as :class:`~pyg_samsa.training.batch_network.BatchNetwork`;
@@ -41,7 +41,7 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
         Names of the weights that stay new.
 
     Raises:
-        DataNotFoundError: There is neither a checkpoint nor a saved network.
+        DataNotFoundError: There is no checkpoint and no saved network.
         DataIntegrityError: The file is damaged, or holds no network of this package.
         ConfigError: The networks differ in more than their heads; the first difference is named.
 
@@ -84,6 +84,6 @@ def _read(source: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise DataIntegrityError(
             checkpoint, "a checkpoint of this package", "one without weights", hint="Name the folder of a run."
         )
-    # Outputs may be scaled into the units of the targets: then the network is the one inside.
+    # A network whose outputs are scaled to the units of the targets wraps the one that is trained.
     prefix = "network.network." if any(name.startswith("network.network.") for name in state) else "network."
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
