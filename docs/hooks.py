@@ -1,8 +1,7 @@
-"""What MkDocs does besides its own work: pages generated from the code, and equations as MathML.
+"""Hooks of MkDocs: generate the reference pages from the code, and convert equations to MathML.
 
-The reference of settings, configurations, commands and names is written when the site is built, so it cannot fall
-behind the code. Equations are
-converted here too: a built page needs neither scripts nor a network to show them.
+The reference of settings, configs, commands and names is generated when the site is built, so it always matches the
+code. Pages show equations without scripts and without a network.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from docstrings import documented  # noqa: E402  # beside this file
 log = logging.getLogger("mkdocs.hooks.pyg_samsa")
 
 GROUPS = {
-    "": "Of a run",
+    "": "Run",
     "samsa": "Network: `samsa.*`",
     "sft": "SFT: `sft.*`",
     "flt": "FLT: `flt.*`",
@@ -41,42 +40,42 @@ GROUPS = {
     "model": "Loss: `model.*`",
     "optim": "Optimiser and schedule: `optim.*`",
     "fingerprint": "Boosted trees on fingerprints: `fingerprint.*`",
-    "gt": "Names of other repositories: `gt.*`",
+    "gt": "Names of GraphGPS: `gt.*`",
     "gnn": "Message passing: `gnn.*`",
     "wandb": "Weights & Biases: `wandb.*`",
 }
-# Settings of GraphGym itself that every configuration here has.
+# The most important settings of GraphGym itself.
 GRAPHGYM = {
     "out_dir": "Folder of all results.",
-    "seed": "Of weights, order and noise.",
+    "seed": "Seed of the weights, the order of the data and the noise.",
     "accelerator": "Where to train; `auto` takes a GPU where there is one.",
-    "devices": "How many devices, or `auto`.",
-    "num_workers": "Processes that load batches.",
-    "num_threads": "Threads of PyTorch on the CPU.",
+    "devices": "Number of devices, or `auto`.",
+    "num_workers": "Number of processes that load batches.",
+    "num_threads": "Number of CPU threads of PyTorch.",
     "metric_best": "Metric that chooses the epoch; `auto` is the first of the task.",
-    "metric_agg": "`argmin` where the metric that is named is better when smaller.",
+    "metric_agg": "`argmin` if a lower value of the metric is better.",
     "custom_metrics": "Metrics to report; empty for those of the task.",
-    "print": "Where GraphGym's own messages go.",
+    "print": "Destination of the messages of GraphGym itself.",
     "dataset.format": "`samsa`, or a format of GraphGym or GraphGPS.",
-    "dataset.name": "Name of the data set, see `pyg-samsa data list`.",
+    "dataset.name": "Name of the data set; `pyg-samsa data list` prints all.",
     "dataset.dir": "Folder of the data sets.",
     "dataset.task": "`graph` or `node`.",
-    "dataset.task_type": "What is predicted; checked against the data set.",
-    "dataset.split": "Shares of training, validation and test, where a data set has no split.",
-    "train.batch_size": "Graphs of a batch.",
-    "train.eval_period": "Epochs between validations.",
-    "train.auto_resume": "Whether the newest folder of the same settings and seed is continued.",
-    "model.type": "Network: `samsa`, or another registered one.",
+    "dataset.task_type": "Kind of task; checked against the data set.",
+    "dataset.split": "Fractions of training, validation and test graphs, if the data set has no split.",
+    "train.batch_size": "Number of graphs per batch.",
+    "train.eval_period": "Number of epochs between validations.",
+    "train.auto_resume": "Whether to continue the newest folder with the same settings and seed.",
+    "model.type": "Network: `samsa`, or the name of another registered network.",
     "model.loss_fun": "Loss.",
     "optim.optimizer": "Optimiser.",
     "optim.base_lr": "Learning rate.",
     "optim.weight_decay": "Weight decay.",
     "optim.scheduler": "Schedule of the learning rate.",
-    "optim.max_epoch": "Epochs.",
+    "optim.max_epoch": "Number of epochs.",
 }
 
 
-# Commands that the converter does not know, in those that it does.
+# Replacements for TeX commands that the converter does not know.
 TEX = {
     r"\\[bB]igg?[lr]\s*(\\[lr]angle)": r"\1",
     r"\\arg\\m": r"\\mathrm{arg}\\,\\m",
@@ -84,7 +83,7 @@ TEX = {
     r"\\([lr])Vert(?![a-zA-Z])": lambda match: rf"\{'left' if match[1] == 'l' else 'right'}\|",
     r"\{aligned\}": "{split}",
 }
-# Signs that it takes for letters, or spaces too widely.
+# Symbols that the converter takes for letters, or puts too much space around.
 SIGNS = {
     "<mi>&#x0007E;</mi>": "<mo>&#x0223C;</mo>",
     "<mi>&#x02032;</mi>": "<mo>&#x02032;</mo>",
@@ -146,9 +145,10 @@ def _configuration() -> str:
     lines = [
         "# Settings",
         "",
-        "Every setting that this package adds to GraphGym's configuration. They stand in a YAML file, group by group, or behind a command, "  # noqa: E501
-        "`samsa.layers 4 optim.max_epoch 10`, which goes before the file. A name that does not exist and a value that is not allowed are errors that "  # noqa: E501
-        "name the nearest one that is.",
+        "This page lists the settings that this package adds to GraphGym's configuration. Write them into a YAML "
+        "file, or append them to a command: `pyg-samsa train --cfg quickstart samsa.layers 4 optim.max_epoch 10`. "
+        "The command line overrides the file. An unknown name or a value that is not allowed raises an error that "
+        "suggests the nearest valid one.",
         "",
     ]
     groups: dict[str, list[Any]] = {group: [] for group in GROUPS}
@@ -162,7 +162,7 @@ def _configuration() -> str:
     lines += [
         "## GraphGym's own",
         "",
-        "Those that a configuration is likely to need, with the default that holds here.",
+        "The settings of GraphGym that a config is likely to need, with their defaults in this package.",
         "",
     ]
     lines += ["| setting | default | allowed | what it does |", "|---|---|---|---|"]
@@ -171,13 +171,11 @@ def _configuration() -> str:
         lines.append(f"| `{key}` | {_code(value_of(key, cfg))} | {allowed} | {text} |")
     lines += [
         "",
-        f"Other names of settings: {', '.join(f'`{name}` is `{meant}`' for name, meant in ALIASES.items())}.",
+        f"Aliases: {', '.join(f'`{name}` for `{meant}`' for name, meant in ALIASES.items())}.",
         "",
     ]
-    lines += [
-        f"Without effect, and named in the header of a run that sets them: {', '.join(f'`{key}`' for key in sorted(NO_EFFECT))}.",  # noqa: E501
-        "",
-    ]
+    unused = ", ".join(f"`{key}`" for key in sorted(NO_EFFECT))
+    lines += [f"These settings have no effect; a run that sets them prints a note: {unused}.", ""]
     return "\n".join(lines)
 
 
@@ -213,7 +211,8 @@ def _configs() -> str:
     lines = [
         "# Packaged configurations",
         "",
-        "`pyg-samsa train --cfg NAME` takes each of these by its name, from any folder; in the repository they are files of `graphgym_configs/`.",  # noqa: E501
+        "`pyg-samsa train --cfg NAME` runs one of these configs, from any folder. In the repository they are the files "
+        "of `graphgym_configs/`.",
         "",
     ]
     names = [name for name in packaged_configs() if not name.startswith("grids/")]
@@ -226,7 +225,7 @@ def _configs() -> str:
         "",
         "## Grids",
         "",
-        "`pyg-samsa sweep NAME` runs one of these, see [sweeps](../howto/sweep.md).",
+        "`pyg-samsa sweep NAME` runs one of these grids; see [Sweep over settings](../howto/sweep.md).",
         "",
         "| name | what it varies |",
         "|---|---|",
@@ -253,7 +252,7 @@ def _commands() -> str:
     # argparse wraps to the width of the terminal.
     with mock.patch.dict(os.environ, {"COLUMNS": "92", "NO_COLOR": "1"}):
         parser = _parser()
-        lines = ["# Command line", "", "What each command says of itself with `--help`.", "", *_help(parser)]
+        lines = ["# Command line", "", "This page shows the output of `--help` for each command.", "", *_help(parser)]
         for name, command in _subcommands(parser):
             lines += [f"## pyg-samsa {name}", "", *_help(command)]
             for inner, action in _subcommands(command):
