@@ -1,12 +1,14 @@
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Batch, Data
+from torchmetrics import MeanSquaredError
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.nn import SAMSA
-from pyg_samsa.training import losses
+from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.optimizers import adamw
@@ -62,3 +64,47 @@ def test_rows_without_targets_or_features():
 def test_metrics_of_training_batches_can_be_left_out():
     assert any(key.startswith("train_") for key in module().measures if key != "train_loss")
     assert not any(key.startswith("train_") for key in module(train_metrics=False).measures if key != "train_loss")
+
+
+def rates(result):
+    return pd.read_csv(result.folder.file("metrics.csv"))["lr"].tolist()
+
+
+def test_a_plain_scheduler_is_stepped_once_an_epoch(train):
+    def halve(optimizer, total, per_epoch):
+        return torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+
+    assert rates(train(scheduler=halve)[0]) == pytest.approx([0.1, 0.05, 0.025])
+
+
+@pytest.mark.parametrize(("accumulate", "lengths"), [(1, (6, 3)), (2, (4, 2))])
+def test_schedules_know_the_steps_of_the_run_and_of_an_epoch(train, accumulate, lengths):
+    seen = []
+    result, _ = train(scheduler=lambda optimizer, *given: seen.append(given), max_epochs=2, accumulate=accumulate)
+    assert seen == [lengths]
+    assert rates(result) == [0.1, 0.1]
+
+
+def test_a_plateau_schedule_needs_a_validation_split(train):
+    def plateau(optimizer, total, per_epoch):
+        return schedulers.build("plateau", optimizer, monitor="val_mae", mode="min")
+
+    with pytest.raises(ConfigError, match="'val_mae' in every epoch") as caught:
+        train(scheduler=plateau, splits=("train", "test"), max_epochs=1)
+    assert "validation split" in caught.value.hint
+
+
+def test_a_metric_of_torchmetrics_can_be_used():
+    made = module(metrics={"mse": MeanSquaredError()})
+    outputs = made.test_step(batch(), 0)
+    expected = (outputs["pred"] - outputs["target"]).square().mean()
+    torch.testing.assert_close(made.measures["test_mse"].compute(), expected)
+
+
+def test_steps_measure_their_own_split():
+    made = module()
+    made.validation_step(batch(), 0)
+    outputs = made.test_step(batch(), 0)
+    assert not outputs["pred"].requires_grad
+    updated = sorted(name for name, metric in made.measures.items() if metric.update_called)
+    assert updated == ["test_loss", "test_mae", "val_loss", "val_mae"]
