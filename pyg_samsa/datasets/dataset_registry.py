@@ -174,7 +174,7 @@ def register_dataset(
     for other in _REGISTERED.values():
         taken = {("samsa", other.name), *other.aliases} & {("samsa", name), *entry.aliases}
         if taken:
-            raise ConfigError("name", taken.pop(), f"a name that is free; {other.name} has it")
+            raise ConfigError("name", taken.pop(), f"an unused name; {other.name} has this one")
     _REGISTERED[name] = entry
     return entry
 

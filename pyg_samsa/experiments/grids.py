@@ -202,7 +202,9 @@ def _from_yaml(text: str, file: Path) -> dict[str, Any]:
     if not isinstance(named, Mapping) or not all(isinstance(cell, Mapping) or cell is None for cell in named.values()):
         raise ConfigError(f"{file.name}: cells", named, "names with settings, such as hard: {samsa.sampling: hard}")
     if not grid and not named:
-        raise ConfigError(f"{file.name}: grid", None, "at least one setting with a list of values, or some cells")
+        raise ConfigError(
+            f"{file.name}: grid", None, "at least one setting with a list of values, or at least one cell"
+        )
     result: dict[str, Any] = {
         "base": content.get("base"),
         "set": _flat(content.get("set") or {}, f"{file.name}: set"),
@@ -223,7 +225,7 @@ def _from_yaml(text: str, file: Path) -> dict[str, Any]:
 
 def _flat(content: Any, where: str) -> dict[str, Any]:
     if not isinstance(content, Mapping):
-        raise ConfigError(where, content, "settings, 'key: value'")
+        raise ConfigError(where, content, "settings as 'key: value'")
     flat: dict[str, Any] = {}
     for name, value in content.items():
         flat.update(
@@ -282,7 +284,7 @@ def _named(cells: Sequence[tuple[str | None, Mapping[str, Any]]]) -> list[Cell]:
         None,
     )
     if doubled is not None:
-        raise ConfigError("GRID", doubled, "cells that differ")
+        raise ConfigError("GRID", doubled, "cells with different settings or names")
     return result
 
 

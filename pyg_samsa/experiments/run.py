@@ -59,7 +59,7 @@ def run(
         pyg_samsa.errors.ConfigError: --cfg: got 'no_such_config', expected a YAML file that exists
     """
     if repeat < 1:
-        raise ConfigError("--repeat", repeat, "a number of at least 1")
+        raise ConfigError("--repeat", repeat, "an integer of at least 1")
     loaded = load_config(config, opts)
     join_torchrun()
     talk = Verbosity(verbosity if cfg.print != "file" else min(verbosity, -1), is_main_process())

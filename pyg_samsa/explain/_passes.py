@@ -69,7 +69,7 @@ def check_network(model: Module) -> SAMSA:
     if readout is None or readout.level != "graph" or readout.towers != 1:
         raise ConfigError("level", str(readout), "a network with one prediction per graph")
     if model.encoder.uses_positions:
-        raise ConfigError("model", "a network that encodes positions", "a network without encodings of positions")
+        raise ConfigError("model", "a network with positional encodings", "a network without them")
     if model.tokenizer.bridge.eval_codes == "random" or any(
         getattr(block.conv, "noise", "never") == "always" for block in model.encoder.blocks
     ):
@@ -77,7 +77,7 @@ def check_network(model: Module) -> SAMSA:
             "model",
             "a network with noise in evaluation",
             "a deterministic network",
-            hint="eval_codes='structural', noise='train'",
+            hint="Set eval_codes='structural' and noise='train'.",
         )
     return model
 

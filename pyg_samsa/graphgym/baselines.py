@@ -119,7 +119,7 @@ def _gps_options() -> dict[str, Any]:
 def _without_gt(options: dict[str, Any]) -> dict[str, Any]:
     """Message passing alone has no attention that ``gt`` could describe."""
     if cfg.gt.layer_type != "samsa":
-        raise ConfigError("gt.layer_type", cfg.gt.layer_type, "left out, or model.type gps")
+        raise ConfigError("gt.layer_type", cfg.gt.layer_type, "no value, or model.type gps")
     return options
 
 

@@ -161,7 +161,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError("--cfg", str(path), "a text file in UTF-8") from error
     if not isinstance(content, Mapping):
-        raise ConfigError("--cfg", str(path), f"a YAML file of settings, 'key: value'; it holds {_kind(content)}")
+        raise ConfigError("--cfg", str(path), f"a YAML file of settings as 'key: value'; it holds {_kind(content)}")
     return content
 
 

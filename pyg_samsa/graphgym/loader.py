@@ -143,7 +143,7 @@ def _describe_foreign(dataset: Any) -> Any:
     if len(dataset) < 3 or first.y is None:
         raise DataError(
             f"{cfg.dataset.name}: {len(dataset)} graphs",
-            hint="Only sets of several graphs with targets y can be split by graph here.",
+            hint="Use a data set of several graphs with targets y, or one that has its own splits.",
         )
     level = "node" if first.y.size(0) == first.num_nodes and first.num_nodes != 1 else "graph"
     kind, num_targets = _foreign_task(dataset)

@@ -130,7 +130,7 @@ def model_options() -> dict[str, Any]:
                 key,
                 cfg[group][name],
                 f"{fixed!r} with this network",
-                hint="That is for the networks gcn, gine, gatedgcn and gps.",
+                hint="This setting is for the networks gcn, gine, gatedgcn and gps.",
             )
     values = {name: value for name, value in cfg.samsa.items() if name in _ARGUMENTS}
     for other, key in ALIASES.items():
@@ -154,7 +154,7 @@ def model_options() -> dict[str, Any]:
         values["pool"] = pooling
     elif pooling != "add":
         raise ConfigError(
-            "model.graph_pooling", pooling, ("attention", "mean"), hint="Or leave it out and set samsa.pool."
+            "model.graph_pooling", pooling, ("attention", "mean"), hint="Or remove this setting and set samsa.pool."
         )
     return values
 
@@ -176,7 +176,7 @@ def _attention_options(attention: str) -> dict[str, Any] | None:
                 raise ConfigError(
                     key,
                     value,
-                    f"left out where samsa.attention is {attention}",
+                    f"no value where samsa.attention is {attention}",
                     hint=f"Set samsa.attention {operator}.",
                 )
             options[name] = value
@@ -222,7 +222,7 @@ def _registered_encoder(kind: str, registry: dict[str, Any], channels: int) -> n
                 key,
                 name,
                 f"an encoder for {'categorical' if categorical else 'float'} features",
-                hint=f"Leave out dataset.{kind}_encoder.",
+                hint=f"Remove dataset.{kind}_encoder from the config.",
             )
         return None
     if name not in registry:

@@ -231,7 +231,7 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
         raise ConfigError(
             key,
             wanted,
-            f"a name that one column has; columns {places} do",
+            f"a name that only one column has; columns {places} have it",
             hint=f"Pass its number: {key} {found[0] + 1}.",
         )
     if found:

@@ -73,7 +73,7 @@ def _corners(path: str | os.PathLike[str], lines: list[str]) -> np.ndarray:
     width, rest = divmod(len(numbers), len(lines))
     if rest or width < 3 or not np.isfinite(numbers).all():
         raise DataIntegrityError(
-            path, "three finite coordinates a corner", f"{len(numbers)} numbers for {len(lines)} corners"
+            path, "three finite coordinates per corner", f"{len(numbers)} numbers for {len(lines)} corners"
         )
     return numbers.reshape(-1, width)[:, :3]
 
@@ -87,7 +87,7 @@ def _triangles(path: str | os.PathLike[str], lines: list[str]) -> np.ndarray:
         words = line.split()
         size = int(words[0]) if words[0].isdigit() else -1
         if size < 0 or len(words) < 1 + size:
-            raise DataIntegrityError(path, "a face as its number of corners and these", repr(line[:40]))
+            raise DataIntegrityError(path, "a face: the number of its corners, then the corners", repr(line[:40]))
         corners = _numbers(path, words[1 : 1 + size], np.int64).tolist()
         triangles += [(corners[0], corners[place], corners[place + 1]) for place in range(1, size - 1)]
     return np.array(triangles, dtype=np.int64).reshape(-1, 3)

@@ -78,7 +78,7 @@ def register_metric(name: str) -> Callable[[M], M]:
         present = _METRICS.get(name)
         # A module that is reloaded registers its class again.
         if present is not None and (present.__module__, present.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise ConfigError("metric", name, f"a name that is free; {present.__qualname__} has it")
+            raise ConfigError("metric", name, f"an unused name; {present.__qualname__} has this one")
         cls.name = name
         _METRICS[name] = cls
         return cls

@@ -53,7 +53,10 @@ class AtomicCheckpointIO(pl.plugins.CheckpointIO):
         except Exception as error:  # torch.load raises a different type for every kind of damage
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             raise DataIntegrityError(
-                path, "a checkpoint of this package", reason, hint="Delete the run's folder or resume from best.ckpt."
+                path,
+                "a checkpoint of this package",
+                reason,
+                hint="Delete the folder of the run, or resume from best.ckpt.",
             ) from error
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:

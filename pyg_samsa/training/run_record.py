@@ -88,7 +88,7 @@ def find_run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
         if not path.is_dir():
             raise DataNotFoundError(
                 f"{path}: no such folder",
-                hint="Name the folder of a run, such as results/quickstart/0, or one above it.",
+                hint="Pass the folder of a run, such as results/quickstart/0, or a folder that contains runs.",
             )
         inside = [
             file.parent

@@ -64,7 +64,10 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
         )
         hint = f"Use the settings of the network (samsa.*, model.type) and the features that {source} was trained with."
         raise ConfigError(
-            _KEY, str(source), f"a network like the one to train: that one has {there}, this one {here}", hint=hint
+            _KEY,
+            str(source),
+            f"the same network as the one to train: the saved one has {there}, the new one {here}",
+            hint=hint,
         )
     network.load_state_dict(
         {name: value for name, value in weights.items() if name in expected and name not in new}, strict=False
@@ -82,7 +85,7 @@ def _read(source: str | os.PathLike[str]) -> dict[str, Tensor]:
     state = AtomicCheckpointIO().load_checkpoint(checkpoint).get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataIntegrityError(
-            checkpoint, "a checkpoint of this package", "one without weights", hint="Name the folder of a run."
+            checkpoint, "a checkpoint of this package", "one without weights", hint="Pass the folder of a run."
         )
     # A network whose outputs are scaled to the units of the targets wraps the one that is trained.
     prefix = "network.network." if any(name.startswith("network.network.") for name in state) else "network."

@@ -33,7 +33,7 @@ def new_figure(width: float, height: float, title: str) -> Figure:
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
-        raise MissingDependencyError("matplotlib", "all", "drawing a figure") from error
+        raise MissingDependencyError("matplotlib", "all", "Drawing a figure") from error
     figure = Figure(
         figsize=(width, height), facecolor=PAPER, layout=ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.11, wspace=0.06)
     )

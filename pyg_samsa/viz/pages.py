@@ -36,7 +36,7 @@ def write_html(template: str | os.PathLike[str], path: str | os.PathLike[str], c
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError as error:
-        raise MissingDependencyError("jinja2", "all", "writing an HTML page") from error
+        raise MissingDependencyError("jinja2", "all", "Writing an HTML page") from error
     source = Path(template)
     environment = Environment(
         loader=FileSystemLoader(source.parent),

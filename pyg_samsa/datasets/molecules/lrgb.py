@@ -277,7 +277,7 @@ def read_split(path: Path, count: int) -> dict[str, Tensor]:
         raise DataIntegrityError(path, "the arrays train, val and test", "something else")
     split_idx = {name: torch.as_tensor(content[name], dtype=torch.long).flatten() for name in SPLITS}
     if not torch.equal(torch.cat(list(split_idx.values())).sort().values, torch.arange(count)):
-        raise DataIntegrityError(path, f"each of the {count} rows in exactly one part", "another division")
+        raise DataIntegrityError(path, f"each of the {count} rows in exactly one split", "another split")
     return split_idx
 
 

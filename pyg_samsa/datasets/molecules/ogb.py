@@ -167,7 +167,7 @@ def _assemble(tables: dict[str, Tensor], split_idx: dict[str, Tensor], about: _S
             raise DataIntegrityError(folder / f"raw/{table}.csv.gz", f"a table of {shape}", tuple(value.shape))
     if not torch.equal(torch.cat(list(split_idx.values())).sort().values, torch.arange(len(nodes))):
         raise DataIntegrityError(
-            folder / "split/scaffold", f"each of the {len(nodes)} molecules in exactly one part", "another division"
+            folder / "split/scaffold", f"each of the {len(nodes)} molecules in exactly one split", "another split"
         )
     # The tables hold one direction of every bond; OGB's loader puts the other one right behind it.
     ends = tables["edge"]

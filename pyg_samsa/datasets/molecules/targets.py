@@ -120,7 +120,7 @@ def _refuse(texts: Sequence[str], values: Sequence[float | None], name: str, row
 def _check_column(y: Tensor, name: str, task: str) -> None:
     known = y[~y.isnan()]
     if not len(known):
-        raise DataError(f"column {name!r} holds no value", hint="Leave it out of the target columns.")
+        raise DataError(f"column {name!r} holds no value", hint="Remove it from the target columns.")
     if not bool(torch.isfinite(known).all()) or float(known.abs().max()) > torch.finfo(torch.float32).max:
         raise DataError(
             f"column {name!r} holds an infinite value", hint="Leave the field empty where there is no value."
@@ -128,7 +128,7 @@ def _check_column(y: Tensor, name: str, task: str) -> None:
     if task != "regression" and bool((known == known[0]).all()):
         raise DataError(
             f"column {name!r} holds only the label {known[0]:g}",
-            hint="There is nothing to learn; leave it out of the target columns.",
+            hint="There is nothing to learn from it: remove it from the target columns.",
         )
 
 

@@ -83,7 +83,7 @@ def find_layout(release: Release, place: Path) -> tuple[str, Path] | None:
                 "files",
                 str(folder),
                 f"one npz file and no others like {archives[1].name}",
-                hint="Name the file itself.",
+                hint="Pass the path of the file instead of the folder.",
             )
         if archives:
             return "npz", archives[0]
@@ -109,7 +109,7 @@ def read_release(
     listed = LISTERS[layout](release, place, incomplete)
     if len(set(listed.names)) != len(listed.names):
         twice = next(name for position, name in enumerate(listed.names) if name in listed.names[:position])
-        raise DataIntegrityError(place, "distinct shapes", f"{twice} twice")
+        raise DataIntegrityError(place, "each shape once", f"{twice} twice")
     if not listed.names:
         raise DataIntegrityError(place, f"shapes of {release.name}", "none")
     is_test = torch.tensor(listed.is_test)

@@ -53,7 +53,7 @@ def read_points(path: Path, columns: int) -> np.ndarray:
     except ValueError as error:
         raise DataIntegrityError(path, expected, f"something else ({str(error)[:80]})".replace("\n", " ")) from None
     if points.shape[1] != columns:
-        raise DataIntegrityError(path, expected, f"{points.shape[1]} numbers a line")
+        raise DataIntegrityError(path, expected, f"{points.shape[1]} numbers per line")
     if not np.isfinite(points).all():
         raise DataIntegrityError(path, expected, "NaN or infinity")
     return points

@@ -122,7 +122,7 @@ def test_two_archives_are_refused(tmp_path):
     empty(tmp_path, "a.npz", "b.npz")
     with pytest.raises(ConfigError, match=r"b\.npz") as caught:
         find_layout(TEN, tmp_path)
-    assert caught.value.hint == "Name the file itself."
+    assert caught.value.hint == "Pass the path of the file instead of the folder."
 
 
 @pytest.mark.parametrize(("content", "error"), [(None, DataNotFoundError), ("\n \n", DataIntegrityError)])
