@@ -137,7 +137,7 @@ def test_unknown_name_suggests_the_nearest(call) -> None:
 
 
 def test_a_name_belongs_to_one_class() -> None:
-    with pytest.raises(ConfigError, match="MeanAbsoluteError has it"):
+    with pytest.raises(ConfigError, match="MeanAbsoluteError has this one"):
 
         @metrics.register_metric("mae")
         class Another(metrics.BatchMetric):

@@ -49,7 +49,7 @@ def test_other_targets_keep_their_new_head(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"channels": 16}, r"\[16\], this one"),
+        ({"channels": 16}, r"\[16\], the new one"),
         ({"num_layers": 3}, "no model.encoder.blocks.2"),
         ({"num_layers": 1}, r"no model.encoder.blocks.1"),
     ],
