@@ -20,4 +20,5 @@ def print_files(paths: Mapping[str, Path]) -> None:
         lines = path.read_text(encoding="utf-8").splitlines()
         first = next((line.lstrip("# ").rstrip() for line in lines if line.startswith("#")), "")
         start = f"{name:<{len(indent)}}"
-        print(textwrap.fill(first, width, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False))
+        text = textwrap.fill(first, width, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False)
+        print(text or name)  # fill() returns nothing for an empty text, not even the indent

@@ -253,7 +253,16 @@ class SplitDataset(InMemoryDataset):
         return data.apply(_widen)
 
     def count_tokens(self, *, edges: bool = True) -> Tensor:
-        """Return the number of nodes of each graph, with ``edges`` of nodes and directed edges: int64 [G]."""
+        """Return the number of nodes of each graph, with ``edges`` of nodes and directed edges: int64 [G].
+
+        Example:
+            >>> from pyg_samsa.chem import convert_smiles
+            >>> from pyg_samsa.datasets.features import MOLECULES
+            >>> prepared = molecules_to_prepared(convert_smiles(["CC", "C"], progress=False), {}, y=torch.zeros(2, 1))
+            >>> dataset = SplitDataset(prepared, Task("regression", ["logP"]), MOLECULES)
+            >>> dataset.count_tokens(), dataset.count_tokens(edges=False)
+            (tensor([4, 1]), tensor([2, 1]))
+        """
         nodes, links = (self._sizes(key) for key in ("x", "edge_index"))
         return nodes + links if edges else nodes
 
@@ -300,7 +309,14 @@ class SplitDataset(InMemoryDataset):
         return _batch(select_graphs(Prepared({key: self._data[key] for key in slices}, slices, {}), chosen))
 
     def get_idx_split(self) -> dict[str, Tensor]:
-        """Return ``split_idx``; the name is that of OGB's data sets."""
+        """Return ``split_idx``; the name is that of OGB's data sets.
+
+        Example:
+            >>> prepared = Prepared({"y": torch.zeros(2)}, {"y": torch.arange(3)}, {"train": torch.tensor([0, 1])})
+            >>> from pyg_samsa.datasets.features import Features
+            >>> SplitDataset(prepared, Task("binary", ["active"]), Features(1)).get_idx_split()
+            {'train': tensor([0, 1])}
+        """
         return self.split_idx
 
 
@@ -310,6 +326,11 @@ def check_described(dataset: Any) -> None:
     Raises:
         DataError: An attribute is missing.
         ConfigError: There are no training rows.
+
+    Example:
+        >>> check_described([])
+        Traceback (most recent call last):
+        pyg_samsa.errors.DataError: list lacks task, features, split_idx
     """
     missing = [name for name in ("task", "features", "split_idx") if not hasattr(dataset, name)]
     if missing:

@@ -59,6 +59,11 @@ class RegisteredDataset:
         prepared_path: Folder of the data sets -> the prepared file with default options; None if it depends on the
             arguments.
         importer: Prepares the data set from official files; None if it needs no files.
+
+    Example:
+        >>> entry = registered_datasets()["zinc"]
+        >>> entry.name, entry.aliases
+        ('zinc', (('PyG-ZINC', 'subset'),))
     """
 
     name: str

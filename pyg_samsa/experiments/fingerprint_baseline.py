@@ -178,6 +178,17 @@ def smiles_of(dataset: Any, name: str) -> list[str]:
 
     Raises:
         ConfigError: The graphs have no SMILES, or the task is not one of whole graphs.
+
+    Example:
+        >>> from pyg_samsa.datasets.features import MOLECULES
+        >>> from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
+        >>> from pyg_samsa.chem import convert_smiles
+        >>> from pyg_samsa.task import Task
+        >>> smiles = ["CC", "C"]
+        >>> table = convert_smiles(smiles, progress=False)
+        >>> prepared = molecules_to_prepared(table, {}, y=torch.zeros(2, 1), smiles=smiles)
+        >>> smiles_of(SplitDataset(prepared, Task("regression", ["logP"]), MOLECULES), "mine")
+        ['CC', 'C']
     """
     if dataset.task.level != "graph" or dataset.task.pairs:
         hint = "Fingerprints describe whole molecules, not atoms."

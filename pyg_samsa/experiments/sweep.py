@@ -94,6 +94,11 @@ class Sweep:
 
     Raises:
         ConfigError: A setting of a cell is unknown or not allowed; nothing is run then.
+
+    Example:
+        >>> grid = Grid("depth", "quickstart", {}, [Cell("layers=2", "layers=2", {"samsa.layers": 2})], seeds=[0, 1])
+        >>> [job.title for job in Sweep(grid, "results/depth").runs]
+        ['layers=2, seed 0', 'layers=2, seed 1']
     """
 
     def __init__(self, grid: Grid, out: str | os.PathLike[str], *, opts: Sequence[str] = (), jobs: int = 1) -> None:

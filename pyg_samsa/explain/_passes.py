@@ -147,7 +147,16 @@ def open_passes(model: SAMSA, data: Any, draw: int = 0) -> Passes:
 
 
 def run_from(model: SAMSA, x: Tensor, index: RaggedIndex, layer: int = 0) -> Tensor:
-    """Run the blocks from ``layer`` on tokens [T, D], and return the predictions [B, out_channels]."""
+    """Run the blocks from ``layer`` on tokens [T, D], and return the predictions [B, out_channels].
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> model = SAMSA.from_options(5, 1, channels=8, num_layers=2, heads=2).eval()
+        >>> passes = open_passes(model, Data(x=torch.randn(3, 5), edge_index=torch.tensor([[0, 1], [1, 0]])))
+        >>> first, last = (run_from(model, passes.inputs[layer], passes.tokens.index, layer) for layer in (0, 2))
+        >>> torch.allclose(first, last, atol=1e-6)
+        True
+    """
     return read_out(model, model.encoder.run(x, index, {}, first=layer), index)
 
 

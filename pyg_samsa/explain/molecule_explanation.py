@@ -63,7 +63,15 @@ class MoleculeExplanation:
         return (factor * found.node).tolist(), (factor * found.bond).tolist()
 
     def draw(self, method: str = "sampled", *, theme: str = "light") -> MoleculeDrawing:
-        """Draw the molecule with atoms and bonds coloured by the scores of a method."""
+        """Draw the molecule with atoms and bonds coloured by the scores of a method.
+
+        Example:
+            >>> from pyg_samsa.hub import load_pretrained
+            >>> model, config = load_pretrained("peptides")[:2]
+            >>> found, = explain_molecules(model, config.task, [("alanine", "CC(N)C(=O)O")], methods=["sampled"])
+            >>> found.draw("sampled").svg.startswith("<svg")
+            True
+        """
         check_choice("method", method, PICTURED)
         atoms, bonds = self.scores(method)
         subtitle = f"{self.target}: {shown(self.predictions[self.target])}"

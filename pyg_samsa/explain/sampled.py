@@ -23,6 +23,14 @@ def chosen_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0)
         s_t = \frac{1}{L H} \sum_{l, h} \bigl[t \in \mathrm{Sample}_{l, h}\bigr]
 
     Arguments and result as in :func:`sampled_scores`.
+
+    Example:
+        >>> from torch_geometric.data import Batch, Data
+        >>> model = SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2, num_samples=4).eval()
+        >>> batch = Batch.from_data_list([Data(x=torch.randn(3, 5), edge_index=torch.tensor([[0, 1], [1, 0]]))])
+        >>> scores = chosen_scores(model, batch, torch.tensor([0])).scores
+        >>> bool(((scores >= 0) & (scores <= 1)).all())
+        True
     """
     passes = open_passes(model, batch, draw)
     heads = passes.tokens.x.new_zeros(passes.tokens.x.size(0))
@@ -83,6 +91,13 @@ def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: in
     prediction.
 
     Arguments and result as in :func:`sampled_scores`.
+
+    Example:
+        >>> from torch_geometric.data import Batch, Data
+        >>> model = SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2, num_samples=4).eval()
+        >>> batch = Batch.from_data_list([Data(x=torch.randn(3, 5), edge_index=torch.tensor([[0, 1], [1, 0]]))])
+        >>> contribution_scores(model, batch, torch.tensor([0])).scores.shape
+        torch.Size([5])
 
     Cost: four passes through the network; memory of a backward pass.
     """

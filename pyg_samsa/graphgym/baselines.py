@@ -78,6 +78,12 @@ def gnn_options(layer: str) -> dict[str, Any]:
 
     Raises:
         ConfigError: settings contradict each other, or there is no such activation or readout.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> gnn_options("gcn")["pool"], gnn_options("gps")["attention"]
+        ('add', 'multihead')
     """
     gnn = cfg.gnn
     if gnn.act not in _ACTIVATIONS:

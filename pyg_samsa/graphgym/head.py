@@ -65,6 +65,14 @@ class InductiveNodeHead(nn.Module):
     Args:
         dim_in: Width of the nodes.
         dim_out: Width of the prediction.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> import torch
+        >>> set_cfg(cfg)
+        >>> InductiveNodeHead(8, 3)(Data(x=torch.zeros(5, 8)))[0].shape
+        torch.Size([5, 3])
     """
 
     def __init__(self, dim_in: int, dim_out: int) -> None:

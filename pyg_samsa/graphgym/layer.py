@@ -23,6 +23,14 @@ class SAMSAConvLayer(nn.Module):
     Args:
         layer_config: GraphGym's description of a layer: ``dim_in``, ``dim_out``, ``has_bias``.
         options: Ignored, as in GraphGym's own layers.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> layer = SAMSAConvLayer(SimpleNamespace(dim_in=16, dim_out=32, has_bias=True))
+        >>> layer.lin, layer.conv.channels
+        (Linear(in_features=16, out_features=32, bias=True), 32)
     """
 
     def __init__(self, layer_config: Any, **options: Any) -> None:

@@ -74,6 +74,13 @@ def add_legend(figure: Figure, handles: Mapping[str, Any], *, columns: int = 3, 
         handles: Label -> handle of matplotlib.
         columns: Number of columns.
         **look: Other arguments of ``Figure.legend``.
+
+    Example:
+        >>> figure = new_figure(4.0, 3.0, "")
+        >>> line, = figure.subplots().plot([0, 1])
+        >>> add_legend(figure, {"train": line})
+        >>> [text.get_text() for text in figure.legends[0].get_texts()]
+        ['train']
     """
     look = {"fontsize": 10, **look}
     figure.legend(
@@ -113,7 +120,13 @@ def check_path(path: str | os.PathLike[str]) -> Path:
 
 
 def save(figure: Figure, path: Path, *, dpi: int = 200) -> Path:
-    """Write a figure atomically, in the format of the suffix of its path."""
+    """Write a figure atomically, in the format of the suffix of its path.
+
+    Example:
+        >>> import tempfile
+        >>> save(new_figure(2.0, 1.0, "Title"), Path(tempfile.mkdtemp()) / "figure.svg").name
+        'figure.svg'
+    """
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format=path.suffix.lower().lstrip("."), facecolor=PAPER)
     return path

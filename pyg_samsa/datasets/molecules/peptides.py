@@ -133,7 +133,12 @@ class EmbeddedPeptides(SplitDataset):
 
 
 def prepared_path(root: str | os.PathLike[str]) -> Path:
-    """Return the file that holds the prepared graphs."""
+    """Return the file that holds the prepared graphs.
+
+    Example:
+        >>> prepared_path("datasets").parent.as_posix()
+        'datasets/peptides-embedded'
+    """
     return Path(root) / "peptides-embedded" / f"peptides-embedded-v{_VERSION}.pt"
 
 

@@ -66,7 +66,12 @@ Lister = Callable[[Release, Path, bool], Listed]
 
 
 def find_layout(release: Release, place: Path) -> tuple[str, Path] | None:
-    """Return the form and the folder of the files at ``place`` or in a known folder there; None without files."""
+    """Return the form and the folder of the files at ``place`` or in a known folder there; None without files.
+
+    Example:
+        >>> find_layout(Release("modelnet2", ["bed", "chair"], (10, 5)), Path("nowhere")) is None
+        True
+    """
     if place.suffix == ".npz" and place.is_file():
         return "npz", place
     for folder in (place / name for name in _FOLDERS):
@@ -133,6 +138,13 @@ def check_sizes(release: Release, train: int, test: int, where: Path, incomplete
 
     Raises:
         DataIntegrityError: They differ, and ``incomplete`` does not allow that.
+
+    Example:
+        >>> release = Release("modelnet2", ["bed", "chair"], (10, 5))
+        >>> check_sizes(release, 4, 5, Path("files"), incomplete=True)
+        >>> check_sizes(release, 4, 5, Path("files"), incomplete=False)
+        Traceback (most recent call last):
+        pyg_samsa.errors.DataIntegrityError: files: got 4 and 5, expected the 10 training and 5 test shapes of modelnet2
     """
     if not incomplete and (train, test) != release.sizes:
         expected = f"the {release.sizes[0]:,} training and {release.sizes[1]:,} test shapes of {release.name}"

@@ -14,7 +14,14 @@ _HALVINGS = 48
 
 
 class Solid:
-    """A body with a surface; subclasses give the areas of its faces, sample points on them, and test what is inside."""
+    """A body with a surface; subclasses give the areas of its faces, sample points on them, and test what is inside.
+
+    Example:
+        >>> isinstance(Box(1.0, 1.0, 1.0), Solid)
+        True
+        >>> sum(Box(1.0, 1.0, 1.0).areas())
+        6.0
+    """
 
     @abstractmethod
     def areas(self) -> list[float]:
@@ -152,7 +159,12 @@ class Ball(Solid):
     radius: float
 
     def areas(self) -> list[float]:
-        """Return the area of the sphere."""
+        """Return the area of the sphere.
+
+        Example:
+            >>> round(Ball(1.0).areas()[0] / math.pi, 6)
+            4.0
+        """
         return [4 * math.pi * self.radius**2]
 
     def draw(self, face: int, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -186,7 +198,12 @@ class Ring(Solid):
     arc: float = 2 * math.pi
 
     def areas(self) -> list[float]:
-        """Return the area of the tube."""
+        """Return the area of the tube.
+
+        Example:
+            >>> round(Ring(2.0, 0.5).areas()[0] / math.pi**2, 6)
+            4.0
+        """
         return [self.arc * self.reach * 2 * math.pi * self.tube]
 
     def draw(self, face: int, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -229,7 +246,12 @@ class Sector(Solid):
     arc: float = 2 * math.pi
 
     def areas(self) -> list[float]:
-        """Return the areas of the outside, the inside, bottom and top, and of both ends where it has some."""
+        """Return the areas of the outside, the inside, bottom and top, and of both ends where it has some.
+
+        Example:
+            >>> [round(area / math.pi, 3) for area in Sector(1.0, 2.0, 3.0).areas()]
+            [12.0, 6.0, 3.0, 3.0, 0.0, 0.0]
+        """
         flat, end = (
             self.arc * (self.high**2 - self.low**2) / 2,
             0.0 if self.arc >= 2 * math.pi else (self.high - self.low) * self.z,
@@ -237,7 +259,13 @@ class Sector(Solid):
         return [self.arc * self.high * self.z, self.arc * self.low * self.z, flat, flat, end, end]
 
     def draw(self, face: int, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw points of a face."""
+        """Draw points of a face.
+
+        Example:
+            >>> points, normals = Sector(1.0, 2.0, 3.0).draw(1, np.array([0.0]), np.array([0.5]))
+            >>> points.tolist(), normals.tolist()
+            ([[1.0, 0.0, 1.5]], [[-1.0, -0.0, -0.0]])
+        """
         angle = self.arc * u
         if face < 2:
             side, sign = (self.high, self.low)[face], (1.0, -1.0)[face]

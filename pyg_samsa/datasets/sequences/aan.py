@@ -133,7 +133,12 @@ class AANRetrieval(PairDataset):
 
 
 def prepared_path(root: str | os.PathLike[str], max_length: int = 4000) -> Path:
-    """Return the file that holds the prepared pairs."""
+    """Return the file that holds the prepared pairs.
+
+    Example:
+        >>> prepared_path("datasets", max_length=1000) == prepared_path("datasets")
+        False
+    """
     return Path(root) / "aan" / f"aan-l{max_length}-v{_VERSION}.pt"
 
 

@@ -135,12 +135,22 @@ class Digits(SequenceDataset):
 
 
 def prepared_path(root: str | os.PathLike[str]) -> Path:
-    """Return the file that holds the prepared pictures of CIFAR-10."""
+    """Return the file that holds the prepared pictures of CIFAR-10.
+
+    Example:
+        >>> prepared_path("datasets").parent.as_posix()
+        'datasets/cifar10-gray'
+    """
     return Path(root) / "cifar10-gray" / f"cifar10-gray-v{_VERSION}.pt"
 
 
 def digits_path(root: str | os.PathLike[str]) -> Path:
-    """Return the file that holds the prepared digits."""
+    """Return the file that holds the prepared digits.
+
+    Example:
+        >>> digits_path("datasets").parent.as_posix()
+        'datasets/digits'
+    """
     return Path(root) / "digits" / f"digits-v{_VERSION}.pt"
 
 

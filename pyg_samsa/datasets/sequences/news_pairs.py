@@ -94,6 +94,10 @@ def prepared_path(
 
     Raises:
         ConfigError: An argument is out of range.
+
+    Example:
+        >>> prepared_path("datasets", text_unit="words") == prepared_path("datasets")
+        False
     """
     check_choice("text_unit", text_unit, UNITS)
     check_integer("rounds", rounds, low=1)

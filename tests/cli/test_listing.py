@@ -1,0 +1,33 @@
+import pytest
+
+from pyg_samsa.cli import _listing
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Three YAML files: a short comment, a long one below a blank line, and none."""
+    texts = {
+        "short": "# Trains quickly.\n# Another line.\nseed: 1\n",
+        "a_longer_name": "\n#  " + "word " * 30 + "\nseed: 1\n",
+        "bare": "seed: 1\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return {name: tmp_path / f"{name}.yaml" for name in texts}
+
+
+@pytest.mark.parametrize("columns", [20, 60, 100])
+def test_names_stand_in_a_column_beside_the_first_comment(files, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _listing.print_files(files)
+    lines = capsys.readouterr().out.splitlines()
+    indent = len("a_longer_name") + 2
+    assert lines[0] == f"{'short':<{indent}}Trains quickly."
+    assert [line[:indent].strip() for line in lines if line[:indent].strip()] == list(files)
+    assert " ".join(line[indent:] for line in lines).count("word") == 30
+    assert max(map(len, lines)) <= max(columns, indent + 20)
+
+
+def test_nothing_is_printed_for_no_file(capsys):
+    _listing.print_files({})
+    assert capsys.readouterr().out == ""
