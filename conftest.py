@@ -69,7 +69,9 @@ def check_module(module: ModuleType) -> None:
         elif isinstance(item, type) and not issubclass(item, torch.autograd.Function):
             for key, member in list(vars(item).items()):
                 if isinstance(member, FunctionType):
-                    setattr(item, key, check_shapes(member))
+                    # torch.compile cannot trace a wrapped __init__ that a dataclass has generated.
+                    if member.__code__.co_filename != "<string>":
+                        setattr(item, key, check_shapes(member))
                 elif isinstance(member, staticmethod | classmethod):
                     setattr(item, key, type(member)(check_shapes(member.__func__)))
 

@@ -1,4 +1,4 @@
-"""Attention of packed, ragged queries over the fixed number of keys that every graph sampled."""
+"""Attention of packed queries: over the keys that each graph sampled, and over all tokens of a graph."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pyg_samsa.functional import varlen
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation
 from pyg_samsa.functional.topk import dense_candidates
 from pyg_samsa.functional.triton_support import refuse_triton
+from pyg_samsa.typing import Float
 
 
 class AttentionBackend(NamedTuple):
@@ -21,7 +22,8 @@ class AttentionBackend(NamedTuple):
 
     Attributes:
         run: Called with query, key, value, index and dropout.
-        refuse: Called with query and dropout; says why it cannot run on such tokens, and the cure, or None when it can.
+        refuse: Called with query and dropout; returns why the backend cannot run and what to change, or None if it can
+            run.
     """
 
     run: Callable[[Tensor, Tensor, Tensor, RaggedIndex, float], Tensor]
@@ -29,26 +31,32 @@ class AttentionBackend(NamedTuple):
 
 
 def sampled_attention(
-    query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, *, dropout: float = 0.0, backend: str = "auto"
-) -> Tensor:
-    r"""Let every token attend to the keys that its own graph sampled.
+    query: Float[Tensor, "T H C"],
+    key: Float[Tensor, "B H K C"],
+    value: Float[Tensor, "B H K Cv"],
+    index: RaggedIndex,
+    *,
+    dropout: float = 0.0,
+    backend: str = "auto",
+) -> Float[Tensor, "T H Cv"]:
+    r"""Let every token attend to the keys that its graph sampled.
 
     .. math::
         o_t = \mathrm{softmax}\bigl(q_t \tilde{K}_{b(t)}^\top / \sqrt{C}\bigr) \tilde{V}_{b(t)}
 
     Args:
-        query: Packed queries [T, H, C].
-        key: Sampled keys [B, H, K, C].
-        value: Sampled values [B, H, K, C].
+        query: Packed queries.
+        key: Sampled keys.
+        value: Sampled values.
         index: Where each graph begins and ends.
         dropout: Probability that an attention weight is dropped, 0 to 1.
-        backend: A name in `ATTENTION_BACKENDS`, or ``"auto"``: the first there that can run, see `explain_backends`.
+        backend: A name in `ATTENTION_BACKENDS`, or ``"auto"`` for the first one that can run, see `explain_backends`.
 
     Returns:
-        Output [T, H, C].
+        Attended values.
 
     Raises:
-        ConfigError: Unknown backend, or one that cannot run on such tokens.
+        ConfigError: The backend is unknown or cannot run on these tokens.
 
     Example:
         >>> index = RaggedIndex(torch.tensor([0, 2, 3]))
@@ -64,7 +72,7 @@ def sampled_attention(
         )
     elif (reason := ATTENTION_BACKENDS[backend].refuse(query, dropout)) is not None:
         raise ConfigError("attn_backend", backend, "one that can run here, or auto", hint=f"{backend}: {reason}.")
-    # Mixed precision leaves the query in half precision and may leave the relaxed keys in another type.
+    # Under autocast the query is in half precision, but relaxed keys may have another dtype.
     return ATTENTION_BACKENDS[backend].run(query, key.to(query.dtype), value.to(query.dtype), index, dropout)
 
 
@@ -75,16 +83,16 @@ def explain_backends(
     head_channels: int = 16,
     dropout: float = 0.0,
 ) -> dict[str, str]:
-    """Say of each backend whether it can run, and why not; ``"auto"`` takes the first that can.
+    """Return whether each backend can run, and if not, why; ``"auto"`` takes the first one that can.
 
     Args:
         device: Where the tokens are.
-        dtype: Type of the queries; under autocast, that of autocast.
+        dtype: Type of the queries; under autocast, the type of autocast.
         head_channels: Channels C of a head.
         dropout: Dropout of attention weights.
 
     Returns:
-        Backend -> ``"taken by auto"``, ``"can run"`` or the reason why not, with the cure.
+        For each backend ``"taken by auto"``, ``"can run"``, or why it cannot run and what to change.
 
     Example:
         >>> explain_backends("cpu")["sdpa"]
@@ -97,9 +105,9 @@ def explain_backends(
 
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
-    """PyTorch's scaled_dot_product_attention: one call a graph on the CPU, one call a group of graphs elsewhere.
+    """PyTorch's scaled_dot_product_attention: one call per graph on the CPU, one call per group of graphs elsewhere.
 
-    On the CPU a call costs microseconds and padding costs arithmetic; on an accelerator it is the other way round.
+    On the CPU calls are cheap and padding is expensive; on an accelerator it is the other way round.
     """
     if index.num_tokens == 0:
         return query.new_zeros(query.shape)
@@ -122,8 +130,9 @@ def _uniform(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, drop
 
 
 def _each(query: Tensor, pairs: Iterable[tuple[Tensor, Tensor]], index: RaggedIndex, dropout: float) -> Tensor:
-    """One call a graph; keys and values [H, n, C]. Views without selection: the gradient of a selection fills a
-    tensor with zeros first.
+    """One call per graph; keys and values [H, n, C].
+
+    The keys are views, not selections: the gradient of a selection fills a tensor with zeros first.
     """
     out = [
         F.scaled_dot_product_attention(
@@ -137,21 +146,28 @@ def _each(query: Tensor, pairs: Iterable[tuple[Tensor, Tensor]], index: RaggedIn
     return torch.cat(out)
 
 
-def full_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, *, dropout: float = 0.0) -> Tensor:
-    r"""Let every token attend to all tokens of its own graph.
+def full_attention(
+    query: Float[Tensor, "T H C"],
+    key: Float[Tensor, "T H C"],
+    value: Float[Tensor, "T H Cv"],
+    index: RaggedIndex,
+    *,
+    dropout: float = 0.0,
+) -> Float[Tensor, "T H Cv"]:
+    r"""Let every token attend to all tokens of its graph.
 
     .. math::
         o_t = \mathrm{softmax}\bigl(q_t K_{b(t)}^\top / \sqrt{C}\bigr) V_{b(t)}
 
     Args:
-        query: Packed queries [T, H, C].
-        key: Packed keys [T, H, C].
-        value: Packed values [T, H, C].
+        query: Packed queries.
+        key: Packed keys.
+        value: Packed values.
         index: Where each graph begins and ends.
         dropout: Probability that an attention weight is dropped, 0 to 1.
 
     Returns:
-        Output [T, H, C].
+        Attended values.
 
     Example:
         >>> index = RaggedIndex(torch.tensor([0, 2, 3]))
@@ -175,7 +191,7 @@ def full_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex
 
     def attend(graphs: Tensor | None, number: Tensor, real: Tensor) -> Tensor:
         q, k, v = (tensor[number].transpose(1, 2) for tensor in (query, key, value))
-        # A padded query sees everything, so that no row is empty; its output is dropped.
+        # A padded query attends to everything, so that no row is empty; its output is discarded.
         return F.scaled_dot_product_attention(
             q, k, v, (real[:, None, None, :] | ~real[:, None, :, None]), dropout_p=dropout
         )
@@ -184,7 +200,7 @@ def full_attention(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex
 
 
 def _grouped(index: RaggedIndex, attend: Callable[[Tensor | None, Tensor, Tensor], Tensor]) -> Tensor:
-    """One call a group of graphs of similar size, laid out as dense tables [G, width]."""
+    """One call per group of graphs of similar size, laid out as dense tables [G, width]."""
     out, order = [], []
     for graphs, width in index.groups():
         number, real = dense_candidates(index, graphs, width)
@@ -201,7 +217,7 @@ def _triton(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropo
 
 def _refuse_triton(query: Tensor, dropout: float) -> str | None:
     return refuse_triton(query) or (
-        "it knows no dropout of attention weights: set attn_dropout to 0" if dropout else None
+        "it does not support dropout of attention weights: set attn_dropout to 0" if dropout else None
     )
 
 
@@ -211,6 +227,7 @@ ATTENTION_BACKENDS: dict[str, AttentionBackend] = {
     "sdpa": AttentionBackend(_sdpa, lambda query, dropout: None),
     "triton": AttentionBackend(_triton, _refuse_triton),
 }
-"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them; the kernels in Triton stand last,
-so that they run only
-where they are asked for, because they have not been timed on a GPU."""
+"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them.
+
+The Triton kernels come last, so that they run only on request: they have not been timed on a GPU.
+"""

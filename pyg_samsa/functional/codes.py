@@ -156,8 +156,8 @@ def gaussian_codes(
         u = \tfrac{b_{\gg 11} + 1}{2^{53}}, \quad v = \tfrac{\mathrm{mix}(b)_{\gg 11}}{2^{53}}, \quad
         b = \mathrm{mix}\bigl(\kappa_i \oplus \mathrm{mix}(c + \mathrm{mix}(\text{draw}))\bigr)
 
-    These are the codes :math:`\epsilon_i` of
-    Graph-Bridge (section 4.3 of `SAMSA <https://arxiv.org/abs/2408.05391>`_) in evaluation. [ours]
+    These are the codes :math:`\epsilon_i` of Graph-Bridge (section 4.3 of `SAMSA <https://arxiv.org/abs/2408.05391>`_)
+    in evaluation. [ours]
 
     Args:
         keys: Keys, int64; equal keys give equal codes.

@@ -8,22 +8,24 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from pyg_samsa.typing import Float, Int
+
 _LEVELS = 2**15
 
 
-def dropped(shape: tuple[int, ...] | torch.Size, p: float) -> tuple[Tensor, float]:
-    r"""Draw which elements dropout drops, on the CPU, with 16 random bits for each element.
+def dropped(shape: tuple[int, ...] | torch.Size, p: float) -> tuple[Int[Tensor, "..."], float]:
+    r"""Draw the elements that dropout drops, on the CPU, with 16 random bits per element.
 
-    PyTorch draws 64 bits for each element, one after the other on one core. Here four elements share such a draw, and
-    the mask is made by integer arithmetic, since multiplying floats by a boolean mask converts it each time.
+    PyTorch draws 64 bits per element, one after the other on one core. Here four elements share such a draw, and the
+    mask is an integer tensor, because multiplying floats by a boolean mask converts the mask each time.
 
     Args:
         shape: Shape of the mask.
         p: Probability that an element is dropped, 0 to below 1, rounded to a multiple of :math:`2^{-15}`.
 
     Returns:
-        Mask, int16, -1 where an element is dropped and 0 elsewhere; and the factor :math:`1 / (1 - p)` for the rounded
-        p, so that the expected value is exact.
+        Mask, int16, -1 for dropped elements and 0 elsewhere; and the factor :math:`1 / (1 - p)` for the rounded p, so
+        that the expected value is exact.
 
     Example:
         >>> mask, factor = dropped((2, 3), 0.5)
@@ -36,27 +38,27 @@ def dropped(shape: tuple[int, ...] | torch.Size, p: float) -> tuple[Tensor, floa
     count = torch.Size(shape).numel()
     draws = torch.empty(-(-count // 4), dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
     mask = draws.view(torch.int16)[:count].view(shape)
-    # One bit is given up so that the difference cannot overflow; its sign, spread over all bits, is the mask.
+    # With one bit less the difference cannot overflow; its sign, copied to all bits, is the mask.
     mask = mask.bitwise_right_shift_(1).sub_(rate - _LEVELS // 2).bitwise_right_shift_(15)
     return mask, _LEVELS / (_LEVELS - rate)
 
 
-def keep_mask(shape: tuple[int, ...] | torch.Size, p: float) -> tuple[Tensor, float]:
-    """Draw which elements dropout keeps: the complement of `dropped`.
+def keep_mask(shape: tuple[int, ...] | torch.Size, p: float) -> tuple[Int[Tensor, "..."], float]:
+    """Draw the elements that dropout keeps: the complement of `dropped`.
 
     Args:
         shape: Shape of the mask.
         p: Probability that an element is dropped, 0 to below 1.
 
     Returns:
-        Mask, int16, 1 where an element is kept and 0 elsewhere; and the factor of what is kept.
+        Mask, int16, 1 for kept elements and 0 elsewhere; and the factor of the kept elements.
 
     Example:
         >>> mask, factor = keep_mask((2, 3), 0.0)
         >>> mask.tolist(), factor
         ([[1, 1, 1], [1, 1, 1]], 1.0)
 
-    Cost: See `dropped`.
+    Cost: As `dropped`.
     """
     mask, factor = dropped(shape, p)
     return mask.add_(1), factor
@@ -76,7 +78,7 @@ class _Dropout(torch.autograd.Function):
         return mask.to(grad.dtype).mul_(grad).mul_(ctx.factor), None
 
 
-def dropout(x: Tensor, p: float) -> Tensor:
+def dropout(x: Float[Tensor, "*size"], p: float) -> Float[Tensor, "*size"]:
     r"""Set elements to zero at random and scale the others up, on the CPU.
 
     .. math::
@@ -86,13 +88,10 @@ def dropout(x: Tensor, p: float) -> Tensor:
         x: Tensor of any shape.
         p: Probability that an element is set to zero, 0 to below 1.
 
-    Returns:
-        Tensor of the shape of ``x``.
-
     Example:
         >>> sorted(set(dropout(torch.ones(1000), 0.5).tolist()))
         [0.0, 2.0]
 
-    Cost: O(elements); the backward pass keeps 16 bits for each.
+    Cost: O(elements); 16 bits per element are kept for the backward pass.
     """
     return _Dropout.apply(x, p)

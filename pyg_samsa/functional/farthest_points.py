@@ -24,9 +24,9 @@ def farthest_points(
     .. math::
         i_1 = \arg\max_i \|p_i - \bar p\|^2, \qquad i_{m+1} = \arg\max_i \min_{l \le m} \|p_i - p_{i_l}\|^2
 
-    Deterministic: ties go to the lower position, and a cloud's choice does not depend on its batch-mates. No point is
-    chosen twice; points at the same place are chosen only when nothing else is left. Farthest point sampling is that of
-    Eldar et al., "The farthest point strategy for progressive image sampling" (1997).
+    The choice is deterministic: ties are broken by the lower index, and other clouds of the batch have no effect. No
+    point is chosen twice; duplicates of a point are chosen only when no other points are left. From Eldar et al., "The
+    farthest point strategy for progressive image sampling" (1997).
 
     Args:
         pos: Points of all clouds.
@@ -130,7 +130,7 @@ def _sample(points: Tensor, begin: Tensor, sizes: Tensor, first: Tensor, count: 
     for step in range(count):
         chosen[:, step] = last
         torch.sub(planes, planes[:, clouds, last].unsqueeze(2), out=difference).square_()
-        # Added one by one, not by a sum over planes, so that the rounding is the same whatever the layout of memory.
+        # Added one by one, not by a sum, so that rounding does not depend on the memory layout.
         for plane in difference[1:]:
             difference[0] += plane
         torch.minimum(distance, difference[0], out=distance)

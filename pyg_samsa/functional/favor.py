@@ -1,4 +1,4 @@
-"""Positive random features of packed tokens, and linear attention by them in pieces that stay in the CPU cache."""
+"""Positive random features of packed tokens, and linear attention with them in pieces that fit in the CPU cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.typing import Float
 
-# Tokens whose features are held at a time: few enough for the cache, many enough for the calls not to matter.
+# Number of tokens whose features are kept at a time: they fit in the cache, and calls take little of the time.
 _TOKENS = 1024
 
 
@@ -123,7 +123,7 @@ def query_features(rows: Rows, maps: Maps, floor: float) -> Float[Tensor, "H T M
     .. math::
         \sqrt{M} \, F(x_i)_m = \exp\bigl((W x_i)_m - \max_{m'} (W x_i)_{m'}\bigr) + \sqrt{M} \epsilon
 
-    The squared length of a query is in all its exponents, so the stabilizer takes it away.
+    The squared length of a query is part of all its exponents, so the stabilizer cancels it.
 
     Args:
         rows: The tokens.
@@ -145,7 +145,7 @@ def query_features(rows: Rows, maps: Maps, floor: float) -> Float[Tensor, "H T M
 def key_exponents(rows: Rows, maps: Maps) -> Float[Tensor, "H T M"]:
     r"""Return the exponents of keys, :math:`(W k')_m - \lVert k \rVert^2 / (2 \sqrt{C})`.
 
-    The squared length of the waves is the same for all keys, so the stabilizer takes it away.
+    The squared length of the waves is the same for all keys, so the stabilizer cancels it.
 
     Args:
         rows: The tokens.
@@ -187,7 +187,7 @@ def divide(sums: Float[Tensor, "... _"]) -> Float[Tensor, "... Cv"]:
 
 
 class _Gradients:
-    """Where the backward pass of `LinearAttention` writes; gradients that nobody asked for are None."""
+    """The gradients that the backward pass of `LinearAttention` computes; those that are not needed are None."""
 
     def __init__(self, rows: Rows, maps: Maps, needed: tuple[bool, ...]) -> None:
         self.rows = Rows(

@@ -1,4 +1,4 @@
-"""RMSNorm and the feed-forward branch of a block, computed in pieces that stay in the CPU's cache."""
+"""RMSNorm and the feed-forward branch of a block, computed in pieces that fit in the cache of the CPU."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pyg_samsa.functional.dropout import dropped
+from pyg_samsa.typing import Float, Shaped
 
 # Numbers in a piece: measured best on a machine with 512 KiB of L2 cache per core and 32 MiB of L3. Half or twice as
-# many
-# cost little.
+# many cost little.
 _CACHE_ELEMENTS = 2**19
 _FEW_ELEMENTS = 2**15
 _enabled = True
@@ -41,10 +41,10 @@ def fused_kernels(enabled: bool = True) -> Iterator[None]:
         _enabled = before
 
 
-def can_fuse(x: Tensor) -> bool:
-    """Say whether the fused kernels can compute ``x``.
+def can_fuse(x: Shaped[Tensor, "..."]) -> bool:
+    """Return whether the fused kernels can run on ``x``.
 
-    They run on the CPU, in eager mode, without autocast, and not under transforms of ``torch.func``.
+    They run on the CPU, in eager mode, without autocast, and outside transforms of ``torch.func``.
 
     Args:
         x: Tokens of any shape.
@@ -64,11 +64,11 @@ def can_fuse(x: Tensor) -> bool:
 
 
 def pieces(rows: int, width: int) -> list[tuple[int, int]]:
-    """Cut ``rows`` rows of ``width`` numbers into even pieces that fit into a core's cache.
+    """Cut ``rows`` rows of ``width`` numbers into even pieces that fit in the cache of a core.
 
     Args:
         rows: Number of rows.
-        width: Numbers in a row.
+        width: Number of numbers in a row.
 
     Example:
         >>> pieces(4000, 256)
@@ -118,19 +118,21 @@ class _RMSNorm(torch.autograd.Function):
         return grad_x, grad_weight, None
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float | None = None) -> Tensor:
+def rms_norm(
+    x: Float[Tensor, "*size"], weight: Float[Tensor, " D"], eps: float | None = None
+) -> Float[Tensor, "*size"]:
     r"""Root mean square normalisation (`Zhang and Sennrich <https://arxiv.org/abs/1910.07467>`_).
 
     .. math::
         y = \frac{x}{\sqrt{\mathrm{mean}(x^2) + \epsilon}} \odot w
 
     Args:
-        x: Tokens [T, D].
-        weight: Gains [D].
-        eps: Added to the mean square; None is the machine epsilon of the type, as in PyTorch.
+        x: Tokens [..., D].
+        weight: Gains w.
+        eps: Added to the mean square; None means the machine epsilon of the dtype, as in PyTorch.
 
     Returns:
-        Tokens [T, D].
+        Normalised tokens.
 
     Example:
         >>> rms_norm(torch.tensor([[3.0, 4.0]]), torch.ones(2))
@@ -138,11 +140,11 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float | None = None) -> Tensor:
 
     Cost: O(T D), in one pass over memory on the CPU.
     """
-    # For few numbers PyTorch's own passes over the cache cost less than the calls of the kernel.
+    # For few numbers, PyTorch's version is faster than the calls of the kernel.
     if not can_fuse(x) or x.dim() != 2 or x.numel() <= _FEW_ELEMENTS:
         return F.rms_norm(x, weight.shape, weight, eps)
     eps = torch.finfo(x.dtype).eps if eps is None else eps
-    # Without gradients the calls of autograd would cost more than what is computed for a few hundred tokens.
+    # Without gradients, autograd would take longer than the computation for a few hundred tokens.
     return _RMSNorm.apply(x, weight, eps) if torch.is_grad_enabled() else _rms_norm(x, weight, eps)[0]
 
 
@@ -159,7 +161,7 @@ class _Weights(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """What the backward pass of `feed_forward` needs besides its arguments."""
+    """Tensors that the backward pass of `feed_forward` needs besides its arguments."""
 
     rstd: Tensor
     pre: Tensor
@@ -180,7 +182,7 @@ def _with_ones(x: Tensor) -> Tensor:
 
 
 def _row_factors(outer: Tensor | None, keep: Tensor | None, begin: int, end: int, dtype: torch.dtype) -> Tensor | None:
-    """Return what the rows of the branch are multiplied by, besides numbers; None for one."""
+    """Return the factors of the rows of the branch from dropout and stochastic depth; None means 1."""
     kept = None if keep is None else keep[begin:end]
     if outer is None:
         return kept
@@ -201,8 +203,8 @@ def _feed_forward(
         _unit_rms(x[begin:end], eps, rstd[begin:end], out=unit[:, :-1])
         h = pre[begin:end] if saving else pre[: end - begin]
         if dropout:
-            # What is dropped gets a pre-activation at which GELU and its derivative are zero: no mask has to be stored
-            # or multiplied, here or in the backward pass.
+            # Dropped elements get a pre-activation at which GELU and its derivative are zero, so that no mask has to be
+            # stored or multiplied, here or in the backward pass.
             mask, factor = dropped(h.shape, dropout)
             torch.addmm(h.copy_(mask), unit, weights.first.t(), beta=_far_below_zero(x.dtype), out=h)
             outer[begin:end] = dropped((end - begin, x.size(1)), dropout)[0].add_(1)  # type: ignore[index]
@@ -242,7 +244,7 @@ class _FeedForward(torch.autograd.Function):
         first = _Weights.of(gain, weight, bias, out_weight, out_bias).first
         down = out_weight * (alpha * factor**2)
         grad_x, grad_first = torch.empty_like(x), torch.zeros_like(first)
-        # Without alpha, which is zero at the start and whose own gradient is needed all the same.
+        # Without alpha: it is zero at the start, and its own gradient is needed nevertheless.
         grad_second, grad_out_bias = torch.zeros_like(out_weight), torch.zeros_like(out_bias)
         for begin, end in pieces(*pre.shape):
             dy, h = grad[begin:end], pre[begin:end]
@@ -268,18 +270,18 @@ class _FeedForward(torch.autograd.Function):
 
 
 def feed_forward(
-    x: Tensor,
-    scale: Tensor,
-    gain: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    out_weight: Tensor,
-    out_bias: Tensor,
+    x: Float[Tensor, "T D"],
+    scale: Float[Tensor, ""],
+    gain: Float[Tensor, " D"],
+    weight: Float[Tensor, "F D"],
+    bias: Float[Tensor, " F"],
+    out_weight: Float[Tensor, "D F"],
+    out_bias: Float[Tensor, " D"],
     *,
     dropout: float = 0.0,
-    keep: Tensor | None = None,
+    keep: Float[Tensor, "T 1"] | None = None,
     eps: float | None = None,
-) -> Tensor:
+) -> Float[Tensor, "T D"]:
     r"""The feed-forward branch of a pre-norm block with its residual (SAMSA, Algorithm 1), fused for the CPU.
 
     .. math::
@@ -287,19 +289,19 @@ def feed_forward(
         + b_2\bigr)
 
     Args:
-        x: Tokens [T, D].
+        x: Tokens.
         scale: The scalar :math:`\alpha` of the residual branch.
-        gain: Weight of the RMSNorm [D].
-        weight: :math:`W_1` [F, D].
-        bias: :math:`b_1` [F].
-        out_weight: :math:`W_2` [D, F].
-        out_bias: :math:`b_2` [D].
+        gain: Weight of the RMSNorm.
+        weight: Weight :math:`W_1`.
+        bias: Bias :math:`b_1`.
+        out_weight: Weight :math:`W_2`.
+        out_bias: Bias :math:`b_2`.
         dropout: Probability that an element is dropped, 0 to below 1.
-        keep: Factors :math:`m` [T, 1] of stochastic depth, or None.
-        eps: Of the RMSNorm; None is the machine epsilon of the type.
+        keep: Factors :math:`m` of stochastic depth, or None.
+        eps: Epsilon of the RMSNorm; None means the machine epsilon of the dtype.
 
     Returns:
-        Tokens [T, D].
+        Tokens with the branch added.
 
     Example:
         >>> x = torch.randn(5, 4)
@@ -307,7 +309,7 @@ def feed_forward(
         >>> torch.equal(feed_forward(x, torch.zeros(()), *weights), x)
         True
 
-    Cost: O(T D F) time; O(T F) memory for the backward pass, and O(1) pieces without it.
+    Cost: O(T D F) time; O(T F) memory for the backward pass, and constant memory without it.
     """
     eps = torch.finfo(x.dtype).eps if eps is None else eps
     if torch.is_grad_enabled():
@@ -329,18 +331,20 @@ class _Residual(torch.autograd.Function):
         return grad, grad * scale, torch.dot(grad.flatten(), branch.flatten()).view_as(scale)
 
 
-def residual(x: Tensor, branch: Tensor, scale: Tensor) -> Tensor:
+def residual(
+    x: Float[Tensor, "*size"], branch: Float[Tensor, "*size"], scale: Float[Tensor, ""]
+) -> Float[Tensor, "*size"]:
     r"""Add a scaled residual branch (`ReZero <https://arxiv.org/abs/2003.04887>`_): :math:`x + \alpha b`.
 
     On the CPU :math:`\alpha b` is not written to memory.
 
     Args:
-        x: Tokens [T, D].
-        branch: Tokens :math:`b` [T, D].
+        x: Tokens.
+        branch: Output :math:`b` of the branch.
         scale: The scalar :math:`\alpha`.
 
     Returns:
-        Tokens [T, D].
+        Tokens with the branch added.
 
     Example:
         >>> residual(torch.ones(1, 2), torch.ones(1, 2), torch.tensor(0.5))

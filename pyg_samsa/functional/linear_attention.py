@@ -25,7 +25,7 @@ from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation
 from pyg_samsa.functional.topk import dense_candidates
 from pyg_samsa.typing import Float
 
-# Tokens of a chunk of the causal sums: within a chunk all pairs are formed, from chunk to chunk only sums are carried.
+# Number of tokens of a chunk of the causal sums: all pairs of a chunk are computed; chunks are connected by sums.
 _CHUNK = 128
 
 
@@ -69,8 +69,8 @@ def linear_attention(
     The features F are those of the `Performer <https://arxiv.org/abs/2009.14794>`_, see `positive_features`; q' and k'
     are those of `FLT <https://arxiv.org/abs/2302.01925>`_ (section 4), see `append_waves`. The stabilizer c of F is the
     largest exponent: of its own row for a query, of the whole graph for keys, and with ``causal``, where the sums run
-    over :math:`j \le i`, of the keys up to the query. It counts as a constant, except that the squared length of a
-    query, which all its features share, is taken away altogether.
+    over :math:`j \le i`, of the keys up to the query. It is treated as a constant, except that the squared length of a
+    query, which all its features share, cancels.
 
     Args:
         query: Queries q.
@@ -79,7 +79,7 @@ def linear_attention(
         projection: Draws with F = C + 2m, or F = C without an encoding, see `orthogonal_gaussian`.
         index: Where each graph begins and ends.
         relative: The positional encoding, or None.
-        causal: Let a token see only itself and the tokens before it in its graph.
+        causal: Whether a token attends only to itself and the tokens before it in its graph.
         eps: Added to every feature, at least 0.
 
     Returns:
@@ -107,7 +107,7 @@ def linear_attention(
         return value.clone()
     tensors = (query, key, value, *(() if relative is None else (relative.waves,)))
     dtype = torch.promote_types(query.dtype, torch.float32)
-    # Exponentials and sums over whole graphs need float32, whatever the mixed precision around them.
+    # Exponentials and sums over whole graphs need float32, also under autocast.
     with torch.autocast(query.device.type, enabled=False):
         query, key, value, *waves = (tensor.to(dtype) for tensor in tensors)
         maps = make_maps(projection.to(dtype), query.size(-1), None if relative is None else relative.ratio.to(dtype))
@@ -134,7 +134,7 @@ def _dense(rows: Rows, maps: Maps, index: RaggedIndex, floor: float) -> Tensor:
             exponents.dtype
         ) * floor
         sums = key.transpose(2, 3) @ with_one(some.value).transpose(0, 1).reshape(*shape[:3], -1)
-        # Divided after what fills tables up is gone: a graph without tokens has sums of zero.
+        # Divide after padding has been removed: a graph without tokens has sums of zero.
         out.append(divide((query @ sums).permute(1, 2, 0, 3)[real]))
         order.append(number[real])
     return out[0] if len(out) == 1 else torch.cat(out)[inverse_permutation(torch.cat(order))]
@@ -158,7 +158,7 @@ def _causal(rows: Rows, maps: Maps, index: RaggedIndex, floor: float) -> Tensor:
     out, order = [], []
     for graphs, width in index.groups():
         number, real = dense_candidates(index, graphs, width)
-        # What fills a graph up stands after all its tokens, which do not see it.
+        # Padding comes after all tokens of a graph, which do not attend to it.
         sums = _prefix_sums(rows.take(number.flatten()), maps, (rows.query.size(1), *number.shape, -1), floor)
         out.append(sums.permute(1, 2, 0, 3)[real])
         order.append(number[real])

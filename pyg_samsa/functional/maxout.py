@@ -1,4 +1,4 @@
-"""SFT's score and probability: a sum of maxima in place of a dot product, a leak in place of an exponential."""
+"""Score and probability of SFT: a sum of maxima instead of a dot product, a ReLU and a leak instead of the softmax."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _MaxoutScore(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor) -> Tensor:
         ctx.save_for_backward(query, key)
-        # A maximum commutes with rising functions: queries and keys are standardised, in place of the larger scores.
+        # A maximum commutes with increasing functions: standardise queries and keys, which are smaller than the scores.
         channels = _channels((query - MEAN_OF_MAX) * _scale(query), (key - MEAN_OF_MAX) * _scale(key))
         total = query.new_zeros(*query.shape[:-1], key.size(-2)) if not channels else torch.maximum(*channels[0])
         larger: Tensor | None = None
@@ -133,7 +133,7 @@ def leak_mass(leak: Float[Tensor, "... K"], mode: str = "softplus") -> Float[Ten
 
     Args:
         leak: One number c per sampled token.
-        mode: ``"softplus"``; ``"relu"``, which takes its place in the sum; or ``"none"``, the mass 0.
+        mode: ``"softplus"``; ``"relu"``, which replaces the softplus; or ``"none"``, a mass of 0.
 
     Returns:
         Masses, at least 0.

@@ -1,4 +1,4 @@
-"""Features of pairs of tokens that do not change when the cloud of tokens is moved or turned."""
+"""Features of pairs of tokens that do not change when the cloud of tokens is moved or rotated."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pair_features(
         encoding: ``"dist"``, ``"dist_normal"`` or ``"field"``.
         place: Positions p of the first tokens, g = l numbers each; for ``"dist_normal"`` followed by their normals, g =
             2 l.
-        other: The same of the second tokens. Leading dimensions broadcast.
+        other: The same for the second tokens. Leading dimensions broadcast.
         field: The positive numbers a, b, c, :math:`L_1`, :math:`L_2` of ``"field"``.
 
     Returns:

@@ -15,7 +15,7 @@ from pyg_samsa.functional.sampling import check_k_tau
 from pyg_samsa.functional.topk import ragged_topk
 from pyg_samsa.typing import Float
 
-# Below this softplus(z) is exp(z) to rounding, and its logarithm z itself.
+# Below this, softplus(z) equals exp(z) up to rounding, and its logarithm is z.
 _LOW = -40.0
 
 
@@ -46,8 +46,8 @@ def ragged_sample_paired(
         w = \frac{\mathrm{softplus}(z_t)}{\mathrm{softplus}(z_t) + \mathrm{softplus}(z_b)}, \qquad
         \tilde{x} = w \, x_t + (1 - w) \, x_b
 
-    From `SFT <https://arxiv.org/abs/2408.05822>`_. Support tokens are candidates in every graph, so that graphs with
-    fewer than 2K tokens, or none, are legal.
+    From `SFT <https://arxiv.org/abs/2408.05822>`_. Support tokens are candidates in every graph, so graphs with fewer
+    than 2K tokens and empty graphs are allowed.
 
     Args:
         values: Vectors x of the tokens; or a function that computes those of some tokens [B, H, m] as [B, H, m, C].
@@ -56,8 +56,8 @@ def ragged_sample_paired(
         support_scores: Their scores.
         index: Where each graph begins and ends.
         k: Number of pairs K per graph and head, at least 1; S must be at least 2K.
-        shuffle: Pair at random, as in training. Otherwise by rank, which depends neither on the order of tokens nor on
-            batch-mates.
+        shuffle: Whether to pair at random, as in training. Otherwise pairs are formed by rank, which depends neither on
+            the order of tokens nor on other graphs.
 
     Returns:
         `Samples`: the mixtures, with number and score of the better token of each pair, by descending score.

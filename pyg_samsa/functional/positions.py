@@ -47,7 +47,7 @@ def sinusoidal_positions(
         \mathrm{PE}[p, 2k] = \sin\!\left(p \, P^{-2k/D}\right), \qquad
         \mathrm{PE}[p, 2k + 1] = \cos\!\left(p \, P^{-2k/D}\right), \qquad P = \texttt{max\_period}
 
-    An odd number of channels ends with a sine. Angles are computed in float64, so that far positions lose no digits.
+    An odd number of channels ends with a sine. Angles are computed in float64, so that large positions lose no digits.
 
     Args:
         positions: Places p, real numbers or integers; or the index of a packed batch, whose tokens are counted from 0
@@ -91,7 +91,7 @@ def sinusoidal_positions(
 
 
 def fourier_positions(place: Float[Tensor, "n l"], octaves: int) -> Float[Tensor, "n F"]:
-    r"""Return coordinates with their sinusoids of falling wave length, for places in a picture or a cloud.
+    r"""Return coordinates and their sinusoids of decreasing wave length, for places in a picture or a cloud.
 
     .. math::
         \phi(p) = \bigl[\, p_c, \; \sin(2^j \pi p_c), \; \cos(2^j \pi p_c) \,\bigr]_{c,\; 0 \le j < J}
@@ -107,7 +107,7 @@ def fourier_positions(place: Float[Tensor, "n l"], octaves: int) -> Float[Tensor
 
     Raises:
         ConfigError: ``octaves`` is negative.
-        ShapeError: ``place`` is no matrix of floats.
+        ShapeError: ``place`` is not a matrix of floats.
 
     Example:
         >>> fourier_positions(torch.tensor([[1 / 3, 0.0]]), 1)

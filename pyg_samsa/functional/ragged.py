@@ -9,37 +9,38 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.typing import Int
 
 
 class RaggedIndex:
     r"""Where each graph of a packed batch begins and ends.
 
-    Made once per forward pass and handed from layer to layer, so that the sizes cross from the device to the host
-    only once.
+    It is made once per forward pass and passed from layer to layer, so that the sizes are copied from the device to the
+    host only once.
 
     Args:
-        ptr: Offsets [B+1] int64, non-decreasing, from 0 to T: graph :math:`b` owns the rows ``ptr[b]:ptr[b+1]``.
+        ptr: Offsets [B+1] int64, non-decreasing, from 0 to T: the rows of graph :math:`b` are ``ptr[b]:ptr[b+1]``.
 
     Attributes:
         ptr: Offsets [B+1] int64, on the device of the tokens.
         sizes: Number of tokens of each graph, a list of B Python integers.
         num_graphs: B.
         num_tokens: T.
-        max_size: Tokens of the largest graph.
+        max_size: Number of tokens of the largest graph.
         uniform: Whether all graphs have the same number of tokens, so that [T, ...] can be viewed as [B, n, ...].
 
     Raises:
-        ShapeError: ``ptr`` is not a rising one-dimensional integer tensor that begins with 0.
+        ShapeError: ``ptr`` is not a one-dimensional integer tensor that starts at 0 and never decreases.
 
     Example:
         >>> index = RaggedIndex(torch.tensor([0, 3, 3, 5]))
         >>> index.sizes, index.max_size, index.batch
         ([3, 0, 2], 3, tensor([0, 0, 0, 2, 2]))
 
-    Cost: O(B), and one transfer of B+1 integers to the host.
+    Cost: O(B), and one copy of B+1 integers to the host.
     """
 
-    def __init__(self, ptr: Tensor) -> None:
+    def __init__(self, ptr: Int[Tensor, " offsets"]) -> None:
         if ptr.dim() != 1 or ptr.numel() == 0 or ptr.is_floating_point() or ptr.dtype == torch.bool:
             raise ShapeError("ptr", f"{list(ptr.shape)} {ptr.dtype}", "integers [B+1]")
         offsets: list[int] = ptr.tolist()
@@ -56,30 +57,58 @@ class RaggedIndex:
         self._tiles: dict[int, tuple[Tensor, Tensor]] = {}
 
     @classmethod
-    def from_batch(cls, batch: Tensor, batch_size: int | None = None) -> RaggedIndex:
-        """Build the index from PyG's sorted ``batch`` vector [T]; ``batch_size`` keeps trailing empty graphs."""
+    def from_batch(cls, batch: Int[Tensor, " T"], batch_size: int | None = None) -> RaggedIndex:
+        """Make the index of a sorted ``batch`` vector.
+
+        Args:
+            batch: Graph number of each token, ascending.
+            batch_size: Number of graphs, if some at the end may be empty.
+
+        Example:
+            >>> RaggedIndex.from_batch(torch.tensor([0, 0, 2]), batch_size=4).ptr
+            tensor([0, 2, 2, 3, 3])
+        """
         return cls(batch_to_ptr(batch, batch_size))
 
     @property
     def device(self) -> torch.device:
-        """Device of ``ptr``."""
+        """Device of ``ptr``.
+
+        Example:
+            >>> RaggedIndex(torch.tensor([0, 2])).device
+            device(type='cpu')
+        """
         return self.ptr.device
 
     @property
-    def batch(self) -> Tensor:
-        """Graph number of every token, [T] int64, ascending."""
+    def batch(self) -> Int[Tensor, " T"]:
+        """Graph number of every token, ascending.
+
+        Example:
+            >>> RaggedIndex(torch.tensor([0, 2, 2, 3])).batch
+            tensor([0, 0, 2])
+        """
         if self._batch is None:
             counts = self.ptr.diff()
             graphs = torch.arange(self.num_graphs, device=self.device)
             self._batch = torch.repeat_interleave(graphs, counts, output_size=self.num_tokens)
         return self._batch
 
-    def groups(self, max_waste: float = 4.0) -> Iterator[tuple[Tensor | None, int]]:
-        """Yield ``(graphs, width)``: sets of graphs of similar size, to be laid out as one dense [G, width] table.
+    def groups(self, max_waste: float = 4.0) -> Iterator[tuple[Int[Tensor, " G"] | None, int]]:
+        """Yield ``(graphs, width)``: sets of graphs of similar size, for one dense [G, width] table each.
 
-        All graphs together, as ``(None, max_size)``, when that table has at most ``max_waste`` times as many cells as
-        there are tokens; otherwise
-        one set per power of two, so that one giant graph among many small ones costs no more than its own size.
+        All graphs form one set, ``(None, max_size)``, if its table has at most ``max_waste`` times as many cells as
+        there are tokens. Otherwise there is one set per power of two, so that one large graph among many small ones
+        costs no more than its own size.
+
+        Args:
+            max_waste: Largest number of cells per token for which all graphs form one set.
+
+        Example:
+            >>> list(RaggedIndex(torch.tensor([0, 2, 3])).groups())
+            [(None, 2)]
+            >>> list(RaggedIndex(torch.tensor([0, 1000, *range(1001, 1101)])).groups())[0]
+            (tensor([0]), 1000)
         """
         slack = 64 * self.num_graphs
         # A compiled graph must not depend on the sizes of one batch.
@@ -93,8 +122,10 @@ class RaggedIndex:
             yield torch.tensor(graphs, device=self.device), max(self.sizes[graph] for graph in graphs)
 
     def parts(self, max_tokens: int) -> list[tuple[slice, RaggedIndex]]:
-        """Return batches of consecutive graphs with at most ``max_tokens`` tokens each: their rows and their own
-        index; a larger graph stands alone.
+        """Return batches of consecutive graphs, each as its rows and its own index.
+
+        Args:
+            max_tokens: Largest number of tokens of a batch; a larger graph is a batch of its own.
 
         Example:
             >>> [(rows.start, rows.stop) for rows, _ in RaggedIndex(torch.tensor([0, 2, 3, 9])).parts(4)]
@@ -115,9 +146,13 @@ class RaggedIndex:
             self._parts[max_tokens] = [(slice(*bounds), part) for bounds, part in zip(rows, parts, strict=True)]
         return self._parts[max_tokens]
 
-    def tiles(self, rows: int) -> tuple[Tensor, Tensor]:
-        """Cut every graph into tiles of ``rows`` tokens and return graph and first token of each; the device computes
-        it and is not waited for.
+    def tiles(self, rows: int) -> tuple[Int[Tensor, " tiles"], Int[Tensor, " tiles"]]:
+        """Cut every graph into tiles of ``rows`` tokens and return the graph and the first token of each tile.
+
+        The device computes them without synchronisation.
+
+        Args:
+            rows: Number of tokens of a tile; the last tile of a graph may be shorter.
 
         Example:
             >>> RaggedIndex(torch.tensor([0, 3, 3, 4])).tiles(2)
@@ -138,11 +173,11 @@ class RaggedIndex:
         return f"{type(self).__name__}({sizes})"
 
 
-def batch_to_ptr(batch: Tensor, batch_size: int | None = None) -> Tensor:
-    """Return the offsets [B+1] of a ``batch`` vector [T], whose order does not matter.
+def batch_to_ptr(batch: Int[Tensor, " T"], batch_size: int | None = None) -> Int[Tensor, " offsets"]:
+    """Return the offsets [B+1] of a ``batch`` vector in any order.
 
     Args:
-        batch: Graph number of every token, [T] integers >= 0.
+        batch: Graph number of every token, from 0.
         batch_size: Number of graphs B; by default the largest number in ``batch`` plus one.
 
     Raises:
@@ -167,31 +202,31 @@ def batch_to_ptr(batch: Tensor, batch_size: int | None = None) -> Tensor:
 def resolve(
     num_tokens: int,
     device: torch.device,
-    batch: Tensor | None = None,
-    ptr: Tensor | RaggedIndex | None = None,
+    batch: Int[Tensor, " T"] | None = None,
+    ptr: Int[Tensor, " offsets"] | RaggedIndex | None = None,
     batch_size: int | None = None,
-) -> tuple[RaggedIndex, Tensor | None]:
-    """Turn whatever a PyG operator is given into an index, and a permutation when the tokens are not sorted by graph.
+) -> tuple[RaggedIndex, Int[Tensor, " T"] | None]:
+    """Return the index of a batch in any of PyG's forms, and a permutation if tokens are not sorted by graph.
 
     Args:
-        num_tokens: T.
+        num_tokens: Number of tokens T.
         device: Device of the tokens.
-        batch: Graph number of every token [T], sorted or not; None means one graph.
-        ptr: Offsets [B+1], or an index that was made before; goes before ``batch``.
-        batch_size: Number of graphs, where trailing graphs may be empty.
+        batch: Graph number of every token, in any order; None means one graph.
+        ptr: Offsets [B+1], or an index that was made before; replaces ``batch``.
+        batch_size: Number of graphs, if some at the end may be empty.
 
     Returns:
-        The index, and ``perm`` [T] with which ``x[perm]`` is sorted by graph (stable), or None when ``x`` already is.
+        The index, and ``perm`` for which ``x[perm]`` is sorted by graph (stable); None if ``x`` is sorted already.
 
     Raises:
-        ShapeError: The pieces contradict each other or the number of tokens.
+        ShapeError: The arguments contradict each other, or there is no graph.
 
     Example:
         >>> index, perm = resolve(3, torch.device("cpu"), batch=torch.tensor([1, 0, 1]))
         >>> index.sizes, perm
         ([1, 2], tensor([1, 0, 2]))
 
-    Cost: O(T), and O(T log T) when unsorted.
+    Cost: O(T), and O(T log T) if tokens are not sorted.
     """
     if (
         isinstance(ptr, RaggedIndex)
@@ -239,8 +274,8 @@ def _resolve(
     return index, perm
 
 
-def inverse_permutation(perm: Tensor) -> Tensor:
-    """Return the permutation that undoes ``perm`` [T]: ``x[perm][inverse_permutation(perm)]`` is ``x``.
+def inverse_permutation(perm: Int[Tensor, " T"]) -> Int[Tensor, " T"]:
+    """Return the permutation that undoes ``perm``: ``x[perm][inverse_permutation(perm)]`` is ``x``.
 
     Example:
         >>> inverse_permutation(torch.tensor([2, 0, 1]))

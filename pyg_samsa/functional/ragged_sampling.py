@@ -109,7 +109,7 @@ def ragged_sample_without_replacement(
 
     Args:
         values: Vectors X of the tokens; or a function that computes those of some tokens [B, H, m] as [B, H, m, C],
-            which is cheaper where few of many are chosen.
+            which is cheaper if few of many are chosen.
         scores: Finite scores z of the tokens, noise included.
         support_values: Vectors X' of the support tokens, which every graph may choose.
         support_scores: Their scores z'.
@@ -177,7 +177,7 @@ def ragged_sample_with_replacement(
         index: Where each graph begins and ends.
         k: Number of draws K per graph and head, at least 1.
         tau: Temperature of the gradient, above 0.
-        noise: Draw at random; otherwise the draws are systematic and deterministic.
+        noise: Whether to draw at random; otherwise draws are systematic and deterministic.
 
     Returns:
         `Samples`, in the order of the draws.

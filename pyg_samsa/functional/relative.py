@@ -22,7 +22,7 @@ from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.typing import Float
 
 SCORES = ("maxout", "softmax")
-# Scores [H, n, K] of a piece of the rows of a graph: with half as many, calls begin to cost more than the cache saves.
+# Number of scores [H, n, K] of a piece of the rows of a graph; with half as many, calls cost more than the cache saves.
 _FEW_SCORES = 2**20
 
 
@@ -111,7 +111,7 @@ def relative_attention(
     """
     check_choice("score", score, SCORES)
     if relation is not None and relation.place.size(0) != query.size(0):
-        raise ShapeError("place", list(relation.place.shape), f"[{query.size(0)}, g], one row a token")
+        raise ShapeError("place", list(relation.place.shape), f"[{query.size(0)}, g], one row per token")
     dtype = query.dtype if query.dtype == torch.float64 else torch.float32
     query, key, value, leak = (tensor.to(dtype) for tensor in (query, key, value, leak))
     encoding = "none" if relation is None else relation.encoding
@@ -158,7 +158,7 @@ def _attend_group(
 class _ByRows(torch.autograd.Function):
     """Attention for some rows of one graph at a time, computed again in the backward pass.
 
-    Of pairs only the mask of dropout is kept.
+    The only tensor of pairs that is kept is the mask of dropout.
     """
 
     @staticmethod
@@ -209,7 +209,7 @@ class _ByRows(torch.autograd.Function):
         return None, None, None, *grads
 
 
-# Places of the arguments of `_attend`: those with a row a token, those with one a graph; the rest are weights.
+# Positions of the arguments of `_attend` with one row per token, and with one per graph; the rest are weights.
 _QUERY, _PLACE, _SAMPLED = 0, 1, (2, 3, 4, 5)
 
 

@@ -146,7 +146,7 @@ def sample_with_replacement(
         >>> sample_with_replacement(values, torch.tensor([0.0, 1.0]), 4).flatten()
         tensor([2., 2., 2., 1.])
 
-    Cost: O(K n C) time and O(K n) memory: not linear, as an ablation may be.
+    Cost: O(K n C) time and O(K n) memory; it is an ablation and not linear in n.
     """
     _check_dense(values, scores, k, tau)
     logits, index = draw_indices(scores, k, tau, noise)
@@ -227,8 +227,8 @@ def gumbel_noise(like: Float[Tensor, "..."], shape: tuple[int, ...] | None = Non
         P\bigl(\arg\max_t (z_t + g_t) = t\bigr) = \mathrm{softmax}(z)_t
 
     Args:
-        like: Its dtype and device, and its shape where none is given, are those of the noise.
-        shape: Shape of the noise.
+        like: Tensor with the dtype and the device of the noise.
+        shape: Shape of the noise; by default that of ``like``.
 
     Example:
         The mean is Euler's constant, 0.577:

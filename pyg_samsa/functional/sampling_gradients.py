@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from pyg_samsa.functional.fused import can_fuse, pieces
 from pyg_samsa.functional.triton_support import runs_in_triton
-from pyg_samsa.typing import Int, Shaped
+from pyg_samsa.typing import Float, Int, Shaped
 
 
 class Relaxation(torch.autograd.Function):
@@ -33,8 +33,14 @@ class Relaxation(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, chosen: Tensor, rivals: Tensor, chosen_scores: Tensor, rival_scores: Tensor, tau: float, soft: bool
-    ) -> Tensor:
+        ctx: Any,
+        chosen: Float[Tensor, "*b K C"],
+        rivals: Float[Tensor, "*b J C"],
+        chosen_scores: Float[Tensor, "*b K"],
+        rival_scores: Float[Tensor, "*b J"],
+        tau: float,
+        soft: bool,
+    ) -> Float[Tensor, "*b K C"]:
         """Return the chosen vectors, or their relaxation where ``soft``."""
         ctx.save_for_backward(chosen, rivals, chosen_scores, rival_scores)
         ctx.tau, ctx.soft = tau, soft
@@ -45,7 +51,7 @@ class Relaxation(torch.autograd.Function):
             from pyg_samsa.functional.triton_relaxation import relax
 
             return relax(chosen, rivals, chosen_scores, rival_scores, tau)
-        # The share of rival v is (1 - P_mv) / J: the mean of the rivals, less what P takes of them.
+        # The weight of rival v is (1 - P_mv) / J, so the sum is the mean of the rivals minus a product with P.
         rest = rivals.mean(-2, keepdim=True)
         parts = []
         for x, y, x_scores, y_scores in _few(chosen, rivals, chosen_scores, rival_scores):
@@ -57,7 +63,7 @@ class Relaxation(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Float[Tensor, "*b K C"]) -> tuple[Tensor | None, ...]:
         """Return the gradients of the vectors and of the scores."""
         chosen, rivals, chosen_scores, rival_scores = ctx.saved_tensors
         count = rivals.size(-2)
@@ -128,14 +134,16 @@ class StraightThroughCategorical(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, logits: Tensor, index: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, values: Float[Tensor, "*b n C"], logits: Float[Tensor, "*b K n"], index: Int[Tensor, "*b K"]
+    ) -> Float[Tensor, "*b K C"]:
         """Return the drawn vectors."""
         ctx.save_for_backward(values, logits, index)
         return gather(values, index)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Float[Tensor, "*b K C"]) -> tuple[Tensor | None, ...]:
         """Return the gradients of the vectors and of the logits."""
         values, logits, index = ctx.saved_tensors
         grad_values = grad_logits = None

@@ -38,7 +38,8 @@ def topk(scores: Float[Tensor, "... n"], k: int) -> Int[Tensor, "... K"]:
         z_{i_1} \ge \dots \ge z_{i_K} \ge z_t \;\text{ for all other } t,
         \qquad i_m < i_{m+1} \;\text{ if }\; z_{i_m} = z_{i_{m+1}}
 
-    These are the indices i of section 4.2 of `SAMSA <https://arxiv.org/abs/2408.05391>`_; the paper leaves ties open.
+    These are the indices i of section 4.2 of `SAMSA <https://arxiv.org/abs/2408.05391>`_; the paper does not define the
+    order of ties.
 
     Args:
         scores: Finite scores z; half precision is compared as float32.
@@ -61,12 +62,12 @@ def topk(scores: Float[Tensor, "... n"], k: int) -> Int[Tensor, "... K"]:
 def ragged_topk(
     scores: Float[Tensor, "T H"], support_scores: Float[Tensor, "S H"], index: RaggedIndex, k: int
 ) -> Int[Tensor, "B H K"]:
-    r"""Return, for each graph and head, the ``k`` best of the graph's tokens and the support tokens.
+    r"""Return the ``k`` best candidates of each graph and head: tokens of the graph and support tokens.
 
     .. math::
         i_{bh} = \operatorname{topk}\bigl( [\, z_{th} \,]_{t \in b} \,\Vert\, [\, z'_{sh} \,]_s, \; K \bigr)
 
-    Support tokens are candidates in every graph, so that a graph with fewer than K tokens, or none, is legal
+    Support tokens are candidates in every graph, so graphs with fewer than K tokens and empty graphs are allowed
     (section 4.2 of `SAMSA <https://arxiv.org/abs/2408.05391>`_).
 
     Args:
@@ -117,7 +118,7 @@ def dense_candidates(
         width: Columns of the table, at least the tokens of the largest of the graphs.
 
     Returns:
-        Token numbers, int64, 0 where a cell is not real; and the mask of real cells.
+        Token numbers, int64, 0 for padding; and the mask of the cells that are not padding.
 
     Example:
         >>> dense_candidates(RaggedIndex(torch.tensor([0, 1, 3])), None, 2)
@@ -168,7 +169,7 @@ def _group_topk(
 
 
 def _rows(table: Tensor, number: Tensor, tokens: int) -> Tensor:
-    """Look up rows of ``table`` [T, H] as [G, H, width]; a batch without tokens has no real cell, so zeros serve."""
+    """Look up rows of ``table`` [T, H] as [G, H, width]; zeros if there are no tokens."""
     if tokens == 0:
         return table.new_zeros(number.size(0), table.size(1), number.size(1))
     return table.t()[:, number].transpose(0, 1).contiguous()

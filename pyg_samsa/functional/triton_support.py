@@ -1,4 +1,4 @@
-"""When kernels written in Triton run, and what they share."""
+"""When Triton kernels run, and helpers that they share."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from torch import Tensor
 
 from pyg_samsa.typing import Float, Shaped
 
-# Searching the import path takes longer than a small block, so it is done once. PyTorch builds for CUDA bring Triton
-# along.
+# Searching the import path takes longer than a small block, so it is done once. PyTorch builds for CUDA include Triton.
 HAS_TRITON = find_spec("triton") is not None
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 MAX_CHANNELS = 256
@@ -97,7 +96,7 @@ def tile(values: Float[Tensor, "... C"]) -> tuple[int, dict[str, Any]]:
 
     Channels are padded to :math:`2^{\lceil \log_2 C \rceil}`, at least 16. Single precision is exact, as in PyTorch,
     unless ``torch.set_float32_matmul_precision`` allows otherwise; its tiles are half as large, so that they fit into
-    the registers. The sizes are not tuned: no GPU was at hand.
+    the registers. The sizes have not been tuned on a GPU.
 
     Args:
         values: Vectors of C channels.

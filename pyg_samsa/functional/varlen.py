@@ -1,4 +1,4 @@
-"""CUDA kernels that take packed queries and the offsets of the graphs: no padding, one launch for the whole batch."""
+"""CUDA kernels for packed queries and offsets of the graphs: no padding, one launch for the whole batch."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def refuse_flash(query: Float[Tensor, "T H C"], dropout: float) -> str | None:
 
     Args:
         query: Packed queries.
-        dropout: Probability that a weight is dropped; any is possible.
+        dropout: Probability that a weight is dropped; every value is supported.
 
     Example:
         >>> "flash-attn" in refuse_flash(torch.zeros(3, 2, 8), 0.0) or "CUDA" in refuse_flash(torch.zeros(3, 2, 8), 0.0)
@@ -128,7 +128,7 @@ def _refuse_half(query: Tensor) -> str | None:
 def _packed(
     query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, int, int]:
-    """Return the arguments of such kernels.
+    """Return the arguments of these kernels.
 
     Queries [T, H, C], keys and values [B K, H, C], int32 offsets of both, and the longest graph of both.
     """

@@ -14,6 +14,7 @@ from pyg_samsa.nn.conv.operators import make_operator
 from pyg_samsa.nn.drop_path import DropPath
 from pyg_samsa.nn.feed_forward import FeedForward
 from pyg_samsa.nn.norm import RMSNorm
+from pyg_samsa.typing import Float, Int, Shaped
 
 REZERO = ("own", "shared")
 
@@ -28,14 +29,14 @@ class SAMSABlock(Module):
         x &\leftarrow x + \alpha \, \mathrm{DropPath}\bigl(\mathrm{FFN}(\mathrm{RMSNorm}(x))\bigr)
 
     :math:`\alpha` is a scalar that starts at zero (`ReZero <https://arxiv.org/abs/2003.04887>`_). The paper shares one
-    among all layers.
+    scalar among all layers.
 
     Args:
         channels: Channels D of a token.
         ffn_channels: Hidden channels of the feed-forward network; by default 4 D.
         dropout: Dropout in the feed-forward network, 0 to below 1.
         drop_path: Probability that a residual branch of a graph is dropped in training.
-        rezero: ``"own"``: the block has its own :math:`\alpha`; ``"shared"``: it is passed to every call.
+        rezero: ``"own"``: the block has its own :math:`\alpha`; ``"shared"``: every call is passed one.
         conv: The attention operator: a name of a registered operator (``"samsa"``, ``"sft"``, ``"flt"``, ``"full"``,
             ``"performer"``), or any module with the signature of `SAMSAConv`.
         **conv_kwargs: Arguments of the operator given by name, such as ``heads``, ``num_samples`` and ``encoding``; its
@@ -56,7 +57,7 @@ class SAMSABlock(Module):
         >>> SAMSABlock(16, conv="sft", heads=4, encoding="dist")(x, pos=torch.randn(30, 3)).shape
         torch.Size([30, 16])
 
-    Cost: That of the operator, and O(T D D_ff).
+    Cost: The cost of the operator plus O(T D D_ff).
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class SAMSABlock(Module):
         self.alpha = Parameter(torch.zeros(())) if rezero == "own" else None
 
     def reset_parameters(self) -> None:
-        r"""Draw new weights and set an own :math:`\alpha` to zero."""
+        r"""Draw new weights and set the block's own :math:`\alpha` to zero."""
         for module in (self.conv_norm, self.conv, self.ffn):
             reset(module)
         if self.alpha is not None:
@@ -94,30 +95,39 @@ class SAMSABlock(Module):
 
     def forward(
         self,
-        x: Tensor,
+        x: Float[Tensor, "T D"],
         edge_index: Tensor | None = None,
-        batch: Tensor | None = None,
+        batch: Int[Tensor, " T"] | None = None,
         *,
-        ptr: Tensor | RaggedIndex | None = None,
+        ptr: Int[Tensor, " offsets"] | RaggedIndex | None = None,
         batch_size: int | None = None,
-        alpha: Tensor | None = None,
-        pos: Tensor | None = None,
-        normal: Tensor | None = None,
-    ) -> Tensor:
+        alpha: Float[Tensor, ""] | None = None,
+        pos: Shaped[Tensor, "T l"] | None = None,
+        normal: Float[Tensor, "T _"] | None = None,
+    ) -> Float[Tensor, "T D"]:
         """Run the block.
 
         Args:
-            x: Tokens [T, D].
+            x: Tokens.
             edge_index: Passed to the operator.
-            batch: Graph number of each token [T], in any order; None means one graph.
-            ptr: Offsets [B+1] of graphs that lie one after the other, in place of ``batch``.
-            batch_size: Number of graphs, where some at the end may be empty.
-            alpha: The shared scalar of a block with ``rezero="shared"``.
-            pos: Positions [T, l], for operators that encode them.
-            normal: Normals [T, l], likewise.
+            batch: Graph number of each token, in any order; None means one graph.
+            ptr: Offsets [B+1] of graphs that lie one after the other; replaces ``batch``.
+            batch_size: Number of graphs, if some at the end may be empty.
+            alpha: The shared scalar, for a block with ``rezero="shared"``.
+            pos: Positions, for operators that encode positions.
+            normal: Normals, for operators that encode normals.
 
         Returns:
-            Tokens [T, D].
+            Tokens after the block.
+
+        Raises:
+            ConfigError: The block has no scalar of its own, and none was passed.
+            ShapeError: The inputs do not fit each other.
+
+        Example:
+            >>> block = SAMSABlock(16, heads=4, num_samples=8, rezero="shared")
+            >>> block(torch.randn(5, 16), batch=torch.tensor([1, 0, 1, 1, 0]), alpha=torch.ones(())).shape
+            torch.Size([5, 16])
         """
         scale = self.alpha if self.alpha is not None else alpha
         if scale is None:

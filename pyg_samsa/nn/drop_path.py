@@ -6,6 +6,7 @@ from torch.nn import Module
 
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.options import check_probability
+from pyg_samsa.typing import Float
 
 
 class DropPath(Module):
@@ -38,18 +39,47 @@ class DropPath(Module):
         check_probability("drop_path", rate)
         self.rate = rate
 
-    def forward(self, x: Tensor, index: RaggedIndex) -> Tensor:
-        """Return the branch ``x`` [T, D]; in training the rows of dropped graphs are zero."""
+    def forward(self, x: Float[Tensor, "T D"], index: RaggedIndex) -> Float[Tensor, "T D"]:
+        """Drop the branches of some graphs, in training.
+
+        Args:
+            x: The branch.
+            index: Where each graph begins and ends.
+
+        Returns:
+            The branch; the rows of dropped graphs are zero and the others are scaled up.
+
+        Example:
+            >>> x, index = torch.ones(3, 2), RaggedIndex(torch.tensor([0, 2, 3]))
+            >>> first, second, _ = DropPath(0.5)(x, index)[:, 0].tolist()
+            >>> first == second and first in (0.0, 2.0)
+            True
+        """
         keep = self.keep(x, index)
         return x if keep is None else x * keep
 
-    def keep(self, x: Tensor, index: RaggedIndex) -> Tensor | None:
-        """Return the factors of the rows [T, 1], 0 for dropped graphs, or None where nothing is dropped."""
+    def keep(self, x: Float[Tensor, "T D"], index: RaggedIndex) -> Float[Tensor, "T 1"] | None:
+        """Return the factors of the rows, 0 for dropped graphs; None if nothing is dropped.
+
+        Args:
+            x: Tokens, for their dtype and device.
+            index: Where each graph begins and ends.
+
+        Example:
+            >>> x, index = torch.ones(3, 2), RaggedIndex(torch.tensor([0, 2, 3]))
+            >>> DropPath(0.5).keep(x, index).shape, DropPath(0.5).eval().keep(x, index)
+            (torch.Size([3, 1]), None)
+        """
         if not self.training or self.rate == 0:
             return None
         graphs = torch.empty(index.num_graphs, 1, dtype=x.dtype, device=x.device)
         return graphs.bernoulli_(1 - self.rate).div_(1 - self.rate)[index.batch]
 
     def extra_repr(self) -> str:
-        """Show the rate."""
+        """Return the rate as it appears in the ``repr``.
+
+        Example:
+            >>> DropPath(0.1)
+            DropPath(rate=0.1)
+        """
         return f"rate={self.rate}"

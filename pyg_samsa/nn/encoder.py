@@ -13,31 +13,31 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.fused import can_fuse
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.tokenizers.tokens import Tokens
+from pyg_samsa.typing import Float
 
-# In evaluation on the CPU, graphs go through the blocks in parts of this many numbers, which stay in the cache.
+# In evaluation on the CPU, graphs run through the blocks in parts of this many numbers, which fit in the cache.
 _PART_ELEMENTS = 2**20
 
 
 class Encoder(Module):
-    r"""A stack of transformer blocks over `Tokens`; it does not know what the tokens stand for.
+    r"""A stack of transformer blocks over `Tokens` of any modality.
 
     .. math::
         x^{(l+1)} = \mathrm{Block}_l(x^{(l)}; \alpha), \qquad l = 0 \dots L - 1
 
-    where :math:`\alpha` is one ReZero scalar for all blocks, if they have none of their own.
+    where :math:`\alpha` is one ReZero scalar shared by all blocks that have none of their own.
 
     Args:
         blocks: Blocks with the signature of `SAMSABlock`.
-        checkpointing: In training, keep only the tokens between blocks and compute each block again in the backward
-            pass:
-            the memory of one block, for a third more time. The result is the same.
+        checkpointing: Whether training keeps only the tokens between blocks and computes each block again in the
+            backward pass. This needs the memory of one block and a third more time; the result is the same.
 
     Shapes:
         - **input:** `Tokens` with x [T, D]
         - **output:** `Tokens` with x [T, D]
 
     Raises:
-        ConfigError: There is no block.
+        ConfigError: There are no blocks.
 
     Example:
         >>> from pyg_samsa.nn import SAMSABlock
@@ -46,7 +46,7 @@ class Encoder(Module):
         >>> encoder(tokens).x.shape
         torch.Size([5, 16])
 
-    Cost: L times that of a block.
+    Cost: L times the cost of a block.
     """
 
     def __init__(self, blocks: Iterable[Module], checkpointing: bool = False) -> None:
@@ -63,7 +63,15 @@ class Encoder(Module):
 
     @property
     def uses_positions(self) -> bool:
-        """Whether an operator encodes where tokens are, so that tokens need ``pos``."""
+        """Whether an operator encodes positions, so that tokens need ``pos``.
+
+        Example:
+            >>> from pyg_samsa.nn import SAMSABlock
+            >>> Encoder([SAMSABlock(16)]).uses_positions
+            False
+            >>> Encoder([SAMSABlock(16, conv="sft", encoding="dist")]).uses_positions
+            True
+        """
         return any(getattr(getattr(block, "conv", None), "uses_positions", False) for block in self.blocks)
 
     def reset_parameters(self) -> None:
@@ -76,12 +84,17 @@ class Encoder(Module):
     def forward(self, tokens: Tokens) -> Tokens:
         """Run all blocks on the tokens.
 
-        In evaluation on the CPU, a large batch goes through all blocks some graphs at a time, since graphs do not see
-        each
-        other and what stays in the cache is faster. Where a block has hooks, it is called once, with all tokens.
+        In evaluation on the CPU, a large batch runs through all blocks a few graphs at a time, because data that fits
+        in the cache is faster and graphs do not affect each other. A block with hooks is called once, with all tokens.
+
+        Example:
+            >>> from pyg_samsa.nn import SAMSABlock
+            >>> tokens = Tokens(torch.randn(5, 16), RaggedIndex(torch.tensor([0, 3, 5])), torch.arange(5))
+            >>> encoder = Encoder([SAMSABlock(16, heads=4, num_samples=8)])
+            >>> torch.equal(encoder(tokens).x, tokens.x)  # the ReZero scalar starts at zero
+            True
         """
-        # Under mixed precision the products are computed in half precision; the residual stream keeps that of the
-        # weights.
+        # Under autocast, products are computed in half precision; the residual stream keeps the dtype of the weights.
         x = tokens.x.to(next(self.blocks.parameters()).dtype)
         geometry = {"pos": tokens.pos, "normal": tokens.normal} if self.uses_positions else {}
         few = max(1, _PART_ELEMENTS // max(x.size(1), 1))
@@ -93,17 +106,25 @@ class Encoder(Module):
             out[rows] = self.run(x[rows], part, own)
         return tokens._replace(x=out)
 
-    def run(self, x: Tensor, index: RaggedIndex, geometry: dict[str, Tensor | None], first: int = 0) -> Tensor:
-        """Run the blocks from number ``first`` on.
+    def run(
+        self, x: Float[Tensor, "T D"], index: RaggedIndex, geometry: dict[str, Tensor | None], first: int = 0
+    ) -> Float[Tensor, "T D"]:
+        """Run the blocks, starting with number ``first``.
 
         Args:
-            x: Tokens before that block [T, D].
+            x: Tokens before that block.
             index: Where each graph begins and ends.
             geometry: ``pos`` and ``normal`` of the tokens; may be empty.
-            first: Number of the first block.
+            first: Number of the first block, from 0.
 
         Returns:
-            Tokens after the last block [T, D].
+            Tokens after the last block.
+
+        Example:
+            >>> from pyg_samsa.nn import SAMSABlock
+            >>> encoder = Encoder([SAMSABlock(16, heads=4, num_samples=8) for _ in range(2)])
+            >>> encoder.run(torch.randn(5, 16), RaggedIndex(torch.tensor([0, 3, 5])), {}, first=1).shape
+            torch.Size([5, 16])
         """
         again = self.checkpointing and self.training and torch.is_grad_enabled()
         for block in self.blocks[first:]:  # type: ignore[index]

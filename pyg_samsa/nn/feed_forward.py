@@ -12,6 +12,7 @@ from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.norm import RMSNorm
 from pyg_samsa.nn.plain import is_plain
 from pyg_samsa.options import check_integer
+from pyg_samsa.typing import Float
 
 
 class FeedForward(Module):
@@ -21,10 +22,9 @@ class FeedForward(Module):
         y = x + \alpha \, m \, \mathrm{Drop}\bigl(W_2 \, \mathrm{Drop}(\sigma(W_1 \, \mathrm{RMSNorm}(x) + b_1)) +
         b_2\bigr)
 
-    On the CPU a fused kernel computes it, as long as the children are a plain `RMSNorm`, two plain ``Linear`` layers,
-    the
-    exact GELU and `Dropout`, without hooks or parametrizations. Otherwise the children are called one after the other,
-    with the same result; so hooks fire, and a replaced child counts.
+    On the CPU a fused kernel computes it if the children are a plain `RMSNorm`, two plain ``Linear`` layers, the exact
+    GELU and `Dropout`, without hooks or parametrizations. Otherwise the children are called one after the other, with
+    the same result, so hooks fire and replaced children are used.
 
     Args:
         channels: Channels D of a token.
@@ -33,7 +33,7 @@ class FeedForward(Module):
         act: Activation :math:`\sigma`: a name that PyG's ``activation_resolver`` knows, or a function or module.
 
     Shapes:
-        - **input:** tokens [T, D], scalar :math:`\alpha`, factors of rows :math:`m` [T, 1] (*optional*)
+        - **input:** tokens [T, D], scalar :math:`\alpha`, factors :math:`m` of the rows [T, 1] (*optional*)
         - **output:** tokens [T, D]
 
     Raises:
@@ -73,13 +73,21 @@ class FeedForward(Module):
         for module in (self.norm, self.lin1, self.lin2):
             module.reset_parameters()
 
-    def forward(self, x: Tensor, scale: Tensor, keep: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "*b D"], scale: Float[Tensor, ""], keep: Float[Tensor, "*b 1"] | None = None
+    ) -> Float[Tensor, "*b D"]:
         r"""Add the branch to the tokens.
 
         Args:
-            x: Tokens [T, D].
+            x: Tokens.
             scale: The scalar :math:`\alpha` of the residual.
-            keep: Factors of the rows [T, 1], from stochastic depth; None for one.
+            keep: Factors :math:`m` of the rows, from stochastic depth; None means 1.
+
+        Example:
+            >>> import torch
+            >>> ffn, x = FeedForward(16), torch.randn(5, 16)
+            >>> torch.equal(ffn(x, torch.ones(()), keep=torch.zeros(5, 1)), x)
+            True
         """
         if self._can_fuse(x):
             weights = (self.norm.weight, self.lin1.weight, self.lin1.bias, self.lin2.weight, self.lin2.bias)
@@ -89,7 +97,7 @@ class FeedForward(Module):
         return fused.residual(x, branch if keep is None else branch * keep, scale)
 
     def _can_fuse(self, x: Tensor) -> bool:
-        """Say whether the children are what the fused kernel computes."""
+        """Return whether the fused kernel computes the same as the children."""
         children = ((self.norm, RMSNorm), (self.lin1, Linear), (self.lin2, Linear), (self.act, GELU))
         dropouts = (self.drop1, self.drop2)
         return (

@@ -8,6 +8,7 @@ from torch.nn import GELU, LayerNorm, Linear, Module
 
 from pyg_samsa.errors import NumericalError
 from pyg_samsa.nn.norm import RMSNorm
+from pyg_samsa.typing import Float
 
 
 class ImportanceScore(Module):
@@ -45,8 +46,13 @@ class ImportanceScore(Module):
         for module in (self.hidden, self.mixed, self.norm, self.out):
             module.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the scores of the tokens; half precision is widened, so that distinct scores stay distinct."""
+    def forward(self, x: Float[Tensor, "T D"]) -> Float[Tensor, "T H"]:
+        """Return the scores of the tokens; half precision is converted to float32, so that different scores differ.
+
+        Example:
+            >>> ImportanceScore(16, heads=4).bfloat16()(torch.randn(5, 16, dtype=torch.bfloat16)).dtype
+            torch.float32
+        """
         scores = self.out(x + self.norm(self.mixed(self.act(self.hidden(x))).to(x.dtype)))
         return scores if scores.dtype == torch.float64 else scores.float()
 
@@ -83,26 +89,34 @@ class LinearScore(Module):
         self.norm.reset_parameters()
         self.out.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the scores of the tokens."""
+    def forward(self, x: Float[Tensor, "T D"]) -> Float[Tensor, "T H"]:
+        """Return the scores of the tokens.
+
+        Example:
+            >>> LinearScore(16, heads=4)(torch.randn(5, 16)).shape
+            torch.Size([5, 4])
+        """
         scores = self.out(self.norm(x)) * math.sqrt(0.5)
         return scores if scores.dtype == torch.float64 else scores.float()
 
 
-def check_scores(scores: Tensor, where: str) -> None:
+def check_scores(scores: Float[Tensor, "..."], where: str) -> None:
     """Raise a `NumericalError` if an importance score is NaN or infinite.
 
     Args:
         scores: Scores of any shape.
-        where: Name of the layer, for the error.
+        where: Name of the layer, for the error message.
 
     Raises:
         NumericalError: A score is not finite.
 
     Example:
-        >>> check_scores(torch.ones(3), "layer 0")
+        >>> check_scores(torch.tensor([1.0, torch.nan]), "layer 0")
+        Traceback (most recent call last):
+        ...
+        pyg_samsa.errors.NumericalError: layer 0: importance scores are not finite
     """
-    # One sum suffices in all but rare cases: a sum of large finite scores may overflow.
+    # One sum is enough in almost all cases; only a sum of large finite scores may overflow.
     if torch.compiler.is_compiling() or math.isfinite(scores.detach().sum().item()):
         return
     if not bool(torch.isfinite(scores).all()):

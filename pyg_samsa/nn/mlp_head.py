@@ -7,6 +7,7 @@ from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.nn.dropout import Dropout
+from pyg_samsa.typing import Float
 
 HEAD_NORMS = ("none", "batch")
 
@@ -14,11 +15,13 @@ HEAD_NORMS = ("none", "batch")
 class MLPHead(Module):
     r"""Two-layer network from a pooled vector, or a token, to predictions: Linear, GELU, dropout, Linear.
 
-    With ``norm="batch"``, which is ours, every channel of the input is normalised over the batch first, and by
-    running statistics in evaluation. What
-    is common to all graphs makes up most of a readout, and what tells them apart is so small at first that the head
-    is as good as linear;
-    normalised, training does not have to wait until that has grown.
+    .. math::
+        \hat y = W_2 \, \mathrm{Drop}(\mathrm{GELU}(W_1 x + b_1)) + b_2
+
+    With ``norm="batch"`` [ours], every channel of the input is first normalised over the batch, and by running
+    statistics in evaluation. Most of a pooled vector is the same for all graphs, and the differences between graphs are
+    so small at first that the head acts like a linear map. With normalisation, training does not have to wait until the
+    differences have grown.
 
     Args:
         in_channels: Channels of the input.
@@ -31,10 +34,15 @@ class MLPHead(Module):
         - **input:** [..., in_channels], with ``norm="batch"`` [n, in_channels]
         - **output:** [..., out_channels]
 
+    Raises:
+        ConfigError: An argument is out of range.
+
     Example:
         >>> import torch
         >>> MLPHead(16, 10)(torch.randn(3, 16)).shape
         torch.Size([3, 10])
+
+    Cost: O(D^2) per row.
     """
 
     def __init__(
@@ -60,8 +68,14 @@ class MLPHead(Module):
         if self.norm is not None:
             self.norm.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the predictions."""
+    def forward(self, x: Float[Tensor, "*b D"]) -> Float[Tensor, "*b out"]:
+        """Return the predictions.
+
+        Example:
+            >>> import torch
+            >>> MLPHead(16, 10, norm="batch")(torch.randn(3, 16)).shape
+            torch.Size([3, 10])
+        """
         return self.net(x if self.norm is None else self.norm(x))
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Whether a module is what a fused kernel takes it for."""
+"""Whether a fused kernel may replace a module."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ _GLOBAL_HOOKS = tuple(f"_global{name}" for name in _HOOKS)
 
 
 def is_plain(module: Module, kind: type[Module]) -> bool:
-    """Say whether a kernel may read the weights of ``module`` in place of calling it.
+    """Return whether a kernel may read the weights of ``module`` instead of calling it.
 
-    It may if the module is exactly of the class ``kind``, nothing is hooked to it, its ``forward`` was not replaced,
-    and its weights are ordinary tensors. Parametrizations, LoRA wrappers, quantised layers and subclasses are not
-    plain.
+    The module must be exactly of the class ``kind``, without hooks, with its original ``forward``, and its weights must
+    be ordinary tensors. Parametrizations, LoRA wrappers, quantised layers and subclasses are not plain.
 
     Args:
         module: The module.
@@ -42,5 +41,5 @@ def is_plain(module: Module, kind: type[Module]) -> bool:
 
 
 def _is_plain_tensor(weight: object) -> bool:
-    # Under torch.func.functional_call a weight is an ordinary tensor; tensor subclasses bring arithmetic of their own.
+    # Under torch.func.functional_call a weight is an ordinary tensor; tensor subclasses have their own arithmetic.
     return weight is None or type(weight) in (Parameter, Tensor)

@@ -12,6 +12,7 @@ from pyg_samsa.nn.mlp_head import HEAD_NORMS, MLPHead
 from pyg_samsa.nn.target_scale import TargetScale
 from pyg_samsa.nn.tokenizers.tokens import Tokens
 from pyg_samsa.options import check_integer
+from pyg_samsa.typing import Float, Int
 
 LEVELS = ("graph", "node")
 POOLS = ("attention", "mean")
@@ -27,8 +28,7 @@ def make_pool(pool: str | Aggregation, channels: int) -> Aggregation:
 
     Args:
         pool: ``"attention"`` (PyG's ``AttentionalAggregation``), ``"mean"`` (``MeanAggregation``), or any aggregation
-            of
-            PyG that returns [B, D].
+            of PyG that returns [B, D].
         channels: Channels D of a token.
 
     Raises:
@@ -45,7 +45,9 @@ def make_pool(pool: str | Aggregation, channels: int) -> Aggregation:
 
 
 class Gate(Linear):
-    """A linear layer that computes in at least float32, also under autocast: weights of a softmax must not be rounded.
+    """A linear layer that computes in at least float32, also under autocast.
+
+    Its output are logits of a softmax, which half precision would round too much.
 
     Example:
         >>> with torch.autocast("cpu", torch.bfloat16):
@@ -53,20 +55,25 @@ class Gate(Linear):
         torch.float32
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the weights before the softmax."""
+    def forward(self, input: Float[Tensor, "*b D"]) -> Float[Tensor, "*b out"]:
+        """Return the logits of the softmax.
+
+        Example:
+            >>> Gate(4, 1)(torch.ones(2, 4)).shape
+            torch.Size([2, 1])
+        """
         with torch.autocast(input.device.type, enabled=False):
             return super().forward(input.to(self.weight.dtype))
 
 
 class Readout(Module):
-    r"""From tokens to predictions: pooling or a slice of the nodes, a head, and the scale of the targets.
+    r"""Predicts from tokens: pools them or takes those of the nodes, then applies a head and the scale of the targets.
 
     .. math::
         \mathrm{graph}: \; \hat y_b = \mathrm{Head}(\mathrm{pool}_{t \in b}(x_t)), \qquad
         \mathrm{node}: \; \hat y_i = \mathrm{Head}([x_i, \mathrm{pool}_{t \in b(i)}(x_t), c_{b(i)}])
 
-    with the pooled vector and the one-hot category :math:`c` only where they are asked for.
+    The pooled vector at node level and the one-hot category :math:`c` are optional.
 
     Args:
         channels: Channels D of a token.
@@ -77,15 +84,15 @@ class Readout(Module):
         interaction: Graph level, two towers with pooled vectors a and b: ``"concat"``: the head sees [a, b], as in the
             paper; ``"nli"``: it sees :math:`[a, b, a \odot b, |a - b|]`, as models of natural language inference do.
         context: Node level: whether the head also sees the pooled vector of the graph.
-        num_categories: Node level: number of categories of graphs that the head is told, 0 for none.
+        num_categories: Node level: number of categories of graphs, which the head sees; 0 for none.
         dropout: Dropout of the head, 0 to below 1.
         head_norm: ``"none"`` (the paper) or ``"batch"``, see `MLPHead`.
         scale_targets: Whether predictions are scaled to the units of the targets, see `TargetScale`.
 
     Shapes:
-        - **input:** `Tokens` of B graphs, categories [B] where ``num_categories`` is set
-        - **output:** [B / towers, out_channels], or [N, out_channels] for ``level="node"``; an empty graph has a pooled
-          vector of zeros
+        - **input:** `Tokens` of B graphs, categories [B] if ``num_categories`` is set
+        - **output:** [B / towers, out_channels], or [N, out_channels] for ``level="node"``; the pooled vector of an
+          empty graph is zero
 
     Raises:
         ConfigError: An argument is out of range.
@@ -135,27 +142,48 @@ class Readout(Module):
 
     @property
     def inputs(self) -> frozenset[str]:
-        """Names of the optional inputs that the readout uses."""
+        """Names of the optional inputs that the readout uses.
+
+        Example:
+            >>> Readout(16, 2).inputs, Readout(16, 2, level="node", num_categories=3).inputs
+            (frozenset(), frozenset({'category'}))
+        """
         return frozenset(["category"] if self.num_categories else [])
 
     def reset_parameters(self) -> None:
-        """Draw new weights; the scale of the targets stays."""
+        """Draw new weights and keep the scale of the targets."""
         for module in (self.pool, self.head):
             if module is not None:
                 reset(module)
 
-    def forward(self, tokens: Tokens, category: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tokens, category: Int[Tensor, "..."] | None = None) -> Float[Tensor, "rows out"]:
         """Return the predictions.
 
         Args:
             tokens: The tokens after the encoder.
-            category: Category of each graph [B], where ``num_categories`` is set.
+            category: Category of each graph [B], if ``num_categories`` is set.
+
+        Raises:
+            ShapeError: The number of graphs is not a multiple of ``towers``, or the categories do not fit.
+
+        Example:
+            >>> from pyg_samsa.functional import RaggedIndex
+            >>> tokens = Tokens(torch.randn(5, 16), RaggedIndex(torch.tensor([0, 3, 5])), torch.arange(5))
+            >>> Readout(16, 10, towers=2)(tokens).shape
+            torch.Size([1, 10])
         """
         out = self.head(self.features(tokens, category))
         return out if self.scale is None else self.scale(out)
 
-    def features(self, tokens: Tokens, category: Tensor | None = None) -> Tensor:
-        """Return what the head sees: [B / towers, ...] or [N, ...]; arguments as in `forward`."""
+    def features(self, tokens: Tokens, category: Int[Tensor, "..."] | None = None) -> Float[Tensor, "rows width"]:
+        """Return the input of the head, with B / towers or N rows; arguments as in `forward`.
+
+        Example:
+            >>> from pyg_samsa.functional import RaggedIndex
+            >>> tokens = Tokens(torch.randn(5, 16), RaggedIndex(torch.tensor([0, 3, 5])), torch.arange(5))
+            >>> Readout(16, 2, towers=2, interaction="nli").features(tokens).shape
+            torch.Size([1, 64])
+        """
         index = tokens.index
         pooled = None if self.pool is None else self.pool(tokens.x, index.batch, dim_size=index.num_graphs)
         if self.level == "node":
@@ -180,12 +208,17 @@ class Readout(Module):
         return torch.cat(seen, dim=1)
 
     def extra_repr(self) -> str:
-        """Show what is predicted for."""
+        """Return the level and the number of towers as they appear in the ``repr``.
+
+        Example:
+            >>> Readout(16, 2).extra_repr()
+            "level='graph', towers=1"
+        """
         return f"level={self.level!r}, towers={self.towers}"
 
 
 def _check_level(level: str, towers: int, interaction: str, context: bool, num_categories: int) -> None:
-    """Raise ConfigError where options of the readout contradict each other."""
+    """Raise a `ConfigError` if options of the readout contradict each other."""
     if level == "graph" and (context or num_categories):
         name = "context" if context else "num_categories"
         raise ConfigError(name, context or num_categories, "left out for predictions of graphs (level='graph')")

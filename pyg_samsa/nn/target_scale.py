@@ -8,6 +8,7 @@ from torch.nn import Module
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import check_integer
+from pyg_samsa.typing import Float, Shaped
 
 
 class TargetScale(Module):
@@ -16,9 +17,8 @@ class TargetScale(Module):
     .. math::
         \hat y = \mu + \sigma o, \qquad o = (y - \mu) / \sigma
 
-    Mean and standard deviation are buffers in float64: they are saved with the network, and a small deviation of a
-    large
-    mean is not rounded away. A new scale is the identity.
+    Mean and standard deviation are buffers in float64: they are saved with the network, and float64 keeps a small
+    deviation beside a large mean. A new scale is the identity.
 
     Args:
         num_targets: Number of targets C.
@@ -33,7 +33,10 @@ class TargetScale(Module):
         >>> scale(torch.ones(3, 1)).flatten().tolist(), scale.standardize(torch.tensor([[7.0]])).item()
         ([7.0, 7.0, 7.0], 1.0)
 
-    Cost: O(C) per graph.
+    Raises:
+        ConfigError: ``num_targets`` is not an integer of at least 1.
+
+    Cost: O(C) per row.
     """
 
     mean: Tensor
@@ -45,7 +48,7 @@ class TargetScale(Module):
         self.register_buffer("mean", torch.zeros(num_targets, dtype=torch.float64))
         self.register_buffer("std", torch.ones(num_targets, dtype=torch.float64))
 
-    def fit(self, mean: Tensor, std: Tensor) -> None:
+    def fit(self, mean: Shaped[Tensor, "..."], std: Shaped[Tensor, "..."]) -> None:
         """Set the scale.
 
         Args:
@@ -54,6 +57,13 @@ class TargetScale(Module):
 
         Raises:
             ConfigError: They do not fit the number of targets, or a deviation is not positive and finite.
+
+        Example:
+            >>> scale = TargetScale(1)
+            >>> scale.fit(torch.tensor([5.0]), torch.tensor([0.0]))
+            Traceback (most recent call last):
+            ...
+            pyg_samsa.errors.ConfigError: target scale: std: got [0.0], expected numbers above 0
         """
         for name, given in (("mean", mean), ("std", std)):
             values = torch.as_tensor(given, dtype=torch.float64).flatten()
@@ -63,13 +73,27 @@ class TargetScale(Module):
                 raise ConfigError("target scale: std", values.tolist(), "numbers above 0")
             getattr(self, name).copy_(values)
 
-    def forward(self, output: Tensor) -> Tensor:
-        """Return the predictions in the units of the targets."""
+    def forward(self, output: Float[Tensor, "*b C"]) -> Float[Tensor, "*b C"]:
+        """Return the predictions in the units of the targets.
+
+        Example:
+            >>> scale = TargetScale(2)
+            >>> scale.fit(torch.tensor([5.0, 0.0]), torch.tensor([2.0, 1.0]))
+            >>> scale(torch.ones(1, 2))
+            tensor([[7., 1.]], dtype=torch.float64)
+        """
         wide = _widest(output)
         return output.to(wide) * self.std.to(wide) + self.mean.to(wide)
 
-    def standardize(self, y: Tensor) -> Tensor:
-        """Return values in the units of the targets as the head should give them, with mean 0 and deviation 1."""
+    def standardize(self, y: Shaped[Tensor, "*b C"]) -> Float[Tensor, "*b C"]:
+        """Return targets with mean 0 and standard deviation 1, as the head should predict them.
+
+        Example:
+            >>> scale = TargetScale(2)
+            >>> scale.fit(torch.tensor([5.0, 0.0]), torch.tensor([2.0, 1.0]))
+            >>> scale.standardize(torch.tensor([[7.0, 1.0]]))
+            tensor([[1., 1.]], dtype=torch.float64)
+        """
         wide = _widest(y)
         return (y.to(wide) - self.mean.to(wide)) / self.std.to(wide)
 
@@ -82,7 +106,12 @@ class TargetScale(Module):
         return self
 
     def extra_repr(self) -> str:
-        """Show the number of targets."""
+        """Return the number of targets as it appears in the ``repr``.
+
+        Example:
+            >>> TargetScale(2)
+            TargetScale(2)
+        """
         return f"{self.mean.numel()}"
 
 
@@ -90,8 +119,8 @@ def _widest(like: Tensor) -> torch.dtype:
     return torch.float32 if like.device.type == "mps" else torch.float64  # Apple's devices have no float64
 
 
-def scale_of(y: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Return mean and standard deviation of each target in float64; NaN is left out.
+def scale_of(y: Shaped[Tensor, "G C"]) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
+    r"""Return mean and standard deviation of each target in float64, without NaN.
 
     .. math::
         \mu = \frac{1}{n} \sum_b y_b, \qquad \sigma = \sqrt{\frac{1}{n} \sum_b (y_b - \mu)^2}
@@ -99,10 +128,10 @@ def scale_of(y: Tensor) -> tuple[Tensor, Tensor]:
     A constant target has :math:`\sigma = 1`.
 
     Args:
-        y: Targets [G, C].
+        y: Targets.
 
     Returns:
-        Mean and standard deviation [C].
+        Mean and standard deviation of each target.
 
     Example:
         >>> scale_of(torch.tensor([[1.0], [3.0]]))
@@ -111,7 +140,7 @@ def scale_of(y: Tensor) -> tuple[Tensor, Tensor]:
     y = y.double()
     mean = y.nanmean(0).nan_to_num(0.0)
     centred = y - mean
-    # Divided by the largest deviation first, so that the squares neither overflow nor vanish.
+    # Divide by the largest deviation first, so that squares neither overflow nor underflow.
     largest = centred.abs().nan_to_num(0.0).amax(0)
     largest = torch.where(largest > 0, largest, torch.ones_like(largest))
     std = ((centred / largest) ** 2).nanmean(0).sqrt().nan_to_num(0.0) * largest

@@ -13,8 +13,7 @@ from torch.nn.utils import parametrize
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import fused, fused_kernels
-from pyg_samsa.nn import Dropout, FeedForward, RMSNorm
-from pyg_samsa.nn.plain import is_plain
+from pyg_samsa.nn import FeedForward
 
 SCALE = torch.tensor(0.7)
 
@@ -286,13 +285,3 @@ def test_bad_arguments_are_named():
             FeedForward(**{"channels": 8, **options})
     with pytest.raises(ConfigError, match=r"^dropout:"):
         FeedForward(8, dropout=1.0)
-
-
-def test_what_is_plain():
-    linear = nn.Linear(2, 2)
-    assert is_plain(linear, nn.Linear)
-    assert not is_plain(MyLinear(2, 2), nn.Linear)
-    assert is_plain(RMSNorm(2), RMSNorm)
-    assert is_plain(Dropout(0.1), Dropout)
-    linear.forward = torch.relu
-    assert not is_plain(linear, nn.Linear)

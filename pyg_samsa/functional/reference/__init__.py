@@ -1,8 +1,8 @@
-"""The slow, literal oracle: every equation of SAMSA, SFT and FLT as plain loops, to be read beside the papers.
+"""Slow, literal versions of all equations of SAMSA, SFT and FLT as plain loops, to compare with the papers.
 
 Papers: SAMSA, arXiv 2408.05391; SFT, arXiv 2408.05822; FLT, arXiv 2302.01925. Nothing here is fast, batched or padded,
 and nothing draws noise: Gumbel noise, position codes and drop-path factors are arguments. Everything is differentiable
-by plain autograd. Results have the type of the inputs; to serve as an oracle the inputs should be float64.
+by plain autograd. Results have the dtype of the inputs; use float64 to compare with other versions.
 
 The candidates of one graph are its tokens in their order, then the support tokens; "lower index" refers to that order.
 """

@@ -143,7 +143,7 @@ def attention_matrix(
         key: Keys k'.
         projection: Draws W.
         channels: C, channels before positions were appended.
-        causal: Let a token see only itself and the tokens before it.
+        causal: Whether a token attends only to itself and the tokens before it.
         eps: Added to every feature.
 
     Example:
@@ -187,7 +187,7 @@ def flt_attention(
         pos: Positions, or None.
         frequencies: Frequencies, or None.
         ratio: g / p at them, or None.
-        causal: Let a token see only itself and the tokens before it.
+        causal: Whether a token attends only to itself and the tokens before it.
         eps: Added to every feature.
 
     Example:

@@ -40,15 +40,15 @@ def graph_bridge(
 
     Args:
         x: Encoded node features [N, F].
-        edge_index: Sources and targets [2, E]; self-loops, duplicates and E = 0 are legal.
+        edge_index: Sources and targets [2, E]; self-loops, duplicates and E = 0 are allowed.
         edge_attr: Encoded edge features [E, F_e], or None: then h_ij = phi_E(p_ij).
         eps: Standard normal codes [N, D], or a sequence of two of them.
         sigma: Their standard deviations, already positive: [D], or [2, D] for two codes.
         phi: Map of one node's features [F] to [D], or to [2D] for two codes: the first D are phi1.
         phi_v: Map of [p_i, x_i] [D + F], or of [L_i, R_i, x_i] [2D + F], to a token [D].
         phi_e: Map of [p_ij, e_ij] [D + F_e] to a token [D].
-        batch: Graph of every node [N], in any order; all nodes are of one graph where not given.
-        batch_size: B; one more than the largest graph of ``batch`` where not given.
+        batch: Graph of every node [N], in any order; None means one graph.
+        batch_size: Number of graphs B; by default one more than the largest number in ``batch``.
 
     Returns:
         tokens [T, D], T = N + E: of every graph its nodes, then its edges, both in their given order; and ptr [B+1],
@@ -65,7 +65,7 @@ def graph_bridge(
         >>> tokens.tolist(), ptr  # p = 1.5, 2; h_0 = 1.5 + 1, h_1 = 2 + 2, h_01 = -0.5 + 10
         ([[2.5], [4.0], [9.5]], [0, 3])
 
-    Cost: one call of phi and phi_V a node and of phi_E an edge, and O(B (N + E)).
+    Cost: One call of phi and phi_V per node and of phi_E per edge, and O(B (N + E)).
     """
     codes = [eps] if isinstance(eps, Tensor) else list(eps)
     if len(codes) not in (1, 2):

@@ -223,9 +223,9 @@ def samsa_conv(
         \tilde k_h, \tilde v_h = \mathrm{Sample}\bigl(z_h + g_h, [k_h, v_h], K\bigr), \qquad
         y = W_o \bigl[\mathrm{softmax}(q_h \tilde k_h^\top / \sqrt{C}) \, \tilde v_h\bigr]_{h=1}^H + b_o
 
-    Keys and values of a head are sampled together, as one vector of 2C channels. The 2K support pairs stand behind the
-    graph's n tokens as candidates n to n + 2K - 1. The heads' outputs are concatenated in their order and multiplied by
-    Wo.
+    Keys and values of a head are sampled together, as one vector of 2C channels. The 2K support pairs follow the n
+    tokens of the graph as candidates n to n + 2K - 1. The heads' outputs are concatenated in their order and multiplied
+    by Wo.
 
     Args:
         x: Tokens of all graphs [T, D], normalised by the caller.
@@ -238,8 +238,8 @@ def samsa_conv(
         gumbel: Noise, or None for evaluation. Hard and soft: [T, H], added to the tokens' scores; the supports' scores
             get none. Replacement: one tensor [H, K, n + 2K] a graph, for every draw and candidate; without it the draws
             are `systematic_draws`.
-        score_input: What the importance scores are computed from [T, D]; x where not given.
-        eps: Epsilon of the RMSNorm of the importance score; the machine epsilon where not given.
+        score_input: Tokens from which importance is computed [T, D]; by default x.
+        eps: Epsilon of the RMSNorm of the importance score; by default the machine epsilon.
 
     Returns:
         [T, D].
@@ -324,7 +324,7 @@ def samsa_block(
         gumbel: Noise as in `samsa_conv`, or None for evaluation.
         keep: Drop-path factors [2, B] of the two branches of every graph, 0 (dropped) or 1 / (1 - rate); None for
             evaluation.
-        eps: Epsilon of all RMSNorms; the machine epsilon where not given.
+        eps: Epsilon of all RMSNorms; by default the machine epsilon.
 
     Returns:
         [T, D].
@@ -344,7 +344,7 @@ def samsa_block(
         >>> samsa_block(x, [0, 2], params, heads=1, num_samples=1).round(decimals=9).tolist()  # + 0.5 norm(2)
         [[1.5], [2.5]]
 
-    Cost: that of `samsa_conv` and O(T D D_ff).
+    Cost: The cost of `samsa_conv` plus O(T D D_ff).
     """
     begins = _begins(ptr, x.size(0))
     if keep is None:

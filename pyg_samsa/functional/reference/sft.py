@@ -189,7 +189,7 @@ def paired_sample(
         values: X, the candidates [n, C], n at least 2 k.
         scores: z [n], noise already added.
         k: Number of pairs.
-        pairing: Which of the next k each of the best gets, a permutation [k]; by rank where not given.
+        pairing: Partner of each of the best candidates among the next k, a permutation [k]; by default by rank.
 
     Returns:
         [k, C], by the rank of the better candidate.
@@ -231,7 +231,7 @@ def leaky_attention(
         s: Scores.
         v: Values.
         c: Leak of every sampled token, or None without a leak.
-        leak: "softplus", "relu" in its place, or "none".
+        leak: "softplus", "relu" or "none".
         score: "maxout" or "softmax".
 
     Example:
@@ -280,8 +280,8 @@ def sft_conv(
         y_i = W_o \Bigl[\sum_j A_{hij} \tilde v_{hj}\Bigr]_{h=1}^H + b_o, \qquad c_j = W_c \tilde v_j
 
     Key, value, position and normal of a candidate are sampled together, as one vector. Positions are centred graph by
-    graph; the 2K support pairs stand behind the graph's n tokens as candidates n to n + 2K - 1, at the centroid and
-    with a normal of zero.
+    graph; the 2K support pairs follow the n tokens of the graph as candidates n to n + 2K - 1, at the centroid and with
+    a normal of zero.
 
     Args:
         x: Tokens of all graphs [T, D].
@@ -293,11 +293,11 @@ def sft_conv(
         leak: "softplus", "relu" or "none".
         score: "maxout" or "softmax".
         sampler: "samsa" or "paired".
-        sampling: "hard" or "soft", of the sampler "samsa".
-        tau: Temperature of the same.
+        sampling: "hard" or "soft", for the sampler "samsa".
+        tau: Temperature of the sampler "samsa".
         gumbel: Noise [T, G] on the scores of the tokens, or None.
         pairing: Permutations [B, G, K] of the sampler "paired", or None.
-        score_input: What the importance is computed from [T, D]; x where not given.
+        score_input: Tokens from which importance is computed [T, D]; by default x.
         pos: Positions [T, l].
         normal: Normals [T, l].
 
@@ -378,7 +378,7 @@ def _scores(x: Tensor, params: SFTConvParams) -> Tensor:
 
 
 def _places(encoding: str, pos: Tensor | None, normal: Tensor | None, begin: int, end: int) -> Tensor | None:
-    """Centre the positions of one graph and put its normals behind them."""
+    """Centre the positions of one graph and append its normals."""
     if encoding == "none" or pos is None:
         return None
     own = pos[begin:end]

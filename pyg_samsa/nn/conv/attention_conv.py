@@ -8,6 +8,7 @@ from pyg_samsa.functional.attention import full_attention
 from pyg_samsa.nn.conv.attention_weights import AttentionWeights, identity_values, weights_of_all
 from pyg_samsa.nn.conv.operators import register_operator
 from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads, TokenContext, TokenConv
+from pyg_samsa.typing import Float
 
 
 @register_operator("full")
@@ -18,7 +19,7 @@ class AttentionConv(TokenConv):
     .. math::
         x' = W_o \, \mathrm{softmax}\bigl(Q K^\top / \sqrt{C}\bigr) V
 
-    Graphs are not padded. It is the baseline of `SAMSAConv`, with the same signature.
+    Graphs are not padded. It is the baseline for `SAMSAConv` and has the same signature.
 
     Args:
         channels: Channels D of a token, in and out; a multiple of ``heads``.
@@ -47,13 +48,13 @@ class AttentionConv(TokenConv):
     def __init__(self, channels: int, heads: Heads = 8, dropout: AttentionDropout = 0.0, bias: Bias = True) -> None:
         super().__init__(channels, heads, dropout, bias)
 
-    def attend(self, x: Tensor, context: TokenContext) -> tuple[Tensor, Any]:
+    def attend(self, x: Float[Tensor, "T D"], context: TokenContext) -> tuple[Float[Tensor, "T H C"], Any]:
         """Let every token attend to all tokens of its graph."""
         query = self.split_heads(self.query(x))
         key, value = self.split_heads(self.key_value(x)).chunk(2, dim=-1)
         return full_attention(query, key, value, context.index, dropout=self.attention_dropout), None
 
-    def attention_weights(self, x: Tensor, context: TokenContext, samples: Any) -> AttentionWeights:
+    def attention_weights(self, x: Float[Tensor, "T D"], context: TokenContext, samples: Any) -> AttentionWeights:
         """Return the weights of all pairs of tokens of a graph: [2, M] and [M, H] with M the sum of n^2."""
         query = self.split_heads(self.query(x))
         key, _ = self.split_heads(self.key_value(x)).chunk(2, dim=-1)

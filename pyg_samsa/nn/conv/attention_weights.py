@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.typing import Float, Int
 
-AttentionWeights = tuple[Tensor, Tensor]
+AttentionWeights = tuple[Int[Tensor, "2 M"], Float[Tensor, "M H"]]
 """Pairs [2, M] (attended row, attending row) and the weights of the heads [M, H], as PyG's operators return them."""
 
 
@@ -18,8 +19,8 @@ class SampledTokens(NamedTuple):
     """The tokens that each head of each graph sampled.
 
     Attributes:
-        index: Rows of ``x`` [B, H, K] int64; -1 - s stands for support vector s.
-        score: Their importance scores [B, H, K], by descending score.
+        index: Rows of ``x``; -1 - s stands for support vector s.
+        score: Their importance scores, in descending order.
 
     Example:
         >>> from pyg_samsa.nn import SAMSAConv
@@ -29,16 +30,16 @@ class SampledTokens(NamedTuple):
         torch.Size([1, 4, 8])
     """
 
-    index: Tensor  # type: ignore[assignment]
-    score: Tensor
+    index: Int[Tensor, "B H K"]  # type: ignore[assignment]
+    score: Float[Tensor, "B H K"]
 
 
-def in_given_order(weights: AttentionWeights, perm: Tensor | None) -> AttentionWeights:
+def in_given_order(weights: AttentionWeights, perm: Int[Tensor, " T"] | None) -> AttentionWeights:
     """Turn rows of the sorted tokens into rows of the input; support vectors stay behind them.
 
     Args:
         weights: Pairs of rows of the sorted tokens, and their weights.
-        perm: Row of the input of each sorted token [T], or None if they are the same.
+        perm: Row of the input of each sorted token, or None if they are the same.
 
     Returns:
         Pairs of rows of the input, and their weights.
@@ -58,14 +59,16 @@ def in_given_order(weights: AttentionWeights, perm: Tensor | None) -> AttentionW
     return torch.where(pairs < tokens, rows, pairs), alpha
 
 
-def weights_of_samples(alpha: Tensor, candidates: Tensor, index: RaggedIndex) -> AttentionWeights:
+def weights_of_samples(
+    alpha: Float[Tensor, "T H K"], candidates: Int[Tensor, "B H K"], index: RaggedIndex
+) -> AttentionWeights:
     r"""Turn the weights of sampled keys into weights of pairs of tokens.
 
-    A head has its own keys; a pair is listed if any head attends to it, and has weight 0 for the other heads.
+    Every head has its own keys. A pair is listed if any head attends to it; its weight is 0 for the other heads.
 
     Args:
-        alpha: Attention weights [T, H, K].
-        candidates: The tokens that the keys are of, [B, H, K]; T + s is support vector s.
+        alpha: Attention weights.
+        candidates: Tokens that the keys belong to; T + s is support vector s.
         index: Where each graph begins and ends.
 
     Returns:
@@ -92,8 +95,8 @@ def weights_of_samples(alpha: Tensor, candidates: Tensor, index: RaggedIndex) ->
     return torch.cat(pairs, dim=1), torch.cat(weights)
 
 
-def identity_values(index: RaggedIndex, heads: int, dtype: torch.dtype) -> Tensor:
-    """Return values with which an operator's output is its attention weights: the rows of an identity matrix per graph.
+def identity_values(index: RaggedIndex, heads: int, dtype: torch.dtype) -> Float[Tensor, "T H n"]:
+    """Return values for which the output of an operator is its attention weights: an identity matrix per graph.
 
     Args:
         index: Where each graph begins and ends.
@@ -101,7 +104,7 @@ def identity_values(index: RaggedIndex, heads: int, dtype: torch.dtype) -> Tenso
         dtype: Type of the values.
 
     Returns:
-        Values [T, H, n]; n is the size of the largest graph.
+        Values; n is the size of the largest graph.
 
     Example:
         >>> identity_values(RaggedIndex(torch.tensor([0, 2, 3])), 1, torch.float32)[:, 0].tolist()
@@ -111,11 +114,11 @@ def identity_values(index: RaggedIndex, heads: int, dtype: torch.dtype) -> Tenso
     return F.one_hot(place, max(index.max_size, 1)).to(dtype).unsqueeze(1).expand(-1, heads, -1)
 
 
-def weights_of_all(alpha: Tensor, index: RaggedIndex) -> AttentionWeights:
+def weights_of_all(alpha: Float[Tensor, "T H n"], index: RaggedIndex) -> AttentionWeights:
     """Turn a table of attention weights into weights of all pairs of tokens of a graph.
 
     Args:
-        alpha: Attention weights [T, H, n] of each token to the tokens of its graph; n is the size of the largest graph.
+        alpha: Attention weights of each token to the tokens of its graph; n is the size of the largest graph.
         index: Where each graph begins and ends.
 
     Returns:

@@ -19,6 +19,7 @@ from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncod
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding
 from pyg_samsa.options import Option, check_integer
+from pyg_samsa.typing import Float, Shaped
 
 SPECTRAL_ENCODINGS: dict[str, type[SpectralEncoding]] = {
     "gaussian_mixture": GaussianMixtureEncoding,
@@ -36,46 +37,41 @@ Redraw = Annotated[int | None, Option("Forward passes in training after which ra
 @register_operator("flt")
 class FLTConv(TokenConv):
     r"""Linear attention with a learned relative positional encoding, from the
-    `"Learning a Fourier Transform for Linear Relative Positional Encodings
-    in Transformers" <https://arxiv.org/abs/2302.01925>`_ paper.
+    `"Learning a Fourier Transform for Linear Relative Positional Encodings in Transformers"
+    <https://arxiv.org/abs/2302.01925>`_ paper.
 
     .. math::
         x'_i = W_o \sum_j \mathrm{softmax}_j\bigl(q_i^\top k_j / \sqrt{C} + f(r_i - r_j)\bigr) \, v_j
 
-    is estimated, in time that is linear in the tokens, by two sets of random features: m waves whose frequencies are
-    drawn for f
-    (:func:`pyg_samsa.functional.fourier_features`) are appended to queries and keys, and M positive
-    orthogonal features stand for the exponential
-    (:func:`pyg_samsa.functional.linear_attention`). Graphs of a batch never see each other.
+    The sum is estimated in time linear in the number of tokens, with two kinds of random features: m waves, with
+    frequencies drawn for f (:func:`pyg_samsa.functional.fourier_features`), are appended to queries and keys, and M
+    positive orthogonal features approximate the exponential (:func:`pyg_samsa.functional.linear_attention`). Graphs of
+    a batch never attend to each other.
 
-    Draws are buffers, saved with the weights and fixed in evaluation. For a given draw permuting tokens permutes the
-    output. Positions are taken
-    relative to their graph's mean (with ``causal`` to its first token), so shifting a graph leaves the output as it
-    is up to rounding. The estimate
-    of f needs no such help, it depends on differences alone; the positive features, which see the phase of each wave,
-    would be invariant only on
-    average over draws. Rotations leave ``"shift_invariant"`` as it is on average over draws and in the limit of many
-    features, not for a given draw,
-    and the other encodings not at all.
+    Random features are buffers, saved with the weights and fixed in evaluation. For given random features, permuting
+    tokens permutes the output. Positions are taken relative to the mean of their graph (with ``causal``, relative to
+    its first token), so that shifting a graph does not change the output, up to rounding. The estimate of f depends on
+    differences only and would not need this; the positive features see the phase of each wave, and would be invariant
+    only on average over draws. Rotations leave the output with ``"shift_invariant"`` unchanged only on average over
+    draws and in the limit of many features; with the other encodings they change it.
 
     Args:
         channels: Channels D of a token, in and out; a multiple of ``heads``.
         heads: Number of heads H.
-        encoding: f: ``"gaussian_mixture"``, ``"shift_invariant"``, ``"local_box"``, ``"local_tent"``, see the classes
-            in
-            :obj:`SPECTRAL_ENCODINGS`, or ``"none"``. Every head has weights of its own.
-        num_dims: Dimensions l of a position: 1 for places in a sequence, 3 for points.
-        num_features: Positive features M of a head.
-        num_frequencies: Frequencies m of a head.
-        length_scale: Distance at which f should vary, in units of the positions.
-        encoding_options: Arguments of that encoding alone, such as ``{"kernel": "matern32"}`` or ``{"num_components":
+        encoding: The function f: ``"gaussian_mixture"``, ``"shift_invariant"``, ``"local_box"`` or ``"local_tent"``,
+            see the classes in :obj:`SPECTRAL_ENCODINGS`, or ``"none"``. Every head has its own weights.
+        num_dims: Number l of coordinates of a position: 1 for places in a sequence, 3 for points.
+        num_features: Number M of positive random features of a head.
+        num_frequencies: Number m of frequencies of a head.
+        length_scale: Distance over which f varies, above 0, in the unit of the positions.
+        encoding_options: Further arguments of the encoding, such as ``{"kernel": "matern32"}`` or ``{"num_components":
             10}``.
-        causal: Let a token see only itself and the tokens before it in its graph.
-        redraw: In training, draw anew every so many forward passes, as Performer does; None is never.
-        dropout: Probability that a value is dropped in training, for all queries of its graph and head, 0 to below 1:
-            there are no weights of pairs
-            that could be dropped one by one.
-        bias: Give every product a bias.
+        causal: Whether a token attends only to itself and the tokens before it in its graph.
+        redraw: Number of forward passes in training after which random features are drawn again, as in Performer; None
+            for never.
+        dropout: Probability that a value is dropped in training, 0 to below 1. It is dropped for all queries of its
+            graph and head, because no weights of pairs are computed.
+        bias: Whether the linear layers have a bias.
 
     Shapes:
         - **input:** tokens [T, D], graph numbers [T] (*optional*), positions [T, l]
@@ -83,7 +79,7 @@ class FLTConv(TokenConv):
 
     Raises:
         ConfigError: An argument is out of range.
-        ShapeError: The inputs do not fit each other, or there are no positions.
+        ShapeError: The inputs do not fit each other, or positions are missing.
 
     Example:
         >>> conv = FLTConv(16, heads=4, num_dims=3)
@@ -91,8 +87,8 @@ class FLTConv(TokenConv):
         >>> conv(x, batch=batch, pos=pos).shape
         torch.Size([30, 16])
 
-    Cost: O(T D^2 + T M (D + H m)) time, O(T (D + H m)) memory; on other devices than the CPU, or with ``causal``, O(T
-        H M).
+    Cost: O(T D^2 + T M (D + H m)) time and O(T (D + H m)) memory; O(T H M) memory on devices other than the CPU or with
+    ``causal``.
     """
 
     draw_state: Tensor
@@ -129,17 +125,22 @@ class FLTConv(TokenConv):
             self.spectrum = _make(encoding, self.heads, num_dims, num_frequencies, length_scale, encoding_options)
         width = self.head_channels + (0 if self.spectrum is None else 2 * num_frequencies)
         self.register_buffer("projection", torch.empty(self.heads, num_features, width))
-        # Seed of the draws, number of draws made, and number of forward passes in training.
+        # The seed of the draws, the number of draws so far, and the number of forward passes in training.
         self.register_buffer("draw_state", torch.zeros(3, dtype=torch.long))
         self.reset_parameters()
 
     @property
     def uses_positions(self) -> bool:
-        """Whether there is an encoding, so that the operator needs ``pos``."""
+        """Whether there is an encoding, so that the operator needs ``pos``.
+
+        Example:
+            >>> FLTConv(16).uses_positions, FLTConv(16, encoding="none").uses_positions
+            (True, False)
+        """
         return self.encoding != "none"
 
     def reset_parameters(self) -> None:
-        """Draw new weights, and new random features."""
+        """Draw new weights and new random features."""
         for module in (self.query, self.key_value, self.out):
             module.reset_parameters()
         if self.spectrum is not None:
@@ -150,8 +151,16 @@ class FLTConv(TokenConv):
 
     @torch.no_grad()
     def redraw(self) -> None:
-        """Draw new random features and frequencies: the next of a sequence that belongs to this operator, whatever
-        else draws random numbers.
+        """Draw new random features and frequencies.
+
+        Each operator has its own sequence of draws, which other random numbers do not change.
+
+        Example:
+            >>> conv = FLTConv(16, heads=4)
+            >>> before = conv.projection.clone()
+            >>> conv.redraw()
+            >>> torch.equal(conv.projection, before)
+            False
         """
         seed, number, _ = self.draw_state.tolist()
         generator = torch.Generator().manual_seed(seed + number)
@@ -161,12 +170,17 @@ class FLTConv(TokenConv):
         self.draw_state[1] += 1
 
     def check_positions(
-        self, x: Tensor, pos: Tensor | None, normal: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return the positions where there is an encoding.
+        self, x: Float[Tensor, "T D"], pos: Shaped[Tensor, "T l"] | None, normal: Float[Tensor, "T _"] | None
+    ) -> tuple[Shaped[Tensor, "T l"] | None, None]:
+        """Return the positions if there is an encoding, and no normals.
 
         Raises:
-            ShapeError: They are missing, or do not fit the tokens.
+            ShapeError: Positions are missing, or do not fit the tokens.
+
+        Example:
+            >>> pos, normal = FLTConv(16, num_dims=3).check_positions(torch.ones(5, 16), torch.ones(5, 3), None)
+            >>> pos.shape, normal
+            (torch.Size([5, 3]), None)
         """
         if self.spectrum is None:
             return None, None
@@ -179,15 +193,15 @@ class FLTConv(TokenConv):
             raise ShapeError("pos", list(pos.shape), expected, hint=hint)
         return pos, None
 
-    def attend(self, x: Tensor, context: TokenContext) -> tuple[Tensor, None]:
-        """Estimate attention with a relative encoding by random features."""
+    def attend(self, x: Float[Tensor, "T D"], context: TokenContext) -> tuple[Float[Tensor, "T H C"], None]:
+        """Estimate attention with a relative encoding from random features."""
         self._count()
         query, key, value = self._query_key_value(x)
         if self.training and self.dropout:
             value = value * torch.empty_like(value[..., :1]).bernoulli_(1 - self.dropout).div_(1 - self.dropout)
         return self._estimate(query, key, value, context), None
 
-    def attention_weights(self, x: Tensor, context: TokenContext, samples: None) -> AttentionWeights:
+    def attention_weights(self, x: Float[Tensor, "T D"], context: TokenContext, samples: None) -> AttentionWeights:
         """Return the estimated weights of all pairs of tokens of a graph: [2, M] and [M, H] with M the sum of n^2."""
         query, key, _ = self._query_key_value(x)
         index = context.index
@@ -210,7 +224,7 @@ class FLTConv(TokenConv):
     def _place(self, pos: Tensor, dtype: torch.dtype, index: RaggedIndex) -> Tensor:
         """Return the positions [T, l] relative to the origin of their graph, in at least float32."""
         if index.num_tokens:
-            # Relative to the first token before anything is rounded: far from zero a mean has few digits.
+            # First relative to the first token, before rounding: far from zero, a mean has few correct digits.
             pos = pos - pos[index.ptr[:-1].clamp_max(index.num_tokens - 1)][index.batch]
         pos = pos.to(torch.promote_types(dtype, torch.float32))
         if self.causal:
@@ -219,8 +233,9 @@ class FLTConv(TokenConv):
         return pos - (sums / index.ptr.diff().clamp_min(1).unsqueeze(1))[index.batch]
 
     def _count(self) -> None:
-        """Count a forward pass in training and draw anew where it is time; a block that is computed again for its
-        gradient keeps its draws.
+        """Count a forward pass in training, and draw again if it is time.
+
+        A checkpointed block that is computed again in the backward pass keeps its draws.
         """
         if self.redraw_every is None or not self.training or torch._C._current_graph_task_id() != -1:
             return

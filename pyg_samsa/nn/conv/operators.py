@@ -16,9 +16,10 @@ Operator = TypeVar("Operator", bound=type[TokenConv])
 
 
 def register_operator(name: str) -> Callable[[Operator], Operator]:
-    """Make an operator available by name, as ``samsa.attention`` in configurations and ``conv`` of `SAMSABlock`.
+    """Return a decorator that makes an operator available by name.
 
-    Its constructor takes ``channels`` first; its options are annotated with `pyg_samsa.options.Option`.
+    The name is a value of ``samsa.attention`` in configurations and of ``conv`` in `SAMSABlock`. The first argument of
+    its constructor is ``channels``; its options are annotated with `pyg_samsa.options.Option`.
 
     Args:
         name: Name of the operator; it must not be taken by another class.

@@ -7,8 +7,9 @@ from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads
 
 @register_operator("performer")
 class PerformerConv(FLTConv):
-    r"""Linear attention by positive orthogonal random features, from the `"Rethinking Attention with Performers" <https://arxiv.org/abs/2009.14794>`_
-    paper: `FLTConv` without positions.
+    r"""Linear attention with positive orthogonal random features: `FLTConv` without positions.
+
+    From the `"Rethinking Attention with Performers" <https://arxiv.org/abs/2009.14794>`_ paper.
 
     .. math::
         x' \approx W_o \, \mathrm{softmax}\bigl(Q K^\top / \sqrt{C}\bigr) V
@@ -16,11 +17,11 @@ class PerformerConv(FLTConv):
     Args:
         channels: Channels D of a token, in and out; a multiple of ``heads``.
         heads: Number of heads H.
-        num_features: Positive features M of a head.
-        causal: Let a token see only itself and the tokens before it in its graph.
-        redraw: In training, draw anew every so many forward passes; None is never.
+        num_features: Number M of positive random features of a head.
+        causal: Whether a token attends only to itself and the tokens before it in its graph.
+        redraw: Number of forward passes in training after which random features are drawn again; None for never.
         dropout: Probability that a value is dropped in training, for all queries of its graph and head, 0 to below 1.
-        bias: Give every product a bias.
+        bias: Whether the linear layers have a bias.
 
     Shapes:
         - **input:** tokens [T, D], graph numbers [T] (*optional*)
@@ -37,7 +38,7 @@ class PerformerConv(FLTConv):
         >>> conv(x, batch=batch).shape
         torch.Size([30, 16])
 
-    Cost: O(T D^2 + T M D) time, O(T D) memory; on other devices than the CPU, or with ``causal``, O(T H M).
+    Cost: O(T D^2 + T M D) time and O(T D) memory; O(T H M) memory on devices other than the CPU or with ``causal``.
     """
 
     def __init__(

@@ -20,6 +20,7 @@ from pyg_samsa.nn.conv.operators import register_operator
 from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads, TokenContext, TokenConv
 from pyg_samsa.nn.importance_score import ImportanceScore, check_scores
 from pyg_samsa.options import Option, check_integer, check_options
+from pyg_samsa.typing import Float
 
 SAMPLING = ("hard", "soft", "replacement")
 NOISE = ("train", "always", "never")
@@ -46,17 +47,15 @@ class SAMSAConv(TokenConv):
         x' &= W_o \, \mathrm{softmax}\bigl(Q \tilde{K}^\top / \sqrt{C}\bigr) \tilde{V}
 
     In every graph, 2K learned support pairs with their own scores are candidates too, so graphs with fewer than K
-    tokens
-    and empty graphs are fine. Graphs of a batch never see each other. In evaluation the sampling is deterministic, and
-    permuting tokens permutes the output.
+    tokens and empty graphs are allowed. Graphs of a batch never attend to each other. In evaluation the sampling is
+    deterministic, and permuting tokens permutes the output.
 
     Args:
         channels: Channels D of a token, in and out; a multiple of ``heads``.
         heads: Number of heads H.
         num_samples: Number K of tokens that each head of each graph samples.
         sampling: ``"hard"`` (straight-through; evaluation is top-k and gather only) or ``"soft"`` (the relaxation
-            itself),
-            both without replacement; or ``"replacement"`` (independent draws, the paper's ablation).
+            itself), both without replacement; or ``"replacement"`` (independent draws, the paper's ablation).
         tau: Temperature of the relaxation, above 0.
         dropout: Probability that an attention weight is dropped in training, 0 to below 1.
         noise: When Gumbel noise is added to the scores: ``"train"``, ``"always"`` (as the paper's code does) or
@@ -65,14 +64,11 @@ class SAMSAConv(TokenConv):
         attn_backend: How attention over the sampled keys is computed: ``"auto"`` or a name in
             :obj:`pyg_samsa.functional.ATTENTION_BACKENDS`.
         importance: Ablation: ``"learned"`` scores; ``"random"``: tokens are drawn uniformly in training, and by a
-            random
-            function of their contents in evaluation; ``"fixed"``: nothing is sampled, and K learned pairs are the
-            keys and
-            values of every graph.
-        shared_sets: Ablation: all heads of a graph sample the same tokens.
+            random function of their contents in evaluation; ``"fixed"``: nothing is sampled, and K learned pairs are
+            the keys and values of every graph.
+        shared_sets: Ablation: whether all heads of a graph sample the same tokens.
         support: Ablation: whether there are learned support pairs; without them, a graph with fewer than K tokens is
-            filled
-            up with pairs of zeros.
+            filled up with pairs of zeros.
 
     Shapes:
         - **input:** tokens [T, D], graph numbers [T] (*optional*)
@@ -150,7 +146,7 @@ class SAMSAConv(TokenConv):
             torch.nn.init.zeros_(self.support_key_value)
             torch.nn.init.constant_(self.support_score, _NEVER)
 
-    def attend(self, x: Tensor, context: TokenContext) -> tuple[Tensor, Samples]:
+    def attend(self, x: Float[Tensor, "T D"], context: TokenContext) -> tuple[Float[Tensor, "T H C"], Samples]:
         """Sample keys and values, and let every token attend to those of its graph."""
         samples = self.sample(x, context)
         key, value = samples.values.split(self.head_channels, dim=-1)
@@ -158,29 +154,37 @@ class SAMSAConv(TokenConv):
         dropout, backend = self.attention_dropout, self.attn_backend
         return sampled_attention(query, key, value, context.index, dropout=dropout, backend=backend), samples
 
-    def attention_weights(self, x: Tensor, context: TokenContext, samples: Samples) -> AttentionWeights:
-        """Return the weights of the sampled keys; a soft key is listed as the token with the largest share in it."""
+    def attention_weights(self, x: Float[Tensor, "T D"], context: TokenContext, samples: Samples) -> AttentionWeights:
+        """Return the weights of the sampled keys; a soft key is listed as the token with the largest share of it."""
         key, _ = samples.values.split(self.head_channels, dim=-1)
         query = self.split_heads(self.query(x))
-        # With the values of an identity matrix, the output is the weights.
+        # If the values are an identity matrix, the output is the weights.
         identity = torch.eye(self.num_samples, dtype=key.dtype, device=key.device).expand(*key.shape[:2], -1, -1)
         alpha = sampled_attention(query, key, identity, context.index, backend="sdpa")
         return weights_of_samples(alpha, samples.candidates, context.index)
 
-    def sample(self, x: Tensor, context: TokenContext) -> Samples:
+    def sample(self, x: Float[Tensor, "T D"], context: TokenContext) -> Samples:
         """Sample the key-value pairs of every graph and head.
 
         Args:
-            x: Tokens [T, D], sorted by graph.
-            context: What else is known of them.
+            x: Tokens, sorted by graph.
+            context: Where graphs begin and end, and the input of the scores.
 
         Returns:
-            `Samples` with values [B, H, K, 2C], C key channels before C value channels.
+            `Samples` with values [B, H, K, 2C]: C channels of the key, then C channels of the value.
+
+        Raises:
+            NumericalError: A score is not finite.
+
+        Example:
+            >>> conv, x = SAMSAConv(16, heads=4, num_samples=8), torch.randn(30, 16)
+            >>> conv.sample(x, TokenContext(RaggedIndex(torch.tensor([0, 10, 30])), x)).values.shape
+            torch.Size([2, 4, 8, 8])
         """
         samples = self._sample_fixed(x, context.index) if self.importance == "fixed" else self._sample_sets(x, context)
         if self.sets == self.heads:
             return samples
-        # One set for all heads was sampled with the channels of all heads; each head takes its own.
+        # One set was sampled for all heads, with the channels of all heads; each head takes its own channels.
         values = samples.values.unflatten(-1, (self.heads, -1)).transpose(1, 3).squeeze(3)
         return Samples(values, *(piece.expand(-1, self.heads, -1) for piece in samples[1:]))
 

@@ -22,10 +22,11 @@ from pyg_samsa.nn.conv.samsa_conv import Noise, NumSamples, Tau
 from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads, TokenContext, TokenConv
 from pyg_samsa.nn.importance_score import ImportanceScore, LinearScore, check_scores
 from pyg_samsa.options import Option, check_integer, check_options
+from pyg_samsa.typing import Float
 
 SAMPLERS = ("samsa", "paired")
-# Initial a, b, c, L1, L2 of the field encoding: for coordinates in the unit ball, whose distances go from 0 to 2,
-# both limits are met.
+# Initial a, b, c, L1 and L2 of the field encoding. For coordinates in the unit ball, distances go from 0 to 2, so both
+# limits have an effect.
 _FIELD = 1.0
 
 
@@ -34,9 +35,8 @@ class SFTConv(TokenConv):
     r"""The attention operator of the
     `"Sampling Foundational Transformer: A Theoretical Perspective" <https://arxiv.org/abs/2408.05822>`_ paper.
 
-    K tokens of a graph are sampled by learned importance, once for all heads, and every token attends to these by a
-    sum of maxima, a relative
-    encoding of the pair, and probabilities that leak:
+    K tokens of a graph are sampled by learned importance, once for all heads. Every token attends to them with a score
+    that is a sum of maxima, a relative encoding of the pair, and leaky probabilities:
 
     .. math::
         S_{ij} &= \tfrac{1}{\sqrt{C}} \textstyle\sum_c \bigl(\max(q_{ic}, \tilde k_{jc}) - \mu\bigr) / s, \qquad
@@ -46,35 +46,35 @@ class SFTConv(TokenConv):
         + 10^{-9}} \, \tilde v_j,
         \qquad c = W_c \tilde v
 
-    A row without a positive score gives zero. Positions enter through the features :math:`\phi` of pairs alone, so
-    that with tokens that have no
-    coordinates (`CoordinateFree`) the output does not change when a cloud is moved, turned or mirrored.
+    The output of a row without a positive score is zero. Positions enter only through the features :math:`\phi` of
+    pairs. With tokens without coordinates (`CoordinateFree`), the output therefore does not change when a cloud is
+    moved, rotated or mirrored.
 
-    2K learned support pairs with their own scores are candidates in every graph, so that graphs with fewer than K
-    tokens, or none, are legal. They
-    stand at the centroid of the graph's positions and have a normal of zero. Where the sampler mixes tokens,
-    positions and normals are mixed like
-    keys and values, and the gradient of the scores sees them too.
+    In every graph, 2K learned support pairs with their own scores are candidates too, so graphs with fewer than K
+    tokens and empty graphs are allowed. Support pairs are placed at the centroid of the graph and have a normal of
+    zero. If the sampler mixes tokens, positions and normals are mixed like keys and values, and contribute to the
+    gradient of the scores.
 
     Args:
         channels: Channels D of a token, in and out; a multiple of ``heads``.
         heads: Number of heads H.
-        num_samples: Number K of tokens that each graph samples.
+        num_samples: Number K of tokens that are sampled per graph.
         encoding: Features of pairs: ``"none"``, ``"dist"``, ``"dist_normal"`` or ``"field"``, see
             `pyg_samsa.functional.pair_features`.
-        leak: ``"softplus"``, ``"relu"`` in its place, or ``"none"``.
-        score: ``"maxout"``, or ``"softmax"``: the ablation with a scaled dot product and the exponential; the leak is
-            a further term of its sum.
+        leak: How probability leaks: ``"softplus"``, ``"relu"``, or ``"none"``.
+        score: ``"maxout"``, or ``"softmax"``: the ablation with a scaled dot product and the exponential, in which the
+            leak is one more term of the denominator.
         sampler: ``"samsa"``, as in `SAMSAConv`, or ``"paired"``: pairs of tokens, each mixed into one.
-        sampling: ``"hard"`` or ``"soft"``, of the sampler ``"samsa"``.
+        sampling: ``"hard"`` or ``"soft"``, for the sampler ``"samsa"``.
         tau: Temperature of the relaxation of the sampler ``"samsa"``, above 0.
-        noise: When Gumbel noise is added to the importance: ``"train"``, ``"always"`` or ``"never"``; ``"paired"``
-            then pairs at random, too.
+        noise: When Gumbel noise is added to the scores: ``"train"``, ``"always"`` or ``"never"``; the sampler
+            ``"paired"`` then also pairs at random.
         dropout: Probability that an attention weight is dropped in training, 0 to below 1.
-        bias: Give every product a bias.
-        shared: All heads of a graph attend to the same tokens; otherwise each samples its own, as in `SAMSAConv`.
-        length_scale: Length by which positions are divided, above 0; the encodings are made for graphs whose size is
-            then about 1.
+        bias: Whether the linear layers have a bias.
+        shared: Whether all heads of a graph attend to the same tokens; otherwise each head samples its own, as in
+            `SAMSAConv`.
+        length_scale: Length by which positions are divided, above 0. The encodings are designed for graphs of size
+            about 1 after the division.
 
     Shapes:
         - **input:** tokens [T, D], graph numbers [T] (*optional*), positions [T, l] and normals [T, l] where the
@@ -92,8 +92,8 @@ class SFTConv(TokenConv):
         >>> conv(x, batch=batch, pos=pos).shape
         torch.Size([30, 16])
 
-    Cost: O(T D^2 + T K D) time, the latter in elementwise operations that are slower than the matrix products of
-        softmax; O(T D + B K D) memory.
+    Cost: O(T D^2 + T K D) time and O(T D + B K D) memory. The term T K D is computed by elementwise operations, which
+    are slower than the matrix products of softmax attention.
     """
 
     samples = True
@@ -139,16 +139,20 @@ class SFTConv(TokenConv):
 
     @property
     def uses_positions(self) -> bool:
-        """Whether there is an encoding, so that the operator needs ``pos``."""
+        """Whether there is an encoding, so that the operator needs ``pos``.
+
+        Example:
+            >>> SFTConv(16).uses_positions, SFTConv(16, encoding="dist").uses_positions
+            (False, True)
+        """
         return self.encoding != "none"
 
     def reset_parameters(self) -> None:
         r"""Draw new weights.
 
-        Queries and keys of normalised tokens get unit variance, for which the score is standardised. With PyTorch's own
-        range, a third of that, almost no score would be positive. The pair features start with a factor near 1 and a
-        term
-        near 0.
+        Queries and keys of normalised tokens get unit variance, for which the score is standardised. With PyTorch's
+        default range, which gives a third of that, almost no score would be positive. The pair features start with a
+        factor near 1 and a term near 0.
         """
         super().reset_parameters()
         bound = math.sqrt(3 / self.channels)
@@ -169,12 +173,17 @@ class SFTConv(TokenConv):
             torch.nn.init.constant_(self.raw_field, math.log(math.expm1(_FIELD)))
 
     def check_positions(
-        self, x: Tensor, pos: Tensor | None, normal: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return positions and normals where the encoding uses them.
+        self, x: Float[Tensor, "T D"], pos: Float[Tensor, "T l"] | None, normal: Float[Tensor, "T _"] | None
+    ) -> tuple[Float[Tensor, "T l"] | None, Float[Tensor, "T _"] | None]:
+        """Return the positions and the normals that the encoding uses, or None for each.
 
         Raises:
             ShapeError: They are missing, or do not fit the tokens.
+
+        Example:
+            >>> pos, normal = SFTConv(16, encoding="dist").check_positions(torch.ones(5, 16), torch.ones(5, 3), None)
+            >>> pos.shape, normal
+            (torch.Size([5, 3]), None)
         """
         if self.encoding == "none":
             return None, None
@@ -191,41 +200,49 @@ class SFTConv(TokenConv):
             raise ShapeError("normal", list(normal.shape), f"{list(pos.shape)}, as pos")
         return pos, normal
 
-    def attend(self, x: Tensor, context: TokenContext) -> tuple[Tensor, Samples]:
-        """Sample keys and values, and mix the values by leaky probabilities."""
+    def attend(self, x: Float[Tensor, "T D"], context: TokenContext) -> tuple[Float[Tensor, "T H C"], Samples]:
+        """Sample keys and values, and mix the values with leaky probabilities."""
         place = self._place(x, context)
         samples = self.sample(x, context, place)
         return self._mix(x, samples, place, context.index), samples
 
-    def attention_weights(self, x: Tensor, context: TokenContext, samples: Samples) -> AttentionWeights:
-        """Return the leaky probabilities; a mixed key is listed as the better of its tokens."""
+    def attention_weights(self, x: Float[Tensor, "T D"], context: TokenContext, samples: Samples) -> AttentionWeights:
+        """Return the leaky probabilities; a mixed key is listed as its token with the higher score."""
         alpha = self._mix(x, samples, self._place(x, context), context.index, weights=True)
         candidates = samples.candidates.expand(-1, self.heads, -1)
         return weights_of_samples(alpha, candidates, context.index)
 
     def _place(self, x: Tensor, context: TokenContext) -> Tensor | None:
-        """Return what the pair features need of every token, [T, l] or [T, 2 l], relative to the centroid of its
-        graph.
-        """
+        """Return positions relative to the centroid of the graph [T, l], followed by normals if used [T, 2 l]."""
         if context.pos is None:
             return None
         pos, index = context.pos.to(x.dtype), context.index
         total = torch.zeros(index.num_graphs, pos.size(1), dtype=pos.dtype, device=pos.device)
         total = total.index_add(0, index.batch, pos)
-        # Support tokens stand at the centroid.
+        # Support tokens are at the centroid.
         pos = (pos - (total / index.ptr.diff().clamp_min(1).unsqueeze(1))[index.batch]) / self.length_scale
         return pos if context.normal is None else torch.cat([pos, context.normal.to(x.dtype)], dim=1)
 
-    def sample(self, x: Tensor, context: TokenContext, place: Tensor | None = None) -> Samples:
-        """Sample key-value pairs, with places behind them.
+    def sample(
+        self, x: Float[Tensor, "T D"], context: TokenContext, place: Float[Tensor, "T g"] | None = None
+    ) -> Samples:
+        """Sample key-value pairs, with positions and normals appended.
 
         Args:
-            x: Tokens [T, D], sorted by graph.
-            context: What else is known of them.
-            place: What the pair features need of every token [T, g].
+            x: Tokens, sorted by graph.
+            context: Where graphs begin and end, and the input of the scores.
+            place: Positions and normals of the tokens, as the pair features need them.
 
         Returns:
-            `Samples` with values [B, sets, K, 2D / sets + g].
+            `Samples` with values [B, sets, K, 2D / sets + g]; there is one set for all heads, or one per head.
+
+        Raises:
+            NumericalError: A score is not finite.
+
+        Example:
+            >>> conv, x = SFTConv(16, heads=4, num_samples=8), torch.randn(30, 16)
+            >>> conv.sample(x, TokenContext(RaggedIndex(torch.tensor([0, 10, 30])), x)).values.shape
+            torch.Size([2, 1, 8, 32])
         """
         scores = self.score(context.score_input)
         check_scores(scores, self.name)
@@ -243,26 +260,26 @@ class SFTConv(TokenConv):
         return ragged_sample_without_replacement(*arguments, tau=self.tau, mode=self.sampling)
 
     def _pairs(self, x: Tensor, place: Tensor | None) -> Tensor:
-        """Return the key-value pairs of all tokens, with places behind them, [T, sets, 2D / sets + g]."""
+        """Return the key-value pairs of all tokens, with places appended, [T, sets, 2D / sets + g]."""
         pairs = self.pairs_of_all(x, self.sets)
         return pairs if place is None else torch.cat([pairs, place.unsqueeze(1).expand(-1, self.sets, -1)], dim=-1)
 
     def _sampled_pairs(self, x: Tensor, place: Tensor | None, tokens: Tensor) -> Tensor:
-        """Return the same of some tokens [B, sets, m], as [B, sets, m, 2D / sets + g]."""
+        """Return those of some tokens [B, sets, m], as [B, sets, m, 2D / sets + g]."""
         pairs = self.project_sampled(x, tokens)
         return pairs if place is None else torch.cat([pairs, place[tokens]], dim=-1)
 
     def _mix(
         self, x: Tensor, samples: Samples, place: Tensor | None, index: RaggedIndex, *, weights: bool = False
     ) -> Tensor:
-        """Mix the sampled values [T, H, C]; with ``weights``, return the weights of the keys [T, H, K]."""
+        """Return the mixed values [T, H, C]; with ``weights``, the weights of the keys [T, H, K] instead."""
         widths = [2 * self.channels // self.sets, 0 if place is None else place.size(1)]
         pairs, sampled_place = samples.values.split(widths, dim=-1)
         pairs = pairs.unflatten(-1, (self.heads // self.sets, -1)).transpose(2, 3).flatten(1, 2)
         key, value = pairs.chunk(2, dim=-1)
         leak = self._leak(value)
         if weights:
-            # With the values of an identity matrix, the output is the weights.
+            # If the values are an identity matrix, the output is the weights.
             value = torch.eye(key.size(-2), dtype=key.dtype, device=key.device).expand(*key.shape[:2], -1, -1)
         query = self.split_heads(self.query(x))
         relation = None
@@ -275,9 +292,7 @@ class SFTConv(TokenConv):
         return relative_attention(query, key, value, leak, index, **options)  # type: ignore[arg-type]
 
     def _leak(self, value: Tensor) -> Tensor:
-        """Return the leaking mass of every graph and head [B, H]; the leak of a sampled token is a product with its
-        values of that head.
-        """
+        """Return the leaking mass of every graph and head [B, H], from linear maps of the sampled values."""
         if self.leak_weight is None:
             return value.new_zeros(value.shape[:2])
         leak = (value @ self.leak_weight.to(value.dtype).unsqueeze(-1)).squeeze(-1)

@@ -15,6 +15,7 @@ from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.nn.conv.attention_weights import AttentionWeights, SampledTokens, in_given_order
 from pyg_samsa.nn.plain import is_plain
 from pyg_samsa.options import Option, check_integer, check_probability
+from pyg_samsa.typing import Float, Int, Shaped
 
 Heads = Annotated[int, Option("Number of attention heads H; a divisor of the channels.", low=1)]
 AttentionDropout = Annotated[float, Option("Dropout of the attention weights.", low=0, below=1)]
@@ -23,13 +24,13 @@ Bias = Annotated[bool, Option("Whether the linear layers of the operator have a 
 
 @dataclass(frozen=True)
 class TokenContext:
-    """What an operator knows besides the tokens, in the order of the tokens.
+    """What an operator is told besides the tokens, in the order of the tokens.
 
     Args:
         index: Where each graph begins and ends.
-        score_input: Tokens [T, D] from which importance is computed.
-        pos: Positions [T, l], or None.
-        normal: Normals [T, l], or None.
+        score_input: Tokens from which importance is computed.
+        pos: Positions, or None.
+        normal: Normals, or None.
 
     Example:
         >>> context = TokenContext(RaggedIndex(torch.tensor([0, 2])), torch.ones(2, 16))
@@ -38,9 +39,9 @@ class TokenContext:
     """
 
     index: RaggedIndex
-    score_input: Tensor
-    pos: Tensor | None = None
-    normal: Tensor | None = None
+    score_input: Float[Tensor, "T D"]
+    pos: Shaped[Tensor, "T l"] | None = None
+    normal: Float[Tensor, "T _"] | None = None
 
 
 class TokenConv(Module):
@@ -52,8 +53,8 @@ class TokenConv(Module):
     .. math::
         x' = W_o \, \mathrm{Attend}(W_q x, W_{kv} x)
 
-    A subclass implements `attend`. It gets tokens that are sorted by graph, and what else is known of them as a
-    `TokenContext`. To make it available by name, decorate it with `register_operator`.
+    A subclass implements `attend`, which gets tokens sorted by graph and a `TokenContext`. To make it available by
+    name, decorate it with `register_operator`.
 
     Args:
         channels: Channels D of a token, in and out; a multiple of ``heads``.
@@ -110,15 +111,22 @@ class TokenConv(Module):
         for module in self.children():
             reset(module)
 
-    def attend(self, x: Tensor, context: TokenContext) -> tuple[Tensor, Any]:
+    def attend(self, x: Float[Tensor, "T D"], context: TokenContext) -> tuple[Float[Tensor, "T H C"], Any]:
         """Mix the values of each graph.
 
         Args:
-            x: Tokens [T, D], sorted by graph.
-            context: What else is known of them.
+            x: Tokens, sorted by graph.
+            context: Where graphs begin and end, positions, and normals.
 
         Returns:
-            Mixed values [T, H, C], and what was sampled (`pyg_samsa.functional.Samples`), or None.
+            Mixed values, and what was sampled (`pyg_samsa.functional.Samples`), or None.
+
+        Example:
+            >>> from pyg_samsa.nn import AttentionConv
+            >>> conv, x = AttentionConv(16, heads=4), torch.randn(5, 16)
+            >>> mixed, samples = conv.attend(x, TokenContext(RaggedIndex(torch.tensor([0, 2, 5])), x))
+            >>> mixed.shape, samples
+            (torch.Size([5, 4, 4]), None)
         """
         raise NotImplementedError
 
@@ -188,43 +196,49 @@ class TokenConv(Module):
 
     def forward(
         self,
-        x: Tensor,
+        x: Float[Tensor, "T D"],
         edge_index: Tensor | None = None,
-        batch: Tensor | None = None,
+        batch: Int[Tensor, " T"] | None = None,
         *,
-        ptr: Tensor | RaggedIndex | None = None,
+        ptr: Int[Tensor, " offsets"] | RaggedIndex | None = None,
         batch_size: int | None = None,
-        score_input: Tensor | None = None,
-        pos: Tensor | None = None,
-        normal: Tensor | None = None,
+        score_input: Float[Tensor, "T D"] | None = None,
+        pos: Shaped[Tensor, "T l"] | None = None,
+        normal: Float[Tensor, "T _"] | None = None,
         return_attention_weights: bool | None = None,
         return_sampled_tokens: bool = False,
     ) -> Any:
         """Run the operator.
 
         Args:
-            x: Tokens [T, D].
-            edge_index: Accepted, so that the operator fits where a convolution does, and ignored: edges take part as
+            x: Tokens.
+            edge_index: Ignored. It is accepted so that the operator can replace a convolution; edges take part as
                 tokens, see `GraphBridge`.
-            batch: Graph number of each token [T], in any order; None means one graph.
-            ptr: Offsets [B+1] of graphs that lie one after the other, in place of ``batch``.
-            batch_size: Number of graphs, where some at the end may be empty.
-            score_input: Tokens [T, D] from which importance is computed; by default ``x``. In Algorithm 1 of SAMSA they
-                are the tokens before normalisation. Operators that do not sample ignore it.
-            pos: Positions [T, l]; operators that do not encode them ignore them.
-            normal: Normals [T, l], likewise.
-            return_attention_weights: Also return ``(edge_index, weights)``: pairs [2, M] of an attended and an
-                attending
-                token, and the attention weights of the heads [M, H], without dropout. Rows from T on are support
-                vectors.
-            return_sampled_tokens: Also return `SampledTokens`.
+            batch: Graph number of each token, in any order; None means one graph.
+            ptr: Offsets [B+1] of graphs that lie one after the other; replaces ``batch``.
+            batch_size: Number of graphs, if some at the end may be empty.
+            score_input: Tokens from which importance is computed; by default ``x``. In Algorithm 1 of SAMSA they are
+                the tokens before normalisation. Operators that do not sample ignore it.
+            pos: Positions; operators that do not encode positions ignore them.
+            normal: Normals; operators that do not encode normals ignore them.
+            return_attention_weights: Whether to return also ``(edge_index, weights)``: pairs [2, M] of an attended and
+                an attending token, and the attention weights of the heads [M, H], without dropout. Rows from T on are
+                support vectors.
+            return_sampled_tokens: Whether to return also `SampledTokens`.
 
         Returns:
-            Tokens [T, D], and what else was asked for, in this order.
+            Tokens [T, D]; or a tuple of the tokens and what else was asked for, in the order of the arguments.
 
         Raises:
             ShapeError: The inputs do not fit each other.
-            ConfigError: The operator has nothing of the kind that should be returned.
+            ConfigError: The operator has no attention weights or does not sample tokens.
+
+        Example:
+            >>> from pyg_samsa.nn import SAMSAConv
+            >>> conv = SAMSAConv(16, heads=4, num_samples=8)
+            >>> out, (edge_index, weights) = conv(torch.randn(30, 16), return_attention_weights=True)
+            >>> out.shape, edge_index.size(0), weights.size(1)
+            (torch.Size([30, 16]), 2, 4)
         """
         self._check(x, score_input)
         if return_sampled_tokens and not self.samples:
@@ -255,28 +269,57 @@ class TokenConv(Module):
             raise ShapeError("score_input", list(score_input.shape), list(x.shape))
 
     def check_positions(
-        self, x: Tensor, pos: Tensor | None, normal: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return what the operator uses of the positions and normals of the tokens; a subclass that does raises if
-        missing.
+        self, x: Float[Tensor, "T D"], pos: Shaped[Tensor, "T l"] | None, normal: Float[Tensor, "T _"] | None
+    ) -> tuple[Shaped[Tensor, "T l"] | None, Float[Tensor, "T _"] | None]:
+        """Return the positions and the normals that the operator uses, or None for each.
+
+        A subclass that needs them raises a `ShapeError` if they are missing or do not fit the tokens.
+
+        Example:
+            >>> from pyg_samsa.nn import AttentionConv
+            >>> AttentionConv(16).check_positions(torch.randn(5, 16), torch.randn(5, 3), None)
+            (None, None)
         """
         return None, None
 
-    def attention_weights(self, x: Tensor, context: TokenContext, samples: Any) -> AttentionWeights:
+    def attention_weights(self, x: Float[Tensor, "T D"], context: TokenContext, samples: Any) -> AttentionWeights:
         """Return the attention weights without dropout.
 
         Args:
-            x: Tokens [T, D], sorted by graph.
-            context: What else is known of them.
-            samples: What `attend` returned.
+            x: Tokens, sorted by graph.
+            context: As for `attend`.
+            samples: The samples that `attend` returned.
 
         Returns:
             Pairs [2, M] of an attended and an attending row, and the weights [M, H].
+
+        Raises:
+            ConfigError: The operator has no attention weights.
+
+        Example:
+            >>> from pyg_samsa.nn import AttentionConv
+            >>> conv, x = AttentionConv(16, heads=4), torch.randn(5, 16)
+            >>> pairs, weights = conv.attention_weights(x, TokenContext(RaggedIndex(torch.tensor([0, 2, 5])), x), None)
+            >>> pairs.shape, weights.shape
+            (torch.Size([2, 13]), torch.Size([13, 4]))
         """
         raise ConfigError("return_attention_weights", True, f"False: {self.name} forms no attention weights")
 
-    def sampled_tokens(self, samples: Any, tokens: int, perm: Tensor | None) -> SampledTokens:
-        """Turn candidate numbers of the sorted tokens into rows of the input."""
+    def sampled_tokens(self, samples: Any, tokens: int, perm: Int[Tensor, " T"] | None) -> SampledTokens:
+        """Turn candidate numbers of the sorted tokens into rows of the input.
+
+        Args:
+            samples: The samples that `attend` returned.
+            tokens: Number of tokens T.
+            perm: Row of the input of each sorted token, or None if they are the same.
+
+        Example:
+            >>> from pyg_samsa.functional import Samples
+            >>> from pyg_samsa.nn import SAMSAConv
+            >>> samples = Samples(torch.ones(1, 1, 2, 32), torch.tensor([[[0, 3]]]), torch.ones(1, 1, 2))
+            >>> SAMSAConv(16, heads=1, num_samples=2).sampled_tokens(samples, 3, torch.tensor([2, 0, 1])).index
+            tensor([[[ 2, -1]]])
+        """
         candidate = samples.candidates.expand(-1, self.heads, -1)
         is_token = candidate < tokens
         row = torch.where(is_token, candidate, tokens - 1 - candidate)
@@ -284,41 +327,74 @@ class TokenConv(Module):
             row = torch.where(is_token, perm[row.clamp_min(0)], row)
         return SampledTokens(row, samples.scores.expand(-1, self.heads, -1))
 
-    def split_heads(self, x: Tensor) -> Tensor:
-        """View [T, H c] as [T, H, c]."""
+    def split_heads(self, x: Float[Tensor, "T width"]) -> Float[Tensor, "T H c"]:
+        """View [T, H c] as [T, H, c].
+
+        Example:
+            >>> TokenConv(16, heads=4).split_heads(torch.ones(5, 32)).shape
+            torch.Size([5, 4, 8])
+        """
         return x.view(x.size(0), self.heads, x.size(1) // self.heads)
 
     @property
     def attention_dropout(self) -> float:
-        """Dropout of the attention weights in the present mode."""
+        """Dropout of the attention weights: 0 in evaluation.
+
+        Example:
+            >>> conv = TokenConv(16, dropout=0.5)
+            >>> conv.train().attention_dropout, conv.eval().attention_dropout
+            (0.5, 0.0)
+        """
         return self.dropout if self.training else 0.0
 
-    def pairs_of_all(self, x: Tensor, sets: int) -> Tensor:
-        """Return the key-value pairs of all tokens [T, sets, 2D / sets]."""
+    def pairs_of_all(self, x: Float[Tensor, "T D"], sets: int) -> Float[Tensor, "T sets pair"]:
+        """Return the key-value pairs of all tokens [T, sets, 2D / sets].
+
+        Args:
+            x: Tokens.
+            sets: Number of sets of tokens that are sampled per graph: 1, or one per head.
+
+        Example:
+            >>> TokenConv(16, heads=4).pairs_of_all(torch.ones(5, 16), sets=4).shape
+            torch.Size([5, 4, 8])
+        """
         return self.key_value(x).view(x.size(0), sets, 2 * self.channels // sets)
 
-    def can_project_sampled(self, x: Tensor, graphs: int, samples: int) -> bool:
-        """Say whether keys and values are computed for the sampled tokens only.
+    def can_project_sampled(self, x: Float[Tensor, "T D"], graphs: int, samples: int) -> bool:
+        """Return whether keys and values are computed for the sampled tokens only.
 
-        That is cheaper where a head samples few of many tokens: gathering a token for every head costs about as much as
+        That is cheaper if a head samples few of many tokens: gathering a token for every head costs about as much as
         projecting it once. It reads the weights of ``key_value``, which therefore has to be a plain ``Linear``.
 
         Args:
-            x: Tokens [T, D].
+            x: Tokens.
             graphs: Number of graphs.
-            samples: Tokens that a head samples of a graph.
+            samples: Number of tokens that a head samples of a graph.
+
+        Example:
+            >>> conv = TokenConv(16)
+            >>> conv.can_project_sampled(torch.ones(100, 16), 1, 8), conv.can_project_sampled(torch.ones(9, 16), 1, 8)
+            (True, False)
         """
         return x.size(0) > _MANY * samples * graphs and is_plain(self.key_value, Linear)
 
-    def project_sampled(self, x: Tensor, tokens: Tensor) -> Tensor:
+    def project_sampled(
+        self, x: Float[Tensor, "T D"], tokens: Int[Tensor, "B sets m"]
+    ) -> Float[Tensor, "B sets m pair"]:
         """Return the key-value pairs of some tokens, each for its own heads only.
 
         Args:
-            x: Tokens [T, D].
-            tokens: Rows [B, sets, m].
+            x: Tokens.
+            tokens: Rows of the tokens of each graph and set.
 
         Returns:
-            Pairs [B, sets, m, 2D / sets].
+            Pairs of width 2D / sets.
+
+        Example:
+            >>> conv, x = TokenConv(16, heads=4), torch.randn(5, 16)
+            >>> pairs = conv.project_sampled(x, torch.full((1, 4, 1), 3))
+            >>> torch.allclose(pairs.flatten(), conv.key_value(x[3]), atol=1e-6)
+            True
         """
         graphs, sets, count = tokens.shape
         rows = x.index_select(0, tokens.transpose(0, 1).flatten()).view(sets, graphs * count, self.channels)

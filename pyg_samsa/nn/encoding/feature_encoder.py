@@ -63,7 +63,7 @@ def encode_features(
         >>> encode_features("x", Linear(3, 8), torch.ones(2, 3), 8).shape
         torch.Size([2, 8])
 
-    Cost: that of the encoder.
+    Cost: The cost of the encoder.
     """
     check_finite(name, features)
     if isinstance(encoder, Linear) and (
@@ -77,7 +77,7 @@ def encode_features(
 
 
 def check_finite(name: str, features: Shaped[Tensor, "..."]) -> None:
-    """Raise an error that names the row when a float feature is NaN or infinite.
+    """Raise an error that names the row if a float feature is NaN or infinite.
 
     Args:
         name: Name of the features, for the error.

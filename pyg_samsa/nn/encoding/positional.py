@@ -24,7 +24,7 @@ class PositionalEncoder(Module):
     Args:
         pe_channels: Width P of the encodings.
         channels: Channels D of a node.
-        flip_signs: In training, multiply each column of the encodings of each graph by a random sign, which is what
+        flip_signs: Whether to multiply each column of the encodings of each graph by a random sign in training, as
             eigenvectors need.
 
     Shapes:

@@ -137,5 +137,5 @@ class ShiftInvariantEncoding(SpectralEncoding):
         return self._per_head(self.amplitude, z) * values
 
     def extra_repr(self) -> str:
-        """Show the kernel and the sizes."""
+        """Return the kernel and the sizes as they appear in the ``repr``."""
         return f"{super().extra_repr()}, kernel={self.kernel_name!r}"

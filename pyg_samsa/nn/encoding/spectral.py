@@ -30,15 +30,15 @@ class Spectrum(NamedTuple):
 class SpectralEncoding(Module):
     r"""Base of the relative positional encodings of `FLT <https://arxiv.org/abs/2302.01925>`_ (theorem 4.1).
 
-    The encoding f of the difference of two positions is known by its Fourier transform g, which is estimated at
+    The encoding f of the difference of two positions is defined by its Fourier transform g, which is evaluated at
     frequencies drawn from a density p:
 
     .. math::
         f(z) = \int g(\omega) \, e^{2 \pi i \omega^\top z / L} \, d\omega
         \approx \frac{1}{m} \sum_{t=1}^m \frac{g(\omega_t)}{p(\omega_t)} \cos\bigl(2 \pi \omega_t^\top z / L\bigr)
 
-    f is added to the logits of attention. Every head has an f and draws of its own [ours], so that some heads can look
-    near and others far; it costs a few numbers. Draws are a buffer, fixed until `redraw`; everything else is learned.
+    The encoding is added to the logits of attention. Every head has its own f and draws [ours], so that some heads can
+    attend to near tokens and others to far ones. Draws are a buffer, fixed until `redraw`; everything else is learned.
 
     A subclass draws in `sample`, and gives g / p in `ratio` and f in `closed_form`, all in units of L.
 
@@ -202,7 +202,7 @@ class SpectralEncoding(Module):
         return torch.randn(self.draws.shape, generator=generator, dtype=torch.float64)
 
     def _uniform(self, generator: torch.Generator | None) -> Tensor:
-        """Draw from (0, 1): neither end."""
+        """Draw from (0, 1), without the ends."""
         return torch.rand(self.draws.shape, generator=generator, dtype=torch.float64).clamp_(1e-15, 1 - 1e-15)
 
     def _per_head(self, weights: Tensor, z: Tensor) -> Tensor:
@@ -210,6 +210,6 @@ class SpectralEncoding(Module):
         return weights.view(weights.size(0), *[1] * (z.dim() - 1), *weights.shape[1:])
 
     def extra_repr(self) -> str:
-        """Show the sizes."""
+        """Return the sizes as they appear in the ``repr``."""
         sizes = f"heads={self.heads}, num_dims={self.num_dims}, num_frequencies={self.num_frequencies}"
         return f"{sizes}, length_scale={self.length_scale:g}"

@@ -9,28 +9,32 @@ from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.ragged import resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.mlp_head import MLPHead
+from pyg_samsa.typing import Float, Int, Shaped
 
 
 class BagOfFeatures(Module):
-    r"""The baseline that sees no structure: the means of the encoded nodes and of the encoded edges of a graph, and
-    an MLP.
+    r"""A baseline without structure: an MLP on the mean of the encoded nodes and the mean of the encoded edges.
 
     .. math::
         y_b = \mathrm{MLP}\Bigl(\Bigl[\tfrac{1}{N_b} \sum_{i \in b} h_i, \; \tfrac{1}{E_b} \sum_{ij \in b}
         h_{ij}\Bigr]\Bigr)
 
-    A graph network that is not clearly better than this has learned nothing from the graph.
+    A graph network that is not clearly better than this one has learned nothing from the structure of graphs.
 
     Args:
-        in_channels: What a node has, in one of the three forms of `SAMSA`.
+        in_channels: The node features, in one of the forms of `SAMSA.from_options`.
         out_channels: Number of predictions per graph.
-        edge_channels: What an edge has, or None when edges have no features.
+        edge_channels: The edge features, in the same forms; None if edges have no features.
         channels: Channels D of an encoded node or edge.
-        dropout: Dropout of the head.
+        dropout: Dropout of the head, 0 to below 1.
 
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*)
         - **output:** [B, out_channels]
+
+    Raises:
+        ShapeError: The inputs do not fit each other.
+        NumericalError: A feature is not finite.
 
     Example:
         >>> model = BagOfFeatures(5, 2, channels=16)
@@ -58,14 +62,22 @@ class BagOfFeatures(Module):
 
     def forward(
         self,
-        x: Tensor,
-        edge_index: Tensor | None = None,
-        edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
+        x: Shaped[Tensor, "N ..."],
+        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_attr: Shaped[Tensor, "E ..."] | None = None,
+        batch: Int[Tensor, " N"] | None = None,
         *,
         batch_size: int | None = None,
-    ) -> Tensor:
-        """Return the predictions [B, out_channels]; arguments as in `SAMSA`."""
+    ) -> Float[Tensor, "B out"]:
+        """Return the predictions; arguments as in `SAMSA.encode`.
+
+        Example:
+            The order of nodes does not matter:
+
+            >>> model, x = BagOfFeatures(5, 2, channels=16), torch.randn(4, 5)
+            >>> torch.allclose(model(x), model(x.flip(0)), atol=1e-6)
+            True
+        """
         h = encode_features("x", self.node_encoder, x, self.channels)
         index, _ = resolve(h.size(0), h.device, batch, None, batch_size)
         graph = torch.zeros(h.size(0), dtype=torch.long, device=h.device) if batch is None else batch

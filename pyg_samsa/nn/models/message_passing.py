@@ -18,6 +18,7 @@ from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, mak
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.readout import make_pool
 from pyg_samsa.options import check_integer, check_probability
+from pyg_samsa.typing import Float, Int, Shaped
 
 LAYERS = ("gcn", "gine", "gatedgcn", "gps")
 LOCAL = ("gine", "gatedgcn")
@@ -33,43 +34,40 @@ ACTIVATIONS = ("relu", "gelu", "elu", "selu", "silu")
 
 
 class GNN(Module):
-    r"""Message-passing networks and GPS made of PyG's own operators: the baselines of the literature.
+    r"""Message-passing networks and GPS, built from PyG's operators: the baselines of the literature.
 
     .. math::
         h_i^{(l+1)} = h_i^{(l)} + \mathrm{dropout}\bigl(\sigma(\mathrm{norm}(\mathrm{conv}(h^{(l)}, e)_i))\bigr)
 
-    with GCN
-    (`"Semi-Supervised Classification with Graph Convolutional Networks" <https://arxiv.org/abs/1609.02907>`_), GINE
-    (`"Strategies for
-    Pre-training Graph Neural Networks" <https://arxiv.org/abs/1905.12265>`_) or gated (`"Residual Gated Graph ConvNets"
-    <https://arxiv.org/abs/1711.07553>`_) convolutions, or with the blocks of GPS (`"Recipe for a General, Powerful,
-    Scalable Graph Transformer"
-    <https://arxiv.org/abs/2205.12454>`_). `"Where Did the Gap Go?"
-    <https://arxiv.org/abs/2309.00367>`_ shows how strong they are when they are
-    tuned: residuals, a deep head, and positional encodings matter more than the kind of layer.
+    with the convolutions of GCN (`"Semi-Supervised Classification with Graph Convolutional Networks"
+    <https://arxiv.org/abs/1609.02907>`_), of GINE (`"Strategies for Pre-training Graph Neural Networks"
+    <https://arxiv.org/abs/1905.12265>`_) or gated ones (`"Residual Gated Graph ConvNets"
+    <https://arxiv.org/abs/1711.07553>`_), or with the blocks of GPS (`"Recipe for a General, Powerful, Scalable Graph
+    Transformer" <https://arxiv.org/abs/2205.12454>`_). `"Where Did the Gap Go?" <https://arxiv.org/abs/2309.00367>`_
+    shows how strong they are when tuned: residuals, a deep head and positional encodings matter more than the kind of
+    layer.
 
     Args:
-        in_channels: What a node has, in one of the three forms of `SAMSA`.
+        in_channels: The node features, in one of the forms of `SAMSA.from_options`.
         out_channels: Number of predictions per graph or node.
-        edge_channels: What an edge has, or None when edges have no features; GCN does not look at them.
+        edge_channels: The edge features, in the same forms; None if edges have no features. GCN does not use them.
         layer: ``"gcn"``, ``"gine"``, ``"gatedgcn"`` or ``"gps"``.
         channels: Channels D of a node; for GPS a multiple of ``heads``.
         num_layers: Number of layers.
-        local: For GPS, the message passing beside the attention: ``"gine"`` or ``"gatedgcn"``.
+        local: For GPS, the message passing in parallel to the attention: ``"gine"`` or ``"gatedgcn"``.
         attention: For GPS, ``"multihead"`` or ``"performer"``.
-        heads: For GPS, number of heads.
-        attn_dropout: For GPS, dropout in the attention.
+        heads: For GPS, number of attention heads.
+        attn_dropout: For GPS, dropout in the attention, 0 to below 1.
         activation: ``"relu"``, ``"gelu"``, ``"elu"``, ``"selu"`` or ``"silu"``.
         norm: ``"batch"``, ``"layer"`` (per node) or ``"none"``.
-        residual: Whether a layer adds to its input; blocks of GPS always do.
+        residual: Whether layers have residual connections; blocks of GPS always do.
         dropout: Dropout after every layer and in the head, 0 to below 1.
-        head_layers: Linear layers of the head.
-        pool: Readout of graph-level tasks: ``"mean"``, ``"add"``, ``"max"`` or ``"attention"``.
-        level: ``"graph"``: one prediction a graph; ``"node"``: one a node.
-        pe_channels: Width P of the positional encodings that ``forward`` is given, 0 for none. They are normalised
-            over the batch, mapped to D
-            channels and added to the encoded nodes.
-        flip_signs: In training, multiply each column of the encodings of each graph by a random sign, which is what
+        head_layers: Number of linear layers of the head.
+        pool: Pooling for predictions of graphs: ``"mean"``, ``"add"``, ``"max"`` or ``"attention"``.
+        level: ``"graph"``: one prediction per graph; ``"node"``: one per node.
+        pe_channels: Width P of positional encodings that are passed as ``pe``, 0 for none. They are normalised over the
+            batch, mapped to D channels and added to the encoded nodes.
+        flip_signs: Whether to multiply each column of the encodings of each graph by a random sign in training, as
             eigenvectors need.
 
     Shapes:
@@ -88,9 +86,8 @@ class GNN(Module):
         >>> model(torch.randn(4, 5), edge_index, torch.randn(4, 3), batch=torch.tensor([0, 0, 0, 1])).shape
         torch.Size([2, 2])
 
-    Cost: O(L (N D^2 + E D)), for GINE and gated convolutions O(L (N + E) D^2). The attention of GPS pads graphs to
-        the largest one of the batch,
-    n_max: O(L B n_max^2 D) with ``"multihead"``, O(L B n_max D^2) with ``"performer"``.
+    Cost: O(L (N D^2 + E D)), for GINE and gated convolutions O(L (N + E) D^2). The attention of GPS pads graphs to the
+    largest one of the batch, n_max: O(L B n_max^2 D) with ``"multihead"``, O(L B n_max D^2) with ``"performer"``.
     """
 
     def __init__(
@@ -171,28 +168,38 @@ class GNN(Module):
 
     @property
     def inputs(self) -> frozenset[str]:
-        """Names of the optional inputs that the network uses."""
+        """Names of the optional inputs that the network uses.
+
+        Example:
+            >>> GNN(5, 2, pe_channels=4).inputs
+            frozenset({'pe'})
+        """
         return frozenset(["pe"] if self.pe_encoder is not None else [])
 
     def reset_parameters(self) -> None:
-        """Draw new weights everywhere."""
+        """Draw new weights."""
         for module in (self.node_encoder, self.edge_encoder, self.pe_encoder, *self.layers, self.pool, self.head):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
             if isinstance(module, GPSConv) and isinstance(module.attn, MultiheadAttention):
-                module.attn.out_proj.reset_parameters()  # which PyTorch's attention leaves as it is
+                module.attn.out_proj.reset_parameters()  # PyTorch's attention does not reset it.
 
     def encode(
         self,
-        x: Tensor,
-        edge_index: Tensor | None = None,
-        edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
+        x: Shaped[Tensor, "N ..."],
+        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_attr: Shaped[Tensor, "E ..."] | None = None,
+        batch: Int[Tensor, " N"] | None = None,
         *,
         batch_size: int | None = None,
-        pe: Tensor | None = None,
-    ) -> Tensor:
-        """Return the nodes after the last layer, [N, D]; arguments as in `forward`."""
+        pe: Float[Tensor, "N P"] | None = None,
+    ) -> Float[Tensor, "N D"]:
+        """Return the nodes after the last layer; arguments as in `forward`.
+
+        Example:
+            >>> GNN(5, 2, channels=16).encode(torch.randn(3, 5), torch.tensor([[0, 1], [1, 0]])).shape
+            torch.Size([3, 16])
+        """
         h = encode_features("x", self.node_encoder, x, self.channels)
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         graph = index.batch if perm is None else index.batch[inverse_permutation(perm)]
@@ -203,9 +210,9 @@ class GNN(Module):
         if h.size(0) == 0:
             return h
         if perm is not None:
-            # The dense attention of GPS wants each graph's nodes together.
+            # The dense attention of GPS requires the nodes of a graph to be contiguous.
             h, edge_index = h[perm], inverse_permutation(perm)[edge_index]
-        # Numbers without gaps: a graph without nodes would be a row of attention without keys.
+        # Graph numbers without gaps: a graph without nodes would be a row of attention without keys.
         dense = torch.unique_consecutive(index.batch, return_inverse=True)[1] if self.layer == "gps" else None
         for layer in self.layers:
             if isinstance(layer, GPSConv):
@@ -216,23 +223,27 @@ class GNN(Module):
 
     def forward(
         self,
-        x: Tensor,
-        edge_index: Tensor | None = None,
-        edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
+        x: Shaped[Tensor, "N ..."],
+        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_attr: Shaped[Tensor, "E ..."] | None = None,
+        batch: Int[Tensor, " N"] | None = None,
         *,
         batch_size: int | None = None,
-        pe: Tensor | None = None,
-    ) -> Tensor:
+        pe: Float[Tensor, "N P"] | None = None,
+    ) -> Float[Tensor, "rows out"]:
         """Return the predictions.
 
         Args:
             x: Node features [N, F].
-            edge_index: Directed edges [2, E]; None means no edges.
+            edge_index: Directed edges; None means no edges.
             edge_attr: Edge features [E, F'].
-            batch: Graph number of each node [N], in any order; None means one graph.
-            batch_size: Number of graphs, where some at the end may be empty.
-            pe: Positional encodings [N, P], where ``pe_channels`` is set.
+            batch: Graph number of each node, in any order; None means one graph.
+            batch_size: Number of graphs, if some at the end may be empty.
+            pe: Positional encodings, if ``pe_channels`` is set.
+
+        Example:
+            >>> GNN(5, 2, layer="gps", channels=16, level="node")(torch.randn(3, 5)).shape
+            torch.Size([3, 2])
         """
         h = self.encode(x, edge_index, edge_attr, batch, batch_size=batch_size, pe=pe)
         if self.level == "node":
@@ -285,8 +296,9 @@ class _Layer(Module):
 
 
 class _MaskedPerformer(PerformerAttention):
-    """PyG's class counts padding in the denominator, so that predictions would depend on how large the other graphs
-    of a batch are.
+    """PyG's Performer attention with masked keys.
+
+    PyG's class includes padding in the denominator, so that predictions depend on the sizes of the other graphs.
     """
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -345,5 +357,5 @@ def _gps(
 
 
 def _for(conv: Any, edge_attr: Tensor | None, edge_index: Tensor, x: Tensor) -> Tensor | None:
-    """Return the edge features as a convolution takes them: GINE must have some."""
+    """Return the edge features for a convolution; GINE gets zeros if there are none."""
     return x.new_zeros(edge_index.size(1), x.size(1)) if edge_attr is None and isinstance(conv, GINEConv) else edge_attr

@@ -1,4 +1,4 @@
-"""The baseline for point clouds that sees points one by one."""
+"""A baseline for point clouds that processes every point on its own."""
 
 from __future__ import annotations
 
@@ -22,29 +22,31 @@ LEVELS = ("graph", "node")
 
 
 class PointNet(Module):
-    r"""The vanilla network of `"PointNet" <https://arxiv.org/abs/1612.00593>`_, without T-Nets: points one by one.
+    r"""The vanilla network of `"PointNet" <https://arxiv.org/abs/1612.00593>`_, without T-Nets.
+
+    Every point is processed on its own until the points of a cloud are pooled:
 
     .. math::
         h_t = \mathrm{MLP}_{64,64}(x_t), \quad g_t = \mathrm{MLP}_{64,128,1024}(h_t), \quad
         p_b = \max_{t \in b} g_t, \quad
         y_b = \mathrm{MLP}_{512,256}(p_b) \;\text{ or }\; y_t = \mathrm{MLP}_{512,256,128}([h_t, p_b, c_b])
 
-    with c the one-hot category of the shape. Every linear layer but the last is followed by batch normalisation and
-    ReLU; dropout stands before the last layer. A network for point clouds that is not better than this one has learned
-    nothing from how points are arranged.
+    with c the one-hot category of the shape. Every linear layer except the last is followed by batch normalisation and
+    ReLU; dropout comes before the last layer. A network for point clouds that is not better than this one has learned
+    nothing from the arrangement of points.
 
     Args:
         in_channels: Number of float features of a point.
         out_channels: Number of predictions per cloud or point.
-        level: ``"graph"``: one prediction a cloud; ``"node"``: one a point.
-        width: Factor on the widths of all hidden layers, above 0, to make networks of a wanted size.
-        dropout: Dropout before the last layer.
-        num_categories: For ``level="node"``: number of categories of shapes that the network is told, 0 for none.
+        level: ``"graph"``: one prediction per cloud; ``"node"``: one per point.
+        width: Factor on the widths of all hidden layers, above 0, to choose the size of the network.
+        dropout: Dropout before the last layer, 0 to below 1.
+        num_categories: For ``level="node"``: number of categories of shapes, which the head sees; 0 for none.
 
     Shapes:
-        - **input:** points [T, F], cloud numbers [T] (*optional*), categories [B] where ``num_categories`` is set
-        - **output:** [B, out_channels], or [T, out_channels] for ``level="node"``; an empty cloud has the pooled vector
-          zero
+        - **input:** points [T, F], cloud numbers [T] (*optional*), categories [B] if ``num_categories`` is set
+        - **output:** [B, out_channels], or [T, out_channels] for ``level="node"``; the pooled vector of an empty cloud
+          is zero
 
     Raises:
         ConfigError: An argument is out of range.
@@ -56,7 +58,7 @@ class PointNet(Module):
         >>> model(torch.randn(5, 6), batch=torch.tensor([0, 0, 0, 1, 1])).shape
         torch.Size([2, 10])
 
-    Cost: O(T w^2) for a width factor w; no products between points.
+    Cost: O(T w^2) for a width factor w.
     """
 
     def __init__(
@@ -94,14 +96,19 @@ class PointNet(Module):
 
     @property
     def inputs(self) -> frozenset[str]:
-        """Names of the optional inputs that the network uses."""
+        """Names of the optional inputs that the network uses.
+
+        Example:
+            >>> PointNet(3, 2, level="node", num_categories=4).inputs
+            frozenset({'category'})
+        """
         return frozenset(["category"] if self.num_categories else [])
 
     def _widths(self, *channels: int) -> list[int]:
         return [max(1, round(self.width * each)) for each in channels]
 
     def reset_parameters(self) -> None:
-        """Draw new weights and forget the running statistics."""
+        """Draw new weights and reset the running statistics."""
         for module in (self.local, self.wide, self.head):
             reset(module)
 
@@ -122,8 +129,8 @@ class PointNet(Module):
             edge_index: Ignored: this network does not use edges.
             edge_attr: Ignored.
             batch: Cloud number of each point, in any order; None means one cloud.
-            batch_size: Number of clouds, where some at the end may be empty.
-            category: Category of each cloud; needed where ``num_categories`` is set.
+            batch_size: Number of clouds, if some at the end may be empty.
+            category: Category of each cloud; required if ``num_categories`` is set.
 
         Example:
             The order of points does not matter:
@@ -137,8 +144,7 @@ class PointNet(Module):
         check_finite("x", x)
         index, perm = resolve(x.size(0), x.device, batch, None, batch_size)
         local = self.local(x if perm is None else x[perm])
-        # After a ReLU nothing is below zero, so the zeros that scatter gives an empty cloud are the maximum over no
-        # points.
+        # After a ReLU nothing is below zero, so zero is a valid maximum for an empty cloud.
         pooled = scatter(self.wide(local), index.batch, dim=0, dim_size=index.num_graphs, reduce="max")
         if self.level == "graph":
             return self.head(pooled)

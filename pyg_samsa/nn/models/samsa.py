@@ -19,6 +19,7 @@ from pyg_samsa.nn.tokenizers.node import NodeTokenizer
 from pyg_samsa.nn.tokenizers.points import PointTokenizer
 from pyg_samsa.nn.tokenizers.tokens import Tokens
 from pyg_samsa.options import check_integer
+from pyg_samsa.typing import Float, Int, Shaped
 
 
 class SAMSA(Module):
@@ -29,16 +30,16 @@ class SAMSA(Module):
     .. math::
         \hat y = \mathrm{Readout}(\mathrm{Encoder}(\mathrm{Tokenizer}(x, \mathrm{edges})))
 
-    The tokenizer knows the modality, the encoder is a stack of `SAMSABlock`, and the readout pools and predicts. Pass
-    your
-    own parts, or build all three from flat options with `from_options`.
+    The tokenizer depends on the modality, the encoder is a stack of `SAMSABlock`, and the readout pools and predicts.
+    Pass your own parts, or build all three from flat options with `from_options`.
 
     Args:
         tokenizer: Makes `Tokens`: `GraphTokenizer`, `PointTokenizer`, `SequenceTokenizer`, `NodeTokenizer`, or a module
             with their signature.
         encoder: `Encoder`.
         readout: `Readout`; None for a network without predictions, see `encode`.
-        num_eval_samples: In evaluation, the prediction is the mean over this many deterministic draws of random codes.
+        num_eval_samples: Number of deterministic draws of random codes over which predictions are averaged in
+            evaluation.
 
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*)
@@ -72,7 +73,7 @@ class SAMSA(Module):
         self.tokenizer, self.encoder, self.readout = tokenizer, encoder, readout
         self.num_eval_samples = int(num_eval_samples)
         self.options: dict[str, Any] | None = None
-        """The flat options that `from_options` was called with; None for a network that was built from parts."""
+        """The flat options that were passed to `from_options`; None for a network that was built from parts."""
 
     @classmethod
     def from_options(
@@ -84,7 +85,7 @@ class SAMSA(Module):
             in_channels: The node features: the number of float features (a linear encoder), the cardinalities of
                 categorical features (a sum of embeddings), or an encoder module that returns [N, channels].
             out_channels: Number of predictions per graph or node; None for a network without a readout.
-            edge_channels: The edge features, in the same forms; None where edges have no features.
+            edge_channels: The edge features, in the same forms; None if edges have no features.
             **options: See `SAMSAOptions`.
 
         Raises:
@@ -101,7 +102,7 @@ class SAMSA(Module):
                 raise ConfigError("unknown option", name, known)
         chosen = SAMSAOptions(**options)
         if edge_channels is not None and not chosen.bridge:
-            edge_channels = None  # a data set may describe edges that this network does not look at
+            edge_channels = None  # A data set may describe edges that this network does not use.
         network = cls(
             _make_tokenizer(in_channels, edge_channels, chosen),
             Encoder(_make_blocks(chosen), chosen.checkpointing),
@@ -121,58 +122,78 @@ class SAMSA(Module):
 
     @property
     def channels(self) -> int:
-        """Channels D of a token."""
+        """Channels D of a token.
+
+        Example:
+            >>> SAMSA.from_options(5, 2, channels=16, num_layers=1).channels
+            16
+        """
         return self.tokenizer.channels  # type: ignore[return-value]
 
     @property
     def scale(self) -> TargetScale | None:
-        """The scale of the targets, or None."""
+        """The scale of the targets, or None.
+
+        Example:
+            >>> SAMSA.from_options(5, 2, channels=16, num_layers=1, scale_targets=True).scale
+            TargetScale(2)
+        """
         return None if self.readout is None else self.readout.scale
 
     @property
     def inputs(self) -> frozenset[str]:
-        """Names of the optional inputs that the network uses: ``pos``, ``normal``, ``pe``, ``category``."""
+        """Names of the optional inputs that the network uses: ``pos``, ``normal``, ``pe``, ``category``.
+
+        Example:
+            >>> SAMSA.from_options(5, 2, channels=16, num_layers=1, pe_channels=4).inputs
+            frozenset({'pe'})
+        """
         names = set(getattr(self.tokenizer, "inputs", ()))
         if self.readout is not None:
             names |= self.readout.inputs
         return frozenset(names | ({"pos", "normal"} if self.encoder.uses_positions else set()))
 
     def reset_parameters(self) -> None:
-        """Draw new weights everywhere and set the ReZero scalars to zero."""
+        """Draw new weights and set the ReZero scalars to zero."""
         for part in (self.tokenizer, self.encoder, self.readout):
             if part is not None:
                 part.reset_parameters()  # type: ignore[operator]
 
     def encode(
         self,
-        x: Tensor,
-        edge_index: Tensor | None = None,
-        edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
+        x: Shaped[Tensor, "N ..."],
+        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_attr: Shaped[Tensor, "E ..."] | None = None,
+        batch: Int[Tensor, " N"] | None = None,
         *,
         batch_size: int | None = None,
-        node_keys: Tensor | None = None,
-        edge_keys: Tensor | None = None,
+        node_keys: Int[Tensor, " N"] | None = None,
+        edge_keys: Int[Tensor, " E"] | None = None,
         draw: int = 0,
-        pos: Tensor | None = None,
-        normal: Tensor | None = None,
-        pe: Tensor | None = None,
+        pos: Shaped[Tensor, "N l"] | None = None,
+        normal: Shaped[Tensor, "N _"] | None = None,
+        pe: Float[Tensor, "N P"] | None = None,
     ) -> Tokens:
         """Return the tokens after the encoder.
 
         Args:
             x: Node features [N, F].
-            edge_index: Directed edges [2, E]; None means no edges.
+            edge_index: Directed edges; None means no edges.
             edge_attr: Edge features [E, F'].
-            batch: Graph number of each node [N], in any order; None means one graph.
-            batch_size: Number of graphs, where some at the end may be empty.
-            node_keys: Keys of the nodes [N] from which deterministic codes are drawn; by default those of ``x``.
-            edge_keys: Keys of the edges [E]; by default those of ``edge_attr``.
-            draw: Number of the deterministic draw of codes in evaluation.
-            pos: Positions of the nodes [N, l], for operators that encode them; an edge is at the middle of its nodes.
-                Sequences have their places.
-            normal: Normals of the nodes [N, l], likewise.
-            pe: Positional encodings of the nodes [N, P], where ``pe_channels`` is set.
+            batch: Graph number of each node, in any order; None means one graph.
+            batch_size: Number of graphs, if some at the end may be empty.
+            node_keys: Keys of the nodes from which deterministic codes are drawn; by default those of ``x``.
+            edge_keys: Keys of the edges; by default those of ``edge_attr``.
+            draw: Number of the deterministic draw of codes in evaluation, from 0.
+            pos: Positions of the nodes, for operators that encode positions; an edge is at the mean of its two nodes.
+                For sequences they default to the places of the symbols.
+            normal: Normals of the nodes, for operators that encode normals.
+            pe: Positional encodings of the nodes, if ``pe_channels`` is set.
+
+        Example:
+            >>> model = SAMSA.from_options(5, 2, channels=16, num_layers=2, heads=4, num_samples=8)
+            >>> model.encode(torch.randn(3, 5), torch.tensor([[0, 1], [1, 0]])).x.shape
+            torch.Size([5, 16])
         """
         keys = {"node_keys": node_keys, "edge_keys": edge_keys}
         tokens = self.tokenizer(
@@ -184,20 +205,25 @@ class SAMSA(Module):
 
     def forward(
         self,
-        x: Tensor,
-        edge_index: Tensor | None = None,
-        edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
+        x: Shaped[Tensor, "N ..."],
+        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_attr: Shaped[Tensor, "E ..."] | None = None,
+        batch: Int[Tensor, " N"] | None = None,
         *,
         batch_size: int | None = None,
-        category: Tensor | None = None,
-        pos: Tensor | None = None,
-        normal: Tensor | None = None,
-        pe: Tensor | None = None,
-    ) -> Tensor:
+        category: Int[Tensor, "..."] | None = None,
+        pos: Shaped[Tensor, "N l"] | None = None,
+        normal: Shaped[Tensor, "N _"] | None = None,
+        pe: Float[Tensor, "N P"] | None = None,
+    ) -> Float[Tensor, "rows out"]:
         """Return the predictions; in evaluation their mean over ``num_eval_samples`` draws of codes.
 
-        Arguments as in `encode`, and ``category`` [B], the category of each graph, where the readout is told it.
+        Arguments as in `encode`, and ``category`` [B], the category of each graph, if the readout uses it.
+
+        Example:
+            >>> model = SAMSA.from_options(5, 2, channels=16, num_layers=2, level="node")
+            >>> model(torch.randn(3, 5), torch.tensor([[0, 1], [1, 0]])).shape
+            torch.Size([3, 2])
         """
         inputs: dict[str, Any] = {
             "edge_index": edge_index,
@@ -214,17 +240,17 @@ class SAMSA(Module):
 
     def predict_with_spread(
         self,
-        x: Tensor,
-        edge_index: Tensor | None = None,
-        edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
+        x: Shaped[Tensor, "N ..."],
+        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_attr: Shaped[Tensor, "E ..."] | None = None,
+        batch: Int[Tensor, " N"] | None = None,
         *,
         num_draws: int | None = None,
-        category: Tensor | None = None,
+        category: Int[Tensor, "..."] | None = None,
         read: Callable[[Tensor], Tensor] | None = None,
         **inputs: Any,
-    ) -> tuple[Tensor, Tensor]:
-        r"""Return mean and standard deviation of the predictions over draws of codes.
+    ) -> tuple[Float[Tensor, "*size"], Float[Tensor, "*size"]]:
+        r"""Return the mean and the standard deviation of the predictions over draws of codes.
 
         .. math::
             \bar y = \frac{1}{M} \sum_m \hat y^{(m)}, \qquad
@@ -242,6 +268,12 @@ class SAMSA(Module):
 
         Returns:
             Mean and standard deviation of the predictions; the deviation of one draw is zero.
+
+        Example:
+            >>> model = SAMSA.from_options(5, 2, channels=16, num_layers=2).eval()
+            >>> mean, deviation = model.predict_with_spread(torch.randn(3, 5), num_draws=4)
+            >>> mean.shape, deviation.shape
+            (torch.Size([1, 2]), torch.Size([1, 2]))
         """
         inputs |= {"edge_index": edge_index, "edge_attr": edge_attr, "batch": batch}
         outputs = [

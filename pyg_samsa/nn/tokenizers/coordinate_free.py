@@ -12,21 +12,23 @@ from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.codes import gaussian_codes
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.nn.tokenizers.graph_bridge import sigma_to_raw
+from pyg_samsa.typing import Float, Int
 
 RADIUS_HARMONICS = 8
 
 
 class CoordinateFree(Module):
-    r"""Tokens of points that know nothing of the frame of coordinates: ones and a random code (`SFT <https://arxiv.org/abs/2408.05822>`_).
+    r"""Tokens of points that do not depend on coordinates: a learned vector and a random code.
+
+    From `SFT <https://arxiv.org/abs/2408.05822>`_.
 
     .. math::
         h_i = \mathrm{MLP}(u + \varepsilon_i \odot \sigma), \qquad \varepsilon_i \sim N(0, I_D)
 
-    with a learned vector :math:`u`, what a linear layer makes of ones, and :math:`\sigma` the softplus of a learned
-    vector, as in `GraphBridge`.
-    Where the points are is left to the relative encoding of `SFTConv`. The output then is the same for a cloud that
-    is moved, turned or mirrored:
-    such a network cannot tell a left hand from a right one.
+    with a learned vector :math:`u` (a linear layer applied to ones in the paper), and :math:`\sigma` the softplus of a
+    learned vector, as in `GraphBridge`. Positions enter only through the relative encoding of `SFTConv`. The output
+    then does not change when a cloud is moved, rotated or mirrored; such a network cannot distinguish a left hand from
+    a right hand.
 
     In training the codes are fresh noise. In evaluation they are smooth functions of the distance :math:`r_i` to the
     centroid of the cloud,
@@ -34,24 +36,20 @@ class CoordinateFree(Module):
     .. math::
         \varepsilon_i = \sqrt{2} \cos(\omega r_i + b), \qquad \omega \sim N(0, f^2), \quad b \sim U(0, 2 \pi),
 
-    so that they are deterministic, permute with the points, depend on nothing but the cloud, and do not change when
-    it is moved or turned. Points at
-    distances that differ by more than about :math:`1 / f` have independent codes with mean 0 and variance 1; points
-    at the same distance share one.
+    so they are deterministic, permute with the points, depend only on the cloud, and do not change when it is moved or
+    rotated. Points whose distances differ by more than about :math:`1 / f` have independent codes with mean 0 and
+    variance 1; points at the same distance share a code.
 
-    With ``centroid_distance``, which is ours and not the paper's, tokens also know their distance to the centroid, as
-    a learned linear map of
-    :math:`\sin(\tfrac{\pi}{2} k r_i), \cos(\tfrac{\pi}{2} k r_i)`, :math:`k = 1 \dots 8`. That does not change under
-    rotations either, and a network
-    that begins with more than noise learns in far fewer steps.
+    With ``centroid_distance`` [ours], tokens also contain their distance to the centroid, as a learned linear map of
+    :math:`\sin(\tfrac{\pi}{2} k r_i)` and :math:`\cos(\tfrac{\pi}{2} k r_i)` with :math:`k = 1 \dots 8`. This does not
+    change under rotations either, and a network that starts with more than noise learns in far fewer steps.
 
     Args:
         channels: Channels D of a token.
-        sigma: Initial standard deviation of the codes, above 0; it is learned from there.
+        sigma: Initial standard deviation of the codes, above 0; it is learned.
         frequency: Standard deviation f of the frequencies, above 0, in the inverse of the unit of the positions; the
-            default is for clouds of about
-            unit size. Rounding of positions is multiplied by it.
-        centroid_distance: Whether tokens know their distance to the centroid.
+            default is for clouds of about unit size. It multiplies rounding errors of positions.
+        centroid_distance: Whether tokens contain their distance to the centroid.
 
     Shapes:
         - **input:** positions [N, l], graph numbers [N] (*optional*)
@@ -96,21 +94,28 @@ class CoordinateFree(Module):
 
     def forward(
         self,
-        pos: Tensor,
-        batch: Tensor | None = None,
+        pos: Float[Tensor, "N l"],
+        batch: Int[Tensor, " N"] | None = None,
         *,
-        ptr: Tensor | RaggedIndex | None = None,
+        ptr: Int[Tensor, " offsets"] | RaggedIndex | None = None,
         batch_size: int | None = None,
         draw: int = 0,
-    ) -> Tensor:
-        """Return tokens [N, D].
+    ) -> Float[Tensor, "N D"]:
+        """Return the tokens.
 
         Args:
-            pos: Positions [N, l], in a unit in which a cloud has a size of about 1.
-            batch: Graph number of each point [N], in any order; None means one graph.
-            ptr: Offsets [B+1] of graphs that lie one after the other, in place of ``batch``.
-            batch_size: Number of graphs, where some at the end may be empty.
+            pos: Positions, in a unit in which a cloud has a size of about 1.
+            batch: Graph number of each point, in any order; None means one graph.
+            ptr: Offsets [B+1] of graphs that lie one after the other; replaces ``batch``.
+            batch_size: Number of graphs, if some at the end may be empty.
             draw: Number of the deterministic draw of frequencies in evaluation, from 0.
+
+        Raises:
+            ShapeError: The inputs do not fit each other.
+
+        Example:
+            >>> CoordinateFree(16)(torch.randn(5, 3), torch.tensor([0, 1, 0, 1, 1])).shape
+            torch.Size([5, 16])
         """
         if pos.dim() != 2 or pos.size(1) < 1 or not pos.is_floating_point():
             raise ShapeError("pos", f"{list(pos.shape)} {pos.dtype}", "floats [N, l]")
@@ -127,9 +132,17 @@ class CoordinateFree(Module):
             x = x + self.distance_encoder(torch.cat([angles.sin(), angles.cos()], dim=1).to(like.dtype))
         return self.mlp(x)
 
-    def eval_codes(self, radius: Tensor, draw: int = 0) -> Tensor:
-        """Return the codes [N, D] of points at ``radius`` [N] from the centroid of their cloud, in the precision of
-        ``radius``.
+    def eval_codes(self, radius: Float[Tensor, " N"], draw: int = 0) -> Float[Tensor, "N D"]:
+        """Return the codes of points in evaluation, in the precision of ``radius``.
+
+        Args:
+            radius: Distance of each point to the centroid of its cloud.
+            draw: Number of the deterministic draw of frequencies, from 0.
+
+        Example:
+            >>> codes = CoordinateFree(16).eval_codes(torch.tensor([0.5, 0.5, 0.9]))
+            >>> torch.equal(codes[0], codes[1]), torch.equal(codes[0], codes[2])
+            (True, False)
         """
         numbers = gaussian_codes(torch.arange(self.channels, device=radius.device), 2, draw=draw, dtype=torch.float64)
         turns, phase = numbers[:, 0] * self.frequency, torch.special.ndtr(numbers[:, 1]) * (2 * math.pi)
@@ -141,8 +154,9 @@ class CoordinateFree(Module):
 
 
 def _radius(pos: Tensor, graph: Tensor, index: RaggedIndex) -> Tensor:
-    """Return the distance of every point to the centroid of its cloud [N]; in float64, since the frequencies multiply
-    its rounding.
+    """Return the distance of every point to the centroid of its cloud [N].
+
+    It is float64, because the frequencies multiply rounding errors.
     """
     pos = pos.double()
     total = torch.zeros(index.num_graphs, pos.size(1), dtype=pos.dtype, device=pos.device).index_add(0, graph, pos)

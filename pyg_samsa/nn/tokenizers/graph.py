@@ -9,6 +9,7 @@ from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, mak
 from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
 from pyg_samsa.nn.tokenizers.tokens import Tokens
+from pyg_samsa.typing import Float, Int, Shaped
 
 
 class GraphTokenizer(NodeTokenizer):
@@ -17,20 +18,21 @@ class GraphTokenizer(NodeTokenizer):
     .. math::
         h_i = \phi_V([p_i, \mathrm{Encoder}_V(x_i)]), \qquad h_{ij} = \phi_E([p_i - p_j, \mathrm{Encoder}_E(e_{ij})])
 
-    from `SAMSA <https://arxiv.org/abs/2408.05391>`_ (section 4.3), with random codes :math:`p` that tell which nodes an
-    edge joins.
+    from `SAMSA <https://arxiv.org/abs/2408.05391>`_ (section 4.3). The random codes :math:`p` identify the nodes that
+    an edge connects.
 
     Args:
         channels: Channels D of a token.
         in_channels: The node features: the number of float features, the cardinalities of categorical features, or an
             encoder module that returns [N, D].
-        edge_channels: The edge features, in the same forms; None where edges have no features.
-        num_codes: Codes per node, 0, 1 or 2, see `GraphBridge`.
+        edge_channels: The edge features, in the same forms; None if edges have no features.
+        num_codes: Number of codes per node, 0, 1 or 2, see `GraphBridge`.
         eval_codes: ``"structural"``, ``"index"`` or ``"random"``, see `GraphBridge`.
         sigma: Initial standard deviation of the noise in the codes, above 0.
-        positions: ``"sinusoidal"`` adds the place of each node in its graph, for sequences whose edges are tokens.
+        positions: ``"sinusoidal"`` adds sinusoids of the place of each node in its graph, for sequences whose edges are
+            tokens; ``"none"`` adds nothing.
         pe_channels: Width of positional encodings that are passed as ``pe``; 0 for none.
-        flip_signs: Flip the signs of these encodings at random in training.
+        flip_signs: Whether to flip the signs of these encodings at random in training.
 
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*)
@@ -74,24 +76,35 @@ class GraphTokenizer(NodeTokenizer):
 
     @property
     def has_draws(self) -> bool:
-        """Whether tokens hold random codes."""
+        """Whether tokens contain random codes.
+
+        Example:
+            >>> GraphTokenizer(16, 5).has_draws, GraphTokenizer(16, 5, num_codes=0).has_draws
+            (True, False)
+        """
         return self.bridge.num_codes > 0
 
     def forward(
         self,
-        x: Tensor,
-        edge_index: Tensor | None = None,
-        edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
+        x: Shaped[Tensor, "N ..."],
+        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_attr: Shaped[Tensor, "E ..."] | None = None,
+        batch: Int[Tensor, " N"] | None = None,
         *,
         batch_size: int | None = None,
-        pos: Tensor | None = None,
-        pe: Tensor | None = None,
-        node_keys: Tensor | None = None,
-        edge_keys: Tensor | None = None,
+        pos: Shaped[Tensor, "N l"] | None = None,
+        pe: Float[Tensor, "N P"] | None = None,
+        node_keys: Int[Tensor, " N"] | None = None,
+        edge_keys: Int[Tensor, " E"] | None = None,
         draw: int = 0,
     ) -> Tokens:
-        """Make the tokens of a batch; arguments as in `NodeTokenizer`."""
+        """Return the tokens of a batch; arguments as in `NodeTokenizer.forward`.
+
+        Example:
+            >>> tokens = GraphTokenizer(16, in_channels=5)(torch.randn(3, 5), torch.tensor([[0, 1], [1, 0]]))
+            >>> tokens.node_rows, tokens.edge_rows
+            (tensor([0, 1, 2]), tensor([3, 4]))
+        """
         h = self.encode_nodes(x, batch, batch_size=batch_size, pos=pos, pe=pe, draw=draw)
         if edge_index is None:
             edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device)

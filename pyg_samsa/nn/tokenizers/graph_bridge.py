@@ -12,12 +12,13 @@ from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
 from pyg_samsa.nn.tokenizers.tokens import Tokens
+from pyg_samsa.typing import Float, Int
 
 EVAL_CODES = ("structural", "index", "random")
 
 
 class GraphBridge(Module):
-    r"""Nodes and edges as tokens, tied together by random codes: Graph-Bridge of
+    r"""Nodes and edges as tokens, connected by random codes: Graph-Bridge of
     `SAMSA <https://arxiv.org/abs/2408.05391>`_ (section 4.3).
 
     .. math::
@@ -26,26 +27,22 @@ class GraphBridge(Module):
         h_i = \phi_V([p_i, x_i]), \quad h_{ij} = \phi_E([p_{ij}, e_{ij}])
 
     with :math:`\sigma` the softplus of a learned vector and :math:`\phi, \phi_V, \phi_E` two-layer networks with 4 D
-    hidden channels. The code of a
-    directed edge tells which two nodes it joins, and in which direction.
+    hidden channels. The code of a directed edge identifies the two nodes that it connects, and its direction.
 
-    In training the codes are fresh noise. In evaluation they are deterministic and depend on the graph alone, not on
-    its batch-mates or the device:
-    with ``eval_codes="structural"`` the code of a node is drawn from a fingerprint of the node's place in its graph,
-    so that permuting nodes permutes
-    codes, and nodes that colour refinement cannot tell apart (such as the two methyls of an isopropyl group) share
-    one; ``"index"`` draws it from the
-    node's position in its graph instead, so that all differ but the order of nodes matters; ``"random"`` draws anew
-    at every call.
+    In training the codes are fresh noise. In evaluation they are deterministic and depend only on the graph, not on the
+    other graphs of the batch or the device. With ``eval_codes="structural"``, the code of a node is drawn from a
+    fingerprint of its position in the graph: permuting nodes permutes codes, and nodes that colour refinement cannot
+    distinguish (such as the two methyls of an isopropyl group) share a code. ``"index"`` draws it from the number of
+    the node in its graph instead: all codes differ, but the order of nodes matters. ``"random"`` draws new codes in
+    every call.
 
     Args:
         channels: Channels D of node features, edge features and tokens.
-        num_codes: 1, as in the paper, or 2: every node has a left and a right code and an edge has :math:`L_i - R_j`,
-            as in the paper's code; 0 is
-            the ablation without noise, :math:`p_i = \phi(x_i)`.
-        edge_features: Whether edges have features; otherwise :math:`\phi_E` sees the code alone.
+        num_codes: 1, as in the paper, or 2, as in the paper's code: every node has a left and a right code, and an edge
+            has :math:`L_i - R_j`; 0 is the ablation without noise, :math:`p_i = \phi(x_i)`.
+        edge_features: Whether edges have features; otherwise the input of :math:`\phi_E` is only the code.
         eval_codes: ``"structural"``, ``"index"`` or ``"random"``.
-        sigma: Initial standard deviation of the noise, above 0; it is learned from there.
+        sigma: Initial standard deviation of the noise, above 0; it is learned.
 
     Shapes:
         - **input:** node features [N, D], edges [2, E], edge features [E, D], graph numbers [N] (*optional*)
@@ -101,33 +98,37 @@ class GraphBridge(Module):
 
     def forward(
         self,
-        x: Tensor,
-        edge_index: Tensor,
-        edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
+        x: Float[Tensor, "N D"],
+        edge_index: Int[Tensor, "2 E"],
+        edge_attr: Float[Tensor, "E D"] | None = None,
+        batch: Int[Tensor, " N"] | None = None,
         *,
         batch_size: int | None = None,
-        node_keys: Tensor | None = None,
-        edge_keys: Tensor | None = None,
+        node_keys: Int[Tensor, " N"] | None = None,
+        edge_keys: Int[Tensor, " E"] | None = None,
         draw: int = 0,
     ) -> Tokens:
-        """Turn a batch of graphs into tokens.
+        """Return the tokens of a batch of graphs.
 
         Args:
-            x: Encoded node features [N, D].
-            edge_index: Directed edges [2, E] int64; an undirected bond is two of them. Isolated nodes, self-loops,
-                duplicate edges and no edges are
-                legal.
-            edge_attr: Encoded edge features [E, D]; needed if, and only if, the module was made with ``edge_features``.
-            batch: Graph number of each node [N], in any order; None means one graph.
-            batch_size: Number of graphs, where some at the end may be empty.
-            node_keys: Keys [N] of the raw node features, see `pyg_samsa.functional.feature_keys`; by default keys of
-                ``x``.
-            edge_keys: Keys [E] of the raw edge features; by default keys of ``edge_attr``.
-            draw: Number of the deterministic draw in evaluation.
+            x: Encoded node features.
+            edge_index: Directed edges; an undirected bond is two of them. Isolated nodes, self-loops, duplicate edges
+                and graphs without edges are allowed.
+            edge_attr: Encoded edge features; required if, and only if, the module was made with ``edge_features``.
+            batch: Graph number of each node, in any order; None means one graph.
+            batch_size: Number of graphs, if some at the end may be empty.
+            node_keys: Keys of the raw node features, see `pyg_samsa.functional.feature_keys`; by default keys of ``x``.
+            edge_keys: Keys of the raw edge features; by default keys of ``edge_attr``.
+            draw: Number of the deterministic draw in evaluation, from 0.
 
-        Returns:
-            `Tokens`.
+        Raises:
+            ShapeError: The inputs do not fit each other, or an edge connects two graphs.
+
+        Example:
+            >>> bridge = GraphBridge(16, edge_features=False)
+            >>> tokens = bridge(torch.randn(3, 16), torch.tensor([[0, 1], [1, 0]]), batch=torch.tensor([0, 0, 1]))
+            >>> tokens.index.ptr, tokens.node_rows, tokens.edge_rows
+            (tensor([0, 4, 5]), tensor([0, 1, 4]), tensor([2, 3]))
         """
         _check_edges(x, edge_index, self.channels)
         if (edge_attr is not None) != self.edge_features:
@@ -186,7 +187,13 @@ class GraphBridge(Module):
 
 
 def sigma_to_raw(sigma: float) -> float:
-    """Return the number whose softplus is ``sigma``; written so that large ones do not overflow.
+    r"""Return the number whose softplus is ``sigma``, without overflow for a large ``sigma``.
+
+    .. math::
+        \mathrm{softplus}^{-1}(\sigma) = \sigma + \log(1 - e^{-\sigma})
+
+    Args:
+        sigma: A number above 0.
 
     Example:
         >>> round(math.log1p(math.exp(sigma_to_raw(0.1))), 12)
@@ -217,7 +224,7 @@ def _check_edges(x: Tensor, edge_index: Tensor, channels: int) -> None:
 
 
 def _pack(nodes: Tensor, edges: Tensor, node_graph: Tensor, edge_graph: Tensor, num_graphs: int) -> Tokens:
-    """Lay the tokens out graph by graph, nodes before edges: the one permutation on the way in."""
+    """Order the tokens by graph, nodes before edges."""
     graph = torch.cat([node_graph, edge_graph])
     order = torch.argsort(graph, stable=True)
     place = inverse_permutation(order)

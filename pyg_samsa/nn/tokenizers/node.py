@@ -12,26 +12,27 @@ from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, mak
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.tokenizers.tokens import Tokens
 from pyg_samsa.options import check_integer
+from pyg_samsa.typing import Float, Int, Shaped
 
 POSITIONS = ("none", "sinusoidal")
 
 
 class NodeTokenizer(Module):
-    r"""Makes one token of each node: for sets, and for graphs whose edges should not be tokens.
+    r"""Makes one token of each node, for sets and for graphs whose edges should not be tokens.
 
     .. math::
         h_i = \mathrm{Encoder}(x_i) + W \, \mathrm{pe}_i
 
-    It is the base class of the other tokenizers. A tokenizer turns the tensors of one modality into `Tokens`.
+    It is the base class of the other tokenizers. A tokenizer converts the tensors of one modality to `Tokens`.
 
     Args:
         channels: Channels D of a token.
         in_channels: The node features: the number of float features (a linear encoder), the cardinalities of
-            categorical
-            features (a sum of embeddings), or a module that returns [N, D].
-        positions: ``"sinusoidal"`` adds the place of each node in its graph, for sequences; ``"none"`` adds nothing.
+            categorical features (a sum of embeddings), or a module that returns [N, D].
+        positions: ``"sinusoidal"`` adds sinusoids of the place of each node in its graph, for sequences; ``"none"``
+            adds nothing.
         pe_channels: Width P of positional encodings that are passed as ``pe``, see `PositionalEncoder`; 0 for none.
-        flip_signs: In training, flip the signs of these encodings at random, which eigenvectors need.
+        flip_signs: Whether to flip the signs of these encodings at random in training, as eigenvectors need.
 
     Shapes:
         - **input:** nodes [N, F], graph numbers [N] (*optional*)
@@ -72,12 +73,22 @@ class NodeTokenizer(Module):
 
     @property
     def inputs(self) -> frozenset[str]:
-        """Names of the optional inputs that the tokenizer uses, such as ``"pe"``."""
+        """Names of the optional inputs that the tokenizer uses.
+
+        Example:
+            >>> NodeTokenizer(16, 5).inputs, NodeTokenizer(16, 5, pe_channels=4).inputs
+            (frozenset(), frozenset({'pe'}))
+        """
         return frozenset(["pe"] if self.pe_encoder is not None else [])
 
     @property
     def has_draws(self) -> bool:
-        """Whether tokens hold random codes, so that evaluation can average over several draws."""
+        """Whether tokens contain random codes, so that evaluation can average over several draws.
+
+        Example:
+            >>> NodeTokenizer(16, 5).has_draws
+            False
+        """
         return False
 
     def reset_parameters(self) -> None:
@@ -87,15 +98,20 @@ class NodeTokenizer(Module):
 
     def encode_nodes(
         self,
-        x: Tensor,
-        batch: Tensor | None = None,
+        x: Shaped[Tensor, "N ..."],
+        batch: Int[Tensor, " N"] | None = None,
         *,
         batch_size: int | None = None,
-        pos: Tensor | None = None,
-        pe: Tensor | None = None,
+        pos: Shaped[Tensor, "N l"] | None = None,
+        pe: Float[Tensor, "N P"] | None = None,
         draw: int = 0,
-    ) -> Tensor:
-        """Return the encoded node features [N, D], with what was asked for added; arguments as in `forward`."""
+    ) -> Float[Tensor, "N D"]:
+        """Return the encoded nodes, with sinusoids and positional encodings added; arguments as in `forward`.
+
+        Example:
+            >>> NodeTokenizer(16, 5, positions="sinusoidal").encode_nodes(torch.randn(3, 5)).shape
+            torch.Size([3, 16])
+        """
         h = self.encode_features(x, batch, batch_size=batch_size, pos=pos, draw=draw)
         if self.positions == "none" and self.pe_encoder is None:
             return h
@@ -109,41 +125,60 @@ class NodeTokenizer(Module):
         return h
 
     def encode_features(
-        self, x: Tensor, batch: Tensor | None, *, batch_size: int | None, pos: Tensor | None, draw: int
-    ) -> Tensor:
-        """Return the node features encoded as [N, D]."""
+        self,
+        x: Shaped[Tensor, "N ..."],
+        batch: Int[Tensor, " N"] | None,
+        *,
+        batch_size: int | None,
+        pos: Shaped[Tensor, "N l"] | None,
+        draw: int,
+    ) -> Float[Tensor, "N D"]:
+        """Return the encoded node features; arguments as in `forward`.
+
+        Example:
+            >>> tokenizer, x = NodeTokenizer(16, [4]), torch.tensor([[3], [0]])
+            >>> tokenizer.encode_features(x, None, batch_size=1, pos=None, draw=0).shape
+            torch.Size([2, 16])
+        """
         return encode_features("x", self.node_encoder, x, self.channels)
 
     def forward(
         self,
-        x: Tensor,
-        edge_index: Tensor | None = None,
-        edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
+        x: Shaped[Tensor, "N ..."],
+        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_attr: Shaped[Tensor, "E ..."] | None = None,
+        batch: Int[Tensor, " N"] | None = None,
         *,
         batch_size: int | None = None,
-        pos: Tensor | None = None,
-        pe: Tensor | None = None,
-        node_keys: Tensor | None = None,
-        edge_keys: Tensor | None = None,
+        pos: Shaped[Tensor, "N l"] | None = None,
+        pe: Float[Tensor, "N P"] | None = None,
+        node_keys: Int[Tensor, " N"] | None = None,
+        edge_keys: Int[Tensor, " E"] | None = None,
         draw: int = 0,
     ) -> Tokens:
-        """Make the tokens of a batch.
+        """Return the tokens of a batch.
 
         Args:
             x: Node features [N, F].
-            edge_index: Directed edges [2, E]; None means no edges.
+            edge_index: Directed edges; None means no edges.
             edge_attr: Edge features [E, F'].
-            batch: Graph number of each node [N], in any order; None means one graph.
-            batch_size: Number of graphs, where some at the end may be empty.
-            pos: Positions of the nodes [N, l].
-            pe: Positional encodings of the nodes [N, P].
-            node_keys: Keys of the nodes [N] for deterministic codes; by default those of ``x``.
-            edge_keys: Keys of the edges [E], likewise.
+            batch: Graph number of each node, in any order; None means one graph.
+            batch_size: Number of graphs, if some at the end may be empty.
+            pos: Positions of the nodes.
+            pe: Positional encodings of the nodes.
+            node_keys: Keys of the nodes for deterministic codes; by default those of ``x``, see
+                `pyg_samsa.functional.feature_keys`.
+            edge_keys: Keys of the edges; by default those of ``edge_attr``.
             draw: Number of the deterministic draw of codes in evaluation, from 0.
 
-        Returns:
-            `Tokens`.
+        Raises:
+            ShapeError: The inputs do not fit each other.
+            NumericalError: A feature is not finite.
+
+        Example:
+            >>> tokens = NodeTokenizer(16, in_channels=[4])(torch.tensor([[3], [0]]), batch=torch.tensor([1, 0]))
+            >>> tokens.x.shape, tokens.node_rows
+            (torch.Size([2, 16]), tensor([1, 0]))
         """
         h = self.encode_nodes(x, batch, batch_size=batch_size, pos=pos, pe=pe, draw=draw)
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
@@ -151,15 +186,25 @@ class NodeTokenizer(Module):
             return Tokens(h, index, torch.arange(h.size(0), device=h.device))
         return Tokens(h[perm], index, inverse_permutation(perm))
 
-    def locate(self, tokens: Tokens, edge_index: Tensor | None, pos: Tensor | None, normal: Tensor | None) -> Tokens:
+    def locate(
+        self,
+        tokens: Tokens,
+        edge_index: Int[Tensor, "2 E"] | None,
+        pos: Shaped[Tensor, "N l"] | None,
+        normal: Shaped[Tensor, "N _"] | None,
+    ) -> Tokens:
         """Add positions and normals to the tokens, for operators that encode them.
 
         Args:
             tokens: The tokens.
-            edge_index: Directed edges [2, E].
-            pos: Positions of the nodes [N, l]; by default the places of a sequence, where ``positions`` is
-                ``"sinusoidal"``.
-            normal: Normals of the nodes [N, l].
+            edge_index: Directed edges.
+            pos: Positions of the nodes. If ``positions`` is ``"sinusoidal"``, they default to places in the sequence.
+            normal: Normals of the nodes.
+
+        Example:
+            >>> tokenizer = NodeTokenizer(16, 5, positions="sinusoidal")
+            >>> tokenizer.locate(tokenizer(torch.randn(3, 5)), None, None, None).pos.flatten()
+            tensor([0., 1., 2.])
         """
         if pos is None and self.positions == "sinusoidal":
             pos = _places(tokens.index, tokens.node_rows).to(tokens.x.dtype).unsqueeze(1)
@@ -168,10 +213,15 @@ class NodeTokenizer(Module):
         )
 
     def extra_repr(self) -> str:
-        """Show the channels and what is added to the nodes."""
+        """Return the options as they appear in the ``repr``.
+
+        Example:
+            >>> NodeTokenizer(16, 5).extra_repr()
+            "16, positions='none', pe_channels=0"
+        """
         return f"{self.channels}, positions={self.positions!r}, pe_channels={self.pe_channels}"
 
 
 def _places(index: RaggedIndex, node_rows: Tensor) -> Tensor:
-    """Return the place of each node in its graph [N]: nodes stand before edges there."""
+    """Return the place of each node in its graph [N], where nodes come before edges."""
     return sequence_positions(index)[node_rows]

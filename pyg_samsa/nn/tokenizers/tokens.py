@@ -6,19 +6,19 @@ from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.typing import Float, Int, Shaped
 
 
 class Tokens(NamedTuple):
-    """The tokens of a batch of graphs, packed without padding: what a tokenizer makes and an encoder works on.
+    """The tokens of a batch of graphs, packed without padding: the output of a tokenizer and the input of an encoder.
 
     Attributes:
-        x: Tokens [T, D]; those of a graph are contiguous, nodes before edges.
+        x: Tokens; those of a graph are contiguous, nodes before edges.
         index: Where each graph begins and ends.
-        node_rows: Rows of the nodes in ``x`` [N], in the order in which the nodes were given.
-        edge_rows: Rows of the edges in ``x`` [E], in the order in which the edges were given; None where edges are not
-            tokens.
-        pos: Positions of the tokens [T, l], or None.
-        normal: Normals of the tokens [T, l], or None.
+        node_rows: Row in ``x`` of each node, in the order of the input.
+        edge_rows: Row in ``x`` of each edge, in the order of the input; None if edges are not tokens.
+        pos: Positions of the tokens, or None.
+        normal: Normals of the tokens, or None.
 
     Example:
         >>> import torch
@@ -27,29 +27,38 @@ class Tokens(NamedTuple):
         (3, None)
     """
 
-    x: Tensor
+    x: Float[Tensor, "T D"]
     index: RaggedIndex  # type: ignore[assignment]
-    node_rows: Tensor
-    edge_rows: Tensor | None = None
-    pos: Tensor | None = None
-    normal: Tensor | None = None
+    node_rows: Int[Tensor, " N"]
+    edge_rows: Int[Tensor, " E"] | None = None
+    pos: Float[Tensor, "T l"] | None = None
+    normal: Float[Tensor, "T l"] | None = None
 
-    def of_tokens(self, name: str, of_nodes: Tensor | None, edge_index: Tensor | None) -> Tensor | None:
-        r"""Return a vector for each token from a vector for each node; an edge gets the mean of its two nodes.
+    def of_tokens(
+        self, name: str, of_nodes: Shaped[Tensor, "N l"] | None, edge_index: Int[Tensor, "2 E"] | None
+    ) -> Float[Tensor, "T l"] | None:
+        r"""Return a vector for each token, given one for each node; an edge gets the mean of its two nodes.
 
         .. math::
             v_{ij} = \tfrac{1}{2} (v_i + v_j)
 
         Args:
-            name: What the vectors are, for the error.
-            of_nodes: Vectors [N, l], or None.
-            edge_index: Edges [2, E] between the nodes.
+            name: Name of the vectors, for the error message.
+            of_nodes: Vectors of the nodes, or None.
+            edge_index: Edges between the nodes.
 
         Returns:
-            Vectors [T, l], or None.
+            Vectors of the tokens, or None.
 
         Raises:
             ShapeError: There is not one row per node.
+
+        Example:
+            >>> import torch
+            >>> index, edge_index = RaggedIndex(torch.tensor([0, 3])), torch.tensor([[0], [1]])
+            >>> tokens = Tokens(torch.ones(3, 2), index, torch.tensor([0, 1]), torch.tensor([2]))
+            >>> tokens.of_tokens("pos", torch.tensor([[0.0], [4.0]]), edge_index).flatten()
+            tensor([0., 4., 2.])
         """
         if of_nodes is None:
             return None

@@ -48,3 +48,36 @@ def test_resetting_draws_anew():
 def test_bad_channels(channels):
     with pytest.raises(ConfigError, match="channels"):
         CategoricalEncoder([3], channels)
+
+
+def test_categorical_encoder_is_the_sum_of_its_embeddings():
+    encoder = CategoricalEncoder([3, 4], 5)
+    first, second = encoder.weight.split([3, 4])
+    x = torch.tensor([[0, 3], [2, 0], [1, 1]])
+    torch.testing.assert_close(encoder(x), first[x[:, 0]] + second[x[:, 1]])
+    assert str(encoder) == "CategoricalEncoder([3, 4], 5)"
+    assert list(encoder.state_dict()) == ["weight"]
+
+
+def test_one_feature_may_be_a_vector():
+    assert CategoricalEncoder([7], 5)(torch.tensor([0, 6])).shape == (2, 5)
+
+
+def test_ogb_cardinalities():
+    features = pytest.importorskip("ogb.utils.features")
+    assert list(AtomEncoder(4).cardinalities) == features.get_atom_feature_dims()
+    assert list(BondEncoder(4).cardinalities) == features.get_bond_feature_dims()
+
+
+@pytest.mark.parametrize(
+    "x", [torch.tensor([[3, 0]]), torch.tensor([[-1, 0]]), torch.zeros(2, 2), torch.zeros(2, 3, dtype=torch.long)]
+)
+def test_categories_out_of_range_are_named(x):
+    with pytest.raises(ShapeError):
+        CategoricalEncoder([3, 4], 5)(x)
+
+
+@pytest.mark.parametrize("cardinalities", [[], [0], [True], [2.5]])
+def test_bad_cardinalities(cardinalities):
+    with pytest.raises(ConfigError, match="cardinalities"):
+        CategoricalEncoder(cardinalities, 5)

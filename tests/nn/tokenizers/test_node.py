@@ -1,0 +1,65 @@
+"""One token per node."""
+
+import pytest
+import torch
+
+from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.functional import sinusoidal_positions
+from pyg_samsa.nn import NodeTokenizer
+
+BATCH = torch.tensor([1, 0, 1, 1, 0])
+
+
+def features() -> torch.Tensor:
+    torch.manual_seed(0)
+    return torch.randn(5, 3, dtype=torch.float64)
+
+
+def test_tokens_are_encoded_nodes_sorted_by_graph():
+    tokenizer, x = NodeTokenizer(8, 3).double(), features()
+    tokens = tokenizer(x, batch=BATCH, batch_size=3)
+    assert tokens.index.sizes == [2, 3, 0]
+    torch.testing.assert_close(tokens.x[tokens.node_rows], tokenizer.node_encoder(x))
+    assert tokens.edge_rows is None
+
+
+def test_places_are_counted_in_each_graph():
+    tokenizer, x = NodeTokenizer(8, 3, positions="sinusoidal").double(), features()
+    places = torch.tensor([0, 0, 1, 2, 1])
+    expected = tokenizer.node_encoder(x) + sinusoidal_positions(places, 8, dtype=torch.float64)
+    torch.testing.assert_close(tokenizer.encode_nodes(x, BATCH), expected)
+    located = tokenizer.locate(tokenizer(x, batch=BATCH), None, None, None)
+    assert located.pos[located.node_rows].flatten().tolist() == places.tolist()
+
+
+def test_positional_encodings_are_added():
+    tokenizer, x, pe = NodeTokenizer(8, 3, pe_channels=2).double(), features(), torch.randn(5, 2).double()
+    expected = tokenizer.node_encoder(x) + tokenizer.pe_encoder(pe, BATCH, 2)
+    torch.testing.assert_close(tokenizer.encode_nodes(x, BATCH, pe=pe), expected)
+    assert tokenizer.inputs == {"pe"}
+    with pytest.raises(ShapeError, match="pe"):
+        tokenizer(x)
+
+
+def test_given_positions_and_normals_follow_their_nodes():
+    tokenizer, x = NodeTokenizer(8, 3).double(), features()
+    tokens = tokenizer.locate(tokenizer(x, batch=BATCH), None, x, -x)
+    assert torch.equal(tokens.pos[tokens.node_rows], x)
+    assert torch.equal(tokens.normal[tokens.node_rows], -x)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"channels": 0}, "channels"), ({"positions": "learned"}, "positions"), ({"pe_channels": -1}, "pe_channels")],
+    ids=str,
+)
+def test_bad_arguments_are_named(options, name):
+    with pytest.raises(ConfigError, match=f"^{name}:"):
+        NodeTokenizer(**{"channels": 8, "in_channels": 3, **options})
+
+
+def test_bad_features_are_named():
+    with pytest.raises(ShapeError, match="x"):
+        NodeTokenizer(8, 3)(torch.zeros(5, 4))
+    with pytest.raises(NumericalError, match="x"):
+        NodeTokenizer(8, 3)(torch.full((5, 3), torch.nan))
