@@ -7,6 +7,7 @@ exported code is not checked. ``PYG_SAMSA_SHAPES=0`` switches the checks off.
 """
 
 import functools
+import gc
 import importlib.abc
 import importlib.machinery
 import inspect
@@ -14,6 +15,8 @@ import os
 import re
 import sys
 from types import FunctionType, ModuleType
+
+import pytest
 
 ROOMS = ("pyg_samsa.functional", "pyg_samsa.nn")
 SHAPE = re.compile(r"\b(Bool|Complex|Float|Int|Shaped)\[")
@@ -94,6 +97,17 @@ class Finder(importlib.abc.MetaPathFinder):
         if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
             spec.loader = Loader(spec.loader.name, spec.loader.path)
         return spec
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Collect the tests without garbage collection, and leave their objects out of all later garbage collections."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_report_header():
