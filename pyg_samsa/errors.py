@@ -69,7 +69,16 @@ class ConfigError(SAMSAError, ValueError):
             expected = "one of " + ", ".join(repr(choice) for choice in choices)
             hint = hint or suggest(str(value), [str(choice) for choice in choices])
         super().__init__(f"{key}: got {value!r}, expected {expected}", hint=hint)
-        self.key, self.value = key, value
+        self.key, self.value, self.expected = key, value, expected
+
+    def renamed(self, key: str) -> ConfigError:
+        """Return the same error about another name, such as that of the setting that feeds an argument.
+
+        Example:
+            >>> str(ConfigError("tau", 0, "a number above 0").renamed("samsa.tau"))
+            'samsa.tau: got 0, expected a number above 0'
+        """
+        return ConfigError(key, self.value, self.expected, hint=self.hint)
 
 
 class ShapeError(SAMSAError, ValueError):

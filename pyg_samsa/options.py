@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 import numbers
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pyg_samsa.errors import ConfigError
 
@@ -22,7 +23,7 @@ class Option:
 
     Args:
         help: One sentence, with the unit.
-        choices: All allowed values; empty for any.
+        choices: All allowed values; empty for any. Pass a registry to allow names that are added later.
         low: Smallest allowed number; None for any.
         high: Largest allowed number; None for any.
         below: The number must be less than this; None for any.
@@ -35,7 +36,7 @@ class Option:
     """
 
     help: str
-    choices: tuple[Any, ...] = ()
+    choices: Collection[Any] = field(default=(), hash=False)
     low: float | None = None
     high: float | None = None
     below: float | None = None
@@ -147,18 +148,30 @@ def options_of(owner: Callable[..., Any]) -> dict[str, Argument]:
         ...     leaves: Annotated[int, Option("Leaves of a tree.", low=2)] = 31
         >>> options_of(Trees)["leaves"].option.help
         'Leaves of a tree.'
+
+    An annotation may be shared, and made optional by ``| None``.
     """
     constructor = owner.__init__ if isinstance(owner, type) else owner  # type: ignore[misc]
     hints = get_type_hints(constructor, include_extras=True)
     found: dict[str, Argument] = {}
     for name, parameter in inspect.signature(constructor).parameters.items():
         hint: Any = hints.get(name)
-        if get_origin(hint) is not Annotated:
+        annotated, optional = _without_none(hint)
+        if get_origin(annotated) is not Annotated:
             continue
-        for extra in hint.__metadata__:
+        kind = annotated.__origin__ | None if optional else annotated.__origin__
+        for extra in annotated.__metadata__:
             if isinstance(extra, Option):
-                found[name] = Argument(name, hint.__origin__, parameter.default, extra)
+                found[name] = Argument(name, kind, parameter.default, extra)
     return found
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    """Split ``X | None`` into ``X`` and True; anything else is returned with False."""
+    if get_origin(hint) not in (Union, UnionType):
+        return hint, False
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+    return (kinds[0], True) if len(kinds) == 1 else (hint, False)
 
 
 def check_options(owner: Callable[..., Any], values: Mapping[str, Any], *, prefix: str = "") -> None:
@@ -179,6 +192,29 @@ def check_options(owner: Callable[..., Any], values: Mapping[str, Any], *, prefi
     for name, argument in options_of(owner).items():
         if name in values:
             argument.check(values[name], key=f"{prefix}{name}")
+
+
+def check_no_effect(owner: Callable[..., Any], values: Mapping[str, Any], *, reason: str) -> None:
+    """Raise a `ConfigError` if an option that has no effect is not at its default.
+
+    Args:
+        owner: See `options_of`.
+        values: Options without effect, name -> value.
+        reason: Why they have none.
+
+    Raises:
+        ConfigError: A value is not the default.
+
+    Example:
+        >>> def train(epochs: Annotated[int, Option("Number of epochs.", low=1)] = 10): ...
+        >>> check_no_effect(train, {"epochs": 5}, reason="the network is frozen")
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: epochs: got 5, expected the default 10, because the network is frozen
+    """
+    options = options_of(owner)
+    for name, value in values.items():
+        if value != options[name].default:
+            raise ConfigError(name, value, f"the default {options[name].default!r}, because {reason}")
 
 
 def is_number(value: Any, *, whole: bool = False) -> bool:

@@ -14,9 +14,18 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import CN, cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError, suggest
-from pyg_samsa.graphgym.options import CHANGED_DEFAULTS, DUMPED_BY_GRAPHGYM, NO_EFFECT, SETTINGS, value_of
+from pyg_samsa.graphgym.network import check_settings
+from pyg_samsa.graphgym.options import (
+    CHANGED_DEFAULTS,
+    DUMPED_BY_GRAPHGYM,
+    NO_EFFECT,
+    SETTINGS,
+    part_settings,
+    value_of,
+)
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.share import UNKNOWN
+from pyg_samsa.nn import OPERATORS, TOKENIZERS
 
 PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"
 # Groups that GraphGPS and its relatives have and this package has not: tolerated only where they are switched off.
@@ -45,6 +54,9 @@ class LoadedConfig:
 
 def add_options(config: CN) -> None:
     """Add the settings of this package, with their defaults, to GraphGym's configuration."""
+    for parts in (OPERATORS, TOKENIZERS):
+        for name in parts:  # those that were registered after the import, too
+            part_settings(parts, name)
     for setting in SETTINGS.values():
         if setting.added:
             group, _, name = setting.key.rpartition(".")
@@ -112,6 +124,7 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[str] = ()) -> Loade
     given |= _merge(list(_pairs(opts)), origin="command line")
     for key, setting in SETTINGS.items():
         setting.check(value_of(key, cfg))
+    check_settings()
     if cfg.optim.num_warmup_epochs and cfg.optim.num_warmup_steps:
         raise ConfigError(
             "optim.num_warmup_steps", cfg.optim.num_warmup_steps, "0 where optim.num_warmup_epochs is set"

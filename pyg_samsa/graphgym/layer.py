@@ -7,18 +7,19 @@ from typing import Any
 
 from torch import nn
 from torch_geometric.graphgym import register
-from torch_geometric.graphgym.config import cfg
 from torch_geometric.graphgym.init import init_weights
 
+from pyg_samsa.graphgym.network import samsa_options
 from pyg_samsa.graphgym.register import register_once
-from pyg_samsa.nn import SAMSAConv
+from pyg_samsa.nn import SAMSAOptions
+from pyg_samsa.nn.conv.operators import make_operator, operator_options
 
 
 class SAMSAConvLayer(nn.Module):
-    """:class:`pyg_samsa.nn.SAMSAConv` on ``batch.x``; a linear map goes before it where the widths differ.
+    """An attention operator on ``batch.x``, by default `pyg_samsa.nn.SAMSAConv`.
 
-    Heads, samples, sampling, temperature and noise come from ``cfg.samsa``. GraphGym's ``gnn`` re-initialises every
-    linear map that it finds inside it; this layer keeps its own initialisation.
+    The operator is ``samsa.attention``, with its options from ``samsa.*``. Where the widths differ, a linear layer
+    comes before it. GraphGym's ``gnn`` initialises every linear layer again; this layer keeps its own initialisation.
 
     Args:
         layer_config: GraphGym's description of a layer: ``dim_in``, ``dim_out``, ``has_bias``.
@@ -40,23 +41,17 @@ class SAMSAConvLayer(nn.Module):
             if layer_config.dim_in != layer_config.dim_out
             else None
         )
-        settings = cfg.samsa
-        self.conv = SAMSAConv(
-            layer_config.dim_out,
-            heads=settings.heads,
-            num_samples=settings.num_samples,
-            sampling=settings.sampling,
-            tau=settings.tau,
-            dropout=settings.attn_dropout,
-            noise=settings.noise,
-            bias=layer_config.has_bias,
-            attn_backend=settings.attn_backend,
-        )
+        chosen = SAMSAOptions(**samsa_options())
+        arguments = chosen.operator()
+        if "bias" in operator_options(chosen.attention):
+            arguments["bias"] = layer_config.has_bias
+        self.conv = make_operator(chosen.attention, layer_config.dim_out, **arguments)
 
     def forward(self, batch: Any) -> Any:
         """Replace ``batch.x`` [N, dim_in] by the layer's output [N, dim_out]."""
         x = batch.x if self.lin is None else self.lin(batch.x)
-        batch.x = self.conv(x, batch.edge_index, batch.batch)
+        places = {"pos": batch.get("pos"), "normal": batch.get("normal")} if self.conv.uses_positions else {}
+        batch.x = self.conv(x, batch.edge_index, batch.batch, **places)
         return batch
 
     def apply(self, fn: Callable[[nn.Module], None]) -> SAMSAConvLayer:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 from torch import nn
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.options import ALIASES, FIXED_IN_SAMSA, OPERATOR_OPTIONS, SETTINGS, UNSET_FLOAT, UNSET_INT
+from pyg_samsa.graphgym.options import (
+    ALIASES,
+    FIXED_IN_SAMSA,
+    FROM_DATA,
+    SETTINGS,
+    UNSET_FLOAT,
+    UNSET_INT,
+    key_of,
+    part_settings,
+    value_of,
+    values_for,
+)
 from pyg_samsa.graphgym.register import register_once
-from pyg_samsa.nn import SAMSA, BagOfFeatures, PointNet, SAMSAOptions
+from pyg_samsa.nn import OPERATORS, SAMSA, TOKENIZERS, BagOfFeatures, PointNet, SAMSAOptions
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features
+from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
+from pyg_samsa.nn.readout import POOLS
 from pyg_samsa.training.batch_network import BatchNetwork
 
 # Encoders that nn.SAMSA makes itself from the data set's own description of its features.
@@ -41,12 +56,11 @@ class SAMSANetwork(BatchNetwork):
             options["num_categories"] = cfg.share.num_categories
         towers = 2 if cfg.share.pairs else 1
         options["scale_targets"] = cfg.share.task == "regression"
-        super().__init__(
-            SAMSA.from_options(
+        with _named_as_settings(options["attention"]):
+            network = SAMSA.from_options(
                 in_channels, dim_out, edge_channels=edge_channels, level=level(), towers=towers, **options
-            ),
-            **encoders,
-        )
+            )
+        super().__init__(network, **encoders)
 
 
 class BagOfFeaturesNetwork(BatchNetwork):
@@ -118,78 +132,131 @@ class _Encoded(nn.Identity):
 
 
 def model_options() -> dict[str, Any]:
-    """Return the keyword arguments of :class:`pyg_samsa.nn.SAMSA` that the configuration holds.
+    """Return the options of `pyg_samsa.nn.SAMSA.from_options` that the configuration holds.
 
     Raises:
-        ConfigError: ``gt.*`` and ``samsa.*`` contradict each other, or a readout is asked for that there is not.
+        ConfigError: A setting of other networks is set, or see `samsa_options`.
     """
     for key, fixed in FIXED_IN_SAMSA.items():
-        group, name = key.split(".")
-        if cfg[group][name] != fixed:
-            raise ConfigError(
-                key,
-                cfg[group][name],
-                f"{fixed!r} with this network",
-                hint="This setting is for the networks gcn, gine, gatedgcn and gps.",
-            )
-    values = {name: value for name, value in cfg.samsa.items() if name in _ARGUMENTS}
+        if (value := value_of(key, cfg)) != fixed:
+            hint = "This setting is for the networks gcn, gine, gatedgcn and gps."
+            raise ConfigError(key, value, f"{fixed!r} with this network", hint=hint)
+    return samsa_options()
+
+
+def samsa_options() -> dict[str, Any]:
+    """Return the same for a network that uses other settings beside those of ``samsa.*``, such as GraphGym's ``gnn``.
+
+    Raises:
+        ConfigError: ``gt.*`` and ``samsa.*`` contradict each other, there is no such readout, or a setting has no
+            effect with this attention operator.
+    """
+    values = values_for(SAMSAOptions, cfg)
+    names = {key_of(SAMSAOptions, name): name for name in values}
     for other, key in ALIASES.items():
-        group, name = other.split(".")
-        value, own = cfg[group][name], key.split(".")[1]
+        value, name = value_of(other, cfg), names[key]
         if value in (UNSET_INT, UNSET_FLOAT) and SETTINGS[other].default == value:
             continue
-        if values[own] not in (SETTINGS[key].default, value):
-            raise ConfigError(other, value, f"the same as {key} ({values[own]})", hint="Set only one of the two.")
-        values[own] = value
-    values["num_layers"] = values.pop("layers")
-    takes = operator_options(values["attention"])
-    for name in _OF_OPERATOR:
-        if name not in takes:
-            del values[name]
-    values["attention_options"] = _attention_options(values["attention"])
+        if values[name] not in (SETTINGS[key].default, value):
+            raise ConfigError(other, value, f"the same as {key} ({values[name]})", hint="Set only one of the two.")
+        values[name] = value
+    attention, tokenizer = values["attention"], values["tokenizer"]
+    values["attention_options"] = _options_of_part("samsa.attention", OPERATORS, attention)
+    values["tokenizer_options"] = _options_of_part("samsa.tokenizer", TOKENIZERS, tokenizer)
+    takes = operator_options(attention)
+    if FROM_DATA in takes:
+        # A place in a sequence is one number; other data have positions.
+        dims = 1 if cfg.samsa.positions == "sinusoidal" and not cfg.share.num_dims else cfg.share.num_dims
+        values["attention_options"] = {**(values["attention_options"] or {}), FROM_DATA: dims}
     values["pe_channels"], values["flip_signs"] = (cfg.pe.dim if cfg.pe.kind != "none" else 0), cfg.pe.kind == "lap"
-    values["ffn_channels"] = values["ffn_channels"] or None
     pooling = cfg.model.graph_pooling
-    if pooling in ("mean", "attention"):
+    if pooling in POOLS:
         values["pool"] = pooling
     elif pooling != "add":
-        raise ConfigError(
-            "model.graph_pooling", pooling, ("attention", "mean"), hint="Or remove this setting and set samsa.pool."
-        )
+        raise ConfigError("model.graph_pooling", pooling, POOLS, hint="Or remove this setting and set samsa.pool.")
+    for name in OPERATOR_ARGUMENTS:
+        if values[name] is not None and name not in takes:
+            _refuse(key_of(SAMSAOptions, name), values[name], None, f"samsa.attention is {attention!r}")
     return values
 
 
-def _attention_options(attention: str) -> dict[str, Any] | None:
-    """Return the settings of one operator that differ from their defaults, or None.
+def check_settings() -> None:
+    """Check the settings of the network ``samsa`` that can be checked without data.
 
     Raises:
-        ConfigError: a setting of another operator is set.
+        ConfigError: See `model_options`; or an option has no effect in this combination.
     """
-    options = {}
-    for operator, keys in OPERATOR_OPTIONS.items():
-        for key in keys:
-            group, name = key.split(".")
-            value = cfg[group][name]
-            if value == SETTINGS[key].default:
+    if cfg.model.type == "samsa":
+        values = model_options()
+        with _named_as_settings(values["attention"]):
+            SAMSAOptions(**values)
+
+
+def unused_settings(given: Iterable[str]) -> list[str]:
+    """Return those of the given settings that belong to the network ``samsa`` while another network is trained.
+
+    Args:
+        given: Keys that the user has set.
+    """
+    if cfg.model.type == "samsa":
+        return []
+    reads = _READ_BY.get(cfg.model.type, ())
+    groups = {"samsa", *OPERATORS, *TOKENIZERS}
+    return sorted(key for key in given if key.partition(".")[0] in groups and key not in reads)
+
+
+def edges_are_tokens() -> bool:
+    """Say whether the network makes tokens of edges, so that a graph has N + E tokens instead of N."""
+    if cfg.model.type != "samsa":
+        return True
+    return TOKENIZERS[cfg.samsa.tokenizer].edges_are_tokens if cfg.samsa.tokenizer else cfg.samsa.bridge
+
+
+# Settings of the network samsa that other networks read.
+_READ_BY = {"bag_of_features": ("samsa.channels", "samsa.dropout"), "point_net": ("samsa.dropout",)}
+
+
+@contextmanager
+def _named_as_settings(attention: str) -> Iterator[None]:
+    """Let an error about an argument name the setting that feeds it."""
+    try:
+        yield
+    except ConfigError as error:
+        own, shared = part_settings(OPERATORS, attention), values_for(SAMSAOptions, cfg)
+        if error.key in own:
+            raise error.renamed(own[error.key]) from None
+        if error.key in shared:
+            raise error.renamed(key_of(SAMSAOptions, error.key)) from None
+        raise
+
+
+def _options_of_part(key: str, parts: Mapping[str, Any], chosen: str | None) -> dict[str, Any] | None:
+    """Return the settings of an operator or a tokenizer that differ from their defaults, or None.
+
+    Args:
+        key: The setting that names the part.
+        parts: The parts of this kind.
+        chosen: The one that is used, if any.
+
+    Raises:
+        ConfigError: A setting of another one is set.
+    """
+    options: dict[str, Any] = {}
+    for part in parts:
+        for name, own in part_settings(parts, part).items():
+            value, default = value_of(own, cfg), SETTINGS[own].default
+            if value == default:
                 continue
-            if operator != attention:
-                raise ConfigError(
-                    key,
-                    value,
-                    f"no value where samsa.attention is {attention}",
-                    hint=f"Set samsa.attention {operator}.",
-                )
+            if part != chosen:
+                _refuse(own, value, default, f"{key} is {chosen!r}")
             options[name] = value
-    if attention == "flt":
-        # A place in a sequence is one number; what else has positions brings them.
-        dims = 1 if cfg.samsa.positions == "sinusoidal" and not cfg.share.num_dims else cfg.share.num_dims
-        options = {"encoding": "gaussian_mixture" if dims else "none", **options, "num_dims": max(1, dims)}
     return options or None
 
 
-_ARGUMENTS = frozenset(SAMSAOptions.__dataclass_fields__) | {"layers"}
-# Arguments of the attention operator that a configuration has whatever the operator is.
-_OF_OPERATOR = ("num_samples", "sampling", "tau", "noise", "attn_backend")
+def _refuse(key: str, value: Any, default: Any, reason: str) -> NoReturn:
+    text = "null" if default is None else str(default)
+    hint = f"Leave it out, or set {key} {text}."
+    raise ConfigError(key, value, f"{text}, because {reason}, which does not use it", hint=hint)
 
 
 def level() -> str:

@@ -12,16 +12,10 @@ from typing import Any, Union, get_args, get_origin
 
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
-from pyg_samsa.functional import ATTENTION_BACKENDS
-from pyg_samsa.functional.maxout import LEAKS
-from pyg_samsa.functional.pair_features import PAIR_FEATURES
-from pyg_samsa.functional.relative import SCORES
-from pyg_samsa.nn.conv.flt_conv import ENCODINGS
+from pyg_samsa.nn import SAMSAOptions
 from pyg_samsa.nn.conv.operators import OPERATORS
-from pyg_samsa.nn.conv.samsa_conv import IMPORTANCE
-from pyg_samsa.nn.conv.sft_conv import SAMPLERS
-from pyg_samsa.nn.mlp_head import HEAD_NORMS
 from pyg_samsa.nn.models.point_net import PointNet
+from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.options import Argument, Option, options_of
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.loggers import WandbOptions
@@ -182,136 +176,45 @@ FIXED_IN_SAMSA: dict[str, Any] = {
 }
 # Networks that do not use positional encodings.
 WITHOUT_ENCODINGS = ("bag_of_features", "point_net")
-_MODEL = (
-    _setting("samsa.layers", 24, "Number of blocks.", low=1),
-    _setting("samsa.channels", 128, "Channels D of a token; a multiple of samsa.heads.", low=1),
-    _setting("samsa.heads", 8, "Number of attention heads H.", low=1),
-    _setting("samsa.num_samples", 256, "Number K of tokens that each head of each graph samples.", low=1),
-    _setting("samsa.ffn_channels", 0, "Hidden channels of the feed-forward networks; 0 is 4 D.", low=0),
-    _setting(
-        "samsa.sampling",
-        "hard",
-        "How keys are sampled: hard and soft without replacement, or with replacement.",
-        ("hard", "soft", "replacement"),
-    ),
-    _setting("samsa.tau", 1.0, "Temperature of the sampling gradient, above 0.", low=1e-6),
-    _setting("samsa.noise", "train", "When Gumbel noise is added to the scores.", ("train", "always", "never")),
-    _setting("samsa.dropout", 0.0, "Dropout of the feed-forward networks and the head.", low=0.0, high=1.0),
-    _setting("samsa.attn_dropout", 0.0, "Dropout of the attention weights.", low=0.0, high=1.0),
-    _setting(
-        "samsa.drop_path", 0.0, "Probability that a graph's residual branch is dropped in training.", low=0.0, high=1.0
-    ),
-    _setting(
-        "samsa.rezero", "shared", "One ReZero scalar for all layers (the paper's), or one per layer.", ("shared", "own")
-    ),
-    _setting(
-        "samsa.bridge",
-        True,
-        "Whether nodes and edges become tokens (Graph-Bridge); without it the nodes alone are tokens.",
-    ),
-    _setting(
-        "samsa.num_codes", 1, "Random codes per node in Graph-Bridge; 0 is the ablation without noise.", (0, 1, 2)
-    ),
-    _setting("samsa.num_eval_samples", 1, "Deterministic draws of codes that an evaluation averages.", low=1),
-    _setting(
-        "samsa.eval_codes",
-        "structural",
-        "What codes are derived from in evaluation.",
-        ("structural", "index", "random"),
-    ),
-    _setting("samsa.sigma", 1.0, "Initial standard deviation of the noise in the codes, above 0.", low=1e-6),
-    _setting("samsa.pool", "attention", "Readout of graph-level tasks.", ("attention", "mean")),
-    _setting(
-        "samsa.positions",
-        "none",
-        "What is added to nodes: nothing, or sinusoids of their places, for sequences.",
-        ("none", "sinusoidal"),
-    ),
-    _setting(
-        "samsa.context",
-        False,
-        "Node-level tasks: whether the head also sees the readout of the graph and its category, if any.",
-    ),
-    _setting(
-        "samsa.interaction",
-        "concat",
-        "Pairs of documents: the head sees both readouts [a, b] (the paper), or [a, b, a b, |a - b|].",
-        ("concat", "nli"),
-    ),
-    _setting(
-        "samsa.head_norm",
-        "none",
-        "The head sees readouts as they are (the paper), or normalised over the batch: learning starts sooner.",
-        HEAD_NORMS,
-    ),
-    _setting(
-        "samsa.coordinate_free",
-        False,
-        "Clouds with SFT: tokens that know no coordinates, so that nothing changes when a cloud is turned.",
-    ),
-    _setting(
-        "samsa.centroid_distance",
-        False,
-        "Whether tokens of samsa.coordinate_free know their distance to the centroid, which turns leave as it is.",
-    ),
-    _setting(
-        "samsa.checkpointing",
-        False,
-        "Whether each block is computed again in the backward pass: a third more time, the memory of one block.",
-    ),
-    _setting(
-        "samsa.attn_backend", "auto", "How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS)
-    ),
-    _setting(
-        "samsa.attention",
-        "samsa",
-        "The attention operator of the blocks: SAMSA, its relatives SFT and FLT, or a baseline.",
-        tuple(OPERATORS),
-    ),
-)
-# Arguments of one operator of samsa.attention alone: group -> operator, name -> argument.
-_OPERATORS = (
-    _setting(
-        "samsa.importance",
-        "learned",
-        "Ablation of SAMSA: learned scores, random ones, or the same learned keys everywhere.",
-        IMPORTANCE,
-    ),
-    _setting("samsa.shared_sets", False, "Ablation of SAMSA: whether all heads sample the same tokens."),
-    _setting("samsa.support", True, "Ablation of SAMSA: whether there are learned support tokens."),
-    _setting("sft.encoding", "none", "What SFT's attention knows of the positions of a pair.", tuple(PAIR_FEATURES)),
-    _setting("sft.score", "maxout", "Score of SFT; softmax is the ablation with a dot product.", SCORES),
-    _setting("sft.leak", "softplus", "How probability leaks in SFT.", LEAKS),
-    _setting("sft.sampler", "samsa", "How SFT samples: as SAMSA, or pairs of tokens that are mixed.", SAMPLERS),
-    _setting("sft.shared", True, "Whether all heads of SFT sample the same tokens."),
-    _setting("sft.length_scale", 1.0, "Length by which SFT divides positions, above 0.", low=1e-9),
-    _setting(
-        "flt.encoding",
-        "auto",
-        "Relative positions in FLT; auto is gaussian_mixture where nodes have positions, else none.",
-        ("auto", *ENCODINGS),
-    ),
-    _setting("flt.num_features", 64, "Positive random features M of a head of FLT.", low=1),
-    _setting("flt.num_frequencies", 16, "Frequencies m of a head of FLT.", low=1),
-    _setting(
-        "flt.length_scale",
-        1.0,
-        "Distance at which FLT's encoding varies, in units of the positions, above 0.",
-        low=1e-9,
-    ),
-    _setting("flt.causal", False, "Whether a token of FLT sees only those before it."),
-)
-OPERATOR_OPTIONS: dict[str, tuple[str, ...]] = {
-    operator: tuple(setting.key for setting in _OPERATORS if setting.key.startswith(f"{operator}."))
-    for operator in ("samsa", "sft", "flt")
-}
-"""Operator of ``samsa.attention`` -> the settings that are its own."""
 _setting("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,))
 # Options that are declared beside their owners.
 DATASET_OPTIONS = tuple(dataset_options())
 """Names of the settings ``dataset.*`` that are handed to the data set where they are not None."""
 for _name, _argument in dataset_options().items():
     SETTINGS[f"dataset.{_name}"] = Setting(f"dataset.{_name}", _argument, None)
+# What the data and pe.* decide is no setting.
+_DECIDED = {"level", "towers", "num_categories", "pe_channels", "flip_signs", "scale_targets"}
+add_owner(
+    SAMSAOptions,
+    "samsa",
+    keys={"num_layers": "samsa.layers"},
+    only=[name for name in options_of(SAMSAOptions) if name not in _DECIDED],
+)
+
+
+def part_settings(parts: Mapping[str, Callable[..., Any]], name: str) -> dict[str, str]:
+    """Return the options of an attention operator or a tokenizer that are settings of their own: argument -> key.
+
+    The group is named after the part. Options that all parts of a kind share, such as ``heads``, are ``samsa.*``.
+
+    Args:
+        parts: :obj:`pyg_samsa.nn.OPERATORS` or :obj:`pyg_samsa.nn.TOKENIZERS`.
+        name: A name in it.
+
+    Example:
+        >>> part_settings(OPERATORS, "performer")["num_features"]
+        'performer.num_features'
+    """
+    part = parts[name]
+    shared = {"heads", "dropout", FROM_DATA, *OPERATOR_ARGUMENTS}
+    add_owner(part, name, only=[option for option in options_of(part) if option not in shared])
+    return _KEYS.get(part, {})
+
+
+FROM_DATA = "num_dims"
+"""The option of an operator that the data decide: the coordinates of a position."""
+for _operator in OPERATORS:
+    part_settings(OPERATORS, _operator)
 add_owner(PointNet, "point_net")
 add_owner(add_encoding, "pe")
 add_owner(

@@ -15,7 +15,7 @@ from pyg_samsa.graphgym.config import LoadedConfig, resolved
 from pyg_samsa.graphgym.loader import resolved_task
 from pyg_samsa.graphgym.loss import choose_loss
 from pyg_samsa.graphgym.metric import choose_metrics
-from pyg_samsa.graphgym.network import level, model_options
+from pyg_samsa.graphgym.network import edges_are_tokens, level, model_options, unused_settings
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.options import values_for
 from pyg_samsa.graphgym.scheduler import choose_scheduler
@@ -60,7 +60,7 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         higher_is_better=higher,
         weight_decay=cfg.optim.weight_decay,
         train_metrics=not cfg.train.skip_train_eval,
-        edges_are_tokens=cfg.model.type != "samsa" or cfg.samsa.bridge,
+        edges_are_tokens=edges_are_tokens(),
         num_workers=cfg.num_workers,
         start_from=cfg.train.start_from,
         out_dir=cfg.out_dir,
@@ -69,7 +69,7 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         wandb=WandbOptions(**values_for(WandbOptions, cfg)),
         config=resolved(loaded, settings),
         description={**describe_data(loaded, dataset), "model": _model(cfg.model.type)},
-        unused=tuple(loaded.without_effect),
+        unused=(*loaded.without_effect, *unused_settings(loaded.given)),
     )
 
 
@@ -129,5 +129,6 @@ def _model(name: str) -> str:
     values = model_options()
     size = f"{values['num_layers']} layers · {values['channels']} channels · {values['heads']} heads"
     attention = values["attention"]
-    sampled = f" · K {values['num_samples']} {values['sampling']}" if attention in ("samsa", "sft") else ""
+    sampled = " ".join(str(values[name]) for name in ("num_samples", "sampling") if values[name] is not None)
+    sampled = f" · K {sampled}" if sampled else ""
     return f"{attention if attention == 'samsa' else f'samsa with {attention}'} · {size}{sampled}{encodings}"

@@ -36,12 +36,14 @@ from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
 from pyg_samsa.nn.tokenizers.points import PointTokenizer
 from pyg_samsa.nn.tokenizers.sequence import SequenceTokenizer
+from pyg_samsa.nn.tokenizers.tokenizer_registry import TOKENIZERS, make_tokenizer, register_tokenizer
 from pyg_samsa.nn.tokenizers.tokens import Tokens
 
 __all__ = [
     "GNN",
     "OPERATORS",
     "SAMSA",
+    "TOKENIZERS",
     "AtomEncoder",
     "AttentionConv",
     "BagOfFeatures",
@@ -83,6 +85,8 @@ __all__ = [
     "Tokens",
     "make_operator",
     "make_pool",
+    "make_tokenizer",
     "num_parameters",
     "register_operator",
+    "register_tokenizer",
 ]

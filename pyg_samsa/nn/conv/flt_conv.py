@@ -18,7 +18,7 @@ from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
 from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding
-from pyg_samsa.options import Option, check_integer
+from pyg_samsa.options import Option, check_integer, check_no_effect
 from pyg_samsa.typing import Float, Shaped
 
 SPECTRAL_ENCODINGS: dict[str, type[SpectralEncoding]] = {
@@ -60,7 +60,9 @@ class FLTConv(TokenConv):
         heads: Number of heads H.
         encoding: The function f: ``"gaussian_mixture"``, ``"shift_invariant"``, ``"local_box"`` or ``"local_tent"``,
             see the classes in :obj:`SPECTRAL_ENCODINGS`, or ``"none"``. Every head has its own weights.
-        num_dims: Number l of coordinates of a position: 1 for places in a sequence, 3 for points.
+            None is ``"gaussian_mixture"``, or ``"none"`` where ``num_dims`` is 0.
+        num_dims: Number l of coordinates of a position: 1 for places in a sequence, 3 for points, 0 for
+            tokens without positions.
         num_features: Number M of positive random features of a head.
         num_frequencies: Number m of frequencies of a head.
         length_scale: Distance over which f varies, above 0, in the unit of the positions.
@@ -98,8 +100,10 @@ class FLTConv(TokenConv):
         self,
         channels: int,
         heads: Heads = 8,
-        encoding: Annotated[str, Option("Relative positional encoding.", ENCODINGS)] = "gaussian_mixture",
-        num_dims: Annotated[int, Option("Coordinates of a position.", low=1)] = 1,
+        encoding: Annotated[
+            str | None, Option("Relative positional encoding; empty for one that fits the data.", ENCODINGS)
+        ] = None,
+        num_dims: Annotated[int, Option("Coordinates of a position.", low=0)] = 1,
         num_features: NumFeatures = 64,
         num_frequencies: Annotated[int, Option("Frequencies m of a head.", low=1)] = 16,
         length_scale: Annotated[
@@ -115,11 +119,19 @@ class FLTConv(TokenConv):
         check_integer("num_features", num_features)
         if redraw is not None:
             check_integer("redraw", redraw)
+        check_integer("num_dims", num_dims, low=0)
+        if encoding is None:
+            encoding = "gaussian_mixture" if num_dims else "none"
         check_choice("encoding", encoding, ENCODINGS)
         self.encoding, self.num_dims, self.num_features = encoding, num_dims, num_features
         self.causal, self.redraw_every = causal, redraw
-        if encoding == "none" and encoding_options:
-            raise ConfigError("encoding_options", dict(encoding_options), "nothing where encoding is 'none'")
+        if encoding == "none":
+            unused = {"num_frequencies": num_frequencies, "length_scale": length_scale}
+            check_no_effect(FLTConv, unused, reason="encoding is 'none'")
+            if encoding_options:
+                raise ConfigError("encoding_options", dict(encoding_options), "nothing where encoding is 'none'")
+        elif not num_dims:
+            raise ConfigError("encoding", encoding, "'none', because num_dims is 0: tokens have no positions")
         self.spectrum = None
         if encoding != "none":
             self.spectrum = _make(encoding, self.heads, num_dims, num_frequencies, length_scale, encoding_options)

@@ -19,13 +19,17 @@ from pyg_samsa.nn.conv.attention_weights import AttentionWeights, weights_of_sam
 from pyg_samsa.nn.conv.operators import register_operator
 from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads, TokenContext, TokenConv
 from pyg_samsa.nn.importance_score import ImportanceScore, check_scores
-from pyg_samsa.options import Option, check_integer, check_options
+from pyg_samsa.options import Option, check_integer, check_no_effect, check_options
 from pyg_samsa.typing import Float
 
 SAMPLING = ("hard", "soft", "replacement")
 NOISE = ("train", "always", "never")
 IMPORTANCE = ("learned", "random", "fixed")
 NumSamples = Annotated[int, Option("Number K of tokens that each head of each graph samples.", low=1)]
+Sampling = Annotated[str, Option("How keys are sampled: without (hard, soft) or with replacement.", SAMPLING)]
+AttentionBackend = Annotated[
+    str, Option("How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS))
+]
 Tau = Annotated[float, Option("Temperature of the relaxation.", above=0)]
 Noise = Annotated[str, Option("When Gumbel noise is added to the scores.", NOISE)]
 # A score that no token has: support pairs with it are sampled only where a graph has fewer than K tokens.
@@ -98,16 +102,12 @@ class SAMSAConv(TokenConv):
         channels: int,
         heads: Heads = 8,
         num_samples: NumSamples = 128,
-        sampling: Annotated[
-            str, Option("How keys are sampled: without (hard, soft) or with replacement.", SAMPLING)
-        ] = "hard",
+        sampling: Sampling = "hard",
         tau: Tau = 1.0,
         dropout: AttentionDropout = 0.0,
         noise: Noise = "train",
         bias: Bias = True,
-        attn_backend: Annotated[
-            str, Option("How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS))
-        ] = "auto",
+        attn_backend: AttentionBackend = "auto",
         importance: Annotated[
             str, Option("Ablation: learned scores, random ones, or the same learned keys everywhere.", IMPORTANCE)
         ] = "learned",
@@ -120,6 +120,9 @@ class SAMSAConv(TokenConv):
         check_options(type(self), {"importance": importance})
         if importance == "fixed" and not support:
             raise ConfigError("support", support, "True where importance is 'fixed': the support pairs are the keys")
+        if importance == "fixed":
+            unused = {"sampling": sampling, "tau": tau, "noise": noise}
+            check_no_effect(type(self), unused, reason="importance is 'fixed': nothing is sampled")
         self.num_samples, self.sampling, self.tau, self.noise = int(num_samples), sampling, float(tau), noise
         self.attn_backend, self.importance, self.shared_sets, self.support = (
             attn_backend,

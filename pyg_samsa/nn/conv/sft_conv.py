@@ -21,7 +21,7 @@ from pyg_samsa.nn.conv.operators import register_operator
 from pyg_samsa.nn.conv.samsa_conv import Noise, NumSamples, Tau
 from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads, TokenContext, TokenConv
 from pyg_samsa.nn.importance_score import ImportanceScore, LinearScore, check_scores
-from pyg_samsa.options import Option, check_integer, check_options
+from pyg_samsa.options import Option, check_integer, check_no_effect, check_options
 from pyg_samsa.typing import Float
 
 SAMPLERS = ("samsa", "paired")
@@ -125,6 +125,10 @@ class SFTConv(TokenConv):
         check_integer("num_samples", num_samples)
         check_options(type(self), {"encoding": encoding, "leak": leak, "score": score, "sampler": sampler})
         check_options(type(self), {"sampling": sampling, "tau": tau, "noise": noise, "length_scale": length_scale})
+        if sampler == "paired":
+            check_no_effect(type(self), {"sampling": sampling, "tau": tau}, reason="sampler is 'paired'")
+        if encoding == "none":
+            check_no_effect(type(self), {"length_scale": length_scale}, reason="encoding is 'none'")
         self.num_samples, self.sets = int(num_samples), 1 if shared else self.heads
         self.encoding, self.leak_mode, self.score_mode, self.sampler = encoding, leak, score, sampler
         self.sampling, self.tau, self.noise, self.length_scale = sampling, float(tau), noise, float(length_scale)

@@ -17,6 +17,7 @@ from pyg_samsa.nn.target_scale import TargetScale
 from pyg_samsa.nn.tokenizers.graph import GraphTokenizer
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
 from pyg_samsa.nn.tokenizers.points import PointTokenizer
+from pyg_samsa.nn.tokenizers.tokenizer_registry import make_tokenizer
 from pyg_samsa.nn.tokenizers.tokens import Tokens
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int, Shaped
@@ -290,6 +291,9 @@ class SAMSA(Module):
 
 def _make_tokenizer(in_channels: Features, edge_channels: Features | None, options: SAMSAOptions) -> NodeTokenizer:
     pe: dict[str, Any] = {"pe_channels": options.pe_channels, "flip_signs": options.flip_signs}
+    if options.tokenizer is not None:
+        given = {**(options.tokenizer_options or {}), **(pe if options.pe_channels else {})}
+        return make_tokenizer(options.tokenizer, options.channels, in_channels, edge_channels, **given)
     if options.bridge:
         codes: dict[str, Any] = {
             "num_codes": options.num_codes,

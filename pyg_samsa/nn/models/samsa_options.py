@@ -1,17 +1,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn.block import REZERO
 from pyg_samsa.nn.conv.operators import OPERATORS
+from pyg_samsa.nn.conv.samsa_conv import AttentionBackend, Noise, NumSamples, Sampling, Tau
+from pyg_samsa.nn.conv.token_conv import AttentionDropout
 from pyg_samsa.nn.mlp_head import HEAD_NORMS
 from pyg_samsa.nn.readout import INTERACTIONS, LEVELS, POOLS
 from pyg_samsa.nn.tokenizers.graph_bridge import EVAL_CODES
 from pyg_samsa.nn.tokenizers.node import POSITIONS
-from pyg_samsa.options import Option, check_integer, check_options
+from pyg_samsa.nn.tokenizers.tokenizer_registry import TOKENIZERS
+from pyg_samsa.options import Option, check_integer, check_no_effect, check_options
+
+# Options of the tokenizers of the package.
+_OF_TOKENIZER = ("bridge", "num_codes", "eval_codes", "sigma", "positions", "coordinate_free", "centroid_distance")
+OPERATOR_ARGUMENTS = ("num_samples", "sampling", "tau", "noise", "attn_backend")
+"""Options of a network that are arguments of its attention operator, if the operator takes them."""
 
 
 @dataclass(frozen=True)
@@ -43,25 +51,21 @@ class SAMSAOptions:
         bool, Option("Whether blocks are computed again in the backward pass: less memory, a third more time.")
     ] = False
 
-    attention: Annotated[str, Option("Attention operator of the blocks.", tuple(OPERATORS))] = "samsa"
+    attention: Annotated[str, Option("Attention operator of the blocks.", OPERATORS)] = "samsa"
     heads: Annotated[int, Option("Number of attention heads H.", low=1)] = 8
-    num_samples: Annotated[
-        int | None, Option("Number K of tokens that each head of each graph samples; empty for 128.", low=1)
-    ] = None
-    sampling: Annotated[
-        str | None,
-        Option("How keys are sampled: without (hard, soft) or with replacement.", ("hard", "soft", "replacement")),
-    ] = None
-    tau: Annotated[float | None, Option("Temperature of the relaxation of the sampling; empty for 1.", above=0)] = None
-    noise: Annotated[
-        str | None, Option("When Gumbel noise is added to the scores; empty for train.", ("train", "always", "never"))
-    ] = None
-    attn_dropout: Annotated[float, Option("Dropout of the attention weights.", low=0, below=1)] = 0.0
-    attn_backend: Annotated[str | None, Option("How attention over the sampled keys is computed; empty for auto.")] = (
-        None
-    )
+    num_samples: NumSamples | None = None
+    sampling: Sampling | None = None
+    tau: Tau | None = None
+    noise: Noise | None = None
+    attn_dropout: AttentionDropout = 0.0
+    attn_backend: AttentionBackend | None = None
     attention_options: Mapping[str, Any] | None = None
 
+    tokenizer: Annotated[
+        str | None,
+        Option("A tokenizer that was registered; empty for Graph-Bridge or nodes, as bridge says.", TOKENIZERS),
+    ] = None
+    tokenizer_options: Mapping[str, Any] | None = None
     bridge: Annotated[bool, Option("Whether edges are tokens too (Graph-Bridge), or nodes only.")] = True
     num_codes: Annotated[int, Option("Codes per node in Graph-Bridge; 0 is the ablation without noise.", (0, 1, 2))] = 1
     eval_codes: Annotated[str, Option("What the codes are derived from in evaluation.", EVAL_CODES)] = "structural"
@@ -98,6 +102,11 @@ class SAMSAOptions:
         check_options(type(self), vars(self))
         check_integer("channels", self.channels)
         needed_without: tuple[str, ...]
+        if self.tokenizer is not None:
+            self._must_be_default(_OF_TOKENIZER, f"tokenizer is {self.tokenizer!r}")
+            return
+        if self.tokenizer_options:
+            raise ConfigError("tokenizer_options", dict(self.tokenizer_options), "nothing without a tokenizer")
         if self.bridge:
             needed_without = ("coordinate_free", "centroid_distance")
         else:
@@ -118,10 +127,7 @@ class SAMSAOptions:
         return self.coordinate_free or (self.bridge and self.num_codes > 0)
 
     def _must_be_default(self, names: tuple[str, ...], reason: str) -> None:
-        defaults = {field.name: field.default for field in fields(self)}
-        for name in names:
-            if getattr(self, name) != defaults[name]:
-                raise ConfigError(name, getattr(self, name), f"the default {defaults[name]!r}, because {reason}")
+        check_no_effect(type(self), {name: getattr(self, name) for name in names}, reason=reason)
 
     def operator(self) -> dict[str, Any]:
         """Return the arguments of the attention operator that are set.
@@ -136,7 +142,7 @@ class SAMSAOptions:
         options: dict[str, Any] = {"heads": self.heads}
         if self.attn_dropout:
             options["dropout"] = self.attn_dropout
-        for name in ("num_samples", "sampling", "tau", "noise", "attn_backend"):
+        for name in OPERATOR_ARGUMENTS:
             if getattr(self, name) is not None:
                 options[name] = getattr(self, name)
         for name, value in (self.attention_options or {}).items():

@@ -15,10 +15,15 @@ each_encoding = pytest.mark.parametrize("encoding", ENCODINGS)
 each_direction = pytest.mark.parametrize("causal", [False, True])
 
 
+def waves(encoding, count):
+    """Without an encoding there are no frequencies to choose."""
+    return {} if encoding == "none" else {"num_frequencies": count}
+
+
 def make(encoding="gaussian_mixture", num_dims=3, **options):
     torch.manual_seed(0)
     return FLTConv(
-        8, heads=2, encoding=encoding, num_dims=num_dims, num_features=8, num_frequencies=4, **options
+        8, heads=2, encoding=encoding, num_dims=num_dims, num_features=8, **waves(encoding, 4), **options
     ).double()
 
 
@@ -139,7 +144,8 @@ def test_blocks_of_sequences_and_of_points(encoding, num_dims):
     """Whole numbers as places of a sequence, coordinates of clouds and molecules; it learns to tell a token's place
     from nothing else."""
     torch.manual_seed(0)
-    block = SAMSABlock(8, conv="flt", heads=2, encoding=encoding, num_dims=num_dims, num_features=16, num_frequencies=8)
+    options = {"encoding": encoding, "num_dims": num_dims, "num_features": 16, **waves(encoding, 8)}
+    block = SAMSABlock(8, conv="flt", heads=2, **options)
     torch.nn.init.ones_(block.alpha)
     pos = sequence_positions(INDEX)[:, None] if num_dims == 1 else torch.randn(13, 3)
     x = torch.randn(13, 8)
@@ -148,7 +154,7 @@ def test_blocks_of_sequences_and_of_points(encoding, num_dims):
     assert bool(torch.isfinite(out).all())
     out.sum().backward()
     assert all(weight.grad is not None for weight in block.parameters())
-    same = SAMSABlock(8, conv=FLTConv(8, 2, encoding, num_dims, 16, 8))
+    same = SAMSABlock(8, conv=FLTConv(8, 2, **options))
     same.load_state_dict(block.state_dict())
     assert torch.equal(same(x, ptr=INDEX, pos=pos), out)
 
@@ -179,6 +185,11 @@ def test_half_precision_and_autocast_stay_near():
     assert bool(torch.isfinite(conv.query.weight.grad).all())
 
 
+def test_the_default_encoding_fits_the_positions():
+    assert FLTConv(8, heads=2).encoding == FLTConv(8, heads=2, num_dims=3).encoding == "gaussian_mixture"
+    assert FLTConv(8, heads=2, num_dims=0).encoding == "none"
+
+
 def test_bad_arguments_are_named():
     x, pos = torch.randn(3, 8), torch.randn(3, 3)
     for options, key in [
@@ -186,7 +197,10 @@ def test_bad_arguments_are_named():
         ({"encoding": "gaussian"}, "encoding"),
         ({"num_features": 0}, "num_features"),
         ({"num_frequencies": 0}, "num_frequencies"),
-        ({"num_dims": 0}, "num_dims"),
+        ({"num_dims": -1}, "num_dims"),
+        ({"num_dims": 0, "encoding": "local_box"}, "encoding: got 'local_box', expected 'none', because num_dims is 0"),
+        ({"encoding": "none", "num_frequencies": 8}, "num_frequencies: got 8, expected the default 16"),
+        ({"encoding": "none", "length_scale": 2.0}, "length_scale: got 2.0, expected the default 1.0"),
         ({"redraw": 0}, "redraw"),
         ({"dropout": 1.0}, "dropout"),
         ({"length_scale": 0.0}, "length_scale"),
