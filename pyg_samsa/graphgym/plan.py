@@ -19,6 +19,7 @@ from pyg_samsa.graphgym.network import edges_are_tokens, level, model_options, u
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.options import values_for
 from pyg_samsa.graphgym.scheduler import choose_scheduler
+from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.task import Task
 from pyg_samsa.training import losses
 from pyg_samsa.training.loggers import WandbOptions
@@ -129,6 +130,8 @@ def _model(name: str) -> str:
     values = model_options()
     size = f"{values['num_layers']} layers · {values['channels']} channels · {values['heads']} heads"
     attention = values["attention"]
-    sampled = " ".join(str(values[name]) for name in ("num_samples", "sampling") if values[name] is not None)
-    sampled = f" · K {sampled}" if sampled else ""
+    takes = operator_options(attention)
+    used = [name for name in ("num_samples", "sampling") if name in takes]
+    values = {name: takes[name].default if values[name] is None else values[name] for name in used}
+    sampled = f" · K {' '.join(map(str, values.values()))}" if used else ""
     return f"{attention if attention == 'samsa' else f'samsa with {attention}'} · {size}{sampled}{encodings}"

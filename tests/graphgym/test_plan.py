@@ -83,7 +83,7 @@ def test_without_a_validation_split_nothing_is_monitored(config):
 @pytest.mark.parametrize(
     ("model", "shown"),
     [
-        ({"samsa": {"attention": "full"}}, "samsa with full · 2 layers · 8 channels · 2 heads"),
+        ({"samsa": {"attention": "full", "num_samples": None}}, "samsa with full · 2 layers · 8 channels · 2 heads"),
         ({"model": {"type": "gcn"}}, "gcn · graph"),
     ],
     ids=["full attention", "gcn"],

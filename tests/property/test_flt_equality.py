@@ -109,9 +109,8 @@ def test_operator(encoding, causal, way):
             encoding=encoding,
             num_dims=1 + seed % 3,
             num_features=5,
-            num_frequencies=3,
             causal=causal,
-            length_scale=1.5,
+            **({} if encoding == "none" else {"num_frequencies": 3, "length_scale": 1.5}),
         ).double()
         for weight in conv.parameters():  # away from ones and zeros, where a slip might not show
             torch.nn.init.normal_(weight, std=0.5)
