@@ -20,12 +20,11 @@ from pyg_samsa.graphgym.options import (
     DUMPED_BY_GRAPHGYM,
     NO_EFFECT,
     SETTINGS,
-    part_settings,
+    add_registered,
     value_of,
 )
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.share import UNKNOWN
-from pyg_samsa.nn import OPERATORS, TOKENIZERS
 
 PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"
 # Groups that GraphGPS and its relatives have and this package has not: tolerated only where they are switched off.
@@ -54,9 +53,7 @@ class LoadedConfig:
 
 def add_options(config: CN) -> None:
     """Add the settings of this package, with their defaults, to GraphGym's configuration."""
-    for parts in (OPERATORS, TOKENIZERS):
-        for name in parts:  # those that were registered after the import, too
-            part_settings(parts, name)
+    add_registered()
     for setting in SETTINGS.values():
         if setting.added:
             group, _, name = setting.key.rpartition(".")
@@ -76,7 +73,7 @@ def find_config(name: str | os.PathLike[str]) -> Path:
     """Return the file of a configuration: as given, else among the packaged ones, with or without ``.yaml``.
 
     Raises:
-        ConfigError: there is no such file; the nearest packaged name is suggested.
+        ConfigError: There is no such file; the nearest packaged name is suggested.
 
     Example:
         >>> find_config("quickstart").name
@@ -114,7 +111,7 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[str] = ()) -> Loade
         opts: ``key value key value ...`` (or ``key=value``); overrides for the file.
 
     Raises:
-        ConfigError: the file is missing or is not YAML, a name is unknown (the nearest one is suggested), or a value is
+        ConfigError: The file is missing or is not YAML, a name is unknown (the nearest one is suggested), or a value is
             not allowed.
     """
     path = find_config(name)

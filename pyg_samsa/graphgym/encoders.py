@@ -24,7 +24,7 @@ class NodeEncoder(nn.Module):
 
     Args:
         channels: Width of the encoding.
-        encoder: Encodes [N, F] to [N, ``channels``]; None for the one of the subclass.
+        encoder: Encodes [N, F] to [N, ``channels``]; by default the encoder of the subclass.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Data sets for GraphGym's own runner and for ours."""
+"""Data sets for GraphGym's runner and for that of this package."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from torch_geometric.graphgym.loader import load_ogb, load_pyg
 
 from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.base import check_described
+from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.graphgym.options import DATASET_OPTIONS, WITHOUT_ENCODINGS, values_for
+from pyg_samsa.graphgym.options import WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.share import describe
 from pyg_samsa.task import SPLITS, Task
@@ -25,7 +26,7 @@ _SPLIT_ATTRIBUTES = {"train": "train_graph_index", "val": "val_graph_index", "te
 
 
 def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
-    """Return a data set of ours with the split attributes that GraphGym's loaders want, None for what is not ours.
+    """Return a data set of this package with the split attributes that GraphGym's loaders need, or None for others.
 
     GraphGym's loaders delete those attributes again, so every call returns a fresh data set. ``cfg.share`` is set from
     the data set itself.
@@ -51,7 +52,7 @@ def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
 
 def _given_options() -> dict[str, Any]:
     """Return the options of the data set that the configuration sets."""
-    given = {name: cfg.dataset[name] for name in DATASET_OPTIONS if cfg.dataset[name] is not None}
+    given = {name: cfg.dataset[name] for name in dataset_options() if cfg.dataset.get(name) is not None}
     if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv"):
         given["fractions"] = list(cfg.dataset.split)
     return given
@@ -60,7 +61,7 @@ def _given_options() -> dict[str, Any]:
 def load_for_runner(*, progress: bool = True, encodings: bool = True) -> Any:
     """Return the data set that the configuration asks for, with its ``task``, ``features`` and ``split_idx``.
 
-    Our data sets come first, then registered loaders, then GraphGym's own formats ``PyG`` and ``OGB``. A data set
+    The data sets of this package come first, then registered loaders, then GraphGym's ``PyG`` and ``OGB``. A data set
     without a task gets that of ``dataset.task_type``; one without splits is split at random by ``dataset.split``.
 
     Args:
@@ -68,8 +69,8 @@ def load_for_runner(*, progress: bool = True, encodings: bool = True) -> Any:
         encodings: Whether the positional encodings of ``pe.*`` are added.
 
     Raises:
-        ConfigError: there is no such data set, or ``dataset.task_type`` contradicts it.
-        DataError: its targets cannot be understood.
+        ConfigError: There is no such data set, or ``dataset.task_type`` contradicts it.
+        DataError: Its targets cannot be understood.
     """
     format, name, folder = cfg.dataset.format, cfg.dataset.name, str(Path(cfg.dataset.dir).expanduser())
     describe(None)
@@ -199,7 +200,7 @@ def _foreign_split(dataset: Any) -> dict[str, torch.Tensor]:
         or min(shares) <= 0
     ):
         raise ConfigError("dataset.split", shares, "two or three shares that sum to 1 (with dataset.split_mode random)")
-    # The split has a seed of its own: repeats with other seeds measure the same split.
+    # The seed of the split is fixed, so that runs with other seeds use the same split.
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
     ends = [round(sum(shares[: number + 1]) * len(dataset)) for number in range(len(shares))]
     return {split: order[start:end] for split, start, end in zip(SPLITS, [0, *ends[:-1]], ends, strict=False)}

@@ -6,7 +6,6 @@ GraphGym calls all registered losses in turn, so each returns None unless ``mode
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,8 +17,8 @@ from pyg_samsa.graphgym.options import values_for
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.training import losses
 
-# model.loss_fun -> name in pyg_samsa.training.losses; GraphGPS and its relatives write some of them differently.
-NAMES = {name: name for name in losses.available()} | {"smoothl1": "smooth_l1", "smoothL1": "smooth_l1", "mae": "l1"}
+# Values of model.loss_fun in GraphGPS and its relatives -> names in pyg_samsa.training.losses.
+ALIASES = {"smoothl1": "smooth_l1", "smoothL1": "smooth_l1", "mae": "l1"}
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -34,7 +33,7 @@ def choose_loss(task: str, *, given: bool) -> Loss:
         given: Whether the user has set ``model.loss_fun``; otherwise the task decides.
 
     Raises:
-        ConfigError: there is no such loss, or it does not fit the task.
+        ConfigError: There is no such loss, or it does not fit the task.
 
     Example:
         >>> choose_loss("regression", given=False)(torch.zeros(2, 1), torch.ones(2, 1))
@@ -42,20 +41,20 @@ def choose_loss(task: str, *, given: bool) -> Loss:
     """
     fitting = losses.fitting(task)
     asked = cfg.model.loss_fun if given else fitting[0]
-    name = NAMES.get(asked, asked)
+    name = ALIASES.get(asked, asked)
     if name == "cross_entropy" and task in ("multilabel", "binary"):
         name = "bce"
     if name not in losses.available():
         if asked in register.loss_dict:
             return _foreign(register.loss_dict[asked], asked)
-        raise ConfigError("model.loss_fun", asked, sorted({*NAMES, *register.loss_dict}))
+        raise ConfigError("model.loss_fun", asked, sorted({*losses.available(), *ALIASES, *register.loss_dict}))
     if name not in fitting:
         raise ConfigError("model.loss_fun", asked, f"a loss for {task} targets: {', '.join(fitting)}")
-    return losses.build(name, **_options(name))
+    return _build(name)
 
 
-def _options(name: str) -> dict[str, Any]:
-    return values_for(losses.LOSSES[name], cfg) if losses.options(name) else {}
+def _build(name: str) -> Loss:
+    return losses.build(name, **values_for(losses.LOSSES[name], cfg))
 
 
 def _foreign(registered: Callable, name: str) -> Loss:
@@ -72,7 +71,7 @@ def _gated(asked: tuple[str, ...], name: str, score: Callable[[Tensor], Tensor] 
     def registered(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor] | None:
         if cfg.model.loss_fun not in asked and not (name == "bce" and _is_multilabel()):
             return None
-        return losses.build(name, **_options(name))(pred, target), pred if score is None else score(pred)
+        return _build(name)(pred, target), pred if score is None else score(pred)
 
     registered.__qualname__ = f"{name}_loss"
     return registered
@@ -90,5 +89,5 @@ _SCORES: dict[str, Callable[[Tensor], Tensor] | None] = {"bce": torch.sigmoid, "
 # GraphGym has these itself.
 _OWN = ("cross_entropy", "mse")
 for _name in (name for name in losses.available() if name not in _OWN):
-    _asked = tuple(key for key, target in NAMES.items() if target == _name)
+    _asked = (_name, *(alias for alias, meant in ALIASES.items() if meant == _name))
     register_once(register.loss_dict, f"samsa_{_name}", _gated(_asked, _name, _SCORES.get(_name)))

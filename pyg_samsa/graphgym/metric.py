@@ -1,4 +1,4 @@
-"""Metrics under GraphGym's names, for its own logger, and the metrics of our runner."""
+"""Metrics for GraphGym's logger, and the metrics of this package's runner."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.task import Task
 
-# Names of GraphGPS and its relatives.
-NAMES = {"accuracy-SBM": "accuracy_macro", "f1": "f1_macro", "spearmanr": "spearman", "rocauc": "auc"}
+# Names in GraphGPS and its relatives -> names in pyg_samsa.metrics.
+ALIASES = {"accuracy-SBM": "accuracy_macro", "f1": "f1_macro", "spearmanr": "spearman", "rocauc": "auc"}
 
 
 def choose_metrics(task: Task, *, direction_given: bool) -> tuple[dict[str, Metric], str, bool]:
@@ -30,7 +30,7 @@ def choose_metrics(task: Task, *, direction_given: bool) -> tuple[dict[str, Metr
         direction_given: Whether the user has set ``metric_agg``, which then must agree with the metric.
 
     Raises:
-        ConfigError: there is no such metric, or it would be chosen in the wrong direction.
+        ConfigError: There is no such metric, or it would be chosen in the wrong direction.
 
     Example:
         >>> from torch_geometric.graphgym.config import set_cfg
@@ -40,9 +40,9 @@ def choose_metrics(task: Task, *, direction_given: bool) -> tuple[dict[str, Metr
         ('mae', False)
     """
     known = metrics.available(parts=bool(task.parts))
-    others = [NAMES.get(name, name) for name in cfg.custom_metrics]
+    others = [ALIASES.get(name, name) for name in cfg.custom_metrics]
     others = others or list(metrics.default_metrics(task.kind, parts=bool(task.parts)))
-    best = others[0] if cfg.metric_best == "auto" else NAMES.get(cfg.metric_best, cfg.metric_best)
+    best = others[0] if cfg.metric_best == "auto" else ALIASES.get(cfg.metric_best, cfg.metric_best)
     for key, names in (("metric_best", [best]), ("custom_metrics", others)):
         for name in names:
             if name not in known and not (key == "metric_best" and name == "loss"):

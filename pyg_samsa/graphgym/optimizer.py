@@ -33,10 +33,10 @@ def adam_w(params: Iterable[Any], base_lr: float, weight_decay: float) -> torch.
 
 
 def choose_optimizer() -> OptimizerFactory:
-    """Return what makes the optimiser of ``optim.optimizer``, whoever registered it.
+    """Return a function that makes the optimiser ``optim.optimizer``, one of GraphGym's registry.
 
     Raises:
-        ConfigError: nobody registered it.
+        ConfigError: No optimiser is registered under this name.
 
     Example:
         >>> from torch_geometric.graphgym.config import set_cfg

@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin
 
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
-from pyg_samsa.nn import SAMSAOptions
+from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import OPERATORS
 from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
@@ -97,10 +97,11 @@ def add_owner(
         'optim.base_lr'
     """
     arguments = options_of(owner)
+    fed = _KEYS.setdefault(owner, {})
     for name in arguments if only is None else only:
         argument = arguments[name]
         key = keys.get(name) or (f"{group}.{name}" if group else name)
-        _KEYS.setdefault(owner, {})[name] = key
+        fed[name] = key
         SETTINGS.setdefault(key, Setting(key, argument, defaults.get(name, argument.default), added))
 
 
@@ -177,11 +178,6 @@ FIXED_IN_SAMSA: dict[str, Any] = {
 # Networks that do not use positional encodings.
 WITHOUT_ENCODINGS = ("bag_of_features", "point_net")
 _setting("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,))
-# Options that are declared beside their owners.
-DATASET_OPTIONS = tuple(dataset_options())
-"""Names of the settings ``dataset.*`` that are handed to the data set where they are not None."""
-for _name, _argument in dataset_options().items():
-    SETTINGS[f"dataset.{_name}"] = Setting(f"dataset.{_name}", _argument, None)
 # What the data and pe.* decide is no setting.
 _DECIDED = {"level", "towers", "num_categories", "pe_channels", "flip_signs", "scale_targets"}
 add_owner(
@@ -208,13 +204,28 @@ def part_settings(parts: Mapping[str, Callable[..., Any]], name: str) -> dict[st
     part = parts[name]
     shared = {"heads", "dropout", FROM_DATA, *OPERATOR_ARGUMENTS}
     add_owner(part, name, only=[option for option in options_of(part) if option not in shared])
-    return _KEYS.get(part, {})
+    return _KEYS[part]
 
 
 FROM_DATA = "num_dims"
 """The option of an operator that the data decide: the coordinates of a position."""
-for _operator in OPERATORS:
-    part_settings(OPERATORS, _operator)
+
+
+def add_registered() -> None:
+    """Make settings of the options of all data sets, operators, tokenizers and losses that are registered by now."""
+    for name, argument in dataset_options().items():
+        # None, the default of the setting, is the data set's own default.
+        SETTINGS[f"dataset.{name}"] = Setting(f"dataset.{name}", argument, None)
+    for parts in (OPERATORS, TOKENIZERS):
+        for name in parts:
+            part_settings(parts, name)
+    for name in losses.available():
+        keys = {"beta": "model.smooth_l1_beta"} if name == "smooth_l1" else {}
+        only = [option for option in losses.options(name) if option != "class_weight"]
+        add_owner(losses.LOSSES[name], "model", keys=keys, only=only)
+
+
+add_registered()
 add_owner(PointNet, "point_net")
 add_owner(add_encoding, "pe")
 add_owner(
@@ -226,11 +237,6 @@ add_owner(
 add_owner(TrainerOptions, keys={"accumulate": "optim.batch_accumulation"}, only=("accumulate",))
 add_owner(BatchOptions, "train", only=("tokens_per_batch", "eval_batch_size"))
 add_owner(start_from, keys={"source": "train.start_from"}, defaults={"source": ""})
-for _loss in ("bce", "cross_entropy", "weighted_cross_entropy", "smooth_l1"):
-    _names = {"beta": "model.smooth_l1_beta"} if _loss == "smooth_l1" else {}
-    add_owner(
-        losses.LOSSES[_loss], "model", keys=_names, only=[n for n in losses.options(_loss) if n != "class_weight"]
-    )
 add_owner(schedulers.build, keys={"warmup_steps": "optim.num_warmup_steps"})
 add_owner(
     schedulers.BUILDERS["plateau"],
@@ -244,10 +250,10 @@ add_owner(WandbOptions, "wandb")
 # GraphGym's own settings that feed an owner here.
 add_owner(
     TrainerOptions,
-    keys={"max_epochs": "optim.max_epoch", "eval_every": "train.eval_period", "keep_last": "train.enable_ckpt"}
+    keys={"max_epochs": "optim.max_epoch", "eval_every": "train.eval_period", "save_checkpoints": "train.enable_ckpt"}
     | {"archive_every": "train.ckpt_period"},
     defaults={"max_epochs": 200, "archive_every": 100, "eval_every": 1},
-    only=("max_epochs", "accelerator", "devices", "eval_every", "keep_last", "archive_every"),
+    only=("max_epochs", "accelerator", "devices", "eval_every", "save_checkpoints", "archive_every"),
     added=False,
 )
 add_owner(BatchOptions, "train", defaults={"batch_size": 16}, only=("batch_size",), added=False)

@@ -28,7 +28,7 @@ class AttentionPooling:
         """Refuse to pool without weights.
 
         Raises:
-            ConfigError: always: GraphGym's own head 'graph' has no place for weights.
+            ConfigError: Always: GraphGym's own head 'graph' has no place for weights.
         """
         raise ConfigError(
             "model.graph_pooling",

@@ -1,4 +1,4 @@
-"""Registration with GraphGym that may be repeated."""
+"""Registration with GraphGym; registering the same entry twice is no error."""
 
 from __future__ import annotations
 

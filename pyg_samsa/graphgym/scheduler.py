@@ -1,7 +1,7 @@
 """Learning-rate schedules for this package's runner and for GraphGym's own.
 
-GraphGym steps its schedules once an epoch and tells them nothing of the number of steps, so under its own runner the
-registered ones warm up and decay by epochs; under ours they move with every optimiser step.
+GraphGym steps its schedules once per epoch and does not pass them the number of steps. Under its own runner the
+registered schedules therefore change once per epoch, and under this package's runner with every optimiser step.
 """
 
 from __future__ import annotations
@@ -19,34 +19,33 @@ from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.training import schedulers
 from pyg_samsa.training.module import SchedulerFactory
 
-# optim.scheduler -> name in pyg_samsa.training.schedulers.
-NAMES = {name: name for name in schedulers.available()}
-NAMES |= {"cos": "cosine_with_warmup", "reduce_on_plateau": "plateau", "steps": "step"}
+# Values of optim.scheduler in GraphGym and GraphGPS -> names in pyg_samsa.training.schedulers.
+ALIASES = {"cos": "cosine_with_warmup", "reduce_on_plateau": "plateau", "steps": "step"}
 _DECAY_TO_END = ("cosine_with_warmup", "linear_with_warmup", "polynomial_with_warmup")
-# GraphGym's own, which it steps once an epoch: ours have the same names and move with every step.
+# Names of GraphGym's own schedules, which it steps once per epoch; this package's runner steps them with every batch.
 _OWN = ("none", "step", "cos")
 
 
 def choose_scheduler(monitor: str | None, *, higher_is_better: bool) -> SchedulerFactory:
-    """Return what makes the schedule of ``optim.scheduler``.
+    """Return a function that makes the schedule ``optim.scheduler``.
 
     Args:
         monitor: Logged name that the plateau schedule watches.
         higher_is_better: Its direction.
 
     Raises:
-        ConfigError: nobody registered it, or its settings contradict each other.
+        ConfigError: No schedule is registered under this name, or its settings contradict each other.
     """
     asked = str(cfg.optim.scheduler)
-    if asked not in NAMES:
+    name = ALIASES.get(asked, asked)
+    if name not in schedulers.available():
         if asked in register.scheduler_dict:
             return lambda optimizer, total_steps, steps_per_epoch: from_config(register.scheduler_dict[asked])(
                 optimizer, cfg=cfg.optim
             )
         # GraphGym registers its constant schedule under None, which is "none" here.
-        known = sorted({*NAMES, *(name for name in register.scheduler_dict if name)})
+        known = sorted({*schedulers.available(), *ALIASES, *filter(None, register.scheduler_dict)})
         raise ConfigError("optim.scheduler", asked, known)
-    name = NAMES[asked]
     settings = _settings(name, monitor, higher_is_better)
 
     def make(optimizer: torch.optim.Optimizer, total_steps: int, steps_per_epoch: int) -> Any:

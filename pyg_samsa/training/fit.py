@@ -58,9 +58,9 @@ def fit_and_test(
             written; meant for pictures.
 
     Raises:
-        ConfigError: the folder is in use, or a split is missing.
-        NumericalError: a loss is not finite.
-        DataNotFoundError: a checkpoint that must be there is not.
+        ConfigError: The folder is in use, or a split is missing.
+        NumericalError: A loss is not finite.
+        DataNotFoundError: A checkpoint that must be there is not.
         KeyboardInterrupt: the user stopped the run; it can be resumed.
 
     Returns:
@@ -83,8 +83,8 @@ def fit_and_test(
         if trainer.is_global_zero:
             folder.write_json(files.ENVIRONMENT, describe())
         _fit(trainer, module, data, folder)
-        chosen = folder.best if monitor is not None and options.keep_best and options.keep_last else folder.last
-        best_epoch = _load_weights(module, chosen) if options.keep_last else len(history.rows)
+        chosen = folder.best if monitor is not None and options.keep_best and options.save_checkpoints else folder.last
+        best_epoch = _load_weights(module, chosen) if options.save_checkpoints else len(history.rows)
         test = _test(trainer, module, data) if data.has("test") else {}
         result = RunResult(
             folder=folder,

@@ -42,7 +42,7 @@ class TrainerOptions:
     strategy: Annotated[
         str, Option("Lightning strategy; auto is distributed data parallel where devices is above 1.")
     ] = "auto"
-    precision: Annotated[str, Option("Number format of training.", tuple(PRECISIONS))] = "32-true"
+    precision: Annotated[str, Option("Number format of training.", PRECISIONS)] = "32-true"
     matmul_precision: Annotated[
         str, Option("Products of float32 on CUDA: highest, or high for TF32.", ("highest", "high", "medium"))
     ] = "highest"
@@ -52,7 +52,9 @@ class TrainerOptions:
     keep_best: Annotated[
         bool, Option("Whether the checkpoint of the best epoch is kept and tested; otherwise the last one is tested.")
     ] = True
-    keep_last: Annotated[bool, Option("Whether the last checkpoint is kept, which resuming needs.")] = True
+    save_checkpoints: Annotated[
+        bool, Option("Whether there are checkpoints; without them no run is resumed, and the last epoch is tested.")
+    ] = True
     archive_every: Annotated[
         int | None, Option("Epochs between checkpoints that are kept for good; empty for none.", low=1)
     ] = None
@@ -134,7 +136,7 @@ def checkpoints(folder: RunFolder, options: TrainerOptions, monitor: str | None,
         "auto_insert_metric_name": False,
     }
     checkpoints: list[Any] = []
-    if not options.keep_last:
+    if not options.save_checkpoints:
         return checkpoints
     if monitor is not None and options.keep_best:
         mode = "max" if higher_is_better else "min"

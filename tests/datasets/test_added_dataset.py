@@ -13,6 +13,7 @@ from pyg_samsa.datasets.option_types import Seed
 from pyg_samsa.datasets.splits import consecutive_splits
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import run
+from pyg_samsa.graphgym.options import SETTINGS
 from pyg_samsa.options import Option
 from pyg_samsa.task import Task
 
@@ -66,6 +67,7 @@ def generate(num_nodes, seed):
 def registered():
     yield register_dataset("paths", Paths, aliases=[("PyG", "RandomPaths")], prepared_path=prepared_path)
     unregister_dataset("paths")
+    SETTINGS.pop("dataset.num_nodes", None)
 
 
 def test_it_is_loaded_by_its_names_and_with_its_options(tmp_path):
@@ -85,6 +87,8 @@ def test_its_options_become_settings():
 def test_a_configuration_trains_on_it(config, tmp_path):
     dataset = {"format": "samsa", "name": "paths", "dir": str(tmp_path), "task": "graph", "task_type": "regression"}
     model = {"type": "samsa", "loss_fun": "l1"}
-    (result,) = run.run(config(dataset=dataset, model=model, metric_best="mae", optim={"max_epoch": 1}), verbosity=-1)
+    settings = {"dataset": dataset | {"num_nodes": 6}, "model": model, "metric_best": "mae", "optim": {"max_epoch": 1}}
+    (result,) = run.run(config(**settings), verbosity=-1)
     assert result.epochs == 1
+    assert prepared_path(tmp_path, num_nodes=6).is_file()
     assert result.test["mae"] > 0

@@ -1,4 +1,5 @@
 from contextlib import nullcontext
+from typing import Annotated
 
 import pytest
 import torch
@@ -8,6 +9,9 @@ from torch_geometric.graphgym.loss import compute_loss
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym import loss
+from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.graphgym.options import SETTINGS
+from pyg_samsa.options import Option
 from pyg_samsa.training import losses
 
 
@@ -38,6 +42,19 @@ def test_a_loss_of_somebody_else_is_taken(monkeypatch):
     monkeypatch.setitem(register.loss_dict, "squared", lambda pred, true: ((pred - true).square().mean(), pred))
     cfg.model.loss_fun = "squared"
     assert float(loss.choose_loss("regression", given=True)(torch.tensor([2.0]), torch.tensor([0.0]))) == 4.0
+
+
+def test_a_loss_that_was_added_later_gets_its_options(config):
+    @losses.register_loss("scaled", "regression")
+    def scaled(pred, target, factor: Annotated[float, Option("Factor of the error.", above=0)] = 1.0):
+        return factor * (pred - target).abs().mean()
+
+    try:
+        load_config(config(model={"loss_fun": "scaled", "factor": 3.0}))
+        assert loss.choose_loss("regression", given=True)(torch.tensor([2.0]), torch.tensor([0.0])) == 6.0
+    finally:
+        del losses.LOSSES["scaled"]
+        SETTINGS.pop("model.factor", None)
 
 
 REGRESSION = {"dataset": {"name": "regression", "task_type": "regression"}, "metric_best": "mae"}

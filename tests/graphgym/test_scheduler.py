@@ -7,6 +7,7 @@ from torch_geometric.graphgym.optim import create_scheduler
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym import scheduler
+from pyg_samsa.training import schedulers
 
 
 def test_schedules_by_step_and_by_epoch():
@@ -25,7 +26,10 @@ def test_schedules_by_step_and_by_epoch():
     assert made["scheduler"].mode == "max"
 
 
-@pytest.mark.parametrize("name", sorted({*scheduler.NAMES, *filter(None, register.scheduler_dict)}))
+NAMES = {*schedulers.available(), *scheduler.ALIASES, *filter(None, register.scheduler_dict)}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_every_schedule_trains(name, config):
     from pyg_samsa.experiments.run import run
 
@@ -50,6 +54,14 @@ def test_the_settings_of_the_plateau_are_its_options():
         torch.optim.SGD(torch.nn.Linear(2, 2).parameters(), lr=1.0), 40, 10
     )["scheduler"]
     assert (made.factor, made.patience, made.min_lrs) == (0.25, 3, [0.1])
+
+
+def test_a_schedule_that_was_added_later_is_found(monkeypatch):
+    monkeypatch.setitem(schedulers.BUILDERS, "half", lambda warmup_steps: lambda step: 0.5)
+    cfg.optim.scheduler = "half"
+    weights = torch.nn.Linear(2, 2).parameters()
+    made = scheduler.choose_scheduler(None, higher_is_better=True)(torch.optim.SGD(weights, lr=1.0), 40, 10)
+    assert made["scheduler"].get_last_lr() == [0.5]
 
 
 def test_an_unknown_schedule_is_named():

@@ -65,13 +65,13 @@ def test_the_test_values_are_those_of_the_best_epoch(train, rows):
 
 
 @pytest.mark.parametrize(
-    "options", [{"monitor": None}, {"keep_best": False}, {"keep_last": False}, {"splits": ("train", "test")}]
+    "options", [{"monitor": None}, {"keep_best": False}, {"save_checkpoints": False}, {"splits": ("train", "test")}]
 )
 def test_otherwise_the_last_epoch_is_tested(train, options):
     result, module = train(**options)
     assert result.best_epoch == 3
     checkpoints = [name for name in files(result.folder.path) if name.endswith("ckpt")]
-    assert checkpoints == ([] if "keep_last" in options else ["checkpoints/last.ckpt"])
+    assert checkpoints == ([] if "save_checkpoints" in options else ["checkpoints/last.ckpt"])
     if checkpoints:
         last = torch.load(result.folder.last, weights_only=True)["state_dict"]
         assert all(torch.equal(value, last[name]) for name, value in module.state_dict().items())

@@ -69,7 +69,7 @@ def test_checkpoints_act_in_order(folder):
     assert names(folder, archive_every=1) == ["best", "epoch_{epoch:04d}", "last"]
     assert names(folder) == ["best", "last"]
     assert names(folder, monitor=None) == names(folder, keep_best=False) == ["last"]
-    assert names(folder, keep_last=False, archive_every=1) == []
+    assert names(folder, save_checkpoints=False, archive_every=1) == []
 
 
 @pytest.mark.parametrize(("higher_is_better", "mode"), [(True, "max"), (False, "min")])
