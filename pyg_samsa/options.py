@@ -7,6 +7,7 @@ configuration, the command line and the documentation read it from there.
 from __future__ import annotations
 
 import inspect
+import math
 import numbers
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -195,26 +196,27 @@ def check_options(owner: Callable[..., Any], values: Mapping[str, Any], *, prefi
 
 
 def check_no_effect(owner: Callable[..., Any], values: Mapping[str, Any], *, reason: str) -> None:
-    """Raise a `ConfigError` if an option that has no effect is not at its default.
+    """Raise a `ConfigError` if an argument that has no effect is not at its default.
 
     Args:
-        owner: See `options_of`.
-        values: Options without effect, name -> value.
+        owner: Class, dataclass or function with the arguments.
+        values: Arguments without effect, name -> value.
         reason: Why they have none.
 
     Raises:
         ConfigError: A value is not the default.
 
     Example:
-        >>> def train(epochs: Annotated[int, Option("Number of epochs.", low=1)] = 10): ...
+        >>> def train(epochs=10): ...
         >>> check_no_effect(train, {"epochs": 5}, reason="the network is frozen")
         Traceback (most recent call last):
         pyg_samsa.errors.ConfigError: epochs: got 5, expected the default 10, because the network is frozen
     """
-    options = options_of(owner)
+    parameters = inspect.signature(owner).parameters
     for name, value in values.items():
-        if value != options[name].default:
-            raise ConfigError(name, value, f"the default {options[name].default!r}, because {reason}")
+        default = parameters[name].default
+        if value != default:
+            raise ConfigError(name, value, f"the default {default!r}, because {reason}")
 
 
 def is_number(value: Any, *, whole: bool = False) -> bool:
@@ -239,6 +241,18 @@ def check_integer(key: str, value: Any, *, low: int = 1) -> None:
     """
     if not is_number(value, whole=True) or value < low:
         raise ConfigError(key, value, f"an integer of at least {low}")
+
+
+def check_positive(key: str, value: Any) -> None:
+    """Raise a `ConfigError` unless ``value`` is a finite number above 0.
+
+    Example:
+        >>> check_positive("tau", 0.0)
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: tau: got 0.0, expected a finite number above 0
+    """
+    if not is_number(value) or not 0 < value < math.inf:
+        raise ConfigError(key, value, "a finite number above 0")
 
 
 def check_probability(key: str, value: Any) -> None:

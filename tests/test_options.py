@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.options import Option, check_integer, check_options, check_probability, is_number, options_of
+from pyg_samsa.options import (
+    Option,
+    check_integer,
+    check_no_effect,
+    check_options,
+    check_positive,
+    check_probability,
+    is_number,
+    options_of,
+)
 
 
 @dataclass
@@ -59,6 +68,18 @@ def test_numbers():
     assert not is_number(True)
     check_integer("key", 0, low=0)
     check_probability("key", 0)
+    check_positive("key", np.float32(0.5))
     for check, value in ((check_integer, 0), (check_integer, 1.0), (check_probability, 1), (check_probability, "0")):
         with pytest.raises(ConfigError, match="key"):
             check("key", value)
+    for value in (0, -1.0, float("inf"), float("nan"), True, "1"):
+        with pytest.raises(ConfigError, match=r"key: got .*, expected a finite number above 0"):
+            check_positive("key", value)
+
+
+@pytest.mark.parametrize("owner", [Example, lambda count=2, plain=0: None], ids=["dataclass", "function"])
+def test_arguments_without_effect_must_be_at_their_default(owner):
+    check_no_effect(owner, {"count": 2, "plain": 0}, reason="nothing is counted")
+    for name in ("count", "plain"):
+        with pytest.raises(ConfigError, match=f"^{name}: got 3, expected the default .*, because nothing is counted"):
+            check_no_effect(owner, {name: 3}, reason="nothing is counted")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
+from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
 
 
@@ -56,8 +57,7 @@ def farthest_points(
 
     Cost: O(K T F) time, O(T) memory (up to four times T when clouds differ in size).
     """
-    if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
-        raise ConfigError("num_samples", num_samples, "an integer of at least 1")
+    check_integer("num_samples", num_samples)
     if pos.dim() != 2 or pos.size(1) == 0 or not pos.is_floating_point():
         raise ShapeError("pos", f"{list(pos.shape)} {pos.dtype}", "floats [T, F]")
     if not bool(torch.isfinite(pos).all()):

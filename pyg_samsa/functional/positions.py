@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.options import check_integer, check_positive
 from pyg_samsa.typing import Float, Int, Shaped
 
 
@@ -73,10 +74,8 @@ def sinusoidal_positions(
 
     Cost: O(n D); for an index, sines are computed for the longest graph alone and gathered for the others.
     """
-    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-        raise ConfigError("channels", channels, "an integer of at least 1")
-    if not (math.isfinite(max_period) and max_period > 0):
-        raise ConfigError("max_period", max_period, "a positive number")
+    check_integer("channels", channels)
+    check_positive("max_period", max_period)
     if isinstance(positions, RaggedIndex):
         table = sinusoidal_positions(
             torch.arange(positions.max_size, device=positions.device), channels, max_period=max_period, dtype=dtype
@@ -115,8 +114,7 @@ def fourier_positions(place: Float[Tensor, "n l"], octaves: int) -> Float[Tensor
 
     Cost: O(n l J).
     """
-    if isinstance(octaves, bool) or not isinstance(octaves, int) or octaves < 0:
-        raise ConfigError("octaves", octaves, "an integer of at least 0")
+    check_integer("octaves", octaves, low=0)
     if place.dim() != 2 or not place.is_floating_point():
         raise ShapeError("place", f"{list(place.shape)} {place.dtype}", "floats [n, l]")
     turns = torch.pi * 2.0 ** torch.arange(octaves, dtype=place.dtype, device=place.device)

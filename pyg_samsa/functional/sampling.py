@@ -8,6 +8,7 @@ from torch import Tensor
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.sampling_gradients import Relaxation, StraightThroughCategorical, gather
 from pyg_samsa.functional.topk import topk
+from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
 
 MODES = ("hard", "soft")
@@ -25,8 +26,7 @@ def check_k_tau(k: int, tau: float) -> None:
         ...
         pyg_samsa.errors.ConfigError: num_samples: got 0, expected an integer of at least 1
     """
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ConfigError("num_samples", k, "an integer of at least 1")
+    check_integer("num_samples", k)
     if not tau > 0:
         raise ConfigError("tau", tau, "a temperature above 0")
 

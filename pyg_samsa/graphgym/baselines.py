@@ -26,11 +26,11 @@ class GNNNetwork(BatchNetwork):
     (else GINE and full attention), ``gt.n_heads`` (else 4), ``gt.attn_dropout`` and ``gt.layer_norm``.
 
     Args:
-        dim_in: Width of float node features, for data sets that say no more than that.
+        dim_in: Width of float node features, if the data set does not describe them.
         dim_out: Width of the output.
 
     Raises:
-        ConfigError: settings contradict each other, or the network cannot do the task.
+        ConfigError: Settings contradict each other, or the network cannot do the task.
     """
 
     layer = "gcn"
@@ -39,6 +39,8 @@ class GNNNetwork(BatchNetwork):
         if cfg.share.pairs:
             raise ConfigError("model.type", self.layer, "a network for pairs of documents: samsa")
         options = gnn_options(self.layer)
+        if level() == "node":
+            del options["pool"]
         in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
         super().__init__(
             GNN(in_channels, dim_out, edge_channels=edge_channels, layer=self.layer, level=level(), **options),
@@ -77,7 +79,7 @@ def gnn_options(layer: str) -> dict[str, Any]:
         layer: As in :class:`pyg_samsa.nn.GNN`.
 
     Raises:
-        ConfigError: settings contradict each other, or there is no such activation or readout.
+        ConfigError: Settings contradict each other, or there is no such activation or readout.
 
     Example:
         >>> from torch_geometric.graphgym.config import set_cfg
@@ -107,6 +109,8 @@ def gnn_options(layer: str) -> dict[str, Any]:
 
 def _gps_options() -> dict[str, Any]:
     gnn, gt = cfg.gnn, cfg.gt
+    if not gnn.residual:
+        raise ConfigError("gnn.residual", False, "True with the network gps, whose blocks are residual")
     if gt.layer_norm and gt.batch_norm:
         raise ConfigError("gt.layer_norm", True, "False where gt.batch_norm is set")
     local, attention = GPS_LAYERS[gt.layer_type if gt.layer_type != "samsa" else "GINE+Transformer"]
@@ -123,7 +127,7 @@ def _gps_options() -> dict[str, Any]:
 
 
 def _without_gt(options: dict[str, Any]) -> dict[str, Any]:
-    """Message passing alone has no attention that ``gt`` could describe."""
+    """Refuse a layer of GPS in a network without attention."""
     if cfg.gt.layer_type != "samsa":
         raise ConfigError("gt.layer_type", cfg.gt.layer_type, "no value, or model.type gps")
     return options

@@ -27,6 +27,7 @@ from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.nn import OPERATORS, SAMSA, TOKENIZERS, BagOfFeatures, PointNet, SAMSAOptions
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features
+from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.nn.readout import POOLS
 from pyg_samsa.training.batch_network import BatchNetwork
@@ -42,11 +43,11 @@ class SAMSANetwork(BatchNetwork):
     Nothing of GraphGym re-initialises it, and ``model.state_dict()`` is that of :class:`pyg_samsa.nn.SAMSA`.
 
     Args:
-        dim_in: Width of float node features, for data sets that say no more than that.
+        dim_in: Width of float node features, if the data set does not describe them.
         dim_out: Width of the output.
 
     Raises:
-        ConfigError: settings contradict each other.
+        ConfigError: Settings contradict each other.
     """
 
     def __init__(self, dim_in: int, dim_out: int) -> None:
@@ -67,11 +68,11 @@ class BagOfFeaturesNetwork(BatchNetwork):
     """The baseline without structure, `pyg_samsa.nn.BagOfFeatures`, with ``samsa.channels`` and ``samsa.dropout``.
 
     Args:
-        dim_in: Width of float node features, for data sets that say no more than that.
+        dim_in: Width of float node features, if the data set does not describe them.
         dim_out: Width of the output.
 
     Raises:
-        ConfigError: the task is not one of whole graphs.
+        ConfigError: The task is not one of whole graphs.
     """
 
     def __init__(self, dim_in: int, dim_out: int) -> None:
@@ -98,7 +99,7 @@ class PointNetNetwork(BatchNetwork):
         dim_out: Width of the output.
 
     Raises:
-        ConfigError: the features are not floats.
+        ConfigError: The features are not floats.
     """
 
     def __init__(self, dim_in: int, dim_out: int) -> None:
@@ -116,7 +117,7 @@ class PointNetNetwork(BatchNetwork):
 
 
 def _features(dim_in: int, channels: int) -> tuple[Features, Features | None, dict[str, nn.Module | None]]:
-    """Return what nodes and edges have, as the models take it, and the encoders that somebody registered for them."""
+    """Return the widths of node and edge features, as the models take them, and the registered encoders."""
     node_encoder = _registered_encoder("node", register.node_encoder_dict, channels)
     edge_encoder = _registered_encoder("edge", register.edge_encoder_dict, channels)
     in_channels = cfg.share.in_channels if cfg.share.in_channels is not None else dim_in
@@ -193,14 +194,14 @@ def check_settings() -> None:
 
 
 def unused_settings(given: Iterable[str]) -> list[str]:
-    """Return those of the given settings that belong to the network ``samsa`` while another network is trained.
+    """Return those of the given settings that belong to the network ``samsa`` and that this network does not read.
 
     Args:
         given: Keys that the user has set.
     """
-    if cfg.model.type == "samsa":
-        return []
-    reads = _READ_BY.get(cfg.model.type, ())
+    if cfg.model.type not in _READ_BY:
+        return []  # the network samsa, or one of other code, such as GraphGym's own with the layer samsaconv
+    reads = _READ_BY[cfg.model.type]
     groups = {"samsa", *OPERATORS, *TOKENIZERS}
     return sorted(key for key in given if key.partition(".")[0] in groups and key not in reads)
 
@@ -212,8 +213,9 @@ def edges_are_tokens() -> bool:
     return TOKENIZERS[cfg.samsa.tokenizer].edges_are_tokens if cfg.samsa.tokenizer else cfg.samsa.bridge
 
 
-# Settings of the network samsa that other networks read.
+# Settings of the network samsa that the other networks of this package read.
 _READ_BY = {"bag_of_features": ("samsa.channels", "samsa.dropout"), "point_net": ("samsa.dropout",)}
+_READ_BY |= dict.fromkeys(LAYERS, ())
 
 
 @contextmanager
@@ -263,7 +265,7 @@ def level() -> str:
     """Return what is predicted for: the head that is asked for, else what the data set says, else ``dataset.task``.
 
     Raises:
-        ConfigError: the network has no such head.
+        ConfigError: The network has no such head.
     """
     head = cfg.gnn.head
     if head in ("default", cfg.dataset.task) and cfg.share.level is not None:
@@ -276,7 +278,7 @@ def level() -> str:
 
 
 def _registered_encoder(kind: str, registry: dict[str, Any], channels: int) -> nn.Module | None:
-    """Return an encoder that somebody registered; None where nn.SAMSA encodes the features itself."""
+    """Return the registered encoder that the config names; None if nn.SAMSA encodes the features itself."""
     if not cfg.dataset[f"{kind}_encoder"]:
         return None
     key = f"dataset.{kind}_encoder_name"

@@ -5,8 +5,9 @@ from torch.nn import GELU, Linear, Module, Sequential
 from torch_geometric.nn import BatchNorm
 from torch_geometric.nn.inits import reset
 
-from pyg_samsa.errors import ConfigError, check_choice
+from pyg_samsa.errors import check_choice
 from pyg_samsa.nn.dropout import Dropout
+from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float
 
 HEAD_NORMS = ("none", "batch")
@@ -55,8 +56,7 @@ class MLPHead(Module):
     ) -> None:
         super().__init__()
         check_choice("norm", norm, HEAD_NORMS)
-        if out_channels < 1:
-            raise ConfigError("out_channels", out_channels, "an integer of at least 1")
+        check_integer("out_channels", out_channels)
         self.in_channels, self.out_channels = in_channels, out_channels
         hidden = hidden_channels or in_channels
         self.norm = BatchNorm(in_channels, allow_single_element=True) if norm == "batch" else None

@@ -11,7 +11,7 @@ from pyg_samsa.nn.encoding.feature_encoder import one_hot_categories
 from pyg_samsa.nn.mlp_head import HEAD_NORMS, MLPHead
 from pyg_samsa.nn.target_scale import TargetScale
 from pyg_samsa.nn.tokenizers.tokens import Tokens
-from pyg_samsa.options import check_integer
+from pyg_samsa.options import check_integer, check_no_effect
 from pyg_samsa.typing import Float, Int
 
 LEVELS = ("graph", "node")
@@ -79,7 +79,7 @@ class Readout(Module):
         channels: Channels D of a token.
         out_channels: Number of predictions per graph or node.
         level: ``"graph"``: one prediction per graph; ``"node"``: one per node.
-        pool: ``"attention"``, ``"mean"``, or an aggregation of PyG, see `make_pool`.
+        pool: Graph level, or with ``context``: ``"attention"``, ``"mean"``, or an aggregation of PyG, see `make_pool`.
         towers: Graph level: number of consecutive graphs that share one prediction (2 for pairs of documents).
         interaction: Graph level, two towers with pooled vectors a and b: ``"concat"``: the head sees [a, b], as in the
             paper; ``"nli"``: it sees :math:`[a, b, a \odot b, |a - b|]`, as models of natural language inference do.
@@ -95,7 +95,7 @@ class Readout(Module):
           empty graph is zero
 
     Raises:
-        ConfigError: An argument is out of range.
+        ConfigError: An argument is out of range, or has no effect.
         ShapeError: The inputs do not fit each other.
 
     Example:
@@ -130,6 +130,8 @@ class Readout(Module):
         check_integer("towers", towers)
         check_integer("num_categories", num_categories, low=0)
         _check_level(level, towers, interaction, context, num_categories)
+        if level == "node" and not context:
+            check_no_effect(Readout, {"pool": pool}, reason="level is 'node' and context is False")
         self.channels, self.level, self.towers, self.interaction = channels, level, towers, interaction
         self.context, self.num_categories = context, num_categories
         self.pool = make_pool(pool, channels) if level == "graph" or context else None

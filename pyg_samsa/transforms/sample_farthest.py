@@ -6,8 +6,9 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.farthest_points import farthest_points
+from pyg_samsa.options import check_integer
 
 
 class SampleFarthest(BaseTransform):
@@ -32,8 +33,7 @@ class SampleFarthest(BaseTransform):
     """
 
     def __init__(self, num_points: int) -> None:
-        if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
-            raise ConfigError("num_points", num_points, "an integer of at least 1")
+        check_integer("num_points", num_points)
         self.num_points = num_points
 
     def forward(self, data: Data) -> Data:

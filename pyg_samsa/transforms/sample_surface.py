@@ -9,7 +9,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.errors import NumericalError, ShapeError
+from pyg_samsa.options import check_integer
 
 
 class SurfacePoints(NamedTuple):
@@ -60,8 +61,7 @@ def sample_surface(
 
     Cost: O(F + n log F).
     """
-    if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
-        raise ConfigError("num_points", num_points, "an integer of at least 1")
+    check_integer("num_points", num_points)
     _check_mesh(pos, face)
     a, b, c = pos.double()[face]
     cross = torch.linalg.cross(b - a, c - a)
@@ -115,8 +115,7 @@ class SampleSurface(BaseTransform):
     """
 
     def __init__(self, num_points: int, seed: int | None = None) -> None:
-        if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
-            raise ConfigError("num_points", num_points, "an integer of at least 1")
+        check_integer("num_points", num_points)
         self.num_points, self.seed = num_points, seed
 
     def forward(self, data: Data) -> Data:

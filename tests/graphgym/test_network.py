@@ -1,3 +1,4 @@
+import pytest
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.graphgym import network
@@ -16,3 +17,17 @@ def test_network_takes_widths_from_whoever_knows_them(molecules):
     made = network.SAMSANetwork(dim_in=9, dim_out=2)
     batch = molecules
     assert made(batch)[0].shape == (9, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "unused"),
+    [
+        ("samsa", []),
+        ("gnn", []),  # its layer samsaconv reads them
+        ("gcn", ["samsa.channels", "samsa.heads", "sft.leak"]),
+        ("bag_of_features", ["samsa.heads", "sft.leak"]),
+    ],
+)
+def test_settings_of_another_network_are_named(kind, unused):
+    cfg.model.type = kind
+    assert network.unused_settings(["sft.leak", "samsa.heads", "samsa.channels", "optim.base_lr"]) == unused

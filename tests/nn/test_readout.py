@@ -95,6 +95,7 @@ def test_the_gate_is_not_rounded_under_autocast():
         ({"num_categories": 3}, "num_categories"),
         ({"interaction": "nli"}, "interaction"),
         ({"level": "node", "towers": 2}, "towers"),
+        ({"level": "node", "pool": "mean"}, "pool"),
     ],
     ids=str,
 )

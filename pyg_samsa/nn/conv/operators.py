@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pyg_samsa.errors import ConfigError, check_choice
+from pyg_samsa.errors import ConfigError, check_choice, check_unused_name
 from pyg_samsa.nn.conv.token_conv import TokenConv
 from pyg_samsa.options import options_of
 
@@ -36,9 +36,7 @@ def register_operator(name: str) -> Callable[[Operator], Operator]:
     """
 
     def register(operator: Operator) -> Operator:
-        taken = OPERATORS.get(name)
-        if taken is not None and (taken.__module__, taken.__qualname__) != (operator.__module__, operator.__qualname__):
-            raise ConfigError("operator", name, f"a new name; {taken.__name__} has it")
+        check_unused_name("operator", name, OPERATORS, operator)
         OPERATORS[name] = operator
         return operator
 

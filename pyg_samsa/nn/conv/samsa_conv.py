@@ -116,13 +116,13 @@ class SAMSAConv(TokenConv):
     ) -> None:
         super().__init__(channels, heads, dropout, bias)
         check_integer("num_samples", num_samples)
-        check_options(type(self), {"sampling": sampling, "tau": tau, "noise": noise, "attn_backend": attn_backend})
-        check_options(type(self), {"importance": importance})
+        check_options(SAMSAConv, {"sampling": sampling, "tau": tau, "noise": noise, "attn_backend": attn_backend})
+        check_options(SAMSAConv, {"importance": importance})
         if importance == "fixed" and not support:
             raise ConfigError("support", support, "True where importance is 'fixed': the support pairs are the keys")
         if importance == "fixed":
             unused = {"sampling": sampling, "tau": tau, "noise": noise}
-            check_no_effect(type(self), unused, reason="importance is 'fixed': nothing is sampled")
+            check_no_effect(SAMSAConv, unused, reason="importance is 'fixed': nothing is sampled")
         self.num_samples, self.sampling, self.tau, self.noise = int(num_samples), sampling, float(tau), noise
         self.attn_backend, self.importance, self.shared_sets, self.support = (
             attn_backend,

@@ -104,7 +104,7 @@ class SFTConv(TokenConv):
         heads: Heads = 8,
         num_samples: NumSamples = 128,
         encoding: Annotated[
-            str, Option("What the attention knows of the positions of a pair.", tuple(PAIR_FEATURES))
+            str, Option("Features of the positions of a pair, which the score depends on.", PAIR_FEATURES)
         ] = "none",
         leak: Annotated[str, Option("How probability leaks.", LEAKS)] = "softplus",
         score: Annotated[
@@ -113,7 +113,7 @@ class SFTConv(TokenConv):
         sampler: Annotated[
             str, Option("How keys are sampled: as SAMSA, or pairs of mixed tokens.", SAMPLERS)
         ] = "samsa",
-        sampling: Annotated[str, Option("Sampling of the sampler samsa.", MODES)] = "hard",
+        sampling: Annotated[str, Option("How the sampler samsa samples.", MODES)] = "hard",
         tau: Tau = 1.0,
         noise: Noise = "train",
         dropout: AttentionDropout = 0.0,
@@ -123,12 +123,12 @@ class SFTConv(TokenConv):
     ) -> None:
         super().__init__(channels, heads, dropout, bias)
         check_integer("num_samples", num_samples)
-        check_options(type(self), {"encoding": encoding, "leak": leak, "score": score, "sampler": sampler})
-        check_options(type(self), {"sampling": sampling, "tau": tau, "noise": noise, "length_scale": length_scale})
+        check_options(SFTConv, {"encoding": encoding, "leak": leak, "score": score, "sampler": sampler})
+        check_options(SFTConv, {"sampling": sampling, "tau": tau, "noise": noise, "length_scale": length_scale})
         if sampler == "paired":
-            check_no_effect(type(self), {"sampling": sampling, "tau": tau}, reason="sampler is 'paired'")
+            check_no_effect(SFTConv, {"sampling": sampling, "tau": tau}, reason="sampler is 'paired'")
         if encoding == "none":
-            check_no_effect(type(self), {"length_scale": length_scale}, reason="encoding is 'none'")
+            check_no_effect(SFTConv, {"length_scale": length_scale}, reason="encoding is 'none'")
         self.num_samples, self.sets = int(num_samples), 1 if shared else self.heads
         self.encoding, self.leak_mode, self.score_mode, self.sampler = encoding, leak, score, sampler
         self.sampling, self.tau, self.noise, self.length_scale = sampling, float(tau), noise, float(length_scale)

@@ -24,7 +24,7 @@ Bias = Annotated[bool, Option("Whether the linear layers of the operator have a 
 
 @dataclass(frozen=True)
 class TokenContext:
-    """What an operator is told besides the tokens, in the order of the tokens.
+    """The inputs of an operator besides the tokens, in the order of the tokens.
 
     Args:
         index: Where each graph begins and ends.

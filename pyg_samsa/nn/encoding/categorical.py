@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.options import check_integer, is_number
 from pyg_samsa.typing import Float, Int
 
 ATOM_CARDINALITIES = (119, 5, 12, 12, 10, 6, 6, 2, 2)
@@ -46,17 +47,14 @@ class CategoricalEncoder(Module):
 
     def __init__(self, cardinalities: Sequence[int], channels: int) -> None:
         super().__init__()
-        if not cardinalities or any(
-            isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in cardinalities
-        ):
+        if not cardinalities or not all(is_number(size, whole=True) and size >= 1 for size in cardinalities):
             raise ConfigError(
                 "cardinalities",
                 list(cardinalities),
                 "at least one positive integer, the number of categories of each feature",
             )
-        if channels < 1:
-            raise ConfigError("channels", channels, "an integer of at least 1")
-        self.cardinalities, self.channels = tuple(cardinalities), channels
+        check_integer("channels", channels)
+        self.cardinalities, self.channels = tuple(int(size) for size in cardinalities), channels
         limit = torch.tensor(self.cardinalities)
         self.register_buffer("limit", limit, persistent=False)
         self.register_buffer("offset", limit.cumsum(0) - limit, persistent=False)

@@ -10,6 +10,7 @@ from torch.nn import Linear, Module
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.nn.encoding.categorical import CategoricalEncoder
+from pyg_samsa.options import check_integer, is_number
 from pyg_samsa.typing import Float, Int, Shaped
 
 Features = int | Sequence[int] | Module
@@ -35,9 +36,8 @@ def make_encoder(key: str, features: Features, channels: int) -> Module:
     """
     if isinstance(features, Module):
         return features
-    if isinstance(features, int) and not isinstance(features, bool):
-        if features < 1:
-            raise ConfigError(key, features, "at least one feature")
+    if is_number(features, whole=True):
+        check_integer(key, features)
         return Linear(features, channels)
     if isinstance(features, Sequence) and not isinstance(features, str):
         return CategoricalEncoder(features, channels)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding
+from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float
 
 # The spectrum of the kernel exp(-z^2 / 2) has this standard deviation, in turns.
@@ -61,8 +61,7 @@ class GaussianMixtureEncoding(SpectralEncoding):
         num_components: int = 25,
     ) -> None:
         super().__init__(heads, num_dims, num_frequencies, length_scale)
-        if isinstance(num_components, bool) or not isinstance(num_components, int) or num_components < 1:
-            raise ConfigError("num_components", num_components, "an integer of at least 1")
+        check_integer("num_components", num_components)
         self.amplitude = Parameter(torch.empty(heads, num_components))
         self.mean = Parameter(torch.empty(heads, num_components, num_dims))
         self.log_width = Parameter(torch.empty(heads, num_components))

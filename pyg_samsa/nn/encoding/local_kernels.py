@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding
+from pyg_samsa.options import check_positive
 from pyg_samsa.typing import Float
 
 
@@ -71,8 +71,7 @@ class LocalBoxEncoding(_LocalEncoding):
         self, heads: int, num_dims: int = 1, num_frequencies: int = 16, length_scale: float = 1.0, cutoff: float = 8.0
     ) -> None:
         super().__init__(heads, num_dims, num_frequencies, length_scale)
-        if isinstance(cutoff, bool) or not (math.isfinite(cutoff) and cutoff > 0):
-            raise ConfigError("cutoff", cutoff, "a number of turns per length scale, above 0")
+        check_positive("cutoff", cutoff)
         # Half of the main lobe of the spectrum at the start.
         self.cutoff, self.knee = float(cutoff), 0.5
         self.reset_parameters()

@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.nn import Linear, Module
 from torch_geometric.nn import BatchNorm
 
-from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.errors import ShapeError
 from pyg_samsa.nn.encoding.feature_encoder import check_finite
+from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
 
 
@@ -45,8 +46,7 @@ class PositionalEncoder(Module):
 
     def __init__(self, pe_channels: int, channels: int, flip_signs: bool = False) -> None:
         super().__init__()
-        if isinstance(pe_channels, bool) or not isinstance(pe_channels, int) or pe_channels < 1:
-            raise ConfigError("pe_channels", pe_channels, "an integer of at least 1")
+        check_integer("pe_channels", pe_channels)
         self.pe_channels, self.flip_signs = pe_channels, flip_signs
         self.norm = BatchNorm(pe_channels, allow_single_element=True)
         self.lin = Linear(pe_channels, channels)
@@ -72,7 +72,7 @@ class PositionalEncoder(Module):
             torch.Size([0, 8])
         """
         if pe is None or pe.shape != (graph.size(0), self.pe_channels):
-            hint = "Set pe.kind, or give pe." if pe is None else ""
+            hint = "Pass pe; in a config, set pe.kind." if pe is None else ""
             raise ShapeError(
                 "pe",
                 None if pe is None else list(pe.shape),

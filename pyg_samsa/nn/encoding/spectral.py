@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import check_integer, check_positive
 from pyg_samsa.typing import Float
 
 
@@ -74,10 +74,8 @@ class SpectralEncoding(Module):
     def __init__(self, heads: int, num_dims: int, num_frequencies: int, length_scale: float = 1.0) -> None:
         super().__init__()
         for key, value in (("heads", heads), ("num_dims", num_dims), ("num_frequencies", num_frequencies)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(key, value, "an integer of at least 1")
-        if isinstance(length_scale, bool) or not (math.isfinite(length_scale) and length_scale > 0):
-            raise ConfigError("length_scale", length_scale, "a distance above 0")
+            check_integer(key, value)
+        check_positive("length_scale", length_scale)
         self.heads, self.num_dims, self.num_frequencies, self.length_scale = (
             heads,
             num_dims,

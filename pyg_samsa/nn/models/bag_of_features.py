@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 from torch_geometric.nn.aggr import MeanAggregation
+from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.ragged import resolve
@@ -59,6 +60,11 @@ class BagOfFeatures(Module):
         self.edge_encoder = None if edge_channels is None else make_encoder("edge_channels", edge_channels, channels)
         self.pool = MeanAggregation()
         self.head = MLPHead(channels if self.edge_encoder is None else 2 * channels, out_channels, dropout=dropout)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        for module in self.children():
+            reset(module)
 
     def forward(
         self,

@@ -17,7 +17,7 @@ from pyg_samsa.functional.ragged import inverse_permutation, resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.readout import make_pool
-from pyg_samsa.options import check_integer, check_probability
+from pyg_samsa.options import check_integer, check_no_effect, check_probability
 from pyg_samsa.typing import Float, Int, Shaped
 
 LAYERS = ("gcn", "gine", "gatedgcn", "gps")
@@ -60,10 +60,10 @@ class GNN(Module):
         attn_dropout: For GPS, dropout in the attention, 0 to below 1.
         activation: ``"relu"``, ``"gelu"``, ``"elu"``, ``"selu"`` or ``"silu"``.
         norm: ``"batch"``, ``"layer"`` (per node) or ``"none"``.
-        residual: Whether layers have residual connections; blocks of GPS always do.
+        residual: Whether layers have residual connections; always for GPS.
         dropout: Dropout after every layer and in the head, 0 to below 1.
         head_layers: Number of linear layers of the head.
-        pool: Pooling for predictions of graphs: ``"mean"``, ``"add"``, ``"max"`` or ``"attention"``.
+        pool: For ``level="graph"``, the pooling: ``"mean"``, ``"add"``, ``"max"`` or ``"attention"``.
         level: ``"graph"``: one prediction per graph; ``"node"``: one per node.
         pe_channels: Width P of positional encodings that are passed as ``pe``, 0 for none. They are normalised over the
             batch, mapped to D channels and added to the encoded nodes.
@@ -76,7 +76,7 @@ class GNN(Module):
         - **output:** [B, out_channels], or [N, out_channels] for ``level="node"``
 
     Raises:
-        ConfigError: An argument is out of range.
+        ConfigError: An argument is out of range, or has no effect.
         ShapeError: The inputs do not fit the network or each other.
         NumericalError: A feature is not finite.
 
@@ -138,8 +138,17 @@ class GNN(Module):
             check_integer(key, count)
         check_probability("dropout", dropout)
         check_probability("attn_dropout", attn_dropout)
-        if layer == "gps" and channels % heads:
-            raise ConfigError("channels", channels, f"a multiple of heads = {heads}")
+        if layer == "gps":
+            check_no_effect(GNN, {"residual": residual}, reason="layer is 'gps', whose blocks are residual")
+            if channels % heads:
+                raise ConfigError("channels", channels, f"a multiple of heads = {heads}")
+        else:
+            unused = {"local": local, "attention": attention, "heads": heads, "attn_dropout": attn_dropout}
+            check_no_effect(GNN, unused, reason=f"layer is {layer!r}")
+        if level == "node":
+            check_no_effect(GNN, {"pool": pool}, reason="level is 'node'")
+        if not pe_channels:
+            check_no_effect(GNN, {"flip_signs": flip_signs}, reason="pe_channels is 0")
         self.layer, self.channels, self.level = layer, channels, level
         self.pe_channels = pe_channels
         self.node_encoder = make_encoder("in_channels", in_channels, channels)

@@ -15,7 +15,7 @@ from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.ragged import resolve
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.encoding.feature_encoder import check_finite, one_hot_categories
-from pyg_samsa.options import Option, check_options
+from pyg_samsa.options import Option, check_integer, check_options
 from pyg_samsa.typing import Float, Int
 
 LEVELS = ("graph", "node")
@@ -73,9 +73,8 @@ class PointNet(Module):
     ) -> None:
         super().__init__()
         check_choice("level", level, LEVELS)
-        for key, value in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(key, value, "an integer of at least 1")
+        check_integer("in_channels", in_channels)
+        check_integer("out_channels", out_channels)
         check_options(PointNet, {"width": width})
         if num_categories < 0 or (num_categories and level == "graph"):
             raise ConfigError("num_categories", num_categories, "0, or with level='node' a number of categories")

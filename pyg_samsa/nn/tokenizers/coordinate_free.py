@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.nn import GELU, Linear, Module, Parameter, Sequential
 from torch_geometric.nn.inits import reset
 
-from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.codes import gaussian_codes
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.nn.tokenizers.graph_bridge import sigma_to_raw
+from pyg_samsa.options import check_integer, check_positive
 from pyg_samsa.typing import Float, Int
 
 RADIUS_HARMONICS = 8
@@ -72,11 +73,9 @@ class CoordinateFree(Module):
         self, channels: int, sigma: float = 1.0, frequency: float = 30.0, centroid_distance: bool = False
     ) -> None:
         super().__init__()
-        if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-            raise ConfigError("channels", channels, "an integer of at least 1")
-        for key, value in (("sigma", sigma), ("frequency", frequency)):
-            if not 0 < value < math.inf:
-                raise ConfigError(key, value, "a number above 0")
+        check_integer("channels", channels)
+        check_positive("sigma", sigma)
+        check_positive("frequency", frequency)
         self.channels, self.initial_sigma, self.frequency = channels, sigma, frequency
         self.mean = Parameter(torch.empty(channels))
         self.raw_sigma = Parameter(torch.empty(channels))
@@ -149,8 +148,8 @@ class CoordinateFree(Module):
         return math.sqrt(2) * torch.cos(radius.unsqueeze(1) * turns.to(radius.dtype) + phase.to(radius.dtype))
 
     def __repr__(self) -> str:
-        knows = self.distance_encoder is not None
-        return f"{type(self).__name__}({self.channels}, frequency={self.frequency}, centroid_distance={knows})"
+        distance = self.distance_encoder is not None
+        return f"{type(self).__name__}({self.channels}, frequency={self.frequency}, centroid_distance={distance})"
 
 
 def _radius(pos: Tensor, graph: Tensor, index: RaggedIndex) -> Tensor:

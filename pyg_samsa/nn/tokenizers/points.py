@@ -54,9 +54,7 @@ class PointTokenizer(NodeTokenizer):
         flip_signs: bool = False,
     ) -> None:
         if centroid_distance and not coordinate_free:
-            raise ConfigError(
-                "centroid_distance", True, "False for tokens that know coordinates (coordinate_free=False)"
-            )
+            raise ConfigError("centroid_distance", True, "False for tokens with coordinates (coordinate_free=False)")
         encoder = CoordinateFree(channels, centroid_distance=centroid_distance) if coordinate_free else in_channels
         super().__init__(channels, encoder, pe_channels=pe_channels, flip_signs=flip_signs)
 

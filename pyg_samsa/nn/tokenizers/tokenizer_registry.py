@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pyg_samsa.errors import ConfigError, check_choice
+from pyg_samsa.errors import ConfigError, check_choice, check_unused_name
 from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
 
@@ -37,9 +37,7 @@ def register_tokenizer(name: str) -> Callable[[Tokenizer], Tokenizer]:
     """
 
     def register(tokenizer: Tokenizer) -> Tokenizer:
-        taken = TOKENIZERS.get(name)
-        if taken is not None and taken.__qualname__ != tokenizer.__qualname__:
-            raise ConfigError("tokenizer", name, f"a new name; {taken.__name__} has it")
+        check_unused_name("tokenizer", name, TOKENIZERS, tokenizer)
         TOKENIZERS[name] = tokenizer
         return tokenizer
 

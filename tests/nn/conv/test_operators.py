@@ -42,7 +42,7 @@ def test_a_taken_name_is_refused_and_a_class_may_register_again():
         def attend(self, x: torch.Tensor, context: object) -> tuple[torch.Tensor, None]:
             return self.split_heads(x), None
 
-    with pytest.raises(ConfigError, match="AttentionConv has it"):
+    with pytest.raises(ConfigError, match="AttentionConv has this one"):
         register_operator("full")(Other)
     assert register_operator("full")(AttentionConv) is AttentionConv
     assert OPERATORS["full"] is AttentionConv

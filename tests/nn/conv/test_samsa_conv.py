@@ -246,3 +246,15 @@ def test_cuda_agrees_with_cpu(sampling):
     x, batch = torch.randn(60, 16, dtype=torch.float64), torch.tensor([0] * 3 + [1] * 50 + [3] * 7)
     expected = conv(x, batch=batch)
     torch.testing.assert_close(conv.cuda()(x.cuda(), batch=batch.cuda()).cpu(), expected, rtol=0, atol=1e-10)
+
+
+def test_arguments_are_checked_in_a_subclass_with_a_constructor_of_its_own():
+    class Few(SAMSAConv):
+        def __init__(self, channels, **options):
+            super().__init__(channels, num_samples=2, **options)
+
+    assert Few(16).num_samples == 2
+    with pytest.raises(ConfigError, match="sampling: got 'easy'"):
+        Few(16, sampling="easy")
+    with pytest.raises(ConfigError, match=r"tau: got 2\.0, expected the default 1\.0"):
+        Few(16, importance="fixed", tau=2.0)

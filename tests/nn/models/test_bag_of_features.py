@@ -30,3 +30,10 @@ def test_it_is_the_mlp_of_the_means():
     h = bag.node_encoder(x)
     expected = bag.head(torch.stack([h[batch == graph].mean(0) for graph in range(2)]))
     torch.testing.assert_close(bag(x, batch=batch), expected)
+
+
+def test_new_weights():
+    bag = BagOfFeatures([3], 2, edge_channels=2, channels=8)
+    before = [weight.detach().clone() for weight in bag.parameters()]
+    bag.reset_parameters()
+    assert not any(torch.equal(old, new) for old, new in zip(before, bag.parameters(), strict=True))

@@ -45,7 +45,9 @@ def graphs(sizes=SIZES, seed=0):
 
 def network(double=True, **options):
     torch.manual_seed(0)
-    options = {"edge_channels": [4, 4], "channels": 8, "num_layers": 2, "heads": 2, "pe_channels": 4, **options}
+    options = {"edge_channels": [4, 4], "channels": 8, "num_layers": 2, "pe_channels": 4, **options}
+    if options.get("layer") == "gps":
+        options.setdefault("heads", 2)
     model = GNN(3, 2, **options)
     return model.double() if double else model
 
@@ -251,7 +253,11 @@ def test_what_does_not_fit_is_named():
         {"dropout": 1.0},
         {"num_layers": 0},
         {"pool": "sum"},
-        {"attention": "flash"},
+        {"layer": "gps", "attention": "flash"},
+        {"layer": "gine", "heads": 2},
+        {"layer": "gps", "residual": False},
+        {"level": "node", "pool": "add"},
+        {"pe_channels": 0, "flip_signs": True},
     ):
         with pytest.raises(ConfigError, match=next(reversed(options))):
             network(**options)

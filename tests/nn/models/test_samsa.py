@@ -50,7 +50,7 @@ def run(model: SAMSA, data: Data) -> torch.Tensor:
 @pytest.mark.parametrize("sampling", ["hard", "soft", "replacement"])
 @pytest.mark.parametrize("pool", ["attention", "mean"])
 def test_a_graph_does_not_see_its_batch_mates(level, sampling, pool):
-    model = molecules(level=level, sampling=sampling, pool=pool, num_eval_samples=2)
+    model = molecules(level=level, context=level == "node", sampling=sampling, pool=pool, num_eval_samples=2)
     graphs = [random_data(*size) for size in [(6, 12), (1, 0), (30, 80), (3, 0)]]
     together = run(model, Batch.from_data_list(graphs))
     torch.testing.assert_close(together, torch.cat([run(model, graph) for graph in graphs]), rtol=0, atol=1e-10)
