@@ -145,7 +145,8 @@ def random_split(
     for row, text in enumerate(smiles):
         rows[text].append(row)
     names = list(rows)
-    groups = _strata(y[[rows[name][0] for name in names]], classes)
+    first = y[[rows[name][0] for name in names]]
+    groups = label_strata(first) if classes else quantile_strata(first)
     chosen = stratified_split(names, groups, check_fractions(fractions), seed=seed)
     return _checked(
         {
@@ -155,10 +156,30 @@ def random_split(
     )
 
 
-def _strata(y: Tensor, classes: bool) -> list[int]:
-    if not classes:
-        known = y[:, 0].nan_to_num(nan=float(y[:, 0].nanmean()))
-        return torch.bucketize(known, known.quantile(torch.linspace(0, 1, _BINS + 1, dtype=known.dtype)[1:-1])).tolist()
+def quantile_strata(y: Tensor) -> list[int]:
+    """Return the quintile of each value of the first target; missing values count as the mean.
+
+    Args:
+        y: Targets [G, C].
+
+    Example:
+        >>> quantile_strata(torch.arange(10.0)[:, None])
+        [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    """
+    first = y[:, 0].nan_to_num(nan=float(y[:, 0].nanmean()))
+    return torch.bucketize(first, first.quantile(torch.linspace(0, 1, _BINS + 1, dtype=first.dtype)[1:-1])).tolist()
+
+
+def label_strata(y: Tensor) -> list[int]:
+    """Return a number for each combination of labels; a missing label counts as a label.
+
+    Args:
+        y: Labels [G, C].
+
+    Example:
+        >>> label_strata(torch.tensor([[1.0, 0.0], [0.0, float("nan")], [1.0, 0.0]]))
+        [1, 0, 1]
+    """
     return torch.unique(y.nan_to_num(nan=-1.0), dim=0, return_inverse=True)[1].tolist()
 
 

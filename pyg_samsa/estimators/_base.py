@@ -37,8 +37,6 @@ from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.scaling import ScaledLoss, with_target_scale
 from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoints
 
-_BINS = 5
-
 
 class MoleculeEstimator(BaseEstimator):
     """Base of :class:`SAMSAClassifier` and :class:`SAMSARegressor`: arguments, training and batches of predictions."""
@@ -138,7 +136,7 @@ class MoleculeEstimator(BaseEstimator):
         return stratified_split([str(row) for row in range(count)], strata, shares, seed=seed)
 
     def _module(self, model: SAMSA, task: str, y: torch.Tensor) -> TaskModule:
-        loss: Any = losses.build({"multiclass": "cross_entropy", "regression": "l1"}.get(task, "bce"))
+        loss: Any = losses.build(losses.fitting(task)[0])
         network: Any = BatchNetwork(model)
         if task == "regression":
             network, scale = with_target_scale(network, *scale_of(y))
@@ -245,17 +243,6 @@ def _with_targets(graphs: Sequence[Data], y: torch.Tensor) -> list[Data]:
             copy.edge_attr = graph.edge_attr
         copies.append(copy)
     return copies
-
-
-def quantile_strata(y: torch.Tensor) -> list[int]:
-    """Return the quintile of each value of the first target; missing values count as the mean.
-
-    Example:
-        >>> quantile_strata(torch.arange(10.0)[:, None])
-        [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
-    """
-    first = y[:, 0].nan_to_num(nan=float(y[:, 0].nanmean()))
-    return torch.bucketize(first, first.quantile(torch.linspace(0, 1, _BINS + 1, dtype=first.dtype)[1:-1])).tolist()
 
 
 def as_matrix(y: Any) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 
+from pyg_samsa.datasets.splits import label_strata
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix
 from pyg_samsa.task import Task
@@ -80,17 +81,13 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         self._kind = "multilabel"
         self.classes_ = [np.array([0, 1])] * labels.shape[1]
         targets = torch.from_numpy(labels).float()
-        strata = torch.unique(targets.nan_to_num(nan=-1.0), dim=0, return_inverse=True)[1].tolist()
-        self._fit(X, targets, "multilabel", strata, targets.size(1))
+        self._fit(X, targets, "multilabel", label_strata(targets), targets.size(1))
         return self
 
     def predict_proba(self, X: Sequence[Any]) -> np.ndarray:
         """Return probabilities [n, classes]; for labels the probabilities of 1 [n, C]."""
-        output = self._output(X)
-        if self._kind == "multiclass":
-            return output.softmax(-1).numpy()
-        positive = output.sigmoid().numpy()
-        return positive if self._kind == "multilabel" else np.hstack([1 - positive, positive])
+        found = self._task(None).readable(self._output(X)).numpy()
+        return np.hstack([1 - found, found]) if self._kind == "binary" else found
 
     def predict(self, X: Sequence[Any]) -> np.ndarray:
         """Return the most likely class of each molecule [n]; for labels 0 or 1 [n, C]."""

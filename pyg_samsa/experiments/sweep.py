@@ -25,7 +25,7 @@ from pyg_samsa.graphgym.config import cfg, load_config, resolved
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.options import check_integer
 from pyg_samsa.training.environment import available_cpus
-from pyg_samsa.training.run_record import settings
+from pyg_samsa.training.run_folder import settings
 
 RESULTS, LOGS, ANSWERS = "results.csv", "logs", ".cells"
 GRACE_SECONDS, POLL_SECONDS = 30.0, 0.5

@@ -30,7 +30,7 @@ class BatchNetwork(nn.Module):
         - **output**: prediction [B, C] or [N, C], and target as the batch holds it, or None
 
     Raises:
-        DataError: the batch has no node features.
+        DataError: The batch has no node features.
 
     Example:
         >>> import torch
@@ -75,5 +75,5 @@ class BatchNetwork(nn.Module):
         graph, count = batch.batch, batch.num_graphs
         if "document" in batch:
             graph, count = tower_batch(graph, batch.document), 2 * count
-        told = {name: batch[name] for name in getattr(self.model, "inputs", ()) if batch.get(name) is not None}
-        return self.model(batch.x, batch.edge_index, batch.edge_attr, graph, batch_size=count, **told), batch.y
+        inputs = {name: batch[name] for name in getattr(self.model, "inputs", ()) if batch.get(name) is not None}
+        return self.model(batch.x, batch.edge_index, batch.edge_attr, graph, batch_size=count, **inputs), batch.y

@@ -165,7 +165,7 @@ class ExactResume(pl.Callback):
         """Set the generators of this process.
 
         Raises:
-            DataIntegrityError: the run was made with another number of processes.
+            DataIntegrityError: The run was made with another number of processes.
         """
         if self._states is None:
             if trainer.global_rank > 0:

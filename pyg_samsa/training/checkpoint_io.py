@@ -38,8 +38,8 @@ class AtomicCheckpointIO(pl.plugins.CheckpointIO):
         """Read a checkpoint onto the CPU.
 
         Raises:
-            DataNotFoundError: it is not there.
-            DataIntegrityError: it is damaged, or holds more than tensors and plain values.
+            DataNotFoundError: It is not there.
+            DataIntegrityError: It is damaged, or holds more than tensors and plain values.
 
         Example:
             >>> AtomicCheckpointIO().load_checkpoint("results/demo/last.ckpt")

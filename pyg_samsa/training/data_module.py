@@ -13,6 +13,7 @@ from torch_geometric.graphgym.imports import pl
 from torch_geometric.loader.dataloader import Collater
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import check_integer
 from pyg_samsa.training.samplers import BatchSampler, FixedSizeBatches, TokenBatches
 
 
@@ -98,10 +99,10 @@ class SplitData(pl.LightningDataModule):
         tokens_per_batch: Tokens of a batch, in place of ``batch_size`` graphs: see
             :class:`~pyg_samsa.training.samplers.TokenBatches`.
         edges_are_tokens: Whether edges count as tokens besides nodes.
-        pin_memory: None pins where a CUDA device is there.
+        pin_memory: Whether memory is pinned; by default if there is a CUDA device.
 
     Raises:
-        ConfigError: sizes are out of range, or a row number does not exist.
+        ConfigError: Sizes are out of range, or a row number does not exist.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -126,8 +127,7 @@ class SplitData(pl.LightningDataModule):
         pin_memory: bool | None = None,
     ) -> None:
         super().__init__()
-        if num_workers < 0:
-            raise ConfigError("num_workers", num_workers, "0 or more")
+        check_integer("num_workers", num_workers, low=0)
         self.dataset = dataset
         self.split_idx = {
             split: torch.as_tensor(index).clone().flatten() for split, index in split_idx.items() if len(index) > 0
@@ -146,7 +146,7 @@ class SplitData(pl.LightningDataModule):
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
 
     def has(self, split: str) -> bool:
-        """Whether the split is there and has rows.
+        """Whether the split exists and has rows.
 
         Example:
             >>> from torch_geometric.data import Data

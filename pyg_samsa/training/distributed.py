@@ -29,7 +29,7 @@ def agree(choose: Callable[[], str]) -> str:
         choose: Called in the first process only.
 
     Raises:
-        ConfigError: this process was started neither by Lightning nor by torchrun.
+        ConfigError: This process was started neither by Lightning nor by torchrun.
 
     Example:
         >>> agree(lambda: "results/demo/0")

@@ -37,7 +37,7 @@ class FiniteGuard:
             where: What it is and when it was, for the message.
 
         Raises:
-            NumericalError: this value, or on a CUDA device the one before, is not finite.
+            NumericalError: This value, or on a CUDA device the one before, is not finite.
 
         Example:
             >>> FiniteGuard().watch(torch.tensor(float("inf")), "training loss at step 3")
@@ -58,7 +58,7 @@ class FiniteGuard:
         """Check the value that is still pending, if there is one.
 
         Raises:
-            NumericalError: it is not finite.
+            NumericalError: It is not finite.
         """
         if self._pending is not None:
             copy, event, where = self._pending

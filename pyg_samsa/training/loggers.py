@@ -52,7 +52,7 @@ def build_loggers(
         config: Configuration that Weights & Biases shows beside the run.
 
     Raises:
-        MissingDependencyError: the package is not installed.
+        MissingDependencyError: The package is not installed.
 
     Example:
         >>> build_loggers(Path("results/demo/0"))

@@ -11,16 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.options import Option, options_of
+from pyg_samsa.errors import ConfigError, ShapeError, check_unused_name
+from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
+from pyg_samsa.options import Option, is_number, options_of
 
-IGNORE_INDEX = -100
 Loss = Callable[[Tensor, Tensor], Tensor]
 LabelSmoothing = Annotated[float, Option("Label smoothing of bce and of the cross-entropies.", low=0, below=1)]
 PosWeight = Annotated[
@@ -43,6 +43,9 @@ def register_loss(name: str, *kinds: str) -> Callable[[L], L]:
         name: Name in configurations.
         kinds: Kinds of tasks that the loss fits, see :obj:`pyg_samsa.task.KINDS`.
 
+    Raises:
+        ConfigError: Another loss has this name.
+
     Example:
         >>> @register_loss("log_cosh", "regression")
         ... def log_cosh(pred, target):
@@ -53,6 +56,7 @@ def register_loss(name: str, *kinds: str) -> Callable[[L], L]:
     """
 
     def register(function: L) -> L:
+        check_unused_name("loss", name, LOSSES, function)
         LOSSES[name], _KINDS[name] = function, kinds
         return function
 
@@ -86,7 +90,7 @@ def options(name: str) -> list[str]:
         name: One of :func:`available`.
 
     Raises:
-        ConfigError: the name is unknown.
+        ConfigError: The name is unknown.
 
     Example:
         >>> options("bce")
@@ -105,7 +109,7 @@ def build(name: str, **settings: object) -> Loss:
         settings: Options of the loss, see :func:`options`.
 
     Raises:
-        ConfigError: the name or an option is unknown (the nearest one is suggested), or an option's value is not
+        ConfigError: The name or an option is unknown (the nearest one is suggested), or an option's value is not
             allowed.
 
     Example:
@@ -141,8 +145,8 @@ def bce(pred: Tensor, target: Tensor, pos_weight: PosWeight = None, label_smooth
         - **loss**: scalar
 
     Raises:
-        ShapeError: shapes do not fit, or ``pos_weight`` has not one number for each class.
-        ConfigError: a label lies outside [0, 1] (CPU only).
+        ShapeError: Shapes do not fit, or ``pos_weight`` has not one number for each class.
+        ConfigError: A label lies outside [0, 1] (CPU only).
 
     Example:
         >>> pred = torch.zeros(1, 2)
@@ -179,7 +183,7 @@ def l1(pred: Tensor, target: Tensor) -> Tensor:
         - **loss**: scalar
 
     Raises:
-        ShapeError: shapes do not fit.
+        ShapeError: Shapes do not fit.
 
     Example:
         >>> l1(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, float("nan")]])).item()
@@ -209,7 +213,7 @@ def smooth_l1(pred: Tensor, target: Tensor, beta: Beta = 1.0) -> Tensor:
         - **loss**: scalar
 
     Raises:
-        ShapeError: shapes do not fit.
+        ShapeError: Shapes do not fit.
 
     Example:
         >>> smooth_l1(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, float("nan")]])).item()
@@ -236,7 +240,7 @@ def mse(pred: Tensor, target: Tensor) -> Tensor:
         - **loss**: scalar
 
     Raises:
-        ShapeError: shapes do not fit.
+        ShapeError: Shapes do not fit.
 
     Example:
         >>> mse(torch.tensor([1.0, 2.0]), torch.tensor([[3.0], [2.0]])).item()
@@ -268,8 +272,8 @@ def cross_entropy(
         - **loss**: scalar
 
     Raises:
-        ShapeError: shapes do not fit.
-        ConfigError: a label is not a class number (CPU only).
+        ShapeError: Shapes do not fit.
+        ConfigError: A label is not a class number (CPU only).
 
     Example:
         >>> round(cross_entropy(torch.zeros(3, 4), torch.tensor([0, 3, -100])).item(), 4)
@@ -305,8 +309,8 @@ def weighted_cross_entropy(pred: Tensor, target: Tensor, label_smoothing: LabelS
         - **loss**: scalar
 
     Raises:
-        ShapeError: shapes do not fit.
-        ConfigError: a label is not a class number (CPU only).
+        ShapeError: Shapes do not fit.
+        ConfigError: A label is not a class number (CPU only).
 
     Example:
         >>> pred = torch.zeros(4, 3)
@@ -411,12 +415,12 @@ def _check_settings(name: str, settings: dict[str, object]) -> None:
             arguments[key].check(value)
         elif value is not None:
             numbers = value.tolist() if isinstance(value, Tensor) else value
-            numbers = [numbers] if _is_number(numbers) and key == "pos_weight" else numbers
-            fits = isinstance(numbers, (list, tuple)) and numbers and all(_is_number(n) and n > 0 for n in numbers)
+            numbers = [numbers] if is_number(numbers) and key == "pos_weight" else numbers
+            fits = isinstance(numbers, (list, tuple)) and numbers and all(_is_positive(n) for n in numbers)
             if not fits:
                 one = ", or one for all" if key == "pos_weight" else ""
                 raise ConfigError(key, value, f"positive numbers, one for each class{one}")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _is_positive(value: Any) -> bool:
+    return is_number(value) and 0 < value < math.inf

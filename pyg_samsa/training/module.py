@@ -13,6 +13,7 @@ from torchmetrics import Metric
 
 from pyg_samsa.errors import ConfigError, NumericalError
 from pyg_samsa.metrics import BatchMetric
+from pyg_samsa.task import SPLITS
 from pyg_samsa.training.finite import FiniteGuard
 from pyg_samsa.training.mean_loss import MeanLoss
 from pyg_samsa.training.optimizers import NO_DECAY_NAMES, OptimizerFactory, parameter_groups
@@ -74,8 +75,8 @@ class TaskModule(pl.LightningModule):
         self.loss = loss
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.weight_decay = weight_decay
-        measured = ["train", "val", "test"] if train_metrics else ["val", "test"]
-        measures: dict[str, Metric] = {f"{split}_loss": MeanLoss() for split in ("train", "val", "test")}
+        measured = [split for split in SPLITS if train_metrics or split != "train"]
+        measures: dict[str, Metric] = {f"{split}_loss": MeanLoss() for split in SPLITS}
         measures |= {f"{split}_{name}": metric.clone() for split in measured for name, metric in metrics.items()}
         # A module moves them to the device of the network.
         self.measures = nn.ModuleDict(measures)
@@ -109,7 +110,7 @@ class TaskModule(pl.LightningModule):
         """Return the loss of a training batch.
 
         Raises:
-            NumericalError: it is not finite. On a CUDA device this is raised one step later, so that no step waits for
+            NumericalError: It is not finite. On a CUDA device this is raised one step later, so that no step waits for
                 the check.
         """
         loss, pred, target = self._predict(batch, "train")

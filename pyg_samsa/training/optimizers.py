@@ -32,7 +32,7 @@ def parameter_groups(
         no_decay: Last names of weights that never decay.
 
     Raises:
-        ConfigError: nothing is trainable, or ``weight_decay`` is negative.
+        ConfigError: Nothing is trainable, or ``weight_decay`` is negative.
 
     Example:
         >>> [(len(group["params"]), group["weight_decay"]) for group in parameter_groups(nn.Linear(3, 2), 0.1)]

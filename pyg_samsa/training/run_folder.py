@@ -24,9 +24,11 @@ LOCK, PREDICTIONS, CURVES, CLASSES, PARTS = (
     "parts.png",
 )
 # Settings that may differ between the parts of a resumed run: they change where and for how long it trains.
-VOLATILE = frozenset({"run_name", "out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"})
+VOLATILE = frozenset(
+    {"run_name", "out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"}
+    | {"train.auto_resume", "optim.max_epoch", "dataset.dir"}
+)
 VOLATILE_GROUPS = frozenset({"wandb", "share"})
-VOLATILE_KEYS = frozenset({("train", "auto_resume"), ("optim", "max_epoch"), ("dataset", "dir")})
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def open_run_folder(
             and how long to train may differ.
 
     Raises:
-        ConfigError: the folder cannot be made.
+        ConfigError: The folder cannot be made.
 
     Example:
         >>> import tempfile
@@ -205,21 +207,32 @@ def _differences(folder: Path, config: Mapping[str, Any]) -> list[str]:
     path = folder / CONFIG
     if not path.is_file():
         return ["no config.yaml"]
-    earlier, now = _settings(yaml.safe_load(path.read_text(encoding="utf-8"))), _settings(config)
-    return sorted(".".join(key) for key in earlier.keys() | now.keys() if earlier.get(key) != now.get(key))
+    earlier, now = settings(yaml.safe_load(path.read_text(encoding="utf-8")) or {}), settings(config)
+    return sorted(key for key in earlier.keys() | now.keys() if earlier.get(key) != now.get(key))
 
 
-def _settings(config: Any, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    flat: dict[tuple[str, ...], Any] = {}
-    for name, value in (config or {}).items():
-        key = (*prefix, str(name))
-        if (not prefix and name in VOLATILE | VOLATILE_GROUPS) or key in VOLATILE_KEYS:
-            continue
+def settings(config: Mapping[str, Any], *, volatile: bool = False) -> dict[str, Any]:
+    """Return a configuration as dotted names and values, without what only says where and how long a run trains.
+
+    Args:
+        config: Nested configuration.
+        volatile: Whether those are kept.
+
+    Example:
+        >>> settings({"seed": 1, "out_dir": "results", "optim": {"base_lr": 0.1, "max_epoch": 3}})
+        {'seed': 1, 'optim.base_lr': 0.1}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
         if isinstance(value, Mapping):
-            flat.update(_settings(value, key))
+            flat.update({f"{name}.{inner}": leaf for inner, leaf in settings(value, volatile=True).items()})
         else:
-            flat[key] = list(value) if isinstance(value, tuple) else value
-    return flat
+            flat[str(name)] = list(value) if isinstance(value, tuple) else value
+    return flat if volatile else {key: value for key, value in flat.items() if not _is_volatile(key)}
+
+
+def _is_volatile(key: str) -> bool:
+    return key in VOLATILE or key.partition(".")[0] in VOLATILE_GROUPS
 
 
 def _short(folder: Path) -> str:

@@ -13,6 +13,7 @@ import yaml
 
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.training import run_folder as files
+from pyg_samsa.training.run_folder import settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,31 +165,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DataIntegrityError(path, "a YAML file of settings", type(content).__name__, hint="Leave this run out.")
     return content
-
-
-def settings(config: Mapping[str, Any], *, volatile: bool = False) -> dict[str, Any]:
-    """Return a configuration as dotted names and values, without what only says where and how long a run trains.
-
-    Args:
-        config: Nested configuration.
-        volatile: Whether those are kept.
-
-    Example:
-        >>> settings({"seed": 1, "out_dir": "results", "optim": {"base_lr": 0.1, "max_epoch": 3}})
-        {'seed': 1, 'optim.base_lr': 0.1}
-    """
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            flat.update({f"{name}.{inner}": leaf for inner, leaf in settings(value, volatile=True).items()})
-        else:
-            flat[str(name)] = list(value) if isinstance(value, tuple) else value
-    return flat if volatile else {key: value for key, value in flat.items() if not _is_volatile(key)}
-
-
-def _is_volatile(key: str) -> bool:
-    group, _, name = key.partition(".")
-    return group in files.VOLATILE | files.VOLATILE_GROUPS or (group, name) in files.VOLATILE_KEYS
 
 
 def _natural(text: str) -> tuple[tuple[int, int, str], ...]:

@@ -54,7 +54,7 @@ class BatchSampler(Sampler[list[int]]):
         world_size: Number of processes.
 
     Raises:
-        ConfigError: there are fewer rows than processes.
+        ConfigError: There are fewer rows than processes.
 
     Example:
         >>> class Whole(BatchSampler):

@@ -168,7 +168,7 @@ def options(name: str) -> list[str]:
         name: One of :func:`available`.
 
     Raises:
-        ConfigError: the name is unknown.
+        ConfigError: The name is unknown.
 
     Example:
         >>> options("cosine_with_warmup"), options("step")
@@ -215,7 +215,7 @@ def build(
         ``{"scheduler": ..., "interval": "step" | "epoch", "frequency": 1}``; for plateau also ``"monitor"``.
 
     Raises:
-        ConfigError: an unknown name or option, a value that is not allowed, or a warm-up that is not shorter than the
+        ConfigError: An unknown name or option, a value that is not allowed, or a warm-up that is not shorter than the
             run.
 
     Example:

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from pyg_samsa.datasets.splits import consecutive_splits, hold_out, split_sizes, stratified_split
+from pyg_samsa.datasets.splits import (
+    consecutive_splits,
+    hold_out,
+    label_strata,
+    quantile_strata,
+    split_sizes,
+    stratified_split,
+)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 100, 1001])
@@ -38,3 +45,16 @@ def test_consecutive_splits_and_their_sizes():
     split = consecutive_splits([2, 0, 3])
     assert {name: rows.tolist() for name, rows in split.items()} == {"train": [0, 1], "val": [], "test": [2, 3, 4]}
     assert split_sizes(split) == {"train": 2, "test": 3}
+
+
+def test_quintiles_of_the_first_target():
+    values = torch.arange(10.0)[:, None]
+    assert quantile_strata(values) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert quantile_strata(torch.cat([values, values.flip(0)], 1)) == quantile_strata(values)
+    values[0] = float("nan")  # counts as the mean, 5
+    assert quantile_strata(values)[0] == quantile_strata(values)[5]
+
+
+def test_rows_with_the_same_labels_are_in_one_stratum():
+    nan = float("nan")
+    assert label_strata(torch.tensor([[0.0, 1.0], [nan, 1.0], [0.0, 1.0], [1.0, nan]])) == [1, 0, 1, 2]

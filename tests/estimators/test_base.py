@@ -16,7 +16,7 @@ from pyg_samsa import estimators
 from pyg_samsa.chem import smiles_to_data
 from pyg_samsa.errors import ConfigError, DataError, SmilesError
 from pyg_samsa.estimators import SAMSAClassifier, SAMSARegressor
-from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix, quantile_strata
+from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix
 
 ESTIMATORS = [getattr(estimators, name) for name in estimators.__all__]
 
@@ -136,14 +136,6 @@ def test_predictions_do_not_depend_on_the_other_molecules(smiles, length, small)
 def test_molecules_that_cannot_be_read_are_named(X, error, culprit, make, small):
     with pytest.raises(error, match=culprit):
         make(**small).fit(X, [0, 1][: len(X)] or [0, 1])
-
-
-def test_quintiles_of_the_first_target():
-    values = torch.arange(10.0)[:, None]
-    assert quantile_strata(values) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
-    assert quantile_strata(torch.cat([values, values.flip(0)], 1)) == quantile_strata(values)
-    values[0] = float("nan")  # counts as the mean, 5
-    assert quantile_strata(values)[0] == quantile_strata(values)[5]
 
 
 def test_targets_become_a_matrix_of_their_own():

@@ -3,8 +3,8 @@ import yaml
 
 from pyg_samsa.errors import DataNotFoundError
 from pyg_samsa.training import run_record
-from pyg_samsa.training.run_folder import open_run_folder
-from pyg_samsa.training.run_record import find_run_folders, read_run, settings
+from pyg_samsa.training.run_folder import open_run_folder, settings
+from pyg_samsa.training.run_record import find_run_folders, read_run
 
 CONFIG = {
     "seed": 3,
