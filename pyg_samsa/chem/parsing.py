@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from pyg_samsa.chem.graph_table import GraphTable, join_tables, make_table
 from pyg_samsa.chem.ogb_features import Refusal, graph_arrays, import_rdkit, parse_smiles
-from pyg_samsa.errors import ConfigError
 from pyg_samsa.io import worker_pool
 from pyg_samsa.io.worker_pool import map_chunks
+from pyg_samsa.options import check_integer
 
 CHUNK = 256
 
@@ -105,8 +105,7 @@ def parse_stream(
         >>> [parsed.kept for _, parsed in parse_stream([["C"], ["CC", "x"]])]
         [[0], [0]]
     """
-    if workers < 1:
-        raise ConfigError("workers", workers, "a positive number of processes")
+    check_integer("workers", workers)
     import_rdkit()
     yield from map_chunks(partial(parse_molecules, max_atoms=max_atoms), map(list, chunks), workers=workers)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyg_samsa.cli._arguments import add_data_folder, add_verbosity
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, check_choice
 
 if TYPE_CHECKING:
     from pyg_samsa.datasets.base import SplitDataset
@@ -111,8 +111,7 @@ def run(args: argparse.Namespace) -> int:
 def _import(args: argparse.Namespace) -> SplitDataset:
     from pyg_samsa.datasets import catalog
 
-    if args.name not in catalog.importable():
-        raise ConfigError("name", args.name, catalog.importable())
+    check_choice("name", args.name, catalog.importable())
     importer = catalog.find("samsa", args.name).importer
     # The folder of the official files is --files, whatever the data set calls it.
     wanted = [name if name in ("csv", "split") else "files" for name in importer.files] if importer else []

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.dataset_registry import RegisteredDataset, registered_datasets
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, check_choice
 
 
 def names() -> list[str]:
@@ -71,8 +71,7 @@ def find(format: str, name: str) -> RegisteredDataset:
     if (format, name) in pairs:
         return pairs[format, name]
     formats = list(dict.fromkeys(known for known, _ in pairs))
-    if format not in formats:
-        raise ConfigError("dataset.format", format, formats)
+    check_choice("dataset.format", format, formats)
     raise ConfigError("dataset.name", name, [known for known_format, known in pairs if known_format == format])
 
 

@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from pyg_samsa.datasets.base import SplitDataset
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.options import Argument, Option, options_of
 
 PACKAGES = ("molecules", "points", "sequences")
@@ -132,8 +132,7 @@ class RegisteredDataset:
             pyg_samsa.errors.ConfigError: option of zinc: got 'seed', expected one of 'download'
         """
         for option in options:
-            if option not in known:
-                raise ConfigError(f"option of {self.name}", option, known)
+            check_choice(f"option of {self.name}", option, known)
 
 
 _REGISTERED: dict[str, RegisteredDataset] = {}
@@ -190,8 +189,7 @@ def unregister_dataset(name: str) -> None:
     Raises:
         ConfigError: There is no data set of this name.
     """
-    if name not in _REGISTERED:
-        raise ConfigError("name", name, _REGISTERED)
+    check_choice("name", name, _REGISTERED)
     del _REGISTERED[name]
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.datasets.base import load_tensors
-from pyg_samsa.errors import ConfigError, DataIntegrityError, ShapeError
+from pyg_samsa.errors import ConfigError, DataIntegrityError, ShapeError, check_choice
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option
@@ -169,8 +169,7 @@ def add_encoding(
         >>> add_encoding(dataset, "rwse", 2, folder=tempfile.mkdtemp(), progress=False)[1].pe.tolist()
         [[0.0, 1.0], [0.0, 1.0], [0.0, 0.0]]
     """
-    if kind not in KINDS:
-        raise ConfigError("pe.kind", kind, KINDS)
+    check_choice("pe.kind", kind, KINDS)
     if kind == "none":
         return dataset
     graphs = _graphs(dataset, kind)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pyg_samsa.task import SPLITS
+
 EMBEDDED = {
     "AMPvsUniProt.csv": "81136f681a8030871ec7d64049c85790c6f4a172685725ac95329e3a11b9775a",
     "AMPvsTMset.csv": "f6316cc2c13133045f88c7c851de357d226dbbda7722ed55590a0524fd8ac071",
@@ -79,7 +81,7 @@ LRGB_ZIPS = {
 
 ZINC_ZIP = RemoteFile("molecules.zip", f"{_DROPBOX}/feo9qle74kg48gy/molecules.zip?dl=1", None)
 ZINC_INDEX = {
-    split: RemoteFile(f"{split}.index", f"{_ZINC_INDEX}/{split}.index", None) for split in ("train", "val", "test")
+    split: RemoteFile(f"{split}.index", f"{_ZINC_INDEX}/{split}.index", None) for split in SPLITS
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.graphgym.config import PACKAGED
 from pyg_samsa.options import is_number
 
@@ -192,8 +192,7 @@ def _from_yaml(text: str, file: Path) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise ConfigError("GRID", str(file), f"a YAML file with {', '.join(_KEYS)}")
     for key in content:
-        if key not in _KEYS:
-            raise ConfigError(f"{file.name}: unknown key", key, _KEYS)
+        check_choice(f"{file.name}: unknown key", key, _KEYS)
     grid = _flat(content.get("grid") or {}, f"{file.name}: grid")
     for key, values in grid.items():
         if not isinstance(values, list) or not values:

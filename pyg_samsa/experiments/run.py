@@ -15,13 +15,13 @@ from torch_geometric.graphgym.imports import pl
 
 import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the settings fingerprint.*
 from pyg_samsa import __version__
-from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.export import export_model, print_models
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.io.memory import keep_memory
 from pyg_samsa.nn import num_parameters
+from pyg_samsa.options import check_integer
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
 from pyg_samsa.training.distributed import join_torchrun
 from pyg_samsa.training.environment import available_cpus, cpu_name
@@ -58,8 +58,7 @@ def run(
         Traceback (most recent call last):
         pyg_samsa.errors.ConfigError: --cfg: got 'no_such_config', expected a YAML file that exists
     """
-    if repeat < 1:
-        raise ConfigError("--repeat", repeat, "an integer of at least 1")
+    check_integer("--repeat", repeat)
     loaded = load_config(config, opts)
     join_torchrun()
     talk = Verbosity(verbosity if cfg.print != "file" else min(verbosity, -1), is_main_process())

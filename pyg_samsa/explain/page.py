@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyg_samsa._version import __version__
+from pyg_samsa.errors import check_choice
 from pyg_samsa.explain.molecule_explanation import MoleculeExplanation, label_of, scale_of
-from pyg_samsa.viz.molecules.canvas import Group, SvgWriter
+from pyg_samsa.viz.molecules.canvas import THEMES, Group, SvgWriter
 from pyg_samsa.viz.molecules.colours import scale_paint
 from pyg_samsa.viz.molecules.drawing import MoleculeLayout, color_limit, ends_of, shown
 from pyg_samsa.viz.pages import write_html
 
-THEMES = ("auto", "light", "dark")
 _TEMPLATE = Path(__file__).parent / "templates" / "explanations.html.j2"
 _STRONGEST = 5
 _LEGIBLE = 13.0  # pixels of a bond
@@ -128,10 +128,12 @@ def write_page(
         The path.
 
     Raises:
-        MissingDependencyError: jinja2 is not installed.
+        ConfigError: There is no such theme.
+        MissingDependencyError: Jinja2 is not installed.
 
     Cost: about 20 kB for a small molecule and 150 kB for a peptide of 200 atoms.
     """
+    check_choice("theme", theme, THEMES)
     methods = list(dict.fromkeys(method for card in cards for method in card.methods))
     context = {
         "title": title,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import check_integer
 
 _AHEAD = 3
 Item = TypeVar("Item")
@@ -41,8 +41,8 @@ def count_workers(workers: int | None, count: int, *, worthwhile: int) -> int:
         >>> count_workers(None, 10, worthwhile=100), count_workers(2, 1000, worthwhile=100)
         (1, 2)
     """
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-        raise ConfigError("workers", workers, "a positive number of processes, or None")
+    if workers is not None:
+        check_integer("workers", workers)
     if count < worthwhile:
         return 1
     if workers is None:

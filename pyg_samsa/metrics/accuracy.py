@@ -36,9 +36,9 @@ class Accuracy(ConfusionMetric):
         - **value**: float64 scalar in [0, 1]
 
     Raises:
-        ConfigError: a label is not a class number.
-        ShapeError: shapes do not fit.
-        NumericalError: a logit of a labelled row is NaN or infinite.
+        ConfigError: A label is not a class number.
+        ShapeError: Shapes do not fit.
+        NumericalError: A logit of a labelled row is NaN or infinite.
 
     Example:
         >>> import torch

@@ -52,9 +52,9 @@ class ConfusionMetric(BatchMetric):
         - **value**: float64 scalar in [0, 1], in main memory
 
     Raises:
-        ConfigError: a label is not a class number.
-        ShapeError: shapes do not fit.
-        NumericalError: a logit of a labelled row is NaN or infinite.
+        ConfigError: A label is not a class number.
+        ShapeError: Shapes do not fit.
+        NumericalError: A logit of a labelled row is NaN or infinite.
 
     Example:
         >>> class Errors(ConfusionMetric):

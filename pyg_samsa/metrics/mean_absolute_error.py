@@ -39,8 +39,8 @@ class MeanAbsoluteError(RowMetric):
         - **value**: float64 scalar, in the unit of the targets
 
     Raises:
-        ShapeError: shapes do not fit.
-        NumericalError: a prediction for a labelled value, or a label, is infinite.
+        ShapeError: Shapes do not fit.
+        NumericalError: A prediction for a labelled value, or a label, is infinite.
 
     Example:
         >>> import torch

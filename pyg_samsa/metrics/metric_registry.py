@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 from torchmetrics import Metric
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, check_unused_name
 
 
 class BatchMetric(Metric):
@@ -75,10 +75,7 @@ def register_metric(name: str) -> Callable[[M], M]:
     """
 
     def register(cls: M) -> M:
-        present = _METRICS.get(name)
-        # A module that is reloaded registers its class again.
-        if present is not None and (present.__module__, present.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise ConfigError("metric", name, f"an unused name; {present.__qualname__} has this one")
+        check_unused_name("metric", name, _METRICS, cls)
         cls.name = name
         _METRICS[name] = cls
         return cls

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.errors import ConfigError, NumericalError, ShapeError, check_choice
 from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
 from pyg_samsa.metrics.metric_registry import BatchMetric, register_metric
 from pyg_samsa.metrics.row_metric import warn_undefined
@@ -84,8 +84,8 @@ class PartIoU(BatchMetric):
 
     Raises:
         ConfigError: ``parts`` or ``average`` is not allowed, or a label is not a part of its shape's category.
-        ShapeError: shapes do not fit.
-        NumericalError: a logit that counts is NaN or infinite.
+        ShapeError: Shapes do not fit.
+        NumericalError: A logit that counts is NaN or infinite.
 
     Example:
         >>> metric = PartIoU([[0, 1], [2, 3, 4]])
@@ -112,8 +112,7 @@ class PartIoU(BatchMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if average not in AVERAGES:
-            raise ConfigError("average", average, AVERAGES)
+        check_choice("average", average, AVERAGES)
         self.average = average
         self.name = "miou" if average == "instance" else "miou_category"
         self.allowed = _allowed(parts, num_targets)

@@ -51,8 +51,8 @@ class R2(RowMetric):
         - **value**: float64 scalar, at most 1
 
     Raises:
-        ShapeError: shapes do not fit.
-        NumericalError: a prediction for a labelled value, or a label, is infinite.
+        ShapeError: Shapes do not fit.
+        NumericalError: A prediction for a labelled value, or a label, is infinite.
 
     Example:
         >>> import torch

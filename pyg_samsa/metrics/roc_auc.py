@@ -47,9 +47,9 @@ class MultilabelROCAUC(BinaryLabelMetric):
         - **value**: float64 scalar
 
     Raises:
-        ConfigError: a label is not 0, 1 or NaN.
-        ShapeError: shapes do not fit.
-        NumericalError: the score of a labelled row is not finite.
+        ConfigError: A label is not 0, 1 or NaN.
+        ShapeError: Shapes do not fit.
+        NumericalError: The score of a labelled row is not finite.
 
     Example:
         >>> import torch

@@ -75,8 +75,8 @@ class RowMetric(BatchMetric):
 
     Raises:
         ConfigError: ``num_targets`` is not a positive integer.
-        ShapeError: predictions or labels have another shape.
-        NumericalError: a prediction for a labelled value is not finite.
+        ShapeError: Predictions or labels have another shape.
+        NumericalError: A prediction for a labelled value is not finite.
 
     Example:
         >>> class LargestError(RowMetric):
@@ -168,7 +168,7 @@ class RowMetric(BatchMetric):
         self, dist_sync_fn: Callable[..., list[Tensor]] = gather_all_tensors, process_group: Any = None
     ) -> None:
         # A process without rows must offer [0, C], or the gather would wait for shapes that do not fit;
-        # NCCL gathers only what lies on the device, while the rows live in main memory.
+        # NCCL gathers only tensors on the device, and the rows are in main memory.
         self.preds, self.target = [self._stacked(self.preds)], [self._stacked(self.target)]
 
         def gather(rows: Tensor, group: Any = None) -> list[Tensor]:

@@ -53,8 +53,8 @@ class SpearmanCorrelation(RowMetric):
         - **value**: float64 scalar in [-1, 1]
 
     Raises:
-        ShapeError: shapes do not fit.
-        NumericalError: a prediction for a labelled value, or a label, is infinite.
+        ShapeError: Shapes do not fit.
+        NumericalError: A prediction for a labelled value, or a label, is infinite.
 
     Example:
         >>> import torch

@@ -156,6 +156,21 @@ def pretty(metric: str) -> str:
     return _PRETTY.get(metric, metric.replace("_", " "))
 
 
+def is_log(column: str, low: float, high: float) -> bool:
+    """Say whether the axis of a column is logarithmic: that of a loss whose values differ by a factor above 30.
+
+    Args:
+        column: Name of the column.
+        low: Smallest value.
+        high: Largest value.
+
+    Example:
+        >>> is_log("loss", 0.01, 1.0), is_log("loss", 0.1, 1.0), is_log("ap", 0.01, 1.0)
+        (True, False, False)
+    """
+    return bool(column == "loss" and low > 0 and high / low > 30)
+
+
 def check_lengths(reference: int, **columns: Iterable[object]) -> None:
     """Raise `ConfigError` unless every column has one entry per class.
 

@@ -17,6 +17,7 @@ from pyg_samsa.viz.figure import (
     VAL,
     add_legend,
     check_path,
+    is_log,
     legend_handles,
     new_figure,
     pretty,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 _COLORS = {"train": TRAIN, "val": VAL}
 _LABELS = {"train": "training", "val": "validation"}
-_LOG_RATIO = 30.0  # losses that differ by more than this factor get a logarithmic axis
 
 
 def plot_learning_curves(
@@ -62,7 +62,7 @@ def plot_learning_curves(
 
     Raises:
         ConfigError: A column is missing, there is no row to draw, or the suffix of the path is unknown.
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: Matplotlib is not installed.
 
     Example:
         >>> import tempfile
@@ -164,7 +164,7 @@ def _scale(axes: Axes, history: pd.DataFrame, column: str) -> None:
     from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, NullFormatter
 
     values = history[column].dropna()
-    if column == "loss" and values.min() > 0 and values.max() / values.min() > _LOG_RATIO:
+    if is_log(column, values.min(), values.max()):
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(LogFormatterSciNotation())
         axes.yaxis.set_minor_formatter(NullFormatter())

@@ -24,7 +24,7 @@ def write_html(template: str | os.PathLike[str], path: str | os.PathLike[str], c
         ``path``.
 
     Raises:
-        MissingDependencyError: jinja2 is not installed.
+        MissingDependencyError: Jinja2 is not installed.
 
     Example:
         >>> import tempfile

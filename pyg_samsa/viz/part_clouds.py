@@ -44,7 +44,7 @@ def plot_parts(
     Raises:
         ConfigError: There is no cloud, the lengths differ, or the suffix of the path is unknown.
         ShapeError: A cloud and its parts differ in length.
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: Matplotlib is not installed.
 
     Example:
         >>> import tempfile, torch

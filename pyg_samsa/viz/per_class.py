@@ -63,7 +63,7 @@ def plot_per_class(
     Raises:
         ConfigError: There is no class, the lengths differ, a value is outside [0, 1], or the suffix of the path is
             unknown.
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: Matplotlib is not installed.
 
     Example:
         >>> import tempfile

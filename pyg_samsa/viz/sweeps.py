@@ -116,7 +116,7 @@ def plot_sweep(
 
     Raises:
         ConfigError: There is no row, a column is missing, or the suffix of the path is unknown.
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: Matplotlib is not installed.
 
     Example:
         >>> import tempfile
@@ -169,7 +169,7 @@ def plot_curves(
 
     Raises:
         ConfigError: There is no row, the runs have no such metric, or the suffix of the path is unknown.
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: Matplotlib is not installed.
 
     Cost: about a second.
     """

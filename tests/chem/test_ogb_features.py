@@ -17,6 +17,7 @@ from pyg_samsa.chem.ogb_features import (
     graph_arrays,
     smiles_to_table,
 )
+from pyg_samsa.nn import AtomEncoder, BondEncoder
 
 REAL = Path(__file__).parents[2].parent / "shared/data/peptides_func/peptide_multi_class_dataset.csv.gz"
 
@@ -201,3 +202,9 @@ def test_what_cannot_be_read_is_refused_silently(text, reason, capfd):
     assert reason in refusal.reason
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
+
+
+def test_the_encoders_of_networks_take_these_features():
+    # The processes that read molecules import this module without torch, so the numbers are written in both places.
+    assert AtomEncoder(4).cardinalities == tuple(ATOM_CARDINALITIES)
+    assert BondEncoder(4).cardinalities == tuple(BOND_CARDINALITIES)

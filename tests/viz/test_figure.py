@@ -30,3 +30,11 @@ def test_every_metric_has_a_readable_name(name: str) -> None:
 )
 def test_shown(value: float, text: str) -> None:
     assert figure.shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("column", "low", "high", "log"),
+    [("loss", 1.0, 30.0, False), ("loss", 1.0, 31.0, True), ("loss", 0.0, 31.0, False), ("mae", 1.0, 31.0, False)],
+)
+def test_only_losses_of_different_size_get_a_logarithmic_axis(column: str, low: float, high: float, log: bool) -> None:
+    assert figure.is_log(column, low, high) is log

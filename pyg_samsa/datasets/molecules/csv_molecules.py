@@ -30,7 +30,7 @@ from pyg_samsa.datasets.splits import (
     random_split,
     scaffold_split,
 )
-from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError
+from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError, check_choice
 from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
 from pyg_samsa.io.files import atomic_write, file_hash
 from pyg_samsa.io.progress import progress_bar
@@ -120,7 +120,7 @@ class CSVMolecules(SplitDataset):
         target_columns: Annotated[
             Sequence[str], Option("Names or numbers of the columns to predict; empty takes the only other column.")
         ] = (),
-        csv_task: Annotated[str, Option("Kind of the targets; auto reads it off the columns.", CSV_TASKS)] = "auto",
+        csv_task: Annotated[str, Option("Kind of the targets; auto infers it from the values.", CSV_TASKS)] = "auto",
         split_kind: Annotated[
             str, Option("How the molecules are split; dataset.split holds the shares.", SPLIT_KINDS)
         ] = "random",
@@ -133,8 +133,7 @@ class CSVMolecules(SplitDataset):
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
         for key, value, allowed in (("csv_task", csv_task, CSV_TASKS), ("split_kind", split_kind, SPLIT_KINDS)):
-            if value not in allowed:
-                raise ConfigError(key, value, allowed)
+            check_choice(key, value, allowed)
         if (split_kind == "column") != bool(split_column):
             raise ConfigError(
                 "split_column", split_column, "the name of a column, together with the split 'column' and only with it"

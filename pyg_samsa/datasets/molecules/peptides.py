@@ -22,7 +22,7 @@ from pyg_samsa.datasets.option_types import Seed
 from pyg_samsa.datasets.sources import EMBEDDED
 from pyg_samsa.datasets.splits import stratified_split
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, MissingDependencyError
-from pyg_samsa.options import Option
+from pyg_samsa.options import Option, check_integer
 from pyg_samsa.task import Task
 
 LISTS = ("antimicrobial", "anticancer", "transmembrane", "uniprot", "random")
@@ -90,8 +90,8 @@ class EmbeddedPeptides(SplitDataset):
         - **item:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 3], ``y`` float [1, 3].
 
     Raises:
-        MissingDependencyError: modlamp or RDKit is not installed.
-        DataIntegrityError: modlamp's tables are not the ones this class was written for.
+        MissingDependencyError: Modlamp or RDKit is not installed.
+        DataIntegrityError: Modlamp's tables are not the ones this class was written for.
 
     Example:
         >>> dataset = EmbeddedPeptides("datasets")  # doctest: +SKIP
@@ -214,10 +214,10 @@ def _choose(
 ) -> Tensor | None:
     if max_residues is None and subset is None:
         return None
-    if max_residues is not None and max_residues < 1:
-        raise ConfigError("max_residues", max_residues, "a positive number of residues, or None")
-    if subset is not None and subset < len(_SHARES):
-        raise ConfigError("subset", subset, f"at least {len(_SHARES)} peptides, or None")
+    if max_residues is not None:
+        check_integer("max_residues", max_residues)
+    if subset is not None:
+        check_integer("subset", subset, low=len(_SHARES))
     kept: list[int] = []
     short = [max_residues is None or len(sequence) <= max_residues for sequence in sequences]
     total = sum(short)

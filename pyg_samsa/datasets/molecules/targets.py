@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.errors import ConfigError, DataError, check_choice
 
 CSV_TASKS = ("auto", "regression", "binary", "multilabel", "multiclass")
 MAX_CLASSES = 200
@@ -63,8 +63,7 @@ def read_targets(
         >>> read_targets([["red", "blue"]], ["colour"], "auto", [1, 2])[:2]
         ('multiclass', ['blue', 'red'])
     """
-    if task not in CSV_TASKS:
-        raise ConfigError("task", task, CSV_TASKS)
+    check_choice("task", task, CSV_TASKS)
     if task in ("binary", "multiclass") and len(columns) != 1:
         raise ConfigError("task", task, f"'multilabel' or 'regression' for {len(columns)} target columns")
     values = [[_number(text, decimal_comma) for text in column] for column in columns]

@@ -14,9 +14,10 @@ from pyg_samsa.datasets.dataset_registry import Importer, register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.option_types import Incomplete, Normals, NumPoints, Rotated, Seed
 from pyg_samsa.datasets.points.modelnet_files import Release, check_sizes, find_layout, read_release
-from pyg_samsa.datasets.points.point_dataset import hold_out, rotate, with_columns
+from pyg_samsa.datasets.points.point_dataset import hold_out_validation, rotate, with_columns
 from pyg_samsa.errors import ConfigError, DataNotFoundError
 from pyg_samsa.io.files import lock, remove_partial
+from pyg_samsa.options import check_integer
 from pyg_samsa.task import Task
 
 # fmt: off
@@ -112,7 +113,7 @@ class ModelNet(SplitDataset):
             path, lambda: _find(release, Path(root) / name, num_points, incomplete, workers, progress)
         )
         check_sizes(release, len(prepared.split_idx["train"]), len(prepared.split_idx["test"]), path, incomplete)
-        prepared.split_idx = hold_out(prepared, prepared.data["y"], _HELD_OUT, seed)
+        prepared.split_idx = hold_out_validation(prepared, prepared.data["y"], _HELD_OUT, seed)
         prepared, channels = with_columns(rotate(prepared, rotated, seed), normals)
         super().__init__(
             prepared,
@@ -173,8 +174,7 @@ def prepared_path(root: str | os.PathLike[str], name: str, num_points: int = NUM
         >>> prepared_path("datasets", "modelnet10", 256) == prepared_path("datasets", "modelnet10", 512)
         False
     """
-    if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
-        raise ConfigError("num_points", num_points, "an integer of at least 1")
+    check_integer("num_points", num_points)
     return Path(root) / name / f"{name}-{num_points}-v{_VERSION}.pt"
 
 

@@ -268,7 +268,7 @@ def rotate(prepared: Prepared, rotated: str, seed: int = 0) -> Prepared:
     return Prepared(prepared.data | {"x": x}, prepared.slices, prepared.split_idx, prepared.extra)
 
 
-def hold_out(prepared: Prepared, labels: Tensor, share: float, seed: int) -> dict[str, Tensor]:
+def hold_out_validation(prepared: Prepared, labels: Tensor, share: float, seed: int) -> dict[str, Tensor]:
     """Move a stratified share of the training set to validation, for a release without validation split.
 
     Args:

@@ -26,8 +26,9 @@ from pyg_samsa.datasets.points.point_dataset import (
     read_points,
     with_columns,
 )
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.files import lock, remove_partial
+from pyg_samsa.options import check_integer
 from pyg_samsa.task import Task
 from pyg_samsa.transforms.normalize_cloud import normalize_cloud
 
@@ -184,8 +185,7 @@ def prepared_path(root: str | os.PathLike[str], num_points: int = NUM_POINTS) ->
         >>> prepared_path("datasets", 1024).parent.as_posix()
         'datasets/shapenetpart'
     """
-    if isinstance(num_points, bool) or not isinstance(num_points, int) or num_points < 1:
-        raise ConfigError("num_points", num_points, "an integer of at least 1")
+    check_integer("num_points", num_points)
     return Path(root) / "shapenetpart" / f"shapenetpart-{num_points}-v{_VERSION}.pt"
 
 

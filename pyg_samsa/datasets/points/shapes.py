@@ -19,7 +19,7 @@ from pyg_samsa.datasets.points.point_dataset import clouds_to_prepared, join_col
 from pyg_samsa.datasets.points.shape_families import FAMILIES, PART_NAMES
 from pyg_samsa.datasets.points.solids import sample_union, turned
 from pyg_samsa.datasets.splits import stratified_split
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import check_choice
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option, check_integer
 from pyg_samsa.task import Task
@@ -169,8 +169,7 @@ def generate_shape(family: str, number: int, num_points: int, seed: int = 0) -> 
         >>> cloud.shape, sorted(set(parts))
         ((100, 6), ['body', 'handle'])
     """
-    if family not in FAMILIES:
-        raise ConfigError("family", family, FAMILIES)
+    check_choice("family", family, FAMILIES)
     # A shape depends on nothing but the position of its family and its number, so other shapes do not change it:
     # nothing else.
     rng = np.random.Generator(np.random.PCG64([seed, list(FAMILIES).index(family), number]))

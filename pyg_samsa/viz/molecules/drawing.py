@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pyg_samsa.chem.ogb_features import import_rdkit, parse_smiles
-from pyg_samsa.errors import ConfigError, ShapeError, SmilesError
+from pyg_samsa.errors import ConfigError, ShapeError, SmilesError, check_choice
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.viz.molecules.canvas import (
     INK,
@@ -256,8 +256,7 @@ def draw_importance(
     Cost: about a millisecond per atom; a PNG takes three times as long.
     """
     for key, value, allowed in (("scale", scale, SCALES), ("theme", theme, THEMES)):
-        if value not in allowed:
-            raise ConfigError(key, value, allowed)
+        check_choice(key, value, allowed)
     layout = MoleculeLayout(molecule)
     atoms, bonds = (
         check_scores("atom_scores", atom_scores, layout.num_atoms),

@@ -31,7 +31,7 @@ def write_report(runs: Sequence[RunRecord], path: str | os.PathLike[str], *, tit
 
     Raises:
         ConfigError: There is no run, or the file name does not end in .html.
-        MissingDependencyError: jinja2 or matplotlib is not installed.
+        MissingDependencyError: Jinja2 or matplotlib is not installed.
 
     Returns:
         The path that was written.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pyg_samsa.task import Task
-from pyg_samsa.viz.figure import TRAIN, pretty
+from pyg_samsa.viz.figure import TRAIN, is_log, pretty
 from pyg_samsa.viz.report import prediction_scores as scores
 from pyg_samsa.viz.report.charts import Line, line_chart, reliability_chart, scatter_chart
 from pyg_samsa.viz.report.groups import Group
@@ -19,7 +19,6 @@ from pyg_samsa.viz.report.prediction_tables import labels, one_against_rest, tas
 MOST_CLASS_CHARTS, MOST_CONFUSION = 12, 40
 MOST_TARGETS = 12
 MOST_POINTS = 1500
-_LOG_RATIO = 30.0
 
 
 def curves(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
@@ -35,7 +34,7 @@ def curves(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
         if not lines:
             continue
         values = [value for line in lines for value in line.y]
-        log = column == "loss" and min(values) > 0 and max(values) / min(values) > _LOG_RATIO
+        log = is_log(column, min(values), max(values))
         charts.append({"title": pretty(column), "svg": line_chart(lines, xlabel="epoch", log=log)})
     for metric in metrics:
         lines = [line for group in groups for line in _curve(group, metric, "total_seconds", single=False)]

@@ -4,7 +4,7 @@ import torch
 
 from pyg_samsa.datasets.points.point_dataset import (
     clouds_to_prepared,
-    hold_out,
+    hold_out_validation,
     map_clouds,
     number_of,
     random_rotations,
@@ -88,19 +88,19 @@ def test_columns():
         clouds_to_prepared([], {}, [])
 
 
-def test_hold_out_is_stratified_and_seeded():
+def test_held_out_validation_is_stratified_and_seeded():
     names = [f"shape-{number}" for number in range(200)]
     labels = torch.arange(200) % 4
     prepared = clouds_to_prepared(
         [torch.zeros(1, 3)] * 200, {"train": torch.arange(160), "test": torch.arange(160, 200)}, names, y=labels
     )
-    split = hold_out(prepared, labels, 0.1, 0)
+    split = hold_out_validation(prepared, labels, 0.1, 0)
     assert {name: len(positions) for name, positions in split.items()} == {"train": 144, "val": 16, "test": 40}
     assert torch.bincount(labels[split["val"]]).tolist() == [4, 4, 4, 4]
     assert torch.equal(torch.cat(list(split.values())).sort().values, torch.arange(200))
     assert torch.equal(split["test"], torch.arange(160, 200))
-    assert torch.equal(hold_out(prepared, labels, 0.1, 0)["val"], split["val"])
-    assert not torch.equal(hold_out(prepared, labels, 0.1, 1)["val"], split["val"])
+    assert torch.equal(hold_out_validation(prepared, labels, 0.1, 0)["val"], split["val"])
+    assert not torch.equal(hold_out_validation(prepared, labels, 0.1, 1)["val"], split["val"])
 
 
 def test_rotated_clouds_keep_their_distances_and_the_other_splits(tmp_path):
