@@ -86,7 +86,8 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
 
     def predict_proba(self, X: Sequence[Any]) -> np.ndarray:
         """Return probabilities [n, classes]; for labels the probabilities of 1 [n, C]."""
-        found = self._task(None).readable(self._output(X)).numpy()
+        output = self._output(X)
+        found = self._task(None).readable(output).numpy()
         return np.hstack([1 - found, found]) if self._kind == "binary" else found
 
     def predict(self, X: Sequence[Any]) -> np.ndarray:
