@@ -80,9 +80,7 @@ LRGB_ZIPS = {
 """PyG's release of the Long Range Graph Benchmark; no hash was ever published."""
 
 ZINC_ZIP = RemoteFile("molecules.zip", f"{_DROPBOX}/feo9qle74kg48gy/molecules.zip?dl=1", None)
-ZINC_INDEX = {
-    split: RemoteFile(f"{split}.index", f"{_ZINC_INDEX}/{split}.index", None) for split in SPLITS
-}
+ZINC_INDEX = {split: RemoteFile(f"{split}.index", f"{_ZINC_INDEX}/{split}.index", None) for split in SPLITS}
 
 
 def ogb_zip(folder: str) -> RemoteFile:

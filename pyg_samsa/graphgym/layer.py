@@ -27,7 +27,7 @@ class SAMSAConvLayer(nn.Module):
 
     Example:
         >>> from types import SimpleNamespace
-        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> from torch_geometric.graphgym.config import cfg, set_cfg
         >>> set_cfg(cfg)
         >>> layer = SAMSAConvLayer(SimpleNamespace(dim_in=16, dim_out=32, has_bias=True))
         >>> layer.lin, layer.conv.channels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ def make_encoder(key: str, features: Features, channels: int) -> Module:
         return features
     if is_number(features, whole=True):
         check_integer(key, features)
-        return Linear(features, channels)
+        return Linear(cast(int, features), channels)
     if isinstance(features, Sequence) and not isinstance(features, str):
         return CategoricalEncoder(features, channels)
     raise ConfigError(key, features, "a number of float features, a list of cardinalities, or an encoder module")
