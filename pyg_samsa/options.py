@@ -219,6 +219,30 @@ def check_no_effect(owner: Callable[..., Any], values: Mapping[str, Any], *, rea
             raise ConfigError(name, value, f"the default {default!r}, because {reason}")
 
 
+def check_takes(owner: Callable[..., Any], options: Mapping[str, Any], *, part: str) -> None:
+    """Raise a `ConfigError` unless a class or function takes all options.
+
+    Args:
+        owner: Class or function.
+        options: Arguments, name -> value.
+        part: What the owner is called in the error, such as ``"attention 'full'"``.
+
+    Raises:
+        ConfigError: It does not take an option; the hint lists those that it takes.
+
+    Example:
+        >>> def train(epochs=10): ...
+        >>> check_takes(train, {"steps": 5}, part="mode 'fast'")
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: steps: got 5, expected left out: mode 'fast' does not use it
+    """
+    takes = inspect.signature(owner).parameters
+    for name, value in options.items():
+        if name not in takes:
+            hint = f"{getattr(owner, '__name__', part)} takes {', '.join(takes)}."
+            raise ConfigError(name, value, f"left out: {part} does not use it", hint=hint)
+
+
 def is_number(value: Any, *, whole: bool = False) -> bool:
     """Say whether a value is a real number (with ``whole``, an integer); NumPy's numbers count, booleans do not.
 

@@ -12,6 +12,7 @@ from pyg_samsa.options import (
     check_options,
     check_positive,
     check_probability,
+    check_takes,
     is_number,
     options_of,
 )
@@ -83,3 +84,10 @@ def test_arguments_without_effect_must_be_at_their_default(owner):
     for name in ("count", "plain"):
         with pytest.raises(ConfigError, match=f"^{name}: got 3, expected the default .*, because nothing is counted"):
             check_no_effect(owner, {name: 3}, reason="nothing is counted")
+
+
+def test_arguments_that_nobody_takes_are_named():
+    check_takes(Example, {"count": 0, "plain": 1}, part="the example")
+    with pytest.raises(ConfigError, match="cuont: got 3, expected left out: the example does not use it") as caught:
+        check_takes(Example, {"count": 1, "cuont": 3}, part="the example")
+    assert caught.value.hint == "Example takes count, rate, limit, flag, kind, plain."

@@ -1,12 +1,13 @@
 """What holds for every subcommand; a new one is tested by its file in the folder."""
 
+import argparse
 import ast
 from pathlib import Path
 
 import pytest
 
 import pyg_samsa.cli
-from pyg_samsa.cli import main
+from pyg_samsa.cli import explain, main, predict, train
 
 COMMANDS = pyg_samsa.cli._commands()
 FOLDER = Path(pyg_samsa.cli.__file__).parent
@@ -73,3 +74,25 @@ def test_run_has_a_docstring_and_help_is_a_lower_case_phrase(name):
     assert module.configure.__doc__
     assert module.HELP[0].islower()
     assert not module.HELP.endswith(".")
+
+
+def test_choices_and_defaults_are_those_of_the_library():
+    # The command line starts without torch, so it cannot read them from there.
+    from pyg_samsa.datasets.molecules.targets import CSV_TASKS
+    from pyg_samsa.datasets.splits import SPLIT_KINDS
+    from pyg_samsa.explain import METHODS
+    from pyg_samsa.predict.predictor import UNCERTAINTY_DRAWS
+    from pyg_samsa.predict.stream import MAX_ATOMS
+    from pyg_samsa.viz.molecules.canvas import THEMES
+
+    def action(module, name):
+        parser = argparse.ArgumentParser()
+        module.configure(parser)
+        return next(found for found in parser._actions if found.dest == name)
+
+    assert set(action(train, "split").choices) == set(SPLIT_KINDS)
+    assert set(action(train, "task").choices) == set(CSV_TASKS)
+    assert set(action(explain, "theme").choices) == set(THEMES)
+    assert {*action(explain, "method").choices} - {"all"} <= set(METHODS)
+    assert action(predict, "draws").default == UNCERTAINTY_DRAWS
+    assert action(predict, "max_atoms").default == MAX_ATOMS

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pyg_samsa.errors import ConfigError, check_choice, check_unused_name
+from pyg_samsa.errors import check_choice, check_unused_name
 from pyg_samsa.nn.conv.token_conv import TokenConv
-from pyg_samsa.options import options_of
+from pyg_samsa.options import check_takes, options_of
 
 OPERATORS: dict[str, type[TokenConv]] = {}
 """The attention operators by name; `register_operator` adds to it."""
@@ -61,11 +60,7 @@ def make_operator(name: str, channels: int, **options: Any) -> TokenConv:
     """
     check_choice("attention", name, tuple(OPERATORS))
     operator = OPERATORS[name]
-    takes = [key for key in inspect.signature(operator).parameters if key != "channels"]
-    for option, value in options.items():
-        if option not in takes:
-            hint = f"{operator.__name__} takes {', '.join(takes)}."
-            raise ConfigError(option, value, f"left out: attention {name!r} does not use it", hint=hint)
+    check_takes(operator, options, part=f"attention {name!r}")
     return operator(channels, **options)
 
 

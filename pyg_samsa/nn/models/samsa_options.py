@@ -102,6 +102,8 @@ class SAMSAOptions:
         check_options(type(self), vars(self))
         check_integer("channels", self.channels)
         needed_without: tuple[str, ...]
+        if not self.pe_channels:
+            self._must_be_default(("flip_signs",), "pe_channels is 0")
         if self.tokenizer is not None:
             self._must_be_default(_OF_TOKENIZER, f"tokenizer is {self.tokenizer!r}")
             return
@@ -116,8 +118,6 @@ class SAMSAOptions:
             self._must_be_default(("centroid_distance",), "coordinate_free is False")
         elif self.positions != "none":
             raise ConfigError("positions", self.positions, "'none' with coordinate_free")
-        if not self.pe_channels:
-            self._must_be_default(("flip_signs",), "pe_channels is 0")
         if not self.has_draws:
             self._must_be_default(("num_eval_samples",), "no token holds a random code")
 

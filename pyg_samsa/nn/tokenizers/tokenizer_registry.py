@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pyg_samsa.errors import ConfigError, check_choice, check_unused_name
 from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
+from pyg_samsa.options import check_takes
 
 TOKENIZERS: dict[str, type[NodeTokenizer]] = {}
 """Tokenizers that were added by `register_tokenizer`, by name. Those of the package are chosen by ``bridge`` and
@@ -68,11 +69,7 @@ def make_tokenizer(
         raise ConfigError("tokenizer", name, "the name of a registered tokenizer")
     check_choice("tokenizer", name, tuple(TOKENIZERS))
     tokenizer: Any = TOKENIZERS[name]
-    takes = inspect.signature(tokenizer).parameters
-    for option, value in options.items():
-        if option not in takes:
-            hint = f"{tokenizer.__name__} takes {', '.join(takes)}."
-            raise ConfigError(option, value, f"left out: tokenizer {name!r} does not use it", hint=hint)
-    if "edge_channels" in takes:
+    check_takes(tokenizer, options, part=f"tokenizer {name!r}")
+    if "edge_channels" in inspect.signature(tokenizer).parameters:
         options["edge_channels"] = edge_channels
     return tokenizer(channels, in_channels, **options)

@@ -112,5 +112,7 @@ def test_options_of_other_tokenizers_and_taken_names_are_refused(registered):
         make_tokenizer("segment", 8, 3)
     with pytest.raises(ConfigError, match=r"an unused name; .*SegmentTokenizer has this one"):
         register_tokenizer("segments")(Base)
+    with pytest.raises(ConfigError, match="flip_signs: got True, expected the default False, because pe_channels is 0"):
+        SAMSA.from_options(3, 2, tokenizer="segments", flip_signs=True)
     with pytest.raises(ConfigError, match="nothing without a tokenizer"):
         SAMSA.from_options(3, 2, tokenizer_options={"length": 4})
