@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -63,14 +63,15 @@ def check_network(model: Module) -> SAMSA:
             "a pyg_samsa.nn.SAMSA network",
             hint="Pass the SAMSA network itself, not a wrapper.",
         )
-    if not isinstance(model.tokenizer, GraphTokenizer):
-        raise ConfigError("bridge", False, "a network whose edges are tokens (bridge=True)")
+    if not isinstance(model.tokenizer, GraphTokenizer) and not model.encoder.uses_edges:
+        raise ConfigError("bridge", False, "a network whose edges are tokens (bridge=True) or carry messages (local)")
     readout = model.readout
     if readout is None or readout.level != "graph" or readout.towers != 1:
         raise ConfigError("level", str(readout), "a network with one prediction per graph")
     if model.encoder.uses_positions:
         raise ConfigError("model", "a network with positional encodings", "a network without them")
-    if model.tokenizer.bridge.eval_codes == "random" or any(
+    bridge = getattr(model.tokenizer, "bridge", None)
+    if getattr(bridge, "eval_codes", "") == "random" or any(
         getattr(block.conv, "noise", "never") == "always" for block in model.encoder.blocks
     ):
         raise ConfigError(
@@ -146,8 +147,17 @@ def open_passes(model: SAMSA, data: Any, draw: int = 0) -> Passes:
     return Passes([*inputs, tokens.x], tokens)
 
 
-def run_from(model: SAMSA, x: Tensor, index: RaggedIndex, layer: int = 0) -> Tensor:
+def run_from(
+    model: SAMSA, x: Tensor, index: RaggedIndex, layer: int = 0, edges: Mapping[str, Tensor | None] | None = None
+) -> Tensor:
     """Run the blocks from ``layer`` on tokens [T, D], and return the predictions [B, out_channels].
+
+    Args:
+        model: The network.
+        x: Tokens before the layer [T, D].
+        index: Where each graph begins and ends.
+        layer: Number of the first layer to run.
+        edges: Arguments of the blocks about edges, see `pyg_samsa.nn.Encoder.edges_of`.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -157,7 +167,7 @@ def run_from(model: SAMSA, x: Tensor, index: RaggedIndex, layer: int = 0) -> Ten
         >>> torch.allclose(first, last, atol=1e-6)
         True
     """
-    return read_out(model, model.encoder.run(x, index, {}, first=layer), index)
+    return read_out(model, model.encoder.run(x, index, dict(edges or {}), first=layer), index)
 
 
 def read_out(model: SAMSA, x: Tensor, index: RaggedIndex) -> Tensor:
@@ -169,3 +179,23 @@ def read_out(model: SAMSA, x: Tensor, index: RaggedIndex) -> Tensor:
 def sample(block: Module, x: Tensor, index: RaggedIndex) -> Samples:
     """Return the samples of the heads of a block."""
     return block.conv.sample(block.conv_norm(x), TokenContext(index, x))  # type: ignore[operator,union-attr]
+
+
+def of_nodes_and_edges(scores: Tensor, tokens: Tokens, edge_scores: Tensor | None = None) -> Tensor:
+    """Return the scores of all nodes and then of all directed edges [N + E] from those of the tokens [T].
+
+    Args:
+        scores: Scores of the tokens [T].
+        tokens: Which rows are nodes and edges.
+        edge_scores: Scores of edges that are not tokens [E]; zeros by default.
+
+    Example:
+        >>> tokens = Tokens(torch.ones(3, 2), RaggedIndex(torch.tensor([0, 3])), torch.arange(2), torch.tensor([2]))
+        >>> of_nodes_and_edges(torch.tensor([0.1, 0.2, 0.3]), tokens).tolist() == torch.tensor([0.1, 0.2, 0.3]).tolist()
+        True
+    """
+    if tokens.edge_rows is not None:
+        edge_scores = scores[tokens.edge_rows]
+    elif edge_scores is None:
+        edge_scores = scores.new_zeros(0 if tokens.edge_index is None else tokens.edge_index.size(1))
+    return torch.cat([scores[tokens.node_rows], edge_scores])

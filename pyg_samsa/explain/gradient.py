@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyg_samsa.explain._passes import Found, open_passes, run_from
+from pyg_samsa.explain._passes import Found, of_nodes_and_edges, open_passes, run_from
 from pyg_samsa.nn.models.samsa import SAMSA
 
 
 def gradient_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 0) -> Found:
     r"""Multiply each token before the first block by the gradient of the prediction, straight-through for sampling.
+
+    Edges that carry messages and are not tokens are scored in the same way by their encoded features.
 
     .. math::
         s_t = \bigl\langle x_t, \partial y / \partial x_t \bigr\rangle
@@ -37,8 +39,14 @@ def gradient_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 
         passes = open_passes(model, batch, draw)
     tokens = passes.tokens
     x = passes.inputs[0].detach().requires_grad_()
+    edges = model.encoder.edges_of(tokens)
+    inputs = [x]
+    if (edge_attr := edges.get("edge_attr")) is not None:
+        inputs.append(edge_attr.detach().requires_grad_())
+        edges["edge_attr"] = inputs[1]
     with torch.enable_grad():
-        predictions = run_from(model, x, tokens.index)
-        (gradient,) = torch.autograd.grad(predictions.gather(1, target[:, None]).sum(), x)
-    scores = (x * gradient).sum(1).detach()
-    return Found(torch.cat([scores[tokens.node_rows], scores[tokens.edge_rows]]), predictions.detach())
+        predictions = run_from(model, x, tokens.index, edges=edges)
+        chosen = predictions.gather(1, target[:, None]).sum()
+        gradients = torch.autograd.grad(chosen, inputs, allow_unused=True, materialize_grads=True)
+    scores = [(value * gradient).sum(1).detach() for value, gradient in zip(inputs, gradients, strict=True)]
+    return Found(of_nodes_and_edges(scores[0], tokens, *scores[1:]), predictions.detach())

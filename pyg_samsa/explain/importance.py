@@ -13,7 +13,15 @@ from torch.nn import Module
 from torch_geometric.data import Batch, Data
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
-from pyg_samsa.explain._passes import Found, check_network, check_sampling, evaluating, open_passes, read_out
+from pyg_samsa.explain._passes import (
+    Found,
+    check_network,
+    check_sampling,
+    evaluating,
+    of_nodes_and_edges,
+    open_passes,
+    read_out,
+)
 from pyg_samsa.explain.gradient import gradient_scores
 from pyg_samsa.explain.occlusion import occlusion_scores
 from pyg_samsa.explain.sampled import chosen_scores, contribution_scores, sampled_scores
@@ -239,6 +247,4 @@ def _random_scores(model: SAMSA, batch: Any, target: Tensor, *, draw: int = 0) -
     tokens = passes.tokens
     place = torch.arange(tokens.x.size(0), device=tokens.x.device) - tokens.index.ptr[tokens.index.batch]
     scores = gaussian_codes(feature_keys(place), 1, dtype=tokens.x.dtype).flatten()
-    return Found(
-        torch.cat([scores[tokens.node_rows], scores[tokens.edge_rows]]), read_out(model, tokens.x, tokens.index)
-    )
+    return Found(of_nodes_and_edges(scores, tokens), read_out(model, tokens.x, tokens.index))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -52,29 +54,33 @@ def occlusion_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int =
     passes = open_passes(model, batch, draw)
     tokens = passes.tokens
     prediction = read_out(model, tokens.x, tokens.index)
-    unit = _units(tokens, batch.edge_index)  # type: ignore[attr-defined]
-    size = torch.bincount(unit)
-    layers = torch.full_like(size, len(model.encoder.blocks)).scatter_reduce(
-        0, unit, _first_sampled(model, passes), "amin"
-    )
+    unit, edge_unit = _units(tokens, batch.edge_index)  # type: ignore[attr-defined]
+    everything = unit if tokens.edge_rows is not None else torch.cat([unit, edge_unit])
+    size = torch.bincount(everything)
+    if model.encoder.uses_edges:
+        layers = torch.zeros_like(size)  # messages reach every token in the first layer
+    else:
+        never = torch.full_like(size, len(model.encoder.blocks))
+        layers = never.scatter_reduce(0, unit, _first_sampled(model, passes), "amin")
     effect = prediction.new_zeros(size.numel())
     for layer in layers.unique().tolist():
         for some in (layers == layer).nonzero().flatten().split(max(1, max_tokens // max(1, unit.numel()))):
-            without = _predict_without(model, passes.inputs[layer], unit, some, layer)
+            without = _predict_without(model, passes, unit, edge_unit, some, layer)
             effect[some] = prediction[0, target] - without[:, target].flatten()
-    scores = (effect / size)[unit]
-    return Found(torch.cat([scores[tokens.node_rows], scores[tokens.edge_rows]]), prediction)
+    scores = effect / size
+    return Found(torch.cat([scores[unit[tokens.node_rows]], scores[edge_unit]]), prediction)
 
 
-def _units(tokens: Tokens, edge_index: Tensor) -> Tensor:
-    """Return the number of the unit of each token [T]: a node alone, or all edges between two nodes."""
+def _units(tokens: Tokens, edge_index: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the number of the unit of each token [T] and of each edge [E]: a node alone, or all edges of a bond."""
     nodes = tokens.node_rows.numel()
     low, high = edge_index.min(0).values, edge_index.max(0).values
     _, bond = torch.unique(low * nodes + high, return_inverse=True)
     unit = torch.empty(tokens.x.size(0), dtype=torch.long, device=edge_index.device)
     unit[tokens.node_rows] = torch.arange(nodes, device=edge_index.device)
-    unit[tokens.edge_rows] = nodes + bond
-    return unit
+    if tokens.edge_rows is not None:
+        unit[tokens.edge_rows] = nodes + bond
+    return unit, nodes + bond
 
 
 def _first_sampled(model: SAMSA, passes: Passes) -> Tensor:
@@ -90,9 +96,33 @@ def _first_sampled(model: SAMSA, passes: Passes) -> Tensor:
     return first
 
 
-def _predict_without(model: SAMSA, x: Tensor, unit: Tensor, withheld: Tensor, layer: int) -> Tensor:
+def _predict_without(
+    model: SAMSA, passes: Passes, unit: Tensor, edge_unit: Tensor, withheld: Tensor, layer: int
+) -> Tensor:
     """Return the predictions [V, out_channels] from the tokens before a layer, without each of V units."""
     keep = unit != withheld[:, None]
     sizes = keep.sum(1)
     index = RaggedIndex(torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]))
-    return run_from(model, x[keep.nonzero()[:, 1]], index, layer)
+    edges = model.encoder.edges_of(passes.tokens)
+    if edges.get("edge_index") is not None:
+        edges = _edges_without(edges, keep, edge_unit != withheld[:, None])
+    return run_from(model, passes.inputs[layer][keep.nonzero()[:, 1]], index, layer, edges)
+
+
+def _edges_without(edges: Mapping[str, Tensor | None], keep: Tensor, keep_edge: Tensor) -> dict[str, Tensor | None]:
+    """Return the edges of V variants of a graph, numbered as the tokens that are left.
+
+    Args:
+        edges: The edges of the whole graph, see `pyg_samsa.nn.Encoder.edges_of`.
+        keep: Whether each variant has each token [V, T].
+        keep_edge: Whether each variant has each edge [V, E]; an edge without one of its nodes is left out too.
+    """
+    edge_index, edge_attr, edge_rows = (edges[name] for name in ("edge_index", "edge_attr", "edge_rows"))
+    assert edge_index is not None
+    row = keep.flatten().cumsum(0).view_as(keep) - 1
+    variant, edge = (keep_edge & keep[:, edge_index[0]] & keep[:, edge_index[1]]).nonzero().T
+    return {
+        "edge_index": row[variant, edge_index[:, edge]],
+        "edge_attr": None if edge_attr is None else edge_attr[edge],
+        "edge_rows": None if edge_rows is None else row[variant, edge_rows[edge]],
+    }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from pyg_samsa.explain._passes import Found, Passes, open_passes, read_out, run_from, sample
+from pyg_samsa.explain._passes import Found, Passes, of_nodes_and_edges, open_passes, read_out, run_from, sample
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.ragged_sampling import Samples
 from pyg_samsa.nn.models.samsa import SAMSA
@@ -104,13 +104,14 @@ def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: in
     with torch.no_grad():
         passes = open_passes(model, batch, draw)
     index, count = passes.tokens.index, passes.tokens.x.size(0)
+    edges = model.encoder.edges_of(passes.tokens)
     outputs: list[Tensor] = []
     convs: list[Any] = [block.conv for block in model.encoder.blocks]
     hooks = [conv.register_forward_hook(lambda _, args, output: outputs.append(output)) for conv in convs]
     try:
         with torch.enable_grad():
             # The tokens need a gradient, because a frozen network has none elsewhere.
-            predictions = run_from(model, passes.inputs[0].detach().requires_grad_(), index)
+            predictions = run_from(model, passes.inputs[0].detach().requires_grad_(), index, edges=edges)
             gradients = torch.autograd.grad(predictions.gather(1, target[:, None]).sum(), outputs)
     finally:
         for hook in hooks:
@@ -155,6 +156,4 @@ def _to_tokens(samples: Samples, values: Tensor, count: int) -> Tensor:
 @torch.no_grad()
 def _found(model: SAMSA, passes: Passes, scores: Tensor) -> Found:
     tokens = passes.tokens
-    return Found(
-        torch.cat([scores[tokens.node_rows], scores[tokens.edge_rows]]), read_out(model, tokens.x, tokens.index)
-    )
+    return Found(of_nodes_and_edges(scores, tokens), read_out(model, tokens.x, tokens.index))

@@ -7,7 +7,7 @@ from typing import Any
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.graphgym.network import _features, level
 from pyg_samsa.graphgym.options import GPS_LAYERS, UNSET_FLOAT
 from pyg_samsa.graphgym.register import register_once
@@ -113,7 +113,9 @@ def _gps_options() -> dict[str, Any]:
         raise ConfigError("gnn.residual", False, "True with the network gps, whose blocks are residual")
     if gt.layer_norm and gt.batch_norm:
         raise ConfigError("gt.layer_norm", True, "False where gt.batch_norm is set")
-    local, attention = GPS_LAYERS[gt.layer_type if gt.layer_type != "samsa" else "GINE+Transformer"]
+    layers = gt.layer_type if gt.layer_type != "samsa" else "GINE+Transformer"
+    check_choice("gt.layer_type", layers, GPS_LAYERS)
+    local, attention = GPS_LAYERS[layers]
     return {
         "local": local,
         "attention": attention,

@@ -10,11 +10,12 @@ from torch import nn
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.graphgym.options import (
     ALIASES,
     FIXED_IN_SAMSA,
     FROM_DATA,
+    LOCAL_OF_GRAPHGPS,
     SETTINGS,
     UNSET_FLOAT,
     UNSET_INT,
@@ -161,6 +162,13 @@ def samsa_options() -> dict[str, Any]:
         if values[name] not in (SETTINGS[key].default, value):
             raise ConfigError(other, value, f"the same as {key} ({values[name]})", hint="Set only one of the two.")
         values[name] = value
+    if cfg.gt.layer_type != "samsa":
+        for name, value in _parse_layer_type(cfg.gt.layer_type).items():
+            default = SETTINGS[key_of(SAMSAOptions, name)].default
+            if values[name] not in (default, value):
+                key = key_of(SAMSAOptions, name)
+                raise ConfigError("gt.layer_type", cfg.gt.layer_type, f"one that agrees with {key} {values[name]}")
+            values[name] = value
     attention, tokenizer = values["attention"], values["tokenizer"]
     values["attention_options"] = _options_of_part("samsa.attention", OPERATORS, attention)
     values["tokenizer_options"] = _options_of_part("samsa.tokenizer", TOKENIZERS, tokenizer)
@@ -179,6 +187,22 @@ def samsa_options() -> dict[str, Any]:
         if values[name] is not None and name not in takes:
             _refuse(key_of(SAMSAOptions, name), values[name], None, f"samsa.attention is {attention!r}")
     return values
+
+
+def _parse_layer_type(text: str) -> dict[str, str | None]:
+    """Read GraphGPS's name of a layer, such as ``GINE+SAMSA``, as ``local`` and ``attention`` of `SAMSAOptions`.
+
+    Raises:
+        ConfigError: There is no such layer.
+    """
+    operators = {name.upper(): name for name in OPERATORS}
+    known = [f"{local}+{operator}" for local in LOCAL_OF_GRAPHGPS for operator in operators]
+    local, plus, operator = text.partition("+")
+    if not plus or local not in LOCAL_OF_GRAPHGPS or operator.upper() not in operators:
+        hint = suggest(text, known) or "Layers of the network gps, such as GINE+Transformer, need model.type gps."
+        parts = f"{', '.join(LOCAL_OF_GRAPHGPS)} + {', '.join(operators)}"
+        raise ConfigError("gt.layer_type", text, f"one of {parts}, with the network samsa", hint=hint)
+    return {"local": LOCAL_OF_GRAPHGPS[local], "attention": operators[operator.upper()]}
 
 
 def check_settings() -> None:

@@ -168,9 +168,18 @@ GPS_LAYERS = {
     "CustomGatedGCN+Transformer": ("gatedgcn", "multihead"),
     "CustomGatedGCN+Performer": ("gatedgcn", "performer"),
 }
+# GraphGPS's names of message passing -> names of local layers here.
+LOCAL_OF_GRAPHGPS = {
+    "None": None,
+    "GINE": "gine",
+    "CustomGatedGCN": "gatedgcn",
+    "GCN": "gcn",
+    "GATv2": "gatv2",
+    "PNA": "pna",
+    "INCIDENCE": "incidence",
+}
 # Settings of other networks that are fixed in the network samsa.
 FIXED_IN_SAMSA: dict[str, Any] = {
-    "gt.layer_type": "samsa",
     "gt.layer_norm": False,
     "gt.batch_norm": False,
     "gnn.residual": True,
@@ -292,7 +301,10 @@ _NAMES_OF_GRAPHGPS = (
         "gt.attn_dropout", UNSET_FLOAT, "Other name of samsa.attn_dropout, and that of gps; -1 is not set.", high=1.0
     ),
     _setting(
-        "gt.layer_type", "samsa", "The network's layers: samsa, or those of the network gps.", ("samsa", *GPS_LAYERS)
+        "gt.layer_type",
+        "samsa",
+        "Message passing + attention, as GraphGPS names layers: GINE+SAMSA, None+SFT; with model.type gps "
+        "GINE+Transformer. samsa: as samsa.local and samsa.attention say.",
     ),
     _setting(
         "gt.layer_norm",

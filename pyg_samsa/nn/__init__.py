@@ -4,6 +4,8 @@ from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.conv.attention_conv import AttentionConv
 from pyg_samsa.nn.conv.attention_weights import SampledTokens
 from pyg_samsa.nn.conv.flt_conv import FLTConv
+from pyg_samsa.nn.conv.incidence_conv import IncidenceConv
+from pyg_samsa.nn.conv.local_layers import LOCAL_LAYERS, LocalLayer, register_local_layer
 from pyg_samsa.nn.conv.operators import OPERATORS, make_operator, register_operator
 from pyg_samsa.nn.conv.performer_conv import PerformerConv
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
@@ -41,6 +43,7 @@ from pyg_samsa.nn.tokenizers.tokens import Tokens
 
 __all__ = [
     "GNN",
+    "LOCAL_LAYERS",
     "OPERATORS",
     "SAMSA",
     "TOKENIZERS",
@@ -59,8 +62,10 @@ __all__ = [
     "GraphBridge",
     "GraphTokenizer",
     "ImportanceScore",
+    "IncidenceConv",
     "LinearScore",
     "LocalBoxEncoding",
+    "LocalLayer",
     "LocalTentEncoding",
     "MLPHead",
     "NodeTokenizer",
@@ -87,6 +92,7 @@ __all__ = [
     "make_pool",
     "make_tokenizer",
     "num_parameters",
+    "register_local_layer",
     "register_operator",
     "register_tokenizer",
 ]

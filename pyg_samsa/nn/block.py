@@ -9,9 +9,11 @@ from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.functional.fused import residual
-from pyg_samsa.functional.ragged import RaggedIndex, resolve
+from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
+from pyg_samsa.nn.conv.local_layers import LocalLayer
 from pyg_samsa.nn.conv.operators import make_operator
 from pyg_samsa.nn.drop_path import DropPath
+from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.feed_forward import FeedForward
 from pyg_samsa.nn.norm import RMSNorm
 from pyg_samsa.typing import Float, Int, Shaped
@@ -24,7 +26,8 @@ class SAMSABlock(Module):
     feed-forward network.
 
     .. math::
-        x &\leftarrow x + \alpha \, \mathrm{DropPath}\bigl(\mathrm{Conv}(\mathrm{RMSNorm}(x))\bigr)
+        x &\leftarrow x + \alpha \, \mathrm{DropPath}\bigl(\mathrm{Conv}(\mathrm{RMSNorm}(x))
+        + \mathrm{Local}(\mathrm{RMSNorm}(x))\bigr)
 
         x &\leftarrow x + \alpha \, \mathrm{DropPath}\bigl(\mathrm{FFN}(\mathrm{RMSNorm}(x))\bigr)
 
@@ -39,6 +42,10 @@ class SAMSABlock(Module):
         rezero: ``"own"``: the block has its own :math:`\alpha`; ``"shared"``: every call is passed one.
         conv: The attention operator: a name of a registered operator (``"samsa"``, ``"sft"``, ``"flt"``, ``"full"``,
             ``"performer"``), or any module with the signature of `SAMSAConv`.
+        local: Message passing beside the attention, as in `GPS <https://arxiv.org/abs/2205.12454>`_: a name in
+            :obj:`LOCAL_LAYERS` (``"gine"``, ``"gatedgcn"``, ``"gcn"``, ``"gatv2"``, ``"pna"``, ``"incidence"``) or a
+            module, see `LocalLayer`; None for none.
+        edge_features: Whether the edges of the local layer have features [E, D].
         **conv_kwargs: Arguments of the operator given by name, such as ``heads``, ``num_samples`` and ``encoding``; its
             ``dropout`` is called ``attn_dropout`` here.
 
@@ -68,6 +75,8 @@ class SAMSABlock(Module):
         drop_path: float = 0.0,
         rezero: str = "own",
         conv: str | Module = "samsa",
+        local: str | Module | None = None,
+        edge_features: bool = True,
         **conv_kwargs: Any,
     ) -> None:
         super().__init__()
@@ -82,13 +91,15 @@ class SAMSABlock(Module):
             conv = make_operator(conv, channels, **conv_kwargs)
         self.conv_norm = RMSNorm(channels)
         self.conv = conv
+        self.local = None if local is None else LocalLayer(local, channels, edge_features)
         self.drop_path = DropPath(drop_path)
+        self.local_dropout = Dropout(dropout) if local is not None else None
         self.ffn = FeedForward(channels, ffn_channels, dropout)
         self.alpha = Parameter(torch.zeros(())) if rezero == "own" else None
 
     def reset_parameters(self) -> None:
         r"""Draw new weights and set the block's own :math:`\alpha` to zero."""
-        for module in (self.conv_norm, self.conv, self.ffn):
+        for module in (self.conv_norm, self.conv, self.local, self.ffn):
             reset(module)
         if self.alpha is not None:
             torch.nn.init.zeros_(self.alpha)
@@ -96,7 +107,7 @@ class SAMSABlock(Module):
     def forward(
         self,
         x: Float[Tensor, "T D"],
-        edge_index: Tensor | None = None,
+        edge_index: Int[Tensor, "2 E"] | None = None,
         batch: Int[Tensor, " T"] | None = None,
         *,
         ptr: Int[Tensor, " offsets"] | RaggedIndex | None = None,
@@ -104,18 +115,22 @@ class SAMSABlock(Module):
         alpha: Float[Tensor, ""] | None = None,
         pos: Shaped[Tensor, "T l"] | None = None,
         normal: Float[Tensor, "T _"] | None = None,
+        edge_attr: Float[Tensor, "E D"] | None = None,
+        edge_rows: Int[Tensor, " E"] | None = None,
     ) -> Float[Tensor, "T D"]:
         """Run the block.
 
         Args:
             x: Tokens.
-            edge_index: Passed to the operator.
+            edge_index: Directed edges [2, E] between rows of ``x``, for the local layer.
             batch: Graph number of each token, in any order; None means one graph.
             ptr: Offsets [B+1] of graphs that lie one after the other; replaces ``batch``.
             batch_size: Number of graphs, if some at the end may be empty.
             alpha: The shared scalar, for a block with ``rezero="shared"``.
             pos: Positions, for operators that encode positions.
             normal: Normals, for operators that encode normals.
+            edge_attr: Features of the edges, for the local layer.
+            edge_rows: Rows of ``x`` that are the tokens of the edges; replaces ``edge_attr``.
 
         Returns:
             Tokens after the block.
@@ -136,7 +151,24 @@ class SAMSABlock(Module):
         geometry = {name: value for name, value in (("pos", pos), ("normal", normal)) if value is not None}
         if perm is not None:
             x, geometry = x[perm], {name: value[perm] for name, value in geometry.items()}
-        attended = self.conv(self.conv_norm(x), edge_index, ptr=index, score_input=x, **geometry)
-        x = residual(x, self.drop_path(attended, index), scale)
+            rank = inverse_permutation(perm)
+            edge_index, edge_rows = (None if rows is None else rank[rows] for rows in (edge_index, edge_rows))
+        normed = self.conv_norm(x)
+        branch = self.conv(normed, edge_index, ptr=index, score_input=x, **geometry)
+        if self.local is not None:
+            branch = branch + self._pass_messages(normed, edge_index, edge_attr, edge_rows)
+        x = residual(x, self.drop_path(branch, index), scale)
         x = self.ffn(x, scale, self.drop_path.keep(x, index))
         return x if perm is None else torch.empty_like(x).index_copy(0, perm, x)
+
+    def _pass_messages(
+        self, x: Tensor, edge_index: Tensor | None, edge_attr: Tensor | None, edge_rows: Tensor | None
+    ) -> Tensor:
+        """Return the local branch; the features of edges that are tokens are their tokens."""
+        assert self.local is not None
+        assert self.local_dropout is not None
+        if edge_index is None:
+            edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device)
+        if edge_rows is not None and "edge_attr" in self.local.takes:
+            edge_attr = x.index_select(0, edge_rows)
+        return self.local_dropout(self.local(x, edge_index, edge_attr, edge_rows))

@@ -19,6 +19,23 @@ from pyg_samsa.typing import Float
 _PART_ELEMENTS = 2**20
 
 
+_OF_EDGES = ("edge_index", "edge_attr", "edge_rows")
+
+
+def _edges_within(rows: slice, edges: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
+    """Return the edges between the tokens of some rows, numbered from the first of them."""
+    index = edges.get("edge_index")
+    if index is None:
+        return edges
+    within = (index[0] >= rows.start) & (index[0] < rows.stop)
+    attr, edge_rows = edges["edge_attr"], edges["edge_rows"]
+    return {
+        "edge_index": index[:, within] - rows.start,
+        "edge_attr": None if attr is None else attr[within],
+        "edge_rows": None if edge_rows is None else edge_rows[within] - rows.start,
+    }
+
+
 class Encoder(Module):
     r"""A stack of transformer blocks over `Tokens` of any modality.
 
@@ -74,6 +91,22 @@ class Encoder(Module):
         """
         return any(getattr(getattr(block, "conv", None), "uses_positions", False) for block in self.blocks)
 
+    def edges_of(self, tokens: Tokens) -> dict[str, Tensor | None]:
+        """Return the arguments of the blocks about edges; empty if no block passes messages.
+
+        Example:
+            >>> from pyg_samsa.nn import SAMSABlock
+            >>> tokens = Tokens(torch.randn(5, 16), RaggedIndex(torch.tensor([0, 3, 5])), torch.arange(5))
+            >>> list(Encoder([SAMSABlock(16, local="gine")]).edges_of(tokens))
+            ['edge_index', 'edge_attr', 'edge_rows']
+        """
+        return {name: getattr(tokens, name) for name in _OF_EDGES} if self.uses_edges else {}
+
+    @property
+    def uses_edges(self) -> bool:
+        """Whether a block passes messages along edges."""
+        return any(getattr(block, "local", None) is not None for block in self.blocks)
+
     def reset_parameters(self) -> None:
         r"""Draw new weights and set :math:`\alpha` to zero."""
         for block in self.blocks:
@@ -96,25 +129,26 @@ class Encoder(Module):
         """
         # Under autocast, products are computed in half precision; the residual stream keeps the dtype of the weights.
         x = tokens.x.to(next(self.blocks.parameters()).dtype)
-        geometry = {"pos": tokens.pos, "normal": tokens.normal} if self.uses_positions else {}
+        extra = {"pos": tokens.pos, "normal": tokens.normal} if self.uses_positions else {}
+        edges = self.edges_of(tokens)
         few = max(1, _PART_ELEMENTS // max(x.size(1), 1))
         if torch.is_grad_enabled() or not can_fuse(x) or x.size(0) <= few or self._has_hooks():
-            return tokens._replace(x=self.run(x, tokens.index, geometry))
+            return tokens._replace(x=self.run(x, tokens.index, {**extra, **edges}))
         out = torch.empty_like(x)
         for rows, part in tokens.index.parts(few):
-            own = {name: None if value is None else value[rows] for name, value in geometry.items()}
-            out[rows] = self.run(x[rows], part, own)
+            own = {name: None if value is None else value[rows] for name, value in extra.items()}
+            out[rows] = self.run(x[rows], part, {**own, **_edges_within(rows, edges)})
         return tokens._replace(x=out)
 
     def run(
-        self, x: Float[Tensor, "T D"], index: RaggedIndex, geometry: dict[str, Tensor | None], first: int = 0
+        self, x: Float[Tensor, "T D"], index: RaggedIndex, extra: dict[str, Tensor | None], first: int = 0
     ) -> Float[Tensor, "T D"]:
         """Run the blocks, starting with number ``first``.
 
         Args:
             x: Tokens before that block.
             index: Where each graph begins and ends.
-            geometry: ``pos`` and ``normal`` of the tokens; may be empty.
+            extra: Further arguments of the blocks, such as ``pos`` and ``edge_index``; may be empty.
             first: Number of the first block, from 0.
 
         Returns:
@@ -128,7 +162,7 @@ class Encoder(Module):
         """
         again = self.checkpointing and self.training and torch.is_grad_enabled()
         for block in self.blocks[first:]:  # type: ignore[index]
-            call: Any = partial(block, ptr=index, alpha=self.alpha, **geometry)
+            call: Any = partial(block, ptr=index, alpha=self.alpha, **extra)
             x = checkpoint(call, x, use_reentrant=False) if again else call(x)
         return x
 

@@ -102,11 +102,11 @@ class SAMSA(Module):
             if name not in known:
                 raise ConfigError("unknown option", name, known)
         chosen = SAMSAOptions(**options)
-        if edge_channels is not None and not chosen.bridge:
+        if not chosen.bridge and chosen.local is None:
             edge_channels = None  # A data set may describe edges that this network does not use.
         network = cls(
             _make_tokenizer(in_channels, edge_channels, chosen),
-            Encoder(_make_blocks(chosen), chosen.checkpointing),
+            Encoder(_make_blocks(chosen, edge_channels is not None), chosen.checkpointing),
             None if out_channels is None else _make_readout(out_channels, chosen),
             num_eval_samples=chosen.num_eval_samples,
         )
@@ -311,12 +311,23 @@ def _make_tokenizer(in_channels: Features, edge_channels: Features | None, optio
     if options.coordinate_free:
         geometry: dict[str, Any] = {"coordinate_free": True, "centroid_distance": options.centroid_distance}
         return PointTokenizer(options.channels, in_channels, **geometry, **pe)
-    return NodeTokenizer(options.channels, in_channels, positions=options.positions, **pe)
+    return NodeTokenizer(options.channels, in_channels, edge_channels, positions=options.positions, **pe)
 
 
-def _make_blocks(options: SAMSAOptions) -> list[SAMSABlock]:
-    sizes = (options.channels, options.ffn_channels, options.dropout, options.drop_path, options.rezero)
-    return [SAMSABlock(*sizes, options.attention, **options.operator()) for _ in range(options.num_layers)]
+def _make_blocks(options: SAMSAOptions, edge_features: bool) -> list[SAMSABlock]:
+    arguments: dict[str, Any] = {
+        "ffn_channels": options.ffn_channels,
+        "dropout": options.dropout,
+        "drop_path": options.drop_path,
+        "rezero": options.rezero,
+        "conv": options.attention,
+        "local": options.local,
+        "edge_features": options.bridge or edge_features,
+    }
+    operator = options.operator()
+    if "dropout" in operator:
+        operator["attn_dropout"] = operator.pop("dropout")
+    return [SAMSABlock(options.channels, **arguments, **operator) for _ in range(options.num_layers)]
 
 
 def _make_readout(out_channels: int, options: SAMSAOptions) -> Readout:

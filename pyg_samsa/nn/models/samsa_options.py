@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn.block import REZERO
+from pyg_samsa.nn.conv.local_layers import LOCAL_LAYERS
 from pyg_samsa.nn.conv.operators import OPERATORS
 from pyg_samsa.nn.conv.samsa_conv import AttentionBackend, Noise, NumSamples, Sampling, Tau
 from pyg_samsa.nn.conv.token_conv import AttentionDropout
@@ -52,6 +53,9 @@ class SAMSAOptions:
     ] = False
 
     attention: Annotated[str, Option("Attention operator of the blocks.", OPERATORS)] = "samsa"
+    local: Annotated[
+        str | None, Option("Message passing beside the attention, along the edges; empty for none.", LOCAL_LAYERS)
+    ] = None
     heads: Annotated[int, Option("Number of attention heads H.", low=1)] = 8
     num_samples: NumSamples | None = None
     sampling: Sampling | None = None
@@ -114,6 +118,8 @@ class SAMSAOptions:
         else:
             needed_without = ("num_codes", "eval_codes", "sigma")
         self._must_be_default(needed_without, f"bridge is {self.bridge}")
+        if self.local == "incidence" and not self.bridge:
+            raise ConfigError("local", self.local, "a layer for nodes, because bridge is False: edges are no tokens")
         if not self.coordinate_free:
             self._must_be_default(("centroid_distance",), "coordinate_free is False")
         elif self.positions != "none":

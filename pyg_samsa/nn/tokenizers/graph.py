@@ -3,9 +3,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.codes import feature_keys
-from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
+from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
 from pyg_samsa.nn.tokenizers.tokens import Tokens
@@ -67,12 +66,9 @@ class GraphTokenizer(NodeTokenizer):
         pe_channels: int = 0,
         flip_signs: bool = False,
     ) -> None:
-        super().__init__(channels, in_channels, positions=positions, pe_channels=pe_channels, flip_signs=flip_signs)
-        has_features = edge_channels is not None
-        self.edge_encoder = (
-            make_encoder("edge_channels", edge_channels, channels) if edge_channels is not None else None
-        )
-        self.bridge = GraphBridge(channels, num_codes, has_features, eval_codes, sigma)
+        encodings = {"positions": positions, "pe_channels": pe_channels, "flip_signs": flip_signs}
+        super().__init__(channels, in_channels, edge_channels, **encodings)  # type: ignore[arg-type]
+        self.bridge = GraphBridge(channels, num_codes, edge_channels is not None, eval_codes, sigma)
 
     @property
     def has_draws(self) -> bool:
@@ -108,22 +104,10 @@ class GraphTokenizer(NodeTokenizer):
         h = self.encode_nodes(x, batch, batch_size=batch_size, pos=pos, pe=pe, draw=draw)
         if edge_index is None:
             edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device)
-        e = self._encode_edges(edge_index, edge_attr, h)
+        e = self.encode_edges(edge_index, edge_attr, h)
         if not self.training:
             node_keys = feature_keys(x) if node_keys is None else node_keys
             if edge_keys is None and self.edge_encoder is not None and edge_attr is not None:
                 edge_keys = feature_keys(edge_attr)
         keys = {"node_keys": node_keys, "edge_keys": edge_keys}
         return self.bridge(h, edge_index, e, batch, batch_size=batch_size, draw=draw, **keys)
-
-    def _encode_edges(self, edge_index: Tensor, edge_attr: Tensor | None, h: Tensor) -> Tensor | None:
-        if self.edge_encoder is None:
-            return None
-        if edge_attr is None:
-            if edge_index.size(1):
-                expected = f"features of {edge_index.size(1)} edges, because the network was made with edge_channels"
-                raise ShapeError("edge_attr", None, expected)
-            return h.new_zeros(0, self.channels)
-        if edge_attr.size(0) != edge_index.size(1):
-            raise ShapeError("edge_attr", list(edge_attr.shape), f"[{edge_index.size(1)}, ...], one row per edge")
-        return encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)

@@ -11,7 +11,7 @@ from torch_geometric.nn.inits import reset
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
-from pyg_samsa.nn.tokenizers.tokens import Tokens
+from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
 from pyg_samsa.typing import Float, Int
 
 EVAL_CODES = ("structural", "index", "random")
@@ -130,7 +130,6 @@ class GraphBridge(Module):
             >>> tokens.index.ptr, tokens.node_rows, tokens.edge_rows
             (tensor([0, 4, 5]), tensor([0, 1, 4]), tensor([2, 3]))
         """
-        _check_edges(x, edge_index, self.channels)
         if (edge_attr is not None) != self.edge_features:
             raise ShapeError(
                 "edge_attr",
@@ -141,8 +140,7 @@ class GraphBridge(Module):
             raise ShapeError("edge_attr", list(edge_attr.shape), [edge_index.size(1), self.channels])
         index, perm = resolve(x.size(0), x.device, batch, None, batch_size)
         graph = index.batch if batch is None else batch
-        if not torch.compiler.is_compiling() and bool((graph[edge_index[0]] != graph[edge_index[1]]).any()):
-            raise ShapeError("edge_index", "an edge between two graphs of the batch", "edges within one graph")
+        check_edges(x, edge_index, self.channels, graph)
         code = self.phi(x).view(x.size(0), max(1, self.num_codes), self.channels)
         if self.raw_sigma is not None:
             noise = self._noise(x, edge_index, edge_attr, index, perm, node_keys, edge_keys, draw)
@@ -150,7 +148,7 @@ class GraphBridge(Module):
         nodes = self.phi_node(torch.cat([code.flatten(1), x], dim=1))
         edge_code = code[edge_index[0], 0] - code[edge_index[1], -1]
         edges = self.phi_edge(edge_code if edge_attr is None else torch.cat([edge_code, edge_attr], dim=1))
-        return _pack(nodes, edges, graph, graph[edge_index[0]], index.num_graphs)
+        return _pack(nodes, edges, edge_index, graph, index.num_graphs)
 
     def _noise(
         self,
@@ -206,28 +204,12 @@ def _mlp(in_channels: int, out_channels: int, hidden: int) -> Sequential:
     return Sequential(Linear(in_channels, hidden), GELU(), Linear(hidden, out_channels))
 
 
-def _check_edges(x: Tensor, edge_index: Tensor, channels: int) -> None:
-    if x.dim() != 2 or x.size(1) != channels or not x.is_floating_point():
-        raise ShapeError("x", f"{list(x.shape)} {x.dtype}", f"floats [N, {channels}]")
-    if (
-        edge_index.dim() != 2
-        or edge_index.size(0) != 2
-        or edge_index.is_floating_point()
-        or edge_index.dtype == torch.bool
-    ):
-        raise ShapeError("edge_index", f"{list(edge_index.shape)} {edge_index.dtype}", "integers [2, E]")
-    if torch.compiler.is_compiling() or edge_index.numel() == 0:
-        return
-    low, high = (int(bound) for bound in edge_index.aminmax())
-    if low < 0 or high >= x.size(0):
-        raise ShapeError("edge_index", f"node {low if low < 0 else high}", f"nodes 0 to {x.size(0) - 1}")
-
-
-def _pack(nodes: Tensor, edges: Tensor, node_graph: Tensor, edge_graph: Tensor, num_graphs: int) -> Tokens:
+def _pack(nodes: Tensor, edges: Tensor, edge_index: Tensor, node_graph: Tensor, num_graphs: int) -> Tokens:
     """Order the tokens by graph, nodes before edges."""
-    graph = torch.cat([node_graph, edge_graph])
+    graph = torch.cat([node_graph, node_graph[edge_index[0]]])
     order = torch.argsort(graph, stable=True)
     place = inverse_permutation(order)
     index = RaggedIndex.from_batch(graph, num_graphs)
     x = torch.cat([nodes, edges.to(nodes.dtype)]).index_select(0, order)
-    return Tokens(x, index, place[: nodes.size(0)], place[nodes.size(0) :])
+    node_rows = place[: nodes.size(0)]
+    return Tokens(x, index, node_rows, place[nodes.size(0) :], node_rows[edge_index])

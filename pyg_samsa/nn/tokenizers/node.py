@@ -5,12 +5,12 @@ from torch import Tensor
 from torch.nn import Module
 from torch_geometric.nn.inits import reset
 
-from pyg_samsa.errors import check_choice
+from pyg_samsa.errors import ShapeError, check_choice
 from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
-from pyg_samsa.nn.tokenizers.tokens import Tokens
+from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int, Shaped
 
@@ -58,6 +58,7 @@ class NodeTokenizer(Module):
         self,
         channels: int,
         in_channels: Features,
+        edge_channels: Features | None = None,
         *,
         positions: str = "none",
         pe_channels: int = 0,
@@ -69,6 +70,9 @@ class NodeTokenizer(Module):
         check_choice("positions", positions, POSITIONS)
         self.channels, self.positions, self.pe_channels = int(channels), positions, pe_channels
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
+        self.edge_encoder = (
+            make_encoder("edge_channels", edge_channels, channels) if edge_channels is not None else None
+        )
         self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
 
     @property
@@ -182,9 +186,39 @@ class NodeTokenizer(Module):
         """
         h = self.encode_nodes(x, batch, batch_size=batch_size, pos=pos, pe=pe, draw=draw)
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
-        if perm is None:
-            return Tokens(h, index, torch.arange(h.size(0), device=h.device))
-        return Tokens(h[perm], index, inverse_permutation(perm))
+        rows = torch.arange(h.size(0), device=h.device) if perm is None else inverse_permutation(perm)
+        if edge_index is not None:
+            check_edges(h, edge_index, self.channels, index.batch if batch is None else batch)
+        edges = None if edge_index is None else rows[edge_index]
+        edge_attr = None if edge_index is None else self.encode_edges(edge_index, edge_attr, h)
+        return Tokens(h if perm is None else h[perm], index, rows, None, edges, edge_attr)
+
+    def encode_edges(
+        self,
+        edge_index: Int[Tensor, "2 E"],
+        edge_attr: Tensor | None,
+        h: Float[Tensor, "N D"],
+    ) -> Float[Tensor, "E D"] | None:
+        """Return the encoded edge features [E, D]; None where edges have none.
+
+        Args:
+            edge_index: Directed edges [2, E].
+            edge_attr: Edge features [E, F'].
+            h: Encoded node features [N, D].
+
+        Raises:
+            ShapeError: The features are missing, or there is not one row per edge.
+        """
+        if self.edge_encoder is None:
+            return None
+        if edge_attr is None:
+            if edge_index.size(1):
+                expected = f"features of {edge_index.size(1)} edges, because the network was made with edge_channels"
+                raise ShapeError("edge_attr", None, expected)
+            return h.new_zeros(0, self.channels)
+        if edge_attr.size(0) != edge_index.size(1):
+            raise ShapeError("edge_attr", list(edge_attr.shape), f"[{edge_index.size(1)}, ...], one row per edge")
+        return encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)
 
     def locate(
         self,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
@@ -17,11 +18,12 @@ class Tokens(NamedTuple):
         index: Where each graph begins and ends.
         node_rows: Row in ``x`` of each node, in the order of the input.
         edge_rows: Row in ``x`` of each edge, in the order of the input; None if edges are not tokens.
+        edge_index: Directed edges as rows of their nodes, in the order of the input; None if there are none.
+        edge_attr: Encoded features of the edges, for local layers, if edges are not tokens; or None.
         pos: Positions of the tokens, or None.
         normal: Normals of the tokens, or None.
 
     Example:
-        >>> import torch
         >>> tokens = Tokens(torch.ones(3, 2), RaggedIndex(torch.tensor([0, 3])), torch.arange(3))
         >>> tokens.index.num_tokens, tokens.edge_rows
         (3, None)
@@ -31,6 +33,8 @@ class Tokens(NamedTuple):
     index: RaggedIndex  # type: ignore[assignment]
     node_rows: Int[Tensor, " N"]
     edge_rows: Int[Tensor, " E"] | None = None
+    edge_index: Int[Tensor, "2 E"] | None = None
+    edge_attr: Float[Tensor, "E D"] | None = None
     pos: Float[Tensor, "T l"] | None = None
     normal: Float[Tensor, "T l"] | None = None
 
@@ -54,8 +58,7 @@ class Tokens(NamedTuple):
             ShapeError: There is not one row per node.
 
         Example:
-            >>> import torch
-            >>> index, edge_index = RaggedIndex(torch.tensor([0, 3])), torch.tensor([[0], [1]])
+                >>> index, edge_index = RaggedIndex(torch.tensor([0, 3])), torch.tensor([[0], [1]])
             >>> tokens = Tokens(torch.ones(3, 2), index, torch.tensor([0, 1]), torch.tensor([2]))
             >>> tokens.of_tokens("pos", torch.tensor([[0.0], [4.0]]), edge_index).flatten()
             tensor([0., 4., 2.])
@@ -69,3 +72,36 @@ class Tokens(NamedTuple):
         if self.edge_rows is not None and edge_index is not None:
             out[self.edge_rows] = (of_nodes[edge_index[0]] + of_nodes[edge_index[1]]).to(out.dtype) / 2
         return out
+
+
+def check_edges(x: Tensor, edge_index: Tensor, channels: int, graph: Int[Tensor, " N"] | None = None) -> None:
+    """Check node features and edges.
+
+    Args:
+        x: Encoded node features [N, D].
+        edge_index: Directed edges [2, E].
+        channels: D.
+        graph: Graph number of each node; None if there is one graph.
+
+    Raises:
+        ShapeError: A shape or type is wrong, an edge names a node that does not exist, or joins two graphs.
+
+    Example:
+        >>> check_edges(torch.ones(2, 4), torch.tensor([[0], [1]]), 4)
+    """
+    if x.dim() != 2 or x.size(1) != channels or not x.is_floating_point():
+        raise ShapeError("x", f"{list(x.shape)} {x.dtype}", f"floats [N, {channels}]")
+    if (
+        edge_index.dim() != 2
+        or edge_index.size(0) != 2
+        or edge_index.is_floating_point()
+        or edge_index.dtype == torch.bool
+    ):
+        raise ShapeError("edge_index", f"{list(edge_index.shape)} {edge_index.dtype}", "integers [2, E]")
+    if torch.compiler.is_compiling() or edge_index.numel() == 0:
+        return
+    low, high = (int(bound) for bound in edge_index.aminmax())
+    if low < 0 or high >= x.size(0):
+        raise ShapeError("edge_index", f"node {low if low < 0 else high}", f"nodes 0 to {x.size(0) - 1}")
+    if graph is not None and bool((graph[edge_index[0]] != graph[edge_index[1]]).any()):
+        raise ShapeError("edge_index", "an edge between two graphs of the batch", "edges within one graph")

@@ -46,3 +46,12 @@ def test_options_without_effect_are_named(options, name):
 def test_an_option_that_is_set_twice_is_named():
     with pytest.raises(ConfigError, match="attention_options: tau"):
         SAMSAOptions(tau=0.5, attention_options={"tau": 1.0}).operator()
+
+
+@pytest.mark.parametrize("attention", OPERATORS)
+def test_dropout_of_the_attention_reaches_the_operator(attention):
+    model = SAMSA.from_options(
+        3, 2, channels=8, heads=2, num_layers=1, attention=attention, dropout=0.3, attn_dropout=0.1
+    )
+    (block,) = model.encoder.blocks
+    assert (block.conv.dropout, block.ffn.drop1.p) == (0.1, 0.3)

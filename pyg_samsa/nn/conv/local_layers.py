@@ -1,0 +1,156 @@
+"""The message-passing layers that a block may have beside its attention, by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import Linear, Module, ReLU, Sequential
+from torch_geometric.nn import GATv2Conv, GCNConv, GINEConv, PNAConv, ResGatedGraphConv
+from torch_geometric.nn.inits import reset
+
+from pyg_samsa.errors import ConfigError, check_choice
+from pyg_samsa.nn.conv.incidence_conv import IncidenceConv
+from pyg_samsa.typing import Float, Int
+
+MakeLocal = Callable[[int, bool], Module]
+LOCAL_LAYERS: dict[str, MakeLocal] = {}
+"""Makers of local layers by name: channels D, whether edges have features -> module. See `register_local_layer`."""
+
+
+def register_local_layer(name: str) -> Callable[[MakeLocal], MakeLocal]:
+    """Make a message-passing layer available by name, as ``samsa.local`` in configurations.
+
+    Args:
+        name: Name of the layer; it must be new.
+
+    Raises:
+        ConfigError: The name is taken.
+
+    Example:
+        >>> from torch_geometric.nn import GraphConv
+        >>> @register_local_layer("graph")
+        ... def graph(channels, edge_features):
+        ...     return GraphConv(channels, channels)
+        >>> LocalLayer("graph", 16)
+        LocalLayer(GraphConv(16, 16))
+        >>> del LOCAL_LAYERS["graph"]
+    """
+
+    def register(make: MakeLocal) -> MakeLocal:
+        taken = LOCAL_LAYERS.get(name)
+        if taken is not None and taken.__qualname__ != make.__qualname__:
+            raise ConfigError("local", name, "a new name; another layer has it")
+        LOCAL_LAYERS[name] = make
+        return make
+
+    return register
+
+
+@register_local_layer("gine")
+def _gine(channels: int, edge_features: bool, act: Callable[[], Module] = ReLU) -> Module:
+    return GINEConv(Sequential(Linear(channels, channels), act(), Linear(channels, channels)))
+
+
+@register_local_layer("gatedgcn")
+def _gatedgcn(channels: int, edge_features: bool) -> Module:
+    return ResGatedGraphConv(channels, channels, edge_dim=channels if edge_features else None)
+
+
+@register_local_layer("gcn")
+def _gcn(channels: int, edge_features: bool) -> Module:
+    return GCNConv(channels, channels)
+
+
+@register_local_layer("gatv2")
+def _gatv2(channels: int, edge_features: bool) -> Module:
+    heads = next(heads for heads in (8, 4, 2, 1) if channels % heads == 0)
+    return GATv2Conv(channels, channels // heads, heads=heads, edge_dim=channels if edge_features else None)
+
+
+@register_local_layer("pna")
+def _pna(channels: int, edge_features: bool) -> Module:
+    # Without scalers that compare degrees with those of a data set, the histogram of degrees is not used.
+    options = {"aggregators": ["mean", "min", "max", "std"], "scalers": ["identity"], "deg": torch.ones(2).long()}
+    return PNAConv(channels, channels, edge_dim=channels if edge_features else None, **options)
+
+
+@register_local_layer("incidence")
+def _incidence(channels: int, edge_features: bool) -> Module:
+    return IncidenceConv(channels)
+
+
+class LocalLayer(Module):
+    """A message-passing layer over tokens, called in one way whatever the layer takes.
+
+    Args:
+        conv: A name in :obj:`LOCAL_LAYERS`, or a module that is called with ``(x, edge_index)``, and with ``edge_attr``
+            or ``edge_rows`` where its ``forward`` has such an argument.
+        channels: Channels D of a token.
+        edge_features: Whether edges have features [E, D].
+
+    Shapes:
+        - **input:** tokens [T, D], edges [2, E], edge features [E, D] (*optional*), rows of edge tokens [E]
+          (*optional*)
+        - **output:** tokens [T, D]
+
+    Raises:
+        ConfigError: There is no such layer, or it needs edges that are tokens.
+
+    Example:
+        >>> layer = LocalLayer("gine", 16)
+        >>> layer(torch.randn(3, 16), torch.tensor([[0, 1], [1, 2]])).shape
+        torch.Size([3, 16])
+
+    Cost: That of the layer.
+    """
+
+    def __init__(self, conv: str | Module, channels: int, edge_features: bool = True) -> None:
+        super().__init__()
+        if not isinstance(conv, Module):
+            check_choice("local", conv, tuple(LOCAL_LAYERS))
+            conv = LOCAL_LAYERS[conv](channels, edge_features)
+        self.conv = conv
+        self.takes = frozenset(inspect.signature(conv.forward).parameters) & {"edge_attr", "edge_rows"}
+        # GINE must have edge features, and others must not where they were made without.
+        self.must_have = isinstance(conv, GINEConv)
+        self.edge_features = edge_features
+
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        reset(self.conv)
+
+    def forward(
+        self,
+        x: Float[Tensor, "T D"],
+        edge_index: Int[Tensor, "2 E"],
+        edge_attr: Float[Tensor, "E D"] | None = None,
+        edge_rows: Int[Tensor, " E"] | None = None,
+    ) -> Float[Tensor, "T D"]:
+        """Run the layer.
+
+        Args:
+            x: Tokens.
+            edge_index: Directed edges between rows of ``x``.
+            edge_attr: Features of the edges.
+            edge_rows: Rows of the tokens of the edges, if edges are tokens.
+        """
+        extra: dict[str, Tensor] = {}
+        if "edge_rows" in self.takes:
+            if edge_rows is None:
+                hint = "Use another layer, or samsa.bridge True."
+                raise ConfigError(
+                    "local", type(self.conv).__name__, "a layer for graphs whose edges are not tokens", hint=hint
+                )
+            extra["edge_rows"] = edge_rows
+        elif "edge_attr" in self.takes and (self.edge_features or self.must_have):
+            if edge_attr is None and self.must_have:
+                edge_attr = x.new_zeros(edge_index.size(1), x.size(1))
+            if edge_attr is not None:
+                extra["edge_attr"] = edge_attr
+        return self.conv(x, edge_index, **extra)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.conv})"

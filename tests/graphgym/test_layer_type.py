@@ -1,0 +1,55 @@
+"""GraphGPS's names of layers: message passing + attention."""
+
+import pytest
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.experiments import run as runner
+from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.graphgym.network import model_options
+from pyg_samsa.graphgym.options import LOCAL_OF_GRAPHGPS
+from pyg_samsa.graphgym.plan import build_network
+from pyg_samsa.nn import OPERATORS
+
+
+@pytest.mark.parametrize("attention", OPERATORS)
+@pytest.mark.parametrize(("name", "local"), LOCAL_OF_GRAPHGPS.items())
+def test_every_pair_is_read(name, local, attention, config):
+    load_config(config(samsa={"num_samples": None}), ["gt.layer_type", f"{name}+{attention.upper()}"])
+    options = model_options()
+    assert (options["local"], options["attention"]) == (local, attention)
+
+
+@pytest.mark.parametrize(
+    ("layer_type", "bridge"), [("GINE+SAMSA", False), ("INCIDENCE+SAMSA", True), ("CustomGatedGCN+SFT", True)]
+)
+def test_networks_with_message_passing_train(layer_type, bridge, config):
+    opts = ["gt.layer_type", layer_type, "samsa.bridge", str(bridge), "optim.max_epoch", "1"]
+    (result,) = runner.run(config(), opts, verbosity=-1)
+    assert result.test["loss"] > 0
+    blocks = build_network(cfg.share.dim_in, cfg.share.dim_out).model.encoder.blocks
+    assert all(block.local is not None for block in blocks)
+
+
+@pytest.mark.parametrize(
+    ("opts", "message"),
+    [
+        (["gt.layer_type", "GIN+SAMSA"], "gt.layer_type: got 'GIN+SAMSA'"),
+        (["gt.layer_type", "GINE+Transformer"], "gt.layer_type: got 'GINE+Transformer'"),
+        (["gt.layer_type", "GINE"], "gt.layer_type: got 'GINE'"),
+        (["gt.layer_type", "GINE+SAMSA", "samsa.local", "gcn"], "expected one that agrees with samsa.local gcn"),
+        (["gt.layer_type", "GINE+SAMSA", "samsa.attention", "sft"], "expected one that agrees with samsa.attention sft"),
+        (["samsa.local", "gin"], "samsa.local: got 'gin'"),
+        (["samsa.local", "incidence", "samsa.bridge", "False"], "samsa.local: got 'incidence'"),
+    ],
+)
+def test_wrong_names_and_contradictions_are_refused_before_any_work(opts, message, config):
+    with pytest.raises(ConfigError) as caught:
+        load_config(config(), opts)
+    assert message in str(caught.value)
+
+
+def test_gps_takes_its_own_layers(config):
+    load_config(config(model={"type": "gps"}), ["gt.layer_type", "GINE+SAMSA"])
+    with pytest.raises(ConfigError, match=r"gt\.layer_type"):
+        build_network(3, 1)
