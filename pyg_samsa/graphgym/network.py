@@ -15,6 +15,7 @@ from pyg_samsa.graphgym.options import (
     ALIASES,
     FIXED_IN_SAMSA,
     FROM_DATA,
+    GPS_LAYERS,
     LOCAL_OF_GRAPHGPS,
     SETTINGS,
     UNSET_FLOAT,
@@ -211,6 +212,8 @@ def check_settings() -> None:
     Raises:
         ConfigError: See `model_options`; or an option has no effect in this combination.
     """
+    if cfg.gt.layer_type not in ("samsa", *GPS_LAYERS):
+        _parse_layer_type(cfg.gt.layer_type)
     if cfg.model.type == "samsa":
         values = model_options()
         with _named_as_settings(values["attention"]):

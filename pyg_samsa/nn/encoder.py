@@ -92,7 +92,10 @@ class Encoder(Module):
         return any(getattr(getattr(block, "conv", None), "uses_positions", False) for block in self.blocks)
 
     def edges_of(self, tokens: Tokens) -> dict[str, Tensor | None]:
-        """Return the arguments of the blocks about edges; empty if no block passes messages.
+        r"""Return the arguments of the blocks about edges; empty if no block passes messages.
+
+        .. math::
+            x^{(l+1)} = \mathrm{Block}_l(x^{(l)}, \mathrm{edges}; \alpha)
 
         Example:
             >>> from pyg_samsa.nn import SAMSABlock

@@ -307,7 +307,7 @@ def test_checkpoints_hold_plain_values_and_the_weights_of_samsa(config):
         ({"optim": {"scheduler": "cosin"}}, "optim.scheduler"),
         ({"dataset": {"task_type": "regression"}}, "dataset.task_type"),
         ({"dataset": {"format": "nowhere"}}, "dataset"),
-        ({"samsa": {"heads": 3}}, "heads"),
+        ({"samsa": {"heads": 3}}, r"samsa\.heads"),
         ({"gt": {"layers": 3}}, "gt.layers"),
         ({"model": {"graph_pooling": "max"}}, "model.graph_pooling"),
         ({"dataset": {"node_encoder": True, "node_encoder_name": "Atom+LapPE"}}, "dataset.node_encoder_name"),

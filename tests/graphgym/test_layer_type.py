@@ -38,7 +38,10 @@ def test_networks_with_message_passing_train(layer_type, bridge, config):
         (["gt.layer_type", "GINE+Transformer"], "gt.layer_type: got 'GINE+Transformer'"),
         (["gt.layer_type", "GINE"], "gt.layer_type: got 'GINE'"),
         (["gt.layer_type", "GINE+SAMSA", "samsa.local", "gcn"], "expected one that agrees with samsa.local gcn"),
-        (["gt.layer_type", "GINE+SAMSA", "samsa.attention", "sft"], "expected one that agrees with samsa.attention sft"),
+        (
+            ["gt.layer_type", "GINE+SAMSA", "samsa.attention", "sft"],
+            "expected one that agrees with samsa.attention sft",
+        ),
         (["samsa.local", "gin"], "samsa.local: got 'gin'"),
         (["samsa.local", "incidence", "samsa.bridge", "False"], "samsa.local: got 'incidence'"),
     ],

@@ -123,6 +123,8 @@ def test_sft_conv(seed, sizes, k, encoding, leak, score, sampler, sampling, tau,
     """``many`` 0 projects the sampled tokens only, in every case."""
     torch.manual_seed(seed)
     options = {"encoding": encoding, "leak": leak, "score": score, "sampler": sampler, "sampling": sampling, "tau": tau}
+    if sampler == "paired":  # which has no relaxation
+        options |= {"sampling": "hard", "tau": 1.0}
     conv = SFTConv(4, heads=2, num_samples=k, bias=bias, shared=shared, **options).double().eval()
     randomise(conv)
     ptr, total = torch.tensor([0, *sizes]).cumsum(0), sum(sizes)

@@ -35,6 +35,7 @@ class IncidenceConv(Module):
         ShapeError: There is not one row per edge.
 
     Example:
+        >>> import torch
         >>> conv = IncidenceConv(16)
         >>> x = torch.randn(5, 16)  # three nodes and the edges 0 -> 1 and 1 -> 2
         >>> conv(x, torch.tensor([[0, 1], [1, 2]]), torch.tensor([3, 4])).shape
@@ -59,7 +60,10 @@ class IncidenceConv(Module):
     def forward(
         self, x: Float[Tensor, "T D"], edge_index: Int[Tensor, "2 E"], edge_rows: Int[Tensor, " rows"]
     ) -> Float[Tensor, "T D"]:
-        """Run the layer.
+        r"""Let nodes and edges hear each other.
+
+        .. math::
+            x' = W \, \mathrm{GELU}(C m)
 
         Args:
             x: Tokens.

@@ -83,7 +83,10 @@ def _incidence(channels: int, edge_features: bool) -> Module:
 
 
 class LocalLayer(Module):
-    """A message-passing layer over tokens, called in one way whatever the layer takes.
+    r"""A message-passing layer over tokens, called in one way whatever the layer takes.
+
+    .. math::
+        x'_i = \gamma\Bigl(x_i, \bigoplus_{j \in N(i)} \phi(x_i, x_j, e_{ji})\Bigr)
 
     Args:
         conv: A name in :obj:`LOCAL_LAYERS`, or a module that is called with ``(x, edge_index)``, and with ``edge_attr``

@@ -7,7 +7,7 @@ from pyg_samsa.functional.codes import feature_keys
 from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
-from pyg_samsa.nn.tokenizers.tokens import Tokens
+from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
 from pyg_samsa.typing import Float, Int, Shaped
 
 
@@ -104,6 +104,7 @@ class GraphTokenizer(NodeTokenizer):
         h = self.encode_nodes(x, batch, batch_size=batch_size, pos=pos, pe=pe, draw=draw)
         if edge_index is None:
             edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device)
+        check_edges(h, edge_index, self.channels)
         e = self.encode_edges(edge_index, edge_attr, h)
         if not self.training:
             node_keys = feature_keys(x) if node_keys is None else node_keys

@@ -11,7 +11,7 @@ from torch_geometric.nn.inits import reset
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
-from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
+from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges, check_within_graphs
 from pyg_samsa.typing import Float, Int
 
 EVAL_CODES = ("structural", "index", "random")
@@ -130,6 +130,7 @@ class GraphBridge(Module):
             >>> tokens.index.ptr, tokens.node_rows, tokens.edge_rows
             (tensor([0, 4, 5]), tensor([0, 1, 4]), tensor([2, 3]))
         """
+        check_edges(x, edge_index, self.channels)
         if (edge_attr is not None) != self.edge_features:
             raise ShapeError(
                 "edge_attr",
@@ -140,7 +141,7 @@ class GraphBridge(Module):
             raise ShapeError("edge_attr", list(edge_attr.shape), [edge_index.size(1), self.channels])
         index, perm = resolve(x.size(0), x.device, batch, None, batch_size)
         graph = index.batch if batch is None else batch
-        check_edges(x, edge_index, self.channels, graph)
+        check_within_graphs(edge_index, graph)
         code = self.phi(x).view(x.size(0), max(1, self.num_codes), self.channels)
         if self.raw_sigma is not None:
             noise = self._noise(x, edge_index, edge_attr, index, perm, node_keys, edge_keys, draw)

@@ -10,7 +10,7 @@ from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positi
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
-from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
+from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges, check_within_graphs
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int, Shaped
 
@@ -188,18 +188,22 @@ class NodeTokenizer(Module):
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         rows = torch.arange(h.size(0), device=h.device) if perm is None else inverse_permutation(perm)
         if edge_index is not None:
-            check_edges(h, edge_index, self.channels, index.batch if batch is None else batch)
+            check_edges(h, edge_index, self.channels)
+            check_within_graphs(edge_index, index.batch if batch is None else batch)
         edges = None if edge_index is None else rows[edge_index]
         edge_attr = None if edge_index is None else self.encode_edges(edge_index, edge_attr, h)
         return Tokens(h if perm is None else h[perm], index, rows, None, edges, edge_attr)
 
     def encode_edges(
         self,
-        edge_index: Int[Tensor, "2 E"],
+        edge_index: Tensor,
         edge_attr: Tensor | None,
         h: Float[Tensor, "N D"],
     ) -> Float[Tensor, "E D"] | None:
-        """Return the encoded edge features [E, D]; None where edges have none.
+        r"""Return the encoded edge features; None if the edges have none.
+
+        .. math::
+            h_{ij} = \mathrm{Encoder}_E(e_{ij})
 
         Args:
             edge_index: Directed edges [2, E].

@@ -74,17 +74,19 @@ class Tokens(NamedTuple):
         return out
 
 
-def check_edges(x: Tensor, edge_index: Tensor, channels: int, graph: Int[Tensor, " N"] | None = None) -> None:
-    """Check node features and edges.
+def check_edges(x: Tensor, edge_index: Tensor, channels: int) -> None:
+    r"""Check encoded node features and the edges between them.
+
+    .. math::
+        x \in \mathbb{R}^{N \times D}, \qquad 0 \le \mathrm{edge\_index} < N
 
     Args:
         x: Encoded node features [N, D].
         edge_index: Directed edges [2, E].
         channels: D.
-        graph: Graph number of each node; None if there is one graph.
 
     Raises:
-        ShapeError: A shape or type is wrong, an edge names a node that does not exist, or joins two graphs.
+        ShapeError: A shape or type is wrong, or an edge names a node that does not exist.
 
     Example:
         >>> check_edges(torch.ones(2, 4), torch.tensor([[0], [1]]), 4)
@@ -103,5 +105,25 @@ def check_edges(x: Tensor, edge_index: Tensor, channels: int, graph: Int[Tensor,
     low, high = (int(bound) for bound in edge_index.aminmax())
     if low < 0 or high >= x.size(0):
         raise ShapeError("edge_index", f"node {low if low < 0 else high}", f"nodes 0 to {x.size(0) - 1}")
-    if graph is not None and bool((graph[edge_index[0]] != graph[edge_index[1]]).any()):
+
+
+def check_within_graphs(edge_index: Int[Tensor, "2 E"], graph: Int[Tensor, " N"]) -> None:
+    r"""Check that every edge joins two nodes of one graph.
+
+    .. math::
+        \mathrm{graph}(s) = \mathrm{graph}(t) \quad \text{for every edge } (s, t)
+
+    Args:
+        edge_index: Directed edges.
+        graph: Graph number of each node.
+
+    Raises:
+        ShapeError: An edge joins two graphs.
+
+    Example:
+        >>> check_within_graphs(torch.tensor([[0], [1]]), torch.tensor([0, 0, 1]))
+    """
+    if torch.compiler.is_compiling():
+        return
+    if bool((graph[edge_index[0]] != graph[edge_index[1]]).any()):
         raise ShapeError("edge_index", "an edge between two graphs of the batch", "edges within one graph")
