@@ -9,9 +9,9 @@ from benchmarks.ruler import ROOMS, Item, Ruler, measure, share, table
 ROOT = Path(__file__).parent.parent
 RULER = Ruler(ROOT / "pyg_samsa", ROOT / "tests")
 # The least share of each; raise it when it is passed, never lower it.
-LEAST = {"formula": 0.50, "doctest": 0.64, "shapes": 0.95, "mirrored": 0.92}
+LEAST = {"formula": 0.50, "doctest": 0.70, "shapes": 0.97, "mirrored": 0.99}
 LONG_FUNCTIONS = 1
-LONG_LINES = 8
+LONG_LINES = 6
 CIRCLES = 0
 # Kernels that run on a GPU alone, and containers that a network fills.
 WITHOUT_EXAMPLE = {
