@@ -17,120 +17,15 @@ from torch import Tensor
 
 from pyg_samsa.datasets.base import load_tensors
 from pyg_samsa.errors import ConfigError, DataIntegrityError, ShapeError, check_choice
+from pyg_samsa.functional.node_encodings import NODE_ENCODINGS, laplacian_eigenvectors, return_probabilities
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option
 
 _LOGGER = logging.getLogger(__name__)
-KINDS = ("none", "lap", "rwse")
+KINDS = ("none", *NODE_ENCODINGS)
 _VERSION = 1
 _CHUNK_NODES = 2**14
-_DENSE_NODES = 1000
-_SHIFT = -0.01
-
-
-def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int) -> np.ndarray:
-    r"""Eigenvectors 2 to ``dim`` + 1 of a graph's normalised Laplacian, as in PyG's ``AddLaplacianEigenvectorPE``.
-
-    .. math::
-        L = I - D^{-1/2} A D^{-1/2}
-
-    from `"Benchmarking Graph Neural Networks" <https://arxiv.org/abs/2003.00982>`_, in the order of their eigenvalues.
-    A column that a small graph does not have is zero. An edge without its reverse counts half in both directions; loops
-    do not count. The sign of an eigenvector is arbitrary: here its entry of largest magnitude is positive.
-
-    Args:
-        edge_index: Edges int [2, E].
-        num_nodes: Number of nodes n.
-        dim: Number of eigenvectors P.
-
-    Shapes:
-        - **output:** float32 [n, P]
-
-    Example:
-        >>> path = np.array([[0, 1, 1, 2], [1, 0, 2, 1]])
-        >>> laplacian_eigenvectors(path, 3, 3)[:, 1].tolist()
-        [-0.5, 0.7071067690849304, -0.5]
-
-    Cost: O(n^3) up to 1,000 nodes; beyond, a few sparse factorisations.
-    """
-    from scipy import sparse
-
-    kept = edge_index[:, edge_index[0] != edge_index[1]]
-    adjacency = sparse.coo_array((np.ones(kept.shape[1]), (kept[0], kept[1])), shape=(num_nodes, num_nodes)).tocsr()
-    adjacency = (adjacency + adjacency.T) / 2
-    degree = np.asarray(adjacency.sum(axis=1)).ravel()
-    scale = np.divide(1.0, np.sqrt(degree), out=np.zeros(num_nodes), where=degree > 0)
-    laplacian = sparse.eye_array(num_nodes, format="csr") - sparse.diags_array(scale) @ adjacency @ sparse.diags_array(
-        scale
-    )
-    if num_nodes <= max(_DENSE_NODES, dim + 2):
-        vectors = np.linalg.eigh(laplacian.toarray())[1]
-    else:
-        vectors = _smallest(laplacian, dim + 1)
-    found = vectors[:, 1 : dim + 1]
-    found = found * np.where(
-        np.take_along_axis(found, np.abs(found.round(6)).argmax(0, keepdims=True), 0) < 0, -1.0, 1.0
-    )
-    out = np.zeros((num_nodes, dim), dtype=np.float32)
-    out[:, : found.shape[1]] = found
-    return out
-
-
-def _smallest(laplacian: Any, count: int) -> np.ndarray:
-    from scipy.sparse.linalg import eigsh
-
-    # A fixed start makes the result reproducible; with a negative shift the matrix is never singular.
-    start = np.random.default_rng(0).standard_normal(laplacian.shape[0])
-    values, vectors = eigsh(laplacian.tocsc(), k=count, sigma=_SHIFT, which="LM", v0=start)
-    return vectors[:, values.argsort()]
-
-
-def return_probabilities(edge_index: np.ndarray, num_nodes: int, dim: int) -> np.ndarray:
-    r"""Return probabilities of random walks after 1 to ``dim`` steps, as in PyG's ``AddRandomWalkPE``.
-
-    .. math::
-        p_i = \bigl[(D^{-1} A)_{ii}, (D^{-1} A)^2_{ii}, \dots, (D^{-1} A)^P_{ii}\bigr]
-
-    from `"Graph Neural Networks with Learnable Structural and Positional Representations"
-    <https://arxiv.org/abs/2110.07875>`_.
-    A node without edges has zeros. Several graphs may be passed as one disconnected graph.
-
-    Args:
-        edge_index: Edges int [2, E]; parallel ones count each.
-        num_nodes: Number of nodes n.
-        dim: Number of steps P.
-
-    Shapes:
-        - **output:** float32 [n, P]
-
-    Example:
-        >>> path = np.array([[0, 1, 1, 2], [1, 0, 2, 1]])
-        >>> return_probabilities(path, 3, 4).tolist()
-        [[0.0, 0.5, 0.0, 0.5], [0.0, 1.0, 0.0, 1.0], [0.0, 0.5, 0.0, 0.5]]
-
-    Cost: P / 2 sparse products: of step 2a only the diagonal is needed, which is that of the product of two matrices of
-    step a.
-    """
-    from scipy import sparse
-
-    walk = sparse.coo_array(
-        (np.ones(edge_index.shape[1]), (edge_index[0], edge_index[1])), shape=(num_nodes, num_nodes)
-    ).tocsr()
-    degree = np.asarray(walk.sum(axis=1)).ravel()
-    walk = sparse.diags_array(np.divide(1.0, degree, out=np.zeros(num_nodes), where=degree > 0)) @ walk
-    out = np.zeros((num_nodes, dim), dtype=np.float32)
-    power = before = walk
-    for step in range(1, dim + 1):
-        if step == 1:
-            diagonal = walk.diagonal()
-        elif step % 2:
-            before, power = power, power @ walk
-            diagonal = np.asarray(power.multiply(before.T).sum(axis=1)).ravel()
-        else:
-            diagonal = np.asarray(power.multiply(power.T).sum(axis=1)).ravel()
-        out[:, step - 1] = diagonal
-    return out
 
 
 def add_encoding(

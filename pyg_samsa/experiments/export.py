@@ -32,7 +32,7 @@ def predicts_molecules(network: nn.Module, features: Features) -> bool:
         and inner.readout is not None
         and inner.readout.level == "graph"
         and inner.readout.towers == 1
-        and not inner.tokenizer.pe_channels
+        and (not inner.tokenizer.pe_channels or inner.tokenizer.pe_kind is not None)
         and network.node_encoder is None
         and network.edge_encoder is None
         and (features.in_channels, features.edge_channels) == (MOLECULES.in_channels, MOLECULES.edge_channels)
@@ -48,7 +48,7 @@ def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path |
         plan: Plan of the run.
 
     Returns:
-        The folder; None where the network is not a SAMSA for molecules without positional encodings.
+        The folder; None where the network is not a SAMSA for molecules.
     """
     if not predicts_molecules(network, plan.dataset.features):
         return None

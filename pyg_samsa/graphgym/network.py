@@ -178,7 +178,9 @@ def samsa_options() -> dict[str, Any]:
         # A place in a sequence is one number; other data have positions.
         dims = 1 if cfg.samsa.positions == "sinusoidal" and not cfg.share.num_dims else cfg.share.num_dims
         values["attention_options"] = {**(values["attention_options"] or {}), FROM_DATA: dims}
-    values["pe_channels"], values["flip_signs"] = (cfg.pe.dim if cfg.pe.kind != "none" else 0), cfg.pe.kind == "lap"
+    encoded = cfg.pe.kind != "none"
+    values["pe_channels"], values["pe_kind"] = (cfg.pe.dim, cfg.pe.kind) if encoded else (0, None)
+    values["flip_signs"] = cfg.pe.kind == "lap"
     pooling = cfg.model.graph_pooling
     if pooling in POOLS:
         values["pool"] = pooling

@@ -188,7 +188,7 @@ FIXED_IN_SAMSA: dict[str, Any] = {
 WITHOUT_ENCODINGS = ("bag_of_features", "point_net")
 _setting("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,))
 # What the data and pe.* decide is no setting.
-_DECIDED = {"level", "towers", "num_categories", "pe_channels", "flip_signs", "scale_targets"}
+_DECIDED = {"level", "towers", "num_categories", "pe_channels", "pe_kind", "flip_signs", "scale_targets"}
 add_owner(
     SAMSAOptions,
     "samsa",

@@ -6,11 +6,15 @@ import torch
 from rich.console import Console
 
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.chem.smiles import smiles_to_data
 from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.experiments.export import export_model, predicts_molecules, print_models
+from pyg_samsa.explain.molecule_explanation import explain_molecules
+from pyg_samsa.functional.node_encodings import return_probabilities
 from pyg_samsa.hub import load_pretrained
 from pyg_samsa.hub.model_config import read_config
 from pyg_samsa.nn import SAMSA
+from pyg_samsa.predict import MoleculePredictor
 from pyg_samsa.task import Task
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.results import RunResult
@@ -42,6 +46,7 @@ def test_only_networks_for_whole_molecules_are_exported():
     assert not predicts_molecules(found.model, MOLECULES)
     assert not predicts_molecules(BatchNetwork(found.model, node_encoder=found), MOLECULES)
     assert not predicts_molecules(BatchNetwork(found.model, edge_encoder=found), MOLECULES)
+    assert predicts_molecules(network(pe_channels=4, pe_kind="rwse"), MOLECULES)
 
 
 @pytest.mark.parametrize("options", [{"level": "node"}, {"towers": 2}, {"pe_channels": 4}])
@@ -74,3 +79,24 @@ def test_the_command_that_predicts_is_printed_for_saved_models_only(result, tmp_
     shown = console.export_text()
     assert shown.count("pyg-samsa predict") == 1
     assert f"pyg-samsa predict {tmp_path / 'model'} new.csv predictions.csv" in shown
+
+
+@pytest.mark.parametrize("bridge", [True, False])
+def test_a_saved_network_computes_its_encodings(bridge, result, tmp_path):
+    options = {"pe_channels": 4, "pe_kind": "rwse", "local": "gine", "bridge": bridge, "num_layers": 2}
+    trained = network(2, **options)
+    torch.nn.init.constant_(trained.model.encoder.alpha, 0.5)
+    torch.nn.init.constant_(trained.model.tokenizer.pe_encoder.lin.weight, 0.3)
+    export_model(result, trained, plan())
+    predictor = MoleculePredictor.from_pretrained(tmp_path / "model")
+    molecules = ["CCO", "c1ccccc1C", "C", "CCO"]
+    values = predictor.predict(molecules).values
+    trained.eval()
+    for smiles, row in zip(molecules, values, strict=True):
+        data = smiles_to_data(smiles)
+        data.pe = torch.from_numpy(return_probabilities(data.edge_index.numpy(), data.num_nodes, 4))
+        with torch.no_grad():
+            wanted = trained.model(data.x, data.edge_index, data.edge_attr, pe=data.pe).double().sigmoid()
+        torch.testing.assert_close(torch.from_numpy(row), wanted[0], rtol=0, atol=1e-6)
+    (explained,) = explain_molecules(predictor.model, predictor.task, [("ethanol", "CCO")])
+    assert len(explained.to_frame()) == 7

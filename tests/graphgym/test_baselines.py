@@ -13,6 +13,7 @@ from pyg_samsa.datasets.base import Prepared, SplitDataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import run as runner
+from pyg_samsa.functional.node_encodings import laplacian_eigenvectors
 from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.config import PACKAGED, load_config
 from pyg_samsa.graphgym.plan import build_network
@@ -87,7 +88,7 @@ def test_encodings_are_cached_and_reach_the_network(small, tmp_path, monkeypatch
     assert first.test == second.test
     for graph in seen[0].to_data_list():
         torch.testing.assert_close(
-            graph.pe, torch.from_numpy(encodings.laplacian_eigenvectors(graph.edge_index.numpy(), graph.num_nodes, 5))
+            graph.pe, torch.from_numpy(laplacian_eigenvectors(graph.edge_index.numpy(), graph.num_nodes, 5))
         )
     # The same without encodings is another network.
     (without,) = runner.run(small(network), verbosity=-1)

@@ -305,13 +305,15 @@ def _make_tokenizer(in_channels: Features, edge_channels: Features | None, optio
             in_channels,
             edge_channels,
             positions=options.positions,
+            pe_kind=options.pe_kind,
             **codes,
             **pe,
         )
     if options.coordinate_free:
         geometry: dict[str, Any] = {"coordinate_free": True, "centroid_distance": options.centroid_distance}
         return PointTokenizer(options.channels, in_channels, **geometry, **pe)
-    return NodeTokenizer(options.channels, in_channels, edge_channels, positions=options.positions, **pe)
+    pe |= {"positions": options.positions, "pe_kind": options.pe_kind}
+    return NodeTokenizer(options.channels, in_channels, edge_channels, **pe)
 
 
 def _make_blocks(options: SAMSAOptions, edge_features: bool) -> list[SAMSABlock]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional.node_encodings import NODE_ENCODINGS
 from pyg_samsa.nn.block import REZERO
 from pyg_samsa.nn.conv.local_layers import LOCAL_LAYERS
 from pyg_samsa.nn.conv.operators import OPERATORS
@@ -87,6 +88,9 @@ class SAMSAOptions:
     flip_signs: Annotated[bool, Option("Whether signs of positional encodings are flipped at random in training.")] = (
         False
     )
+    pe_kind: Annotated[
+        str | None, Option("Encodings that the network computes from the edges if none are passed.", NODE_ENCODINGS)
+    ] = None
     num_eval_samples: Annotated[int, Option("Draws of codes that an evaluation averages.", low=1)] = 1
 
     level: Annotated[str, Option("What is predicted for.", LEVELS)] = "graph"
@@ -107,7 +111,7 @@ class SAMSAOptions:
         check_integer("channels", self.channels)
         needed_without: tuple[str, ...]
         if not self.pe_channels:
-            self._must_be_default(("flip_signs",), "pe_channels is 0")
+            self._must_be_default(("flip_signs", "pe_kind"), "pe_channels is 0")
         if self.tokenizer is not None:
             self._must_be_default(_OF_TOKENIZER, f"tokenizer is {self.tokenizer!r}")
             return

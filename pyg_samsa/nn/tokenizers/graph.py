@@ -32,6 +32,7 @@ class GraphTokenizer(NodeTokenizer):
             tokens; ``"none"`` adds nothing.
         pe_channels: Width of positional encodings that are passed as ``pe``; 0 for none.
         flip_signs: Whether to flip the signs of these encodings at random in training.
+        pe_kind: The encodings that are computed from the edges if ``pe`` is not passed, see `NodeTokenizer`.
 
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*)
@@ -65,9 +66,17 @@ class GraphTokenizer(NodeTokenizer):
         positions: str = "none",
         pe_channels: int = 0,
         flip_signs: bool = False,
+        pe_kind: str | None = None,
     ) -> None:
-        encodings = {"positions": positions, "pe_channels": pe_channels, "flip_signs": flip_signs}
-        super().__init__(channels, in_channels, edge_channels, **encodings)  # type: ignore[arg-type]
+        super().__init__(
+            channels,
+            in_channels,
+            edge_channels,
+            positions=positions,
+            pe_channels=pe_channels,
+            flip_signs=flip_signs,
+            pe_kind=pe_kind,
+        )
         self.bridge = GraphBridge(channels, num_codes, edge_channels is not None, eval_codes, sigma)
 
     @property
@@ -101,7 +110,7 @@ class GraphTokenizer(NodeTokenizer):
             >>> tokens.node_rows, tokens.edge_rows
             (tensor([0, 1, 2]), tensor([3, 4]))
         """
-        h = self.encode_nodes(x, batch, batch_size=batch_size, pos=pos, pe=pe, draw=draw)
+        h = self.encode_nodes(x, batch, batch_size=batch_size, edge_index=edge_index, pos=pos, pe=pe, draw=draw)
         if edge_index is None:
             edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device)
         check_edges(h, edge_index, self.channels)

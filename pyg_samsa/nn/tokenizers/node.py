@@ -6,6 +6,7 @@ from torch.nn import Module
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ShapeError, check_choice
+from pyg_samsa.functional.node_encodings import NODE_ENCODINGS, node_encodings
 from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
@@ -33,6 +34,8 @@ class NodeTokenizer(Module):
             adds nothing.
         pe_channels: Width P of positional encodings that are passed as ``pe``, see `PositionalEncoder`; 0 for none.
         flip_signs: Whether to flip the signs of these encodings at random in training, as eigenvectors need.
+        pe_kind: The encodings that are computed from the edges if ``pe`` is not passed: ``"lap"`` or ``"rwse"``, see
+            `pyg_samsa.functional.node_encodings`; None if they must be passed.
 
     Shapes:
         - **input:** nodes [N, F], graph numbers [N] (*optional*)
@@ -63,11 +66,15 @@ class NodeTokenizer(Module):
         positions: str = "none",
         pe_channels: int = 0,
         flip_signs: bool = False,
+        pe_kind: str | None = None,
     ) -> None:
         super().__init__()
         check_integer("channels", channels)
         check_integer("pe_channels", pe_channels, low=0)
         check_choice("positions", positions, POSITIONS)
+        if pe_kind is not None:
+            check_choice("pe_kind", pe_kind, NODE_ENCODINGS)
+        self.pe_kind = pe_kind
         self.channels, self.positions, self.pe_channels = int(channels), positions, pe_channels
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
         self.edge_encoder = (
@@ -106,6 +113,7 @@ class NodeTokenizer(Module):
         batch: Int[Tensor, " N"] | None = None,
         *,
         batch_size: int | None = None,
+        edge_index: Tensor | None = None,
         pos: Shaped[Tensor, "N l"] | None = None,
         pe: Float[Tensor, "N P"] | None = None,
         draw: int = 0,
@@ -125,8 +133,18 @@ class NodeTokenizer(Module):
             places = sinusoidal_positions(index, self.channels, dtype=h.dtype)
             h = h + (places if rank is None else places[rank])
         if self.pe_encoder is not None:
+            if pe is None and self.pe_kind is not None:
+                pe = self._encodings(edge_index, index, rank)
             h = h + self.pe_encoder(pe, index.batch if rank is None else index.batch[rank], index.num_graphs)
         return h
+
+    def _encodings(self, edge_index: Tensor | None, index: RaggedIndex, rank: Tensor | None) -> Tensor:
+        """Compute the positional encodings [N, P] from the edges."""
+        if edge_index is None:
+            edge_index = torch.empty(2, 0, dtype=torch.long, device=index.device)
+        assert self.pe_kind is not None
+        pe = node_encodings(self.pe_kind, self.pe_channels, edge_index if rank is None else rank[edge_index], index)
+        return pe if rank is None else pe[rank]
 
     def encode_features(
         self,
@@ -184,7 +202,7 @@ class NodeTokenizer(Module):
             >>> tokens.x.shape, tokens.node_rows
             (torch.Size([2, 16]), tensor([1, 0]))
         """
-        h = self.encode_nodes(x, batch, batch_size=batch_size, pos=pos, pe=pe, draw=draw)
+        h = self.encode_nodes(x, batch, batch_size=batch_size, edge_index=edge_index, pos=pos, pe=pe, draw=draw)
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         rows = torch.arange(h.size(0), device=h.device) if perm is None else inverse_permutation(perm)
         if edge_index is not None:

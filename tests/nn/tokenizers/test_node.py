@@ -1,10 +1,12 @@
 """One token per node."""
 
+import numpy as np
 import pytest
 import torch
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.functional import sinusoidal_positions
+from pyg_samsa.functional.node_encodings import NODE_ENCODINGS, laplacian_eigenvectors, return_probabilities
 from pyg_samsa.nn import NodeTokenizer
 
 BATCH = torch.tensor([1, 0, 1, 1, 0])
@@ -63,3 +65,23 @@ def test_bad_features_are_named():
         NodeTokenizer(8, 3)(torch.zeros(5, 4))
     with pytest.raises(NumericalError, match="x"):
         NodeTokenizer(8, 3)(torch.full((5, 3), torch.nan))
+
+
+@pytest.mark.parametrize("kind", NODE_ENCODINGS)
+def test_encodings_are_computed_from_the_edges_if_none_are_passed(kind):
+    tokenizer = NodeTokenizer(8, 3, pe_channels=2, pe_kind=kind).eval()
+    batch = torch.tensor([1, 0, 1, 0, 1])
+    edges = torch.tensor([[0, 2, 2, 4, 1, 3], [2, 0, 4, 2, 3, 1]])
+    compute = {"lap": laplacian_eigenvectors, "rwse": return_probabilities}[kind]
+    pe = torch.empty(5, 2)
+    pe[batch == 1] = torch.from_numpy(compute(np.array([[0, 1, 1, 2], [1, 0, 2, 1]]), 3, 2))
+    pe[batch == 0] = torch.from_numpy(compute(np.array([[0, 1], [1, 0]]), 2, 2))
+    x = torch.randn(5, 3)
+    passed, computed = (tokenizer(x, edges, batch=batch, pe=given).x for given in (pe, None))
+    torch.testing.assert_close(computed, passed)
+    assert tokenizer(x, batch=batch).x.shape == (5, 8)
+
+
+def test_an_unknown_kind_of_encodings_is_refused():
+    with pytest.raises(ConfigError, match="pe_kind"):
+        NodeTokenizer(8, 3, pe_channels=2, pe_kind="signnet")
