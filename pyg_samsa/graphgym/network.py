@@ -223,16 +223,19 @@ def check_settings() -> None:
 
 
 def unused_settings(given: Iterable[str]) -> list[str]:
-    """Return those of the given settings that belong to the network ``samsa`` and that this network does not read.
+    """Return those of the given settings that describe a network and that the chosen network does not read.
 
     Args:
         given: Keys that the user has set.
     """
     if cfg.model.type not in _READ_BY:
-        return []  # the network samsa, or one of other code, such as GraphGym's own with the layer samsaconv
+        return []  # a network of other code, such as GraphGym's own with the layer samsaconv
+    parts = {"samsa", *OPERATORS, *TOKENIZERS}
     reads = _READ_BY[cfg.model.type]
-    groups = {"samsa", *OPERATORS, *TOKENIZERS}
-    return sorted(key for key in given if key.partition(".")[0] in groups and key not in reads)
+    if cfg.model.type == "samsa":
+        reads = (*reads, *(f"{part}." for part in parts))
+    groups = {"gnn", "gt", *parts}
+    return sorted(key for key in given if key.partition(".")[0] in groups and not key.startswith(reads))
 
 
 def edges_are_tokens() -> bool:
@@ -242,9 +245,15 @@ def edges_are_tokens() -> bool:
     return TOKENIZERS[cfg.samsa.tokenizer].edges_are_tokens if cfg.samsa.tokenizer else cfg.samsa.bridge
 
 
-# Settings of the network samsa that the other networks of this package read.
-_READ_BY = {"bag_of_features": ("samsa.channels", "samsa.dropout"), "point_net": ("samsa.dropout",)}
-_READ_BY |= dict.fromkeys(LAYERS, ())
+# Settings that describe a network, or prefixes of them, by the network of this package that reads them.
+_BY_ALL = ("gnn.head",)
+_READ_BY: dict[str, tuple[str, ...]] = {
+    "samsa": (*_BY_ALL, "gt.", "gnn.residual"),
+    "bag_of_features": (*_BY_ALL, "samsa.channels", "samsa.dropout", "gt.dim_hidden", "gt.dropout"),
+    "point_net": (*_BY_ALL, "samsa.dropout"),
+    **dict.fromkeys(LAYERS, (*_BY_ALL, "gnn.")),
+    "gps": (*_BY_ALL, "gnn.", "gt."),
+}
 
 
 @contextmanager

@@ -22,12 +22,14 @@ def test_network_takes_widths_from_whoever_knows_them(molecules):
 @pytest.mark.parametrize(
     ("kind", "unused"),
     [
-        ("samsa", []),
+        ("samsa", ["gnn.act"]),
         ("gnn", []),  # its layer samsaconv reads them
-        ("gcn", ["samsa.channels", "samsa.heads", "sft.leak"]),
-        ("bag_of_features", ["samsa.heads", "sft.leak"]),
+        ("gcn", ["gt.layers", "samsa.channels", "samsa.heads", "sft.leak"]),
+        ("gps", ["samsa.channels", "samsa.heads", "sft.leak"]),
+        ("bag_of_features", ["gnn.act", "gt.layers", "samsa.heads", "sft.leak"]),
     ],
 )
 def test_settings_of_another_network_are_named(kind, unused):
     cfg.model.type = kind
-    assert network.unused_settings(["sft.leak", "samsa.heads", "samsa.channels", "optim.base_lr"]) == unused
+    given = ["sft.leak", "samsa.heads", "samsa.channels", "optim.base_lr", "gnn.act", "gnn.head", "gt.layers"]
+    assert network.unused_settings(given) == unused

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch_geometric.nn.inits import reset
 
-from pyg_samsa.errors import ShapeError, check_choice
+from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.node_encodings import NODE_ENCODINGS, node_encodings
 from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
@@ -74,6 +74,9 @@ class NodeTokenizer(Module):
         check_choice("positions", positions, POSITIONS)
         if pe_kind is not None:
             check_choice("pe_kind", pe_kind, NODE_ENCODINGS)
+        if not pe_channels and (flip_signs or pe_kind is not None):
+            name, value = ("flip_signs", True) if flip_signs else ("pe_kind", pe_kind)
+            raise ConfigError(name, value, "left out, because pe_channels is 0: there are no encodings")
         self.pe_kind = pe_kind
         self.channels, self.positions, self.pe_channels = int(channels), positions, pe_channels
         self.node_encoder = make_encoder("in_channels", in_channels, channels)

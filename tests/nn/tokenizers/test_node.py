@@ -85,3 +85,9 @@ def test_encodings_are_computed_from_the_edges_if_none_are_passed(kind):
 def test_an_unknown_kind_of_encodings_is_refused():
     with pytest.raises(ConfigError, match="pe_kind"):
         NodeTokenizer(8, 3, pe_channels=2, pe_kind="signnet")
+
+
+@pytest.mark.parametrize("options", [{"flip_signs": True}, {"pe_kind": "rwse"}], ids=str)
+def test_options_of_encodings_without_encodings_are_refused(options):
+    with pytest.raises(ConfigError, match="pe_channels is 0"):
+        NodeTokenizer(8, 3, **options)
