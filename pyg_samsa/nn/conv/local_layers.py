@@ -137,7 +137,7 @@ class LocalLayer(Module):
         Args:
             x: Tokens.
             edge_index: Directed edges between rows of ``x``.
-            edge_attr: Features of the edges.
+            edge_attr: Features of the edges; by default zeros, if the layer was made for features.
             edge_rows: Rows of the tokens of the edges, if edges are tokens.
         """
         extra: dict[str, Tensor] = {}
@@ -149,10 +149,7 @@ class LocalLayer(Module):
                 )
             extra["edge_rows"] = edge_rows
         elif "edge_attr" in self.takes and (self.edge_features or self.must_have):
-            if edge_attr is None and self.must_have:
-                edge_attr = x.new_zeros(edge_index.size(1), x.size(1))
-            if edge_attr is not None:
-                extra["edge_attr"] = edge_attr
+            extra["edge_attr"] = x.new_zeros(edge_index.size(1), x.size(1)) if edge_attr is None else edge_attr
         return self.conv(x, edge_index, **extra)
 
     def __repr__(self) -> str:

@@ -103,6 +103,15 @@ def test_gine_sees_edge_features_and_takes_none():
     assert not torch.allclose(layer(x, edges), layer(x, edges, e))
 
 
+@pytest.mark.parametrize("local", [name for name in LOCAL_LAYERS if name != "incidence"])
+def test_missing_edge_features_are_zeros(local):
+    block = SAMSABlock(16, heads=2, num_samples=4, local=local).eval()
+    torch.nn.init.ones_(block.alpha)
+    x = torch.randn(7, 16)
+    torch.testing.assert_close(block(x, EDGES), block(x, EDGES, edge_attr=torch.zeros(8, 16)))
+    assert block(x).shape == (7, 16)
+
+
 def test_registered_layers_are_found_by_name():
     @register_local_layer("graph")
     def graph(channels, edge_features):
