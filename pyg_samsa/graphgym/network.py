@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -168,7 +168,9 @@ def samsa_options() -> dict[str, Any]:
             default = SETTINGS[key_of(SAMSAOptions, name)].default
             if values[name] not in (default, value):
                 key = key_of(SAMSAOptions, name)
-                raise ConfigError("gt.layer_type", cfg.gt.layer_type, f"one that agrees with {key} {values[name]}")
+                expected = f"one that agrees with {key} {values[name]}"
+                hint = f"Set gt.layer_type alone, or {key} alone."
+                raise ConfigError("gt.layer_type", cfg.gt.layer_type, expected, hint=hint)
             values[name] = value
     attention, tokenizer = values["attention"], values["tokenizer"]
     values["attention_options"] = _options_of_part("samsa.attention", OPERATORS, attention)
@@ -186,9 +188,10 @@ def samsa_options() -> dict[str, Any]:
         values["pool"] = pooling
     elif pooling != "add":
         raise ConfigError("model.graph_pooling", pooling, POOLS, hint="Or remove this setting and set samsa.pool.")
-    for name in OPERATOR_ARGUMENTS:
-        if values[name] is not None and name not in takes:
-            _refuse(key_of(SAMSAOptions, name), values[name], None, f"samsa.attention is {attention!r}")
+    refused = [name for name in OPERATOR_ARGUMENTS if values[name] is not None and name not in takes]
+    if refused:
+        keys = [key_of(SAMSAOptions, name) for name in refused]
+        _refuse(keys[0], values[refused[0]], None, f"samsa.attention is {attention!r}", keys)
     return values
 
 
@@ -293,9 +296,10 @@ def _options_of_part(key: str, parts: Mapping[str, Any], chosen: str | None) -> 
     return options or None
 
 
-def _refuse(key: str, value: Any, default: Any, reason: str) -> NoReturn:
+def _refuse(key: str, value: Any, default: Any, reason: str, keys: Sequence[str] = ()) -> NoReturn:
+    """Raise an error about a setting without effect; ``keys`` are all settings of which the same holds."""
     text = "null" if default is None else str(default)
-    hint = f"Leave it out, or set {key} {text}."
+    hint = f"Set {' '.join(f'{each} {text}' for each in keys or (key,))}."
     raise ConfigError(key, value, f"{text}, because {reason}, which does not use it", hint=hint)
 
 

@@ -144,9 +144,8 @@ class LocalLayer(Module):
         if "edge_rows" in self.takes:
             if edge_rows is None:
                 hint = "Use another layer, or samsa.bridge True."
-                raise ConfigError(
-                    "local", type(self.conv).__name__, "a layer for graphs whose edges are not tokens", hint=hint
-                )
+                expected = "another layer: the edges of this graph are not tokens"
+                raise ConfigError("local", type(self.conv).__name__, expected, hint=hint)
             extra["edge_rows"] = edge_rows
         elif "edge_attr" in self.takes and (self.edge_features or self.must_have):
             extra["edge_attr"] = x.new_zeros(edge_index.size(1), x.size(1)) if edge_attr is None else edge_attr

@@ -96,7 +96,10 @@ def test_wrong_options_are_named_as_settings_before_any_work(registered, config)
         load_config(config(), ["my.factor", "-1"])
     with pytest.raises(ConfigError, match=r"samsa\.num_samples: got 4, expected null") as caught:
         load_config(config(num_samples=4))
-    assert "samsa.num_samples null" in caught.value.hint
+    assert caught.value.hint == "Set samsa.num_samples null."
+    with pytest.raises(ConfigError) as caught:
+        load_config(config(num_samples=4, sampling="soft"))
+    assert caught.value.hint == "Set samsa.num_samples null samsa.sampling null."
     with pytest.raises(ConfigError, match=r"my\.factor: got 2\.0, expected 1\.0, because samsa\.attention is 'full'"):
         load_config(config(), ["my.factor", "2", "samsa.attention", "full"])
 

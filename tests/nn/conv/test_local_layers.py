@@ -131,5 +131,5 @@ def test_wrong_layers_are_refused():
     assert "gine" in caught.value.hint
     with pytest.raises(ConfigError, match="bridge is False"):
         SAMSA.from_options(5, 2, local="incidence", bridge=False)
-    with pytest.raises(ConfigError, match="edges are not tokens"):
+    with pytest.raises(ConfigError, match="edges of this graph are not tokens"):
         LocalLayer("incidence", 4)(torch.randn(3, 4), torch.tensor([[0], [1]]))
