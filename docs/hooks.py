@@ -140,7 +140,7 @@ def _configuration() -> str:
     from torch_geometric.graphgym.config import cfg, set_cfg
 
     import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds its settings
-    from pyg_samsa.graphgym.options import ALIASES, NO_EFFECT, SETTINGS, value_of
+    from pyg_samsa.graphgym.settings import ALIASES, NO_EFFECT, SETTINGS, value_of
 
     lines = [
         "# Settings",

@@ -28,7 +28,6 @@ WITHOUT_EXAMPLE = {
 # Files of one name mirror each other.
 MAY_SHARE_A_NAME = {
     "dropout": {"functional/dropout", "nn/dropout"},  # a function and its module
-    "options": {"graphgym/options", "options"},  # settings of GraphGym, and what describes them
     "samsa": {"functional/reference/samsa", "nn/models/samsa"},  # the literal version, and the network
     "sampling": {"functional/reference/sampling", "functional/sampling"},  # the literal version, and the fast one
     "sweep": {"cli/sweep", "experiments/sweep"},  # the subcommand, and what it runs

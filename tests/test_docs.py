@@ -256,7 +256,7 @@ def test_equations_become_mathml(hooks, caplog):
 def test_generated_pages_hold_everything(hooks):
     from pyg_samsa.cli import _commands
     from pyg_samsa.graphgym.config import packaged_configs
-    from pyg_samsa.graphgym.options import SETTINGS
+    from pyg_samsa.graphgym.settings import SETTINGS
 
     pages = dict(hooks._pages())
     added = [key for key, setting in SETTINGS.items() if setting.added]

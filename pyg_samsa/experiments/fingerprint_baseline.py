@@ -24,8 +24,8 @@ from pyg_samsa.experiments.boosting import BoostingOptions, fit_boosting
 from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
 from pyg_samsa.graphgym.loader import load_for_runner, resolved_task
 from pyg_samsa.graphgym.metric import choose_metrics
-from pyg_samsa.graphgym.options import add_owner, values_for
 from pyg_samsa.graphgym.plan import describe_data
+from pyg_samsa.graphgym.settings import add_owner, values_for
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option
 from pyg_samsa.training import run_folder as files

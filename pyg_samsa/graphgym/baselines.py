@@ -9,8 +9,8 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.graphgym.network import _features, level
-from pyg_samsa.graphgym.options import GPS_LAYERS, UNSET_FLOAT
 from pyg_samsa.graphgym.register import register_once
+from pyg_samsa.graphgym.settings import GPS_LAYERS, UNSET_FLOAT
 from pyg_samsa.nn.models.message_passing import ACTIVATIONS, GNN, POOLS
 from pyg_samsa.training.batch_network import BatchNetwork
 

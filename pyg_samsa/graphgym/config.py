@@ -15,7 +15,8 @@ from torch_geometric.graphgym.config import CN, cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.graphgym.network import check_settings
-from pyg_samsa.graphgym.options import (
+from pyg_samsa.graphgym.register import register_once
+from pyg_samsa.graphgym.settings import (
     CHANGED_DEFAULTS,
     DUMPED_BY_GRAPHGYM,
     NO_EFFECT,
@@ -23,7 +24,6 @@ from pyg_samsa.graphgym.options import (
     add_registered,
     value_of,
 )
-from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.share import UNKNOWN
 
 PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"

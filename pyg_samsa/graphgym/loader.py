@@ -17,8 +17,8 @@ from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.graphgym.options import WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.register import register_once
+from pyg_samsa.graphgym.settings import WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.share import describe
 from pyg_samsa.task import SPLITS, Task
 

@@ -11,7 +11,8 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError, suggest
-from pyg_samsa.graphgym.options import (
+from pyg_samsa.graphgym.register import register_once
+from pyg_samsa.graphgym.settings import (
     ALIASES,
     FIXED_IN_SAMSA,
     FROM_DATA,
@@ -25,7 +26,6 @@ from pyg_samsa.graphgym.options import (
     value_of,
     values_for,
 )
-from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.nn import OPERATORS, SAMSA, TOKENIZERS, BagOfFeatures, PointNet, SAMSAOptions
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features

@@ -17,8 +17,8 @@ from pyg_samsa.graphgym.loss import choose_loss
 from pyg_samsa.graphgym.metric import choose_metrics
 from pyg_samsa.graphgym.network import edges_are_tokens, level, model_options, unused_settings
 from pyg_samsa.graphgym.optimizer import choose_optimizer
-from pyg_samsa.graphgym.options import values_for
 from pyg_samsa.graphgym.scheduler import choose_scheduler
+from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.task import Task
 from pyg_samsa.training import losses

@@ -14,8 +14,8 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg, from_config
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.options import values_for
 from pyg_samsa.graphgym.register import register_once
+from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.training import schedulers
 from pyg_samsa.training.module import SchedulerFactory
 

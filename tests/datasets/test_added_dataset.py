@@ -13,7 +13,7 @@ from pyg_samsa.datasets.option_types import Seed
 from pyg_samsa.datasets.splits import consecutive_splits
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import run
-from pyg_samsa.graphgym.options import SETTINGS
+from pyg_samsa.graphgym.settings import SETTINGS
 from pyg_samsa.options import Option
 from pyg_samsa.task import Task
 

@@ -6,7 +6,7 @@ from torch_geometric.graphgym.config import cfg, load_cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import PACKAGED, find_config, load_config, packaged_configs, resolved
-from pyg_samsa.graphgym.options import ALIASES, SETTINGS
+from pyg_samsa.graphgym.settings import ALIASES, SETTINGS
 
 
 def write(tmp_path, text, name="exp.yaml"):

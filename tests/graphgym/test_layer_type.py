@@ -7,8 +7,8 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.network import model_options
-from pyg_samsa.graphgym.options import LOCAL_OF_GRAPHGPS
 from pyg_samsa.graphgym.plan import build_network
+from pyg_samsa.graphgym.settings import LOCAL_OF_GRAPHGPS
 from pyg_samsa.nn import OPERATORS
 
 

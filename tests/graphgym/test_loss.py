@@ -10,7 +10,7 @@ from torch_geometric.graphgym.loss import compute_loss
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym import loss
 from pyg_samsa.graphgym.config import load_config
-from pyg_samsa.graphgym.options import SETTINGS
+from pyg_samsa.graphgym.settings import SETTINGS
 from pyg_samsa.options import Option
 from pyg_samsa.training import losses
 

@@ -9,8 +9,8 @@ import yaml
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.run import run
 from pyg_samsa.graphgym.config import cfg, load_config
-from pyg_samsa.graphgym.options import SETTINGS
 from pyg_samsa.graphgym.plan import build_network
+from pyg_samsa.graphgym.settings import SETTINGS
 from pyg_samsa.nn import OPERATORS, SAMSABlock, TokenConv, make_operator, register_operator
 from pyg_samsa.options import Option
 

@@ -10,8 +10,8 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.run import run
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.graphgym.config import cfg, load_config
-from pyg_samsa.graphgym.options import SETTINGS
 from pyg_samsa.graphgym.plan import build_network
+from pyg_samsa.graphgym.settings import SETTINGS
 from pyg_samsa.nn import SAMSA, TOKENIZERS, NodeTokenizer, Tokens, make_tokenizer, register_tokenizer
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer as Base
 from pyg_samsa.options import Option, check_integer

@@ -8,9 +8,9 @@ from torch_geometric.graphgym.config import cfg, set_cfg
 
 import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds its settings
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym import options
+from pyg_samsa.graphgym import settings
 from pyg_samsa.graphgym.config import load_config
-from pyg_samsa.graphgym.options import SETTINGS, add_owner, key_of, value_of, values_for
+from pyg_samsa.graphgym.settings import SETTINGS, add_owner, key_of, value_of, values_for
 from pyg_samsa.options import Option
 from pyg_samsa.training.loggers import WandbOptions
 from pyg_samsa.training.samplers import BatchOptions
@@ -43,7 +43,7 @@ def test_the_options_of_an_owner_become_settings_and_go_back(tmp_path, monkeypat
         ovens: Annotated[int, Option("Ovens.", low=1)] = 2
         flour: Annotated[float | None, Option("Flour in kg; empty for any.", above=0)] = None
 
-    monkeypatch.setattr(options, "SETTINGS", SETTINGS)
+    monkeypatch.setattr(settings, "SETTINGS", SETTINGS)
     path = tmp_path / "exp.yaml"
     try:
         add_owner(Bakery, "bakery", keys={"flour": "bakery.kilos"})
