@@ -17,8 +17,7 @@ from pyg_samsa.typing import Float
 
 # In evaluation on the CPU, graphs run through the blocks in parts of this many numbers, which fit in the cache.
 _PART_ELEMENTS = 2**20
-
-
+# Fields of `Tokens` that local layers read.
 _OF_EDGES = ("edge_index", "edge_attr", "edge_rows")
 
 

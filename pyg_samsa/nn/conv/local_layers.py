@@ -11,7 +11,7 @@ from torch.nn import Linear, Module, ReLU, Sequential
 from torch_geometric.nn import GATv2Conv, GCNConv, GINEConv, PNAConv, ResGatedGraphConv
 from torch_geometric.nn.inits import reset
 
-from pyg_samsa.errors import ConfigError, check_choice
+from pyg_samsa.errors import ConfigError, check_choice, check_unused_name
 from pyg_samsa.nn.conv.incidence_conv import IncidenceConv
 from pyg_samsa.typing import Float, Int
 
@@ -24,7 +24,7 @@ def register_local_layer(name: str) -> Callable[[MakeLocal], MakeLocal]:
     """Make a message-passing layer available by name, as ``samsa.local`` in configurations.
 
     Args:
-        name: Name of the layer; it must be new.
+        name: Name of the layer; it must not be taken by another one.
 
     Raises:
         ConfigError: The name is taken.
@@ -40,9 +40,7 @@ def register_local_layer(name: str) -> Callable[[MakeLocal], MakeLocal]:
     """
 
     def register(make: MakeLocal) -> MakeLocal:
-        taken = LOCAL_LAYERS.get(name)
-        if taken is not None and taken.__qualname__ != make.__qualname__:
-            raise ConfigError("local", name, "a new name; another layer has it")
+        check_unused_name("local layer", name, LOCAL_LAYERS, make)
         LOCAL_LAYERS[name] = make
         return make
 
@@ -50,8 +48,8 @@ def register_local_layer(name: str) -> Callable[[MakeLocal], MakeLocal]:
 
 
 @register_local_layer("gine")
-def _gine(channels: int, edge_features: bool, act: Callable[[], Module] = ReLU) -> Module:
-    return GINEConv(Sequential(Linear(channels, channels), act(), Linear(channels, channels)))
+def _gine(channels: int, edge_features: bool) -> Module:
+    return GINEConv(Sequential(Linear(channels, channels), ReLU(), Linear(channels, channels)))
 
 
 @register_local_layer("gatedgcn")

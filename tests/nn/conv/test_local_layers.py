@@ -119,7 +119,7 @@ def test_registered_layers_are_found_by_name():
 
     try:
         assert isinstance(network("graph").encoder.blocks[0].local.conv, GraphConv)
-        with pytest.raises(ConfigError, match="a new name"):
+        with pytest.raises(ConfigError, match="local layer: got 'graph', expected an unused name"):
             register_local_layer("graph")(lambda channels, edge_features: None)
     finally:
         del LOCAL_LAYERS["graph"]
