@@ -6,7 +6,7 @@ The command line prints ``str(error)`` and ``error.hint`` and exits with ``error
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Any
 
@@ -218,27 +218,3 @@ def check_choice(key: str, value: object, allowed: Collection[object]) -> None:
     """
     if value not in allowed:
         raise ConfigError(key, value, allowed)
-
-
-def check_unused_name(key: str, name: str, registered: Mapping[str, Any], entry: Any) -> None:
-    """Raise a `ConfigError` if another class or function is registered under a name.
-
-    A module that is imported again may register its classes again.
-
-    Args:
-        key: What is registered, for the error.
-        name: The name.
-        registered: What is registered, by name.
-        entry: Class or function that should get the name.
-
-    Raises:
-        ConfigError: The name is taken.
-
-    Example:
-        >>> check_unused_name("loss", "l1", {"l1": max}, min)
-        Traceback (most recent call last):
-        pyg_samsa.errors.ConfigError: loss: got 'l1', expected an unused name; max has this one
-    """
-    present = registered.get(name)
-    if present is not None and (present.__module__, present.__qualname__) != (entry.__module__, entry.__qualname__):
-        raise ConfigError(key, name, f"an unused name; {present.__qualname__} has this one")

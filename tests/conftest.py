@@ -50,3 +50,24 @@ def config(tmp_path, tiny):
         return path
 
     return write
+
+
+@pytest.fixture
+def shapes_config(tmp_path):
+    """Writes a configuration of a few shapes: ``shapes_config(layers=2)`` changes a setting of ``samsa``."""
+
+    def write(**samsa):
+        content = {
+            "out_dir": str(tmp_path / "results"),
+            "num_threads": 1,
+            "dataset": {"format": "samsa", "name": "shapes", "dir": str(tmp_path), "per_family": 3, "num_points": 16},
+            "train": {"batch_size": 8},
+            "model": {"type": "samsa", "loss_fun": "cross_entropy"},
+            "samsa": {"layers": 1, "channels": 8, "heads": 2, **samsa},
+            "optim": {"optimizer": "adamW", "max_epoch": 1},
+        }
+        path = tmp_path / "exp.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-from collections import Counter
 
 import pytest
 
@@ -18,7 +17,6 @@ from pyg_samsa.errors import (
     ShapeError,
     SmilesError,
     check_choice,
-    check_unused_name,
     suggest,
 )
 
@@ -93,11 +91,3 @@ def test_check_choice():
     assert check_choice("mode", "soft", ("hard", "soft")) is None
     with pytest.raises(ConfigError, match=r"mode: got 'medium', expected one of 'hard', 'soft'"):
         check_choice("mode", "medium", ("hard", "soft"))
-
-
-def test_a_name_is_free_for_the_class_that_has_it_and_for_no_other():
-    again = type("Counter", (), {"__module__": "collections"})
-    check_unused_name("metric", "count", {}, Counter)
-    check_unused_name("metric", "count", {"count": Counter}, again)
-    with pytest.raises(ConfigError, match="metric: got 'count', expected an unused name; Counter has this one"):
-        check_unused_name("metric", "count", {"count": Counter}, dict)

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from torch import Tensor
 from torchmetrics import Metric
 
-from pyg_samsa.errors import ConfigError, check_unused_name
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.registry import register_in
 
 
 class BatchMetric(Metric):
@@ -75,9 +76,8 @@ def register_metric(name: str) -> Callable[[M], M]:
     """
 
     def register(cls: M) -> M:
-        check_unused_name("metric", name, _METRICS, cls)
+        register_in(_METRICS, "metric", name)(cls)
         cls.name = name
-        _METRICS[name] = cls
         return cls
 
     return register

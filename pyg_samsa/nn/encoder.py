@@ -75,7 +75,8 @@ class Encoder(Module):
         self.alpha = Parameter(torch.zeros(())) if shared else None
         for number, block in enumerate(self.blocks):
             if hasattr(block, "conv"):
-                block.conv.name = f"layer {number} of {len(self.blocks)}, {type(block.conv).__name__}"  # type: ignore[union-attr]
+                conv = block.conv
+                conv.name = f"layer {number} of {len(self.blocks)}, {type(conv).__name__}"  # type: ignore[union-attr]
 
     @property
     def uses_positions(self) -> bool:

@@ -17,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_samsa.errors import ConfigError, ShapeError, check_unused_name
+from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
 from pyg_samsa.options import Option, is_number, options_of
+from pyg_samsa.registry import register_in
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LabelSmoothing = Annotated[float, Option("Label smoothing of bce and of the cross-entropies.", low=0, below=1)]
@@ -56,8 +57,8 @@ def register_loss(name: str, *kinds: str) -> Callable[[L], L]:
     """
 
     def register(function: L) -> L:
-        check_unused_name("loss", name, LOSSES, function)
-        LOSSES[name], _KINDS[name] = function, kinds
+        register_in(LOSSES, "loss", name)(function)
+        _KINDS[name] = kinds
         return function
 
     return register

@@ -11,8 +11,9 @@ from torch.nn import Linear, Module, ReLU, Sequential
 from torch_geometric.nn import GATv2Conv, GCNConv, GINEConv, PNAConv, ResGatedGraphConv
 from torch_geometric.nn.inits import reset
 
-from pyg_samsa.errors import ConfigError, check_choice, check_unused_name
+from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.nn.conv.incidence_conv import IncidenceConv
+from pyg_samsa.registry import register_in
 from pyg_samsa.typing import Float, Int
 
 MakeLocal = Callable[[int, bool], Module]
@@ -38,18 +39,17 @@ def register_local_layer(name: str) -> Callable[[MakeLocal], MakeLocal]:
         LocalLayer(GraphConv(16, 16))
         >>> del LOCAL_LAYERS["graph"]
     """
+    return register_in(LOCAL_LAYERS, "local layer", name)
 
-    def register(make: MakeLocal) -> MakeLocal:
-        check_unused_name("local layer", name, LOCAL_LAYERS, make)
-        LOCAL_LAYERS[name] = make
-        return make
 
-    return register
+def gine(channels: int, act: Callable[[], Module] = ReLU) -> GINEConv:
+    """Return a GINE layer with an MLP of two linear layers and the activation ``act``."""
+    return GINEConv(Sequential(Linear(channels, channels), act(), Linear(channels, channels)))
 
 
 @register_local_layer("gine")
 def _gine(channels: int, edge_features: bool) -> Module:
-    return GINEConv(Sequential(Linear(channels, channels), ReLU(), Linear(channels, channels)))
+    return gine(channels)
 
 
 @register_local_layer("gatedgcn")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pyg_samsa.errors import check_choice, check_unused_name
+from pyg_samsa.errors import check_choice
 from pyg_samsa.nn.conv.token_conv import TokenConv
 from pyg_samsa.options import check_takes, options_of
+from pyg_samsa.registry import register_in
 
 OPERATORS: dict[str, type[TokenConv]] = {}
 """The attention operators by name; `register_operator` adds to it."""
@@ -33,13 +34,7 @@ def register_operator(name: str) -> Callable[[Operator], Operator]:
         2
         >>> del OPERATORS["mine"]
     """
-
-    def register(operator: Operator) -> Operator:
-        check_unused_name("operator", name, OPERATORS, operator)
-        OPERATORS[name] = operator
-        return operator
-
-    return register
+    return register_in(OPERATORS, "operator", name)
 
 
 def make_operator(name: str, channels: int, **options: Any) -> TokenConv:

@@ -6,14 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Dropout, Linear, Module, ModuleList, MultiheadAttention, Sequential
-from torch_geometric.nn import MLP, GCNConv, GINEConv, GPSConv, ResGatedGraphConv
+from torch.nn import Dropout, Module, ModuleList, MultiheadAttention, Sequential
+from torch_geometric.nn import MLP, GPSConv
 from torch_geometric.nn.aggr import Aggregation
 from torch_geometric.nn.attention.performer import PerformerAttention, generalized_kernel, linear_attention
 from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver, normalization_resolver
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.ragged import inverse_permutation, resolve
+from pyg_samsa.nn.conv.local_layers import LocalLayer, gine
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.readout import make_pool
@@ -158,14 +159,13 @@ class GNN(Module):
         )
         self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
         act = partial(activation_resolver, activation)
-        edge_width = channels if self.edge_encoder is not None else None
         self.layers = ModuleList()
         for _ in range(num_layers):
+            name = local if layer == "gps" else layer
+            conv = LocalLayer(gine(channels, act) if name == "gine" else name, channels, self.edge_encoder is not None)
             if layer == "gps":
-                conv = _conv(local, channels, edge_width, act)
                 self.layers.append(_gps(channels, conv, heads, attention, attn_dropout, act, norm, dropout))
             else:
-                conv = _conv(layer, channels, edge_width, act)
                 self.layers.append(_Layer(conv, _norm(norm, channels), act, dropout, residual))
         self.pool = _pool(pool, channels) if level == "graph" else None
         self.head = MLP(
@@ -225,7 +225,7 @@ class GNN(Module):
         dense = torch.unique_consecutive(index.batch, return_inverse=True)[1] if self.layer == "gps" else None
         for layer in self.layers:
             if isinstance(layer, GPSConv):
-                h = layer(h, edge_index, dense, edge_attr=_for(layer.conv, e, edge_index, h))
+                h = layer(h, edge_index, dense, edge_attr=e)
             else:
                 h = layer(h, edge_index, e)
         return h if perm is None else h[inverse_permutation(perm)]
@@ -286,20 +286,19 @@ class _Layer(Module):
     """A convolution, its norm, activation, dropout and residual."""
 
     def __init__(
-        self, conv: Module, norm: Module | None, act: Callable[[], Module], dropout: float, residual: bool
+        self, conv: LocalLayer, norm: Module | None, act: Callable[[], Module], dropout: float, residual: bool
     ) -> None:
         super().__init__()
         self.conv, self.norm, self.residual = conv, norm, residual
         self.after = Sequential(act(), Dropout(dropout))
 
     def reset_parameters(self) -> None:
-        self.conv.reset_parameters()  # type: ignore[operator]
+        self.conv.reset_parameters()
         if self.norm is not None:
             self.norm.reset_parameters()  # type: ignore[operator]
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None) -> Tensor:
-        edge_attr = _for(self.conv, edge_attr, edge_index, x)
-        h = self.conv(x, edge_index) if edge_attr is None else self.conv(x, edge_index, edge_attr)
+        h = self.conv(x, edge_index, edge_attr)
         h = self.after(h if self.norm is None else self.norm(h))
         return x + h if self.residual else h
 
@@ -321,14 +320,6 @@ class _MaskedPerformer(PerformerAttention):
         return self.dropout(self.attn_out(linear_attention(q, k, v).transpose(1, 2).flatten(2)))
 
 
-def _conv(layer: str, channels: int, edge_width: int | None, act: Callable[[], Module]) -> Module:
-    if layer == "gcn":
-        return GCNConv(channels, channels)
-    if layer == "gine":
-        return GINEConv(Sequential(Linear(channels, channels), act(), Linear(channels, channels)))
-    return ResGatedGraphConv(channels, channels, edge_dim=edge_width)
-
-
 def _norm(norm: str, channels: int) -> Module | None:
     name, options = _NORMS[norm]
     return None if name is None else normalization_resolver(name, channels, **options)
@@ -340,7 +331,7 @@ def _pool(pool: str, channels: int) -> Aggregation:
 
 def _gps(
     channels: int,
-    conv: Module,
+    conv: LocalLayer,
     heads: int,
     attention: str,
     attn_dropout: float,
@@ -363,8 +354,3 @@ def _gps(
     if attention == "performer":
         layer.attn = _MaskedPerformer(channels, heads, dropout=attn_dropout)
     return layer
-
-
-def _for(conv: Any, edge_attr: Tensor | None, edge_index: Tensor, x: Tensor) -> Tensor | None:
-    """Return the edge features for a convolution; GINE gets zeros if there are none."""
-    return x.new_zeros(edge_index.size(1), x.size(1)) if edge_attr is None and isinstance(conv, GINEConv) else edge_attr

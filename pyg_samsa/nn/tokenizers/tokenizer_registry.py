@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pyg_samsa.errors import ConfigError, check_choice, check_unused_name
+from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
 from pyg_samsa.options import check_takes
+from pyg_samsa.registry import register_in
 
 TOKENIZERS: dict[str, type[NodeTokenizer]] = {}
 """Tokenizers that were added by `register_tokenizer`, by name. Those of the package are chosen by ``bridge`` and
@@ -36,13 +37,7 @@ def register_tokenizer(name: str) -> Callable[[Tokenizer], Tokenizer]:
         16
         >>> del TOKENIZERS["mine"]
     """
-
-    def register(tokenizer: Tokenizer) -> Tokenizer:
-        check_unused_name("tokenizer", name, TOKENIZERS, tokenizer)
-        TOKENIZERS[name] = tokenizer
-        return tokenizer
-
-    return register
+    return register_in(TOKENIZERS, "tokenizer", name)
 
 
 def make_tokenizer(

@@ -359,7 +359,8 @@ class _Painter:
 
         context = self.renderer.new_gc()
         context.set_linewidth(0)
-        self.renderer.draw_path(context, Path.circle((x, y), stroke.width / 2), self.transform, self._rgb(stroke.paint))  # type: ignore[arg-type]
+        circle = Path.circle((x, y), stroke.width / 2)
+        self.renderer.draw_path(context, circle, self.transform, self._rgb(stroke.paint))  # type: ignore[arg-type]
 
     def _text(self, text: Text, x: float, y: float) -> None:
         from matplotlib.font_manager import FontProperties

@@ -151,7 +151,9 @@ class MoleculeLayout:
         drawer.FinishDrawing()
         points = [drawer.GetDrawCoords(atom) for atom in range(self.num_atoms)]
         svg = drawer.GetDrawingText()
-        width, height = (float(value) for value in re.search(r"viewBox='0 0 (\d+) (\d+)'", svg).groups())  # type: ignore[union-attr]
+        box = re.search(r"viewBox='0 0 (\d+) (\d+)'", svg)
+        assert box is not None
+        width, height = map(float, box.groups())
         room = 0.45 * self.bond_length
         left, top = min(0.0, *(p.x for p in points)) - room, min(0.0, *(p.y for p in points)) - room
         self.width = max(width, *(p.x for p in points)) + room - left

@@ -160,7 +160,7 @@ def test_a_layer_is_conv_norm_activation_and_residual(layer):
     inputs = graphs()
     model = trained(network(layer=layer, num_layers=1, level="node", pe_channels=0), inputs)
     h = model.node_encoder(inputs["x"].double())
-    conv, norm = model.layers[0].conv, model.layers[0].norm
+    conv, norm = model.layers[0].conv.conv, model.layers[0].norm
     assert isinstance(conv, {"gcn": GCNConv, "gine": GINEConv, "gatedgcn": ResGatedGraphConv}[layer])
     edges = () if layer == "gcn" else (model.edge_encoder(inputs["edge_attr"]),)
     after = h + torch.relu(norm(conv(h, inputs["edge_index"], *edges)))

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import pytest
 import torch
-import yaml
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.run import run
@@ -47,22 +46,8 @@ def registered():
 
 
 @pytest.fixture
-def config(tmp_path):
-    def write(**samsa):
-        content = {
-            "out_dir": str(tmp_path / "results"),
-            "num_threads": 1,
-            "dataset": {"format": "samsa", "name": "shapes", "dir": str(tmp_path), "per_family": 3, "num_points": 16},
-            "train": {"batch_size": 8},
-            "model": {"type": "samsa", "loss_fun": "cross_entropy"},
-            "samsa": {"layers": 1, "channels": 8, "heads": 2, "num_samples": 4, "tokenizer": "segments", **samsa},
-            "optim": {"optimizer": "adamW", "max_epoch": 1},
-        }
-        path = tmp_path / "exp.yaml"
-        path.write_text(yaml.safe_dump(content))
-        return path
-
-    return write
+def config(shapes_config):
+    return lambda **samsa: shapes_config(**{"num_samples": 4, "tokenizer": "segments", **samsa})
 
 
 def test_added_tokenizer_makes_its_tokens(registered):
