@@ -25,11 +25,13 @@ class Parsed(NamedTuple):
         table: Graphs of those that could be read, in order.
         kept: Their positions in the list.
         refused: Positions and reasons of the others.
+        smiles: SMILES of those that could be read, without blanks around them.
     """
 
     table: GraphTable
     kept: list[int]
     refused: list[Refusal]
+    smiles: list[str]
 
 
 def parse_molecules(smiles: Sequence[object], max_atoms: int | None = None) -> Parsed:
@@ -40,13 +42,13 @@ def parse_molecules(smiles: Sequence[object], max_atoms: int | None = None) -> P
         max_atoms: Refuse larger molecules; None takes any.
 
     Example:
-        >>> parsed = parse_molecules(["CC", "not a molecule", "C"])
-        >>> parsed.table.num_nodes.tolist(), parsed.kept, parsed.refused
-        ([2, 1], [0, 2], [Refusal(position=1, reason='RDKit cannot read this SMILES')])
+        >>> parsed = parse_molecules(["CC", "not a molecule", " C"])
+        >>> parsed.table.num_nodes.tolist(), parsed.kept, parsed.smiles, parsed.refused
+        ([2, 1], [0, 2], ['CC', 'C'], [Refusal(position=1, reason='RDKit cannot read this SMILES')])
 
     Cost: about 20 microseconds an atom.
     """
-    parts, kept, refused = [], [], []
+    parts, kept, refused, read = [], [], [], []
     for position, text in enumerate(smiles):
         arrays = _read(text, max_atoms)
         if isinstance(arrays, str):
@@ -54,7 +56,8 @@ def parse_molecules(smiles: Sequence[object], max_atoms: int | None = None) -> P
         else:
             kept.append(position)
             parts.append(arrays)
-    return Parsed(make_table(parts), kept, refused)
+            read.append(str(text).strip())
+    return Parsed(make_table(parts), kept, refused, read)
 
 
 def _read(text: object, max_atoms: int | None) -> Any | str:
@@ -79,11 +82,13 @@ def join_parsed(parts: Sequence[Parsed]) -> Parsed:
     """
     kept: list[int] = []
     refused: list[Refusal] = []
+    smiles: list[str] = []
     for part in parts:
         start = len(kept) + len(refused)
         kept += [start + position for position in part.kept]
         refused += [Refusal(start + position, reason) for position, reason in part.refused]
-    return Parsed(join_tables([make_table([]), *(part.table for part in parts)]), kept, refused)
+        smiles += part.smiles
+    return Parsed(join_tables([make_table([]), *(part.table for part in parts)]), kept, refused, smiles)
 
 
 def parse_stream(

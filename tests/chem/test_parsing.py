@@ -15,7 +15,7 @@ def test_good_and_bad_ones_side_by_side():
     whole = smiles_to_table(GOOD)
     for name in whole._fields:
         np.testing.assert_array_equal(getattr(parsed.table, name), getattr(whole, name))
-    assert parsed.kept == [0, 2, 4, 6, 8]
+    assert (parsed.kept, parsed.smiles) == ([0, 2, 4, 6, 8], GOOD)
     assert [position for position, _ in parsed.refused] == [1, 3, 5, 7, 9, 10, 11, 12]
     assert all(reason for _, reason in parsed.refused)
 
@@ -32,7 +32,7 @@ def test_streams(workers):
     parts = list(parse_stream(in_chunks(items, 4), workers=workers))
     assert [item for chunk, _ in parts for item in chunk] == items
     joined, whole = join_parsed([parsed for _, parsed in parts]), parse_molecules(items)
-    assert (joined.kept, joined.refused) == (whole.kept, whole.refused)
+    assert (joined.kept, joined.refused, joined.smiles) == (whole.kept, whole.refused, ["C", "CC", "CCC"] * 3)
     np.testing.assert_array_equal(joined.table.x, whole.table.x)
 
 
