@@ -24,6 +24,7 @@ examples:
   pyg-samsa train --cfg my.yaml train.auto_resume True   continue an interrupted run
   pyg-samsa train --csv esol.csv --target-columns logS   your own molecules
   pyg-samsa train --csv tox.csv --smiles-column mol --target-columns NR-AR SR-p53 --split scaffold --epochs 30
+  pyg-samsa train --csv esol.csv --target-columns logS --epochs 200 --patience 30    stop early
   pyg-samsa train --csv esol.csv --target-columns logS --cfg my.yaml    your own molecules and config
 
 A run is written to results/NAME/SEED: metrics, checkpoints, test predictions, plots and the trained model.
@@ -72,6 +73,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="skip rows with unreadable molecules, and list them in a file",
     )
     table.add_argument("--epochs", type=int, metavar="N", help="number of epochs; the same as optim.max_epoch N")
+    table.add_argument(
+        "--patience",
+        type=int,
+        metavar="N",
+        help="stop after N epochs without a better validation; the same as train.patience N (default: 0, never)",
+    )
     table.add_argument(
         "--out", metavar="DIR", help="folder of the results; the same as out_dir DIR (default: ./results)"
     )
@@ -132,6 +139,7 @@ def _table_options(args: argparse.Namespace) -> list[str]:
         if not args.cfg_file:
             settings["run_name"] = json.dumps(Path(args.csv).stem or "csv")
     settings |= {"optim.max_epoch": str(args.epochs)} if args.epochs is not None else {}
+    settings |= {"train.patience": str(args.patience)} if args.patience is not None else {}
     settings |= {"out_dir": json.dumps(args.out)} if args.out is not None else {}
     return [word for setting in settings.items() for word in setting]
 
@@ -178,6 +186,7 @@ def resume_hint(args: argparse.Namespace) -> str:
         "--split-column": args.split_column,
         "--skip-invalid": args.skip_invalid or None,
         "--epochs": args.epochs,
+        "--patience": args.patience,
         "--out": args.out,
     }
     given |= {"--cfg": args.cfg_file, "--csv": args.csv, "--repeat": args.repeat if args.repeat > 1 else None}

@@ -25,7 +25,7 @@ from pyg_samsa.options import check_integer
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
 from pyg_samsa.training.distributed import join_torchrun
 from pyg_samsa.training.environment import available_cpus, cpu_name
-from pyg_samsa.training.results import RunResult
+from pyg_samsa.training.results import RunResult, is_finished
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.run_plan import RunPlan
 from pyg_samsa.training.start_from import start_from
@@ -99,7 +99,8 @@ def run_once(plan: RunPlan, *, console: Any = None, title: str = "") -> RunResul
     if console is not None:
         print_header(console, title, _header(plan, network, folder, new_weights))
     summary = folder.summary() if folder.resumed else None
-    if summary is not None and summary["epochs"] >= plan.trainer.max_epochs:
+    options = plan.trainer
+    if summary is not None and is_finished(summary, max_epochs=options.max_epochs, patience=options.patience):
         return RunResult.from_summary(folder, summary)
     draw = partial(draw_run, dataset=plan.dataset, monitor=plan.monitor)
     try:

@@ -25,6 +25,7 @@ from pyg_samsa.graphgym.config import cfg, load_config, resolved
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.options import check_integer
 from pyg_samsa.training.environment import available_cpus
+from pyg_samsa.training.results import is_finished
 from pyg_samsa.training.run_folder import settings
 
 RESULTS, LOGS, ANSWERS = "results.csv", "logs", ".cells"
@@ -42,6 +43,7 @@ class Job:
         opts: Overrides ``key value ...`` of the run.
         key: Digest of all settings of the run, including defaults.
         epochs: Number of epochs.
+        patience: Patience of early stopping; 0 for none.
 
     Example:
         >>> cell = Cell("layers=2", "layers=2", {"samsa.layers": 2})
@@ -54,6 +56,7 @@ class Job:
     opts: tuple[str, ...]
     key: str
     epochs: int
+    patience: int = 0
 
     @property
     def title(self) -> str:
@@ -132,14 +135,14 @@ class Sweep:
             key = hashlib.sha256(
                 json.dumps({**config, "seed": seed}, sort_keys=True, default=str).encode()
             ).hexdigest()[:16]
-            yield Job(cell, seed, (*words, *own, "seed", str(seed)), key, epochs)
+            yield Job(cell, seed, (*words, *own, "seed", str(seed)), key, epochs, int(cfg.train.patience))
 
     def finished(self, job: Job) -> bool:
         """Say whether a job has finished with the same settings and at least as many epochs."""
         answer, summary = self._answer(job), self._summary(job)
-        return (
-            answer is not None and answer["key"] == job.key and summary is not None and summary["epochs"] >= job.epochs
-        )
+        if answer is None or answer["key"] != job.key or summary is None:
+            return False
+        return is_finished(summary, max_epochs=job.epochs, patience=job.patience)
 
     def run(self, on_outcome: Callable[[Outcome], None] = lambda _: None) -> list[Outcome]:
         """Run all unfinished jobs; a failing run does not stop the others.

@@ -42,6 +42,9 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
     task: Task = dataset.task
     metrics, best, higher = choose_metrics(task, direction_given="metric_agg" in loaded.given)
     monitor = f"val_{best}" if "val" in split_sizes(dataset.split_idx) else None
+    if cfg.train.patience and monitor is None:
+        hint = "Early stopping needs a validation split: see dataset.split."
+        raise ConfigError("train.patience", cfg.train.patience, "0, because nothing is validated", hint=hint)
     loss_given = "model.loss_fun" in loaded.given
     settings = {"seed": seed, "metric_agg": "argmax" if higher else "argmin", **resolved_task(task)}
     if not loss_given and task.kind == "regression":

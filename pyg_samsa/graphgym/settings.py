@@ -240,7 +240,7 @@ add_owner(add_encoding, "pe")
 add_owner(
     TrainerOptions,
     "train",
-    only=("precision", "matmul_precision", "strategy", "compile", "keep_best"),
+    only=("precision", "matmul_precision", "strategy", "compile", "keep_best", "patience"),
     keys={"keep_best": "train.ckpt_best"},
 )
 add_owner(TrainerOptions, keys={"accumulate": "optim.batch_accumulation"}, only=("accumulate",))

@@ -1,10 +1,10 @@
-"""Lightning callbacks: the history of a run, and resuming it exactly."""
+"""Lightning callbacks: the history of a run, early stopping, and resuming exactly."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,67 @@ class EpochEnd(pl.callbacks.Checkpoint):
         self.history.finish_epoch(trainer)
         # Batches of changing size leave holes in the heap, which would grow for as long as a run lasts.
         return_memory()
+
+
+class EarlyStop(pl.callbacks.Checkpoint):
+    """Stops training when the validation has not improved for ``patience`` epochs.
+
+    It looks at the history only, which is part of the checkpoint, so a resumed run stops in the same epoch. Like the
+    checkpoint of the best epoch, it counts any improvement, however small.
+
+    Args:
+        history: Its rows.
+        monitor: Column of the history that must improve, such as ``val_ap``.
+        higher_is_better: Direction of ``monitor``.
+        patience: Epochs without progress before training stops, at least 1.
+
+    Example:
+        >>> history = History()
+        >>> history.rows = [{"epoch": 1, "val_ap": 0.6}, {"epoch": 2, "val_ap": 0.5}, {"epoch": 3, "val_ap": 0.6}]
+        >>> EarlyStop(history, "val_ap", higher_is_better=True, patience=2).exhausted
+        True
+    """
+
+    def __init__(self, history: History, monitor: str, *, higher_is_better: bool, patience: int) -> None:
+        self.history, self.monitor, self.patience = history, monitor, patience
+        self.higher_is_better = higher_is_better
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether training is to stop."""
+        return epochs_without_progress(self.history.rows, self.monitor, self.higher_is_better) >= self.patience
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Train no further if the run had stopped before it was resumed."""
+        trainer.should_stop = trainer.should_stop or self.exhausted
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Stop after an epoch that was validated."""
+        if self.monitor in self.history.rows[-1]:
+            trainer.should_stop = trainer.should_stop or self.exhausted
+
+
+def epochs_without_progress(rows: Sequence[Row], monitor: str | None, higher_is_better: bool) -> int:
+    """Return the number of epochs since the best validation; 0 if nothing is monitored.
+
+    Args:
+        rows: Rows of a history.
+        monitor: Column that is to improve; None for none.
+        higher_is_better: Its direction.
+
+    Example:
+        >>> rows = [{"val_mae": 0.5}, {"val_mae": 0.4}, {"val_mae": 0.4}, {}]
+        >>> epochs_without_progress(rows, "val_mae", higher_is_better=False)
+        2
+    """
+    if monitor is None:
+        return 0
+    best, since = float("-inf"), len(rows)
+    for number, row in enumerate(rows, start=1):
+        value = row.get(monitor, float("nan")) * (1.0 if higher_is_better else -1.0)
+        if value > best:
+            best, since = value, len(rows) - number
+    return since
 
 
 class ExactResume(pl.Callback):

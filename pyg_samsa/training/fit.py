@@ -11,7 +11,7 @@ from pyg_samsa.io.files import lock
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.task import Task
 from pyg_samsa.training import run_folder as files
-from pyg_samsa.training.callbacks import EpochEnd, ExactResume, History
+from pyg_samsa.training.callbacks import EarlyStop, EpochEnd, ExactResume, History, epochs_without_progress
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.environment import describe
@@ -75,6 +75,9 @@ def fit_and_test(
     collector = PredictionCollector()
     callbacks = [history, ExactResume(seed), collector, *([display] if display is not None else []), EpochEnd(history)]
     callbacks += checkpoints(folder, options, monitor, higher_is_better)
+    if options.patience and monitor is not None:
+        stop = EarlyStop(history, monitor, higher_is_better=higher_is_better, patience=options.patience)
+        callbacks.append(stop)
     trainer = build_trainer(folder, options, callbacks, loggers, data.has("val"))
     if options.compile:
         module.network.compile(dynamic=True)
@@ -95,6 +98,7 @@ def fit_and_test(
             parameters=num_parameters(module.network),
             epochs=len(history.rows),
             seconds=history.rows[-1]["total_seconds"] if history.rows else 0.0,
+            waited=epochs_without_progress(history.rows, monitor, higher_is_better),
             per_class=per_class_scores(collector, task),
         )
         if trainer.is_global_zero:

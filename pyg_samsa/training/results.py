@@ -36,6 +36,7 @@ class RunResult:
         seconds: Time of training and validation.
         per_class: For multi-label tasks of few classes: ``name``, ``ap``, ``base_rate`` and ``positives`` of each class
             on the test split.
+        waited: Epochs since the best validation; early stopping compares it with the patience.
         reused: Whether the run had finished before and nothing was trained.
 
     Example:
@@ -55,6 +56,7 @@ class RunResult:
     epochs: int
     seconds: float
     per_class: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    waited: int = 0
     reused: bool = False
 
     def as_summary(self) -> dict[str, Any]:
@@ -67,7 +69,7 @@ class RunResult:
             >>> result.as_summary()["seconds_per_epoch"]
             2.5
         """
-        names = ("seed", "best_epoch", "epochs", "parameters", "seconds")
+        names = ("seed", "best_epoch", "epochs", "waited", "parameters", "seconds")
         return {
             "status": "finished",
             **{name: getattr(self, name) for name in names},
@@ -88,8 +90,25 @@ class RunResult:
             >>> RunResult.from_summary(folder, result.as_summary()).reused
             True
         """
-        names = ("seed", "best_epoch", "epochs", "parameters", "seconds", "val", "test", "per_class")
+        names = ("seed", "best_epoch", "epochs", "waited", "parameters", "seconds", "val", "test", "per_class")
         return cls(folder, **{name: summary[name] for name in names}, reused=True)
+
+
+def is_finished(summary: Mapping[str, Any], *, max_epochs: int, patience: int = 0) -> bool:
+    """Say whether a run with this summary has nothing left to train: all epochs are done, or it stopped early.
+
+    Args:
+        summary: Content of ``summary.json``.
+        max_epochs: Number of epochs that are wanted.
+        patience: Patience of early stopping; 0 for none.
+
+    Example:
+        >>> is_finished({"epochs": 10, "waited": 3}, max_epochs=20)
+        False
+        >>> is_finished({"epochs": 10, "waited": 3}, max_epochs=20, patience=3)
+        True
+    """
+    return summary["epochs"] >= max_epochs or bool(patience and summary["waited"] >= patience)
 
 
 Draw = Callable[[RunResult, Sequence[Row], PredictionCollector], None]

@@ -49,6 +49,9 @@ class TrainerOptions:
     clip_norm: Annotated[float | None, Option("Largest norm of the gradient; empty does not clip.", above=0)] = None
     accumulate: Annotated[int, Option("Batches whose gradients are summed for one step.", low=1)] = 1
     eval_every: Annotated[int, Option("Epochs between validations.", low=1)] = 1
+    patience: Annotated[
+        int, Option("Epochs without a better validation after which training stops; 0 trains all epochs.", low=0)
+    ] = 0
     keep_best: Annotated[
         bool, Option("Whether the checkpoint of the best epoch is kept and tested; otherwise the last one is tested.")
     ] = True

@@ -146,14 +146,13 @@ def test_the_hint_after_an_interruption_goes_on_in_the_same_folder(table, monkey
 def test_the_hint_after_an_interruption_says_it_all():
     from pyg_samsa.cli import _parser
 
-    args = _parser().parse_args(
-        ["train", "--csv", "my table.csv", "--target-columns", "log S", "7", "--epochs", "3", "samsa.layers", "2"]
-    )
+    words = ["--csv", "my table.csv", "--target-columns", "log S", "7", "--epochs", "3", "--patience", "2"]
+    args = _parser().parse_args(["train", *words, "samsa.layers", "2"])
     hint = train.resume_hint(args)
     for words in (
         "--csv 'my table.csv'",
         "--target-columns 'log S' 7 --",
-        "--epochs 3",
+        "--epochs 3 --patience 2",
         "samsa.layers 2 train.auto_resume True",
     ):
         assert words in hint

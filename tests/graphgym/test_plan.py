@@ -41,6 +41,16 @@ def test_the_network_of_a_plan_fits_the_data(config):
     assert options["num_layers"] == 2
 
 
+def test_early_stopping_needs_a_validation_split(config):
+    path = config()
+    assert planned(path, ["train.patience", "4"]).trainer.patience == 4
+    loaded = load_config(path, ["train.patience", "4"])
+    dataset = load_for_runner(progress=False)
+    dataset.split_idx = {"train": dataset.split_idx["train"]}
+    with pytest.raises(ConfigError, match=r"train\.patience: got 4, expected 0, because nothing is validated"):
+        plan.make_plan(loaded, dataset, seed=0)
+
+
 def test_a_plan_is_not_changed_by_later_settings(config):
     found = planned(config())
     before = plain(dict(found.config))

@@ -8,7 +8,15 @@ import torch
 import torch.distributed as dist
 
 from pyg_samsa.errors import DataIntegrityError
-from pyg_samsa.training.callbacks import EpochEnd, ExactResume, History, rng_state, set_rng_state
+from pyg_samsa.training.callbacks import (
+    EarlyStop,
+    EpochEnd,
+    ExactResume,
+    History,
+    epochs_without_progress,
+    rng_state,
+    set_rng_state,
+)
 
 
 def trainer(epoch=0, step=3, main=True, sanity_checking=False, rank=0, world_size=1, **values):
@@ -190,3 +198,34 @@ def test_in_a_fresh_run_other_processes_get_seeds_of_their_own():
         ExactResume(5).on_train_start(trainer(rank=rank, world_size=3), None)
         seeds.append(torch.initial_seed())
     assert len({5, *seeds}) == 3
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("values", "higher", "since"),
+    [
+        ([], True, 0),
+        ([0.5, 0.6, 0.6, 0.4], True, 2),  # an equal value is no progress
+        ([0.5, 0.6, 0.6, 0.4], False, 0),
+        ([0.5, NAN, None], True, 2),  # neither is an epoch without a validation
+        ([NAN, NAN], True, 2),
+    ],
+)
+def test_epochs_since_the_best_validation(values, higher, since):
+    rows = [{} if value is None else {"val_ap": value} for value in values]
+    assert epochs_without_progress(rows, "val_ap", higher) == since
+    assert epochs_without_progress(rows, None, higher) == 0
+
+
+def test_training_stops_only_after_an_epoch_that_was_validated():
+    history, state = History(), types.SimpleNamespace(should_stop=False)
+    stop = EarlyStop(history, "val_ap", higher_is_better=True, patience=2)
+    for value, stops in ((0.5, False), (0.4, False), (None, False), (0.4, True)):
+        history.rows.append({} if value is None else {"val_ap": value})
+        stop.on_train_epoch_end(state, None)
+        assert state.should_stop is stops
+    resumed = types.SimpleNamespace(should_stop=False)
+    stop.on_train_start(resumed, None)
+    assert resumed.should_stop

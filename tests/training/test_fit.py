@@ -156,6 +156,37 @@ def test_a_run_may_go_on_for_more_epochs(train):
     pd.testing.assert_frame_equal(history(whole)[COLUMNS], history(longer)[COLUMNS], check_exact=True)
 
 
+def two_epochs_of_progress(optimizer, total, per_epoch):
+    """The rate is 0.1 for two epochs, then too small to change a weight."""
+    return schedulers.build("step", optimizer, total_steps=total, steps_per_epoch=per_epoch, every=2, gamma=1e-12)
+
+
+def test_early_stopping_keeps_the_best_epoch_and_cuts_the_rest(train):
+    options = {"scheduler": two_epochs_of_progress, "max_epochs": 9}
+    whole, _ = train(name="whole", **options)
+    stopped, _ = train(name="stopped", patience=3, **options)
+    assert whole.epochs == 9
+    assert stopped.epochs == stopped.best_epoch + 3 < 9
+    assert (stopped.test, stopped.best_epoch, stopped.waited) == (whole.test, whole.best_epoch, 3)
+    first = history(whole)[COLUMNS][: stopped.epochs]
+    pd.testing.assert_frame_equal(first, history(stopped)[COLUMNS], check_exact=True)
+
+
+def test_a_resumed_run_stops_early_in_the_same_epoch(train, monkeypatch):
+    options = {"scheduler": two_epochs_of_progress, "max_epochs": 9, "patience": 3}
+    whole, _ = train(name="whole", **options)
+    with monkeypatch.context() as patch:
+        stop_at(patch, epoch=whole.best_epoch + 1)
+        with pytest.raises(Stopped):
+            train(name="parts", **options)
+    resumed, _ = train(name="parts", resume=True, **options)
+    pd.testing.assert_frame_equal(history(whole)[COLUMNS], history(resumed)[COLUMNS], check_exact=True)
+    again, _ = train(name="parts", resume=True, **options)
+    assert (again.epochs, again.test) == (whole.epochs, whole.test)
+    longer, _ = train(name="parts", resume=True, **{**options, "patience": 4})
+    assert longer.epochs == whole.epochs + 1
+
+
 def test_an_interruption_is_reported_as_one(train, monkeypatch, restore_sigint):
     stop_at(monkeypatch, epoch=0, error=KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):

@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 
 from pyg_samsa.task import Task
 from pyg_samsa.training.predictions import PredictionCollector
-from pyg_samsa.training.results import MAX_CLASSES, RunResult, per_class_scores, write_run
+from pyg_samsa.training.results import MAX_CLASSES, RunResult, is_finished, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder
 
 
@@ -37,6 +37,7 @@ def result(folder, **changes):
         "parameters": 10,
         "epochs": 4,
         "seconds": 10.0,
+        "waited": 2,
         "per_class": {"name": ["a"], "ap": [0.5]},
     }
     return RunResult(RunFolder(folder), **{**values, **changes})
@@ -47,6 +48,15 @@ def test_a_summary_gives_the_result_back(tmp_path):
     summary = json.loads(json.dumps(first.as_summary()))
     assert summary["seconds_per_epoch"] == 2.5
     assert RunResult.from_summary(first.folder, summary) == dataclasses.replace(first, reused=True)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "waited", "patience", "finished"),
+    [(5, 0, 0, True), (4, 4, 0, False), (4, 2, 3, False), (4, 3, 3, True), (4, 4, 3, True), (6, 0, 3, True)],
+)
+def test_a_run_is_finished_after_all_epochs_or_when_its_patience_is_exhausted(epochs, waited, patience, finished):
+    summary = {"epochs": epochs, "waited": waited}
+    assert is_finished(summary, max_epochs=5, patience=patience) is finished
 
 
 def test_a_run_without_epochs_has_no_time_per_epoch(tmp_path):
