@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,43 +14,19 @@ from torch import Tensor
 
 from pyg_samsa.chem.graph_table import GraphTable
 from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
-from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.hub.folder import CONFIG, WEIGHTS, find_pretrained
 from pyg_samsa.hub.load import load_pretrained
 from pyg_samsa.io.files import file_hash
 from pyg_samsa.nn import SAMSA, num_parameters
 from pyg_samsa.options import check_integer
+from pyg_samsa.predict.interface import MoleculeInputs, Predictor
 from pyg_samsa.task import Task
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 TOKENS_PER_BATCH = 8192
-UNCERTAINTY_DRAWS = 8
 
 
-class Predictions(NamedTuple):
-    """Predictions for G molecules.
-
-    Attributes:
-        values: Values in the units of the training data, or probabilities, float64 [G, C]; NaN if unreadable.
-        spread: Standard deviations over draws of codes, float64 [G, C]; None unless requested.
-        errors: Why each molecule is unreadable; empty if it is readable.
-
-    Example:
-        >>> predictor = MoleculePredictor.from_pretrained("peptides")
-        >>> result = predictor.predict(["NCC(=O)O"])
-        >>> result.values.shape, result.spread is None, result.errors
-        ((1, 3), True, [''])
-    """
-
-    values: np.ndarray
-    spread: np.ndarray | None
-    errors: list[str]
-
-
-class MoleculePredictor:
+class MoleculePredictor(Predictor):
     r"""Predicts properties of molecules with a saved model.
 
     Predictions are deterministic and do not depend on the other molecules. The spread is the standard deviation over
@@ -106,8 +82,6 @@ class MoleculePredictor:
         self.device = torch.device(device)
         self.model = model.eval().to(self.device)
         self.tokens_per_batch = tokens_per_batch
-        self.fingerprint = ""
-        """Hash of the files of the model; empty if it was not loaded from files."""
 
     @classmethod
     def from_pretrained(cls, name: str | os.PathLike[str], **options: Any) -> MoleculePredictor:
@@ -135,86 +109,24 @@ class MoleculePredictor:
         predictor.fingerprint = _fingerprint(folder)
         return predictor
 
-    @property
-    def target_names(self) -> list[str]:
-        """Names of the C targets or classes.
+    def outputs(self, inputs: MoleculeInputs, *, draws: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return predictions of readable molecules, see :meth:`Predictor.outputs`.
 
         Example:
+            >>> from pyg_samsa.chem.parsing import parse_molecules
             >>> predictor = MoleculePredictor.from_pretrained("peptides")
-            >>> predictor.target_names
-            ['antimicrobial', 'anticancer', 'transmembrane']
+            >>> values, spread = predictor.outputs(MoleculeInputs(parse_molecules(["NCC(=O)O"])), draws=2)
+            >>> values.shape, spread.shape
+            ((1, 3), (1, 3))
         """
-        return list(self.task.names)
-
-    def predict(
-        self, smiles: Sequence[object], *, uncertainty: bool = False, draws: int = UNCERTAINTY_DRAWS, workers: int = 1
-    ) -> Predictions:
-        """Predict for a list of SMILES.
-
-        Args:
-            smiles: G molecules.
-            uncertainty: Whether to compute the spread, which takes ``draws`` times as long.
-            draws: Number of draws of codes for the spread, at least 2.
-            workers: Number of processes that read molecules.
-
-        Raises:
-            ConfigError: ``draws`` or ``workers`` is not allowed.
-
-        Example:
-            >>> predictor = MoleculePredictor.from_pretrained("peptides")
-            >>> result = predictor.predict(["NCC(=O)O", "C1CC"], uncertainty=True, draws=2)
-            >>> result.spread.shape, result.errors
-            ((2, 3), ['', 'RDKit cannot read this SMILES'])
-        """
-        parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks(smiles), workers=workers)])
-        return self.predict_parsed(parsed, uncertainty=uncertainty, draws=draws)
-
-    def predict_frame(self, smiles: Sequence[object], **options: Any) -> pd.DataFrame:
-        """Return the predictions as a table.
-
-        Columns: ``smiles``, one per target, ``<target>_spread`` with ``uncertainty``, and ``error``.
-
-        Args:
-            smiles: Molecules.
-            **options: As in :meth:`predict`.
-
-        Example:
-            >>> predictor = MoleculePredictor.from_pretrained("peptides")
-            >>> list(predictor.predict_frame(["NCC(=O)O"]))
-            ['smiles', 'antimicrobial', 'anticancer', 'transmembrane', 'error']
-        """
-        import pandas as pd
-
-        result = self.predict(smiles, **options)
-        columns: dict[str, Any] = {"smiles": list(smiles)}
-        for number, name in enumerate(self.target_names):
-            columns[name] = result.values[:, number]
-            if result.spread is not None:
-                columns[f"{name}_spread"] = result.spread[:, number]
-        return pd.DataFrame(columns | {"error": result.errors})
-
-    def predict_parsed(
-        self, parsed: Parsed, *, uncertainty: bool = False, draws: int = UNCERTAINTY_DRAWS
-    ) -> Predictions:
-        """Predict for parsed molecules; arguments as in :meth:`predict`."""
-        if uncertainty:
-            check_integer("draws", draws, low=2)
-        count, width = len(parsed.kept) + len(parsed.refused), self.task.num_targets
-        values = np.full((count, width), np.nan)
-        spread = np.full((count, width), np.nan) if uncertainty else None
-        errors = [""] * count
-        for position, reason in parsed.refused:
-            errors[position] = reason
-        kept = np.asarray(parsed.kept, dtype=np.int64)
-        for places, inputs in _batches(parsed.table, self.tokens_per_batch):
-            mean, deviation = self._batch(inputs, draws if uncertainty else self.model.num_eval_samples)
-            rows = kept[places]
-            values[rows] = mean.cpu().numpy()
+        values = np.full((len(inputs.smiles), self.task.num_targets), np.nan)
+        spread = None if draws is None else np.full_like(values, np.nan)
+        for places, batch in _batches(inputs.table, self.tokens_per_batch):
+            mean, deviation = self._batch(batch, draws or self.model.num_eval_samples)
+            values[places] = mean.cpu().numpy()
             if spread is not None:
-                spread[rows] = deviation.cpu().numpy()
-            for row in rows[~np.isfinite(values[rows]).all(1)]:
-                errors[row] = "the output of the network is not finite"
-        return Predictions(values, spread, errors)
+                spread[places] = deviation.cpu().numpy()
+        return values, spread
 
     @torch.inference_mode()
     def _batch(self, inputs: Mapping[str, Any], draws: int) -> tuple[Tensor, Tensor]:

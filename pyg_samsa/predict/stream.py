@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.csv_rows import SMILES_NAMES, CsvRows, find_column
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.memory import return_memory
-from pyg_samsa.predict.predictor import UNCERTAINTY_DRAWS, MoleculePredictor, Predictions
+from pyg_samsa.predict.interface import UNCERTAINTY_DRAWS, Predictions, Predictor
 
 CHUNK_ROWS = 1024
 MAX_ATOMS = 100_000
@@ -80,9 +81,10 @@ class TablePredictor:
         options: Options.
 
     Raises:
-        ConfigError: The column of SMILES cannot be found.
+        ConfigError: The column of SMILES, or an extra column that the predictor needs, cannot be found.
 
     Example:
+        >>> from pyg_samsa.predict import MoleculePredictor
         >>> predictor = MoleculePredictor.from_pretrained("peptides")
         >>> from io import BytesIO
         >>> from pyg_samsa.io.csv_rows import open_rows
@@ -93,7 +95,7 @@ class TablePredictor:
         (['glycine', 'NCC(=O)O'], 0)
     """
 
-    def __init__(self, predictor: MoleculePredictor, rows: CsvRows, options: StreamOptions) -> None:
+    def __init__(self, predictor: Predictor, rows: CsvRows, options: StreamOptions) -> None:
         self.predictor, self.rows, self.options = predictor, rows, options
         if not rows.header:
             names = options.smiles_column or "1"
@@ -105,11 +107,21 @@ class TablePredictor:
         else:
             self.column = find_column(rows.header, options.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
             self.width = len(rows.header)
+        self.extra = {name: self._place(name) for name in predictor.extra_columns}
+
+    def _place(self, name: str) -> int:
+        """Return the place of an extra column."""
+        try:
+            return find_column(self.rows.header, name, key="IN")
+        except ConfigError as error:
+            hint = f"The model was trained with the extra column {name!r}; leave a field empty where it is unknown."
+            raise ConfigError("IN", list(self.rows.header), f"a table with a column {name!r}", hint=hint) from error
 
     def header(self) -> list[str]:
         r"""Return the names of all columns; added names are made unique.
 
         Example:
+            >>> from pyg_samsa.predict import MoleculePredictor
             >>> predictor = MoleculePredictor.from_pretrained("peptides")
             >>> from io import BytesIO
             >>> from pyg_samsa.io.csv_rows import open_rows
@@ -156,8 +168,9 @@ class TablePredictor:
 
         for _, parsed in parse_stream(smiles(), workers=self.options.workers, max_atoms=self.options.max_atoms):
             rows = pending.pop(0)
+            extra = {name: [_number(row, place) for row in rows] for name, place in self.extra.items()}
             result = self.predictor.predict_parsed(
-                parsed, uncertainty=self.options.uncertainty, draws=self.options.draws
+                parsed, extra_columns=extra, uncertainty=self.options.uncertainty, draws=self.options.draws
             )
             written = [self._row(fields, result, place) for place, fields in enumerate(rows)]
             yield rows, written, sum(1 for error in result.errors if error)
@@ -181,12 +194,21 @@ class TablePredictor:
         return [*kept, *added, error]
 
 
+def _number(row: Sequence[str], place: int) -> float:
+    """Return the number in a field; NaN if it is missing or no number."""
+    try:
+        return float(row[place])
+    except (IndexError, ValueError):
+        return math.nan
+
+
 def predict_to_stream(
     table: TablePredictor, output: IO[str], *, advance: Callable[[float], None] = lambda _: None
 ) -> Progress:
     r"""Write the table with predictions to an open text stream.
 
     Example:
+        >>> from pyg_samsa.predict import MoleculePredictor
         >>> predictor = MoleculePredictor.from_pretrained("peptides")
         >>> from io import BytesIO
         >>> from pyg_samsa.io.csv_rows import open_rows
@@ -228,6 +250,7 @@ def predict_to_file(
         DataIntegrityError: The files of the interrupted run are damaged.
 
     Example:
+        >>> from pyg_samsa.predict import MoleculePredictor
         >>> predictor = MoleculePredictor.from_pretrained("peptides")
         >>> from io import BytesIO
         >>> from pyg_samsa.io.csv_rows import open_rows

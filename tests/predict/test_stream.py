@@ -9,7 +9,8 @@ import pytest
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.csv_rows import open_rows
-from pyg_samsa.predict.predictor import MoleculePredictor, Predictions
+from pyg_samsa.predict.interface import Predictions
+from pyg_samsa.predict.predictor import MoleculePredictor
 from pyg_samsa.predict.stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
 from pyg_samsa.task import Task
 
@@ -24,13 +25,13 @@ def csv_text(lines=LINES, header="id,smiles"):
 class Lengths:
     """Predicts the number of atoms, as a real predictor would return it."""
 
-    fingerprint = "a"
+    fingerprint, extra_columns = "a", ()
 
     def __init__(self, task=None, fail_at=None):
         self.task = task or Task("regression", ["atoms"])
         self.target_names, self.calls, self.fail_at = list(self.task.names), 0, fail_at
 
-    def predict_parsed(self, parsed, *, uncertainty, draws):
+    def predict_parsed(self, parsed, *, extra_columns, uncertainty, draws):
         self.calls += 1
         if self.calls == self.fail_at:
             raise Stopped

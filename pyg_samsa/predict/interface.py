@@ -1,0 +1,226 @@
+"""What all predictors share: they read molecules and return values or probabilities."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import check_integer
+from pyg_samsa.task import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNCERTAINTY_DRAWS = 8
+ExtraColumns = Mapping[str, Sequence[float]]
+"""Name of a column -> a number for each molecule; NaN where it is missing."""
+
+
+class Predictions(NamedTuple):
+    """Predictions for G molecules.
+
+    Attributes:
+        values: Values in the units of the training data, or probabilities, float64 [G, C]; NaN if unreadable.
+        spread: Standard deviations, float64 [G, C]; None unless requested.
+        errors: Why each molecule is unreadable; empty if it is readable.
+
+    Example:
+        >>> from pyg_samsa.predict import MoleculePredictor
+        >>> predictor = MoleculePredictor.from_pretrained("peptides")
+        >>> result = predictor.predict(["NCC(=O)O"])
+        >>> result.values.shape, result.spread is None, result.errors
+        ((1, 3), True, [''])
+    """
+
+    values: np.ndarray
+    spread: np.ndarray | None
+    errors: list[str]
+
+
+class MoleculeInputs:
+    """Readable molecules with everything that a predictor may ask of them; descriptors are computed once.
+
+    Args:
+        parsed: G parsed molecules, K of them readable.
+        extra_columns: Name -> a number for each of the G molecules.
+
+    Example:
+        >>> from pyg_samsa.chem.parsing import parse_molecules
+        >>> inputs = MoleculeInputs(parse_molecules(["CC", "?", "C"]), {"pH": [7.0, 7.0, 5.5]})
+        >>> inputs.smiles, inputs.extra(["pH"]).tolist()
+        (['CC', 'C'], [[7.0], [5.5]])
+    """
+
+    def __init__(self, parsed: Parsed, extra_columns: ExtraColumns | None = None) -> None:
+        self.parsed = parsed
+        self.table, self.smiles = parsed.table, parsed.smiles
+        self._kept = np.asarray(parsed.kept, dtype=np.int64)
+        self._extra = dict(extra_columns or {})
+        self._descriptors: dict[str, np.ndarray] = {}
+
+    def descriptors(self, names: Sequence[str]) -> np.ndarray:
+        """Return descriptors, float32 [K, F]; NaN where undefined.
+
+        Args:
+            names: Names of :obj:`pyg_samsa.chem.descriptors.DESCRIPTORS`.
+        """
+        from pyg_samsa.chem.descriptors import compute_descriptors
+
+        for name in names:
+            if name not in self._descriptors:
+                self._descriptors[name] = compute_descriptors(self.smiles, [name], workers=1, progress=False)
+        parts = [self._descriptors[name] for name in names]
+        return np.concatenate([np.empty((len(self.smiles), 0), np.float32), *parts], axis=1)
+
+    def extra(self, names: Sequence[str]) -> np.ndarray:
+        """Return columns of numbers, float32 [K, len(names)].
+
+        Args:
+            names: Names of the columns.
+
+        Raises:
+            ConfigError: A column is missing, or has another length.
+        """
+        count = len(self.parsed.kept) + len(self.parsed.refused)
+        columns = [np.empty((count, 0), np.float32)]
+        for name in names:
+            if name not in self._extra:
+                hint = "The model was trained with this column: pass its numbers, NaN where they are unknown."
+                raise ConfigError("extra_columns", sorted(self._extra), f"a column {name!r}", hint=hint)
+            column = np.asarray(self._extra[name], dtype=np.float32)
+            if column.shape != (count,):
+                raise ConfigError(f"extra_columns[{name!r}]", f"{column.shape}", f"{count} numbers, one per molecule")
+            columns.append(column[:, None])
+        return np.concatenate(columns, axis=1)[self._kept]
+
+
+class Predictor(ABC):
+    """Base of all predictors: of a network, of trees, and of a blend of several.
+
+    A subclass implements `outputs`.
+
+    Attributes:
+        task: The task.
+        fingerprint: Hash of the files of the model; empty if it was not loaded from files.
+        extra_columns: Names of the columns of numbers that the predictor needs beside the SMILES.
+    """
+
+    task: Task
+    fingerprint: str = ""
+    extra_columns: Sequence[str] = ()
+
+    @abstractmethod
+    def outputs(self, inputs: MoleculeInputs, *, draws: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return values or probabilities of readable molecules, and their standard deviations if requested.
+
+        Args:
+            inputs: K molecules.
+            draws: Number of draws of codes for the standard deviations; None for no standard deviations.
+
+        Shapes:
+            - **output:** float64 [K, C], values as :meth:`Task.readable <pyg_samsa.task.Task.readable>` returns them,
+              and standard deviations or None.
+
+        Raises:
+            ConfigError: A column is missing, or the predictor has no standard deviations.
+        """
+
+    @property
+    def target_names(self) -> list[str]:
+        """Names of the C targets or classes.
+
+        Example:
+            >>> from pyg_samsa.predict import MoleculePredictor
+            >>> predictor = MoleculePredictor.from_pretrained("peptides")
+            >>> predictor.target_names
+            ['antimicrobial', 'anticancer', 'transmembrane']
+        """
+        return list(self.task.names)
+
+    def predict(
+        self,
+        smiles: Sequence[object],
+        *,
+        extra_columns: ExtraColumns | None = None,
+        uncertainty: bool = False,
+        draws: int = UNCERTAINTY_DRAWS,
+        workers: int = 1,
+    ) -> Predictions:
+        """Predict for a list of SMILES.
+
+        Args:
+            smiles: G molecules.
+            extra_columns: Name -> G numbers, for a predictor with :attr:`extra_columns`.
+            uncertainty: Whether to compute the spread.
+            draws: Number of draws of codes for the spread of a network, at least 2.
+            workers: Number of processes that read molecules.
+
+        Raises:
+            ConfigError: ``draws`` or ``workers`` is not allowed, or a column is missing.
+
+        Example:
+            >>> from pyg_samsa.predict import MoleculePredictor
+            >>> predictor = MoleculePredictor.from_pretrained("peptides")
+            >>> result = predictor.predict(["NCC(=O)O", "C1CC"], uncertainty=True, draws=2)
+            >>> result.spread.shape, result.errors
+            ((2, 3), ['', 'RDKit cannot read this SMILES'])
+        """
+        parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks(smiles), workers=workers)])
+        return self.predict_parsed(parsed, extra_columns=extra_columns, uncertainty=uncertainty, draws=draws)
+
+    def predict_frame(self, smiles: Sequence[object], **options: Any) -> pd.DataFrame:
+        """Return the predictions as a table.
+
+        Columns: ``smiles``, one per target, ``<target>_spread`` with ``uncertainty``, and ``error``.
+
+        Args:
+            smiles: Molecules.
+            **options: As in :meth:`predict`.
+
+        Example:
+            >>> from pyg_samsa.predict import MoleculePredictor
+            >>> predictor = MoleculePredictor.from_pretrained("peptides")
+            >>> list(predictor.predict_frame(["NCC(=O)O"]))
+            ['smiles', 'antimicrobial', 'anticancer', 'transmembrane', 'error']
+        """
+        import pandas as pd
+
+        result = self.predict(smiles, **options)
+        columns: dict[str, Any] = {"smiles": list(smiles)}
+        for number, name in enumerate(self.target_names):
+            columns[name] = result.values[:, number]
+            if result.spread is not None:
+                columns[f"{name}_spread"] = result.spread[:, number]
+        return pd.DataFrame(columns | {"error": result.errors})
+
+    def predict_parsed(
+        self,
+        parsed: Parsed,
+        *,
+        extra_columns: ExtraColumns | None = None,
+        uncertainty: bool = False,
+        draws: int = UNCERTAINTY_DRAWS,
+    ) -> Predictions:
+        """Predict for parsed molecules; arguments as in :meth:`predict`."""
+        if uncertainty:
+            check_integer("draws", draws, low=2)
+        count, width = len(parsed.kept) + len(parsed.refused), self.task.num_targets
+        inputs = MoleculeInputs(parsed, extra_columns)
+        found, deviation = self.outputs(inputs, draws=draws if uncertainty else None)
+        values = np.full((count, width), np.nan)
+        spread = np.full((count, width), np.nan) if uncertainty else None
+        errors = [""] * count
+        for position, reason in parsed.refused:
+            errors[position] = reason
+        kept = np.asarray(parsed.kept, dtype=np.int64)
+        values[kept] = found
+        if spread is not None:
+            spread[kept] = deviation
+        for row in kept[~np.isfinite(values[kept]).all(1)]:
+            errors[row] = "the output of the model is not finite"
+        return Predictions(values, spread, errors)
