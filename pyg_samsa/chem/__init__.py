@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyg_samsa.chem.descriptors import DESCRIPTORS, compute_descriptors, descriptor_labels, register_descriptor
     from pyg_samsa.chem.graph_table import GraphTable
     from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES, graph_arrays
     from pyg_samsa.chem.peptide_sequences import sequence_to_smiles
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 _WHERE = {
     "ATOM_CARDINALITIES": "ogb_features",
     "BOND_CARDINALITIES": "ogb_features",
+    "DESCRIPTORS": "descriptors",
     "GraphTable": "graph_table",
     "graph_arrays": "ogb_features",
+    "register_descriptor": "descriptors",
+    "compute_descriptors": "descriptors",
     "convert_smiles": "smiles",
+    "descriptor_labels": "descriptors",
     "sequence_to_data": "smiles",
     "smiles_to_data": "smiles",
     "smiles_to_data_list": "smiles",
@@ -29,9 +34,13 @@ _WHERE = {
 __all__ = [
     "ATOM_CARDINALITIES",
     "BOND_CARDINALITIES",
+    "DESCRIPTORS",
     "GraphTable",
+    "compute_descriptors",
     "convert_smiles",
+    "descriptor_labels",
     "graph_arrays",
+    "register_descriptor",
     "sequence_to_data",
     "sequence_to_smiles",
     "smiles_to_data",

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
-from pyg_samsa.chem.ogb_features import Refusal, import_rdkit, parse_smiles
-from pyg_samsa.errors import SmilesError
-from pyg_samsa.io.progress import progress_bar
-from pyg_samsa.io.worker_pool import count_workers, in_chunks, map_chunks
+from pyg_samsa.chem.molecule_vectors import VectorFunction, molecule_vectors
 from pyg_samsa.options import Option, check_options
-
-_CHUNK = 64
-_WORTH_WORKERS = 2048
 
 
 def morgan_counts(
@@ -59,31 +53,18 @@ def morgan_counts(
     Cost: about 10 microseconds an atom, most of them to read the SMILES, and 2 S bytes a molecule.
     """
     check_options(morgan_counts, {"radius": radius, "size": size, "chirality": chirality})
-    processes = count_workers(workers, len(smiles), worthwhile=_WORTH_WORKERS)
-    import_rdkit()
-    count = partial(_count, radius=radius, size=size, chirality=chirality)
-    counts = np.zeros((len(smiles), size), dtype=np.uint16)
-    with progress_bar("Fingerprints", len(smiles), enabled=progress) as advance:
-        done = 0
-        for _, part in map_chunks(count, in_chunks(smiles, _CHUNK), workers=processes):
-            if isinstance(part, Refusal):
-                position = done + part.position
-                raise SmilesError(position + 1, str(smiles[position]), part.reason)
-            counts[done : done + len(part)] = part
-            done += len(part)
-            advance(len(part))
-    return counts
+    make = partial(_make_counter, radius=radius, size=size, chirality=chirality)
+    return molecule_vectors(
+        smiles, make, size, dtype=np.uint16, workers=workers, progress=progress, description="Fingerprints"
+    )
 
 
-def _count(smiles: Sequence[str], radius: int, size: int, chirality: bool) -> np.ndarray | Refusal:
-    """Return the counts of a chunk, or the first molecule that cannot be read."""
+def _make_counter(radius: int, size: int, chirality: bool) -> VectorFunction:
     from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
     generator = GetMorganGenerator(radius=radius, fpSize=size, includeChirality=chirality)
-    counts = np.zeros((len(smiles), size), dtype=np.uint16)
-    for position, text in enumerate(smiles):
-        molecule = parse_smiles(text)
-        if isinstance(molecule, str):
-            return Refusal(position, molecule)
-        counts[position] = np.minimum(generator.GetCountFingerprintAsNumPy(molecule), np.iinfo(np.uint16).max)
-    return counts
+    return partial(_counts, generator)
+
+
+def _counts(generator: Any, molecule: Any) -> np.ndarray:
+    return np.minimum(generator.GetCountFingerprintAsNumPy(molecule), np.iinfo(np.uint16).max)

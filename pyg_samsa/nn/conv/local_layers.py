@@ -43,7 +43,16 @@ def register_local_layer(name: str) -> Callable[[MakeLocal], MakeLocal]:
 
 
 def gine(channels: int, act: Callable[[], Module] = ReLU) -> GINEConv:
-    """Return a GINE layer with an MLP of two linear layers and the activation ``act``."""
+    """Return a GINE layer with an MLP of two linear layers and the activation ``act``.
+
+    Example:
+        >>> gine(8)
+        GINEConv(nn=Sequential(
+          (0): Linear(in_features=8, out_features=8, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=8, out_features=8, bias=True)
+        ))
+    """
     return GINEConv(Sequential(Linear(channels, channels), act(), Linear(channels, channels)))
 
 
