@@ -11,7 +11,7 @@ EPILOG = """\
 examples:
   pyg-samsa baseline fingerprint --cfg quickstart
   pyg-samsa baseline fingerprint --cfg peptides_func --model lightgbm
-  pyg-samsa baseline fingerprint --cfg my.yaml --radius 3 fingerprint.trees 200 num_threads 8
+  pyg-samsa baseline fingerprint --cfg my.yaml --radius 3 boosting.trees 200 num_threads 8
 
 Data, splits and metrics are those of the config; its network settings have no effect.
 Baseline networks (GCN, GINE, GatedGCN, GPS) are trained with: pyg-samsa train --cfg baselines/peptides_func_gcn
@@ -39,14 +39,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     trees.add_argument("--size", type=int, metavar="S", help="length of a fingerprint (default: 2048)")
     add_verbosity(trees, argparse.SUPPRESS)
-    add_overrides(trees, "overrides for the config file, such as fingerprint.trees 200")
+    add_overrides(trees, "overrides for the config file, such as boosting.trees 200")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the baseline."""
     from pyg_samsa.experiments import fingerprint_baseline as fingerprints
 
-    asked = {f"fingerprint.{name}": getattr(args, name) for name in ("model", "radius", "size")}
+    asked = {f"fingerprint.{name}": getattr(args, name) for name in ("radius", "size")}
+    asked["boosting.model"] = args.model
     opts = [word for key, value in asked.items() if value is not None for word in (key, str(value))]
     fingerprints.run(args.cfg_file, [*opts, *args.opts], verbosity=args.verbosity)
     return 0

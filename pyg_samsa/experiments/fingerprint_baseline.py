@@ -20,7 +20,6 @@ from pyg_samsa import __version__
 from pyg_samsa.chem.fingerprints import morgan_counts
 from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.experiments.boosting import BoostingOptions, fit_boosting
 from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
 from pyg_samsa.graphgym.loader import load_for_runner, resolved_task
 from pyg_samsa.graphgym.metric import choose_metrics
@@ -28,6 +27,7 @@ from pyg_samsa.graphgym.plan import describe_data
 from pyg_samsa.graphgym.settings import add_owner, values_for
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option
+from pyg_samsa.predict.boosted_trees import BoostedTrees, BoostingOptions
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import make_console, print_header, quiet_libraries
 from pyg_samsa.training.data_module import SplitData
@@ -57,7 +57,6 @@ class FitOptions:
         self.fit_val = fit_val
 
 
-add_owner(BoostingOptions, "fingerprint", only=("model", "trees", "learning_rate", "leaves", "balance"))
 _FINGERPRINT = morgan_counts
 add_owner(_FINGERPRINT, "fingerprint")
 add_owner(FitOptions, "fingerprint")
@@ -101,9 +100,9 @@ class FingerprintPlan:
 def run(config: str | os.PathLike[str], opts: Sequence[str] = (), *, verbosity: int = 0) -> RunResult:
     """Fit boosted trees to the fingerprints of a data set, and test them like a network.
 
-    The settings are ``fingerprint.*``. Nothing is selected on the validation split; its metrics are reported, unless
-    ``fingerprint.fit_val`` adds it to the training rows, as in the literature. If the main metric is ``mae``, the trees
-    minimise absolute errors.
+    The settings are ``fingerprint.*`` and ``boosting.*``. Nothing is selected on the validation split; its metrics are
+    reported, unless ``fingerprint.fit_val`` adds it to the training rows, as in the literature. If the main metric is
+    ``mae``, the trees minimise absolute errors.
 
     Args:
         config: A YAML file, or the name of a packaged config; its settings of the network have no effect.
@@ -151,7 +150,7 @@ def make_plan(loaded: LoadedConfig, *, progress: bool = True) -> FingerprintPlan
     boosting = BoostingOptions(**values_for(BoostingOptions, cfg), seed=cfg.seed, threads=threads)
     dataset = load_for_runner(progress=progress, encodings=False)
     metrics, best, _ = choose_metrics(dataset.task, direction_given="metric_agg" in loaded.given)
-    settings = {"fingerprint.model": boosting.model, "pe.kind": "none", **resolved_task(dataset.task)}
+    settings = {"boosting.model": boosting.model, "pe.kind": "none", **resolved_task(dataset.task)}
     return FingerprintPlan(
         name=loaded.name,
         seed=cfg.seed,
@@ -237,11 +236,11 @@ def _predict(plan: FingerprintPlan, y: np.ndarray, *, progress: bool) -> Tensor:
     x = morgan_counts(plan.smiles, **plan.fingerprint, workers=workers, progress=progress)
     fitted = ["train", "val"] if plan.fit_val else ["train"]
     rows = np.concatenate([np.asarray(plan.dataset.split_idx[split]) for split in fitted])
-    task, width = plan.dataset.task.kind, plan.dataset.task.num_targets
+    task = plan.dataset.task
     title = f"Boosted trees ({plan.boosting.model})"
-    with progress_bar(title, 1 if task == "multiclass" else width, enabled=progress) as advance:
-        found = fit_boosting(x, y, rows, task, width, plan.boosting, on_target=advance)
-    return torch.from_numpy(found).float()
+    with progress_bar(title, 1 if task.kind == "multiclass" else task.num_targets, enabled=progress) as advance:
+        trees = BoostedTrees(task, options=plan.boosting).fit(x[rows], y[rows], on_target=advance)
+    return torch.from_numpy(trees.predict(x)).float()
 
 
 def _measure(metrics: Mapping[str, Metric], pred: Tensor, target: Tensor) -> dict[str, float]:

@@ -17,6 +17,7 @@ from pyg_samsa.nn.conv.operators import OPERATORS
 from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.options import Argument, Option, options_of
+from pyg_samsa.predict.boosted_trees import BoostingOptions
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.loggers import WandbOptions
 from pyg_samsa.training.optimizers import adamw
@@ -254,7 +255,10 @@ add_owner(
     defaults={"factor": 0.1},
     only=("min_lr", "factor", "patience"),
 )
+# The metric decides the loss of the trees, and the run their seed and threads.
+_BY_THE_RUN = {"loss", "seed", "threads"}
 add_owner(WandbOptions, "wandb")
+add_owner(BoostingOptions, "boosting", only=[name for name in options_of(BoostingOptions) if name not in _BY_THE_RUN])
 
 # GraphGym's own settings that feed an owner here.
 add_owner(

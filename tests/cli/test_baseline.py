@@ -16,7 +16,7 @@ def seen(monkeypatch):
 def test_flags_are_settings_and_overrides_come_last(seen):
     flags = ["--model", "sklearn", "--radius", "3", "--size", "128", "-q"]
     assert main(["baseline", "fingerprint", "--cfg", "quickstart", *flags, "fingerprint.radius", "1"]) == 0
-    settings = ["fingerprint.model", "sklearn", "fingerprint.radius", "3", "fingerprint.size", "128"]
+    settings = ["boosting.model", "sklearn", "fingerprint.radius", "3", "fingerprint.size", "128"]
     ((config, found, options),) = seen
     assert (config, options) == ("quickstart", {"verbosity": -1})
     pairs = list(zip(found[::2], found[1::2], strict=True))

@@ -13,9 +13,9 @@ from pyg_samsa.chem import convert_smiles, sequence_to_smiles
 from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.errors import ConfigError, MissingDependencyError
-from pyg_samsa.experiments import boosting
 from pyg_samsa.experiments import fingerprint_baseline as fingerprints
 from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.predict import boosted_trees
 from pyg_samsa.task import Task
 
 KINDS = {
@@ -85,7 +85,8 @@ def write(tmp_path):
                 "type": "samsa",
                 "loss_fun": {"multiclass": "cross_entropy", "regression": "l1"}.get(kind, "bce"),
             },
-            "fingerprint": {"trees": 25, "size": 128, "model": "sklearn"},
+            "fingerprint": {"size": 128},
+            "boosting": {"trees": 25, "model": "sklearn"},
             **changes,
         }
         path = tmp_path / f"{name}.yaml"
@@ -148,17 +149,18 @@ def test_the_written_configuration_runs_again_and_a_finished_run_is_kept(write, 
 
 def test_the_validation_split_is_trained_on_only_where_asked(write, tmp_path, monkeypatch):
     rows = []
-    real = fingerprints.fit_boosting
+    real, targets = boosted_trees.BoostedTrees.fit, molecules("binary")._data.y
 
-    def spy(x, y, index, *others, **options):
-        rows.append(index.tolist())
-        return real(x, y, index, *others, **options)
+    def spy(self, x, y, **options):
+        rows.append(len(x))
+        assert y.tolist() == targets[: len(x)].tolist()
+        return real(self, x, y, **options)
 
-    monkeypatch.setattr(fingerprints, "fit_boosting", spy)
+    monkeypatch.setattr(boosted_trees.BoostedTrees, "fit", spy)
     path = write("binary")
     fingerprints.run(path, verbosity=-1)
     fingerprints.run(path, ["fingerprint.fit_val", "True"], verbosity=-1)
-    assert rows == [list(range(50)), list(range(70))]
+    assert rows == [50, 70]
     plain, both = (
         json.loads((folder_of(tmp_path, "binary", seed) / "summary.json").read_text()) for seed in ("0", "0-2")
     )
@@ -176,13 +178,14 @@ def test_settings_reach_the_fingerprints_and_the_trees(write, tmp_path, monkeypa
         return real(smiles, **options)
 
     monkeypatch.setattr(fingerprints, "morgan_counts", spy)
-    monkeypatch.setattr(boosting, "find_spec", lambda _: None)
-    words = ["fingerprint.model", "auto", "fingerprint.radius", "3", "fingerprint.size", "64"]
-    result = fingerprints.run(write("binary"), [*words, "fingerprint.trees", "5", "seed", "4"], verbosity=-1)
+    monkeypatch.setattr(boosted_trees, "find_spec", lambda _: None)
+    words = ["boosting.model", "auto", "fingerprint.radius", "3", "fingerprint.size", "64"]
+    result = fingerprints.run(write("binary"), [*words, "boosting.trees", "5", "seed", "4"], verbosity=-1)
     assert (seen["radius"], seen["size"]) == (3, 64)
     assert (result.epochs, result.seed) == (5, 4)
     written = yaml.safe_load((folder_of(tmp_path, "binary", "4") / "config.yaml").read_text())
-    assert written["fingerprint"] | {"model": "sklearn", "radius": 3, "size": 64, "trees": 5} == written["fingerprint"]
+    assert written["fingerprint"] | {"radius": 3, "size": 64} == written["fingerprint"]
+    assert written["boosting"] | {"model": "sklearn", "trees": 5} == written["boosting"]
 
 
 def test_what_is_wrong_is_named_and_nothing_is_written(write, tmp_path, monkeypatch):
@@ -190,10 +193,10 @@ def test_what_is_wrong_is_named_and_nothing_is_written(write, tmp_path, monkeypa
         fingerprints.run(write("binary-nameless"))
     with pytest.raises(ConfigError, match=r"fingerprint\.radius"):
         fingerprints.run(write("binary"), ["fingerprint.radius", "-1"])
-    monkeypatch.setattr(boosting, "find_spec", lambda _: None)
+    monkeypatch.setattr(boosted_trees, "find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError) as caught:
-        fingerprints.run(write("binary"), ["fingerprint.model", "lightgbm"])
-    assert "pyg-samsa[boosting]" in caught.value.hint
+        fingerprints.run(write("binary"), ["boosting.model", "lightgbm"])
+    assert "pyg-samsa[chem]" in caught.value.hint
     assert not (tmp_path / "results").exists()
 
 
@@ -218,7 +221,7 @@ def test_an_interrupted_run_leaves_no_folder(write, tmp_path, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fingerprints, "fit_boosting", stop)
+    monkeypatch.setattr(boosted_trees.BoostedTrees, "fit", stop)
     with pytest.raises(KeyboardInterrupt):
         fingerprints.run(write("binary"), verbosity=-1)
     assert not list((tmp_path / "results").rglob("config.yaml"))

@@ -1,0 +1,451 @@
+"""Gradient-boosted trees on vectors, for every kind of task and with missing labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+
+from pyg_samsa.errors import ConfigError, DataIntegrityError, MissingDependencyError
+from pyg_samsa.hub.folder import COPY_AGAIN
+from pyg_samsa.io.files import atomic_directory, file_hash
+from pyg_samsa.options import Option, check_options
+from pyg_samsa.predict.json_file import read_json, write_json
+from pyg_samsa.task import Task
+
+MODELS = ("sklearn", "lightgbm")
+LOSSES = ("absolute", "squared")
+TREES = "trees.json"
+FORMAT = 1
+_MAX_BINS = 63
+_LEAST = 1e-12
+
+
+@dataclass(frozen=True)
+class BoostingOptions:
+    """Options of gradient-boosted trees; the help of each option is in its annotation.
+
+    With ``balance`` the predicted probabilities of rare classes are too high.
+
+    Raises:
+        ConfigError: A value is not allowed.
+        MissingDependencyError: LightGBM is asked for and not installed.
+
+    Example:
+        >>> BoostingOptions("sklearn").model
+        'sklearn'
+    """
+
+    model: Annotated[
+        str, Option("Library of the trees; auto is LightGBM if it is installed, else scikit-learn.", ("auto", *MODELS))
+    ] = "auto"
+    trees: Annotated[int, Option("Trees per target, or per class for multi-class tasks.", low=1)] = 500
+    learning_rate: Annotated[float, Option("Factor on the output of each tree.", above=0, high=1)] = 0.1
+    leaves: Annotated[int, Option("Leaves of a tree.", low=2)] = 31
+    min_leaf: Annotated[int, Option("Least number of training molecules in a leaf.", low=1)] = 20
+    column_share: Annotated[
+        float, Option("Share of the columns that each tree may use; below 1 only with LightGBM.", above=0, high=1)
+    ] = 1.0
+    balance: Annotated[bool, Option("Whether rare classes weigh as much as frequent ones in training.")] = False
+    loss: Annotated[str, Option("Error that regressions reduce.", LOSSES)] = "squared"
+    seed: Annotated[int, Option("Seed of the trees.", low=0)] = 0
+    threads: Annotated[int, Option("Number of threads.", low=1)] = 1
+
+    def __post_init__(self) -> None:
+        check_options(BoostingOptions, vars(self), prefix="boosting.")
+        installed = find_spec("lightgbm") is not None
+        if self.model == "auto":
+            object.__setattr__(self, "model", "lightgbm" if installed else "sklearn")
+        elif self.model == "lightgbm" and not installed:
+            raise MissingDependencyError("lightgbm", "chem", "Boosted trees of LightGBM")
+        if self.model == "sklearn" and self.column_share < 1:
+            raise ConfigError("boosting.column_share", self.column_share, "1 for the trees of scikit-learn")
+
+
+class BoostedTrees:
+    r"""Gradient-boosted trees on vectors: one model per target, or one for all classes.
+
+    .. math::
+        f(x) = f_0 + \eta \sum_{t=1}^{T} h_t(x)
+
+    with trees :math:`h_t` that are fitted one after the other to the gradient of the loss; Ke et al.,
+    `"LightGBM: A Highly Efficient Gradient Boosting Decision Tree"
+    <https://papers.nips.cc/paper/6907-lightgbm-a-highly-efficient-gradient-boosting-decision-tree>`_ (2017). NaN in a
+    vector is a value of its own. A row with a missing label (NaN) is left out for that target only. Columns that are
+    constant in the training rows are dropped to save time.
+
+    Args:
+        task: The task.
+        descriptors: Names of the descriptors that the vectors hold, see :obj:`pyg_samsa.chem.descriptors.DESCRIPTORS`.
+        extra_columns: Names of the columns of a table that the vectors hold after the descriptors.
+        options: Options of the trees.
+
+    Example:
+        >>> x, y = np.arange(60.0)[:, None] % 7, (np.arange(60)[:, None] % 7 > 3).astype(float)
+        >>> trees = BoostedTrees(Task("binary", ["active"]), options=BoostingOptions("sklearn", trees=20)).fit(x, y)
+        >>> bool(((trees.predict(x) > 0) == y).all())
+        True
+
+    Cost: O(trees n S log(leaves)) per target for n rows and S columns.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        descriptors: Sequence[str] = (),
+        *,
+        extra_columns: Sequence[str] = (),
+        options: BoostingOptions | None = None,
+    ) -> None:
+        self.task = task
+        self.descriptors, self.extra_columns = tuple(descriptors), tuple(extra_columns)
+        self.options = options or BoostingOptions()
+        self.width = 0
+        self.columns = np.empty(0, np.int64)
+        self.classes = np.empty(0, np.int64)
+        self.models: list[Any] = []
+
+    def fit(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        validation: tuple[np.ndarray, np.ndarray] | None = None,
+        patience: int = 50,
+        on_target: Callable[[float], None] = lambda _: None,
+    ) -> BoostedTrees:
+        """Fit the trees.
+
+        Args:
+            x: Vectors of the n training molecules [n, S]; NaN where undefined.
+            y: Targets: float [n, C], or class numbers [n] for ``"multiclass"``.
+            validation: Vectors and targets that stop the boosting early; None fits all trees. LightGBM only.
+            patience: Trees without improvement on ``validation`` before the boosting stops.
+            on_target: Called with 1 after each target.
+
+        Raises:
+            ConfigError: A target has no label, or scikit-learn's trees are given validation rows.
+        """
+        if validation is not None and self.options.model != "lightgbm":
+            raise ConfigError("boosting.model", self.options.model, "'lightgbm' with validation rows")
+        self.width = x.shape[1]
+        self.columns = np.flatnonzero(~(np.isnan(x).all(0) | (x == x[:1]).all(0))) if len(x) else self.columns
+        x = self._select(x)
+        held_out = None if validation is None else (self._select(validation[0]), validation[1], patience)
+        if self.task.kind == "multiclass":
+            self._fit_classes(x, np.asarray(y).reshape(len(x)).astype(np.int64), held_out)
+            on_target(1)
+            return self
+        columns = np.asarray(y, dtype=np.float64).reshape(len(x), self.task.num_targets).T
+        for name, column in zip(self.task.names, columns, strict=True):
+            if np.isnan(column).all():
+                raise ConfigError(f"target {name!r}", "no label in the training split", "at least one")
+        # Small trees gain little from several threads, so targets are fitted in parallel instead.
+        side_by_side = min(self.options.threads, self.task.num_targets)
+        each = replace(self.options, threads=self.options.threads // side_by_side)
+        kind = "regression" if self.task.kind == "regression" else "binary"
+        jobs = [(column, _target_of(held_out, number)) for number, column in enumerate(columns)]
+        self.models = []
+        with ThreadPoolExecutor(side_by_side) as pool:
+            fit = partial(_limited, each.threads, _fit_target, x, kind=kind, options=each)
+            for model in pool.map(lambda job: fit(*job), jobs):
+                self.models.append(model)
+                on_target(1)
+        return self
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return logits of labels (log-odds) and classes (log-probabilities), or values of regressions.
+
+        Args:
+            x: Vectors [G, S], with the columns that were fitted.
+
+        Shapes:
+            - **output:** float64 [G, C]
+
+        Raises:
+            ConfigError: The vectors have another number of columns.
+        """
+        if x.shape[1] != self.width:
+            raise ConfigError("x", f"{x.shape[1]} columns", f"{self.width}, as in training")
+        x = self._select(x)
+        out = np.empty((len(x), self.task.num_targets))
+        if not len(x):
+            return out
+        if self.task.kind == "multiclass":
+            out[:] = np.log(_LEAST)
+            found = _limited(self.options.threads, _predict, self.models[0], x, "multiclass", self.options.threads)
+            out[:, self.classes] = found.reshape(len(x), len(self.classes))
+            return out
+        for target, model in enumerate(self.models):
+            out[:, target] = _limited(self.options.threads, _predict, model, x, self.task.kind, self.options.threads)
+        return out
+
+    def readable(self, x: np.ndarray) -> np.ndarray:
+        """Return values or probabilities [G, C], see :meth:`Task.readable <pyg_samsa.task.Task.readable>`.
+
+        Example:
+            >>> x, y = np.arange(60.0)[:, None] % 7, (np.arange(60)[:, None] % 7 > 3).astype(float)
+            >>> trees = BoostedTrees(Task("binary", ["active"]), options=BoostingOptions("sklearn", trees=20)).fit(x, y)
+            >>> trees.readable(x[:7]).round().flatten().tolist()
+            [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+        """
+        return self.task.readable(torch.from_numpy(self.predict(x))).numpy()
+
+    @property
+    def num_trees(self) -> int:
+        """Number of trees of the target with the most trees; early stopping makes it smaller than the option."""
+        return max((_count(model, self.options.trees) for model in self.models), default=0)
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the trees to a folder: LightGBM's plain text for each target, and ``trees.json``; no pickle.
+
+        Args:
+            folder: Folder to write; earlier trees in it are replaced, any other content is an error.
+
+        Raises:
+            ConfigError: The folder holds something else.
+            MissingDependencyError: The trees are scikit-learn's, which have no format of their own.
+
+        Example:
+            >>> import tempfile
+            >>> trees = BoostedTrees(Task("binary", ["active"]), options=BoostingOptions("lightgbm", trees=3))
+            >>> folder = trees.fit(np.arange(60.0)[:, None], np.arange(60)[:, None] > 30).save(tempfile.mkdtemp())
+            >>> sorted(path.name for path in folder.iterdir())
+            ['target_0.txt', 'trees.json']
+        """
+        target = Path(folder)
+        if self.options.model != "lightgbm":
+            raise MissingDependencyError("lightgbm", "chem", "Saving boosted trees")
+        if target.exists() and not (target.is_dir() and ((target / TREES).is_file() or not any(target.iterdir()))):
+            raise ConfigError("folder", str(target), "a new or empty folder, or one that holds saved trees")
+        with atomic_directory(target, overwrite=True) as temporary:
+            saved = [_save_model(model, temporary / f"target_{place}.txt") for place, model in enumerate(self.models)]
+            content = {
+                "format": FORMAT,
+                "task": self.task.as_dict(),
+                "descriptors": list(self.descriptors),
+                "extra_columns": list(self.extra_columns),
+                "width": self.width,
+                "columns": self.columns.tolist(),
+                "classes": self.classes.tolist(),
+                "options": {key: value for key, value in asdict(self.options).items() if key != "threads"},
+                "models": saved,
+            }
+            write_json(temporary / TREES, content)
+        return target
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], *, threads: int = 1) -> BoostedTrees:
+        """Read trees that `save` wrote. Nothing in the folder is executed.
+
+        Args:
+            folder: Folder to read.
+            threads: Number of threads of predictions.
+
+        Raises:
+            DataNotFoundError: A file is missing.
+            DataIntegrityError: A file is damaged.
+            MissingDependencyError: LightGBM is not installed.
+
+        Example:
+            >>> import tempfile
+            >>> trees = BoostedTrees(Task("binary", ["active"]), options=BoostingOptions("lightgbm", trees=3))
+            >>> folder = trees.fit(np.arange(60.0)[:, None], np.arange(60)[:, None] > 30).save(tempfile.mkdtemp())
+            >>> BoostedTrees.load(folder).num_trees
+            3
+        """
+        path = Path(folder) / TREES
+        content = read_json(path, FORMAT)
+        task = Task.from_dict(content.get("task"), origin=f"{path}: task")
+        try:
+            known = {key: content["options"][key] for key in BoostingOptions.__dataclass_fields__ if key != "threads"}
+            trees = cls(
+                task,
+                [str(name) for name in content["descriptors"]],
+                extra_columns=[str(name) for name in content["extra_columns"]],
+                options=BoostingOptions(**known, threads=threads),
+            )
+            trees.width = int(content["width"])
+            trees.columns = np.array(content["columns"], dtype=np.int64)
+            trees.classes = np.array(content["classes"], dtype=np.int64)
+            described = [dict(model) for model in content["models"]]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise DataIntegrityError(
+                path, "a description of trees", f"another one ({error})", hint=COPY_AGAIN
+            ) from None
+        _check_shape(trees, len(described), path)
+        trees.models = [_load_model(model, trees, path) for model in described]
+        return trees
+
+    def _select(self, x: np.ndarray) -> np.ndarray:
+        x = np.ascontiguousarray(x[:, self.columns], dtype=np.float32)
+        return x if x.shape[1] else np.zeros((len(x), 1), np.float32)
+
+    def _fit_classes(self, x: np.ndarray, y: np.ndarray, held_out: Any) -> None:
+        self.classes, numbers = np.unique(y, return_inverse=True)
+        if len(self.classes) == 1:
+            self.models = [0.0]
+            return
+        if held_out is not None:
+            seen = np.isin(held_out[1].reshape(-1), self.classes)
+            numbered = np.searchsorted(self.classes, held_out[1].reshape(-1)[seen])
+            held_out = (held_out[0][seen], numbered, held_out[2])
+        options = self.options
+        model = _limited(options.threads, _train, x, numbers, held_out, kind="multiclass", options=options)
+        self.models = [model]
+
+    def __repr__(self) -> str:
+        inputs = " + ".join([*self.descriptors, *self.extra_columns]) or f"{self.width} columns"
+        return f"{type(self).__name__}({self.task.kind}: {', '.join(self.task.names)}; {inputs})"
+
+
+def _limited(threads: int, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call with a limit on OpenMP threads, which holds for the calling thread only."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(threads, user_api="openmp"):
+        return function(*arguments, **options)
+
+
+def _target_of(held_out: Any, number: int) -> Any:
+    if held_out is None:
+        return None
+    x, y, patience = held_out
+    column = np.asarray(y, dtype=np.float64).reshape(len(x), -1)[:, number]
+    known = ~np.isnan(column)
+    return (x[known], column[known], patience) if known.any() else None
+
+
+def _fit_target(x: np.ndarray, column: np.ndarray, held_out: Any, *, kind: str, options: BoostingOptions) -> Any:
+    """Fit one target; a label that all molecules share becomes a number, its log-odds."""
+    known = ~np.isnan(column)
+    y = column[known]
+    if kind == "binary":
+        y = (y > 0.5).astype(np.float64)
+        if len(np.unique(y)) == 1:
+            share = min(max(float(y[0]), _LEAST), 1 - _LEAST)
+            return float(np.log(share / (1 - share)))
+    return _train(x[known], y, held_out, kind=kind, options=options)
+
+
+def _train(x: np.ndarray, y: np.ndarray, held_out: Any, *, kind: str, options: BoostingOptions) -> Any:
+    weights = _balanced(y) if options.balance and kind != "regression" else None
+    if options.model == "sklearn":
+        return _build_sklearn(kind, options).fit(x, y, sample_weight=weights)
+    import lightgbm
+
+    objective = {"absolute": "regression_l1", "squared": "regression"}[options.loss] if kind == "regression" else kind
+    settings: dict[str, Any] = {
+        "objective": objective,
+        "learning_rate": options.learning_rate,
+        "num_leaves": options.leaves,
+        "min_data_in_leaf": options.min_leaf,
+        "feature_fraction": options.column_share,
+        "seed": options.seed,
+        "num_threads": options.threads,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+        **({"num_class": int(y.max()) + 1} if kind == "multiclass" else {}),
+    }
+    data = lightgbm.Dataset(x, y, weight=weights, params={"verbosity": -1})
+    if held_out is None:
+        return lightgbm.train(settings, data, options.trees)
+    stop = lightgbm.early_stopping(held_out[2], verbose=False)
+    held_out_data = lightgbm.Dataset(held_out[0], held_out[1], reference=data)
+    return lightgbm.train(settings, data, options.trees, valid_sets=[held_out_data], callbacks=[stop])
+
+
+def _balanced(y: np.ndarray) -> np.ndarray:
+    _, place, counts = np.unique(y, return_inverse=True, return_counts=True)
+    return (len(y) / (len(counts) * counts))[place]
+
+
+def _build_sklearn(kind: str, options: BoostingOptions) -> Any:
+    from sklearn import ensemble
+
+    name = "Regressor" if kind == "regression" else "Classifier"
+    loss = {"loss": f"{options.loss}_error"} if kind == "regression" else {}
+    return getattr(ensemble, f"HistGradientBoosting{name}")(
+        max_iter=options.trees,
+        learning_rate=options.learning_rate,
+        max_leaf_nodes=options.leaves,
+        min_samples_leaf=options.min_leaf,
+        max_bins=_MAX_BINS,
+        early_stopping=False,
+        random_state=options.seed,
+        **loss,
+    )
+
+
+def _predict(model: Any, x: np.ndarray, kind: str, threads: int) -> np.ndarray:
+    if isinstance(model, float):
+        return np.full(len(x), model)
+    if type(model).__module__.startswith("lightgbm"):
+        if kind == "multiclass":
+            return np.log(np.maximum(model.predict(x, num_threads=threads), _LEAST))
+        return model.predict(x, raw_score=kind != "regression", num_threads=threads)
+    if kind == "regression":
+        return model.predict(x)
+    return model.decision_function(x) if kind != "multiclass" else np.log(np.maximum(model.predict_proba(x), _LEAST))
+
+
+def _count(model: Any, trees: int) -> int:
+    if isinstance(model, float):
+        return 0
+    if not hasattr(model, "best_iteration"):
+        return trees
+    return int(model.best_iteration if model.best_iteration > 0 else model.current_iteration())
+
+
+def _save_model(model: Any, path: Path) -> dict[str, Any]:
+    if isinstance(model, float):
+        return {"constant": model}
+    path.write_text(model.model_to_string(), encoding="utf-8")
+    return {"file": path.name, "sha256": file_hash(path)}
+
+
+def _check_shape(trees: BoostedTrees, count: int, path: Path) -> None:
+    """Check what the description says about itself, before any file of trees is read."""
+    multiclass = trees.task.kind == "multiclass"
+    fits = (
+        count == (1 if multiclass else trees.task.num_targets)
+        and all(0 <= column < trees.width for column in trees.columns.tolist())
+        and all(0 <= number < trees.task.num_targets for number in trees.classes.tolist())
+        and (len(trees.classes) > 0) == multiclass
+    )
+    if not fits:
+        raise DataIntegrityError(path, "models, columns and classes of its task", "others", hint=COPY_AGAIN)
+
+
+def _load_model(described: dict[str, Any], trees: BoostedTrees, path: Path) -> Any:
+    if isinstance(described.get("constant"), float):
+        return described["constant"]
+    name = str(described.get("file"))
+    if Path(name).name != name:
+        raise DataIntegrityError(path, "a name of a file in its folder", repr(name), hint=COPY_AGAIN)
+    file = path.with_name(name)
+    # LightGBM's own parser trusts its input, so a damaged file must not reach it.
+    if file_hash(file) != described.get("sha256"):
+        raise DataIntegrityError(file, f"the SHA-256 in {TREES}", "another one", hint=COPY_AGAIN)
+    import lightgbm
+
+    try:
+        model = lightgbm.Booster(model_str=file.read_text(encoding="utf-8"))
+        width = model.num_feature()
+    except (lightgbm.basic.LightGBMError, UnicodeError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise DataIntegrityError(file, "trees of LightGBM", f"something else ({reason})", hint=COPY_AGAIN) from error
+    if width != max(1, len(trees.columns)):
+        raise DataIntegrityError(file, f"{len(trees.columns)} columns", f"{width}", hint=COPY_AGAIN)
+    return model

@@ -1,0 +1,73 @@
+"""JSON files of saved predictors."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyg_samsa._version import __version__
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.hub.folder import COPY_AGAIN
+
+_MAX_BYTES = 2**26
+
+
+def read_json(path: Path, newest: int) -> dict[str, Any]:
+    """Read a JSON object with the key ``format``.
+
+    Args:
+        path: File to read.
+        newest: Largest number of the format that this version reads.
+
+    Raises:
+        DataNotFoundError: The file does not exist.
+        DataIntegrityError: It is not such a JSON file.
+        ConfigError: It was written by a newer version.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "trees.json"
+        >>> write_json(path, {"format": 1, "scores": [0.5, float("nan")]})
+        >>> read_json(path, 1)
+        {'format': 1, 'scores': [0.5, None]}
+    """
+    if not path.is_file():
+        raise DataNotFoundError(f"{path}: no such file", hint=COPY_AGAIN)
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataIntegrityError(path, "a small JSON file", f"{path.stat().st_size:,} bytes", hint=COPY_AGAIN)
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise DataIntegrityError(path, "a JSON file", f"an unreadable file ({reason})", hint=COPY_AGAIN) from error
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+        raise DataIntegrityError(path, "a JSON object with its format", repr(content)[:80], hint=COPY_AGAIN)
+    if content["format"] > newest:
+        hint = f"It was written by a newer version than this one, {__version__}. Update pyg_samsa."
+        raise ConfigError(f"{path}: format", content["format"], f"at most {newest}", hint=hint)
+    return content
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write plain values as JSON; numbers that are not finite become null.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "trees.json"
+        >>> write_json(path, {"format": 1})
+        >>> path.read_text().split()
+        ['{', '"format":', '1', '}']
+    """
+    text = json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_finite(inner) for inner in value]
+    return (float(value) if math.isfinite(value) else None) if isinstance(value, float) else value
