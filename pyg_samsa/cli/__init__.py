@@ -23,7 +23,7 @@ __all__ = ["main"]
 
 EXIT_INTERRUPTED, EXIT_PIPE = 130, 141
 # Order in the help; subcommands that are not listed here follow, sorted by name.
-_ORDER = ("train", "predict", "explain", "report", "sweep", "baseline", "data", "doctor")
+_ORDER = ("train", "tune", "predict", "explain", "report", "sweep", "baseline", "data", "doctor")
 _EPILOG = """\
 examples:
   pyg-samsa doctor                                       check the installation

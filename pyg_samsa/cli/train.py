@@ -45,6 +45,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="rename the YAML file to FILE_done after the last run",
     )
     parser.add_argument("--list", action="store_true", help="list the packaged configs, then stop")
+    add_table(parser)
+    add_overrides(parser)
+
+
+def add_table(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a table of molecules, ``--epochs``, ``--patience`` and ``--out``.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_table(parser)
+        >>> parser.parse_args(["--csv", "esol.csv", "--target-columns", "logS"]).target_columns
+        ['logS']
+    """
     table = parser.add_argument_group("CSV file of molecules")
     table.add_argument("--csv", metavar="FILE", help="table with a column of SMILES and columns of targets")
     add_smiles_column(table)
@@ -82,15 +95,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     table.add_argument(
         "--out", metavar="DIR", help="folder of the results; the same as out_dir DIR (default: ./results)"
     )
-    add_overrides(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the experiment."""
     if args.list:
         return _list()
-    _give_back_settings(args)
-    opts = [*_table_options(args), *args.opts]
+    give_back_settings(args)
+    opts = [*table_options(args), *args.opts]
     config = args.cfg_file or ("csv" if args.csv else "")
     if not config:
         table = next((word for word in args.opts if Path(word).suffix.lower() in _TABLES), "")
@@ -112,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _table_options(args: argparse.Namespace) -> list[str]:
+def table_options(args: argparse.Namespace) -> list[str]:
     """Return the settings that correspond to the arguments of a table."""
     words = {
         "dataset.smiles_column": args.smiles_column or None,
@@ -144,7 +156,7 @@ def _table_options(args: argparse.Namespace) -> list[str]:
     return [word for setting in settings.items() for word in setting]
 
 
-def _give_back_settings(args: argparse.Namespace) -> None:
+def give_back_settings(args: argparse.Namespace) -> None:
     """Move settings that follow --target-columns, which takes all words after it, to the overrides."""
     words = args.target_columns or []
     if len(words) < 2 or not Path(args.csv or "").expanduser().is_file():

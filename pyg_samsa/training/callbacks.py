@@ -38,7 +38,7 @@ class History(pl.Callback):
         0.5
     """
 
-    def __init__(self, path: Path | None = None, *, on_row: Callable[[Row], None] | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, on_row: Callable[[Row], Any] | None = None) -> None:
         self.path, self.on_row = path, on_row
         self.rows: list[Row] = []
         self._started, self._lr, self._validated = 0.0, float("nan"), False

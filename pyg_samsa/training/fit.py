@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -11,7 +11,7 @@ from pyg_samsa.io.files import lock
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.task import Task
 from pyg_samsa.training import run_folder as files
-from pyg_samsa.training.callbacks import EarlyStop, EpochEnd, ExactResume, History, epochs_without_progress
+from pyg_samsa.training.callbacks import EarlyStop, EpochEnd, ExactResume, History, Row, epochs_without_progress
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.environment import describe
@@ -36,6 +36,7 @@ def fit_and_test(
     loggers: Sequence[Any] = (),
     console: Any = None,
     draw: Draw | None = None,
+    on_epoch: Callable[[Row], None] | None = None,
 ) -> RunResult:
     """Train a module, test it on its best epoch, and write the run's folder.
 
@@ -56,6 +57,8 @@ def fit_and_test(
         console: A rich console for the progress; None for silence.
         draw: Called in the first process with the result, the history and the test predictions, before the summary is
             written; meant for pictures.
+        on_epoch: Called in the first process with the row of the history after each epoch. An error that it raises
+            stops the training.
 
     Raises:
         ConfigError: The folder is in use, or a split is missing.
@@ -70,8 +73,8 @@ def fit_and_test(
     lines = EpochLines(monitor, higher_is_better=higher_is_better, max_epochs=options.max_epochs)
     history = History(folder.file(files.METRICS))
     display = ProgressDisplay(console, lines, history) if console is not None else None
-    if display is not None:
-        history.on_row = display.on_row
+    watchers = [on_row for on_row in (display and display.on_row, on_epoch) if on_row is not None]
+    history.on_row = lambda row: [on_row(row) for on_row in watchers]
     collector = PredictionCollector()
     callbacks = [history, ExactResume(seed), collector, *([display] if display is not None else []), EpochEnd(history)]
     callbacks += checkpoints(folder, options, monitor, higher_is_better)

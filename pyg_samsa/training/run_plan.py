@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 from torchmetrics import Metric
 
+from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.distributed import agree
 from pyg_samsa.training.fit import fit_and_test
@@ -97,7 +98,13 @@ class RunPlan:
         return chosen[0] if chosen else RunFolder(Path(answer[1:]), resumed=answer[0] == "1")
 
     def train(
-        self, network: nn.Module, folder: RunFolder, *, console: Any = None, draw: Draw | None = None
+        self,
+        network: nn.Module,
+        folder: RunFolder,
+        *,
+        console: Any = None,
+        draw: Draw | None = None,
+        on_epoch: Callable[[Row], None] | None = None,
     ) -> RunResult:
         """Train and test a network, and write the run's folder; arguments and errors as in `fit_and_test`.
 
@@ -106,6 +113,7 @@ class RunPlan:
             folder: From `open_folder`.
             console: A rich console for the progress; None for silence.
             draw: Draws pictures, see `fit_and_test`.
+            on_epoch: Called after each epoch, see `fit_and_test`.
         """
         loss, scale = self.loss, getattr(self.dataset, "target_scale", None)
         if scale is not None:
@@ -140,4 +148,5 @@ class RunPlan:
             loggers=build_loggers(folder.path, tensorboard=self.tensorboard, wandb=self.wandb, config=self.config),
             console=console,
             draw=draw,
+            on_epoch=on_epoch,
         )
