@@ -107,7 +107,10 @@ def check_command(parser, words, page):
         pytest.fail(f"pyg-samsa {shlex.join(words)} is refused")
     titles = {title for title, _ in fences(page, "yaml")}
     opts = getattr(args, "opts", [])
-    if config := getattr(args, "cfg_file", None) or ("csv" if getattr(args, "csv", None) else None):
+    config = getattr(args, "cfg_file", None) or ("csv" if getattr(args, "csv", None) else "")
+    if config.startswith("results/"):
+        config = "csv"  # a file that an earlier command of the page writes
+    if config:
         load_config(find_config(config), opts)  # an unknown setting, or a value that is not allowed, is an error
     elif opts:
         load_config("quickstart", opts)

@@ -77,10 +77,13 @@ def _print(console: Any, result: Tuning) -> None:
     if not result.network:
         console.print("No trial has finished yet. Run the same command again, with more --minutes or fewer --epochs.")
         return
-    title = f"{len(result.network)} finished trials, {result.stopped} stopped early"
+    found = {"network": result.network, "trees": result.trees}
+    title = f"{sum(map(len, found.values()))} finished trials, {result.stopped} stopped early"
     table = Table("trial", f"val {result.metric}", "time", "settings", title=title, title_justify="left")
-    for trial in result.network[:_SHOWN]:
-        table.add_row(str(trial.number), f"{trial.value:.4f}", f"{trial.seconds:.0f} s", trial.text())
+    for name, trials in found.items():
+        for trial in trials[:_SHOWN]:
+            table.add_row(f"{name} {trial.number}", f"{trial.value:.4f}", f"{trial.seconds:.0f} s", trial.text())
+        table.add_section()
     console.print(table)
     console.print(
         f"Train with the best settings:\n  pyg-samsa train --cfg {shlex.quote(str(result.config))}", markup=False

@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from torch_geometric.graphgym.config import cfg
-from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.errors import ConfigError, MissingDependencyError, NumericalError
-from pyg_samsa.experiments.search_space import NETWORK, Space, narrowed, words
+from pyg_samsa.experiments.fingerprint_baseline import smiles_of
+from pyg_samsa.experiments.search_space import DESCRIPTORS
+from pyg_samsa.experiments.tune_trials import NetworkTrials, SearchData, TreeTrials
 from pyg_samsa.graphgym.config import load_config, resolved
-from pyg_samsa.graphgym.loader import load_for_runner
-from pyg_samsa.graphgym.network import unused_settings
 from pyg_samsa.graphgym.plan import make_plan
-from pyg_samsa.graphgym.settings import SETTINGS, value_of
-from pyg_samsa.graphgym.share import describe
+from pyg_samsa.graphgym.settings import value_of
 from pyg_samsa.io.files import atomic_write, lock
 from pyg_samsa.io.memory import keep_memory
 from pyg_samsa.options import check_integer, check_positive
-from pyg_samsa.training import losses
-from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.console import quiet_libraries
 from pyg_samsa.training.environment import available_cpus
-from pyg_samsa.training.run_folder import open_run_folder, settings
+from pyg_samsa.training.run_folder import settings
+from pyg_samsa.training.run_plan import RunPlan
 
 STUDY, BEST, TRIALS = "study.log", "best.yaml", "trials"
 _FIRST_TRIALS = 5
-# Checkpoints of trials would fill the disk, and nothing of a trial is loaded again.
-_OF_TRIALS = {"train.enable_ckpt": False, "train.skip_train_eval": True}
+# Seconds of the trees for each second of the network.
+_TREE_SHARE = 0.25
 
 
 class Pruned(Exception):
@@ -54,18 +52,14 @@ class Trial:
         settings: Dotted name -> value.
 
     Example:
-        >>> Trial(0, 0.83, 41.0, {"samsa.layers": 3}).line("mae")
-        'trial 0  mae 0.8300  41 s  samsa.layers 3'
+        >>> Trial(0, 0.83, 41.0, {"samsa.layers": 3}).text()
+        'samsa.layers 3'
     """
 
     number: int
     value: float
     seconds: float
     settings: Mapping[str, Any]
-
-    def line(self, metric: str) -> str:
-        """Return the trial as a line."""
-        return f"trial {self.number}  {metric} {self.value:.4f}  {self.seconds:.0f} s  {self.text()}"
 
     def text(self) -> str:
         """Return the settings as text.
@@ -86,7 +80,8 @@ class Tuning:
         config: YAML file with the best settings.
         metric: Metric of the validation split.
         higher_is_better: Its direction.
-        network: Finished trials, best first.
+        network: Finished trials of the network, best first.
+        trees: Finished trials of boosted trees, best first; none if the graphs are no molecules.
         stopped: Number of trials that were stopped before their last epoch, or failed.
 
     Example:
@@ -99,6 +94,7 @@ class Tuning:
     metric: str
     higher_is_better: bool
     network: list[Trial] = field(default_factory=list)
+    trees: list[Trial] = field(default_factory=list)
     stopped: int = 0
 
 
@@ -111,7 +107,7 @@ def tune(
     verbosity: int = 0,
     on_trial: Callable[[str], None] = lambda _: None,
 ) -> Tuning:
-    """Search for the settings of the network with the best validation metric.
+    """Search for the settings of the network, and of boosted trees, with the best validation metric.
 
     Optuna's tree-structured Parzen estimator suggests settings (Bergstra et al., "Algorithms for hyper-parameter
     optimization", NeurIPS 2011; Akiba et al., "Optuna", KDD 2019). A trial stops early if its best value so far is
@@ -149,155 +145,143 @@ def tune(
     with quiet_libraries(verbose=verbosity > 0):
         torch.set_num_threads(min(cfg.num_threads, available_cpus()))
         keep_memory()
-        search = _Search(config, list(opts), folder, progress=verbosity >= 0)
-        with lock(folder, wait=False, setting="out_dir", lock_file=folder / ".lock"):
-            search.open()
-            done = 0
-            while (trials is None or done < trials) and (done == 0 or time.monotonic() < deadline):
-                on_trial(search.run_trial(deadline))
-                done += 1
-            return search.finish()
-
-
-class _Search:
-    """One search: its data, space and study."""
-
-    def __init__(self, config: str | os.PathLike[str], opts: list[str], folder: Path, *, progress: bool) -> None:
-        self.config, self.opts, self.folder, self.progress = config, opts, folder, progress
-        self.loaded = load_config(config, opts)
-        self.identity = settings(resolved(self.loaded))
-        self._datasets: dict[str, Any] = {}
-        dataset = self._data({})
-        plan = make_plan(self.loaded, dataset, seed=cfg.seed)
+        data = SearchData(progress=verbosity >= 0)
+        plan = make_plan(loaded, data.load({}), seed=cfg.seed)
         if plan.monitor is None:
             hint = "The search compares settings on the validation split: see dataset.split."
             raise ConfigError("dataset.split", list(cfg.dataset.split), "a split with a validation part", hint=hint)
-        self.monitor, self.higher = plan.monitor, plan.higher_is_better
-        self.metric = plan.monitor.removeprefix("val_")
-        self.space, self.start = self._space(dataset.task.kind)
+        kinds: list[NetworkTrials | TreeTrials] = [
+            NetworkTrials(config, opts, loaded, data, plan, folder / TRIALS),
+            *_tree_trials(config, opts, plan),
+        ]
+        identity, given = settings(resolved(loaded)), {key: value_of(key, cfg) for key in loaded.given}
+        with lock(folder, wait=False, setting="out_dir", lock_file=folder / ".lock"):
+            studies = [_Study(kind, folder, higher=plan.higher_is_better, identity=identity) for kind in kinds]
+            for number in itertools.count():
+                if number == trials or (number > 0 and time.monotonic() >= deadline):
+                    break
+                on_trial(_next(studies).run_trial(deadline))
+            result = Tuning(folder, folder / BEST, plan.monitor.removeprefix("val_"), plan.higher_is_better)
+            result.network, result.stopped = studies[0].complete(), sum(study.stopped() for study in studies)
+            result.trees = studies[1].complete() if len(studies) > 1 else []
+            _write(result, {**given, "run_name": loaded.name, "name_tag": ""})
+    return result
 
-    def _space(self, kind: str) -> tuple[Space, dict[str, Any]]:
-        """Return what is searched, and the present settings."""
-        present = {key: value_of(key, cfg) for key in NETWORK if key in SETTINGS or key == "model.loss_fun"}
-        if kind != "regression":
-            present.pop("model.loss_fun", None)
-        elif "model.loss_fun" not in self.loaded.given:
-            present["model.loss_fun"] = losses.fitting(kind)[0]
-        # The names of GraphGPS for message passing and attention stand for settings of samsa.*.
-        unused = ["samsa.local"] if cfg.gt.layer_type != "samsa" else []
-        fixed = {word.partition("=")[0] for word in self.opts}
-        space = narrowed(NETWORK, present, fixed, [*unused, *unused_settings(present)])
-        return space, {key: present[key] for key in space}
 
-    def open(self) -> None:
-        """Open the study, or make it with the settings of the config as its first trial."""
+def _tree_trials(config: str | os.PathLike[str], opts: Sequence[str], plan: RunPlan) -> list[TreeTrials]:
+    """Return the trials of trees, or none if the graphs are no molecules."""
+    if plan.monitor == "val_loss":
+        return []  # losses of a network and of trees are not the same
+    try:
+        return [TreeTrials(config, opts, plan, smiles_of(plan.dataset, cfg.dataset.name))]
+    except ConfigError:
+        return []
+
+
+def _next(studies: Sequence[_Study]) -> _Study:
+    """Return the study whose turn it is: trees get a fifth of the time, because they are fast."""
+    network, *trees = studies
+    return trees[0] if trees and trees[0].seconds < _TREE_SHARE * network.seconds else network
+
+
+def _write(result: Tuning, settings: Mapping[str, Any]) -> None:
+    """Write the best settings as a config."""
+    best = [trials[0] for trials in (result.network, result.trees) if trials]
+    if not result.network:
+        return
+    told = [f"{name} {trials[0].value:.4f}" for name, trials in _named(result).items() if trials]
+    count = len(result.network) + len(result.trees)
+    lines = f"# Best of {count} finished trials. Validation {result.metric}: {', '.join(told)}.\n#\n"
+    lines += f"#     pyg-samsa train --cfg {result.config}\n\n"
+    for trial in best:
+        settings = {**settings, **{key: value for key, value in trial.settings.items() if key != DESCRIPTORS}}
+    with atomic_write(result.config) as temporary:
+        text = yaml.safe_dump(_nested(settings), sort_keys=False, allow_unicode=True)
+        temporary.write_text(lines + text, encoding="utf-8")
+
+
+def _named(result: Tuning) -> dict[str, list[Trial]]:
+    return {"network": result.network, "trees": result.trees}
+
+
+class _Study:
+    """An Optuna study of the network or of the trees, stored in the folder of the search."""
+
+    def __init__(self, trials: NetworkTrials | TreeTrials, folder: Path, *, higher: bool, identity: Any) -> None:
         optuna = _optuna()
-        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(self.folder / STUDY)))
+        self.trials, self.higher, self.states = trials, higher, optuna.trial.TrialState
+        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / STUDY)))
         self.study = optuna.create_study(
-            study_name="network",
+            study_name=trials.name,
             storage=storage,
-            direction="maximize" if self.higher else "minimize",
+            direction="maximize" if higher else "minimize",
             load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(_FIRST_TRIALS, n_warmup_steps=max(1, cfg.optim.max_epoch // 4)),
         )
-        before = self.study.user_attrs.get("settings", self.identity)
-        if differs := sorted(key for key in self.identity | before if before.get(key) != self.identity.get(key)):
+        before = self.study.user_attrs.get("settings", identity)
+        if differs := sorted(key for key in identity | before if before.get(key) != identity.get(key)):
             hint = f"It has other values of {', '.join(differs[:3])}. Write to another folder, or set name_tag."
-            raise ConfigError("out_dir", str(self.folder), "a folder without a search with other settings", hint=hint)
-        running = optuna.trial.TrialState.RUNNING
-        for stopped in self.study.get_trials(deepcopy=False, states=(running,)):
-            self.study.tell(stopped.number, state=optuna.trial.TrialState.FAIL)
-        self.study.set_user_attr("settings", self.identity)
-        complete = (optuna.trial.TrialState.COMPLETE,)
-        if not self.study.get_trials(deepcopy=False, states=complete):
-            start = {key: kind.stored(self.start[key]) for key, kind in self.space.items()}
-            self.study.enqueue_trial(start, skip_if_exists=False)
+            raise ConfigError("out_dir", str(folder), "a folder without a search with other settings", hint=hint)
+        self.study.set_user_attr("settings", identity)
+        for stopped in self.study.get_trials(deepcopy=False, states=(self.states.RUNNING,)):
+            self.study.tell(stopped.number, state=self.states.FAIL)
+        if not self.complete():
+            start = {key: kind.stored(trials.start[key]) for key, kind in trials.space.items()}
+            self.study.enqueue_trial(start)
         # Each call draws anew: the state of the sampler is not stored.
         self.study.sampler = optuna.samplers.TPESampler(
             seed=cfg.seed + len(self.study.trials), n_startup_trials=2 * _FIRST_TRIALS
         )
+        self.seconds = 0.0
 
     def run_trial(self, deadline: float) -> str:
         """Carry out a trial, and return a line about it."""
-        states = _optuna().trial.TrialState
-        trial, started = self.study.ask(), time.monotonic()
-        values = {key: kind.suggest(trial, key) for key, kind in self.space.items()}
+        started, trial = time.monotonic(), self.study.ask()
+        values = {key: kind.suggest(trial, key) for key, kind in self.trials.space.items()}
         trial.set_user_attr("settings", values)
+        name = f"{self.trials.name} {trial.number}"
+        report = partial(_report, trial, deadline)
         try:
-            value = self._train(trial, values, deadline)
+            value = self.trials.score(trial.number, values, report)
         except Pruned as reason:
-            self.study.tell(trial, state=states.PRUNED)
-            return f"trial {trial.number}  {reason}"
+            self.study.tell(trial, state=self.states.PRUNED)
+            return f"{name}  {reason}"
         except (NumericalError, ConfigError, torch.OutOfMemoryError) as error:
-            self.study.tell(trial, state=states.FAIL)
-            if trial.number == 0:
+            self.study.tell(trial, state=self.states.FAIL)
+            if not self.complete():
                 raise
-            return f"trial {trial.number}  failed: {error}"
+            return f"{name}  failed: {error}"
+        finally:
+            self.seconds += time.monotonic() - started
+        if math.isnan(value):
+            self.study.tell(trial, state=self.states.FAIL)
+            return f"{name}  failed: the validation metric is not defined"
         self.study.tell(trial, value)
         done = Trial(trial.number, value, time.monotonic() - started, values)
-        return done.line(self.metric) + ("  *" if self.study.best_trial.number == trial.number else "")
+        star = "  *" if self.study.best_trial.number == trial.number else ""
+        return f"{name}  {value:.4f}  {done.seconds:.0f} s  {done.text()}{star}"
 
-    def _train(self, trial: Any, values: Mapping[str, Any], deadline: float) -> float:
-        """Train with some settings, and return the best value of the validation split."""
-        loaded = load_config(self.config, [*self.opts, *words(values), *words(_OF_TRIALS)])
-        dataset = self._data(values)
-        plan = make_plan(loaded, dataset, seed=cfg.seed)
-        pl.seed_everything(plan.seed, workers=True, verbose=False)
-        seen: list[float] = []
+    def complete(self) -> list[Trial]:
+        """Return the finished trials, best first."""
+        found = self.study.get_trials(deepcopy=False, states=(self.states.COMPLETE,))
+        ranked = sorted(found, key=lambda trial: -trial.value if self.higher else trial.value)
+        return [
+            Trial(trial.number, trial.value, trial.duration.total_seconds(), trial.user_attrs["settings"])
+            for trial in ranked
+        ]
 
-        def on_epoch(row: Row) -> None:
-            if not math.isnan(value := row.get(self.monitor, math.nan)):
-                seen.append(value)
-            if not seen:
-                return
-            epoch = int(row["epoch"])
-            trial.report(self._best(seen), epoch)
-            if epoch < plan.trainer.max_epochs and time.monotonic() > deadline:
-                raise Pruned(f"stopped after {epoch} epochs: no time left")
-            if trial.should_prune():
-                raise Pruned(f"stopped after {epoch} epochs: {self.metric} {self._best(seen):.4f}")
-
-        folder = open_run_folder(self.folder / TRIALS, str(trial.number), plan.seed, plan.config)
-        plan.train(plan.build_network(), folder, on_epoch=on_epoch)
-        if not seen:
-            raise ConfigError("train.eval_period", cfg.train.eval_period, f"at most {plan.trainer.max_epochs} epochs")
-        return self._best(seen)
-
-    def _best(self, seen: Sequence[float]) -> float:
-        return max(seen) if self.higher else min(seen)
-
-    def _data(self, values: Mapping[str, Any]) -> Any:
-        """Return the data set without its test split, for the present ``cfg``."""
-        key = repr([value for name, value in values.items() if name.startswith("dataset.")])
-        if key not in self._datasets:
-            dataset = copy.copy(load_for_runner(progress=self.progress))
-            dataset.split_idx = {split: rows for split, rows in dataset.split_idx.items() if split != "test"}
-            self._datasets[key] = dataset
-        # Loading a config forgets the data set.
-        describe(self._datasets[key])
-        return self._datasets[key]
-
-    def finish(self) -> Tuning:
-        """Write the best settings, and return the result."""
-        states = _optuna().trial.TrialState
-        complete = self.study.get_trials(deepcopy=False, states=(states.COMPLETE,))
-        ranked = sorted(complete, key=lambda trial: -trial.value if self.higher else trial.value)
-        found = [_finished(trial) for trial in ranked]
-        result = Tuning(self.folder, self.folder / BEST, self.metric, self.higher, found)
-        result.stopped = len(self.study.trials) - len(found)
-        if found:
-            load_config(self.config, self.opts)
-            kept = {key: value_of(key, cfg) for key in self.loaded.given} | dict(found[0].settings)
-            kept |= {"run_name": self.loaded.name, "name_tag": ""}
-            lines = f"# Best of {len(found)} finished trials by validation: {self.metric} {found[0].value:.4f}.\n#\n"
-            lines += f"#     pyg-samsa train --cfg {result.config}\n\n" + yaml.safe_dump(_nested(kept), sort_keys=False)
-            with atomic_write(result.config) as temporary:
-                temporary.write_text(lines, encoding="utf-8")
-        return result
+    def stopped(self) -> int:
+        """Return the number of trials that were stopped early or failed."""
+        return len(self.study.get_trials(deepcopy=False, states=(self.states.PRUNED, self.states.FAIL)))
 
 
-def _finished(trial: Any) -> Trial:
-    return Trial(trial.number, trial.value, trial.duration.total_seconds(), trial.user_attrs["settings"])
+def _report(trial: Any, deadline: float, epoch: int, value: float) -> None:
+    """Tell Optuna the best value so far, and stop a trial that is hopeless or for which no time is left."""
+    trial.report(value, epoch)
+    if epoch < cfg.optim.max_epoch and time.monotonic() > deadline:
+        raise Pruned(f"stopped after {epoch} epochs: no time left")
+    if trial.should_prune():
+        raise Pruned(f"stopped after {epoch} epochs at {value:.4f}")
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,193 @@
+"""The trials of a search: train a network, or fit boosted trees, and measure the validation split."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch_geometric.graphgym.config import cfg
+from torch_geometric.graphgym.imports import pl
+
+from pyg_samsa.chem.descriptors import compute_descriptors
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.experiments.search_space import DESCRIPTORS, NETWORK, TREE_DESCRIPTORS, TREES, narrowed, words
+from pyg_samsa.graphgym.config import LoadedConfig, load_config
+from pyg_samsa.graphgym.loader import load_for_runner
+from pyg_samsa.graphgym.network import unused_settings
+from pyg_samsa.graphgym.plan import make_plan
+from pyg_samsa.graphgym.settings import SETTINGS, value_of, values_for
+from pyg_samsa.graphgym.share import describe
+from pyg_samsa.predict.boosted_trees import BoostedTrees, BoostingOptions
+from pyg_samsa.training import losses
+from pyg_samsa.training.callbacks import Row
+from pyg_samsa.training.environment import available_cpus
+from pyg_samsa.training.run_folder import open_run_folder
+from pyg_samsa.training.run_plan import RunPlan
+
+Report = Callable[[int, float], None]
+"""Takes an epoch and the best value so far; raises an error if the trial is to stop."""
+# Checkpoints of trials would fill the disk, and nothing of a trial is loaded again.
+_OF_TRIALS = {"train.enable_ckpt": False, "train.skip_train_eval": True}
+
+
+class SearchData:
+    """The data of a search, without the test split, for each setting of ``dataset.*`` that is searched.
+
+    Args:
+        progress: Whether bars are shown while data are prepared.
+    """
+
+    def __init__(self, *, progress: bool = True) -> None:
+        self.progress = progress
+        self._loaded: dict[str, Any] = {}
+
+    def load(self, values: Mapping[str, Any]) -> Any:
+        """Return the data set of the present ``cfg``.
+
+        Args:
+            values: The searched settings, which ``cfg`` holds already.
+        """
+        key = repr([value for name, value in values.items() if name.startswith("dataset.")])
+        if key not in self._loaded:
+            dataset = copy.copy(load_for_runner(progress=self.progress))
+            dataset.split_idx = {split: rows for split, rows in dataset.split_idx.items() if split != "test"}
+            self._loaded[key] = dataset
+        # Loading a config forgets the data set.
+        describe(self._loaded[key])
+        return self._loaded[key]
+
+
+class NetworkTrials:
+    """Trials of the network.
+
+    Args:
+        config: The config.
+        opts: Overrides for it, which are not searched.
+        loaded: What `load_config` returned for them.
+        data: The data.
+        plan: Plan of the config itself.
+        folder: Where the runs are written.
+    """
+
+    name = "network"
+
+    def __init__(
+        self,
+        config: str | os.PathLike[str],
+        opts: Sequence[str],
+        loaded: LoadedConfig,
+        data: SearchData,
+        plan: RunPlan,
+        folder: Path,
+    ) -> None:
+        self.config, self.opts, self.data, self.folder = config, list(opts), data, folder
+        self.monitor, self.best = str(plan.monitor), max if plan.higher_is_better else min
+        present = {key: value_of(key, cfg) for key in NETWORK if key in SETTINGS or key == "model.loss_fun"}
+        kind = plan.dataset.task.kind
+        if kind != "regression":
+            present.pop("model.loss_fun")
+        elif "model.loss_fun" not in loaded.given:
+            present["model.loss_fun"] = losses.fitting(kind)[0]
+        # The names of GraphGPS for message passing and attention stand for settings of samsa.*.
+        unused = ["samsa.local"] if cfg.gt.layer_type != "samsa" else []
+        self.space = narrowed(NETWORK, present, fixed_by(opts), [*unused, *unused_settings(present)])
+        self.start = {key: present[key] for key in self.space}
+
+    def score(self, number: int, values: Mapping[str, Any], report: Report) -> float:
+        """Train with some settings, and return the best value of the validation split.
+
+        Args:
+            number: Number of the trial.
+            values: The settings.
+            report: Called after each epoch that was validated.
+
+        Raises:
+            ConfigError: The settings contradict each other, or nothing was validated.
+            NumericalError: A loss is not finite.
+        """
+        loaded = load_config(self.config, [*self.opts, *words(values), *words(_OF_TRIALS)])
+        plan = make_plan(loaded, self.data.load(values), seed=cfg.seed)
+        pl.seed_everything(plan.seed, workers=True, verbose=False)
+        seen: list[float] = []
+
+        def on_epoch(row: Row) -> None:
+            if not math.isnan(value := row.get(self.monitor, math.nan)):
+                seen.append(value)
+                report(int(row["epoch"]), self.best(seen))
+
+        folder = open_run_folder(self.folder, str(number), plan.seed, plan.config)
+        plan.train(plan.build_network(), folder, on_epoch=on_epoch)
+        if not seen:
+            raise ConfigError("train.eval_period", cfg.train.eval_period, f"at most {plan.trainer.max_epochs} epochs")
+        return self.best(seen)
+
+
+class TreeTrials:
+    """Trials of boosted trees on descriptors and counts of substructures.
+
+    Args:
+        config: The config.
+        opts: Overrides for it, which are not searched.
+        plan: Plan of the config itself.
+        smiles: The molecules of its data set.
+    """
+
+    name = "trees"
+
+    def __init__(
+        self, config: str | os.PathLike[str], opts: Sequence[str], plan: RunPlan, smiles: Sequence[str]
+    ) -> None:
+        self.config, self.opts, self.smiles = config, list(opts), smiles
+        self.task, self.metric = plan.dataset.task, plan.metrics[str(plan.monitor).removeprefix("val_")]
+        self.absolute = plan.monitor == "val_mae"
+        self.target = np.concatenate([plan.dataset[row].y.reshape(1, -1).numpy() for row in range(len(smiles))])
+        self.rows = {split: torch.as_tensor(rows).numpy() for split, rows in plan.dataset.split_idx.items()}
+        present = {key: value_of(key, cfg) for key in TREES} | {DESCRIPTORS: next(iter(TREE_DESCRIPTORS))}
+        self.space = narrowed(TREES, present, fixed_by(opts))
+        self.start = {key: present[key] for key in self.space}
+        self._vectors: dict[str, np.ndarray] = {}
+
+    def score(self, number: int, values: Mapping[str, Any], report: Report) -> float:
+        """Fit trees to the training split, and return the value of the validation split; arguments as above."""
+        settings = {key: value for key, value in values.items() if key != DESCRIPTORS}
+        load_config(self.config, [*self.opts, *words(settings)])
+        options = BoostingOptions(
+            **values_for(BoostingOptions, cfg), seed=cfg.seed, threads=min(cfg.num_threads, available_cpus())
+        )
+        options = replace(options, loss="absolute" if self.absolute else "squared")
+        x, (train, val) = self._vector(values[DESCRIPTORS]), (self.rows["train"], self.rows["val"])
+        trees = BoostedTrees(self.task, TREE_DESCRIPTORS[values[DESCRIPTORS]], options=options)
+        pred = torch.from_numpy(trees.fit(x[train], self.target[train]).predict(x[val])).float()
+        target = torch.from_numpy(self.target[val])
+        self.metric.reset()
+        self.metric.update(pred, target.flatten() if self.task.kind == "multiclass" else target)
+        return float(self.metric.compute())
+
+    def _vector(self, name: str) -> np.ndarray:
+        if name not in self._vectors:
+            names = TREE_DESCRIPTORS[name]
+            self._vectors[name] = compute_descriptors(self.smiles, names, workers=1, progress=False)
+        return self._vectors[name]
+
+
+def fixed_by(opts: Sequence[str]) -> set[str]:
+    """Return the names of settings in overrides ``key value ...`` or ``key=value``.
+
+    Example:
+        >>> sorted(fixed_by(["samsa.layers", "3", "seed=1"]))
+        ['samsa.layers', 'seed']
+    """
+    names, words = set(), iter(opts)
+    for word in words:
+        key, equals, _ = word.partition("=")
+        names.add(key)
+        if not equals:
+            next(words, None)
+    return names

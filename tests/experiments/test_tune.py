@@ -1,0 +1,193 @@
+"""Searches of a few epochs over sixty molecules."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.errors import ConfigError, MissingDependencyError, NumericalError
+from pyg_samsa.experiments import tune as tuning
+from pyg_samsa.experiments import tune_trials
+from pyg_samsa.experiments.tune import BEST, STUDY, tune
+from pyg_samsa.graphgym.config import load_config
+
+SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O", "Cl")]
+TINY = [
+    "samsa.layers",
+    "1",
+    "samsa.channels",
+    "8",
+    "samsa.heads",
+    "2",
+    "samsa.num_samples",
+    "4",
+    "optim.max_epoch",
+    "2",
+]
+TINY += ["num_threads", "1", "accelerator", "cpu", "optim.num_warmup_epochs", "0", "boosting.trees", "5"]
+
+
+@pytest.fixture
+def search(tmp_path, monkeypatch):
+    """Searches for the number of carbons: ``search(trials=3, opts=[...])``."""
+    monkeypatch.chdir(tmp_path)
+    table = {"smiles": SMILES, "carbons": [text.upper().count("C") - text.count("Cl") for text in SMILES]}
+    pd.DataFrame(table).to_csv("table.csv", index=False)
+
+    def run(opts=(), minutes=10.0, trials=3, **options):
+        data = ["dataset.csv", "table.csv", "dataset.target_columns", "[carbons]", "run_name", "carbons"]
+        return tune("csv", [*data, *TINY, *opts], minutes=minutes, trials=trials, verbosity=-1, **options)
+
+    return run
+
+
+def test_the_best_trials_become_a_config(search, tmp_path):
+    lines = []
+    result = search(trials=4, on_trial=lines.append)
+    assert result.folder.resolve() == tmp_path / "results" / "tune-carbons"
+    assert (result.metric, result.higher_is_better) == ("mae", False)
+    assert len(lines) == 4 == len(result.network) + len(result.trees) + result.stopped
+    values = [trial.value for trial in result.network]
+    assert values == sorted(values)
+    history = pd.read_csv(result.folder / "trials" / str(result.network[0].number) / "0" / "metrics.csv")
+    assert values[0] == pytest.approx(history["val_mae"].min(), abs=1e-6)
+    written = yaml.safe_load(result.config.read_text())
+    assert written["run_name"] == "carbons"
+    assert written["samsa"]["layers"] == 1
+    for trial in (result.network[0], result.trees[0]):
+        for key, value in trial.settings.items():
+            group, name = key.split(".")
+            assert group == "trees" or written[group][name] == value
+    loaded = load_config(result.config)
+    assert loaded.name == "carbons"
+
+
+def test_the_first_trial_has_the_settings_of_the_config_and_those_given_are_fixed(search):
+    result = search(trials=2)
+    (first,) = [trial for trial in result.network if trial.number == 0]
+    assert first.settings["optim.base_lr"] == 0.002
+    load_config("csv")
+    assert first.settings["train.batch_size"] == cfg.train.batch_size
+    assert first.settings["samsa.local"] == cfg.samsa.local
+    assert not {"samsa.layers", "samsa.channels", "boosting.trees"} & {*first.settings, *result.trees[0].settings}
+
+
+def test_the_test_split_is_gone_before_anything_is_trained(search, monkeypatch):
+    seen = []
+    original = tune_trials.make_plan
+
+    def plan(loaded, dataset, *, seed):
+        seen.append(set(dataset.split_idx))
+        return original(loaded, dataset, seed=seed)
+
+    monkeypatch.setattr(tune_trials, "make_plan", plan)
+    monkeypatch.setattr(tuning, "make_plan", plan)
+    result = search(trials=2)
+    assert len(seen) >= 2
+    assert all(splits == {"train", "val"} for splits in seen)
+    assert not list(result.folder.rglob("predictions_test.csv"))
+
+
+def test_a_search_goes_on_where_it_stopped(search):
+    first = search(trials=2)
+    second = search(trials=2)
+    assert len(second.network) + len(second.trees) + second.stopped == 4
+    known = {(trial.number, trial.value) for trial in second.network}
+    assert {(trial.number, trial.value) for trial in first.network} <= known
+
+
+def test_a_search_with_other_settings_is_refused(search):
+    search(trials=1)
+    with pytest.raises(ConfigError, match="tune-carbons") as caught:
+        search(["seed", "3"], trials=1)
+    assert "seed" in caught.value.hint
+
+
+def test_an_interrupted_trial_counts_as_stopped(search, monkeypatch):
+    original = tune_trials.NetworkTrials.score
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tune_trials.NetworkTrials, "score", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        search(trials=1)
+    monkeypatch.setattr(tune_trials.NetworkTrials, "score", original)
+    result = search(trials=1)
+    assert result.stopped == 1
+    # The settings of the config come first again.
+    assert result.network[0].settings["optim.base_lr"] == 0.002
+
+
+def test_time_that_is_up_ends_the_trial_and_the_search(search):
+    lines = []
+    result = search(minutes=1e-6, trials=None, on_trial=lines.append)
+    assert lines == ["network 0  stopped after 1 epochs: no time left"]
+    assert result.network == []
+    assert not (result.folder / BEST).exists()
+    assert (result.folder / STUDY).exists()
+
+
+def test_a_hopeless_trial_is_stopped_by_the_median(search, monkeypatch):
+    values = iter([1.0] * 5 + [9.0])
+
+    def score(self, number, settings, report):
+        value = next(values)
+        for epoch in (1, 2):
+            report(epoch, value)
+        return value
+
+    monkeypatch.setattr(tune_trials.NetworkTrials, "score", score)
+    monkeypatch.setattr(tuning, "_next", lambda studies: studies[0])
+    lines = []
+    result = search(trials=6, on_trial=lines.append)
+    assert lines[-1] == "network 5  stopped after 1 epochs at 9.0000"
+    assert (len(result.network), result.stopped) == (5, 1)
+
+
+def test_a_trial_that_fails_does_not_end_the_search_but_the_first_one_does(search, monkeypatch):
+    outcomes = itertools.chain([1.0, NumericalError("train_loss", "nan"), np.nan, 2.0])
+
+    def score(self, number, settings, report):
+        if isinstance(value := next(outcomes), Exception):
+            raise value
+        return value
+
+    monkeypatch.setattr(tune_trials.NetworkTrials, "score", score)
+    monkeypatch.setattr(tuning, "_next", lambda studies: studies[0])
+    result = search(trials=4)
+    assert [trial.value for trial in result.network] == [1.0, 2.0]
+    assert result.stopped == 2
+    outcomes = iter([NumericalError("train_loss", "nan")])
+    with pytest.raises(NumericalError):
+        search(["name_tag", "other"], trials=1)
+
+
+@pytest.mark.parametrize(
+    ("opts", "told"),
+    [
+        (["model.type", "gcn"], "model.type"),
+        (["devices", "2"], "devices"),
+        (["optim.max_epochs", "3"], "optim.max_epochs"),
+    ],
+)
+def test_wrong_settings_are_named_before_anything_is_trained(search, opts, told):
+    with pytest.raises(ConfigError, match=told):
+        search(opts)
+
+
+def test_wrong_limits_are_named(search):
+    with pytest.raises(ConfigError, match="--minutes"):
+        search(minutes=0)
+    with pytest.raises(ConfigError, match="--trials"):
+        search(trials=0)
+
+
+def test_without_optuna_the_error_says_what_to_install(search, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    with pytest.raises(MissingDependencyError, match="optuna") as caught:
+        search()
+    assert caught.value.hint == "pip install 'pyg-samsa[tune]'"

@@ -1,0 +1,53 @@
+import numpy as np
+import pandas as pd
+import pytest
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.chem.descriptors import compute_descriptors
+from pyg_samsa.experiments.search_space import TREES
+from pyg_samsa.experiments.tune_trials import SearchData, TreeTrials, fixed_by
+from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.graphgym.plan import make_plan
+from pyg_samsa.predict.boosted_trees import BoostedTrees, BoostingOptions
+
+SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O", "Cl")]
+
+
+@pytest.fixture
+def opts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pd.DataFrame({"smiles": SMILES, "mass": [len(text) for text in SMILES]}).to_csv("table.csv", index=False)
+    return ["dataset.csv", "table.csv", "dataset.target_columns", "[mass]", "num_threads", "1"]
+
+
+def test_data_are_loaded_once_for_each_setting_of_the_data_set_and_without_a_test_split(opts):
+    load_config("csv", opts)
+    data = SearchData(progress=False)
+    first = data.load({"samsa.layers": 2})
+    assert set(first.split_idx) == {"train", "val"}
+    load_config("csv", opts)
+    assert data.load({"samsa.layers": 3}) is first
+    assert cfg.share.dim_out == 1  # what the config says about the data is there again
+    assert data.load({"dataset.csv": "table.csv"}) is not first
+
+
+def test_the_score_of_trees_is_that_of_trees_fitted_by_hand(opts):
+    loaded = load_config("csv", opts)
+    dataset = SearchData(progress=False).load({})
+    plan = make_plan(loaded, dataset, seed=0)
+    smiles = [dataset[row].smiles for row in range(len(dataset))]
+    trials = TreeTrials("csv", opts, plan, smiles)
+    assert set(trials.space) == set(TREES)
+    values = {**trials.start, "trees.descriptors": "counts", "boosting.trees": 20, "boosting.min_leaf": 2}
+    found = trials.score(0, values, lambda *_: None)
+    x = compute_descriptors(smiles, ["morgan_count", "topological_torsion"], workers=1, progress=False)
+    y = np.array([[dataset[row].y.item()] for row in range(len(dataset))])
+    train, val = (dataset.split_idx[split].numpy() for split in ("train", "val"))
+    options = BoostingOptions(trees=20, min_leaf=2, loss="absolute")
+    expected = np.abs(BoostedTrees(dataset.task, options=options).fit(x[train], y[train]).predict(x[val]) - y[val])
+    assert found == pytest.approx(expected.mean(), rel=1e-5)
+
+
+def test_names_of_overrides():
+    assert fixed_by(["a.b", "1", "c=2", "d", "e"]) == {"a.b", "c", "d"}
+    assert fixed_by([]) == set()
