@@ -1,0 +1,196 @@
+"""Folders of saved predictors: a description in JSON, and a folder for each member. Nothing in them is executed.
+
+=====================  =================================================================================================
+``predictor.json``     ``format``; ``task``; ``members``, a list of ``name``, ``kind`` (``network`` or ``trees``),
+                       ``folder`` and ``weights`` (one per target); ``metrics``, split -> name -> value;
+                       ``calibration``, plain values; ``versions``
+``network_0/``, ...    saved networks, see :func:`pyg_samsa.hub.save_pretrained`
+``trees_0/``, ...      saved trees, see :meth:`pyg_samsa.predict.BoostedTrees.save`
+=====================  =================================================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.hub import find_pretrained, save_pretrained
+from pyg_samsa.hub.folder import COPY_AGAIN
+from pyg_samsa.hub.model_config import package_versions
+from pyg_samsa.io.files import atomic_directory, file_hash
+from pyg_samsa.predict.blend_predictor import BlendPredictor
+from pyg_samsa.predict.interface import Predictor
+from pyg_samsa.predict.json_file import read_json, write_json
+from pyg_samsa.predict.predictor import TOKENS_PER_BATCH, MoleculePredictor
+from pyg_samsa.predict.trees_predictor import TreesPredictor
+from pyg_samsa.task import Task
+
+PREDICTOR = "predictor.json"
+PREDICTOR_SUBFOLDER = "predictor"
+"""Subfolder of a run's folder that holds its saved predictor."""
+FORMAT = 1
+KINDS: dict[str, type[Predictor]] = {"network": MoleculePredictor, "trees": TreesPredictor}
+"""The kinds of members that a folder can hold."""
+
+
+def find_predictor(name: str | os.PathLike[str]) -> Path:
+    """Return the folder of a saved predictor, or else of a saved network.
+
+    Args:
+        name: The folder itself, the folder of a run, or the name of a model that comes with the package.
+
+    Raises:
+        DataNotFoundError: There is no such predictor or network.
+
+    Example:
+        >>> find_predictor("peptides").name
+        'peptides'
+    """
+    given = Path(name).expanduser()
+    for folder in (given, given / PREDICTOR_SUBFOLDER):
+        if (folder / PREDICTOR).is_file():
+            return folder
+    return find_pretrained(name)
+
+
+def load_predictor(
+    name: str | os.PathLike[str],
+    *,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+    device: str | torch.device = "cpu",
+    threads: int = 1,
+) -> Predictor:
+    """Load a predictor: the blend of a run if it has one, else its network.
+
+    Args:
+        name: Folder of a predictor, of a run or of a saved network, or name of a model that comes with the package.
+        tokens_per_batch: Number of atoms and directed bonds in a batch of a network.
+        device: Device of the networks.
+        threads: Number of threads of the trees.
+
+    Raises:
+        DataNotFoundError: There is no such predictor, or a file is missing.
+        DataIntegrityError: A file is damaged.
+        ConfigError: A member does not read molecules, or was saved without a task.
+        MissingDependencyError: LightGBM is not installed, and a member consists of trees.
+
+    Example:
+        >>> load_predictor("peptides").target_names
+        ['antimicrobial', 'anticancer', 'transmembrane']
+    """
+    folder = find_predictor(name)
+    if not (folder / PREDICTOR).is_file():
+        return MoleculePredictor.from_pretrained(folder, tokens_per_batch=tokens_per_batch, device=device)
+    path = folder / PREDICTOR
+    content = read_json(path, FORMAT)
+    members: list[Predictor] = []
+    for described in _members(content, path):
+        if described["kind"] == "network":
+            options: dict[str, Any] = {"tokens_per_batch": tokens_per_batch, "device": device}
+            members.append(MoleculePredictor.from_pretrained(folder / described["folder"], **options))
+        else:
+            members.append(TreesPredictor.from_pretrained(folder / described["folder"], threads=threads))
+    try:
+        blend = BlendPredictor(
+            members,
+            [described["weights"] for described in content["members"]],
+            names=[str(described.get("name", "")) for described in content["members"]],
+            metrics=content.get("metrics"),
+            calibration=content.get("calibration"),
+        )
+    except (ConfigError, TypeError, ValueError) as error:
+        raise DataIntegrityError(
+            path, "members of one task with convex weights", f"{error}", hint=COPY_AGAIN
+        ) from error
+    if Task.from_dict(content.get("task"), origin=f"{path}: task").names != blend.task.names:
+        raise DataIntegrityError(path, "the task of its members", "another one", hint=COPY_AGAIN)
+    hashes = [file_hash(path), *(member.fingerprint for member in members)]
+    blend.fingerprint = hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return blend
+
+
+def save_predictor(predictor: Predictor, folder: str | os.PathLike[str]) -> Path:
+    """Write a predictor to a folder, atomically, see `pyg_samsa.predict.predictor_folder`.
+
+    Members of weight 0 are left out.
+
+    Args:
+        predictor: A blend, or a single member.
+        folder: Folder to write. An earlier predictor in it is replaced; any other content is an error.
+
+    Returns:
+        ``folder``.
+
+    Raises:
+        ConfigError: The folder holds something else, or a member is neither a network nor trees.
+        MissingDependencyError: The trees are scikit-learn's.
+
+    Example:
+        >>> import tempfile
+        >>> folder = save_predictor(MoleculePredictor.from_pretrained("peptides"), tempfile.mkdtemp())
+        >>> sorted(path.name for path in folder.iterdir()), load_predictor(folder).names
+        (['network_0', 'predictor.json'], ['network'])
+    """
+    target = Path(folder)
+    if target.exists() and not (target.is_dir() and ((target / PREDICTOR).is_file() or not any(target.iterdir()))):
+        raise ConfigError("folder", str(target), "a new or empty folder, or one that holds a saved predictor")
+    if not isinstance(predictor, BlendPredictor):
+        predictor = BlendPredictor([predictor], [1.0], names=[kind_of(predictor)])
+    described: list[dict[str, Any]] = []
+    with atomic_directory(target, overwrite=True) as temporary:
+        for member, name, weights in zip(predictor.members, predictor.names, predictor.weights, strict=True):
+            if not weights.any():
+                continue
+            kind = kind_of(member)
+            place = f"{kind}_{sum(other['kind'] == kind for other in described)}"
+            if isinstance(member, MoleculePredictor):
+                save_pretrained(member.model, temporary / place, task=member.task)
+            elif isinstance(member, TreesPredictor):
+                member.trees.save(temporary / place)
+            described.append({"name": name, "kind": kind, "folder": place, "weights": weights.tolist()})
+        content = {
+            "format": FORMAT,
+            "task": predictor.task.as_dict(),
+            "members": described,
+            "metrics": predictor.metrics,
+            "calibration": predictor.calibration,
+            "versions": package_versions(),
+        }
+        write_json(temporary / PREDICTOR, content)
+    return target
+
+
+def kind_of(member: Predictor) -> str:
+    """Return the name of the kind of a member, see :data:`KINDS`.
+
+    Raises:
+        ConfigError: It is none of them.
+
+    Example:
+        >>> kind_of(MoleculePredictor.from_pretrained("peptides"))
+        'network'
+    """
+    for kind, cls in KINDS.items():
+        if type(member) is cls:
+            return kind
+    raise ConfigError("member", type(member).__name__, "a MoleculePredictor or a TreesPredictor")
+
+
+def _members(content: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+    """Return the descriptions of the members, checked before any of their files is read."""
+    found = content.get("members")
+    if not isinstance(found, list) or not found:
+        raise DataIntegrityError(path, "a list of members", repr(found)[:80], hint=COPY_AGAIN)
+    for described in found:
+        fits = isinstance(described, dict) and described.get("kind") in KINDS and "weights" in described
+        folder = described.get("folder") if fits else None
+        if not isinstance(folder, str) or folder in ("", ".", "..") or Path(folder).name != folder:
+            expected = f"members with name, kind ({' or '.join(KINDS)}), folder and weights"
+            raise DataIntegrityError(path, expected, repr(described)[:80], hint=COPY_AGAIN)
+    return found

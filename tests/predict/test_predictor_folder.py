@@ -1,0 +1,103 @@
+import json
+
+import numpy as np
+import pytest
+
+from pyg_samsa.chem.descriptors import compute_descriptors
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.hub import save_pretrained
+from pyg_samsa.predict import (
+    BlendPredictor,
+    BoostedTrees,
+    BoostingOptions,
+    MoleculePredictor,
+    TreesPredictor,
+    load_predictor,
+    save_predictor,
+)
+from pyg_samsa.predict.predictor_folder import find_predictor
+from pyg_samsa.task import Task
+
+pytest.importorskip("lightgbm")
+TASK = Task("regression", ["y"])
+SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1")]
+
+
+@pytest.fixture
+def blend(molecule_network):
+    x = compute_descriptors(SMILES, ["maccs"], progress=False)
+    trees = BoostedTrees(TASK, ["maccs"], options=BoostingOptions("lightgbm", trees=5, min_leaf=3))
+    trees.fit(x, np.arange(36.0)[:, None])
+    networks = [MoleculePredictor(molecule_network(num_layers=n), TASK) for n in (1, 2)]
+    return BlendPredictor(
+        [*networks, TreesPredictor(trees), TreesPredictor(trees)],
+        [0.25, 0.25, 0.5, 0],
+        names=["seed 0", "seed 1", "maccs", "unused"],
+        metrics={"val": {"mae": 0.5, "r2": float("nan")}},
+        calibration={"residuals": [0.1, 0.2]},
+    )
+
+
+def test_a_blend_is_read_as_it_was_written(blend, tmp_path):
+    folder = save_predictor(blend, tmp_path / "run" / "predictor")
+    assert sorted(path.name for path in folder.iterdir()) == ["network_0", "network_1", "predictor.json", "trees_0"]
+    for name in (folder, tmp_path / "run"):
+        again = load_predictor(name)
+        assert again.names == ["seed 0", "seed 1", "maccs"]
+        np.testing.assert_array_equal(again.predict(SMILES).values, blend.predict(SMILES).values)
+    assert again.metrics == {"val": {"mae": 0.5, "r2": None}}
+    assert again.calibration == {"residuals": [0.1, 0.2]}
+    assert len(again.fingerprint) == 64
+
+
+def test_the_predictor_of_a_run_comes_before_its_network(blend, tmp_path, molecule_network):
+    save_pretrained(molecule_network(), tmp_path / "model", task=TASK)
+    assert type(load_predictor(tmp_path)) is MoleculePredictor
+    save_predictor(blend, tmp_path / "predictor")
+    assert type(load_predictor(tmp_path)) is BlendPredictor
+    assert type(load_predictor(tmp_path / "model")) is MoleculePredictor
+    assert find_predictor(tmp_path).name == "predictor"
+
+
+def test_a_single_member(blend, tmp_path):
+    again = load_predictor(save_predictor(blend.members[2], tmp_path / "trees"))
+    assert again.names == ["trees"]
+    np.testing.assert_array_equal(again.predict(SMILES).values, blend.members[2].predict(SMILES).values)
+
+
+def test_predictors_are_replaced_and_nothing_else_is(blend, tmp_path):
+    save_predictor(blend, tmp_path / "predictor")
+    save_predictor(blend.members[0], tmp_path / "predictor")
+    assert load_predictor(tmp_path).names == ["network"]
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="saved predictor"):
+        save_predictor(blend, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("format", 2, "at most 1"),
+        ("members", [], "a list of members"),
+        ("members", [{"kind": "pickle", "folder": "trees_0", "weights": [1]}], "members with name, kind"),
+        ("members", [{"kind": "trees", "folder": "../trees_0", "weights": [1]}], "members with name, kind"),
+        ("members", [{"kind": "trees", "folder": "trees_0", "weights": [0.5]}], "convex weights"),
+        ("members", [{"kind": "trees", "folder": "trees_0", "weights": "half"}], "convex weights"),
+        ("task", {"kind": "regression", "names": ["z"]}, "the task of its members"),
+    ],
+)
+def test_wrong_descriptions_are_named(blend, tmp_path, key, value, told):
+    folder = save_predictor(blend, tmp_path / "predictor")
+    path = folder / "predictor.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises((ConfigError, DataIntegrityError), match=told):
+        load_predictor(folder)
+
+
+def test_a_missing_member_is_named(blend, tmp_path):
+    folder = save_predictor(blend, tmp_path / "predictor")
+    (folder / "trees_0" / "trees.json").unlink()
+    with pytest.raises(DataNotFoundError, match="trees_0"):
+        load_predictor(folder)
+    with pytest.raises(DataNotFoundError, match="no saved model"):
+        load_predictor(tmp_path / "elsewhere")
