@@ -102,5 +102,5 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="folder of a run or of a saved model, or name of a packaged model, such as peptides",
+        help="folder of a run, of a predictor or of a saved network, or name of a packaged model, such as peptides",
     )

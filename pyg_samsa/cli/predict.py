@@ -20,7 +20,8 @@ EPILOG = """\
 examples:
   pyg-samsa predict peptides "NCC(=O)NCC(=O)O"           one molecule; prints the prediction
   pyg-samsa predict peptides in.csv out.csv              a table, with the model that comes with the package
-  pyg-samsa predict results/esol/0 in.csv out.csv        a table, with your own model: the folder of a run
+  pyg-samsa predict results/esol/0 in.csv out.csv        a table, with your own predictor: the folder of a run
+  pyg-samsa predict results/esol/0/model in.csv out.csv  the network of that run alone, without the trees
   pyg-samsa predict peptides in.csv out.csv --uncertainty
   cat in.csv | pyg-samsa predict peptides - - | head     read stdin and write stdout
 
@@ -43,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--uncertainty",
         action="store_true",
-        help="add the standard deviation over --draws draws of the Graph-Bridge codes",
+        help="add the standard deviation over the members, or of a network over --draws draws of its codes",
     )
     parser.add_argument(
         "--draws",
@@ -75,13 +76,13 @@ def run(args: argparse.Namespace) -> int:
     from pyg_samsa.io.csv_rows import open_rows
     from pyg_samsa.io.files import lock
     from pyg_samsa.io.progress import progress_bar
-    from pyg_samsa.predict.predictor import MoleculePredictor
+    from pyg_samsa.predict import load_predictor
     from pyg_samsa.predict.stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
 
     _check(args)
     if args.threads:
         torch.set_num_threads(args.threads)
-    predictor = MoleculePredictor.from_pretrained(args.model, device=args.device)
+    predictor = load_predictor(args.model, device=args.device, threads=torch.get_num_threads())
     source, single = _source(args.input)
     options = StreamOptions(args.smiles_column, args.uncertainty, args.draws, args.workers, args.max_atoms)
     with open_rows(source, header=single or not args.no_header) as rows:

@@ -23,6 +23,7 @@ examples:
   pyg-samsa train --cfg my.yaml --repeat 4               four seeds: mean and standard deviation
   pyg-samsa train --cfg my.yaml train.auto_resume True   continue an interrupted run
   pyg-samsa train --csv esol.csv --target-columns logS   your own molecules
+  pyg-samsa train --csv esol.csv --target-columns logS --only trees    seconds: boosted trees on descriptors
   pyg-samsa train --csv tox.csv --smiles-column mol --target-columns NR-AR SR-p53 --split scaffold --epochs 30
   pyg-samsa train --csv esol.csv --target-columns logS --epochs 200 --patience 30    stop early
   pyg-samsa train --csv esol.csv --target-columns logS --cfg my.yaml    your own molecules and config
@@ -85,6 +86,11 @@ def add_table(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="skip rows with unreadable molecules, and list them in a file",
     )
+    table.add_argument(
+        "--only",
+        choices=["network", "trees"],
+        help="train only the network, or only boosted trees on descriptors (default: both, and their blend)",
+    )
     table.add_argument("--epochs", type=int, metavar="N", help="number of epochs; the same as optim.max_epoch N")
     table.add_argument(
         "--patience",
@@ -134,6 +140,7 @@ def table_options(args: argparse.Namespace) -> list[str]:
     given = {
         "dataset.csv": args.csv,
         **words,
+        "predictor.members": args.only,
         "dataset.split_kind": "column" if args.split_column and not args.split else args.split,
     }
     # Quoted for YAML, so that names such as 7 or yes stay strings.
@@ -143,7 +150,7 @@ def table_options(args: argparse.Namespace) -> list[str]:
     if args.skip_invalid:
         settings["dataset.skip_invalid"] = "True"
     if settings and not args.csv:
-        first = next(iter(settings)).removeprefix("dataset.").replace("_", "-")
+        first = next(iter(settings)).removeprefix("dataset.").replace("_", "-").replace("predictor.members", "only")
         raise ConfigError("--csv", None, "a table of molecules", hint=f"--{first} needs --csv.")
     if args.csv:
         # The table replaces the data set of the config, and gives the run its name.
@@ -197,6 +204,7 @@ def resume_hint(args: argparse.Namespace) -> str:
     given |= {
         "--split-column": args.split_column,
         "--skip-invalid": args.skip_invalid or None,
+        "--only": args.only,
         "--epochs": args.epochs,
         "--patience": args.patience,
         "--out": args.out,

@@ -87,6 +87,6 @@ def print_models(console: Any, folders: list[Path]) -> None:
         model = folder / RUN_SUBFOLDER
         if (model / CONFIG).is_file():
             console.print(
-                Text.assemble("  ", (f"{RUN_SUBFOLDER + '/':<22}", "cyan"), "the trained model; predict with")
+                Text.assemble("  ", (f"{RUN_SUBFOLDER + '/':<22}", "cyan"), "the trained network; predict with")
             )
             console.print(Text(f"    pyg-samsa predict {model} new.csv predictions.csv", style="bold"))

@@ -19,7 +19,7 @@ from torchmetrics import Metric
 from pyg_samsa import __version__
 from pyg_samsa.chem.fingerprints import morgan_counts
 from pyg_samsa.datasets.splits import split_sizes
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.experiments.fit_predictor import smiles_of
 from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
 from pyg_samsa.graphgym.loader import load_for_runner, resolved_task
 from pyg_samsa.graphgym.metric import choose_metrics
@@ -155,7 +155,7 @@ def make_plan(loaded: LoadedConfig, *, progress: bool = True) -> FingerprintPlan
         name=loaded.name,
         seed=cfg.seed,
         dataset=dataset,
-        smiles=smiles_of(dataset, cfg.dataset.name),
+        smiles=smiles_of(dataset, cfg.dataset.name, hint="Fingerprints describe whole molecules, by their SMILES."),
         boosting=replace(boosting, loss="absolute" if best == "mae" else "squared"),
         fingerprint=values_for(_FINGERPRINT, cfg),
         fit_val=cfg.fingerprint.fit_val and "val" in split_sizes(dataset.split_idx),
@@ -166,36 +166,6 @@ def make_plan(loaded: LoadedConfig, *, progress: bool = True) -> FingerprintPlan
         config=resolved(loaded, settings),
         description=describe_data(loaded, dataset),
     )
-
-
-def smiles_of(dataset: Any, name: str) -> list[str]:
-    """Return the SMILES of every graph.
-
-    Args:
-        dataset: Graphs with the attribute ``smiles``.
-        name: Name of the data set, for the error.
-
-    Raises:
-        ConfigError: The graphs have no SMILES, or the task is not one of whole graphs.
-
-    Example:
-        >>> from pyg_samsa.datasets.features import MOLECULES
-        >>> from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
-        >>> from pyg_samsa.chem import convert_smiles
-        >>> from pyg_samsa.task import Task
-        >>> smiles = ["CC", "C"]
-        >>> table = convert_smiles(smiles, progress=False)
-        >>> prepared = molecules_to_prepared(table, {}, y=torch.zeros(2, 1), smiles=smiles)
-        >>> smiles_of(SplitDataset(prepared, Task("regression", ["logP"]), MOLECULES), "mine")
-        ['CC', 'C']
-    """
-    if dataset.task.level != "graph" or dataset.task.pairs:
-        hint = "Fingerprints describe whole molecules, not atoms."
-        raise ConfigError("dataset.name", name, "a task of whole molecules", hint=hint)
-    if not isinstance(getattr(dataset[0], "smiles", None), str):
-        hint = "Fingerprints are computed from SMILES."
-        raise ConfigError("dataset.name", name, "molecules with SMILES", hint=hint)
-    return [dataset[row].smiles for row in range(len(dataset))]
 
 
 def _fit(plan: FingerprintPlan, folder: RunFolder, *, progress: bool) -> RunResult:

@@ -16,6 +16,8 @@ from torch_geometric.graphgym.imports import pl
 import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the settings fingerprint.*
 from pyg_samsa import __version__
 from pyg_samsa.experiments.export import export_model, print_models
+from pyg_samsa.experiments.fit_predictor import FittedPredictor
+from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors, run_trees
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.plan import make_plan
@@ -35,7 +37,12 @@ from pyg_samsa.viz.run_tables import print_results
 
 
 def run(
-    config: str | os.PathLike[str], opts: Sequence[str] = (), *, repeat: int = 1, verbosity: int = 0
+    config: str | os.PathLike[str],
+    opts: Sequence[str] = (),
+    *,
+    repeat: int = 1,
+    verbosity: int = 0,
+    predictor: bool = True,
 ) -> list[RunResult]:
     """Run an experiment ``repeat`` times with seeds ``seed``, ``seed + 1``, ... and report mean and standard deviation.
 
@@ -44,6 +51,7 @@ def run(
         opts: Overrides for the file: ``key value key value ...``.
         repeat: Number of runs, at least 1.
         verbosity: -1 for results only, 0 for the usual output, 1 for messages of the libraries too.
+        predictor: Whether the predictor of ``predictor.*`` is fitted beside the network.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -68,14 +76,27 @@ def run(
         keep_memory()
         started = time.perf_counter()
         dataset = load_for_runner(progress=talk.speaks)
-        results = []
+        blend = make_predictor_plan(dataset, progress=talk.speaks) if predictor else None
+        results: list[RunResult] = []
+        fitted: list[FittedPredictor] = []
         for number in range(repeat):
             plan = make_plan(loaded, dataset, seed=cfg.seed + number)
             title = f"pyg_samsa {__version__} · {plan.name} · seed {plan.seed}"
             title += f" ({number + 1} of {repeat})" if repeat > 1 else ""
-            results.append(run_once(plan, console=console if talk.speaks else None, title=title))
+            header = {"console": console if talk.speaks else None, "title": title}
+            found: FittedPredictor | None = None
+            if blend is not None and blend.members == "trees":
+                result, found = run_trees(plan, blend, **header)
+            else:
+                result = run_once(plan, **header)
+                found = blend.fit(plan, result) if blend is not None and talk.main else None
+            results.append(result)
+            fitted += [found] if found is not None else []
     if talk.main:
-        print_results(console, results, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        if blend is None or blend.members != "trees":
+            print_results(console, results, seconds=seconds, list_files=not fitted)
+        print_predictors(console, results, fitted)
         print_models(console, [result.folder.path for result in results])
     return results
 

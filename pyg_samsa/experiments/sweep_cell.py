@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
 
     config, answer, key, *opts = argv
     try:
-        (result,) = runner.run(config, opts, verbosity=-1)
+        (result,) = runner.run(config, opts, verbosity=-1, predictor=False)
     except SAMSAError as error:
         print(f"error: {error}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr)
         return error.exit_code

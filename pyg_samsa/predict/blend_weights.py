@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ def choose_weights(
         if task.kind == "multiclass":
             raise ConfigError("per_target", True, "False for classes, whose probabilities sum to 1")
         each = Task("regression" if task.kind == "regression" else "binary", ["target"])
-        options = {"rounds": rounds, "max_members": max_members}
+        options: dict[str, Any] = {"rounds": rounds, "max_members": max_members}
         columns = [
             choose_weights(
                 predictions[:, :, [c]], target.reshape(predictions.shape[1:])[:, [c]], each, metric, **options

@@ -25,13 +25,14 @@ _CONTENTS = {
 }
 
 
-def print_results(console: Any, results: Sequence[RunResult], *, seconds: float) -> None:
+def print_results(console: Any, results: Sequence[RunResult], *, seconds: float, list_files: bool = True) -> None:
     """Print the metrics over all repeats, the scores of the classes, and the files that were written.
 
     Args:
         console: A rich console.
         results: One per repeat.
         seconds: Wall time of everything, including the preparation of data.
+        list_files: Whether to print the files.
     """
     rows = [
         {"split": split, "seed": result.seed, **values}
@@ -53,7 +54,7 @@ def print_results(console: Any, results: Sequence[RunResult], *, seconds: float)
         )
     else:
         console.print("This run had finished before. Set train.auto_resume False to run it again.")
-    for result in results:
+    for result in results if list_files else ():
         print_files(console, result.folder.path)
 
 

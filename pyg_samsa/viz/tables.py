@@ -12,6 +12,7 @@ from rich.table import Table
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.task import SPLITS
+from pyg_samsa.training.progress_display import short_time
 from pyg_samsa.viz.figure import check_lengths, shown
 
 _NOT_METRICS = ("split", "seed", "repeat", "epoch", "lr")
@@ -115,6 +116,64 @@ def per_class_table(
         table.add_row(
             str(name), f"{int(count):,}", _three(float(base)), _three(float(value)), _bar(float(value), width=12)
         )
+    return table
+
+
+def predictor_table(
+    scores: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]],
+    weights: Sequence[Mapping[str, float]],
+    seconds: Sequence[Mapping[str, float]] = (),
+    *,
+    title: str = "Predictor",
+) -> Table:
+    """Return a table that compares a predictor with its candidates on validation and test.
+
+    Args:
+        scores: For each repeat: name of a candidate -> split -> name of a metric -> value; the last name is that of the
+            predictor.
+        weights: For each repeat: name of a candidate -> weight in the predictor.
+        seconds: For each repeat: name of a candidate -> time of its fit.
+        title: Headline.
+
+    Returns:
+        A rich table with a row per candidate. With one repeat it has the first two metrics, else the first one.
+
+    Raises:
+        ConfigError: There is no repeat.
+
+    Example:
+        >>> from rich.console import Console
+        >>> scores = {"network": {"val": {"mae": 0.5}, "test": {"mae": 0.6}}}
+        >>> table = predictor_table([scores | {"predictor": scores["network"]}], [{"network": 1.0}])
+        >>> Console(width=80, no_color=True).print(table)  # doctest: +ELLIPSIS
+        Predictor...weight...val mae ↓...test mae ↓...network...1.00...0.5000...0.6000...predictor...
+    """
+    if not scores:
+        raise ConfigError("scores", [], "at least one repeat")
+    table = Table(
+        title=title,
+        title_style="bold",
+        title_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("", max_width=21)
+    table.add_column("weight", justify="right")
+    table.add_column("time", justify="right")
+    first = next(iter(scores[0].values()))
+    names = list(dict.fromkeys(name for values in first.values() for name in values))[: 2 if len(scores) == 1 else 1]
+    columns = [(split, name) for split in first for name in names]
+    for split, name in columns:
+        style = "bold green" if split == "test" else ""
+        table.add_column(f"{split} {name}{arrow(name)}", justify="right", style=style, overflow="fold")
+    for row in scores[0]:
+        used, times = ([repeat[row] for repeat in values if row in repeat] for values in (weights, seconds))
+        found = [[repeat[row].get(split, {}) for repeat in scores] for split, _ in columns]
+        cells = [spread(_numbers(values, name)) for values, (_, name) in zip(found, columns, strict=True)]
+        weight = f"{statistics.fmean(used):.2f}" if used else ""
+        time = short_time(statistics.fmean(times)) if times else ""
+        table.add_row(row.replace("+", " + "), weight, time, *cells, style="bold" * (row == "predictor"))
     return table
 
 

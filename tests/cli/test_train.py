@@ -11,7 +11,7 @@ from pyg_samsa.cli import main, train
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.hub import load_pretrained
 from pyg_samsa.hub.model_config import read_config
-from pyg_samsa.predict.predictor import MoleculePredictor
+from pyg_samsa.predict import BlendPredictor, MoleculePredictor, load_predictor
 
 SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
 TINY = ["samsa.layers", "1", "samsa.channels", "16", "samsa.heads", "2", "samsa.num_samples", "8"]
@@ -34,14 +34,17 @@ def table(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(*words):
-    return main(["train", "-q", "--csv", "table.csv", "--smiles-column", "mol", "--out", "results", *words, *TINY])
+def run(*words, trees=False):
+    """Train on the table; without the trees unless they are asked for, to save time."""
+    only = [] if trees else ["--only", "network"]
+    given = ["--csv", "table.csv", "--smiles-column", "mol", "--out", "results", *only]
+    return main(["train", "-q", *given, *words, *TINY])
 
 
 def test_regression_in_its_own_units(table, capsys):
     assert run("--target-columns", "length", "--epochs", "8") == 0
     folder = table / "results" / "table" / "0"
-    assert f"pyg-samsa predict {folder.relative_to(table)}/model" in capsys.readouterr().out
+    assert f"pyg-samsa predict {folder.relative_to(table)} new.csv" in capsys.readouterr().out
     summary = json.loads((folder / "summary.json").read_text())
     written = pd.read_csv(folder / "predictions_test.csv")
     assert written["length_true"].between(1000, 1100).all()
@@ -77,6 +80,58 @@ def test_other_tasks(table, words, kind, targets, metric):
     written = pd.read_csv(folder / "predictions_test.csv")
     predicted = MoleculePredictor.from_pretrained(folder).predict(written["smiles"].tolist()).values
     np.testing.assert_allclose(predicted, written[[f"{name}_pred" for name in targets]], atol=1e-5)
+
+
+FEW_TREES = ["boosting.trees", "20", "boosting.min_leaf", "3", "predictor.tree_inputs", "[maccs, rdkit2d+maccs]"]
+
+
+def test_trees_and_their_blend_beside_the_network(table, capsys):
+    words = ["--target-columns", "length", "--split-column", "set", "--epochs", "1"]
+    assert run(*words, *FEW_TREES, trees=True) == 0
+    shown, folder = capsys.readouterr().out, table / "results" / "table" / "0"
+    for text in ("Predictor", "network", "trees maccs", "rdkit2d + maccs", "weight", "val mae", "test mae"):
+        assert text in shown
+    saved = json.loads((folder / "predictor" / "predictor.json").read_text())
+    predictor = load_predictor(folder)
+    assert type(predictor) is BlendPredictor
+    rows = pd.read_csv("table.csv")
+    test = rows[rows["set"] == "test"]
+    values = predictor.predict(test["mol"].tolist()).values[:, 0]
+    assert saved["metrics"]["test"]["mae"] == pytest.approx((values - test["length"]).abs().mean(), rel=1e-4)
+    network = json.loads((folder / "summary.json").read_text())
+    assert saved["metrics"]["val"]["mae"] <= network["val"]["mae"] + 1e-4
+    assert main(["predict", "-q", str(folder), "table.csv", "out.csv", "--smiles-column", "mol"]) == 0
+    np.testing.assert_allclose(pd.read_csv("out.csv").loc[test.index, "length_pred"], values, rtol=1e-5)
+
+
+def test_trees_alone(table, capsys):
+    assert run("--target-columns", "ring", "acid", *FEW_TREES, "--only", "trees", trees=True) == 0
+    shown, folder = capsys.readouterr().out, table / "results" / "table" / "0"
+    assert "trees maccs" in shown
+    assert "parameters" not in shown
+    assert not (folder / "model").exists()
+    assert not (folder / "checkpoints").exists()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["epochs"], summary["status"]) == (20, "finished")
+    written = pd.read_csv(folder / "predictions_test.csv")
+    predicted = load_predictor(folder).predict(written["smiles"].tolist()).values
+    np.testing.assert_allclose(predicted, written[["ring_pred", "acid_pred"]], atol=1e-5)
+
+
+def test_repeats_with_trees(table, capsys):
+    words = ["--target-columns", "kind", "--epochs", "1", "--repeat", "2"]
+    assert run(*words, *FEW_TREES, trees=True) == 0
+    assert "means of 2 repeats" in capsys.readouterr().out
+    seeds = [load_predictor(table / "results" / "table" / seed) for seed in "01"]
+    for predictor in seeds:
+        np.testing.assert_allclose(predictor.predict(SMILES).values.sum(1), 1, atol=1e-6)
+
+
+def test_trees_need_lightgbm(table, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None if name == "lightgbm" else object())
+    assert run("--target-columns", "ring", "--epochs", "1", trees=True) == 2
+    assert "pyg-samsa[chem]" in capsys.readouterr().err
+    assert not (table / "results").exists()
 
 
 def test_the_dumped_configuration_runs_again(table):
@@ -273,9 +328,9 @@ def test_arguments_become_settings(words, settings):
     assert settings or not read
 
 
-@pytest.mark.parametrize("name", ["smiles-column", "task", "split", "split-column"])
+@pytest.mark.parametrize("name", ["smiles-column", "task", "split", "split-column", "only"])
 def test_arguments_of_a_table_need_the_table(name):
-    word = {"task": "binary", "split": "random"}.get(name, "x")
+    word = {"task": "binary", "split": "random", "only": "trees"}.get(name, "x")
     with pytest.raises(ConfigError, match="a table of molecules"):
         train._table_options(parse([f"--{name}", word]))
 

@@ -1,4 +1,3 @@
-import dataclasses
 import json
 
 import pandas as pd
@@ -198,15 +197,6 @@ def test_what_is_wrong_is_named_and_nothing_is_written(write, tmp_path, monkeypa
         fingerprints.run(write("binary"), ["boosting.model", "lightgbm"])
     assert "pyg-samsa[chem]" in caught.value.hint
     assert not (tmp_path / "results").exists()
-
-
-@pytest.mark.parametrize("change", [{"level": "node"}, {"pairs": True}])
-def test_only_whole_molecules_have_fingerprints(change):
-    dataset = molecules("binary")
-    assert fingerprints.smiles_of(dataset, "x")[0] == dataset[0].smiles
-    dataset.task = dataclasses.replace(dataset.task, **change)
-    with pytest.raises(ConfigError, match="whole molecules"):
-        fingerprints.smiles_of(dataset, "x")
 
 
 def test_the_plan_minimises_absolute_errors_where_they_are_measured(write):

@@ -1,0 +1,342 @@
+"""The predictor of a run: boosted trees beside the network, and the blend that validation prefers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from pyg_samsa.chem.descriptors import check_descriptors, compute_descriptors
+from pyg_samsa.chem.parsing import in_chunks, join_parsed, parse_stream
+from pyg_samsa.datasets.splits import split_sizes
+from pyg_samsa.errors import ConfigError, MissingDependencyError
+from pyg_samsa.graphgym.settings import add_owner
+from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.options import Option, check_options
+from pyg_samsa.predict import (
+    BlendPredictor,
+    BoostedTrees,
+    BoostingOptions,
+    MoleculeInputs,
+    MoleculePredictor,
+    Predictor,
+    TreesPredictor,
+    choose_weights,
+    save_predictor,
+)
+from pyg_samsa.predict.blend_weights import raw_outputs
+from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
+from pyg_samsa.task import Task
+
+MEMBERS = ("auto", "both", "network", "trees")
+NETWORK = "network"
+SMILES_HINT = "Set predictor.members network."
+_TREE_INPUTS = ("rdkit2d", "morgan_count+topological_torsion", "rdkit2d+morgan_count+topological_torsion")
+
+
+@dataclass(frozen=True)
+class PredictorOptions:
+    """Options of the predictor of a run; the help of each option is in its annotation.
+
+    Raises:
+        ConfigError: A value is not allowed.
+
+    Example:
+        >>> PredictorOptions("both", ["maccs", "rdkit2d+maccs"]).descriptors
+        [['maccs'], ['rdkit2d', 'maccs']]
+    """
+
+    members: Annotated[
+        str,
+        Option(
+            "What is trained and blended: network, trees or both; auto is both for a CSV file, else network.", MEMBERS
+        ),
+    ] = "auto"
+    tree_inputs: Annotated[
+        Sequence[str],
+        Option("Inputs of the trees, descriptors joined by +; a model of trees is fitted to each of the list."),
+    ] = _TREE_INPUTS
+
+    def __post_init__(self) -> None:
+        check_options(PredictorOptions, {"members": self.members}, prefix="predictor.")
+        if isinstance(self.tree_inputs, str) or not len(self.tree_inputs):
+            raise ConfigError("predictor.tree_inputs", self.tree_inputs, "a list with at least one entry")
+        for names in self.descriptors:
+            check_descriptors(names, "predictor.tree_inputs")
+        if len(set(self.tree_inputs)) < len(self.tree_inputs):
+            raise ConfigError("predictor.tree_inputs", list(self.tree_inputs), "different entries")
+
+    @property
+    def descriptors(self) -> list[list[str]]:
+        """The names of the descriptors of each model of trees."""
+        return [[name.strip() for name in str(names).split("+")] for names in self.tree_inputs]
+
+
+add_owner(PredictorOptions, "predictor")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fitted model that the predictor may use.
+
+    Args:
+        name: Name in tables.
+        predictor: The model; None if it cannot be saved for molecules.
+        outputs: Split -> values or probabilities of its rows, float64 [n, C].
+        seconds: Time of the fit.
+
+    Example:
+        >>> Candidate("network", None, {"val": np.zeros((3, 1))}).outputs["val"].shape
+        (3, 1)
+    """
+
+    name: str
+    predictor: Predictor | None
+    outputs: Mapping[str, np.ndarray]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class FittedPredictor:
+    """The predictor of a run, and how it compares with its candidates.
+
+    Args:
+        blend: The predictor.
+        scores: Name of a candidate, and ``"predictor"`` -> split -> name of a metric -> value.
+        weights: Name of a candidate -> mean weight in the blend.
+        outputs: Split -> values or probabilities of the predictor, float64 [n, C].
+        seconds: Name of a candidate -> time of its fit.
+    """
+
+    blend: BlendPredictor
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    weights: Mapping[str, float]
+    outputs: Mapping[str, np.ndarray]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class MoleculeRows:
+    """The molecules of a data set as trees and predictors read them; descriptors are computed once.
+
+    Args:
+        dataset: A data set whose graphs have SMILES.
+        name: Name of the data set, for errors.
+
+    Raises:
+        ConfigError: The graphs have no SMILES, or the task is not one of whole graphs.
+    """
+
+    def __init__(self, dataset: Any, name: str) -> None:
+        self.dataset, self.task = dataset, dataset.task
+        self.smiles = smiles_of(dataset, name)
+        self.splits = {split: np.sort(np.asarray(dataset.split_idx[split])) for split in split_sizes(dataset.split_idx)}
+        y = torch.cat([dataset[row].y.reshape(1, -1) for row in range(len(dataset))]).double().numpy()
+        self.target: np.ndarray = y[:, 0] if self.task.kind == "multiclass" else y
+        self.extra_columns = tuple(getattr(dataset.features, "extra_columns", ()))
+        self._vectors: dict[str, np.ndarray] = {}
+        self._inputs: dict[str, MoleculeInputs] = {}
+
+    def vectors(self, names: Sequence[str], *, progress: bool = False) -> np.ndarray:
+        """Return descriptors and extra columns of all molecules, float32 [G, F].
+
+        Args:
+            names: Names of the descriptors.
+            progress: Whether to show a progress bar.
+        """
+        missing = [name for name in names if name not in self._vectors]
+        for name in missing:
+            self._vectors[name] = compute_descriptors(self.smiles, [name], progress=progress)
+        return np.concatenate([*(self._vectors[name] for name in names), self.extra()], axis=1)
+
+    def extra(self) -> np.ndarray:
+        """Return the extra columns of all molecules, float32 [G, len(extra_columns)]."""
+        if not self.extra_columns:
+            return np.empty((len(self.smiles), 0), np.float32)
+        return self.dataset._data.graph_features[:, -len(self.extra_columns) :].numpy()
+
+    def inputs(self, split: str) -> MoleculeInputs:
+        """Return the molecules of a split as predictors read them; they are parsed once."""
+        if split not in self._inputs:
+            rows = self.splits[split]
+            texts = [self.smiles[row] for row in rows]
+            parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks(texts))])
+            extra = dict(zip(self.extra_columns, self.extra()[rows].T, strict=True))
+            self._inputs[split] = MoleculeInputs(parsed, extra)
+        return self._inputs[split]
+
+
+def smiles_of(dataset: Any, name: str, *, hint: str = SMILES_HINT) -> list[str]:
+    """Return the SMILES of every graph.
+
+    Args:
+        dataset: Graphs with the attribute ``smiles``.
+        name: Name of the data set, for the error.
+        hint: Cure, for the error.
+
+    Raises:
+        ConfigError: The graphs have no SMILES, or the task is not one of whole graphs.
+
+    Example:
+        >>> from pyg_samsa.datasets.features import MOLECULES
+        >>> from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
+        >>> from pyg_samsa.chem import convert_smiles
+        >>> smiles = ["CC", "C"]
+        >>> table = convert_smiles(smiles, progress=False)
+        >>> prepared = molecules_to_prepared(table, {}, y=torch.zeros(2, 1), smiles=smiles)
+        >>> smiles_of(SplitDataset(prepared, Task("regression", ["logP"]), MOLECULES), "mine")
+        ['CC', 'C']
+    """
+    if dataset.task.level != "graph" or dataset.task.pairs:
+        raise ConfigError("dataset.name", name, "a task of whole molecules", hint=hint)
+    if not isinstance(getattr(dataset[0], "smiles", None), str):
+        raise ConfigError("dataset.name", name, "molecules with SMILES", hint=hint)
+    return [dataset[row].smiles for row in range(len(dataset))]
+
+
+def check_trees(boosting: BoostingOptions) -> None:
+    """Raise an error unless the trees can be saved, which needs LightGBM.
+
+    Raises:
+        MissingDependencyError: LightGBM is not installed.
+        ConfigError: The trees of scikit-learn are asked for.
+
+    Example:
+        >>> check_trees(BoostingOptions("sklearn"))
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: boosting.model: got 'sklearn', expected 'lightgbm' for a predictor
+    """
+    from importlib.util import find_spec
+
+    if find_spec("lightgbm") is None:
+        raise MissingDependencyError("lightgbm", "chem", "A predictor with boosted trees")
+    if boosting.model != "lightgbm":
+        hint = "The trees of scikit-learn cannot be saved without pickle."
+        raise ConfigError("boosting.model", boosting.model, "'lightgbm' for a predictor", hint=hint)
+
+
+def fit_trees(
+    rows: MoleculeRows, options: PredictorOptions, boosting: BoostingOptions, *, progress: bool = False
+) -> list[Candidate]:
+    """Fit a model of trees to each of the inputs, on the training rows.
+
+    Args:
+        rows: The molecules.
+        options: Options of the predictor.
+        boosting: Options of the trees.
+        progress: Whether to show progress bars.
+
+    Returns:
+        The models with their predictions for all splits but training.
+
+    Raises:
+        ConfigError: A target has no label in the training rows.
+    """
+    candidates = []
+    train = rows.splits["train"]
+    for names, label in zip(options.descriptors, options.tree_inputs, strict=True):
+        started = time.perf_counter()
+        x = rows.vectors(names, progress=progress)
+        trees = BoostedTrees(rows.task, names, extra_columns=rows.extra_columns, options=boosting)
+        count = 1 if rows.task.kind == "multiclass" else rows.task.num_targets
+        with progress_bar(f"Boosted trees on {label}", count, enabled=progress) as advance:
+            trees.fit(x[train], rows.target[train], on_target=advance)
+        outputs = {split: trees.readable(x[index]) for split, index in rows.splits.items() if split != "train"}
+        seconds = time.perf_counter() - started
+        candidates.append(Candidate(f"trees {label}", TreesPredictor(trees), outputs, seconds))
+    return candidates
+
+
+def network_candidate(rows: MoleculeRows, model: Path, *, name: str = NETWORK, seconds: float = 0.0) -> Candidate:
+    """Return a saved network with its predictions for all splits but training.
+
+    Args:
+        rows: The molecules.
+        model: Folder of the saved network.
+        name: Name in tables.
+        seconds: Time of the training.
+    """
+    predictor = MoleculePredictor.from_pretrained(model)
+    outputs = {split: predictor.outputs(rows.inputs(split))[0] for split in rows.splits if split != "train"}
+    return Candidate(name, predictor, outputs, seconds)
+
+
+def blend_candidates(
+    candidates: Sequence[Candidate], rows: MoleculeRows, metrics: Mapping[str, Metric], best: str
+) -> FittedPredictor:
+    """Choose the weights of the candidates on the validation rows, and measure all of them.
+
+    Without validation rows all candidates have the same weight. Nothing is chosen on test rows.
+
+    Args:
+        candidates: Fitted models.
+        rows: The molecules.
+        metrics: Metrics by name.
+        best: Name of the metric that chooses the weights, or ``"loss"``.
+
+    Raises:
+        ConfigError: There is no candidate that can be saved.
+    """
+    usable = [candidate for candidate in candidates if candidate.predictor is not None]
+    if not usable:
+        raise ConfigError("predictor.members", NETWORK, "members that predict for molecules")
+    weights = np.full(len(usable), 1 / len(usable))
+    if "val" in rows.splits:
+        target = rows.target[rows.splits["val"]]
+        weights = choose_weights(np.stack([one.outputs["val"] for one in usable]), target, rows.task, best)
+    outputs = {
+        split: np.tensordot(weights, np.stack([one.outputs[split] for one in usable]), 1)
+        for split in rows.splits
+        if split != "train"
+    }
+    scores = {one.name: _scores(one.outputs, rows, metrics) for one in candidates}
+    scores["predictor"] = _scores(outputs, rows, metrics)
+    members: list[Any] = [one.predictor for one in usable]
+    blend = BlendPredictor(members, weights, names=[one.name for one in usable], metrics=scores["predictor"])
+    used = {one.name: float(weight) for one, weight in zip(usable, weights, strict=True)}
+    return FittedPredictor(blend, scores, used, outputs, {one.name: one.seconds for one in candidates})
+
+
+def save_fitted(fitted: FittedPredictor, run_folder: Path) -> Path:
+    """Write the predictor into the folder of a run, and return its folder."""
+    return save_predictor(fitted.blend, run_folder / PREDICTOR_SUBFOLDER)
+
+
+def _scores(
+    outputs: Mapping[str, np.ndarray], rows: MoleculeRows, metrics: Mapping[str, Metric]
+) -> dict[str, dict[str, float]]:
+    return {
+        split: measure(metrics, values, rows.target[rows.splits[split]], rows.task) for split, values in outputs.items()
+    }
+
+
+def measure(metrics: Mapping[str, Metric], values: np.ndarray, target: np.ndarray, task: Task) -> dict[str, float]:
+    """Return the metrics of values or probabilities [n, C].
+
+    Args:
+        metrics: Metrics by name.
+        values: Values or probabilities [n, C].
+        target: Targets [n, C], or class numbers [n].
+        task: The task.
+
+    Example:
+        >>> from pyg_samsa import metrics
+        >>> task = Task("regression", ["logS"])
+        >>> measure({"mae": metrics.build("mae", 1)}, np.zeros((2, 1)), np.array([[1.0], [2.0]]), task)
+        {'mae': 1.5}
+    """
+    raw: Tensor = raw_outputs(torch.from_numpy(np.asarray(values, np.float64)), task)
+    known = torch.from_numpy(target)
+    known = known.long() if task.kind == "multiclass" else known
+    found = {}
+    for name, metric in metrics.items():
+        metric.reset()
+        metric.update(raw, known)
+        found[name] = float(metric.compute())
+    return found

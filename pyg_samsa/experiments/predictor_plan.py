@@ -1,0 +1,207 @@
+"""From ``cfg`` to the predictor of a run; trains the trees alone where no network is asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.experiments.fit_predictor import (
+    NETWORK,
+    Candidate,
+    FittedPredictor,
+    MoleculeRows,
+    PredictorOptions,
+    blend_candidates,
+    check_trees,
+    fit_trees,
+    network_candidate,
+    save_fitted,
+)
+from pyg_samsa.graphgym.settings import values_for
+from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER
+from pyg_samsa.predict import BoostedTrees, BoostingOptions, TreesPredictor
+from pyg_samsa.predict.blend_weights import raw_outputs
+from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
+from pyg_samsa.training import run_folder as files
+from pyg_samsa.training.console import print_header
+from pyg_samsa.training.data_module import SplitData
+from pyg_samsa.training.environment import available_cpus, cpu_name, describe
+from pyg_samsa.training.predictions import PredictionCollector
+from pyg_samsa.training.results import RunResult, per_class_scores, write_run
+from pyg_samsa.training.run_folder import RunFolder
+from pyg_samsa.training.run_plan import RunPlan
+from pyg_samsa.viz.run_pictures import draw_run
+from pyg_samsa.viz.run_tables import print_files
+from pyg_samsa.viz.tables import predictor_table
+
+
+@dataclass(frozen=True)
+class PredictorPlan:
+    """Everything that the predictors of the runs of a configuration need, made once from ``cfg``.
+
+    Args:
+        members: ``"network"``, ``"trees"`` or ``"both"``.
+        options: Options of the predictor.
+        boosting: Options of the trees; each run replaces the seed by its own.
+        rows: The molecules.
+        progress: Whether to show progress bars.
+    """
+
+    members: str
+    options: PredictorOptions
+    boosting: BoostingOptions
+    rows: MoleculeRows
+    progress: bool = False
+
+    def trees(self, seed: int) -> list[Candidate]:
+        """Fit the trees with a seed."""
+        return fit_trees(self.rows, self.options, replace(self.boosting, seed=seed), progress=self.progress)
+
+    def fit(self, plan: RunPlan, result: RunResult) -> FittedPredictor | None:
+        """Blend the network of a run with trees, and save the predictor in the folder of the run.
+
+        Args:
+            plan: Plan of the run.
+            result: Result of the run; its folder holds the network.
+
+        Returns:
+            The predictor; None where there is only a network, and it does not predict for molecules.
+        """
+        candidates = []
+        model = result.folder.path / RUN_SUBFOLDER
+        if (model / CONFIG).is_file():
+            candidates.append(network_candidate(self.rows, model, seconds=result.seconds))
+        if self.members != NETWORK:
+            candidates += self.trees(plan.seed)
+        return self._blend(candidates, plan, result.folder) if candidates else None
+
+    def _blend(self, candidates: Sequence[Candidate], plan: RunPlan, folder: RunFolder) -> FittedPredictor:
+        best = (plan.monitor or "val_loss").removeprefix("val_")
+        fitted = blend_candidates(candidates, self.rows, plan.metrics, best)
+        save_fitted(fitted, folder.path)
+        return fitted
+
+
+def make_predictor_plan(dataset: Any, *, progress: bool = True) -> PredictorPlan | None:
+    """Return the plan of the predictor by the present ``cfg``; None if it asks for no predictor.
+
+    Args:
+        dataset: The data set, from `load_for_runner`.
+        progress: Whether to show progress bars.
+
+    Raises:
+        ConfigError: A setting is not allowed, or the data set has no SMILES.
+        MissingDependencyError: LightGBM is not installed and trees are asked for.
+    """
+    options = PredictorOptions(**values_for(PredictorOptions, cfg))
+    members = options.members
+    if members == "auto":
+        if (cfg.dataset.format, cfg.dataset.name) != ("samsa", "csv"):
+            return None
+        members = "both"
+    threads = min(cfg.num_threads, available_cpus())
+    boosting = BoostingOptions(**values_for(BoostingOptions, cfg), threads=threads)
+    if members != NETWORK:
+        check_trees(boosting)
+    return PredictorPlan(members, options, boosting, MoleculeRows(dataset, cfg.dataset.name), progress)
+
+
+def run_trees(
+    plan: RunPlan, predictor: PredictorPlan, *, console: Any = None, title: str = ""
+) -> tuple[RunResult, FittedPredictor]:
+    """Fit and test the trees of a run without a network, and write the folder of the run.
+
+    Args:
+        plan: Plan of the run; only its data, metrics, names and seed are used.
+        predictor: Plan of the predictor.
+        console: A rich console for the header; None for silence.
+        title: Headline.
+
+    Returns:
+        The result, whose epochs are numbers of trees, and the predictor.
+
+    Raises:
+        ConfigError: A target has no label in the training rows.
+    """
+    folder = plan.open_folder()
+    started = time.perf_counter()
+    try:
+        if console is not None:
+            print_header(console, title, _header(plan, predictor, folder))
+        fitted = predictor._blend(predictor.trees(plan.seed), plan, folder)
+    except BaseException:
+        folder.discard_unused()
+        raise
+    rows, task = predictor.rows, predictor.rows.task
+    collected = PredictionCollector()
+    if "test" in rows.splits:
+        collected.row_id = torch.from_numpy(rows.splits["test"])
+        collected.pred = raw_outputs(torch.from_numpy(fitted.outputs["test"]), task).float()
+        target = torch.from_numpy(rows.target[rows.splits["test"]])
+        collected.target = target.long() if task.kind == "multiclass" else target.float()
+    trees = max(_trees(member).num_trees for member in fitted.blend.members)
+    result = RunResult(
+        folder=folder,
+        seed=plan.seed,
+        best_epoch=trees,
+        val=fitted.scores["predictor"].get("val", {}),
+        test=fitted.scores["predictor"].get("test", {}),
+        parameters=0,
+        epochs=trees,
+        seconds=time.perf_counter() - started,
+        per_class=per_class_scores(collected, task),
+    )
+    folder.write_json(files.ENVIRONMENT, describe())
+    data = SplitData(plan.dataset, plan.dataset.split_idx, batch_size=1)
+    write_run(result, [], collected, data, task, plan.monitor, partial(draw_run, dataset=plan.dataset))
+    return result, fitted
+
+
+def print_predictors(console: Any, results: Sequence[RunResult], fitted: Sequence[FittedPredictor]) -> None:
+    """Print a table that compares each predictor with its candidates, and the command that predicts with it.
+
+    Args:
+        console: A rich console.
+        results: One per repeat.
+        fitted: The predictors of the repeats, or none.
+    """
+    from rich.text import Text
+
+    if not fitted:
+        return
+    if len(fitted[0].scores) > 2:
+        repeats = f", means of {len(fitted)} repeats" if len(fitted) > 1 else ""
+        title = f"Predictor: members and weights, chosen by validation{repeats}"
+        columns = [[getattr(found, name) for found in fitted] for name in ("scores", "weights", "seconds")]
+        console.print()
+        console.print(predictor_table(*columns, title=title))
+    for result in results:
+        print_files(console, result.folder.path)
+        text = "the saved predictor; predict with"
+        console.print(Text.assemble("  ", (f"{PREDICTOR_SUBFOLDER + '/':<22}", "cyan"), text))
+        console.print(Text(f"    pyg-samsa predict {result.folder.path} new.csv predictions.csv", style="bold"))
+
+
+def _trees(member: Any) -> BoostedTrees:
+    if not isinstance(member, TreesPredictor):
+        raise ConfigError("members", type(member).__name__, "trees")
+    return member.trees
+
+
+def _header(plan: RunPlan, predictor: PredictorPlan, folder: RunFolder) -> dict[str, str]:
+    trees = predictor.boosting
+    lines = {
+        **{key: value for key, value in plan.description.items() if key != "model"},
+        "model": f"boosted trees · {trees.trees} per target · {trees.leaves} leaves · rate {trees.learning_rate:g}",
+        "input": " · ".join(predictor.options.tree_inputs),
+        "device": f"{cpu_name()} · {trees.threads} threads",
+        "folder": str(folder.path) + (" (continued)" if folder.resumed else ""),
+    }
+    return lines | ({"note": folder.note} if folder.note else {})

@@ -1,0 +1,167 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from pyg_samsa import metrics
+from pyg_samsa.chem import convert_smiles
+from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
+from pyg_samsa.datasets.features import MOLECULES
+from pyg_samsa.errors import ConfigError, MissingDependencyError
+from pyg_samsa.experiments import fit_predictor
+from pyg_samsa.experiments.fit_predictor import (
+    Candidate,
+    MoleculeRows,
+    PredictorOptions,
+    blend_candidates,
+    check_trees,
+    fit_trees,
+    measure,
+    network_candidate,
+    save_fitted,
+    smiles_of,
+)
+from pyg_samsa.hub import save_pretrained
+from pyg_samsa.nn import SAMSA
+from pyg_samsa.predict import BoostingOptions, Predictor, load_predictor
+from pyg_samsa.task import Task
+
+pytest.importorskip("lightgbm")
+SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
+TASK = Task("regression", ["carbons", "oxygens"])
+BOOSTING = BoostingOptions("lightgbm", trees=30, leaves=4, min_leaf=3)
+MAE = {"mae": metrics.build("mae", 2)}
+
+
+def dataset(splits=("train", "val", "test")):
+    table = convert_smiles(SMILES, workers=1, progress=False)
+    y = torch.tensor([[text.upper().count("C"), text.count("O")] for text in SMILES]).float()
+    rows = {"train": torch.arange(0, 40), "val": torch.tensor([47, 40, 42, 44]), "test": torch.tensor([41, 43, 45, 46])}
+    prepared = molecules_to_prepared(table, {split: rows[split] for split in splits}, y=y, smiles=SMILES)
+    return SplitDataset(prepared, TASK, MOLECULES)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return MoleculeRows(dataset(), "mine")
+
+
+@pytest.fixture(scope="module")
+def trees(rows):
+    return fit_trees(rows, PredictorOptions("both", ["maccs", "maccs+rdkit2d"]), BOOSTING)
+
+
+@pytest.fixture
+def model(tmp_path):
+    torch.manual_seed(0)
+    sizes = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4}
+    network = SAMSA.from_options(MOLECULES.in_channels, 2, edge_channels=MOLECULES.edge_channels, **sizes)
+    return save_pretrained(network, tmp_path / "model", task=TASK)
+
+
+def test_trees_learn_the_training_rows_and_predict_the_others(rows, trees):
+    assert [one.name for one in trees] == ["trees maccs", "trees maccs+rdkit2d"]
+    for one in trees:
+        assert set(one.outputs) == {"val", "test"}
+        # Rows are in the order of the data set: 40, 42, 44, 47.
+        texts = [SMILES[row] for row in (40, 42, 44, 47)]
+        np.testing.assert_allclose(one.predictor.predict(texts).values, one.outputs["val"], rtol=1e-6)
+    score = measure(MAE, trees[1].outputs["val"], rows.target[rows.splits["val"]], TASK)
+    assert score["mae"] < measure(MAE, np.full((4, 2), 6.0), rows.target[rows.splits["val"]], TASK)["mae"] / 2
+
+
+def test_the_network_predicts_as_it_was_saved(rows, model):
+    candidate = network_candidate(rows, model, seconds=3.0)
+    texts = [SMILES[row] for row in (41, 43, 45, 46)]
+    np.testing.assert_allclose(candidate.predictor.predict(texts).values, candidate.outputs["test"], rtol=1e-5)
+    assert (candidate.name, candidate.seconds) == ("network", 3.0)
+
+
+class Given(Predictor):
+    """A predictor that is not asked."""
+
+    task = TASK
+
+    def outputs(self, inputs, *, draws=None):
+        raise AssertionError
+
+
+def given(name, rows, val, test):
+    """A candidate whose errors on validation and test are these."""
+    target = {split: rows.target[rows.splits[split]] for split in ("val", "test")}
+    return Candidate(name, Given(), {"val": target["val"] + val, "test": target["test"] + test})
+
+
+def test_weights_are_chosen_on_validation_and_never_on_test(rows):
+    good_on_test, good_on_val = given("a", rows, val=1.0, test=0.0), given("b", rows, val=0.1, test=9.0)
+    fitted = blend_candidates([good_on_test, good_on_val], rows, MAE, "mae")
+    assert fitted.weights == {"a": 0, "b": 1}
+    assert fitted.scores["predictor"]["test"]["mae"] == pytest.approx(9)
+    assert fitted.scores["a"]["test"]["mae"] == 0
+    assert fitted.blend.metrics == fitted.scores["predictor"]
+
+
+def test_a_blend_that_is_better_on_validation_is_used(rows):
+    fitted = blend_candidates([given("a", rows, 1.0, 1.0), given("b", rows, -1.0, 3.0)], rows, MAE, "mae")
+    assert fitted.weights == {"a": 0.5, "b": 0.5}
+    assert fitted.scores["predictor"] == {"val": {"mae": 0.0}, "test": {"mae": 2.0}}
+
+
+def test_without_validation_rows_all_have_the_same_weight():
+    rows = MoleculeRows(dataset(("train", "test")), "mine")
+    fitted = blend_candidates(fit_trees(rows, PredictorOptions(tree_inputs=["maccs"]), BOOSTING) * 2, rows, MAE, "mae")
+    assert fitted.blend.weights.tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    assert list(fitted.scores["predictor"]) == ["test"]
+
+
+def test_what_cannot_be_saved_is_measured_and_left_out(rows, trees):
+    foreign = Candidate("gcn", None, given("", rows, 0.0, 0.0).outputs)
+    fitted = blend_candidates([foreign, *trees], rows, MAE, "mae")
+    assert "gcn" in fitted.scores
+    assert "gcn" not in fitted.weights
+    with pytest.raises(ConfigError, match="members"):
+        blend_candidates([foreign], rows, MAE, "mae")
+
+
+def test_the_saved_predictor_predicts_as_it_was_measured(rows, trees, model, tmp_path):
+    candidates = [network_candidate(rows, model), *trees]
+    fitted = blend_candidates(candidates, rows, MAE, "mae")
+    save_fitted(fitted, tmp_path)
+    predictor = load_predictor(tmp_path)
+    values = predictor.predict([SMILES[row] for row in rows.splits["test"]]).values
+    np.testing.assert_allclose(values, fitted.outputs["test"], rtol=1e-5)
+    found = measure(MAE, values, rows.target[rows.splits["test"]], TASK)["mae"]
+    assert predictor.metrics["test"]["mae"] == pytest.approx(found, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"members": "forest"}, "predictor.members"),
+        ({"tree_inputs": "maccs"}, "predictor.tree_inputs"),
+        ({"tree_inputs": []}, "at least one entry"),
+        ({"tree_inputs": ["maccs+macs"]}, "'macs'"),
+        ({"tree_inputs": ["maccs", "maccs"]}, "different entries"),
+    ],
+)
+def test_wrong_options_are_named(options, told):
+    with pytest.raises(ConfigError, match=told):
+        PredictorOptions(**options)
+
+
+def test_trees_need_lightgbm(monkeypatch):
+    with pytest.raises(ConfigError, match=r"boosting\.model"):
+        check_trees(BoostingOptions("sklearn"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingDependencyError):
+        fit_predictor.check_trees(BOOSTING)
+
+
+@pytest.mark.parametrize("change", [{"level": "node"}, {"pairs": True}])
+def test_only_whole_molecules_have_smiles(change):
+    molecules = dataset()
+    assert smiles_of(molecules, "x") == SMILES
+    molecules.task = dataclasses.replace(molecules.task, **change)
+    with pytest.raises(ConfigError, match="whole molecules"):
+        smiles_of(molecules, "x")

@@ -1,0 +1,53 @@
+import csv
+
+import pytest
+from torch_geometric.graphgym.config import cfg, set_cfg
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.experiments.predictor_plan import make_predictor_plan
+from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.graphgym.loader import load_for_runner
+
+pytest.importorskip("lightgbm")
+SMILES = ["C" * n + end for n in range(1, 11) for end in ("O", "N")]
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """Makes the plan of a table for some settings."""
+    path = tmp_path / "table.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["smiles", "y"], *([text, len(text)] for text in SMILES)])
+
+    def make(*opts):
+        load_config("csv", ["dataset.csv", str(path), "dataset.dir", str(tmp_path), "num_threads", "1", *opts])
+        return make_predictor_plan(load_for_runner(progress=False), progress=False)
+
+    yield make
+    set_cfg(cfg)
+
+
+def test_settings_reach_the_trees(plan):
+    words = ["predictor.tree_inputs", "[maccs]", "boosting.trees", "7", "boosting.min_leaf", "2"]
+    made = plan("predictor.members", "trees", *words)
+    assert (made.members, made.boosting.trees, made.boosting.min_leaf) == ("trees", 7, 2)
+    assert made.boosting.loss == "squared"
+    (candidate,) = made.trees(seed=3)
+    assert candidate.predictor.trees.options.seed == 3
+    assert candidate.predictor.trees.descriptors == ("maccs",)
+    assert {split: len(values) for split, values in candidate.outputs.items()} == {"val": 2, "test": 2}
+
+
+def test_auto_is_both_for_a_table_and_nothing_else(plan):
+    made = plan("predictor.members", "auto")
+    assert made.members == "both"
+    cfg.dataset.name = "peptides-embedded"
+    assert make_predictor_plan(made.rows.dataset) is None
+
+
+def test_wrong_settings_are_named(plan):
+    with pytest.raises(ConfigError, match=r"predictor\.tree_inputs"):
+        plan("predictor.tree_inputs", "[mac]")
+    with pytest.raises(ConfigError, match=r"boosting\.model"):
+        plan("boosting.model", "sklearn")
+    assert plan("predictor.members", "network", "boosting.model", "sklearn").members == "network"
