@@ -79,7 +79,7 @@ class PredictorOptions:
         return [[name.strip() for name in str(names).split("+")] for names in self.tree_inputs]
 
 
-add_owner(PredictorOptions, "predictor")
+add_owner(PredictorOptions, "predictor", defaults={"tree_inputs": list(_TREE_INPUTS)})
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def run(
             plan = make_plan(loaded, dataset, seed=cfg.seed + number)
             title = f"pyg_samsa {__version__} · {plan.name} · seed {plan.seed}"
             title += f" ({number + 1} of {repeat})" if repeat > 1 else ""
-            header = {"console": console if talk.speaks else None, "title": title}
+            header: dict[str, Any] = {"console": console if talk.speaks else None, "title": title}
             found: FittedPredictor | None = None
             if blend is not None and blend.members == "trees":
                 result, found = run_trees(plan, blend, **header)

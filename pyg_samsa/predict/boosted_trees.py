@@ -52,7 +52,7 @@ class BoostingOptions:
     leaves: Annotated[int, Option("Leaves of a tree.", low=2)] = 31
     min_leaf: Annotated[int, Option("Least number of training molecules in a leaf.", low=1)] = 20
     column_share: Annotated[
-        float, Option("Share of the columns that each tree may use; below 1 only with LightGBM.", above=0, high=1)
+        float, Option("Share of the columns that each tree (scikit-learn: each split) may use.", above=0, high=1)
     ] = 1.0
     balance: Annotated[bool, Option("Whether rare classes weigh as much as frequent ones in training.")] = False
     loss: Annotated[str, Option("Error that regressions reduce.", LOSSES)] = "squared"
@@ -66,8 +66,6 @@ class BoostingOptions:
             object.__setattr__(self, "model", "lightgbm" if installed else "sklearn")
         elif self.model == "lightgbm" and not installed:
             raise MissingDependencyError("lightgbm", "chem", "Boosted trees of LightGBM")
-        if self.model == "sklearn" and self.column_share < 1:
-            raise ConfigError("boosting.column_share", self.column_share, "1 for the trees of scikit-learn")
 
 
 class BoostedTrees:
@@ -382,6 +380,7 @@ def _build_sklearn(kind: str, options: BoostingOptions) -> Any:
         max_leaf_nodes=options.leaves,
         min_samples_leaf=options.min_leaf,
         max_bins=_MAX_BINS,
+        max_features=options.column_share,
         early_stopping=False,
         random_state=options.seed,
         **loss,
