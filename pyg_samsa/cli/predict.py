@@ -23,6 +23,7 @@ examples:
   pyg-samsa predict results/esol/0 in.csv out.csv        a table, with your own predictor: the folder of a run
   pyg-samsa predict results/esol/0/model in.csv out.csv  the network of that run alone, without the trees
   pyg-samsa predict peptides in.csv out.csv --uncertainty
+  pyg-samsa predict results/esol/0 in.csv out.csv --interval 0.9
   cat in.csv | pyg-samsa predict peptides - - | head     read stdin and write stdout
 
 The output has all rows and columns of the input, in the same order, followed by the predictions. If a molecule cannot
@@ -54,6 +55,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="draws for --uncertainty; the time is proportional to N (default: 8)",
     )
     parser.add_argument(
+        "--interval",
+        type=float,
+        metavar="C",
+        help="add intervals (sets of labels or classes) that hold the true value with probability C, such as 0.9",
+    )
+    parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes that read molecules (default: 1)"
     )
     parser.add_argument(
@@ -77,14 +84,19 @@ def run(args: argparse.Namespace) -> int:
     from pyg_samsa.io.files import lock
     from pyg_samsa.io.progress import progress_bar
     from pyg_samsa.predict import load_predictor
+    from pyg_samsa.predict.conformal import check_confidence
     from pyg_samsa.predict.stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
 
     _check(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     predictor = load_predictor(args.model, device=args.device, threads=torch.get_num_threads())
+    if args.interval is not None:
+        check_confidence(predictor.calibration, args.interval, key="--interval")
     source, single = _source(args.input)
-    options = StreamOptions(args.smiles_column, args.uncertainty, args.draws, args.workers, args.max_atoms)
+    options = StreamOptions(
+        args.smiles_column, args.uncertainty, args.draws, args.workers, args.max_atoms, interval=args.interval
+    )
     with open_rows(source, header=single or not args.no_header) as rows:
         table = TablePredictor(predictor, rows, options)
         total = None if single or args.input == "-" else _count_lines(Path(args.input))

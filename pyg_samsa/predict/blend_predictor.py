@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.predict.conformal import Calibration
 from pyg_samsa.predict.interface import MoleculeInputs, Predictor
 
 _ROUNDING = 1e-6
@@ -28,7 +29,7 @@ class BlendPredictor(Predictor):
         weights: Weights [M], or [M, C] for each target; they sum to 1 over the members.
         names: Names of the members, for tables; by default their numbers.
         metrics: Split -> name -> value.
-        calibration: Plain values that calibrate intervals and sets; kept and saved as they are.
+        calibration: Calibration of intervals and sets, from `pyg_samsa.predict.conformal.calibrate`.
 
     Raises:
         ConfigError: There is no member, the tasks differ, or the weights are not convex.
@@ -51,7 +52,7 @@ class BlendPredictor(Predictor):
         *,
         names: Sequence[str] | None = None,
         metrics: Mapping[str, Any] | None = None,
-        calibration: Mapping[str, Any] | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         if not members:
             raise ConfigError("members", [], "at least one predictor")
@@ -64,7 +65,7 @@ class BlendPredictor(Predictor):
             raise ConfigError("names", self.names, f"{len(self.members)} names, one per member")
         self.weights = _convex(np.asarray(weights, np.float64), len(self.members), self.task.num_targets)
         self.extra_columns = tuple(dict.fromkeys(name for member in self.members for name in member.extra_columns))
-        self.metrics, self.calibration = dict(metrics or {}), dict(calibration or {})
+        self.metrics, self.calibration = dict(metrics or {}), calibration
 
     def outputs(self, inputs: MoleculeInputs, *, draws: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
         """Return predictions of readable molecules, see :meth:`Predictor.outputs`.

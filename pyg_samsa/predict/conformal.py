@@ -313,12 +313,13 @@ def _covered(task: Task, sets: np.ndarray, target: np.ndarray) -> tuple[np.ndarr
     return covered.reshape(used.shape), used, sizes
 
 
-def check_confidence(calibration: Calibration, confidence: Any) -> None:
+def check_confidence(calibration: Calibration | None, confidence: Any, *, key: str = "confidence") -> None:
     """Raise a `ConfigError` unless the calibration has enough molecules for a confidence.
 
     Args:
-        calibration: The calibration.
+        calibration: The calibration; None for a predictor without one.
         confidence: Probability, between 0 and 1.
+        key: What the confidence is called in the error.
 
     Raises:
         ConfigError: The confidence is not allowed.
@@ -327,13 +328,16 @@ def check_confidence(calibration: Calibration, confidence: Any) -> None:
         >>> check_confidence(Calibration("regression", (np.array([0.1, 0.2, 0.4]),)), 0.7)
     """
     if not is_number(confidence) or not 0 < confidence < 1:
-        raise ConfigError("confidence", confidence, "a number above 0, below 1", hint="0.9 covers 9 of 10 molecules.")
+        raise ConfigError(key, confidence, "a number above 0, below 1", hint="0.9 covers 9 of 10 molecules.")
+    if calibration is None:
+        hint = "Predictors of pyg-samsa train --csv with a validation split, or with --folds, have intervals."
+        raise ConfigError(key, confidence, "no interval, because this model was not calibrated", hint=hint)
     largest = calibration.largest_confidence
     # An infinite interval says nothing. A set with all labels does: the molecule is not decided.
     if calibration.kind == "regression" and confidence > largest:
         count = round(largest / (1 - largest))
         hint = f"The predictor was calibrated on {count} molecules. Use a larger validation split, or --folds."
-        raise ConfigError("confidence", confidence, f"a number of at most {largest:.3g}", hint=hint)
+        raise ConfigError(key, confidence, f"a number of at most {largest:.3g}", hint=hint)
 
 
 def _quantile(scores: np.ndarray, confidence: float) -> float:

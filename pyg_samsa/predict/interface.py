@@ -11,6 +11,7 @@ import numpy as np
 from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import check_integer
+from pyg_samsa.predict.conformal import Calibration, check_confidence, prediction_intervals, prediction_sets
 from pyg_samsa.task import Task
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ class Predictions(NamedTuple):
         values: Values in the units of the training data, or probabilities, float64 [G, C]; NaN if unreadable.
         spread: Standard deviations, float64 [G, C]; None unless requested.
         errors: Why each molecule is unreadable; empty if it is readable.
+        low: Lower ends of the intervals of a regression, float64 [G, C]; None unless requested.
+        high: Upper ends, float64 [G, C].
+        sets: Whether a label is in the set, bool [G, C, 2] (0, 1), or a class, bool [G, C]; None unless requested.
 
     Example:
         >>> from pyg_samsa.predict import MoleculePredictor
@@ -40,6 +44,9 @@ class Predictions(NamedTuple):
     values: np.ndarray
     spread: np.ndarray | None
     errors: list[str]
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    sets: np.ndarray | None = None
 
 
 class MoleculeInputs:
@@ -108,11 +115,13 @@ class Predictor(ABC):
         task: The task.
         fingerprint: Hash of the files of the model; empty if it was not loaded from files.
         extra_columns: Names of the columns of numbers that the predictor needs beside the SMILES.
+        calibration: Calibration of intervals and sets; None if the predictor was not calibrated.
     """
 
     task: Task
     fingerprint: str = ""
     extra_columns: Sequence[str] = ()
+    calibration: Calibration | None = None
 
     @abstractmethod
     def outputs(self, inputs: MoleculeInputs, *, draws: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -149,6 +158,7 @@ class Predictor(ABC):
         extra_columns: ExtraColumns | None = None,
         uncertainty: bool = False,
         draws: int = UNCERTAINTY_DRAWS,
+        interval: float | None = None,
         workers: int = 1,
     ) -> Predictions:
         """Predict for a list of SMILES.
@@ -158,10 +168,13 @@ class Predictor(ABC):
             extra_columns: Name -> G numbers, for a predictor with :attr:`extra_columns`.
             uncertainty: Whether to compute the spread.
             draws: Number of draws of codes for the spread of a network, at least 2.
+            interval: Probability with which intervals or sets hold the true value, such as 0.9; None for none. See
+                :mod:`pyg_samsa.predict.conformal`.
             workers: Number of processes that read molecules.
 
         Raises:
-            ConfigError: ``draws`` or ``workers`` is not allowed, or a column is missing.
+            ConfigError: ``draws``, ``interval`` or ``workers`` is not allowed, a column is missing, or the predictor
+                was not calibrated.
 
         Example:
             >>> from pyg_samsa.predict import MoleculePredictor
@@ -171,12 +184,14 @@ class Predictor(ABC):
             ((2, 3), ['', 'RDKit cannot read this SMILES'])
         """
         parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks(smiles), workers=workers)])
-        return self.predict_parsed(parsed, extra_columns=extra_columns, uncertainty=uncertainty, draws=draws)
+        options: dict[str, Any] = {"uncertainty": uncertainty, "draws": draws, "interval": interval}
+        return self.predict_parsed(parsed, extra_columns=extra_columns, **options)
 
     def predict_frame(self, smiles: Sequence[object], **options: Any) -> pd.DataFrame:
         """Return the predictions as a table.
 
-        Columns: ``smiles``, one per target, ``<target>_spread`` with ``uncertainty``, and ``error``.
+        Columns: ``smiles``, one per target, ``<target>_spread`` with ``uncertainty``, with ``interval`` also
+        ``<target>_low`` and ``<target>_high``, ``<label>_set`` or ``set`` (see `set_texts`), and ``error``.
 
         Args:
             smiles: Molecules.
@@ -196,6 +211,10 @@ class Predictor(ABC):
             columns[name] = result.values[:, number]
             if result.spread is not None:
                 columns[f"{name}_spread"] = result.spread[:, number]
+            if result.low is not None and result.high is not None:
+                columns |= {f"{name}_low": result.low[:, number], f"{name}_high": result.high[:, number]}
+        if result.sets is not None:
+            columns |= set_texts(self.task, result)
         return pd.DataFrame(columns | {"error": result.errors})
 
     def predict_parsed(
@@ -205,10 +224,14 @@ class Predictor(ABC):
         extra_columns: ExtraColumns | None = None,
         uncertainty: bool = False,
         draws: int = UNCERTAINTY_DRAWS,
+        interval: float | None = None,
     ) -> Predictions:
         """Predict for parsed molecules; arguments as in :meth:`predict`."""
+        if interval is not None:
+            check_confidence(self.calibration, interval, key="interval")
         if uncertainty:
             check_integer("draws", draws, low=2)
+        asked, uncertainty = uncertainty, uncertainty or (interval is not None and self._needs_spread)
         count, width = len(parsed.kept) + len(parsed.refused), self.task.num_targets
         inputs = MoleculeInputs(parsed, extra_columns)
         found, deviation = self.outputs(inputs, draws=draws if uncertainty else None)
@@ -223,4 +246,46 @@ class Predictor(ABC):
             spread[kept] = deviation
         for row in kept[~np.isfinite(values[kept]).all(1)]:
             errors[row] = "the output of the model is not finite"
-        return Predictions(values, spread, errors)
+        result = Predictions(values, spread, errors)
+        if interval is not None:
+            result = self._with_interval(result, interval)
+        return result if asked else result._replace(spread=None)
+
+    @property
+    def _needs_spread(self) -> bool:
+        return self.calibration is not None and self.calibration.uses_spread
+
+    def _with_interval(self, result: Predictions, interval: float) -> Predictions:
+        """Return predictions with intervals, or with sets of labels or classes."""
+        assert self.calibration is not None
+        if self.task.kind != "regression":
+            return result._replace(sets=prediction_sets(self.calibration, result.values, confidence=interval))
+        spread = result.spread if self._needs_spread else None
+        low, high = prediction_intervals(self.calibration, result.values, spread=spread, confidence=interval)
+        return result._replace(low=low, high=high)
+
+
+def set_texts(task: Task, result: Predictions) -> dict[str, list[str]]:
+    """Return the sets of predictions as columns of text: ``<label>_set`` for labels, ``set`` for classes.
+
+    Labels or classes in a set are joined by ``|``. ``-`` is the empty set. The text is empty for unreadable molecules.
+
+    Args:
+        task: Of labels or classes.
+        result: Predictions with sets.
+
+    Example:
+        >>> sets = np.array([[[True, False], [True, True]]])
+        >>> result = Predictions(np.array([[0.1, 0.5]]), None, [""], sets=sets)
+        >>> set_texts(Task("multilabel", ["toxic", "active"]), result)
+        {'toxic_set': ['0'], 'active_set': ['0|1']}
+    """
+    sets, known = np.asarray(result.sets), np.isfinite(result.values).all(1)
+
+    def texts(rows: np.ndarray, names: Sequence[str]) -> list[str]:
+        joined = ("|".join(name for name, inside in zip(names, row, strict=True) if inside) or "-" for row in rows)
+        return [text if readable else "" for text, readable in zip(joined, known, strict=True)]
+
+    if task.kind == "multiclass":
+        return {"set": texts(sets, task.names)}
+    return {f"{name}_set": texts(sets[:, place], ("0", "1")) for place, name in enumerate(task.names)}

@@ -3,7 +3,7 @@
 =====================  =================================================================================================
 ``predictor.json``     ``format``; ``task``; ``members``, a list of ``name``, ``kind`` (``network`` or ``trees``),
                        ``folder`` and ``weights`` (one per target); ``metrics``, split -> name -> value;
-                       ``calibration``, plain values; ``versions``
+                       ``calibration``, see :class:`pyg_samsa.predict.conformal.Calibration`; ``versions``
 ``network_0/``, ...    saved networks, see :func:`pyg_samsa.hub.save_pretrained`
 ``trees_0/``, ...      saved trees, see :meth:`pyg_samsa.predict.BoostedTrees.save`
 =====================  =================================================================================================
@@ -25,6 +25,7 @@ from pyg_samsa.hub.folder import COPY_AGAIN
 from pyg_samsa.hub.model_config import package_versions
 from pyg_samsa.io.files import atomic_directory, file_hash
 from pyg_samsa.predict.blend_predictor import BlendPredictor
+from pyg_samsa.predict.conformal import Calibration
 from pyg_samsa.predict.interface import Predictor
 from pyg_samsa.predict.json_file import read_json, write_json
 from pyg_samsa.predict.predictor import TOKENS_PER_BATCH, MoleculePredictor
@@ -96,13 +97,16 @@ def load_predictor(
             members.append(MoleculePredictor.from_pretrained(folder / described["folder"], **options))
         else:
             members.append(TreesPredictor.from_pretrained(folder / described["folder"], threads=threads))
+    calibration = content.get("calibration")
     try:
         blend = BlendPredictor(
             members,
             [described["weights"] for described in content["members"]],
             names=[str(described.get("name", "")) for described in content["members"]],
             metrics=content.get("metrics"),
-            calibration=content.get("calibration"),
+            calibration=None
+            if calibration is None
+            else Calibration.from_dict(calibration, origin=f"{path}: calibration"),
         )
     except (ConfigError, TypeError, ValueError) as error:
         raise DataIntegrityError(
@@ -159,7 +163,7 @@ def save_predictor(predictor: Predictor, folder: str | os.PathLike[str]) -> Path
             "task": predictor.task.as_dict(),
             "members": described,
             "metrics": predictor.metrics,
-            "calibration": predictor.calibration,
+            "calibration": None if predictor.calibration is None else predictor.calibration.as_dict(),
             "versions": package_versions(),
         }
         write_json(temporary / PREDICTOR, content)

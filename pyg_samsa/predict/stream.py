@@ -19,7 +19,7 @@ from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.csv_rows import SMILES_NAMES, CsvRows, find_column
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.memory import return_memory
-from pyg_samsa.predict.interface import UNCERTAINTY_DRAWS, Predictions, Predictor
+from pyg_samsa.predict.interface import UNCERTAINTY_DRAWS, Predictions, Predictor, set_texts
 
 CHUNK_ROWS = 1024
 MAX_ATOMS = 100_000
@@ -34,6 +34,7 @@ class StreamOptions:
         smiles_column: Name or number, from 1, of the column of SMILES; if empty, it is found by its name.
         uncertainty: Whether a column of standard deviations is added for each target.
         draws: Number of draws of codes for the uncertainty.
+        interval: Probability of intervals or sets, such as 0.9; None for none.
         workers: Number of processes that read molecules.
         max_atoms: Molecules with more atoms get an error.
         chunk_rows: Number of rows that are held in memory together.
@@ -49,6 +50,7 @@ class StreamOptions:
     workers: int = 1
     max_atoms: int = MAX_ATOMS
     chunk_rows: int = CHUNK_ROWS
+    interval: float | None = None
 
 
 @dataclass
@@ -73,7 +75,9 @@ class TablePredictor:
 
     Rows keep their order and fields. Short rows are filled with empty fields; surplus fields of long rows are joined
     into the last field, with an error. Added columns: ``<target>_pred`` for regressions and labels, ``pred`` (the most
-    likely class) and ``<class>_pred`` for classes, ``<target>_spread`` with ``uncertainty``, and ``error``.
+    likely class) and ``<class>_pred`` for classes, ``<target>_spread`` with ``uncertainty``, and ``error``. With
+    ``interval`` also ``<target>_low`` and ``<target>_high`` for regressions, ``<label>_set`` for labels, and ``set``
+    for classes, see `pyg_samsa.predict.interface.set_texts`.
 
     Args:
         predictor: The predictor.
@@ -142,6 +146,10 @@ class TablePredictor:
         added = ["pred"] if self.predictor.task.kind == "multiclass" else []
         added += [f"{name}_pred" for name in targets]
         added += [f"{name}_spread" for name in targets] if self.options.uncertainty else []
+        if self.options.interval is not None:
+            kind = self.predictor.task.kind
+            ends = {"regression": ["_low", "_high"], "multiclass": []}.get(kind, ["_set"])
+            added += [f"{name}{end}" for name in targets for end in ends] + ["set"] * (kind == "multiclass")
         return [*added, "error"]
 
     def signature(self) -> str:
@@ -153,6 +161,7 @@ class TablePredictor:
             self.options.uncertainty,
             self.options.draws,
             self.options.max_atoms,
+            self.options.interval,
         )
         return hashlib.sha256(json.dumps([*asked, self.options.chunk_rows]).encode()).hexdigest()
 
@@ -170,13 +179,21 @@ class TablePredictor:
             rows = pending.pop(0)
             extra = {name: [_number(row, place) for row in rows] for name, place in self.extra.items()}
             result = self.predictor.predict_parsed(
-                parsed, extra_columns=extra, uncertainty=self.options.uncertainty, draws=self.options.draws
+                parsed,
+                extra_columns=extra,
+                uncertainty=self.options.uncertainty,
+                draws=self.options.draws,
+                interval=self.options.interval,
             )
-            written = [self._row(fields, result, place) for place, fields in enumerate(rows)]
+            sets = [] if result.sets is None else list(set_texts(self.predictor.task, result).values())
+            written = [
+                self._row(fields, result, place, [column[place] for column in sets])
+                for place, fields in enumerate(rows)
+            ]
             yield rows, written, sum(1 for error in result.errors if error)
             return_memory()
 
-    def _row(self, fields: Sequence[str], result: Predictions, place: int) -> list[str]:
+    def _row(self, fields: Sequence[str], result: Predictions, place: int, sets: Sequence[str]) -> list[str]:
         error = result.errors[place] if any(field.strip() for field in fields) else "blank line"
         kept = list(fields)
         if self.width and len(kept) != self.width:
@@ -191,7 +208,10 @@ class TablePredictor:
         added += [_DIGITS % value if known else "" for value in values]
         if result.spread is not None:
             added += [_DIGITS % value if known else "" for value in result.spread[place]]
-        return [*kept, *added, error]
+        if result.low is not None and result.high is not None:
+            ends = np.stack([result.low[place], result.high[place]], axis=1).ravel()
+            added += [_DIGITS % value if known else "" for value in ends]
+        return [*kept, *added, *sets, error]
 
 
 def _number(row: Sequence[str], place: int) -> float:

@@ -8,6 +8,8 @@ from pyg_samsa.chem.parsing import parse_molecules
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.csv_rows import open_rows
 from pyg_samsa.predict import MoleculeInputs, Predictor
+from pyg_samsa.predict.conformal import Calibration
+from pyg_samsa.predict.interface import set_texts
 from pyg_samsa.predict.stream import StreamOptions, TablePredictor
 from pyg_samsa.task import Task
 
@@ -71,3 +73,94 @@ def test_inputs_without_extra_columns():
 
 def test_an_empty_list():
     assert Lengths().predict([], extra_columns={"shift": []}).values.shape == (0, 1)
+
+
+def calibrated(task, scores, floor=None):
+    """A predictor with given probabilities or values and a spread of 1, 2, ..."""
+
+    class Fixed(Predictor):
+        def outputs(self, inputs, *, draws=None):
+            values = np.array([[0.1, 0.6], [0.95, 0.5]])[: len(inputs.smiles)]
+            return values, None if draws is None else np.arange(1.0, 1 + values.size).reshape(values.shape)
+
+    made = Fixed()
+    made.task, made.calibration = task, Calibration(task.kind, tuple(np.array(scores)), floor)
+    return made
+
+
+def test_intervals_of_a_regression():
+    task = Task("regression", ["a", "b"])
+    result = calibrated(task, [[0.5, 1.0, 2.0], [1.0, 2.0, 3.0]]).predict(["C", "C1CC", "CC"], interval=0.5)
+    np.testing.assert_allclose(result.low, [[-0.9, -1.4], [np.nan, np.nan], [-0.05, -1.5]])
+    np.testing.assert_allclose(result.high, [[1.1, 2.6], [np.nan, np.nan], [1.95, 2.5]])
+    assert result.spread is None
+    assert result.sets is None
+    frame = calibrated(task, [[1.0], [2.0]]).predict_frame(["C"], interval=0.5)
+    assert list(frame) == ["smiles", "a", "a_low", "a_high", "b", "b_low", "b_high", "error"]
+
+
+def test_intervals_follow_the_spread_without_showing_it_unasked():
+    predictor = calibrated(Task("regression", ["a", "b"]), [[1.0], [1.0]], np.array([0.5, 1.0]))
+    result = predictor.predict(["C", "CC"], interval=0.5)
+    np.testing.assert_allclose(result.high - result.low, [[3.0, 6.0], [7.0, 10.0]])
+    assert result.spread is None
+    assert predictor.predict(["C"], interval=0.5, uncertainty=True).spread is not None
+    assert predictor.predict(["C"]).low is None
+
+
+def test_sets_of_labels_and_classes():
+    labels = calibrated(Task("multilabel", ["a", "b"]), [[0.2], [0.2], [0.55], [0.45]])
+    result = labels.predict(["C", "bad", "CC"], interval=0.5)
+    assert set_texts(labels.task, result) == {"a_set": ["0", "", "1"], "b_set": ["1", "", "0"]}
+    assert labels.predict_frame(["C"], interval=0.5).iloc[0]["b_set"] == "1"
+    classes = calibrated(Task("multiclass", ["red", "green"]), [[0.45]])
+    result = classes.predict(["C", "CC"], interval=0.5)
+    assert set_texts(classes.task, result) == {"set": ["green", "red"]}
+    result = result._replace(sets=np.array([[False, False], [True, True]]))
+    assert set_texts(classes.task, result) == {"set": ["-", "red|green"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "scores", "added", "first"),
+    [
+        (
+            "regression",
+            ["a", "b"],
+            [[0.5], [1.0]],
+            ["a_pred", "b_pred", "a_low", "a_high", "b_low", "b_high", "error"],
+            ["0.1", "0.6", "-0.4", "0.6", "-0.4", "1.6", ""],
+        ),
+        (
+            "multilabel",
+            ["a", "b"],
+            [[0.2], [0.2], [0.65], [0.45]],
+            ["a_pred", "b_pred", "a_set", "b_set", "error"],
+            ["0.1", "0.6", "0", "0|1", ""],
+        ),
+        (
+            "multiclass",
+            ["red", "green"],
+            [[0.45]],
+            ["pred", "red_pred", "green_pred", "set", "error"],
+            ["green", "0.1", "0.6", "green", ""],
+        ),
+    ],
+)
+def test_columns_of_a_table(kind, names, scores, added, first):
+    predictor = calibrated(Task(kind, names), scores)
+    with open_rows(io.BytesIO(b"smiles\nC\nC1CC\n")) as rows:
+        table = TablePredictor(predictor, rows, StreamOptions(interval=0.5))
+        assert table.header() == ["smiles", *added]
+        ((_, written, _),) = table.chunks(rows)
+        assert TablePredictor(predictor, rows, StreamOptions()).signature() != table.signature()
+    assert written[0] == ["C", *first]
+    assert written[1] == ["C1CC", *[""] * (len(added) - 1), "RDKit cannot read this SMILES"]
+
+
+def test_a_predictor_that_was_not_calibrated_has_no_intervals():
+    with pytest.raises(ConfigError, match="this model was not calibrated"):
+        Lengths().predict(["C"], extra_columns={"shift": [0]}, interval=0.9)
+    with pytest.raises(ConfigError, match=r"interval: got 1\.5"):
+        Lengths().predict(["C"], extra_columns={"shift": [0]}, interval=1.5)
+    with pytest.raises(ConfigError, match=r"interval: got 0\.9, expected a number of at most 0\.5"):
+        calibrated(Task("regression", ["a", "b"]), [[1.0], [2.0]]).predict(["C"], interval=0.9)

@@ -15,6 +15,7 @@ from pyg_samsa.predict import (
     load_predictor,
     save_predictor,
 )
+from pyg_samsa.predict.conformal import Calibration
 from pyg_samsa.predict.predictor_folder import find_predictor
 from pyg_samsa.task import Task
 
@@ -34,7 +35,7 @@ def blend(molecule_network):
         [0.25, 0.25, 0.5, 0],
         names=["seed 0", "seed 1", "maccs", "unused"],
         metrics={"val": {"mae": 0.5, "r2": float("nan")}},
-        calibration={"residuals": [0.1, 0.2]},
+        calibration=Calibration("regression", (np.array([0.1, 0.2]),), np.array([0.5])),
     )
 
 
@@ -46,7 +47,10 @@ def test_a_blend_is_read_as_it_was_written(blend, tmp_path):
         assert again.names == ["seed 0", "seed 1", "maccs"]
         np.testing.assert_array_equal(again.predict(SMILES).values, blend.predict(SMILES).values)
     assert again.metrics == {"val": {"mae": 0.5, "r2": None}}
-    assert again.calibration == {"residuals": [0.1, 0.2]}
+    assert again.calibration.as_dict() == blend.calibration.as_dict()
+    found = [predictor.predict(SMILES, interval=0.5) for predictor in (blend, again)]
+    np.testing.assert_allclose(found[0].low, found[1].low)
+    assert (found[0].high > found[0].low).all()
     assert len(again.fingerprint) == 64
 
 

@@ -31,7 +31,7 @@ class Lengths:
         self.task = task or Task("regression", ["atoms"])
         self.target_names, self.calls, self.fail_at = list(self.task.names), 0, fail_at
 
-    def predict_parsed(self, parsed, *, extra_columns, uncertainty, draws):
+    def predict_parsed(self, parsed, *, extra_columns, uncertainty, draws, interval):
         self.calls += 1
         if self.calls == self.fail_at:
             raise Stopped
