@@ -247,6 +247,21 @@ class SplitDataset(InMemoryDataset):
             known = torch.cat([self[row].y.view(-1, self.task.num_targets) for row in train.tolist()])
         return scale_of(known)
 
+    @property
+    def train_graph_features(self) -> Tensor | None:
+        """Features of the graphs of the training rows, float32 [n, F]; None without such features.
+
+        Example:
+            >>> from pyg_samsa.datasets.features import Features
+            >>> data = {"y": torch.zeros(3, 1), "graph_features": torch.tensor([[1.0], [2.0], [3.0]])}
+            >>> graphs = Prepared(data, dict.fromkeys(data, torch.arange(4)), {"train": torch.tensor([0, 2])})
+            >>> SplitDataset(graphs, Task("binary", ["active"]), Features(1)).train_graph_features.tolist()
+            [[1.0], [3.0]]
+        """
+        if "graph_features" not in self._data:
+            return None
+        return self._data.graph_features[self.split_idx["train"]]
+
     def get(self, idx: int) -> Data:
         """Return one graph, its integers int64."""
         data = super().get(idx)

@@ -12,21 +12,28 @@ Channels = int | Sequence[int] | None
 
 @dataclass(frozen=True)
 class Features:
-    """Widths of the features of nodes and edges, as the constructor of a network takes them.
+    """Widths of the features of nodes, edges and graphs, as the constructor of a network takes them.
 
     Args:
         in_channels: Width of float node features, or the cardinalities of categorical ones; None if unknown.
         edge_channels: The same for edges; None without edge features.
         num_dims: Number of coordinates of the positions ``pos``; 0 without positions.
+        descriptors: Names of the molecular descriptors at the start of ``graph_features``, see
+            `pyg_samsa.chem.compute_descriptors`.
+        extra_columns: Names of the columns of a table at the end of ``graph_features``.
+        graph_channels: Number F of features of a graph, ``graph_features`` [1, F]; 0 without such features.
 
     Example:
-        >>> Features(3, num_dims=3)
-        Features(in_channels=3, edge_channels=None, num_dims=3)
+        >>> Features(3, num_dims=3).num_dims
+        3
     """
 
     in_channels: Channels
     edge_channels: Channels = None
     num_dims: int = 0
+    descriptors: Sequence[str] = ()
+    extra_columns: Sequence[str] = ()
+    graph_channels: int = 0
 
 
 MOLECULES = Features(ATOM_CARDINALITIES, BOND_CARDINALITIES)

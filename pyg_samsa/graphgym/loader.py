@@ -16,6 +16,7 @@ from pyg_samsa.datasets.base import check_described
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.features import Features
+from pyg_samsa.datasets.molecule_descriptors import add_descriptors
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import WITHOUT_ENCODINGS, values_for
@@ -39,7 +40,7 @@ def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
     describe(None)
     if not catalog.knows(format, name):
         return None
-    dataset = _with_encodings(catalog.load(format, name, dataset_dir, **_given_options()), dataset_dir)
+    dataset = _with_added_features(catalog.load(format, name, dataset_dir, **_given_options()), dataset_dir)
     for split, attribute in _SPLIT_ATTRIBUTES.items():
         index = dataset.split_idx.get(split)
         if index is not None:
@@ -66,7 +67,8 @@ def load_for_runner(*, progress: bool = True, encodings: bool = True) -> Any:
 
     Args:
         progress: Whether a bar is shown while files are fetched and prepared.
-        encodings: Whether the positional encodings of ``pe.*`` are added.
+        encodings: Whether the positional encodings of ``pe.*`` and the descriptors of ``dataset.descriptors`` are
+            added.
 
     Raises:
         ConfigError: There is no such data set, or ``dataset.task_type`` contradicts it.
@@ -82,16 +84,18 @@ def load_for_runner(*, progress: bool = True, encodings: bool = True) -> Any:
         dataset = _describe_foreign(dataset)
     check_described(dataset)
     resolved_task(dataset.task)
+    dataset = _with_added_features(dataset, folder, progress=progress) if encodings else dataset
     describe(dataset)
-    return _with_encodings(dataset, folder, progress=progress) if encodings else dataset
+    return dataset
 
 
-def _with_encodings(dataset: Any, folder: str, *, progress: bool = True) -> Any:
-    """Return the data set with the positional encodings that the configuration asks for."""
+def _with_added_features(dataset: Any, folder: str, *, progress: bool = True) -> Any:
+    """Return the data set with the positional encodings and the descriptors that the configuration asks for."""
     if cfg.pe.kind != "none" and cfg.model.type in WITHOUT_ENCODINGS:
         hint = "samsa, gcn, gine, gatedgcn and gps take encodings."
         raise ConfigError("pe.kind", cfg.pe.kind, f"'none' with the network {cfg.model.type}", hint=hint)
-    return add_encoding(dataset, **values_for(add_encoding, cfg), folder=folder, progress=progress)
+    dataset = add_encoding(dataset, **values_for(add_encoding, cfg), folder=folder, progress=progress)
+    return add_descriptors(dataset, **values_for(add_descriptors, cfg), folder=folder, progress=progress)
 
 
 def _from_others(format: str, name: str, folder: str) -> Any:

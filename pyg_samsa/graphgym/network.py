@@ -10,6 +10,7 @@ from torch import nn
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
+from pyg_samsa.chem.descriptors import check_descriptors
 from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
@@ -58,6 +59,7 @@ class SAMSANetwork(BatchNetwork):
         if level() == "node" and options["context"]:
             options["num_categories"] = cfg.share.num_categories
         towers = 2 if cfg.share.pairs else 1
+        options["graph_channels"] = cfg.share.graph_channels
         options["scale_targets"] = cfg.share.task == "regression"
         with _named_as_settings(options["attention"]):
             network = SAMSA.from_options(
@@ -215,8 +217,13 @@ def check_settings() -> None:
     """Check the settings of the network ``samsa`` that can be checked without data.
 
     Raises:
-        ConfigError: See `model_options`; or an option has no effect in this combination.
+        ConfigError: See `model_options`; there is no such descriptor; or an option has no effect in this combination.
     """
+    check_descriptors(cfg.dataset.descriptors, "dataset.descriptors")
+    for name in ("descriptors", "extra_columns"):
+        if cfg.dataset[name] and cfg.model.type in _READ_BY and cfg.model.type != "samsa":
+            key, hint = f"dataset.{name}", "The network samsa takes features of whole graphs."
+            raise ConfigError(key, cfg.dataset[name], f"none with the network {cfg.model.type}", hint=hint)
     if cfg.gt.layer_type not in ("samsa", *GPS_LAYERS):
         _parse_layer_type(cfg.gt.layer_type)
     if cfg.model.type == "samsa":

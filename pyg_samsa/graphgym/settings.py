@@ -12,6 +12,7 @@ from typing import Any, Union, get_args, get_origin
 
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
+from pyg_samsa.datasets.molecule_descriptors import add_descriptors
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import OPERATORS
 from pyg_samsa.nn.models.point_net import PointNet
@@ -189,7 +190,16 @@ FIXED_IN_SAMSA: dict[str, Any] = {
 WITHOUT_ENCODINGS = ("bag_of_features", "point_net")
 _setting("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,))
 # What the data and pe.* decide is no setting.
-_DECIDED = {"level", "towers", "num_categories", "pe_channels", "pe_kind", "flip_signs", "scale_targets"}
+_DECIDED = {
+    "level",
+    "towers",
+    "num_categories",
+    "pe_channels",
+    "pe_kind",
+    "flip_signs",
+    "scale_targets",
+    "graph_channels",
+}
 add_owner(
     SAMSAOptions,
     "samsa",
@@ -238,6 +248,7 @@ def add_registered() -> None:
 add_registered()
 add_owner(PointNet, "point_net")
 add_owner(add_encoding, "pe")
+add_owner(add_descriptors, "dataset", defaults={"descriptors": []})
 add_owner(
     TrainerOptions,
     "train",

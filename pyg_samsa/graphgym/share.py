@@ -13,6 +13,7 @@ during a run. ``dim_in``, ``dim_out`` and ``num_splits`` are GraphGym's own; thi
 ``num_categories``  categories of shapes in part segmentation, 0 for none
 ``pairs``           whether a graph holds two documents
 ``num_dims``        coordinates of a node's position, 0 for none
+``graph_channels``  features of a whole graph, 0 for none
 =================== =====================================================================================
 
 All of them are None, 0 or False where the data set is not one of this package and says nothing.
@@ -31,6 +32,7 @@ UNKNOWN: dict[str, Any] = {
     "num_categories": 0,
     "pairs": False,
     "num_dims": 0,
+    "graph_channels": 0,
 }
 
 
@@ -57,6 +59,7 @@ def describe(dataset: Any | None) -> None:
             "num_categories": len(task.parts),
             "pairs": task.pairs,
             "num_dims": features.num_dims,
+            "graph_channels": features.graph_channels,
             "dim_in": features.in_channels
             if isinstance(features.in_channels, int)
             else len(features.in_channels or [0]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ SMILES_NAMES = (
     "mol",
 )
 """Names of a column of molecules in lower case, the likeliest first."""
+MISSING = frozenset(["", "na", "n/a", "#n/a", "nan", "null", "none", "-", "?", "."])
+"""Fields in lower case that say that there is no value."""
+_WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 _BUFFER = 2**18
 _LONGEST_RECORD, _MOST_LINES = 2**24, 100_000
 _BYTE_FALLBACK = "pyg_samsa_cp1252"
@@ -239,3 +243,25 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
     if wanted.isdigit() and 1 <= int(wanted) <= max(len(header), 1):
         return int(wanted) - 1
     raise ConfigError(key, wanted, f"the name of a column: {shown}", hint=suggest(wanted, names))
+
+
+def read_number(text: str, *, decimal_comma: bool = False) -> float | None:
+    """Return the number of a field, NaN where it says that there is no value, and None for other words.
+
+    Args:
+        text: The field; yes, true, no and false are 1 and 0.
+        decimal_comma: Whether ``1,5`` is 1.5.
+
+    Example:
+        >>> read_number(" 1.5"), read_number("n/a"), read_number("yes"), read_number("> 10")
+        (1.5, nan, 1.0, None)
+    """
+    text = text.strip().lower()
+    if text in MISSING:
+        return math.nan
+    if text in _WORDS:
+        return _WORDS[text]
+    try:
+        return float(text.replace(",", ".") if decimal_comma and text.count(",") == 1 and "." not in text else text)
+    except ValueError:
+        return None

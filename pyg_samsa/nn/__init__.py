@@ -21,6 +21,7 @@ from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding, Spectrum
 from pyg_samsa.nn.feed_forward import FeedForward
+from pyg_samsa.nn.graph_features import GraphFeatures
 from pyg_samsa.nn.importance_score import ImportanceScore, LinearScore
 from pyg_samsa.nn.mlp_head import MLPHead
 from pyg_samsa.nn.models.bag_of_features import BagOfFeatures
@@ -60,6 +61,7 @@ __all__ = [
     "FeedForward",
     "GaussianMixtureEncoding",
     "GraphBridge",
+    "GraphFeatures",
     "GraphTokenizer",
     "ImportanceScore",
     "IncidenceConv",

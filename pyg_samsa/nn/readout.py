@@ -8,11 +8,12 @@ from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.nn.encoding.feature_encoder import one_hot_categories
+from pyg_samsa.nn.graph_features import GraphFeatures
 from pyg_samsa.nn.mlp_head import HEAD_NORMS, MLPHead
 from pyg_samsa.nn.target_scale import TargetScale
 from pyg_samsa.nn.tokenizers.tokens import Tokens
 from pyg_samsa.options import check_integer, check_no_effect
-from pyg_samsa.typing import Float, Int
+from pyg_samsa.typing import Float, Int, Shaped
 
 LEVELS = ("graph", "node")
 POOLS = ("attention", "mean")
@@ -70,10 +71,11 @@ class Readout(Module):
     r"""Predicts from tokens: pools them or takes those of the nodes, then applies a head and the scale of the targets.
 
     .. math::
-        \mathrm{graph}: \; \hat y_b = \mathrm{Head}(\mathrm{pool}_{t \in b}(x_t)), \qquad
+        \mathrm{graph}: \; \hat y_b = \mathrm{Head}([\mathrm{pool}_{t \in b}(x_t), h_b]), \qquad
         \mathrm{node}: \; \hat y_i = \mathrm{Head}([x_i, \mathrm{pool}_{t \in b(i)}(x_t), c_{b(i)}])
 
-    The pooled vector at node level and the one-hot category :math:`c` are optional.
+    The encoded features of the graph :math:`h` (see `GraphFeatures`), the pooled vector at node level and the one-hot
+    category :math:`c` are optional.
 
     Args:
         channels: Channels D of a token.
@@ -85,12 +87,14 @@ class Readout(Module):
             paper; ``"nli"``: it sees :math:`[a, b, a \odot b, |a - b|]`, as models of natural language inference do.
         context: Node level: whether the head also sees the pooled vector of the graph.
         num_categories: Node level: number of categories of graphs, which the head sees; 0 for none.
-        dropout: Dropout of the head, 0 to below 1.
+        graph_channels: Graph level: number F of features of a graph, which the head sees encoded; 0 for none.
+        dropout: Dropout of the head and of the features of graphs, 0 to below 1.
         head_norm: ``"none"`` (the paper) or ``"batch"``, see `MLPHead`.
         scale_targets: Whether predictions are scaled to the units of the targets, see `TargetScale`.
 
     Shapes:
-        - **input:** `Tokens` of B graphs, categories [B] if ``num_categories`` is set
+        - **input:** `Tokens` of B graphs, categories [B] if ``num_categories`` is set, features of graphs [B, F] if
+          ``graph_channels`` is set
         - **output:** [B / towers, out_channels], or [N, out_channels] for ``level="node"``; the pooled vector of an
           empty graph is zero
 
@@ -118,6 +122,7 @@ class Readout(Module):
         interaction: str = "concat",
         context: bool = False,
         num_categories: int = 0,
+        graph_channels: int = 0,
         dropout: float = 0.0,
         head_norm: str = "none",
         scale_targets: bool = False,
@@ -129,7 +134,9 @@ class Readout(Module):
         check_integer("out_channels", out_channels)
         check_integer("towers", towers)
         check_integer("num_categories", num_categories, low=0)
+        check_integer("graph_channels", graph_channels, low=0)
         _check_level(level, towers, interaction, context, num_categories)
+        _check_graph_channels(graph_channels, level, towers)
         if level == "node" and not context:
             check_no_effect(Readout, {"pool": pool}, reason="level is 'node' and context is False")
         self.channels, self.level, self.towers, self.interaction = channels, level, towers, interaction
@@ -139,6 +146,9 @@ class Readout(Module):
             width = (2 * towers if interaction == "nli" else towers) * channels
         else:
             width = (1 + context) * channels + num_categories
+        self.graph_features = GraphFeatures(graph_channels, channels, dropout=dropout) if graph_channels else None
+        """Encodes the features of graphs; None without ``graph_channels``."""
+        width += channels if graph_channels else 0
         self.head = MLPHead(width, out_channels, dropout=dropout, norm=head_norm)
         self.scale = TargetScale(out_channels) if scale_targets else None
 
@@ -147,26 +157,33 @@ class Readout(Module):
         """Names of the optional inputs that the readout uses.
 
         Example:
-            >>> Readout(16, 2).inputs, Readout(16, 2, level="node", num_categories=3).inputs
-            (frozenset(), frozenset({'category'}))
+            >>> Readout(16, 2, graph_channels=5).inputs, Readout(16, 2, level="node", num_categories=3).inputs
+            (frozenset({'graph_features'}), frozenset({'category'}))
         """
-        return frozenset(["category"] if self.num_categories else [])
+        names = ["category"] if self.num_categories else []
+        return frozenset([*names, *(["graph_features"] if self.graph_features is not None else [])])
 
     def reset_parameters(self) -> None:
-        """Draw new weights and keep the scale of the targets."""
-        for module in (self.pool, self.head):
+        """Draw new weights and keep the scales of features and targets."""
+        for module in (self.pool, self.graph_features, self.head):
             if module is not None:
                 reset(module)
 
-    def forward(self, tokens: Tokens, category: Int[Tensor, "..."] | None = None) -> Float[Tensor, "rows out"]:
+    def forward(
+        self,
+        tokens: Tokens,
+        category: Int[Tensor, "..."] | None = None,
+        graph_features: Shaped[Tensor, "B F"] | None = None,
+    ) -> Float[Tensor, "rows out"]:
         """Return the predictions.
 
         Args:
             tokens: The tokens after the encoder.
             category: Category of each graph [B], if ``num_categories`` is set.
+            graph_features: Features of each graph, if ``graph_channels`` is set; NaN where a value is missing.
 
         Raises:
-            ShapeError: The number of graphs is not a multiple of ``towers``, or the categories do not fit.
+            ShapeError: The number of graphs is not a multiple of ``towers``, or the categories or features do not fit.
 
         Example:
             >>> from pyg_samsa.functional import RaggedIndex
@@ -174,10 +191,15 @@ class Readout(Module):
             >>> Readout(16, 10, towers=2)(tokens).shape
             torch.Size([1, 10])
         """
-        out = self.head(self.features(tokens, category))
+        out = self.head(self.features(tokens, category, graph_features))
         return out if self.scale is None else self.scale(out)
 
-    def features(self, tokens: Tokens, category: Int[Tensor, "..."] | None = None) -> Float[Tensor, "rows width"]:
+    def features(
+        self,
+        tokens: Tokens,
+        category: Int[Tensor, "..."] | None = None,
+        graph_features: Shaped[Tensor, "B F"] | None = None,
+    ) -> Float[Tensor, "rows width"]:
         """Return the input of the head, with B / towers or N rows; arguments as in `forward`.
 
         Example:
@@ -187,6 +209,7 @@ class Readout(Module):
             torch.Size([1, 64])
         """
         index = tokens.index
+        encoded = self._encoded(graph_features, index.num_graphs)
         pooled = None if self.pool is None else self.pool(tokens.x, index.batch, dim_size=index.num_graphs)
         if self.level == "node":
             return self._features_of_nodes(tokens, pooled, category)
@@ -197,7 +220,16 @@ class Readout(Module):
         if self.interaction == "nli":
             first, second = seen.chunk(2, dim=1)
             seen = torch.cat([seen, first * second, (first - second).abs()], dim=1)
-        return seen
+        return seen if encoded is None else torch.cat([seen, encoded.to(seen.dtype)], dim=1)
+
+    def _encoded(self, graph_features: Tensor | None, num_graphs: int) -> Tensor | None:
+        """Return the encoded features of graphs [B, D], or None."""
+        width = 0 if self.graph_features is None else self.graph_features.in_channels
+        shape = None if graph_features is None else list(graph_features.shape)
+        if shape != ([num_graphs, width] if width else None):
+            expected = f"[{num_graphs}, {width}], because graph_channels is {width}" if width else "None"
+            raise ShapeError("graph_features", shape, expected)
+        return None if self.graph_features is None else self.graph_features(graph_features)
 
     def _features_of_nodes(self, tokens: Tokens, pooled: Tensor | None, category: Tensor | None) -> Tensor:
         graph = tokens.index.batch[tokens.node_rows]
@@ -217,6 +249,11 @@ class Readout(Module):
             "level='graph', towers=1"
         """
         return f"level={self.level!r}, towers={self.towers}"
+
+
+def _check_graph_channels(graph_channels: int, level: str, towers: int) -> None:
+    if graph_channels and (level != "graph" or towers > 1):
+        raise ConfigError("graph_channels", graph_channels, "0, unless there is one prediction per graph")
 
 
 def _check_level(level: str, towers: int, interaction: str, context: bool, num_categories: int) -> None:

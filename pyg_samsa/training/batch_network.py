@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from pyg_samsa.errors import DataError
 from pyg_samsa.functional.tower_batch import tower_batch
-from pyg_samsa.nn import TargetScale
+from pyg_samsa.nn import GraphFeatures, TargetScale
 
 
 class BatchNetwork(nn.Module):
     """Feeds a model of plain tensors, such as :class:`pyg_samsa.nn.SAMSA`, from a batch.
 
     The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1. ``category``,
-    ``pos``, ``normal`` and ``pe`` are passed to models whose attribute ``inputs`` names them.
+    ``pos``, ``normal``, ``pe`` and ``graph_features`` are passed to models whose attribute ``inputs`` names them.
 
     Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can be used instead: models of pairs, baselines,
     GraphGym networks.
@@ -61,6 +61,16 @@ class BatchNetwork(nn.Module):
             True
         """
         return getattr(self.model, "scale", None)
+
+    @property
+    def graph_features(self) -> GraphFeatures | None:
+        """The encoder of features of whole graphs of the model, or None.
+
+        Example:
+            >>> BatchNetwork(nn.Identity()).graph_features is None
+            True
+        """
+        return getattr(self.model, "graph_features", None)
 
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
         """Return (prediction, target) of a batch."""

@@ -20,7 +20,7 @@ from pyg_samsa.training.optimizers import OptimizerFactory
 from pyg_samsa.training.results import Draw, RunResult
 from pyg_samsa.training.run_folder import RunFolder, open_run_folder
 from pyg_samsa.training.samplers import BatchOptions
-from pyg_samsa.training.scaling import ScaledLoss, with_target_scale
+from pyg_samsa.training.scaling import ScaledLoss, fit_graph_features, with_target_scale
 from pyg_samsa.training.trainer import TrainerOptions
 
 
@@ -32,7 +32,7 @@ class RunPlan:
         name: Name of the run's folder in ``out_dir``.
         seed: Seed of weights, order and noise.
         dataset: The data set with its ``task``, ``features`` and ``split_idx``; regression targets are scaled by its
-            ``target_scale`` if it has one.
+            ``target_scale`` if it has one, and features of whole graphs by its ``train_graph_features``.
         build_network: Makes the network, ``forward(batch) -> (prediction, target)``.
         loss: ``loss(prediction, target) -> scalar``.
         metrics: Fresh metrics by name.
@@ -115,6 +115,7 @@ class RunPlan:
             draw: Draws pictures, see `fit_and_test`.
             on_epoch: Called after each epoch, see `fit_and_test`.
         """
+        fit_graph_features(network, getattr(self.dataset, "train_graph_features", None))
         loss, scale = self.loss, getattr(self.dataset, "target_scale", None)
         if scale is not None:
             network, target_scale = with_target_scale(network, *scale)

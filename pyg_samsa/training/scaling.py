@@ -1,4 +1,4 @@
-"""Regressions: networks predict in the units of the data, losses see standardised targets."""
+"""Scales of a network that come from the training rows: those of the targets, and of features of whole graphs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pyg_samsa.nn import TargetScale
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.nn import GraphFeatures, TargetScale
 
 
 class ScaledNetwork(nn.Module):
@@ -95,3 +96,30 @@ def with_target_scale(network: nn.Module, mean: Tensor, std: Tensor) -> tuple[nn
         scale = network.scale
     scale.fit(mean, std)
     return network, scale
+
+
+def fit_graph_features(network: nn.Module, features: Tensor | None) -> None:
+    """Fit the scale of the features of whole graphs to the training rows; a network without such features is left.
+
+    Args:
+        network: ``forward(batch) -> (prediction, target)``; the encoder is its attribute ``graph_features``.
+        features: Features of the training rows [n, F], with NaN where a value is missing; None without features.
+
+    Raises:
+        ConfigError: The network reads features, and there are none.
+
+    Example:
+        >>> import torch
+        >>> from pyg_samsa.nn import SAMSA
+        >>> network = SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2, graph_channels=1)
+        >>> fit_graph_features(network, torch.tensor([[0.0], [0.0]]))
+        >>> network.graph_features.scaled(torch.tensor([[3.0]]))
+        tensor([[0.]])
+    """
+    encoder = getattr(network, "graph_features", None)
+    if not isinstance(encoder, GraphFeatures):
+        return
+    if features is None:
+        hint = "Add them to the data set, for example with pyg_samsa.datasets.add_descriptors."
+        raise ConfigError("graph_features", None, f"{encoder.in_channels} features of every graph", hint=hint)
+    encoder.fit(features)

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
-from pyg_samsa.datasets.molecules.targets import CSV_TASKS, read_targets
+from pyg_samsa.datasets.molecules.targets import CSV_TASKS, read_numbers, read_targets
 from pyg_samsa.datasets.option_types import Seed
 from pyg_samsa.datasets.splits import (
     SPLIT_KINDS,
@@ -39,7 +39,7 @@ from pyg_samsa.options import Option
 from pyg_samsa.task import Task
 
 _LOGGER = logging.getLogger(__name__)
-_VERSION = 1
+_VERSION = 2
 _WORTH_WORKERS = 2000
 _SHOWN = 5
 
@@ -50,6 +50,7 @@ class _Options:
 
     smiles_column: str
     target_columns: tuple[str, ...]
+    extra_columns: tuple[str, ...]
     task: str
     split: str
     split_column: str
@@ -75,6 +76,8 @@ class CSVMolecules(SplitDataset):
         csv: The CSV file; its first row names the columns.
         smiles_column: Name, or number from 1, of the column of SMILES; empty finds ``smiles`` and its relatives.
         target_columns: Names, or numbers, of the targets; empty takes the only other column.
+        extra_columns: Names, or numbers, of columns of numbers that the network reads beside the molecule, such as a
+            temperature; an empty field is a missing value.
         csv_task: ``"auto"``, ``"regression"``, ``"binary"``, ``"multilabel"`` or ``"multiclass"`` (one column of class
             names). ``"auto"``: columns of 0 and 1 are labels, words are classes, all else is a regression.
         split_kind: ``"random"`` (stratified), ``"scaffold"`` (Bemis-Murcko) or ``"column"``.
@@ -91,11 +94,12 @@ class CSVMolecules(SplitDataset):
 
     Shapes:
         - **item:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 3], ``y`` float [1, C] ([1,
-          1] of class numbers), ``source_row`` int64 [1], counted from 1 without the header, ``smiles``.
+          1] of class numbers), ``graph_features`` float32 [1, F] with F extra columns, ``source_row`` int64 [1],
+          counted from 1 without the header, ``smiles``.
 
     Raises:
         DataNotFoundError: There is no such file.
-        DataError: A target is not a number, or there is nothing to learn.
+        DataError: A target or the value of an extra column is not a number, or there is nothing to learn.
         SmilesError: A molecule cannot be read.
         ConfigError: An option is not allowed, or there is no such column.
 
@@ -119,6 +123,9 @@ class CSVMolecules(SplitDataset):
         ] = "",
         target_columns: Annotated[
             Sequence[str], Option("Names or numbers of the columns to predict; empty takes the only other column.")
+        ] = (),
+        extra_columns: Annotated[
+            Sequence[str], Option("Names or numbers of columns of numbers that the network reads beside the molecule.")
         ] = (),
         csv_task: Annotated[str, Option("Kind of the targets; auto infers it from the values.", CSV_TASKS)] = "auto",
         split_kind: Annotated[
@@ -145,18 +152,24 @@ class CSVMolecules(SplitDataset):
         path = Path(csv).expanduser()
         if not path.is_file():
             raise DataNotFoundError(f"{path}: no such file", hint="Check the path of the CSV file.")
-        names = tuple(map(str, [target_columns] if isinstance(target_columns, str) else target_columns))
+        names, extra = _texts(target_columns), _texts(extra_columns)
         shares = tuple(check_fractions(fractions).values()) if split_kind != "column" else ()
-        options = _Options(str(smiles_column), names, csv_task, split_kind, split_column, shares, seed, skip_invalid)
+        options = _Options(
+            str(smiles_column), names, extra, csv_task, split_kind, split_column, shares, seed, skip_invalid
+        )
         prepared_file = prepared_path(root, path, options)
         prepared = prepare_once(prepared_file, lambda: _prepare(path, options, prepared_file, workers, progress))
         facts = prepared.extra
-        super().__init__(
-            prepared, Task(facts["task"], facts["target_names"]), MOLECULES, transform=transform, root=root
-        )
+        found = tuple(facts["extra_columns"])
+        features = replace(MOLECULES, extra_columns=found, graph_channels=len(found))
+        super().__init__(prepared, Task(facts["task"], facts["target_names"]), features, transform=transform, root=root)
         self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
         if facts["left_out"]:
             _LOGGER.warning("%s: %s; listed in %s", path.name, facts["left_out"], self.left_out)
+
+
+def _texts(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(str, [names] if isinstance(names, str) else names))
 
 
 def prepared_path(root: str | os.PathLike[str], csv: Path, options: _Options) -> Path:
@@ -176,15 +189,19 @@ class _Table:
 
     smiles: list[str]
     targets: list[list[str]]
+    extra: list[list[str]]
     split: list[str]
     rows: list[int]
     target_names: list[str]
+    extra_names: list[str]
     delimiter: str
 
     def keep(self, places: Sequence[int]) -> None:
         self.smiles, self.split = [self.smiles[place] for place in places], [self.split[place] for place in places]
         self.rows = [self.rows[place] for place in places]
-        self.targets = [[column[place] for place in places] for column in self.targets]
+        self.targets, self.extra = (
+            [[column[place] for place in places] for column in columns] for columns in (self.targets, self.extra)
+        )
 
 
 def _read_table(path: Path, options: _Options, left_out: list[tuple[int, str, str]]) -> _Table:
@@ -192,9 +209,13 @@ def _read_table(path: Path, options: _Options, left_out: list[tuple[int, str, st
         header = opened.header
         smiles_at = find_column(header, options.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
         split_at = find_column(header, options.split_column, key="--split-column") if options.split_column else None
-        targets_at = _target_places(header, options.target_columns, (smiles_at, split_at))
-        names = [header[place].strip() or f"column_{place + 1}" for place in targets_at]
-        table = _Table([], [[] for _ in targets_at], [], [], names, opened.delimiter)
+        extra_at = _extra_places(header, options.extra_columns, (smiles_at, split_at))
+        targets_at = _target_places(header, options.target_columns, (smiles_at, split_at, *extra_at))
+        names, extra_names = (
+            [header[place].strip() or f"column_{place + 1}" for place in places] for places in (targets_at, extra_at)
+        )
+        columns: tuple[list[list[str]], ...] = ([[] for _ in targets_at], [[] for _ in extra_at])
+        table = _Table([], *columns, [], [], names, extra_names, opened.delimiter)
         for row, fields in enumerate(opened, start=1):
             if not any(field.strip() for field in fields):
                 left_out.append((row, "", "blank line"))
@@ -203,7 +224,7 @@ def _read_table(path: Path, options: _Options, left_out: list[tuple[int, str, st
             table.smiles.append(fields[smiles_at])
             table.rows.append(row)
             table.split.append(fields[split_at] if split_at is not None else "")
-            for column, place in zip(table.targets, targets_at, strict=True):
+            for column, place in zip([*table.targets, *table.extra], [*targets_at, *extra_at], strict=True):
                 column.append(fields[place])
     if not table.rows:
         raise DataError(
@@ -212,7 +233,15 @@ def _read_table(path: Path, options: _Options, left_out: list[tuple[int, str, st
     return table
 
 
-def _target_places(header: Sequence[str], wanted: Sequence[str], others: tuple[int, int | None]) -> list[int]:
+def _extra_places(header: Sequence[str], wanted: Sequence[str], others: tuple[int | None, ...]) -> list[int]:
+    places = [find_column(header, name, key="--extra-columns") for name in wanted]
+    if len(set(places)) < len(places) or set(places) & set(others):
+        expected = "different columns, which hold neither the SMILES nor the split"
+        raise ConfigError("--extra-columns", list(wanted), expected)
+    return places
+
+
+def _target_places(header: Sequence[str], wanted: Sequence[str], others: tuple[int | None, ...]) -> list[int]:
     free = [place for place in range(len(header)) if place not in others]
     if not wanted:
         if len(free) == 1:
@@ -225,9 +254,8 @@ def _target_places(header: Sequence[str], wanted: Sequence[str], others: tuple[i
         )
     places = [find_column(header, name, key="--target-columns") for name in wanted]
     if len(set(places)) < len(places) or set(places) & set(others):
-        raise ConfigError(
-            "--target-columns", list(wanted), "different columns, which hold neither the SMILES nor the split"
-        )
+        expected = "different columns, which hold neither the SMILES nor the split, and are no extra columns"
+        raise ConfigError("--target-columns", list(wanted), expected)
     return places
 
 
@@ -245,6 +273,7 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
     task, names, y = read_targets(
         table.targets, table.target_names, options.task, table.rows, decimal_comma=table.delimiter == ";"
     )
+    extra = read_numbers(table.extra, table.extra_names, table.rows, decimal_comma=table.delimiter == ";")
     split_idx = _split(table, options, y, classes=task != "regression")
     unlabelled = y.isnan().all(1)
     left_out += [
@@ -262,8 +291,14 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         y=y,
         smiles=[text.strip() for text in table.smiles],
         source_row=torch.tensor(table.rows),
+        **({"graph_features": extra} if table.extra else {}),
     )
-    prepared.extra |= {"task": task, "target_names": names, "left_out": _summary(left_out)}
+    prepared.extra |= {
+        "task": task,
+        "target_names": names,
+        "extra_columns": table.extra_names,
+        "left_out": _summary(left_out),
+    }
     return prepared
 
 

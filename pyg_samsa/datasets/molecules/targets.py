@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, DataError, check_choice
+from pyg_samsa.io.csv_rows import MISSING, read_number
 
 CSV_TASKS = ("auto", "regression", "binary", "multilabel", "multiclass")
 MAX_CLASSES = 200
-_MISSING = frozenset(["", "na", "n/a", "#n/a", "nan", "null", "none", "-", "?", "."])
-_WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 
 
 class Targets(NamedTuple):
@@ -66,7 +65,7 @@ def read_targets(
     check_choice("task", task, CSV_TASKS)
     if task in ("binary", "multiclass") and len(columns) != 1:
         raise ConfigError("task", task, f"'multilabel' or 'regression' for {len(columns)} target columns")
-    values = [[_number(text, decimal_comma) for text in column] for column in columns]
+    values = [[read_number(text, decimal_comma=decimal_comma) for text in column] for column in columns]
     words = [any(value is None for value in column) for column in values]
     if task == "multiclass" or (task == "auto" and len(columns) == 1 and words[0]):
         return _classes(columns[0], names[0])
@@ -91,17 +90,40 @@ def read_targets(
     return Targets(task, list(names), y.float())
 
 
-def _number(text: str, decimal_comma: bool) -> float | None:
-    """Return the number of a text, NaN without a value, None for other words."""
-    text = text.strip().lower()
-    if text in _MISSING:
-        return math.nan
-    if text in _WORDS:
-        return _WORDS[text]
-    try:
-        return float(text.replace(",", ".") if decimal_comma and text.count(",") == 1 and "." not in text else text)
-    except ValueError:
-        return None
+def read_numbers(
+    columns: Sequence[Sequence[str]], names: Sequence[str], rows: Sequence[int], *, decimal_comma: bool = False
+) -> Tensor:
+    """Read columns of numbers that a network is given beside the molecule, such as a temperature.
+
+    Args:
+        columns: n columns of G texts, see `read_targets`.
+        names: Their n names.
+        rows: Row of the file [G] of each text, for errors.
+        decimal_comma: Whether ``1,5`` is read as 1.5.
+
+    Shapes:
+        - **output:** float32 [G, n], NaN where there is no value
+
+    Raises:
+        DataError: A text is not a finite number.
+
+    Example:
+        >>> read_numbers([["25", ""], ["7.4", "5"]], ["temperature", "pH"], [1, 2])
+        tensor([[25.0000,  7.4000],
+                [    nan,  5.0000]])
+    """
+    read = torch.full((len(rows), len(columns)), math.nan, dtype=torch.float64)
+    for position, column in enumerate(columns):
+        values = [read_number(text, decimal_comma=decimal_comma) for text in column]
+        if None in values:
+            _refuse(column, values, names[position], rows)
+        read[:, position] = torch.tensor(values, dtype=torch.float64)
+    numbers = read.float()
+    if bool(numbers.isinf().any()):
+        row, position = numbers.isinf().nonzero()[0].tolist()
+        hint = "Leave the field empty where there is no value."
+        raise DataError(f"row {rows[row]}, column {names[position]!r}: an infinite value", hint=hint)
+    return numbers
 
 
 def _refuse(texts: Sequence[str], values: Sequence[float | None], name: str, rows: Sequence[int]) -> None:
@@ -133,7 +155,7 @@ def _check_column(y: Tensor, name: str, task: str) -> None:
 
 def _classes(column: Sequence[str], name: str) -> Targets:
     texts = [text.strip() for text in column]
-    known = {text for text in texts if text.lower() not in _MISSING}
+    known = {text for text in texts if text.lower() not in MISSING}
     if not 2 <= len(known) <= MAX_CLASSES:
         hint = (
             "Name the columns that hold what is to be predicted: --target-columns."
@@ -143,8 +165,7 @@ def _classes(column: Sequence[str], name: str) -> Targets:
         raise DataError(
             f"column {name!r} holds {len(known)} different words", hint=f"Classes are 2 to {MAX_CLASSES}. {hint}"
         )
-    classes = sorted(
-        known, key=lambda text: (0, float(text), text) if _number(text, False) is not None else (1, 0.0, text)
-    )
+    numbers = {text: read_number(text) for text in known}
+    classes = sorted(known, key=lambda text: (numbers[text] is None, numbers[text] or 0.0, text))
     number = {text: float(position) for position, text in enumerate(classes)}
     return Targets("multiclass", classes, torch.tensor([[number.get(text, math.nan)] for text in texts]))

@@ -11,6 +11,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.encoder import Encoder
 from pyg_samsa.nn.encoding.feature_encoder import Features
+from pyg_samsa.nn.graph_features import GraphFeatures
 from pyg_samsa.nn.models.samsa_options import SAMSAOptions
 from pyg_samsa.nn.readout import Readout
 from pyg_samsa.nn.target_scale import TargetScale
@@ -43,7 +44,8 @@ class SAMSA(Module):
             evaluation.
 
     Shapes:
-        - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*)
+        - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*),
+          features of graphs [B, F''] (*optional*)
         - **output:** [B, out_channels], or [N, out_channels] for predictions of nodes
 
     Raises:
@@ -142,8 +144,18 @@ class SAMSA(Module):
         return None if self.readout is None else self.readout.scale
 
     @property
+    def graph_features(self) -> GraphFeatures | None:
+        """The encoder of features of whole graphs, or None.
+
+        Example:
+            >>> SAMSA.from_options(5, 2, channels=16, num_layers=1, graph_channels=7).graph_features
+            GraphFeatures(7, 16)
+        """
+        return None if self.readout is None else self.readout.graph_features
+
+    @property
     def inputs(self) -> frozenset[str]:
-        """Names of the optional inputs that the network uses: ``pos``, ``normal``, ``pe``, ``category``.
+        """Names of the optional inputs of the network: ``pos``, ``normal``, ``pe``, ``category``, ``graph_features``.
 
         Example:
             >>> SAMSA.from_options(5, 2, channels=16, num_layers=1, pe_channels=4).inputs
@@ -216,10 +228,12 @@ class SAMSA(Module):
         pos: Shaped[Tensor, "N l"] | None = None,
         normal: Shaped[Tensor, "N _"] | None = None,
         pe: Float[Tensor, "N P"] | None = None,
+        graph_features: Shaped[Tensor, "B F"] | None = None,
     ) -> Float[Tensor, "rows out"]:
         """Return the predictions; in evaluation their mean over ``num_eval_samples`` draws of codes.
 
-        Arguments as in `encode`, and ``category`` [B], the category of each graph, if the readout uses it.
+        Arguments as in `encode`, and for a readout that uses them ``category`` [B], the category of each graph, and
+        ``graph_features``, with NaN where a value is missing.
 
         Example:
             >>> model = SAMSA.from_options(5, 2, channels=16, num_layers=2, level="node")
@@ -236,8 +250,8 @@ class SAMSA(Module):
             "pe": pe,
         }
         if self.training or self.num_eval_samples == 1:
-            return self._predict(x, category, **inputs)
-        return self.predict_with_spread(x, category=category, **inputs)[0]
+            return self._predict(x, category, graph_features, **inputs)
+        return self.predict_with_spread(x, category=category, graph_features=graph_features, **inputs)[0]
 
     def predict_with_spread(
         self,
@@ -248,6 +262,7 @@ class SAMSA(Module):
         *,
         num_draws: int | None = None,
         category: Int[Tensor, "..."] | None = None,
+        graph_features: Shaped[Tensor, "B F"] | None = None,
         read: Callable[[Tensor], Tensor] | None = None,
         **inputs: Any,
     ) -> tuple[Float[Tensor, "*size"], Float[Tensor, "*size"]]:
@@ -264,6 +279,7 @@ class SAMSA(Module):
             batch: As in `encode`.
             num_draws: Number M of draws; by default ``num_eval_samples``.
             category: As in `forward`.
+            graph_features: As in `forward`.
             read: Applied to the predictions of each draw, such as ``torch.sigmoid``.
             **inputs: As in `encode`.
 
@@ -278,15 +294,16 @@ class SAMSA(Module):
         """
         inputs |= {"edge_index": edge_index, "edge_attr": edge_attr, "batch": batch}
         outputs = [
-            self._predict(x, category, draw=draw, **inputs) for draw in range(num_draws or self.num_eval_samples)
+            self._predict(x, category, graph_features, draw=draw, **inputs)
+            for draw in range(num_draws or self.num_eval_samples)
         ]
         draws = torch.stack(outputs if read is None else [read(output) for output in outputs])
         return draws.mean(0), draws.std(0, correction=0)
 
-    def _predict(self, x: Tensor, category: Tensor | None, **inputs: Any) -> Tensor:
+    def _predict(self, x: Tensor, category: Tensor | None, graph_features: Tensor | None, **inputs: Any) -> Tensor:
         if self.readout is None:
             raise ConfigError("readout", None, "a network with a readout; without one it has encode() only")
-        return self.readout(self.encode(x, **inputs), category)
+        return self.readout(self.encode(x, **inputs), category, graph_features)
 
 
 def _make_tokenizer(in_channels: Features, edge_channels: Features | None, options: SAMSAOptions) -> NodeTokenizer:
@@ -340,6 +357,7 @@ def _make_readout(out_channels: int, options: SAMSAOptions) -> Readout:
         "interaction",
         "context",
         "num_categories",
+        "graph_channels",
         "dropout",
         "head_norm",
         "scale_targets",

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import GELU, Linear, Module, Sequential
+from torch_geometric.nn.inits import reset
+
+from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.nn.dropout import Dropout
+from pyg_samsa.options import check_integer, check_probability
+from pyg_samsa.typing import Float, Shaped
+
+LARGEST = 5.0
+"""Largest magnitude of a standardised value."""
+_CONSTANT = 1e-6
+
+
+class GraphFeatures(Module):
+    r"""Encodes features of whole graphs, such as molecular descriptors, to a vector of D channels for each graph.
+
+    .. math::
+        l(u) = \mathrm{sign}(u) \log(1 + |u|), \qquad
+        z = \mathrm{clip}\Bigl(\frac{l(u) - \mu}{\sigma}, -5, 5\Bigr), \qquad
+        h = \mathrm{GELU}(W \, \mathrm{Drop}(z) + b)
+
+    The logarithm shortens the tails of counts and masses. Mean and deviation of :math:`l(u)` are those of the training
+    graphs, set by `fit`, and saved with the network; before, they are 0 and 1. A value that is missing (NaN), and every
+    value of a feature that did not vary in training, is 0 after scaling.
+
+    Args:
+        in_channels: Number F of features of a graph.
+        channels: Channels D of the output.
+        dropout: Dropout of the scaled features, 0 to below 1.
+
+    Shapes:
+        - **input:** [B, F], with NaN where a value is missing
+        - **output:** [B, D]
+
+    Raises:
+        ConfigError: An argument is out of range.
+        ShapeError: The input has another width.
+
+    Example:
+        >>> features = torch.tensor([[1.0, 20.0], [3.0, float("nan")], [5.0, 40.0]])
+        >>> module = GraphFeatures(2, 16)
+        >>> module.fit(features)
+        >>> module(features).shape, module.scaled(features)[1]
+        (torch.Size([3, 16]), tensor([0.2114, 0.0000]))
+
+    Cost: O(B F D).
+    """
+
+    center: Tensor
+    scale: Tensor
+
+    def __init__(self, in_channels: int, channels: int, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        check_integer("in_channels", in_channels)
+        check_integer("channels", channels)
+        check_probability("dropout", dropout)
+        self.in_channels, self.channels = in_channels, channels
+        self.register_buffer("center", torch.zeros(in_channels))
+        self.register_buffer("scale", torch.ones(in_channels))
+        self.net = Sequential(Dropout(dropout), Linear(in_channels, channels), GELU())
+
+    def reset_parameters(self) -> None:
+        """Draw new weights and keep the scale."""
+        reset(self.net)
+
+    @torch.no_grad()
+    def fit(self, features: Shaped[Tensor, "G F"]) -> None:
+        """Set mean and deviation to those of the training graphs; missing values (NaN) are left out.
+
+        Args:
+            features: Features of the training graphs.
+
+        Raises:
+            ShapeError: They have another width.
+            ConfigError: There are no graphs.
+
+        Example:
+            >>> module = GraphFeatures(1, 4)
+            >>> module.fit(torch.tensor([[7.0], [7.0]]))
+            >>> module.scaled(torch.tensor([[9.0]]))  # a feature that did not vary
+            tensor([[0.]])
+        """
+        self._check(features)
+        if not len(features):
+            raise ConfigError("features", list(features.shape), "at least one graph")
+        shortened = _shortened(features.double())
+        mean = shortened.nanmean(0).nan_to_num(0.0)
+        std = (shortened - mean).square().nanmean(0).sqrt().nan_to_num(0.0)
+        varies = std > _CONSTANT * (1 + mean.abs())
+        self.center.copy_(mean)
+        self.scale.copy_(torch.where(varies, std, torch.zeros_like(std)))
+
+    def scaled(self, features: Shaped[Tensor, "B F"]) -> Float[Tensor, "B F"]:
+        """Return the scaled features, from -5 to 5 and without NaN.
+
+        Raises:
+            ShapeError: They have another width.
+
+        Example:
+            >>> GraphFeatures(3, 4).scaled(torch.tensor([[0.0, -1e30, float("nan")]]))
+            tensor([[ 0., -5.,  0.]])
+        """
+        self._check(features)
+        shortened = _shortened(features.to(self.center.dtype))
+        varies = self.scale > 0
+        standardised = (shortened - self.center) / torch.where(varies, self.scale, torch.ones_like(self.scale))
+        standardised = standardised.nan_to_num(0.0, posinf=LARGEST, neginf=-LARGEST).clamp(-LARGEST, LARGEST)
+        return torch.where(varies, standardised, torch.zeros_like(standardised))
+
+    def forward(self, features: Shaped[Tensor, "B F"]) -> Float[Tensor, "B D"]:
+        """Return the encoded features.
+
+        Example:
+            >>> GraphFeatures(3, 4)(torch.randn(2, 3)).shape
+            torch.Size([2, 4])
+        """
+        return self.net(self.scaled(features))
+
+    def _check(self, features: Tensor) -> None:
+        if features.dim() != 2 or features.size(1) != self.in_channels:
+            raise ShapeError("graph_features", list(features.shape), f"[graphs, {self.in_channels}]")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.in_channels}, {self.channels})"
+
+
+def _shortened(features: Tensor) -> Tensor:
+    return features.sign() * features.abs().log1p()
