@@ -27,6 +27,8 @@ examples:
   pyg-samsa train --csv tox.csv --smiles-column mol --target-columns NR-AR SR-p53 --split scaffold --epochs 30
   pyg-samsa train --csv esol.csv --target-columns logS --epochs 200 --patience 30    stop early
   pyg-samsa train --csv esol.csv --target-columns logS --cfg my.yaml    your own molecules and config
+  pyg-samsa train --csv esol.csv --target-columns logS dataset.descriptors "[rdkit2d, morgan_count]"
+  pyg-samsa train --csv rates.csv --target-columns logk --extra-columns temperature pH
 
 A run is written to results/NAME/SEED: metrics, checkpoints, test predictions, plots and the trained model.
 `python -m graphgym` takes the same arguments.
@@ -67,6 +69,12 @@ def add_table(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="T",
         help="names or numbers of the columns to predict; values may be missing",
+    )
+    table.add_argument(
+        "--extra-columns",
+        nargs="+",
+        metavar="X",
+        help="columns of numbers that the network reads beside the molecule, such as temperature pH; may be missing",
     )
     table.add_argument(
         "--task",
@@ -147,6 +155,8 @@ def table_options(args: argparse.Namespace) -> list[str]:
     settings = {key: json.dumps(value) for key, value in given.items() if value is not None}
     if args.target_columns:
         settings["dataset.target_columns"] = json.dumps(args.target_columns)
+    if args.extra_columns:
+        settings["dataset.extra_columns"] = json.dumps(args.extra_columns)
     if args.skip_invalid:
         settings["dataset.skip_invalid"] = "True"
     if settings and not args.csv:
@@ -164,9 +174,9 @@ def table_options(args: argparse.Namespace) -> list[str]:
 
 
 def give_back_settings(args: argparse.Namespace) -> None:
-    """Move settings that follow --target-columns, which takes all words after it, to the overrides."""
-    words = args.target_columns or []
-    if len(words) < 2 or not Path(args.csv or "").expanduser().is_file():
+    """Move settings that follow --target-columns or --extra-columns, which take all words after them, to overrides."""
+    given = [name for name in ("target_columns", "extra_columns") if len(getattr(args, name) or []) > 1]
+    if not given or not Path(args.csv or "").expanduser().is_file():
         return
     from torch_geometric.graphgym.config import cfg, set_cfg
 
@@ -178,10 +188,13 @@ def give_back_settings(args: argparse.Namespace) -> None:
     names = set(all_keys())
     with open_rows(Path(args.csv).expanduser()) as rows:
         columns = {name.strip() for name in rows.header}
-    for place, word in enumerate(words[1:], start=1):
-        if word.partition("=")[0] in names and word not in columns:
-            args.target_columns, args.opts = words[:place], [*words[place:], *args.opts]
-            return
+    for name in given:
+        words = getattr(args, name)
+        for place, word in enumerate(words[1:], start=1):
+            if word.partition("=")[0] in names and word not in columns:
+                setattr(args, name, words[:place])
+                args.opts = [*words[place:], *args.opts]
+                break
 
 
 def resume_hint(args: argparse.Namespace) -> str:
@@ -194,9 +207,10 @@ def resume_hint(args: argparse.Namespace) -> str:
         Continue after the last complete epoch with:
           pyg-samsa train --cfg quickstart samsa.layers 2 train.auto_resume True
     """
-    # --target-columns takes all words after it, so it does not come last.
+    # --target-columns and --extra-columns take all words after them, so they do not come last.
     given = {
         "--target-columns": args.target_columns,
+        "--extra-columns": args.extra_columns,
         "--smiles-column": args.smiles_column or None,
         "--task": args.task,
         "--split": args.split,

@@ -2,6 +2,7 @@
 
 from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import Features
+from pyg_samsa.datasets.molecule_descriptors import add_descriptors
 from pyg_samsa.datasets.molecules.csv_molecules import CSVMolecules
 from pyg_samsa.datasets.molecules.lrgb import LRGBPeptides
 from pyg_samsa.datasets.molecules.lrgb_release import LRGBRelease
@@ -39,4 +40,5 @@ __all__ = [
     "ShapeNetPart",
     "Shapes",
     "SplitDataset",
+    "add_descriptors",
 ]

@@ -55,7 +55,9 @@ def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path |
     metrics = {"val": dict(result.val), "test": dict(result.test)}
     model: Any = network.model
     folder, card = result.folder.path / RUN_SUBFOLDER, _sections(result, plan)
-    return save_pretrained(model, folder, task=plan.dataset.task, metrics=metrics, card=card)
+    features = plan.dataset.features
+    inputs: dict[str, Any] = {"descriptors": features.descriptors, "extra_columns": features.extra_columns}
+    return save_pretrained(model, folder, task=plan.dataset.task, metrics=metrics, card=card, **inputs)
 
 
 def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:

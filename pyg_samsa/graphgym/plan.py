@@ -119,10 +119,13 @@ def describe_data(loaded: LoadedConfig, dataset: Any) -> dict[str, str]:
     """
     sizes = " / ".join(f"{count:,} {split}" for split, count in split_sizes(dataset.split_idx).items())
     task: Task = dataset.task
+    names = [*dataset.features.descriptors, *dataset.features.extra_columns]
+    width = dataset.features.graph_channels
     return {
         "config": str(loaded.path),
         "data": f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}",
         "task": f"{task.level} level · {task.kind} · {task.num_targets} target{'s' * (task.num_targets != 1)}",
+        **({"features": f"{', '.join(names) or 'graph_features'} · {width:,} of each graph"} if width else {}),
     }
 
 

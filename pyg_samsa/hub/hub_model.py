@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class HubModel(nn.Module, PyTorchModelHubMixin, library_name="pyg-samsa"):
         task: What the outputs mean.
         metrics: Split -> name -> value, shown in the model card.
         card: Headline -> text (Markdown) of more sections of the model card.
+        descriptors: Names of the descriptors that the network reads, see `save_pretrained`.
+        extra_columns: Names of the columns of numbers that follow them.
 
     Example:
         >>> model = HubModel.from_pretrained("peptides")  # comes with the package
@@ -45,10 +47,13 @@ class HubModel(nn.Module, PyTorchModelHubMixin, library_name="pyg-samsa"):
         *,
         metrics: Mapping[str, Any] | None = None,
         card: Mapping[str, str] | None = None,
+        descriptors: Sequence[str] = (),
+        extra_columns: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.network, self.task = network, task
         self.metrics, self.card = dict(metrics or {}), dict(card or {})
+        self.descriptors, self.extra_columns = tuple(descriptors), tuple(extra_columns)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the network."""
@@ -83,10 +88,12 @@ class HubModel(nn.Module, PyTorchModelHubMixin, library_name="pyg-samsa"):
             model_id if Path(model_id).is_dir() else _download(model_id, {k: options[k] for k in known if k in options})
         )
         network, config = load_pretrained(folder)
-        return cls(network, config.task, metrics=config.metrics, card=config.card)
+        names = ("task", "metrics", "card", "descriptors", "extra_columns")
+        return cls(network, **{name: getattr(config, name) for name in names})
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        save_pretrained(self.network, save_directory, task=self.task, metrics=self.metrics, card=self.card)
+        names = ("task", "metrics", "card", "descriptors", "extra_columns")
+        save_pretrained(self.network, save_directory, **{name: getattr(self, name) for name in names})
 
 
 def _download(repo: str, options: Mapping[str, Any]) -> str:

@@ -14,7 +14,16 @@ from pyg_samsa.hub.folder import CONFIG, COPY_AGAIN, WEIGHTS, find_pretrained
 from pyg_samsa.hub.model_config import CLASSES, ModelConfig, read_config
 from pyg_samsa.nn import SAMSA, SAMSAOptions
 
-_SIZES = ("channels", "num_layers", "ffn_channels", "num_samples", "out_channels", "in_channels", "edge_channels")
+_SIZES = (
+    "channels",
+    "num_layers",
+    "ffn_channels",
+    "num_samples",
+    "out_channels",
+    "in_channels",
+    "edge_channels",
+    "graph_channels",
+)
 
 
 def load_pretrained(name: str | os.PathLike[str]) -> tuple[SAMSA, ModelConfig]:

@@ -46,6 +46,7 @@ def model_card(config: ModelConfig, name: str) -> str:
         lines += ["", f"## {headline}", "", text.strip()]
     if config.task is not None:
         lines += _predictions(config.task)
+        lines += _inputs(config)
         lines += _metrics(config.metrics)
         if _reads_molecules(config):
             lines += _usage(name)
@@ -70,6 +71,16 @@ def _reads_molecules(config: ModelConfig) -> bool:
 
 def _predictions(task: Task) -> list[str]:
     return ["", "## Predictions", "", *(f"- {name}" for name in task.names)]
+
+
+def _inputs(config: ModelConfig) -> list[str]:
+    lines = []
+    if config.descriptors:
+        lines.append(f"- descriptors, computed from the SMILES: {', '.join(config.descriptors)}")
+    if config.extra_columns:
+        names = ", ".join(f"`{name}`" for name in config.extra_columns)
+        lines.append(f"- columns of the table: {names} (numbers; empty where unknown)")
+    return ["", "## Inputs beside the molecule", "", *lines] if lines else []
 
 
 def _metrics(metrics: Mapping[str, Any]) -> list[str]:

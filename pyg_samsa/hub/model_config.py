@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -36,6 +36,8 @@ class ModelConfig:
         metrics: Split -> name of a metric -> value; undefined values are None.
         card: Headline -> text (Markdown) of the model card.
         versions: Package -> version with which the model was saved.
+        descriptors: Names of the molecular descriptors that the network reads beside the graph.
+        extra_columns: Names of the columns of numbers that it reads after them.
 
     Example:
         >>> config = ModelConfig("SAMSA", {"channels": 8}, num_parameters=100, metrics={"test": {"ap": float("nan")}})
@@ -50,6 +52,8 @@ class ModelConfig:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     card: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    descriptors: Sequence[str] = ()
+    extra_columns: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold.
@@ -67,6 +71,8 @@ class ModelConfig:
             "metrics": _without_nan(self.metrics),
             "card": dict(self.card),
             "versions": dict(self.versions),
+            "descriptors": list(self.descriptors),
+            "extra_columns": list(self.extra_columns),
         }
 
     @property
@@ -102,6 +108,10 @@ def read_config(folder: Path) -> ModelConfig:
         if not isinstance(content.get(key, {} if key not in ("format", "options") else None), kind):
             expected = f"{key} of a saved model"
             raise DataIntegrityError(path, expected, repr(content.get(key))[:80], hint=COPY_AGAIN)
+    for key in ("descriptors", "extra_columns"):
+        names = content.get(key, [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise DataIntegrityError(path, f"{key} of a saved model", repr(names)[:80], hint=COPY_AGAIN)
     found = ModelConfig(
         class_name=content.get("class", ""),
         options=content["options"],
@@ -110,6 +120,8 @@ def read_config(folder: Path) -> ModelConfig:
         metrics=content.get("metrics", {}),
         card={str(headline): str(text) for headline, text in content.get("card", {}).items()},
         versions=content.get("versions", {}),
+        descriptors=tuple(content.get("descriptors", ())),
+        extra_columns=tuple(content.get("extra_columns", ())),
     )
     if content["format"] > FORMAT:
         hint = f"Written by pyg_samsa {found.version}; this is {__version__}. Update it."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ def save_pretrained(
     task: Task | None = None,
     metrics: Mapping[str, Any] | None = None,
     card: Mapping[str, str] | None = None,
+    descriptors: Sequence[str] = (),
+    extra_columns: Sequence[str] = (),
 ) -> Path:
     """Write a model to a folder, atomically: ``model.safetensors``, ``config.json`` and the model card ``README.md``.
 
@@ -35,6 +37,9 @@ def save_pretrained(
         task: What the outputs mean; needed by :class:`~pyg_samsa.predict.MoleculePredictor`.
         metrics: Split -> name -> value, shown in the card.
         card: Headline -> text (Markdown) of more sections of the card.
+        descriptors: Names of the descriptors that the network reads as ``graph_features``, see
+            `pyg_samsa.chem.compute_descriptors`; they are computed again for predictions.
+        extra_columns: Names of the columns of numbers that follow them.
 
     Returns:
         ``folder``.
@@ -58,7 +63,8 @@ def save_pretrained(
     target = Path(folder)
     if not is_replaceable(target):
         raise ConfigError("folder", str(target), "a new or empty folder, or one that holds a saved model")
-    config = describe_model(model, task=task, metrics=metrics, card=card)
+    inputs: dict[str, Any] = {"descriptors": descriptors, "extra_columns": extra_columns}
+    config = describe_model(model, task=task, metrics=metrics, card=card, **inputs)
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic_directory(target, overwrite=True) as temporary:
         # safetensors' own writer makes files that only their owner can read.
@@ -75,6 +81,8 @@ def describe_model(
     task: Task | None = None,
     metrics: Mapping[str, Any] | None = None,
     card: Mapping[str, str] | None = None,
+    descriptors: Sequence[str] = (),
+    extra_columns: Sequence[str] = (),
 ) -> ModelConfig:
     """Return the content of ``config.json`` for a model; arguments as in `save_pretrained`.
 
@@ -103,6 +111,8 @@ def describe_model(
         metrics=metrics or {},
         card=card or {},
         versions=package_versions(),
+        descriptors=tuple(descriptors),
+        extra_columns=tuple(extra_columns),
     )
 
 

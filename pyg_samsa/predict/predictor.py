@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyg_samsa.chem.descriptors import check_descriptors, descriptor_labels
 from pyg_samsa.chem.graph_table import GraphTable
 from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.errors import ConfigError
@@ -42,11 +43,14 @@ class MoleculePredictor(Predictor):
     Args:
         model: A network with one prediction per molecule.
         task: Its task.
+        descriptors: Names of the descriptors that the network reads beside the graph.
+        extra_columns: Names of the columns of numbers that it reads after them.
         tokens_per_batch: Number of atoms and directed bonds in a batch; a larger molecule gets its own batch.
         device: Device of the network.
 
     Raises:
-        ConfigError: The network does not read molecules, or its outputs do not fit the task.
+        ConfigError: The network does not read molecules, its outputs do not fit the task, or its features of whole
+            graphs are not the descriptors and columns.
 
     Example:
         >>> sizes = {"edge_channels": BOND_CARDINALITIES, "channels": 8, "num_layers": 1, "heads": 2}
@@ -62,6 +66,8 @@ class MoleculePredictor(Predictor):
         model: SAMSA,
         task: Task,
         *,
+        descriptors: Sequence[str] = (),
+        extra_columns: Sequence[str] = (),
         tokens_per_batch: int = TOKENS_PER_BATCH,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -79,6 +85,8 @@ class MoleculePredictor(Predictor):
         )
         if features != (tuple(ATOM_CARDINALITIES), tuple(BOND_CARDINALITIES)):
             raise ConfigError("model", model, "a network with OGB's atom and bond features")
+        _check_graph_features(model, descriptors, extra_columns)
+        self.descriptors, self.extra_columns = tuple(descriptors), tuple(extra_columns)
         self.device = torch.device(device)
         self.model = model.eval().to(self.device)
         self.tokens_per_batch = tokens_per_batch
@@ -105,7 +113,8 @@ class MoleculePredictor(Predictor):
         if config.task is None:
             hint = "Save it with save_pretrained(..., task=...)."
             raise ConfigError(f"{folder / CONFIG}: task", None, "the task of the model", hint=hint)
-        predictor = cls(model, config.task, **options)
+        inputs: dict[str, Any] = {"descriptors": config.descriptors, "extra_columns": config.extra_columns}
+        predictor = cls(model, config.task, **inputs, **options)
         predictor.fingerprint = _fingerprint(folder)
         return predictor
 
@@ -121,27 +130,55 @@ class MoleculePredictor(Predictor):
         """
         values = np.full((len(inputs.smiles), self.task.num_targets), np.nan)
         spread = None if draws is None else np.full_like(values, np.nan)
+        features = self.graph_features(inputs)
         for places, batch in _batches(inputs.table, self.tokens_per_batch):
+            if features is not None:
+                batch["graph_features"] = features[places]
             mean, deviation = self._batch(batch, draws or self.model.num_eval_samples)
             values[places] = mean.cpu().numpy()
             if spread is not None:
                 spread[places] = deviation.cpu().numpy()
         return values, spread
 
+    def graph_features(self, inputs: MoleculeInputs) -> Tensor | None:
+        """Return the features of whole graphs that the network reads, float32 [K, F]; None if it reads none.
+
+        Args:
+            inputs: K molecules.
+
+        Raises:
+            ConfigError: An extra column is missing.
+        """
+        if self.model.graph_features is None:
+            return None
+        parts = [inputs.descriptors(self.descriptors), inputs.extra(self.extra_columns)]
+        return torch.from_numpy(np.concatenate(parts, axis=1))
+
     @torch.inference_mode()
     def _batch(self, inputs: Mapping[str, Any], draws: int) -> tuple[Tensor, Tensor]:
         """Return predictions and their standard deviations over the draws [B, C]."""
         inputs = {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in inputs.items()}
-        outputs = []
+        features, outputs = inputs.pop("graph_features", None), []
+        readout: Any = self.model.readout  # graph level: it is there
         for draw in range(draws):
             tokens = self.model.encode(**inputs, draw=draw)
-            outputs.append(self.model.readout(tokens).double())  # type: ignore[misc]  # graph level: it is there
+            outputs.append(readout(tokens, graph_features=features).double())
         stacked = torch.stack(outputs)
         return self.task.readable(stacked.mean(0)), self.task.readable(stacked).std(0, correction=0)
 
     def __repr__(self) -> str:
         names = ", ".join(self.task.names)
         return f"{type(self).__name__}({self.task.kind}: {names}; {num_parameters(self.model):,} weights)"
+
+
+def _check_graph_features(model: SAMSA, descriptors: Sequence[str], extra_columns: Sequence[str]) -> None:
+    check_descriptors(descriptors)
+    reads = 0 if model.graph_features is None else model.graph_features.in_channels
+    width = len(descriptor_labels(descriptors)) + len(extra_columns)
+    if width != reads:
+        given = f"{width} columns of {', '.join([*descriptors, *extra_columns]) or 'no descriptors'}"
+        hint = "Pass the descriptors of its training; those of another version of RDKit may have other columns."
+        raise ConfigError("descriptors", given, f"the {reads} features of a molecule that the network reads", hint=hint)
 
 
 def _fingerprint(folder: Path) -> str:

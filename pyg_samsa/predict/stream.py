@@ -16,7 +16,7 @@ import numpy as np
 
 from pyg_samsa.chem.parsing import in_chunks, parse_stream
 from pyg_samsa.errors import ConfigError, DataIntegrityError
-from pyg_samsa.io.csv_rows import SMILES_NAMES, CsvRows, find_column
+from pyg_samsa.io.csv_rows import SMILES_NAMES, CsvRows, find_column, read_number
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.memory import return_memory
 from pyg_samsa.predict.interface import UNCERTAINTY_DRAWS, Predictions, Predictor, set_texts
@@ -177,7 +177,8 @@ class TablePredictor:
 
         for _, parsed in parse_stream(smiles(), workers=self.options.workers, max_atoms=self.options.max_atoms):
             rows = pending.pop(0)
-            extra = {name: [_number(row, place) for row in rows] for name, place in self.extra.items()}
+            numbers = {name: [self._number(row, place) for row in rows] for name, place in self.extra.items()}
+            extra = {name: [math.nan if value is None else value for value in numbers[name]] for name in numbers}
             result = self.predictor.predict_parsed(
                 parsed,
                 extra_columns=extra,
@@ -186,15 +187,26 @@ class TablePredictor:
                 interval=self.options.interval,
             )
             sets = [] if result.sets is None else list(set_texts(self.predictor.task, result).values())
+            words = [[name for name in numbers if numbers[name][place] is None] for place in range(len(rows))]
             written = [
-                self._row(fields, result, place, [column[place] for column in sets])
+                self._row(fields, result, place, [column[place] for column in sets], words[place])
                 for place, fields in enumerate(rows)
             ]
             yield rows, written, sum(1 for error in result.errors if error)
             return_memory()
 
-    def _row(self, fields: Sequence[str], result: Predictions, place: int, sets: Sequence[str]) -> list[str]:
+    def _number(self, row: Sequence[str], place: int) -> float | None:
+        """Return the number in a field as training reads it: NaN if it is missing, None if it is another word."""
+        return read_number(row[place], decimal_comma=self.rows.delimiter == ";") if place < len(row) else math.nan
+
+    def _row(
+        self, fields: Sequence[str], result: Predictions, place: int, sets: Sequence[str], words: Sequence[str]
+    ) -> list[str]:
+        """Return the output row; ``words`` are the extra columns whose field is no number."""
         error = result.errors[place] if any(field.strip() for field in fields) else "blank line"
+        if words:
+            missing = f"no number in {', '.join(words)}, taken as missing"
+            error = f"{error}; {missing}" if error else missing
         kept = list(fields)
         if self.width and len(kept) != self.width:
             if len(kept) > self.width:
@@ -212,14 +224,6 @@ class TablePredictor:
             ends = np.stack([result.low[place], result.high[place]], axis=1).ravel()
             added += [_DIGITS % value if known else "" for value in ends]
         return [*kept, *added, *sets, error]
-
-
-def _number(row: Sequence[str], place: int) -> float:
-    """Return the number in a field; NaN if it is missing or no number."""
-    try:
-        return float(row[place])
-    except (IndexError, ValueError):
-        return math.nan
 
 
 def predict_to_stream(

@@ -218,6 +218,38 @@ def test_settings_may_stand_right_behind_the_target_columns(table):
     assert read_config(table / "results" / "table" / "5" / "model").task.names == ("ring", "acid")
 
 
+def test_descriptors_and_extra_columns_reach_the_saved_model_and_its_predictions(table):
+    words = ["--target-columns", "length", "--extra-columns", "ring", "dataset.descriptors", "[rdkit2d, maccs]"]
+    assert run("--epochs", "2", *words) == 0
+    run_folder = table / "results" / "table" / "0"
+    config = read_config(run_folder / "model")
+    assert (config.descriptors, config.extra_columns) == (("rdkit2d", "maccs"), ("ring",))
+    assert main(["predict", "-q", str(run_folder), "table.csv", "out.csv", "--smiles-column", "mol"]) == 0
+    tested, found = pd.read_csv(run_folder / "predictions_test.csv"), pd.read_csv("out.csv")
+    np.testing.assert_allclose(
+        found["length_pred"].to_numpy()[tested["row"]], tested["length_pred"].to_numpy(), rtol=1e-5
+    )
+    pd.read_csv("table.csv").drop(columns="ring").to_csv("less.csv", index=False)
+    assert main(["predict", "-q", str(run_folder), "less.csv", "out2.csv", "--smiles-column", "mol"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["dataset.descriptors", "[macs]"], "dataset.descriptors: got 'macs', expected one of 'rdkit2d'"),
+        (["dataset.descriptors", "[maccs]", "model.type", "gcn"], "dataset.descriptors: got ['maccs'], expected none"),
+        (
+            ["dataset.extra_columns", "[ring]", "model.type", "gps"],
+            "dataset.extra_columns: got ['ring'], expected none",
+        ),
+        (["dataset.extra_columns", "[rings]"], "--extra-columns: got 'rings', expected the name of a column"),
+    ],
+)
+def test_wrong_descriptors_and_extra_columns_are_one_line(table, capsys, words, told):
+    assert run("--target-columns", "length", *words) == 2
+    assert f"error: {told}" in capsys.readouterr().err
+
+
 def stop(*args, **options):
     raise KeyboardInterrupt
 
@@ -314,6 +346,7 @@ def test_resume_hint_quotes():
                 "dataset.name": "csv",
             },
         ),
+        (["--csv", "b.csv", "--extra-columns", "T", "7"], {"dataset.extra_columns": ["T", "7"]}),
         (
             ["--csv", "b.csv", "--split-column", "f", "--split", "random", "--cfg", "c"],
             {"dataset.split_kind": "random"},
@@ -322,17 +355,17 @@ def test_resume_hint_quotes():
 )
 def test_arguments_become_settings(words, settings):
     """Read back as GraphGym reads them: every word as YAML."""
-    found = train._table_options(parse(words))
+    found = train.table_options(parse(words))
     read = {key: yaml.safe_load(value) for key, value in zip(found[::2], found[1::2], strict=True)}
     assert {key: read.get(key) for key in settings} == settings
     assert settings or not read
 
 
-@pytest.mark.parametrize("name", ["smiles-column", "task", "split", "split-column", "only"])
+@pytest.mark.parametrize("name", ["smiles-column", "extra-columns", "task", "split", "split-column", "only"])
 def test_arguments_of_a_table_need_the_table(name):
     word = {"task": "binary", "split": "random", "only": "trees"}.get(name, "x")
     with pytest.raises(ConfigError, match="a table of molecules"):
-        train._table_options(parse([f"--{name}", word]))
+        train.table_options(parse([f"--{name}", word]))
 
 
 def parse(words):

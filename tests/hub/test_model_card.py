@@ -26,3 +26,10 @@ def test_card_without_a_task():
     card = model_card(ModelConfig("SAMSA", {}, 9), "mine")
     assert "## Predictions" not in card
     assert "## Metrics" not in card
+
+
+def test_card_names_the_inputs_beside_the_molecule():
+    config = ModelConfig("SAMSA", {}, 9, Task("binary", ["a"]), descriptors=["maccs", "morgan"], extra_columns=["pH"])
+    card = model_card(config, "mine")
+    assert "- descriptors, computed from the SMILES: maccs, morgan" in card
+    assert "- columns of the table: `pH`" in card

@@ -76,3 +76,13 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch, network):
     with pytest.raises(ZeroDivisionError):
         save_pretrained(network(), tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_descriptors_and_extra_columns_are_saved(tmp_path, network):
+    model = network(graph_channels=168)
+    model.graph_features.fit(torch.randn(5, 168))
+    folder = save_pretrained(model, tmp_path / "m", descriptors=["maccs"], extra_columns=["pH"])
+    loaded, config = load_pretrained(folder)
+    assert (config.descriptors, config.extra_columns) == (("maccs",), ("pH",))
+    for name, value in model.graph_features.state_dict().items():
+        assert torch.equal(loaded.graph_features.state_dict()[name], value)

@@ -1,11 +1,12 @@
 import csv
 import io
+import math
 import random
 
 import pytest
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
+from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows, read_number
 
 
 def read(content, **options):
@@ -92,3 +93,10 @@ def test_columns():
     with pytest.raises(ConfigError) as caught:
         find_column(["smiles", "logS"], "logs", key="--target-columns")
     assert "logS" in caught.value.hint
+
+
+def test_numbers():
+    assert [read_number(text) for text in (" 1.5 ", "-2e3", "yes", "FALSE")] == [1.5, -2000.0, 1.0, 0.0]
+    assert all(math.isnan(read_number(text)) for text in ("", " ", "NA", "n/a", "-", "?"))
+    assert [read_number(text) for text in ("> 10", "1,5", "high")] == [None, None, None]
+    assert [read_number(text, decimal_comma=True) for text in ("1,5", "1.5", "1,000,5")] == [1.5, 1.5, None]

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
-from pyg_samsa.chem import smiles_to_data
+from pyg_samsa.chem import compute_descriptors, descriptor_labels, smiles_to_data
 from pyg_samsa.errors import ConfigError, DataNotFoundError
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
@@ -144,3 +144,46 @@ def test_the_network_that_comes_with_the_package():
     assert values[1, 2] > 0.5 > values[1, 0]
     assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 4e6
     assert "pyg-samsa train --cfg peptides_pretrained" in (SHIPPED / "peptides" / "README.md").read_text()
+
+
+def with_features(molecule_network, descriptors, extra_columns):
+    width = len(descriptor_labels(descriptors)) + len(extra_columns)
+    model = molecule_network(graph_channels=width)
+    features = torch.from_numpy(compute_descriptors(SMILES, descriptors, progress=False))
+    features = torch.cat([features, torch.arange(8.0 * len(extra_columns)).view(8, -1)], dim=1)
+    model.graph_features.fit(features)
+    return model, features
+
+
+def test_descriptors_and_extra_columns_are_those_of_training(molecule_network, tmp_path):
+    names, columns = ["rdkit2d", "maccs"], ["temperature", "pH"]
+    model, features = with_features(molecule_network, names, columns)
+    features[3, -1] = float("nan")
+    batch = Batch.from_data_list([smiles_to_data(text) for text in SMILES])
+    with torch.no_grad():
+        expected = model(batch.x, batch.edge_index, batch.edge_attr, batch.batch, graph_features=features)
+    inputs = {"descriptors": names, "extra_columns": columns}
+    predictor = MoleculePredictor.from_pretrained(
+        save_pretrained(model, tmp_path / "m", task=REGRESSION, **inputs), tokens_per_batch=50
+    )
+    given = dict(zip(columns, features[:, -2:].T.tolist(), strict=True))
+    found = predictor.predict([*SMILES, "C("], extra_columns={name: [*column, 0.0] for name, column in given.items()})
+    np.testing.assert_allclose(found.values[:-1], expected.double().numpy(), atol=1e-5)
+    assert found.errors[-1]
+    alone = [
+        predictor.predict([text], extra_columns={name: [given[name][row]] for name in columns}).values
+        for row, text in enumerate(SMILES)
+    ]
+    np.testing.assert_allclose(np.concatenate(alone), found.values[:-1], atol=1e-5)
+    with pytest.raises(ConfigError, match="temperature"):
+        predictor.predict(SMILES)
+
+
+def test_features_must_be_those_that_the_network_reads(molecule_network):
+    model, _ = with_features(molecule_network, ["maccs"], ["pH"])
+    with pytest.raises(ConfigError, match=r"descriptors: got '167 columns of maccs', expected the 168 features"):
+        MoleculePredictor(model, REGRESSION, descriptors=["maccs"])
+    with pytest.raises(ConfigError, match=r"descriptors: got '0 columns of no descriptors', expected the 168"):
+        MoleculePredictor(model, REGRESSION)
+    with pytest.raises(ConfigError, match=r"got '1 columns of pH', expected the 0 features"):
+        MoleculePredictor(molecule_network(), REGRESSION, extra_columns=["pH"])

@@ -219,3 +219,18 @@ def test_the_state_holds_what_is_complete(interrupted, tmp_path):
     state = json.loads((tmp_path / "out.csv.partial.json").read_text())
     assert (state["rows"], state["errors"]) == (10, 2)
     assert (tmp_path / "out.csv.partial").read_bytes()[: state["bytes"]].count(b"\n") == 11
+
+
+def test_words_in_extra_columns_are_told_and_taken_as_missing():
+    class Echo(Lengths):
+        extra_columns = ("pH", "T")
+
+        def predict_parsed(self, parsed, *, extra_columns, **options):
+            result = super().predict_parsed(parsed, extra_columns=extra_columns, **options)
+            result.values[:, 0] = np.nan_to_num(np.sum(list(extra_columns.values()), axis=0), nan=-1.0)
+            return result
+
+    rows, progress = streamed(table("smiles;T;pH\nC;25,5;7\nCC;warm;7\nCC;;7\n", Echo()))
+    rows = [",".join(row).split(";") for row in rows]
+    assert [row[-2:] for row in rows[1:]] == [["32.5", ""], ["-1", "no number in T, taken as missing"], ["-1", ""]]
+    assert (progress.rows, progress.errors) == (3, 0)

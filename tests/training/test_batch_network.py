@@ -43,6 +43,10 @@ def test_only_the_named_inputs_are_handed_over():
     network = BatchNetwork(Recorder("pos", "pe", "category"))
     network(batch)
     assert sorted(network.model.told) == ["batch_size", "pe", "pos"]
+    rows = [graph(2, graph_features=torch.tensor([[row, 0.5]])) for row in (1.0, 2.0)]
+    network = BatchNetwork(Recorder("graph_features"))
+    network(Batch.from_data_list(rows))
+    assert network.model.told["graph_features"].tolist() == [[1.0, 0.5], [2.0, 0.5]]
 
 
 def test_rows_without_targets():

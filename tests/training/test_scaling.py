@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -6,7 +8,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn import SAMSA, TargetScale
 from pyg_samsa.training import losses
 from pyg_samsa.training.batch_network import BatchNetwork
-from pyg_samsa.training.scaling import ScaledLoss, ScaledNetwork, with_target_scale
+from pyg_samsa.training.scaling import ScaledLoss, ScaledNetwork, fit_graph_features, with_target_scale
 
 MEAN, STD = torch.tensor([5.0, -1.0]), torch.tensor([2.0, 10.0])
 
@@ -75,3 +77,13 @@ def test_the_width_must_fit():
     network = BatchNetwork(SAMSA.from_options(3, 3, scale_targets=True, channels=8, num_layers=1, heads=2))
     with pytest.raises(ConfigError, match="target scale: mean"):
         with_target_scale(network, MEAN, STD)
+
+
+def test_the_scale_of_graph_features_is_that_of_the_training_rows():
+    network = BatchNetwork(SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2, graph_channels=2))
+    fit_graph_features(network, torch.tensor([[0.0, 1.0], [math.e - 1, 1.0]]))
+    torch.testing.assert_close(network.graph_features.center, torch.tensor([0.5, math.log(2)]))
+    torch.testing.assert_close(network.graph_features.scale, torch.tensor([0.5, 0.0]))
+    with pytest.raises(ConfigError, match="graph_features: got None, expected 2 features of every graph"):
+        fit_graph_features(network, None)
+    fit_graph_features(nn.Identity(), torch.ones(3, 1))  # a network without such features is left

@@ -211,11 +211,11 @@ def _read_table(path: Path, options: _Options, left_out: list[tuple[int, str, st
         split_at = find_column(header, options.split_column, key="--split-column") if options.split_column else None
         extra_at = _extra_places(header, options.extra_columns, (smiles_at, split_at))
         targets_at = _target_places(header, options.target_columns, (smiles_at, split_at, *extra_at))
-        names, extra_names = (
-            [header[place].strip() or f"column_{place + 1}" for place in places] for places in (targets_at, extra_at)
-        )
-        columns: tuple[list[list[str]], ...] = ([[] for _ in targets_at], [[] for _ in extra_at])
-        table = _Table([], *columns, [], [], names, extra_names, opened.delimiter)
+        names = [header[place].strip() or f"column_{place + 1}" for place in targets_at]
+        extra_names = [header[place].strip() for place in extra_at]
+        targets: list[list[str]] = [[] for _ in targets_at]
+        extra: list[list[str]] = [[] for _ in extra_at]
+        table = _Table([], targets, extra, [], [], names, extra_names, opened.delimiter)
         for row, fields in enumerate(opened, start=1):
             if not any(field.strip() for field in fields):
                 left_out.append((row, "", "blank line"))
@@ -238,6 +238,9 @@ def _extra_places(header: Sequence[str], wanted: Sequence[str], others: tuple[in
     if len(set(places)) < len(places) or set(places) & set(others):
         expected = "different columns, which hold neither the SMILES nor the split"
         raise ConfigError("--extra-columns", list(wanted), expected)
+    if not all(header[place].strip() for place in places):
+        hint = "Predictions find extra columns by their names: write one into the first row."
+        raise ConfigError("--extra-columns", list(wanted), "columns with names", hint=hint)
     return places
 
 

@@ -221,3 +221,36 @@ def test_by_name(tmp_path):
     with pytest.raises(DataNotFoundError, match=r"none\.csv"):
         catalog.load("samsa", "csv", tmp_path, csv=tmp_path / "none.csv")
     assert not catalog.is_prepared("csv", tmp_path)
+
+
+def test_extra_columns(table):
+    rows = [[s, "" if n == 3 else n / 4, 300 + n, n] for n, s in enumerate(SMILES)]
+    header = ["smiles", "pH", " temperature ", "y"]
+    dataset = table(header, rows, extra_columns=["temperature", "2"])
+    assert dataset.features.extra_columns == ("temperature", "pH")
+    assert (dataset.features.graph_channels, list(dataset.task.names)) == (2, ["y"])
+    assert dataset[5].graph_features.tolist() == [[305.0, 1.25]]
+    assert dataset[3].graph_features[0].isnan().tolist() == [False, True]
+    train = dataset.split_idx["train"]
+    torch.testing.assert_close(dataset.train_graph_features[:, 0], 300.0 + train)
+    assert "graph_features" not in table(header, rows, target_columns=["y"])[0]
+
+
+def test_extra_columns_keep_their_rows_when_others_are_left_out(table):
+    rows = [["C(", 1, 1], *[[s, n, 300 + n] for n, s in enumerate(SMILES)]]
+    dataset = table(["smiles", "y", "T"], rows, extra_columns=["T"], skip_invalid=True)
+    assert [data.graph_features.item() for data in dataset] == [300.0 + n for n in range(40)]
+
+
+def test_wrong_extra_columns(table):
+    rows = [[s, n, "warm" if n == 2 else "25"] for n, s in enumerate(SMILES)]
+    with pytest.raises(DataError, match="row 3, column 'T': 'warm' is not a number"):
+        table(["smiles", "y", "T"], rows, extra_columns=["T"])
+    with pytest.raises(ConfigError, match=r"--extra-columns: got 'heat'"):
+        table(["smiles", "y", "T"], rows, extra_columns=["heat"])
+    with pytest.raises(ConfigError, match=r"--extra-columns: got \['smiles'\], expected different columns"):
+        table(["smiles", "y", "T"], rows, extra_columns=["smiles"], target_columns=["y"])
+    with pytest.raises(ConfigError, match=r"--extra-columns: got \['3'\], expected columns with names"):
+        table(["smiles", "y", ""], rows, extra_columns=["3"])
+    with pytest.raises(ConfigError, match=r"--target-columns: got \['y'\], expected .* no extra columns"):
+        table(["smiles", "y", "T"], rows, extra_columns=["y"], target_columns=["y"])

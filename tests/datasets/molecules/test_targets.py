@@ -1,7 +1,9 @@
+import math
+
 import pytest
 import torch
 
-from pyg_samsa.datasets.molecules.targets import CSV_TASKS, read_targets
+from pyg_samsa.datasets.molecules.targets import CSV_TASKS, read_numbers, read_targets
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.task import KINDS
 
@@ -57,3 +59,13 @@ def test_decimal_commas():
 def test_wrong_columns_are_named(columns, task, error, named):
     with pytest.raises(error, match=named):
         read(*columns, task=task)
+
+
+def test_columns_of_numbers():
+    found = read_numbers([["1,5", "n/a"], ["yes", "2"]], ["a", "b"], [1, 2], decimal_comma=True)
+    torch.testing.assert_close(found, torch.tensor([[1.5, 1.0], [math.nan, 2.0]]), equal_nan=True)
+    assert read_numbers([], [], [1, 2]).shape == (2, 0)
+    with pytest.raises(DataError, match=r"row 7, column 'a': '>10' is not a number"):
+        read_numbers([["1", ">10"]], ["a"], [6, 7])
+    with pytest.raises(DataError, match=r"row 7, column 'a': an infinite value"):
+        read_numbers([["1", "1e300"]], ["a"], [6, 7])

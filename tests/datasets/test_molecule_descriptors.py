@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+from pyg_samsa.chem import compute_descriptors, convert_smiles
+from pyg_samsa.datasets import add_descriptors, molecule_descriptors
+from pyg_samsa.datasets.base import SplitDataset, molecules_to_prepared
+from pyg_samsa.datasets.features import MOLECULES
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.task import Task
+
+SMILES = ["CCO", "[Na+].[Cl-]", "C", "c1ccccc1O", "CC(=O)N"]
+
+
+def dataset_of(smiles=tuple(SMILES), **per_graph):
+    smiles = list(smiles)
+    table = convert_smiles(smiles, progress=False)
+    texts = {"smiles": smiles} if per_graph.pop("with_smiles", True) else {}
+    splits = {"train": torch.tensor([0, 2]), "test": torch.tensor([1])} if len(smiles) > 2 else {}
+    prepared = molecules_to_prepared(table, splits, y=torch.zeros(len(smiles), 1), **texts, **per_graph)
+    return SplitDataset(prepared, Task("regression", ["logP"]), MOLECULES)
+
+
+def test_every_graph_and_every_batch_has_its_own(tmp_path):
+    dataset = dataset_of()
+    names = ["rdkit2d", "maccs"]
+    widened = add_descriptors(dataset, names, folder=tmp_path, progress=False)
+    expected = torch.from_numpy(compute_descriptors(SMILES, names, progress=False))
+    found = torch.cat([data.graph_features for data in widened])
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+    batch = widened.make_batch([3, 1])
+    torch.testing.assert_close(batch.graph_features, expected[[3, 1]], rtol=0, atol=0, equal_nan=True)
+    collated = Batch.from_data_list([widened[3], widened[1]])
+    torch.testing.assert_close(collated.graph_features, batch.graph_features, equal_nan=True)
+    torch.testing.assert_close(widened.train_graph_features, expected[[0, 2]], equal_nan=True)
+    assert (widened.features.descriptors, widened.features.graph_channels) == (tuple(names), expected.size(1))
+    assert "graph_features" not in dataset[0]
+    assert (dataset.train_graph_features, dataset.features.graph_channels) == (None, 0)
+
+
+def test_columns_that_are_there_stay_at_the_end(tmp_path):
+    extra = torch.arange(5.0)[:, None]
+    widened = add_descriptors(dataset_of(graph_features=extra), ["maccs"], folder=tmp_path, progress=False)
+    assert widened._data.graph_features.shape == (5, 168)
+    assert torch.equal(widened._data.graph_features[:, -1:], extra)
+
+
+def test_a_set_of_one_molecule(tmp_path):
+    widened = add_descriptors(dataset_of(["CCO"]), ["maccs"], folder=tmp_path, progress=False)
+    assert widened[0].graph_features.shape == (1, 167)
+
+
+@pytest.mark.parametrize("name", ["rdkit2d", "morgan_count"])
+def test_a_second_time_nothing_is_computed(tmp_path, monkeypatch, name):
+    first = add_descriptors(dataset_of(), [name], folder=tmp_path, progress=False)._data.graph_features
+
+    def refuse(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(molecule_descriptors, "compute_descriptors", refuse)
+    again = add_descriptors(dataset_of(), [name], folder=tmp_path, progress=False)._data.graph_features
+    np.testing.assert_array_equal(again.numpy(), first.numpy())
+    assert again.dtype == torch.float32
+    with pytest.raises(AssertionError):
+        add_descriptors(dataset_of(SMILES[::-1]), [name], folder=tmp_path, progress=False)
+
+
+def test_a_damaged_file_is_computed_again(tmp_path, caplog):
+    first = add_descriptors(dataset_of(), ["maccs"], folder=tmp_path, progress=False)
+    (path,) = (tmp_path / "descriptors").glob("*.pt")
+    path.write_bytes(path.read_bytes()[:-100])
+    again = add_descriptors(dataset_of(), ["maccs"], folder=tmp_path, progress=False)
+    assert "computed again" in caplog.text
+    assert torch.equal(again._data.graph_features, first._data.graph_features)
+
+
+def test_wrong_arguments(tmp_path):
+    dataset = dataset_of()
+    assert add_descriptors(dataset, [], folder=tmp_path) is dataset
+    with pytest.raises(ConfigError, match=r"dataset.descriptors: got 'macs'") as caught:
+        add_descriptors(dataset, ["macs"], folder=tmp_path)
+    assert "maccs" in caught.value.hint
+    with pytest.raises(
+        ConfigError, match=r"dataset.descriptors: .* none for SplitDataset, whose graphs have no SMILES"
+    ):
+        add_descriptors(dataset_of(with_smiles=False), ["maccs"], folder=tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"dataset.dir"):
+        add_descriptors(dataset, ["maccs"], folder=tmp_path / "file", progress=False)
