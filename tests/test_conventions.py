@@ -31,6 +31,7 @@ MAY_SHARE_A_NAME = {
     "samsa": {"functional/reference/samsa", "nn/models/samsa"},  # the literal version, and the network
     "sampling": {"functional/reference/sampling", "functional/sampling"},  # the literal version, and the fast one
     "sweep": {"cli/sweep", "experiments/sweep"},  # the subcommand, and what it runs
+    "tune": {"cli/tune", "experiments/tune"},  # likewise
 }
 
 
