@@ -30,6 +30,9 @@ methods:
   contribution  what the attention to it adds to the prediction, to first order
   occlusion     how much the prediction falls without it
 
+A predictor with trees or several members is explained by occlusion of the molecule itself: each atom and each bond is
+removed, hydrogen fills the valences, and the prediction is computed again.
+
 The output folder gets index.html (all molecules), scores.csv (a row per atom and per direction of a bond), and
 pictures as SVG and PNG.
 """
@@ -79,22 +82,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain the molecules and write page, table and pictures."""
-    from pyg_samsa.explain.molecule_explanation import PICTURED, explain_molecules
     from pyg_samsa.explain.page import Refused, make_card, write_page
-    from pyg_samsa.hub import load_pretrained
+    from pyg_samsa.explain.predictor_explanation import explain_predictor, methods_of
     from pyg_samsa.io.progress import progress_bar
+    from pyg_samsa.predict import load_predictor
 
     check_integer("--limit", args.limit, low=0)
-    model, config = load_pretrained(args.model)
-    task = config.task
-    if task is None:
-        hint = "Save it with save_pretrained(model, folder, task=...)."
-        raise ConfigError("MODEL", args.model, "a model that was saved with its task", hint=hint)
+    predictor = load_predictor(args.model)
+    task = predictor.task
+    methods = methods_of(predictor) if args.method == "all" else (args.method,)
+    if args.method not in ("all", *methods_of(predictor)):
+        hint = "A predictor with trees or several members has no other. The network alone is in the subfolder model."
+        raise ConfigError("--method", args.method, "'occlusion'", hint=hint)
     if args.target is not None and args.target not in task.names:
         raise ConfigError("--target", args.target, task.names)
     _check_folder(args.out, overwrite=args.overwrite)
     molecules, left_out = read_molecules(args.molecules, args.smiles_column, args.name_column, args.limit)
-    methods = PICTURED if args.method == "all" else (args.method,)
     refused: list[Refused] = []
     cards: list[Any] = []
     frames: list[Any] = []
@@ -105,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
             refused.append(Refused(number + 1, name, smiles, reason))
             advance(1)
 
-        for found in explain_molecules(model, task, molecules, target=args.target, methods=methods, on_refusal=refuse):
+        for found in explain_predictor(predictor, molecules, target=args.target, methods=methods, on_refusal=refuse):
             cards.append(make_card(found, len(cards)))
             frames.append(found.to_frame())
             _save_pictures(found, args.out / "pictures", len(cards), "dark" if args.theme == "dark" else "light")

@@ -115,7 +115,7 @@ def test_models_that_are_not_there_or_do_not_say_what_they_predict(tmp_path, cap
     )
     folder = save_pretrained(net, tmp_path / "plain")
     assert main(["explain", str(folder), "C", "--out", str(tmp_path / "out")]) == 2
-    assert "saved with its task" in capsys.readouterr().err
+    assert "the task of the model" in capsys.readouterr().err
 
 
 def test_columns(table):

@@ -1,0 +1,98 @@
+"""Explanations of the molecules of any predictor: by its network where it has only one, else by occlusion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from pyg_samsa.chem.ogb_features import parse_smiles
+from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.explain.molecule_explanation import PICTURED, MoleculeExplanation, explain_molecules
+from pyg_samsa.explain.molecule_occlusion import extra_of, molecule_occlusion
+from pyg_samsa.predict import BlendPredictor, MoleculePredictor, Predictor
+from pyg_samsa.predict.interface import ExtraColumns
+
+OCCLUSION = ("occlusion",)
+
+
+def methods_of(predictor: Predictor) -> tuple[str, ...]:
+    """Return the methods that explain a predictor; all of them for a single network.
+
+    Example:
+        >>> methods_of(MoleculePredictor.from_pretrained("peptides"))
+        ('sampled', 'contribution', 'occlusion')
+    """
+    return PICTURED if isinstance(_single(predictor), MoleculePredictor) else OCCLUSION
+
+
+def explain_predictor(
+    predictor: Predictor,
+    molecules: Sequence[tuple[str, str]],
+    *,
+    target: str | None = None,
+    methods: Sequence[str] | None = None,
+    extra_columns: ExtraColumns | None = None,
+    on_refusal: Callable[[int, str, str, str], None] | None = None,
+) -> Iterator[MoleculeExplanation]:
+    """Explain the predictions of any predictor, one molecule at a time.
+
+    A single network is explained by the methods of `explain_molecules`. Trees and blends are explained by occlusion of
+    the molecule itself, see `molecule_occlusion`.
+
+    Args:
+        predictor: The predictor.
+        molecules: Name and SMILES of each.
+        target: Name of the prediction to explain; by default the most likely of each molecule, or the first
+            regression.
+        methods: Some of `methods_of`; by default all of them.
+        extra_columns: Name of a column -> a number for each molecule, for a predictor that needs it.
+        on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read, which is then
+            skipped; by default it is an error.
+
+    Yields:
+        The explanation of each molecule that could be read.
+
+    Raises:
+        ConfigError: There is no such target, the method does not explain the predictor, or a column is missing.
+        SmilesError: A molecule cannot be read and ``on_refusal`` is None.
+
+    Example:
+        >>> predictor = MoleculePredictor.from_pretrained("peptides")
+        >>> found, = explain_predictor(BlendPredictor([predictor] * 2, [0.5, 0.5]), [("glycine", "NCC(=O)O")])
+        >>> list(found.importance), found.target
+        (['occlusion'], 'antimicrobial')
+    """
+    known = methods_of(predictor)
+    methods = known if methods is None else tuple(methods)
+    single = _single(predictor)
+    if isinstance(single, MoleculePredictor) and not single.extra_columns:
+        options = {"target": target, "methods": methods, "on_refusal": on_refusal}
+        yield from explain_molecules(single.model, single.task, molecules, **options)  # type: ignore[arg-type]
+        return
+    for method in methods:
+        if method not in known:
+            hint = "To explain the network of a run alone, pass its subfolder model."
+            raise ConfigError("method", method, "'occlusion' for a predictor with several members or trees", hint=hint)
+    names = predictor.target_names
+    if target is not None and target not in names:
+        raise ConfigError("target", target, names)
+    column = None if target is None else names.index(target)
+    extra = extra_of(extra_columns, len(molecules))
+    for number, ((name, smiles), values) in enumerate(zip(molecules, extra, strict=True)):
+        mol = parse_smiles(smiles)
+        if isinstance(mol, str):
+            if on_refusal is None:
+                raise SmilesError(number + 1, smiles, mol)
+            on_refusal(number, name, smiles, mol)
+            continue
+        found = molecule_occlusion(predictor, smiles, target=column, extra_columns=values)
+        readable = dict(zip(names, predictor.task.readable(found.prediction).tolist(), strict=True))
+        kind = predictor.task.kind
+        yield MoleculeExplanation(name, smiles, mol, names[found.target], readable, {"occlusion": found}, kind)
+
+
+def _single(predictor: Predictor) -> Predictor:
+    """Return the only member of a blend that has a weight, or the predictor itself."""
+    if not isinstance(predictor, BlendPredictor):
+        return predictor
+    used = [member for member, weights in zip(predictor.members, predictor.weights, strict=True) if weights.any()]
+    return used[0] if len(used) == 1 else predictor

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from pyg_samsa.chem.descriptors import compute_descriptors
+from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.explain.predictor_explanation import explain_predictor, methods_of
+from pyg_samsa.predict import BlendPredictor, BoostedTrees, BoostingOptions, MoleculePredictor, TreesPredictor
+from pyg_samsa.task import Task
+
+SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
+NAMES = ["antimicrobial", "anticancer", "transmembrane"]
+
+
+@pytest.fixture(scope="module")
+def network():
+    return MoleculePredictor.from_pretrained("peptides")
+
+
+@pytest.fixture(scope="module")
+def trees():
+    pytest.importorskip("lightgbm")
+    x = compute_descriptors(SMILES, ["maccs"], progress=False)
+    y = np.array([["O" in text, "N" in text, "c1" in text] for text in SMILES], dtype=float)
+    options = BoostingOptions("lightgbm", trees=20, leaves=4, min_leaf=3)
+    return TreesPredictor(BoostedTrees(Task("multilabel", NAMES), ["maccs"], options=options).fit(x, y))
+
+
+def test_a_single_network_is_explained_from_within(network):
+    blend = BlendPredictor([network, network], [0, 1])
+    (found,) = explain_predictor(blend, [("glycine", "NCC(=O)O")])
+    assert tuple(found.importance) == methods_of(blend) == ("sampled", "contribution", "occlusion")
+    (alone,) = explain_predictor(network, [("glycine", "NCC(=O)O")])
+    assert found.predictions == alone.predictions
+
+
+def test_trees_are_explained_by_occlusion(trees):
+    (found,) = explain_predictor(trees, [("propanol", "CCCO")], target="antimicrobial")
+    assert (found.target, list(found.importance)) == ("antimicrobial", ["occlusion"])
+    scores, _ = found.scores("occlusion")
+    assert max(scores) == scores[3] > 0
+    values = trees.predict(["CCCO"]).values[0]
+    np.testing.assert_allclose([found.predictions[name] for name in NAMES], values, rtol=1e-5)
+    assert found.draw("occlusion").svg.startswith("<svg")
+    assert found.to_frame().columns.tolist()[-1] == "occlusion"
+
+
+def test_blends_are_explained_by_occlusion(network, trees):
+    blend = BlendPredictor([network, trees], [0.5, 0.5])
+    (found,) = explain_predictor(blend, [("propanol", "CCCO")])
+    assert found.target == NAMES[int(blend.predict(["CCCO"]).values[0].argmax())]
+    with pytest.raises(ConfigError, match="'occlusion'") as caught:
+        next(explain_predictor(blend, [("propanol", "CCCO")], methods=["sampled"]))
+    assert "subfolder model" in caught.value.hint
+
+
+def test_what_is_wrong_is_named(trees):
+    with pytest.raises(ConfigError, match="target"):
+        next(explain_predictor(trees, [("a", "C")], target="toxic"))
+    with pytest.raises(SmilesError, match="row 2"):
+        list(explain_predictor(trees, [("a", "C"), ("b", "C1CC")]))
+    refused = []
+    found = list(explain_predictor(trees, [("b", "C1CC"), ("a", "C")], on_refusal=lambda *args: refused.append(args)))
+    assert [one.name for one in found] == ["a"]
+    assert refused == [(0, "b", "C1CC", "RDKit cannot read this SMILES")]
