@@ -32,6 +32,7 @@ from pyg_samsa.predict import (
     save_predictor,
 )
 from pyg_samsa.predict.blend_weights import raw_outputs
+from pyg_samsa.predict.conformal import Calibration, calibrate, measure_coverage
 from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.task import Task
 
@@ -88,9 +89,10 @@ class Candidate:
 
     Args:
         name: Name in tables.
-        predictor: The model; None if it cannot be saved for molecules.
+        predictor: The model, or a blend of several; None if it cannot be saved for molecules.
         outputs: Split -> values or probabilities of its rows, float64 [n, C].
         seconds: Time of the fit.
+        parts: For a blend of M models of the same weight: split -> the outputs of each of them, float64 [M, n, C].
 
     Example:
         >>> Candidate("network", None, {"val": np.zeros((3, 1))}).outputs["val"].shape
@@ -101,6 +103,7 @@ class Candidate:
     predictor: Predictor | None
     outputs: Mapping[str, np.ndarray]
     seconds: float = 0.0
+    parts: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ class FittedPredictor:
         weights: Name of a candidate -> mean weight in the blend.
         outputs: Split -> values or probabilities of the predictor, float64 [n, C].
         seconds: Name of a candidate -> time of its fit.
+        coverage: How often the intervals or sets of the predictor hold the true values of the test rows, see
+            `pyg_samsa.predict.conformal.measure_coverage`.
     """
 
     blend: BlendPredictor
@@ -120,6 +125,11 @@ class FittedPredictor:
     weights: Mapping[str, float]
     outputs: Mapping[str, np.ndarray]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    coverage: Sequence[Mapping[str, float]] = ()
+
+    def as_summary(self) -> dict[str, Any]:
+        """Return plain values for ``summary.json``: scores, weights and coverage."""
+        return {"scores": self.scores, "weights": dict(self.weights), "coverage": [dict(row) for row in self.coverage]}
 
 
 class MoleculeRows:
@@ -200,6 +210,21 @@ def smiles_of(dataset: Any, name: str, *, hint: str = SMILES_HINT) -> list[str]:
     return [dataset[row].smiles for row in range(len(dataset))]
 
 
+def check_conformal() -> None:
+    """Raise an error unless the package that computes intervals is installed.
+
+    Raises:
+        MissingDependencyError: crepes is not installed.
+
+    Example:
+        >>> check_conformal()
+    """
+    from importlib.util import find_spec
+
+    if find_spec("crepes") is None:
+        raise MissingDependencyError("crepes", "chem", "A predictor with intervals")
+
+
 def check_trees(boosting: BoostingOptions) -> None:
     """Raise an error unless the trees can be saved, which needs LightGBM.
 
@@ -268,17 +293,24 @@ def network_candidate(rows: MoleculeRows, model: Path, *, name: str = NETWORK, s
 
 
 def blend_candidates(
-    candidates: Sequence[Candidate], rows: MoleculeRows, metrics: Mapping[str, Metric], best: str
+    candidates: Sequence[Candidate],
+    rows: MoleculeRows,
+    metrics: Mapping[str, Metric],
+    best: str,
+    *,
+    source: str = "validation",
 ) -> FittedPredictor:
-    """Choose the weights of the candidates on the validation rows, and measure all of them.
+    """Choose the weights of the candidates on the validation rows, measure all of them, and calibrate the predictor.
 
-    Without validation rows all candidates have the same weight. Nothing is chosen on test rows.
+    Without validation rows all candidates have the same weight, and there is no calibration. Nothing is chosen on test
+    rows. The widths of intervals follow the spread over the members, where each of them predicts all rows.
 
     Args:
         candidates: Fitted models.
         rows: The molecules.
         metrics: Metrics by name.
         best: Name of the metric that chooses the weights, or ``"loss"``.
+        source: ``"validation"``, or ``"out-of-fold"`` if each row was predicted by the models of one fold.
 
     Raises:
         ConfigError: There is no candidate that can be saved.
@@ -297,10 +329,62 @@ def blend_candidates(
     }
     scores = {one.name: _scores(one.outputs, rows, metrics) for one in candidates}
     scores["predictor"] = _scores(outputs, rows, metrics)
-    members: list[Any] = [one.predictor for one in usable]
-    blend = BlendPredictor(members, weights, names=[one.name for one in usable], metrics=scores["predictor"])
+    chosen = [(one, weight) for one, weight in zip(usable, weights, strict=True) if weight]
+    spread = _spread(chosen, outputs) if source == "validation" else {}
+    blend = _flat_blend(chosen, scores["predictor"], _calibration(rows, outputs, spread, source))
     used = {one.name: float(weight) for one, weight in zip(usable, weights, strict=True)}
-    return FittedPredictor(blend, scores, used, outputs, {one.name: one.seconds for one in candidates})
+    seconds = {one.name: one.seconds for one in candidates}
+    return FittedPredictor(blend, scores, used, outputs, seconds, _coverage(rows, blend, outputs, spread))
+
+
+def _flat_blend(
+    chosen: Sequence[tuple[Candidate, float]], metrics: Mapping[str, Any], calibration: Calibration | None
+) -> BlendPredictor:
+    """Return one blend of all models; those of a candidate that is a blend itself share its weight."""
+    members: list[Predictor] = []
+    weights: list[np.ndarray] = []
+    names: list[str] = []
+    for one, weight in chosen:
+        inner = one.predictor
+        if not isinstance(inner, BlendPredictor):
+            inner = BlendPredictor([inner], [1.0], names=[one.name])  # type: ignore[list-item]  # checked by the caller
+        members += inner.members
+        weights += list(weight * inner.weights)
+        names += inner.names
+    return BlendPredictor(members, np.stack(weights), names=names, metrics=metrics, calibration=calibration)
+
+
+def _spread(chosen: Sequence[tuple[Candidate, float]], outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the standard deviation over the members as `BlendPredictor` has it; nothing for a single member."""
+    found: dict[str, np.ndarray] = {}
+    for split, mean in outputs.items():
+        parts = [one.parts[split] if one.parts else one.outputs[split][None] for one, _ in chosen]
+        if sum(map(len, parts)) > 1:
+            weighted = zip(parts, chosen, strict=True)
+            found[split] = np.sqrt(sum(weight * ((part - mean) ** 2).mean(0) for part, (_, weight) in weighted))
+    return found
+
+
+def _calibration(
+    rows: MoleculeRows, outputs: Mapping[str, np.ndarray], spread: Mapping[str, np.ndarray], source: str
+) -> Calibration | None:
+    """Return the calibration on the validation rows; None without them, or where a regression target has no label."""
+    if "val" not in outputs:
+        return None
+    target = rows.target[rows.splits["val"]]
+    if rows.task.kind == "regression" and np.isnan(target).all(0).any():
+        return None
+    return calibrate(rows.task, outputs["val"], target, spread=spread.get("val"), source=source)
+
+
+def _coverage(
+    rows: MoleculeRows, blend: BlendPredictor, outputs: Mapping[str, np.ndarray], spread: Mapping[str, np.ndarray]
+) -> list[dict[str, float]]:
+    """Return the measured coverage on the test rows."""
+    if blend.calibration is None or "test" not in outputs:
+        return []
+    target = rows.target[rows.splits["test"]]
+    return measure_coverage(rows.task, blend.calibration, outputs["test"], target, spread=spread.get("test"))
 
 
 def save_fitted(fitted: FittedPredictor, run_folder: Path) -> Path:

@@ -19,6 +19,7 @@ from pyg_samsa.experiments.fit_predictor import (
     MoleculeRows,
     PredictorOptions,
     blend_candidates,
+    check_conformal,
     check_trees,
     fit_trees,
     network_candidate,
@@ -28,6 +29,7 @@ from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER
 from pyg_samsa.predict import BoostedTrees, BoostingOptions, TreesPredictor
 from pyg_samsa.predict.blend_weights import raw_outputs
+from pyg_samsa.predict.conformal import CONFIDENCE, describe_coverage, mean_coverage
 from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import print_header
@@ -80,13 +82,22 @@ class PredictorPlan:
             candidates.append(network_candidate(self.rows, model, seconds=result.seconds))
         if self.members != NETWORK:
             candidates += self.trees(plan.seed)
-        return self._blend(candidates, plan, result.folder) if candidates else None
+        if not candidates:
+            return None
+        fitted = self._blend(candidates, plan, result.folder)
+        add_to_summary(result.folder, fitted)
+        return fitted
 
     def _blend(self, candidates: Sequence[Candidate], plan: RunPlan, folder: RunFolder) -> FittedPredictor:
         best = (plan.monitor or "val_loss").removeprefix("val_")
         fitted = blend_candidates(candidates, self.rows, plan.metrics, best)
         save_fitted(fitted, folder.path)
         return fitted
+
+
+def add_to_summary(folder: RunFolder, fitted: FittedPredictor) -> None:
+    """Add the scores, weights and coverage of a predictor to the summary of its run."""
+    folder.write_json(files.SUMMARY, {**(folder.summary() or {}), "predictor": fitted.as_summary()})
 
 
 def make_predictor_plan(dataset: Any, *, progress: bool = True) -> PredictorPlan | None:
@@ -98,7 +109,7 @@ def make_predictor_plan(dataset: Any, *, progress: bool = True) -> PredictorPlan
 
     Raises:
         ConfigError: A setting is not allowed, or the data set has no SMILES.
-        MissingDependencyError: LightGBM is not installed and trees are asked for.
+        MissingDependencyError: A package is not installed that the predictor needs.
     """
     options = PredictorOptions(**values_for(PredictorOptions, cfg))
     members = options.members
@@ -110,6 +121,7 @@ def make_predictor_plan(dataset: Any, *, progress: bool = True) -> PredictorPlan
     boosting = BoostingOptions(**values_for(BoostingOptions, cfg), threads=threads)
     if members != NETWORK:
         check_trees(boosting)
+    check_conformal()
     return PredictorPlan(members, options, boosting, MoleculeRows(dataset, cfg.dataset.name), progress)
 
 
@@ -161,6 +173,7 @@ def run_trees(
     folder.write_json(files.ENVIRONMENT, describe())
     data = SplitData(plan.dataset, plan.dataset.split_idx, batch_size=1)
     write_run(result, [], collected, data, task, plan.monitor, partial(draw_run, dataset=plan.dataset))
+    add_to_summary(folder, fitted)
     return result, fitted
 
 
@@ -182,6 +195,8 @@ def print_predictors(console: Any, results: Sequence[RunResult], fitted: Sequenc
         columns = [[getattr(found, name) for found in fitted] for name in ("scores", "weights", "seconds")]
         console.print()
         console.print(predictor_table(*columns, title=title))
+    if told := describe_coverage(mean_coverage([found.coverage for found in fitted])):
+        console.print(f"{told}. Add them to predictions with --interval {CONFIDENCE:g}.")
     for result in results:
         print_files(console, result.folder.path)
         text = "the saved predictor; predict with"

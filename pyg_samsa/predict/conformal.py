@@ -378,6 +378,28 @@ def _round(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
+def mean_coverage(repeats: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, float]]:
+    """Return the coverage averaged over several runs, for the confidences that all of them have.
+
+    Args:
+        repeats: From `measure_coverage`, one per run.
+
+    Example:
+        >>> runs = [[{"confidence": 0.9, "coverage": share, "width": 2.0, "count": 10}] for share in (0.8, 1.0)]
+        >>> mean_coverage(runs)
+        [{'confidence': 0.9, 'coverage': 0.9, 'width': 2.0, 'count': 10}]
+    """
+    if not repeats:
+        return []
+    rows = []
+    for first in repeats[0]:
+        found = [row for run in repeats for row in run if row["confidence"] == first["confidence"]]
+        if len(found) == len(repeats):
+            mean = {name: float(np.mean([row[name] for row in found])) for name in first}
+            rows.append({**mean, "count": round(mean["count"])})
+    return rows
+
+
 def describe_coverage(rows: Sequence[Mapping[str, float]], *, confidence: float = CONFIDENCE) -> str:
     """Return the measured coverage at a confidence as a sentence; empty if it was not measured.
 

@@ -24,7 +24,7 @@ from pyg_samsa.experiments.fit_predictor import (
 )
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
-from pyg_samsa.predict import BoostingOptions, Predictor, load_predictor
+from pyg_samsa.predict import BlendPredictor, BoostingOptions, Predictor, load_predictor
 from pyg_samsa.task import Task
 
 pytest.importorskip("lightgbm")
@@ -165,3 +165,54 @@ def test_only_whole_molecules_have_smiles(change):
     molecules.task = dataclasses.replace(molecules.task, **change)
     with pytest.raises(ConfigError, match="whole molecules"):
         smiles_of(molecules, "x")
+
+
+def shifted(name, rows, *errors):
+    """A candidate that is a blend of models whose errors on all rows are these."""
+    target = {split: rows.target[rows.splits[split]] for split in ("val", "test")}
+    parts = {split: np.stack([values + error for error in errors]) for split, values in target.items()}
+    outputs = {split: values.mean(0) for split, values in parts.items()}
+    names = [f"{name} {number}" for number in range(len(errors))]
+    blend = BlendPredictor([Given() for _ in errors], np.full(len(errors), 1 / len(errors)), names=names)
+    return Candidate(name, blend, outputs, parts=parts)
+
+
+def test_models_of_an_ensemble_share_its_weight_and_calibrate_by_their_spread(rows):
+    ensemble, single = shifted("networks", rows, 1.0, 3.0), given("trees", rows, -2.0, -2.0)
+    fitted = blend_candidates([ensemble, single], rows, MAE, "mae")
+    assert fitted.weights == {"networks": 0.5, "trees": 0.5}
+    assert fitted.blend.names == ["networks 0", "networks 1", "trees"]
+    assert fitted.blend.weights[:, 0].tolist() == [0.25, 0.25, 0.5]
+    # The deviation of 1, 3, -2, -2 around 0, with these weights.
+    spread = np.sqrt(0.25 * 1 + 0.25 * 9 + 0.5 * 4)
+    assert fitted.blend.calibration.floor == pytest.approx([spread, spread])
+    assert [row["coverage"] for row in fitted.coverage] == [1.0, 1.0]  # of 4 molecules: 50 and 80 %
+
+
+def test_the_calibration_of_a_single_model_has_no_spread_and_its_coverage_is_measured_on_test(rows):
+    fitted = blend_candidates([given("a", rows, val=1.0, test=2.0)], rows, MAE, "mae")
+    calibration = fitted.blend.calibration
+    assert calibration.floor is None
+    assert [scores.tolist() for scores in calibration.scores] == [[1.0] * 4] * 2
+    assert fitted.coverage[0] == {"confidence": 0.5, "coverage": 0.0, "width": 2.0, "count": 8}
+    assert fitted.as_summary()["coverage"] == list(fitted.coverage)
+
+
+def test_out_of_fold_predictions_have_no_spread(rows):
+    fitted = blend_candidates([shifted("networks", rows, 1.0, 3.0)], rows, MAE, "mae", source="out-of-fold")
+    assert fitted.blend.calibration.source == "out-of-fold"
+    assert fitted.blend.calibration.floor is None
+
+
+def test_a_target_without_validation_labels_leaves_the_predictor_without_calibration():
+    rows = MoleculeRows(dataset(), "mine")
+    rows.target[rows.splits["val"], 1] = np.nan
+    fitted = blend_candidates(fit_trees(rows, PredictorOptions(tree_inputs=["maccs"]), BOOSTING), rows, MAE, "mae")
+    assert fitted.blend.calibration is None
+    assert list(fitted.coverage) == []
+
+
+def test_without_crepes_the_error_comes_before_the_training(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match="crepes"):
+        fit_predictor.check_conformal()

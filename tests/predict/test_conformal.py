@@ -9,6 +9,7 @@ from pyg_samsa.predict.conformal import (
     calibrate,
     check_confidence,
     describe_coverage,
+    mean_coverage,
     measure_coverage,
     prediction_intervals,
     prediction_sets,
@@ -213,3 +214,10 @@ def test_the_coverage_as_a_sentence():
     rows = [{"confidence": 0.5, "coverage": 0.4, "width": 1.0, "count": 9}]
     assert describe_coverage(rows) == ""
     assert describe_coverage(rows, confidence=0.5).startswith("50 % intervals hold 40.0 % of 9 test values")
+
+
+def test_the_mean_coverage_of_runs_leaves_out_what_not_all_have():
+    row = {"confidence": 0.5, "coverage": 0.4, "size": 1.0, "count": 9}
+    runs = [[row, {**row, "confidence": 0.9}], [{**row, "coverage": 0.6, "size": 2.0}]]
+    assert mean_coverage(runs) == [{"confidence": 0.5, "coverage": 0.5, "size": 1.5, "count": 9}]
+    assert mean_coverage([]) == []
