@@ -72,7 +72,7 @@ def add_descriptors(
         return dataset
     smiles = _smiles(dataset, descriptors, key)
     try:
-        parts = [_load_or_compute(name, smiles, Path(folder), progress) for name in descriptors]
+        parts = [cached_descriptors(name, smiles, folder, progress=progress) for name in descriptors]
     except OSError as error:
         reason = f"a folder that can be written to ({error.strerror or error})"
         raise ConfigError("dataset.dir", str(folder), reason) from error
@@ -98,11 +98,30 @@ def _smiles(dataset: Any, descriptors: Sequence[str], key: str) -> list[str]:
     return [found] if isinstance(found, str) else list(found)
 
 
-def _load_or_compute(name: str, smiles: Sequence[str], folder: Path, progress: bool) -> Tensor:
+def cached_descriptors(
+    name: str, smiles: Sequence[str], folder: str | os.PathLike[str], *, progress: bool = True
+) -> Tensor:
+    """Return the descriptors of a list of molecules, float32 [G, F], from the cache in ``folder/descriptors``.
+
+    Args:
+        name: Name of the descriptors.
+        smiles: G molecules.
+        folder: Folder of the data sets.
+        progress: Show a progress bar while they are computed.
+
+    Raises:
+        ConfigError: The name is unknown.
+        SmilesError: A molecule cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> cached_descriptors("maccs", ["CC", "C"], tempfile.mkdtemp(), progress=False).shape
+        torch.Size([2, 167])
+    """
     labels = descriptor_labels([name])
     text = "\n".join([f"rdkit {metadata.version('rdkit')}", *labels, "", *smiles])
     digest = hashlib.sha256(text.encode()).hexdigest()
-    path = folder / "descriptors" / f"{name}-{digest[:16]}.pt"
+    path = Path(folder) / "descriptors" / f"{name}-{digest[:16]}.pt"
     shape = (len(smiles), len(labels))
     values = _cached(path, digest, shape)
     if values is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from torchmetrics import Metric
 
 from pyg_samsa.chem.descriptors import check_descriptors, compute_descriptors
 from pyg_samsa.chem.parsing import in_chunks, join_parsed, parse_stream
+from pyg_samsa.datasets.molecule_descriptors import cached_descriptors
 from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError, MissingDependencyError
 from pyg_samsa.graphgym.settings import add_owner
@@ -138,13 +140,14 @@ class MoleculeRows:
     Args:
         dataset: A data set whose graphs have SMILES.
         name: Name of the data set, for errors.
+        folder: Folder of the data sets, where descriptors are cached; None computes them.
 
     Raises:
         ConfigError: The graphs have no SMILES, or the task is not one of whole graphs.
     """
 
-    def __init__(self, dataset: Any, name: str) -> None:
-        self.dataset, self.task = dataset, dataset.task
+    def __init__(self, dataset: Any, name: str, folder: str | os.PathLike[str] | None = None) -> None:
+        self.dataset, self.task, self.folder = dataset, dataset.task, folder
         self.smiles = smiles_of(dataset, name)
         self.splits = {split: np.sort(np.asarray(dataset.split_idx[split])) for split in split_sizes(dataset.split_idx)}
         y = torch.cat([dataset[row].y.reshape(1, -1) for row in range(len(dataset))]).double().numpy()
@@ -162,7 +165,10 @@ class MoleculeRows:
         """
         missing = [name for name in names if name not in self._vectors]
         for name in missing:
-            self._vectors[name] = compute_descriptors(self.smiles, [name], progress=progress)
+            if self.folder is None:
+                self._vectors[name] = compute_descriptors(self.smiles, [name], progress=progress)
+            else:
+                self._vectors[name] = cached_descriptors(name, self.smiles, self.folder, progress=progress).numpy()
         return np.concatenate([*(self._vectors[name] for name in names), self.extra()], axis=1)
 
     def extra(self) -> np.ndarray:

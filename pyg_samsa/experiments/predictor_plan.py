@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -122,7 +123,8 @@ def make_predictor_plan(dataset: Any, *, progress: bool = True) -> PredictorPlan
     if members != NETWORK:
         check_trees(boosting)
     check_conformal()
-    return PredictorPlan(members, options, boosting, MoleculeRows(dataset, cfg.dataset.name), progress)
+    rows = MoleculeRows(dataset, cfg.dataset.name, Path(cfg.dataset.dir).expanduser())
+    return PredictorPlan(members, options, boosting, rows, progress)
 
 
 def run_trees(

@@ -178,8 +178,11 @@ def _connected(bonds: Sequence[tuple[int, int, int]]) -> list[list[tuple[int, in
     return groups
 
 
-def _rest(mol: Any, atom: int | None, bond: int | None) -> str:
-    """Return the SMILES of a molecule with single and double bonds without an atom or a bond; empty if it is none."""
+def _rest(mol: Any, atom: Any, bond: Any) -> str:
+    """Return the SMILES of a molecule with single and double bonds without an atom or a bond; empty if it is none.
+
+    One of the two numbers is None.
+    """
     from rdkit import Chem, rdBase
 
     with rdBase.BlockLogs():
