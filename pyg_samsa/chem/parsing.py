@@ -5,11 +5,16 @@ Only numpy is imported here (and RDKit where it is used): this module is what th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from pyg_samsa.chem.descriptors import descriptor_function
 from pyg_samsa.chem.graph_table import GraphTable, join_tables, make_table
+from pyg_samsa.chem.molecule_vectors import VectorFunction
 from pyg_samsa.chem.ogb_features import Refusal, graph_arrays, import_rdkit, parse_smiles
 from pyg_samsa.io import worker_pool
 from pyg_samsa.io.worker_pool import map_chunks
@@ -26,48 +31,64 @@ class Parsed(NamedTuple):
         kept: Their positions in the list.
         refused: Positions and reasons of the others.
         smiles: SMILES of those that could be read, without blanks around them.
+        descriptors: Name of a descriptor -> float32 [K, F] of the K molecules that could be read; only those that were
+            asked for.
     """
 
     table: GraphTable
     kept: list[int]
     refused: list[Refusal]
     smiles: list[str]
+    descriptors: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
-def parse_molecules(smiles: Sequence[object], max_atoms: int | None = None) -> Parsed:
+def parse_molecules(
+    smiles: Sequence[object],
+    max_atoms: int | None = None,
+    describe: Mapping[str, Callable[[], VectorFunction]] = MappingProxyType({}),
+) -> Parsed:
     """Convert a list of SMILES in this process; invalid ones are refused.
 
     Args:
         smiles: Molecules; blanks around them are ignored.
         max_atoms: Refuse larger molecules; None takes any.
+        describe: Name of a descriptor -> what makes its function, see
+            :func:`~pyg_samsa.chem.descriptors.descriptor_function`.
 
     Example:
         >>> parsed = parse_molecules(["CC", "not a molecule", " C"])
         >>> parsed.table.num_nodes.tolist(), parsed.kept, parsed.smiles, parsed.refused
         ([2, 1], [0, 2], ['CC', 'C'], [Refusal(position=1, reason='RDKit cannot read this SMILES')])
 
-    Cost: about 20 microseconds an atom.
+    Cost: about 20 microseconds an atom, and the descriptors.
     """
+    functions = {name: make() for name, make in describe.items()}
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in functions}
     parts, kept, refused, read = [], [], [], []
     for position, text in enumerate(smiles):
-        arrays = _read(text, max_atoms)
-        if isinstance(arrays, str):
-            refused.append(Refusal(position, arrays))
-        else:
-            kept.append(position)
-            parts.append(arrays)
-            read.append(str(text).strip())
-    return Parsed(make_table(parts), kept, refused, read)
+        found = _read(text, max_atoms)
+        if isinstance(found, str):
+            refused.append(Refusal(position, found))
+            continue
+        mol, arrays = found
+        kept.append(position)
+        parts.append(arrays)
+        read.append(str(text).strip())
+        for name, function in functions.items():
+            rows[name].append(function(mol))
+    descriptors = {name: np.stack(vectors) for name, vectors in rows.items() if vectors}
+    return Parsed(make_table(parts), kept, refused, read, descriptors)
 
 
-def _read(text: object, max_atoms: int | None) -> Any | str:
+def _read(text: object, max_atoms: int | None) -> tuple[Any, Any] | str:
+    """Return the RDKit molecule and the arrays of its graph, or the reason why there are none."""
     mol = parse_smiles(text.strip() if isinstance(text, str) else text)
     if isinstance(mol, str):
         return mol
     if max_atoms is not None and mol.GetNumAtoms() > max_atoms:
         return f"{mol.GetNumAtoms():,} atoms, more than {max_atoms:,}"
     try:
-        return graph_arrays(mol)
+        return mol, graph_arrays(mol)
     except Exception as error:  # RDKit has exception types of its own; one molecule must not stop a million others
         return f"no graph ({type(error).__name__})"
 
@@ -88,11 +109,20 @@ def join_parsed(parts: Sequence[Parsed]) -> Parsed:
         kept += [start + position for position in part.kept]
         refused += [Refusal(start + position, reason) for position, reason in part.refused]
         smiles += part.smiles
-    return Parsed(join_tables([make_table([]), *(part.table for part in parts)]), kept, refused, smiles)
+    # A part without readable molecules has no descriptors.
+    names = dict.fromkeys(name for part in parts for name in part.descriptors)
+    read = [part.descriptors for part in parts if part.kept]
+    descriptors = {name: np.concatenate([found[name] for found in read]) for name in names}
+    tables = [make_table([]), *(part.table for part in parts)]
+    return Parsed(join_tables(tables), kept, refused, smiles, descriptors)
 
 
 def parse_stream(
-    chunks: Iterable[Sequence[object]], *, workers: int = 1, max_atoms: int | None = None
+    chunks: Iterable[Sequence[object]],
+    *,
+    workers: int = 1,
+    max_atoms: int | None = None,
+    descriptors: Sequence[str] = (),
 ) -> Iterator[tuple[Sequence[object], Parsed]]:
     """Convert a stream of lists of SMILES, and yield each list with its result, in order.
 
@@ -102,9 +132,10 @@ def parse_stream(
         chunks: Lists of SMILES.
         workers: Processes that convert; 1 stays in this process.
         max_atoms: As in :func:`parse_molecules`.
+        descriptors: Names of descriptors that are computed as well, see `pyg_samsa.chem.compute_descriptors`.
 
     Raises:
-        ConfigError: ``workers`` is less than 1.
+        ConfigError: ``workers`` is less than 1, or there is no such descriptor.
 
     Example:
         >>> [parsed.kept for _, parsed in parse_stream([["C"], ["CC", "x"]])]
@@ -112,7 +143,9 @@ def parse_stream(
     """
     check_integer("workers", workers)
     import_rdkit()
-    yield from map_chunks(partial(parse_molecules, max_atoms=max_atoms), map(list, chunks), workers=workers)
+    describe = {name: descriptor_function([name]) for name in descriptors}
+    parse = partial(parse_molecules, max_atoms=max_atoms, describe=describe)
+    yield from map_chunks(parse, map(list, chunks), workers=workers)
 
 
 def in_chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch_geometric.data import Data
 
+from pyg_samsa.chem.descriptors import check_descriptors, compute_descriptors
 from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.chem.smiles import smiles_to_data_list
 from pyg_samsa.datasets.molecules.peptides import stratified_split
@@ -34,7 +35,7 @@ from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.optimizers import adamw
 from pyg_samsa.training.run_folder import RunFolder
-from pyg_samsa.training.scaling import ScaledLoss, with_target_scale
+from pyg_samsa.training.scaling import ScaledLoss, fit_graph_features, with_target_scale
 from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoints
 
 
@@ -51,6 +52,7 @@ class MoleculeEstimator(BaseEstimator):
         dropout: float = 0.1,
         drop_path: float = 0.1,
         num_eval_samples: int = 1,
+        descriptors: Sequence[str] = (),
         max_epochs: int = 50,
         batch_size: int = 32,
         learning_rate: float = 2e-3,
@@ -67,6 +69,7 @@ class MoleculeEstimator(BaseEstimator):
         self.dropout = dropout
         self.drop_path = drop_path
         self.num_eval_samples = num_eval_samples
+        self.descriptors = descriptors
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -92,7 +95,8 @@ class MoleculeEstimator(BaseEstimator):
             raise ConfigError("y", len(y), f"{len(graphs)} targets, one for each molecule")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         split = self._split(strata, seed)
-        dataset = _with_targets(graphs, y)
+        features = self._descriptors_of(X)
+        dataset = _with_targets(_with_features(graphs, features), y)
         in_channels, edge_channels = _features(graphs[0])
         # fork_rng restores the random generators of the caller.
         with torch.random.fork_rng(), quiet_libraries(verbose=False), tempfile.TemporaryDirectory() as folder:
@@ -109,8 +113,10 @@ class MoleculeEstimator(BaseEstimator):
                 head_norm="batch",
                 drop_path=self.drop_path,
                 num_eval_samples=self.num_eval_samples,
+                graph_channels=0 if features is None else features.size(1),
                 scale_targets=task == "regression",
             )
+            fit_graph_features(model, None if features is None else features[split["train"]])
             module = self._module(model, task, y[split["train"]])
             self._train(
                 module, SplitData(dataset, split, batch_size=self.batch_size, seed=seed), RunFolder(Path(folder))
@@ -126,6 +132,17 @@ class MoleculeEstimator(BaseEstimator):
         return smiles_to_data_list(
             [item.strip() if isinstance(item, str) else item for item in items], workers=1, progress=False
         )
+
+    def _descriptors_of(self, X: Sequence[Any]) -> torch.Tensor | None:
+        """Return the descriptors of molecules, float32 [n, F]; None without descriptors."""
+        check_descriptors(self.descriptors)
+        if not self.descriptors:
+            return None
+        smiles = [item.get("smiles") if isinstance(item, Data) else item for item in X]
+        if None in smiles:
+            row, hint = smiles.index(None), "Pass SMILES, or graphs with the attribute smiles."
+            raise ConfigError("descriptors", list(self.descriptors), f"none: graph {row} has no SMILES", hint=hint)
+        return torch.from_numpy(compute_descriptors(smiles, self.descriptors, workers=1, progress=False))
 
     def _split(self, strata: Sequence[int], seed: int) -> dict[str, torch.Tensor]:
         check_probability("validation_fraction", self.validation_fraction)
@@ -183,7 +200,7 @@ class MoleculeEstimator(BaseEstimator):
         check_is_fitted(self, "model_")
         if len(X) == 0:
             return torch.empty(0, self._width(), dtype=torch.float64)
-        graphs = self._graphs(X)
+        graphs = _with_features(self._graphs(X), self._descriptors_of(X))
         data = SplitData(graphs, {"test": torch.arange(len(graphs))}, batch_size=1, tokens_per_batch=8192)
         network, found = BatchNetwork(self.model_).eval(), torch.empty(len(graphs), self._width(), dtype=torch.float64)
         for batch in data.loader("test"):
@@ -209,7 +226,9 @@ class MoleculeEstimator(BaseEstimator):
                 "the network was not fitted on molecules",
                 hint="Save model_ itself with pyg_samsa.hub.save_pretrained.",
             )
-        return save_pretrained(self.model_, directory, task=self._task(target_names))
+        return save_pretrained(
+            self.model_, directory, task=self._task(target_names), descriptors=tuple(self.descriptors)
+        )
 
     def _task(self, target_names: Sequence[str] | None) -> Task:
         raise NotImplementedError
@@ -235,12 +254,24 @@ def _features(graph: Data) -> tuple[Any, Any]:
     return list(ATOM_CARDINALITIES), list(BOND_CARDINALITIES)
 
 
+def _with_features(graphs: Sequence[Data], features: torch.Tensor | None) -> Sequence[Data]:
+    """Return copies of graphs with ``graph_features`` [1, F], or the graphs themselves without features."""
+    if features is None:
+        return graphs
+    copies = [graph.clone() for graph in graphs]
+    for graph, row in zip(copies, features, strict=True):
+        graph.graph_features = row[None]
+    return copies
+
+
 def _with_targets(graphs: Sequence[Data], y: torch.Tensor) -> list[Data]:
     copies = []
     for graph, target in zip(graphs, y, strict=True):
         copy = Data(x=graph.x, edge_index=graph.edge_index, y=target[None])
         if graph.edge_attr is not None:
             copy.edge_attr = graph.edge_attr
+        if graph.get("graph_features") is not None:
+            copy.graph_features = graph.graph_features
         copies.append(copy)
     return copies
 

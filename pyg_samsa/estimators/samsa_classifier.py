@@ -27,6 +27,8 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         dropout: Dropout of the feed-forward networks and the head.
         drop_path: Probability that a molecule's residual branch is dropped in training.
         num_eval_samples: Number of draws of codes that a prediction averages.
+        descriptors: Names of the descriptors that the network reads beside the graph, see
+            `pyg_samsa.chem.compute_descriptors`.
         max_epochs: Number of training epochs.
         batch_size: Number of molecules in a training batch.
         learning_rate: Peak learning rate of AdamW, after a linear warm-up and before a cosine decay.

@@ -26,10 +26,12 @@ class Passes(NamedTuple):
     Attributes:
         inputs: Tokens [T, D] before each of the L blocks and after the last: L + 1 tensors.
         tokens: The tokens after the last block, and which rows are nodes and edges.
+        graph_features: Features of the graphs [B, F] that the readout takes; None without them.
     """
 
     inputs: list[Tensor]
     tokens: Tokens
+    graph_features: Tensor | None = None
 
 
 class Found(NamedTuple):
@@ -144,11 +146,17 @@ def open_passes(model: SAMSA, data: Any, draw: int = 0) -> Passes:
     finally:
         for hook in hooks:
             hook.remove()
-    return Passes([*inputs, tokens.x], tokens)
+    features = data.graph_features if "graph_features" in model.inputs else None
+    return Passes([*inputs, tokens.x], tokens, features)
 
 
 def run_from(
-    model: SAMSA, x: Tensor, index: RaggedIndex, layer: int = 0, edges: Mapping[str, Tensor | None] | None = None
+    model: SAMSA,
+    x: Tensor,
+    index: RaggedIndex,
+    layer: int = 0,
+    edges: Mapping[str, Tensor | None] | None = None,
+    graph_features: Tensor | None = None,
 ) -> Tensor:
     """Run the blocks from ``layer`` on tokens [T, D], and return the predictions [B, out_channels].
 
@@ -158,6 +166,7 @@ def run_from(
         index: Where each graph begins and ends.
         layer: Number of the first layer to run.
         edges: Arguments of the blocks about edges, see `pyg_samsa.nn.Encoder.edges_of`.
+        graph_features: Features of the graphs [B, F], if the readout takes them.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -167,13 +176,13 @@ def run_from(
         >>> torch.allclose(first, last, atol=1e-6)
         True
     """
-    return read_out(model, model.encoder.run(x, index, dict(edges or {}), first=layer), index)
+    return read_out(model, model.encoder.run(x, index, dict(edges or {}), first=layer), index, graph_features)
 
 
-def read_out(model: SAMSA, x: Tensor, index: RaggedIndex) -> Tensor:
+def read_out(model: SAMSA, x: Tensor, index: RaggedIndex, graph_features: Tensor | None = None) -> Tensor:
     """Return the predictions [B, out_channels] from the tokens after the last block."""
     assert model.readout is not None  # check_network has seen to it
-    return model.readout(Tokens(x, index, torch.arange(0, device=x.device)))
+    return model.readout(Tokens(x, index, torch.arange(0, device=x.device)), graph_features=graph_features)
 
 
 def sample(block: Module, x: Tensor, index: RaggedIndex) -> Samples:

@@ -45,7 +45,7 @@ def gradient_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int = 
         inputs.append(edge_attr.detach().requires_grad_())
         edges["edge_attr"] = inputs[1]
     with torch.enable_grad():
-        predictions = run_from(model, x, tokens.index, edges=edges)
+        predictions = run_from(model, x, tokens.index, edges=edges, graph_features=passes.graph_features)
         chosen = predictions.gather(1, target[:, None]).sum()
         gradients = torch.autograd.grad(chosen, inputs, allow_unused=True, materialize_grads=True)
     scores = [(value * gradient).sum(1).detach() for value, gradient in zip(inputs, gradients, strict=True)]

@@ -151,7 +151,7 @@ def token_importance(
 
     Args:
         model: A :class:`pyg_samsa.nn.SAMSA` network with Graph-Bridge and one prediction per graph.
-        data: One graph or several.
+        data: One graph or several, with ``graph_features`` [1, F] if the network reads features of whole graphs.
         method: One of the methods above.
         target: Number of the prediction to explain, for all graphs or for each.
         max_tokens: Number of tokens that are computed at once.
@@ -161,7 +161,8 @@ def token_importance(
         The importance of each graph.
 
     Raises:
-        ConfigError: An argument is not allowed, or the network has no edge tokens or does not sample tokens.
+        ConfigError: An argument is not allowed, the network has no edge tokens or does not sample tokens, or it reads
+            features of whole graphs that a graph does not have.
 
     Example:
         >>> model = SAMSA.from_options(in_channels=5, out_channels=2, channels=16, num_layers=2, heads=4, num_samples=8)
@@ -181,6 +182,9 @@ def token_importance(
     targets = [target] * len(graphs) if isinstance(target, int) else list(target)
     if len(targets) != len(graphs):
         raise ConfigError("target", f"{len(targets)} numbers", f"one, or one for each of {len(graphs)} graphs")
+    if "graph_features" in network.inputs and any(graph.get("graph_features") is None for graph in graphs):
+        hint = "Set data.graph_features to the features with which the network was trained."
+        raise ConfigError("graph_features", None, "features of every graph, which the network reads", hint=hint)
     outputs = network.readout.head.out_channels  # type: ignore[union-attr]
     if any(not 0 <= number < outputs for number in targets):
         raise ConfigError("target", target, f"a number from 0 to {outputs - 1}")
@@ -208,7 +212,7 @@ def _importance(
     model: SAMSA, graphs: Sequence[Data], method: str, targets: Sequence[int], max_tokens: int
 ) -> list[TokenImportance]:
     device = next(model.parameters()).device
-    keys = ("x", "edge_index", "edge_attr")
+    keys = ("x", "edge_index", "edge_attr", "graph_features")
     batch: Any = Batch.from_data_list(
         [Data(**{key: graph[key] for key in keys if graph.get(key) is not None}) for graph in graphs]
     ).to(device)
@@ -247,4 +251,4 @@ def _random_scores(model: SAMSA, batch: Any, target: Tensor, *, draw: int = 0) -
     tokens = passes.tokens
     place = torch.arange(tokens.x.size(0), device=tokens.x.device) - tokens.index.ptr[tokens.index.batch]
     scores = gaussian_codes(feature_keys(place), 1, dtype=tokens.x.dtype).flatten()
-    return Found(of_nodes_and_edges(scores, tokens), read_out(model, tokens.x, tokens.index))
+    return Found(of_nodes_and_edges(scores, tokens), read_out(model, tokens.x, tokens.index, passes.graph_features))

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
 from torch.nn import Module
 
+from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.chem.ogb_features import parse_smiles
 from pyg_samsa.chem.smiles import smiles_to_data
 from pyg_samsa.errors import ConfigError, SmilesError, check_choice
@@ -85,6 +88,14 @@ class MoleculeExplanation:
         return draw_importance(self.mol, atoms, bonds, **options)  # type: ignore[arg-type]
 
 
+def _graph_features(
+    smiles: str, descriptors: Sequence[str], extra_columns: Mapping[str, Sequence[float]], number: int
+) -> Tensor:
+    """Return the features of one molecule [1, F]."""
+    computed = torch.from_numpy(compute_descriptors([smiles], descriptors, workers=1, progress=False))
+    return torch.cat([computed, torch.tensor([[float(column[number]) for column in extra_columns.values()]])], dim=1)
+
+
 def scale_of(method: str) -> str:
     """Return the colour scale of a method.
 
@@ -118,6 +129,8 @@ def explain_molecules(
     *,
     target: str | None = None,
     methods: Sequence[str] = PICTURED,
+    descriptors: Sequence[str] = (),
+    extra_columns: Mapping[str, Sequence[float]] | None = None,
     on_refusal: Callable[[int, str, str, str], None] | None = None,
 ) -> Iterator[MoleculeExplanation]:
     """Explain the predictions for molecules, one at a time.
@@ -129,6 +142,9 @@ def explain_molecules(
         target: Name of the prediction to explain; by default the most likely of each molecule, or the first
             regression.
         methods: See :func:`~pyg_samsa.explain.token_importance`.
+        descriptors: Names of the descriptors that the network reads beside the graph, see
+            `pyg_samsa.chem.compute_descriptors`. They are those of the whole molecule in every score.
+        extra_columns: Name of a column -> a number for each molecule; the columns that it reads after them, in order.
         on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read, which is then
             skipped; by default it is an error.
 
@@ -165,6 +181,8 @@ def explain_molecules(
             on_refusal(number, name, smiles, mol)
             continue
         data = smiles_to_data(smiles, row=number + 1)
+        if descriptors or extra_columns:
+            data.graph_features = _graph_features(smiles, descriptors, extra_columns or {}, number)
         column = 0 if target is None else names.index(target)
         first = token_importance(model, data, methods[0], target=column)[0]
         if target is None and task.kind != "regression" and (likeliest := int(first.prediction.argmax())) != column:

@@ -22,7 +22,8 @@ def occlusion_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int =
         s_t = y(x) - y(x_{\setminus t})
 
     A token is removed after Graph-Bridge: it has no query, key or value in any layer and no part in the readout, while
-    the codes of all other tokens stay the same. Both directions of a bond are removed together, because each carries
+    the codes of all other tokens stay the same. Features of the whole graph, such as descriptors, stay the same too.
+    Both directions of a bond are removed together, because each carries
     the information of the other. Each gets half of the effect, so that the score of the bond is the whole effect. A
     positive score means that the token raises the prediction.
 
@@ -53,7 +54,7 @@ def occlusion_scores(model: SAMSA, batch: object, target: Tensor, *, draw: int =
     """
     passes = open_passes(model, batch, draw)
     tokens = passes.tokens
-    prediction = read_out(model, tokens.x, tokens.index)
+    prediction = read_out(model, tokens.x, tokens.index, passes.graph_features)
     unit, edge_unit = _units(tokens, batch.edge_index)  # type: ignore[attr-defined]
     everything = unit if tokens.edge_rows is not None else torch.cat([unit, edge_unit])
     size = torch.bincount(everything)
@@ -106,7 +107,8 @@ def _predict_without(
     edges = model.encoder.edges_of(passes.tokens)
     if edges.get("edge_index") is not None:
         edges = _edges_without(edges, keep, edge_unit != withheld[:, None])
-    return run_from(model, passes.inputs[layer][keep.nonzero()[:, 1]], index, layer, edges)
+    features = None if passes.graph_features is None else passes.graph_features.expand(len(withheld), -1)
+    return run_from(model, passes.inputs[layer][keep.nonzero()[:, 1]], index, layer, edges, features)
 
 
 def _edges_without(edges: Mapping[str, Tensor | None], keep: Tensor, keep_edge: Tensor) -> dict[str, Tensor | None]:

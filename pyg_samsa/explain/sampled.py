@@ -111,7 +111,13 @@ def contribution_scores(model: SAMSA, batch: object, target: Tensor, *, draw: in
     try:
         with torch.enable_grad():
             # The tokens need a gradient, because a frozen network has none elsewhere.
-            predictions = run_from(model, passes.inputs[0].detach().requires_grad_(), index, edges=edges)
+            predictions = run_from(
+                model,
+                passes.inputs[0].detach().requires_grad_(),
+                index,
+                edges=edges,
+                graph_features=passes.graph_features,
+            )
             gradients = torch.autograd.grad(predictions.gather(1, target[:, None]).sum(), outputs)
     finally:
         for hook in hooks:
@@ -156,4 +162,4 @@ def _to_tokens(samples: Samples, values: Tensor, count: int) -> Tensor:
 @torch.no_grad()
 def _found(model: SAMSA, passes: Passes, scores: Tensor) -> Found:
     tokens = passes.tokens
-    return Found(of_nodes_and_edges(scores, tokens), read_out(model, tokens.x, tokens.index))
+    return Found(of_nodes_and_edges(scores, tokens), read_out(model, tokens.x, tokens.index, passes.graph_features))

@@ -66,7 +66,7 @@ class SamplingExplainer(ExplainerAlgorithm):
             raise ConfigError("index", index, "None, because whole graphs are explained")
         if not isinstance(x, Tensor) or not isinstance(edge_index, Tensor):
             raise ConfigError("x", type(x).__name__, "a tensor, of a homogeneous graph")
-        batch, edge_attr = kwargs.get("batch"), kwargs.get("edge_attr")
+        batch, edge_attr, features = (kwargs.get(name) for name in ("batch", "edge_attr", "graph_features"))
         graph_of = x.new_zeros(x.size(0), dtype=torch.long) if batch is None else batch
         count = int(kwargs.get("batch_size") or (int(graph_of.max()) + 1 if graph_of.numel() else 1))
         node_mask, edge_mask = (
@@ -77,13 +77,14 @@ class SamplingExplainer(ExplainerAlgorithm):
         members = [(graph_of == number).nonzero().flatten() for number in range(count)]
         edges = [(graph_of[edge_index[0]] == number).nonzero().flatten() for number in range(count)]
         graphs = []
-        for nodes, kept in zip(members, edges, strict=True):
+        for number, (nodes, kept) in enumerate(zip(members, edges, strict=True)):
             place[nodes] = torch.arange(nodes.numel(), device=nodes.device)
             graphs.append(
                 Data(
                     x=x[nodes],
                     edge_index=place[edge_index[:, kept]],
                     edge_attr=None if edge_attr is None else edge_attr[kept],
+                    graph_features=None if features is None else features[[number]],
                 )
             )
         for nodes, kept, found in zip(

@@ -64,6 +64,7 @@ class BlendPredictor(Predictor):
         if len(self.names) != len(self.members):
             raise ConfigError("names", self.names, f"{len(self.members)} names, one per member")
         self.weights = _convex(np.asarray(weights, np.float64), len(self.members), self.task.num_targets)
+        self.descriptors = tuple(dict.fromkeys(name for member in self.members for name in member.descriptors))
         self.extra_columns = tuple(dict.fromkeys(name for member in self.members for name in member.extra_columns))
         self.metrics, self.calibration = dict(metrics or {}), calibration
 

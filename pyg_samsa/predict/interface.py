@@ -68,7 +68,7 @@ class MoleculeInputs:
         self.table, self.smiles = parsed.table, parsed.smiles
         self._kept = np.asarray(parsed.kept, dtype=np.int64)
         self._extra = dict(extra_columns or {})
-        self._descriptors: dict[str, np.ndarray] = {}
+        self._descriptors = dict(parsed.descriptors)
 
     def descriptors(self, names: Sequence[str]) -> np.ndarray:
         """Return descriptors, float32 [K, F]; NaN where undefined.
@@ -114,12 +114,14 @@ class Predictor(ABC):
     Attributes:
         task: The task.
         fingerprint: Hash of the files of the model; empty if it was not loaded from files.
-        extra_columns: Names of the columns of numbers that the predictor needs beside the SMILES.
+        descriptors: Names of the descriptors that it computes from the SMILES.
+        extra_columns: Names of the columns of numbers that it needs beside the SMILES.
         calibration: Calibration of intervals and sets; None if the predictor was not calibrated.
     """
 
     task: Task
     fingerprint: str = ""
+    descriptors: Sequence[str] = ()
     extra_columns: Sequence[str] = ()
     calibration: Calibration | None = None
 
@@ -183,7 +185,8 @@ class Predictor(ABC):
             >>> result.spread.shape, result.errors
             ((2, 3), ['', 'RDKit cannot read this SMILES'])
         """
-        parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks(smiles), workers=workers)])
+        stream = parse_stream(in_chunks(smiles), workers=workers, descriptors=self.descriptors)
+        parsed = join_parsed([parsed for _, parsed in stream])
         options: dict[str, Any] = {"uncertainty": uncertainty, "draws": draws, "interval": interval}
         return self.predict_parsed(parsed, extra_columns=extra_columns, **options)
 

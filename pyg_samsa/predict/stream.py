@@ -175,7 +175,8 @@ class TablePredictor:
                 pending.append(rows)
                 yield [row[self.column] if len(row) > self.column else "" for row in rows]
 
-        for _, parsed in parse_stream(smiles(), workers=self.options.workers, max_atoms=self.options.max_atoms):
+        options: dict[str, Any] = {"workers": self.options.workers, "max_atoms": self.options.max_atoms}
+        for _, parsed in parse_stream(smiles(), **options, descriptors=self.predictor.descriptors):
             rows = pending.pop(0)
             numbers = {name: [self._number(row, place) for row in rows] for name, place in self.extra.items()}
             extra = {name: [math.nan if value is None else value for value in numbers[name]] for name in numbers}

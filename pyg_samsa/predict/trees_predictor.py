@@ -42,7 +42,7 @@ class TreesPredictor(Predictor):
             hint = "Another version of RDKit may have other descriptors; install the one with which it was trained."
             raise ConfigError("trees", f"{trees.width} columns", f"{width}, those of its descriptors", hint=hint)
         self.trees, self.task = trees, trees.task
-        self.extra_columns = trees.extra_columns
+        self.descriptors, self.extra_columns = trees.descriptors, trees.extra_columns
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str], *, threads: int = 1) -> TreesPredictor:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.chem.ogb_features import smiles_to_table
 from pyg_samsa.chem.parsing import in_chunks, join_parsed, parse_molecules, parse_stream
 from pyg_samsa.errors import ConfigError
@@ -54,3 +55,15 @@ def test_only_a_little_is_read_ahead():
 def test_workers_are_checked():
     with pytest.raises(ConfigError):
         next(parse_stream([["C"]], workers=0))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_descriptors_are_those_of_the_molecules_that_can_be_read(workers):
+    names, chunks = ["maccs", "rdkit2d"], [["CCO", "C("], ["?"], [" c1ccccc1 ", "C"]]
+    parts = [parsed for _, parsed in parse_stream(chunks, workers=workers, descriptors=names)]
+    assert [sorted(part.descriptors) for part in parts] == [names, [], names]
+    joined = join_parsed(parts)
+    for name in names:
+        expected = compute_descriptors(["CCO", "c1ccccc1", "C"], [name], progress=False)
+        np.testing.assert_array_equal(joined.descriptors[name], expected)
+    assert join_parsed([parts[1]]).descriptors == {}

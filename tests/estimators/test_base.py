@@ -147,3 +147,24 @@ def test_targets_become_a_matrix_of_their_own():
     assert as_matrix([[1, 2]]).tolist() == [[1.0, 2.0]]
     with pytest.raises(ConfigError, match="NaN if unknown"):
         as_matrix([None, "a"])
+
+
+def test_descriptors_are_those_of_the_molecules_and_saved(make, smiles, alcohol, small, tmp_path):
+    from pyg_samsa.predict import MoleculePredictor
+
+    fitted = make(**small, descriptors=("maccs", "rdkit2d")).fit(smiles, alcohol)
+    method = "predict_proba" if hasattr(fitted, "predict_proba") else "predict"
+    found = getattr(fitted, method)(smiles)
+    graphs = [smiles_to_data(text) for text in smiles]
+    np.testing.assert_allclose(getattr(fitted, method)(graphs), found, rtol=1e-5)
+    np.testing.assert_allclose(getattr(fitted, method)(smiles[::-1])[::-1], found, rtol=1e-4, atol=1e-5)
+    predictor = MoleculePredictor.from_pretrained(fitted.save_pretrained(tmp_path / "model"))
+    values = predictor.predict(smiles).values[:, 0]
+    np.testing.assert_allclose(values, found if method == "predict" else found[:, 1], rtol=1e-4, atol=1e-5)
+    # No molecule has the first key.
+    assert fitted.model_.graph_features.scale[0] == 0
+    del graphs[3].smiles
+    with pytest.raises(ConfigError, match="graph 3 has no SMILES"):
+        fitted.predict(graphs)
+    with pytest.raises(ConfigError, match="descriptors: got 'macs'"):
+        make(**small, descriptors=("macs",)).fit(smiles, alcohol)

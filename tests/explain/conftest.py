@@ -51,7 +51,7 @@ def predict_without(model, data, without=()):
 
     hook = model.tokenizer.bridge.register_forward_hook(remove)
     with torch.no_grad():
-        out = model.eval()(data.x, data.edge_index, data.edge_attr)[0]
+        out = model.eval()(data.x, data.edge_index, data.edge_attr, graph_features=data.get("graph_features"))[0]
     hook.remove()
     return out
 

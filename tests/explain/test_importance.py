@@ -110,3 +110,26 @@ def test_targets_that_are_not_there(target, network, graphs):
 def test_another_model_is_refused(graphs):
     with pytest.raises(ConfigError, match="SAMSA"):
         token_importance(torch.nn.Linear(5, 1), graphs[0])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_features_of_whole_graphs_are_those_of_the_prediction(method, network, graphs, predict):
+    model = network(graph_channels=3)
+    model.graph_features.fit(torch.randn(9, 3, dtype=torch.float64))
+    given = [Data(**graph.to_dict(), graph_features=torch.full((1, 3), row - 2.0)) for row, graph in enumerate(graphs)]
+    together = token_importance(model, given, method)
+    for data, found in zip(given, together, strict=True):
+        (alone,) = token_importance(model, data, method)
+        torch.testing.assert_close(alone.node, found.node)
+        torch.testing.assert_close(found.prediction, predict(model, data))
+    with pytest.raises(ConfigError, match="graph_features: got None, expected features of every graph"):
+        token_importance(model, graphs, method)
+
+
+def test_occlusion_keeps_the_features_of_the_whole_graph(network, graphs, predict):
+    model = network(graph_channels=3)
+    data = Data(**graphs[0].to_dict(), graph_features=torch.tensor([[1.0, -2.0, 3.0]], dtype=torch.float64))
+    (found,) = token_importance(model, data, "occlusion")
+    full = predict(model, data)[0]
+    for node in range(data.num_nodes):
+        torch.testing.assert_close(found.node[node], full - predict(model, data, [node])[0])

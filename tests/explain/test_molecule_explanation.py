@@ -125,3 +125,21 @@ def test_molecules_are_explained_when_they_are_asked_for():
         next(molecules)
     with pytest.raises(ConfigError, match="methods"):
         explained([("x", "C")], methods=[])
+
+
+def test_descriptors_and_extra_columns_are_those_of_the_molecule():
+    from pyg_samsa.chem import compute_descriptors, smiles_to_data
+
+    model = network(2, graph_channels=168).eval()
+    task, molecules = Task("regression", ["logS", "logP"]), [("bad", "C("), ("x", "CCO"), ("y", "CCN")]
+    options = {"descriptors": ["maccs"], "extra_columns": {"pH": [1.0, 7.0, 5.0]}, "on_refusal": lambda *_: None}
+    found = explained(molecules, model, task, methods=["occlusion"], **options)
+    for explanation, ph in zip(found, (7.0, 5.0), strict=True):
+        data = smiles_to_data(explanation.smiles)
+        keys = torch.from_numpy(compute_descriptors([explanation.smiles], ["maccs"], progress=False))
+        with torch.no_grad():
+            features = torch.cat([keys, torch.tensor([[ph]])], dim=1)
+            expected = model(data.x, data.edge_index, data.edge_attr, graph_features=features)[0]
+        assert list(explanation.predictions.values()) == pytest.approx(expected.tolist())
+    with pytest.raises(ConfigError, match="graph_features"):
+        explained(molecules[1:], model, task, methods=["occlusion"])

@@ -71,3 +71,23 @@ def test_settings_that_do_not_fit():
     first = graphs()[0]
     with pytest.raises(ConfigError, match="index"):
         explainer(network(), SamplingExplainer())(first.x, first.edge_index, edge_attr=first.edge_attr, index=0)
+
+
+def test_features_of_whole_graphs_are_handed_over():
+    torch.manual_seed(0)
+    model = SAMSA.from_options(
+        4, 2, edge_channels=3, channels=16, num_layers=2, heads=2, num_samples=3, graph_channels=2
+    ).eval()
+    both, features = graphs(), torch.tensor([[1.0, 2.0], [-3.0, 4.0]])
+    batch = Batch.from_data_list(both)
+    found = explainer(model, SamplingExplainer("occlusion"))(
+        batch.x,
+        batch.edge_index,
+        edge_attr=batch.edge_attr,
+        batch=batch.batch,
+        batch_size=2,
+        graph_features=features,
+    )
+    given = [Data(**graph.to_dict(), graph_features=features[[row]]) for row, graph in enumerate(both)]
+    expected = token_importance(model, given, "occlusion")
+    torch.testing.assert_close(found.node_mask[:, 0], torch.cat([one.node for one in expected]))

@@ -164,3 +164,9 @@ def test_a_predictor_that_was_not_calibrated_has_no_intervals():
         Lengths().predict(["C"], extra_columns={"shift": [0]}, interval=1.5)
     with pytest.raises(ConfigError, match=r"interval: got 0\.9, expected a number of at most 0\.5"):
         calibrated(Task("regression", ["a", "b"]), [[1.0], [2.0]]).predict(["C"], interval=0.9)
+
+
+def test_descriptors_that_came_with_the_molecules_are_not_computed_again():
+    given = np.array([[1.0, 2.0]], np.float32)
+    parsed = parse_molecules(["C", "?"])._replace(descriptors={"maccs": given})
+    assert MoleculeInputs(parsed).descriptors(["maccs"]).tolist() == given.tolist()

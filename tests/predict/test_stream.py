@@ -25,7 +25,7 @@ def csv_text(lines=LINES, header="id,smiles"):
 class Lengths:
     """Predicts the number of atoms, as a real predictor would return it."""
 
-    fingerprint, extra_columns = "a", ()
+    fingerprint, descriptors, extra_columns = "a", (), ()
 
     def __init__(self, task=None, fail_at=None):
         self.task = task or Task("regression", ["atoms"])
