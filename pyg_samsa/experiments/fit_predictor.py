@@ -7,21 +7,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from pyg_samsa.chem.descriptors import check_descriptors, compute_descriptors
+from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.chem.parsing import in_chunks, join_parsed, parse_stream
 from pyg_samsa.datasets.molecule_descriptors import cached_descriptors
 from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError, MissingDependencyError
-from pyg_samsa.graphgym.settings import add_owner
 from pyg_samsa.io.progress import progress_bar
-from pyg_samsa.options import Option, check_options
 from pyg_samsa.predict import (
     BlendPredictor,
     BoostedTrees,
@@ -36,53 +34,11 @@ from pyg_samsa.predict import (
 from pyg_samsa.predict.blend_weights import raw_outputs
 from pyg_samsa.predict.conformal import Calibration, calibrate, measure_coverage
 from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
+from pyg_samsa.predict.predictor_options import PredictorOptions
 from pyg_samsa.task import Task
 
-MEMBERS = ("auto", "both", "network", "trees")
 NETWORK = "network"
 SMILES_HINT = "Set predictor.members network."
-_TREE_INPUTS = ("rdkit2d", "morgan_count+topological_torsion", "rdkit2d+morgan_count+topological_torsion")
-
-
-@dataclass(frozen=True)
-class PredictorOptions:
-    """Options of the predictor of a run; the help of each option is in its annotation.
-
-    Raises:
-        ConfigError: A value is not allowed.
-
-    Example:
-        >>> PredictorOptions("both", ["maccs", "rdkit2d+maccs"]).descriptors
-        [['maccs'], ['rdkit2d', 'maccs']]
-    """
-
-    members: Annotated[
-        str,
-        Option(
-            "What is trained and blended: network, trees or both; auto is both for a CSV file, else network.", MEMBERS
-        ),
-    ] = "auto"
-    tree_inputs: Annotated[
-        Sequence[str],
-        Option("Inputs of the trees, descriptors joined by +; a model of trees is fitted to each of the list."),
-    ] = _TREE_INPUTS
-
-    def __post_init__(self) -> None:
-        check_options(PredictorOptions, {"members": self.members}, prefix="predictor.")
-        if isinstance(self.tree_inputs, str) or not len(self.tree_inputs):
-            raise ConfigError("predictor.tree_inputs", self.tree_inputs, "a list with at least one entry")
-        for names in self.descriptors:
-            check_descriptors(names, "predictor.tree_inputs")
-        if len(set(self.tree_inputs)) < len(self.tree_inputs):
-            raise ConfigError("predictor.tree_inputs", list(self.tree_inputs), "different entries")
-
-    @property
-    def descriptors(self) -> list[list[str]]:
-        """The names of the descriptors of each model of trees."""
-        return [[name.strip() for name in str(names).split("+")] for names in self.tree_inputs]
-
-
-add_owner(PredictorOptions, "predictor", defaults={"tree_inputs": list(_TREE_INPUTS)})
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from pyg_samsa.experiments.fit_predictor import (
     Candidate,
     FittedPredictor,
     MoleculeRows,
-    PredictorOptions,
     blend_candidates,
     check_conformal,
     check_trees,
@@ -32,6 +31,7 @@ from pyg_samsa.predict import BoostedTrees, BoostingOptions, TreesPredictor
 from pyg_samsa.predict.blend_weights import raw_outputs
 from pyg_samsa.predict.conformal import CONFIDENCE, describe_coverage, mean_coverage
 from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
+from pyg_samsa.predict.predictor_options import PredictorOptions
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import print_header
 from pyg_samsa.training.data_module import SplitData

@@ -19,6 +19,7 @@ from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.options import Argument, Option, options_of
 from pyg_samsa.predict.boosted_trees import BoostingOptions
+from pyg_samsa.predict.predictor_options import TREE_INPUTS, PredictorOptions
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.loggers import WandbOptions
 from pyg_samsa.training.optimizers import adamw
@@ -266,6 +267,7 @@ add_owner(
     defaults={"factor": 0.1},
     only=("min_lr", "factor", "patience"),
 )
+add_owner(PredictorOptions, "predictor", defaults={"tree_inputs": list(TREE_INPUTS)})
 # The metric decides the loss of the trees, and the run their seed and threads.
 _BY_THE_RUN = {"loss", "seed", "threads"}
 add_owner(WandbOptions, "wandb")

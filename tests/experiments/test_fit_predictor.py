@@ -13,7 +13,6 @@ from pyg_samsa.experiments import fit_predictor
 from pyg_samsa.experiments.fit_predictor import (
     Candidate,
     MoleculeRows,
-    PredictorOptions,
     blend_candidates,
     check_trees,
     fit_trees,
@@ -25,6 +24,7 @@ from pyg_samsa.experiments.fit_predictor import (
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.predict import BlendPredictor, BoostingOptions, Predictor, load_predictor
+from pyg_samsa.predict.predictor_options import PredictorOptions
 from pyg_samsa.task import Task
 
 pytest.importorskip("lightgbm")
@@ -133,21 +133,6 @@ def test_the_saved_predictor_predicts_as_it_was_measured(rows, trees, model, tmp
     np.testing.assert_allclose(values, fitted.outputs["test"], rtol=1e-5)
     found = measure(MAE, values, rows.target[rows.splits["test"]], TASK)["mae"]
     assert predictor.metrics["test"]["mae"] == pytest.approx(found, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        ({"members": "forest"}, "predictor.members"),
-        ({"tree_inputs": "maccs"}, "predictor.tree_inputs"),
-        ({"tree_inputs": []}, "at least one entry"),
-        ({"tree_inputs": ["maccs+macs"]}, "'macs'"),
-        ({"tree_inputs": ["maccs", "maccs"]}, "different entries"),
-    ],
-)
-def test_wrong_options_are_named(options, told):
-    with pytest.raises(ConfigError, match=told):
-        PredictorOptions(**options)
 
 
 def test_trees_need_lightgbm(monkeypatch):

@@ -1,0 +1,52 @@
+"""Options of the predictor of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pyg_samsa.chem.descriptors import check_descriptors
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import Option, check_options
+
+MEMBERS = ("auto", "both", "network", "trees")
+TREE_INPUTS = ("rdkit2d", "morgan_count+topological_torsion", "rdkit2d+morgan_count+topological_torsion")
+
+
+@dataclass(frozen=True)
+class PredictorOptions:
+    """Options of the predictor of a run; the help of each option is in its annotation.
+
+    Raises:
+        ConfigError: A value is not allowed.
+
+    Example:
+        >>> PredictorOptions("both", ["maccs", "rdkit2d+maccs"]).descriptors
+        [['maccs'], ['rdkit2d', 'maccs']]
+    """
+
+    members: Annotated[
+        str,
+        Option(
+            "What is trained and blended: network, trees or both; auto is both for a CSV file, else network.", MEMBERS
+        ),
+    ] = "auto"
+    tree_inputs: Annotated[
+        Sequence[str],
+        Option("Inputs of the trees, descriptors joined by +; a model of trees is fitted to each of the list."),
+    ] = TREE_INPUTS
+
+    def __post_init__(self) -> None:
+        check_options(PredictorOptions, {"members": self.members}, prefix="predictor.")
+        if isinstance(self.tree_inputs, str) or not len(self.tree_inputs):
+            raise ConfigError("predictor.tree_inputs", self.tree_inputs, "a list with at least one entry")
+        for names in self.descriptors:
+            check_descriptors(names, "predictor.tree_inputs")
+        if len(set(self.tree_inputs)) < len(self.tree_inputs):
+            raise ConfigError("predictor.tree_inputs", list(self.tree_inputs), "different entries")
+
+    @property
+    def descriptors(self) -> list[list[str]]:
+        """The names of the descriptors of each model of trees."""
+        return [[name.strip() for name in str(names).split("+")] for names in self.tree_inputs]

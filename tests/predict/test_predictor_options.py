@@ -1,0 +1,24 @@
+import pytest
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.predict.predictor_options import PredictorOptions
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"members": "forest"}, "predictor.members"),
+        ({"tree_inputs": "maccs"}, "predictor.tree_inputs"),
+        ({"tree_inputs": []}, "at least one entry"),
+        ({"tree_inputs": ["maccs+macs"]}, "'macs'"),
+        ({"tree_inputs": ["maccs", "maccs"]}, "different entries"),
+    ],
+)
+def test_wrong_options_are_named(options, told):
+    with pytest.raises(ConfigError, match=told):
+        PredictorOptions(**options)
+
+
+def test_the_default_has_descriptors_counts_and_both():
+    sets = [set(names) for names in PredictorOptions().descriptors]
+    assert sets[0] | sets[1] == sets[2]
