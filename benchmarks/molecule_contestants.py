@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ import pandas as pd
 
 from benchmarks.molecule_sets import SPLIT_COLUMN, MoleculeSet
 from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.hub.folder import RUN_SUBFOLDER
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ("chemprop", "lightgbm", "lightgbm-morgan", "lightgbm+val", "lightgbm-morgan+val")
@@ -123,25 +125,25 @@ class Ours:
         ]
 
     def scores(self, job: Job) -> Scores:
-        """Read the metrics of the predictor and of the network."""
-        metric, results = job.data.metric, job.folder / "results"
-        found: Scores = {}
-        for label, name, key in (
-            (self.name, "predictor.json", "metrics"),
-            (f"{self.name}, network alone", "summary.json", None),
-        ):
-            files = sorted(results.rglob(name), key=lambda file: len(file.parts))
-            for file in files[:1]:
-                values = json.loads(file.read_text(encoding="utf-8"))
-                values = values[key] if key else values
-                found[label] = {
-                    part: float(values[part][metric]) for part in ("val", "test") if metric in values.get(part, {})
-                }
-        if not any("test" in values for values in found.values()):
-            raise DataError(f"{results}: no run with a test {metric}")
-        if self.name not in found:
-            found = {self.name: found.popitem()[1]}
-        return found
+        """Read the metrics of the predictor, and of the network that was trained for it.
+
+        Raises:
+            DataError: There is no test value, or there are several runs that are not members of one predictor.
+        """
+        results = job.folder / "results"
+        predictors = [_metrics(job, path, "metrics") for path in _shallowest(results, "predictor.json")]
+        summaries = _shallowest(results, "summary.json")
+        found = predictors or [_metrics(job, path) for path in summaries]
+        if len(found) != 1 or "test" not in found[0]:
+            raise DataError(f"{len(found)} results with a test {job.data.metric}, expected 1")
+        scores: Scores = {self.name: found[0]}
+        # A run without a network, of trees alone, has a summary too.
+        networks = [_metrics(job, path) for path in summaries if (path.parent / RUN_SUBFOLDER).is_dir()]
+        if predictors and networks:
+            label = "network alone" if len(networks) == 1 else f"mean of {len(networks)} networks"
+            parts = [part for part in ("val", "test") if all(part in one for one in networks)]
+            scores[f"{self.name}, {label}"] = {part: fmean(one[part] for one in networks) for part in parts}
+        return scores
 
     def versions(self) -> dict[str, str]:
         """Return the version of this package and of torch."""
@@ -248,6 +250,21 @@ class LightGBM:
     def versions(self) -> dict[str, str]:
         """Return the versions of LightGBM and RDKit."""
         return {name: metadata.version(name) for name in ("lightgbm", "rdkit")}
+
+
+def _shallowest(folder: Path, name: str) -> list[Path]:
+    """Return the files of a name that lie least deep in a folder, in order."""
+    paths = sorted(folder.rglob(name))
+    least = min((len(path.parts) for path in paths), default=0)
+    return [path for path in paths if len(path.parts) == least]
+
+
+def _metrics(job: Job, path: Path, key: str | None = None) -> dict[str, float]:
+    """Return the values of the metric in a JSON file of a run, by split."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values = values[key] if key else values
+    metric = job.data.metric
+    return {part: float(values[part][metric]) for part in ("val", "test") if metric in values.get(part, {})}
 
 
 def _read(path: Path, targets: Sequence[str]) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -103,10 +104,10 @@ def _run(args: argparse.Namespace) -> int:
     if args.out.suffix != ".json":
         raise ConfigError("--out", str(args.out), "a name that ends in .json")
     contestants = _contestants(args, console)
-    data = _read(args, console)
     failed = False
     with lock(args.out, wait=False, setting="--out"):
         cells = report.Cells(args.out)
+        data = _read(args, console)
         wanted: list[dict[str, Any]] = []
         for one, split, seed, contestant in _plan(data, args.seeds, contestants):
             key = _key(one, split, seed, contestant, args.threads)
@@ -227,4 +228,6 @@ def _line(cell: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    # As Ctrl-C, which a shell turns off for commands in the background: the training is ended too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -137,21 +137,28 @@ def test_our_command_is_understood(folder, tmp_path):
             parse_ours(wrong)
 
 
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
 def test_metrics_of_a_run_are_those_of_predictor_and_network(folder, tmp_path):
-    data = read_set(folder / "count.csv")
-    one = job(tmp_path, data, "split")
-    run = tmp_path / "results" / "table" / "0"
-    run.mkdir(parents=True)
-    with pytest.raises(DataError, match="no run with a test rmse"):
+    one = job(tmp_path, read_set(folder / "count.csv"), "split")
+    runs = tmp_path / "results" / "table"
+    with pytest.raises(DataError, match="0 results with a test rmse"):
         Ours("samsa").scores(one)
-    (run / "summary.json").write_text(json.dumps({"val": {"rmse": 3.0}, "test": {"rmse": 4.0, "mae": 1.0}}))
+    write(runs / "0" / "summary.json", {"val": {"rmse": 3.0}, "test": {"rmse": 4.0, "mae": 1.0}})
     assert Ours("samsa").scores(one) == {"samsa": {"val": 3.0, "test": 4.0}}
-    (run / "predictor").mkdir()
-    (run / "predictor" / "predictor.json").write_text(json.dumps({"metrics": {"test": {"rmse": 2.0}}}))
-    assert Ours("samsa").scores(one) == {
-        "samsa": {"test": 2.0},
-        "samsa, network alone": {"val": 3.0, "test": 4.0},
-    }
+    write(runs / "0" / "predictor" / "predictor.json", {"metrics": {"test": {"rmse": 2.0}}})
+    assert Ours("samsa").scores(one) == {"samsa": {"test": 2.0}}  # trees alone
+    (runs / "0" / "model").mkdir()
+    assert Ours("samsa").scores(one) == {"samsa": {"test": 2.0}, "samsa, network alone": {"val": 3.0, "test": 4.0}}
+    write(runs / "1" / "summary.json", {"test": {"rmse": 6.0}})
+    (runs / "1" / "model").mkdir()
+    assert Ours("samsa").scores(one) == {"samsa": {"test": 2.0}, "samsa, mean of 2 networks": {"test": 5.0}}
+    (runs / "0" / "predictor" / "predictor.json").unlink()
+    with pytest.raises(DataError, match="2 results"):
+        Ours("samsa").scores(one)
 
 
 @pytest.mark.slow
