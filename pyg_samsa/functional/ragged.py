@@ -44,17 +44,37 @@ class RaggedIndex:
         if ptr.dim() != 1 or ptr.numel() == 0 or ptr.is_floating_point() or ptr.dtype == torch.bool:
             raise ShapeError("ptr", f"{list(ptr.shape)} {ptr.dtype}", "integers [B+1]")
         offsets: list[int] = ptr.tolist()
-        self.ptr = ptr.long()
-        self.sizes = [end - begin for begin, end in itertools.pairwise(offsets)]
-        if offsets[0] != 0 or any(size < 0 for size in self.sizes):
+        sizes = [end - begin for begin, end in itertools.pairwise(offsets)]
+        if offsets[0] != 0 or any(size < 0 for size in sizes):
             raise ShapeError("ptr", "offsets that do not rise from 0", "0 = ptr[0] <= ptr[1] <= ... <= ptr[B] = T")
+        self._describe(ptr.long(), sizes)
+
+    def _describe(self, ptr: Tensor, sizes: list[int]) -> None:
+        self.ptr = ptr
+        self.sizes = sizes
         self.num_graphs = len(self.sizes)
-        self.num_tokens = offsets[-1]
+        self.num_tokens = sum(sizes)
         self.max_size = max(self.sizes, default=0)
         self.uniform = self.max_size * self.num_graphs == self.num_tokens
         self._batch: Tensor | None = None
         self._parts: dict[int, list[tuple[slice, RaggedIndex]]] = {}
         self._tiles: dict[int, tuple[Tensor, Tensor]] = {}
+
+    @classmethod
+    def from_sizes(cls, sizes: list[int], device: torch.device | None = None) -> RaggedIndex:
+        """Make the index of graphs whose sizes are known, without reading from the device.
+
+        Args:
+            sizes: Number of tokens of each graph.
+            device: Device of the tokens; the CPU by default.
+
+        Example:
+            >>> RaggedIndex.from_sizes([3, 0, 2]).ptr
+            tensor([0, 3, 3, 5])
+        """
+        index = cls.__new__(cls)
+        index._describe(torch.tensor([0, *itertools.accumulate(sizes)], device=device), sizes)
+        return index
 
     @classmethod
     def from_batch(cls, batch: Int[Tensor, " T"], batch_size: int | None = None) -> RaggedIndex:
@@ -235,6 +255,11 @@ def resolve(
         and ptr.num_graphs
     ):
         return ptr, None
+    if batch is None and ptr is None:
+        # Sizes are known without reading a tensor, so that a network for one graph can be exported.
+        if batch_size is not None and batch_size < 1:
+            raise ShapeError("batch_size", batch_size, "at least one graph")
+        return RaggedIndex.from_sizes([num_tokens] + [0] * ((batch_size or 1) - 1), device), None
     return _resolve(num_tokens, device, batch, ptr, batch_size)
 
 
@@ -249,9 +274,8 @@ def _resolve(
     perm = None
     if ptr is not None:
         index = ptr if isinstance(ptr, RaggedIndex) else RaggedIndex(ptr.to(device))
-    elif batch is None:
-        index = RaggedIndex(torch.tensor([0, num_tokens] + [num_tokens] * ((batch_size or 1) - 1), device=device))
     else:
+        assert batch is not None
         if batch.numel() != num_tokens:
             raise ShapeError("batch", f"{list(batch.shape)}", f"[{num_tokens}], one graph number per token")
         batch = batch.to(device)

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.fused import can_fuse
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.nn.plain import has_hooks
 from pyg_samsa.nn.tokenizers.tokens import Tokens
 from pyg_samsa.typing import Float
 
@@ -135,7 +136,7 @@ class Encoder(Module):
         extra = {"pos": tokens.pos, "normal": tokens.normal} if self.uses_positions else {}
         edges = self.edges_of(tokens)
         few = max(1, _PART_ELEMENTS // max(x.size(1), 1))
-        if torch.is_grad_enabled() or not can_fuse(x) or x.size(0) <= few or self._has_hooks():
+        if torch.is_grad_enabled() or not can_fuse(x) or x.size(0) <= few or has_hooks(self.blocks):
             return tokens._replace(x=self.run(x, tokens.index, {**extra, **edges}))
         out = torch.empty_like(x)
         for rows, part in tokens.index.parts(few):
@@ -168,8 +169,3 @@ class Encoder(Module):
             call: Any = partial(block, ptr=index, alpha=self.alpha, **extra)
             x = checkpoint(call, x, use_reentrant=False) if again else call(x)
         return x
-
-    def _has_hooks(self) -> bool:
-        return any(
-            module._forward_hooks or module._forward_pre_hooks for block in self.blocks for module in block.modules()
-        )

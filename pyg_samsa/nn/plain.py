@@ -1,4 +1,4 @@
-"""Whether a fused kernel may replace a module."""
+"""Whether a fused kernel may replace a module, and whether calls of a module are observed."""
 
 from __future__ import annotations
 
@@ -37,6 +37,29 @@ def is_plain(module: Module, kind: type[Module]) -> bool:
         and not any(module.__dict__[name] for name in _HOOKS)
         and not any(getattr(_torch_module, name) for name in _GLOBAL_HOOKS)
         and all(_is_plain_tensor(weight) for weight in module._parameters.values())
+    )
+
+
+def has_hooks(module: Module) -> bool:
+    """Return whether the module, one inside it, or every module of the process has a hook that a forward pass calls.
+
+    Args:
+        module: The module.
+
+    Example:
+        >>> from torch.nn import Linear, Sequential
+        >>> layers = Sequential(Linear(2, 2))
+        >>> has_hooks(layers)
+        False
+        >>> handle = layers[0].register_forward_hook(lambda *_: None)
+        >>> has_hooks(layers)
+        True
+
+    Cost: O(1) per module.
+    """
+    names = ("_forward_hooks", "_forward_pre_hooks")
+    return any(getattr(_torch_module, f"_global{name}") for name in names) or any(
+        child.__dict__[name] for child in module.modules() for name in names
     )
 
 

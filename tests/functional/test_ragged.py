@@ -68,6 +68,8 @@ def test_bad_batch(batch):
 def test_contradictions_are_named():
     with pytest.raises(ShapeError, match="batch_size"):
         resolve(2, torch.device("cpu"), ptr=torch.tensor([0, 2]), batch_size=3)
+    with pytest.raises(ShapeError, match="batch_size"):
+        resolve(2, torch.device("cpu"), batch_size=0)
     with pytest.raises(ShapeError, match="no graph"):
         resolve(0, torch.device("cpu"), ptr=torch.tensor([0]))
 

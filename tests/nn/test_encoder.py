@@ -46,6 +46,18 @@ def test_blocks_with_hooks_are_called_once(monkeypatch):
     assert calls == [30]
 
 
+def test_hooks_on_all_modules_see_each_block_once(monkeypatch):
+    monkeypatch.setattr("pyg_samsa.nn.encoder._PART_ELEMENTS", 16 * 5)
+    model, batch, calls = encoder(), tokens(), []
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda module, *_: calls.append(module))
+    try:
+        with torch.no_grad():
+            model(batch)
+    finally:
+        handle.remove()
+    assert [calls.count(block) for block in model.blocks] == [1] * len(model.blocks)
+
+
 def test_checkpointing_changes_neither_values_nor_gradients():
     results = []
     for checkpointing in (False, True):

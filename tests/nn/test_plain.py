@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from pyg_samsa.nn import Dropout, RMSNorm
-from pyg_samsa.nn.plain import is_plain
+from pyg_samsa.nn.plain import has_hooks, is_plain
 
 
 class MyLinear(nn.Linear):
@@ -59,3 +59,22 @@ def test_a_hook_on_all_modules_counts():
     finally:
         handle.remove()
     assert is_plain(nn.Linear(2, 2), nn.Linear)
+
+
+@pytest.mark.parametrize("register", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks_inside_a_module_are_found(register):
+    network = nn.Sequential(nn.Sequential(nn.Linear(2, 2)))
+    assert not has_hooks(network)
+    handle = getattr(network[0][0], register)(lambda *_: None)
+    assert has_hooks(network)
+    handle.remove()
+    assert not has_hooks(network)
+
+
+def test_hooks_on_all_modules_are_found():
+    handle = nn.modules.module.register_module_forward_pre_hook(lambda *_: None)
+    try:
+        assert has_hooks(nn.Linear(2, 2))
+    finally:
+        handle.remove()
+    assert not has_hooks(nn.Linear(2, 2))
