@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +97,9 @@ def run(args: argparse.Namespace) -> int:
     if args.target is not None and args.target not in task.names:
         raise ConfigError("--target", args.target, task.names)
     _check_folder(args.out, overwrite=args.overwrite)
-    molecules, left_out = read_molecules(args.molecules, args.smiles_column, args.name_column, args.limit)
+    molecules, left_out, extra = read_molecules(
+        args.molecules, args.smiles_column, args.name_column, args.limit, predictor.extra_columns
+    )
     refused: list[Refused] = []
     cards: list[Any] = []
     frames: list[Any] = []
@@ -108,7 +110,8 @@ def run(args: argparse.Namespace) -> int:
             refused.append(Refused(number + 1, name, smiles, reason))
             advance(1)
 
-        for found in explain_predictor(predictor, molecules, target=args.target, methods=methods, on_refusal=refuse):
+        options: dict[str, Any] = {"target": args.target, "methods": methods, "on_refusal": refuse}
+        for found in explain_predictor(predictor, molecules, extra_columns=extra, **options):
             cards.append(make_card(found, len(cards)))
             frames.append(found.to_frame())
             _save_pictures(found, args.out / "pictures", len(cards), "dark" if args.theme == "dark" else "light")
@@ -138,48 +141,57 @@ def _line(item: Refused) -> str:
 
 
 def read_molecules(
-    given: list[str], smiles_column: str, name_column: str, limit: int
-) -> tuple[list[tuple[str, str]], int]:
-    """Return name and SMILES of each molecule, and the number of molecules beyond the limit.
+    given: list[str], smiles_column: str, name_column: str, limit: int, extra_columns: Sequence[str] = ()
+) -> tuple[list[tuple[str, str]], int, dict[str, list[float]]]:
+    """Return name and SMILES of each molecule, the number of molecules beyond the limit, and the extra columns.
 
     Args:
         given: A CSV file, or SMILES.
         smiles_column: Column of the SMILES; if empty, it is found by its name.
         name_column: Column of the names; if empty, it is found by its name, or rows are numbered.
         limit: Largest number of molecules; 0 for all.
+        extra_columns: Names of the columns of numbers that the model needs.
 
     Raises:
         DataNotFoundError: The file does not exist.
         ConfigError: There is no such column.
+        DataError: A field of an extra column is no number.
 
     Example:
         >>> read_molecules(["CC", "C"], "", "", 1)
-        ([('CC', 'CC')], 1)
+        ([('CC', 'CC')], 1, {})
     """
     molecules: list[tuple[str, str]] = []
+    extra: dict[str, list[float]] = {name: [] for name in extra_columns}
     left_out = 0
-    for name, smiles in _rows(given, smiles_column, name_column):
+    for name, smiles, numbers in _rows(given, smiles_column, name_column, extra_columns):
         if limit and len(molecules) >= limit:
             left_out += 1
-        else:
-            molecules.append((name, smiles))
-    return molecules, left_out
+            continue
+        molecules.append((name, smiles))
+        for column, number in zip(extra.values(), numbers, strict=True):
+            column.append(number)
+    return molecules, left_out, extra
 
 
-def _rows(given: list[str], smiles_column: str, name_column: str) -> Iterator[tuple[str, str]]:
-    from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
+def _rows(
+    given: list[str], smiles_column: str, name_column: str, extra_columns: Sequence[str]
+) -> Iterator[tuple[str, str, list[float]]]:
+    from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, find_extra_columns, open_rows
 
     path = Path(given[0]).expanduser()
     looks_like_file = len(given) == 1 and (
         path.suffix.lower() in (".csv", ".tsv", ".txt") or (len(given[0]) < 4096 and path.is_file())
     )
     if not looks_like_file:
-        yield from ((smiles if len(smiles) <= 40 else f"{smiles[:37]}...", smiles) for smiles in given)
+        find_extra_columns(["smiles"], extra_columns, key="SMILES|CSV")
+        yield from ((smiles if len(smiles) <= 40 else f"{smiles[:37]}...", smiles, []) for smiles in given)
         return
     if not path.is_file():
         raise DataNotFoundError(f"{path}: no such file", hint="Pass a CSV file or SMILES.")
     with open_rows(path) as rows:
         place = find_column(rows.header, smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
+        extra = find_extra_columns(rows.header, extra_columns, key="SMILES|CSV")
         lower = [title.strip().lower() for title in rows.header]
         label = (
             find_column(rows.header, name_column, key="--name-column")
@@ -188,7 +200,18 @@ def _rows(given: list[str], smiles_column: str, name_column: str) -> Iterator[tu
         )
         for number, fields in enumerate((fields for fields in rows if any(map(str.strip, fields))), start=1):
             name = fields[label].strip() if label is not None and label < len(fields) else ""
-            yield name or f"row {number}", fields[place].strip() if place < len(fields) else ""
+            numbers = [_number(fields, at, number, title, rows.delimiter) for title, at in extra.items()]
+            yield name or f"row {number}", fields[place].strip() if place < len(fields) else "", numbers
+
+
+def _number(fields: Sequence[str], place: int, row: int, title: str, delimiter: str) -> float:
+    from pyg_samsa.io.csv_rows import read_number
+
+    found = read_number(fields[place] if place < len(fields) else "", decimal_comma=delimiter == ";")
+    if found is None:
+        hint = "Leave the field empty where there is no value."
+        raise DataError(f"row {row}, column {title!r}: {fields[place][:40]!r} is not a number", hint=hint)
+    return found
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

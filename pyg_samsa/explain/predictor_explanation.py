@@ -64,9 +64,19 @@ def explain_predictor(
     known = methods_of(predictor)
     methods = known if methods is None else tuple(methods)
     single = _single(predictor)
-    if isinstance(single, MoleculePredictor) and not single.extra_columns:
-        options = {"target": target, "methods": methods, "on_refusal": on_refusal}
-        yield from explain_molecules(single.model, single.task, molecules, **options)  # type: ignore[arg-type]
+    _check_extra_columns(predictor, extra_columns, len(molecules))
+    if isinstance(single, MoleculePredictor):
+        extra = {name: (extra_columns or {})[name] for name in single.extra_columns}
+        yield from explain_molecules(
+            single.model,
+            single.task,
+            molecules,
+            target=target,
+            methods=methods,
+            descriptors=single.descriptors,
+            extra_columns=extra,
+            on_refusal=on_refusal,
+        )
         return
     for method in methods:
         if method not in known:
@@ -76,8 +86,8 @@ def explain_predictor(
     if target is not None and target not in names:
         raise ConfigError("target", target, names)
     column = None if target is None else names.index(target)
-    extra = extra_of(extra_columns, len(molecules))
-    for number, ((name, smiles), values) in enumerate(zip(molecules, extra, strict=True)):
+    rows = extra_of(extra_columns, len(molecules))
+    for number, ((name, smiles), values) in enumerate(zip(molecules, rows, strict=True)):
         mol = parse_smiles(smiles)
         if isinstance(mol, str):
             if on_refusal is None:
@@ -88,6 +98,16 @@ def explain_predictor(
         readable = dict(zip(names, predictor.task.readable(found.prediction).tolist(), strict=True))
         kind = predictor.task.kind
         yield MoleculeExplanation(name, smiles, mol, names[found.target], readable, {"occlusion": found}, kind)
+
+
+def _check_extra_columns(predictor: Predictor, extra_columns: ExtraColumns | None, count: int) -> None:
+    for name in predictor.extra_columns:
+        if name not in (extra_columns or {}):
+            hint = "The model was trained with this column: pass its numbers, NaN where they are unknown."
+            raise ConfigError("extra_columns", sorted(extra_columns or {}), f"a column {name!r}", hint=hint)
+    for name, values in (extra_columns or {}).items():
+        if len(values) != count:
+            raise ConfigError(f"extra_columns[{name!r}]", f"{len(values)} numbers", f"{count}, one for each molecule")
 
 
 def _single(predictor: Predictor) -> Predictor:

@@ -245,6 +245,29 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
     raise ConfigError(key, wanted, f"the name of a column: {shown}", hint=suggest(wanted, names))
 
 
+def find_extra_columns(header: Sequence[str], names: Sequence[str], *, key: str) -> dict[str, int]:
+    """Return the positions of the columns of numbers that a model was trained with.
+
+    Args:
+        header: Names of the columns of a table.
+        names: Names of the columns that the model needs.
+        key: Name of the argument that holds the table, for the error.
+
+    Raises:
+        ConfigError: The table has no such column, or several.
+
+    Example:
+        >>> find_extra_columns(["smiles", "pH"], ["pH"], key="IN")
+        {'pH': 1}
+    """
+    present = [title.strip() for title in header]
+    for name in names:
+        if present.count(name) != 1:
+            hint = f"The model was trained with the extra column {name!r}; leave a field empty where it is unknown."
+            raise ConfigError(key, present, f"a table with one column {name!r}", hint=hint)
+    return {name: present.index(name) for name in names}
+
+
 def read_number(text: str, *, decimal_comma: bool = False) -> float | None:
     """Return the number of a field, NaN where it says that there is no value, and None for other words.
 

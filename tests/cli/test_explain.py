@@ -119,7 +119,27 @@ def test_models_that_are_not_there_or_do_not_say_what_they_predict(tmp_path, cap
 
 
 def test_columns(table):
-    molecules, left_out = read_molecules([table], "", "", 0)
+    molecules, left_out, extra = read_molecules([table], "", "", 0)
     assert molecules == [("A-1", "CC(=O)O"), ("A 2/..\\x", "C("), ("A-3", ""), ("A-4", "c1ccccc1")]
-    assert left_out == 0
-    assert read_molecules([table], "Structure", "note", 1) == ([("fine", "CC(=O)O")], 3)
+    assert (left_out, extra) == (0, {})
+    assert read_molecules([table], "Structure", "note", 1) == ([("fine", "CC(=O)O")], 3, {})
+
+
+def test_descriptors_and_extra_columns(tmp_path, capsys):
+    torch.manual_seed(0)
+    sizes = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4, "graph_channels": 168}
+    net = SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **sizes)
+    inputs = {"task": Task("regression", ["logS"]), "descriptors": ["maccs"], "extra_columns": ["pH"]}
+    folder = str(save_pretrained(net, tmp_path / "model", **inputs))
+    given = tmp_path / "in.csv"
+    given.write_text("smiles;pH\nCCO;7,5\nCCN;\n")
+    assert main(["explain", "-q", folder, str(given), "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "index.html").is_file()
+    found = read_molecules([str(given)], "", "", 1, ["pH"])
+    assert found == ([("row 1", "CCO")], 1, {"pH": [7.5]})
+    capsys.readouterr()
+    assert main(["explain", folder, "CCO", "--out", str(tmp_path / "out2")]) == 2
+    assert "expected a table with one column 'pH'" in capsys.readouterr().err
+    given.write_text("smiles,pH\nCCO,acidic\n")
+    assert main(["explain", folder, str(given), "--out", str(tmp_path / "out2")]) == 3
+    assert "row 1, column 'pH': 'acidic' is not a number" in capsys.readouterr().err

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+import torch
 
+from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.errors import ConfigError, SmilesError
 from pyg_samsa.explain.predictor_explanation import explain_predictor, methods_of
+from pyg_samsa.nn import SAMSA
 from pyg_samsa.predict import BlendPredictor, BoostedTrees, BoostingOptions, MoleculePredictor, TreesPredictor
 from pyg_samsa.task import Task
 
@@ -62,3 +65,20 @@ def test_what_is_wrong_is_named(trees):
     found = list(explain_predictor(trees, [("b", "C1CC"), ("a", "C")], on_refusal=lambda *args: refused.append(args)))
     assert [one.name for one in found] == ["a"]
     assert refused == [(0, "b", "C1CC", "RDKit cannot read this SMILES")]
+
+
+def test_a_network_with_descriptors_and_extra_columns():
+    torch.manual_seed(0)
+    sizes = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4, "graph_channels": 168}
+    model = SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **sizes)
+    task = Task("regression", ["logS"])
+    predictor = MoleculePredictor(model, task, descriptors=["maccs"], extra_columns=["pH"])
+    molecules, extra = [("a", "CCO"), ("b", "CCN")], {"pH": [7.0, 3.0]}
+    found = list(explain_predictor(BlendPredictor([predictor], [1.0]), molecules, extra_columns=extra))
+    values = predictor.predict(["CCO", "CCN"], extra_columns=extra).values[:, 0]
+    np.testing.assert_allclose([one.predictions["logS"] for one in found], values, rtol=1e-5)
+    assert tuple(found[0].importance) == ("sampled", "contribution", "occlusion")
+    with pytest.raises(ConfigError, match=r"extra_columns: got \[\], expected a column 'pH'"):
+        next(explain_predictor(predictor, molecules))
+    with pytest.raises(ConfigError, match=r"extra_columns\['pH'\]: got '1 numbers', expected 2"):
+        next(explain_predictor(predictor, molecules, extra_columns={"pH": [7.0]}))

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows, read_number
+from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, find_extra_columns, open_rows, read_number
 
 
 def read(content, **options):
@@ -100,3 +100,12 @@ def test_numbers():
     assert all(math.isnan(read_number(text)) for text in ("", " ", "NA", "n/a", "-", "?"))
     assert [read_number(text) for text in ("> 10", "1,5", "high")] == [None, None, None]
     assert [read_number(text, decimal_comma=True) for text in ("1,5", "1.5", "1,000,5")] == [1.5, 1.5, None]
+
+
+def test_columns_of_a_model_are_found_by_their_exact_names():
+    assert find_extra_columns([" pH ", "smiles", "T"], ["T", "pH"], key="IN") == {"T": 2, "pH": 0}
+    for header in (["smiles", "ph"], ["pH", "pH"]):
+        with pytest.raises(ConfigError, match=r"IN: .* expected a table with one column 'pH'"):
+            find_extra_columns(header, ["pH"], key="IN")
+    with pytest.raises(ConfigError, match="'1'"):
+        find_extra_columns(["smiles", "pH"], ["1"], key="IN")
