@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,33 @@ from pyg_samsa.training.run_folder import settings
 RESULTS, LOGS, ANSWERS = "results.csv", "logs", ".cells"
 GRACE_SECONDS, POLL_SECONDS = 30.0, 0.5
 _NUMBERS = ("parameters", "best_epoch", "epochs", "seconds", "seconds_per_epoch")
+
+
+@contextmanager
+def interrupts_noted() -> Iterator[threading.Event]:
+    """Set an event on Ctrl-C, beside the exception, which Python drops where it arrives in a callback.
+
+    Example:
+        >>> with interrupts_noted() as interrupted:
+        ...     interrupted.is_set()
+        False
+    """
+    noted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
+        yield noted
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: Any) -> None:
+        noted.set()
+        if callable(before):
+            before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +188,7 @@ class Sweep:
         for outcome in outcomes.values():
             on_outcome(outcome)
         self.write_results()
-        with ThreadPoolExecutor(self.jobs) as pool:
+        with interrupts_noted() as interrupted, ThreadPoolExecutor(self.jobs) as pool:
             try:
                 waiting = {pool.submit(self._run, job) for job in self.runs if job not in outcomes}
                 while waiting:
@@ -170,6 +198,8 @@ class Sweep:
                         outcomes[outcome.job] = outcome
                         self.write_results()
                         on_outcome(outcome)
+                    if interrupted.is_set():
+                        raise KeyboardInterrupt
             except BaseException:
                 self._halt()
                 raise

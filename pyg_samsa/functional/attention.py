@@ -17,6 +17,10 @@ from pyg_samsa.functional.triton_support import refuse_triton
 from pyg_samsa.typing import Float
 
 
+_SMALL = 64
+"""Largest number of tokens of a graph for which padded products beat a call per graph on the CPU."""
+
+
 class AttentionBackend(NamedTuple):
     """One way to compute `sampled_attention`.
 
@@ -105,15 +109,17 @@ def explain_backends(
 
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
-    """PyTorch's scaled_dot_product_attention: one call per graph on the CPU, one call per group of graphs elsewhere.
+    """PyTorch's scaled_dot_product_attention: one call per large graph on the CPU, one per group of graphs otherwise.
 
-    On the CPU calls are cheap and padding is expensive; on an accelerator it is the other way round.
+    On the CPU padding of large graphs is expensive; for small ones, and on an accelerator, calls are.
     """
     if index.num_tokens == 0:
         return query.new_zeros(query.shape)
     if index.uniform:
         return _uniform(query, key, value, index, dropout)
     if query.device.type == "cpu" and not torch.compiler.is_compiling():
+        if index.max_size <= _SMALL:
+            return _padded(query, key, value, index, dropout)
         return _each(query, zip(key.unbind(), value.unbind(), strict=True), index, dropout)
 
     def attend(graphs: Tensor | None, number: Tensor, real: Tensor) -> Tensor:
@@ -121,6 +127,19 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout
         return F.scaled_dot_product_attention(query[number].transpose(1, 2), k, v, dropout_p=dropout)
 
     return _grouped(index, attend)
+
+
+def _padded(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
+    """Products of queries that are padded to the largest graph; keys and values [B, H, n, C].
+
+    For few queries and keys they are faster than the CPU kernel of scaled_dot_product_attention.
+    """
+    rows = index.padded_rows
+    size = (index.num_graphs * index.max_size, *query.shape[1:])
+    dense = query.new_zeros(size).index_copy(0, rows, query * query.size(-1) ** -0.5)
+    dense = dense.unflatten(0, (index.num_graphs, index.max_size)).transpose(1, 2)
+    weights = F.dropout((dense @ key.transpose(-1, -2)).softmax(-1), dropout)
+    return (weights @ value).transpose(1, 2).flatten(0, 1).index_select(0, rows)
 
 
 def _uniform(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:

@@ -57,6 +57,7 @@ class RaggedIndex:
         self.max_size = max(self.sizes, default=0)
         self.uniform = self.max_size * self.num_graphs == self.num_tokens
         self._batch: Tensor | None = None
+        self._padded_rows: Tensor | None = None
         self._parts: dict[int, list[tuple[slice, RaggedIndex]]] = {}
         self._tiles: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -113,6 +114,21 @@ class RaggedIndex:
             graphs = torch.arange(self.num_graphs, device=self.device)
             self._batch = torch.repeat_interleave(graphs, counts, output_size=self.num_tokens)
         return self._batch
+
+    @property
+    def padded_rows(self) -> Int[Tensor, " T"]:
+        """Row of every token in a table [B, max_size] that is laid out row by row.
+
+        Example:
+            >>> RaggedIndex(torch.tensor([0, 2, 3])).padded_rows
+            tensor([0, 1, 2])
+            >>> RaggedIndex(torch.tensor([0, 1, 3])).padded_rows
+            tensor([0, 2, 3])
+        """
+        if self._padded_rows is None:
+            within = torch.arange(self.num_tokens, device=self.device) - self.ptr[self.batch]
+            self._padded_rows = torch.add(within, self.batch, alpha=self.max_size)
+        return self._padded_rows
 
     def groups(self, max_waste: float = 4.0) -> Iterator[tuple[Int[Tensor, " G"] | None, int]]:
         """Yield ``(graphs, width)``: sets of graphs of similar size, for one dense [G, width] table each.
