@@ -58,7 +58,7 @@ def adamw(
     weight_decay: Annotated[float, Option("Weight decay; norms, biases and scalars do not decay.", low=0)] = 0.0,
     betas: tuple[float, float] = (0.9, 0.999),
 ) -> torch.optim.Optimizer:
-    """Return AdamW, its update fused into one kernel if all weights are on a CUDA device.
+    """Return AdamW, its update fused into one kernel where PyTorch has one: on CUDA devices and on the CPU.
 
     Args:
         groups: From :func:`parameter_groups`; the ``weight_decay`` of a group overrides the argument.
@@ -76,5 +76,5 @@ def adamw(
     """
     check_options(adamw, {"lr": lr, "weight_decay": weight_decay})
     weights = [weight for group in groups for weight in group["params"]]
-    fused = all(weight.is_cuda for weight in weights)
+    fused = {weight.device.type for weight in weights} in ({"cuda"}, {"cpu"})
     return torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, betas=betas, fused=fused or None)
