@@ -33,6 +33,11 @@ class Parsed(NamedTuple):
         smiles: SMILES of those that could be read, without blanks around them.
         descriptors: Name of a descriptor -> float32 [K, F] of the K molecules that could be read; only those that were
             asked for.
+
+    Example:
+        >>> parsed = parse_molecules(["C("])
+        >>> len(parsed.smiles), parsed.refused[0].position
+        (0, 0)
     """
 
     table: GraphTable

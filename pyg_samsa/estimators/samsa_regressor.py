@@ -59,6 +59,11 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
         Args:
             X: n SMILES, or n ``Data``.
             y: Numbers [n] or [n, C]; NaN if unknown.
+
+        Example:
+            >>> sizes = {"channels": 8, "num_layers": 1, "max_epochs": 1}
+            >>> SAMSARegressor(**sizes).fit(["C" * n for n in range(1, 13)], list(range(12))).best_epoch_
+            1
         """
         targets = as_matrix(y)
         if np.isinf(targets).any() or np.isnan(targets).all(0).any():
@@ -69,7 +74,13 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
         return self
 
     def predict(self, X: Sequence[Any]) -> np.ndarray:
-        """Return predictions [n], or [n, C] for several targets, in the units of ``y``."""
+        """Return predictions [n], or [n, C] for several targets, in the units of ``y``.
+
+        Example:
+            >>> regressor = SAMSARegressor(channels=8, num_layers=1, max_epochs=1, descriptors=["maccs"])
+            >>> regressor.fit(["C" * n for n in range(1, 13)], list(range(12))).predict(["CCO", "C"]).shape
+            (2,)
+        """
         output = self._output(X)
         values = output.numpy()
         return values[:, 0] if self._flat else values

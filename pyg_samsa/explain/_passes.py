@@ -27,6 +27,14 @@ class Passes(NamedTuple):
         inputs: Tokens [T, D] before each of the L blocks and after the last: L + 1 tensors.
         tokens: The tokens after the last block, and which rows are nodes and edges.
         graph_features: Features of the graphs [B, F] that the readout takes; None without them.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> model = SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2, graph_channels=3).eval()
+        >>> edges = torch.tensor([[0, 1], [1, 0]])
+        >>> graph = Data(x=torch.randn(3, 5), edge_index=edges, graph_features=torch.ones(1, 3))
+        >>> open_passes(model, graph).graph_features
+        tensor([[1., 1., 1.]])
     """
 
     inputs: list[Tensor]
@@ -180,7 +188,13 @@ def run_from(
 
 
 def read_out(model: SAMSA, x: Tensor, index: RaggedIndex, graph_features: Tensor | None = None) -> Tensor:
-    """Return the predictions [B, out_channels] from the tokens after the last block."""
+    """Return the predictions [B, out_channels] from the tokens after the last block.
+
+    Example:
+        >>> model = SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2)
+        >>> read_out(model, torch.randn(3, 8), RaggedIndex(torch.tensor([0, 2, 3]))).shape
+        torch.Size([2, 1])
+    """
     assert model.readout is not None  # check_network has seen to it
     return model.readout(Tokens(x, index, torch.arange(0, device=x.device)), graph_features=graph_features)
 

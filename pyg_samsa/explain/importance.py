@@ -75,12 +75,26 @@ class TokenImportance:
 
     @property
     def bond_index(self) -> Tensor:
-        """The bonds [2, E / 2]: pairs of nodes, smaller number first, in the order of the edges."""
+        """The bonds [2, E / 2]: pairs of nodes, smaller number first, in the order of the edges.
+
+        Example:
+            >>> edges = torch.tensor([[1, 0], [0, 1]])
+            >>> found = TokenImportance("sampled", 0, torch.ones(2), torch.ones(2), edges, prediction=torch.zeros(1))
+            >>> found.bond_index.tolist()
+            [[0], [1]]
+        """
         return self._bonds[0]
 
     @property
     def bond(self) -> Tensor:
-        """Scores of the bonds [E / 2], the sum of both directions."""
+        """Scores of the bonds [E / 2], the sum of both directions.
+
+        Example:
+            >>> edges = torch.tensor([[1, 0], [0, 1]])
+            >>> found = TokenImportance("sampled", 0, torch.ones(2), torch.ones(2), edges, prediction=torch.zeros(1))
+            >>> found.bond
+            tensor([2.])
+        """
         index, place = self._bonds
         return self.edge.new_zeros(index.size(1)).index_add(0, place, self.edge)
 

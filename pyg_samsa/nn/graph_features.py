@@ -69,7 +69,10 @@ class GraphFeatures(Module):
 
     @torch.no_grad()
     def fit(self, features: Shaped[Tensor, "G F"]) -> None:
-        """Set mean and deviation to those of the training graphs; missing values (NaN) are left out.
+        r"""Set mean and deviation to those of the training graphs; missing values (NaN) are left out.
+
+        .. math::
+            \mu = \frac{1}{n} \sum_b l(u_b), \qquad \sigma = \sqrt{\frac{1}{n} \sum_b (l(u_b) - \mu)^2}
 
         Args:
             features: Features of the training graphs.
@@ -95,7 +98,10 @@ class GraphFeatures(Module):
         self.scale.copy_(torch.where(varies, std, torch.zeros_like(std)))
 
     def scaled(self, features: Shaped[Tensor, "B F"]) -> Float[Tensor, "B F"]:
-        """Return the scaled features, from -5 to 5 and without NaN.
+        r"""Return the scaled features, from -5 to 5 and without NaN.
+
+        .. math::
+            z = \mathrm{clip}\Bigl(\frac{l(u) - \mu}{\sigma}, -5, 5\Bigr)
 
         Raises:
             ShapeError: They have another width.
@@ -112,7 +118,10 @@ class GraphFeatures(Module):
         return torch.where(varies, standardised, torch.zeros_like(standardised))
 
     def forward(self, features: Shaped[Tensor, "B F"]) -> Float[Tensor, "B D"]:
-        """Return the encoded features.
+        r"""Return the encoded features.
+
+        .. math::
+            h = \mathrm{GELU}(W \, \mathrm{Drop}(z) + b)
 
         Example:
             >>> GraphFeatures(3, 4)(torch.randn(2, 3)).shape

@@ -75,6 +75,11 @@ class MoleculeInputs:
 
         Args:
             names: Names of :obj:`pyg_samsa.chem.descriptors.DESCRIPTORS`.
+
+        Example:
+            >>> from pyg_samsa.chem.parsing import parse_molecules
+            >>> MoleculeInputs(parse_molecules(["CC", "?"])).descriptors(["maccs"]).shape
+            (1, 167)
         """
         from pyg_samsa.chem.descriptors import compute_descriptors
 
@@ -92,6 +97,11 @@ class MoleculeInputs:
 
         Raises:
             ConfigError: A column is missing, or has another length.
+
+        Example:
+            >>> from pyg_samsa.chem.parsing import parse_molecules
+            >>> MoleculeInputs(parse_molecules(["CC", "?"]), {"pH": [7.0, 5.5]}).extra(["pH"]).tolist()
+            [[7.0]]
         """
         count = len(self.parsed.kept) + len(self.parsed.refused)
         columns = [np.empty((count, 0), np.float32)]

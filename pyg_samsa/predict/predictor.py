@@ -148,6 +148,12 @@ class MoleculePredictor(Predictor):
 
         Raises:
             ConfigError: An extra column is missing.
+
+        Example:
+            >>> from pyg_samsa.chem.parsing import parse_molecules
+            >>> predictor = MoleculePredictor.from_pretrained("peptides")
+            >>> predictor.graph_features(MoleculeInputs(parse_molecules(["NCC(=O)O"]))) is None
+            True
         """
         if self.model.graph_features is None:
             return None

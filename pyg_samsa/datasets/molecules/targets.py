@@ -23,6 +23,10 @@ class Targets(NamedTuple):
         task: ``"regression"``, ``"binary"``, ``"multilabel"`` or ``"multiclass"``.
         names: Names of the targets, or of the classes.
         y: float32 [G, C], [G, 1] of class numbers for classes; NaN where there is none.
+
+    Example:
+        >>> Targets("regression", ["logS"], torch.tensor([[-1.5]])).names
+        ['logS']
     """
 
     task: str

@@ -69,6 +69,12 @@ class IncidenceConv(Module):
             x: Tokens.
             edge_index: Directed edges: the rows in ``x`` of their two nodes.
             edge_rows: Row in ``x`` of each edge.
+
+        Example:
+            >>> import torch
+            >>> conv, x = IncidenceConv(16), torch.randn(3, 16)
+            >>> conv(x, torch.tensor([[0], [1]]), torch.tensor([2])).shape
+            torch.Size([3, 16])
         """
         if edge_rows.shape != edge_index.shape[1:]:
             raise ShapeError("edge_rows", list(edge_rows.shape), f"[{edge_index.size(1)}], one row per edge")
@@ -81,5 +87,10 @@ class IncidenceConv(Module):
         return self.out(F.gelu(self.hidden(mixed)))
 
     def extra_repr(self) -> str:
-        """Show the channels."""
+        """Return the channels as they appear in the ``repr``.
+
+        Example:
+            >>> IncidenceConv(16).extra_repr()
+            '16'
+        """
         return str(self.channels)

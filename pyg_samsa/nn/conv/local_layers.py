@@ -146,6 +146,11 @@ class LocalLayer(Module):
             edge_index: Directed edges between rows of ``x``.
             edge_attr: Features of the edges; by default zeros, if the layer was made for features.
             edge_rows: Rows of the tokens of the edges, if edges are tokens.
+
+        Example:
+            >>> layer = LocalLayer("gcn", 16)
+            >>> layer(torch.randn(3, 16), torch.tensor([[0, 1], [1, 2]])).shape
+            torch.Size([3, 16])
         """
         extra: dict[str, Tensor] = {}
         if "edge_rows" in self.takes:
