@@ -20,11 +20,14 @@ from pyg_samsa.chem.descriptors import check_descriptors, compute_descriptors
 from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.chem.smiles import smiles_to_data_list
 from pyg_samsa.datasets.molecules.peptides import stratified_split
-from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.errors import ConfigError, DataError, check_choice
+from pyg_samsa.estimators._blend import fit_blend, read_inputs, smiles_of_items, with_task
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.options import check_probability
+from pyg_samsa.predict import MoleculePredictor, save_predictor
+from pyg_samsa.predict.blend_weights import raw_outputs
 from pyg_samsa.task import Task
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.batch_network import BatchNetwork
@@ -37,6 +40,8 @@ from pyg_samsa.training.optimizers import adamw
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.scaling import ScaledLoss, fit_graph_features, with_target_scale
 from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoints
+
+MEMBERS = ("network", "trees", "both")
 
 
 class MoleculeEstimator(BaseEstimator):
@@ -53,6 +58,7 @@ class MoleculeEstimator(BaseEstimator):
         drop_path: float = 0.1,
         num_eval_samples: int = 1,
         descriptors: Sequence[str] = (),
+        members: str = "network",
         max_epochs: int = 50,
         batch_size: int = 32,
         learning_rate: float = 2e-3,
@@ -70,6 +76,7 @@ class MoleculeEstimator(BaseEstimator):
         self.drop_path = drop_path
         self.num_eval_samples = num_eval_samples
         self.descriptors = descriptors
+        self.members = members
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -89,12 +96,39 @@ class MoleculeEstimator(BaseEstimator):
         return tags
 
     def _fit(self, X: Sequence[Any], y: torch.Tensor, task: str, strata: Sequence[int], width: int) -> None:
-        """Train a network on graphs and targets [n, C]; sets ``model_``, ``history_`` and ``best_epoch_``."""
+        """Train on molecules and targets [n, C].
+
+        Sets ``model_``, ``history_`` and ``best_epoch_`` with a network, and ``predictor_`` with trees.
+        """
+        check_choice("members", self.members, MEMBERS)
         graphs = self._graphs(X)
         if len(graphs) != len(y):
             raise ConfigError("y", len(y), f"{len(graphs)} targets, one for each molecule")
+        smiles = smiles_of_items(X, "members", self.members) if self.members != "network" else []
+        for name in ("model_", "history_", "best_epoch_", "predictor_"):
+            self.__dict__.pop(name, None)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         split = self._split(strata, seed)
+        self._num_targets = width
+        if self.members != "trees":
+            self._fit_network(X, graphs, y, task, split, seed)
+        if self.members != "network":
+            described = self._task(None)
+            network = None
+            if self.members == "both":
+                network = MoleculePredictor(self.model_, described, descriptors=tuple(self.descriptors))
+            self.predictor_ = fit_blend(smiles, y.double().numpy(), split, described, network, seed=seed)
+
+    def _fit_network(
+        self,
+        X: Sequence[Any],
+        graphs: Sequence[Data],
+        y: torch.Tensor,
+        task: str,
+        split: dict[str, torch.Tensor],
+        seed: int,
+    ) -> None:
+        width = self._num_targets
         features = self._descriptors_of(X)
         dataset = _with_targets(_with_features(graphs, features), y)
         in_channels, edge_channels = _features(graphs[0])
@@ -138,10 +172,7 @@ class MoleculeEstimator(BaseEstimator):
         check_descriptors(self.descriptors)
         if not self.descriptors:
             return None
-        smiles = [item.get("smiles") if isinstance(item, Data) else item for item in X]
-        if None in smiles:
-            row, hint = smiles.index(None), "Pass SMILES, or graphs with the attribute smiles."
-            raise ConfigError("descriptors", list(self.descriptors), f"none: graph {row} has no SMILES", hint=hint)
+        smiles = smiles_of_items(X, "descriptors", list(self.descriptors))
         return torch.from_numpy(compute_descriptors(smiles, self.descriptors, workers=1, progress=False))
 
     def _split(self, strata: Sequence[int], seed: int) -> dict[str, torch.Tensor]:
@@ -196,10 +227,13 @@ class MoleculeEstimator(BaseEstimator):
 
     @torch.inference_mode()
     def _output(self, X: Sequence[Any]) -> torch.Tensor:
-        """Return the outputs of the network, float64 [n, C]."""
-        check_is_fitted(self, "model_")
+        """Return the outputs of the network, or those of the blend that it is part of, float64 [n, C]."""
+        check_is_fitted(self, "_num_targets")
         if len(X) == 0:
             return torch.empty(0, self._width(), dtype=torch.float64)
+        if self.members != "network":
+            inputs = read_inputs(smiles_of_items(X, "members", self.members))
+            return raw_outputs(torch.from_numpy(self.predictor_.outputs(inputs)[0]), self.predictor_.task)
         graphs = _with_features(self._graphs(X), self._descriptors_of(X))
         data = SplitData(graphs, {"test": torch.arange(len(graphs))}, batch_size=1, tokens_per_batch=8192)
         network, found = BatchNetwork(self.model_).eval(), torch.empty(len(graphs), self._width(), dtype=torch.float64)
@@ -208,10 +242,10 @@ class MoleculeEstimator(BaseEstimator):
         return found
 
     def _width(self) -> int:
-        return int((self.model_.options or {})["out_channels"])
+        return self._num_targets
 
     def save_pretrained(self, directory: str | os.PathLike[str], *, target_names: Sequence[str] | None = None) -> Path:
-        """Save the fitted network for ``pyg-samsa predict``.
+        """Save the fitted network, or the blend of network and trees, for ``pyg-samsa predict``.
 
         Args:
             directory: Folder to write.
@@ -220,7 +254,9 @@ class MoleculeEstimator(BaseEstimator):
         Raises:
             DataError: The network was not fitted on molecules.
         """
-        check_is_fitted(self, "model_")
+        check_is_fitted(self, "_num_targets")
+        if self.members != "network":
+            return save_predictor(with_task(self.predictor_, self._task(target_names)), directory)
         if (self.model_.options or {})["in_channels"] != list(ATOM_CARDINALITIES):
             raise DataError(
                 "the network was not fitted on molecules",

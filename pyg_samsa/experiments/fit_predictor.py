@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,10 @@ def fit_trees(
 ) -> list[Candidate]:
     """Fit a model of trees to each of the inputs, on the training rows.
 
+    With ``options.refit`` the trees are then fitted again to the training and validation rows. Predictions of the
+    validation rows are those of the first fit, so that weights can be chosen by them; predictions of the test rows and
+    the saved trees are those of the second.
+
     Args:
         rows: The molecules.
         options: Options of the predictor.
@@ -227,17 +231,35 @@ def fit_trees(
     """
     candidates = []
     train = rows.splits["train"]
+    stages = [train]
+    if options.refit and "val" in rows.splits:
+        stages.append(np.concatenate([train, rows.splits["val"]]))
     for names, label in zip(options.descriptors, options.tree_inputs, strict=True):
         started = time.perf_counter()
         x = rows.vectors(names, progress=progress)
-        trees = BoostedTrees(rows.task, names, extra_columns=rows.extra_columns, options=boosting)
-        count = 1 if rows.task.kind == "multiclass" else rows.task.num_targets
+        count = len(stages) * (1 if rows.task.kind == "multiclass" else rows.task.num_targets)
         with progress_bar(f"Boosted trees on {label}", count, enabled=progress) as advance:
-            trees.fit(x[train], rows.target[train], on_target=advance)
-        outputs = {split: trees.readable(x[index]) for split, index in rows.splits.items() if split != "train"}
+            fits = [_fit_rows(rows, names, x, index, boosting, advance) for index in stages]
+        outputs = {
+            split: (fits[0] if split == "val" else fits[-1]).readable(x[index])
+            for split, index in rows.splits.items()
+            if split != "train"
+        }
         seconds = time.perf_counter() - started
-        candidates.append(Candidate(f"trees {label}", TreesPredictor(trees), outputs, seconds))
+        candidates.append(Candidate(f"trees {label}", TreesPredictor(fits[-1]), outputs, seconds))
     return candidates
+
+
+def _fit_rows(
+    rows: MoleculeRows,
+    names: Sequence[str],
+    x: np.ndarray,
+    index: np.ndarray,
+    boosting: BoostingOptions,
+    advance: Callable[[float], None],
+) -> BoostedTrees:
+    trees = BoostedTrees(rows.task, names, extra_columns=rows.extra_columns, options=boosting)
+    return trees.fit(x[index], rows.target[index], on_target=advance)
 
 
 def network_candidate(rows: MoleculeRows, model: Path, *, name: str = NETWORK, seconds: float = 0.0) -> Candidate:

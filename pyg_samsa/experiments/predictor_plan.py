@@ -63,6 +63,11 @@ class PredictorPlan:
     rows: MoleculeRows
     progress: bool = False
 
+    @property
+    def refits(self) -> bool:
+        """Whether trees are fitted again with the validation rows."""
+        return self.options.refit and self.members != NETWORK and "val" in self.rows.splits
+
     def trees(self, seed: int) -> list[Candidate]:
         """Fit the trees with a seed."""
         return fit_trees(self.rows, self.options, replace(self.boosting, seed=seed), progress=self.progress)
@@ -179,13 +184,16 @@ def run_trees(
     return result, fitted
 
 
-def print_predictors(console: Any, results: Sequence[RunResult], fitted: Sequence[FittedPredictor]) -> None:
+def print_predictors(
+    console: Any, results: Sequence[RunResult], fitted: Sequence[FittedPredictor], *, refit: bool = False
+) -> None:
     """Print a table that compares each predictor with its candidates, and the command that predicts with it.
 
     Args:
         console: A rich console.
         results: One per repeat.
         fitted: The predictors of the repeats, or none.
+        refit: Whether trees were fitted again with the validation rows, which the table then says.
     """
     from rich.text import Text
 
@@ -197,6 +205,8 @@ def print_predictors(console: Any, results: Sequence[RunResult], fitted: Sequenc
         columns = [[getattr(found, name) for found in fitted] for name in ("scores", "weights", "seconds")]
         console.print()
         console.print(predictor_table(*columns, title=title))
+        if refit:
+            console.print("val: trees fitted to the training rows; test: fitted again with the validation rows.")
     if told := describe_coverage(mean_coverage([found.coverage for found in fitted])):
         console.print(f"{told}. Add them to predictions with --interval {CONFIDENCE:g}.")
     for result in results:

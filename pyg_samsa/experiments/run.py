@@ -96,7 +96,7 @@ def run(
         seconds = time.perf_counter() - started
         if blend is None or blend.members != "trees":
             print_results(console, results, seconds=seconds, list_files=not fitted)
-        print_predictors(console, results, fitted)
+        print_predictors(console, results, fitted, refit=blend is not None and blend.refits)
         print_models(console, [result.folder.path for result in results])
     return results
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pyg_samsa.chem.descriptors import check_descriptors
 from pyg_samsa.errors import ConfigError
@@ -12,6 +12,9 @@ from pyg_samsa.options import Option, check_options
 
 MEMBERS = ("auto", "both", "network", "trees")
 TREE_INPUTS = ("rdkit2d", "morgan_count+topological_torsion", "rdkit2d+morgan_count+topological_torsion")
+
+TABLE_TREES: dict[str, Any] = {"trees": 500, "learning_rate": 0.05, "leaves": 16, "min_leaf": 5, "column_share": 0.3}
+"""Options of boosted trees for tables of some hundred to some ten thousand molecules, as in the config ``csv``."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,12 @@ class PredictorOptions:
         Sequence[str],
         Option("Inputs of the trees, descriptors joined by +; a model of trees is fitted to each of the list."),
     ] = TREE_INPUTS
+    refit: Annotated[
+        bool, Option("Whether trees are fitted again to training and validation rows, after the weights are chosen.")
+    ] = True
 
     def __post_init__(self) -> None:
-        check_options(PredictorOptions, {"members": self.members}, prefix="predictor.")
+        check_options(PredictorOptions, {"members": self.members, "refit": self.refit}, prefix="predictor.")
         if isinstance(self.tree_inputs, str) or not len(self.tree_inputs):
             raise ConfigError("predictor.tree_inputs", self.tree_inputs, "a list with at least one entry")
         for names in self.descriptors:

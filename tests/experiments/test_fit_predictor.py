@@ -49,7 +49,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def trees(rows):
-    return fit_trees(rows, PredictorOptions("both", ["maccs", "maccs+rdkit2d"]), BOOSTING)
+    return fit_trees(rows, PredictorOptions("both", ["maccs", "maccs+rdkit2d"], refit=False), BOOSTING)
 
 
 @pytest.fixture
@@ -69,6 +69,15 @@ def test_trees_learn_the_training_rows_and_predict_the_others(rows, trees):
         np.testing.assert_allclose(one.predictor.predict(texts).values, one.outputs["val"], rtol=1e-6)
     score = measure(MAE, trees[1].outputs["val"], rows.target[rows.splits["val"]], TASK)
     assert score["mae"] < measure(MAE, np.full((4, 2), 6.0), rows.target[rows.splits["val"]], TASK)["mae"] / 2
+
+
+def test_trees_are_fitted_again_with_the_validation_rows(rows, trees):
+    again = fit_trees(rows, PredictorOptions("both", ["maccs"]), BOOSTING)[0]
+    # Weights are chosen by trees that have not seen the validation rows.
+    np.testing.assert_array_equal(again.outputs["val"], trees[0].outputs["val"])
+    assert not np.array_equal(again.outputs["test"], trees[0].outputs["test"])
+    texts = [SMILES[row] for row in rows.splits["test"]]
+    np.testing.assert_allclose(again.predictor.predict(texts).values, again.outputs["test"], rtol=1e-6)
 
 
 def test_the_network_predicts_as_it_was_saved(rows, model):

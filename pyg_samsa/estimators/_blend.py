@@ -1,0 +1,138 @@
+"""Boosted trees and blends inside the estimators."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch_geometric.data import Data
+
+from pyg_samsa.chem.descriptors import compute_descriptors
+from pyg_samsa.chem.parsing import in_chunks, join_parsed, parse_stream
+from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.predict import (
+    BlendPredictor,
+    BoostedTrees,
+    BoostingOptions,
+    MoleculeInputs,
+    MoleculePredictor,
+    Predictor,
+    TreesPredictor,
+    choose_weights,
+)
+from pyg_samsa.predict.predictor_options import TABLE_TREES, PredictorOptions
+from pyg_samsa.task import Task
+
+
+def fit_blend(
+    smiles: Sequence[str],
+    y: np.ndarray,
+    split: Mapping[str, Tensor],
+    task: Task,
+    network: MoleculePredictor | None = None,
+    *,
+    seed: int = 0,
+) -> BlendPredictor:
+    """Fit boosted trees to molecules, and blend them with a network by the loss on the validation rows.
+
+    The inputs of the trees are those of ``predictor.tree_inputs``. Without validation rows all members have the same
+    weight.
+
+    Args:
+        smiles: n molecules.
+        y: Targets [n, C], or class numbers [n, 1].
+        split: Rows of ``train`` and, where there are some, ``val``.
+        task: The task.
+        network: A network that was trained on the same rows; None for trees alone.
+        seed: Seed of the trees.
+
+    Raises:
+        MissingDependencyError: LightGBM is not installed.
+
+    Example:
+        >>> import torch
+        >>> smiles, split = ["C" * size for size in range(1, 41)], {"train": torch.arange(40)}
+        >>> blend = fit_blend(smiles, np.arange(40.0)[:, None], split, Task("regression", ["carbons"]))
+        >>> [name for name in blend.names if "maccs" not in name][0]
+        'trees rdkit2d'
+    """
+    target = y.reshape(len(y)) if task.kind == "multiclass" else y
+    rows = {name: np.asarray(index) for name, index in split.items()}
+    options = BoostingOptions("lightgbm", **TABLE_TREES, seed=seed)
+    inputs, vectors = PredictorOptions(), {}
+    members: list[Predictor] = [] if network is None else [network]
+    names = [] if network is None else ["network"]
+    for descriptors, label in zip(inputs.descriptors, inputs.tree_inputs, strict=True):
+        for name in descriptors:
+            if name not in vectors:
+                vectors[name] = compute_descriptors(smiles, [name], workers=1, progress=False)
+        x = np.concatenate([vectors[name] for name in descriptors], axis=1)
+        trees = BoostedTrees(task, descriptors, options=options).fit(x[rows["train"]], target[rows["train"]])
+        members.append(TreesPredictor(trees))
+        names.append(f"trees {label}")
+    weights = np.full(len(members), 1 / len(members))
+    if "val" in rows:
+        held_out = read_inputs([smiles[row] for row in rows["val"]])
+        found = np.stack([member.outputs(held_out)[0] for member in members])
+        weights = choose_weights(found, target[rows["val"]], task)
+    return BlendPredictor(members, weights, names=names)
+
+
+def read_inputs(smiles: Sequence[str]) -> MoleculeInputs:
+    """Return molecules as predictors read them.
+
+    Raises:
+        SmilesError: A molecule cannot be read.
+
+    Example:
+        >>> read_inputs(["CC", "C"]).table.num_nodes.tolist()
+        [2, 1]
+    """
+    parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks(smiles))])
+    if parsed.refused:
+        position, reason = parsed.refused[0]
+        raise SmilesError(position + 1, str(smiles[position]), reason)
+    return MoleculeInputs(parsed)
+
+
+def smiles_of_items(items: Sequence[Any], key: str, value: Any) -> list[str]:
+    """Return the SMILES of molecules that are given as SMILES, or as graphs with the attribute ``smiles``.
+
+    Args:
+        items: Molecules.
+        key: Argument that needs the SMILES, for the error.
+        value: Its value.
+
+    Raises:
+        ConfigError: A graph has no SMILES.
+
+    Example:
+        >>> smiles_of_items([" C", "CC"], "members", "both")
+        ['C', 'CC']
+    """
+    found = [item.get("smiles") if isinstance(item, Data) else item for item in items]
+    if None in found:
+        hint = "Pass SMILES, or graphs with the attribute smiles."
+        raise ConfigError(key, value, f"the default: graph {found.index(None)} has no SMILES", hint=hint)
+    return [text.strip() if isinstance(text, str) else text for text in found]
+
+
+def with_task(blend: BlendPredictor, task: Task) -> BlendPredictor:
+    """Return a shallow copy of a blend whose targets have other names.
+
+    Example:
+        >>> network = MoleculePredictor.from_pretrained("peptides")
+        >>> with_task(BlendPredictor([network], [1.0]), Task("multilabel", ["a", "b", "c"])).target_names
+        ['a', 'b', 'c']
+    """
+    renamed = copy.copy(blend)
+    renamed.task, renamed.members = task, [copy.copy(member) for member in blend.members]
+    for member in renamed.members:
+        member.task = task
+        if isinstance(member, TreesPredictor):
+            member.trees = copy.copy(member.trees)
+            member.trees.task = task
+    return renamed
