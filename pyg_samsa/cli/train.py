@@ -26,6 +26,7 @@ examples:
   pyg-samsa train --csv esol.csv --target-columns logS --only trees    seconds: boosted trees on descriptors
   pyg-samsa train --csv tox.csv --smiles-column mol --target-columns NR-AR SR-p53 --split scaffold --epochs 30
   pyg-samsa train --csv esol.csv --target-columns logS --epochs 200 --patience 30    stop early
+  pyg-samsa train --csv esol.csv --target-columns logS --folds 5        cross-validation; one predictor
   pyg-samsa train --csv esol.csv --target-columns logS --cfg my.yaml    your own molecules and config
   pyg-samsa train --csv esol.csv --target-columns logS dataset.descriptors "[rdkit2d, morgan_count]"
   pyg-samsa train --csv rates.csv --target-columns logk --extra-columns temperature pH
@@ -99,6 +100,18 @@ def add_table(parser: argparse.ArgumentParser) -> None:
         choices=["network", "trees"],
         help="train only the network, or only boosted trees on descriptors (default: both, and their blend)",
     )
+    table.add_argument(
+        "--ensemble",
+        type=int,
+        metavar="N",
+        help="train N networks with different seeds; their mean predicts, and their spread is the uncertainty",
+    )
+    table.add_argument(
+        "--folds",
+        type=int,
+        metavar="K",
+        help="cross-validation: K networks, each leaves out a part of the training and validation rows",
+    )
     table.add_argument("--epochs", type=int, metavar="N", help="number of epochs; the same as optim.max_epoch N")
     table.add_argument(
         "--patience",
@@ -168,6 +181,8 @@ def table_options(args: argparse.Namespace) -> list[str]:
         if not args.cfg_file:
             settings["run_name"] = json.dumps(Path(args.csv).stem or "csv")
     settings |= {"optim.max_epoch": str(args.epochs)} if args.epochs is not None else {}
+    settings |= {"predictor.ensemble": str(args.ensemble)} if args.ensemble is not None else {}
+    settings |= {"predictor.folds": str(args.folds)} if args.folds is not None else {}
     settings |= {"train.patience": str(args.patience)} if args.patience is not None else {}
     settings |= {"out_dir": json.dumps(args.out)} if args.out is not None else {}
     return [word for setting in settings.items() for word in setting]
@@ -219,6 +234,8 @@ def resume_hint(args: argparse.Namespace) -> str:
         "--split-column": args.split_column,
         "--skip-invalid": args.skip_invalid or None,
         "--only": args.only,
+        "--ensemble": args.ensemble,
+        "--folds": args.folds,
         "--epochs": args.epochs,
         "--patience": args.patience,
         "--out": args.out,

@@ -206,7 +206,7 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float], seed: int)
     shares = check_fractions(fractions)
     members: dict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(smiles):
-        members[_scaffold(text)].append(row)
+        members[scaffold_of(text)].append(row)
     small = min((share for share in list(shares.values())[1:] if share), default=0.0) * len(smiles) / 2
     order = sorted(
         members, key=lambda name: (len(members[name]) <= small, hashlib.sha256(f"{seed}:{name}".encode()).digest())
@@ -229,7 +229,16 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float], seed: int)
     )
 
 
-def _scaffold(smiles: str) -> str:
+def scaffold_of(smiles: str) -> str:
+    """Return the Bemis-Murcko scaffold of a molecule as SMILES; empty without a ring.
+
+    Args:
+        smiles: SMILES that can be read.
+
+    Example:
+        >>> scaffold_of("Cc1ccccc1"), scaffold_of("CCO")
+        ('c1ccccc1', '')
+    """
     import_rdkit()
     from rdkit import Chem, rdBase
     from rdkit.Chem.Scaffolds import MurckoScaffold

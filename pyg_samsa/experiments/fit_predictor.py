@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -111,6 +112,20 @@ class MoleculeRows:
         self.extra_columns = tuple(getattr(dataset.features, "extra_columns", ()))
         self._vectors: dict[str, np.ndarray] = {}
         self._inputs: dict[str, MoleculeInputs] = {}
+
+    def with_splits(self, splits: Mapping[str, np.ndarray]) -> MoleculeRows:
+        """Return the same molecules with other splits; descriptors are shared.
+
+        Args:
+            splits: Split -> sorted rows.
+        """
+        other = copy.copy(self)
+        other.splits, other._inputs = dict(splits), {}
+        return other
+
+    def pool(self) -> np.ndarray:
+        """Return the rows that are not test rows, sorted."""
+        return np.sort(np.concatenate([rows for split, rows in self.splits.items() if split != "test"]))
 
     def vectors(self, names: Sequence[str], *, progress: bool = False) -> np.ndarray:
         """Return descriptors and extra columns of all molecules, float32 [G, F].

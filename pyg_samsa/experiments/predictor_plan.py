@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER
 from pyg_samsa.predict import BoostedTrees, BoostingOptions, TreesPredictor
 from pyg_samsa.predict.blend_weights import raw_outputs
-from pyg_samsa.predict.conformal import CONFIDENCE, describe_coverage, mean_coverage
+from pyg_samsa.predict.conformal import describe_coverage, mean_coverage
 from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.predict.predictor_options import PredictorOptions
 from pyg_samsa.training import run_folder as files
@@ -66,7 +67,8 @@ class PredictorPlan:
     @property
     def refits(self) -> bool:
         """Whether trees are fitted again with the validation rows."""
-        return self.options.refit and self.members != NETWORK and "val" in self.rows.splits
+        used = self.options.refit and not self.options.folds
+        return used and self.members != NETWORK and "val" in self.rows.splits
 
     def trees(self, seed: int) -> list[Candidate]:
         """Fit the trees with a seed."""
@@ -101,9 +103,9 @@ class PredictorPlan:
         return fitted
 
 
-def add_to_summary(folder: RunFolder, fitted: FittedPredictor) -> None:
-    """Add the scores, weights and coverage of a predictor to the summary of its run."""
-    folder.write_json(files.SUMMARY, {**(folder.summary() or {}), "predictor": fitted.as_summary()})
+def add_to_summary(folder: RunFolder, fitted: FittedPredictor, told: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Add the scores, weights and coverage of a predictor, and other values, to the summary of its run."""
+    folder.write_json(files.SUMMARY, {**(folder.summary() or {}), "predictor": {**fitted.as_summary(), **told}})
 
 
 def make_predictor_plan(dataset: Any, *, progress: bool = True) -> PredictorPlan | None:
@@ -120,9 +122,12 @@ def make_predictor_plan(dataset: Any, *, progress: bool = True) -> PredictorPlan
     options = PredictorOptions(**values_for(PredictorOptions, cfg))
     members = options.members
     if members == "auto":
-        if (cfg.dataset.format, cfg.dataset.name) != ("samsa", "csv"):
+        if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv"):
+            members = "both"
+        elif options.folds or options.ensemble > 1:
+            members = NETWORK
+        else:
             return None
-        members = "both"
     threads = min(cfg.num_threads, available_cpus())
     boosting = BoostingOptions(**values_for(BoostingOptions, cfg), threads=threads)
     if members != NETWORK:
@@ -158,30 +163,58 @@ def run_trees(
     except BaseException:
         folder.discard_unused()
         raise
-    rows, task = predictor.rows, predictor.rows.task
+    trees = max(_trees(member).num_trees for member in fitted.blend.members)
+    seconds = time.perf_counter() - started
+    result = write_predictor_run(plan, predictor.rows, folder, fitted, epochs=[trees, trees], seconds=seconds)
+    return result, fitted
+
+
+def write_predictor_run(
+    plan: RunPlan,
+    rows: MoleculeRows,
+    folder: RunFolder,
+    fitted: FittedPredictor,
+    *,
+    epochs: Sequence[int],
+    seconds: float,
+    parameters: int = 0,
+    told: Mapping[str, Any] = MappingProxyType({}),
+) -> RunResult:
+    """Write the folder of a run whose predictions are those of a predictor, and return its result.
+
+    Args:
+        plan: Plan of the run.
+        rows: The molecules.
+        folder: The folder.
+        fitted: The predictor.
+        epochs: The tested and the last epoch, or the number of trees.
+        seconds: Time of all fits.
+        parameters: Weights of all networks.
+        told: More values for the part ``predictor`` of the summary.
+    """
+    task = rows.task
     collected = PredictionCollector()
     if "test" in rows.splits:
         collected.row_id = torch.from_numpy(rows.splits["test"])
         collected.pred = raw_outputs(torch.from_numpy(fitted.outputs["test"]), task).float()
         target = torch.from_numpy(rows.target[rows.splits["test"]])
         collected.target = target.long() if task.kind == "multiclass" else target.float()
-    trees = max(_trees(member).num_trees for member in fitted.blend.members)
     result = RunResult(
         folder=folder,
         seed=plan.seed,
-        best_epoch=trees,
+        best_epoch=epochs[0],
         val=fitted.scores["predictor"].get("val", {}),
         test=fitted.scores["predictor"].get("test", {}),
-        parameters=0,
-        epochs=trees,
-        seconds=time.perf_counter() - started,
+        parameters=parameters,
+        epochs=epochs[1],
+        seconds=seconds,
         per_class=per_class_scores(collected, task),
     )
     folder.write_json(files.ENVIRONMENT, describe())
     data = SplitData(plan.dataset, plan.dataset.split_idx, batch_size=1)
     write_run(result, [], collected, data, task, plan.monitor, partial(draw_run, dataset=plan.dataset))
-    add_to_summary(folder, fitted)
-    return result, fitted
+    add_to_summary(folder, fitted, told)
+    return result
 
 
 def print_predictors(
@@ -201,14 +234,17 @@ def print_predictors(
         return
     if len(fitted[0].scores) > 2:
         repeats = f", means of {len(fitted)} repeats" if len(fitted) > 1 else ""
-        title = f"Predictor: members and weights, chosen by validation{repeats}"
+        calibration = fitted[0].blend.calibration
+        out_of_fold = calibration is not None and calibration.source == "out-of-fold"
+        chosen = "on out-of-fold predictions (val)" if out_of_fold else "by validation"
+        title = f"Predictor: members and weights, chosen {chosen}{repeats}"
         columns = [[getattr(found, name) for found in fitted] for name in ("scores", "weights", "seconds")]
         console.print()
         console.print(predictor_table(*columns, title=title))
         if refit:
             console.print("val: trees fitted to the training rows; test: fitted again with the validation rows.")
     if told := describe_coverage(mean_coverage([found.coverage for found in fitted])):
-        console.print(f"{told}. Add them to predictions with --interval {CONFIDENCE:g}.")
+        console.print(told)
     for result in results:
         print_files(console, result.folder.path)
         text = "the saved predictor; predict with"

@@ -15,6 +15,7 @@ from torch_geometric.graphgym.imports import pl
 
 import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the settings fingerprint.*
 from pyg_samsa import __version__
+from pyg_samsa.experiments.ensemble import EnsembleResult, check_ensemble, run_ensemble
 from pyg_samsa.experiments.export import export_model, print_models
 from pyg_samsa.experiments.fit_predictor import FittedPredictor
 from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors, run_trees
@@ -77,6 +78,12 @@ def run(
         started = time.perf_counter()
         dataset = load_for_runner(progress=talk.speaks)
         blend = make_predictor_plan(dataset, progress=talk.speaks) if predictor else None
+        if blend is not None and check_ensemble(blend, repeat=repeat):
+            title = f"pyg_samsa {__version__} · {loaded.name}"
+            shown = console if talk.speaks else None
+            found = run_ensemble(loaded, dataset, blend, train=run_once, console=shown, title=title)
+            _print_ensemble(console, found, seconds=time.perf_counter() - started, refit=blend.refits)
+            return [found.result]
         results: list[RunResult] = []
         fitted: list[FittedPredictor] = []
         for number in range(repeat):
@@ -84,14 +91,14 @@ def run(
             title = f"pyg_samsa {__version__} · {plan.name} · seed {plan.seed}"
             title += f" ({number + 1} of {repeat})" if repeat > 1 else ""
             header: dict[str, Any] = {"console": console if talk.speaks else None, "title": title}
-            found: FittedPredictor | None = None
+            made: FittedPredictor | None = None
             if blend is not None and blend.members == "trees":
-                result, found = run_trees(plan, blend, **header)
+                result, made = run_trees(plan, blend, **header)
             else:
                 result = run_once(plan, **header)
-                found = blend.fit(plan, result) if blend is not None and talk.main else None
+                made = blend.fit(plan, result) if blend is not None and talk.main else None
             results.append(result)
-            fitted += [found] if found is not None else []
+            fitted += [made] if made is not None else []
     if talk.main:
         seconds = time.perf_counter() - started
         if blend is None or blend.members != "trees":
@@ -99,6 +106,12 @@ def run(
         print_predictors(console, results, fitted, refit=blend is not None and blend.refits)
         print_models(console, [result.folder.path for result in results])
     return results
+
+
+def _print_ensemble(console: Any, found: EnsembleResult, *, seconds: float, refit: bool) -> None:
+    if found.members:
+        print_results(console, found.members, seconds=seconds, list_files=False)
+    print_predictors(console, [found.result], [found.fitted], refit=refit)
 
 
 def run_once(plan: RunPlan, *, console: Any = None, title: str = "") -> RunResult:

@@ -401,21 +401,22 @@ def mean_coverage(repeats: Sequence[Sequence[Mapping[str, float]]]) -> list[dict
 
 
 def describe_coverage(rows: Sequence[Mapping[str, float]], *, confidence: float = CONFIDENCE) -> str:
-    """Return the measured coverage at a confidence as a sentence; empty if it was not measured.
+    """Return the measured coverage as a sentence; empty if it was not measured.
 
     Args:
         rows: From `measure_coverage`.
-        confidence: Which of them.
+        confidence: Which of them; if it was not measured, the next one below.
 
     Example:
         >>> describe_coverage([{"confidence": 0.9, "coverage": 0.876, "width": 1.5, "count": 113}])
-        '90 % intervals hold 87.6 % of 113 test values; mean width 1.5'
-        >>> describe_coverage([{"confidence": 0.9, "coverage": 0.95, "size": 1.25, "count": 80}])
-        '90 % sets hold 95.0 % of 80 test values; mean size 1.25'
+        '90 % intervals hold 87.6 % of 113 test values; mean width 1.5 (predict --interval 0.9)'
+        >>> describe_coverage([{"confidence": 0.5, "coverage": 0.55, "size": 1.25, "count": 80}])
+        '50 % sets hold 55.0 % of 80 test values; mean size 1.25 (predict --interval 0.5)'
     """
-    for row in rows:
-        if row["confidence"] == confidence:
-            what, unit = ("intervals", "width") if "width" in row else ("sets", "size")
-            share = f"{100 * confidence:g} % {what} hold {100 * row['coverage']:.1f} % of {row['count']:,} test values"
-            return f"{share}; mean {unit} {row[unit]:.3g}"
-    return ""
+    measured = [row for row in rows if row["confidence"] <= confidence]
+    if not measured:
+        return ""
+    row = max(measured, key=lambda row: row["confidence"])
+    what, unit = ("intervals", "width") if "width" in row else ("sets", "size")
+    level, share = row["confidence"], f"{100 * row['coverage']:.1f} % of {row['count']:,} test values"
+    return f"{100 * level:g} % {what} hold {share}; mean {unit} {row[unit]:.3g} (predict --interval {level:g})"

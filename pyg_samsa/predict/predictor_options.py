@@ -42,9 +42,24 @@ class PredictorOptions:
     refit: Annotated[
         bool, Option("Whether trees are fitted again to training and validation rows, after the weights are chosen.")
     ] = True
+    ensemble: Annotated[
+        int, Option("Number of networks, with seeds seed, seed + 1, ...; 1 for no ensemble.", low=1)
+    ] = 1
+    folds: Annotated[
+        int,
+        Option(
+            "Folds of a cross-validation over training and validation rows; 0 for none. Test rows stay apart.", low=0
+        ),
+    ] = 0
 
     def __post_init__(self) -> None:
-        check_options(PredictorOptions, {"members": self.members, "refit": self.refit}, prefix="predictor.")
+        plain = {name: getattr(self, name) for name in ("members", "refit", "ensemble", "folds")}
+        check_options(PredictorOptions, plain, prefix="predictor.")
+        if self.folds == 1:
+            raise ConfigError("predictor.folds", 1, "0 for no cross-validation, or at least 2")
+        if self.folds and self.ensemble > 1:
+            hint = "The networks of the folds are an ensemble."
+            raise ConfigError("predictor.ensemble", self.ensemble, "1 with predictor.folds", hint=hint)
         if isinstance(self.tree_inputs, str) or not len(self.tree_inputs):
             raise ConfigError("predictor.tree_inputs", self.tree_inputs, "a list with at least one entry")
         for names in self.descriptors:

@@ -202,15 +202,47 @@ def test_the_hint_after_an_interruption_says_it_all():
     from pyg_samsa.cli import _parser
 
     words = ["--csv", "my table.csv", "--target-columns", "log S", "7", "--epochs", "3", "--patience", "2"]
+    words += ["--folds", "4"]
     args = _parser().parse_args(["train", *words, "samsa.layers", "2"])
     hint = train.resume_hint(args)
     for words in (
         "--csv 'my table.csv'",
         "--target-columns 'log S' 7 --",
-        "--epochs 3 --patience 2",
+        "--folds 4 --epochs 3 --patience 2",
         "samsa.layers 2 train.auto_resume True",
     ):
         assert words in hint
+
+
+@pytest.mark.parametrize("words", [["--folds", "2"], ["--ensemble", "2"]])
+def test_one_predictor_of_several_networks_with_intervals(table, capsys, words):
+    pytest.importorskip("lightgbm")
+    few = ["predictor.tree_inputs", "[maccs]", "boosting.trees", "5"]
+    # Without -q: the lines of the networks and the tables are shown.
+    data = ["--csv", "table.csv", "--smiles-column", "mol", "--out", "results", "--target-columns", "length"]
+    assert main(["train", *data, "--epochs", "1", *words, *TINY, *few]) == 0
+    shown = capsys.readouterr().out
+    assert "mean ± standard deviation of 2 repeats" in shown
+    assert "2 networks" in shown
+    assert "test values; mean width" in shown
+    assert (
+        main(
+            [
+                "predict",
+                "-q",
+                "results/table/0",
+                "table.csv",
+                "out.csv",
+                *["--smiles-column", "mol"],
+                "--interval",
+                "0.5",
+            ]
+        )
+        == 0
+    )
+    written = pd.read_csv("out.csv")
+    assert (written["length_low"] < written["length_pred"]).all()
+    assert (written["length_pred"] < written["length_high"]).all()
 
 
 def test_settings_may_stand_right_behind_the_target_columns(table):

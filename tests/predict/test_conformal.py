@@ -211,9 +211,10 @@ def test_wrong_arguments_are_named():
 
 
 def test_the_coverage_as_a_sentence():
-    rows = [{"confidence": 0.5, "coverage": 0.4, "width": 1.0, "count": 9}]
-    assert describe_coverage(rows) == ""
+    rows = [{"confidence": level, "coverage": 0.4, "width": 1.0, "count": 9} for level in (0.5, 0.8, 0.95)]
+    assert describe_coverage(rows, confidence=0.4) == ""
     assert describe_coverage(rows, confidence=0.5).startswith("50 % intervals hold 40.0 % of 9 test values")
+    assert describe_coverage(rows).startswith("80 % intervals")
 
 
 def test_the_mean_coverage_of_runs_leaves_out_what_not_all_have():

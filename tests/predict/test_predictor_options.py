@@ -11,6 +11,9 @@ from pyg_samsa.predict.predictor_options import TABLE_TREES, TREE_INPUTS, Predic
     [
         ({"members": "forest"}, "predictor.members"),
         ({"tree_inputs": "maccs"}, "predictor.tree_inputs"),
+        ({"ensemble": 0}, "predictor.ensemble"),
+        ({"folds": 1}, "0 for no cross-validation"),
+        ({"folds": 5, "ensemble": 2}, "1 with predictor.folds"),
         ({"tree_inputs": []}, "at least one entry"),
         ({"tree_inputs": ["maccs+macs"]}, "'macs'"),
         ({"tree_inputs": ["maccs", "maccs"]}, "different entries"),
