@@ -8,6 +8,7 @@ from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym import loader
+from pyg_samsa.graphgym.plan import build_network
 
 
 @pytest.fixture
@@ -83,3 +84,27 @@ def test_options_reach_the_data_set(config, tiny, monkeypatch):
     dataset = {"format": "samsa", "name": "peptides-embedded", "max_residues": 30, "subset": 100}
     runner.run(config(dataset=dataset, optim={"max_epoch": 1}), verbosity=-1)
     assert seen == {"max_residues": 30, "subset": 100, "progress": False}
+
+
+@pytest.mark.parametrize("graphgym", [True, False])
+def test_descriptors_and_extra_columns_reach_networks(tmp_path, graphgym):
+    pytest.importorskip("rdkit")
+    table = tmp_path / "table.csv"
+    table.write_text("smiles,T,y\n" + "".join(f"{'C' * size},{300 + size},{size}\n" for size in range(1, 13)))
+    set_cfg(cfg)
+    cfg.dataset.format, cfg.dataset.name, cfg.dataset.dir = "samsa", "csv", str(tmp_path)
+    cfg.dataset.csv, cfg.dataset.target_columns, cfg.dataset.extra_columns = str(table), ["y"], ["T"]
+    cfg.dataset.split, cfg.dataset.descriptors, cfg.model.type = [0.8, 0.1, 0.1], ["maccs"], "samsa"
+    if graphgym:
+        dataset = loader.load_for_graphgym("samsa", "csv", str(tmp_path))
+    else:
+        dataset = loader.load_for_runner(progress=False)
+    assert dataset._data.graph_features.shape == (12, 168)
+    assert dataset._data.graph_features[:, -1].tolist() == [300.0 + size for size in range(1, 13)]
+    assert cfg.share.graph_channels == 168
+    network = build_network(cfg.share.dim_in, cfg.share.dim_out)
+    assert network.graph_features.in_channels == 168
+    plain = loader.load_for_runner(progress=False, encodings=False)
+    assert plain[0].graph_features.shape == (1, 1)
+    if not graphgym:
+        assert network(dataset.make_batch([0, 1]))[0].shape == (2, 1)
