@@ -12,7 +12,7 @@ from pyg_samsa import __version__
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.training.run_record import RunRecord
 from pyg_samsa.viz.pages import write_html
-from pyg_samsa.viz.report import overview, sections
+from pyg_samsa.viz.report import overview, predictors, sections
 from pyg_samsa.viz.report.groups import Group, group_runs
 from pyg_samsa.viz.report.worst_predictions import worst_predictions
 
@@ -74,6 +74,8 @@ def _context(groups: Sequence[Group]) -> dict[str, Any]:
         "marked": any(cell["best"] for row in scores for cell in row["cells"]),
         "costs": overview.cost_rows(groups),
         "curves": sections.curves(groups, notes),
+        "members": predictors.predictor_rows(groups),
+        "coverage": predictors.coverage_rows(groups),
         "results": sections.results(groups, notes),
         "worst": worst_predictions(groups, notes),
         "pictures": overview.pictures(groups),
