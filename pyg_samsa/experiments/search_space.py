@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.predict.predictor_options import TREE_INPUTS
 
 NONE = "none"
-TREE_DESCRIPTORS = {
-    "rdkit2d": ("rdkit2d",),
-    "counts": ("morgan_count", "topological_torsion"),
-    "both": ("rdkit2d", "morgan_count", "topological_torsion"),
-}
-"""Vectors of the trees by name."""
-DESCRIPTORS = "trees.descriptors"
+TREE_INPUT = "predictor.tree_inputs"
+"""The input of the trees; one of those that a predictor has."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +100,12 @@ NETWORK: Space = {
 }
 """Settings of the network that are searched."""
 TREES: Space = {
-    DESCRIPTORS: Choice(tuple(TREE_DESCRIPTORS)),
+    TREE_INPUT: Choice(TREE_INPUTS),
     "boosting.trees": Range(100, 1500, log=True),
     "boosting.learning_rate": Range(0.01, 0.2, log=True),
     "boosting.leaves": Range(7, 63, log=True),
     "boosting.min_leaf": Range(2, 40, log=True),
+    "boosting.column_share": Range(0.1, 1.0),
 }
 """Settings of the trees that are searched."""
 

@@ -18,7 +18,7 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError, MissingDependencyError, NumericalError
 from pyg_samsa.experiments.fingerprint_baseline import smiles_of
-from pyg_samsa.experiments.search_space import DESCRIPTORS
+from pyg_samsa.experiments.search_space import TREE_INPUT
 from pyg_samsa.experiments.tune_trials import NetworkTrials, SearchData, TreeTrials
 from pyg_samsa.graphgym.config import load_config, resolved
 from pyg_samsa.graphgym.plan import make_plan
@@ -194,7 +194,7 @@ def _write(result: Tuning, settings: Mapping[str, Any]) -> None:
     lines = f"# Best of {count} finished trials. Validation {result.metric}: {', '.join(told)}.\n#\n"
     lines += f"#     pyg-samsa train --cfg {result.config}\n\n"
     for trial in best:
-        settings = {**settings, **{key: value for key, value in trial.settings.items() if key != DESCRIPTORS}}
+        settings = {**settings, **{key: value for key, value in trial.settings.items() if key != TREE_INPUT}}
     with atomic_write(result.config) as temporary:
         text = yaml.safe_dump(_nested(settings), sort_keys=False, allow_unicode=True)
         temporary.write_text(lines + text, encoding="utf-8")

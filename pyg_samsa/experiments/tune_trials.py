@@ -6,7 +6,6 @@ import copy
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.experiments.search_space import DESCRIPTORS, NETWORK, TREE_DESCRIPTORS, TREES, narrowed, words
+from pyg_samsa.experiments.search_space import NETWORK, TREE_INPUT, TREES, narrowed, words
 from pyg_samsa.graphgym.config import LoadedConfig, load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.network import unused_settings
@@ -146,24 +145,26 @@ class TreeTrials:
     ) -> None:
         self.config, self.opts, self.smiles = config, list(opts), smiles
         self.task, self.metric = plan.dataset.task, plan.metrics[str(plan.monitor).removeprefix("val_")]
-        self.absolute = plan.monitor == "val_mae"
         self.target = np.concatenate([plan.dataset[row].y.reshape(1, -1).numpy() for row in range(len(smiles))])
         self.rows = {split: torch.as_tensor(rows).numpy() for split, rows in plan.dataset.split_idx.items()}
-        present = {key: value_of(key, cfg) for key in TREES} | {DESCRIPTORS: next(iter(TREE_DESCRIPTORS))}
+        # A predictor has trees of several inputs; a trial has one.
+        present = {key: value_of(key, cfg) for key in TREES}
+        present[TREE_INPUT] = next(iter(present[TREE_INPUT]))
         self.space = narrowed(TREES, present, fixed_by(opts))
         self.start = {key: present[key] for key in self.space}
+        self.tree_input = present[TREE_INPUT]
         self._vectors: dict[str, np.ndarray] = {}
 
     def score(self, number: int, values: Mapping[str, Any], report: Report) -> float:
         """Fit trees to the training split, and return the value of the validation split; arguments as above."""
-        settings = {key: value for key, value in values.items() if key != DESCRIPTORS}
+        tree_input = values.get(TREE_INPUT, self.tree_input)
+        settings = {key: value for key, value in values.items() if key != TREE_INPUT}
         load_config(self.config, [*self.opts, *words(settings)])
         options = BoostingOptions(
             **values_for(BoostingOptions, cfg), seed=cfg.seed, threads=min(cfg.num_threads, available_cpus())
         )
-        options = replace(options, loss="absolute" if self.absolute else "squared")
-        x, (train, val) = self._vector(values[DESCRIPTORS]), (self.rows["train"], self.rows["val"])
-        trees = BoostedTrees(self.task, TREE_DESCRIPTORS[values[DESCRIPTORS]], options=options)
+        x, (train, val) = self._vector(tree_input), (self.rows["train"], self.rows["val"])
+        trees = BoostedTrees(self.task, tree_input.split("+"), options=options)
         pred = torch.from_numpy(trees.fit(x[train], self.target[train]).predict(x[val])).float()
         target = torch.from_numpy(self.target[val])
         self.metric.reset()
@@ -172,8 +173,7 @@ class TreeTrials:
 
     def _vector(self, name: str) -> np.ndarray:
         if name not in self._vectors:
-            names = TREE_DESCRIPTORS[name]
-            self._vectors[name] = compute_descriptors(self.smiles, names, workers=1, progress=False)
+            self._vectors[name] = compute_descriptors(self.smiles, name.split("+"), workers=1, progress=False)
         return self._vectors[name]
 
 

@@ -60,7 +60,7 @@ def test_the_best_trials_become_a_config(search, tmp_path):
     for trial in (result.network[0], result.trees[0]):
         for key, value in trial.settings.items():
             group, name = key.split(".")
-            assert group == "trees" or written[group][name] == value
+            assert key == "predictor.tree_inputs" or written[group][name] == value
     loaded = load_config(result.config)
     assert loaded.name == "carbons"
 
