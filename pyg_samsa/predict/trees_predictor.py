@@ -68,7 +68,9 @@ class TreesPredictor(Predictor):
             ConfigError: The standard deviation is requested, which a single model of trees does not have.
         """
         if draws is not None:
-            hint = "Train an ensemble, whose members differ: pyg-samsa train --csv ... --ensemble 5"
+            hint = (
+                "Ask for an interval (--interval 0.9), or train an ensemble of networks (train --csv ... --ensemble 5)."
+            )
             raise ConfigError("uncertainty", True, "False for a single model of trees", hint=hint)
         x = np.concatenate([inputs.descriptors(self.trees.descriptors), inputs.extra(self.extra_columns)], axis=1)
         return self.trees.readable(x), None
