@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def add_table(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of a table of molecules, ``--epochs``, ``--patience`` and ``--out``.
+    """Add the arguments of a table of molecules, and of the training of its predictor.
 
     Example:
         >>> parser = argparse.ArgumentParser()
@@ -95,31 +95,36 @@ def add_table(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="skip rows with unreadable molecules, and list them in a file",
     )
-    table.add_argument(
+    _add_training(parser)
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("predictor and training")
+    group.add_argument(
         "--only",
         choices=["network", "trees"],
         help="train only the network, or only boosted trees on descriptors (default: both, and their blend)",
     )
-    table.add_argument(
+    group.add_argument(
         "--ensemble",
         type=int,
         metavar="N",
         help="train N networks with different seeds; their mean predicts, and their spread is the uncertainty",
     )
-    table.add_argument(
+    group.add_argument(
         "--folds",
         type=int,
         metavar="K",
         help="cross-validation: K networks, each leaves out a part of the training and validation rows",
     )
-    table.add_argument("--epochs", type=int, metavar="N", help="number of epochs; the same as optim.max_epoch N")
-    table.add_argument(
+    group.add_argument("--epochs", type=int, metavar="N", help="number of epochs; the same as optim.max_epoch N")
+    group.add_argument(
         "--patience",
         type=int,
         metavar="N",
         help="stop after N epochs without a better validation; the same as train.patience N (default: 0, never)",
     )
-    table.add_argument(
+    group.add_argument(
         "--out", metavar="DIR", help="folder of the results; the same as out_dir DIR (default: ./results)"
     )
 

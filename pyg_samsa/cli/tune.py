@@ -74,7 +74,7 @@ def resume_hint(args: argparse.Namespace) -> str:
 def _print(console: Any, result: Tuning) -> None:
     from rich.table import Table
 
-    if not result.network:
+    if not result.network and not result.trees:
         console.print("No trial has finished yet. Run the same command again, with more --minutes or fewer --epochs.")
         return
     found = {"network": result.network, "trees": result.trees}

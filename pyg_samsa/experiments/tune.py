@@ -150,10 +150,11 @@ def tune(
         if plan.monitor is None:
             hint = "The search compares settings on the validation split: see dataset.split."
             raise ConfigError("dataset.split", list(cfg.dataset.split), "a split with a validation part", hint=hint)
-        kinds: list[NetworkTrials | TreeTrials] = [
-            NetworkTrials(config, opts, loaded, data, plan, folder / TRIALS),
-            *_tree_trials(config, opts, plan),
-        ]
+        kinds: list[NetworkTrials | TreeTrials] = []
+        if (members := cfg.predictor.members) != "trees":
+            kinds.append(NetworkTrials(config, opts, loaded, data, plan, folder / TRIALS))
+        if members != "network":
+            kinds += _tree_trials(config, opts, plan, needed=members == "trees")
         identity, given = settings(resolved(loaded)), {key: value_of(key, cfg) for key in loaded.given}
         with lock(folder, wait=False, setting="out_dir", lock_file=folder / ".lock"):
             studies = [_Study(kind, folder, higher=plan.higher_is_better, identity=identity) for kind in kinds]
@@ -162,32 +163,39 @@ def tune(
                     break
                 on_trial(_next(studies).run_trial(deadline))
             result = Tuning(folder, folder / BEST, plan.monitor.removeprefix("val_"), plan.higher_is_better)
-            result.network, result.stopped = studies[0].complete(), sum(study.stopped() for study in studies)
-            result.trees = studies[1].complete() if len(studies) > 1 else []
+            complete = {study.trials.name: study.complete() for study in studies}
+            result.network, result.trees = complete.get("network", []), complete.get("trees", [])
+            result.stopped = sum(study.stopped() for study in studies)
             _write(result, {**given, "run_name": loaded.name, "name_tag": ""})
     return result
 
 
-def _tree_trials(config: str | os.PathLike[str], opts: Sequence[str], plan: RunPlan) -> list[TreeTrials]:
-    """Return the trials of trees, or none if the graphs are no molecules."""
+def _tree_trials(
+    config: str | os.PathLike[str], opts: Sequence[str], plan: RunPlan, *, needed: bool
+) -> list[TreeTrials]:
+    """Return the trials of trees, or none if the graphs are no molecules and trees are not needed."""
     if plan.monitor == "val_loss":
+        if needed:
+            raise ConfigError("metric_best", "loss", "a metric of the task for trees")
         return []  # losses of a network and of trees are not the same
     try:
         return [TreeTrials(config, opts, plan, smiles_of(plan.dataset, cfg.dataset.name))]
     except ConfigError:
+        if needed:
+            raise
         return []
 
 
 def _next(studies: Sequence[_Study]) -> _Study:
     """Return the study whose turn it is: trees get a fifth of the time, because they are fast."""
-    network, *trees = studies
-    return trees[0] if trees and trees[0].seconds < _TREE_SHARE * network.seconds else network
+    first, *trees = studies
+    return trees[0] if trees and trees[0].seconds < _TREE_SHARE * first.seconds else first
 
 
 def _write(result: Tuning, settings: Mapping[str, Any]) -> None:
     """Write the best settings as a config."""
     best = [trials[0] for trials in (result.network, result.trees) if trials]
-    if not result.network:
+    if not best:
         return
     told = [f"{name} {trials[0].value:.4f}" for name, trials in _named(result).items() if trials]
     count = len(result.network) + len(result.trees)

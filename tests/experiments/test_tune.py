@@ -191,3 +191,11 @@ def test_without_optuna_the_error_says_what_to_install(search, monkeypatch):
     with pytest.raises(MissingDependencyError, match="optuna") as caught:
         search()
     assert caught.value.hint == "pip install 'pyg-samsa[tune]'"
+
+
+def test_the_network_alone_or_trees_alone(search):
+    result = search(["predictor.members", "trees"], trials=2)
+    assert (len(result.network), len(result.trees)) == (0, 2)
+    assert result.config.is_file()
+    result = search(["predictor.members", "network", "name_tag", "net"], trials=1)
+    assert (len(result.network), result.trees) == (1, [])
