@@ -16,7 +16,6 @@ from pyg_samsa.functional.topk import dense_candidates
 from pyg_samsa.functional.triton_support import refuse_triton
 from pyg_samsa.typing import Float
 
-
 _SMALL = 64
 """Largest number of tokens of a graph for which padded products beat a call per graph on the CPU."""
 
