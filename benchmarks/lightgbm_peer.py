@@ -35,7 +35,9 @@ def descriptors(smiles: list[str], *, morgan: bool) -> np.ndarray:
     return out
 
 
-def fit_predict(x: np.ndarray, y: np.ndarray, train: np.ndarray, *, labels: bool, seed: int, threads: int):
+def fit_predict(
+    x: np.ndarray, y: np.ndarray, train: np.ndarray, *, labels: bool, seed: int, threads: int
+) -> np.ndarray:
     """Fit one model per target to the labelled training rows, and predict all rows.
 
     Args:
@@ -60,7 +62,7 @@ def fit_predict(x: np.ndarray, y: np.ndarray, train: np.ndarray, *, labels: bool
             continue
         build = LGBMClassifier if labels else LGBMRegressor
         model = build(random_state=seed, n_jobs=threads, verbose=-1).fit(x[rows], known)
-        out[:, target] = model.predict_proba(x)[:, 1] if labels else model.predict(x)
+        out[:, target] = np.asarray(model.predict_proba(x))[:, 1] if labels else np.asarray(model.predict(x))
     return out
 
 
