@@ -1,7 +1,7 @@
 """Pure functions of tensors: sampling, ragged attention, deterministic codes."""
 
 from pyg_samsa.functional.attention import ATTENTION_BACKENDS, explain_backends, full_attention, sampled_attention
-from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
+from pyg_samsa.functional.codes import distinct_keys, feature_keys, gaussian_codes, structural_keys
 from pyg_samsa.functional.dropout import dropout, dropped, keep_mask
 from pyg_samsa.functional.farthest_points import farthest_points
 from pyg_samsa.functional.fourier_features import (
@@ -43,6 +43,7 @@ __all__ = [
     "append_waves",
     "batch_to_ptr",
     "can_fuse",
+    "distinct_keys",
     "dropout",
     "dropped",
     "explain_backends",

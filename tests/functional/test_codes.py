@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
-from pyg_samsa.functional import RaggedIndex, feature_keys, gaussian_codes, structural_keys
+from pyg_samsa.functional import RaggedIndex, distinct_keys, feature_keys, gaussian_codes, structural_keys
 from pyg_samsa.functional.codes import mix
 
 
@@ -66,3 +67,73 @@ def test_codes_depend_on_the_key_alone():
     keys = mix(torch.arange(10))
     assert torch.equal(gaussian_codes(keys, 7)[3:4], gaussian_codes(keys[3:4], 7))
     assert torch.equal(gaussian_codes(keys, 8)[:, :4], gaussian_codes(keys, 8).double()[:, :4].float())
+
+
+def cycle(n):
+    step = torch.stack([torch.arange(n), (torch.arange(n) + 1) % n])
+    return torch.cat([step, step.flip(0)], 1)
+
+
+def star(leaves):
+    spokes = torch.stack([torch.zeros(leaves, dtype=torch.long), torch.arange(1, leaves + 1)])
+    return torch.cat([spokes, spokes.flip(0)], 1)
+
+
+def cube():
+    pairs = [(i, i ^ bit) for i in range(8) for bit in (1, 2, 4)]
+    return torch.tensor(pairs).t()
+
+
+SYMMETRIC = {
+    "cycle": (6, cycle(6)),
+    "star": (5, star(4)),
+    "cube": (8, cube()),
+    "two cycles": (8, torch.cat([cycle(4), cycle(4) + 4], 1)),
+    "no edges": (4, torch.empty(2, 0, dtype=torch.long)),
+}
+
+
+def keys_of(n, edge_index):
+    index = RaggedIndex(torch.tensor([0, n]))
+    return distinct_keys(structural_keys(torch.zeros(n, dtype=torch.long), edge_index, index), edge_index, index)
+
+
+@pytest.mark.parametrize("name", SYMMETRIC)
+def test_distinct_keys_differ_and_permuting_symmetric_nodes_gives_the_same_graph(name):
+    n, edge_index = SYMMETRIC[name]
+    keys = keys_of(n, edge_index)
+    assert keys.unique().numel() == n
+    edges = {tuple(edge) for edge in keys[edge_index].t().tolist()}
+    for seed in range(5):
+        perm = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+        place = torch.empty_like(perm).scatter_(0, perm, torch.arange(n))
+        again = keys_of(n, place[edge_index])
+        assert set(again.tolist()) == set(keys.tolist())
+        assert {tuple(edge) for edge in again[place[edge_index]].t().tolist()} == edges
+
+
+def test_distinct_keys_do_not_depend_on_the_batch():
+    parts, edges, ptr = [], [], [0]
+    for n, edge_index in SYMMETRIC.values():
+        edges.append(edge_index + ptr[-1])
+        parts.append(keys_of(n, edge_index))
+        ptr.append(ptr[-1] + n)
+    index, edge_index = RaggedIndex(torch.tensor(ptr)), torch.cat(edges, 1)
+    keys = structural_keys(torch.zeros(ptr[-1], dtype=torch.long), edge_index, index)
+    assert torch.equal(distinct_keys(keys, edge_index, index), torch.cat(parts))
+
+
+def test_distinct_keys_keep_those_that_differ_already():
+    n, edge_index = 40, torch.randint(0, 40, (2, 90), generator=torch.Generator().manual_seed(0))
+    index = RaggedIndex(torch.tensor([0, n]))
+    keys = structural_keys(torch.arange(n), edge_index, index)
+    assert torch.equal(distinct_keys(keys, edge_index, index), keys)
+
+
+def test_nodes_left_over_are_numbered():
+    n, edge_index = SYMMETRIC["cycle"]
+    index = RaggedIndex(torch.tensor([0, n]))
+    keys = structural_keys(torch.zeros(n, dtype=torch.long), edge_index, index)
+    assert distinct_keys(keys, edge_index, index, max_rounds=0).unique().numel() == n
+    empty = torch.empty(0, dtype=torch.long)
+    assert distinct_keys(empty, empty.expand(2, 0), RaggedIndex(torch.tensor([0, 0]))).numel() == 0

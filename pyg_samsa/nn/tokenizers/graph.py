@@ -26,7 +26,7 @@ class GraphTokenizer(NodeTokenizer):
             encoder module that returns [N, D].
         edge_channels: The edge features, in the same forms; None if edges have no features.
         num_codes: Number of codes per node, 0, 1 or 2, see `GraphBridge`.
-        eval_codes: ``"structural"``, ``"index"`` or ``"random"``, see `GraphBridge`.
+        eval_codes: ``"structural"``, ``"distinct"``, ``"index"`` or ``"random"``, see `GraphBridge`.
         sigma: Initial standard deviation of the noise in the codes, above 0.
         positions: ``"sinusoidal"`` adds sinusoids of the place of each node in its graph, for sequences whose edges are
             tokens; ``"none"`` adds nothing.

@@ -9,12 +9,12 @@ from torch.nn import GELU, Linear, Module, Parameter, Sequential
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
-from pyg_samsa.functional.codes import feature_keys, gaussian_codes, structural_keys
+from pyg_samsa.functional.codes import distinct_keys, feature_keys, gaussian_codes, structural_keys
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
 from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges, check_within_graphs
 from pyg_samsa.typing import Float, Int
 
-EVAL_CODES = ("structural", "index", "random")
+EVAL_CODES = ("structural", "distinct", "index", "random")
 
 
 class GraphBridge(Module):
@@ -32,7 +32,9 @@ class GraphBridge(Module):
     In training the codes are fresh noise. In evaluation they are deterministic and depend only on the graph, not on the
     other graphs of the batch or the device. With ``eval_codes="structural"``, the code of a node is drawn from a
     fingerprint of its position in the graph: permuting nodes permutes codes, and nodes that colour refinement cannot
-    distinguish (such as the two methyls of an isopropyl group) share a code. ``"index"`` draws it from the number of
+    distinguish (such as the two methyls of an isopropyl group) share a code. ``"distinct"`` breaks these ties, see
+    `pyg_samsa.functional.distinct_keys`: all codes differ, as in training, and where alike nodes can be exchanged by a
+    symmetry of the graph, as in nearly all molecules, the order of nodes still does not matter. ``"index"`` draws it from the number of
     the node in its graph instead: all codes differ, but the order of nodes matters. ``"random"`` draws new codes in
     every call.
 
@@ -41,7 +43,7 @@ class GraphBridge(Module):
         num_codes: 1, as in the paper, or 2, as in the paper's code: every node has a left and a right code, and an edge
             has :math:`L_i - R_j`; 0 is the ablation without noise, :math:`p_i = \phi(x_i)`.
         edge_features: Whether edges have features; otherwise the input of :math:`\phi_E` is only the code.
-        eval_codes: ``"structural"``, ``"index"`` or ``"random"``.
+        eval_codes: ``"structural"``, ``"distinct"``, ``"index"`` or ``"random"``.
         sigma: Initial standard deviation of the noise, above 0; it is learned.
 
     Shapes:
@@ -58,7 +60,8 @@ class GraphBridge(Module):
         >>> bridge(torch.randn(3, 16), edge_index, torch.randn(4, 16)).x.shape
         torch.Size([7, 16])
 
-    Cost: O((N + E) D^2); structural codes add at most 128 rounds of O(N + E) integer operations.
+    Cost: O((N + E) D^2); structural codes add at most 128 rounds of O(N + E) integer operations, and distinct
+    ones a few more.
     """
 
     def __init__(
@@ -173,10 +176,11 @@ class GraphBridge(Module):
             node_keys = feature_keys(x) if node_keys is None else node_keys
             if edge_keys is None and edge_attr is not None:
                 edge_keys = feature_keys(edge_attr)
-            if rank is None:
-                keys = structural_keys(node_keys, edge_index, index, edge_keys)
-            else:
-                keys = structural_keys(node_keys[perm], rank[edge_index], index, edge_keys)[rank]
+            edges = edge_index if rank is None else rank[edge_index]
+            keys = structural_keys(node_keys if perm is None else node_keys[perm], edges, index, edge_keys)
+            if self.eval_codes == "distinct":
+                keys = distinct_keys(keys, edges, index, edge_keys)
+            keys = keys if rank is None else keys[rank]
         return gaussian_codes(keys, self.num_codes * self.channels, draw=draw, dtype=x.dtype).view(
             -1, self.num_codes, self.channels
         )

@@ -28,7 +28,7 @@ GRAPHS = [(5, 8), (1, 0), (0, 0), (3, 0), (1, 4), (12, 30)]
 
 
 @pytest.mark.parametrize("num_codes", [1, 2])
-@pytest.mark.parametrize("eval_codes", ["structural", "index"])
+@pytest.mark.parametrize("eval_codes", ["structural", "distinct", "index"])
 def test_tokens_do_not_depend_on_batch_mates(num_codes, eval_codes):
     torch.manual_seed(0)
     bridge = GraphBridge(8, num_codes, eval_codes=eval_codes).double().eval()
