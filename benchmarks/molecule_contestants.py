@@ -137,8 +137,9 @@ class Ours:
         if len(found) != 1 or "test" not in found[0]:
             raise DataError(f"{len(found)} results with a test {job.data.metric}, expected 1")
         scores: Scores = {self.name: found[0]}
-        # A run without a network, of trees alone, has a summary too.
-        networks = [_metrics(job, path) for path in summaries if (path.parent / RUN_SUBFOLDER).is_dir()]
+        # The networks of an ensemble have folders of their own. A run of trees alone has a summary, but no network.
+        trained = [path for path in sorted(results.rglob("summary.json")) if (path.parent / RUN_SUBFOLDER).is_dir()]
+        networks = [_metrics(job, path) for path in trained]
         if predictors and networks:
             label = "network alone" if len(networks) == 1 else f"mean of {len(networks)} networks"
             parts = [part for part in ("val", "test") if all(part in one for one in networks)]

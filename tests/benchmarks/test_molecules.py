@@ -153,10 +153,13 @@ def test_metrics_of_a_run_are_those_of_predictor_and_network(folder, tmp_path):
     assert Ours("samsa").scores(one) == {"samsa": {"test": 2.0}}  # trees alone
     (runs / "0" / "model").mkdir()
     assert Ours("samsa").scores(one) == {"samsa": {"test": 2.0}, "samsa, network alone": {"val": 3.0, "test": 4.0}}
-    write(runs / "1" / "summary.json", {"test": {"rmse": 6.0}})
-    (runs / "1" / "model").mkdir()
-    assert Ours("samsa").scores(one) == {"samsa": {"test": 2.0}, "samsa, mean of 2 networks": {"test": 5.0}}
+    (runs / "0" / "model").rmdir()  # an ensemble
+    for name, value in (("seed-0", 5.0), ("seed-1", 7.0)):
+        write(runs / "0" / "members" / name / "0" / "summary.json", {"test": {"rmse": value}})
+        (runs / "0" / "members" / name / "0" / "model").mkdir()
+    assert Ours("samsa").scores(one) == {"samsa": {"test": 2.0}, "samsa, mean of 2 networks": {"test": 6.0}}
     (runs / "0" / "predictor" / "predictor.json").unlink()
+    write(runs / "1" / "summary.json", {"test": {"rmse": 6.0}})
     with pytest.raises(DataError, match="2 results"):
         Ours("samsa").scores(one)
 
