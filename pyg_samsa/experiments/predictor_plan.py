@@ -232,7 +232,8 @@ def print_predictors(
 
     if not fitted:
         return
-    if len(fitted[0].scores) > 2:
+    # The metrics of a network alone are printed before.
+    if list(fitted[0].weights) != [NETWORK]:
         repeats = f", means of {len(fitted)} repeats" if len(fitted) > 1 else ""
         calibration = fitted[0].blend.calibration
         out_of_fold = calibration is not None and calibration.source == "out-of-fold"

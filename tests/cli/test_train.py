@@ -118,6 +118,23 @@ def test_trees_alone(table, capsys):
     np.testing.assert_allclose(predicted, written[["ring_pred", "acid_pred"]], atol=1e-5)
 
 
+def test_a_single_model_of_trees_prints_its_metrics(table, capsys):
+    words = [
+        "--target-columns",
+        "length",
+        "--only",
+        "trees",
+        "boosting.trees",
+        "20",
+        "predictor.tree_inputs",
+        "[maccs]",
+    ]
+    assert run(*words, trees=True) == 0
+    shown = capsys.readouterr().out
+    assert "trees maccs" in shown
+    assert "test mae" in shown
+
+
 def test_repeats_with_trees(table, capsys):
     words = ["--target-columns", "kind", "--epochs", "1", "--repeat", "2"]
     assert run(*words, *FEW_TREES, trees=True) == 0
