@@ -22,7 +22,7 @@ examples:
   pyg-samsa tune --cfg quickstart --minutes 60
 
 Run the same command again to go on with the search. Settings on the command line are not searched. The test split is
-never looked at.
+not used.
 """
 _SHOWN = 5
 
