@@ -199,7 +199,7 @@ def distinct_keys(
     neighbours = around(mix(torch.arange(keys.numel(), device=keys.device)))
     keys = _numbered(keys, mix(keys) ^ neighbours, batch)
     for _ in range(max_rounds):
-        count, tied = _classes(keys, index)
+        _, tied = _classes(keys, index)
         if not bool(tied.any()):
             return keys
         # Of the class with the smallest key, the first node of each graph.
@@ -228,7 +228,7 @@ def _classes(keys: Tensor, index: RaggedIndex) -> tuple[Tensor, Tensor]:
 
 
 def _numbered(keys: Tensor, alike: Tensor, batch: Tensor) -> Tensor:
-    """Number the nodes of a graph with equal values of ``alike``, from 0, and mix the numbers above 0 into their keys."""
+    """Number the nodes of a graph with equal ``alike``, from 0, and mix the numbers above 0 into their keys."""
     _, group, counts = torch.unique(mix(alike) ^ mix(batch), return_inverse=True, return_counts=True)
     order = torch.argsort(group, stable=True)
     number = torch.empty_like(group)

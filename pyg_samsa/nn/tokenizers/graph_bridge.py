@@ -34,9 +34,9 @@ class GraphBridge(Module):
     fingerprint of its position in the graph: permuting nodes permutes codes, and nodes that colour refinement cannot
     distinguish (such as the two methyls of an isopropyl group) share a code. ``"distinct"`` breaks these ties, see
     `pyg_samsa.functional.distinct_keys`: all codes differ, as in training, and where alike nodes can be exchanged by a
-    symmetry of the graph, as in nearly all molecules, the order of nodes still does not matter. ``"index"`` draws it from the number of
-    the node in its graph instead: all codes differ, but the order of nodes matters. ``"random"`` draws new codes in
-    every call.
+    symmetry of the graph, as in nearly all molecules, the order of nodes still does not matter. ``"index"`` draws it
+    from the number of the node in its graph instead: all codes differ, but the order of nodes matters. ``"random"``
+    draws new codes in every call.
 
     Args:
         channels: Channels D of node features, edge features and tokens.
