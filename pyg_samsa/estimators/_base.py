@@ -208,7 +208,7 @@ class MoleculeEstimator(BaseEstimator):
         )
 
     def _train(self, module: TaskModule, data: SplitData, folder: RunFolder) -> None:
-        options = TrainerOptions(max_epochs=self.max_epochs, accelerator=self.accelerator, clip_norm=1.0)
+        options = TrainerOptions(self.max_epochs, self.accelerator, clip_norm=1.0, batch_norm_batches=20)
         validates, history = data.has("val"), History()
         # A metric of a few validation molecules is too coarse to choose the epoch, so the loss does.
         callbacks = [

@@ -77,4 +77,7 @@ def adamw(
     check_options(adamw, {"lr": lr, "weight_decay": weight_decay})
     weights = [weight for group in groups for weight in group["params"]]
     fused = {weight.device.type for weight in weights} in ({"cuda"}, {"cpu"})
-    return torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, betas=betas, fused=fused or None)
+    optimizer = torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, betas=betas, fused=fused or None)
+    # The trainer unscales and clips gradients itself; it refuses to clip where the optimiser would unscale them.
+    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+    return optimizer

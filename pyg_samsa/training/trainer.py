@@ -10,6 +10,7 @@ import torch
 from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.options import Option, check_options
+from pyg_samsa.training.batch_norm import PreciseBatchNorm
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.run_folder import RunFolder
 
@@ -49,6 +50,10 @@ class TrainerOptions:
     clip_norm: Annotated[float | None, Option("Largest norm of the gradient; empty does not clip.", above=0)] = None
     accumulate: Annotated[int, Option("Batches whose gradients are summed for one step.", low=1)] = 1
     eval_every: Annotated[int, Option("Epochs between validations.", low=1)] = 1
+    batch_norm_batches: Annotated[
+        int,
+        Option("Training batches whose statistics batch normalisation takes before validation; 0 for its own.", low=0),
+    ] = 0
     patience: Annotated[
         int, Option("Epochs without a better validation after which training stops; 0 trains all epochs.", low=0)
     ] = 0
@@ -87,6 +92,8 @@ def build_trainer(
         >>> build_trainer(folder, options, [], [], validates=True).max_epochs
         3
     """
+    if options.batch_norm_batches:
+        callbacks = [PreciseBatchNorm(options.batch_norm_batches), *callbacks]
     strategy: Any = options.strategy
     if strategy in ("auto", "ddp") and options.devices not in (1, "1"):
         strategy = _distributed(options) or strategy

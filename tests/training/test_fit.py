@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 import torch
 from torch_geometric.data import Batch
+from torch_geometric.nn import global_mean_pool
 
+from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError, DataNotFoundError, NumericalError
 from pyg_samsa.io.files import lock
-from pyg_samsa.training import schedulers
+from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.module import TaskModule
+from pyg_samsa.training.optimizers import adamw
 
 COLUMNS = ["epoch", "step", "lr", "train_loss", "train_mae", "val_loss", "val_mae"]
 
@@ -137,6 +140,36 @@ def test_resuming_is_exact_with_every_schedule(train, monkeypatch, name):
     assert resumed.folder.resumed
     pd.testing.assert_frame_equal(history(whole)[COLUMNS], history(resumed)[COLUMNS], check_exact=True)
     assert (whole.test, whole.best_epoch) == (resumed.test, resumed.best_epoch)
+
+
+class Normed(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.lin = torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 1)
+
+    def forward(self, batch):
+        x = self.norm(batch.x) if len(batch.x) > 1 else batch.x
+        return self.lin(global_mean_pool(x, batch.batch, batch.num_graphs)), batch.y
+
+
+def normed():
+    torch.manual_seed(0)
+    options = {"loss": losses.build("mse"), "metrics": {"mae": metrics.build("mae", 1)}}
+    return TaskModule(Normed(), optimizer=lambda groups: adamw(groups, lr=0.1), **options)
+
+
+def test_statistics_of_batches_change_validation_and_not_training(train, monkeypatch):
+    whole, module = train(name="whole", module=normed(), batch_norm_batches=2)
+    plain, other = train(name="plain", module=normed())
+    assert history(whole)["train_loss"].tolist() == history(plain)["train_loss"].tolist()
+    assert history(whole)["val_loss"].tolist() != history(plain)["val_loss"].tolist()
+    assert module.network.norm.running_mean.tolist() != other.network.norm.running_mean.tolist()
+    with monkeypatch.context() as patch:
+        stop_at(patch, epoch=1)
+        with pytest.raises(Stopped):
+            train(name="parts", module=normed(), batch_norm_batches=2)
+    resumed, _ = train(name="parts", module=normed(), resume=True, batch_norm_batches=2)
+    pd.testing.assert_frame_equal(history(whole)[COLUMNS], history(resumed)[COLUMNS], check_exact=True)
 
 
 def test_a_run_that_stopped_in_its_first_epoch_starts_again(train, monkeypatch):

@@ -5,6 +5,8 @@ from torch import nn
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.training.optimizers import adamw, parameter_groups
+from pyg_samsa.training.run_folder import RunFolder
+from pyg_samsa.training.trainer import TrainerOptions, build_trainer
 
 
 def test_weights_that_do_not_decay():
@@ -78,3 +80,12 @@ def test_one_step_decays_matrices_alone():
     optimizer.step()
     torch.testing.assert_close(layer.weight.detach(), weight * (1 - 0.1 * 0.5))
     assert torch.equal(layer.bias.detach(), bias)
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_gradients_can_be_clipped_by_the_trainer(precision, tmp_path):
+    optimizer = adamw(parameter_groups(nn.Linear(3, 2), 0.1), lr=1e-3)
+    trainer = build_trainer(
+        RunFolder(tmp_path), TrainerOptions(1, "cpu", precision=precision, clip_norm=1.0), [], [], validates=False
+    )
+    trainer.precision_plugin.clip_gradients(optimizer, clip_val=1.0)
