@@ -89,7 +89,7 @@ Space = Mapping[str, Choice | Range]
 NETWORK: Space = {
     "samsa.layers": Range(2, 6),
     "samsa.channels": Choice((32, 64, 96, 128)),
-    "samsa.local": Choice((None, "gine", "incidence")),
+    "samsa.local": Choice((None, "gine", "gatedgcn")),
     "samsa.dropout": Range(0.0, 0.3),
     "samsa.drop_path": Range(0.0, 0.2),
     "optim.base_lr": Range(5e-4, 1e-2, log=True),

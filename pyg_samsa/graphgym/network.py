@@ -222,7 +222,10 @@ def check_settings() -> None:
     check_descriptors(cfg.dataset.descriptors, "dataset.descriptors")
     for name in ("descriptors", "extra_columns"):
         if cfg.dataset[name] and cfg.model.type in _READ_BY and cfg.model.type != "samsa":
-            key, hint = f"dataset.{name}", "The network samsa takes features of whole graphs."
+            key, hint = (
+                f"dataset.{name}",
+                f"Set dataset.{name} [], or use the network samsa, which takes features of whole graphs.",
+            )
             raise ConfigError(key, cfg.dataset[name], f"none with the network {cfg.model.type}", hint=hint)
     if cfg.gt.layer_type not in ("samsa", *GPS_LAYERS):
         _parse_layer_type(cfg.gt.layer_type)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
 from typing import Any
 
 import torch
@@ -42,10 +43,10 @@ class PreciseBatchNorm(pl.Callback):
         self.batches: deque[Any] = deque(maxlen=num_batches)
         self._fresh = False
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Keep the batch."""
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Keep the batch, as a copy of its own, because GraphGym's encoders replace the features in a batch."""
         if has_batch_norm(pl_module.network):
-            self.batches.append(batch)
+            self.batches.append(copy(batch))
         self._fresh = False
 
     def on_validation_epoch_start(self, trainer: Any, pl_module: Any) -> None:
@@ -68,7 +69,7 @@ class PreciseBatchNorm(pl.Callback):
             return
         devices = {weight.device for weight in network.parameters() if weight.is_cuda}
         with torch.random.fork_rng(devices=list(devices)):
-            update_bn(self.batches, network)
+            update_bn((copy(batch) for batch in self.batches), network)
 
 
 def has_batch_norm(network: nn.Module) -> bool:

@@ -69,7 +69,7 @@ def fitting(kind: str) -> list[str]:
 
     Example:
         >>> fitting("binary"), fitting("regression")[0]
-        (['bce', 'weighted_cross_entropy'], 'l1')
+        (['bce', 'weighted_cross_entropy'], 'mse')
     """
     return [name for name in LOSSES if kind in _KINDS[name]]
 
@@ -167,6 +167,33 @@ def bce(pred: Tensor, target: Tensor, pos_weight: PosWeight = None, label_smooth
     return _mean(F.binary_cross_entropy_with_logits(pred, target, pos_weight=weight, reduction="none"), labelled)
 
 
+@register_loss("mse", "regression")
+def mse(pred: Tensor, target: Tensor) -> Tensor:
+    r"""Mean squared error over the labelled entries.
+
+    .. math::
+        \ell = \frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L} (\hat y_{bc} - y_{bc})^2
+
+    Args:
+        pred: Predictions.
+        target: Values, NaN where not labelled.
+
+    Shapes:
+        - **pred**: any, mostly [B, C]
+        - **target**: that of pred; [B, 1] and [B] are interchangeable
+        - **loss**: scalar
+
+    Raises:
+        ShapeError: Shapes do not fit.
+
+    Example:
+        >>> mse(torch.tensor([1.0, 2.0]), torch.tensor([[3.0], [2.0]])).item()
+        2.0
+    """
+    pred, target, labelled = _masked(pred, target)
+    return _mean(F.mse_loss(pred, target, reduction="none"), labelled)
+
+
 @register_loss("l1", "regression")
 def l1(pred: Tensor, target: Tensor) -> Tensor:
     r"""Mean absolute error over the labelled entries.
@@ -222,33 +249,6 @@ def smooth_l1(pred: Tensor, target: Tensor, beta: Beta = 1.0) -> Tensor:
     """
     pred, target, labelled = _masked(pred, target)
     return _mean(F.smooth_l1_loss(pred, target, beta=beta, reduction="none"), labelled)
-
-
-@register_loss("mse", "regression")
-def mse(pred: Tensor, target: Tensor) -> Tensor:
-    r"""Mean squared error over the labelled entries.
-
-    .. math::
-        \ell = \frac{1}{|\mathcal L|} \sum_{(b,c) \in \mathcal L} (\hat y_{bc} - y_{bc})^2
-
-    Args:
-        pred: Predictions.
-        target: Values, NaN where not labelled.
-
-    Shapes:
-        - **pred**: any, mostly [B, C]
-        - **target**: that of pred; [B, 1] and [B] are interchangeable
-        - **loss**: scalar
-
-    Raises:
-        ShapeError: Shapes do not fit.
-
-    Example:
-        >>> mse(torch.tensor([1.0, 2.0]), torch.tensor([[3.0], [2.0]])).item()
-        2.0
-    """
-    pred, target, labelled = _masked(pred, target)
-    return _mean(F.mse_loss(pred, target, reduction="none"), labelled)
 
 
 @register_loss("cross_entropy", "multiclass")

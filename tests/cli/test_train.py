@@ -288,7 +288,7 @@ def test_descriptors_and_extra_columns_reach_the_saved_model_and_its_predictions
         (["dataset.descriptors", "[macs]"], "dataset.descriptors: got 'macs', expected one of 'rdkit2d'"),
         (["dataset.descriptors", "[maccs]", "model.type", "gcn"], "dataset.descriptors: got ['maccs'], expected none"),
         (
-            ["dataset.extra_columns", "[ring]", "model.type", "gps"],
+            ["dataset.extra_columns", "[ring]", "model.type", "gps", "dataset.descriptors", "[]"],
             "dataset.extra_columns: got ['ring'], expected none",
         ),
         (["dataset.extra_columns", "[rings]"], "--extra-columns: got 'rings', expected the name of a column"),

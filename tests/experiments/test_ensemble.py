@@ -154,7 +154,7 @@ def test_an_interrupted_ensemble_goes_on_with_its_next_network(train, monkeypatc
         (["predictor.folds", "99"], r"predictor\.folds: got 99, expected at most 5\d, the number of molecules"),
         (["predictor.ensemble", "2", "predictor.members", "trees"], r"predictor\.ensemble: got 2"),
         (["predictor.ensemble", "2", "devices", "2"], "devices: got 2"),
-        (["predictor.ensemble", "2", "model.type", "gcn"], r"model\.type: got 'gcn'"),
+        (["predictor.ensemble", "2", "model.type", "gcn", "dataset.descriptors", "[]"], r"model\.type: got 'gcn'"),
     ],
 )
 def test_settings_that_contradict_each_other_are_named_before_the_training(train, monkeypatch, opts, told):

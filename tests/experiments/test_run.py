@@ -118,7 +118,7 @@ def test_a_run_reads_the_configuration_and_does_not_write_it(config, monkeypatch
         assert [content["seed"] for content in written] == [0, 1]
         assert {(content["run_name"], content["name_tag"]) for content in written} == {("exp-tag", "")}
     # The written configuration holds what followed from the task.
-    assert (written[0]["metric_agg"], written[0]["model"]["loss_fun"]) == ("argmin", "l1")
+    assert (written[0]["metric_agg"], written[0]["model"]["loss_fun"]) == ("argmin", "mse")
     cfg.defrost()
 
 

@@ -169,7 +169,7 @@ def test_a_trial_that_fails_does_not_end_the_search_but_the_first_one_does(searc
 @pytest.mark.parametrize(
     ("opts", "told"),
     [
-        (["model.type", "gcn"], "model.type"),
+        (["model.type", "gcn", "dataset.descriptors", "[]"], "model.type"),
         (["devices", "2"], "devices"),
         (["optim.max_epochs", "3"], "optim.max_epochs"),
     ],

@@ -57,6 +57,10 @@ class StandIn(InMemoryDataset):
         num_dims = self[0].pos.size(1) if "pos" in self[0] else 0
         self.features = Features(self.in_channels, self.edge_channels, num_dims)
 
+    @property
+    def train_graph_features(self):
+        return self._data.get("graph_features")
+
     def molecule(self, name, number, generator, options):
         self.width = LABELS.get(name, 1)
         self.kind = "multilabel" if name in ("peptides-functional", "peptides-embedded") else "regression"

@@ -24,7 +24,7 @@ def test_statistics_are_means_over_the_last_batches():
     net, callback, seen = network(), PreciseBatchNorm(3), batches(5)
     net[1].p = 0.0
     for number, batch in enumerate(seen):
-        callback.on_train_batch_end(None, module(net), None, batch, number)
+        callback.on_train_batch_start(None, module(net), batch, number)
     callback.on_validation_epoch_start(None, module(net))
     hidden = [net[0](batch) for batch in seen[2:]]
     torch.testing.assert_close(net[2].running_mean, torch.stack([h.mean(0) for h in hidden]).mean(0))
@@ -52,7 +52,7 @@ def test_an_epoch_updates_once(monkeypatch):
     for validated in (True, False):
         calls.clear()
         for number, batch in enumerate(batches(2)):
-            callback.on_train_batch_end(None, module(net), None, batch, number)
+            callback.on_train_batch_start(None, module(net), batch, number)
         if validated:
             callback.on_validation_epoch_start(None, module(net))
         callback.on_train_epoch_end(None, module(net))
@@ -62,7 +62,26 @@ def test_an_epoch_updates_once(monkeypatch):
 @pytest.mark.parametrize("net", [nn.Linear(3, 1), nn.BatchNorm1d(3, track_running_stats=False)])
 def test_networks_without_statistics_keep_no_batch(net):
     callback = PreciseBatchNorm(2)
-    callback.on_train_batch_end(None, module(net), None, batches(1)[0], 0)
+    callback.on_train_batch_start(None, module(net), batches(1)[0], 0)
     callback.on_validation_epoch_start(None, module(net))
     assert not has_batch_norm(net)
     assert not callback.batches
+
+
+def test_networks_may_replace_the_features_of_a_batch():
+    class Doubles(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm1d(1, momentum=None)
+
+        def forward(self, batch):
+            batch.x = 2 * batch.x
+            return self.norm(batch.x)
+
+    net, callback = Doubles(), PreciseBatchNorm(1)
+    batch = types.SimpleNamespace(x=torch.tensor([[1.0], [2.0]]))
+    callback.on_train_batch_start(None, module(net), batch, 0)
+    net(batch)
+    for _ in range(2):
+        callback.on_validation_epoch_start(None, module(net))
+        assert net.norm.running_mean.tolist() == [3.0]
