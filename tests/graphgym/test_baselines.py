@@ -19,9 +19,10 @@ from pyg_samsa.graphgym.config import PACKAGED, load_config
 from pyg_samsa.graphgym.plan import build_network
 from pyg_samsa.graphgym.share import describe
 from pyg_samsa.nn import num_parameters
+from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.task import Task
 
-NETWORKS = ["gcn", "gine", "gatedgcn", "gps"]
+NETWORKS = LAYERS
 EXACT = {"rtol": 0, "atol": 0}
 
 
