@@ -255,7 +255,8 @@ def _attend(
     scores = maxout_score(query, key) if score == "maxout" else (query @ key.mT) / math.sqrt(query.size(-1))
     if encoding != "none":
         factor, term = _gates(place, sampled, weight, bias, field, encoding)  # type: ignore[arg-type]
-        scores = torch.addcmul(term, scores, F.softplus(factor))
+        # Above its default threshold of 20, softplus drops a term of 2e-9, which float64 resolves.
+        scores = torch.addcmul(term, scores, F.softplus(factor, threshold=40.0))
     weights, mass = leaky_weights(scores, leak) if score == "maxout" else leaky_softmax_weights(scores, leak)
     if drop is not None:
         weights = drop(weights)
