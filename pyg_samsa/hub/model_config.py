@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import torch
 from pyg_samsa._version import __version__
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.hub.folder import CONFIG, COPY_AGAIN
+from pyg_samsa.hub.json_file import parse_json
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.task import Task
 
@@ -148,13 +148,7 @@ def package_versions() -> dict[str, str]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DataIntegrityError(path, "a small JSON file", f"{path.stat().st_size:,} bytes", hint=COPY_AGAIN)
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise DataIntegrityError(path, "a JSON file", f"an unreadable file ({reason})", hint=COPY_AGAIN) from error
+    content = parse_json(path, _MAX_BYTES)
     if not isinstance(content, dict):
         raise DataIntegrityError(path, "a JSON object", type(content).__name__, hint=COPY_AGAIN)
     return content

@@ -16,9 +16,9 @@ import torch
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, MissingDependencyError
 from pyg_samsa.hub.folder import COPY_AGAIN
+from pyg_samsa.hub.json_file import read_json, write_json
 from pyg_samsa.io.files import atomic_directory, file_hash
 from pyg_samsa.options import Option, check_options
-from pyg_samsa.predict.json_file import read_json, write_json
 from pyg_samsa.task import Task
 
 MODELS = ("sklearn", "lightgbm")

@@ -22,12 +22,12 @@ import torch
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.hub import find_pretrained, save_pretrained
 from pyg_samsa.hub.folder import COPY_AGAIN
+from pyg_samsa.hub.json_file import read_json, write_json
 from pyg_samsa.hub.model_config import package_versions
 from pyg_samsa.io.files import atomic_directory, file_hash
 from pyg_samsa.predict.blend_predictor import BlendPredictor
 from pyg_samsa.predict.conformal import Calibration
 from pyg_samsa.predict.interface import Predictor
-from pyg_samsa.predict.json_file import read_json, write_json
 from pyg_samsa.predict.predictor import TOKENS_PER_BATCH, MoleculePredictor
 from pyg_samsa.predict.trees_predictor import TreesPredictor
 from pyg_samsa.task import Task

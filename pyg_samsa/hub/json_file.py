@@ -1,4 +1,4 @@
-"""JSON files of saved predictors."""
+"""JSON files of saved models and predictors."""
 
 from __future__ import annotations
 
@@ -36,19 +36,39 @@ def read_json(path: Path, newest: int) -> dict[str, Any]:
     """
     if not path.is_file():
         raise DataNotFoundError(f"{path}: no such file", hint=COPY_AGAIN)
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DataIntegrityError(path, "a small JSON file", f"{path.stat().st_size:,} bytes", hint=COPY_AGAIN)
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise DataIntegrityError(path, "a JSON file", f"an unreadable file ({reason})", hint=COPY_AGAIN) from error
+    content = parse_json(path, _MAX_BYTES)
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
         raise DataIntegrityError(path, "a JSON object with its format", repr(content)[:80], hint=COPY_AGAIN)
     if content["format"] > newest:
         hint = f"It was written by a newer version than this one, {__version__}. Update pyg_samsa."
         raise ConfigError(f"{path}: format", content["format"], f"at most {newest}", hint=hint)
     return content
+
+
+def parse_json(path: Path, max_bytes: int) -> Any:
+    """Return the content of a JSON file that exists.
+
+    Args:
+        path: File to read.
+        max_bytes: Largest size that is read.
+
+    Raises:
+        DataIntegrityError: The file is too large, or not JSON.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "list.json"
+        >>> _ = path.write_text("[1, 2]")
+        >>> parse_json(path, 100)
+        [1, 2]
+    """
+    try:
+        if path.stat().st_size > max_bytes:
+            raise DataIntegrityError(path, "a small JSON file", f"{path.stat().st_size:,} bytes", hint=COPY_AGAIN)
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise DataIntegrityError(path, "a JSON file", f"an unreadable file ({reason})", hint=COPY_AGAIN) from error
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

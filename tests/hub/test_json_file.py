@@ -1,7 +1,7 @@
 import pytest
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.predict.json_file import read_json, write_json
+from pyg_samsa.hub.json_file import read_json, write_json
 
 
 def test_numbers_that_are_not_finite_become_null(tmp_path):
