@@ -122,6 +122,34 @@ def label_of(method: str, kind: str) -> str:
     return text[method] + ("" if kind == "regression" else " (logit)")
 
 
+def readable_molecule(
+    number: int, name: str, smiles: str, on_refusal: Callable[[int, str, str, str], None] | None = None
+) -> Any:
+    """Return a molecule, or None if it cannot be read and ``on_refusal`` was told.
+
+    Args:
+        number: Number of the molecule, from 0.
+        name: Its name.
+        smiles: Its SMILES.
+        on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read; None makes it an
+            error.
+
+    Raises:
+        SmilesError: The molecule cannot be read and ``on_refusal`` is None.
+
+    Example:
+        >>> readable_molecule(0, "ethanol", "CCO").GetNumAtoms()
+        3
+    """
+    mol = parse_smiles(smiles)
+    if not isinstance(mol, str):
+        return mol
+    if on_refusal is None:
+        raise SmilesError(number + 1, smiles, mol)
+    on_refusal(number, name, smiles, mol)
+    return None
+
+
 def explain_molecules(
     model: Module,
     task: Task,
@@ -174,11 +202,8 @@ def explain_molecules(
     if not methods:
         raise ConfigError("methods", methods, "at least one method")
     for number, (name, smiles) in enumerate(molecules):
-        mol = parse_smiles(smiles)
-        if isinstance(mol, str):
-            if on_refusal is None:
-                raise SmilesError(number + 1, smiles, mol)
-            on_refusal(number, name, smiles, mol)
+        mol = readable_molecule(number, name, smiles, on_refusal)
+        if mol is None:
             continue
         data = smiles_to_data(smiles, row=number + 1)
         if descriptors or extra_columns:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from pyg_samsa.chem.ogb_features import parse_smiles
-from pyg_samsa.errors import ConfigError, SmilesError
-from pyg_samsa.explain.molecule_explanation import PICTURED, MoleculeExplanation, explain_molecules
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.explain.molecule_explanation import PICTURED, MoleculeExplanation, explain_molecules, readable_molecule
 from pyg_samsa.explain.molecule_occlusion import extra_of, molecule_occlusion
 from pyg_samsa.predict import BlendPredictor, MoleculePredictor, Predictor
 from pyg_samsa.predict.interface import ExtraColumns
@@ -88,11 +87,8 @@ def explain_predictor(
     column = None if target is None else names.index(target)
     rows = extra_of(extra_columns, len(molecules))
     for number, ((name, smiles), values) in enumerate(zip(molecules, rows, strict=True)):
-        mol = parse_smiles(smiles)
-        if isinstance(mol, str):
-            if on_refusal is None:
-                raise SmilesError(number + 1, smiles, mol)
-            on_refusal(number, name, smiles, mol)
+        mol = readable_molecule(number, name, smiles, on_refusal)
+        if mol is None:
             continue
         found = molecule_occlusion(predictor, smiles, target=column, extra_columns=values)
         readable = dict(zip(names, predictor.task.readable(found.prediction).tolist(), strict=True))

@@ -81,13 +81,19 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         >>> path.read_text().split()
         ['{', '"format":', '1', '}']
     """
-    text = json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(finite(content), indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(f"{text}\n", encoding="utf-8")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return a value without NaN and infinity, which JSON does not have: they become None.
+
+    Example:
+        >>> finite({"ap": float("nan"), "auc": [0.5]})
+        {'ap': None, 'auc': [0.5]}
+    """
     if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
+        return {str(key): finite(inner) for key, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_finite(inner) for inner in value]
+        return [finite(inner) for inner in value]
     return (float(value) if math.isfinite(value) else None) if isinstance(value, float) else value

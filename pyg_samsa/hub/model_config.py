@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -14,7 +13,7 @@ import torch
 from pyg_samsa._version import __version__
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.hub.folder import CONFIG, COPY_AGAIN
-from pyg_samsa.hub.json_file import parse_json
+from pyg_samsa.hub.json_file import finite, parse_json
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.task import Task
 
@@ -68,7 +67,7 @@ class ModelConfig:
             "options": dict(self.options),
             "num_parameters": self.num_parameters,
             "task": None if self.task is None else self.task.as_dict(),
-            "metrics": _without_nan(self.metrics),
+            "metrics": finite(self.metrics),
             "card": dict(self.card),
             "versions": dict(self.versions),
             "descriptors": list(self.descriptors),
@@ -152,10 +151,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DataIntegrityError(path, "a JSON object", type(content).__name__, hint=COPY_AGAIN)
     return content
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: undefined metrics become None."""
-    if isinstance(value, Mapping):
-        return {str(key): _without_nan(inner) for key, inner in value.items()}
-    return (float(value) if math.isfinite(value) else None) if isinstance(value, float) else value
