@@ -16,8 +16,9 @@ from pyg_samsa.functional.topk import dense_candidates
 from pyg_samsa.functional.triton_support import refuse_triton
 from pyg_samsa.typing import Float
 
-_SMALL = 64
-"""Largest number of tokens of a graph for which padded products beat a call per graph on the CPU."""
+# On the CPU, products of tiles beat a call per graph for at most this many keys and tokens per graph (measured on one
+# and two threads). A tile has as many tokens as the largest graph, but not more than a few.
+_FEW_KEYS, _FEW_TOKENS, _TILE = 32, 256, 64
 
 
 class AttentionBackend(NamedTuple):
@@ -117,8 +118,8 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout
     if index.uniform:
         return _uniform(query, key, value, index, dropout)
     if query.device.type == "cpu" and not torch.compiler.is_compiling():
-        if index.max_size <= _SMALL:
-            return _padded(query, key, value, index, dropout)
+        if key.size(2) <= _FEW_KEYS and index.num_tokens <= _FEW_TOKENS * index.num_graphs:
+            return _tiled(query, key, value, index, dropout)
         return _each(query, zip(key.unbind(), value.unbind(), strict=True), index, dropout)
 
     def attend(graphs: Tensor | None, number: Tensor, real: Tensor) -> Tensor:
@@ -128,17 +129,16 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout
     return _grouped(index, attend)
 
 
-def _padded(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
-    """Products of queries that are padded to the largest graph; keys and values [B, H, n, C].
-
-    For few queries and keys they are faster than the CPU kernel of scaled_dot_product_attention.
-    """
-    rows = index.padded_rows
-    size = (index.num_graphs * index.max_size, *query.shape[1:])
-    dense = query.new_zeros(size).index_copy(0, rows, query * query.size(-1) ** -0.5)
-    dense = dense.unflatten(0, (index.num_graphs, index.max_size)).transpose(1, 2)
-    weights = F.dropout((dense @ key.transpose(-1, -2)).softmax(-1), dropout)
-    return (weights @ value).transpose(1, 2).flatten(0, 1).index_select(0, rows)
+def _tiled(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
+    """Products of all tiles of queries at once; keys and values [B, H, K, C]."""
+    rows = min(index.max_size, _TILE)
+    graphs, _ = index.tiles(rows)
+    tokens, cells = index.tile_cells(rows)
+    scaled = (query * query.size(-1) ** -0.5).transpose(0, 1)
+    tiles = scaled.index_select(1, tokens).unflatten(1, (-1, rows)).flatten(0, 1)
+    k, v = (pair.transpose(0, 1).index_select(1, graphs).flatten(0, 1) for pair in (key, value))
+    weights = F.dropout((tiles @ k.transpose(1, 2)).softmax(-1), dropout)
+    return (weights @ v).unflatten(0, (-1, graphs.size(0))).flatten(1, 2).index_select(1, cells).transpose(0, 1)
 
 
 def _uniform(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:

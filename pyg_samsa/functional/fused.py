@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from pyg_samsa.errors import check_choice
 from pyg_samsa.functional.dropout import dropped
 from pyg_samsa.typing import Float, Shaped
 
@@ -148,6 +149,41 @@ def rms_norm(
     return _RMSNorm.apply(x, weight, eps) if torch.is_grad_enabled() else _rms_norm(x, weight, eps)[0]
 
 
+class _Activation(NamedTuple):
+    """What the feed-forward kernel needs of an activation.
+
+    Attributes:
+        keep: Called with pre-activations that the backward pass needs; ReLU overwrites them, because its output says as
+            much.
+        overwrite: The activation in place.
+        again: The activation of what was kept.
+        backward: Called with the gradient, which it overwrites, and with what was kept.
+    """
+
+    keep: Callable[[Tensor], Tensor]
+    overwrite: Callable[[Tensor], Tensor]
+    again: Callable[[Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor], Tensor]
+
+
+_ACTIVATIONS = {
+    "gelu": _Activation(
+        F.gelu,
+        torch.ops.aten.gelu_,
+        F.gelu,
+        lambda grad, h: torch.ops.aten.gelu_backward.grad_input(grad, h, grad_input=grad),
+    ),
+    "relu": _Activation(
+        torch.relu_,
+        torch.relu_,
+        lambda h: h,
+        lambda grad, h: torch.ops.aten.threshold_backward.grad_input(grad, h, 0, grad_input=grad),
+    ),
+}
+FUSED_ACTIVATIONS = tuple(_ACTIVATIONS)
+"""Activations of `feed_forward`."""
+
+
 class _Weights(NamedTuple):
     """The weights of a feed-forward network: W_1 with the gains of the norm and a last column for the bias."""
 
@@ -170,7 +206,7 @@ class _Kept(NamedTuple):
 
 
 def _far_below_zero(dtype: torch.dtype) -> float:
-    """Return a pre-activation at which GELU and its derivative are exactly zero."""
+    """Return a pre-activation at which the activations and their derivatives are exactly zero."""
     return 2.0**20 if dtype in (torch.float32, torch.float64) else 2.0**13
 
 
@@ -191,7 +227,14 @@ def _row_factors(outer: Tensor | None, keep: Tensor | None, begin: int, end: int
 
 
 def _feed_forward(
-    x: Tensor, alpha: float, weights: _Weights, keep: Tensor | None, eps: float, dropout: float, saving: bool
+    x: Tensor,
+    alpha: float,
+    weights: _Weights,
+    keep: Tensor | None,
+    eps: float,
+    dropout: float,
+    act: _Activation,
+    saving: bool,
 ) -> tuple[Tensor, _Kept]:
     rows, hidden = x.size(0), weights.first.size(0)
     parts = pieces(rows, hidden)
@@ -203,14 +246,14 @@ def _feed_forward(
         _unit_rms(x[begin:end], eps, rstd[begin:end], out=unit[:, :-1])
         h = pre[begin:end] if saving else pre[: end - begin]
         if dropout:
-            # Dropped elements get a pre-activation at which GELU and its derivative are zero, so that no mask has to be
-            # stored or multiplied, here or in the backward pass.
+            # Dropped elements get a pre-activation at which the activation and its derivative are zero, so that no mask
+            # has to be stored or multiplied, here or in the backward pass.
             mask, factor = dropped(h.shape, dropout)
             torch.addmm(h.copy_(mask), unit, weights.first.t(), beta=_far_below_zero(x.dtype), out=h)
             outer[begin:end] = dropped((end - begin, x.size(1)), dropout)[0].add_(1)  # type: ignore[index]
         else:
             torch.mm(unit, weights.first.t(), out=h)
-        h = F.gelu(h) if saving else torch.ops.aten.gelu_(h)
+        h = act.keep(h) if saving else act.overwrite(h)
         factors = _row_factors(outer, keep, begin, end, x.dtype)
         if factors is None:
             torch.add(x[begin:end], weights.bias * alpha, out=out[begin:end])
@@ -226,21 +269,21 @@ class _FeedForward(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, gain: Tensor, weight: Tensor, *rest: Any) -> Tensor:
-        bias, out_weight, out_bias, keep, eps, dropout = rest
+        bias, out_weight, out_bias, keep, eps, dropout, act = rest
         weights, saving = _Weights.of(gain, weight, bias, out_weight, out_bias), any(ctx.needs_input_grad)
-        out, kept = _feed_forward(x, float(scale), weights, keep, eps, dropout, saving)
+        out, kept = _feed_forward(x, float(scale), weights, keep, eps, dropout, act, saving)
         if saving:
             ctx.save_for_backward(
                 x, scale, gain, weight, bias, out_weight, out_bias, keep, kept.rstd, kept.pre, kept.outer
             )
-            ctx.factor = kept.factor
+            ctx.factor, ctx.act = kept.factor, act
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, gain, weight, bias, out_weight, out_bias, keep, rstd, pre, outer = ctx.saved_tensors
-        alpha, factor = float(scale), ctx.factor
+        alpha, factor, act = float(scale), ctx.factor, ctx.act
         first = _Weights.of(gain, weight, bias, out_weight, out_bias).first
         down = out_weight * (alpha * factor**2)
         grad_x, grad_first = torch.empty_like(x), torch.zeros_like(first)
@@ -251,10 +294,9 @@ class _FeedForward(torch.autograd.Function):
             factors = _row_factors(outer, keep, begin, end, x.dtype)
             if factors is not None:
                 dy = factors.mul_(dy) if outer is not None else dy * factors
-            grad_second.addmm_(dy.t(), F.gelu(h), alpha=factor**2)
+            grad_second.addmm_(dy.t(), act.again(h), alpha=factor**2)
             grad_out_bias.add_(dy.sum(0), alpha=factor)
-            dh = dy @ down
-            torch.ops.aten.gelu_backward.grad_input(dh, h, grad_input=dh)
+            dh = act.backward(dy @ down, h)
             unit = _with_ones(x[begin:end])
             torch.mul(x[begin:end], rstd[begin:end], out=unit[:, :-1])
             grad_first.addmm_(dh.t(), unit)
@@ -266,7 +308,7 @@ class _FeedForward(torch.autograd.Function):
         )
         grad_gained, grad_bias = grad_first[:, :-1], grad_first[:, -1]
         grads = (grad_x, grad_scale, (grad_gained * weight).sum(0), grad_gained * gain, grad_bias.contiguous())
-        return *grads, grad_second.mul_(alpha), grad_out_bias.mul_(alpha), None, None, None
+        return *grads, grad_second.mul_(alpha), grad_out_bias.mul_(alpha), None, None, None, None
 
 
 def feed_forward(
@@ -281,12 +323,13 @@ def feed_forward(
     dropout: float = 0.0,
     keep: Float[Tensor, "T 1"] | None = None,
     eps: float | None = None,
+    act: str = "gelu",
 ) -> Float[Tensor, "T D"]:
     r"""The feed-forward branch of a pre-norm block with its residual (SAMSA, Algorithm 1), fused for the CPU.
 
     .. math::
-        y = x + \alpha \, m \, \mathrm{Drop}\bigl(W_2 \, \mathrm{Drop}(\mathrm{GELU}(W_1 \, \mathrm{RMSNorm}(x) + b_1))
-        + b_2\bigr)
+        y = x + \alpha \, m \, \mathrm{Drop}\bigl(W_2 \, \mathrm{Drop}(\sigma(W_1 \, \mathrm{RMSNorm}(x) + b_1)) +
+        b_2\bigr)
 
     Args:
         x: Tokens.
@@ -299,9 +342,13 @@ def feed_forward(
         dropout: Probability that an element is dropped, 0 to below 1.
         keep: Factors :math:`m` of stochastic depth, or None.
         eps: Epsilon of the RMSNorm; None means the machine epsilon of the dtype.
+        act: Activation :math:`\sigma`: ``"gelu"`` or ``"relu"``.
 
     Returns:
         Tokens with the branch added.
+
+    Raises:
+        ConfigError: There is no such activation.
 
     Example:
         >>> x = torch.randn(5, 4)
@@ -311,11 +358,12 @@ def feed_forward(
 
     Cost: O(T D F) time; O(T F) memory for the backward pass, and constant memory without it.
     """
-    eps = torch.finfo(x.dtype).eps if eps is None else eps
+    check_choice("act", act, FUSED_ACTIVATIONS)
+    eps, activation = torch.finfo(x.dtype).eps if eps is None else eps, _ACTIVATIONS[act]
     if torch.is_grad_enabled():
-        return _FeedForward.apply(x, scale, gain, weight, bias, out_weight, out_bias, keep, eps, dropout)
+        return _FeedForward.apply(x, scale, gain, weight, bias, out_weight, out_bias, keep, eps, dropout, activation)
     weights = _Weights.of(gain, weight, bias, out_weight, out_bias)
-    return _feed_forward(x, float(scale), weights, keep, eps, dropout, saving=False)[0]
+    return _feed_forward(x, float(scale), weights, keep, eps, dropout, activation, saving=False)[0]
 
 
 class _Residual(torch.autograd.Function):

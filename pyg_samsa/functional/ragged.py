@@ -57,9 +57,9 @@ class RaggedIndex:
         self.max_size = max(self.sizes, default=0)
         self.uniform = self.max_size * self.num_graphs == self.num_tokens
         self._batch: Tensor | None = None
-        self._padded_rows: Tensor | None = None
         self._parts: dict[int, list[tuple[slice, RaggedIndex]]] = {}
         self._tiles: dict[int, tuple[Tensor, Tensor]] = {}
+        self._cells: dict[int, tuple[Tensor, Tensor]] = {}
 
     @classmethod
     def from_sizes(cls, sizes: list[int], device: torch.device | None = None) -> RaggedIndex:
@@ -114,21 +114,6 @@ class RaggedIndex:
             graphs = torch.arange(self.num_graphs, device=self.device)
             self._batch = torch.repeat_interleave(graphs, counts, output_size=self.num_tokens)
         return self._batch
-
-    @property
-    def padded_rows(self) -> Int[Tensor, " T"]:
-        """Row of every token in a table [B, max_size] that is laid out row by row.
-
-        Example:
-            >>> RaggedIndex(torch.tensor([0, 2, 3])).padded_rows
-            tensor([0, 1, 2])
-            >>> RaggedIndex(torch.tensor([0, 1, 3])).padded_rows
-            tensor([0, 2, 3])
-        """
-        if self._padded_rows is None:
-            within = torch.arange(self.num_tokens, device=self.device) - self.ptr[self.batch]
-            self._padded_rows = torch.add(within, self.batch, alpha=self.max_size)
-        return self._padded_rows
 
     def groups(self, max_waste: float = 4.0) -> Iterator[tuple[Int[Tensor, " G"] | None, int]]:
         """Yield ``(graphs, width)``: sets of graphs of similar size, for one dense [G, width] table each.
@@ -203,6 +188,28 @@ class RaggedIndex:
             before = torch.arange(total, device=self.device) - (counts.cumsum(0) - counts)[graphs]
             self._tiles[rows] = graphs, self.ptr[graphs] + before * rows
         return self._tiles[rows]
+
+    def tile_cells(self, rows: int) -> tuple[Int[Tensor, " cells"], Int[Tensor, " T"]]:
+        """Lay out the `tiles` as a table with ``rows`` cells per tile.
+
+        Args:
+            rows: Number of cells of a tile.
+
+        Returns:
+            The token of every cell, which is the first one of the tile for cells without a token; and the cell of every
+            token.
+
+        Example:
+            >>> RaggedIndex(torch.tensor([0, 3, 3, 4])).tile_cells(2)
+            (tensor([0, 1, 2, 2, 3, 3]), tensor([0, 1, 2, 4]))
+        """
+        if rows not in self._cells:
+            graphs, first = self.tiles(rows)
+            tokens = first[:, None] + torch.arange(rows, device=self.device)
+            real = tokens < self.ptr[graphs + 1][:, None]
+            cells = real.flatten().nonzero().flatten()
+            self._cells[rows] = torch.where(real, tokens, first[:, None]).flatten(), cells
+        return self._cells[rows]
 
     def __repr__(self) -> str:
         sizes = f"num_graphs={self.num_graphs}, num_tokens={self.num_tokens}, max_size={self.max_size}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -46,6 +47,7 @@ class SAMSABlock(Module):
             :obj:`LOCAL_LAYERS` (``"gine"``, ``"gatedgcn"``, ``"gcn"``, ``"gatv2"``, ``"pna"``, ``"incidence"``) or a
             module, see `LocalLayer`; None for none.
         edge_features: Whether the edges of the local layer have features [E, D].
+        act: Activation of the feed-forward network, see `FeedForward`.
         **conv_kwargs: Arguments of the operator given by name, such as ``heads``, ``num_samples`` and ``encoding``; its
             ``dropout`` is called ``attn_dropout`` here.
 
@@ -77,6 +79,7 @@ class SAMSABlock(Module):
         conv: str | Module = "samsa",
         local: str | Module | None = None,
         edge_features: bool = True,
+        act: str | Callable[[Tensor], Tensor] = "gelu",
         **conv_kwargs: Any,
     ) -> None:
         super().__init__()
@@ -94,7 +97,7 @@ class SAMSABlock(Module):
         self.local = None if local is None else LocalLayer(local, channels, edge_features)
         self.drop_path = DropPath(drop_path)
         self.local_dropout = Dropout(dropout) if local is not None else None
-        self.ffn = FeedForward(channels, ffn_channels, dropout)
+        self.ffn = FeedForward(channels, ffn_channels, dropout, act)
         self.alpha = Parameter(torch.zeros(())) if rezero == "own" else None
 
     def reset_parameters(self) -> None:

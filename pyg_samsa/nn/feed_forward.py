@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 from torch import Tensor
-from torch.nn import GELU, Linear, Module
+from torch.nn import GELU, Linear, Module, ReLU
 from torch_geometric.nn.resolver import activation_resolver
 
 from pyg_samsa.functional import fused
@@ -23,8 +22,8 @@ class FeedForward(Module):
         b_2\bigr)
 
     On the CPU a fused kernel computes it if the children are a plain `RMSNorm`, two plain ``Linear`` layers, the exact
-    GELU and `Dropout`, without hooks or parametrizations. Otherwise the children are called one after the other, with
-    the same result, so hooks fire and replaced children are used.
+    GELU or ReLU, and `Dropout`, without hooks or parametrizations. Otherwise the children are called one after the
+    other, with the same result, so hooks fire and replaced children are used.
 
     Args:
         channels: Channels D of a token.
@@ -89,16 +88,24 @@ class FeedForward(Module):
             >>> torch.equal(ffn(x, torch.ones(()), keep=torch.zeros(5, 1)), x)
             True
         """
-        if self._can_fuse(x):
+        act = self._fused_activation()
+        if act is not None and self._can_fuse(x):
             weights = (self.norm.weight, self.lin1.weight, self.lin1.bias, self.lin2.weight, self.lin2.bias)
             dropout = self.drop1.p if self.training else 0.0
-            return fused.feed_forward(x, scale, *weights, dropout=dropout, keep=keep, eps=self.norm.eps)
+            return fused.feed_forward(x, scale, *weights, dropout=dropout, keep=keep, eps=self.norm.eps, act=act)
         branch = self.drop2(self.lin2(self.drop1(self.act(self.lin1(self.norm(x))))))
         return fused.residual(x, branch if keep is None else branch * keep, scale)
 
+    def _fused_activation(self) -> str | None:
+        """Return the name by which the fused kernel knows the activation, or None."""
+        act = self.act
+        if isinstance(act, GELU):
+            return "gelu" if is_plain(act, GELU) and act.approximate == "none" else None
+        return "relu" if is_plain(act, ReLU) else None
+
     def _can_fuse(self, x: Tensor) -> bool:
-        """Return whether the fused kernel computes the same as the children."""
-        children = ((self.norm, RMSNorm), (self.lin1, Linear), (self.lin2, Linear), (self.act, GELU))
+        """Return whether the fused kernel computes the same as the other children."""
+        children = ((self.norm, RMSNorm), (self.lin1, Linear), (self.lin2, Linear))
         dropouts = (self.drop1, self.drop2)
         return (
             fused.can_fuse(x)
@@ -106,7 +113,6 @@ class FeedForward(Module):
             and all(is_plain(module, kind) for module, kind in children)
             and all(is_plain(drop, Dropout) and drop.training == self.training for drop in dropouts)
             and self.drop1.p == self.drop2.p
-            and cast(GELU, self.act).approximate == "none"
             and self.lin1.bias is not None
             and self.lin2.bias is not None
             and x.dtype == self.lin1.weight.dtype

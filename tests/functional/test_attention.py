@@ -47,8 +47,39 @@ def emulated(query, keys, values, query_offsets, key_offsets, longest_query, lon
     return out
 
 
-def test_sdpa_equals_the_equation():
-    torch.testing.assert_close(sampled_attention(*make(), backend="sdpa"), literal(*make()), rtol=0, atol=1e-12)
+# Tiles, a call per graph because of the keys, or because of the tokens, and one call for equal graphs.
+SHAPES = {
+    "one tile each": (SIZES, 5),
+    "several tiles": ([130, 0, 64, 3, 65, 0], 5),
+    "many keys": (SIZES, 33),
+    "many tokens": ([600, 1, 0], 5),
+    "equal graphs": ([7, 7], 5),
+}
+
+
+@pytest.mark.parametrize(("sizes", "samples"), SHAPES.values(), ids=SHAPES)
+def test_sdpa_equals_the_equation(sizes, samples):
+    inputs = [tensor.requires_grad_() for tensor in make(sizes, samples)[:3]]
+    index = make(sizes, samples)[3]
+    found, expected = sampled_attention(*inputs, index, backend="sdpa"), literal(*inputs, index)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    for one, other in zip(
+        torch.autograd.grad(found.sin().sum(), inputs), torch.autograd.grad(expected.sin().sum(), inputs), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+def test_no_tokens_and_no_graphs_with_tokens():
+    assert sampled_attention(*make([0, 0]), backend="sdpa").shape == (0, 2, 4)
+
+
+def test_dropout_keeps_the_mean_in_tiles():
+    query, key, _, index = make([40, 3], 20)
+    value = torch.ones_like(key)
+    torch.manual_seed(0)
+    out = sampled_attention(query, key, value, index, dropout=0.5, backend="sdpa")
+    assert out.std() > 0.1
+    assert out.mean() == pytest.approx(1, abs=0.1)
 
 
 def test_kernels_for_packed_tokens_get_what_they_take(monkeypatch):

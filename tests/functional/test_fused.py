@@ -2,12 +2,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import feed_forward, keep_mask, residual, rms_norm
+from pyg_samsa.functional.fused import FUSED_ACTIVATIONS
 from pyg_samsa.functional.reference import samsa as layer
 
+ACTIVATIONS = {"gelu": (layer.gelu, F.gelu), "relu": (lambda x: x * (x > 0), F.relu)}
 
-def literal(x, scale, gain, weight, bias, out_weight, out_bias, keep=None):
-    hidden = layer.gelu(layer.linear(layer.rms_norm(x, gain), weight, bias))
+
+def literal(x, scale, gain, weight, bias, out_weight, out_bias, keep=None, act="gelu"):
+    hidden = ACTIVATIONS[act][0](layer.linear(layer.rms_norm(x, gain), weight, bias))
     branch = layer.linear(hidden, out_weight, out_bias)
     return x + scale * (branch if keep is None else branch * keep)
 
@@ -36,10 +40,16 @@ def small_pieces(monkeypatch):
 
 @pytest.mark.parametrize("tokens", [1, 5, 37])
 @pytest.mark.parametrize("masked", [False, True])
-def test_equals_the_reference(tokens, masked, small_pieces):
+@pytest.mark.parametrize("act", FUSED_ACTIVATIONS)
+def test_equals_the_reference(tokens, masked, act, small_pieces):
     inputs = leaves(tokens)
     keep = torch.rand(tokens, 1, dtype=torch.float64) if masked else None
-    check(feed_forward(*inputs, keep=keep), literal(*inputs, keep), inputs)
+    check(feed_forward(*inputs, keep=keep, act=act), literal(*inputs, keep, act), inputs)
+
+
+def test_unknown_activation():
+    with pytest.raises(ConfigError, match="act: got 'tanh', expected one of 'gelu', 'relu'"):
+        feed_forward(*leaves(2), act="tanh")
 
 
 def test_scale_zero_still_gets_its_gradient(small_pieces):
@@ -55,26 +65,28 @@ def test_no_tokens():
     assert out.shape == (0, 8)
 
 
-def test_dropout_has_the_gradient_of_what_it_dropped(small_pieces):
+@pytest.mark.parametrize("act", FUSED_ACTIVATIONS)
+def test_dropout_has_the_gradient_of_what_it_dropped(act, small_pieces):
     """The masks of one seed are drawn again and put into the plain formula."""
     inputs = leaves(10)
     x, scale, gain, weight, bias, out_weight, out_bias = inputs
     torch.manual_seed(3)
-    found = feed_forward(*inputs, dropout=0.4)
+    found = feed_forward(*inputs, dropout=0.4, act=act)
     torch.manual_seed(3)
     hidden, outer = [], []
     for begin, end in [(0, 5), (5, 10)]:
         hidden.append(keep_mask((end - begin, 12), 0.4)[0])
         outer.append(keep_mask((end - begin, 8), 0.4)[0])
     factor = keep_mask((1,), 0.4)[1]
-    branch = F.gelu(rms_norm(x, gain) @ weight.t() + bias) * torch.cat(hidden) * factor
+    branch = ACTIVATIONS[act][1](rms_norm(x, gain) @ weight.t() + bias) * torch.cat(hidden) * factor
     check(found, x + scale * (branch @ out_weight.t() + out_bias) * torch.cat(outer) * factor, inputs)
 
 
-def test_evaluation_saves_nothing(small_pieces):
+@pytest.mark.parametrize("act", FUSED_ACTIVATIONS)
+def test_evaluation_saves_nothing(act, small_pieces):
     with torch.no_grad():
         inputs = leaves(20)
-        torch.testing.assert_close(feed_forward(*inputs), literal(*inputs), rtol=0, atol=1e-10)
+        torch.testing.assert_close(feed_forward(*inputs, act=act), literal(*inputs, act=act), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("eps", [None, 0.1])

@@ -29,6 +29,17 @@ def test_groups_hold_every_graph_once_and_waste_little(sizes):
     assert cells <= 4 * sum(sizes) + 64 * len(sizes)
 
 
+@pytest.mark.parametrize("sizes", [[5], [1, 2, 3], [0, 4, 0, 3, 0], [0]])
+@pytest.mark.parametrize("rows", [1, 2, 3, 100])
+def test_cells_of_tiles_hold_every_token_once(sizes, rows):
+    index = RaggedIndex(torch.tensor([0, *sizes]).cumsum(0))
+    graphs, _ = index.tiles(rows)
+    tokens, cells = index.tile_cells(rows)
+    assert tokens.numel() == rows * graphs.numel()
+    assert tokens[cells].tolist() == list(range(sum(sizes)))
+    assert torch.equal(index.batch[tokens], graphs.repeat_interleave(rows))  # padding is of the same graph
+
+
 def test_resolve_sorts_stably():
     batch = torch.tensor([1, 0, 1, 0])
     index, perm = resolve(4, batch.device, batch)

@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import fused, fused_kernels
+from pyg_samsa.functional.fused import FUSED_ACTIVATIONS
 from pyg_samsa.nn import FeedForward
 
 SCALE = torch.tensor(0.7)
@@ -39,8 +40,9 @@ def kernel(monkeypatch):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_the_kernel_equals_the_children(kernel, masked):
-    ffn = make().double()
+@pytest.mark.parametrize("act", FUSED_ACTIVATIONS)
+def test_the_kernel_equals_the_children(kernel, masked, act):
+    ffn = make(act=act).double()
     x = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
     keep = torch.rand(5, 1, dtype=torch.float64) if masked else None
     out, expected = ffn(x, SCALE.double(), keep), plain(ffn, x, keep)
@@ -121,8 +123,17 @@ class Double(nn.Module):
         return 2 * weight
 
 
-def relu(ffn):
-    ffn.act = nn.ReLU()
+class ShiftedReLU(nn.ReLU):
+    def forward(self, x):
+        return super().forward(x - 1)
+
+
+def leaky_relu(ffn):
+    ffn.act = nn.LeakyReLU()
+
+
+def shifted_relu(ffn):
+    ffn.act = ShiftedReLU()
 
 
 def tanh_gelu(ffn):
@@ -166,7 +177,8 @@ def identity_dropout(ffn):
 
 
 CHANGES = [
-    relu,
+    leaky_relu,
+    shifted_relu,
     tanh_gelu,
     lora,
     subclass,
@@ -189,6 +201,13 @@ def test_replaced_children_count(kernel, change, grad):
     with torch.set_grad_enabled(grad):
         torch.testing.assert_close(ffn(x, SCALE), plain(ffn, x))
     assert not kernel
+
+
+def test_relu_in_place_of_gelu_has_its_kernel(kernel):
+    ffn, x = make(), torch.randn(5, 8)
+    ffn.act = nn.ReLU()
+    torch.testing.assert_close(ffn(x, SCALE), plain(ffn, x))
+    assert kernel
 
 
 def test_dropout_set_on_one_child_counts(kernel):

@@ -336,6 +336,7 @@ def _make_tokenizer(in_channels: Features, edge_channels: Features | None, optio
 def _make_blocks(options: SAMSAOptions, edge_features: bool) -> list[SAMSABlock]:
     arguments: dict[str, Any] = {
         "ffn_channels": options.ffn_channels,
+        "act": options.act,
         "dropout": options.dropout,
         "drop_path": options.drop_path,
         "rezero": options.rezero,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional.fused import FUSED_ACTIVATIONS
 from pyg_samsa.functional.node_encodings import NODE_ENCODINGS
 from pyg_samsa.nn.block import REZERO
 from pyg_samsa.nn.conv.local_layers import LOCAL_LAYERS
@@ -44,6 +45,7 @@ class SAMSAOptions:
     ffn_channels: Annotated[
         int | None, Option("Hidden channels of the feed-forward networks; empty for 4 D.", low=1)
     ] = None
+    act: Annotated[str, Option("Activation of the feed-forward networks; ReLU is faster.", FUSED_ACTIVATIONS)] = "gelu"
     dropout: Annotated[float, Option("Dropout of the feed-forward networks and the head.", low=0, below=1)] = 0.0
     drop_path: Annotated[
         float, Option("Probability that the residual branch of a graph is dropped in training.", low=0, below=1)
