@@ -1,4 +1,7 @@
+from functools import reduce
+
 import pytest
+from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.search_space import NETWORK, TREE_INPUT, TREES, Choice, Range, narrowed, words
@@ -56,3 +59,4 @@ def test_the_ends_of_all_ranges_are_allowed_settings(space):
             continue
         for value in kind.values if isinstance(kind, Choice) else (kind.low, kind.high):
             load_config("csv", words({key: value}))
+            assert reduce(getattr, key.split("."), cfg) == value

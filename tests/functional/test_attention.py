@@ -69,7 +69,7 @@ def test_sdpa_equals_the_equation(sizes, samples):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
-def test_no_tokens_and_no_graphs_with_tokens():
+def test_graphs_without_tokens():
     assert sampled_attention(*make([0, 0]), backend="sdpa").shape == (0, 2, 4)
 
 
