@@ -3,6 +3,7 @@
 from pyg_samsa.functional.attention import ATTENTION_BACKENDS, explain_backends, full_attention, sampled_attention
 from pyg_samsa.functional.codes import distinct_keys, feature_keys, gaussian_codes, structural_keys
 from pyg_samsa.functional.dropout import dropout, dropped, keep_mask
+from pyg_samsa.functional.embedding_sum import embedding_sum
 from pyg_samsa.functional.farthest_points import farthest_points
 from pyg_samsa.functional.fourier_features import (
     append_waves,
@@ -46,6 +47,7 @@ __all__ = [
     "distinct_keys",
     "dropout",
     "dropped",
+    "embedding_sum",
     "explain_backends",
     "farthest_points",
     "feature_keys",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module, Parameter
 
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.embedding_sum import embedding_sum
 from pyg_samsa.options import check_integer, is_number
 from pyg_samsa.typing import Float, Int
 
@@ -98,7 +98,7 @@ class CategoricalEncoder(Module):
                 int(x[row, feature]),
                 f"0 to {self.cardinalities[feature] - 1}",
             )
-        return F.embedding_bag(x.long() + self.offset, self.weight, mode="sum")
+        return embedding_sum(x.long() + self.offset, self.weight)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self.cardinalities)}, {self.channels})"
