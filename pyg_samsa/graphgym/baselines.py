@@ -39,6 +39,7 @@ class GNNNetwork(BatchNetwork):
         if cfg.share.pairs:
             raise ConfigError("model.type", self.layer, "a network for pairs of documents: samsa")
         options = gnn_options(self.layer)
+        options["graph_channels"] = cfg.share.graph_channels
         if level() == "node":
             del options["pool"]
         in_channels, edge_channels, encoders = _features(dim_in, options["channels"])

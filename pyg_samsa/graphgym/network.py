@@ -221,12 +221,11 @@ def check_settings() -> None:
     """
     check_descriptors(cfg.dataset.descriptors, "dataset.descriptors")
     for name in ("descriptors", "extra_columns"):
-        if cfg.dataset[name] and cfg.model.type in _READ_BY and cfg.model.type != "samsa":
-            key, hint = (
-                f"dataset.{name}",
-                f"Set dataset.{name} [], or use the network samsa, which takes features of whole graphs.",
+        if cfg.dataset[name] and cfg.model.type in _WITHOUT_GRAPH_FEATURES:
+            hint = f"Set dataset.{name} [], or use the network samsa, which takes features of whole graphs."
+            raise ConfigError(
+                f"dataset.{name}", cfg.dataset[name], f"none with the network {cfg.model.type}", hint=hint
             )
-            raise ConfigError(key, cfg.dataset[name], f"none with the network {cfg.model.type}", hint=hint)
     if cfg.gt.layer_type not in ("samsa", *GPS_LAYERS):
         _parse_layer_type(cfg.gt.layer_type)
     if cfg.model.type == "samsa":
@@ -258,6 +257,7 @@ def edges_are_tokens() -> bool:
     return TOKENIZERS[cfg.samsa.tokenizer].edges_are_tokens if cfg.samsa.tokenizer else cfg.samsa.bridge
 
 
+_WITHOUT_GRAPH_FEATURES = ("bag_of_features", "point_net")
 # Settings that describe a network, or prefixes of them, by the network of this package that reads them.
 _BY_ALL = ("gnn.head",)
 _READ_BY: dict[str, tuple[str, ...]] = {

@@ -137,5 +137,30 @@ class GraphFeatures(Module):
         return f"{type(self).__name__}({self.in_channels}, {self.channels})"
 
 
+def encode_graph_features(
+    encoder: GraphFeatures | None, features: Shaped[Tensor, "B F"] | None, num_graphs: int
+) -> Float[Tensor, "B D"] | None:
+    """Encode the features of all graphs of a batch; None for a network without such features.
+
+    Args:
+        encoder: The encoder of the network, or None.
+        features: Features of the graphs.
+        num_graphs: Number B of graphs.
+
+    Raises:
+        ShapeError: The features have another shape, are missing, or are given to a network that does not take them.
+
+    Example:
+        >>> encode_graph_features(GraphFeatures(3, 4), torch.randn(2, 3), 2).shape
+        torch.Size([2, 4])
+    """
+    width = 0 if encoder is None else encoder.in_channels
+    shape = None if features is None else list(features.shape)
+    if shape != ([num_graphs, width] if width else None):
+        expected = f"[{num_graphs}, {width}], because graph_channels is {width}" if width else "None"
+        raise ShapeError("graph_features", shape, expected)
+    return None if encoder is None or features is None else encoder(features)
+
+
 def _shortened(features: Tensor) -> Tensor:
     return features.sign() * features.abs().log1p()

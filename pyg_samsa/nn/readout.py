@@ -8,7 +8,7 @@ from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.nn.encoding.feature_encoder import one_hot_categories
-from pyg_samsa.nn.graph_features import GraphFeatures
+from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
 from pyg_samsa.nn.mlp_head import HEAD_NORMS, MLPHead
 from pyg_samsa.nn.target_scale import TargetScale
 from pyg_samsa.nn.tokenizers.tokens import Tokens
@@ -209,7 +209,7 @@ class Readout(Module):
             torch.Size([1, 64])
         """
         index = tokens.index
-        encoded = self._encoded(graph_features, index.num_graphs)
+        encoded = encode_graph_features(self.graph_features, graph_features, index.num_graphs)
         pooled = None if self.pool is None else self.pool(tokens.x, index.batch, dim_size=index.num_graphs)
         if self.level == "node":
             return self._features_of_nodes(tokens, pooled, category)
@@ -221,15 +221,6 @@ class Readout(Module):
             first, second = seen.chunk(2, dim=1)
             seen = torch.cat([seen, first * second, (first - second).abs()], dim=1)
         return seen if encoded is None else torch.cat([seen, encoded.to(seen.dtype)], dim=1)
-
-    def _encoded(self, graph_features: Tensor | None, num_graphs: int) -> Tensor | None:
-        """Return the encoded features of graphs [B, D], or None."""
-        width = 0 if self.graph_features is None else self.graph_features.in_channels
-        shape = None if graph_features is None else list(graph_features.shape)
-        if shape != ([num_graphs, width] if width else None):
-            expected = f"[{num_graphs}, {width}], because graph_channels is {width}" if width else "None"
-            raise ShapeError("graph_features", shape, expected)
-        return None if self.graph_features is None else self.graph_features(graph_features)
 
     def _features_of_nodes(self, tokens: Tokens, pooled: Tensor | None, category: Tensor | None) -> Tensor:
         graph = tokens.index.batch[tokens.node_rows]

@@ -184,6 +184,7 @@ def test_options_say_what_graphgym_and_graphgps_say(small):
         ("samsa", {"gt": {"layer_type": "GINE+Transformer"}}, r"gt\.layer_type"),
         ("samsa", {"gnn": {"residual": False}}, r"gnn\.residual"),
         ("bag_of_features", {"pe": {"kind": "lap"}}, r"pe\.kind.*network bag_of_features"),
+        ("bag_of_features", {"dataset": {"descriptors": ["maccs"]}}, r"dataset\.descriptors.*network bag_of_features"),
     ],
 )
 def test_contradictions_are_named(network, settings, named, small):

@@ -86,15 +86,17 @@ def test_options_reach_the_data_set(config, tiny, monkeypatch):
     assert seen == {"max_residues": 30, "subset": 100, "progress": False}
 
 
-@pytest.mark.parametrize("graphgym", [True, False])
-def test_descriptors_and_extra_columns_reach_networks(tmp_path, graphgym):
+@pytest.mark.parametrize(
+    ("graphgym", "network_type"), [(True, "samsa"), (False, "samsa"), (False, "gcn"), (False, "gps")]
+)
+def test_descriptors_and_extra_columns_reach_networks(tmp_path, graphgym, network_type):
     pytest.importorskip("rdkit")
     table = tmp_path / "table.csv"
     table.write_text("smiles,T,y\n" + "".join(f"{'C' * size},{300 + size},{size}\n" for size in range(1, 13)))
     set_cfg(cfg)
     cfg.dataset.format, cfg.dataset.name, cfg.dataset.dir = "samsa", "csv", str(tmp_path)
     cfg.dataset.csv, cfg.dataset.target_columns, cfg.dataset.extra_columns = str(table), ["y"], ["T"]
-    cfg.dataset.split, cfg.dataset.descriptors, cfg.model.type = [0.8, 0.1, 0.1], ["maccs"], "samsa"
+    cfg.dataset.split, cfg.dataset.descriptors, cfg.model.type = [0.8, 0.1, 0.1], ["maccs"], network_type
     if graphgym:
         dataset = loader.load_for_graphgym("samsa", "csv", str(tmp_path))
     else:

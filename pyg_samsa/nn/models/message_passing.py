@@ -17,6 +17,7 @@ from pyg_samsa.functional.ragged import inverse_permutation, resolve
 from pyg_samsa.nn.conv.local_layers import LocalLayer, gine
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
+from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
 from pyg_samsa.nn.readout import make_pool
 from pyg_samsa.options import check_integer, check_no_effect, check_probability
 from pyg_samsa.typing import Float, Int, Shaped
@@ -70,10 +71,12 @@ class GNN(Module):
             batch, mapped to D channels and added to the encoded nodes.
         flip_signs: Whether to multiply each column of the encodings of each graph by a random sign in training, as
             eigenvectors need.
+        graph_channels: For ``level="graph"``, width of features of whole graphs that are passed as ``graph_features``,
+            0 for none. The head sees them encoded, see `GraphFeatures`.
 
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*),
-          encodings [N, P] (*optional*)
+          encodings [N, P] (*optional*), features of graphs [B, graph_channels] (*optional*)
         - **output:** [B, out_channels], or [N, out_channels] for ``level="node"``
 
     Raises:
@@ -113,6 +116,7 @@ class GNN(Module):
         level: str = "graph",
         pe_channels: int = 0,
         flip_signs: bool = False,
+        graph_channels: int = 0,
     ) -> None:
         super().__init__()
         choices = {
@@ -137,6 +141,7 @@ class GNN(Module):
         }
         for key, count in counts.items():
             check_integer(key, count)
+        check_integer("graph_channels", graph_channels, low=0)
         check_probability("dropout", dropout)
         check_probability("attn_dropout", attn_dropout)
         if layer == "gps":
@@ -147,7 +152,7 @@ class GNN(Module):
             unused = {"local": local, "attention": attention, "heads": heads, "attn_dropout": attn_dropout}
             check_no_effect(GNN, unused, reason=f"layer is {layer!r}")
         if level == "node":
-            check_no_effect(GNN, {"pool": pool}, reason="level is 'node'")
+            check_no_effect(GNN, {"pool": pool, "graph_channels": graph_channels}, reason="level is 'node'")
         if not pe_channels:
             check_no_effect(GNN, {"flip_signs": flip_signs}, reason="pe_channels is 0")
         self.layer, self.channels, self.level = layer, channels, level
@@ -168,8 +173,10 @@ class GNN(Module):
             else:
                 self.layers.append(_Layer(conv, _norm(norm, channels), act, dropout, residual))
         self.pool = _pool(pool, channels) if level == "graph" else None
+        self.graph_features = GraphFeatures(graph_channels, channels, dropout=dropout) if graph_channels else None
+        """Encodes the features of graphs; None without ``graph_channels``."""
         self.head = MLP(
-            [channels] * head_layers + [out_channels],
+            [channels * (2 if graph_channels else 1), *[channels] * (head_layers - 1), out_channels],
             act=act(),
             norm=None,
             dropout=[dropout] * (head_layers - 1) + [0.0],
@@ -183,11 +190,13 @@ class GNN(Module):
             >>> GNN(5, 2, pe_channels=4).inputs
             frozenset({'pe'})
         """
-        return frozenset(["pe"] if self.pe_encoder is not None else [])
+        parts = {"pe": self.pe_encoder, "graph_features": self.graph_features}
+        return frozenset(name for name, part in parts.items() if part is not None)
 
     def reset_parameters(self) -> None:
         """Draw new weights."""
-        for module in (self.node_encoder, self.edge_encoder, self.pe_encoder, *self.layers, self.pool, self.head):
+        encoders = (self.node_encoder, self.edge_encoder, self.pe_encoder, self.graph_features)
+        for module in (*encoders, *self.layers, self.pool, self.head):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
             if isinstance(module, GPSConv) and isinstance(module.attn, MultiheadAttention):
@@ -239,6 +248,7 @@ class GNN(Module):
         *,
         batch_size: int | None = None,
         pe: Float[Tensor, "N P"] | None = None,
+        graph_features: Shaped[Tensor, "B F"] | None = None,
     ) -> Float[Tensor, "rows out"]:
         """Return the predictions.
 
@@ -249,6 +259,7 @@ class GNN(Module):
             batch: Graph number of each node, in any order; None means one graph.
             batch_size: Number of graphs, if some at the end may be empty.
             pe: Positional encodings, if ``pe_channels`` is set.
+            graph_features: Features of each graph, if ``graph_channels`` is set; NaN where a value is missing.
 
         Example:
             >>> GNN(5, 2, layer="gps", channels=16, level="node")(torch.randn(3, 5)).shape
@@ -256,11 +267,14 @@ class GNN(Module):
         """
         h = self.encode(x, edge_index, edge_attr, batch, batch_size=batch_size, pe=pe)
         if self.level == "node":
+            encode_graph_features(None, graph_features, 0)
             return self.head(h)
         assert self.pool is not None
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         h = h if perm is None else h[perm]
-        return self.head(self.pool(h, index.batch, dim_size=index.num_graphs))
+        pooled = self.pool(h, index.batch, dim_size=index.num_graphs)
+        encoded = encode_graph_features(self.graph_features, graph_features, index.num_graphs)
+        return self.head(pooled if encoded is None else torch.cat([pooled, encoded], dim=1))
 
     def _encode_edges(self, edge_index: Tensor, edge_attr: Tensor | None) -> Tensor | None:
         if self.edge_encoder is None:

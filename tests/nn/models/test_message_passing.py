@@ -237,6 +237,21 @@ def test_signs_are_flipped_in_training_only_by_graph_and_column():
     assert torch.equal(seen[-1], inputs["pe"].double())
 
 
+def test_the_head_sees_features_of_graphs():
+    inputs = graphs()
+    model = trained(network(graph_channels=3, head_layers=3), inputs | {"graph_features": torch.randn(len(SIZES), 3)})
+    assert model.inputs == {"pe", "graph_features"}
+    features = torch.randn(len(SIZES), 3, dtype=torch.float64)
+    seen = []
+    model.head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    out = call(model, inputs, graph_features=features)
+    pooled, encoded = seen[0].chunk(2, dim=1)
+    torch.testing.assert_close(encoded, model.graph_features(features), rtol=0, atol=0)
+    other = call(model, inputs, graph_features=features + 1)
+    torch.testing.assert_close(seen[1][:, : pooled.size(1)], pooled, rtol=0, atol=0)
+    assert bool((other != out).all())
+
+
 def test_what_does_not_fit_is_named():
     inputs = graphs()
     with pytest.raises(ShapeError, match="pe"):
@@ -245,6 +260,13 @@ def test_what_does_not_fit_is_named():
         call(network(layer="gine"), inputs, edge_attr=None)
     with pytest.raises(ShapeError, match="edge_attr"):
         call(network(layer="gine"), inputs, edge_attr=inputs["edge_attr"][1:])
+    for options, given in (
+        ({}, torch.ones(len(SIZES), 2)),
+        ({"graph_channels": 3}, None),
+        ({"level": "node"}, torch.ones(1, 1)),
+    ):
+        with pytest.raises(ShapeError, match="graph_features"):
+            call(network(**options), inputs, graph_features=given)
     with pytest.raises(NumericalError, match="pe"):
         call(network(), inputs, pe=inputs["pe"] * float("nan"))
     for options in (
@@ -257,6 +279,8 @@ def test_what_does_not_fit_is_named():
         {"layer": "gine", "heads": 2},
         {"layer": "gps", "residual": False},
         {"level": "node", "pool": "add"},
+        {"level": "node", "graph_channels": 2},
+        {"graph_channels": -1},
         {"pe_channels": 0, "flip_signs": True},
     ):
         with pytest.raises(ConfigError, match=next(reversed(options))):
