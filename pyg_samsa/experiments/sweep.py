@@ -158,6 +158,7 @@ class Sweep:
             "True",
         ]
         loaded = load_config(self.grid.base, [*words, *own])
+        _check_predictor()
         config, epochs = settings(resolved(loaded)), int(cfg.optim.max_epoch)
         for seed in self.grid.seeds:
             key = hashlib.sha256(
@@ -312,6 +313,18 @@ class Sweep:
             with atomic_write(path) as temporary:
                 table.to_csv(temporary, index=False)
         return path
+
+
+def _check_predictor() -> None:
+    """Refuse settings of predictors that would have no effect: a sweep compares networks."""
+    chosen = cfg.predictor
+    for name, effect, wanted in (
+        ("folds", chosen.folds, 0),
+        ("ensemble", chosen.ensemble > 1, 1),
+        ("members", chosen.members == "trees", "network"),
+    ):
+        if effect:
+            raise ConfigError(f"predictor.{name}", chosen[name], f"{wanted} in a sweep, which compares networks")
 
 
 def _words(values: Mapping[str, Any]) -> list[str]:

@@ -11,8 +11,10 @@ from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.graphgym.network import _features, level
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import GPS_LAYERS, UNSET_FLOAT
+from pyg_samsa.graphgym.share import train_graph_features
 from pyg_samsa.nn.models.message_passing import ACTIVATIONS, GNN, POOLS
 from pyg_samsa.training.batch_network import BatchNetwork
+from pyg_samsa.training.scaling import fit_graph_features
 
 _ACTIVATIONS = {**dict.fromkeys(ACTIVATIONS), "swish": "silu"}
 
@@ -47,6 +49,7 @@ class GNNNetwork(BatchNetwork):
             GNN(in_channels, dim_out, edge_channels=edge_channels, layer=self.layer, level=level(), **options),
             **encoders,
         )
+        fit_graph_features(self, train_graph_features())
 
 
 class GCNNetwork(GNNNetwork):

@@ -27,6 +27,7 @@ from pyg_samsa.graphgym.settings import (
     value_of,
     values_for,
 )
+from pyg_samsa.graphgym.share import train_graph_features
 from pyg_samsa.nn import OPERATORS, SAMSA, TOKENIZERS, BagOfFeatures, PointNet, SAMSAOptions
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features
@@ -34,6 +35,7 @@ from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.nn.readout import POOLS
 from pyg_samsa.training.batch_network import BatchNetwork
+from pyg_samsa.training.scaling import fit_graph_features
 
 # Encoders that nn.SAMSA makes itself from the data set's own description of its features.
 BUILT_IN_ENCODERS = ("Atom", "Bond", "LinearNode", "LinearEdge", "Integer")
@@ -66,6 +68,7 @@ class SAMSANetwork(BatchNetwork):
                 in_channels, dim_out, edge_channels=edge_channels, level=level(), towers=towers, **options
             )
         super().__init__(network, **encoders)
+        fit_graph_features(self, train_graph_features())
 
 
 class BagOfFeaturesNetwork(BatchNetwork):

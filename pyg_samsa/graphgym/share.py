@@ -16,13 +16,15 @@ during a run. ``dim_in``, ``dim_out`` and ``num_splits`` are GraphGym's own; thi
 ``graph_channels``  features of a whole graph, 0 for none
 =================== =====================================================================================
 
-All of them are None, 0 or False where the data set is not one of this package and says nothing.
+All of them are None, 0 or False where the data set is not one of this package and says nothing. Features of whole
+graphs are no plain values: `train_graph_features` has those of the training rows, from which networks take their scale.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
 from torch_geometric.graphgym.config import CN, cfg
 
 from pyg_samsa.datasets.splits import split_sizes
@@ -36,6 +38,9 @@ UNKNOWN: dict[str, Any] = {
 }
 
 
+_train_graph_features: Tensor | None = None
+
+
 def describe(dataset: Any | None) -> None:
     """Write the description of a data set into ``cfg.share``; None forgets the one before.
 
@@ -47,6 +52,8 @@ def describe(dataset: Any | None) -> None:
         >>> cfg.share.task is None, cfg.share.num_dims
         (True, 0)
     """
+    global _train_graph_features
+    _train_graph_features = getattr(dataset, "train_graph_features", None)
     values = dict(UNKNOWN)
     if dataset is not None:
         task, features = dataset.task, dataset.features
@@ -72,6 +79,17 @@ def describe(dataset: Any | None) -> None:
     share.update(values)
     if frozen:
         share.freeze()
+
+
+def train_graph_features() -> Tensor | None:
+    """Return the features of the training graphs [G, F] of the described data set, or None.
+
+    Example:
+        >>> describe(None)
+        >>> train_graph_features() is None
+        True
+    """
+    return _train_graph_features
 
 
 def _plain(channels: Any) -> Any:

@@ -112,3 +112,10 @@ def test_failing_and_finished_jobs(grid, tmp_path, monkeypatch):
 def test_jobs_must_be_a_positive_integer(grid, tmp_path):
     with pytest.raises(ConfigError, match="--jobs"):
         Sweep(read_grid(grid(grid={"samsa.heads": [2]})), tmp_path / "out", jobs=0)
+
+
+@pytest.mark.parametrize("setting", [("folds", "3"), ("ensemble", "2"), ("members", "trees")])
+def test_settings_of_predictors_without_effect_are_refused(setting, grid, tmp_path):
+    name, value = setting
+    with pytest.raises(ConfigError, match=rf"predictor\.{name}: got '?{value}"):
+        Sweep(read_grid(grid(grid={"samsa.heads": [2]})), tmp_path / "out", opts=[f"predictor.{name}", value])

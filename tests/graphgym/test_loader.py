@@ -106,6 +106,9 @@ def test_descriptors_and_extra_columns_reach_networks(tmp_path, graphgym, networ
     assert cfg.share.graph_channels == 168
     network = build_network(cfg.share.dim_in, cfg.share.dim_out)
     assert network.graph_features.in_channels == 168
+    # Also GraphGym's own main sequence trains with features at the scale of the training graphs.
+    train = torch.tensor([300.0 + size for size in range(1, 13)])[dataset.split_idx["train"]]
+    torch.testing.assert_close(network.graph_features.center[-1], train.log1p().mean())
     plain = loader.load_for_runner(progress=False, encodings=False)
     assert plain[0].graph_features.shape == (1, 1)
     if not graphgym:
