@@ -37,7 +37,7 @@ from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import print_header
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.environment import available_cpus, cpu_name, describe
-from pyg_samsa.training.predictions import PredictionCollector
+from pyg_samsa.training.predictions import PredictionCollector, write_predictions
 from pyg_samsa.training.results import RunResult, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.run_plan import RunPlan
@@ -93,6 +93,8 @@ class PredictorPlan:
         if not candidates:
             return None
         fitted = self._blend(candidates, plan, result.folder)
+        path = result.folder.file(files.PREDICTOR_PREDICTIONS)
+        write_predictions(path, _test_predictions(self.rows, fitted), dataset=plan.dataset, task=self.rows.task)
         add_to_summary(result.folder, fitted)
         return fitted
 
@@ -192,13 +194,7 @@ def write_predictor_run(
         parameters: Weights of all networks.
         told: More values for the part ``predictor`` of the summary.
     """
-    task = rows.task
-    collected = PredictionCollector()
-    if "test" in rows.splits:
-        collected.row_id = torch.from_numpy(rows.splits["test"])
-        collected.pred = raw_outputs(torch.from_numpy(fitted.outputs["test"]), task).float()
-        target = torch.from_numpy(rows.target[rows.splits["test"]])
-        collected.target = target.long() if task.kind == "multiclass" else target.float()
+    task, collected = rows.task, _test_predictions(rows, fitted)
     result = RunResult(
         folder=folder,
         seed=plan.seed,
@@ -251,6 +247,17 @@ def print_predictors(
         text = "the saved predictor; predict with"
         console.print(Text.assemble("  ", (f"{PREDICTOR_SUBFOLDER + '/':<22}", "cyan"), text))
         console.print(Text(f"    pyg-samsa predict {result.folder.path} new.csv predictions.csv", style="bold"))
+
+
+def _test_predictions(rows: MoleculeRows, fitted: FittedPredictor) -> PredictionCollector:
+    """Return the test predictions of a predictor; none without a test split."""
+    collected = PredictionCollector()
+    if "test" in rows.splits:
+        collected.row_id = torch.from_numpy(rows.splits["test"])
+        collected.pred = raw_outputs(torch.from_numpy(fitted.outputs["test"]), rows.task).float()
+        target = torch.from_numpy(rows.target[rows.splits["test"]])
+        collected.target = target.long() if rows.task.kind == "multiclass" else target.float()
+    return collected
 
 
 def _trees(member: Any) -> BoostedTrees:

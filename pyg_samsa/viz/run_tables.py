@@ -19,6 +19,7 @@ _CONTENTS = {
     files.CLASSES: "test AP and base rate of each class",
     files.PARTS: "test shapes with true and predicted parts",
     files.PREDICTIONS: "test predictions",
+    files.PREDICTOR_PREDICTIONS: "test predictions of the predictor",
     files.CONFIG: "settings, for --cfg",
     files.SUMMARY: "test and validation metrics",
     files.ENVIRONMENT: "versions and hardware",

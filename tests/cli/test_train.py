@@ -102,6 +102,10 @@ def test_trees_and_their_blend_beside_the_network(table, capsys):
     assert saved["metrics"]["val"]["mae"] <= network["val"]["mae"] + 1e-4
     assert main(["predict", "-q", str(folder), "table.csv", "out.csv", "--smiles-column", "mol"]) == 0
     np.testing.assert_allclose(pd.read_csv("out.csv").loc[test.index, "length_pred"], values, rtol=1e-5)
+    written = pd.read_csv(folder / "predictions_test_predictor.csv")
+    assert written["smiles"].tolist() == test["mol"].tolist()
+    np.testing.assert_allclose(written["length_pred"], values, rtol=1e-5)
+    assert "test predictions of the predictor" in shown
 
 
 def test_trees_alone(table, capsys):
@@ -286,9 +290,12 @@ def test_descriptors_and_extra_columns_reach_the_saved_model_and_its_predictions
     ("words", "told"),
     [
         (["dataset.descriptors", "[macs]"], "dataset.descriptors: got 'macs', expected one of 'rdkit2d'"),
-        (["dataset.descriptors", "[maccs]", "model.type", "gcn"], "dataset.descriptors: got ['maccs'], expected none"),
         (
-            ["dataset.extra_columns", "[ring]", "model.type", "gps", "dataset.descriptors", "[]"],
+            ["dataset.descriptors", "[maccs]", "model.type", "point_net"],
+            "dataset.descriptors: got ['maccs'], expected none",
+        ),
+        (
+            ["dataset.extra_columns", "[ring]", "model.type", "bag_of_features", "dataset.descriptors", "[]"],
             "dataset.extra_columns: got ['ring'], expected none",
         ),
         (["dataset.extra_columns", "[rings]"], "--extra-columns: got 'rings', expected the name of a column"),
