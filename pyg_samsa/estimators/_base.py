@@ -22,6 +22,7 @@ from pyg_samsa.chem.smiles import smiles_to_data_list
 from pyg_samsa.datasets.molecules.peptides import stratified_split
 from pyg_samsa.errors import ConfigError, DataError, check_choice
 from pyg_samsa.estimators._blend import fit_blend, read_inputs, smiles_of_items, with_task
+from pyg_samsa.functional.node_encodings import return_probabilities
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.nn.target_scale import scale_of
@@ -42,6 +43,8 @@ from pyg_samsa.training.scaling import ScaledLoss, fit_graph_features, with_targ
 from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoints
 
 MEMBERS = ("network", "trees", "both")
+WALK_STEPS = 16
+"""Steps of the random walks that tell an atom where it is in its molecule."""
 
 
 class MoleculeEstimator(BaseEstimator):
@@ -54,6 +57,7 @@ class MoleculeEstimator(BaseEstimator):
         num_layers: int = 3,
         heads: int = 4,
         num_samples: int = 32,
+        local: str | None = "gine",
         dropout: float = 0.1,
         drop_path: float = 0.1,
         num_eval_samples: int = 1,
@@ -72,6 +76,7 @@ class MoleculeEstimator(BaseEstimator):
         self.num_layers = num_layers
         self.heads = heads
         self.num_samples = num_samples
+        self.local = local
         self.dropout = dropout
         self.drop_path = drop_path
         self.num_eval_samples = num_eval_samples
@@ -132,6 +137,8 @@ class MoleculeEstimator(BaseEstimator):
         features = self._descriptors_of(X)
         dataset = _with_targets(_with_features(graphs, features), y)
         in_channels, edge_channels = _features(graphs[0])
+        if self.local is not None:
+            _add_walks(dataset)
         # fork_rng restores the random generators of the caller.
         with torch.random.fork_rng(), quiet_libraries(verbose=False), tempfile.TemporaryDirectory() as folder:
             torch.manual_seed(seed)
@@ -143,6 +150,8 @@ class MoleculeEstimator(BaseEstimator):
                 num_layers=self.num_layers,
                 heads=self.heads,
                 num_samples=self.num_samples,
+                **_structure(self.local),
+                act="relu",
                 dropout=self.dropout,
                 head_norm="batch",
                 drop_path=self.drop_path,
@@ -270,6 +279,12 @@ class MoleculeEstimator(BaseEstimator):
         raise NotImplementedError
 
 
+def _structure(local: str | None) -> dict[str, Any]:
+    """Return the options of a network that reads bonds by message passing, or of one with bonds as tokens."""
+    walks = {"pe_channels": WALK_STEPS, "pe_kind": "rwse"}
+    return {} if local is None else {"local": local, "bridge": local == "incidence", **walks}
+
+
 def _features(graph: Data) -> tuple[Any, Any]:
     if graph.x is None:
         raise DataError(
@@ -310,6 +325,13 @@ def _with_targets(graphs: Sequence[Data], y: torch.Tensor) -> list[Data]:
             copy.graph_features = graph.graph_features
         copies.append(copy)
     return copies
+
+
+def _add_walks(graphs: Sequence[Data]) -> None:
+    """Compute the encodings of the atoms once, which the network would compute for each batch."""
+    for graph in graphs:
+        edges = np.empty((2, 0), np.int64) if graph.edge_index is None else graph.edge_index.numpy()
+        graph.pe = torch.from_numpy(return_probabilities(edges, graph.x.size(0), WALK_STEPS))  # type: ignore[union-attr]
 
 
 def as_matrix(y: Any) -> np.ndarray:

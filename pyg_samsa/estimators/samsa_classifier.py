@@ -24,6 +24,8 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         num_layers: Number of blocks.
         heads: Number of heads H.
         num_samples: Number K of tokens that each head of each molecule samples.
+        local: Message passing along the bonds beside the attention, see `LocalLayer`, with random-walk encodings; then
+            atoms are the tokens. None: atoms and bonds are the tokens (Graph-Bridge), without message passing.
         dropout: Dropout of the feed-forward networks and the head.
         drop_path: Probability that a molecule's residual branch is dropped in training.
         num_eval_samples: Number of draws of codes that a prediction averages.

@@ -16,7 +16,11 @@ from pyg_samsa import estimators
 from pyg_samsa.chem import smiles_to_data
 from pyg_samsa.errors import ConfigError, DataError, SmilesError
 from pyg_samsa.estimators import SAMSAClassifier, SAMSARegressor
-from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix
+from pyg_samsa.estimators._base import WALK_STEPS, MoleculeEstimator, as_matrix
+from pyg_samsa.functional import RaggedIndex
+from pyg_samsa.functional.node_encodings import node_encodings
+from pyg_samsa.predict import MoleculePredictor
+from pyg_samsa.training.data_module import SplitData
 
 ESTIMATORS = [getattr(estimators, name) for name in estimators.__all__]
 
@@ -168,3 +172,27 @@ def test_descriptors_are_those_of_the_molecules_and_saved(make, smiles, alcohol,
         fitted.predict(graphs)
     with pytest.raises(ConfigError, match="descriptors: got 'macs'"):
         make(**small, descriptors=("macs",)).fit(smiles, alcohol)
+
+
+@pytest.mark.parametrize(
+    ("local", "tokens"), [("gine", "NodeTokenizer"), ("incidence", "GraphTokenizer"), (None, "GraphTokenizer")]
+)
+def test_bonds_are_messages_or_tokens(local, tokens, smiles, length, small, tmp_path):
+    regressor = SAMSARegressor(**small, local=local).fit(smiles, length)
+    model = regressor.model_
+    assert type(model.tokenizer).__name__ == tokens
+    assert (model.encoder.blocks[0].local is None) == (local is None)
+    assert ("pe" in model.inputs) == (local is not None)
+    regressor.save_pretrained(tmp_path / "model")
+    saved = MoleculePredictor.from_pretrained(tmp_path / "model").predict(smiles).values[:, 0]
+    np.testing.assert_allclose(saved, regressor.predict(smiles), rtol=1e-5)
+
+
+def test_training_reads_the_walks_that_a_prediction_computes(smiles, length, small, monkeypatch):
+    seen = []
+    monkeypatch.setattr(SplitData, "__init__", lambda self, graphs, *_, **__: seen.append(graphs[0]) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        SAMSARegressor(**small).fit(smiles, length)
+    (graph,) = seen
+    index = RaggedIndex(torch.tensor([0, graph.num_nodes]))
+    torch.testing.assert_close(graph.pe, node_encodings("rwse", WALK_STEPS, graph.edge_index, index))
