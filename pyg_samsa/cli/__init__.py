@@ -27,7 +27,7 @@ _ORDER = ("train", "tune", "predict", "explain", "report", "sweep", "baseline", 
 _EPILOG = """\
 examples:
   pyg-samsa doctor                                       check the installation
-  pyg-samsa train --cfg quickstart                       train and test a small network: 3.5 minutes on two cores
+  pyg-samsa train --cfg quickstart                       train and test a small network: two minutes on two cores
   pyg-samsa report results/quickstart --open             show the results in the browser
   pyg-samsa train --csv esol.csv --target-columns logS   train on your own molecules
   pyg-samsa predict peptides "NCC(=O)NCC(=O)O"           predict with the model that comes with the package

@@ -331,7 +331,7 @@ def _add_walks(graphs: Sequence[Data]) -> None:
     """Compute the encodings of the atoms once, which the network would compute for each batch."""
     for graph in graphs:
         edges = np.empty((2, 0), np.int64) if graph.edge_index is None else graph.edge_index.numpy()
-        graph.pe = torch.from_numpy(return_probabilities(edges, graph.x.size(0), WALK_STEPS))  # type: ignore[union-attr]
+        graph.pe = torch.from_numpy(return_probabilities(edges, len(graph.x), WALK_STEPS))  # type: ignore[arg-type]
 
 
 def as_matrix(y: Any) -> np.ndarray:
