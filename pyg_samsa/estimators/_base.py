@@ -54,7 +54,7 @@ class MoleculeEstimator(BaseEstimator):
         self,
         *,
         channels: int = 64,
-        num_layers: int = 3,
+        num_layers: int = 2,
         heads: int = 4,
         num_samples: int = 32,
         local: str | None = "gine",
@@ -64,8 +64,8 @@ class MoleculeEstimator(BaseEstimator):
         descriptors: Sequence[str] = (),
         members: str = "network",
         max_epochs: int = 50,
-        batch_size: int = 32,
-        learning_rate: float = 2e-3,
+        batch_size: int = 64,
+        learning_rate: float = 3e-3,
         weight_decay: float = 0.05,
         warmup_epochs: int = 3,
         validation_fraction: float = 0.1,
@@ -217,7 +217,7 @@ class MoleculeEstimator(BaseEstimator):
         )
 
     def _train(self, module: TaskModule, data: SplitData, folder: RunFolder) -> None:
-        options = TrainerOptions(self.max_epochs, self.accelerator, clip_norm=1.0, batch_norm_batches=20)
+        options = TrainerOptions(self.max_epochs, self.accelerator, clip_norm=1.0, batch_norm_batches=8)
         validates, history = data.has("val"), History()
         # A metric of a few validation molecules is too coarse to choose the epoch, so the loss does.
         callbacks = [

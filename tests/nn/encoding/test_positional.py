@@ -19,6 +19,17 @@ def test_evaluation_is_normalisation_and_a_linear_layer():
     torch.testing.assert_close(encoder(pe, GRAPH, 2), normalised @ encoder.lin.weight.T + encoder.lin.bias)
 
 
+def test_encodings_that_hardly_varied_in_training_stay_in_range():
+    encoder, pe = PositionalEncoder(2, 2), torch.randn(5, 2) * torch.tensor([1.0, 1e-4])
+    encoder(pe, GRAPH, 2)
+    encoder.eval()
+    torch.nn.init.eye_(encoder.lin.weight)
+    torch.nn.init.zeros_(encoder.lin.bias)
+    torch.nn.init.ones_(encoder.norm.module.weight)
+    encoder.norm.module.running_var.copy_(torch.tensor([1.0, 1e-8]))
+    assert encoder(torch.tensor([[0.5, 1.0], [0.5, -1.0]]), GRAPH[:2], 1)[:, 1].tolist() == [5.0, -5.0]
+
+
 def test_signs_are_flipped_graph_by_graph_in_training_alone():
     torch.manual_seed(0)
     encoder = PositionalEncoder(1, 1, flip_signs=True)
