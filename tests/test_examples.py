@@ -51,7 +51,7 @@ def test_molecule_quickstart(tmp_path, capsys):
     pytest.importorskip("rdkit")
     table = load("molecule_quickstart").main(str(tmp_path))
     peptide, hormone, mistyped = table.to_dict("records")
-    assert peptide["antimicrobial"] > 0.8 > 0.5 > hormone["antimicrobial"]
+    assert peptide["antimicrobial"] > 0.7 > 0.5 > hormone["antimicrobial"]
     assert np.isnan(mistyped["antimicrobial"])
     assert mistyped["error"]
     assert peptide["name"] in (tmp_path / "occlusion.svg").read_text(encoding="utf-8").replace("&#39;", "'").replace(
