@@ -88,7 +88,7 @@ def main(
     errors = pd.DataFrame.from_dict(rows, orient="index")
     print(f"\nOn the {len(tested)} molecules of the test split:\n{errors.round(3)}")
 
-    new = predictor.predict_frame(list(NEW.values()), uncertainty=True)
+    new = predictor.predict_frame(list(NEW.values()))
     new.insert(0, "name", list(NEW))
     new.to_csv(folder / "predicted.csv", index=False)
     print(f"\n{new.to_string(index=False, na_rep='', float_format='{:.2f}'.format)}")

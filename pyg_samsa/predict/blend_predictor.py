@@ -74,7 +74,7 @@ class BlendPredictor(Predictor):
         Example:
             >>> from pyg_samsa.chem.parsing import parse_molecules
             >>> from pyg_samsa.predict import MoleculePredictor
-            >>> blend = BlendPredictor([MoleculePredictor.from_pretrained("peptides")], [1.0])
+            >>> blend = BlendPredictor([MoleculePredictor.from_pretrained("peptides")] * 2, [0.5, 0.5])
             >>> values, spread = blend.outputs(MoleculeInputs(parse_molecules(["NCC(=O)O"])), draws=2)
             >>> values.shape, spread.shape
             ((1, 3), (1, 3))

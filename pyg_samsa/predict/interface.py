@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -191,8 +191,8 @@ class Predictor(ABC):
         Example:
             >>> from pyg_samsa.predict import MoleculePredictor
             >>> predictor = MoleculePredictor.from_pretrained("peptides")
-            >>> result = predictor.predict(["NCC(=O)O", "C1CC"], uncertainty=True, draws=2)
-            >>> result.spread.shape, result.errors
+            >>> result = predictor.predict(["NCC(=O)O", "C1CC"])
+            >>> result.values.shape, result.errors
             ((2, 3), ['', 'RDKit cannot read this SMILES'])
         """
         stream = parse_stream(in_chunks(smiles), workers=workers, descriptors=self.descriptors)
@@ -276,6 +276,24 @@ class Predictor(ABC):
         spread = result.spread if self._needs_spread else None
         low, high = prediction_intervals(self.calibration, result.values, spread=spread, confidence=interval)
         return result._replace(low=low, high=high)
+
+
+def refuse_spread(what: str) -> NoReturn:
+    """Raise the error about standard deviations of a predictor that has none.
+
+    Args:
+        what: The predictor, for the message.
+
+    Raises:
+        ConfigError: Always.
+
+    Example:
+        >>> refuse_spread("a single tree")
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: uncertainty: got True, expected False for a single tree
+    """
+    hint = "Ask for an interval (--interval 0.9), or train an ensemble of networks (train --csv ... --ensemble 5)."
+    raise ConfigError("uncertainty", True, f"False for {what}", hint=hint)
 
 
 def set_texts(task: Task, result: Predictions) -> dict[str, list[str]]:

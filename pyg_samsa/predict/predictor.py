@@ -21,7 +21,7 @@ from pyg_samsa.hub.load import load_pretrained
 from pyg_samsa.io.files import file_hash
 from pyg_samsa.nn import SAMSA, num_parameters
 from pyg_samsa.options import check_integer
-from pyg_samsa.predict.interface import MoleculeInputs, Predictor
+from pyg_samsa.predict.interface import MoleculeInputs, Predictor, refuse_spread
 from pyg_samsa.task import Task
 
 TOKENS_PER_BATCH = 8192
@@ -121,13 +121,18 @@ class MoleculePredictor(Predictor):
     def outputs(self, inputs: MoleculeInputs, *, draws: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
         """Return predictions of readable molecules, see :meth:`Predictor.outputs`.
 
+        Raises:
+            ConfigError: The standard deviation is requested of a network without random codes.
+
         Example:
             >>> from pyg_samsa.chem.parsing import parse_molecules
             >>> predictor = MoleculePredictor.from_pretrained("peptides")
-            >>> values, spread = predictor.outputs(MoleculeInputs(parse_molecules(["NCC(=O)O"])), draws=2)
-            >>> values.shape, spread.shape
-            ((1, 3), (1, 3))
+            >>> values, spread = predictor.outputs(MoleculeInputs(parse_molecules(["NCC(=O)O"])))
+            >>> values.shape, spread is None
+            ((1, 3), True)
         """
+        if draws is not None and not getattr(self.model.tokenizer, "has_draws", False):
+            refuse_spread("a single network without random codes")
         values = np.full((len(inputs.smiles), self.task.num_targets), np.nan)
         spread = None if draws is None else np.full_like(values, np.nan)
         features = self.graph_features(inputs)

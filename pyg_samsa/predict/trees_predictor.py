@@ -11,7 +11,7 @@ from pyg_samsa.chem.descriptors import check_descriptors, descriptor_labels
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.files import file_hash
 from pyg_samsa.predict.boosted_trees import TREES, BoostedTrees
-from pyg_samsa.predict.interface import MoleculeInputs, Predictor
+from pyg_samsa.predict.interface import MoleculeInputs, Predictor, refuse_spread
 
 
 class TreesPredictor(Predictor):
@@ -68,10 +68,7 @@ class TreesPredictor(Predictor):
             ConfigError: The standard deviation is requested, which a single model of trees does not have.
         """
         if draws is not None:
-            hint = (
-                "Ask for an interval (--interval 0.9), or train an ensemble of networks (train --csv ... --ensemble 5)."
-            )
-            raise ConfigError("uncertainty", True, "False for a single model of trees", hint=hint)
+            refuse_spread("a single model of trees")
         x = np.concatenate([inputs.descriptors(self.trees.descriptors), inputs.extra(self.extra_columns)], axis=1)
         return self.trees.readable(x), None
 

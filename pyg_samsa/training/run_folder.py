@@ -23,7 +23,7 @@ LOCK, PREDICTIONS, CURVES, CLASSES, PARTS = (
     "per_class.png",
     "parts.png",
 )
-PREDICTOR_PREDICTIONS = "predictions_test_predictor.csv"
+PREDICTOR_PREDICTIONS = "predictor_test.csv"
 # Settings that may differ between the parts of a resumed run: they change where and for how long it trains.
 VOLATILE = frozenset(
     {"run_name", "out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"}

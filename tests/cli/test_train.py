@@ -102,7 +102,7 @@ def test_trees_and_their_blend_beside_the_network(table, capsys):
     assert saved["metrics"]["val"]["mae"] <= network["val"]["mae"] + 1e-4
     assert main(["predict", "-q", str(folder), "table.csv", "out.csv", "--smiles-column", "mol"]) == 0
     np.testing.assert_allclose(pd.read_csv("out.csv").loc[test.index, "length_pred"], values, rtol=1e-5)
-    written = pd.read_csv(folder / "predictions_test_predictor.csv")
+    written = pd.read_csv(folder / "predictor_test.csv")
     assert written["smiles"].tolist() == test["mol"].tolist()
     np.testing.assert_allclose(written["length_pred"], values, rtol=1e-5)
     assert "test predictions of the predictor" in shown

@@ -86,6 +86,12 @@ def test_spread_is_that_of_the_draws(molecule_network, kind):
         MoleculePredictor(model, task).predict(SMILES, uncertainty=True, draws=1)
 
 
+def test_a_network_without_random_codes_has_no_spread():
+    with pytest.raises(ConfigError, match="uncertainty: got True, expected False for a single network") as caught:
+        MoleculePredictor.from_pretrained("peptides").predict(["C"], uncertainty=True)
+    assert "--ensemble" in caught.value.hint
+
+
 def test_from_a_folder(molecule_network, tmp_path):
     model = molecule_network()
     folder = save_pretrained(model, tmp_path / "run" / "model", task=REGRESSION)
