@@ -56,7 +56,8 @@ def explain_predictor(
 
     Example:
         >>> predictor = MoleculePredictor.from_pretrained("peptides")
-        >>> found, = explain_predictor(BlendPredictor([predictor] * 2, [0.5, 0.5]), [("glycine", "NCC(=O)O")])
+        >>> blend = BlendPredictor([predictor] * 2, [0.5, 0.5])
+        >>> found, = explain_predictor(blend, [("glycine", "NCC(=O)O")], target="antimicrobial")
         >>> list(found.importance), found.target
         (['occlusion'], 'antimicrobial')
     """

@@ -68,8 +68,8 @@ def test_the_best_trials_become_a_config(search, tmp_path):
 def test_the_first_trial_has_the_settings_of_the_config_and_those_given_are_fixed(search):
     result = search(trials=2)
     (first,) = [trial for trial in result.network if trial.number == 0]
-    assert first.settings["optim.base_lr"] == 0.002
     load_config("csv")
+    assert first.settings["optim.base_lr"] == cfg.optim.base_lr
     assert first.settings["train.batch_size"] == cfg.train.batch_size
     assert first.settings["samsa.local"] == cfg.samsa.local
     assert not {"samsa.layers", "samsa.channels", "boosting.trees"} & {*first.settings, *result.trees[0].settings}
@@ -119,7 +119,8 @@ def test_an_interrupted_trial_counts_as_stopped(search, monkeypatch):
     result = search(trials=1)
     assert result.stopped == 1
     # The settings of the config come first again.
-    assert result.network[0].settings["optim.base_lr"] == 0.002
+    load_config("csv")
+    assert result.network[0].settings["optim.base_lr"] == cfg.optim.base_lr
 
 
 def test_time_that_is_up_ends_the_trial_and_the_search(search):
