@@ -23,7 +23,7 @@ examples:
   pyg-samsa train --cfg my.yaml --repeat 4               four seeds: mean and standard deviation
   pyg-samsa train --cfg my.yaml train.auto_resume True   continue an interrupted run
   pyg-samsa train --csv esol.csv --target-columns logS   your own molecules
-  pyg-samsa train --csv esol.csv --target-columns logS --only trees    seconds: boosted trees on descriptors
+  pyg-samsa train --csv esol.csv --target-columns logS --only descriptors    seconds: trees and Gaussian processes
   pyg-samsa train --csv tox.csv --smiles-column mol --target-columns NR-AR SR-p53 --split scaffold --epochs 30
   pyg-samsa train --csv esol.csv --target-columns logS --epochs 200 --patience 30    stop early
   pyg-samsa train --csv esol.csv --target-columns logS --folds 5        cross-validation; one predictor
@@ -102,8 +102,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("predictor and training")
     group.add_argument(
         "--only",
-        choices=["network", "trees"],
-        help="train only the network, or only boosted trees on descriptors (default: both, and their blend)",
+        choices=["network", "descriptors", "trees", "gp"],
+        help="train only the network, boosted trees (trees), Gaussian processes (gp), or both of these (descriptors); "
+        "default: all, and their blend",
     )
     group.add_argument(
         "--ensemble",

@@ -29,6 +29,7 @@ from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.options import check_probability
 from pyg_samsa.predict import MoleculePredictor, save_predictor
 from pyg_samsa.predict.blend_weights import raw_outputs
+from pyg_samsa.predict.predictor_options import MEMBER_KINDS
 from pyg_samsa.task import Task
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.batch_network import BatchNetwork
@@ -42,7 +43,6 @@ from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.scaling import ScaledLoss, fit_graph_features, with_target_scale
 from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoints
 
-MEMBERS = ("network", "trees", "both")
 WALK_STEPS = 16
 """Steps of the random walks that tell an atom where it is in its molecule."""
 
@@ -103,26 +103,28 @@ class MoleculeEstimator(BaseEstimator):
     def _fit(self, X: Sequence[Any], y: torch.Tensor, task: str, strata: Sequence[int], width: int) -> None:
         """Train on molecules and targets [n, C].
 
-        Sets ``model_``, ``history_`` and ``best_epoch_`` with a network, and ``predictor_`` with trees.
+        Sets ``model_``, ``history_`` and ``best_epoch_`` with a network, and ``predictor_`` with models on descriptors.
         """
-        check_choice("members", self.members, MEMBERS)
+        check_choice("members", self.members, tuple(MEMBER_KINDS))
         graphs = self._graphs(X)
         if len(graphs) != len(y):
             raise ConfigError("y", len(y), f"{len(graphs)} targets, one for each molecule")
         smiles = smiles_of_items(X, "members", self.members) if self.members != "network" else []
         for name in ("model_", "history_", "best_epoch_", "predictor_"):
             self.__dict__.pop(name, None)
+        kinds = MEMBER_KINDS[self.members]
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         split = self._split(strata, seed)
         self._num_targets = width
-        if self.members != "trees":
+        if "network" in kinds:
             self._fit_network(X, graphs, y, task, split, seed)
         if self.members != "network":
             described = self._task(None)
             network = None
-            if self.members == "both":
+            if "network" in kinds:
                 network = MoleculePredictor(self.model_, described, descriptors=tuple(self.descriptors))
-            self.predictor_ = fit_blend(smiles, y.double().numpy(), split, described, network, seed=seed)
+            targets = y.double().numpy()
+            self.predictor_ = fit_blend(smiles, targets, split, described, network, kinds=kinds, seed=seed)
 
     def _fit_network(
         self,

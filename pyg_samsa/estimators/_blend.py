@@ -1,4 +1,4 @@
-"""Boosted trees and blends inside the estimators."""
+"""Models on descriptors and blends inside the estimators."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from pyg_samsa.chem.parsing import in_chunks, join_parsed, parse_stream
 from pyg_samsa.errors import ConfigError, SmilesError
 from pyg_samsa.predict import (
     BlendPredictor,
-    BoostedTrees,
     BoostingOptions,
+    DescriptorPredictor,
+    GaussianProcessOptions,
     MoleculeInputs,
     MoleculePredictor,
     Predictor,
-    TreesPredictor,
     choose_weights,
+    descriptor_models,
 )
-from pyg_samsa.predict.predictor_options import TABLE_TREES, PredictorOptions
+from pyg_samsa.predict.predictor_options import MEMBER_KINDS, TABLE_TREES, PredictorOptions
 from pyg_samsa.task import Task
 
 
@@ -34,20 +35,22 @@ def fit_blend(
     task: Task,
     network: MoleculePredictor | None = None,
     *,
+    kinds: Sequence[str] = MEMBER_KINDS["descriptors"],
     seed: int = 0,
 ) -> BlendPredictor:
-    """Fit boosted trees to molecules, and blend them with a network by the loss on the validation rows.
+    """Fit models on descriptors to molecules, and blend them with a network by the loss on the validation rows.
 
-    The inputs of the trees are those of ``predictor.tree_inputs``. Without validation rows all members have the same
-    weight.
+    The inputs of the models are those of ``predictor.tree_inputs`` and ``predictor.gp_inputs``. Without validation
+    rows all members have the same weight.
 
     Args:
         smiles: n molecules.
         y: Targets [n, C], or class numbers [n, 1].
         split: Rows of ``train`` and, where there are some, ``val``.
         task: The task.
-        network: A network that was trained on the same rows; None for trees alone.
-        seed: Seed of the trees.
+        network: A network that was trained on the same rows; None for the other models alone.
+        kinds: Kinds of models on descriptors: ``"trees"``, ``"gp"``.
+        seed: Seed of the models.
 
     Raises:
         MissingDependencyError: LightGBM is not installed.
@@ -61,24 +64,21 @@ def fit_blend(
     """
     target = y.reshape(len(y)) if task.kind == "multiclass" else y
     rows = {name: np.asarray(index) for name, index in split.items()}
-    options = BoostingOptions("lightgbm", **TABLE_TREES, seed=seed)
-    inputs, vectors = PredictorOptions(), {}
-    members: list[Predictor] = [] if network is None else [network]
-    names = [] if network is None else ["network"]
-    for descriptors, label in zip(inputs.descriptors, inputs.tree_inputs, strict=True):
-        for name in descriptors:
+    vectors: dict[str, np.ndarray] = {}
+    members: dict[str, Predictor] = {} if network is None else {"network": network}
+    boosting, process = BoostingOptions("lightgbm", **TABLE_TREES, seed=seed), GaussianProcessOptions(seed=seed)
+    for label, model in descriptor_models(task, PredictorOptions(), boosting, process, kinds=kinds).items():
+        for name in model.descriptors:
             if name not in vectors:
                 vectors[name] = compute_descriptors(smiles, [name], workers=1, progress=False)
-        x = np.concatenate([vectors[name] for name in descriptors], axis=1)
-        trees = BoostedTrees(task, descriptors, options=options).fit(x[rows["train"]], target[rows["train"]])
-        members.append(TreesPredictor(trees))
-        names.append(f"trees {label}")
+        x = np.concatenate([vectors[name] for name in model.descriptors], axis=1)
+        members[label] = DescriptorPredictor(model.fit(x[rows["train"]], target[rows["train"]]))
     weights = np.full(len(members), 1 / len(members))
     if "val" in rows:
         held_out = read_inputs([smiles[row] for row in rows["val"]])
-        found = np.stack([member.outputs(held_out)[0] for member in members])
+        found = np.stack([member.outputs(held_out)[0] for member in members.values()])
         weights = choose_weights(found, target[rows["val"]], task)
-    return BlendPredictor(members, weights, names=names)
+    return BlendPredictor(list(members.values()), weights, names=list(members))
 
 
 def read_inputs(smiles: Sequence[str]) -> MoleculeInputs:
@@ -110,7 +110,7 @@ def smiles_of_items(items: Sequence[Any], key: str, value: Any) -> list[str]:
         ConfigError: A graph has no SMILES.
 
     Example:
-        >>> smiles_of_items([" C", "CC"], "members", "both")
+        >>> smiles_of_items([" C", "CC"], "members", "all")
         ['C', 'CC']
     """
     found = [item.get("smiles") if isinstance(item, Data) else item for item in items]
@@ -132,7 +132,7 @@ def with_task(blend: BlendPredictor, task: Task) -> BlendPredictor:
     renamed.task, renamed.members = task, [copy.copy(member) for member in blend.members]
     for member in renamed.members:
         member.task = task
-        if isinstance(member, TreesPredictor):
-            member.trees = copy.copy(member.trees)
-            member.trees.task = task
+        if isinstance(member, DescriptorPredictor):
+            member.model = copy.copy(member.model)
+            member.model.task = task
     return renamed

@@ -31,8 +31,9 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         num_eval_samples: Number of draws of codes that a prediction averages.
         descriptors: Names of the descriptors that the network reads beside the graph, see
             `pyg_samsa.chem.compute_descriptors`.
-        members: What is fitted: ``"network"``, ``"trees"`` (boosted trees on descriptors), or ``"both"``, which are
-            blended by the loss on the validation molecules.
+        members: What is fitted: ``"network"``, ``"trees"`` (boosted trees on descriptors), ``"gp"`` (Gaussian processes),
+            ``"descriptors"`` (trees and processes), or ``"all"``. Several models are blended by the loss on the
+            validation molecules.
         max_epochs: Number of training epochs.
         batch_size: Number of molecules in a training batch.
         learning_rate: Peak learning rate of AdamW, after a linear warm-up and before a cosine decay.
@@ -44,7 +45,7 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
 
     Attributes:
         classes_: The classes, sorted.
-        model_: The fitted `SAMSA` network, unless ``members`` is ``"trees"``.
+        model_: The fitted `SAMSA` network, if ``members`` is ``"network"`` or ``"all"``.
         predictor_: The blend of the members, unless ``members`` is ``"network"``.
         best_epoch_: Epoch of the weights, from 1.
         history_: One row per epoch.

@@ -17,16 +17,14 @@ from pyg_samsa.datasets.folds import random_folds, scaffold_folds
 from pyg_samsa.datasets.splits import canonical_smiles
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.fit_predictor import (
-    NETWORK,
     Candidate,
     FittedPredictor,
     MoleculeRows,
     blend_candidates,
-    fit_trees,
     network_candidate,
     save_fitted,
 )
-from pyg_samsa.experiments.predictor_plan import PredictorPlan, write_predictor_run
+from pyg_samsa.experiments.predictor_plan import PredictorPlan, count_trees, write_predictor_run
 from pyg_samsa.graphgym.config import LoadedConfig
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.hub.folder import RUN_SUBFOLDER
@@ -69,7 +67,7 @@ class EnsembleResult:
 
     Args:
         result: Of the predictor, with a run folder of its own.
-        members: Of the single networks; empty for trees alone.
+        members: Of the single networks; empty without networks.
         fitted: The predictor.
     """
 
@@ -87,10 +85,10 @@ def run_ensemble(
     console: Any = None,
     title: str = "",
 ) -> EnsembleResult:
-    """Train the networks of an ensemble or of a cross-validation, blend them with trees, and save one predictor.
+    """Train the networks of an ensemble or of a cross-validation, blend them with models on descriptors, and save one predictor.
 
     Networks of several seeds are trained on the same rows. In a cross-validation with K folds, training and validation
-    rows are divided into K parts: each network, and each model of trees, leaves out one part, which also chooses the
+    rows are divided into K parts: each network, and each model on descriptors, leaves out one part, which also chooses the
     epoch of the network. The predictor is the mean of the K models. Its weights and its calibration come from the
     out-of-fold predictions, so that every row counts; the test rows stay apart.
 
@@ -115,11 +113,11 @@ def run_ensemble(
     found: list[list[Candidate]] = []
     try:
         for part in parts:
-            if predictor.members != "trees":
+            if predictor.network:
                 text = f"{title} · {part.title} of {len(parts)}"
                 members.append(_train(loaded, part, folder, train, console=console, title=text))
             result = members[-1] if members else None
-            found.append(_candidates(part, predictor, result, with_trees=bool(predictor.options.folds) or not found))
+            found.append(_candidates(part, predictor, result, with_models=bool(predictor.options.folds) or not found))
         rows, fitted = _blend(found, parts, predictor, plan)
         save_fitted(fitted, folder.path)
     except BaseException:
@@ -154,9 +152,10 @@ def check_ensemble(predictor: PredictorPlan, *, repeat: int = 1) -> bool:
         raise ConfigError("--repeat", repeat, f"1 with {key} {count}")
     if cfg.devices != 1:
         raise ConfigError("devices", cfg.devices, f"1 with {key} {count}")
-    if predictor.members == "trees" and not options.folds:
-        raise ConfigError(key, count, "1 for trees alone, which hardly depend on the seed", hint="--folds takes trees.")
-    if predictor.members != "trees" and cfg.model.type != "samsa":
+    if not predictor.network and not options.folds:
+        hint = "--folds takes models on descriptors."
+        raise ConfigError(key, count, "1 without a network; other models hardly depend on the seed", hint=hint)
+    if predictor.network and cfg.model.type != "samsa":
         raise ConfigError("model.type", cfg.model.type, f"'samsa' with {key} {count}, whose networks can be saved")
     return True
 
@@ -203,24 +202,21 @@ def _train(loaded: LoadedConfig, part: Part, folder: RunFolder, train: Train, **
     return train(replace(plan, name=part.name, out_dir=str(folder.path / MEMBERS), resume=True), **header)
 
 
-def _candidates(part: Part, predictor: PredictorPlan, result: RunResult | None, *, with_trees: bool) -> list[Candidate]:
+def _candidates(part: Part, predictor: PredictorPlan, result: RunResult | None, *, with_models: bool) -> list[Candidate]:
     """Return the models of a part, the network first."""
     found = []
     if result is not None:
         model = result.folder.path / RUN_SUBFOLDER
         found.append(network_candidate(part.rows, model, name=f"network {part.title}", seconds=result.seconds))
-    if predictor.members != NETWORK and with_trees:
-        boosting = replace(predictor.boosting, seed=part.seed)
-        # A model of a fold never sees the rows of its fold.
-        options = replace(predictor.options, refit=predictor.options.refit and not predictor.options.folds)
-        found += fit_trees(part.rows, options, boosting, progress=predictor.progress)
+    if with_models:
+        found += predictor.fit_models(part.seed, part.rows)
     return found
 
 
 def _blend(
     found: Sequence[Sequence[Candidate]], parts: Sequence[Part], predictor: PredictorPlan, plan: RunPlan
 ) -> tuple[MoleculeRows, FittedPredictor]:
-    """Choose the weights of the networks and trees, and return the rows on which they were measured."""
+    """Choose the weights of the networks and the other models, and return the rows on which they were measured."""
     best = (plan.monitor or "val_loss").removeprefix("val_")
     if not predictor.options.folds:
         networks = average([models[0] for models in found], f"{len(found)} networks")
@@ -230,7 +226,7 @@ def _blend(
     rows = predictor.rows.with_splits({**predictor.rows.splits, "val": pool})
     folds = [part.rows.splits["val"] for part in parts]
     names = [f"{len(parts)} x {models[0].name}" for models in zip(*found, strict=True)]
-    if predictor.members != "trees":
+    if predictor.network:
         names[0] = f"{len(parts)} networks"
     candidates = [join_folds(models, folds, name) for models, name in zip(zip(*found, strict=True), names, strict=True)]
     return rows, blend_candidates(candidates, rows, plan.metrics, best, source="out-of-fold")
@@ -288,10 +284,10 @@ def _mean_predictor(models: Sequence[Candidate]) -> BlendPredictor | None:
 
 
 def _epochs(members: Sequence[RunResult], fitted: FittedPredictor) -> list[tuple[int, int]]:
-    """Return the tested and the last epoch of each network; numbers of trees where there is no network."""
+    """Return the tested and the last epoch of each network; numbers of trees without a network."""
     if members:
         return [(member.best_epoch, member.epochs) for member in members]
-    return [(member.trees.num_trees,) * 2 for member in fitted.blend.members]  # type: ignore[attr-defined]  # trees
+    return [(count_trees(member),) * 2 for member in fitted.blend.members]
 
 
 def _told(part: Part, member: RunResult) -> Mapping[str, Any]:

@@ -1,11 +1,11 @@
-"""The predictor of a run: boosted trees beside the network, and the blend that validation prefers."""
+"""The predictor of a run: models on descriptors beside the network, and the blend that validation prefers."""
 
 from __future__ import annotations
 
 import copy
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,17 @@ from pyg_samsa.predict import (
     BlendPredictor,
     BoostedTrees,
     BoostingOptions,
+    DescriptorPredictor,
+    GaussianProcess,
     MoleculeInputs,
     MoleculePredictor,
     Predictor,
-    TreesPredictor,
     choose_weights,
     save_predictor,
 )
 from pyg_samsa.predict.blend_weights import raw_outputs
 from pyg_samsa.predict.conformal import Calibration, calibrate, measure_coverage
 from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
-from pyg_samsa.predict.predictor_options import PredictorOptions
 from pyg_samsa.task import Task
 
 NETWORK = "network"
@@ -92,7 +92,7 @@ class FittedPredictor:
 
 
 class MoleculeRows:
-    """The molecules of a data set as trees and predictors read them; descriptors are computed once.
+    """The molecules of a data set as models on descriptors and predictors read them; descriptors are computed once.
 
     Args:
         dataset: A data set whose graphs have SMILES.
@@ -223,19 +223,19 @@ def check_trees(boosting: BoostingOptions) -> None:
         raise ConfigError("boosting.model", boosting.model, "'lightgbm' for a predictor", hint=hint)
 
 
-def fit_trees(
-    rows: MoleculeRows, options: PredictorOptions, boosting: BoostingOptions, *, progress: bool = False
+def fit_models(
+    rows: MoleculeRows, models: Mapping[str, BoostedTrees | GaussianProcess], *, refit: bool, progress: bool = False
 ) -> list[Candidate]:
-    """Fit a model of trees to each of the inputs, on the training rows.
+    """Fit models on descriptors to the training rows.
 
-    With ``options.refit`` the trees are then fitted again to the training and validation rows. Predictions of the
-    validation rows are those of the first fit, so that weights can be chosen by them; predictions of the test rows and
-    the saved trees are those of the second.
+    With ``refit`` the models are then fitted again to the training and validation rows. Predictions of the validation
+    rows are those of the first fit, so that weights can be chosen by them; predictions of the test rows and the saved
+    models are those of the second.
 
     Args:
         rows: The molecules.
-        options: Options of the predictor.
-        boosting: Options of the trees.
+        models: Name in tables -> a model, from `pyg_samsa.predict.descriptor_models`.
+        refit: Whether models are fitted again to training and validation rows.
         progress: Whether to show progress bars.
 
     Returns:
@@ -247,34 +247,21 @@ def fit_trees(
     candidates = []
     train = rows.splits["train"]
     stages = [train]
-    if options.refit and "val" in rows.splits:
+    if refit and "val" in rows.splits:
         stages.append(np.concatenate([train, rows.splits["val"]]))
-    for names, label in zip(options.descriptors, options.tree_inputs, strict=True):
+    for name, model in models.items():
         started = time.perf_counter()
-        x = rows.vectors(names, progress=progress)
+        x = rows.vectors(model.descriptors, progress=progress)
         count = len(stages) * (1 if rows.task.kind == "multiclass" else rows.task.num_targets)
-        with progress_bar(f"Boosted trees on {label}", count, enabled=progress) as advance:
-            fits = [_fit_rows(rows, names, x, index, boosting, advance) for index in stages]
+        with progress_bar(f"Fit {name}", count, enabled=progress) as advance:
+            fits = [copy.copy(model).fit(x[index], rows.target[index], on_target=advance) for index in stages]
         outputs = {
             split: (fits[0] if split == "val" else fits[-1]).readable(x[index])
             for split, index in rows.splits.items()
             if split != "train"
         }
-        seconds = time.perf_counter() - started
-        candidates.append(Candidate(f"trees {label}", TreesPredictor(fits[-1]), outputs, seconds))
+        candidates.append(Candidate(name, DescriptorPredictor(fits[-1]), outputs, time.perf_counter() - started))
     return candidates
-
-
-def _fit_rows(
-    rows: MoleculeRows,
-    names: Sequence[str],
-    x: np.ndarray,
-    index: np.ndarray,
-    boosting: BoostingOptions,
-    advance: Callable[[float], None],
-) -> BoostedTrees:
-    trees = BoostedTrees(rows.task, names, extra_columns=rows.extra_columns, options=boosting)
-    return trees.fit(x[index], rows.target[index], on_target=advance)
 
 
 def network_candidate(rows: MoleculeRows, model: Path, *, name: str = NETWORK, seconds: float = 0.0) -> Candidate:

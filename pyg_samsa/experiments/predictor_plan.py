@@ -1,4 +1,4 @@
-"""From ``cfg`` to the predictor of a run; trains the trees alone where no network is asked for."""
+"""From ``cfg`` to the predictor of a run; fits models on descriptors alone where no network is asked for."""
 
 from __future__ import annotations
 
@@ -22,17 +22,24 @@ from pyg_samsa.experiments.fit_predictor import (
     blend_candidates,
     check_conformal,
     check_trees,
-    fit_trees,
+    fit_models,
     network_candidate,
     save_fitted,
 )
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER
-from pyg_samsa.predict import BoostedTrees, BoostingOptions, TreesPredictor
+from pyg_samsa.predict import (
+    BoostedTrees,
+    BoostingOptions,
+    DescriptorPredictor,
+    GaussianProcessOptions,
+    Predictor,
+    descriptor_models,
+)
 from pyg_samsa.predict.blend_weights import raw_outputs
 from pyg_samsa.predict.conformal import describe_coverage, mean_coverage
 from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
-from pyg_samsa.predict.predictor_options import PredictorOptions
+from pyg_samsa.predict.predictor_options import MEMBER_KINDS, PredictorOptions
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import print_header
 from pyg_samsa.training.data_module import SplitData
@@ -51,31 +58,48 @@ class PredictorPlan:
     """Everything that the predictors of the runs of a configuration need, made once from ``cfg``.
 
     Args:
-        members: ``"network"``, ``"trees"`` or ``"both"``.
+        kinds: Kinds of models: ``"network"``, ``"trees"``, ``"gp"``.
         options: Options of the predictor.
         boosting: Options of the trees; each run replaces the seed by its own.
+        process: Options of the Gaussian processes, likewise.
         rows: The molecules.
         progress: Whether to show progress bars.
     """
 
-    members: str
+    kinds: Sequence[str]
     options: PredictorOptions
     boosting: BoostingOptions
+    process: GaussianProcessOptions
     rows: MoleculeRows
     progress: bool = False
 
     @property
-    def refits(self) -> bool:
-        """Whether trees are fitted again with the validation rows."""
-        used = self.options.refit and not self.options.folds
-        return used and self.members != NETWORK and "val" in self.rows.splits
+    def network(self) -> bool:
+        """Whether a network is trained."""
+        return NETWORK in self.kinds
 
-    def trees(self, seed: int) -> list[Candidate]:
-        """Fit the trees with a seed."""
-        return fit_trees(self.rows, self.options, replace(self.boosting, seed=seed), progress=self.progress)
+    @property
+    def refits(self) -> bool:
+        """Whether models on descriptors are fitted again with the validation rows."""
+        used = self.options.refit and not self.options.folds
+        return used and tuple(self.kinds) != (NETWORK,) and "val" in self.rows.splits
+
+    def fit_models(self, seed: int, rows: MoleculeRows | None = None) -> list[Candidate]:
+        """Fit the models on descriptors.
+
+        Args:
+            seed: Seed of the models.
+            rows: Molecules; the plan's own by default. A model of a fold never sees the rows of its fold.
+        """
+        rows = rows or self.rows
+        boosting, process = replace(self.boosting, seed=seed), replace(self.process, seed=seed)
+        models = descriptor_models(
+            rows.task, self.options, boosting, process, kinds=self.kinds, extra_columns=rows.extra_columns
+        )
+        return fit_models(rows, models, refit=self.refits, progress=self.progress)
 
     def fit(self, plan: RunPlan, result: RunResult) -> FittedPredictor | None:
-        """Blend the network of a run with trees, and save the predictor in the folder of the run.
+        """Blend the network of a run with models on descriptors, and save the predictor in the folder of the run.
 
         Args:
             plan: Plan of the run.
@@ -88,8 +112,7 @@ class PredictorPlan:
         model = result.folder.path / RUN_SUBFOLDER
         if (model / CONFIG).is_file():
             candidates.append(network_candidate(self.rows, model, seconds=result.seconds))
-        if self.members != NETWORK:
-            candidates += self.trees(plan.seed)
+        candidates += self.fit_models(plan.seed)
         if not candidates:
             return None
         fitted = self._blend(candidates, plan, result.folder)
@@ -125,24 +148,28 @@ def make_predictor_plan(dataset: Any, *, progress: bool = True) -> PredictorPlan
     members = options.members
     if members == "auto":
         if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv"):
-            members = "both"
+            members = "all"
         elif options.folds or options.ensemble > 1:
             members = NETWORK
         else:
             return None
     threads = min(cfg.num_threads, available_cpus())
     boosting = BoostingOptions(**values_for(BoostingOptions, cfg), threads=threads)
-    if members != NETWORK:
+    process = GaussianProcessOptions(**values_for(GaussianProcessOptions, cfg), threads=threads)
+    kinds = [kind for kind in MEMBER_KINDS[members] if kind == NETWORK or options.inputs(kind)]
+    if not kinds:
+        raise ConfigError("predictor.members", members, "models with inputs", hint="Set predictor.tree_inputs.")
+    if "trees" in kinds:
         check_trees(boosting)
     check_conformal()
     rows = MoleculeRows(dataset, cfg.dataset.name, Path(cfg.dataset.dir).expanduser())
-    return PredictorPlan(members, options, boosting, rows, progress)
+    return PredictorPlan(kinds, options, boosting, process, rows, progress)
 
 
-def run_trees(
+def run_models(
     plan: RunPlan, predictor: PredictorPlan, *, console: Any = None, title: str = ""
 ) -> tuple[RunResult, FittedPredictor]:
-    """Fit and test the trees of a run without a network, and write the folder of the run.
+    """Fit and test the models on descriptors of a run without a network, and write the folder of the run.
 
     Args:
         plan: Plan of the run; only its data, metrics, names and seed are used.
@@ -161,13 +188,13 @@ def run_trees(
     try:
         if console is not None:
             print_header(console, title, _header(plan, predictor, folder))
-        fitted = predictor._blend(predictor.trees(plan.seed), plan, folder)
+        fitted = predictor._blend(predictor.fit_models(plan.seed), plan, folder)
     except BaseException:
         folder.discard_unused()
         raise
-    trees = max(_trees(member).num_trees for member in fitted.blend.members)
     seconds = time.perf_counter() - started
-    result = write_predictor_run(plan, predictor.rows, folder, fitted, epochs=[trees, trees], seconds=seconds)
+    epochs = [max(map(count_trees, fitted.blend.members))] * 2
+    result = write_predictor_run(plan, predictor.rows, folder, fitted, epochs=epochs, seconds=seconds)
     return result, fitted
 
 
@@ -222,7 +249,7 @@ def print_predictors(
         console: A rich console.
         results: One per repeat.
         fitted: The predictors of the repeats, or none.
-        refit: Whether trees were fitted again with the validation rows, which the table then says.
+        refit: Whether models on descriptors were fitted again with the validation rows, which the table then says.
     """
     from rich.text import Text
 
@@ -239,7 +266,7 @@ def print_predictors(
         console.print()
         console.print(predictor_table(*columns, title=title))
         if refit:
-            console.print("val: trees fitted to the training rows; test: fitted again with the validation rows.")
+            console.print("val: models on descriptors fitted to the training rows; test: fitted again with the validation rows.")
     if told := describe_coverage(mean_coverage([found.coverage for found in fitted])):
         console.print(told)
     for result in results:
@@ -260,19 +287,22 @@ def _test_predictions(rows: MoleculeRows, fitted: FittedPredictor) -> Prediction
     return collected
 
 
-def _trees(member: Any) -> BoostedTrees:
-    if not isinstance(member, TreesPredictor):
-        raise ConfigError("members", type(member).__name__, "trees")
-    return member.trees
+def count_trees(member: Predictor) -> int:
+    """Return the number of trees of a member; 0 if it has none."""
+    model = member.model if isinstance(member, DescriptorPredictor) else None
+    return model.num_trees if isinstance(model, BoostedTrees) else 0
 
 
 def _header(plan: RunPlan, predictor: PredictorPlan, folder: RunFolder) -> dict[str, str]:
-    trees = predictor.boosting
+    boosting = predictor.boosting
+    trees = f"boosted trees · {boosting.trees} per target · {boosting.leaves} leaves · rate {boosting.learning_rate:g}"
+    used = [text for kind, text in {"trees": trees, "gp": "Gaussian processes"}.items() if kind in predictor.kinds]
+    inputs = ["+".join(names) for kind in predictor.kinds for names in predictor.options.inputs(kind)]
     lines = {
         **{key: value for key, value in plan.description.items() if key != "model"},
-        "model": f"boosted trees · {trees.trees} per target · {trees.leaves} leaves · rate {trees.learning_rate:g}",
-        "input": " · ".join(predictor.options.tree_inputs),
-        "device": f"{cpu_name()} · {trees.threads} threads",
+        "model": " · ".join(used),
+        "input": " · ".join(dict.fromkeys(inputs)),
+        "device": f"{cpu_name()} · {boosting.threads} threads",
         "folder": str(folder.path) + (" (continued)" if folder.resumed else ""),
     }
     return lines | ({"note": folder.note} if folder.note else {})

@@ -18,7 +18,7 @@ from pyg_samsa import __version__
 from pyg_samsa.experiments.ensemble import EnsembleResult, check_ensemble, run_ensemble
 from pyg_samsa.experiments.export import export_model, print_models
 from pyg_samsa.experiments.fit_predictor import FittedPredictor
-from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors, run_trees
+from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors, run_models
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.plan import make_plan
@@ -92,8 +92,8 @@ def run(
             title += f" ({number + 1} of {repeat})" if repeat > 1 else ""
             header: dict[str, Any] = {"console": console if talk.speaks else None, "title": title}
             made: FittedPredictor | None = None
-            if blend is not None and blend.members == "trees":
-                result, made = run_trees(plan, blend, **header)
+            if blend is not None and not blend.network:
+                result, made = run_models(plan, blend, **header)
             else:
                 result = run_once(plan, **header)
                 made = blend.fit(plan, result) if blend is not None and talk.main else None
@@ -101,7 +101,7 @@ def run(
             fitted += [made] if made is not None else []
     if talk.main:
         seconds = time.perf_counter() - started
-        if blend is None or blend.members != "trees":
+        if blend is None or blend.network:
             print_results(console, results, seconds=seconds, list_files=not fitted)
         print_predictors(console, results, fitted, refit=blend is not None and blend.refits)
         print_models(console, [result.folder.path for result in results])

@@ -321,7 +321,7 @@ def _check_predictor() -> None:
     for name, effect, wanted in (
         ("folds", chosen.folds, 0),
         ("ensemble", chosen.ensemble > 1, 1),
-        ("members", chosen.members == "trees", "network"),
+        ("members", chosen.members in ("descriptors", "trees", "gp"), "network"),
     ):
         if effect:
             raise ConfigError(f"predictor.{name}", chosen[name], f"{wanted} in a sweep, which compares networks")

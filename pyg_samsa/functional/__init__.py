@@ -5,6 +5,7 @@ from pyg_samsa.functional.codes import distinct_keys, feature_keys, gaussian_cod
 from pyg_samsa.functional.dropout import dropout, dropped, keep_mask
 from pyg_samsa.functional.embedding_sum import embedding_sum
 from pyg_samsa.functional.farthest_points import farthest_points
+from pyg_samsa.functional.feature_scale import fit_feature_scale, scale_features
 from pyg_samsa.functional.fourier_features import (
     append_waves,
     fourier_features,
@@ -52,6 +53,7 @@ __all__ = [
     "farthest_points",
     "feature_keys",
     "feed_forward",
+    "fit_feature_scale",
     "fourier_features",
     "fourier_positions",
     "fourier_waves",
@@ -77,6 +79,7 @@ __all__ = [
     "sample_with_replacement",
     "sample_without_replacement",
     "sampled_attention",
+    "scale_features",
     "sequence_positions",
     "sinusoidal_positions",
     "structural_keys",

@@ -19,7 +19,8 @@ from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.options import Argument, Option, options_of
 from pyg_samsa.predict.boosted_trees import BoostingOptions
-from pyg_samsa.predict.predictor_options import TREE_INPUTS, PredictorOptions
+from pyg_samsa.predict.gaussian_process import GaussianProcessOptions
+from pyg_samsa.predict.predictor_options import GP_INPUTS, TREE_INPUTS, PredictorOptions
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.loggers import WandbOptions
 from pyg_samsa.training.optimizers import adamw
@@ -267,7 +268,8 @@ add_owner(
     defaults={"factor": 0.1},
     only=("min_lr", "factor", "patience"),
 )
-add_owner(PredictorOptions, "predictor", defaults={"tree_inputs": list(TREE_INPUTS)})
+add_owner(PredictorOptions, "predictor", defaults={"tree_inputs": list(TREE_INPUTS), "gp_inputs": list(GP_INPUTS)})
+add_owner(GaussianProcessOptions, "gaussian_process", only=("max_rows",))
 # The metric decides the loss of the trees, and the run their seed and threads.
 _BY_THE_RUN = {"loss", "seed", "threads"}
 add_owner(WandbOptions, "wandb")

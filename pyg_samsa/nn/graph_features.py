@@ -5,14 +5,11 @@ from torch import Tensor
 from torch.nn import GELU, Linear, Module, Sequential
 from torch_geometric.nn.inits import reset
 
-from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.feature_scale import fit_feature_scale, scale_features
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.options import check_integer, check_probability
 from pyg_samsa.typing import Float, Shaped
-
-LARGEST = 5.0
-"""Largest magnitude of a standardised value."""
-_CONSTANT = 1e-6
 
 
 class GraphFeatures(Module):
@@ -88,14 +85,9 @@ class GraphFeatures(Module):
             tensor([[0.]])
         """
         self._check(features)
-        if not len(features):
-            raise ConfigError("features", list(features.shape), "at least one graph")
-        shortened = _shortened(features.double())
-        mean = shortened.nanmean(0).nan_to_num(0.0)
-        std = (shortened - mean).square().nanmean(0).sqrt().nan_to_num(0.0)
-        varies = std > _CONSTANT * (1 + mean.abs())
-        self.center.copy_(mean)
-        self.scale.copy_(torch.where(varies, std, torch.zeros_like(std)))
+        center, scale = fit_feature_scale(features)
+        self.center.copy_(center)
+        self.scale.copy_(scale)
 
     def scaled(self, features: Shaped[Tensor, "B F"]) -> Float[Tensor, "B F"]:
         r"""Return the scaled features, from -5 to 5 and without NaN.
@@ -111,11 +103,7 @@ class GraphFeatures(Module):
             tensor([[ 0., -5.,  0.]])
         """
         self._check(features)
-        shortened = _shortened(features.to(self.center.dtype))
-        varies = self.scale > 0
-        standardised = (shortened - self.center) / torch.where(varies, self.scale, torch.ones_like(self.scale))
-        standardised = standardised.nan_to_num(0.0, posinf=LARGEST, neginf=-LARGEST).clamp(-LARGEST, LARGEST)
-        return torch.where(varies, standardised, torch.zeros_like(standardised))
+        return scale_features(features, self.center, self.scale)
 
     def forward(self, features: Shaped[Tensor, "B F"]) -> Float[Tensor, "B D"]:
         r"""Return the encoded features.
@@ -160,7 +148,3 @@ def encode_graph_features(
         expected = f"[{num_graphs}, {width}], because graph_channels is {width}" if width else "None"
         raise ShapeError("graph_features", shape, expected)
     return None if encoder is None or features is None else encoder(features)
-
-
-def _shortened(features: Tensor) -> Tensor:
-    return features.sign() * features.abs().log1p()

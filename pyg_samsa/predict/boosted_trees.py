@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, MissingDependencyError
 from pyg_samsa.hub.folder import COPY_AGAIN
 from pyg_samsa.hub.json_file import read_json, write_json
 from pyg_samsa.io.files import atomic_directory, file_hash
 from pyg_samsa.options import Option, check_options
+from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds
 from pyg_samsa.task import Task
 
 MODELS = ("sklearn", "lightgbm")
@@ -26,7 +26,6 @@ LOSSES = ("absolute", "squared")
 TREES = "trees.json"
 FORMAT = 1
 _MAX_BINS = 63
-_LEAST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class BoostingOptions:
             raise MissingDependencyError("lightgbm", "chem", "Boosted trees of LightGBM")
 
 
-class BoostedTrees:
+class BoostedTrees(VectorModel):
     r"""Gradient-boosted trees on vectors: one model per target, or one for all classes.
 
     .. math::
@@ -95,6 +94,8 @@ class BoostedTrees:
     Cost: O(trees n S log(leaves)) per target for n rows and S columns.
     """
 
+    kind = "trees"
+
     def __init__(
         self,
         task: Task,
@@ -103,10 +104,8 @@ class BoostedTrees:
         extra_columns: Sequence[str] = (),
         options: BoostingOptions | None = None,
     ) -> None:
-        self.task = task
-        self.descriptors, self.extra_columns = tuple(descriptors), tuple(extra_columns)
+        super().__init__(task, descriptors, extra_columns=extra_columns)
         self.options = options or BoostingOptions()
-        self.width = 0
         self.columns = np.empty(0, np.int64)
         self.classes = np.empty(0, np.int64)
         self.models: list[Any] = []
@@ -142,10 +141,7 @@ class BoostedTrees:
             self._fit_classes(x, np.asarray(y).reshape(len(x)).astype(np.int64), held_out)
             on_target(1)
             return self
-        columns = np.asarray(y, dtype=np.float64).reshape(len(x), self.task.num_targets).T
-        for name, column in zip(self.task.names, columns, strict=True):
-            if np.isnan(column).all():
-                raise ConfigError(f"target {name!r}", "no label in the training split", "at least one")
+        columns = self._target_columns(y)
         # Small trees gain little from several threads, so targets are fitted in parallel instead.
         side_by_side = min(self.options.threads, self.task.num_targets)
         each = replace(self.options, threads=self.options.threads // side_by_side)
@@ -171,31 +167,19 @@ class BoostedTrees:
         Raises:
             ConfigError: The vectors have another number of columns.
         """
-        if x.shape[1] != self.width:
-            raise ConfigError("x", f"{x.shape[1]} columns", f"{self.width}, as in training")
+        self._check_width(x)
         x = self._select(x)
         out = np.empty((len(x), self.task.num_targets))
         if not len(x):
             return out
         if self.task.kind == "multiclass":
-            out[:] = np.log(_LEAST)
+            out[:] = np.log(LEAST)
             found = _limited(self.options.threads, _predict, self.models[0], x, "multiclass", self.options.threads)
             out[:, self.classes] = found.reshape(len(x), len(self.classes))
             return out
         for target, model in enumerate(self.models):
             out[:, target] = _limited(self.options.threads, _predict, model, x, self.task.kind, self.options.threads)
         return out
-
-    def readable(self, x: np.ndarray) -> np.ndarray:
-        """Return values or probabilities [G, C], see :meth:`Task.readable <pyg_samsa.task.Task.readable>`.
-
-        Example:
-            >>> x, y = np.arange(60.0)[:, None] % 7, (np.arange(60)[:, None] % 7 > 3).astype(float)
-            >>> trees = BoostedTrees(Task("binary", ["active"]), options=BoostingOptions("sklearn", trees=20)).fit(x, y)
-            >>> trees.readable(x[:7]).round().flatten().tolist()
-            [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
-        """
-        return self.task.readable(torch.from_numpy(self.predict(x))).numpy()
 
     @property
     def num_trees(self) -> int:
@@ -302,10 +286,6 @@ class BoostedTrees:
         model = _limited(options.threads, _train, x, numbers, held_out, kind="multiclass", options=options)
         self.models = [model]
 
-    def __repr__(self) -> str:
-        inputs = " + ".join([*self.descriptors, *self.extra_columns]) or f"{self.width} columns"
-        return f"{type(self).__name__}({self.task.kind}: {', '.join(self.task.names)}; {inputs})"
-
 
 def _limited(threads: int, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Call with a limit on OpenMP threads, which holds for the calling thread only."""
@@ -331,8 +311,7 @@ def _fit_target(x: np.ndarray, column: np.ndarray, held_out: Any, *, kind: str, 
     if kind == "binary":
         y = (y > 0.5).astype(np.float64)
         if len(np.unique(y)) == 1:
-            share = min(max(float(y[0]), _LEAST), 1 - _LEAST)
-            return float(np.log(share / (1 - share)))
+            return log_odds(float(y[0]))
     return _train(x[known], y, held_out, kind=kind, options=options)
 
 
@@ -392,11 +371,11 @@ def _predict(model: Any, x: np.ndarray, kind: str, threads: int) -> np.ndarray:
         return np.full(len(x), model)
     if type(model).__module__.startswith("lightgbm"):
         if kind == "multiclass":
-            return np.log(np.maximum(model.predict(x, num_threads=threads), _LEAST))
+            return np.log(np.maximum(model.predict(x, num_threads=threads), LEAST))
         return model.predict(x, raw_score=kind != "regression", num_threads=threads)
     if kind == "regression":
         return model.predict(x)
-    return model.decision_function(x) if kind != "multiclass" else np.log(np.maximum(model.predict_proba(x), _LEAST))
+    return model.decision_function(x) if kind != "multiclass" else np.log(np.maximum(model.predict_proba(x), LEAST))
 
 
 def _count(model: Any, trees: int) -> int:

@@ -1,11 +1,12 @@
 """Folders of saved predictors: a description in JSON, and a folder for each member. Nothing in them is executed.
 
 =====================  =================================================================================================
-``predictor.json``     ``format``; ``task``; ``members``, a list of ``name``, ``kind`` (``network`` or ``trees``),
-                       ``folder`` and ``weights`` (one per target); ``metrics``, split -> name -> value;
+``predictor.json``     ``format``; ``task``; ``members``, a list of ``name``, ``kind`` (``network``, ``trees``
+                       or ``gp``), ``folder`` and ``weights`` (one per target); ``metrics``, split -> name -> value;
                        ``calibration``, see :class:`pyg_samsa.predict.conformal.Calibration`; ``versions``
 ``network_0/``, ...    saved networks, see :func:`pyg_samsa.hub.save_pretrained`
 ``trees_0/``, ...      saved trees, see :meth:`pyg_samsa.predict.BoostedTrees.save`
+``gp_0/``, ...         saved processes, see :meth:`pyg_samsa.predict.GaussianProcess.save`
 =====================  =================================================================================================
 """
 
@@ -29,14 +30,14 @@ from pyg_samsa.predict.blend_predictor import BlendPredictor
 from pyg_samsa.predict.conformal import Calibration
 from pyg_samsa.predict.interface import Predictor
 from pyg_samsa.predict.predictor import TOKENS_PER_BATCH, MoleculePredictor
-from pyg_samsa.predict.trees_predictor import TreesPredictor
+from pyg_samsa.predict.descriptor_predictor import DescriptorPredictor
 from pyg_samsa.task import Task
 
 PREDICTOR = "predictor.json"
 PREDICTOR_SUBFOLDER = "predictor"
 """Subfolder of a run's folder that holds its saved predictor."""
 FORMAT = 1
-KINDS: dict[str, type[Predictor]] = {"network": MoleculePredictor, "trees": TreesPredictor}
+KINDS = ("network", "trees", "gp")
 """The kinds of members that a folder can hold."""
 
 
@@ -73,7 +74,7 @@ def load_predictor(
         name: Folder of a predictor, of a run or of a saved network, or name of a model that comes with the package.
         tokens_per_batch: Number of atoms and directed bonds in a batch of a network.
         device: Device of the networks.
-        threads: Number of threads of the trees.
+        threads: Number of threads of trees and Gaussian processes.
 
     Raises:
         DataNotFoundError: There is no such predictor, or a file is missing.
@@ -96,7 +97,7 @@ def load_predictor(
             options: dict[str, Any] = {"tokens_per_batch": tokens_per_batch, "device": device}
             members.append(MoleculePredictor.from_pretrained(folder / described["folder"], **options))
         else:
-            members.append(TreesPredictor.from_pretrained(folder / described["folder"], threads=threads))
+            members.append(DescriptorPredictor.from_pretrained(folder / described["folder"], threads=threads))
     calibration = content.get("calibration")
     try:
         blend = BlendPredictor(
@@ -132,7 +133,7 @@ def save_predictor(predictor: Predictor, folder: str | os.PathLike[str]) -> Path
         ``folder``.
 
     Raises:
-        ConfigError: The folder holds something else, or a member is neither a network nor trees.
+        ConfigError: The folder holds something else, or a member is neither a network nor a model on descriptors.
         MissingDependencyError: The trees are scikit-learn's.
 
     Example:
@@ -156,8 +157,8 @@ def save_predictor(predictor: Predictor, folder: str | os.PathLike[str]) -> Path
             if isinstance(member, MoleculePredictor):
                 inputs: dict[str, Any] = {"descriptors": member.descriptors, "extra_columns": member.extra_columns}
                 save_pretrained(member.model, temporary / place, task=member.task, **inputs)
-            elif isinstance(member, TreesPredictor):
-                member.trees.save(temporary / place)
+            elif isinstance(member, DescriptorPredictor):
+                member.model.save(temporary / place)
             described.append({"name": name, "kind": kind, "folder": place, "weights": weights.tolist()})
         content = {
             "format": FORMAT,
@@ -181,10 +182,11 @@ def kind_of(member: Predictor) -> str:
         >>> kind_of(MoleculePredictor.from_pretrained("peptides"))
         'network'
     """
-    for kind, cls in KINDS.items():
-        if type(member) is cls:
-            return kind
-    raise ConfigError("member", type(member).__name__, "a MoleculePredictor or a TreesPredictor")
+    if isinstance(member, MoleculePredictor):
+        return "network"
+    if isinstance(member, DescriptorPredictor):
+        return member.model.kind
+    raise ConfigError("member", type(member).__name__, "a MoleculePredictor or a DescriptorPredictor")
 
 
 def _members(content: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:

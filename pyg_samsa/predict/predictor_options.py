@@ -10,8 +10,17 @@ from pyg_samsa.chem.descriptors import check_descriptors
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import Option, check_options
 
-MEMBERS = ("auto", "both", "network", "trees")
+MEMBER_KINDS = {
+    "all": ("network", "trees", "gp"),
+    "network": ("network",),
+    "descriptors": ("trees", "gp"),
+    "trees": ("trees",),
+    "gp": ("gp",),
+}
+"""Value of ``predictor.members`` -> kinds of models that are fitted."""
+MEMBERS = ("auto", *MEMBER_KINDS)
 TREE_INPUTS = ("rdkit2d", "morgan_count+topological_torsion", "rdkit2d+morgan_count+topological_torsion")
+GP_INPUTS = ("rdkit2d",)
 
 TABLE_TREES: dict[str, Any] = {"trees": 500, "learning_rate": 0.05, "leaves": 16, "min_leaf": 5, "column_share": 0.3}
 """Options of boosted trees for tables of some hundred to some ten thousand molecules, as in the config ``csv``."""
@@ -25,22 +34,32 @@ class PredictorOptions:
         ConfigError: A value is not allowed.
 
     Example:
-        >>> PredictorOptions("both", ["maccs", "rdkit2d+maccs"]).descriptors
+        >>> PredictorOptions("all", ["maccs", "rdkit2d+maccs"]).inputs("trees")
         [['maccs'], ['rdkit2d', 'maccs']]
     """
 
     members: Annotated[
         str,
         Option(
-            "What is trained and blended: network, trees or both; auto is both for a CSV file, else network.", MEMBERS
+            "What is fitted and blended: network, trees, gp (Gaussian processes), descriptors (trees and gp) or all; "
+            "auto is all for a CSV file, else network.",
+            MEMBERS,
         ),
     ] = "auto"
     tree_inputs: Annotated[
         Sequence[str],
         Option("Inputs of the trees, descriptors joined by +; a model of trees is fitted to each of the list."),
     ] = TREE_INPUTS
+    gp_inputs: Annotated[
+        Sequence[str],
+        Option("Inputs of the Gaussian processes, likewise; an empty list for no Gaussian processes."),
+    ] = GP_INPUTS
     refit: Annotated[
-        bool, Option("Whether trees are fitted again to training and validation rows, after the weights are chosen.")
+        bool,
+        Option(
+            "Whether models on descriptors are fitted again to training and validation rows, after the weights are "
+            "chosen."
+        ),
     ] = True
     ensemble: Annotated[
         int, Option("Number of networks, with seeds seed, seed + 1, ...; 1 for no ensemble.", low=1)
@@ -60,14 +79,31 @@ class PredictorOptions:
         if self.folds and self.ensemble > 1:
             hint = "The networks of the folds are an ensemble."
             raise ConfigError("predictor.ensemble", self.ensemble, "1 with predictor.folds", hint=hint)
-        if isinstance(self.tree_inputs, str) or not len(self.tree_inputs):
-            raise ConfigError("predictor.tree_inputs", self.tree_inputs, "a list with at least one entry")
-        for names in self.descriptors:
-            check_descriptors(names, "predictor.tree_inputs")
-        if len(set(self.tree_inputs)) < len(self.tree_inputs):
-            raise ConfigError("predictor.tree_inputs", list(self.tree_inputs), "different entries")
+        for key in ("tree_inputs", "gp_inputs"):
+            given = getattr(self, key)
+            if isinstance(given, str):
+                raise ConfigError(f"predictor.{key}", given, "a list, such as [rdkit2d]")
+            for names in given:
+                check_descriptors(_split(names), f"predictor.{key}")
+            if len(set(given)) < len(given):
+                raise ConfigError(f"predictor.{key}", list(given), "different entries")
+        for kind in MEMBER_KINDS.get(self.members, ()):
+            if self.members == kind and kind != "network" and not self.inputs(kind):
+                key = {"trees": "tree_inputs", "gp": "gp_inputs"}[kind]
+                raise ConfigError(f"predictor.{key}", [], f"at least one entry with predictor.members {kind}")
 
-    @property
-    def descriptors(self) -> list[list[str]]:
-        """The names of the descriptors of each model of trees."""
-        return [[name.strip() for name in str(names).split("+")] for names in self.tree_inputs]
+    def inputs(self, kind: str) -> list[list[str]]:
+        """Return the names of the descriptors of each model of a kind.
+
+        Args:
+            kind: ``"trees"`` or ``"gp"``.
+
+        Example:
+            >>> PredictorOptions().inputs("gp")
+            [['rdkit2d']]
+        """
+        return [_split(names) for names in (self.tree_inputs if kind == "trees" else self.gp_inputs)]
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in str(names).split("+")]

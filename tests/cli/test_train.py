@@ -83,6 +83,7 @@ def test_other_tasks(table, words, kind, targets, metric):
 
 
 FEW_TREES = ["boosting.trees", "20", "boosting.min_leaf", "3", "predictor.tree_inputs", "[maccs, rdkit2d+maccs]"]
+FEW_TREES += ["predictor.gp_inputs", "[maccs]"]
 
 
 def test_trees_and_their_blend_beside_the_network(table, capsys):

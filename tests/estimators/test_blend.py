@@ -19,7 +19,7 @@ SMALL = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4, "max_epoc
 
 @pytest.fixture(scope="module")
 def both():
-    return SAMSARegressor(**SMALL, members="both", validation_fraction=0.2).fit(SMILES, CARBONS)
+    return SAMSARegressor(**SMALL, members="all", validation_fraction=0.2).fit(SMILES, CARBONS)
 
 
 def test_a_blend_beside_a_network_that_has_learned_nothing(both):
@@ -59,11 +59,11 @@ def test_trees_alone(y):
 def test_without_validation_all_members_have_the_same_weight():
     split = {"train": torch.arange(48)}
     blend = fit_blend(SMILES, CARBONS[:, None], split, Task("regression", ["y"]))
-    np.testing.assert_allclose(blend.weights, 1 / 3)
+    np.testing.assert_allclose(blend.weights, 1 / 4)
 
 
 def test_clones_and_second_fits(both):
-    assert clone(both).members == "both"
+    assert clone(both).members == "all"
     again = clone(both).set_params(members="network").fit(SMILES, CARBONS)
     assert not hasattr(again, "predictor_")
 
@@ -76,6 +76,6 @@ def test_what_is_wrong_is_named(both):
     graph = smiles_to_data("CC")
     plain = Data(x=graph.x, edge_index=graph.edge_index, edge_attr=graph.edge_attr)
     with pytest.raises(ConfigError, match="graph 1 has no SMILES"):
-        smiles_of_items([graph, plain], "members", "both")
+        smiles_of_items([graph, plain], "members", "all")
     with pytest.raises(ConfigError, match="members"):
         SAMSARegressor(**SMALL, members="trees").fit([plain] * 4, [1, 2, 3, 4])

@@ -27,7 +27,7 @@ TINY = [
     "optim.max_epoch",
     "1",
 ]
-TINY += ["num_threads", "1", "accelerator", "cpu", "optim.num_warmup_epochs", "0", "boosting.trees", "10"]
+TINY += ["num_threads", "1", "accelerator", "cpu", "optim.num_warmup_epochs", "0", "boosting.trees", "10", "predictor.gp_inputs", "[]"]
 TINY += ["predictor.tree_inputs", "[maccs]", "out_dir", "results", "run_name", "length"]
 
 

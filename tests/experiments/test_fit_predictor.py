@@ -15,7 +15,7 @@ from pyg_samsa.experiments.fit_predictor import (
     MoleculeRows,
     blend_candidates,
     check_trees,
-    fit_trees,
+    fit_models,
     measure,
     network_candidate,
     save_fitted,
@@ -23,7 +23,14 @@ from pyg_samsa.experiments.fit_predictor import (
 )
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
-from pyg_samsa.predict import BlendPredictor, BoostingOptions, Predictor, load_predictor
+from pyg_samsa.predict import (
+    BlendPredictor,
+    BoostingOptions,
+    GaussianProcessOptions,
+    Predictor,
+    descriptor_models,
+    load_predictor,
+)
 from pyg_samsa.predict.predictor_options import PredictorOptions
 from pyg_samsa.task import Task
 
@@ -47,9 +54,16 @@ def rows():
     return MoleculeRows(dataset(), "mine")
 
 
+def fit(rows, *tree_inputs, refit=True, gp_inputs=()):
+    """Fit models on descriptors to the training rows."""
+    options = PredictorOptions(tree_inputs=tree_inputs, gp_inputs=gp_inputs)
+    models = descriptor_models(rows.task, options, BOOSTING, GaussianProcessOptions())
+    return fit_models(rows, models, refit=refit)
+
+
 @pytest.fixture(scope="module")
 def trees(rows):
-    return fit_trees(rows, PredictorOptions("both", ["maccs", "maccs+rdkit2d"], refit=False), BOOSTING)
+    return fit(rows, "maccs", "maccs+rdkit2d", refit=False)
 
 
 @pytest.fixture
@@ -72,10 +86,20 @@ def test_trees_learn_the_training_rows_and_predict_the_others(rows, trees):
 
 
 def test_trees_are_fitted_again_with_the_validation_rows(rows, trees):
-    again = fit_trees(rows, PredictorOptions("both", ["maccs"]), BOOSTING)[0]
+    again = fit(rows, "maccs")[0]
     # Weights are chosen by trees that have not seen the validation rows.
     np.testing.assert_array_equal(again.outputs["val"], trees[0].outputs["val"])
     assert not np.array_equal(again.outputs["test"], trees[0].outputs["test"])
+    texts = [SMILES[row] for row in rows.splits["test"]]
+    np.testing.assert_allclose(again.predictor.predict(texts).values, again.outputs["test"], rtol=1e-6)
+
+
+def test_gaussian_processes_are_fitted_likewise(rows):
+    first, again = (fit(rows, gp_inputs=["rdkit2d"], refit=refit)[0] for refit in (False, True))
+    assert first.name == "gp rdkit2d"
+    np.testing.assert_array_equal(again.outputs["val"], first.outputs["val"])
+    assert not np.array_equal(again.outputs["test"], first.outputs["test"])
+    assert measure(MAE, first.outputs["test"], rows.target[rows.splits["test"]], TASK)["mae"] < 1
     texts = [SMILES[row] for row in rows.splits["test"]]
     np.testing.assert_allclose(again.predictor.predict(texts).values, again.outputs["test"], rtol=1e-6)
 
@@ -119,7 +143,7 @@ def test_a_blend_that_is_better_on_validation_is_used(rows):
 
 def test_without_validation_rows_all_have_the_same_weight():
     rows = MoleculeRows(dataset(("train", "test")), "mine")
-    fitted = blend_candidates(fit_trees(rows, PredictorOptions(tree_inputs=["maccs"]), BOOSTING) * 2, rows, MAE, "mae")
+    fitted = blend_candidates(fit(rows, "maccs") * 2, rows, MAE, "mae")
     assert fitted.blend.weights.tolist() == [[0.5, 0.5], [0.5, 0.5]]
     assert list(fitted.scores["predictor"]) == ["test"]
 
@@ -201,7 +225,7 @@ def test_out_of_fold_predictions_have_no_spread(rows):
 def test_a_target_without_validation_labels_leaves_the_predictor_without_calibration():
     rows = MoleculeRows(dataset(), "mine")
     rows.target[rows.splits["val"], 1] = np.nan
-    fitted = blend_candidates(fit_trees(rows, PredictorOptions(tree_inputs=["maccs"]), BOOSTING), rows, MAE, "mae")
+    fitted = blend_candidates(fit(rows, "maccs"), rows, MAE, "mae")
     assert fitted.blend.calibration is None
     assert list(fitted.coverage) == []
 

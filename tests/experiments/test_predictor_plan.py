@@ -30,19 +30,27 @@ def plan(tmp_path):
 def test_settings_reach_the_trees(plan):
     words = ["predictor.tree_inputs", "[maccs]", "boosting.trees", "7", "boosting.min_leaf", "2"]
     made = plan("predictor.members", "trees", *words)
-    assert (made.members, made.boosting.trees, made.boosting.min_leaf) == ("trees", 7, 2)
+    assert (made.kinds, made.boosting.trees, made.boosting.min_leaf) == (["trees"], 7, 2)
     assert made.boosting.loss == "squared"
-    (candidate,) = made.trees(seed=3)
-    assert candidate.predictor.trees.options.seed == 3
-    assert candidate.predictor.trees.descriptors == ("maccs",)
+    (candidate,) = made.fit_models(seed=3)
+    assert candidate.predictor.model.options.seed == 3
+    assert candidate.predictor.model.descriptors == ("maccs",)
     assert {split: len(values) for split, values in candidate.outputs.items()} == {"val": 2, "test": 2}
 
 
-def test_auto_is_both_for_a_table_and_nothing_else(plan):
+def test_auto_is_all_for_a_table_and_nothing_else(plan):
     made = plan("predictor.members", "auto")
-    assert made.members == "both"
+    assert made.kinds == ["network", "trees", "gp"]
     cfg.dataset.name = "peptides-embedded"
     assert make_predictor_plan(made.rows.dataset) is None
+
+
+def test_kinds_without_inputs_are_left_out(plan):
+    assert plan("predictor.gp_inputs", "[]").kinds == ["network", "trees"]
+    made = plan("predictor.members", "descriptors", "predictor.tree_inputs", "[]", "gaussian_process.max_rows", "9")
+    assert (made.kinds, made.network, made.process.max_rows) == (["gp"], False, 9)
+    with pytest.raises(ConfigError, match=r"predictor\.members: got 'descriptors'"):
+        plan("predictor.members", "descriptors", "predictor.tree_inputs", "[]", "predictor.gp_inputs", "[]")
 
 
 def test_wrong_settings_are_named(plan):
@@ -50,4 +58,4 @@ def test_wrong_settings_are_named(plan):
         plan("predictor.tree_inputs", "[mac]")
     with pytest.raises(ConfigError, match=r"boosting\.model"):
         plan("boosting.model", "sklearn")
-    assert plan("predictor.members", "network", "boosting.model", "sklearn").members == "network"
+    assert plan("predictor.members", "network", "boosting.model", "sklearn").kinds == ["network"]

@@ -7,7 +7,7 @@ from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.errors import ConfigError, SmilesError
 from pyg_samsa.explain.predictor_explanation import explain_predictor, methods_of
 from pyg_samsa.nn import SAMSA
-from pyg_samsa.predict import BlendPredictor, BoostedTrees, BoostingOptions, MoleculePredictor, TreesPredictor
+from pyg_samsa.predict import BlendPredictor, BoostedTrees, BoostingOptions, MoleculePredictor, DescriptorPredictor
 from pyg_samsa.task import Task
 
 SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
@@ -25,7 +25,7 @@ def trees():
     x = compute_descriptors(SMILES, ["maccs"], progress=False)
     y = np.array([["O" in text, "N" in text, "c1" in text] for text in SMILES], dtype=float)
     options = BoostingOptions("lightgbm", trees=20, leaves=4, min_leaf=3)
-    return TreesPredictor(BoostedTrees(Task("multilabel", NAMES), ["maccs"], options=options).fit(x, y))
+    return DescriptorPredictor(BoostedTrees(Task("multilabel", NAMES), ["maccs"], options=options).fit(x, y))
 
 
 def test_a_single_network_is_explained_from_within(network):

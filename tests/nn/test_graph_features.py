@@ -88,7 +88,7 @@ def test_wrong_arguments():
             GraphFeatures(**arguments)
     with pytest.raises(ShapeError, match=r"graph_features: got \[2, 4\], expected \[graphs, 3\]"):
         GraphFeatures(3, 4)(torch.zeros(2, 4))
-    with pytest.raises(ConfigError, match="at least one graph"):
+    with pytest.raises(ConfigError, match="at least one row"):
         GraphFeatures(3, 4).fit(torch.zeros(0, 3))
 
 

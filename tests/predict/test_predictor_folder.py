@@ -11,7 +11,7 @@ from pyg_samsa.predict import (
     BoostedTrees,
     BoostingOptions,
     MoleculePredictor,
-    TreesPredictor,
+    DescriptorPredictor,
     load_predictor,
     save_predictor,
 )
@@ -31,7 +31,7 @@ def blend(molecule_network):
     trees.fit(x, np.arange(36.0)[:, None])
     networks = [MoleculePredictor(molecule_network(num_layers=n), TASK) for n in (1, 2)]
     return BlendPredictor(
-        [*networks, TreesPredictor(trees), TreesPredictor(trees)],
+        [*networks, DescriptorPredictor(trees), DescriptorPredictor(trees)],
         [0.25, 0.25, 0.5, 0],
         names=["seed 0", "seed 1", "maccs", "unused"],
         metrics={"val": {"mae": 0.5, "r2": float("nan")}},

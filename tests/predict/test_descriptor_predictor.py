@@ -3,7 +3,7 @@ import pytest
 
 from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.predict import BoostedTrees, BoostingOptions, TreesPredictor
+from pyg_samsa.predict import BoostedTrees, BoostingOptions, DescriptorPredictor
 from pyg_samsa.task import Task
 
 pytest.importorskip("lightgbm")
@@ -19,7 +19,7 @@ def test_predictions_are_those_of_the_trees(tmp_path):
     task = Task("binary", ["ring"])
     trees = BoostedTrees(task, ["maccs", "morgan_count"], extra_columns=["pH"], options=OPTIONS).fit(x, y)
     trees.save(tmp_path / "trees")
-    predictor = TreesPredictor.from_pretrained(tmp_path / "trees")
+    predictor = DescriptorPredictor.from_pretrained(tmp_path / "trees")
     given = [*SMILES[:5], "C1CC", *SMILES[5:]]
     column = [*range(5), 99, *range(5, 48)]
     result = predictor.predict(given, extra_columns={"pH": column})
@@ -34,7 +34,7 @@ def test_a_single_model_of_trees_has_no_spread():
     x = compute_descriptors(SMILES, ["maccs"], progress=False)
     trees = BoostedTrees(Task("regression", ["y"]), ["maccs"], options=OPTIONS).fit(x, np.arange(48.0)[:, None])
     with pytest.raises(ConfigError, match="uncertainty") as caught:
-        TreesPredictor(trees).predict(["C"], uncertainty=True)
+        DescriptorPredictor(trees).predict(["C"], uncertainty=True)
     assert "--ensemble" in caught.value.hint
 
 
@@ -42,6 +42,6 @@ def test_trees_of_other_columns_are_an_error():
     x = compute_descriptors(SMILES, ["maccs"], progress=False)
     trees = BoostedTrees(Task("regression", ["y"]), ["maccs"], options=OPTIONS)
     with pytest.raises(ConfigError, match=r"166 columns.*167"):
-        TreesPredictor(trees.fit(x[:, 1:], np.arange(48.0)[:, None]))
+        DescriptorPredictor(trees.fit(x[:, 1:], np.arange(48.0)[:, None]))
     with pytest.raises(ConfigError, match="mac"):
-        TreesPredictor(BoostedTrees(Task("regression", ["y"]), ["mac"], options=OPTIONS))
+        DescriptorPredictor(BoostedTrees(Task("regression", ["y"]), ["mac"], options=OPTIONS))

@@ -1,0 +1,80 @@
+r"""Scale of features of molecules or graphs: a logarithm, then mean 0 and deviation 1 over the training rows.
+
+.. math::
+    l(u) = \mathrm{sign}(u) \log(1 + |u|), \qquad
+    z = \mathrm{clip}\Bigl(\frac{l(u) - \mu}{\sigma}, -5, 5\Bigr)
+
+The logarithm shortens the tails of counts and masses.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.typing import Float, Shaped
+
+LARGEST = 5.0
+"""Largest magnitude of a scaled value."""
+_CONSTANT = 1e-6
+
+
+@torch.no_grad()
+def fit_feature_scale(features: Shaped[Tensor, "G F"]) -> tuple[Float[Tensor, "F"], Float[Tensor, "F"]]:
+    r"""Return mean and deviation of the features of the training rows; missing values (NaN) are left out.
+
+    .. math::
+        \mu = \frac{1}{n} \sum_b l(u_b), \qquad \sigma = \sqrt{\frac{1}{n} \sum_b (l(u_b) - \mu)^2}
+
+    Args:
+        features: Features of G training rows.
+
+    Returns:
+        Mean and deviation in float64; the deviation of a feature that did not vary is 0.
+
+    Raises:
+        ConfigError: There are no rows.
+
+    Example:
+        >>> center, scale = fit_feature_scale(torch.tensor([[7.0, 0.0], [7.0, 2.0]]))
+        >>> scale.round(decimals=3).tolist()
+        [0.0, 0.549]
+    """
+    if not len(features):
+        raise ConfigError("features", list(features.shape), "at least one row")
+    shortened = _shortened(features.double())
+    mean = shortened.nanmean(0).nan_to_num(0.0)
+    std = (shortened - mean).square().nanmean(0).sqrt().nan_to_num(0.0)
+    return mean, torch.where(std > _CONSTANT * (1 + mean.abs()), std, torch.zeros_like(std))
+
+
+def scale_features(
+    features: Shaped[Tensor, "G F"], center: Float[Tensor, "F"], scale: Float[Tensor, "F"]
+) -> Float[Tensor, "G F"]:
+    r"""Return scaled features, from -5 to 5 and without NaN.
+
+    .. math::
+        z = \mathrm{clip}\Bigl(\frac{l(u) - \mu}{\sigma}, -5, 5\Bigr)
+
+    A value that is missing (NaN), and every value of a feature with :math:`\sigma = 0`, is 0.
+
+    Args:
+        features: Features of G rows.
+        center: Mean of each feature, from `fit_feature_scale`.
+        scale: Deviation of each feature.
+
+    Example:
+        >>> features = torch.tensor([[0.0, -1e30, float("nan")]])
+        >>> scale_features(features, torch.zeros(3), torch.ones(3))
+        tensor([[ 0., -5.,  0.]])
+    """
+    varies = scale > 0
+    shortened = _shortened(features.to(center.dtype))
+    standardised = (shortened - center) / torch.where(varies, scale, torch.ones_like(scale))
+    standardised = standardised.nan_to_num(0.0, posinf=LARGEST, neginf=-LARGEST).clamp(-LARGEST, LARGEST)
+    return torch.where(varies, standardised, torch.zeros_like(standardised))
+
+
+def _shortened(features: Tensor) -> Tensor:
+    return features.sign() * features.abs().log1p()
