@@ -31,6 +31,7 @@ class Descriptor(NamedTuple):
     Attributes:
         labels: One label for each column.
         compute: RDKit molecule -> numbers [F]; NaN where one is not defined.
+        counts: Whether the numbers count fragments, 0 where one is absent.
 
     Example:
         >>> Descriptor(("atoms",), lambda molecule: np.array([molecule.GetNumAtoms()])).labels
@@ -39,6 +40,7 @@ class Descriptor(NamedTuple):
 
     labels: tuple[str, ...]
     compute: VectorFunction
+    counts: bool = False
 
 
 Factory = Callable[[], Descriptor]
@@ -164,6 +166,24 @@ def descriptor_labels(names: Sequence[str]) -> list[str]:
     """
     check_descriptors(names)
     return [label for name in names for label in DESCRIPTORS[name]().labels]
+
+
+def fragment_columns(names: Sequence[str]) -> np.ndarray:
+    """Return which columns of descriptors count fragments, bool [F].
+
+    Args:
+        names: Names of `DESCRIPTORS`, in the order of the columns.
+
+    Raises:
+        ConfigError: A name is unknown or given twice.
+
+    Example:
+        >>> fragment_columns(["rdkit2d", "maccs"]).sum()
+        np.int64(167)
+    """
+    check_descriptors(names)
+    made = [DESCRIPTORS[name]() for name in names]
+    return np.concatenate([np.empty(0, bool), *(np.full(len(one.labels), one.counts) for one in made)])
 
 
 def descriptor_function(names: Sequence[str]) -> Callable[[], VectorFunction]:
@@ -344,14 +364,14 @@ def _fingerprint(name: str, generator: str, method: str = "GetCountFingerprintAs
     from rdkit.Chem import rdFingerprintGenerator
 
     made = getattr(rdFingerprintGenerator, generator)(fpSize=_SIZE, **options)
-    return Descriptor(_numbered(name, _SIZE), getattr(made, method))
+    return Descriptor(_numbered(name, _SIZE), getattr(made, method), counts=True)
 
 
 @register_descriptor("maccs")
 @cache
 def _maccs() -> Descriptor:
     import_rdkit()
-    return Descriptor(_numbered("maccs", _MACCS_SIZE), _maccs_keys)
+    return Descriptor(_numbered("maccs", _MACCS_SIZE), _maccs_keys, counts=True)
 
 
 def _maccs_keys(molecule: Any) -> np.ndarray:

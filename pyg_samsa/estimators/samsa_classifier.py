@@ -31,9 +31,9 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         num_eval_samples: Number of draws of codes that a prediction averages.
         descriptors: Names of the descriptors that the network reads beside the graph, see
             `pyg_samsa.chem.compute_descriptors`.
-        members: What is fitted: ``"network"``, ``"trees"`` (boosted trees on descriptors), ``"gp"`` (Gaussian processes),
-            ``"descriptors"`` (trees and processes), or ``"all"``. Several models are blended by the loss on the
-            validation molecules.
+        members: What is fitted: ``"network"``, ``"trees"`` (boosted trees on descriptors), ``"gp"`` (a Gaussian
+            process), ``"descriptors"`` (trees and process), or ``"all"``. Several models are blended by the loss on
+            the validation molecules.
         max_epochs: Number of training epochs.
         batch_size: Number of molecules in a training batch.
         learning_rate: Peak learning rate of AdamW, after a linear warm-up and before a cosine decay.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,9 +25,9 @@ from pyg_samsa.experiments.fit_predictor import (
     save_fitted,
 )
 from pyg_samsa.experiments.predictor_plan import PredictorPlan, count_trees, write_predictor_run
+from pyg_samsa.experiments.refit import Train, train_again
 from pyg_samsa.graphgym.config import LoadedConfig
 from pyg_samsa.graphgym.plan import make_plan
-from pyg_samsa.hub.folder import RUN_SUBFOLDER
 from pyg_samsa.predict import BlendPredictor
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_folder import RunFolder
@@ -35,8 +35,6 @@ from pyg_samsa.training.run_plan import RunPlan
 
 MEMBERS = "members"
 """Subfolder of a run's folder with the runs of the single networks."""
-Train = Callable[..., RunResult]
-"""Carries out a plan: ``train(plan, console=..., title=...)``."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,11 @@ def run_ensemble(
     console: Any = None,
     title: str = "",
 ) -> EnsembleResult:
-    """Train the networks of an ensemble or of a cross-validation, blend them with models on descriptors, and save one predictor.
+    """Train the networks of an ensemble or of a cross-validation, and save their blend with models on descriptors.
 
     Networks of several seeds are trained on the same rows. In a cross-validation with K folds, training and validation
-    rows are divided into K parts: each network, and each model on descriptors, leaves out one part, which also chooses the
-    epoch of the network. The predictor is the mean of the K models. Its weights and its calibration come from the
+    rows are divided into K parts: each network, and each model on descriptors, leaves out one part, which also chooses
+    the epoch of the network. The predictor is the mean of the K models. Its weights and its calibration come from the
     out-of-fold predictions, so that every row counts; the test rows stay apart.
 
     Args:
@@ -103,7 +101,7 @@ def run_ensemble(
     Raises:
         ConfigError: There are fewer molecules than folds, or the networks cannot be saved.
 
-    Cost: K trainings of one network.
+    Cost: K trainings of one network; with ``predictor.refit all``, an ensemble needs twice as many.
     """
     started = time.perf_counter()
     plan = make_plan(loaded, dataset, seed=cfg.seed)
@@ -113,11 +111,19 @@ def run_ensemble(
     found: list[list[Candidate]] = []
     try:
         for part in parts:
+            models: list[Candidate] = []
             if predictor.network:
                 text = f"{title} · {part.title} of {len(parts)}"
-                members.append(_train(loaded, part, folder, train, console=console, title=text))
-            result = members[-1] if members else None
-            found.append(_candidates(part, predictor, result, with_models=bool(predictor.options.folds) or not found))
+                header: dict[str, Any] = {"console": console, "title": text}
+                plan_of_part = _plan(loaded, part, folder)
+                members.append(train(plan_of_part, **header))
+                again = (
+                    train_again(plan_of_part, members[-1], train=train, **header) if predictor.refits_network else None
+                )
+                models = [network_candidate(part.rows, members[-1], again, name=f"network {part.title}")]
+            if predictor.options.folds or not found:
+                models += predictor.fit_models(part.seed, part.rows)
+            found.append(models)
         rows, fitted = _blend(found, parts, predictor, plan)
         save_fitted(fitted, folder.path)
     except BaseException:
@@ -196,21 +202,10 @@ def make_parts(dataset: Any, predictor: PredictorPlan, seed: int) -> list[Part]:
     return parts
 
 
-def _train(loaded: LoadedConfig, part: Part, folder: RunFolder, train: Train, **header: Any) -> RunResult:
-    """Train the network of a part in a folder below that of the predictor; a finished one is not repeated."""
+def _plan(loaded: LoadedConfig, part: Part, folder: RunFolder) -> RunPlan:
+    """Return the plan of a part, in a folder below that of the predictor; a finished run is not repeated."""
     plan = make_plan(loaded, part.dataset, seed=part.seed)
-    return train(replace(plan, name=part.name, out_dir=str(folder.path / MEMBERS), resume=True), **header)
-
-
-def _candidates(part: Part, predictor: PredictorPlan, result: RunResult | None, *, with_models: bool) -> list[Candidate]:
-    """Return the models of a part, the network first."""
-    found = []
-    if result is not None:
-        model = result.folder.path / RUN_SUBFOLDER
-        found.append(network_candidate(part.rows, model, name=f"network {part.title}", seconds=result.seconds))
-    if with_models:
-        found += predictor.fit_models(part.seed, part.rows)
-    return found
+    return replace(plan, name=part.name, out_dir=str(folder.path / MEMBERS), resume=True)
 
 
 def _blend(

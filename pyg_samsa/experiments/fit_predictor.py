@@ -20,6 +20,7 @@ from pyg_samsa.chem.parsing import in_chunks, join_parsed, parse_stream
 from pyg_samsa.datasets.molecule_descriptors import cached_descriptors
 from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError, MissingDependencyError
+from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.predict import (
     BlendPredictor,
@@ -37,6 +38,7 @@ from pyg_samsa.predict.blend_weights import raw_outputs
 from pyg_samsa.predict.conformal import Calibration, calibrate, measure_coverage
 from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.task import Task
+from pyg_samsa.training.results import RunResult
 
 NETWORK = "network"
 SMILES_HINT = "Set predictor.members network."
@@ -264,18 +266,34 @@ def fit_models(
     return candidates
 
 
-def network_candidate(rows: MoleculeRows, model: Path, *, name: str = NETWORK, seconds: float = 0.0) -> Candidate:
-    """Return a saved network with its predictions for all splits but training.
+def has_model(result: RunResult) -> bool:
+    """Say whether the network of a run was saved for molecules."""
+    return (_model_of(result) / CONFIG).is_file()
+
+
+def network_candidate(
+    rows: MoleculeRows, result: RunResult, again: RunResult | None = None, *, name: str = NETWORK
+) -> Candidate:
+    """Return the saved network of a run with its predictions for all splits but training.
 
     Args:
         rows: The molecules.
-        model: Folder of the saved network.
+        result: Result of the run.
+        again: Result of a second training with the validation rows; its network is saved and predicts the test rows.
         name: Name in tables.
-        seconds: Time of the training.
     """
-    predictor = MoleculePredictor.from_pretrained(model)
-    outputs = {split: predictor.outputs(rows.inputs(split))[0] for split in rows.splits if split != "train"}
-    return Candidate(name, predictor, outputs, seconds)
+    predictor = MoleculePredictor.from_pretrained(_model_of(result))
+    last = predictor if again is None else MoleculePredictor.from_pretrained(_model_of(again))
+    outputs = {
+        split: (predictor if split == "val" else last).outputs(rows.inputs(split))[0]
+        for split in rows.splits
+        if split != "train"
+    }
+    return Candidate(name, last, outputs, result.seconds + (again.seconds if again else 0.0))
+
+
+def _model_of(result: RunResult) -> Path:
+    return result.folder.path / RUN_SUBFOLDER
 
 
 def blend_candidates(

@@ -23,11 +23,12 @@ from pyg_samsa.experiments.fit_predictor import (
     check_conformal,
     check_trees,
     fit_models,
+    has_model,
     network_candidate,
     save_fitted,
 )
+from pyg_samsa.experiments.refit import check_refit
 from pyg_samsa.graphgym.settings import values_for
-from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER
 from pyg_samsa.predict import (
     BoostedTrees,
     BoostingOptions,
@@ -79,10 +80,25 @@ class PredictorPlan:
         return NETWORK in self.kinds
 
     @property
-    def refits(self) -> bool:
+    def refits_models(self) -> bool:
         """Whether models on descriptors are fitted again with the validation rows."""
-        used = self.options.refit and not self.options.folds
-        return used and tuple(self.kinds) != (NETWORK,) and "val" in self.rows.splits
+        return self.options.refit != "none" and self._can_refit and tuple(self.kinds) != (NETWORK,)
+
+    @property
+    def refits_network(self) -> bool:
+        """Whether the network is trained again with the validation rows."""
+        return self.options.refit == "all" and self._can_refit and self.network
+
+    @property
+    def _can_refit(self) -> bool:
+        return not self.options.folds and "val" in self.rows.splits
+
+    @property
+    def refit_text(self) -> str:
+        """What is fitted again, for the table; empty for nothing."""
+        if self.refits_network:
+            return "all"
+        return "models on descriptors" if self.refits_models else ""
 
     def fit_models(self, seed: int, rows: MoleculeRows | None = None) -> list[Candidate]:
         """Fit the models on descriptors.
@@ -96,22 +112,22 @@ class PredictorPlan:
         models = descriptor_models(
             rows.task, self.options, boosting, process, kinds=self.kinds, extra_columns=rows.extra_columns
         )
-        return fit_models(rows, models, refit=self.refits, progress=self.progress)
+        return fit_models(rows, models, refit=self.refits_models, progress=self.progress)
 
-    def fit(self, plan: RunPlan, result: RunResult) -> FittedPredictor | None:
+    def fit(self, plan: RunPlan, result: RunResult, again: RunResult | None = None) -> FittedPredictor | None:
         """Blend the network of a run with models on descriptors, and save the predictor in the folder of the run.
 
         Args:
             plan: Plan of the run.
             result: Result of the run; its folder holds the network.
+            again: Result of the second training with the validation rows; None without one.
 
         Returns:
             The predictor; None where there is only a network, and it does not predict for molecules.
         """
         candidates = []
-        model = result.folder.path / RUN_SUBFOLDER
-        if (model / CONFIG).is_file():
-            candidates.append(network_candidate(self.rows, model, seconds=result.seconds))
+        if has_model(result):
+            candidates.append(network_candidate(self.rows, result, again))
         candidates += self.fit_models(plan.seed)
         if not candidates:
             return None
@@ -163,7 +179,10 @@ def make_predictor_plan(dataset: Any, *, progress: bool = True) -> PredictorPlan
         check_trees(boosting)
     check_conformal()
     rows = MoleculeRows(dataset, cfg.dataset.name, Path(cfg.dataset.dir).expanduser())
-    return PredictorPlan(kinds, options, boosting, process, rows, progress)
+    plan = PredictorPlan(kinds, options, boosting, process, rows, progress)
+    if plan.refits_network:
+        check_refit()
+    return plan
 
 
 def run_models(
@@ -241,7 +260,7 @@ def write_predictor_run(
 
 
 def print_predictors(
-    console: Any, results: Sequence[RunResult], fitted: Sequence[FittedPredictor], *, refit: bool = False
+    console: Any, results: Sequence[RunResult], fitted: Sequence[FittedPredictor], *, refit: str = ""
 ) -> None:
     """Print a table that compares each predictor with its candidates, and the command that predicts with it.
 
@@ -249,14 +268,14 @@ def print_predictors(
         console: A rich console.
         results: One per repeat.
         fitted: The predictors of the repeats, or none.
-        refit: Whether models on descriptors were fitted again with the validation rows, which the table then says.
+        refit: What was fitted again with the validation rows, which the table then says; empty for nothing.
     """
     from rich.text import Text
 
     if not fitted:
         return
     # The metrics of a network alone are printed before.
-    if list(fitted[0].weights) != [NETWORK]:
+    if list(fitted[0].weights) != [NETWORK] or refit:
         repeats = f", means of {len(fitted)} repeats" if len(fitted) > 1 else ""
         calibration = fitted[0].blend.calibration
         out_of_fold = calibration is not None and calibration.source == "out-of-fold"
@@ -266,7 +285,7 @@ def print_predictors(
         console.print()
         console.print(predictor_table(*columns, title=title))
         if refit:
-            console.print("val: models on descriptors fitted to the training rows; test: fitted again with the validation rows.")
+            console.print(f"val: fitted to the training rows; test: {refit} fitted again with the validation rows.")
     if told := describe_coverage(mean_coverage([found.coverage for found in fitted])):
         console.print(told)
     for result in results:

@@ -17,8 +17,9 @@ import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the sett
 from pyg_samsa import __version__
 from pyg_samsa.experiments.ensemble import EnsembleResult, check_ensemble, run_ensemble
 from pyg_samsa.experiments.export import export_model, print_models
-from pyg_samsa.experiments.fit_predictor import FittedPredictor
+from pyg_samsa.experiments.fit_predictor import FittedPredictor, has_model
 from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors, run_models
+from pyg_samsa.experiments.refit import train_again
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.plan import make_plan
@@ -82,7 +83,7 @@ def run(
             title = f"pyg_samsa {__version__} · {loaded.name}"
             shown = console if talk.speaks else None
             found = run_ensemble(loaded, dataset, blend, train=run_once, console=shown, title=title)
-            _print_ensemble(console, found, seconds=time.perf_counter() - started, refit=blend.refits)
+            _print_ensemble(console, found, seconds=time.perf_counter() - started, refit=blend.refit_text)
             return [found.result]
         results: list[RunResult] = []
         fitted: list[FittedPredictor] = []
@@ -96,19 +97,22 @@ def run(
                 result, made = run_models(plan, blend, **header)
             else:
                 result = run_once(plan, **header)
-                made = blend.fit(plan, result) if blend is not None and talk.main else None
+                again = None
+                if blend is not None and blend.refits_network and has_model(result):
+                    again = train_again(plan, result, train=run_once, **header)
+                made = blend.fit(plan, result, again) if blend is not None and talk.main else None
             results.append(result)
             fitted += [made] if made is not None else []
     if talk.main:
         seconds = time.perf_counter() - started
         if blend is None or blend.network:
             print_results(console, results, seconds=seconds, list_files=not fitted)
-        print_predictors(console, results, fitted, refit=blend is not None and blend.refits)
+        print_predictors(console, results, fitted, refit="" if blend is None else blend.refit_text)
         print_models(console, [result.folder.path for result in results])
     return results
 
 
-def _print_ensemble(console: Any, found: EnsembleResult, *, seconds: float, refit: bool) -> None:
+def _print_ensemble(console: Any, found: EnsembleResult, *, seconds: float, refit: str) -> None:
     if found.members:
         print_results(console, found.members, seconds=seconds, list_files=False)
     print_predictors(console, [found.result], [found.fitted], refit=refit)

@@ -21,7 +21,7 @@ _CONSTANT = 1e-6
 
 
 @torch.no_grad()
-def fit_feature_scale(features: Shaped[Tensor, "G F"]) -> tuple[Float[Tensor, "F"], Float[Tensor, "F"]]:
+def fit_feature_scale(features: Shaped[Tensor, "G F"]) -> tuple[Float[Tensor, " F"], Float[Tensor, " F"]]:
     r"""Return mean and deviation of the features of the training rows; missing values (NaN) are left out.
 
     .. math::
@@ -50,7 +50,7 @@ def fit_feature_scale(features: Shaped[Tensor, "G F"]) -> tuple[Float[Tensor, "F
 
 
 def scale_features(
-    features: Shaped[Tensor, "G F"], center: Float[Tensor, "F"], scale: Float[Tensor, "F"]
+    features: Shaped[Tensor, "G F"], center: Float[Tensor, " F"], scale: Float[Tensor, " F"]
 ) -> Float[Tensor, "G F"]:
     r"""Return scaled features, from -5 to 5 and without NaN.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyg_samsa.chem.descriptors import fragment_columns
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.functional.feature_scale import fit_feature_scale, scale_features
 from pyg_samsa.hub.folder import COPY_AGAIN
@@ -20,6 +20,7 @@ from pyg_samsa.hub.json_file import read_json, write_json
 from pyg_samsa.hub.load import read_weights
 from pyg_samsa.io.files import atomic_directory
 from pyg_samsa.options import Option, check_options
+from pyg_samsa.predict.molecule_kernel import LARGEST_COUNT, NUMBERS, KernelNumbers, KernelRows, search_numbers
 from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds
 from pyg_samsa.task import Task
 
@@ -27,7 +28,7 @@ PROCESS = "gaussian_process.json"
 ARRAYS = "gaussian_process.safetensors"
 FORMAT = 1
 _CHUNK = 1024
-_SEARCH_ROWS = 1000
+_SEARCH_ROWS = 800
 _LABEL_PENALTY = 10.0
 
 
@@ -58,68 +59,44 @@ class FittedTarget:
     r"""A Gaussian process of one target.
 
     .. math::
-        f(z) = b + a \sum_i w_i \, k(z, z_i), \qquad
-        k(z, z') = v \Bigl(1 + \frac{|z - z'|^2}{2 \alpha \ell^2}\Bigr)^{-\alpha}
+        f(x) = b + a \sum_i w_i \, k(x, x_i)
 
     Args:
         rows: Numbers of the training rows.
         weights: Weights w, in float64.
-        variance: Variance v.
-        length_scale: Length :math:`\ell`.
-        alpha: Mixture :math:`\alpha` of length scales.
-        noise: Variance of the noise of the targets.
+        numbers: Numbers of the kernel k.
         slope: Factor a.
         offset: Offset b.
     """
 
     rows: np.ndarray
     weights: np.ndarray
-    variance: float
-    length_scale: float
-    alpha: float
-    noise: float
+    numbers: KernelNumbers
     slope: float = 1.0
     offset: float = 0.0
 
-    def kernel(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Return the kernel of two sets of vectors, float64 [len(x), len(z)]."""
-        from scipy.spatial.distance import cdist
-
-        found = cdist(x, z, "sqeuclidean")
-        found /= 2 * self.alpha * self.length_scale**2
-        found += 1
-        np.power(found, -self.alpha, out=found)
-        found *= self.variance
-        return found
-
-    def predict(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Return values of a regression or log-odds, float64 [len(x)].
-
-        Args:
-            x: Scaled vectors.
-            z: Scaled vectors of the training rows.
-        """
-        own = z[self.rows]
-        chunks = [self.kernel(x[start : start + _CHUNK], own) @ self.weights for start in range(0, len(x), _CHUNK)]
+    def predict(self, given: KernelRows, training: KernelRows) -> np.ndarray:
+        """Return values of a regression or log-odds, float64 [len(given)]."""
+        starts = range(0, len(given), _CHUNK)
+        own = training if len(self.rows) == len(training) else training[self.rows]
+        chunks = [given[start : start + _CHUNK].kernel(own, self.numbers) @ self.weights for start in starts]
         return self.offset + self.slope * np.concatenate([np.empty(0), *chunks])
-
-
-_NUMBERS = ("variance", "length_scale", "alpha", "noise", "slope", "offset")
 
 
 class GaussianProcess(VectorModel):
     r"""Gaussian processes on vectors: one per target, or one per class.
 
     .. math::
-        k(z, z') = v \Bigl(1 + \frac{|z - z'|^2}{2 \alpha \ell^2}\Bigr)^{-\alpha}, \qquad
-        f(z) = k(z, Z) \, (K + s^2 I)^{-1} \, t
+        f(x) = k(x, X) \, (K + s^2 I)^{-1} \, t
 
-    with scaled vectors z (see :func:`pyg_samsa.functional.fit_feature_scale`), divided by the root of their number, and
-    standardised targets t; Rasmussen and Williams, `"Gaussian Processes for Machine Learning"
-    <https://gaussianprocess.org/gpml/>`_ (2006), equations 2.25 and 4.19. Variance, length scale,
-    :math:`\alpha` and noise are those with the largest marginal likelihood of up to 1,000 molecules. A label is fitted
-    as a number, 0 or 1. Its probability is a logistic function of f, fitted to the leave-one-out predictions of the
-    training rows (equation 5.12; Platt, 1999). A row with a missing label (NaN) is left out for that target only.
+    with standardised targets t; Rasmussen and Williams, `"Gaussian Processes for Machine Learning"
+    <https://gaussianprocess.org/gpml/>`_ (2006), equation 2.25. The kernel k is a rational quadratic of the scaled
+    properties (see :func:`pyg_samsa.functional.fit_feature_scale`) plus the overlap of the fragments, see
+    :mod:`pyg_samsa.predict.molecule_kernel`. Fragments are the columns of descriptors that count them, such as
+    ``morgan_count``; counts above 255 are 255. The numbers of the kernel and the noise are those with the largest
+    marginal likelihood of up to 800 molecules. A label is fitted as a number, 0 or 1. Its probability is a logistic
+    function of f, fitted to the leave-one-out predictions of the training rows (equation 5.12; Platt, 1999). A row with
+    a missing label (NaN) is left out for that target only.
 
     Args:
         task: The task.
@@ -149,7 +126,8 @@ class GaussianProcess(VectorModel):
         super().__init__(task, descriptors, extra_columns=extra_columns)
         self.options = options or GaussianProcessOptions()
         self.center, self.scale = torch.empty(0), torch.empty(0)
-        self.z = np.empty((0, 0), np.float32)
+        self.fragments, self.seen = np.empty(0, bool), np.empty(0, bool)
+        self.training = KernelRows(np.empty((0, 0), np.float32), np.empty((0, 0), np.uint8), np.empty(0))
         self.targets: list[FittedTarget | float] = []
 
     def fit(
@@ -173,9 +151,7 @@ class GaussianProcess(VectorModel):
         order = np.random.default_rng(self.options.seed).permutation(len(x))
         used = [np.sort(order[~np.isnan(column[order])][: self.options.max_rows]) for column in columns]
         kept = np.unique(np.concatenate(used))
-        features = torch.from_numpy(np.asarray(x))
-        self.center, self.scale = (part.float() for part in fit_feature_scale(features))
-        self.z = self._scaled(np.asarray(x)[kept])
+        self._fit_inputs(x, kept)
         self.targets = []
         for rows, column in zip(used, columns, strict=True):
             self.targets.append(self._fit_target(np.searchsorted(kept, rows), column[rows]))
@@ -195,10 +171,10 @@ class GaussianProcess(VectorModel):
             ConfigError: The vectors have another number of columns.
         """
         self._check_width(x)
-        scaled, out = self._scaled(x), np.empty((len(x), self.task.num_targets))
+        given, out = self._rows(x), np.empty((len(x), self.task.num_targets))
         with _limit(self.options.threads):
             for number, target in enumerate(self.targets):
-                out[:, number] = target if isinstance(target, float) else target.predict(scaled, self.z)
+                out[:, number] = target if isinstance(target, float) else target.predict(given, self.training)
         if self.task.kind == "multiclass":
             shares = 1 / (1 + np.exp(-out.clip(-500, 500)))
             out = np.log(np.maximum(shares / shares.sum(1, keepdims=True), LEAST))
@@ -226,13 +202,17 @@ class GaussianProcess(VectorModel):
         known = target.is_dir() and ((target / PROCESS).is_file() or not any(target.iterdir()))
         if target.exists() and not known:
             raise ConfigError("folder", str(target), "a new or empty folder, or one that holds a saved process")
-        arrays = {"center": self.center, "scale": self.scale, "z": torch.from_numpy(self.z)}
+        arrays = {"center": self.center, "scale": self.scale}
+        parts = {"fragments": self.fragments, "seen": self.seen} | {
+            name: getattr(self.training, name) for name in KernelRows.__dataclass_fields__
+        }
+        arrays |= {name: torch.from_numpy(part) for name, part in parts.items()}
         described: list[dict[str, Any]] = []
         for number, fitted in enumerate(self.targets):
             if isinstance(fitted, float):
                 described.append({"constant": fitted})
                 continue
-            described.append({name: getattr(fitted, name) for name in _NUMBERS})
+            described.append({**asdict(fitted.numbers), "slope": fitted.slope, "offset": fitted.offset})
             arrays[f"rows_{number}"] = torch.from_numpy(fitted.rows)
             arrays[f"weights_{number}"] = torch.from_numpy(fitted.weights)
         with atomic_directory(target, overwrite=True) as temporary:
@@ -282,7 +262,9 @@ class GaussianProcess(VectorModel):
                 ),
             )
             process.center, process.scale = arrays["center"].float(), arrays["scale"].float()
-            process.z, process.width = arrays["z"].float().numpy(), len(process.center)
+            process.fragments, process.seen = (arrays[name].bool().numpy() for name in ("fragments", "seen"))
+            process.training = KernelRows(*(arrays[name].numpy() for name in KernelRows.__dataclass_fields__))
+            process.width = len(process.center)
             process.targets = [_read_target(one, number, arrays) for number, one in enumerate(content["targets"])]
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, ConfigError):
@@ -293,35 +275,62 @@ class GaussianProcess(VectorModel):
         return process
 
     def _check_loaded(self, path: Path) -> None:
+        rows, count = self.training, len(self.training)
+        widths = {len(part) for part in (self.center, self.scale, self.fragments, self.seen)}
         fits = (
-            self.center.shape == self.scale.shape == (self.width,)
-            and self.z.ndim == 2
-            and self.z.shape[1] == int((self.scale > 0).sum())
+            widths == {self.width}
+            and rows.z.shape == (count, int((self._varies()).sum()))
+            and rows.counts.shape == (count, int(self.seen.sum()))
+            and rows.totals.shape == (count,)
+            and (rows.z.dtype, rows.counts.dtype, rows.totals.dtype) == (np.float32, np.uint8, np.float64)
             and len(self.targets) == self.task.num_targets
-            and all(_fits(one, len(self.z)) for one in self.targets if not isinstance(one, float))
+            and all(_fits(one, count) for one in self.targets if not isinstance(one, float))
         )
         if not fits:
             raise DataIntegrityError(path, f"the shapes of {ARRAYS}", "others", hint=COPY_AGAIN)
 
-    def _scaled(self, x: np.ndarray) -> np.ndarray:
-        """Return the scaled columns that varied in training, float32."""
-        varies = self.scale > 0
-        scaled = scale_features(torch.from_numpy(np.asarray(x, np.float32)), self.center, self.scale)[:, varies]
-        return (scaled / max(1, int(varies.sum())) ** 0.5).numpy()
+    def _fit_inputs(self, x: np.ndarray, kept: np.ndarray) -> None:
+        """Set the scale of properties, the fragments that occur, and the training rows."""
+        x = np.asarray(x, np.float32)
+        self.fragments = np.zeros(self.width, bool)
+        if self.descriptors:
+            marked = fragment_columns(self.descriptors)
+            self.fragments[: len(marked)] = marked[: self.width]
+        self.center, self.scale = (part.float() for part in fit_feature_scale(torch.from_numpy(x)))
+        self.seen = self.fragments & (x[kept] > 0).any(0)
+        self.training = self._rows(x[kept])
+
+    def _varies(self) -> np.ndarray:
+        return (self.scale > 0).numpy() & ~self.fragments
+
+    def _rows(self, x: np.ndarray) -> KernelRows:
+        """Return what the kernel reads of vectors; distances are divided by the number of properties."""
+        x, varies = np.asarray(x, np.float32), self._varies()
+        scaled = scale_features(torch.from_numpy(x), self.center, self.scale).numpy()[:, varies]
+        counts = (
+            np.nan_to_num(x[:, self.fragments], nan=0, posinf=LARGEST_COUNT).clip(0, LARGEST_COUNT).astype(np.uint8)
+        )
+        totals = counts.sum(1, dtype=np.float64)
+        return KernelRows(
+            scaled / np.float32(max(1, varies.sum()) ** 0.5), counts[:, self.seen[self.fragments]], totals
+        )
 
     def _fit_target(self, rows: np.ndarray, y: np.ndarray) -> FittedTarget | float:
         """Fit one target; it becomes a number if all molecules share its value, or if no column of x varies."""
         labels = self.task.kind != "regression"
         y = (y > 0.5).astype(float) if labels else y
         mean, std = float(y.mean()), float(y.std())
-        if not self.z.shape[1] or not std > 0 or not np.isfinite(std):
+        if not (self._varies().any() or self.seen.any()) or not std > 0 or not np.isfinite(std):
             return log_odds(mean) if labels else mean
-        target = (y - mean) / std
+        target, own = (y - mean) / std, self.training[rows]
+        searched = np.arange(len(rows))
+        if len(rows) > _SEARCH_ROWS:
+            searched = np.sort(np.random.default_rng(self.options.seed).permutation(len(rows))[:_SEARCH_ROWS])
         with _limit(self.options.threads):
-            found = _search(self.z[rows], target, self.options.seed)
-            weights, left_out = _solve(FittedTarget(rows, np.empty(0), *found), self.z, target, leave_one_out=labels)
+            numbers = search_numbers(own[searched], target[searched])
+            weights, left_out = _solve(own, numbers, target, leave_one_out=labels)
         slope, offset = _logistic(left_out, y) if labels else (std, mean)
-        return FittedTarget(rows, weights, *found, slope, offset)
+        return FittedTarget(rows, weights, numbers, slope, offset)
 
 
 def _limit(threads: int) -> Any:
@@ -330,36 +339,14 @@ def _limit(threads: int) -> Any:
     return threadpool_limits(threads)
 
 
-def _search(z: np.ndarray, target: np.ndarray, seed: int) -> tuple[float, float, float, float]:
-    """Return variance, length scale, alpha and noise of the largest marginal likelihood."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import ConstantKernel, RationalQuadratic, WhiteKernel
-
-    if len(z) > _SEARCH_ROWS:
-        drawn = np.sort(np.random.default_rng(seed).permutation(len(z))[:_SEARCH_ROWS])
-        z, target = z[drawn], target[drawn]
-    wide = (1e-2, 1e3)
-    start = ConstantKernel(1.0, wide) * RationalQuadratic(1.0, 1.0, wide, wide) + WhiteKernel(0.1, (1e-4, 1e1))
-    with warnings.catch_warnings():
-        # A parameter at the end of its range is a fine result.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        kernel = GaussianProcessRegressor(start).fit(z.astype(np.float64), target).kernel_
-    quadratic = kernel.k1.k2
-    return tuple(  # type: ignore[return-value]  # four numbers
-        map(float, (kernel.k1.k1.constant_value, quadratic.length_scale, quadratic.alpha, kernel.k2.noise_level))
-    )
-
-
 def _solve(
-    fitted: FittedTarget, z: np.ndarray, target: np.ndarray, *, leave_one_out: bool
+    rows: KernelRows, numbers: KernelNumbers, target: np.ndarray, *, leave_one_out: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weights, and the leave-one-out predictions of the training rows if asked for."""
     from scipy.linalg import cho_factor, cho_solve, lapack
 
-    own = z[fitted.rows]
-    kernel = fitted.kernel(own, own)
-    kernel[np.diag_indices_from(kernel)] += fitted.noise
+    kernel = rows.kernel(rows, numbers)
+    kernel[np.diag_indices_from(kernel)] += numbers.noise
     factor = cho_factor(kernel, lower=True, overwrite_a=True)
     weights = cho_solve(factor, target)
     if not leave_one_out:
@@ -380,16 +367,17 @@ def _logistic(values: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
 def _read_target(described: Any, number: int, arrays: dict[str, Tensor]) -> FittedTarget | float:
     if "constant" in described:
         return float(described["constant"])
-    numbers = {name: float(described[name]) for name in _NUMBERS}
-    return FittedTarget(arrays[f"rows_{number}"].numpy(), arrays[f"weights_{number}"].double().numpy(), **numbers)
+    numbers = KernelNumbers(*(float(described[name]) for name in NUMBERS))
+    rows, weights = arrays[f"rows_{number}"].numpy(), arrays[f"weights_{number}"].double().numpy()
+    return FittedTarget(rows, weights, numbers, float(described["slope"]), float(described["offset"]))
 
 
 def _fits(target: FittedTarget, count: int) -> bool:
-    numbers = [getattr(target, name) for name in _NUMBERS]
+    numbers = list(vars(target.numbers).values())
     return (
         target.rows.shape == target.weights.shape == (len(target.rows),)
         and target.rows.dtype == np.int64
         and all(0 <= row < count for row in (target.rows.min(initial=0), target.rows.max(initial=0)))
-        and bool(np.isfinite(numbers).all())
-        and min(target.length_scale, target.alpha) > 0
+        and bool(np.isfinite([*numbers, target.slope, target.offset]).all())
+        and min(numbers) > 0
     )

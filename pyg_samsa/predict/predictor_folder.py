@@ -28,9 +28,9 @@ from pyg_samsa.hub.model_config import package_versions
 from pyg_samsa.io.files import atomic_directory, file_hash
 from pyg_samsa.predict.blend_predictor import BlendPredictor
 from pyg_samsa.predict.conformal import Calibration
+from pyg_samsa.predict.descriptor_predictor import DescriptorPredictor
 from pyg_samsa.predict.interface import Predictor
 from pyg_samsa.predict.predictor import TOKENS_PER_BATCH, MoleculePredictor
-from pyg_samsa.predict.descriptor_predictor import DescriptorPredictor
 from pyg_samsa.task import Task
 
 PREDICTOR = "predictor.json"

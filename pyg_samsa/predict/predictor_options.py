@@ -20,7 +20,8 @@ MEMBER_KINDS = {
 """Value of ``predictor.members`` -> kinds of models that are fitted."""
 MEMBERS = ("auto", *MEMBER_KINDS)
 TREE_INPUTS = ("rdkit2d", "morgan_count+topological_torsion", "rdkit2d+morgan_count+topological_torsion")
-GP_INPUTS = ("rdkit2d",)
+GP_INPUTS = ("rdkit2d+morgan_count+topological_torsion",)
+REFIT = ("all", "descriptors", "none")
 
 TABLE_TREES: dict[str, Any] = {"trees": 500, "learning_rate": 0.05, "leaves": 16, "min_leaf": 5, "column_share": 0.3}
 """Options of boosted trees for tables of some hundred to some ten thousand molecules, as in the config ``csv``."""
@@ -55,12 +56,13 @@ class PredictorOptions:
         Option("Inputs of the Gaussian processes, likewise; an empty list for no Gaussian processes."),
     ] = GP_INPUTS
     refit: Annotated[
-        bool,
+        str,
         Option(
-            "Whether models on descriptors are fitted again to training and validation rows, after the weights are "
-            "chosen."
+            "What is fitted again to training and validation rows, after the weights are chosen: all models, only "
+            "those on descriptors, or none.",
+            REFIT,
         ),
-    ] = True
+    ] = "descriptors"
     ensemble: Annotated[
         int, Option("Number of networks, with seeds seed, seed + 1, ...; 1 for no ensemble.", low=1)
     ] = 1
@@ -100,7 +102,7 @@ class PredictorOptions:
 
         Example:
             >>> PredictorOptions().inputs("gp")
-            [['rdkit2d']]
+            [['rdkit2d', 'morgan_count', 'topological_torsion']]
         """
         return [_split(names) for names in (self.tree_inputs if kind == "trees" else self.gp_inputs)]
 

@@ -16,6 +16,7 @@ from pyg_samsa.predict import BlendPredictor, MoleculePredictor, load_predictor
 SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
 TINY = ["samsa.layers", "1", "samsa.channels", "16", "samsa.heads", "2", "samsa.num_samples", "8"]
 TINY += ["num_threads", "1", "accelerator", "cpu", "optim.num_warmup_epochs", "0"]
+TINY += ["predictor.refit", "descriptors"]
 SETS = ["train", "train", "val", "test"]
 
 
@@ -107,6 +108,29 @@ def test_trees_and_their_blend_beside_the_network(table, capsys):
     assert written["smiles"].tolist() == test["mol"].tolist()
     np.testing.assert_allclose(written["length_pred"], values, rtol=1e-5)
     assert "test predictions of the predictor" in shown
+
+
+def test_all_members_are_fitted_again_with_the_validation_rows(table, capsys):
+    words = ["--target-columns", "length", "--split-column", "set", "--epochs", "2"]
+    few = ["predictor.tree_inputs", "[maccs]", "boosting.trees", "5", "predictor.gp_inputs", "[]"]
+    arguments = ["train", "-q", "--csv", "table.csv", "--smiles-column", "mol", "--out", "results", *words, *TINY, *few]
+    assert main([*arguments, "predictor.refit", "all"]) == 0
+    folder = table / "results" / "table" / "0"
+    assert "test: all fitted again" in capsys.readouterr().out
+    rows = pd.read_csv("table.csv")
+    again = json.loads((folder / "refit" / "0" / "summary.json").read_text())
+    assert (again["epochs"], again["val"]) == (2, {})
+    predictor, network = load_predictor(folder), MoleculePredictor.from_pretrained(folder / "refit" / "0" / "model")
+    assert predictor.names[0] == "network"
+    np.testing.assert_array_equal(predictor.members[0].predict(SMILES).values, network.predict(SMILES).values)
+    # The first network has never seen the validation rows, and it scores them.
+    first = MoleculePredictor.from_pretrained(folder / "model")
+    val = rows[rows["set"] == "val"]
+    expected = (first.predict(val["mol"].tolist()).values[:, 0] - val["length"]).abs().mean()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["predictor"]["scores"]["network"]["val"]["mae"] == pytest.approx(expected, rel=1e-4)
+    assert main([*arguments, "predictor.refit", "all", "optim.scheduler", "plateau"]) == 2
+    assert "predictor.refit: got 'all'" in capsys.readouterr().err
 
 
 def test_trees_alone(table, capsys):

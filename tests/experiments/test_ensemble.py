@@ -27,7 +27,20 @@ TINY = [
     "optim.max_epoch",
     "1",
 ]
-TINY += ["num_threads", "1", "accelerator", "cpu", "optim.num_warmup_epochs", "0", "boosting.trees", "10", "predictor.gp_inputs", "[]"]
+TINY += [
+    "num_threads",
+    "1",
+    "accelerator",
+    "cpu",
+    "optim.num_warmup_epochs",
+    "0",
+    "boosting.trees",
+    "10",
+    "predictor.gp_inputs",
+    "[]",
+    "predictor.refit",
+    "descriptors",
+]
 TINY += ["predictor.tree_inputs", "[maccs]", "out_dir", "results", "run_name", "length"]
 
 
@@ -71,6 +84,20 @@ def test_an_ensemble_is_the_mean_of_its_networks(train):
     error = (written["length_true"] - written["length_pred"]).abs().mean()
     assert summary["test"]["mae"] == pytest.approx(error, rel=1e-4)
     assert find_run_folders([result.folder.path.parent]) == [result.folder.path]
+
+
+def test_the_networks_of_an_ensemble_are_trained_again(train):
+    opts = ["predictor.ensemble", "2", "predictor.members", "network", "predictor.refit", "all"]
+    result, _ = train(*opts, "train.auto_resume", "True")
+    again = [path / "0" for path in sorted((result.folder.path / "members").glob("seed-?/?/refit"))]
+    models = [load_predictor(path.parent / path.parent.parent.name / "model") for path in again]
+    values = np.mean([model.predict(SMILES).values for model in models], axis=0)
+    np.testing.assert_allclose(load_predictor(result.folder.path).predict(SMILES).values, values, rtol=1e-5)
+    assert [path.parent.parent.name for path in again] == ["0", "1"]
+    assert find_run_folders([result.folder.path.parent]) == [result.folder.path]
+    times = [path.stat().st_mtime_ns for path in result.folder.path.glob("members/*/*/refit/*/history.csv")]
+    train(*opts, "train.auto_resume", "True")
+    assert [p.stat().st_mtime_ns for p in result.folder.path.glob("members/*/*/refit/*/history.csv")] == times
 
 
 def test_folds_leave_out_each_row_once_and_never_see_the_test_rows(train):

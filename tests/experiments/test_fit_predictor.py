@@ -16,6 +16,7 @@ from pyg_samsa.experiments.fit_predictor import (
     blend_candidates,
     check_trees,
     fit_models,
+    has_model,
     measure,
     network_candidate,
     save_fitted,
@@ -33,6 +34,8 @@ from pyg_samsa.predict import (
 )
 from pyg_samsa.predict.predictor_options import PredictorOptions
 from pyg_samsa.task import Task
+from pyg_samsa.training.results import RunResult
+from pyg_samsa.training.run_folder import RunFolder
 
 pytest.importorskip("lightgbm")
 SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
@@ -68,10 +71,20 @@ def trees(rows):
 
 @pytest.fixture
 def model(tmp_path):
-    torch.manual_seed(0)
+    return save_network(tmp_path / "model")
+
+
+def save_network(folder, seed=0):
+    torch.manual_seed(seed)
     sizes = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4}
     network = SAMSA.from_options(MOLECULES.in_channels, 2, edge_channels=MOLECULES.edge_channels, **sizes)
-    return save_pretrained(network, tmp_path / "model", task=TASK)
+    return save_pretrained(network, folder, task=TASK)
+
+
+def result(model, seconds=3.0):
+    """The result of a run whose folder holds the saved network."""
+    folder = RunFolder(model.parent)
+    return RunResult(folder, 0, 1, val={}, test={}, parameters=1, epochs=1, seconds=seconds)
 
 
 def test_trees_learn_the_training_rows_and_predict_the_others(rows, trees):
@@ -105,10 +118,25 @@ def test_gaussian_processes_are_fitted_likewise(rows):
 
 
 def test_the_network_predicts_as_it_was_saved(rows, model):
-    candidate = network_candidate(rows, model, seconds=3.0)
+    candidate = network_candidate(rows, result(model))
     texts = [SMILES[row] for row in (41, 43, 45, 46)]
     np.testing.assert_allclose(candidate.predictor.predict(texts).values, candidate.outputs["test"], rtol=1e-5)
     assert (candidate.name, candidate.seconds) == ("network", 3.0)
+
+
+def test_a_second_training_predicts_the_test_rows(rows, model, tmp_path):
+    other = save_network(tmp_path / "refit" / "model", seed=1)
+    assert has_model(result(other))
+    assert not has_model(result(tmp_path / "refit" / "deeper" / "model"))
+    found, first, second = (
+        network_candidate(rows, *results)
+        for results in ((result(model), result(other)), (result(model),), (result(other),))
+    )
+    np.testing.assert_array_equal(found.outputs["val"], first.outputs["val"])
+    np.testing.assert_array_equal(found.outputs["test"], second.outputs["test"])
+    assert not np.array_equal(first.outputs["test"], second.outputs["test"])
+    np.testing.assert_array_equal(found.predictor.predict(SMILES).values, second.predictor.predict(SMILES).values)
+    assert found.seconds == 6.0
 
 
 class Given(Predictor):
@@ -158,7 +186,7 @@ def test_what_cannot_be_saved_is_measured_and_left_out(rows, trees):
 
 
 def test_the_saved_predictor_predicts_as_it_was_measured(rows, trees, model, tmp_path):
-    candidates = [network_candidate(rows, model), *trees]
+    candidates = [network_candidate(rows, result(model)), *trees]
     fitted = blend_candidates(candidates, rows, MAE, "mae")
     save_fitted(fitted, tmp_path)
     predictor = load_predictor(tmp_path)

@@ -7,7 +7,7 @@ from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.errors import ConfigError, SmilesError
 from pyg_samsa.explain.predictor_explanation import explain_predictor, methods_of
 from pyg_samsa.nn import SAMSA
-from pyg_samsa.predict import BlendPredictor, BoostedTrees, BoostingOptions, MoleculePredictor, DescriptorPredictor
+from pyg_samsa.predict import BlendPredictor, BoostedTrees, BoostingOptions, DescriptorPredictor, MoleculePredictor
 from pyg_samsa.task import Task
 
 SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]

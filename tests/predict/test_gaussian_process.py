@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.predict import GaussianProcess, GaussianProcessOptions
 from pyg_samsa.predict import gaussian_process as module
@@ -22,27 +24,17 @@ def table(rows=80, seed=0):
     return x, (np.sin(x[:, :1]) + 0.3 * x[:, 1:2]).astype(np.float64)
 
 
-def literal_kernel(process, target, a, b):
-    """The rational quadratic kernel, one pair after the other."""
-    found = np.empty((len(a), len(b)))
-    for i, one in enumerate(a.astype(np.float64)):
-        for j, other in enumerate(b.astype(np.float64)):
-            distance = ((one - other) ** 2).sum() / (2 * target.alpha * target.length_scale**2)
-            found[i, j] = target.variance * (1 + distance) ** -target.alpha
-    return found
-
-
 def solved(process, rows, values):
     """Literal prediction: K and its inverse, for the kernel that the process found."""
-    target, z = process.targets[0], process.z
-    inner = literal_kernel(process, target, z[rows], z[rows]) + target.noise * np.eye(len(rows))
-    return lambda new: literal_kernel(process, target, new, z[rows]) @ np.linalg.inv(inner) @ values
+    numbers, training = process.targets[0].numbers, process.training
+    inner = training[rows].kernel(training[rows], numbers) + numbers.noise * np.eye(len(rows))
+    return lambda new: new.kernel(training[rows], numbers) @ np.linalg.inv(inner) @ values
 
 
 def test_values_are_those_of_the_equation():
     x, y = table(30)
     process = GaussianProcess(VALUE).fit(x, y)
-    new = process._scaled(table(9, seed=1)[0])
+    new = process._rows(table(9, seed=1)[0])
     mean, std = y.mean(), y.std()
     expected = mean + std * solved(process, np.arange(30), (y[:, 0] - mean) / std)(new)
     np.testing.assert_allclose(process.predict(table(9, seed=1)[0])[:, 0], expected, rtol=1e-8)
@@ -59,11 +51,11 @@ def test_leave_one_out_predictions_are_those_of_processes_without_the_row():
     process = GaussianProcess(VALUE).fit(x, y)
     target = process.targets[0]
     values = (y[:, 0] - y.mean()) / y.std()
-    _, found = module._solve(target, process.z, values, leave_one_out=True)
+    _, found = module._solve(process.training, target.numbers, values, leave_one_out=True)
     rows = np.arange(24)
     for row in rows:
         others = np.delete(rows, row)
-        expected = solved(process, others, values[others])(process.z[[row]])
+        expected = solved(process, others, values[others])(process.training[[row]])
         assert found[row] == pytest.approx(expected[0], abs=1e-8)
 
 
@@ -94,9 +86,8 @@ def test_missing_labels_are_left_out():
     two = np.concatenate([y, -y], axis=1)
     two[::2, 1] = np.nan
     process = GaussianProcess(Task("regression", ["a", "b"])).fit(x, two)
-    alone = GaussianProcess(VALUE)
-    alone.width, alone.center, alone.scale = process.width, process.center, process.scale
-    alone.z = process.z[1::2]
+    alone = copy.copy(process)
+    alone.task, alone.training = VALUE, process.training[np.arange(1, 60, 2)]
     alone.targets = [alone._fit_target(np.arange(30), -y[1::2, 0])]
     np.testing.assert_allclose(process.predict(x)[:, [1]], alone.predict(x), atol=1e-6)
 
@@ -127,9 +118,9 @@ def test_at_most_max_rows_are_used():
     x, y = table(60)
     options = GaussianProcessOptions(max_rows=20, seed=3)
     process = GaussianProcess(VALUE, options=options).fit(x, y)
-    assert len(process.z) == len(process.targets[0].rows) == 20
+    assert len(process.training) == len(process.targets[0].rows) == 20
     other = GaussianProcess(VALUE, options=GaussianProcessOptions(max_rows=20, seed=4)).fit(x, y)
-    assert not np.array_equal(other.z, process.z)
+    assert not np.array_equal(other.training.z, process.training.z)
     assert np.array_equal(GaussianProcess(VALUE, options=options).fit(x, y).predict(x), process.predict(x))
 
 
@@ -137,11 +128,8 @@ def test_the_search_uses_a_part_of_many_rows(monkeypatch):
     x, y = table(100)
     seen = []
     monkeypatch.setattr(module, "_SEARCH_ROWS", 30)
-    fit = __import__("sklearn.gaussian_process", fromlist=["x"]).GaussianProcessRegressor.fit
-    monkeypatch.setattr(
-        "sklearn.gaussian_process.GaussianProcessRegressor.fit",
-        lambda self, x, y: seen.append(len(x)) or fit(self, x, y),
-    )
+    search = module.search_numbers
+    monkeypatch.setattr(module, "search_numbers", lambda rows, y: seen.append(len(rows)) or search(rows, y))
     process = GaussianProcess(VALUE).fit(x, y)
     assert seen == [30]
     assert len(process.targets[0].rows) == 100
@@ -185,7 +173,7 @@ def test_errors_name_what_is_wrong(tmp_path):
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="folder"):
         process.save(tmp_path / "other")
-    with pytest.raises(DataNotFoundError, match="gaussian_process.json"):
+    with pytest.raises(DataNotFoundError, match=r"gaussian_process\.json"):
         GaussianProcess.load(tmp_path)
 
 
@@ -202,6 +190,8 @@ def test_errors_name_what_is_wrong(tmp_path):
         lambda content, arrays: arrays.update(weights_0=arrays["weights_0"][1:]),
         lambda content, arrays: arrays.update(scale=arrays["scale"][1:]),
         lambda content, arrays: arrays.update(z=arrays["z"][:, 1:].contiguous()),
+        lambda content, arrays: arrays.update(totals=arrays["totals"].float()),
+        lambda content, arrays: arrays.update(seen=~arrays["seen"]),
     ],
 )
 def test_a_damaged_folder_is_an_error(change, tmp_path):
@@ -213,6 +203,25 @@ def test_a_damaged_folder_is_an_error(change, tmp_path):
     save_file(arrays, folder / module.ARRAYS)
     with pytest.raises(DataIntegrityError, match="gaussian_process"):
         GaussianProcess.load(folder)
+
+
+def test_fragments_are_compared_by_their_overlap(tmp_path):
+    smiles = ["C" * size + end for size in range(1, 25) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
+    x = compute_descriptors(smiles, ["rdkit2d", "morgan_count"], progress=False)
+    x = np.concatenate([x, np.arange(96.0, dtype=np.float32)[:, None]], axis=1)
+    y = np.array([[float("N" in text)] for text in smiles])
+    process = GaussianProcess(LABEL, ["rdkit2d", "morgan_count"], extra_columns=["pH"]).fit(x[:80], y[:80])
+    assert (process.fragments.sum(), process.fragments[-1]) == (2048, False)
+    assert process.training.counts.shape == (80, int((x[:80, process.fragments] > 0).any(0).sum()))
+    assert ((process.readable(x[80:]) > 0.5) == y[80:]).mean() > 0.9
+    again = GaussianProcess.load(process.save(tmp_path / "gp"))
+    np.testing.assert_array_equal(again.predict(x), process.predict(x))
+    # A fragment that was not in training makes a molecule less similar.
+    row = process._rows(x[:1])
+    x[0, np.flatnonzero(process.fragments & ~process.seen)[0]] = 7
+    new = process._rows(x[:1])
+    assert new.totals[0] == row.totals[0] + 7
+    assert (new.overlaps(process.training) <= row.overlaps(process.training)).all()
 
 
 def test_the_order_of_rows_does_not_matter():

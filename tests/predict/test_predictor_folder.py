@@ -10,8 +10,8 @@ from pyg_samsa.predict import (
     BlendPredictor,
     BoostedTrees,
     BoostingOptions,
-    MoleculePredictor,
     DescriptorPredictor,
+    MoleculePredictor,
     load_predictor,
     save_predictor,
 )

@@ -1,8 +1,8 @@
 import pytest
 import yaml
 
-from pyg_samsa.errors import ConfigError
 from pyg_samsa.cli import _parser
+from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import find_config
 from pyg_samsa.predict.predictor_options import GP_INPUTS, MEMBERS, TABLE_TREES, TREE_INPUTS, PredictorOptions
 

@@ -8,8 +8,8 @@ from torch.nn import Linear, Module
 from torch_geometric.nn import BatchNorm
 
 from pyg_samsa.errors import ShapeError
-from pyg_samsa.nn.encoding.feature_encoder import check_finite
 from pyg_samsa.functional.feature_scale import LARGEST
+from pyg_samsa.nn.encoding.feature_encoder import check_finite
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
 

@@ -1,0 +1,62 @@
+"""Trains the network of a run again on training and validation rows, for its predictor."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.scheduler import ALIASES
+from pyg_samsa.training.results import RunResult
+from pyg_samsa.training.run_plan import RunPlan
+
+REFIT = "refit"
+"""Subfolder of a run's folder with the second training."""
+Train = Callable[..., RunResult]
+"""Carries out a plan: ``train(plan, console=..., title=...)``."""
+
+
+def check_refit() -> None:
+    """Raise an error if the schedule of the present ``cfg`` needs validation rows, which a second training lacks.
+
+    Raises:
+        ConfigError: ``optim.scheduler`` is ``plateau``.
+    """
+    if ALIASES.get(str(cfg.optim.scheduler), str(cfg.optim.scheduler)) == "plateau":
+        hint = "That schedule watches validation rows. Set another optim.scheduler, or predictor.refit descriptors."
+        raise ConfigError("predictor.refit", "all", "descriptors with optim.scheduler plateau", hint=hint)
+
+
+def train_again(plan: RunPlan, result: RunResult, *, train: Train, console: Any = None, title: str = "") -> RunResult:
+    """Train the network of a run again, on training and validation rows and for as many epochs.
+
+    Nothing is validated, so the weights are those of the last epoch. A finished second training is not repeated.
+
+    Args:
+        plan: Plan of the run.
+        result: Its result.
+        train: Carries out a plan.
+        console: A rich console; None for silence.
+        title: Headline of the run.
+
+    Cost: as the first training.
+    """
+    splits = plan.dataset.split_idx
+    dataset = copy.copy(plan.dataset)
+    both = torch.cat([torch.as_tensor(splits[name]) for name in ("train", "val")])
+    dataset.split_idx = {"train": both.sort().values, **{name: splits[name] for name in splits if name == "test"}}
+    again = replace(
+        plan,
+        name=REFIT,
+        out_dir=str(result.folder.path),
+        resume=True,
+        dataset=dataset,
+        monitor=None,
+        trainer=replace(plan.trainer, max_epochs=result.epochs, patience=0),
+    )
+    return train(again, console=console, title=f"{title} · again with the validation rows")
