@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.options import check_integer
+from pyg_samsa.options import check_integer, is_number
 from pyg_samsa.task import Task
 
 ROUNDS = 10
-MAX_MEMBERS = 4
+MAX_MEMBERS = 8
+SHRINK = 300.0
+_LEAST_WEIGHT, _SMALLEST_RATIO = 0.05, 1e-3
 _LEAST = 1e-12
 
 
@@ -27,20 +29,24 @@ def choose_weights(
     *,
     rounds: int = ROUNDS,
     max_members: int = MAX_MEMBERS,
+    shrink: float = SHRINK,
     per_target: bool = False,
 ) -> np.ndarray:
-    r"""Choose the weights of a convex blend by greedy selection with replacement.
-
-    From Caruana et al., `"Ensemble Selection from Libraries of Models" <https://doi.org/10.1145/1015330.1015432>`_
-    (2004). The best member is selected first; then, in each round, the member with which the mean of all selected ones
-    scores best:
+    r"""Choose the weights of a convex blend: those of a greedy selection, shrunk to inverse squared errors.
 
     .. math::
         \hat y = \sum_m w_m \hat y_m, \qquad
-        w_m = \frac{\text{times that } m \text{ was selected}}{\text{rounds so far}}
+        w_m = \frac{n}{n + n_0} \, \frac{s_m}{\sum_l s_l} + \frac{n_0}{n + n_0} \, \frac{e_m^{-2}}{\sum_l e_l^{-2}}
 
-    The weights are those of the best round. A member outside the ``max_members`` largest weights is left out. If the
-    blend does not score better than the best member alone, that member has the weight 1.
+    :math:`s_m` says how often a member is selected with replacement (Caruana et al., `"Ensemble Selection from
+    Libraries of Models" <https://doi.org/10.1145/1015330.1015432>`_, 2004): the best member comes first; then, in each
+    round, the member with which the mean of all selected ones scores best. The counts are those of the best round. If
+    no such mean scores better than the best member alone, only that member counts. :math:`e_m` is the error of a
+    member: the metric, or 1 minus the metric if a larger one is better.
+
+    A selection on few molecules follows their chance, while inverse squared errors use all members that are good. Of
+    :math:`n = n_0` known labels per target, both count the same. Weights below 0.05 and those outside the
+    ``max_members`` largest are then set to 0.
 
     Pass predictions for molecules that no member was fitted to: validation or out-of-fold predictions. The score of the
     blend on these molecules is then slightly too good, because it was selected on them.
@@ -51,8 +57,9 @@ def choose_weights(
         task: The task.
         metric: One of :func:`pyg_samsa.metrics.available`, or ``"loss"``: the absolute error, or the negative
             log-likelihood. It is also used where the metric is undefined, such as the AUC of a single class.
-        rounds: Number of rounds; weights are at least 1 / rounds.
+        rounds: Number of rounds of the selection.
         max_members: Largest number of members.
+        shrink: Number :math:`n_0` of labels, 0 or more; 0 selects only.
         per_target: Whether each target has weights of its own; not for ``"multiclass"``.
 
     Shapes:
@@ -76,14 +83,16 @@ def choose_weights(
     _check(predictions, target, task)
     check_integer("rounds", rounds)
     check_integer("max_members", max_members)
+    if not is_number(shrink) or shrink < 0:
+        raise ConfigError("shrink", shrink, "a number, at least 0")
+    limits: dict[str, Any] = {"rounds": rounds, "max_members": max_members, "shrink": shrink}
     if per_target:
         if task.kind == "multiclass":
             raise ConfigError("per_target", True, "False for classes, whose probabilities sum to 1")
         each = Task("regression" if task.kind == "regression" else "binary", ["target"])
-        options: dict[str, Any] = {"rounds": rounds, "max_members": max_members}
         columns = [
             choose_weights(
-                predictions[:, :, [c]], target.reshape(predictions.shape[1:])[:, [c]], each, metric, **options
+                predictions[:, :, [c]], target.reshape(predictions.shape[1:])[:, [c]], each, metric, **limits
             )
             for c in range(task.num_targets)
         ]
@@ -91,15 +100,15 @@ def choose_weights(
     score = scorer(target, task, metric)
     alone = np.array([score(member) for member in predictions])
     if np.isnan(alone).any() and metric != "loss":
-        return choose_weights(predictions, target, task, "loss", rounds=rounds, max_members=max_members)
+        return choose_weights(predictions, target, task, "loss", **limits)
     best = int(np.nanargmax(alone)) if not np.isnan(alone).all() else 0
     counts = _select(predictions, score, best, rounds)
-    if (counts > 0).sum() > max_members:
-        counts[np.argsort(-counts, kind="stable")[max_members:]] = 0
     weights = counts / counts.sum()
     if not score(np.tensordot(weights, predictions, 1)) > alone[best]:
         weights = np.eye(len(predictions))[best]
-    return weights
+    labels = float((~np.isnan(target)).sum()) / (1 if task.kind == "multiclass" else task.num_targets)
+    share = labels / (labels + shrink) if labels else 0.0
+    return _few(share * weights + (1 - share) * _inverse_squares(_errors(alone, metric)), max_members)
 
 
 def scorer(target: np.ndarray, task: Task, metric: str) -> Callable[[np.ndarray], float]:
@@ -156,6 +165,32 @@ def _check(predictions: np.ndarray, target: np.ndarray, task: Task) -> None:
         raise ShapeError("target", list(target.shape), f"{size} values, at least one, as the predictions have")
     if not np.isfinite(predictions).all():
         raise ConfigError("predictions", "a value that is not finite", "finite values")
+
+
+def _errors(scores: np.ndarray, metric: str) -> np.ndarray:
+    """Return the errors of members from their scores, where a larger score is better."""
+    if metric == "loss":
+        return -scores
+    from pyg_samsa import metrics
+
+    return 1 - scores if metrics.higher_is_better(metric) else -scores
+
+
+def _inverse_squares(errors: np.ndarray) -> np.ndarray:
+    """Return weights that are inversely proportional to the squares of errors."""
+    errors = np.nan_to_num(errors, nan=np.inf)
+    largest = errors[np.isfinite(errors)].max(initial=0)
+    if not largest > 0:
+        return np.full(len(errors), 1 / len(errors))
+    weights = np.maximum(errors / largest, _SMALLEST_RATIO) ** -2.0
+    return weights / weights.sum()
+
+
+def _few(weights: np.ndarray, max_members: int) -> np.ndarray:
+    """Return weights without the small ones, and with at most ``max_members``; they sum to 1."""
+    kept = np.where(weights < min(_LEAST_WEIGHT, weights.max()), 0, weights)
+    kept[np.argsort(-kept, kind="stable")[max_members:]] = 0
+    return kept / kept.sum()
 
 
 def _select(predictions: np.ndarray, score: Callable[[np.ndarray], float], best: int, rounds: int) -> np.ndarray:

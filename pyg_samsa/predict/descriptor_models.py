@@ -30,9 +30,9 @@ def descriptor_models(
         extra_columns: Names of the columns of a table that the models read after the descriptors.
 
     Example:
-        >>> options = PredictorOptions(tree_inputs=["maccs"])
+        >>> options = PredictorOptions(tree_inputs=["maccs"], gp_inputs=["rdkit2d"])
         >>> list(descriptor_models(Task("regression", ["logS"]), options, BoostingOptions(), GaussianProcessOptions()))
-        ['trees maccs', 'gp rdkit2d+morgan_count+topological_torsion']
+        ['trees maccs', 'gp rdkit2d']
     """
     found: dict[str, BoostedTrees | GaussianProcess] = {}
     if "trees" in kinds:

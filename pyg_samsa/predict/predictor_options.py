@@ -19,8 +19,8 @@ MEMBER_KINDS = {
 }
 """Value of ``predictor.members`` -> kinds of models that are fitted."""
 MEMBERS = ("auto", *MEMBER_KINDS)
-TREE_INPUTS = ("rdkit2d", "morgan_count+topological_torsion", "rdkit2d+morgan_count+topological_torsion")
-GP_INPUTS = ("rdkit2d+morgan_count+topological_torsion",)
+TREE_INPUTS = ("rdkit2d", "rdkit2d+morgan_count+topological_torsion")
+GP_INPUTS = TREE_INPUTS
 REFIT = ("all", "descriptors", "none")
 
 TABLE_TREES: dict[str, Any] = {"trees": 500, "learning_rate": 0.05, "leaves": 16, "min_leaf": 5, "column_share": 0.3}
@@ -102,7 +102,7 @@ class PredictorOptions:
 
         Example:
             >>> PredictorOptions().inputs("gp")
-            [['rdkit2d', 'morgan_count', 'topological_torsion']]
+            [['rdkit2d'], ['rdkit2d', 'morgan_count', 'topological_torsion']]
         """
         return [_split(names) for names in (self.tree_inputs if kind == "trees" else self.gp_inputs)]
 
