@@ -8,11 +8,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +19,6 @@ import pandas as pd
 
 from benchmarks.molecule_sets import SPLIT_COLUMN, MoleculeSet
 from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.hub.folder import RUN_SUBFOLDER
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ("chemprop", "lightgbm", "lightgbm-morgan", "lightgbm+val", "lightgbm-morgan+val")
@@ -125,7 +123,7 @@ class Ours:
         ]
 
     def scores(self, job: Job) -> Scores:
-        """Read the metrics of the predictor, and of the network that was trained for it.
+        """Read the metrics of the predictor, and of the network or networks in it.
 
         Raises:
             DataError: There is no test value, or there are several runs that are not members of one predictor.
@@ -137,13 +135,12 @@ class Ours:
         if len(found) != 1 or "test" not in found[0]:
             raise DataError(f"{len(found)} results with a test {job.data.metric}, expected 1")
         scores: Scores = {self.name: found[0]}
-        # The networks of an ensemble have folders of their own. A run of trees alone has a summary, but no network.
-        trained = [path for path in sorted(results.rglob("summary.json")) if (path.parent / RUN_SUBFOLDER).is_dir()]
-        networks = [_metrics(job, path) for path in trained]
-        if predictors and networks:
-            label = "network alone" if len(networks) == 1 else f"mean of {len(networks)} networks"
-            parts = [part for part in ("val", "test") if all(part in one for one in networks)]
-            scores[f"{self.name}, {label}"] = {part: fmean(one[part] for one in networks) for part in parts}
+        from pyg_samsa.experiments.fit_predictor import NETWORK
+
+        candidates = json.loads(summaries[0].read_text(encoding="utf-8")).get("predictor", {}).get("scores", {})
+        for name, values in candidates.items():
+            if name == NETWORK or name.endswith(" networks"):
+                scores[f"{self.name}, {name} alone"] = _values(job, values)
         return scores
 
     def versions(self) -> dict[str, str]:
@@ -263,7 +260,10 @@ def _shallowest(folder: Path, name: str) -> list[Path]:
 def _metrics(job: Job, path: Path, key: str | None = None) -> dict[str, float]:
     """Return the values of the metric in a JSON file of a run, by split."""
     values = json.loads(path.read_text(encoding="utf-8"))
-    values = values[key] if key else values
+    return _values(job, values[key] if key else values)
+
+
+def _values(job: Job, values: Mapping[str, Any]) -> dict[str, float]:
     metric = job.data.metric
     return {part: float(values[part][metric]) for part in ("val", "test") if metric in values.get(part, {})}
 

@@ -150,14 +150,13 @@ def test_metrics_of_a_run_are_those_of_predictor_and_network(folder, tmp_path):
     write(runs / "0" / "summary.json", {"val": {"rmse": 3.0}, "test": {"rmse": 4.0, "mae": 1.0}})
     assert Ours("samsa").scores(one) == {"samsa": {"val": 3.0, "test": 4.0}}
     write(runs / "0" / "predictor" / "predictor.json", {"metrics": {"test": {"rmse": 2.0}}})
-    assert Ours("samsa").scores(one) == {"samsa": {"test": 2.0}}  # trees alone
-    (runs / "0" / "model").mkdir()
-    assert Ours("samsa").scores(one) == {"samsa": {"test": 2.0}, "samsa, network alone": {"val": 3.0, "test": 4.0}}
-    (runs / "0" / "model").rmdir()  # an ensemble
-    for name, value in (("seed-0", 5.0), ("seed-1", 7.0)):
-        write(runs / "0" / "members" / name / "0" / "summary.json", {"test": {"rmse": value}})
-        (runs / "0" / "members" / name / "0" / "model").mkdir()
-    assert Ours("samsa").scores(one) == {"samsa": {"test": 2.0}, "samsa, mean of 2 networks": {"test": 6.0}}
+    assert Ours("samsa").scores(one) == {"samsa": {"test": 2.0}}
+    own = {"val": {"rmse": 3.0}, "test": {"rmse": 5.0}}
+    for name in ("network", "2 networks"):
+        scores = {name: own, "trees maccs": own, "gp rdkit2d": own, "2 x gp maccs": own, "predictor": own}
+        write(runs / "0" / "summary.json", {"test": {"rmse": 4.0}, "predictor": {"scores": scores}})
+        expected = {"samsa": {"test": 2.0}, f"samsa, {name} alone": {"val": 3.0, "test": 5.0}}
+        assert Ours("samsa").scores(one) == expected
     (runs / "0" / "predictor" / "predictor.json").unlink()
     write(runs / "1" / "summary.json", {"test": {"rmse": 6.0}})
     with pytest.raises(DataError, match="2 results"):
