@@ -40,6 +40,7 @@ GROUPS = {
     "model": "Loss: `model.*`",
     "optim": "Optimiser and schedule: `optim.*`",
     "boosting": "Boosted trees: `boosting.*`",
+    "gaussian_process": "Gaussian processes: `gaussian_process.*`",
     "fingerprint": "Fingerprints of the baseline: `fingerprint.*`",
     "gt": "Names of GraphGPS: `gt.*`",
     "gnn": "Message passing: `gnn.*`",
