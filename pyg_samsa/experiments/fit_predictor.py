@@ -267,7 +267,13 @@ def fit_models(
 
 
 def has_model(result: RunResult) -> bool:
-    """Say whether the network of a run was saved for molecules."""
+    """Say whether the network of a run was saved for molecules.
+
+    Example:
+        >>> from pyg_samsa.training.run_folder import RunFolder
+        >>> has_model(RunResult(RunFolder(Path("no/run")), 0, 1, val={}, test={}, parameters=1, epochs=1, seconds=1.0))
+        False
+    """
     return (_model_of(result) / CONFIG).is_file()
 
 

@@ -74,7 +74,7 @@ def choose_weights(
     Example:
         >>> target = np.array([[1.0], [2.0], [3.0], [4.0]])
         >>> members = np.stack([target + 0.1, target - 0.1, target + 5.0])
-        >>> choose_weights(members, target, Task("regression", ["logS"]), "rmse").tolist()
+        >>> choose_weights(members, target, Task("regression", ["logS"]), "rmse").round(6).tolist()
         [0.5, 0.5, 0.0]
 
     Cost: M scores per round.

@@ -24,8 +24,8 @@ from pyg_samsa.predict.molecule_kernel import LARGEST_COUNT, NUMBERS, KernelNumb
 from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds
 from pyg_samsa.task import Task
 
-PROCESS = "gaussian_process.json"
-ARRAYS = "gaussian_process.safetensors"
+PROCESS = "gp.json"
+ARRAYS = "gp.safetensors"
 FORMAT = 1
 _CHUNK = 1024
 _SEARCH_ROWS = 800
@@ -181,7 +181,7 @@ class GaussianProcess(VectorModel):
         return out
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the processes to a folder: ``gaussian_process.json`` and ``gaussian_process.safetensors``; no pickle.
+        """Write the processes to a folder: ``gp.json`` and ``gp.safetensors``; no pickle.
 
         Args:
             folder: Folder to write; an earlier process in it is replaced, any other content is an error.
@@ -194,7 +194,7 @@ class GaussianProcess(VectorModel):
             >>> x = np.arange(20.0)[:, None]
             >>> folder = GaussianProcess(Task("regression", ["y"])).fit(x, x).save(tempfile.mkdtemp())
             >>> sorted(path.name for path in folder.iterdir())
-            ['gaussian_process.json', 'gaussian_process.safetensors']
+            ['gp.json', 'gp.safetensors']
         """
         from safetensors.torch import save
 

@@ -32,6 +32,10 @@ class KernelNumbers:
         alpha: Mixture :math:`\alpha` of length scales.
         overlap: Factor u of the overlap of fragments.
         noise: Variance of the noise.
+
+    Example:
+        >>> KernelNumbers(1.0, 1.0, 2.0, 0.5, 0.1).overlap
+        0.5
     """
 
     variance: float
@@ -49,6 +53,11 @@ class KernelRows:
         z: Scaled properties, float32 [n, S].
         counts: Counts of the T fragments of the training molecules, uint8 [n, T].
         totals: Sum of the counts of all fragments, float64 [n]; it is larger where a fragment was not in training.
+
+    Example:
+        >>> rows = KernelRows(np.zeros((2, 1), np.float32), np.array([[2, 0], [1, 1]], np.uint8), np.array([2.0, 2.0]))
+        >>> rows.overlaps(rows)[0].round(3).tolist()
+        [1.0, 0.333]
     """
 
     z: np.ndarray
@@ -126,6 +135,11 @@ def negative_likelihood(
         overlaps: Overlaps [n, n]; None without fragments.
         target: Targets [n].
 
+    Example:
+        >>> value, gradient = negative_likelihood(np.zeros(5), np.zeros((1, 1)), None, np.ones(1))
+        >>> round(value, 3), gradient.shape  # (1/2) / 2 + log(2) / 2
+        (0.597, (5,))
+
     Cost: O(n^3).
     """
     from scipy.linalg import cho_factor, cho_solve, lapack
@@ -159,6 +173,12 @@ def search_numbers(rows: KernelRows, target: np.ndarray) -> KernelNumbers:
     Args:
         rows: Molecules.
         target: Standardised targets [n].
+
+    Example:
+        >>> x = np.arange(40.0, dtype=np.float32)[:, None] / 10
+        >>> rows = KernelRows(x, np.empty((40, 0), np.uint8), np.zeros(40))
+        >>> search_numbers(rows, np.sin(x[:, 0])).noise < 0.01
+        True
 
     Cost: O(n^3) for each of some 30 steps.
     """

@@ -61,7 +61,15 @@ class VectorModel(ABC):
         """Read a model that `save` wrote. Nothing in the folder is executed."""
 
     def readable(self, x: np.ndarray) -> np.ndarray:
-        """Return values or probabilities [G, C], see :meth:`Task.readable <pyg_samsa.task.Task.readable>`."""
+        """Return values or probabilities [G, C], see :meth:`Task.readable <pyg_samsa.task.Task.readable>`.
+
+        Example:
+            >>> from pyg_samsa.predict import BoostedTrees, BoostingOptions
+            >>> x, y = np.arange(60.0)[:, None] % 7, (np.arange(60)[:, None] % 7 > 3).astype(float)
+            >>> trees = BoostedTrees(Task("binary", ["active"]), options=BoostingOptions("sklearn", trees=20)).fit(x, y)
+            >>> trees.readable(x[:7]).round().flatten().tolist()
+            [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+        """
         return self.task.readable(torch.from_numpy(self.predict(x))).numpy()
 
     def _check_width(self, x: np.ndarray) -> None:

@@ -173,7 +173,7 @@ def test_errors_name_what_is_wrong(tmp_path):
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="folder"):
         process.save(tmp_path / "other")
-    with pytest.raises(DataNotFoundError, match=r"gaussian_process\.json"):
+    with pytest.raises(DataNotFoundError, match=r"gp\.json"):
         GaussianProcess.load(tmp_path)
 
 
@@ -201,7 +201,7 @@ def test_a_damaged_folder_is_an_error(change, tmp_path):
     change(content, arrays)
     (folder / module.PROCESS).write_text(json.dumps(content))
     save_file(arrays, folder / module.ARRAYS)
-    with pytest.raises(DataIntegrityError, match="gaussian_process"):
+    with pytest.raises(DataIntegrityError, match=r"gp\.(json|safetensors)"):
         GaussianProcess.load(folder)
 
 
