@@ -89,7 +89,14 @@ class FittedPredictor:
     coverage: Sequence[Mapping[str, float]] = ()
 
     def as_summary(self) -> dict[str, Any]:
-        """Return plain values for ``summary.json``: scores, weights and coverage."""
+        """Return plain values for ``summary.json``: scores, weights and coverage.
+
+        Example:
+            >>> from pyg_samsa.predict import BlendPredictor, MoleculePredictor
+            >>> blend = BlendPredictor([MoleculePredictor.from_pretrained("peptides")], [1.0])
+            >>> FittedPredictor(blend, {}, {"network": 1.0}, {}).as_summary()["weights"]
+            {'network': 1.0}
+        """
         return {"scores": self.scores, "weights": dict(self.weights), "coverage": [dict(row) for row in self.coverage]}
 
 

@@ -307,7 +307,13 @@ def _test_predictions(rows: MoleculeRows, fitted: FittedPredictor) -> Prediction
 
 
 def count_trees(member: Predictor) -> int:
-    """Return the number of trees of a member; 0 if it has none."""
+    """Return the number of trees of a member; 0 if it has none.
+
+    Example:
+        >>> from pyg_samsa.predict import MoleculePredictor
+        >>> count_trees(MoleculePredictor.from_pretrained("peptides"))
+        0
+    """
     model = member.model if isinstance(member, DescriptorPredictor) else None
     return model.num_trees if isinstance(model, BoostedTrees) else 0
 
