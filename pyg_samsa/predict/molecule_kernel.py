@@ -18,6 +18,7 @@ import numpy as np
 
 NUMBERS = ("variance", "length_scale", "alpha", "overlap", "noise")
 LARGEST_COUNT = 255
+_UNARY = 4096
 _START = (1.0, 1.0, 1.0, 1.0, 0.1)
 _BOUNDS = ((1e-4, 1e3), (1e-2, 1e3), (1e-2, 1e3), (1e-4, 1e3), (1e-4, 1e1))
 
@@ -77,11 +78,6 @@ class KernelRows:
         columns = np.repeat(np.arange(len(most)), most)
         return columns, np.concatenate([np.empty(0, np.int64), *(np.arange(1, count + 1) for count in most)])
 
-    @cached_property
-    def _unary(self) -> np.ndarray:
-        columns, levels = self._levels
-        return (self.counts[:, columns] >= levels).astype(np.float32)
-
     def squared_distances(self, other: KernelRows) -> np.ndarray:
         """Return the squared distances of properties, float64 [len(self), len(other)]."""
         from scipy.spatial.distance import cdist
@@ -99,8 +95,11 @@ class KernelRows:
             \min(c, c') = \sum_{l \ge 1} [c \ge l] \, [c' \ge l]
         """
         columns, levels = other._levels
-        own = self._unary if self is other else (self.counts[:, columns] >= levels).astype(np.float32)
-        shared = (own @ other._unary.T).astype(np.float64)
+        shared = np.zeros((len(self), len(other)))
+        for start in range(0, len(columns), _UNARY):
+            column, level = columns[start : start + _UNARY], levels[start : start + _UNARY]
+            own, others = ((rows.counts[:, column] >= level).astype(np.float32) for rows in (self, other))
+            shared += own @ others.T
         union = self.totals[:, None] + other.totals - shared
         return np.divide(shared, union, out=np.ones_like(shared), where=union > 0)
 

@@ -37,6 +37,13 @@ def test_the_kernel_is_that_of_the_equation(shape):
     np.testing.assert_allclose(training.kernel(training, NUMBERS), literal(training, training, NUMBERS), rtol=1e-6)
 
 
+def test_large_counts_are_added_in_parts(monkeypatch):
+    training, given = rows(), rows(7, seed=1)
+    expected = given.overlaps(training)
+    monkeypatch.setattr("pyg_samsa.predict.molecule_kernel._UNARY", 3)
+    np.testing.assert_allclose(given.overlaps(training), expected, rtol=1e-12)
+
+
 def test_molecules_without_fragments_are_alike():
     empty = KernelRows(np.zeros((2, 1), np.float32), np.zeros((2, 3), np.uint8), np.zeros(2))
     assert empty.overlaps(empty).tolist() == [[1.0, 1.0], [1.0, 1.0]]
