@@ -30,8 +30,8 @@ methods:
   contribution  what the attention to it adds to the prediction, to first order
   occlusion     how much the prediction falls without it
 
-A predictor with trees or several members is explained by occlusion of the molecule itself: each atom and each bond is
-removed, hydrogen fills the valences, and the prediction is computed again.
+A predictor with models on descriptors or several members is explained by occlusion of the molecule itself: each atom
+and each bond is removed, hydrogen fills the valences, and the prediction is computed again.
 
 The output folder gets index.html (all molecules), scores.csv (a row per atom and per direction of a bond), and
 pictures as SVG and PNG.
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     task = predictor.task
     methods = methods_of(predictor) if args.method == "all" else (args.method,)
     if args.method not in ("all", *methods_of(predictor)):
-        hint = "A predictor with trees or several members has no other. The network alone is in the subfolder model."
+        hint = "Only a single network has others. The network of a run alone is in the subfolder model."
         raise ConfigError("--method", args.method, "'occlusion'", hint=hint)
     if args.target is not None and args.target not in task.names:
         raise ConfigError("--target", args.target, task.names)

@@ -21,7 +21,7 @@ examples:
   pyg-samsa predict peptides "NCC(=O)NCC(=O)O"           one molecule; prints the prediction
   pyg-samsa predict peptides in.csv out.csv              a table, with the model that comes with the package
   pyg-samsa predict results/esol/0 in.csv out.csv        a table, with your own predictor: the folder of a run
-  pyg-samsa predict results/esol/0/model in.csv out.csv  the network of that run alone, without the trees
+  pyg-samsa predict results/esol/0/model in.csv out.csv  the network of that run alone
   pyg-samsa predict results/esol/0 in.csv out.csv --uncertainty
   pyg-samsa predict results/esol/0 in.csv out.csv --interval 0.9
   cat in.csv | pyg-samsa predict peptides - - | head     read stdin and write stdout

@@ -28,7 +28,7 @@ def molecule_occlusion(
     From Polishchuk et al., `"Universal Approach for Structural Interpretation of QSAR/QSPR Models"
     <https://doi.org/10.1002/minf.201300029>`_ (2013), with single atoms and bonds as fragments. Hydrogen fills the open
     valences, and a rest of several parts stays one molecule. Scores of aromatic rings are means over their Kekulé
-    structures. The graph and all descriptors are computed again, so it holds for networks, trees and blends of both.
+    structures. The graph and all descriptors are computed again, so it holds for all models and their blends.
     The prediction y is a value, or a logit for labels and classes. A positive score means that the atom or bond raises
     the prediction.
 

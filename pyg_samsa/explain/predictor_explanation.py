@@ -34,8 +34,8 @@ def explain_predictor(
 ) -> Iterator[MoleculeExplanation]:
     """Explain the predictions of any predictor, one molecule at a time.
 
-    A single network is explained by the methods of `explain_molecules`. Trees and blends are explained by occlusion of
-    the molecule itself, see `molecule_occlusion`.
+    A single network is explained by the methods of `explain_molecules`. Models on descriptors and blends are explained
+    by occlusion of the molecule itself, see `molecule_occlusion`.
 
     Args:
         predictor: The predictor.
@@ -81,7 +81,7 @@ def explain_predictor(
     for method in methods:
         if method not in known:
             hint = "To explain the network of a run alone, pass its subfolder model."
-            raise ConfigError("method", method, "'occlusion' for a predictor with several members or trees", hint=hint)
+            raise ConfigError("method", method, "'occlusion' unless it is a single network", hint=hint)
     names = predictor.target_names
     if target is not None and target not in names:
         raise ConfigError("target", target, names)
