@@ -256,7 +256,7 @@ class MoleculeEstimator(BaseEstimator):
         return self._num_targets
 
     def save_pretrained(self, directory: str | os.PathLike[str], *, target_names: Sequence[str] | None = None) -> Path:
-        """Save the fitted network, or the blend of network and trees, for ``pyg-samsa predict``.
+        """Save the fitted network, or the blend of the members, for ``pyg-samsa predict``.
 
         Args:
             directory: Folder to write.

@@ -53,7 +53,7 @@ def fit_blend(
         seed: Seed of the models.
 
     Raises:
-        MissingDependencyError: LightGBM is not installed.
+        MissingDependencyError: LightGBM is not installed, and trees are fitted.
 
     Example:
         >>> import torch
@@ -66,7 +66,8 @@ def fit_blend(
     rows = {name: np.asarray(index) for name, index in split.items()}
     vectors: dict[str, np.ndarray] = {}
     members: dict[str, Predictor] = {} if network is None else {"network": network}
-    boosting, process = BoostingOptions("lightgbm", **TABLE_TREES, seed=seed), GaussianProcessOptions(seed=seed)
+    library = "lightgbm" if "trees" in kinds else "auto"
+    boosting, process = BoostingOptions(library, **TABLE_TREES, seed=seed), GaussianProcessOptions(seed=seed)
     for label, model in descriptor_models(task, PredictorOptions(), boosting, process, kinds=kinds).items():
         for name in model.descriptors:
             if name not in vectors:

@@ -65,7 +65,8 @@ def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:
     name = Path(data["csv"] or data["name"]).name
     sizes = ", ".join(f"{count:,} {split}" for split, count in split_sizes(plan.dataset.split_idx).items())
     text = f"`{name}`: {sizes} molecules.\n\nTrained for {result.epochs} epochs with seed {result.seed}; "
-    text += f"the weights are those of epoch {result.best_epoch}, the best on the validation split. "
+    chosen = ", the best on the validation split" if plan.monitor else "; nothing was validated"
+    text += f"the weights are those of epoch {result.best_epoch}{chosen}. "
     text += f"Configuration: `{plan.name}`."
     return {"Training": text} | ({"Classes": _classes(result.per_class)} if result.per_class else {})
 

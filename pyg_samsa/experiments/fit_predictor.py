@@ -1,4 +1,4 @@
-"""The predictor of a run: models on descriptors beside the network, and the blend that validation prefers."""
+"""The predictor of a run: models on descriptors beside the network, and their blend, weighted on validation."""
 
 from __future__ import annotations
 

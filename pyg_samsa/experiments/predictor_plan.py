@@ -169,12 +169,16 @@ def make_predictor_plan(dataset: Any, *, progress: bool = True) -> PredictorPlan
             members = NETWORK
         else:
             return None
+    if options.refit == "all" and cfg.model.type != "samsa":
+        options = replace(options, refit="descriptors")  # other networks are not saved
     threads = min(cfg.num_threads, available_cpus())
     boosting = BoostingOptions(**values_for(BoostingOptions, cfg), threads=threads)
     process = GaussianProcessOptions(**values_for(GaussianProcessOptions, cfg), threads=threads)
     kinds = [kind for kind in MEMBER_KINDS[members] if kind == NETWORK or options.inputs(kind)]
     if not kinds:
-        raise ConfigError("predictor.members", members, "models with inputs", hint="Set predictor.tree_inputs.")
+        raise ConfigError(
+            "predictor.members", members, "models with inputs", hint="Set predictor.tree_inputs or predictor.gp_inputs."
+        )
     if "trees" in kinds:
         check_trees(boosting)
     check_conformal()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch_geometric.graphgym.config import cfg
 
+from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.scheduler import ALIASES
 from pyg_samsa.training.results import RunResult
@@ -35,7 +37,9 @@ def check_refit() -> None:
 def train_again(plan: RunPlan, result: RunResult, *, train: Train, console: Any = None, title: str = "") -> RunResult:
     """Train the network of a run again, on training and validation rows and for as many epochs.
 
-    Nothing is validated, so the weights are those of the last epoch. A finished second training is not repeated.
+    Nothing is validated, so the weights are those of the last epoch. After an early stop in the warm-up of the learning
+    rate, the second training has one epoch more than the warm-up. A finished second training is not repeated, and none
+    is logged to Weights & Biases.
 
     Args:
         plan: Plan of the run.
@@ -50,6 +54,12 @@ def train_again(plan: RunPlan, result: RunResult, *, train: Train, console: Any 
     dataset = copy.copy(plan.dataset)
     both = torch.cat([torch.as_tensor(splits[name]) for name in ("train", "val")])
     dataset.split_idx = {"train": both.sort().values, **{name: splits[name] for name in splits if name == "test"}}
+    epochs = result.epochs
+    if epochs < plan.trainer.max_epochs:
+        # A warm-up in steps has no known number of epochs here.
+        warm_up = plan.trainer.max_epochs if cfg.optim.num_warmup_steps else math.ceil(cfg.optim.num_warmup_epochs)
+        epochs = min(max(epochs, warm_up + 1), plan.trainer.max_epochs)
+    sizes = " / ".join(f"{count:,} {split}" for split, count in split_sizes(dataset.split_idx).items())
     again = replace(
         plan,
         name=REFIT,
@@ -57,6 +67,8 @@ def train_again(plan: RunPlan, result: RunResult, *, train: Train, console: Any 
         resume=True,
         dataset=dataset,
         monitor=None,
-        trainer=replace(plan.trainer, max_epochs=result.epochs, patience=0),
+        trainer=replace(plan.trainer, max_epochs=epochs, patience=0),
+        wandb=replace(plan.wandb, use=False),
+        description={**plan.description, "data": f"{sizes} (validation rows are training rows)"},
     )
     return train(again, console=console, title=f"{title} · again with the validation rows")

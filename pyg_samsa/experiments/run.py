@@ -27,7 +27,7 @@ from pyg_samsa.io.memory import keep_memory
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.options import check_integer
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
-from pyg_samsa.training.distributed import join_torchrun
+from pyg_samsa.training.distributed import agree, join_torchrun
 from pyg_samsa.training.environment import available_cpus, cpu_name
 from pyg_samsa.training.results import RunResult, is_finished
 from pyg_samsa.training.run_folder import RunFolder
@@ -98,7 +98,8 @@ def run(
             else:
                 result = run_once(plan, **header)
                 again = None
-                if blend is not None and blend.refits_network and has_model(result):
+                # Only the first process has saved the network, and perhaps not yet when others come here.
+                if blend is not None and blend.refits_network and agree(partial(_saved, result)):
                     again = train_again(plan, result, train=run_once, **header)
                 made = blend.fit(plan, result, again) if blend is not None and talk.main else None
             results.append(result)
@@ -116,6 +117,10 @@ def _print_ensemble(console: Any, found: EnsembleResult, *, seconds: float, refi
     if found.members:
         print_results(console, found.members, seconds=seconds, list_files=False)
     print_predictors(console, [found.result], [found.fitted], refit=refit)
+
+
+def _saved(result: RunResult) -> str:
+    return "saved" if has_model(result) else ""
 
 
 def run_once(plan: RunPlan, *, console: Any = None, title: str = "") -> RunResult:

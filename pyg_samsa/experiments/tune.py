@@ -26,6 +26,7 @@ from pyg_samsa.graphgym.settings import value_of
 from pyg_samsa.io.files import atomic_write, lock
 from pyg_samsa.io.memory import keep_memory
 from pyg_samsa.options import check_integer, check_positive
+from pyg_samsa.predict.predictor_options import MEMBER_KINDS
 from pyg_samsa.training.console import quiet_libraries
 from pyg_samsa.training.environment import available_cpus
 from pyg_samsa.training.run_folder import settings
@@ -151,10 +152,15 @@ def tune(
             hint = "The search compares settings on the validation split: see dataset.split."
             raise ConfigError("dataset.split", list(cfg.dataset.split), "a split with a validation part", hint=hint)
         kinds: list[NetworkTrials | TreeTrials] = []
-        if (members := cfg.predictor.members) != "trees":
+        members = cfg.predictor.members
+        searched = MEMBER_KINDS["all" if members == "auto" else members]
+        if "network" in searched:
             kinds.append(NetworkTrials(config, opts, loaded, data, plan, folder / TRIALS))
-        if members != "network":
-            kinds += _tree_trials(config, opts, plan, needed=members == "trees")
+        if "trees" in searched and cfg.predictor.tree_inputs:
+            kinds += _tree_trials(config, opts, plan, needed="network" not in searched)
+        if not kinds:
+            expected = "members with settings to search: networks, or trees with predictor.tree_inputs"
+            raise ConfigError("predictor.members", members, expected)
         identity, given = settings(resolved(loaded)), {key: value_of(key, cfg) for key in loaded.given}
         with lock(folder, wait=False, setting="out_dir", lock_file=folder / ".lock"):
             studies = [_Study(kind, folder, higher=plan.higher_is_better, identity=identity) for kind in kinds]

@@ -59,7 +59,7 @@ def choose_weights(
             log-likelihood. It is also used where the metric is undefined, such as the AUC of a single class.
         rounds: Number of rounds of the selection.
         max_members: Largest number of members.
-        shrink: Number :math:`n_0` of labels, 0 or more; 0 selects only.
+        shrink: Number :math:`n_0` of labels, 0 or more; 0 uses the selection alone.
         per_target: Whether each target has weights of its own; not for ``"multiclass"``.
 
     Shapes:
@@ -83,7 +83,7 @@ def choose_weights(
     _check(predictions, target, task)
     check_integer("rounds", rounds)
     check_integer("max_members", max_members)
-    if not is_number(shrink) or shrink < 0:
+    if not is_number(shrink) or not shrink >= 0:
         raise ConfigError("shrink", shrink, "a number, at least 0")
     limits: dict[str, Any] = {"rounds": rounds, "max_members": max_members, "shrink": shrink}
     if per_target:

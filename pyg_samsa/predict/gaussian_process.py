@@ -20,7 +20,14 @@ from pyg_samsa.hub.json_file import read_json, write_json
 from pyg_samsa.hub.load import read_weights
 from pyg_samsa.io.files import atomic_directory
 from pyg_samsa.options import Option, check_options
-from pyg_samsa.predict.molecule_kernel import LARGEST_COUNT, NUMBERS, KernelNumbers, KernelRows, search_numbers
+from pyg_samsa.predict.molecule_kernel import (
+    LARGEST_COUNT,
+    NUMBERS,
+    KernelNumbers,
+    KernelPairs,
+    KernelRows,
+    search_numbers,
+)
 from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds
 from pyg_samsa.task import Task
 
@@ -45,7 +52,7 @@ class GaussianProcessOptions:
     """
 
     max_rows: Annotated[
-        int, Option("Largest number of molecules that a target is fitted to; of more, this many are drawn.", low=1)
+        int, Option("Largest number of molecules that a target is fitted to; of more, this many are drawn.", low=2)
     ] = 5000
     seed: Annotated[int, Option("Seed of the molecules that are drawn.", low=0)] = 0
     threads: Annotated[int, Option("Number of threads.", low=1)] = 1
@@ -75,12 +82,11 @@ class FittedTarget:
     slope: float = 1.0
     offset: float = 0.0
 
-    def predict(self, given: KernelRows, training: KernelRows) -> np.ndarray:
-        """Return values of a regression or log-odds, float64 [len(given)]."""
-        starts = range(0, len(given), _CHUNK)
-        own = training if len(self.rows) == len(training) else training[self.rows]
-        chunks = [given[start : start + _CHUNK].kernel(own, self.numbers) @ self.weights for start in starts]
-        return self.offset + self.slope * np.concatenate([np.empty(0), *chunks])
+    def predict(self, pairs: KernelPairs) -> np.ndarray:
+        """Return values of a regression or log-odds, float64 [n], of the pairs of n molecules and the training rows."""
+        every = len(self.rows) == pairs.distances.shape[1]
+        own = pairs if every else pairs.take(slice(None), self.rows)
+        return self.offset + self.slope * (own.kernel(self.numbers) @ self.weights)
 
 
 class GaussianProcess(VectorModel):
@@ -149,13 +155,17 @@ class GaussianProcess(VectorModel):
         else:
             columns = self._target_columns(y)
         order = np.random.default_rng(self.options.seed).permutation(len(x))
-        used = [np.sort(order[~np.isnan(column[order])][: self.options.max_rows]) for column in columns]
+        known = [order[~np.isnan(column[order])] for column in columns]
+        used = [self._draw(rows, column, self.options.max_rows) for rows, column in zip(known, columns, strict=True)]
         kept = np.unique(np.concatenate(used))
         self._fit_inputs(x, kept)
         self.targets = []
-        for rows, column in zip(used, columns, strict=True):
-            self.targets.append(self._fit_target(np.searchsorted(kept, rows), column[rows]))
-            on_target(1 / len(columns) if self.task.kind == "multiclass" else 1)
+        with _limit(self.options.threads):
+            pairs = self.training.pairs(self.training)
+            for every, rows, column in zip(known, used, columns, strict=True):
+                places = np.searchsorted(kept, rows)
+                self.targets.append(self._fit_target(pairs, places, column[rows], np.mean(column[every] > 0.5)))
+                on_target(1 / len(columns) if self.task.kind == "multiclass" else 1)
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -173,8 +183,11 @@ class GaussianProcess(VectorModel):
         self._check_width(x)
         given, out = self._rows(x), np.empty((len(x), self.task.num_targets))
         with _limit(self.options.threads):
-            for number, target in enumerate(self.targets):
-                out[:, number] = target if isinstance(target, float) else target.predict(given, self.training)
+            for start in range(0, len(given), _CHUNK):
+                chunk = slice(start, start + _CHUNK)
+                pairs = given[chunk].pairs(self.training)
+                for number, target in enumerate(self.targets):
+                    out[chunk, number] = target if isinstance(target, float) else target.predict(pairs)
         if self.task.kind == "multiclass":
             shares = 1 / (1 + np.exp(-out.clip(-500, 500)))
             out = np.log(np.maximum(shares / shares.sum(1, keepdims=True), LEAST))
@@ -296,7 +309,10 @@ class GaussianProcess(VectorModel):
         if self.descriptors:
             marked = fragment_columns(self.descriptors)
             self.fragments[: len(marked)] = marked[: self.width]
-        self.center, self.scale = (part.float() for part in fit_feature_scale(torch.from_numpy(x)))
+        properties = ~self.fragments
+        self.center, self.scale = torch.zeros(self.width), torch.zeros(self.width)
+        center, scale = fit_feature_scale(torch.from_numpy(x[:, properties]))
+        self.center[properties], self.scale[properties] = center.float(), scale.float()
         self.seen = self.fragments & (x[kept] > 0).any(0)
         self.training = self._rows(x[kept])
 
@@ -306,7 +322,7 @@ class GaussianProcess(VectorModel):
     def _rows(self, x: np.ndarray) -> KernelRows:
         """Return what the kernel reads of vectors; distances are divided by the number of properties."""
         x, varies = np.asarray(x, np.float32), self._varies()
-        scaled = scale_features(torch.from_numpy(x), self.center, self.scale).numpy()[:, varies]
+        scaled = scale_features(torch.from_numpy(x[:, varies]), self.center[varies], self.scale[varies]).numpy()
         counts = (
             np.nan_to_num(x[:, self.fragments], nan=0, posinf=LARGEST_COUNT).clip(0, LARGEST_COUNT).astype(np.uint8)
         )
@@ -315,21 +331,40 @@ class GaussianProcess(VectorModel):
             scaled / np.float32(max(1, varies.sum()) ** 0.5), counts[:, self.seen[self.fragments]], totals
         )
 
-    def _fit_target(self, rows: np.ndarray, y: np.ndarray) -> FittedTarget | float:
-        """Fit one target; it becomes a number if all molecules share its value, or if no column of x varies."""
+    def _draw(self, order: np.ndarray, column: np.ndarray, count: int) -> np.ndarray:
+        """Return at most ``count`` rows, sorted, the first of an order; of a rare label as many as there are."""
+        if len(order) <= count:
+            return np.sort(order)
+        if self.task.kind == "regression":
+            return np.sort(order[:count])
+        positive = column[order] > 0.5
+        rare = positive if positive.mean() < 0.5 else ~positive
+        first = order[rare][: max(1, count // 2)]
+        return np.sort(np.concatenate([first, order[~rare][: count - len(first)]]))
+
+    def _fit_target(self, pairs: KernelPairs, rows: np.ndarray, y: np.ndarray, share: float) -> FittedTarget | float:
+        """Fit one target; it becomes a number if all molecules share its value, or if no column of x varies.
+
+        Args:
+            pairs: All pairs of training rows.
+            rows: Numbers of the rows that are used.
+            y: Their values or labels.
+            share: Share of the label 1 among all rows, also those that were not drawn.
+        """
         labels = self.task.kind != "regression"
         y = (y > 0.5).astype(float) if labels else y
         mean, std = float(y.mean()), float(y.std())
         if not (self._varies().any() or self.seen.any()) or not std > 0 or not np.isfinite(std):
-            return log_odds(mean) if labels else mean
-        target, own = (y - mean) / std, self.training[rows]
-        searched = np.arange(len(rows))
-        if len(rows) > _SEARCH_ROWS:
-            searched = np.sort(np.random.default_rng(self.options.seed).permutation(len(rows))[:_SEARCH_ROWS])
-        with _limit(self.options.threads):
-            numbers = search_numbers(own[searched], target[searched])
-            weights, left_out = _solve(own, numbers, target, leave_one_out=labels)
-        slope, offset = _logistic(left_out, y) if labels else (std, mean)
+            return log_odds(share) if labels else mean
+        target, own = (y - mean) / std, pairs if len(rows) == len(self.training) else pairs.take(rows, rows)
+        order = np.random.default_rng(self.options.seed).permutation(len(rows))
+        searched = self._draw(order, y, _SEARCH_ROWS)
+        numbers = search_numbers(own if len(searched) == len(rows) else own.take(searched, searched), target[searched])
+        weights, left_out = _solve(own, numbers, target, leave_one_out=labels)
+        slope, offset = std, mean
+        if labels:
+            slope, offset = _logistic(left_out, y)
+            offset += log_odds(share) - log_odds(mean)  # a rare label may be drawn more often than it occurs
         return FittedTarget(rows, weights, numbers, slope, offset)
 
 
@@ -340,12 +375,12 @@ def _limit(threads: int) -> Any:
 
 
 def _solve(
-    rows: KernelRows, numbers: KernelNumbers, target: np.ndarray, *, leave_one_out: bool
+    pairs: KernelPairs, numbers: KernelNumbers, target: np.ndarray, *, leave_one_out: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weights, and the leave-one-out predictions of the training rows if asked for."""
     from scipy.linalg import cho_factor, cho_solve, lapack
 
-    kernel = rows.kernel(rows, numbers)
+    kernel = pairs.kernel(numbers)
     kernel[np.diag_indices_from(kernel)] += numbers.noise
     factor = cho_factor(kernel, lower=True, overwrite_a=True)
     weights = cho_solve(factor, target)

@@ -117,7 +117,7 @@ class MoleculeInputs:
 
 
 class Predictor(ABC):
-    """Base of all predictors: of a network, of trees, and of a blend of several.
+    """Base of all predictors: of a network, of a model on descriptors, and of a blend.
 
     A subclass implements `outputs`.
 

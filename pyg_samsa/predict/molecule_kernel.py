@@ -93,6 +93,9 @@ class KernelRows:
 
         .. math::
             \min(c, c') = \sum_{l \ge 1} [c \ge l] \, [c' \ge l]
+
+        Cost: O(n m L) for the L levels, the sum over the fragments of their largest counts: some thousands for small
+        molecules, tens of thousands for peptides.
         """
         columns, levels = other._levels
         shared = np.zeros((len(self), len(other)))
@@ -103,16 +106,55 @@ class KernelRows:
         union = self.totals[:, None] + other.totals - shared
         return np.divide(shared, union, out=np.ones_like(shared), where=union > 0)
 
+    def pairs(self, other: KernelRows) -> KernelPairs:
+        """Return distances and overlaps with other molecules; they do not depend on the numbers of the kernel.
+
+        Example:
+            >>> rows = KernelRows(np.array([[0.0], [2.0]], np.float32), np.empty((2, 0), np.uint8), np.zeros(2))
+            >>> rows.pairs(rows).distances.tolist()
+            [[0.0, 4.0], [4.0, 0.0]]
+        """
+        return KernelPairs(self.squared_distances(other), self.overlaps(other) if self.counts.shape[1] else None)
+
     def kernel(self, other: KernelRows, numbers: KernelNumbers) -> np.ndarray:
         """Return the kernel, float64 [len(self), len(other)]."""
-        found = self.squared_distances(other)
-        found /= 2 * numbers.alpha * numbers.length_scale**2
+        return self.pairs(other).kernel(numbers)
+
+
+@dataclass(frozen=True)
+class KernelPairs:
+    """What the kernel reads of pairs of molecules.
+
+    Args:
+        distances: Squared distances of properties, float64 [n, m].
+        overlaps: Overlaps of fragments, float64 [n, m]; None without fragments.
+
+    Example:
+        >>> KernelPairs(np.zeros((1, 1)), np.full((1, 1), 0.5)).kernel(KernelNumbers(1.0, 1.0, 1.0, 2.0, 0.1)).tolist()
+        [[2.0]]
+    """
+
+    distances: np.ndarray
+    overlaps: np.ndarray | None
+
+    def take(self, rows: np.ndarray | slice, columns: np.ndarray | slice) -> KernelPairs:
+        """Return some of the pairs.
+
+        Example:
+            >>> pairs = KernelPairs(np.arange(4.0).reshape(2, 2), None)
+            >>> pairs.take(slice(None), np.array([1])).distances.tolist()
+            [[1.0], [3.0]]
+        """
+        overlaps = None if self.overlaps is None else self.overlaps[rows][:, columns]
+        return KernelPairs(self.distances[rows][:, columns], overlaps)
+
+    def kernel(self, numbers: KernelNumbers) -> np.ndarray:
+        """Return the kernel, float64 [n, m]."""
+        found = self.distances / (2 * numbers.alpha * numbers.length_scale**2)
         found += 1
         np.power(found, -numbers.alpha, out=found)
         found *= numbers.variance
-        if self.counts.shape[1]:
-            found += numbers.overlap * self.overlaps(other)
-        return found
+        return found if self.overlaps is None else found + numbers.overlap * self.overlaps
 
 
 def negative_likelihood(
@@ -166,29 +208,27 @@ def negative_likelihood(
     return float(value), 0.5 * np.array(changes)
 
 
-def search_numbers(rows: KernelRows, target: np.ndarray) -> KernelNumbers:
+def search_numbers(pairs: KernelPairs, target: np.ndarray) -> KernelNumbers:
     """Return the numbers of the largest marginal likelihood, with L-BFGS.
 
     Args:
-        rows: Molecules.
+        pairs: All pairs of n molecules.
         target: Standardised targets [n].
 
     Example:
         >>> x = np.arange(40.0, dtype=np.float32)[:, None] / 10
         >>> rows = KernelRows(x, np.empty((40, 0), np.uint8), np.zeros(40))
-        >>> search_numbers(rows, np.sin(x[:, 0])).noise < 0.01
+        >>> search_numbers(rows.pairs(rows), np.sin(x[:, 0])).noise < 0.01
         True
 
     Cost: O(n^3) for each of some 30 steps.
     """
     from scipy.optimize import minimize
 
-    distances = rows.squared_distances(rows)
-    overlaps = rows.overlaps(rows) if rows.counts.shape[1] else None
     found = minimize(
         negative_likelihood,
         np.log(_START),
-        args=(distances, overlaps, target),
+        args=(pairs.distances, pairs.overlaps, target),
         jac=True,
         method="L-BFGS-B",
         bounds=np.log(_BOUNDS),

@@ -35,11 +35,11 @@ def table(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(*words, trees=False):
+def run(*words, trees=False, refit="descriptors", warm_up="0"):
     """Train on the table; without the trees unless they are asked for, to save time."""
     only = [] if trees else ["--only", "network"]
     given = ["--csv", "table.csv", "--smiles-column", "mol", "--out", "results", *only]
-    return main(["train", "-q", *given, *words, *TINY])
+    return main(["train", "-q", *given, *words, *TINY, "predictor.refit", refit, "optim.num_warmup_epochs", warm_up])
 
 
 def test_regression_in_its_own_units(table, capsys):
@@ -129,8 +129,21 @@ def test_all_members_are_fitted_again_with_the_validation_rows(table, capsys):
     expected = (first.predict(val["mol"].tolist()).values[:, 0] - val["length"]).abs().mean()
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["predictor"]["scores"]["network"]["val"]["mae"] == pytest.approx(expected, rel=1e-4)
+    card = (folder / "refit" / "0" / "model" / "README.md").read_text()
+    assert "nothing was validated" in card
+    assert f"{len(rows[rows['set'] != 'test'])} train, " in card
     assert main([*arguments, "predictor.refit", "all", "optim.scheduler", "plateau"]) == 2
     assert "predictor.refit: got 'all'" in capsys.readouterr().err
+
+
+def test_a_stop_in_the_warm_up_does_not_hinder_the_second_training(table):
+    words = ["--target-columns", "length", "--split-column", "set", "--epochs", "20", "--patience", "1"]
+    few = ["predictor.tree_inputs", "[maccs]", "boosting.trees", "5", "predictor.gp_inputs", "[]"]
+    assert run(*words, *few, "optim.base_lr", "1.0", trees=True, refit="all", warm_up="3") == 0
+    folder = table / "results" / "table" / "0"
+    assert json.loads((folder / "summary.json").read_text())["epochs"] < 20
+    assert 3 < json.loads((folder / "refit" / "0" / "summary.json").read_text())["epochs"] < 20
+    assert (folder / "predictor").is_dir()
 
 
 def test_trees_alone(table, capsys):

@@ -1,3 +1,5 @@
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from sklearn.base import clone
 from torch_geometric.data import Data
 
 from pyg_samsa.chem import smiles_to_data
-from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.errors import ConfigError, MissingDependencyError, SmilesError
 from pyg_samsa.estimators import SAMSAClassifier, SAMSARegressor
 from pyg_samsa.estimators._blend import fit_blend, smiles_of_items
 from pyg_samsa.predict import load_predictor
@@ -35,6 +37,20 @@ def test_a_saved_blend_predicts_the_same(both, tmp_path):
     assert predictor.target_names == ["carbons"]
     np.testing.assert_allclose(predictor.predict(SMILES).values[:, 0], both.predict(SMILES), rtol=1e-6)
     assert both.predictor_.target_names == ["target_0"]
+
+
+def test_a_gaussian_process_needs_no_lightgbm(monkeypatch):
+    found = importlib.util.find_spec
+
+    def hidden(name, *rest):
+        return None if name == "lightgbm" else found(name, *rest)
+
+    monkeypatch.setattr("pyg_samsa.predict.boosted_trees.find_spec", hidden)
+    regressor = SAMSARegressor(**SMALL, members="gp").fit(SMILES, CARBONS)
+    assert {name.split()[0] for name in regressor.predictor_.names} == {"gp"}
+    assert np.abs(regressor.predict(SMILES) - CARBONS).mean() < 1
+    with pytest.raises(MissingDependencyError, match="lightgbm"):
+        SAMSARegressor(**SMALL, members="trees").fit(SMILES, CARBONS)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def plan(names=("a", "b"), features=MOLECULES):
     split_idx = {"train": torch.arange(1500), "test": torch.arange(1500, 1508)}
     dataset = SimpleNamespace(features=features, task=Task("multilabel", names), split_idx=split_idx)
     config = {"dataset": {"csv": "tables/my molecules.csv", "name": "csv"}}
-    return SimpleNamespace(dataset=dataset, config=config, name="exp")
+    return SimpleNamespace(dataset=dataset, config=config, name="exp", monitor="val_ap")
 
 
 def test_only_networks_for_whole_molecules_are_exported():

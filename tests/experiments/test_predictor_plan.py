@@ -53,6 +53,12 @@ def test_kinds_without_inputs_are_left_out(plan):
         plan("predictor.members", "descriptors", "predictor.tree_inputs", "[]", "predictor.gp_inputs", "[]")
 
 
+def test_a_network_that_is_not_saved_is_not_trained_again(plan):
+    assert plan("model.type", "samsa").refits_network
+    made = plan("model.type", "gcn", "optim.scheduler", "plateau")
+    assert (made.refits_network, made.refits_models, made.refit_text) == (False, True, "models on descriptors")
+
+
 def test_wrong_settings_are_named(plan):
     with pytest.raises(ConfigError, match=r"predictor\.tree_inputs"):
         plan("predictor.tree_inputs", "[mac]")

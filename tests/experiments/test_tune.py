@@ -99,6 +99,14 @@ def test_a_search_goes_on_where_it_stopped(search):
     assert {(trial.number, trial.value) for trial in first.network} <= known
 
 
+@pytest.mark.parametrize(
+    "opts", [["predictor.members", "gp"], ["predictor.members", "trees", "predictor.tree_inputs", "[]"]]
+)
+def test_members_without_settings_to_search_are_refused(search, opts):
+    with pytest.raises(ConfigError, match=r"predictor\.(members|tree_inputs)"):
+        search(opts, trials=1)
+
+
 def test_a_search_with_other_settings_is_refused(search):
     search(trials=1)
     with pytest.raises(ConfigError, match="tune-carbons") as caught:

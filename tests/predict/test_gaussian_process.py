@@ -51,7 +51,7 @@ def test_leave_one_out_predictions_are_those_of_processes_without_the_row():
     process = GaussianProcess(VALUE).fit(x, y)
     target = process.targets[0]
     values = (y[:, 0] - y.mean()) / y.std()
-    _, found = module._solve(process.training, target.numbers, values, leave_one_out=True)
+    _, found = module._solve(process.training.pairs(process.training), target.numbers, values, leave_one_out=True)
     rows = np.arange(24)
     for row in rows:
         others = np.delete(rows, row)
@@ -88,7 +88,7 @@ def test_missing_labels_are_left_out():
     process = GaussianProcess(Task("regression", ["a", "b"])).fit(x, two)
     alone = copy.copy(process)
     alone.task, alone.training = VALUE, process.training[np.arange(1, 60, 2)]
-    alone.targets = [alone._fit_target(np.arange(30), -y[1::2, 0])]
+    alone.targets = [alone._fit_target(alone.training.pairs(alone.training), np.arange(30), -y[1::2, 0], 0.0)]
     np.testing.assert_allclose(process.predict(x)[:, [1]], alone.predict(x), atol=1e-6)
 
 
@@ -124,12 +124,27 @@ def test_at_most_max_rows_are_used():
     assert np.array_equal(GaussianProcess(VALUE, options=options).fit(x, y).predict(x), process.predict(x))
 
 
+def test_a_rare_label_is_not_drawn_away(monkeypatch):
+    x, _ = table(2000)
+    y = np.zeros((2000, 1))
+    rare = np.argsort(x[:, 0])[-6:]
+    y[rare] = 1
+    monkeypatch.setattr(module, "_SEARCH_ROWS", 100)
+    for seed in range(3):
+        process = GaussianProcess(LABEL, options=GaussianProcessOptions(max_rows=300, seed=seed)).fit(x, y)
+        shares = process.readable(x)[:, 0]
+        assert len(process.training) == 300
+        assert (np.argsort(-shares)[:6, None] == rare).any(1).sum() >= 4
+        # The probabilities are those of all rows, not of the drawn ones.
+        assert 0.3 * y.mean() < shares.mean() < 3 * y.mean()
+
+
 def test_the_search_uses_a_part_of_many_rows(monkeypatch):
     x, y = table(100)
     seen = []
     monkeypatch.setattr(module, "_SEARCH_ROWS", 30)
     search = module.search_numbers
-    monkeypatch.setattr(module, "search_numbers", lambda rows, y: seen.append(len(rows)) or search(rows, y))
+    monkeypatch.setattr(module, "search_numbers", lambda pairs, y: seen.append(len(y)) or search(pairs, y))
     process = GaussianProcess(VALUE).fit(x, y)
     assert seen == [30]
     assert len(process.targets[0].rows) == 100
@@ -168,7 +183,7 @@ def test_errors_name_what_is_wrong(tmp_path):
     with pytest.raises(ConfigError, match="3 columns"):
         process.predict(x[:, :3])
     with pytest.raises(ConfigError, match=r"gaussian_process\.max_rows"):
-        GaussianProcessOptions(max_rows=0)
+        GaussianProcessOptions(max_rows=1)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="folder"):

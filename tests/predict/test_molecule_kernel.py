@@ -74,8 +74,8 @@ def test_the_gradient_of_the_likelihood(with_overlaps):
 def test_the_search_finds_what_matters():
     training = rows(150)
     properties, fragments = np.sin(training.z[:, 0]), training.counts[:, 0].astype(float)
-    of_properties = search_numbers(training, (properties - properties.mean()) / properties.std())
-    of_fragments = search_numbers(training, (fragments - fragments.mean()) / fragments.std())
+    of_properties = search_numbers(training.pairs(training), (properties - properties.mean()) / properties.std())
+    of_fragments = search_numbers(training.pairs(training), (fragments - fragments.mean()) / fragments.std())
     assert of_properties.variance / of_properties.overlap > 10 * of_fragments.variance / of_fragments.overlap
     noise = np.random.default_rng(3).normal(size=150)
-    assert search_numbers(training, noise).noise > 10 * of_properties.noise
+    assert search_numbers(training.pairs(training), noise).noise > 10 * of_properties.noise
