@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.scheduler import ALIASES
+from pyg_samsa.graphgym.plan import name_data
+from pyg_samsa.graphgym.scheduler import scheduler_name
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_plan import RunPlan
 
@@ -29,7 +29,7 @@ def check_refit() -> None:
     Raises:
         ConfigError: ``optim.scheduler`` is ``plateau``.
     """
-    if ALIASES.get(str(cfg.optim.scheduler), str(cfg.optim.scheduler)) == "plateau":
+    if scheduler_name() == "plateau":
         hint = "That schedule watches validation rows. Set another optim.scheduler, or predictor.refit descriptors."
         raise ConfigError("predictor.refit", "all", "descriptors with optim.scheduler plateau", hint=hint)
 
@@ -59,7 +59,6 @@ def train_again(plan: RunPlan, result: RunResult, *, train: Train, console: Any 
         # A warm-up in steps has no known number of epochs here.
         warm_up = plan.trainer.max_epochs if cfg.optim.num_warmup_steps else math.ceil(cfg.optim.num_warmup_epochs)
         epochs = min(max(epochs, warm_up + 1), plan.trainer.max_epochs)
-    sizes = " / ".join(f"{count:,} {split}" for split, count in split_sizes(dataset.split_idx).items())
     again = replace(
         plan,
         name=REFIT,
@@ -69,6 +68,6 @@ def train_again(plan: RunPlan, result: RunResult, *, train: Train, console: Any 
         monitor=None,
         trainer=replace(plan.trainer, max_epochs=epochs, patience=0),
         wandb=replace(plan.wandb, use=False),
-        description={**plan.description, "data": f"{sizes} (validation rows are training rows)"},
+        description={**plan.description, "data": f"{name_data(dataset)} (validation rows are training rows)"},
     )
     return train(again, console=console, title=f"{title} · again with the validation rows")

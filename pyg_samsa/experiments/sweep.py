@@ -25,6 +25,7 @@ from pyg_samsa.experiments.grids import Cell, Grid
 from pyg_samsa.graphgym.config import cfg, load_config, resolved
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.options import check_integer
+from pyg_samsa.predict.predictor_options import MEMBER_KINDS
 from pyg_samsa.training.environment import available_cpus
 from pyg_samsa.training.results import is_finished
 from pyg_samsa.training.run_folder import settings
@@ -321,7 +322,7 @@ def _check_predictor() -> None:
     for name, effect, wanted in (
         ("folds", chosen.folds, 0),
         ("ensemble", chosen.ensemble > 1, 1),
-        ("members", chosen.members in ("descriptors", "trees", "gp"), "network"),
+        ("members", "network" not in MEMBER_KINDS.get(chosen.members, ("network",)), "network"),
     ):
         if effect:
             raise ConfigError(f"predictor.{name}", chosen[name], f"{wanted} in a sweep, which compares networks")

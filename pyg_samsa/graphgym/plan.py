@@ -117,16 +117,21 @@ def describe_data(loaded: LoadedConfig, dataset: Any) -> dict[str, str]:
         loaded: From `load_config`.
         dataset: The data set, from `load_for_runner`.
     """
-    sizes = " / ".join(f"{count:,} {split}" for split, count in split_sizes(dataset.split_idx).items())
     task: Task = dataset.task
     names = [*dataset.features.descriptors, *dataset.features.extra_columns]
     width = dataset.features.graph_channels
     return {
         "config": str(loaded.path),
-        "data": f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}",
+        "data": name_data(dataset),
         "task": f"{task.level} level · {task.kind} · {task.num_targets} target{'s' * (task.num_targets != 1)}",
         **({"features": f"{', '.join(names) or 'graph_features'} · {width:,} of each graph"} if width else {}),
     }
+
+
+def name_data(dataset: Any) -> str:
+    """Return the name of the present data set and the sizes of its splits, for a header."""
+    sizes = " / ".join(f"{count:,} {split}" for split, count in split_sizes(dataset.split_idx).items())
+    return f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}"
 
 
 def _model(name: str) -> str:

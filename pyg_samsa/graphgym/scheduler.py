@@ -26,6 +26,12 @@ _DECAY_TO_END = ("cosine_with_warmup", "linear_with_warmup", "polynomial_with_wa
 _OWN = ("none", "step", "cos")
 
 
+def scheduler_name() -> str:
+    """Return the present ``optim.scheduler`` by its name in `pyg_samsa.training.schedulers`, if it is one of those."""
+    asked = str(cfg.optim.scheduler)
+    return ALIASES.get(asked, asked)
+
+
 def choose_scheduler(monitor: str | None, *, higher_is_better: bool) -> SchedulerFactory:
     """Return a function that makes the schedule ``optim.scheduler``.
 
@@ -36,8 +42,7 @@ def choose_scheduler(monitor: str | None, *, higher_is_better: bool) -> Schedule
     Raises:
         ConfigError: No schedule is registered under this name, or its settings contradict each other.
     """
-    asked = str(cfg.optim.scheduler)
-    name = ALIASES.get(asked, asked)
+    asked, name = str(cfg.optim.scheduler), scheduler_name()
     if name not in schedulers.available():
         if asked in register.scheduler_dict:
             return lambda optimizer, total_steps, steps_per_epoch: from_config(register.scheduler_dict[asked])(

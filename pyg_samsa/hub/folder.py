@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from pyg_samsa.errors import DataNotFoundError, suggest
@@ -51,8 +52,13 @@ def find_pretrained(name: str | os.PathLike[str]) -> Path:
     raise DataNotFoundError(f"{name}: no saved model found", hint=hint)
 
 
-def is_replaceable(folder: Path) -> bool:
+def is_replaceable(folder: Path, marker: str = CONFIG, allowed: Collection[str] = FILES) -> bool:
     """Say whether a model may be written to a folder: it is new, empty, or holds an earlier model.
+
+    Args:
+        folder: The folder.
+        marker: File that every saved model of this kind has.
+        allowed: Files that a folder without a model may hold.
 
     Example:
         >>> import tempfile
@@ -67,4 +73,4 @@ def is_replaceable(folder: Path) -> bool:
         return True
     if not folder.is_dir():
         return False
-    return (folder / CONFIG).is_file() or {path.name for path in folder.iterdir()} <= set(FILES)
+    return (folder / marker).is_file() or {path.name for path in folder.iterdir()} <= set(allowed)

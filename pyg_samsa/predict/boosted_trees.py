@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,16 +15,12 @@ import numpy as np
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, MissingDependencyError
 from pyg_samsa.hub.folder import COPY_AGAIN
-from pyg_samsa.hub.json_file import read_json, write_json
-from pyg_samsa.io.files import atomic_directory, file_hash
+from pyg_samsa.io.files import file_hash
 from pyg_samsa.options import Option, check_options
-from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds
-from pyg_samsa.task import Task
+from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds, thread_limit
 
 MODELS = ("sklearn", "lightgbm")
 LOSSES = ("absolute", "squared")
-TREES = "trees.json"
-FORMAT = 1
 _MAX_BINS = 63
 
 
@@ -86,6 +82,7 @@ class BoostedTrees(VectorModel):
         options: Options of the trees.
 
     Example:
+        >>> from pyg_samsa.task import Task
         >>> x, y = np.arange(60.0)[:, None] % 7, (np.arange(60)[:, None] % 7 > 3).astype(float)
         >>> trees = BoostedTrees(Task("binary", ["active"]), options=BoostingOptions("sklearn", trees=20)).fit(x, y)
         >>> bool(((trees.predict(x) > 0) == y).all())
@@ -94,18 +91,11 @@ class BoostedTrees(VectorModel):
     Cost: O(trees n S log(leaves)) per target for n rows and S columns.
     """
 
-    kind = "trees"
+    kind, what, file = "trees", "trees", "trees.json"
+    options_class = BoostingOptions
+    options: BoostingOptions
 
-    def __init__(
-        self,
-        task: Task,
-        descriptors: Sequence[str] = (),
-        *,
-        extra_columns: Sequence[str] = (),
-        options: BoostingOptions | None = None,
-    ) -> None:
-        super().__init__(task, descriptors, extra_columns=extra_columns)
-        self.options = options or BoostingOptions()
+    def _reset(self) -> None:
         self.columns = np.empty(0, np.int64)
         self.classes = np.empty(0, np.int64)
         self.models: list[Any] = []
@@ -155,19 +145,7 @@ class BoostedTrees(VectorModel):
                 on_target(1)
         return self
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return logits of labels (log-odds) and classes (log-probabilities), or values of regressions.
-
-        Args:
-            x: Vectors [G, S], with the columns that were fitted.
-
-        Shapes:
-            - **output:** float64 [G, C]
-
-        Raises:
-            ConfigError: The vectors have another number of columns.
-        """
-        self._check_width(x)
+    def _predict(self, x: np.ndarray) -> np.ndarray:
         x = self._select(x)
         out = np.empty((len(x), self.task.num_targets))
         if not len(x):
@@ -187,87 +165,32 @@ class BoostedTrees(VectorModel):
         return max((_count(model, self.options.trees) for model in self.models), default=0)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the trees to a folder: LightGBM's plain text for each target, and ``trees.json``; no pickle.
+        """Write the trees to a folder: LightGBM's plain text for each target, and ``trees.json``.
 
-        Args:
-            folder: Folder to write; earlier trees in it are replaced, any other content is an error.
-
-        Raises:
-            ConfigError: The folder holds something else.
-            MissingDependencyError: The trees are scikit-learn's, which have no format of their own.
+        Arguments and errors as in `VectorModel.save`.
 
         Example:
             >>> import tempfile
+            >>> from pyg_samsa.task import Task
             >>> trees = BoostedTrees(Task("binary", ["active"]), options=BoostingOptions("lightgbm", trees=3))
             >>> folder = trees.fit(np.arange(60.0)[:, None], np.arange(60)[:, None] > 30).save(tempfile.mkdtemp())
             >>> sorted(path.name for path in folder.iterdir())
             ['target_0.txt', 'trees.json']
         """
-        target = Path(folder)
         if self.options.model != "lightgbm":
             raise MissingDependencyError("lightgbm", "chem", "Saving boosted trees")
-        if target.exists() and not (target.is_dir() and ((target / TREES).is_file() or not any(target.iterdir()))):
-            raise ConfigError("folder", str(target), "a new or empty folder, or one that holds saved trees")
-        with atomic_directory(target, overwrite=True) as temporary:
-            saved = [_save_model(model, temporary / f"target_{place}.txt") for place, model in enumerate(self.models)]
-            content = {
-                "format": FORMAT,
-                "task": self.task.as_dict(),
-                "descriptors": list(self.descriptors),
-                "extra_columns": list(self.extra_columns),
-                "width": self.width,
-                "columns": self.columns.tolist(),
-                "classes": self.classes.tolist(),
-                "options": {key: value for key, value in asdict(self.options).items() if key != "threads"},
-                "models": saved,
-            }
-            write_json(temporary / TREES, content)
-        return target
+        return super().save(folder)
 
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str], *, threads: int = 1) -> BoostedTrees:
-        """Read trees that `save` wrote. Nothing in the folder is executed.
+    def _write(self, folder: Path) -> dict[str, Any]:
+        saved = [_save_model(model, folder / f"target_{place}.txt") for place, model in enumerate(self.models)]
+        return {"columns": self.columns.tolist(), "classes": self.classes.tolist(), "models": saved}
 
-        Args:
-            folder: Folder to read.
-            threads: Number of threads of predictions.
-
-        Raises:
-            DataNotFoundError: A file is missing.
-            DataIntegrityError: A file is damaged.
-            MissingDependencyError: LightGBM is not installed.
-
-        Example:
-            >>> import tempfile
-            >>> trees = BoostedTrees(Task("binary", ["active"]), options=BoostingOptions("lightgbm", trees=3))
-            >>> folder = trees.fit(np.arange(60.0)[:, None], np.arange(60)[:, None] > 30).save(tempfile.mkdtemp())
-            >>> BoostedTrees.load(folder).num_trees
-            3
-        """
-        path = Path(folder) / TREES
-        content = read_json(path, FORMAT)
-        task = Task.from_dict(content.get("task"), origin=f"{path}: task")
-        try:
-            known = {key: content["options"][key] for key in BoostingOptions.__dataclass_fields__ if key != "threads"}
-            trees = cls(
-                task,
-                [str(name) for name in content["descriptors"]],
-                extra_columns=[str(name) for name in content["extra_columns"]],
-                options=BoostingOptions(**known, threads=threads),
-            )
-            trees.width = int(content["width"])
-            trees.columns = np.array(content["columns"], dtype=np.int64)
-            trees.classes = np.array(content["classes"], dtype=np.int64)
-            described = [dict(model) for model in content["models"]]
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise DataIntegrityError(
-                path, "a description of trees", f"another one ({error})", hint=COPY_AGAIN
-            ) from None
-        _check_shape(trees, len(described), path)
-        trees.models = [_load_model(model, trees, path) for model in described]
-        return trees
+    def _read(self, content: Mapping[str, Any], path: Path) -> None:
+        self.columns = np.array(content["columns"], dtype=np.int64)
+        self.classes = np.array(content["classes"], dtype=np.int64)
+        described = [dict(model) for model in content["models"]]
+        _check_shape(self, len(described), path)
+        self.models = [_load_model(model, self, path) for model in described]
 
     def _select(self, x: np.ndarray) -> np.ndarray:
         x = np.ascontiguousarray(x[:, self.columns], dtype=np.float32)
@@ -288,10 +211,8 @@ class BoostedTrees(VectorModel):
 
 
 def _limited(threads: int, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Call with a limit on OpenMP threads, which holds for the calling thread only."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(threads, user_api="openmp"):
+    """Call with a limit on OpenMP threads."""
+    with thread_limit(threads, "openmp"):
         return function(*arguments, **options)
 
 
@@ -415,7 +336,7 @@ def _load_model(described: dict[str, Any], trees: BoostedTrees, path: Path) -> A
     file = path.with_name(name)
     # LightGBM's own parser trusts its input, so a damaged file must not reach it.
     if file_hash(file) != described.get("sha256"):
-        raise DataIntegrityError(file, f"the SHA-256 in {TREES}", "another one", hint=COPY_AGAIN)
+        raise DataIntegrityError(file, f"the SHA-256 in {trees.file}", "another one", hint=COPY_AGAIN)
     import lightgbm
 
     try:

@@ -10,8 +10,8 @@ import numpy as np
 from pyg_samsa.chem.descriptors import check_descriptors, descriptor_labels
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.files import file_hash
-from pyg_samsa.predict.boosted_trees import TREES, BoostedTrees
-from pyg_samsa.predict.gaussian_process import PROCESS, GaussianProcess
+from pyg_samsa.predict.boosted_trees import BoostedTrees
+from pyg_samsa.predict.gaussian_process import GaussianProcess
 from pyg_samsa.predict.interface import MoleculeInputs, Predictor, refuse_spread
 from pyg_samsa.predict.vector_model import VectorModel
 
@@ -61,9 +61,9 @@ class DescriptorPredictor(Predictor):
             MissingDependencyError: The model consists of trees, and LightGBM is not installed.
         """
         path = Path(folder)
-        kind, name = (GaussianProcess, PROCESS) if (path / PROCESS).is_file() else (BoostedTrees, TREES)
+        kind: type[VectorModel] = GaussianProcess if (path / GaussianProcess.file).is_file() else BoostedTrees
         predictor = cls(kind.load(path, threads=threads))
-        predictor.fingerprint = file_hash(path / name)
+        predictor.fingerprint = file_hash(path / kind.file)
         return predictor
 
     def outputs(self, inputs: MoleculeInputs, *, draws: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,12 +12,10 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.chem.descriptors import fragment_columns
-from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.functional.feature_scale import fit_feature_scale, scale_features
 from pyg_samsa.hub.folder import COPY_AGAIN
-from pyg_samsa.hub.json_file import read_json, write_json
 from pyg_samsa.hub.load import read_weights
-from pyg_samsa.io.files import atomic_directory
 from pyg_samsa.options import Option, check_options
 from pyg_samsa.predict.molecule_kernel import (
     LARGEST_COUNT,
@@ -28,12 +25,9 @@ from pyg_samsa.predict.molecule_kernel import (
     KernelRows,
     search_numbers,
 )
-from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds
-from pyg_samsa.task import Task
+from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds, thread_limit
 
-PROCESS = "gp.json"
 ARRAYS = "gp.safetensors"
-FORMAT = 1
 _CHUNK = 1024
 _SEARCH_ROWS = 800
 _LABEL_PENALTY = 10.0
@@ -111,6 +105,7 @@ class GaussianProcess(VectorModel):
         options: Options of the processes.
 
     Example:
+        >>> from pyg_samsa.task import Task
         >>> x = np.arange(40.0)[:, None]
         >>> process = GaussianProcess(Task("regression", ["y"])).fit(x[::2], 3 * x[::2])
         >>> bool(np.abs(process.predict(x) - 3 * x).max() < 2)
@@ -119,18 +114,11 @@ class GaussianProcess(VectorModel):
     Cost: O(n^3) and O(n^2) memory per target for n training rows, of which there are at most ``max_rows``.
     """
 
-    kind = "gp"
+    kind, what, file = "gp", "Gaussian processes", "gp.json"
+    options_class = GaussianProcessOptions
+    options: GaussianProcessOptions
 
-    def __init__(
-        self,
-        task: Task,
-        descriptors: Sequence[str] = (),
-        *,
-        extra_columns: Sequence[str] = (),
-        options: GaussianProcessOptions | None = None,
-    ) -> None:
-        super().__init__(task, descriptors, extra_columns=extra_columns)
-        self.options = options or GaussianProcessOptions()
+    def _reset(self) -> None:
         self.center, self.scale = torch.empty(0), torch.empty(0)
         self.fragments, self.seen = np.empty(0, bool), np.empty(0, bool)
         self.training = KernelRows(np.empty((0, 0), np.float32), np.empty((0, 0), np.uint8), np.empty(0))
@@ -160,7 +148,7 @@ class GaussianProcess(VectorModel):
         kept = np.unique(np.concatenate(used))
         self._fit_inputs(x, kept)
         self.targets = []
-        with _limit(self.options.threads):
+        with thread_limit(self.options.threads):
             pairs = self.training.pairs(self.training)
             for every, rows, column in zip(known, used, columns, strict=True):
                 places = np.searchsorted(kept, rows)
@@ -168,21 +156,9 @@ class GaussianProcess(VectorModel):
                 on_target(1 / len(columns) if self.task.kind == "multiclass" else 1)
         return self
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return logits of labels (log-odds) and classes (log-probabilities), or values of regressions.
-
-        Args:
-            x: Vectors [G, S], with the columns that were fitted.
-
-        Shapes:
-            - **output:** float64 [G, C]
-
-        Raises:
-            ConfigError: The vectors have another number of columns.
-        """
-        self._check_width(x)
+    def _predict(self, x: np.ndarray) -> np.ndarray:
         given, out = self._rows(x), np.empty((len(x), self.task.num_targets))
-        with _limit(self.options.threads):
+        with thread_limit(self.options.threads):
             for start in range(0, len(given), _CHUNK):
                 chunk = slice(start, start + _CHUNK)
                 pairs = given[chunk].pairs(self.training)
@@ -193,99 +169,29 @@ class GaussianProcess(VectorModel):
             out = np.log(np.maximum(shares / shares.sum(1, keepdims=True), LEAST))
         return out
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the processes to a folder: ``gp.json`` and ``gp.safetensors``; no pickle.
-
-        Args:
-            folder: Folder to write; an earlier process in it is replaced, any other content is an error.
-
-        Raises:
-            ConfigError: The folder holds something else.
-
-        Example:
-            >>> import tempfile
-            >>> x = np.arange(20.0)[:, None]
-            >>> folder = GaussianProcess(Task("regression", ["y"])).fit(x, x).save(tempfile.mkdtemp())
-            >>> sorted(path.name for path in folder.iterdir())
-            ['gp.json', 'gp.safetensors']
-        """
+    def _write(self, folder: Path) -> dict[str, Any]:
         from safetensors.torch import save
 
-        target = Path(folder)
-        known = target.is_dir() and ((target / PROCESS).is_file() or not any(target.iterdir()))
-        if target.exists() and not known:
-            raise ConfigError("folder", str(target), "a new or empty folder, or one that holds a saved process")
-        arrays = {"center": self.center, "scale": self.scale}
-        parts = {"fragments": self.fragments, "seen": self.seen} | {
-            name: getattr(self.training, name) for name in KernelRows.__dataclass_fields__
-        }
-        arrays |= {name: torch.from_numpy(part) for name, part in parts.items()}
+        parts = {"fragments": self.fragments, "seen": self.seen}
+        parts |= {name: getattr(self.training, name) for name in KernelRows.__dataclass_fields__}
         described: list[dict[str, Any]] = []
         for number, fitted in enumerate(self.targets):
             if isinstance(fitted, float):
                 described.append({"constant": fitted})
                 continue
             described.append({**asdict(fitted.numbers), "slope": fitted.slope, "offset": fitted.offset})
-            arrays[f"rows_{number}"] = torch.from_numpy(fitted.rows)
-            arrays[f"weights_{number}"] = torch.from_numpy(fitted.weights)
-        with atomic_directory(target, overwrite=True) as temporary:
-            (temporary / ARRAYS).write_bytes(save({name: array.contiguous() for name, array in arrays.items()}))
-            content = {
-                "format": FORMAT,
-                "task": self.task.as_dict(),
-                "descriptors": list(self.descriptors),
-                "extra_columns": list(self.extra_columns),
-                "options": {key: value for key, value in asdict(self.options).items() if key != "threads"},
-                "targets": described,
-            }
-            write_json(temporary / PROCESS, content)
-        return target
+            parts |= {f"rows_{number}": fitted.rows, f"weights_{number}": fitted.weights}
+        arrays = {name: torch.from_numpy(part).contiguous() for name, part in parts.items()}
+        (folder / ARRAYS).write_bytes(save({"center": self.center, "scale": self.scale, **arrays}))
+        return {"targets": described}
 
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str], *, threads: int = 1) -> GaussianProcess:
-        """Read processes that `save` wrote. Nothing in the folder is executed.
-
-        Args:
-            folder: Folder to read.
-            threads: Number of threads of predictions.
-
-        Raises:
-            DataNotFoundError: A file is missing.
-            DataIntegrityError: A file is damaged.
-
-        Example:
-            >>> import tempfile
-            >>> x = np.arange(20.0)[:, None]
-            >>> process = GaussianProcess(Task("regression", ["y"])).fit(x, x)
-            >>> again = GaussianProcess.load(process.save(tempfile.mkdtemp()))
-            >>> bool((again.predict(x) == process.predict(x)).all())
-            True
-        """
-        path = Path(folder) / PROCESS
-        content = read_json(path, FORMAT)
-        task = Task.from_dict(content.get("task"), origin=f"{path}: task")
+    def _read(self, content: Mapping[str, Any], path: Path) -> None:
         arrays = read_weights(path.with_name(ARRAYS))
-        try:
-            process = cls(
-                task,
-                [str(name) for name in content["descriptors"]],
-                extra_columns=[str(name) for name in content["extra_columns"]],
-                options=GaussianProcessOptions(
-                    int(content["options"]["max_rows"]), int(content["options"]["seed"]), threads
-                ),
-            )
-            process.center, process.scale = arrays["center"].float(), arrays["scale"].float()
-            process.fragments, process.seen = (arrays[name].bool().numpy() for name in ("fragments", "seen"))
-            process.training = KernelRows(*(arrays[name].numpy() for name in KernelRows.__dataclass_fields__))
-            process.width = len(process.center)
-            process.targets = [_read_target(one, number, arrays) for number, one in enumerate(content["targets"])]
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, ConfigError):
-                raise
-            got = f"another one ({error})"
-            raise DataIntegrityError(path, "a description of Gaussian processes", got, hint=COPY_AGAIN) from None
-        process._check_loaded(path)
-        return process
+        self.center, self.scale = arrays["center"].float(), arrays["scale"].float()
+        self.fragments, self.seen = (arrays[name].bool().numpy() for name in ("fragments", "seen"))
+        self.training = KernelRows(*(arrays[name].numpy() for name in KernelRows.__dataclass_fields__))
+        self.targets = [_read_target(one, number, arrays) for number, one in enumerate(content["targets"])]
+        self._check_loaded(path)
 
     def _check_loaded(self, path: Path) -> None:
         rows, count = self.training, len(self.training)
@@ -366,12 +272,6 @@ class GaussianProcess(VectorModel):
             slope, offset = _logistic(left_out, y)
             offset += log_odds(share) - log_odds(mean)  # a rare label may be drawn more often than it occurs
         return FittedTarget(rows, weights, numbers, slope, offset)
-
-
-def _limit(threads: int) -> Any:
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(threads)
 
 
 def _solve(

@@ -116,10 +116,6 @@ class KernelRows:
         """
         return KernelPairs(self.squared_distances(other), self.overlaps(other) if self.counts.shape[1] else None)
 
-    def kernel(self, other: KernelRows, numbers: KernelNumbers) -> np.ndarray:
-        """Return the kernel, float64 [len(self), len(other)]."""
-        return self.pairs(other).kernel(numbers)
-
 
 @dataclass(frozen=True)
 class KernelPairs:

@@ -22,7 +22,7 @@ import torch
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.hub import find_pretrained, save_pretrained
-from pyg_samsa.hub.folder import COPY_AGAIN
+from pyg_samsa.hub.folder import COPY_AGAIN, is_replaceable
 from pyg_samsa.hub.json_file import read_json, write_json
 from pyg_samsa.hub.model_config import package_versions
 from pyg_samsa.io.files import atomic_directory, file_hash
@@ -143,7 +143,7 @@ def save_predictor(predictor: Predictor, folder: str | os.PathLike[str]) -> Path
         (['network_0', 'predictor.json'], ['network'])
     """
     target = Path(folder)
-    if target.exists() and not (target.is_dir() and ((target / PREDICTOR).is_file() or not any(target.iterdir()))):
+    if not is_replaceable(target, PREDICTOR, allowed=()):
         raise ConfigError("folder", str(target), "a new or empty folder, or one that holds a saved predictor")
     if not isinstance(predictor, BlendPredictor):
         predictor = BlendPredictor([predictor], [1.0], names=[kind_of(predictor)])

@@ -89,10 +89,8 @@ class PredictorOptions:
                 check_descriptors(_split(names), f"predictor.{key}")
             if len(set(given)) < len(given):
                 raise ConfigError(f"predictor.{key}", list(given), "different entries")
-        for kind in MEMBER_KINDS.get(self.members, ()):
-            if self.members == kind and kind != "network" and not self.inputs(kind):
-                key = {"trees": "tree_inputs", "gp": "gp_inputs"}[kind]
-                raise ConfigError(f"predictor.{key}", [], f"at least one entry with predictor.members {kind}")
+            if not len(given) and key == {"trees": "tree_inputs", "gp": "gp_inputs"}.get(self.members):
+                raise ConfigError(f"predictor.{key}", [], f"at least one entry with predictor.members {self.members}")
 
     def inputs(self, kind: str) -> list[list[str]]:
         """Return the names of the descriptors of each model of a kind.

@@ -4,40 +4,80 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.hub.folder import COPY_AGAIN, is_replaceable
+from pyg_samsa.hub.json_file import read_json, write_json
+from pyg_samsa.io.files import atomic_directory
 from pyg_samsa.task import Task
 
+FORMAT = 1
 LEAST = 1e-12
 """Smallest probability."""
+Model = TypeVar("Model", bound="VectorModel")
 
 
 class VectorModel(ABC):
-    """Base of models on vectors of descriptors. A subclass implements `predict`, `save` and `load`.
+    """Base of models on vectors of descriptors.
+
+    A subclass implements ``fit``, ``_reset``, ``_predict``, ``_write`` and ``_read``, and sets the class attributes.
 
     Args:
         task: The task.
         descriptors: Names of the descriptors that the vectors hold, see :obj:`pyg_samsa.chem.descriptors.DESCRIPTORS`.
         extra_columns: Names of the columns of a table that the vectors hold after the descriptors.
+        options: Options of the model; None for the defaults.
 
     Attributes:
         width: Number of columns of the vectors.
     """
 
-    kind: str
+    kind: ClassVar[str]
     """Name of the kind of model in files and tables."""
+    what: ClassVar[str]
+    """What the model consists of, for errors."""
+    file: ClassVar[str]
+    """JSON file that describes a saved model."""
+    options_class: ClassVar[type]
+    """Class of the options, a dataclass with the field ``threads``."""
 
-    def __init__(self, task: Task, descriptors: Sequence[str] = (), *, extra_columns: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        task: Task,
+        descriptors: Sequence[str] = (),
+        *,
+        extra_columns: Sequence[str] = (),
+        options: Any = None,
+    ) -> None:
         self.task = task
         self.descriptors, self.extra_columns = tuple(descriptors), tuple(extra_columns)
+        self.options = options or self.options_class()
         self.width = 0
+        self._reset()
 
     @abstractmethod
+    def _reset(self) -> None:
+        """Set the attributes of a model that is not fitted."""
+
+    @abstractmethod
+    def _predict(self, x: np.ndarray) -> np.ndarray:
+        """Return what `predict` returns."""
+
+    @abstractmethod
+    def _write(self, folder: Path) -> dict[str, Any]:
+        """Write the files of the model, and return its own part of the description."""
+
+    @abstractmethod
+    def _read(self, content: Mapping[str, Any], path: Path) -> None:
+        """Set the attributes of a saved model from its description, which was read from ``path``."""
+
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return logits of labels (log-odds) and classes (log-probabilities), or values of regressions.
 
@@ -50,15 +90,90 @@ class VectorModel(ABC):
         Raises:
             ConfigError: The vectors have another number of columns.
         """
+        if x.shape[1] != self.width:
+            raise ConfigError("x", f"{x.shape[1]} columns", f"{self.width}, as in training")
+        return self._predict(x)
 
-    @abstractmethod
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the model to a folder, without pickle."""
+        """Write the model to a folder: a description in JSON, and the files of the model; no pickle.
+
+        Args:
+            folder: Folder to write. An earlier model of the same kind in it is replaced; any other content is an error.
+
+        Raises:
+            ConfigError: The folder holds something else.
+            MissingDependencyError: The model consists of scikit-learn's trees, which have no format of their own.
+
+        Example:
+            >>> import tempfile
+            >>> from pyg_samsa.predict import GaussianProcess
+            >>> x = np.arange(20.0)[:, None]
+            >>> folder = GaussianProcess(Task("regression", ["y"])).fit(x, x).save(tempfile.mkdtemp())
+            >>> sorted(path.name for path in folder.iterdir())
+            ['gp.json', 'gp.safetensors']
+        """
+        target = Path(folder)
+        if not is_replaceable(target, self.file, allowed=()):
+            expected = f"a new or empty folder, or one that holds saved {self.what}"
+            raise ConfigError("folder", str(target), expected)
+        with atomic_directory(target, overwrite=True) as temporary:
+            content = {
+                "format": FORMAT,
+                "task": self.task.as_dict(),
+                "descriptors": list(self.descriptors),
+                "extra_columns": list(self.extra_columns),
+                "width": self.width,
+                "options": {key: value for key, value in asdict(self.options).items() if key != "threads"},
+                **self._write(temporary),
+            }
+            write_json(temporary / self.file, content)
+        return target
 
     @classmethod
-    @abstractmethod
-    def load(cls, folder: str | os.PathLike[str], *, threads: int = 1) -> VectorModel:
-        """Read a model that `save` wrote. Nothing in the folder is executed."""
+    def load(cls: type[Model], folder: str | os.PathLike[str], *, threads: int = 1) -> Model:
+        """Read a model that `save` wrote. Nothing in the folder is executed.
+
+        Args:
+            folder: Folder to read.
+            threads: Number of threads of predictions.
+
+        Raises:
+            DataNotFoundError: A file is missing.
+            DataIntegrityError: A file is damaged.
+            MissingDependencyError: The model consists of trees, and LightGBM is not installed.
+
+        Example:
+            >>> import tempfile
+            >>> from pyg_samsa.predict import GaussianProcess
+            >>> x = np.arange(20.0)[:, None]
+            >>> process = GaussianProcess(Task("regression", ["y"])).fit(x, x)
+            >>> again = GaussianProcess.load(process.save(tempfile.mkdtemp()))
+            >>> bool((again.predict(x) == process.predict(x)).all())
+            True
+        """
+        path = Path(folder) / cls.file
+        content = read_json(path, FORMAT)
+        task = Task.from_dict(content.get("task"), origin=f"{path}: task")
+        try:
+            known = {
+                field.name: content["options"][field.name]
+                for field in fields(cls.options_class)
+                if field.name != "threads"
+            }
+            model = cls(
+                task,
+                [str(name) for name in content["descriptors"]],
+                extra_columns=[str(name) for name in content["extra_columns"]],
+                options=cls.options_class(**known, threads=threads),
+            )
+            model.width = int(content["width"])
+            model._read(content, path)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            expected = f"a description of {cls.what}"
+            raise DataIntegrityError(path, expected, f"another one ({error})", hint=COPY_AGAIN) from None
+        return model
 
     def readable(self, x: np.ndarray) -> np.ndarray:
         """Return values or probabilities [G, C], see :meth:`Task.readable <pyg_samsa.task.Task.readable>`.
@@ -71,10 +186,6 @@ class VectorModel(ABC):
             [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
         """
         return self.task.readable(torch.from_numpy(self.predict(x))).numpy()
-
-    def _check_width(self, x: np.ndarray) -> None:
-        if x.shape[1] != self.width:
-            raise ConfigError("x", f"{x.shape[1]} columns", f"{self.width}, as in training")
 
     def _target_columns(self, y: np.ndarray) -> np.ndarray:
         """Return float64 targets [C, n] of a task that is not multi-class; each has a label."""
@@ -101,3 +212,19 @@ def log_odds(share: float) -> float:
     """
     share = min(max(share, LEAST), 1 - LEAST)
     return float(np.log(share / (1 - share)))
+
+
+def thread_limit(threads: int, api: str | None = None) -> Any:
+    """Return a context in which numerical libraries use at most some threads.
+
+    Args:
+        threads: Number of threads.
+        api: ``"openmp"`` or ``"blas"``; None for both. OpenMP's limit holds for the calling thread only.
+
+    Example:
+        >>> with thread_limit(1):
+        ...     product = np.ones((2, 2)) @ np.ones((2, 2))
+    """
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(threads, user_api=api)

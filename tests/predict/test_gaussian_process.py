@@ -27,8 +27,8 @@ def table(rows=80, seed=0):
 def solved(process, rows, values):
     """Literal prediction: K and its inverse, for the kernel that the process found."""
     numbers, training = process.targets[0].numbers, process.training
-    inner = training[rows].kernel(training[rows], numbers) + numbers.noise * np.eye(len(rows))
-    return lambda new: new.kernel(training[rows], numbers) @ np.linalg.inv(inner) @ values
+    inner = training[rows].pairs(training[rows]).kernel(numbers) + numbers.noise * np.eye(len(rows))
+    return lambda new: new.pairs(training[rows]).kernel(numbers) @ np.linalg.inv(inner) @ values
 
 
 def test_values_are_those_of_the_equation():
@@ -212,9 +212,9 @@ def test_errors_name_what_is_wrong(tmp_path):
 def test_a_damaged_folder_is_an_error(change, tmp_path):
     x, y = table(20)
     folder = GaussianProcess(VALUE).fit(x, y).save(tmp_path / "gp")
-    content, arrays = json.loads((folder / module.PROCESS).read_text()), load_file(folder / module.ARRAYS)
+    content, arrays = json.loads((folder / GaussianProcess.file).read_text()), load_file(folder / module.ARRAYS)
     change(content, arrays)
-    (folder / module.PROCESS).write_text(json.dumps(content))
+    (folder / GaussianProcess.file).write_text(json.dumps(content))
     save_file(arrays, folder / module.ARRAYS)
     with pytest.raises(DataIntegrityError, match=r"gp\.(json|safetensors)"):
         GaussianProcess.load(folder)

@@ -33,8 +33,10 @@ def literal(a, b, numbers):
 @pytest.mark.parametrize("shape", [{}, {"properties": 0}, {"fragments": 0}, {"unseen": 3}])
 def test_the_kernel_is_that_of_the_equation(shape):
     training, given = rows(**shape), rows(7, seed=1, **shape)
-    np.testing.assert_allclose(given.kernel(training, NUMBERS), literal(given, training, NUMBERS), rtol=1e-6)
-    np.testing.assert_allclose(training.kernel(training, NUMBERS), literal(training, training, NUMBERS), rtol=1e-6)
+    np.testing.assert_allclose(given.pairs(training).kernel(NUMBERS), literal(given, training, NUMBERS), rtol=1e-6)
+    np.testing.assert_allclose(
+        training.pairs(training).kernel(NUMBERS), literal(training, training, NUMBERS), rtol=1e-6
+    )
 
 
 def test_large_counts_are_added_in_parts(monkeypatch):
@@ -61,7 +63,7 @@ def test_the_gradient_of_the_likelihood(with_overlaps):
     logs = np.log(list(vars(NUMBERS).values()))
     value, gradient = negative_likelihood(logs, distances, overlaps, target)
     if with_overlaps:
-        kernel = training.kernel(training, NUMBERS) + NUMBERS.noise * np.eye(20)
+        kernel = training.pairs(training).kernel(NUMBERS) + NUMBERS.noise * np.eye(20)
         expected = 0.5 * target @ np.linalg.solve(kernel, target) + 0.5 * np.linalg.slogdet(kernel)[1]
         assert value == pytest.approx(expected, rel=1e-6)
     for place in range(5):
