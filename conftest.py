@@ -110,6 +110,20 @@ def pytest_collection():
         gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Run doctests without the notes of our errors, which doctest would take for the message."""
+    if not isinstance(item, pytest.DoctestItem):
+        return (yield)
+    from pyg_samsa.errors import SAMSAError
+
+    SAMSAError.add_note = lambda self, note: None
+    try:
+        return (yield)
+    finally:
+        del SAMSAError.add_note
+
+
 def pytest_report_header():
     """Say whether shapes are checked."""
     return f"shapes in annotations: {'checked' if CHECKED else 'not checked'}"

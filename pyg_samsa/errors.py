@@ -18,7 +18,7 @@ class SAMSAError(Exception):
 
     Args:
         message: One line that names the culprit.
-        hint: One line that names the cure; may be empty.
+        hint: One line that names the cure; may be empty. It is a note of the exception, so tracebacks show it.
 
     Example:
         >>> error = SAMSAError("train.batch_size is 0", hint="Use a positive number.")
@@ -31,6 +31,9 @@ class SAMSAError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        # Python prints notes below the last line of a traceback.
+        if hint and hasattr(self, "add_note"):  # Python 3.11
+            self.add_note(f"hint: {hint}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The constructors of subclasses take other arguments than the message, so unpickling must not call them.
@@ -173,10 +176,12 @@ class SmilesError(DataError, ValueError):
         "row 3: RDKit cannot read this SMILES: 'C1CC'"
     """
 
-    def __init__(self, row: int | None, text: str, reason: str = "RDKit cannot read this SMILES") -> None:
+    def __init__(
+        self, row: int | None, text: str, reason: str = "RDKit cannot read this SMILES", *, hint: str = ""
+    ) -> None:
         shown = text if len(text) <= 80 else f"{text[:77]}..."
         place = "" if row is None else f"row {row}: "
-        super().__init__(f"{place}{reason}: {shown!r}")
+        super().__init__(f"{place}{reason}: {shown!r}", hint=hint)
         self.row, self.text = row, text
 
 

@@ -10,12 +10,16 @@ import inspect
 import math
 import numbers
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from pyg_samsa.errors import ConfigError
+
+Options = TypeVar("Options")
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class Argument:
             Traceback (most recent call last):
             pyg_samsa.errors.ConfigError: epochs: got 0, expected a number of at least 1
         """
-        key = key or self.name
+        key, value = key or self.name, plain(value)
         if value is None and self.default is None:
             return
         kinds = {kind for kind in get_args(self.type) or (self.type,) if kind is not type(None)}
@@ -195,6 +199,47 @@ def check_options(owner: Callable[..., Any], values: Mapping[str, Any], *, prefi
             argument.check(values[name], key=f"{prefix}{name}")
 
 
+def plain(value: Any) -> Any:
+    """Return NumPy's numbers, booleans and texts as Python's own, also inside lists, tuples and dictionaries.
+
+    JSON, YAML and checkpoints that are loaded without executing code hold only Python's.
+
+    Args:
+        value: Any value; others are returned as they are.
+
+    Example:
+        >>> plain({"heads": np.int64(4), "rates": (np.float64(0.5), None), "sizes": np.array([3, 2])})
+        {'heads': 4, 'rates': (0.5, None), 'sizes': [3, 2]}
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if type(value) is dict:
+        return {plain(key): plain(inner) for key, inner in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(plain(inner) for inner in value)
+    return value
+
+
+def keep_plain(options: Options) -> Options:
+    """Make the values of a dataclass of options `plain`, in place, and return it.
+
+    Args:
+        options: A dataclass, which may be frozen.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Trees:
+        ...     leaves: int = 31
+        >>> keep_plain(Trees(np.int64(7)))
+        Trees(leaves=7)
+    """
+    for each in fields(options):  # type: ignore[arg-type]
+        object.__setattr__(options, each.name, plain(getattr(options, each.name)))
+    return options
+
+
 def check_no_effect(owner: Callable[..., Any], values: Mapping[str, Any], *, reason: str) -> None:
     """Raise a `ConfigError` if an argument that has no effect is not at its default.
 
@@ -215,7 +260,7 @@ def check_no_effect(owner: Callable[..., Any], values: Mapping[str, Any], *, rea
     parameters = inspect.signature(owner).parameters
     for name, value in values.items():
         default = parameters[name].default
-        if value != default:
+        if plain(value) != default:
             raise ConfigError(name, value, f"the default {default!r}, because {reason}")
 
 

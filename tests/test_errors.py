@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import sys
+import traceback
 
 import pytest
 
@@ -48,6 +50,14 @@ def test_one_line_a_hint_and_an_exit_code(error):
     assert isinstance(error.hint, str)
     assert error.exit_code in (errors.EXIT_USER, errors.EXIT_DATA, errors.EXIT_NUMERICAL)
     assert isinstance(error, DataError) == (error.exit_code == errors.EXIT_DATA)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="notes of exceptions")
+@every
+def test_a_traceback_shows_the_hint(error):
+    last = traceback.format_exception(error)[-1]
+    assert last.endswith(f"hint: {error.hint}\n") == bool(error.hint)
+    assert ("hint" in last) == bool(error.hint)
 
 
 @every

@@ -3,6 +3,7 @@ from typing import Annotated
 
 import numpy as np
 import pytest
+import torch
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import (
@@ -14,7 +15,9 @@ from pyg_samsa.options import (
     check_probability,
     check_takes,
     is_number,
+    keep_plain,
     options_of,
+    plain,
 )
 
 
@@ -37,7 +40,18 @@ def test_options_are_read_from_annotations():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("count", 1), ("count", np.int64(3)), ("rate", 0.5), ("limit", None), ("flag", None), ("kind", "b")],
+    [
+        ("count", 1),
+        ("count", np.int64(3)),
+        ("rate", 0.5),
+        ("rate", np.float32(0.5)),
+        ("limit", None),
+        ("limit", np.uint8(3)),
+        ("flag", None),
+        ("flag", np.True_),
+        ("kind", "b"),
+        ("kind", np.str_("b")),
+    ],
 )
 def test_allowed_values(name, value):
     check_options(Example, {name: value, "other": object()})
@@ -56,6 +70,10 @@ def test_allowed_values(name, value):
         ("limit", 0),
         ("limit", "many"),
         ("flag", 1),
+        ("count", np.True_),
+        ("count", np.float64(2)),
+        ("flag", np.int64(1)),
+        ("rate", np.float64(1)),
         ("kind", "c"),
     ],
 )
@@ -91,3 +109,22 @@ def test_arguments_that_nobody_takes_are_named():
     with pytest.raises(ConfigError, match="cuont: got 3, expected left out: the example does not use it") as caught:
         check_takes(Example, {"count": 1, "cuont": 3}, part="the example")
     assert caught.value.hint == "Example takes count, rate, limit, flag, kind, plain."
+
+
+def test_numpy_values_become_those_of_python():
+    given = {"a": np.int64(4), "b": (np.float32(0.5), None), "c": [np.True_], "d": np.array([3, 2]), "e": np.str_("x")}
+    found = plain(given)
+    assert found == {"a": 4, "b": (0.5, None), "c": [True], "d": [3, 2], "e": "x"}
+    kinds = (type(found["a"]), type(found["b"][0]), type(found["c"][0]), type(found["d"][0]), type(found["e"]))
+    assert kinds == (int, float, bool, int, str)
+
+
+def test_other_values_are_not_copied():
+    for value in (object(), {1, 2}, range(3), torch.ones(2)):
+        assert plain(value) is value
+
+
+def test_options_of_a_dataclass_become_those_of_python():
+    found = keep_plain(Example(count=np.int64(3), rate=np.float64(0.25), flag=np.False_))
+    assert found == Example(3, 0.25, None, False)
+    assert [type(value) for value in (found.count, found.rate, found.flag)] == [int, float, bool]

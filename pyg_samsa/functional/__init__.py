@@ -14,6 +14,7 @@ from pyg_samsa.functional.fourier_features import (
     positive_features,
 )
 from pyg_samsa.functional.fused import can_fuse, feed_forward, fused_kernels, residual, rms_norm
+from pyg_samsa.functional.inputs import cast_floats, check_edge_shape, check_tensor, edges_of
 from pyg_samsa.functional.linear_attention import Waves, linear_attention
 from pyg_samsa.functional.maxout import leak_mass, leaky_probability, maxout_score
 from pyg_samsa.functional.pair_features import PAIR_FEATURES, pair_features
@@ -45,9 +46,13 @@ __all__ = [
     "append_waves",
     "batch_to_ptr",
     "can_fuse",
+    "cast_floats",
+    "check_edge_shape",
+    "check_tensor",
     "distinct_keys",
     "dropout",
     "dropped",
+    "edges_of",
     "embedding_sum",
     "explain_backends",
     "farthest_points",

@@ -25,6 +25,7 @@ from pyg_samsa.graphgym.settings import (
     value_of,
 )
 from pyg_samsa.graphgym.share import UNKNOWN
+from pyg_samsa.options import plain
 
 PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"
 # Groups that GraphGPS and its relatives have and this package has not: tolerated only where they are switched off.
@@ -100,7 +101,7 @@ def packaged_configs() -> list[str]:
     return sorted(name for name in names if not name.startswith("grids/"))
 
 
-def load_config(name: str | os.PathLike[str], opts: Sequence[str] = ()) -> LoadedConfig:
+def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> LoadedConfig:
     """Reset GraphGym's global ``cfg`` and fill it from a file and from ``key value`` pairs.
 
     Numbers are converted where nothing is lost: ``1`` to a float, ``1e-3`` to a number, ``16.0`` to an int.
@@ -108,7 +109,7 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[str] = ()) -> Loade
 
     Args:
         name: File, or name of a packaged configuration.
-        opts: ``key value key value ...`` (or ``key=value``); overrides for the file.
+        opts: ``key value key value ...`` (or ``key=value``), texts or values; overrides for the file.
 
     Raises:
         ConfigError: The file is missing or is not YAML, a name is unknown (the nearest one is suggested), or a value is
@@ -156,7 +157,7 @@ def resolved(loaded: LoadedConfig, settings: Mapping[str, Any] = MappingProxyTyp
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else plain(value)
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
@@ -188,16 +189,19 @@ def _leaves(content: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, Any
     return found
 
 
-def _pairs(opts: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    words: list[str] = []
+def _pairs(opts: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    words: list[Any] = []
     for word in opts:
-        key, equals, value = word.partition("=")
-        words += [key, value] if equals and len(words) % 2 == 0 else [word]
+        key, equals, value = str(word).partition("=")
+        words += [key, value] if equals and len(words) % 2 == 0 else [plain(word)]
     if len(words) % 2:
         raise ConfigError(
             "command line", words[-1], "a value after every key", hint="For example: optim.max_epoch 10 samsa.layers 4"
         )
-    for key, text in zip(words[::2], words[1::2], strict=True):
+    for key, text in zip(map(str, words[::2]), words[1::2], strict=True):
+        if not isinstance(text, str):  # from Python
+            yield key, text
+            continue
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:

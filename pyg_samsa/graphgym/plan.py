@@ -20,6 +20,7 @@ from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.scheduler import choose_scheduler
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.nn.conv.operators import operator_options
+from pyg_samsa.options import plain
 from pyg_samsa.task import Task
 from pyg_samsa.training import losses
 from pyg_samsa.training.loggers import WandbOptions
@@ -62,7 +63,7 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         scheduler=choose_scheduler(monitor, higher_is_better=higher),
         monitor=monitor,
         higher_is_better=higher,
-        weight_decay=cfg.optim.weight_decay,
+        weight_decay=plain(cfg.optim.weight_decay),
         train_metrics=not cfg.train.skip_train_eval,
         edges_are_tokens=edges_are_tokens(),
         num_workers=cfg.num_workers,
@@ -80,7 +81,7 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
 def trainer_options() -> TrainerOptions:
     """Return the options of the trainer that the present ``cfg`` holds."""
     values = values_for(TrainerOptions, cfg)
-    values["clip_norm"] = cfg.optim.clip_grad_norm_value if cfg.optim.clip_grad_norm else None
+    values["clip_norm"] = plain(cfg.optim.clip_grad_norm_value) if cfg.optim.clip_grad_norm else None
     if cfg.train.ckpt_clean:
         values["archive_every"] = None
     return TrainerOptions(**values)

@@ -17,7 +17,7 @@ from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import OPERATORS
 from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
-from pyg_samsa.options import Argument, Option, options_of
+from pyg_samsa.options import Argument, Option, options_of, plain
 from pyg_samsa.predict.boosted_trees import BoostingOptions
 from pyg_samsa.predict.gaussian_process import GaussianProcessOptions
 from pyg_samsa.predict.predictor_options import GP_INPUTS, TREE_INPUTS, PredictorOptions
@@ -132,12 +132,12 @@ def values_for(owner: Callable[..., Any], config: Mapping[str, Any]) -> dict[str
 
 
 def value_of(key: str, config: Any) -> Any:
-    """Return the value of a dotted key; None if the configuration has no such key."""
+    """Return the value of a dotted key, see `plain`; None if the configuration has no such key."""
     for part in key.split("."):
         if not isinstance(config, Mapping) or part not in config:
             return None
         config = config[part]
-    return config
+    return plain(config)
 
 
 def _is_union(kind: Any) -> bool:

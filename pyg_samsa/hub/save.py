@@ -16,6 +16,7 @@ from pyg_samsa.hub.model_card import model_card
 from pyg_samsa.hub.model_config import CLASSES, ModelConfig, package_versions
 from pyg_samsa.io.files import atomic_directory
 from pyg_samsa.nn import CategoricalEncoder, num_parameters
+from pyg_samsa.options import plain
 from pyg_samsa.task import Task
 
 
@@ -126,6 +127,6 @@ def _plain(name: str, value: Any, model: Any) -> Any:
         hint = "Pass the number of float features, or the cardinalities of categorical features, instead of a module."
         raise ConfigError(name, type(value).__name__, "an encoder that options can describe", hint=hint)
     try:
-        return json.loads(json.dumps(dict(value) if isinstance(value, Mapping) else value, allow_nan=False))
+        return json.loads(json.dumps(plain(dict(value) if isinstance(value, Mapping) else value), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ConfigError(name, value, "a plain value that JSON can hold") from error

@@ -10,6 +10,7 @@ from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.functional.fused import residual
+from pyg_samsa.functional.inputs import cast_floats, check_tensor
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
 from pyg_samsa.nn.conv.local_layers import LocalLayer
 from pyg_samsa.nn.conv.operators import make_operator
@@ -150,6 +151,7 @@ class SAMSABlock(Module):
         scale = self.alpha if self.alpha is not None else alpha
         if scale is None:
             raise ConfigError("alpha", None, "the shared scalar, because the block was made with rezero='shared'")
+        x = cast_floats("x", check_tensor("x", x, "floats [T, D]"), next(self.parameters()).dtype)
         index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
         geometry = {name: value for name, value in (("pos", pos), ("normal", normal)) if value is not None}
         if perm is not None:

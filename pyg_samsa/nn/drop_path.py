@@ -37,7 +37,7 @@ class DropPath(Module):
     def __init__(self, rate: float = 0.0) -> None:
         super().__init__()
         check_probability("drop_path", rate)
-        self.rate = rate
+        self.rate = float(rate)
 
     def forward(self, x: Float[Tensor, "T D"], index: RaggedIndex) -> Float[Tensor, "T D"]:
         """Drop the branches of some graphs, in training.

@@ -36,7 +36,7 @@ class Dropout(torch.nn.Module):
     def __init__(self, p: float = 0.0) -> None:
         super().__init__()
         check_probability("dropout", p)
-        self.p = p
+        self.p = float(p)
 
     def forward(self, x: Float[Tensor, "*size"]) -> Float[Tensor, "*size"]:
         """Set a random part of ``x`` to zero and scale the rest up, in training.

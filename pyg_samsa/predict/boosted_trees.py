@@ -16,7 +16,7 @@ import numpy as np
 from pyg_samsa.errors import ConfigError, DataIntegrityError, MissingDependencyError
 from pyg_samsa.hub.folder import COPY_AGAIN
 from pyg_samsa.io.files import file_hash
-from pyg_samsa.options import Option, check_options
+from pyg_samsa.options import Option, check_options, keep_plain
 from pyg_samsa.predict.vector_model import LEAST, VectorModel, log_odds, thread_limit
 
 MODELS = ("sklearn", "lightgbm")
@@ -55,7 +55,7 @@ class BoostingOptions:
     threads: Annotated[int, Option("Number of threads.", low=1)] = 1
 
     def __post_init__(self) -> None:
-        check_options(BoostingOptions, vars(self), prefix="boosting.")
+        check_options(BoostingOptions, vars(keep_plain(self)), prefix="boosting.")
         installed = find_spec("lightgbm") is not None
         if self.model == "auto":
             object.__setattr__(self, "model", "lightgbm" if installed else "sklearn")

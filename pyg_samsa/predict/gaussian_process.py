@@ -16,7 +16,7 @@ from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.functional.feature_scale import fit_feature_scale, scale_features
 from pyg_samsa.hub.folder import COPY_AGAIN
 from pyg_samsa.hub.load import read_weights
-from pyg_samsa.options import Option, check_options
+from pyg_samsa.options import Option, check_options, keep_plain
 from pyg_samsa.predict.molecule_kernel import (
     LARGEST_COUNT,
     NUMBERS,
@@ -52,7 +52,7 @@ class GaussianProcessOptions:
     threads: Annotated[int, Option("Number of threads.", low=1)] = 1
 
     def __post_init__(self) -> None:
-        check_options(GaussianProcessOptions, vars(self), prefix="gaussian_process.")
+        check_options(GaussianProcessOptions, vars(keep_plain(self)), prefix="gaussian_process.")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pyg_samsa.chem.descriptors import check_descriptors
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.options import Option, check_options
+from pyg_samsa.options import Option, check_options, keep_plain
 
 MEMBER_KINDS = {
     "all": ("network", "trees", "gp"),
@@ -74,8 +74,9 @@ class PredictorOptions:
     ] = 0
 
     def __post_init__(self) -> None:
-        plain = {name: getattr(self, name) for name in ("members", "refit", "ensemble", "folds")}
-        check_options(PredictorOptions, plain, prefix="predictor.")
+        keep_plain(self)
+        given = {name: getattr(self, name) for name in ("members", "refit", "ensemble", "folds")}
+        check_options(PredictorOptions, given, prefix="predictor.")
         if self.folds == 1:
             raise ConfigError("predictor.folds", 1, "0 for no cross-validation, or at least 2")
         if self.folds and self.ensemble > 1:

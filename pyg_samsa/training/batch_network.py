@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pyg_samsa.errors import DataError
+from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.tower_batch import tower_batch
 from pyg_samsa.nn import GraphFeatures, TargetScale
 
@@ -15,7 +16,8 @@ class BatchNetwork(nn.Module):
     """Feeds a model of plain tensors, such as :class:`pyg_samsa.nn.SAMSA`, from a batch.
 
     The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1. ``category``,
-    ``pos``, ``normal``, ``pe`` and ``graph_features`` are passed to models whose attribute ``inputs`` names them.
+    ``pos``, ``normal``, ``pe`` and ``graph_features`` are passed to models whose attribute ``inputs`` names them. Edges
+    may be given as ``adj_t`` instead of ``edge_index``.
 
     Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can be used instead: models of pairs, baselines,
     GraphGym networks.
@@ -86,4 +88,7 @@ class BatchNetwork(nn.Module):
         if "document" in batch:
             graph, count = tower_batch(graph, batch.document), 2 * count
         inputs = {name: batch[name] for name in getattr(self.model, "inputs", ()) if batch.get(name) is not None}
-        return self.model(batch.x, batch.edge_index, batch.edge_attr, graph, batch_size=count, **inputs), batch.y
+        edge_index, edge_attr = edges_of(batch.edge_index, batch.edge_attr)
+        if edge_index is None and "adj_t" in batch:
+            edge_index, edge_attr = edges_of(batch.adj_t, edge_attr)
+        return self.model(batch.x, edge_index, edge_attr, graph, batch_size=count, **inputs), batch.y

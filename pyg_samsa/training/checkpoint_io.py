@@ -12,6 +12,7 @@ from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.files import atomic_write
+from pyg_samsa.options import plain
 
 
 class AtomicCheckpointIO(pl.plugins.CheckpointIO):
@@ -28,9 +29,9 @@ class AtomicCheckpointIO(pl.plugins.CheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
     ) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint; numbers of NumPy become Python's, because no others are read again."""
         with atomic_write(path) as temporary:
-            torch.save(checkpoint, temporary)
+            torch.save(plain(checkpoint), temporary)
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Callable | None = None, weights_only: bool | None = None

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.errors import MissingDependencyError
-from pyg_samsa.options import Option, check_options
+from pyg_samsa.options import Option, check_options, keep_plain
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class WandbOptions:
     mode: Annotated[str, Option("Whether the run is sent at once.", ("online", "offline"))] = "online"
 
     def __post_init__(self) -> None:
-        check_options(WandbOptions, vars(self))
+        check_options(WandbOptions, vars(keep_plain(self)))
 
 
 def build_loggers(

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.options import Option, check_options
+from pyg_samsa.options import Option, check_options, plain
 
 ParameterGroups = list[dict[str, Any]]
 OptimizerFactory = Callable[[ParameterGroups], torch.optim.Optimizer]
@@ -38,6 +38,7 @@ def parameter_groups(
         >>> [(len(group["params"]), group["weight_decay"]) for group in parameter_groups(nn.Linear(3, 2), 0.1)]
         [(1, 0.1), (1, 0.0)]
     """
+    weight_decay = plain(weight_decay)
     if weight_decay < 0:
         raise ConfigError("optim.weight_decay", weight_decay, "0 or more")
     decaying: list[nn.Parameter] = []
@@ -74,6 +75,7 @@ def adamw(
         >>> [group["weight_decay"] for group in optimizer.param_groups]
         [0.1, 0.0]
     """
+    lr, weight_decay, betas = plain(lr), plain(weight_decay), plain(betas)
     check_options(adamw, {"lr": lr, "weight_decay": weight_decay})
     weights = [weight for group in groups for weight in group["params"]]
     fused = {weight.device.type for weight in weights} in ({"cuda"}, {"cpu"})

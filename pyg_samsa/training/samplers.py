@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.options import Option, check_integer, check_options
+from pyg_samsa.options import Option, check_integer, check_options, keep_plain
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class BatchOptions:
     ] = None
 
     def __post_init__(self) -> None:
-        check_options(BatchOptions, vars(self))
+        check_options(BatchOptions, vars(keep_plain(self)))
 
 
 class BatchSampler(Sampler[list[int]]):

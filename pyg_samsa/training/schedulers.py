@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.options import Option, check_integer, options_of
+from pyg_samsa.options import Option, check_integer, options_of, plain
 
 MinRatio = Annotated[float, Option("Multiplier at the end of the decay.", low=0, high=1)]
 WarmupSteps = Annotated[int, Option("Optimiser steps of linear warm-up.", low=0)]
@@ -225,12 +225,13 @@ def build(
         >>> schedule["interval"], optimizer.param_groups[0]["lr"]
         ('step', 0.1)
     """
-    known = options(name)
+    known, settings = options(name), plain(settings)
     for key in settings:
         if key not in known:
             raise ConfigError(f"scheduler {name}", key, known or "no options")
         options_of(BUILDERS[name])[key].check(settings[key])
     check_integer("warmup_steps", warmup_steps, low=0)
+    total_steps, warmup_steps, steps_per_epoch = plain((total_steps, warmup_steps, steps_per_epoch))
     if total_steps is not None and not total_steps >= 1:
         raise ConfigError("total_steps", total_steps, "at least 1 optimiser step")
     if total_steps is not None and warmup_steps >= total_steps:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch_geometric.graphgym.imports import pl
 
-from pyg_samsa.options import Option, check_options
+from pyg_samsa.options import Option, check_options, keep_plain
 from pyg_samsa.training.batch_norm import PreciseBatchNorm
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.run_folder import RunFolder
@@ -69,7 +69,7 @@ class TrainerOptions:
     compile: Annotated[bool, Option("Whether the network is compiled by torch.compile.")] = False
 
     def __post_init__(self) -> None:
-        check_options(TrainerOptions, vars(self))
+        check_options(TrainerOptions, vars(keep_plain(self)))
 
 
 def build_trainer(

@@ -1,12 +1,14 @@
 import argparse
 
+import numpy as np
 import pytest
 import yaml
 from torch_geometric.graphgym.config import cfg, load_cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import PACKAGED, find_config, load_config, packaged_configs, resolved
-from pyg_samsa.graphgym.settings import ALIASES, SETTINGS
+from pyg_samsa.graphgym.settings import ALIASES, SETTINGS, values_for
+from pyg_samsa.nn import SAMSAOptions
 
 
 def write(tmp_path, text, name="exp.yaml"):
@@ -120,6 +122,23 @@ def test_command_line_goes_before_the_file(tmp_path):
     assert loaded.given == {"samsa.layers", "optim.base_lr", "samsa.sampling", "wandb.name"}
     with pytest.raises(ConfigError, match="value after every key"):
         load_config(path, ["samsa.layers"])
+
+
+def test_values_from_python_may_be_those_of_numpy(tmp_path):
+    opts = ["optim.base_lr", np.float64(0.25), "samsa.heads", np.int64(2), "samsa.bridge", np.False_, "gnn.act", "relu"]
+    load_config(write(tmp_path, "seed: 3\n"), opts)
+    found = (cfg.optim.base_lr, cfg.samsa.heads, cfg.samsa.bridge)
+    assert found == (0.25, 2, False)
+    assert [type(value) for value in found] == [float, int, bool]
+    with pytest.raises(ConfigError, match=r"samsa.heads: got 2.5, expected a whole number"):
+        load_config(write(tmp_path, "seed: 3\n"), ["samsa.heads", np.float64(2.5)])
+
+
+def test_values_that_were_put_into_cfg_may_be_those_of_numpy(tmp_path):
+    loaded = load_config(write(tmp_path, "seed: 3\n"))
+    cfg.samsa["heads"], cfg.optim["base_lr"] = np.int64(2), np.float64(0.25)
+    assert type(values_for(SAMSAOptions, cfg)["heads"]) is int
+    assert yaml.safe_load(yaml.safe_dump(resolved(loaded)))["optim"]["base_lr"] == 0.25
 
 
 def test_every_load_starts_from_the_defaults(tmp_path):

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Batch, Data
+from torch_geometric.transforms import ToSparseTensor
 
 from pyg_samsa.errors import DataError
 from pyg_samsa.nn import TargetScale
@@ -36,6 +37,21 @@ def test_the_documents_of_a_pair_become_two_graphs():
     network = BatchNetwork(Recorder())
     assert network(Batch.from_data_list(pairs))[0].tolist() == [[1.0], [2.0], [1.0], [1.0]]
     assert network.model.told == {"batch_size": 4}
+
+
+class Edges(nn.Module):
+    """Returns the edges that it is called with."""
+
+    def forward(self, x, edge_index, edge_attr, batch, **told):
+        return edge_index, edge_attr
+
+
+def test_a_sparse_matrix_takes_the_place_of_the_edges():
+    edges, weight = torch.tensor([[0, 1], [1, 2]]), torch.tensor([[5.0], [7.0]])
+    sparse = ToSparseTensor()(Data(x=torch.ones(3, 1), edge_index=edges, edge_attr=weight))
+    (found, attr), _ = BatchNetwork(Edges())(Batch.from_data_list([sparse, sparse]))
+    assert found.tolist() == [[0, 1, 3, 4], [1, 2, 4, 5]]
+    assert attr.flatten().tolist() == [5.0, 7.0, 5.0, 7.0]
 
 
 def test_only_the_named_inputs_are_handed_over():

@@ -1,5 +1,6 @@
 import os
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,14 @@ def test_what_is_saved_is_loaded(path):
     assert torch.equal(loaded.pop("state_dict")["weight"], content.pop("state_dict")["weight"])
     assert loaded == content
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_numbers_of_numpy_are_read_again(path):
+    content = {"lr": np.float64(0.1), "rows": [{"epoch": np.int64(3), "done": np.True_}], "weights": torch.ones(2)}
+    AtomicCheckpointIO().save_checkpoint(content, path)
+    loaded = AtomicCheckpointIO().load_checkpoint(path)
+    assert (loaded["lr"], loaded["rows"]) == (0.1, [{"epoch": 3, "done": True}])
+    assert type(loaded["lr"]) is float
 
 
 def test_a_failed_write_keeps_the_earlier_checkpoint(path, monkeypatch):

@@ -330,9 +330,8 @@ def _invalid(path: Path, refused: Sequence[tuple[int, str, str]], total: int) ->
     if len(refused) > 1:
         others = ", ".join(str(other) for other, _, _ in refused[1:_SHOWN]) + (", ..." if len(refused) > _SHOWN else "")
         reason = f"{reason} (so are {len(refused) - 1:,} more of {total:,} rows: {others})"
-    error = SmilesError(row, text, reason)
-    error.hint = f"Fix {path.name}, or leave such rows out with --skip-invalid (dataset.skip_invalid True)."
-    return error
+    hint = f"Fix {path.name}, or leave such rows out with --skip-invalid (dataset.skip_invalid True)."
+    return SmilesError(row, text, reason, hint=hint)
 
 
 def _summary(left_out: Sequence[tuple[int, str, str]]) -> str:

@@ -18,7 +18,7 @@ from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
 from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding
-from pyg_samsa.options import Option, check_integer, check_no_effect
+from pyg_samsa.options import Option, check_no_effect, check_options, plain
 from pyg_samsa.typing import Float, Shaped
 
 SPECTRAL_ENCODINGS: dict[str, type[SpectralEncoding]] = {
@@ -115,11 +115,9 @@ class FLTConv(TokenConv):
         dropout: AttentionDropout = 0.0,
         bias: Bias = True,
     ) -> None:
+        check_options(FLTConv, locals())
         super().__init__(channels, heads, dropout, bias)
-        check_integer("num_features", num_features)
-        if redraw is not None:
-            check_integer("redraw", redraw)
-        check_integer("num_dims", num_dims, low=0)
+        num_dims, num_features, redraw = plain((num_dims, num_features, redraw))
         if encoding is None:
             encoding = "gaussian_mixture" if num_dims else "none"
         check_choice("encoding", encoding, ENCODINGS)

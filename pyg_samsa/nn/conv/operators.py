@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pyg_samsa.errors import check_choice
 from pyg_samsa.nn.conv.token_conv import TokenConv
-from pyg_samsa.options import check_takes, options_of
+from pyg_samsa.options import check_options, check_takes, options_of, plain
 from pyg_samsa.registry import register_in
 
 OPERATORS: dict[str, type[TokenConv]] = {}
@@ -46,7 +46,7 @@ def make_operator(name: str, channels: int, **options: Any) -> TokenConv:
         **options: Arguments of the operator.
 
     Raises:
-        ConfigError: There is no such operator, or it does not take an option.
+        ConfigError: There is no such operator, it does not take an option, or a value is not allowed.
 
     Example:
         >>> from pyg_samsa.nn import AttentionConv
@@ -56,7 +56,8 @@ def make_operator(name: str, channels: int, **options: Any) -> TokenConv:
     check_choice("attention", name, tuple(OPERATORS))
     operator = OPERATORS[name]
     check_takes(operator, options, part=f"attention {name!r}")
-    return operator(channels, **options)
+    check_options(operator, options)
+    return operator(channels, **plain(options))
 
 
 def operator_options(name: str) -> dict[str, Any]:

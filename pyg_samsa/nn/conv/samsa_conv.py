@@ -19,7 +19,7 @@ from pyg_samsa.nn.conv.attention_weights import AttentionWeights, weights_of_sam
 from pyg_samsa.nn.conv.operators import register_operator
 from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads, TokenContext, TokenConv
 from pyg_samsa.nn.importance_score import ImportanceScore, check_scores
-from pyg_samsa.options import Option, check_integer, check_no_effect, check_options
+from pyg_samsa.options import Option, check_no_effect, check_options
 from pyg_samsa.typing import Float
 
 SAMPLING = ("hard", "soft", "replacement")
@@ -114,10 +114,9 @@ class SAMSAConv(TokenConv):
         shared_sets: Annotated[bool, Option("Ablation: whether all heads sample the same tokens.")] = False,
         support: Annotated[bool, Option("Ablation: whether there are learned support tokens.")] = True,
     ) -> None:
+        check_options(SAMSAConv, locals())
         super().__init__(channels, heads, dropout, bias)
-        check_integer("num_samples", num_samples)
-        check_options(SAMSAConv, {"sampling": sampling, "tau": tau, "noise": noise, "attn_backend": attn_backend})
-        check_options(SAMSAConv, {"importance": importance})
+        bias, shared_sets, support = bool(bias), bool(shared_sets), bool(support)
         if importance == "fixed" and not support:
             raise ConfigError("support", support, "True where importance is 'fixed': the support pairs are the keys")
         if importance == "fixed":

@@ -21,7 +21,7 @@ from pyg_samsa.nn.conv.operators import register_operator
 from pyg_samsa.nn.conv.samsa_conv import Noise, NumSamples, Tau
 from pyg_samsa.nn.conv.token_conv import AttentionDropout, Bias, Heads, TokenContext, TokenConv
 from pyg_samsa.nn.importance_score import ImportanceScore, LinearScore, check_scores
-from pyg_samsa.options import Option, check_integer, check_no_effect, check_options
+from pyg_samsa.options import Option, check_no_effect, check_options
 from pyg_samsa.typing import Float
 
 SAMPLERS = ("samsa", "paired")
@@ -121,10 +121,9 @@ class SFTConv(TokenConv):
         shared: Annotated[bool, Option("Whether all heads sample the same tokens.")] = True,
         length_scale: Annotated[float, Option("Length by which positions are divided.", above=0, below=math.inf)] = 1.0,
     ) -> None:
+        check_options(SFTConv, locals())
         super().__init__(channels, heads, dropout, bias)
-        check_integer("num_samples", num_samples)
-        check_options(SFTConv, {"encoding": encoding, "leak": leak, "score": score, "sampler": sampler})
-        check_options(SFTConv, {"sampling": sampling, "tau": tau, "noise": noise, "length_scale": length_scale})
+        bias, shared = bool(bias), bool(shared)
         if sampler == "paired":
             check_no_effect(SFTConv, {"sampling": sampling, "tau": tau}, reason="sampler is 'paired'")
         if encoding == "none":

@@ -11,6 +11,7 @@ from torch.nn import Linear, Module
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.inputs import cast_floats, check_edge_shape, check_tensor
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.nn.conv.attention_weights import AttentionWeights, SampledTokens, in_given_order
 from pyg_samsa.nn.plain import is_plain
@@ -105,6 +106,11 @@ class TokenConv(Module):
     def uses_positions(self) -> bool:
         """Whether the operator encodes where tokens are, so that it needs ``pos``."""
         return False
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """Number type of the weights; None if the layers were replaced by others than linear layers."""
+        return self.query.weight.dtype if is_plain(self.query, Linear) else None
 
     def reset_parameters(self) -> None:
         """Draw new weights."""
@@ -211,7 +217,7 @@ class TokenConv(Module):
         """Run the operator.
 
         Args:
-            x: Tokens.
+            x: Tokens; floats of another type than the weights are converted.
             edge_index: Ignored. It is accepted so that the operator can replace a convolution; edges take part as
                 tokens, see `GraphBridge`.
             batch: Graph number of each token, in any order; None means one graph.
@@ -240,7 +246,8 @@ class TokenConv(Module):
             >>> out.shape, edge_index.size(0), weights.size(1)
             (torch.Size([30, 16]), 2, 4)
         """
-        self._check(x, score_input)
+        x, score_input = self._check(x, score_input)
+        check_edge_shape(edge_index)
         if return_sampled_tokens and not self.samples:
             raise ConfigError("return_sampled_tokens", True, f"False: {self.name} does not sample tokens")
         index, perm = resolve(x.size(0), x.device, batch, ptr, batch_size)
@@ -262,11 +269,18 @@ class TokenConv(Module):
             extra.append(self.sampled_tokens(samples, index.num_tokens, perm))
         return (out, *extra)
 
-    def _check(self, x: Tensor, score_input: Tensor | None) -> None:
+    def _check(self, x: Tensor, score_input: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return the tokens in the number type of the weights."""
+        x = check_tensor("x", x, f"floats [T, {self.channels}]")
         if x.dim() != 2 or x.size(1) != self.channels or not x.is_floating_point():
             raise ShapeError("x", f"{list(x.shape)} {x.dtype}", f"floats [T, {self.channels}]")
         if score_input is not None and score_input.shape != x.shape:
             raise ShapeError("score_input", list(score_input.shape), list(x.shape))
+        dtype = self.dtype
+        if dtype is None or x.dtype == dtype or torch.is_autocast_enabled(x.device.type):
+            return x, score_input
+        x = cast_floats("x", x, dtype)
+        return x, None if score_input is None else cast_floats("score_input", score_input, dtype)
 
     def check_positions(
         self, x: Float[Tensor, "T D"], pos: Shaped[Tensor, "T l"] | None, normal: Float[Tensor, "T _"] | None

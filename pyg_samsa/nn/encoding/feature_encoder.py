@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import Linear, Module
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.functional.inputs import cast_floats, check_tensor
 from pyg_samsa.nn.encoding.categorical import CategoricalEncoder
 from pyg_samsa.options import check_integer, is_number
 from pyg_samsa.typing import Float, Int, Shaped
@@ -45,6 +46,37 @@ def make_encoder(key: str, features: Features, channels: int) -> Module:
     raise ConfigError(key, features, "a number of float features, a list of cardinalities, or an encoder module")
 
 
+def prepare_features(name: str, encoder: Module | None, features: Shaped[Tensor, "N ..."]) -> Shaped[Tensor, "N ..."]:
+    """Return features in the form that their encoder takes.
+
+    Floats and booleans get the number type of its weights. A vector is one feature of each node or edge.
+
+    Args:
+        name: Name of the features, for the errors.
+        encoder: Their encoder; None for features that are not used.
+        features: One row, or one number, for each node or edge.
+
+    Raises:
+        ShapeError: The features are no tensor.
+        NumericalError: A number is too large for the type of the weights.
+
+    Example:
+        >>> prepare_features("x", Linear(1, 8), torch.tensor([0.5, 2.0], dtype=torch.float64))
+        tensor([[0.5000],
+                [2.0000]])
+    """
+    if encoder is None:
+        return features
+    expected = f"floats [*, {encoder.in_features}]" if isinstance(encoder, Linear) else "one row for each node or edge"
+    features = check_tensor(name, features, expected)
+    weight = next((weight for weight in encoder.parameters() if weight.is_floating_point()), None)
+    if weight is not None and not isinstance(encoder, CategoricalEncoder):
+        features = cast_floats(name, features, weight.dtype)
+    if features.dim() == 1 and isinstance(encoder, Linear) and encoder.in_features == 1:
+        features = features.unsqueeze(1)
+    return features
+
+
 def encode_features(
     name: str, encoder: Module, features: Shaped[Tensor, "N ..."], channels: int
 ) -> Float[Tensor, "N D"]:
@@ -53,7 +85,7 @@ def encode_features(
     Args:
         name: Name of the features, for the errors.
         encoder: Their encoder.
-        features: One row for each node or edge.
+        features: One row for each node or edge, see `prepare_features`.
         channels: Channels D that the encoder must return.
 
     Raises:
@@ -66,6 +98,7 @@ def encode_features(
 
     Cost: The cost of the encoder.
     """
+    features = prepare_features(name, encoder, features)
     check_finite(name, features)
     if isinstance(encoder, Linear) and (
         features.dim() != 2 or features.size(1) != encoder.in_features or not features.is_floating_point()

@@ -7,6 +7,7 @@ from torch_geometric.nn.aggr import MeanAggregation
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.ragged import resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.mlp_head import MLPHead
@@ -69,7 +70,7 @@ class BagOfFeatures(Module):
     def forward(
         self,
         x: Shaped[Tensor, "N ..."],
-        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
         batch: Int[Tensor, " N"] | None = None,
         *,
@@ -84,6 +85,7 @@ class BagOfFeatures(Module):
             >>> torch.allclose(model(x), model(x.flip(0)), atol=1e-6)
             True
         """
+        edge_index, edge_attr = edges_of(edge_index, edge_attr)
         h = encode_features("x", self.node_encoder, x, self.channels)
         index, _ = resolve(h.size(0), h.device, batch, None, batch_size)
         graph = torch.zeros(h.size(0), dtype=torch.long, device=h.device) if batch is None else batch

@@ -13,6 +13,7 @@ from torch_geometric.nn.attention.performer import PerformerAttention, generaliz
 from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver, normalization_resolver
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.ragged import inverse_permutation, resolve
 from pyg_samsa.nn.conv.local_layers import LocalLayer, gine
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
@@ -205,7 +206,7 @@ class GNN(Module):
     def encode(
         self,
         x: Shaped[Tensor, "N ..."],
-        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
         batch: Int[Tensor, " N"] | None = None,
         *,
@@ -218,12 +219,13 @@ class GNN(Module):
             >>> GNN(5, 2, channels=16).encode(torch.randn(3, 5), torch.tensor([[0, 1], [1, 0]])).shape
             torch.Size([3, 16])
         """
+        edge_index, edge_attr = edges_of(edge_index, edge_attr)
         h = encode_features("x", self.node_encoder, x, self.channels)
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         graph = index.batch if perm is None else index.batch[inverse_permutation(perm)]
         if self.pe_encoder is not None:
             h = h + self.pe_encoder(pe, graph, index.num_graphs)
-        edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device) if edge_index is None else edge_index
+        edge_index = torch.empty(2, 0, dtype=torch.long, device=h.device) if edge_index is None else edge_index
         e = self._encode_edges(edge_index, edge_attr)
         if h.size(0) == 0:
             return h
@@ -242,7 +244,7 @@ class GNN(Module):
     def forward(
         self,
         x: Shaped[Tensor, "N ..."],
-        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
         batch: Int[Tensor, " N"] | None = None,
         *,

@@ -12,6 +12,7 @@ from torch_geometric.nn.inits import reset
 from torch_geometric.utils import scatter
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.functional.inputs import cast_floats, check_tensor
 from pyg_samsa.functional.ragged import resolve
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.encoding.feature_encoder import check_finite, one_hot_categories
@@ -138,6 +139,7 @@ class PointNet(Module):
             >>> torch.allclose(model(x), model(x.flip(0)), atol=1e-6)
             True
         """
+        x = cast_floats("x", check_tensor("x", x, f"floats [T, {self.in_channels}]"), next(self.parameters()).dtype)
         if x.dim() != 2 or x.size(1) != self.in_channels or not x.is_floating_point():
             raise ShapeError("x", f"{list(x.shape)} {x.dtype}", f"floats [T, {self.in_channels}]")
         check_finite("x", x)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.encoder import Encoder
 from pyg_samsa.nn.encoding.feature_encoder import Features
@@ -20,7 +21,7 @@ from pyg_samsa.nn.tokenizers.node import NodeTokenizer
 from pyg_samsa.nn.tokenizers.points import PointTokenizer
 from pyg_samsa.nn.tokenizers.tokenizer_registry import make_tokenizer
 from pyg_samsa.nn.tokenizers.tokens import Tokens
-from pyg_samsa.options import check_integer
+from pyg_samsa.options import check_integer, plain
 from pyg_samsa.typing import Float, Int, Shaped
 
 
@@ -73,6 +74,8 @@ class SAMSA(Module):
             if not isinstance(part, Module):
                 hint = "To build a network from numbers, use SAMSA.from_options(in_channels, out_channels, ...)."
                 raise ConfigError(name, part, "a module", hint=hint)
+        if readout is not None and not isinstance(readout, Module):
+            raise ConfigError("readout", readout, "a module, or None for a network without predictions")
         self.tokenizer, self.encoder, self.readout = tokenizer, encoder, readout
         self.num_eval_samples = int(num_eval_samples)
         self.options: dict[str, Any] | None = None
@@ -99,6 +102,7 @@ class SAMSA(Module):
             >>> model(torch.randn(4, 5), batch=torch.tensor([0, 0, 0, 1])).shape
             torch.Size([2, 2])
         """
+        in_channels, out_channels, edge_channels, options = plain((in_channels, out_channels, edge_channels, options))
         known = SAMSAOptions.__dataclass_fields__
         for name in options:
             if name not in known:
@@ -175,7 +179,7 @@ class SAMSA(Module):
     def encode(
         self,
         x: Shaped[Tensor, "N ..."],
-        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
         batch: Int[Tensor, " N"] | None = None,
         *,
@@ -190,8 +194,8 @@ class SAMSA(Module):
         """Return the tokens after the encoder.
 
         Args:
-            x: Node features [N, F].
-            edge_index: Directed edges; None means no edges.
+            x: Node features [N, F]; floats of any precision, which get that of the weights.
+            edge_index: Directed edges, or ``adj_t``, see `pyg_samsa.functional.edges_of`; None means no edges.
             edge_attr: Edge features [E, F'].
             batch: Graph number of each node, in any order; None means one graph.
             batch_size: Number of graphs, if some at the end may be empty.
@@ -209,6 +213,7 @@ class SAMSA(Module):
             torch.Size([5, 16])
         """
         keys = {"node_keys": node_keys, "edge_keys": edge_keys}
+        edge_index, edge_attr = edges_of(edge_index, edge_attr)
         tokens = self.tokenizer(
             x, edge_index, edge_attr, batch, batch_size=batch_size, draw=draw, pos=pos, pe=pe, **keys
         )
@@ -219,7 +224,7 @@ class SAMSA(Module):
     def forward(
         self,
         x: Shaped[Tensor, "N ..."],
-        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
         batch: Int[Tensor, " N"] | None = None,
         *,
@@ -256,7 +261,7 @@ class SAMSA(Module):
     def predict_with_spread(
         self,
         x: Shaped[Tensor, "N ..."],
-        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
         batch: Int[Tensor, " N"] | None = None,
         *,

@@ -17,7 +17,7 @@ from pyg_samsa.nn.readout import INTERACTIONS, LEVELS, POOLS
 from pyg_samsa.nn.tokenizers.graph_bridge import EVAL_CODES
 from pyg_samsa.nn.tokenizers.node import POSITIONS
 from pyg_samsa.nn.tokenizers.tokenizer_registry import TOKENIZERS
-from pyg_samsa.options import Option, check_integer, check_no_effect, check_options
+from pyg_samsa.options import Option, check_integer, check_no_effect, check_options, keep_plain
 
 # Options of the tokenizers of the package.
 _OF_TOKENIZER = ("bridge", "num_codes", "eval_codes", "sigma", "positions", "coordinate_free", "centroid_distance")
@@ -110,7 +110,7 @@ class SAMSAOptions:
     scale_targets: Annotated[bool, Option("Whether outputs are scaled to the units of the targets.")] = False
 
     def __post_init__(self) -> None:
-        check_options(type(self), vars(self))
+        check_options(type(self), vars(keep_plain(self)))
         check_integer("channels", self.channels)
         needed_without: tuple[str, ...]
         if not self.pe_channels:

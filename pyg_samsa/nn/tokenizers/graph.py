@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.functional.codes import feature_keys
-from pyg_samsa.nn.encoding.feature_encoder import Features
+from pyg_samsa.functional.inputs import edges_of
+from pyg_samsa.nn.encoding.feature_encoder import Features, prepare_features
 from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
 from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
@@ -92,7 +93,7 @@ class GraphTokenizer(NodeTokenizer):
     def forward(
         self,
         x: Shaped[Tensor, "N ..."],
-        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
         batch: Int[Tensor, " N"] | None = None,
         *,
@@ -110,6 +111,11 @@ class GraphTokenizer(NodeTokenizer):
             >>> tokens.node_rows, tokens.edge_rows
             (tensor([0, 1, 2]), tensor([3, 4]))
         """
+        # The codes depend on the features, so these must not depend on their number type.
+        x = prepare_features("x", self.node_encoder, x)
+        edge_index, edge_attr = edges_of(edge_index, edge_attr)
+        if edge_attr is not None:
+            edge_attr = prepare_features("edge_attr", self.edge_encoder, edge_attr)
         h = self.encode_nodes(x, batch, batch_size=batch_size, edge_index=edge_index, pos=pos, pe=pe, draw=draw)
         if edge_index is None:
             edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device)

@@ -6,6 +6,7 @@ from torch.nn import Module
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.node_encodings import NODE_ENCODINGS, node_encodings
 from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
@@ -170,7 +171,7 @@ class NodeTokenizer(Module):
     def forward(
         self,
         x: Shaped[Tensor, "N ..."],
-        edge_index: Int[Tensor, "2 E"] | None = None,
+        edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
         batch: Int[Tensor, " N"] | None = None,
         *,
@@ -185,7 +186,7 @@ class NodeTokenizer(Module):
 
         Args:
             x: Node features [N, F].
-            edge_index: Directed edges; None means no edges.
+            edge_index: Directed edges, or ``adj_t``, see `pyg_samsa.functional.edges_of`; None means no edges.
             edge_attr: Edge features [E, F'].
             batch: Graph number of each node, in any order; None means one graph.
             batch_size: Number of graphs, if some at the end may be empty.
@@ -205,6 +206,7 @@ class NodeTokenizer(Module):
             >>> tokens.x.shape, tokens.node_rows
             (torch.Size([2, 16]), tensor([1, 0]))
         """
+        edge_index, edge_attr = edges_of(edge_index, edge_attr)
         h = self.encode_nodes(x, batch, batch_size=batch_size, edge_index=edge_index, pos=pos, pe=pe, draw=draw)
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         rows = torch.arange(h.size(0), device=h.device) if perm is None else inverse_permutation(perm)
@@ -234,6 +236,8 @@ class NodeTokenizer(Module):
         Raises:
             ShapeError: The features are missing, or there is not one row per edge.
         """
+        if edge_attr is not None and edge_attr.size(0) != edge_index.size(1):
+            raise ShapeError("edge_attr", list(edge_attr.shape), f"[{edge_index.size(1)}, ...], one row per edge")
         if self.edge_encoder is None:
             return None
         if edge_attr is None:
@@ -241,8 +245,6 @@ class NodeTokenizer(Module):
                 expected = f"features of {edge_index.size(1)} edges, because the network was made with edge_channels"
                 raise ShapeError("edge_attr", None, expected)
             return h.new_zeros(0, self.channels)
-        if edge_attr.size(0) != edge_index.size(1):
-            raise ShapeError("edge_attr", list(edge_attr.shape), f"[{edge_index.size(1)}, ...], one row per edge")
         return encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)
 
     def locate(

@@ -46,3 +46,23 @@ def test_a_taken_name_is_refused_and_a_class_may_register_again():
         register_operator("full")(Other)
     assert register_operator("full")(AttentionConv) is AttentionConv
     assert OPERATORS["full"] is AttentionConv
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("samsa", "support", "yes"),
+        ("samsa", "tau", 0.0),
+        ("samsa", "shared_sets", 1),
+        ("sft", "length_scale", -1.0),
+        ("flt", "num_frequencies", 0),
+        ("flt", "causal", "no"),
+        ("performer", "num_features", -5),
+        ("full", "heads", True),
+    ],
+)
+def test_values_that_are_not_allowed_are_named(name, option, value):
+    with pytest.raises(ConfigError, match=f"{option}: got {value!r}"):
+        make_operator(name, 16, **{option: value})
+    with pytest.raises(ConfigError, match=f"{option}: got {value!r}"):
+        OPERATORS[name](16, **{option: value})

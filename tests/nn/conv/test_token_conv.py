@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -109,9 +110,32 @@ def test_bad_arguments_are_named(change, error):
         ({"x": torch.zeros(3, 8, dtype=torch.long)}, "x"),
         ({"score_input": torch.zeros(2, 8)}, "score_input"),
         ({"batch": torch.zeros(2, dtype=torch.long)}, "batch"),
+        ({"x": None}, "x: got None"),
+        ({"x": (torch.zeros(3, 8), torch.zeros(2, 8))}, "x: got a tuple"),
+        ({"edge_index": torch.zeros(3, dtype=torch.long)}, r"edge_index: got \[3\]"),
+        ({"edge_index": torch.zeros(3, 2, dtype=torch.long)}, r"edge_index: got \[3, 2\]"),
     ],
     ids=str,
 )
 def test_bad_input_is_named(call, error):
     with pytest.raises(ShapeError, match=error):
         Plain(8, heads=2)(**{"x": torch.zeros(3, 8), **call})
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_floats_of_another_type_get_that_of_the_weights(name, dtype):
+    conv, x = operator(name).float(), tokens().to(dtype)
+    out = conv(x, batch=BATCH, score_input=x.flip(0))
+    assert out.dtype == torch.float32
+    assert torch.equal(out, conv(x.float(), batch=BATCH, score_input=x.float().flip(0)))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_numbers_of_numpy_are_those_of_python(name):
+    options = {"num_samples": np.int64(3)} if OPERATORS[name].samples else {}
+    given = {"heads": np.int64(2), "dropout": np.float32(0.5), "bias": np.True_, **options}
+    conv = make_operator(name, np.int64(8), **given)
+    same = make_operator(name, 8, heads=2, dropout=0.5, bias=True, **({"num_samples": 3} if options else {}))
+    assert repr(conv) == repr(same)
+    assert type(conv.heads) is int

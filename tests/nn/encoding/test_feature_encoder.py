@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.nn import Identity, Linear
+from torch.nn import Identity, Linear, Sequential
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.nn import CategoricalEncoder
@@ -35,6 +35,20 @@ def test_encoding_is_the_encoder():
 def test_features_that_do_not_fit_are_named(x):
     with pytest.raises(ShapeError, match=r"x: got .*floats \[\*, 3\]"):
         encode_features("x", Linear(3, 4), x, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bool])
+def test_floats_get_the_type_of_the_weights(dtype):
+    x = torch.tensor([[1.0, 0.0, 1.0]]).to(dtype)
+    encoder = Linear(3, 4)
+    assert torch.equal(encode_features("x", encoder, x, 4), encoder(x.float()))
+    own = Sequential(Linear(3, 8), Linear(8, 4)).double()
+    assert torch.equal(encode_features("x", own, x, 4), own(x.double()))
+
+
+def test_a_vector_is_one_feature_of_each_row():
+    encoder, x = Linear(1, 4), torch.tensor([1.0, 2.0])
+    assert torch.equal(encode_features("x", encoder, x, 4), encoder(x[:, None]))
 
 
 def test_an_encoder_of_another_width_is_named():

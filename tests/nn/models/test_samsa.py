@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import copy
+import json
 
+import numpy as np
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
+from torch_geometric.transforms import ToSparseTensor
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.nn import SAMSA, AtomEncoder
@@ -194,6 +197,25 @@ def test_reset_parameters_draws_anew():
         (lambda: SAMSA.from_options(3, 1, drop_path=1.0), ConfigError, "drop_path"),
         (lambda: SAMSA.from_options(3, None, **SMALL)(torch.randn(2, 3)), ConfigError, "readout"),
         (lambda: SAMSA.from_options(3, 1, **SMALL)(torch.randn(2, 4)), ShapeError, "x"),
+        (lambda: SAMSA.from_options(3, 1, **SMALL)(None), ShapeError, "x"),
+        (lambda: SAMSA.from_options(3, 1, **SMALL)((torch.randn(2, 3), torch.randn(1, 3))), ShapeError, "x"),
+        (lambda: SAMSA.from_options(3, 1, **SMALL)(random_data(2, 2)), ShapeError, "x"),
+        (
+            lambda: SAMSA.from_options(3, 1, **SMALL)(torch.full((1, 3), 1e300, dtype=torch.float64)),
+            NumericalError,
+            "x",
+        ),
+        (lambda: SAMSA.from_options(3, 1, **SMALL)(torch.ones(2, 3), torch.zeros(2).long()), ShapeError, "edge_index"),
+        (lambda: SAMSA.from_options(3, 1, attention_options={"support": 2}), ConfigError, "support"),
+        (lambda: SAMSA(None, None), ConfigError, "tokenizer"),
+        (lambda: SAMSA(molecules().tokenizer, molecules().encoder, "mean"), ConfigError, "readout"),
+        (
+            lambda: SAMSA.from_options(3, 1, **SMALL)(
+                torch.ones(3, 3), torch.tensor([[0], [1]]), torch.zeros(3).long()
+            ),
+            ShapeError,
+            "edge_attr",
+        ),
         (lambda: SAMSA.from_options(3, 1, **SMALL)(torch.tensor([[1.0, float("nan"), 0.0]])), NumericalError, "x"),
         (
             lambda: SAMSA.from_options(3, 1, **SMALL)(torch.randn(2, 3), torch.tensor([[0.5], [1.0]])),
@@ -307,3 +329,38 @@ def test_towers_read_consecutive_graphs_together():
     torch.testing.assert_close(model(x[5:], batch=batch[5:] - 2), out[1:])
     with pytest.raises(ShapeError, match="towers"):
         model(x[:6], batch=batch[:6])
+
+
+def floats(bridge=True):
+    torch.manual_seed(0)
+    return SAMSA.from_options(1, 2, edge_channels=1, bridge=bridge, local="gine", **SMALL).eval()
+
+
+@pytest.mark.parametrize("bridge", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_floats_of_another_type_give_the_same(bridge, dtype):
+    x, edges, attr = torch.tensor([[0.1], [-2.0], [3.0]]), torch.tensor([[0, 1], [1, 2]]), torch.tensor([[0.3], [1.0]])
+    x, attr, model = x.to(dtype), attr.to(dtype), floats(bridge)
+    expected = model(x.float(), edges, attr.float())
+    assert torch.equal(model(x, edges, attr), expected)
+    assert torch.equal(model(x.flatten(), edges, attr.flatten()), expected)
+
+
+@pytest.mark.parametrize("bridge", [True, False])
+def test_a_sparse_matrix_takes_the_place_of_the_edges(bridge):
+    graph = Data(
+        x=torch.randn(4, 1), edge_index=torch.tensor([[0, 1, 2, 0], [1, 0, 3, 2]]), edge_attr=torch.randn(4, 1)
+    )
+    model = floats(bridge)
+    expected = model(graph.x, graph.edge_index, graph.edge_attr)
+    other = ToSparseTensor()(graph.clone())
+    torch.testing.assert_close(model(other.x, other.adj_t, other.edge_attr), expected)
+    values = ToSparseTensor(attr="edge_attr")(graph.clone().update({"edge_attr": graph.edge_attr.flatten()}))
+    torch.testing.assert_close(model(values.x, values.adj_t), expected)
+
+
+def test_numbers_of_numpy_are_those_of_python():
+    given = {"heads": np.int64(4), "dropout": np.float64(0.1), "bridge": np.True_, "attention": np.str_("samsa")}
+    model = SAMSA.from_options(np.array([3, 2]), np.int64(1), edge_channels=np.int64(2), **given, channels=np.int32(16))
+    assert json.loads(json.dumps(model.options))["in_channels"] == [3, 2]
+    assert all(type(value) in (int, float, bool, str, list) for value in model.options.values())
