@@ -12,7 +12,7 @@ import torch
 
 from pyg_samsa import metrics
 from pyg_samsa.chem.parsing import parse_molecules
-from pyg_samsa.datasets.molecules.targets import read_targets
+from pyg_samsa.datasets.molecules.targets import CellOptions, read_targets
 from pyg_samsa.datasets.splits import column_split
 from pyg_samsa.errors import ConfigError, DataError, SAMSAError
 from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
@@ -132,9 +132,9 @@ def read_set(path: Path, *, splits: Sequence[str] | None = None, targets: Sequen
             raise ConfigError("--splits", f"{split} of {path.name}", expected)
     if not wanted:
         raise DataError(f"{path.name}: no column holds train, val and test", hint="Add one for each split.")
-    names = _targets(path, columns, [smiles, *parts], targets, decimal_comma=delimiter == ";")
+    names = _targets(path, columns, [smiles, *parts], targets, CellOptions(delimiter))
     task, _, y = read_targets(
-        [columns[name] for name in names], names, "auto", range(1, len(rows) + 1), decimal_comma=delimiter == ";"
+        [columns[name] for name in names], names, "auto", range(1, len(rows) + 1), cells=CellOptions(delimiter)
     )
     if task == "multiclass":
         raise DataError(f"{path.name}: {names[0]!r} holds classes", hint="Only numbers and labels are compared.")
@@ -173,21 +173,21 @@ def _splits(columns: dict[str, list[str]], smiles: str) -> dict[str, np.ndarray]
 
 
 def _targets(
-    path: Path, columns: dict[str, list[str]], others: Sequence[str], wanted: Sequence[str] | None, decimal_comma: bool
+    path: Path, columns: dict[str, list[str]], others: Sequence[str], wanted: Sequence[str] | None, cells: CellOptions
 ) -> list[str]:
     if wanted is not None:
         for name in wanted:
             if name not in columns or name in others:
                 raise ConfigError("--targets", f"{name} of {path.name}", [c for c in columns if c not in others])
         return list(wanted)
-    found = [name for name in columns if name not in others and _is_number(columns[name], decimal_comma)]
+    found = [name for name in columns if name not in others and _is_number(columns[name], cells)]
     if not found:
         raise DataError(f"{path.name}: no column of numbers to predict", hint=f"Its columns: {', '.join(columns)}.")
     return found
 
 
-def _is_number(texts: Sequence[str], decimal_comma: bool) -> bool:
+def _is_number(texts: Sequence[str], cells: CellOptions) -> bool:
     try:
-        return read_targets([texts], [""], "regression", range(1, len(texts) + 1), decimal_comma=decimal_comma)[0] != ""
+        return read_targets([texts], [""], "regression", range(1, len(texts) + 1), cells=cells)[0] != ""
     except SAMSAError:
         return False

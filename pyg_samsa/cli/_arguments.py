@@ -90,6 +90,23 @@ def add_smiles_column(parser: Any) -> None:
     )
 
 
+def add_decimal(parser: Any) -> None:
+    """Add ``--decimal``.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_decimal(parser)
+        >>> parser.parse_args(["--decimal", "comma"]).decimal
+        'comma'
+    """
+    parser.add_argument(
+        "--decimal",
+        choices=["auto", "point", "comma"],
+        default="auto",
+        help="decimal sign of the numbers in the table (default: auto, found for each column)",
+    )
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the positional argument ``MODEL``.
 

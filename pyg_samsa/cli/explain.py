@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyg_samsa.cli._arguments import add_model, add_smiles_column
+from pyg_samsa.cli._arguments import add_decimal, add_model, add_smiles_column
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
 from pyg_samsa.options import check_integer
 
@@ -62,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--method", choices=METHODS, default="all", help="how scores are computed, see below (default: all)"
     )
     add_smiles_column(parser)
+    add_decimal(parser)
     parser.add_argument(
         "--name-column",
         default="",
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--target", args.target, task.names)
     _check_folder(args.out, overwrite=args.overwrite)
     molecules, left_out, extra = read_molecules(
-        args.molecules, args.smiles_column, args.name_column, args.limit, predictor.extra_columns
+        args.molecules, args.smiles_column, args.name_column, args.limit, predictor.extra_columns, args.decimal
     )
     refused: list[Refused] = []
     cards: list[Any] = []
@@ -141,7 +142,12 @@ def _line(item: Refused) -> str:
 
 
 def read_molecules(
-    given: list[str], smiles_column: str, name_column: str, limit: int, extra_columns: Sequence[str] = ()
+    given: list[str],
+    smiles_column: str,
+    name_column: str,
+    limit: int,
+    extra_columns: Sequence[str] = (),
+    decimal: str = "auto",
 ) -> tuple[list[tuple[str, str]], int, dict[str, list[float]]]:
     """Return name and SMILES of each molecule, the number of molecules beyond the limit, and the extra columns.
 
@@ -151,6 +157,7 @@ def read_molecules(
         name_column: Column of the names; if empty, it is found by its name, or rows are numbered.
         limit: Largest number of molecules; 0 for all.
         extra_columns: Names of the columns of numbers that the model needs.
+        decimal: How their numbers are written, see `pyg_samsa.io.cells.read_field`.
 
     Raises:
         DataNotFoundError: The file does not exist.
@@ -164,7 +171,7 @@ def read_molecules(
     molecules: list[tuple[str, str]] = []
     extra: dict[str, list[float]] = {name: [] for name in extra_columns}
     left_out = 0
-    for name, smiles, numbers in _rows(given, smiles_column, name_column, extra_columns):
+    for name, smiles, numbers in _rows(given, smiles_column, name_column, extra_columns, decimal):
         if limit and len(molecules) >= limit:
             left_out += 1
             continue
@@ -175,7 +182,7 @@ def read_molecules(
 
 
 def _rows(
-    given: list[str], smiles_column: str, name_column: str, extra_columns: Sequence[str]
+    given: list[str], smiles_column: str, name_column: str, extra_columns: Sequence[str], decimal: str
 ) -> Iterator[tuple[str, str, list[float]]]:
     from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, find_extra_columns, open_rows
 
@@ -200,17 +207,16 @@ def _rows(
         )
         for number, fields in enumerate((fields for fields in rows if any(map(str.strip, fields))), start=1):
             name = fields[label].strip() if label is not None and label < len(fields) else ""
-            numbers = [_number(fields, at, number, title, rows.delimiter) for title, at in extra.items()]
+            numbers = [_number(fields, at, number, title, decimal, rows.delimiter) for title, at in extra.items()]
             yield name or f"row {number}", fields[place].strip() if place < len(fields) else "", numbers
 
 
-def _number(fields: Sequence[str], place: int, row: int, title: str, delimiter: str) -> float:
-    from pyg_samsa.io.csv_rows import read_number
+def _number(fields: Sequence[str], place: int, row: int, title: str, decimal: str, delimiter: str) -> float:
+    from pyg_samsa.io.cells import read_field, refuse_text
 
-    found = read_number(fields[place] if place < len(fields) else "", decimal_comma=delimiter == ";")
+    found = read_field(fields[place] if place < len(fields) else "", decimal=decimal, delimiter=delimiter)
     if found is None:
-        hint = "Leave the field empty where there is no value."
-        raise DataError(f"row {row}, column {title!r}: {fields[place][:40]!r} is not a number", hint=hint)
+        raise refuse_text(fields[place], row=row, column=title)
     return found
 
 

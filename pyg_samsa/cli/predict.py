@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pyg_samsa.cli._arguments import add_model, add_smiles_column
+from pyg_samsa.cli._arguments import add_decimal, add_model, add_smiles_column
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import check_integer
 
@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="IN", help="CSV file, - for stdin, or one SMILES")
     parser.add_argument("output", metavar="OUT", nargs="?", default="-", help="CSV file, or - for stdout (default)")
     add_smiles_column(parser)
+    add_decimal(parser)
     parser.add_argument(
         "--no-header",
         action="store_true",
@@ -95,7 +96,13 @@ def run(args: argparse.Namespace) -> int:
         check_confidence(predictor.calibration, args.interval, key="--interval")
     source, single = _source(args.input)
     options = StreamOptions(
-        args.smiles_column, args.uncertainty, args.draws, args.workers, args.max_atoms, interval=args.interval
+        args.smiles_column,
+        args.uncertainty,
+        args.draws,
+        args.workers,
+        args.max_atoms,
+        interval=args.interval,
+        decimal=args.decimal,
     )
     with open_rows(source, header=single or not args.no_header) as rows:
         table = TablePredictor(predictor, rows, options)

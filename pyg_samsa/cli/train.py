@@ -8,7 +8,7 @@ import os
 import shlex
 from pathlib import Path
 
-from pyg_samsa.cli._arguments import add_config, add_overrides, add_smiles_column
+from pyg_samsa.cli._arguments import add_config, add_decimal, add_overrides, add_smiles_column
 from pyg_samsa.cli._listing import print_files
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.task import KINDS
@@ -69,7 +69,8 @@ def add_table(parser: argparse.ArgumentParser) -> None:
         "--target-columns",
         nargs="+",
         metavar="T",
-        help="names or numbers of the columns to predict; values may be missing",
+        help="names or numbers of the columns to predict, patterns such as 'NR-*', or all (and '!id' leaves one out); "
+        "values may be missing",
     )
     table.add_argument(
         "--extra-columns",
@@ -81,6 +82,23 @@ def add_table(parser: argparse.ArgumentParser) -> None:
         "--task",
         choices=["auto", *KINDS],
         help="kind of the targets (default: auto, inferred from the values)",
+    )
+    table.add_argument(
+        "--positive-class",
+        metavar="TEXT",
+        help="which of two words is the positive class (default: chosen and shown)",
+    )
+    add_decimal(table)
+    table.add_argument(
+        "--missing",
+        nargs="+",
+        metavar="TEXT",
+        help="words that mean that there is no value (default: NA, NaN, None, n.d., #N/A, #DIV/0! and the like)",
+    )
+    table.add_argument(
+        "--censored",
+        choices=["refuse", "bounds", "missing", "exact"],
+        help="targets such as >10: train with them as bounds, or take them as missing or exact (default: refuse)",
     )
     table.add_argument(
         "--split",
@@ -163,6 +181,9 @@ def table_options(args: argparse.Namespace) -> list[str]:
         "dataset.smiles_column": args.smiles_column or None,
         "dataset.csv_task": args.task,
         "dataset.split_column": args.split_column,
+        "dataset.positive_class": args.positive_class,
+        "dataset.decimal": None if args.decimal == "auto" else args.decimal,
+        "dataset.censored": args.censored,
     }
     given = {
         "dataset.csv": args.csv,
@@ -176,10 +197,13 @@ def table_options(args: argparse.Namespace) -> list[str]:
         settings["dataset.target_columns"] = json.dumps(args.target_columns)
     if args.extra_columns:
         settings["dataset.extra_columns"] = json.dumps(args.extra_columns)
+    if args.missing is not None:
+        settings["dataset.missing_values"] = json.dumps(args.missing)
     if args.skip_invalid:
         settings["dataset.skip_invalid"] = "True"
     if settings and not args.csv:
         first = next(iter(settings)).removeprefix("dataset.").replace("_", "-").replace("predictor.members", "only")
+        first = first.replace("csv-task", "task").replace("missing-values", "missing").replace("split-kind", "split")
         raise ConfigError("--csv", None, "a table of molecules", hint=f"--{first} needs --csv.")
     if args.csv:
         # The table replaces the data set of the config, and gives the run its name.
@@ -195,8 +219,8 @@ def table_options(args: argparse.Namespace) -> list[str]:
 
 
 def give_back_settings(args: argparse.Namespace) -> None:
-    """Move settings that follow --target-columns or --extra-columns, which take all words after them, to overrides."""
-    given = [name for name in ("target_columns", "extra_columns") if len(getattr(args, name) or []) > 1]
+    """Move settings that follow --target-columns and the like, which take all words after them, to the overrides."""
+    given = [name for name in ("target_columns", "extra_columns", "missing") if len(getattr(args, name) or []) > 1]
     if not given or not Path(args.csv or "").expanduser().is_file():
         return
     from torch_geometric.graphgym.config import cfg, set_cfg
@@ -228,12 +252,16 @@ def resume_hint(args: argparse.Namespace) -> str:
         Continue after the last complete epoch with:
           pyg-samsa train --cfg quickstart samsa.layers 2 train.auto_resume True
     """
-    # --target-columns and --extra-columns take all words after them, so they do not come last.
+    # --target-columns, --extra-columns and --missing take all words after them, so they do not come last.
     given = {
         "--target-columns": args.target_columns,
         "--extra-columns": args.extra_columns,
+        "--missing": args.missing,
         "--smiles-column": args.smiles_column or None,
         "--task": args.task,
+        "--positive-class": args.positive_class,
+        "--decimal": None if args.decimal == "auto" else args.decimal,
+        "--censored": args.censored,
         "--split": args.split,
     }
     given |= {

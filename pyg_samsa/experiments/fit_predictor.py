@@ -38,6 +38,7 @@ from pyg_samsa.predict.blend_weights import raw_outputs
 from pyg_samsa.predict.conformal import Calibration, calibrate, measure_coverage
 from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.task import Task
+from pyg_samsa.training.losses import clip_to_bounds
 from pyg_samsa.training.results import RunResult
 
 NETWORK = "network"
@@ -118,6 +119,8 @@ class MoleculeRows:
         self.splits = {split: np.sort(np.asarray(dataset.split_idx[split])) for split in split_sizes(dataset.split_idx)}
         y = torch.cat([dataset[row].y.reshape(1, -1) for row in range(len(dataset))]).double().numpy()
         self.target: np.ndarray = y[:, 0] if self.task.kind == "multiclass" else y
+        bound = getattr(dataset._data, "y_bound", None)
+        self.bound: np.ndarray | None = None if bound is None else bound.numpy()
         self.extra_columns = tuple(getattr(dataset.features, "extra_columns", ()))
         self._vectors: dict[str, np.ndarray] = {}
         self._inputs: dict[str, MoleculeInputs] = {}
@@ -131,6 +134,19 @@ class MoleculeRows:
         other = copy.copy(self)
         other.splits, other._inputs = dict(splits), {}
         return other
+
+    def measured(self, split: str) -> np.ndarray:
+        """Return the targets of a split, with NaN for those that are only bounds."""
+        rows = self.splits[split]
+        return self.target[rows] if self.bound is None else np.where(self.bound[rows] == 0, self.target[rows], np.nan)
+
+    def clipped(self, values: np.ndarray, split: str) -> np.ndarray:
+        """Return predictions of a split with those on the right side of a bound set to it, as metrics need them."""
+        if self.bound is None:
+            return values
+        rows = self.splits[split]
+        given = (torch.from_numpy(np.asarray(part)) for part in (values, self.target[rows], self.bound[rows]))
+        return clip_to_bounds(*given).numpy()
 
     def pool(self) -> np.ndarray:
         """Return the rows that are not test rows, sorted."""
@@ -337,7 +353,7 @@ def blend_candidates(
         raise ConfigError("predictor.members", NETWORK, "members that predict for molecules")
     weights = np.full(len(usable), 1 / len(usable))
     if "val" in rows.splits:
-        target = rows.target[rows.splits["val"]]
+        target = rows.measured("val")
         weights = choose_weights(np.stack([one.outputs["val"] for one in usable]), target, rows.task, best)
     outputs = {
         split: np.tensordot(weights, np.stack([one.outputs[split] for one in usable]), 1)
@@ -388,7 +404,7 @@ def _calibration(
     """Return the calibration on the validation rows; None without them, or where a regression target has no label."""
     if "val" not in outputs:
         return None
-    target = rows.target[rows.splits["val"]]
+    target = rows.measured("val")
     if rows.task.kind == "regression" and np.isnan(target).all(0).any():
         return None
     return calibrate(rows.task, outputs["val"], target, spread=spread.get("val"), source=source)
@@ -400,7 +416,7 @@ def _coverage(
     """Return the measured coverage on the test rows."""
     if blend.calibration is None or "test" not in outputs:
         return []
-    target = rows.target[rows.splits["test"]]
+    target = rows.measured("test")
     return measure_coverage(rows.task, blend.calibration, outputs["test"], target, spread=spread.get("test"))
 
 
@@ -413,7 +429,8 @@ def _scores(
     outputs: Mapping[str, np.ndarray], rows: MoleculeRows, metrics: Mapping[str, Metric]
 ) -> dict[str, dict[str, float]]:
     return {
-        split: measure(metrics, values, rows.target[rows.splits[split]], rows.task) for split, values in outputs.items()
+        split: measure(metrics, rows.clipped(values, split), rows.target[rows.splits[split]], rows.task)
+        for split, values in outputs.items()
     }
 
 

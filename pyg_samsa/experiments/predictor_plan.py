@@ -304,9 +304,9 @@ def _test_predictions(rows: MoleculeRows, fitted: FittedPredictor) -> Prediction
     collected = PredictionCollector()
     if "test" in rows.splits:
         collected.row_id = torch.from_numpy(rows.splits["test"])
-        collected.pred = raw_outputs(torch.from_numpy(fitted.outputs["test"]), rows.task).float()
+        collected.pred = raw_outputs(torch.from_numpy(fitted.outputs["test"]), rows.task)
         target = torch.from_numpy(rows.target[rows.splits["test"]])
-        collected.target = target.long() if rows.task.kind == "multiclass" else target.float()
+        collected.target = target.long() if rows.task.kind == "multiclass" else target
     return collected
 
 

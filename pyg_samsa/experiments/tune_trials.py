@@ -146,6 +146,7 @@ class TreeTrials:
         self.config, self.opts, self.smiles = config, list(opts), smiles
         self.task, self.metric = plan.dataset.task, plan.metrics[str(plan.monitor).removeprefix("val_")]
         self.target = np.concatenate([plan.dataset[row].y.reshape(1, -1).numpy() for row in range(len(smiles))])
+        self.bound: torch.Tensor | None = getattr(plan.dataset._data, "y_bound", None)
         self.rows = {split: torch.as_tensor(rows).numpy() for split, rows in plan.dataset.split_idx.items()}
         # A predictor has trees of several inputs; a trial has one.
         present = {key: value_of(key, cfg) for key in TREES}
@@ -165,8 +166,10 @@ class TreeTrials:
         )
         x, (train, val) = self._vector(tree_input), (self.rows["train"], self.rows["val"])
         trees = BoostedTrees(self.task, tree_input.split("+"), options=options)
-        pred = torch.from_numpy(trees.fit(x[train], self.target[train]).predict(x[val])).float()
+        pred = torch.from_numpy(trees.fit(x[train], self.target[train]).predict(x[val]))
         target = torch.from_numpy(self.target[val])
+        if self.bound is not None:
+            pred = losses.clip_to_bounds(pred, target, self.bound[val])
         self.metric.reset()
         self.metric.update(pred, target.flatten() if self.task.kind == "multiclass" else target)
         return float(self.metric.compute())

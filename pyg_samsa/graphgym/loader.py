@@ -18,6 +18,7 @@ from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.molecule_descriptors import add_descriptors
 from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.graphgym.loss import BOUNDED
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.share import describe
@@ -56,6 +57,8 @@ def _given_options() -> dict[str, Any]:
     given = {name: cfg.dataset[name] for name in dataset_options() if cfg.dataset.get(name) is not None}
     if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv"):
         given["fractions"] = list(cfg.dataset.split)
+        if str(cfg.model.loss_fun).startswith(BOUNDED) and given.get("censored") in (None, "refuse"):
+            given["censored"] = "bounds"
     return given
 
 

@@ -17,16 +17,21 @@ from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.training import losses
 
+BOUNDED = "bounded_"
 # Values of model.loss_fun in GraphGPS and its relatives -> names in pyg_samsa.training.losses.
+# Every loss honours bounds of the targets, so bounded_mse is mse; loader.py reads bounds where its name is given.
 ALIASES = {"smoothl1": "smooth_l1", "smoothL1": "smooth_l1", "mae": "l1"}
+ALIASES |= {f"{BOUNDED}mse": "mse", f"{BOUNDED}l1": "l1", f"{BOUNDED}smooth_l1": "smooth_l1"}
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def choose_loss(task: str, *, given: bool) -> Loss:
     """Return the loss of ``model.loss_fun`` for a task, with its options of ``cfg.model``.
 
-    ``cross_entropy`` means the binary one for binary and multi-label tasks, as everywhere in GraphGym. A loss that
-    other code registered with GraphGym is used under its registered name.
+    A name with ``bounded_``, such as ``bounded_mse``, also has bounds such as ``>10`` read from a CSV table, see
+    `pyg_samsa.training.losses.clip_to_bounds`. ``cross_entropy`` means the binary one for binary and multi-label
+    tasks, as everywhere in GraphGym. A loss that other code registered with GraphGym is used under its registered
+    name.
 
     Args:
         task: Kind of the task, one of `pyg_samsa.task.KINDS`.

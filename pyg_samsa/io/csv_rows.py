@@ -1,21 +1,22 @@
-"""Reads CSV files row by row, with mixed encodings, quotes, blank lines, three delimiters and repeated column names."""
+"""Reads CSV files row by row, with mixed encodings, quotes, blank lines, four delimiters and repeated column names."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
-import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, suggest
 
-DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t", "|")
 SMILES_NAMES = (
     "smiles",
     "canonical_smiles",
@@ -28,9 +29,8 @@ SMILES_NAMES = (
     "mol",
 )
 """Names of a column of molecules in lower case, the likeliest first."""
-MISSING = frozenset(["", "na", "n/a", "#n/a", "nan", "null", "none", "-", "?", "."])
-"""Fields in lower case that say that there is no value."""
-_WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+_DELIMITER_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+_UNNAMED = re.compile(r"(Unnamed: \d+)?")
 _BUFFER = 2**18
 _LONGEST_RECORD, _MOST_LINES = 2**24, 100_000
 _BYTE_FALLBACK = "pyg_samsa_cp1252"
@@ -80,7 +80,9 @@ def open_rows(source: Any, *, header: bool = True) -> Iterator[CsvRows]:
     r"""Open a CSV file for reading row by row, in memory of one row.
 
     Text is UTF-8 (with or without a byte order mark) or UTF-16 with one; bytes that are no UTF-8 are read as
-    Windows-1252, each by itself. The delimiter is the one of :data:`DELIMITERS` that the first row holds most of.
+    Windows-1252, each by itself. The delimiter is the one of :data:`DELIMITERS` that the first row holds most of, or
+    that of a first line ``sep=;``. Blank lines, and lines of comments that begin with ``#``, are skipped before the
+    first row. In a table without a header ``|`` is no delimiter: it is part of extended SMILES.
 
     Args:
         source: Path, or an open binary stream.
@@ -119,21 +121,41 @@ def _rows(raw: IO[bytes], name: str, header: bool) -> CsvRows:
     encoding, errors = ("utf-16", "replace") if utf16 else ("utf-8-sig", _BYTE_FALLBACK)
     text = io.TextIOWrapper(buffered, encoding=encoding, errors=errors, newline="")
     lines = iter(text)
-    first = next(lines, None)
+    first, delimiter = _first_row(lines, header)
     if first is None:
         raise DataIntegrityError(
-            name, "a CSV file", "an empty one", hint="The first row names the columns, the others hold molecules."
+            name, "a table", "an empty file", hint="The first row names the columns, the others hold molecules."
         )
-    delimiter = _sniff(first)
+    delimiter = delimiter or _sniff(first, DELIMITERS if header else DELIMITERS[:-1])
     rest = chain([first], lines)
     if not header:
         return CsvRows([], delimiter, rest, name)
     names = next(_records(rest, delimiter, name), [])
-    if not any(names):
+    if not any(title.strip() for title in names):
         raise DataIntegrityError(
             name, "names of columns in the first row", "a blank one", hint="Write the names there, or pass --no-header."
         )
     return CsvRows(names, delimiter, rest, name)
+
+
+def _first_row(lines: Iterator[str], header: bool) -> tuple[str | None, str]:
+    """Return the first row that is neither blank nor a comment, and the delimiter that a line ``sep=;`` names."""
+    delimiter = ""
+    for line in lines:
+        named = _DELIMITER_LINE.fullmatch(line)
+        if named and not delimiter:
+            delimiter = named[1]
+        elif line.lstrip().startswith("#") and header and not _names_molecules(line, delimiter):
+            continue
+        elif line.strip():
+            return line, delimiter
+    return None, delimiter
+
+
+def _names_molecules(line: str, delimiter: str) -> bool:
+    """Return whether a line that begins with ``#`` is a header all the same, such as ``#smiles,id``."""
+    names = line.split(delimiter or _sniff(line, DELIMITERS))
+    return any(name.strip(' "#\r\n').lower() in SMILES_NAMES for name in names) and len(names) > 1
 
 
 class _Unclosed(io.RawIOBase):
@@ -151,14 +173,14 @@ class _Unclosed(io.RawIOBase):
         return len(block)
 
 
-def _sniff(line: str) -> str:
-    outside, quoted = dict.fromkeys(DELIMITERS, 0), False
+def _sniff(line: str, delimiters: Sequence[str]) -> str:
+    outside, quoted = dict.fromkeys(delimiters, 0), False
     for letter in line:
         if letter == '"':
             quoted = not quoted
         elif not quoted and letter in outside:
             outside[letter] += 1
-    return max(DELIMITERS, key=lambda delimiter: outside[delimiter])
+    return max(delimiters, key=lambda delimiter: outside[delimiter])
 
 
 def _records(lines: Iterator[str], delimiter: str, name: str) -> Iterator[list[str]]:
@@ -245,6 +267,59 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
     raise ConfigError(key, wanted, f"the name of a column: {shown}", hint=suggest(wanted, names))
 
 
+def is_named(title: str) -> bool:
+    """Return whether a column has a name; ``Unnamed: 0`` is what pandas calls one without.
+
+    Example:
+        >>> is_named("logS"), is_named(" "), is_named("Unnamed: 0")
+        (True, False, False)
+    """
+    return not _UNNAMED.fullmatch(title.strip())
+
+
+def find_columns(header: Sequence[str], wanted: Sequence[str], *, key: str, taken: Sequence[int] = ()) -> list[int]:
+    """Return the positions of several columns.
+
+    Args:
+        header: Names of the columns.
+        wanted: Names or numbers of columns; ``all`` for all columns with a name; patterns such as ``NR-*``, ``pIC50_?``
+            or ``!id``, which leaves out what the words before it found.
+        key: Name of the setting, for the errors.
+        taken: Positions of columns that have another use; ``all`` and patterns do not find them.
+
+    Raises:
+        ConfigError: There is no such column, or one is asked for twice, or has another use.
+
+    Example:
+        >>> header = ["id", "smiles", "NR-AR", "NR-ER", "SR-p53", ""]
+        >>> find_columns(header, ["NR-*"], key="--target-columns", taken=[1])
+        [2, 3]
+        >>> find_columns(header, ["all", "!id"], key="--target-columns", taken=[1])
+        [2, 3, 4]
+    """
+    names = [title.strip() for title in header]
+    free = [place for place, title in enumerate(names) if place not in taken and is_named(title)]
+    found: list[int] = []
+    for word in map(str.strip, wanted):
+        if word in names or word.isdigit():
+            found.append(find_column(header, word, key=key))
+            continue
+        negated = word.startswith("!")
+        pattern = "*" if word == "all" else word[negated:]
+        matching = [place for place in free if fnmatchcase(names[place], pattern)]
+        if not matching and not (negated or word == "all" or set(word) & set("*?[")):
+            find_column(header, word, key=key)  # raises
+        if not matching:
+            raise ConfigError(key, word, f"a pattern that fits a column: {', '.join(map(repr, names[:20]))}")
+        found = [place for place in found if place not in matching] + ([] if negated else matching)
+    if len(set(found)) < len(found) or set(found) & set(taken):
+        expected = "different columns, which hold neither the SMILES nor the split, and have no other use"
+        raise ConfigError(key, list(wanted), expected)
+    if not found:
+        raise ConfigError(key, list(wanted), "at least one column")
+    return found
+
+
 def find_extra_columns(header: Sequence[str], names: Sequence[str], *, key: str) -> dict[str, int]:
     """Return the positions of the columns of numbers that a model was trained with.
 
@@ -266,25 +341,3 @@ def find_extra_columns(header: Sequence[str], names: Sequence[str], *, key: str)
             hint = f"The model was trained with the extra column {name!r}; leave a field empty where it is unknown."
             raise ConfigError(key, present, f"a table with one column {name!r}", hint=hint)
     return {name: present.index(name) for name in names}
-
-
-def read_number(text: str, *, decimal_comma: bool = False) -> float | None:
-    """Return the number of a field, NaN where it says that there is no value, and None for other words.
-
-    Args:
-        text: The field; yes, true, no and false are 1 and 0.
-        decimal_comma: Whether ``1,5`` is 1.5.
-
-    Example:
-        >>> read_number(" 1.5"), read_number("n/a"), read_number("yes"), read_number("> 10")
-        (1.5, nan, 1.0, None)
-    """
-    text = text.strip().lower()
-    if text in MISSING:
-        return math.nan
-    if text in _WORDS:
-        return _WORDS[text]
-    try:
-        return float(text.replace(",", ".") if decimal_comma and text.count(",") == 1 and "." not in text else text)
-    except ValueError:
-        return None

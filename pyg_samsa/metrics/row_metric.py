@@ -18,7 +18,9 @@ from pyg_samsa.options import check_integer
 
 
 def as_rows(name: str, values: Tensor, num_targets: int) -> Tensor:
-    """Return ``values`` [B, C], or [B] where C is 1, as a detached float32 matrix [B, C] in main memory.
+    """Return ``values`` [B, C], or [B] where C is 1, as a detached matrix [B, C] in main memory.
+
+    It is float64 if ``values`` are, otherwise float32.
 
     Args:
         name: What the tensor is called in the error.
@@ -38,7 +40,7 @@ def as_rows(name: str, values: Tensor, num_targets: int) -> Tensor:
     if rows.dim() != 2 or rows.size(1) != num_targets:
         expected = f"[B, {num_targets}]" + (" or [B]" if num_targets == 1 else "")
         raise ShapeError(name, list(values.shape), expected)
-    return rows.to(device="cpu", dtype=torch.float32)
+    return rows.to(device="cpu", dtype=torch.float64 if rows.dtype == torch.float64 else torch.float32)
 
 
 def warn_undefined(metric: str, reason: str) -> None:
@@ -60,9 +62,9 @@ def mean_of_defined(values: np.ndarray) -> float:
 class RowMetric(BatchMetric):
     r"""Base of metrics that score each of C targets on all labelled rows and average over the targets.
 
-    Rows are kept in main memory as float32, whatever the device and precision of the predictions, and scored in
-    float64. A NaN label leaves its row out of that target only. A target whose score is not defined is left out of the
-    mean; if none is defined the value is NaN and a warning says why.
+    Rows are kept in main memory as float32, or as float64 if they are, whatever the device, and scored in float64.
+    A NaN label leaves its row out of that target only. A target whose score is not defined is left out of the mean;
+    if none is defined the value is NaN and a warning says why.
 
     Args:
         num_targets: C, the number of targets, at least 1.

@@ -68,6 +68,12 @@ class BlendPredictor(Predictor):
         self.extra_columns = tuple(dict.fromkeys(name for member in self.members for name in member.extra_columns))
         self.metrics, self.calibration = dict(metrics or {}), calibration
 
+    @property
+    def target_std(self) -> np.ndarray | None:
+        """Smallest standard deviations of the training targets of the members [C], see :attr:`Predictor.target_std`."""
+        known = [found for member in self.members if (found := member.target_std) is not None]
+        return np.min(known, axis=0) if known else None
+
     def outputs(self, inputs: MoleculeInputs, *, draws: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
         """Return predictions of readable molecules, see :meth:`Predictor.outputs`.
 

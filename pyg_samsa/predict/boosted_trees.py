@@ -136,6 +136,8 @@ class BoostedTrees(VectorModel):
         side_by_side = min(self.options.threads, self.task.num_targets)
         each = replace(self.options, threads=self.options.threads // side_by_side)
         kind = "regression" if self.task.kind == "regression" else "binary"
+        if held_out is not None:
+            held_out = (held_out[0], self._standardized(held_out[1]), patience)
         jobs = [(column, _target_of(held_out, number)) for number, column in enumerate(columns)]
         self.models = []
         with ThreadPoolExecutor(side_by_side) as pool:

@@ -66,6 +66,11 @@ class DescriptorPredictor(Predictor):
         predictor.fingerprint = file_hash(path / kind.file)
         return predictor
 
+    @property
+    def target_std(self) -> np.ndarray | None:
+        """Standard deviations of the training targets [C], see :attr:`Predictor.target_std`."""
+        return self.model.target_std if self.task.kind == "regression" else None
+
     def outputs(self, inputs: MoleculeInputs, *, draws: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
         """Return predictions of readable molecules, see :meth:`Predictor.outputs`.
 

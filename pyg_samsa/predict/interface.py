@@ -135,6 +135,17 @@ class Predictor(ABC):
     extra_columns: Sequence[str] = ()
     calibration: Calibration | None = None
 
+    @property
+    def target_std(self) -> np.ndarray | None:
+        """Standard deviations of the training targets of a regression [C], in the units of the data; None if unknown.
+
+        Example:
+            >>> from pyg_samsa.predict import MoleculePredictor
+            >>> MoleculePredictor.from_pretrained("peptides").target_std is None
+            True
+        """
+        return None
+
     @abstractmethod
     def outputs(self, inputs: MoleculeInputs, *, draws: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
         """Return values or probabilities of readable molecules, and their standard deviations if requested.

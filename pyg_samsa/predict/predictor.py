@@ -118,6 +118,12 @@ class MoleculePredictor(Predictor):
         predictor.fingerprint = _fingerprint(folder)
         return predictor
 
+    @property
+    def target_std(self) -> np.ndarray | None:
+        """Standard deviations of the training targets [C], see :attr:`Predictor.target_std`."""
+        scale = self.model.scale if self.task.kind == "regression" else None
+        return None if scale is None else scale.std.double().cpu().numpy()
+
     def outputs(self, inputs: MoleculeInputs, *, draws: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
         """Return predictions of readable molecules, see :meth:`Predictor.outputs`.
 

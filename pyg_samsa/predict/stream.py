@@ -15,15 +15,15 @@ from typing import IO, Any
 import numpy as np
 
 from pyg_samsa.chem.parsing import in_chunks, parse_stream
-from pyg_samsa.errors import ConfigError, DataIntegrityError
-from pyg_samsa.io.csv_rows import SMILES_NAMES, CsvRows, find_column, find_extra_columns, read_number
+from pyg_samsa.errors import ConfigError, DataIntegrityError, check_choice
+from pyg_samsa.io.cells import DECIMALS, read_field, write_number
+from pyg_samsa.io.csv_rows import SMILES_NAMES, CsvRows, find_column, find_extra_columns
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.memory import return_memory
 from pyg_samsa.predict.interface import UNCERTAINTY_DRAWS, Predictions, Predictor, set_texts
 
 CHUNK_ROWS = 1024
 MAX_ATOMS = 100_000
-_DIGITS = "%.6g"
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,14 @@ class StreamOptions:
         smiles_column: Name or number, from 1, of the column of SMILES; if empty, it is found by its name.
         uncertainty: Whether a column of standard deviations is added for each target.
         draws: Number of draws of codes for the uncertainty.
-        interval: Probability of intervals or sets, such as 0.9; None for none.
         workers: Number of processes that read molecules.
         max_atoms: Molecules with more atoms get an error.
         chunk_rows: Number of rows that are held in memory together.
+        interval: Probability of intervals or sets, such as 0.9; None for none.
+        decimal: How the numbers of extra columns are written, see `pyg_samsa.io.cells.read_field`.
+
+    Raises:
+        ConfigError: ``decimal`` is unknown.
 
     Example:
         >>> StreamOptions(uncertainty=True).draws
@@ -51,6 +55,10 @@ class StreamOptions:
     max_atoms: int = MAX_ATOMS
     chunk_rows: int = CHUNK_ROWS
     interval: float | None = None
+    decimal: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_choice("--decimal", self.decimal, DECIMALS)
 
 
 @dataclass
@@ -112,6 +120,8 @@ class TablePredictor:
             self.column = find_column(rows.header, options.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
             self.width = len(rows.header)
         self.extra = find_extra_columns(rows.header, predictor.extra_columns, key="IN")
+        std = predictor.target_std
+        self._spreads: list[float | None] = [None] * len(predictor.target_names) if std is None else std.tolist()
 
     def header(self) -> list[str]:
         r"""Return the names of all columns; added names are made unique.
@@ -154,6 +164,7 @@ class TablePredictor:
             self.options.draws,
             self.options.max_atoms,
             self.options.interval,
+            self.options.decimal,
         )
         return hashlib.sha256(json.dumps([*asked, self.options.chunk_rows]).encode()).hexdigest()
 
@@ -190,7 +201,9 @@ class TablePredictor:
 
     def _number(self, row: Sequence[str], place: int) -> float | None:
         """Return the number in a field as training reads it: NaN if it is missing, None if it is another word."""
-        return read_number(row[place], decimal_comma=self.rows.delimiter == ";") if place < len(row) else math.nan
+        if place >= len(row):
+            return math.nan
+        return read_field(row[place], decimal=self.options.decimal, delimiter=self.rows.delimiter)
 
     def _row(
         self, fields: Sequence[str], result: Predictions, place: int, sets: Sequence[str], words: Sequence[str]
@@ -210,13 +223,20 @@ class TablePredictor:
         values, names = result.values[place], self.predictor.target_names
         known = bool(np.isfinite(values).all())
         added = ([names[int(values.argmax())]] if known else [""]) if self.predictor.task.kind == "multiclass" else []
-        added += [_DIGITS % value if known else "" for value in values]
+        numbers = [values]
         if result.spread is not None:
-            added += [_DIGITS % value if known else "" for value in result.spread[place]]
+            numbers.append(result.spread[place])
+        added += [text for row in numbers for text in self._texts(row, self._spreads, known)]
         if result.low is not None and result.high is not None:
             ends = np.stack([result.low[place], result.high[place]], axis=1).ravel()
-            added += [_DIGITS % value if known else "" for value in ends]
+            added += self._texts(ends, [spread for spread in self._spreads for _ in range(2)], known)
         return [*kept, *added, *sets, error]
+
+    @staticmethod
+    def _texts(values: np.ndarray, spreads: Sequence[float | None], known: bool) -> list[str]:
+        return [
+            write_number(value, spread) if known else "" for value, spread in zip(values.tolist(), spreads, strict=True)
+        ]
 
 
 def predict_to_stream(

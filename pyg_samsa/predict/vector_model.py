@@ -16,6 +16,7 @@ from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.hub.folder import COPY_AGAIN, is_replaceable
 from pyg_samsa.hub.json_file import read_json, write_json
 from pyg_samsa.io.files import atomic_directory
+from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.task import Task
 
 FORMAT = 1
@@ -35,8 +36,13 @@ class VectorModel(ABC):
         extra_columns: Names of the columns of a table that the vectors hold after the descriptors.
         options: Options of the model; None for the defaults.
 
+    Targets of a regression are standardised before the fit, in float64, so that the result depends neither on their
+    unit nor on an offset.
+
     Attributes:
         width: Number of columns of the vectors.
+        target_mean: Means of the training targets [C]; 0 for labels and classes.
+        target_std: Their standard deviations [C]; 1 for labels and classes.
     """
 
     kind: ClassVar[str]
@@ -60,6 +66,7 @@ class VectorModel(ABC):
         self.descriptors, self.extra_columns = tuple(descriptors), tuple(extra_columns)
         self.options = options or self.options_class()
         self.width = 0
+        self.target_mean, self.target_std = np.zeros(task.num_targets), np.ones(task.num_targets)
         self._reset()
 
     @abstractmethod
@@ -68,7 +75,7 @@ class VectorModel(ABC):
 
     @abstractmethod
     def _predict(self, x: np.ndarray) -> np.ndarray:
-        """Return what `predict` returns."""
+        """Return what `predict` returns, with standardised values for regressions."""
 
     @abstractmethod
     def _write(self, folder: Path) -> dict[str, Any]:
@@ -92,7 +99,7 @@ class VectorModel(ABC):
         """
         if x.shape[1] != self.width:
             raise ConfigError("x", f"{x.shape[1]} columns", f"{self.width}, as in training")
-        return self._predict(x)
+        return self._predict(x) * self.target_std + self.target_mean
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the model to a folder: a description in JSON, and the files of the model; no pickle.
@@ -123,6 +130,8 @@ class VectorModel(ABC):
                 "descriptors": list(self.descriptors),
                 "extra_columns": list(self.extra_columns),
                 "width": self.width,
+                "target_mean": self.target_mean.tolist(),
+                "target_std": self.target_std.tolist(),
                 "options": {key: value for key, value in asdict(self.options).items() if key != "threads"},
                 **self._write(temporary),
             }
@@ -167,6 +176,7 @@ class VectorModel(ABC):
                 options=cls.options_class(**known, threads=threads),
             )
             model.width = int(content["width"])
+            model._set_scale(content["target_mean"], content["target_std"])
             model._read(content, path)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, ConfigError):
@@ -188,12 +198,29 @@ class VectorModel(ABC):
         return self.task.readable(torch.from_numpy(self.predict(x))).numpy()
 
     def _target_columns(self, y: np.ndarray) -> np.ndarray:
-        """Return float64 targets [C, n] of a task that is not multi-class; each has a label."""
+        """Return float64 targets [C, n] of a task that is not multi-class, standardised for a regression.
+
+        Each target must have a label.
+        """
         columns = np.asarray(y, dtype=np.float64).reshape(-1, self.task.num_targets).T
         for name, column in zip(self.task.names, columns, strict=True):
             if np.isnan(column).all():
                 raise ConfigError(f"target {name!r}", "no label in the training split", "at least one")
-        return columns
+        if self.task.kind == "regression":
+            self._set_scale(*scale_of(torch.from_numpy(columns.T)))
+        return self._standardized(columns.T).T
+
+    def _standardized(self, y: np.ndarray) -> np.ndarray:
+        """Return targets [n, C] with mean 0 and standard deviation 1 in the training rows."""
+        return (np.asarray(y, dtype=np.float64).reshape(-1, self.task.num_targets) - self.target_mean) / self.target_std
+
+    def _set_scale(self, mean: Any, std: Any) -> None:
+        mean, std = (np.asarray(part, dtype=np.float64) for part in (mean, std))
+        if mean.shape != std.shape or mean.shape != (self.task.num_targets,):
+            raise ValueError(f"a scale of {mean.size} targets")
+        if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+            raise ValueError("a scale that is not finite and positive")
+        self.target_mean, self.target_std = mean, std
 
     def __repr__(self) -> str:
         inputs = " + ".join([*self.descriptors, *self.extra_columns]) or f"{self.width} columns"

@@ -333,6 +333,46 @@ def weighted_cross_entropy(pred: Tensor, target: Tensor, label_smoothing: LabelS
     return loss * (weight * count).sum() / total if binary else loss
 
 
+def clip_to_bounds(pred: Tensor, target: Tensor, bound: Tensor) -> Tensor:
+    r"""Set predictions on the right side of a bound to the bound, where every loss and metric counts them as exact.
+
+    .. math::
+        \hat y'_{bc} = \begin{cases}
+            \min(\hat y_{bc}, y_{bc}) & \text{if } y_{bc} \text{ is a lower bound, such as } >10 \\
+            \max(\hat y_{bc}, y_{bc}) & \text{if } y_{bc} \text{ is an upper bound, such as } <10 \\
+            \hat y_{bc} & \text{else}
+        \end{cases}
+
+    With :func:`mse` this is the bounded mean squared error of censored regression: the gradient of a prediction on the
+    right side is 0.
+
+    Args:
+        pred: Predictions.
+        target: Values or bounds, NaN where not labelled.
+        bound: 1 for a lower bound, -1 for an upper bound, 0 for a value.
+
+    Shapes:
+        - **pred**, **target**, **bound**: of one shape, or with as many entries
+        - **output**: that of pred
+
+    Raises:
+        ShapeError: Shapes do not fit.
+
+    Cost: O(entries).
+
+    Example:
+        >>> pred, target = torch.tensor([12.0, 8.0, 8.0]), torch.tensor([10.0, 10.0, 10.0])
+        >>> clip_to_bounds(pred, target, torch.tensor([1, 1, -1]))
+        tensor([10.,  8., 10.])
+    """
+    if pred.numel() != target.numel() or pred.numel() != bound.numel():
+        raise ShapeError("bound", list(bound.shape), f"{list(pred.shape)}, the shape of pred")
+    target, bound = target.view_as(pred).to(pred.dtype), bound.view_as(pred)
+    lower, upper = torch.minimum(pred, target), torch.maximum(pred, target)
+    known = ~target.isnan()
+    return torch.where(known & (bound > 0), lower, torch.where(known & (bound < 0), upper, pred))
+
+
 def _full_precision(pred: Tensor) -> Tensor:
     if not pred.is_floating_point():
         raise ShapeError("pred", pred.dtype, "a floating-point tensor")

@@ -15,6 +15,7 @@ from pyg_samsa.errors import ConfigError, NumericalError
 from pyg_samsa.metrics import BatchMetric
 from pyg_samsa.task import SPLITS
 from pyg_samsa.training.finite import FiniteGuard
+from pyg_samsa.training.losses import clip_to_bounds
 from pyg_samsa.training.mean_loss import MeanLoss
 from pyg_samsa.training.optimizers import NO_DECAY_NAMES, OptimizerFactory, parameter_groups
 
@@ -25,9 +26,10 @@ SchedulerFactory = Callable[[torch.optim.Optimizer, int, int], Any]
 class TaskModule(pl.LightningModule):
     """Trains a network on batches and measures it on the splits.
 
-    Losses and metrics are computed in float32 (float64 for float64 predictions), whatever the precision of the network.
-    Metrics gather over processes, so every process sees and logs the value of the whole split. Logged names are
-    ``<split>_loss`` and ``<split>_<metric>``.
+    Losses and metrics are computed in float32 (float64 for float64 predictions), whatever the precision of the
+    network. If batches have the attribute ``y_bound``, losses and metrics see predictions that
+    :func:`~pyg_samsa.training.losses.clip_to_bounds` has clipped. Metrics gather over processes, so every process
+    sees and logs the value of the whole split. Logged names are ``<split>_loss`` and ``<split>_<metric>``.
 
     Args:
         network: ``forward(batch) -> (prediction, target)``, such as
@@ -92,9 +94,13 @@ class TaskModule(pl.LightningModule):
         pred, target = self(batch)
         if target is None:
             raise ConfigError(f"{split} split", "rows without y", "a target in every row")
-        return self.loss(pred, target), pred.detach(), target.detach()
+        bound = getattr(batch, "y_bound", None)
+        clipped = pred if bound is None else clip_to_bounds(pred, target, bound)
+        return self.loss(clipped, target), pred.detach(), target.detach()
 
     def _measure(self, split: str, batch: Any, loss: Tensor, pred: Tensor, target: Tensor) -> None:
+        if (bound := getattr(batch, "y_bound", None)) is not None:
+            pred = clip_to_bounds(pred, target, bound)
         for metric in self._of(split).values():
             if isinstance(metric, MeanLoss):
                 metric.update(loss, len(pred))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch_geometric.graphgym.imports import pl
 
+from pyg_samsa.io.cells import write_number
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.task import Task
 
@@ -91,7 +93,7 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
         >>> path, rows = Path(tempfile.mkdtemp()) / "predictions.csv", [Data()] * 8
         >>> write_predictions(path, collected, dataset=rows, task=Task("binary", ["toxic"]))
         >>> path.read_text().splitlines()
-        ['row,toxic_true,toxic_pred', '3,0,0.5', '7,1,0.8807971']
+        ['row,toxic_true,toxic_pred', '3,0,0.5', '7,1,0.880797']
     """
     import pandas as pd
 
@@ -111,9 +113,16 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
         columns.update({f"{name}_pred": column.tolist() for name, column in zip(task.names, readable.T, strict=True)})
     else:
         for name, true, predicted in zip(task.names, target.T, readable.T, strict=True):
-            columns[f"{name}_true"], columns[f"{name}_pred"] = true.tolist(), predicted.tolist()
+            known = true[true.isfinite()].double()
+            spread = float(known.std(unbiased=False)) if task.kind == "regression" and len(known) else None
+            for kind, values in (("true", true), ("pred", predicted)):
+                columns[f"{name}_{kind}"] = [_text(value, spread) for value in values.tolist()]
     with atomic_write(path) as temporary:
-        pd.DataFrame(columns).to_csv(temporary, index=False, float_format="%.7g", chunksize=CHUNK_ROWS)
+        pd.DataFrame(columns).to_csv(temporary, index=False, float_format="%.6g", chunksize=CHUNK_ROWS)
+
+
+def _text(value: float, spread: float | None) -> str:
+    return "" if math.isnan(value) else write_number(value, spread)
 
 
 def _smiles(dataset: Any, row_id: Tensor) -> dict[str, list[str]]:

@@ -15,6 +15,13 @@ from pyg_samsa.options import Option
 from pyg_samsa.training import losses
 
 
+@pytest.mark.parametrize("name", ["mse", "l1", "smooth_l1"])
+def test_bounded_losses_are_known_by_their_usual_names(name):
+    cfg.model.loss_fun = f"bounded_{name}"
+    pred, target = torch.tensor([[1.0]]), torch.tensor([[4.0]])
+    assert loss.choose_loss("regression", given=True)(pred, target) == losses.build(name)(pred, target)
+
+
 @pytest.mark.parametrize(
     ("loss_fun", "task_type", "pred", "true", "value"),
     [

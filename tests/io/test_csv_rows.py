@@ -1,12 +1,11 @@
 import csv
 import io
-import math
 import random
 
 import pytest
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, find_extra_columns, open_rows, read_number
+from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, find_columns, find_extra_columns, open_rows
 
 
 def read(content, **options):
@@ -18,7 +17,7 @@ TABLE = [["smiles", "näme"], ["CCO", 'é "x", y;\tz'], ["C", "two\nlines"], [],
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_encodings_delimiters_and_line_ends(encoding, delimiter, end):
     text = io.StringIO(newline="")
@@ -53,7 +52,9 @@ def test_huge_fields():
     ("content", "told"),
     [
         (b"", "empty"),
-        (b"\n\n", "blank"),
+        (b"\n\n", "empty"),
+        (b"# only\n# comments\n", "empty"),
+        (b",,\n1,2,3\n", "blank"),
         (b'a,b\n1,2\n3,"4\n5,6\n7,8', "row 2"),
         (b'a\n"' + b"x\n" * 10**7, "never closed"),
     ],
@@ -61,6 +62,55 @@ def test_huge_fields():
 def test_what_is_no_table(content, told):
     with pytest.raises(DataIntegrityError, match=told):
         read(content)
+
+
+@pytest.mark.parametrize(
+    "top",
+    [
+        "",
+        "\n  \n",
+        "# exported 2024\n#a;b, with both delimiters\n",
+        "\n# one\n\n# two\n",
+    ],
+)
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_comments_and_blank_lines_before_the_header(top, mark):
+    header, delimiter, rows = read(f"{mark}{top}smiles;y\nC;1\n#;2\n".encode())
+    assert (header, delimiter, rows) == (["smiles", "y"], ";", [["C", "1"], ["#", "2"]])
+
+
+@pytest.mark.parametrize("line", ["sep=;", "SEP=; ", "sep=;\r"])
+def test_a_first_line_of_spreadsheets_names_the_delimiter(line):
+    header, delimiter, rows = read(f"\ufeff{line}\nsmiles;a,b,c\nC;1\n".encode())
+    assert (header, delimiter, rows) == (["smiles", "a,b,c"], ";", [["C", "1"]])
+
+
+def test_a_header_may_begin_with_a_hash():
+    assert read(b"#smiles,y\nC,1\n")[::2] == (["#smiles", "y"], [["C", "1"]])
+
+
+def test_without_a_header_extended_smiles_are_one_field():
+    assert read(b"CO |$;$|,1\n", header=False)[1:] == (",", [["CO |$;$|", "1"]])
+
+
+def test_patterns_find_columns():
+    header = ["", "id", "smiles", "NR-AR", "NR-ER", "SR-p53", "all*", "Unnamed: 0"]
+
+    def find(*words):
+        return find_columns(header, words, key="--target-columns", taken=[2])
+
+    assert find("all") == [1, 3, 4, 5, 6]
+    assert find("all", "!id", "!all?") == [3, 4, 5]
+    assert find("?R-*") == [3, 4, 5]
+    assert find("NR-ER", "NR-*") == [3, 4]
+    assert find("all*") == [6]  # a name comes before a pattern
+    assert find("5", "id") == [4, 1]
+    for words in (["XR-*"], ["!id"], ["NR-AR", "NR-AR"], ["smiles"], ["3"], ["id", "!id"], ["!none*"]):
+        with pytest.raises(ConfigError):
+            find(*words)
+    with pytest.raises(ConfigError) as caught:
+        find("NR-A")
+    assert "NR-AR" in caught.value.hint
 
 
 def test_files(tmp_path):
@@ -93,13 +143,6 @@ def test_columns():
     with pytest.raises(ConfigError) as caught:
         find_column(["smiles", "logS"], "logs", key="--target-columns")
     assert "logS" in caught.value.hint
-
-
-def test_numbers():
-    assert [read_number(text) for text in (" 1.5 ", "-2e3", "yes", "FALSE")] == [1.5, -2000.0, 1.0, 0.0]
-    assert all(math.isnan(read_number(text)) for text in ("", " ", "NA", "n/a", "-", "?"))
-    assert [read_number(text) for text in ("> 10", "1,5", "high")] == [None, None, None]
-    assert [read_number(text, decimal_comma=True) for text in ("1,5", "1.5", "1,000,5")] == [1.5, 1.5, None]
 
 
 def test_columns_of_a_model_are_found_by_their_exact_names():

@@ -26,6 +26,7 @@ class Lengths:
     """Predicts the number of atoms, as a real predictor would return it."""
 
     fingerprint, descriptors, extra_columns = "a", (), ()
+    target_std = None
 
     def __init__(self, task=None, fail_at=None):
         self.task = task or Task("regression", ["atoms"])
@@ -234,3 +235,36 @@ def test_words_in_extra_columns_are_told_and_taken_as_missing():
     rows = [",".join(row).split(";") for row in rows]
     assert [row[-2:] for row in rows[1:]] == [["32.5", ""], ["-1", "no number in T, taken as missing"], ["-1", ""]]
     assert (progress.rows, progress.errors) == (3, 0)
+
+
+def test_predictions_have_the_digits_that_the_targets_need():
+    class Energies(Lengths):
+        target_std = np.array([0.01])
+
+        def predict_parsed(self, parsed, **options):
+            result = super().predict_parsed(parsed, **options)
+            return result._replace(values=result.values / 1000 - 1e6)
+
+    rows, _ = streamed(table("smiles\nC\nCC\nCCC\n", Energies()))
+    assert [row.split(",")[1] for row in map(",".join, rows[1:])] == ["-999999.999", "-999999.998", "-999999.997"]
+
+
+def test_numbers_of_extra_columns_follow_the_decimal_sign():
+    class Echo(Lengths):
+        extra_columns = ("T",)
+
+        def predict_parsed(self, parsed, *, extra_columns, **options):
+            result = super().predict_parsed(parsed, extra_columns=extra_columns, **options)
+            result.values[:, 0] = np.nan_to_num(extra_columns["T"], nan=-1.0)
+            return result
+
+    text = 'smiles,T\nC,"1,137"\nC,"0,5"\n'
+    for options, values in (
+        ({}, ["-1", "0.5"]),
+        ({"decimal": "comma"}, ["1.137", "0.5"]),
+        ({"decimal": "point"}, ["1137", "-1"]),
+    ):
+        rows, _ = streamed(table(text, Echo(), **options))
+        assert [row[2] for row in rows[1:]] == values
+    with pytest.raises(ConfigError, match="--decimal"):
+        StreamOptions(decimal="dot")

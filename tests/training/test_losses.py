@@ -257,3 +257,25 @@ def test_options() -> None:
         "l1": [],
         "mse": [],
     }
+
+
+def test_predictions_on_the_right_side_of_a_bound_are_exact() -> None:
+    pred = torch.tensor([[12.0, 8.0], [8.0, 12.0], [9.0, 5.0]], requires_grad=True)
+    target = torch.tensor([[10.0, 10.0], [10.0, 10.0], [10.0, float("nan")]], dtype=torch.float64)
+    bound = torch.tensor([[1, 1], [-1, -1], [0, 1]], dtype=torch.int8)
+    clipped = losses.clip_to_bounds(pred, target, bound)
+    assert clipped.tolist() == [[10.0, 8.0], [10.0, 12.0], [9.0, 5.0]]
+    literal = [
+        max(10.0 - 12.0, 0) ** 2,
+        max(10.0 - 8.0, 0) ** 2,
+        max(8.0 - 10.0, 0) ** 2,
+        max(12.0 - 10.0, 0) ** 2,
+        1.0,
+    ]
+    loss = losses.mse(clipped, target)
+    assert loss.item() == pytest.approx(sum(literal) / 5)
+    loss.backward()
+    assert pred.grad is not None
+    assert torch.allclose(pred.grad, torch.tensor([[0.0, -0.8], [0.0, 0.8], [-0.4, 0.0]]))
+    with pytest.raises(ShapeError, match="bound"):
+        losses.clip_to_bounds(pred, target, bound[:2])

@@ -108,3 +108,19 @@ def test_steps_measure_their_own_split():
     assert not outputs["pred"].requires_grad
     updated = sorted(name for name, metric in made.measures.items() if metric.update_called)
     assert updated == ["test_loss", "test_mae", "val_loss", "val_mae"]
+
+
+def test_losses_and_metrics_honour_bounds_and_predictions_do_not():
+    class Fixed(nn.Module):
+        def forward(self, batch):
+            return torch.tensor([[3.0, 0.0], [3.0, 0.0]]), batch.y
+
+    made = module(Fixed(), loss=losses.build("mse"))
+    data = batch()
+    data.y_bound = torch.tensor([[1, 1], [0, -1]], dtype=torch.int8)
+    loss, pred, target = made._predict(data, "val")
+    # >1 holds for 3 and not for 0, <1 holds for 0; 3 is 2 away from the value 1.
+    assert loss.item() == pytest.approx((0 + 1 + 4 + 0) / 4)
+    assert pred.tolist() == [[3.0, 0.0], [3.0, 0.0]]
+    made._measure("val", data, loss, pred, target)
+    assert made.measures["val_mae"].compute().item() == pytest.approx((1.0 + 0.5) / 2)

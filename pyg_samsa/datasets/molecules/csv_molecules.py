@@ -6,7 +6,7 @@ import csv
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +20,7 @@ from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
-from pyg_samsa.datasets.molecules.targets import CSV_TASKS, read_numbers, read_targets
+from pyg_samsa.datasets.molecules.targets import CENSORED, CSV_TASKS, CellOptions, read_numbers, read_targets
 from pyg_samsa.datasets.option_types import Seed
 from pyg_samsa.datasets.splits import (
     SPLIT_KINDS,
@@ -31,15 +31,17 @@ from pyg_samsa.datasets.splits import (
     scaffold_split,
 )
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError, check_choice
-from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
+from pyg_samsa.io.cells import DECIMALS
+from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, find_columns, is_named, open_rows
 from pyg_samsa.io.files import atomic_write, file_hash
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.worker_pool import count_workers
 from pyg_samsa.options import Option
-from pyg_samsa.task import Task
+from pyg_samsa.task import SPLITS, Task
 
 _LOGGER = logging.getLogger(__name__)
-_VERSION = 2
+_VERSION = 3
+_FEW_ROWS = 10
 _WORTH_WORKERS = 2000
 _SHOWN = 5
 
@@ -57,15 +59,20 @@ class _Options:
     fractions: tuple[float, ...]
     seed: int
     skip_invalid: bool
+    cells: CellOptions
 
 
 class CSVMolecules(SplitDataset):
     """A data set of molecules from a CSV file with SMILES and targets.
 
-    Fields are separated by commas, semicolons or tabs; text is UTF-8 (with or without byte order mark), UTF-16
+    Fields are separated by commas, semicolons, tabs or ``|``; text is UTF-8 (with or without byte order mark), UTF-16
     or Windows-1252. A target that is missing is NaN, which losses and metrics leave out. Rows of the same molecule
     are in the same random split. The prepared file in ``<root>/csv`` is used again while the content of the table and
     the options are the same.
+
+    Targets of a regression are float64, so that a small deviation beside a large mean is kept. With
+    ``censored="bounds"`` a target such as ``>10`` is a lower bound: losses and metrics count a prediction on the right
+    side of it as exact, see `pyg_samsa.training.losses.clip_to_bounds`.
 
     Rows without any target, and blank lines, are left out. Rows whose molecule cannot be read are an error; with
     ``skip_invalid`` they are left out. Every row that is left out is counted in a warning and listed, with its reason,
@@ -75,27 +82,36 @@ class CSVMolecules(SplitDataset):
         root: Folder of the data sets.
         csv: The CSV file; its first row names the columns.
         smiles_column: Name, or number from 1, of the column of SMILES; empty finds ``smiles`` and its relatives.
-        target_columns: Names, or numbers, of the targets; empty takes the only other column.
+        target_columns: Names, numbers or patterns of the targets, or ``"all"``, see
+            `pyg_samsa.io.csv_rows.find_columns`; empty takes the only other column with a name.
         extra_columns: Names, or numbers, of columns of numbers that the network reads beside the molecule, such as a
             temperature; an empty field is a missing value.
         csv_task: ``"auto"``, ``"regression"``, ``"binary"``, ``"multilabel"`` or ``"multiclass"`` (one column of class
-            names). ``"auto"``: columns of 0 and 1 are labels, words are classes, all else is a regression.
+            names). ``"auto"``: columns of two values are labels, words that are repeated are classes, all else is a
+            regression.
         split_kind: ``"random"`` (stratified), ``"scaffold"`` (Bemis-Murcko) or ``"column"``.
         split_column: For ``"column"``: the column that holds train, val or test.
         fractions: Shares of train, val and test, for the other two.
         seed: Seed of the split.
         skip_invalid: Leave out rows whose molecule cannot be read.
+        decimal: Decimal sign of the numbers: ``"point"`` or ``"comma"``; ``"auto"`` finds it for each column.
+        missing_values: Texts that mean that there is no value; None is the usual ones, such as NA, n.d. and the errors
+            of spreadsheets.
+        censored: What is done with bounds such as ``>10``: ``"refuse"``, train with them as ``"bounds"``, take them as
+            ``"missing"``, or as the ``"exact"`` numbers.
+        positive_class: Which of two words is the positive class; empty chooses it.
         workers: Processes that convert molecules; None is one for each core.
         progress: Show a progress bar.
         transform: Called on every graph on access.
 
     Attributes:
         left_out: File that lists the rows that were left out, or None.
+        notes: What the user should know about how the table was read.
 
     Shapes:
         - **item:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 3], ``y`` float [1, C] ([1,
-          1] of class numbers), ``graph_features`` float32 [1, F] with F extra columns, ``source_row`` int64 [1],
-          counted from 1 without the header, ``smiles``.
+          1] of class numbers), ``y_bound`` int8 [1, C] with bounds, ``graph_features`` float32 [1, F] with F extra
+          columns, ``source_row`` int64 [1], counted from 1 without the header, ``smiles``.
 
     Raises:
         DataNotFoundError: There is no such file.
@@ -122,7 +138,8 @@ class CSVMolecules(SplitDataset):
             str, Option("Name or number of the column of SMILES; empty finds a column named smiles or similar.")
         ] = "",
         target_columns: Annotated[
-            Sequence[str], Option("Names or numbers of the columns to predict; empty takes the only other column.")
+            Sequence[str],
+            Option("Names, numbers or patterns of the columns to predict, or all; empty takes the only other column."),
         ] = (),
         extra_columns: Annotated[
             Sequence[str], Option("Names or numbers of columns of numbers that the network reads beside the molecule.")
@@ -135,6 +152,13 @@ class CSVMolecules(SplitDataset):
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         seed: Seed = 0,
         skip_invalid: Annotated[bool, Option("Whether rows whose molecule cannot be read are left out.")] = False,
+        decimal: Annotated[str, Option("Decimal sign of numbers; auto finds it for each column.", DECIMALS)] = "auto",
+        missing_values: Annotated[
+            Sequence[str] | None,
+            Option("Texts that mean that there is no value; empty for the usual ones, such as NA and n.d."),
+        ] = None,
+        censored: Annotated[str, Option("What is done with bounds such as >10.", CENSORED)] = "refuse",
+        positive_class: Annotated[str, Option("Which of two words is the positive class; empty chooses it.")] = "",
         workers: int | None = None,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
@@ -154,8 +178,12 @@ class CSVMolecules(SplitDataset):
             raise DataNotFoundError(f"{path}: no such file", hint="Check the path of the CSV file.")
         names, extra = _texts(target_columns), _texts(extra_columns)
         shares = tuple(check_fractions(fractions).values()) if split_kind != "column" else ()
+        missing = (
+            None if missing_values is None else tuple(sorted({text.strip().lower() for text in _texts(missing_values)}))
+        )
+        cells = CellOptions("", decimal, missing, censored, str(positive_class))
         options = _Options(
-            str(smiles_column), names, extra, csv_task, split_kind, split_column, shares, seed, skip_invalid
+            str(smiles_column), names, extra, csv_task, split_kind, split_column, shares, seed, skip_invalid, cells
         )
         prepared_file = prepared_path(root, path, options)
         prepared = prepare_once(prepared_file, lambda: _prepare(path, options, prepared_file, workers, progress))
@@ -166,6 +194,9 @@ class CSVMolecules(SplitDataset):
         self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
         if facts["left_out"]:
             _LOGGER.warning("%s: %s; listed in %s", path.name, facts["left_out"], self.left_out)
+        self.notes = tuple(facts["notes"])
+        for note in self.notes:
+            _LOGGER.warning("%s: %s", path.name, note)
 
 
 def _texts(names: Sequence[str]) -> tuple[str, ...]:
@@ -209,8 +240,9 @@ def _read_table(path: Path, options: _Options, left_out: list[tuple[int, str, st
         header = opened.header
         smiles_at = find_column(header, options.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
         split_at = find_column(header, options.split_column, key="--split-column") if options.split_column else None
-        extra_at = _extra_places(header, options.extra_columns, (smiles_at, split_at))
-        targets_at = _target_places(header, options.target_columns, (smiles_at, split_at, *extra_at))
+        taken = [place for place in (smiles_at, split_at) if place is not None]
+        extra_at = _extra_places(header, options.extra_columns, taken)
+        targets_at = _target_places(header, options.target_columns, [*taken, *extra_at])
         names = [header[place].strip() or f"column_{place + 1}" for place in targets_at]
         extra_names = [header[place].strip() for place in extra_at]
         targets: list[list[str]] = [[] for _ in targets_at]
@@ -233,33 +265,25 @@ def _read_table(path: Path, options: _Options, left_out: list[tuple[int, str, st
     return table
 
 
-def _extra_places(header: Sequence[str], wanted: Sequence[str], others: tuple[int | None, ...]) -> list[int]:
-    places = [find_column(header, name, key="--extra-columns") for name in wanted]
-    if len(set(places)) < len(places) or set(places) & set(others):
-        expected = "different columns, which hold neither the SMILES nor the split"
-        raise ConfigError("--extra-columns", list(wanted), expected)
+def _extra_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence[int]) -> list[int]:
+    places = find_columns(header, wanted, key="--extra-columns", taken=taken) if wanted else []
     if not all(header[place].strip() for place in places):
         hint = "Predictions find extra columns by their names: write one into the first row."
         raise ConfigError("--extra-columns", list(wanted), "columns with names", hint=hint)
     return places
 
 
-def _target_places(header: Sequence[str], wanted: Sequence[str], others: tuple[int | None, ...]) -> list[int]:
-    free = [place for place in range(len(header)) if place not in others]
-    if not wanted:
-        if len(free) == 1:
-            return free
-        names = ", ".join(repr(header[place]) for place in free[:20])
-        raise ConfigError(
-            "--target-columns",
-            "",
-            f"names of the columns to predict, of: {names}" if free else "a file with a column to predict",
-        )
-    places = [find_column(header, name, key="--target-columns") for name in wanted]
-    if len(set(places)) < len(places) or set(places) & set(others):
-        expected = "different columns, which hold neither the SMILES nor the split, and are no extra columns"
-        raise ConfigError("--target-columns", list(wanted), expected)
-    return places
+def _target_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence[int]) -> list[int]:
+    if wanted:
+        return find_columns(header, wanted, key="--target-columns", taken=taken)
+    free = [place for place, title in enumerate(header) if place not in taken and is_named(title)]
+    if len(free) == 1:
+        return free
+    names = ", ".join(repr(header[place]) for place in free[:20])
+    if free:
+        raise ConfigError("--target-columns", "", f"names of the columns to predict, of: {names}")
+    hint = f"The first row is {', '.join(map(repr, header[:20]))}; columns are separated by a comma, ; tab or |."
+    raise ConfigError("--target-columns", "", "a table with a column to predict", hint=hint)
 
 
 def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | None, progress: bool) -> Prepared:
@@ -273,10 +297,11 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
     table.keep(parsed.kept)
     if not table.rows:
         raise DataError(f"{path}: no molecule can be read", hint="Is --smiles-column the right column?")
-    task, names, y = read_targets(
-        table.targets, table.target_names, options.task, table.rows, decimal_comma=table.delimiter == ";"
+    cells = replace(options.cells, delimiter=table.delimiter)
+    task, names, y, bound, notes = read_targets(
+        table.targets, table.target_names, options.task, table.rows, cells=cells
     )
-    extra = read_numbers(table.extra, table.extra_names, table.rows, decimal_comma=table.delimiter == ";")
+    extra = read_numbers(table.extra, table.extra_names, table.rows, cells=cells)
     split_idx = _split(table, options, y, classes=task != "regression")
     unlabelled = y.isnan().all(1)
     left_out += [
@@ -295,14 +320,31 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         smiles=[text.strip() for text in table.smiles],
         source_row=torch.tensor(table.rows),
         **({"graph_features": extra} if table.extra else {}),
+        **({} if bound is None else {"y_bound": bound}),
     )
     prepared.extra |= {
         "task": task,
         "target_names": names,
         "extra_columns": table.extra_names,
         "left_out": _summary(left_out),
+        "notes": [*notes, *_small_splits(split_idx)],
     }
     return prepared
+
+
+def _small_splits(split_idx: Mapping[str, Tensor]) -> list[str]:
+    """Return a warning about splits that are empty or too small to compare models on."""
+    counts = {split: len(split_idx.get(split, ())) for split in SPLITS}
+    words = {"val": "validation", "test": "test"}
+    empty = [words[split] for split in words if not counts[split]]
+    small = [words[split] for split in words if 0 < counts[split] < _FEW_ROWS]
+    shown = ", ".join(f"{count:,} {words.get(split, 'training')}" for split, count in counts.items())
+    notes = []
+    if empty:
+        notes.append(f"no {' and no '.join(empty)} rows ({shown}); --folds 5 validates and tests on all rows")
+    if small:
+        notes.append(f"few {' and '.join(small)} rows ({shown}): their scores say little; --folds 5 uses all rows")
+    return notes
 
 
 def _split(table: _Table, options: _Options, y: Tensor, *, classes: bool) -> dict[str, Tensor]:

@@ -1,19 +1,109 @@
-"""Reads the target columns of a table: numbers, labels or classes."""
+"""Reads the target columns of a table: numbers, bounds, labels or classes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from pyg_samsa.datasets.molecules.labels import Labels, looks_like_classes, read_classes, read_labels
 from pyg_samsa.errors import ConfigError, DataError, check_choice
-from pyg_samsa.io.csv_rows import MISSING, read_number
+from pyg_samsa.io.cells import (
+    DECIMALS,
+    Number,
+    decimal_of,
+    describe_missing,
+    has_bound_sign,
+    is_missing,
+    is_unclear,
+    read_bounded,
+    refuse_text,
+)
 
 CSV_TASKS = ("auto", "regression", "binary", "multilabel", "multiclass")
-MAX_CLASSES = 200
+CENSORED = ("refuse", "bounds", "missing", "exact")
+
+
+@dataclass(frozen=True)
+class CellOptions:
+    """How the fields of a table are read.
+
+    Args:
+        delimiter: Character between the columns.
+        decimal: Decimal sign, ``"point"`` or ``"comma"``; ``"auto"`` finds it for each column, see
+            `pyg_samsa.io.cells.decimal_of`.
+        missing: Texts, in lower case, that mean that there is no value; None is the usual ones, see
+            `pyg_samsa.io.cells.is_missing`.
+        censored: What is done with bounds such as ``>10``: ``"refuse"`` them, train with them as ``"bounds"``, take
+            them as ``"missing"``, or as the ``"exact"`` numbers.
+        positive: Text of the positive class of a column of two words; empty chooses it.
+
+    Raises:
+        ConfigError: ``decimal`` or ``censored`` is unknown.
+
+    Example:
+        >>> CellOptions(decimal="comma").read_column(["1,5", ">2"], "IC50", [1, 2], bounds=True)
+        [Number(value=1.5, bound=0), Number(value=2.0, bound=1)]
+    """
+
+    delimiter: str = ","
+    decimal: str = "auto"
+    missing: Collection[str] | None = None
+    censored: str = "refuse"
+    positive: str = ""
+
+    def __post_init__(self) -> None:
+        check_choice("decimal", self.decimal, DECIMALS)
+        check_choice("censored", self.censored, CENSORED)
+
+    def read_column(
+        self, texts: Sequence[str], name: str, rows: Sequence[int], *, bounds: bool = False
+    ) -> list[Number]:
+        """Return the numbers of a column.
+
+        Args:
+            texts: Fields of the column.
+            name: Its name, for errors.
+            rows: Row of the file of each field, for errors.
+            bounds: Whether bounds such as ``>10`` are read.
+
+        Raises:
+            DataError: A field is not a number.
+        """
+        sign = decimal_of(texts, delimiter=self.delimiter) if self.decimal == "auto" else self.decimal
+        numbers = [read_bounded(text, decimal=sign, missing=self.missing) for text in texts]
+        read: list[Number] = []
+        for text, row, number in zip(texts, rows, numbers, strict=True):
+            if number is None or (has_bound_sign(text) and not bounds):
+                raise refuse_text(text, row=row, column=name, hint=_what_words_are(texts, numbers))
+            read.append(number)
+        return read
+
+    def note_on(self, texts: Sequence[str], name: str, rows: Sequence[int]) -> list[str]:
+        """Return what the user should know about how a column of numbers was read, as sentences."""
+        sign = decimal_of(texts, delimiter=self.delimiter) if self.decimal == "auto" else self.decimal
+        for text, row in zip(texts, rows, strict=True):
+            if self.decimal == "auto" and is_unclear(text):
+                number = read_bounded(text, decimal=sign)
+                assert number is not None
+                other = "point" if sign == "comma" else "comma"
+                return [
+                    f"column {name!r}: {text.strip()!r} in row {row} is read as {number.value:g} (--decimal {other})"
+                ]
+        return []
+
+
+def _what_words_are(texts: Sequence[str], numbers: Sequence[Number | None]) -> str:
+    if all(number is not None for number in numbers):
+        return ""
+    if any(number is not None and not math.isnan(number.value) for number in numbers):
+        return "Leave the field empty where there is no value, or name the words that mean this: --missing TEXT."
+    distinct = len({text.strip() for text in texts})
+    return f"It holds {distinct:,} different words in {len(texts):,} rows; if they are classes: --task multiclass."
 
 
 class Targets(NamedTuple):
@@ -21,8 +111,12 @@ class Targets(NamedTuple):
 
     Attributes:
         task: ``"regression"``, ``"binary"``, ``"multilabel"`` or ``"multiclass"``.
-        names: Names of the targets, or of the classes.
-        y: float32 [G, C], [G, 1] of class numbers for classes; NaN where there is none.
+        names: Names of the targets, or of the classes. The target of a column of two words or two whole numbers other
+            than 0 and 1 is ``column=positive class``.
+        y: [G, C], [G, 1] of class numbers for classes; NaN where there is none. Float64 for regressions, so that a
+            small deviation beside a large mean is kept; float32 otherwise.
+        bound: int8 [G, C], 1 for lower bounds and -1 for upper bounds, or None if there are no bounds.
+        notes: What the user should know about how the columns were read.
 
     Example:
         >>> Targets("regression", ["logS"], torch.tensor([[-1.5]])).names
@@ -32,6 +126,17 @@ class Targets(NamedTuple):
     task: str
     names: list[str]
     y: Tensor
+    bound: Tensor | None = None
+    notes: Sequence[str] = ()
+
+
+@dataclass
+class _Columns:
+    texts: Sequence[Sequence[str]]
+    names: Sequence[str]
+    rows: Sequence[int]
+    cells: CellOptions
+    notes: list[str] = field(default_factory=list)
 
 
 def read_targets(
@@ -40,62 +145,118 @@ def read_targets(
     task: str,
     rows: Sequence[int],
     *,
-    decimal_comma: bool = False,
+    cells: CellOptions | None = None,
 ) -> Targets:
     """Read target columns.
 
-    With ``task="auto"`` one column of 0 and 1 (or yes and no, true and false) is ``"binary"``, several are
-    ``"multilabel"``, other numbers are ``"regression"``, and one column of words is ``"multiclass"``.
+    With ``task="auto"`` one column of two values (0 and 1, -1 and 1, active and inactive, ...) is ``"binary"``, several
+    are ``"multilabel"``, other numbers are ``"regression"``, and one column with few words that are repeated is
+    ``"multiclass"``.
 
     Args:
-        columns: C columns of G texts; an empty text, NA, NaN, null, none, "-" and "?" mean that there is no value.
+        columns: C columns of G texts.
         names: Their C names.
         task: One of :data:`CSV_TASKS`.
         rows: Row of the file [G] of each text, for errors.
-        decimal_comma: Whether ``1,5`` is read as 1.5.
+        cells: How the texts are read.
 
     Raises:
         ConfigError: The task does not fit the columns.
         DataError: A text is not a number, or a column holds nothing to learn.
 
     Example:
-        >>> read_targets([["1", "0", ""]], ["active"], "auto", [1, 2, 3])
-        Targets(task='binary', names=['active'], y=tensor([[1.],
+        >>> read_targets([["1", "0", ""]], ["active"], "auto", [1, 2, 3])[:3]
+        ('binary', ['active'], tensor([[1.],
                 [0.],
                 [nan]]))
-        >>> read_targets([["red", "blue"]], ["colour"], "auto", [1, 2])[:2]
-        ('multiclass', ['blue', 'red'])
+        >>> read_targets([["red", "blue", "blue", "red"]], ["colour"], "auto", [1, 2, 3, 4])[:2]
+        ('binary', ['colour=red'])
     """
     check_choice("task", task, CSV_TASKS)
     if task in ("binary", "multiclass") and len(columns) != 1:
         raise ConfigError("task", task, f"'multilabel' or 'regression' for {len(columns)} target columns")
-    values = [[read_number(text, decimal_comma=decimal_comma) for text in column] for column in columns]
-    words = [any(value is None for value in column) for column in values]
-    if task == "multiclass" or (task == "auto" and len(columns) == 1 and words[0]):
-        return _classes(columns[0], names[0])
-    for position, column in enumerate(values):
-        if words[position]:
-            _refuse(columns[position], column, names[position], rows)
-    y = torch.tensor(
-        [[value for value in column if value is not None] for column in values], dtype=torch.float64
-    ).T.contiguous()
-    labels = bool(((y == 0) | (y == 1) | y.isnan()).all())
-    if task == "auto":
-        task = ("binary" if len(columns) == 1 else "multilabel") if labels else "regression"
-    if task != "regression" and not labels:
-        position, row = ((y != 0) & (y != 1) & ~y.isnan()).T.nonzero()[0].tolist()
-        raise ConfigError(
-            "task",
-            task,
-            f"'regression' for column {names[position]!r}: row {rows[row]} is {columns[position][row]!r}, not 0 or 1",
-        )
+    table = _Columns(columns, names, rows, cells or CellOptions())
+    missing = table.cells.missing
+    for texts, name in zip(columns, names, strict=True):
+        if words := describe_missing(texts, missing):
+            table.notes.append(f"column {name!r}: read as missing: {words}")
+        if all(is_missing(text, missing) for text in texts):
+            raise DataError(f"column {name!r} holds no value", hint="Remove it from the target columns.")
+    if task in ("auto", "binary", "multilabel"):
+        labels = [
+            read_labels(texts, missing=missing, positive=table.cells.positive, repeated=task == "auto")
+            for texts in columns
+        ]
+        if all(labels):
+            return _labels([column for column in labels if column], table)
+        if task != "auto":
+            raise _no_labels(labels, task, table)
+    if task == "multiclass" or (
+        task == "auto"
+        and len(columns) == 1
+        and _has_words(columns[0], table.cells)
+        and looks_like_classes(columns[0], missing=missing)
+    ):
+        classes, numbers = read_classes(columns[0], names[0], missing=missing)
+        return Targets("multiclass", classes, torch.tensor(numbers).unsqueeze(1), notes=tuple(table.notes))
+    return _regression(table)
+
+
+def _has_words(texts: Sequence[str], cells: CellOptions) -> bool:
+    sign = decimal_of(texts, delimiter=cells.delimiter) if cells.decimal == "auto" else cells.decimal
+    return any(read_bounded(text, decimal=sign, missing=cells.missing) is None for text in texts)
+
+
+def _labels(labels: Sequence[Labels], table: _Columns) -> Targets:
+    names = [
+        f"{name}={column.positive}" if column.positive else name
+        for name, column in zip(table.names, labels, strict=True)
+    ]
+    y = torch.tensor([column.values for column in labels]).T.contiguous()
     for position, name in enumerate(names):
-        _check_column(y[:, position], name, task)
-    return Targets(task, list(names), y.float())
+        known = y[:, position][~y[:, position].isnan()]
+        if bool((known == known[0]).all()):
+            raise DataError(
+                f"column {name!r} holds only the label {known[0]:g}",
+                hint="There is nothing to learn from it: remove it from the target columns.",
+            )
+    return Targets("binary" if len(labels) == 1 else "multilabel", names, y, notes=tuple(table.notes))
+
+
+def _no_labels(labels: Sequence[Labels | None], task: str, table: _Columns) -> ConfigError:
+    place = next(place for place, column in enumerate(labels) if column is None)
+    seen: dict[str, int] = {}
+    for text, row in zip(table.texts[place], table.rows, strict=True):
+        if not is_missing(text, table.cells.missing):
+            seen.setdefault(text.strip(), row)
+    shown = ", ".join(f"{text[:40]!r} (row {row})" for text, row in list(seen.items())[:3])
+    hint = f"It holds {len(seen):,} different values: {shown}{', ...' if len(seen) > 3 else ''}."
+    return ConfigError("task", task, f"'regression' or 'multiclass' for column {table.names[place]!r}", hint=hint)
+
+
+def _regression(table: _Columns) -> Targets:
+    cells, values, bounds = table.cells, [], []
+    for texts, name in zip(table.texts, table.names, strict=True):
+        numbers = cells.read_column(texts, name, table.rows, bounds=cells.censored != "refuse")
+        table.notes += cells.note_on(texts, name, table.rows)
+        if cells.censored == "missing":
+            numbers = [Number(math.nan) if number.bound else number for number in numbers]
+        values.append([number.value for number in numbers])
+        bounds.append([number.bound if cells.censored == "bounds" else 0 for number in numbers])
+    y = torch.tensor(values, dtype=torch.float64).T.contiguous()
+    for position, name in enumerate(table.names):
+        known = y[:, position][~y[:, position].isnan()]
+        if not len(known):
+            raise DataError(f"column {name!r} holds no value", hint="Remove it from the target columns.")
+        if float(known.abs().max()) > torch.finfo(torch.float32).max:
+            hint = "Leave the field empty where there is no value."
+            raise DataError(f"column {name!r} holds an infinite value", hint=hint)
+    bound = torch.tensor(bounds, dtype=torch.int8).T.contiguous()
+    return Targets("regression", list(table.names), y, bound if bool(bound.any()) else None, tuple(table.notes))
 
 
 def read_numbers(
-    columns: Sequence[Sequence[str]], names: Sequence[str], rows: Sequence[int], *, decimal_comma: bool = False
+    columns: Sequence[Sequence[str]], names: Sequence[str], rows: Sequence[int], *, cells: CellOptions | None = None
 ) -> Tensor:
     """Read columns of numbers that a network is given beside the molecule, such as a temperature.
 
@@ -103,7 +264,7 @@ def read_numbers(
         columns: n columns of G texts, see `read_targets`.
         names: Their n names.
         rows: Row of the file [G] of each text, for errors.
-        decimal_comma: Whether ``1,5`` is read as 1.5.
+        cells: How the texts are read; bounds are refused.
 
     Shapes:
         - **output:** float32 [G, n], NaN where there is no value
@@ -118,58 +279,11 @@ def read_numbers(
     """
     read = torch.full((len(rows), len(columns)), math.nan, dtype=torch.float64)
     for position, column in enumerate(columns):
-        values = [read_number(text, decimal_comma=decimal_comma) for text in column]
-        if None in values:
-            _refuse(column, values, names[position], rows)
-        read[:, position] = torch.tensor(values, dtype=torch.float64)
+        found = (cells or CellOptions()).read_column(column, names[position], rows)
+        read[:, position] = torch.tensor([number.value for number in found], dtype=torch.float64)
     numbers = read.float()
     if bool(numbers.isinf().any()):
         row, position = numbers.isinf().nonzero()[0].tolist()
         hint = "Leave the field empty where there is no value."
         raise DataError(f"row {rows[row]}, column {names[position]!r}: an infinite value", hint=hint)
     return numbers
-
-
-def _refuse(texts: Sequence[str], values: Sequence[float | None], name: str, rows: Sequence[int]) -> None:
-    row = next(row for row, value in enumerate(values) if value is None)
-    text = texts[row].strip()
-    hint = (
-        "Values such as '>10' are bounds, not measurements: decide what they mean, or leave the field empty."
-        if text[:1] in "<>~="
-        else ""
-    )
-    hint = hint or "Leave the field empty where there is no value. One column of classes is --task multiclass."
-    raise DataError(f"row {rows[row]}, column {name!r}: {text[:40]!r} is not a number", hint=hint)
-
-
-def _check_column(y: Tensor, name: str, task: str) -> None:
-    known = y[~y.isnan()]
-    if not len(known):
-        raise DataError(f"column {name!r} holds no value", hint="Remove it from the target columns.")
-    if not bool(torch.isfinite(known).all()) or float(known.abs().max()) > torch.finfo(torch.float32).max:
-        raise DataError(
-            f"column {name!r} holds an infinite value", hint="Leave the field empty where there is no value."
-        )
-    if task != "regression" and bool((known == known[0]).all()):
-        raise DataError(
-            f"column {name!r} holds only the label {known[0]:g}",
-            hint="There is nothing to learn from it: remove it from the target columns.",
-        )
-
-
-def _classes(column: Sequence[str], name: str) -> Targets:
-    texts = [text.strip() for text in column]
-    known = {text for text in texts if text.lower() not in MISSING}
-    if not 2 <= len(known) <= MAX_CLASSES:
-        hint = (
-            "Name the columns that hold what is to be predicted: --target-columns."
-            if len(known) > 1
-            else "There is nothing to learn."
-        )
-        raise DataError(
-            f"column {name!r} holds {len(known)} different words", hint=f"Classes are 2 to {MAX_CLASSES}. {hint}"
-        )
-    numbers = {text: read_number(text) for text in known}
-    classes = sorted(known, key=lambda text: (numbers[text] is None, numbers[text] or 0.0, text))
-    number = {text: float(position) for position, text in enumerate(classes)}
-    return Targets("multiclass", classes, torch.tensor([[number.get(text, math.nan)] for text in texts]))

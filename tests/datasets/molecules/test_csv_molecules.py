@@ -116,8 +116,9 @@ def test_split_column(table):
         ([["1", "0"], ["0", "1"]], "multilabel", ["t0", "t1"]),
         ([["1", "0"], ["0.5", "1"]], "regression", ["t0", "t1"]),
         ([["1.5e-3", "NA"]], "regression", ["t0"]),
-        ([["10", "9"]], "regression", ["t0"]),
-        ([["red", "green"]], "multiclass", ["green", "red"]),
+        ([["10", "9"]], "binary", ["t0=10"]),
+        ([["10", "9.5"]], "regression", ["t0"]),
+        ([["red", "green"]], "binary", ["t0=red"]),
     ],
 )
 def test_the_task_follows_from_the_columns(table, columns, task, names):
@@ -200,7 +201,12 @@ def test_prepared_once(table, tmp_path, monkeypatch):
         (["smiles", "a", "b"], [["C", "1", "1"]], {}, "'a', 'b'"),
         (["smiles", "y"], [["C", "inf"], ["CC", "1"]], {}, "infinite"),
         (["smiles", "y"], [["C", "nan"], ["CC", ""]], {}, "no value"),
-        (["smiles", "y"], [["C", "1"], ["CC", "2"]], {"csv_task": "binary"}, "not 0 or 1"),
+        (
+            ["smiles", "y"],
+            [["C", "1"], ["CC", "2"], ["O", "3"]],
+            {"csv_task": "binary"},
+            "'regression' or 'multiclass'",
+        ),
         (["smiles", "y"], [], {}, "no rows"),
         (["mol", "y"], [["C", 1]], {"smiles_column": "smiles"}, "--smiles-column"),
         (["smiles", "y"], [["C", 1]], {"target_columns": ["smiles"]}, "--target-columns"),
@@ -252,5 +258,53 @@ def test_wrong_extra_columns(table):
         table(["smiles", "y", "T"], rows, extra_columns=["smiles"], target_columns=["y"])
     with pytest.raises(ConfigError, match=r"--extra-columns: got \['3'\], expected columns with names"):
         table(["smiles", "y", ""], rows, extra_columns=["3"])
-    with pytest.raises(ConfigError, match=r"--target-columns: got \['y'\], expected .* no extra columns"):
+    with pytest.raises(ConfigError, match=r"--target-columns: got \['y'\], expected .* no other use"):
         table(["smiles", "y", "T"], rows, extra_columns=["y"], target_columns=["y"])
+
+
+def test_bounds_reach_the_graphs(table):
+    rows = [[s, f">{n}" if n % 4 == 0 else n] for n, s in enumerate(SMILES)]
+    with pytest.raises(DataError, match="row 1, column 'y': '>0' is a bound"):
+        table(["smiles", "y"], rows)
+    dataset = table(["smiles", "y"], rows, censored="bounds")
+    assert [dataset[row].y_bound.item() for row in range(5)] == [1, 0, 0, 0, 1]
+    assert [dataset[row].y.item() for row in range(5)] == [0, 1, 2, 3, 4]
+    assert "y_bound" not in table(["smiles", "y"], rows, censored="exact")[0]
+    assert len(table(["smiles", "y"], rows, censored="missing")) == 40
+
+
+def test_notes_are_logged_whenever_the_data_set_is_opened(table, caplog):
+    rows = [[s, "None" if n == 3 else n] for n, s in enumerate(SMILES)]
+    for _ in range(2):
+        caplog.clear()
+        dataset = table(["smiles", "y"], rows)
+        assert "table.csv: column 'y': read as missing: 'None' (1 row)" in caplog.messages
+    assert any("few validation and test rows" in note for note in dataset.notes)
+
+
+def test_an_empty_split_is_told(table):
+    dataset = table(["smiles", "y"], [["CCO", 1.0], ["CCC", 2.0], ["CCN", 3.0]])
+    assert dataset.notes == (
+        "no validation and no test rows (3 training, 0 validation, 0 test); --folds 5 validates and tests on all rows",
+    )
+
+
+@pytest.mark.parametrize("header", [["", "smiles", "y", ""], ["Unnamed: 0", "smiles", "y", " "]])
+def test_columns_without_a_name_are_no_targets(table, header):
+    dataset = table(header, [[n, s, n / 2, ""] for n, s in enumerate(SMILES)])
+    assert dataset.task.names == ("y",)
+
+
+def test_all_target_columns_at_once(table):
+    header = ["id", "smiles", "NR-AR", "NR-ER", "SR-p53"]
+    rows = [[f"T{n}", s, n % 2, n // 2 % 2, n // 4 % 2] for n, s in enumerate(SMILES)]
+    assert table(header, rows, target_columns=["all", "!id"]).task.names == ("NR-AR", "NR-ER", "SR-p53")
+    assert table(header, rows, target_columns=["NR-*"]).task.names == ("NR-AR", "NR-ER")
+    with pytest.raises(DataError, match="row 1, column 'id': 'T0' is not a number"):
+        table(header, rows, target_columns=["all"])
+
+
+def test_missing_values_can_be_chosen(table):
+    rows = [[s, ("None", "Mild", "Severe")[n % 3]] for n, s in enumerate(SMILES)]
+    assert table(["smiles", "y"], rows).task.names == ("y=Severe",)
+    assert table(["smiles", "y"], rows, missing_values=["tbd"]).task.names == ("Mild", "None", "Severe")

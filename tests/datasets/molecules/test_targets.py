@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from pyg_samsa.datasets.molecules.targets import CSV_TASKS, read_numbers, read_targets
+from pyg_samsa.datasets.molecules.targets import CSV_TASKS, CellOptions, read_numbers, read_targets
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.task import KINDS
 
@@ -12,7 +12,7 @@ NAN = float("nan")
 
 def read(*columns, task="auto", **options):
     names = [f"column {number}" for number in range(len(columns))]
-    return read_targets(columns, names, task, range(1, len(columns[0]) + 1), **options)
+    return read_targets(columns, names, task, range(1, len(columns[0]) + 1), cells=CellOptions(**options))
 
 
 def test_every_kind_of_task_can_be_asked_for():
@@ -26,13 +26,61 @@ def test_every_kind_of_task_can_be_asked_for():
         ([["yes", "No", "?"]], "binary", [[1], [0], [NAN]]),
         ([["1", "0", "1"], ["", "1", "0"]], "multilabel", [[1, NAN], [0, 1], [1, 0]]),
         ([["1.5", " -2e1 "]], "regression", [[1.5], [-20]]),
-        ([["b", "a", "-"]], "multiclass", [[1], [0], [NAN]]),
+        ([["c", "b", "a", "-", "a", "c", "b"]], "multiclass", [[2], [1], [0], [NAN], [0], [2], [1]]),
+        ([["-1", "1", "1", "-1.0"]], "binary", [[0], [1], [1], [0]]),
+        ([["1", "2", "2", "1", ""]], "binary", [[0], [1], [1], [0], [NAN]]),
+        ([["1", "2"]], "regression", [[1], [2]]),
+        ([["1", "2", "3", "3", "2", "1"]], "regression", [[1], [2], [3], [3], [2], [1]]),
+        ([["active", "inactive", "Inactive", "ACTIVE"]], "binary", [[1], [0], [0], [1]]),
+        ([["1,137", "900", "n.d."]], "regression", [[1137], [900], [NAN]]),
+        ([["0,5", "1,137", "#DIV/0!"]], "regression", [[0.5], [1.137], [NAN]]),
+        ([["-1", "1", "1", "-1"], ["1", "0", "", "1"]], "multilabel", [[0, 1], [1, 0], [1, NAN], [0, 1]]),
     ],
 )
 def test_the_kind_follows_from_the_columns(columns, task, y):
     found = read(*columns)
     assert found.task == task
-    torch.testing.assert_close(found.y, torch.tensor(y, dtype=torch.float), equal_nan=True)
+    assert found.y.dtype == (torch.float64 if task == "regression" else torch.float32)
+    torch.testing.assert_close(found.y, torch.tensor(y, dtype=found.y.dtype), equal_nan=True)
+
+
+def test_the_positive_class_is_named():
+    assert read(["-1", "1", "1", "-1"]).names == ["column 0=1"]
+    assert read(["non-toxic", "toxic", "toxic", "non-toxic"]).names == ["column 0=toxic"]
+    assert read(["yes", "no"]).names == ["column 0"]
+    assert read(["antagonist", "agonist"], task="binary").names == ["column 0=antagonist"]
+    found = read(["antagonist", "agonist"], positive="Agonist")
+    assert (found.names, found.y.flatten().tolist()) == (["column 0=agonist"], [0, 1])
+    with pytest.raises(ConfigError, match="positive_class: got 'x', expected one of the two values 'a' and 'b'"):
+        read(["a", "b"], positive="x")
+
+
+def test_notes_tell_how_words_and_commas_were_read():
+    assert read(["1,137", "None", "2", "3"]).notes == (
+        "column 'column 0': read as missing: 'None' (1 row)",
+        "column 'column 0': '1,137' in row 1 is read as 1137 (--decimal comma)",
+    )
+    assert read(["1,137", "2"], decimal="comma").y.flatten().tolist() == [1.137, 2]
+    classes = read(["None", "Mild", "Severe"] * 2, missing=())
+    assert (classes.task, classes.names, classes.notes) == ("multiclass", ["Mild", "None", "Severe"], ())
+
+
+def test_bounds_are_read_where_asked():
+    texts = [">10", "0.5", "<0.1", ""]
+    for censored, y in (
+        ("bounds", [10, 0.5, 0.1, NAN]),
+        ("missing", [NAN, 0.5, NAN, NAN]),
+        ("exact", [10, 0.5, 0.1, NAN]),
+    ):
+        found = read(texts, censored=censored)
+        torch.testing.assert_close(found.y.flatten(), torch.tensor(y, dtype=torch.float64), equal_nan=True)
+        assert (found.bound is None) == (censored != "bounds")
+    assert read(texts, censored="bounds").bound.flatten().tolist() == [1, 0, -1, 0]
+
+
+def test_targets_keep_a_small_deviation_beside_a_large_mean():
+    energies = [f"{-1e6 + step / 1000:.4f}" for step in range(30)]
+    assert read(energies).y.flatten().tolist() == [float(text) for text in energies]
 
 
 def test_numbers_as_classes_are_ordered_as_numbers():
@@ -40,16 +88,19 @@ def test_numbers_as_classes_are_ordered_as_numbers():
 
 
 def test_decimal_commas():
-    assert read(["1,5", "2"], decimal_comma=True).y.flatten().tolist() == [1.5, 2.0]
+    assert read(["1,500", "2"], delimiter=";").y.flatten().tolist() == [1.5, 2.0]
 
 
 @pytest.mark.parametrize(
     ("columns", "task", "error", "named"),
     [
-        ([["1", "2"]], "binary", ConfigError, "row 2 is '2'"),
+        ([["1", "2", "3"]], "binary", ConfigError, "'regression' or 'multiclass' for column 'column 0'"),
+        ([["0.5", "0.7", "high", "0.5"]], "auto", DataError, "row 3, column 'column 0': 'high' is not a number"),
+        ([["a", "b", "c"]], "auto", DataError, "row 1, column 'column 0': 'a' is not a number"),
+        ([["1", "1"]], "auto", DataError, "only the label 1"),
         ([["1", "0"], ["1", "0"]], "binary", ConfigError, "2 target columns"),
         ([["1"]], "clasification", ConfigError, "clasification"),
-        ([[">10", "3"]], "regression", DataError, "row 1.*not a number"),
+        ([[">10", "3"]], "regression", DataError, "row 1.*is a bound, not a number"),
         ([["", "NA"]], "regression", DataError, "no value"),
         ([["inf", "1"]], "regression", DataError, "infinite"),
         ([["1", "1"]], "binary", DataError, "only the label 1"),
@@ -62,10 +113,10 @@ def test_wrong_columns_are_named(columns, task, error, named):
 
 
 def test_columns_of_numbers():
-    found = read_numbers([["1,5", "n/a"], ["yes", "2"]], ["a", "b"], [1, 2], decimal_comma=True)
+    found = read_numbers([["1,5", "n/a"], ["yes", "2"]], ["a", "b"], [1, 2], cells=CellOptions(";"))
     torch.testing.assert_close(found, torch.tensor([[1.5, 1.0], [math.nan, 2.0]]), equal_nan=True)
     assert read_numbers([], [], [1, 2]).shape == (2, 0)
-    with pytest.raises(DataError, match=r"row 7, column 'a': '>10' is not a number"):
+    with pytest.raises(DataError, match=r"row 7, column 'a': '>10' is a bound, not a number"):
         read_numbers([["1", ">10"]], ["a"], [6, 7])
     with pytest.raises(DataError, match=r"row 7, column 'a': an infinite value"):
         read_numbers([["1", "1e300"]], ["a"], [6, 7])

@@ -1,0 +1,170 @@
+"""Labels and classes in columns of words or whole numbers."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.io.cells import is_missing, read_number
+
+MAX_CLASSES = 200
+# fmt: off
+_NEGATIVE = frozenset(
+    [
+        "inactive", "negative", "neg", "no", "n", "false", "f", "low", "safe", "fail", "failed", "absent", "decoy",
+        "nontoxic", "insoluble", "impermeable", "unstable", "weak", "bad", "control", "none", "0",
+    ]
+)
+_POSITIVE = frozenset(
+    [
+        "active", "positive", "pos", "yes", "y", "true", "t", "high", "toxic", "pass", "passed", "present", "hit",
+        "soluble", "permeable", "stable", "strong", "good", "binder", "blocker", "inhibitor", "mutagen", "1",
+    ]
+)
+# fmt: on
+_NOT = ("non-", "non_", "non ", "non", "not-", "not_", "not ", "no ", "in", "im", "un")
+
+
+class Labels(NamedTuple):
+    """A column of two values.
+
+    Attributes:
+        positive: Text of the positive class; empty if the column is 0 and 1, no and yes, or false and true.
+        values: 1, 0 or NaN for each row.
+
+    Example:
+        >>> Labels("active", [1.0, 0.0]).positive
+        'active'
+    """
+
+    positive: str
+    values: list[float]
+
+
+def read_labels(
+    texts: Sequence[str], *, missing: Collection[str] | None = None, positive: str = "", repeated: bool = True
+) -> Labels | None:
+    """Read a column of labels; None if it does not hold two values.
+
+    Two values are 0 and 1 (or yes and no, true and false), two whole numbers, or two words. Upper and lower case are
+    the same. The positive class is the larger number, or the word that is not negated: ``active`` beside ``inactive``.
+    If neither word says so, it is the last one in alphabetical order.
+
+    Args:
+        texts: Fields of the column.
+        missing: See `pyg_samsa.io.cells.is_missing`.
+        positive: Text of the positive class; empty chooses.
+        repeated: Whether both values have to occur at least twice, unless they are 0 and 1 or their words.
+
+    Raises:
+        ConfigError: ``positive`` is not one of the two values.
+
+    Example:
+        >>> read_labels(["active", "inactive", "", "Active", "inactive"])
+        Labels(positive='active', values=[1.0, 0.0, nan, 1.0, 0.0])
+        >>> read_labels(["1", "2", "2", "1"])
+        Labels(positive='2', values=[0.0, 1.0, 1.0, 0.0])
+        >>> read_labels(["0.5", "2", "3"]) is None
+        True
+    """
+    keys = ["" if is_missing(text, missing) else _key(text) for text in texts]
+    counts = Counter(key for key in keys if key)
+    plain = {key: read_number(key, missing=missing) for key in list(counts)[:3]}
+    if counts and len(counts) <= 3 and not positive and all(value in (0.0, 1.0) for value in plain.values()):
+        return Labels("", [plain[key] or 0.0 if key else math.nan for key in keys])
+    if len(counts) != 2 or (repeated and not positive and min(counts.values()) < 2):
+        return None
+    numbers = [value for value in plain.values() if value is not None]
+    whole = all(value == int(value) for value in numbers if math.isfinite(value))
+    if repeated and not positive and (len(numbers) == 1 or not whole):
+        return None
+    chosen = _key(positive) if positive else _positive(plain)
+    if chosen not in counts:
+        raise ConfigError("positive_class", positive, f"one of the two values {_shown(counts)}")
+    text = next(text.strip() for text, key in zip(texts, keys, strict=True) if key == chosen)
+    return Labels(text, [float(key == chosen) if key else math.nan for key in keys])
+
+
+def _key(text: str) -> str:
+    """Return a text by which equal values are equal: 1, 1.0 and ``+1`` are one."""
+    number = read_number(text, missing=[])
+    text = text.strip().casefold()
+    return f"{number:g}" if number is not None and math.isfinite(number) and text[-1:].isdigit() else text
+
+
+def _positive(values: dict[str, float | None]) -> str:
+    words = sorted(values, key=lambda key: (values[key] is None, values[key] or 0.0, key))
+    if values[words[0]] is not None and values[words[1]] is not None:
+        return words[1]
+    for one, other in (words, words[::-1]):
+        if any(one == f"{negation}{other}" for negation in _NOT):
+            return other
+    for one, other in (words, words[::-1]):
+        if (one in _NEGATIVE and other not in _NEGATIVE) or (other in _POSITIVE and one not in _POSITIVE):
+            return other
+    return words[1]
+
+
+def looks_like_classes(texts: Sequence[str], *, missing: Collection[str] | None = None) -> bool:
+    """Return whether a column of words holds classes: few distinct values, each repeated.
+
+    There are 2 to 200 classes, at most half as many as rows, and at most half of them occur only once. If some of the
+    values are numbers, each value has to be repeated: one word among numbers is a mistake, not a class.
+
+    Args:
+        texts: Fields of the column.
+        missing: See `pyg_samsa.io.cells.is_missing`.
+
+    Example:
+        >>> looks_like_classes(["red", "blue", "red", "blue", ""]), looks_like_classes(["0.5", "0.7", "high"])
+        (True, False)
+    """
+    counts = Counter(text.strip() for text in texts if not is_missing(text, missing))
+    single = sum(count == 1 for count in counts.values())
+    if any(read_number(text, missing=[]) is not None for text in counts) and single:
+        return False
+    return 2 <= len(counts) <= MAX_CLASSES and 2 * len(counts) <= counts.total() and 2 * single <= len(counts)
+
+
+def read_classes(
+    texts: Sequence[str], name: str, *, missing: Collection[str] | None = None
+) -> tuple[list[str], list[float]]:
+    """Read a column of classes.
+
+    Args:
+        texts: Fields of the column.
+        name: Its name, for errors.
+        missing: See `pyg_samsa.io.cells.is_missing`.
+
+    Returns:
+        Names of the classes, numbers first, and the number of the class of each row, NaN where it is missing.
+
+    Raises:
+        DataError: There are fewer than 2 or more than 200 classes.
+
+    Example:
+        >>> read_classes(["10", "9", "", "9"], "ring size")
+        (['9', '10'], [1.0, 0.0, nan, 0.0])
+    """
+    stripped = [text.strip() for text in texts]
+    known = {text for text in stripped if not is_missing(text, missing)}
+    if not 2 <= len(known) <= MAX_CLASSES:
+        hint = (
+            "Name the columns that hold what is to be predicted: --target-columns."
+            if len(known) > 1
+            else "There is nothing to learn."
+        )
+        raise DataError(
+            f"column {name!r} holds {len(known)} different words", hint=f"Classes are 2 to {MAX_CLASSES}. {hint}"
+        )
+    numbers = {text: read_number(text, missing=[]) for text in known}
+    classes = sorted(known, key=lambda text: (numbers[text] is None, numbers[text] or 0.0, text))
+    number = {text: float(position) for position, text in enumerate(classes)}
+    return classes, [number.get(text, math.nan) for text in stripped]
+
+
+def _shown(counts: Counter[str]) -> str:
+    return " and ".join(repr(value) for value in sorted(counts))

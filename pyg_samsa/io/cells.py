@@ -1,0 +1,259 @@
+"""Numbers in the fields of tables: missing values, decimal commas, thousands separators, bounds, and digits."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from pyg_samsa.errors import DataError
+
+# fmt: off
+MISSING = frozenset(
+    [
+        "", "na", "n/a", "#n/a", "#na", "#n/a n/a", "<na>", "nan", "-nan", "null", "none", "nil", "-", "--", "?", ".",
+        "#nv", "nd", "n.d.", "n.d", "n/d", "n.a.", "n.a", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",
+        "not determined", "not measured", "not tested", "not available", "not applicable",
+    ]
+)
+# fmt: on
+"""Fields in lower case that say that there is no value. Errors of spreadsheets, such as ``#DIV/0!``, say so too."""
+DECIMALS = ("auto", "point", "comma")
+_WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+_SPREADSHEET_ERROR = re.compile(r"#[^\W\d_/]+(/0)?[!?]")
+_END = r"(e[+-]?\d+)?"
+_COMMA_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+_POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
+_COMMA_NUMBER = re.compile(rf"[+-]?(\d*,\d+|\d+,|[1-9]\d{{0,2}}(\.\d{{3}})+,\d*){_END}")
+_POINT_NUMBER = re.compile(rf"[+-]?[1-9]\d{{0,2}}(,\d{{3}})+\.\d*{_END}")
+_SPACED_GROUPS = re.compile(r"([+-]?\d{1,3})(([ \u00a0\u2009\u202f'\u2019])\d{3}(?:\3\d{3})*)(?!\d)")
+_BOUND = re.compile(r"(<=|>=|<|>|≤|≥|~|≈|=)\s*")
+_SIDES = {"<": -1, "<=": -1, "≤": -1, ">": 1, ">=": 1, "≥": 1}
+
+
+class Number(NamedTuple):
+    """A number, or a bound.
+
+    Attributes:
+        value: The number; NaN if there is none.
+        bound: 1 for a lower bound (``>10``), -1 for an upper one (``<10``), 0 for a number.
+
+    Example:
+        >>> Number(10.0, 1).bound
+        1
+    """
+
+    value: float
+    bound: int = 0
+
+
+def is_missing(text: str, missing: Collection[str] | None = None) -> bool:
+    """Return whether a field says that there is no value.
+
+    Args:
+        text: The field.
+        missing: Texts, in lower case, that mean that there is no value; None is :data:`MISSING` and the errors of
+            spreadsheets. An empty field is always missing.
+
+    Example:
+        >>> [is_missing(text) for text in ("", "N/A", "#DIV/0!", "0")]
+        [True, True, True, False]
+        >>> is_missing("None", missing=[])
+        False
+    """
+    text = text.strip()
+    if missing is not None:
+        return not text or text.lower() in missing
+    return text.lower() in MISSING or bool(_SPREADSHEET_ERROR.fullmatch(text))
+
+
+def decimal_of(texts: Iterable[str], *, delimiter: str = ",") -> str:
+    """Return how the numbers of a column are written: with a decimal ``"point"`` or a decimal ``"comma"``.
+
+    ``0,37`` can only have a decimal comma, and ``1,137,000`` and ``1,137.5`` only thousands separators. If all commas
+    of the column are as in ``1,137``, which may be both, they are decimal commas in a table with semicolons between its
+    columns, and thousands separators otherwise.
+
+    Args:
+        texts: Fields of the column.
+        delimiter: Character between the columns of the table.
+
+    Cost: O(length of the texts).
+
+    Example:
+        >>> decimal_of(["1,137", "0,37"]), decimal_of(["1,137"]), decimal_of(["1,137"], delimiter=";")
+        ('comma', 'point', 'comma')
+    """
+    unclear = False
+    for text in texts:
+        if "," in text:
+            plain = _plain(_BOUND.sub("", text.strip(), count=1))
+            if _is_unclear(plain):
+                unclear = True
+            elif _COMMA_NUMBER.fullmatch(plain) and not _COMMA_GROUPS.fullmatch(plain):
+                return "comma"
+    return "comma" if unclear and delimiter == ";" else "point"
+
+
+def read_number(text: str, *, decimal: str = "auto", missing: Collection[str] | None = None) -> float | None:
+    """Return the number of a field, NaN where it says that there is no value, and None for other words.
+
+    Thousands may be separated by commas, spaces or apostrophes, or by points where the decimal sign is a comma.
+
+    Args:
+        text: The field; yes, true, no and false are 1 and 0.
+        decimal: ``"point"``, ``"comma"`` or ``"auto"``, which reads both and returns None for ``1,137``, which may be
+            1137 or 1.137.
+        missing: See `is_missing`.
+
+    Example:
+        >>> read_number(" 1.5"), read_number("n/a"), read_number("yes"), read_number("> 10")
+        (1.5, nan, 1.0, None)
+        >>> read_number("1,137"), read_number("1,137", decimal="point"), read_number("1,137", decimal="comma")
+        (None, 1137.0, 1.137)
+    """
+    if is_missing(text, missing):
+        return math.nan
+    plain = _plain(text)
+    if plain in _WORDS:
+        return _WORDS[plain]
+    if decimal == "auto" and _is_unclear(plain):
+        return None
+    if decimal != "point" and (
+        _COMMA_NUMBER.fullmatch(plain) or (decimal == "comma" and _POINT_GROUPS.fullmatch(plain))
+    ):
+        plain = plain.replace(".", "").replace(",", ".")
+    elif decimal != "comma" and (_COMMA_GROUPS.fullmatch(plain) or _POINT_NUMBER.fullmatch(plain)):
+        plain = plain.replace(",", "")
+    try:
+        return float(plain)
+    except ValueError:
+        return None
+
+
+def read_field(text: str, *, decimal: str = "auto", delimiter: str = ",") -> float | None:
+    """Return the number of a field that is read without the rest of its column, see `read_number`.
+
+    Args:
+        text: The field.
+        decimal: ``"point"``, ``"comma"`` or ``"auto"``.
+        delimiter: Character between the columns of the table; with semicolons, ``1,137`` is 1.137.
+
+    Example:
+        >>> read_field("1,137", delimiter=";"), read_field("1,137"), read_field("1.137", delimiter=";")
+        (1.137, None, 1.137)
+    """
+    if decimal == "auto" and delimiter == ";":
+        decimal = decimal_of([text], delimiter=delimiter)
+    return read_number(text, decimal=decimal)
+
+
+def read_bounded(text: str, *, decimal: str = "auto", missing: Collection[str] | None = None) -> Number | None:
+    """Return the number or the bound of a field; None for other words.
+
+    Args:
+        text: The field; ``~`` and ``=`` before a number are left out.
+        decimal: See `read_number`.
+        missing: See `is_missing`.
+
+    Example:
+        >>> read_bounded(">10"), read_bounded("≤ 0.5"), read_bounded("=3"), read_bounded("high")
+        (Number(value=10.0, bound=1), Number(value=0.5, bound=-1), Number(value=3.0, bound=0), None)
+    """
+    stripped = text.strip()
+    sign = None if is_missing(stripped, missing) else _BOUND.match(stripped)
+    value = read_number(stripped[sign.end() :] if sign else stripped, decimal=decimal, missing=missing)
+    if value is None or (sign and math.isnan(value)):
+        return None
+    return Number(value, _SIDES.get(sign[1], 0) if sign else 0)
+
+
+def has_bound_sign(text: str) -> bool:
+    """Return whether a field begins as a bound, with one of ``< > <= >= ≤ ≥ ~ =``.
+
+    Example:
+        >>> has_bound_sign(" >10"), has_bound_sign("10")
+        (True, False)
+    """
+    return bool(_BOUND.match(text.strip()))
+
+
+def refuse_text(text: str, *, row: int, column: str, hint: str = "") -> DataError:
+    """Return the error about a field that is no number.
+
+    Args:
+        text: The field.
+        row: Its row, counted from 1 without the header.
+        column: Name of its column.
+        hint: What to do, for texts without a known cause.
+
+    Example:
+        >>> error = refuse_text(">10", row=7, column="IC50")
+        >>> str(error)
+        "row 7, column 'IC50': '>10' is a bound, not a number"
+    """
+    text, what = text.strip(), "is not a number"
+    hint = hint or "Leave the field empty where there is no value."
+    if has_bound_sign(text):
+        what = "is a bound, not a number"
+        hint = (
+            "--censored bounds trains with them, --censored missing "
+            "leaves them out, --censored exact takes the numbers."
+        )
+    elif "%" in text:
+        hint = "Write numbers without a unit: '45' or '0.45' instead of '45%'."
+    elif "," in text:
+        hint = "--decimal comma or --decimal point says how numbers are written."
+    return DataError(f"row {row}, column {column!r}: {text[:40]!r} {what}", hint=hint)
+
+
+def write_number(value: float, spread: float | None = None) -> str:
+    """Return a number with six significant digits, and with more if its column varies less than its size.
+
+    Args:
+        value: The number.
+        spread: Standard deviation of the column that it belongs to; None if unknown.
+
+    Example:
+        >>> write_number(-999999.99812345), write_number(-999999.99812345, spread=0.01), write_number(0.25)
+        ('-1e+06', '-999999.998123', '0.25')
+    """
+    digits = 6
+    if spread is not None and value and 0 < spread < math.inf and math.isfinite(value):
+        digits += min(max(math.floor(math.log10(abs(value))) - math.floor(math.log10(spread)) - 1, 0), 11)
+    return f"{value:.{digits}g}"
+
+
+def describe_missing(texts: Sequence[str], missing: Collection[str] | None = None) -> str:
+    """Return which words of a column were read as missing, and how often; empty if there are none but empty fields.
+
+    Example:
+        >>> describe_missing(["1", "", "#N/A", "n.d.", "#N/A"])
+        "'#N/A' (2 rows), 'n.d.' (1 row)"
+    """
+    counts = Counter(text.strip() for text in texts if text.strip() and is_missing(text, missing))
+    shown = [f"{text!r} ({count:,} row{'s' * (count > 1)})" for text, count in counts.most_common(5)]
+    return ", ".join(shown) + (", ..." if len(counts) > len(shown) else "")
+
+
+def is_unclear(text: str) -> bool:
+    """Return whether the comma of a number may be a decimal comma or separate thousands.
+
+    Example:
+        >>> is_unclear("1,137"), is_unclear("0,37"), is_unclear("1,137.5")
+        (True, False, False)
+    """
+    return _is_unclear(_plain(text))
+
+
+def _is_unclear(plain: str) -> bool:
+    return plain.count(",") == 1 and bool(_COMMA_GROUPS.fullmatch(plain))
+
+
+def _plain(text: str) -> str:
+    """Return a number in lower case, with an ASCII minus and without spaces or apostrophes between thousands."""
+    text = text.strip().lower().replace("\u2212", "-")
+    groups = _SPACED_GROUPS.match(text)
+    return groups[1] + groups[2].replace(groups[3], "") + text[groups.end() :] if groups else text

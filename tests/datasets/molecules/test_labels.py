@@ -1,0 +1,80 @@
+import math
+
+import pytest
+
+from pyg_samsa.datasets.molecules.labels import looks_like_classes, read_classes, read_labels
+from pyg_samsa.errors import ConfigError, DataError
+
+
+@pytest.mark.parametrize(
+    ("negative", "positive"),
+    [
+        ("inactive", "active"),
+        ("non-toxic", "toxic"),
+        ("nontoxic", "toxic"),
+        ("not soluble", "soluble"),
+        ("N", "Y"),
+        ("neg", "pos"),
+        ("low", "high"),
+        ("decoy", "xyz"),
+        ("-1", "1"),
+        ("1", "2"),
+        ("-5", "-3"),
+        ("antagonist", "modulator"),
+    ],
+)
+def test_the_positive_class(negative, positive):
+    for texts in ([negative, positive] * 2, [positive, negative] * 2):
+        found = read_labels(texts)
+        assert found.positive == positive
+        assert found.values == [float(text == positive) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["a", "b"],  # not repeated
+        ["a", "b", "c"] * 2,
+        ["0.5", "1.5"] * 2,  # not whole numbers
+        ["1", "a"] * 2,
+        ["a"] * 4,
+        ["", "NA"],
+        ["0", "1", "2"] * 3,
+    ],
+)
+def test_other_columns_are_no_labels(texts):
+    assert read_labels(texts) is None
+
+
+def test_zeros_and_ones_need_no_name():
+    for texts in (["1", "0.0"], ["TRUE", "no"], ["1"], ["0", "1.0", "yes"]):
+        assert read_labels(texts).positive == ""
+    assert read_labels(["1", "0"], positive="0").values == [0.0, 1.0]
+    with pytest.raises(ConfigError):
+        read_labels(["1", "0"], positive="2")
+
+
+@pytest.mark.parametrize(
+    ("texts", "classes"),
+    [
+        (["red", "blue", "green"] * 2, True),
+        (["red", "blue", "green"], False),
+        (["a"] * 3 + ["b"] * 3 + ["rare"], True),
+        ([str(number / 7) for number in range(30)] + ["oops"], False),
+        (["1", "2", "3"] * 3 + ["oops"], False),
+        (["1", "2", "oops"] * 2, True),
+        ([f"word {number}" for number in range(201)] * 2, False),
+        (["only", "only"], False),
+    ],
+)
+def test_classes_are_few_and_repeated(texts, classes):
+    assert looks_like_classes(texts) == classes
+
+
+def test_classes_are_ordered_and_numbered():
+    names, numbers = read_classes(["b", "10", "9", "NA", "b"], "c")
+    assert names == ["9", "10", "b"]
+    assert numbers[:3] == [2, 1, 0]
+    assert math.isnan(numbers[3])
+    with pytest.raises(DataError, match="holds 1 different words"):
+        read_classes(["b", "b"], "c")
