@@ -28,6 +28,8 @@ from pyg_samsa.training.run_plan import RunPlan
 from pyg_samsa.training.samplers import BatchOptions
 from pyg_samsa.training.trainer import TrainerOptions
 
+_SHOWN_TARGETS = 3
+
 
 def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
     """Return the plan of a run by the present ``cfg``, which is read and not written.
@@ -124,7 +126,7 @@ def describe_data(loaded: LoadedConfig, dataset: Any) -> dict[str, str]:
     return {
         "config": str(loaded.path),
         "data": name_data(dataset),
-        "task": f"{task.level} level · {task.kind} · {task.num_targets} target{'s' * (task.num_targets != 1)}",
+        "task": f"{task.level} level · {task.kind} · {_targets_of(task)}",
         **({"features": f"{', '.join(names) or 'graph_features'} · {width:,} of each graph"} if width else {}),
     }
 
@@ -147,3 +149,10 @@ def _model(name: str) -> str:
     values = {name: takes[name].default if values[name] is None else values[name] for name in used}
     sampled = f" · K {' '.join(map(str, values.values()))}" if used else ""
     return f"{attention if attention == 'samsa' else f'samsa with {attention}'} · {size}{sampled}{encodings}"
+
+
+def _targets_of(task: Task) -> str:
+    """Return the names of up to three targets, or their number."""
+    what = "classes" if task.kind == "multiclass" else "targets" if task.num_targets > 1 else "target"
+    names = f": {', '.join(task.names)}" if task.num_targets <= _SHOWN_TARGETS else ""
+    return f"{task.num_targets} {what}{names}"

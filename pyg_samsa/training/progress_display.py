@@ -14,6 +14,12 @@ REFRESH_SECONDS = 0.25
 WIDTH = 80
 
 
+def _short(value: float) -> str:
+    """Return a value in at most 8 characters: four decimals, or three significant digits if these would not show it."""
+    plain = f"{value:.4f}"
+    return plain if not value or (abs(value) >= 5e-4 and len(plain) <= 8) else f"{value:.2e}"
+
+
 class EpochLines:
     """Formats the rows of a history as aligned lines of at most 80 columns.
 
@@ -65,7 +71,7 @@ class EpochLines:
         """
         count = f"{int(row['epoch'])}/{self.max_epochs}"
         values = "".join(
-            f"  {row[key]:>{width}.4f}" if key in row else f"  {'-':>{width}}" for key, width in self.columns
+            f"  {_short(row[key]):>{width}}" if key in row else f"  {'-':>{width}}" for key, width in self.columns
         )
         star = "*" if self.improves(row) else ""
         seconds = short_time(row["seconds"])

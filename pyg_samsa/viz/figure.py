@@ -133,7 +133,7 @@ def save(figure: Figure, path: Path, *, dpi: int = 200) -> Path:
 
 
 def shown(value: float) -> str:
-    """Format a value with four decimals below 1, and four significant digits above.
+    """Format a value with four decimals below 1, four significant digits above, and three if it is very small or large.
 
     Example:
         >>> shown(0.68214), shown(12.3456), shown(0.0000123), shown(float("nan"))
@@ -141,7 +141,7 @@ def shown(value: float) -> str:
     """
     if value != value:
         return "–"
-    if value != 0 and (abs(value) < 5e-4 or abs(value) >= 1e5):
+    if value != 0 and (abs(value) < 0.01 or abs(value) >= 1e5):
         return f"{value:.3g}"
     return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
 

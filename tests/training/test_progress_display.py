@@ -123,3 +123,19 @@ def test_the_loss_is_read_only_as_often_as_it_is_shown():
     shown.on_train_batch_end(trainer(), None, {"loss": None}, None, 1)
     assert shown._bar.tasks[0].completed == 1
     shown.on_train_end(trainer(), None)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.5, "0.5000"),
+        (0.0, "0.0000"),
+        (5.2e-32, "5.20e-32"),
+        (-0.0001, "-1.00e-04"),
+        (123.45678, "123.4568"),
+        (6.9e28, "6.90e+28"),
+    ],
+)
+def test_epochs_show_values_of_any_size(value, text):
+    lines = EpochLines(None, higher_is_better=False, max_epochs=1)
+    assert lines.line({"epoch": 1, "lr": 1e-3, "train_loss": value, "seconds": 1}).split()[2] == text

@@ -26,7 +26,16 @@ def test_every_metric_has_a_readable_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0, "0.0000"), (-0.25, "-0.2500"), (1.0, "1"), (123456.0, "1.23e+05"), (0.0004, "0.0004")]
+    ("value", "text"),
+    [
+        (0.0, "0.0000"),
+        (-0.25, "-0.2500"),
+        (1.0, "1"),
+        (123456.0, "1.23e+05"),
+        (0.0004, "0.0004"),
+        (0.00522, "0.00522"),
+        (0.05, "0.0500"),
+    ],
 )
 def test_shown(value: float, text: str) -> None:
     assert figure.shown(value) == text
