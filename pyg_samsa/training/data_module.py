@@ -253,5 +253,7 @@ class SplitData(pl.LightningDataModule):
         return self.test_dataloader()
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move a batch, without waiting where its memory is pinned."""
+        """Move a batch, without waiting where its memory is pinned; float64 becomes float32 on Apple's devices."""
+        if device.type == "mps":
+            batch = batch.apply(lambda value: value.float() if value.dtype == torch.float64 else value)
         return batch.to(device, non_blocking=self.pin_memory)

@@ -112,12 +112,6 @@ class TaskModule(pl.LightningModule):
     def _of(self, split: str) -> dict[str, Metric]:
         return {key: cast(Metric, metric) for key, metric in self.measures.items() if key.startswith(f"{split}_")}
 
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Return the batch without float64 where the device has none, which holds for Apple's."""
-        if self.device.type != "mps":
-            return batch
-        return batch.apply(lambda value: value.float() if value.dtype == torch.float64 else value)
-
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a training batch.
 

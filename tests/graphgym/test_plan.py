@@ -28,7 +28,7 @@ def test_a_plan_holds_what_the_config_says(config):
     assert (found.monitor, found.higher_is_better) == ("val_ap", True)
     assert set(found.metrics) >= {"ap"}
     assert found.description["data"] == "tiny multilabel · 37 train / 11 val / 11 test"
-    assert found.description["task"] == "graph level · multilabel · 3 targets"
+    assert found.description["task"] == "graph level · multilabel · 3 targets: a, b, c"
     assert found.description["model"] == "samsa · 2 layers · 8 channels · 2 heads · K 4 hard"
 
 

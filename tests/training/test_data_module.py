@@ -1,6 +1,6 @@
 import pytest
 import torch
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.training.data_module import SplitData
@@ -67,3 +67,15 @@ def test_loaders_by_token_budget(edges):
 def test_bad_splits():
     with pytest.raises(ConfigError, match="row numbers"):
         SplitData(graphs(), splits(train=[11]), batch_size=2)
+
+
+def test_devices_without_float64_get_float32():
+    class Moved(Batch):
+        def to(self, device, **options):
+            return self, device
+
+    batch = Moved(y=torch.ones(1, 1, dtype=torch.float64), edge_index=torch.zeros(2, 0, dtype=torch.long))
+    data = SplitData([Data()] * 2, {"train": torch.arange(2)}, batch_size=2)
+    for name, dtype in (("cpu", torch.float64), ("mps", torch.float32)):
+        moved, device = data.transfer_batch_to_device(batch.clone(), torch.device(name), 0)
+        assert (device.type, moved.y.dtype, moved.edge_index.dtype) == (name, dtype, torch.int64)

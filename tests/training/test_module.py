@@ -124,13 +124,3 @@ def test_losses_and_metrics_honour_bounds_and_predictions_do_not():
     assert pred.tolist() == [[3.0, 0.0], [3.0, 0.0]]
     made._measure("val", data, loss, pred, target)
     assert made.measures["val_mae"].compute().item() == pytest.approx((1.0 + 0.5) / 2)
-
-
-def test_devices_without_float64_get_float32(monkeypatch):
-    made, data = module(), batch()
-    data.y = data.y.double()
-    assert made.on_before_batch_transfer(data, 0).y.dtype == torch.float64
-    monkeypatch.setattr(TaskModule, "device", property(lambda _: torch.device("mps")))
-    moved = made.on_before_batch_transfer(data, 0)
-    assert moved.y.dtype == torch.float32
-    assert moved.edge_index.dtype == torch.int64
