@@ -20,6 +20,7 @@ from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
+from pyg_samsa.datasets.molecules.csv_table import MoleculeTable, read_molecule_table
 from pyg_samsa.datasets.molecules.targets import CENSORED, CSV_TASKS, CellOptions, read_numbers, read_targets
 from pyg_samsa.datasets.option_types import Seed
 from pyg_samsa.datasets.splits import (
@@ -32,7 +33,6 @@ from pyg_samsa.datasets.splits import (
 )
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError, check_choice
 from pyg_samsa.io.cells import DECIMALS
-from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, find_columns, is_named, open_rows
 from pyg_samsa.io.files import atomic_write, file_hash
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.worker_pool import count_workers
@@ -60,6 +60,13 @@ class _Options:
     seed: int
     skip_invalid: bool
     cells: CellOptions
+
+    def __post_init__(self) -> None:
+        check_choice("csv_task", self.task, CSV_TASKS)
+        check_choice("split_kind", self.split, SPLIT_KINDS)
+        if (self.split == "column") != bool(self.split_column):
+            expected = "the name of a column, together with the split 'column' and only with it"
+            raise ConfigError("split_column", self.split_column, expected)
 
 
 class CSVMolecules(SplitDataset):
@@ -163,25 +170,11 @@ class CSVMolecules(SplitDataset):
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
-        for key, value, allowed in (("csv_task", csv_task, CSV_TASKS), ("split_kind", split_kind, SPLIT_KINDS)):
-            check_choice(key, value, allowed)
-        if (split_kind == "column") != bool(split_column):
-            raise ConfigError(
-                "split_column", split_column, "the name of a column, together with the split 'column' and only with it"
-            )
-        if not str(csv):
-            raise DataNotFoundError(
-                "no CSV file is given", hint="pyg-samsa train --csv FILE, or dataset.csv in the configuration."
-            )
-        path = Path(csv).expanduser()
-        if not path.is_file():
-            raise DataNotFoundError(f"{path}: no such file", hint="Check the path of the CSV file.")
+        path = _existing(csv)
         names, extra = _texts(target_columns), _texts(extra_columns)
-        shares = tuple(check_fractions(fractions).values()) if split_kind != "column" else ()
-        missing = (
-            None if missing_values is None else tuple(sorted({text.strip().lower() for text in _texts(missing_values)}))
-        )
+        missing = None if missing_values is None else _texts(missing_values)
         cells = CellOptions("", decimal, missing, censored, str(positive_class))
+        shares = tuple(check_fractions(fractions).values()) if split_kind != "column" else ()
         options = _Options(
             str(smiles_column), names, extra, csv_task, split_kind, split_column, shares, seed, skip_invalid, cells
         )
@@ -199,6 +192,16 @@ class CSVMolecules(SplitDataset):
             _LOGGER.warning("%s: %s", path.name, note)
 
 
+def _existing(csv: str | os.PathLike[str]) -> Path:
+    if not str(csv):
+        hint = "pyg-samsa train --csv FILE, or dataset.csv in the configuration."
+        raise DataNotFoundError("no CSV file is given", hint=hint)
+    path = Path(csv).expanduser()
+    if not path.is_file():
+        raise DataNotFoundError(f"{path}: no such file", hint="Check the path of the CSV file.")
+    return path
+
+
 def _texts(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(map(str, [names] if isinstance(names, str) else names))
 
@@ -214,81 +217,16 @@ def _left_out_file(prepared_file: Path) -> Path:
     return prepared_file.with_name(f"{prepared_file.stem}-left-out.csv")
 
 
-@dataclass
-class _Table:
-    """The rows of a CSV file that are not blank, with their numbers."""
-
-    smiles: list[str]
-    targets: list[list[str]]
-    extra: list[list[str]]
-    split: list[str]
-    rows: list[int]
-    target_names: list[str]
-    extra_names: list[str]
-    delimiter: str
-
-    def keep(self, places: Sequence[int]) -> None:
-        self.smiles, self.split = [self.smiles[place] for place in places], [self.split[place] for place in places]
-        self.rows = [self.rows[place] for place in places]
-        self.targets, self.extra = (
-            [[column[place] for place in places] for column in columns] for columns in (self.targets, self.extra)
-        )
-
-
-def _read_table(path: Path, options: _Options, left_out: list[tuple[int, str, str]]) -> _Table:
-    with open_rows(path) as opened:
-        header = opened.header
-        smiles_at = find_column(header, options.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
-        split_at = find_column(header, options.split_column, key="--split-column") if options.split_column else None
-        taken = [place for place in (smiles_at, split_at) if place is not None]
-        extra_at = _extra_places(header, options.extra_columns, taken)
-        targets_at = _target_places(header, options.target_columns, [*taken, *extra_at])
-        names = [header[place].strip() or f"column_{place + 1}" for place in targets_at]
-        extra_names = [header[place].strip() for place in extra_at]
-        targets: list[list[str]] = [[] for _ in targets_at]
-        extra: list[list[str]] = [[] for _ in extra_at]
-        table = _Table([], targets, extra, [], [], names, extra_names, opened.delimiter)
-        for row, fields in enumerate(opened, start=1):
-            if not any(field.strip() for field in fields):
-                left_out.append((row, "", "blank line"))
-                continue
-            fields += [""] * (len(header) - len(fields))
-            table.smiles.append(fields[smiles_at])
-            table.rows.append(row)
-            table.split.append(fields[split_at] if split_at is not None else "")
-            for column, place in zip([*table.targets, *table.extra], [*targets_at, *extra_at], strict=True):
-                column.append(fields[place])
-    if not table.rows:
-        raise DataError(
-            f"{path}: no rows after the header", hint="The first row names the columns, the others hold molecules."
-        )
-    return table
-
-
-def _extra_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence[int]) -> list[int]:
-    places = find_columns(header, wanted, key="--extra-columns", taken=taken) if wanted else []
-    if not all(header[place].strip() for place in places):
-        hint = "Predictions find extra columns by their names: write one into the first row."
-        raise ConfigError("--extra-columns", list(wanted), "columns with names", hint=hint)
-    return places
-
-
-def _target_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence[int]) -> list[int]:
-    if wanted:
-        return find_columns(header, wanted, key="--target-columns", taken=taken)
-    free = [place for place, title in enumerate(header) if place not in taken and is_named(title)]
-    if len(free) == 1:
-        return free
-    names = ", ".join(repr(header[place]) for place in free[:20])
-    if free:
-        raise ConfigError("--target-columns", "", f"names of the columns to predict, of: {names}")
-    hint = f"The first row is {', '.join(map(repr, header[:20]))}; columns are separated by a comma, ; tab or |."
-    raise ConfigError("--target-columns", "", "a table with a column to predict", hint=hint)
-
-
 def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | None, progress: bool) -> Prepared:
     left_out: list[tuple[int, str, str]] = []
-    table = _read_table(path, options, left_out)
+    table = read_molecule_table(
+        path,
+        left_out,
+        smiles_column=options.smiles_column,
+        target_columns=options.target_columns,
+        extra_columns=options.extra_columns,
+        split_column=options.split_column,
+    )
     parsed = _parse(table.smiles, workers, progress, path.name)
     refused = [(table.rows[place], table.smiles[place], reason) for place, reason in parsed.refused]
     if refused and not options.skip_invalid:
@@ -347,7 +285,7 @@ def _small_splits(split_idx: Mapping[str, Tensor]) -> list[str]:
     return notes
 
 
-def _split(table: _Table, options: _Options, y: Tensor, *, classes: bool) -> dict[str, Tensor]:
+def _split(table: MoleculeTable, options: _Options, y: Tensor, *, classes: bool) -> dict[str, Tensor]:
     if options.split == "column":
         return column_split(table.split, table.rows, options.split_column)
     if options.split == "scaffold":

@@ -36,7 +36,7 @@ class CellOptions:
         delimiter: Character between the columns.
         decimal: Decimal sign, ``"point"`` or ``"comma"``; ``"auto"`` finds it for each column, see
             `pyg_samsa.io.cells.decimal_of`.
-        missing: Texts, in lower case, that mean that there is no value; None is the usual ones, see
+        missing: Texts that mean that there is no value, in upper or lower case; None is the usual ones, see
             `pyg_samsa.io.cells.is_missing`.
         censored: What is done with bounds such as ``>10``: ``"refuse"`` them, train with them as ``"bounds"``, take
             them as ``"missing"``, or as the ``"exact"`` numbers.
@@ -59,6 +59,8 @@ class CellOptions:
     def __post_init__(self) -> None:
         check_choice("decimal", self.decimal, DECIMALS)
         check_choice("censored", self.censored, CENSORED)
+        if self.missing is not None:
+            object.__setattr__(self, "missing", tuple(sorted({text.strip().lower() for text in self.missing})))
 
     def read_column(
         self, texts: Sequence[str], name: str, rows: Sequence[int], *, bounds: bool = False

@@ -1,0 +1,130 @@
+"""Reads the columns of a CSV file of molecules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, find_columns, is_named, open_rows
+
+
+@dataclass
+class MoleculeTable:
+    """The rows of a CSV file that are not blank.
+
+    Attributes:
+        smiles: SMILES of the n rows.
+        targets: Columns of targets, n texts each.
+        extra: Extra columns, n texts each.
+        split: Texts of the column with the split; empty without one.
+        rows: Rows of the file, counted from 1 without the header.
+        target_names: Names of the targets.
+        extra_names: Names of the extra columns.
+        delimiter: Character between the columns.
+
+    Example:
+        >>> table = MoleculeTable(["C", "O"], [["1", "2"]], [], ["", ""], [1, 2], ["y"], [], ",")
+        >>> table.keep([1])
+        >>> table.smiles, table.targets, table.rows
+        (['O'], [['2']], [2])
+    """
+
+    smiles: list[str]
+    targets: list[list[str]]
+    extra: list[list[str]]
+    split: list[str]
+    rows: list[int]
+    target_names: list[str]
+    extra_names: list[str]
+    delimiter: str
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Keep only the rows at some places."""
+        self.smiles, self.split = [self.smiles[place] for place in places], [self.split[place] for place in places]
+        self.rows = [self.rows[place] for place in places]
+        self.targets, self.extra = (
+            [[column[place] for place in places] for column in columns] for columns in (self.targets, self.extra)
+        )
+
+
+def read_molecule_table(
+    path: Path,
+    left_out: list[tuple[int, str, str]],
+    *,
+    smiles_column: str = "",
+    target_columns: Sequence[str] = (),
+    extra_columns: Sequence[str] = (),
+    split_column: str = "",
+) -> MoleculeTable:
+    """Read the columns of a CSV file that a data set of molecules needs.
+
+    Args:
+        path: The file.
+        left_out: Gets row, SMILES and reason of each row that is left out.
+        smiles_column: Name or number of the column of SMILES; empty finds it by its name.
+        target_columns: Names, numbers or patterns of the targets; empty takes the only other column with a name.
+        extra_columns: Names, numbers or patterns of the extra columns.
+        split_column: Name or number of the column with the split; empty for none.
+
+    Raises:
+        ConfigError: There is no such column, or several.
+        DataError: There are no rows.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "table.csv"
+        >>> _ = path.write_text("id,smiles,y,pH" + chr(10) + "a,CC,1.5,7")
+        >>> table = read_molecule_table(path, [], target_columns=["y"])
+        >>> table.smiles, table.target_names, table.targets
+        (['CC'], ['y'], [['1.5']])
+    """
+    with open_rows(path) as opened:
+        header = opened.header
+        smiles_at = find_column(header, smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
+        split_at = find_column(header, split_column, key="--split-column") if split_column else None
+        taken = [place for place in (smiles_at, split_at) if place is not None]
+        extra_at = _extra_places(header, extra_columns, taken)
+        targets_at = _target_places(header, target_columns, [*taken, *extra_at])
+        names = [header[place].strip() or f"column_{place + 1}" for place in targets_at]
+        extra_names = [header[place].strip() for place in extra_at]
+        targets: list[list[str]] = [[] for _ in targets_at]
+        extra: list[list[str]] = [[] for _ in extra_at]
+        table = MoleculeTable([], targets, extra, [], [], names, extra_names, opened.delimiter)
+        for row, fields in enumerate(opened, start=1):
+            if not any(field.strip() for field in fields):
+                left_out.append((row, "", "blank line"))
+                continue
+            fields += [""] * (len(header) - len(fields))
+            table.smiles.append(fields[smiles_at])
+            table.rows.append(row)
+            table.split.append(fields[split_at] if split_at is not None else "")
+            for column, place in zip([*table.targets, *table.extra], [*targets_at, *extra_at], strict=True):
+                column.append(fields[place])
+    if not table.rows:
+        raise DataError(
+            f"{path}: no rows after the header", hint="The first row names the columns, the others hold molecules."
+        )
+    return table
+
+
+def _extra_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence[int]) -> list[int]:
+    places = find_columns(header, wanted, key="--extra-columns", taken=taken) if wanted else []
+    if not all(header[place].strip() for place in places):
+        hint = "Predictions find extra columns by their names: write one into the first row."
+        raise ConfigError("--extra-columns", list(wanted), "columns with names", hint=hint)
+    return places
+
+
+def _target_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence[int]) -> list[int]:
+    if wanted:
+        return find_columns(header, wanted, key="--target-columns", taken=taken)
+    free = [place for place, title in enumerate(header) if place not in taken and is_named(title)]
+    if len(free) == 1:
+        return free
+    names = ", ".join(repr(header[place]) for place in free[:20])
+    if free:
+        raise ConfigError("--target-columns", "", f"names of the columns to predict, of: {names}")
+    hint = f"The first row is {', '.join(map(repr, header[:20]))}; columns are separated by a comma, ; tab or |."
+    raise ConfigError("--target-columns", "", "a table with a column to predict", hint=hint)

@@ -1,0 +1,42 @@
+import pytest
+
+from pyg_samsa.datasets.molecules.csv_table import read_molecule_table
+from pyg_samsa.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def table(tmp_path):
+    def make(text, left_out=None, **options):
+        path = tmp_path / "table.csv"
+        path.write_text(text)
+        return read_molecule_table(path, [] if left_out is None else left_out, **options)
+
+    return make
+
+
+def test_columns_and_rows(table):
+    left_out = []
+    found = table(
+        "id;smiles;y;pH;part\na;CC;1,5;7;train\n;;\nb;O;2\n",
+        left_out,
+        target_columns=["y"],
+        extra_columns=["pH"],
+        split_column="part",
+    )
+    assert (found.smiles, found.targets, found.extra) == (["CC", "O"], [["1,5", "2"]], [["7", ""]])
+    assert (found.split, found.rows, found.delimiter) == (["train", ""], [1, 3], ";")
+    assert left_out == [(2, "", "blank line")]
+
+
+def test_the_only_other_column_with_a_name_is_the_target(table):
+    assert table(",smiles,y,,\n0,C,1,,\n").target_names == ["y"]
+    with pytest.raises(ConfigError, match="'a', 'b'"):
+        table("smiles,a,b\nC,1,2\n")
+
+
+def test_a_table_without_columns_to_predict_tells_the_delimiters(table):
+    with pytest.raises(ConfigError, match="a table with a column to predict") as caught:
+        table("smiles y\nC 1\n")
+    assert "'smiles y'; columns are separated by" in caught.value.hint
+    with pytest.raises(DataError, match="no rows"):
+        table("smiles,y\n")
