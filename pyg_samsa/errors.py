@@ -204,6 +204,22 @@ class NumericalError(SAMSAError, ArithmeticError):
         super().__init__(f"{where}: {what}", hint=hint)
 
 
+class UserCodeError(SAMSAError):
+    """A module of the user's own raises an error while it is imported.
+
+    Args:
+        module: Name of the module.
+        error: What it raises.
+
+    Example:
+        >>> str(UserCodeError("custom_graphgym", KeyError("swish")))
+        "custom_graphgym cannot be imported: KeyError: 'swish'"
+    """
+
+    def __init__(self, module: str, error: BaseException) -> None:
+        super().__init__(f"{module} cannot be imported: {type(error).__name__}: {error}")
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return ``"Did you mean '...'?"`` with the known name nearest to ``name``, or an empty string.
 

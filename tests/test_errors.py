@@ -18,6 +18,7 @@ from pyg_samsa.errors import (
     SAMSAError,
     ShapeError,
     SmilesError,
+    UserCodeError,
     check_choice,
     suggest,
 )
@@ -34,6 +35,7 @@ EXAMPLES = [
     SmilesError(3, "C1CC"),
     SmilesError(None, "C" * 100),
     NumericalError("loss", "NaN in step 7"),
+    UserCodeError("custom_graphgym", KeyError("swish")),
 ]
 every = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 

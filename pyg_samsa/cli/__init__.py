@@ -17,7 +17,8 @@ from types import ModuleType
 
 from pyg_samsa._version import __version__
 from pyg_samsa.cli._arguments import add_verbosity
-from pyg_samsa.errors import SAMSAError
+from pyg_samsa.errors import SAMSAError, UserCodeError
+from pyg_samsa.io.user_code import own_traceback
 
 __all__ = ["main"]
 
@@ -62,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.command.run(args) or 0)
     except SAMSAError as error:
+        if isinstance(error, UserCodeError) and error.__cause__ is not None:
+            print(own_traceback(error.__cause__), file=sys.stderr)
         print(f"error: {error}", file=sys.stderr)
         if error.hint:
             print(f"hint:  {error.hint}", file=sys.stderr)

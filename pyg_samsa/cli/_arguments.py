@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pyg_samsa.io.user_code import CUSTOM, import_user_code
+
 DATA_FOLDER = Path("datasets")
 RESULTS_FOLDER = Path("results")
 
@@ -105,6 +107,47 @@ def add_decimal(parser: Any) -> None:
         default="auto",
         help="decimal sign of the numbers in the table (default: auto, found for each column)",
     )
+
+
+def add_import(parser: argparse.ArgumentParser, *, custom: bool = False) -> None:
+    """Add ``--import``.
+
+    Args:
+        parser: Parser to extend.
+        custom: Whether the command also imports ``custom_graphgym`` of the working folder.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_import(parser)
+        >>> parser.parse_args(["--import", "my_heads", "--import", "my_losses"]).imports
+        ['my_heads', 'my_losses']
+    """
+    also = f" ({CUSTOM} of the working folder is imported without it)" if custom else ""
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help=f"import a module or file of your own, which registers what the network needs{also}; may be repeated",
+    )
+    parser.set_defaults(custom=custom)
+
+
+def import_modules(args: argparse.Namespace) -> list[str]:
+    """Import the modules of ``--import`` and, for commands that train, ``custom_graphgym`` of the working folder.
+
+    Raises:
+        ConfigError: There is no such module.
+        UserCodeError: A module raises an error.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_import(parser)
+        >>> import_modules(parser.parse_args(["--import", "math"]))
+        ['math']
+    """
+    return import_user_code(args.imports, custom=args.custom)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

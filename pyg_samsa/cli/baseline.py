@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pyg_samsa.cli._arguments import add_config, add_overrides, add_verbosity
+from pyg_samsa.cli._arguments import add_config, add_import, add_overrides, add_verbosity, import_modules
 
 HELP = "train boosted trees on fingerprints, as a baseline for networks"
 EPILOG = """\
@@ -38,12 +38,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--radius", type=int, metavar="R", help="radius of the fragments around an atom, in bonds (default: 2)"
     )
     trees.add_argument("--size", type=int, metavar="S", help="length of a fingerprint (default: 2048)")
+    add_import(trees, custom=True)
     add_verbosity(trees, argparse.SUPPRESS)
     add_overrides(trees, "overrides for the config file, such as boosting.trees 200")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the baseline."""
+    import_modules(args)
     from pyg_samsa.experiments import fingerprint_baseline as fingerprints
 
     asked = {f"fingerprint.{name}": getattr(args, name) for name in ("radius", "size")}

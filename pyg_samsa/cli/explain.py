@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyg_samsa.cli._arguments import add_decimal, add_model, add_smiles_column
+from pyg_samsa.cli._arguments import add_decimal, add_import, add_model, add_smiles_column, import_modules
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
 from pyg_samsa.options import check_integer
 
@@ -61,6 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", choices=METHODS, default="all", help="how scores are computed, see below (default: all)"
     )
+    add_import(parser)
     add_smiles_column(parser)
     add_decimal(parser)
     parser.add_argument(
@@ -89,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     from pyg_samsa.predict import load_predictor
 
     check_integer("--limit", args.limit, low=0)
+    import_modules(args)
     predictor = load_predictor(args.model)
     task = predictor.task
     methods = methods_of(predictor) if args.method == "all" else (args.method,)

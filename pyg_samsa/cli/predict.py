@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pyg_samsa.cli._arguments import add_decimal, add_model, add_smiles_column
+from pyg_samsa.cli._arguments import add_decimal, add_import, add_model, add_smiles_column, import_modules
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import check_integer
 
@@ -36,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("input", metavar="IN", help="CSV file, - for stdin, or one SMILES")
     parser.add_argument("output", metavar="OUT", nargs="?", default="-", help="CSV file, or - for stdout (default)")
+    add_import(parser)
     add_smiles_column(parser)
     add_decimal(parser)
     parser.add_argument(
@@ -89,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     from pyg_samsa.predict.stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
 
     _check(args)
+    import_modules(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     predictor = load_predictor(args.model, device=args.device, threads=torch.get_num_threads())

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyg_samsa.cli._arguments import add_overrides
+from pyg_samsa.cli._arguments import add_import, add_overrides, import_modules
 from pyg_samsa.cli._listing import print_files
 from pyg_samsa.errors import ConfigError
 
@@ -61,6 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the sweep (default: results/sweep-GRID)")
     parser.add_argument("--dry-run", action="store_true", help="check and list the cells, then stop")
     parser.add_argument("--list", action="store_true", help="list the packaged grids, then stop")
+    add_import(parser, custom=True)
     add_overrides(parser, "overrides for all cells, such as optim.max_epoch 10")
 
 
@@ -81,9 +82,11 @@ def run(args: argparse.Namespace) -> int:
             "a YAML or text file, or the name of a packaged grid",
             hint="pyg-samsa sweep --list prints the packaged grids.",
         )
+    imports = import_modules(args)
     seeds = grids.parse_seeds(args.seeds) if args.seeds else None
     grid = grids.read_grid(args.grid, base=args.base, seeds=seeds)
-    sweep = Sweep(grid, args.out or Path("results") / f"sweep-{grid.name}", opts=args.opts, jobs=args.jobs)
+    out = args.out or Path("results") / f"sweep-{grid.name}"
+    sweep = Sweep(grid, out, opts=args.opts, jobs=args.jobs, imports=imports)
     if args.dry_run:
         _list(console, sweep)
         return 0
@@ -114,6 +117,7 @@ def resume_hint(args: argparse.Namespace) -> str:
     for option in ("base", "seeds", "out"):
         if getattr(args, option) is not None:
             words += [f"--{option}", str(getattr(args, option))]
+    words += [word for name in args.imports for word in ("--import", name)]
     return f"Finished runs are kept. Continue with:\n  {shlex.join(words)}"
 
 

@@ -8,7 +8,14 @@ import os
 import shlex
 from pathlib import Path
 
-from pyg_samsa.cli._arguments import add_config, add_decimal, add_overrides, add_smiles_column
+from pyg_samsa.cli._arguments import (
+    add_config,
+    add_decimal,
+    add_import,
+    add_overrides,
+    add_smiles_column,
+    import_modules,
+)
 from pyg_samsa.cli._listing import print_files
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.task import KINDS
@@ -29,10 +36,12 @@ examples:
   pyg-samsa train --csv esol.csv --target-columns logS --folds 5        cross-validation; one predictor
   pyg-samsa train --csv esol.csv --target-columns logS --cfg my.yaml    your own molecules and config
   pyg-samsa train --csv esol.csv --target-columns logS dataset.descriptors "[rdkit2d, morgan_count]"
+  pyg-samsa train --cfg my.yaml --import my_heads        a module of your own, which registers parts
   pyg-samsa train --csv rates.csv --target-columns logk --extra-columns temperature pH
 
 A run is written to results/NAME/SEED: metrics, checkpoints, test predictions, plots and the trained model.
-`python -m graphgym` takes the same arguments.
+`python -m graphgym` takes the same arguments. The package custom_graphgym of the working folder, if there is one, is
+imported before the config is read.
 """
 
 
@@ -49,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="rename the YAML file to FILE_done after the last run",
     )
     parser.add_argument("--list", action="store_true", help="list the packaged configs, then stop")
+    add_import(parser, custom=True)
     add_table(parser)
     add_overrides(parser)
 
@@ -152,6 +162,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the experiment."""
     if args.list:
         return _list()
+    import_modules(args)
     give_back_settings(args)
     opts = [*table_options(args), *args.opts]
     config = args.cfg_file or ("csv" if args.csv else "")
@@ -276,6 +287,7 @@ def resume_hint(args: argparse.Namespace) -> str:
     }
     given |= {"--cfg": args.cfg_file, "--csv": args.csv, "--repeat": args.repeat if args.repeat > 1 else None}
     words = ["pyg-samsa", "train"]
+    words += [word for name in args.imports for word in ("--import", name)]
     for name, value in given.items():
         if value is not None:
             words += [name, *([] if value is True else map(str, value) if isinstance(value, list) else [str(value)])]

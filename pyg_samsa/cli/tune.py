@@ -6,7 +6,7 @@ import argparse
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from pyg_samsa.cli._arguments import add_config, add_overrides
+from pyg_samsa.cli._arguments import add_config, add_import, add_overrides, import_modules
 from pyg_samsa.cli.train import add_table, give_back_settings, table_options
 from pyg_samsa.errors import ConfigError
 
@@ -34,12 +34,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--minutes", type=float, default=30.0, metavar="M", help="time for the search (default: 30 minutes)"
     )
     parser.add_argument("--trials", type=int, metavar="N", help="stop after N trials (default: no limit)")
+    add_import(parser, custom=True)
     add_table(parser)
     add_overrides(parser, "overrides for the config file, which are not searched, such as samsa.layers 3")
 
 
 def run(args: argparse.Namespace) -> int:
     """Search."""
+    import_modules(args)
     give_back_settings(args)
     opts = [*table_options(args), *args.opts]
     config = args.cfg_file or ("csv" if args.csv else "")

@@ -123,6 +123,7 @@ class Sweep:
         out: Folder of all results: ``out/<cell>/<seed>`` and ``results.csv``.
         opts: Overrides ``key value ...`` for all cells; they override the ``set`` of the grid.
         jobs: Number of parallel runs, which share the processors.
+        imports: Modules of your own that every run imports, see `pyg_samsa.io.user_code`.
 
     Raises:
         ConfigError: A setting of a cell is unknown or not allowed; nothing is run then.
@@ -133,11 +134,20 @@ class Sweep:
         ['layers=2, seed 0', 'layers=2, seed 1']
     """
 
-    def __init__(self, grid: Grid, out: str | os.PathLike[str], *, opts: Sequence[str] = (), jobs: int = 1) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        out: str | os.PathLike[str],
+        *,
+        opts: Sequence[str] = (),
+        jobs: int = 1,
+        imports: Sequence[str] = (),
+    ) -> None:
         check_integer("--jobs", jobs)
         if grid.metric and grid.metric not in (known := ["loss", *metrics.available()]):
             raise ConfigError("metric", grid.metric, known)
         self.grid, self.out, self.jobs = grid, Path(out).expanduser(), jobs
+        self.imports = list(imports)
         self.threads = max(1, available_cpus() // jobs)
         for word in opts:
             if (key := word.partition("=")[0]) in grid.keys:
@@ -234,6 +244,7 @@ class Sweep:
             sys.executable,
             "-m",
             "pyg_samsa.experiments.sweep_cell",
+            *(word for name in self.imports for word in ("--import", name)),
             self.grid.base,
             str(self._answer_path(job)),
             job.key,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyg_samsa.errors import SAMSAError
 from pyg_samsa.io.files import atomic_write
+from pyg_samsa.io.user_code import import_user_code
 
 EXIT_INTERRUPTED = 130
 
@@ -17,15 +18,21 @@ def main(argv: Sequence[str]) -> int:
     """Run a config once, and write the folder of the run and its peak memory to a file.
 
     Args:
-        argv: Config, JSON file to write, digest of the settings, and overrides ``key value ...``.
+        argv: ``--import MODULE`` for each module of the user's own, config, JSON file to write, digest of the settings,
+            and overrides ``key value ...``.
 
     Returns:
         Exit code: 0, that of the error, or 130 for Ctrl-C.
     """
-    from pyg_samsa.experiments import run as runner
-
-    config, answer, key, *opts = argv
+    imports, words = [], list(argv)
+    while words[:1] == ["--import"]:
+        imports.append(words[1])
+        del words[:2]
+    config, answer, key, *opts = words
     try:
+        import_user_code(imports)
+        from pyg_samsa.experiments import run as runner
+
         (result,) = runner.run(config, opts, verbosity=-1, predictor=False)
     except SAMSAError as error:
         print(f"error: {error}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -45,6 +46,9 @@ _LEVEL_OF_HEAD = {"graph": "graph", "mlp_graph": "graph", "node": "node", "induc
 class SAMSANetwork(BatchNetwork):
     """Reads ``cfg.samsa`` (and the names that GraphGPS has for the same) and holds a plain ``nn.SAMSA`` as ``model``.
 
+    A registered head of other code (``gnn.head``) takes the place of the readout: it is called with a copy of the batch
+    whose ``x`` are the nodes after the encoder, [N, ``samsa.channels``], and returns (prediction, target).
+
     Nothing of GraphGym re-initialises it, and ``model.state_dict()`` is that of :class:`pyg_samsa.nn.SAMSA`.
 
     Args:
@@ -63,12 +67,37 @@ class SAMSANetwork(BatchNetwork):
         towers = 2 if cfg.share.pairs else 1
         options["graph_channels"] = cfg.share.graph_channels
         options["scale_targets"] = cfg.share.task == "regression"
+        head = own_head()
+        if head is not None:
+            if towers > 1:
+                raise ConfigError("gnn.head", cfg.gnn.head, "'default' for pairs of documents")
+            options["graph_channels"], options["scale_targets"] = 0, False
         with _named_as_settings(options["attention"]):
             network = SAMSA.from_options(
-                in_channels, dim_out, edge_channels=edge_channels, level=level(), towers=towers, **options
+                in_channels,
+                dim_out if head is None else None,
+                edge_channels=edge_channels,
+                level=level(),
+                towers=towers,
+                **options,
             )
         super().__init__(network, **encoders)
+        self.head = None if head is None else head(dim_in=options["channels"], dim_out=dim_out)
         fit_graph_features(self, train_graph_features())
+
+    def forward(self, batch: Any) -> tuple[Any, Any]:
+        """Return (prediction, target) of a batch."""
+        if self.head is None:
+            return super().forward(batch)
+        places, named = self.arguments(batch)
+        model: Any = self.model
+        found = []
+        for draw in range(1 if self.training else model.num_eval_samples):
+            tokens = model.encode(*places, **named, draw=draw)
+            encoded = copy.copy(batch)
+            encoded.x = tokens.x.index_select(0, tokens.node_rows)
+            found.append(self.head(encoded))
+        return sum(prediction for prediction, _ in found) / len(found), found[0][1]
 
 
 class BagOfFeaturesNetwork(BatchNetwork):
@@ -223,6 +252,7 @@ def check_settings() -> None:
         ConfigError: See `model_options`; there is no such descriptor; or an option has no effect in this combination.
     """
     check_descriptors(cfg.dataset.descriptors, "dataset.descriptors")
+    _check_head()
     for name in ("descriptors", "extra_columns"):
         if cfg.dataset[name] and cfg.model.type in _WITHOUT_GRAPH_FEATURES:
             hint = f"Set dataset.{name} [], or use the network samsa, which takes features of whole graphs."
@@ -247,10 +277,16 @@ def unused_settings(given: Iterable[str]) -> list[str]:
         return []  # a network of other code, such as GraphGym's own with the layer samsaconv
     parts = {"samsa", *OPERATORS, *TOKENIZERS}
     reads = _READ_BY[cfg.model.type]
+    own = own_head() is not None
+    if own:
+        reads = (*reads, "gnn.")
     if cfg.model.type == "samsa":
         reads = (*reads, *(f"{part}." for part in parts))
     groups = {"gnn", "gt", *parts}
-    return sorted(key for key in given if key.partition(".")[0] in groups and not key.startswith(reads))
+    replaced = {f"samsa.{name}" for name in _OF_READOUT} if own else set()
+    return sorted(
+        key for key in given if key.partition(".")[0] in groups and (key in replaced or not key.startswith(reads))
+    )
 
 
 def edges_are_tokens() -> bool:
@@ -260,6 +296,7 @@ def edges_are_tokens() -> bool:
     return TOKENIZERS[cfg.samsa.tokenizer].edges_are_tokens if cfg.samsa.tokenizer else cfg.samsa.bridge
 
 
+_OF_READOUT = ("pool", "interaction", "context", "head_norm")
 _WITHOUT_GRAPH_FEATURES = ("bag_of_features", "point_net")
 # Settings that describe a network, or prefixes of them, by the network of this package that reads them.
 _BY_ALL = ("gnn.head",)
@@ -316,16 +353,45 @@ def _refuse(key: str, value: Any, default: Any, reason: str, keys: Sequence[str]
     raise ConfigError(key, value, f"{text}, because {reason}, which does not use it", hint=hint)
 
 
+def own_head() -> Callable[..., nn.Module] | None:
+    """Return the head ``gnn.head`` of other code, made as ``head(dim_in=..., dim_out=...)``; None for one of ours.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> own_head() is None
+        True
+    """
+    name = cfg.gnn.head
+    if name in _LEVEL_OF_HEAD or name in ("default", cfg.dataset.task):
+        return None
+    head = register.head_dict.get(name)
+    return None if head is None or getattr(head, "__module__", "").startswith("torch_geometric.") else head
+
+
+def _check_head() -> None:
+    """Raise a `ConfigError` if there is no head of this name, or the network does not use it."""
+    head, known = cfg.gnn.head, {"default", *register.head_dict}
+    if head not in known and head not in _LEVEL_OF_HEAD:
+        raise ConfigError("gnn.head", head, sorted(known))
+    if own_head() is not None and cfg.model.type in _READ_BY and cfg.model.type != "samsa":
+        hint = "A head of your own works with model.type samsa, and with GraphGym's gnn."
+        raise ConfigError("gnn.head", head, f"'default' with the network {cfg.model.type}", hint=hint)
+
+
 def level() -> str:
     """Return what is predicted for: the head that is asked for, else what the data set says, else ``dataset.task``.
+
+    A head of other code predicts for what the data set says.
 
     Raises:
         ConfigError: The network has no such head.
     """
     head = cfg.gnn.head
-    if head in ("default", cfg.dataset.task) and cfg.share.level is not None:
+    follows = head == "default" or own_head() is not None
+    if (follows or head == cfg.dataset.task) and cfg.share.level is not None:
         head = cfg.share.level
-    elif head == "default":
+    elif follows:
         head = cfg.dataset.task
     if head not in _LEVEL_OF_HEAD:
         raise ConfigError("gnn.head", head, _LEVEL_OF_HEAD)

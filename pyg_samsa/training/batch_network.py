@@ -74,8 +74,17 @@ class BatchNetwork(nn.Module):
         """
         return getattr(self.model, "graph_features", None)
 
-    def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
-        """Return (prediction, target) of a batch."""
+    def arguments(self, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the positional and the named arguments of the model for a batch, whose features are encoded.
+
+        Example:
+            >>> import torch
+            >>> from torch_geometric.data import Batch, Data
+            >>> edges = torch.empty(2, 0, dtype=torch.long)
+            >>> batch = Batch.from_data_list([Data(x=torch.ones(2, 1), edge_index=edges)])
+            >>> BatchNetwork(nn.Identity()).arguments(batch)[1]
+            {'batch_size': 1}
+        """
         for encoder in (self.node_encoder, self.edge_encoder):
             if encoder is not None:
                 batch = encoder(batch)
@@ -91,4 +100,9 @@ class BatchNetwork(nn.Module):
         edge_index, edge_attr = edges_of(batch.edge_index, batch.edge_attr)
         if edge_index is None and "adj_t" in batch:
             edge_index, edge_attr = edges_of(batch.adj_t, edge_attr)
-        return self.model(batch.x, edge_index, edge_attr, graph, batch_size=count, **inputs), batch.y
+        return (batch.x, edge_index, edge_attr, graph), {"batch_size": count, **inputs}
+
+    def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
+        """Return (prediction, target) of a batch."""
+        places, named = self.arguments(batch)
+        return self.model(*places, **named), batch.y

@@ -11,6 +11,7 @@ ADDERS = {
     "add_data_folder": {"root": Path("datasets")},
     "add_smiles_column": {"smiles_column": ""},
     "add_model": {"model": "m"},
+    "add_import": {"imports": [], "custom": False},
     "add_overrides": {"opts": []},
 }
 

@@ -121,3 +121,38 @@ def test_version(capsys):
     with pytest.raises(SystemExit):
         main(["--version"])
     assert __version__ in capsys.readouterr().out
+
+
+def test_an_error_in_a_module_of_the_user_is_shown_with_its_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "own_heads.py").write_text("def make():\n    return swish\n\nmake()\n")
+    assert main(["train", "--cfg", "quickstart", "--import", "own_heads"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert f'  File "{tmp_path / "own_heads.py"}", line 4, in <module>' == lines[1]
+    assert lines[-1] == "error: own_heads cannot be imported: NameError: name 'swish' is not defined"
+
+
+@pytest.mark.parametrize(
+    ("command", "custom"),
+    [
+        (["train", "--cfg", "c"], True),
+        (["tune", "--cfg", "c"], True),
+        (["sweep", "grid"], True),
+        (["baseline", "fingerprint", "--cfg", "c"], True),
+        (["predict", "peptides", "CC"], False),
+        (["explain", "peptides", "CC", "--out", "o"], False),
+    ],
+)
+def test_commands_that_build_networks_import_modules_before_anything_else(
+    command, custom, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "custom_graphgym").mkdir()
+    (tmp_path / "custom_graphgym" / "__init__.py").write_text("raise ValueError('custom')\n")
+    assert main([*command, "--import", "no_such_module"]) == 2
+    error = capsys.readouterr().err
+    assert ("custom_graphgym cannot be imported: ValueError: custom" in error) == custom
+    assert ("--import: got 'no_such_module'" in error) != custom
