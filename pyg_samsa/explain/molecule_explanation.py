@@ -16,7 +16,8 @@ from pyg_samsa.chem.smiles import smiles_to_data
 from pyg_samsa.errors import ConfigError, SmilesError, check_choice
 from pyg_samsa.explain.importance import TokenImportance, token_importance
 from pyg_samsa.task import Task
-from pyg_samsa.viz.molecules.drawing import MoleculeDrawing, draw_importance, shown
+from pyg_samsa.viz.molecules.canvas import shown
+from pyg_samsa.viz.molecules.drawing import MoleculeDrawing, draw_importance
 
 if TYPE_CHECKING:
     import pandas as pd

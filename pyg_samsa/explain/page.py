@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from pyg_samsa._version import __version__
 from pyg_samsa.errors import check_choice
 from pyg_samsa.explain.molecule_explanation import MoleculeExplanation, label_of, scale_of
-from pyg_samsa.viz.molecules.canvas import THEMES, Group, SvgWriter
+from pyg_samsa.viz.molecules.canvas import THEMES, Group, SvgWriter, shown
 from pyg_samsa.viz.molecules.colours import scale_paint
-from pyg_samsa.viz.molecules.drawing import MoleculeLayout, color_limit, ends_of, shown
+from pyg_samsa.viz.molecules.drawing import color_limit, ends_of
+from pyg_samsa.viz.molecules.layout import MoleculeLayout
 from pyg_samsa.viz.pages import write_html
 
 _TEMPLATE = Path(__file__).parent / "templates" / "explanations.html.j2"

@@ -129,6 +129,16 @@ def number(value: float, digits: int = 1) -> str:
     return "0" if text == "-0" else text
 
 
+def shown(value: float) -> str:
+    """Format a number of the colour bar, with a minus sign.
+
+    Example:
+        >>> shown(0.01234), shown(-2.0), shown(0.0), shown(12345.0)
+        ('0.0123', '−2', '0', '1.23e+04')
+    """
+    return f"{value:.3g}".replace("-", "−")
+
+
 def line(x1: float, y1: float, x2: float, y2: float, digits: int = 1) -> str:
     """Return the path data of a straight line.
 

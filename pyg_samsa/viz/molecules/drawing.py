@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyg_samsa.chem.ogb_features import import_rdkit, parse_smiles
-from pyg_samsa.errors import ConfigError, ShapeError, SmilesError, check_choice
+from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.viz.molecules.canvas import (
     INK,
@@ -26,18 +24,16 @@ from pyg_samsa.viz.molecules.canvas import (
     SvgWriter,
     Text,
     box,
-    disc,
     line,
-    merge,
+    shown,
     to_png,
 )
-from pyg_samsa.viz.molecules.colours import SCALES, paint_of, scale_paint
-from pyg_samsa.viz.molecules.serpentine import fold_chain
+from pyg_samsa.viz.molecules.colours import SCALES, scale_paint
+from pyg_samsa.viz.molecules.layout import MoleculeLayout
 
 FORMATS = (".svg", ".png")
 _MARGIN = 22.0
 _BAR_WIDTH, _BAR_HEIGHT = 190.0, 10.0
-_CLASSIC = 60  # atoms; larger molecules are laid out by CoordGen, which draws macrocycles better
 
 
 @dataclass(frozen=True)
@@ -91,129 +87,6 @@ class MoleculeDrawing:
 
     def _repr_svg_(self) -> str:
         return self.svg
-
-
-class MoleculeLayout:
-    """The 2D layout of a molecule, and the lines and letters of its structure.
-
-    The structure is drawn in one colour, so that colours show only the scores.
-
-    Args:
-        mol: RDKit molecule or SMILES.
-        bond_length: Length of a bond in pixels; by default from 30 for small molecules to 22 for large ones.
-
-    Attributes:
-        width: Width of the structure in pixels.
-        height: Height of the structure in pixels.
-        lines: Shapes of the structure.
-
-    Raises:
-        SmilesError: RDKit cannot read the SMILES.
-        MissingDependencyError: RDKit is not installed.
-
-    Example:
-        >>> layout = MoleculeLayout(read_molecule("CCO"))
-        >>> layout.names, layout.bonds
-        (['C0', 'C1', 'O2'], [(0, 1), (1, 2)])
-
-    Cost: about a millisecond per atom.
-    """
-
-    def __init__(self, mol: Any, bond_length: float | None = None) -> None:
-        chem = import_rdkit()
-        from rdkit.Chem import rdDepictor
-        from rdkit.Chem.Draw import rdMolDraw2D
-
-        mol = chem.Mol(read_molecule(mol))
-        self.num_atoms, self.num_bonds = mol.GetNumAtoms(), mol.GetNumBonds()
-        self.bond_length = bond_length or max(22.0, min(30.0, 30.0 * (60 / max(60, self.num_atoms)) ** 0.4))
-        self.names = [f"{atom.GetSymbol()}{atom.GetIdx()}" for atom in mol.GetAtoms()]
-        self.bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
-        if not fold_chain(mol):
-            rdDepictor.SetPreferCoordGen(self.num_atoms > _CLASSIC)
-            rdDepictor.Compute2DCoords(mol)
-            rdDepictor.SetPreferCoordGen(False)
-            rdDepictor.NormalizeDepiction(mol)
-        drawn = rdMolDraw2D.PrepareMolForDrawing(mol, kekulize=True, addChiralHs=False, forceCoords=False)
-        # Without a size, RDKit makes the canvas large enough for the whole molecule.
-        drawer = rdMolDraw2D.MolDraw2DSVG(-1, -1)
-        options: Any = drawer.drawOptions()
-        options.clearBackground = False
-        options.useBWAtomPalette()
-        options.scalingFactor = self.bond_length / 1.5
-        options.bondLineWidth = 1.0 if self.bond_length < 24 else 1.4
-        options.scaleBondWidth = False
-        options.padding = 0.0
-        options.additionalAtomLabelPadding = 0.06
-        options.multipleBondOffset = 0.14
-        options.minFontSize, options.maxFontSize = 7, 40
-        drawer.DrawMolecule(drawn)
-        drawer.FinishDrawing()
-        points = [drawer.GetDrawCoords(atom) for atom in range(self.num_atoms)]
-        svg = drawer.GetDrawingText()
-        box = re.search(r"viewBox='0 0 (\d+) (\d+)'", svg)
-        assert box is not None
-        width, height = map(float, box.groups())
-        room = 0.45 * self.bond_length
-        left, top = min(0.0, *(p.x for p in points)) - room, min(0.0, *(p.y for p in points)) - room
-        self.width = max(width, *(p.x for p in points)) + room - left
-        self.height = max(height, *(p.y for p in points)) + room - top
-        self.points = [(p.x - left, p.y - top) for p in points]
-        self.lines = [Group(merge(_structure(svg)), -left, -top)]
-
-    def halos(
-        self, atom: Sequence[float], bond: Sequence[float], scale: str, limit: float, *, notes: bool = False
-    ) -> list[Any]:
-        """Return the colours behind the structure: a band along each bond and a disc at each atom, strongest on top.
-
-        The middle of a band has the colour of the bond; towards its ends it blends into the colours of the atoms.
-
-        Args:
-            atom: Score of each atom.
-            bond: Score of each bond, in RDKit's order.
-            scale: ``"sequential"`` or ``"diverging"``.
-            limit: Score at the end of the scale.
-            notes: Whether to show names and scores as tooltips.
-        """
-        tube, radius = 0.50 * self.bond_length, 0.37 * self.bond_length
-        out: list[tuple[float, Any]] = []
-        paper = scale_paint(scale, 0)
-        for (first, second), value in zip(self.bonds, bond, strict=True):
-            ends, middle = [paint_of(atom[end], limit, scale) for end in (first, second)], paint_of(value, limit, scale)
-            if middle == paper and ends == [paper, paper]:
-                continue
-            stops = [(0.1, ends[0]), (0.3, middle), (0.7, middle), (0.9, ends[1])]
-            paint = middle if ends == [middle, middle] else stops
-            note = f"bond {self.names[first]}–{self.names[second]}: {shown(value)}" if notes else ""
-            out.append((abs(value), Stroke(line(*self.points[first], *self.points[second]), paint, tube, note=note)))
-        for (x, y), name, value in zip(self.points, self.names, atom, strict=True):
-            paint = paint_of(value, limit, scale)
-            if paint != paper:
-                out.append(
-                    (
-                        abs(value),
-                        Stroke(disc(x, y), paint, 2 * radius, note=f"atom {name}: {shown(value)}" if notes else ""),
-                    )
-                )
-        return [shape for _, shape in sorted(out, key=lambda item: item[0])]
-
-
-def read_molecule(molecule: Any) -> Any:
-    """Return an RDKit molecule unchanged, or parse a SMILES.
-
-    Raises:
-        SmilesError: RDKit cannot read the SMILES.
-
-    Example:
-        >>> read_molecule("CCO").GetNumAtoms()
-        3
-    """
-    if not isinstance(molecule, str):
-        return molecule
-    mol = parse_smiles(molecule)
-    if isinstance(mol, str):
-        raise SmilesError(None, molecule, mol)
-    return mol
 
 
 def draw_importance(
@@ -354,45 +227,3 @@ def color_bar(scale: str, label: str, low: str, high: str) -> list[Any]:
         bar,
         *(Text(x, middle + _BAR_HEIGHT + 9, text, 11.0, MUTED, anchor) for anchor, x, text in marks),
     ]
-
-
-def shown(value: float) -> str:
-    """Format a number of the colour bar, with a minus sign.
-
-    Example:
-        >>> shown(0.01234), shown(-2.0), shown(0.0), shown(12345.0)
-        ('0.0123', '−2', '0', '1.23e+04')
-    """
-    return f"{value:.3g}".replace("-", "−")
-
-
-_ELEMENT = re.compile(r"<path\b[^>]*?/>", re.S)
-_ATTRIBUTE = re.compile(r"([\w-]+)='([^']*)'")
-
-
-def _structure(svg: str) -> list[Any]:
-    """Parse the paths in RDKit's SVG."""
-    out: list[Any] = []
-    for element in _ELEMENT.findall(svg):
-        attributes = dict(_ATTRIBUTE.findall(element))
-        style = dict(part.split(":", 1) for part in attributes.get("style", "").split(";") if ":" in part)
-        d = _compact(attributes["d"])
-        fill = attributes.get("fill") or style.get("fill", "none")
-        if fill != "none":
-            out.append(Fill(d, INK))
-        else:
-            dash = style.get("stroke-dasharray", "")
-            out.append(
-                Stroke(
-                    d,
-                    INK,
-                    float(style["stroke-width"].removesuffix("px")),
-                    style.get("stroke-linecap") == "round",
-                    dash,
-                )
-            )
-    return sorted(out, key=lambda shape: isinstance(shape, Fill))
-
-
-def _compact(d: str) -> str:
-    return re.sub(r"\s*([MLQCZ])\s*", r"\1", d.replace(",", " ")).strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ _WIDEST = 58.0  # Å
 _ROW = 11.0  # Å; approximate height of a row with its side chains
 _ASPECT = 2.3
 _ROOM = 2.5  # Å between atoms of two rows
+_MOST_OF_ROW = 400  # atoms of a row with its side chains, or of another fragment: their layout takes cubic time
 
 
 def fold_chain(mol: Any) -> bool:
@@ -39,7 +40,7 @@ def fold_chain(mol: Any) -> bool:
         >>> fold_chain(Chem.MolFromSmiles("NCC(=O)" * 30 + "O")), fold_chain(Chem.MolFromSmiles("c1ccccc1"))
         (True, False)
 
-    Cost: O(atoms²) memory of the distance matrix; about 20 ms for a peptide of 20 residues.
+    Cost: linear in the number of atoms; about 20 ms for a peptide of 20 residues.
     """
     chem = import_rdkit()
     whole, mol = mol, _without_bridges(mol)
@@ -52,8 +53,13 @@ def fold_chain(mol: Any) -> bool:
     places: np.ndarray = np.zeros((mol.GetNumAtoms(), 2))
     done: list[int] = []
     rows = _cut(mol, path, flat)
+    parts = _split(mol, rows)
+    others = [group for group in groups if group != largest]
+    if max(map(len, [*others, *(atoms for atoms, _ in parts)])) > _MOST_OF_ROW:
+        return False
     for number, row in enumerate(rows):
-        atoms, spots = _lay_row(mol, rows, number, flat)
+        atoms, part = parts[number]
+        spots = _lay_row(mol, atoms, part, rows, number, flat)
         if number % 2:
             spots[:, 0] *= -1
         first = spots[atoms.index(row[0])]
@@ -62,7 +68,7 @@ def fold_chain(mol: Any) -> bool:
             spots[:, 1] -= _lift(places[done], spots)
         places[atoms] = spots
         done += atoms
-    _lay_others(mol, [group for group in groups if group != largest], places, done)
+    _lay_others(mol, others, places, done)
     conformer = chem.Conformer(mol.GetNumAtoms())
     conformer.Set3D(False)
     for atom, (x, y) in enumerate(places.tolist()):
@@ -89,25 +95,70 @@ def _longest_path(mol: Any, atoms: Sequence[int]) -> list[int]:
 
     It is empty if the fragment is much longer than this path, because then aromatic rings are links of the chain.
     """
-    chem = import_rdkit()
     if len(atoms) < _LONG:
         return []
-    reach = float(chem.GetDistanceMatrix(mol)[np.ix_(atoms, atoms)].max())
-    open_mol = chem.RWMol(mol)
+    inside = set(atoms)
+    bonds: list[list[int]] = [[] for _ in range(mol.GetNumAtoms())]
+    open_bonds: list[list[int]] = [[] for _ in range(mol.GetNumAtoms())]
     for bond in mol.GetBonds():
-        if bond.GetBeginAtom().GetIsAromatic() or bond.GetEndAtom().GetIsAromatic():
-            open_mol.RemoveBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())
-    distances = chem.GetDistanceMatrix(open_mol, force=True)[np.ix_(atoms, atoms)]
-    distances[distances > mol.GetNumAtoms()] = 0
-    first, last = (int(place) for place in np.unravel_index(int(distances.argmax()), distances.shape))
-    if not distances[first, last] > 0.75 * reach:
+        begin, end = bond.GetBeginAtom(), bond.GetEndAtom()
+        if begin.GetIdx() not in inside:
+            continue
+        found = (bonds,) if begin.GetIsAromatic() or end.GetIsAromatic() else (bonds, open_bonds)
+        for neighbours in found:
+            neighbours[begin.GetIdx()].append(end.GetIdx())
+            neighbours[end.GetIdx()].append(begin.GetIdx())
+    path = _widest(open_bonds, atoms)
+    if not len(path) - 1 > 0.75 * (len(_widest(bonds, atoms)) - 1):
         return []
-    path = list(chem.GetShortestPath(open_mol, atoms[min(first, last)], atoms[max(first, last)]))
     while path and mol.GetAtomWithIdx(path[0]).IsInRing():
         path.pop(0)
     while path and mol.GetAtomWithIdx(path[-1]).IsInRing():
         path.pop()
     return path
+
+
+def _widest(neighbours: Sequence[Sequence[int]], atoms: Sequence[int]) -> list[int]:
+    """Return the longest of all shortest paths: exact for trees, and at most a few atoms shorter where there are rings.
+
+    The atom that is farthest from any other is an end of it, so a few searches find it; a matrix of all distances
+    would take cubic time. Of paths of one length it is one with small numbers at its ends.
+    """
+    best: list[int] = []
+    seen: set[int] = set()
+    for start in atoms:
+        if start in seen:
+            continue
+        found = _search(neighbours, start)
+        seen |= found.keys()
+        length, first = 0, _farthest(found)
+        while True:
+            found = _search(neighbours, first)
+            last = _farthest(found)
+            if found[last][0] <= length:
+                break
+            length, first = found[last][0], last
+        if length + 1 > len(best):
+            best = [last]
+            while best[-1] != first:
+                best.append(found[best[-1]][1])
+    return best if not best or best[0] <= best[-1] else best[::-1]
+
+
+def _search(neighbours: Sequence[Sequence[int]], start: int) -> dict[int, tuple[int, int]]:
+    """Return for each atom that can be reached from ``start`` the number of steps and the atom before it."""
+    found = {start: (0, start)}
+    queue = [start]
+    for atom in queue:
+        for other in neighbours[atom]:
+            if other not in found:
+                found[other] = (found[atom][0] + 1, atom)
+                queue.append(other)
+    return found
+
+
+def _farthest(found: Mapping[int, tuple[int, int]]) -> int:
+    return max(found, key=lambda atom: (found[atom][0], -atom))
 
 
 def _flat_steps(mol: Any, path: Sequence[int]) -> list[bool] | None:
@@ -184,25 +235,32 @@ def _cut(mol: Any, path: list[int], flat: Sequence[bool]) -> list[list[int]]:
     return [*rows, path[start:]]
 
 
-def _lay_row(
-    mol: Any, rows: Sequence[Sequence[int]], number: int, flat: Sequence[bool]
-) -> tuple[list[int], np.ndarray]:
-    """Return the atoms of a row with its side chains, and their positions if it runs from left to right."""
+def _split(mol: Any, rows: Sequence[Sequence[int]]) -> list[tuple[list[int], Any]]:
+    """Cut the bonds between rows; return the atoms of each row with its side chains, and their molecule."""
     chem = import_rdkit()
+    editable = chem.RWMol(mol)
+    for above, below in itertools.pairwise(rows):
+        editable.RemoveBond(above[-1], below[0])
+    groups: list[tuple[int, ...]] = []
+    parts = chem.GetMolFrags(editable.GetMol(), asMols=True, sanitizeFrags=False, fragsMolAtomMapping=groups)
+    owner = {atom: number for number, group in enumerate(groups) for atom in group}
+    found = []
+    for row in rows:
+        part = parts[owner[row[0]]]
+        part.UpdatePropertyCache(strict=False)
+        chem.FastFindRings(part)
+        found.append((list(groups[owner[row[0]]]), part))
+    return found
+
+
+def _lay_row(
+    mol: Any, atoms: list[int], part: Any, rows: Sequence[Sequence[int]], number: int, flat: Sequence[bool]
+) -> np.ndarray:
+    """Return the positions of a row with its side chains if it runs from left to right."""
     from rdkit.Chem import rdDepictor
     from rdkit.Geometry import Point2D
 
     row = rows[number]
-    editable = chem.RWMol(mol)
-    if number:
-        editable.RemoveBond(rows[number - 1][-1], row[0])
-    if number + 1 < len(rows):
-        editable.RemoveBond(row[-1], rows[number + 1][0])
-    groups: list[tuple[int, ...]] = []
-    parts = chem.GetMolFrags(editable.GetMol(), asMols=True, sanitizeFrags=False, fragsMolAtomMapping=groups)
-    part, atoms = next((part, list(group)) for part, group in zip(parts, groups, strict=True) if row[0] in group)
-    part.UpdatePropertyCache(strict=False)
-    chem.FastFindRings(part)
     start = sum(len(other) for other in rows[:number])
     steps = flat[start : start + len(row) - 1]
     # The first row begins high or low so that it ends low.
@@ -222,7 +280,7 @@ def _lay_row(
             # It takes the place of the next zigzag atom, away from the bond to the next row.
             given[atoms.index(branches[0])] = Point2D(x + _STEP, 0.0 if high else _RISE)
     rdDepictor.Compute2DCoords(part, canonOrient=False, coordMap=given)
-    return atoms, part.GetConformer().GetPositions()[:, :2].copy()
+    return part.GetConformer().GetPositions()[:, :2].copy()
 
 
 def _lift(above: np.ndarray, below: np.ndarray) -> float:

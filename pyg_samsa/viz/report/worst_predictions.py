@@ -71,7 +71,7 @@ def _structure(smiles: Any, notes: list[str]) -> str:
         notes.append(f"A structure is not drawn: {mol}.")
         return ""
     from pyg_samsa.viz.molecules.canvas import SvgWriter
-    from pyg_samsa.viz.molecules.drawing import MoleculeLayout
+    from pyg_samsa.viz.molecules.layout import MoleculeLayout
 
     layout = MoleculeLayout(mol)
     return SvgWriter("auto").document(layout.lines, layout.width, layout.height, "Structure", page=True)

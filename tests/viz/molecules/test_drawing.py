@@ -13,7 +13,8 @@ from pyg_samsa.chem import sequence_to_smiles
 from pyg_samsa.errors import ConfigError, ShapeError, SmilesError
 from pyg_samsa.viz.molecules.canvas import INK, PAPER, Fill, Paint, Stroke, SvgWriter, Text, line, merge, to_png
 from pyg_samsa.viz.molecules.colours import paint_of, scale_paint
-from pyg_samsa.viz.molecules.drawing import MoleculeLayout, draw_importance
+from pyg_samsa.viz.molecules.drawing import draw_importance
+from pyg_samsa.viz.molecules.layout import MoleculeLayout
 
 SVG = "{http://www.w3.org/2000/svg}"
 MOLECULES = {

@@ -8,7 +8,7 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 
 from pyg_samsa.chem import sequence_to_smiles
-from pyg_samsa.viz.molecules.drawing import MoleculeLayout
+from pyg_samsa.viz.molecules.layout import MoleculeLayout
 from pyg_samsa.viz.molecules.serpentine import fold_chain
 
 FOLDED = {

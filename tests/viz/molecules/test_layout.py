@@ -1,0 +1,117 @@
+import math
+import re
+import time
+
+import pytest
+
+pytest.importorskip("rdkit")
+
+from rdkit import Chem
+
+from pyg_samsa.viz.molecules import layout
+from pyg_samsa.viz.molecules.canvas import Group, Text
+from pyg_samsa.viz.molecules.drawing import draw_importance
+from pyg_samsa.viz.molecules.layout import MoleculeLayout
+
+WITHOUT_HEAVY_ATOMS = ["[H][H]", "[2H][2H]", "[H]", "[H+]", "[HH]", "[H][H].[H][H]", "[H+].[H-]", "[2H][H].[H+]"]
+WIDE_LABELS = ["CO", "OC", "NC", "CC(=O)O", "CS", "C[N+](C)(C)C", "C[NH3+]", "CP(O)O", "CC(N)C", "C[Si](Cl)(Br)I"]
+
+
+@pytest.mark.parametrize("smiles", WITHOUT_HEAVY_ATOMS)
+def test_molecules_without_heavy_atoms_are_drawn(smiles):
+    found = MoleculeLayout(smiles)
+    assert found.remark == ""
+    assert 20 < found.width < 200
+    assert 20 < found.height < 200
+    assert all(0 < x < found.width and 0 < y < found.height for x, y in found.points)
+    drawing = draw_importance(smiles, [1.0] * found.num_atoms, [0.5] * found.num_bonds)
+    assert "nan" not in drawing.svg
+    assert drawing.png(1.0)[1:4] == b"PNG"
+
+
+def test_both_atoms_of_hydrogen_are_a_bond_apart():
+    found = MoleculeLayout("[H][H]", bond_length=30.0)
+    assert math.dist(*found.points) == pytest.approx(30.0, rel=0.1)
+
+
+def texts(shapes):
+    for shape in shapes:
+        if isinstance(shape, Text):
+            yield shape.text
+        elif isinstance(shape, Group):
+            yield from texts(shape.shapes)
+
+
+@pytest.mark.parametrize(
+    ("mol", "remark"),
+    [
+        ("C" * 4001, "Not drawn: 4,001 atoms (at most 4,000)"),
+        ("C1" + "C" * 500 + "C1", "Not drawn: 502 atoms without a main chain (at most 400)"),
+        (".".join(["[Na+]"] * 401), "Not drawn: 401 atoms without a main chain (at most 400)"),
+        (Chem.Mol(), "Not drawn: it has no atoms"),
+    ],
+    ids=["huge", "ring", "ions", "nothing"],
+)
+def test_a_box_says_why_a_molecule_is_not_drawn(mol, remark):
+    found = MoleculeLayout(mol)
+    assert found.remark == remark
+    assert list(texts(found.lines)) == [remark]
+    atoms, bonds = [1.0] * found.num_atoms, [1.0] * found.num_bonds
+    assert found.halos(atoms, bonds, "sequential", 1.0) == []
+    drawing = draw_importance(mol, atoms, bonds, title="name")
+    assert remark in drawing.svg
+    assert drawing.png(1.0)[1:4] == b"PNG"
+
+
+def test_a_failure_of_rdkit_loses_only_the_picture(monkeypatch):
+    def fail(mol):
+        raise RuntimeError("Pre-condition Violation\nmore")
+
+    monkeypatch.setattr(layout, "fold_chain", fail)
+    found = MoleculeLayout("CCO")
+    assert found.remark == "Not drawn: Pre-condition Violation"
+    assert found.names == ["C0", "C1", "O2"]
+
+
+@pytest.mark.parametrize("smiles", ["C{}", "NCC(=O){}O"], ids=["carbons", "peptide"])
+def test_the_time_of_chains_is_about_linear(smiles):
+    unit = smiles[: smiles.index("{")]
+
+    def seconds(units):
+        text = smiles.replace("{}", unit * (units - 1))
+        start = time.process_time()
+        assert MoleculeLayout(text).remark == ""
+        return time.process_time() - start
+
+    seconds(20)
+    size = 400 if unit == "C" else 100
+    short, long = min(seconds(size) for _ in range(2)), seconds(4 * size)
+    # Cubic time would be 64 times as much.
+    assert long < 12 * short
+
+
+@pytest.mark.parametrize("ring", [44, 60])
+def test_large_rings_do_not_take_minutes(ring):
+    start = time.process_time()
+    found = MoleculeLayout("C1(CCCCCCCCCCCCCCCCCCCCC)" + "C" * (ring - 2) + "C1")
+    assert found.remark == ""
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("smiles", WIDE_LABELS)
+def test_labels_do_not_leave_their_discs(smiles):
+    found = MoleculeLayout(smiles)
+    shapes = found.halos([1.0] * found.num_atoms, [0.0] * found.num_bonds, "sequential", 1.0, notes=True)
+    discs = {shape.note: shape for shape in shapes if shape.note.startswith("atom")}
+    assert found._labels
+    for atom, (left, top, right, bottom) in found._labels.items():
+        disc = discs[f"atom {found.names[atom]}: 1"]
+        x1, y1, x2, y2 = map(float, re.findall(r"-?\d+(?:\.\d+)?", disc.d))
+        assert min(x1, x2) <= found.points[atom][0] + 0.1
+        assert max(x1, x2) >= found.points[atom][0] - 0.1
+        for x, y in ((left, top), (left, bottom), (right, top), (right, bottom)):
+            nearest = min(max(x, min(x1, x2)), max(x1, x2)), min(max(y, min(y1, y2)), max(y1, y2))
+            assert math.dist((x, y), nearest) <= disc.width / 2 + 0.1
+    bare = next(iter(set(range(found.num_atoms)) - set(found._labels)), None)
+    if bare is not None:
+        assert discs[f"atom {found.names[bare]}: 1"].width == pytest.approx(0.74 * found.bond_length)
