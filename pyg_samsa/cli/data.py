@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyg_samsa.cli._arguments import add_data_folder, add_verbosity
+from pyg_samsa.cli._listing import print_table
 from pyg_samsa.errors import ConfigError, check_choice
 
 if TYPE_CHECKING:
@@ -127,16 +128,17 @@ def _import(args: argparse.Namespace) -> SplitDataset:
 
 def _list(root: Path) -> int:
     from rich.console import Console
-    from rich.table import Table
 
     from pyg_samsa.datasets import catalog
 
-    table = Table("name (format samsa)", "other names (format: name)", "prepared", title=f"data sets in {root}")
     aliases: dict[str, list[str]] = {}
     for format, name in catalog.available():
         if format != "samsa":
             aliases.setdefault(catalog.canonical(format, name), []).append(f"{format}: {name}")
-    for name in catalog.names():
-        table.add_row(name, "\n".join(aliases.get(name, [])), "yes" if catalog.is_prepared(name, root) else "")
-    Console(file=sys.stdout, soft_wrap=False).print(table)
+    rows = [
+        (name, "\n".join(aliases.get(name, [])), "yes" if catalog.is_prepared(name, root) else "")
+        for name in catalog.names()
+    ]
+    head = ("name (format samsa)", "other names (format: name)", "prepared")
+    print_table(Console(file=sys.stdout, soft_wrap=False), head, rows, title=f"data sets in {root}")
     return 0

@@ -38,7 +38,15 @@ pictures as SVG and PNG.
 """
 METHODS = ("all", "sampled", "contribution", "occlusion")
 THEMES = ("auto", "light", "dark")
-_NAMES = ("name", "id", "title", "compound", "compound_id", "molecule_name")
+# Columns with the names of molecules, the best first; spaces and hyphens count as underscores.
+_NAMES = (
+    *("name", "molecule_name", "compound_name", "drug_name", "mol_name", "common_name", "title", "iupac", "iupac_name"),
+    *("compound", "molecule", "drug", "compound_id", "molecule_id", "mol_id", "id", "chembl_id", "molecule_chembl_id"),
+    *("pubchem_id", "cid", "cas", "cas_number", "inchikey", "inchi_key"),
+)
+_NAME_ENDINGS = ("_name", "_id")
+# Folders inside that of an experiment, whose names say nothing.
+_INNER = re.compile(r"model|predictor|refit|members|\d+(-\d+)?")
 _DEFAULT_LIMIT = 100
 
 
@@ -68,7 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--name-column",
         default="",
         metavar="NAME",
-        help="column with the names of the molecules (default: a column named name, id or similar)",
+        help="column with the names of the molecules (default: a column named name, iupac, id or similar)",
     )
     limit = f"number of molecules to explain, 0 for all (default: {_DEFAULT_LIMIT})"
     parser.add_argument("--limit", type=int, default=_DEFAULT_LIMIT, metavar="N", help=limit)
@@ -123,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
         first = _line(refused[0]) if refused else "the table is empty"
         raise DataError(f"No molecule could be explained; {first}", hint="Check --smiles-column and the SMILES.")
     _save_table(frames, args.out / "scores.csv")
-    title = args.title or f"Explanations by {Path(args.model).name}"
+    title = args.title or f"Explanations by {name_of_model(args.model)}"
     notes = [f"The first {args.limit} molecules; {left_out:,} more were skipped (see --limit)."] if left_out else []
     page = write_page(
         cards, args.out / "index.html", title=title, kind=task.kind, refused=refused, notes=notes, theme=args.theme
@@ -137,6 +145,18 @@ def run(args: argparse.Namespace) -> int:
             + "".join(f"\n{note}" for note in notes)
         )
     return 0
+
+
+def name_of_model(model: str) -> str:
+    """Return the name of a model for headlines: of a folder in a run, the name of the experiment.
+
+    Example:
+        >>> name_of_model("results/logp/0"), name_of_model("results/logp/0-2/model"), name_of_model("peptides")
+        ('logp', 'logp', 'peptides')
+    """
+    folder = Path(model).expanduser().resolve()
+    names = (place.name for place in (folder, *folder.parents))
+    return next((name for name in names if name and not _INNER.fullmatch(name)), folder.name)
 
 
 def _line(item: Refused) -> str:
@@ -201,16 +221,34 @@ def _rows(
     with open_rows(path) as rows:
         place = find_column(rows.header, smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
         extra = find_extra_columns(rows.header, extra_columns, key="SMILES|CSV")
-        lower = [title.strip().lower() for title in rows.header]
         label = (
             find_column(rows.header, name_column, key="--name-column")
             if name_column
-            else next((lower.index(n) for n in _NAMES if n in lower), None)
+            else find_names(rows.header, place)
         )
         for number, fields in enumerate((fields for fields in rows if any(map(str.strip, fields))), start=1):
             name = fields[label].strip() if label is not None and label < len(fields) else ""
             numbers = [_number(fields, at, number, title, decimal, rows.delimiter) for title, at in extra.items()]
             yield name or f"row {number}", fields[place].strip() if place < len(fields) else "", numbers
+
+
+def find_names(header: Sequence[str], smiles: int) -> int | None:
+    """Return the place of the column with the names of the molecules, or None.
+
+    Args:
+        header: Names of the columns.
+        smiles: Place of the column of SMILES, which is no name.
+
+    Example:
+        >>> find_names(["iupac", "smiles", "expt"], 1), find_names(["smiles", "Batch ID"], 0), find_names(["smiles"], 0)
+        (0, 1, None)
+    """
+    names = [re.sub(r"[\s-]+", "_", title.strip().lower()) for title in header]
+    names[smiles] = ""
+    known = next((names.index(name) for name in _NAMES if name in names), None)
+    if known is not None:
+        return known
+    return next((place for ending in _NAME_ENDINGS for place, name in enumerate(names) if name.endswith(ending)), None)
 
 
 def _number(fields: Sequence[str], place: int, row: int, title: str, decimal: str, delimiter: str) -> float:

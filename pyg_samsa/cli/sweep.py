@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.cli._arguments import add_import, add_overrides, import_modules
-from pyg_samsa.cli._listing import print_files
+from pyg_samsa.cli._listing import print_files, print_table
 from pyg_samsa.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -122,15 +122,14 @@ def resume_hint(args: argparse.Namespace) -> str:
 
 
 def _list(console: Any, sweep: Sweep) -> None:
-    from rich.table import Table
-
-    table = Table("cell", "seeds", "settings", title=f"{sweep.grid.name}: {len(sweep.runs)} runs", title_justify="left")
+    rows = []
     for cell in sweep.grid.cells:
         runs = [job for job in sweep.runs if job.cell is cell]
         done = sum(map(sweep.finished, runs))
         seeds = ", ".join(str(job.seed) for job in runs) + (f" ({done} finished)" if done else "")
-        table.add_row(cell.label, seeds, "\n".join(f"{key} {value}" for key, value in cell.varied.items()))
-    console.print(table)
+        rows.append((cell.label, seeds, "\n".join(f"{key} {value}" for key, value in cell.varied.items())))
+    console.print(f"{sweep.grid.name}: {len(sweep.runs)} runs", markup=False)
+    print_table(console, ("cell", "seeds", "settings"), rows)
     console.print(
         f"base {sweep.grid.base}, folder {sweep.out}, {sweep.jobs} at a time with {sweep.threads} threads each",
         markup=False,

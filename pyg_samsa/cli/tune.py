@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.cli._arguments import add_config, add_import, add_overrides, import_modules
+from pyg_samsa.cli._listing import print_table
 from pyg_samsa.cli.train import add_table, give_back_settings, table_options
 from pyg_samsa.errors import ConfigError
 
@@ -74,19 +75,17 @@ def resume_hint(args: argparse.Namespace) -> str:
 
 
 def _print(console: Any, result: Tuning) -> None:
-    from rich.table import Table
-
     if not result.network and not result.trees:
         console.print("No trial has finished yet. Run the same command again, with more --minutes or fewer --epochs.")
         return
     found = {"network": result.network, "trees": result.trees}
-    title = f"{sum(map(len, found.values()))} finished trials, {result.stopped} stopped early"
-    table = Table("trial", f"val {result.metric}", "time", "settings", title=title, title_justify="left")
-    for name, trials in found.items():
-        for trial in trials[:_SHOWN]:
-            table.add_row(f"{name} {trial.number}", f"{trial.value:.4f}", f"{trial.seconds:.0f} s", trial.text())
-        table.add_section()
-    console.print(table)
+    console.print(f"{sum(map(len, found.values()))} finished trials, {result.stopped} stopped early")
+    rows = [
+        (f"{name} {trial.number}", f"{trial.value:.4f}", f"{trial.seconds:.0f} s", trial.text())
+        for name, trials in found.items()
+        for trial in trials[:_SHOWN]
+    ]
+    print_table(console, ("trial", f"val {result.metric}", "time", "settings"), rows)
     console.print(
         f"Train with the best settings:\n  pyg-samsa train --cfg {shlex.quote(str(result.config))}", markup=False
     )

@@ -19,7 +19,7 @@ from pyg_samsa.viz.pages import write_html
 
 _TEMPLATE = Path(__file__).parent / "templates" / "explanations.html.j2"
 _STRONGEST = 5
-_LEGIBLE = 13.0  # pixels of a bond
+_LEGIBLE, _LARGE = 13.0, 54.0  # pixels of a bond: least, and largest where there is room
 _SHOWN = 4  # predictions that are visible without unfolding
 _LONG, _HALF, _TALL = 900.0, 460.0, 560.0  # pixels; larger structures get more columns of the page
 
@@ -40,6 +40,7 @@ class Card:
     Args:
         size: Share of the page's width: ``"long"`` (all), ``"half"`` or empty (one column).
         least: Width in pixels below which atom labels are too small to read; a narrow page scrolls.
+        most: Width in pixels up to which the picture grows where there is room.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Card:
     svg: str
     size: str
     least: int
+    most: int
     target: str
     value: float
     predictions: Sequence[tuple[str, float, str]]
@@ -96,6 +98,7 @@ def make_card(explanation: MoleculeExplanation, number: int) -> Card:
         svg,
         "long" if layout.width > _LONG or layout.height > _TALL else "half" if layout.width > _HALF else "",
         round(_LEGIBLE * layout.width / layout.bond_length),
+        round(_LARGE * layout.width / layout.bond_length),
         target,
         explanation.predictions[target],
         predictions[:_SHOWN],

@@ -93,6 +93,8 @@ def test_list_names_every_set(tmp_path, capsys, monkeypatch):
     for name in ("peptides-embedded", "OGB: peptides-functional", "PyG-ZINC: subset", "ogbg-molhiv"):
         assert name in out
     assert "yes" not in out
+    assert not set(out) & set("│┃━┏")
+    assert "zinc\tPyG-ZINC: subset" in out.splitlines()
     assert not list(tmp_path.iterdir())
 
 

@@ -1,4 +1,7 @@
+import io
+
 import pytest
+from rich.console import Console
 
 from pyg_samsa.cli import _listing
 
@@ -31,3 +34,28 @@ def test_names_stand_in_a_column_beside_the_first_comment(files, columns, capsys
 def test_nothing_is_printed_for_no_file(capsys):
     _listing.print_files({})
     assert capsys.readouterr().out == ""
+
+
+ROWS = [("peptides", "OGB: peptides\nPyG: LRGB", "yes"), ("shapes[a]", "", "")]
+
+
+def test_a_table_in_a_pipe_has_a_line_per_row_and_no_box():
+    pipe = io.StringIO()
+    _listing.print_table(Console(file=pipe, width=20), ("name", "others", "prepared"), ROWS, title="data sets")
+    assert pipe.getvalue() == "name\tothers\tprepared\npeptides\tOGB: peptides, PyG: LRGB\tyes\nshapes[a]\n"
+
+
+def test_a_table_in_a_terminal_has_a_box_and_its_title():
+    terminal = io.StringIO()
+    console = Console(file=terminal, width=60, force_terminal=True, color_system=None)
+    _listing.print_table(console, ("name", "others", "prepared"), ROWS, title="data sets")
+    shown = terminal.getvalue()
+    assert shown.startswith("data sets")
+    assert "│ shapes[a] │" in shown
+    assert "\t" not in shown
+
+
+def test_a_quiet_console_prints_no_table():
+    pipe = io.StringIO()
+    _listing.print_table(Console(file=pipe, quiet=True), ("name",), [("a",)])
+    assert pipe.getvalue() == ""

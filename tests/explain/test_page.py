@@ -146,7 +146,27 @@ def test_wide_structures_get_more_room():
         card = make_card(found, 0)
         sizes.append(card.size)
         assert 0 < card.least < 1000
+        assert card.most > 4 * card.least
     assert sizes == ["", "half", "long"]
+
+
+def test_a_molecule_that_cannot_be_drawn_keeps_its_card(cards, tmp_path, monkeypatch):
+    from pyg_samsa.viz.molecules import layout
+
+    monkeypatch.setattr(layout, "MOST_ATOMS", 2)
+    (found,) = explained(network(), [("ethanol", "CCO")], methods=["sampled"])
+    card = make_card(found, 0)
+    assert (card.atoms, card.bonds) == (3, 2)
+    text = write_page([card, *cards], tmp_path / "page.html", title="t", kind="multilabel").read_text()
+    assert "Not drawn: 3 atoms (at most 2)" in text
+
+
+def test_hydrogen_is_explained():
+    (found,) = explained(network(), [("hydrogen", "[H][H]")])
+    card = make_card(found, 0)
+    assert (card.atoms, card.bonds) == (2, 1)
+    assert "nan" not in card.svg
+    assert found.draw("sampled").png(1.0)[1:4] == b"PNG"
 
 
 @pytest.mark.parametrize("theme", ["auto", "light", "dark"])

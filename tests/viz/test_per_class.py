@@ -58,6 +58,23 @@ def test_no_text_is_clipped_or_overlaps(count: int, tmp_path: Path, drawn: list[
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
 
 
+def test_the_line_of_the_mean_crosses_no_number(tmp_path: Path, drawn: list[Figure]) -> None:
+    values = [0.5, 0.49, 0.47, 0.44, 0.52, 0.58]
+    plot_per_class(list("abcdef"), values, [0.46, 0.45, 0.1, 0.48, 0.2, 0.44], tmp_path / "c.png")
+    figure, axes = drawn[0], drawn[0].axes[0]
+    figure.canvas.draw()
+    (mean,) = (found for found in axes.collections if str(found.get_label()).startswith("mean"))
+    numbers = [text.get_window_extent() for text in axes.texts]
+    assert len(numbers) == 12
+    segments = [axes.transData.transform(segment) for segment in mean.get_segments()]
+    assert len(segments) == 7
+    x = segments[0][0, 0]
+    assert any(box.x0 < x < box.x1 for box in numbers)
+    for segment in segments:
+        low, high = sorted(segment[:, 1])
+        assert not any(box.x0 <= x <= box.x1 and box.y0 < high and low < box.y1 for box in numbers)
+
+
 def test_identifiers_break_after_an_underscore() -> None:
     wrapped = per_class._wrapped("anti_inflammatory_peptides_of_the_skin")
     assert wrapped.replace("\n", "") == "anti_inflammatory_peptides_of_the_skin"

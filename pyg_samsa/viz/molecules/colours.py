@@ -9,11 +9,12 @@ from pyg_samsa.errors import check_choice
 from pyg_samsa.viz.molecules.canvas import PAPER, Paint
 
 # Lightness, chroma and hue (degrees) in OKLCH of evenly spaced anchors, without the background. Lightness falls in the
-# light theme and rises in the dark one, and stops where atom labels would lose their contrast.
+# light theme and rises in the dark one, and stops where atom labels would lose their contrast. The first step of the
+# dark theme is larger, because eyes tell dark colours apart less well.
 _WARM_LIGHT = ((0.945, 0.055, 95.0), (0.875, 0.115, 80.0), (0.780, 0.155, 57.0), (0.675, 0.185, 33.0))
-_WARM_DARK = ((0.305, 0.060, 345.0), (0.380, 0.115, 358.0), (0.460, 0.150, 20.0), (0.540, 0.150, 42.0))
+_WARM_DARK = ((0.350, 0.085, 345.0), (0.415, 0.125, 358.0), (0.478, 0.150, 20.0), (0.540, 0.150, 42.0))
 _COOL_LIGHT = ((0.935, 0.035, 240.0), (0.855, 0.075, 242.0), (0.760, 0.110, 245.0), (0.660, 0.140, 250.0))
-_COOL_DARK = ((0.305, 0.045, 255.0), (0.380, 0.090, 255.0), (0.455, 0.125, 254.0), (0.530, 0.140, 253.0))
+_COOL_DARK = ((0.350, 0.070, 255.0), (0.410, 0.100, 255.0), (0.470, 0.125, 254.0), (0.530, 0.140, 253.0))
 # Lightness of the two backgrounds.
 _WHITE, _BLACK = 1.0, 0.24
 SCALES = ("sequential", "diverging")

@@ -211,8 +211,9 @@ def _unit_axes(axes: Axes) -> None:
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.04)
     ticks = [0, 0.25, 0.5, 0.75, 1]
-    axes.set_xticks(ticks, ["0", "¼", "½", "¾", "1"])
-    axes.set_yticks(ticks, ["0", "¼", "½", "¾", "1"])
+    names = [f"{tick:g}" for tick in ticks]
+    axes.set_xticks(ticks, names)
+    axes.set_yticks(ticks, names)
 
 
 def _thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:

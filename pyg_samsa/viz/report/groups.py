@@ -9,6 +9,9 @@ from typing import Any
 from pyg_samsa.training.run_record import RunRecord
 from pyg_samsa.viz.report.charts import color_variable
 
+_NAMED = 2  # settings in a label
+_LONGEST = 24  # characters of a value in a label
+
 
 @dataclass(frozen=True)
 class Group:
@@ -43,20 +46,50 @@ class Group:
 def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     """Group the runs of one folder that have the same settings, apart from the seed.
 
+    Groups of the same name are labelled by the settings in which they differ.
+
     Example:
         >>> from pathlib import Path
         >>> runs = [RunRecord(Path(f"demo/{seed}"), "demo", seed, {"seed": seed, "K": 8}) for seed in (1, 0)]
         >>> [(group.label, [run.seed for run in group.runs]) for group in group_runs(runs)]
         [('demo', [0, 1])]
+        >>> runs = [RunRecord(Path(f"demo/{K}"), "demo", 0, {"seed": 0, "samsa.K": K}) for K in (8, 16)]
+        >>> [group.label for group in group_runs(runs)]
+        ['demo: K 8', 'demo: K 16']
     """
     found: dict[Any, list[RunRecord]] = {}
     for run in runs:
         lasting = {key: value for key, value in run.settings.items() if key != "seed" and key not in run.volatile}
         found.setdefault((run.path.absolute().parent, repr(sorted(lasting.items(), key=str))), []).append(run)
-    names = [members[0].name for members in found.values()]
-    groups = []
-    for number, members in enumerate(found.values()):
-        name, place = members[0].name, names[:number].count(members[0].name) + 1
-        label = f"{name} ({place})" if names.count(name) > 1 else name
-        groups.append(Group(label, number, sorted(members, key=lambda run: (run.seed, str(run.path)))))
-    return groups
+    labels = _labels([members[0] for members in found.values()])
+    return [
+        Group(label, number, sorted(members, key=lambda run: (run.seed, str(run.path))))
+        for number, (label, members) in enumerate(zip(labels, found.values(), strict=True))
+    ]
+
+
+def _labels(runs: Sequence[RunRecord]) -> list[str]:
+    """Return a different label for each run: its name, and where names are equal the settings that differ."""
+    labels = []
+    for run in runs:
+        same = [other for other in runs if other.name == run.name]
+        if len(same) == 1:
+            labels.append(run.name)
+            continue
+        values = [f"{key.rpartition('.')[2]} {run.settings.get(key)}" for key in _differing(same)]
+        labels.append(f"{run.name}: {', '.join(values)}" if values else run.name)
+    return [
+        f"{label} ({labels[:number].count(label) + 1})" if labels.count(label) > 1 else label
+        for number, label in enumerate(labels)
+    ]
+
+
+def _differing(runs: Sequence[RunRecord]) -> list[str]:
+    """Return the first settings that differ between runs and have short values, those of the data first."""
+    keys = dict.fromkeys(key for run in runs for key in run.settings if key != "seed" and key not in run.volatile)
+    found = []
+    for key in keys:
+        values = [str(run.settings.get(key)) for run in runs]
+        if len(set(values)) > 1 and max(map(len, values)) <= _LONGEST:
+            found.append(key)
+    return sorted(found, key=lambda key: ("split" not in key, not key.startswith("dataset.")))[:_NAMED]

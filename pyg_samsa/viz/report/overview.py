@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from pyg_samsa import metrics
 from pyg_samsa.training.run_record import RunRecord
 from pyg_samsa.viz.figure import pretty, shown
@@ -54,9 +56,11 @@ def score_rows(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]
     names = list(
         dict.fromkeys(name for summary in summaries for split in ("test", "val") for name in summary.get(split, {}))
     )
-    comparable = len({_data(group) for group in groups}) == 1
+    comparable = all(_same_test(groups[0], group) for group in groups[1:])
     if not comparable:
-        notes.append("The experiments use different data: their values cannot be compared, so no best value is marked.")
+        notes.append(
+            "The experiments have different test sets: their values cannot be compared, so no best value is marked."
+        )
     main = groups[0].runs[0].metric
     rows = []
     for name in sorted(names, key=lambda name: (name != main, name == "loss")):
@@ -81,8 +85,24 @@ def score_rows(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]
     return rows
 
 
-def _data(group: Group) -> tuple[str, str]:
-    return str(group.runs[0].settings.get("dataset.format")), str(group.runs[0].settings.get("dataset.name"))
+def _same_test(first: Group, second: Group) -> bool:
+    """Return whether two groups were tested on the same rows with the same targets, as far as is known."""
+    tables = [_test_set(group) for group in (first, second)]
+    if tables[0] is not None and tables[1] is not None:
+        return tables[0].equals(tables[1])
+    data = [
+        {key: value for key, value in group.runs[0].settings.items() if key.startswith("dataset.")}
+        for group in (first, second)
+    ]
+    return data[0] == data[1]
+
+
+def _test_set(group: Group) -> pd.DataFrame | None:
+    """Return rows and targets of the first run of a group that has test predictions."""
+    found = next((run.predictions for run in group.finished if run.predictions is not None), None)
+    if found is None:
+        return None
+    return found[[name for name in found if not str(name).endswith("pred")]].reset_index(drop=True)
 
 
 def key_facts(group: Group) -> list[tuple[str, str]]:

@@ -72,6 +72,23 @@ def precision_recall(true: np.ndarray, score: np.ndarray) -> tuple[list[float], 
     )
 
 
+def roc(true: np.ndarray, score: np.ndarray) -> tuple[list[float], list[float], float] | None:
+    """Return false positive rates, true positive rates and the area of one class; None if it has one kind of label.
+
+    Example:
+        >>> roc(np.array([0.0, 1.0, np.nan, 0.0]), np.array([0.2, 0.9, 0.5, 0.1]))
+        ([0.0, 0.0, 1.0], [0.0, 1.0, 1.0], 1.0)
+    """
+    from sklearn.metrics import auc, roc_curve
+
+    known = ~np.isnan(true)
+    true, score = true[known], score[known]
+    if not 0 < true.sum() < len(true):
+        return None
+    false_rate, true_rate, _ = roc_curve(true, score)
+    return false_rate.tolist(), true_rate.tolist(), float(auc(false_rate, true_rate))
+
+
 def reliability(
     true: np.ndarray, probability: np.ndarray, *, bins: int = 10
 ) -> tuple[list[float], list[float], list[float], float]:

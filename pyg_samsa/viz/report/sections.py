@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pyg_samsa.task import Task
-from pyg_samsa.viz.figure import TRAIN, is_log, pretty
+from pyg_samsa.viz.figure import MUTED, TRAIN, is_log, pretty
 from pyg_samsa.viz.report import prediction_scores as scores
 from pyg_samsa.viz.report.charts import Line, line_chart, reliability_chart, scatter_chart
 from pyg_samsa.viz.report.groups import Group
@@ -158,12 +158,17 @@ def _reliability(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]]
 
 
 def _class_charts(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]) -> dict[str, Any]:
-    """Return a table row for each class, and precision-recall curves."""
+    """Return a table row for each class, precision-recall curves, and ROC curves if their area is a metric of a run."""
+    has_auc = any(
+        run.metric == "auc" or "auc" in (run.summary or {}).get("test", {})
+        for group, _ in members
+        for run in group.runs
+    )
     rows: list[dict[str, Any]] = []
     counts = [scores.confusion(frames, task) if task.kind == "multiclass" else None for _, frames in members]
     arrays = [[one_against_rest(frame, task) for frame in frames] for _, frames in members]
     for number, name in enumerate(task.names):
-        row: dict[str, Any] = {"name": name, "cells": [], "lines": [], "base": None, "positives": 0}
+        row: dict[str, Any] = {"name": name, "cells": [], "lines": [], "roc": [], "base": None, "positives": 0}
         for (group, _), tables, count in zip(members, arrays, counts, strict=True):
             found = [scores.precision_recall(true[:, number], score[:, number]) for true, score in tables]
             defined = [curve for curve in found if curve is not None]
@@ -171,18 +176,22 @@ def _class_charts(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]
                 row["lines"].append(Line(group.number, recall, precision, step=True))
                 row["base"] = base
             values = [curve[2] for curve in defined]
+            curves = [scores.roc(true[:, number], score[:, number]) for true, score in tables] if has_auc else []
+            areas = [curve[2] for curve in curves if curve is not None]
+            row["roc"] += [Line(group.number, curve[0], curve[1]) for curve in curves if curve is not None]
             row["positives"] = int(np.nansum(tables[0][0][:, number] == 1))
             more = scores.class_scores(count)[number] if count is not None else {}
             cell = {
                 "ap": float(np.mean(values)) if values else math.nan,
                 "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+                "auc": float(np.mean(areas)) if areas else math.nan,
             }
             row["cells"].append({"group": group, **cell, **more})
         rows.append(row)
     drawn = [row for row in rows if row["lines"]]
     if len(drawn) > MOST_CLASS_CHARTS:
         notes.append(
-            f"Precision-recall curves are drawn for the {MOST_CLASS_CHARTS} classes with the lowest average precision; "
+            f"Curves are drawn for the {MOST_CLASS_CHARTS} classes with the lowest average precision; "
             f"the table has all {len(rows)}."
         )
         drawn = sorted(drawn, key=lambda row: row["cells"][0]["ap"])[:MOST_CLASS_CHARTS]
@@ -192,7 +201,13 @@ def _class_charts(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]
     charts = [
         {"row": row, "svg": line_chart(row["lines"], xlabel="recall", unit=True, level=row["base"])} for row in drawn
     ]
-    return {"rows": rows, "charts": charts, "more": task.kind == "multiclass"}
+    chance = Line(MUTED, [0, 1], [0, 1], dashed=True)
+    rates = [
+        {"row": row, "svg": line_chart([chance, *row["roc"]], xlabel="false positive rate", unit=True)}
+        for row in drawn
+        if row["roc"]
+    ]
+    return {"rows": rows, "charts": charts, "rates": rates, "more": task.kind == "multiclass"}
 
 
 def _value_charts(

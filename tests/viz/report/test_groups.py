@@ -8,6 +8,24 @@ def test_groups(record):
     ]
     assert [len(group.runs) for group in group_runs(same)] == [2]
     assert [group.label for group in group_runs([record(0), record(1, settings={"samsa.layers": 5})])] == [
-        "exp (1)",
-        "exp (2)",
+        "exp: layers 2",
+        "exp: layers 5",
     ]
+
+
+def test_labels_show_the_column_of_the_split_first(record):
+    runs = [
+        record(0, settings={"samsa.heads": 4, "dataset.target": "a", "dataset.split_column": "split_r"}),
+        record(0, settings={"samsa.heads": 8, "dataset.target": "b", "dataset.split_column": "split_s"}),
+        record(0, folder="other"),
+    ]
+    assert [group.label for group in group_runs(runs)] == [
+        "exp: split_column split_r, target a",
+        "exp: split_column split_s, target b",
+        "other",
+    ]
+
+
+def test_labels_differ_even_where_no_short_setting_does(record):
+    runs = [record(0, settings={"dataset.csv": "x" * 30 + end}) for end in "ab"]
+    assert [group.label for group in group_runs(runs)] == ["exp (1)", "exp (2)"]

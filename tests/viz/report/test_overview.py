@@ -11,5 +11,21 @@ def test_experiments_stand_side_by_side(page, frame, record):
     assert re.search(r'<td class="best"><b>0\.9000</b>', text)
     other = record(0, "other", frame("values"), test={"mae": 1.0}, settings={"dataset.name": "e"})
     text, _ = page(*first, other)
-    assert "different data" in text
+    assert "different test sets" in text
+    assert 'class="best"' not in text
+
+
+def test_no_best_value_between_runs_that_were_tested_on_other_rows(page, frame, record):
+    table = frame("labels")
+    moved, relabelled, without = table.copy(), table.copy(), table.drop(columns=["smiles"])
+    moved["row"] += 1
+    relabelled["a_true"] = 1 - relabelled["a_true"]
+    runs = [record(0, "first", table), record(0, "second", table.assign(a_pred=0.5), test={"ap": 0.9})]
+    assert 'class="best"' in page(*runs)[0]
+    for other in (moved, relabelled, without, table[:40]):
+        text, _ = page(runs[0], record(0, "second", other, test={"ap": 0.9}))
+        assert "different test sets" in text
+        assert 'class="best"' not in text
+    split = {"dataset.split_column": "split_s"}
+    text, _ = page(record(0, "first"), record(0, "second", test={"ap": 0.9}, settings=split))
     assert 'class="best"' not in text

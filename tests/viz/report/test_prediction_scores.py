@@ -8,7 +8,7 @@ from sklearn.metrics import (
     r2_score,
 )
 
-from pyg_samsa.viz.report.prediction_scores import precision_recall, reliability
+from pyg_samsa.viz.report.prediction_scores import precision_recall, reliability, roc
 
 GENERATOR = np.random.default_rng(0)
 
@@ -69,3 +69,14 @@ def test_precision_recall_needs_both_labels():
     recall, precision, average, base = precision_recall(np.array([0.0, 1.0]), np.array([0.2, 0.8]))
     assert (average, base) == (1.0, 0.5)
     assert len(recall) == len(precision)
+
+
+def test_roc_is_that_of_scikit_learn_and_needs_both_labels():
+    from sklearn.metrics import roc_auc_score
+
+    generator = np.random.default_rng(0)
+    true, score = generator.integers(0, 2, 50).astype(float), generator.uniform(size=50)
+    false_rate, true_rate, area = roc(np.append(true, np.nan), np.append(score, 0.5))
+    assert (false_rate[0], true_rate[0], false_rate[-1], true_rate[-1]) == (0, 0, 1, 1)
+    assert area == pytest.approx(roc_auc_score(true, score))
+    assert roc(np.ones(3), np.arange(3.0)) is None

@@ -19,3 +19,19 @@ def test_constant_and_unlabelled_targets(page, frame, record):
     table["a_true"], table["b_true"] = 1.0, np.nan
     text, _ = page(record(predictions=table))
     assert "all test labels are the same" in text
+
+
+def test_a_run_that_is_measured_by_auc_shows_roc_curves(page, frame, record):
+    text, _ = page(record(predictions=frame("labels"), test={"auc": 0.9, "ap": 0.5}))
+    assert "<h3>ROC</h3>" in text
+    assert text.count("false positive rate</text>") == 2
+    assert text.count("AUC ") >= 2
+    assert "<h3>ROC</h3>" not in page(record(predictions=frame("labels"), test={"ap": 0.5}))[0]
+    assert "<h3>ROC</h3>" in page(record(predictions=frame("classes"), test={"auc": 0.5}))[0]
+
+
+def test_axes_from_0_to_1_are_marked_by_decimals(page, frame, record):
+    text, _ = page(record(predictions=frame("labels")))
+    assert ">0.25</text>" in text
+    assert ">0.5</text>" in text
+    assert not set("¼½¾") & set(text)

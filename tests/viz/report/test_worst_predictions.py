@@ -25,3 +25,13 @@ def test_nodes_are_averaged_over_their_graph(page, frame, record):
     right = (table["true"] == table["pred"]).groupby(table["row"]).mean()
     worst = int(re.search(r"<h4>Row (\d+)", text).group(1))
     assert f"{100 * right[worst]:.0f} % of its nodes correct" in text
+
+
+def test_a_structure_that_cannot_be_drawn_does_not_lose_the_page(page, frame, record):
+    table = frame("values", rows=8)
+    table["smiles"] = ["[H][H]", "C" * 4001, "[2H][2H]", "CC"] * 2
+    text, _ = page(record(predictions=table))
+    assert "Worst predictions" in text
+    assert "Not drawn: 4,001 atoms (at most 4,000)" in text
+    assert ">nan" not in text
+    assert "Mnan" not in text
