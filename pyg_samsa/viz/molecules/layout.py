@@ -61,6 +61,7 @@ class MoleculeLayout:
         self.names = [f"{atom.GetSymbol()}{atom.GetIdx()}" for atom in mol.GetAtoms()]
         self.bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
         self.points: list[tuple[float, float]] = []
+        self.lines: list[Any] = []
         self._labels: Mapping[int, tuple[float, float, float, float]] = {}
         try:
             self.remark = _place(mol)
