@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.chem.ogb_features import Refusal, import_rdkit, parse_smiles
 from pyg_samsa.errors import SmilesError
 from pyg_samsa.io.progress import progress_bar
@@ -35,7 +36,7 @@ def molecule_vectors(
     """Compute one vector for each molecule.
 
     Args:
-        smiles: G molecules.
+        smiles: G molecules, see `pyg_samsa.chem.molecule_list.list_molecules`.
         make: Called once for each chunk of molecules; returns the function of a molecule. With several processes, an
             importable function or a `functools.partial` of one.
         width: Length S of a vector.
@@ -62,6 +63,7 @@ def molecule_vectors(
 
     Cost: about 10 microseconds an atom to read the SMILES, and the function.
     """
+    smiles = list_molecules(smiles)
     processes = count_workers(workers, len(smiles), worthwhile=worthwhile)
     import_rdkit()
     vectors = np.zeros((len(smiles), width), dtype=dtype)

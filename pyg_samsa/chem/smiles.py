@@ -8,6 +8,7 @@ import torch
 from torch_geometric.data import Data
 
 from pyg_samsa.chem.graph_table import GraphTable, join_tables
+from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.chem.ogb_features import Refusal, import_rdkit, smiles_to_table
 from pyg_samsa.chem.peptide_sequences import sequence_to_smiles
 from pyg_samsa.errors import SmilesError
@@ -73,7 +74,7 @@ def smiles_to_data_list(smiles: Sequence[str], *, workers: int | None = None, pr
     """Turn a list of SMILES into graphs, in several processes when the list is long.
 
     Args:
-        smiles: Molecules.
+        smiles: Molecules, see `pyg_samsa.chem.molecule_list.list_molecules`.
         workers: Processes; None is one for each core that this process may use, 1 stays in this process.
         progress: Show a progress bar.
 
@@ -84,6 +85,7 @@ def smiles_to_data_list(smiles: Sequence[str], *, workers: int | None = None, pr
         >>> smiles_to_data_list(["CC", "C"], progress=False)[1]
         Data(x=[1, 9], edge_index=[2, 0], edge_attr=[0, 3], smiles='C')
     """
+    smiles = list_molecules(smiles)
     table = convert_smiles(smiles, workers=workers, progress=progress)
     nodes = torch.from_numpy(table.num_nodes).tolist()
     edges = torch.from_numpy(table.num_edges).tolist()
@@ -108,7 +110,7 @@ def convert_smiles(
     """Turn a list of SMILES into one table of graphs, in several processes when the list is long.
 
     Args:
-        smiles: Molecules.
+        smiles: Molecules, see `pyg_samsa.chem.molecule_list.list_molecules`.
         workers: Processes; None is one for each core that this process may use, 1 stays in this process.
         progress: Show a progress bar.
         description: Text of the progress bar.
@@ -124,6 +126,7 @@ def convert_smiles(
     Cost: 15,000 peptides of 150 atoms take about a minute of one core; the processes hand back small integers, 50 bytes
     an atom.
     """
+    smiles = list_molecules(smiles)
     count = count_workers(workers, len(smiles), worthwhile=_WORTH_WORKERS)
     import_rdkit()
     tables: list[GraphTable] = [smiles_to_table([])]  # type: ignore[list-item]  # an empty list is never refused

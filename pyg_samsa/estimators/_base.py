@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,12 @@ from pyg_samsa.chem.smiles import smiles_to_data_list
 from pyg_samsa.datasets.molecules.peptides import stratified_split
 from pyg_samsa.errors import ConfigError, DataError, check_choice
 from pyg_samsa.estimators._blend import fit_blend, read_inputs, smiles_of_items, with_task
+from pyg_samsa.estimators._graphs import list_items, read_graphs, texts_of
 from pyg_samsa.functional.node_encodings import return_probabilities
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.nn.target_scale import scale_of
-from pyg_samsa.options import check_probability
+from pyg_samsa.options import check_integer, check_positive, check_probability, is_number, plain
 from pyg_samsa.predict import MoleculePredictor, save_predictor
 from pyg_samsa.predict.blend_weights import raw_outputs
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS
@@ -91,6 +93,29 @@ class MoleculeEstimator(BaseEstimator):
         self.accelerator = accelerator
         self.random_state = random_state
 
+    @property
+    def _given(self) -> SimpleNamespace:
+        """The arguments, with numbers of NumPy as Python's own."""
+        given = SimpleNamespace(**{name: plain(value) for name, value in self.get_params(deep=False).items()})
+        given.descriptors = [given.descriptors] if isinstance(given.descriptors, str) else list(given.descriptors)
+        return given
+
+    def _check_arguments(self) -> None:
+        """Check the arguments of the training, before any molecule is read."""
+        given = self._given
+        check_choice("members", given.members, tuple(MEMBER_KINDS))
+        for name, low in (("max_epochs", 1), ("batch_size", 1), ("warmup_epochs", 0)):
+            check_integer(name, getattr(given, name), low=low)
+        check_positive("learning_rate", given.learning_rate)
+        if not is_number(given.weight_decay) or not given.weight_decay >= 0:
+            raise ConfigError("weight_decay", given.weight_decay, "a number of at least 0")
+        check_probability("validation_fraction", given.validation_fraction)
+        check_descriptors(given.descriptors)
+        try:
+            check_random_state(given.random_state)
+        except ValueError:
+            raise ConfigError("random_state", given.random_state, "an integer from 0, or None") from None
+
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that inputs are strings or objects, and that there may be several targets."""
         tags = super().__sklearn_tags__()
@@ -105,24 +130,25 @@ class MoleculeEstimator(BaseEstimator):
 
         Sets ``model_``, ``history_`` and ``best_epoch_`` with a network, and ``predictor_`` with models on descriptors.
         """
-        check_choice("members", self.members, tuple(MEMBER_KINDS))
+        self._check_arguments()
+        X = list_items(X)
         graphs = self._graphs(X)
         if len(graphs) != len(y):
             raise ConfigError("y", len(y), f"{len(graphs)} targets, one for each molecule")
-        smiles = smiles_of_items(X, "members", self.members) if self.members != "network" else []
+        smiles = smiles_of_items(X, "members", self._given.members) if self._given.members != "network" else []
         for name in ("model_", "history_", "best_epoch_", "predictor_"):
             self.__dict__.pop(name, None)
-        kinds = MEMBER_KINDS[self.members]
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        kinds = MEMBER_KINDS[self._given.members]
+        seed = int(check_random_state(self._given.random_state).randint(2**31 - 1))
         split = self._split(strata, seed)
         self._num_targets = width
         if "network" in kinds:
             self._fit_network(X, graphs, y, task, split, seed)
-        if self.members != "network":
+        if self._given.members != "network":
             described = self._task(None)
             network = None
             if "network" in kinds:
-                network = MoleculePredictor(self.model_, described, descriptors=tuple(self.descriptors))
+                network = MoleculePredictor(self.model_, described, descriptors=tuple(self._given.descriptors))
             targets = y.double().numpy()
             self.predictor_ = fit_blend(smiles, targets, split, described, network, kinds=kinds, seed=seed)
 
@@ -139,7 +165,8 @@ class MoleculeEstimator(BaseEstimator):
         features = self._descriptors_of(X)
         dataset = _with_targets(_with_features(graphs, features), y)
         in_channels, edge_channels = _features(graphs[0])
-        if self.local is not None:
+        self._example = Data(x=graphs[0].x[:0], edge_attr=None if edge_channels is None else graphs[0].edge_attr[:0])
+        if self._given.local is not None:
             _add_walks(dataset)
         # fork_rng restores the random generators of the caller.
         with torch.random.fork_rng(), quiet_libraries(verbose=False), tempfile.TemporaryDirectory() as folder:
@@ -148,50 +175,46 @@ class MoleculeEstimator(BaseEstimator):
                 in_channels,
                 width,
                 edge_channels=edge_channels,
-                channels=self.channels,
-                num_layers=self.num_layers,
-                heads=self.heads,
-                num_samples=self.num_samples,
-                **_structure(self.local),
+                channels=self._given.channels,
+                num_layers=self._given.num_layers,
+                heads=self._given.heads,
+                num_samples=self._given.num_samples,
+                **_structure(self._given.local),
                 act="relu",
-                dropout=self.dropout,
+                dropout=self._given.dropout,
                 head_norm="batch",
-                drop_path=self.drop_path,
-                num_eval_samples=self.num_eval_samples,
+                drop_path=self._given.drop_path,
+                num_eval_samples=self._given.num_eval_samples,
                 graph_channels=0 if features is None else features.size(1),
                 scale_targets=task == "regression",
             )
             fit_graph_features(model, None if features is None else features[split["train"]])
             module = self._module(model, task, y[split["train"]])
             self._train(
-                module, SplitData(dataset, split, batch_size=self.batch_size, seed=seed), RunFolder(Path(folder))
+                module, SplitData(dataset, split, batch_size=self._given.batch_size, seed=seed), RunFolder(Path(folder))
             )
         self.model_ = model.cpu().eval()
 
-    def _graphs(self, X: Sequence[Any]) -> list[Data]:
-        items = list(X)
-        if not items:
+    def _graphs(self, X: Sequence[Any], like: Data | None = None) -> list[Data]:
+        if not X:
             raise ConfigError("X", "no molecules", "at least one")
-        if all(isinstance(item, Data) for item in items):
-            return items
-        return smiles_to_data_list(
-            [item.strip() if isinstance(item, str) else item for item in items], workers=1, progress=False
-        )
+        if isinstance(X[0], Data):
+            return read_graphs(X, like)
+        return smiles_to_data_list(texts_of(X), workers=1, progress=False)
 
     def _descriptors_of(self, X: Sequence[Any]) -> torch.Tensor | None:
         """Return the descriptors of molecules, float32 [n, F]; None without descriptors."""
-        check_descriptors(self.descriptors)
-        if not self.descriptors:
+        check_descriptors(self._given.descriptors)
+        if not self._given.descriptors:
             return None
-        smiles = smiles_of_items(X, "descriptors", list(self.descriptors))
-        return torch.from_numpy(compute_descriptors(smiles, self.descriptors, workers=1, progress=False))
+        smiles = smiles_of_items(X, "descriptors", list(self._given.descriptors))
+        return torch.from_numpy(compute_descriptors(smiles, self._given.descriptors, workers=1, progress=False))
 
     def _split(self, strata: Sequence[int], seed: int) -> dict[str, torch.Tensor]:
-        check_probability("validation_fraction", self.validation_fraction)
         count = len(strata)
-        if self.validation_fraction == 0 or round(count * self.validation_fraction) < 1:
+        if self._given.validation_fraction == 0 or round(count * self._given.validation_fraction) < 1:
             return {"train": torch.arange(count)}
-        shares = {"train": 1 - self.validation_fraction, "val": self.validation_fraction}
+        shares = {"train": 1 - self._given.validation_fraction, "val": self._given.validation_fraction}
         return stratified_split([str(row) for row in range(count)], strata, shares, seed=seed)
 
     def _module(self, model: SAMSA, task: str, y: torch.Tensor) -> TaskModule:
@@ -200,16 +223,16 @@ class MoleculeEstimator(BaseEstimator):
         if task == "regression":
             network, scale = with_target_scale(network, *scale_of(y))
             loss = ScaledLoss(loss, scale)
-        optimizer = partial(adamw, lr=self.learning_rate, weight_decay=self.weight_decay)
+        optimizer = partial(adamw, lr=self._given.learning_rate, weight_decay=self._given.weight_decay)
         options: dict[str, Any] = {
             "scheduler": self._scheduler,
-            "weight_decay": self.weight_decay,
+            "weight_decay": self._given.weight_decay,
             "train_metrics": False,
         }
         return TaskModule(network, loss=loss, metrics={}, optimizer=optimizer, **options)
 
     def _scheduler(self, optimizer: torch.optim.Optimizer, total_steps: int, steps_per_epoch: int) -> Any:
-        warmup = min(self.warmup_epochs * steps_per_epoch, max(total_steps - 1, 0))
+        warmup = min(self._given.warmup_epochs * steps_per_epoch, max(total_steps - 1, 0))
         return schedulers.build(
             "cosine_with_warmup",
             optimizer,
@@ -219,7 +242,7 @@ class MoleculeEstimator(BaseEstimator):
         )
 
     def _train(self, module: TaskModule, data: SplitData, folder: RunFolder) -> None:
-        options = TrainerOptions(self.max_epochs, self.accelerator, clip_norm=1.0, batch_norm_batches=8)
+        options = TrainerOptions(self._given.max_epochs, self._given.accelerator, clip_norm=1.0, batch_norm_batches=8)
         validates, history = data.has("val"), History()
         # A metric of a few validation molecules is too coarse to choose the epoch, so the loss does.
         callbacks = [
@@ -240,12 +263,13 @@ class MoleculeEstimator(BaseEstimator):
     def _output(self, X: Sequence[Any]) -> torch.Tensor:
         """Return the outputs of the network, or those of the blend that it is part of, float64 [n, C]."""
         check_is_fitted(self, "_num_targets")
-        if len(X) == 0:
+        X = list_items(X)
+        if not X:
             return torch.empty(0, self._width(), dtype=torch.float64)
-        if self.members != "network":
-            inputs = read_inputs(smiles_of_items(X, "members", self.members))
+        if self._given.members != "network":
+            inputs = read_inputs(smiles_of_items(X, "members", self._given.members))
             return raw_outputs(torch.from_numpy(self.predictor_.outputs(inputs)[0]), self.predictor_.task)
-        graphs = _with_features(self._graphs(X), self._descriptors_of(X))
+        graphs = _with_features(self._graphs(X, self._example), self._descriptors_of(X))
         data = SplitData(graphs, {"test": torch.arange(len(graphs))}, batch_size=1, tokens_per_batch=8192)
         network, found = BatchNetwork(self.model_).eval(), torch.empty(len(graphs), self._width(), dtype=torch.float64)
         for batch in data.loader("test"):
@@ -266,7 +290,7 @@ class MoleculeEstimator(BaseEstimator):
             DataError: The network was not fitted on molecules.
         """
         check_is_fitted(self, "_num_targets")
-        if self.members != "network":
+        if self._given.members != "network":
             return save_predictor(with_task(self.predictor_, self._task(target_names)), directory)
         if (self.model_.options or {})["in_channels"] != list(ATOM_CARDINALITIES):
             raise DataError(
@@ -274,7 +298,7 @@ class MoleculeEstimator(BaseEstimator):
                 hint="Save model_ itself with pyg_samsa.hub.save_pretrained.",
             )
         return save_pretrained(
-            self.model_, directory, task=self._task(target_names), descriptors=tuple(self.descriptors)
+            self.model_, directory, task=self._task(target_names), descriptors=tuple(self._given.descriptors)
         )
 
     def _task(self, target_names: Sequence[str] | None) -> Task:
@@ -288,10 +312,6 @@ def _structure(local: str | None) -> dict[str, Any]:
 
 
 def _features(graph: Data) -> tuple[Any, Any]:
-    if graph.x is None:
-        raise DataError(
-            "the graphs have no node features x", hint="Add features, such as torch_geometric.transforms.Constant."
-        )
     if graph.x.is_floating_point():
         return graph.x.size(1), None if graph.edge_attr is None else graph.edge_attr.size(1)
     fits = (
@@ -334,20 +354,3 @@ def _add_walks(graphs: Sequence[Data]) -> None:
     for graph in graphs:
         edges = np.empty((2, 0), np.int64) if graph.edge_index is None else graph.edge_index.numpy()
         graph.pe = torch.from_numpy(return_probabilities(edges, len(graph.x), WALK_STEPS))  # type: ignore[arg-type]
-
-
-def as_matrix(y: Any) -> np.ndarray:
-    """Return targets as a float64 matrix [n, C].
-
-    Raises:
-        ConfigError: The targets are not numbers.
-
-    Example:
-        >>> as_matrix([1, None]).tolist()
-        [[1.0], [nan]]
-    """
-    try:
-        matrix = np.array(y, dtype=np.float64)  # a copy, because torch warns about read-only arrays
-    except (TypeError, ValueError) as error:
-        raise ConfigError("y", type(y).__name__, "numbers, NaN if unknown") from error
-    return matrix[:, None] if matrix.ndim == 1 else matrix

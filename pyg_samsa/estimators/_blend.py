@@ -115,9 +115,10 @@ def smiles_of_items(items: Sequence[Any], key: str, value: Any) -> list[str]:
         ['C', 'CC']
     """
     found = [item.get("smiles") if isinstance(item, Data) else item for item in items]
-    if None in found:
-        hint = "Pass SMILES, or graphs with the attribute smiles."
-        raise ConfigError(key, value, f"the default: graph {found.index(None)} has no SMILES", hint=hint)
+    for number, (item, text) in enumerate(zip(items, found, strict=True)):
+        if text is None and isinstance(item, Data):
+            hint = "Pass SMILES, or graphs with the attribute smiles."
+            raise ConfigError(key, value, f"the default: graph {number} has no SMILES", hint=hint)
     return [text.strip() if isinstance(text, str) else text for text in found]
 
 

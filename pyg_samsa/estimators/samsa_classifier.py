@@ -9,7 +9,8 @@ from sklearn.base import ClassifierMixin
 
 from pyg_samsa.datasets.splits import label_strata
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix
+from pyg_samsa.estimators._base import MoleculeEstimator
+from pyg_samsa.estimators._targets import as_classes, as_matrix
 from pyg_samsa.task import Task
 
 
@@ -70,10 +71,7 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         """
         if np.ndim(y) == 2 and np.shape(y)[1] > 1:
             return self._fit_labels(X, as_matrix(y))
-        given = np.asarray(y).reshape(-1)
-        if given.dtype.kind == "f" and not np.isfinite(given).all():
-            raise ConfigError("y", "a value that is not finite", "a class for each molecule")
-        classes, numbers = np.unique(given, return_inverse=True)
+        classes, numbers = np.unique(as_classes(y), return_inverse=True)
         self.classes_: Any = classes
         if len(self.classes_) < 2:
             raise ConfigError("y", f"{len(self.classes_)} class", "at least two classes")

@@ -9,7 +9,8 @@ from sklearn.base import RegressorMixin
 
 from pyg_samsa.datasets.splits import quantile_strata
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.estimators._base import MoleculeEstimator, as_matrix
+from pyg_samsa.estimators._base import MoleculeEstimator
+from pyg_samsa.estimators._targets import as_matrix
 from pyg_samsa.task import Task
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import check_integer
@@ -57,7 +58,8 @@ class MoleculeInputs:
         extra_columns: Name -> a number for each of the G molecules.
 
     Example:
-        >>> from pyg_samsa.chem.parsing import parse_molecules
+        >>> from pyg_samsa.chem.molecule_list import list_molecules
+    from pyg_samsa.chem.parsing import parse_molecules
         >>> inputs = MoleculeInputs(parse_molecules(["CC", "?", "C"]), {"pH": [7.0, 7.0, 5.5]})
         >>> inputs.smiles, inputs.extra(["pH"]).tolist()
         (['CC', 'C'], [[7.0], [5.5]])
@@ -77,7 +79,8 @@ class MoleculeInputs:
             names: Names of :obj:`pyg_samsa.chem.descriptors.DESCRIPTORS`.
 
         Example:
-            >>> from pyg_samsa.chem.parsing import parse_molecules
+            >>> from pyg_samsa.chem.molecule_list import list_molecules
+        from pyg_samsa.chem.parsing import parse_molecules
             >>> MoleculeInputs(parse_molecules(["CC", "?"])).descriptors(["maccs"]).shape
             (1, 167)
         """
@@ -99,7 +102,8 @@ class MoleculeInputs:
             ConfigError: A column is missing, or has another length.
 
         Example:
-            >>> from pyg_samsa.chem.parsing import parse_molecules
+            >>> from pyg_samsa.chem.molecule_list import list_molecules
+        from pyg_samsa.chem.parsing import parse_molecules
             >>> MoleculeInputs(parse_molecules(["CC", "?"]), {"pH": [7.0, 5.5]}).extra(["pH"]).tolist()
             [[7.0]]
         """
@@ -187,7 +191,7 @@ class Predictor(ABC):
         """Predict for a list of SMILES.
 
         Args:
-            smiles: G molecules.
+            smiles: G molecules; a table of pandas is read by its column of SMILES, and one text is one molecule.
             extra_columns: Name -> G numbers, for a predictor with :attr:`extra_columns`.
             uncertainty: Whether to compute the spread.
             draws: Number of draws of codes for the spread of a network, at least 2.
@@ -206,7 +210,7 @@ class Predictor(ABC):
             >>> result.values.shape, result.errors
             ((2, 3), ['', 'RDKit cannot read this SMILES'])
         """
-        stream = parse_stream(in_chunks(smiles), workers=workers, descriptors=self.descriptors)
+        stream = parse_stream(in_chunks(list_molecules(smiles)), workers=workers, descriptors=self.descriptors)
         parsed = join_parsed([parsed for _, parsed in stream])
         options: dict[str, Any] = {"uncertainty": uncertainty, "draws": draws, "interval": interval}
         return self.predict_parsed(parsed, extra_columns=extra_columns, **options)
@@ -229,8 +233,9 @@ class Predictor(ABC):
         """
         import pandas as pd
 
+        smiles = list_molecules(smiles)
         result = self.predict(smiles, **options)
-        columns: dict[str, Any] = {"smiles": list(smiles)}
+        columns: dict[str, Any] = {"smiles": smiles}
         for number, name in enumerate(self.target_names):
             columns[name] = result.values[:, number]
             if result.spread is not None:

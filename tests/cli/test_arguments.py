@@ -10,6 +10,7 @@ ADDERS = {
     "add_config": {"cfg_file": None},
     "add_data_folder": {"root": Path("datasets")},
     "add_smiles_column": {"smiles_column": ""},
+    "add_decimal": {"decimal": "auto"},
     "add_model": {"model": "m"},
     "add_import": {"imports": [], "custom": False},
     "add_overrides": {"opts": []},

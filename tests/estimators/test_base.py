@@ -3,6 +3,7 @@
 import inspect
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -10,13 +11,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from pyg_samsa import estimators
 from pyg_samsa.chem import smiles_to_data
 from pyg_samsa.errors import ConfigError, DataError, SmilesError
 from pyg_samsa.estimators import SAMSAClassifier, SAMSARegressor
-from pyg_samsa.estimators._base import WALK_STEPS, MoleculeEstimator, as_matrix
+from pyg_samsa.estimators._base import WALK_STEPS, MoleculeEstimator
+from pyg_samsa.estimators._targets import as_matrix
 from pyg_samsa.functional import RaggedIndex
 from pyg_samsa.functional.node_encodings import node_encodings
 from pyg_samsa.predict import MoleculePredictor
@@ -151,6 +153,56 @@ def test_targets_become_a_matrix_of_their_own():
     assert as_matrix([[1, 2]]).tolist() == [[1.0, 2.0]]
     with pytest.raises(ConfigError, match="NaN if unknown"):
         as_matrix([None, "a"])
+
+
+def test_arguments_of_numpy_are_those_of_python(make, smiles, alcohol, small):
+    small = small | {"learning_rate": 0.01, "weight_decay": 0.1, "dropout": 0.25, "random_state": 3}
+    numpy = {name: np.array(value)[()] for name, value in small.items()} | {"descriptors": np.array(["maccs"])}
+    assert {type(value).__module__ for value in numpy.values()} == {"numpy"}
+    first = make(**small, descriptors="maccs").fit(smiles, alcohol)
+    again = make(**numpy).fit(smiles, alcohol)
+    np.testing.assert_array_equal(first.predict(smiles), again.predict(smiles))
+    assert clone(again).get_params() == again.get_params()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_epochs", 0),
+        ("max_epochs", np.float64(2)),
+        ("batch_size", np.int64(0)),
+        ("warmup_epochs", -1),
+        ("learning_rate", np.float64(-1)),
+        ("weight_decay", "much"),
+        ("validation_fraction", 1.0),
+        ("random_state", "seed"),
+        ("descriptors", "macs"),
+    ],
+)
+def test_an_argument_that_is_not_allowed_is_named_before_molecules_are_read(name, value, make, small):
+    with pytest.raises(ConfigError, match=f"^{name}: got"):
+        make(**small | {name: value}).fit(["not a molecule"] * 2, [0, 1])
+
+
+def test_molecules_are_read_from_one_text_a_column_or_a_table(make, smiles, alcohol, small):
+    table = pd.DataFrame({"name": "m", "smiles": smiles, "alcohol": alcohol})
+    fitted = make(**small).fit(table, table["alcohol"])
+    expected = fitted.predict(smiles)
+    for form in (table, table["smiles"], table[["smiles"]], np.array(smiles)[:, None], iter(smiles)):
+        np.testing.assert_allclose(fitted.predict(form), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(fitted.predict(smiles[0]), expected[:1], rtol=1e-4, atol=1e-4)
+
+
+def test_graphs_of_the_wrong_kind_are_named_in_fit_and_predict(make, small):
+    edges = torch.tensor([[0, 1], [1, 0]])
+    graphs = [Data(x=torch.rand(2, 3).double(), edge_index=edges, edge_attr=torch.rand(2)) for _ in range(8)]
+    fitted = make(**small).fit(graphs, [0, 1] * 4)
+    assert len(fitted.predict(Batch.from_data_list(graphs))) == 8
+    graphs[5] = Data(x=torch.rand(2, 4), edge_index=edges, edge_attr=torch.rand(2))
+    with pytest.raises(DataError, match="graph 5: x has 4 features, and graph 0 3"):
+        make(**small).fit(graphs, [0, 1] * 4)
+    with pytest.raises(DataError, match="graph 5: x has 4 features, and the graphs of the training 3"):
+        fitted.predict(graphs)
 
 
 def test_descriptors_are_those_of_the_molecules_and_saved(make, smiles, alcohol, small, tmp_path):
