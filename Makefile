@@ -1,5 +1,5 @@
 # Every target makes its own virtual environment in .venv when it is missing.
-#   make demo   install, train on the embedded real peptides, leave a report in results/
+#   make demo   install, train on the embedded real peptides, write results/quickstart/report.html
 #   make test   install, run the whole test suite
 #   make lint   install, check style, types and the direction of imports
 #   make docs   install, build the documentation into site/
@@ -26,6 +26,7 @@ $(VENV)/.installed-%: setup.cfg constraints.txt | $(BIN)/python
 
 demo: $(VENV)/.installed-chem
 	$(BIN)/python -m graphgym --cfg graphgym_configs/quickstart.yaml
+	$(BIN)/python -m pyg_samsa report results/quickstart
 
 # Plugins are named, because pytest rewrites every module of those that it finds by itself: three seconds for each process.
 test: $(VENV)/.installed-dev

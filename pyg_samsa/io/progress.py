@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_COUNTS = 45  # columns for the shortest bar, six digits of counts and two times
+
 
 @contextmanager
 def progress_bar(
@@ -38,6 +40,10 @@ def progress_bar(
 
     count = DownloadColumn() if size else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), count, TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    # A long text would cut off the counts: it keeps what bar, counts and times leave.
+    room = max(10, console.width - _COUNTS)
+    description = description if len(description) <= room else f"{description[: room - 1]}…"
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task(description, total=total)
         yield lambda steps: progress.advance(task, steps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from typing import Any
 
 from torch_geometric.graphgym.imports import pl
@@ -157,7 +156,8 @@ class ProgressDisplay(pl.Callback):
         if self._bar is None or time.perf_counter() - self._shown < REFRESH_SECONDS:
             return
         self._shown = time.perf_counter()
-        note = f"loss {float(outputs['loss']) * trainer.accumulate_grad_batches:.4f}"
+        loss = float(outputs["loss"]) * trainer.accumulate_grad_batches
+        note = f"loss {loss:.4f}" if abs(loss) < 1e4 else f"loss {loss:.4g}"
         if self.history.rows:
             seconds = [row["seconds"] for row in self.history.rows[-5:]]
             left = (
@@ -165,7 +165,7 @@ class ProgressDisplay(pl.Callback):
                 / len(seconds)
                 * (self.lines.max_epochs - trainer.current_epoch - (batch_idx + 1) / trainer.num_training_batches)
             )
-            note += f" · {timedelta(seconds=round(max(0.0, left)))} left"
+            note += f" · {short_time(max(0.0, left))} left"
         self._bar.update(self._task, completed=batch_idx + 1, note=note)
 
     def on_validation_epoch_start(self, trainer: Any, pl_module: Any) -> None:

@@ -107,12 +107,27 @@ def test_the_bar_shows_the_loss_and_the_time_left():
     (task,) = shown._bar.tasks
     assert (task.description, task.completed, task.total) == ("2/2", 1, 4)
     # Lightning divides the loss by the number of accumulated batches; three quarters of an epoch of 8 s are left.
-    assert task.fields["note"] == "loss 0.5000 · 0:00:06 left"
+    assert task.fields["note"] == "loss 0.5000 · 6.0s left"
     shown.on_validation_epoch_start(trainer(), None)
     assert shown._bar.tasks[0].fields["note"] == "validating"
     shown.on_exception(trainer(), None, RuntimeError())
     assert shown._bar is None
     shown.stop()
+
+
+def test_the_bar_is_not_cut_off_in_80_columns():
+    output, history, shown = display(terminal=True)
+    history.load_state_dict({"rows": [{**ROW, "seconds": 3000.0}]})
+    shown.on_train_start(trainer(), None)
+    many = {"current_epoch": 998, "num_training_batches": 12345}
+    shown.lines.max_epochs = 9999
+    shown.on_train_epoch_start(trainer(**many), None)
+    shown.on_train_batch_end(trainer(**many), None, {"loss": torch.tensor(1.2e12)}, None, 9999)
+    shown.stop()
+    drawn = output.getvalue()
+    # 9,000 epochs and the rest of this one, of 50 minutes each.
+    assert "10000/12345 loss 2.4e+12 · 7500h09m left" in drawn
+    assert "…" not in drawn
 
 
 def test_the_loss_is_read_only_as_often_as_it_is_shown():

@@ -182,7 +182,9 @@ def svg(figure: Figure) -> str:
         lambda match: f"var(--{_VARIABLES[match.group(1)]})" if match.group(1) in _VARIABLES else match.group(1),
         text,
     )
-    return re.sub(r"(-?\d+\.\d{2})\d+", r"\1", re.sub(r"\s*\n\s*", " ", text))
+    # Coordinates need two decimals; text is kept.
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(-?\d+\.\d{2})\d+", r"\1", tag.group(0)), text)
+    return re.sub(r"\s*\n\s*", " ", text)
 
 
 def color_variable(color: int) -> str:

@@ -120,6 +120,8 @@ def key_facts(group: Group) -> list[tuple[str, str]]:
         facts.append(
             ("training time", _time(sum(float((run.summary or {}).get("seconds", 0)) for run in group.finished)))
         )
+    if column := group.runs[0].settings.get("dataset.split_column"):
+        facts.append(("split by column", str(column)))
     many = len(group.runs) > 1
     return [*facts, ("runs", str(len(group.runs))) if many else ("seed", str(group.runs[0].seed))]
 

@@ -15,6 +15,12 @@ def test_experiments_stand_side_by_side(page, frame, record):
     assert 'class="best"' not in text
 
 
+def test_the_column_of_the_split_is_shown_at_the_top(page, record):
+    text, _ = page(record(settings={"dataset.split_column": "split_r"}))
+    assert "<dt>split by column</dt><dd>split_r</dd>" in text
+    assert "split by column" not in page(record(settings={"dataset.split_column": ""}))[0]
+
+
 def test_no_best_value_between_runs_that_were_tested_on_other_rows(page, frame, record):
     table = frame("labels")
     moved, relabelled, without = table.copy(), table.copy(), table.drop(columns=["smiles"])
