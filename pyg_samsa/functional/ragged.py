@@ -57,6 +57,7 @@ class RaggedIndex:
         self.max_size = max(self.sizes, default=0)
         self.uniform = self.max_size * self.num_graphs == self.num_tokens
         self._batch: Tensor | None = None
+        self._occupied: RaggedIndex | None = None
         self._parts: dict[int, list[tuple[slice, RaggedIndex]]] = {}
         self._tiles: dict[int, tuple[Tensor, Tensor]] = {}
         self._cells: dict[int, tuple[Tensor, Tensor]] = {}
@@ -114,6 +115,26 @@ class RaggedIndex:
             graphs = torch.arange(self.num_graphs, device=self.device)
             self._batch = torch.repeat_interleave(graphs, counts, output_size=self.num_tokens)
         return self._batch
+
+    def without_empty(self) -> RaggedIndex:
+        """Return the index of the graphs that have tokens, if most graphs have none; otherwise the index itself.
+
+        The rows of the tokens are the same. Tables with a row for each graph are then as small as the tokens need. If
+        no graph has tokens, one empty graph is left.
+
+        Example:
+            >>> RaggedIndex(torch.tensor([0, 0, 0, 3, 3, 3])).without_empty().sizes
+            [3]
+            >>> RaggedIndex(torch.tensor([0, 0, 3])).without_empty().sizes
+            [0, 3]
+
+        Cost: O(B) in the first call, then O(1).
+        """
+        if self._occupied is None:
+            occupied = [size for size in self.sizes if size]
+            few = 2 * len(occupied) < self.num_graphs and not torch.compiler.is_compiling()
+            self._occupied = RaggedIndex.from_sizes(occupied or [0], self.device) if few else self
+        return self._occupied
 
     def groups(self, max_waste: float = 4.0) -> Iterator[tuple[Int[Tensor, " G"] | None, int]]:
         """Yield ``(graphs, width)``: sets of graphs of similar size, for one dense [G, width] table each.

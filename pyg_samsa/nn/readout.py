@@ -7,6 +7,7 @@ from torch_geometric.nn.aggr import Aggregation, AttentionalAggregation, MeanAgg
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.encoding.feature_encoder import one_hot_categories
 from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
 from pyg_samsa.nn.mlp_head import HEAD_NORMS, MLPHead
@@ -140,7 +141,7 @@ class Readout(Module):
         if level == "node" and not context:
             check_no_effect(Readout, {"pool": pool}, reason="level is 'node' and context is False")
         self.channels, self.level, self.towers, self.interaction = channels, level, towers, interaction
-        self.context, self.num_categories = context, num_categories
+        self.context, self.num_categories, self.head_norm = context, num_categories, head_norm
         self.pool = make_pool(pool, channels) if level == "graph" or context else None
         if level == "graph":
             width = (2 * towers if interaction == "nli" else towers) * channels
@@ -191,8 +192,29 @@ class Readout(Module):
             >>> Readout(16, 10, towers=2)(tokens).shape
             torch.Size([1, 10])
         """
-        out = self.head(self.features(tokens, category, graph_features))
+        occupied = tokens.index.without_empty()
+        if occupied is not tokens.index and self._sees_tokens_alone:
+            out = self._expand(tokens._replace(index=occupied), tokens.index)
+        else:
+            out = self.head(self.features(tokens, category, graph_features))
         return out if self.scale is None else self.scale(out)
+
+    @property
+    def _sees_tokens_alone(self) -> bool:
+        """Whether the head sees nothing but tokens, and takes no statistics: empty graphs then have one prediction."""
+        return (
+            self.level == "graph"
+            and self.towers == 1
+            and self.graph_features is None
+            and not (self.training and self.head_norm != "none")
+        )
+
+    def _expand(self, tokens: Tokens, index: RaggedIndex) -> Tensor:
+        """Return predictions for all graphs of an index, most of which are empty, from the tokens of the others."""
+        seen = self.features(tokens)
+        predicted = self.head(torch.cat([seen, seen.new_zeros(1, seen.size(1))]))
+        rows = index.ptr.diff().nonzero().flatten()
+        return predicted[-1:].expand(index.num_graphs, -1).index_copy(0, rows, predicted[: rows.numel()])
 
     def features(
         self,

@@ -94,3 +94,15 @@ def test_parts_are_consecutive_and_complete(max_tokens):
     assert [rows.start for rows, _ in parts] == [0, *(rows.stop for rows, _ in parts)][:-1]
     assert all(part.num_tokens <= max_tokens or part.max_size > max_tokens for _, part in parts)
     assert index.parts(max_tokens) is parts
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"), [([0, 3, 0, 0, 2], [3, 2]), ([0, 0, 0], [0]), ([0, 3], [0, 3]), ([1, 0, 2], [1, 0, 2])]
+)
+def test_only_where_most_graphs_are_empty_they_are_left_out(sizes, expected):
+    index = RaggedIndex.from_sizes(sizes)
+    found = index.without_empty()
+    assert found.sizes == expected
+    assert found.num_tokens == index.num_tokens
+    assert found is index.without_empty()
+    assert (found is index) == (sizes == expected)

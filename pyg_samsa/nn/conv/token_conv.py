@@ -255,6 +255,8 @@ class TokenConv(Module):
         if perm is not None:
             x = x[perm]
             score_input, pos, normal = (None if t is None else t[perm] for t in (score_input, pos, normal))
+        # Empty graphs have no tokens that could attend, so no keys are sampled for them unless they are asked for.
+        index = index if return_sampled_tokens else index.without_empty()
         context = TokenContext(index, x if score_input is None else score_input, pos, normal)
         mixed, samples = self.attend(x, context)
         out = self.out(mixed.flatten(1))

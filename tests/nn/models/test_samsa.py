@@ -364,3 +364,32 @@ def test_numbers_of_numpy_are_those_of_python():
     model = SAMSA.from_options(np.array([3, 2]), np.int64(1), edge_channels=np.int64(2), **given, channels=np.int32(16))
     assert json.loads(json.dumps(model.options))["in_channels"] == [3, 2]
     assert all(type(value) in (int, float, bool, str, list) for value in model.options.values())
+
+
+@pytest.mark.parametrize("options", [{}, {"bridge": False}, {"head_norm": "batch"}, {"pool": "mean"}])
+def test_many_empty_graphs_change_nothing(options):
+    torch.manual_seed(0)
+    model = SAMSA.from_options(3, 2, **SMALL, **options).eval()
+    with torch.no_grad():
+        model.encoder.alpha.fill_(0.5)
+    x, edges = torch.randn(5, 3), torch.tensor([[0, 1, 3], [1, 0, 4]])
+    alone = model(x, edges, batch=torch.tensor([0, 0, 0, 1, 1]), batch_size=3)
+    far = model(x, edges, batch=torch.tensor([7, 7, 7, 40, 40]), batch_size=50)
+    torch.testing.assert_close(far[[7, 40]], alone[:2])
+    empty = [graph for graph in range(50) if graph not in (7, 40)]
+    torch.testing.assert_close(far[empty], alone[2:].expand(48, -1))
+    nothing = model(x[:0], batch=torch.empty(0, dtype=torch.long), batch_size=9)
+    torch.testing.assert_close(nothing, alone[2:].expand(9, -1))
+    model.train()(x, edges, batch=torch.tensor([7, 7, 7, 40, 40]), batch_size=50).sum().backward()
+    assert all(weight.grad is not None for weight in model.readout.head.parameters())
+
+
+def test_a_million_empty_graphs_cost_next_to_nothing():
+    model = SAMSA.from_options(3, 1, channels=64, num_layers=1, heads=4, num_samples=32).eval()
+    shapes = []
+    model.encoder.blocks[0].conv.score.register_forward_hook(lambda *call: shapes.append(call[2].shape))
+    model.readout.head.register_forward_hook(lambda module, given, out: shapes.append(out.shape))
+    with torch.no_grad():
+        out = model(torch.randn(2, 3), batch=torch.tensor([5, 999_999]), batch_size=1_000_000)
+    assert out.shape == (1_000_000, 1)
+    assert shapes[-1] == (3, 1)
