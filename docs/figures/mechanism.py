@@ -76,8 +76,8 @@ def draw() -> str:
     parts += [
         graph(110, 205),
         arrow(205, 205, 46),
-        text(228, 190, "Graph-", 12, SOFT),
-        text(228, 228, "Bridge", 12, SOFT),
+        text(228, 190, "Graph-", 16, SOFT),
+        text(228, 228, "Bridge", 16, SOFT),
     ]
 
     kinds = [NODE] * 8 + [EDGE] * 8 + [SUPPORT] * 2
@@ -85,10 +85,10 @@ def draw() -> str:
     parts.append(column)
     labels = [(3.5, "N nodes", NODE), (11.5, "E edges", EDGE), (16.5, "2K learned", SOFT)]
     parts += [
-        text(326, centres[int(i)] + (14 if i % 1 else 5), words, 14, colour, "start", "600")
+        text(326, centres[int(i)] + (14 if i % 1 else 5), words, 16, colour, "start", "600")
         for i, words, colour in labels
     ]
-    parts.append(text(330, centres[17] + 34, "packed [T, D], no padding", 13, SOFT))
+    parts.append(text(330, centres[17] + 34, "packed [T, D], no padding", 16, SOFT))
     parts.append(arrow(412, 205, 46))
 
     chosen = [[1, 5, 9], [3, 8, 14], [0, 11, 16]]
@@ -100,8 +100,8 @@ def draw() -> str:
         for i, score in enumerate(scores):
             colour, opacity = (HEADS[head], 1) if i in picks else ("#cbd2d9", 0.8)
             parts.append(box(x, centres[i] - 6, 70 * score, 12, colour, extra=f'opacity="{opacity}"'))
-        parts.append(text(x + 35, centres[17] + 34, f"head {head + 1}", 14, HEADS[head], weight="700"))
-    parts.append(text(640, HEIGHT - 16, "importance z, learned; Gumbel noise in training only", 13, SOFT))
+        parts.append(text(x + 35, centres[17] + 34, f"head {head + 1}", 16, HEADS[head], weight="700"))
+    parts.append(text(640, HEIGHT - 11, "importance z, learned; Gumbel noise in training only", 16, SOFT))
     parts.append(arrow(806, 205, 46))
 
     queries, rows = token_column(890, 62, kinds[:16])
@@ -114,8 +114,8 @@ def draw() -> str:
                 parts.append(line(908, row, x - 3, top + 9, HEADS[head], 0.8, 'opacity="0.28"'))
             parts.append(box(x, top, 18, 18, kinds[pick], HEADS[head], extra='stroke-width="3"'))
         parts.append(text(x + 30, y + 39, "K", 15, HEADS[head], "start", "700"))
-    parts.append(text(1000, centres[17] + 34, "O(T K) time, O(T) memory", 14, INK, weight="600"))
-    parts.append(text(1000, HEIGHT - 16, "instead of O(T n) for graphs of n tokens", 13, SOFT))
+    parts.append(text(1000, centres[17] + 34, "O(T K) time, O(T) memory", 16, INK, weight="600"))
+    parts.append(text(1000, HEIGHT - 11, "instead of O(T n) for graphs of n tokens", 16, SOFT))
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">{"".join(parts)}</svg>\n'
 
 
