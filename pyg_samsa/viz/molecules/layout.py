@@ -50,7 +50,7 @@ class MoleculeLayout:
         >>> MoleculeLayout("C" * 5000).remark
         'Not drawn: 5,000 atoms (at most 4,000)'
 
-    Cost: a quarter of a millisecond per atom for chains; cubic for others, about half a second for 400 atoms.
+    Cost: a quarter to one millisecond per atom for chains; cubic for others, about half a second for 400 atoms.
     """
 
     def __init__(self, mol: Any, bond_length: float | None = None) -> None:
