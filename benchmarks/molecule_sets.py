@@ -135,7 +135,7 @@ def read_set(path: Path, *, splits: Sequence[str] | None = None, targets: Sequen
     names = _targets(path, columns, [smiles, *parts], targets, CellOptions(delimiter))
     task, _, y = read_targets(
         [columns[name] for name in names], names, "auto", range(1, len(rows) + 1), cells=CellOptions(delimiter)
-    )
+    )[:3]
     if task == "multiclass":
         raise DataError(f"{path.name}: {names[0]!r} holds classes", hint="Only numbers and labels are compared.")
     kept = np.zeros(len(rows), bool)

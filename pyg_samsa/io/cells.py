@@ -226,14 +226,19 @@ def write_number(value: float, spread: float | None = None) -> str:
     return f"{value:.{digits}g}"
 
 
-def describe_missing(texts: Sequence[str], missing: Collection[str] | None = None) -> str:
+def describe_missing(texts: Sequence[str], values: Sequence[float]) -> str:
     """Return which words of a column were read as missing, and how often; empty if there are none but empty fields.
 
+    Args:
+        texts: Fields of the column.
+        values: What was read, NaN where missing.
+
     Example:
-        >>> describe_missing(["1", "", "#N/A", "n.d.", "#N/A"])
+        >>> describe_missing(["1", "", "#N/A", "n.d.", "#N/A"], [1.0] + 4 * [math.nan])
         "'#N/A' (2 rows), 'n.d.' (1 row)"
     """
-    counts = Counter(text.strip() for text in texts if text.strip() and is_missing(text, missing))
+    absent = (text.strip() for text, value in zip(texts, values, strict=True) if math.isnan(value))
+    counts = Counter(text for text in absent if text)
     shown = [f"{text!r} ({count:,} row{'s' * (count > 1)})" for text, count in counts.most_common(5)]
     return ", ".join(shown) + (", ..." if len(counts) > len(shown) else "")
 

@@ -228,7 +228,7 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
     Args:
         header: Names of the columns.
         wanted: A name, or the number of a column from 1; empty takes the first of ``fallbacks`` that is there, or the
-            only column.
+            only column whose name contains the first of them, or the only column.
         key: Name of the setting, for the errors.
         fallbacks: Lower-case names.
 
@@ -248,6 +248,9 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
         for fallback in fallbacks:
             if lower.count(fallback) == 1:
                 return lower.index(fallback)
+        similar = [place for place, name in enumerate(lower) if fallbacks and fallbacks[0] in name]
+        if len(similar) == 1:
+            return similar[0]
         if len(header) == 1:
             return 0
         raise ConfigError(key, "", f"the name of a column: {shown}", hint=f"Pass the name: {key} NAME.")

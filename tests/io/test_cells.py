@@ -30,8 +30,10 @@ def test_texts_of_something(text):
 
 def test_texts_of_nothing_can_be_chosen():
     assert [is_missing(text, ["tbd"]) for text in ("TBD", "", "None", "#N/A")] == [True, True, False, False]
-    assert describe_missing(["1", "", "None", "none", "None"]) == "'None' (2 rows), 'none' (1 row)"
-    assert describe_missing(["1", ""]) == ""
+    assert (
+        describe_missing(["1", "", "None", "none", "None"], [1.0] + 4 * [math.nan]) == "'None' (2 rows), 'none' (1 row)"
+    )
+    assert describe_missing(["1", ""], [1.0, math.nan]) == ""
 
 
 @pytest.mark.parametrize(

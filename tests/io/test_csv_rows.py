@@ -136,6 +136,9 @@ def test_columns():
     assert find_column(header, "Canonical_SMILES", key="k") == 1
     assert find_column(header, "4", key="k") == 3
     assert find_column(["anything"], "", key="k") == 0
+    assert find_column(["id", "Canonical SMILES (RDKit)"], "", key="k", fallbacks=SMILES_NAMES) == 1
+    with pytest.raises(ConfigError):
+        find_column(["SMILES in", "SMILES out"], "", key="k", fallbacks=SMILES_NAMES)
     assert find_column(["7", "x"], "7", key="k") == 0
     for wanted in ("y", "z", "0", "6", ""):
         with pytest.raises(ConfigError):

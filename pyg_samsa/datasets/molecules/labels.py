@@ -14,13 +14,13 @@ MAX_CLASSES = 200
 # fmt: off
 _NEGATIVE = frozenset(
     [
-        "inactive", "negative", "neg", "no", "n", "false", "f", "low", "safe", "fail", "failed", "absent", "decoy",
+        "inactive", "negative", "-", "neg", "no", "n", "false", "f", "low", "safe", "fail", "failed", "absent", "decoy",
         "nontoxic", "insoluble", "impermeable", "unstable", "weak", "bad", "control", "none", "0",
     ]
 )
 _POSITIVE = frozenset(
     [
-        "active", "positive", "pos", "yes", "y", "true", "t", "high", "toxic", "pass", "passed", "present", "hit",
+        "active", "positive", "+", "pos", "yes", "y", "true", "t", "high", "toxic", "pass", "passed", "present", "hit",
         "soluble", "permeable", "stable", "strong", "good", "binder", "blocker", "inhibitor", "mutagen", "1",
     ]
 )
@@ -49,9 +49,9 @@ def read_labels(
 ) -> Labels | None:
     """Read a column of labels; None if it does not hold two values.
 
-    Two values are 0 and 1 (or yes and no, true and false), two whole numbers, or two words. Upper and lower case are
-    the same. The positive class is the larger number, or the word that is not negated: ``active`` beside ``inactive``.
-    If neither word says so, it is the last one in alphabetical order.
+    Two values are 0 and 1 (or yes and no, true and false), two whole numbers, or two words. Upper and lower case
+    are the same; ``-`` beside ``+`` is a value. The positive class is the larger number, or the word that is not
+    negated: ``active`` beside ``inactive``. If neither word says so, it is the last one in alphabetical order.
 
     Args:
         texts: Fields of the column.
@@ -70,9 +70,10 @@ def read_labels(
         >>> read_labels(["0.5", "2", "3"]) is None
         True
     """
-    keys = ["" if is_missing(text, missing) else _key(text) for text in texts]
+    signs = {text.strip() for text in texts if text.strip()} == {"+", "-"}
+    keys = ["" if is_missing(text, missing) and not (signs and text.strip()) else _key(text) for text in texts]
     counts = Counter(key for key in keys if key)
-    plain = {key: read_number(key, missing=missing) for key in list(counts)[:3]}
+    plain = {key: read_number(key, missing=[]) for key in list(counts)[:3]}
     if counts and len(counts) <= 3 and not positive and all(value in (0.0, 1.0) for value in plain.values()):
         return Labels("", [plain[key] or 0.0 if key else math.nan for key in keys])
     if len(counts) != 2 or (repeated and not positive and min(counts.values()) < 2):

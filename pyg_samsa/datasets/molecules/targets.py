@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -25,6 +26,8 @@ from pyg_samsa.io.cells import (
 )
 
 CSV_TASKS = ("auto", "regression", "binary", "multilabel", "multiclass")
+_FEW_CLASSES = 6
+_BEGINS_WITH_NUMBER = re.compile(r"[+-]?\d*[.,]?\d+\s*[^\d\s.,:/-]")
 CENSORED = ("refuse", "bounds", "missing", "exact")
 
 
@@ -81,7 +84,7 @@ class CellOptions:
         read: list[Number] = []
         for text, row, number in zip(texts, rows, numbers, strict=True):
             if number is None or (has_bound_sign(text) and not bounds):
-                raise refuse_text(text, row=row, column=name, hint=_what_words_are(texts, numbers))
+                raise refuse_text(text, row=row, column=name, hint=_what_words_are(texts, numbers, name))
             read.append(number)
         return read
 
@@ -99,13 +102,17 @@ class CellOptions:
         return []
 
 
-def _what_words_are(texts: Sequence[str], numbers: Sequence[Number | None]) -> str:
-    if all(number is not None for number in numbers):
+def _what_words_are(texts: Sequence[str], numbers: Sequence[Number | None], name: str) -> str:
+    """Return the cure for a column that should hold numbers."""
+    words = {text.strip() for text, number in zip(texts, numbers, strict=True) if number is None}
+    if not words:
         return ""
+    if all(_BEGINS_WITH_NUMBER.match(word) for word in words):
+        return "Write the number alone, without a unit or an error."
     if any(number is not None and not math.isnan(number.value) for number in numbers):
         return "Leave the field empty where there is no value, or name the words that mean this: --missing TEXT."
-    distinct = len({text.strip() for text in texts})
-    return f"It holds {distinct:,} different words in {len(texts):,} rows; if they are classes: --task multiclass."
+    cures = f"if they are classes: --task multiclass; '!{name}' in --target-columns leaves the column out."
+    return f"It holds {len(words):,} different words in {len(texts):,} rows; {cures}"
 
 
 class Targets(NamedTuple):
@@ -139,6 +146,10 @@ class _Columns:
     rows: Sequence[int]
     cells: CellOptions
     notes: list[str] = field(default_factory=list)
+
+    def note_missing(self, place: int, values: Sequence[float]) -> None:
+        if words := describe_missing(self.texts[place], values):
+            self.notes.append(f"column {self.names[place]!r}: read as missing: {words}")
 
 
 def read_targets(
@@ -180,10 +191,11 @@ def read_targets(
     table = _Columns(columns, names, rows, cells or CellOptions())
     missing = table.cells.missing
     for texts, name in zip(columns, names, strict=True):
-        if words := describe_missing(texts, missing):
-            table.notes.append(f"column {name!r}: read as missing: {words}")
-        if all(is_missing(text, missing) for text in texts):
+        known = {text.strip() for text in texts if not is_missing(text, missing)}
+        if not known:
             raise DataError(f"column {name!r} holds no value", hint="Remove it from the target columns.")
+        if len(known) == 1 and task != "regression" and read_bounded(word := known.pop(), decimal="point") is None:
+            raise DataError(f"column {name!r} holds only {word[:40]!r}", hint="There is nothing to learn from it.")
     if task in ("auto", "binary", "multilabel"):
         labels = [
             read_labels(texts, missing=missing, positive=table.cells.positive, repeated=task == "auto")
@@ -200,8 +212,9 @@ def read_targets(
         and looks_like_classes(columns[0], missing=missing)
     ):
         classes, numbers = read_classes(columns[0], names[0], missing=missing)
+        table.note_missing(0, numbers)
         return Targets("multiclass", classes, torch.tensor(numbers).unsqueeze(1), notes=tuple(table.notes))
-    return _regression(table)
+    return _regression(table, task)
 
 
 def _has_words(texts: Sequence[str], cells: CellOptions) -> bool:
@@ -214,6 +227,8 @@ def _labels(labels: Sequence[Labels], table: _Columns) -> Targets:
         f"{name}={column.positive}" if column.positive else name
         for name, column in zip(table.names, labels, strict=True)
     ]
+    for place, column in enumerate(labels):
+        table.note_missing(place, column.values)
     y = torch.tensor([column.values for column in labels]).T.contiguous()
     for position, name in enumerate(names):
         known = y[:, position][~y[:, position].isnan()]
@@ -236,10 +251,18 @@ def _no_labels(labels: Sequence[Labels | None], task: str, table: _Columns) -> C
     return ConfigError("task", task, f"'regression' or 'multiclass' for column {table.names[place]!r}", hint=hint)
 
 
-def _regression(table: _Columns) -> Targets:
+def _few_whole_numbers(y: Tensor) -> list[str]:
+    """Return the values of a column that may be classes: at most six whole numbers, each repeated; else nothing."""
+    values, counts = y[~y.isnan()].unique(return_counts=True)
+    classes = 1 < len(values) <= _FEW_CLASSES and bool((counts > 1).all()) and bool((values == values.round()).all())
+    return [f"{value:g}" for value in values.tolist()] if classes else []
+
+
+def _regression(table: _Columns, asked: str) -> Targets:
     cells, values, bounds = table.cells, [], []
-    for texts, name in zip(table.texts, table.names, strict=True):
+    for place, (texts, name) in enumerate(zip(table.texts, table.names, strict=True)):
         numbers = cells.read_column(texts, name, table.rows, bounds=cells.censored != "refuse")
+        table.note_missing(place, [number.value for number in numbers])
         table.notes += cells.note_on(texts, name, table.rows)
         if cells.censored == "missing":
             numbers = [Number(math.nan) if number.bound else number for number in numbers]
@@ -254,6 +277,10 @@ def _regression(table: _Columns) -> Targets:
             hint = "Leave the field empty where there is no value."
             raise DataError(f"column {name!r} holds an infinite value", hint=hint)
     bound = torch.tensor(bounds, dtype=torch.int8).T.contiguous()
+    if asked == "auto" and len(table.names) == 1 and (few := _few_whole_numbers(y)):
+        table.notes.append(
+            f"column {table.names[0]!r}: the numbers {', '.join(few)} are read as a regression (--task multiclass)"
+        )
     return Targets("regression", list(table.names), y, bound if bool(bound.any()) else None, tuple(table.notes))
 
 

@@ -197,7 +197,7 @@ def test_prepared_once(table, tmp_path, monkeypatch):
     ("header", "rows", "options", "told"),
     [
         (["smiles", "y"], [["C", ">10"], ["CC", "1"]], {"csv_task": "regression"}, "bounds"),
-        (["smiles", "a", "b"], [["C", "x", "1"]], {"target_columns": ["a", "b"]}, "not a number"),
+        (["smiles", "a", "b"], [["C", "x", "1"], ["CC", "z", "0"]], {"target_columns": ["a", "b"]}, "not a number"),
         (["smiles", "a", "b"], [["C", "1", "1"]], {}, "'a', 'b'"),
         (["smiles", "y"], [["C", "inf"], ["CC", "1"]], {}, "infinite"),
         (["smiles", "y"], [["C", "nan"], ["CC", ""]], {}, "no value"),

@@ -21,6 +21,7 @@ from pyg_samsa.errors import ConfigError, DataError
         ("1", "2"),
         ("-5", "-3"),
         ("antagonist", "modulator"),
+        ("-", "+"),
     ],
 )
 def test_the_positive_class(negative, positive):

@@ -65,6 +65,14 @@ def test_notes_tell_how_words_and_commas_were_read():
     assert (classes.task, classes.names, classes.notes) == ("multiclass", ["Mild", "None", "Severe"], ())
 
 
+def test_few_whole_numbers_are_a_regression_and_this_is_said():
+    found = read(["0", "1", "2"] * 2)
+    assert found.task == "regression"
+    assert found.notes == ("column 'column 0': the numbers 0, 1, 2 are read as a regression (--task multiclass)",)
+    assert read(["0", "1", "2"] * 2, task="regression").notes == ()
+    assert read(["0", "1", "2", "1", "0"]).notes == ()
+
+
 def test_bounds_are_read_where_asked():
     texts = [">10", "0.5", "<0.1", ""]
     for censored, y in (
@@ -98,18 +106,37 @@ def test_decimal_commas():
         ([["0.5", "0.7", "high", "0.5"]], "auto", DataError, "row 3, column 'column 0': 'high' is not a number"),
         ([["a", "b", "c"]], "auto", DataError, "row 1, column 'column 0': 'a' is not a number"),
         ([["1", "1"]], "auto", DataError, "only the label 1"),
+        ([["active", "", "active"]], "auto", DataError, "holds only 'active'"),
+        ([["1", "2"], ["m1", "m2"]], "auto", DataError, "row 1, column 'column 1': 'm1' is not a number"),
         ([["1", "0"], ["1", "0"]], "binary", ConfigError, "2 target columns"),
         ([["1"]], "clasification", ConfigError, "clasification"),
         ([[">10", "3"]], "regression", DataError, "row 1.*is a bound, not a number"),
         ([["", "NA"]], "regression", DataError, "no value"),
         ([["inf", "1"]], "regression", DataError, "infinite"),
         ([["1", "1"]], "binary", DataError, "only the label 1"),
-        ([["a", "a"]], "multiclass", DataError, "1 different words"),
+        ([["a", "a"]], "multiclass", DataError, "holds only 'a'"),
     ],
 )
 def test_wrong_columns_are_named(columns, task, error, named):
     with pytest.raises(error, match=named):
         read(*columns, task=task)
+
+
+@pytest.mark.parametrize(
+    ("columns", "cure"),
+    [
+        ([["1 uM", "2 uM", "3.5 uM"]], "without a unit"),
+        ([["1 ± 0.2", "2 ± 0.1", "3"]], "without a unit or an error"),
+        ([["1", "2"], ["m1", "m2"]], "'!column 1' in --target-columns leaves the column out"),
+        ([["0.1", "0.2", "oops"]], "--missing TEXT"),
+        ([["0.1", "0.2", ">3"]], "--censored bounds"),
+        ([["2024-01-05", "2024-01-06"]], "--task multiclass"),
+    ],
+)
+def test_errors_about_words_name_a_cure(columns, cure):
+    with pytest.raises(DataError) as caught:
+        read(*columns)
+    assert cure in caught.value.hint
 
 
 def test_columns_of_numbers():
