@@ -248,7 +248,7 @@ class MoleculeEstimator(BaseEstimator):
         callbacks = [
             history,
             EpochEnd(history),
-            *checkpoints(folder, options, "val_loss" if validates else None, False),
+            *checkpoints(folder, options, history, "val_loss" if validates else None, False),
         ]
         trainer = build_trainer(folder, options, callbacks, [], validates)
         trainer.fit(module, datamodule=data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError, MissingDependencyError
 from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.metrics.row_metric import UndefinedMetric
 from pyg_samsa.predict import (
     BlendPredictor,
     BoostedTrees,
@@ -456,5 +458,7 @@ def measure(metrics: Mapping[str, Metric], values: np.ndarray, target: np.ndarra
     for name, metric in metrics.items():
         metric.reset()
         metric.update(raw, known)
-        found[name] = float(metric.compute())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UndefinedMetric)  # the table shows a dash
+            found[name] = float(metric.compute())
     return found

@@ -43,9 +43,26 @@ def as_rows(name: str, values: Tensor, num_targets: int) -> Tensor:
     return rows.to(device="cpu", dtype=torch.float64 if rows.dtype == torch.float64 else torch.float32)
 
 
+class UndefinedMetric(UserWarning):
+    """The value of a metric is NaN.
+
+    Example:
+        >>> str(UndefinedMetric("auc is undefined (NaN): no row is labelled"))
+        'auc is undefined (NaN): no row is labelled'
+    """
+
+
 def warn_undefined(metric: str, reason: str) -> None:
-    """Warn that the value of a metric is NaN, and why."""
-    warnings.warn(f"{metric} is undefined (NaN): {reason}", UserWarning, stacklevel=3)
+    """Warn that the value of a metric is NaN, and why.
+
+    Example:
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     warn_undefined("auc", "no row is labelled")
+        >>> caught[0].category.__name__
+        'UndefinedMetric'
+    """
+    warnings.warn(f"{metric} is undefined (NaN): {reason}", UndefinedMetric, stacklevel=3)
 
 
 def mean_of_defined(values: np.ndarray) -> float:

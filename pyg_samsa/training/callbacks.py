@@ -16,6 +16,7 @@ from torch_geometric.graphgym.imports import pl
 from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.memory import return_memory
+from pyg_samsa.training.best_epoch import best_epoch
 
 Row = dict[str, float]
 
@@ -181,14 +182,10 @@ def epochs_without_progress(rows: Sequence[Row], monitor: str | None, higher_is_
         >>> epochs_without_progress(rows, "val_mae", higher_is_better=False)
         2
     """
-    if monitor is None:
+    if monitor is None or not rows:
         return 0
-    best, since = float("-inf"), len(rows)
-    for number, row in enumerate(rows, start=1):
-        value = row.get(monitor, float("nan")) * (1.0 if higher_is_better else -1.0)
-        if value > best:
-            best, since = value, len(rows) - number
-    return since
+    best = best_epoch(rows, monitor, higher_is_better=higher_is_better)
+    return len(rows) if best.monitor is None else len(rows) - 1 - best.place
 
 
 class ExactResume(pl.Callback):

@@ -11,6 +11,7 @@ from pyg_samsa.io.files import lock
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.task import Task
 from pyg_samsa.training import run_folder as files
+from pyg_samsa.training.best_epoch import best_epoch, describe_fallback
 from pyg_samsa.training.callbacks import EarlyStop, EpochEnd, ExactResume, History, Row, epochs_without_progress
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.data_module import SplitData
@@ -77,7 +78,7 @@ def fit_and_test(
     history.on_row = lambda row: [on_row(row) for on_row in watchers]
     collector = PredictionCollector()
     callbacks = [history, ExactResume(seed), collector, *([display] if display is not None else []), EpochEnd(history)]
-    callbacks += checkpoints(folder, options, monitor, higher_is_better)
+    callbacks += checkpoints(folder, options, history, monitor, higher_is_better)
     if options.patience and monitor is not None:
         stop = EarlyStop(history, monitor, higher_is_better=higher_is_better, patience=options.patience)
         callbacks.append(stop)
@@ -90,22 +91,24 @@ def fit_and_test(
             folder.write_json(files.ENVIRONMENT, describe())
         _fit(trainer, module, data, folder)
         chosen = folder.best if monitor is not None and options.keep_best and options.save_checkpoints else folder.last
-        best_epoch = _load_weights(module, chosen) if options.save_checkpoints else len(history.rows)
+        epoch = _load_weights(module, chosen) if options.save_checkpoints else len(history.rows)
         test = _test(trainer, module, data) if data.has("test") else {}
+        used = best_epoch(history.rows, monitor, higher_is_better=higher_is_better).monitor if history.rows else monitor
         result = RunResult(
             folder=folder,
             seed=seed,
-            best_epoch=best_epoch,
-            val=_values(history.rows[best_epoch - 1], "val_") if history.rows else {},
+            best_epoch=epoch,
+            val=_values(history.rows[epoch - 1], "val_") if history.rows else {},
             test=test,
             parameters=num_parameters(module.network),
             epochs=len(history.rows),
             seconds=history.rows[-1]["total_seconds"] if history.rows else 0.0,
+            fallback=describe_fallback(monitor, used),
             waited=epochs_without_progress(history.rows, monitor, higher_is_better),
             per_class=per_class_scores(collector, task),
         )
         if trainer.is_global_zero:
-            write_run(result, history.rows, collector, data, task, monitor, draw)
+            write_run(result, history.rows, collector, data, task, used, draw)
     return result
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -13,12 +15,14 @@ from torchmetrics import Metric
 
 from pyg_samsa.errors import ConfigError, NumericalError
 from pyg_samsa.metrics import BatchMetric
+from pyg_samsa.metrics.row_metric import UndefinedMetric
 from pyg_samsa.task import SPLITS
 from pyg_samsa.training.finite import FiniteGuard
 from pyg_samsa.training.losses import clip_to_bounds
 from pyg_samsa.training.mean_loss import MeanLoss
 from pyg_samsa.training.optimizers import NO_DECAY_NAMES, OptimizerFactory, parameter_groups
 
+_LOGGER = logging.getLogger(__name__)
 Loss = Callable[[Tensor, Tensor], Tensor]
 SchedulerFactory = Callable[[torch.optim.Optimizer, int, int], Any]
 
@@ -84,6 +88,7 @@ class TaskModule(pl.LightningModule):
         self.measures = nn.ModuleDict(measures)
         self.guard = FiniteGuard()
         self._epoch_schedulers: dict[int, str | None] = {}
+        self._undefined: set[str] = set()
 
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
         """Return (prediction, target) of a batch, the prediction in at least float32."""
@@ -142,11 +147,25 @@ class TaskModule(pl.LightningModule):
         """Return the predictions of a batch."""
         return self(batch)[0]
 
+    def _compute(self, key: str, metric: Metric) -> Tensor:
+        """Return the value of a metric; why it is undefined is logged once in a run."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            value = metric.compute()
+        for warning in caught:
+            if issubclass(warning.category, UndefinedMetric):
+                if key not in self._undefined and self.trainer.is_global_zero:
+                    _LOGGER.warning("%s: %s", key.partition("_")[0], warning.message)
+                self._undefined.add(key)
+            else:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        return value
+
     def _finish(self, split: str) -> None:
         values: dict[str, Tensor] = {}
         for key, metric in self._of(split).items():
             if metric.update_called:
-                values[key] = torch.as_tensor(metric.compute(), dtype=torch.float64).float()
+                values[key] = torch.as_tensor(self._compute(key, metric), dtype=torch.float64).float()
                 metric.reset()
         loss = values.get(f"{split}_loss")
         if loss is not None and not bool(torch.isfinite(loss)):

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch_geometric.graphgym.imports import pl
 
+from pyg_samsa.training.best_epoch import best_epoch
 from pyg_samsa.training.callbacks import History, Row
 
 REFRESH_SECONDS = 0.25
@@ -37,8 +38,9 @@ class EpochLines:
     """
 
     def __init__(self, monitor: str | None, *, higher_is_better: bool, max_epochs: int) -> None:
-        self.monitor, self.sign, self.max_epochs = monitor, 1.0 if higher_is_better else -1.0, max_epochs
-        self.best = float("-inf")
+        self.monitor, self.max_epochs = monitor, max_epochs
+        self.higher_is_better = higher_is_better
+        self._validated: list[Row] = []
         metric = monitor.split("_", 1)[1] if monitor is not None else None
         keys = (
             ["train_loss", f"train_{metric}", "val_loss", monitor]
@@ -84,11 +86,11 @@ class EpochLines:
             >>> [lines.improves({"val_mae": value}) for value in (0.5, 0.6, 0.4)]
             [True, False, True]
         """
-        value = self.sign * row[self.monitor] if self.monitor in row else float("nan")
-        better = value > self.best
-        if better:
-            self.best = value
-        return better
+        if self.monitor is None or self.monitor not in row:
+            return False
+        self._validated.append(row)
+        best = best_epoch(self._validated, self.monitor, higher_is_better=self.higher_is_better)
+        return best.place == len(self._validated) - 1
 
 
 def short_time(seconds: float) -> str:

@@ -36,6 +36,8 @@ class RunResult:
         seconds: Time of training and validation.
         per_class: For multi-label tasks of few classes: ``name``, ``ap``, ``base_rate`` and ``positives`` of each class
             on the test split.
+        fallback: Why the epoch was not chosen by the metric that was asked for, see
+            `pyg_samsa.training.best_epoch.describe_fallback`; empty if it was.
         waited: Epochs since the best validation; early stopping compares it with the patience.
         reused: Whether the run had finished before and nothing was trained.
 
@@ -56,6 +58,7 @@ class RunResult:
     epochs: int
     seconds: float
     per_class: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    fallback: str = ""
     waited: int = 0
     reused: bool = False
 
@@ -69,7 +72,7 @@ class RunResult:
             >>> result.as_summary()["seconds_per_epoch"]
             2.5
         """
-        names = ("seed", "best_epoch", "epochs", "waited", "parameters", "seconds")
+        names = ("seed", "best_epoch", "epochs", "fallback", "waited", "parameters", "seconds")
         return {
             "status": "finished",
             **{name: getattr(self, name) for name in names},
@@ -91,7 +94,7 @@ class RunResult:
             True
         """
         names = ("seed", "best_epoch", "epochs", "waited", "parameters", "seconds", "val", "test", "per_class")
-        return cls(folder, **{name: summary[name] for name in names}, reused=True)
+        return cls(folder, **{name: summary[name] for name in names}, fallback=summary.get("fallback", ""), reused=True)
 
 
 def is_finished(summary: Mapping[str, Any], *, max_epochs: int, patience: int = 0) -> bool:

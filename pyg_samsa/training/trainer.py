@@ -11,6 +11,8 @@ from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.options import Option, check_options, keep_plain
 from pyg_samsa.training.batch_norm import PreciseBatchNorm
+from pyg_samsa.training.best_epoch import best_epoch
+from pyg_samsa.training.callbacks import History
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.run_folder import RunFolder
 
@@ -129,15 +131,24 @@ def _distributed(options: TrainerOptions) -> Any:
     return pl.strategies.DDPStrategy(broadcast_buffers=False, process_group_backend="gloo" if cpu else None)
 
 
-def checkpoints(folder: RunFolder, options: TrainerOptions, monitor: str | None, higher_is_better: bool) -> list[Any]:
+def checkpoints(
+    folder: RunFolder, options: TrainerOptions, history: History, monitor: str | None, higher_is_better: bool
+) -> list[Any]:
     """Return the checkpoint callbacks of a run: best, archive and last, in the order in which they must act.
+
+    Args:
+        folder: Folder of the run.
+        options: Options of the trainer.
+        history: History of the run, whose row of an epoch is complete before its checkpoint is written.
+        monitor: Logged name that chooses the best epoch, see `best_epoch`; None keeps no best epoch.
+        higher_is_better: Its direction.
 
     Example:
         >>> import tempfile
         >>> from pathlib import Path
         >>> folder = RunFolder(Path(tempfile.mkdtemp()))
         >>> options = TrainerOptions(max_epochs=3, accelerator="cpu")
-        >>> [callback.filename for callback in checkpoints(folder, options, "val_ap", True)]
+        >>> [callback.filename for callback in checkpoints(folder, options, History(), "val_ap", True)]
         ['best', 'last']
     """
     common: dict[str, Any] = {
@@ -149,10 +160,9 @@ def checkpoints(folder: RunFolder, options: TrainerOptions, monitor: str | None,
     if not options.save_checkpoints:
         return checkpoints
     if monitor is not None and options.keep_best:
-        mode = "max" if higher_is_better else "min"
-        checkpoints.append(
-            _Best(monitor=monitor, mode=mode, filename="best", save_top_k=1, enable_version_counter=False, **common)
-        )
+        best = _Best(filename="best", save_top_k=1, enable_version_counter=False, **common)
+        best.history, best.asked, best.higher_is_better = history, monitor, higher_is_better
+        checkpoints.append(best)
     if options.archive_every is not None:
         checkpoints.append(
             _Archive(filename="epoch_{epoch:04d}", every_n_epochs=options.archive_every, save_top_k=-1, **common)
@@ -163,11 +173,19 @@ def checkpoints(folder: RunFolder, options: TrainerOptions, monitor: str | None,
 
 
 class _Best(pl.callbacks.ModelCheckpoint):
-    """Keeps the best epoch; an epoch without a fresh validation is no candidate."""
+    """Keeps the best epoch of a history; an epoch without a fresh validation is no candidate."""
+
+    history: History
+    asked: str
+    higher_is_better: bool
 
     def _should_skip_saving_checkpoint(self, trainer: Any) -> bool:
-        every = trainer.check_val_every_n_epoch or 1
-        return super()._should_skip_saving_checkpoint(trainer) or (trainer.current_epoch + 1) % every != 0
+        if super()._should_skip_saving_checkpoint(trainer) or not self.history.rows:
+            return True
+        rows = self.history.rows
+        validated = any(key.startswith("val_") for key in rows[-1])
+        best = best_epoch(rows, self.asked, higher_is_better=self.higher_is_better)
+        return not validated or best.place != len(rows) - 1
 
 
 class _Archive(pl.callbacks.ModelCheckpoint):

@@ -45,6 +45,9 @@ def print_results(console: Any, results: Sequence[RunResult], *, seconds: float,
     epochs = ", ".join(f"{result.best_epoch} of {result.epochs}" for result in results)
     if rows:
         console.print(metrics_table(rows, title=f"Weights of epoch {epochs}"))
+    for result in results:
+        if result.fallback:
+            console.print(f"[yellow]seed {result.seed}:[/] {result.fallback}", soft_wrap=True)
     if results[0].per_class:
         console.print(classes_table(results))
     trained = [result for result in results if not result.reused]
