@@ -209,18 +209,18 @@ def refuse_text(text: str, *, row: int, column: str, hint: str = "") -> DataErro
     return DataError(f"row {row}, column {column!r}: {text[:40]!r} {what}", hint=hint)
 
 
-def write_number(value: float, spread: float | None = None) -> str:
-    """Return a number with six significant digits, and with more if its column varies less than its size.
+def write_number(value: float, spread: float | None = None, *, digits: int = 6) -> str:
+    """Return a number with some significant digits, and with more if its column varies less than its size.
 
     Args:
         value: The number.
         spread: Standard deviation of the column that it belongs to; None if unknown.
+        digits: Number of significant digits of the part that varies.
 
     Example:
         >>> write_number(-999999.99812345), write_number(-999999.99812345, spread=0.01), write_number(0.25)
         ('-1e+06', '-999999.998123', '0.25')
     """
-    digits = 6
     if spread is not None and value and 0 < spread < math.inf and math.isfinite(value):
         digits += min(max(math.floor(math.log10(abs(value))) - math.floor(math.log10(spread)) - 1, 0), 11)
     return f"{value:.{digits}g}"

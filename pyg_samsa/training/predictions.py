@@ -16,6 +16,7 @@ from pyg_samsa.io.files import atomic_write
 from pyg_samsa.task import Task
 
 CHUNK_ROWS = 100_000
+_DIGITS = 7
 
 
 class PredictionCollector(pl.Callback):
@@ -93,7 +94,7 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
         >>> path, rows = Path(tempfile.mkdtemp()) / "predictions.csv", [Data()] * 8
         >>> write_predictions(path, collected, dataset=rows, task=Task("binary", ["toxic"]))
         >>> path.read_text().splitlines()
-        ['row,toxic_true,toxic_pred', '3,0,0.5', '7,1,0.880797']
+        ['row,toxic_true,toxic_pred', '3,0,0.5', '7,1,0.8807971']
     """
     import pandas as pd
 
@@ -118,11 +119,11 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
             for kind, values in (("true", true), ("pred", predicted)):
                 columns[f"{name}_{kind}"] = [_text(value, spread) for value in values.tolist()]
     with atomic_write(path) as temporary:
-        pd.DataFrame(columns).to_csv(temporary, index=False, float_format="%.6g", chunksize=CHUNK_ROWS)
+        pd.DataFrame(columns).to_csv(temporary, index=False, float_format=f"%.{_DIGITS}g", chunksize=CHUNK_ROWS)
 
 
 def _text(value: float, spread: float | None) -> str:
-    return "" if math.isnan(value) else write_number(value, spread)
+    return "" if math.isnan(value) else write_number(value, spread, digits=_DIGITS)
 
 
 def _smiles(dataset: Any, row_id: Tensor) -> dict[str, list[str]]:

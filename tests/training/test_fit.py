@@ -92,6 +92,31 @@ def test_every_second_epoch_is_validated_and_only_those_are_candidates(train):
     assert result.best_epoch in (2, 4)
 
 
+def test_a_metric_that_is_never_defined_leaves_the_choice_to_the_loss(train, network, caplog):
+    class Undefined(metrics.MeanAbsoluteError):
+        undefined = "nothing varies"
+
+        def _score(self, preds, target):
+            return float("nan")
+
+    made = TaskModule(
+        network(),
+        loss=losses.build("mse"),
+        metrics={"mae": Undefined(1)},
+        optimizer=lambda groups: adamw(groups, lr=0.1),
+        train_metrics=False,
+    )
+    result, _ = train(module=made, max_epochs=6)
+    table = history(result)
+    assert table["val_mae"].isna().all()
+    assert result.best_epoch == table["val_loss"].idxmin() + 1
+    summary = json.loads(result.folder.file("summary.json").read_text())
+    assert (summary["monitor"], summary["fallback"]) == ("val_loss", result.fallback)
+    assert result.fallback == "val_mae is undefined (NaN) in all epochs; the best epoch was chosen by val_loss"
+    told = [message for message in caplog.messages if "undefined" in message]
+    assert told == [f"{split}: mae is undefined (NaN): nothing varies" for split in ("val", "test")]
+
+
 def test_an_archive_of_every_second_epoch(train):
     result, _ = train(max_epochs=4, archive_every=2)
     archived = [name for name in files(result.folder.path) if "epoch_" in name]

@@ -8,7 +8,15 @@ from pyg_samsa.viz.run_tables import print_results
 
 
 def result(folder, seed=0, reused=False):
-    values = {"seed": seed, "reused": reused, "best_epoch": 2, "epochs": 3, "seconds": 6.0, "parameters": 1234}
+    values = {
+        "seed": seed,
+        "reused": reused,
+        "best_epoch": 2,
+        "epochs": 3,
+        "seconds": 6.0,
+        "parameters": 1234,
+        "fallback": "",
+    }
     return SimpleNamespace(
         folder=SimpleNamespace(path=folder), val={"ap": 0.4}, test={"ap": 0.5 + seed}, per_class=None, **values
     )
@@ -25,3 +33,10 @@ def test_metrics_cost_and_files_are_printed(tmp_path, capsys, reused):
     assert "summary.json" in shown
     assert "metrics.csv" not in shown
     assert str(Path(tmp_path).name) in shown.replace("\n", "")
+
+
+def test_a_metric_that_is_undefined_is_told(tmp_path, capsys):
+    one = result(tmp_path)
+    one.fallback = "val_auc is undefined (NaN) in all epochs; the best epoch was chosen by val_loss"
+    print_results(Console(width=60, no_color=True), [one], seconds=75)
+    assert f"seed 0: {one.fallback}" in capsys.readouterr().out
