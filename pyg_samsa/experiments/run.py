@@ -21,6 +21,7 @@ from pyg_samsa.experiments.fit_predictor import FittedPredictor, has_model
 from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors, run_models
 from pyg_samsa.experiments.refit import train_again
 from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.graphgym.defaults import check_run
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.io.memory import keep_memory
@@ -70,6 +71,7 @@ def run(
     """
     check_integer("--repeat", repeat)
     loaded = load_config(config, opts)
+    check_run()
     join_torchrun()
     talk = Verbosity(verbosity if cfg.print != "file" else min(verbosity, -1), is_main_process())
     console = make_console(quiet=not talk.main)

@@ -23,6 +23,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import grids
 from pyg_samsa.experiments.grids import Cell, Grid
 from pyg_samsa.graphgym.config import cfg, load_config, resolved
+from pyg_samsa.graphgym.defaults import check_run
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.options import check_integer
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS
@@ -169,6 +170,7 @@ class Sweep:
             "True",
         ]
         loaded = load_config(self.grid.base, [*words, *own])
+        check_run()
         _check_predictor()
         config, epochs = settings(resolved(loaded)), int(cfg.optim.max_epoch)
         for seed in self.grid.seeds:

@@ -21,6 +21,7 @@ from pyg_samsa.experiments.fingerprint_baseline import smiles_of
 from pyg_samsa.experiments.search_space import TREE_INPUT
 from pyg_samsa.experiments.tune_trials import NetworkTrials, SearchData, TreeTrials
 from pyg_samsa.graphgym.config import load_config, resolved
+from pyg_samsa.graphgym.defaults import check_run
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.graphgym.settings import value_of
 from pyg_samsa.io.files import atomic_write, lock
@@ -138,6 +139,7 @@ def tune(
     deadline = time.monotonic() + 60 * minutes
     _optuna()
     loaded = load_config(config, opts)
+    check_run()
     if cfg.model.type != "samsa":
         raise ConfigError("model.type", cfg.model.type, "'samsa', whose settings are searched")
     if cfg.devices != 1:

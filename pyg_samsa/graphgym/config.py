@@ -14,6 +14,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import CN, cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError, suggest
+from pyg_samsa.graphgym.defaults import fit_defaults
 from pyg_samsa.graphgym.network import check_settings
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
@@ -40,11 +41,13 @@ class LoadedConfig:
         name: Name of the run.
         path: File it was read from.
         given: Dotted names that the user has set.
+        notes: Settings of the file that gave way to those of the command line, see `fit_defaults`.
     """
 
     name: str
     path: Path
     given: frozenset[str]
+    notes: tuple[str, ...] = ()
 
     @property
     def without_effect(self) -> list[str]:
@@ -119,9 +122,11 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     cfg.defrost()
     set_cfg(cfg)
     given = _merge(_leaves(_read_yaml(path)), origin=str(name))
-    given |= _merge(list(_pairs(opts)), origin="command line")
+    asked = _merge(list(_pairs(opts)), origin="command line")
+    given |= asked
     for key, setting in SETTINGS.items():
         setting.check(value_of(key, cfg))
+    notes = fit_defaults(asked)
     check_settings()
     if cfg.optim.num_warmup_epochs and cfg.optim.num_warmup_steps:
         raise ConfigError(
@@ -130,7 +135,9 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     run_name = cfg.run_name or _run_name(path)
     if Path(run_name).name != run_name:
         raise ConfigError("run_name", run_name, "the name of a folder, without slashes")
-    return LoadedConfig(f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name, path, frozenset(given))
+    return LoadedConfig(
+        f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name, path, frozenset(given), tuple(notes)
+    )
 
 
 def _run_name(path: Path) -> str:

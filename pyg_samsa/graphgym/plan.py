@@ -75,9 +75,13 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         tensorboard=cfg.tensorboard_each_run,
         wandb=WandbOptions(**values_for(WandbOptions, cfg)),
         config=resolved(loaded, settings),
-        description={**describe_data(loaded, dataset), "model": _model(cfg.model.type)},
+        description={**describe_data(loaded, dataset), **_changed(loaded), "model": _model(cfg.model.type)},
         unused=(*loaded.without_effect, *unused_settings(loaded.given)),
     )
+
+
+def _changed(loaded: LoadedConfig) -> dict[str, str]:
+    return {"changed": "; ".join(loaded.notes)} if loaded.notes else {}
 
 
 def trainer_options() -> TrainerOptions:

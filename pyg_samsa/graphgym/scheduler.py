@@ -42,24 +42,48 @@ def choose_scheduler(monitor: str | None, *, higher_is_better: bool) -> Schedule
     Raises:
         ConfigError: No schedule is registered under this name, or its settings contradict each other.
     """
+    check_scheduler()
     asked, name = str(cfg.optim.scheduler), scheduler_name()
     if name not in schedulers.available():
-        if asked in register.scheduler_dict:
-            return lambda optimizer, total_steps, steps_per_epoch: from_config(register.scheduler_dict[asked])(
-                optimizer, cfg=cfg.optim
-            )
-        # GraphGym registers its constant schedule under None, which is "none" here.
-        known = sorted({*schedulers.available(), *ALIASES, *filter(None, register.scheduler_dict)})
-        raise ConfigError("optim.scheduler", asked, known)
+        return lambda optimizer, total_steps, steps_per_epoch: from_config(register.scheduler_dict[asked])(
+            optimizer, cfg=cfg.optim
+        )
     settings = _settings(name, monitor, higher_is_better)
 
     def make(optimizer: torch.optim.Optimizer, total_steps: int, steps_per_epoch: int) -> Any:
-        warmup = cfg.optim.num_warmup_steps or round(cfg.optim.num_warmup_epochs * steps_per_epoch)
+        # Half an epoch of one step is rounded to no step, never to the whole run.
+        epochs = min(round(cfg.optim.num_warmup_epochs * steps_per_epoch), max(0, total_steps - 1))
+        warmup = cfg.optim.num_warmup_steps or epochs
         return schedulers.build(
             name, optimizer, total_steps=total_steps, warmup_steps=warmup, steps_per_epoch=steps_per_epoch, **settings
         )
 
     return make
+
+
+def check_scheduler() -> None:
+    """Check the name of the schedule, and the rates that it needs.
+
+    Raises:
+        ConfigError: As in `choose_scheduler`.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.optim.scheduler = "cosin"
+        >>> check_scheduler()
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: optim.scheduler: got 'cosin', expected one of ...
+        >>> set_cfg(cfg)
+    """
+    asked, name = str(cfg.optim.scheduler), scheduler_name()
+    if name not in schedulers.available():
+        if asked not in register.scheduler_dict:
+            # GraphGym registers its constant schedule under None, which is "none" here.
+            known = sorted({*schedulers.available(), *ALIASES, *filter(None, register.scheduler_dict)})
+            raise ConfigError("optim.scheduler", asked, known)
+    elif name != "plateau":  # that one needs to know whether there is a validation split
+        _settings(name, None, higher_is_better=False)
 
 
 def _settings(name: str, monitor: str | None, higher_is_better: bool) -> dict[str, Any]:
