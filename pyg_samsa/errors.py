@@ -71,7 +71,9 @@ class ConfigError(SAMSAError, ValueError):
             choices = list(allowed)
             expected = "one of " + ", ".join(repr(choice) for choice in choices)
             hint = hint or suggest(str(value), [str(choice) for choice in choices])
-        super().__init__(f"{key}: got {value!r}, expected {expected}", hint=hint)
+        # An option of the command line that is missing has no value, as in Python.
+        got = "nothing" if value is None and key.startswith("--") else repr(value)
+        super().__init__(f"{key}: got {got}, expected {expected}", hint=hint)
         self.key, self.value, self.expected = key, value, expected
 
     def renamed(self, key: str) -> ConfigError:

@@ -146,7 +146,7 @@ def _check(args: argparse.Namespace) -> None:
         and Path(args.input).exists()
         and os.path.samefile(args.input, args.output)
     ):
-        raise ConfigError("OUT", args.output, "another file than IN")
+        raise ConfigError("OUT", args.output, "a file that is not IN, which would be overwritten")
     if args.output != "-" and Path(args.output).is_dir():
         raise ConfigError("OUT", args.output, "a file, not a folder")
 

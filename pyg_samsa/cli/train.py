@@ -63,8 +63,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_overrides(parser)
 
 
-def add_table(parser: argparse.ArgumentParser) -> None:
+def add_table(parser: argparse.ArgumentParser, *, training: bool = True) -> None:
     """Add the arguments of a table of molecules, and of the training of its predictor.
+
+    Args:
+        parser: Parser to extend.
+        training: Whether those of the training are added too.
 
     Example:
         >>> parser = argparse.ArgumentParser()
@@ -123,7 +127,16 @@ def add_table(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="skip rows with unreadable molecules, and list them in a file",
     )
-    _add_training(parser)
+    table.add_argument(
+        "--max-atoms",
+        type=int,
+        metavar="N",
+        help="leave out rows whose molecule has more atoms, and list them in a file (default: 10000)",
+    )
+    if training:
+        _add_training(parser)
+    else:
+        parser.set_defaults(only=None, ensemble=None, folds=None, epochs=None, patience=None, out=None)
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
@@ -199,6 +212,7 @@ def table_options(args: argparse.Namespace) -> list[str]:
     given = {
         "dataset.csv": args.csv,
         **words,
+        "dataset.max_atoms": args.max_atoms,
         "predictor.members": args.only,
         "dataset.split_kind": "column" if args.split_column and not args.split else args.split,
     }
@@ -278,6 +292,7 @@ def resume_hint(args: argparse.Namespace) -> str:
     given |= {
         "--split-column": args.split_column,
         "--skip-invalid": args.skip_invalid or None,
+        "--max-atoms": args.max_atoms,
         "--only": args.only,
         "--ensemble": args.ensemble,
         "--folds": args.folds,

@@ -13,6 +13,8 @@ from pyg_samsa.chem.ogb_features import import_rdkit
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.task import SPLITS
 
+# RDKit finds scaffolds and canonical SMILES recursively: a long chain overflows the stack, which ends the process.
+_SAFE_ATOMS = 1000
 SPLIT_KINDS = ("random", "scaffold", "column")
 _NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
@@ -232,6 +234,8 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float], seed: int)
 def scaffold_of(smiles: str) -> str:
     """Return the Bemis-Murcko scaffold of a molecule as SMILES; empty without a ring.
 
+    A molecule of more than 1,000 atoms is its own scaffold.
+
     Args:
         smiles: SMILES that can be read.
 
@@ -245,7 +249,10 @@ def scaffold_of(smiles: str) -> str:
 
     with rdBase.BlockLogs():
         try:
-            return Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(Chem.MolFromSmiles(smiles)), isomericSmiles=False)
+            mol = Chem.MolFromSmiles(smiles)
+            if mol.GetNumAtoms() > _SAFE_ATOMS:
+                return smiles
+            return Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(mol), isomericSmiles=False)
         except Exception:  # a molecule with an invalid scaffold is its own scaffold
             return smiles
 
@@ -275,17 +282,22 @@ def column_split(texts: Sequence[str], rows: Sequence[int], name: str) -> dict[s
 
 
 def canonical_smiles(smiles: Sequence[str]) -> list[str]:
-    """Return canonical SMILES of molecules that can be read.
+    """Return canonical SMILES of molecules that can be read; a molecule of more than 1,000 atoms keeps its text.
 
     Example:
         >>> canonical_smiles(["OCC", "C(O)C"])
         ['CCO', 'CCO']
     """
-    chem = import_rdkit()
+    import_rdkit()
     from rdkit import rdBase
 
     with rdBase.BlockLogs():
-        return [chem.MolToSmiles(chem.MolFromSmiles(text)) for text in smiles]
+        return [_canonical(text) for text in smiles]
+
+
+def _canonical(text: str) -> str:
+    mol = import_rdkit().MolFromSmiles(text)
+    return text if mol.GetNumAtoms() > _SAFE_ATOMS else import_rdkit().MolToSmiles(mol)
 
 
 def _sorted(rows: object) -> Tensor:

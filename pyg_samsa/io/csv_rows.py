@@ -117,6 +117,7 @@ def _rows(raw: IO[bytes], name: str, header: bool) -> CsvRows:
     # A row may be a whole molecule of a megabyte; the module's own limit is 128 kB for all readers of the process.
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
     buffered = io.BufferedReader(_Unclosed(raw), _BUFFER)
+    _refuse_other_formats(buffered.peek(_BUFFER)[:_BUFFER], name)
     utf16 = buffered.peek(2).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     encoding, errors = ("utf-16", "replace") if utf16 else ("utf-8-sig", _BYTE_FALLBACK)
     text = io.TextIOWrapper(buffered, encoding=encoding, errors=errors, newline="")
@@ -136,6 +137,34 @@ def _rows(raw: IO[bytes], name: str, header: bool) -> CsvRows:
             name, "names of columns in the first row", "a blank one", hint="Write the names there, or pass --no-header."
         )
     return CsvRows(names, delimiter, rest, name)
+
+
+_EXCEL = "Save the sheet as CSV, or: pandas.read_excel(FILE).to_csv('table.csv', index=False)."
+_SDF = "Write its SMILES as CSV: rdkit.Chem.PandasTools.LoadSDF(FILE, smilesName='smiles').to_csv('table.csv')."
+_OTHER_FORMATS = {
+    b"PK\x03\x04": ("an Excel workbook or a zip archive", _EXCEL),
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook", _EXCEL),
+    b"\x1f\x8b": ("a gzip archive", "Unpack it: gunzip FILE."),
+    b"BZh": ("a bzip2 archive", "Unpack it: bunzip2 FILE."),
+    b"PAR1": ("a Parquet file", "Write it as CSV: pandas.read_parquet(FILE).to_csv('table.csv', index=False)."),
+    b"%PDF": ("a PDF document", "Copy the table into a CSV file."),
+}
+
+
+def _refuse_other_formats(start: bytes, name: str) -> None:
+    """Raise an error about a file that is no table of text, with the cure.
+
+    Raises:
+        DataIntegrityError: It begins like a file of another known format.
+    """
+    for magic, (kind, cure) in _OTHER_FORMATS.items():
+        if start.startswith(magic):
+            raise DataIntegrityError(name, "a CSV file", kind, hint=cure)
+    lines = start.splitlines()[:4]
+    if b"M  END" in start or (len(lines) == 4 and lines[3].rstrip().endswith((b"V2000", b"V3000"))):
+        raise DataIntegrityError(name, "a CSV file", "an SDF file", hint=_SDF)
+    if start.lstrip()[:1] in (b"{", b"<") and b"," not in start.partition(b"\n")[0]:
+        raise DataIntegrityError(name, "a CSV file", "JSON, HTML or XML", hint="Write it as CSV.")
 
 
 def _first_row(lines: Iterator[str], header: bool) -> tuple[str | None, str]:
@@ -253,7 +282,7 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
             return similar[0]
         if len(header) == 1:
             return 0
-        raise ConfigError(key, "", f"the name of a column: {shown}", hint=f"Pass the name: {key} NAME.")
+        raise ConfigError(key, None, f"the name of a column: {shown}", hint=f"Pass the name: {key} NAME.")
     found = [position for position, name in enumerate(names) if name == wanted.strip()]
     if len(found) > 1:
         places = ", ".join(str(position + 1) for position in found)

@@ -145,7 +145,7 @@ class MoleculePredictor(Predictor):
         for places, batch in _batches(inputs.table, self.tokens_per_batch):
             if features is not None:
                 batch["graph_features"] = features[places]
-            mean, deviation = self._batch(batch, draws or self.model.num_eval_samples)
+            mean, deviation = self._batch(batch, draws or 1)
             values[places] = mean.cpu().numpy()
             if spread is not None:
                 spread[places] = deviation.cpu().numpy()
@@ -173,15 +173,19 @@ class MoleculePredictor(Predictor):
 
     @torch.inference_mode()
     def _batch(self, inputs: Mapping[str, Any], draws: int) -> tuple[Tensor, Tensor]:
-        """Return predictions and their standard deviations over the draws [B, C]."""
+        """Return predictions and their standard deviations over the draws [B, C].
+
+        The prediction is the same for any number of draws: it is the mean over the first ``num_eval_samples``.
+        """
+        used = int(self.model.num_eval_samples)
         inputs = {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in inputs.items()}
         features, outputs = inputs.pop("graph_features", None), []
         readout: Any = self.model.readout  # graph level: it is there
-        for draw in range(draws):
+        for draw in range(max(draws, used)):
             tokens = self.model.encode(**inputs, draw=draw)
             outputs.append(readout(tokens, graph_features=features).double())
         stacked = torch.stack(outputs)
-        return self.task.readable(stacked.mean(0)), self.task.readable(stacked).std(0, correction=0)
+        return self.task.readable(stacked[:used].mean(0)), self.task.readable(stacked[:draws]).std(0, correction=0)
 
     def __repr__(self) -> str:
         names = ", ".join(self.task.names)

@@ -20,9 +20,9 @@ from typing import Any
 
 import torch
 
-from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.hub import find_pretrained, save_pretrained
-from pyg_samsa.hub.folder import COPY_AGAIN, is_replaceable
+from pyg_samsa.hub.folder import CONFIG, COPY_AGAIN, RUN_SUBFOLDER, is_replaceable
 from pyg_samsa.hub.json_file import read_json, write_json
 from pyg_samsa.hub.model_config import package_versions
 from pyg_samsa.io.files import atomic_directory, file_hash
@@ -45,10 +45,11 @@ def find_predictor(name: str | os.PathLike[str]) -> Path:
     """Return the folder of a saved predictor, or else of a saved network.
 
     Args:
-        name: The folder itself, the folder of a run, or the name of a model that comes with the package.
+        name: The folder itself, the folder of a run, a folder of one run such as ``results/esol``, or the name of a
+            model that comes with the package.
 
     Raises:
-        DataNotFoundError: There is no such predictor or network.
+        DataNotFoundError: There is no such predictor or network, or the folder holds several runs.
 
     Example:
         >>> find_predictor("peptides").name
@@ -58,7 +59,21 @@ def find_predictor(name: str | os.PathLike[str]) -> Path:
     for folder in (given, given / PREDICTOR_SUBFOLDER):
         if (folder / PREDICTOR).is_file():
             return folder
-    return find_pretrained(name)
+    runs = _runs_in(given)
+    if len(runs) > 1:
+        shown = ", ".join(path.name for path in runs[:5]) + (", ..." if len(runs) > 5 else "")
+        hint = f"Pass one of them, such as {runs[-1]}."
+        raise DataNotFoundError(f"{name}: {len(runs)} runs ({shown}), and one predictor is needed", hint=hint)
+    return find_predictor(runs[0]) if runs else find_pretrained(name)
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """Return the runs in a folder that has no model itself, such as ``results/esol``, oldest first."""
+    if not folder.is_dir() or any((place / CONFIG).is_file() for place in (folder, folder / RUN_SUBFOLDER)):
+        return []
+    saved = (Path(PREDICTOR_SUBFOLDER, PREDICTOR), Path(RUN_SUBFOLDER, CONFIG))
+    found = [child for child in folder.iterdir() if any((child / name).is_file() for name in saved)]
+    return sorted(found, key=lambda path: (path.stat().st_mtime, path.name))
 
 
 def load_predictor(

@@ -180,9 +180,9 @@ def test_import_of_a_folder(tmp_path, capsys):
     [
         (("digits", "--files", "x"), "name: got 'digits'"),
         (("imdb-embedded", "--files", "x"), "name: got 'imdb-embedded'"),
-        (("listops",), "--files: got None"),
+        (("listops",), "--files: got nothing"),
         (("listops", "--files", "x", "--num-points", "7"), "num_points"),
-        (("peptides-func", "--csv", "x"), "--split: got None"),
+        (("peptides-func", "--csv", "x"), "--split: got nothing"),
     ],
 )
 def test_import_says_what_it_needs(words, match, tmp_path):

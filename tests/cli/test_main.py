@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -156,3 +157,18 @@ def test_commands_that_build_networks_import_modules_before_anything_else(
     error = capsys.readouterr().err
     assert ("custom_graphgym cannot be imported: ValueError: custom" in error) == custom
     assert ("--import: got 'no_such_module'" in error) != custom
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [(errno.ENOSPC, "Free some space"), (errno.EROFS, "another place"), (errno.EACCES, "another place")],
+)
+def test_a_full_disk_and_an_unwritable_output_are_one_line(monkeypatch, capsys, number, cure):
+    def fail(args):
+        raise OSError(number, os.strerror(number), "out.csv")
+
+    monkeypatch.setattr("pyg_samsa.cli.data.run", fail)
+    assert main(["data", "list"]) == errors.EXIT_USER
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error == f"error: out.csv: {os.strerror(number).lower()}"
+    assert hint.startswith("hint:") and cure in hint

@@ -155,3 +155,23 @@ def test_columns_of_a_model_are_found_by_their_exact_names():
             find_extra_columns(header, ["pH"], key="IN")
     with pytest.raises(ConfigError, match="'1'"):
         find_extra_columns(["smiles", "pH"], ["1"], key="IN")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"PK\x03\x04rest", "an Excel workbook or a zip archive"),
+        (b"\xd0\xcf\x11\xe0rest", "an old Excel workbook"),
+        (b"\x1f\x8b\x08\x00", "a gzip archive"),
+        (b"PAR1rest", "a Parquet file"),
+        (b"ethanol\n  RDKit\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n", "an SDF file"),
+        (b'{\n "smiles": ["C"]}', "JSON, HTML or XML"),
+    ],
+)
+def test_files_of_other_formats_are_named_with_the_cure(content, kind):
+    with (
+        pytest.raises(DataIntegrityError, match=f"got {kind}, expected a CSV file") as caught,
+        open_rows(io.BytesIO(content)),
+    ):
+        pass
+    assert "CSV" in caught.value.hint or "npack" in caught.value.hint

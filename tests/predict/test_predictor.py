@@ -193,3 +193,12 @@ def test_features_must_be_those_that_the_network_reads(molecule_network):
         MoleculePredictor(model, REGRESSION)
     with pytest.raises(ConfigError, match=r"got '1 columns of pH', expected the 0 features"):
         MoleculePredictor(molecule_network(), REGRESSION, extra_columns=["pH"])
+
+
+@pytest.mark.parametrize("draws", [2, 8])
+def test_the_spread_does_not_change_the_prediction(draws):
+    predictor = MoleculePredictor.from_pretrained("peptides")
+    alone = predictor.predict(["NCC(=O)NCC(=O)O", "CCO"])
+    together = predictor.predict(["NCC(=O)NCC(=O)O", "CCO"], uncertainty=True, draws=draws)
+    assert together.spread is not None
+    assert (alone.values == together.values).all()

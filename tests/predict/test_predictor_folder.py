@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -105,3 +106,11 @@ def test_a_missing_member_is_named(blend, tmp_path):
         load_predictor(folder)
     with pytest.raises(DataNotFoundError, match="no saved model"):
         load_predictor(tmp_path / "elsewhere")
+
+
+def test_a_folder_of_one_run_is_that_run_and_of_several_an_error(tmp_path):
+    shutil.copytree(find_predictor("peptides"), tmp_path / "esol" / "0" / "model")
+    assert find_predictor(tmp_path / "esol") == tmp_path / "esol" / "0" / "model"
+    shutil.copytree(find_predictor("peptides"), tmp_path / "esol" / "1" / "model")
+    with pytest.raises(DataNotFoundError, match=r"esol: 2 runs \(0, 1\)|esol: 2 runs \(1, 0\)"):
+        find_predictor(tmp_path / "esol")

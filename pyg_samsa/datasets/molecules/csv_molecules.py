@@ -36,11 +36,11 @@ from pyg_samsa.io.cells import DECIMALS
 from pyg_samsa.io.files import atomic_write, file_hash
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.worker_pool import count_workers
-from pyg_samsa.options import Option
+from pyg_samsa.options import Option, check_integer
 from pyg_samsa.task import SPLITS, Task
 
 _LOGGER = logging.getLogger(__name__)
-_VERSION = 3
+_VERSION = 4
 _FEW_ROWS = 10
 _WORTH_WORKERS = 2000
 _SHOWN = 5
@@ -60,10 +60,12 @@ class _Options:
     seed: int
     skip_invalid: bool
     cells: CellOptions
+    max_atoms: int = 10_000
 
     def __post_init__(self) -> None:
         check_choice("csv_task", self.task, CSV_TASKS)
         check_choice("split_kind", self.split, SPLIT_KINDS)
+        check_integer("max_atoms", self.max_atoms)
         if (self.split == "column") != bool(self.split_column):
             expected = "the name of a column, together with the split 'column' and only with it"
             raise ConfigError("split_column", self.split_column, expected)
@@ -107,6 +109,7 @@ class CSVMolecules(SplitDataset):
         censored: What is done with bounds such as ``>10``: ``"refuse"``, train with them as ``"bounds"``, take them as
             ``"missing"``, or as the ``"exact"`` numbers.
         positive_class: Which of two words is the positive class; empty chooses it.
+        max_atoms: Rows whose molecule has more atoms are left out.
         workers: Processes that convert molecules; None is one for each core.
         progress: Show a progress bar.
         transform: Called on every graph on access.
@@ -166,6 +169,7 @@ class CSVMolecules(SplitDataset):
         ] = None,
         censored: Annotated[str, Option("What is done with bounds such as >10.", CENSORED)] = "refuse",
         positive_class: Annotated[str, Option("Which of two words is the positive class; empty chooses it.")] = "",
+        max_atoms: Annotated[int, Option("Rows whose molecule has more atoms are left out.", low=1)] = 10_000,
         workers: int | None = None,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
@@ -176,7 +180,17 @@ class CSVMolecules(SplitDataset):
         cells = CellOptions("", decimal, missing, censored, str(positive_class))
         shares = tuple(check_fractions(fractions).values()) if split_kind != "column" else ()
         options = _Options(
-            str(smiles_column), names, extra, csv_task, split_kind, split_column, shares, seed, skip_invalid, cells
+            str(smiles_column),
+            names,
+            extra,
+            csv_task,
+            split_kind,
+            split_column,
+            shares,
+            seed,
+            skip_invalid,
+            cells,
+            max_atoms,
         )
         prepared_file = prepared_path(root, path, options)
         prepared = prepare_once(prepared_file, lambda: _prepare(path, options, prepared_file, workers, progress))
@@ -227,14 +241,17 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         extra_columns=options.extra_columns,
         split_column=options.split_column,
     )
-    parsed = _parse(table.smiles, workers, progress, path.name)
+    parsed = _parse(table.smiles, workers, progress, path.name, options.max_atoms)
     refused = [(table.rows[place], table.smiles[place], reason) for place, reason in parsed.refused]
+    large = [row for row in refused if row[2].endswith(f"more than {options.max_atoms:,}")]
+    refused = [row for row in refused if row not in large]
     if refused and not options.skip_invalid:
         raise _invalid(path, refused, len(table.rows))
-    left_out += refused
+    left_out += refused + large
     table.keep(parsed.kept)
     if not table.rows:
-        raise DataError(f"{path}: no molecule can be read", hint="Is --smiles-column the right column?")
+        hint = "Is --smiles-column the right column?"
+        raise DataError(f"{path}: no molecule can be read", hint=_RAISE_LIMIT if large else hint)
     cells = replace(options.cells, delimiter=table.delimiter)
     task, names, y, bound, notes = read_targets(
         table.targets, table.target_names, options.task, table.rows, cells=cells
@@ -265,9 +282,19 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         "target_names": names,
         "extra_columns": table.extra_names,
         "left_out": _summary(left_out),
-        "notes": [*notes, *_small_splits(split_idx)],
+        "notes": [*_too_large(large), *notes, *_small_splits(split_idx)],
     }
     return prepared
+
+
+_RAISE_LIMIT = "Raise --max-atoms (dataset.max_atoms) to train with such molecules."
+
+
+def _too_large(large: Sequence[tuple[int, str, str]]) -> list[str]:
+    if not large:
+        return []
+    rows = ", ".join(str(row) for row, _, _ in large[:_SHOWN]) + (", ..." if len(large) > _SHOWN else "")
+    return [f"row{'s' * (len(large) > 1)} {rows} left out ({large[0][2]}). {_RAISE_LIMIT}"]
 
 
 def _small_splits(split_idx: Mapping[str, Tensor]) -> list[str]:
@@ -295,11 +322,11 @@ def _split(table: MoleculeTable, options: _Options, y: Tensor, *, classes: bool)
     )
 
 
-def _parse(smiles: Sequence[str], workers: int | None, progress: bool, name: str) -> Parsed:
+def _parse(smiles: Sequence[str], workers: int | None, progress: bool, name: str, max_atoms: int) -> Parsed:
     count = count_workers(workers, len(smiles), worthwhile=_WORTH_WORKERS)
     parts = []
     with progress_bar(f"Molecules of {name}", len(smiles), enabled=progress) as advance:
-        for chunk, parsed in parse_stream(in_chunks(smiles), workers=count):
+        for chunk, parsed in parse_stream(in_chunks(smiles), workers=count, max_atoms=max_atoms):
             parts.append(parsed)
             advance(len(chunk))
     return join_parsed(parts)
@@ -315,8 +342,9 @@ def _invalid(path: Path, refused: Sequence[tuple[int, str, str]], total: int) ->
 
 
 def _summary(left_out: Sequence[tuple[int, str, str]]) -> str:
-    kinds = {"blank line": 0, "row without target": 0, "unreadable molecule": 0}
+    kinds = {"blank line": 0, "row without target": 0, "unreadable molecule": 0, "too large molecule": 0}
     for _, _, reason in left_out:
+        reason = "too large molecule" if " atoms, more than " in reason else reason
         kinds[reason if reason in kinds else "unreadable molecule"] += 1
     counts = ", ".join(
         f"{count:,} {kind.replace('row', 'rows') if count > 1 and 'row' in kind else kind + 's' * (count > 1)}"

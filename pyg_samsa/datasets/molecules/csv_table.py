@@ -125,6 +125,6 @@ def _target_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence
         return free
     names = ", ".join(repr(header[place]) for place in free[:20])
     if free:
-        raise ConfigError("--target-columns", "", f"names of the columns to predict, of: {names}")
+        raise ConfigError("--target-columns", None, f"names of the columns to predict, of: {names}")
     hint = f"The first row is {', '.join(map(repr, header[:20]))}; columns are separated by a comma, ; tab or |."
-    raise ConfigError("--target-columns", "", "a table with a column to predict", hint=hint)
+    raise ConfigError("--target-columns", None, "a table with a column to predict", hint=hint)

@@ -308,3 +308,21 @@ def test_missing_values_can_be_chosen(table):
     rows = [[s, ("None", "Mild", "Severe")[n % 3]] for n, s in enumerate(SMILES)]
     assert table(["smiles", "y"], rows).task.names == ("y=Severe",)
     assert table(["smiles", "y"], rows, missing_values=["tbd"]).task.names == ("Mild", "None", "Severe")
+
+
+@pytest.mark.parametrize("split", ["random", "scaffold"])
+@pytest.mark.parametrize("max_atoms", [10_000, 30_000])
+def test_a_molecule_of_20000_atoms_leaves_the_others_alone(tmp_path, caplog, split, max_atoms):
+    rows = [f"{'C' * (number % 9 + 1)}O,{number}.5" for number in range(20)]
+    rows += [f"C1{'C' * (number + 2)}1,{number}.5" for number in range(10)] + ["C" * 20_000 + ",3.5"]
+    path = tmp_path / "huge.csv"
+    path.write_text("smiles,y\n" + "\n".join(rows))
+    dataset = CSVMolecules(
+        tmp_path, csv=path, split_kind=split, fractions=[0.5, 0.5, 0], max_atoms=max_atoms, progress=False, workers=1
+    )
+    assert len(dataset) == (30 if max_atoms == 10_000 else 31)
+    assert sum(map(len, dataset.split_idx.values())) == len(dataset)
+    assert (dataset.left_out is None) == (max_atoms == 30_000)
+    assert ("row 31 left out (20,000 atoms, more than 10,000). Raise --max-atoms" in caplog.text) == (
+        max_atoms == 10_000
+    )
