@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 
 from pyg_samsa.cli._arguments import add_config, add_import, add_overrides, add_verbosity, import_modules
+from pyg_samsa.cli.train import add_table, give_back_settings, table_options
+from pyg_samsa.errors import ConfigError
 
 HELP = "train boosted trees on fingerprints, as a baseline for networks"
 EPILOG = """\
 examples:
   pyg-samsa baseline fingerprint --cfg quickstart
+  pyg-samsa baseline fingerprint --csv esol.csv --target-columns logS --split scaffold
   pyg-samsa baseline fingerprint --cfg peptides_func --model lightgbm
   pyg-samsa baseline fingerprint --cfg my.yaml --radius 3 boosting.trees 200 num_threads 8
 
@@ -28,7 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_config(trees, required=True)
+    add_config(trees)
+    add_table(trees, training=False)
     trees.add_argument(
         "--model",
         choices=("auto", "sklearn", "lightgbm"),
@@ -51,5 +55,9 @@ def run(args: argparse.Namespace) -> int:
     asked = {f"fingerprint.{name}": getattr(args, name) for name in ("radius", "size")}
     asked["boosting.model"] = args.model
     opts = [word for key, value in asked.items() if value is not None for word in (key, str(value))]
-    fingerprints.run(args.cfg_file, [*opts, *args.opts], verbosity=args.verbosity)
+    give_back_settings(args)
+    config = args.cfg_file or ("csv" if args.csv else "")
+    if not config:
+        raise ConfigError("--csv", None, "a table of molecules, or a config as --cfg")
+    fingerprints.run(config, [*table_options(args), *opts, *args.opts], verbosity=args.verbosity)
     return 0

@@ -31,11 +31,12 @@ class MoleculePredictor(Predictor):
     r"""Predicts properties of molecules with a saved model.
 
     Predictions are deterministic and do not depend on the other molecules. The spread is the standard deviation over
-    M deterministic draws of the Graph-Bridge codes, with the prediction of the mean output. It measures only the effect
-    of the codes, not the distance of a molecule from the training data.
+    M deterministic draws of the Graph-Bridge codes. The prediction is that of the mean output over the first E of them,
+    E = ``num_eval_samples``, whatever M is. The spread measures only the effect of the codes, not the distance of a
+    molecule from the training data.
 
     .. math::
-        \hat y = g\Bigl(\frac{1}{M} \sum_m o^{(m)}\Bigr), \qquad
+        \hat y = g\Bigl(\frac{1}{E} \sum_{m \le E} o^{(m)}\Bigr), \qquad
         s = \sqrt{\frac{1}{M} \sum_m \Bigl(g(o^{(m)}) - \frac{1}{M} \sum_l g(o^{(l)})\Bigr)^2}
 
     with the outputs :math:`o^{(m)}` of the network and g of :meth:`Task.readable <pyg_samsa.task.Task.readable>`.

@@ -29,9 +29,17 @@ def test_without_flags_the_config_holds(seen):
     assert seen == [("quickstart", [], {"verbosity": 0})]
 
 
-def test_a_config_is_needed(capsys):
-    with pytest.raises(SystemExit):
-        main(["baseline", "fingerprint"])
+def test_a_table_takes_the_options_of_train(seen):
+    words = ["--csv", "esol.csv", "--target-columns", "logS", "--split", "scaffold", "--max-atoms", "500"]
+    assert main(["baseline", "fingerprint", *words]) == 0
+    ((config, found, _),) = seen
+    pairs = dict(zip(found[::2], found[1::2], strict=True))
+    assert (config, pairs["dataset.csv"], pairs["dataset.target_columns"]) == ("csv", '"esol.csv"', '["logS"]')
+    assert (pairs["dataset.split_kind"], pairs["dataset.max_atoms"]) == ('"scaffold"', "500")
+
+
+def test_a_config_or_a_table_is_needed(capsys):
+    assert main(["baseline", "fingerprint"]) == 2
     assert "--cfg" in capsys.readouterr().err
 
 

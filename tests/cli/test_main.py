@@ -171,4 +171,5 @@ def test_a_full_disk_and_an_unwritable_output_are_one_line(monkeypatch, capsys, 
     assert main(["data", "list"]) == errors.EXIT_USER
     error, hint = capsys.readouterr().err.splitlines()
     assert error == f"error: out.csv: {os.strerror(number).lower()}"
-    assert hint.startswith("hint:") and cure in hint
+    assert hint.startswith("hint:")
+    assert cure in hint

@@ -80,7 +80,8 @@ def test_spread_is_that_of_the_draws(molecule_network, kind):
             tokens = [model.encode(data.x, data.edge_index, data.edge_attr, draw=draw) for draw in range(5)]
             outputs = torch.stack([model.readout(token) for token in tokens]).double()
         np.testing.assert_allclose(result.spread[row], meaning(outputs).std(0, correction=0)[0], atol=1e-5)
-        np.testing.assert_allclose(result.values[row], meaning(outputs.mean(0))[0], atol=1e-5)
+        mean = outputs[: model.num_eval_samples].mean(0)
+        np.testing.assert_allclose(result.values[row], meaning(mean)[0], atol=1e-5)
     assert (result.spread > 0).any()
     with pytest.raises(ConfigError, match="draws"):
         MoleculePredictor(model, task).predict(SMILES, uncertainty=True, draws=1)
