@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 from pathlib import Path
+from typing import Any
 
 from pyg_samsa.cli._arguments import (
     add_config,
@@ -114,6 +115,14 @@ def add_table(parser: argparse.ArgumentParser, *, training: bool = True) -> None
         choices=["refuse", "bounds", "missing", "exact"],
         help="targets such as >10: train with them as bounds, or take them as missing or exact (default: refuse)",
     )
+    _add_rows(table)
+    if training:
+        _add_training(parser)
+    else:
+        parser.set_defaults(only=None, ensemble=None, folds=None, epochs=None, patience=None, out=None)
+
+
+def _add_rows(table: Any) -> None:
     table.add_argument(
         "--split",
         choices=["random", "scaffold", "column"],
@@ -133,10 +142,6 @@ def add_table(parser: argparse.ArgumentParser, *, training: bool = True) -> None
         metavar="N",
         help="leave out rows whose molecule has more atoms, and list them in a file (default: 10000)",
     )
-    if training:
-        _add_training(parser)
-    else:
-        parser.set_defaults(only=None, ensemble=None, folds=None, epochs=None, patience=None, out=None)
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:

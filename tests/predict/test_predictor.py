@@ -197,8 +197,8 @@ def test_features_must_be_those_that_the_network_reads(molecule_network):
 
 
 @pytest.mark.parametrize("draws", [2, 8])
-def test_the_spread_does_not_change_the_prediction(draws):
-    predictor = MoleculePredictor.from_pretrained("peptides")
+def test_the_spread_does_not_change_the_prediction(molecule_network, draws):
+    predictor = MoleculePredictor(molecule_network(), REGRESSION)
     alone = predictor.predict(["NCC(=O)NCC(=O)O", "CCO"])
     together = predictor.predict(["NCC(=O)NCC(=O)O", "CCO"], uncertainty=True, draws=draws)
     assert together.spread is not None

@@ -179,19 +179,8 @@ class CSVMolecules(SplitDataset):
         missing = None if missing_values is None else _texts(missing_values)
         cells = CellOptions("", decimal, missing, censored, str(positive_class))
         shares = tuple(check_fractions(fractions).values()) if split_kind != "column" else ()
-        options = _Options(
-            str(smiles_column),
-            names,
-            extra,
-            csv_task,
-            split_kind,
-            split_column,
-            shares,
-            seed,
-            skip_invalid,
-            cells,
-            max_atoms,
-        )
+        split = (split_kind, split_column, shares, seed)
+        options = _Options(str(smiles_column), names, extra, csv_task, *split, skip_invalid, cells, max_atoms)
         prepared_file = prepared_path(root, path, options)
         prepared = prepare_once(prepared_file, lambda: _prepare(path, options, prepared_file, workers, progress))
         facts = prepared.extra
