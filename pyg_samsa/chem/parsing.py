@@ -87,13 +87,29 @@ def parse_molecules(
     return Parsed(make_table(parts), kept, refused, read, descriptors)
 
 
+def why_too_large(mol: Any, max_atoms: int | None) -> str:
+    """Return why a molecule is refused for its size; empty if it is not.
+
+    Args:
+        mol: ``rdkit.Chem.Mol``.
+        max_atoms: Largest number of atoms; None takes any.
+
+    Example:
+        >>> from pyg_samsa.chem.ogb_features import parse_smiles
+        >>> why_too_large(parse_smiles("CCO"), 2), why_too_large(parse_smiles("CCO"), None)
+        ('3 atoms, more than 2', '')
+    """
+    too_large = max_atoms is not None and mol.GetNumAtoms() > max_atoms
+    return f"{mol.GetNumAtoms():,} atoms, more than {max_atoms:,}" if too_large else ""
+
+
 def _read(text: object, max_atoms: int | None) -> tuple[Any, Any] | str:
     """Return the RDKit molecule and the arrays of its graph, or the reason why there are none."""
     mol = parse_smiles(text.strip() if isinstance(text, str) else text)
     if isinstance(mol, str):
         return mol
-    if max_atoms is not None and mol.GetNumAtoms() > max_atoms:
-        return f"{mol.GetNumAtoms():,} atoms, more than {max_atoms:,}"
+    if reason := why_too_large(mol, max_atoms):
+        return reason
     try:
         return mol, graph_arrays(mol)
     except Exception as error:  # RDKit has exception types of its own; one molecule must not stop a million others

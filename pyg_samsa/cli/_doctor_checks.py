@@ -359,8 +359,8 @@ def shim() -> Iterator[Check]:
         ['python -m graphgym', 'configurations']
     """
     section, root = "GraphGym", Path(__file__).resolve().parents[2]
-    # python -m searches the current folder first.
-    found = PathFinder.find_spec("graphgym", [os.getcwd(), *sys.path])
+    # python -m searches the current folder first, then as import does: an editable install has a finder of its own.
+    found = PathFinder.find_spec("graphgym", [os.getcwd()]) or importlib.util.find_spec("graphgym")
     origin = Path(found.origin).resolve().parent if found is not None and found.origin else None
     if origin == root / "graphgym":
         yield Check(section, "python -m graphgym", OK, str(origin))

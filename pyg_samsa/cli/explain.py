@@ -48,6 +48,7 @@ _NAME_ENDINGS = ("_name", "_id")
 # Folders inside that of an experiment, whose names say nothing.
 _INNER = re.compile(r"model|predictor|refit|members|\d+(-\d+)?")
 _DEFAULT_LIMIT = 100
+_MAX_ATOMS = 1000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +82,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     limit = f"number of molecules to explain, 0 for all (default: {_DEFAULT_LIMIT})"
     parser.add_argument("--limit", type=int, default=_DEFAULT_LIMIT, metavar="N", help=limit)
     parser.add_argument(
+        "--max-atoms",
+        type=int,
+        default=_MAX_ATOMS,
+        metavar="N",
+        help=f"molecules with more atoms are listed and not explained (default: {_MAX_ATOMS})",
+    )
+    parser.add_argument(
         "--theme",
         choices=THEMES,
         default="auto",
@@ -98,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
     from pyg_samsa.predict import load_predictor
 
     check_integer("--limit", args.limit, low=0)
+    check_integer("--max-atoms", args.max_atoms)
     import_modules(args)
     predictor = load_predictor(args.model)
     task = predictor.task
@@ -121,7 +130,12 @@ def run(args: argparse.Namespace) -> int:
             refused.append(Refused(number + 1, name, smiles, reason))
             advance(1)
 
-        options: dict[str, Any] = {"target": args.target, "methods": methods, "on_refusal": refuse}
+        options: dict[str, Any] = {
+            "target": args.target,
+            "methods": methods,
+            "on_refusal": refuse,
+            "max_atoms": args.max_atoms,
+        }
         for found in explain_predictor(predictor, molecules, extra_columns=extra, **options):
             cards.append(make_card(found, len(cards)))
             frames.append(found.to_frame())

@@ -12,6 +12,7 @@ from torch.nn import Module
 
 from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.chem.ogb_features import parse_smiles
+from pyg_samsa.chem.parsing import why_too_large
 from pyg_samsa.chem.smiles import smiles_to_data
 from pyg_samsa.errors import ConfigError, SmilesError, check_choice
 from pyg_samsa.explain.importance import TokenImportance, token_importance
@@ -124,9 +125,14 @@ def label_of(method: str, kind: str) -> str:
 
 
 def readable_molecule(
-    number: int, name: str, smiles: str, on_refusal: Callable[[int, str, str, str], None] | None = None
+    number: int,
+    name: str,
+    smiles: str,
+    on_refusal: Callable[[int, str, str, str], None] | None = None,
+    *,
+    max_atoms: int | None = None,
 ) -> Any:
-    """Return a molecule, or None if it cannot be read and ``on_refusal`` was told.
+    """Return a molecule, or None if it cannot be read or is too large, and ``on_refusal`` was told.
 
     Args:
         number: Number of the molecule, from 0.
@@ -134,20 +140,22 @@ def readable_molecule(
         smiles: Its SMILES.
         on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read; None makes it an
             error.
+        max_atoms: Larger molecules are refused too; None takes any.
 
     Raises:
-        SmilesError: The molecule cannot be read and ``on_refusal`` is None.
+        SmilesError: The molecule cannot be read or is too large, and ``on_refusal`` is None.
 
     Example:
         >>> readable_molecule(0, "ethanol", "CCO").GetNumAtoms()
         3
     """
     mol = parse_smiles(smiles)
-    if not isinstance(mol, str):
+    reason = mol if isinstance(mol, str) else why_too_large(mol, max_atoms)
+    if not reason:
         return mol
     if on_refusal is None:
-        raise SmilesError(number + 1, smiles, mol)
-    on_refusal(number, name, smiles, mol)
+        raise SmilesError(number + 1, smiles, reason)
+    on_refusal(number, name, smiles, reason)
     return None
 
 
@@ -161,6 +169,7 @@ def explain_molecules(
     descriptors: Sequence[str] = (),
     extra_columns: Mapping[str, Sequence[float]] | None = None,
     on_refusal: Callable[[int, str, str, str], None] | None = None,
+    max_atoms: int | None = None,
 ) -> Iterator[MoleculeExplanation]:
     """Explain the predictions for molecules, one at a time.
 
@@ -176,6 +185,7 @@ def explain_molecules(
         extra_columns: Name of a column -> a number for each molecule; the columns that it reads after them, in order.
         on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read, which is then
             skipped; by default it is an error.
+        max_atoms: Larger molecules are refused like those that cannot be read; None takes any.
 
     Yields:
         The explanation of each molecule that could be read.
@@ -203,7 +213,7 @@ def explain_molecules(
     if not methods:
         raise ConfigError("methods", methods, "at least one method")
     for number, (name, smiles) in enumerate(molecules):
-        mol = readable_molecule(number, name, smiles, on_refusal)
+        mol = readable_molecule(number, name, smiles, on_refusal, max_atoms=max_atoms)
         if mol is None:
             continue
         data = smiles_to_data(smiles, row=number + 1)

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 
 from pyg_samsa.chem.ogb_features import graph_arrays, parse_smiles
+from pyg_samsa.chem.parsing import in_chunks
 from pyg_samsa.errors import SmilesError
 from pyg_samsa.explain.importance import TokenImportance
 from pyg_samsa.predict import Predictor
 from pyg_samsa.predict.blend_weights import raw_outputs
 
 _MAX_STRUCTURES = 16
+_CHUNK_ATOMS = 200_000
 
 
 def molecule_occlusion(
@@ -57,7 +59,8 @@ def molecule_occlusion(
         >>> found.method, found.node.shape, found.bond.shape
         ('occlusion', torch.Size([5]), torch.Size([4]))
 
-    Cost: one prediction for each atom and each bond, with all descriptors of the predictor.
+    Cost: one prediction for each atom and each bond, with all descriptors of the predictor. Rests of 200,000 atoms are
+    held in memory at a time.
     """
     mol = parse_smiles(smiles)
     if isinstance(mol, str):
@@ -65,8 +68,11 @@ def molecule_occlusion(
     rests = [*without_atoms(mol), *without_bonds(mol)]
     # Equivalent atoms leave the same rest, which is computed once.
     different = list(dict.fromkeys([smiles, *(text for texts in rests for text in texts)]))
-    columns = {name: [value] * len(different) for name, value in (extra_columns or {}).items()}
-    values = predictor.predict(different, extra_columns=columns).values
+    parts = []
+    for texts in in_chunks(different, max(1, _CHUNK_ATOMS // mol.GetNumAtoms())):
+        columns = {name: [value] * len(texts) for name, value in (extra_columns or {}).items()}
+        parts.append(predictor.predict(texts, extra_columns=columns).values)
+    values = np.concatenate(parts)
     outputs = raw_outputs(torch.from_numpy(values), predictor.task)
     if target is None:
         target = 0 if predictor.task.kind == "regression" else int(outputs[0].argmax())

@@ -31,6 +31,7 @@ def explain_predictor(
     methods: Sequence[str] | None = None,
     extra_columns: ExtraColumns | None = None,
     on_refusal: Callable[[int, str, str, str], None] | None = None,
+    max_atoms: int | None = None,
 ) -> Iterator[MoleculeExplanation]:
     """Explain the predictions of any predictor, one molecule at a time.
 
@@ -46,6 +47,7 @@ def explain_predictor(
         extra_columns: Name of a column -> a number for each molecule, for a predictor that needs it.
         on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read, which is then
             skipped; by default it is an error.
+        max_atoms: Larger molecules are refused like those that cannot be read; None takes any.
 
     Yields:
         The explanation of each molecule that could be read.
@@ -76,6 +78,7 @@ def explain_predictor(
             descriptors=single.descriptors,
             extra_columns=extra,
             on_refusal=on_refusal,
+            max_atoms=max_atoms,
         )
         return
     for method in methods:
@@ -88,7 +91,7 @@ def explain_predictor(
     column = None if target is None else names.index(target)
     rows = extra_of(extra_columns, len(molecules))
     for number, ((name, smiles), values) in enumerate(zip(molecules, rows, strict=True)):
-        mol = readable_molecule(number, name, smiles, on_refusal)
+        mol = readable_molecule(number, name, smiles, on_refusal, max_atoms=max_atoms)
         if mol is None:
             continue
         found = molecule_occlusion(predictor, smiles, target=column, extra_columns=values)

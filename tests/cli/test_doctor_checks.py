@@ -23,6 +23,11 @@ def test_variables_that_slow_things_down(monkeypatch):
     assert all(check.status == "note" and check.cure for check in found.values())
 
 
+def test_graphgym_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert next(iter(checks.shim())).status == "ok"
+
+
 def test_another_graphgym_is_noticed(tmp_path, monkeypatch):
     (tmp_path / "graphgym").mkdir()
     (tmp_path / "graphgym" / "__init__.py").touch()

@@ -94,6 +94,23 @@ def test_equivalent_rests_are_computed_once():
     assert sorted(predictor.seen) == ["C=CC=CC", "C=CC=CC=C", "CC=CC=CC", "c1ccccc1"]
 
 
+def test_the_size_of_chunks_changes_nothing(monkeypatch):
+    whole = molecule_occlusion(Heavy(), MOLECULES[0])
+    monkeypatch.setattr("pyg_samsa.explain.molecule_occlusion._CHUNK_ATOMS", 30)
+    sizes = []
+
+    class Counted(Heavy):
+        def predict(self, smiles, **options):
+            sizes.append(len(smiles))
+            return super().predict(smiles, **options)
+
+    parts = molecule_occlusion(Counted(), MOLECULES[0])
+    assert max(sizes) == 2
+    assert len(sizes) > 5
+    assert parts.node.tolist() == whole.node.tolist()
+    assert parts.bond.tolist() == whole.bond.tolist()
+
+
 def test_where_nothing_is_left_the_score_is_zero():
     found = molecule_occlusion(Heavy(), "O")
     assert (found.node.tolist(), found.bond.tolist()) == ([0], [])

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -54,6 +56,19 @@ def test_blends_are_explained_by_occlusion(network, trees):
     with pytest.raises(ConfigError, match="'occlusion'") as caught:
         next(explain_predictor(blend, [("propanol", "CCCO")], methods=["sampled"]))
     assert "subfolder model" in caught.value.hint
+
+
+def test_large_molecules_are_refused_like_unreadable_ones(network, trees):
+    molecules = [("small", "CCO"), ("large", "C" * 30), ("broken", "C(")]
+    for predictor in (network, trees):
+        refused = []
+        keep = partial(lambda into, *one: into.append(one), refused)
+        found = list(explain_predictor(predictor, molecules, max_atoms=20, on_refusal=keep))
+        assert [one.name for one in found] == ["small"]
+        assert [(number, name) for number, name, _, _ in refused] == [(1, "large"), (2, "broken")]
+        assert refused[0][3] == "30 atoms, more than 20"
+    with pytest.raises(SmilesError, match="30 atoms, more than 20"):
+        list(explain_predictor(network, molecules, max_atoms=20))
 
 
 def test_what_is_wrong_is_named(trees):
