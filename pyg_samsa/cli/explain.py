@@ -114,8 +114,7 @@ def run(args: argparse.Namespace) -> int:
     if args.method not in ("all", *methods_of(predictor)):
         hint = "Only a single network has others. The network of a run alone is in the subfolder model."
         raise ConfigError("--method", args.method, "'occlusion'", hint=hint)
-    if args.target is not None and args.target not in task.names:
-        raise ConfigError("--target", args.target, task.names)
+    target = _find_target(args.target, task.names)
     _check_folder(args.out, overwrite=args.overwrite)
     molecules, left_out, extra = read_molecules(
         args.molecules, args.smiles_column, args.name_column, args.limit, predictor.extra_columns, args.decimal
@@ -131,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
             advance(1)
 
         options: dict[str, Any] = {
-            "target": args.target,
+            "target": target,
             "methods": methods,
             "on_refusal": refuse,
             "max_atoms": args.max_atoms,
@@ -171,6 +170,16 @@ def name_of_model(model: str) -> str:
     folder = Path(model).expanduser().resolve()
     names = (place.name for place in (folder, *folder.parents))
     return next((name for name in names if name and not _INNER.fullmatch(name)), folder.name)
+
+
+def _find_target(given: str | None, names: Sequence[str]) -> str | None:
+    """Return the name of a target; ``y`` and ``active`` find ``y=active``, the target of a column of two words."""
+    if given is None or given in names:
+        return given
+    same = [name for name in names if given in (name.rpartition("=")[0], name.rpartition("=")[2])]
+    if len(same) != 1:
+        raise ConfigError("--target", given, names)
+    return same[0]
 
 
 def _line(item: Refused) -> str:

@@ -19,7 +19,7 @@ from torchmetrics import Metric
 from pyg_samsa import __version__
 from pyg_samsa.chem.fingerprints import morgan_counts
 from pyg_samsa.datasets.splits import split_sizes
-from pyg_samsa.experiments.fit_predictor import smiles_of
+from pyg_samsa.experiments.fit_predictor import measure_raw, smiles_of
 from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
 from pyg_samsa.graphgym.loader import load_for_runner, resolved_task
 from pyg_samsa.graphgym.metric import choose_metrics
@@ -32,6 +32,7 @@ from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import make_console, print_header, quiet_libraries
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.environment import available_cpus, cpu_name, describe
+from pyg_samsa.training.losses import clip_to_bounds
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.progress_display import short_time
 from pyg_samsa.training.results import RunResult, per_class_scores, write_run
@@ -177,7 +178,9 @@ def _fit(plan: FingerprintPlan, folder: RunFolder, *, progress: bool) -> RunResu
     rows = {split: torch.as_tensor(split_idx[split]).sort().values for split in split_sizes(split_idx)}
     # Metrics of a split that was trained on would mean nothing.
     measured = [split for split in ("val", "test") if split in rows and not (split == "val" and plan.fit_val)]
-    values = {split: _measure(plan.metrics, pred[rows[split]], target[rows[split]]) for split in measured}
+    bound = getattr(plan.dataset._data, "y_bound", None)
+    clipped = pred if bound is None else clip_to_bounds(pred, target, bound)
+    values = {split: measure_raw(plan.metrics, clipped[rows[split]], target[rows[split]]) for split in measured}
     collected = PredictionCollector()
     if "test" in rows:
         tested = rows["test"]
@@ -210,16 +213,7 @@ def _predict(plan: FingerprintPlan, y: np.ndarray, *, progress: bool) -> Tensor:
     title = f"Boosted trees ({plan.boosting.model})"
     with progress_bar(title, 1 if task.kind == "multiclass" else task.num_targets, enabled=progress) as advance:
         trees = BoostedTrees(task, options=plan.boosting).fit(x[rows], y[rows], on_target=advance)
-    return torch.from_numpy(trees.predict(x)).float()
-
-
-def _measure(metrics: Mapping[str, Metric], pred: Tensor, target: Tensor) -> dict[str, float]:
-    values = {}
-    for name, metric in metrics.items():
-        metric.reset()
-        metric.update(pred, target)
-        values[name] = float(metric.compute())
-    return values
+    return torch.from_numpy(trees.predict(x))
 
 
 def _finished(folder: RunFolder) -> RunResult | None:

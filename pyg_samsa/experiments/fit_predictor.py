@@ -355,8 +355,9 @@ def blend_candidates(
         raise ConfigError("predictor.members", NETWORK, "members that predict for molecules")
     weights = np.full(len(usable), 1 / len(usable))
     if "val" in rows.splits:
-        target = rows.measured("val")
-        weights = choose_weights(np.stack([one.outputs["val"] for one in usable]), target, rows.task, best)
+        target = rows.target[rows.splits["val"]]
+        found = np.stack([rows.clipped(one.outputs["val"], "val") for one in usable])
+        weights = choose_weights(found, target, rows.task, best)
     outputs = {
         split: np.tensordot(weights, np.stack([one.outputs[split] for one in usable]), 1)
         for split in rows.splits
@@ -453,11 +454,26 @@ def measure(metrics: Mapping[str, Metric], values: np.ndarray, target: np.ndarra
     """
     raw: Tensor = raw_outputs(torch.from_numpy(np.asarray(values, np.float64)), task)
     known = torch.from_numpy(target)
-    known = known.long() if task.kind == "multiclass" else known
+    return measure_raw(metrics, raw, known.long() if task.kind == "multiclass" else known)
+
+
+def measure_raw(metrics: Mapping[str, Metric], raw: Tensor, target: Tensor) -> dict[str, float]:
+    """Return the metrics of raw outputs, as a network gives them.
+
+    Args:
+        metrics: Metrics by name.
+        raw: Raw outputs [n, C].
+        target: Targets [n, C], or class numbers [n].
+
+    Example:
+        >>> from pyg_samsa import metrics
+        >>> measure_raw({"mae": metrics.build("mae", 1)}, torch.zeros(2, 1), torch.tensor([[1.0], [2.0]]))
+        {'mae': 1.5}
+    """
     found = {}
     for name, metric in metrics.items():
         metric.reset()
-        metric.update(raw, known)
+        metric.update(raw, target)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UndefinedMetric)  # the table shows a dash
             found[name] = float(metric.compute())

@@ -130,9 +130,11 @@ class RaggedIndex:
 
         Cost: O(B) in the first call, then O(1).
         """
+        if torch.compiler.is_compiling():
+            return self  # a look at the sizes would compile anew for each batch
         if self._occupied is None:
             occupied = [size for size in self.sizes if size]
-            few = 2 * len(occupied) < self.num_graphs and not torch.compiler.is_compiling()
+            few = 2 * len(occupied) < self.num_graphs
             self._occupied = RaggedIndex.from_sizes(occupied or [0], self.device) if few else self
         return self._occupied
 

@@ -13,21 +13,23 @@ from pyg_samsa.errors import DataError
 # fmt: off
 MISSING = frozenset(
     [
-        "", "na", "n/a", "#n/a", "#na", "#n/a n/a", "<na>", "nan", "-nan", "null", "none", "nil", "-", "--", "?", ".",
-        "#nv", "nd", "n.d.", "n.d", "n/d", "n.a.", "n.a", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",
-        "not determined", "not measured", "not tested", "not available", "not applicable",
+        "", "#na", "#nv", "-", "--", ".", "?", "\\n", "n.a", "n.d", "n/a", "n/d", "na", "nan", "nd", "nil",
+        "\u2013", "\u2014", "#n/a", "#n/a n/a", "(null)", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan",
+        "<na>", "n. d.", "n.a.", "n.d.", "none", "not applicable", "not available", "not determined",
+        "not measured", "not tested", "null",
     ]
 )
 # fmt: on
 """Fields in lower case that say that there is no value. Errors of spreadsheets, such as ``#DIV/0!``, say so too."""
 DECIMALS = ("auto", "point", "comma")
 _WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
-_SPREADSHEET_ERROR = re.compile(r"#[^\W\d_/]+(/0)?[!?]")
+_SPREADSHEET_ERROR = re.compile(r"#[¡¿]?[^\W\d_]+(/0)?[!?]|#[^\W\d_]/[^\W\d_]|Err:\d+|#{2,}|#GETTING_DATA")
 _END = r"(e[+-]?\d+)?"
 _COMMA_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 _COMMA_NUMBER = re.compile(rf"[+-]?(\d*,\d+|\d+,|[1-9]\d{{0,2}}(\.\d{{3}})+,\d*){_END}")
 _POINT_NUMBER = re.compile(rf"[+-]?[1-9]\d{{0,2}}(,\d{{3}})+\.\d*{_END}")
+_POINT_ONLY = re.compile(rf"[+-]?\d*\.\d+{_END}")
 _SPACED_GROUPS = re.compile(r"([+-]?\d{1,3})(([ \u00a0\u2009\u202f'\u2019])\d{3}(?:\3\d{3})*)(?!\d)")
 _BOUND = re.compile(r"(<=|>=|<|>|≤|≥|~|≈|=)\s*")
 _SIDES = {"<": -1, "<=": -1, "≤": -1, ">": 1, ">=": 1, "≥": 1}
@@ -64,9 +66,19 @@ def is_missing(text: str, missing: Collection[str] | None = None) -> bool:
         False
     """
     text = text.strip()
-    if missing is not None:
-        return not text or text.lower() in missing
-    return text.lower() in MISSING or bool(_SPREADSHEET_ERROR.fullmatch(text))
+    if missing is None:
+        return text.lower() in MISSING or bool(_SPREADSHEET_ERROR.fullmatch(text))
+    if not text or text.lower() in missing:
+        return True
+    number = _as_float(text)
+    return number is not None and any(_as_float(word) == number for word in missing)
+
+
+def _as_float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def decimal_of(texts: Iterable[str], *, delimiter: str = ",") -> str:
@@ -127,10 +139,9 @@ def read_number(text: str, *, decimal: str = "auto", missing: Collection[str] | 
         plain = plain.replace(".", "").replace(",", ".")
     elif decimal != "comma" and (_COMMA_GROUPS.fullmatch(plain) or _POINT_NUMBER.fullmatch(plain)):
         plain = plain.replace(",", "")
-    try:
-        return float(plain)
-    except ValueError:
-        return None
+    elif decimal != "point" and plain.count(".") > 1 and _POINT_GROUPS.fullmatch(plain):
+        plain = plain.replace(".", "")
+    return None if "_" in plain else _as_float(plain)
 
 
 def read_field(text: str, *, decimal: str = "auto", delimiter: str = ",") -> float | None:
@@ -170,14 +181,34 @@ def read_bounded(text: str, *, decimal: str = "auto", missing: Collection[str] |
     return Number(value, _SIDES.get(sign[1], 0) if sign else 0)
 
 
-def has_bound_sign(text: str) -> bool:
-    """Return whether a field begins as a bound, with one of ``< > <= >= ≤ ≥ ~ =``.
+def is_bound(text: str) -> bool:
+    """Return whether a field is a bound: a number after one of ``< > <= >= ≤ ≥``.
 
     Example:
-        >>> has_bound_sign(" >10"), has_bound_sign("10")
-        (True, False)
+        >>> is_bound(" >10"), is_bound("10"), is_bound("~10"), is_bound("<LOD")
+        (True, False, False, False)
     """
-    return bool(_BOUND.match(text.strip()))
+    sign = _BOUND.match(text.strip())
+    return (
+        sign is not None and sign[1] in _SIDES and read_bounded(text, decimal="point") not in (None, Number(math.nan))
+    )
+
+
+def mixed_decimals(texts: Sequence[str]) -> tuple[int, int] | None:
+    """Return the places of a number that can only have a decimal point and of one that can only have a comma.
+
+    Example:
+        >>> mixed_decimals(["1.5", "0,37"]), mixed_decimals(["1.137", "0,37"])
+        ((0, 1), None)
+    """
+    plain = [_plain(_BOUND.sub("", text.strip(), count=1)) for text in texts]
+    points = [
+        place for place, text in enumerate(plain) if _POINT_ONLY.fullmatch(text) and not _POINT_GROUPS.fullmatch(text)
+    ]
+    commas = [
+        place for place, text in enumerate(plain) if _COMMA_NUMBER.fullmatch(text) and not _COMMA_GROUPS.fullmatch(text)
+    ]
+    return (points[0], commas[0]) if points and commas else None
 
 
 def refuse_text(text: str, *, row: int, column: str, hint: str = "") -> DataError:
@@ -196,7 +227,7 @@ def refuse_text(text: str, *, row: int, column: str, hint: str = "") -> DataErro
     """
     text, what = text.strip(), "is not a number"
     hint = hint or "Leave the field empty where there is no value."
-    if has_bound_sign(text):
+    if is_bound(text):
         what = "is a bound, not a number"
         hint = (
             "--censored bounds trains with them, --censored missing "
@@ -204,7 +235,7 @@ def refuse_text(text: str, *, row: int, column: str, hint: str = "") -> DataErro
         )
     elif "%" in text:
         hint = "Write numbers without a unit: '45' or '0.45' instead of '45%'."
-    elif "," in text:
+    elif any(read_number(text, decimal=sign) is not None for sign in ("point", "comma")):
         hint = "--decimal comma or --decimal point says how numbers are written."
     return DataError(f"row {row}, column {column!r}: {text[:40]!r} {what}", hint=hint)
 
@@ -243,14 +274,19 @@ def describe_missing(texts: Sequence[str], values: Sequence[float]) -> str:
     return ", ".join(shown) + (", ..." if len(counts) > len(shown) else "")
 
 
-def is_unclear(text: str) -> bool:
+def is_unclear(text: str, *, decimal: str = "point") -> bool:
     """Return whether the comma of a number may be a decimal comma or separate thousands.
 
+    Args:
+        text: The field.
+        decimal: Decimal sign of its column; with ``"comma"`` the point of ``1.137`` is unclear too.
+
     Example:
-        >>> is_unclear("1,137"), is_unclear("0,37"), is_unclear("1,137.5")
-        (True, False, False)
+        >>> is_unclear("1,137"), is_unclear("0,37"), is_unclear("1.137"), is_unclear("1.137", decimal="comma")
+        (True, False, False, True)
     """
-    return _is_unclear(_plain(text))
+    plain = _plain(text)
+    return _is_unclear(plain) or (decimal == "comma" and plain.count(".") == 1 and bool(_POINT_GROUPS.fullmatch(plain)))
 
 
 def _is_unclear(plain: str) -> bool:

@@ -30,7 +30,7 @@ SMILES_NAMES = (
 )
 """Names of a column of molecules in lower case, the likeliest first."""
 _DELIMITER_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
-_UNNAMED = re.compile(r"(Unnamed: \d+)?")
+_UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)?(_level_\d+)?|\.\.\.\d+)?")
 _BUFFER = 2**18
 _LONGEST_RECORD, _MOST_LINES = 2**24, 100_000
 _BYTE_FALLBACK = "pyg_samsa_cp1252"
@@ -171,10 +171,10 @@ def _first_row(lines: Iterator[str], header: bool) -> tuple[str | None, str]:
     """Return the first row that is neither blank nor a comment, and the delimiter that a line ``sep=;`` names."""
     delimiter = ""
     for line in lines:
-        named = _DELIMITER_LINE.fullmatch(line)
+        named = _DELIMITER_LINE.fullmatch(line.strip().strip('"'))
         if named and not delimiter:
             delimiter = named[1]
-        elif line.lstrip().startswith("#") and header and not _names_molecules(line, delimiter):
+        elif line.lstrip(' "').startswith("#") and header and not _names_molecules(line, delimiter):
             continue
         elif line.strip():
             return line, delimiter
@@ -315,7 +315,7 @@ def find_columns(header: Sequence[str], wanted: Sequence[str], *, key: str, take
     Args:
         header: Names of the columns.
         wanted: Names or numbers of columns; ``all`` for all columns with a name; patterns such as ``NR-*``, ``pIC50_?``
-            or ``!id``, which leaves out what the words before it found.
+            or ``!id``, which leaves out what the words before it found; as the first word, of all columns.
         key: Name of the setting, for the errors.
         taken: Positions of columns that have another use; ``all`` and patterns do not find them.
 
@@ -326,7 +326,7 @@ def find_columns(header: Sequence[str], wanted: Sequence[str], *, key: str, take
         >>> header = ["id", "smiles", "NR-AR", "NR-ER", "SR-p53", ""]
         >>> find_columns(header, ["NR-*"], key="--target-columns", taken=[1])
         [2, 3]
-        >>> find_columns(header, ["all", "!id"], key="--target-columns", taken=[1])
+        >>> find_columns(header, ["!id"], key="--target-columns", taken=[1])
         [2, 3, 4]
     """
     names = [title.strip() for title in header]
@@ -338,7 +338,9 @@ def find_columns(header: Sequence[str], wanted: Sequence[str], *, key: str, take
             continue
         negated = word.startswith("!")
         pattern = "*" if word == "all" else word[negated:]
-        matching = [place for place in free if fnmatchcase(names[place], pattern)]
+        exact = [place for place in free if names[place] == pattern]
+        matching = exact or [place for place in free if fnmatchcase(names[place], pattern)]
+        found = found or (list(free) if negated and word == wanted[0].strip() else found)
         if not matching and not (negated or word == "all" or set(word) & set("*?[")):
             find_column(header, word, key=key)  # raises
         if not matching:

@@ -58,8 +58,7 @@ class MoleculeInputs:
         extra_columns: Name -> a number for each of the G molecules.
 
     Example:
-        >>> from pyg_samsa.chem.molecule_list import list_molecules
-    from pyg_samsa.chem.parsing import parse_molecules
+        >>> from pyg_samsa.chem.parsing import parse_molecules
         >>> inputs = MoleculeInputs(parse_molecules(["CC", "?", "C"]), {"pH": [7.0, 7.0, 5.5]})
         >>> inputs.smiles, inputs.extra(["pH"]).tolist()
         (['CC', 'C'], [[7.0], [5.5]])
@@ -79,8 +78,7 @@ class MoleculeInputs:
             names: Names of :obj:`pyg_samsa.chem.descriptors.DESCRIPTORS`.
 
         Example:
-            >>> from pyg_samsa.chem.molecule_list import list_molecules
-        from pyg_samsa.chem.parsing import parse_molecules
+            >>> from pyg_samsa.chem.parsing import parse_molecules
             >>> MoleculeInputs(parse_molecules(["CC", "?"])).descriptors(["maccs"]).shape
             (1, 167)
         """
@@ -102,8 +100,7 @@ class MoleculeInputs:
             ConfigError: A column is missing, or has another length.
 
         Example:
-            >>> from pyg_samsa.chem.molecule_list import list_molecules
-        from pyg_samsa.chem.parsing import parse_molecules
+            >>> from pyg_samsa.chem.parsing import parse_molecules
             >>> MoleculeInputs(parse_molecules(["CC", "?"]), {"pH": [7.0, 5.5]}).extra(["pH"]).tolist()
             [[7.0]]
         """

@@ -103,7 +103,7 @@ def fit_and_test(
             parameters=num_parameters(module.network),
             epochs=len(history.rows),
             seconds=history.rows[-1]["total_seconds"] if history.rows else 0.0,
-            fallback=describe_fallback(monitor, used),
+            fallback=describe_fallback(monitor, used) if chosen == folder.best else "",
             waited=epochs_without_progress(history.rows, monitor, higher_is_better),
             per_class=per_class_scores(collector, task),
         )

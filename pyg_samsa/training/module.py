@@ -197,7 +197,8 @@ class TaskModule(pl.LightningModule):
                 f"a run that measures {monitor!r} in every epoch",
                 hint="It needs a validation split.",
             )
-        scheduler.step(values[monitor])
+        if not bool(values[monitor].isnan()):  # an undefined value is no lack of progress
+            scheduler.step(values[monitor])
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step a schedule that moves every step; `on_train_epoch_end` steps those that move every epoch."""

@@ -6,8 +6,9 @@ import torch
 pytest.importorskip("rdkit")
 
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
-from pyg_samsa.cli import main
+from pyg_samsa.cli import explain, main
 from pyg_samsa.cli.explain import find_names, name_of_model, read_molecules
+from pyg_samsa.errors import ConfigError
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.task import Task
@@ -179,3 +180,18 @@ def test_descriptors_and_extra_columns(tmp_path, capsys):
     given.write_text("smiles,pH\nCCO,acidic\n")
     assert main(["explain", folder, str(given), "--out", str(tmp_path / "out2")]) == 3
     assert "row 1, column 'pH': 'acidic' is not a number" in capsys.readouterr().err
+
+
+def test_the_column_or_the_positive_class_finds_a_target():
+    names = ["y=active", "NR-AR", "x=a", "z=a"]
+    for given, found in (
+        (None, None),
+        ("NR-AR", "NR-AR"),
+        ("y=active", "y=active"),
+        ("y", "y=active"),
+        ("active", "y=active"),
+    ):
+        assert explain._find_target(given, names) == found
+    for wrong in ("a", "no", "NR"):
+        with pytest.raises(ConfigError, match="--target"):
+            explain._find_target(wrong, names)

@@ -259,7 +259,7 @@ def test_an_existing_file_stays_until_the_end(model, tmp_path, interrupted):
         (["none/model", "in.csv", "out.csv"], 3, "none/model"),
         (["MODEL", "missing.csv", "out.csv"], 3, "missing.csv"),
         (["MODEL", "C1CC"], 3, "neither a file nor a SMILES"),
-        (["MODEL", "in.csv", "in.csv"], 2, "another file"),
+        (["MODEL", "in.csv", "in.csv"], 2, "a file that is not IN"),
         (["MODEL", "in.csv", "."], 2, "folder"),
         (["MODEL", "in.csv", "out.csv", "--smiles-column", "smile"], 2, "Did you mean 'smiles'?"),
         (["MODEL", "in.csv", "out.csv", "--draws", "1", "--uncertainty"], 2, "draws"),

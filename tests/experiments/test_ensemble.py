@@ -147,7 +147,7 @@ def test_folds_of_trees_alone_for_classes_and_by_scaffold(train):
     result, summary = train(*opts, "dataset.split_kind", "scaffold", "dataset.split", "[0.8, 0.0, 0.2]")
     assert result.parameters == 0
     assert summary["epochs"] == 10
-    result, summary = train(*opts, "name_tag", "kinds", target="kind")
+    result, summary = train(*opts, "name_tag", "kinds", "dataset.csv_task", "multiclass", target="kind")
     assert load_predictor(result.folder.path).task.names == ("chain", "ring")
     assert summary["predictor"]["coverage"][0]["size"] <= 2
 

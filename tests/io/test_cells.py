@@ -16,7 +16,27 @@ from pyg_samsa.io.cells import (
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "NA", "n/a", "-", "?", "#VALUE!", "#DIV/0!", "#NAME?", "#N/A", "#WERT!", "n.d."]
+    "text",
+    [
+        "",
+        " ",
+        "NA",
+        "n/a",
+        "-",
+        "?",
+        "#VALUE!",
+        "#DIV/0!",
+        "#NAME?",
+        "#N/A",
+        "#WERT!",
+        "n.d.",
+        "#N/D",
+        "#\u00a1VALOR!",
+        "Err:502",
+        "####",
+        "\u2014",
+        "(null)",
+    ],
 )
 def test_texts_of_nothing(text):
     assert is_missing(text)
@@ -33,6 +53,7 @@ def test_texts_of_nothing_can_be_chosen():
     assert (
         describe_missing(["1", "", "None", "none", "None"], [1.0] + 4 * [math.nan]) == "'None' (2 rows), 'none' (1 row)"
     )
+    assert is_missing("-99.0", ["-99"])
     assert describe_missing(["1", ""], [1.0, math.nan]) == ""
 
 
@@ -55,6 +76,8 @@ def test_texts_of_nothing_can_be_chosen():
         ("1\u202f137\u202f000,5", 1137000.5, None, 1137000.5),
         ("1'137.25", 1137.25, 1137.25, 1137.25),
         ("12 34", None, None, None),
+        ("1_5", None, None, None),
+        ("1.137.000", 1137000.0, None, 1137000.0),
         ("45%", None, None, None),
         ("high", None, None, None),
         ("1,2,3", None, None, None),
@@ -93,7 +116,15 @@ def test_bounds():
 
 
 @pytest.mark.parametrize(
-    ("text", "cure"), [(">0.30", "--censored"), ("45%", "unit"), ("1,23,4", "--decimal"), ("high", "empty")]
+    ("text", "cure"),
+    [
+        (">0.30", "--censored"),
+        ("45%", "unit"),
+        ("1,23,4", "empty"),
+        ("1,137", "--decimal"),
+        ("<LOD", "empty"),
+        ("high", "empty"),
+    ],
 )
 def test_errors_name_a_cure(text, cure):
     error = refuse_text(text, row=3, column="IC50")

@@ -79,10 +79,16 @@ def test_comments_and_blank_lines_before_the_header(top, mark):
     assert (header, delimiter, rows) == (["smiles", "y"], ";", [["C", "1"], ["#", "2"]])
 
 
-@pytest.mark.parametrize("line", ["sep=;", "SEP=; ", "sep=;\r"])
+@pytest.mark.parametrize("line", ["sep=;", "SEP=; ", "sep=;\r", '"sep=;"'])
 def test_a_first_line_of_spreadsheets_names_the_delimiter(line):
     header, delimiter, rows = read(f"\ufeff{line}\nsmiles;a,b,c\nC;1\n".encode())
     assert (header, delimiter, rows) == (["smiles", "a,b,c"], ";", [["C", "1"]])
+
+
+def test_a_pattern_may_be_the_name_of_a_column():
+    header = ["smiles", "IC50 [nM]", "Ki [nM]"]
+    assert find_columns(header, ["all", "!IC50 [nM]"], key="k", taken=[0]) == [2]
+    assert find_columns(["smiles", "y", "...1"], ["all"], key="k", taken=[0]) == [1]
 
 
 def test_a_header_may_begin_with_a_hash():
@@ -94,7 +100,7 @@ def test_without_a_header_extended_smiles_are_one_field():
 
 
 def test_patterns_find_columns():
-    header = ["", "id", "smiles", "NR-AR", "NR-ER", "SR-p53", "all*", "Unnamed: 0"]
+    header = ["", "id", "smiles", "NR-AR", "NR-ER", "SR-p53", "all*", "Unnamed: 0.1"]
 
     def find(*words):
         return find_columns(header, words, key="--target-columns", taken=[2])
@@ -105,7 +111,8 @@ def test_patterns_find_columns():
     assert find("NR-ER", "NR-*") == [3, 4]
     assert find("all*") == [6]  # a name comes before a pattern
     assert find("5", "id") == [4, 1]
-    for words in (["XR-*"], ["!id"], ["NR-AR", "NR-AR"], ["smiles"], ["3"], ["id", "!id"], ["!none*"]):
+    assert find("!id") == [3, 4, 5, 6]
+    for words in (["XR-*"], ["NR-AR", "NR-AR"], ["smiles"], ["3"], ["id", "!id"], ["!none*"]):
         with pytest.raises(ConfigError):
             find(*words)
     with pytest.raises(ConfigError) as caught:

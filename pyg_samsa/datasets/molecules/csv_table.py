@@ -70,7 +70,7 @@ def read_molecule_table(
 
     Raises:
         ConfigError: There is no such column, or several.
-        DataError: There are no rows.
+        DataError: There are no rows, or a row has more fields than the header.
 
     Example:
         >>> import tempfile
@@ -87,7 +87,7 @@ def read_molecule_table(
         taken = [place for place in (smiles_at, split_at) if place is not None]
         extra_at = _extra_places(header, extra_columns, taken)
         targets_at = _target_places(header, target_columns, [*taken, *extra_at])
-        names = [header[place].strip() or f"column_{place + 1}" for place in targets_at]
+        names = _distinct([header[place].strip() or f"column_{place + 1}" for place in targets_at])
         extra_names = [header[place].strip() for place in extra_at]
         targets: list[list[str]] = [[] for _ in targets_at]
         extra: list[list[str]] = [[] for _ in extra_at]
@@ -96,6 +96,9 @@ def read_molecule_table(
             if not any(field.strip() for field in fields):
                 left_out.append((row, "", "blank line"))
                 continue
+            if any(field.strip() for field in fields[len(header) :]):
+                hint = "Quote fields that hold the delimiter, or write numbers with a decimal point."
+                raise DataError(f"row {row}: {len(fields)} fields, the header has {len(header)}", hint=hint)
             fields += [""] * (len(header) - len(fields))
             table.smiles.append(fields[smiles_at])
             table.rows.append(row)
@@ -107,6 +110,17 @@ def read_molecule_table(
             f"{path}: no rows after the header", hint="The first row names the columns, the others hold molecules."
         )
     return table
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return names of which each is there once: y, y becomes y, y_2."""
+    found: list[str] = []
+    for name in names:
+        fresh, number = name, 2
+        while fresh in found:
+            fresh, number = f"{name}_{number}", number + 1
+        found.append(fresh)
+    return found
 
 
 def _extra_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence[int]) -> list[int]:

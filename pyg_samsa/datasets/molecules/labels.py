@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.errors import DataError
 from pyg_samsa.io.cells import is_missing, read_number
 
 MAX_CLASSES = 200
+_SPELLINGS = 6  # of no and yes: 0, 1, false, true, no, yes
 # fmt: off
 _NEGATIVE = frozenset(
     [
@@ -25,6 +27,7 @@ _POSITIVE = frozenset(
     ]
 )
 # fmt: on
+_NUMBER_LIKE = re.compile(r"[^\w\s]?\s*\d")
 _NOT = ("non-", "non_", "non ", "non", "not-", "not_", "not ", "no ", "in", "im", "un")
 
 
@@ -56,11 +59,8 @@ def read_labels(
     Args:
         texts: Fields of the column.
         missing: See `pyg_samsa.io.cells.is_missing`.
-        positive: Text of the positive class; empty chooses.
-        repeated: Whether both values have to occur at least twice, unless they are 0 and 1 or their words.
-
-    Raises:
-        ConfigError: ``positive`` is not one of the two values.
+        positive: Text of the positive class; empty chooses. It is ignored where the column does not hold it.
+        repeated: Whether one of the values has to occur at least twice, unless they are 0 and 1 or their words.
 
     Example:
         >>> read_labels(["active", "inactive", "", "Active", "inactive"])
@@ -70,21 +70,26 @@ def read_labels(
         >>> read_labels(["0.5", "2", "3"]) is None
         True
     """
-    signs = {text.strip() for text in texts if text.strip()} == {"+", "-"}
-    keys = ["" if is_missing(text, missing) and not (signs and text.strip()) else _key(text) for text in texts]
+    given = {text.strip() for text in texts}
+    signs = "+" in given and all(text in ("+", "-") or is_missing(text, missing) for text in given)
+    keys = ["" if is_missing(text, missing) and not (signs and text.strip() == "-") else _key(text) for text in texts]
     counts = Counter(key for key in keys if key)
-    plain = {key: read_number(key, missing=[]) for key in list(counts)[:3]}
-    if counts and len(counts) <= 3 and not positive and all(value in (0.0, 1.0) for value in plain.values()):
+    asked = bool(positive) and _key(positive) in counts
+    plain = {key: read_number(key, missing=[]) for key in list(counts)[:_SPELLINGS]}
+    if (
+        counts
+        and len(counts) <= _SPELLINGS
+        and (not positive or _key(positive) not in counts)
+        and all(value in (0.0, 1.0) for value in plain.values())
+    ):
         return Labels("", [plain[key] or 0.0 if key else math.nan for key in keys])
-    if len(counts) != 2 or (repeated and not positive and min(counts.values()) < 2):
+    if len(counts) != 2 or (repeated and not asked and max(counts.values()) < 2):
         return None
     numbers = [value for value in plain.values() if value is not None]
     whole = all(value == int(value) for value in numbers if math.isfinite(value))
-    if repeated and not positive and (len(numbers) == 1 or not whole):
+    if repeated and not asked and (len(numbers) == 1 or not whole):
         return None
-    chosen = _key(positive) if positive else _positive(plain)
-    if chosen not in counts:
-        raise ConfigError("positive_class", positive, f"one of the two values {_shown(counts)}")
+    chosen = _key(positive) if asked else _positive(plain)
     text = next(text.strip() for text, key in zip(texts, keys, strict=True) if key == chosen)
     return Labels(text, [float(key == chosen) if key else math.nan for key in keys])
 
@@ -93,7 +98,7 @@ def _key(text: str) -> str:
     """Return a text by which equal values are equal: 1, 1.0 and ``+1`` are one."""
     number = read_number(text, missing=[])
     text = text.strip().casefold()
-    return f"{number:g}" if number is not None and math.isfinite(number) and text[-1:].isdigit() else text
+    return repr(number + 0.0) if number is not None and math.isfinite(number) and text[-1:].isdigit() else text
 
 
 def _positive(values: dict[str, float | None]) -> str:
@@ -112,8 +117,8 @@ def _positive(values: dict[str, float | None]) -> str:
 def looks_like_classes(texts: Sequence[str], *, missing: Collection[str] | None = None) -> bool:
     """Return whether a column of words holds classes: few distinct values, each repeated.
 
-    There are 2 to 200 classes, at most half as many as rows, and at most half of them occur only once. If some of the
-    values are numbers, each value has to be repeated: one word among numbers is a mistake, not a class.
+    There are 2 to 200 classes, at most half as many as rows, and at most half of them occur only once. None of them
+    begins with a number: a word among numbers, and a number with a unit, are to be corrected.
 
     Args:
         texts: Fields of the column.
@@ -125,7 +130,7 @@ def looks_like_classes(texts: Sequence[str], *, missing: Collection[str] | None 
     """
     counts = Counter(text.strip() for text in texts if not is_missing(text, missing))
     single = sum(count == 1 for count in counts.values())
-    if any(read_number(text, missing=[]) is not None for text in counts) and single:
+    if any(_NUMBER_LIKE.match(text) or read_number(text, missing=[]) is not None for text in counts):
         return False
     return 2 <= len(counts) <= MAX_CLASSES and 2 * len(counts) <= counts.total() and 2 * single <= len(counts)
 
@@ -165,7 +170,3 @@ def read_classes(
     classes = sorted(known, key=lambda text: (numbers[text] is None, numbers[text] or 0.0, text))
     number = {text: float(position) for position, text in enumerate(classes)}
     return classes, [number.get(text, math.nan) for text in stripped]
-
-
-def _shown(counts: Counter[str]) -> str:
-    return " and ".join(repr(value) for value in sorted(counts))

@@ -18,9 +18,9 @@ from pyg_samsa.io.cells import (
     Number,
     decimal_of,
     describe_missing,
-    has_bound_sign,
     is_missing,
     is_unclear,
+    mixed_decimals,
     read_bounded,
     refuse_text,
 )
@@ -80,10 +80,15 @@ class CellOptions:
             DataError: A field is not a number.
         """
         sign = decimal_of(texts, delimiter=self.delimiter) if self.decimal == "auto" else self.decimal
+        if self.decimal == "auto" and (mixed := mixed_decimals(texts)):
+            point, comma = ((rows[place], texts[place].strip()) for place in mixed)
+            message = f"column {name!r}: {point[1]!r} in row {point[0]} and {comma[1]!r} in row {comma[0]}"
+            hint = "Write all numbers with a point or all with a comma; --decimal comma reads both."
+            raise DataError(f"{message} have different decimal signs", hint=hint)
         numbers = [read_bounded(text, decimal=sign, missing=self.missing) for text in texts]
         read: list[Number] = []
         for text, row, number in zip(texts, rows, numbers, strict=True):
-            if number is None or (has_bound_sign(text) and not bounds):
+            if number is None or (number.bound and not bounds):
                 raise refuse_text(text, row=row, column=name, hint=_what_words_are(texts, numbers, name))
             read.append(number)
         return read
@@ -92,7 +97,7 @@ class CellOptions:
         """Return what the user should know about how a column of numbers was read, as sentences."""
         sign = decimal_of(texts, delimiter=self.delimiter) if self.decimal == "auto" else self.decimal
         for text, row in zip(texts, rows, strict=True):
-            if self.decimal == "auto" and is_unclear(text):
+            if self.decimal == "auto" and is_unclear(text, decimal=sign):
                 number = read_bounded(text, decimal=sign)
                 assert number is not None
                 other = "point" if sign == "comma" else "comma"
@@ -189,13 +194,9 @@ def read_targets(
     if task in ("binary", "multiclass") and len(columns) != 1:
         raise ConfigError("task", task, f"'multilabel' or 'regression' for {len(columns)} target columns")
     table = _Columns(columns, names, rows, cells or CellOptions())
-    missing = table.cells.missing
-    for texts, name in zip(columns, names, strict=True):
-        known = {text.strip() for text in texts if not is_missing(text, missing)}
-        if not known:
-            raise DataError(f"column {name!r} holds no value", hint="Remove it from the target columns.")
-        if len(known) == 1 and task != "regression" and read_bounded(word := known.pop(), decimal="point") is None:
-            raise DataError(f"column {name!r} holds only {word[:40]!r}", hint="There is nothing to learn from it.")
+    missing, positive = table.cells.missing, table.cells.positive.strip().casefold()
+    if positive and not any(text.strip().casefold() == positive for texts in columns for text in texts):
+        raise ConfigError("--positive-class", table.cells.positive, "a value of a target column")
     if task in ("auto", "binary", "multilabel"):
         labels = [
             read_labels(texts, missing=missing, positive=table.cells.positive, repeated=task == "auto")
@@ -205,6 +206,12 @@ def read_targets(
             return _labels([column for column in labels if column], table)
         if task != "auto":
             raise _no_labels(labels, task, table)
+    for texts, name in zip(columns, names, strict=True):
+        known = {text.strip() for text in texts if not is_missing(text, missing)}
+        if not known:
+            raise DataError(f"column {name!r} holds no value", hint="Remove it from the target columns.")
+        if len(known) == 1 and task != "regression" and read_bounded(word := known.pop(), decimal="point") is None:
+            raise DataError(f"column {name!r} holds only {word[:40]!r}", hint="There is nothing to learn from it.")
     if task == "multiclass" or (
         task == "auto"
         and len(columns) == 1

@@ -40,3 +40,13 @@ def test_a_table_without_columns_to_predict_tells_the_delimiters(table):
     assert "'smiles y'; columns are separated by" in caught.value.hint
     with pytest.raises(DataError, match="no rows"):
         table("smiles,y\n")
+
+
+def test_more_fields_than_the_header_are_an_error(table):
+    with pytest.raises(DataError, match="row 2: 3 fields, the header has 2"):
+        table("smiles,y\nC,1\nCCO,0,37\n")
+    assert table("smiles,y\nC,1,,\n").targets == [["1"]]
+
+
+def test_names_of_targets_are_distinct(table):
+    assert table("smiles,y,y\nC,1,2\n", target_columns=["all"]).target_names == ["y", "y_2"]

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from pyg_samsa.datasets.molecules.labels import looks_like_classes, read_classes, read_labels
-from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.errors import DataError
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,9 @@ def test_zeros_and_ones_need_no_name():
     for texts in (["1", "0.0"], ["TRUE", "no"], ["1"], ["0", "1.0", "yes"]):
         assert read_labels(texts).positive == ""
     assert read_labels(["1", "0"], positive="0").values == [0.0, 1.0]
-    with pytest.raises(ConfigError):
-        read_labels(["1", "0"], positive="2")
+    assert read_labels(["1", "0"], positive="2").positive == ""
+    assert read_labels(["0", "1", "true", "False", "yes", "no"]).values == [0, 1, 1, 0, 1, 0]
+    assert read_labels(["+", "-", "n.d.", "+"]).values[:2] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,8 @@ def test_zeros_and_ones_need_no_name():
         (["a"] * 3 + ["b"] * 3 + ["rare"], True),
         ([str(number / 7) for number in range(30)] + ["oops"], False),
         (["1", "2", "3"] * 3 + ["oops"], False),
-        (["1", "2", "oops"] * 2, True),
+        (["1", "2", "oops"] * 2, False),
+        (["5 mM", "10 mM", "20 mM"] * 2, False),
         ([f"word {number}" for number in range(201)] * 2, False),
         (["only", "only"], False),
     ],

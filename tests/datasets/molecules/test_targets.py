@@ -51,8 +51,42 @@ def test_the_positive_class_is_named():
     assert read(["antagonist", "agonist"], task="binary").names == ["column 0=antagonist"]
     found = read(["antagonist", "agonist"], positive="Agonist")
     assert (found.names, found.y.flatten().tolist()) == (["column 0=agonist"], [0, 1])
-    with pytest.raises(ConfigError, match="positive_class: got 'x', expected one of the two values 'a' and 'b'"):
+    with pytest.raises(ConfigError, match="--positive-class: got 'x'"):
         read(["a", "b"], positive="x")
+
+
+def test_the_positive_class_is_that_of_the_columns_that_hold_it():
+    found = read(["active", "inactive"] * 2, ["yes", "no"] * 2, positive="inactive")
+    assert found.names == ["column 0=inactive", "column 1"]
+    assert found.y[0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("texts", "positive"), [(["inactive"] * 29 + ["active"], "active"), (["-1"] * 29 + ["1"], "1")]
+)
+def test_a_rare_label_is_a_label(texts, positive):
+    assert read(texts)[:2] == ("binary", [f"column 0={positive}"])
+
+
+@pytest.mark.parametrize("step", [0.03, 1e-7, 1.0])
+def test_close_numbers_stay_apart(step):
+    texts = [repr(-1e6 + step * (number % 15)) for number in range(30)]
+    found = read(texts)
+    assert found.task == "regression"
+    assert found.y.flatten().tolist() == [float(text) for text in texts]
+
+
+@pytest.mark.parametrize("word", ["<LOD", "inactive", "n.b.", "5-10", "1.5D3", "(1.5)"])
+def test_a_word_among_repeated_numbers_is_an_error(word):
+    with pytest.raises(DataError, match="row 21, column 'column 0'"):
+        read([str(5 + number % 5 / 2) for number in range(20)] + [word] * 5)
+
+
+def test_two_decimal_signs_in_a_column_are_named():
+    with pytest.raises(DataError, match=r"'1.5' in row 1 and '0,37' in row 2 have different decimal signs"):
+        read(["1.5", "0,37", "2.0"])
+    assert read(["1.5", "0,37"], decimal="comma").y.flatten().tolist() == [1.5, 0.37]
+    assert read(["1.137", "0,37"]).notes == ("column 'column 0': '1.137' in row 1 is read as 1137 (--decimal point)",)
 
 
 def test_notes_tell_how_words_and_commas_were_read():
@@ -83,6 +117,7 @@ def test_bounds_are_read_where_asked():
         found = read(texts, censored=censored)
         torch.testing.assert_close(found.y.flatten(), torch.tensor(y, dtype=torch.float64), equal_nan=True)
         assert (found.bound is None) == (censored != "bounds")
+    assert read(["~3", "=4", "5"]).y.flatten().tolist() == [3, 4, 5]
     assert read(texts, censored="bounds").bound.flatten().tolist() == [1, 0, -1, 0]
 
 
