@@ -19,6 +19,8 @@ from pyg_samsa.registry import register_in
 
 _SIZE = 2048
 _MACCS_SIZE = 167
+MAX_ATOMS = 2_000
+"""Larger molecules have no descriptors."""
 _WORTH_WORKERS = 512
 _RESCALED_ABOVE, _LARGEST_EXPONENT = 1e200, 1000.0
 _UNREACHED = 1e6
@@ -102,7 +104,8 @@ def compute_descriptors(
         progress: Show a progress bar.
 
     Shapes:
-        - **output:** float32 [G, F]; NaN where a value is not defined for a molecule
+        - **output:** float32 [G, F]; NaN where a value is not defined for a molecule, and for molecules of more than
+          2,000 atoms
 
     Raises:
         SmilesError: A molecule cannot be read; its ``row`` counts from 1.
@@ -206,12 +209,16 @@ def descriptor_function(names: Sequence[str]) -> Callable[[], VectorFunction]:
 
 
 def _make_function(factories: Sequence[Factory]) -> VectorFunction:
-    return partial(_compute, [factory().compute for factory in factories])
+    made = [factory() for factory in factories]
+    return partial(_compute, [one.compute for one in made], sum(len(one.labels) for one in made))
 
 
-def _compute(functions: Sequence[VectorFunction], molecule: Any) -> np.ndarray:
+def _compute(functions: Sequence[VectorFunction], width: int, molecule: Any) -> np.ndarray:
     from rdkit import rdBase
 
+    if molecule.GetNumAtoms() > MAX_ATOMS:
+        # RDKit's matrices of distances would take gigabytes for a single molecule.
+        return np.full(width, np.nan, dtype=np.float32)
     with rdBase.BlockLogs():
         parts = [np.asarray(function(molecule), dtype=np.float64) for function in functions]
     values = np.concatenate([np.empty(0), *parts])

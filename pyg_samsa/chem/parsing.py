@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyg_samsa.chem.descriptors import descriptor_function
+from pyg_samsa.chem.descriptors import MAX_ATOMS, descriptor_function
 from pyg_samsa.chem.graph_table import GraphTable, join_tables, make_table
 from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.chem.molecule_vectors import VectorFunction
@@ -59,7 +59,8 @@ def parse_molecules(
         smiles: Molecules; blanks around them are ignored.
         max_atoms: Refuse larger molecules; None takes any.
         describe: Name of a descriptor -> what makes its function, see
-            :func:`~pyg_samsa.chem.descriptors.descriptor_function`.
+            :func:`~pyg_samsa.chem.descriptors.descriptor_function`. With descriptors, molecules of more than
+            :obj:`~pyg_samsa.chem.descriptors.MAX_ATOMS` atoms are refused.
 
     Example:
         >>> parsed = parse_molecules(["CC", "not a molecule", " C"])
@@ -74,6 +75,8 @@ def parse_molecules(
     parts, kept, refused, read = [], [], [], []
     for position, text in enumerate(smiles):
         found = _read(text, max_atoms)
+        if not isinstance(found, str) and functions and why_too_large(found[0], MAX_ATOMS):
+            found = f"{why_too_large(found[0], MAX_ATOMS)}, for which descriptors are computed"
         if isinstance(found, str):
             refused.append(Refusal(position, found))
             continue

@@ -198,7 +198,7 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float], seed: int)
         seed: Seed of the split.
 
     Raises:
-        ConfigError: There are too few scaffolds.
+        ConfigError: A share is not allowed, or there is no molecule.
 
     Example:
         >>> split = scaffold_split(["c1ccccc1C", "C1CC1", "c1ccccc1O", "C1CC1C"], [0.5, 0.5], seed=0)
@@ -225,10 +225,7 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float], seed: int)
         else:
             split = max(fits or ["train"], key=lambda split: lacking[split] / (shares[split] * len(smiles)))
         chosen[split] += rows
-    return _checked(
-        {split: _sorted(rows) for split, rows in chosen.items()},
-        wanted=[split for split, share in shares.items() if share],
-    )
+    return _checked({split: _sorted(rows) for split, rows in chosen.items()})
 
 
 def scaffold_of(smiles: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import Descriptors, rdFingerprintGenerator, rdMolDescriptors
 
-from pyg_samsa.chem import sequence_to_smiles
+from pyg_samsa.chem import descriptors, sequence_to_smiles
 from pyg_samsa.chem.descriptors import (
     DESCRIPTORS,
     Descriptor,
@@ -145,3 +145,12 @@ def test_a_descriptor_of_a_user_also_in_worker_processes():
             register_descriptor("rings")(lambda: None)
     finally:
         del DESCRIPTORS["rings"]
+
+
+def test_large_molecules_have_no_descriptors_and_leave_the_others_alone(monkeypatch):
+    monkeypatch.setattr(descriptors, "MAX_ATOMS", 5)
+    found = compute_descriptors(["CCO", "C" * 6, "C" * 5], ["rdkit2d", "maccs"], progress=False)
+    assert np.isnan(found[1]).all()
+    assert np.array_equal(
+        found[[0, 2]], compute_descriptors(["CCO", "C" * 5], ["rdkit2d", "maccs"], progress=False), equal_nan=True
+    )

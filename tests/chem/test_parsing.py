@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from pyg_samsa.chem.descriptors import compute_descriptors
+from pyg_samsa.chem import parsing
+from pyg_samsa.chem.descriptors import compute_descriptors, descriptor_function
 from pyg_samsa.chem.ogb_features import smiles_to_table
 from pyg_samsa.chem.parsing import in_chunks, join_parsed, parse_molecules, parse_stream
 from pyg_samsa.errors import ConfigError
@@ -67,3 +68,12 @@ def test_descriptors_are_those_of_the_molecules_that_can_be_read(workers):
         expected = compute_descriptors(["CCO", "c1ccccc1", "C"], [name], progress=False)
         np.testing.assert_array_equal(joined.descriptors[name], expected)
     assert join_parsed([parts[1]]).descriptors == {}
+
+
+def test_molecules_too_large_for_descriptors_are_refused_only_where_descriptors_are_asked_for(monkeypatch):
+    monkeypatch.setattr(parsing, "MAX_ATOMS", 5)
+    describe = {"maccs": descriptor_function(["maccs"])}
+    parsed = parsing.parse_molecules(["CCO", "C" * 6], describe=describe)
+    assert parsed.kept == [0]
+    assert parsed.refused[0].reason == "6 atoms, more than 5, for which descriptors are computed"
+    assert parsing.parse_molecules(["CCO", "C" * 6]).kept == [0, 1]

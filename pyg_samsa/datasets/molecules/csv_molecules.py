@@ -271,7 +271,7 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         "target_names": names,
         "extra_columns": table.extra_names,
         "left_out": _summary(left_out),
-        "notes": [*_too_large(large), *notes, *_small_splits(split_idx)],
+        "notes": [*_too_large(large), *notes, *_small_splits(split_idx, options.split)],
     }
     return prepared
 
@@ -286,7 +286,7 @@ def _too_large(large: Sequence[tuple[int, str, str]]) -> list[str]:
     return [f"row{'s' * (len(large) > 1)} {rows} left out ({large[0][2]}). {_RAISE_LIMIT}"]
 
 
-def _small_splits(split_idx: Mapping[str, Tensor]) -> list[str]:
+def _small_splits(split_idx: Mapping[str, Tensor], kind: str) -> list[str]:
     """Return a warning about splits that are empty or too small to compare models on."""
     counts = {split: len(split_idx.get(split, ())) for split in SPLITS}
     words = {"val": "validation", "test": "test"}
@@ -295,7 +295,8 @@ def _small_splits(split_idx: Mapping[str, Tensor]) -> list[str]:
     shown = ", ".join(f"{count:,} {words.get(split, 'training')}" for split, count in counts.items())
     notes = []
     if empty:
-        notes.append(f"no {' and no '.join(empty)} rows ({shown}); --folds 5 validates and tests on all rows")
+        few = "too few scaffolds, " if kind == "scaffold" else ""
+        notes.append(f"no {' and no '.join(empty)} rows ({few}{shown}); --folds 5 validates and tests on all rows")
     if small:
         notes.append(f"few {' and '.join(small)} rows ({shown}): their scores say little; --folds 5 uses all rows")
     return notes

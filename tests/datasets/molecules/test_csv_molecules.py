@@ -88,8 +88,9 @@ def test_a_scaffold_that_is_too_large_goes_to_training():
     ]
     split = scaffold_split(smiles, [0.8, 0.1, 0.1], seed=0)
     assert set(range(90)) <= set(split["train"].tolist())
-    with pytest.raises(ConfigError, match="val, test"):
-        scaffold_split(smiles[:90], [0.8, 0.1, 0.1], seed=0)
+    assert {part: len(rows) for part, rows in scaffold_split(smiles[:90], [0.8, 0.1, 0.1], seed=0).items()} == {
+        "train": 90
+    }
 
 
 def test_split_column(table):
@@ -325,4 +326,13 @@ def test_a_molecule_of_20000_atoms_leaves_the_others_alone(tmp_path, caplog, spl
     assert (dataset.left_out is None) == (max_atoms == 30_000)
     assert ("row 31 left out (20,000 atoms, more than 10,000). Raise --max-atoms" in caplog.text) == (
         max_atoms == 10_000
+    )
+
+
+def test_molecules_of_one_scaffold_are_training_rows_and_this_is_told(table):
+    dataset = table(["smiles", "y"], [["C" * n, n / 3] for n in range(1, 21)], split_kind="scaffold")
+    assert len(dataset.split_idx["train"]) == 20
+    assert dataset.notes == (
+        "no validation and no test rows (too few scaffolds, 20 training, 0 validation, 0 test); "
+        "--folds 5 validates and tests on all rows",
     )
