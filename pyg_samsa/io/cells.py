@@ -102,10 +102,9 @@ def decimal_of(texts: Iterable[str], *, delimiter: str = ",") -> str:
     for text in texts:
         if "," in text:
             plain = _plain(_BOUND.sub("", text.strip(), count=1))
-            if _is_unclear(plain):
-                unclear = True
-            elif _COMMA_NUMBER.fullmatch(plain) and not _COMMA_GROUPS.fullmatch(plain):
+            if _needs_comma(plain):
                 return "comma"
+            unclear = unclear or _is_unclear(plain)
     return "comma" if unclear and delimiter == ";" else "point"
 
 
@@ -133,14 +132,12 @@ def read_number(text: str, *, decimal: str = "auto", missing: Collection[str] | 
         return _WORDS[plain]
     if decimal == "auto" and _is_unclear(plain):
         return None
-    if decimal != "point" and (
-        _COMMA_NUMBER.fullmatch(plain) or (decimal == "comma" and _POINT_GROUPS.fullmatch(plain))
-    ):
+    # Two groups of points can only be thousands; one group is that beside decimal commas.
+    point_groups = _POINT_GROUPS.fullmatch(plain) and (decimal == "comma" or plain.count(".") > 1)
+    if decimal != "point" and (_COMMA_NUMBER.fullmatch(plain) or point_groups):
         plain = plain.replace(".", "").replace(",", ".")
     elif decimal != "comma" and (_COMMA_GROUPS.fullmatch(plain) or _POINT_NUMBER.fullmatch(plain)):
         plain = plain.replace(",", "")
-    elif decimal != "point" and plain.count(".") > 1 and _POINT_GROUPS.fullmatch(plain):
-        plain = plain.replace(".", "")
     return None if "_" in plain else _as_float(plain)
 
 
@@ -205,9 +202,7 @@ def mixed_decimals(texts: Sequence[str]) -> tuple[int, int] | None:
     points = [
         place for place, text in enumerate(plain) if _POINT_ONLY.fullmatch(text) and not _POINT_GROUPS.fullmatch(text)
     ]
-    commas = [
-        place for place, text in enumerate(plain) if _COMMA_NUMBER.fullmatch(text) and not _COMMA_GROUPS.fullmatch(text)
-    ]
+    commas = [place for place, text in enumerate(plain) if _needs_comma(text)]
     return (points[0], commas[0]) if points and commas else None
 
 
@@ -229,10 +224,7 @@ def refuse_text(text: str, *, row: int, column: str, hint: str = "") -> DataErro
     hint = hint or "Leave the field empty where there is no value."
     if is_bound(text):
         what = "is a bound, not a number"
-        hint = (
-            "--censored bounds trains with them, --censored missing "
-            "leaves them out, --censored exact takes the numbers."
-        )
+        hint = "--censored bounds trains with bounds, missing leaves them out, exact takes the numbers as they are."
     elif "%" in text:
         hint = "Write numbers without a unit: '45' or '0.45' instead of '45%'."
     elif any(read_number(text, decimal=sign) is not None for sign in ("point", "comma")):
@@ -287,6 +279,11 @@ def is_unclear(text: str, *, decimal: str = "point") -> bool:
     """
     plain = _plain(text)
     return _is_unclear(plain) or (decimal == "comma" and plain.count(".") == 1 and bool(_POINT_GROUPS.fullmatch(plain)))
+
+
+def _needs_comma(plain: str) -> bool:
+    """Return whether a number can only be one with a decimal comma."""
+    return bool(_COMMA_NUMBER.fullmatch(plain)) and not _COMMA_GROUPS.fullmatch(plain)
 
 
 def _is_unclear(plain: str) -> bool:

@@ -341,10 +341,11 @@ def find_columns(header: Sequence[str], wanted: Sequence[str], *, key: str, take
         exact = [place for place in free if names[place] == pattern]
         matching = exact or [place for place in free if fnmatchcase(names[place], pattern)]
         found = found or (list(free) if negated and word == wanted[0].strip() else found)
-        if not matching and not (negated or word == "all" or set(word) & set("*?[")):
-            find_column(header, word, key=key)  # raises
         if not matching:
-            raise ConfigError(key, word, f"a pattern that fits a column: {', '.join(map(repr, names[:20]))}")
+            shown = ", ".join(map(repr, names[:20]))
+            raise ConfigError(
+                key, word, f"the name of a column, or a pattern that fits one: {shown}", hint=suggest(word, names)
+            )
         found = [place for place in found if place not in matching] + ([] if negated else matching)
     if len(set(found)) < len(found) or set(found) & set(taken):
         expected = "different columns, which hold neither the SMILES nor the split, and have no other use"

@@ -232,8 +232,8 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
     )
     parsed = _parse(table.smiles, workers, progress, path.name, options.max_atoms)
     refused = [(table.rows[place], table.smiles[place], reason) for place, reason in parsed.refused]
-    large = [row for row in refused if row[2].endswith(f"more than {options.max_atoms:,}")]
-    refused = [row for row in refused if row not in large]
+    large = [row for row in refused if _is_too_large(row[2])]
+    refused = [row for row in refused if not _is_too_large(row[2])]
     if refused and not options.skip_invalid:
         raise _invalid(path, refused, len(table.rows))
     left_out += refused + large
@@ -277,6 +277,11 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
 
 
 _RAISE_LIMIT = "Raise --max-atoms (dataset.max_atoms) to train with such molecules."
+
+
+def _is_too_large(reason: str) -> bool:
+    """Return whether a molecule was refused for its size, see `pyg_samsa.chem.parsing.why_too_large`."""
+    return " atoms, more than " in reason
 
 
 def _too_large(large: Sequence[tuple[int, str, str]]) -> list[str]:
@@ -334,7 +339,7 @@ def _invalid(path: Path, refused: Sequence[tuple[int, str, str]], total: int) ->
 def _summary(left_out: Sequence[tuple[int, str, str]]) -> str:
     kinds = {"blank line": 0, "row without target": 0, "unreadable molecule": 0, "too large molecule": 0}
     for _, _, reason in left_out:
-        reason = "too large molecule" if " atoms, more than " in reason else reason
+        reason = "too large molecule" if _is_too_large(reason) else reason
         kinds[reason if reason in kinds else "unreadable molecule"] += 1
     counts = ", ".join(
         f"{count:,} {kind.replace('row', 'rows') if count > 1 and 'row' in kind else kind + 's' * (count > 1)}"

@@ -76,12 +76,7 @@ def read_labels(
     counts = Counter(key for key in keys if key)
     asked = bool(positive) and _key(positive) in counts
     plain = {key: read_number(key, missing=[]) for key in list(counts)[:_SPELLINGS]}
-    if (
-        counts
-        and len(counts) <= _SPELLINGS
-        and (not positive or _key(positive) not in counts)
-        and all(value in (0.0, 1.0) for value in plain.values())
-    ):
+    if counts and len(counts) <= _SPELLINGS and not asked and all(value in (0.0, 1.0) for value in plain.values()):
         return Labels("", [plain[key] or 0.0 if key else math.nan for key in keys])
     if len(counts) != 2 or (repeated and not asked and max(counts.values()) < 2):
         return None

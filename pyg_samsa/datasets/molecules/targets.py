@@ -65,6 +65,10 @@ class CellOptions:
         if self.missing is not None:
             object.__setattr__(self, "missing", tuple(sorted({text.strip().lower() for text in self.missing})))
 
+    def decimal_of(self, texts: Sequence[str]) -> str:
+        """Return the decimal sign of a column, ``"point"`` or ``"comma"``."""
+        return decimal_of(texts, delimiter=self.delimiter) if self.decimal == "auto" else self.decimal
+
     def read_column(
         self, texts: Sequence[str], name: str, rows: Sequence[int], *, bounds: bool = False
     ) -> list[Number]:
@@ -79,7 +83,7 @@ class CellOptions:
         Raises:
             DataError: A field is not a number.
         """
-        sign = decimal_of(texts, delimiter=self.delimiter) if self.decimal == "auto" else self.decimal
+        sign = self.decimal_of(texts)
         if self.decimal == "auto" and (mixed := mixed_decimals(texts)):
             point, comma = ((rows[place], texts[place].strip()) for place in mixed)
             message = f"column {name!r}: {point[1]!r} in row {point[0]} and {comma[1]!r} in row {comma[0]}"
@@ -95,7 +99,7 @@ class CellOptions:
 
     def note_on(self, texts: Sequence[str], name: str, rows: Sequence[int]) -> list[str]:
         """Return what the user should know about how a column of numbers was read, as sentences."""
-        sign = decimal_of(texts, delimiter=self.delimiter) if self.decimal == "auto" else self.decimal
+        sign = self.decimal_of(texts)
         for text, row in zip(texts, rows, strict=True):
             if self.decimal == "auto" and is_unclear(text, decimal=sign):
                 number = read_bounded(text, decimal=sign)
@@ -225,7 +229,7 @@ def read_targets(
 
 
 def _has_words(texts: Sequence[str], cells: CellOptions) -> bool:
-    sign = decimal_of(texts, delimiter=cells.delimiter) if cells.decimal == "auto" else cells.decimal
+    sign = cells.decimal_of(texts)
     return any(read_bounded(text, decimal=sign, missing=cells.missing) is None for text in texts)
 
 
