@@ -37,16 +37,22 @@ _BOND_TYPE = ("SINGLE", "DOUBLE", "TRIPLE", "AROMATIC")
 _STEREO = ("STEREONONE", "STEREOZ", "STEREOE", "STEREOCIS", "STEREOTRANS", "STEREOANY")
 
 
+UNREADABLE, TOO_LARGE = "unreadable", "too large"
+
+
 class Refusal(NamedTuple):
-    """Why one molecule of a list could not be read: its place in the list and the reason.
+    """Why one molecule of a list is refused: its place in the list, the reason, and of which kind the reason is.
+
+    The kind is ``"unreadable"`` or ``"too large"``.
 
     Example:
-        >>> smiles_to_table(["C", "C("])
-        Refusal(position=1, reason='RDKit cannot read this SMILES')
+        >>> smiles_to_table(["C", "C("]).reason
+        'RDKit cannot read this SMILES'
     """
 
     position: int
     reason: str
+    kind: str = UNREADABLE
 
 
 def import_rdkit() -> Any:
@@ -174,7 +180,7 @@ def smiles_to_table(smiles: Sequence[str]) -> GraphTable | Refusal:
 
     Example:
         >>> smiles_to_table(["CC", "C"]).num_edges.tolist(), smiles_to_table(["C", "not"])
-        ([2, 0], Refusal(position=1, reason='RDKit cannot read this SMILES'))
+        ([2, 0], Refusal(position=1, reason='RDKit cannot read this SMILES', kind='unreadable'))
     """
     parts = []
     for position, text in enumerate(smiles):

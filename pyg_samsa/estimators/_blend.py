@@ -94,7 +94,7 @@ def read_inputs(smiles: Sequence[str]) -> MoleculeInputs:
     """
     parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks(smiles))])
     if parsed.refused:
-        position, reason = parsed.refused[0]
+        position, reason, _ = parsed.refused[0]
         raise SmilesError(position + 1, str(smiles[position]), reason)
     return MoleculeInputs(parsed)
 

@@ -264,8 +264,8 @@ class Predictor(ABC):
         values = np.full((count, width), np.nan)
         spread = np.full((count, width), np.nan) if uncertainty else None
         errors = [""] * count
-        for position, reason in parsed.refused:
-            errors[position] = reason
+        for refusal in parsed.refused:
+            errors[refusal.position] = refusal.reason
         kept = np.asarray(parsed.kept, dtype=np.int64)
         values[kept] = found
         if spread is not None:

@@ -18,14 +18,15 @@ def test_good_and_bad_ones_side_by_side():
     for name in whole._fields:
         np.testing.assert_array_equal(getattr(parsed.table, name), getattr(whole, name))
     assert (parsed.kept, parsed.smiles) == ([0, 2, 4, 6, 8], GOOD)
-    assert [position for position, _ in parsed.refused] == [1, 3, 5, 7, 9, 10, 11, 12]
-    assert all(reason for _, reason in parsed.refused)
+    assert [refusal.position for refusal in parsed.refused] == [1, 3, 5, 7, 9, 10, 11, 12]
+    assert all(refusal.reason and refusal.kind == "unreadable" for refusal in parsed.refused)
 
 
 def test_too_large():
     parsed = parse_molecules(["CCC", "CCCC"], max_atoms=3)
     assert parsed.kept == [0]
     assert "4 atoms" in parsed.refused[0].reason
+    assert parsed.refused[0].kind == "too large"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -76,4 +77,5 @@ def test_molecules_too_large_for_descriptors_are_refused_only_where_descriptors_
     parsed = parsing.parse_molecules(["CCO", "C" * 6], describe=describe)
     assert parsed.kept == [0]
     assert parsed.refused[0].reason == "6 atoms, more than 5, for which descriptors are computed"
+    assert parsed.refused[0].kind == "too large"
     assert parsing.parse_molecules(["CCO", "C" * 6]).kept == [0, 1]

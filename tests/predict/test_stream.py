@@ -40,7 +40,7 @@ class Lengths:
         values = np.full((count, self.task.num_targets), np.nan)
         values[parsed.kept] = np.arange(self.task.num_targets) + parsed.table.num_nodes[:, None]
         errors = [""] * count
-        for place, reason in parsed.refused:
+        for place, reason, _ in parsed.refused:
             errors[place] = reason
         return Predictions(values, np.full_like(values, draws) if uncertainty else None, errors)
 

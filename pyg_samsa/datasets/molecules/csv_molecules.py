@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from pyg_samsa.chem.ogb_features import TOO_LARGE, UNREADABLE
 from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
-from pyg_samsa.datasets.molecules.csv_table import MoleculeTable, read_molecule_table
+from pyg_samsa.datasets.molecules.csv_table import BLANK, LeftOut, MoleculeTable, read_molecule_table
 from pyg_samsa.datasets.molecules.targets import CENSORED, CSV_TASKS, CellOptions, read_numbers, read_targets
 from pyg_samsa.datasets.option_types import Seed
 from pyg_samsa.datasets.splits import (
@@ -221,7 +222,7 @@ def _left_out_file(prepared_file: Path) -> Path:
 
 
 def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | None, progress: bool) -> Prepared:
-    left_out: list[tuple[int, str, str]] = []
+    left_out: list[LeftOut] = []
     table = read_molecule_table(
         path,
         left_out,
@@ -231,9 +232,11 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         split_column=options.split_column,
     )
     parsed = _parse(table.smiles, workers, progress, path.name, options.max_atoms)
-    refused = [(table.rows[place], table.smiles[place], reason) for place, reason in parsed.refused]
-    large = [row for row in refused if _is_too_large(row[2])]
-    refused = [row for row in refused if not _is_too_large(row[2])]
+    found = [
+        LeftOut(table.rows[place], table.smiles[place], reason, _MOLECULE[kind]) for place, reason, kind in parsed.refused
+    ]
+    large = [row for row in found if row.kind == _MOLECULE[TOO_LARGE]]
+    refused = [row for row in found if row.kind == _MOLECULE[UNREADABLE]]
     if refused and not options.skip_invalid:
         raise _invalid(path, refused, len(table.rows))
     left_out += refused + large
@@ -249,7 +252,7 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
     split_idx = _split(table, options, y, classes=task != "regression")
     unlabelled = y.isnan().all(1)
     left_out += [
-        (table.rows[place], table.smiles[place], "row without target")
+        LeftOut(table.rows[place], table.smiles[place], _NO_TARGET, _NO_TARGET)
         for place in unlabelled.nonzero().flatten().tolist()
     ]
     split_idx = {split: rows[~unlabelled[rows]] for split, rows in split_idx.items()}
@@ -277,18 +280,15 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
 
 
 _RAISE_LIMIT = "Raise --max-atoms (dataset.max_atoms) to train with such molecules."
+_MOLECULE = {kind: f"{kind} molecule" for kind in (UNREADABLE, TOO_LARGE)}
+_NO_TARGET = "row without target"
 
 
-def _is_too_large(reason: str) -> bool:
-    """Return whether a molecule was refused for its size, see `pyg_samsa.chem.parsing.why_too_large`."""
-    return " atoms, more than " in reason
-
-
-def _too_large(large: Sequence[tuple[int, str, str]]) -> list[str]:
+def _too_large(large: Sequence[LeftOut]) -> list[str]:
     if not large:
         return []
-    rows = ", ".join(str(row) for row, _, _ in large[:_SHOWN]) + (", ..." if len(large) > _SHOWN else "")
-    return [f"row{'s' * (len(large) > 1)} {rows} left out ({large[0][2]}). {_RAISE_LIMIT}"]
+    rows = ", ".join(str(one.row) for one in large[:_SHOWN]) + (", ..." if len(large) > _SHOWN else "")
+    return [f"row{'s' * (len(large) > 1)} {rows} left out ({large[0].reason}). {_RAISE_LIMIT}"]
 
 
 def _small_splits(split_idx: Mapping[str, Tensor], kind: str) -> list[str]:
@@ -327,20 +327,19 @@ def _parse(smiles: Sequence[str], workers: int | None, progress: bool, name: str
     return join_parsed(parts)
 
 
-def _invalid(path: Path, refused: Sequence[tuple[int, str, str]], total: int) -> SmilesError:
-    row, text, reason = refused[0]
+def _invalid(path: Path, refused: Sequence[LeftOut], total: int) -> SmilesError:
+    row, text, reason, _ = refused[0]
     if len(refused) > 1:
-        others = ", ".join(str(other) for other, _, _ in refused[1:_SHOWN]) + (", ..." if len(refused) > _SHOWN else "")
+        others = ", ".join(str(other.row) for other in refused[1:_SHOWN]) + (", ..." if len(refused) > _SHOWN else "")
         reason = f"{reason} (so are {len(refused) - 1:,} more of {total:,} rows: {others})"
     hint = f"Fix {path.name}, or leave such rows out with --skip-invalid (dataset.skip_invalid True)."
     return SmilesError(row, text, reason, hint=hint)
 
 
-def _summary(left_out: Sequence[tuple[int, str, str]]) -> str:
-    kinds = {"blank line": 0, "row without target": 0, "unreadable molecule": 0, "too large molecule": 0}
-    for _, _, reason in left_out:
-        reason = "too large molecule" if _is_too_large(reason) else reason
-        kinds[reason if reason in kinds else "unreadable molecule"] += 1
+def _summary(left_out: Sequence[LeftOut]) -> str:
+    kinds = dict.fromkeys((BLANK, _NO_TARGET, *_MOLECULE.values()), 0)
+    for one in left_out:
+        kinds[one.kind] += 1
     counts = ", ".join(
         f"{count:,} {kind.replace('row', 'rows') if count > 1 and 'row' in kind else kind + 's' * (count > 1)}"
         for kind, count in kinds.items()
@@ -349,11 +348,11 @@ def _summary(left_out: Sequence[tuple[int, str, str]]) -> str:
     return f"{len(left_out):,} row{'s' * (len(left_out) > 1)} left out ({counts})" if left_out else ""
 
 
-def _write_left_out(path: Path, left_out: Sequence[tuple[int, str, str]]) -> None:
+def _write_left_out(path: Path, left_out: Sequence[LeftOut]) -> None:
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer: Any = csv.writer(file, lineterminator="\n")
         writer.writerow(["row", "smiles", "reason"])
-        writer.writerows(sorted(left_out))
+        writer.writerows((one.row, one.smiles, one.reason) for one in sorted(left_out))
 
 
 register_dataset("csv", CSVMolecules)

@@ -5,9 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, find_columns, is_named, open_rows
+
+BLANK = "blank line"
+
+
+class LeftOut(NamedTuple):
+    """A row of a table that is left out.
+
+    Attributes:
+        row: Row of the file, counted from 1 without the header.
+        smiles: SMILES as given.
+        reason: Why it is left out.
+        kind: What rows that are left out for the same kind of reason are called.
+
+    Example:
+        >>> LeftOut(3, "", "blank line", "blank line").row
+        3
+    """
+
+    row: int
+    smiles: str
+    reason: str
+    kind: str
 
 
 @dataclass
@@ -51,7 +74,7 @@ class MoleculeTable:
 
 def read_molecule_table(
     path: Path,
-    left_out: list[tuple[int, str, str]],
+    left_out: list[LeftOut],
     *,
     smiles_column: str = "",
     target_columns: Sequence[str] = (),
@@ -62,7 +85,7 @@ def read_molecule_table(
 
     Args:
         path: The file.
-        left_out: Gets row, SMILES and reason of each row that is left out.
+        left_out: Gets the blank rows, which are left out.
         smiles_column: Name or number of the column of SMILES; empty finds it by its name.
         target_columns: Names, numbers or patterns of the targets; empty takes the only other column with a name.
         extra_columns: Names, numbers or patterns of the extra columns.
@@ -94,7 +117,7 @@ def read_molecule_table(
         table = MoleculeTable([], targets, extra, [], [], names, extra_names, opened.delimiter)
         for row, fields in enumerate(opened, start=1):
             if not any(field.strip() for field in fields):
-                left_out.append((row, "", "blank line"))
+                left_out.append(LeftOut(row, "", BLANK, BLANK))
                 continue
             if any(field.strip() for field in fields[len(header) :]):
                 hint = "Quote fields that hold the delimiter, or write numbers with a decimal point."
