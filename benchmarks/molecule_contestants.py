@@ -135,7 +135,7 @@ class Ours:
         if len(found) != 1 or "test" not in found[0]:
             raise DataError(f"{len(found)} results with a test {job.data.metric}, expected 1")
         scores: Scores = {self.name: found[0]}
-        from pyg_samsa.experiments.fit_predictor import NETWORK
+        from pyg_samsa.experiments.candidates import NETWORK
 
         candidates = json.loads(summaries[0].read_text(encoding="utf-8")).get("predictor", {}).get("scores", {})
         for name, values in candidates.items():

@@ -16,14 +16,9 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.datasets.folds import random_folds, scaffold_folds
 from pyg_samsa.datasets.splits import canonical_smiles
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.experiments.fit_predictor import (
-    Candidate,
-    FittedPredictor,
-    MoleculeRows,
-    blend_candidates,
-    network_candidate,
-    save_fitted,
-)
+from pyg_samsa.experiments.blend import FittedPredictor, blend_candidates, save_fitted
+from pyg_samsa.experiments.candidates import Candidate, network_candidate
+from pyg_samsa.experiments.molecule_rows import MoleculeRows
 from pyg_samsa.experiments.predictor_plan import PredictorPlan, count_trees, write_predictor_run
 from pyg_samsa.experiments.refit import Train, train_again
 from pyg_samsa.graphgym.config import LoadedConfig

@@ -19,7 +19,8 @@ from torchmetrics import Metric
 from pyg_samsa import __version__
 from pyg_samsa.chem.fingerprints import morgan_counts
 from pyg_samsa.datasets.splits import split_sizes
-from pyg_samsa.experiments.fit_predictor import measure_raw, smiles_of
+from pyg_samsa.experiments.measure import measure_raw
+from pyg_samsa.experiments.molecule_rows import smiles_of
 from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
 from pyg_samsa.graphgym.loader import load_for_runner, resolved_task
 from pyg_samsa.graphgym.metric import choose_metrics
@@ -32,7 +33,6 @@ from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import make_console, print_header, quiet_libraries
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.environment import available_cpus, cpu_name, describe
-from pyg_samsa.training.losses import clip_to_bounds
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.progress_display import short_time
 from pyg_samsa.training.results import RunResult, per_class_scores, write_run
@@ -179,8 +179,11 @@ def _fit(plan: FingerprintPlan, folder: RunFolder, *, progress: bool) -> RunResu
     # Metrics of a split that was trained on would mean nothing.
     measured = [split for split in ("val", "test") if split in rows and not (split == "val" and plan.fit_val)]
     bound = getattr(plan.dataset._data, "y_bound", None)
-    clipped = pred if bound is None else clip_to_bounds(pred, target, bound)
-    values = {split: measure_raw(plan.metrics, clipped[rows[split]], target[rows[split]]) for split in measured}
+    values = {
+        split: measure_raw(plan.metrics, pred[at], target[at], None if bound is None else bound[at])
+        for split, at in rows.items()
+        if split in measured
+    }
     collected = PredictionCollector()
     if "test" in rows:
         tested = rows["test"]

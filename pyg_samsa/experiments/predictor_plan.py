@@ -14,19 +14,17 @@ import torch
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.experiments.fit_predictor import (
+from pyg_samsa.experiments.blend import FittedPredictor, blend_candidates, save_fitted
+from pyg_samsa.experiments.candidates import (
     NETWORK,
     Candidate,
-    FittedPredictor,
-    MoleculeRows,
-    blend_candidates,
     check_conformal,
     check_trees,
     fit_models,
     has_model,
     network_candidate,
-    save_fitted,
 )
+from pyg_samsa.experiments.molecule_rows import MoleculeRows
 from pyg_samsa.experiments.refit import check_refit
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.predict import (

@@ -15,9 +15,10 @@ from torch_geometric.graphgym.imports import pl
 
 import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the settings fingerprint.*
 from pyg_samsa import __version__
+from pyg_samsa.experiments.blend import FittedPredictor
+from pyg_samsa.experiments.candidates import has_model
 from pyg_samsa.experiments.ensemble import EnsembleResult, check_ensemble, run_ensemble
 from pyg_samsa.experiments.export import export_model, print_models
-from pyg_samsa.experiments.fit_predictor import FittedPredictor, has_model
 from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors, run_models
 from pyg_samsa.experiments.refit import train_again
 from pyg_samsa.graphgym.config import load_config

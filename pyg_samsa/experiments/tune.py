@@ -16,8 +16,9 @@ import torch
 import yaml
 from torch_geometric.graphgym.config import cfg
 
+import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the settings fingerprint.*
 from pyg_samsa.errors import ConfigError, MissingDependencyError, NumericalError
-from pyg_samsa.experiments.fingerprint_baseline import smiles_of
+from pyg_samsa.experiments.molecule_rows import smiles_of
 from pyg_samsa.experiments.search_space import TREE_INPUT
 from pyg_samsa.experiments.tune_trials import NetworkTrials, SearchData, TreeTrials
 from pyg_samsa.graphgym.config import load_config, resolved

@@ -16,6 +16,7 @@ from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.experiments.measure import measure_raw
 from pyg_samsa.experiments.search_space import NETWORK, TREE_INPUT, TREES, narrowed, words
 from pyg_samsa.graphgym.config import LoadedConfig, load_config
 from pyg_samsa.graphgym.loader import load_for_runner
@@ -168,11 +169,9 @@ class TreeTrials:
         trees = BoostedTrees(self.task, tree_input.split("+"), options=options)
         pred = torch.from_numpy(trees.fit(x[train], self.target[train]).predict(x[val]))
         target = torch.from_numpy(self.target[val])
-        if self.bound is not None:
-            pred = losses.clip_to_bounds(pred, target, self.bound[val])
-        self.metric.reset()
-        self.metric.update(pred, target.flatten() if self.task.kind == "multiclass" else target)
-        return float(self.metric.compute())
+        target = target.flatten() if self.task.kind == "multiclass" else target
+        bound = None if self.bound is None else self.bound[val]
+        return measure_raw({"value": self.metric}, pred, target, bound)["value"]
 
     def _vector(self, name: str) -> np.ndarray:
         if name not in self._vectors:

@@ -251,6 +251,8 @@ class GaussianProcess(VectorModel):
     def _fit_target(self, pairs: KernelPairs, rows: np.ndarray, y: np.ndarray, share: float) -> FittedTarget | float:
         """Fit one target; it becomes a number if all molecules share its value, or if no column of x varies.
 
+        Values of a regression are standardised already; labels are standardised here.
+
         Args:
             pairs: All pairs of training rows.
             rows: Numbers of the rows that are used.
@@ -259,9 +261,10 @@ class GaussianProcess(VectorModel):
         """
         labels = self.task.kind != "regression"
         y = (y > 0.5).astype(float) if labels else y
-        mean, std = float(y.mean()), float(y.std())
-        if not (self._varies().any() or self.seen.any()) or not std > 0 or not np.isfinite(std):
-            return log_odds(share) if labels else mean
+        mean, std = (float(y.mean()), float(y.std())) if labels else (0.0, 1.0)
+        # Standardised values that differ by rounding alone are constant.
+        if not (self._varies().any() or self.seen.any()) or not np.ptp(y) > 1e-9:
+            return log_odds(share) if labels else float(y.mean())
         target, own = (y - mean) / std, pairs if len(rows) == len(self.training) else pairs.take(rows, rows)
         order = np.random.default_rng(self.options.seed).permutation(len(rows))
         searched = self._draw(order, y, _SEARCH_ROWS)

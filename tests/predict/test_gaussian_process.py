@@ -67,6 +67,13 @@ def test_unit_and_offset_of_a_value_do_not_matter(factor, offset):
     np.testing.assert_allclose((other - offset) / factor, plain, atol=1e-4)
 
 
+def test_values_are_standardised_once():
+    x, y = table(30)
+    process = GaussianProcess(VALUE).fit(x, 5 * y + 100)
+    assert (process.targets[0].slope, process.targets[0].offset) == (1.0, 0.0)
+    assert process.target_mean == pytest.approx(5 * y.mean() + 100)
+
+
 def test_labels_have_probabilities():
     x, y = table(300)
     labels = (y > 0).astype(float)

@@ -233,7 +233,8 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
     )
     parsed = _parse(table.smiles, workers, progress, path.name, options.max_atoms)
     found = [
-        LeftOut(table.rows[place], table.smiles[place], reason, _MOLECULE[kind]) for place, reason, kind in parsed.refused
+        LeftOut(table.rows[place], table.smiles[place], reason, _MOLECULE[kind])
+        for place, reason, kind in parsed.refused
     ]
     large = [row for row in found if row.kind == _MOLECULE[TOO_LARGE]]
     refused = [row for row in found if row.kind == _MOLECULE[UNREADABLE]]
