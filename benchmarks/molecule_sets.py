@@ -15,7 +15,8 @@ from pyg_samsa.chem.parsing import parse_molecules
 from pyg_samsa.datasets.molecules.targets import CellOptions, read_targets
 from pyg_samsa.datasets.splits import column_split
 from pyg_samsa.errors import ConfigError, DataError, SAMSAError
-from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, open_rows
+from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column
+from pyg_samsa.io.csv_rows import open_rows
 from pyg_samsa.io.files import sha256
 from pyg_samsa.task import SPLITS
 

@@ -36,7 +36,7 @@ ROOMS = (
 # Modules whose public members are shown besides the names that their room lists.
 MODULES = {
     "explain": ("molecule_explanation", "sampled", "occlusion", "gradient"),
-    "io": ("files", "download", "safe_pickle", "csv_rows"),
+    "io": ("files", "download", "safe_pickle", "csv_rows", "csv_columns"),
     "training": ("losses", "optimizers", "samplers", "schedulers"),
     "viz": ("molecules.drawing", "report.html_report"),
     "options": ("",),

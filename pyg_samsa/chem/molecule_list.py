@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.io.csv_rows import SMILES_NAMES
+from pyg_samsa.io.csv_columns import SMILES_NAMES
 
 
 def list_molecules(molecules: Any, key: str = "smiles") -> list[Any]:

@@ -92,8 +92,12 @@ def add_smiles_column(parser: Any) -> None:
     )
 
 
-def add_decimal(parser: Any) -> None:
+def add_decimal(parser: Any, default: str = "found for each column") -> None:
     """Add ``--decimal``.
+
+    Args:
+        parser: Parser to extend.
+        default: What ``auto`` means, for the help.
 
     Example:
         >>> parser = argparse.ArgumentParser()
@@ -105,7 +109,7 @@ def add_decimal(parser: Any) -> None:
         "--decimal",
         choices=["auto", "point", "comma"],
         default="auto",
-        help="decimal sign of the numbers in the table (default: auto, found for each column)",
+        help=f"decimal sign of the numbers in the table (default: auto, {default})",
     )
 
 

@@ -72,7 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_import(parser)
     add_smiles_column(parser)
-    add_decimal(parser)
+    add_decimal(parser, "as in training")
     parser.add_argument(
         "--name-column",
         default="",
@@ -202,7 +202,7 @@ def read_molecules(
         name_column: Column of the names; if empty, it is found by its name, or rows are numbered.
         limit: Largest number of molecules; 0 for all.
         extra_columns: Names of the columns of numbers that the model needs.
-        decimal: How their numbers are written, see `pyg_samsa.io.cells.read_field`.
+        decimal: Decimal sign of their numbers; ``"auto"`` is that of the training.
 
     Raises:
         DataNotFoundError: The file does not exist.
@@ -229,7 +229,8 @@ def read_molecules(
 def _rows(
     given: list[str], smiles_column: str, name_column: str, extra_columns: Sequence[str], decimal: str
 ) -> Iterator[tuple[str, str, list[float]]]:
-    from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, find_extra_columns, open_rows
+    from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns
+    from pyg_samsa.io.csv_rows import open_rows, why_no_molecule
 
     path = Path(given[0]).expanduser()
     looks_like_file = len(given) == 1 and (
@@ -249,7 +250,9 @@ def _rows(
             if name_column
             else find_names(rows.header, place)
         )
-        for number, fields in enumerate((fields for fields in rows if any(map(str.strip, fields))), start=1):
+        for number, fields in enumerate(rows, start=1):
+            if why_no_molecule(fields, place):
+                continue
             name = fields[label].strip() if label is not None and label < len(fields) else ""
             numbers = [_number(fields, at, number, title, decimal, rows.delimiter) for title, at in extra.items()]
             yield name or f"row {number}", fields[place].strip() if place < len(fields) else "", numbers
@@ -275,9 +278,11 @@ def find_names(header: Sequence[str], smiles: int) -> int | None:
 
 
 def _number(fields: Sequence[str], place: int, row: int, title: str, decimal: str, delimiter: str) -> float:
-    from pyg_samsa.io.cells import read_field, refuse_text
+    from pyg_samsa.io.cells import refuse_text
+    from pyg_samsa.io.extra_column import ExtraColumn
 
-    found = read_field(fields[place] if place < len(fields) else "", decimal=decimal, delimiter=delimiter)
+    column = ExtraColumn.of(title)
+    found = column.read(fields[place] if place < len(fields) else "", decimal=decimal, delimiter=delimiter)
     if found is None:
         raise refuse_text(fields[place], row=row, column=title)
     return found

@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", metavar="OUT", nargs="?", default="-", help="CSV file, or - for stdout (default)")
     add_import(parser)
     add_smiles_column(parser)
-    add_decimal(parser)
+    add_decimal(parser, "as in training")
     parser.add_argument(
         "--no-header",
         action="store_true",

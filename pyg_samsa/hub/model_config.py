@@ -14,6 +14,7 @@ from pyg_samsa._version import __version__
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.hub.folder import CONFIG, COPY_AGAIN
 from pyg_samsa.hub.json_file import finite, parse_json
+from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.task import Task
 
@@ -36,7 +37,8 @@ class ModelConfig:
         card: Headline -> text (Markdown) of the model card.
         versions: Package -> version with which the model was saved.
         descriptors: Names of the molecular descriptors that the network reads beside the graph.
-        extra_columns: Names of the columns of numbers that it reads after them.
+        extra_columns: Names of the columns of numbers that it reads after them, see
+            `pyg_samsa.io.extra_column.ExtraColumn`.
 
     Example:
         >>> config = ModelConfig("SAMSA", {"channels": 8}, num_parameters=100, metrics={"test": {"ap": float("nan")}})
@@ -71,7 +73,7 @@ class ModelConfig:
             "card": dict(self.card),
             "versions": dict(self.versions),
             "descriptors": list(self.descriptors),
-            "extra_columns": list(self.extra_columns),
+            "extra_columns": [ExtraColumn.of(column).as_json() for column in self.extra_columns],
         }
 
     @property
@@ -107,10 +109,14 @@ def read_config(folder: Path) -> ModelConfig:
         if not isinstance(content.get(key, {} if key not in ("format", "options") else None), kind):
             expected = f"{key} of a saved model"
             raise DataIntegrityError(path, expected, repr(content.get(key))[:80], hint=COPY_AGAIN)
-    for key in ("descriptors", "extra_columns"):
-        names = content.get(key, [])
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise DataIntegrityError(path, f"{key} of a saved model", repr(names)[:80], hint=COPY_AGAIN)
+    names, columns = content.get("descriptors", []), content.get("extra_columns", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataIntegrityError(path, "descriptors of a saved model", repr(names)[:80], hint=COPY_AGAIN)
+    try:
+        extra = tuple(map(ExtraColumn.from_json, columns))
+    except (TypeError, ValueError):
+        expected = "extra_columns of a saved model"
+        raise DataIntegrityError(path, expected, repr(columns)[:80], hint=COPY_AGAIN) from None
     found = ModelConfig(
         class_name=content.get("class", ""),
         options=content["options"],
@@ -119,8 +125,8 @@ def read_config(folder: Path) -> ModelConfig:
         metrics=content.get("metrics", {}),
         card={str(headline): str(text) for headline, text in content.get("card", {}).items()},
         versions=content.get("versions", {}),
-        descriptors=tuple(content.get("descriptors", ())),
-        extra_columns=tuple(content.get("extra_columns", ())),
+        descriptors=tuple(names),
+        extra_columns=extra,
     )
     if content["format"] > FORMAT:
         hint = f"Written by pyg_samsa {found.version}; this is {__version__}. Update it."

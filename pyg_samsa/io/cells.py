@@ -141,23 +141,6 @@ def read_number(text: str, *, decimal: str = "auto", missing: Collection[str] | 
     return None if "_" in plain else _as_float(plain)
 
 
-def read_field(text: str, *, decimal: str = "auto", delimiter: str = ",") -> float | None:
-    """Return the number of a field that is read without the rest of its column, see `read_number`.
-
-    Args:
-        text: The field.
-        decimal: ``"point"``, ``"comma"`` or ``"auto"``.
-        delimiter: Character between the columns of the table; with semicolons, ``1,137`` is 1.137.
-
-    Example:
-        >>> read_field("1,137", delimiter=";"), read_field("1,137"), read_field("1.137", delimiter=";")
-        (1.137, None, 1.137)
-    """
-    if decimal == "auto" and delimiter == ";":
-        decimal = decimal_of([text], delimiter=delimiter)
-    return read_number(text, decimal=decimal)
-
-
 def read_bounded(text: str, *, decimal: str = "auto", missing: Collection[str] | None = None) -> Number | None:
     """Return the number or the bound of a field; None for other words.
 
@@ -191,6 +174,19 @@ def is_bound(text: str) -> bool:
     )
 
 
+def decimal_sign(text: str) -> str:
+    """Return the only decimal sign that a number or a bound can have, ``"point"`` or ``"comma"``; empty if unclear.
+
+    Example:
+        >>> [decimal_sign(text) for text in ("0.37", ">0,37", "1.137", "1,137", "5")]
+        ['point', 'comma', '', '', '']
+    """
+    plain = _plain(_BOUND.sub("", text.strip(), count=1))
+    if _needs_comma(plain):
+        return "comma"
+    return "point" if _POINT_ONLY.fullmatch(plain) and not _POINT_GROUPS.fullmatch(plain) else ""
+
+
 def mixed_decimals(texts: Sequence[str]) -> tuple[int, int] | None:
     """Return the places of a number that can only have a decimal point and of one that can only have a comma.
 
@@ -198,12 +194,8 @@ def mixed_decimals(texts: Sequence[str]) -> tuple[int, int] | None:
         >>> mixed_decimals(["1.5", "0,37"]), mixed_decimals(["1.137", "0,37"])
         ((0, 1), None)
     """
-    plain = [_plain(_BOUND.sub("", text.strip(), count=1)) for text in texts]
-    points = [
-        place for place, text in enumerate(plain) if _POINT_ONLY.fullmatch(text) and not _POINT_GROUPS.fullmatch(text)
-    ]
-    commas = [place for place, text in enumerate(plain) if _needs_comma(text)]
-    return (points[0], commas[0]) if points and commas else None
+    signs = [decimal_sign(text) for text in texts]
+    return (signs.index("point"), signs.index("comma")) if {"point", "comma"} <= set(signs) else None
 
 
 def refuse_text(text: str, *, row: int, column: str, hint: str = "") -> DataError:

@@ -16,8 +16,10 @@ import numpy as np
 
 from pyg_samsa.chem.parsing import in_chunks, parse_stream
 from pyg_samsa.errors import ConfigError, DataIntegrityError, check_choice
-from pyg_samsa.io.cells import DECIMALS, read_field, write_number
-from pyg_samsa.io.csv_rows import SMILES_NAMES, CsvRows, find_column, find_extra_columns
+from pyg_samsa.io.cells import DECIMALS, write_number
+from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns
+from pyg_samsa.io.csv_rows import CsvRows, why_no_molecule
+from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.memory import return_memory
 from pyg_samsa.predict.interface import UNCERTAINTY_DRAWS, Predictions, Predictor, set_texts
@@ -38,7 +40,8 @@ class StreamOptions:
         max_atoms: Molecules with more atoms get an error.
         chunk_rows: Number of rows that are held in memory together.
         interval: Probability of intervals or sets, such as 0.9; None for none.
-        decimal: How the numbers of extra columns are written, see `pyg_samsa.io.cells.read_field`.
+        decimal: Decimal sign of the extra columns; ``"auto"`` is that of the training, see
+            `pyg_samsa.io.extra_column.ExtraColumn`.
 
     Raises:
         ConfigError: ``decimal`` is unknown.
@@ -119,7 +122,9 @@ class TablePredictor:
         else:
             self.column = find_column(rows.header, options.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
             self.width = len(rows.header)
-        self.extra = find_extra_columns(rows.header, predictor.extra_columns, key="IN")
+        columns = [ExtraColumn.of(name) for name in predictor.extra_columns]
+        places = find_extra_columns(rows.header, columns, key="IN")
+        self.extra = {column: places[column] for column in columns}
         std = predictor.target_std
         self._spreads: list[float | None] = [None] * len(predictor.target_names) if std is None else std.tolist()
 
@@ -181,7 +186,9 @@ class TablePredictor:
         options: dict[str, Any] = {"workers": self.options.workers, "max_atoms": self.options.max_atoms}
         for _, parsed in parse_stream(smiles(), **options, descriptors=self.predictor.descriptors):
             rows = pending.pop(0)
-            numbers = {name: [self._number(row, place) for row in rows] for name, place in self.extra.items()}
+            numbers = {
+                column: [self._number(column, row, place) for row in rows] for column, place in self.extra.items()
+            }
             extra = {name: [math.nan if value is None else value for value in numbers[name]] for name in numbers}
             result = self.predictor.predict_parsed(
                 parsed,
@@ -191,7 +198,10 @@ class TablePredictor:
                 interval=self.options.interval,
             )
             sets = [] if result.sets is None else list(set_texts(self.predictor.task, result).values())
-            words = [[name for name in numbers if numbers[name][place] is None] for place in range(len(rows))]
+            words = [
+                [self._refused(name, row) for name in numbers if numbers[name][place] is None]
+                for place, row in enumerate(rows)
+            ]
             written = [
                 self._row(fields, result, place, [column[place] for column in sets], words[place])
                 for place, fields in enumerate(rows)
@@ -199,17 +209,24 @@ class TablePredictor:
             yield rows, written, sum(1 for error in result.errors if error)
             return_memory()
 
-    def _number(self, row: Sequence[str], place: int) -> float | None:
+    def _number(self, column: ExtraColumn, row: Sequence[str], place: int) -> float | None:
         """Return the number in a field as training reads it: NaN if it is missing, None if it is another word."""
         if place >= len(row):
             return math.nan
-        return read_field(row[place], decimal=self.options.decimal, delimiter=self.rows.delimiter)
+        return column.read(row[place], decimal=self.options.decimal, delimiter=self.rows.delimiter)
+
+    def _refused(self, column: ExtraColumn, row: Sequence[str]) -> str:
+        """Return the name of a column whose field is no number, and how it can be read, if it is known."""
+        text = row[self.extra[column]].strip()
+        if self.options.decimal == "auto" and column.differs(text):
+            return f"{column} ({text[:20]!r} has another decimal sign than the training: --decimal)"
+        return str(column)
 
     def _row(
         self, fields: Sequence[str], result: Predictions, place: int, sets: Sequence[str], words: Sequence[str]
     ) -> list[str]:
-        """Return the output row; ``words`` are the extra columns whose field is no number."""
-        error = result.errors[place] if any(field.strip() for field in fields) else "blank line"
+        """Return the output row; ``words`` tells the extra columns whose field is no number."""
+        error = why_no_molecule(fields, self.column) or result.errors[place]
         if words:
             missing = f"no number in {', '.join(words)}, taken as missing"
             error = f"{error}; {missing}" if error else missing

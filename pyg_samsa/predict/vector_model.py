@@ -15,6 +15,7 @@ import torch
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.hub.folder import COPY_AGAIN, is_replaceable
 from pyg_samsa.hub.json_file import read_json, write_json
+from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.files import atomic_directory
 from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.task import Task
@@ -128,7 +129,7 @@ class VectorModel(ABC):
                 "format": FORMAT,
                 "task": self.task.as_dict(),
                 "descriptors": list(self.descriptors),
-                "extra_columns": list(self.extra_columns),
+                "extra_columns": [ExtraColumn.of(column).as_json() for column in self.extra_columns],
                 "width": self.width,
                 "target_mean": self.target_mean.tolist(),
                 "target_std": self.target_std.tolist(),
@@ -172,7 +173,7 @@ class VectorModel(ABC):
             model = cls(
                 task,
                 [str(name) for name in content["descriptors"]],
-                extra_columns=[str(name) for name in content["extra_columns"]],
+                extra_columns=[ExtraColumn.from_json(column) for column in content["extra_columns"]],
                 options=cls.options_class(**known, threads=threads),
             )
             model.width = int(content["width"])

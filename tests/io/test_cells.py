@@ -8,7 +8,6 @@ from pyg_samsa.io.cells import (
     describe_missing,
     is_missing,
     read_bounded,
-    read_field,
     read_number,
     refuse_text,
     write_number,
@@ -100,11 +99,6 @@ def test_numbers(text, auto, point, comma):
 )
 def test_a_column_has_one_decimal_sign(texts, delimiter, sign):
     assert decimal_of(texts, delimiter=delimiter) == sign
-
-
-def test_one_field_of_a_table_with_semicolons():
-    assert [read_field(text, delimiter=";") for text in ("1,137", "1.137", "x")] == [1.137, 1.137, None]
-    assert read_field("1.137", delimiter=";", decimal="comma") == 1137.0
 
 
 def test_bounds():

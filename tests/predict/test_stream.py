@@ -9,6 +9,7 @@ import pytest
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.csv_rows import open_rows
+from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.predict.interface import Predictions
 from pyg_samsa.predict.predictor import MoleculePredictor
 from pyg_samsa.predict.stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
@@ -268,3 +269,28 @@ def test_numbers_of_extra_columns_follow_the_decimal_sign():
         assert [row[2] for row in rows[1:]] == values
     with pytest.raises(ConfigError, match="--decimal"):
         StreamOptions(decimal="dot")
+
+
+def test_extra_columns_are_read_as_in_training():
+    class Echo(Lengths):
+        extra_columns = (ExtraColumn("T", "comma", ("cold",)),)
+
+        def predict_parsed(self, parsed, *, extra_columns, **options):
+            result = super().predict_parsed(parsed, extra_columns=extra_columns, **options)
+            result.values[:, 0] = np.nan_to_num(extra_columns["T"], nan=-1.0)
+            return result
+
+    text = "smiles\tT\nC\t1.137\nC\t1,137\nC\tcold\nC\tNA\nC\t0.37\n"
+    rows, _ = streamed(table(text, Echo()))
+    rows = [",".join(row).split("\t") for row in rows[1:]]
+    assert [row[2] for row in rows] == ["1137", "1.137", "-1", "-1", "-1"]
+    told = "no number in T ('0.37' has another decimal sign than the training: --decimal), taken as missing"
+    assert [row[3] for row in rows] == ["", "", "", "no number in T, taken as missing", told]
+    rows, _ = streamed(table(text, Echo(), decimal="point"))
+    assert [row.split("\t")[2] for row in map(",".join, rows[1:])] == ["1.137", "1137", "-1", "-1", "0.37"]
+
+
+def test_comments_are_told():
+    rows, progress = streamed(table("id,smiles\n1,C\n# end\n"))
+    assert rows[2] == ["# end", "", "", "comment"]
+    assert (progress.rows, progress.errors) == (2, 1)

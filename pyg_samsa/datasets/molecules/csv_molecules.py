@@ -21,7 +21,7 @@ from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
-from pyg_samsa.datasets.molecules.csv_table import BLANK, LeftOut, MoleculeTable, read_molecule_table
+from pyg_samsa.datasets.molecules.csv_table import LeftOut, MoleculeTable, read_molecule_table
 from pyg_samsa.datasets.molecules.targets import CENSORED, CSV_TASKS, CellOptions, read_numbers, read_targets
 from pyg_samsa.datasets.option_types import Seed
 from pyg_samsa.datasets.splits import (
@@ -34,6 +34,8 @@ from pyg_samsa.datasets.splits import (
 )
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError, check_choice
 from pyg_samsa.io.cells import DECIMALS
+from pyg_samsa.io.csv_rows import BLANK, COMMENT
+from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.files import atomic_write, file_hash
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.worker_pool import count_workers
@@ -41,7 +43,7 @@ from pyg_samsa.options import Option, check_integer
 from pyg_samsa.task import SPLITS, Task
 
 _LOGGER = logging.getLogger(__name__)
-_VERSION = 4
+_VERSION = 5
 _FEW_ROWS = 10
 _WORTH_WORKERS = 2000
 _SHOWN = 5
@@ -84,9 +86,9 @@ class CSVMolecules(SplitDataset):
     ``censored="bounds"`` a target such as ``>10`` is a lower bound: losses and metrics count a prediction on the right
     side of it as exact, see `pyg_samsa.training.losses.clip_to_bounds`.
 
-    Rows without any target, and blank lines, are left out. Rows whose molecule cannot be read are an error; with
-    ``skip_invalid`` they are left out. Every row that is left out is counted in a warning and listed, with its reason,
-    in the file :attr:`left_out`.
+    Rows without any target, blank lines and comments are left out. Rows whose molecule cannot be read are an error;
+    with ``skip_invalid`` they are left out. Every row that is left out is counted in a warning and listed, with its
+    reason, in the file :attr:`left_out`.
 
     Args:
         root: Folder of the data sets.
@@ -185,7 +187,7 @@ class CSVMolecules(SplitDataset):
         prepared_file = prepared_path(root, path, options)
         prepared = prepare_once(prepared_file, lambda: _prepare(path, options, prepared_file, workers, progress))
         facts = prepared.extra
-        found = tuple(facts["extra_columns"])
+        found = tuple(ExtraColumn.from_json(column) for column in facts["extra_columns"])
         features = replace(MOLECULES, extra_columns=found, graph_channels=len(found))
         super().__init__(prepared, Task(facts["task"], facts["target_names"]), features, transform=transform, root=root)
         self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
@@ -267,15 +269,15 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         y=y,
         smiles=[text.strip() for text in table.smiles],
         source_row=torch.tensor(table.rows),
-        **({"graph_features": extra} if table.extra else {}),
+        **({"graph_features": extra.values} if table.extra else {}),
         **({} if bound is None else {"y_bound": bound}),
     )
     prepared.extra |= {
         "task": task,
         "target_names": names,
-        "extra_columns": table.extra_names,
+        "extra_columns": [column.as_json() for column in extra.columns],
         "left_out": _summary(left_out),
-        "notes": [*_too_large(large), *notes, *_small_splits(split_idx, options.split)],
+        "notes": [*_too_large(large), *notes, *extra.notes, *_small_splits(split_idx, options.split)],
     }
     return prepared
 
@@ -338,7 +340,7 @@ def _invalid(path: Path, refused: Sequence[LeftOut], total: int) -> SmilesError:
 
 
 def _summary(left_out: Sequence[LeftOut]) -> str:
-    kinds = dict.fromkeys((BLANK, _NO_TARGET, *_MOLECULE.values()), 0)
+    kinds = dict.fromkeys((BLANK, COMMENT, _NO_TARGET, *_MOLECULE.values()), 0)
     for one in left_out:
         kinds[one.kind] += 1
     counts = ", ".join(

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.io.csv_rows import SMILES_NAMES, find_column, find_columns, is_named, open_rows
-
-BLANK = "blank line"
+from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_columns, is_named
+from pyg_samsa.io.csv_rows import open_rows, why_no_molecule
 
 
 class LeftOut(NamedTuple):
@@ -35,7 +34,7 @@ class LeftOut(NamedTuple):
 
 @dataclass
 class MoleculeTable:
-    """The rows of a CSV file that are not blank.
+    """The rows of a CSV file that are neither blank nor comments.
 
     Attributes:
         smiles: SMILES of the n rows.
@@ -116,8 +115,8 @@ def read_molecule_table(
         extra: list[list[str]] = [[] for _ in extra_at]
         table = MoleculeTable([], targets, extra, [], [], names, extra_names, opened.delimiter)
         for row, fields in enumerate(opened, start=1):
-            if not any(field.strip() for field in fields):
-                left_out.append(LeftOut(row, "", BLANK, BLANK))
+            if reason := why_no_molecule(fields, smiles_at):
+                left_out.append(LeftOut(row, "".join(fields[:1]).strip(), reason, reason))
                 continue
             if any(field.strip() for field in fields[len(header) :]):
                 hint = "Quote fields that hold the delimiter, or write numbers with a decimal point."

@@ -17,6 +17,7 @@ from pyg_samsa.io.cells import (
     DECIMALS,
     Number,
     decimal_of,
+    decimal_sign,
     describe_missing,
     is_missing,
     is_unclear,
@@ -24,6 +25,7 @@ from pyg_samsa.io.cells import (
     read_bounded,
     refuse_text,
 )
+from pyg_samsa.io.extra_column import ExtraColumn
 
 CSV_TASKS = ("auto", "regression", "binary", "multilabel", "multiclass")
 _FEW_CLASSES = 6
@@ -68,6 +70,11 @@ class CellOptions:
     def decimal_of(self, texts: Sequence[str]) -> str:
         """Return the decimal sign of a column, ``"point"`` or ``"comma"``."""
         return decimal_of(texts, delimiter=self.delimiter) if self.decimal == "auto" else self.decimal
+
+    def column(self, name: str, texts: Sequence[str]) -> ExtraColumn:
+        """Return a column of numbers with the decimal sign and the missing values by which its fields are read."""
+        written = self.decimal != "auto" or any(decimal_sign(text) or is_unclear(text) for text in texts)
+        return ExtraColumn(name, self.decimal_of(texts) if written else "auto", self.missing)
 
     def read_column(
         self, texts: Sequence[str], name: str, rows: Sequence[int], *, bounds: bool = False
@@ -295,9 +302,27 @@ def _regression(table: _Columns, asked: str) -> Targets:
     return Targets("regression", list(table.names), y, bound if bool(bound.any()) else None, tuple(table.notes))
 
 
+class ExtraNumbers(NamedTuple):
+    """Columns of numbers that a network is given beside the molecule.
+
+    Attributes:
+        values: Float32 [G, n], NaN where there is no value.
+        columns: The n columns, with how their fields were read.
+        notes: What the user should know about how they were read.
+
+    Example:
+        >>> ExtraNumbers(torch.tensor([[25.0]]), [ExtraColumn("temperature")]).columns
+        ['temperature']
+    """
+
+    values: Tensor
+    columns: list[ExtraColumn]
+    notes: Sequence[str] = ()
+
+
 def read_numbers(
     columns: Sequence[Sequence[str]], names: Sequence[str], rows: Sequence[int], *, cells: CellOptions | None = None
-) -> Tensor:
+) -> ExtraNumbers:
     """Read columns of numbers that a network is given beside the molecule, such as a temperature.
 
     Args:
@@ -306,24 +331,28 @@ def read_numbers(
         rows: Row of the file [G] of each text, for errors.
         cells: How the texts are read; bounds are refused.
 
-    Shapes:
-        - **output:** float32 [G, n], NaN where there is no value
-
     Raises:
         DataError: A text is not a finite number.
 
     Example:
-        >>> read_numbers([["25", ""], ["7.4", "5"]], ["temperature", "pH"], [1, 2])
+        >>> read = read_numbers([["25", ""], ["7,4", "5"]], ["temperature", "pH"], [1, 2])
+        >>> read.values
         tensor([[25.0000,  7.4000],
                 [    nan,  5.0000]])
+        >>> [column.decimal for column in read.columns]
+        ['auto', 'comma']
     """
+    table = _Columns(columns, names, rows, cells or CellOptions())
     read = torch.full((len(rows), len(columns)), math.nan, dtype=torch.float64)
     for position, column in enumerate(columns):
-        found = (cells or CellOptions()).read_column(column, names[position], rows)
-        read[:, position] = torch.tensor([number.value for number in found], dtype=torch.float64)
+        found = [number.value for number in table.cells.read_column(column, names[position], rows)]
+        read[:, position] = torch.tensor(found, dtype=torch.float64)
+        table.note_missing(position, found)
+        table.notes += table.cells.note_on(column, names[position], rows)
     numbers = read.float()
     if bool(numbers.isinf().any()):
         row, position = numbers.isinf().nonzero()[0].tolist()
         hint = "Leave the field empty where there is no value."
         raise DataError(f"row {rows[row]}, column {names[position]!r}: an infinite value", hint=hint)
-    return numbers
+    described = [table.cells.column(name, texts) for name, texts in zip(names, columns, strict=True)]
+    return ExtraNumbers(numbers, described, tuple(table.notes))

@@ -7,6 +7,9 @@ from pyg_samsa.chem import smiles_to_data
 from pyg_samsa.datasets import CSVMolecules, catalog
 from pyg_samsa.datasets.splits import scaffold_split
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError
+from pyg_samsa.hub import save_pretrained
+from pyg_samsa.hub.model_config import read_config
+from pyg_samsa.nn import SAMSA
 
 SMILES = ["C" * n + end for n in range(1, 11) for end in ("O", "N", "c1ccccc1", "C1CCCCC1")]
 
@@ -247,6 +250,35 @@ def test_extra_columns_keep_their_rows_when_others_are_left_out(table):
     rows = [["C(", 1, 1], *[[s, n, 300 + n] for n, s in enumerate(SMILES)]]
     dataset = table(["smiles", "y", "T"], rows, extra_columns=["T"], skip_invalid=True)
     assert [data.graph_features.item() for data in dataset] == [300.0 + n for n in range(40)]
+
+
+@pytest.mark.parametrize("texts", [["25,5", "1.137"], ["25.5", "1.137"], ["25", "1137"], ["25,5", "cold"]])
+def test_a_saved_model_reads_extra_columns_as_the_training_did(table, tmp_path, texts):
+    rows = [[s, n, texts[n % 2]] for n, s in enumerate(SMILES)]
+    options = {"missing_values": ["cold"]} if "cold" in texts else {}
+    dataset = table(["smiles", "y", "T"], rows, extra_columns=["T"], **options)
+    folder = save_pretrained(
+        SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2, graph_channels=1),
+        tmp_path / "model",
+        extra_columns=dataset.features.extra_columns,
+    )
+    (column,) = read_config(folder).extra_columns
+    found = torch.tensor([column.read(texts[n % 2]) for n in range(40)])
+    torch.testing.assert_close(found, dataset._data.graph_features[:, 0], equal_nan=True)
+
+
+def test_notes_on_extra_columns(table):
+    rows = [[s, n, ["1,137", "n.d."][n % 2]] for n, s in enumerate(SMILES)]
+    notes = table(["smiles", "y", "T"], rows, extra_columns=["T"]).notes
+    assert "column 'T': read as missing: 'n.d.' (20 rows)" in notes
+    assert "column 'T': '1,137' in row 1 is read as 1137 (--decimal comma)" in notes
+
+
+def test_comments_between_the_rows_are_left_out(table, caplog):
+    rows = [[s, n] for n, s in enumerate(SMILES)]
+    dataset = table(["smiles", "y"], [*rows[:20], ["# half"], *rows[20:], ["# end"]])
+    assert len(dataset) == 40
+    assert "2 rows left out (2 comments)" in caplog.text
 
 
 def test_wrong_extra_columns(table):

@@ -176,8 +176,8 @@ def test_errors_about_words_name_a_cure(columns, cure):
 
 def test_columns_of_numbers():
     found = read_numbers([["1,5", "n/a"], ["yes", "2"]], ["a", "b"], [1, 2], cells=CellOptions(";"))
-    torch.testing.assert_close(found, torch.tensor([[1.5, 1.0], [math.nan, 2.0]]), equal_nan=True)
-    assert read_numbers([], [], [1, 2]).shape == (2, 0)
+    torch.testing.assert_close(found.values, torch.tensor([[1.5, 1.0], [math.nan, 2.0]]), equal_nan=True)
+    assert read_numbers([], [], [1, 2]).values.shape == (2, 0)
     with pytest.raises(DataError, match=r"row 7, column 'a': '>10' is a bound, not a number"):
         read_numbers([["1", ">10"]], ["a"], [6, 7])
     with pytest.raises(DataError, match=r"row 7, column 'a': an infinite value"):

@@ -1,0 +1,150 @@
+"""Finds columns of a table by their names, numbers and patterns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from pyg_samsa.errors import ConfigError, suggest
+
+SMILES_NAMES = (
+    "smiles",
+    "canonical_smiles",
+    "isomeric_smiles",
+    "canonicalsmiles",
+    "isomericsmiles",
+    "structure_smiles",
+    "structure",
+    "molecule",
+    "mol",
+)
+"""Names of a column of molecules in lower case, the likeliest first."""
+_UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)?(_level_\d+)?|\.\.\.\d+)?")
+
+
+def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequence[str] = ()) -> int:
+    """Return the position of a column.
+
+    Args:
+        header: Names of the columns.
+        wanted: A name, or the number of a column from 1; empty takes the first of ``fallbacks`` that is there, or the
+            only column whose name contains the first of them, or the only column.
+        key: Name of the setting, for the errors.
+        fallbacks: Lower-case names.
+
+    Raises:
+        ConfigError: There is no such column, or several.
+
+    Example:
+        >>> find_column(["id", "SMILES"], "", key="--smiles-column", fallbacks=SMILES_NAMES)
+        1
+        >>> find_column(["id", "SMILES"], "2", key="--smiles-column")
+        1
+    """
+    shown = ", ".join(repr(name) for name in header[:20]) + (", ..." if len(header) > 20 else "")
+    names = [name.strip() for name in header]
+    if not wanted:
+        lower = [name.lower().lstrip("# ") for name in names]
+        for fallback in fallbacks:
+            if lower.count(fallback) == 1:
+                return lower.index(fallback)
+        similar = [place for place, name in enumerate(lower) if fallbacks and fallbacks[0] in name]
+        if len(similar) == 1:
+            return similar[0]
+        if len(header) == 1:
+            return 0
+        raise ConfigError(key, None, f"the name of a column: {shown}", hint=f"Pass the name: {key} NAME.")
+    found = [position for position, name in enumerate(names) if name == wanted.strip()]
+    if len(found) > 1:
+        places = ", ".join(str(position + 1) for position in found)
+        raise ConfigError(
+            key,
+            wanted,
+            f"a name that only one column has; columns {places} have it",
+            hint=f"Pass its number: {key} {found[0] + 1}.",
+        )
+    if found:
+        return found[0]
+    if wanted.isdigit() and 1 <= int(wanted) <= max(len(header), 1):
+        return int(wanted) - 1
+    raise ConfigError(key, wanted, f"the name of a column: {shown}", hint=suggest(wanted, names))
+
+
+def is_named(title: str) -> bool:
+    """Return whether a column has a name; ``Unnamed: 0`` is what pandas calls one without.
+
+    Example:
+        >>> is_named("logS"), is_named(" "), is_named("Unnamed: 0")
+        (True, False, False)
+    """
+    return not _UNNAMED.fullmatch(title.strip())
+
+
+def find_columns(header: Sequence[str], wanted: Sequence[str], *, key: str, taken: Sequence[int] = ()) -> list[int]:
+    """Return the positions of several columns.
+
+    Args:
+        header: Names of the columns.
+        wanted: Names or numbers of columns; ``all`` for all columns with a name; patterns such as ``NR-*``, ``pIC50_?``
+            or ``!id``, which leaves out what the words before it found; as the first word, of all columns.
+        key: Name of the setting, for the errors.
+        taken: Positions of columns that have another use; ``all`` and patterns do not find them.
+
+    Raises:
+        ConfigError: There is no such column, or one is asked for twice, or has another use.
+
+    Example:
+        >>> header = ["id", "smiles", "NR-AR", "NR-ER", "SR-p53", ""]
+        >>> find_columns(header, ["NR-*"], key="--target-columns", taken=[1])
+        [2, 3]
+        >>> find_columns(header, ["!id"], key="--target-columns", taken=[1])
+        [2, 3, 4]
+    """
+    names = [title.strip() for title in header]
+    free = [place for place, title in enumerate(names) if place not in taken and is_named(title)]
+    found: list[int] = []
+    for word in map(str.strip, wanted):
+        if word in names or word.isdigit():
+            found.append(find_column(header, word, key=key))
+            continue
+        negated = word.startswith("!")
+        pattern = "*" if word == "all" else word[negated:]
+        exact = [place for place in free if names[place] == pattern]
+        matching = exact or [place for place in free if fnmatchcase(names[place], pattern)]
+        found = found or (list(free) if negated and word == wanted[0].strip() else found)
+        if not matching:
+            shown = ", ".join(map(repr, names[:20]))
+            raise ConfigError(
+                key, word, f"the name of a column, or a pattern that fits one: {shown}", hint=suggest(word, names)
+            )
+        found = [place for place in found if place not in matching] + ([] if negated else matching)
+    if len(set(found)) < len(found) or set(found) & set(taken):
+        expected = "different columns, which hold neither the SMILES nor the split, and have no other use"
+        raise ConfigError(key, list(wanted), expected)
+    if not found:
+        raise ConfigError(key, list(wanted), "at least one column")
+    return found
+
+
+def find_extra_columns(header: Sequence[str], names: Sequence[str], *, key: str) -> dict[str, int]:
+    """Return the positions of the columns of numbers that a model was trained with.
+
+    Args:
+        header: Names of the columns of a table.
+        names: Names of the columns that the model needs.
+        key: Name of the argument that holds the table, for the error.
+
+    Raises:
+        ConfigError: The table has no such column, or several.
+
+    Example:
+        >>> find_extra_columns(["smiles", "pH"], ["pH"], key="IN")
+        {'pH': 1}
+    """
+    present = [title.strip() for title in header]
+    for name in names:
+        if present.count(name) != 1:
+            hint = f"The model was trained with the extra column {name!r}; leave a field empty where it is unknown."
+            raise ConfigError(key, present, f"a table with one column {name!r}", hint=hint)
+    return {name: present.index(name) for name in names}

@@ -1,0 +1,113 @@
+"""Columns of numbers that a model reads beside the molecule, and how their fields were read in training."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pyg_samsa.io.cells import DECIMALS, decimal_of, decimal_sign, read_number
+
+
+class ExtraColumn(str):
+    """The name of a column of numbers, which knows how its fields were read in training.
+
+    It is a text, equal to the name, so that lists of names can hold it. Models save it, and ``predict`` and ``explain``
+    read fields with it, so that a text means the same number as in training.
+
+    Args:
+        name: Name of the column.
+        decimal: Decimal sign of its numbers: ``"point"``, ``"comma"``, or ``"auto"`` if none of them has one.
+        missing: Texts, in lower case, that mean that there is no value; None is the usual ones, see
+            `pyg_samsa.io.cells.is_missing`.
+
+    Example:
+        >>> column = ExtraColumn("temperature", "comma", ["cold"])
+        >>> column == "temperature", column.read("1.137"), column.read("25,5"), column.read("Cold")
+        (True, 1137.0, 25.5, nan)
+    """
+
+    decimal: str
+    missing: tuple[str, ...] | None
+
+    def __new__(cls, name: str, decimal: str = "auto", missing: Collection[str] | None = None) -> ExtraColumn:
+        """Return the name with its reading."""
+        made = super().__new__(cls, name)
+        made.decimal = decimal
+        made.missing = None if missing is None else tuple(missing)
+        return made
+
+    @classmethod
+    def of(cls, name: str) -> ExtraColumn:
+        """Return the column of a name, without knowledge of the training if it is a plain text.
+
+        Example:
+            >>> ExtraColumn.of("pH").decimal, ExtraColumn.of(ExtraColumn("pH", "comma")).decimal
+            ('auto', 'comma')
+        """
+        return name if isinstance(name, ExtraColumn) else cls(name)
+
+    def read(self, text: str, *, decimal: str = "auto", delimiter: str = ",") -> float | None:
+        """Return the number of a field, NaN where it says that there is no value, and None for other words.
+
+        If all numbers of the training had a decimal comma, one that can only have a decimal point, such as ``0.37``, is
+        None: the table may be written in another way, and ``1.137`` beside it may be 1.137.
+
+        Args:
+            text: The field.
+            decimal: Decimal sign of the table, ``"point"`` or ``"comma"``; ``"auto"`` takes that of the training. If it
+                is unknown too, ``1,137`` is 1.137 in a table with semicolons between its columns, and None in others.
+            delimiter: Character between the columns of the table.
+
+        Example:
+            >>> ExtraColumn("T", "comma").read("0.37") is None, ExtraColumn("T", "comma").read("0.37", decimal="point")
+            (True, 0.37)
+            >>> ExtraColumn("T").read("1,137", delimiter=";"), ExtraColumn("T").read("1,137")
+            (1.137, None)
+        """
+        sign = decimal if decimal != "auto" else self.decimal
+        if decimal == "auto" and self.differs(text):
+            return None
+        if sign == "auto" and delimiter == ";":
+            sign = decimal_of([text], delimiter=delimiter)
+        return read_number(text, decimal=sign, missing=self.missing)
+
+    def differs(self, text: str) -> bool:
+        """Return whether a number can only have the other decimal sign than the numbers of the training.
+
+        Example:
+            >>> ExtraColumn("T", "comma").differs("0.37"), ExtraColumn("T", "point").differs("0,37")
+            (True, True)
+        """
+        return self.decimal != "auto" and decimal_sign(text) not in ("", self.decimal)
+
+    def as_json(self) -> str | dict[str, Any]:
+        """Return the column as plain values: its name, or a mapping if the reading is known; `from_json` reads both.
+
+        Example:
+            >>> ExtraColumn("pH").as_json(), ExtraColumn("T", "comma").as_json()
+            ('pH', {'name': 'T', 'decimal': 'comma', 'missing': None})
+        """
+        if self.decimal == "auto" and self.missing is None:
+            return str(self)
+        missing = None if self.missing is None else list(self.missing)
+        return {"name": str(self), "decimal": self.decimal, "missing": missing}
+
+    @classmethod
+    def from_json(cls, content: Any) -> ExtraColumn:
+        """Read what `as_json` wrote.
+
+        Raises:
+            ValueError: It is something else.
+
+        Example:
+            >>> ExtraColumn.from_json({"name": "T", "decimal": "comma", "missing": ["cold"]}).missing
+            ('cold',)
+        """
+        if isinstance(content, str):
+            return cls(content)
+        if isinstance(content, Mapping):
+            name, decimal, missing = (content.get(key) for key in ("name", "decimal", "missing"))
+            texts = missing is None or (isinstance(missing, list) and all(isinstance(text, str) for text in missing))
+            if isinstance(name, str) and decimal in DECIMALS and texts:
+                return cls(name, decimal, missing)
+        raise ValueError(f"{content!r:.60} is no column")

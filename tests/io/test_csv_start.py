@@ -1,0 +1,104 @@
+import io
+
+import pytest
+
+from pyg_samsa.errors import DataError
+from pyg_samsa.io.csv_rows import open_rows
+from pyg_samsa.io.csv_start import read_start
+
+
+def start(text, **options):
+    lines, delimiter = read_start(iter(text.splitlines(keepends=True)), "table.csv", **options)
+    return lines[0].rstrip(), delimiter
+
+
+@pytest.mark.parametrize(
+    ("table", "delimiter"),
+    [
+        ("smiles\nCCO\nC\nCC\n", ","),
+        ("smiles\nCCO |$a;;b$|\nC |$a;;b$|\n", ","),
+        ("smiles\nCCO\tethanol\nC\tmethane\n", "\t"),
+        ("molecule;logS (mol, at 25 C)\nCCO;0,5\nC;1,5\n", ";"),
+        ("smiles;logS, measured\nCCO;1.5\nC;2.5\n", ";"),
+        ("structure A;logS, measured\nCCO;1.5\nC;2.5\n", ";"),
+        ("structure A;logS, measured\nCCO;1,5\nC;2,5\n", ";"),
+        ("structure A,logS; measured\nC1CC1,5\nC1C1,2\n", ","),
+        ('"logS; measured";x,"a;b;c",smiles\n1,2,3,C\n', ","),
+        ("id|smiles|a, b, c, d\n1|CCO|2\n", "|"),
+        ("a;b;c,smiles\n1,CCO\n2,C\n", ","),
+        ("smiles,note\nCCO,a;b;c\nC,d;e;f\n", ","),
+        ("smiles\ta,b,c\nCCO\t1\n", "\t"),
+        ("smiles;y\n# a, comment, with, commas\nCCO;1\n", ";"),
+        ("smiles,y,,\nCCO,1\nC,2\n", ","),
+        ("smiles;y\n", ";"),
+        ("sep=|\nsmiles;a|b;c\n", "|"),
+        ('smiles,y\n"CCO\n', ","),
+    ],
+)
+def test_the_delimiter_is_that_of_header_and_rows(table, delimiter):
+    assert start(table)[1] == delimiter
+
+
+@pytest.mark.parametrize(
+    ("table", "delimiter"),
+    [
+        ("CCO;0,37\nC;1,5\n", ";"),
+        ("CCO,0;37,1\nC,1;5,2\n", ","),
+        ("CCO,1\nC,2,note; with, more\n", ","),
+        ("CCO |$;$|\nC\nCC\n", ","),
+        ("CCO\t1\nC\t2\n", "\t"),
+    ],
+)
+def test_the_delimiter_without_a_header(table, delimiter):
+    assert start(table, header=False)[1] == delimiter
+
+
+@pytest.mark.parametrize(
+    ("table", "header"),
+    [
+        ("# smiles, y\nsmiles,y\nC,1\n", "smiles,y"),
+        ("# columns: smiles, y\nsmiles,y\nC,1\n", "smiles,y"),
+        ("#smiles;y\nmolecule;y\nC;1\n", "molecule;y"),
+        ("#smiles,y\nC,1\n", "#smiles,y"),
+        ("#id;mol\n# units: none\n1;C\n", "#id;mol"),
+        ("# smiles, y, unit\nC,1\n", "C,1"),
+        ("#smiles,y\n", "#smiles,y"),
+    ],
+)
+def test_a_comment_is_the_header_only_where_the_first_row_is_none(table, header):
+    assert start(table)[0] == header
+
+
+def test_only_the_first_lines_are_read():
+    lines = iter(["smiles,y\n", *["C,1\n"] * 1000])
+    assert len(read_start(lines, "table.csv").lines) < 100
+    assert len(list(lines)) > 900
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("", "table.csv: the file is empty"), ("# a\n", "table.csv: the file holds only comments")]
+)
+def test_nothing_to_read(text, told):
+    with pytest.raises(DataError) as caught:
+        start(text)
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"PK\x03\x04rest", "an Excel workbook or a zip archive"),
+        (b"\xd0\xcf\x11\xe0rest", "an old Excel workbook"),
+        (b"\x1f\x8b\x08\x00", "a gzip archive"),
+        (b"PAR1rest", "a Parquet file"),
+        (b"ethanol\n  RDKit\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n", "an SDF file"),
+        (b'{\n "smiles": ["C"]}', "JSON, HTML or XML"),
+    ],
+)
+def test_files_of_other_formats_are_named_with_the_cure(content, kind):
+    with (
+        pytest.raises(DataError, match=f"this is {kind}, not a CSV file") as caught,
+        open_rows(io.BytesIO(content)),
+    ):
+        pass
+    assert "CSV" in caught.value.hint or "npack" in caught.value.hint
