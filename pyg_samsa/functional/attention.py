@@ -11,8 +11,9 @@ from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.functional import varlen
-from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation
-from pyg_samsa.functional.topk import dense_candidates
+from pyg_samsa.functional.dense_layout import DenseLayout
+from pyg_samsa.functional.device_path import takes_cpu_path
+from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.triton_support import refuse_triton
 from pyg_samsa.typing import Float
 
@@ -115,18 +116,16 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout
     """
     if index.num_tokens == 0:
         return query.new_zeros(query.shape)
-    if index.uniform:
-        return _uniform(query, key, value, index, dropout)
-    if query.device.type == "cpu" and not torch.compiler.is_compiling():
+    if takes_cpu_path(query) and not index.uniform:
         if key.size(2) <= _FEW_KEYS and index.num_tokens <= _FEW_TOKENS * index.num_graphs:
             return _tiled(query, key, value, index, dropout)
         return _each(query, zip(key.unbind(), value.unbind(), strict=True), index, dropout)
 
-    def attend(graphs: Tensor | None, number: Tensor, real: Tensor) -> Tensor:
-        k, v = (key, value) if graphs is None else (key[graphs], value[graphs])
-        return F.scaled_dot_product_attention(query[number].transpose(1, 2), k, v, dropout_p=dropout)
+    def attend(layout: DenseLayout) -> Tensor:
+        q, k, v = layout.to_table(query).transpose(1, 2), layout.of_graphs(key), layout.of_graphs(value)
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2)
 
-    return _grouped(index, attend)
+    return index.in_tables(attend)
 
 
 def _tiled(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
@@ -139,12 +138,6 @@ def _tiled(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropou
     k, v = (pair.transpose(0, 1).index_select(1, graphs).flatten(0, 1) for pair in (key, value))
     weights = F.dropout((tiles @ k.transpose(1, 2)).softmax(-1), dropout)
     return (weights @ v).unflatten(0, (-1, graphs.size(0))).flatten(1, 2).index_select(1, cells).transpose(0, 1)
-
-
-def _uniform(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
-    """One call for graphs of the same size; keys and values [B, H, n, C]."""
-    dense = query.unflatten(0, (index.num_graphs, index.max_size)).transpose(1, 2)
-    return F.scaled_dot_product_attention(dense, key, value, dropout_p=dropout).transpose(1, 2).flatten(0, 1)
 
 
 def _each(query: Tensor, pairs: Iterable[tuple[Tensor, Tensor]], index: RaggedIndex, dropout: float) -> Tensor:
@@ -196,35 +189,20 @@ def full_attention(
     """
     if index.num_tokens == 0:
         return query.new_zeros(query.shape)
-    if index.uniform:
-        keys, values = (
-            tensor.unflatten(0, (index.num_graphs, index.max_size)).transpose(1, 2) for tensor in (key, value)
-        )
-        return _uniform(query, keys, values, index, dropout)
-    if query.device.type == "cpu" and not torch.compiler.is_compiling():
+    if takes_cpu_path(query) and not index.uniform:
         pairs = zip(
             *((piece.transpose(0, 1) for piece in tensor.split(index.sizes)) for tensor in (key, value)), strict=True
         )
         return _each(query, pairs, index, dropout)
 
-    def attend(graphs: Tensor | None, number: Tensor, real: Tensor) -> Tensor:
-        q, k, v = (tensor[number].transpose(1, 2) for tensor in (query, key, value))
+    def attend(layout: DenseLayout) -> Tensor:
+        q, k, v = (layout.to_table(tensor).transpose(1, 2) for tensor in (query, key, value))
         # A padded query attends to everything, so that no row is empty; its output is discarded.
-        return F.scaled_dot_product_attention(
-            q, k, v, (real[:, None, None, :] | ~real[:, None, :, None]), dropout_p=dropout
-        )
+        real = layout.real
+        mask = None if index.uniform else real[:, None, None, :] | ~real[:, None, :, None]
+        return F.scaled_dot_product_attention(q, k, v, mask, dropout_p=dropout).transpose(1, 2)
 
-    return _grouped(index, attend)
-
-
-def _grouped(index: RaggedIndex, attend: Callable[[Tensor | None, Tensor, Tensor], Tensor]) -> Tensor:
-    """One call per group of graphs of similar size, laid out as dense tables [G, width]."""
-    out, order = [], []
-    for graphs, width in index.groups():
-        number, real = dense_candidates(index, graphs, width)
-        out.append(attend(graphs, number, real).transpose(1, 2)[real])
-        order.append(number[real])
-    return out[0] if len(out) == 1 else torch.cat(out)[inverse_permutation(torch.cat(order))]
+    return index.in_tables(attend)
 
 
 def _triton(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:

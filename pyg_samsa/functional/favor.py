@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -36,7 +36,7 @@ class Rows(NamedTuple):
     value: Float[Tensor, "T H Cv"]
     waves: Float[Tensor, "T H 2*m"] | None
 
-    def take(self, rows: slice | Tensor) -> Rows:
+    def take(self, rows: slice) -> Rows:
         """Return the rows of some tokens.
 
         Example:
@@ -44,7 +44,17 @@ class Rows(NamedTuple):
             >>> rows.take(slice(1, 3)).value.flatten()
             tensor([1., 2.])
         """
-        return Rows(*(None if tensor is None else tensor[rows] for tensor in self))  # type: ignore[arg-type]
+        return self.map(lambda tensor: tensor[rows])
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Rows:
+        """Return the results of a function of one tensor.
+
+        Example:
+            >>> rows = Rows(torch.zeros(3, 1, 2), torch.zeros(3, 1, 2), torch.zeros(3, 1, 1), None)
+            >>> rows.map(torch.exp).value.flatten()
+            tensor([1., 1., 1.])
+        """
+        return Rows(*(None if tensor is None else function(tensor) for tensor in self))  # type: ignore[arg-type]
 
 
 class Maps(NamedTuple):

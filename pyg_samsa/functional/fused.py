@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pyg_samsa.errors import check_choice
+from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.functional.dropout import dropped
 from pyg_samsa.typing import Float, Shaped
 
@@ -56,9 +57,8 @@ def can_fuse(x: Shaped[Tensor, "..."]) -> bool:
     """
     return (
         _enabled
-        and x.device.type == "cpu"
+        and takes_cpu_path(x)
         and type(x) in (Tensor, torch.nn.Parameter)
-        and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._are_functorch_transforms_active()
     )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.dense_layout import DenseLayout
 from pyg_samsa.functional.favor import (
     LinearAttention,
     Maps,
@@ -21,8 +22,7 @@ from pyg_samsa.functional.favor import (
     with_one,
 )
 from pyg_samsa.functional.fused import can_fuse
-from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation
-from pyg_samsa.functional.topk import dense_candidates
+from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.typing import Float
 
 # Number of tokens of a chunk of the causal sums: all pairs of a chunk are computed; chunks are connected by sums.
@@ -122,22 +122,25 @@ def _dense(rows: Rows, maps: Maps, index: RaggedIndex, floor: float) -> Tensor:
 
     Plain operations only, for accelerators and compilers.
     """
-    out, order = [], []
-    for graphs, width in index.groups():
-        number, real = dense_candidates(index, graphs, width)
-        some, shape = rows.take(number.flatten()), (rows.query.size(1), *number.shape, -1)
+
+    def attend(layout: DenseLayout) -> Tensor:
+        some, shape = _in_table(rows, layout), (rows.query.size(1), *layout.real.shape, -1)
         query, exponents = query_features(some, maps, floor).view(shape), key_exponents(some, maps).view(shape)
-        exponents = exponents.masked_fill(~real[..., None], -torch.inf)
+        real = layout.real[..., None]
+        exponents = exponents.masked_fill(~real, -torch.inf)
         largest = exponents.detach().amax((2, 3), keepdim=True)
         # A graph without tokens has no largest exponent.
-        key = (exponents - largest.masked_fill(largest == -torch.inf, 0)).exp() + real[..., None].to(
-            exponents.dtype
-        ) * floor
+        key = (exponents - largest.masked_fill(largest == -torch.inf, 0)).exp() + real.to(exponents.dtype) * floor
         sums = key.transpose(2, 3) @ with_one(some.value).transpose(0, 1).reshape(*shape[:3], -1)
-        # Divide after padding has been removed: a graph without tokens has sums of zero.
-        out.append(divide((query @ sums).permute(1, 2, 0, 3)[real]))
-        order.append(number[real])
-    return out[0] if len(out) == 1 else torch.cat(out)[inverse_permutation(torch.cat(order))]
+        return (query @ sums).permute(1, 2, 0, 3)
+
+    # Divide after padding has been removed: a graph without tokens has sums of zero.
+    return divide(index.in_tables(attend))
+
+
+def _in_table(rows: Rows, layout: DenseLayout) -> Rows:
+    """Return the rows of a table, one graph after the other with its padding."""
+    return rows.map(lambda tensor: layout.to_table(tensor).flatten(0, 1))
 
 
 def _in_pieces(rows: Rows, maps: Maps, index: RaggedIndex, floor: float) -> Tensor:
@@ -155,14 +158,13 @@ def _causal(rows: Rows, maps: Maps, index: RaggedIndex, floor: float) -> Tensor:
             if bound[0] < bound[1]
         ]
         return torch.cat([_prefix_sums(part, maps, shape, floor)[:, 0].transpose(0, 1) for part, shape in parts])
-    out, order = [], []
-    for graphs, width in index.groups():
-        number, real = dense_candidates(index, graphs, width)
-        # Padding comes after all tokens of a graph, which do not attend to it.
-        sums = _prefix_sums(rows.take(number.flatten()), maps, (rows.query.size(1), *number.shape, -1), floor)
-        out.append(sums.permute(1, 2, 0, 3)[real])
-        order.append(number[real])
-    return out[0] if len(out) == 1 else torch.cat(out)[inverse_permutation(torch.cat(order))]
+
+    # Padding comes after all tokens of a graph, which do not attend to it.
+    def attend(layout: DenseLayout) -> Tensor:
+        shape = (rows.query.size(1), *layout.real.shape, -1)
+        return _prefix_sums(_in_table(rows, layout), maps, shape, floor).permute(1, 2, 0, 3)
+
+    return index.in_tables(attend)
 
 
 def _prefix_sums(rows: Rows, maps: Maps, shape: tuple[int, ...], floor: float) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pyg_samsa.errors import ShapeError, check_choice
+from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.typing import Float
 
 LEAKS = ("softplus", "relu", "none")
@@ -82,7 +83,7 @@ def _sign_sums(grad: Tensor, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor
 
 def _has_sign_kernel(grad: Tensor) -> bool:
     """Whether PyTorch's gradient of L1 distances can be used: off the CPU it would make a table [n, K, C]."""
-    return grad.device.type == "cpu" and not torch.compiler.is_compiling() and grad.numel() > 0
+    return takes_cpu_path(grad) and grad.numel() > 0
 
 
 def maxout_score(query: Float[Tensor, "... n C"], key: Float[Tensor, "... K C"]) -> Float[Tensor, "... n K"]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
-from pyg_samsa.typing import Int
+from pyg_samsa.functional.dense_layout import DenseLayout, full_layout, make_layout
+from pyg_samsa.typing import Int, Shaped
+
+# A table of graphs of different size has at most this many times as many cells as there are tokens.
+_MOST_WASTE = 4.0
 
 
 class RaggedIndex:
@@ -61,6 +65,7 @@ class RaggedIndex:
         self._parts: dict[int, list[tuple[slice, RaggedIndex]]] = {}
         self._tiles: dict[int, tuple[Tensor, Tensor]] = {}
         self._cells: dict[int, tuple[Tensor, Tensor]] = {}
+        self._layouts: list[DenseLayout] | None = None
 
     @classmethod
     def from_sizes(cls, sizes: list[int], device: torch.device | None = None) -> RaggedIndex:
@@ -138,7 +143,7 @@ class RaggedIndex:
             self._occupied = RaggedIndex.from_sizes(occupied or [0], self.device) if few else self
         return self._occupied
 
-    def groups(self, max_waste: float = 4.0) -> Iterator[tuple[Int[Tensor, " G"] | None, int]]:
+    def groups(self, max_waste: float = _MOST_WASTE) -> Iterator[tuple[Int[Tensor, " G"] | None, int]]:
         """Yield ``(graphs, width)``: sets of graphs of similar size, for one dense [G, width] table each.
 
         All graphs form one set, ``(None, max_size)``, if its table has at most ``max_waste`` times as many cells as
@@ -154,16 +159,74 @@ class RaggedIndex:
             >>> list(RaggedIndex(torch.tensor([0, 1000, *range(1001, 1101)])).groups())[0]
             (tensor([0]), 1000)
         """
+        for graphs in self._buckets(max_waste):
+            numbers = None if graphs is None else torch.tensor(graphs, device=self.device)
+            yield numbers, self.max_size if graphs is None else max(self.sizes[graph] for graph in graphs)
+
+    def _buckets(self, max_waste: float) -> list[list[int] | None]:
         slack = 64 * self.num_graphs
         # A compiled graph must not depend on the sizes of one batch.
         if torch.compiler.is_compiling() or self.max_size * self.num_graphs <= max_waste * self.num_tokens + slack:
-            yield None, self.max_size
-            return
-        buckets: dict[int, list[int]] = {}
+            return [None]
+        buckets: dict[int, list[int] | None] = {}
         for graph, size in enumerate(self.sizes):
-            buckets.setdefault(max(size - 1, 0).bit_length(), []).append(graph)
-        for graphs in buckets.values():
-            yield torch.tensor(graphs, device=self.device), max(self.sizes[graph] for graph in graphs)
+            buckets.setdefault(max(size - 1, 0).bit_length(), []).append(graph)  # type: ignore[union-attr]
+        return list(buckets.values())
+
+    def layouts(self) -> list[DenseLayout]:
+        """Return the dense table of each of the `groups`; together they hold every token once.
+
+        Example:
+            >>> [layout.real.tolist() for layout in RaggedIndex(torch.tensor([0, 2, 3])).layouts()]
+            [[[True, True], [True, False]]]
+
+        Cost: O(cells) in the first call, then O(1).
+        """
+        if self._layouts is not None:
+            return self._layouts
+        layouts = [self._layout(graphs) for graphs in self._buckets(_MOST_WASTE)]
+        if not torch.compiler.is_compiling():  # compiled code must not change the index, see `prepare`
+            self._layouts = layouts
+        return layouts
+
+    def _layout(self, graphs: list[int] | None) -> DenseLayout:
+        if self.uniform:
+            return full_layout(self.num_graphs, self.max_size, self.device)
+        begin, sizes = self.ptr[:-1], self.ptr.diff()
+        if graphs is None:
+            return make_layout(begin, sizes, self.max_size, self.num_tokens, rows=self.batch)
+        numbers, own = torch.tensor(graphs, device=self.device), [self.sizes[graph] for graph in graphs]
+        return make_layout(begin[numbers], sizes[numbers], max(own), sum(own), graphs=numbers)
+
+    def in_tables(self, run: Callable[[DenseLayout], Shaped[Tensor, "G width ..."]]) -> Shaped[Tensor, "T ..."]:
+        """Compute one table for each of the `layouts` and return the rows of the tokens.
+
+        Args:
+            run: Maps a layout to a table.
+
+        Example:
+            >>> index = RaggedIndex(torch.tensor([0, 1, 3]))
+            >>> index.in_tables(lambda layout: layout.to_table(torch.tensor([7, 8, 9])) + 1)
+            tensor([ 8,  9, 10])
+        """
+        layouts = self.layouts()
+        rows = [layout.from_table(run(layout)) for layout in layouts]
+        if len(layouts) == 1:
+            return rows[0]
+        order = torch.cat([layout.tokens for layout in layouts if layout.tokens is not None])
+        return torch.cat(rows).index_select(0, inverse_permutation(order))
+
+    def join_graphs(self, pieces: list[Shaped[Tensor, "G ..."]]) -> Shaped[Tensor, "B ..."]:
+        """Return one row per graph of the batch, given the rows of the graphs in each of the `layouts`.
+
+        Example:
+            >>> RaggedIndex(torch.tensor([0, 1, 3])).join_graphs([torch.tensor([5, 6])])
+            tensor([5, 6])
+        """
+        if len(pieces) == 1:
+            return pieces[0]
+        order = torch.cat([layout.graphs for layout in self.layouts() if layout.graphs is not None])
+        return torch.cat(pieces).index_select(0, inverse_permutation(order))
 
     def parts(self, max_tokens: int) -> list[tuple[slice, RaggedIndex]]:
         """Return batches of consecutive graphs, each as its rows and its own index.

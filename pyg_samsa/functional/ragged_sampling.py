@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError, check_choice
+from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.sampling import MODES, check_k_tau, draw_indices, gumbel_noise
 from pyg_samsa.functional.sampling_gradients import Relaxation, StraightThroughCategorical
-from pyg_samsa.functional.topk import dense_candidates, ragged_topk
+from pyg_samsa.functional.topk import candidate_table, ragged_topk
 from pyg_samsa.typing import Float, Int, Shaped
 
 
@@ -76,7 +77,7 @@ def candidate_lookup(
     def look_up(candidates: Tensor) -> Tensor:
         vectors = values(candidates.clamp_max(tokens - 1))
         support, is_support = support_values.to(vectors.dtype), candidates >= tokens
-        if vectors.device.type == "cpu" and not torch.compiler.is_compiling():
+        if takes_cpu_path(vectors):
             # Few candidates are support tokens, and on the CPU alone it costs nothing to find out which.
             place = is_support.nonzero(as_tuple=True)
             return vectors.index_put(place, support[candidates[place] - tokens, place[1]])
@@ -196,22 +197,16 @@ def ragged_sample_with_replacement(
     size.
     """
     check_k_tau(k, tau)
-    heads, tokens = scores.size(1), index.num_tokens
-    table, score_table = torch.cat([values, support_values.to(values.dtype)]), torch.cat([scores, support_scores])
-    support_number = torch.arange(tokens, score_table.size(0), device=scores.device)
-    parts, order = [], []
-    for graphs, width in index.groups():
-        number, real = dense_candidates(index, graphs, width)
-        number = torch.cat([number, support_number.expand(number.size(0), -1)], dim=1)
-        real = torch.cat([real, real.new_ones(real.size(0), support_number.numel())], dim=1)
-        dense_scores = score_table[number].transpose(1, 2).masked_fill(~real[:, None], -torch.inf)
-        gumbel = gumbel_noise(dense_scores, (*dense_scores.shape[:2], k, dense_scores.size(2))) if noise else None
-        logits, drawn = draw_indices(dense_scores, k, tau, gumbel)
-        values_drawn = StraightThroughCategorical.apply(table[number].transpose(1, 2), logits, drawn)
-        chosen = number[:, None].expand(-1, heads, -1).gather(2, drawn)
-        parts.append(Samples(values_drawn, chosen, dense_scores.gather(2, drawn)))
-        order.append(torch.arange(index.num_graphs, device=scores.device) if graphs is None else graphs)
-    if len(parts) == 1:
-        return parts[0]
-    back = torch.cat(order).argsort()
-    return Samples(*(torch.cat(piece)[back] for piece in zip(*parts, strict=True)))
+    numbers = torch.arange(scores.size(0) + support_scores.size(0), device=scores.device)
+    numbers = numbers[:, None].expand(-1, scores.size(1))
+    pieces = []
+    for layout in index.layouts():
+        table = candidate_table(layout, scores, support_scores, -torch.inf)
+        gumbel = gumbel_noise(table, (*table.shape[:2], k, table.size(2))) if noise else None
+        logits, drawn = draw_indices(table, k, tau, gumbel)
+        vectors = candidate_table(layout, values, support_values.to(values.dtype))
+        chosen = candidate_table(layout, *numbers.split_with_sizes([scores.size(0), support_scores.size(0)]))
+        pieces.append(
+            (StraightThroughCategorical.apply(vectors, logits, drawn), chosen.gather(2, drawn), table.gather(2, drawn))
+        )
+    return Samples(*(index.join_graphs(list(piece)) for piece in zip(*pieces, strict=True)))

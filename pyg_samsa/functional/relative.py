@@ -14,7 +14,8 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from pyg_samsa.errors import ShapeError, check_choice
-from pyg_samsa.functional.attention import _grouped
+from pyg_samsa.functional.dense_layout import DenseLayout
+from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.functional.dropout import keep_mask
 from pyg_samsa.functional.maxout import leaky_softmax_weights, leaky_weights, maxout_score
 from pyg_samsa.functional.pair_features import pair_features
@@ -126,15 +127,11 @@ def relative_attention(
     with torch.autocast(query.device.type, enabled=False):
         if index.num_tokens == 0:
             return query.new_zeros(*query.shape[:2], value.size(-1))
-        if _runs_by_rows(query):
+        if takes_cpu_path(query):
             return _ByRows.apply(run, index, dropout, query, place, key, value, leak, sampled, *weights)
-        return _grouped(
-            index, partial(_attend_group, run, dropout, (query, place), (key, value, leak, sampled), weights)
+        return index.in_tables(
+            partial(_attend_group, run, dropout, (query, place), (key, value, leak, sampled), weights)
         )
-
-
-def _runs_by_rows(query: Tensor) -> bool:
-    return query.device.type == "cpu"
 
 
 def _attend_group(
@@ -143,16 +140,15 @@ def _attend_group(
     tokens: Sequence[Tensor | None],
     sampled: Sequence[Tensor | None],
     weights: Sequence[Tensor | None],
-    graphs: Tensor | None,
-    number: Tensor,
-    real: Tensor,
+    layout: DenseLayout,
 ) -> Tensor:
-    """Attend in some graphs, laid out as one table, and return [G, H, width, C]."""
-    query, place = (None if tensor is None else tensor[number] for tensor in tokens)
-    chosen = [tensor if tensor is None or graphs is None else tensor[graphs] for tensor in sampled]
+    """Attend in some graphs, laid out as one table, and return [G, width, H, C]."""
+    query, place = (None if tensor is None else layout.to_table(tensor) for tensor in tokens)
+    chosen = [None if tensor is None else layout.of_graphs(tensor) for tensor in sampled]
     run = partial(run, drop=partial(F.dropout, p=dropout) if dropout else None)
     arguments = (query.transpose(1, 2), place, *chosen, *weights)  # type: ignore[union-attr]
-    return checkpoint(run, *arguments, use_reentrant=False) if torch.is_grad_enabled() else run(*arguments)
+    out = checkpoint(run, *arguments, use_reentrant=False) if torch.is_grad_enabled() else run(*arguments)
+    return out.transpose(1, 2)
 
 
 class _ByRows(torch.autograd.Function):

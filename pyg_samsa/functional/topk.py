@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pyg_samsa.functional.dense_layout import DenseLayout
 from pyg_samsa.functional.ragged import RaggedIndex
-from pyg_samsa.typing import Bool, Float, Int
+from pyg_samsa.typing import Float, Int, Shaped
 
 _LOW = 0xFFFFFFFF
 
@@ -94,82 +95,46 @@ def ragged_topk(
     """
     if index.num_graphs == 1:
         return topk(torch.cat([scores, support_scores]).t(), k).unsqueeze(0)
-    heads = scores.size(1)
-    groups = list(index.groups())
-    if len(groups) == 1 and groups[0][0] is None:
-        return _group_topk(scores, support_scores, index, None, index.max_size, k)
-    out = torch.empty(index.num_graphs, heads, k, dtype=torch.long, device=scores.device)
-    for graphs, width in groups:
-        out[graphs] = _group_topk(scores, support_scores, index, graphs, width, k)
-    return out
+    return index.join_graphs([_table_topk(scores, support_scores, layout, k) for layout in index.layouts()])
 
 
-def dense_candidates(
-    index: RaggedIndex, graphs: Int[Tensor, " G"] | None, width: int
-) -> tuple[Int[Tensor, "G width"], Bool[Tensor, "G width"]]:
-    r"""Return the token numbers of some graphs as a dense table, and which of its cells are real.
+def candidate_table(
+    layout: DenseLayout, of_tokens: Shaped[Tensor, "T H ..."], of_support: Shaped[Tensor, "S H ..."], fill: float = 0
+) -> Shaped[Tensor, "G H candidates ..."]:
+    r"""Lay out the candidates of each graph and head in a table: its tokens, padding, and all support tokens.
 
     .. math::
-        \text{number}_{gc} = \text{ptr}_g + c, \qquad \text{real}_{gc} = [\, c < n_g \,]
+        \mathrm{table}_{gh} = [\, x_{th} \,]_{t \in g} \,\Vert\, \mathrm{fill} \dots
+            \,\Vert\, [\, x'_{sh} \,]_s
 
     Args:
-        index: Where each graph begins and ends.
-        graphs: The graphs; None means all.
-        width: Columns of the table, at least the tokens of the largest of the graphs.
-
-    Returns:
-        Token numbers, int64, 0 for padding; and the mask of the cells that are not padding.
+        layout: Where the tokens lie.
+        of_tokens: What there is to lay out, for each token and head.
+        of_support: The same for each support token and head.
+        fill: Value of the padding.
 
     Example:
-        >>> dense_candidates(RaggedIndex(torch.tensor([0, 1, 3])), None, 2)
-        (tensor([[0, 0],
-                [1, 2]]), tensor([[ True, False],
-                [ True,  True]]))
+        >>> from pyg_samsa.functional import RaggedIndex
+        >>> (layout,) = RaggedIndex(torch.tensor([0, 1, 3])).layouts()
+        >>> candidate_table(layout, torch.tensor([[1], [2], [3]]), torch.tensor([[9]])).squeeze(1).tolist()
+        [[1, 0, 9], [2, 3, 9]]
 
-    Cost: O(G width).
+    Cost: O(G H (width + S)) per channel.
     """
-    begin, size = index.ptr[:-1], index.ptr.diff()
-    if graphs is not None:
-        begin, size = begin[graphs], size[graphs]
-    column = torch.arange(width, device=index.device)
-    real = column < size[:, None]
-    return torch.where(real, begin[:, None] + column, 0), real
+    table = layout.to_table(of_tokens, fill)
+    support = of_support.expand(table.size(0), *of_support.shape)
+    return torch.cat([table.transpose(1, 2), support.transpose(1, 2)], dim=2)
 
 
-def _group_topk(
-    scores: Tensor, support_scores: Tensor, index: RaggedIndex, graphs: Tensor | None, width: int, k: int
-) -> Tensor:
-    heads, supports, tokens = scores.size(1), support_scores.size(0), index.num_tokens
-    if scores.dtype != torch.float64:
-        all_scores = torch.cat([scores, support_scores]).float()
-        keys, support_keys = _sort_keys(all_scores, _complements(tokens + supports, scores.device)[:, None]).split(
-            [tokens, supports]
-        )
-        if index.uniform:
-            pieces = [
-                keys.view(index.num_graphs, width, heads).transpose(1, 2),
-                support_keys.t().expand(index.num_graphs, -1, -1),
-            ]
-            return _candidates(torch.cat(pieces, dim=-1).topk(k, dim=-1).values)
-    number, real = dense_candidates(index, graphs, width)
-    groups = number.size(0)
+def _table_topk(scores: Tensor, support_scores: Tensor, layout: DenseLayout, k: int) -> Tensor:
+    """Return the candidates of the graphs in a table: [G, H, K]."""
+    tokens, candidates = scores.size(0), scores.size(0) + support_scores.size(0)
+    parts = [tokens, candidates - tokens]
     if scores.dtype == torch.float64:
-        table = scores.new_full((groups, heads, width + supports), -torch.inf)
-        table[..., :width] = _rows(scores, number, tokens).masked_fill_(~real[:, None], -torch.inf)
-        table[..., width:] = support_scores.t()
-        numbers = torch.cat(
-            [number, torch.arange(tokens, tokens + supports, device=scores.device).expand(groups, -1)], dim=1
-        )
+        numbers = torch.arange(candidates, device=scores.device)[:, None].expand(-1, scores.size(1))
+        table = candidate_table(layout, scores, support_scores, -torch.inf)
         best = torch.sort(table, dim=-1, descending=True, stable=True).indices[..., :k]
-        return numbers[:, None].expand(-1, heads, -1).gather(2, best)
-    table = torch.empty(groups, heads, width + supports, dtype=torch.long, device=scores.device)
-    table[..., :width] = _rows(keys, number, tokens).masked_fill_(~real[:, None], torch.iinfo(torch.long).min)
-    table[..., width:] = support_keys.t()
-    return _candidates(table.topk(k, dim=-1).values)
-
-
-def _rows(table: Tensor, number: Tensor, tokens: int) -> Tensor:
-    """Look up rows of ``table`` [T, H] as [G, H, width]; zeros if there are no tokens."""
-    if tokens == 0:
-        return table.new_zeros(number.size(0), table.size(1), number.size(1))
-    return table.t()[:, number].transpose(0, 1).contiguous()
+        return candidate_table(layout, *numbers.split_with_sizes(parts)).gather(2, best)
+    complements = _complements(candidates, scores.device)[:, None]
+    keys = _sort_keys(torch.cat([scores, support_scores]).float(), complements).split_with_sizes(parts)
+    return _candidates(candidate_table(layout, *keys, fill=torch.iinfo(torch.long).min).topk(k, dim=-1).values)

@@ -1,5 +1,8 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import (
@@ -10,6 +13,7 @@ from pyg_samsa.functional import (
     sampled_attention,
     varlen,
 )
+from pyg_samsa.functional.device_path import accelerator_path
 from pyg_samsa.functional.reference import attention
 
 SIZES = [3, 0, 1, 7]
@@ -57,16 +61,41 @@ SHAPES = {
 }
 
 
+PATHS = {"CPU": nullcontext, "accelerator": accelerator_path}
+
+
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 @pytest.mark.parametrize(("sizes", "samples"), SHAPES.values(), ids=SHAPES)
-def test_sdpa_equals_the_equation(sizes, samples):
+def test_sdpa_equals_the_equation(sizes, samples, path):
     inputs = [tensor.requires_grad_() for tensor in make(sizes, samples)[:3]]
     index = make(sizes, samples)[3]
-    found, expected = sampled_attention(*inputs, index, backend="sdpa"), literal(*inputs, index)
+    expected = literal(*inputs, index)
+    with path():
+        found = sampled_attention(*inputs, index, backend="sdpa")
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
     for one, other in zip(
         torch.autograd.grad(found.sin().sum(), inputs), torch.autograd.grad(expected.sin().sum(), inputs), strict=True
     ):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("operation", [sampled_attention, full_attention], ids=["sampled", "full"])
+def test_the_accelerator_path_adds_no_gradient_twice(operation):
+    """Padding must not read a token: the gradient of such a read is added up one by one on CUDA."""
+    query, key, value, index = make([130, 0, 64, 3])
+    if operation is full_attention:
+        key = value = query.clone()
+    operations = []
+
+    class Record(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            operations.append(function.overloadpacket.__name__)
+            return function(*args, **(kwargs or {}))
+
+    with accelerator_path(), Record():
+        operation(query.requires_grad_(), key, value, index).sum().backward()
+    assert not {"index_put", "index_put_", "_index_put_impl_", "nonzero", "_local_scalar_dense"} & set(operations)
+    assert "index_copy" in operations
 
 
 def test_graphs_without_tokens():

@@ -1,11 +1,14 @@
 """Attention with maxout scores and relative encodings: every score and encoding against the literal reference."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional import reference
+from pyg_samsa.functional.device_path import accelerator_path
 from pyg_samsa.functional.pair_features import PAIR_FEATURES
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.relative import SCORES, Relation, relative_attention
@@ -17,8 +20,8 @@ HEADS, CHANNELS, SAMPLES = 2, 3, 4
 def way(request, monkeypatch):
     """On the CPU a few rows at a time, or as on an accelerator."""
     monkeypatch.setattr("pyg_samsa.functional.relative._FEW_SCORES", 16)
-    if request.param == "dense":
-        monkeypatch.setattr("pyg_samsa.functional.relative._runs_by_rows", lambda query: False)
+    with accelerator_path() if request.param == "dense" else nullcontext():
+        yield
 
 
 def make(normal, sizes, encoding, shared=False):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pyg_samsa.functional import RaggedIndex, maxout_score, pair_features, ragged_sample_paired, reference
+from pyg_samsa.functional.device_path import accelerator_path
 from pyg_samsa.functional.maxout import LEAKS
 from pyg_samsa.nn import SFTConv
 from pyg_samsa.nn.conv import sft_conv, token_conv
@@ -176,7 +177,7 @@ def test_training_noise_and_random_pairs(sampler, seed, monkeypatch):
 
 @pytest.mark.parametrize("encoding", ["none", "dist_normal", "field"])
 @pytest.mark.parametrize("shared", [True, False])
-def test_the_way_of_accelerators_is_that_of_the_cpu(encoding, shared, monkeypatch):
+def test_the_way_of_accelerators_is_that_of_the_cpu(encoding, shared):
     """Dense tables of graphs of similar size, as on CUDA, here on the CPU."""
     torch.manual_seed(0)
     conv = SFTConv(8, heads=2, num_samples=3, encoding=encoding, shared=shared).double().eval()
@@ -184,7 +185,6 @@ def test_the_way_of_accelerators_is_that_of_the_cpu(encoding, shared, monkeypatc
     ptr, total = torch.tensor([0, *sizes]).cumsum(0), sum(sizes)
     x, pos, normals = normal(total, 8), normal(total, 3), normal(total, 3)
     rows = conv(x, ptr=ptr, pos=pos, normal=normals)
-    monkeypatch.setattr("pyg_samsa.functional.relative._runs_by_rows", lambda query: False)
-    monkeypatch.setattr("pyg_samsa.functional.maxout._has_sign_kernel", lambda grad: False)
-    assert len(list(RaggedIndex(ptr).groups())) > 1
-    assert_same(conv(x, ptr=ptr, pos=pos, normal=normals), rows, [x, pos, normals, *conv.parameters()])
+    assert len(RaggedIndex(ptr).layouts()) > 1
+    with accelerator_path():
+        assert_same(conv(x, ptr=ptr, pos=pos, normal=normals), rows, [x, pos, normals, *conv.parameters()])
