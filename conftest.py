@@ -41,7 +41,10 @@ def check_shapes(function):
             return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
         return f"({', '.join(map(describe, value))})" if isinstance(value, tuple | list) else type(value).__name__
 
-    def check(values):
+    def check(args, kwargs, result):
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        values = {**bound.arguments, "return": result}
         with jaxtyping.jaxtyped("context"):
             for name, hint in hints.items():
                 if name in values and not is_bearable(values[name], hint):
@@ -52,9 +55,7 @@ def check_shapes(function):
     def checked(*args, **kwargs):
         result = function(*args, **kwargs)
         if not torch.compiler.is_compiling() and result is not NotImplemented:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            check({**bound.arguments, "return": result})
+            check(args, kwargs, result)
         return result
 
     return checked

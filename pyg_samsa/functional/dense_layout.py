@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,7 +10,8 @@ from torch import Tensor
 from pyg_samsa.typing import Bool, Int, Shaped
 
 
-class DenseLayout(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class DenseLayout:
     r"""Where the tokens of some graphs lie in a table with one row per graph and one column per token.
 
     .. math::

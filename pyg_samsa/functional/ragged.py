@@ -66,6 +66,7 @@ class RaggedIndex:
         self._tiles: dict[int, tuple[Tensor, Tensor]] = {}
         self._cells: dict[int, tuple[Tensor, Tensor]] = {}
         self._layouts: list[DenseLayout] | None = None
+        self._table: DenseLayout | None = None
 
     @classmethod
     def from_sizes(cls, sizes: list[int], device: torch.device | None = None) -> RaggedIndex:
@@ -165,7 +166,7 @@ class RaggedIndex:
 
     def _buckets(self, max_waste: float) -> list[list[int] | None]:
         slack = 64 * self.num_graphs
-        # A compiled graph must not depend on the sizes of one batch.
+        # Compiled code must not depend on the sizes of one batch.
         if torch.compiler.is_compiling() or self.max_size * self.num_graphs <= max_waste * self.num_tokens + slack:
             return [None]
         buckets: dict[int, list[int] | None] = {}
@@ -182,12 +183,22 @@ class RaggedIndex:
 
         Cost: O(cells) in the first call, then O(1).
         """
-        if self._layouts is not None:
-            return self._layouts
-        layouts = [self._layout(graphs) for graphs in self._buckets(_MOST_WASTE)]
-        if not torch.compiler.is_compiling():  # compiled code must not change the index, see `prepare`
-            self._layouts = layouts
-        return layouts
+        if torch.compiler.is_compiling():  # compiled code must not change the index, or depend on the sizes
+            return [self._table or self._layout(None)]
+        if self._layouts is None:
+            self._layouts = [self._layout(graphs) for graphs in self._buckets(_MOST_WASTE)]
+        return self._layouts
+
+    def prepare(self) -> None:
+        """Compute what compiled layers need of the index, so that all of them get it in the same state.
+
+        Otherwise the first layer would add to the index, and the second one would be compiled anew.
+
+        Example:
+            >>> RaggedIndex(torch.tensor([0, 2, 3])).prepare()
+        """
+        self._table = self._layout(None) if self._table is None else self._table
+        _ = self.batch
 
     def _layout(self, graphs: list[int] | None) -> DenseLayout:
         if self.uniform:

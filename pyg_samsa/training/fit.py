@@ -14,6 +14,7 @@ from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.best_epoch import best_epoch, describe_fallback
 from pyg_samsa.training.callbacks import EarlyStop, EpochEnd, ExactResume, History, Row, epochs_without_progress
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
+from pyg_samsa.training.compilation import compile_network
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.environment import describe
 from pyg_samsa.training.module import TaskModule
@@ -84,7 +85,7 @@ def fit_and_test(
         callbacks.append(stop)
     trainer = build_trainer(folder, options, callbacks, loggers, data.has("val"))
     if options.compile:
-        module.network.compile(dynamic=True)
+        compile_network(module.network)
     alone = lock(folder.path, wait=False, setting="out_dir", lock_file=folder.file(files.LOCK))
     with alone if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:

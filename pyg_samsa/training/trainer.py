@@ -68,7 +68,7 @@ class TrainerOptions:
     archive_every: Annotated[
         int | None, Option("Epochs between checkpoints that are kept for good; empty for none.", low=1)
     ] = None
-    compile: Annotated[bool, Option("Whether the network is compiled by torch.compile.")] = False
+    compile: Annotated[bool, Option("Whether blocks are compiled by torch.compile. It is meant for CUDA.")] = False
 
     def __post_init__(self) -> None:
         check_options(TrainerOptions, vars(keep_plain(self)))

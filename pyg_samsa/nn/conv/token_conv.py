@@ -11,6 +11,7 @@ from torch.nn import Linear, Module
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.functional.inputs import cast_floats, check_edge_shape, check_tensor
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.nn.conv.attention_weights import AttentionWeights, SampledTokens, in_given_order
@@ -392,7 +393,8 @@ class TokenConv(Module):
             >>> conv.can_project_sampled(torch.ones(100, 16), 1, 8), conv.can_project_sampled(torch.ones(9, 16), 1, 8)
             (True, False)
         """
-        return x.size(0) > _MANY * samples * graphs and is_plain(self.key_value, Linear)
+        many = _MANY if takes_cpu_path(x) else max(_MANY, self.heads)
+        return x.size(0) > many * samples * graphs and is_plain(self.key_value, Linear)
 
     def project_sampled(
         self, x: Float[Tensor, "T D"], tokens: Int[Tensor, "B sets m"]
@@ -421,4 +423,6 @@ class TokenConv(Module):
 
 
 # With more tokens than this for each one that a head samples, keys and values are computed for the sampled tokens only.
+# Measured on CPUs. On accelerators products are cheap and memory is not: gathering a token for each of H heads moves H
+# times D numbers, projecting it moves 3 D numbers, so at least H times as many tokens have to be spared.
 _MANY = 2

@@ -8,6 +8,7 @@ import torch
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional import RaggedIndex
+from pyg_samsa.functional.device_path import accelerator_path
 from pyg_samsa.nn import OPERATORS, TokenContext, TokenConv, make_operator
 
 BATCH = torch.tensor([2, 0, 0, 2, 3, 2, 0, 3, 3, 2])
@@ -139,3 +140,12 @@ def test_numbers_of_numpy_are_those_of_python(name):
     same = make_operator(name, 8, heads=2, dropout=0.5, bias=True, **({"num_samples": 3} if options else {}))
     assert repr(conv) == repr(same)
     assert type(conv.heads) is int
+
+
+def test_keys_are_projected_after_sampling_where_that_is_cheaper():
+    """CPUs: from 2 tokens for each sampled one. Accelerators: from H tokens, because gathering costs more there."""
+    conv = TokenConv(16, heads=8)
+    for tokens, on_cpu, on_accelerator in ((16, False, False), (17, True, False), (64, True, False), (65, True, True)):
+        assert conv.can_project_sampled(torch.ones(tokens, 16), 2, 4) is on_cpu
+        with accelerator_path():
+            assert conv.can_project_sampled(torch.ones(tokens, 16), 2, 4) is on_accelerator
