@@ -42,7 +42,10 @@ class DenseLayout:
     real: Bool[Tensor, "G width"]
 
     def to_table(self, x: Shaped[Tensor, "T ..."], fill: float = 0) -> Shaped[Tensor, "G width ..."]:
-        """Lay out one row per token.
+        r"""Lay out one row per token.
+
+        .. math::
+            \mathrm{table}_{g c} = x_{\mathrm{ptr}_g + c} \;\text{ if } c < n_g, \text{ else fill}
 
         Args:
             x: Packed rows of all tokens of the batch.
@@ -62,7 +65,10 @@ class DenseLayout:
         return table.index_copy(0, self.cells, rows).unflatten(0, tuple(self.real.shape))
 
     def from_table(self, table: Shaped[Tensor, "G width ..."]) -> Shaped[Tensor, "t ..."]:
-        """Return the rows of the tokens of this table, in the order of the packed tensor.
+        r"""Return the rows of the tokens of this table, in the order of the packed tensor.
+
+        .. math::
+            x_t = \mathrm{table}_{g, t - \mathrm{ptr}_g}
 
         Example:
             >>> from pyg_samsa.functional import RaggedIndex
@@ -104,7 +110,10 @@ def make_layout(
     rows: Int[Tensor, " t"] | None = None,
     graphs: Int[Tensor, " G"] | None = None,
 ) -> DenseLayout:
-    """Make the layout of some graphs.
+    r"""Make the layout of some graphs.
+
+    .. math::
+        \mathrm{cell}_t = g \cdot \mathrm{width} + t - \mathrm{ptr}_g
 
     Args:
         begin: First token of each graph.

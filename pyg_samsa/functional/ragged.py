@@ -70,7 +70,10 @@ class RaggedIndex:
 
     @classmethod
     def from_sizes(cls, sizes: list[int], device: torch.device | None = None) -> RaggedIndex:
-        """Make the index of graphs whose sizes are known, without reading from the device.
+        r"""Make the index of graphs whose sizes are known, without reading from the device.
+
+        .. math::
+            \mathrm{ptr}_b = \sum_{a < b} n_a
 
         Args:
             sizes: Number of tokens of each graph.
@@ -110,7 +113,10 @@ class RaggedIndex:
 
     @property
     def batch(self) -> Int[Tensor, " T"]:
-        """Graph number of every token, ascending.
+        r"""Graph number of every token, ascending.
+
+        .. math::
+            \mathrm{batch}_t = b \quad\text{for}\quad \mathrm{ptr}_b \le t < \mathrm{ptr}_{b+1}
 
         Example:
             >>> RaggedIndex(torch.tensor([0, 2, 2, 3])).batch
@@ -314,7 +320,10 @@ class RaggedIndex:
 
 
 def batch_to_ptr(batch: Int[Tensor, " T"], batch_size: int | None = None) -> Int[Tensor, " offsets"]:
-    """Return the offsets [B+1] of a ``batch`` vector in any order.
+    r"""Return the offsets [B+1] of a ``batch`` vector in any order.
+
+    .. math::
+        \mathrm{ptr}_b = |\{\, t : \mathrm{batch}_t < b \,\}|
 
     Args:
         batch: Graph number of every token, from 0.
@@ -419,7 +428,10 @@ def _resolve(
 
 
 def inverse_permutation(perm: Int[Tensor, " T"]) -> Int[Tensor, " T"]:
-    """Return the permutation that undoes ``perm``: ``x[perm][inverse_permutation(perm)]`` is ``x``.
+    r"""Return the permutation that undoes ``perm``: ``x[perm][inverse_permutation(perm)]`` is ``x``.
+
+    .. math::
+        \pi^{-1}(\pi(t)) = t
 
     Example:
         >>> inverse_permutation(torch.tensor([2, 0, 1]))

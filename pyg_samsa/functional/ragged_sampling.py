@@ -201,7 +201,7 @@ def ragged_sample_with_replacement(
     numbers = numbers[:, None].expand(-1, scores.size(1))
     pieces = []
     for layout in index.layouts():
-        table = candidate_table(layout, scores, support_scores, -torch.inf)
+        table = candidate_table(layout, scores, support_scores, fill=-torch.inf)
         gumbel = gumbel_noise(table, (*table.shape[:2], k, table.size(2))) if noise else None
         logits, drawn = draw_indices(table, k, tau, gumbel)
         vectors = candidate_table(layout, values, support_values.to(values.dtype))

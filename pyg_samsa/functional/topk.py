@@ -99,7 +99,7 @@ def ragged_topk(
 
 
 def candidate_table(
-    layout: DenseLayout, of_tokens: Shaped[Tensor, "T H ..."], of_support: Shaped[Tensor, "S H ..."], fill: float = 0
+    layout: DenseLayout, of_tokens: Shaped[Tensor, "T H ..."], of_support: Shaped[Tensor, "S H ..."], *, fill: float = 0
 ) -> Shaped[Tensor, "G H candidates ..."]:
     r"""Lay out the candidates of each graph and head in a table: its tokens, padding, and all support tokens.
 
@@ -132,7 +132,7 @@ def _table_topk(scores: Tensor, support_scores: Tensor, layout: DenseLayout, k: 
     parts = [tokens, candidates - tokens]
     if scores.dtype == torch.float64:
         numbers = torch.arange(candidates, device=scores.device)[:, None].expand(-1, scores.size(1))
-        table = candidate_table(layout, scores, support_scores, -torch.inf)
+        table = candidate_table(layout, scores, support_scores, fill=-torch.inf)
         best = torch.sort(table, dim=-1, descending=True, stable=True).indices[..., :k]
         return candidate_table(layout, *numbers.split_with_sizes(parts)).gather(2, best)
     complements = _complements(candidates, scores.device)[:, None]

@@ -23,6 +23,6 @@ def compile_network(network: nn.Module) -> None:
         >>> [block._compiled_call_impl is not None for block in network.encoder.blocks]
         [True, True]
     """
-    encoders = [module for module in network.modules() if isinstance(module, Encoder)]
+    encoders: list[nn.Module] = [module for module in network.modules() if isinstance(module, Encoder)]
     for module in encoders or [network]:
         module.compile(dynamic=True)
