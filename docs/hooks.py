@@ -177,8 +177,27 @@ def _configuration() -> str:
         "",
     ]
     unused = ", ".join(f"`{key}`" for key in sorted(NO_EFFECT))
-    lines += [f"These settings have no effect; a run that sets them prints a note: {unused}.", ""]
+    lines += [f"These settings have no effect; a run that sets them prints a note: {unused}.", "", *_giving_way()]
     return "\n".join(lines)
+
+
+def _giving_way() -> list[str]:
+    from pyg_samsa.graphgym.data_defaults import DATA_RULES
+    from pyg_samsa.graphgym.defaults import RULES
+
+    lines = [
+        "## Settings that give way",
+        "",
+        "If a setting of the command line contradicts a default or a setting of the file, the default or the setting "
+        "of the file changes, and the header of the run lists it in the line `changed`. Two settings of the command "
+        "line that contradict each other are an error, and so are two settings of the file. Details give way to "
+        "choices, such as the options of an operator to another operator, and not the other way round.",
+        "",
+        "| setting | gives way to | becomes |",
+        "|---|---|---|",
+    ]
+    rules = [(rule.what, rule.because, rule.becomes) for rule in [*RULES, *DATA_RULES]]
+    return [*lines, *(f"| {' | '.join(map(_cell, rule))} |" for rule in rules), ""]
 
 
 def _setting_table(settings: list[Any]) -> list[str]:

@@ -135,32 +135,6 @@ def run_ensemble(
     return EnsembleResult(result, members, fitted)
 
 
-def check_ensemble(predictor: PredictorPlan, *, repeat: int = 1) -> bool:
-    """Say whether a configuration asks for an ensemble or a cross-validation.
-
-    Args:
-        predictor: Plan of the predictor.
-        repeat: Number of repeats of the run.
-
-    Raises:
-        ConfigError: Settings contradict each other.
-    """
-    options = predictor.options
-    if not options.folds and options.ensemble == 1:
-        return False
-    key, count = ("predictor.folds", options.folds) if options.folds else ("predictor.ensemble", options.ensemble)
-    if repeat > 1:
-        raise ConfigError("--repeat", repeat, f"1 with {key} {count}")
-    if cfg.devices != 1:
-        raise ConfigError("devices", cfg.devices, f"1 with {key} {count}")
-    if not predictor.network and not options.folds:
-        hint = "--folds takes models on descriptors."
-        raise ConfigError(key, count, "1 without a network; other models hardly depend on the seed", hint=hint)
-    if predictor.network and cfg.model.type != "samsa":
-        raise ConfigError("model.type", cfg.model.type, f"'samsa' with {key} {count}, whose networks can be saved")
-    return True
-
-
 def make_parts(dataset: Any, predictor: PredictorPlan, seed: int) -> list[Part]:
     """Return what each network is trained on.
 

@@ -21,6 +21,7 @@ from pyg_samsa.chem.fingerprints import morgan_counts
 from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.experiments.measure import measure_raw
 from pyg_samsa.experiments.molecule_rows import smiles_of
+from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
 from pyg_samsa.graphgym.loader import load_for_runner, resolved_task
 from pyg_samsa.graphgym.metric import choose_metrics
@@ -119,6 +120,7 @@ def run(config: str | os.PathLike[str], opts: Sequence[str] = (), *, verbosity: 
         The result, in a run folder as for a network; ``epochs`` is the number of trees per target.
     """
     loaded = load_config(config, opts)
+    check_run()
     console, started = make_console(), time.perf_counter()
     with quiet_libraries(verbose=verbosity > 0):
         plan = make_plan(loaded, progress=verbosity >= 0)
@@ -149,7 +151,7 @@ def make_plan(loaded: LoadedConfig, *, progress: bool = True) -> FingerprintPlan
     """
     threads = min(cfg.num_threads, available_cpus())
     boosting = BoostingOptions(**values_for(BoostingOptions, cfg), seed=cfg.seed, threads=threads)
-    dataset = load_for_runner(progress=progress, encodings=False)
+    dataset = load_for_runner(loaded.changes, progress=progress, encodings=False)
     metrics, best, _ = choose_metrics(dataset.task, direction_given="metric_agg" in loaded.given)
     settings = {"boosting.model": boosting.model, "pe.kind": "none", **resolved_task(dataset.task)}
     return FingerprintPlan(

@@ -13,36 +13,29 @@ from typing import Any
 import torch
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.blend import FittedPredictor, blend_candidates, save_fitted
 from pyg_samsa.experiments.candidates import (
     NETWORK,
     Candidate,
-    check_conformal,
-    check_trees,
     fit_models,
     has_model,
     network_candidate,
 )
 from pyg_samsa.experiments.molecule_rows import MoleculeRows
-from pyg_samsa.experiments.refit import check_refit
-from pyg_samsa.graphgym.settings import values_for
+from pyg_samsa.experiments.predictor_settings import PredictorSettings, read_predictor
 from pyg_samsa.predict import (
     BoostedTrees,
-    BoostingOptions,
     DescriptorPredictor,
-    GaussianProcessOptions,
     Predictor,
     descriptor_models,
 )
 from pyg_samsa.predict.blend_weights import raw_outputs
 from pyg_samsa.predict.conformal import describe_coverage, mean_coverage
 from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
-from pyg_samsa.predict.predictor_options import MEMBER_KINDS, PredictorOptions
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import print_header
 from pyg_samsa.training.data_module import SplitData
-from pyg_samsa.training.environment import available_cpus, cpu_name, describe
+from pyg_samsa.training.environment import cpu_name, describe
 from pyg_samsa.training.predictions import PredictionCollector, write_predictions
 from pyg_samsa.training.results import RunResult, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder
@@ -53,29 +46,20 @@ from pyg_samsa.viz.tables import predictor_table
 
 
 @dataclass(frozen=True)
-class PredictorPlan:
+class PredictorPlan(PredictorSettings):
     """Everything that the predictors of the runs of a configuration need, made once from ``cfg``.
 
     Args:
-        kinds: Kinds of models: ``"network"``, ``"trees"``, ``"gp"``.
-        options: Options of the predictor.
-        boosting: Options of the trees; each run replaces the seed by its own.
-        process: Options of the Gaussian processes, likewise.
+        kinds: See `PredictorSettings`.
+        options: Likewise.
+        boosting: Likewise.
+        process: Likewise.
         rows: The molecules.
         progress: Whether to show progress bars.
     """
 
-    kinds: Sequence[str]
-    options: PredictorOptions
-    boosting: BoostingOptions
-    process: GaussianProcessOptions
     rows: MoleculeRows
     progress: bool = False
-
-    @property
-    def network(self) -> bool:
-        """Whether a network is trained."""
-        return NETWORK in self.kinds
 
     @property
     def refits_models(self) -> bool:
@@ -158,33 +142,11 @@ def make_predictor_plan(dataset: Any, *, progress: bool = True) -> PredictorPlan
         ConfigError: A setting is not allowed, or the data set has no SMILES.
         MissingDependencyError: A package is not installed that the predictor needs.
     """
-    options = PredictorOptions(**values_for(PredictorOptions, cfg))
-    members = options.members
-    if members == "auto":
-        if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv"):
-            members = "all"
-        elif options.folds or options.ensemble > 1:
-            members = NETWORK
-        else:
-            return None
-    if options.refit == "all" and cfg.model.type != "samsa":
-        options = replace(options, refit="descriptors")  # other networks are not saved
-    threads = min(cfg.num_threads, available_cpus())
-    boosting = BoostingOptions(**values_for(BoostingOptions, cfg), threads=threads)
-    process = GaussianProcessOptions(**values_for(GaussianProcessOptions, cfg), threads=threads)
-    kinds = [kind for kind in MEMBER_KINDS[members] if kind == NETWORK or options.inputs(kind)]
-    if not kinds:
-        raise ConfigError(
-            "predictor.members", members, "models with inputs", hint="Set predictor.tree_inputs or predictor.gp_inputs."
-        )
-    if "trees" in kinds:
-        check_trees(boosting)
-    check_conformal()
+    found = read_predictor()
+    if found is None:
+        return None
     rows = MoleculeRows(dataset, cfg.dataset.name, Path(cfg.dataset.dir).expanduser())
-    plan = PredictorPlan(kinds, options, boosting, process, rows, progress)
-    if plan.refits_network:
-        check_refit()
-    return plan
+    return PredictorPlan(found.kinds, found.options, found.boosting, found.process, rows, progress)
 
 
 def run_models(

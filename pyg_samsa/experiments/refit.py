@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.plan import name_data
 from pyg_samsa.graphgym.scheduler import scheduler_name
+from pyg_samsa.training import schedulers
+from pyg_samsa.training.module import SchedulerFactory
 from pyg_samsa.training.results import RunResult
+from pyg_samsa.training.run_folder import METRICS
 from pyg_samsa.training.run_plan import RunPlan
 
 REFIT = "refit"
@@ -23,21 +25,11 @@ Train = Callable[..., RunResult]
 """Carries out a plan: ``train(plan, console=..., title=...)``."""
 
 
-def check_refit() -> None:
-    """Raise an error if the schedule of the present ``cfg`` needs validation rows, which a second training lacks.
-
-    Raises:
-        ConfigError: ``optim.scheduler`` is ``plateau``.
-    """
-    if scheduler_name() == "plateau":
-        hint = "That schedule watches validation rows. Set another optim.scheduler, or predictor.refit descriptors."
-        raise ConfigError("predictor.refit", "all", "descriptors with optim.scheduler plateau", hint=hint)
-
-
 def train_again(plan: RunPlan, result: RunResult, *, train: Train, console: Any = None, title: str = "") -> RunResult:
     """Train the network of a run again, on training and validation rows and for as many epochs.
 
-    Nothing is validated, so the weights are those of the last epoch. After an early stop in the warm-up of the learning
+    Nothing is validated, so the weights are those of the last epoch. A schedule that watches the validation rows is
+    replaced by the rates that it gave the first training. After an early stop in the warm-up of the learning
     rate, the second training has one epoch more than the warm-up. A finished second training is not repeated, and none
     is logged to Weights & Biases.
 
@@ -66,8 +58,17 @@ def train_again(plan: RunPlan, result: RunResult, *, train: Train, console: Any 
         resume=True,
         dataset=dataset,
         monitor=None,
+        scheduler=_rates_of(result) if scheduler_name() == "plateau" else plan.scheduler,
         trainer=replace(plan.trainer, max_epochs=epochs, patience=0),
         wandb=replace(plan.wandb, use=False),
         description={**plan.description, "data": f"{name_data(dataset)} (validation rows are training rows)"},
     )
     return train(again, console=console, title=f"{title} · again with the validation rows")
+
+
+def _rates_of(result: RunResult) -> SchedulerFactory:
+    """Return a schedule with the rates of the epochs of a run."""
+    import pandas as pd
+
+    rates = pd.read_csv(result.folder.file(METRICS))["lr"].tolist()
+    return lambda optimizer, total_steps, steps_per_epoch: schedulers.repeat_rates(optimizer, rates, steps_per_epoch)

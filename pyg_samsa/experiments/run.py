@@ -17,12 +17,13 @@ import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the sett
 from pyg_samsa import __version__
 from pyg_samsa.experiments.blend import FittedPredictor
 from pyg_samsa.experiments.candidates import has_model
-from pyg_samsa.experiments.ensemble import EnsembleResult, check_ensemble, run_ensemble
+from pyg_samsa.experiments.ensemble import EnsembleResult, run_ensemble
 from pyg_samsa.experiments.export import export_model, print_models
 from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors, run_models
+from pyg_samsa.experiments.predictor_settings import check_predictor
 from pyg_samsa.experiments.refit import train_again
+from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import load_config
-from pyg_samsa.graphgym.defaults import check_run
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.io.memory import keep_memory
@@ -73,6 +74,8 @@ def run(
     check_integer("--repeat", repeat)
     loaded = load_config(config, opts)
     check_run()
+    if predictor:
+        check_predictor(repeat=repeat)
     join_torchrun()
     talk = Verbosity(verbosity if cfg.print != "file" else min(verbosity, -1), is_main_process())
     console = make_console(quiet=not talk.main)
@@ -80,9 +83,9 @@ def run(
         torch.set_num_threads(min(cfg.num_threads, available_cpus()))
         keep_memory()
         started = time.perf_counter()
-        dataset = load_for_runner(progress=talk.speaks)
+        dataset = load_for_runner(loaded.changes, progress=talk.speaks)
         blend = make_predictor_plan(dataset, progress=talk.speaks) if predictor else None
-        if blend is not None and check_ensemble(blend, repeat=repeat):
+        if blend is not None and blend.is_ensemble:
             title = f"pyg_samsa {__version__} · {loaded.name}"
             shown = console if talk.speaks else None
             found = run_ensemble(loaded, dataset, blend, train=run_once, console=shown, title=title)

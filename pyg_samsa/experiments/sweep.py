@@ -22,8 +22,8 @@ from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import grids
 from pyg_samsa.experiments.grids import Cell, Grid
+from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import cfg, load_config, resolved
-from pyg_samsa.graphgym.defaults import check_run
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.options import check_integer
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS

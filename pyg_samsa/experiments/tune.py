@@ -21,8 +21,8 @@ from pyg_samsa.errors import ConfigError, MissingDependencyError, NumericalError
 from pyg_samsa.experiments.molecule_rows import smiles_of
 from pyg_samsa.experiments.search_space import TREE_INPUT
 from pyg_samsa.experiments.tune_trials import NetworkTrials, SearchData, TreeTrials
+from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import load_config, resolved
-from pyg_samsa.graphgym.defaults import check_run
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.graphgym.settings import value_of
 from pyg_samsa.io.files import atomic_write, lock
@@ -149,7 +149,7 @@ def tune(
     with quiet_libraries(verbose=verbosity > 0):
         torch.set_num_threads(min(cfg.num_threads, available_cpus()))
         keep_memory()
-        data = SearchData(progress=verbosity >= 0)
+        data = SearchData(loaded.changes, progress=verbosity >= 0)
         plan = make_plan(loaded, data.load({}), seed=cfg.seed)
         if plan.monitor is None:
             hint = "The search compares settings on the validation split: see dataset.split."

@@ -18,6 +18,7 @@ from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.measure import measure_raw
 from pyg_samsa.experiments.search_space import NETWORK, TREE_INPUT, TREES, narrowed, words
+from pyg_samsa.graphgym.changes import Changes
 from pyg_samsa.graphgym.config import LoadedConfig, load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.network import unused_settings
@@ -41,11 +42,12 @@ class SearchData:
     """The data of a search, without the test split, for each setting of ``dataset.*`` that is searched.
 
     Args:
+        changes: What was asked for on the command line, see `load_for_runner`.
         progress: Whether bars are shown while data are prepared.
     """
 
-    def __init__(self, *, progress: bool = True) -> None:
-        self.progress = progress
+    def __init__(self, changes: Changes | None = None, *, progress: bool = True) -> None:
+        self.changes, self.progress = changes, progress
         self._loaded: dict[str, Any] = {}
 
     def load(self, values: Mapping[str, Any]) -> Any:
@@ -56,7 +58,7 @@ class SearchData:
         """
         key = repr([value for name, value in values.items() if name.startswith("dataset.")])
         if key not in self._loaded:
-            dataset = copy.copy(load_for_runner(progress=self.progress))
+            dataset = copy.copy(load_for_runner(self.changes, progress=self.progress))
             dataset.split_idx = {split: rows for split, rows in dataset.split_idx.items() if split != "test"}
             self._loaded[key] = dataset
         # Loading a config forgets the data set.

@@ -120,12 +120,15 @@ def _gps_options() -> dict[str, Any]:
     layers = gt.layer_type if gt.layer_type != "samsa" else "GINE+Transformer"
     check_choice("gt.layer_type", layers, GPS_LAYERS)
     local, attention = GPS_LAYERS[layers]
+    channels, heads = gt.dim_hidden or gnn.dim_inner, gt.n_heads or 4
+    if channels % heads:
+        raise ConfigError("gt.n_heads", heads, f"a divisor of {channels} channels (gt.dim_hidden or gnn.dim_inner)")
     return {
         "local": local,
         "attention": attention,
-        "channels": gt.dim_hidden or gnn.dim_inner,
+        "channels": channels,
         "num_layers": gt.layers or gnn.layers_mp,
-        "heads": gt.n_heads or 4,
+        "heads": heads,
         "dropout": gnn.dropout if gt.dropout == UNSET_FLOAT else gt.dropout,
         "attn_dropout": max(0.0, gt.attn_dropout),
         "norm": "layer" if gt.layer_norm else "batch" if gt.batch_norm or gnn.batchnorm else "none",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,8 +14,9 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import CN, cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError, suggest
+from pyg_samsa.graphgym.changes import Changes
+from pyg_samsa.graphgym.checks import check_settings
 from pyg_samsa.graphgym.defaults import fit_defaults
-from pyg_samsa.graphgym.network import check_settings
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
     CHANGED_DEFAULTS,
@@ -27,6 +28,7 @@ from pyg_samsa.graphgym.settings import (
 )
 from pyg_samsa.graphgym.share import UNKNOWN
 from pyg_samsa.options import plain
+from pyg_samsa.training.run_folder import SHORTENED
 
 PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"
 # Groups that GraphGPS and its relatives have and this package has not: tolerated only where they are switched off.
@@ -41,13 +43,14 @@ class LoadedConfig:
         name: Name of the run.
         path: File it was read from.
         given: Dotted names that the user has set.
-        notes: Settings of the file that gave way to those of the command line, see `fit_defaults`.
+        changes: Settings of the file that gave way to those of the command line, or that give way to the data, see
+            `pyg_samsa.graphgym.defaults` and `pyg_samsa.graphgym.data_defaults`.
     """
 
     name: str
     path: Path
     given: frozenset[str]
-    notes: tuple[str, ...] = ()
+    changes: Changes = field(default_factory=Changes)
 
     @property
     def without_effect(self) -> list[str]:
@@ -121,12 +124,15 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     path = find_config(name)
     cfg.defrost()
     set_cfg(cfg)
-    given = _merge(_leaves(_read_yaml(path)), origin=str(name))
+    content = dict(_read_yaml(path))
+    earlier = content.pop(SHORTENED, None) or {}
+    given = _merge([*_leaves(content), *_leaves(earlier)], origin=str(name))
     asked = _merge(list(_pairs(opts)), origin="command line")
     given |= asked
     for key, setting in SETTINGS.items():
         setting.check(value_of(key, cfg))
-    notes = fit_defaults(asked)
+    changes = Changes(frozenset(asked), frozenset(given), frozenset(earlier))
+    fit_defaults(changes)
     check_settings()
     if cfg.optim.num_warmup_epochs and cfg.optim.num_warmup_steps:
         raise ConfigError(
@@ -135,9 +141,7 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     run_name = cfg.run_name or _run_name(path)
     if Path(run_name).name != run_name:
         raise ConfigError("run_name", run_name, "the name of a folder, without slashes")
-    return LoadedConfig(
-        f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name, path, frozenset(given), tuple(notes)
-    )
+    return LoadedConfig(f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name, path, frozenset(given), changes)
 
 
 def _run_name(path: Path) -> str:
@@ -158,7 +162,7 @@ def resolved(loaded: LoadedConfig, settings: Mapping[str, Any] = MappingProxyTyp
     for key, value in {"run_name": loaded.name, "name_tag": "", **settings}.items():
         group, _, name = key.rpartition(".")
         (plain[group] if group else plain)[name] = value
-    return plain
+    return plain | ({SHORTENED: dict(loaded.changes.shortened)} if loaded.changes.shortened else {})
 
 
 def _plain(value: Any) -> Any:

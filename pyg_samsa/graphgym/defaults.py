@@ -1,163 +1,371 @@
-"""Defaults that depend on other settings give way to what the user asked for, and checks of ``cfg`` without data."""
+"""Defaults and settings of a file give way to what the user asked for on the command line."""
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Collection
 from typing import Any
 
-from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.errors import ConfigError, MissingDependencyError
-from pyg_samsa.graphgym.baselines import gnn_options
-from pyg_samsa.graphgym.optimizer import choose_optimizer
-from pyg_samsa.graphgym.scheduler import check_scheduler, scheduler_name
-from pyg_samsa.graphgym.settings import WITHOUT_ENCODINGS, value_of
-from pyg_samsa.nn.models.message_passing import LAYERS
+from pyg_samsa import metrics
+from pyg_samsa.datasets import catalog
+from pyg_samsa.datasets.dataset_registry import dataset_options
+from pyg_samsa.graphgym.changes import Changes, Rule, rule_in
+from pyg_samsa.graphgym.metric import ALIASES as METRIC_ALIASES
+from pyg_samsa.graphgym.network import WITHOUT_GRAPH_FEATURES, parse_layer_type
+from pyg_samsa.graphgym.scheduler import WITHOUT_WARMUP, scheduler_name
+from pyg_samsa.graphgym.settings import (
+    ALIASES,
+    FIXED_IN_SAMSA,
+    GPS_LAYERS,
+    SETTINGS,
+    WITHOUT_ENCODINGS,
+    key_of,
+    part_settings,
+    value_of,
+)
+from pyg_samsa.nn import OPERATORS, TOKENIZERS, SAMSAOptions
+from pyg_samsa.nn.conv.operators import operator_options
+from pyg_samsa.nn.models.samsa_options import OF_TOKENIZER, OPERATOR_ARGUMENTS
+from pyg_samsa.predict.predictor_options import MEMBER_KINDS
 
-WITHOUT_WARMUP = ("none", "plateau")
-"""Schedules without a warm-up."""
+DATASET = ("dataset.name", "dataset.format", "dataset.csv")
+"""Settings that choose the data set."""
+RULES: list[Rule] = []
+"""What gives way to what, in the order in which it does."""
 
 
-class _Asked:
-    """The settings of the command line, and what was changed for them."""
-
-    def __init__(self, asked: Collection[str]) -> None:
-        self.asked, self.notes = asked, list[str]()
-
-    def yields(self, key: str, *to: str) -> bool:
-        """Say whether a setting comes from a file or a default, and one of the others from the command line."""
-        return key not in self.asked and any(other in self.asked for other in to)
-
-    def change(self, key: str, value: Any, reason: str) -> None:
-        group, _, name = key.rpartition(".")
-        old, cfg[group][name] = value_of(key, cfg), value
-        shown = f"{old:g} -> {value:g}" if isinstance(value, float) else f"{old} -> {value}"
-        self.notes.append(f"{key} {shown} ({reason})")
-
-
-def fit_defaults(asked: Collection[str]) -> list[str]:
+def fit_defaults(changes: Changes) -> None:
     """Change settings of the file, and defaults, that contradict a setting of the command line.
 
-    ================================ =============================== ===================================================
-    setting that gives way           setting that was asked for      its new value
-    ================================ =============================== ===================================================
-    ``optim.num_warmup_epochs``      ``optim.max_epoch``             half of the epochs, where it is not below them
-    ``optim.num_warmup_epochs``      ``optim.num_warmup_steps``      0, and the other way round
-    ``optim.num_warmup_epochs``,     ``optim.scheduler``             0, for a schedule without warm-up
-    ``optim.num_warmup_steps``
-    ``optim.min_lr``                 ``optim.base_lr``               the same rate, where it is above it
-    ``train.eval_period``            ``optim.max_epoch``             the number of epochs, where it is above them
-    ``samsa.heads``                  ``samsa.channels``              the largest smaller divisor of the channels
-    ``samsa.channels``               ``samsa.heads``                 the next smaller multiple of the heads
-    ``pe.kind``                      ``model.type``                  none, for a network without encodings
-    ================================ =============================== ===================================================
+    Details give way to choices: the length of the warm-up to the number of epochs, the options of an operator to
+    another operator. Choices do not give way to details, and two settings of the command line do not give way to each
+    other. `RULES` lists all of them, and so does the reference of the settings.
 
     Args:
-        asked: Keys of the settings of the command line.
-
-    Returns:
-        A text for each change.
+        changes: What was asked for; gets a note of each change.
 
     Example:
         >>> from torch_geometric.graphgym.config import set_cfg
         >>> set_cfg(cfg)
         >>> cfg.optim.max_epoch, cfg.optim.num_warmup_epochs = 1, 3.0
-        >>> fit_defaults({"optim.max_epoch"})
+        >>> changes = Changes({"optim.max_epoch"})
+        >>> fit_defaults(changes)
+        >>> changes.notes
         ['optim.num_warmup_epochs 3 -> 0.5 (optim.max_epoch is 1)']
         >>> set_cfg(cfg)
     """
-    found = _Asked(asked)
-    for rule in _RULES:
-        rule(found)
-    return found.notes
+    changes.apply(RULES)
 
 
-def _warmup(found: _Asked) -> None:
-    optim, epochs, steps = cfg.optim, "optim.num_warmup_epochs", "optim.num_warmup_steps"
-    for key, other in ((epochs, steps), (steps, epochs)):
-        if value_of(key, cfg) and value_of(other, cfg) and found.yields(key, other):
-            found.change(key, type(value_of(key, cfg))(0), f"{other} is set")
-    if scheduler_name() in WITHOUT_WARMUP:
-        for key in (epochs, steps):
-            if value_of(key, cfg) and found.yields(key, "optim.scheduler"):
-                found.change(key, type(value_of(key, cfg))(0), f"optim.scheduler {optim.scheduler} has no warm-up")
-    if optim.num_warmup_epochs >= optim.max_epoch and found.yields(epochs, "optim.max_epoch"):
-        found.change(epochs, optim.max_epoch / 2, f"optim.max_epoch is {optim.max_epoch}")
+@rule_in(RULES, "`gt.layers`, `gt.n_heads` and the like", *ALIASES.values(), becomes="not set", because="`samsa.*`")
+def _names_of_graphgps(changes: Changes) -> None:
+    for other, key in ALIASES.items():
+        if key in changes.asked:
+            changes.change(other, SETTINGS[other].default, f"{key} is set")
 
 
-def _rates(found: _Asked) -> None:
-    if cfg.optim.min_lr > cfg.optim.base_lr and found.yields("optim.min_lr", "optim.base_lr"):
-        found.change("optim.min_lr", cfg.optim.base_lr, "optim.base_lr is lower")
+@rule_in(RULES, "`samsa.layers`, `samsa.heads` and the like", *ALIASES, becomes="the same value", because="`gt.*`")
+def _names_of_this_package(changes: Changes) -> None:
+    for other, key in ALIASES.items():
+        value = value_of(other, cfg)
+        if other in changes.asked and value_of(key, cfg) not in (SETTINGS[key].default, value):
+            changes.change(key, value, f"{other} is set")
 
 
-def _eval_period(found: _Asked) -> None:
-    epochs = cfg.optim.max_epoch
-    if cfg.train.eval_period > epochs and found.yields("train.eval_period", "optim.max_epoch"):
-        found.change("train.eval_period", epochs, f"optim.max_epoch is {epochs}")
+@rule_in(RULES, "`gt.layer_type`", "samsa.attention", "samsa.local", becomes="not set")
+def _layer_type(changes: Changes) -> None:
+    changes.change("gt.layer_type", "samsa", "samsa.attention or samsa.local is set")
 
 
-def _heads(found: _Asked) -> None:
-    channels, heads = cfg.samsa.channels, cfg.samsa.heads
-    if cfg.model.type != "samsa" or channels % heads == 0:
-        return
-    if found.yields("samsa.heads", "samsa.channels"):
-        fitting = next(number for number in range(min(heads, channels), 0, -1) if channels % number == 0)
-        found.change("samsa.heads", fitting, f"samsa.channels is {channels}")
-    elif found.yields("samsa.channels", "samsa.heads"):
-        found.change("samsa.channels", max(1, channels // heads) * heads, f"samsa.heads is {heads}")
+@rule_in(RULES, "`samsa.attention`, `samsa.local`", "gt.layer_type", becomes="what it says")
+def _parts_of_layer_type(changes: Changes) -> None:
+    if cfg.model.type == "samsa" and cfg.gt.layer_type != "samsa":
+        for name, value in parse_layer_type(cfg.gt.layer_type).items():
+            key = key_of(SAMSAOptions, name)
+            if value_of(key, cfg) != SETTINGS[key].default:
+                changes.change(key, value, f"gt.layer_type is {cfg.gt.layer_type}")
 
 
-def _encodings(found: _Asked) -> None:
+@rule_in(RULES, "settings of other networks, such as `gt.layer_norm`", "model.type", becomes="their defaults")
+def _settings_of_other_networks(changes: Changes) -> None:
     network = cfg.model.type
-    if cfg.pe.kind != "none" and network in WITHOUT_ENCODINGS and found.yields("pe.kind", "model.type"):
-        found.change("pe.kind", "none", f"{network} takes no encodings")
+    if network == "samsa":
+        for key, fixed in FIXED_IN_SAMSA.items():
+            changes.change(key, fixed, f"model.type is {network}")
+    if (network == "gps") != (cfg.gt.layer_type in GPS_LAYERS):
+        changes.change("gt.layer_type", "samsa", f"model.type is {network}")
 
 
-_RULES: tuple[Callable[[_Asked], None], ...] = (_warmup, _rates, _eval_period, _heads, _encodings)
+@rule_in(RULES, "`pe.kind`", "model.type", becomes="none, for a network without encodings")
+def _encodings(changes: Changes) -> None:
+    if cfg.model.type in WITHOUT_ENCODINGS:
+        changes.change("pe.kind", "none", f"{cfg.model.type} takes no encodings")
 
 
-def check_run() -> None:
-    """Check what a run needs and what needs no data: names, packages, and the lengths of warm-up and validation.
+@rule_in(RULES, "`dataset.descriptors`, `dataset.extra_columns`", "model.type", becomes="none, for such a network")
+def _graph_features(changes: Changes) -> None:
+    for name in ("descriptors", "extra_columns"):
+        if cfg.model.type in WITHOUT_GRAPH_FEATURES and cfg.dataset[name]:
+            changes.change(f"dataset.{name}", [], f"{cfg.model.type} takes no features of whole graphs")
 
-    Raises:
-        ConfigError: The network, the optimiser or the schedule does not exist, or two settings contradict each other.
-        MissingDependencyError: A logger that is asked for is not installed.
 
-    Example:
-        >>> from torch_geometric.graphgym.config import set_cfg
-        >>> set_cfg(cfg)
-        >>> cfg.model.type = "sams"
-        >>> check_run()
-        Traceback (most recent call last):
-        pyg_samsa.errors.ConfigError: model.type: got 'sams', expected one of ...
-        >>> set_cfg(cfg)
-    """
-    if cfg.model.type not in register.network_dict:
-        raise ConfigError("model.type", cfg.model.type, sorted(register.network_dict))
-    if cfg.model.type in LAYERS or cfg.model.type == "gps":
-        gnn_options(cfg.model.type)
-    choose_optimizer()
-    check_scheduler()
-    optim = cfg.optim
-    warmup = optim.num_warmup_epochs
-    if warmup >= optim.max_epoch:
-        hint = "Train longer, or shorten the warm-up, which may be a fraction or 0."
-        raise ConfigError(
-            "optim.num_warmup_epochs", warmup, f"less than optim.max_epoch ({optim.max_epoch})", hint=hint
+@rule_in(
+    RULES,
+    "`samsa.num_samples`, `samsa.sampling` and the like, and settings of other operators",
+    "samsa.attention",
+    "gt.layer_type",
+    becomes="their defaults, if the operator does not take them",
+)
+def _operator(changes: Changes) -> None:
+    attention = cfg.samsa.attention
+    if cfg.gt.layer_type != "samsa":
+        attention = parse_layer_type(cfg.gt.layer_type)["attention"]
+    if attention not in OPERATORS or cfg.model.type != "samsa":
+        return
+    takes = operator_options(attention)
+    for name in OPERATOR_ARGUMENTS:
+        if name not in takes:
+            changes.change(key_of(SAMSAOptions, name), None, f"{attention} does not take it")
+    _parts(changes, OPERATORS, attention)
+
+
+@rule_in(RULES, "`samsa.bridge` and settings of other tokenizers", "samsa.tokenizer", becomes="their defaults")
+def _tokenizer(changes: Changes) -> None:
+    tokenizer = cfg.samsa.tokenizer
+    if tokenizer not in TOKENIZERS:
+        return
+    for name in OF_TOKENIZER:
+        key = key_of(SAMSAOptions, name)
+        changes.change(key, SETTINGS[key].default, f"samsa.tokenizer is {tokenizer}")
+    _parts(changes, TOKENIZERS, tokenizer)
+
+
+def _parts(changes: Changes, parts: Any, chosen: str) -> None:
+    for part in parts:
+        if part != chosen:
+            for key in part_settings(parts, part).values():
+                changes.change(key, SETTINGS[key].default, f"{chosen} does not take it")
+
+
+@rule_in(RULES, "`samsa.bridge`", "samsa.local", becomes="True for `incidence`, which passes messages to edges")
+def _bridge(changes: Changes) -> None:
+    if cfg.samsa.local == "incidence" and cfg.samsa.tokenizer is None:
+        changes.change("samsa.bridge", True, "samsa.local is incidence")
+
+
+@rule_in(
+    RULES,
+    "`samsa.local`, `samsa.num_codes`, `samsa.coordinate_free` and the like",
+    "samsa.bridge",
+    becomes="their defaults, where there are no such tokens",
+)
+def _tokens(changes: Changes) -> None:
+    bridge = cfg.samsa.bridge
+    codes, places = ("num_codes", "eval_codes", "sigma"), ("coordinate_free", "centroid_distance")
+    for name in places if bridge else codes:
+        key = key_of(SAMSAOptions, name)
+        changes.change(key, SETTINGS[key].default, f"samsa.bridge is {bridge}")
+    if not bridge and cfg.samsa.local == "incidence":
+        changes.change("samsa.local", None, f"samsa.bridge is {bridge}")
+    if not bridge and not cfg.samsa.coordinate_free:
+        changes.change("samsa.num_eval_samples", 1, "no token holds a random code")
+
+
+@rule_in(RULES, "`model.graph_pooling`", "samsa.pool", becomes="not set")
+def _pooling(changes: Changes) -> None:
+    if cfg.model.type == "samsa":
+        changes.change("model.graph_pooling", "add", "samsa.pool is set")
+
+
+@rule_in(
+    RULES,
+    "`samsa.heads`, `gt.n_heads`",
+    "samsa.channels",
+    "gt.dim_hidden",
+    "gnn.dim_inner",
+    becomes="the largest smaller divisor of the channels",
+)
+def _heads(changes: Changes) -> None:
+    (_, channels), (key, heads) = _channels_and_heads()
+    if channels % heads:
+        fitting = next(number for number in range(min(heads, channels), 0, -1) if channels % number == 0)
+        changes.change(key, fitting, f"the channels are {channels}")
+
+
+@rule_in(
+    RULES,
+    "`samsa.channels`, `gt.dim_hidden`, `gnn.dim_inner`",
+    "samsa.heads",
+    "gt.n_heads",
+    becomes="the next smaller multiple of the heads",
+)
+def _channels(changes: Changes) -> None:
+    (key, channels), (_, heads) = _channels_and_heads()
+    if channels % heads:
+        changes.change(key, max(1, channels // heads) * heads, f"the heads are {heads}")
+
+
+@rule_in(RULES, "`optim.num_warmup_epochs`", "optim.num_warmup_steps", becomes="0")
+def _warmup_in_epochs(changes: Changes) -> None:
+    if cfg.optim.num_warmup_steps:
+        changes.change("optim.num_warmup_epochs", 0.0, "optim.num_warmup_steps is set")
+
+
+@rule_in(RULES, "`optim.num_warmup_steps`", "optim.num_warmup_epochs", becomes="0")
+def _warmup_in_steps(changes: Changes) -> None:
+    if cfg.optim.num_warmup_epochs:
+        changes.change("optim.num_warmup_steps", 0, "optim.num_warmup_epochs is set")
+
+
+@rule_in(
+    RULES,
+    "`optim.num_warmup_epochs`, `optim.num_warmup_steps`",
+    "optim.scheduler",
+    becomes="0, for a schedule without warm-up",
+)
+def _no_warmup(changes: Changes) -> None:
+    if scheduler_name() in WITHOUT_WARMUP:
+        reason = f"optim.scheduler {cfg.optim.scheduler} has no warm-up"
+        changes.change("optim.num_warmup_epochs", 0.0, reason)
+        changes.change("optim.num_warmup_steps", 0, reason)
+
+
+@rule_in(
+    RULES, "`optim.num_warmup_epochs`", "optim.max_epoch", becomes="half of the epochs, if it is not below their number"
+)
+def _warmup(changes: Changes) -> None:
+    epochs = cfg.optim.max_epoch
+    if cfg.optim.num_warmup_epochs >= epochs:
+        changes.change("optim.num_warmup_epochs", epochs / 2, f"optim.max_epoch is {epochs}")
+
+
+@rule_in(RULES, "`train.eval_period`", "optim.max_epoch", becomes="the number of epochs, if it is above it")
+def _eval_period(changes: Changes) -> None:
+    epochs = cfg.optim.max_epoch
+    if cfg.train.eval_period > epochs:
+        changes.change("train.eval_period", epochs, f"optim.max_epoch is {epochs}")
+
+
+@rule_in(RULES, "`optim.min_lr`", "optim.base_lr", becomes="the same rate, if it is above it")
+def _rates(changes: Changes) -> None:
+    if cfg.optim.min_lr > cfg.optim.base_lr:
+        changes.change("optim.min_lr", cfg.optim.base_lr, "optim.base_lr is lower")
+
+
+@rule_in(RULES, "`optim.clip_grad_norm`", "optim.clip_grad_norm_value", becomes="True")
+def _clipping(changes: Changes) -> None:
+    changes.change("optim.clip_grad_norm", True, "optim.clip_grad_norm_value is set")
+
+
+@rule_in(RULES, "`train.tokens_per_batch`", "train.batch_size", becomes="not set")
+def _batches(changes: Changes) -> None:
+    changes.change("train.tokens_per_batch", None, "train.batch_size is set")
+
+
+@rule_in(RULES, "`metric_agg`", "metric_best", becomes="the direction of the metric")
+def _direction(changes: Changes) -> None:
+    name = METRIC_ALIASES.get(cfg.metric_best, cfg.metric_best)
+    if "metric_agg" in changes.given and metrics.direction(name):
+        higher = metrics.higher_is_better(name)
+        changes.change("metric_agg", "argmax" if higher else "argmin", f"metric_best is {name}")
+
+
+@rule_in(RULES, "`predictor.ensemble`", "predictor.folds", becomes="1")
+def _ensemble(changes: Changes) -> None:
+    if cfg.predictor.folds:
+        changes.change("predictor.ensemble", 1, "the networks of predictor.folds are an ensemble")
+
+
+@rule_in(RULES, "`predictor.folds`", "predictor.ensemble", becomes="0")
+def _folds(changes: Changes) -> None:
+    if cfg.predictor.ensemble > 1:
+        changes.change("predictor.folds", 0, "predictor.ensemble is set")
+
+
+@rule_in(RULES, "`predictor.members`", "predictor.ensemble", becomes="all, if they have no network")
+def _members(changes: Changes) -> None:
+    if cfg.predictor.ensemble > 1 and not _has_network():
+        changes.change("predictor.members", "all", "an ensemble has networks")
+
+
+@rule_in(RULES, "`predictor.ensemble`", "predictor.members", becomes="1, if there is no network")
+def _one_seed(changes: Changes) -> None:
+    if not _has_network():
+        changes.change("predictor.ensemble", 1, "only networks have an ensemble")
+
+
+@rule_in(
+    RULES,
+    "`predictor.folds`, `predictor.ensemble`",
+    "model.type",
+    "devices",
+    becomes="0 and 1, which train one network",
+)
+def _one_network(changes: Changes) -> None:
+    if not _has_network():
+        return
+    for key, other in (("model.type", "samsa"), ("devices", 1)):
+        if value_of(key, cfg) != other:
+            changes.change("predictor.folds", 0, f"{key} is {value_of(key, cfg)}")
+            changes.change("predictor.ensemble", 1, f"{key} is {value_of(key, cfg)}")
+
+
+@rule_in(RULES, "`devices`", "predictor.folds", "predictor.ensemble", becomes="1")
+def _one_device(changes: Changes) -> None:
+    if cfg.predictor.folds or cfg.predictor.ensemble > 1:
+        changes.change("devices", 1, "an ensemble is trained on one device")
+
+
+@rule_in(RULES, "`predictor.refit`", "model.type", becomes="descriptors, for a network that is not saved")
+def _refit(changes: Changes) -> None:
+    if cfg.predictor.refit == "all" and cfg.model.type != "samsa":
+        changes.change("predictor.refit", "descriptors", f"the network {cfg.model.type} is not saved")
+
+
+@rule_in(
+    RULES, "`predictor.tree_inputs`, `predictor.gp_inputs`", "predictor.members", becomes="their defaults, if empty"
+)
+def _inputs(changes: Changes) -> None:
+    for member, key in (("trees", "predictor.tree_inputs"), ("gp", "predictor.gp_inputs")):
+        if cfg.predictor.members == member and not value_of(key, cfg):
+            changes.change(key, SETTINGS[key].default, f"predictor.members is {member}")
+
+
+@rule_in(RULES, "`dataset.split_kind`", "dataset.split_column", becomes="column")
+def _split_by_column(changes: Changes) -> None:
+    if cfg.dataset.split_column:
+        changes.change("dataset.split_kind", "column", "dataset.split_column is set")
+
+
+@rule_in(RULES, "`dataset.split_column`", "dataset.split_kind", becomes="not set, for another split")
+def _no_split_column(changes: Changes) -> None:
+    if cfg.dataset.split_kind != "column":
+        changes.change("dataset.split_column", None, f"dataset.split_kind is {cfg.dataset.split_kind}")
+
+
+@rule_in(RULES, "options of other data sets, such as `dataset.max_residues`", *DATASET, becomes="not set")
+def _dataset_options(changes: Changes) -> None:
+    format, name = cfg.dataset.format, cfg.dataset.name
+    if not catalog.knows(format, name):
+        return
+    takes = catalog.option_names(format, name)
+    for option in dataset_options():
+        if option not in takes:
+            changes.change(f"dataset.{option}", None, f"the data set {name} does not take it")
+
+
+def _channels_and_heads() -> tuple[tuple[str, int], tuple[str, int]]:
+    """Return the keys and values of the channels and the heads; 1 where the network has no heads."""
+    gt, network = cfg.gt, cfg.model.type
+    if network == "gps":
+        return ("gt.dim_hidden", gt.dim_hidden) if gt.dim_hidden else ("gnn.dim_inner", cfg.gnn.dim_inner), (
+            "gt.n_heads",
+            gt.n_heads or 4,
         )
-    if (warmup or optim.num_warmup_steps) and scheduler_name() in WITHOUT_WARMUP:
-        key = "optim.num_warmup_epochs" if warmup else "optim.num_warmup_steps"
-        hint = "Use 'constant_with_warmup' for warm-up without decay."
-        raise ConfigError(key, value_of(key, cfg), f"0 for the scheduler {optim.scheduler!r}", hint=hint)
-    if cfg.train.eval_period > optim.max_epoch:
-        hint = "No epoch would be validated."
-        raise ConfigError("train.eval_period", cfg.train.eval_period, f"at most {optim.max_epoch} epochs", hint=hint)
-    packages = {
-        "wandb": ("wandb.use", cfg.wandb.use),
-        "tensorboard": ("tensorboard_each_run", cfg.tensorboard_each_run),
-    }
-    for package, (key, used) in packages.items():
-        if used and importlib.util.find_spec(package) is None:
-            raise MissingDependencyError(package, package, key)
+    channels = ("gt.dim_hidden", gt.dim_hidden) if gt.dim_hidden else ("samsa.channels", cfg.samsa.channels)
+    heads = ("gt.n_heads", gt.n_heads) if gt.n_heads else ("samsa.heads", cfg.samsa.heads)
+    return channels, heads if network == "samsa" else ("samsa.heads", 1)
+
+
+def _has_network() -> bool:
+    return "network" in MEMBER_KINDS.get(cfg.predictor.members, ("network",))

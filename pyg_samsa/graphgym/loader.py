@@ -18,6 +18,8 @@ from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.molecule_descriptors import add_descriptors
 from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.graphgym.changes import Changes
+from pyg_samsa.graphgym.data_defaults import FITTING_TASK_TYPES, fit_to_data
 from pyg_samsa.graphgym.loss import BOUNDED
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import WITHOUT_ENCODINGS, values_for
@@ -62,13 +64,15 @@ def _given_options() -> dict[str, Any]:
     return given
 
 
-def load_for_runner(*, progress: bool = True, encodings: bool = True) -> Any:
+def load_for_runner(changes: Changes | None = None, *, progress: bool = True, encodings: bool = True) -> Any:
     """Return the data set that the configuration asks for, with its ``task``, ``features`` and ``split_idx``.
 
     The data sets of this package come first, then registered loaders, then GraphGym's ``PyG`` and ``OGB``. A data set
     without a task gets that of ``dataset.task_type``; one without splits is split at random by ``dataset.split``.
 
     Args:
+        changes: What was asked for on the command line, to which other settings give way, see
+            `pyg_samsa.graphgym.data_defaults.fit_to_data`; None leaves all settings as they are.
         progress: Whether a bar is shown while files are fetched and prepared.
         encodings: Whether the positional encodings of ``pe.*`` and the descriptors of ``dataset.descriptors`` are
             added.
@@ -86,6 +90,8 @@ def load_for_runner(*, progress: bool = True, encodings: bool = True) -> Any:
     if not hasattr(dataset, "split_idx"):
         dataset = _describe_foreign(dataset)
     check_described(dataset)
+    if changes is not None:
+        fit_to_data(changes, dataset)
     resolved_task(dataset.task)
     dataset = _with_added_features(dataset, folder, progress=progress) if encodings else dataset
     describe(dataset)
@@ -127,14 +133,7 @@ def resolved_task(task: Task) -> dict[str, str]:
     Raises:
         ConfigError: ``dataset.task_type`` contradicts the data set.
     """
-    asked = cfg.dataset.task_type
-    # "classification" is GraphGym's default, so it does not contradict a regression.
-    fitting = {
-        "multilabel": ("classification_multilabel", "classification"),
-        "binary": ("classification", "classification_binary"),
-        "multiclass": ("classification", "classification_multi"),
-        "regression": ("regression", "classification"),
-    }[task.kind]
+    asked, fitting = cfg.dataset.task_type, FITTING_TASK_TYPES[task.kind]
     if asked not in fitting:
         raise ConfigError("dataset.task_type", asked, f"{fitting[0]!r}, which the data set is")
     whole = cfg.dataset.task == "node" and task.level == "graph"

@@ -18,6 +18,7 @@ from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.training import losses
 
 BOUNDED = "bounded_"
+_PREFIX = "samsa_"
 # Values of model.loss_fun in GraphGPS and its relatives -> names in pyg_samsa.training.losses.
 # Every loss honours bounds of the targets, so bounded_mse is mse; loader.py reads bounds where its name is given.
 ALIASES = {"smoothl1": "smooth_l1", "smoothL1": "smooth_l1", "mae": "l1"}
@@ -44,18 +45,55 @@ def choose_loss(task: str, *, given: bool) -> Loss:
         >>> choose_loss("regression", given=False)(torch.zeros(2, 1), torch.ones(2, 1))
         tensor(1.)
     """
+    check_loss()
     fitting = losses.fitting(task)
-    asked = cfg.model.loss_fun if given else fitting[0]
-    name = ALIASES.get(asked, asked)
-    if name == "cross_entropy" and task in ("multilabel", "binary"):
-        name = "bce"
+    asked = cfg.model.loss_fun
+    name = _known_name(asked, task) if given else fitting[0]
     if name not in losses.available():
-        if asked in register.loss_dict:
-            return _foreign(register.loss_dict[asked], asked)
-        raise ConfigError("model.loss_fun", asked, sorted({*losses.available(), *ALIASES, *register.loss_dict}))
+        return _foreign(register.loss_dict[asked], asked)
     if name not in fitting:
         raise ConfigError("model.loss_fun", asked, f"a loss for {task} targets: {', '.join(fitting)}")
     return _build(name)
+
+
+def fits_task(task: str) -> bool:
+    """Say whether ``model.loss_fun`` fits a task; a loss of other code fits every task.
+
+    Args:
+        task: Kind of the task.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.model.loss_fun, fits_task("binary"), fits_task("regression")
+        ('cross_entropy', True, False)
+    """
+    name = _known_name(cfg.model.loss_fun, task)
+    return name in losses.fitting(task) or name not in losses.available()
+
+
+def _known_name(asked: str, task: str) -> str:
+    name = ALIASES.get(asked, asked)
+    return "bce" if name == "cross_entropy" and task in ("multilabel", "binary") else name
+
+
+def check_loss() -> None:
+    """Raise a `ConfigError` if there is no loss of the name ``model.loss_fun``.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.model.loss_fun = "msse"
+        >>> check_loss()
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: model.loss_fun: got 'msse', expected one of ...
+        >>> set_cfg(cfg)
+    """
+    asked = cfg.model.loss_fun
+    if ALIASES.get(asked, asked) not in losses.available() and asked not in register.loss_dict:
+        # GraphGym's own runner knows the losses of this package under names of their own.
+        others = (name for name in register.loss_dict if not name.startswith(_PREFIX))
+        raise ConfigError("model.loss_fun", asked, sorted({*losses.available(), *ALIASES, *others}))
 
 
 def _build(name: str) -> Loss:
@@ -95,4 +133,4 @@ _SCORES: dict[str, Callable[[Tensor], Tensor] | None] = {"bce": torch.sigmoid, "
 _OWN = ("cross_entropy", "mse")
 for _name in (name for name in losses.available() if name not in _OWN):
     _asked = (_name, *(alias for alias, meant in ALIASES.items() if meant == _name))
-    register_once(register.loss_dict, f"samsa_{_name}", _gated(_asked, _name, _SCORES.get(_name)))
+    register_once(register.loss_dict, f"{_PREFIX}{_name}", _gated(_asked, _name, _SCORES.get(_name)))

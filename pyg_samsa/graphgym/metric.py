@@ -11,7 +11,7 @@ from torch_geometric.graphgym.config import cfg
 from torchmetrics import Metric
 
 from pyg_samsa import metrics
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.task import Task
 
@@ -39,14 +39,15 @@ def choose_metrics(task: Task, *, direction_given: bool) -> tuple[dict[str, Metr
         >>> best, higher
         ('mae', False)
     """
-    known = metrics.available(parts=bool(task.parts))
+    check_metrics()
     others = [ALIASES.get(name, name) for name in cfg.custom_metrics]
     others = others or list(metrics.default_metrics(task.kind, parts=bool(task.parts)))
     best = others[0] if cfg.metric_best == "auto" else ALIASES.get(cfg.metric_best, cfg.metric_best)
+    fitting = metrics.fitting(task)
     for key, names in (("metric_best", [best]), ("custom_metrics", others)):
         for name in names:
-            if name not in known and not (key == "metric_best" and name == "loss"):
-                raise ConfigError(key, name, [*known, *(["loss", "auto"] if key == "metric_best" else [])])
+            if name not in fitting and not (key == "metric_best" and name == "loss"):
+                raise ConfigError(key, name, f"a metric for {task.kind} targets: {', '.join(fitting)}")
     higher = metrics.higher_is_better(best)
     if direction_given and (cfg.metric_agg == "argmax") != higher:
         raise ConfigError(
@@ -56,6 +57,27 @@ def choose_metrics(task: Task, *, direction_given: bool) -> tuple[dict[str, Metr
         )
     names = [name for name in dict.fromkeys([best, *others]) if name != "loss"]
     return {name: metrics.build(name, task.num_targets, parts=task.parts) for name in names}, best, higher
+
+
+def check_metrics() -> None:
+    """Raise a `ConfigError` if a name of ``metric_best`` or ``custom_metrics`` is no metric.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.custom_metrics = ["maee"]
+        >>> check_metrics()
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: custom_metrics: got 'maee', expected one of ...
+        >>> set_cfg(cfg)
+    """
+    known = metrics.available()
+    for key, names, more in (
+        ("metric_best", [cfg.metric_best], ["loss", "auto"]),
+        ("custom_metrics", cfg.custom_metrics, []),
+    ):
+        for name in names:
+            check_choice(key, ALIASES.get(name, name), [*known, *more])
 
 
 def _registered(name: str) -> Callable[[Sequence[Tensor], Sequence[Tensor], str], float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -11,14 +11,12 @@ from torch import nn
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.chem.descriptors import check_descriptors
 from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
     ALIASES,
     FIXED_IN_SAMSA,
     FROM_DATA,
-    GPS_LAYERS,
     LOCAL_OF_GRAPHGPS,
     SETTINGS,
     UNSET_FLOAT,
@@ -40,7 +38,7 @@ from pyg_samsa.training.scaling import fit_graph_features
 
 # Encoders that nn.SAMSA makes itself from the data set's own description of its features.
 BUILT_IN_ENCODERS = ("Atom", "Bond", "LinearNode", "LinearEdge", "Integer")
-_LEVEL_OF_HEAD = {"graph": "graph", "mlp_graph": "graph", "node": "node", "inductive_node": "node"}
+LEVEL_OF_HEAD = {"graph": "graph", "mlp_graph": "graph", "node": "node", "inductive_node": "node"}
 
 
 class SAMSANetwork(BatchNetwork):
@@ -72,7 +70,7 @@ class SAMSANetwork(BatchNetwork):
             if towers > 1:
                 raise ConfigError("gnn.head", cfg.gnn.head, "'default' for pairs of documents")
             options["graph_channels"], options["scale_targets"] = 0, False
-        with _named_as_settings(options["attention"]):
+        with named_as_settings(options["attention"]):
             network = SAMSA.from_options(
                 in_channels,
                 dim_out if head is None else None,
@@ -198,7 +196,7 @@ def samsa_options() -> dict[str, Any]:
             raise ConfigError(other, value, f"the same as {key} ({values[name]})", hint="Set only one of the two.")
         values[name] = value
     if cfg.gt.layer_type != "samsa":
-        for name, value in _parse_layer_type(cfg.gt.layer_type).items():
+        for name, value in parse_layer_type(cfg.gt.layer_type).items():
             default = SETTINGS[key_of(SAMSAOptions, name)].default
             if values[name] not in (default, value):
                 key = key_of(SAMSAOptions, name)
@@ -229,11 +227,18 @@ def samsa_options() -> dict[str, Any]:
     return values
 
 
-def _parse_layer_type(text: str) -> dict[str, str | None]:
+def parse_layer_type(text: str) -> dict[str, str | None]:
     """Read GraphGPS's name of a layer, such as ``GINE+SAMSA``, as ``local`` and ``attention`` of `SAMSAOptions`.
+
+    Args:
+        text: The name.
 
     Raises:
         ConfigError: There is no such layer.
+
+    Example:
+        >>> parse_layer_type("CustomGatedGCN+SAMSA")
+        {'local': 'gatedgcn', 'attention': 'samsa'}
     """
     operators = {name.upper(): name for name in OPERATORS}
     known = [f"{local}+{operator}" for local in LOCAL_OF_GRAPHGPS for operator in operators]
@@ -245,38 +250,16 @@ def _parse_layer_type(text: str) -> dict[str, str | None]:
     return {"local": LOCAL_OF_GRAPHGPS[local], "attention": operators[operator.upper()]}
 
 
-def check_settings() -> None:
-    """Check the settings of the network ``samsa`` that can be checked without data.
-
-    Raises:
-        ConfigError: See `model_options`; there is no such descriptor; or an option has no effect in this combination.
-    """
-    check_descriptors(cfg.dataset.descriptors, "dataset.descriptors")
-    _check_head()
-    for name in ("descriptors", "extra_columns"):
-        if cfg.dataset[name] and cfg.model.type in _WITHOUT_GRAPH_FEATURES:
-            hint = f"Set dataset.{name} [], or use the network samsa, which takes features of whole graphs."
-            raise ConfigError(
-                f"dataset.{name}", cfg.dataset[name], f"none with the network {cfg.model.type}", hint=hint
-            )
-    if cfg.gt.layer_type not in ("samsa", *GPS_LAYERS):
-        _parse_layer_type(cfg.gt.layer_type)
-    if cfg.model.type == "samsa":
-        values = model_options()
-        with _named_as_settings(values["attention"]):
-            SAMSAOptions(**values)
-
-
 def unused_settings(given: Iterable[str]) -> list[str]:
     """Return those of the given settings that describe a network and that the chosen network does not read.
 
     Args:
         given: Keys that the user has set.
     """
-    if cfg.model.type not in _READ_BY:
+    if cfg.model.type not in READ_BY:
         return []  # a network of other code, such as GraphGym's own with the layer samsaconv
     parts = {"samsa", *OPERATORS, *TOKENIZERS}
-    reads = _READ_BY[cfg.model.type]
+    reads = READ_BY[cfg.model.type]
     own = own_head() is not None
     if own:
         reads = (*reads, "gnn.")
@@ -297,21 +280,26 @@ def edges_are_tokens() -> bool:
 
 
 _OF_READOUT = ("pool", "interaction", "context", "head_norm")
-_WITHOUT_GRAPH_FEATURES = ("bag_of_features", "point_net")
-# Settings that describe a network, or prefixes of them, by the network of this package that reads them.
+WITHOUT_GRAPH_FEATURES = ("bag_of_features", "point_net")
+"""Networks that do not take features of whole graphs."""
 _BY_ALL = ("gnn.head",)
-_READ_BY: dict[str, tuple[str, ...]] = {
+READ_BY: dict[str, tuple[str, ...]] = {
     "samsa": (*_BY_ALL, "gt.", "gnn.residual"),
     "bag_of_features": (*_BY_ALL, "samsa.channels", "samsa.dropout", "gt.dim_hidden", "gt.dropout"),
     "point_net": (*_BY_ALL, "samsa.dropout"),
     **dict.fromkeys(LAYERS, (*_BY_ALL, "gnn.")),
     "gps": (*_BY_ALL, "gnn.", "gt."),
 }
+"""Settings that describe a network, or prefixes of them, by the network of this package that reads them."""
 
 
 @contextmanager
-def _named_as_settings(attention: str) -> Iterator[None]:
-    """Let an error about an argument name the setting that feeds it."""
+def named_as_settings(attention: str) -> Iterator[None]:
+    """Let an error about an argument name the setting that feeds it.
+
+    Args:
+        attention: Name of the attention operator, whose own arguments are settings of its group.
+    """
     try:
         yield
     except ConfigError as error:
@@ -363,20 +351,10 @@ def own_head() -> Callable[..., nn.Module] | None:
         True
     """
     name = cfg.gnn.head
-    if name in _LEVEL_OF_HEAD or name in ("default", cfg.dataset.task):
+    if name in LEVEL_OF_HEAD or name in ("default", cfg.dataset.task):
         return None
     head = register.head_dict.get(name)
     return None if head is None or getattr(head, "__module__", "").startswith("torch_geometric.") else head
-
-
-def _check_head() -> None:
-    """Raise a `ConfigError` if there is no head of this name, or the network does not use it."""
-    head, known = cfg.gnn.head, {"default", *register.head_dict}
-    if head not in known and head not in _LEVEL_OF_HEAD:
-        raise ConfigError("gnn.head", head, sorted(known))
-    if own_head() is not None and cfg.model.type in _READ_BY and cfg.model.type != "samsa":
-        hint = "A head of your own works with model.type samsa, and with GraphGym's gnn."
-        raise ConfigError("gnn.head", head, f"'default' with the network {cfg.model.type}", hint=hint)
 
 
 def level() -> str:
@@ -393,9 +371,9 @@ def level() -> str:
         head = cfg.share.level
     elif follows:
         head = cfg.dataset.task
-    if head not in _LEVEL_OF_HEAD:
-        raise ConfigError("gnn.head", head, _LEVEL_OF_HEAD)
-    return _LEVEL_OF_HEAD[head]
+    if head not in LEVEL_OF_HEAD:
+        raise ConfigError("gnn.head", head, LEVEL_OF_HEAD)
+    return LEVEL_OF_HEAD[head]
 
 
 def _registered_encoder(kind: str, registry: dict[str, Any], channels: int) -> nn.Module | None:
@@ -415,10 +393,26 @@ def _registered_encoder(kind: str, registry: dict[str, Any], channels: int) -> n
                 hint=f"Remove dataset.{kind}_encoder from the config.",
             )
         return None
+    check_encoder(kind, registry)
+    return registry[name](channels)
+
+
+def check_encoder(kind: str, registry: Collection[str]) -> None:
+    """Raise a `ConfigError` if no encoder has the name that the config gives.
+
+    Args:
+        kind: ``"node"`` or ``"edge"``.
+        registry: The registered names.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> check_encoder("node", register.node_encoder_dict)
+    """
+    name = cfg.dataset[f"{kind}_encoder_name"]
     if name not in registry:
         hint = "Positional encodings are not part of this network: Graph-Bridge replaces them." if "+" in name else ""
-        raise ConfigError(key, name, sorted(registry), hint=hint)
-    return registry[name](channels)
+        raise ConfigError(f"dataset.{kind}_encoder_name", name, sorted(registry), hint=hint)
 
 
 register_once(register.network_dict, "samsa", SAMSANetwork)

@@ -12,6 +12,7 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import LoadedConfig, resolved
+from pyg_samsa.graphgym.data_defaults import fit_to_data, validates
 from pyg_samsa.graphgym.loader import resolved_task
 from pyg_samsa.graphgym.loss import choose_loss
 from pyg_samsa.graphgym.metric import choose_metrics
@@ -32,10 +33,10 @@ _SHOWN_TARGETS = 3
 
 
 def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
-    """Return the plan of a run by the present ``cfg``, which is read and not written.
+    """Return the plan of a run by the present ``cfg``, in which settings give way to the data set, see `fit_to_data`.
 
     Args:
-        loaded: From `load_config`.
+        loaded: From `load_config`; gets a note of each setting that gives way.
         dataset: The data set, from `load_for_runner`.
         seed: Seed of this run.
 
@@ -43,8 +44,10 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         ConfigError: A setting is unknown, or does not fit the task.
     """
     task: Task = dataset.task
+    fit_to_data(loaded.changes, dataset)
+    _check_encoder(dataset)
     metrics, best, higher = choose_metrics(task, direction_given="metric_agg" in loaded.given)
-    monitor = f"val_{best}" if "val" in split_sizes(dataset.split_idx) else None
+    monitor = f"val_{best}" if validates(dataset) else None
     if cfg.train.patience and monitor is None:
         hint = "Early stopping needs a validation split: see dataset.split."
         raise ConfigError("train.patience", cfg.train.patience, "0, because nothing is validated", hint=hint)
@@ -75,13 +78,18 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         tensorboard=cfg.tensorboard_each_run,
         wandb=WandbOptions(**values_for(WandbOptions, cfg)),
         config=resolved(loaded, settings),
-        description={**describe_data(loaded, dataset), **_changed(loaded), "model": _model(cfg.model.type)},
+        description={**describe_data(loaded, dataset), "model": _model(cfg.model.type)},
         unused=(*loaded.without_effect, *unused_settings(loaded.given)),
     )
 
 
-def _changed(loaded: LoadedConfig) -> dict[str, str]:
-    return {"changed": "; ".join(loaded.notes)} if loaded.notes else {}
+def _check_encoder(dataset: Any) -> None:
+    """Refuse categories as features of GraphGym's own network, which multiplies features by weights."""
+    encoded = cfg.dataset.node_encoder or dataset.features.in_channels is None
+    if cfg.model.type == "gnn" and not encoded and not isinstance(dataset.features.in_channels, int):
+        hint = "For molecules: dataset.node_encoder True dataset.node_encoder_name SAMSAAtom. Or use model.type samsa."
+        expected = "True with the network gnn, because the features of nodes are categories"
+        raise ConfigError("dataset.node_encoder", False, expected, hint=hint)
 
 
 def trainer_options() -> TrainerOptions:
@@ -118,7 +126,7 @@ def build_network(dim_in: int, dim_out: int) -> nn.Module:
 
 
 def describe_data(loaded: LoadedConfig, dataset: Any) -> dict[str, str]:
-    """Return the lines of a header about configuration, data and task: label -> text.
+    """Return the lines of a header about configuration, data, task and what was changed: label -> text.
 
     Args:
         loaded: From `load_config`.
@@ -132,6 +140,7 @@ def describe_data(loaded: LoadedConfig, dataset: Any) -> dict[str, str]:
         "data": name_data(dataset),
         "task": f"{task.level} level · {task.kind} · {_targets_of(task)}",
         **({"features": f"{', '.join(names) or 'graph_features'} · {width:,} of each graph"} if width else {}),
+        **({"changed": "\n".join(loaded.changes.notes)} if loaded.changes.notes else {}),
     }
 
 

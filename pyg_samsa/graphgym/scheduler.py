@@ -21,6 +21,10 @@ from pyg_samsa.training.module import SchedulerFactory
 
 # Values of optim.scheduler in GraphGym and GraphGPS -> names in pyg_samsa.training.schedulers.
 ALIASES = {"cos": "cosine_with_warmup", "reduce_on_plateau": "plateau", "steps": "step"}
+WITHOUT_WARMUP = ("none", "plateau")
+"""Schedules without a warm-up."""
+_FED_BY = {"milestones": "optim.steps", "gamma": "optim.lr_decay", "factor": "optim.reduce_factor"}
+_FED_BY |= {"patience": "optim.schedule_patience", "min_lr": "optim.min_lr"}
 _DECAY_TO_END = ("cosine_with_warmup", "linear_with_warmup", "polynomial_with_warmup")
 # Names of GraphGym's own schedules, which it steps once per epoch; this package's runner steps them with every batch.
 _OWN = ("none", "step", "cos")
@@ -62,7 +66,7 @@ def choose_scheduler(monitor: str | None, *, higher_is_better: bool) -> Schedule
 
 
 def check_scheduler() -> None:
-    """Check the name of the schedule, and the rates that it needs.
+    """Check the name of the schedule, and its settings.
 
     Raises:
         ConfigError: As in `choose_scheduler`.
@@ -82,8 +86,14 @@ def check_scheduler() -> None:
             # GraphGym registers its constant schedule under None, which is "none" here.
             known = sorted({*schedulers.available(), *ALIASES, *filter(None, register.scheduler_dict)})
             raise ConfigError("optim.scheduler", asked, known)
-    elif name != "plateau":  # that one needs to know whether there is a validation split
-        _settings(name, None, higher_is_better=False)
+        return
+    # Which value a plateau schedule watches is known with the data.
+    settings = _settings(name, "val_loss", higher_is_better=False)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    try:
+        schedulers.build(name, optimizer, total_steps=1, steps_per_epoch=1, **settings)
+    except ConfigError as error:
+        raise error.renamed(_FED_BY.get(error.key, error.key)) from None
 
 
 def _settings(name: str, monitor: str | None, higher_is_better: bool) -> dict[str, Any]:

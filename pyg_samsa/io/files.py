@@ -30,6 +30,31 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def check_folder(key: str, folder: str | os.PathLike[str]) -> None:
+    """Raise an error unless files can be written into a folder, which need not exist yet.
+
+    Args:
+        key: Name of the setting or argument that names the folder, for the error.
+        folder: The folder.
+
+    Raises:
+        ConfigError: A file is in its place, or the rights or the disk do not allow to write into it.
+
+    Example:
+        >>> import tempfile
+        >>> check_folder("out_dir", Path(tempfile.mkdtemp()) / "results")
+    """
+    given = Path(folder).absolute()
+    try:
+        there = next(place for place in (given, *given.parents) if place.exists())
+    except OSError as error:
+        raise ConfigError(key, str(folder), f"a folder that can be written to ({error.strerror})") from error
+    if not there.is_dir():
+        raise ConfigError(key, str(folder), f"a folder; {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(key, str(folder), f"a folder that can be written to; {there} cannot")
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path that replaces ``path`` if the block ends without an error.

@@ -69,6 +69,7 @@ class ConfusionMetric(BatchMetric):
     """
 
     higher_is_better = True
+    kinds = ("binary", "multiclass")
 
     confusion: Tensor
 

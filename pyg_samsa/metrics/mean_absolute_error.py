@@ -53,6 +53,7 @@ class MeanAbsoluteError(RowMetric):
     """
 
     higher_is_better = False
+    kinds = ("regression",)
 
     def _score(self, preds: np.ndarray, target: np.ndarray) -> float:
         return mean_absolute_error(preds, target)

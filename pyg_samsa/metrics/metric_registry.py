@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -10,6 +10,7 @@ from torchmetrics import Metric
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.registry import register_in
+from pyg_samsa.task import KINDS, Task
 
 
 class BatchMetric(Metric):
@@ -19,12 +20,14 @@ class BatchMetric(Metric):
         name: Name in the registry.
         higher_is_better: Whether a larger value is better.
         needs_parts: Whether the metric needs the parts of each category of shapes.
+        kinds: Kinds of tasks that the metric fits, see :obj:`pyg_samsa.task.KINDS`.
     """
 
     name: str = "metric"
     full_state_update = False
     is_differentiable = False
     needs_parts: bool = False
+    kinds: Collection[str] = KINDS
 
     @classmethod
     def for_task(cls, num_targets: int, parts: Sequence[Sequence[int]] = ()) -> BatchMetric:
@@ -113,6 +116,18 @@ def available(*, parts: bool = True) -> list[str]:
         ['miou', 'miou_category']
     """
     return sorted(name for name, cls in _METRICS.items() if parts or not cls.needs_parts)
+
+
+def fitting(task: Task) -> list[str]:
+    """Return the names of the metrics that fit a task, sorted.
+
+    Example:
+        >>> fitting(Task("regression", ["logS"]))
+        ['mae', 'r2', 'rmse', 'spearman']
+    """
+    # One label is a class too.
+    kinds = {task.kind} | ({"binary"} if task.kind == "multilabel" and task.num_targets == 1 else set())
+    return [name for name in available(parts=bool(task.parts)) if kinds & set(_METRICS[name].kinds)]
 
 
 def build(name: str, num_targets: int, *, parts: Sequence[Sequence[int]] = ()) -> BatchMetric:

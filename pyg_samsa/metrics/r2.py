@@ -65,6 +65,7 @@ class R2(RowMetric):
     """
 
     higher_is_better = True
+    kinds = ("regression",)
     undefined = "no target has two labelled rows"
 
     def _score(self, preds: np.ndarray, target: np.ndarray) -> float:

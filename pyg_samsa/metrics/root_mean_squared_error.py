@@ -53,6 +53,7 @@ class RootMeanSquaredError(RowMetric):
     """
 
     higher_is_better = False
+    kinds = ("regression",)
 
     def _score(self, preds: np.ndarray, target: np.ndarray) -> float:
         return root_mean_squared_error(preds, target)

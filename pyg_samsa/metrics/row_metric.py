@@ -200,6 +200,7 @@ class BinaryLabelMetric(RowMetric):
     """Base of metrics over labels that are 0, 1 or NaN; a class without positives or negatives is not defined."""
 
     higher_is_better = True
+    kinds = ("binary", "multilabel")
     undefined = "no class has both a positive and a negative label"
 
     def _check_labels(self, target: Tensor) -> None:

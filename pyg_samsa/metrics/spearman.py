@@ -67,6 +67,7 @@ class SpearmanCorrelation(RowMetric):
     """
 
     higher_is_better = True
+    kinds = ("regression", "binary", "multilabel")
     undefined = "no target has two different labelled values"
 
     def _score(self, preds: np.ndarray, target: np.ndarray) -> float:

@@ -89,6 +89,11 @@ def make_console(*, quiet: bool = False) -> Any:
 def print_header(console: Any, title: str, items: Mapping[str, str]) -> None:
     """Print the header of a run: a title and aligned lines.
 
+    Args:
+        console: A rich console.
+        title: The title.
+        items: Label -> text, of one line or several.
+
     Example:
         >>> from rich.console import Console
         >>> print_header(Console(width=60), "quickstart", {"data": "12 graphs", "device": "cpu"})
@@ -106,7 +111,8 @@ def print_header(console: Any, title: str, items: Mapping[str, str]) -> None:
     for label, value in items.items():
         # A terminal folds a long value under itself, so that labels keep their column; a log keeps its lines whole.
         room = console.width - width - 5 if console.is_terminal else len(value) + 1
-        first, *rest = textwrap.wrap(value, max(20, room), break_on_hyphens=False) or [""]
+        parts = [textwrap.wrap(part, max(20, room), break_on_hyphens=False) or [""] for part in value.split("\n")]
+        first, *rest = [line for part in parts for line in part]
         console.print(Text.assemble((f"  {label:<{width}}  ", "cyan"), first))
         for line in rest:
             console.print(Text(f"{'':{width + 4}}{line}"))

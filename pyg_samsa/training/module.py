@@ -175,6 +175,15 @@ class TaskModule(pl.LightningModule):
         # Every value is already that of all processes; averaging again would only cost time.
         self.log_dict(values, prog_bar=False, sync_dist=False, rank_zero_only=False)
 
+    def on_train_start(self) -> None:
+        """Set the rate of the next step; a checkpoint of a shorter run holds that of its end."""
+        for config in self.trainer.lr_scheduler_configs:
+            scheduler = config.scheduler
+            if isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR):
+                rates = zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+                for group, (base, multiplier) in zip(scheduler.optimizer.param_groups, rates, strict=True):
+                    group["lr"] = base * multiplier(scheduler.last_epoch)
+
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training values and step the schedulers that move once an epoch."""
         self.guard.flush()

@@ -30,6 +30,8 @@ VOLATILE = frozenset(
     | {"train.auto_resume", "optim.max_epoch", "train.patience", "dataset.dir"}
 )
 VOLATILE_GROUPS = frozenset({"wandb", "share"})
+SHORTENED = "shortened"
+"""Group of a configuration with the values of settings before they were shortened to the number of epochs."""
 
 
 @dataclass(frozen=True)
@@ -215,9 +217,12 @@ def _differences(folder: Path, config: Mapping[str, Any]) -> list[str]:
 def settings(config: Mapping[str, Any], *, volatile: bool = False) -> dict[str, Any]:
     """Return a configuration as dotted names and values, without what only says where and how long a run trains.
 
+    A setting that was shortened to the number of epochs has its value of before, so that a run that is continued for
+    more epochs has the same settings.
+
     Args:
         config: Nested configuration.
-        volatile: Whether those are kept.
+        volatile: Whether those are kept, and the values that the run had.
 
     Example:
         >>> settings({"seed": 1, "out_dir": "results", "optim": {"base_lr": 0.1, "max_epoch": 3}})
@@ -225,11 +230,15 @@ def settings(config: Mapping[str, Any], *, volatile: bool = False) -> dict[str, 
     """
     flat: dict[str, Any] = {}
     for name, value in config.items():
+        if name == SHORTENED:
+            continue
         if isinstance(value, Mapping):
             flat.update({f"{name}.{inner}": leaf for inner, leaf in settings(value, volatile=True).items()})
         else:
             flat[str(name)] = list(value) if isinstance(value, tuple) else value
-    return flat if volatile else {key: value for key, value in flat.items() if not _is_volatile(key)}
+    if volatile:
+        return flat
+    return {key: value for key, value in {**flat, **(config.get(SHORTENED) or {})}.items() if not _is_volatile(key)}
 
 
 def _is_volatile(key: str) -> bool:

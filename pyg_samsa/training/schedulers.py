@@ -261,6 +261,30 @@ def build(
     return {"scheduler": LambdaLR(optimizer, made), "interval": "step", "frequency": 1}
 
 
+def repeat_rates(optimizer: Optimizer, rates: Sequence[float], steps_per_epoch: int) -> dict[str, Any]:
+    """Return the schedule that gives each epoch the learning rate that it had before, as `build` returns one.
+
+    Args:
+        optimizer: The optimiser; its present rate is the base rate.
+        rates: Learning rate of each epoch; the last one holds for all epochs after it.
+        steps_per_epoch: Optimiser steps of an epoch, at least 1.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        >>> schedule = repeat_rates(optimizer, [1.0, 0.5], steps_per_epoch=2)["scheduler"]
+        >>> [schedule.lr_lambdas[0](step) for step in range(6)]
+        [1.0, 1.0, 0.5, 0.5, 0.5, 0.5]
+    """
+    base = optimizer.param_groups[0]["lr"]
+    made = partial(_repeated, multipliers=[rate / base for rate in rates], steps_per_epoch=steps_per_epoch)
+    return {"scheduler": LambdaLR(optimizer, made), "interval": "step", "frequency": 1}
+
+
+def _repeated(step: int, *, multipliers: Sequence[float], steps_per_epoch: int) -> float:
+    return multipliers[min(step // steps_per_epoch, len(multipliers) - 1)]
+
+
 # Not CosineAnnealingLR, LinearLR or SequentialLR: they keep the length of the run in their saved state, so a run that
 # is resumed for more epochs would keep its old schedule. LambdaLR over a partial (which pickles) saves the step alone.
 Multiplier = Callable[[int], float]

@@ -75,13 +75,27 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
     return new
 
 
-def _read(source: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Return weights under the names that they have in the network that the runner trains."""
+def find_source(source: Source) -> Path:
+    """Return the file with the weights of a source, see `start_from`.
+
+    Raises:
+        DataNotFoundError: There is no checkpoint and no saved network.
+
+    Example:
+        >>> find_source("peptides").name
+        'model.safetensors'
+    """
     path = Path(source).expanduser()
     run = RunFolder(path)
     checkpoint = next((file for file in (path, run.best, run.last) if file.is_file()), None)
-    if checkpoint is None:
-        return {f"model.{name}": value for name, value in read_weights(find_pretrained(source) / WEIGHTS).items()}
+    return find_pretrained(source) / WEIGHTS if checkpoint is None else checkpoint
+
+
+def _read(source: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Return weights under the names that they have in the network that the runner trains."""
+    checkpoint = find_source(source)
+    if checkpoint.name == WEIGHTS:
+        return {f"model.{name}": value for name, value in read_weights(checkpoint).items()}
     state = AtomicCheckpointIO().load_checkpoint(checkpoint).get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataIntegrityError(

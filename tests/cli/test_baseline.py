@@ -60,3 +60,19 @@ def test_what_is_wrong_is_one_line_and_a_hint(capsys, monkeypatch):
     monkeypatch.setattr(fingerprint_baseline, "run", fail)
     assert main(["baseline", "fingerprint", "--cfg", "quickstart"]) == 2
     assert capsys.readouterr().err.count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model.type", "sams"], "error: model.type: got 'sams'"),
+        (["metric_best", "maee"], "error: metric_best: got 'maee'"),
+        (["model.loss_fun", "msse"], "error: model.loss_fun: got 'msse'"),
+        (["fingerprint.radius", "99"], "error: fingerprint.radius: got 99"),
+    ],
+)
+def test_names_are_checked_before_the_table_is_read(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["baseline", "fingerprint", "--csv", "no_such_table.csv", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

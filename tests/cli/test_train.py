@@ -110,6 +110,62 @@ def test_trees_and_their_blend_beside_the_network(table, capsys):
     assert "test predictions of the predictor" in shown
 
 
+def test_a_second_training_has_the_rates_of_the_first_where_a_schedule_watches_the_validation(table, capsys):
+    plateau = ["optim.scheduler", "plateau", "optim.schedule_patience", "0", "optim.reduce_factor", "0.5"]
+    assert run("--target-columns", "length", "--epochs", "6", *plateau, "optim.base_lr", "0.5", refit="all") == 0
+    folder = table / "results" / "table" / "0"
+    first, again = (pd.read_csv(path / "metrics.csv")["lr"] for path in (folder, folder / "refit" / "0"))
+    assert first.nunique() > 1
+    np.testing.assert_allclose(again, first)
+
+
+def test_a_run_of_one_epoch_is_continued_for_more(table, capsys):
+    words = ["--csv", "table.csv", "--smiles-column", "mol", "--target-columns", "length", "--only", "network"]
+    words = ["train", *words, *TINY[:8], "num_threads", "1", "predictor.refit", "none"]
+    assert main([*words, "--epochs", "1"]) == 0
+    assert "changed   optim.num_warmup_epochs 3 -> 0.5 (optim.max_epoch is 1)" in capsys.readouterr().out
+    assert main([*words, "--epochs", "5", "train.auto_resume", "True"]) == 0
+    shown = capsys.readouterr().out
+    assert "results/table/0 (continued)" in shown
+    assert "changed" not in shown
+    folder = table / "results" / "table"
+    assert [path.name for path in folder.iterdir()] == ["0"]
+    rates = pd.read_csv(folder / "0" / "metrics.csv")["lr"]
+    assert len(rates) == 5
+    assert (rates > 0).all()
+    assert main(["train", "--cfg", str(folder / "0" / "config.yaml"), "optim.max_epoch", "6"]) == 0
+    assert "changed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--folds", "9"], "error: predictor.folds: got 9, expected at most 3, the number of molecules"),
+        (["--patience", "2"], "error: train.patience: got 2, expected 0, because nothing is validated"),
+    ],
+)
+def test_what_a_small_table_does_not_allow_is_named(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "three.csv").write_text("smiles,y\nCC,1\nCCC,2\nC,3\n")
+    assert main(["train", "-q", "--csv", "three.csv", "--target-columns", "y", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+def test_settings_of_a_config_of_another_task_give_way_to_the_table(table, capsys):
+    small = ["samsa.layers", "1", "samsa.channels", "16", "samsa.heads", "2", "--epochs", "1", "--only", "network"]
+    words = ["--csv", "table.csv", "--smiles-column", "mol", "--target-columns", "length"]
+    assert main(["train", "--cfg", "quickstart", *words, *small, "num_threads", "1"]) == 0
+    shown = capsys.readouterr().out
+    for note in (
+        "dataset.max_residues 24 -> null (the data set csv does not take it)",
+        "model.loss_fun bce -> mse (the task is regression)",
+        "metric_best ap -> auto (the task is regression)",
+    ):
+        assert note in shown
+    assert (table / "results" / "quickstart" / "0" / "model").is_dir()
+
+
 def test_all_members_are_fitted_again_with_the_validation_rows(table, capsys):
     words = ["--target-columns", "length", "--split-column", "set", "--epochs", "2"]
     few = ["predictor.tree_inputs", "[maccs]", "boosting.trees", "5", "predictor.gp_inputs", "[]"]
@@ -132,8 +188,6 @@ def test_all_members_are_fitted_again_with_the_validation_rows(table, capsys):
     card = (folder / "refit" / "0" / "model" / "README.md").read_text()
     assert "nothing was validated" in card
     assert f"{len(rows[rows['set'] != 'test'])} train, " in card
-    assert main([*arguments, "predictor.refit", "all", "optim.scheduler", "plateau"]) == 2
-    assert "predictor.refit: got 'all'" in capsys.readouterr().err
 
 
 def test_a_stop_in_the_warm_up_does_not_hinder_the_second_training(table):

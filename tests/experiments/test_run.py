@@ -311,7 +311,7 @@ def test_checkpoints_hold_plain_values_and_the_weights_of_samsa(config):
         ({"gt": {"layers": 3}}, "gt.layers"),
         ({"model": {"graph_pooling": "max"}}, "model.graph_pooling"),
         ({"dataset": {"node_encoder": True, "node_encoder_name": "Atom+LapPE"}}, "dataset.node_encoder_name"),
-        ({"optim": {"num_warmup_steps": 1000}}, "warmup_steps"),
+        ({"optim": {"num_warmup_steps": 1000}}, "optim.num_warmup_steps"),
     ],
 )
 def test_bad_settings_are_named(config, changes, culprit):

@@ -179,7 +179,7 @@ def test_options_say_what_graphgym_and_graphgps_say(small):
         ("gcn", {"model": {"graph_pooling": "median"}}, r"model\.graph_pooling"),
         ("gcn", {"gt": {"layer_type": "GINE+Transformer"}}, r"gt\.layer_type"),
         ("gps", {"gt": {"layer_norm": True, "batch_norm": True}}, r"gt\.layer_norm"),
-        ("gps", {"gt": {"n_heads": 3}}, "multiple of heads"),
+        ("gps", {"gt": {"n_heads": 3}}, "a divisor of 8 channels"),
         ("gcn", {"pe": {"kind": "signnet"}}, r"pe\.kind"),
         ("samsa", {"gt": {"layer_type": "GINE+Transformer"}}, r"gt\.layer_type"),
         ("samsa", {"gnn": {"residual": False}}, r"gnn\.residual"),

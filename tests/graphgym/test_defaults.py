@@ -1,93 +1,179 @@
-import importlib.util
+import re
 
 import pytest
 import yaml
 from torch_geometric.graphgym.config import cfg
 
-from pyg_samsa.errors import ConfigError, MissingDependencyError
-from pyg_samsa.graphgym.config import load_config, resolved
-from pyg_samsa.graphgym.defaults import check_run
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.checks import check_run
+from pyg_samsa.graphgym.config import all_keys, load_config, resolved
+from pyg_samsa.graphgym.data_defaults import DATA_RULES
+from pyg_samsa.graphgym.defaults import RULES
+from pyg_samsa.graphgym.settings import SETTINGS, value_of
+
+FILES = {
+    "gps": {"model": {"type": "gps"}, "gt": {"layer_type": "GINE+Transformer", "layer_norm": True, "layers": 3}},
+    "own": {
+        "train": {"eval_period": 10, "tokens_per_batch": 500},
+        "optim": {"min_lr": 0.001, "base_lr": 0.01, "scheduler": "cos", "max_epoch": 30, "num_warmup_steps": 9},
+        "metric_best": "ap",
+        "metric_agg": "argmax",
+        "samsa": {"attention": "performer", "channels": 16, "heads": 4},
+        "performer": {"num_features": 8},
+        "model": {"type": "samsa", "graph_pooling": "mean"},
+        "dataset": {"format": "samsa", "name": "csv", "split_kind": "column", "split_column": "part"},
+        "predictor": {"folds": 3, "members": "all"},
+    },
+    "ensemble": {
+        "predictor": {"ensemble": 3, "members": "all", "tree_inputs": []},
+        "model": {"type": "samsa"},
+        "samsa": {"local": "incidence", "num_codes": 2, "num_eval_samples": 3},
+    },
+    "trees": {"predictor": {"members": "trees"}, "model": {"type": "samsa"}},
+    "devices": {"devices": 2, "model": {"type": "samsa"}},
+    "names": {"model": {"type": "samsa"}, "gt": {"dim_hidden": 64, "n_heads": 4}},
+}
 
 
-def _check(words):
-    load_config("csv", words.split())
-    check_run()
+@pytest.fixture
+def load(tmp_path):
+    """Loads a packaged configuration or one of FILES, and checks it: ``load("csv", "optim.max_epoch 1")``."""
 
+    def read(name, words):
+        path = name
+        if name in FILES:
+            path = tmp_path / f"{name}.yaml"
+            path.write_text(yaml.safe_dump(FILES[name]))
+        loaded = load_config(path, words.split())
+        check_run()
+        return loaded
 
-def value(key):
-    group, _, name = key.rpartition(".")
-    return cfg[group][name]
+    return read
 
 
 @pytest.mark.parametrize(
-    ("asked", "key", "expected"),
+    ("name", "asked", "expected"),
     [
-        ({"optim.max_epoch": 1}, "optim.num_warmup_epochs", 0.5),
-        ({"optim.max_epoch": 3}, "optim.num_warmup_epochs", 1.5),
-        ({"optim.max_epoch": 4}, "optim.num_warmup_epochs", 3.0),
-        ({"optim.num_warmup_steps": 7}, "optim.num_warmup_epochs", 0.0),
-        ({"optim.scheduler": "none"}, "optim.num_warmup_epochs", 0.0),
-        ({"optim.scheduler": "plateau"}, "optim.num_warmup_epochs", 0.0),
-        ({"samsa.channels": 50}, "samsa.heads", 2),
-        ({"samsa.heads": 6}, "samsa.channels", 60),
-        ({"model.type": "bag_of_features", "dataset.descriptors": "[]"}, "pe.kind", "none"),
+        ("csv", "optim.max_epoch 1", {"optim.num_warmup_epochs": 0.5}),
+        ("csv", "optim.max_epoch 3", {"optim.num_warmup_epochs": 1.5}),
+        ("csv", "optim.max_epoch 4", {}),
+        ("csv", "optim.num_warmup_steps 7", {"optim.num_warmup_epochs": 0.0}),
+        ("own", "optim.num_warmup_epochs 1", {"optim.num_warmup_steps": 0}),
+        ("csv", "optim.scheduler none", {"optim.num_warmup_epochs": 0.0}),
+        ("csv", "optim.scheduler plateau", {"optim.num_warmup_epochs": 0.0}),
+        ("own", "optim.max_epoch 2", {"train.eval_period": 2}),
+        ("own", "optim.base_lr 1e-4", {"optim.min_lr": 1e-4}),
+        ("gps", "optim.clip_grad_norm_value 2", {"optim.clip_grad_norm": True}),
+        ("own", "train.batch_size 4", {"train.tokens_per_batch": None}),
+        ("own", "metric_best mae", {"metric_agg": "argmin"}),
+        ("csv", "metric_best mae", {}),
+        ("csv", "samsa.channels 50", {"samsa.heads": 2}),
+        ("csv", "samsa.heads 6", {"samsa.channels": 60}),
+        ("csv", "gt.dim_hidden 50", {"samsa.channels": 50, "samsa.heads": 2}),
+        ("names", "samsa.heads 6", {"gt.n_heads": 0, "gt.dim_hidden": 60}),
+        ("names", "gt.n_heads 6", {"gt.dim_hidden": 60}),
+        ("gps", "gnn.dim_inner 15", {"gt.n_heads": 3}),
+        ("gps", "gt.n_heads 7", {"gnn.dim_inner": 14}),
+        ("csv", "gt.layers 5", {"samsa.layers": 5}),
+        ("gps", "model.type samsa samsa.layers 5", {"gt.layers": 0, "gt.layer_norm": False, "gt.layer_type": "samsa"}),
+        ("gps", "model.type gcn", {"gt.layer_type": "samsa"}),
+        ("csv", "gt.layer_type GCN+SAMSA", {"samsa.local": "gcn"}),
+        ("own", "samsa.attention samsa", {"performer.num_features": SETTINGS["performer.num_features"].default}),
+        ("csv", "samsa.attention performer", {"samsa.num_samples": None, "samsa.sampling": None}),
+        ("csv", "gt.layer_type GINE+Performer", {"samsa.num_samples": None, "samsa.sampling": None}),
+        ("csv", "samsa.local incidence", {"samsa.bridge": True}),
+        (
+            "ensemble",
+            "samsa.bridge False",
+            {"samsa.local": None, "samsa.num_codes": 1, "samsa.num_eval_samples": 1},
+        ),
+        ("own", "samsa.pool attention", {"model.graph_pooling": "add"}),
+        (
+            "csv",
+            "model.type bag_of_features",
+            {"pe.kind": "none", "dataset.descriptors": [], "predictor.refit": "descriptors"},
+        ),
+        ("csv", "model.type gcn", {"predictor.refit": "descriptors"}),
+        ("own", "predictor.ensemble 2", {"predictor.folds": 0}),
+        ("ensemble", "predictor.folds 4", {"predictor.ensemble": 1}),
+        ("trees", "predictor.ensemble 2", {"predictor.members": "all"}),
+        ("ensemble", "predictor.members gp", {"predictor.ensemble": 1}),
+        (
+            "ensemble",
+            "predictor.members trees",
+            {"predictor.ensemble": 1, "predictor.tree_inputs": SETTINGS["predictor.tree_inputs"].default},
+        ),
+        ("own", "model.type gcn", {"predictor.folds": 0, "model.graph_pooling": "mean"}),
+        ("own", "devices 2", {"predictor.folds": 0}),
+        ("devices", "predictor.folds 3", {"devices": 1}),
+        ("own", "dataset.split_kind random", {"dataset.split_column": None}),
+        ("csv", "dataset.split_column part", {"dataset.split_kind": "column"}),
+        ("quickstart", "dataset.name csv", {"dataset.max_residues": None}),
     ],
 )
-def test_a_setting_of_the_file_gives_way_to_one_that_was_asked_for(asked, key, expected):
-    loaded = load_config("csv", [word for pair in asked.items() for word in map(str, pair)])
-    check_run()
-    assert value(key) == expected
-    assert [note.split()[0] for note in loaded.notes] == ([] if expected == 3.0 else [key])
+def test_a_setting_of_the_file_gives_way_to_one_that_was_asked_for(load, name, asked, expected):
+    loaded = load(name, asked)
+    assert {key: value_of(key, cfg) for key in expected} == expected
+    noted = {note.split()[0] for note in loaded.changes.notes}
+    assert noted == expected.keys() - {"model.graph_pooling" if asked == "model.type gcn" else ""}
 
 
-def test_rates_and_validation_give_way(tmp_path):
-    path = tmp_path / "own.yaml"
-    path.write_text("train: {eval_period: 10}\noptim: {min_lr: 0.001, base_lr: 0.01, scheduler: cos, max_epoch: 30}")
-    loaded = load_config(path, ["optim.max_epoch", "2", "optim.base_lr", "1e-4"])
-    check_run()
-    assert (cfg.train.eval_period, cfg.optim.min_lr) == (2, 1e-4)
-    assert loaded.notes == (
-        "optim.min_lr 0.001 -> 0.0001 (optim.base_lr is lower)",
+def test_the_notes_say_why(load):
+    assert load("own", "optim.max_epoch 2 optim.base_lr 1e-4").changes.notes == [
         "train.eval_period 10 -> 2 (optim.max_epoch is 2)",
-    )
-
-
-def test_a_resolved_config_is_accepted_again(tmp_path):
-    loaded = load_config("csv", ["optim.max_epoch", "1"])
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(resolved(loaded)))
-    assert load_config(path).notes == ()
-    check_run()
-    assert cfg.optim.num_warmup_epochs == 0.5
+        "optim.min_lr 0.001 -> 0.0001 (optim.base_lr is lower)",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("name", "asked", "message"),
     [
-        ("optim.max_epoch 2 optim.num_warmup_epochs 2", "optim.num_warmup_epochs: got 2.0, expected less than"),
-        ("optim.num_warmup_epochs 60", "optim.num_warmup_epochs: got 60.0, expected less than optim.max_epoch"),
-        ("optim.scheduler none optim.num_warmup_epochs 2", "optim.num_warmup_epochs: got 2.0, expected 0 for"),
-        ("optim.max_epoch 2 train.eval_period 3", "train.eval_period: got 3, expected at most 2 epochs"),
-        ("optim.base_lr 0.1 optim.min_lr 0.2", "optim.min_lr: got 0.2, expected at most"),
-        ("model.type sams", "model.type: got 'sams'"),
-        ("optim.optimizer adamw2", "optim.optimizer: got 'adamw2'"),
-        ("optim.scheduler cosin", "optim.scheduler: got 'cosin'"),
-        ("model.type gps gt.layer_type GIN+Transformer dataset.descriptors []", "gt.layer_type: got 'GIN"),
-        ("model.type gcn gt.layer_type GINE+Transformer dataset.descriptors []", "gt.layer_type: got 'GINE"),
+        ("csv", "optim.max_epoch 2 optim.num_warmup_epochs 2", "optim.num_warmup_epochs: got 2.0, expected less than"),
+        ("csv", "optim.num_warmup_epochs 60", "optim.num_warmup_epochs: got 60.0, expected less than optim.max_epoch"),
+        ("csv", "optim.scheduler none optim.num_warmup_epochs 2", "optim.num_warmup_epochs: got 2.0, expected 0 for"),
+        ("csv", "optim.max_epoch 2 train.eval_period 3", "train.eval_period: got 3, expected at most 2 epochs"),
+        ("csv", "optim.base_lr 0.1 optim.min_lr 0.2", "optim.min_lr: got 0.2, expected at most"),
+        ("csv", "samsa.channels 50 samsa.heads 4", "samsa.heads: got 4, expected a divisor of channels = 50"),
+        ("csv", "samsa.attention performer samsa.num_samples 4", "samsa.num_samples: got 4, expected null"),
+        ("csv", "performer.num_features 8", "performer.num_features: got 8, expected 64, because samsa.attention"),
+        ("csv", "samsa.bridge False samsa.local incidence", "samsa.local: got 'incidence', expected a layer for nodes"),
+        ("csv", "dataset.name csv dataset.max_residues 5", "dataset.max_residues: got 5, expected nothing, because"),
+        ("csv", "gt.layers 3 samsa.layers 5", "gt.layers: got 3, expected the same as samsa.layers"),
     ],
 )
-def test_two_settings_that_were_asked_for_and_names_are_checked_without_data(words, message):
+def test_two_settings_that_were_asked_for_and_choices_do_not_give_way(load, name, asked, message):
     with pytest.raises(ConfigError) as caught:
-        _check(words)
+        load(name, asked)
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize(("key", "package"), [("wandb.use", "wandb"), ("tensorboard_each_run", "tensorboard")])
-def test_a_logger_that_is_not_installed_is_found_without_data(monkeypatch, key, package):
-    found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == package else found(name, *rest)
-    )
-    load_config("csv", [key, "True"])
-    with pytest.raises(MissingDependencyError, match=package):
+def test_two_settings_of_a_file_do_not_give_way(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("optim: {num_warmup_epochs: 3, max_epoch: 2, scheduler: cosine_with_warmup}")
+    load_config(path)
+    with pytest.raises(ConfigError, match=r"optim\.num_warmup_epochs: got 3\.0"):
         check_run()
+
+
+def test_a_resolved_config_is_accepted_again_and_gives_way_to_more_epochs(load, tmp_path):
+    loaded = load("csv", "optim.max_epoch 1")
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(resolved(loaded)))
+    again = load_config(path)
+    check_run()
+    assert again.changes.notes == loaded.changes.notes
+    assert cfg.optim.num_warmup_epochs == 0.5
+    assert resolved(again) == resolved(loaded)
+    assert load_config(path, ["optim.max_epoch", "9"]).changes.notes == []
+    assert cfg.optim.num_warmup_epochs == 3.0
+
+
+def test_every_rule_names_settings_that_exist():
+    known = set(all_keys())
+    for rule in [*RULES, *DATA_RULES]:
+        assert rule.becomes
+        assert rule.because
+        assert rule.to <= known
+        for name in re.findall("`([^`]+)`", rule.what + rule.because):
+            key = name.partition(" ")[0].removesuffix(".*")
+            assert key in known or any(other.startswith(f"{key}.") for other in known), name

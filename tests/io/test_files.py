@@ -77,6 +77,23 @@ def test_atomic_directory(tmp_path):
     assert names(tmp_path) == ["raw"]
 
 
+def test_a_folder_that_can_be_written_to_or_made(tmp_path):
+    files.check_folder("out", tmp_path)
+    files.check_folder("out", tmp_path / "new" / "deeper")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"out: got '.*file/deeper', expected a folder; .*file is a file"):
+        files.check_folder("out", tmp_path / "file" / "deeper")
+    with pytest.raises(ConfigError, match=r"out: got .*File name too long"):
+        files.check_folder("out", tmp_path / ("x" * 5000))
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda place, mode: False)
+    with pytest.raises(ConfigError, match=r"out: got .*, expected a folder that can be written to; .* cannot"):
+        files.check_folder("out", tmp_path / "new")
+
+
 def test_remove_partial_takes_leftovers_of_this_file_only(tmp_path):
     kept = ["data.pt", ".data.pt.lock", "other.pt", ".other.0123456789ab.part.pt", ".data.0123456789ab.part.csv"]
     for name in [*kept, ".data.0123456789ab.part.pt"]:

@@ -158,6 +158,21 @@ def test_defaults_are_registered() -> None:
     assert set(metrics.default_metrics("multiclass", parts=True)) <= set(metrics.available())
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (task.Task("regression", ["y"]), ["mae", "r2", "rmse", "spearman"]),
+        (task.Task("binary", ["y"]), ["accuracy", "accuracy_macro", "ap", "auc", "f1_macro", "spearman"]),
+        (task.Task("multilabel", ["a", "b"]), ["ap", "auc", "spearman"]),
+        (task.Task("multilabel", ["a"]), ["accuracy", "accuracy_macro", "ap", "auc", "f1_macro", "spearman"]),
+        (task.Task("multiclass", ["a", "b", "c"]), ["accuracy", "accuracy_macro", "f1_macro"]),
+    ],
+)
+def test_metrics_fit_kinds_of_tasks(kind: task.Task, expected: list[str]) -> None:
+    assert metrics.fitting(kind) == expected
+    assert set(metrics.default_metrics(kind.kind)) <= set(expected) or kind.names == ("a",)
+
+
 def test_direction() -> None:
     assert [metrics.direction(name) for name in ("miou", "mae", "loss", "unknown")] == [1, -1, -1, 0]
 

@@ -19,6 +19,12 @@ def test_header_folds_in_a_terminal_and_not_in_a_log():
     assert not any(line.endswith(" ") for line in log.getvalue().splitlines())
 
 
+def test_a_value_of_several_lines_keeps_its_column():
+    log = io.StringIO()
+    print_header(Console(file=log, width=80, soft_wrap=True), "title", {"changed": "a -> b\nc -> d", "data": "x"})
+    assert log.getvalue().splitlines()[2:5] == ["  changed  a -> b", "           c -> d", "  data     x"]
+
+
 def test_console_is_plain_where_there_is_no_terminal(capsys):
     make_console().print("[bold]word[/bold]")
     assert capsys.readouterr().out == "word\n"

@@ -13,6 +13,7 @@ from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError, DataNotFoundError, NumericalError
 from pyg_samsa.io.files import lock
 from pyg_samsa.training import losses, schedulers
+from pyg_samsa.training.callbacks import History
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.optimizers import adamw
 
@@ -205,6 +206,25 @@ def test_a_run_that_stopped_in_its_first_epoch_starts_again(train, monkeypatch):
             train(name="parts")
     resumed, _ = train(name="parts", resume=True)
     pd.testing.assert_frame_equal(history(whole)[COLUMNS], history(resumed)[COLUMNS], check_exact=True)
+
+
+def test_the_first_step_of_a_run_that_goes_on_has_the_rate_of_the_longer_schedule(train, monkeypatch):
+    seen, original = [], History.on_before_optimizer_step
+
+    def step(self, trainer, module, optimizer):
+        seen.append(optimizer.param_groups[0]["lr"])
+        original(self, trainer, module, optimizer)
+
+    def scheduler(optimizer, total, per_epoch):
+        return schedulers.build("linear_with_warmup", optimizer, total_steps=total)
+
+    train(name="parts", max_epochs=2, scheduler=scheduler)
+    monkeypatch.setattr(History, "on_before_optimizer_step", step)
+    train(name="parts", resume=True, max_epochs=3, scheduler=scheduler)
+    resumed = list(seen)
+    seen.clear()
+    train(name="whole", max_epochs=3, scheduler=scheduler)
+    assert resumed == seen[-3:]
 
 
 def test_a_run_may_go_on_for_more_epochs(train):

@@ -5,7 +5,7 @@ import yaml
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
-from pyg_samsa.training.run_folder import open_run_folder
+from pyg_samsa.training.run_folder import open_run_folder, settings
 
 CONFIG = {
     "optim": {"base_lr": 0.1, "max_epoch": 3},
@@ -125,3 +125,15 @@ def test_an_interrupted_checkpoint_leaves_the_old_one(tmp_path, monkeypatch):
         writer.save_checkpoint({"epoch": 2}, path)
     assert writer.load_checkpoint(path) == {"epoch": 1}
     assert [child.name for child in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_setting_that_was_shortened_counts_with_its_value_of_before(tmp_path):
+    short = changed(optim={"max_epoch": 1, "num_warmup_epochs": 0.5}) | {"shortened": {"optim.num_warmup_epochs": 3.0}}
+    assert settings(short)["optim.num_warmup_epochs"] == 3.0
+    assert settings(short, volatile=True)["optim.num_warmup_epochs"] == 0.5
+    assert not [key for key in settings(short, volatile=True) if key.startswith("shortened")]
+    first = open_run_folder(tmp_path, "exp", 0, short)
+    longer = changed(optim={"max_epoch": 9, "num_warmup_epochs": 3.0})
+    assert open_run_folder(tmp_path, "exp", 0, longer, resume=True).path == first.path
+    other = changed(optim={"max_epoch": 9, "num_warmup_epochs": 2.0})
+    assert open_run_folder(tmp_path, "exp", 0, other, resume=True).path != first.path

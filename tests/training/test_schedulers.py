@@ -129,6 +129,12 @@ def test_plateau() -> None:
     assert rates == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.2]
 
 
+def test_rates_are_repeated_epoch_by_epoch() -> None:
+    optimizer = sgd(0.2)
+    schedule = schedulers.repeat_rates(optimizer, [0.2, 0.1, 0.05], 2)
+    assert run(schedule, optimizer, 8) == pytest.approx([0.2, 0.2, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05])
+
+
 def test_resumed_run_continues_and_may_be_longer(tmp_path) -> None:
     optimizer = sgd()
     schedule = schedulers.build("cosine_with_warmup", optimizer, total_steps=10, warmup_steps=2)

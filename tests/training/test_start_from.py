@@ -8,7 +8,7 @@ from pyg_samsa.nn import SAMSA
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.scaling import ScaledNetwork
-from pyg_samsa.training.start_from import start_from
+from pyg_samsa.training.start_from import find_source, start_from
 
 SIZE = {"edge_channels": [3], "channels": 8, "num_layers": 2, "heads": 2, "num_samples": 4}
 
@@ -72,6 +72,16 @@ def test_what_is_no_network_is_refused(tmp_path):
     AtomicCheckpointIO().save_checkpoint({"epoch": 1}, tmp_path / "other.ckpt")
     with pytest.raises(DataIntegrityError, match="without weights"):
         start_from(network(), tmp_path / "other.ckpt")
+
+
+def test_the_file_of_the_weights_is_found(tmp_path):
+    assert find_source("peptides").name == "model.safetensors"
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    assert find_source(tmp_path / "run") == checkpoint
+    with pytest.raises(DataNotFoundError, match="no saved model found"):
+        find_source(tmp_path / "nothing")
 
 
 def test_a_shipped_network_is_found_by_name():

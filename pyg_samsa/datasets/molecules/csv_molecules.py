@@ -302,11 +302,12 @@ def _small_splits(split_idx: Mapping[str, Tensor], kind: str) -> list[str]:
     small = [words[split] for split in words if 0 < counts[split] < _FEW_ROWS]
     shown = ", ".join(f"{count:,} {words.get(split, 'training')}" for split, count in counts.items())
     notes = []
+    folds = f"--folds {min(5, sum(counts.values()))}"
     if empty:
         few = "too few scaffolds, " if kind == "scaffold" else ""
-        notes.append(f"no {' and no '.join(empty)} rows ({few}{shown}); --folds 5 validates and tests on all rows")
+        notes.append(f"no {' and no '.join(empty)} rows ({few}{shown}); {folds} validates and tests on all rows")
     if small:
-        notes.append(f"few {' and '.join(small)} rows ({shown}): their scores say little; --folds 5 uses all rows")
+        notes.append(f"few {' and '.join(small)} rows ({shown}): their scores say little; {folds} uses all rows")
     return notes
 
 

@@ -19,8 +19,8 @@ from pyg_samsa.nn.tokenizers.node import POSITIONS
 from pyg_samsa.nn.tokenizers.tokenizer_registry import TOKENIZERS
 from pyg_samsa.options import Option, check_integer, check_no_effect, check_options, keep_plain
 
-# Options of the tokenizers of the package.
-_OF_TOKENIZER = ("bridge", "num_codes", "eval_codes", "sigma", "positions", "coordinate_free", "centroid_distance")
+OF_TOKENIZER = ("bridge", "num_codes", "eval_codes", "sigma", "positions", "coordinate_free", "centroid_distance")
+"""Options of the tokenizers of the package."""
 OPERATOR_ARGUMENTS = ("num_samples", "sampling", "tau", "noise", "attn_backend")
 """Options of a network that are arguments of its attention operator, if the operator takes them."""
 
@@ -116,7 +116,7 @@ class SAMSAOptions:
         if not self.pe_channels:
             self._must_be_default(("flip_signs", "pe_kind"), "pe_channels is 0")
         if self.tokenizer is not None:
-            self._must_be_default(_OF_TOKENIZER, f"tokenizer is {self.tokenizer!r}")
+            self._must_be_default(OF_TOKENIZER, f"tokenizer is {self.tokenizer!r}")
             return
         if self.tokenizer_options:
             raise ConfigError("tokenizer_options", dict(self.tokenizer_options), "nothing without a tokenizer")

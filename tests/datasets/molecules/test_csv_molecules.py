@@ -318,7 +318,7 @@ def test_notes_are_logged_whenever_the_data_set_is_opened(table, caplog):
 def test_an_empty_split_is_told(table):
     dataset = table(["smiles", "y"], [["CCO", 1.0], ["CCC", 2.0], ["CCN", 3.0]])
     assert dataset.notes == (
-        "no validation and no test rows (3 training, 0 validation, 0 test); --folds 5 validates and tests on all rows",
+        "no validation and no test rows (3 training, 0 validation, 0 test); --folds 3 validates and tests on all rows",
     )
 
 

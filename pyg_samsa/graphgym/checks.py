@@ -1,0 +1,209 @@
+"""Checks of ``cfg`` that need no data: names, packages, folders, and settings that contradict each other."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch_geometric.graphgym import register
+from torch_geometric.graphgym.config import cfg
+from torch_geometric.graphgym.imports import pl
+
+from pyg_samsa.chem.descriptors import check_descriptors
+from pyg_samsa.datasets import catalog
+from pyg_samsa.datasets.dataset_registry import dataset_options
+from pyg_samsa.datasets.splits import check_fractions
+from pyg_samsa.errors import ConfigError, MissingDependencyError, check_choice
+from pyg_samsa.graphgym.baselines import gnn_options
+from pyg_samsa.graphgym.data_defaults import FITTING_TASK_TYPES
+from pyg_samsa.graphgym.loss import check_loss
+from pyg_samsa.graphgym.metric import check_metrics
+from pyg_samsa.graphgym.network import (
+    BUILT_IN_ENCODERS,
+    LEVEL_OF_HEAD,
+    READ_BY,
+    WITHOUT_GRAPH_FEATURES,
+    check_encoder,
+    model_options,
+    named_as_settings,
+    own_head,
+    parse_layer_type,
+)
+from pyg_samsa.graphgym.optimizer import choose_optimizer
+from pyg_samsa.graphgym.scheduler import WITHOUT_WARMUP, check_scheduler, scheduler_name
+from pyg_samsa.graphgym.settings import FROM_DATA, GPS_LAYERS, value_of
+from pyg_samsa.io.files import check_folder
+from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
+from pyg_samsa.nn.conv.operators import make_operator, operator_options
+from pyg_samsa.nn.models.message_passing import LAYERS
+from pyg_samsa.training.start_from import find_source
+
+_OF_GRAPHGYM = ("PyG", "OGB")
+"""Formats of data sets that GraphGym itself reads."""
+_TASKS = ("graph", "node", "edge", "link_pred")
+_TASK_TYPES = tuple(dict.fromkeys(name for names in FITTING_TASK_TYPES.values() for name in names))
+
+
+def check_settings() -> None:
+    """Check the settings of networks that a configuration holds.
+
+    Raises:
+        ConfigError: See `pyg_samsa.graphgym.network.model_options`; there is no such descriptor; or an option has no
+            effect in this combination.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.gnn.head = "graphs"
+        >>> check_settings()
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: gnn.head: got 'graphs', expected one of ...
+        >>> set_cfg(cfg)
+    """
+    check_descriptors(cfg.dataset.descriptors, "dataset.descriptors")
+    _check_head()
+    for name in ("descriptors", "extra_columns"):
+        if cfg.dataset[name] and cfg.model.type in WITHOUT_GRAPH_FEATURES:
+            hint = f"Set dataset.{name} [], or use the network samsa, which takes features of whole graphs."
+            raise ConfigError(
+                f"dataset.{name}", cfg.dataset[name], f"none with the network {cfg.model.type}", hint=hint
+            )
+    if cfg.gt.layer_type not in ("samsa", *GPS_LAYERS):
+        parse_layer_type(cfg.gt.layer_type)
+    if cfg.samsa.tokenizer is not None and cfg.samsa.tokenizer not in TOKENIZERS:
+        hint = f"Registered: {', '.join(TOKENIZERS) or 'none'}. Modules of your own are imported with --import."
+        raise ConfigError("samsa.tokenizer", cfg.samsa.tokenizer, "the name of a registered tokenizer", hint=hint)
+    if cfg.model.type == "samsa":
+        values = model_options()
+        with named_as_settings(values["attention"]):
+            SAMSAOptions(**values)
+
+
+def _check_head() -> None:
+    """Raise a `ConfigError` if there is no head of this name, or the network does not use it."""
+    head, known = cfg.gnn.head, {"default", *register.head_dict}
+    if head not in known and head not in LEVEL_OF_HEAD:
+        raise ConfigError("gnn.head", head, sorted(known))
+    if own_head() is not None and cfg.model.type in READ_BY and cfg.model.type != "samsa":
+        hint = "A head of your own works with model.type samsa, and with GraphGym's gnn."
+        raise ConfigError("gnn.head", head, f"'default' with the network {cfg.model.type}", hint=hint)
+
+
+def check_run() -> None:
+    """Check what a run needs and what needs no data, before data are loaded and a folder is made.
+
+    Raises:
+        ConfigError: A network, a data set, a loss, a metric, an encoder, an optimiser or a schedule does not exist, two
+            settings contradict each other, there is no such device, or the folder of the results cannot be written to.
+        DataNotFoundError: There are no weights to start from.
+        MissingDependencyError: A logger that is asked for is not installed.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.model.type = "sams"
+        >>> check_run()
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: model.type: got 'sams', expected one of ...
+        >>> set_cfg(cfg)
+    """
+    _check_network()
+    _check_dataset()
+    check_loss()
+    check_metrics()
+    choose_optimizer()
+    check_scheduler()
+    _check_lengths()
+    _check_devices()
+    if cfg.train.start_from:
+        find_source(cfg.train.start_from)
+    packages = {
+        "wandb": ("wandb.use", cfg.wandb.use),
+        "tensorboard": ("tensorboard_each_run", cfg.tensorboard_each_run),
+    }
+    for package, (key, used) in packages.items():
+        if used and importlib.util.find_spec(package) is None:
+            raise MissingDependencyError(package, package, key)
+    check_folder("out_dir", os.path.expanduser(cfg.out_dir))
+
+
+def _check_network() -> None:
+    network = cfg.model.type
+    check_choice("model.type", network, sorted(register.network_dict))
+    if network in LAYERS or network == "gps":
+        gnn_options(network)
+    if network == "gnn":
+        names: dict[str, Collection[Any]] = {
+            "gnn.layer_type": register.layer_dict,
+            "gnn.stage_type": register.stage_dict,
+            "gnn.act": register.act_dict,
+            "model.graph_pooling": register.pooling_dict,
+        }
+        for key, registered in names.items():
+            check_choice(key, value_of(key, cfg), sorted(registered))
+    if network == "samsa":
+        values = model_options()
+        if FROM_DATA not in operator_options(values["attention"]):
+            with named_as_settings(values["attention"]):
+                options = SAMSAOptions(**values)
+                make_operator(options.attention, options.channels, **options.operator())
+    for kind, registered in (("node", register.node_encoder_dict), ("edge", register.edge_encoder_dict)):
+        if cfg.dataset[f"{kind}_encoder"] and cfg.dataset[f"{kind}_encoder_name"] not in BUILT_IN_ENCODERS:
+            check_encoder(kind, registered)
+
+
+def _check_dataset() -> None:
+    check_choice("dataset.task", cfg.dataset.task, _TASKS)
+    check_choice("dataset.task_type", cfg.dataset.task_type, _TASK_TYPES)
+    format, name = cfg.dataset.format, cfg.dataset.name
+    if catalog.knows(format, name):
+        takes = catalog.option_names(format, name)
+        for option in dataset_options():
+            if option not in takes and cfg.dataset.get(option) is not None:
+                hint = f"{name} takes {', '.join(option for option in takes if option in dataset_options()) or 'none'}."
+                expected = f"nothing, because the data set {name} does not take it"
+                raise ConfigError(f"dataset.{option}", cfg.dataset[option], expected, hint=hint)
+    elif len(register.loader_dict) == 1 and format not in _OF_GRAPHGYM:  # no loader of other code
+        catalog.find(format, name)
+    if "split" not in cfg.dataset or cfg.dataset.get("split_kind") == "column":
+        return
+    try:
+        check_fractions(cfg.dataset.split)
+    except ConfigError as error:
+        raise error.renamed("dataset.split") from None
+
+
+def _check_lengths() -> None:
+    """Check the lengths of warm-up and validation."""
+    optim = cfg.optim
+    warmup = optim.num_warmup_epochs
+    if warmup >= optim.max_epoch:
+        hint = "Train longer, or shorten the warm-up, which may be a fraction or 0."
+        raise ConfigError(
+            "optim.num_warmup_epochs", warmup, f"less than optim.max_epoch ({optim.max_epoch})", hint=hint
+        )
+    if (warmup or optim.num_warmup_steps) and scheduler_name() in WITHOUT_WARMUP:
+        key = "optim.num_warmup_epochs" if warmup else "optim.num_warmup_steps"
+        hint = "Use 'constant_with_warmup' for warm-up without decay."
+        raise ConfigError(key, value_of(key, cfg), f"0 for the scheduler {optim.scheduler!r}", hint=hint)
+    if cfg.train.eval_period > optim.max_epoch:
+        hint = "No epoch would be validated."
+        raise ConfigError("train.eval_period", cfg.train.eval_period, f"at most {optim.max_epoch} epochs", hint=hint)
+
+
+def _check_devices() -> None:
+    strategies = ["auto", *pl.strategies.StrategyRegistry.available_strategies()]
+    check_choice("train.strategy", cfg.train.strategy, strategies)
+    kind = {"gpu": "a GPU", "cuda": "a GPU", "mps": "an Apple GPU"}.get(cfg.accelerator)
+    found = torch.backends.mps.is_available() if cfg.accelerator == "mps" else torch.cuda.is_available()
+    if cfg.accelerator == "gpu":
+        found = found or torch.backends.mps.is_available()
+    if kind and not found:
+        hint = "accelerator auto takes a GPU if there is one. `pyg-samsa doctor` shows what is found."
+        raise ConfigError("accelerator", cfg.accelerator, f"a device that is there; {kind} is not found", hint=hint)
+    devices = cfg.devices
+    if kind and cfg.accelerator != "mps" and devices != "auto" and devices > torch.cuda.device_count() > 0:
+        raise ConfigError("devices", devices, f"at most {torch.cuda.device_count()}, the number of GPUs")
