@@ -75,13 +75,15 @@ def resume_hint(args: argparse.Namespace) -> str:
 
 
 def _print(console: Any, result: Tuning) -> None:
+    from pyg_samsa.viz.figure import shown
+
     if not result.network and not result.trees:
         console.print("No trial has finished yet. Run the same command again, with more --minutes or fewer --epochs.")
         return
     found = {"network": result.network, "trees": result.trees}
     console.print(f"{sum(map(len, found.values()))} finished trials, {result.stopped} stopped early")
     rows = [
-        (f"{name} {trial.number}", f"{trial.value:.4f}", f"{trial.seconds:.0f} s", trial.text())
+        (f"{name} {trial.number}", shown(trial.value), f"{trial.seconds:.0f} s", trial.text())
         for name, trials in found.items()
         for trial in trials[:_SHOWN]
     ]

@@ -20,7 +20,7 @@ import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the sett
 from pyg_samsa.errors import ConfigError, MissingDependencyError, NumericalError
 from pyg_samsa.experiments.molecule_rows import smiles_of
 from pyg_samsa.experiments.search_space import TREE_INPUT
-from pyg_samsa.experiments.tune_trials import NetworkTrials, SearchData, TreeTrials
+from pyg_samsa.experiments.tune_trials import NetworkTrials, SearchData, TreeTrials, with_defined_monitor
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import load_config, resolved
 from pyg_samsa.graphgym.plan import make_plan
@@ -29,10 +29,12 @@ from pyg_samsa.io.files import atomic_write, lock
 from pyg_samsa.io.memory import keep_memory
 from pyg_samsa.options import check_integer, check_positive
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS
+from pyg_samsa.training.best_epoch import FALLBACK, describe_fallback
 from pyg_samsa.training.console import quiet_libraries
 from pyg_samsa.training.environment import available_cpus
 from pyg_samsa.training.run_folder import settings
 from pyg_samsa.training.run_plan import RunPlan
+from pyg_samsa.viz.figure import shown
 
 STUDY, BEST, TRIALS = "study.log", "best.yaml", "trials"
 _FIRST_TRIALS = 5
@@ -114,9 +116,10 @@ def tune(
 
     Optuna's tree-structured Parzen estimator suggests settings (Bergstra et al., "Algorithms for hyper-parameter
     optimization", NeurIPS 2011; Akiba et al., "Optuna", KDD 2019). A trial stops early if its best value so far is
-    worse than the median of the earlier trials at the same epoch. The first trial has the settings of the config. The
-    test split is removed before anything is trained. Every trial is stored as it ends, in ``out_dir/tune-NAME``: the
-    same call goes on with the search.
+    worse than the median of the earlier trials at the same epoch. If the metric is undefined on the validation rows,
+    the validation loss compares the trials of the network, and trees are not searched. The first trial has the settings
+    of the config. The test split is removed before anything is trained. Every trial is stored as it ends, in
+    ``out_dir/tune-NAME``: the same call goes on with the search.
 
     Args:
         config: A YAML file, or the name of a packaged config, of the network ``samsa``.
@@ -154,6 +157,9 @@ def tune(
         if plan.monitor is None:
             hint = "The search compares settings on the validation split: see dataset.split."
             raise ConfigError("dataset.split", list(cfg.dataset.split), "a split with a validation part", hint=hint)
+        asked, plan = plan.monitor, with_defined_monitor(plan)
+        if told := describe_fallback(asked, plan.monitor, trials=True):
+            on_trial(told)
         kinds: list[NetworkTrials | TreeTrials] = []
         members = cfg.predictor.members
         searched = MEMBER_KINDS["all" if members == "auto" else members]
@@ -183,9 +189,10 @@ def _tree_trials(
     config: str | os.PathLike[str], opts: Sequence[str], plan: RunPlan, *, needed: bool
 ) -> list[TreeTrials]:
     """Return the trials of trees, or none if the graphs are no molecules and trees are not needed."""
-    if plan.monitor == "val_loss":
+    if plan.monitor == FALLBACK:
         if needed:
-            raise ConfigError("metric_best", "loss", "a metric of the task for trees")
+            hint = "Only networks have a loss to compare."
+            raise ConfigError("metric_best", cfg.metric_best, "a metric that the validation rows define", hint=hint)
         return []  # losses of a network and of trees are not the same
     try:
         return [TreeTrials(config, opts, plan, smiles_of(plan.dataset, cfg.dataset.name))]
@@ -206,7 +213,7 @@ def _write(result: Tuning, settings: Mapping[str, Any]) -> None:
     best = [trials[0] for trials in (result.network, result.trees) if trials]
     if not best:
         return
-    told = [f"{name} {trials[0].value:.4f}" for name, trials in _named(result).items() if trials]
+    told = [f"{name} {shown(trials[0].value)}" for name, trials in _named(result).items() if trials]
     count = len(result.network) + len(result.trees)
     lines = f"# Best of {count} finished trials. Validation {result.metric}: {', '.join(told)}.\n#\n"
     lines += f"#     pyg-samsa train --cfg {result.config}\n\n"
@@ -276,7 +283,7 @@ class _Study:
         self.study.tell(trial, value)
         done = Trial(trial.number, value, time.monotonic() - started, values)
         star = "  *" if self.study.best_trial.number == trial.number else ""
-        return f"{name}  {value:.4f}  {done.seconds:.0f} s  {done.text()}{star}"
+        return f"{name}  {shown(value)}  {done.seconds:.0f} s  {done.text()}{star}"
 
     def complete(self) -> list[Trial]:
         """Return the finished trials, best first."""
@@ -298,7 +305,7 @@ def _report(trial: Any, deadline: float, epoch: int, value: float) -> None:
     if epoch < cfg.optim.max_epoch and time.monotonic() > deadline:
         raise Pruned(f"stopped after {epoch} epochs: no time left")
     if trial.should_prune():
-        raise Pruned(f"stopped after {epoch} epochs at {value:.4f}")
+        raise Pruned(f"stopped after {epoch} epochs at {shown(value)}")
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,15 @@ from pyg_samsa.experiments.search_space import NETWORK, TREE_INPUT, TREES, narro
 from pyg_samsa.graphgym.changes import Changes
 from pyg_samsa.graphgym.config import LoadedConfig, load_config
 from pyg_samsa.graphgym.loader import load_for_runner
+from pyg_samsa.graphgym.loss import BOUNDED
 from pyg_samsa.graphgym.network import unused_settings
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.graphgym.settings import SETTINGS, value_of, values_for
 from pyg_samsa.graphgym.share import describe
+from pyg_samsa.metrics.row_metric import RowMetric, UndefinedMetric
 from pyg_samsa.predict.boosted_trees import BoostedTrees, BoostingOptions
 from pyg_samsa.training import losses
+from pyg_samsa.training.best_epoch import FALLBACK
 from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.environment import available_cpus
 from pyg_samsa.training.run_folder import open_run_folder
@@ -93,7 +98,8 @@ class NetworkTrials:
         self.monitor, self.best = str(plan.monitor), max if plan.higher_is_better else min
         present = {key: value_of(key, cfg) for key in NETWORK if key in SETTINGS or key == "model.loss_fun"}
         kind = plan.dataset.task.kind
-        if kind != "regression":
+        # Another loss would not read the bounds, and values of different losses cannot be compared.
+        if kind != "regression" or self.monitor == FALLBACK or str(cfg.model.loss_fun).startswith(BOUNDED):
             present.pop("model.loss_fun")
         elif "model.loss_fun" not in loaded.given:
             present["model.loss_fun"] = losses.fitting(kind)[0]
@@ -129,6 +135,28 @@ class NetworkTrials:
         if not seen:
             raise ConfigError("train.eval_period", cfg.train.eval_period, f"at most {plan.trainer.max_epochs} epochs")
         return self.best(seen)
+
+
+def with_defined_monitor(plan: RunPlan) -> RunPlan:
+    """Return a plan whose trials can be compared: by the validation loss if the metric is undefined on validation.
+
+    As in a training, where `pyg_samsa.training.best_epoch.best_epoch` chooses the epoch. A metric may be undefined for
+    any predictions, because all validation rows are of one class for example.
+
+    Args:
+        plan: A plan with a monitor.
+    """
+    metric = plan.metrics.get(str(plan.monitor).removeprefix("val_"))
+    if not isinstance(metric, RowMetric):
+        return plan
+    width = plan.dataset.task.num_targets
+    target = torch.cat([plan.dataset[row].y.reshape(-1, width) for row in plan.dataset.split_idx["val"].tolist()])
+    probe = metric.clone()
+    probe.update(torch.randn(target.shape, generator=torch.Generator().manual_seed(0)), target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetric)
+        undefined = math.isnan(float(probe.compute()))
+    return replace(plan, monitor=FALLBACK, higher_is_better=False) if undefined else plan
 
 
 class TreeTrials:

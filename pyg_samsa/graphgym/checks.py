@@ -19,7 +19,7 @@ from pyg_samsa.datasets.splits import check_fractions
 from pyg_samsa.errors import ConfigError, MissingDependencyError, check_choice
 from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.data_defaults import FITTING_TASK_TYPES
-from pyg_samsa.graphgym.loss import check_loss
+from pyg_samsa.graphgym.loss import BOUNDED, check_loss
 from pyg_samsa.graphgym.metric import check_metrics
 from pyg_samsa.graphgym.network import (
     BUILT_IN_ENCODERS,
@@ -113,6 +113,7 @@ def check_run() -> None:
     _check_network()
     _check_dataset()
     check_loss()
+    _check_bounds()
     check_metrics()
     choose_optimizer()
     check_scheduler()
@@ -174,6 +175,19 @@ def _check_dataset() -> None:
         check_fractions(cfg.dataset.split)
     except ConfigError as error:
         raise error.renamed("dataset.split") from None
+
+
+def _check_bounds() -> None:
+    """Check that a loss with bounds has bounds to read."""
+    loss = str(cfg.model.loss_fun)
+    if not loss.startswith(BOUNDED):
+        return
+    if (cfg.dataset.format, cfg.dataset.name) != ("samsa", "csv"):
+        expected = "a loss without bounds, which only a CSV table (--csv) has"
+        raise ConfigError("model.loss_fun", loss, expected, hint=f"Use model.loss_fun {loss.removeprefix(BOUNDED)}.")
+    if cfg.dataset.censored not in (None, "bounds"):
+        hint = f"Leave out --censored, or use model.loss_fun {loss.removeprefix(BOUNDED)}."
+        raise ConfigError("dataset.censored", cfg.dataset.censored, f"'bounds' with model.loss_fun {loss}", hint=hint)
 
 
 def _check_lengths() -> None:

@@ -20,7 +20,7 @@ from pyg_samsa.datasets.molecule_descriptors import add_descriptors
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.graphgym.changes import Changes
 from pyg_samsa.graphgym.data_defaults import FITTING_TASK_TYPES, fit_to_data
-from pyg_samsa.graphgym.loss import BOUNDED
+from pyg_samsa.graphgym.loss import BOUNDED, refuse_bounds
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.share import describe
@@ -39,11 +39,18 @@ def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
         format: ``dataset.format``.
         name: ``dataset.name``.
         dataset_dir: ``dataset.dir``.
+
+    Raises:
+        ConfigError: Targets are read as bounds, which GraphGym's losses do not see.
     """
     describe(None)
     if not catalog.knows(format, name):
         return None
-    dataset = _with_added_features(catalog.load(format, name, dataset_dir, **_given_options()), dataset_dir)
+    options = _given_options()
+    if options.get("censored") == "bounds":
+        asked = str(cfg.model.loss_fun)
+        refuse_bounds(*(("model.loss_fun", asked) if asked.startswith(BOUNDED) else ("dataset.censored", "bounds")))
+    dataset = _with_added_features(catalog.load(format, name, dataset_dir, **options), dataset_dir)
     for split, attribute in _SPLIT_ATTRIBUTES.items():
         index = dataset.split_idx.get(split)
         if index is not None:
@@ -59,8 +66,8 @@ def _given_options() -> dict[str, Any]:
     given = {name: cfg.dataset[name] for name in dataset_options() if cfg.dataset.get(name) is not None}
     if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv"):
         given["fractions"] = list(cfg.dataset.split)
-        if str(cfg.model.loss_fun).startswith(BOUNDED) and given.get("censored") in (None, "refuse"):
-            given["censored"] = "bounds"
+        if str(cfg.model.loss_fun).startswith(BOUNDED):
+            given.setdefault("censored", "bounds")
     return given
 
 

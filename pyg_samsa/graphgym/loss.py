@@ -6,6 +6,7 @@ GraphGym calls all registered losses in turn, so each returns None unless ``mode
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ _PREFIX = "samsa_"
 ALIASES = {"smoothl1": "smooth_l1", "smoothL1": "smooth_l1", "mae": "l1"}
 ALIASES |= {f"{BOUNDED}mse": "mse", f"{BOUNDED}l1": "l1", f"{BOUNDED}smooth_l1": "smooth_l1"}
 Loss = Callable[[Tensor, Tensor], Tensor]
+_OWN_LOOP = "Train with pyg-samsa train, or with python -m graphgym of this package: their losses see the bounds."
 
 
 def choose_loss(task: str, *, given: bool) -> Loss:
@@ -110,6 +112,42 @@ def _foreign(registered: Callable, name: str) -> Loss:
     return loss
 
 
+def refuse_bounds(key: str, value: Any) -> NoReturn:
+    """Raise the error about bounds of targets in GraphGym's own training loop.
+
+    Args:
+        key: Setting that asks for bounds.
+        value: Its value.
+
+    Raises:
+        ConfigError: Always.
+
+    Example:
+        >>> refuse_bounds("model.loss_fun", "bounded_mse")
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: model.loss_fun: got 'bounded_mse', expected no bounds in GraphGym's own ...
+    """
+    expected = "no bounds in GraphGym's own training loop, whose losses see only predictions and targets"
+    raise ConfigError(key, value, expected, hint=_OWN_LOOP)
+
+
+def bounded_loss(pred: Tensor, target: Tensor) -> None:
+    """Refuse ``bounded_mse`` and its relatives in GraphGym's ``compute_loss``; GraphGym calls it like a loss.
+
+    Raises:
+        ConfigError: ``model.loss_fun`` names a loss with bounds.
+
+    Example:
+        >>> bounded_loss(torch.zeros(1), torch.zeros(1)) is None
+        True
+    """
+    if cfg.model.loss_fun in ALIASES and cfg.model.loss_fun.startswith(BOUNDED):
+        refuse_bounds("model.loss_fun", cfg.model.loss_fun)
+
+
+register_once(register.loss_dict, f"{_PREFIX}bounded", bounded_loss)
+
+
 def _gated(asked: tuple[str, ...], name: str, score: Callable[[Tensor], Tensor] | None) -> Callable:
     def registered(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor] | None:
         if cfg.model.loss_fun not in asked and not (name == "bce" and _is_multilabel()):
@@ -132,5 +170,5 @@ _SCORES: dict[str, Callable[[Tensor], Tensor] | None] = {"bce": torch.sigmoid, "
 # GraphGym has these itself.
 _OWN = ("cross_entropy", "mse")
 for _name in (name for name in losses.available() if name not in _OWN):
-    _asked = (_name, *(alias for alias, meant in ALIASES.items() if meant == _name))
+    _asked = (_name, *(alias for alias, meant in ALIASES.items() if meant == _name and not alias.startswith(BOUNDED)))
     register_once(register.loss_dict, f"{_PREFIX}{_name}", _gated(_asked, _name, _SCORES.get(_name)))

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from pyg_samsa.errors import DataError
 
 # fmt: off
@@ -32,6 +34,8 @@ _POINT_NUMBER = re.compile(rf"[+-]?[1-9]\d{{0,2}}(,\d{{3}})+\.\d*{_END}")
 _POINT_ONLY = re.compile(rf"[+-]?\d*\.\d+{_END}")
 _SPACED_GROUPS = re.compile(r"([+-]?\d{1,3})(([ \u00a0\u2009\u202f'\u2019])\d{3}(?:\3\d{3})*)(?!\d)")
 _BOUND = re.compile(r"(<=|>=|<|>|≤|≥|~|≈|=)\s*")
+BOUND_SIGNS = {0: "", 1: ">", -1: "<"}
+"""Sign of a number, of a lower and of an upper bound."""
 _SIDES = {"<": -1, "<=": -1, "≤": -1, ">": 1, ">=": 1, "≥": 1}
 
 
@@ -239,6 +243,21 @@ def write_number(value: float, spread: float | None = None, *, digits: int = 6) 
     if spread is not None and value and 0 < spread < math.inf and math.isfinite(value):
         digits += min(max(math.floor(math.log10(abs(value))) - math.floor(math.log10(spread)) - 1, 0), 11)
     return f"{value:.{digits}g}"
+
+
+def spread_of(values: Sequence[float] | np.ndarray) -> float | None:
+    """Return the standard deviation of a column, for :func:`write_number`; None without a finite value.
+
+    Args:
+        values: The column; values that are not finite are left out.
+
+    Example:
+        >>> spread_of([1.0, 3.0, math.nan]), spread_of([math.nan])
+        (1.0, None)
+    """
+    column = np.asarray(values, dtype=np.float64)
+    known = column[np.isfinite(column)]
+    return float(known.std()) if len(known) else None
 
 
 def describe_missing(texts: Sequence[str], values: Sequence[float]) -> str:

@@ -25,8 +25,13 @@ class BestEpoch(NamedTuple):
     monitor: str | None
 
 
-def describe_fallback(asked: str | None, used: str | None) -> str:
+def describe_fallback(asked: str | None, used: str | None, *, trials: bool = False) -> str:
     """Return why the best epoch was not chosen by the metric that was asked for; empty if it was.
+
+    Args:
+        asked: Logged name that was to choose; None for the last epoch.
+        used: Logged name that chose; None if the last epoch was taken.
+        trials: Whether trials of a search were compared rather than epochs.
 
     Example:
         >>> describe_fallback("val_auc", "val_loss")
@@ -36,6 +41,8 @@ def describe_fallback(asked: str | None, used: str | None) -> str:
     """
     if asked == used or asked is None:
         return ""
+    if trials:
+        return f"{asked} is undefined (NaN) on the validation rows; trials are compared by {used}"
     instead = "the last epoch was taken" if used is None else f"the best epoch was chosen by {used}"
     return f"{asked} is undefined (NaN) in all epochs; {instead}"
 

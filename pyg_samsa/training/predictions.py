@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch_geometric.graphgym.imports import pl
 
-from pyg_samsa.io.cells import write_number
+from pyg_samsa.io.cells import BOUND_SIGNS, spread_of, write_number
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.task import Task
 
@@ -74,15 +74,17 @@ class PredictionCollector(pl.Callback):
 
 
 def write_predictions(path: Path, collected: PredictionCollector, *, dataset: Any, task: Task) -> None:
-    """Write ``row, [node,] [smiles,] <name>_true, <name>_pred, ...`` as CSV.
+    """Write ``row, [node,] [smiles,] <name>_true, [<name>_bound,] <name>_pred, ...`` as CSV.
 
-    Predictions of labels and classes are probabilities, those of regressions are values. A multi-class target is one
-    column ``true`` with the class number, ``pred`` with the most likely one, and a probability per class.
+    ``<name>_bound`` is ``>`` where the target is a lower bound, ``<`` where it is an upper one, and empty elsewhere;
+    the column is there if the data set has bounds of this target. Predictions of labels and classes are probabilities,
+    those of regressions are values. A multi-class target is one column ``true`` with the class number, ``pred`` with
+    the most likely one, and a probability per class.
 
     Args:
         path: File to write, whole or not at all.
         collected: Test predictions.
-        dataset: Its rows' ``smiles`` are added where they have some.
+        dataset: Its rows' ``smiles`` and ``y_bound`` are added where they have some.
         task: The targets.
 
     Example:
@@ -113,17 +115,33 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
         columns["true"], columns["pred"] = target[:, 0].tolist(), pred.argmax(-1).tolist()
         columns.update({f"{name}_pred": column.tolist() for name, column in zip(task.names, readable.T, strict=True)})
     else:
-        for name, true, predicted in zip(task.names, target.T, readable.T, strict=True):
-            known = true[true.isfinite()].double()
-            spread = float(known.std(unbiased=False)) if task.kind == "regression" and len(known) else None
-            for kind, values in (("true", true), ("pred", predicted)):
-                columns[f"{name}_{kind}"] = [_text(value, spread) for value in values.tolist()]
+        bounds = _bounds(dataset, collected.row_id)
+        for number, (name, true, predicted) in enumerate(zip(task.names, target.T, readable.T, strict=True)):
+            spread = spread_of(true.double().numpy()) if task.kind == "regression" else None
+            columns[f"{name}_true"] = [_text(value, spread) for value in true.tolist()]
+            if number in bounds:
+                columns[f"{name}_bound"] = bounds[number]
+            columns[f"{name}_pred"] = [_text(value, spread) for value in predicted.tolist()]
     with atomic_write(path) as temporary:
         pd.DataFrame(columns).to_csv(temporary, index=False, float_format=f"%.{_DIGITS}g", chunksize=CHUNK_ROWS)
 
 
 def _text(value: float, spread: float | None) -> str:
     return "" if math.isnan(value) else write_number(value, spread, digits=_DIGITS)
+
+
+def _bounds(dataset: Any, row_id: Tensor) -> dict[int, list[str]]:
+    """Return the signs of the rows for each target of which some value of the data set is a bound."""
+    data = getattr(dataset, "_data", None)
+    every = None if data is None else data.get("y_bound")
+    if every is None:
+        return {}
+    rows = torch.cat([dataset[row].y_bound for row in row_id.tolist()])
+    return {
+        number: [BOUND_SIGNS[sign] for sign in rows[:, number].tolist()]
+        for number in range(every.size(1))
+        if bool(every[:, number].any())
+    }
 
 
 def _smiles(dataset: Any, row_id: Tensor) -> dict[str, list[str]]:

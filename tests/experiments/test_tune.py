@@ -12,7 +12,7 @@ from pyg_samsa.errors import ConfigError, MissingDependencyError, NumericalError
 from pyg_samsa.experiments import tune as tuning
 from pyg_samsa.experiments import tune_trials
 from pyg_samsa.experiments.tune import BEST, STUDY, tune
-from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.graphgym.config import find_config, load_config
 
 SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O", "Cl")]
 TINY = [
@@ -153,7 +153,7 @@ def test_a_hopeless_trial_is_stopped_by_the_median(search, monkeypatch):
     monkeypatch.setattr(tuning, "_next", lambda studies: studies[0])
     lines = []
     result = search(trials=6, on_trial=lines.append)
-    assert lines[-1] == "network 5  stopped after 1 epochs at 9.0000"
+    assert lines[-1] == "network 5  stopped after 1 epochs at 9"
     assert (len(result.network), result.stopped) == (5, 1)
 
 
@@ -208,3 +208,37 @@ def test_the_network_alone_or_trees_alone(search):
     assert result.config.is_file()
     result = search(["predictor.members", "network", "name_tag", "net"], trials=1)
     assert (len(result.network), result.trees) == (1, [])
+
+
+def test_a_metric_that_is_undefined_on_validation_gives_way_to_the_loss(search, tmp_path):
+    part = ["val" if n % 6 == 1 else "train" for n in range(60)]
+    label = [0 if split == "val" else n % 2 for n, split in enumerate(part)]
+    pd.DataFrame({"smiles": SMILES, "toxic": label, "part": part}).to_csv("one.csv", index=False)
+    words = ["dataset.csv", "one.csv", "dataset.target_columns", "[toxic]", "dataset.split_kind", "column"]
+    words += ["dataset.split_column", "part", "run_name", "one"]
+    lines = []
+    result = search(words, trials=2, on_trial=lines.append)
+    assert lines[0] == "val_auc is undefined (NaN) on the validation rows; trials are compared by val_loss"
+    assert (result.metric, result.higher_is_better, result.trees) == ("loss", False, [])
+    history = pd.read_csv(result.folder / "trials" / "0" / "0" / "metrics.csv")
+    value = {trial.number: trial.value for trial in result.network}[0]
+    assert value == pytest.approx(history["val_loss"].min(), rel=1e-5)
+    assert result.config.read_text().startswith("# Best of 2 finished trials. Validation loss: network ")
+    with pytest.raises(ConfigError, match=r"metric_best: got .*, expected a metric that the validation rows define"):
+        search([*words, "predictor.members", "trees", "name_tag", "trees"], trials=1)
+
+
+def test_the_loss_is_not_searched_where_losses_cannot_be_compared(search):
+    for opts in (["model.loss_fun", "bounded_l1"], ["metric_best", "loss"]):
+        result = search([*opts, "predictor.members", "network", "name_tag", opts[1]], trials=1)
+        assert "model.loss_fun" not in result.network[0].settings
+
+
+def test_a_config_with_a_bounded_loss_keeps_it(search, tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(find_config("csv").read_text().replace("model:\n", "model:\n  loss_fun: bounded_mse\n"))
+    table = pd.DataFrame({"smiles": SMILES, "carbons": [f">{n}" if n % 3 else n for n in range(60)]})
+    table.to_csv("table.csv", index=False)
+    words = ["dataset.csv", "table.csv", "dataset.target_columns", "[carbons]", "predictor.members", "network"]
+    result = tune(path, [*words, *TINY], minutes=10, trials=2, verbosity=-1)
+    assert all("model.loss_fun" not in trial.settings for trial in result.network)

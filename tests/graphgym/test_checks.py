@@ -124,3 +124,19 @@ def test_nothing_of_a_run_is_made_before_names_are_known(tmp_path, monkeypatch):
             runner.run("csv", ["dataset.csv", "table.csv", *words])
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
     assert cfg.share.task is None
+
+
+@pytest.mark.parametrize("censored", ["refuse", "missing", "exact"])
+def test_a_loss_with_bounds_contradicts_other_readings(censored):
+    with pytest.raises(ConfigError) as caught:
+        _check(f"model.loss_fun bounded_mse dataset.censored {censored}")
+    assert str(caught.value) == f"dataset.censored: got '{censored}', expected 'bounds' with model.loss_fun bounded_mse"
+    assert caught.value.hint == "Leave out --censored, or use model.loss_fun mse."
+    _check("model.loss_fun bounded_mse dataset.censored bounds")
+    _check("model.loss_fun bounded_mse")
+
+
+def test_a_loss_with_bounds_needs_a_table():
+    with pytest.raises(ConfigError, match=r"model.loss_fun: got 'bounded_l1', expected a loss without bounds") as told:
+        _check("model.loss_fun bounded_l1 dataset.name zinc")
+    assert told.value.hint == "Use model.loss_fun l1."

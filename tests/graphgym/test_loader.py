@@ -113,3 +113,21 @@ def test_descriptors_and_extra_columns_reach_networks(tmp_path, graphgym, networ
     assert plain[0].graph_features.shape == (1, 1)
     if not graphgym:
         assert network(dataset.make_batch([0, 1]))[0].shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("loss_fun", "censored", "named"),
+    [("bounded_mse", None, "model.loss_fun"), ("mse", "bounds", "dataset.censored"), ("bounded_l1", "exact", "")],
+)
+def test_bounds_of_a_table_are_refused_in_the_loop_of_graphgym(tmp_path, loss_fun, censored, named):
+    table = tmp_path / "table.csv"
+    table.write_text("smiles,y\n" + "".join(f"{'C' * size},>{size}\n" for size in range(1, 13)))
+    set_cfg(cfg)
+    cfg.dataset.format, cfg.dataset.name, cfg.dataset.csv = "samsa", "csv", str(table)
+    cfg.dataset.split, cfg.model.loss_fun, cfg.dataset.censored = [0.8, 0.1, 0.1], loss_fun, censored
+    if not named:
+        assert len(loader.load_for_graphgym("samsa", "csv", str(tmp_path))) == 12
+        return
+    with pytest.raises(ConfigError, match=f"{named}: got .*, expected no bounds in GraphGym's own training loop"):
+        loader.load_for_graphgym("samsa", "csv", str(tmp_path))
+    assert loader.load_for_runner(progress=False)[0].y_bound.item() == 1

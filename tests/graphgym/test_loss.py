@@ -22,6 +22,14 @@ def test_bounded_losses_are_known_by_their_usual_names(name):
     assert loss.choose_loss("regression", given=True)(pred, target) == losses.build(name)(pred, target)
 
 
+@pytest.mark.parametrize("name", ["mse", "l1", "smooth_l1"])
+def test_bounds_are_refused_in_the_loop_of_graphgym(name):
+    cfg.model.loss_fun = f"bounded_{name}"
+    with pytest.raises(ConfigError, match=f"model.loss_fun: got 'bounded_{name}'") as caught:
+        compute_loss(torch.zeros(2), torch.ones(2))
+    assert "pyg-samsa train" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("loss_fun", "task_type", "pred", "true", "value"),
     [

@@ -45,3 +45,22 @@ def test_nodes_know_their_graph_and_number(collect, tmp_path):
     assert table["row"].tolist() == [2, 2, 2, 4, 4, 4]
     assert table["node"].tolist() == [0, 1, 2, 0, 1, 2]
     assert table["height_pred"].tolist() == [3, 4, 5, 0, 1, 2]
+
+
+class Bounded(list):
+    """Graphs with bounds, as a data set of this package holds them."""
+
+    def __init__(self, bounds):
+        super().__init__(Data(y_bound=torch.tensor([row])) for row in bounds)
+        self._data = Data(y_bound=torch.tensor(bounds))
+
+
+def test_bounds_have_a_column_of_their_own(collect, tmp_path):
+    collector = collect([2, 0], torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[10.0, 1.0], [0.5, 2.0]]))
+    dataset = Bounded([[-1, 0], [1, 0], [0, 0]])
+    write(tmp_path, collector, "regression", ["a", "b"], dataset)
+    header, *rows = (tmp_path / "predictions.csv").read_text().splitlines()
+    assert header == "row,a_true,a_bound,a_pred,b_true,b_pred"
+    assert rows == ["0,0.5,<,3,2,4", "2,10,,1,1,2"]
+    write(tmp_path, collector, "regression", ["a", "b"], Bounded([[0, 0]] * 3))
+    assert "bound" not in (tmp_path / "predictions.csv").read_text()

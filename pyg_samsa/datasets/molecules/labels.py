@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from pyg_samsa.errors import DataError
-from pyg_samsa.io.cells import is_missing, read_number
+from pyg_samsa.io.cells import is_bound, is_missing, read_number
 
 MAX_CLASSES = 200
 _SPELLINGS = 6  # of no and yes: 0, 1, false, true, no, yes
@@ -60,7 +60,8 @@ def read_labels(
         texts: Fields of the column.
         missing: See `pyg_samsa.io.cells.is_missing`.
         positive: Text of the positive class; empty chooses. It is ignored where the column does not hold it.
-        repeated: Whether one of the values has to occur at least twice, unless they are 0 and 1 or their words.
+        repeated: Whether one of the values has to occur at least twice, unless they are 0 and 1 or their words, and
+            whether bounds such as ``>10`` are no labels.
 
     Example:
         >>> read_labels(["active", "inactive", "", "Active", "inactive"])
@@ -75,6 +76,8 @@ def read_labels(
     keys = ["" if is_missing(text, missing) and not (signs and text.strip() == "-") else _key(text) for text in texts]
     counts = Counter(key for key in keys if key)
     asked = bool(positive) and _key(positive) in counts
+    if repeated and not asked and any(map(is_bound, counts)):
+        return None  # >10 and <1 are measurements at the limits of an assay
     plain = {key: read_number(key, missing=[]) for key in list(counts)[:_SPELLINGS]}
     if counts and len(counts) <= _SPELLINGS and not asked and all(value in (0.0, 1.0) for value in plain.values()):
         return Labels("", [plain[key] or 0.0 if key else math.nan for key in keys])

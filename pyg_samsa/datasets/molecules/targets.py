@@ -281,8 +281,9 @@ def _regression(table: _Columns, asked: str) -> Targets:
     for place, (texts, name) in enumerate(zip(table.texts, table.names, strict=True)):
         numbers = cells.read_column(texts, name, table.rows, bounds=cells.censored != "refuse")
         table.note_missing(place, [number.value for number in numbers])
-        table.notes += cells.note_on(texts, name, table.rows)
+        table.notes += [*cells.note_on(texts, name, table.rows), *_note_bounds(texts, numbers, name, cells.censored)]
         if cells.censored == "missing":
+            _check_not_only_bounds(numbers, name)
             numbers = [Number(math.nan) if number.bound else number for number in numbers]
         values.append([number.value for number in numbers])
         bounds.append([number.bound if cells.censored == "bounds" else 0 for number in numbers])
@@ -318,6 +319,22 @@ class ExtraNumbers(NamedTuple):
     values: Tensor
     columns: list[ExtraColumn]
     notes: Sequence[str] = ()
+
+
+def _note_bounds(texts: Sequence[str], numbers: Sequence[Number], name: str, censored: str) -> list[str]:
+    """Return how many values of a column are bounds, and what is done with them."""
+    found = [text.strip() for text, number in zip(texts, numbers, strict=True) if number.bound]
+    if not found:
+        return []
+    done = {"bounds": "trained with as bounds", "missing": "left out", "exact": "taken as exact numbers"}[censored]
+    verb = "value is a bound" if len(found) == 1 else "values are bounds"
+    return [f"column {name!r}: {len(found):,} {verb}, such as {found[0][:40]!r}, {done} (--censored {censored})"]
+
+
+def _check_not_only_bounds(numbers: Sequence[Number], name: str) -> None:
+    if all(number.bound for number in numbers if not math.isnan(number.value)):
+        hint = "--censored bounds trains with them, and exact takes the numbers as they are."
+        raise DataError(f"column {name!r} holds only bounds, which --censored missing leaves out", hint=hint)
 
 
 def read_numbers(

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from pyg_samsa.io.cells import BOUND_SIGNS
 from pyg_samsa.viz.figure import GRID, INK, MUTED, PAPER, TEST, TRAIN, new_figure, style
 from pyg_samsa.viz.sweeps import SERIES
 
@@ -125,23 +128,57 @@ def reliability_chart(bins: Sequence[tuple[int, Sequence[float], Sequence[float]
     return svg(figure)
 
 
-def scatter_chart(series: Sequence[tuple[int, Sequence[float], Sequence[float]]]) -> str:
-    """Return a chart of predictions against true values, with the diagonal.
+@dataclass(frozen=True)
+class Points:
+    """One series of a chart of predictions against true values.
 
     Args:
-        series: Colour, true values and predictions of each series.
+        color: Number of the series.
+        true: True values [n].
+        pred: Predictions [n].
+        bound: 1 where the true value is a lower bound, -1 where it is an upper one, 0 elsewhere [n]; None for none.
 
     Example:
-        >>> "predicted" in scatter_chart([(0, [1.0, 2.0], [1.5, 1.5])])
+        >>> Points(0, np.array([1.0]), np.array([1.5])).bound.tolist()
+        [0]
+    """
+
+    color: int
+    true: np.ndarray
+    pred: np.ndarray
+    bound: np.ndarray = None  # type: ignore[assignment]  # set below
+
+    def __post_init__(self) -> None:
+        if self.bound is None:
+            object.__setattr__(self, "bound", np.zeros(len(self.true), dtype=int))
+
+
+def scatter_chart(series: Sequence[Points]) -> str:
+    """Return a chart of predictions against true values, with the diagonal.
+
+    A bound is an open triangle, which points to where the true value may be.
+
+    Args:
+        series: The series.
+
+    Example:
+        >>> "predicted" in scatter_chart([Points(0, np.array([1.0, 2.0]), np.array([1.5, 1.5]))])
         True
     """
     figure, axes = _panel(_SQUARE)
-    every = [value for _, true, predicted in series for value in (*true, *predicted)]
+    every = [value for points in series for value in (*points.true.tolist(), *points.pred.tolist())]
     low, high = min(every), max(every)
     room = 0.05 * ((high - low) or abs(high) or 1.0)
     axes.plot([low - room, high + room], [low - room, high + room], color=MUTED, linewidth=1, linestyle=_DASHES)
-    for color, true, predicted in series:
-        axes.scatter(true, predicted, s=9, color=_color(color), alpha=0.45, linewidths=0, zorder=3)
+    for points in series:
+        color = _color(points.color)
+        for sign, marker in BOUND_SIGNS.items():
+            rows = points.bound == sign
+            look: dict[str, Any] = {"s": 9, "color": color, "alpha": 0.45, "linewidths": 0}
+            if sign:
+                look = {"s": 16, "marker": marker, "facecolors": "none", "edgecolors": color, "linewidths": 0.8}
+            if rows.any():
+                axes.scatter(points.true[rows], points.pred[rows], zorder=3, **look)
     axes.set_xlim(low - room, high + room)
     axes.set_ylim(low - room, high + room)
     axes.set_xlabel("true", fontsize=9.5, color=MUTED)

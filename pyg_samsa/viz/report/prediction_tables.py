@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 
+from pyg_samsa.io.cells import BOUND_SIGNS
 from pyg_samsa.task import Task
+from pyg_samsa.training.losses import clip_to_bounds
 from pyg_samsa.training.run_record import RunRecord
 
 _REGRESSION_METRICS = ("mae", "rmse", "r2", "spearman")
@@ -59,6 +62,34 @@ def labels(predictions: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray,
     """
     true, pred = (predictions[[f"{name}_{end}" for name in names]].to_numpy(float) for end in ("true", "pred"))
     return true, pred
+
+
+def bounds(predictions: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Return which targets are bounds, int [n, C]: 1 for lower ones, -1 for upper ones, 0 for values.
+
+    Example:
+        >>> bounds(pd.DataFrame({"a_true": [1, 2], "a_bound": [">", np.nan], "a_pred": [0, 0]}), ["a"]).tolist()
+        [[1], [0]]
+    """
+    signs = {sign: number for number, sign in BOUND_SIGNS.items() if number}
+    found = np.zeros((len(predictions), len(names)), dtype=int)
+    for place, name in enumerate(names):
+        if f"{name}_bound" in predictions:
+            found[:, place] = [signs.get(str(text).strip(), 0) for text in predictions[f"{name}_bound"]]
+    return found
+
+
+def clipped(predictions: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return targets and predictions [n, C] as metrics see them: on the right side of a bound, a prediction is exact.
+
+    Example:
+        >>> frame = pd.DataFrame({"a_true": [5.0, 5.0], "a_bound": [">", ">"], "a_pred": [7.0, 4.0]})
+        >>> clipped(frame, ["a"])[1].tolist()
+        [[5.0], [4.0]]
+    """
+    true, pred = labels(predictions, names)
+    parts = (torch.tensor(part) for part in (pred, true, bounds(predictions, names)))
+    return true, clip_to_bounds(*parts).numpy()
 
 
 def probabilities(predictions: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

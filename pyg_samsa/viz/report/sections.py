@@ -12,9 +12,9 @@ import pandas as pd
 from pyg_samsa.task import Task
 from pyg_samsa.viz.figure import MUTED, TRAIN, is_log, pretty
 from pyg_samsa.viz.report import prediction_scores as scores
-from pyg_samsa.viz.report.charts import Line, line_chart, reliability_chart, scatter_chart
+from pyg_samsa.viz.report.charts import Line, Points, line_chart, reliability_chart, scatter_chart
 from pyg_samsa.viz.report.groups import Group
-from pyg_samsa.viz.report.prediction_tables import labels, one_against_rest, task_of
+from pyg_samsa.viz.report.prediction_tables import bounds, clipped, labels, one_against_rest, task_of
 
 MOST_CLASS_CHARTS, MOST_CONFUSION = 12, 40
 MOST_TARGETS = 12
@@ -219,20 +219,22 @@ def _value_charts(
     for number, name in enumerate(task.names[:MOST_TARGETS]):
         series, cells = [], []
         for group, frames in members:
-            arrays = [labels(frame, task.names) for frame in frames]
+            arrays = [clipped(frame, task.names) for frame in frames]
             each = [scores.value_scores(true[:, number], pred[:, number]) for true, pred in arrays]
             cells.append(
                 {"group": group, **{key: float(np.mean([one[key] for one in each])) for key in ("mae", "rmse", "r2")}}
             )
-            true, pred = (column[:, number] for column in arrays[0])
+            true, pred = (column[:, number] for column in labels(frames[0], task.names))
+            bound = bounds(frames[0], task.names)[:, number]
             known = np.flatnonzero(~np.isnan(true))
             if len(known) > MOST_POINTS:
                 known = np.random.default_rng(0).choice(known, MOST_POINTS, replace=False)
                 notes.append(f"{group.label}: the scatter plot of {name} shows {MOST_POINTS:,} random test rows.")
             if len(known):
-                series.append((group.number, true[known].tolist(), pred[known].tolist()))
+                series.append(Points(group.number, true[known], pred[known], bound[known]))
         if series:
-            found.append({"name": name, "svg": scatter_chart(series), "cells": cells})
+            bounded = any(points.bound.any() for points in series)
+            found.append({"name": name, "svg": scatter_chart(series), "cells": cells, "bounded": bounded})
         else:
             notes.append(f"{name}: no test row has a value.")
     return found

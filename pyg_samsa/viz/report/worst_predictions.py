@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from pyg_samsa.errors import MissingDependencyError
+from pyg_samsa.io.cells import BOUND_SIGNS, spread_of, write_number
 from pyg_samsa.task import Task
 from pyg_samsa.viz.figure import shown
 from pyg_samsa.viz.report.groups import Group
-from pyg_samsa.viz.report.prediction_tables import labels, mean_over_seeds, probabilities, task_of
+from pyg_samsa.viz.report.prediction_tables import bounds, clipped, labels, mean_over_seeds, probabilities, task_of
 
 WORST = 6
+_DIGITS = 4
 _EPSILON = 1e-7
 
 
@@ -38,11 +40,7 @@ def worst_predictions(groups: Sequence[Group], notes: list[str]) -> list[dict[st
             card["svg"] = _structure(card.get("smiles"), notes)
             card["shown"] = f"{card['error']:.2f}" if card["error"] < 100 else shown(card["error"])
             for target in card.get("targets", ()):
-                target["texts"] = (
-                    (shown(target["true"]), shown(target["pred"]))
-                    if task.kind == "regression"
-                    else (f"{target['true']:.0f}", f"{target['pred']:.2f}")
-                )
+                target.setdefault("texts", (f"{target['true']:.0f}", f"{target['pred']:.2f}"))
         found.append(
             {
                 "group": group,
@@ -81,7 +79,9 @@ def worst_rows(predictions: pd.DataFrame, task: Task, *, count: int) -> list[dic
     """Return the rows with the largest error: cross-entropy, or for regressions the error in standard deviations.
 
     Each row has ``row``, ``error``, ``smiles`` if there is one, and ``targets`` with name, true and predicted value,
-    largest error first. For node tasks a row is a graph, with its mean error and ``right``, its share of correct nodes.
+    largest error first, and for regressions both as ``texts``, with as many digits as the spread of the target needs. A
+    prediction on the right side of a bound has no error. For node tasks a row is a graph, with its mean error and
+    ``right``, its share of correct nodes.
 
     Args:
         predictions: Table of predictions.
@@ -100,11 +100,11 @@ def worst_rows(predictions: pd.DataFrame, task: Task, *, count: int) -> list[dic
     else:
         table = predictions
         true, pred = labels(predictions, task.names)
-        clipped = np.clip(pred, _EPSILON, 1 - _EPSILON)
+        sure = np.clip(pred, _EPSILON, 1 - _EPSILON)
         error = (
-            -np.log(np.where(true == 1, clipped, 1 - clipped))
+            -np.log(np.where(true == 1, sure, 1 - sure))
             if task.has_labels
-            else np.abs(true - pred) / _scale(true)
+            else np.abs(true - clipped(predictions, task.names)[1]) / _scale(true)
         )
         error = np.where(np.isnan(true), np.nan, error)
     labelled = ~np.isnan(error).all(1)
@@ -121,7 +121,8 @@ def worst_rows(predictions: pd.DataFrame, task: Task, *, count: int) -> list[dic
         ]
     places = {index: place for place, index in enumerate(table.index)}
     chosen = each[each >= 0].nlargest(count)
-    return [_row(table.loc[index], places[index], true, pred, error, task) for index in chosen.index]
+    signs = bounds(table, task.names) if task.kind == "regression" else None
+    return [_row(table.loc[index], places[index], true, pred, error, task, signs) for index in chosen.index]
 
 
 def _scale(true: np.ndarray) -> np.ndarray:
@@ -130,7 +131,13 @@ def _scale(true: np.ndarray) -> np.ndarray:
 
 
 def _row(
-    row: pd.Series, place: int, true: np.ndarray, pred: np.ndarray, error: np.ndarray, task: Task
+    row: pd.Series,
+    place: int,
+    true: np.ndarray,
+    pred: np.ndarray,
+    error: np.ndarray,
+    task: Task,
+    signs: np.ndarray | None,
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
         "row": int(row["row"]),
@@ -153,4 +160,9 @@ def _row(
         {"name": task.names[n], "true": float(true[place, n]), "pred": float(pred[place, n]), "note": ""}
         for n in order[:4]
     ]
+    for target, n in zip(found["targets"], order, strict=False):
+        if signs is not None:
+            spread = spread_of(true[:, n])
+            texts = (write_number(target[key], spread, digits=_DIGITS) for key in ("true", "pred"))
+            target["texts"] = (BOUND_SIGNS[int(signs[place, n])] + next(texts), next(texts))
     return found

@@ -121,6 +121,33 @@ def test_bounds_are_read_where_asked():
     assert read(texts, censored="bounds").bound.flatten().tolist() == [1, 0, -1, 0]
 
 
+def test_what_is_done_with_bounds_is_said():
+    texts = [">10", "0.5", "<0.1", "", "7"]
+    for censored, done in (
+        ("bounds", "trained with as bounds"),
+        ("missing", "left out"),
+        ("exact", "taken as exact numbers"),
+    ):
+        told = f"column 'column 0': 2 values are bounds, such as '>10', {done} (--censored {censored})"
+        assert read(texts, censored=censored).notes == (told,)
+
+
+@pytest.mark.parametrize("texts", [[">10", "<1"] * 5, [">10"] * 10, [">=10", "≤1"] * 5, ["> 10", "<1", ""] * 3])
+def test_a_column_of_bounds_is_no_column_of_labels(texts):
+    with pytest.raises(DataError, match=r"row 1, .* is a bound, not a number"):
+        read(texts)
+    assert read(texts, censored="bounds").task == "regression"
+    told = "column 'column 0' holds only bounds, which --censored missing leaves out"
+    with pytest.raises(DataError, match=told) as caught:
+        read(texts, censored="missing")
+    assert "--censored bounds" in caught.value.hint
+
+
+def test_bounds_are_labels_where_asked():
+    assert read([">10", "<1"] * 5, task="binary").task == "binary"
+    assert read([">10", "<1"] * 5, positive=">10").names == ["column 0=>10"]
+
+
 def test_targets_keep_a_small_deviation_beside_a_large_mean():
     energies = [f"{-1e6 + step / 1000:.4f}" for step in range(30)]
     assert read(energies).y.flatten().tolist() == [float(text) for text in energies]

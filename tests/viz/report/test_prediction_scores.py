@@ -44,6 +44,17 @@ def test_values_have_a_scatter(page, frame, record):
     assert "Calibration" not in text
 
 
+def test_bounds_are_clipped_and_drawn(page, frame, record):
+    table = frame("values", rows=8, names=("IC50",), smiles=False).assign(IC50_true=5.0, IC50_pred=6.0)
+    table["IC50_bound"] = [">", ">", "<", np.nan, np.nan, np.nan, np.nan, np.nan]
+    text, _ = page(record(predictions=table, test={"mae": 0.2}))
+    assert "MAE 0.750" in text  # two of eight predictions are on the right side of a bound
+    assert "Triangles are bounds" in text
+    plain, _ = page(record(predictions=table.drop(columns="IC50_bound"), test={"mae": 0.2}))
+    assert "MAE 1.000" in plain
+    assert "Triangles are bounds" not in plain
+
+
 def test_reliability_of_a_calibrated_model_is_small():
     probability = GENERATOR.uniform(size=200_000)
     true = (GENERATOR.uniform(size=200_000) < probability).astype(float)

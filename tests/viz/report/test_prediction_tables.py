@@ -1,9 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.task import Task
-from pyg_samsa.viz.report.prediction_tables import find_task, mean_over_seeds, task_of
+from pyg_samsa.viz.report.prediction_tables import bounds, clipped, find_task, labels, mean_over_seeds, task_of
 
 
 def test_kinds_of_predictions_are_told_apart(frame):
@@ -28,3 +29,17 @@ def test_the_task_is_read_from_the_summary(frame, record):
     saved.summary["task"] = {"kind": "unknown", "names": ["a"]}
     with pytest.raises(ConfigError, match="task"):
         task_of(saved)
+
+
+def test_bounds_are_read_and_predictions_beyond_them_are_exact(tmp_path):
+    table = pd.DataFrame(
+        {"a_true": [5.0, 5.0, 5.0, np.nan], "a_pred": [7.0, 7.0, 7.0, 7.0], "b_true": 1.0, "b_pred": 2.0}
+    )
+    table["a_bound"] = [">", "<", "", ">"]
+    table.to_csv(tmp_path / "predictions.csv", index=False)
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert bounds(table, ["a", "b"]).tolist() == [[1, 0], [-1, 0], [0, 0], [1, 0]]
+    true, pred = clipped(table, ["a", "b"])
+    np.testing.assert_array_equal(true, labels(table, ["a", "b"])[0])
+    assert pred[:, 0].tolist() == [5.0, 7.0, 7.0, 7.0]
+    assert pred[:, 1].tolist() == [2.0] * 4

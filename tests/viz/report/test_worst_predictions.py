@@ -1,6 +1,11 @@
 import re
 
 import numpy as np
+import pandas as pd
+import pytest
+
+from pyg_samsa.task import Task
+from pyg_samsa.viz.report.worst_predictions import worst_rows
 
 
 def test_worst_rows_come_first_with_their_structures(page, frame, record):
@@ -35,3 +40,25 @@ def test_a_structure_that_cannot_be_drawn_does_not_lose_the_page(page, frame, re
     assert "Not drawn: 4,001 atoms (at most 4,000)" in text
     assert ">nan" not in text
     assert "Mnan" not in text
+
+
+def test_bounds_show_their_sign_and_have_an_error_on_the_wrong_side_only():
+    table = pd.DataFrame({"row": range(4), "y_true": [10.0, 10.0, 10.0, 1.0], "y_pred": [90.0, 5.0, 10.0, 3.0]})
+    table["y_bound"] = [">", ">", None, "<"]
+    rows = worst_rows(table, Task("regression", ["y"]), count=4)
+    assert [row["row"] for row in rows] == [1, 3, 0, 2]
+    assert [row["targets"][0]["texts"] for row in rows] == [(">10", "5"), ("<1", "3"), (">10", "90"), ("10", "10")]
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([-1e6, -1e6 + 0.001, -1e6 + 0.002], {"-999999.998", "-999999.999", "-1000000"}),
+        ([1e-30, 2e-30, 3.25e-30], {"1e-30", "2e-30", "3.25e-30"}),
+        ([0.12345678, 1.0, 2.0], {"0.1235", "1", "2"}),
+    ],
+)
+def test_values_have_the_digits_that_the_spread_needs(values, texts):
+    table = pd.DataFrame({"row": range(3), "y_true": values, "y_pred": values[::-1]})
+    rows = worst_rows(table, Task("regression", ["y"]), count=3)
+    assert {row["targets"][0]["texts"][0] for row in rows} == texts
