@@ -127,7 +127,10 @@ def run_ensemble(
         raise
     seconds = sum(member.seconds for member in members) if members else time.perf_counter() - started
     epochs = [round(statistics.fmean(numbers)) for numbers in zip(*_epochs(members, fitted), strict=True)]
-    told = {"members": [_told(part, member) for part, member in zip(parts, members, strict=False)]}
+    told = {
+        "refit": predictor.refit_text,
+        "members": [_told(part, member) for part, member in zip(parts, members, strict=False)],
+    }
     parameters = sum(member.parameters for member in members)
     result = write_predictor_run(
         plan, rows, folder, fitted, epochs=epochs, parameters=parameters, seconds=seconds, told=told

@@ -116,7 +116,7 @@ class PredictorPlan(PredictorSettings):
         fitted = self._blend(candidates, plan, result.folder)
         path = result.folder.file(files.PREDICTOR_PREDICTIONS)
         write_predictions(path, _test_predictions(self.rows, fitted), dataset=plan.dataset, task=self.rows.task)
-        add_to_summary(result.folder, fitted)
+        add_to_summary(result.folder, fitted, {"refit": self.refit_text})
         return fitted
 
     def _blend(self, candidates: Sequence[Candidate], plan: RunPlan, folder: RunFolder) -> FittedPredictor:
@@ -177,7 +177,8 @@ def run_models(
         raise
     seconds = time.perf_counter() - started
     epochs = [max(map(count_trees, fitted.blend.members))] * 2
-    result = write_predictor_run(plan, predictor.rows, folder, fitted, epochs=epochs, seconds=seconds)
+    told = {"refit": predictor.refit_text}
+    result = write_predictor_run(plan, predictor.rows, folder, fitted, epochs=epochs, seconds=seconds, told=told)
     return result, fitted
 
 

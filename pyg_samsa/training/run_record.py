@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,7 @@ class RunRecord:
         summary: Content of ``summary.json``, None for a run that did not finish.
         environment: Versions and hardware.
         history: One row per epoch, None before the first one ended.
-        predictions: Test predictions, or None.
+        predictions: Test predictions, those of the saved predictor if there is one; or None.
         cut: Whether there are more predictions than were read.
 
     Example:
@@ -64,6 +65,31 @@ class RunRecord:
         monitor = (self.summary or {}).get("monitor") or ""
         given = str(self.settings.get("metric_best", "auto"))
         return monitor.removeprefix("val_") or (given if given != "auto" else "loss")
+
+    def scores(self, split: str, by: str = "network") -> Mapping[str, float]:
+        """Return the metrics of a split; empty if there are none.
+
+        Args:
+            split: ``"train"``, ``"val"`` or ``"test"``.
+            by: ``"network"``: of the run's own network; ``"predictor"``: of the saved predictor.
+
+        Example:
+            >>> summary = {"test": {"mae": 0.5}, "predictor": {"scores": {"predictor": {"test": {"mae": 0.4}}}}}
+            >>> run = RunRecord(Path("results/demo/0"), "demo", 0, {}, summary=summary)
+            >>> run.scores("test"), run.scores("test", "predictor"), run.scores("val")
+            ({'mae': 0.5}, {'mae': 0.4}, {})
+        """
+        summary = self.summary or {}
+        if by == "predictor":
+            return summary.get("predictor", {}).get("scores", {}).get("predictor", {}).get(split, {})
+        return {} if self.is_predictor else summary.get(split) or {}
+
+    @property
+    def is_predictor(self) -> bool:
+        """Whether the run has no network of its own, only a predictor: an ensemble, or models on descriptors."""
+        summary = self.summary or {}
+        predictor = summary.get("predictor") or {}
+        return bool(predictor) and ("members" in predictor or not summary.get("parameters", 1))
 
 
 def find_run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -129,7 +155,9 @@ def read_run(path: str | os.PathLike[str]) -> RunRecord:
         raise DataNotFoundError(f"{folder}: no run in it", hint=f"The folder of a run holds {files.CONFIG}.")
     config, summary = read_config(folder), _read_json(folder / files.SUMMARY)
     everything = settings(config, volatile=True)
-    predictions = _read_table(folder / files.PREDICTIONS, rows=MAX_PREDICTIONS + 1)
+    named = (files.PREDICTOR_PREDICTIONS, files.PREDICTIONS)
+    path = next((folder / name for name in named if (folder / name).is_file()), folder / files.PREDICTIONS)
+    predictions = _read_table(path, rows=MAX_PREDICTIONS + 1)
     return RunRecord(
         folder,
         name=str(everything.get("run_name") or folder.absolute().parent.name),
@@ -169,7 +197,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """Order numbers in names by their size."""
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in text.replace("-", " - ").split())
+    parts = re.findall(r"\d+|\D+", text)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -136,14 +136,16 @@ def shown(value: float) -> str:
     """Format a value with four decimals below 1, four significant digits above, and three if it is very small or large.
 
     Example:
-        >>> shown(0.68214), shown(12.3456), shown(0.0000123), shown(float("nan"))
-        ('0.6821', '12.35', '1.23e-05', '–')
+        >>> shown(0.68214), shown(12.3), shown(1234.0), shown(0.0000123), shown(float("nan"))
+        ('0.6821', '12.30', '1234', '1.23e-05', '–')
     """
     if value != value:
         return "–"
     if value != 0 and (abs(value) < 0.01 or abs(value) >= 1e5):
         return f"{value:.3g}"
-    return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:#.4g}"
 
 
 def pretty(metric: str) -> str:
@@ -151,7 +153,7 @@ def pretty(metric: str) -> str:
 
     Example:
         >>> pretty("ap"), pretty("my_metric")
-        ('Average precision', 'my metric')
+        ('Average precision (AP)', 'my metric')
     """
     return _PRETTY.get(metric, metric.replace("_", " "))
 
@@ -190,11 +192,11 @@ _PRETTY = {
     "accuracy_macro": "Mean class accuracy",
     "miou": "Mean IoU, instances",
     "miou_category": "Mean IoU, categories",
-    "ap": "Average precision",
+    "ap": "Average precision (AP)",
     "auc": "ROC AUC",
     "f1_macro": "Macro F1",
     "loss": "Loss",
-    "mae": "Mean absolute error",
+    "mae": "Mean absolute error (MAE)",
     "r2": "R²",
     "rmse": "RMSE",
     "spearman": "Spearman correlation",

@@ -15,6 +15,7 @@ from pyg_samsa.viz.figure import INK, MUTED, PAPER, check_lengths, check_path, n
 # Distinct for most kinds of colour blindness; colours are assigned within a category, which has few parts.
 _PARTS = ("#60a5fa", "#fb923c", "#34d399", "#f472b6", "#a78bfa", "#facc15", "#22d3ee", "#a3e635")
 _WRONG = "#111827"
+_COLUMNS = 4  # clouds beside each other; in a wider figure, text is too small on a page
 
 
 def plot_parts(
@@ -28,6 +29,8 @@ def plot_parts(
     title: str = "Parts of test shapes: true above, predicted below (wrong points ringed)",
 ) -> Path:
     """Draw each cloud twice: coloured by true parts above, and by predicted parts below with errors ringed in black.
+
+    Four clouds stand beside each other.
 
     Args:
         points: Coordinates [n, 3] of each of S clouds.
@@ -65,18 +68,22 @@ def plot_parts(
             raise ShapeError(
                 "parts", [list(label.shape) for label in labels], f"one part for each of the points {list(cloud.shape)}"
             )
-    figure = new_figure(2.0 * len(points) + 0.6, 4.6, title)
-    panels = figure.subplots(2, len(points), subplot_kw={"projection": "3d"}, squeeze=False)
-    for column, (cloud, right, found, name) in enumerate(zip(points, true, predicted, names, strict=True)):
-        numbers = {part: number for number, part in enumerate(sorted({*right.tolist(), *found.tolist()}))}
+    columns = min(_COLUMNS, len(points))
+    bands = -(-len(points) // columns)
+    figure = new_figure(2.1 * columns + 0.6, 4.6 * bands + 0.3, title)
+    panels = figure.subplots(2 * bands, columns, subplot_kw={"projection": "3d"}, squeeze=False)
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for number, (cloud, right, found, name) in enumerate(zip(points, true, predicted, names, strict=True)):
+        band, column = divmod(number, columns)
+        colours = {part: place for place, part in enumerate(sorted({*right.tolist(), *found.tolist()}))}
         for row, parts in enumerate((right, found)):
-            axes = panels[row][column]
-            colors = [_PARTS[numbers[part] % len(_PARTS)] for part in parts.tolist()]
+            colors = [_PARTS[colours[part] % len(_PARTS)] for part in parts.tolist()]
             edges = [_WRONG if row and wrong else "none" for wrong in (right != found).tolist()]
-            _draw(axes, cloud if up == 2 else cloud[:, [0, 2, 1]], colors, edges)
+            _draw(panels[2 * band + row][column], cloud if up == 2 else cloud[:, [0, 2, 1]], colors, edges)
         share = float((right == found).float().mean())
-        panels[0][column].set_title(name, fontsize=10, color=INK)
-        panels[1][column].set_title(f"{share:.0%} of points correct", fontsize=9, color=MUTED, y=-0.04)
+        panels[2 * band][column].set_title(name, fontsize=12, color=INK, pad=2)
+        panels[2 * band + 1][column].set_title(f"{100 * share:.0f} % correct", fontsize=11, color=MUTED, y=-0.13)
     return save(figure, target)
 
 
@@ -84,10 +91,10 @@ def _draw(axes: Any, cloud: Tensor, colors: Sequence[str], edges: Sequence[str])
     centred = cloud - (cloud.amax(0) + cloud.amin(0)) / 2
     reach = float(centred.abs().max()) or 1.0
     x, y, z = centred.T.tolist()
-    axes.scatter(x, y, z, c=colors, s=7, edgecolors=edges, linewidths=0.7, depthshade=False)
+    size = min(15.0, max(6.0, 4000 / len(colors)))
+    axes.scatter(x, y, z, c=colors, s=size, edgecolors=edges, linewidths=0.8, depthshade=False)
     for limit in (axes.set_xlim, axes.set_ylim, axes.set_zlim):
         limit(-reach, reach)
     axes.set_box_aspect((1, 1, 1), zoom=1.35)
     axes.view_init(elev=18, azim=-60)
     axes.set_facecolor(PAPER)
-    axes.set_axis_off()

@@ -79,7 +79,7 @@ def test_both_panels_with_best_epoch_and_test_value(tmp_path: Path, drawn: list[
             np.testing.assert_array_equal(lines[label].get_ydata(), rows[column])
         assert set(lines["best epoch (12)"].get_xdata()) == {12}
         assert set(lines["test"].get_ydata()) == {history().query("split == 'test'")[column].item()}
-    assert {"a title", "Loss", "Average precision", "val 0.4400   test 0.4200"} <= set(texts(drawn[0]))
+    assert {"a title", "Loss", "Average precision (AP)", "val 0.4400   test 0.4200"} <= set(texts(drawn[0]))
 
 
 def test_best_epoch_may_be_given(tmp_path: Path, drawn: list[Figure]) -> None:

@@ -74,6 +74,16 @@ class MoleculeLayout:
         if self.remark:
             self._replace()
 
+    def pixels(self, bond: float) -> int:
+        """Return the width of the drawing in pixels at which a bond is ``bond`` pixels long.
+
+        Example:
+            >>> layout = MoleculeLayout("CC", bond_length=30.0)
+            >>> layout.pixels(30.0) == round(layout.width)
+            True
+        """
+        return round(bond * self.width / self.bond_length)
+
     def _draw(self, mol: Any) -> None:
         from rdkit.Chem.Draw import rdMolDraw2D
 

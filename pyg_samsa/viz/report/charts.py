@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import io
 import re
 from collections.abc import Sequence
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "card", "#9ca3af": "axis", TRAIN: "train", TEST: "test"}
 _VARIABLES |= {color: f"s{number}" for number, color in enumerate(SERIES) if color != TEST}
 _VARIABLES[TEST] = "s1"
-_SIZE, _SMALL, _SQUARE = (4.1, 2.9), (3.1, 2.5), (4.0, 3.7)
+_SIZE, _SMALL, _SQUARE = (4.1, 2.9), (3.6, 3.1), (4.0, 3.7)
+_MARKS, _LABELS = 11, 11.5  # points; on the page a chart is as wide as here, or a little smaller
 _MOST_POINTS = 240
 _DASHES = (0, (3, 2.4))
 
@@ -37,11 +39,12 @@ class Line:
         y: Values.
         low, high: Band around the line; empty for none.
         dashed: Whether the line is dashed and thin.
-        step: Whether the line is a step function.
+        step: Whether the line is a step function, whose value holds up to its point from the one before.
         mark: Points to mark.
 
     Example:
-        >>> chart = line_chart([Line(0, [1, 2, 3], [3.0, 2.0, 1.5], mark=[(3, 1.5)])], xlabel="epoch")
+        >>> line = Line(0, [1, 2, 3], [3.0, 2.0, 1.5], mark=[(3, 1.5)])
+        >>> chart = line_chart([line], label="Loss by epoch", xlabel="epoch")
         >>> chart.startswith("<svg"), "var(--s0)" in chart
         (True, True)
     """
@@ -57,13 +60,22 @@ class Line:
 
 
 def line_chart(
-    lines: Sequence[Line], *, xlabel: str, unit: bool = False, level: float | None = None, log: bool = False
+    lines: Sequence[Line],
+    *,
+    label: str,
+    xlabel: str,
+    ylabel: str = "",
+    unit: bool = False,
+    level: float | None = None,
+    log: bool = False,
 ) -> str:
     """Return a chart of lines as inline SVG.
 
     Args:
         lines: Lines to draw.
+        label: What the chart shows, for readers that do not see it.
         xlabel: Label of the x axis.
+        ylabel: Label of the y axis.
         unit: Whether both axes go from 0 to 1.
         level: Height of a dashed horizontal line.
         log: Whether the y axis is logarithmic.
@@ -71,16 +83,17 @@ def line_chart(
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = _panel(_SMALL if unit else _SIZE)
+    alpha = 0.16 if sum(len(line.low) > 0 for line in lines) <= 4 else 0.07
     for line in lines:
         color = _color(line.color)
         look: dict[str, Any] = {"color": color, "linewidth": 1.2 if line.dashed else 2.0}
         look |= {"linestyle": _DASHES} if line.dashed else {"solid_capstyle": "round"}
         if line.step:
-            look["drawstyle"] = "steps-post"
+            look["drawstyle"] = "steps-pre"
         x, y = _thinned(line.x, line.y)
         axes.plot(x, y, marker="o" if len(line.x) == 1 else None, markersize=5, **look)
         if len(line.low):
-            axes.fill_between(line.x, line.low, line.high, color=color, alpha=0.16, linewidth=0)
+            axes.fill_between(line.x, line.low, line.high, color=color, alpha=alpha, linewidth=0)
         for place in line.mark:
             axes.plot(*place, "o", color=color, markersize=7, markeredgecolor=PAPER, markeredgewidth=1.4, zorder=5)
     if level is not None:
@@ -88,27 +101,29 @@ def line_chart(
     if unit:
         _unit_axes(axes)
     elif log:
-        axes.set_yscale("log")
-        axes.tick_params(axis="y", which="minor", length=0, labelsize=0)
+        _log_axis(axes)
     else:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     if not unit:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]))
-    axes.set_xlabel(xlabel, fontsize=9.5, color=MUTED)
-    return svg(figure)
+    _label_axes(axes, xlabel, ylabel)
+    return svg(figure, label)
 
 
-def reliability_chart(bins: Sequence[tuple[int, Sequence[float], Sequence[float], Sequence[float]]]) -> str:
+def reliability_chart(
+    bins: Sequence[tuple[int, Sequence[float], Sequence[float], Sequence[float]]], *, label: str
+) -> str:
     """Return a chart of observed shares against predicted probabilities; larger dots stand for more predictions.
 
     Args:
         bins: Colour, mean predictions, observed shares, and shares of all predictions of each series.
+        label: What the chart shows, for readers that do not see it.
 
     Example:
-        >>> reliability_chart([(0, [0.25, 0.75], [0.0, 1.0], [0.5, 0.5])]).startswith("<svg")
+        >>> reliability_chart([(0, [0.25, 0.75], [0.0, 1.0], [0.5, 0.5])], label="Reliability").startswith("<svg")
         True
     """
-    figure, axes = _panel(_SQUARE)
+    figure, axes = _panel(_SMALL)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=_DASHES)
     for color, predicted, observed, share in bins:
         axes.plot(predicted, observed, color=_color(color), linewidth=1.6)
@@ -121,11 +136,11 @@ def reliability_chart(bins: Sequence[tuple[int, Sequence[float], Sequence[float]
             edgecolors=PAPER,
             linewidths=1,
             zorder=3,
+            clip_on=False,
         )
     _unit_axes(axes)
-    axes.set_xlabel("predicted probability", fontsize=9.5, color=MUTED)
-    axes.set_ylabel("share that is positive", fontsize=9.5, color=MUTED)
-    return svg(figure)
+    _label_axes(axes, "predicted probability", "share that is positive")
+    return svg(figure, label)
 
 
 @dataclass(frozen=True)
@@ -153,46 +168,58 @@ class Points:
             object.__setattr__(self, "bound", np.zeros(len(self.true), dtype=int))
 
 
-def scatter_chart(series: Sequence[Points]) -> str:
+def scatter_chart(series: Sequence[Points], *, label: str) -> str:
     """Return a chart of predictions against true values, with the diagonal.
 
     A bound is an open triangle, which points to where the true value may be.
 
     Args:
         series: The series.
+        label: What the chart shows, for readers that do not see it.
 
     Example:
-        >>> "predicted" in scatter_chart([Points(0, np.array([1.0, 2.0]), np.array([1.5, 1.5]))])
+        >>> points = Points(0, np.array([1.0, 2.0]), np.array([1.5, 1.5]))
+        >>> "predicted" in scatter_chart([points], label="Predicted against true")
         True
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _panel(_SQUARE)
     every = [value for points in series for value in (*points.true.tolist(), *points.pred.tolist())]
     low, high = min(every), max(every)
     room = 0.05 * ((high - low) or abs(high) or 1.0)
     axes.plot([low - room, high + room], [low - room, high + room], color=MUTED, linewidth=1, linestyle=_DASHES)
+    # Few points are large enough to be seen, many do not hide each other.
+    size = min(30.0, max(9.0, 2000 / max(len(points.true) for points in series)))
     for points in series:
         color = _color(points.color)
         for sign, marker in BOUND_SIGNS.items():
             rows = points.bound == sign
-            look: dict[str, Any] = {"s": 9, "color": color, "alpha": 0.45, "linewidths": 0}
+            look: dict[str, Any] = {"s": size, "color": color, "alpha": 0.7, "linewidths": 0}
             if sign:
-                look = {"s": 16, "marker": marker, "facecolors": "none", "edgecolors": color, "linewidths": 0.8}
+                look = {"s": 1.8 * size, "marker": marker, "facecolors": "none", "edgecolors": color, "linewidths": 1.2}
             if rows.any():
                 axes.scatter(points.true[rows], points.pred[rows], zorder=3, **look)
     axes.set_xlim(low - room, high + room)
     axes.set_ylim(low - room, high + room)
-    axes.set_xlabel("true", fontsize=9.5, color=MUTED)
-    axes.set_ylabel("predicted", fontsize=9.5, color=MUTED)
-    return svg(figure)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
+    _label_axes(axes, "true", "predicted")
+    return svg(figure, label)
 
 
-def svg(figure: Figure) -> str:
+def svg(figure: Figure, label: str) -> str:
     """Return a figure as inline SVG: text stays text, colours become CSS variables, and ids are unique on the page.
+
+    Args:
+        figure: The figure.
+        label: What it shows, for readers that do not see it.
 
     Example:
         >>> figure = new_figure(2.0, 1.0, "Title")
-        >>> ">Title</text>" in svg(figure)
-        True
+        >>> text = svg(figure, "Nothing")
+        >>> ">Title</text>" in text, 'role="img" aria-label="Nothing"' in text
+        (True, True)
     """
     import matplotlib
 
@@ -221,6 +248,7 @@ def svg(figure: Figure) -> str:
     )
     # Coordinates need two decimals; text is kept.
     text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(-?\d+\.\d{2})\d+", r"\1", tag.group(0)), text)
+    text = text.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1)
     return re.sub(r"\s*\n\s*", " ", text)
 
 
@@ -242,8 +270,42 @@ def _panel(size: tuple[float, float]) -> tuple[Figure, Axes]:
     figure = new_figure(*size, "")
     axes = figure.subplots()
     style(axes, grid="y")
+    axes.tick_params(labelsize=_MARKS)
     axes.margins(x=0.02, y=0.08)
     return figure, axes
+
+
+def _label_axes(axes: Axes, xlabel: str, ylabel: str) -> None:
+    """Label both axes; an offset or a factor of their marks goes into the label."""
+    axes.figure.canvas.draw()
+    for axis, text in ((axes.xaxis, xlabel), (axes.yaxis, ylabel)):
+        form = axis.get_major_formatter()
+        steps = _steps(getattr(form, "orderOfMagnitude", 0), getattr(form, "offset", 0))
+        axis.get_offset_text().set_visible(False)
+        axis.set_label_text(f"{text} ({steps})".strip() if steps else text, fontsize=_LABELS, color=MUTED)
+
+
+def _steps(order: int, offset: float) -> str:
+    """Say how the value follows from the mark of an axis.
+
+    Example:
+        >>> _steps(0, 0), _steps(7, 0), _steps(0, -999999.9)
+        ('', 'marks times 1e7', 'marks plus −999,999.9')
+    """
+    steps = ([f"times 1e{order}"] if order else []) + ([f"plus {offset:,.12g}"] if offset else [])
+    return f"marks {' '.join(steps)}".replace("-", "−") if steps else ""
+
+
+def _log_axis(axes: Axes) -> None:
+    """Mark a logarithmic axis with plain numbers; between powers of ten where it spans few of them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    subs = (1.0, 2.0, 5.0) if high / low < 300 else (1.0,)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _unit_axes(axes: Axes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from pyg_samsa.training.run_record import RunRecord
 from pyg_samsa.viz.report.charts import color_variable
 
-_NAMED = 2  # settings in a label
+_NAMED, _MOST = 2, 4  # settings in a label
 _LONGEST = 24  # characters of a value in a label
 
 
@@ -46,7 +46,7 @@ class Group:
 def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     """Group the runs of one folder that have the same settings, apart from the seed.
 
-    Groups of the same name are labelled by the settings in which they differ.
+    Groups of the same name are labelled by the settings in which they differ, or else by their folders.
 
     Example:
         >>> from pathlib import Path
@@ -73,23 +73,38 @@ def _labels(runs: Sequence[RunRecord]) -> list[str]:
     labels = []
     for run in runs:
         same = [other for other in runs if other.name == run.name]
-        if len(same) == 1:
-            labels.append(run.name)
-            continue
         values = [f"{key.rpartition('.')[2]} {run.settings.get(key)}" for key in _differing(same)]
         labels.append(f"{run.name}: {', '.join(values)}" if values else run.name)
     return [
-        f"{label} ({labels[:number].count(label) + 1})" if labels.count(label) > 1 else label
+        f"{label} ({_mark(runs, number, [n for n, other in enumerate(labels) if other == label])})"
+        if labels.count(label) > 1
+        else label
         for number, label in enumerate(labels)
     ]
 
 
+def _mark(runs: Sequence[RunRecord], number: int, same: Sequence[int]) -> str:
+    """Return what tells a run from others with the same label: the folder of its results, or else a number."""
+    folders = [runs[other].path.absolute().parent.parent.name for other in same]
+    return folders[same.index(number)] if len(set(folders)) == len(folders) else str(same.index(number) + 1)
+
+
 def _differing(runs: Sequence[RunRecord]) -> list[str]:
-    """Return the first settings that differ between runs and have short values, those of the data first."""
+    """Return the settings for the labels of runs, those of the data first.
+
+    Two settings that differ, and more while they tell runs apart that the others do not.
+    """
     keys = dict.fromkeys(key for run in runs for key in run.settings if key != "seed" and key not in run.volatile)
-    found = []
+    short: dict[str, list[str]] = {}
     for key in keys:
         values = [str(run.settings.get(key)) for run in runs]
         if len(set(values)) > 1 and max(map(len, values)) <= _LONGEST:
-            found.append(key)
-    return sorted(found, key=lambda key: ("split" not in key, not key.startswith("dataset.")))[:_NAMED]
+            short[key] = values
+    chosen: list[str] = []
+    for key in sorted(short, key=lambda key: ("split" not in key, not key.startswith("dataset."))):
+        told = len(set(zip(*(short[one] for one in chosen), strict=True)))
+        if len(chosen) < _NAMED or len(set(zip(*(short[one] for one in [*chosen, key]), strict=True))) > told:
+            chosen.append(key)
+        if len(chosen) >= _NAMED and len(set(zip(*(short[one] for one in chosen), strict=True))) == len(runs):
+            break
+    return chosen[:_MOST]

@@ -11,6 +11,7 @@ from typing import Any
 from pyg_samsa import __version__
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.training.run_record import RunRecord
+from pyg_samsa.viz.figure import shown
 from pyg_samsa.viz.pages import write_html
 from pyg_samsa.viz.report import overview, predictors, sections
 from pyg_samsa.viz.report.groups import Group, group_runs
@@ -55,14 +56,18 @@ def write_report(runs: Sequence[RunRecord], path: str | os.PathLike[str], *, tit
 
 
 def _title(groups: Sequence[Group]) -> str:
+    """Return the names of the experiments, or of the folder of many."""
     names = list(dict.fromkeys(group.runs[0].name for group in groups))
-    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"
+    if len(names) <= 3:
+        return ", ".join(names)
+    folders = {run.path.absolute().parent.parent for group in groups for run in group.runs}
+    return folders.pop().name if len(folders) == 1 else f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
 def _context(groups: Sequence[Group]) -> dict[str, Any]:
     """Return everything that the template shows."""
     notes: list[str] = []
-    scores = overview.score_rows(groups, notes)
+    scores = overview.score_parts(groups, notes)
     return {
         "version": __version__,
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -71,15 +76,19 @@ def _context(groups: Sequence[Group]) -> dict[str, Any]:
         "runs": [overview.run_row(group, run, notes) for group in groups for run in group.runs],
         "facts": overview.key_facts(groups[0]) if len(groups) == 1 else [],
         "scores": scores,
-        "marked": any(cell["best"] for row in scores for cell in row["cells"]),
+        "main": groups[0].runs[0].metric,
+        "marked": any(cell["best"] for part in scores for row in part["rows"] for cell in row["cells"]),
+        "finished": any(group.finished for group in groups),
         "costs": overview.cost_rows(groups),
         "curves": sections.curves(groups, notes),
-        "members": predictors.predictor_rows(groups),
-        "coverage": predictors.coverage_rows(groups),
+        "validated": sections.has_validation(groups),
+        "members": predictors.predictor_parts(groups),
+        "coverage": predictors.coverage_parts(groups),
         "results": sections.results(groups, notes),
         "worst": worst_predictions(groups, notes),
         "pictures": overview.pictures(groups),
         "config": overview.config_rows(groups),
         "environment": overview.environment_rows(groups),
         "notes": list(dict.fromkeys(notes)),
+        "value": lambda number: overview.typeset(shown(number)),
     }

@@ -15,7 +15,7 @@ from pyg_samsa.viz.figure import pretty, shown
 from pyg_samsa.viz.report.groups import Group
 from pyg_samsa.viz.tables import arrow, spread
 
-_PICTURES = {"parts.png": "Parts of test shapes: true above, predicted below (wrong points ringed)"}
+_PICTURES = {"parts.png": ("Parts of test shapes", "True parts above, predicted parts below; wrong points are ringed.")}
 _ENVIRONMENT = {
     "time": "Started (UTC)",
     "argv": "Command",
@@ -31,58 +31,98 @@ _ENVIRONMENT = {
 def run_row(group: Group, run: RunRecord, notes: list[str]) -> dict[str, Any]:
     """Return the row of a run in the table of all runs."""
     epochs = 0 if run.history is None else len(run.history)
+    summary = run.summary or {}
     if run.summary is None:
         wanted = run.settings.get("optim.max_epoch")
         notes.append(f"{run.path} did not finish ({epochs} of {wanted} epochs): it is shown in the curves only.")
-    test = (run.summary or {}).get("test", {})
+    if summary.get("fallback"):
+        notes.append(f"{run.path}: {summary['fallback']}.")
+    value = summary.get("test", {}).get(run.metric)
     return {
         "group": group,
         "seed": run.seed,
         "path": str(run.path),
         "state": "finished" if run.summary is not None else f"stopped after {epochs} epochs",
-        "best": (run.summary or {}).get("best_epoch"),
-        "value": shown(test[run.metric]) if run.metric in test else "–",
+        "best": None if run.is_predictor else summary.get("best_epoch"),
+        "value": "–" if value is None else typeset(shown(value)),
     }
 
 
-def _values(group: Group, split: str, name: str) -> list[float]:
-    values = ((run.summary or {}).get(split, {}).get(name) for run in group.finished)
+def typeset(text: str) -> str:
+    """Return numbers as they are printed: with minus signs instead of hyphens.
+
+    Example:
+        >>> typeset("-0.5 ± 0.1")
+        '−0.5 ± 0.1'
+    """
+    return text.replace("-", "−")
+
+
+def _values(group: Group, split: str, name: str, by: str) -> list[float]:
+    values = (run.scores(split, by).get(name) for run in group.finished)
     return [float(value) for value in values if value is not None and value == value]
 
 
-def score_rows(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
-    """Return a row for each metric: the test and validation value of each group; the best test mean is marked."""
-    summaries = [run.summary or {} for group in groups for run in group.finished]
-    names = list(
-        dict.fromkeys(name for summary in summaries for split in ("test", "val") for name in summary.get(split, {}))
-    )
+def score_parts(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
+    """Return the metrics of the networks, and those of the predictors where there are some.
+
+    Each part has ``by``, empty where only networks were trained, and ``rows``, one for each metric: the test and
+    validation value of each group. The best test mean is marked, unless the groups have different test sets.
+    """
     comparable = all(_same_test(groups[0], group) for group in groups[1:])
     if not comparable:
         notes.append(
             "The experiments have different test sets: their values cannot be compared, so no best value is marked."
         )
+    parts = []
+    for by in ("network", "predictor"):
+        tables = [run.scores(split, by) for group in groups for run in group.finished for split in ("test", "val")]
+        names = list(dict.fromkeys(name for table in tables for name in table))
+        rows = [_score_row(groups, name, by, comparable) for name in _main_first(names, groups)]
+        if rows:
+            parts.append({"by": by, "rows": rows})
+    if len(parts) == 1 and parts[0]["by"] == "network":
+        parts[0]["by"] = ""
+    _note_undefined(groups, notes)
+    return parts
+
+
+def _main_first(names: Sequence[str], groups: Sequence[Group]) -> list[str]:
     main = groups[0].runs[0].metric
-    rows = []
-    for name in sorted(names, key=lambda name: (name != main, name == "loss")):
-        test = [_values(group, "test", name) for group in groups]
-        means = [statistics.fmean(values) if values else None for values in test]
-        known = [mean for mean in means if mean is not None]
-        best = (
-            (max(known) if metrics.direction(name) > 0 else min(known))
-            if comparable and metrics.direction(name) and len(known) > 1
-            else None
-        )
-        cells = [
-            {
-                "test": spread(values),
-                "val": spread(_values(group, "val", name)),
-                "best": best is not None and mean == best,
-                "n": len(values),
-            }
-            for group, values, mean in zip(groups, test, means, strict=True)
-        ]
-        rows.append({"name": pretty(name) + arrow(name), "main": name == main, "cells": cells})
-    return rows
+    return sorted(names, key=lambda name: (name != main, name == "loss"))
+
+
+def _score_row(groups: Sequence[Group], name: str, by: str, comparable: bool) -> dict[str, Any]:
+    test = [_values(group, "test", name, by) for group in groups]
+    means = [statistics.fmean(values) if values else None for values in test]
+    known = [mean for mean in means if mean is not None]
+    direction = metrics.direction(name)
+    best = None
+    if comparable and direction and len(set(known)) > 1:
+        best = max(known) if direction > 0 else min(known)
+    cells = [
+        {
+            "test": typeset(spread(values)),
+            "val": typeset(spread(_values(group, "val", name, by))),
+            "best": best is not None and mean == best,
+        }
+        for group, values, mean in zip(groups, test, means, strict=True)
+    ]
+    key = "" if name in pretty(name).lower() else name
+    return {"name": pretty(name) + arrow(name), "key": key, "main": name == groups[0].runs[0].metric, "cells": cells}
+
+
+def _note_undefined(groups: Sequence[Group], notes: list[str]) -> None:
+    """Say which metrics of the networks are undefined, because no value is shown for them."""
+    splits: dict[tuple[str, ...], list[str]] = {}
+    for split, label in (("val", "validation"), ("test", "test")):
+        tables = [(run.summary or {}).get(split, {}) for group in groups for run in group.finished]
+        names = dict.fromkeys(pretty(name) for table in tables for name, value in table.items() if value != value)
+        if names:
+            splits.setdefault(tuple(names), []).append(label)
+    for listed, labels in splits.items():
+        rows = " and ".join(labels)
+        notes.append(f"Undefined on the {rows} rows, for example because all labels are the same: {', '.join(listed)}.")
 
 
 def _same_test(first: Group, second: Group) -> bool:
@@ -109,48 +149,58 @@ def key_facts(group: Group) -> list[tuple[str, str]]:
     """Return the numbers at the top of a page about one experiment."""
     if not group.finished:
         return []
-    name = group.runs[0].metric
-    split, summary = "test" if _values(group, "test", name) else "val", group.finished[0].summary or {}
+    name, summary = group.runs[0].metric, group.finished[0].summary or {}
     facts: list[tuple[str, str]] = []
-    if values := _values(group, split, name):
-        facts.append((f"{pretty(name)}, {'validation' if split == 'val' else split}", spread(values)))
-    if "parameters" in summary:
-        facts.append(("parameters", f"{summary['parameters']:,}"))
+    both = all(any(run.scores("test", by) for run in group.finished) for by in ("predictor", "network"))
+    for by in ("predictor", "network"):
+        split = "test" if _values(group, "test", name, by) else "val"
+        if values := _values(group, split, name, by):
+            of = f" of the {by}" if both else ""
+            facts.append((f"{pretty(name)}{of}, {'validation' if split == 'val' else split}", typeset(spread(values))))
+    if summary.get("parameters"):
+        facts.append(("Parameters", f"{summary['parameters']:,}"))
     if "seconds" in summary:
         facts.append(
-            ("training time", _time(sum(float((run.summary or {}).get("seconds", 0)) for run in group.finished)))
+            ("Training time", _time(sum(float((run.summary or {}).get("seconds", 0)) for run in group.finished)))
         )
     if column := group.runs[0].settings.get("dataset.split_column"):
-        facts.append(("split by column", str(column)))
+        facts.append(("Split by column", str(column)))
     many = len(group.runs) > 1
-    return [*facts, ("runs", str(len(group.runs))) if many else ("seed", str(group.runs[0].seed))]
+    return [*facts, ("Runs", str(len(group.runs))) if many else ("Seed", str(group.runs[0].seed))]
 
 
 def cost_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """Return rows of parameters, epochs and time.
+    """Return rows of parameters, epochs and time; those of the network only where there is one.
 
     Example:
-        >>> [row["name"] for row in cost_rows([])]
-        ['Parameters', 'Best epoch', 'Epochs', 'Training time of a run', 'Seconds an epoch']
+        >>> from pathlib import Path
+        >>> summary = {"parameters": 12345, "best_epoch": 3, "seconds": 75}
+        >>> run = RunRecord(Path("demo/0"), "demo", 0, {}, summary=summary)
+        >>> [(row["name"], *row["cells"]) for row in cost_rows([Group("demo", 0, [run])])]
+        [('Parameters', '12,345'), ('Best epoch', '3'), ('Training time of a run', '1 min 15 s')]
     """
 
     def row(name: str, key: str, form: Any) -> dict[str, Any]:
-        columns = [[(run.summary or {}).get(key) for run in group.finished] for group in groups]
-        return {
-            "name": name,
-            "cells": [form([float(value) for value in column if value is not None]) for column in columns],
-        }
+        cells = []
+        for group in groups:
+            runs = [run.summary or {} for run in group.finished]
+            # Models on descriptors count trees instead of epochs.
+            values = [run.get(key) for run in runs if key == "seconds" or run.get("parameters", 1)]
+            known = [float(value) for value in values if value is not None]
+            cells.append(form(known) if known else "–")
+        return {"name": name, "cells": cells}
 
     def mean(form: Any) -> Any:
-        return lambda values: form(statistics.fmean(values)) if values else "–"
+        return lambda values: form(statistics.fmean(values))
 
-    return [
+    rows = [
         row("Parameters", "parameters", mean(lambda value: f"{value:,.0f}")),
-        row("Best epoch", "best_epoch", lambda values: ", ".join(f"{value:.0f}" for value in values) or "–"),
-        row("Epochs", "epochs", lambda values: ", ".join(dict.fromkeys(f"{value:.0f}" for value in values)) or "–"),
+        row("Best epoch", "best_epoch", lambda values: ", ".join(f"{value:.0f}" for value in values)),
+        row("Epochs", "epochs", lambda values: ", ".join(dict.fromkeys(f"{value:.0f}" for value in values))),
         row("Training time of a run", "seconds", mean(_time)),
-        row("Seconds an epoch", "seconds_per_epoch", mean(lambda value: f"{value:.1f}")),
+        row("Seconds per epoch", "seconds_per_epoch", mean(lambda value: f"{value:.1f}")),
     ]
+    return [one for one in rows if set(one["cells"]) != {"–"}]
 
 
 def _time(seconds: float) -> str:
@@ -166,16 +216,21 @@ def _time(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def pictures(groups: Sequence[Group]) -> list[dict[str, str]]:
+def pictures(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """Return the pictures in the folders of the runs, one of each kind per group."""
     found = []
-    for group in groups:
-        for name, caption in _PICTURES.items():
-            path = next((run.path / name for run in group.runs if (run.path / name).is_file()), None)
-            if path is not None:
-                found.append(
-                    {"data": base64.b64encode(path.read_bytes()).decode(), "caption": caption, "group": group.label}
-                )
+    for name, (title, caption) in _PICTURES.items():
+        paths = [
+            (group, next((run.path / name for run in group.runs if (run.path / name).is_file()), None))
+            for group in groups
+        ]
+        shots = [
+            {"group": group, "data": base64.b64encode(path.read_bytes()).decode()}
+            for group, path in paths
+            if path is not None
+        ]
+        if shots:
+            found.append({"title": title, "caption": caption, "shots": shots})
     return found
 
 

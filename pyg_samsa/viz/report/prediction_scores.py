@@ -50,11 +50,17 @@ def class_scores(counts: np.ndarray) -> list[dict[str, float]]:
 
 
 def precision_recall(true: np.ndarray, score: np.ndarray) -> tuple[list[float], list[float], float, float] | None:
-    """Return recall, precision, average precision and base rate of one class; None if it has only one kind of label.
+    r"""Return recall, precision, average precision and base rate of one class; None if it has only one kind of label.
+
+    The precision belongs to all recalls from the one before up to its own, so that the area below the steps is the
+    average precision:
+
+    .. math::
+        \mathrm{AP} = \sum_n (R_n - R_{n-1}) P_n
 
     Example:
-        >>> precision_recall(np.array([0.0, 1.0, np.nan]), np.array([0.2, 0.9, 0.5]))
-        ([1.0, 1.0], [1.0, 0.5], 1.0, 0.5)
+        >>> precision_recall(np.array([0.0, 1.0, 1.0, np.nan]), np.array([0.5, 0.9, 0.2, 0.5]))
+        ([0.0, 0.5, 1.0], [1.0, 1.0, 0.6666666666666666], 0.8333333333333333, 0.6666666666666666)
     """
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
@@ -63,10 +69,12 @@ def precision_recall(true: np.ndarray, score: np.ndarray) -> tuple[list[float], 
     if not 0 < true.sum() < len(true):
         return None
     precision, recall, _ = precision_recall_curve(true, score)
-    # The last point belongs to no threshold.
+    # The last point belongs to no threshold. Of several points with one recall, the first has the highest threshold.
+    recall, precision = recall[-2::-1], precision[-2::-1]
+    new = np.flatnonzero(np.diff(recall, prepend=0.0) > 0)
     return (
-        recall[-2::-1].tolist(),
-        precision[-2::-1].tolist(),
+        [0.0, *recall[new].tolist()],
+        [float(precision[new[0]]), *precision[new].tolist()],
         float(average_precision_score(true, score)),
         float(true.mean()),
     )

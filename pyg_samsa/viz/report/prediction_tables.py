@@ -52,6 +52,35 @@ def task_of(run: RunRecord) -> Task:
     return find_task(run.predictions, list((run.summary or {}).get("test", {})))
 
 
+def frame_of(run: RunRecord) -> pd.DataFrame:
+    """Return the test predictions of a run; for parts of shapes, only those of the shape's own category count.
+
+    Example:
+        >>> from pathlib import Path
+        >>> frame = pd.DataFrame({"row": [0, 0], "node": [0, 1], "true": [0, 1], "pred": [2, 1]})
+        >>> frame[["leg_pred", "seat_pred", "wing_pred"]] = [[0.3, 0.1, 0.6], [0.2, 0.6, 0.2]]
+        >>> task = Task("multiclass", ["leg", "seat", "wing"], "node", parts=[[0, 1], [2]]).as_dict()
+        >>> found = frame_of(RunRecord(Path("0"), "demo", 0, {}, summary={"task": task}, predictions=frame))
+        >>> found["pred"].tolist(), found["wing_pred"].tolist(), found["leg_pred"].round(2).tolist()
+        ([0, 1], [0.0, 0.0], [0.75, 0.25])
+    """
+    assert run.predictions is not None
+    task = task_of(run)
+    if not task.parts or "row" not in run.predictions:
+        return run.predictions
+    columns = [f"{name}_pred" for name in task.names]
+    frame = run.predictions.copy()
+    scores, classes = frame[columns].to_numpy(float, copy=True), frame["true"].fillna(-1).to_numpy(int)
+    for rows in frame.groupby("row").indices.values():
+        true = set(classes[rows].tolist()) - {-1}
+        own = next((list(parts) for parts in task.parts if true <= set(parts)), None)
+        if own is not None:
+            other = np.setdiff1d(np.arange(len(columns)), own)
+            scores[np.ix_(rows, other)] = 0.0
+    frame[columns] = scores / np.maximum(scores.sum(1, keepdims=True), np.finfo(float).tiny)
+    return frame.assign(pred=scores.argmax(1))
+
+
 def labels(predictions: pd.DataFrame, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return targets and predictions [n, C] of labels or regressions.
 

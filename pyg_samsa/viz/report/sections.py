@@ -14,11 +14,12 @@ from pyg_samsa.viz.figure import MUTED, TRAIN, is_log, pretty
 from pyg_samsa.viz.report import prediction_scores as scores
 from pyg_samsa.viz.report.charts import Line, Points, line_chart, reliability_chart, scatter_chart
 from pyg_samsa.viz.report.groups import Group
-from pyg_samsa.viz.report.prediction_tables import bounds, clipped, labels, one_against_rest, task_of
+from pyg_samsa.viz.report.prediction_tables import bounds, clipped, frame_of, labels, one_against_rest, task_of
 
 MOST_CLASS_CHARTS, MOST_CONFUSION = 12, 40
 MOST_TARGETS = 12
 MOST_POINTS = 1500
+_BY = ("network", "predictor")
 
 
 def curves(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
@@ -26,7 +27,11 @@ def curves(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
     metrics = list(dict.fromkeys(run.metric for group in groups for run in group.runs))
     for group in groups:
         for run in group.runs:
-            if run.history is None or run.history.empty:
+            if run.is_predictor:
+                if (run.summary or {}).get("predictor", {}).get("members"):
+                    members = run.path / "members"
+                    notes.append(f"The learning curves of the networks of {run.path}: pyg-samsa report {members}.")
+            elif run.history is None or run.history.empty:
                 notes.append(f"{run.path} has no metrics.csv: no learning curves.")
     charts = []
     for column in dict.fromkeys(["loss", *metrics]):
@@ -35,17 +40,21 @@ def curves(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
             continue
         values = [value for line in lines for value in line.y]
         log = is_log(column, min(values), max(values))
-        charts.append({"title": pretty(column), "svg": line_chart(lines, xlabel="epoch", log=log)})
+        label = f"{pretty(column)} by epoch"
+        charts.append({"title": pretty(column), "svg": line_chart(lines, label=label, xlabel="epoch", log=log)})
     for metric in metrics:
         lines = [line for group in groups for line in _curve(group, metric, "total_seconds", single=False)]
         if lines:
-            charts.append(
-                {
-                    "title": f"{pretty(metric)} over time",
-                    "svg": line_chart(lines, xlabel="seconds of training and validation"),
-                }
-            )
+            title = f"{pretty(metric)} over time"
+            chart = line_chart(lines, label=title, xlabel="seconds of training and validation")
+            charts.append({"title": title, "svg": chart})
     return charts
+
+
+def has_validation(groups: Sequence[Group]) -> bool:
+    """Return whether the curves of any run have validation values."""
+    histories = [run.history for group in groups for run in group.runs if run.history is not None]
+    return any("val_loss" in history and history["val_loss"].notna().any() for history in histories)
 
 
 def _curve(group: Group, column: str, along: str, *, single: bool) -> list[Line]:
@@ -86,13 +95,16 @@ def results(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
         runs = [run for run in group.runs if run.predictions is not None and len(run.predictions)]
         for run in group.finished:
             if run not in runs:
-                notes.append(f"{run.path} has no test predictions: its charts are missing.")
+                rows = (
+                    "no test rows" if not any(run.scores("test", by) for by in _BY) else "no file of test predictions"
+                )
+                notes.append(f"{run.path} has {rows}: its charts are missing.")
             elif run.cut and run.predictions is not None:
                 count = f"{len(run.predictions):,}"
                 notes.append(f"{run.path} has more than {count} test predictions: the charts show the first {count}.")
         if runs:
             task = task_of(runs[0])
-            frames = [run.predictions for run in runs if task_of(run) == task and run.predictions is not None]
+            frames = [frame_of(run) for run in runs if task_of(run) == task]
             sets.setdefault(task, []).append((group, frames))
     return [_results_of(task, members, notes) for task, members in sets.items()]
 
@@ -100,6 +112,10 @@ def results(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
 def _results_of(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "groups": [group for group, _ in members],
+        "by": _predicted_by([group for group, _ in members]),
+        "per_node": task.level == "node",
+        "noun": "class" if task.kind == "multiclass" or len(task.names) > 1 else "target",
+        "seeds": max(len(frames) for _, frames in members),
         "confusion": [],
         "reliability": None,
         "classes": None,
@@ -109,11 +125,8 @@ def _results_of(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]],
         found["values"] = _value_charts(task, members, notes)
         return found
     found["classes"] = _class_charts(task, members, notes)
-    if any("miou" in (run.summary or {}).get("test", {}) for group, _ in members for run in group.runs):
-        notes.append(
-            "The metrics compare only the parts of a shape's own category; "
-            "the confusion matrix and the table of classes compare all parts."
-        )
+    if task.parts:
+        notes.append("As in the mean IoU, the predicted part of a point is one of its shape's own category.")
     if task.has_labels:
         found["reliability"] = _reliability(task, members)
     elif len(task.names) > MOST_CONFUSION:
@@ -121,6 +134,15 @@ def _results_of(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]],
     else:
         found["confusion"] = [_confusion(task, group, frames) for group, frames in members]
     return found
+
+
+def _predicted_by(groups: Sequence[Group]) -> str:
+    """Say whose predictions the charts show, where there are networks and predictors."""
+    predictors = [any(run.scores("test", "predictor") for run in group.finished) for group in groups]
+    networks = any(run.scores("test") for group in groups for run in group.finished)
+    if not any(predictors) or not networks:
+        return ""
+    return "Predictions of the predictor." if all(predictors) else "Predictions of the predictor, where there is one."
 
 
 def _confusion(task: Task, group: Group, frames: Sequence[pd.DataFrame]) -> dict[str, Any]:
@@ -154,7 +176,8 @@ def _reliability(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]]
         predicted, observed, share, error = scores.reliability(true, probability)
         series.append((group.number, predicted, observed, share))
         errors.append({"group": group, "error": f"{error:.3f}"})
-    return {"svg": reliability_chart(series), "errors": errors}
+    label = "Share that is positive against predicted probability"
+    return {"svg": reliability_chart(series, label=label), "errors": errors}
 
 
 def _class_charts(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]], notes: list[str]) -> dict[str, Any]:
@@ -198,16 +221,23 @@ def _class_charts(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]
     for row in rows:
         if not row["lines"]:
             notes.append(f"{row['name']}: all test labels are the same, so there is no precision-recall curve.")
-    charts = [
-        {"row": row, "svg": line_chart(row["lines"], xlabel="recall", unit=True, level=row["base"])} for row in drawn
-    ]
+    return {
+        "rows": rows,
+        "charts": [{"row": row, "svg": _recall_chart(row)} for row in drawn],
+        "rates": [{"row": row, "svg": _rate_chart(row)} for row in drawn if row["roc"]],
+        "more": task.kind == "multiclass",
+    }
+
+
+def _recall_chart(row: dict[str, Any]) -> str:
+    axes = {"xlabel": "recall", "ylabel": "precision"}
+    return line_chart(row["lines"], label=f"{row['name']}: precision by recall", **axes, unit=True, level=row["base"])
+
+
+def _rate_chart(row: dict[str, Any]) -> str:
     chance = Line(MUTED, [0, 1], [0, 1], dashed=True)
-    rates = [
-        {"row": row, "svg": line_chart([chance, *row["roc"]], xlabel="false positive rate", unit=True)}
-        for row in drawn
-        if row["roc"]
-    ]
-    return {"rows": rows, "charts": charts, "rates": rates, "more": task.kind == "multiclass"}
+    axes = {"xlabel": "false positive rate", "ylabel": "true positive rate"}
+    return line_chart([chance, *row["roc"]], label=f"{row['name']}: ROC curve", **axes, unit=True)
 
 
 def _value_charts(
@@ -234,7 +264,8 @@ def _value_charts(
                 series.append(Points(group.number, true[known], pred[known], bound[known]))
         if series:
             bounded = any(points.bound.any() for points in series)
-            found.append({"name": name, "svg": scatter_chart(series), "cells": cells, "bounded": bounded})
+            chart = scatter_chart(series, label=f"{name}: predicted against true values")
+            found.append({"name": name, "svg": chart, "cells": cells, "bounded": bounded})
         else:
             notes.append(f"{name}: no test row has a value.")
     return found

@@ -12,20 +12,29 @@ import pandas as pd
 from pyg_samsa.errors import MissingDependencyError
 from pyg_samsa.io.cells import BOUND_SIGNS, spread_of, write_number
 from pyg_samsa.task import Task
-from pyg_samsa.viz.figure import shown
 from pyg_samsa.viz.report.groups import Group
-from pyg_samsa.viz.report.prediction_tables import bounds, clipped, labels, mean_over_seeds, probabilities, task_of
+from pyg_samsa.viz.report.overview import typeset
+from pyg_samsa.viz.report.prediction_tables import (
+    bounds,
+    clipped,
+    frame_of,
+    labels,
+    mean_over_seeds,
+    probabilities,
+    task_of,
+)
 
 WORST = 6
 _DIGITS = 4
 _EPSILON = 1e-7
+_BOND = 44.0  # pixels; small molecules do not fill their card
 
 
 def worst_predictions(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
     """Return the worst test predictions of each group, with the structures of molecules."""
     found = []
     for group in groups:
-        frames = [run.predictions for run in group.runs if run.predictions is not None and len(run.predictions)]
+        frames = [frame_of(run) for run in group.runs if run.predictions is not None and len(run.predictions)]
         if not frames:
             continue
         mean = mean_over_seeds(frames)
@@ -37,10 +46,11 @@ def worst_predictions(groups: Sequence[Group], notes: list[str]) -> list[dict[st
         task = task_of(run)
         cards = worst_rows(frames[0] if mean is None else mean, task, count=WORST)
         for card in cards:
-            card["svg"] = _structure(card.get("smiles"), notes)
-            card["shown"] = f"{card['error']:.2f}" if card["error"] < 100 else shown(card["error"])
+            card["svg"], card["most"] = _structure(card.get("smiles"), notes)
+            card["shown"] = f"{card['error']:.3g}"
             for target in card.get("targets", ()):
-                target.setdefault("texts", (f"{target['true']:.0f}", f"{target['pred']:.2f}"))
+                texts = target.get("texts", (f"{target['true']:.0f}", f"{target['pred']:.2f}"))
+                target["texts"] = [typeset(text) for text in texts]
         found.append(
             {
                 "group": group,
@@ -54,25 +64,26 @@ def worst_predictions(groups: Sequence[Group], notes: list[str]) -> list[dict[st
     return found
 
 
-def _structure(smiles: Any, notes: list[str]) -> str:
-    """Return a molecule as SVG in the colours of the page; empty if there is none."""
+def _structure(smiles: Any, notes: list[str]) -> tuple[str, int]:
+    """Return a molecule as SVG in the colours of the page, and its largest width; empty if there is none."""
     if not isinstance(smiles, str):
-        return ""
+        return "", 0
     try:
         from pyg_samsa.chem.ogb_features import parse_smiles
 
         mol = parse_smiles(smiles)
     except MissingDependencyError as error:
         notes.append(f"Structures are not drawn: RDKit is not installed ({error.hint}).")
-        return ""
+        return "", 0
     if isinstance(mol, str):
         notes.append(f"A structure is not drawn: {mol}.")
-        return ""
+        return "", 0
     from pyg_samsa.viz.molecules.canvas import SvgWriter
     from pyg_samsa.viz.molecules.layout import MoleculeLayout
 
     layout = MoleculeLayout(mol)
-    return SvgWriter("auto").document(layout.lines, layout.width, layout.height, "Structure", page=True)
+    svg = SvgWriter("auto").document(layout.lines, layout.width, layout.height, "Structure", page=True)
+    return svg, layout.pixels(_BOND)
 
 
 def worst_rows(predictions: pd.DataFrame, task: Task, *, count: int) -> list[dict[str, Any]]:

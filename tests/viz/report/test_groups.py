@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 from pyg_samsa.viz.report.groups import group_runs
 
 
@@ -24,6 +27,21 @@ def test_labels_show_the_column_of_the_split_first(record):
         "exp: split_column split_s, target b",
         "other",
     ]
+
+
+def test_labels_get_more_settings_where_two_do_not_tell_runs_apart(record):
+    kinds = [("random", 1, "all"), ("scaffold", 1, "all"), ("random", 2, "all"), ("random", 1, "network")]
+    names = ("dataset.split_kind", "samsa.layers", "predictor.members")
+    runs = [record(0, settings=dict(zip(names, values, strict=True))) for values in kinds]
+    assert [group.label for group in group_runs(runs)] == [
+        f"exp: split_kind {split}, layers {layers}, members {members}" for split, layers, members in kinds
+    ]
+
+
+def test_runs_with_the_same_settings_are_told_apart_by_their_folders(record):
+    first, second = record(0), record(0)
+    runs = [replace(run, path=Path(f"results_{end}/exp/0")) for run, end in ((first, "a"), (second, "b"))]
+    assert [group.label for group in group_runs(runs)] == ["exp (results_a)", "exp (results_b)"]
 
 
 def test_labels_differ_even_where_no_short_setting_does(record):

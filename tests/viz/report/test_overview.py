@@ -5,9 +5,9 @@ def test_experiments_stand_side_by_side(page, frame, record):
     first = [record(seed, "small", frame("labels")) for seed in (0, 1)]
     second = record(0, "large", frame("labels"), test={"ap": 0.9, "loss": 0.1}, settings={"samsa.layers": 8})
     text, _ = page(*first, second)
-    row = re.search(r'<th>samsa\.layers</th><td class="differs">2</td><td class="differs">8</td>', text)
+    row = re.search(r'<th scope="row">samsa\.layers</th><td class="differs">2</td><td class="differs">8</td>', text)
     assert row is not None
-    assert "<th>dataset.name</th><td>d</td><td>d</td>" in text
+    assert '<th scope="row">dataset.name</th><td>d</td><td>d</td>' in text
     assert re.search(r'<td class="best"><b>0\.9000</b>', text)
     other = record(0, "other", frame("values"), test={"mae": 1.0}, settings={"dataset.name": "e"})
     text, _ = page(*first, other)
@@ -17,8 +17,8 @@ def test_experiments_stand_side_by_side(page, frame, record):
 
 def test_the_column_of_the_split_is_shown_at_the_top(page, record):
     text, _ = page(record(settings={"dataset.split_column": "split_r"}))
-    assert "<dt>split by column</dt><dd>split_r</dd>" in text
-    assert "split by column" not in page(record(settings={"dataset.split_column": ""}))[0]
+    assert "<dt>Split by column</dt><dd>split_r</dd>" in text
+    assert "Split by column" not in page(record(settings={"dataset.split_column": ""}))[0]
 
 
 def test_no_best_value_between_runs_that_were_tested_on_other_rows(page, frame, record):

@@ -39,8 +39,8 @@ def test_values_have_a_scatter(page, frame, record):
     table = frame("values", names=("logP",))
     text, _ = page(record(predictions=table, test={"mae": 0.2}))
     known = table[table["logP_true"].notna()]
-    assert f"MAE {mean_absolute_error(known['logP_true'], known['logP_pred']):.3f}" in text
-    assert f"R² {r2_score(known['logP_true'], known['logP_pred']):.3f}" in text
+    assert f"MAE {mean_absolute_error(known['logP_true'], known['logP_pred']):.4f}" in text
+    assert f"R² {r2_score(known['logP_true'], known['logP_pred']):.4f}" in text
     assert "Calibration" not in text
 
 
@@ -79,7 +79,16 @@ def test_precision_recall_needs_both_labels():
     assert precision_recall(np.array([1.0, np.nan]), np.array([0.5, 0.5])) is None
     recall, precision, average, base = precision_recall(np.array([0.0, 1.0]), np.array([0.2, 0.8]))
     assert (average, base) == (1.0, 0.5)
-    assert len(recall) == len(precision)
+    assert (recall, precision) == ([0.0, 1.0], [1.0, 1.0])
+
+
+def test_the_area_below_the_steps_is_the_average_precision():
+    for _ in range(20):
+        true, score = GENERATOR.integers(0, 2, 40).astype(float), GENERATOR.integers(0, 9, 40) / 9
+        recall, precision, average, _ = precision_recall(true, score)
+        assert (recall[0], recall[-1]) == (0.0, 1.0)
+        assert np.sum(np.diff(recall) * precision[1:]) == pytest.approx(average)
+        assert (np.diff(recall)[1:] > 0).all()
 
 
 def test_roc_is_that_of_scikit_learn_and_needs_both_labels():

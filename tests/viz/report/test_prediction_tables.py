@@ -4,7 +4,15 @@ import pytest
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.task import Task
-from pyg_samsa.viz.report.prediction_tables import bounds, clipped, find_task, labels, mean_over_seeds, task_of
+from pyg_samsa.viz.report.prediction_tables import (
+    bounds,
+    clipped,
+    find_task,
+    frame_of,
+    labels,
+    mean_over_seeds,
+    task_of,
+)
 
 
 def test_kinds_of_predictions_are_told_apart(frame):
@@ -43,3 +51,19 @@ def test_bounds_are_read_and_predictions_beyond_them_are_exact(tmp_path):
     np.testing.assert_array_equal(true, labels(table, ["a", "b"])[0])
     assert pred[:, 0].tolist() == [5.0, 7.0, 7.0, 7.0]
     assert pred[:, 1].tolist() == [2.0] * 4
+
+
+def test_only_parts_of_the_own_category_are_predicted(page, frame, record):
+    names = ("leg", "seat", "wing", "tail")
+    table = frame("classes", names=names, smiles=False).assign(node=np.arange(80) % 8)
+    table["row"] = np.arange(80) // 8
+    table["true"] = np.where(table["row"] < 5, np.arange(80) % 2, 2 + np.arange(80) % 2)
+    run = record(predictions=table, test={"miou": 0.5})
+    run.summary["task"] = Task("multiclass", names, "node", parts=[[0, 1], [2, 3]]).as_dict()
+    found = frame_of(run)
+    assert set(found["pred"][:40]) <= {0, 1}
+    assert set(found["pred"][40:]) <= {2, 3}
+    assert found[[f"{name}_pred" for name in names]].sum(axis=1).to_numpy() == pytest.approx(1.0)
+    text, _ = page(run)
+    assert "the predicted part of a point is one of its shape" in text
+    assert 'title="leg → wing: 0 of 20"' in text

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,15 @@ def test_a_run_that_is_measured_by_auc_shows_roc_curves(page, frame, record):
     assert text.count("AUC ") >= 2
     assert "<h3>ROC</h3>" not in page(record(predictions=frame("labels"), test={"ap": 0.5}))[0]
     assert "<h3>ROC</h3>" in page(record(predictions=frame("classes"), test={"auc": 0.5}))[0]
+
+
+def test_the_curves_of_one_target_stand_beside_its_calibration(page, frame, record):
+    text, _ = page(record(predictions=frame("labels", names=("toxic",)), test={"auc": 0.9, "ap": 0.5}))
+    captions = re.findall(r"<figcaption>([^<]*)</figcaption>", text.partition("Curves and calibration</h3>")[2])
+    assert captions == ["ROC", "Precision and recall", "Calibration"]
+    assert '<th scope="col">target</th>' in text
+    assert "all classes together" not in text
+    assert '<th scope="col">class</th>' in page(record(predictions=frame("labels")))[0]
 
 
 def test_axes_from_0_to_1_are_marked_by_decimals(page, frame, record):

@@ -14,7 +14,7 @@ def test_worst_rows_come_first_with_their_structures(page, frame, record):
     table.loc[17, ["a_true", "a_pred"]] = 1.0, 0.01
     table.loc[21, ["a_true", "a_pred"]] = 0.0, 0.95
     text, _ = page(record(predictions=table))
-    assert re.findall(r"<h4>Row (\d+)", text)[:2] == ["17", "21"]
+    assert re.findall(r"<h3>Row (\d+)", text)[:2] == ["17", "21"]
     shown = re.findall(r"<code>(.*?)</code>", text)
     assert len(shown) == 6
     assert text.count('class="molecule"') == sum(smiles != "not a molecule" for smiles in shown)
@@ -28,7 +28,7 @@ def test_nodes_are_averaged_over_their_graph(page, frame, record):
     text, _ = page(record(predictions=table, test={"accuracy": 0.5}))
     assert "averaged over their nodes" in text
     right = (table["true"] == table["pred"]).groupby(table["row"]).mean()
-    worst = int(re.search(r"<h4>Row (\d+)", text).group(1))
+    worst = int(re.search(r"<h3>Row (\d+)", text).group(1))
     assert f"{100 * right[worst]:.0f} % of its nodes correct" in text
 
 
@@ -62,3 +62,29 @@ def test_values_have_the_digits_that_the_spread_needs(values, texts):
     table = pd.DataFrame({"row": range(3), "y_true": values, "y_pred": values[::-1]})
     rows = worst_rows(table, Task("regression", ["y"]), count=3)
     assert {row["targets"][0]["texts"][0] for row in rows} == texts
+
+
+def test_values_have_as_many_digits_as_tell_rows_apart(page, frame, record):
+    table = frame("values", names=("energy",), rows=8)
+    table["energy_true"] = -1e6 + np.arange(8) / 1000
+    table["energy_pred"] = table["energy_true"] + 0.0005
+    text, _ = page(record(predictions=table, test={"mae": 0.0005}))
+    assert '<td class="n">−999999.997</td><td class="n">−999999.9965</td>' in text
+    assert "marks plus −999,999.99" in text
+
+
+def test_what_the_numbers_of_a_card_mean_is_written(page, frame, record):
+    text, _ = page(record(predictions=frame("values", names=("logP",)), test={"mae": 0.2}))
+    assert re.search(r"<small>error [\d.]+ SD</small>", text)
+    assert '<th scope="col" class="n">true</th><th scope="col" class="n">predicted</th>' in text
+    text, _ = page(record(predictions=frame("labels")))
+    assert re.search(r"<small>cross-entropy [\d.]+</small>", text)
+    assert "probability</th>" in text
+
+
+def test_small_molecules_do_not_fill_their_card(page, frame, record):
+    table = frame("values", rows=8)
+    table["smiles"] = ["CC", "C" * 30] * 4
+    text, _ = page(record(predictions=table))
+    widths = [int(width) for width in re.findall(r'class="molecule" id="[^"]+" style="--most:(\d+)px"', text)]
+    assert 40 < min(widths) < 120 < max(widths)
