@@ -14,6 +14,7 @@ from pyg_samsa.functional.fourier_features import (
     positive_features,
 )
 from pyg_samsa.functional.fused import can_fuse, feed_forward, fused_kernels, residual, rms_norm
+from pyg_samsa.functional.graph_index import GraphIndex
 from pyg_samsa.functional.inputs import cast_floats, check_edge_shape, check_tensor, edges_of
 from pyg_samsa.functional.linear_attention import Waves, linear_attention
 from pyg_samsa.functional.maxout import leak_mass, leaky_probability, maxout_score
@@ -39,6 +40,7 @@ from pyg_samsa.functional.tower_batch import tower_batch
 __all__ = [
     "ATTENTION_BACKENDS",
     "PAIR_FEATURES",
+    "GraphIndex",
     "RaggedIndex",
     "Relation",
     "Samples",

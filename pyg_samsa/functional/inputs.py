@@ -9,6 +9,7 @@ from torch import Tensor
 from torch_geometric.utils import is_sparse, to_edge_index
 
 from pyg_samsa.errors import NumericalError, ShapeError
+from pyg_samsa.functional.checks import require
 from pyg_samsa.typing import Shaped
 
 _HINTS = {
@@ -71,9 +72,12 @@ def cast_floats(name: str, value: Shaped[Tensor, "..."], dtype: torch.dtype) -> 
     narrow = torch.finfo(value.dtype).max > torch.finfo(dtype).max if value.is_floating_point() else False
     if narrow and not torch.compiler.is_compiling():
         lost = torch.isinf(cast) & torch.isfinite(value)
-        if bool(lost.any()):
+
+        def explain() -> NumericalError:
             what = f"{value[lost][0].item():g} is too large for {dtype}"
-            raise NumericalError(name, what, hint="Use other units, or standardise the feature.")
+            return NumericalError(name, what, hint="Use other units, or standardise the feature.")
+
+        require(lost.any(), explain)
     return cast
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -149,6 +150,28 @@ class RaggedIndex:
             few = 2 * len(occupied) < self.num_graphs
             self._occupied = RaggedIndex.from_sizes(occupied or [0], self.device) if few else self
         return self._occupied
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> RaggedIndex:
+        """Return the index on another device; sizes are kept, so that nothing is read from it.
+
+        Args:
+            device: The device.
+            non_blocking: Whether the copy may go on in the background, from pinned memory.
+
+        Example:
+            >>> RaggedIndex(torch.tensor([0, 3])).to("meta").device
+            device(type='meta')
+        """
+        return self._with(self.ptr.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> RaggedIndex:
+        """Return the index in pinned memory, as loaders do with batches."""
+        return self._with(self.ptr.pin_memory())
+
+    def _with(self, ptr: Tensor) -> RaggedIndex:
+        moved = copy.copy(self)
+        moved._describe(ptr, self.sizes)
+        return moved
 
     def groups(self, max_waste: float = _MOST_WASTE) -> Iterator[tuple[Int[Tensor, " G"] | None, int]]:
         """Yield ``(graphs, width)``: sets of graphs of similar size, for one dense [G, width] table each.
@@ -351,7 +374,7 @@ def batch_to_ptr(batch: Int[Tensor, " T"], batch_size: int | None = None) -> Int
 def resolve(
     num_tokens: int,
     device: torch.device,
-    batch: Int[Tensor, " T"] | None = None,
+    batch: Int[Tensor, " T"] | RaggedIndex | None = None,
     ptr: Int[Tensor, " offsets"] | RaggedIndex | None = None,
     batch_size: int | None = None,
 ) -> tuple[RaggedIndex, Int[Tensor, " T"] | None]:
@@ -360,7 +383,7 @@ def resolve(
     Args:
         num_tokens: Number of tokens T.
         device: Device of the tokens.
-        batch: Graph number of every token, in any order; None means one graph.
+        batch: Graph number of every token, in any order, or an index that was made before; None means one graph.
         ptr: Offsets [B+1], or an index that was made before; replaces ``batch``.
         batch_size: Number of graphs, if some at the end may be empty.
 
@@ -377,6 +400,8 @@ def resolve(
 
     Cost: O(T), and O(T log T) if tokens are not sorted.
     """
+    if isinstance(batch, RaggedIndex):
+        batch, ptr = None, batch
     if (
         isinstance(ptr, RaggedIndex)
         and ptr.num_tokens == num_tokens

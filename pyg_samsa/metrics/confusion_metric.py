@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.errors import ConfigError, NumericalError, SAMSAError, ShapeError
+from pyg_samsa.functional.checks import require
 from pyg_samsa.metrics.metric_registry import BatchMetric
 from pyg_samsa.metrics.row_metric import warn_undefined
 from pyg_samsa.options import check_integer
@@ -16,13 +17,14 @@ from pyg_samsa.options import check_integer
 IGNORE_INDEX = -100  # as in torch's cross-entropy
 
 
-def confusion_matrix(preds: Tensor, target: Tensor, num_classes: int) -> Tensor:
-    """Count how often a row of class i was given class j.
+def confusion_matrix(preds: Tensor, target: Tensor, num_classes: int, counted: Tensor | None = None) -> Tensor:
+    """Count how often a row of class i was given class j, without reading from the device.
 
     Args:
         preds: Predicted classes [n], integers in [0, num_classes).
         target: True classes [n], integers in [0, num_classes).
         num_classes: M, at least 2.
+        counted: Which rows count [n], bool; None means all.
 
     Returns:
         Counts [M, M], int64: rows are true classes, columns predicted ones.
@@ -33,7 +35,9 @@ def confusion_matrix(preds: Tensor, target: Tensor, num_classes: int) -> Tensor:
 
     Cost: O(n + M^2).
     """
-    return torch.bincount(target * num_classes + preds, minlength=num_classes**2).view(num_classes, num_classes)
+    cells = target * num_classes + preds
+    ones = torch.ones_like(cells) if counted is None else counted.to(cells.dtype)
+    return cells.new_zeros(num_classes**2).scatter_add_(0, cells, ones).view(num_classes, num_classes)
 
 
 class ConfusionMetric(BatchMetric):
@@ -101,18 +105,11 @@ class ConfusionMetric(BatchMetric):
         labelled = (
             ~torch.isnan(labels) & (labels != IGNORE_INDEX) if labels.is_floating_point() else labels != IGNORE_INDEX
         )
-        logits, labels = logits[labelled], labels[labelled]
-        illegal = (labels < 0) | (labels >= self.num_classes) | (labels != labels.long())
-        if bool(illegal.any()):
-            allowed = f"class numbers 0 to {self.num_classes - 1}, or NaN or {IGNORE_INDEX} (not labelled)"
-            raise ConfigError(f"target of {self.name}", labels[illegal][0].item(), allowed)
-        if not bool(torch.isfinite(logits).all()):
-            raise NumericalError(
-                f"metric {self.name}",
-                f"{int((~torch.isfinite(logits)).sum())} of {logits.numel()} logits are NaN or infinite",
-            )
+        self._check(logits, labels, labelled)
         classes = logits.argmax(dim=-1) if self.num_targets > 1 else (logits[:, 0] > 0).long()
-        self.confusion += confusion_matrix(classes, labels.long(), self.num_classes).to(self.confusion.device)
+        known = labels.where(labelled, 0).long().clamp(0, self.num_classes - 1)
+        counts = confusion_matrix(classes, known, self.num_classes, labelled)
+        self.confusion += counts.to(self.confusion.device)
 
     def compute(self) -> Tensor:
         """Return the metric, a float64 scalar; NaN if no row was labelled."""
@@ -125,6 +122,20 @@ class ConfusionMetric(BatchMetric):
     @abstractmethod
     def _value(self, confusion: Tensor) -> Tensor:
         """Return the metric of a confusion matrix [M, M], float64, that holds at least one row."""
+
+    def _check(self, logits: Tensor, labels: Tensor, labelled: Tensor) -> None:
+        """Check the labelled rows; on an accelerator, within `deferred_checks`, the error comes later."""
+        illegal = labelled & ((labels < 0) | (labels >= self.num_classes) | (labels != labels.trunc()))
+        broken = labelled[:, None] & ~torch.isfinite(logits)
+
+        def explain() -> SAMSAError:
+            if bool(illegal.any()):
+                allowed = f"class numbers 0 to {self.num_classes - 1}, or NaN or {IGNORE_INDEX} (not labelled)"
+                return ConfigError(f"target of {self.name}", labels[illegal][0].item(), allowed)
+            total = int(labelled.sum()) * self.num_targets
+            return NumericalError(f"metric {self.name}", f"{int(broken.sum())} of {total} logits are NaN or infinite")
+
+        require(illegal.any() | broken.any(), explain)
 
     def _logits(self, preds: Tensor) -> Tensor:
         if self.num_targets == 1 and preds.dim() == 1:

@@ -13,12 +13,13 @@ from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.metrics.metric_registry import BatchMetric
 from pyg_samsa.options import check_integer
 
 
 def as_rows(name: str, values: Tensor, num_targets: int) -> Tensor:
-    """Return ``values`` [B, C], or [B] where C is 1, as a detached matrix [B, C] in main memory.
+    """Return ``values`` [B, C], or [B] where C is 1, as a detached matrix [B, C].
 
     It is float64 if ``values`` are, otherwise float32.
 
@@ -40,7 +41,7 @@ def as_rows(name: str, values: Tensor, num_targets: int) -> Tensor:
     if rows.dim() != 2 or rows.size(1) != num_targets:
         expected = f"[B, {num_targets}]" + (" or [B]" if num_targets == 1 else "")
         raise ShapeError(name, list(values.shape), expected)
-    return rows.to(device="cpu", dtype=torch.float64 if rows.dtype == torch.float64 else torch.float32)
+    return rows.to(torch.float64 if rows.dtype == torch.float64 else torch.float32)
 
 
 class UndefinedMetric(UserWarning):
@@ -79,7 +80,8 @@ def mean_of_defined(values: np.ndarray) -> float:
 class RowMetric(BatchMetric):
     r"""Base of metrics that score each of C targets on all labelled rows and average over the targets.
 
-    Rows are kept in main memory as float32, or as float64 if they are, whatever the device, and scored in float64.
+    Rows are kept on their device as float32, or as float64 if they are, and scored in float64 in main memory. Those on
+    a CPU are checked at once, others when the metric is computed, so that no batch waits for the device.
     A NaN label leaves its row out of that target only. A target whose score is not defined is left out of the mean;
     if none is defined the value is NaN and a warning says why.
 
@@ -132,10 +134,8 @@ class RowMetric(BatchMetric):
         target = as_rows("target", target, self.num_targets)
         if preds.size(0) != target.size(0):
             raise ShapeError("target", f"{target.size(0)} rows", f"{preds.size(0)} rows, as in preds")
-        broken = int((~torch.isfinite(preds) & ~torch.isnan(target)).sum())
-        if broken:
-            raise NumericalError(f"metric {self.name}", f"{broken} of {preds.numel()} predictions are NaN or infinite")
-        self._check_labels(target)
+        if takes_cpu_path(preds):
+            self._check(preds, target)
         self.preds.append(preds)
         self.target.append(target)
 
@@ -165,13 +165,21 @@ class RowMetric(BatchMetric):
     def _score(self, preds: np.ndarray, target: np.ndarray) -> float:
         """Return the score of one target on its labelled rows, preds [n] and target [n] in float64, or NaN."""
 
+    def _check(self, preds: Tensor, target: Tensor) -> None:
+        broken = int((~torch.isfinite(preds) & ~torch.isnan(target)).sum())
+        if broken:
+            raise NumericalError(f"metric {self.name}", f"{broken} of {preds.numel()} predictions are NaN or infinite")
+        self._check_labels(target)
+
     def _check_labels(self, target: Tensor) -> None:
         """Raise if a label [B, C] has a value that this metric cannot use."""
         if bool(torch.isinf(target).any()):
             raise NumericalError(f"metric {self.name}", "a label is infinite")
 
     def _scores(self) -> np.ndarray:
-        preds, target = (self._stacked(rows).numpy().astype(np.float64) for rows in (self.preds, self.target))
+        rows = [self._stacked(part) for part in (self.preds, self.target)]
+        self._check(*rows)
+        preds, target = (part.numpy().astype(np.float64) for part in rows)
         labelled = ~np.isnan(target)
         return np.array(
             [self._score(preds[labelled[:, c], c], target[labelled[:, c], c]) for c in range(self.num_targets)],
@@ -202,6 +210,12 @@ class BinaryLabelMetric(RowMetric):
     higher_is_better = True
     kinds = ("binary", "multilabel")
     undefined = "no class has both a positive and a negative label"
+
+    def _check(self, preds: Tensor, target: Tensor) -> None:
+        broken = int((~torch.isfinite(preds) & ~torch.isnan(target)).sum())
+        if broken:
+            raise NumericalError(f"metric {self.name}", f"{broken} of {preds.numel()} predictions are NaN or infinite")
+        self._check_labels(target)
 
     def _check_labels(self, target: Tensor) -> None:
         legal = (target == 0) | (target == 1) | torch.isnan(target)

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import GELU, LayerNorm, Linear, Module
 
 from pyg_samsa.errors import NumericalError
+from pyg_samsa.functional.checks import require
 from pyg_samsa.nn.norm import RMSNorm
 from pyg_samsa.typing import Float
 
@@ -116,9 +117,14 @@ def check_scores(scores: Float[Tensor, "..."], where: str) -> None:
         ...
         pyg_samsa.errors.NumericalError: layer 0: importance scores are not finite
     """
-    # One sum is enough in almost all cases; only a sum of large finite scores may overflow.
-    if torch.compiler.is_compiling() or math.isfinite(scores.detach().sum().item()):
-        return
-    if not bool(torch.isfinite(scores).all()):
+    scores = scores.detach()
+
+    def explain() -> NumericalError | None:
+        if bool(torch.isfinite(scores).all()):
+            return None
         hint = "Look for NaN or infinite features, lower optim.base_lr, or clip the gradient."
-        raise NumericalError(where, "importance scores are not finite", hint=hint)
+        return NumericalError(where, "importance scores are not finite", hint=hint)
+
+    # One sum is enough in almost all cases; only a sum of large finite scores may overflow.
+    if not torch.compiler.is_compiling():
+        require(~torch.isfinite(scores.sum()), explain)

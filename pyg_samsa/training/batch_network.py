@@ -2,14 +2,57 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor, nn
 
-from pyg_samsa.errors import DataError
+from pyg_samsa.errors import DataError, ShapeError
+from pyg_samsa.functional.graph_index import GraphIndex
 from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.tower_batch import tower_batch
 from pyg_samsa.nn import GraphFeatures, TargetScale
+
+
+def graphs_of(batch: Any) -> tuple[Tensor, int]:
+    """Return the graph number of each node and the number of graphs; the documents of a pair are two graphs.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Batch, Data
+        >>> batch = Batch.from_data_list([Data(x=torch.ones(2, 1)), Data(x=torch.ones(1, 1))])
+        >>> graphs_of(batch)
+        (tensor([0, 0, 1]), 2)
+    """
+    if "document" in batch:
+        return tower_batch(batch.batch, batch.document), 2 * batch.num_graphs
+    return batch.batch, batch.num_graphs
+
+
+def attach_graph_index(batch: Any) -> Any:
+    """Add a `pyg_samsa.functional.GraphIndex` to a batch as ``graphs``, so that the network reads no sizes.
+
+    Batches that are not sorted by graph, or whose edges are not valid, are left as they are.
+
+    Args:
+        batch: A ``torch_geometric.data.Batch`` on the CPU; it is changed.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Batch, Data
+        >>> batch = Batch.from_data_list([Data(x=torch.ones(n, 1)) for n in (2, 1)])
+        >>> attach_graph_index(batch).graphs.sizes
+        [2, 1]
+
+    Cost: O(N + E).
+    """
+    if batch.get("batch") is None or "adj_t" in batch:
+        return batch
+    graph, count = graphs_of(batch)
+    with suppress(ShapeError):  # the network says what is wrong
+        if (index := GraphIndex.from_edges(batch.get("edge_index"), graph, count)) is not None:
+            batch.graphs = index
+    return batch
 
 
 class BatchNetwork(nn.Module):
@@ -93,9 +136,11 @@ class BatchNetwork(nn.Module):
                 "The graphs have no node features x",
                 hint="Add some, for example by torch_geometric.transforms.Constant.",
             )
-        graph, count = batch.batch, batch.num_graphs
-        if "document" in batch:
-            graph, count = tower_batch(graph, batch.document), 2 * count
+        graph, count = graphs_of(batch)
+        index = batch.get("graphs") if getattr(self.model, "takes_graph_index", False) else None
+        # A loader has found out where the graphs lie; the batch may have been changed since.
+        if index is not None and index.device == batch.x.device and index.num_tokens == batch.x.size(0):
+            graph = index
         inputs = {name: batch[name] for name in getattr(self.model, "inputs", ()) if batch.get(name) is not None}
         edge_index, edge_attr = edges_of(batch.edge_index, batch.edge_attr)
         if edge_index is None and "adj_t" in batch:

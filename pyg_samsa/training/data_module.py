@@ -14,6 +14,7 @@ from torch_geometric.loader.dataloader import Collater
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import check_integer
+from pyg_samsa.training.batch_network import attach_graph_index
 from pyg_samsa.training.samplers import BatchSampler, FixedSizeBatches, TokenBatches
 
 
@@ -52,12 +53,12 @@ class SplitRows(torch.utils.data.Dataset):
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """Return the batch of some rows; with ``make_batch`` of the data set, which is fast enough for a GPU."""
         if not hasattr(self.dataset, "make_batch"):
-            return self._collate([self[position] for position in positions])
+            return attach_graph_index(self._collate([self[position] for position in positions]))
         rows = [self.index[position] for position in positions]
         batch = self.dataset.make_batch(rows)
         if self.with_row_id:
             batch.row_id = torch.tensor(rows)
-        return batch
+        return attach_graph_index(batch)
 
 
 def _as_it_is(batch: Batch) -> Batch:

@@ -1,20 +1,50 @@
-"""Check that losses are finite, without waiting for the device."""
+"""Check losses and what else has to be checked in a step, without waiting for the device."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pyg_samsa.errors import NumericalError
+from pyg_samsa.functional.checks import Check
+
+
+class _Pending(NamedTuple):
+    """Results of a step that are on their way to the CPU: the value, then those of the checks."""
+
+    results: Tensor
+    wait: Callable[[], None]
+    where: str
+    checks: tuple[Check, ...]
+
+
+def copy_to_host(values: Tensor) -> tuple[Tensor, Callable[[], None]]:
+    """Start to copy values to the CPU; return the copy, and a function that waits until it is complete.
+
+    Example:
+        >>> copy, wait = copy_to_host(torch.tensor([1.0, 2.0]))
+        >>> wait()
+        >>> copy
+        tensor([1., 2.])
+    """
+    if not values.is_cuda:
+        return values.cpu(), lambda: None
+    copy = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    copy.copy_(values, non_blocking=True)
+    event = torch.cuda.Event()
+    event.record()
+    return copy, event.synchronize
 
 
 class FiniteGuard:
-    """Raises when a watched value is not finite.
+    """Raises when a watched value is not finite, or a deferred check has failed.
 
-    On a CPU the check is immediate. On a CUDA device the value is copied asynchronously and checked with the next one,
-    so that no step waits.
+    On a CPU the check is immediate. On another device all results of a step are copied together and read with those of
+    the next step, so that no step waits.
 
     Example:
         >>> guard = FiniteGuard()
@@ -27,17 +57,19 @@ class FiniteGuard:
     HINT = "Lower optim.base_lr, set optim.clip_grad_norm True, or look for extreme values in the data."
 
     def __init__(self) -> None:
-        self._pending: tuple[Tensor, torch.cuda.Event, str] | None = None
+        self._pending: _Pending | None = None
 
-    def watch(self, value: Tensor, where: str) -> None:
+    def watch(self, value: Tensor, where: str, checks: Sequence[Check] = ()) -> None:
         """Check a scalar, now or with the next one.
 
         Args:
             value: Scalar without a graph.
             where: What it is and when it was, for the message.
+            checks: Deferred checks of the same step, see `pyg_samsa.functional.checks.deferred_checks`.
 
         Raises:
-            NumericalError: This value, or on a CUDA device the one before, is not finite.
+            NumericalError: This value, or on another device than a CPU the one before, is not finite.
+            SAMSAError: A deferred check has failed.
 
         Example:
             >>> FiniteGuard().watch(torch.tensor(float("inf")), "training loss at step 3")
@@ -45,26 +77,28 @@ class FiniteGuard:
             pyg_samsa.errors.NumericalError: training loss at step 3: is inf
         """
         self.flush()
-        if not value.is_cuda:
+        if value.device.type == "cpu" and not checks:
             self._check(float(value), where)
             return
-        copy = torch.empty((), dtype=torch.float32, pin_memory=True)
-        copy.copy_(value, non_blocking=True)
-        event = torch.cuda.Event()
-        event.record()
-        self._pending = (copy, event, where)
+        results = torch.stack([value.float(), *(check.bad.float() for check in checks)])
+        self._pending = _Pending(*copy_to_host(results), where, tuple(checks))
 
     def flush(self) -> None:
-        """Check the value that is still pending, if there is one.
+        """Check what is still pending, if there is anything.
 
         Raises:
-            NumericalError: It is not finite.
+            NumericalError: The value is not finite.
+            SAMSAError: A deferred check has failed.
         """
-        if self._pending is not None:
-            copy, event, where = self._pending
-            self._pending = None
-            event.synchronize()
-            self._check(float(copy), where)
+        if self._pending is None:
+            return
+        pending, self._pending = self._pending, None
+        pending.wait()
+        value, *bad = pending.results.tolist()
+        for failed, check in zip(bad, pending.checks, strict=True):
+            if failed and (error := check.explain()) is not None:
+                raise error
+        self._check(value, pending.where)
 
     def _check(self, value: float, where: str) -> None:
         if not math.isfinite(value):

@@ -14,6 +14,7 @@ from torch_geometric.graphgym.imports import pl
 from torchmetrics import Metric
 
 from pyg_samsa.errors import ConfigError, NumericalError
+from pyg_samsa.functional.checks import deferred_checks
 from pyg_samsa.metrics import BatchMetric
 from pyg_samsa.metrics.row_metric import UndefinedMetric
 from pyg_samsa.task import SPLITS
@@ -124,23 +125,28 @@ class TaskModule(pl.LightningModule):
             NumericalError: It is not finite. On a CUDA device this is raised one step later, so that no step waits for
                 the check.
         """
-        loss, pred, target = self._predict(batch, "train")
-        # The guard comes first: metrics refuse values that are not finite too, but do not know the step.
-        self.guard.watch(
-            loss.detach(),
-            f"training loss at step {self.global_step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1})",
-        )
-        self._measure("train", batch, loss, pred, target)
-        return loss
+        step = f"step {self.global_step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1})"
+        return self._step(batch, "train", f"training loss at {step}")[0]
+
+    def _step(self, batch: Any, split: str, where: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Predict and measure a batch; on an accelerator its checks are read with the next batch."""
+        with deferred_checks() as checks:
+            loss, pred, target = self._predict(batch, split)
+            # The guard comes first: metrics refuse values that are not finite too, but do not know the step.
+            if loss.device.type == "cpu":
+                self.guard.watch(loss.detach(), where, checks)
+            self._measure(split, batch, loss, pred, target)
+        if loss.device.type != "cpu":
+            self.guard.watch(loss.detach(), where, checks)
+        return loss, pred, target
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure a validation batch."""
-        self._measure("val", batch, *self._predict(batch, "val"))
+        self._step(batch, "val", f"validation loss of batch {batch_idx + 1}")
 
     def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Measure a test batch and hand its predictions to the callbacks."""
-        loss, pred, target = self._predict(batch, "test")
-        self._measure("test", batch, loss, pred, target)
+        _, pred, target = self._step(batch, "test", f"test loss of batch {batch_idx + 1}")
         return {"pred": pred, "target": target}
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -162,6 +168,7 @@ class TaskModule(pl.LightningModule):
         return value
 
     def _finish(self, split: str) -> None:
+        self.guard.flush()
         values: dict[str, Tensor] = {}
         for key, metric in self._of(split).items():
             if metric.update_called:
@@ -186,7 +193,6 @@ class TaskModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training values and step the schedulers that move once an epoch."""
-        self.guard.flush()
         self._finish("train")
         # Lightning would step them after the checkpoint is written, and a resumed run would miss that step.
         for config in self.trainer.lr_scheduler_configs:

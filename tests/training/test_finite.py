@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from pyg_samsa.errors import NumericalError
+from pyg_samsa.errors import NumericalError, SAMSAError
+from pyg_samsa.functional.checks import Check
 from pyg_samsa.training.finite import FiniteGuard
 
 
@@ -37,12 +38,17 @@ def test_the_error_says_where_and_what_to_do():
 
 
 def test_a_pending_value_is_checked_once():
-    class Event:
-        def synchronize(self):
-            pass
-
     guard = FiniteGuard()
-    guard._pending = (torch.tensor(float("nan")), Event(), "step 1")
+    guard.watch(torch.tensor(float("nan")), "step 1", [Check(torch.tensor(False), lambda: None)])
     with pytest.raises(NumericalError, match="step 1"):
         guard.flush()
     guard.flush()
+
+
+def test_deferred_checks_are_read_with_the_next_step():
+    guard, error = FiniteGuard(), SAMSAError("a category is out of range")
+    guard.watch(torch.tensor(1.0), "step 1", [Check(torch.tensor(False), lambda: error)])
+    guard.watch(torch.tensor(1.0), "step 2", [Check(torch.tensor(True), lambda: None)])  # nothing wrong after all
+    guard.watch(torch.tensor(1.0), "step 3", [Check(torch.tensor(True), lambda: error)])
+    with pytest.raises(SAMSAError, match="out of range"):
+        guard.watch(torch.tensor(1.0), "step 4")

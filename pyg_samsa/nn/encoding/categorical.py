@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.checks import require
+from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.functional.embedding_sum import embedding_sum
 from pyg_samsa.options import check_integer, is_number
 from pyg_samsa.typing import Float, Int
@@ -91,14 +93,18 @@ class CategoricalEncoder(Module):
             x = x[:, None]
         if x.dim() != 2 or x.size(1) != features or x.is_floating_point():
             raise ShapeError("categorical features", f"{list(x.shape)} {x.dtype}", f"integers [N, {features}]")
-        if not torch.compiler.is_compiling() and bool(((x < 0) | (x >= self.limit)).any()):
-            row, feature = ((x < 0) | (x >= self.limit)).nonzero()[0].tolist()
-            raise ShapeError(
-                f"categorical feature {feature} of row {row}",
-                int(x[row, feature]),
-                f"0 to {self.cardinalities[feature] - 1}",
-            )
-        return embedding_sum(x.long() + self.offset, self.weight)
+        outside = (x < 0) | (x >= self.limit)
+
+        def explain() -> ShapeError:
+            row, feature = outside.nonzero()[0].tolist()
+            name = f"categorical feature {feature} of row {row}"
+            return ShapeError(name, int(x[row, feature]), f"0 to {self.cardinalities[feature] - 1}")
+
+        require(outside.any(), explain)
+        rows = x.long() + self.offset
+        if not takes_cpu_path(x):  # a category that is out of range is told later; until then no other memory is read
+            rows = rows.clamp(0, self.weight.size(0) - 1)
+        return embedding_sum(rows, self.weight)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self.cardinalities)}, {self.channels})"

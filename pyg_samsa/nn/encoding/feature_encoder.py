@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import Linear, Module
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.functional.checks import require
 from pyg_samsa.functional.inputs import cast_floats, check_tensor
 from pyg_samsa.nn.encoding.categorical import CategoricalEncoder
 from pyg_samsa.options import check_integer, is_number
@@ -130,13 +131,12 @@ def check_finite(name: str, features: Shaped[Tensor, "..."]) -> None:
     if not features.is_floating_point() or torch.compiler.is_compiling():
         return
     bad = ~torch.isfinite(features)
-    if bool(bad.any()):
-        place = bad.nonzero()[0].tolist()
-        raise NumericalError(
-            name,
-            f"NaN or infinite value in row {place[0]}",
-            hint="Fill or drop missing values before training or prediction.",
-        )
+
+    def explain() -> NumericalError:
+        hint = "Fill or drop missing values before training or prediction."
+        return NumericalError(name, f"NaN or infinite value in row {int(bad.nonzero()[0, 0])}", hint=hint)
+
+    require(bad.any(), explain)
 
 
 def one_hot_categories(
@@ -165,8 +165,10 @@ def one_hot_categories(
             f"integers [{num_graphs}], one category a graph",
         )
     category = category.flatten().long()
-    if not 0 <= int(category.min()) <= int(category.max()) < num_categories:
-        raise ShapeError(
-            "category", f"{int(category.min())} to {int(category.max())}", f"categories 0 to {num_categories - 1}"
-        )
-    return torch.nn.functional.one_hot(category, num_categories)
+
+    def explain() -> ShapeError:
+        found = f"{int(category.min())} to {int(category.max())}"
+        return ShapeError("category", found, f"categories 0 to {num_categories - 1}")
+
+    require(((category < 0) | (category >= num_categories)).any(), explain)
+    return (category[:, None] == torch.arange(num_categories, device=category.device)).long()

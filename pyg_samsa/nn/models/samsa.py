@@ -9,6 +9,7 @@ from torch.nn import Module
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.inputs import edges_of
+from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.encoder import Encoder
 from pyg_samsa.nn.encoding.feature_encoder import Features
@@ -170,6 +171,9 @@ class SAMSA(Module):
             names |= self.readout.inputs
         return frozenset(names | ({"pos", "normal"} if self.encoder.uses_positions else set()))
 
+    takes_graph_index = True
+    """Whether ``batch`` may be a `pyg_samsa.functional.GraphIndex`."""
+
     def reset_parameters(self) -> None:
         """Draw new weights and set the ReZero scalars to zero."""
         for part in (self.tokenizer, self.encoder, self.readout):
@@ -181,7 +185,7 @@ class SAMSA(Module):
         x: Shaped[Tensor, "N ..."],
         edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
-        batch: Int[Tensor, " N"] | None = None,
+        batch: Int[Tensor, " N"] | RaggedIndex | None = None,
         *,
         batch_size: int | None = None,
         node_keys: Int[Tensor, " N"] | None = None,
@@ -197,7 +201,8 @@ class SAMSA(Module):
             x: Node features [N, F]; floats of any precision, which get that of the weights.
             edge_index: Directed edges, or ``adj_t``, see `pyg_samsa.functional.edges_of`; None means no edges.
             edge_attr: Edge features [E, F'].
-            batch: Graph number of each node, in any order; None means one graph.
+            batch: Graph number of each node, in any order, or the index of the batch, see
+                `pyg_samsa.functional.GraphIndex`; None means one graph.
             batch_size: Number of graphs, if some at the end may be empty.
             node_keys: Keys of the nodes from which deterministic codes are drawn; by default those of ``x``.
             edge_keys: Keys of the edges; by default those of ``edge_attr``.
@@ -226,7 +231,7 @@ class SAMSA(Module):
         x: Shaped[Tensor, "N ..."],
         edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
-        batch: Int[Tensor, " N"] | None = None,
+        batch: Int[Tensor, " N"] | RaggedIndex | None = None,
         *,
         batch_size: int | None = None,
         category: Int[Tensor, "..."] | None = None,
@@ -263,7 +268,7 @@ class SAMSA(Module):
         x: Shaped[Tensor, "N ..."],
         edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
-        batch: Int[Tensor, " N"] | None = None,
+        batch: Int[Tensor, " N"] | RaggedIndex | None = None,
         *,
         num_draws: int | None = None,
         category: Int[Tensor, "..."] | None = None,

@@ -94,7 +94,7 @@ class CoordinateFree(Module):
     def forward(
         self,
         pos: Float[Tensor, "N l"],
-        batch: Int[Tensor, " N"] | None = None,
+        batch: Int[Tensor, " N"] | RaggedIndex | None = None,
         *,
         ptr: Int[Tensor, " offsets"] | RaggedIndex | None = None,
         batch_size: int | None = None,
@@ -122,7 +122,7 @@ class CoordinateFree(Module):
         codes = torch.randn(pos.size(0), self.channels, dtype=like.dtype, device=pos.device) if self.training else None
         if codes is None or self.distance_encoder is not None:
             index, perm = resolve(pos.size(0), pos.device, batch, ptr, batch_size)
-            distance = _radius(pos, index.batch if perm is None or batch is None else batch, index)
+            distance = _radius(pos, batch if perm is not None and isinstance(batch, Tensor) else index.batch, index)
         if codes is None:
             codes = self.eval_codes(distance, draw).to(like.dtype)
         x = self.mean + codes * F.softplus(self.raw_sigma)

@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.functional.codes import feature_keys
+from pyg_samsa.functional.graph_index import GraphIndex
 from pyg_samsa.functional.inputs import edges_of
+from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.encoding.feature_encoder import Features, prepare_features
 from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
@@ -95,7 +97,7 @@ class GraphTokenizer(NodeTokenizer):
         x: Shaped[Tensor, "N ..."],
         edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
-        batch: Int[Tensor, " N"] | None = None,
+        batch: Int[Tensor, " N"] | RaggedIndex | None = None,
         *,
         batch_size: int | None = None,
         pos: Shaped[Tensor, "N l"] | None = None,
@@ -119,7 +121,7 @@ class GraphTokenizer(NodeTokenizer):
         h = self.encode_nodes(x, batch, batch_size=batch_size, edge_index=edge_index, pos=pos, pe=pe, draw=draw)
         if edge_index is None:
             edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device)
-        check_edges(h, edge_index, self.channels)
+        check_edges(h, edge_index, self.channels, ends=not isinstance(batch, GraphIndex))
         e = self.encode_edges(edge_index, edge_attr, h)
         if not self.training:
             node_keys = feature_keys(x) if node_keys is None else node_keys

@@ -10,8 +10,9 @@ from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.codes import distinct_keys, feature_keys, gaussian_codes, structural_keys
+from pyg_samsa.functional.graph_index import GraphIndex, check_within_graphs
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
-from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges, check_within_graphs
+from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
 from pyg_samsa.typing import Float, Int
 
 EVAL_CODES = ("structural", "distinct", "index", "random")
@@ -104,7 +105,7 @@ class GraphBridge(Module):
         x: Float[Tensor, "N D"],
         edge_index: Int[Tensor, "2 E"],
         edge_attr: Float[Tensor, "E D"] | None = None,
-        batch: Int[Tensor, " N"] | None = None,
+        batch: Int[Tensor, " N"] | RaggedIndex | None = None,
         *,
         batch_size: int | None = None,
         node_keys: Int[Tensor, " N"] | None = None,
@@ -118,7 +119,7 @@ class GraphBridge(Module):
             edge_index: Directed edges; an undirected bond is two of them. Isolated nodes, self-loops, duplicate edges
                 and graphs without edges are allowed.
             edge_attr: Encoded edge features; required if, and only if, the module was made with ``edge_features``.
-            batch: Graph number of each node, in any order; None means one graph.
+            batch: Graph number of each node, in any order, or the index of the batch; None means one graph.
             batch_size: Number of graphs, if some at the end may be empty.
             node_keys: Keys of the raw node features, see `pyg_samsa.functional.feature_keys`; by default keys of ``x``.
             edge_keys: Keys of the raw edge features; by default keys of ``edge_attr``.
@@ -133,7 +134,8 @@ class GraphBridge(Module):
             >>> tokens.index.ptr, tokens.node_rows, tokens.edge_rows
             (tensor([0, 4, 5]), tensor([0, 1, 4]), tensor([2, 3]))
         """
-        check_edges(x, edge_index, self.channels)
+        valid = isinstance(batch, GraphIndex)
+        check_edges(x, edge_index, self.channels, ends=not valid)
         if (edge_attr is not None) != self.edge_features:
             raise ShapeError(
                 "edge_attr",
@@ -143,8 +145,9 @@ class GraphBridge(Module):
         if edge_attr is not None and edge_attr.shape != (edge_index.size(1), self.channels):
             raise ShapeError("edge_attr", list(edge_attr.shape), [edge_index.size(1), self.channels])
         index, perm = resolve(x.size(0), x.device, batch, None, batch_size)
-        graph = index.batch if batch is None else batch
-        check_within_graphs(edge_index, graph)
+        graph = batch if isinstance(batch, Tensor) else index.batch
+        if not valid:
+            check_within_graphs(edge_index, graph)
         code = self.phi(x).view(x.size(0), max(1, self.num_codes), self.channels)
         if self.raw_sigma is not None:
             noise = self._noise(x, edge_index, edge_attr, index, perm, node_keys, edge_keys, draw)
@@ -152,6 +155,8 @@ class GraphBridge(Module):
         nodes = self.phi_node(torch.cat([code.flatten(1), x], dim=1))
         edge_code = code[edge_index[0], 0] - code[edge_index[1], -1]
         edges = self.phi_edge(edge_code if edge_attr is None else torch.cat([edge_code, edge_attr], dim=1))
+        if isinstance(index, GraphIndex):
+            return _pack_sorted(nodes, edges, edge_index, index)
         return _pack(nodes, edges, edge_index, graph, index.num_graphs)
 
     def _noise(
@@ -207,6 +212,14 @@ def sigma_to_raw(sigma: float) -> float:
 
 def _mlp(in_channels: int, out_channels: int, hidden: int) -> Sequential:
     return Sequential(Linear(in_channels, hidden), GELU(), Linear(hidden, out_channels))
+
+
+def _pack_sorted(nodes: Tensor, edges: Tensor, edge_index: Tensor, graphs: GraphIndex) -> Tokens:
+    """Order the tokens by graph, nodes before edges, without a sort and without a look at the device."""
+    index, node_rows, edge_rows = graphs.token_rows()
+    x = nodes.new_empty(index.num_tokens, nodes.size(1))
+    x = x.index_copy(0, node_rows, nodes).index_copy(0, edge_rows, edges.to(nodes.dtype))
+    return Tokens(x, index, node_rows, edge_rows, node_rows[edge_index])
 
 
 def _pack(nodes: Tensor, edges: Tensor, edge_index: Tensor, node_graph: Tensor, num_graphs: int) -> Tokens:

@@ -6,13 +6,14 @@ from torch.nn import Module
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.functional.graph_index import GraphIndex, check_within_graphs
 from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.node_encodings import NODE_ENCODINGS, node_encodings
 from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
-from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges, check_within_graphs
+from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int, Shaped
 
@@ -114,7 +115,7 @@ class NodeTokenizer(Module):
     def encode_nodes(
         self,
         x: Shaped[Tensor, "N ..."],
-        batch: Int[Tensor, " N"] | None = None,
+        batch: Int[Tensor, " N"] | RaggedIndex | None = None,
         *,
         batch_size: int | None = None,
         edge_index: Tensor | None = None,
@@ -153,7 +154,7 @@ class NodeTokenizer(Module):
     def encode_features(
         self,
         x: Shaped[Tensor, "N ..."],
-        batch: Int[Tensor, " N"] | None,
+        batch: Int[Tensor, " N"] | RaggedIndex | None,
         *,
         batch_size: int | None,
         pos: Shaped[Tensor, "N l"] | None,
@@ -173,7 +174,7 @@ class NodeTokenizer(Module):
         x: Shaped[Tensor, "N ..."],
         edge_index: Int[Tensor, "2 E"] | Float[Tensor, "N N"] | None = None,
         edge_attr: Shaped[Tensor, "E ..."] | None = None,
-        batch: Int[Tensor, " N"] | None = None,
+        batch: Int[Tensor, " N"] | RaggedIndex | None = None,
         *,
         batch_size: int | None = None,
         pos: Shaped[Tensor, "N l"] | None = None,
@@ -188,7 +189,8 @@ class NodeTokenizer(Module):
             x: Node features [N, F].
             edge_index: Directed edges, or ``adj_t``, see `pyg_samsa.functional.edges_of`; None means no edges.
             edge_attr: Edge features [E, F'].
-            batch: Graph number of each node, in any order; None means one graph.
+            batch: Graph number of each node, in any order, or the index of the batch, see
+                `pyg_samsa.functional.GraphIndex`; None means one graph.
             batch_size: Number of graphs, if some at the end may be empty.
             pos: Positions of the nodes.
             pe: Positional encodings of the nodes.
@@ -211,8 +213,10 @@ class NodeTokenizer(Module):
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         rows = torch.arange(h.size(0), device=h.device) if perm is None else inverse_permutation(perm)
         if edge_index is not None:
-            check_edges(h, edge_index, self.channels)
-            check_within_graphs(edge_index, index.batch if batch is None else batch)
+            valid = isinstance(batch, GraphIndex)
+            check_edges(h, edge_index, self.channels, ends=not valid)
+            if not valid:
+                check_within_graphs(edge_index, batch if isinstance(batch, Tensor) else index.batch)
         edges = None if edge_index is None else rows[edge_index]
         edge_attr = None if edge_index is None else self.encode_edges(edge_index, edge_attr, h)
         return Tokens(h if perm is None else h[perm], index, rows, None, edges, edge_attr)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.nn.tokenizers.coordinate_free import CoordinateFree
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
@@ -81,7 +82,7 @@ class PointTokenizer(NodeTokenizer):
     def encode_features(
         self,
         x: Shaped[Tensor, "T ..."],
-        batch: Int[Tensor, " T"] | None,
+        batch: Int[Tensor, " T"] | RaggedIndex | None,
         *,
         batch_size: int | None,
         pos: Float[Tensor, "T l"] | None,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.graph_index import check_ends
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.typing import Float, Int, Shaped
 
@@ -74,7 +75,7 @@ class Tokens(NamedTuple):
         return out
 
 
-def check_edges(x: Tensor, edge_index: Tensor, channels: int) -> None:
+def check_edges(x: Tensor, edge_index: Tensor, channels: int, *, ends: bool = True) -> None:
     r"""Check encoded node features and the edges between them.
 
     .. math::
@@ -84,6 +85,7 @@ def check_edges(x: Tensor, edge_index: Tensor, channels: int) -> None:
         x: Encoded node features [N, D].
         edge_index: Directed edges [2, E].
         channels: D.
+        ends: Whether the ends of the edges are checked too.
 
     Raises:
         ShapeError: A shape or type is wrong, or an edge names a node that does not exist.
@@ -100,30 +102,5 @@ def check_edges(x: Tensor, edge_index: Tensor, channels: int) -> None:
         or edge_index.dtype == torch.bool
     ):
         raise ShapeError("edge_index", f"{list(edge_index.shape)} {edge_index.dtype}", "integers [2, E]")
-    if torch.compiler.is_compiling() or edge_index.numel() == 0:
-        return
-    low, high = (int(bound) for bound in edge_index.aminmax())
-    if low < 0 or high >= x.size(0):
-        raise ShapeError("edge_index", f"node {low if low < 0 else high}", f"nodes 0 to {x.size(0) - 1}")
-
-
-def check_within_graphs(edge_index: Int[Tensor, "2 E"], graph: Int[Tensor, " N"]) -> None:
-    r"""Check that every edge joins two nodes of one graph.
-
-    .. math::
-        \mathrm{graph}(s) = \mathrm{graph}(t) \quad \text{for every edge } (s, t)
-
-    Args:
-        edge_index: Directed edges.
-        graph: Graph number of each node.
-
-    Raises:
-        ShapeError: An edge joins two graphs.
-
-    Example:
-        >>> check_within_graphs(torch.tensor([[0], [1]]), torch.tensor([0, 0, 1]))
-    """
-    if torch.compiler.is_compiling():
-        return
-    if bool((graph[edge_index[0]] != graph[edge_index[1]]).any()):
-        raise ShapeError("edge_index", "an edge between two graphs of the batch", "edges within one graph")
+    if ends and edge_index.numel() and not torch.compiler.is_compiling():
+        check_ends(edge_index, x.size(0))
