@@ -142,7 +142,7 @@ class TaskModule(pl.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure a validation batch."""
-        self._step(batch, "val", f"validation loss of batch {batch_idx + 1}")
+        self._step(batch, "val", f"validation loss in epoch {self.current_epoch + 1} (batch {batch_idx + 1})")
 
     def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Measure a test batch and hand its predictions to the callbacks."""

@@ -280,7 +280,7 @@ def restore_sigint():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize(("split", "where"), [("train", "step 4"), ("val", "val_loss in epoch 2")])
+@pytest.mark.parametrize(("split", "where"), [("train", "step 4"), ("val", "validation loss in epoch 2")])
 def test_a_loss_that_is_not_finite_stops_the_run(train, monkeypatch, split, where):
     original = TaskModule._predict
 
