@@ -19,11 +19,9 @@ class GraphIndex(RaggedIndex):
     that nothing has to be read from the device later.
 
     .. math::
-        \mathrm{row}(i) = i + \sum_{a < b(i)} m_a, \qquad
-        \mathrm{row}(e) = e + \sum_{a \le b(e)} n_a
+        b(1) \le \dots \le b(N), \qquad b(s_e) = b(t_e), \qquad b(s_1) \le \dots \le b(s_E)
 
-    are the rows of node :math:`i` and edge :math:`e` if both are tokens, with :math:`n_a` nodes and :math:`m_a` edges
-    in graph a.
+    for the graph numbers :math:`b` of the nodes and the edges :math:`(s_e, t_e)`.
 
     Args:
         ptr: Offsets [B+1] of the nodes.
@@ -43,7 +41,10 @@ class GraphIndex(RaggedIndex):
     def from_edges(
         cls, edge_index: Int[Tensor, "2 E"] | None, batch: Int[Tensor, " N"], num_graphs: int
     ) -> GraphIndex | None:
-        """Return the index of a batch, or None if nodes or edges are not sorted by graph.
+        r"""Return the index of a batch, or None if nodes or edges are not sorted by graph.
+
+        .. math::
+            m_a = |\{\, e : b(s_e) = a \,\}|
 
         Args:
             edge_index: Directed edges; None means no edges.
@@ -72,9 +73,12 @@ class GraphIndex(RaggedIndex):
         return cls(nodes.ptr, torch.bincount(graph, minlength=num_graphs).tolist())
 
     def token_rows(self) -> tuple[RaggedIndex, Int[Tensor, " N"], Int[Tensor, " E"]]:
-        """Return the index of the tokens if nodes and edges are tokens, and the rows of both.
+        r"""Return the index of the tokens if nodes and edges are tokens, and the rows of both.
 
-        In each graph, nodes come before edges.
+        In each graph, nodes come before edges. With :math:`n_a` nodes and :math:`m_a` edges in graph a,
+
+        .. math::
+            \mathrm{row}(i) = i + \sum_{a < b(i)} m_a, \qquad \mathrm{row}(e) = e + \sum_{a \le b(e)} n_a.
 
         Example:
             >>> index = GraphIndex.from_edges(torch.tensor([[0, 2], [1, 2]]), torch.tensor([0, 0, 1]), 2)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch_geometric.utils import is_sparse, to_edge_index
 
 from pyg_samsa.errors import NumericalError, ShapeError
-from pyg_samsa.functional.checks import require
+from pyg_samsa.functional.deferred_checks import require
 from pyg_samsa.typing import Shaped
 
 _HINTS = {

@@ -239,7 +239,10 @@ class RaggedIndex:
         return make_layout(begin[numbers], sizes[numbers], max(own), sum(own), graphs=numbers)
 
     def in_tables(self, run: Callable[[DenseLayout], Shaped[Tensor, "G width ..."]]) -> Shaped[Tensor, "T ..."]:
-        """Compute one table for each of the `layouts` and return the rows of the tokens.
+        r"""Compute one table for each of the `layouts` and return the rows of the tokens.
+
+        .. math::
+            x_t = \mathrm{run}(\mathrm{layout})_{g, t - \mathrm{ptr}_g} \quad \text{for token } t \text{ of graph } g
 
         Args:
             run: Maps a layout to a table.
@@ -257,7 +260,10 @@ class RaggedIndex:
         return torch.cat(rows).index_select(0, inverse_permutation(order))
 
     def join_graphs(self, pieces: list[Shaped[Tensor, "G ..."]]) -> Shaped[Tensor, "B ..."]:
-        """Return one row per graph of the batch, given the rows of the graphs in each of the `layouts`.
+        r"""Return one row per graph of the batch, given the rows of the graphs in each of the `layouts`.
+
+        .. math::
+            \mathrm{out}_{\mathrm{graphs}_g} = \mathrm{piece}_g
 
         Example:
             >>> RaggedIndex(torch.tensor([0, 1, 3])).join_graphs([torch.tensor([5, 6])])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, NumericalError, SAMSAError, ShapeError
-from pyg_samsa.functional.checks import require
+from pyg_samsa.functional.deferred_checks import require
 from pyg_samsa.metrics.metric_registry import BatchMetric
 from pyg_samsa.metrics.row_metric import warn_undefined
 from pyg_samsa.options import check_integer

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import GELU, LayerNorm, Linear, Module
 
 from pyg_samsa.errors import NumericalError
-from pyg_samsa.functional.checks import require
+from pyg_samsa.functional.deferred_checks import require
 from pyg_samsa.nn.norm import RMSNorm
 from pyg_samsa.typing import Float
 

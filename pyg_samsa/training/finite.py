@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import NumericalError
-from pyg_samsa.functional.checks import Check
+from pyg_samsa.functional.deferred_checks import Check
 
 
 class _Pending(NamedTuple):
@@ -65,7 +65,7 @@ class FiniteGuard:
         Args:
             value: Scalar without a graph.
             where: What it is and when it was, for the message.
-            checks: Deferred checks of the same step, see `pyg_samsa.functional.checks.deferred_checks`.
+            checks: Deferred checks of the same step, see `pyg_samsa.functional.deferred_checks.deferred_checks`.
 
         Raises:
             NumericalError: This value, or on another device than a CPU the one before, is not finite.

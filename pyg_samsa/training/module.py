@@ -14,7 +14,7 @@ from torch_geometric.graphgym.imports import pl
 from torchmetrics import Metric
 
 from pyg_samsa.errors import ConfigError, NumericalError
-from pyg_samsa.functional.checks import deferred_checks
+from pyg_samsa.functional.deferred_checks import deferred_checks
 from pyg_samsa.metrics import BatchMetric
 from pyg_samsa.metrics.row_metric import UndefinedMetric
 from pyg_samsa.task import SPLITS

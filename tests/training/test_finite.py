@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pyg_samsa.errors import NumericalError, SAMSAError
-from pyg_samsa.functional.checks import Check
+from pyg_samsa.functional.deferred_checks import Check
 from pyg_samsa.training.finite import FiniteGuard
 
 

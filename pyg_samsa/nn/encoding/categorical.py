@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.functional.checks import require
+from pyg_samsa.functional.deferred_checks import require
 from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.functional.embedding_sum import embedding_sum
 from pyg_samsa.options import check_integer, is_number

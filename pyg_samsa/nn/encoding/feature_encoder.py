@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import Linear, Module
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
-from pyg_samsa.functional.checks import require
+from pyg_samsa.functional.deferred_checks import require
 from pyg_samsa.functional.inputs import cast_floats, check_tensor
 from pyg_samsa.nn.encoding.categorical import CategoricalEncoder
 from pyg_samsa.options import check_integer, is_number

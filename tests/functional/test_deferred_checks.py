@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pyg_samsa.errors import SAMSAError
-from pyg_samsa.functional.checks import deferred_checks, require
+from pyg_samsa.functional.deferred_checks import deferred_checks, require
 from pyg_samsa.functional.device_path import accelerator_path
 
 ERROR = SAMSAError("wrong")
