@@ -13,6 +13,7 @@ from torch_geometric.graphgym.loader import load_ogb, load_pyg
 
 from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.base import check_described
+from pyg_samsa.datasets.code_keys import add_code_keys
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.features import Features
@@ -24,6 +25,7 @@ from pyg_samsa.graphgym.loss import BOUNDED, refuse_bounds
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.share import describe
+from pyg_samsa.nn.tokenizers.graph_bridge import STRUCTURAL_CODES
 from pyg_samsa.task import SPLITS, Task
 
 _SPLIT_ATTRIBUTES = {"train": "train_graph_index", "val": "val_graph_index", "test": "test_graph_index"}
@@ -111,7 +113,17 @@ def _with_added_features(dataset: Any, folder: str, *, progress: bool = True) ->
         hint = "samsa, gcn, gine, gatedgcn and gps take encodings."
         raise ConfigError("pe.kind", cfg.pe.kind, f"'none' with the network {cfg.model.type}", hint=hint)
     dataset = add_encoding(dataset, **values_for(add_encoding, cfg), folder=folder, progress=progress)
+    if _uses_structural_codes():
+        read = dataset.features.edge_channels is not None
+        dataset = add_code_keys(dataset, cfg.samsa.eval_codes, edge_features=read)
     return add_descriptors(dataset, **values_for(add_descriptors, cfg), folder=folder, progress=progress)
+
+
+def _uses_structural_codes() -> bool:
+    """Say whether the network draws its codes in evaluation from the graph, so that their keys can be computed once."""
+    if cfg.model.type != "samsa" or cfg.samsa.tokenizer or cfg.dataset.node_encoder or cfg.dataset.edge_encoder:
+        return False
+    return bool(cfg.samsa.bridge and cfg.samsa.num_codes and cfg.samsa.eval_codes in STRUCTURAL_CODES)
 
 
 def _from_others(format: str, name: str, folder: str) -> Any:

@@ -42,6 +42,7 @@ def graphs(sizes, y=LABELS):
             x=torch.randint(0, 4, (size, 2), generator=generator),
             edge_index=torch.stack([nodes, nodes.roll(1)]),
             edge_attr=torch.randint(0, 3, (size, 1), generator=generator),
+            code_keys=torch.arange(size),
             y=y,
         )
 
@@ -95,13 +96,13 @@ def steps(module, sizes=(5, 3, 900, 1), y=LABELS, device=META):
 
 @pytest.mark.parametrize("options", MODALITIES.values(), ids=MODALITIES)
 def test_a_step_reads_nothing_from_the_device(options):
-    module = steps(module_of(eval_codes="random", **options) if "bridge" not in options else module_of(**options))
+    module = steps(module_of(**options))
     assert len(module.guard.copies) == 2  # one copy in a step, which holds all checks
     assert module.guard.copies[0] >= 2
 
 
 def test_nor_do_classes():
-    module = module_of("cross_entropy", ("accuracy", "f1_macro"), edge_channels=[3], eval_codes="random")
+    module = module_of("cross_entropy", ("accuracy", "f1_macro"), edge_channels=[3])
     steps(module, y=torch.tensor([1.0]))
 
 

@@ -160,11 +160,11 @@ class SAMSA(Module):
 
     @property
     def inputs(self) -> frozenset[str]:
-        """Names of the optional inputs of the network: ``pos``, ``normal``, ``pe``, ``category``, ``graph_features``.
+        """Names of the optional inputs of the network, such as ``pos``, ``pe``, ``graph_features``, ``code_keys``.
 
         Example:
-            >>> SAMSA.from_options(5, 2, channels=16, num_layers=1, pe_channels=4).inputs
-            frozenset({'pe'})
+            >>> sorted(SAMSA.from_options(5, 2, channels=16, num_layers=1, pe_channels=4).inputs)
+            ['code_keys', 'pe']
         """
         names = set(getattr(self.tokenizer, "inputs", ()))
         if self.readout is not None:
@@ -190,6 +190,7 @@ class SAMSA(Module):
         batch_size: int | None = None,
         node_keys: Int[Tensor, " N"] | None = None,
         edge_keys: Int[Tensor, " E"] | None = None,
+        code_keys: Int[Tensor, " N"] | None = None,
         draw: int = 0,
         pos: Shaped[Tensor, "N l"] | None = None,
         normal: Shaped[Tensor, "N _"] | None = None,
@@ -206,6 +207,7 @@ class SAMSA(Module):
             batch_size: Number of graphs, if some at the end may be empty.
             node_keys: Keys of the nodes from which deterministic codes are drawn; by default those of ``x``.
             edge_keys: Keys of the edges; by default those of ``edge_attr``.
+            code_keys: Keys of the codes in evaluation, if they were computed before; they replace the other keys.
             draw: Number of the deterministic draw of codes in evaluation, from 0.
             pos: Positions of the nodes, for operators that encode positions; an edge is at the mean of its two nodes.
                 For sequences they default to the places of the symbols.
@@ -218,6 +220,8 @@ class SAMSA(Module):
             torch.Size([5, 16])
         """
         keys = {"node_keys": node_keys, "edge_keys": edge_keys}
+        if code_keys is not None:
+            keys["code_keys"] = code_keys
         edge_index, edge_attr = edges_of(edge_index, edge_attr)
         tokens = self.tokenizer(
             x, edge_index, edge_attr, batch, batch_size=batch_size, draw=draw, pos=pos, pe=pe, **keys
@@ -239,6 +243,7 @@ class SAMSA(Module):
         normal: Shaped[Tensor, "N _"] | None = None,
         pe: Float[Tensor, "N P"] | None = None,
         graph_features: Shaped[Tensor, "B F"] | None = None,
+        code_keys: Int[Tensor, " N"] | None = None,
     ) -> Float[Tensor, "rows out"]:
         """Return the predictions; in evaluation their mean over ``num_eval_samples`` draws of codes.
 
@@ -258,6 +263,7 @@ class SAMSA(Module):
             "pos": pos,
             "normal": normal,
             "pe": pe,
+            "code_keys": code_keys,
         }
         if self.training or self.num_eval_samples == 1:
             return self._predict(x, category, graph_features, **inputs)

@@ -8,7 +8,7 @@ from pyg_samsa.functional.graph_index import GraphIndex
 from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.encoding.feature_encoder import Features, prepare_features
-from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge
+from pyg_samsa.nn.tokenizers.graph_bridge import STRUCTURAL_CODES, GraphBridge
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
 from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
 from pyg_samsa.typing import Float, Int, Shaped
@@ -83,6 +83,17 @@ class GraphTokenizer(NodeTokenizer):
         self.bridge = GraphBridge(channels, num_codes, edge_channels is not None, eval_codes, sigma)
 
     @property
+    def inputs(self) -> frozenset[str]:
+        """Names of the optional inputs that the tokenizer uses.
+
+        Example:
+            >>> GraphTokenizer(16, 5).inputs, GraphTokenizer(16, 5, eval_codes="random").inputs
+            (frozenset({'code_keys'}), frozenset())
+        """
+        reads_keys = self.bridge.num_codes > 0 and self.bridge.eval_codes in STRUCTURAL_CODES
+        return super().inputs | (frozenset({"code_keys"}) if reads_keys else frozenset())
+
+    @property
     def has_draws(self) -> bool:
         """Whether tokens contain random codes.
 
@@ -104,9 +115,10 @@ class GraphTokenizer(NodeTokenizer):
         pe: Float[Tensor, "N P"] | None = None,
         node_keys: Int[Tensor, " N"] | None = None,
         edge_keys: Int[Tensor, " E"] | None = None,
+        code_keys: Int[Tensor, " N"] | None = None,
         draw: int = 0,
     ) -> Tokens:
-        """Return the tokens of a batch; arguments as in `NodeTokenizer.forward`.
+        """Return the tokens of a batch; arguments as in `NodeTokenizer.forward`, ``code_keys`` as in `GraphBridge`.
 
         Example:
             >>> tokens = GraphTokenizer(16, in_channels=5)(torch.randn(3, 5), torch.tensor([[0, 1], [1, 0]]))
@@ -123,9 +135,9 @@ class GraphTokenizer(NodeTokenizer):
             edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device)
         check_edges(h, edge_index, self.channels, ends=not isinstance(batch, GraphIndex))
         e = self.encode_edges(edge_index, edge_attr, h)
-        if not self.training:
+        if not self.training and code_keys is None:
             node_keys = feature_keys(x) if node_keys is None else node_keys
             if edge_keys is None and self.edge_encoder is not None and edge_attr is not None:
                 edge_keys = feature_keys(edge_attr)
-        keys = {"node_keys": node_keys, "edge_keys": edge_keys}
+        keys = {"node_keys": node_keys, "edge_keys": edge_keys, "code_keys": code_keys}
         return self.bridge(h, edge_index, e, batch, batch_size=batch_size, draw=draw, **keys)

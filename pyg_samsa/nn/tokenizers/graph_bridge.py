@@ -15,7 +15,8 @@ from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolv
 from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
 from pyg_samsa.typing import Float, Int
 
-EVAL_CODES = ("structural", "distinct", "index", "random")
+STRUCTURAL_CODES = ("structural", "distinct")
+EVAL_CODES = (*STRUCTURAL_CODES, "index", "random")
 
 
 class GraphBridge(Module):
@@ -110,6 +111,7 @@ class GraphBridge(Module):
         batch_size: int | None = None,
         node_keys: Int[Tensor, " N"] | None = None,
         edge_keys: Int[Tensor, " E"] | None = None,
+        code_keys: Int[Tensor, " N"] | None = None,
         draw: int = 0,
     ) -> Tokens:
         """Return the tokens of a batch of graphs.
@@ -123,6 +125,8 @@ class GraphBridge(Module):
             batch_size: Number of graphs, if some at the end may be empty.
             node_keys: Keys of the raw node features, see `pyg_samsa.functional.feature_keys`; by default keys of ``x``.
             edge_keys: Keys of the raw edge features; by default keys of ``edge_attr``.
+            code_keys: Keys of the codes in evaluation, if they were computed before, see
+                `pyg_samsa.functional.structural_keys`; the other keys are then not used.
             draw: Number of the deterministic draw in evaluation, from 0.
 
         Raises:
@@ -150,7 +154,7 @@ class GraphBridge(Module):
             check_within_graphs(edge_index, graph)
         code = self.phi(x).view(x.size(0), max(1, self.num_codes), self.channels)
         if self.raw_sigma is not None:
-            noise = self._noise(x, edge_index, edge_attr, index, perm, node_keys, edge_keys, draw)
+            noise = self._noise(x, edge_index, edge_attr, index, perm, node_keys, edge_keys, code_keys, draw)
             code = noise * F.softplus(self.raw_sigma).to(noise.dtype) + code
         nodes = self.phi_node(torch.cat([code.flatten(1), x], dim=1))
         edge_code = code[edge_index[0], 0] - code[edge_index[1], -1]
@@ -168,6 +172,7 @@ class GraphBridge(Module):
         perm: Tensor | None,
         node_keys: Tensor | None,
         edge_keys: Tensor | None,
+        code_keys: Tensor | None,
         draw: int,
     ) -> Tensor:
         """Return the standard normal part of the codes, [N, num_codes, D]."""
@@ -177,6 +182,10 @@ class GraphBridge(Module):
         if self.eval_codes == "index":
             position = torch.arange(x.size(0), device=x.device) - index.ptr[index.batch]
             keys = position if rank is None else position[rank]
+        elif code_keys is not None:
+            if code_keys.shape != (x.size(0),):
+                raise ShapeError("code_keys", list(code_keys.shape), f"[{x.size(0)}], one key per node")
+            keys = code_keys
         else:
             node_keys = feature_keys(x) if node_keys is None else node_keys
             if edge_keys is None and edge_attr is not None:
