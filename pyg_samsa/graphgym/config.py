@@ -17,6 +17,7 @@ from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.graphgym.changes import Changes
 from pyg_samsa.graphgym.checks import check_settings
 from pyg_samsa.graphgym.defaults import fit_defaults
+from pyg_samsa.graphgym.plain_node import keep_plain_numbers
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
     CHANGED_DEFAULTS,
@@ -59,7 +60,12 @@ class LoadedConfig:
 
 
 def add_options(config: CN) -> None:
-    """Add the settings of this package, with their defaults, to GraphGym's configuration."""
+    """Add the settings of this package, with their defaults, to GraphGym's configuration.
+
+    Args:
+        config: ``cfg``, or another configuration of GraphGym.
+    """
+    keep_plain_numbers(config)
     add_registered()
     for setting in SETTINGS.values():
         if setting.added:
