@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     task = predictor.task
     methods = methods_of(predictor) if args.method == "all" else (args.method,)
     if args.method not in ("all", *methods_of(predictor)):
-        hint = "Only a single network has others. The network of a run alone is in the subfolder model."
+        hint = "Others explain a single network that samples tokens; that of a run is in its subfolder model."
         raise ConfigError("--method", args.method, "'occlusion'", hint=hint)
     target = _find_target(args.target, task.names)
     _check_folder(args.out, overwrite=args.overwrite)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER
+from pyg_samsa.hub.model_config import read_config
 from pyg_samsa.nn import SAMSA
+from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_plan import RunPlan
@@ -92,4 +96,21 @@ def print_models(console: Any, folders: list[Path]) -> None:
             console.print(
                 Text.assemble("  ", (f"{RUN_SUBFOLDER + '/':<22}", "cyan"), "the trained network; predict with")
             )
-            console.print(Text(f"    pyg-samsa predict {model} new.csv predictions.csv", style="bold"))
+            console.print(Text(f"    {predict_command(model)}", style="bold"))
+
+
+def predict_command(folder: Path) -> str:
+    """Return the command that predicts with the folder of a run or of a saved network.
+
+    Args:
+        folder: The folder. If its networks need modules of the user's own, the command imports them.
+
+    Example:
+        >>> from pyg_samsa.hub import find_pretrained
+        >>> predict_command(find_pretrained("peptides")).split()[-2:]
+        ['new.csv', 'predictions.csv']
+    """
+    networks = [folder, *sorted((folder / PREDICTOR_SUBFOLDER).glob("*"))]
+    needed = [read_config(path).modules for path in networks if (path / CONFIG).is_file()]
+    imports = [word for module in dict.fromkeys(itertools.chain(*needed)) for word in ("--import", module)]
+    return shlex.join(["pyg-samsa", "predict", str(folder), "new.csv", "predictions.csv", *imports])

@@ -21,8 +21,10 @@ from pyg_samsa.experiments.candidates import (
     has_model,
     network_candidate,
 )
+from pyg_samsa.experiments.export import predict_command
 from pyg_samsa.experiments.molecule_rows import MoleculeRows
 from pyg_samsa.experiments.predictor_settings import PredictorSettings, read_predictor
+from pyg_samsa.graphgym.plan import NOT_SAVED
 from pyg_samsa.predict import (
     BoostedTrees,
     DescriptorPredictor,
@@ -257,7 +259,7 @@ def print_predictors(
         print_files(console, result.folder.path)
         text = "the saved predictor; predict with"
         console.print(Text.assemble("  ", (f"{PREDICTOR_SUBFOLDER + '/':<22}", "cyan"), text))
-        console.print(Text(f"    pyg-samsa predict {result.folder.path} new.csv predictions.csv", style="bold"))
+        console.print(Text(f"    {predict_command(result.folder.path)}", style="bold"))
 
 
 def _test_predictions(rows: MoleculeRows, fitted: FittedPredictor) -> PredictionCollector:
@@ -289,7 +291,7 @@ def _header(plan: RunPlan, predictor: PredictorPlan, folder: RunFolder) -> dict[
     used = [text for kind, text in {"trees": trees, "gp": "Gaussian processes"}.items() if kind in predictor.kinds]
     inputs = ["+".join(names) for kind in predictor.kinds for names in predictor.options.inputs(kind)]
     lines = {
-        **{key: value for key, value in plan.description.items() if key != "model"},
+        **{key: value for key, value in plan.description.items() if key not in ("model", NOT_SAVED)},
         "model": " · ".join(used),
         "input": " · ".join(dict.fromkeys(inputs)),
         "device": f"{cpu_name()} · {boosting.threads} threads",

@@ -10,6 +10,7 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.candidates import NETWORK, check_conformal, check_trees
+from pyg_samsa.graphgym.network import SAVED, unsaved_part
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.predict import BoostingOptions, GaussianProcessOptions
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS, PredictorOptions
@@ -103,8 +104,9 @@ def check_predictor(*, repeat: int = 1) -> None:
     found = read_predictor()
     if found is None:
         return
-    if found.network and found.options.refit == "all" and cfg.model.type != "samsa":
-        expected = f"'descriptors' with the network {cfg.model.type}, which is not saved"
+    unsaved = unsaved_part() if found.network else None
+    if unsaved is not None and found.options.refit == "all":
+        expected = f"'descriptors' with {unsaved[0]} {unsaved[1]}, because that network is not saved"
         raise ConfigError("predictor.refit", "all", expected)
     if not found.is_ensemble:
         return
@@ -117,5 +119,6 @@ def check_predictor(*, repeat: int = 1) -> None:
     if not found.network and not options.folds:
         hint = "--folds takes models on descriptors."
         raise ConfigError(key, count, "1 without a network; other models hardly depend on the seed", hint=hint)
-    if found.network and cfg.model.type != "samsa":
-        raise ConfigError("model.type", cfg.model.type, f"'samsa' with {key} {count}, whose networks can be saved")
+    if unsaved is not None:
+        saved = repr(SAVED[unsaved[0]]) if unsaved[0] in SAVED else "another one"
+        raise ConfigError(*unsaved, f"{saved} with {key} {count}, whose networks are saved")

@@ -93,20 +93,33 @@ def check_network(model: Module) -> SAMSA:
     return model
 
 
-def check_sampling(model: SAMSA) -> None:
+def samples_tokens(model: SAMSA) -> bool:
+    """Say whether every block of a network samples tokens.
+
+    Args:
+        model: The network.
+
+    Example:
+        >>> samples_tokens(SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2, attention="full"))
+        False
+    """
+    return all(isinstance(block.conv, SAMSAConv) for block in model.encoder.blocks)
+
+
+def check_sampling(model: SAMSA, method: str = "sampled") -> None:
     """Raise a `ConfigError` unless every block samples tokens.
+
+    Args:
+        model: The network.
+        method: Name of the method that needs it, for the error.
 
     Example:
         >>> check_sampling(SAMSA.from_options(5, 1, channels=8, num_layers=1, heads=2, num_samples=4))
     """
-    for block in model.encoder.blocks:
-        if not isinstance(block.conv, SAMSAConv):
-            raise ConfigError(
-                "method",
-                "sampled",
-                "another method, because this network does not sample tokens",
-                hint=f"Its operator is {type(block.conv).__name__}.",
-            )
+    if not samples_tokens(model):
+        names = ", ".join(dict.fromkeys(type(block.conv).__name__ for block in model.encoder.blocks))
+        expected = "another method, because this network does not sample tokens"
+        raise ConfigError("method", method, expected, hint=f"Its operator is {names}.")
 
 
 @contextmanager

@@ -191,7 +191,7 @@ def token_importance(
     check_choice("method", method, METHODS)
     network = check_network(model)
     if method in ("sampled", "contribution", "chosen"):
-        check_sampling(network)
+        check_sampling(network, method)
     graphs = [data] if isinstance(data, Data) else list(data)
     targets = [target] * len(graphs) if isinstance(target, int) else list(target)
     if len(targets) != len(graphs):

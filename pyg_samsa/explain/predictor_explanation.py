@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.explain._passes import check_network, samples_tokens
 from pyg_samsa.explain.molecule_explanation import PICTURED, MoleculeExplanation, explain_molecules, readable_molecule
 from pyg_samsa.explain.molecule_occlusion import extra_of, molecule_occlusion
 from pyg_samsa.predict import BlendPredictor, MoleculePredictor, Predictor
@@ -14,13 +15,17 @@ OCCLUSION = ("occlusion",)
 
 
 def methods_of(predictor: Predictor) -> tuple[str, ...]:
-    """Return the methods that explain a predictor; all of them for a single network.
+    """Return the methods that explain a predictor; all of them for a single network that samples tokens.
+
+    Args:
+        predictor: The predictor.
 
     Example:
         >>> methods_of(MoleculePredictor.from_pretrained("peptides"))
         ('sampled', 'contribution', 'occlusion')
     """
-    return PICTURED if isinstance(_single(predictor), MoleculePredictor) else OCCLUSION
+    network = _network(predictor)
+    return PICTURED if network is not None and samples_tokens(network.model) else OCCLUSION
 
 
 def explain_predictor(
@@ -35,8 +40,8 @@ def explain_predictor(
 ) -> Iterator[MoleculeExplanation]:
     """Explain the predictions of any predictor, one molecule at a time.
 
-    A single network is explained by the methods of `explain_molecules`. Models on descriptors and blends are explained
-    by occlusion of the molecule itself, see `molecule_occlusion`.
+    A single network is explained by the methods of `explain_molecules`. Models on descriptors, blends, and networks
+    that read no bonds are explained by occlusion of the molecule itself, see `molecule_occlusion`.
 
     Args:
         predictor: The predictor.
@@ -65,17 +70,17 @@ def explain_predictor(
     """
     known = methods_of(predictor)
     methods = known if methods is None else tuple(methods)
-    single = _single(predictor)
+    network = _network(predictor)
     _check_extra_columns(predictor, extra_columns, len(molecules))
-    if isinstance(single, MoleculePredictor):
-        extra = {name: (extra_columns or {})[name] for name in single.extra_columns}
+    if network is not None:
+        extra = {name: (extra_columns or {})[name] for name in network.extra_columns}
         yield from explain_molecules(
-            single.model,
-            single.task,
+            network.model,
+            network.task,
             molecules,
             target=target,
             methods=methods,
-            descriptors=single.descriptors,
+            descriptors=network.descriptors,
             extra_columns=extra,
             on_refusal=on_refusal,
             max_atoms=max_atoms,
@@ -110,9 +115,15 @@ def _check_extra_columns(predictor: Predictor, extra_columns: ExtraColumns | Non
             raise ConfigError(f"extra_columns[{name!r}]", f"{len(values)} numbers", f"{count}, one for each molecule")
 
 
-def _single(predictor: Predictor) -> Predictor:
-    """Return the only member of a blend that has a weight, or the predictor itself."""
-    if not isinstance(predictor, BlendPredictor):
-        return predictor
-    used = [member for member, weights in zip(predictor.members, predictor.weights, strict=True) if weights.any()]
-    return used[0] if len(used) == 1 else predictor
+def _network(predictor: Predictor) -> MoleculePredictor | None:
+    """Return the network of a predictor if it is the only member with a weight, and its tokens can be explained."""
+    used = [predictor]
+    if isinstance(predictor, BlendPredictor):
+        used = [member for member, weights in zip(predictor.members, predictor.weights, strict=True) if weights.any()]
+    if len(used) > 1 or not isinstance(used[0], MoleculePredictor):
+        return None
+    try:
+        check_network(used[0].model)
+    except ConfigError:
+        return None
+    return used[0]

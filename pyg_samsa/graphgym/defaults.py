@@ -11,7 +11,7 @@ from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.graphgym.changes import Changes, Rule, rule_in
 from pyg_samsa.graphgym.metric import ALIASES as METRIC_ALIASES
-from pyg_samsa.graphgym.network import WITHOUT_GRAPH_FEATURES, parse_layer_type
+from pyg_samsa.graphgym.network import WITHOUT_GRAPH_FEATURES, parse_layer_type, unsaved_part
 from pyg_samsa.graphgym.scheduler import WITHOUT_WARMUP, scheduler_name
 from pyg_samsa.graphgym.settings import (
     ALIASES,
@@ -30,6 +30,7 @@ from pyg_samsa.predict.predictor_options import MEMBER_KINDS
 
 DATASET = ("dataset.name", "dataset.format", "dataset.csv")
 """Settings that choose the data set."""
+_OF_SAVED_NETWORKS = ("model.type", "gnn.head", "dataset.node_encoder_name", "dataset.edge_encoder_name")
 RULES: list[Rule] = []
 """What gives way to what, in the order in which it does."""
 
@@ -297,17 +298,16 @@ def _one_seed(changes: Changes) -> None:
 @rule_in(
     RULES,
     "`predictor.folds`, `predictor.ensemble`",
-    "model.type",
+    *_OF_SAVED_NETWORKS,
     "devices",
-    becomes="0 and 1, which train one network",
+    becomes="0 and 1, for a network that is not saved, and on several devices",
 )
 def _one_network(changes: Changes) -> None:
-    if not _has_network():
-        return
-    for key, other in (("model.type", "samsa"), ("devices", 1)):
-        if value_of(key, cfg) != other:
-            changes.change("predictor.folds", 0, f"{key} is {value_of(key, cfg)}")
-            changes.change("predictor.ensemble", 1, f"{key} is {value_of(key, cfg)}")
+    found = unsaved_part() or (("devices", cfg.devices) if cfg.devices != 1 else None)
+    if _has_network() and found is not None:
+        reason = f"{found[0]} is {found[1]}"
+        changes.change("predictor.folds", 0, reason)
+        changes.change("predictor.ensemble", 1, reason)
 
 
 @rule_in(RULES, "`devices`", "predictor.folds", "predictor.ensemble", becomes="1")
@@ -316,10 +316,11 @@ def _one_device(changes: Changes) -> None:
         changes.change("devices", 1, "an ensemble is trained on one device")
 
 
-@rule_in(RULES, "`predictor.refit`", "model.type", becomes="descriptors, for a network that is not saved")
+@rule_in(RULES, "`predictor.refit`", *_OF_SAVED_NETWORKS, becomes="descriptors, for a network that is not saved")
 def _refit(changes: Changes) -> None:
-    if cfg.predictor.refit == "all" and cfg.model.type != "samsa":
-        changes.change("predictor.refit", "descriptors", f"the network {cfg.model.type} is not saved")
+    part = unsaved_part()
+    if cfg.predictor.refit == "all" and part is not None:
+        changes.change("predictor.refit", "descriptors", f"a network with {part[0]} {part[1]} is not saved")
 
 
 @rule_in(

@@ -9,6 +9,7 @@ from torch import nn
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
+from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import LoadedConfig, resolved
@@ -16,7 +17,14 @@ from pyg_samsa.graphgym.data_defaults import fit_to_data, validates
 from pyg_samsa.graphgym.loader import resolved_task
 from pyg_samsa.graphgym.loss import choose_loss
 from pyg_samsa.graphgym.metric import choose_metrics
-from pyg_samsa.graphgym.network import edges_are_tokens, level, model_options, unused_settings
+from pyg_samsa.graphgym.network import (
+    SAVED,
+    edges_are_tokens,
+    level,
+    model_options,
+    unsaved_part,
+    unused_settings,
+)
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.scheduler import choose_scheduler
 from pyg_samsa.graphgym.settings import values_for
@@ -30,6 +38,8 @@ from pyg_samsa.training.samplers import BatchOptions
 from pyg_samsa.training.trainer import TrainerOptions
 
 _SHOWN_TARGETS = 3
+NOT_SAVED = "saved"
+"""Label of the line of a header that says that the network is not saved."""
 
 
 def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
@@ -78,7 +88,7 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         tensorboard=cfg.tensorboard_each_run,
         wandb=WandbOptions(**values_for(WandbOptions, cfg)),
         config=resolved(loaded, settings),
-        description={**describe_data(loaded, dataset), "model": _model(cfg.model.type)},
+        description={**describe_data(loaded, dataset), "model": _model(cfg.model.type), **_not_saved(dataset)},
         unused=(*loaded.without_effect, *unused_settings(loaded.given)),
     )
 
@@ -148,6 +158,17 @@ def name_data(dataset: Any) -> str:
     """Return the name of the present data set and the sizes of its splits, for a header."""
     sizes = " / ".join(f"{count:,} {split}" for split, count in split_sizes(dataset.split_idx).items())
     return f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}"
+
+
+def _not_saved(dataset: Any) -> dict[str, str]:
+    """Return a line of the header about a network for molecules that ``predict`` will not find."""
+    features, unsaved = dataset.features, unsaved_part()
+    known = (features.in_channels, features.edge_channels) == (MOLECULES.in_channels, MOLECULES.edge_channels)
+    if unsaved is None or not known or dataset.task.level != "graph":
+        return {}
+    key, value = unsaved
+    cure = f"with {key} {SAVED[key]}" if key in SAVED else "without it"
+    return {NOT_SAVED: f"no, because of {key} {value}: pyg-samsa predict takes networks {cure}"}
 
 
 def _model(name: str) -> str:

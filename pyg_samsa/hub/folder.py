@@ -48,8 +48,9 @@ def find_pretrained(name: str | os.PathLike[str]) -> Path:
     if str(name) in shipped():
         return SHIPPED / str(name)
     known = f", or a name of a model that comes with the package: {', '.join(shipped())}" if shipped() else ""
-    hint = suggest(str(name), shipped()) or f"Pass a folder with {CONFIG} and {WEIGHTS}{known}."
-    raise DataNotFoundError(f"{name}: no saved model found", hint=hint)
+    hint = suggest(str(name), shipped()) or f"Pass the folder of a run, or one with {CONFIG} and {WEIGHTS}{known}."
+    reason = "" if given.is_dir() else " (it is a file)" if given.is_file() else " (there is no such folder)"
+    raise DataNotFoundError(f"{name or repr(name)}: no saved model found{reason}", hint=hint)
 
 
 def is_replaceable(folder: Path, marker: str = CONFIG, allowed: Collection[str] = FILES) -> bool:

@@ -95,7 +95,11 @@ def _build(config: ModelConfig, state: Mapping[str, Tensor], path: Path) -> SAMS
     try:
         return CLASSES[config.class_name].from_options(**config.options)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error.key}", error.value, "an allowed value", hint=error.hint) from error
+        hint = error.hint
+        if config.modules:
+            names = " ".join(f"--import {name}" for name in config.modules)
+            hint = f"A part of this network was registered by {', '.join(config.modules)}: pass {names}, or import it."
+        raise ConfigError(f"{path}: {error.key}", error.value, error.expected, hint=hint) from error
     except (TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:120]
         raise DataIntegrityError(

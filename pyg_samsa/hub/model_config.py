@@ -39,6 +39,8 @@ class ModelConfig:
         descriptors: Names of the molecular descriptors that the network reads beside the graph.
         extra_columns: Names of the columns of numbers that it reads after them, see
             `pyg_samsa.io.extra_column.ExtraColumn`.
+        modules: Modules of the user's own that register parts of the network. They must be imported before it is read;
+            reading it imports nothing.
 
     Example:
         >>> config = ModelConfig("SAMSA", {"channels": 8}, num_parameters=100, metrics={"test": {"ap": float("nan")}})
@@ -55,6 +57,7 @@ class ModelConfig:
     versions: Mapping[str, str] = field(default_factory=dict)
     descriptors: Sequence[str] = ()
     extra_columns: Sequence[str] = ()
+    modules: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold.
@@ -74,6 +77,7 @@ class ModelConfig:
             "versions": dict(self.versions),
             "descriptors": list(self.descriptors),
             "extra_columns": [ExtraColumn.of(column).as_json() for column in self.extra_columns],
+            **({"modules": list(self.modules)} if self.modules else {}),
         }
 
     @property
@@ -109,9 +113,11 @@ def read_config(folder: Path) -> ModelConfig:
         if not isinstance(content.get(key, {} if key not in ("format", "options") else None), kind):
             expected = f"{key} of a saved model"
             raise DataIntegrityError(path, expected, repr(content.get(key))[:80], hint=COPY_AGAIN)
-    names, columns = content.get("descriptors", []), content.get("extra_columns", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DataIntegrityError(path, "descriptors of a saved model", repr(names)[:80], hint=COPY_AGAIN)
+    columns = content.get("extra_columns", [])
+    for key in ("descriptors", "modules"):
+        names = content.get(key, [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise DataIntegrityError(path, f"{key} of a saved model", repr(names)[:80], hint=COPY_AGAIN)
     try:
         extra = tuple(map(ExtraColumn.from_json, columns))
     except (TypeError, ValueError):
@@ -125,8 +131,9 @@ def read_config(folder: Path) -> ModelConfig:
         metrics=content.get("metrics", {}),
         card={str(headline): str(text) for headline, text in content.get("card", {}).items()},
         versions=content.get("versions", {}),
-        descriptors=tuple(names),
+        descriptors=tuple(content.get("descriptors", ())),
         extra_columns=extra,
+        modules=tuple(content.get("modules", ())),
     )
     if content["format"] > FORMAT:
         hint = f"Written by pyg_samsa {found.version}; this is {__version__}. Update it."

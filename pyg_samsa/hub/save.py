@@ -15,7 +15,7 @@ from pyg_samsa.hub.folder import CARD, CONFIG, WEIGHTS, is_replaceable
 from pyg_samsa.hub.model_card import model_card
 from pyg_samsa.hub.model_config import CLASSES, ModelConfig, package_versions
 from pyg_samsa.io.files import atomic_directory
-from pyg_samsa.nn import CategoricalEncoder, num_parameters
+from pyg_samsa.nn import OPERATORS, TOKENIZERS, CategoricalEncoder, num_parameters
 from pyg_samsa.options import plain
 from pyg_samsa.task import Task
 
@@ -114,7 +114,15 @@ def describe_model(
         versions=package_versions(),
         descriptors=tuple(descriptors),
         extra_columns=tuple(extra_columns),
+        modules=_modules(options),
     )
+
+
+def _modules(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the modules outside this package that register the operator and the tokenizer of a network."""
+    parts = (OPERATORS.get(options.get("attention", "")), TOKENIZERS.get(options.get("tokenizer") or ""))
+    names = (part.__module__ for part in parts if part is not None)
+    return tuple(dict.fromkeys(name for name in names if name.partition(".")[0] != "pyg_samsa"))
 
 
 def _plain(name: str, value: Any, model: Any) -> Any:

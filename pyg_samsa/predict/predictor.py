@@ -80,12 +80,12 @@ class MoleculePredictor(Predictor):
             raise ConfigError("task", f"{task.num_targets} targets", f"{width}, the width of the network's output")
         check_integer("tokens_per_batch", tokens_per_batch)
         self.task = task
-        features = (
-            getattr(model.tokenizer.node_encoder, "cardinalities", None),
-            getattr(getattr(model.tokenizer, "edge_encoder", None), "cardinalities", None),
-        )
-        if features != (tuple(ATOM_CARDINALITIES), tuple(BOND_CARDINALITIES)):
-            raise ConfigError("model", model, "a network with OGB's atom and bond features")
+        atoms, bonds = (getattr(model.tokenizer, f"{kind}_encoder", None) for kind in ("node", "edge"))
+        # A network of nodes alone reads no bonds.
+        wrong = bonds is not None and getattr(bonds, "cardinalities", None) != tuple(BOND_CARDINALITIES)
+        if wrong or getattr(atoms, "cardinalities", None) != tuple(ATOM_CARDINALITIES):
+            hint = "Those are the features of pyg_samsa.chem.smiles_to_data."
+            raise ConfigError("model", "a network with other features", "OGB's features of atoms and bonds", hint=hint)
         _check_graph_features(model, descriptors, extra_columns)
         self.descriptors, self.extra_columns = tuple(descriptors), tuple(extra_columns)
         self.device = torch.device(device)

@@ -37,6 +37,7 @@ PREDICTOR = "predictor.json"
 PREDICTOR_SUBFOLDER = "predictor"
 """Subfolder of a run's folder that holds its saved predictor."""
 FORMAT = 1
+_RUN = "environment.json"
 KINDS = ("network", "trees", "gp")
 """The kinds of members that a folder can hold."""
 
@@ -45,8 +46,8 @@ def find_predictor(name: str | os.PathLike[str]) -> Path:
     """Return the folder of a saved predictor, or else of a saved network.
 
     Args:
-        name: The folder itself, the folder of a run, a folder of one run such as ``results/esol``, or the name of a
-            model that comes with the package.
+        name: The folder itself, the folder of a run, a folder of one run such as ``results/esol`` or ``results``, or
+            the name of a model that comes with the package.
 
     Raises:
         DataNotFoundError: There is no such predictor or network, or the folder holds several runs.
@@ -61,19 +62,30 @@ def find_predictor(name: str | os.PathLike[str]) -> Path:
             return folder
     runs = _runs_in(given)
     if len(runs) > 1:
-        shown = ", ".join(path.name for path in runs[:5]) + (", ..." if len(runs) > 5 else "")
-        hint = f"Pass one of them, such as {runs[-1]}."
-        raise DataNotFoundError(f"{name}: {len(runs)} runs ({shown}), and one predictor is needed", hint=hint)
+        shown = ", ".join(str(path.relative_to(given)) for path in runs[:5]) + (", ..." if len(runs) > 5 else "")
+        hint = f"Write one of them in place of {name}, such as the newest: {runs[-1]}"
+        raise DataNotFoundError(f"{name}: {len(runs)} runs ({shown}), and one is needed", hint=hint)
+    unsaved = [path for place in (_RUN, f"*/{_RUN}") for path in given.glob(place)] if given.is_dir() else []
+    if not runs and not _holds_network(given) and unsaved:
+        hint = "Networks samsa for molecules are saved; the header of a run says why its network is not."
+        raise DataNotFoundError(f"{name}: no saved model found (the network of the run is not saved)", hint=hint)
     return find_predictor(runs[0]) if runs else find_pretrained(name)
 
 
 def _runs_in(folder: Path) -> list[Path]:
-    """Return the runs in a folder that has no model itself, such as ``results/esol``, oldest first."""
-    if not folder.is_dir() or any((place / CONFIG).is_file() for place in (folder, folder / RUN_SUBFOLDER)):
+    """Return the runs with a saved model below a folder without one, such as ``results/esol``, oldest first."""
+    if not folder.is_dir() or _holds_network(folder):
         return []
-    saved = (Path(PREDICTOR_SUBFOLDER, PREDICTOR), Path(RUN_SUBFOLDER, CONFIG))
-    found = [child for child in folder.iterdir() if any((child / name).is_file() for name in saved)]
-    return sorted(found, key=lambda path: (path.stat().st_mtime, path.name))
+    saved = (f"{PREDICTOR_SUBFOLDER}/{PREDICTOR}", f"{RUN_SUBFOLDER}/{CONFIG}")
+    for depth in ("*", "*/*"):
+        found = {path.parents[1] for name in saved for path in folder.glob(f"{depth}/{name}")}
+        if found:
+            return sorted(found, key=lambda path: (path.stat().st_mtime, path.name))
+    return []
+
+
+def _holds_network(folder: Path) -> bool:
+    return any((place / CONFIG).is_file() for place in (folder, folder / RUN_SUBFOLDER))
 
 
 def load_predictor(

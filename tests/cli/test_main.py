@@ -173,3 +173,95 @@ def test_a_full_disk_and_an_unwritable_output_are_one_line(monkeypatch, capsys, 
     assert error == f"error: out.csv: {os.strerror(number).lower()}"
     assert hint.startswith("hint:")
     assert cure in hint
+
+
+OPERATOR = """
+from pyg_samsa.nn import AttentionConv, register_operator
+
+@register_operator("mine")
+class MyConv(AttentionConv):
+    pass
+"""
+HEAD = """
+from torch import nn
+from torch_geometric.graphgym.register import register_head
+
+@register_head("mine")
+class MyHead(nn.Module):
+    def __init__(self, dim_in, dim_out):
+        super().__init__()
+        self.lin = nn.Linear(dim_in, dim_out)
+
+    def forward(self, batch):
+        rows = self.lin(batch.x)
+        return rows.new_zeros(batch.num_graphs, rows.size(1)).index_add(0, batch.batch, rows), batch.y
+"""
+SMALL = ["samsa.layers", "1", "samsa.channels", "8", "samsa.heads", "2", "num_threads", "1", "accelerator", "cpu"]
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Runs ``pyg-samsa`` in a process of its own, in a folder with a table and modules of the user's own."""
+    rows = "".join(f"{'C' * (n % 9 + 1)}{'O' * (n % 2)},{n % 9}.5\n" for n in range(30))
+    (tmp_path / "table.csv").write_text(f"smiles,y\n{rows}")
+    (tmp_path / "my_ops.py").write_text(OPERATOR)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "my_heads.py").write_text(HEAD)
+    (tmp_path / "my_broken.py").write_text("def make():\n    return swish\n\nmake()\n")
+
+    def run(*words):
+        command = [sys.executable, "-m", "pyg_samsa", *words]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+
+    return run
+
+
+TABLE = ["--csv", "table.csv", "--target-columns", "y", "--epochs", "1", "--only", "network"]
+
+
+@pytest.mark.slow
+def test_an_operator_of_the_users_own_is_trained_and_predicts(shell):
+    train = ["train", *TABLE, *SMALL, "samsa.attention", "mine"]
+    refused = shell(*train)
+    assert refused.returncode == 2
+    assert "error: samsa.attention: got 'mine', expected one of" in refused.stderr
+    done = shell(*train, "--import", "my_ops")
+    assert done.returncode == 0, done.stderr
+    assert "pyg-samsa predict results/table/0 new.csv predictions.csv --import my_ops" in done.stdout
+    refused = shell("predict", "results/table/0", "CCO")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.splitlines()[1].startswith("hint:  A part of this network was registered by my_ops: pass --i")
+    done = shell("predict", "results/table/0", "CCO", "--import", "my_ops")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].startswith("CCO,")
+    assert shell("explain", "results/table/0", "CCO", "--import", "my_ops", "--out", "explained").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_head_of_the_users_own_is_trained_and_its_header_says_that_it_is_not_saved(shell):
+    done = shell("train", *TABLE, *SMALL, "--import", "parts/my_heads.py", "gnn.head", "mine")
+    assert done.returncode == 0, done.stderr
+    told = "no, because of gnn.head mine: pyg-samsa predict takes networks with gnn.head default"
+    assert f"  saved     {told}" in done.stdout.splitlines()
+    refused = shell("predict", "results/table/0", "CCO")
+    assert refused.returncode == 3
+    assert "results/table/0: no saved model found (the network of the run is not saved)" in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["train", "--cfg", "quickstart"], ["predict", "peptides", "CC"]])
+def test_modules_that_are_missing_or_broken_end_the_command(shell, command):
+    missing = shell(*command, "--import", "my_opps")
+    assert missing.returncode == 2
+    assert missing.stderr.splitlines() == [
+        "error: --import: got 'my_opps', expected a module or a Python file that exists",
+        "hint:  Modules are found in the working folder and among the installed packages.",
+    ]
+    broken = shell(*command, "--import", "my_broken")
+    assert (broken.returncode, broken.stdout) == (2, "")
+    lines = broken.stderr.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert 'my_broken.py", line 4, in <module>' in lines[1]
+    assert not [line for line in lines if "importlib" in line or "user_code" in line]
+    assert lines[-1] == "error: my_broken cannot be imported: NameError: name 'swish' is not defined"

@@ -1,4 +1,6 @@
 import io
+import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +10,7 @@ from rich.console import Console
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.chem.smiles import smiles_to_data
 from pyg_samsa.datasets.features import MOLECULES, Features
-from pyg_samsa.experiments.export import export_model, predicts_molecules, print_models
+from pyg_samsa.experiments.export import export_model, predict_command, predicts_molecules, print_models
 from pyg_samsa.explain.molecule_explanation import explain_molecules
 from pyg_samsa.functional.node_encodings import return_probabilities
 from pyg_samsa.hub import load_pretrained
@@ -100,3 +102,15 @@ def test_a_saved_network_computes_its_encodings(bridge, result, tmp_path):
         torch.testing.assert_close(torch.from_numpy(row), wanted[0], rtol=0, atol=1e-6)
     (explained,) = explain_molecules(predictor.model, predictor.task, [("ethanol", "CCO")])
     assert len(explained.to_frame()) == 7
+
+
+def test_the_command_imports_what_the_network_needs(result, tmp_path):
+    folder = export_model(result, network(2), plan())
+    assert predict_command(folder) == f"pyg-samsa predict {folder} new.csv predictions.csv"
+    path = folder / "config.json"
+    content = {**json.loads(path.read_text()), "modules": ["my_ops"]}
+    path.write_text(json.dumps(content))
+    assert predict_command(folder).endswith("predictions.csv --import my_ops")
+    member = tmp_path / "run" / "predictor" / "network_0"
+    shutil.copytree(folder, member)
+    assert predict_command(tmp_path / "run").endswith("predictions.csv --import my_ops")

@@ -1,4 +1,5 @@
 import pytest
+from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError, MissingDependencyError
@@ -50,7 +51,7 @@ def test_a_config_without_a_table_has_no_predictor_unless_it_asks_for_one():
         (
             "predictor.refit all model.type gcn",
             1,
-            "predictor.refit: got 'all', expected 'descriptors' with the",
+            "predictor.refit: got 'all', expected 'descriptors' with model.type gcn",
         ),
     ],
 )
@@ -59,6 +60,14 @@ def test_contradictions_are_named_without_data(words, repeat, message):
     with pytest.raises(ConfigError) as caught:
         check_predictor(repeat=repeat)
     assert str(caught.value).startswith(message)
+
+
+def test_a_head_of_the_users_own_is_not_saved(monkeypatch):
+    monkeypatch.setitem(register.head_dict, "own", object)
+    load_config("csv", ["gnn.head", "own", "predictor.folds", "3"])
+    assert cfg.predictor.refit == "descriptors"
+    with pytest.raises(ConfigError, match=r"gnn\.head: got 'own', expected 'default' with predictor\.folds 3"):
+        check_predictor()
 
 
 def test_packages_are_looked_for_without_data(monkeypatch):

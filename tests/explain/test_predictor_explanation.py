@@ -38,6 +38,17 @@ def test_a_single_network_is_explained_from_within(network):
     assert found.predictions == alone.predictions
 
 
+@pytest.mark.parametrize("options", [{"attention": "full"}, {"attention": "performer"}, {"bridge": False}])
+def test_a_network_that_samples_no_tokens_or_reads_no_bonds_is_explained_by_occlusion(options):
+    edges = BOND_CARDINALITIES
+    model = SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=edges, channels=8, num_layers=1, heads=2, **options)
+    predictor = MoleculePredictor(model, Task("binary", ["active"]))
+    assert methods_of(predictor) == ("occlusion",)
+    (found,) = explain_predictor(predictor, [("propanol", "CCCO")])
+    assert list(found.importance) == ["occlusion"]
+    assert found.predictions["active"] == pytest.approx(predictor.predict(["CCCO"]).values[0, 0], rel=1e-5)
+
+
 def test_trees_are_explained_by_occlusion(trees):
     (found,) = explain_predictor(trees, [("propanol", "CCCO")], target="antimicrobial")
     assert (found.target, list(found.importance)) == ("antimicrobial", ["occlusion"])

@@ -51,6 +51,27 @@ def test_early_stopping_needs_a_validation_split(config):
         plan.make_plan(loaded, dataset, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("model.type", "gcn", "no, because of model.type gcn: pyg-samsa predict takes networks with model.type samsa"),
+        ("gnn.head", "own", "no, because of gnn.head own: pyg-samsa predict takes networks with gnn.head default"),
+    ],
+)
+def test_a_network_for_molecules_that_is_not_saved_is_told(tmp_path, monkeypatch, key, value, told):
+    monkeypatch.setitem(register.head_dict, "own", torch.nn.Linear)
+    path = tmp_path / "table.csv"
+    path.write_text("smiles,y\n" + "".join(f"{'C' * n},{n}.5\n" for n in range(1, 31)))
+    words = ["dataset.csv", str(path), "dataset.dir", str(tmp_path), "dataset.descriptors", "[]", "pe.kind", "none"]
+    assert "saved" not in planned("csv", words).description
+    assert planned("csv", [*words, key, value]).description["saved"] == told
+
+
+def test_categories_need_an_encoder_in_graphgyms_own_network(config):
+    with pytest.raises(ConfigError, match=r"dataset\.node_encoder: got False, expected True with the network gnn"):
+        planned(config(model={"type": "gnn"}))
+
+
 def test_a_plan_is_not_changed_by_later_settings(config):
     found = planned(config())
     before = plain(dict(found.config))

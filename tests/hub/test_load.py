@@ -6,6 +6,8 @@ import torch
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, SAMSAError
 from pyg_samsa.hub import load_pretrained, save_pretrained, shipped
+from pyg_samsa.hub.model_config import read_config
+from pyg_samsa.nn import OPERATORS, SAMSA, AttentionConv, register_operator
 
 
 @pytest.mark.parametrize(
@@ -117,3 +119,27 @@ def test_a_pickle_beside_it_is_never_read(saved, tmp_path):
     with pytest.raises(DataIntegrityError):
         load_pretrained(saved)
     assert not (tmp_path / "harm").exists()
+
+
+def test_a_part_of_the_users_own_is_named_with_its_module(tmp_path):
+
+    @register_operator("own")
+    class OwnConv(AttentionConv):
+        """An operator of the user's own."""
+
+    try:
+        model = SAMSA.from_options([4, 2], 1, channels=8, num_layers=1, heads=2, attention="own")
+        OwnConv.__module__ = "my_ops"
+        folder = save_pretrained(model, tmp_path / "model")
+        assert read_config(folder).modules == ("my_ops",)
+        assert load_pretrained(folder)[0].options["attention"] == "own"
+    finally:
+        del OPERATORS["own"]
+    with pytest.raises(ConfigError, match=r"attention: got 'own', expected one of 'full'") as caught:
+        load_pretrained(folder)
+    assert "pass --import my_ops" in caught.value.hint
+
+
+def test_networks_of_this_package_need_no_modules(saved):
+    assert read_config(saved).modules == ()
+    assert "modules" not in json.loads((saved / "config.json").read_text())

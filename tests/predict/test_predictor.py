@@ -3,7 +3,13 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
-from pyg_samsa.chem import compute_descriptors, descriptor_labels, smiles_to_data
+from pyg_samsa.chem import (
+    ATOM_CARDINALITIES,
+    BOND_CARDINALITIES,
+    compute_descriptors,
+    descriptor_labels,
+    smiles_to_data,
+)
 from pyg_samsa.errors import ConfigError, DataNotFoundError
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
@@ -203,3 +209,19 @@ def test_the_spread_does_not_change_the_prediction(molecule_network, draws):
     together = predictor.predict(["NCC(=O)NCC(=O)O", "CCO"], uncertainty=True, draws=draws)
     assert together.spread is not None
     assert (alone.values == together.values).all()
+
+
+@pytest.mark.parametrize("options", [{"bridge": False}, {"bridge": True, "edge_channels": None}])
+def test_a_network_that_reads_no_bonds_predicts(options):
+    sizes = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4, "edge_channels": BOND_CARDINALITIES}
+    model = SAMSA.from_options(ATOM_CARDINALITIES, 1, **{**sizes, **options})
+    predictor = MoleculePredictor(model, Task("binary", ["active"]))
+    assert np.isfinite(predictor.predict(["CCO", "C"]).values).all()
+
+
+@pytest.mark.parametrize("channels", [(5, BOND_CARDINALITIES), (ATOM_CARDINALITIES, 3)])
+def test_a_network_with_other_features_is_one_line(channels):
+    model = SAMSA.from_options(channels[0], 1, edge_channels=channels[1], channels=8, num_layers=1, heads=2)
+    with pytest.raises(ConfigError, match=r"^model: got 'a network with other features', expected OGB's features") as c:
+        MoleculePredictor(model, Task("binary", ["active"]))
+    assert str(c.value).count("\n") == 0

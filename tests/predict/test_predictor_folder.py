@@ -114,3 +114,30 @@ def test_a_folder_of_one_run_is_that_run_and_of_several_an_error(tmp_path):
     shutil.copytree(find_predictor("peptides"), tmp_path / "esol" / "1" / "model")
     with pytest.raises(DataNotFoundError, match=r"esol: 2 runs \(0, 1\)|esol: 2 runs \(1, 0\)"):
         find_predictor(tmp_path / "esol")
+
+
+def test_runs_below_the_runs_of_an_experiment_are_named_with_what_to_write(tmp_path):
+    for place in ("esol/0", "esol/0-2", "tox/0"):
+        shutil.copytree(find_predictor("peptides"), tmp_path / place / "model")
+    with pytest.raises(DataNotFoundError, match=r"3 runs \(.*esol/0-2.*\), and one is needed") as caught:
+        find_predictor(tmp_path)
+    assert caught.value.hint.startswith(f"Write one of them in place of {tmp_path}, such as the newest: {tmp_path}/")
+    shutil.rmtree(tmp_path / "esol")
+    assert find_predictor(tmp_path) == tmp_path / "tox" / "0" / "model"
+
+
+@pytest.mark.parametrize("place", ["gcn/0", "gcn", "."])
+def test_a_run_whose_network_is_not_saved_is_told(tmp_path, place):
+    (tmp_path / "gcn" / "0").mkdir(parents=True)
+    (tmp_path / "gcn" / "0" / "environment.json").write_text("{}")
+    expected = "the network of the run is not saved" if place != "." else "no saved model found"
+    with pytest.raises(DataNotFoundError, match=expected):
+        find_predictor(tmp_path / place)
+
+
+def test_what_is_no_folder_is_told(tmp_path):
+    (tmp_path / "table.csv").touch()
+    with pytest.raises(DataNotFoundError, match=r"table\.csv: no saved model found \(it is a file\)"):
+        find_predictor(tmp_path / "table.csv")
+    with pytest.raises(DataNotFoundError, match=r"nowhere: no saved model found \(there is no such folder\)"):
+        find_predictor(tmp_path / "nowhere")
