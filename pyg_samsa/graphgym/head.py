@@ -14,6 +14,7 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.register import register_once
+from pyg_samsa.nn.precision import at_least_float32, in_full_precision
 
 
 def mlp(dim_in: int, dim_out: int) -> nn.Sequential:
@@ -56,7 +57,7 @@ class GraphHead(nn.Module):
 
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
         """Return (prediction [B, dim_out], target)."""
-        return self.mlp(self.pool(batch.x, batch.batch)), batch.y
+        return in_full_precision(self.mlp, self.pool(at_least_float32(batch.x), batch.batch)), batch.y
 
 
 class InductiveNodeHead(nn.Module):
@@ -81,7 +82,7 @@ class InductiveNodeHead(nn.Module):
 
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
         """Return (prediction [N, dim_out], target)."""
-        return self.mlp(batch.x), batch.y
+        return in_full_precision(self.mlp, batch.x), batch.y
 
 
 def default_head(dim_in: int, dim_out: int) -> nn.Module:

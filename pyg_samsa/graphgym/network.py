@@ -32,6 +32,7 @@ from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
+from pyg_samsa.nn.precision import without_autocast
 from pyg_samsa.nn.readout import POOLS
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.scaling import fit_graph_features
@@ -94,7 +95,8 @@ class SAMSANetwork(BatchNetwork):
             tokens = model.encode(*places, **named, draw=draw)
             encoded = copy.copy(batch)
             encoded.x = tokens.x.index_select(0, tokens.node_rows)
-            found.append(self.head(encoded))
+            with without_autocast(encoded.x):
+                found.append(self.head(encoded))
         return sum(prediction for prediction, _ in found) / len(found), found[0][1]
 
 

@@ -8,6 +8,7 @@ from torch_geometric.nn.inits import reset
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.feature_scale import fit_feature_scale, scale_features
 from pyg_samsa.nn.dropout import Dropout
+from pyg_samsa.nn.precision import in_full_precision
 from pyg_samsa.options import check_integer, check_probability
 from pyg_samsa.typing import Float, Shaped
 
@@ -106,7 +107,7 @@ class GraphFeatures(Module):
         return scale_features(features, self.center, self.scale)
 
     def forward(self, features: Shaped[Tensor, "B F"]) -> Float[Tensor, "B D"]:
-        r"""Return the encoded features.
+        r"""Return the encoded features, computed in the number type of the weights, also under autocast.
 
         .. math::
             h = \mathrm{GELU}(W \, \mathrm{Drop}(z) + b)
@@ -115,7 +116,7 @@ class GraphFeatures(Module):
             >>> GraphFeatures(3, 4)(torch.randn(2, 3)).shape
             torch.Size([2, 4])
         """
-        return self.net(self.scaled(features))
+        return in_full_precision(self.net, self.scaled(features))
 
     def _check(self, features: Tensor) -> None:
         if features.dim() != 2 or features.size(1) != self.in_channels:

@@ -9,6 +9,7 @@ from torch.nn import GELU, LayerNorm, Linear, Module
 from pyg_samsa.errors import NumericalError
 from pyg_samsa.functional.deferred_checks import require
 from pyg_samsa.nn.norm import RMSNorm
+from pyg_samsa.nn.precision import as_weights, at_least_float32, without_autocast
 from pyg_samsa.typing import Float
 
 
@@ -48,14 +49,18 @@ class ImportanceScore(Module):
             module.reset_parameters()
 
     def forward(self, x: Float[Tensor, "T D"]) -> Float[Tensor, "T H"]:
-        """Return the scores of the tokens; half precision is converted to float32, so that different scores differ.
+        """Return the scores of the tokens, computed in the number type of the weights, also under autocast.
+
+        Rounded to half precision, different scores would be equal, and the order of the tokens would decide which of
+        them are sampled.
 
         Example:
             >>> ImportanceScore(16, heads=4).bfloat16()(torch.randn(5, 16, dtype=torch.bfloat16)).dtype
             torch.float32
         """
-        scores = self.out(x + self.norm(self.mixed(self.act(self.hidden(x))).to(x.dtype)))
-        return scores if scores.dtype == torch.float64 else scores.float()
+        with without_autocast(x):
+            x = as_weights(self, x)
+            return at_least_float32(self.out(x + self.norm(self.mixed(self.act(self.hidden(x))))))
 
 
 class LinearScore(Module):
@@ -91,14 +96,14 @@ class LinearScore(Module):
         self.out.reset_parameters()
 
     def forward(self, x: Float[Tensor, "T D"]) -> Float[Tensor, "T H"]:
-        """Return the scores of the tokens.
+        """Return the scores of the tokens, computed in the number type of the weights, also under autocast.
 
         Example:
             >>> LinearScore(16, heads=4)(torch.randn(5, 16)).shape
             torch.Size([5, 4])
         """
-        scores = self.out(self.norm(x)) * math.sqrt(0.5)
-        return scores if scores.dtype == torch.float64 else scores.float()
+        with without_autocast(x):
+            return at_least_float32(self.out(self.norm(as_weights(self, x)))) * math.sqrt(0.5)
 
 
 def check_scores(scores: Float[Tensor, "..."], where: str) -> None:

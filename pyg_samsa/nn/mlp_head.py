@@ -7,6 +7,7 @@ from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import check_choice
 from pyg_samsa.nn.dropout import Dropout
+from pyg_samsa.nn.precision import in_full_precision
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float
 
@@ -69,14 +70,15 @@ class MLPHead(Module):
             self.norm.reset_parameters()
 
     def forward(self, x: Float[Tensor, "*b D"]) -> Float[Tensor, "*b out"]:
-        """Return the predictions.
+        """Return the predictions, computed in the number type of the weights, also under autocast.
 
         Example:
             >>> import torch
             >>> MLPHead(16, 10, norm="batch")(torch.randn(3, 16)).shape
             torch.Size([3, 10])
         """
-        return self.net(x if self.norm is None else self.norm(x))
+        x = x if self.norm is None else in_full_precision(self.norm, x)
+        return in_full_precision(self.net, x)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels})"

@@ -11,6 +11,7 @@ from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.encoding.feature_encoder import one_hot_categories
 from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
 from pyg_samsa.nn.mlp_head import HEAD_NORMS, MLPHead
+from pyg_samsa.nn.precision import as_weights, at_least_float32, without_autocast
 from pyg_samsa.nn.target_scale import TargetScale
 from pyg_samsa.nn.tokenizers.tokens import Tokens
 from pyg_samsa.options import check_integer, check_no_effect
@@ -64,8 +65,8 @@ class Gate(Linear):
             >>> Gate(4, 1)(torch.ones(2, 4)).shape
             torch.Size([2, 1])
         """
-        with torch.autocast(input.device.type, enabled=False):
-            return super().forward(input.to(self.weight.dtype))
+        with without_autocast(input):
+            return super().forward(as_weights(self, input))
 
 
 class Readout(Module):
@@ -232,7 +233,9 @@ class Readout(Module):
         """
         index = tokens.index
         encoded = encode_graph_features(self.graph_features, graph_features, index.num_graphs)
-        pooled = None if self.pool is None else self.pool(tokens.x, index.batch, dim_size=index.num_graphs)
+        # Sums over the tokens of a graph need the precision of float32.
+        x = at_least_float32(tokens.x)
+        pooled = None if self.pool is None else self.pool(x, index.batch, dim_size=index.num_graphs)
         if self.level == "node":
             return self._features_of_nodes(tokens, pooled, category)
         assert pooled is not None

@@ -17,6 +17,7 @@ from pyg_samsa.errors import ConfigError, NumericalError
 from pyg_samsa.functional.deferred_checks import deferred_checks
 from pyg_samsa.metrics import BatchMetric
 from pyg_samsa.metrics.row_metric import UndefinedMetric
+from pyg_samsa.nn.precision import at_least_float32, without_autocast
 from pyg_samsa.task import SPLITS
 from pyg_samsa.training.finite import FiniteGuard
 from pyg_samsa.training.losses import clip_to_bounds
@@ -94,26 +95,28 @@ class TaskModule(pl.LightningModule):
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
         """Return (prediction, target) of a batch, the prediction in at least float32."""
         pred, target = self.network(batch)
-        return (pred if pred.dtype == torch.float64 else pred.float()), target
+        return at_least_float32(pred), target
 
     def _predict(self, batch: Any, split: str) -> tuple[Tensor, Tensor, Tensor]:
         pred, target = self(batch)
         if target is None:
             raise ConfigError(f"{split} split", "rows without y", "a target in every row")
         bound = getattr(batch, "y_bound", None)
-        clipped = pred if bound is None else clip_to_bounds(pred, target, bound)
-        return self.loss(clipped, target), pred.detach(), target.detach()
+        with without_autocast(pred):
+            clipped = pred if bound is None else clip_to_bounds(pred, target, bound)
+            return self.loss(clipped, target), pred.detach(), target.detach()
 
     def _measure(self, split: str, batch: Any, loss: Tensor, pred: Tensor, target: Tensor) -> None:
         if (bound := getattr(batch, "y_bound", None)) is not None:
             pred = clip_to_bounds(pred, target, bound)
-        for metric in self._of(split).values():
-            if isinstance(metric, MeanLoss):
-                metric.update(loss, len(pred))
-            elif isinstance(metric, BatchMetric):
-                metric.update_batch(pred, target, batch)
-            else:
-                metric.update(pred, target)
+        with without_autocast(pred):
+            for metric in self._of(split).values():
+                if isinstance(metric, MeanLoss):
+                    metric.update(loss, len(pred))
+                elif isinstance(metric, BatchMetric):
+                    metric.update_batch(pred, target, batch)
+                else:
+                    metric.update(pred, target)
 
     def _of(self, split: str) -> dict[str, Metric]:
         return {key: cast(Metric, metric) for key, metric in self.measures.items() if key.startswith(f"{split}_")}

@@ -18,3 +18,14 @@ def test_heads_and_pooling(molecules):
     assert head.InductiveNodeHead(8, 2)(batch)[0].shape == (9, 2)
     with pytest.raises(ConfigError, match="head 'graph'"):
         register.pooling_dict["attention"](batch.x, batch.batch)
+
+
+@pytest.mark.parametrize("kind", [head.GraphHead, head.InductiveNodeHead])
+def test_predictions_are_not_rounded_under_autocast(molecules, kind):
+    cfg.gnn.layers_post_mp, cfg.model.graph_pooling = 2, "mean"
+    batch, made = molecules, kind(8, 2).eval()
+    batch.x, batch.y = torch.randn(9, 8).bfloat16(), None
+    with torch.autocast("cpu", torch.bfloat16):
+        found = made(batch)[0]
+    batch.x = batch.x.float()
+    assert torch.equal(found, made(batch)[0])

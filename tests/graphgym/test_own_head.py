@@ -51,6 +51,18 @@ def test_the_network_samsa_hands_its_nodes_to_the_head(config, head, num_eval_sa
     assert batch.x.dtype == torch.int64
 
 
+def test_a_head_computes_in_full_precision_under_autocast(config, head):
+    from pyg_samsa.graphgym.loader import load_for_runner
+    from pyg_samsa.graphgym.plan import make_plan
+
+    loaded = load_config(config(gnn={"head": "own_sum"}))
+    dataset = load_for_runner(progress=False)
+    network = make_plan(loaded, dataset, seed=0).build_network().eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        prediction, _ = network(torch_batch(dataset))
+    assert prediction.dtype == torch.float32
+
+
 def torch_batch(dataset):
     from torch_geometric.data import Batch
 

@@ -49,6 +49,26 @@ def test_half_precision_predictions_are_widened():
     )
 
 
+@pytest.mark.parametrize("split", ["training", "validation", "test"])
+def test_losses_and_metrics_are_not_rounded_under_autocast(split):
+    seen = []
+
+    class Spy(metrics.MeanAbsoluteError):
+        def update(self, preds, target):
+            seen.append(preds @ preds.T)
+            super().update(preds, target)
+
+    def loss(pred, target):
+        seen.append((pred @ target.T).mean())
+        return seen[-1]
+
+    made = module(loss=loss, metrics={"mae": Spy(2)})
+    with torch.autocast("cpu", torch.bfloat16):
+        getattr(made, f"{split}_step")(batch(), 0)
+        assert (made.network.model.readout.head.net[0].weight @ torch.ones(8)).dtype == torch.bfloat16
+    assert [value.dtype for value in seen] == [torch.float32] * 2
+
+
 def test_predictions_of_a_batch():
     made = module().eval()
     assert made.predict_step(batch(), 0).shape == (2, 2)

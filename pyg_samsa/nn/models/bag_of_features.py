@@ -11,6 +11,7 @@ from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.ragged import resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.mlp_head import MLPHead
+from pyg_samsa.nn.precision import at_least_float32
 from pyg_samsa.typing import Float, Int, Shaped
 
 
@@ -89,12 +90,14 @@ class BagOfFeatures(Module):
         h = encode_features("x", self.node_encoder, x, self.channels)
         index, _ = resolve(h.size(0), h.device, batch, None, batch_size)
         graph = torch.zeros(h.size(0), dtype=torch.long, device=h.device) if batch is None else batch
-        pooled = self.pool(h, graph, dim_size=index.num_graphs)
+        pooled = self.pool(at_least_float32(h), graph, dim_size=index.num_graphs)
         if self.edge_encoder is not None:
             if edge_index is None or edge_attr is None:
                 raise ShapeError(
                     "edge_attr", None, "edges and their features, because the network was made with edge_channels"
                 )
             e = encode_features("edge_attr", self.edge_encoder, edge_attr, self.channels)
-            pooled = torch.cat([pooled, self.pool(e, graph[edge_index[0]], dim_size=index.num_graphs)], dim=1)
+            pooled = torch.cat(
+                [pooled, self.pool(at_least_float32(e), graph[edge_index[0]], dim_size=index.num_graphs)], dim=1
+            )
         return self.head(pooled)

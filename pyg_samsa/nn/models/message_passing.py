@@ -19,6 +19,7 @@ from pyg_samsa.nn.conv.local_layers import LocalLayer, gine
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
+from pyg_samsa.nn.precision import at_least_float32, in_full_precision
 from pyg_samsa.nn.readout import make_pool
 from pyg_samsa.options import check_integer, check_no_effect, check_probability
 from pyg_samsa.typing import Float, Int, Shaped
@@ -270,13 +271,13 @@ class GNN(Module):
         h = self.encode(x, edge_index, edge_attr, batch, batch_size=batch_size, pe=pe)
         if self.level == "node":
             encode_graph_features(None, graph_features, 0)
-            return self.head(h)
+            return in_full_precision(self.head, h)
         assert self.pool is not None
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
-        h = h if perm is None else h[perm]
+        h = at_least_float32(h if perm is None else h[perm])
         pooled = self.pool(h, index.batch, dim_size=index.num_graphs)
         encoded = encode_graph_features(self.graph_features, graph_features, index.num_graphs)
-        return self.head(pooled if encoded is None else torch.cat([pooled, encoded], dim=1))
+        return in_full_precision(self.head, pooled if encoded is None else torch.cat([pooled, encoded], dim=1))
 
     def _encode_edges(self, edge_index: Tensor, edge_attr: Tensor | None) -> Tensor | None:
         if self.edge_encoder is None:

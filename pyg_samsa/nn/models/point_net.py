@@ -16,6 +16,7 @@ from pyg_samsa.functional.inputs import cast_floats, check_tensor
 from pyg_samsa.functional.ragged import resolve
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.encoding.feature_encoder import check_finite, one_hot_categories
+from pyg_samsa.nn.precision import in_full_precision
 from pyg_samsa.options import Option, check_integer, check_options
 from pyg_samsa.typing import Float, Int
 
@@ -148,12 +149,12 @@ class PointNet(Module):
         # After a ReLU nothing is below zero, so zero is a valid maximum for an empty cloud.
         pooled = scatter(self.wide(local), index.batch, dim=0, dim_size=index.num_graphs, reduce="max")
         if self.level == "graph":
-            return self.head(pooled)
+            return in_full_precision(self.head, pooled)
         if self.num_categories:
             pooled = torch.cat(
                 [pooled, one_hot_categories(category, index.num_graphs, self.num_categories).to(pooled.dtype)], dim=1
             )
-        predicted = self.head(torch.cat([local, pooled[index.batch]], dim=1))
+        predicted = in_full_precision(self.head, torch.cat([local, pooled[index.batch]], dim=1))
         return predicted if perm is None else torch.empty_like(predicted).index_copy_(0, perm, predicted)
 
     def __repr__(self) -> str:
