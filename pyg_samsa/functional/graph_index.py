@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +10,9 @@ from torch import Tensor
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.typing import Int
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class GraphIndex(RaggedIndex):
@@ -25,17 +28,29 @@ class GraphIndex(RaggedIndex):
 
     Args:
         ptr: Offsets [B+1] of the nodes.
-        edge_sizes: Number of edges of each graph.
+        edges: The index of the edges.
 
     Example:
         >>> index = GraphIndex.from_edges(torch.tensor([[0, 2], [1, 2]]), torch.tensor([0, 0, 1]), 2)
-        >>> index.sizes, index.edge_sizes
+        >>> index.sizes, index.edges.sizes
         ([2, 1], [1, 1])
     """
 
-    def __init__(self, ptr: Int[Tensor, " offsets"], edge_sizes: Sequence[int]) -> None:
+    def __init__(self, ptr: Int[Tensor, " offsets"], edges: RaggedIndex) -> None:
         super().__init__(ptr)
-        self.edge_sizes = list(edge_sizes)
+        self.edges = edges
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """Return the index on another device, see `RaggedIndex.to`."""
+        moved = super().to(device, non_blocking)
+        moved.edges = self.edges.to(device, non_blocking)
+        return moved
+
+    def pin_memory(self) -> Self:
+        """Return the index in pinned memory, see `RaggedIndex.pin_memory`."""
+        moved = super().pin_memory()
+        moved.edges = self.edges.pin_memory()
+        return moved
 
     @classmethod
     def from_edges(
@@ -64,13 +79,13 @@ class GraphIndex(RaggedIndex):
             return None
         nodes = RaggedIndex.from_batch(batch, num_graphs)
         if edge_index is None or not edge_index.numel():
-            return cls(nodes.ptr, [0] * num_graphs)
+            return cls(nodes.ptr, RaggedIndex.from_sizes([0] * num_graphs))
         check_ends(edge_index, batch.numel())
         check_within_graphs(edge_index, batch)
         graph = batch[edge_index[0]]
         if bool((graph.diff() < 0).any()):
             return None
-        return cls(nodes.ptr, torch.bincount(graph, minlength=num_graphs).tolist())
+        return cls(nodes.ptr, RaggedIndex.from_batch(graph, num_graphs))
 
     def token_rows(self) -> tuple[RaggedIndex, Int[Tensor, " N"], Int[Tensor, " E"]]:
         r"""Return the index of the tokens if nodes and edges are tokens, and the rows of both.
@@ -87,11 +102,11 @@ class GraphIndex(RaggedIndex):
 
         Cost: O(N + E).
         """
-        edges = RaggedIndex.from_sizes(self.edge_sizes, self.device)
-        tokens = [nodes + links for nodes, links in zip(self.sizes, self.edge_sizes, strict=True)]
+        edges = self.edges
+        sizes = [nodes + links for nodes, links in zip(self.sizes, edges.sizes, strict=True)]
         node_rows = torch.arange(self.num_tokens, device=self.device) + edges.ptr[self.batch]
         edge_rows = torch.arange(edges.num_tokens, device=self.device) + self.ptr[edges.batch + 1]
-        return RaggedIndex.from_sizes(tokens, self.device), node_rows, edge_rows
+        return RaggedIndex.from_sizes(sizes, ptr=self.ptr + edges.ptr), node_rows, edge_rows
 
 
 def check_ends(edge_index: Int[Tensor, "2 E"], num_nodes: int) -> None:

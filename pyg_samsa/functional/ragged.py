@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from torch import Tensor
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.dense_layout import DenseLayout, full_layout, make_layout
 from pyg_samsa.typing import Int, Shaped
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # A table of graphs of different size has at most this many times as many cells as there are tokens.
 _MOST_WASTE = 4.0
@@ -70,7 +74,9 @@ class RaggedIndex:
         self._table: DenseLayout | None = None
 
     @classmethod
-    def from_sizes(cls, sizes: list[int], device: torch.device | None = None) -> RaggedIndex:
+    def from_sizes(
+        cls, sizes: list[int], device: torch.device | None = None, *, ptr: Int[Tensor, " offsets"] | None = None
+    ) -> RaggedIndex:
         r"""Make the index of graphs whose sizes are known, without reading from the device.
 
         .. math::
@@ -79,13 +85,14 @@ class RaggedIndex:
         Args:
             sizes: Number of tokens of each graph.
             device: Device of the tokens; the CPU by default.
+            ptr: The offsets, if they are on the device already.
 
         Example:
             >>> RaggedIndex.from_sizes([3, 0, 2]).ptr
             tensor([0, 3, 3, 5])
         """
         index = cls.__new__(cls)
-        index._describe(torch.tensor([0, *itertools.accumulate(sizes)], device=device), sizes)
+        index._describe(torch.tensor([0, *itertools.accumulate(sizes)], device=device) if ptr is None else ptr, sizes)
         return index
 
     @classmethod
@@ -151,7 +158,7 @@ class RaggedIndex:
             self._occupied = RaggedIndex.from_sizes(occupied or [0], self.device) if few else self
         return self._occupied
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> RaggedIndex:
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """Return the index on another device; sizes are kept, so that nothing is read from it.
 
         Args:
@@ -164,11 +171,11 @@ class RaggedIndex:
         """
         return self._with(self.ptr.to(device, non_blocking=non_blocking))
 
-    def pin_memory(self) -> RaggedIndex:
+    def pin_memory(self) -> Self:
         """Return the index in pinned memory, as loaders do with batches."""
         return self._with(self.ptr.pin_memory())
 
-    def _with(self, ptr: Tensor) -> RaggedIndex:
+    def _with(self, ptr: Tensor) -> Self:
         moved = copy.copy(self)
         moved._describe(ptr, self.sizes)
         return moved

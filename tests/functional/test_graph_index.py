@@ -27,7 +27,7 @@ def test_tokens_lie_where_sorting_puts_them(graphs):
     batch = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
     index = GraphIndex.from_edges(edge_index, batch, len(sizes))
     assert index.sizes == sizes
-    assert index.edge_sizes == counts
+    assert index.edges.sizes == counts
     tokens, node_rows, edge_rows = index.token_rows()
     order = torch.argsort(torch.cat([batch, batch[edge_index[0]]]), stable=True)
     assert torch.equal(
@@ -73,6 +73,6 @@ def test_wrong_edges_are_refused(edge_index, message):
 def test_sizes_stay_with_the_index_on_another_device():
     index = GraphIndex.from_edges(torch.tensor([[0], [1]]), torch.tensor([0, 0, 1]), 2)
     moved = index.to("meta")
-    assert (moved.sizes, moved.edge_sizes, moved.device.type) == ([2, 1], [1, 0], "meta")
-    assert moved.batch.device.type == "meta"
+    assert (moved.sizes, moved.edges.sizes, moved.device.type) == ([2, 1], [1, 0], "meta")
+    assert moved.batch.device.type == moved.edges.batch.device.type == "meta"
     assert index.device.type == "cpu"
