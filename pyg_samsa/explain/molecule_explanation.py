@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,8 +16,8 @@ from pyg_samsa.chem.parsing import why_too_large
 from pyg_samsa.chem.smiles import smiles_to_data
 from pyg_samsa.errors import ConfigError, SmilesError, check_choice
 from pyg_samsa.explain.importance import TokenImportance, token_importance
+from pyg_samsa.io.cells import write_number
 from pyg_samsa.task import Task
-from pyg_samsa.viz.molecules.canvas import shown
 from pyg_samsa.viz.molecules.drawing import MoleculeDrawing, draw_importance
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class MoleculeExplanation:
         predictions: Name of a target -> probability, or value in the unit of the target.
         importance: Method -> importance of the tokens, in the units of :func:`label_of`.
         kind: Kind of the task, see :class:`~pyg_samsa.task.Task`.
+        stds: Name of a target -> its standard deviation in training, by which values get their digits; may be empty.
     """
 
     name: str
@@ -48,6 +49,21 @@ class MoleculeExplanation:
     predictions: Mapping[str, float]
     importance: Mapping[str, TokenImportance]
     kind: str
+    stds: Mapping[str, float] = field(default_factory=dict)
+
+    def text(self, name: str) -> str:
+        """Return a prediction as text: a probability, or a value with as many digits as tell molecules apart.
+
+        Example:
+            >>> MoleculeExplanation("a", "C", None, "E", {"E": -1000.0125}, {}, "regression", {"E": 0.01}).text("E")
+            '−1000.013'
+            >>> MoleculeExplanation("a", "C", None, "toxic", {"toxic": 0.5}, {}, "binary").text("toxic")
+            '0.500'
+        """
+        value = self.predictions[name]
+        if self.kind != "regression":
+            return f"{value:.3f}"
+        return write_number(value, self.stds.get(name), digits=3).replace("-", "−")
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with a row per token: numbers and symbols of its atoms, and a column of scores per method."""
@@ -79,7 +95,7 @@ class MoleculeExplanation:
         """
         check_choice("method", method, PICTURED)
         atoms, bonds = self.scores(method)
-        subtitle = f"{self.target}: {shown(self.predictions[self.target])}"
+        subtitle = f"{self.target}: {self.text(self.target)}"
         options = {
             "scale": scale_of(method),
             "label": label_of(method, self.kind),
@@ -212,6 +228,8 @@ def explain_molecules(
         raise ConfigError("target", target, names)
     if not methods:
         raise ConfigError("methods", methods, "at least one method")
+    scale = getattr(model, "scale", None) if task.kind == "regression" else None
+    stds = {} if scale is None else dict(zip(names, scale.std.tolist(), strict=True))
     for number, (name, smiles) in enumerate(molecules):
         mol = readable_molecule(number, name, smiles, on_refusal, max_atoms=max_atoms)
         if mol is None:
@@ -226,4 +244,5 @@ def explain_molecules(
             first = token_importance(model, data, methods[0], target=column)[0]
         rest = {method: token_importance(model, data, method, target=column)[0] for method in methods[1:]}
         readable = dict(zip(names, task.readable(first.prediction).tolist(), strict=True))
-        yield MoleculeExplanation(name, smiles, mol, names[column], readable, {methods[0]: first, **rest}, task.kind)
+        found = {methods[0]: first, **rest}
+        yield MoleculeExplanation(name, smiles, mol, names[column], readable, found, task.kind, stds)

@@ -82,7 +82,7 @@ def molecule_occlusion(
     atoms = mol.GetNumAtoms()
     # Both directions of bond b are the columns 2b and 2b + 1.
     edge = falls[atoms:].repeat_interleave(2) / 2
-    return TokenImportance("occlusion", target, falls[:atoms], edge, edge_index, outputs[0].float())
+    return TokenImportance("occlusion", target, falls[:atoms], edge, edge_index, outputs[0])
 
 
 def without_atoms(mol: Any) -> list[list[str]]:

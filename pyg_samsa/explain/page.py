@@ -85,9 +85,7 @@ def make_card(explanation: MoleculeExplanation, number: int) -> Card:
     writer = SvgWriter("auto", prefix=f"m{number}-")
     svg = writer.document([*layers, *layout.lines], layout.width, layout.height, explanation.name, page=True)
     target, regression = explanation.target, explanation.kind == "regression"
-    predictions = [
-        (name, value, shown(value) if regression else f"{value:.3f}") for name, value in explanation.predictions.items()
-    ]
+    predictions = [(name, value, explanation.text(name)) for name, value in explanation.predictions.items()]
     # The explained prediction comes first, then probabilities from high to low, or values in the given order.
     predictions.sort(key=lambda item: (item[0] != target, 0.0 if regression else -item[1]))
     return Card(

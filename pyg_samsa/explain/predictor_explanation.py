@@ -95,14 +95,16 @@ def explain_predictor(
         raise ConfigError("target", target, names)
     column = None if target is None else names.index(target)
     rows = extra_of(extra_columns, len(molecules))
+    std = predictor.target_std
+    stds = {} if std is None else dict(zip(names, std.tolist(), strict=True))
     for number, ((name, smiles), values) in enumerate(zip(molecules, rows, strict=True)):
         mol = readable_molecule(number, name, smiles, on_refusal, max_atoms=max_atoms)
         if mol is None:
             continue
         found = molecule_occlusion(predictor, smiles, target=column, extra_columns=values)
         readable = dict(zip(names, predictor.task.readable(found.prediction).tolist(), strict=True))
-        kind = predictor.task.kind
-        yield MoleculeExplanation(name, smiles, mol, names[found.target], readable, {"occlusion": found}, kind)
+        kind, target = predictor.task.kind, names[found.target]
+        yield MoleculeExplanation(name, smiles, mol, target, readable, {"occlusion": found}, kind, stds)
 
 
 def _check_extra_columns(predictor: Predictor, extra_columns: ExtraColumns | None, count: int) -> None:

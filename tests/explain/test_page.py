@@ -1,3 +1,4 @@
+import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
@@ -7,13 +8,15 @@ import torch
 pytest.importorskip("rdkit")
 pytest.importorskip("jinja2")
 
+from rdkit import Chem
+
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
-from pyg_samsa.explain.molecule_explanation import PICTURED, explain_molecules
+from pyg_samsa.explain.molecule_explanation import PICTURED, MoleculeExplanation, explain_molecules
 from pyg_samsa.explain.page import Refused, make_card, write_page
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.task import Task
 
-VOID = {"meta", "input", "br", "link", "img", "hr"}
+VOID = {"meta", "input", "br", "link", "img", "hr", "wbr"}
 NASTY = '<img src=x onerror="alert(1)">'
 TASK = Task("multilabel", ["kills_bacteria", "kills_fungi", "a", "b", "c", "d"])
 
@@ -99,8 +102,12 @@ def test_the_page_is_well_formed_and_needs_nothing_else(html, cards):
     assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
     assert len(page.ids) == len(set(page.ids))
     assert {"radiogroup", "search"} <= set(html.replace('"', " ").split())
-    for word in ("aspirin", "methane", "kills bacteria", "RDKit cannot read this SMILES", "a note"):
+    for word in ("aspirin", "methane", "predicted probability", "RDKit cannot read this SMILES", "a note"):
         assert any(word in text for text in page.words)
+    # Targets are named as in the table of predictions; a line may break after an underscore.
+    assert "kills_bacteria" in "".join(page.words)
+    assert all('scope="col"' in head for head in re.findall(r"<th\b[^>]*>", html))
+    assert 'class="tools" role="region" aria-label=' in html
 
 
 def test_names_cannot_smuggle_in_markup(html):
@@ -167,6 +174,27 @@ def test_hydrogen_is_explained():
     assert (card.atoms, card.bonds) == (2, 1)
     assert "nan" not in card.svg
     assert found.draw("sampled").png(1.0)[1:4] == b"PNG"
+
+
+def test_values_have_as_many_digits_as_tell_molecules_apart(tmp_path):
+    importance = explained(network(), [("methane", "C")], methods=["occlusion"])[0].importance
+    mol = Chem.MolFromSmiles("C")
+    values = {"energy": -999999.9912, "count": 2.0}
+    found = MoleculeExplanation("m", "C", mol, "energy", values, importance, "regression", {"energy": 0.008})
+    card = make_card(found, 0)
+    assert card.predictions == [("energy", -999999.9912, "−999999.9912"), ("count", 2.0, "2")]
+    assert ">energy: −999999.9912</" in found.draw("occlusion").svg
+    text = write_page([card], tmp_path / "index.html", title="t", kind="regression").read_text()
+    assert "<p>prediction</p>" in text
+    assert "<span>−999999.9912</span>" in text
+
+
+def test_a_molecule_whose_scores_are_all_0_says_so(tmp_path):
+    (found,) = explained(network(), [("methane", "C")], methods=["occlusion"])
+    found.importance["occlusion"].node.zero_()
+    text = write_page([make_card(found, 0)], tmp_path / "index.html", title="t", kind="multilabel").read_text()
+    assert "<p>All scores are 0.</p>" in text
+    assert "−0<" not in text
 
 
 @pytest.mark.parametrize("theme", ["auto", "light", "dark"])

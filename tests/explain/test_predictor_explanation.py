@@ -1,3 +1,4 @@
+import re
 from functools import partial
 
 import numpy as np
@@ -108,3 +109,15 @@ def test_a_network_with_descriptors_and_extra_columns():
         next(explain_predictor(predictor, molecules))
     with pytest.raises(ConfigError, match=r"extra_columns\['pH'\]: got '1 numbers', expected 2"):
         next(explain_predictor(predictor, molecules, extra_columns={"pH": [7.0]}))
+
+
+def test_values_near_a_million_keep_their_digits():
+    pytest.importorskip("lightgbm")
+    x = compute_descriptors(SMILES, ["maccs"], progress=False)
+    y = -1e6 + np.arange(len(SMILES))[:, None] / 1000
+    options = BoostingOptions("lightgbm", trees=20, leaves=4, min_leaf=3)
+    trees = DescriptorPredictor(BoostedTrees(Task("regression", ["energy"]), ["maccs"], options=options).fit(x, y))
+    (found,) = explain_predictor(trees, [("propanol", "CCCO")])
+    assert found.predictions["energy"] == pytest.approx(float(trees.predict(["CCCO"]).values[0, 0]), abs=1e-9)
+    assert found.stds["energy"] == pytest.approx(float(trees.target_std[0]))
+    assert re.fullmatch(r"−(999999|1000000)\.\d{3,5}", found.text("energy"))

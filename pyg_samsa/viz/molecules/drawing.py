@@ -179,10 +179,10 @@ def ends_of(scores: Sequence[float], scale: str, limit: float) -> tuple[str, str
     """Return the labels at both ends of the colour bar; ≤ and ≥ mark scores beyond them.
 
     Example:
-        >>> ends_of([1.0, -3.0], "diverging", 2.0), ends_of([0.5], "sequential", 0.5)
-        (('≤ −2', '2'), ('0', '0.5'))
+        >>> ends_of([1.0, -3.0], "diverging", 2.0), ends_of([0.5], "sequential", 0.5), ends_of([0.0], "diverging", 0.0)
+        (('≤ −2', '2'), ('0', '0.5'), ('0', '0'))
     """
-    low = shown(-limit) if scale == "diverging" else "0"
+    low = shown(-limit) if scale == "diverging" and limit else "0"
     beyond = scale == "diverging" and min(scores, default=0.0) < -limit
     return f"≤ {low}" if beyond else low, f"≥ {shown(limit)}" if max(scores, default=0.0) > limit else shown(limit)
 

@@ -21,6 +21,7 @@ MOST_UNFOLDED = 400
 # CoordGen draws macrocycles best, but takes minutes for other sizes, and for large rings with few branches.
 _COORDGEN = range(61, 151)
 _LARGE_RING = 30
+_APART = 1.2  # what the two nearest fragments are moved apart, in RDKit's unit, in which a bond is 1.5 long
 
 
 class MoleculeLayout:
@@ -193,7 +194,10 @@ def _capsule(
     half = max(-low, high) + 1.0
     radius = max(radius, half)
     reach = math.sqrt(max(0.0, radius**2 - half**2)) - 1.0
-    return radius, min(centre, begin + reach), max(centre, end - reach)
+    first, last = min(centre, begin + reach), max(centre, end - reach)
+    # The same room on both sides of the letters.
+    room = max(begin - first, last - end)
+    return radius, min(first, begin - room), max(last, end + room)
 
 
 def read_molecule(molecule: Any) -> Any:
@@ -233,10 +237,29 @@ def _place(mol: Any) -> str:
         rdDepictor.Compute2DCoords(mol)
     finally:
         rdDepictor.SetPreferCoordGen(False)
+    _spread_fragments(mol)
     # Without heavy atoms, RDKit turns them by an angle that is not a number.
     if any(atom.GetAtomicNum() > 1 for atom in mol.GetAtoms()):
         rdDepictor.NormalizeDepiction(mol)
     return ""
+
+
+def _spread_fragments(mol: Any) -> None:
+    """Move the fragments of a molecule, such as ions, apart, so that their labels do not touch."""
+    from rdkit.Geometry import Point3D
+
+    fragments = import_rdkit().GetMolFrags(mol)
+    if len(fragments) < 2:
+        return
+    places = mol.GetConformer()
+    points = [[places.GetAtomPosition(atom) for atom in fragment] for fragment in fragments]
+    middles = [(sum(p.x for p in part) / len(part), sum(p.y for p in part) / len(part)) for part in points]
+    nearest = min(math.dist(a, b) for number, a in enumerate(middles) for b in middles[:number])
+    factor = _APART / max(nearest, 1.0)
+    for fragment, (x, y) in zip(fragments, middles, strict=True):
+        for atom in fragment:
+            old = places.GetAtomPosition(atom)
+            places.SetAtomPosition(atom, Point3D(old.x + factor * x, old.y + factor * y, old.z))
 
 
 def _is_plain(mol: Any, ring: Sequence[int]) -> bool:

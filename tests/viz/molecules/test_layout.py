@@ -14,7 +14,9 @@ from pyg_samsa.viz.molecules.drawing import draw_importance
 from pyg_samsa.viz.molecules.layout import MoleculeLayout
 
 WITHOUT_HEAVY_ATOMS = ["[H][H]", "[2H][2H]", "[H]", "[H+]", "[HH]", "[H][H].[H][H]", "[H+].[H-]", "[2H][H].[H+]"]
-WIDE_LABELS = ["CO", "OC", "NC", "CC(=O)O", "CS", "C[N+](C)(C)C", "C[NH3+]", "CP(O)O", "CC(N)C", "C[Si](Cl)(Br)I"]
+WIDE_LABELS = ["[He]", "[Na+].[Cl-]", "O", "CO", "OC", "NC", "CC(=O)O", "CS", "C[N+](C)(C)C", "C[NH3+]", "CP(O)O"]
+WIDE_LABELS += ["CC(N)C", "C[Si](Cl)(Br)I"]
+IONS = ["[NH4+].[Cl-]", "[Na+].[Na+].[O-]S(=O)(=O)[O-]", "CC(=O)[O-].[Na+]", ".".join(["[K+]"] * 9)]
 
 
 @pytest.mark.parametrize("smiles", WITHOUT_HEAVY_ATOMS)
@@ -112,6 +114,29 @@ def test_labels_do_not_leave_their_discs(smiles):
         for x, y in ((left, top), (left, bottom), (right, top), (right, bottom)):
             nearest = min(max(x, min(x1, x2)), max(x1, x2)), min(max(y, min(y1, y2)), max(y1, y2))
             assert math.dist((x, y), nearest) <= disc.width / 2 + 0.1
+        # The letters are in the middle.
+        if right - left > bottom - top:
+            assert left - min(x1, x2) == pytest.approx(max(x1, x2) - right, abs=0.1)
     bare = next(iter(set(range(found.num_atoms)) - set(found._labels)), None)
     if bare is not None:
         assert discs[f"atom {found.names[bare]}: 1"].width == pytest.approx(0.74 * found.bond_length)
+
+
+@pytest.mark.parametrize("smiles", IONS)
+def test_ions_do_not_touch(smiles):
+    found = MoleculeLayout(smiles, bond_length=30.0)
+    fragment = {
+        atom: number for number, part in enumerate(Chem.GetMolFrags(Chem.MolFromSmiles(smiles))) for atom in part
+    }
+    shapes = found.halos([1.0] * found.num_atoms, [1.0] * found.num_bonds, "sequential", 1.0, notes=True)
+    ends = {}
+    for shape in shapes:
+        if shape.note.startswith("atom"):
+            x1, y1, x2, y2 = map(float, re.findall(r"-?\d+(?:\.\d+)?", shape.d))
+            ends[found.names.index(shape.note.split()[1].rstrip(":"))] = (x1, x2, y1, shape.width / 2)
+            assert y1 == y2 or x1 == x2
+    for one, (x1, x2, y, radius) in ends.items():
+        for other, (a1, a2, b, size) in ends.items():
+            if fragment[one] < fragment[other]:
+                gap = max(min(a1, a2) - max(x1, x2), min(x1, x2) - max(a1, a2), 0.0)
+                assert math.hypot(gap, y - b) > radius + size
