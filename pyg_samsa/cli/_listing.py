@@ -26,7 +26,7 @@ def print_files(paths: Mapping[str, Path]) -> None:
 
 
 def print_table(console: Any, head: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
-    """Print a table: in a terminal with a title and a box, else a line per row, with tabs between the columns.
+    """Print a table: in a terminal with a title and aligned columns, else a line per row, with tabs between columns.
 
     Args:
         console: A rich console.
@@ -35,10 +35,12 @@ def print_table(console: Any, head: Sequence[str], rows: Iterable[Sequence[str]]
         title: Title in a terminal.
     """
     if console.is_terminal:
+        from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(*head, title=title or None, title_justify="left")
+        look = {"title_style": "bold", "title_justify": "left", "header_style": "bold", "box": SIMPLE_HEAD}
+        table = Table(*head, title=title or None, **look)
         for row in rows:
             table.add_row(*map(Text, row))
         console.print(table)

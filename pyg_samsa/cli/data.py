@@ -140,5 +140,5 @@ def _list(root: Path) -> int:
         for name in catalog.names()
     ]
     head = ("name (format samsa)", "other names (format: name)", "prepared")
-    print_table(Console(file=sys.stdout, soft_wrap=False), head, rows, title=f"data sets in {root}")
+    print_table(Console(file=sys.stdout, soft_wrap=False), head, rows, title=f"Data sets in {root}")
     return 0

@@ -246,8 +246,10 @@ def print_predictors(
         repeats = f", means of {len(fitted)} repeats" if len(fitted) > 1 else ""
         calibration = fitted[0].blend.calibration
         out_of_fold = calibration is not None and calibration.source == "out-of-fold"
-        chosen = "on out-of-fold predictions (val)" if out_of_fold else "by validation"
-        title = f"Predictor: members and weights, chosen {chosen}{repeats}"
+        chosen = "chosen on out-of-fold predictions (val)" if out_of_fold else "chosen by validation"
+        if not any(values.get("val") for values in fitted[0].scores.values()):
+            chosen = "equal without validation rows"
+        title = f"Predictor: members and weights, {chosen}{repeats}"
         columns = [[getattr(found, name) for found in fitted] for name in ("scores", "weights", "seconds")]
         console.print()
         console.print(predictor_table(*columns, title=title))

@@ -95,7 +95,8 @@ class MoleculeExplanation:
         """
         check_choice("method", method, PICTURED)
         atoms, bonds = self.scores(method)
-        subtitle = f"{self.target}: {self.text(self.target)}"
+        what = "prediction" if self.kind == "regression" else "predicted probability"
+        subtitle = f"{self.target}: {what} {self.text(self.target)}"
         options = {
             "scale": scale_of(method),
             "label": label_of(method, self.kind),

@@ -176,7 +176,8 @@ def _model(name: str) -> str:
     if name != "samsa":
         return f"{name} · {level()}{encodings}"
     values = model_options()
-    size = f"{values['num_layers']} layers · {values['channels']} channels · {values['heads']} heads"
+    numbers = {"layer": values["num_layers"], "channel": values["channels"], "head": values["heads"]}
+    size = " · ".join(f"{number} {name}{'s' * (number != 1)}" for name, number in numbers.items())
     attention = values["attention"]
     takes = operator_options(attention)
     used = [name for name in ("num_samples", "sampling") if name in takes]

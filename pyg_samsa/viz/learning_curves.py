@@ -80,8 +80,9 @@ def plot_learning_curves(
     columns = ["loss"] if metric == "loss" else ["loss", metric]
     figure = new_figure(6.0 if len(columns) == 1 else 9.6, 4.3, title)
     panels = figure.subplots(1, len(columns), squeeze=False)[0]
+    noted = any(_note(history, column, best) for column in columns)
     for axes, column in zip(panels, columns, strict=True):
-        _panel(axes, history, column, best)
+        _panel(axes, history, column, best, noted=noted)
     handles = legend_handles(*panels)
     add_legend(figure, handles, columns=len(handles), handlelength=1.8)
     return save(figure, target)
@@ -118,7 +119,19 @@ def _at(history: pd.DataFrame, split: str, column: str, epoch: int | None) -> fl
     return None if there.empty else float(there[column].iloc[-1])
 
 
-def _panel(axes: Axes, history: pd.DataFrame, column: str, best: int | None) -> None:
+def _note(history: pd.DataFrame, column: str, best: int | None) -> str:
+    """Return the validation value at the best epoch and the test value; NaN is undefined."""
+    notes = []
+    for split, label in (("val", "validation"), ("test", "test")):
+        value = _at(history, split, column, best)
+        if value is not None and (split == "test" or best is not None):
+            notes.append(f"{label} {shown(value)}")
+        elif (history["split"] == split).any() and history.loc[history["split"] == split, column].isna().all():
+            notes.append(f"{label} undefined")
+    return "   ".join(notes)
+
+
+def _panel(axes: Axes, history: pd.DataFrame, column: str, best: int | None, *, noted: bool) -> None:
     style(axes, grid="y")
     for split, color in _COLORS.items():
         rows = history[(history["split"] == split) & history[column].notna()].sort_values("epoch")
@@ -135,21 +148,18 @@ def _panel(axes: Axes, history: pd.DataFrame, column: str, best: int | None) -> 
             label=_LABELS[split],
             solid_capstyle="round",
         )
-    notes = []
     value = _at(history, "val", column, best)
     if best is not None:
         axes.axvline(best, color=MUTED, linewidth=1.0, linestyle=(0, (3, 3)), zorder=1.5, label=f"best epoch ({best})")
     if best is not None and value is not None:
         axes.plot([best], [value], "o", color=VAL, markersize=8, markeredgecolor=PAPER, markeredgewidth=1.6, zorder=4)
-        notes.append(f"val {shown(value)}")
     test = _at(history, "test", column, best)
     if test is not None:
         axes.axhline(test, color=TEST, linewidth=1.5, linestyle=(0, (6, 2)), zorder=1.6, label="test")
-        notes.append(f"test {shown(test)}")
     _scale(axes, history, column)
-    axes.set_title(pretty(column), loc="left", fontsize=12, color=INK, pad=26 if notes else 10)
+    axes.set_title(pretty(column), loc="left", fontsize=12, color=INK, pad=26 if noted else 10)
     axes.annotate(
-        "   ".join(notes),
+        _note(history, column, best),
         (0, 1),
         (0, 10),
         xycoords="axes fraction",

@@ -92,7 +92,7 @@ def _draw(axes: Any, cloud: Tensor, colors: Sequence[str], edges: Sequence[str])
     reach = float(centred.abs().max()) or 1.0
     x, y, z = centred.T.tolist()
     size = min(15.0, max(6.0, 4000 / len(colors)))
-    axes.scatter(x, y, z, c=colors, s=size, edgecolors=edges, linewidths=0.8, depthshade=False)
+    axes.scatter(x, y, z, c=colors, s=size, edgecolors=edges, linewidths=0.05 * size, depthshade=False)
     for limit in (axes.set_xlim, axes.set_ylim, axes.set_zlim):
         limit(-reach, reach)
     axes.set_box_aspect((1, 1, 1), zoom=1.35)

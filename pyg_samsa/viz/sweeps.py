@@ -67,17 +67,20 @@ def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], titl
     from rich.table import Table
 
     _check(results, metric, keys)
-    table = Table(title=title, title_style="bold", title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+    look: dict[str, Any] = {"title_style": "bold", "title_justify": "left", "header_style": "bold"}
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), **look)
     shown = list(keys) if keys else ["cell"]
     for key in shown:
-        table.add_column(key, overflow="fold")
+        # A long name is broken at its point.
+        table.add_column(key.replace(".", ".\n"), overflow="fold")
     table.add_column("seeds", justify="right")
-    table.add_column(metric + arrow(metric.partition("_")[2]), justify="right", no_wrap=True)
+    split, _, name = metric.partition("_")
+    table.add_column(f"{split}\n{name}{arrow(name)}", justify="right", no_wrap=True)
     costs = {"parameters": "{:,.0f}", "seconds_per_epoch": "{:.1f}", "seconds": "{:.0f}", "peak_memory_mib": "{:,.0f}"}
     costs = {name: form for name, form in costs.items() if name in results and results[name].notna().any()}
     for name in costs:
         table.add_column(
-            {"seconds_per_epoch": "s/epoch", "seconds": "s", "peak_memory_mib": "peak MiB"}.get(name, name),
+            {"seconds_per_epoch": "s/epoch", "seconds": "s", "peak_memory_mib": "peak\nMiB"}.get(name, name),
             justify="right",
         )
     groups = [rows for _, rows in results.groupby("cell", sort=False)]
@@ -174,6 +177,7 @@ def plot_curves(
     Cost: about a second.
     """
     import pandas as pd
+    from matplotlib.ticker import MaxNLocator
 
     target = check_path(path)
     column = f"val_{metric}"
@@ -184,6 +188,7 @@ def plot_curves(
     for axes, name in panels.values():
         style(axes, grid="y")
         axes.set_xlabel(name, fontsize=10, color=MUTED)
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set_title(f"{pretty(metric)}, validation", loc="left", fontsize=12, color=INK, pad=10)
     for number, (label, rows) in enumerate(results.groupby("cell", sort=False)):
         # Lines beyond the number of colours are dashed.

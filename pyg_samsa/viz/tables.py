@@ -29,7 +29,7 @@ def metrics_table(rows: Sequence[Mapping[str, object]], *, title: str = "Results
 
     Args:
         rows: One mapping per repeat and split, with "split" and the metrics. "seed", "repeat", "epoch", "lr" and values
-            that are not numbers are ignored, and so are NaN and None.
+            that are not numbers are ignored. NaN does not count in the mean; a metric that is always NaN is "–".
         title: Headline.
 
     Returns:
@@ -51,7 +51,7 @@ def metrics_table(rows: Sequence[Mapping[str, object]], *, title: str = "Results
             raise ConfigError("rows", sorted(row), "rows with a 'split'")
     present = {str(row["split"]) for row in rows}
     splits = [split for split in SPLITS if split in present] + sorted(present - set(SPLITS))
-    names = list(dict.fromkeys(key for row in rows for key in row if key not in _NOT_METRICS and _numbers([row], key)))
+    names = list(dict.fromkeys(key for row in rows for key in row if key not in _NOT_METRICS and _is_number(row[key])))
     repeats = max(sum(str(row["split"]) == split for row in rows) for split in splits)
     caption = f"mean ± standard deviation of {repeats} repeats" if repeats > 1 else None
     table = Table(
@@ -146,7 +146,7 @@ def predictor_table(
         >>> scores = {"network": {"val": {"mae": 0.5}, "test": {"mae": 0.6}}}
         >>> table = predictor_table([scores | {"predictor": scores["network"]}], [{"network": 1.0}])
         >>> Console(width=80, no_color=True).print(table)  # doctest: +ELLIPSIS
-        Predictor...weight...val mae ↓...test mae ↓...network...1.00...0.5000...0.6000...predictor...
+        Predictor...member...weight...val...test...mae ↓...network...1.00...0.5000...0.6000...predictor...
     """
     if not scores:
         raise ConfigError("scores", [], "at least one repeat")
@@ -158,7 +158,7 @@ def predictor_table(
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("", max_width=21)
+    table.add_column("member", max_width=21, overflow="fold")
     table.add_column("weight", justify="right")
     table.add_column("time", justify="right")
     first = next(iter(scores[0].values()))
@@ -166,7 +166,7 @@ def predictor_table(
     columns = [(split, name) for split in first for name in names]
     for split, name in columns:
         style = "bold green" if split == "test" else ""
-        table.add_column(f"{split} {name}{arrow(name)}", justify="right", style=style, overflow="fold")
+        table.add_column(f"{split}\n{name}{arrow(name)}", justify="right", style=style, overflow="fold")
     for row in scores[0]:
         used, times = ([repeat[row] for repeat in values if row in repeat] for values in (weights, seconds))
         found = [[repeat[row].get(split, {}) for repeat in scores] for split, _ in columns]
@@ -178,9 +178,12 @@ def predictor_table(
 
 
 def _numbers(rows: Sequence[Mapping[str, object]], name: str) -> list[float]:
-    values = [row.get(name) for row in rows]
-    numbers = [float(value) for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    numbers = [float(value) for value in (row.get(name) for row in rows) if _is_number(value)]  # type: ignore[arg-type]
     return [number for number in numbers if not math.isnan(number)]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def spread(values: Sequence[float]) -> str:
@@ -196,7 +199,7 @@ def spread(values: Sequence[float]) -> str:
         return shown(values[0])
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     size = max(abs(mean), deviation)
-    if size and (size < 5e-4 or size >= 1e5):
+    if size and (size < 0.01 or size >= 1e5):
         return f"{mean:.3g} ± {deviation:.1g}"
     digits = 4 if size < 1 else max(1, 3 - int(math.log10(size)))
     return f"{mean:.{digits}f} ± {deviation:.{digits}f}"

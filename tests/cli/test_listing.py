@@ -45,13 +45,18 @@ def test_a_table_in_a_pipe_has_a_line_per_row_and_no_box():
     assert pipe.getvalue() == "name\tothers\tprepared\npeptides\tOGB: peptides, PyG: LRGB\tyes\nshapes[a]\n"
 
 
-def test_a_table_in_a_terminal_has_a_box_and_its_title():
+def test_a_table_in_a_terminal_has_columns_and_its_title():
     terminal = io.StringIO()
     console = Console(file=terminal, width=60, force_terminal=True, color_system=None)
     _listing.print_table(console, ("name", "others", "prepared"), ROWS, title="data sets")
     shown = terminal.getvalue()
     assert shown.startswith("data sets")
-    assert "│ shapes[a] │" in shown
+    assert [line.split() for line in shown.splitlines() if "─" not in line and line.strip()][1:] == [
+        ["name", "others", "prepared"],
+        ["peptides", "OGB:", "peptides", "yes"],
+        ["PyG:", "LRGB"],
+        ["shapes[a]"],
+    ]
     assert "\t" not in shown
 
 

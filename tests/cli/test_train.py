@@ -91,7 +91,7 @@ def test_trees_and_their_blend_beside_the_network(table, capsys):
     words = ["--target-columns", "length", "--split-column", "set", "--epochs", "1"]
     assert run(*words, *FEW_TREES, trees=True) == 0
     shown, folder = capsys.readouterr().out, table / "results" / "table" / "0"
-    for text in ("Predictor", "network", "trees maccs", "rdkit2d + maccs", "weight", "val mae", "test mae"):
+    for text in ("Predictor", "network", "trees maccs", "rdkit2d + maccs", "member", "weight", "mae ↓"):
         assert text in shown
     saved = json.loads((folder / "predictor" / "predictor.json").read_text())
     predictor = load_predictor(folder)
@@ -228,7 +228,7 @@ def test_a_single_model_of_trees_prints_its_metrics(table, capsys):
     assert run(*words, trees=True) == 0
     shown = capsys.readouterr().out
     assert "trees maccs" in shown
-    assert "test mae" in shown
+    assert "mae ↓" in shown
 
 
 def test_repeats_with_trees(table, capsys):

@@ -183,7 +183,7 @@ def test_values_have_as_many_digits_as_tell_molecules_apart(tmp_path):
     found = MoleculeExplanation("m", "C", mol, "energy", values, importance, "regression", {"energy": 0.008})
     card = make_card(found, 0)
     assert card.predictions == [("energy", -999999.9912, "−999999.9912"), ("count", 2.0, "2")]
-    assert ">energy: −999999.9912</" in found.draw("occlusion").svg
+    assert ">energy: prediction −999999.9912</" in found.draw("occlusion").svg
     text = write_page([card], tmp_path / "index.html", title="t", kind="regression").read_text()
     assert "<p>prediction</p>" in text
     assert "<span>−999999.9912</span>" in text

@@ -114,10 +114,11 @@ def test_without_a_validation_split_nothing_is_monitored(config):
 @pytest.mark.parametrize(
     ("model", "shown"),
     [
+        ({"samsa": {"layers": 1, "heads": 1}}, "samsa · 1 layer · 8 channels · 1 head · K 4 hard"),
         ({"samsa": {"attention": "full", "num_samples": None}}, "samsa with full · 2 layers · 8 channels · 2 heads"),
         ({"model": {"type": "gcn"}}, "gcn · graph"),
     ],
-    ids=["full attention", "gcn"],
+    ids=["one", "full attention", "gcn"],
 )
 def test_the_header_names_the_network(model, shown, config):
     assert planned(config(**model)).description["model"] == shown

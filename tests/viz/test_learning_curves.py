@@ -79,13 +79,13 @@ def test_both_panels_with_best_epoch_and_test_value(tmp_path: Path, drawn: list[
             np.testing.assert_array_equal(lines[label].get_ydata(), rows[column])
         assert set(lines["best epoch (12)"].get_xdata()) == {12}
         assert set(lines["test"].get_ydata()) == {history().query("split == 'test'")[column].item()}
-    assert {"a title", "Loss", "Average precision (AP)", "val 0.4400   test 0.4200"} <= set(texts(drawn[0]))
+    assert {"a title", "Loss", "Average precision (AP)", "validation 0.4400   test 0.4200"} <= set(texts(drawn[0]))
 
 
 def test_best_epoch_may_be_given(tmp_path: Path, drawn: list[Figure]) -> None:
     plot_learning_curves(history(), tmp_path / "c.png", metric="ap", best_epoch=3)
     assert "best epoch (3)" in texts(drawn[0])
-    assert "val 0.2600   test 0.4200" in texts(drawn[0])
+    assert "validation 0.2600   test 0.4200" in texts(drawn[0])
 
 
 @pytest.mark.parametrize(("metric", "best"), [("mae", 2), ("ap", 1), ("loss", 0)])
@@ -109,7 +109,7 @@ def test_unknown_metric_is_drawn_without_a_best_epoch(tmp_path: Path, drawn: lis
 def test_test_value_at_the_best_epoch_counts_if_there_are_several(tmp_path: Path, drawn: list[Figure]) -> None:
     extra = pd.DataFrame({"split": "test", "epoch": range(20), "loss": 0.5, "ap": np.arange(20) / 100})
     plot_learning_curves(pd.concat([history(test=False), extra]), tmp_path / "c.png", metric="ap")
-    assert "val 0.4400   test 0.1200" in texts(drawn[0])
+    assert "validation 0.4400   test 0.1200" in texts(drawn[0])
 
 
 @pytest.mark.parametrize("factor", [1.0, 1000.0])
@@ -162,3 +162,14 @@ def test_bad_input(change, metric: str, path: str, message: str, tmp_path: Path)
     with pytest.raises(ConfigError, match=message):
         plot_learning_curves(change(history()), tmp_path / path, metric=metric)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_undefined_metric_is_written_and_titles_stand_in_a_line(tmp_path: Path, drawn: list[Figure]) -> None:
+    table = history()
+    table.loc[table["split"] != "train", "ap"] = float("nan")
+    plot_learning_curves(table, tmp_path / "c.png", metric="ap", best_epoch=12)
+    assert "validation undefined   test undefined" in texts(drawn[0])
+    drawn[0].canvas.draw()
+    loss, metric = drawn[0].axes
+    heights = [axes._left_title.get_window_extent().y0 for axes in (loss, metric)]  # type: ignore[attr-defined]
+    assert heights[0] == heights[1]

@@ -38,6 +38,17 @@ def test_table_has_mean_and_deviation():
     assert "MiB" not in shown
 
 
+def test_names_of_settings_are_broken_at_their_points_only():
+    results = runs(**{"samsa.num_samples": ["8", "16"], "samsa.attention": ["samsa", "sft"]})
+    results["peak_memory_mib"] = 526.0
+    console = Console(width=80, no_color=True)
+    with console.capture() as capture:
+        console.print(sweep_table(results, metric="test_ap", keys=["samsa.num_samples", "samsa.attention"]))
+    for word in ("num_samples", "attention", "parameters", "ap ↑", "1,234"):
+        assert word in capture.get()
+    assert "…" not in capture.get()
+
+
 def test_named_cells_keep_their_names():
     results = runs(name=["hard", "soft", "hard", "soft"], K=["8", "8", "16", "16"])
     assert text(sweep_table(results, metric="test_ap", keys=["name", "K"])).count("soft") == 2

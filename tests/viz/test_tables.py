@@ -6,6 +6,7 @@ from rich.table import Table
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.viz import metrics_table, per_class_table
+from pyg_samsa.viz.tables import predictor_table
 
 NAN = float("nan")
 
@@ -65,6 +66,27 @@ def test_columns_and_rows() -> None:
 def test_nan_is_not_counted() -> None:
     rows = [{"split": "test", "ap": value} for value in (0.5, NAN, 0.7, None)]
     assert row(metrics_table(rows), "ap").startswith("ap ↑ 0.6000 ± 0.1414")
+
+
+def test_a_metric_that_is_undefined_has_a_row() -> None:
+    rows = [{"split": split, "loss": 0.5, "auc": NAN, "note": "x"} for split in ("val", "test")]
+    table = metrics_table(rows)
+    assert row(table, "auc") == "auc ↑ – –"
+    assert not any("note" in line for line in lines(table))
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_members_and_their_scores_fit_80_columns_uncut(repeats: int) -> None:
+    names = ["network", "3 x trees rdkit2d+morgan_count+topological_torsion", "predictor"]
+    scores = {name: {split: {"mae": 0.000964, "rmse": 0.4} for split in ("val", "test")} for name in names}
+    weights = dict.fromkeys(names[:-1], 0.5)
+    table = predictor_table([scores] * repeats, [weights] * repeats, [dict.fromkeys(names[:-1], 763.0)] * repeats)
+    printed = lines(table)
+    assert max(len(line.rstrip()) for line in printed) <= 80
+    text = " ".join(" ".join(printed).split())
+    for word in ("topological_torsion", "12m43s", "0.000964" if repeats == 1 else "0.000964 ± 0"):
+        assert word in text
+    assert "…" not in text
 
 
 @pytest.mark.parametrize(
