@@ -44,7 +44,10 @@ def dropped(shape: tuple[int, ...] | torch.Size, p: float) -> tuple[Int[Tensor, 
 
 
 def keep_mask(shape: tuple[int, ...] | torch.Size, p: float) -> tuple[Int[Tensor, "..."], float]:
-    """Draw the elements that dropout keeps: the complement of `dropped`.
+    r"""Draw the elements that dropout keeps: the complement of `dropped`.
+
+    .. math::
+        P(m = 1) = 1 - p, \qquad \mathrm{factor} = \tfrac{1}{1 - p}
 
     Args:
         shape: Shape of the mask.

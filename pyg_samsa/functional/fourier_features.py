@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.autocast import without_autocast
 from pyg_samsa.typing import Complex, Float
 
 
@@ -82,7 +83,7 @@ def fourier_waves(pos: Float[Tensor, "T l"], frequencies: Float[Tensor, "H m l"]
     """
     if pos.dim() != 2 or pos.size(1) != frequencies.size(2):
         raise ShapeError("pos", list(pos.shape), f"[T, {frequencies.size(2)}], one position a token")
-    with torch.autocast(pos.device.type, enabled=False):
+    with without_autocast(pos):
         turns = (pos @ frequencies.flatten(0, 1).t().to(pos.dtype)).view(-1, *frequencies.shape[:2])
     # Whole turns carry nothing, and without them the angles of far positions lose no more digits.
     angle = (turns - turns.detach().round()).mul_(2 * math.pi)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.autocast import without_autocast
 from pyg_samsa.functional.dense_layout import DenseLayout
 from pyg_samsa.functional.favor import (
     LinearAttention,
@@ -108,7 +109,7 @@ def linear_attention(
     tensors = (query, key, value, *(() if relative is None else (relative.waves,)))
     dtype = torch.promote_types(query.dtype, torch.float32)
     # Exponentials and sums over whole graphs need float32, also under autocast.
-    with torch.autocast(query.device.type, enabled=False):
+    with without_autocast(query):
         query, key, value, *waves = (tensor.to(dtype) for tensor in tensors)
         maps = make_maps(projection.to(dtype), query.size(-1), None if relative is None else relative.ratio.to(dtype))
         run = _causal if causal else _in_pieces if can_fuse(query) else _dense

@@ -36,7 +36,10 @@ class Samples(NamedTuple):
 
 
 def rows_of_heads(table: Shaped[Tensor, "R H *c"], numbers: Int[Tensor, "B H m"]) -> Shaped[Tensor, "B H m *c"]:
-    """Return rows of a table, each of its own head.
+    r"""Return rows of a table, each of its own head.
+
+    .. math::
+        y_{b h m} = \mathrm{table}_{i_{b h m}, h}
 
     Args:
         table: Vectors or numbers of every row and head.

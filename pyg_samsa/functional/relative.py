@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from pyg_samsa.errors import ShapeError, check_choice
+from pyg_samsa.functional.autocast import without_autocast
 from pyg_samsa.functional.dense_layout import DenseLayout
 from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.functional.dropout import keep_mask
@@ -124,7 +125,7 @@ def relative_attention(
     place, sampled, *weights = rest
     run = partial(_attend, score=score, encoding=encoding)
     # Sums of maxima and of weights need the whole precision, whatever autocast says.
-    with torch.autocast(query.device.type, enabled=False):
+    with without_autocast(query):
         if index.num_tokens == 0:
             return query.new_zeros(*query.shape[:2], value.size(-1))
         if takes_cpu_path(query):

@@ -13,8 +13,9 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional.autocast import at_least_float32
 from pyg_samsa.graphgym.register import register_once
-from pyg_samsa.nn.precision import at_least_float32, in_full_precision
+from pyg_samsa.nn.precision import in_full_precision
 
 
 def mlp(dim_in: int, dim_out: int) -> nn.Sequential:

@@ -59,7 +59,10 @@ class DropPath(Module):
         return x if keep is None else x * keep
 
     def keep(self, x: Float[Tensor, "T D"], index: RaggedIndex) -> Float[Tensor, "T 1"] | None:
-        """Return the factors of the rows, 0 for dropped graphs; None if nothing is dropped.
+        r"""Return the factors of the rows, 0 for dropped graphs; None if nothing is dropped.
+
+        .. math::
+            f_t = \frac{m_{b(t)}}{1 - p}, \qquad m_b \sim \mathrm{Bernoulli}(1 - p)
 
         Args:
             x: Tokens, for their dtype and device.

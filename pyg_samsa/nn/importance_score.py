@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn import GELU, LayerNorm, Linear, Module
 
 from pyg_samsa.errors import NumericalError
+from pyg_samsa.functional.autocast import at_least_float32, without_autocast
 from pyg_samsa.functional.deferred_checks import require
 from pyg_samsa.nn.norm import RMSNorm
-from pyg_samsa.nn.precision import as_weights, at_least_float32, without_autocast
+from pyg_samsa.nn.precision import as_weights
 from pyg_samsa.typing import Float
 
 

@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
-import torch
 from torch import Tensor
 from torch.nn import Module
 
+from pyg_samsa.functional.autocast import at_least_float32, without_autocast
 from pyg_samsa.typing import Float
-
-
-def without_autocast(x: Float[Tensor, "..."]) -> AbstractContextManager:
-    """Return a context in which the device of a tensor computes in the number types that it is given.
-
-    Args:
-        x: A tensor on the device.
-
-    Example:
-        >>> x = torch.ones(2, 2)
-        >>> with torch.autocast("cpu", torch.bfloat16):
-        ...     half = (x @ x).dtype
-        ...     with without_autocast(x):
-        ...         half, (x @ x).dtype
-        (torch.bfloat16, torch.float32)
-    """
-    device = x.device.type
-    enabled = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    return torch.autocast(device, enabled=False) if enabled else nullcontext()
-
-
-def at_least_float32(x: Float[Tensor, "*size"]) -> Float[Tensor, "*size"]:
-    """Return a tensor in float32, or as it is if it has float64.
-
-    Example:
-        >>> at_least_float32(torch.ones(1, dtype=torch.bfloat16)).dtype, at_least_float32(torch.ones(1).double()).dtype
-        (torch.float32, torch.float64)
-    """
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def as_weights(module: Module, x: Float[Tensor, "*size"]) -> Float[Tensor, "*size"]:
     """Return a tensor in the number type of the weights of a module; in at least float32 if it has none.
 
     Example:
+        >>> import torch
         >>> as_weights(torch.nn.Linear(2, 2).double(), torch.ones(1)).dtype
         torch.float64
     """
@@ -65,6 +35,7 @@ def in_full_precision(module: Module, x: Float[Tensor, "*b D"]) -> Float[Tensor,
         Its output, in the number type of the weights.
 
     Example:
+        >>> import torch
         >>> with torch.autocast("cpu", torch.bfloat16):
         ...     in_full_precision(torch.nn.Linear(4, 1), torch.ones(2, 4)).dtype
         torch.float32

@@ -7,11 +7,12 @@ from torch_geometric.nn.aggr import Aggregation, AttentionalAggregation, MeanAgg
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.functional.autocast import at_least_float32, without_autocast
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.encoding.feature_encoder import one_hot_categories
 from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
 from pyg_samsa.nn.mlp_head import HEAD_NORMS, MLPHead
-from pyg_samsa.nn.precision import as_weights, at_least_float32, without_autocast
+from pyg_samsa.nn.precision import as_weights
 from pyg_samsa.nn.target_scale import TargetScale
 from pyg_samsa.nn.tokenizers.tokens import Tokens
 from pyg_samsa.options import check_integer, check_no_effect

@@ -14,10 +14,10 @@ from torch_geometric.graphgym.imports import pl
 from torchmetrics import Metric
 
 from pyg_samsa.errors import ConfigError, NumericalError
+from pyg_samsa.functional.autocast import at_least_float32, without_autocast
 from pyg_samsa.functional.deferred_checks import deferred_checks
 from pyg_samsa.metrics import BatchMetric
 from pyg_samsa.metrics.row_metric import UndefinedMetric
-from pyg_samsa.nn.precision import at_least_float32, without_autocast
 from pyg_samsa.task import SPLITS
 from pyg_samsa.training.finite import FiniteGuard
 from pyg_samsa.training.losses import clip_to_bounds

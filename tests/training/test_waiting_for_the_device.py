@@ -5,8 +5,6 @@ a boolean mask as an index, a result whose shape depends on values. So a step th
 device.
 """
 
-from contextlib import nullcontext
-
 import pytest
 import torch
 from torch_geometric.data import Data
@@ -45,13 +43,6 @@ def graphs(sizes, y=LABELS):
             code_keys=torch.arange(size),
             y=y,
         )
-
-
-@pytest.fixture(autouse=True)
-def no_autocast_on_meta(monkeypatch):
-    """PyTorch has no autocast for the meta device."""
-    autocast = torch.autocast
-    monkeypatch.setattr(torch, "autocast", lambda name, **kw: nullcontext() if name == "meta" else autocast(name, **kw))
 
 
 class Guard:

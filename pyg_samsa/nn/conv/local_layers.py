@@ -43,7 +43,10 @@ def register_local_layer(name: str) -> Callable[[MakeLocal], MakeLocal]:
 
 
 def gine(channels: int, act: Callable[[], Module] = ReLU) -> GINEConv:
-    """Return a GINE layer with an MLP of two linear layers and the activation ``act``.
+    r"""Return a GINE layer with an MLP of two linear layers and the activation ``act``.
+
+    .. math::
+        x_i' = \mathrm{MLP}\Bigl( x_i + \sum_{j \in N(i)} \mathrm{ReLU}(x_j + e_{ji}) \Bigr)
 
     Example:
         >>> gine(8)

@@ -399,7 +399,10 @@ class TokenConv(Module):
     def project_sampled(
         self, x: Float[Tensor, "T D"], tokens: Int[Tensor, "B sets m"]
     ) -> Float[Tensor, "B sets m pair"]:
-        """Return the key-value pairs of some tokens, each for its own heads only.
+        r"""Return the key-value pairs of some tokens, each for its own heads only.
+
+        .. math::
+            \mathrm{pair}_{b h m} = W_{kv}^{(h)} x_{i_{b h m}}
 
         Args:
             x: Tokens.

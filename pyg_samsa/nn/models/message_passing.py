@@ -13,13 +13,14 @@ from torch_geometric.nn.attention.performer import PerformerAttention, generaliz
 from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver, normalization_resolver
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.functional.autocast import at_least_float32
 from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.ragged import inverse_permutation, resolve
 from pyg_samsa.nn.conv.local_layers import LocalLayer, gine
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
-from pyg_samsa.nn.precision import at_least_float32, in_full_precision
+from pyg_samsa.nn.precision import in_full_precision
 from pyg_samsa.nn.readout import make_pool
 from pyg_samsa.options import check_integer, check_no_effect, check_probability
 from pyg_samsa.typing import Float, Int, Shaped
