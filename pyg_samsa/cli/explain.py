@@ -311,7 +311,12 @@ def _save_pictures(found: MoleculeExplanation, folder: Path, number: int, theme:
 def _save_table(frames: list[Any], path: Path) -> None:
     import pandas as pd
 
+    from pyg_samsa.io.cells import spread_of, write_number
     from pyg_samsa.io.files import atomic_write
 
+    table = pd.concat(frames)
+    for name in table.select_dtypes("float").columns:
+        spread = spread_of(table[name].to_numpy())
+        table[name] = ["" if value != value else write_number(value, spread) for value in table[name].tolist()]
     with atomic_write(path) as temporary:
-        pd.concat(frames).to_csv(temporary, index=False, float_format="%.6g")
+        table.to_csv(temporary, index=False)

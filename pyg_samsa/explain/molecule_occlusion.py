@@ -47,7 +47,7 @@ def molecule_occlusion(
 
     Returns:
         Scores of the atoms, and of both directions of each bond, which share its score equally. ``prediction`` holds
-        values, or logits.
+        values, or logits. All are float64.
 
     Raises:
         SmilesError: The molecule cannot be read.
@@ -77,7 +77,7 @@ def molecule_occlusion(
     if target is None:
         target = 0 if predictor.task.kind == "regression" else int(outputs[0].argmax())
     fall = dict(zip(different, torch.nan_to_num(outputs[0, target] - outputs[:, target]).tolist(), strict=True))
-    falls = torch.tensor([sum(fall[text] for text in texts) / len(texts) for texts in rests])
+    falls = torch.tensor([sum(fall[text] for text in texts) / len(texts) for texts in rests], dtype=torch.float64)
     edge_index = torch.from_numpy(graph_arrays(mol)[1].astype(np.int64))
     atoms = mol.GetNumAtoms()
     # Both directions of bond b are the columns 2b and 2b + 1.
