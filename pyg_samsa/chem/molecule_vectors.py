@@ -13,7 +13,6 @@ import numpy as np
 
 from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.chem.ogb_features import Refusal, import_rdkit, parse_smiles
-from pyg_samsa.errors import SmilesError
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.worker_pool import count_workers, in_chunks, map_chunks
 
@@ -72,8 +71,7 @@ def molecule_vectors(
         done = 0
         for _, part in map_chunks(compute, in_chunks(smiles, _CHUNK), workers=processes):
             if isinstance(part, Refusal):
-                position = done + part.position
-                raise SmilesError(position + 1, str(smiles[position]), part.reason)
+                raise part.error(smiles, done)
             vectors[done : done + len(part)] = part
             done += len(part)
             advance(len(part))

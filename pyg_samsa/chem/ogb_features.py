@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyg_samsa.chem.graph_table import GraphTable, make_table
-from pyg_samsa.errors import MissingDependencyError
+from pyg_samsa.chem.smiles_text import is_mol, why_no_smiles
+from pyg_samsa.errors import MissingDependencyError, SmilesError
 
 ATOM_FEATURES = (
     "atomic number",
@@ -53,6 +54,21 @@ class Refusal(NamedTuple):
     position: int
     reason: str
     kind: str = UNREADABLE
+
+    def error(self, molecules: Sequence[object], begin: int = 0) -> SmilesError:
+        """Return the error about this molecule of a list.
+
+        Args:
+            molecules: The whole list.
+            begin: Place in it from which the position counts.
+
+        Example:
+            >>> str(Refusal(1, "3 atoms, more than 2", "too large").error(["C", "CCO"]))
+            "row 2: 3 atoms, more than 2: 'CCO'"
+        """
+        place = begin + self.position
+        hint = "Leave it out, or raise max_atoms." if self.kind == TOO_LARGE else ""
+        return SmilesError(place + 1, str(molecules[place]), self.reason, hint=hint)
 
 
 def import_rdkit() -> Any:
@@ -156,8 +172,11 @@ def parse_smiles(smiles: object) -> Any | str:
     chem = import_rdkit()
     from rdkit import rdBase
 
+    if is_mol(smiles):
+        return why_no_smiles(smiles)  # those that can be written are SMILES already
     if not isinstance(smiles, str):
-        return "not a text"
+        nothing = smiles is None or str(smiles) in ("nan", "<NA>")
+        return f"no molecule ({smiles})" if nothing else f"not a SMILES but a value of type {type(smiles).__name__}"
     if not smiles.strip():
         return "empty SMILES"
     try:
@@ -172,8 +191,27 @@ def parse_smiles(smiles: object) -> Any | str:
     return mol if mol.GetNumAtoms() else "no atoms"
 
 
-def smiles_to_table(smiles: Sequence[str]) -> GraphTable | Refusal:
+def why_too_large(mol: Any, max_atoms: int | None) -> str:
+    """Return why a molecule is refused for its size; empty if it is not.
+
+    Args:
+        mol: ``rdkit.Chem.Mol``.
+        max_atoms: Largest number of atoms; None takes any.
+
+    Example:
+        >>> why_too_large(parse_smiles("CCO"), 2), why_too_large(parse_smiles("CCO"), None)
+        ('3 atoms, more than 2', '')
+    """
+    too_large = max_atoms is not None and mol.GetNumAtoms() > max_atoms
+    return f"{mol.GetNumAtoms():,} atoms, more than {max_atoms:,}" if too_large else ""
+
+
+def smiles_to_table(smiles: Sequence[str], max_atoms: int | None = None) -> GraphTable | Refusal:
     """Convert a list of SMILES in this process; the first one that cannot be read ends it.
+
+    Args:
+        smiles: Molecules.
+        max_atoms: A larger molecule is refused; None takes any.
 
     Returns:
         The graphs, or a :class:`Refusal` (an exception would lose its fields on the way out of a worker process).
@@ -187,5 +225,7 @@ def smiles_to_table(smiles: Sequence[str]) -> GraphTable | Refusal:
         mol = parse_smiles(text)
         if isinstance(mol, str):
             return Refusal(position, mol)
+        if reason := why_too_large(mol, max_atoms):
+            return Refusal(position, reason, TOO_LARGE)
         parts.append(graph_arrays(mol))
     return make_table(parts)

@@ -16,7 +16,7 @@ from pyg_samsa.chem.descriptors import MAX_ATOMS, descriptor_function
 from pyg_samsa.chem.graph_table import GraphTable, join_tables, make_table
 from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.chem.molecule_vectors import VectorFunction
-from pyg_samsa.chem.ogb_features import TOO_LARGE, Refusal, graph_arrays, import_rdkit, parse_smiles
+from pyg_samsa.chem.ogb_features import TOO_LARGE, Refusal, graph_arrays, import_rdkit, parse_smiles, why_too_large
 from pyg_samsa.io import worker_pool
 from pyg_samsa.io.worker_pool import map_chunks
 from pyg_samsa.options import check_integer
@@ -88,22 +88,6 @@ def parse_molecules(
             rows[name].append(function(mol))
     descriptors = {name: np.stack(vectors) for name, vectors in rows.items() if vectors}
     return Parsed(make_table(parts), kept, refused, read, descriptors)
-
-
-def why_too_large(mol: Any, max_atoms: int | None) -> str:
-    """Return why a molecule is refused for its size; empty if it is not.
-
-    Args:
-        mol: ``rdkit.Chem.Mol``.
-        max_atoms: Largest number of atoms; None takes any.
-
-    Example:
-        >>> from pyg_samsa.chem.ogb_features import parse_smiles
-        >>> why_too_large(parse_smiles("CCO"), 2), why_too_large(parse_smiles("CCO"), None)
-        ('3 atoms, more than 2', '')
-    """
-    too_large = max_atoms is not None and mol.GetNumAtoms() > max_atoms
-    return f"{mol.GetNumAtoms():,} atoms, more than {max_atoms:,}" if too_large else ""
 
 
 def _read(position: int, text: object, max_atoms: int | None, *, described: bool) -> tuple[Any, Any] | Refusal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch_geometric.data import Data
@@ -11,6 +12,7 @@ from pyg_samsa.chem.graph_table import GraphTable, join_tables
 from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.chem.ogb_features import Refusal, import_rdkit, smiles_to_table
 from pyg_samsa.chem.peptide_sequences import sequence_to_smiles
+from pyg_samsa.chem.smiles_text import as_smiles
 from pyg_samsa.errors import SmilesError
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.worker_pool import count_workers, in_chunks, map_chunks
@@ -23,8 +25,8 @@ def smiles_to_data(smiles: str, *, row: int | None = None) -> Data:
     """Turn a SMILES into a graph with the features of the Open Graph Benchmark.
 
     Args:
-        smiles: Molecule of N atoms and E / 2 bonds; salts, charges, isotopes, radicals, metals and dummy atoms are
-            fine.
+        smiles: Molecule of N atoms and E / 2 bonds, as SMILES or ``rdkit.Chem.Mol``; salts, charges, isotopes,
+            radicals, metals and dummy atoms are fine.
         row: Row of the file, for the error.
 
     Shapes:
@@ -41,6 +43,7 @@ def smiles_to_data(smiles: str, *, row: int | None = None) -> Data:
 
     Cost: about 20 microseconds an atom.
     """
+    smiles = as_smiles(smiles)
     table = smiles_to_table([smiles])
     if isinstance(table, Refusal):
         raise SmilesError(row, str(smiles), table.reason)
@@ -70,23 +73,26 @@ def sequence_to_data(sequence: str, *, row: int | None = None, lower_case_is_d: 
     return data
 
 
-def smiles_to_data_list(smiles: Sequence[str], *, workers: int | None = None, progress: bool = True) -> list[Data]:
+def smiles_to_data_list(
+    smiles: Sequence[str], *, workers: int | None = None, progress: bool = True, max_atoms: int | None = None
+) -> list[Data]:
     """Turn a list of SMILES into graphs, in several processes when the list is long.
 
     Args:
         smiles: Molecules, see `pyg_samsa.chem.molecule_list.list_molecules`.
         workers: Processes; None is one for each core that this process may use, 1 stays in this process.
         progress: Show a progress bar.
+        max_atoms: A larger molecule is an error; None takes any.
 
     Raises:
-        SmilesError: A molecule cannot be read; its ``row`` counts from 1.
+        SmilesError: A molecule cannot be read or is too large; its ``row`` counts from 1.
 
     Example:
         >>> smiles_to_data_list(["CC", "C"], progress=False)[1]
         Data(x=[1, 9], edge_index=[2, 0], edge_attr=[0, 3], smiles='C')
     """
     smiles = list_molecules(smiles)
-    table = convert_smiles(smiles, workers=workers, progress=progress)
+    table = convert_smiles(smiles, workers=workers, progress=progress, max_atoms=max_atoms)
     nodes = torch.from_numpy(table.num_nodes).tolist()
     edges = torch.from_numpy(table.num_edges).tolist()
     graphs, node, edge = [], 0, 0
@@ -106,6 +112,7 @@ def convert_smiles(
     workers: int | None = None,
     progress: bool = True,
     description: str = "Molecules to graphs",
+    max_atoms: int | None = None,
 ) -> GraphTable:
     """Turn a list of SMILES into one table of graphs, in several processes when the list is long.
 
@@ -114,9 +121,10 @@ def convert_smiles(
         workers: Processes; None is one for each core that this process may use, 1 stays in this process.
         progress: Show a progress bar.
         description: Text of the progress bar.
+        max_atoms: A larger molecule is an error; None takes any.
 
     Raises:
-        SmilesError: A molecule cannot be read; its ``row`` counts from 1.
+        SmilesError: A molecule cannot be read or is too large; its ``row`` counts from 1.
         ConfigError: ``workers`` is less than 1.
 
     Example:
@@ -132,10 +140,10 @@ def convert_smiles(
     tables: list[GraphTable] = [smiles_to_table([])]  # type: ignore[list-item]  # an empty list is never refused
     with progress_bar(description, len(smiles), enabled=progress) as advance:
         done = 0
-        for _, table in map_chunks(smiles_to_table, in_chunks(smiles, _CHUNK), workers=count):
+        convert = partial(smiles_to_table, max_atoms=max_atoms)
+        for _, table in map_chunks(convert, in_chunks(smiles, _CHUNK), workers=count):
             if isinstance(table, Refusal):
-                position = done + table.position
-                raise SmilesError(position + 1, str(smiles[position]), table.reason)
+                raise table.error(smiles, done)
             tables.append(table)
             done += len(table.num_nodes)
             advance(len(table.num_nodes))

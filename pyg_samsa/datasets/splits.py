@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.chem.ogb_features import import_rdkit
+from pyg_samsa.chem.smiles_text import SAFE_ATOMS, write_smiles
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.task import SPLITS
 
-# RDKit finds scaffolds and canonical SMILES recursively: a long chain overflows the stack, which ends the process.
-_SAFE_ATOMS = 1000
 SPLIT_KINDS = ("random", "scaffold", "column")
 _NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
@@ -247,9 +246,9 @@ def scaffold_of(smiles: str) -> str:
     with rdBase.BlockLogs():
         try:
             mol = Chem.MolFromSmiles(smiles)
-            if mol.GetNumAtoms() > _SAFE_ATOMS:
+            if mol.GetNumAtoms() > SAFE_ATOMS:
                 return smiles
-            return Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(mol), isomericSmiles=False)
+            return write_smiles(MurckoScaffold.GetScaffoldForMol(mol), stereo=False) or ""
         except Exception:  # a molecule with an invalid scaffold is its own scaffold
             return smiles
 
@@ -293,8 +292,7 @@ def canonical_smiles(smiles: Sequence[str]) -> list[str]:
 
 
 def _canonical(text: str) -> str:
-    mol = import_rdkit().MolFromSmiles(text)
-    return text if mol.GetNumAtoms() > _SAFE_ATOMS else import_rdkit().MolToSmiles(mol)
+    return write_smiles(import_rdkit().MolFromSmiles(text)) or text
 
 
 def _sorted(rows: object) -> Tensor:

@@ -47,6 +47,8 @@ from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoint
 
 WALK_STEPS = 16
 """Steps of the random walks that tell an atom where it is in its molecule."""
+MAX_ATOMS = 10_000
+"""A larger molecule is an error, unless the argument says otherwise."""
 
 
 class MoleculeEstimator(BaseEstimator):
@@ -73,6 +75,7 @@ class MoleculeEstimator(BaseEstimator):
         validation_fraction: float = 0.1,
         accelerator: str = "auto",
         random_state: int | None = 0,
+        max_atoms: int | None = MAX_ATOMS,
     ) -> None:
         self.channels = channels
         self.num_layers = num_layers
@@ -92,6 +95,7 @@ class MoleculeEstimator(BaseEstimator):
         self.validation_fraction = validation_fraction
         self.accelerator = accelerator
         self.random_state = random_state
+        self.max_atoms = max_atoms
 
     @property
     def _given(self) -> SimpleNamespace:
@@ -110,6 +114,8 @@ class MoleculeEstimator(BaseEstimator):
         if not is_number(given.weight_decay) or not given.weight_decay >= 0:
             raise ConfigError("weight_decay", given.weight_decay, "a number of at least 0")
         check_probability("validation_fraction", given.validation_fraction)
+        if given.max_atoms is not None:
+            check_integer("max_atoms", given.max_atoms)
         check_descriptors(given.descriptors)
         try:
             check_random_state(given.random_state)
@@ -200,7 +206,7 @@ class MoleculeEstimator(BaseEstimator):
             raise ConfigError("X", "no molecules", "at least one")
         if isinstance(X[0], Data):
             return read_graphs(X, like)
-        return smiles_to_data_list(texts_of(X), workers=1, progress=False)
+        return smiles_to_data_list(texts_of(X), workers=1, progress=False, max_atoms=self._given.max_atoms)
 
     def _descriptors_of(self, X: Sequence[Any]) -> torch.Tensor | None:
         """Return the descriptors of molecules, float32 [n, F]; None without descriptors."""
@@ -267,7 +273,7 @@ class MoleculeEstimator(BaseEstimator):
         if not X:
             return torch.empty(0, self._width(), dtype=torch.float64)
         if self._given.members != "network":
-            inputs = read_inputs(smiles_of_items(X, "members", self._given.members))
+            inputs = read_inputs(smiles_of_items(X, "members", self._given.members), self._given.max_atoms)
             return raw_outputs(torch.from_numpy(self.predictor_.outputs(inputs)[0]), self.predictor_.task)
         graphs = _with_features(self._graphs(X, self._example), self._descriptors_of(X))
         data = SplitData(graphs, {"test": torch.arange(len(graphs))}, batch_size=1, tokens_per_batch=8192)

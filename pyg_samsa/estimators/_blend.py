@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 
 from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.chem.parsing import in_chunks, join_parsed, parse_stream
-from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.errors import ConfigError
 from pyg_samsa.predict import (
     BlendPredictor,
     BoostingOptions,
@@ -82,20 +82,23 @@ def fit_blend(
     return BlendPredictor(list(members.values()), weights, names=list(members))
 
 
-def read_inputs(smiles: Sequence[str]) -> MoleculeInputs:
+def read_inputs(smiles: Sequence[str], max_atoms: int | None = None) -> MoleculeInputs:
     """Return molecules as predictors read them.
 
+    Args:
+        smiles: Molecules.
+        max_atoms: A larger molecule is an error; None takes any.
+
     Raises:
-        SmilesError: A molecule cannot be read.
+        SmilesError: A molecule cannot be read or is too large.
 
     Example:
         >>> read_inputs(["CC", "C"]).table.num_nodes.tolist()
         [2, 1]
     """
-    parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks(smiles))])
+    parsed = join_parsed([parsed for _, parsed in parse_stream(in_chunks(smiles), max_atoms=max_atoms)])
     if parsed.refused:
-        position, reason, _ = parsed.refused[0]
-        raise SmilesError(position + 1, str(smiles[position]), reason)
+        raise parsed.refused[0].error(smiles)
     return MoleculeInputs(parsed)
 
 

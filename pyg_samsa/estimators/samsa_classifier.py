@@ -43,6 +43,8 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         validation_fraction: Share of the molecules, stratified by class, that chooses the epoch; 0 keeps the last one.
         accelerator: Device of the training: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         random_state: Seed of weights, order and validation split; None draws a new seed in each fit.
+        max_atoms: A molecule with more atoms is an error that names its row, in `fit` and in predictions; None takes
+            any.
 
     Attributes:
         classes_: The classes, sorted.
@@ -66,7 +68,7 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         """Train.
 
         Args:
-            X: n SMILES, or n ``Data``.
+            X: n molecules (SMILES or ``rdkit.Chem.Mol``), or n ``Data``.
             y: Classes [n], or labels 0, 1 or NaN [n, C].
         """
         if np.ndim(y) == 2 and np.shape(y)[1] > 1:

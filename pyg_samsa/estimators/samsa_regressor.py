@@ -43,6 +43,8 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
         validation_fraction: Share of the molecules that chooses the epoch; 0 keeps the last one.
         accelerator: Device of the training: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         random_state: Seed of weights, order and validation split; None draws a new seed in each fit.
+        max_atoms: A molecule with more atoms is an error that names its row, in `fit` and in predictions; None takes
+            any.
 
     Attributes:
         model_: The fitted `SAMSA` network, if ``members`` is ``"network"`` or ``"all"``.
@@ -64,7 +66,7 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
         """Train.
 
         Args:
-            X: n SMILES, or n ``Data``.
+            X: n molecules (SMILES or ``rdkit.Chem.Mol``), or n ``Data``.
             y: Numbers [n] or [n, C]; NaN if unknown.
 
         Example:

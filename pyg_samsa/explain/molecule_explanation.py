@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import Module
 
 from pyg_samsa.chem.descriptors import compute_descriptors
-from pyg_samsa.chem.ogb_features import parse_smiles
-from pyg_samsa.chem.parsing import why_too_large
+from pyg_samsa.chem.ogb_features import parse_smiles, why_too_large
 from pyg_samsa.chem.smiles import smiles_to_data
+from pyg_samsa.chem.smiles_text import as_smiles
 from pyg_samsa.errors import ConfigError, SmilesError, check_choice
 from pyg_samsa.explain.importance import TokenImportance, token_importance
 from pyg_samsa.io.cells import write_number
@@ -193,7 +193,7 @@ def explain_molecules(
     Args:
         model: A :class:`pyg_samsa.nn.SAMSA` network for the features of :func:`~pyg_samsa.chem.smiles_to_data`.
         task: Its task.
-        molecules: Name and SMILES of each.
+        molecules: Name of each, and its SMILES or ``rdkit.Chem.Mol``.
         target: Name of the prediction to explain; by default the most likely of each molecule, or the first
             regression.
         methods: See :func:`~pyg_samsa.explain.token_importance`.
@@ -231,7 +231,8 @@ def explain_molecules(
         raise ConfigError("methods", methods, "at least one method")
     scale = getattr(model, "scale", None) if task.kind == "regression" else None
     stds = {} if scale is None else dict(zip(names, scale.std.tolist(), strict=True))
-    for number, (name, smiles) in enumerate(molecules):
+    for number, (name, molecule) in enumerate(molecules):
+        smiles = as_smiles(molecule)
         mol = readable_molecule(number, name, smiles, on_refusal, max_atoms=max_atoms)
         if mol is None:
             continue

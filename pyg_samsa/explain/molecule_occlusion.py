@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from pyg_samsa.chem.ogb_features import graph_arrays, parse_smiles
+from pyg_samsa.chem.ogb_features import graph_arrays, parse_smiles, why_too_large
 from pyg_samsa.chem.parsing import in_chunks
+from pyg_samsa.chem.smiles_text import SAFE_ATOMS, as_smiles, write_smiles
 from pyg_samsa.errors import SmilesError
 from pyg_samsa.explain.importance import TokenImportance
 from pyg_samsa.predict import Predictor
@@ -41,7 +42,7 @@ def molecule_occlusion(
 
     Args:
         predictor: Any predictor.
-        smiles: The molecule.
+        smiles: The molecule, as SMILES or ``rdkit.Chem.Mol``.
         target: Number of the prediction to explain; by default the most likely label or class, or the first value.
         extra_columns: Name -> number of the molecule, the same for all rests.
 
@@ -50,7 +51,7 @@ def molecule_occlusion(
         values, or logits. All are float64.
 
     Raises:
-        SmilesError: The molecule cannot be read.
+        SmilesError: The molecule cannot be read, or has more than 1,000 atoms.
         ConfigError: An extra column is missing.
 
     Example:
@@ -62,9 +63,12 @@ def molecule_occlusion(
     Cost: one prediction for each atom and each bond, with all descriptors of the predictor. Rests of 200,000 atoms are
     held in memory at a time.
     """
+    smiles = as_smiles(smiles)
     mol = parse_smiles(smiles)
     if isinstance(mol, str):
         raise SmilesError(1, smiles, mol)
+    if reason := why_too_large(mol, SAFE_ATOMS):
+        raise SmilesError(1, smiles, f"{reason}, for which occlusion is computed")
     rests = [*without_atoms(mol), *without_bonds(mol)]
     # Equivalent atoms leave the same rest, which is computed once.
     different = list(dict.fromkeys([smiles, *(text for texts in rests for text in texts)]))
@@ -207,7 +211,7 @@ def _rest(mol: Any, atom: Any, bond: Any) -> str:
         try:
             Chem.SanitizeMol(rest)
             Chem.AssignStereochemistry(rest, cleanIt=True, force=True)
-            return Chem.MolToSmiles(rest)
+            return write_smiles(rest) or ""
         except Exception:  # RDKit has exception types of its own; this rest is then no molecule
             return ""
 

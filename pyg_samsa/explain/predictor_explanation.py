@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from pyg_samsa.chem.smiles_text import SAFE_ATOMS, as_smiles
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.explain._passes import check_network, samples_tokens
 from pyg_samsa.explain.molecule_explanation import PICTURED, MoleculeExplanation, explain_molecules, readable_molecule
@@ -45,14 +46,15 @@ def explain_predictor(
 
     Args:
         predictor: The predictor.
-        molecules: Name and SMILES of each.
+        molecules: Name of each, and its SMILES or ``rdkit.Chem.Mol``.
         target: Name of the prediction to explain; by default the most likely of each molecule, or the first
             regression.
         methods: Some of `methods_of`; by default all of them.
         extra_columns: Name of a column -> a number for each molecule, for a predictor that needs it.
         on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read, which is then
             skipped; by default it is an error.
-        max_atoms: Larger molecules are refused like those that cannot be read; None takes any.
+        max_atoms: Larger molecules are refused like those that cannot be read; None takes any. Occlusion of the
+            molecule itself takes at most 1,000 atoms.
 
     Yields:
         The explanation of each molecule that could be read.
@@ -97,8 +99,10 @@ def explain_predictor(
     rows = extra_of(extra_columns, len(molecules))
     std = predictor.target_std
     stds = {} if std is None else dict(zip(names, std.tolist(), strict=True))
-    for number, ((name, smiles), values) in enumerate(zip(molecules, rows, strict=True)):
-        mol = readable_molecule(number, name, smiles, on_refusal, max_atoms=max_atoms)
+    most = SAFE_ATOMS if max_atoms is None else min(max_atoms, SAFE_ATOMS)
+    for number, ((name, molecule), values) in enumerate(zip(molecules, rows, strict=True)):
+        smiles = as_smiles(molecule)
+        mol = readable_molecule(number, name, smiles, on_refusal, max_atoms=most)
         if mol is None:
             continue
         found = molecule_occlusion(predictor, smiles, target=column, extra_columns=values)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNCERTAINTY_DRAWS = 8
+MAX_ATOMS = 100_000
+"""Larger molecules get an error instead of a prediction, unless more is asked for."""
 ExtraColumns = Mapping[str, Sequence[float]]
 """Name of a column -> a number for each molecule; NaN where it is missing."""
 
@@ -184,17 +186,20 @@ class Predictor(ABC):
         draws: int = UNCERTAINTY_DRAWS,
         interval: float | None = None,
         workers: int = 1,
+        max_atoms: int | None = MAX_ATOMS,
     ) -> Predictions:
         """Predict for a list of SMILES.
 
         Args:
-            smiles: G molecules; a table of pandas is read by its column of SMILES, and one text is one molecule.
+            smiles: G molecules, as SMILES or ``rdkit.Chem.Mol``; a table of pandas is read by its column of SMILES,
+                and one text is one molecule.
             extra_columns: Name -> G numbers, for a predictor with :attr:`extra_columns`.
             uncertainty: Whether to compute the spread.
             draws: Number of draws of codes for the spread of a network, at least 2.
             interval: Probability with which intervals or sets hold the true value, such as 0.9; None for none. See
                 :mod:`pyg_samsa.predict.conformal`.
             workers: Number of processes that read molecules.
+            max_atoms: Molecules with more atoms get an error instead of a prediction; None takes any.
 
         Raises:
             ConfigError: ``draws``, ``interval`` or ``workers`` is not allowed, a column is missing, or the predictor
@@ -207,7 +212,8 @@ class Predictor(ABC):
             >>> result.values.shape, result.errors
             ((2, 3), ['', 'RDKit cannot read this SMILES'])
         """
-        stream = parse_stream(in_chunks(list_molecules(smiles)), workers=workers, descriptors=self.descriptors)
+        chunks = in_chunks(list_molecules(smiles))
+        stream = parse_stream(chunks, workers=workers, max_atoms=max_atoms, descriptors=self.descriptors)
         parsed = join_parsed([parsed for _, parsed in stream])
         options: dict[str, Any] = {"uncertainty": uncertainty, "draws": draws, "interval": interval}
         return self.predict_parsed(parsed, extra_columns=extra_columns, **options)

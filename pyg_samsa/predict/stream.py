@@ -22,10 +22,9 @@ from pyg_samsa.io.csv_rows import CsvRows, why_no_molecule
 from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.memory import return_memory
-from pyg_samsa.predict.interface import UNCERTAINTY_DRAWS, Predictions, Predictor, set_texts
+from pyg_samsa.predict.interface import MAX_ATOMS, UNCERTAINTY_DRAWS, Predictions, Predictor, set_texts
 
 CHUNK_ROWS = 1024
-MAX_ATOMS = 100_000
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from rdkit import Chem
 
-from pyg_samsa.chem import compute_descriptors, convert_smiles, smiles_to_data_list
+from pyg_samsa.chem import compute_descriptors, convert_smiles, smiles_to_data, smiles_to_data_list
 from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.chem.parsing import parse_molecules
 from pyg_samsa.errors import ConfigError
@@ -61,3 +62,37 @@ def test_columns_and_tables_are_converted(form):
 def test_anything_else_is_named(given, got):
     with pytest.raises(ConfigError, match=f"X: got {got}"):
         list_molecules(given, "X")
+
+
+MOLS = [Chem.AddHs(Chem.MolFromSmiles(text)) for text in ("OCC", "C")]
+
+
+def test_objects_of_rdkit_become_smiles(tmp_path):
+    with Chem.SDWriter(str(tmp_path / "two.sdf")) as writer:
+        for mol in MOLS:
+            writer.write(mol)
+    forms = [
+        MOLS,
+        tuple(MOLS),
+        np.array(MOLS, dtype=object),
+        pd.Series(MOLS),
+        pd.DataFrame({"ID": ["a", "b"], "ROMol": MOLS}),
+        Chem.SDMolSupplier(str(tmp_path / "two.sdf")),
+        [MOLS[0], "C"],
+    ]
+    assert [list_molecules(form) for form in forms] == [TWO] * len(forms)
+    assert list_molecules(MOLS[0]) == ["CCO"]
+    # SMILES come before objects.
+    assert list_molecules(pd.DataFrame({"smiles": ["N", "O"], "ROMol": MOLS})) == ["N", "O"]
+    assert smiles_to_data(MOLS[0]).num_nodes == 3
+    assert smiles_to_data(MOLS[0]).smiles == "CCO"
+    assert compute_descriptors(MOLS, ["maccs"], progress=False).shape == (2, 167)
+
+
+def test_objects_that_have_no_smiles_are_refused_alone():
+    parsed = parse_molecules([MOLS[0], Chem.MolFromSmiles("C" * 20_000), None, MOLS[1]])
+    assert parsed.smiles == TWO
+    assert [(refusal.position, refusal.reason) for refusal in parsed.refused] == [
+        (1, "20,000 atoms, more than the 1,000 of which SMILES are written; pass its SMILES"),
+        (2, "no molecule (None)"),
+    ]

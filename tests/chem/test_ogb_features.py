@@ -180,9 +180,9 @@ def test_a_table_of_nothing():
     [
         ("", "empty"),
         ("   ", "empty"),
-        (None, "not a text"),
-        (float("nan"), "not a text"),
-        (3, "not a text"),
+        (None, "no molecule (None)"),
+        (float("nan"), "no molecule (nan)"),
+        (3, "not a SMILES but a value of type int"),
         ("C(C)(C)(C)(C)C", "RDKit"),
         ("c1ccc", "RDKit"),
         ("C\0C", "RDKit"),

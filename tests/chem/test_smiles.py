@@ -44,7 +44,7 @@ def test_errors_name_row_and_text():
     with pytest.raises(SmilesError, match=r"row 12: .*'C\(C'") as caught:
         smiles_to_data("C(C", row=12)
     assert (caught.value.row, caught.value.text) == (12, "C(C")
-    with pytest.raises(SmilesError, match="not a text"):
+    with pytest.raises(SmilesError, match=r"no molecule \(None\)"):
         smiles_to_data(None)
     long = "C" * 1000 + "("
     with pytest.raises(SmilesError) as caught:

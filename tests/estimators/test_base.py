@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rdkit import Chem
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -177,6 +178,7 @@ def test_arguments_of_numpy_are_those_of_python(make, smiles, alcohol, small):
         ("validation_fraction", 1.0),
         ("random_state", "seed"),
         ("descriptors", "macs"),
+        ("max_atoms", 0),
     ],
 )
 def test_an_argument_that_is_not_allowed_is_named_before_molecules_are_read(name, value, make, small):
@@ -191,6 +193,29 @@ def test_molecules_are_read_from_one_text_a_column_or_a_table(make, smiles, alco
     for form in (table, table["smiles"], table[["smiles"]], np.array(smiles)[:, None], iter(smiles)):
         np.testing.assert_allclose(fitted.predict(form), expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(fitted.predict(smiles[0]), expected[:1], rtol=1e-4, atol=1e-4)
+
+
+def test_objects_of_rdkit_are_molecules(make, smiles, alcohol, small):
+    mols = [Chem.AddHs(Chem.MolFromSmiles(text)) for text in smiles]
+    options = {**small, "max_epochs": 1, "descriptors": ["maccs"]}
+    expected = make(**options).fit(smiles, alcohol).predict(smiles)
+    fitted = make(**options).fit(mols, alcohol)
+    np.testing.assert_allclose(fitted.predict(mols), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(fitted.predict(mols[0]), expected[:1], rtol=1e-4, atol=1e-4)
+    with pytest.raises(SmilesError, match=r"row 2: no molecule \(None\)"):
+        fitted.predict([mols[0], None])
+
+
+@pytest.mark.parametrize("members", ["network", "gp"])
+def test_a_molecule_that_is_too_large_is_named(make, smiles, alcohol, small, members):
+    options = {**small, "max_epochs": 1, "members": members}
+    with pytest.raises(SmilesError, match="row 3: 20,000 atoms, more than 10,000") as caught:
+        make(**options).fit([*smiles[:2], "C" * 20_000, *smiles[3:]], alcohol)
+    assert caught.value.hint == "Leave it out, or raise max_atoms."
+    fitted = make(**options, max_atoms=40).fit(smiles, alcohol)
+    with pytest.raises(SmilesError, match="row 1: 41 atoms, more than 40"):
+        fitted.predict(["C" * 41])
+    assert len(fitted.set_params(max_atoms=None).predict(["C" * 41])) == 1
 
 
 def test_graphs_of_the_wrong_kind_are_named_in_fit_and_predict(make, small):

@@ -131,3 +131,25 @@ def test_an_unreadable_molecule():
 
 def test_extra_columns_by_molecule():
     assert list(extra_of({"a": [1, 2], "b": [3, 4]}, 2)) == [{"a": 1.0, "b": 3.0}, {"a": 2.0, "b": 4.0}]
+
+
+def test_scores_keep_their_digits_beside_a_large_offset():
+    class Energy(Heavy):
+        def outputs(self, inputs, *, draws=None):
+            values, spread = super().outputs(inputs, draws=draws)
+            return values / 1000 - 1e6, spread
+
+    found = molecule_occlusion(Energy(), "CCO")
+    assert found.prediction.tolist() == [-999999.999]
+    assert found.node.tolist() == pytest.approx([0, 0, 0.001], abs=1e-9)
+
+
+def test_objects_of_rdkit_are_explained():
+    found = molecule_occlusion(Heavy(), Chem.AddHs(Chem.MolFromSmiles("CCO")))
+    assert found.node.tolist() == molecule_occlusion(Heavy(), "CCO").node.tolist()
+
+
+@pytest.mark.parametrize("atoms", [1001, 20_000])
+def test_a_molecule_that_is_too_large_is_refused(atoms):
+    with pytest.raises(SmilesError, match=f"{atoms:,} atoms, more than 1,000, for which occlusion is computed"):
+        molecule_occlusion(Heavy(), "C" * atoms)

@@ -4,6 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from rdkit import Chem
 
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.chem.descriptors import compute_descriptors
@@ -121,3 +122,17 @@ def test_values_near_a_million_keep_their_digits():
     assert found.predictions["energy"] == pytest.approx(float(trees.predict(["CCCO"]).values[0, 0]), abs=1e-9)
     assert found.stds["energy"] == pytest.approx(float(trees.target_std[0]))
     assert re.fullmatch(r"−(999999|1000000)\.\d{3,5}", found.text("energy"))
+
+
+@pytest.mark.parametrize("max_atoms", [None, 5000])
+def test_large_molecules_are_refused_by_predictors_that_are_explained_by_occlusion(trees, max_atoms):
+    seen = []
+    molecules = [("chain", "C" * 1500), ("object", Chem.AddHs(Chem.MolFromSmiles("CCCO")))]
+    found = list(explain_predictor(trees, molecules, on_refusal=lambda *row: seen.append(row), max_atoms=max_atoms))
+    assert [one.smiles for one in found] == ["CCCO"]
+    assert [(row[0], row[3]) for row in seen] == [(0, "1,500 atoms, more than 1,000")]
+
+
+def test_a_network_explains_objects_of_rdkit(network):
+    (found,) = explain_predictor(network, [("glycine", Chem.MolFromSmiles("NCC(=O)O"))], methods=["sampled"])
+    assert found.smiles == "NCC(=O)O"

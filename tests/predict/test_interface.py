@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from rdkit import Chem
 
 from pyg_samsa.chem.parsing import parse_molecules
 from pyg_samsa.errors import ConfigError
@@ -170,3 +171,17 @@ def test_descriptors_that_came_with_the_molecules_are_not_computed_again():
     given = np.array([[1.0, 2.0]], np.float32)
     parsed = parse_molecules(["C", "?"])._replace(descriptors={"maccs": given})
     assert MoleculeInputs(parsed).descriptors(["maccs"]).tolist() == given.tolist()
+
+
+def test_objects_of_rdkit_are_molecules():
+    mols = [Chem.AddHs(Chem.MolFromSmiles("CCO")), None]
+    result = Lengths().predict(mols, extra_columns={"shift": [0, 0]})
+    assert result.values[0].tolist() == Lengths().predict(["CCO"], extra_columns={"shift": [0]}).values[0].tolist()
+    assert result.errors == ["", "no molecule (None)"]
+    assert Lengths().predict_frame(mols, extra_columns={"shift": [0, 0]})["smiles"][0] == "CCO"
+
+
+def test_large_molecules_get_an_error():
+    given = {"smiles": ["CCO", "C"], "extra_columns": {"shift": [0, 0]}}
+    assert Lengths().predict(**given, max_atoms=2).errors == ["3 atoms, more than 2", ""]
+    assert Lengths().predict(**given, max_atoms=None).errors == ["", ""]
