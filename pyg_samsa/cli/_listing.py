@@ -39,8 +39,9 @@ def print_table(console: Any, head: Sequence[str], rows: Iterable[Sequence[str]]
         from rich.table import Table
         from rich.text import Text
 
-        look = {"title_style": "bold", "title_justify": "left", "header_style": "bold", "box": SIMPLE_HEAD}
-        table = Table(*head, title=title or None, **look)
+        table = Table(
+            *head, title=title or None, title_style="bold", title_justify="left", header_style="bold", box=SIMPLE_HEAD
+        )
         for row in rows:
             table.add_row(*map(Text, row))
         console.print(table)

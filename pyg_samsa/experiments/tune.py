@@ -158,6 +158,7 @@ def tune(
             hint = "The search compares settings on the validation split: see dataset.split."
             raise ConfigError("dataset.split", list(cfg.dataset.split), "a split with a validation part", hint=hint)
         asked, plan = plan.monitor, with_defined_monitor(plan)
+        assert plan.monitor is not None
         if told := describe_fallback(asked, plan.monitor, trials=True):
             on_trial(told)
         kinds: list[NetworkTrials | TreeTrials] = []

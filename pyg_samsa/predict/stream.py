@@ -188,7 +188,9 @@ class TablePredictor:
             numbers = {
                 column: [self._number(column, row, place) for row in rows] for column, place in self.extra.items()
             }
-            extra = {name: [math.nan if value is None else value for value in numbers[name]] for name in numbers}
+            extra: dict[str, list[float]] = {
+                name: [math.nan if value is None else value for value in numbers[name]] for name in numbers
+            }
             result = self.predictor.predict_parsed(
                 parsed,
                 extra_columns=extra,

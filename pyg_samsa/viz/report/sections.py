@@ -230,14 +230,14 @@ def _class_charts(task: Task, members: Sequence[tuple[Group, list[pd.DataFrame]]
 
 
 def _recall_chart(row: dict[str, Any]) -> str:
-    axes = {"xlabel": "recall", "ylabel": "precision"}
-    return line_chart(row["lines"], label=f"{row['name']}: precision by recall", **axes, unit=True, level=row["base"])
+    label = f"{row['name']}: precision by recall"
+    return line_chart(row["lines"], label=label, xlabel="recall", ylabel="precision", unit=True, level=row["base"])
 
 
 def _rate_chart(row: dict[str, Any]) -> str:
     chance = Line(MUTED, [0, 1], [0, 1], dashed=True)
-    axes = {"xlabel": "false positive rate", "ylabel": "true positive rate"}
-    return line_chart([chance, *row["roc"]], label=f"{row['name']}: ROC curve", **axes, unit=True)
+    lines, label = [chance, *row["roc"]], f"{row['name']}: ROC curve"
+    return line_chart(lines, label=label, xlabel="false positive rate", ylabel="true positive rate", unit=True)
 
 
 def _value_charts(
