@@ -88,8 +88,40 @@ def read_labels(
     if repeated and not asked and (len(numbers) == 1 or not whole):
         return None
     chosen = _key(positive) if asked else _positive(plain)
-    text = next(text.strip() for text, key in zip(texts, keys, strict=True) if key == chosen)
-    return Labels(text, [float(key == chosen) if key else math.nan for key in keys])
+    return Labels(_spellings(texts, keys)[chosen][0][0], [float(key == chosen) if key else math.nan for key in keys])
+
+
+def _spellings(texts: Sequence[str], keys: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
+    """Return the spellings of each key with their numbers of rows, the most frequent first."""
+    found: dict[str, Counter[str]] = {}
+    for text, key in zip(texts, keys, strict=True):
+        if key:
+            found.setdefault(key, Counter())[text.strip()] += 1
+    return {key: spellings.most_common() for key, spellings in found.items()}
+
+
+def note_spellings(texts: Sequence[str], name: str, *, missing: Collection[str] | None = None) -> list[str]:
+    """Return which spellings of a column are read as one class, as sentences.
+
+    Args:
+        texts: Fields of the column.
+        name: Its name.
+        missing: See `pyg_samsa.io.cells.is_missing`.
+
+    Example:
+        >>> note_spellings(["Red", "red", "Red", "blue"], "colour")
+        ["column 'colour': 'Red' (2 rows) and 'red' (1 row) are read as one class"]
+    """
+    keys = ["" if is_missing(text, missing) else _key(text) for text in texts]
+    several = [found for found in _spellings(texts, keys).values() if len(found) > 1]
+    if not several:
+        return []
+    shown = [
+        " and ".join(f"{text[:40]!r} ({count:,} row{'s' * (count > 1)})" for text, count in found[:3])
+        for found in several[:3]
+    ]
+    verb = "are read as one class" if len(several) == 1 else "are each read as one class"
+    return [f"column {name!r}: {'; '.join(shown)}{'; ...' if len(several) > 3 else ''} {verb}"]
 
 
 def _key(text: str) -> str:
@@ -115,6 +147,7 @@ def _positive(values: dict[str, float | None]) -> str:
 def looks_like_classes(texts: Sequence[str], *, missing: Collection[str] | None = None) -> bool:
     """Return whether a column of words holds classes: few distinct values, each repeated.
 
+    Upper and lower case are the same, as everywhere in a column of classes or labels.
     There are 2 to 200 classes, at most half as many as rows, and at most half of them occur only once. None of them
     begins with a number: a word among numbers, and a number with a unit, are to be corrected.
 
@@ -126,7 +159,7 @@ def looks_like_classes(texts: Sequence[str], *, missing: Collection[str] | None 
         >>> looks_like_classes(["red", "blue", "red", "blue", ""]), looks_like_classes(["0.5", "0.7", "high"])
         (True, False)
     """
-    counts = Counter(text.strip() for text in texts if not is_missing(text, missing))
+    counts = Counter(_key(text) for text in texts if not is_missing(text, missing))
     single = sum(count == 1 for count in counts.values())
     if any(_NUMBER_LIKE.match(text) or read_number(text, missing=[]) is not None for text in counts):
         return False
@@ -137,6 +170,9 @@ def read_classes(
     texts: Sequence[str], name: str, *, missing: Collection[str] | None = None
 ) -> tuple[list[str], list[float]]:
     """Read a column of classes.
+
+    Words that differ only in upper and lower case are one class, and so are spellings of one number, such as 1 and 1.0;
+    its name is the most frequent spelling. `note_spellings` tells them.
 
     Args:
         texts: Fields of the column.
@@ -153,8 +189,9 @@ def read_classes(
         >>> read_classes(["10", "9", "", "9"], "ring size")
         (['9', '10'], [1.0, 0.0, nan, 0.0])
     """
-    stripped = [text.strip() for text in texts]
-    known = {text for text in stripped if not is_missing(text, missing)}
+    keys = ["" if is_missing(text, missing) else _key(text) for text in texts]
+    names = {key: spellings[0][0] for key, spellings in _spellings(texts, keys).items()}
+    known = set(names.values())
     if not 2 <= len(known) <= MAX_CLASSES:
         hint = (
             "Name the columns that hold what is to be predicted: --target-columns."
@@ -167,4 +204,4 @@ def read_classes(
     numbers = {text: read_number(text, missing=[]) for text in known}
     classes = sorted(known, key=lambda text: (numbers[text] is None, numbers[text] or 0.0, text))
     number = {text: float(position) for position, text in enumerate(classes)}
-    return classes, [number.get(text, math.nan) for text in stripped]
+    return classes, [number[names[key]] if key else math.nan for key in keys]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pyg_samsa.datasets.molecules.labels import Labels, looks_like_classes, read_classes, read_labels
+from pyg_samsa.datasets.molecules.labels import Labels, looks_like_classes, note_spellings, read_classes, read_labels
 from pyg_samsa.errors import ConfigError, DataError, check_choice
 from pyg_samsa.io.cells import (
     DECIMALS,
@@ -218,10 +218,10 @@ def read_targets(
         if task != "auto":
             raise _no_labels(labels, task, table)
     for texts, name in zip(columns, names, strict=True):
-        known = {text.strip() for text in texts if not is_missing(text, missing)}
+        known = {text.strip().casefold(): text.strip() for text in texts if not is_missing(text, missing)}
         if not known:
             raise DataError(f"column {name!r} holds no value", hint="Remove it from the target columns.")
-        if len(known) == 1 and task != "regression" and read_bounded(word := known.pop(), decimal="point") is None:
+        if len(known) == 1 and task != "regression" and read_bounded(word := next(iter(known.values())), decimal="point") is None:
             raise DataError(f"column {name!r} holds only {word[:40]!r}", hint="There is nothing to learn from it.")
     if task == "multiclass" or (
         task == "auto"
@@ -231,6 +231,7 @@ def read_targets(
     ):
         classes, numbers = read_classes(columns[0], names[0], missing=missing)
         table.note_missing(0, numbers)
+        table.notes += note_spellings(columns[0], names[0], missing=missing)
         return Targets("multiclass", classes, torch.tensor(numbers).unsqueeze(1), notes=tuple(table.notes))
     return _regression(table, task)
 
@@ -247,6 +248,8 @@ def _labels(labels: Sequence[Labels], table: _Columns) -> Targets:
     ]
     for place, column in enumerate(labels):
         table.note_missing(place, column.values)
+        if column.positive:
+            table.notes += note_spellings(table.texts[place], table.names[place], missing=table.cells.missing)
     y = torch.tensor([column.values for column in labels]).T.contiguous()
     for position, name in enumerate(names):
         known = y[:, position][~y[:, position].isnan()]

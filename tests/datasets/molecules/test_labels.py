@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from pyg_samsa.datasets.molecules.labels import looks_like_classes, read_classes, read_labels
+from pyg_samsa.datasets.molecules.labels import looks_like_classes, note_spellings, read_classes, read_labels
 from pyg_samsa.errors import DataError
 
 
@@ -81,3 +81,23 @@ def test_classes_are_ordered_and_numbered():
     assert math.isnan(numbers[3])
     with pytest.raises(DataError, match="holds 1 different words"):
         read_classes(["b", "b"], "c")
+
+
+def test_words_that_differ_in_case_are_one_class():
+    texts = ["red", "Red", "blue", "green", "Red", "BLUE", "blue", "green"]
+    assert read_classes(texts, "c") == (["Red", "blue", "green"], [0, 0, 1, 2, 0, 1, 1, 2])
+    assert looks_like_classes(texts)
+    told = "column 'c': 'Red' (2 rows) and 'red' (1 row); 'blue' (2 rows) and 'BLUE' (1 row)"
+    assert note_spellings(texts, "c") == [f"{told} are each read as one class"]
+
+
+def test_spellings_of_a_number_are_one_class():
+    assert read_classes(["1", "1.0", "2", "02", "3", "1"], "c") == (["1", "2", "3"], [0, 0, 1, 1, 2, 0])
+    assert note_spellings(["1", "1.0", "2"], "c") == ["column 'c': '1' (1 row) and '1.0' (1 row) are read as one class"]
+    assert note_spellings(["1", " 1", "2", "NA", "na"], "c") == []
+
+
+def test_the_positive_class_has_its_most_frequent_spelling():
+    assert read_labels(["Active", "active", "active", "inactive"]).positive == "active"
+    with pytest.raises(DataError, match="1 different words"):
+        read_classes(["Red", "red"], "c")

@@ -209,3 +209,12 @@ def test_columns_of_numbers():
         read_numbers([["1", ">10"]], ["a"], [6, 7])
     with pytest.raises(DataError, match=r"row 7, column 'a': an infinite value"):
         read_numbers([["1", "1e300"]], ["a"], [6, 7])
+
+
+def test_spellings_of_classes_are_told():
+    told = "column 'column 0': 'red' (2 rows) and 'Red' (1 row) are read as one class"
+    assert read(["red", "Red", "red", "blue", "blue", "green", "green"]).notes == (told,)
+    assert read(["red", "Red", "red", "blue", "blue"]).notes == (told,)
+    assert read(["Yes", "yes", "no", "1"]).notes == ()
+    with pytest.raises(DataError, match="holds only 'Red'"):
+        read(["red", "Red"])
