@@ -278,7 +278,7 @@ def find_names(header: Sequence[str], smiles: int) -> int | None:
 
 
 def _number(fields: Sequence[str], place: int, row: int, title: str, decimal: str, delimiter: str) -> float:
-    from pyg_samsa.io.cells import refuse_text
+    from pyg_samsa.io.cell_errors import refuse_text
     from pyg_samsa.io.extra_column import ExtraColumn
 
     column = ExtraColumn.of(title)

@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pyg_samsa.errors import DataError
-
 # fmt: off
 MISSING = frozenset(
     [
@@ -200,32 +198,6 @@ def mixed_decimals(texts: Sequence[str]) -> tuple[int, int] | None:
     """
     signs = [decimal_sign(text) for text in texts]
     return (signs.index("point"), signs.index("comma")) if {"point", "comma"} <= set(signs) else None
-
-
-def refuse_text(text: str, *, row: int, column: str, hint: str = "") -> DataError:
-    """Return the error about a field that is no number.
-
-    Args:
-        text: The field.
-        row: Its row, counted from 1 without the header.
-        column: Name of its column.
-        hint: What to do, for texts without a known cause.
-
-    Example:
-        >>> error = refuse_text(">10", row=7, column="IC50")
-        >>> str(error)
-        "row 7, column 'IC50': '>10' is a bound, not a number"
-    """
-    text, what = text.strip(), "is not a number"
-    hint = hint or "Leave the field empty where there is no value."
-    if is_bound(text):
-        what = "is a bound, not a number"
-        hint = "--censored bounds trains with bounds, missing leaves them out, exact takes the numbers as they are."
-    elif "%" in text:
-        hint = "Write numbers without a unit: '45' or '0.45' instead of '45%'."
-    elif any(read_number(text, decimal=sign) is not None for sign in ("point", "comma")):
-        hint = "--decimal comma or --decimal point says how numbers are written."
-    return DataError(f"row {row}, column {column!r}: {text[:40]!r} {what}", hint=hint)
 
 
 def write_number(value: float, spread: float | None = None, *, digits: int = 6) -> str:

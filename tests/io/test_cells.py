@@ -9,7 +9,6 @@ from pyg_samsa.io.cells import (
     is_missing,
     read_bounded,
     read_number,
-    refuse_text,
     write_number,
 )
 
@@ -107,23 +106,6 @@ def test_bounds():
     assert found == [Number(10, 1), Number(0.5, -1), Number(1.5, 1), Number(2, -1), Number(3), Number(4), Number(5)]
     assert read_bounded("> n.d.") is None
     assert math.isnan(read_bounded("n.d.").value)
-
-
-@pytest.mark.parametrize(
-    ("text", "cure"),
-    [
-        (">0.30", "--censored"),
-        ("45%", "unit"),
-        ("1,23,4", "empty"),
-        ("1,137", "--decimal"),
-        ("<LOD", "empty"),
-        ("high", "empty"),
-    ],
-)
-def test_errors_name_a_cure(text, cure):
-    error = refuse_text(text, row=3, column="IC50")
-    assert str(error).startswith(f"row 3, column 'IC50': {text!r} is ")
-    assert cure in error.hint
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])

@@ -204,7 +204,8 @@ def _existing(csv: str | os.PathLike[str]) -> Path:
         raise DataNotFoundError("no CSV file is given", hint=hint)
     path = Path(csv).expanduser()
     if not path.is_file():
-        raise DataNotFoundError(f"{path}: no such file", hint="Check the path of the CSV file.")
+        what = "a folder, not a file" if path.is_dir() else "no such file"
+        raise DataNotFoundError(f"{path}: {what}", hint="Check the path of the CSV file.")
     return path
 
 

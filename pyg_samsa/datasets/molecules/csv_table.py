@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,9 @@ def read_molecule_table(
                 continue
             if any(field.strip() for field in fields[len(header) :]):
                 hint = "Quote fields that hold the delimiter, or write numbers with a decimal point."
-                raise DataError(f"row {row}: {len(fields)} fields, the header has {len(header)}", hint=hint)
+                text = next(field for field in fields[len(header) :] if field.strip()).strip()
+                told = f"row {row} has {len(fields)} fields, and the header has {len(header)}; surplus: {text[:40]!r}"
+                raise DataError(told, hint=hint)
             fields += [""] * (len(header) - len(fields))
             table.smiles.append(fields[smiles_at])
             table.rows.append(row)
@@ -161,6 +164,7 @@ def _target_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence
         return free
     names = ", ".join(repr(header[place]) for place in free[:20])
     if free:
-        raise ConfigError("--target-columns", None, f"names of the columns to predict, of: {names}")
+        hint = f"Pass --target-columns {shlex.quote(header[free[-1]].strip())}, or several names, or all."
+        raise ConfigError("--target-columns", None, f"names of the columns to predict, of: {names}", hint=hint)
     hint = f"The first row is {', '.join(map(repr, header[:20]))}; columns are separated by a comma, ; tab or |."
     raise ConfigError("--target-columns", None, "a table with a column to predict", hint=hint)

@@ -192,15 +192,12 @@ def read_classes(
     keys = ["" if is_missing(text, missing) else _key(text) for text in texts]
     names = {key: spellings[0][0] for key, spellings in _spellings(texts, keys).items()}
     known = set(names.values())
-    if not 2 <= len(known) <= MAX_CLASSES:
-        hint = (
-            "Name the columns that hold what is to be predicted: --target-columns."
-            if len(known) > 1
-            else "There is nothing to learn."
-        )
-        raise DataError(
-            f"column {name!r} holds {len(known)} different words", hint=f"Classes are 2 to {MAX_CLASSES}. {hint}"
-        )
+    if len(known) > MAX_CLASSES:
+        hint = f"There are at most {MAX_CLASSES} classes. --target-columns names the columns that are to be predicted."
+        raise DataError(f"column {name!r} holds {len(known):,} different words", hint=hint)
+    if len(known) < 2:
+        only = f"holds only {known.pop()[:40]!r}" if known else "holds no value"
+        raise DataError(f"column {name!r} {only}", hint="There is nothing to learn: leave it out of --target-columns.")
     numbers = {text: read_number(text, missing=[]) for text in known}
     classes = sorted(known, key=lambda text: (numbers[text] is None, numbers[text] or 0.0, text))
     number = {text: float(position) for position, text in enumerate(classes)}

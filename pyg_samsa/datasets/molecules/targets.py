@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from pyg_samsa.datasets.molecules.labels import Labels, looks_like_classes, note_spellings, read_classes, read_labels
 from pyg_samsa.errors import ConfigError, DataError, check_choice
+from pyg_samsa.io.cell_errors import refuse_infinite, refuse_text
 from pyg_samsa.io.cells import (
     DECIMALS,
     Number,
@@ -23,13 +23,12 @@ from pyg_samsa.io.cells import (
     is_unclear,
     mixed_decimals,
     read_bounded,
-    refuse_text,
 )
 from pyg_samsa.io.extra_column import ExtraColumn
 
 CSV_TASKS = ("auto", "regression", "binary", "multilabel", "multiclass")
 _FEW_CLASSES = 6
-_BEGINS_WITH_NUMBER = re.compile(r"[+-]?\d*[.,]?\d+\s*[^\d\s.,:/-]")
+_NOTHING = "There is nothing to learn from it: leave it out of --target-columns."
 CENSORED = ("refuse", "bounds", "missing", "exact")
 
 
@@ -123,8 +122,6 @@ def _what_words_are(texts: Sequence[str], numbers: Sequence[Number | None], name
     words = {text.strip() for text, number in zip(texts, numbers, strict=True) if number is None}
     if not words:
         return ""
-    if all(_BEGINS_WITH_NUMBER.match(word) for word in words):
-        return "Write the number alone, without a unit or an error."
     if any(number is not None and not math.isnan(number.value) for number in numbers):
         return "Leave the field empty where there is no value, or name the words that mean this: --missing TEXT."
     cures = f"if they are classes: --task multiclass; '!{name}' in --target-columns leaves the column out."
@@ -203,7 +200,7 @@ def read_targets(
     """
     check_choice("task", task, CSV_TASKS)
     if task in ("binary", "multiclass") and len(columns) != 1:
-        raise ConfigError("task", task, f"'multilabel' or 'regression' for {len(columns)} target columns")
+        raise ConfigError("--task", task, f"'multilabel' or 'regression' for {len(columns)} target columns")
     table = _Columns(columns, names, rows, cells or CellOptions())
     missing, positive = table.cells.missing, table.cells.positive.strip().casefold()
     if positive and not any(text.strip().casefold() == positive for texts in columns for text in texts):
@@ -220,9 +217,13 @@ def read_targets(
     for texts, name in zip(columns, names, strict=True):
         known = {text.strip().casefold(): text.strip() for text in texts if not is_missing(text, missing)}
         if not known:
-            raise DataError(f"column {name!r} holds no value", hint="Remove it from the target columns.")
-        if len(known) == 1 and task != "regression" and read_bounded(word := next(iter(known.values())), decimal="point") is None:
-            raise DataError(f"column {name!r} holds only {word[:40]!r}", hint="There is nothing to learn from it.")
+            raise _no_value(texts, name)
+        if (
+            len(known) == 1
+            and task != "regression"
+            and read_bounded(word := next(iter(known.values())), decimal="point") is None
+        ):
+            raise DataError(f"column {name!r} holds only {word[:40]!r}", hint=_NOTHING)
     if task == "multiclass" or (
         task == "auto"
         and len(columns) == 1
@@ -251,14 +252,17 @@ def _labels(labels: Sequence[Labels], table: _Columns) -> Targets:
         if column.positive:
             table.notes += note_spellings(table.texts[place], table.names[place], missing=table.cells.missing)
     y = torch.tensor([column.values for column in labels]).T.contiguous()
-    for position, name in enumerate(names):
+    for position in range(len(names)):
         known = y[:, position][~y[:, position].isnan()]
         if bool((known == known[0]).all()):
-            raise DataError(
-                f"column {name!r} holds only the label {known[0]:g}",
-                hint="There is nothing to learn from it: remove it from the target columns.",
-            )
+            raise DataError(f"column {table.names[position]!r} holds only the label {known[0]:g}", hint=_NOTHING)
     return Targets("binary" if len(labels) == 1 else "multilabel", names, y, notes=tuple(table.notes))
+
+
+def _no_value(texts: Sequence[str], name: str) -> DataError:
+    words = describe_missing(texts, [math.nan] * len(texts))
+    hint = "Leave it out of --target-columns, or name the words that mean that there is no value: --missing TEXT."
+    return DataError(f"column {name!r} holds no value{f': {words}' if words else ''}", hint=hint)
 
 
 def _no_labels(labels: Sequence[Labels | None], task: str, table: _Columns) -> ConfigError:
@@ -269,7 +273,7 @@ def _no_labels(labels: Sequence[Labels | None], task: str, table: _Columns) -> C
             seen.setdefault(text.strip(), row)
     shown = ", ".join(f"{text[:40]!r} (row {row})" for text, row in list(seen.items())[:3])
     hint = f"It holds {len(seen):,} different values: {shown}{', ...' if len(seen) > 3 else ''}."
-    return ConfigError("task", task, f"'regression' or 'multiclass' for column {table.names[place]!r}", hint=hint)
+    return ConfigError("--task", task, f"'regression' or 'multiclass' for column {table.names[place]!r}", hint=hint)
 
 
 def _few_whole_numbers(y: Tensor) -> list[str]:
@@ -294,10 +298,12 @@ def _regression(table: _Columns, asked: str) -> Targets:
     for position, name in enumerate(table.names):
         known = y[:, position][~y[:, position].isnan()]
         if not len(known):
-            raise DataError(f"column {name!r} holds no value", hint="Remove it from the target columns.")
+            raise _no_value(table.texts[position], name)
         if float(known.abs().max()) > torch.finfo(torch.float32).max:
-            hint = "Leave the field empty where there is no value."
-            raise DataError(f"column {name!r} holds an infinite value", hint=hint)
+            place = int(y[:, position].nan_to_num(0.0, math.inf).abs().argmax())
+            raise refuse_infinite(table.texts[position][place], row=table.rows[place], column=name)
+        if len(known) > 1 and bool((known == known[0]).all()):
+            raise DataError(f"column {name!r} holds only the number {known[0]:g}", hint=_NOTHING)
     bound = torch.tensor(bounds, dtype=torch.int8).T.contiguous()
     if asked == "auto" and len(table.names) == 1 and (few := _few_whole_numbers(y)):
         table.notes.append(
@@ -372,7 +378,6 @@ def read_numbers(
     numbers = read.float()
     if bool(numbers.isinf().any()):
         row, position = numbers.isinf().nonzero()[0].tolist()
-        hint = "Leave the field empty where there is no value."
-        raise DataError(f"row {rows[row]}, column {names[position]!r}: an infinite value", hint=hint)
+        raise refuse_infinite(columns[position][row], row=rows[row], column=names[position])
     described = [table.cells.column(name, texts) for name, texts in zip(names, columns, strict=True)]
     return ExtraNumbers(numbers, described, tuple(table.notes))

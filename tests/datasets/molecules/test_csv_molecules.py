@@ -119,7 +119,7 @@ def test_split_column(table):
         ([["1", "0"], ["0.0", ""], ["", "1"]], None, None),
         ([["1", "0"], ["0", "1"]], "multilabel", ["t0", "t1"]),
         ([["1", "0"], ["0.5", "1"]], "regression", ["t0", "t1"]),
-        ([["1.5e-3", "NA"]], "regression", ["t0"]),
+        ([["1.5e-3", "2.5e-3"]], "regression", ["t0"]),
         ([["10", "9"]], "binary", ["t0=10"]),
         ([["10", "9.5"]], "regression", ["t0"]),
         ([["red", "green"]], "binary", ["t0=red"]),

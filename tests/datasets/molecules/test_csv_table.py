@@ -43,7 +43,7 @@ def test_a_table_without_columns_to_predict_tells_the_delimiters(table):
 
 
 def test_more_fields_than_the_header_are_an_error(table):
-    with pytest.raises(DataError, match="row 2: 3 fields, the header has 2"):
+    with pytest.raises(DataError, match="row 2 has 3 fields, and the header has 2; surplus: '37'"):
         table("smiles,y\nC,1\nCCO,0,37\n")
     assert table("smiles,y\nC,1,,\n").targets == [["1"]]
 
