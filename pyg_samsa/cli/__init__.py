@@ -7,7 +7,6 @@ and imports slow packages inside ``run``. ``args.verbosity`` is -1 for ``-q``, 1
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import logging
 import os
@@ -19,16 +18,14 @@ from types import ModuleType
 from pyg_samsa._version import __version__
 from pyg_samsa.cli._arguments import add_verbosity
 from pyg_samsa.errors import EXIT_USER, SAMSAError, UserCodeError
+from pyg_samsa.io.files import FULL, UNWRITABLE, describe_unwritable
 from pyg_samsa.io.user_code import own_traceback
 
 __all__ = ["main"]
 
 EXIT_INTERRUPTED, EXIT_PIPE = 130, 141
-_SPACE = "Free some space, or write to another disk; then run the same command again."
+_SPACE, _AGAIN = "Free some space, or write to another disk.", "Then run the same command again."
 _RIGHTS = "Choose another place for the output, or change the rights of this one."
-_FULL = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _SPACE)
-_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
-_OF_THE_OUTPUT = {**_FULL, **dict.fromkeys(_UNWRITABLE, _RIGHTS)}
 # Order in the help; subcommands that are not listed here follow, sorted by name.
 _ORDER = ("train", "tune", "predict", "explain", "report", "sweep", "baseline", "data", "doctor")
 _EPILOG = """\
@@ -84,11 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
     except OSError as error:
-        if error.errno not in _OF_THE_OUTPUT:
+        if error.errno not in UNWRITABLE:
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{os.strerror(error.errno).lower()}", file=sys.stderr)
-        print(f"hint:  {_OF_THE_OUTPUT[error.errno]}", file=sys.stderr)
+        print(f"error: {describe_unwritable(error)}", file=sys.stderr)
+        resume = getattr(args.command, "resume_hint", None)
+        again = (resume(args) if resume is not None else "") or _AGAIN
+        print(f"hint:  {f'{_SPACE} {again}' if error.errno in FULL else _RIGHTS}", file=sys.stderr)
         return EXIT_USER
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pyg_samsa.cli._arguments import add_config, add_import, add_overrides, add_verbosity, import_modules
-from pyg_samsa.cli.train import add_table, give_back_settings, table_options
+from pyg_samsa.cli.train import add_table, check_table, give_back_settings, table_options
 from pyg_samsa.errors import ConfigError
 
 HELP = "train boosted trees on fingerprints, as a baseline for networks"
@@ -50,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the baseline."""
     import_modules(args)
+    check_table(args)
     from pyg_samsa.experiments import fingerprint_baseline as fingerprints
 
     asked = {f"fingerprint.{name}": getattr(args, name) for name in ("radius", "size")}

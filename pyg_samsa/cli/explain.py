@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.cli._arguments import add_decimal, add_import, add_model, add_smiles_column, import_modules
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
+from pyg_samsa.io.files import check_folder
 from pyg_samsa.options import check_integer
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ _NAME_ENDINGS = ("_name", "_id")
 # Folders inside that of an experiment, whose names say nothing.
 _INNER = re.compile(r"model|predictor|refit|members|\d+(-\d+)?")
 _DEFAULT_LIMIT = 100
+Molecules = tuple[list[tuple[str, str]], int, dict[str, list[float]]]
+"""Name and SMILES of each molecule, how many were left out, and the extra columns."""
+PAGE = "index.html"
 _MAX_ATOMS = 1000
 
 
@@ -100,25 +104,55 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain the molecules and write page, table and pictures."""
-    from pyg_samsa.explain.page import Refused, make_card, write_page
-    from pyg_samsa.explain.predictor_explanation import explain_predictor, methods_of
-    from pyg_samsa.io.progress import progress_bar
-    from pyg_samsa.predict import load_predictor
-
     check_integer("--limit", args.limit, low=0)
     check_integer("--max-atoms", args.max_atoms)
+    _check_folder(args.out, overwrite=args.overwrite)
     import_modules(args)
+    from pyg_samsa.explain.page import write_page
+    from pyg_samsa.explain.predictor_explanation import methods_of
+    from pyg_samsa.io.files import staged_folder
+    from pyg_samsa.predict import load_predictor
+
     predictor = load_predictor(args.model)
     task = predictor.task
     methods = methods_of(predictor) if args.method == "all" else (args.method,)
     if args.method not in ("all", *methods_of(predictor)):
         hint = "Others explain a single network that samples tokens; that of a run is in its subfolder model."
         raise ConfigError("--method", args.method, "'occlusion'", hint=hint)
-    target = _find_target(args.target, task.names)
-    _check_folder(args.out, overwrite=args.overwrite)
-    molecules, left_out, extra = read_molecules(
+    options = {"target": _find_target(args.target, task.names), "methods": methods, "max_atoms": args.max_atoms}
+    given = read_molecules(
         args.molecules, args.smiles_column, args.name_column, args.limit, predictor.extra_columns, args.decimal
     )
+    notes = [f"The first {args.limit} molecules; {given[1]:,} more were skipped (see --limit)."] if given[1] else []
+    with staged_folder(args.out) as folder:
+        cards, frames, refused = _explain(predictor, given, folder, args, **options)
+        if not cards:
+            first = _line(refused[0]) if refused else "the table is empty"
+            raise DataError(f"No molecule could be explained; {first}", hint="Check --smiles-column and the SMILES.")
+        _save_table(frames, folder / "scores.csv")
+        title = args.title or f"Explanations by {name_of_model(args.model)}"
+        about: dict[str, Any] = {"title": title, "kind": task.kind, "notes": notes, "theme": args.theme}
+        write_page(cards, folder / PAGE, refused=refused, **about)
+    for item in refused:
+        print(_line(item), file=sys.stderr)
+    if args.verbosity >= 0:
+        print(
+            f"{args.out / PAGE}  {len(cards)} molecule{'s' * (len(cards) != 1)}"
+            + (f", {len(refused)} could not be explained" if refused else "")
+            + "".join(f"\n{note}" for note in notes)
+        )
+    return 0
+
+
+def _explain(
+    predictor: Any, given: Molecules, folder: Path, args: argparse.Namespace, **options: Any
+) -> tuple[list[Any], list[Any], list[Refused]]:
+    """Explain the molecules, draw pictures into a folder, and return cards, tables and what was refused."""
+    from pyg_samsa.explain.page import Refused, make_card
+    from pyg_samsa.explain.predictor_explanation import explain_predictor
+    from pyg_samsa.io.progress import progress_bar
+
+    molecules, _, extra = given
     refused: list[Refused] = []
     cards: list[Any] = []
     frames: list[Any] = []
@@ -129,35 +163,12 @@ def run(args: argparse.Namespace) -> int:
             refused.append(Refused(number + 1, name, smiles, reason))
             advance(1)
 
-        options: dict[str, Any] = {
-            "target": target,
-            "methods": methods,
-            "on_refusal": refuse,
-            "max_atoms": args.max_atoms,
-        }
-        for found in explain_predictor(predictor, molecules, extra_columns=extra, **options):
+        for found in explain_predictor(predictor, molecules, extra_columns=extra, on_refusal=refuse, **options):
             cards.append(make_card(found, len(cards)))
             frames.append(found.to_frame())
-            _save_pictures(found, args.out / "pictures", len(cards), "dark" if args.theme == "dark" else "light")
+            _save_pictures(found, folder / "pictures", len(cards), "dark" if args.theme == "dark" else "light")
             advance(1)
-    if not cards:
-        first = _line(refused[0]) if refused else "the table is empty"
-        raise DataError(f"No molecule could be explained; {first}", hint="Check --smiles-column and the SMILES.")
-    _save_table(frames, args.out / "scores.csv")
-    title = args.title or f"Explanations by {name_of_model(args.model)}"
-    notes = [f"The first {args.limit} molecules; {left_out:,} more were skipped (see --limit)."] if left_out else []
-    page = write_page(
-        cards, args.out / "index.html", title=title, kind=task.kind, refused=refused, notes=notes, theme=args.theme
-    )
-    for item in refused:
-        print(_line(item), file=sys.stderr)
-    if args.verbosity >= 0:
-        print(
-            f"{page}  {len(cards)} molecule{'s' * (len(cards) != 1)}"
-            + (f", {len(refused)} could not be read" if refused else "")
-            + "".join(f"\n{note}" for note in notes)
-        )
-    return 0
+    return cards, frames, refused
 
 
 def name_of_model(model: str) -> str:
@@ -193,7 +204,7 @@ def read_molecules(
     limit: int,
     extra_columns: Sequence[str] = (),
     decimal: str = "auto",
-) -> tuple[list[tuple[str, str]], int, dict[str, list[float]]]:
+) -> Molecules:
     """Return name and SMILES of each molecule, the number of molecules beyond the limit, and the extra columns.
 
     Args:
@@ -289,8 +300,7 @@ def _number(fields: Sequence[str], place: int, row: int, title: str, decimal: st
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError("--out", str(folder), "a folder")
+    check_folder("--out", folder)
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise ConfigError(
             "--out",

@@ -9,11 +9,17 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.cli._arguments import add_decimal, add_import, add_model, add_smiles_column, import_modules
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column
+from pyg_samsa.io.csv_rows import CsvRows, open_rows
+from pyg_samsa.io.files import check_file
 from pyg_samsa.options import check_integer
+
+if TYPE_CHECKING:
+    from pyg_samsa.predict.stream import Progress
 
 HELP = "predict properties of molecules: a CSV file, or one SMILES"
 EPILOG = """\
@@ -80,48 +86,46 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict and write the table."""
+    _check(args)
+    import_modules(args)
+    source, single = _source(args.input)
+    # What is wrong with the table is told before the libraries of the network are imported.
+    with open_rows(source, header=single or not args.no_header) as rows:
+        if rows.header:
+            find_column(rows.header, args.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
+        done = _predict(args, rows, single=single)
+    if args.verbosity >= 0 and not single:
+        summary = f"{done.rows:,} rows"
+        summary += f", {done.errors:,} of them without a prediction (see the column error)" if done.errors else ""
+        print(summary + ("" if args.output == "-" else f": {args.output}"), file=sys.stderr)
+    return 0
+
+
+def _predict(args: argparse.Namespace, rows: CsvRows, *, single: bool) -> Progress:
     import torch
 
-    from pyg_samsa.io.csv_rows import open_rows
     from pyg_samsa.io.files import lock
     from pyg_samsa.io.progress import progress_bar
     from pyg_samsa.predict import load_predictor
     from pyg_samsa.predict.conformal import check_confidence
     from pyg_samsa.predict.stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
 
-    _check(args)
-    import_modules(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     predictor = load_predictor(args.model, device=args.device, threads=torch.get_num_threads())
     if args.interval is not None:
         check_confidence(predictor.calibration, args.interval, key="--interval")
-    source, single = _source(args.input)
-    options = StreamOptions(
-        args.smiles_column,
-        args.uncertainty,
-        args.draws,
-        args.workers,
-        args.max_atoms,
-        interval=args.interval,
-        decimal=args.decimal,
-    )
-    with open_rows(source, header=single or not args.no_header) as rows:
-        table = TablePredictor(predictor, rows, options)
-        total = None if single or args.input == "-" else _count_lines(Path(args.input))
-        shown = args.verbosity >= 0 and not single and sys.stderr.isatty()
-        with progress_bar(f"Predicting {', '.join(predictor.target_names[:3])}", total, enabled=shown) as advance:
-            if args.output == "-":
-                with _standard_output() as output:
-                    done = predict_to_stream(table, output, advance=advance)
-            else:
-                with lock(args.output, wait=False, setting="OUT"):
-                    done = predict_to_file(table, Path(args.output), advance=advance)
-    if args.verbosity >= 0 and not single:
-        summary = f"{done.rows:,} rows"
-        summary += f", {done.errors:,} of them without a prediction (see the column error)" if done.errors else ""
-        print(summary + ("" if args.output == "-" else f": {args.output}"), file=sys.stderr)
-    return 0
+    columns = (args.smiles_column, args.uncertainty, args.draws, args.workers, args.max_atoms)
+    options = StreamOptions(*columns, interval=args.interval, decimal=args.decimal)
+    table = TablePredictor(predictor, rows, options)
+    total = None if single or args.input == "-" else _count_lines(Path(args.input))
+    shown = args.verbosity >= 0 and not single and sys.stderr.isatty()
+    with progress_bar(f"Predicting {', '.join(predictor.target_names[:3])}", total, enabled=shown) as advance:
+        if args.output == "-":
+            with _standard_output() as output:
+                return predict_to_stream(table, output, advance=advance)
+        with lock(args.output, wait=False, setting="OUT"):
+            return predict_to_file(table, Path(args.output), advance=advance)
 
 
 def resume_hint(args: argparse.Namespace) -> str:
@@ -147,8 +151,8 @@ def _check(args: argparse.Namespace) -> None:
         and os.path.samefile(args.input, args.output)
     ):
         raise ConfigError("OUT", args.output, "a file that is not IN, which would be overwritten")
-    if args.output != "-" and Path(args.output).is_dir():
-        raise ConfigError("OUT", args.output, "a file, not a folder")
+    if args.output != "-":
+        check_file("OUT", args.output)
 
 
 def _source(given: str) -> tuple[Any, bool]:

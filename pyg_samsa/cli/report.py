@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.io.files import check_file
+
 HELP = "write an HTML report of one run or several"
 EPILOG = """\
 examples:
@@ -36,6 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
+    path = (args.out or args.runs[0] / "report.html").expanduser()
+    check_file("--out", path)
     from pyg_samsa.io.progress import progress_bar
     from pyg_samsa.training.run_record import find_run_folders, read_run
     from pyg_samsa.viz.report import write_report
@@ -46,7 +51,10 @@ def run(args: argparse.Namespace) -> int:
         for folder in folders:
             records.append(read_run(folder))
             advance(1)
-    path = write_report(records, (args.out or args.runs[0] / "report.html").expanduser(), title=args.title)
+    try:
+        write_report(records, path, title=args.title)
+    except ConfigError as error:
+        raise error.renamed("--out") if error.key == "path" else error from None
     if args.verbosity >= 0:
         print(f"{path}  {len(records)} run{'s' * (len(records) != 1)}, {path.stat().st_size / 1e6:.1f} MB")
     if args.open:

@@ -19,6 +19,7 @@ from pyg_samsa.cli._arguments import (
 )
 from pyg_samsa.cli._listing import print_files
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.io.csv_rows import open_rows
 from pyg_samsa.task import KINDS
 
 _TABLES = (".csv", ".tsv", ".txt", ".smi")
@@ -181,6 +182,7 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         return _list()
     import_modules(args)
+    check_table(args)
     give_back_settings(args)
     opts = [*table_options(args), *args.opts]
     config = args.cfg_file or ("csv" if args.csv else "")
@@ -248,6 +250,21 @@ def table_options(args: argparse.Namespace) -> list[str]:
     return [word for setting in settings.items() for word in setting]
 
 
+def check_table(args: argparse.Namespace) -> None:
+    """Open the table of ``--csv``, which tells what is wrong with the file before anything slow is imported.
+
+    Args:
+        args: Arguments of `add_table`.
+
+    Raises:
+        DataNotFoundError: There is no such file.
+        DataError: It is no table.
+    """
+    if args.csv:
+        with open_rows(Path(args.csv).expanduser()):
+            pass
+
+
 def give_back_settings(args: argparse.Namespace) -> None:
     """Move settings that follow --target-columns and the like, which take all words after them, to the overrides."""
     given = [name for name in ("target_columns", "extra_columns", "missing") if len(getattr(args, name) or []) > 1]
@@ -257,7 +274,6 @@ def give_back_settings(args: argparse.Namespace) -> None:
 
     import pyg_samsa.graphgym  # noqa: F401  # registers its settings
     from pyg_samsa.graphgym.config import all_keys
-    from pyg_samsa.io.csv_rows import open_rows
 
     set_cfg(cfg)
     names = set(all_keys())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.cli._arguments import add_config, add_import, add_overrides, import_modules
 from pyg_samsa.cli._listing import print_table
-from pyg_samsa.cli.train import add_table, give_back_settings, table_options
+from pyg_samsa.cli.train import add_table, check_table, give_back_settings, table_options
 from pyg_samsa.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Search."""
     import_modules(args)
+    check_table(args)
     give_back_settings(args)
     opts = [*table_options(args), *args.opts]
     config = args.cfg_file or ("csv" if args.csv else "")

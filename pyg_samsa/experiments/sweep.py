@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -228,17 +228,22 @@ class Sweep:
             with self._guard:
                 if self._stop.is_set():
                     return Outcome(job, 130, "stopped before its start")
-                # In its own session, so that Ctrl-C reaches only this process, which forwards it once.
+                # In its own session, so that Ctrl-C reaches only this process, which forwards it once. Errors come
+                # through a pipe, because a full disk would lose them.
                 process = subprocess.Popen(
-                    self.command(job), stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+                    self.command(job), stdout=file, stderr=subprocess.PIPE, env=environment, start_new_session=True
                 )
                 self._running.add(process)
             try:
-                code = process.wait()
+                errors = process.communicate()[1].decode("utf-8", "replace")
             finally:
                 with self._guard:
                     self._running.discard(process)
-        return Outcome(job, code, _reason(code, log))
+        with suppress(OSError), open(log, "a", encoding="utf-8") as file:
+            file.write(errors)
+        return Outcome(
+            job, process.returncode, _reason(process.returncode, errors or log.read_text("utf-8", "replace"))
+        )
 
     def command(self, job: Job) -> list[str]:
         """Return the command of the process of a job."""
@@ -348,13 +353,13 @@ def _words(values: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _reason(code: int, log: Path) -> str:
-    """Return why a run ended, from its exit code and its log."""
+def _reason(code: int, told: str) -> str:
+    """Return why a run ended, from its exit code and what it wrote last."""
     if code == 0:
         return ""
     if code == 130:
         return "stopped"
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
     message = next(
         (line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")),
         lines[-1] if lines else "",

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyg_samsa.errors import SAMSAError
-from pyg_samsa.io.files import atomic_write
+from pyg_samsa.errors import EXIT_USER, SAMSAError
+from pyg_samsa.io.files import UNWRITABLE, atomic_write, describe_unwritable
 from pyg_samsa.io.user_code import import_user_code
 
 EXIT_INTERRUPTED = 130
@@ -37,6 +37,11 @@ def main(argv: Sequence[str]) -> int:
     except SAMSAError as error:
         print(f"error: {error}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        print(f"error: {describe_unwritable(error)}", file=sys.stderr)
+        return EXIT_USER
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     # A finished run was not repeated, so its memory is unknown.

@@ -17,7 +17,8 @@ import yaml
 from torch_geometric.graphgym.config import cfg
 
 import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the settings fingerprint.*
-from pyg_samsa.errors import ConfigError, MissingDependencyError, NumericalError
+from pyg_samsa.errors import ConfigError, NumericalError
+from pyg_samsa.experiments.journal import import_optuna, open_journal
 from pyg_samsa.experiments.molecule_rows import smiles_of
 from pyg_samsa.experiments.search_space import TREE_INPUT
 from pyg_samsa.experiments.tune_trials import NetworkTrials, SearchData, TreeTrials, with_defined_monitor
@@ -141,7 +142,7 @@ def tune(
     if trials is not None:
         check_integer("--trials", trials)
     deadline = time.monotonic() + 60 * minutes
-    _optuna()
+    import_optuna()
     loaded = load_config(config, opts)
     check_run()
     if cfg.model.type != "samsa":
@@ -233,12 +234,11 @@ class _Study:
     """An Optuna study of the network or of the trees, stored in the folder of the search."""
 
     def __init__(self, trials: NetworkTrials | TreeTrials, folder: Path, *, higher: bool, identity: Any) -> None:
-        optuna = _optuna()
+        optuna = import_optuna()
         self.trials, self.higher, self.states = trials, higher, optuna.trial.TrialState
-        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / STUDY)))
         self.study = optuna.create_study(
             study_name=trials.name,
-            storage=storage,
+            storage=open_journal(folder / STUDY),
             direction="maximize" if higher else "minimize",
             load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(_FIRST_TRIALS, n_warmup_steps=max(1, cfg.optim.max_epoch // 4)),
@@ -323,12 +323,3 @@ def _short(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "+".join(map(str, value)) or "none"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise MissingDependencyError("optuna", "tune", "pyg-samsa tune") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna

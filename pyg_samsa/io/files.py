@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, SAMSAError
 
 _LOGGER = logging.getLogger(__name__)
 _BLOCK = 1 << 20
+_PROBE = 1 << 16
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of the errors of a disk without space."""
+UNWRITABLE = (
+    *FULL,
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+)
+"""Numbers of the errors of a file that cannot be written."""
 
 
 def _temporary(path: Path) -> Path:
@@ -55,6 +64,84 @@ def check_folder(key: str, folder: str | os.PathLike[str]) -> None:
         raise ConfigError(key, str(folder), f"a folder that can be written to; {there} cannot")
 
 
+def check_file(key: str, path: str | os.PathLike[str]) -> None:
+    """Raise an error unless a file can be written; its folder need not exist yet.
+
+    Args:
+        key: Name of the argument that names the file, for the error.
+        path: The file.
+
+    Raises:
+        ConfigError: It is a folder, or its folder cannot be written to.
+
+    Example:
+        >>> import tempfile
+        >>> check_file("OUT", Path(tempfile.mkdtemp()) / "out.csv")
+    """
+    if Path(path).is_dir():
+        raise ConfigError(key, str(path), "a file, not a folder")
+    check_folder(key, Path(path).absolute().parent)
+
+
+def describe_unwritable(error: OSError) -> str:
+    """Return one line about an error whose number is in `UNWRITABLE`.
+
+    Example:
+        >>> describe_unwritable(OSError(errno.ENOSPC, "No space left on device", "out.csv"))
+        'out.csv: no space left on device'
+    """
+    place = f"{error.filename}: " if error.filename else ""
+    return place + os.strerror(error.errno or 0).lower()
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let errors of a full disk, or of missing rights, name the file that is written.
+
+    Libraries report them in many ways; all become an `OSError` with its number and the name of the file.
+
+    Args:
+        path: The file, or the folder, as the user knows it.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written to.
+
+    Example:
+        >>> import errno
+        >>> with writing("scores.csv"):
+        ...     raise OSError(errno.ENOSPC, "No space left on device")
+        Traceback (most recent call last):
+        OSError: [Errno 28] No space left on device: 'scores.csv'
+    """
+    try:
+        yield
+    except SAMSAError:
+        raise
+    except OSError as error:
+        if error.errno in UNWRITABLE:
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
+    except Exception as error:
+        reason = _why_unwritable(Path(path).parent)
+        if reason is None:
+            raise
+        raise OSError(reason.errno, os.strerror(reason.errno or 0), str(path)) from error
+
+
+def _why_unwritable(folder: Path) -> OSError | None:
+    """Return the error of writing into a folder, or None if that is possible."""
+    probe = _temporary(folder / "probe")
+    try:
+        probe.write_bytes(bytes(_PROBE))
+        _sync(probe)
+    except OSError as error:
+        return error
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return None
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path that replaces ``path`` if the block ends without an error.
@@ -80,13 +167,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(target)
     try:
-        yield temporary
-        if not temporary.is_file():
-            raise DataNotFoundError(
-                f"{target}: nothing was written", hint="Write to the path that atomic_write yields."
-            )
-        _sync(temporary)
-        os.replace(temporary, target)
+        with writing(target):
+            yield temporary
+            if not temporary.is_file():
+                raise DataNotFoundError(
+                    f"{target}: nothing was written", hint="Write to the path that atomic_write yields."
+                )
+            _sync(temporary)
+            os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -117,7 +205,8 @@ def atomic_directory(path: str | os.PathLike[str], *, overwrite: bool = False) -
     temporary = _temporary(target)
     temporary.mkdir()
     try:
-        yield temporary
+        with writing(target):
+            yield temporary
         if target.exists():
             retired = _temporary(target)
             os.replace(target, retired)
@@ -128,6 +217,39 @@ def atomic_directory(path: str | os.PathLike[str], *, overwrite: bool = False) -
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
+
+
+@contextmanager
+def staged_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary folder whose files are moved into ``path`` if the block ends without an error.
+
+    Files of the same name are replaced, all others stay.
+
+    Args:
+        path: Folder for the files, which need not exist.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "pages"
+        >>> with staged_folder(path) as temporary:
+        ...     _ = (temporary / "index.html").write_text("<p>")
+        >>> [child.name for child in path.iterdir()], [child.name for child in path.parent.iterdir()]
+        (['index.html'], ['pages'])
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(target)
+    try:
+        with writing(target):
+            temporary.mkdir()
+            yield temporary
+            for file in sorted(temporary.rglob("*")):
+                place = target / file.relative_to(temporary)
+                if file.is_file():
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(file, place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_partial(path: str | os.PathLike[str]) -> list[Path]:

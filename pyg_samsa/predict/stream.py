@@ -20,7 +20,7 @@ from pyg_samsa.io.cells import DECIMALS, write_number
 from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns
 from pyg_samsa.io.csv_rows import CsvRows, why_no_molecule
 from pyg_samsa.io.extra_column import ExtraColumn
-from pyg_samsa.io.files import atomic_write
+from pyg_samsa.io.files import atomic_write, writing
 from pyg_samsa.io.memory import return_memory
 from pyg_samsa.predict.interface import MAX_ATOMS, UNCERTAINTY_DRAWS, Predictions, Predictor, set_texts
 
@@ -328,7 +328,7 @@ def predict_to_file(
         raise _other(partial, "the first rows of the table")
     done = Progress(state["rows"], state["errors"])
     advance(done.rows)
-    with partial.open("r+" if state["rows"] else "w", encoding="utf-8", newline="") as file:
+    with writing(path), partial.open("r+" if state["rows"] else "w", encoding="utf-8", newline="") as file:
         file.truncate(state["bytes"])
         file.seek(0, os.SEEK_END)
         writer = _writer(file, table)

@@ -29,7 +29,9 @@ def test_without_flags_the_config_holds(seen):
     assert seen == [("quickstart", [], {"verbosity": 0})]
 
 
-def test_a_table_takes_the_options_of_train(seen):
+def test_a_table_takes_the_options_of_train(seen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "esol.csv").write_text("smiles,logS\nCC,1\n")
     words = ["--csv", "esol.csv", "--target-columns", "logS", "--split", "scaffold", "--max-atoms", "500"]
     assert main(["baseline", "fingerprint", *words]) == 0
     ((config, found, _),) = seen
@@ -73,6 +75,7 @@ def test_what_is_wrong_is_one_line_and_a_hint(capsys, monkeypatch):
 )
 def test_names_are_checked_before_the_table_is_read(tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
-    assert main(["baseline", "fingerprint", "--csv", "no_such_table.csv", *words]) == 2
+    (tmp_path / "table.csv").write_text("smiles,y\nnot a molecule,1\n")
+    assert main(["baseline", "fingerprint", "--csv", "table.csv", *words]) == 2
     assert message in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 import threading
@@ -155,3 +156,67 @@ def test_lock_is_released_after_an_error(tmp_path):
         raise RuntimeError
     with files.lock(tmp_path / "a"):
         assert Path(tmp_path / ".a.lock").exists()
+
+
+def test_an_error_of_a_writer_names_the_file():
+    for number in files.UNWRITABLE:
+        with pytest.raises(OSError, match=r"out\.csv") as caught, files.writing("out.csv"):
+            raise OSError(number, os.strerror(number))
+        assert (caught.value.errno, caught.value.filename) == (number, "out.csv")
+    with pytest.raises(OSError, match="in use") as caught, files.writing("out.csv"):
+        raise OSError(errno.EBUSY, "in use")
+    assert caught.value.filename is None
+    with pytest.raises(ConfigError), files.writing("out.csv"):
+        raise ConfigError("a", 1, "b")
+
+
+def test_an_error_of_a_library_is_that_of_the_disk_if_it_is_full(tmp_path, monkeypatch):
+    with pytest.raises(RuntimeError, match="something else"), files.writing(tmp_path / "a.pt"):
+        raise RuntimeError("something else")
+    assert names(tmp_path) == []
+
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "_sync", full)
+    with pytest.raises(OSError, match="No space left") as caught, files.writing(tmp_path / "a.pt"):
+        raise RuntimeError("unexpected pos 128 vs 0")
+    assert caught.value.filename == str(tmp_path / "a.pt")
+    assert names(tmp_path) == []
+
+
+def test_files_of_a_staged_folder_arrive_together(tmp_path):
+    target = tmp_path / "pages"
+    target.mkdir()
+    (target / "index.html").write_text("old")
+    (target / "mine.txt").write_text("mine")
+    with files.staged_folder(target) as temporary:
+        (temporary / "pictures").mkdir()
+        (temporary / "pictures" / "a.svg").write_text("<svg>")
+        (temporary / "index.html").write_text("new")
+        assert names(target) == ["index.html", "mine.txt"]
+    assert names(target) == ["index.html", "mine.txt", "pictures"]
+    assert (target / "index.html").read_text() == "new"
+    assert names(tmp_path) == ["pages"]
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), KeyboardInterrupt()])
+def test_a_staged_folder_leaves_nothing_after_an_error(tmp_path, error):
+    def write():
+        with files.staged_folder(tmp_path / "pages") as temporary:
+            (temporary / "index.html").write_text("new")
+            raise error
+
+    with pytest.raises(type(error)):
+        write()
+    assert names(tmp_path) == []
+
+
+def test_a_file_that_can_be_written(tmp_path):
+    files.check_file("OUT", tmp_path / "new" / "out.csv")
+    with pytest.raises(ConfigError, match=r"OUT: got .*, expected a file, not a folder"):
+        files.check_file("OUT", tmp_path)
+    (tmp_path / "file").touch()
+    files.check_file("OUT", tmp_path / "file")
+    with pytest.raises(ConfigError, match=r"OUT: got .*, expected a folder; .*file is a file"):
+        files.check_file("OUT", tmp_path / "file" / "out.csv")
