@@ -273,6 +273,39 @@ def test_generated_pages_hold_everything(hooks):
     assert set(hooks.GRAPHGYM) <= settings()
 
 
+@pytest.mark.parametrize("name", ["../README.md", *NAMES])
+def test_columns_of_tables_and_pictures_have_names(name):
+    text = re.sub(FENCE, "", read(name))
+    heads = re.findall(r"^(\|.*\|)\n\|[-:| ]+\|$", text, re.MULTILINE)
+    assert not [head for head in heads if re.search(r"\|\s*\|", head)]
+    assert all(alt.strip() for alt in re.findall(r"!\[([^\]]*)\]\(", text))
+
+
+def test_colours_of_the_site_can_be_read():
+    css = read("assets/stylesheets/extra.css")
+
+    def light(color):
+        parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05
+
+    def colors(scheme, start):
+        rules = re.findall(rf"^\[data-md-color-scheme{scheme}\][^{{]*{{([^}}]*)}}", css, re.MULTILINE)
+        return re.findall(rf"--md-{start}[\w-]*color: (#[0-9a-f]{{6}})", " ".join(rules))
+
+    code = [
+        ("#f5f5f5", colors('="default"', "code-hl")),  # backgrounds of the theme's code blocks
+        ("#272a35", colors('="slate"', "code-hl")),
+        ("#f5f5f5", colors('="default"', "typeset-a")),
+        ("#ffffff", colors("", "primary-fg")),
+    ]
+    for background, found in code:
+        assert found
+        for color in found:
+            pair = sorted((light(background), light(color)))
+            assert pair[1] / pair[0] >= 4.5, (background, color)
+
+
 @pytest.mark.slow
 def test_site_builds_without_warnings(hooks, tmp_path):
     pytest.importorskip("material")
@@ -284,5 +317,8 @@ def test_site_builds_without_warnings(hooks, tmp_path):
     page = (tmp_path / "site" / "concepts" / "samsa.html").read_text(encoding="utf-8")
     assert page.count("<math") > 20
     assert "arithmatex" not in page
+    # Tables of the terminal keep their columns, and what is scrolled can be reached with the keyboard.
+    assert '<div class="language-text highlight">' in (tmp_path / "site" / "reference" / "cli.html").read_text()
+    assert "assets/javascripts/scroll.js" in page
     # Nothing is fetched from elsewhere to show a page.
     assert not re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="?https?://', page)
