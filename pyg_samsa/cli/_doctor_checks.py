@@ -64,7 +64,7 @@ def run_checks(data_root: Path, out_dir: Path) -> list[Check]:
         data_root: Folder of the data sets.
         out_dir: Folder of results.
     """
-    checks_to_run: list[Any] = [versions, optional_packages, devices, backends]
+    checks_to_run: list[Any] = [versions, optional_packages, devices, backends, kernels]
     checks_to_run += [
         partial(data_sets, data_root),
         partial(folders, {"data sets": data_root, "results": out_dir}),
@@ -243,6 +243,20 @@ def backends() -> Iterator[Check]:
                     OK,
                     f"works, {reason}, error {error:.0e}" if reason != "can run" else f"works, error {error:.0e}",
                 )
+
+
+def kernels() -> Iterator[Check]:
+    """Run the self-tests of all Triton kernels on every GPU."""
+    import torch
+
+    from pyg_samsa.functional import explain_kernels
+
+    for number in range(torch.cuda.device_count()):
+        for dtype in (torch.float32, torch.bfloat16):
+            for name, verdict in explain_kernels(f"cuda:{number}", dtype).items():
+                title = f"{name} on cuda:{number}, {str(dtype).removeprefix('torch.')}"
+                fails = "self-test in" in verdict
+                yield Check("Kernels", title, NOTE if fails else OK, verdict, "PyTorch computes it." if fails else "")
 
 
 def _softmax_attention(query: Any, key: Any, value: Any, sizes: list[int]) -> Any:

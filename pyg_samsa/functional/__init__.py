@@ -36,6 +36,7 @@ from pyg_samsa.functional.sampling import (
 )
 from pyg_samsa.functional.topk import ragged_topk, topk
 from pyg_samsa.functional.tower_batch import tower_batch
+from pyg_samsa.functional.triton_support import explain_kernels
 
 __all__ = [
     "ATTENTION_BACKENDS",
@@ -57,6 +58,7 @@ __all__ = [
     "edges_of",
     "embedding_sum",
     "explain_backends",
+    "explain_kernels",
     "farthest_points",
     "feature_keys",
     "feed_forward",

@@ -14,7 +14,7 @@ from pyg_samsa.functional import varlen
 from pyg_samsa.functional.dense_layout import DenseLayout
 from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.functional.ragged import RaggedIndex
-from pyg_samsa.functional.triton_support import refuse_triton
+from pyg_samsa.functional.triton_support import refuse_triton, runs_in_triton
 from pyg_samsa.typing import Float
 
 # On the CPU, products of tiles beat a call per graph for at most this many keys and tokens per graph (measured on one
@@ -29,10 +29,12 @@ class AttentionBackend(NamedTuple):
         run: Called with query, key, value, index and dropout.
         refuse: Called with query and dropout; returns why the backend cannot run and what to change, or None if it can
             run.
+        suits: Called with the query; whether ``"auto"`` may take the backend.
     """
 
     run: Callable[[Tensor, Tensor, Tensor, RaggedIndex, float], Tensor]
     refuse: Callable[[Tensor, float], str | None]
+    suits: Callable[[Tensor], bool] = lambda query: True
 
 
 def sampled_attention(
@@ -72,9 +74,7 @@ def sampled_attention(
     """
     check_choice("attn_backend", backend, ("auto", *ATTENTION_BACKENDS))
     if backend == "auto":
-        backend = next(
-            name for name, candidate in ATTENTION_BACKENDS.items() if candidate.refuse(query, dropout) is None
-        )
+        backend = _first(query, dropout)
     elif (reason := ATTENTION_BACKENDS[backend].refuse(query, dropout)) is not None:
         raise ConfigError("attn_backend", backend, "one that can run here, or auto", hint=f"{backend}: {reason}.")
     # Under autocast the query is in half precision, but relaxed keys may have another dtype.
@@ -105,8 +105,17 @@ def explain_backends(
     """
     query = torch.empty(0, 1, head_channels, dtype=dtype, device=device)
     reasons = {name: backend.refuse(query, dropout) for name, backend in ATTENTION_BACKENDS.items()}
-    first = next(name for name, reason in reasons.items() if reason is None)
+    first = _first(query, dropout)
     return {name: reason or ("taken by auto" if name == first else "can run") for name, reason in reasons.items()}
+
+
+def _first(query: Tensor, dropout: float) -> str:
+    """Return the first backend that can run and suits the query."""
+    return next(
+        name
+        for name, backend in ATTENTION_BACKENDS.items()
+        if backend.suits(query) and backend.refuse(query, dropout) is None
+    )
 
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:
@@ -217,13 +226,15 @@ def _refuse_triton(query: Tensor, dropout: float) -> str | None:
     )
 
 
+def _suits_triton(query: Tensor) -> bool:
+    """Only in single precision, which the kernels of the libraries do not support."""
+    return query.dtype == torch.float32 and query.device.type == "cuda" and runs_in_triton("attention", query)
+
+
 ATTENTION_BACKENDS: dict[str, AttentionBackend] = {
     "flash": AttentionBackend(varlen.flash, varlen.refuse_flash),
     "varlen": AttentionBackend(varlen.varlen, varlen.refuse_varlen),
+    "triton": AttentionBackend(_triton, _refuse_triton, _suits_triton),
     "sdpa": AttentionBackend(_sdpa, lambda query, dropout: None),
-    "triton": AttentionBackend(_triton, _refuse_triton),
 }
-"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them.
-
-The Triton kernels come last, so that they run only on request: they have not been timed on a GPU.
-"""
+"""Ways to compute `sampled_attention`, in the order in which ``"auto"`` tries them."""

@@ -18,7 +18,7 @@ LEAKS = ("softplus", "relu", "none")
 # Mean and standard deviation of the larger of two independent standard normal numbers.
 MEAN_OF_MAX = 1 / math.sqrt(math.pi)
 STD_OF_MAX = math.sqrt(1 - 1 / math.pi)
-_EPS = 1e-9
+EPS = 1e-9
 
 
 class _MaxoutScore(torch.autograd.Function):
@@ -174,7 +174,7 @@ def leaky_weights(
     Cost: O(n K).
     """
     weights = scores.relu()
-    return weights, weights.sum(-1, keepdim=True) + (leak[..., None, None] + _EPS)
+    return weights, weights.sum(-1, keepdim=True) + (leak[..., None, None] + EPS)
 
 
 def leaky_softmax_weights(

@@ -21,6 +21,7 @@ from pyg_samsa.functional.dropout import keep_mask
 from pyg_samsa.functional.maxout import leaky_softmax_weights, leaky_weights, maxout_score
 from pyg_samsa.functional.pair_features import pair_features
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.triton_support import MAX_CHANNELS, runs_in_triton
 from pyg_samsa.typing import Float
 
 SCORES = ("maxout", "softmax")
@@ -57,8 +58,6 @@ class Relation(NamedTuple):
 Drop = Callable[[Tensor], Tensor]
 
 
-# Not traced: a compiler would unroll every channel of every piece and keep every score for the backward pass.
-@torch.compiler.disable
 def relative_attention(
     query: Float[Tensor, "T H C"],
     key: Float[Tensor, "B H K C"],
@@ -109,30 +108,78 @@ def relative_attention(
                 [0.8407]])
 
     Cost: O(T K H C) time. O(T H C) memory: scores are computed again in the backward pass, on the CPU for some rows of
-    a graph at a time.
+    a graph at a time; on CUDA by kernels, which write no scores, see `runs_in_triton`.
     """
     check_choice("score", score, SCORES)
     if relation is not None and relation.place.size(0) != query.size(0):
         raise ShapeError("place", list(relation.place.shape), f"[{query.size(0)}, g], one row per token")
     dtype = query.dtype if query.dtype == torch.float64 else torch.float32
     query, key, value, leak = (tensor.to(dtype) for tensor in (query, key, value, leak))
-    encoding = "none" if relation is None else relation.encoding
-    rest = (
-        (None,) * 5
-        if relation is None
-        else tuple(None if tensor is None else tensor.to(dtype) for tensor in relation[1:])
+    if relation is not None:
+        relation = _cast(relation, dtype)
+    if index.num_tokens == 0:
+        return query.new_zeros(*query.shape[:2], value.size(-1))
+    if score == "maxout" and value.size(-1) <= MAX_CHANNELS and runs_in_triton("relative", query):
+        return _in_kernels(query, key, value, leak, index, relation, dropout)
+    places, *rest = (None,) * 5 if relation is None else relation[1:]
+    run = partial(_attend, score=score, encoding="none" if relation is None else relation.encoding)
+    return _in_pytorch(run, index, dropout, query, places, key, value, leak, *rest)
+
+
+def _cast(relation: Relation, dtype: torch.dtype) -> Relation:
+    place, sampled, weight, bias = (
+        tensor.to(dtype) for tensor in (relation.place, relation.sampled, relation.weight, relation.bias)
     )
-    place, sampled, *weights = rest
-    run = partial(_attend, score=score, encoding=encoding)
+    field = None if relation.field is None else relation.field.to(dtype)
+    return Relation(relation.encoding, place, sampled, weight, bias, field)
+
+
+# Not traced: a compiler would unroll every channel of every piece and keep every score for the backward pass.
+@torch.compiler.disable
+def _in_pytorch(run: Callable[..., Tensor], index: RaggedIndex, dropout: float, *tensors: Tensor | None) -> Tensor:
+    query, place, key, value, leak, sampled, *weights = tensors
+    assert query is not None
     # Sums of maxima and of weights need the whole precision, whatever autocast says.
     with without_autocast(query):
-        if index.num_tokens == 0:
-            return query.new_zeros(*query.shape[:2], value.size(-1))
         if takes_cpu_path(query):
-            return _ByRows.apply(run, index, dropout, query, place, key, value, leak, sampled, *weights)
+            return _ByRows.apply(run, index, dropout, *tensors)
         return index.in_tables(
             partial(_attend_group, run, dropout, (query, place), (key, value, leak, sampled), weights)
         )
+
+
+def _in_kernels(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    leak: Tensor,
+    index: RaggedIndex,
+    relation: Relation | None,
+    dropout: float,
+) -> Tensor:
+    from pyg_samsa.functional.triton_relative import triton_relative_attention
+
+    def attend() -> Tensor:
+        gates = keep = None
+        if relation is not None:
+            with without_autocast(query):
+                gates = index.in_tables(partial(_gates_of_group, relation))
+        if dropout:
+            shape = *query.shape[:2], key.size(2)
+            keep = torch.empty(shape, dtype=torch.bool, device=query.device).bernoulli_(1 - dropout)
+        return triton_relative_attention(query, key, value, leak, index, gates, keep, 1 / (1 - dropout))
+
+    # Gates and masks are tables of all pairs; without them, nothing of that size is kept for the backward pass.
+    if torch.is_grad_enabled() and (relation is not None or dropout):
+        return checkpoint(attend, use_reentrant=False)
+    return attend()
+
+
+def _gates_of_group(relation: Relation, layout: DenseLayout) -> Tensor:
+    """Return the logarithmic factors of all heads, then the terms, of some graphs: [G, width, 2 H, K]."""
+    place, sampled = layout.to_table(relation.place), layout.of_graphs(relation.sampled)
+    both = _gates(place, sampled, relation.weight, relation.bias, relation.field, relation.encoding)
+    return torch.cat(both, dim=-3).transpose(1, 2)
 
 
 def _attend_group(

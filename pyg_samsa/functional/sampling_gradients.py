@@ -18,8 +18,8 @@ class Relaxation(torch.autograd.Function):
     """The chosen vectors, with the gradient of the relaxation of `sample_without_replacement` for the scores.
 
     Only the gathered vectors and scores are saved. The K x J probabilities are computed again in the backward pass: on
-    the CPU for a few heads at a time, so that they stay in the cache; on CUDA tile by tile with Triton, if it is
-    installed, so that they are never written to memory.
+    the CPU for a few heads at a time, so that they stay in the cache; on CUDA tile by tile with Triton, see
+    `runs_in_triton`, so that they are never written to memory.
 
     Example:
         >>> chosen, rivals = torch.ones(1, 1), torch.zeros(1, 1)
@@ -47,7 +47,7 @@ class Relaxation(torch.autograd.Function):
         count = rivals.size(-2)
         if not soft or count == 0:
             return chosen.view_as(chosen)
-        if runs_in_triton(chosen, chosen_scores):
+        if _runs_in_triton(chosen, chosen_scores):
             from pyg_samsa.functional.triton_relaxation import relax
 
             return relax(chosen, rivals, chosen_scores, rival_scores, tau)
@@ -76,7 +76,7 @@ class Relaxation(torch.autograd.Function):
                 None,
                 None,
             )
-        if runs_in_triton(chosen, chosen_scores):
+        if _runs_in_triton(chosen, chosen_scores):
             from pyg_samsa.functional.triton_relaxation import relax_backward
 
             of_vectors, of_scores = relax_backward(grad, chosen, rivals, chosen_scores, rival_scores, ctx.tau, ctx.soft)
@@ -100,6 +100,10 @@ class Relaxation(torch.autograd.Function):
         if ctx.soft:
             return _join(chosen_parts, chosen), _join(rival_parts, rivals), *grads, None, None
         return grad, None, *grads, None, None
+
+
+def _runs_in_triton(values: Tensor, scores: Tensor) -> bool:
+    return scores.dtype == torch.float32 and runs_in_triton("relaxation", values)
 
 
 def _few(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

@@ -7,9 +7,14 @@ from torch import Tensor
 
 from pyg_samsa.functional.dense_layout import DenseLayout
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.triton_support import DTYPES, runs_in_triton
 from pyg_samsa.typing import Float, Int, Shaped
 
 _LOW = 0xFFFFFFFF
+# One program of the kernel ranks all candidates of a graph and head, in blocks of K. For few long graphs the top-k of
+# PyTorch, which shares them out among programs, should be faster. The limits follow from the instructions of a block;
+# they have not been measured.
+_MOST_RANKED, _MOST_BLOCKS = 2048, 64
 
 
 def _sort_keys(scores: Tensor, complements: Tensor) -> Tensor:
@@ -93,9 +98,22 @@ def ragged_topk(
     Cost: O(T H + B H (S + K log K)) in float32. Memory: one dense table of scores, never of tokens, for each group of
     graphs of similar size.
     """
+    if _runs_in_triton(scores, support_scores, index, k):
+        from pyg_samsa.functional.triton_ranking import triton_ranking
+
+        return triton_ranking(scores, support_scores, index, k)
     if index.num_graphs == 1:
         return topk(torch.cat([scores, support_scores]).t(), k).unsqueeze(0)
     return index.join_graphs([_table_topk(scores, support_scores, layout, k) for layout in index.layouts()])
+
+
+def _runs_in_triton(scores: Tensor, support_scores: Tensor, index: RaggedIndex, k: int) -> bool:
+    return (
+        support_scores.dtype in DTYPES
+        and k <= _MOST_RANKED
+        and index.max_size + support_scores.size(0) <= _MOST_BLOCKS * max(k, 128)
+        and runs_in_triton("ranking", scores)
+    )
 
 
 def candidate_table(

@@ -9,10 +9,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from pyg_samsa.functional.ragged import RaggedIndex
-from pyg_samsa.functional.triton_support import HAS_TRITON, jit, rowwise, tile
+from pyg_samsa.functional.reference import attention
+from pyg_samsa.functional.triton_support import (
+    HAS_TRITON,
+    is_exact,
+    jit,
+    kernel_op,
+    largest_error,
+    rowwise,
+    tile,
+    wrap_triton,
+)
 from pyg_samsa.typing import Float
 
 if HAS_TRITON:
@@ -22,17 +31,49 @@ _LOG2_E = 1.4426950408889634
 
 
 @jit
+def find_tile(ptr, graphs, slot, ROWS: tl.constexpr):
+    r"""Return the graph of a slot of rows, and the first row of the slot, which may lie beyond the graph.
+
+    .. math::
+        \mathrm{slots\ of\ graph\ } b: \quad
+        \lfloor \mathrm{ptr}_b / R \rfloor + b, \; \dots, \; \lfloor \mathrm{ptr}_{b+1} / R \rfloor + b
+
+    So each graph has enough slots for its tiles of R rows, and T // R + B slots hold all tiles of a batch: the sizes of
+    the graphs need not be known to launch a kernel.
+
+    Args:
+        ptr: Address of the offsets [B+1].
+        graphs: B.
+        slot: Number of the slot.
+        ROWS: Rows R of a tile.
+
+    Cost: O(log B).
+    """
+    low, high = tl.zeros([], tl.int32), tl.zeros([], tl.int32) + graphs
+    while high - low > 1:
+        middle = (low + high) // 2
+        begins_before = tl.load(ptr + middle) // ROWS + middle <= slot
+        low = tl.where(begins_before, middle, low)
+        high = tl.where(begins_before, high, middle)
+    begin = tl.load(ptr + low)
+    return low.to(tl.int64), begin + (slot - begin // ROWS - low) * ROWS
+
+
+@jit
 def _forward(
-    query, key, value, out, lse, graphs, starts, ptr, scale,
+    query, key, value, out, lse, ptr, graphs, scale,
     q_row, q_head, k_graph, k_head, k_row, v_graph, v_head, v_row,
     heads, samples, channels, ROWS: tl.constexpr, KEYS: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Output and logarithm (base 2) of the sum of weights of one tile of queries of one graph and head."""
-    block, head = tl.program_id(0), tl.program_id(1).to(tl.int64)
-    graph = tl.load(graphs + block)
-    rows = tl.load(starts + block) + tl.arange(0, ROWS)
+    head = tl.program_id(1).to(tl.int64)
+    graph, first = find_tile(ptr, graphs, tl.program_id(0), ROWS)
+    end = tl.load(ptr + graph + 1)
+    if first >= end:
+        return
+    rows = first + tl.arange(0, ROWS)
     channel = tl.arange(0, CHANNELS)
-    real, inside = (rows < tl.load(ptr + graph + 1))[:, None], (channel < channels)[None, :]
+    real, inside = (rows < end)[:, None], (channel < channels)[None, :]
     q = tl.load(query + rows[:, None] * q_row + head * q_head + channel[None, :], mask=real & inside, other=0.0)
     highest = tl.full([ROWS], float("-inf"), tl.float32)
     total = tl.zeros([ROWS], tl.float32)
@@ -59,23 +100,26 @@ def _forward(
         (sums / total[:, None]).to(out.dtype.element_ty),
         mask=real & inside,
     )
-    tl.store(lse + rows * heads + head, highest + tl.log2(total), mask=rows < tl.load(ptr + graph + 1))
+    tl.store(lse + rows * heads + head, highest + tl.log2(total), mask=rows < end)
 
 
 @jit
 def _backward_query(
-    query, key, value, out, lse, grad, grad_query, delta, graphs, starts, ptr, scale, unit,
+    query, key, value, out, lse, grad, grad_query, delta, ptr, graphs, scale, unit,
     q_row, q_head, k_graph, k_head, k_row, v_graph, v_head, v_row,
     heads, samples, channels, ROWS: tl.constexpr, KEYS: tl.constexpr, CHANNELS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Gradient of one tile of queries; also writes ``delta``, the products of outputs and their gradients, for
     `_backward_pairs`.
     """
-    block, head = tl.program_id(0), tl.program_id(1).to(tl.int64)
-    graph = tl.load(graphs + block)
-    rows = tl.load(starts + block) + tl.arange(0, ROWS)
+    head = tl.program_id(1).to(tl.int64)
+    graph, first = find_tile(ptr, graphs, tl.program_id(0), ROWS)
+    end = tl.load(ptr + graph + 1)
+    if first >= end:
+        return
+    rows = first + tl.arange(0, ROWS)
     channel = tl.arange(0, CHANNELS)
-    row_real = rows < tl.load(ptr + graph + 1)
+    row_real = rows < end
     inside = (channel < channels)[None, :]
     real = row_real[:, None] & inside
     packed = (rows[:, None] * heads + head) * channels + channel[None, :]
@@ -143,45 +187,60 @@ def _backward_pairs(
     tl.store(grad_value + place, value_sums.to(grad_value.dtype.element_ty), mask=mask)
 
 
-class _Attention(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex) -> Tensor:
-        query, key, value = rowwise(query), rowwise(key), rowwise(value)
-        tokens, heads, channels = query.shape
-        out = torch.empty(query.shape, dtype=query.dtype, device=query.device)
-        lse = torch.empty(tokens, heads, dtype=torch.float32, device=query.device)
-        size, how = tile(query)
-        how = {"ROWS": size, "KEYS": size, **how}
-        graphs, starts = index.tiles(size)
-        scale = _LOG2_E / channels**0.5
-        if tokens:
-            _forward[graphs.numel(), heads](
-                query, key, value, out, lse, graphs, starts, index.ptr, scale, *_strides(query, key, value), **how
-            )
-        ctx.save_for_backward(query, key, value, out, lse)
-        ctx.index, ctx.scales, ctx.how = index, (scale, scale / _LOG2_E), how
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, out, lse = ctx.saved_tensors
-        grad, index, how = grad.contiguous(), ctx.index, ctx.how
-        grads = [torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device) for tensor in (query, key, value)]
-        delta = torch.empty_like(lse)
-        strides = _strides(query, key, value)
-        graphs, starts = index.tiles(how["ROWS"])
-        heads, samples = key.shape[1:3]
-        if query.size(0):
-            places = (graphs, starts, index.ptr)
-            _backward_query[graphs.numel(), heads](
-                query, key, value, out, lse, grad, grads[0], delta, *places, *ctx.scales, *strides, **how
-            )
-        blocks = -(-samples // how["KEYS"])
-        _backward_pairs[key.size(0) * heads, blocks](
-            query, key, value, lse, grad, delta, *grads[1:], index.ptr, *ctx.scales, *strides, **how
+@kernel_op("attention")
+def _attention(query: Tensor, key: Tensor, value: Tensor, ptr: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
+    """Return output [T, H, C] and the logarithms of the sums of weights [T, H]."""
+    query, key, value = rowwise(query), rowwise(key), rowwise(value)
+    out = query.new_empty(query.shape)
+    lse = query.new_empty(query.shape[:2], dtype=torch.float32)
+    grid, how, scale = _launch(query, ptr, exact)
+    if query.size(0):
+        wrap_triton(_forward)[grid](
+            query, key, value, out, lse, ptr, ptr.numel() - 1, scale, *_strides(query, key, value), **how
         )
-        return *grads, None
+    return out, lse
+
+
+@kernel_op("attention_backward")
+def _attention_backward(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, ptr: Tensor, out: Tensor, lse: Tensor, exact: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    grad, query, key, value = grad.contiguous(), rowwise(query), rowwise(key), rowwise(value)
+    grads = [tensor.new_empty(tensor.shape) for tensor in (query, key, value)]
+    delta = torch.empty_like(lse)
+    grid, how, scale = _launch(query, ptr, exact)
+    scales, strides = (scale, scale / _LOG2_E), _strides(query, key, value)
+    if query.size(0):
+        wrap_triton(_backward_query)[grid](
+            query, key, value, out, lse, grad, grads[0], delta, ptr, ptr.numel() - 1, *scales, *strides, **how
+        )
+    pairs = key.size(0) * key.size(1), -(-key.size(2) // how["KEYS"])
+    wrap_triton(_backward_pairs)[pairs](
+        query, key, value, lse, grad, delta, grads[1], grads[2], ptr, *scales, *strides, **how
+    )
+    return grads[0], grads[1], grads[2]
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.exact = inputs
+    ctx.save_for_backward(*tensors, *output)
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+
+
+def _gradient(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    grads = (None,) * 3 if grad is None else _attention_backward(grad, *ctx.saved_tensors, ctx.exact)
+    return *grads, None, None
+
+
+_attention.register_autograd(_gradient, setup_context=_keep)
+
+
+def _launch(query: Tensor, ptr: Tensor, exact: bool) -> tuple[tuple[int, int], dict[str, Any], float]:
+    """Return the grid of the kernels of tiles of queries, the constants of all kernels, and the scale of scores."""
+    rows, how = tile(query.size(2), exact)
+    grid = query.size(0) // rows + ptr.numel() - 1, query.size(1)
+    return grid, {"ROWS": rows, "KEYS": rows, **how}, _LOG2_E / query.size(2) ** 0.5
 
 
 def _strides(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, ...]:
@@ -212,4 +271,36 @@ def triton_attention(
 
     Cost: O(T K H C) time, O(T H C) memory.
     """
-    return _Attention.apply(query, key, value, index)
+    return _attention(query, key, value, index.ptr, is_exact(query.dtype))[0]
+
+
+def self_test(device: torch.device, dtype: torch.dtype, channels: int) -> float:
+    """Return the largest error of outputs and gradients on tiny graphs, compared with the literal attention.
+
+    Args:
+        device: Where the kernels run.
+        dtype: Type of the vectors.
+        channels: Channels C of a vector.
+
+    Example:
+        >>> from pyg_samsa.functional.triton_support import is_interpreted
+        >>> not is_interpreted() or self_test(torch.device("cpu"), torch.float32, 8) < 1e-5
+        True
+    """
+    generator = torch.Generator().manual_seed(0)
+    sizes, heads, samples = [3, 0, 70], 2, 35
+    ptr = torch.tensor([0, *sizes]).cumsum(0)
+    shapes = (73, heads, channels), *((3, heads, samples, channels),) * 2, (73, heads, channels)
+    # Rounded to the type first, so that the reference has the same inputs.
+    *inputs, upstream = (torch.randn(shape, generator=generator).to(dtype).double() for shape in shapes)
+    query, key, value = (tensor.requires_grad_() for tensor in inputs)
+    rows = [
+        torch.stack([attention(query[ptr[b] : ptr[b + 1], h], key[b, h], value[b, h]) for h in range(heads)], dim=1)
+        for b, size in enumerate(sizes)
+        if size
+    ]
+    expected = torch.cat(rows)
+    there = [tensor.detach().to(device, dtype).requires_grad_() for tensor in inputs]
+    found = triton_attention(there[0], there[1], there[2], RaggedIndex(ptr.to(device)))
+    grads = torch.autograd.grad(found, there, upstream.to(device, dtype))
+    return largest_error([found, *grads], [expected, *torch.autograd.grad(expected, inputs, upstream)])

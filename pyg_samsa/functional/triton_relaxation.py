@@ -12,7 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyg_samsa.functional.triton_support import HAS_TRITON, jit, tile
+from pyg_samsa.functional.reference import hard_sample_without_replacement, soft_sample_without_replacement
+from pyg_samsa.functional.triton_support import (
+    HAS_TRITON,
+    is_exact,
+    jit,
+    kernel_op,
+    largest_error,
+    tile,
+    wrap_triton,
+)
 from pyg_samsa.typing import Float
 
 if HAS_TRITON:
@@ -121,6 +130,58 @@ def _backward_rivals(
         tl.store(grad_rivals + place, (sums / num_rivals).to(grad_rivals.dtype.element_ty), mask=mask)
 
 
+@kernel_op("relax")
+def _relax(
+    chosen: Tensor, rivals: Tensor, chosen_scores: Tensor, rival_scores: Tensor, tau: float, exact: bool
+) -> Tensor:
+    inputs = [tensor.contiguous() for tensor in (chosen, rivals, chosen_scores, rival_scores)]
+    out = torch.empty_like(inputs[0])
+    sizes = _sizes(chosen, exact)
+    if out.numel():
+        wrap_triton(_soft)[_grid(chosen_scores, "ROWS", sizes)](
+            *inputs, out, 1 / tau, *_counts(chosen, rivals), **sizes
+        )
+    return out
+
+
+@kernel_op("relax_backward")
+def _relax_backward(
+    grad: Tensor,
+    chosen: Tensor,
+    rivals: Tensor,
+    chosen_scores: Tensor,
+    rival_scores: Tensor,
+    tau: float,
+    soft: bool,
+    exact: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of the vectors, which are empty without ``soft``, and of the scores."""
+    inputs = [tensor.contiguous() for tensor in (grad, chosen, rivals, chosen_scores, rival_scores)]
+    _, chosen, rivals, chosen_scores, rival_scores = inputs
+    of_vectors = [tensor.new_empty(tensor.shape if soft else 0) for tensor in (chosen, rivals)]
+    up, down = torch.empty_like(chosen_scores), torch.empty_like(rival_scores)
+    sizes = _sizes(chosen, exact)
+    if chosen.numel():
+        rest: Any = (1 / tau, *_counts(chosen, rivals), soft)
+        wrap_triton(_backward_chosen)[_grid(chosen_scores, "ROWS", sizes)](*inputs, of_vectors[0], up, *rest, **sizes)
+        wrap_triton(_backward_rivals)[_grid(rival_scores, "RIVALS", sizes)](
+            *inputs, of_vectors[1], down, *rest, **sizes
+        )
+    return of_vectors[0], of_vectors[1], up, down
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.tau, ctx.exact = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    return *_relax_backward(grad, *ctx.saved_tensors, ctx.tau, True, ctx.exact), None, None
+
+
+_relax.register_autograd(_gradient, setup_context=_keep)
+
+
 def relax(
     chosen: Float[Tensor, "*b K C"],
     rivals: Float[Tensor, "*b J C"],
@@ -146,16 +207,7 @@ def relax(
 
     Cost: O(K J C) time for each head; the K x J probabilities are never written to memory.
     """
-    chosen, rivals, chosen_scores, rival_scores = (
-        tensor.contiguous() for tensor in (chosen, rivals, chosen_scores, rival_scores)
-    )
-    out = torch.empty_like(chosen)
-    sizes = _sizes(chosen)
-    if out.numel():
-        _soft[_grid(chosen_scores, "ROWS", sizes)](
-            chosen, rivals, chosen_scores, rival_scores, out, 1 / tau, *_counts(chosen, rivals), **sizes
-        )
-    return out
+    return _relax(chosen, rivals, chosen_scores, rival_scores, tau, is_exact(chosen.dtype))
 
 
 def relax_backward(
@@ -189,25 +241,51 @@ def relax_backward(
 
     Cost: O(K J C) time for each head, twice.
     """
-    inputs = [tensor.contiguous() for tensor in (grad, chosen, rivals, chosen_scores, rival_scores)]
-    _, chosen, rivals, chosen_scores, rival_scores = inputs
-    # Without ``soft`` nothing is written to the gradients of the vectors, but a kernel must be given a place.
-    of_vectors = (torch.empty_like(chosen), torch.empty_like(rivals)) if soft else (chosen, rivals)
-    up, down = torch.empty_like(chosen_scores), torch.empty_like(rival_scores)
-    sizes = _sizes(chosen)
-    if chosen.numel():
-        rest: Any = (1 / tau, *_counts(chosen, rivals), soft)
-        _backward_chosen[_grid(chosen_scores, "ROWS", sizes)](*inputs, of_vectors[0], up, *rest, **sizes)
-        _backward_rivals[_grid(rival_scores, "RIVALS", sizes)](*inputs, of_vectors[1], down, *rest, **sizes)
-    return of_vectors if soft else None, (up, down)
+    exact = is_exact(chosen.dtype)
+    of_chosen, of_rivals, up, down = _relax_backward(
+        grad, chosen, rivals, chosen_scores, rival_scores, tau, soft, exact
+    )
+    return (of_chosen, of_rivals) if soft else None, (up, down)
+
+
+def self_test(device: torch.device, dtype: torch.dtype, channels: int) -> float:
+    """Return the largest error of samples and gradients of a few vectors, compared with the literal sampling.
+
+    Args:
+        device: Where the kernels run.
+        dtype: Type of the vectors.
+        channels: Channels C of a vector.
+
+    Example:
+        >>> from pyg_samsa.functional.triton_support import is_interpreted
+        >>> not is_interpreted() or self_test(torch.device("cpu"), torch.float32, 8) < 1e-5
+        True
+    """
+    generator = torch.Generator().manual_seed(0)
+    k, tau = 35, 0.5
+    values, upstream = (torch.randn(n, channels, generator=generator).to(dtype).double() for n in (2 * k, k))
+    scores = torch.randn(2 * k, generator=generator).sort(descending=True).values.double().requires_grad_()
+    values.requires_grad_()
+    soft = soft_sample_without_replacement(values, scores, k, tau)
+    of_soft = torch.autograd.grad(soft, (values, scores), upstream)
+    hard = hard_sample_without_replacement(values, scores, k, tau)
+    (of_hard,) = torch.autograd.grad(hard, scores, upstream)
+    x, g = values.detach().to(device, dtype), upstream.to(device, dtype)
+    z = scores.detach().to(device, torch.float32)
+    parts = x[:k], x[k:], z[:k], z[k:]
+    of_vectors, of_scores = relax_backward(g, *parts, tau, True)
+    assert of_vectors is not None
+    _, again = relax_backward(g, *parts, tau, False)
+    found = [relax(*parts, tau), torch.cat(of_vectors), torch.cat(of_scores), torch.cat(again)]
+    return largest_error(found, [soft, *of_soft, of_hard])
 
 
 def _counts(chosen: Tensor, rivals: Tensor) -> tuple[int, int, int]:
     return chosen.size(-2), rivals.size(-2), chosen.size(-1)
 
 
-def _sizes(values: Tensor) -> dict[str, Any]:
-    size, how = tile(values)
+def _sizes(values: Tensor, exact: bool) -> dict[str, Any]:
+    size, how = tile(values.size(-1), exact)
     return {"ROWS": size, "RIVALS": size, **how}
 
 

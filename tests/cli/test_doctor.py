@@ -126,3 +126,21 @@ def test_a_broken_torch_is_a_finding_and_no_traceback(tmp_path):
     assert "Traceback" not in done.stderr
     assert "libtorch.so" in done.stdout
     assert "--force-reinstall" in done.stdout
+
+
+def test_kernels_are_tested_on_every_gpu(monkeypatch):
+    from pyg_samsa.cli._doctor_checks import NOTE, OK, kernels
+
+    assert not torch.cuda.is_available() or list(kernels())
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    verdicts = {"attention": "passed its self-test", "ranking": "its self-test in float32 on cuda:0 is wrong by inf"}
+    monkeypatch.setattr("pyg_samsa.functional.explain_kernels", lambda device, dtype: verdicts)
+    checks = list(kernels())
+    assert [check.name for check in checks[:3]] == [
+        "attention on cuda:0, float32",
+        "ranking on cuda:0, float32",
+        "attention on cuda:0, bfloat16",
+    ]
+    assert len(checks) == 8
+    assert [check.status for check in checks[:2]] == [OK, NOTE]
+    assert checks[1].cure

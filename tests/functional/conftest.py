@@ -30,3 +30,13 @@ def normal():
         return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_(grad)
 
     return make
+
+
+@pytest.fixture
+def device():
+    """Where Triton kernels run: on a GPU, or on the CPU in Triton's interpreter."""
+    from pyg_samsa.functional.triton_support import HAS_TRITON, is_interpreted
+
+    if not (HAS_TRITON and (is_interpreted() or torch.cuda.is_available())):
+        pytest.skip("needs triton, and a GPU or TRITON_INTERPRET=1; test_triton_support runs it in the interpreter")
+    return torch.device("cpu" if is_interpreted() else "cuda")
