@@ -158,3 +158,35 @@ def test_compile_sees_one_operator_of_the_kernels_for_all_batches(device):
     finally:
         torch.set_float32_matmul_precision("highest")
     assert len(graphs) == 2
+
+
+@pytest.mark.parametrize(
+    ("operator", "operators"),
+    [("samsa", ["ranking", "attention"]), ("sft", ["ranking", "relative"])],
+)
+def test_a_compiled_block_has_the_kernels_in_one_graph_for_all_batches(device, operator, operators):
+    from pyg_samsa.nn import SAMSABlock, SAMSAConv, SFTConv
+
+    graphs = []
+
+    def backend(graph, _):
+        graphs.append([str(node.target) for node in graph.graph.nodes if "pyg_samsa" in str(node.target)])
+        return graph
+
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    conv = (
+        SAMSAConv(32, 2, 8, noise="never", attn_backend="triton")
+        if operator == "samsa"
+        else SFTConv(32, 2, 8, noise="never")
+    )
+    block = SAMSABlock(32, conv=conv).to(device)
+    torch.nn.init.ones_(block.alpha)
+    compiled = torch.compile(block, backend=backend, fullgraph=True, dynamic=True)
+    for sizes in ([5, 9, 0], [30, 4, 7], [6, 6, 6, 6]):
+        x = torch.randn(sum(sizes), 32, device=device, requires_grad=True)
+        index = RaggedIndex.from_sizes(sizes, device)
+        found, expected = compiled(x, ptr=index), block(x, ptr=index)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(*(torch.autograd.grad(out.sum(), x)[0] for out in (found, expected)))
+    assert graphs == [[f"pyg_samsa.{name}.default" for name in operators]]
