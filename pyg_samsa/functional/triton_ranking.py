@@ -18,7 +18,6 @@ from pyg_samsa.typing import Float, Int
 if HAS_TRITON:
     import triton.language as tl
 
-MAX_BEST = 2048
 _LEAST = 128
 
 
@@ -123,7 +122,8 @@ def triton_ranking(
         scores: Scores z of the tokens, at most single precision.
         support_scores: Scores z' of the support tokens, S at least K.
         index: Where each graph begins and ends.
-        k: Number of candidates K to keep, at most `MAX_BEST`.
+        k: Number of candidates K to keep, small enough that a block fits into the registers: `ragged_topk` asks for
+            at most 2048.
 
     Returns:
         Candidate numbers as those of `ragged_topk`, equal ones in the same order.
