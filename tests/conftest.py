@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-TINY = Path(__file__).parent / "tiny.py"
+HERE = Path(__file__).parent
 CONFIG = {
     "dataset": {"format": "tiny", "name": "multilabel", "task": "graph", "task_type": "classification_multilabel"},
     "metric_best": "ap",
@@ -24,14 +24,30 @@ CONFIG = {
 }
 
 
+def load(name):
+    """Return a module of this folder."""
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="session")
 def tiny():
     """The module of the tiny data set, registered with GraphGym."""
-    spec = importlib.util.spec_from_file_location("tiny", TINY)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tiny"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("tiny")
+
+
+@pytest.fixture
+def float32_device(monkeypatch):
+    """A device without float64, on which the test may compute."""
+    from pyg_samsa.functional import float64
+
+    module = load("float32_device")
+    monkeypatch.setattr(float64, "WITHOUT_FLOAT64", {module.DEVICE.type})
+    with module.Float32Device():
+        yield module.DEVICE
 
 
 @pytest.fixture

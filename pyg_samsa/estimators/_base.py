@@ -24,6 +24,7 @@ from pyg_samsa.datasets.molecules.peptides import stratified_split
 from pyg_samsa.errors import ConfigError, DataError, check_choice
 from pyg_samsa.estimators._blend import fit_blend, read_inputs, smiles_of_items, with_task
 from pyg_samsa.estimators._graphs import list_items, read_graphs, texts_of
+from pyg_samsa.functional.float64 import to_float64
 from pyg_samsa.functional.node_encodings import return_probabilities
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
@@ -279,7 +280,7 @@ class MoleculeEstimator(BaseEstimator):
         data = SplitData(graphs, {"test": torch.arange(len(graphs))}, batch_size=1, tokens_per_batch=8192)
         network, found = BatchNetwork(self.model_).eval(), torch.empty(len(graphs), self._width(), dtype=torch.float64)
         for batch in data.loader("test"):
-            found[batch.row_id] = network(batch)[0].double()
+            found[batch.row_id] = to_float64(network(batch)[0])
         return found
 
     def _width(self) -> int:

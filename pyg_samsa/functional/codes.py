@@ -14,6 +14,7 @@ import math
 import torch
 from torch import Tensor
 
+from pyg_samsa.functional.float64 import to_float64
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.typing import Float, Int, Shaped
 
@@ -83,7 +84,7 @@ def feature_keys(features: Shaped[Tensor, "N ..."]) -> Int[Tensor, " N"]:
     """
     if features.dim() == 1:
         features = features[:, None]
-    bits = (features.detach().flatten(1).double() + 0.0).view(torch.int64)
+    bits = (to_float64(features.detach().flatten(1)) + 0.0).view(torch.int64).to(features.device)
     key = torch.zeros(bits.size(0), dtype=torch.long, device=bits.device)
     for column in bits.unbind(1):
         key = mix(key + column)
@@ -272,6 +273,6 @@ def gaussian_codes(
     )
     bits = mix(keys[:, None] ^ counter)
     scale = 2.0**-53
-    radius = (-2.0 * torch.log((_shift(bits, 11).double() + 1.0) * scale)).sqrt()
-    angle = _shift(mix(bits), 11).double() * (2.0 * math.pi * scale)
-    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :channels].to(dtype)
+    radius = (-2.0 * torch.log((to_float64(_shift(bits, 11)) + 1.0) * scale)).sqrt()
+    angle = to_float64(_shift(mix(bits), 11)) * (2.0 * math.pi * scale)
+    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :channels].to(dtype).to(keys.device)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.functional.float64 import to_float64
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
@@ -79,9 +80,10 @@ def farthest_points(
 
 def _starts(points: Tensor, index: RaggedIndex) -> Tensor:
     """Return the point of each cloud that is farthest from the centroid [B], 0 for an empty cloud."""
-    sums = torch.zeros(index.num_graphs, points.size(1), dtype=torch.float64, device=points.device)
-    sums.index_add_(0, index.batch, points.double())
-    centroids = (sums / index.ptr.diff().clamp(min=1).unsqueeze(1)).to(points.dtype)
+    wide = to_float64(points)
+    sums = wide.new_zeros(index.num_graphs, points.size(1)).index_add_(0, index.batch.to(wide.device), wide)
+    sizes = index.ptr.diff().clamp(min=1).unsqueeze(1)
+    centroids = (sums / sizes.to(wide.device)).to(points.dtype).to(points.device)
     distance = _square(points, centroids[index.batch])
     largest = torch.zeros(index.num_graphs, dtype=points.dtype, device=points.device)
     largest.scatter_reduce_(0, index.batch, distance, "amax")

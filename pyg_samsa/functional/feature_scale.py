@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional.float64 import to_float64
 from pyg_samsa.typing import Float, Shaped
 
 LARGEST = 5.0
@@ -43,7 +44,7 @@ def fit_feature_scale(features: Shaped[Tensor, "G F"]) -> tuple[Float[Tensor, " 
     """
     if not len(features):
         raise ConfigError("features", list(features.shape), "at least one row")
-    shortened = _shortened(features.double())
+    shortened = _shortened(to_float64(features))
     mean = shortened.nanmean(0).nan_to_num(0.0)
     std = (shortened - mean).square().nanmean(0).sqrt().nan_to_num(0.0)
     return mean, torch.where(std > _CONSTANT * (1 + mean.abs()), std, torch.zeros_like(std))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.float64 import to_float64
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.options import check_integer, check_positive
 from pyg_samsa.typing import Float, Int, Shaped
@@ -83,10 +84,11 @@ def sinusoidal_positions(
         return table[sequence_positions(positions)]
     if positions.dim() != 1:
         raise ShapeError("positions", list(positions.shape), "[n], one place a token")
-    pair = torch.arange(0, channels, 2, dtype=torch.float64, device=positions.device)
-    angles = positions.double()[:, None] * torch.exp(pair * (-math.log(max_period) / channels))
+    wide = to_float64(positions)
+    pair = torch.arange(0, channels, 2, dtype=torch.float64, device=wide.device)
+    angles = wide[:, None] * torch.exp(pair * (-math.log(max_period) / channels))
     rows = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :channels]
-    return rows.to(torch.get_default_dtype() if dtype is None else dtype)
+    return rows.to(torch.get_default_dtype() if dtype is None else dtype).to(positions.device)
 
 
 def fourier_positions(place: Float[Tensor, "n l"], octaves: int) -> Float[Tensor, "n F"]:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional.float64 import has_float64, to_float64
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Shaped
 
@@ -25,7 +26,8 @@ class TargetScale(Module):
 
     Shapes:
         - **input:** output of the head [..., C]
-        - **output:** predictions in the units of the targets [..., C], float64 (float32 on devices without float64)
+        - **output:** predictions in the units of the targets [..., C], float64, on the CPU if the device of the input
+          has no float64 (Apple's GPUs)
 
     Example:
         >>> scale = TargetScale(1)
@@ -82,8 +84,8 @@ class TargetScale(Module):
             >>> scale(torch.ones(1, 2))
             tensor([[7., 1.]], dtype=torch.float64)
         """
-        wide = _widest(output)
-        return output.to(wide) * self.std.to(wide) + self.mean.to(wide)
+        wide = to_float64(output)
+        return wide * self.std.to(wide.device) + self.mean.to(wide.device)
 
     def standardize(self, y: Shaped[Tensor, "*b C"]) -> Float[Tensor, "*b C"]:
         """Return targets with mean 0 and standard deviation 1, as the head should predict them.
@@ -94,14 +96,18 @@ class TargetScale(Module):
             >>> scale.standardize(torch.tensor([[7.0, 1.0]]))
             tensor([[1., 1.]], dtype=torch.float64)
         """
-        wide = _widest(y)
-        return (y.to(wide) - self.mean.to(wide)) / self.std.to(wide)
+        wide = to_float64(y)
+        return (wide - self.mean.to(wide.device)) / self.std.to(wide.device)
 
     def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
-        # ``module.float()``, ``.half()`` and Lightning's precision plugins must not round the scale.
+        # ``module.float()``, ``.half()`` and Lightning's precision plugins must not round the scale, and on a device
+        # without float64 it stays on the CPU.
         mean, std = self.mean, self.std
+        if not has_float64(fn(torch.empty(0, device=mean.device)).device):
+            self.mean, self.std = mean.cpu(), std.cpu()
+            return self
         super()._apply(fn, recurse)
-        if self.mean.device.type not in ("mps", "meta"):
+        if "meta" not in (mean.device.type, self.mean.device.type):
             self.mean, self.std = mean.to(self.mean.device), std.to(self.std.device)
         return self
 
@@ -113,10 +119,6 @@ class TargetScale(Module):
             TargetScale(2)
         """
         return f"{self.mean.numel()}"
-
-
-def _widest(like: Tensor) -> torch.dtype:
-    return torch.float32 if like.device.type == "mps" else torch.float64  # Apple's devices have no float64
 
 
 def scale_of(y: Shaped[Tensor, "G C"]) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
@@ -137,7 +139,7 @@ def scale_of(y: Shaped[Tensor, "G C"]) -> tuple[Float[Tensor, " C"], Float[Tenso
         >>> scale_of(torch.tensor([[1.0], [3.0]]))
         (tensor([2.], dtype=torch.float64), tensor([1.], dtype=torch.float64))
     """
-    y = y.double()
+    y = to_float64(y)
     mean = y.nanmean(0).nan_to_num(0.0)
     centred = y - mean
     # Divide by the largest deviation first, so that squares neither overflow nor underflow.

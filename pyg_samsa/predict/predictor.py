@@ -16,6 +16,7 @@ from pyg_samsa.chem.descriptors import check_descriptors, descriptor_labels
 from pyg_samsa.chem.graph_table import GraphTable
 from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional.float64 import to_float64
 from pyg_samsa.hub.folder import CONFIG, WEIGHTS, find_pretrained
 from pyg_samsa.hub.load import load_pretrained
 from pyg_samsa.io.files import file_hash
@@ -123,7 +124,7 @@ class MoleculePredictor(Predictor):
     def target_std(self) -> np.ndarray | None:
         """Standard deviations of the training targets [C], see :attr:`Predictor.target_std`."""
         scale = self.model.scale if self.task.kind == "regression" else None
-        return None if scale is None else scale.std.double().cpu().numpy()
+        return None if scale is None else scale.std.cpu().double().numpy()
 
     def outputs(self, inputs: MoleculeInputs, *, draws: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
         """Return predictions of readable molecules, see :meth:`Predictor.outputs`.
@@ -184,7 +185,7 @@ class MoleculePredictor(Predictor):
         readout: Any = self.model.readout  # graph level: it is there
         for draw in range(max(draws, used)):
             tokens = self.model.encode(**inputs, draw=draw)
-            outputs.append(readout(tokens, graph_features=features).double())
+            outputs.append(to_float64(readout(tokens, graph_features=features)))
         stacked = torch.stack(outputs)
         return self.task.readable(stacked[:used].mean(0)), self.task.readable(stacked[:draws]).std(0, correction=0)
 

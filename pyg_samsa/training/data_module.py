@@ -13,6 +13,7 @@ from torch_geometric.graphgym.imports import pl
 from torch_geometric.loader.dataloader import Collater
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional.float64 import has_float64
 from pyg_samsa.options import check_integer
 from pyg_samsa.training.batch_network import attach_graph_index
 from pyg_samsa.training.samplers import BatchSampler, FixedSizeBatches, TokenBatches
@@ -254,7 +255,17 @@ class SplitData(pl.LightningDataModule):
         return self.test_dataloader()
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move a batch, without waiting where its memory is pinned; float64 becomes float32 on Apple's devices."""
-        if device.type == "mps":
-            batch = batch.apply(lambda value: value.float() if value.dtype == torch.float64 else value)
-        return batch.to(device, non_blocking=self.pin_memory)
+        """Move a batch, without waiting where its memory is pinned.
+
+        For a device without float64, such features become float32, and such targets stay on the CPU, where losses and
+        metrics see them with all digits.
+        """
+        if has_float64(device):
+            return batch.to(device, non_blocking=self.pin_memory)
+        target = batch.get("y")
+        stays = target is not None and target.dtype == torch.float64
+        batch = batch.apply(lambda value: value.float() if value.dtype == torch.float64 else value)
+        batch = batch.to(device, non_blocking=self.pin_memory)
+        if stays:
+            batch.y = target
+        return batch

@@ -367,7 +367,7 @@ def clip_to_bounds(pred: Tensor, target: Tensor, bound: Tensor) -> Tensor:
     """
     if pred.numel() != target.numel() or pred.numel() != bound.numel():
         raise ShapeError("bound", list(bound.shape), f"{list(pred.shape)}, the shape of pred")
-    target, bound = target.view_as(pred).to(pred.dtype), bound.view_as(pred)
+    target, bound = target.view_as(pred).to(pred.dtype), bound.view_as(pred).to(pred.device)
     lower, upper = torch.minimum(pred, target), torch.maximum(pred, target)
     known = ~target.isnan()
     return torch.where(known & (bound > 0), lower, torch.where(known & (bound < 0), upper, pred))

@@ -54,7 +54,7 @@ class MeanLoss(Metric):
             >>> metric.total.item()
             1.5
         """
-        self.total += loss.detach() * rows
+        self.total += loss.detach().float().to(self.total.device) * rows
         self.rows += rows
 
     def compute(self) -> Tensor:

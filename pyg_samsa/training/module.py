@@ -16,6 +16,7 @@ from torchmetrics import Metric
 from pyg_samsa.errors import ConfigError, NumericalError
 from pyg_samsa.functional.autocast import at_least_float32, without_autocast
 from pyg_samsa.functional.deferred_checks import deferred_checks
+from pyg_samsa.functional.float64 import has_float64
 from pyg_samsa.metrics import BatchMetric
 from pyg_samsa.metrics.row_metric import UndefinedMetric
 from pyg_samsa.task import SPLITS
@@ -101,6 +102,7 @@ class TaskModule(pl.LightningModule):
         pred, target = self(batch)
         if target is None:
             raise ConfigError(f"{split} split", "rows without y", "a target in every row")
+        target = _beside(target, pred)
         bound = getattr(batch, "y_bound", None)
         with without_autocast(pred):
             clipped = pred if bound is None else clip_to_bounds(pred, target, bound)
@@ -175,7 +177,7 @@ class TaskModule(pl.LightningModule):
         values: dict[str, Tensor] = {}
         for key, metric in self._of(split).items():
             if metric.update_called:
-                values[key] = torch.as_tensor(self._compute(key, metric), dtype=torch.float64).float()
+                values[key] = torch.as_tensor(self._compute(key, metric)).float()
                 metric.reset()
         loss = values.get(f"{split}_loss")
         if loss is not None and not bool(torch.isfinite(loss)):
@@ -253,3 +255,10 @@ class TaskModule(pl.LightningModule):
             # Lightning requires a metric for a plateau schedule and would step it; `on_train_epoch_end` does that.
             config["monitor"], config["strict"] = "train_loss", False
         return {"optimizer": optimizer, "lr_scheduler": config}
+
+
+def _beside(target: Tensor, pred: Tensor) -> Tensor:
+    """Return targets on the device of the predictions, which is the CPU if their own one has no float64."""
+    if target.device == pred.device:
+        return target
+    return (target if has_float64(pred.device) else target.float()).to(pred.device)

@@ -64,3 +64,22 @@ def test_scale_of_neither_overflows_nor_underflows():
 def test_bad_scales_are_named(mean, std, name):
     with pytest.raises(ConfigError, match=f"target scale: {name}"):
         TargetScale(2).fit(torch.tensor(mean), torch.tensor(std))
+
+
+def test_on_a_device_without_float64_the_scale_stays_on_the_cpu(float32_device):
+    scale, x = fitted().to(float32_device), torch.tensor([[1.0, 1.0], [2.0, -1.0]])
+    assert (scale.mean.device.type, scale.mean.dtype) == ("cpu", torch.float64)
+    moved = x.to(float32_device).requires_grad_()
+    found = scale(moved)
+    assert found.tolist() == fitted()(x).tolist() == [[1e8 + 1e-2, 3.0], [1e8 + 2e-2, -3.0]]
+    torch.testing.assert_close(scale.standardize(found), x.double(), rtol=0, atol=1e-5)
+    scale.standardize(found).sum().backward()
+    assert moved.grad.device == float32_device
+    assert scale.half().float().to("cpu").mean.tolist() == [1e8, 0.0]
+    assert scale.state_dict()["mean"].tolist() == [1e8, 0.0]
+
+
+def test_the_scale_follows_its_network_to_meta_and_back():
+    scale = fitted().to("meta")
+    assert scale.mean.device.type == "meta"
+    assert scale.to_empty(device="cpu").mean.dtype == torch.float64

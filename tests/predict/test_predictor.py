@@ -225,3 +225,19 @@ def test_a_network_with_other_features_is_one_line(channels):
     with pytest.raises(ConfigError, match=r"^model: got 'a network with other features', expected OGB's features") as c:
         MoleculePredictor(model, Task("binary", ["active"]))
     assert str(c.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_a_device_without_float64_predicts_like_the_cpu(float32_device, molecule_network, scaled, monkeypatch):
+    # The tensors of the test device do not work in inference mode.
+    monkeypatch.setattr(MoleculePredictor, "_batch", torch.no_grad()(MoleculePredictor._batch.__wrapped__))
+    model = molecule_network(scale_targets=scaled)
+    if scaled:
+        model.scale.fit(torch.tensor([-1e6]), torch.tensor([0.01]))
+    expected = MoleculePredictor(model, REGRESSION).predict(SMILES, uncertainty=True)
+    predictor = MoleculePredictor(model, REGRESSION, device=float32_device)
+    found = predictor.predict(SMILES, uncertainty=True)
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-6 if scaled else 1e-5, rtol=0)
+    np.testing.assert_allclose(found.spread, expected.spread, atol=1e-6 if scaled else 1e-5, rtol=0)
+    if scaled:
+        assert predictor.target_std.tolist() == pytest.approx([0.01])

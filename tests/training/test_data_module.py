@@ -69,13 +69,12 @@ def test_bad_splits():
         SplitData(graphs(), splits(train=[11]), batch_size=2)
 
 
-def test_devices_without_float64_get_float32():
-    class Moved(Batch):
-        def to(self, device, **options):
-            return self, device
-
-    batch = Moved(y=torch.ones(1, 1, dtype=torch.float64), edge_index=torch.zeros(2, 0, dtype=torch.long))
+def test_targets_stay_on_the_cpu_of_a_device_without_float64(float32_device):
+    y = torch.tensor([[-1e6], [-1e6 + 0.001]], dtype=torch.float64)
+    batch = Batch(x=torch.ones(2, 1, dtype=torch.float64), y=y, row_id=torch.arange(2))
     data = SplitData([Data()] * 2, {"train": torch.arange(2)}, batch_size=2)
-    for name, dtype in (("cpu", torch.float64), ("mps", torch.float32)):
-        moved, device = data.transfer_batch_to_device(batch.clone(), torch.device(name), 0)
-        assert (device.type, moved.y.dtype, moved.edge_index.dtype) == (name, dtype, torch.int64)
+    moved = data.transfer_batch_to_device(batch, float32_device, 0)
+    assert (moved.x.device, moved.row_id.device, moved.y.device.type) == (float32_device, float32_device, "cpu")
+    assert torch.equal(moved.y, y)
+    labels = data.transfer_batch_to_device(Batch(x=torch.ones(2, 1), y=torch.ones(2, 1)), float32_device, 0)
+    assert labels.y.device == float32_device

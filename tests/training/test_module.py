@@ -8,10 +8,13 @@ from torchmetrics import MeanSquaredError
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.nn import SAMSA
+from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.batch_network import BatchNetwork
+from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.optimizers import adamw
+from pyg_samsa.training.scaling import ScaledLoss, with_target_scale
 
 
 def batch(y=True):
@@ -144,3 +147,50 @@ def test_losses_and_metrics_honour_bounds_and_predictions_do_not():
     assert pred.tolist() == [[3.0, 0.0], [3.0, 0.0]]
     made._measure("val", data, loss, pred, target)
     assert made.measures["val_mae"].compute().item() == pytest.approx((1.0 + 0.5) / 2)
+
+
+def energies(count=6):
+    """Graphs with targets that float32 cannot tell apart; every other one is a bound."""
+    graphs = []
+    for number in range(count):
+        y = torch.tensor([[-1e6 + number / 1000]], dtype=torch.float64)
+        edge_index, bound = torch.empty(2, 0, dtype=torch.long), torch.tensor([[number % 2]], dtype=torch.int8)
+        graphs.append(Data(x=torch.full((2, 3), float(number)), edge_index=edge_index, y=y, y_bound=bound))
+    return graphs
+
+
+def test_a_step_on_a_device_without_float64_is_that_of_the_cpu(float32_device):
+    graphs = energies()
+    results = []
+    for device in (torch.device("cpu"), float32_device):
+        torch.manual_seed(0)
+        options = {"channels": 8, "num_layers": 2, "heads": 2, "num_samples": 4, "scale_targets": True}
+        network = SAMSA.from_options(3, 1, **options).eval()
+        network, scale = with_target_scale(BatchNetwork(network), *scale_of(torch.cat([one.y for one in graphs])))
+        made = module(network, loss=ScaledLoss(losses.build("mse"), scale), metrics={"mae": metrics.build("mae", 1)})
+        made = made.to(device)
+        data = SplitData(graphs, {"train": torch.arange(6)}, batch_size=6)
+        moved = data.transfer_batch_to_device(Batch.from_data_list(graphs), device, 0)
+        loss, pred, target = made._predict(moved, "val")
+        made._measure("val", moved, loss, pred, target)
+        loss.backward()
+        gradient = next(parameter.grad for name, parameter in made.named_parameters() if "head" in name)
+        values = [torch.as_tensor(metric.compute()).float().item() for metric in made._of("val").values()]
+        results.append((loss.item(), pred.tolist(), values, torch.tensor(gradient.tolist())))
+    (loss, pred, values, gradient), (other_loss, other_pred, other_values, other_gradient) = results
+    assert other_loss == pytest.approx(loss, rel=1e-5)
+    assert len({row for (row,) in other_pred}) == 6
+    assert other_pred == [[pytest.approx(row, abs=1e-7)] for (row,) in pred]
+    assert other_values == pytest.approx(values, rel=1e-4)
+    torch.testing.assert_close(other_gradient, gradient)
+
+
+def test_targets_are_moved_to_predictions_of_the_device(float32_device):
+    class Unscaled(nn.Module):
+        def forward(self, batch):
+            return torch.zeros(6, 1, device=float32_device), batch.y
+
+    data = Batch.from_data_list([Data(x=torch.ones(1, 1), y=one.y) for one in energies()])
+    loss, _, target = module(Unscaled())._predict(data, "val")
+    assert target.device == float32_device
+    assert loss.item() == pytest.approx(1e6)

@@ -10,6 +10,7 @@ from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.codes import gaussian_codes
+from pyg_samsa.functional.float64 import to_float64
 from pyg_samsa.functional.ragged import RaggedIndex, resolve
 from pyg_samsa.nn.tokenizers.graph_bridge import sigma_to_raw
 from pyg_samsa.options import check_integer, check_positive
@@ -124,11 +125,13 @@ class CoordinateFree(Module):
             index, perm = resolve(pos.size(0), pos.device, batch, ptr, batch_size)
             distance = _radius(pos, batch if perm is not None and isinstance(batch, Tensor) else index.batch, index)
         if codes is None:
-            codes = self.eval_codes(distance, draw).to(like.dtype)
+            codes = self.eval_codes(distance, draw).to(like.dtype).to(like.device)
         x = self.mean + codes * F.softplus(self.raw_sigma)
         if self.distance_encoder is not None:
-            angles = distance.unsqueeze(1) * (math.pi / 2 * torch.arange(1, RADIUS_HARMONICS + 1, device=pos.device))
-            x = x + self.distance_encoder(torch.cat([angles.sin(), angles.cos()], dim=1).to(like.dtype))
+            harmonics = torch.arange(1, RADIUS_HARMONICS + 1, device=distance.device)
+            angles = distance.unsqueeze(1) * (math.pi / 2 * harmonics)
+            waves = torch.cat([angles.sin(), angles.cos()], dim=1).to(like.dtype).to(like.device)
+            x = x + self.distance_encoder(waves)
         return self.mlp(x)
 
     def eval_codes(self, radius: Float[Tensor, " N"], draw: int = 0) -> Float[Tensor, "N D"]:
@@ -155,9 +158,10 @@ class CoordinateFree(Module):
 def _radius(pos: Tensor, graph: Tensor, index: RaggedIndex) -> Tensor:
     """Return the distance of every point to the centroid of its cloud [N].
 
-    It is float64, because the frequencies multiply rounding errors.
+    It is float64, because the frequencies multiply rounding errors; see `to_float64` for devices without it.
     """
-    pos = pos.double()
+    pos = to_float64(pos)
+    graph, sizes = graph.to(pos.device), index.ptr.diff().clamp_min(1).to(pos.device)
     total = torch.zeros(index.num_graphs, pos.size(1), dtype=pos.dtype, device=pos.device).index_add(0, graph, pos)
-    centroid = total / index.ptr.diff().clamp_min(1).unsqueeze(1)
+    centroid = total / sizes.unsqueeze(1)
     return torch.linalg.vector_norm(pos - centroid[graph], dim=1)

@@ -126,3 +126,12 @@ def test_radius_is_seen_in_training_too():
     assert float((out[0] - out[2]).detach().abs().max()) > 1e-3
     out.sum().backward()
     assert float(encoder.distance_encoder.weight.grad.abs().sum()) > 0
+
+
+def test_a_device_without_float64_has_the_codes_of_the_cpu(float32_device):
+    encoder = CoordinateFree(16, centroid_distance=True).eval()
+    pos = ball(10).float()
+    expected = encoder(pos)
+    found = encoder.to(float32_device)(pos.to(float32_device), torch.zeros(10, dtype=torch.long, device=float32_device))
+    assert found.device == float32_device
+    torch.testing.assert_close(torch.tensor(found.tolist()), expected)
