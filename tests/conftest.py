@@ -1,8 +1,10 @@
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 HERE = Path(__file__).parent
@@ -31,6 +33,13 @@ def load(name):
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def pytest_runtest_setup(item):
+    """Skip tests with the mark ``cuda`` where there is no such device; Triton's kernels also run in its interpreter."""
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1" and "triton" in item.path.name
+    if item.get_closest_marker("cuda") and not interpreted and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The rules of documentation, annotation and testing that every file of the package follows."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,82 @@ def test_import_circles():
 def test_file_names():
     shared = {file: set(names) for file, names in RULER.shared_names().items()}
     assert not {file: names for file, names in shared.items() if not names <= MAY_SHARE_A_NAME.get(file, set())}
+
+
+def unmarked(source):
+    """Return the names of the tests that need a CUDA device by their code and do not carry the mark ``cuda``."""
+    tree = ast.parse(source)
+    given = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+    def inside(node, found, seen=()):
+        """Whether a part of the node, or of a name that it uses, is one of those looked for."""
+        for part in ast.walk(node):
+            if found(part):
+                return True
+            known = isinstance(part, ast.Name) and part.id in given and part.id not in seen
+            if known and inside(given[part.id], found, (*seen, part.id)):
+                return True
+        return False
+
+    def skips(part):
+        return isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.Not) and inside(part, asks)
+
+    def asks(part):
+        return isinstance(part, ast.Attribute) and ast.unparse(part) == "torch.cuda.is_available"
+
+    def marks(part):
+        return isinstance(part, ast.Attribute) and ast.unparse(part) == "pytest.mark.cuda"
+
+    def moves(part):
+        if isinstance(part, ast.keyword):
+            return part.arg == "device" and isinstance(part.value, ast.Constant) and part.value.value == "cuda"
+        if not isinstance(part, ast.Call) or not isinstance(part.func, ast.Attribute):
+            return False
+        name = part.func.attr
+        return (name == "cuda" and not part.args) or (
+            name == "to" and [ast.unparse(arg) for arg in part.args] == ["'cuda'"]
+        )
+
+    of_module = given.get("pytestmark")
+    return [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        if inside(node, moves)
+        or any(inside(mark, skips) for mark in (*node.decorator_list, *([of_module] if of_module else [])))
+        if not any(inside(mark, marks) for mark in (*node.decorator_list, *([of_module] if of_module else [])))
+    ]
+
+
+def test_tests_that_need_a_gpu_are_run_by_their_mark():
+    found = {path.relative_to(ROOT): unmarked(path.read_text()) for path in ROOT.glob("tests/**/test_*.py")}
+    assert not {path: names for path, names in found.items() if names}
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "@pytest.mark.skipif(not torch.cuda.is_available(), reason='none')\ndef test_it(): pass",
+        "HAS = torch.cuda.is_available()\ngpu = pytest.mark.skipif(not HAS, reason='none')\n@gpu\ndef test_it(): pass",
+        "pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason='none')\ndef test_it(): pass",
+        "def test_it(): torch.ones(2).cuda()",
+        "def test_it(): torch.ones(2).to('cuda')",
+        "class TestIt:\n    def test_it(self): torch.ones(2, device='cuda')",
+    ],
+)
+def test_a_test_without_the_mark_is_found(test):
+    assert unmarked(test) == ["test_it"]
+    assert unmarked(f"pytestmark = [pytest.mark.cuda]\n{test}".replace("pytestmark = pytest", "other = pytest")) == []
+
+
+def test_tests_of_the_absence_of_a_gpu_need_no_mark():
+    assert unmarked("@pytest.mark.skipif(torch.cuda.is_available(), reason='one')\ndef test_it(): pass") == []
 
 
 @pytest.fixture

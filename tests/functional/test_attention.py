@@ -160,7 +160,7 @@ def test_reasons(query, dropout, words):
     assert words in (varlen._refuse_half(query) or "")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize("name", ["flash", "varlen", "sdpa"])
 def test_on_cuda(name):
     query, key, value, index = make([30, 0, 1, 70], samples=64)

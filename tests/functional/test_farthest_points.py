@@ -116,7 +116,6 @@ def test_bad_start():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_equals_cpu():
     pos = torch.randn(3000, 3)
     ptr = torch.tensor([0, 1000, 3000])

@@ -239,7 +239,6 @@ def test_scores_that_are_not_finite_name_the_layer():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("sampling", SAMPLING)
 def test_cuda_agrees_with_cpu(sampling):
     conv = make(sampling)
