@@ -40,11 +40,12 @@ from pyg_samsa.training.callbacks import EpochEnd, History
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.console import quiet_libraries
 from pyg_samsa.training.data_module import SplitData
+from pyg_samsa.training.epoch_checkpoints import EpochCheckpoints
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.optimizers import adamw
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.scaling import ScaledLoss, fit_graph_features, with_target_scale
-from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoints
+from pyg_samsa.training.trainer import TrainerOptions, build_trainer
 
 WALK_STEPS = 16
 """Steps of the random walks that tell an atom where it is in its molecule."""
@@ -255,7 +256,7 @@ class MoleculeEstimator(BaseEstimator):
         callbacks = [
             history,
             EpochEnd(history),
-            *checkpoints(folder, options, history, "val_loss" if validates else None, False),
+            EpochCheckpoints(folder, history, "val_loss" if validates else None, higher_is_better=False),
         ]
         trainer = build_trainer(folder, options, callbacks, [], validates)
         trainer.fit(module, datamodule=data)

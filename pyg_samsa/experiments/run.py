@@ -31,7 +31,7 @@ from pyg_samsa.nn import num_parameters
 from pyg_samsa.options import check_integer
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
 from pyg_samsa.training.distributed import agree, join_torchrun
-from pyg_samsa.training.environment import available_cpus, cpu_name
+from pyg_samsa.training.environment import available_cpus, cpu_name, uses_cuda
 from pyg_samsa.training.results import RunResult, is_finished
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.run_plan import RunPlan
@@ -76,7 +76,7 @@ def run(
     check_run()
     if predictor:
         check_predictor(repeat=repeat)
-    join_torchrun()
+    join_torchrun(cfg.accelerator)
     talk = Verbosity(verbosity if cfg.print != "file" else min(verbosity, -1), is_main_process())
     console = make_console(quiet=not talk.main)
     with quiet_libraries(verbose=verbosity > 0):
@@ -182,7 +182,7 @@ def _header(plan: RunPlan, network: nn.Module, folder: RunFolder, new_weights: S
 
 
 def _device(options: TrainerOptions) -> str:
-    gpu = options.accelerator in ("gpu", "cuda") or (options.accelerator == "auto" and torch.cuda.is_available())
+    gpu = uses_cuda(options.accelerator)
     if not gpu:
         name = cpu_name()
     else:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pyg_samsa.functional.flash_packages import FLASH_2, FLASH_3, FlashPackage
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.typing import Float
-
-# Searching the import path takes longer than a small block, so it is done once.
-_HAS_FLASH = find_spec("flash_attn") is not None
 
 
 def varlen(
@@ -49,8 +46,10 @@ def flash(
     index: RaggedIndex,
     dropout: float,
 ) -> Float[Tensor, "T H C"]:
-    r"""Attend with the ``flash-attn`` package, which supports dropout: :math:`\mathrm{softmax}(q k^\top / \sqrt{C}) \,
-    v`.
+    r"""Attend with FlashAttention: :math:`\mathrm{softmax}(q k^\top / \sqrt{C}) \, v` graph by graph.
+
+    On Hopper GPUs, FlashAttention 3 (``flash_attn_interface``) runs if it is installed and there is no dropout;
+    otherwise version 2 (``flash_attn``).
 
     Args:
         query: Packed queries, half precision, on a CUDA device.
@@ -61,9 +60,26 @@ def flash(
 
     Cost: O(T K H C) time, O(T H C) memory.
     """
+    return flash_kernel(query, dropout)(*_packed(query, key, value, index))
+
+
+def flash_kernel(query: Float[Tensor, "T H C"], dropout: float) -> Callable[..., Tensor]:
+    """Return the kernel of FlashAttention for packed tokens of this kind.
+
+    Args:
+        query: Packed queries that `refuse_flash` does not refuse.
+        dropout: Probability that a weight is dropped.
+
+    Returns:
+        A function of queries, keys, values, their int32 offsets and their greatest lengths.
+    """
+    if _refuse_flash_3(query, dropout) is None:
+        from flash_attn_interface import flash_attn_varlen_func
+
+        return lambda *packed: _first(flash_attn_varlen_func(*packed))
     from flash_attn import flash_attn_varlen_func
 
-    return flash_attn_varlen_func(*_packed(query, key, value, index), dropout_p=dropout)
+    return lambda *packed: flash_attn_varlen_func(*packed, dropout_p=dropout)
 
 
 def refuse_varlen(query: Float[Tensor, "T H C"], dropout: float) -> str | None:
@@ -101,9 +117,49 @@ def refuse_flash(query: Float[Tensor, "T H C"], dropout: float) -> str | None:
 
     Cost: O(1).
     """
-    if not _HAS_FLASH:
-        return "the package flash-attn is not installed: pip install 'pyg-samsa[flash]'"
-    return _refuse_half(query)
+    if (reason := _refuse_flash_3(query, dropout)) is None:
+        return None
+    if FLASH_2.missing is not None and FLASH_3.missing is None:
+        return reason
+    return _refuse_flash_2(query)
+
+
+def flash_version(query: Float[Tensor, "T H C"], dropout: float = 0.0) -> int | None:
+    """Return the version of FlashAttention that `flash` runs, 2 or 3; None if it cannot run.
+
+    Args:
+        query: Packed queries.
+        dropout: Probability that a weight is dropped.
+
+    Example:
+        >>> flash_version(torch.zeros(3, 2, 8)) is None
+        True
+    """
+    if refuse_flash(query, dropout) is not None:
+        return None
+    return 2 if _refuse_flash_3(query, dropout) is not None else 3
+
+
+def _refuse_flash_3(query: Tensor, dropout: float) -> str | None:
+    return _refuse_package(FLASH_3, query) or (
+        "FlashAttention 3 does not support dropout of attention weights: set attn_dropout to 0, or install flash-attn"
+        if dropout
+        else None
+    )
+
+
+def _refuse_flash_2(query: Tensor) -> str | None:
+    return _refuse_package(FLASH_2, query)
+
+
+def _refuse_package(package: FlashPackage, query: Tensor) -> str | None:
+    # Importing the package is the most expensive question, so it comes last.
+    return package.missing or _refuse_half(query) or package.refuse(query) or package.broken
+
+
+def _first(out: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """Return the output of FlashAttention 3, whose first releases return also the logarithms of the denominators."""
+    return out[0] if isinstance(out, tuple) else out
 
 
 def _torch_varlen() -> Callable[..., Any]:

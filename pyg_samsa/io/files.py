@@ -179,6 +179,37 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def atomic_link(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Give a complete file a second name, which replaces ``path`` at once.
+
+    The names share their content on disk. Where the file system has no hard links, the content is copied.
+
+    Args:
+        source: A file that is not changed afterwards.
+        path: Second name, on the same file system.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "last.txt").write_text("1")
+        >>> atomic_link(folder / "last.txt", folder / "best.txt")
+        >>> (folder / "best.txt").read_text()
+        '1'
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(target)
+    try:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+        _sync(temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 @contextmanager
 def atomic_directory(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder that is renamed to ``path`` if the block ends without an error.
@@ -256,6 +287,9 @@ def remove_partial(path: str | os.PathLike[str]) -> list[Path]:
     """Delete temporary files that killed writers of ``path`` left behind, and return their names.
 
     Call this only while holding the lock of ``path``.
+
+    Args:
+        path: The file; ``*.ckpt`` as its name means all files of the folder with this suffix.
 
     Example:
         >>> import tempfile

@@ -9,14 +9,35 @@ import torch
 import torch.distributed as dist
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.training.environment import uses_cuda
 
 _HANDED_DOWN = "PYG_SAMSA_RUN_FOLDER"
 
 
-def join_torchrun() -> None:
-    """Join the process group of torchrun, so that processes can agree before the trainer exists; else do nothing."""
-    if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+def join_torchrun(accelerator: str = "auto") -> None:
+    """Join the process group of torchrun, so that processes can agree before the trainer exists; else do nothing.
+
+    On GPUs, each process takes the device of its local rank first: NCCL binds a process to the present device.
+
+    Args:
+        accelerator: The setting ``accelerator``.
+
+    Raises:
+        ConfigError: This machine has fewer GPUs than processes.
+    """
+    torchrun = "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if not torchrun or dist.is_initialized():
+        return
+    if not uses_cuda(accelerator):
+        dist.init_process_group("gloo")
+        return
+    rank, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if rank >= count:
+        expected = f"at most the number of GPUs, {count}"
+        raise ConfigError("--nproc_per_node", os.environ.get("LOCAL_WORLD_SIZE", rank + 1), expected)
+    device = torch.device("cuda", rank)
+    torch.cuda.set_device(device)
+    dist.init_process_group("nccl", device_id=device)
 
 
 def agree(choose: Callable[[], str]) -> str:

@@ -62,6 +62,19 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def uses_cuda(accelerator: str) -> bool:
+    """Return whether a run with this setting trains on CUDA devices.
+
+    Args:
+        accelerator: The setting ``accelerator``.
+
+    Example:
+        >>> uses_cuda("cpu"), uses_cuda("cuda")
+        (False, True)
+    """
+    return accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+
+
 def cpu_name() -> str:
     """Return the name of the processor.
 

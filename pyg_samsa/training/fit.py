@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from pyg_samsa.errors import DataNotFoundError
-from pyg_samsa.io.files import lock
+from pyg_samsa.io.files import lock, remove_partial
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.task import Task
 from pyg_samsa.training import run_folder as files
@@ -17,12 +17,13 @@ from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.compilation import compile_network
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.environment import describe
+from pyg_samsa.training.epoch_checkpoints import EpochCheckpoints
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.progress_display import EpochLines, ProgressDisplay
 from pyg_samsa.training.results import Draw, RunResult, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder
-from pyg_samsa.training.trainer import TrainerOptions, build_trainer, checkpoints
+from pyg_samsa.training.trainer import TrainerOptions, build_trainer
 
 
 def fit_and_test(
@@ -79,7 +80,10 @@ def fit_and_test(
     history.on_row = lambda row: [on_row(row) for on_row in watchers]
     collector = PredictionCollector()
     callbacks = [history, ExactResume(seed), collector, *([display] if display is not None else []), EpochEnd(history)]
-    callbacks += checkpoints(folder, options, history, monitor, higher_is_better)
+    if options.save_checkpoints:
+        chooses = monitor if options.keep_best else None
+        choice: dict[str, Any] = {"higher_is_better": higher_is_better, "archive_every": options.archive_every}
+        callbacks.append(EpochCheckpoints(folder, history, chooses, **choice))
     if options.patience and monitor is not None:
         stop = EarlyStop(history, monitor, higher_is_better=higher_is_better, patience=options.patience)
         callbacks.append(stop)
@@ -89,6 +93,7 @@ def fit_and_test(
     alone = lock(folder.path, wait=False, setting="out_dir", lock_file=folder.file(files.LOCK))
     with alone if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
+            remove_partial(folder.checkpoints / "*.ckpt")
             folder.write_json(files.ENVIRONMENT, describe())
         _fit(trainer, module, data, folder)
         chosen = folder.best if monitor is not None and options.keep_best and options.save_checkpoints else folder.last

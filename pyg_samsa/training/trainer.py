@@ -11,9 +11,8 @@ from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.options import Option, check_options, keep_plain
 from pyg_samsa.training.batch_norm import PreciseBatchNorm
-from pyg_samsa.training.best_epoch import best_epoch
-from pyg_samsa.training.callbacks import History
-from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
+from pyg_samsa.training.checkpoint_io import BackgroundCheckpointIO
+from pyg_samsa.training.environment import uses_cuda
 from pyg_samsa.training.run_folder import RunFolder
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
@@ -113,7 +112,7 @@ def build_trainer(
         logger=list(loggers) or False,
         log_every_n_steps=50,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[BackgroundCheckpointIO()],
         use_distributed_sampler=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -123,74 +122,9 @@ def build_trainer(
 
 def _distributed(options: TrainerOptions) -> Any:
     """Return the strategy of several processes, or None where ``devices`` turns out to be one."""
-    cpu = options.accelerator == "cpu" or (options.accelerator == "auto" and not torch.cuda.is_available())
+    cpu = not uses_cuda(options.accelerator)
     if options.devices in ("auto", -1, "-1") and (cpu or torch.cuda.device_count() <= 1):
         return None
     # Processes may see unequally many validation batches: buffers are given out once before validation, not in every
     # forward pass.
     return pl.strategies.DDPStrategy(broadcast_buffers=False, process_group_backend="gloo" if cpu else None)
-
-
-def checkpoints(
-    folder: RunFolder, options: TrainerOptions, history: History, monitor: str | None, higher_is_better: bool
-) -> list[Any]:
-    """Return the checkpoint callbacks of a run: best, archive and last, in the order in which they must act.
-
-    Args:
-        folder: Folder of the run.
-        options: Options of the trainer.
-        history: History of the run, whose row of an epoch is complete before its checkpoint is written.
-        monitor: Logged name that chooses the best epoch, see `best_epoch`; None keeps no best epoch.
-        higher_is_better: Its direction.
-
-    Example:
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> folder = RunFolder(Path(tempfile.mkdtemp()))
-        >>> options = TrainerOptions(max_epochs=3, accelerator="cpu")
-        >>> [callback.filename for callback in checkpoints(folder, options, History(), "val_ap", True)]
-        ['best', 'last']
-    """
-    common: dict[str, Any] = {
-        "dirpath": folder.checkpoints,
-        "save_on_train_epoch_end": True,
-        "auto_insert_metric_name": False,
-    }
-    checkpoints: list[Any] = []
-    if not options.save_checkpoints:
-        return checkpoints
-    if monitor is not None and options.keep_best:
-        best = _Best(filename="best", save_top_k=1, enable_version_counter=False, **common)
-        best.history, best.asked, best.higher_is_better = history, monitor, higher_is_better
-        checkpoints.append(best)
-    if options.archive_every is not None:
-        checkpoints.append(
-            _Archive(filename="epoch_{epoch:04d}", every_n_epochs=options.archive_every, save_top_k=-1, **common)
-        )
-    # The last one comes last, so that it knows what the others have just done.
-    checkpoints.append(_Last(filename="last", save_top_k=1, enable_version_counter=False, **common))
-    return checkpoints
-
-
-class _Best(pl.callbacks.ModelCheckpoint):
-    """Keeps the best epoch of a history; an epoch without a fresh validation is no candidate."""
-
-    history: History
-    asked: str
-    higher_is_better: bool
-
-    def _should_skip_saving_checkpoint(self, trainer: Any) -> bool:
-        if super()._should_skip_saving_checkpoint(trainer) or not self.history.rows:
-            return True
-        rows = self.history.rows
-        validated = any(key.startswith("val_") for key in rows[-1])
-        best = best_epoch(rows, self.asked, higher_is_better=self.higher_is_better)
-        return not validated or best.place != len(rows) - 1
-
-
-class _Archive(pl.callbacks.ModelCheckpoint):
-    """Keeps every n-th epoch for good."""
-
-
-class _Last(pl.callbacks.ModelCheckpoint):
-    """Keeps the last epoch."""

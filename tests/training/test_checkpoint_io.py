@@ -1,11 +1,14 @@
 import os
+import threading
+from collections import OrderedDict, namedtuple
 
 import numpy as np
 import pytest
 import torch
 
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
-from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
+from pyg_samsa.training import checkpoint_io
+from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO, BackgroundCheckpointIO
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def test_a_failed_write_keeps_the_earlier_checkpoint(path, monkeypatch):
     AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
 
     def fail(content, file):
-        file.write_bytes(b"half")
+        file.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", fail)
@@ -87,3 +90,128 @@ def test_removing_is_repeatable(path):
     for _ in range(2):
         AtomicCheckpointIO().remove_checkpoint(path)
         assert not path.exists()
+
+
+def test_further_names_of_one_file(path):
+    io, best, kept = AtomicCheckpointIO(), path.with_name("best.ckpt"), path.with_name("epoch_0000.ckpt")
+    io.save_checkpoint({"epoch": 0}, path, {"links": [best, kept]})
+    assert path.samefile(best)
+    assert path.samefile(kept)
+    io.save_checkpoint({"epoch": 1}, path, {"links": [best]})
+    assert [io.load_checkpoint(name)["epoch"] for name in (path, best, kept)] == [1, 1, 0]
+    io.save_checkpoint({"epoch": 2}, path)
+    assert [io.load_checkpoint(name)["epoch"] for name in (path, best, kept)] == [2, 1, 0]
+    assert len(list(path.parent.iterdir())) == 3
+
+
+def test_a_file_system_without_links(path, monkeypatch):
+    def refuse(*args):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    best = path.with_name("best.ckpt")
+    AtomicCheckpointIO().save_checkpoint({"epoch": 0}, path, {"links": [best]})
+    assert AtomicCheckpointIO().load_checkpoint(best) == {"epoch": 0}
+    assert not path.samefile(best)
+    assert len(list(path.parent.iterdir())) == 2
+
+
+@pytest.mark.parametrize("moment", ["best.ckpt", "last.ckpt"])
+def test_names_that_come_first_are_never_older(path, monkeypatch, moment):
+    """Killed at any moment, the best checkpoint may be ahead of the last one, which a resumed run then catches up."""
+    io, best = AtomicCheckpointIO(), path.with_name("best.ckpt")
+    io.save_checkpoint({"epoch": 0}, path, {"links": [best]})
+    replace = os.replace
+
+    def killed(source, target):
+        if target.name == moment:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        io.save_checkpoint({"epoch": 1}, path, {"links": [best]})
+    epochs = [io.load_checkpoint(name)["epoch"] for name in (path, best)]
+    assert epochs == [0, 0 if moment == "best.ckpt" else 1]
+
+
+@pytest.fixture
+def background():
+    writer = BackgroundCheckpointIO()
+    yield writer
+    writer.teardown()
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Holds the thread back until it is set."""
+    release, save = threading.Event(), torch.save
+
+    def slow(content, file):
+        assert release.wait(30)
+        save(content, file)
+
+    monkeypatch.setattr(torch, "save", slow)
+    yield release
+    release.set()
+
+
+def test_the_training_goes_on_and_what_it_changes_is_not_written(path, background, held):
+    weight, rows = torch.zeros(3), [{"loss": 0.5}]
+    state = OrderedDict(weight=weight)
+    background.save_checkpoint({"state_dict": state, "rows": rows, "pair": (weight, 1)}, path)
+    weight.add_(1)
+    rows[0]["loss"] = 0.1
+    state["more"] = weight
+    assert not path.exists()
+    held.set()
+    background.wait()
+    found = AtomicCheckpointIO().load_checkpoint(path)
+    assert found["state_dict"]["weight"].tolist() == found["pair"][0].tolist() == [0.0] * 3
+    assert (list(found["state_dict"]), found["rows"]) == (["weight"], [{"loss": 0.5}])
+
+
+def test_copies_keep_their_type_and_are_on_the_cpu():
+    named = namedtuple("Named", "a b")
+    tensor = torch.ones(4, requires_grad=True)[:2]
+    found = checkpoint_io._copied({"x": named([tensor], (tensor, None)), "n": np.float64(0.5)})
+    assert type(found["x"]) is named
+    assert found["x"].b[0].untyped_storage().nbytes() == 8
+    assert not found["x"].a[0].requires_grad
+    assert type(found["n"]) is np.float64
+
+
+def test_one_checkpoint_is_written_at_a_time(path, background, held):
+    background.save_checkpoint({"epoch": 0}, path)
+    second = threading.Thread(target=background.save_checkpoint, args=({"epoch": 1}, path))
+    second.start()
+    second.join(0.2)
+    assert second.is_alive()
+    held.set()
+    second.join(30)
+    assert background.load_checkpoint(path) == {"epoch": 1}
+
+
+@pytest.mark.parametrize("then", ["save_checkpoint", "load_checkpoint", "remove_checkpoint", "wait"])
+def test_an_error_of_the_thread_is_raised_once_by_the_next_call(path, background, monkeypatch, then):
+    def fail(content, file):
+        raise OSError(28, "No space left on device", str(file))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", fail)
+        background.save_checkpoint({"epoch": 0}, path)
+        background.teardown()
+    arguments = {"save_checkpoint": ({"epoch": 1}, path), "wait": ()}.get(then, (path,))
+    with pytest.raises(OSError, match="No space"):
+        getattr(background, then)(*arguments)
+    background.save_checkpoint({"epoch": 2}, path)
+    assert background.load_checkpoint(path) == {"epoch": 2}
+
+
+def test_the_thread_ends_with_the_training(path, background):
+    before = threading.active_count()
+    background.save_checkpoint({"epoch": 0}, path)
+    assert threading.active_count() == before + 1
+    background.teardown()
+    assert threading.active_count() == before
+    assert path.is_file()

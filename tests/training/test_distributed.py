@@ -91,3 +91,43 @@ def test_only_processes_of_torchrun_join_a_group(monkeypatch, environment, joins
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     distributed.join_torchrun()
     assert joined == (["gloo"] if joins else [])
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Pretends to be a process of torchrun on a machine with GPUs: ``gpus(rank=1, count=2)`` returns what is called."""
+    called = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: called.append(("device", device)))
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **options: called.append((backend, options)))
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+
+    def pretend(rank, count):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        # The second of two machines: the device follows from the rank on this machine.
+        for name, value in {"RANK": 4 + rank, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": 4, "WORLD_SIZE": 8}.items():
+            monkeypatch.setenv(name, str(value))
+        return called
+
+    return pretend
+
+
+@pytest.mark.parametrize("accelerator", ["auto", "gpu", "cuda"])
+def test_a_process_takes_its_device_before_it_joins(gpus, accelerator):
+    called = gpus(rank=3, count=4)
+    distributed.join_torchrun(accelerator)
+    device = torch.device("cuda", 3)
+    assert called == [("device", device), ("nccl", {"device_id": device})]
+
+
+def test_training_on_cpus_of_a_machine_with_gpus_joins_without_them(gpus):
+    called = gpus(rank=3, count=0)
+    distributed.join_torchrun("cpu")
+    assert called == [("gloo", {})]
+
+
+def test_more_processes_than_gpus_are_refused(gpus):
+    called = gpus(rank=3, count=2)
+    with pytest.raises(ConfigError, match=r"--nproc_per_node: got '4', expected at most the number of GPUs, 2"):
+        distributed.join_torchrun()
+    assert called == []

@@ -1,13 +1,10 @@
-from types import SimpleNamespace
-
 import pytest
 from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.training.callbacks import History
-from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
+from pyg_samsa.training.checkpoint_io import BackgroundCheckpointIO
 from pyg_samsa.training.run_folder import RunFolder
-from pyg_samsa.training.trainer import PRECISIONS, TrainerOptions, build_trainer, checkpoints
+from pyg_samsa.training.trainer import PRECISIONS, TrainerOptions, build_trainer
 
 
 @pytest.mark.parametrize(
@@ -43,7 +40,7 @@ def test_options_reach_the_trainer(folder):
     assert trainer.limit_val_batches == 1.0
     assert trainer.num_devices == 1
     assert trainer.loggers == []
-    assert isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO)
+    assert isinstance(trainer.strategy.checkpoint_io, BackgroundCheckpointIO)
 
 
 def test_without_a_validation_split_nothing_is_validated(folder):
@@ -61,30 +58,3 @@ def test_several_processes_on_a_cpu_do_not_broadcast_buffers(folder):
     assert trainer.world_size == 2
     assert trainer.strategy._ddp_kwargs["broadcast_buffers"] is False
     assert trainer.strategy.process_group_backend == "gloo"
-
-
-def names(folder, monitor="val_ap", higher_is_better=True, **options):
-    found = checkpoints(folder, TrainerOptions(max_epochs=2, **options), History(), monitor, higher_is_better)
-    return [callback.filename for callback in found]
-
-
-def test_checkpoints_act_in_order(folder):
-    assert names(folder, archive_every=1) == ["best", "epoch_{epoch:04d}", "last"]
-    assert names(folder) == ["best", "last"]
-    assert names(folder, monitor=None) == names(folder, keep_best=False) == ["last"]
-    assert names(folder, save_checkpoints=False, archive_every=1) == []
-
-
-@pytest.mark.parametrize(("higher_is_better", "kept"), [(True, [1, 2, 6]), (False, [1, 4])])
-def test_the_best_epoch_is_kept_whenever_there_is_a_new_one(folder, higher_is_better, kept):
-    history, options = History(), TrainerOptions(max_epochs=2)
-    best, last = checkpoints(folder, options, history, "val_ap", higher_is_better)
-    trainer = SimpleNamespace(fast_dev_run=False, state=SimpleNamespace(fn="fit"), sanity_checking=False, global_step=1)
-    found = []
-    for number, value in enumerate([0.5, 0.6, 0.5, 0.4, None, 0.7], start=1):
-        history.rows.append({"epoch": number} | ({} if value is None else {"val_ap": value}))
-        trainer.global_step += 1
-        found += [] if best._should_skip_saving_checkpoint(trainer) else [number]
-    assert found == kept
-    assert best.save_top_k == last.save_top_k == 1
-    assert {callback.dirpath for callback in (best, last)} == {str(folder.checkpoints)}
