@@ -12,9 +12,10 @@ from torch_geometric.nn import GPSConv
 from torch_geometric.nn.attention import PerformerAttention, PolynormerAttention, SGFormerAttention
 from torch_geometric.utils import to_dense_batch
 
+from benchmarks.kernels import PackedFullAttention
 from benchmarks.workloads import Workload
 from pyg_samsa.functional import RaggedIndex
-from pyg_samsa.nn import AttentionConv, PointNet, SAMSABlock, SAMSAConv
+from pyg_samsa.nn import PointNet, SAMSABlock, SAMSAConv
 
 Build = Callable[[Workload, int], nn.Module]
 
@@ -139,7 +140,7 @@ def _samsa(sampling: str = "hard") -> Callable[[Workload, int], nn.Module]:
 
 
 def _full(work: Workload, samples: int) -> nn.Module:
-    return AttentionConv(work.channels, work.heads)
+    return PackedFullAttention(work.channels, work.heads)
 
 
 def _masked(module: Any, x: Tensor, mask: Tensor) -> Tensor:

@@ -14,8 +14,18 @@ from pyg_samsa.io.files import atomic_write
 from pyg_samsa.viz.figure import INK, MUTED, VAL, new_figure, save, style
 
 Row = Mapping[str, Any]
-COLUMNS = ("contestant", "median ms", "quartiles", "x SAMSA", "by products", "peak MB", "of product rate", "output")
-TEXT = ("contestant", "output")
+COLUMNS = (
+    "contestant",
+    "median ms",
+    "quartiles",
+    "x SAMSA",
+    "by products",
+    "peak MB",
+    "of product rate",
+    "kernel",
+    "output",
+)
+TEXT = ("contestant", "kernel", "output")
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -40,6 +50,7 @@ def _cells(row: Row) -> list[str]:
         _given(row["products"], ".2f"),
         f"{row['peak_bytes'] / 1e6:,.1f}",
         _given(row["of_rate"], ".0%"),
+        row["kernel"],
         row["check"],
     ]
 

@@ -76,19 +76,30 @@ def main(argv: list[str] | None = None) -> int:
     setting = suites.Setting(device, dtype, args.rounds, args.root, rate, args.quick)
     rows: list[dict[str, Any]] = []
     for suite in suites.SUITES if "all" in args.suite else args.suite:
-        group: list[dict[str, Any]] = []
-        for row in suites.run_suite(suite, setting):
-            if group and len(report.workloads([*group, row])) > 1:
-                console.print(report.table(group))
-                group = []
-            group.append(row)
-            rows.append(row)
-        console.print(report.table(group))
+        try:
+            _run_suite(suite, setting, rows, console)
+        finally:
+            # What was measured is kept, whatever happens afterwards.
+            written = report.write(Path(args.out), environment, rows) if rows else []
     for name, time, memory in report.exponents(rows):
         console.print(f"{name}: time grows with tokens to the power {time:.2f}, memory {memory:.2f}")
-    for path in report.write(Path(args.out), environment, rows):
+    for path in written:
         console.print(f"written: {path}")
     return 0
+
+
+def _run_suite(suite: str, setting: Any, rows: list[dict[str, Any]], console: Any) -> None:
+    """Run a suite, add its rows, and print a table for each workload."""
+    from benchmarks import report, suites
+
+    group: list[dict[str, Any]] = []
+    for row in suites.run_suite(suite, setting):
+        if group and len(report.workloads([*group, row])) > 1:
+            console.print(report.table(group))
+            group = []
+        group.append(row)
+        rows.append(row)
+    console.print(report.table(group))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,14 @@ from torch import Tensor, nn
 
 from benchmarks import checks, contestants
 from benchmarks.contestants import Build
+from benchmarks.kernels import kernel_of
 from benchmarks.timing import take_turns
 from benchmarks.workloads import POINTS, SYMBOLS, Workload, peptides, single
 from pyg_samsa.functional import RaggedIndex
+from pyg_samsa.functional.deferred_checks import deferred_checks
 from pyg_samsa.nn import SAMSA
+from pyg_samsa.training.batch_network import BatchNetwork
+from pyg_samsa.training.data_module import SplitData
 
 SUITES = ("attention", "block", "train", "scaling", "model")
 Step = Callable[[], object]
@@ -100,10 +105,12 @@ def _compare(
     x, index = work.tensors(setting.device)
     runs: dict[str, Step] = {}
     verdicts: dict[str, str] = {}
+    kernels: dict[str, str] = {}
     for name, build in field.items():
         torch.manual_seed(0)
         module = build(work, samples)
         verdicts[name] = checks.check(build, work.heads)
+        kernels[name] = kernel_of(module, setting.device, setting.dtype)
         runs[name] = _step(module.to(setting.device), x, index, setting, backward=backward)
     measured = take_turns(runs, setting.device, rounds=setting.rounds)
     ours = measured["SAMSA"].median
@@ -127,11 +134,13 @@ def _compare(
             "products": work_done / our_work if work_done else None,
             "of_rate": work_done * (3 if backward else 1) / measurement.median / setting.rate if work_done else None,
             "check": verdicts[name],
+            "kernel": kernels[name],
         }
 
 
 def _step(module: nn.Module, x: Tensor, index: RaggedIndex, setting: Setting, *, backward: bool) -> Step:
-    autocast = torch.autocast(setting.device.type, dtype=setting.dtype, enabled=setting.dtype != torch.float32)
+    half = setting.dtype != torch.float32
+    autocast: Any = torch.autocast(setting.device.type, dtype=setting.dtype) if half else nullcontext()
     if not backward:
         module.eval()
 
@@ -173,10 +182,12 @@ def _operations(suite: str, name: str, work: Workload, samples: int) -> float:
 
 def _models(setting: Setting) -> Iterator[dict[str, Any]]:
     """Whole networks on a batch of real molecules: seconds of a training step and of an evaluation."""
-    from pyg_samsa.datasets import EmbeddedPeptides
+    from pyg_samsa.datasets import EmbeddedPeptides, code_keys
 
-    dataset: Any = EmbeddedPeptides(setting.root)
-    batch = dataset.make_batch(list(range(8 if setting.quick else 32))).to(setting.device)
+    dataset: Any = code_keys.add_code_keys(EmbeddedPeptides(setting.root), "structural", edge_features=True)
+    rows = torch.arange(8 if setting.quick else 32)
+    data = SplitData(dataset, {"train": rows}, batch_size=len(rows), pin_memory=False)
+    batch = next(iter(data.loader("train"))).to(setting.device)
     sizes: dict[str, dict[str, int]] = {
         "4 layers, D 64, K 64": {"channels": 64, "num_layers": 4, "heads": 4, "num_samples": 64, "ffn_channels": 128},
         "24 layers, D 128, K 256": {"channels": 128, "num_layers": 24, "heads": 8, "num_samples": 256},
@@ -193,7 +204,7 @@ def _models(setting: Setting) -> Iterator[dict[str, Any]]:
         for mode in ("inference", "training"):
             step = _step(
                 network,
-                torch.zeros(batch.num_graphs, dataset.task.num_targets),
+                torch.zeros(batch.num_graphs, dataset.task.num_targets, device=setting.device),
                 None,
                 setting,
                 backward=mode == "training",
@@ -216,17 +227,20 @@ def _models(setting: Setting) -> Iterator[dict[str, Any]]:
                 "products": None,
                 "of_rate": None,
                 "check": "",
+                "kernel": kernel_of(model, setting.device, setting.dtype),
             }
 
 
 class _OnBatch(nn.Module):
+    """A network on one batch, as a training step runs it: it does not wait for the device."""
+
     def __init__(self, model: SAMSA, batch: Any) -> None:
         super().__init__()
-        self.model, self.batch = model, batch
+        self.network, self.batch = BatchNetwork(model), batch
 
     def forward(self, x: Tensor, index: Any) -> Tensor:
-        batch = self.batch
-        return x + self.model(batch.x, batch.edge_index, batch.edge_attr, batch.batch, batch_size=batch.num_graphs)
+        with deferred_checks():
+            return x + self.network(self.batch)[0]
 
 
 def exponent(tokens: list[int], values: list[float]) -> float:

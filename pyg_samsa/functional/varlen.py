@@ -34,9 +34,7 @@ def varlen(
 
     Cost: O(T K H C) time, O(T H C) memory.
     """
-    attend = _torch_varlen()
-    options = {"num_splits": 1} if "num_splits" in inspect.signature(attend).parameters else {}
-    return attend(*_packed(query, key, value, index), **options)
+    return torch_varlen()(*_packed(query, key, value, index))
 
 
 def flash(
@@ -96,7 +94,7 @@ def refuse_varlen(query: Float[Tensor, "T H C"], dropout: float) -> str | None:
     Cost: O(1).
     """
     try:
-        _torch_varlen()
+        _import_varlen()
     except ImportError:
         return f"torch {torch.__version__} has no torch.nn.attention.varlen: install torch 2.10 or newer"
     return _refuse_half(query) or (
@@ -162,7 +160,21 @@ def _first(out: Tensor | tuple[Tensor, ...]) -> Tensor:
     return out[0] if isinstance(out, tuple) else out
 
 
-def _torch_varlen() -> Callable[..., Any]:
+def torch_varlen() -> Callable[..., Tensor]:
+    """Return PyTorch's kernel for packed tokens, which does not split keys among programs.
+
+    Returns:
+        A function of queries, keys, values, their int32 offsets and their greatest lengths.
+
+    Raises:
+        ImportError: This version of PyTorch has none.
+    """
+    attend = _import_varlen()
+    options = {"num_splits": 1} if "num_splits" in inspect.signature(attend).parameters else {}
+    return lambda *packed: attend(*packed, **options)
+
+
+def _import_varlen() -> Callable[..., Any]:
     from torch.nn.attention.varlen import varlen_attn
 
     return varlen_attn

@@ -158,14 +158,14 @@ class Fake(torch.Tensor):
 )
 def test_reasons_on_cuda(monkeypatch, dtype, channels, capability, dropout, words):
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: capability)
-    monkeypatch.setattr(module, "_torch_varlen", lambda: None)
+    monkeypatch.setattr(module, "_import_varlen", lambda: None)
     query = torch.zeros(2, 1, channels, dtype=dtype).as_subclass(Fake)
     assert words in refuse_varlen(query, dropout)
 
 
 def test_what_fits_is_not_refused(monkeypatch, installed):
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (8, 0))
-    monkeypatch.setattr(module, "_torch_varlen", lambda: None)
+    monkeypatch.setattr(module, "_import_varlen", lambda: None)
     installed(2)
     query = torch.zeros(2, 1, 64, dtype=torch.bfloat16).as_subclass(Fake)
     assert refuse_varlen(query, 0.0) is None
@@ -176,5 +176,5 @@ def test_an_old_torch_is_refused(monkeypatch):
     def missing():
         raise ImportError
 
-    monkeypatch.setattr(module, "_torch_varlen", missing)
+    monkeypatch.setattr(module, "_import_varlen", missing)
     assert "install torch 2.10" in refuse_varlen(torch.zeros(1, 1, 8), 0.0)
