@@ -49,7 +49,11 @@ class AttentionConv(TokenConv):
         super().__init__(channels, heads, dropout, bias)
 
     def attend(self, x: Float[Tensor, "T D"], context: TokenContext) -> tuple[Float[Tensor, "T H C"], Any]:
-        """Let every token attend to all tokens of its graph."""
+        r"""Let every token attend to all tokens of its graph.
+
+        .. math::
+            o_t = \mathrm{softmax}\bigl(q_t K_{b(t)}^\top / \sqrt{C}\bigr) V_{b(t)}
+        """
         query = self.split_heads(self.query(x))
         key, value = self.split_heads(self.key_value(x)).chunk(2, dim=-1)
         return full_attention(query, key, value, context.index, dropout=self.attention_dropout), None

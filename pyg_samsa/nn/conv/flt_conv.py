@@ -204,7 +204,11 @@ class FLTConv(TokenConv):
         return pos, None
 
     def attend(self, x: Float[Tensor, "T D"], context: TokenContext) -> tuple[Float[Tensor, "T H C"], None]:
-        """Estimate attention with a relative encoding from random features."""
+        r"""Estimate attention with a relative encoding from random features.
+
+        .. math::
+            o_t = \frac{\phi(q_t)^\top \sum_u \psi(k_u) v_u}{\phi(q_t)^\top \sum_u \psi(k_u)}
+        """
         self._count()
         query, key, value = self._query_key_value(x)
         if self.training and self.dropout:

@@ -149,7 +149,11 @@ class SAMSAConv(TokenConv):
             torch.nn.init.constant_(self.support_score, _NEVER)
 
     def attend(self, x: Float[Tensor, "T D"], context: TokenContext) -> tuple[Float[Tensor, "T H C"], Samples]:
-        """Sample keys and values, and let every token attend to those of its graph."""
+        r"""Sample keys and values, and let every token attend to those of its graph.
+
+        .. math::
+            o_t = \mathrm{softmax}\bigl(W_q x_t \, \tilde{K}_{b(t)}^\top / \sqrt{C}\bigr) \tilde{V}_{b(t)}
+        """
         samples = self.sample(x, context)
         key, value = samples.values.split(self.head_channels, dim=-1)
         query = self.split_heads(self.query(x))

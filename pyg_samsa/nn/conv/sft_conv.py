@@ -204,7 +204,11 @@ class SFTConv(TokenConv):
         return pos, normal
 
     def attend(self, x: Float[Tensor, "T D"], context: TokenContext) -> tuple[Float[Tensor, "T H C"], Samples]:
-        """Sample keys and values, and mix the values with leaky probabilities."""
+        r"""Sample keys and values, and mix the values with leaky probabilities.
+
+        .. math::
+            o_i = \sum_j A_{ij} \tilde{v}_j
+        """
         place = self._place(x, context)
         samples = self.sample(x, context, place)
         return self._mix(x, samples, place, context.index), samples
