@@ -29,6 +29,8 @@ WITHOUT_EXAMPLE = {
     "functional/triton_support.py: self_test_failure",
     "functional/triton_support.py: wrap_triton",
     "functional/varlen.py: flash",
+    "functional/varlen.py: flash_kernel",
+    "functional/varlen.py: torch_varlen",
     "functional/varlen.py: varlen",
 }
 # Files of one name mirror each other.
