@@ -16,8 +16,7 @@ from torch_geometric.data import Batch, Data, InMemoryDataset
 from pyg_samsa.chem.graph_table import GraphTable
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.errors import ConfigError, DataError, DataIntegrityError
-from pyg_samsa.io.files import lock, remove_partial
-from pyg_samsa.io.tensors import write_tensors
+from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.task import Task
 
@@ -94,7 +93,8 @@ def save_prepared(prepared: Prepared, path: Path) -> None:
         "split_idx": prepared.split_idx,
         "extra": prepared.extra,
     }
-    write_tensors(content, path)
+    with atomic_write(path) as temporary:
+        torch.save(content, temporary)
 
 
 def _shrink(value: Tensor) -> Tensor:

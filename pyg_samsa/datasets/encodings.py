@@ -18,9 +18,8 @@ from torch import Tensor
 from pyg_samsa.datasets.base import load_tensors
 from pyg_samsa.errors import ConfigError, DataIntegrityError, ShapeError, check_choice
 from pyg_samsa.functional.node_encodings import NODE_ENCODINGS, laplacian_eigenvectors, return_probabilities
-from pyg_samsa.io.files import lock, remove_partial
+from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.io.progress import progress_bar
-from pyg_samsa.io.tensors import write_tensors
 from pyg_samsa.options import Option
 
 _LOGGER = logging.getLogger(__name__)
@@ -100,7 +99,8 @@ def _load_or_compute(
             remove_partial(path)
             arrays = (edge_index.numpy(), node_ptr.numpy(), edge_ptr.numpy())
             pe = torch.from_numpy(_compute(kind, dim, *arrays, progress))
-            write_tensors({"format": _VERSION, "edges": digest, "pe": pe, "sha256": _digest(pe)}, path)
+            with atomic_write(path) as temporary:
+                torch.save({"format": _VERSION, "edges": digest, "pe": pe, "sha256": _digest(pe)}, temporary)
     return pe
 
 

@@ -18,8 +18,7 @@ from torch import Tensor
 from pyg_samsa.chem.descriptors import DESCRIPTORS, check_descriptors, compute_descriptors, descriptor_labels
 from pyg_samsa.datasets.base import load_tensors
 from pyg_samsa.errors import ConfigError, DataIntegrityError
-from pyg_samsa.io.files import lock, remove_partial
-from pyg_samsa.io.tensors import write_tensors
+from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.options import Option
 
 _LOGGER = logging.getLogger(__name__)
@@ -134,7 +133,9 @@ def cached_descriptors(
             remove_partial(path)
             values = torch.from_numpy(compute_descriptors(smiles, [name], progress=progress))
             stored = _smallest(values)
-            write_tensors({"format": _VERSION, "molecules": digest, "values": stored, "sha256": _hash(stored)}, path)
+            content = {"format": _VERSION, "molecules": digest, "values": stored, "sha256": _hash(stored)}
+            with atomic_write(path) as temporary:
+                torch.save(content, temporary)
     return values
 
 

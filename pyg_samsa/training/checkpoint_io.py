@@ -13,7 +13,7 @@ import torch
 from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
-from pyg_samsa.io.tensors import write_tensors
+from pyg_samsa.io.files import atomic_link, atomic_write
 from pyg_samsa.options import plain
 
 
@@ -144,7 +144,11 @@ def _links(storage_options: Any) -> list[Path]:
 
 
 def _write(checkpoint: dict[str, Any], path: str | os.PathLike[str], links: Iterable[Path]) -> None:
-    write_tensors(plain(checkpoint), path, links)
+    with atomic_write(path) as temporary:
+        torch.save(plain(checkpoint), temporary)
+        # The links come first: the best checkpoint may be ahead of the last one, which a resumed run catches up.
+        for link in links:
+            atomic_link(temporary, link)
 
 
 def _copied(value: Any) -> Any:

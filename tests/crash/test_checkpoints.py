@@ -50,8 +50,7 @@ TRAIN = """
         written.append(content["epoch"])
         save(content, file)
         if moment == "half a file" and written[-1]:
-            file.flush()
-            file.truncate(file.tell() // 2)
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
             stop_here(moment)
 
     def slow_replace(source, target):

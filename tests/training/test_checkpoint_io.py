@@ -37,7 +37,7 @@ def test_a_failed_write_keeps_the_earlier_checkpoint(path, monkeypatch):
     AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
 
     def fail(content, file):
-        file.write(b"half")
+        file.write_bytes(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", fail)

@@ -117,7 +117,7 @@ def test_an_interrupted_checkpoint_leaves_the_old_one(tmp_path, monkeypatch):
     writer.save_checkpoint({"epoch": 1}, path)
 
     def broken(content, target):
-        target.write(b"half")
+        target.write_bytes(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", broken)
