@@ -92,7 +92,7 @@ def check(capsys, name, code=2):
             torch,
             "save",
             full_in_torch,
-            "checkpoints/best.ckpt",
+            "checkpoints/last.ckpt",
             ["config.yaml", "environment.json", "metrics.csv"],
         ),
         ("train", matplotlib.figure.Figure, "savefig", full, "learning_curves.png", None),
