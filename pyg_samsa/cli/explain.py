@@ -225,21 +225,28 @@ def read_molecules(
         ([('CC', 'CC')], 1, {})
     """
     molecules: list[tuple[str, str]] = []
-    extra: dict[str, list[float]] = {name: [] for name in extra_columns}
-    left_out = 0
-    for name, smiles, numbers in _rows(given, smiles_column, name_column, extra_columns, decimal):
+    texts: list[list[str]] = []
+    places: list[int] = []
+    left_out, delimiter = 0, ","
+    for row, name, smiles, fields, separator in _rows(given, smiles_column, name_column, extra_columns):
         if limit and len(molecules) >= limit:
             left_out += 1
             continue
         molecules.append((name, smiles))
-        for column, number in zip(extra.values(), numbers, strict=True):
-            column.append(number)
+        texts.append(fields)
+        places.append(row)
+        delimiter = separator
+    extra = {
+        name: _numbers(name, column, places, decimal, delimiter)
+        for name, column in zip(extra_columns, zip(*texts, strict=True), strict=False)
+    } or {name: [] for name in extra_columns}
     return molecules, left_out, extra
 
 
 def _rows(
-    given: list[str], smiles_column: str, name_column: str, extra_columns: Sequence[str], decimal: str
-) -> Iterator[tuple[str, str, list[float]]]:
+    given: list[str], smiles_column: str, name_column: str, extra_columns: Sequence[str]
+) -> Iterator[tuple[int, str, str, list[str], str]]:
+    """Yield row, name, SMILES and fields of the extra columns of each molecule, and the delimiter of the table."""
     from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns
     from pyg_samsa.io.csv_rows import open_rows, why_no_molecule
 
@@ -249,7 +256,8 @@ def _rows(
     )
     if not looks_like_file:
         find_extra_columns(["smiles"], extra_columns, key="SMILES|CSV")
-        yield from ((smiles if len(smiles) <= 40 else f"{smiles[:37]}...", smiles, []) for smiles in given)
+        for number, smiles in enumerate(given, start=1):
+            yield number, smiles if len(smiles) <= 40 else f"{smiles[:37]}...", smiles, [], ","
         return
     if not path.is_file():
         raise DataNotFoundError(f"{path}: no such file", hint="Pass a CSV file or SMILES.")
@@ -265,8 +273,9 @@ def _rows(
             if why_no_molecule(fields, place):
                 continue
             name = fields[label].strip() if label is not None and label < len(fields) else ""
-            numbers = [_number(fields, at, number, title, decimal, rows.delimiter) for title, at in extra.items()]
-            yield name or f"row {number}", fields[place].strip() if place < len(fields) else "", numbers
+            texts = [fields[at] if at < len(fields) else "" for at in extra.values()]
+            smiles = fields[place].strip() if place < len(fields) else ""
+            yield number, name or f"row {number}", smiles, texts, rows.delimiter
 
 
 def find_names(header: Sequence[str], smiles: int) -> int | None:
@@ -288,15 +297,21 @@ def find_names(header: Sequence[str], smiles: int) -> int | None:
     return next((place for ending in _NAME_ENDINGS for place, name in enumerate(names) if name.endswith(ending)), None)
 
 
-def _number(fields: Sequence[str], place: int, row: int, title: str, decimal: str, delimiter: str) -> float:
+def _numbers(name: str, texts: Sequence[str], rows: Sequence[int], decimal: str, delimiter: str) -> list[float]:
+    """Return the numbers of an extra column, read as in training."""
     from pyg_samsa.io.cell_errors import refuse_text
     from pyg_samsa.io.extra_column import ExtraColumn
 
-    column = ExtraColumn.of(title)
-    found = column.read(fields[place] if place < len(fields) else "", decimal=decimal, delimiter=delimiter)
-    if found is None:
-        raise refuse_text(fields[place], row=row, column=title)
-    return found
+    column = ExtraColumn.of(name)
+    if told := column.compare(texts, rows=rows, decimal=decimal):
+        print(told, file=sys.stderr)
+    numbers = []
+    for text, row in zip(texts, rows, strict=True):
+        found = column.read(text, decimal=decimal, delimiter=delimiter)
+        if found is None:
+            raise refuse_text(text, row=row, column=name)
+        numbers.append(found)
+    return numbers
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

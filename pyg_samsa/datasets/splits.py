@@ -272,7 +272,8 @@ def column_split(texts: Sequence[str], rows: Sequence[int], name: str) -> dict[s
     for place, text in enumerate(texts):
         split = _NAMES.get(text.strip().lower())
         if split is None:
-            raise ConfigError(f"row {rows[place]}, column {name!r}", text, sorted(_NAMES))
+            hint = "Write train, val or test in each row." if not text.strip() else ""
+            raise ConfigError(f"row {rows[place]}, column {name!r}", text, sorted(_NAMES), hint=hint)
         chosen.setdefault(split, []).append(place)
     return _checked({split: _sorted(chosen[split]) for split in SPLITS if split in chosen}, wanted=["train"])
 

@@ -22,7 +22,8 @@ MISSING = frozenset(
 # fmt: on
 """Fields in lower case that say that there is no value. Errors of spreadsheets, such as ``#DIV/0!``, say so too."""
 DECIMALS = ("auto", "point", "comma")
-_WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+YES_NO = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+"""Words that are read as numbers."""
 _SPREADSHEET_ERROR = re.compile(r"#[¡¿]?[^\W\d_]+(/0)?[!?]|#[^\W\d_]/[^\W\d_]|Err:\d+|#{2,}|#GETTING_DATA")
 _END = r"(e[+-]?\d+)?"
 _COMMA_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
@@ -130,8 +131,8 @@ def read_number(text: str, *, decimal: str = "auto", missing: Collection[str] | 
     if is_missing(text, missing):
         return math.nan
     plain = _plain(text)
-    if plain in _WORDS:
-        return _WORDS[plain]
+    if plain in YES_NO:
+        return YES_NO[plain]
     if decimal == "auto" and _is_unclear(plain):
         return None
     # Two groups of points can only be thousands; one group is that beside decimal commas.

@@ -54,7 +54,12 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
             return similar[0]
         if len(header) == 1:
             return 0
-        raise ConfigError(key, None, f"the name of a column: {shown}", hint=f"Pass the name: {key} NAME.")
+        hint = f"Pass the name: {key} NAME."
+        if any("inchi" in name for name in lower):
+            hint = (
+                "Molecules are read as SMILES: rdkit.Chem.MolToSmiles(rdkit.Chem.MolFromInchi(text)) converts an InChI."
+            )
+        raise ConfigError(key, None, f"the name of a column: {shown}", hint=hint)
     found = [position for position, name in enumerate(names) if name == wanted.strip()]
     if len(found) > 1:
         places = ", ".join(str(position + 1) for position in found)

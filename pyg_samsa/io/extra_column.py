@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from pyg_samsa.io.cells import DECIMALS, decimal_of, decimal_sign, read_number
+from pyg_samsa.errors import DataError
+from pyg_samsa.io.cells import DECIMALS, decimal_of, decimal_sign, is_unclear, read_number
 
 
 class ExtraColumn(str):
@@ -79,6 +80,42 @@ class ExtraColumn(str):
             (True, True)
         """
         return self.decimal != "auto" and decimal_sign(text) not in ("", self.decimal)
+
+    def compare(self, texts: Sequence[str], *, rows: Sequence[int] | None = None, decimal: str = "auto") -> str:
+        """Compare how the numbers of a table are written with those of the training.
+
+        Args:
+            texts: The first fields of the column.
+            rows: Row of each field, counted from 1 without the header; None counts them.
+            decimal: Decimal sign of the table, if the user named it.
+
+        Returns:
+            A note on a number such as ``1.137`` whose meaning depends on the decimal sign; empty if there is none.
+
+        Raises:
+            DataError: All numbers that have a clear decimal sign have the other one.
+
+        Example:
+            >>> ExtraColumn("T", "comma").compare(["7", "1.137"])
+            "column 'T': '1.137' in row 2 is read as 1137, as in training (--decimal point reads another number)"
+        """
+        if decimal != "auto" or self.decimal == "auto":
+            return ""
+        rows = range(1, len(texts) + 1) if rows is None else rows
+        signs = [decimal_sign(text) for text in texts]
+        other = {"comma": "point", "point": "comma"}[self.decimal]
+        if other in signs and self.decimal not in signs:
+            place = signs.index(other)
+            told = f"row {rows[place]}, column {str(self)!r}: {texts[place].strip()[:40]!r} has a decimal {other}"
+            hint = f"--decimal {other} reads such a table."
+            raise DataError(f"{told}, and the numbers of the training had a decimal {self.decimal}", hint=hint)
+        unclear = [place for place, text in enumerate(texts) if is_unclear(text, decimal=self.decimal)]
+        if not unclear or self.decimal in signs:
+            return ""
+        text = texts[unclear[0]]
+        value = read_number(text, decimal=self.decimal, missing=self.missing)
+        told = f"column {str(self)!r}: {text.strip()!r} in row {rows[unclear[0]]} is read as {value:g}, as in training"
+        return f"{told} (--decimal {other} reads another number)"
 
     def as_json(self) -> str | dict[str, Any]:
         """Return the column as plain values: its name, or a mapping if the reading is known; `from_json` reads both.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from pyg_samsa.io.files import atomic_write, writing
 from pyg_samsa.io.memory import return_memory
 from pyg_samsa.predict.interface import MAX_ATOMS, UNCERTAINTY_DRAWS, Predictions, Predictor, set_texts
 
+_LOGGER = logging.getLogger(__name__)
 CHUNK_ROWS = 1024
 
 
@@ -173,7 +175,11 @@ class TablePredictor:
         return hashlib.sha256(json.dumps([*asked, self.options.chunk_rows]).encode()).hexdigest()
 
     def chunks(self, source: Iterable[Sequence[str]]) -> Iterator[tuple[list[list[str]], list[list[str]], int]]:
-        """Yield, for each chunk, the input rows, the output rows, and the number of errors."""
+        """Yield, for each chunk, the input rows, the output rows, and the number of errors.
+
+        Raises:
+            DataError: The numbers of an extra column have another decimal sign than in training.
+        """
         table = in_chunks(source, self.options.chunk_rows)
         pending: list[list[list[str]]] = []
 
@@ -182,9 +188,13 @@ class TablePredictor:
                 pending.append(rows)
                 yield [row[self.column] if len(row) > self.column else "" for row in rows]
 
+        first = True
         options: dict[str, Any] = {"workers": self.options.workers, "max_atoms": self.options.max_atoms}
         for _, parsed in parse_stream(smiles(), **options, descriptors=self.predictor.descriptors):
             rows = pending.pop(0)
+            if first:
+                self._compare_extra(rows)
+                first = False
             numbers = {
                 column: [self._number(column, row, place) for row in rows] for column, place in self.extra.items()
             }
@@ -209,6 +219,13 @@ class TablePredictor:
             ]
             yield rows, written, sum(1 for error in result.errors if error)
             return_memory()
+
+    def _compare_extra(self, rows: Sequence[Sequence[str]]) -> None:
+        """Raise an error if extra columns are written in another way than in training, and tell what is unclear."""
+        for column, place in self.extra.items():
+            texts = [row[place] if place < len(row) else "" for row in rows]
+            if told := column.compare(texts, decimal=self.options.decimal):
+                _LOGGER.warning("%s", told)
 
     def _number(self, column: ExtraColumn, row: Sequence[str], place: int) -> float | None:
         """Return the number in a field as training reads it: NaN if it is missing, None if it is another word."""

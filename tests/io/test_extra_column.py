@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from pyg_samsa.errors import DataError
 from pyg_samsa.io.extra_column import ExtraColumn
 
 TEXTS = ["1.137", "1,137", "0,37", "25", "1.137,5", "n.d.", "cold", ">10", ""]
@@ -30,6 +31,28 @@ def test_the_decimal_sign_of_the_table_comes_first():
     assert read(comma, decimal="point") == read(ExtraColumn("T", "point"), decimal="point")
     assert comma.read("0.37", decimal="comma") == 0.37
     assert [comma.differs(text) for text in ("0.37", "1.137", "25", "0,37", "cold")] == [True, *[False] * 4]
+
+
+def test_a_table_in_another_style_is_refused():
+    comma = ExtraColumn("T", "comma")
+    with pytest.raises(DataError) as caught:
+        comma.compare(["", "1.137", "0.37"], rows=[1, 2, 4])
+    told = "row 4, column 'T': '0.37' has a decimal point, and the numbers of the training had a decimal comma"
+    assert (str(caught.value), caught.value.hint) == (told, "--decimal point reads such a table.")
+    with pytest.raises(DataError, match="'0,37' has a decimal comma"):
+        ExtraColumn("T", "point").compare(["0,37"])
+    for column, options in ((comma, {"decimal": "point"}), (ExtraColumn("T"), {})):
+        assert column.compare(["0.37"], **options) == ""
+    # Single fields of another style are told row by row.
+    assert comma.compare(["0.37", "0,37", "1.137"]) == ""
+
+
+def test_what_is_unclear_is_told():
+    told = "column 'T': '1.137' in row 2 is read as 1137, as in training (--decimal point reads another number)"
+    assert ExtraColumn("T", "comma").compare(["7", " 1.137"]) == told
+    told = "column 'T': '1,137' in row 1 is read as 1137, as in training (--decimal comma reads another number)"
+    assert ExtraColumn("T", "point").compare(["1,137"]) == told
+    assert ExtraColumn("T", "point").compare(["1.137", "7"]) == ""
 
 
 def test_missing_values_are_those_of_training():

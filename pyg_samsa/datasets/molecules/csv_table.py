@@ -166,5 +166,6 @@ def _target_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence
     if free:
         hint = f"Pass --target-columns {shlex.quote(header[free[-1]].strip())}, or several names, or all."
         raise ConfigError("--target-columns", None, f"names of the columns to predict, of: {names}", hint=hint)
-    hint = f"The first row is {', '.join(map(repr, header[:20]))}; columns are separated by a comma, ; tab or |."
+    hint = f"The first row is {', '.join(map(repr, header[:20]))}; columns are separated by a comma, ; tab or |. "
+    hint += "It has to name the columns: remove titles above the names."
     raise ConfigError("--target-columns", None, "a table with a column to predict", hint=hint)

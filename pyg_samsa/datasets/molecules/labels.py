@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from pyg_samsa.errors import DataError
-from pyg_samsa.io.cells import is_bound, is_missing, read_number
+from pyg_samsa.io.cells import YES_NO, is_bound, is_missing, read_number
 
 MAX_CLASSES = 200
 _SPELLINGS = 6  # of no and yes: 0, 1, false, true, no, yes
@@ -144,6 +144,10 @@ def _positive(values: dict[str, float | None]) -> str:
     return words[1]
 
 
+def _is_number(text: str) -> bool:
+    return read_number(text, missing=[]) is not None
+
+
 def looks_like_classes(texts: Sequence[str], *, missing: Collection[str] | None = None) -> bool:
     """Return whether a column of words holds classes: few distinct values, each repeated.
 
@@ -161,7 +165,8 @@ def looks_like_classes(texts: Sequence[str], *, missing: Collection[str] | None 
     """
     counts = Counter(_key(text) for text in texts if not is_missing(text, missing))
     single = sum(count == 1 for count in counts.values())
-    if any(_NUMBER_LIKE.match(text) or read_number(text, missing=[]) is not None for text in counts):
+    # yes, no, true and false beside other words are words.
+    if any(_NUMBER_LIKE.match(text) or (_is_number(text) and text not in YES_NO) for text in counts):
         return False
     return 2 <= len(counts) <= MAX_CLASSES and 2 * len(counts) <= counts.total() and 2 * single <= len(counts)
 
@@ -198,7 +203,7 @@ def read_classes(
     if len(known) < 2:
         only = f"holds only {known.pop()[:40]!r}" if known else "holds no value"
         raise DataError(f"column {name!r} {only}", hint="There is nothing to learn: leave it out of --target-columns.")
-    numbers = {text: read_number(text, missing=[]) for text in known}
+    numbers = {text: None if text.casefold() in YES_NO else read_number(text, missing=[]) for text in known}
     classes = sorted(known, key=lambda text: (numbers[text] is None, numbers[text] or 0.0, text))
     number = {text: float(position) for position, text in enumerate(classes)}
     return classes, [number[names[key]] if key else math.nan for key in keys]

@@ -68,6 +68,9 @@ def test_zeros_and_ones_need_no_name():
         (["5 mM", "10 mM", "20 mM"] * 2, False),
         ([f"word {number}" for number in range(201)] * 2, False),
         (["only", "only"], False),
+        (["yes", "no", "maybe"] * 2, True),
+        (["TRUE", "FALSE", "unknown"] * 2, True),
+        (["0", "1", "maybe"] * 2, False),
     ],
 )
 def test_classes_are_few_and_repeated(texts, classes):
@@ -81,6 +84,10 @@ def test_classes_are_ordered_and_numbered():
     assert math.isnan(numbers[3])
     with pytest.raises(DataError, match="holds only 'b'"):
         read_classes(["b", "b"], "c")
+
+
+def test_yes_and_no_beside_other_words_are_words():
+    assert read_classes(["yes", "maybe", "no", "Yes"], "c") == (["maybe", "no", "yes"], [2, 0, 1, 2])
 
 
 def test_words_that_differ_in_case_are_one_class():
