@@ -99,7 +99,7 @@ def test_the_head_sees_pooled_tokens_and_features():
     seen = readout.features(tokens, graph_features=features)
     pooled = readout.pool(tokens.x, tokens.index.batch, dim_size=2)
     torch.testing.assert_close(seen, torch.cat([pooled, model.graph_features(features)], dim=1))
-    assert (model.inputs, readout.head.in_channels) == (frozenset({"graph_features"}), 16)
+    assert (model.inputs, readout.head.in_channels) == (frozenset({"code_keys", "graph_features"}), 16)
 
 
 def test_predictions_do_not_depend_on_the_batch_and_follow_the_order_of_graphs():
