@@ -59,7 +59,7 @@ def train_again(plan: RunPlan, result: RunResult, *, train: Train, console: Any 
         dataset=dataset,
         monitor=None,
         scheduler=_rates_of(result) if scheduler_name() == "plateau" else plan.scheduler,
-        trainer=replace(plan.trainer, max_epochs=epochs, patience=0),
+        trainer=replace(plan.trainer, max_epochs=epochs, patience=0, max_seconds=None, fit_schedule=False),
         wandb=replace(plan.wandb, use=False),
         description={**plan.description, "data": f"{name_data(dataset)} (validation rows are training rows)"},
     )

@@ -149,7 +149,8 @@ def run_once(plan: RunPlan, *, console: Any = None, title: str = "") -> RunResul
         print_header(console, title, _header(plan, network, folder, new_weights))
     summary = folder.summary() if folder.resumed else None
     options = plan.trainer
-    if summary is not None and is_finished(summary, max_epochs=options.max_epochs, patience=options.patience):
+    limits = {name: getattr(options, name) for name in ("max_epochs", "patience", "max_seconds")}
+    if summary is not None and is_finished(summary, **limits):
         return RunResult.from_summary(folder, summary)
     draw = partial(draw_run, dataset=plan.dataset, monitor=plan.monitor)
     try:

@@ -25,7 +25,7 @@ from pyg_samsa.experiments.grids import Cell, Grid
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import cfg, load_config, resolved
 from pyg_samsa.io.files import atomic_write
-from pyg_samsa.options import check_integer
+from pyg_samsa.options import check_integer, plain
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS
 from pyg_samsa.training.environment import available_cpus
 from pyg_samsa.training.results import is_finished
@@ -74,6 +74,7 @@ class Job:
         key: Digest of all settings of the run, including defaults.
         epochs: Number of epochs.
         patience: Patience of early stopping; 0 for none.
+        max_seconds: Limit of the time; None for none.
 
     Example:
         >>> cell = Cell("layers=2", "layers=2", {"samsa.layers": 2})
@@ -87,6 +88,7 @@ class Job:
     key: str
     epochs: int
     patience: int = 0
+    max_seconds: float | None = None
 
     @property
     def title(self) -> str:
@@ -177,14 +179,16 @@ class Sweep:
             key = hashlib.sha256(
                 json.dumps({**config, "seed": seed}, sort_keys=True, default=str).encode()
             ).hexdigest()[:16]
-            yield Job(cell, seed, (*words, *own, "seed", str(seed)), key, epochs, int(cfg.train.patience))
+            limits = (epochs, int(cfg.train.patience), plain(cfg.train.max_seconds))
+            yield Job(cell, seed, (*words, *own, "seed", str(seed)), key, *limits)
 
     def finished(self, job: Job) -> bool:
         """Say whether a job has finished with the same settings and at least as many epochs."""
         answer, summary = self._answer(job), self._summary(job)
         if answer is None or answer["key"] != job.key or summary is None:
             return False
-        return is_finished(summary, max_epochs=job.epochs, patience=job.patience)
+        limits = {"patience": job.patience, "max_seconds": job.max_seconds}
+        return is_finished(summary, max_epochs=job.epochs, **limits)
 
     def run(self, on_outcome: Callable[[Outcome], None] = lambda _: None) -> list[Outcome]:
         """Run all unfinished jobs; a failing run does not stop the others.

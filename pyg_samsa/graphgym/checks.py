@@ -34,12 +34,14 @@ from pyg_samsa.graphgym.network import (
 )
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.scheduler import WITHOUT_WARMUP, check_scheduler, scheduler_name
-from pyg_samsa.graphgym.settings import FROM_DATA, GPS_LAYERS, value_of
+from pyg_samsa.graphgym.settings import FROM_DATA, GPS_LAYERS, value_of, values_for
 from pyg_samsa.io.files import check_folder
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import make_operator, operator_options
 from pyg_samsa.nn.models.message_passing import LAYERS
+from pyg_samsa.training.schedulers import DECAY_TO_END
 from pyg_samsa.training.start_from import find_source
+from pyg_samsa.training.trainer import TrainerOptions
 
 _OF_GRAPHGYM = ("PyG", "OGB")
 """Formats of data sets that GraphGym itself reads."""
@@ -203,6 +205,10 @@ def _check_lengths() -> None:
         key = "optim.num_warmup_epochs" if warmup else "optim.num_warmup_steps"
         hint = "Use 'constant_with_warmup' for warm-up without decay."
         raise ConfigError(key, value_of(key, cfg), f"0 for the scheduler {optim.scheduler!r}", hint=hint)
+    TrainerOptions(**values_for(TrainerOptions, cfg))
+    if cfg.train.fit_schedule and scheduler_name() not in DECAY_TO_END:
+        expected = f"a schedule that has an end, with train.fit_schedule: {', '.join(DECAY_TO_END)}"
+        raise ConfigError("optim.scheduler", optim.scheduler, expected)
     if cfg.train.eval_period > optim.max_epoch:
         hint = "No epoch would be validated."
         raise ConfigError("train.eval_period", cfg.train.eval_period, f"at most {optim.max_epoch} epochs", hint=hint)

@@ -25,7 +25,6 @@ WITHOUT_WARMUP = ("none", "plateau")
 """Schedules without a warm-up."""
 _FED_BY = {"milestones": "optim.steps", "gamma": "optim.lr_decay", "factor": "optim.reduce_factor"}
 _FED_BY |= {"patience": "optim.schedule_patience", "min_lr": "optim.min_lr"}
-_DECAY_TO_END = ("cosine_with_warmup", "linear_with_warmup", "polynomial_with_warmup")
 # Names of GraphGym's own schedules, which it steps once per epoch; this package's runner steps them with every batch.
 _OWN = ("none", "step", "cos")
 
@@ -105,7 +104,7 @@ def _settings(name: str, monitor: str | None, higher_is_better: bool) -> dict[st
             raise ConfigError("optim.scheduler", optim.scheduler, "a schedule that needs no validation split")
         mode = "max" if higher_is_better else "min"
         return {"monitor": monitor, "mode": mode, **values_for(schedulers.BUILDERS["plateau"], cfg)}
-    if name in _DECAY_TO_END:
+    if name in schedulers.DECAY_TO_END:
         if optim.min_lr > optim.base_lr:
             raise ConfigError("optim.min_lr", optim.min_lr, f"at most optim.base_lr ({optim.base_lr})")
         return {"min_ratio": optim.min_lr / optim.base_lr}

@@ -254,7 +254,10 @@ add_owner(add_descriptors, "dataset", defaults={"descriptors": []})
 add_owner(
     TrainerOptions,
     "train",
-    only=("precision", "matmul_precision", "strategy", "compile", "keep_best", "patience", "batch_norm_batches"),
+    only=(
+        *("precision", "matmul_precision", "strategy", "compile", "keep_best", "patience", "batch_norm_batches"),
+        *("max_seconds", "fit_schedule"),
+    ),
     keys={"keep_best": "train.ckpt_best"},
 )
 add_owner(TrainerOptions, keys={"accumulate": "optim.batch_accumulation"}, only=("accumulate",))

@@ -23,6 +23,7 @@ from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.progress_display import EpochLines, ProgressDisplay
 from pyg_samsa.training.results import Draw, RunResult, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder
+from pyg_samsa.training.time_limit import TimeLimit
 from pyg_samsa.training.trainer import TrainerOptions, build_trainer
 
 
@@ -80,6 +81,8 @@ def fit_and_test(
     history.on_row = lambda row: [on_row(row) for on_row in watchers]
     collector = PredictionCollector()
     callbacks = [history, ExactResume(seed), collector, *([display] if display is not None else []), EpochEnd(history)]
+    limit = _time_limit(options, history, lines, display)
+    callbacks += [limit] if limit is not None else []
     if options.save_checkpoints:
         chooses = monitor if options.keep_best else None
         choice: dict[str, Any] = {"higher_is_better": higher_is_better, "archive_every": options.archive_every}
@@ -111,11 +114,25 @@ def fit_and_test(
             seconds=history.rows[-1]["total_seconds"] if history.rows else 0.0,
             fallback=describe_fallback(monitor, used) if chosen == folder.best else "",
             waited=epochs_without_progress(history.rows, monitor, higher_is_better),
+            time_limit=limit.seconds if limit is not None and limit.ended else None,
             per_class=per_class_scores(collector, task),
         )
         if trainer.is_global_zero:
             write_run(result, history.rows, collector, data, task, used, draw)
     return result
+
+
+def _time_limit(
+    options: TrainerOptions, history: History, lines: EpochLines, display: ProgressDisplay | None
+) -> TimeLimit | None:
+    if options.max_seconds is None:
+        return None
+
+    def show(epochs: int) -> None:
+        lines.max_epochs = epochs
+
+    tell = None if display is None else display.note
+    return TimeLimit(history, options.max_seconds, fit_schedule=options.fit_schedule, tell=tell, on_fit=show)
 
 
 def _fit(trainer: Any, module: TaskModule, data: SplitData, folder: RunFolder) -> None:

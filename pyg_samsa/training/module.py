@@ -24,6 +24,7 @@ from pyg_samsa.training.finite import FiniteGuard
 from pyg_samsa.training.losses import clip_to_bounds
 from pyg_samsa.training.mean_loss import MeanLoss
 from pyg_samsa.training.optimizers import NO_DECAY_NAMES, OptimizerFactory, parameter_groups
+from pyg_samsa.training.schedulers import set_present_rate
 
 _LOGGER = logging.getLogger(__name__)
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -190,11 +191,7 @@ class TaskModule(pl.LightningModule):
     def on_train_start(self) -> None:
         """Set the rate of the next step; a checkpoint of a shorter run holds that of its end."""
         for config in self.trainer.lr_scheduler_configs:
-            scheduler = config.scheduler
-            if isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR):
-                rates = zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
-                for group, (base, multiplier) in zip(scheduler.optimizer.param_groups, rates, strict=True):
-                    group["lr"] = base * multiplier(scheduler.last_epoch)
+            set_present_rate(config.scheduler)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training values and step the schedulers that move once an epoch."""

@@ -128,6 +128,12 @@ class ProgressDisplay(pl.Callback):
         line = self.lines.line(row)
         self.console.print(Text(line, style="bold green" if line.endswith("*") else ""))
 
+    def note(self, text: str) -> None:
+        """Print a message between the lines of the epochs."""
+        from rich.text import Text
+
+        self.console.print(Text(f"  {text}", style="dim"))
+
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Print the column names, the epochs that are already done, and start the bar."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

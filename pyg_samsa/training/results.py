@@ -39,6 +39,7 @@ class RunResult:
         fallback: Why the epoch was not chosen by the metric that was asked for, see
             `pyg_samsa.training.best_epoch.describe_fallback`; empty if it was.
         waited: Epochs since the best validation; early stopping compares it with the patience.
+        time_limit: The limit that ended the run before all epochs, in seconds; None if it was not time.
         reused: Whether the run had finished before and nothing was trained.
 
     Example:
@@ -60,6 +61,7 @@ class RunResult:
     per_class: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     fallback: str = ""
     waited: int = 0
+    time_limit: float | None = None
     reused: bool = False
 
     def as_summary(self) -> dict[str, Any]:
@@ -72,7 +74,7 @@ class RunResult:
             >>> result.as_summary()["seconds_per_epoch"]
             2.5
         """
-        names = ("seed", "best_epoch", "epochs", "fallback", "waited", "parameters", "seconds")
+        names = ("seed", "best_epoch", "epochs", "fallback", "waited", "time_limit", "parameters", "seconds")
         return {
             "status": "finished",
             **{name: getattr(self, name) for name in names},
@@ -94,16 +96,20 @@ class RunResult:
             True
         """
         names = ("seed", "best_epoch", "epochs", "waited", "parameters", "seconds", "val", "test", "per_class")
-        return cls(folder, **{name: summary[name] for name in names}, fallback=summary.get("fallback", ""), reused=True)
+        later = {"fallback": summary.get("fallback", ""), "time_limit": summary.get("time_limit")}
+        return cls(folder, **{name: summary[name] for name in names}, **later, reused=True)
 
 
-def is_finished(summary: Mapping[str, Any], *, max_epochs: int, patience: int = 0) -> bool:
-    """Say whether a run with this summary has nothing left to train: all epochs are done, or it stopped early.
+def is_finished(
+    summary: Mapping[str, Any], *, max_epochs: int, patience: int = 0, max_seconds: float | None = None
+) -> bool:
+    """Say whether a run with this summary has nothing left to train: it did all epochs, stopped early, or had no time.
 
     Args:
         summary: Content of ``summary.json``.
         max_epochs: Number of epochs that are wanted.
         patience: Patience of early stopping; 0 for none.
+        max_seconds: Limit of the time; None for none.
 
     Example:
         >>> is_finished({"epochs": 10, "waited": 3}, max_epochs=20)
@@ -111,7 +117,10 @@ def is_finished(summary: Mapping[str, Any], *, max_epochs: int, patience: int = 
         >>> is_finished({"epochs": 10, "waited": 3}, max_epochs=20, patience=3)
         True
     """
-    return summary["epochs"] >= max_epochs or bool(patience and summary["waited"] >= patience)
+    if summary["epochs"] >= max_epochs or bool(patience and summary["waited"] >= patience):
+        return True
+    reached = summary.get("time_limit")
+    return reached is not None and max_seconds is not None and max_seconds <= reached
 
 
 Draw = Callable[[RunResult, Sequence[Row], PredictionCollector], None]

@@ -27,7 +27,7 @@ PREDICTOR_PREDICTIONS = "predictor_test.csv"
 # Settings that may differ between the parts of a resumed run: they change where and for how long it trains.
 VOLATILE = frozenset(
     {"run_name", "out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"}
-    | {"train.auto_resume", "optim.max_epoch", "train.patience", "dataset.dir"}
+    | {"train.auto_resume", "optim.max_epoch", "train.patience", "train.max_seconds", "dataset.dir"}
 )
 VOLATILE_GROUPS = frozenset({"wandb", "share"})
 SHORTENED = "shortened"

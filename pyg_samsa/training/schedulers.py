@@ -151,6 +151,10 @@ def step_decay(
     return float(gamma**passed) * warmup(step, warmup_steps)
 
 
+DECAY_TO_END = ("cosine_with_warmup", "linear_with_warmup", "polynomial_with_warmup")
+"""The schedules that decay to an end, which is the end of the run."""
+
+
 def available() -> list[str]:
     """Return the names that :func:`build` knows, sorted.
 
@@ -283,6 +287,70 @@ def repeat_rates(optimizer: Optimizer, rates: Sequence[float], steps_per_epoch: 
 
 def _repeated(step: int, *, multipliers: Sequence[float], steps_per_epoch: int) -> float:
     return multipliers[min(step // steps_per_epoch, len(multipliers) - 1)]
+
+
+def set_present_rate(scheduler: Any) -> None:
+    """Set the rate of the next step to what the schedule says; a schedule that is not from `build` is left alone.
+
+    Args:
+        scheduler: A schedule whose length has changed.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        >>> scheduler = build("constant_with_warmup", optimizer, warmup_steps=3)["scheduler"]
+        >>> optimizer.param_groups[0]["lr"] = 5.0
+        >>> set_present_rate(scheduler)
+        >>> optimizer.param_groups[0]["lr"]
+        0.25
+    """
+    if isinstance(scheduler, LambdaLR):
+        rates = zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+        for group, (base, multiplier) in zip(scheduler.optimizer.param_groups, rates, strict=True):
+            group["lr"] = base * multiplier(scheduler.last_epoch)
+
+
+def set_total_steps(scheduler: Any, total_steps: int) -> None:
+    """End the decay of a schedule at another step, from the next step on; one that has no end stays as it is.
+
+    Args:
+        scheduler: From `build`.
+        total_steps: Optimiser steps of the whole run, more than those of the warm-up.
+
+    Raises:
+        ConfigError: The warm-up is not shorter.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        >>> scheduler = build("linear_with_warmup", optimizer, total_steps=100)["scheduler"]
+        >>> optimizer.step()
+        >>> scheduler.step()
+        >>> set_total_steps(scheduler, 2)
+        >>> optimizer.param_groups[0]["lr"]
+        0.5
+    """
+    warmup = warmup_steps_of(scheduler)
+    multipliers = scheduler.lr_lambdas if isinstance(scheduler, LambdaLR) else []
+    for place, multiplier in enumerate(multipliers):
+        if isinstance(multiplier, partial) and "total_steps" in multiplier.keywords:
+            if total_steps <= warmup:
+                raise ConfigError("total_steps", total_steps, f"more than the {warmup} steps of the warm-up")
+            multipliers[place] = partial(multiplier.func, **multiplier.keywords | {"total_steps": total_steps})
+    set_present_rate(scheduler)
+
+
+def warmup_steps_of(scheduler: Any) -> int:
+    """Return the optimiser steps of the warm-up of a schedule; 0 for one that is not from `build`.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        >>> warmup_steps_of(build("constant_with_warmup", optimizer, warmup_steps=3)["scheduler"])
+        3
+    """
+    multipliers = scheduler.lr_lambdas if isinstance(scheduler, LambdaLR) else []
+    return max((getattr(each, "keywords", {}).get("warmup_steps", 0) for each in multipliers), default=0)
 
 
 # Not CosineAnnealingLR, LinearLR or SequentialLR: they keep the length of the run in their saved state, so a run that

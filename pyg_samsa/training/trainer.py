@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch_geometric.graphgym.imports import pl
 
+from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import Option, check_options, keep_plain
 from pyg_samsa.training.batch_norm import PreciseBatchNorm
 from pyg_samsa.training.checkpoint_io import BackgroundCheckpointIO
@@ -58,6 +59,17 @@ class TrainerOptions:
     patience: Annotated[
         int, Option("Epochs without a better validation after which training stops; 0 trains all epochs.", low=0)
     ] = 0
+    max_seconds: Annotated[
+        float | None,
+        Option(
+            "Seconds of training and validation, in all parts of a resumed run, after which it ends; empty for none.",
+            above=0,
+        ),
+    ] = None
+    fit_schedule: Annotated[
+        bool,
+        Option("Whether the schedule ends with max_seconds: with the epochs that fit, measured in the first two."),
+    ] = False
     keep_best: Annotated[
         bool, Option("Whether the checkpoint of the best epoch is kept and tested; otherwise the last one is tested.")
     ] = True
@@ -71,6 +83,8 @@ class TrainerOptions:
 
     def __post_init__(self) -> None:
         check_options(TrainerOptions, vars(keep_plain(self)))
+        if self.fit_schedule and self.max_seconds is None:
+            raise ConfigError("train.fit_schedule", True, "False where train.max_seconds is empty")
 
 
 def build_trainer(

@@ -1,8 +1,10 @@
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.errors import ConfigError, DataNotFoundError, NumericalError
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.training import callbacks, time_limit
 from pyg_samsa.training.module import TaskModule
 
 FILES = [
@@ -268,6 +271,27 @@ def test_other_networks_run(config, model):
     assert result.test["ap"] > 0
     samsa = config("encoded.yaml", dataset=changes, optim={"max_epoch": 1})
     assert runner.run(samsa)[0].test["ap"] > 0
+
+
+def test_a_run_ends_with_its_time_and_goes_on_when_it_gets_more(config, monkeypatch):
+    now = [0.0]
+
+    def forward(self, batch, original=TaskModule.forward):
+        now[0] += 1.0
+        return original(self, batch)
+
+    monkeypatch.setattr(TaskModule, "forward", forward)
+    for module in (callbacks, time_limit):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    per_epoch = 5 + 2  # batches of training and of validation
+    changes = {"optim": {"max_epoch": 50}, "train": {"batch_size": 8, "auto_resume": True, "fit_schedule": True}}
+    path = config(**changes)
+    (first,) = runner.run(path, ["train.max_seconds", str(2.5 * per_epoch)])
+    assert (first.epochs, first.time_limit) == (2, 2.5 * per_epoch)
+    (again,) = runner.run(path, ["train.max_seconds", str(2.5 * per_epoch)])
+    assert again.reused
+    (more,) = runner.run(path, ["train.max_seconds", str(4.5 * per_epoch)])
+    assert (more.folder, more.epochs, more.reused) == (dataclasses.replace(first.folder, resumed=True), 4, False)
 
 
 def test_without_checkpoints_the_last_weights_are_tested(config):

@@ -47,6 +47,12 @@ def _check(words):
         ("optim.scheduler step optim.lr_decay 2.0", "optim.lr_decay: got 2.0, expected a number"),
         ("model.loss_fun bce model.label_smoothing 2", "model.label_smoothing: got 2.0, expected a number"),
         ("flt.encoding nothing samsa.attention flt", "flt.encoding: got 'nothing'"),
+        ("train.max_seconds 0", "train.max_seconds: got 0"),
+        ("train.fit_schedule True", "train.fit_schedule: got True, expected False where train.max_seconds is empty"),
+        (
+            "train.fit_schedule True train.max_seconds 60 optim.scheduler plateau",
+            "optim.scheduler: got 'plateau', expected a schedule that has an end",
+        ),
     ],
 )
 def test_names_and_values_are_checked_without_data(words, message, monkeypatch):

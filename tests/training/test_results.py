@@ -59,6 +59,15 @@ def test_a_run_is_finished_after_all_epochs_or_when_its_patience_is_exhausted(ep
     assert is_finished(summary, max_epochs=5, patience=patience) is finished
 
 
+@pytest.mark.parametrize(
+    ("reached", "limit", "finished"),
+    [(None, None, False), (60.0, 60.0, True), (60.0, 30.0, True), (60.0, 61.0, False), (60.0, None, False)],
+)
+def test_a_run_that_had_no_more_time_is_finished_until_it_gets_more(reached, limit, finished):
+    summary = {"epochs": 4, "waited": 0} | ({} if reached is None else {"time_limit": reached})
+    assert is_finished(summary, max_epochs=5, max_seconds=limit) is finished
+
+
 def test_a_run_without_epochs_has_no_time_per_epoch(tmp_path):
     assert result(tmp_path, epochs=0, seconds=0.0).as_summary()["seconds_per_epoch"] == 0.0
 

@@ -245,3 +245,33 @@ def test_lightning_takes_the_dict(tmp_path) -> None:
         [schedulers.cosine_with_warmup(s, total_steps=6, warmup_steps=1) for s in range(6)]
     )
     assert rates["plateau"] == [1.0] * 6
+
+
+@pytest.mark.parametrize("name", schedulers.DECAY_TO_END)
+def test_another_end_holds_from_the_next_step_on(name):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = schedulers.build(name, optimizer, total_steps=100, warmup_steps=2)["scheduler"]
+    for _ in range(4):
+        optimizer.step()
+        scheduler.step()
+    schedulers.set_total_steps(scheduler, 8)
+    found = []
+    for _ in range(5):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    multiplier = getattr(schedulers, name)
+    assert found == pytest.approx([multiplier(step, total_steps=8, warmup_steps=2) for step in range(4, 9)])
+    with pytest.raises(ConfigError, match="total_steps: got 2, expected more than the 2 steps of the warm-up"):
+        schedulers.set_total_steps(scheduler, 2)
+
+
+@pytest.mark.parametrize("name", sorted(set(schedulers.available()) - set(schedulers.DECAY_TO_END)))
+def test_schedules_without_an_end_stay_as_they_are(name):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    settings = {"step": {"every": 2}, "plateau": {}}.get(name, {})
+    scheduler = schedulers.build(name, optimizer, total_steps=100, steps_per_epoch=3, **settings)["scheduler"]
+    before = str(scheduler.state_dict())
+    schedulers.set_total_steps(scheduler, 5)
+    assert str(scheduler.state_dict()) == before
+    assert schedulers.warmup_steps_of(scheduler) == 0
