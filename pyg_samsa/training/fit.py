@@ -83,13 +83,7 @@ def fit_and_test(
     callbacks = [history, ExactResume(seed), collector, *([display] if display is not None else []), EpochEnd(history)]
     limit = _time_limit(options, history, lines, display)
     callbacks += [limit] if limit is not None else []
-    if options.save_checkpoints:
-        chooses = monitor if options.keep_best else None
-        choice: dict[str, Any] = {"higher_is_better": higher_is_better, "archive_every": options.archive_every}
-        callbacks.append(EpochCheckpoints(folder, history, chooses, **choice))
-    if options.patience and monitor is not None:
-        stop = EarlyStop(history, monitor, higher_is_better=higher_is_better, patience=options.patience)
-        callbacks.append(stop)
+    callbacks += _at_epoch_ends(folder, options, history, monitor, higher_is_better)
     trainer = build_trainer(folder, options, callbacks, loggers, data.has("val"))
     if options.compile:
         compile_network(module.network)
@@ -120,6 +114,21 @@ def fit_and_test(
         if trainer.is_global_zero:
             write_run(result, history.rows, collector, data, task, used, draw)
     return result
+
+
+def _at_epoch_ends(
+    folder: RunFolder, options: TrainerOptions, history: History, monitor: str | None, higher_is_better: bool
+) -> list[Any]:
+    """Return what acts when the row of an epoch is complete: checkpoints, then early stopping."""
+    callbacks: list[Any] = []
+    if options.save_checkpoints:
+        chooses = monitor if options.keep_best else None
+        choice: dict[str, Any] = {"higher_is_better": higher_is_better, "archive_every": options.archive_every}
+        callbacks.append(EpochCheckpoints(folder, history, chooses, **choice))
+    if options.patience and monitor is not None:
+        stop = EarlyStop(history, monitor, higher_is_better=higher_is_better, patience=options.patience)
+        callbacks.append(stop)
+    return callbacks
 
 
 def _time_limit(
