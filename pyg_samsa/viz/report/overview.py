@@ -16,6 +16,8 @@ from pyg_samsa.viz.report.groups import Group
 from pyg_samsa.viz.tables import arrow, spread
 
 _PICTURES = {"parts.png": ("Parts of test shapes", "True parts above, predicted parts below; wrong points are ringed.")}
+_BY = ("network", "predictor")
+_OF_INPUTS = ("dataset.descriptors",)  # settings of the data that leave rows and targets as they are
 _ENVIRONMENT = {
     "time": "Started (UTC)",
     "argv": "Command",
@@ -28,8 +30,13 @@ _ENVIRONMENT = {
 }
 
 
-def run_row(group: Group, run: RunRecord, notes: list[str]) -> dict[str, Any]:
-    """Return the row of a run in the table of all runs."""
+def run_rows(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
+    """Return the rows of the table of all runs, with test values, or where no run was tested, validation values."""
+    split = "test" if has_test(groups) else "val"
+    return [_run_row(group, run, split, notes) for group in groups for run in group.runs]
+
+
+def _run_row(group: Group, run: RunRecord, split: str, notes: list[str]) -> dict[str, Any]:
     epochs = 0 if run.history is None else len(run.history)
     summary = run.summary or {}
     if run.summary is None:
@@ -37,7 +44,7 @@ def run_row(group: Group, run: RunRecord, notes: list[str]) -> dict[str, Any]:
         notes.append(f"{run.path} did not finish ({epochs} of {wanted} epochs): it is shown in the curves only.")
     if summary.get("fallback"):
         notes.append(f"{run.path}: {summary['fallback']}.")
-    value = summary.get("test", {}).get(run.metric)
+    value = summary.get(split, {}).get(run.metric)
     return {
         "group": group,
         "seed": run.seed,
@@ -46,6 +53,16 @@ def run_row(group: Group, run: RunRecord, notes: list[str]) -> dict[str, Any]:
         "best": None if run.is_predictor else summary.get("best_epoch"),
         "value": "–" if value is None else typeset(shown(value)),
     }
+
+
+def has_test(groups: Sequence[Group]) -> bool:
+    """Return whether any run that finished has test values.
+
+    Example:
+        >>> has_test([Group("demo", 0, [])])
+        False
+    """
+    return any(run.scores("test", by) for group in groups for run in group.finished for by in _BY)
 
 
 def typeset(text: str) -> str:
@@ -67,18 +84,20 @@ def score_parts(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any
     """Return the metrics of the networks, and those of the predictors where there are some.
 
     Each part has ``by``, empty where only networks were trained, and ``rows``, one for each metric: the test and
-    validation value of each group. The best test mean is marked, unless the groups have different test sets.
+    validation value of each group. The best test mean is marked, unless the groups have different test sets; where no
+    run was tested, the best validation mean.
     """
+    split = "test" if has_test(groups) else "val"
     comparable = all(_same_test(groups[0], group) for group in groups[1:])
-    if not comparable:
+    if not comparable and split == "test":
         notes.append(
             "The experiments have different test sets: their values cannot be compared, so no best value is marked."
         )
     parts = []
-    for by in ("network", "predictor"):
+    for by in _BY:
         tables = [run.scores(split, by) for group in groups for run in group.finished for split in ("test", "val")]
         names = list(dict.fromkeys(name for table in tables for name in table))
-        rows = [_score_row(groups, name, by, comparable) for name in _main_first(names, groups)]
+        rows = [_score_row(groups, name, by, split if comparable else None) for name in _main_first(names, groups)]
         if rows:
             parts.append({"by": by, "rows": rows})
     if len(parts) == 1 and parts[0]["by"] == "network":
@@ -92,13 +111,17 @@ def _main_first(names: Sequence[str], groups: Sequence[Group]) -> list[str]:
     return sorted(names, key=lambda name: (name != main, name == "loss"))
 
 
-def _score_row(groups: Sequence[Group], name: str, by: str, comparable: bool) -> dict[str, Any]:
+def _score_row(groups: Sequence[Group], name: str, by: str, compared: str | None) -> dict[str, Any]:
+    """Return the row of a metric; ``compared`` is the split whose best mean is marked, None for none."""
     test = [_values(group, "test", name, by) for group in groups]
-    means = [statistics.fmean(values) if values else None for values in test]
+    means = [
+        statistics.fmean(values) if (values := _values(group, compared or "test", name, by)) else None
+        for group in groups
+    ]
     known = [mean for mean in means if mean is not None]
     direction = metrics.direction(name)
     best = None
-    if comparable and direction and len(set(known)) > 1:
+    if compared and direction and len(set(known)) > 1:
         best = max(known) if direction > 0 else min(known)
     cells = [
         {
@@ -131,7 +154,11 @@ def _same_test(first: Group, second: Group) -> bool:
     if tables[0] is not None and tables[1] is not None:
         return tables[0].equals(tables[1])
     data = [
-        {key: value for key, value in group.runs[0].settings.items() if key.startswith("dataset.")}
+        {
+            key: value
+            for key, value in group.runs[0].settings.items()
+            if key.startswith("dataset.") and key not in _OF_INPUTS
+        }
         for group in (first, second)
     ]
     return data[0] == data[1]

@@ -14,12 +14,12 @@ from pyg_samsa.viz.figure import MUTED, TRAIN, is_log, pretty
 from pyg_samsa.viz.report import prediction_scores as scores
 from pyg_samsa.viz.report.charts import Line, Points, line_chart, reliability_chart, scatter_chart
 from pyg_samsa.viz.report.groups import Group
+from pyg_samsa.viz.report.overview import has_test
 from pyg_samsa.viz.report.prediction_tables import bounds, clipped, frame_of, labels, one_against_rest, task_of
 
 MOST_CLASS_CHARTS, MOST_CONFUSION = 12, 40
 MOST_TARGETS = 12
 MOST_POINTS = 1500
-_BY = ("network", "predictor")
 
 
 def curves(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
@@ -95,10 +95,10 @@ def results(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
         runs = [run for run in group.runs if run.predictions is not None and len(run.predictions)]
         for run in group.finished:
             if run not in runs:
-                rows = (
-                    "no test rows" if not any(run.scores("test", by) for by in _BY) else "no file of test predictions"
-                )
-                notes.append(f"{run.path} has {rows}: its charts are missing.")
+                if not has_test(groups):
+                    notes.append("There are no test rows, and so no charts of test results.")
+                else:
+                    notes.append(f"{run.path} has no file of test predictions: its charts are missing.")
             elif run.cut and run.predictions is not None:
                 count = f"{len(run.predictions):,}"
                 notes.append(f"{run.path} has more than {count} test predictions: the charts show the first {count}.")

@@ -46,7 +46,7 @@ def test_a_finished_run_without_validation_and_test_rows_says_so(page, record):
     text, structure = page(run)
     assert "There are no validation and no test rows" in text
     assert "No run has finished" not in text
-    assert "has no test rows: its charts are missing" in text
+    assert "There are no test rows, and so no charts of test results." in text
     assert "12,345" in text
     assert "Dashed: training; there are no validation values" in text
     assert "results" not in structure.ids

@@ -35,3 +35,25 @@ def test_no_best_value_between_runs_that_were_tested_on_other_rows(page, frame, 
     split = {"dataset.split_column": "split_s"}
     text, _ = page(record(0, "first"), record(0, "second", test={"ap": 0.9}, settings=split))
     assert 'class="best"' not in text
+
+
+def test_runs_without_test_rows_are_compared_by_validation(page, record):
+    runs = [record(0, name, test={}) for name in ("first", "second")]
+    runs[1].summary["val"] = {"ap": 0.75}
+    text, _ = page(*runs)
+    assert "different test sets" not in text
+    assert '<td class="best"><b>0.7500</b></td>' in text
+    assert "the best validation mean of each metric is marked" in text
+    assert '<th scope="col" class="n">validation ap</th>' in text
+    assert text.count("There are no test rows") == 1
+    text, _ = page(runs[1])
+    assert '<th scope="col">validation</th>' in text
+    assert '<th scope="col">test</th>' not in text
+
+
+def test_runs_with_other_descriptors_have_the_same_rows(page, record):
+    runs = [record(0, name, test={"ap": 0.5}, settings={"dataset.descriptors": name}) for name in ("maccs", "rdkit2d")]
+    runs[1].summary["test"] = {"ap": 0.75}
+    text, _ = page(*runs)
+    assert '<td class="best"><b>0.7500</b>' in text
+    assert "different test sets" not in text
