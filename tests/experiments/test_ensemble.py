@@ -88,7 +88,8 @@ def test_an_ensemble_is_the_mean_of_its_networks(train):
 
 def test_the_networks_of_an_ensemble_are_trained_again(train):
     opts = ["predictor.ensemble", "2", "predictor.members", "network", "predictor.refit", "all"]
-    result, _ = train(*opts, "train.auto_resume", "True")
+    result, summary = train(*opts, "train.auto_resume", "True")
+    assert summary["predictor"]["refit"] == "all"
     again = [path / "0" for path in sorted((result.folder.path / "members").glob("seed-?/?/refit"))]
     models = [load_predictor(path.parent / path.parent.parent.name / "model") for path in again]
     values = np.mean([model.predict(SMILES).values for model in models], axis=0)
@@ -102,6 +103,7 @@ def test_the_networks_of_an_ensemble_are_trained_again(train):
 
 def test_folds_leave_out_each_row_once_and_never_see_the_test_rows(train):
     result, summary = train("predictor.folds", "2")
+    assert summary["predictor"]["refit"] == ""
     members = sorted((result.folder.path / "members").iterdir())
     assert [path.name for path in members] == ["fold-1", "fold-2"]
     tested = pd.read_csv(result.folder.file("predictions_test.csv"))

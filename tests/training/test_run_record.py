@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import pytest
 import yaml
 
 from pyg_samsa.errors import DataNotFoundError
 from pyg_samsa.training import run_record
 from pyg_samsa.training.run_folder import open_run_folder, settings
-from pyg_samsa.training.run_record import find_run_folders, read_run
+from pyg_samsa.training.run_record import RunRecord, find_run_folders, read_run
 
 CONFIG = {
     "seed": 3,
@@ -57,6 +59,10 @@ def test_folders_come_once_and_in_order_of_numbers(tmp_path):
     assert find_run_folders([tmp_path, folders[1]]) == folders
     assert find_run_folders([folders[0]]) == folders[:1]
     assert find_run_folders([folders[2], tmp_path]) == [folders[2], *folders[:2]]
+    cells = [
+        open_run_folder(tmp_path / "sweep", f"K={number}", 0, {"seed": 0, "K": number}).path for number in (16, 2, 128)
+    ]
+    assert find_run_folders([tmp_path / "sweep"]) == [cells[1], cells[0], cells[2]]
     (tmp_path / "empty").mkdir()
     for missing in ("empty", "nowhere"):
         with pytest.raises(DataNotFoundError, match=missing):
@@ -72,3 +78,28 @@ def test_very_many_predictions_are_cut(tmp_path, monkeypatch):
     monkeypatch.setattr(run_record, "MAX_PREDICTIONS", 5)
     run = read_run(tmp_path)
     assert (len(run.predictions), run.cut) == (5, True)
+
+
+def test_the_predictions_of_the_predictor_come_before_those_of_its_network(tmp_path):
+    folder = open_run_folder(tmp_path, "demo", 3, CONFIG).path
+    (folder / "predictions_test.csv").write_text("row,a_true,a_pred\n0,1.0,0.25\n")
+    assert read_run(folder).predictions["a_pred"].tolist() == [0.25]
+    (folder / "predictor_test.csv").write_text("row,a_true,a_pred\n0,1.0,0.75\n")
+    assert read_run(folder).predictions["a_pred"].tolist() == [0.75]
+
+
+@pytest.mark.parametrize(
+    ("summary", "network"),
+    [
+        ({"test": {"mae": 0.5}, "parameters": 100, "predictor": {"weights": {}}}, {"mae": 0.5}),
+        ({"test": {"mae": 0.5}, "parameters": 100}, {"mae": 0.5}),
+        ({"test": {"mae": 0.5}, "parameters": 0, "predictor": {"weights": {}}}, {}),
+        ({"test": {"mae": 0.5}, "parameters": 100, "predictor": {"weights": {}, "members": []}}, {}),
+        (None, {}),
+    ],
+)
+def test_scores_of_a_run_without_a_network_of_its_own_are_those_of_its_predictor(summary, network):
+    run = RunRecord(Path("demo/0"), "demo", 0, {}, summary=summary)
+    assert run.scores("test") == network
+    assert run.is_predictor == (summary is not None and not network)
+    assert run.scores("test", "predictor") == {}
