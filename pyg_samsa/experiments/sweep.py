@@ -187,8 +187,7 @@ class Sweep:
         answer, summary = self._answer(job), self._summary(job)
         if answer is None or answer["key"] != job.key or summary is None:
             return False
-        limits = {"patience": job.patience, "max_seconds": job.max_seconds}
-        return is_finished(summary, max_epochs=job.epochs, **limits)
+        return is_finished(summary, max_epochs=job.epochs, patience=job.patience, max_seconds=job.max_seconds)
 
     def run(self, on_outcome: Callable[[Outcome], None] = lambda _: None) -> list[Outcome]:
         """Run all unfinished jobs; a failing run does not stop the others.
