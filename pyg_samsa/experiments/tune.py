@@ -304,9 +304,9 @@ def _report(trial: Any, deadline: float, epoch: int, value: float) -> None:
     """Tell Optuna the best value so far, and stop a trial that is hopeless or for which no time is left."""
     trial.report(value, epoch)
     if epoch < cfg.optim.max_epoch and time.monotonic() > deadline:
-        raise Pruned(f"stopped after {epoch} epochs: no time left")
+        raise Pruned(f"stopped after epoch {epoch}: no time left")
     if trial.should_prune():
-        raise Pruned(f"stopped after {epoch} epochs at {shown(value)}")
+        raise Pruned(f"stopped after epoch {epoch} at {shown(value)}")
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:

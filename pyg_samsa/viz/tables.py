@@ -146,7 +146,7 @@ def predictor_table(
         >>> scores = {"network": {"val": {"mae": 0.5}, "test": {"mae": 0.6}}}
         >>> table = predictor_table([scores | {"predictor": scores["network"]}], [{"network": 1.0}])
         >>> Console(width=80, no_color=True).print(table)  # doctest: +ELLIPSIS
-        Predictor...member...weight...val...test...mae ↓...network...1.00...0.5000...0.6000...predictor...
+        Predictor...val...test...member...weight...mae ↓...network...1.00...0.5000...0.6000...predictor...
     """
     if not scores:
         raise ConfigError("scores", [], "at least one repeat")

@@ -134,7 +134,7 @@ def test_an_interrupted_trial_counts_as_stopped(search, monkeypatch):
 def test_time_that_is_up_ends_the_trial_and_the_search(search):
     lines = []
     result = search(minutes=1e-6, trials=None, on_trial=lines.append)
-    assert lines == ["network 0  stopped after 1 epochs: no time left"]
+    assert lines == ["network 0  stopped after epoch 1: no time left"]
     assert result.network == []
     assert not (result.folder / BEST).exists()
     assert (result.folder / STUDY).exists()
@@ -153,7 +153,7 @@ def test_a_hopeless_trial_is_stopped_by_the_median(search, monkeypatch):
     monkeypatch.setattr(tuning, "_next", lambda studies: studies[0])
     lines = []
     result = search(trials=6, on_trial=lines.append)
-    assert lines[-1] == "network 5  stopped after 1 epochs at 9"
+    assert lines[-1] == "network 5  stopped after epoch 1 at 9.000"
     assert (len(result.network), result.stopped) == (5, 1)
 
 

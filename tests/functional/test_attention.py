@@ -112,7 +112,7 @@ def test_dropout_keeps_the_mean_in_tiles():
 
 
 def test_kernels_for_packed_tokens_get_what_they_take(monkeypatch):
-    monkeypatch.setattr(varlen, "_torch_varlen", lambda: emulated)
+    monkeypatch.setattr(varlen, "torch_varlen", lambda: emulated)
     torch.testing.assert_close(varlen.varlen(*make(), 0.0), literal(*make()), rtol=0, atol=1e-12)
 
 
@@ -140,7 +140,7 @@ def test_what_cannot_run_says_why_and_auto_goes_past_it():
 
 
 def test_auto_takes_the_first_that_can(monkeypatch):
-    monkeypatch.setattr(varlen, "_torch_varlen", lambda: emulated)
+    monkeypatch.setattr(varlen, "torch_varlen", lambda: emulated)
     can = ATTENTION_BACKENDS["varlen"]._replace(refuse=lambda query, dropout: "no dropout" if dropout else None)
     monkeypatch.setitem(ATTENTION_BACKENDS, "varlen", can)
     assert explain_backends("cpu")["varlen"] == "taken by auto"
