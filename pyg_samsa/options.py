@@ -57,7 +57,7 @@ class Option:
         if self.choices:
             return "one of " + ", ".join(repr(choice) for choice in self.choices)
         bounds = [
-            f"{words} {bound:g}"
+            f"{words} {bound:.10g}"
             for words, bound in (
                 ("of at least", self.low),
                 ("above", self.above),
@@ -298,8 +298,8 @@ def is_number(value: Any, *, whole: bool = False) -> bool:
     return isinstance(value, numbers.Integral if whole else numbers.Real) and not isinstance(value, bool)
 
 
-def check_integer(key: str, value: Any, *, low: int = 1) -> None:
-    """Raise a `ConfigError` unless ``value`` is an integer of at least ``low``.
+def check_integer(key: str, value: Any, *, low: int = 1, high: int | None = None) -> None:
+    """Raise a `ConfigError` unless ``value`` is an integer of at least ``low`` and, if given, at most ``high``.
 
     NumPy's integers are accepted, booleans are not.
 
@@ -308,8 +308,9 @@ def check_integer(key: str, value: Any, *, low: int = 1) -> None:
         Traceback (most recent call last):
         pyg_samsa.errors.ConfigError: heads: got 0, expected an integer of at least 1
     """
-    if not is_number(value, whole=True) or value < low:
-        raise ConfigError(key, value, f"an integer of at least {low}")
+    if not is_number(value, whole=True) or value < low or (high is not None and value > high):
+        allowed = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
+        raise ConfigError(key, value, allowed)
 
 
 def check_positive(key: str, value: Any) -> None:

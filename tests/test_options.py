@@ -128,3 +128,9 @@ def test_options_of_a_dataclass_become_those_of_python():
     found = keep_plain(Example(count=np.int64(3), rate=np.float64(0.25), flag=np.False_))
     assert found == Example(3, 0.25, None, False)
     assert [type(value) for value in (found.count, found.rate, found.flag)] == [int, float, bool]
+
+
+def test_an_integer_may_have_a_largest_value():
+    check_integer("heads", 8, high=8)
+    with pytest.raises(ConfigError, match="heads: got 9, expected an integer from 1 to 8"):
+        check_integer("heads", 9, high=8)

@@ -18,7 +18,7 @@ from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.chem.molecule_vectors import VectorFunction
 from pyg_samsa.chem.ogb_features import TOO_LARGE, Refusal, graph_arrays, import_rdkit, parse_smiles, why_too_large
 from pyg_samsa.io import worker_pool
-from pyg_samsa.io.worker_pool import map_chunks
+from pyg_samsa.io.worker_pool import MOST, map_chunks
 from pyg_samsa.options import check_integer
 
 CHUNK = 256
@@ -153,7 +153,7 @@ def parse_stream(
         >>> [parsed.kept for _, parsed in parse_stream([["C"], ["CC", "x"]])]
         [[0], [0]]
     """
-    check_integer("workers", workers)
+    check_integer("workers", workers, high=MOST)
     import_rdkit()
     describe = {name: descriptor_function([name]) for name in descriptors}
     parse = partial(parse_molecules, max_atoms=max_atoms, describe=describe)

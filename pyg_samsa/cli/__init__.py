@@ -1,7 +1,8 @@
 """The command ``pyg-samsa``. Each module here is the subcommand of its name, unless the name begins with an underscore.
 
 A subcommand defines ``HELP`` (one line), ``EPILOG`` (examples), ``configure(parser)`` and ``run(args) -> int | None``,
-and imports slow packages inside ``run``. ``args.verbosity`` is -1 for ``-q``, 1 for ``-v`` and otherwise 0.
+and imports slow packages inside ``run``. ``LATE`` names the positional argument that takes words after options.
+``args.verbosity`` is -1 for ``-q``, 1 for ``-v`` and otherwise 0.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from types import ModuleType
 
 from pyg_samsa._version import __version__
 from pyg_samsa.cli._arguments import add_verbosity
-from pyg_samsa.errors import EXIT_USER, SAMSAError, UserCodeError
+from pyg_samsa.errors import EXIT_USER, SAMSAError, UserCodeError, suggest
 from pyg_samsa.io.files import FULL, UNWRITABLE, describe_unwritable
 from pyg_samsa.io.user_code import own_traceback
 
@@ -91,14 +92,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    """Parse arguments; unlike with argparse alone, ``key value`` pairs may follow options."""
+    """Parse arguments; unlike with argparse alone, further words may follow options."""
     parser = _parser()
     args, rest = parser.parse_known_args(argv)
-    if rest and (not hasattr(args, "opts") or any(word.startswith("-") and not word[1:2].isdigit() for word in rest)):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        args.opts = [*args.opts, *rest]
+    options = [word for word in rest if word.startswith("-") and not word[1:2].isdigit()]
+    if rest and (options or not _takes_late(args, rest)):
+        near = suggest(options[0].partition("=")[0], args.parser._option_string_actions) if options else ""
+        args.parser.error(f"unrecognized arguments: {' '.join(rest)}" + (f" ({near})" if near else ""))
     return args
+
+
+def _takes_late(args: argparse.Namespace, rest: list[str]) -> bool:
+    """Give words that follow options to the argument that takes them, which argparse alone does not."""
+    if hasattr(args, "opts"):
+        args.opts = [*args.opts, *rest]
+        return True
+    late = getattr(args.command, "LATE", None)
+    if late is None:
+        return False
+    given = getattr(args, late)
+    if isinstance(given, list):
+        given += [type(given[0])(word) for word in rest]
+        return True
+    if given != args.parser.get_default(late) or len(rest) > 1:
+        return False
+    setattr(args, late, rest[0])
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
             parents=[common],
         )
         module.configure(sub)
-        sub.set_defaults(command=module)
+        sub.set_defaults(command=module, parser=sub)
     return parser
 
 

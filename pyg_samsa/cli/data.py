@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from pyg_samsa.cli._arguments import add_data_folder, add_verbosity
 from pyg_samsa.cli._listing import print_table
-from pyg_samsa.errors import ConfigError, check_choice
+from pyg_samsa.errors import ConfigError, DataNotFoundError, check_choice
+from pyg_samsa.io.files import check_folder
 
 if TYPE_CHECKING:
     from pyg_samsa.datasets.base import SplitDataset
@@ -87,6 +88,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the action."""
+    check_folder("--root", args.root)
     if args.action == "list":
         return _list(args.root)
     from pyg_samsa.datasets import catalog
@@ -95,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "import":
         dataset = _import(args)
     else:
+        check_choice("NAME", args.name, catalog.names())
         takes = catalog.option_names("samsa", args.name)
         if args.workers is not None and "workers" not in takes:
             raise ConfigError("--workers", args.workers, f"no value: {args.name} is read by one process")
@@ -112,17 +115,23 @@ def run(args: argparse.Namespace) -> int:
 def _import(args: argparse.Namespace) -> SplitDataset:
     from pyg_samsa.datasets import catalog
 
-    check_choice("name", args.name, catalog.importable())
+    check_choice("NAME", args.name, catalog.importable())
     importer = catalog.find("samsa", args.name).importer
     # The folder of the official files is --files, whatever the data set calls it.
     wanted = [name if name in ("csv", "split") else "files" for name in importer.files] if importer else []
+    options = {"workers": args.workers, "num_points": args.num_points, "incomplete": args.incomplete or None}
+    given = {key: value for key, value in options.items() if value is not None}
+    for key, value in given.items():
+        if importer is not None and key not in importer.options:
+            raise ConfigError(f"--{key.replace('_', '-')}", value, f"no value: {args.name} does not take it")
     for key in wanted:
         if getattr(args, key) is None:
             hint = "pyg-samsa data import --help lists the files of each data set."
             raise ConfigError(f"--{key}", None, "the official files", hint=hint)
-    options = {"workers": args.workers, "num_points": args.num_points, "incomplete": args.incomplete or None}
-    given = {key: value for key, value in options.items() if value is not None}
-    files = [getattr(args, key) for key in wanted]
+    files = [getattr(args, key).expanduser() for key in wanted]
+    for key, path in zip(wanted, files, strict=True):
+        if not path.exists():
+            raise DataNotFoundError(f"--{key}: {path} does not exist", hint="Check the path.")
     return catalog.import_files(args.name, args.root, *files, progress=args.verbosity >= 0, **given)
 
 

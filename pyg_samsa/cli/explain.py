@@ -37,6 +37,7 @@ and each bond is removed, hydrogen fills the valences, and the prediction is com
 The output folder gets index.html (all molecules), scores.csv (a row per atom and per direction of a bond), and
 pictures as SVG and PNG.
 """
+LATE = "molecules"
 METHODS = ("all", "sampled", "contribution", "occlusion")
 THEMES = ("auto", "light", "dark")
 # Columns with the names of molecules, the best first; spaces and hyphens count as underscores.
@@ -255,6 +256,8 @@ def _rows(
         path.suffix.lower() in (".csv", ".tsv", ".txt") or (len(given[0]) < 4096 and path.is_file())
     )
     if not looks_like_file:
+        if len(given) > 1 and (files := [text for text in given if len(text) < 4096 and Path(text).is_file()]):
+            raise ConfigError("SMILES|CSV", files[0], "one CSV file and nothing else, or SMILES")
         find_extra_columns(["smiles"], extra_columns, key="SMILES|CSV")
         for number, smiles in enumerate(given, start=1):
             yield number, smiles if len(smiles) <= 40 else f"{smiles[:37]}...", smiles, [], ","

@@ -16,6 +16,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column
 from pyg_samsa.io.csv_rows import CsvRows, open_rows
 from pyg_samsa.io.files import check_file
+from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.options import check_integer
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ examples:
 The output has all rows and columns of the input, in the same order, followed by the predictions. If a molecule cannot
 be read, the column `error` says why. Run the same command again to continue an interrupted prediction.
 """
+
+
+LATE = "output"
+_OPTIONS = ("device", "uncertainty")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +98,11 @@ def run(args: argparse.Namespace) -> int:
     with open_rows(source, header=single or not args.no_header) as rows:
         if rows.header:
             find_column(rows.header, args.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
-        done = _predict(args, rows, single=single)
+        try:
+            done = _predict(args, rows, single=single)
+        except ConfigError as error:
+            # The option is the argument of its name.
+            raise error.renamed(f"--{error.key}") if error.key in _OPTIONS else error from None
     if args.verbosity >= 0 and not single:
         summary = f"{done.rows:,} rows"
         summary += f", {done.errors:,} of them without a prediction (see the column error)" if done.errors else ""
@@ -141,8 +150,10 @@ def resume_hint(args: argparse.Namespace) -> str:
 
 
 def _check(args: argparse.Namespace) -> None:
-    for key, low in {"workers": 1, "draws": 1, "max_atoms": 1, "threads": 0}.items():
-        check_integer(f"--{key.replace('_', '-')}", getattr(args, key), low=low)
+    check_integer("--draws", args.draws, low=2 if args.uncertainty else 1)
+    check_integer("--max-atoms", args.max_atoms)
+    check_integer("--workers", args.workers, high=MOST)
+    check_integer("--threads", args.threads, low=0, high=MOST)
     if (
         args.output != "-"
         and args.input != "-"
@@ -165,9 +176,9 @@ def _source(given: str) -> tuple[Any, bool]:
     from pyg_samsa.errors import DataNotFoundError
 
     if isinstance(reason := parse_smiles(given), str):
-        raise DataNotFoundError(
-            f"{given}: neither a file nor a SMILES ({reason})", hint="Pass a CSV file, - for stdin, or a SMILES."
-        )
+        reason = "a folder" if given and Path(given).is_dir() else reason
+        hint = "Pass a CSV file, - for stdin, or a SMILES."
+        raise DataNotFoundError(f"{given or repr(given)}: neither a file nor a SMILES ({reason})", hint=hint)
     escaped = given.replace('"', '""')
     return io.BytesIO(f'smiles\n"{escaped}"\n'.encode()), True
 

@@ -21,6 +21,9 @@ class, the worst predictions, settings and environment. Runs of the same experim
 """
 
 
+LATE = "runs"
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
@@ -40,7 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
     path = (args.out or args.runs[0] / "report.html").expanduser()
-    check_file("--out", path)
+    if args.out is not None:
+        check_file("--out", path)
     from pyg_samsa.io.progress import progress_bar
     from pyg_samsa.training.run_record import find_run_folders, read_run
     from pyg_samsa.viz.report import write_report

@@ -86,7 +86,10 @@ def run(args: argparse.Namespace) -> int:
     seeds = grids.parse_seeds(args.seeds) if args.seeds else None
     grid = grids.read_grid(args.grid, base=args.base, seeds=seeds)
     out = args.out or Path("results") / f"sweep-{grid.name}"
-    sweep = Sweep(grid, out, opts=args.opts, jobs=args.jobs, imports=imports)
+    try:
+        sweep = Sweep(grid, out, opts=args.opts, jobs=args.jobs, imports=imports)
+    except ConfigError as error:
+        raise error.renamed("--base") if error.key == "--cfg" else error from None
     if args.dry_run:
         _list(console, sweep)
         return 0

@@ -120,7 +120,8 @@ def add_table(parser: argparse.ArgumentParser, *, training: bool = True) -> None
     if training:
         _add_training(parser)
     else:
-        parser.set_defaults(only=None, ensemble=None, folds=None, epochs=None, patience=None, out=None)
+        parser.set_defaults(only=None, ensemble=None, folds=None, epochs=None, patience=None)
+        _add_out(parser)
 
 
 def _add_rows(table: Any) -> None:
@@ -172,7 +173,11 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="stop after N epochs without a better validation; the same as train.patience N (default: 0, never)",
     )
-    group.add_argument(
+    _add_out(group)
+
+
+def _add_out(parser: Any) -> None:
+    parser.add_argument(
         "--out", metavar="DIR", help="folder of the results; the same as out_dir DIR (default: ./results)"
     )
 

@@ -153,6 +153,8 @@ def find_grid(name: str | os.PathLike[str]) -> Path:
             candidate = place.with_name(place.name + ending)
             if candidate.is_file():
                 return candidate
+    if given.is_file():
+        raise ConfigError("GRID", str(name), "a file that ends in .yaml or .txt")
     known = sorted(path.stem for path in GRIDS.glob("*") if path.suffix in (".yaml", ".txt"))
     raise ConfigError("GRID", str(name), known or "a file that exists")
 

@@ -35,7 +35,9 @@ from pyg_samsa.graphgym.network import (
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.scheduler import WITHOUT_WARMUP, check_scheduler, scheduler_name
 from pyg_samsa.graphgym.settings import FROM_DATA, GPS_LAYERS, value_of, values_for
+from pyg_samsa.graphgym.trainer import trainer_options
 from pyg_samsa.io.files import check_folder
+from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import make_operator, operator_options
 from pyg_samsa.nn.models.message_passing import LAYERS
@@ -121,6 +123,7 @@ def check_run() -> None:
     check_scheduler()
     _check_lengths()
     _check_devices()
+    trainer_options()
     if cfg.train.start_from:
         find_source(cfg.train.start_from)
     packages = {
@@ -130,6 +133,8 @@ def check_run() -> None:
     for package, (key, used) in packages.items():
         if used and importlib.util.find_spec(package) is None:
             raise MissingDependencyError(package, package, key)
+    if not cfg.out_dir.strip():
+        raise ConfigError("out_dir", cfg.out_dir, "the name of a folder", hint="For the present folder, write a dot.")
     check_folder("out_dir", os.path.expanduser(cfg.out_dir))
 
 
@@ -225,5 +230,8 @@ def _check_devices() -> None:
         hint = "accelerator auto takes a GPU if there is one. `pyg-samsa doctor` shows what is found."
         raise ConfigError("accelerator", cfg.accelerator, f"a device that is there; {kind} is not found", hint=hint)
     devices = cfg.devices
+    cpu = cfg.accelerator == "cpu" or (cfg.accelerator == "auto" and not torch.cuda.is_available())
+    if cpu and devices != "auto" and devices > MOST:
+        raise ConfigError("devices", devices, f"at most {MOST} processes")
     if kind and cfg.accelerator != "mps" and devices != "auto" and devices > torch.cuda.device_count() > 0:
         raise ConfigError("devices", devices, f"at most {torch.cuda.device_count()}, the number of GPUs")

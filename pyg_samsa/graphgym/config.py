@@ -29,7 +29,7 @@ from pyg_samsa.graphgym.settings import (
 )
 from pyg_samsa.graphgym.share import UNKNOWN
 from pyg_samsa.options import plain
-from pyg_samsa.training.run_folder import SHORTENED
+from pyg_samsa.training.run_folder import CONFIG, SHORTENED
 
 PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"
 # Groups that GraphGPS and its relatives have and this package has not: tolerated only where they are switched off.
@@ -101,6 +101,9 @@ def find_config(name: str | os.PathLike[str]) -> Path:
         if candidate.is_file():
             return candidate
     known = packaged_configs()
+    if (given / CONFIG).is_file():
+        hint = f"The configuration of a run is in its folder: --cfg {given / CONFIG}"
+        raise ConfigError("--cfg", str(name), "a YAML file, not a folder", hint=hint)
     hint = suggest(base.removesuffix(".yaml"), known) or (
         f"Packaged configurations: {', '.join(known)}" if known else ""
     )

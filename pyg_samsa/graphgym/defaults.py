@@ -247,6 +247,12 @@ def _eval_period(changes: Changes) -> None:
         changes.change("train.eval_period", epochs, f"optim.max_epoch is {epochs}")
 
 
+@rule_in(RULES, "`train.fit_schedule`", "train.max_seconds", becomes="False, if it is empty")
+def _fit_schedule(changes: Changes) -> None:
+    if cfg.train.max_seconds is None:
+        changes.change("train.fit_schedule", False, "train.max_seconds is empty")
+
+
 @rule_in(RULES, "`optim.min_lr`", "optim.base_lr", becomes="the same rate, if it is above it")
 def _rates(changes: Changes) -> None:
     if cfg.optim.min_lr > cfg.optim.base_lr:

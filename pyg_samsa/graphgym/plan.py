@@ -28,6 +28,7 @@ from pyg_samsa.graphgym.network import (
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.scheduler import choose_scheduler
 from pyg_samsa.graphgym.settings import values_for
+from pyg_samsa.graphgym.trainer import trainer_options
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.options import plain
 from pyg_samsa.task import Task
@@ -35,7 +36,6 @@ from pyg_samsa.training import losses
 from pyg_samsa.training.loggers import WandbOptions
 from pyg_samsa.training.run_plan import RunPlan
 from pyg_samsa.training.samplers import BatchOptions
-from pyg_samsa.training.trainer import TrainerOptions
 
 _SHOWN_TARGETS = 3
 NOT_SAVED = "saved"
@@ -100,15 +100,6 @@ def _check_encoder(dataset: Any) -> None:
         hint = "For molecules: dataset.node_encoder True dataset.node_encoder_name SAMSAAtom. Or use model.type samsa."
         expected = "True with the network gnn, because the features of nodes are categories"
         raise ConfigError("dataset.node_encoder", False, expected, hint=hint)
-
-
-def trainer_options() -> TrainerOptions:
-    """Return the options of the trainer that the present ``cfg`` holds."""
-    values = values_for(TrainerOptions, cfg)
-    values["clip_norm"] = plain(cfg.optim.clip_grad_norm_value) if cfg.optim.clip_grad_norm else None
-    if cfg.train.ckpt_clean:
-        values["archive_every"] = None
-    return TrainerOptions(**values)
 
 
 def build_network(dim_in: int, dim_out: int) -> nn.Module:

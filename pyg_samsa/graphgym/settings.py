@@ -13,6 +13,7 @@ from typing import Any, Union, get_args, get_origin
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.molecule_descriptors import add_descriptors
+from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import OPERATORS
 from pyg_samsa.nn.models.point_net import PointNet
@@ -298,7 +299,7 @@ add_owner(
 _setting("print", "both", "Where the progress of a run goes.", ("stdout", "file", "both"), added=False)
 _setting("metric_agg", "argmax", "Direction of metric_best.", ("argmax", "argmin"), added=False)
 _setting("train.epoch_resume", -1, "Not part of this runner.", (-1,), added=False)
-_setting("num_workers", 0, "Processes that load batches.", low=0, added=False)
+_setting("num_workers", 0, "Processes that load batches.", low=0, high=MOST, added=False)
 _setting("num_threads", 6, "Threads of PyTorch on the CPU.", low=1, added=False)
 _setting("seed", 0, "Seed of weights, order and noise.", low=0, high=2**31 - 1, added=False)
 

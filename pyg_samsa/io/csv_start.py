@@ -142,6 +142,13 @@ _OTHER_FORMATS = {
     b"BZh": ("a bzip2 archive", "Unpack it: bunzip2 FILE."),
     b"PAR1": ("a Parquet file", "Write it as CSV: pandas.read_parquet(FILE).to_csv('table.csv', index=False)."),
     b"%PDF": ("a PDF document", "Copy the table into a CSV file."),
+    b"\x89PNG": ("a picture", "Pass the CSV file itself."),
+    b"\xff\xd8\xff": ("a picture", "Pass the CSV file itself."),
+    b"SQLite format 3": ("a SQLite database", "Write a table of it as CSV: sqlite3 -csv -header FILE 'select ...'."),
+    b"\x89HDF": ("an HDF5 file", "Write it as CSV: pandas.read_hdf(FILE).to_csv('table.csv', index=False)."),
+    b"\x93NUMPY": ("an array of NumPy", "Write it as CSV with a first row that names the columns."),
+    b"\x80\x04\x95": ("a pickle", "Write it as CSV: pandas.read_pickle(FILE).to_csv('table.csv', index=False)."),
+    b"\x80\x05\x95": ("a pickle", "Write it as CSV: pandas.read_pickle(FILE).to_csv('table.csv', index=False)."),
 }
 
 

@@ -80,7 +80,7 @@ def check_file(key: str, path: str | os.PathLike[str]) -> None:
     """
     if Path(path).is_dir():
         raise ConfigError(key, str(path), "a file, not a folder")
-    check_folder(key, Path(path).absolute().parent)
+    check_folder(key, Path(path).parent)
 
 
 def describe_unwritable(error: OSError) -> str:

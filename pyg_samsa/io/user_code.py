@@ -40,6 +40,9 @@ def import_user_code(modules: Sequence[str], *, custom: bool = False) -> list[st
         sys.path.insert(0, here)
     importlib.invalidate_caches()
     for name in names:
+        if not name.endswith(".py") and not all(part.isidentifier() for part in name.split(".")):
+            hint = "Files end in .py, as in --import parts/heads.py; modules are written with dots, as in parts.heads."
+            raise ConfigError("--import", name, "the name of a module, or a Python file", hint=hint)
         try:
             _import_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
         except KeyboardInterrupt:

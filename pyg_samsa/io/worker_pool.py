@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -9,6 +10,8 @@ from typing import Any, TypeVar
 
 from pyg_samsa.options import check_integer
 
+MOST = max(64, os.cpu_count() or 1)
+"""Largest number of processes or threads that may be asked for; thousands of them would end the process."""
 _AHEAD = 3
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,14 +38,14 @@ def count_workers(workers: int | None, count: int, *, worthwhile: int) -> int:
         worthwhile: Shorter lists are done in this process.
 
     Raises:
-        ConfigError: ``workers`` is not a positive integer or None.
+        ConfigError: ``workers`` is neither None nor an integer from 1 to `MOST`.
 
     Example:
         >>> count_workers(None, 10, worthwhile=100), count_workers(2, 1000, worthwhile=100)
         (1, 2)
     """
     if workers is not None:
-        check_integer("workers", workers)
+        check_integer("workers", workers, high=MOST)
     if count < worthwhile:
         return 1
     if workers is None:

@@ -22,6 +22,7 @@ from pyg_samsa.hub.load import load_pretrained
 from pyg_samsa.io.files import file_hash
 from pyg_samsa.nn import SAMSA, num_parameters
 from pyg_samsa.options import check_integer
+from pyg_samsa.predict.devices import find_device
 from pyg_samsa.predict.interface import MoleculeInputs, Predictor, refuse_spread
 from pyg_samsa.task import Task
 
@@ -89,7 +90,7 @@ class MoleculePredictor(Predictor):
             raise ConfigError("model", "a network with other features", "OGB's features of atoms and bonds", hint=hint)
         _check_graph_features(model, descriptors, extra_columns)
         self.descriptors, self.extra_columns = tuple(descriptors), tuple(extra_columns)
-        self.device = torch.device(device)
+        self.device = find_device(device)
         self.model = model.eval().to(self.device)
         self.tokens_per_batch = tokens_per_batch
 

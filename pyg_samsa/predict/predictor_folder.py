@@ -29,6 +29,7 @@ from pyg_samsa.io.files import atomic_directory, file_hash
 from pyg_samsa.predict.blend_predictor import BlendPredictor
 from pyg_samsa.predict.conformal import Calibration
 from pyg_samsa.predict.descriptor_predictor import DescriptorPredictor
+from pyg_samsa.predict.devices import find_device
 from pyg_samsa.predict.interface import Predictor
 from pyg_samsa.predict.predictor import TOKENS_PER_BATCH, MoleculePredictor
 from pyg_samsa.task import Task
@@ -106,13 +107,14 @@ def load_predictor(
     Raises:
         DataNotFoundError: There is no such predictor, or a file is missing.
         DataIntegrityError: A file is damaged.
-        ConfigError: A member does not read molecules, or was saved without a task.
+        ConfigError: A member does not read molecules, or was saved without a task, or there is no such device.
         MissingDependencyError: LightGBM is not installed, and a member consists of trees.
 
     Example:
         >>> load_predictor("peptides").target_names
         ['antimicrobial', 'anticancer', 'transmembrane']
     """
+    device = find_device(device)
     folder = find_predictor(name)
     if not (folder / PREDICTOR).is_file():
         return MoleculePredictor.from_pretrained(folder, tokens_per_batch=tokens_per_batch, device=device)

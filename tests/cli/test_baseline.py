@@ -79,3 +79,9 @@ def test_names_are_checked_before_the_table_is_read(tmp_path, monkeypatch, capsy
     assert main(["baseline", "fingerprint", "--csv", "table.csv", *words]) == 2
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_the_folder_of_the_results_is_given_as_for_train(seen):
+    assert main(["baseline", "fingerprint", "--cfg", "quickstart", "--out", "elsewhere"]) == 0
+    ((_, found, _),) = seen
+    assert found == ["out_dir", '"elsewhere"']

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from pyg_samsa.chem import smiles_to_data
-from pyg_samsa.cli import data
+from pyg_samsa.cli import data, main
 from pyg_samsa.datasets.molecules import peptides
 from pyg_samsa.datasets.molecules.lrgb import OFFICIAL
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
@@ -103,7 +103,7 @@ def test_errors_name_the_culprit(tmp_path, official):
     root = tmp_path / "root"
     with pytest.raises(ConfigError, match="peptides-fun"):
         run("prepare", "peptides-fun", "--root", root)
-    with pytest.raises(ConfigError, match="name"):
+    with pytest.raises(ConfigError, match="NAME"):
         run("import", "zinc", "--csv", csv, "--split", split, "--root", root)
     with pytest.raises(ConfigError, match="workers"):
         run("prepare", "zinc", "--workers", 2, "--root", root)
@@ -178,10 +178,10 @@ def test_import_of_a_folder(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "match"),
     [
-        (("digits", "--files", "x"), "name: got 'digits'"),
-        (("imdb-embedded", "--files", "x"), "name: got 'imdb-embedded'"),
+        (("digits", "--files", "x"), "NAME: got 'digits'"),
+        (("imdb-embedded", "--files", "x"), "NAME: got 'imdb-embedded'"),
         (("listops",), "--files: got nothing"),
-        (("listops", "--files", "x", "--num-points", "7"), "num_points"),
+        (("listops", "--files", "x", "--num-points", "7"), "--num-points"),
         (("peptides-func", "--csv", "x"), "--split: got nothing"),
     ],
 )
@@ -193,3 +193,24 @@ def test_import_says_what_it_needs(words, match, tmp_path):
 def test_import_of_sequences_looks_into_the_folder(tmp_path):
     with pytest.raises(DataNotFoundError, match=r"basic_train\.tsv"):
         run("import", "listops", "--files", tmp_path, "--root", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["list", "--root", "file"], "--root: got 'file', expected a folder"),
+        (["prepare", "peptide"], "NAME: got 'peptide', expected one of 'aan'"),
+        (["import", "shapes"], "NAME: got 'shapes', expected one of 'aan'"),
+        (["import", "modelnet10", "--files", "none"], "--files: none does not exist"),
+        (
+            ["import", "listops", "--files", ".", "--incomplete"],
+            "--incomplete: got True, expected no value: listops",
+        ),
+        (["import", "listops", "--files", ".", "--num-points", "3"], "--num-points: got 3, expected no value: listops"),
+    ],
+)
+def test_wrong_values_are_told_by_the_names_of_the_arguments(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert main(["data", *words]) in (2, 3)
+    assert f"error: {message}" in capsys.readouterr().err

@@ -195,3 +195,11 @@ def test_the_column_or_the_positive_class_finds_a_target():
     for wrong in ("a", "no", "NR"):
         with pytest.raises(ConfigError, match="--target"):
             explain._find_target(wrong, names)
+
+
+def test_a_table_among_molecules_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table.csv").write_text("smiles\nCC\n")
+    assert main(["explain", "peptides", "table.csv", "CCO", "--out", "out"]) == 2
+    assert "error: SMILES|CSV: got 'table.csv', expected one CSV file and nothing else" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

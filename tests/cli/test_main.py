@@ -265,3 +265,44 @@ def test_modules_that_are_missing_or_broken_end_the_command(shell, command):
     assert 'my_broken.py", line 4, in <module>' in lines[1]
     assert not [line for line in lines if "importlib" in line or "user_code" in line]
     assert lines[-1] == "error: my_broken cannot be imported: NameError: name 'swish' is not defined"
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "expected"),
+    [
+        (["predict", "m", "in.csv", "--smiles-column", "1", "out.csv"], "output", "out.csv"),
+        (["predict", "m", "in.csv", "out.csv", "--smiles-column", "1"], "output", "out.csv"),
+        (["explain", "m", "C", "--out", "o", "CC", "CCC"], "molecules", ["C", "CC", "CCC"]),
+        (["explain", "m", "--out", "o", "C"], "molecules", ["C"]),
+        (["report", "a", "--out", "o", "b"], "runs", [Path("a"), Path("b")]),
+        (
+            ["train", "--cfg", "c", "a", "2", "--repeat", "2", "seed", "3"],
+            "opts",
+            ["a", "2", "seed", "3"],
+        ),
+    ],
+)
+def test_words_after_options_belong_to_the_arguments_before(words, name, expected):
+    assert getattr(pyg_samsa.cli._parse(words), name) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["train", "--cfg", "c", "--ensembel", "3"],
+            "pyg-samsa train: error: unrecognized arguments: --ensembel (Did",
+        ),
+        (["predict", "m", "in.csv", "out.csv", "more"], "pyg-samsa predict: error: unrecognized arguments: more"),
+        (
+            ["predict", "m", "in", "--smiles-col=1", "--wrong"],
+            "predict: error: unrecognized arguments: --wrong",
+        ),
+        (["doctor", "more"], "pyg-samsa doctor: error: unrecognized arguments: more"),
+    ],
+)
+def test_unknown_arguments_are_told_by_their_command(words, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err

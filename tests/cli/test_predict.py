@@ -290,3 +290,35 @@ def test_workers_change_nothing(model, tmp_path):
 def test_the_state_is_plain_json(tmp_path, interrupted):
     state = json.loads((tmp_path / "out.csv.partial.json").read_text())
     assert state["rows"] == 21
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--device", "gpu"], 2, "--device: got 'gpu', expected cpu, cuda, cuda:1"),
+        (["--uncertainty"], 2, "--uncertainty: got True, expected False for a single network"),
+        (["--uncertainty", "--draws", "1"], 2, "--draws: got 1, expected an integer of at least 2"),
+        (["--threads", "9999"], 2, "--threads: got 9999, expected an integer from 0 to"),
+        (["--workers", "9999"], 2, "--workers: got 9999, expected an integer from 1 to"),
+    ],
+)
+def test_wrong_values_are_told_by_the_names_of_the_options(capsys, words, code, message):
+    assert main(["predict", "peptides", "CCO", *words]) == code
+    assert f"error: {message}" in capsys.readouterr().err
+
+
+def test_what_is_wrong_with_a_table_is_told_before_the_network_is_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.csv").write_text("smiles,y\nCC,1\n")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr("pyg_samsa.predict.load_predictor", None)
+    for words, message in (
+        (["none.csv"], "none.csv: no such file"),
+        (["folder", "out.csv"], "folder: neither a file nor a SMILES (a folder)"),
+        ([""], "'': neither a file nor a SMILES (empty SMILES)"),
+        (["in.csv", "folder"], "OUT: got 'folder', expected a file, not a folder"),
+        (["in.csv", "in.csv/out.csv"], "OUT: got 'in.csv', expected a folder; "),
+        (["in.csv", "out.csv", "--smiles-column", "z"], "--smiles-column: got 'z', expected the name of a column"),
+    ):
+        assert main(["predict", "peptides", *words]) in (2, 3)
+        assert f"error: {message}" in capsys.readouterr().err

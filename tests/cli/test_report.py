@@ -109,3 +109,13 @@ def test_nothing_to_report(tmp_path, run, capsys):
     assert main(["report", str(tmp_path)]) == 3
     assert main(["report", str(run()), "--out", "page.pdf"]) == 2
     assert capsys.readouterr().err.count("error: ") == 3
+
+
+def test_an_output_that_is_no_page_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    assert main(["report", "none", "--out", "folder"]) == 2
+    assert "error: --out: got 'folder', expected a file, not a folder" in capsys.readouterr().err
+    (tmp_path / "table.csv").touch()
+    assert main(["report", "table.csv"]) == 3
+    assert "error: table.csv: no such folder" in capsys.readouterr().err

@@ -166,3 +166,12 @@ def test_settings_may_stand_behind_options(grid, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit, match="2"):
         main(["sweep", str(path), "--jobs", "1", "optim.max_epoch", "3", "--no-such-option"])
     assert "--no-such-option" in capsys.readouterr().err
+
+
+def test_a_base_and_a_grid_that_do_not_exist_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["sweep", "samples", "--base", "nothing", "--dry-run"]) == 2
+    assert "error: --base: got 'nothing', expected a YAML file that exists" in capsys.readouterr().err
+    (tmp_path / "table.csv").touch()
+    assert main(["sweep", "table.csv"]) == 2
+    assert "error: GRID: got 'table.csv', expected a file that ends in .yaml or .txt" in capsys.readouterr().err

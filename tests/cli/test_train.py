@@ -520,3 +520,32 @@ def parse(words):
     parser = argparse.ArgumentParser()
     train.configure(parser)
     return parser.parse_args(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--out", ""], "out_dir: got '', expected the name of a folder"),
+        (["--split", "column"], "--split-column: got nothing, expected the name of a column"),
+        (["--split", "random", "--split-column", "set"], "--split-column: got 'set', expected the name of a column"),
+        (["devices", "999"], "devices: got 999, expected at most"),
+        (["num_workers", "999"], "num_workers: got 999, expected a number of at least 0, of at most"),
+        (
+            ["train.fit_schedule", "True"],
+            "train.fit_schedule: got True, expected False where train.max_seconds is",
+        ),
+    ],
+)
+def test_wrong_values_are_told_before_a_folder_is_made(table, capsys, words, message):
+    given = ["--csv", "table.csv", "--smiles-column", "mol", "--target-columns", "length", "accelerator", "cpu"]
+    assert main(["train", "-q", *given, *words]) == 2
+    assert f"error: {message}" in capsys.readouterr().err
+    assert not (table / "results").exists()
+
+
+def test_the_folder_of_a_run_is_not_its_configuration(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text("seed: 1")
+    assert main(["train", "--cfg", str(tmp_path)]) == 2
+    shown = capsys.readouterr().err
+    assert f"error: --cfg: got '{tmp_path}', expected a YAML file, not a folder" in shown
+    assert f"--cfg {tmp_path / 'config.yaml'}" in shown

@@ -89,6 +89,12 @@ def test_nothing_to_read(text, told):
     [
         (b"PK\x03\x04rest", "an Excel workbook or a zip archive"),
         (b"\xd0\xcf\x11\xe0rest", "an old Excel workbook"),
+        (b"\x89PNG\r\n", "a picture"),
+        (b"\xff\xd8\xff\xe0", "a picture"),
+        (b"SQLite format 3\x00", "a SQLite database"),
+        (b"\x89HDF\r\n", "an HDF5 file"),
+        (b"\x93NUMPY\x01", "an array of NumPy"),
+        (b"\x80\x05\x95\x10", "a pickle"),
         (b"\x1f\x8b\x08\x00", "a gzip archive"),
         (b"PAR1rest", "a Parquet file"),
         (b"ethanol\n  RDKit\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n", "an SDF file"),

@@ -58,6 +58,12 @@ def test_a_missing_module_is_named(folder, name):
         import_user_code([name])
 
 
+@pytest.mark.parametrize("name", ["", ".", "parts/heads", "..parts", "my-heads"])
+def test_what_is_no_name_of_a_module_is_named(folder, name):
+    with pytest.raises(ConfigError, match=r"--import: got .*, expected the name of a module, or a Python file"):
+        import_user_code([name])
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

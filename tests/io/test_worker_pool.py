@@ -4,7 +4,7 @@ import pytest
 
 from pyg_samsa.datasets.points.point_dataset import read_points
 from pyg_samsa.errors import ConfigError, DataIntegrityError
-from pyg_samsa.io.worker_pool import count_workers, in_chunks, map_chunks
+from pyg_samsa.io.worker_pool import MOST, count_workers, in_chunks, map_chunks
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -54,3 +54,8 @@ def test_short_lists_stay_in_this_process():
 def test_wrong_numbers_are_named(workers):
     with pytest.raises(ConfigError, match="workers"):
         count_workers(workers, 10, worthwhile=1)
+
+
+def test_thousands_of_processes_are_refused():
+    with pytest.raises(ConfigError, match=f"workers: got 9999, expected an integer from 1 to {MOST}"):
+        count_workers(9999, 10, worthwhile=1)

@@ -71,7 +71,7 @@ class _Options:
         check_integer("max_atoms", self.max_atoms)
         if (self.split == "column") != bool(self.split_column):
             expected = "the name of a column, together with the split 'column' and only with it"
-            raise ConfigError("split_column", self.split_column, expected)
+            raise ConfigError("--split-column", self.split_column or None, expected)
 
 
 class CSVMolecules(SplitDataset):
