@@ -35,7 +35,7 @@ from pyg_samsa.graphgym.network import (
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.scheduler import WITHOUT_WARMUP, check_scheduler, scheduler_name
 from pyg_samsa.graphgym.settings import FROM_DATA, GPS_LAYERS, value_of, values_for
-from pyg_samsa.graphgym.trainer import trainer_options
+from pyg_samsa.graphgym.trainer_settings import trainer_options
 from pyg_samsa.io.files import check_folder
 from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions

@@ -28,7 +28,7 @@ from pyg_samsa.graphgym.network import (
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.scheduler import choose_scheduler
 from pyg_samsa.graphgym.settings import values_for
-from pyg_samsa.graphgym.trainer import trainer_options
+from pyg_samsa.graphgym.trainer_settings import trainer_options
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.options import plain
 from pyg_samsa.task import Task

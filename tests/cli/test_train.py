@@ -279,7 +279,7 @@ def test_unreadable_molecules(table, capsys):
         (["--csv", "none.csv", "--target-columns", "y"], 3, "none.csv"),
         (["--csv", "table.csv", "--smiles-column", "mol"], 2, "--target-columns"),
         (["--csv", "table.csv", "--target-columns", "lenght"], 2, "Did you mean 'length'?"),
-        (["--csv", "table.csv", "--target-columns", "length", "--split", "column"], 2, "split_column"),
+        (["--csv", "table.csv", "--target-columns", "length", "--split", "column"], 2, "--split-column"),
         (["--target-columns", "length"], 2, "--csv"),
         (["table.csv"], 2, "--csv table.csv"),
         (["--csv", "table.csv", "--target-columns", "length", "--epochs", "0"], 2, "optim.max_epoch"),
