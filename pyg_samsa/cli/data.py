@@ -1,4 +1,4 @@
-"""``pyg-samsa data``: list, prepare and import data sets."""
+"""``pyg-samsa data``: list, prepare, import and pack data sets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyg_samsa.cli import _data_pack
 from pyg_samsa.cli._arguments import add_data_folder, add_verbosity
 from pyg_samsa.cli._listing import print_table
 from pyg_samsa.errors import ConfigError, DataNotFoundError, check_choice
@@ -15,7 +16,7 @@ from pyg_samsa.io.files import check_folder
 if TYPE_CHECKING:
     from pyg_samsa.datasets.base import SplitDataset
 
-HELP = "list, prepare and import data sets"
+HELP = "list, prepare, import and pack data sets"
 EPILOG = """\
 examples:
   pyg-samsa data list                                    all data sets, and which of them are prepared
@@ -25,6 +26,8 @@ examples:
       --split splits_random_stratified_peptide.pickle    convert downloaded files
   pyg-samsa data import modelnet40 --files ~/modelnet40_normal_resampled
   pyg-samsa data import listops --files ~/lra_release/listops-1000
+  pyg-samsa data pack peptides.zip --cfg peptides_func   one file for a machine without network
+  pyg-samsa data unpack peptides.zip --root ~/data       on that machine
 
 Training prepares its data set if needed. Configs read data sets from the folder dataset.dir (default: ./datasets).
 `pyg-samsa data import --help` lists the official files of each data set.
@@ -84,6 +87,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     importer.add_argument(
         "--incomplete", action="store_true", help="point clouds: accept a part of the release, without an error"
     )
+    _data_pack.configure(actions, [common])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
     check_folder("--root", args.root)
     if args.action == "list":
         return _list(args.root)
+    if args.action in ("pack", "unpack"):
+        return (_data_pack.pack if args.action == "pack" else _data_pack.unpack)(args)
     from pyg_samsa.datasets import catalog
 
     options = {"progress": args.verbosity >= 0, "workers": args.workers}

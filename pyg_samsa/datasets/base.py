@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,12 +144,38 @@ def _widen(value: Any) -> Any:
     )
 
 
+_read: ContextVar[list[Path] | None] = ContextVar("files that were read", default=None)
+
+
+@contextmanager
+def files_read() -> Iterator[list[Path]]:
+    """Collect the prepared files that data sets, encodings and descriptors read in the meantime.
+
+    Example:
+        >>> import tempfile
+        >>> from pyg_samsa.datasets import Shapes
+        >>> root = tempfile.mkdtemp()
+        >>> with files_read() as files:
+        ...     _ = Shapes(root, per_family=3, num_points=8, progress=False)
+        >>> [path.parent.name for path in files]
+        ['shapes']
+    """
+    files: list[Path] = []
+    token = _read.set(files)
+    try:
+        yield files
+    finally:
+        _read.reset(token)
+
+
 def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
     """Read a file of tensors with ``torch.load(weights_only=True)``; with ``mmap``, parts are read when needed.
 
     Raises:
         DataIntegrityError: The file is damaged, or holds more than tensors, containers, numbers and texts.
     """
+    if (files := _read.get()) is not None:
+        files.append(Path(path))
     try:
         return torch.load(path, weights_only=True, map_location="cpu", mmap=mmap)
     except FileNotFoundError:

@@ -84,6 +84,12 @@ class PredictorPlan(PredictorSettings):
             return "all"
         return "models on descriptors" if self.refits_models else ""
 
+    def prepare(self) -> None:
+        """Compute the descriptors of all models, unless they are in the folder of the data sets."""
+        for kind in self.kinds:
+            for names in self.options.inputs(kind):
+                self.rows.vectors(names, progress=self.progress)
+
     def fit_models(self, seed: int, rows: MoleculeRows | None = None) -> list[Candidate]:
         """Fit the models on descriptors.
 

@@ -45,6 +45,17 @@ def test_auto_is_all_for_a_table_and_nothing_else(plan):
     assert make_predictor_plan(made.rows.dataset) is None
 
 
+def test_descriptors_are_computed_before_the_models_are_fitted(plan, tmp_path, monkeypatch):
+    made = plan("predictor.tree_inputs", "[maccs]", "predictor.gp_inputs", "[morgan_count]")
+    made.prepare()
+    found = sorted(path.name.partition("-")[0] for path in (tmp_path / "descriptors").glob("*.pt"))
+    assert {"maccs", "morgan_count"} <= set(found)
+    monkeypatch.setattr(
+        "pyg_samsa.datasets.molecule_descriptors.compute_descriptors", lambda *_, **__: pytest.fail("again")
+    )
+    plan("predictor.tree_inputs", "[maccs]", "predictor.gp_inputs", "[morgan_count]").fit_models(seed=0)
+
+
 def test_kinds_without_inputs_are_left_out(plan):
     assert plan("predictor.gp_inputs", "[]").kinds == ["network", "trees"]
     made = plan("predictor.members", "descriptors", "predictor.tree_inputs", "[]", "gaussian_process.max_rows", "9")
