@@ -13,7 +13,7 @@ def find_device(device: str | torch.device) -> torch.device:
     """Return a device, after a check that it is there.
 
     Args:
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; or a device of PyTorch, of any other kind too.
 
     Raises:
         ConfigError: There is no such device.
@@ -25,6 +25,8 @@ def find_device(device: str | torch.device) -> torch.device:
         Traceback (most recent call last):
         pyg_samsa.errors.ConfigError: device: got 'gpu', expected cpu, cuda, cuda:1 and the like, or mps
     """
+    if isinstance(device, torch.device) and device.type not in _KINDS:
+        return device
     try:
         found = torch.device(device)
     except RuntimeError:

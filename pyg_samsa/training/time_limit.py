@@ -135,7 +135,7 @@ class TimeLimit(pl.callbacks.Checkpoint):
         last = fitting if self.epochs is None else self.epochs
         self.ended = done >= last and done < trainer.max_epochs
         if self.ended:
-            self._say(trainer, f"stopped after {done} epochs: train.max_seconds is {self.seconds:g}")
+            self._say(trainer, f"stopped after epoch {done}: train.max_seconds is {self.seconds:g}")
 
     def _set_schedule(self, trainer: Any) -> None:
         assert self.epochs is not None

@@ -46,7 +46,7 @@ def test_an_unknown_option_is_one_line_and_exit_code_2(name, capsys):
         main([name, *WORDS.get(name, []), "--no-such-option"])
     assert stopped.value.code == 2
     shown = capsys.readouterr()
-    assert shown.err.splitlines()[-1] == "pyg-samsa: error: unrecognized arguments: --no-such-option"
+    assert shown.err.splitlines()[-1] == f"pyg-samsa {name}: error: unrecognized arguments: --no-such-option"
     assert shown.out == ""
 
 

@@ -184,7 +184,7 @@ def test_what_the_user_sees(train, clock):
     said = [line for line in screen.lines if "s:" in line or "max_seconds" in line]
     assert said == [
         "  4 epochs fit into 12.5 s: the schedule ends with them",
-        "  stopped after 4 epochs: train.max_seconds is 12.5",
+        "  stopped after epoch 4: train.max_seconds is 12.5",
     ]
     assert [line.split()[0] for line in screen.lines if "/" in line.split()[0]][-2:] == ["3/4", "4/4"]
 

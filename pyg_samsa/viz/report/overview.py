@@ -49,7 +49,7 @@ def _run_row(group: Group, run: RunRecord, split: str, notes: list[str]) -> dict
         "group": group,
         "seed": run.seed,
         "path": str(run.path),
-        "state": "finished" if run.summary is not None else f"stopped after {epochs} epochs",
+        "state": "finished" if run.summary is not None else f"stopped after epoch {epochs}",
         "best": None if run.is_predictor else summary.get("best_epoch"),
         "value": "–" if value is None else typeset(shown(value)),
     }

@@ -214,7 +214,7 @@ def test_prepared_once(table, tmp_path, monkeypatch):
         (["smiles", "y"], [], {}, "no rows"),
         (["mol", "y"], [["C", 1]], {"smiles_column": "smiles"}, "--smiles-column"),
         (["smiles", "y"], [["C", 1]], {"target_columns": ["smiles"]}, "--target-columns"),
-        (["smiles", "y"], [["C", 1]], {"split_kind": "column"}, "split_column"),
+        (["smiles", "y"], [["C", 1]], {"split_kind": "column"}, "--split-column"),
         (["smiles", "y"], [["C", 1]], {"fractions": [0.9, 0.3]}, "fractions"),
         (["smiles", "y"], [["C", 1]], {"csv_task": "guess"}, "csv_task"),
     ],

@@ -34,7 +34,7 @@ def test_what_is_missing_is_said(page, frame, record):
     assert "results/exp/0 has no file of test predictions" in text
     assert "results/exp/2 has no metrics.csv" in text
     assert "more than 80 test predictions" in text
-    assert "stopped after 3 epochs" in text
+    assert "stopped after epoch 3" in text
     text, _ = page(stopped)
     assert "No run has finished" in text
 
