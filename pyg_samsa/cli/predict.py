@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.cli._arguments import add_decimal, add_import, add_model, add_smiles_column, import_modules
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column
-from pyg_samsa.io.csv_rows import CsvRows, open_rows
 from pyg_samsa.io.files import check_file
 from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.options import check_integer
 
 if TYPE_CHECKING:
+    from pyg_samsa.io.csv_rows import CsvRows
     from pyg_samsa.predict.stream import Progress
 
 HELP = "predict properties of molecules: a CSV file, or one SMILES"
@@ -91,6 +90,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict and write the table."""
+    from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column
+    from pyg_samsa.io.csv_rows import open_rows
+
     _check(args)
     import_modules(args)
     source, single = _source(args.input)

@@ -19,7 +19,6 @@ from pyg_samsa.cli._arguments import (
 )
 from pyg_samsa.cli._listing import print_files
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.io.csv_rows import open_rows
 from pyg_samsa.task import KINDS
 
 _TABLES = (".csv", ".tsv", ".txt", ".smi")
@@ -266,6 +265,8 @@ def check_table(args: argparse.Namespace) -> None:
         DataError: It is no table.
     """
     if args.csv:
+        from pyg_samsa.io.csv_rows import open_rows
+
         with open_rows(Path(args.csv).expanduser()):
             pass
 
@@ -279,6 +280,7 @@ def give_back_settings(args: argparse.Namespace) -> None:
 
     import pyg_samsa.graphgym  # noqa: F401  # registers its settings
     from pyg_samsa.graphgym.config import all_keys
+    from pyg_samsa.io.csv_rows import open_rows
 
     set_cfg(cfg)
     names = set(all_keys())

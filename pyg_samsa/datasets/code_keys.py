@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.datasets.base import SplitDataset
-from pyg_samsa.functional import GraphIndex, distinct_keys, feature_keys, structural_keys
+from pyg_samsa.functional import GraphIndex, feature_keys
+from pyg_samsa.functional.codes import keys_of_codes
 
 _CHUNK_GRAPHS = 256
 
@@ -73,5 +74,4 @@ def _keys(batch: Any, kind: str, edge_features: bool) -> Tensor:
     index = GraphIndex.from_edges(batch.edge_index, batch.batch, batch.num_graphs)
     assert index is not None, "a collated batch is sorted by graph"
     edge_keys = feature_keys(batch.edge_attr) if edge_features and batch.get("edge_attr") is not None else None
-    keys = structural_keys(feature_keys(batch.x), batch.edge_index, index, edge_keys)
-    return keys if kind == "structural" else distinct_keys(keys, batch.edge_index, index, edge_keys)
+    return keys_of_codes(kind, feature_keys(batch.x), batch.edge_index, index, edge_keys)

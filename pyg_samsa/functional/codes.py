@@ -22,6 +22,8 @@ _GOLDEN = 0x9E3779B97F4A7C15 - 2**64
 _MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
 _MIX_2 = 0x94D049BB133111EB - 2**64
 MAX_ROUNDS = 128
+STRUCTURAL_CODES = ("structural", "distinct")
+"""Ways to derive the codes of nodes from the graph around them, see `keys_of_codes`."""
 
 
 def _shift(value: Tensor, bits: int) -> Tensor:
@@ -219,6 +221,34 @@ def distinct_keys(
             before, keys = _classes(keys, index)[0], refined
             changed = changed & (_classes(keys, index)[0] > before)
     return _numbered(keys, keys, batch)
+
+
+def keys_of_codes(
+    kind: str,
+    node_keys: Int[Tensor, " N"],
+    edge_index: Int[Tensor, "2 E"],
+    index: RaggedIndex,
+    edge_keys: Int[Tensor, " E"] | None = None,
+) -> Int[Tensor, " N"]:
+    """Return the keys from which codes of nodes are drawn.
+
+    Args:
+        kind: ``"structural"`` for `structural_keys`, ``"distinct"`` for those of `distinct_keys`.
+        node_keys: Keys of the raw node features, int64.
+        edge_index: Sources and targets of the edges.
+        index: Where the nodes of each graph begin and end.
+        edge_keys: Keys of the raw edge features; None means that all edges are alike.
+
+    Example:
+        >>> path = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> nodes, index = torch.zeros(3, dtype=torch.long), RaggedIndex(torch.tensor([0, 3]))
+        >>> [len(set(keys_of_codes(kind, nodes, path, index).tolist())) for kind in STRUCTURAL_CODES]
+        [2, 3]
+
+    Cost: That of `structural_keys`, and with ``"distinct"`` that of `distinct_keys` too.
+    """
+    keys = structural_keys(node_keys, edge_index, index, edge_keys)
+    return distinct_keys(keys, edge_index, index, edge_keys) if kind == "distinct" else keys
 
 
 def _classes(keys: Tensor, index: RaggedIndex) -> tuple[Tensor, Tensor]:

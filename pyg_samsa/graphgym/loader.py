@@ -19,13 +19,13 @@ from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.molecule_descriptors import add_descriptors
 from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.functional.codes import STRUCTURAL_CODES
 from pyg_samsa.graphgym.changes import Changes
 from pyg_samsa.graphgym.data_defaults import FITTING_TASK_TYPES, fit_to_data
 from pyg_samsa.graphgym.loss import BOUNDED, refuse_bounds
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.share import describe
-from pyg_samsa.nn.tokenizers.graph_bridge import STRUCTURAL_CODES
 from pyg_samsa.task import SPLITS, Task
 
 _SPLIT_ATTRIBUTES = {"train": "train_graph_index", "val": "val_graph_index", "test": "test_graph_index"}

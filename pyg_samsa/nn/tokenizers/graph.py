@@ -3,12 +3,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyg_samsa.functional.codes import feature_keys
+from pyg_samsa.functional.codes import STRUCTURAL_CODES, feature_keys
 from pyg_samsa.functional.graph_index import GraphIndex
 from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.encoding.feature_encoder import Features, prepare_features
-from pyg_samsa.nn.tokenizers.graph_bridge import STRUCTURAL_CODES, GraphBridge
+from pyg_samsa.nn.tokenizers.graph_bridge import GraphBridge
 from pyg_samsa.nn.tokenizers.node import NodeTokenizer
 from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
 from pyg_samsa.typing import Float, Int, Shaped

@@ -9,13 +9,12 @@ from torch.nn import GELU, Linear, Module, Parameter, Sequential
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
-from pyg_samsa.functional.codes import distinct_keys, feature_keys, gaussian_codes, structural_keys
+from pyg_samsa.functional.codes import STRUCTURAL_CODES, feature_keys, gaussian_codes, keys_of_codes
 from pyg_samsa.functional.graph_index import GraphIndex, check_within_graphs
 from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
 from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
 from pyg_samsa.typing import Float, Int
 
-STRUCTURAL_CODES = ("structural", "distinct")
 EVAL_CODES = (*STRUCTURAL_CODES, "index", "random")
 
 
@@ -191,9 +190,8 @@ class GraphBridge(Module):
             if edge_keys is None and edge_attr is not None:
                 edge_keys = feature_keys(edge_attr)
             edges = edge_index if rank is None else rank[edge_index]
-            keys = structural_keys(node_keys if perm is None else node_keys[perm], edges, index, edge_keys)
-            if self.eval_codes == "distinct":
-                keys = distinct_keys(keys, edges, index, edge_keys)
+            sorted_keys = node_keys if perm is None else node_keys[perm]
+            keys = keys_of_codes(self.eval_codes, sorted_keys, edges, index, edge_keys)
             keys = keys if rank is None else keys[rank]
         return gaussian_codes(keys, self.num_codes * self.channels, draw=draw, dtype=x.dtype).view(
             -1, self.num_codes, self.channels
