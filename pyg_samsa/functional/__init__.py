@@ -1,6 +1,7 @@
 """Pure functions of tensors: sampling, ragged attention, deterministic codes."""
 
 from pyg_samsa.functional.attention import ATTENTION_BACKENDS, explain_backends, full_attention, sampled_attention
+from pyg_samsa.functional.batch_vector import batch_to_ptr
 from pyg_samsa.functional.codes import distinct_keys, feature_keys, gaussian_codes, structural_keys
 from pyg_samsa.functional.dropout import dropout, dropped, keep_mask
 from pyg_samsa.functional.embedding_sum import embedding_sum
@@ -21,7 +22,7 @@ from pyg_samsa.functional.maxout import leak_mass, leaky_probability, maxout_sco
 from pyg_samsa.functional.pair_features import PAIR_FEATURES, pair_features
 from pyg_samsa.functional.paired_sampling import ragged_sample_paired
 from pyg_samsa.functional.positions import fourier_positions, sequence_positions, sinusoidal_positions
-from pyg_samsa.functional.ragged import RaggedIndex, batch_to_ptr
+from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.ragged_sampling import (
     Samples,
     ragged_sample_with_replacement,

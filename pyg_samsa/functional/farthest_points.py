@@ -7,7 +7,8 @@ from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.functional.float64 import to_float64
-from pyg_samsa.functional.ragged import RaggedIndex, resolve
+from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
 

@@ -9,9 +9,11 @@ from torch.nn import Module, Parameter
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, check_choice
+from pyg_samsa.functional.batch_vector import inverse_permutation
 from pyg_samsa.functional.fused import residual
 from pyg_samsa.functional.inputs import cast_floats, check_tensor
-from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
+from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.nn.conv.local_layers import LocalLayer
 from pyg_samsa.nn.conv.operators import make_operator
 from pyg_samsa.nn.drop_path import DropPath

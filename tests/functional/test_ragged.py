@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from pyg_samsa.errors import ShapeError
-from pyg_samsa.functional import RaggedIndex, batch_to_ptr
-from pyg_samsa.functional.ragged import resolve
+from pyg_samsa.functional import RaggedIndex
 
 
 def test_batch_and_ptr_are_two_views_of_one_thing():
@@ -40,19 +39,6 @@ def test_cells_of_tiles_hold_every_token_once(sizes, rows):
     assert torch.equal(index.batch[tokens], graphs.repeat_interleave(rows))  # padding is of the same graph
 
 
-def test_resolve_sorts_stably():
-    batch = torch.tensor([1, 0, 1, 0])
-    index, perm = resolve(4, batch.device, batch)
-    assert perm.tolist() == [1, 3, 0, 2]
-    assert index.sizes == [2, 2]
-    assert resolve(4, batch.device, torch.tensor([0, 0, 1, 1]))[1] is None
-
-
-def test_resolve_without_batch_is_one_graph():
-    assert resolve(4, torch.device("cpu"))[0].sizes == [4]
-    assert resolve(4, torch.device("cpu"), batch_size=3)[0].sizes == [4, 0, 0]
-
-
 @pytest.mark.parametrize(
     "ptr",
     [
@@ -66,23 +52,6 @@ def test_resolve_without_batch_is_one_graph():
 def test_bad_ptr(ptr):
     with pytest.raises(ShapeError, match="ptr"):
         RaggedIndex(ptr)
-
-
-@pytest.mark.parametrize(
-    "batch", [torch.tensor([-1, 0]), torch.tensor([0.0]), torch.tensor([[0]]), torch.tensor([True])]
-)
-def test_bad_batch(batch):
-    with pytest.raises(ShapeError, match="batch"):
-        batch_to_ptr(batch)
-
-
-def test_contradictions_are_named():
-    with pytest.raises(ShapeError, match="batch_size"):
-        resolve(2, torch.device("cpu"), ptr=torch.tensor([0, 2]), batch_size=3)
-    with pytest.raises(ShapeError, match="batch_size"):
-        resolve(2, torch.device("cpu"), batch_size=0)
-    with pytest.raises(ShapeError, match="no graph"):
-        resolve(0, torch.device("cpu"), ptr=torch.tensor([0]))
 
 
 @pytest.mark.parametrize("max_tokens", [1, 3, 7, 100])

@@ -13,7 +13,8 @@ from torch_geometric.nn.inits import reset
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.functional.inputs import cast_floats, check_edge_shape, check_tensor
-from pyg_samsa.functional.ragged import RaggedIndex, resolve
+from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.nn.conv.attention_weights import AttentionWeights, SampledTokens, in_given_order
 from pyg_samsa.nn.plain import is_plain
 from pyg_samsa.options import Option, check_integer, check_probability

@@ -9,7 +9,7 @@ from torch_geometric.nn.inits import reset
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.autocast import at_least_float32
 from pyg_samsa.functional.inputs import edges_of
-from pyg_samsa.functional.ragged import resolve
+from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.mlp_head import MLPHead
 from pyg_samsa.typing import Float, Int, Shaped

@@ -14,8 +14,9 @@ from torch_geometric.nn.resolver import activation_resolver, aggregation_resolve
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.autocast import at_least_float32
+from pyg_samsa.functional.batch_vector import inverse_permutation
 from pyg_samsa.functional.inputs import edges_of
-from pyg_samsa.functional.ragged import inverse_permutation, resolve
+from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.nn.conv.local_layers import LocalLayer, gine
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder

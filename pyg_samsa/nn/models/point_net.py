@@ -13,7 +13,7 @@ from torch_geometric.utils import scatter
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.inputs import cast_floats, check_tensor
-from pyg_samsa.functional.ragged import resolve
+from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.encoding.feature_encoder import check_finite, one_hot_categories
 from pyg_samsa.nn.precision import in_full_precision

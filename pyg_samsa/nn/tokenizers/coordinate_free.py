@@ -11,7 +11,8 @@ from torch_geometric.nn.inits import reset
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.codes import gaussian_codes
 from pyg_samsa.functional.float64 import to_float64
-from pyg_samsa.functional.ragged import RaggedIndex, resolve
+from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.nn.tokenizers.graph_bridge import sigma_to_raw
 from pyg_samsa.options import check_integer, check_positive
 from pyg_samsa.typing import Float, Int

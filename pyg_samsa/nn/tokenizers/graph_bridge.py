@@ -9,9 +9,11 @@ from torch.nn import GELU, Linear, Module, Parameter, Sequential
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.functional.batch_vector import inverse_permutation
 from pyg_samsa.functional.codes import STRUCTURAL_CODES, feature_keys, gaussian_codes, keys_of_codes
 from pyg_samsa.functional.graph_index import GraphIndex, check_within_graphs
-from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
+from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
 from pyg_samsa.typing import Float, Int
 

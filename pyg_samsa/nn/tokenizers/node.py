@@ -6,11 +6,13 @@ from torch.nn import Module
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
+from pyg_samsa.functional.batch_vector import inverse_permutation
 from pyg_samsa.functional.graph_index import GraphIndex, check_within_graphs
 from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.node_encodings import NODE_ENCODINGS, node_encodings
 from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
-from pyg_samsa.functional.ragged import RaggedIndex, inverse_permutation, resolve
+from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges

@@ -7,7 +7,8 @@ import torch
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.run import run
-from pyg_samsa.functional.ragged import RaggedIndex, resolve
+from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.graphgym.config import cfg, load_config
 from pyg_samsa.graphgym.plan import build_network
 from pyg_samsa.graphgym.settings import SETTINGS

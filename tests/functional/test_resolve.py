@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional import RaggedIndex
+from pyg_samsa.functional.resolve import resolve
+
+
+def test_resolve_sorts_stably():
+    batch = torch.tensor([1, 0, 1, 0])
+    index, perm = resolve(4, batch.device, batch)
+    assert perm.tolist() == [1, 3, 0, 2]
+    assert index.sizes == [2, 2]
+    assert resolve(4, batch.device, torch.tensor([0, 0, 1, 1]))[1] is None
+
+
+def test_resolve_without_batch_is_one_graph():
+    assert resolve(4, torch.device("cpu"))[0].sizes == [4]
+    assert resolve(4, torch.device("cpu"), batch_size=3)[0].sizes == [4, 0, 0]
+
+
+def test_contradictions_are_named():
+    with pytest.raises(ShapeError, match="batch_size"):
+        resolve(2, torch.device("cpu"), ptr=torch.tensor([0, 2]), batch_size=3)
+    with pytest.raises(ShapeError, match="batch_size"):
+        resolve(2, torch.device("cpu"), batch_size=0)
+    with pytest.raises(ShapeError, match="no graph"):
+        resolve(0, torch.device("cpu"), ptr=torch.tensor([0]))
+
+
+def test_an_index_takes_the_place_of_the_batch_vector():
+    index = RaggedIndex(torch.tensor([0, 2, 3]))
+    assert resolve(3, torch.device("cpu"), index) == (index, None)
+    with pytest.raises(ShapeError, match="number of tokens, 4"):
+        resolve(4, torch.device("cpu"), index)
