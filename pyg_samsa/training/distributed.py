@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 from collections.abc import Callable
 
@@ -17,7 +19,8 @@ _HANDED_DOWN = "PYG_SAMSA_RUN_FOLDER"
 def join_torchrun(accelerator: str = "auto") -> None:
     """Join the process group of torchrun, so that processes can agree before the trainer exists; else do nothing.
 
-    On GPUs, each process takes the device of its local rank first: NCCL binds a process to the present device.
+    On GPUs, each process takes the device of its local rank first: NCCL binds a process to the present device. Groups,
+    this one and Lightning's, are left when Python ends.
 
     Args:
         accelerator: The setting ``accelerator``.
@@ -25,6 +28,7 @@ def join_torchrun(accelerator: str = "auto") -> None:
     Raises:
         ConfigError: This machine has fewer GPUs than processes.
     """
+    _leave_at_exit()
     torchrun = "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
     if not torchrun or dist.is_initialized():
         return
@@ -38,6 +42,17 @@ def join_torchrun(accelerator: str = "auto") -> None:
     device = torch.device("cuda", rank)
     torch.cuda.set_device(device)
     dist.init_process_group("nccl", device_id=device)
+
+
+@functools.cache
+def _leave_at_exit() -> None:
+    """Leave the process group, Lightning's or ours, before Python ends: threads of an open group abort the process."""
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def agree(choose: Callable[[], str]) -> str:

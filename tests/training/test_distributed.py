@@ -1,3 +1,4 @@
+import atexit
 import os
 import subprocess
 import sys
@@ -91,6 +92,22 @@ def test_only_processes_of_torchrun_join_a_group(monkeypatch, environment, joins
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     distributed.join_torchrun()
     assert joined == (["gloo"] if joins else [])
+
+
+def test_groups_are_left_when_python_ends(monkeypatch):
+    distributed._leave_at_exit.cache_clear()
+    at_exit, left = [], []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    for _ in range(2):
+        distributed.join_torchrun()
+    (leave,) = at_exit
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: left.append(True))
+    monkeypatch.setattr(dist, "is_initialized", lambda: False)
+    leave()
+    assert left == []
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    leave()
+    assert left == [True]
 
 
 @pytest.fixture
