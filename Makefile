@@ -4,12 +4,13 @@
 #   make lint   install, check style, types and the direction of imports
 #   make docs   install, build the documentation into site/
 #   make bench  install, time attention, blocks and training steps against their peers (half an hour)
+#   make gpu    install, check and measure everything on a GPU, train peptides_func.yaml (see docs/howto/devices.md)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo demo-plan test lint docs bench clean
+.PHONY: help demo demo-plan test lint docs bench gpu clean
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
 
@@ -46,6 +47,10 @@ docs: $(VENV)/.installed-docs
 
 bench: $(VENV)/.installed-chem
 	$(BIN)/python -m benchmarks.run --suite all
+
+# GPU_FLAGS are passed on, such as GPU_FLAGS="--device cpu" for a dry run.
+gpu: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.gpu $(GPU_FLAGS)
 
 clean:
 	rm -rf $(VENV) site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,12 +15,11 @@ from benchmarks import checks, contestants
 from benchmarks.contestants import Build
 from benchmarks.kernels import kernel_of
 from benchmarks.timing import take_turns
-from benchmarks.workloads import POINTS, SYMBOLS, Workload, peptides, single
+from benchmarks.workloads import POINTS, SYMBOLS, Workload, peptide_batch, peptides, single
 from pyg_samsa.functional import RaggedIndex
 from pyg_samsa.functional.deferred_checks import deferred_checks
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.training.batch_network import BatchNetwork
-from pyg_samsa.training.data_module import SplitData
 
 SUITES = ("attention", "block", "train", "scaling", "model")
 Step = Callable[[], object]
@@ -182,12 +181,8 @@ def _operations(suite: str, name: str, work: Workload, samples: int) -> float:
 
 def _models(setting: Setting) -> Iterator[dict[str, Any]]:
     """Whole networks on a batch of real molecules: seconds of a training step and of an evaluation."""
-    from pyg_samsa.datasets import EmbeddedPeptides, code_keys
-
-    dataset: Any = code_keys.add_code_keys(EmbeddedPeptides(setting.root), "structural", edge_features=True)
-    rows = torch.arange(8 if setting.quick else 32)
-    data = SplitData(dataset, {"train": rows}, batch_size=len(rows), pin_memory=False)
-    batch = next(iter(data.loader("train"))).to(setting.device)
+    dataset, batch = peptide_batch(setting.root, 8 if setting.quick else 32)
+    batch = batch.to(setting.device)
     sizes: dict[str, dict[str, int]] = {
         "4 layers, D 64, K 64": {"channels": 64, "num_layers": 4, "heads": 4, "num_samples": 64, "ffn_channels": 128},
         "24 layers, D 128, K 256": {"channels": 128, "num_layers": 24, "heads": 8, "num_samples": 256},

@@ -58,6 +58,16 @@ def peptides(root: str, *, graphs: int = 32, mean: int = 458) -> Workload:
     return Workload(f"peptides, {graphs} graphs, mean {round(sum(chosen) / graphs)} tokens", chosen, 128, 8, (128,))
 
 
+def peptide_batch(root: str, graphs: int) -> tuple[Any, Any]:
+    """Return the embedded peptides and a batch of the first of them, as a loader makes it for training."""
+    from pyg_samsa.datasets import EmbeddedPeptides, code_keys
+    from pyg_samsa.training.data_module import SplitData
+
+    dataset: Any = code_keys.add_code_keys(EmbeddedPeptides(root), "structural", edge_features=True)
+    rows = torch.arange(graphs)
+    return dataset, next(iter(SplitData(dataset, {"train": rows}, batch_size=graphs, pin_memory=False).loader("train")))
+
+
 POINTS = Workload("32 x 1,024 points", [1024] * 32, 256, 8, (128, 256, 512))
 SYMBOLS = Workload("4 x 4,096 symbols", [4096] * 4, 128, 8, (256,))
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
 from pyg_samsa.options import Option, is_number, options_of
 from pyg_samsa.registry import register_in
@@ -155,7 +156,7 @@ def bce(pred: Tensor, target: Tensor, pos_weight: PosWeight = None, label_smooth
         0.6931
     """
     pred, target, labelled = _masked(pred, target)
-    if target.device.type == "cpu" and bool(((target < 0) | (target > 1)).any()):
+    if takes_cpu_path(target) and bool(((target < 0) | (target > 1)).any()):
         raise ConfigError(
             "target of bce",
             target[(target < 0) | (target > 1)][0].item(),
@@ -421,7 +422,7 @@ def _classes(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         raise ShapeError("target", list(target.shape), f"class numbers [{pred.size(0)}] or [{pred.size(0)}, 1]")
     if labels.is_floating_point():
         labels = labels.where(~torch.isnan(labels), IGNORE_INDEX)
-    if labels.device.type == "cpu":
+    if takes_cpu_path(labels):
         illegal = ((labels < 0) | (labels >= pred.size(1)) | (labels != labels.long())) & (labels != IGNORE_INDEX)
         if bool(illegal.any()):
             allowed = f"class numbers 0 to {pred.size(1) - 1}, or {IGNORE_INDEX} or NaN (not labelled)"
