@@ -16,7 +16,7 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.datasets.folds import random_folds, scaffold_folds
 from pyg_samsa.datasets.splits import canonical_smiles
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.experiments.blend import FittedPredictor, blend_candidates, save_fitted
+from pyg_samsa.experiments.blend import FittedPredictor, blend_candidates
 from pyg_samsa.experiments.candidates import Candidate, network_candidate
 from pyg_samsa.experiments.molecule_rows import MoleculeRows
 from pyg_samsa.experiments.predictor_plan import PredictorPlan, count_trees, write_predictor_run
@@ -120,7 +120,6 @@ def run_ensemble(
                 models += predictor.fit_models(part.seed, part.rows)
             found.append(models)
         rows, fitted = _blend(found, parts, predictor, plan)
-        save_fitted(fitted, folder.path)
     except BaseException:
         if not (folder.path / MEMBERS).exists():
             folder.discard_unused()

@@ -121,17 +121,17 @@ class PredictorPlan(PredictorSettings):
         candidates += self.fit_models(plan.seed)
         if not candidates:
             return None
-        fitted = self._blend(candidates, plan, result.folder)
-        path = result.folder.file(files.PREDICTOR_PREDICTIONS)
-        write_predictions(path, _test_predictions(self.rows, fitted), dataset=plan.dataset, task=self.rows.task)
-        add_to_summary(result.folder, fitted, {"refit": self.refit_text})
+        fitted = self._blend(candidates, plan)
+        with result.folder.alone():
+            save_fitted(fitted, result.folder.path)
+            path = result.folder.file(files.PREDICTOR_PREDICTIONS)
+            write_predictions(path, _test_predictions(self.rows, fitted), dataset=plan.dataset, task=self.rows.task)
+            add_to_summary(result.folder, fitted, {"refit": self.refit_text})
         return fitted
 
-    def _blend(self, candidates: Sequence[Candidate], plan: RunPlan, folder: RunFolder) -> FittedPredictor:
+    def _blend(self, candidates: Sequence[Candidate], plan: RunPlan) -> FittedPredictor:
         best = (plan.monitor or "val_loss").removeprefix("val_")
-        fitted = blend_candidates(candidates, self.rows, plan.metrics, best)
-        save_fitted(fitted, folder.path)
-        return fitted
+        return blend_candidates(candidates, self.rows, plan.metrics, best)
 
 
 def add_to_summary(folder: RunFolder, fitted: FittedPredictor, told: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -179,14 +179,14 @@ def run_models(
     try:
         if console is not None:
             print_header(console, title, _header(plan, predictor, folder))
-        fitted = predictor._blend(predictor.fit_models(plan.seed), plan, folder)
+        fitted = predictor._blend(predictor.fit_models(plan.seed), plan)
+        seconds = time.perf_counter() - started
+        epochs = [max(map(count_trees, fitted.blend.members))] * 2
+        told = {"refit": predictor.refit_text}
+        result = write_predictor_run(plan, predictor.rows, folder, fitted, epochs=epochs, seconds=seconds, told=told)
     except BaseException:
         folder.discard_unused()
         raise
-    seconds = time.perf_counter() - started
-    epochs = [max(map(count_trees, fitted.blend.members))] * 2
-    told = {"refit": predictor.refit_text}
-    result = write_predictor_run(plan, predictor.rows, folder, fitted, epochs=epochs, seconds=seconds, told=told)
     return result, fitted
 
 
@@ -201,7 +201,7 @@ def write_predictor_run(
     parameters: int = 0,
     told: Mapping[str, Any] = MappingProxyType({}),
 ) -> RunResult:
-    """Write the folder of a run whose predictions are those of a predictor, and return its result.
+    """Write the predictor and the folder of its run, whose predictions are those of the predictor; return the result.
 
     Args:
         plan: Plan of the run.
@@ -225,10 +225,12 @@ def write_predictor_run(
         seconds=seconds,
         per_class=per_class_scores(collected, task),
     )
-    folder.write_json(files.ENVIRONMENT, describe())
     data = SplitData(plan.dataset, plan.dataset.split_idx, batch_size=1)
-    write_run(result, [], collected, data, task, plan.monitor, partial(draw_run, dataset=plan.dataset))
-    add_to_summary(folder, fitted, told)
+    with folder.alone():
+        save_fitted(fitted, folder.path)
+        folder.write_json(files.ENVIRONMENT, describe())
+        write_run(result, [], collected, data, task, plan.monitor, partial(draw_run, dataset=plan.dataset))
+        add_to_summary(folder, fitted, told)
     return result
 
 

@@ -18,7 +18,7 @@ from pyg_samsa import __version__
 from pyg_samsa.experiments.blend import FittedPredictor
 from pyg_samsa.experiments.candidates import has_model
 from pyg_samsa.experiments.ensemble import EnsembleResult, run_ensemble
-from pyg_samsa.experiments.export import export_model, print_models
+from pyg_samsa.experiments.export import export_model, predicts_molecules, print_models
 from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors, run_models
 from pyg_samsa.experiments.predictor_settings import check_predictor
 from pyg_samsa.experiments.refit import train_again
@@ -26,12 +26,16 @@ from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.plan import make_plan
+from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER, WEIGHTS
 from pyg_samsa.io.memory import keep_memory
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.options import check_integer
+from pyg_samsa.training import run_folder as files
+from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
 from pyg_samsa.training.distributed import agree, join_torchrun
 from pyg_samsa.training.environment import available_cpus, cpu_name, uses_cuda
+from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.results import RunResult, is_finished
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.run_plan import RunPlan
@@ -138,7 +142,8 @@ def run_once(plan: RunPlan, *, console: Any = None, title: str = "") -> RunResul
         title: Headline.
 
     Returns:
-        The result; of a resumed run that had finished before, the result that was written then.
+        The result; of a resumed run that had finished before, the result that was written then. Files that such a run
+        lacks are made again from its checkpoints.
     """
     torch.set_float32_matmul_precision(plan.trainer.matmul_precision)
     pl.seed_everything(plan.seed, workers=True, verbose=False)
@@ -151,17 +156,32 @@ def run_once(plan: RunPlan, *, console: Any = None, title: str = "") -> RunResul
     options = plan.trainer
     limits = {name: getattr(options, name) for name in ("max_epochs", "patience", "max_seconds")}
     if summary is not None and is_finished(summary, **limits):
-        return RunResult.from_summary(folder, summary)
-    draw = partial(draw_run, dataset=plan.dataset, monitor=plan.monitor)
+        result = RunResult.from_summary(folder, summary)
+        # Every process looks for itself: the first one changes the folder only after all others are there.
+        if not folder.last.is_file() or not _lacking(result, network, plan):
+            return result
+
+    def finish(result: RunResult, rows: Sequence[Row], collected: PredictionCollector) -> None:
+        export_model(result, network, plan)
+        draw_run(result, rows, collected, dataset=plan.dataset, monitor=plan.monitor)
+
     try:
-        result = plan.train(network, folder, console=console, draw=draw)
+        return plan.train(network, folder, console=console, finish=finish)
     except BaseException:
         if is_main_process():
             folder.discard_unused()
         raise
-    if is_main_process():
-        export_model(result, network, plan)
-    return result
+
+
+def _lacking(result: RunResult, network: nn.Module, plan: RunPlan) -> list[str]:
+    """Return the names of the files that a finished run should have and has not."""
+    names = [files.CURVES]
+    names += [files.PREDICTIONS] if result.test else []
+    names += [files.CLASSES] if result.per_class else []
+    names += [files.PARTS] if result.test and plan.dataset.task.parts else []
+    if predicts_molecules(network, plan.dataset.features):
+        names += [f"{RUN_SUBFOLDER}/{name}" for name in (CONFIG, WEIGHTS)]
+    return [name for name in names if not result.folder.file(name).is_file()]
 
 
 def _header(plan: RunPlan, network: nn.Module, folder: RunFolder, new_weights: Sequence[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import logging
 import os
@@ -289,7 +290,7 @@ def remove_partial(path: str | os.PathLike[str]) -> list[Path]:
     Call this only while holding the lock of ``path``.
 
     Args:
-        path: The file; ``*.ckpt`` as its name means all files of the folder with this suffix.
+        path: The file; ``*`` as its name means all files and folders of its folder.
 
     Example:
         >>> import tempfile
@@ -299,9 +300,10 @@ def remove_partial(path: str | os.PathLike[str]) -> list[Path]:
         ['.data.0a1b2c3d4e5f.part.pt']
     """
     target = Path(path)
-    leftovers = sorted(target.parent.glob(f".{target.stem}.{'[0-9a-f]' * 12}.part{target.suffix}"))
+    stem, suffix = ("*", "*") if target.name == "*" else (glob.escape(target.stem), glob.escape(target.suffix))
+    leftovers = sorted(target.parent.glob(f".{stem}.{'[0-9a-f]' * 12}.part{suffix}"))
     for leftover in leftovers:
-        if leftover.is_dir():
+        if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover)
         else:
             leftover.unlink()

@@ -21,7 +21,7 @@ from pyg_samsa.io.cells import DECIMALS, write_number
 from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns
 from pyg_samsa.io.csv_rows import CsvRows, why_no_molecule
 from pyg_samsa.io.extra_column import ExtraColumn
-from pyg_samsa.io.files import atomic_write, writing
+from pyg_samsa.io.files import atomic_write, lock, remove_partial, writing
 from pyg_samsa.io.memory import return_memory
 from pyg_samsa.predict.interface import MAX_ATOMS, UNCERTAINTY_DRAWS, Predictions, Predictor, set_texts
 
@@ -318,7 +318,8 @@ def predict_to_file(
         advance: Called with the number of rows of each chunk, including those that were finished before.
 
     Raises:
-        ConfigError: The interrupted run had another model, other options or another table.
+        ConfigError: The interrupted run had another model, other options or another table; another process writes
+            this file; or ``<name>.partial`` is a link.
         DataIntegrityError: The files of the interrupted run are damaged.
 
     Example:
@@ -336,7 +337,14 @@ def predict_to_file(
     """
     partial = path.with_name(f"{path.name}.partial")
     state_file = partial.with_name(f"{partial.name}.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with lock(path, wait=False, setting="OUT"):
+        remove_partial(state_file)
+        return _predict_to_file(table, path, partial, state_file, advance)
+
+
+def _predict_to_file(
+    table: TablePredictor, path: Path, partial: Path, state_file: Path, advance: Callable[[float], None]
+) -> Progress:
     state = _read_state(state_file, partial, table.signature())
     source, seen = iter(table.rows), hashlib.sha256()
     for row in _skip(source, state["rows"], partial):

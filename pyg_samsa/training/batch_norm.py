@@ -12,6 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 from torch_geometric.graphgym.imports import pl
 
+from pyg_samsa.training.callbacks import rng_state, set_rng_state
+
 
 class PreciseBatchNorm(pl.Callback):
     r"""Computes the statistics of batch normalisation again before each validation, with the weights of that moment.
@@ -42,6 +44,15 @@ class PreciseBatchNorm(pl.Callback):
     def __init__(self, num_batches: int) -> None:
         self.batches: deque[Any] = deque(maxlen=num_batches)
         self._fresh = False
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Take the batches before the first epoch of a run that is continued, which goes on as if uninterrupted."""
+        if self.batches or not has_batch_norm(pl_module.network):
+            return
+        state = rng_state()
+        for batch in trainer.datamodule.batches_before(trainer.current_epoch, self.batches.maxlen):
+            self.batches.append(trainer.strategy.batch_to_device(batch))
+        set_rng_state(state)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Keep the batch, as a copy of its own, because GraphGym's encoders replace the features in a batch."""

@@ -187,6 +187,31 @@ class SplitData(pl.LightningDataModule):
             generator=sampler.worker_seeds,
         )
 
+    def batches_before(self, epoch: int, count: int) -> list[Batch]:
+        """Return the last training batches before an epoch, of several epochs if they are short.
+
+        Args:
+            epoch: The epoch, from 0.
+            count: Largest number of batches.
+
+        Example:
+            >>> from torch_geometric.data import Data
+            >>> edge_index = torch.empty(2, 0, dtype=torch.long)
+            >>> graphs = [Data(x=torch.ones(2, 1), edge_index=edge_index, y=torch.ones(1)) for _ in range(5)]
+            >>> data = SplitData(graphs, {"train": torch.arange(3)}, batch_size=2)
+            >>> [batch.num_graphs for batch in data.batches_before(2, 3)], data.batches_before(0, 3)
+            ([1, 2, 1], [])
+        """
+        found: list[Batch] = []
+        rows = SplitRows(self.dataset, self.split_idx["train"])
+        sampler = self._sampler(rows, training=True)
+        while epoch > 0 and len(found) < count:
+            epoch -= 1
+            sampler.set_epoch(epoch)
+            places = list(sampler)[len(found) - count :]
+            found = [rows.__getitems__(positions) for positions in places] + found
+        return found
+
     def _sampler(self, rows: SplitRows, training: bool) -> BatchSampler:
         trainer = self.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)

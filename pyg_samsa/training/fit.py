@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from typing import Any
 
 from pyg_samsa.errors import DataNotFoundError
-from pyg_samsa.io.files import lock, remove_partial
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.task import Task
 from pyg_samsa.training import run_folder as files
@@ -21,7 +20,7 @@ from pyg_samsa.training.epoch_checkpoints import EpochCheckpoints
 from pyg_samsa.training.module import TaskModule
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.progress_display import EpochLines, ProgressDisplay
-from pyg_samsa.training.results import Draw, RunResult, per_class_scores, write_run
+from pyg_samsa.training.results import Finish, RunResult, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.time_limit import TimeLimit
 from pyg_samsa.training.trainer import TrainerOptions, build_trainer
@@ -39,7 +38,7 @@ def fit_and_test(
     seed: int = 0,
     loggers: Sequence[Any] = (),
     console: Any = None,
-    draw: Draw | None = None,
+    finish: Finish | None = None,
     on_epoch: Callable[[Row], None] | None = None,
 ) -> RunResult:
     """Train a module, test it on its best epoch, and write the run's folder.
@@ -59,8 +58,8 @@ def fit_and_test(
         seed: Seed of the run, already set by the caller before the network was made.
         loggers: Lightning loggers.
         console: A rich console for the progress; None for silence.
-        draw: Called in the first process with the result, the history and the test predictions, before the summary is
-            written; meant for pictures.
+        finish: Called in the first process with the result, the history and the test predictions, before the summary is
+            written; meant for pictures and for saving the network, which then has the weights that were tested.
         on_epoch: Called in the first process with the row of the history after each epoch. An error that it raises
             stops the training.
 
@@ -87,10 +86,8 @@ def fit_and_test(
     trainer = build_trainer(folder, options, callbacks, loggers, data.has("val"))
     if options.compile:
         compile_network(module.network)
-    alone = lock(folder.path, wait=False, setting="out_dir", lock_file=folder.file(files.LOCK))
-    with alone if trainer.is_global_zero else nullcontext():
+    with folder.alone() if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
-            remove_partial(folder.checkpoints / "*.ckpt")
             folder.write_json(files.ENVIRONMENT, describe())
         _fit(trainer, module, data, folder)
         chosen = folder.best if monitor is not None and options.keep_best and options.save_checkpoints else folder.last
@@ -112,7 +109,9 @@ def fit_and_test(
             per_class=per_class_scores(collector, task),
         )
         if trainer.is_global_zero:
-            write_run(result, history.rows, collector, data, task, used, draw)
+            # A file that was damaged since the last epoch is whole again.
+            history.write()
+            write_run(result, history.rows, collector, data, task, used, finish)
     return result
 
 

@@ -22,6 +22,15 @@ from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
 from pyg_samsa.options import Option, is_number, options_of
 from pyg_samsa.registry import register_in
+from pyg_samsa.training.averages import (
+    Average,
+    BalancedAverage,
+    ClassAverage,
+    LabelAverage,
+    RowAverage,
+    balanced_weights,
+)
+from pyg_samsa.training.loss_inputs import class_vector, classes, masked, two_columns
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LabelSmoothing = Annotated[float, Option("Label smoothing of bce and of the cross-entropies.", low=0, below=1)]
@@ -35,15 +44,18 @@ Beta = Annotated[float, Option("Where smooth_l1 turns from quadratic to linear, 
 
 LOSSES: dict[str, Callable[..., Tensor]] = {}
 _KINDS: dict[str, tuple[str, ...]] = {}
+_AVERAGES: dict[str, Callable[..., Average]] = {}
 L = TypeVar("L", bound=Callable[..., Tensor])
 
 
-def register_loss(name: str, *kinds: str) -> Callable[[L], L]:
+def register_loss(name: str, *kinds: str, average: Callable[..., Average] = RowAverage) -> Callable[[L], L]:
     """Return a decorator that registers a loss; its options are the arguments that carry an `Option`.
 
     Args:
         name: Name in configurations.
         kinds: Kinds of tasks that the loss fits, see :obj:`pyg_samsa.task.KINDS`.
+        average: What the loss of a batch is a mean over, a class of `pyg_samsa.training.averages` that takes the
+            options of the loss; by default the rows. The loss of a split then does not depend on the sizes of batches.
 
     Raises:
         ConfigError: Another loss has this name.
@@ -59,7 +71,7 @@ def register_loss(name: str, *kinds: str) -> Callable[[L], L]:
 
     def register(function: L) -> L:
         register_in(LOSSES, "loss", name)(function)
-        _KINDS[name] = kinds
+        _KINDS[name], _AVERAGES[name] = kinds, average
         return function
 
     return register
@@ -124,10 +136,12 @@ def build(name: str, **settings: object) -> Loss:
         if key not in known:
             raise ConfigError(f"loss {name}", key, known or "no options")
     _check_settings(name, settings)
-    return partial(LOSSES[name], **settings)
+    loss: Any = partial(LOSSES[name], **settings)
+    loss.average = _AVERAGES[name](**settings)
+    return loss
 
 
-@register_loss("bce", "binary", "multilabel")
+@register_loss("bce", "binary", "multilabel", average=LabelAverage)
 def bce(pred: Tensor, target: Tensor, pos_weight: PosWeight = None, label_smoothing: LabelSmoothing = 0.0) -> Tensor:
     r"""Binary cross-entropy with logits, averaged over the labelled entries.
 
@@ -155,7 +169,7 @@ def bce(pred: Tensor, target: Tensor, pos_weight: PosWeight = None, label_smooth
         >>> round(bce(pred, torch.tensor([[1.0, float("nan")]])).item(), 4)
         0.6931
     """
-    pred, target, labelled = _masked(pred, target)
+    pred, target, labelled = masked(pred, target)
     if takes_cpu_path(target) and bool(((target < 0) | (target > 1)).any()):
         raise ConfigError(
             "target of bce",
@@ -164,11 +178,11 @@ def bce(pred: Tensor, target: Tensor, pos_weight: PosWeight = None, label_smooth
         )
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / 2
-    weight = None if pos_weight is None else _class_vector("pos_weight", pos_weight, pred)
+    weight = None if pos_weight is None else class_vector("pos_weight", pos_weight, pred)
     return _mean(F.binary_cross_entropy_with_logits(pred, target, pos_weight=weight, reduction="none"), labelled)
 
 
-@register_loss("mse", "regression")
+@register_loss("mse", "regression", average=LabelAverage)
 def mse(pred: Tensor, target: Tensor) -> Tensor:
     r"""Mean squared error over the labelled entries.
 
@@ -191,11 +205,11 @@ def mse(pred: Tensor, target: Tensor) -> Tensor:
         >>> mse(torch.tensor([1.0, 2.0]), torch.tensor([[3.0], [2.0]])).item()
         2.0
     """
-    pred, target, labelled = _masked(pred, target)
+    pred, target, labelled = masked(pred, target)
     return _mean(F.mse_loss(pred, target, reduction="none"), labelled)
 
 
-@register_loss("l1", "regression")
+@register_loss("l1", "regression", average=LabelAverage)
 def l1(pred: Tensor, target: Tensor) -> Tensor:
     r"""Mean absolute error over the labelled entries.
 
@@ -218,11 +232,11 @@ def l1(pred: Tensor, target: Tensor) -> Tensor:
         >>> l1(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, float("nan")]])).item()
         2.0
     """
-    pred, target, labelled = _masked(pred, target)
+    pred, target, labelled = masked(pred, target)
     return _mean(F.l1_loss(pred, target, reduction="none"), labelled)
 
 
-@register_loss("smooth_l1", "regression")
+@register_loss("smooth_l1", "regression", average=LabelAverage)
 def smooth_l1(pred: Tensor, target: Tensor, beta: Beta = 1.0) -> Tensor:
     r"""Smooth L1 loss over the labelled entries: quadratic for small errors, linear for large ones.
 
@@ -248,11 +262,11 @@ def smooth_l1(pred: Tensor, target: Tensor, beta: Beta = 1.0) -> Tensor:
         >>> smooth_l1(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, float("nan")]])).item()
         1.5
     """
-    pred, target, labelled = _masked(pred, target)
+    pred, target, labelled = masked(pred, target)
     return _mean(F.smooth_l1_loss(pred, target, beta=beta, reduction="none"), labelled)
 
 
-@register_loss("cross_entropy", "multiclass")
+@register_loss("cross_entropy", "multiclass", average=ClassAverage)
 def cross_entropy(
     pred: Tensor, target: Tensor, class_weight: ClassWeight = None, label_smoothing: LabelSmoothing = 0.0
 ) -> Tensor:
@@ -281,12 +295,12 @@ def cross_entropy(
         >>> round(cross_entropy(torch.zeros(3, 4), torch.tensor([0, 3, -100])).item(), 4)
         1.3863
     """
-    pred, target = _classes(pred, target)
-    weight = None if class_weight is None else _class_vector("class_weight", class_weight, pred)
+    pred, target = classes(pred, target)
+    weight = None if class_weight is None else class_vector("class_weight", class_weight, pred)
     return _weighted_rows(pred, target, weight, label_smoothing)
 
 
-@register_loss("weighted_cross_entropy", "multiclass", "binary")
+@register_loss("weighted_cross_entropy", "multiclass", "binary", average=BalancedAverage)
 def weighted_cross_entropy(pred: Tensor, target: Tensor, label_smoothing: LabelSmoothing = 0.0) -> Tensor:
     r"""Cross-entropy with class weights from the batch's own label counts, for LRGB's superpixel sets.
 
@@ -319,16 +333,13 @@ def weighted_cross_entropy(pred: Tensor, target: Tensor, label_smoothing: LabelS
         >>> round(weighted_cross_entropy(pred, torch.tensor([0, 0, 0, 2])).item(), 4)
         1.0986
     """
-    binary = pred.dim() == 1 or (pred.dim() == 2 and pred.size(1) == 1)
-    if binary:
-        logits = pred.reshape(-1, 1)
-        pred = torch.cat([torch.zeros_like(logits), logits], dim=-1)
-    pred, target = _classes(pred, target)
+    pred, binary = two_columns(pred)
+    pred, target = classes(pred, target)
     labelled = target != IGNORE_INDEX
     count = torch.zeros(pred.size(1), dtype=pred.dtype, device=pred.device)
     count = count.index_add(0, target.where(labelled, 0), labelled.to(pred.dtype))
     total = count.sum().clamp(min=1)
-    weight = (total - count) / total * (count > 0)
+    weight = balanced_weights(count)
     loss = _weighted_rows(pred, target, weight, label_smoothing)
     # The two-class form of the benchmark divides by the rows, not by their weights.
     return loss * (weight * count).sum() / total if binary else loss
@@ -374,60 +385,8 @@ def clip_to_bounds(pred: Tensor, target: Tensor, bound: Tensor) -> Tensor:
     return torch.where(known & (bound > 0), lower, torch.where(known & (bound < 0), upper, pred))
 
 
-def _full_precision(pred: Tensor) -> Tensor:
-    if not pred.is_floating_point():
-        raise ShapeError("pred", pred.dtype, "a floating-point tensor")
-    return pred if pred.dtype == torch.float64 else pred.float()
-
-
-def _masked(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (pred, target, labelled) of one shape, both zero where there is no label."""
-    pred = _full_precision(pred)
-    if pred.shape != target.shape:
-        columns = (
-            {pred.dim(), target.dim()} == {1, 2}
-            and pred.numel() == target.numel()
-            and (pred if pred.dim() == 2 else target).size(1) == 1
-        )
-        if not columns:
-            raise ShapeError(
-                "target",
-                list(target.shape),
-                f"{list(pred.shape)}, the shape of pred",
-                hint="Nothing is broadcast in a loss.",
-            )
-        pred, target = pred.reshape(-1), target.reshape(-1)
-    target = target.to(pred.dtype)
-    labelled = ~torch.isnan(target)
-    # Both are filled: a NaN behind the mask would come back in the gradient as 0 * NaN.
-    return pred.where(labelled, 0), target.where(labelled, 0), labelled
-
-
 def _mean(values: Tensor, labelled: Tensor) -> Tensor:
     return values.where(labelled, 0).sum() / labelled.sum().clamp(min=1)
-
-
-def _classes(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits [B, C] and class numbers [B], int64, with -100 where there is no label."""
-    pred = _full_precision(pred)
-    if pred.dim() != 2 or pred.size(1) < 2:
-        raise ShapeError(
-            "pred",
-            list(pred.shape),
-            "logits [B, C] with C at least 2",
-            hint="One logit for two classes is the loss 'bce'.",
-        )
-    labels = target.squeeze(-1) if target.dim() == 2 and target.size(1) == 1 else target
-    if labels.dim() != 1 or labels.size(0) != pred.size(0):
-        raise ShapeError("target", list(target.shape), f"class numbers [{pred.size(0)}] or [{pred.size(0)}, 1]")
-    if labels.is_floating_point():
-        labels = labels.where(~torch.isnan(labels), IGNORE_INDEX)
-    if takes_cpu_path(labels):
-        illegal = ((labels < 0) | (labels >= pred.size(1)) | (labels != labels.long())) & (labels != IGNORE_INDEX)
-        if bool(illegal.any()):
-            allowed = f"class numbers 0 to {pred.size(1) - 1}, or {IGNORE_INDEX} or NaN (not labelled)"
-            raise ConfigError("target of cross_entropy", labels[illegal][0].item(), allowed)
-    return pred, labels.long()
 
 
 def _weighted_rows(pred: Tensor, target: Tensor, weight: Tensor | None, label_smoothing: float) -> Tensor:
@@ -440,14 +399,6 @@ def _weighted_rows(pred: Tensor, target: Tensor, weight: Tensor | None, label_sm
     rows = labelled.to(pred.dtype) if weight is None else weight[target.where(labelled, 0)] * labelled
     mass = rows.sum()
     return total / mass.where(mass > 0, 1)
-
-
-def _class_vector(name: str, values: float | Sequence[float], pred: Tensor) -> Tensor:
-    vector = torch.as_tensor(values, dtype=pred.dtype, device=pred.device)
-    width = pred.size(-1) if pred.dim() > 1 else 1
-    if vector.dim() > 0 and vector.shape != (width,):
-        raise ShapeError(name, list(vector.shape), f"one number, or one for each of the {width} classes")
-    return vector
 
 
 def _check_settings(name: str, settings: dict[str, object]) -> None:

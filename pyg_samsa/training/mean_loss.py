@@ -8,27 +8,33 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from pyg_samsa.training.averages import Average, RowAverage
+
 
 class MeanLoss(Metric):
-    r"""Mean of the losses of batches, each weighted by its number of rows.
+    r"""Loss of a split: the mean over what the loss of a batch is a mean over, whatever the sizes of the batches.
 
     .. math::
         \bar\ell = \frac{\sum_b n_b \ell_b}{\sum_b n_b}
+
+    where n counts rows, labels, or weights of labels, see `pyg_samsa.training.averages`.
 
     ``torchmetrics.MeanMetric`` leaves NaN out of the mean and waits for the device to look for it; with
     ``nan_strategy="disable"`` it ignores the weights.
 
     Args:
+        average: What the loss is a mean over; None for rows.
         kwargs: Options of :class:`torchmetrics.Metric`.
 
     Shapes:
         - **loss**: scalar
+        - **pred**, **target**: those of the loss
         - **value**: scalar; NaN if a loss is NaN
 
     Example:
         >>> metric = MeanLoss()
-        >>> metric.update(torch.tensor(1.0), 2)
-        >>> metric.update(torch.tensor(4.0), 1)
+        >>> metric.update(torch.tensor(1.0), torch.zeros(2, 1), torch.zeros(2, 1))
+        >>> metric.update(torch.tensor(4.0), torch.zeros(1, 1), torch.zeros(1, 1))
         >>> metric.compute().item()
         2.0
     """
@@ -37,34 +43,33 @@ class MeanLoss(Metric):
     higher_is_better = False
     full_state_update = False
 
-    total: Tensor
-    rows: Tensor
+    sums: Tensor
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, average: Average | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.add_state("total", default=torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("rows", default=torch.tensor(0.0), dist_reduce_fx="sum")
+        self.average = average or RowAverage()
+        self.add_state("sums", default=torch.tensor(0.0), dist_reduce_fx="sum")
 
-    def update(self, loss: Tensor, rows: int) -> None:
-        """Add the mean loss of a batch of ``rows`` rows.
+    def update(self, loss: Tensor, pred: Tensor, target: Tensor) -> None:
+        """Add a batch.
 
         Example:
             >>> metric = MeanLoss()
-            >>> metric.update(torch.tensor(0.5), 3)
-            >>> metric.total.item()
-            1.5
+            >>> metric.update(torch.tensor(0.5), torch.zeros(3, 1), torch.zeros(3, 1))
+            >>> metric.sums.tolist()
+            [1.5, 3.0]
         """
-        self.total += loss.detach().float().to(self.total.device) * rows
-        self.rows += rows
+        with torch.no_grad():
+            self.sums = self.sums + self.average.sums(loss, pred, target).float().to(self.sums.device)
 
     def compute(self) -> Tensor:
-        """Return the mean over all rows.
+        """Return the loss of all batches.
 
         Example:
             >>> metric = MeanLoss()
-            >>> metric.update(torch.tensor(float("nan")), 3)
-            >>> metric.update(torch.tensor(1.0), 1)
+            >>> metric.update(torch.tensor(float("nan")), torch.zeros(3, 1), torch.zeros(3, 1))
+            >>> metric.update(torch.tensor(1.0), torch.zeros(1, 1), torch.zeros(1, 1))
             >>> metric.compute().item()
             nan
         """
-        return self.total / self.rows
+        return self.average.value(self.sums) if self.sums.ndim else self.sums * torch.nan

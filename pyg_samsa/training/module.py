@@ -42,7 +42,8 @@ class TaskModule(pl.LightningModule):
     Args:
         network: ``forward(batch) -> (prediction, target)``, such as
             :class:`~pyg_samsa.training.batch_network.BatchNetwork`.
-        loss: ``loss(prediction, target) -> scalar``.
+        loss: ``loss(prediction, target) -> scalar``. Its attribute ``average``, if it has one, says what it is a mean
+            over, see `pyg_samsa.training.averages`; otherwise batches weigh their rows.
         metrics: Fresh metrics by name; copied for each split.
         optimizer: Makes the optimiser from parameter groups.
         scheduler: ``scheduler(optimizer, total_steps, steps_per_epoch)`` gives a Lightning scheduler dictionary, a
@@ -86,7 +87,8 @@ class TaskModule(pl.LightningModule):
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.weight_decay = weight_decay
         measured = [split for split in SPLITS if train_metrics or split != "train"]
-        measures: dict[str, Metric] = {f"{split}_loss": MeanLoss() for split in SPLITS}
+        average = getattr(loss, "average", None)
+        measures: dict[str, Metric] = {f"{split}_loss": MeanLoss(average) for split in SPLITS}
         measures |= {f"{split}_{name}": metric.clone() for split in measured for name, metric in metrics.items()}
         # A module moves them to the device of the network.
         self.measures = nn.ModuleDict(measures)
@@ -115,7 +117,7 @@ class TaskModule(pl.LightningModule):
         with without_autocast(pred):
             for metric in self._of(split).values():
                 if isinstance(metric, MeanLoss):
-                    metric.update(loss, len(pred))
+                    metric.update(loss, pred, target)
                 elif isinstance(metric, BatchMetric):
                     metric.update_batch(pred, target, batch)
                 else:

@@ -123,7 +123,7 @@ def is_finished(
     return reached is not None and max_seconds is not None and max_seconds <= reached
 
 
-Draw = Callable[[RunResult, Sequence[Row], PredictionCollector], None]
+Finish = Callable[[RunResult, Sequence[Row], PredictionCollector], None]
 
 
 def per_class_scores(collected: PredictionCollector, task: Task) -> dict[str, list[Any]]:
@@ -167,7 +167,7 @@ def write_run(
     data: SplitData,
     task: Task,
     monitor: str | None,
-    draw: Draw | None = None,
+    finish: Finish | None = None,
 ) -> None:
     """Write the test predictions and, last of all, the summary of a run.
 
@@ -178,12 +178,14 @@ def write_run(
         data: Where the rows come from.
         task: The targets.
         monitor: Logged name that chose the best epoch, or None.
-        draw: Called in between with the result, the history and the predictions, to draw pictures.
+        finish: Called in between with the result, the history and the predictions, see `fit_and_test`.
     """
     folder = result.folder
+    # A summary of fewer epochs would call the folder whole while it is written anew.
+    folder.file(files.SUMMARY).unlink(missing_ok=True)
     write_predictions(folder.file(files.PREDICTIONS), collected, dataset=data.dataset, task=task)
-    if draw is not None:
-        draw(result, rows, collected)
+    if finish is not None:
+        finish(result, rows, collected)
     # The summary comes last: where it lies, the run is whole.
     summary = {**result.as_summary(), "task": task.as_dict(), "monitor": monitor, "written": round(time.time())}
     folder.write_json(files.SUMMARY, summary)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import yaml
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.io.files import atomic_write
+from pyg_samsa.io.files import atomic_write, lock, remove_partial
 
 CONFIG, ENVIRONMENT, METRICS, SUMMARY = "config.yaml", "environment.json", "metrics.csv", "summary.json"
 LOCK, PREDICTIONS, CURVES, CLASSES, PARTS = (
@@ -91,6 +92,36 @@ class RunFolder:
         """
         return json.loads(self.file(SUMMARY).read_text(encoding="utf-8")) if self.file(SUMMARY).is_file() else None
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock of the folder, so that no other process writes into it.
+
+        Raises:
+            ConfigError: Another process holds it.
+
+        Example:
+            >>> import tempfile
+            >>> with RunFolder(Path(tempfile.mkdtemp())).alone():
+            ...     pass
+        """
+        with lock(self.path, wait=False, setting="out_dir", lock_file=self.file(LOCK)):
+            yield
+
+    def remove_partial(self) -> None:
+        """Remove what killed writers left behind; nothing while another process uses the folder.
+
+        Example:
+            >>> import tempfile
+            >>> folder = RunFolder(Path(tempfile.mkdtemp()))
+            >>> _ = folder.file(".summary.0a1b2c3d4e5f.part.json").write_text("{")
+            >>> folder.remove_partial()
+            >>> list(folder.path.iterdir())
+            []
+        """
+        with suppress(ConfigError), self.alone():
+            remove_partial(self.path / "*")
+            remove_partial(self.checkpoints / "*")
+
     def discard_unused(self) -> None:
         """Remove this folder if its run ended within the first epoch: it then holds only the configuration.
 
@@ -104,11 +135,13 @@ class RunFolder:
         """
         if self.resumed or self.file(METRICS).exists() or self.checkpoints.exists():
             return
-        for name in (CONFIG, ENVIRONMENT, LOCK):
+        disposable = (CONFIG, ENVIRONMENT, LOCK)
+        # Anything else in it, such as events of a logger or a predictor, keeps it as it is.
+        if any(path.name not in disposable for path in self.path.iterdir()):
+            return
+        for name in disposable:
             self.file(name).unlink(missing_ok=True)
-        # Anything else in it, such as events of a logger, keeps it.
-        if not any(self.path.iterdir()):
-            self.path.rmdir()
+        self.path.rmdir()
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file, whole or not at all.
@@ -172,6 +205,9 @@ def open_run_folder(
         if resume and taken:
             for number in sorted(taken, reverse=True):
                 folder = taken[number]
+                RunFolder(folder).remove_partial()
+                if not any(folder.iterdir()):  # killed before it wrote anything
+                    return _started(folder, config)
                 if not (differs := _differences(folder, config)):
                     return RunFolder(folder, resumed=True)
                 note = (
@@ -183,6 +219,10 @@ def open_run_folder(
         folder = _claim(parent, seed, max(taken, default=0) + 1)
     except OSError as error:
         raise ConfigError("out_dir", str(out_dir), f"a folder that can be written to ({error.strerror})") from error
+    return _started(folder, config, note)
+
+
+def _started(folder: Path, config: Mapping[str, Any], note: str = "") -> RunFolder:
     run = RunFolder(folder, note=note)
     run.write_config(config)
     return run

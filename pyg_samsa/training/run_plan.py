@@ -17,7 +17,7 @@ from pyg_samsa.training.fit import fit_and_test
 from pyg_samsa.training.loggers import WandbOptions, build_loggers
 from pyg_samsa.training.module import Loss, SchedulerFactory, TaskModule
 from pyg_samsa.training.optimizers import OptimizerFactory
-from pyg_samsa.training.results import Draw, RunResult
+from pyg_samsa.training.results import Finish, RunResult
 from pyg_samsa.training.run_folder import RunFolder, open_run_folder
 from pyg_samsa.training.samplers import BatchOptions
 from pyg_samsa.training.scaling import ScaledLoss, fit_graph_features, with_target_scale
@@ -103,7 +103,7 @@ class RunPlan:
         folder: RunFolder,
         *,
         console: Any = None,
-        draw: Draw | None = None,
+        finish: Finish | None = None,
         on_epoch: Callable[[Row], None] | None = None,
     ) -> RunResult:
         """Train and test a network, and write the run's folder; arguments and errors as in `fit_and_test`.
@@ -112,7 +112,7 @@ class RunPlan:
             network: From ``build_network``; it ends with the weights that were tested.
             folder: From `open_folder`.
             console: A rich console for the progress; None for silence.
-            draw: Draws pictures, see `fit_and_test`.
+            finish: Draws pictures and saves the network, see `fit_and_test`.
             on_epoch: Called after each epoch, see `fit_and_test`.
         """
         fit_graph_features(network, getattr(self.dataset, "train_graph_features", None))
@@ -148,6 +148,6 @@ class RunPlan:
             seed=self.seed,
             loggers=build_loggers(folder.path, tensorboard=self.tensorboard, wandb=self.wandb, config=self.config),
             console=console,
-            draw=draw,
+            finish=finish,
             on_epoch=on_epoch,
         )

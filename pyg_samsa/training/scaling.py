@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn import GraphFeatures, TargetScale
+from pyg_samsa.training.averages import Average, RowAverage
 
 
 class ScaledNetwork(nn.Module):
@@ -63,6 +64,16 @@ class ScaledLoss:
 
     def __init__(self, loss: Callable[[Tensor, Tensor], Tensor], scale: TargetScale) -> None:
         self.loss, self.scale = loss, scale
+
+    @property
+    def average(self) -> Average:
+        """What the loss is a mean over; it is asked for with values in the units of the data.
+
+        Example:
+            >>> type(ScaledLoss(nn.functional.l1_loss, TargetScale(1)).average).__name__
+            'RowAverage'
+        """
+        return getattr(self.loss, "average", None) or RowAverage()
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of the standardised values."""

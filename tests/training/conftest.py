@@ -76,7 +76,7 @@ def train(rows, network, tmp_path):
     def run(
         *, name="run", resume=False, splits=tuple(SPLITS), scheduler=None, monitor="val_mae", module=None, **options
     ):
-        fit = {key: options.pop(key) for key in ("draw", "console") if key in options}
+        fit = {key: options.pop(key) for key in ("finish", "console") if key in options}
         made = module or TaskModule(
             network(),
             loss=losses.build("mse"),

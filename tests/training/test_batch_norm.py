@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from pyg_samsa.training.batch_norm import PreciseBatchNorm, has_batch_norm
+from pyg_samsa.training.data_module import SplitData
 
 
 def module(network):
@@ -85,3 +86,15 @@ def test_networks_may_replace_the_features_of_a_batch():
     for _ in range(2):
         callback.on_validation_epoch_start(None, module(net))
         assert net.norm.running_mean.tolist() == [3.0]
+
+
+def test_a_run_that_is_continued_takes_the_batches_of_the_epochs_before(rows):
+    data = SplitData(rows, rows.split_idx, batch_size=4, seed=3)
+    seen = [batch for epoch in range(2) for batch in data.loader("train", epoch=epoch)]
+    strategy = types.SimpleNamespace(batch_to_device=lambda batch: batch)
+    for epoch, expected in ((0, []), (1, seen[:3]), (2, seen[2:])):
+        callback, state = PreciseBatchNorm(4), torch.get_rng_state()
+        trainer = types.SimpleNamespace(datamodule=data, current_epoch=epoch, strategy=strategy)
+        callback.on_train_start(trainer, module(nn.BatchNorm1d(4)))
+        assert [batch.y.tolist() for batch in callback.batches] == [batch.y.tolist() for batch in expected]
+        assert torch.equal(torch.get_rng_state(), state)

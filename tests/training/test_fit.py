@@ -313,7 +313,7 @@ def test_pictures_are_drawn_before_the_summary_is_written(train):
     def draw(result, rows, collected):
         seen.append((result.best_epoch, len(rows), collected.row_id.tolist(), files(result.folder.path)))
 
-    result, _ = train(draw=draw)
+    result, _ = train(finish=draw)
     ((epoch, count, tested, present),) = seen
     assert (epoch, count, tested) == (result.best_epoch, 3, [13, 14, 15])
     assert "predictions_test.csv" in present
@@ -325,7 +325,7 @@ def test_a_run_whose_pictures_fail_is_not_finished(train):
         raise Stopped
 
     with pytest.raises(Stopped):
-        train(draw=draw)
+        train(finish=draw)
     resumed, _ = train(resume=True)
     assert resumed.folder.summary()["status"] == "finished"
     assert history(resumed)["epoch"].tolist() == [1, 2, 3]
@@ -337,7 +337,7 @@ def test_a_run_whose_checkpoints_are_lost_is_trained_again(train):
         raise Stopped
 
     with pytest.raises(Stopped):
-        train(draw=draw)
+        train(finish=draw)
     resumed, _ = train(resume=True)
     assert history(resumed)["epoch"].tolist() == [1, 2, 3]
     assert resumed.folder.best.is_file()
