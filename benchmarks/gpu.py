@@ -92,7 +92,15 @@ def commands(stage: str, plan: Plan) -> dict[str, list[str]]:
     if stage == "kernels":
         suites = ["--suite", "attention", "block", *root, *device, *quick]
         return {
-            dtype: [*_PYTHON, "benchmarks.run", *suites, "--dtype", dtype, "--out", str(plan.out / "kernels" / dtype)]
+            f"kernels in {dtype}": [
+                *_PYTHON,
+                "benchmarks.run",
+                *suites,
+                "--dtype",
+                dtype,
+                "--out",
+                str(plan.out / "kernels" / dtype),
+            ]
             for dtype in ("float32", "bfloat16")
         }
     if stage == "launches":

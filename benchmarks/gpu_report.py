@@ -49,7 +49,8 @@ def write(out: Path, state: State, precisions: Sequence[str]) -> Path:
     parts = [_machine(), _commands(state)]
     parts += [_tests(out / "tests.xml")] if (out / "tests.xml").exists() else []
     parts += [_operators(_load(out / "operators.json"))] if (out / "operators.json").exists() else []
-    parts += [path.read_text(encoding="utf-8") for path in sorted((out / "kernels").glob("*/results.md"))]
+    for path in sorted((out / "kernels").glob("*/results.md")):
+        parts.append(f"## Attention and blocks, {path.parent.name}\n\n{path.read_text(encoding='utf-8')}")
     parts += [_launches(_load(out / "launches.json"))] if (out / "launches.json").exists() else []
     parts += [_epochs(out / "runs", precisions)]
     parts += list(_training(out))
@@ -158,7 +159,8 @@ def _training(out: Path) -> Iterator[str]:
     if folder is None:
         return
     seconds = epoch_seconds(folder)
-    lines = [f"{len(seconds)} epochs in {sum(seconds):,.0f} s of training and validation."]
+    epochs = "1 epoch" if len(seconds) == 1 else f"{len(seconds)} epochs"
+    lines = [f"{epochs} in {sum(seconds):,.0f} s of training and validation."]
     if (folder / "summary.json").exists():
         summary = _load(folder / "summary.json")
         scores = ", ".join(f"{name} {value:.4f}" for name, value in summary["test"].items())

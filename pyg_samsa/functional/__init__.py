@@ -6,6 +6,7 @@ from pyg_samsa.functional.codes import distinct_keys, feature_keys, gaussian_cod
 from pyg_samsa.functional.dropout import dropout, dropped, keep_mask
 from pyg_samsa.functional.embedding_sum import embedding_sum
 from pyg_samsa.functional.farthest_points import farthest_points
+from pyg_samsa.functional.feature_levels import FeatureLevels, feature_levels, fit_feature_levels
 from pyg_samsa.functional.feature_scale import fit_feature_scale, scale_features
 from pyg_samsa.functional.fourier_features import (
     append_waves,
@@ -42,6 +43,7 @@ from pyg_samsa.functional.triton_support import explain_kernels
 __all__ = [
     "ATTENTION_BACKENDS",
     "PAIR_FEATURES",
+    "FeatureLevels",
     "GraphIndex",
     "RaggedIndex",
     "Relation",
@@ -62,7 +64,9 @@ __all__ = [
     "explain_kernels",
     "farthest_points",
     "feature_keys",
+    "feature_levels",
     "feed_forward",
+    "fit_feature_levels",
     "fit_feature_scale",
     "fourier_features",
     "fourier_positions",

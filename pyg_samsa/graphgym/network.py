@@ -71,6 +71,8 @@ class SAMSANetwork(BatchNetwork):
             if towers > 1:
                 raise ConfigError("gnn.head", cfg.gnn.head, "'default' for pairs of documents")
             options["graph_channels"], options["scale_targets"] = 0, False
+        if not options["graph_channels"]:
+            options |= {"graph_levels": 0, "graph_hidden": None}
         with named_as_settings(options["attention"]):
             network = SAMSA.from_options(
                 in_channels,
@@ -268,9 +270,11 @@ def unused_settings(given: Iterable[str]) -> list[str]:
     if cfg.model.type == "samsa":
         reads = (*reads, *(f"{part}." for part in parts))
     groups = {"gnn", "gt", *parts}
-    replaced = {f"samsa.{name}" for name in _OF_READOUT} if own else set()
+    without_effect = {f"samsa.{name}" for name in _OF_READOUT} if own else set()
+    if not cfg.share.graph_channels:
+        without_effect |= {f"samsa.{name}" for name in _OF_GRAPH_FEATURES}
     return sorted(
-        key for key in given if key.partition(".")[0] in groups and (key in replaced or not key.startswith(reads))
+        key for key in given if key.partition(".")[0] in groups and (key in without_effect or not key.startswith(reads))
     )
 
 
@@ -281,7 +285,8 @@ def edges_are_tokens() -> bool:
     return TOKENIZERS[cfg.samsa.tokenizer].edges_are_tokens if cfg.samsa.tokenizer else cfg.samsa.bridge
 
 
-_OF_READOUT = ("pool", "interaction", "context", "head_norm")
+_OF_GRAPH_FEATURES = ("graph_levels", "graph_hidden")
+_OF_READOUT = ("pool", "interaction", "context", "head_norm", *_OF_GRAPH_FEATURES)
 WITHOUT_GRAPH_FEATURES = ("bag_of_features", "point_net")
 """Networks that do not take features of whole graphs."""
 _BY_ALL = ("gnn.head",)

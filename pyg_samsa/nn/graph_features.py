@@ -6,6 +6,7 @@ from torch.nn import GELU, Linear, Module, Sequential
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.feature_levels import FeatureLevels, feature_levels, fit_feature_levels
 from pyg_samsa.functional.feature_scale import fit_feature_scale, scale_features
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.precision import in_full_precision
@@ -14,7 +15,7 @@ from pyg_samsa.typing import Float, Shaped
 
 
 class GraphFeatures(Module):
-    r"""Encodes features of whole graphs, such as molecular descriptors, to a vector of D channels for each graph.
+    r"""Encodes features of whole graphs, such as molecular descriptors, to a vector of C channels for each graph.
 
     .. math::
         l(u) = \mathrm{sign}(u) \log(1 + |u|), \qquad
@@ -25,14 +26,18 @@ class GraphFeatures(Module):
     graphs, set by `fit`, and saved with the network; before, they are 0 and 1. A value that is missing (NaN), and every
     value of a feature that did not vary in training, is 0 after scaling.
 
+    With ``levels``, :math:`z` tells instead which thresholds each feature reaches, see
+    `pyg_samsa.functional.feature_levels`. For counts of fragments this is much better.
+
     Args:
         in_channels: Number F of features of a graph.
-        channels: Channels D of the output.
+        channels: Channels C of the output.
         dropout: Dropout of the scaled features, 0 to below 1.
+        levels: Largest number M of thresholds of all features; 0 for scaled values.
 
     Shapes:
         - **input:** [B, F], with NaN where a value is missing
-        - **output:** [B, D]
+        - **output:** [B, C]
 
     Raises:
         ConfigError: An argument is out of range.
@@ -45,21 +50,30 @@ class GraphFeatures(Module):
         >>> module(features).shape, module.scaled(features)[1]
         (torch.Size([3, 16]), tensor([0.2114, 0.0000]))
 
-    Cost: O(B F D).
+    Cost: O(B F C), or O(B M C) with M levels.
     """
 
     center: Tensor
     scale: Tensor
+    level_feature: Tensor
+    level_threshold: Tensor
+    level_share: Tensor
 
-    def __init__(self, in_channels: int, channels: int, *, dropout: float = 0.0) -> None:
+    def __init__(self, in_channels: int, channels: int, *, dropout: float = 0.0, levels: int = 0) -> None:
         super().__init__()
         check_integer("in_channels", in_channels)
         check_integer("channels", channels)
+        check_integer("levels", levels, low=0)
         check_probability("dropout", dropout)
-        self.in_channels, self.channels = in_channels, channels
-        self.register_buffer("center", torch.zeros(in_channels))
-        self.register_buffer("scale", torch.ones(in_channels))
-        self.net = Sequential(Dropout(dropout), Linear(in_channels, channels), GELU())
+        self.in_channels, self.channels, self.levels = in_channels, channels, levels
+        if levels:
+            self.register_buffer("level_feature", torch.zeros(levels, dtype=torch.long))
+            self.register_buffer("level_threshold", torch.full((levels,), float("inf")))
+            self.register_buffer("level_share", torch.zeros(levels))
+        else:
+            self.register_buffer("center", torch.zeros(in_channels))
+            self.register_buffer("scale", torch.ones(in_channels))
+        self.net = Sequential(Dropout(dropout), Linear(levels or in_channels, channels), GELU())
 
     def reset_parameters(self) -> None:
         """Draw new weights and keep the scale."""
@@ -67,7 +81,7 @@ class GraphFeatures(Module):
 
     @torch.no_grad()
     def fit(self, features: Shaped[Tensor, "G F"]) -> None:
-        r"""Set mean and deviation to those of the training graphs; missing values (NaN) are left out.
+        r"""Set mean and deviation, or the levels, to those of the training graphs; missing values (NaN) are left out.
 
         .. math::
             \mu = \frac{1}{n} \sum_b l(u_b), \qquad \sigma = \sqrt{\frac{1}{n} \sum_b (l(u_b) - \mu)^2}
@@ -86,12 +100,16 @@ class GraphFeatures(Module):
             tensor([[0.]])
         """
         self._check(features)
+        if self.levels:
+            for name, values in fit_feature_levels(features, self.levels)._asdict().items():
+                getattr(self, f"level_{name}").copy_(values)
+            return
         center, scale = fit_feature_scale(features)
         self.center.copy_(center)
         self.scale.copy_(scale)
 
-    def scaled(self, features: Shaped[Tensor, "B F"]) -> Float[Tensor, "B F"]:
-        r"""Return the scaled features, from -5 to 5 and without NaN.
+    def scaled(self, features: Shaped[Tensor, "B F"]) -> Float[Tensor, "B M"]:
+        r"""Return the input of the linear layer: scaled features, or levels, from -5 to 5 and without NaN.
 
         .. math::
             z = \mathrm{clip}\Bigl(\frac{l(u) - \mu}{\sigma}, -5, 5\Bigr)
@@ -104,6 +122,9 @@ class GraphFeatures(Module):
             tensor([[ 0., -5.,  0.]])
         """
         self._check(features)
+        if self.levels:
+            levels = FeatureLevels(self.level_feature, self.level_threshold, self.level_share)
+            return feature_levels(features, levels, dtype=self.level_share.dtype)
         return scale_features(features, self.center, self.scale)
 
     def forward(self, features: Shaped[Tensor, "B F"]) -> Float[Tensor, "B D"]:
@@ -123,7 +144,8 @@ class GraphFeatures(Module):
             raise ShapeError("graph_features", list(features.shape), f"[graphs, {self.in_channels}]")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.in_channels}, {self.channels})"
+        levels = f", levels={self.levels}" if self.levels else ""
+        return f"{type(self).__name__}({self.in_channels}, {self.channels}{levels})"
 
 
 def encode_graph_features(

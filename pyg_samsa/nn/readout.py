@@ -91,6 +91,9 @@ class Readout(Module):
         context: Node level: whether the head also sees the pooled vector of the graph.
         num_categories: Node level: number of categories of graphs, which the head sees; 0 for none.
         graph_channels: Graph level: number F of features of a graph, which the head sees encoded; 0 for none.
+        graph_levels: Largest number of thresholds by which these features are encoded, see `GraphFeatures`; 0 for
+            scaled values.
+        graph_hidden: Channels of the encoded features; None for ``channels``.
         dropout: Dropout of the head and of the features of graphs, 0 to below 1.
         head_norm: ``"none"`` (the paper) or ``"batch"``, see `MLPHead`.
         scale_targets: Whether predictions are scaled to the units of the targets, see `TargetScale`.
@@ -126,6 +129,8 @@ class Readout(Module):
         context: bool = False,
         num_categories: int = 0,
         graph_channels: int = 0,
+        graph_levels: int = 0,
+        graph_hidden: int | None = None,
         dropout: float = 0.0,
         head_norm: str = "none",
         scale_targets: bool = False,
@@ -139,7 +144,12 @@ class Readout(Module):
         check_integer("num_categories", num_categories, low=0)
         check_integer("graph_channels", graph_channels, low=0)
         _check_level(level, towers, interaction, context, num_categories)
+        check_integer("graph_levels", graph_levels, low=0)
+        check_integer("graph_hidden", graph_hidden if graph_hidden is not None else 1)
         _check_graph_channels(graph_channels, level, towers)
+        if not graph_channels:
+            unused = {"graph_levels": graph_levels, "graph_hidden": graph_hidden}
+            check_no_effect(Readout, unused, reason="graph_channels is 0")
         if level == "node" and not context:
             check_no_effect(Readout, {"pool": pool}, reason="level is 'node' and context is False")
         self.channels, self.level, self.towers, self.interaction = channels, level, towers, interaction
@@ -149,9 +159,12 @@ class Readout(Module):
             width = (2 * towers if interaction == "nli" else towers) * channels
         else:
             width = (1 + context) * channels + num_categories
-        self.graph_features = GraphFeatures(graph_channels, channels, dropout=dropout) if graph_channels else None
+        self.graph_features: GraphFeatures | None = None
         """Encodes the features of graphs; None without ``graph_channels``."""
-        width += channels if graph_channels else 0
+        if graph_channels:
+            encoded = graph_hidden or channels
+            self.graph_features = GraphFeatures(graph_channels, encoded, dropout=dropout, levels=graph_levels)
+            width += encoded
         self.head = MLPHead(width, out_channels, dropout=dropout, norm=head_norm)
         self.scale = TargetScale(out_channels) if scale_targets else None
 

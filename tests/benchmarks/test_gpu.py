@@ -199,7 +199,7 @@ def test_the_report_holds_what_was_measured(tmp_path, monkeypatch):
     assert "| tests | failed with exit code 1 | 12 |" in text
     assert "2 passed, 1 failed, 1 skipped." in text
     assert "- `tests.a::bad`" in text
-    assert "Kernels here." in text
+    assert "## Attention and blocks, float32\n\nKernels here." in text
     assert "| SAMSA | float32 | 1.0e-07 | 2.0e-06 | ok |" in text
     assert "| float32 | step, 24 blocks | 4,000 | 0 | 2.0 |" in text
     assert "| float32 | 4 | 9.0 | 3.0 |" in text

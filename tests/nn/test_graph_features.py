@@ -135,3 +135,57 @@ def test_features_must_be_passed_to_a_network_that_reads_them_and_only_to_it():
     for options in ({"level": "node"}, {"towers": 2}):
         with pytest.raises(ConfigError, match="graph_channels: got 3, expected 0"):
             SAMSA.from_options(5, 2, graph_channels=3, **SIZES, **options)
+
+
+def with_levels() -> GraphFeatures:
+    torch.manual_seed(0)
+    module = GraphFeatures(2, 8, levels=5)
+    module.fit(torch.tensor([[0.0, 5.0], [0, 5], [0, 5], [1, 5], [2, 5], [2, 5], [2, 5]]))
+    return module.eval()
+
+
+def test_levels_tell_counts_apart():
+    module = with_levels()
+    assert module.scaled(torch.zeros(1, 2)).shape == (1, 5)
+    one, two, three = (module(torch.tensor([[count, 5.0]])) for count in (1.0, 2.0, 3.0))
+    assert not torch.equal(one, two)
+    assert torch.equal(two, three)  # no training graph has more than two
+    assert torch.equal(module(torch.tensor([[1.0, 9.0]])), one)  # a feature that did not vary
+    assert "levels=5" in repr(module)
+
+
+def test_levels_are_saved_and_kept_by_new_weights():
+    module = with_levels()
+    other = GraphFeatures(2, 8, levels=5).eval()
+    other.load_state_dict(module.state_dict())
+    x = torch.tensor([[2.0, 9.0], [NAN, 5.0]])
+    assert torch.equal(other(x), module(x))
+    before = module.scaled(x)
+    module.reset_parameters()
+    assert torch.equal(module.scaled(x), before)
+    half = with_levels().double()
+    assert half(x.double()).dtype == torch.float64
+    torch.testing.assert_close(half.scaled(x.double()).float(), before)
+
+
+def test_networks_encode_features_by_levels():
+    torch.manual_seed(0)
+    model = SAMSA.from_options(5, 2, graph_channels=3, graph_levels=7, graph_hidden=20, **SIZES).eval()
+    model.graph_features.fit(torch.randn(40, 3))
+    assert model.readout.head.in_channels == 8 + 20
+    found = model(**graphs(3, 4, 5))
+    assert found.shape == (3, 2)
+    alone = model(**{**graphs(3, 4, 5), "graph_features": torch.zeros(3, 3)})
+    assert not torch.allclose(found, alone)
+
+
+@pytest.mark.parametrize("options", [{"graph_levels": 3}, {"graph_hidden": 3}])
+def test_levels_without_features_are_refused(options):
+    with pytest.raises(ConfigError, match="graph_channels is 0"):
+        SAMSA.from_options(5, 2, **SIZES, **options)
+
+
+@pytest.mark.parametrize("options", [{"graph_levels": -1}, {"graph_hidden": 0}, {"graph_levels": 1.5}])
+def test_wrong_numbers_of_levels_are_refused(options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        SAMSA.from_options(5, 2, graph_channels=3, **SIZES, **options)

@@ -375,6 +375,8 @@ def _make_readout(out_channels: int, options: SAMSAOptions) -> Readout:
         "context",
         "num_categories",
         "graph_channels",
+        "graph_levels",
+        "graph_hidden",
         "dropout",
         "head_norm",
         "scale_targets",

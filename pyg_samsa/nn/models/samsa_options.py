@@ -104,6 +104,10 @@ class SAMSAOptions:
     context: Annotated[bool, Option("Node level: whether the head also sees the pooled graph.")] = False
     num_categories: Annotated[int, Option("Node level: categories of graphs that the head is told.", low=0)] = 0
     graph_channels: Annotated[int, Option("Features of a whole graph that the head sees; 0 for none.", low=0)] = 0
+    graph_levels: Annotated[
+        int, Option("Largest number of thresholds by which these features are encoded; 0 for scaled values.", low=0)
+    ] = 0
+    graph_hidden: Annotated[int | None, Option("Channels of these features encoded; empty for channels.", low=1)] = None
     head_norm: Annotated[
         str, Option("Whether the head sees pooled vectors as they are (the paper) or normalised.", HEAD_NORMS)
     ] = "none"
