@@ -35,6 +35,11 @@ class FeatureLevels(NamedTuple):
         feature: Feature of each level [M].
         threshold: Value that reaches the level [M]; infinite for a level that is not used.
         share: Share of the training rows that reach it [M], 0 for a level that is not used.
+
+    Example:
+        >>> levels = FeatureLevels(torch.tensor([0]), torch.tensor([2.0]), torch.tensor([0.5]))
+        >>> feature_levels(torch.tensor([[1.0], [3.0]]), levels).tolist()
+        [[-1.0], [1.0]]
     """
 
     feature: Int[Tensor, " M"]

@@ -72,7 +72,7 @@ class SAMSANetwork(BatchNetwork):
                 raise ConfigError("gnn.head", cfg.gnn.head, "'default' for pairs of documents")
             options["graph_channels"], options["scale_targets"] = 0, False
         if not options["graph_channels"]:
-            options |= {"graph_levels": 0, "graph_hidden": None}
+            options |= {"graph_levels": 0, "graph_hidden": None, "graph_dropout": None}
         with named_as_settings(options["attention"]):
             network = SAMSA.from_options(
                 in_channels,
@@ -285,7 +285,7 @@ def edges_are_tokens() -> bool:
     return TOKENIZERS[cfg.samsa.tokenizer].edges_are_tokens if cfg.samsa.tokenizer else cfg.samsa.bridge
 
 
-_OF_GRAPH_FEATURES = ("graph_levels", "graph_hidden")
+_OF_GRAPH_FEATURES = ("graph_levels", "graph_hidden", "graph_dropout")
 _OF_READOUT = ("pool", "interaction", "context", "head_norm", *_OF_GRAPH_FEATURES)
 WITHOUT_GRAPH_FEATURES = ("bag_of_features", "point_net")
 """Networks that do not take features of whole graphs."""

@@ -94,6 +94,7 @@ class Readout(Module):
         graph_levels: Largest number of thresholds by which these features are encoded, see `GraphFeatures`; 0 for
             scaled values.
         graph_hidden: Channels of the encoded features; None for ``channels``.
+        graph_dropout: Dropout of the features before they are encoded, 0 to below 1; None for ``dropout``.
         dropout: Dropout of the head and of the features of graphs, 0 to below 1.
         head_norm: ``"none"`` (the paper) or ``"batch"``, see `MLPHead`.
         scale_targets: Whether predictions are scaled to the units of the targets, see `TargetScale`.
@@ -131,6 +132,7 @@ class Readout(Module):
         graph_channels: int = 0,
         graph_levels: int = 0,
         graph_hidden: int | None = None,
+        graph_dropout: float | None = None,
         dropout: float = 0.0,
         head_norm: str = "none",
         scale_targets: bool = False,
@@ -148,7 +150,7 @@ class Readout(Module):
         check_integer("graph_hidden", graph_hidden if graph_hidden is not None else 1)
         _check_graph_channels(graph_channels, level, towers)
         if not graph_channels:
-            unused = {"graph_levels": graph_levels, "graph_hidden": graph_hidden}
+            unused = {"graph_levels": graph_levels, "graph_hidden": graph_hidden, "graph_dropout": graph_dropout}
             check_no_effect(Readout, unused, reason="graph_channels is 0")
         if level == "node" and not context:
             check_no_effect(Readout, {"pool": pool}, reason="level is 'node' and context is False")
@@ -163,7 +165,8 @@ class Readout(Module):
         """Encodes the features of graphs; None without ``graph_channels``."""
         if graph_channels:
             encoded = graph_hidden or channels
-            self.graph_features = GraphFeatures(graph_channels, encoded, dropout=dropout, levels=graph_levels)
+            own = dropout if graph_dropout is None else graph_dropout
+            self.graph_features = GraphFeatures(graph_channels, encoded, dropout=own, levels=graph_levels)
             width += encoded
         self.head = MLPHead(width, out_channels, dropout=dropout, norm=head_norm)
         self.scale = TargetScale(out_channels) if scale_targets else None

@@ -179,13 +179,24 @@ def test_networks_encode_features_by_levels():
     assert not torch.allclose(found, alone)
 
 
-@pytest.mark.parametrize("options", [{"graph_levels": 3}, {"graph_hidden": 3}])
+def test_features_have_a_dropout_of_their_own():
+    def rates(**options):
+        model = SAMSA.from_options(5, 2, graph_channels=3, dropout=0.4, **SIZES, **options)
+        return model.graph_features.net[0].p, model.readout.head.net[2].p
+
+    assert rates() == (0.4, 0.4)
+    assert rates(graph_dropout=0.0) == (0.0, 0.4)
+
+
+@pytest.mark.parametrize("options", [{"graph_levels": 3}, {"graph_hidden": 3}, {"graph_dropout": 0.1}])
 def test_levels_without_features_are_refused(options):
     with pytest.raises(ConfigError, match="graph_channels is 0"):
         SAMSA.from_options(5, 2, **SIZES, **options)
 
 
-@pytest.mark.parametrize("options", [{"graph_levels": -1}, {"graph_hidden": 0}, {"graph_levels": 1.5}])
+@pytest.mark.parametrize(
+    "options", [{"graph_levels": -1}, {"graph_hidden": 0}, {"graph_levels": 1.5}, {"graph_dropout": 1.0}]
+)
 def test_wrong_numbers_of_levels_are_refused(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         SAMSA.from_options(5, 2, graph_channels=3, **SIZES, **options)

@@ -377,6 +377,7 @@ def _make_readout(out_channels: int, options: SAMSAOptions) -> Readout:
         "graph_channels",
         "graph_levels",
         "graph_hidden",
+        "graph_dropout",
         "dropout",
         "head_norm",
         "scale_targets",

@@ -108,6 +108,9 @@ class SAMSAOptions:
         int, Option("Largest number of thresholds by which these features are encoded; 0 for scaled values.", low=0)
     ] = 0
     graph_hidden: Annotated[int | None, Option("Channels of these features encoded; empty for channels.", low=1)] = None
+    graph_dropout: Annotated[
+        float | None, Option("Dropout of these features before they are encoded; empty for dropout.", low=0, below=1)
+    ] = None
     head_norm: Annotated[
         str, Option("Whether the head sees pooled vectors as they are (the paper) or normalised.", HEAD_NORMS)
     ] = "none"
