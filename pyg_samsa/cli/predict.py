@@ -115,7 +115,6 @@ def run(args: argparse.Namespace) -> int:
 def _predict(args: argparse.Namespace, rows: CsvRows, *, single: bool) -> Progress:
     import torch
 
-    from pyg_samsa.io.files import lock
     from pyg_samsa.io.progress import progress_bar
     from pyg_samsa.predict import load_predictor
     from pyg_samsa.predict.conformal import check_confidence
@@ -135,8 +134,7 @@ def _predict(args: argparse.Namespace, rows: CsvRows, *, single: bool) -> Progre
         if args.output == "-":
             with _standard_output() as output:
                 return predict_to_stream(table, output, advance=advance)
-        with lock(args.output, wait=False, setting="OUT"):
-            return predict_to_file(table, Path(args.output), advance=advance)
+        return predict_to_file(table, Path(args.output), advance=advance)
 
 
 def resume_hint(args: argparse.Namespace) -> str:

@@ -25,6 +25,7 @@ from pyg_samsa.task import Task
 _LOGGER = logging.getLogger(__name__)
 FORMAT = 1
 _MAPPED_BYTES = 2**25
+_PREPARE_AGAIN = "Delete the file; it is prepared again."
 
 
 @dataclass
@@ -125,15 +126,14 @@ def load_prepared(path: Path) -> Prepared:
     content = load_tensors(path, mmap=path.is_file() and path.stat().st_size >= _MAPPED_BYTES and os.name != "nt")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise DataIntegrityError(
-            path, f"a prepared set of format {FORMAT}", f"format {found}", hint="Delete the file; it is prepared again."
-        )
+        raise DataIntegrityError(path, f"a prepared set of format {FORMAT}", f"format {found}", hint=_PREPARE_AGAIN)
+    _check_prepared(path, content)
     data, slices = dict(content["data"]), content["slices"]
     for key, value in data.items():
         # Attributes with one value per graph are small, and may be read without get().
         if key in slices and len(value) == len(slices[key]) - 1:
             data[key] = _widen(value)
-    return Prepared(data, slices, content["split_idx"], content["extra"])
+    return Prepared(data, slices, content["split_idx"], _Extra(path, content["extra"]))
 
 
 def _widen(value: Any) -> Any:
@@ -181,12 +181,13 @@ def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
     except FileNotFoundError:
         raise
     except Exception as error:  # torch.load raises half a dozen types for damaged files
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        told = "" if isinstance(error, KeyError) else str(error).strip()
+        reason = told.splitlines()[0][:200] if told else type(error).__name__
         raise DataIntegrityError(
             path,
             "a file of tensors",
             f"one that cannot be read ({reason})",
-            hint="Delete the file; it is prepared again.",
+            hint=_PREPARE_AGAIN,
         ) from error
 
 
@@ -197,12 +198,48 @@ def prepare_once(path: Path, make: Callable[[], Prepared]) -> Prepared:
         path: File of the prepared set.
         make: Makes the set.
     """
+    if path.is_dir():
+        raise DataIntegrityError(path, "a prepared file", "a folder", hint="Rename or delete it.")
     if not path.is_file():
         with lock(path):
             if not path.is_file():
                 remove_partial(path)
                 save_prepared(make(), path)
     return load_prepared(path)
+
+
+class _Extra(dict[str, Any]):
+    """What data sets keep beside the graphs; an entry that is missing is an error that names the file."""
+
+    def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
+        super().__init__(content)
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise DataIntegrityError(self.path, f"the entry {key}", "none", hint=_PREPARE_AGAIN)
+
+
+def _check_prepared(path: Path, content: Mapping[str, Any]) -> None:
+    """Check that the parts of a prepared set belong together."""
+
+    def expect(fits: bool, what: str) -> None:
+        if not fits:
+            raise DataIntegrityError(path, what, "something else", hint=_PREPARE_AGAIN)
+
+    for name in ("data", "slices", "split_idx", "extra"):
+        expect(isinstance(content.get(name), dict), f"a prepared set with {name}")
+    data, slices = content["data"], content["slices"]
+    ends = [value for value in slices.values() if isinstance(value, Tensor) and value.dim() == 1 and len(value)]
+    expect(bool(ends) and len(ends) == len(slices) and len({len(value) for value in ends}) == 1, "places of all graphs")
+    for name, value in slices.items():
+        stored = data.get(name)
+        expect(isinstance(stored, list) or (isinstance(stored, Tensor) and stored.dim() > 0), f"the values {name}")
+        size = stored.size(_cat_dim(name, stored)) if isinstance(stored, Tensor) else len(stored)
+        expect(int(value[-1]) == size, f"{int(value[-1])} values {name}")
+    count = len(ends[0]) - 1
+    for name, rows in content["split_idx"].items():
+        fits = isinstance(rows, Tensor) and rows.dim() == 1 and not rows.is_floating_point()
+        expect(fits and (not len(rows) or 0 <= int(rows.min()) <= int(rows.max()) < count), f"rows of the split {name}")
 
 
 class SplitDataset(InMemoryDataset):

@@ -37,6 +37,7 @@ from pyg_samsa.training.distributed import agree, join_torchrun
 from pyg_samsa.training.environment import available_cpus, cpu_name, uses_cuda
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.results import RunResult, is_finished
+from pyg_samsa.training.run_files import RESULTS, check_summary
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.run_plan import RunPlan
 from pyg_samsa.training.start_from import start_from
@@ -155,6 +156,8 @@ def run_once(plan: RunPlan, *, console: Any = None, title: str = "") -> RunResul
     summary = folder.summary() if folder.resumed else None
     options = plan.trainer
     limits = {name: getattr(options, name) for name in ("max_epochs", "patience", "max_seconds")}
+    if summary is not None:
+        check_summary(folder.file(files.SUMMARY), summary, needed=RESULTS)
     if summary is not None and is_finished(summary, **limits):
         result = RunResult.from_summary(folder, summary)
         # Every process looks for itself: the first one changes the folder only after all others are there.

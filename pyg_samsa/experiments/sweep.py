@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from pyg_samsa import metrics
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.experiments import grids
 from pyg_samsa.experiments.grids import Cell, Grid
 from pyg_samsa.graphgym.checks import check_run
@@ -29,9 +29,11 @@ from pyg_samsa.options import check_integer, plain
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS
 from pyg_samsa.training.environment import available_cpus
 from pyg_samsa.training.results import is_finished
-from pyg_samsa.training.run_folder import settings
+from pyg_samsa.training.run_files import check_summary, read_mapping
+from pyg_samsa.training.run_folder import SUMMARY, settings
 
 RESULTS, LOGS, ANSWERS = "results.csv", "logs", ".cells"
+_LOOK_AGAIN = "Delete it: the same command then continues this run."
 GRACE_SECONDS, POLL_SECONDS = 30.0, 0.5
 _NUMBERS = ("parameters", "best_epoch", "epochs", "seconds", "seconds_per_epoch")
 
@@ -279,12 +281,20 @@ class Sweep:
 
     def _answer(self, job: Job) -> Mapping[str, Any] | None:
         path = self._answer_path(job)
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        answer = read_mapping(path, hint=_LOOK_AGAIN)
+        if answer is not None and not all(isinstance(answer.get(name), str) for name in ("key", "folder")):
+            raise DataIntegrityError(path, "key and folder of a run", "something else", hint=_LOOK_AGAIN)
+        return answer
 
     def _summary(self, job: Job) -> Mapping[str, Any] | None:
         answer = self._answer(job)
-        path = Path(answer["folder"]) / "summary.json" if answer is not None else None
-        return json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else None
+        if answer is None:
+            return None
+        path = Path(answer["folder"]) / SUMMARY
+        summary = read_mapping(path)
+        if summary is not None:
+            check_summary(path, summary, needed=("epochs", "val", "test"))
+        return summary
 
     def results(self) -> pd.DataFrame:
         """Return a row per finished run: cell, settings, seed, ``val_*`` and ``test_*`` metrics, cost and folder."""
@@ -305,7 +315,7 @@ class Sweep:
                 **{f"{split}_{name}": value for split in ("val", "test") for name, value in summary[split].items()},
             }
             row |= {name: summary.get(name) for name in _NUMBERS}
-            rows.append({**row, "peak_memory_mib": answer["peak_memory_mib"], "folder": answer["folder"]})
+            rows.append({**row, "peak_memory_mib": answer.get("peak_memory_mib"), "folder": answer["folder"]})
         return pd.DataFrame(rows)
 
     def metric(self) -> str:

@@ -32,6 +32,7 @@ from pyg_samsa.options import plain
 from pyg_samsa.training.run_folder import CONFIG, SHORTENED
 
 PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"
+_LONGEST_NAME = 100
 # Groups that GraphGPS and its relatives have and this package has not: tolerated only where they are switched off.
 SWITCHED_OFF_GROUPS = ("posenc_", "prep")
 
@@ -148,9 +149,16 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
             "optim.num_warmup_steps", cfg.optim.num_warmup_steps, "0 where optim.num_warmup_epochs is set"
         )
     run_name = cfg.run_name or _run_name(path)
-    if Path(run_name).name != run_name:
-        raise ConfigError("run_name", run_name, "the name of a folder, without slashes")
+    for key, part in (("run_name", run_name), ("name_tag", cfg.name_tag)):
+        _check_folder_name(key, part)
     return LoadedConfig(f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name, path, frozenset(given), changes)
+
+
+def _check_folder_name(key: str, name: str) -> None:
+    """Refuse names of folders that lead out of the folder of the results on any system."""
+    if name in (".", "..") or any(sign in name for sign in "/\\\0") or len(name.encode()) > _LONGEST_NAME:
+        expected = f"the name of a folder, without slashes and of at most {_LONGEST_NAME} bytes"
+        raise ConfigError(key, name, expected, hint="out_dir is the folder of all results.")
 
 
 def _run_name(path: Path) -> str:

@@ -345,6 +345,9 @@ def predict_to_file(
 def _predict_to_file(
     table: TablePredictor, path: Path, partial: Path, state_file: Path, advance: Callable[[float], None]
 ) -> Progress:
+    if partial.is_symlink():
+        hint = f"Delete the link {partial}."
+        raise ConfigError("OUT", str(path), f"a file beside which {partial.name} is no link", hint=hint)
     state = _read_state(state_file, partial, table.signature())
     source, seen = iter(table.rows), hashlib.sha256()
     for row in _skip(source, state["rows"], partial):
@@ -353,7 +356,8 @@ def _predict_to_file(
         raise _other(partial, "the first rows of the table")
     done = Progress(state["rows"], state["errors"])
     advance(done.rows)
-    with writing(path), partial.open("r+" if state["rows"] else "w", encoding="utf-8", newline="") as file:
+    mode = "r+" if state["rows"] else "w"
+    with writing(path), open(partial, mode, encoding="utf-8", newline="", opener=_open_no_link) as file:
         file.truncate(state["bytes"])
         file.seek(0, os.SEEK_END)
         writer = _writer(file, table)
@@ -377,6 +381,10 @@ def _predict_to_file(
     os.replace(partial, path)
     state_file.unlink(missing_ok=True)
     return done
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _writer(output: IO[str], table: TablePredictor) -> Any:

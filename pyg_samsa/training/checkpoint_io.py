@@ -15,6 +15,7 @@ from torch_geometric.graphgym.imports import pl
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.files import atomic_link, atomic_write
 from pyg_samsa.options import plain
+from pyg_samsa.training.checkpoint_check import BEST, LAST
 
 
 class AtomicCheckpointIO(pl.plugins.CheckpointIO):
@@ -59,12 +60,13 @@ class AtomicCheckpointIO(pl.plugins.CheckpointIO):
         try:
             return torch.load(path, map_location=map_location or "cpu", weights_only=True)
         except Exception as error:  # torch.load raises a different type for every kind of damage
-            reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+            told = str(error).splitlines()[0][:120] if str(error) and not isinstance(error, KeyError) else ""
+            reason = told or type(error).__name__
             raise DataIntegrityError(
                 path,
                 "a checkpoint of this package",
-                reason,
-                hint="Delete the folder of the run, or resume from best.ckpt.",
+                f"one that cannot be read ({reason})",
+                hint=BEST if Path(path).name == "best.ckpt" else LAST,
             ) from error
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from pyg_samsa.errors import DataNotFoundError
+from pyg_samsa.errors import ConfigError, DataNotFoundError
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.task import Task
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.best_epoch import best_epoch, describe_fallback
 from pyg_samsa.training.callbacks import EarlyStop, EpochEnd, ExactResume, History, Row, epochs_without_progress
+from pyg_samsa.training.checkpoint_check import BEST, LAST, check_progress, check_weights
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.compilation import compile_network
 from pyg_samsa.training.data_module import SplitData
@@ -89,8 +90,9 @@ def fit_and_test(
     with folder.alone() if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
             folder.write_json(files.ENVIRONMENT, describe())
-        _fit(trainer, module, data, folder)
-        chosen = folder.best if monitor is not None and options.keep_best and options.save_checkpoints else folder.last
+        tests_best = monitor is not None and options.keep_best and options.save_checkpoints
+        _fit(trainer, module, data, folder, tests_best=tests_best)
+        chosen = folder.best if tests_best else folder.last
         epoch = _load_weights(module, chosen) if options.save_checkpoints else len(history.rows)
         test = _test(trainer, module, data) if data.has("test") else {}
         used = best_epoch(history.rows, monitor, higher_is_better=higher_is_better).monitor if history.rows else monitor
@@ -143,11 +145,12 @@ def _time_limit(
     return TimeLimit(history, options.max_seconds, fit_schedule=options.fit_schedule, tell=tell, on_fit=show)
 
 
-def _fit(trainer: Any, module: TaskModule, data: SplitData, folder: RunFolder) -> None:
+def _fit(trainer: Any, module: TaskModule, data: SplitData, folder: RunFolder, *, tests_best: bool) -> None:
+    goes_on = folder.resumed and folder.last.is_file()
+    if goes_on:
+        _check_checkpoints(trainer, module, folder, tests_best=tests_best)
     try:
-        trainer.fit(
-            module, datamodule=data, ckpt_path=str(folder.last) if folder.resumed and folder.last.is_file() else None
-        )
+        trainer.fit(module, datamodule=data, ckpt_path=str(folder.last) if goes_on else None)
     except SystemExit as stopped:
         # Lightning turns Ctrl-C into an exit code of its own.
         if isinstance(stopped.__context__, KeyboardInterrupt):
@@ -155,6 +158,23 @@ def _fit(trainer: Any, module: TaskModule, data: SplitData, folder: RunFolder) -
         raise
     if trainer.interrupted:
         raise KeyboardInterrupt
+
+
+def _check_checkpoints(trainer: Any, module: TaskModule, folder: RunFolder, *, tests_best: bool) -> None:
+    """Check the checkpoints of a run that goes on, before it is trained for hours."""
+    reader = AtomicCheckpointIO()
+    content = reader.load_checkpoint(folder.last)
+    check_weights(folder.last, content, module, hint=LAST)
+    check_progress(folder.last, content, module)
+    if content["epoch"] + 1 > trainer.max_epochs:
+        hint = "Set optim.max_epoch to that number or more, or rename the folder of the run to start again."
+        expected = f"at least {content['epoch'] + 1}, the number of epochs that {folder.path} has done"
+        raise ConfigError("optim.max_epoch", trainer.max_epochs, expected, hint=hint)
+    rows = content["callbacks"]["History"]["rows"]
+    if tests_best and any(name.startswith("val_") for row in rows for name in row):
+        if not folder.best.is_file():
+            raise DataNotFoundError(f"{folder.best}: no such checkpoint", hint=BEST)
+        check_weights(folder.best, reader.load_checkpoint(folder.best), module, hint=BEST)
 
 
 def _load_weights(module: TaskModule, path: Any) -> int:
@@ -165,6 +185,7 @@ def _load_weights(module: TaskModule, path: Any) -> int:
             hint="Nothing was validated or trained; check optim.max_epoch and train.eval_period.",
         )
     checkpoint = AtomicCheckpointIO().load_checkpoint(path)
+    check_weights(path, checkpoint, module, hint=BEST)
     module.load_state_dict(checkpoint["state_dict"])
     return int(checkpoint["epoch"]) + 1
 

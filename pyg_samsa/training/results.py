@@ -16,6 +16,7 @@ from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.predictions import PredictionCollector, write_predictions
+from pyg_samsa.training.run_files import RESULTS, check_summary
 from pyg_samsa.training.run_folder import RunFolder
 
 MAX_CLASSES = 40
@@ -88,6 +89,9 @@ class RunResult:
     def from_summary(cls, folder: RunFolder, summary: Mapping[str, Any]) -> RunResult:
         """Return the result of a run that finished before.
 
+        Raises:
+            DataIntegrityError: The summary lacks a value, or has one of another type.
+
         Example:
             >>> from pathlib import Path
             >>> folder = RunFolder(Path("results/demo/0"))
@@ -95,9 +99,9 @@ class RunResult:
             >>> RunResult.from_summary(folder, result.as_summary()).reused
             True
         """
-        names = ("seed", "best_epoch", "epochs", "waited", "parameters", "seconds", "val", "test", "per_class")
+        check_summary(folder.file(files.SUMMARY), summary, needed=RESULTS)
         later = {"fallback": summary.get("fallback", ""), "time_limit": summary.get("time_limit")}
-        return cls(folder, **{name: summary[name] for name in names}, **later, reused=True)
+        return cls(folder, **{name: summary[name] for name in RESULTS}, **later, reused=True)
 
 
 def is_finished(
@@ -117,7 +121,7 @@ def is_finished(
         >>> is_finished({"epochs": 10, "waited": 3}, max_epochs=20, patience=3)
         True
     """
-    if summary["epochs"] >= max_epochs or bool(patience and summary["waited"] >= patience):
+    if summary["epochs"] >= max_epochs or bool(patience and summary.get("waited", 0) >= patience):
         return True
     reached = summary.get("time_limit")
     return reached is not None and max_seconds is not None and max_seconds <= reached

@@ -13,8 +13,11 @@ from typing import Any
 
 import yaml
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.hub.folder import RUN_SUBFOLDER
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
+from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
+from pyg_samsa.training.run_files import NOT_WRITTEN_AGAIN, own_file, read_mapping
 
 CONFIG, ENVIRONMENT, METRICS, SUMMARY = "config.yaml", "environment.json", "metrics.csv", "summary.json"
 LOCK, PREDICTIONS, CURVES, CLASSES, PARTS = (
@@ -25,6 +28,7 @@ LOCK, PREDICTIONS, CURVES, CLASSES, PARTS = (
     "parts.png",
 )
 PREDICTOR_PREDICTIONS = "predictor_test.csv"
+_FILES = (CONFIG, ENVIRONMENT, METRICS, SUMMARY, PREDICTIONS, CURVES, CLASSES, PARTS, PREDICTOR_PREDICTIONS)
 # Settings that may differ between the parts of a resumed run: they change where and for how long it trains.
 VOLATILE = frozenset(
     {"run_name", "out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"}
@@ -81,6 +85,9 @@ class RunFolder:
     def summary(self) -> dict[str, Any] | None:
         """Return the summary of a finished run, None for one that did not finish.
 
+        Raises:
+            DataIntegrityError: It is damaged.
+
         Example:
             >>> import tempfile
             >>> folder = RunFolder(Path(tempfile.mkdtemp()))
@@ -90,7 +97,27 @@ class RunFolder:
             >>> folder.summary()
             {'status': 'finished'}
         """
-        return json.loads(self.file(SUMMARY).read_text(encoding="utf-8")) if self.file(SUMMARY).is_file() else None
+        return read_mapping(self.file(SUMMARY))
+
+    def check(self) -> None:
+        """Check that no file of the folder is in the place of a folder, or the other way round.
+
+        Raises:
+            DataIntegrityError: One is.
+
+        Example:
+            >>> import tempfile
+            >>> folder = RunFolder(Path(tempfile.mkdtemp()))
+            >>> folder.checkpoints.touch()
+            >>> folder.check()
+            Traceback (most recent call last):
+            pyg_samsa.errors.DataIntegrityError: ...checkpoints: got a file, expected a folder
+        """
+        for path in (self.checkpoints, self.file(RUN_SUBFOLDER), self.file(PREDICTOR_SUBFOLDER)):
+            if path.exists() and not path.is_dir():
+                raise DataIntegrityError(path, "a folder", "a file", hint="Rename or delete it.")
+        for path in (*map(self.file, _FILES), self.last, self.best):
+            own_file(path)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -209,6 +236,7 @@ def open_run_folder(
                 if not any(folder.iterdir()):  # killed before it wrote anything
                     return _started(folder, config)
                 if not (differs := _differences(folder, config)):
+                    RunFolder(folder).check()
                     return RunFolder(folder, resumed=True)
                 note = (
                     note
@@ -247,10 +275,10 @@ def _claim(parent: Path, seed: int, number: int) -> Path:
 
 
 def _differences(folder: Path, config: Mapping[str, Any]) -> list[str]:
-    path = folder / CONFIG
-    if not path.is_file():
+    content = read_mapping(folder / CONFIG, hint=NOT_WRITTEN_AGAIN)
+    if content is None:
         return ["no config.yaml"]
-    earlier, now = settings(yaml.safe_load(path.read_text(encoding="utf-8")) or {}), settings(config)
+    earlier, now = settings(content), settings(config)
     return sorted(key for key in earlier.keys() | now.keys() if earlier.get(key) != now.get(key))
 
 
@@ -278,7 +306,12 @@ def settings(config: Mapping[str, Any], *, volatile: bool = False) -> dict[str, 
             flat[str(name)] = list(value) if isinstance(value, tuple) else value
     if volatile:
         return flat
-    return {key: value for key, value in {**flat, **(config.get(SHORTENED) or {})}.items() if not _is_volatile(key)}
+    return {key: value for key, value in {**flat, **_shortened(config)}.items() if not _is_volatile(key)}
+
+
+def _shortened(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = config.get(SHORTENED)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _is_volatile(key: str) -> bool:

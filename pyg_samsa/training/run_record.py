@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -10,11 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
+from pyg_samsa.task import Task
 from pyg_samsa.training import run_folder as files
-from pyg_samsa.training.run_folder import settings
+from pyg_samsa.training.run_files import (
+    NOT_WRITTEN_AGAIN,
+    WRITTEN_AGAIN,
+    check_summary,
+    own_file,
+    read_mapping,
+    read_table,
+)
+from pyg_samsa.training.run_folder import SHORTENED, settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,13 +157,14 @@ def read_run(path: str | os.PathLike[str]) -> RunRecord:
         (3, 'ap', True)
     """
     folder = Path(path)
-    if not (folder / files.CONFIG).is_file():
-        raise DataNotFoundError(f"{folder}: no run in it", hint=f"The folder of a run holds {files.CONFIG}.")
-    config, summary = read_config(folder), _read_json(folder / files.SUMMARY)
+    config, summary = read_config(folder), read_mapping(folder / files.SUMMARY)
+    check_summary(folder / files.SUMMARY, summary or {})
     everything = settings(config, volatile=True)
     named = (files.PREDICTOR_PREDICTIONS, files.PREDICTIONS)
-    path = next((folder / name for name in named if (folder / name).is_file()), folder / files.PREDICTIONS)
-    predictions = _read_table(path, rows=MAX_PREDICTIONS + 1)
+    path = next((folder / name for name in named if own_file(folder / name)), folder / files.PREDICTIONS)
+    predictions = read_table(path, rows=MAX_PREDICTIONS + 1)
+    if predictions is not None:
+        _check_predictions(path, predictions, (summary or {}).get("task"))
     return RunRecord(
         folder,
         name=str(everything.get("run_name") or folder.absolute().parent.name),
@@ -165,17 +172,36 @@ def read_run(path: str | os.PathLike[str]) -> RunRecord:
         settings=everything,
         volatile=frozenset(everything.keys() - settings(config).keys()),
         summary=summary,
-        environment=_read_json(folder / files.ENVIRONMENT) or {},
-        history=_read_table(folder / files.METRICS),
+        environment=read_mapping(folder / files.ENVIRONMENT) or {},
+        history=read_table(folder / files.METRICS, numeric=True),
         predictions=predictions if predictions is None else predictions[:MAX_PREDICTIONS],
         cut=predictions is not None and len(predictions) > MAX_PREDICTIONS,
     )
+
+
+def _check_predictions(path: Path, table: pd.DataFrame, saved: Mapping[str, Any] | None) -> None:
+    """Check that a table of predictions has the columns of its task, with numbers."""
+    import pandas as pd
+
+    names = [str(column).removesuffix("_pred") for column in table if str(column).endswith("_pred")]
+    classes = {"true", "pred"} <= set(table)
+    if saved is not None:
+        task = Task.from_dict(saved, origin=f"{path.parent / files.SUMMARY}: task")
+        names, classes = list(task.names), task.kind == "multiclass"
+    wanted = ["row", *(f"{name}_pred" for name in names), *(["true", "pred"] if classes else [])]
+    wanted += [] if classes else [f"{name}_true" for name in names]
+    for column in wanted:
+        if column not in table:
+            raise DataIntegrityError(path, f"the column {column}", "none", hint=WRITTEN_AGAIN)
+        if not pd.api.types.is_numeric_dtype(table[column]):
+            raise DataIntegrityError(path, "numbers", f"texts in the column {column!r}", hint=WRITTEN_AGAIN)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     r"""Return the configuration of a run.
 
     Raises:
+        DataNotFoundError: It is not there.
         DataIntegrityError: It is no YAML mapping.
 
     Example:
@@ -186,12 +212,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         {'seed': 3, 'metric_best': 'ap'}
     """
     path = folder / files.CONFIG
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataIntegrityError(path, "a YAML file", "one that cannot be read", hint="Leave this run out.") from error
-    if not isinstance(content, dict):
-        raise DataIntegrityError(path, "a YAML file of settings", type(content).__name__, hint="Leave this run out.")
+    content = read_mapping(path, hint=NOT_WRITTEN_AGAIN)
+    if content is None:
+        raise DataNotFoundError(f"{folder}: no run in it", hint=f"The folder of a run holds {files.CONFIG}.")
+    if not isinstance(content.get(SHORTENED) or {}, dict) or not isinstance(content.get("seed", 0), int):
+        raise DataIntegrityError(path, "settings of a run", "other values", hint=NOT_WRITTEN_AGAIN)
     return content
 
 
@@ -199,23 +224,3 @@ def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """Order numbers in names by their size."""
     parts = re.findall(r"\d+|\D+", text)
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataIntegrityError(path, "a JSON file", "one that cannot be read", hint="Leave this run out.") from error
-
-
-def _read_table(path: Path, *, rows: int | None = None) -> pd.DataFrame | None:
-    import pandas as pd
-
-    if not path.is_file():
-        return None
-    try:
-        return pd.read_csv(path, nrows=rows, encoding="utf-8")
-    except ValueError as error:
-        raise DataIntegrityError(path, "a CSV table", "one that cannot be read", hint="Leave this run out.") from error

@@ -96,7 +96,8 @@ def _read(source: str | os.PathLike[str]) -> dict[str, Tensor]:
     checkpoint = find_source(source)
     if checkpoint.name == WEIGHTS:
         return {f"model.{name}": value for name, value in read_weights(checkpoint).items()}
-    state = AtomicCheckpointIO().load_checkpoint(checkpoint).get("state_dict")
+    content = AtomicCheckpointIO().load_checkpoint(checkpoint)
+    state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataIntegrityError(
             checkpoint, "a checkpoint of this package", "one without weights", hint="Pass the folder of a run."

@@ -10,6 +10,7 @@ import pytest
 from pyg_samsa.errors import ConfigError, DataError, DataIntegrityError
 from pyg_samsa.io.csv_rows import open_rows
 from pyg_samsa.io.extra_column import ExtraColumn
+from pyg_samsa.io.files import lock
 from pyg_samsa.predict.interface import Predictions
 from pyg_samsa.predict.predictor import MoleculePredictor
 from pyg_samsa.predict.stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
@@ -307,3 +308,28 @@ def test_comments_are_told():
     rows, progress = streamed(table("id,smiles\n1,C\n# end\n"))
     assert rows[2] == ["# end", "", "", "comment"]
     assert (progress.rows, progress.errors) == (2, 1)
+
+
+def test_a_link_in_the_place_of_the_partial_output_is_not_followed(tmp_path):
+    other, link = tmp_path / "other.csv", tmp_path / "out.csv.partial"
+    other.write_text("mine")
+    link.symlink_to(other)
+    with pytest.raises(ConfigError, match=r"out\.csv\.partial is no link"):
+        predict_to_file(table(csv_text()), tmp_path / "out.csv")
+    assert other.read_text() == "mine"
+    link.unlink()
+    link.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="no link"):
+        predict_to_file(table(csv_text()), tmp_path / "out.csv")
+
+
+def test_what_a_killed_prediction_left_is_removed_unless_the_output_is_in_use(tmp_path):
+    stray = tmp_path / ".out.csv.partial.0123456789ab.part.json"
+    foreign = tmp_path / ".out.csv.partial.of-mine.part.json"
+    for path in (stray, foreign):
+        path.write_text("{}")
+    with lock(tmp_path / "out.csv"), pytest.raises(ConfigError, match="no other process"):
+        predict_to_file(table(csv_text()), tmp_path / "out.csv")
+    assert stray.exists()
+    predict_to_file(table(csv_text()), tmp_path / "out.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [foreign.name, "out.csv"]

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pyg_samsa import metrics
+from pyg_samsa.training.run_files import own_file
 from pyg_samsa.training.run_record import RunRecord
 from pyg_samsa.viz.figure import pretty, shown
 from pyg_samsa.viz.report.groups import Group
@@ -248,7 +249,7 @@ def pictures(groups: Sequence[Group]) -> list[dict[str, Any]]:
     found = []
     for name, (title, caption) in _PICTURES.items():
         paths = [
-            (group, next((run.path / name for run in group.runs if (run.path / name).is_file()), None))
+            (group, next((run.path / name for run in group.runs if own_file(run.path / name)), None))
             for group in groups
         ]
         shots = [
@@ -302,7 +303,7 @@ def _environment_of(group: Group, named: Mapping[str, str]) -> dict[str, str]:
         for key, label in named.items():
             if run.environment.get(key) is not None:
                 found.setdefault(label, []).append(_environment_text(key, run.environment[key]))
-        for name, version in run.environment.get("packages", {}).items():
+        for name, version in dict(run.environment.get("packages") or {}).items():
             found.setdefault(name, []).append(str(version))
     return {label: ", ".join(dict.fromkeys(values)) for label, values in found.items()}
 

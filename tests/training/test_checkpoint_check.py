@@ -1,0 +1,60 @@
+"""The damage of whole files is tested in tests/crash/test_damaged_files.py."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pyg_samsa.errors import DataIntegrityError
+from pyg_samsa.training.checkpoint_check import check_progress, check_weights
+from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
+
+PATH = Path("last.ckpt")
+
+
+def test_the_checkpoints_of_a_run_pass(train):
+    result, module = train()
+    for path in (result.folder.last, result.folder.best):
+        content = AtomicCheckpointIO().load_checkpoint(path)
+        check_weights(path, content, module, hint="")
+        check_progress(path, content, module)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ([1], "something else"),
+        ({"epoch": -1, "state_dict": {}}, "something else"),
+        ({"epoch": 0, "state_dict": {"weight": torch.zeros(2, 1)}}, r"got weight \[2, 1\], expected weight \[1, 1\]"),
+        ({"epoch": 0, "state_dict": {"weight": torch.zeros(1, 1), "bias": 3}}, r"the weight bias \[1\]"),
+        (
+            {"epoch": 0, "state_dict": {"weight": torch.zeros(1, 1), "bias": torch.zeros(1), "scale": torch.zeros(1)}},
+            "another one, scale",
+        ),
+    ],
+)
+def test_other_weights(content, told):
+    with pytest.raises(DataIntegrityError, match=told) as caught:
+        check_weights(PATH, content, nn.Linear(1, 1), hint="Cure.")
+    assert caught.value.hint == "Cure."
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("optimizer_states", [3]),
+        ("optimizer_states", [{"state": {0: 3}, "param_groups": []}]),
+        ("lr_schedulers", None),
+        ("global_step", "3"),
+        ("loops", {"fit_loop": 3}),
+        ("callbacks", []),
+        ("callbacks", {"History": {"rows": [{"epoch": 1}] * 3}}),
+    ],
+)
+def test_other_progress(train, name, value):
+    result, module = train()
+    content = AtomicCheckpointIO().load_checkpoint(result.folder.last)
+    content[name] = value
+    with pytest.raises(DataIntegrityError, match=r"last\.ckpt: got something else"):
+        check_progress(PATH, content, module)
