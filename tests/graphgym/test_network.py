@@ -1,4 +1,5 @@
 import pytest
+import torch
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.graphgym import network
@@ -33,3 +34,21 @@ def test_settings_of_another_network_are_named(kind, unused):
     cfg.model.type = kind
     given = ["sft.leak", "samsa.heads", "samsa.channels", "optim.base_lr", "gnn.act", "gnn.head", "gt.layers"]
     assert network.unused_settings(given) == unused
+
+
+def test_settings_of_features_are_unused_where_graphs_have_none():
+    cfg.model.type = "samsa"
+    given = ["samsa.graph_levels", "samsa.graph_hidden", "samsa.graph_dropout", "samsa.heads"]
+    assert network.unused_settings(given) == sorted(given[:3])
+    cfg.share.graph_channels = 4
+    assert network.unused_settings(given) == []
+
+
+def test_networks_encode_features_of_graphs_by_levels_where_there_are_any(molecules, monkeypatch):
+    cfg.dataset.task = "graph"
+    cfg.samsa.graph_levels, cfg.samsa.graph_hidden, cfg.samsa.graph_dropout = 6, 10, 0.25
+    assert network.SAMSANetwork(dim_in=9, dim_out=2).graph_features is None
+    cfg.share.graph_channels = 4
+    monkeypatch.setattr(network, "train_graph_features", lambda: torch.rand(9, 4))
+    features = network.SAMSANetwork(dim_in=9, dim_out=2).graph_features
+    assert (features.levels, features.channels, features.net[0].p) == (6, 10, 0.25)
