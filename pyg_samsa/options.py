@@ -85,6 +85,8 @@ class Option:
             if value not in self.choices:
                 raise ConfigError(key, value, self.choices)
             return
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(key, value, "a finite number")
         fits = (
             (self.low is None or value >= self.low)
             and (self.above is None or value > self.above)

@@ -12,6 +12,7 @@ from torch import Tensor
 from pyg_samsa.chem.ogb_features import import_rdkit
 from pyg_samsa.chem.smiles_text import SAFE_ATOMS, write_smiles
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.options import is_number
 from pyg_samsa.task import SPLITS
 
 SPLIT_KINDS = ("random", "scaffold", "column")
@@ -119,7 +120,7 @@ def check_fractions(fractions: Sequence[float]) -> dict[str, float]:
         >>> check_fractions([0.8, 0.2])
         {'train': 0.8, 'val': 0.2}
     """
-    shares = [float(share) for share in fractions]
+    shares = [float(share) if is_number(share) else -1.0 for share in fractions]
     if not 2 <= len(shares) <= 3 or abs(sum(shares) - 1) > 1e-6 or min(shares) < 0 or shares[0] == 0:
         raise ConfigError("fractions", list(fractions), "two or three shares (train, val, test) that add up to 1")
     return dict(zip(SPLITS, shares, strict=False))

@@ -214,14 +214,32 @@ def _check_lengths() -> None:
     if cfg.train.fit_schedule and scheduler_name() not in DECAY_TO_END:
         expected = f"a schedule that has an end, with train.fit_schedule: {', '.join(DECAY_TO_END)}"
         raise ConfigError("optim.scheduler", optim.scheduler, expected)
+    if cfg.train.eval_period > 1 and scheduler_name() == "plateau":
+        hint = "The schedule plateau reads a validation in every epoch."
+        expected = f"1 with optim.scheduler {optim.scheduler}"
+        raise ConfigError("train.eval_period", cfg.train.eval_period, expected, hint=hint)
     if cfg.train.eval_period > optim.max_epoch:
         hint = "No epoch would be validated."
         raise ConfigError("train.eval_period", cfg.train.eval_period, f"at most {optim.max_epoch} epochs", hint=hint)
 
 
+def _check_strategy() -> None:
+    """Let Lightning say whether a strategy that is not its usual one fits the devices and the installed packages."""
+    strategy = cfg.train.strategy
+    if strategy == "auto" or strategy.startswith("ddp"):
+        return
+    options = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    try:
+        pl.Trainer(accelerator="gpu" if cfg.accelerator == "cuda" else cfg.accelerator, strategy=strategy, **options)
+    except (ValueError, TypeError, RuntimeError, ImportError) as error:  # Lightning's own errors are of these types
+        reason = str(error).strip().splitlines()[0].rstrip(".")[:160]
+        raise ConfigError("train.strategy", strategy, f"a strategy that can be used here ({reason})") from error
+
+
 def _check_devices() -> None:
     strategies = ["auto", *pl.strategies.StrategyRegistry.available_strategies()]
     check_choice("train.strategy", cfg.train.strategy, strategies)
+    _check_strategy()
     kind = {"gpu": "a GPU", "cuda": "a GPU", "mps": "an Apple GPU"}.get(cfg.accelerator)
     found = torch.backends.mps.is_available() if cfg.accelerator == "mps" else torch.cuda.is_available()
     if cfg.accelerator == "gpu":

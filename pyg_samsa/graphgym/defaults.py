@@ -247,6 +247,12 @@ def _eval_period(changes: Changes) -> None:
         changes.change("train.eval_period", epochs, f"optim.max_epoch is {epochs}")
 
 
+@rule_in(RULES, "`train.eval_period`", "optim.scheduler", becomes="1, for `plateau`")
+def _every_epoch(changes: Changes) -> None:
+    if scheduler_name() == "plateau":
+        changes.change("train.eval_period", 1, f"optim.scheduler {cfg.optim.scheduler} reads every validation")
+
+
 @rule_in(RULES, "`train.fit_schedule`", "train.max_seconds", becomes="False, if it is empty")
 def _fit_schedule(changes: Changes) -> None:
     if cfg.train.max_seconds is None:

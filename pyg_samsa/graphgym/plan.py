@@ -62,6 +62,7 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         hint = "Early stopping needs a validation split: see dataset.split."
         raise ConfigError("train.patience", cfg.train.patience, "0, because nothing is validated", hint=hint)
     loss_given = "model.loss_fun" in loaded.given
+    _check_positive_weights(task)
     settings = {"seed": seed, "metric_agg": "argmax" if higher else "argmin", **resolved_task(task)}
     if not loss_given and task.kind == "regression":
         settings["model.loss_fun"] = losses.fitting(task.kind)[0]
@@ -91,6 +92,13 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         description={**describe_data(loaded, dataset), "model": _model(cfg.model.type), **_not_saved(dataset)},
         unused=(*loaded.without_effect, *unused_settings(loaded.given)),
     )
+
+
+def _check_positive_weights(task: Task) -> None:
+    """Refuse weights of positive labels that are not one for each label."""
+    weights, count = cfg.model.pos_weight, task.num_targets
+    if task.kind in ("binary", "multilabel") and isinstance(weights, (list, tuple)) and len(weights) != count:
+        raise ConfigError("model.pos_weight", list(weights), f"one number, or one for each of {count} labels")
 
 
 def _check_encoder(dataset: Any) -> None:

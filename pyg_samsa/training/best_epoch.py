@@ -25,13 +25,14 @@ class BestEpoch(NamedTuple):
     monitor: str | None
 
 
-def describe_fallback(asked: str | None, used: str | None, *, trials: bool = False) -> str:
+def describe_fallback(asked: str | None, used: str | None, *, trials: bool = False, validated: bool = True) -> str:
     """Return why the best epoch was not chosen by the metric that was asked for; empty if it was.
 
     Args:
         asked: Logged name that was to choose; None for the last epoch.
         used: Logged name that chose; None if the last epoch was taken.
         trials: Whether trials of a search were compared rather than epochs.
+        validated: Whether any epoch was validated.
 
     Example:
         >>> describe_fallback("val_auc", "val_loss")
@@ -43,6 +44,8 @@ def describe_fallback(asked: str | None, used: str | None, *, trials: bool = Fal
         return ""
     if trials:
         return f"{asked} is undefined (NaN) on the validation rows; trials are compared by {used}"
+    if not validated:
+        return "no epoch was validated before the time was over; the last epoch was taken"
     instead = "the last epoch was taken" if used is None else f"the best epoch was chosen by {used}"
     return f"{asked} is undefined (NaN) in all epochs; {instead}"
 

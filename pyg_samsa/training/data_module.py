@@ -160,6 +160,25 @@ class SplitData(pl.LightningDataModule):
         """
         return split in self.split_idx
 
+    def check_processes(self, count: int) -> None:
+        """Raise an error unless every split has a row for each process, which loaders would only tell when it is used.
+
+        Args:
+            count: Number of processes.
+
+        Raises:
+            ConfigError: A split has fewer rows.
+
+        Example:
+            >>> data = SplitData([None] * 5, {"train": torch.arange(4), "test": torch.tensor([4])}, batch_size=2)
+            >>> data.check_processes(2)
+            Traceback (most recent call last):
+            pyg_samsa.errors.ConfigError: devices: got 2, expected at most 1, the number of test rows
+        """
+        for split, rows in self.split_idx.items():
+            if len(rows) < count:
+                raise ConfigError("devices", count, f"at most {len(rows)}, the number of {split} rows")
+
     def loader(self, split: str, *, epoch: int = 0) -> torch.utils.data.DataLoader:
         """Return a fresh loader of one split, its order set to epoch ``epoch``.
 

@@ -65,7 +65,8 @@ def fit_and_test(
             stops the training.
 
     Raises:
-        ConfigError: The folder is in use, or a split is missing.
+        ConfigError: The folder is in use, a split is missing or has fewer rows than there are processes, or no epoch
+            would be validated.
         NumericalError: A loss is not finite.
         DataNotFoundError: A checkpoint that must be there is not.
         KeyboardInterrupt: the user stopped the run; it can be resumed.
@@ -74,6 +75,7 @@ def fit_and_test(
         The result, also written as ``summary.json``.
     """
     monitor = monitor if data.has("val") else None
+    _check_period(options, monitor)
     lines = EpochLines(monitor, higher_is_better=higher_is_better, max_epochs=options.max_epochs)
     history = History(folder.file(files.METRICS))
     display = ProgressDisplay(console, lines, history) if console is not None else None
@@ -92,7 +94,8 @@ def fit_and_test(
             folder.write_json(files.ENVIRONMENT, describe())
         tests_best = monitor is not None and options.keep_best and options.save_checkpoints
         _fit(trainer, module, data, folder, tests_best=tests_best)
-        chosen = folder.best if tests_best else folder.last
+        validated = _is_validated(history.rows)
+        chosen = folder.best if tests_best and validated else folder.last
         epoch = _load_weights(module, chosen) if options.save_checkpoints else len(history.rows)
         test = _test(trainer, module, data) if data.has("test") else {}
         used = best_epoch(history.rows, monitor, higher_is_better=higher_is_better).monitor if history.rows else monitor
@@ -105,7 +108,7 @@ def fit_and_test(
             parameters=num_parameters(module.network),
             epochs=len(history.rows),
             seconds=history.rows[-1]["total_seconds"] if history.rows else 0.0,
-            fallback=describe_fallback(monitor, used) if chosen == folder.best else "",
+            fallback=describe_fallback(monitor, used, validated=validated) if tests_best else "",
             waited=epochs_without_progress(history.rows, monitor, higher_is_better),
             time_limit=limit.seconds if limit is not None and limit.ended else None,
             per_class=per_class_scores(collector, task),
@@ -115,6 +118,17 @@ def fit_and_test(
             history.write()
             write_run(result, history.rows, collector, data, task, used, finish)
     return result
+
+
+def _check_period(options: TrainerOptions, monitor: str | None) -> None:
+    if monitor is not None and options.eval_every > options.max_epochs:
+        hint = "No epoch would be validated."
+        raise ConfigError("train.eval_period", options.eval_every, f"at most {options.max_epochs} epochs", hint=hint)
+
+
+def _is_validated(rows: Sequence[Row]) -> bool:
+    """Say whether any epoch was validated; a limit of the time may end a run before that."""
+    return any(name.startswith("val_") for row in rows for name in row)
 
 
 def _at_epoch_ends(
@@ -146,6 +160,7 @@ def _time_limit(
 
 
 def _fit(trainer: Any, module: TaskModule, data: SplitData, folder: RunFolder, *, tests_best: bool) -> None:
+    data.check_processes(trainer.world_size)
     goes_on = folder.resumed and folder.last.is_file()
     if goes_on:
         _check_checkpoints(trainer, module, folder, tests_best=tests_best)
@@ -171,7 +186,7 @@ def _check_checkpoints(trainer: Any, module: TaskModule, folder: RunFolder, *, t
         expected = f"at least {content['epoch'] + 1}, the number of epochs that {folder.path} has done"
         raise ConfigError("optim.max_epoch", trainer.max_epochs, expected, hint=hint)
     rows = content["callbacks"]["History"]["rows"]
-    if tests_best and any(name.startswith("val_") for row in rows for name in row):
+    if tests_best and _is_validated(rows):
         if not folder.best.is_file():
             raise DataNotFoundError(f"{folder.best}: no such checkpoint", hint=BEST)
         check_weights(folder.best, reader.load_checkpoint(folder.best), module, hint=BEST)

@@ -48,6 +48,18 @@ def _check(words):
         ("model.loss_fun bce model.label_smoothing 2", "model.label_smoothing: got 2.0, expected a number"),
         ("flt.encoding nothing samsa.attention flt", "flt.encoding: got 'nothing'"),
         ("train.max_seconds 0", "train.max_seconds: got 0"),
+        ("train.max_seconds .inf", "train.max_seconds: got inf, expected a finite number"),
+        ("optim.base_lr .inf", "optim.base_lr: got inf, expected a finite number"),
+        ("optim.max_epoch 2 train.eval_period 3", "train.eval_period: got 3, expected at most 2 epochs"),
+        (
+            "optim.scheduler plateau train.eval_period 2",
+            "train.eval_period: got 2, expected 1 with optim.scheduler plateau",
+        ),
+        (
+            "train.strategy fsdp accelerator cpu",
+            "train.strategy: got 'fsdp', expected a strategy that can be used here",
+        ),
+        ("dataset.split [x,y]", "dataset.split: got ['x', 'y'], expected two or three shares"),
         ("train.fit_schedule True", "train.fit_schedule: got True, expected False where train.max_seconds is empty"),
         (
             "train.fit_schedule True train.max_seconds 60 optim.scheduler plateau",

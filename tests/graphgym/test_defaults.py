@@ -62,6 +62,7 @@ def load(tmp_path):
         ("csv", "optim.scheduler none", {"optim.num_warmup_epochs": 0.0}),
         ("csv", "optim.scheduler plateau", {"optim.num_warmup_epochs": 0.0}),
         ("own", "optim.max_epoch 2", {"train.eval_period": 2}),
+        ("own", "optim.scheduler plateau", {"train.eval_period": 1, "optim.num_warmup_steps": 0}),
         ("own", "optim.base_lr 1e-4", {"optim.min_lr": 1e-4}),
         ("gps", "optim.clip_grad_norm_value 2", {"optim.clip_grad_norm": True}),
         ("own", "train.batch_size 4", {"train.tokens_per_batch": None}),

@@ -135,3 +135,10 @@ def test_networks_of_the_registry_are_built_with_their_widths(monkeypatch):
     monkeypatch.setitem(register.network_dict, "probe", lambda dim_in, dim_out: (dim_in, dim_out))
     cfg.model.type = "probe"
     assert plan.build_network(3, 1) == (3, 1)
+
+
+def test_weights_of_positive_labels_are_one_for_each_label(config):
+    path = config(model={"loss_fun": "bce"})
+    assert planned(path, ["model.pos_weight", "[1, 2, 3]"]).name == "exp"
+    with pytest.raises(ConfigError, match=r"model\.pos_weight: got \[1, 2\], expected one number, or one for"):
+        planned(path, ["model.pos_weight", "[1, 2]"])

@@ -10,7 +10,7 @@ from torch_geometric.data import Batch
 from torch_geometric.nn import global_mean_pool
 
 from pyg_samsa import metrics
-from pyg_samsa.errors import ConfigError, DataNotFoundError, NumericalError
+from pyg_samsa.errors import ConfigError, NumericalError
 from pyg_samsa.io.files import lock
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.callbacks import History
@@ -343,7 +343,17 @@ def test_a_run_whose_checkpoints_are_lost_is_trained_again(train):
     assert resumed.folder.best.is_file()
 
 
-def test_a_run_that_never_validates_has_no_best_epoch(train):
-    with pytest.raises(DataNotFoundError, match=r"best\.ckpt: no such checkpoint") as caught:
+def test_a_run_that_would_never_validate_is_refused_before_it_starts(train, tmp_path):
+    with pytest.raises(ConfigError, match=r"train\.eval_period: got 2, expected at most 1 epochs"):
         train(max_epochs=1, eval_every=2)
-    assert "train.eval_period" in caught.value.hint
+    assert files(tmp_path) == ["run/0/config.yaml"]
+    result, _ = train(max_epochs=1, eval_every=2, splits=("train", "test"))
+    assert result.best_epoch == 1
+
+
+def test_a_run_whose_time_is_over_before_its_first_validation_tests_the_last_epoch(train):
+    result, module = train(max_epochs=4, eval_every=2, max_seconds=1e-6)
+    assert (result.best_epoch, result.epochs, result.val) == (1, 1, {})
+    assert result.fallback == "no epoch was validated before the time was over; the last epoch was taken"
+    last = torch.load(result.folder.last, weights_only=True)["state_dict"]
+    assert all(torch.equal(value, last[name]) for name, value in module.state_dict().items())
