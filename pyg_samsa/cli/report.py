@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
     path = (args.out or args.runs[0] / "report.html").expanduser()
-    if args.out is not None:
+    if args.out is not None or path.parent.is_dir():
         check_file("--out", path)
     from pyg_samsa.io.progress import progress_bar
     from pyg_samsa.training.run_record import find_run_folders, read_run

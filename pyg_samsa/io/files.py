@@ -177,7 +177,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             _sync(temporary)
             os.replace(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
 
 
 def atomic_link(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
@@ -208,6 +208,12 @@ def atomic_link(source: str | os.PathLike[str], path: str | os.PathLike[str]) ->
         _sync(temporary)
         os.replace(temporary, target)
     finally:
+        _discard(temporary)
+
+
+def _discard(temporary: Path) -> None:
+    """Delete a temporary file; a disk that cannot be written to has told so already."""
+    with suppress(OSError):
         temporary.unlink(missing_ok=True)
 
 
@@ -341,10 +347,11 @@ def lock(
 
     target = Path(path)
     file = Path(lock_file) if lock_file is not None else target.with_name(f".{target.name}.lock")
-    file.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(str(file))
     try:
-        held.acquire(timeout=0)
+        with writing(target):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            held.acquire(timeout=0)
     except Timeout:
         if not wait:
             raise ConfigError(setting, str(target), "one that no other process is using") from None

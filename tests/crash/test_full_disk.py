@@ -188,6 +188,68 @@ def test_a_disk_of_64_kib(folder, small_disk, capsys, name):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("size", [64, 160, 320])
+def test_a_disk_that_fills_while_checkpoints_and_results_are_written(folder, small_disk, capsys, size):
+    command = [word if word != "1" else "2" for word in TRAIN[: TRAIN.index("--only")]]
+    command += [*TRAIN[TRAIN.index("--only") :], "train.auto_resume", "True"]
+    assert main([*command, "--out", "whole"]) == 0
+    (small_disk / "filler").write_bytes(bytes(32_000))
+    subprocess.run(["mount", "-o", f"remount,size={size}k", str(small_disk)], check=True)
+    capsys.readouterr()
+    assert main([*command, "--out", "out/results"]) == 2
+    error, hint = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("error:", "hint:"))]
+    assert error.endswith(": no space left on device")
+    assert "Free some space" in hint
+    assert not [name for name in written(folder) if ".part" in name or name == "summary.json"]
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    assert main([*command, "--out", "out/results"]) == 0
+    places = [folder / "whole" / "table" / "0", small_disk / "results" / "table" / "0"]
+    names, scores = zip(
+        *(({path.name for path in place.rglob("*")}, (place / "predictions_test.csv").read_text()) for place in places),
+        strict=True,
+    )
+    assert names[0] - {".lock"} == names[1] - {".lock"}
+    assert scores[0] == scores[1]
+
+
+@pytest.fixture
+def read_only(folder, small_disk):
+    """Makes the disk of out/ read-only, also for the administrator: ``read_only()``."""
+
+    def make():
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+
+    return make
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ([*TRAIN, "--out", "out/results"], "out_dir: got 'out/results', expected a folder that can be written to"),
+        ([*TRAIN, "dataset.dir", "out"], "table-"),
+        ([*TRAIN, "pe.dim", "9", "dataset.dir", "out/data"], "dataset.dir: got 'out/data', expected a folder that"),
+        (["report", "-q", "out/run"], "--out: got 'out/run', expected a folder that can be written to"),
+        (["predict", "-q", "peptides", "table.csv", "out/new.csv"], "OUT: got 'out', expected a folder that can"),
+        (["data", "prepare", "shapes", "-q", "--root", "out"], "--root: got 'out', expected a folder that can"),
+    ],
+)
+def test_a_read_only_disk_is_one_line(folder, small_disk, read_only, capsys, command, told):
+    (small_disk / "run").mkdir()
+    (small_disk / "run" / "config.yaml").write_text("seed: 0")
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    shutil.copytree(folder / "datasets", small_disk / "data")
+    read_only()
+    capsys.readouterr()
+    assert main(command) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("error:", "hint:"))]
+    assert told in lines[0]
+    assert ".part" not in lines[0]
+    assert ".lock" not in lines[0]
+    assert "Traceback" not in lines[0]
+
+
+@pytest.mark.slow
 def test_data_that_do_not_fit_leave_nothing(folder, small_disk, capsys):
     assert main(["data", "prepare", "shapes", "-q", "--root", "out/data"]) == 2
     error, hint = capsys.readouterr().err.splitlines()
