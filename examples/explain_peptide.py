@@ -42,7 +42,7 @@ def main(
     out: str = "explained", sequence: str = MAGAININ, target: str = "antimicrobial", model: str = "peptides"
 ) -> pd.DataFrame:
     """Explain the peptide, write pictures and a page to ``out``, and return the scores [residues, methods]."""
-    predictor = MoleculePredictor.from_pretrained(model)
+    predictor = MoleculePredictor.from_network(model)
     column = predictor.target_names.index(target)
     graph = sequence_to_data(sequence)
     scores = {

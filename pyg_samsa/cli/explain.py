@@ -248,12 +248,13 @@ def _rows(
     given: list[str], smiles_column: str, name_column: str, extra_columns: Sequence[str]
 ) -> Iterator[tuple[int, str, str, list[str], str]]:
     """Yield row, name, SMILES and fields of the extra columns of each molecule, and the delimiter of the table."""
+    from pyg_samsa.chem.first_row import open_molecules
     from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns
-    from pyg_samsa.io.csv_rows import open_rows, why_no_molecule
+    from pyg_samsa.io.csv_rows import why_no_molecule
 
     path = Path(given[0]).expanduser()
     looks_like_file = len(given) == 1 and (
-        path.suffix.lower() in (".csv", ".tsv", ".txt") or (len(given[0]) < 4096 and path.is_file())
+        path.suffix.lower() in (".csv", ".tsv", ".txt", ".smi") or (len(given[0]) < 4096 and path.is_file())
     )
     if not looks_like_file:
         if len(given) > 1 and (files := [text for text in given if len(text) < 4096 and Path(text).is_file()]):
@@ -264,13 +265,19 @@ def _rows(
         return
     if not path.is_file():
         raise DataNotFoundError(f"{path}: no such file", hint="Pass a CSV file or SMILES.")
-    with open_rows(path) as rows:
-        place = find_column(rows.header, smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
+    with open_molecules(path, smiles_column=smiles_column) as (rows, column):
+        place = (
+            find_column(rows.header, column, key="--smiles-column", fallbacks=SMILES_NAMES)
+            if rows.header
+            else int(column) - 1
+        )
         extra = find_extra_columns(rows.header, extra_columns, key="SMILES|CSV")
         label = (
             find_column(rows.header, name_column, key="--name-column")
             if name_column
             else find_names(rows.header, place)
+            if rows.header
+            else None
         )
         for number, fields in enumerate(rows, start=1):
             if why_no_molecule(fields, place):

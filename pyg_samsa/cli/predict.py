@@ -52,7 +52,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-header",
         action="store_true",
-        help="the table has no header; the SMILES are in column 1, or in column --smiles-column",
+        help="the table has no header (found if its first row holds a molecule); the SMILES are in column 1, or in "
+        "column --smiles-column",
     )
     parser.add_argument(
         "--uncertainty",
@@ -90,14 +91,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict and write the table."""
+    from pyg_samsa.chem.first_row import open_molecules
     from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column
-    from pyg_samsa.io.csv_rows import open_rows
 
     _check(args)
     import_modules(args)
     source, single = _source(args.input)
     # What is wrong with the table is told before the libraries of the network are imported.
-    with open_rows(source, header=single or not args.no_header) as rows:
+    opened = open_molecules(source, header=single or not args.no_header, smiles_column=args.smiles_column)
+    with opened as (rows, args.smiles_column):
         if rows.header:
             find_column(rows.header, args.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
         try:

@@ -108,7 +108,8 @@ def add_table(parser: argparse.ArgumentParser, *, training: bool = True) -> None
         "--missing",
         nargs="+",
         metavar="TEXT",
-        help="words that mean that there is no value (default: NA, NaN, None, n.d., #N/A, #DIV/0! and the like)",
+        help="words that mean that there is no value, besides NA, NaN, None, n.d., #N/A, #DIV/0! and the like; "
+        "'' among them: instead of these",
     )
     table.add_argument(
         "--censored",

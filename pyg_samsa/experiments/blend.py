@@ -14,9 +14,9 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.candidates import NETWORK, Candidate
 from pyg_samsa.experiments.measure import measure
 from pyg_samsa.experiments.molecule_rows import MoleculeRows
+from pyg_samsa.hub.folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.predict import BlendPredictor, Predictor, choose_weights, save_predictor
 from pyg_samsa.predict.conformal import Calibration, calibrate, measure_coverage
-from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
 
 
 @dataclass(frozen=True)

@@ -149,8 +149,8 @@ def network_candidate(
         again: Result of a second training with the validation rows; its network is saved and predicts the test rows.
         name: Name in tables.
     """
-    predictor = MoleculePredictor.from_pretrained(_model_of(result))
-    last = predictor if again is None else MoleculePredictor.from_pretrained(_model_of(again))
+    predictor = MoleculePredictor.from_network(_model_of(result))
+    last = predictor if again is None else MoleculePredictor.from_network(_model_of(again))
     outputs = {
         split: (predictor if split == "val" else last).outputs(rows.inputs(split))[0]
         for split in rows.splits

@@ -13,10 +13,9 @@ from torch import nn
 from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.hub import save_pretrained
-from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER
+from pyg_samsa.hub.folder import CONFIG, PREDICTOR_SUBFOLDER, RUN_SUBFOLDER
 from pyg_samsa.hub.model_config import read_config
 from pyg_samsa.nn import SAMSA
-from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_plan import RunPlan

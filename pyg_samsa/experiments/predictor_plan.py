@@ -25,6 +25,7 @@ from pyg_samsa.experiments.export import predict_command
 from pyg_samsa.experiments.molecule_rows import MoleculeRows
 from pyg_samsa.experiments.predictor_settings import PredictorSettings, read_predictor
 from pyg_samsa.graphgym.plan import NOT_SAVED
+from pyg_samsa.hub.folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.predict import (
     BoostedTrees,
     DescriptorPredictor,
@@ -33,7 +34,6 @@ from pyg_samsa.predict import (
 )
 from pyg_samsa.predict.blend_weights import raw_outputs
 from pyg_samsa.predict.conformal import describe_coverage, mean_coverage
-from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import print_header
 from pyg_samsa.training.data_module import SplitData

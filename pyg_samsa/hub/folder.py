@@ -12,6 +12,8 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 FILES = (WEIGHTS, CONFIG, CARD)
 RUN_SUBFOLDER = "model"
 """Subfolder of a run's folder that holds its saved model."""
+PREDICTOR, PREDICTOR_SUBFOLDER = "predictor.json", "predictor"
+"""Description of a saved predictor, and the subfolder of a run's folder that holds it."""
 SHIPPED = Path(__file__).resolve().parents[1] / "pretrained"
 """Folder of the models that come with the package."""
 COPY_AGAIN = "Copy the whole folder again, or save the model again."
@@ -47,10 +49,24 @@ def find_pretrained(name: str | os.PathLike[str]) -> Path:
     # Only a plain name can mean a shipped model: a wrong path must not silently become another model.
     if str(name) in shipped():
         return SHIPPED / str(name)
+    for folder in (given, given / PREDICTOR_SUBFOLDER):
+        if (folder / PREDICTOR).is_file():
+            raise _is_predictor(name, folder)
     known = f", or a name of a model that comes with the package: {', '.join(shipped())}" if shipped() else ""
     hint = suggest(str(name), shipped()) or f"Pass the folder of a run, or one with {CONFIG} and {WEIGHTS}{known}."
     reason = "" if given.is_dir() else " (it is a file)" if given.is_file() else " (there is no such folder)"
     raise DataNotFoundError(f"{name or repr(name)}: no saved model found{reason}", hint=hint)
+
+
+def _is_predictor(name: str | os.PathLike[str], folder: Path) -> DataNotFoundError:
+    """Return the error about a folder that holds a predictor of several models and no network of its own."""
+    networks = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}") if (path.parent / WEIGHTS).is_file())
+    others = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in networks)
+    hint = "Read it with pyg_samsa.predict.load_predictor, as pyg-samsa predict does"
+    hint += f"; one of its networks: {folder / networks[0]}" if networks else ""
+    return DataNotFoundError(
+        f"{name}: no single network, but a predictor of {', '.join([*networks, *others])}", hint=f"{hint}."
+    )
 
 
 def is_replaceable(folder: Path, marker: str = CONFIG, allowed: Collection[str] = FILES) -> bool:

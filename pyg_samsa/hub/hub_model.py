@@ -77,7 +77,7 @@ class HubModel(nn.Module, PyTorchModelHubMixin, library_name="pyg-samsa"):
         try:
             name = str(find_pretrained(name))
         except DataNotFoundError as error:
-            if name.count("/") != 1 or name.startswith((".", "~", "/")):
+            if name.count("/") != 1 or name.startswith((".", "~", "/")) or Path(name).is_dir():
                 raise error
         return cls._from_pretrained(model_id=name, local_files_only=local_files_only, **options)
 

@@ -36,7 +36,8 @@ def load_pretrained(name: str | os.PathLike[str]) -> tuple[SAMSA, ModelConfig]:
         The network, and the content of ``config.json``.
 
     Raises:
-        DataNotFoundError: There is no such folder, or a file is missing.
+        DataNotFoundError: There is no such folder, a file is missing, or the folder holds a predictor and no network of
+            its own; `pyg_samsa.predict.load_predictor` reads it.
         DataIntegrityError: A file is damaged, or weights and options do not match.
         ConfigError: The class or an option is unknown.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from math import isfinite
 from typing import NamedTuple
 
 from pyg_samsa.errors import DataError
@@ -55,7 +57,12 @@ def cure_of(text: str) -> str:
     return next((cause.cure for cause in _CAUSES if cause.pattern.fullmatch(text)), "")
 
 
-def refuse_text(text: str, *, row: int, column: str, hint: str = "") -> DataError:
+_MOST_OTHERS = 3
+
+
+def refuse_text(
+    text: str, *, row: int, column: str, hint: str = "", others: Sequence[tuple[str, int]] = ()
+) -> DataError:
     """Return the error about a field that is no number.
 
     Args:
@@ -63,8 +70,11 @@ def refuse_text(text: str, *, row: int, column: str, hint: str = "") -> DataErro
         row: Its row, counted from 1 without the header.
         column: Name of its column.
         hint: What to do, for texts without a known cause.
+        others: Other texts of the column that are no numbers, and the first row of each.
 
     Example:
+        >>> str(refuse_text("high", row=7, column="IC50", others=[("low", 9)]))
+        "row 7, column 'IC50': 'high' is not a number, and neither is 'low' (row 9)"
         >>> error = refuse_text(">10", row=7, column="IC50")
         >>> str(error)
         "row 7, column 'IC50': '>10' is a bound, not a number"
@@ -73,12 +83,24 @@ def refuse_text(text: str, *, row: int, column: str, hint: str = "") -> DataErro
     if is_bound(text):
         what = "is a bound, not a number"
         cure = "--censored bounds trains with bounds, missing leaves them out, exact takes the numbers as they are."
-    elif any(read_number(text, decimal=sign) is not None for sign in ("point", "comma")):
+    elif readings := _readings(text):
+        what = f"may be {' or '.join(readings)}" if len(readings) > 1 else what
         cure = "--decimal comma or --decimal point says how numbers are written."
     else:
         cure = cure_of(text)
     cure = cure or hint or "Leave the field empty where there is no value."
+    told = ", ".join(f"{other[:40]!r} (row {place})" for other, place in others[:_MOST_OTHERS])
+    if told:
+        more = f" and {len(others) - _MOST_OTHERS:,} more words" if len(others) > _MOST_OTHERS else ""
+        verb = "is" if len(others) == 1 else "are"
+        what += f", and neither {verb} {told}{more}"
     return DataError(f"row {row}, column {column!r}: {text[:40]!r} {what}", hint=cure)
+
+
+def _readings(text: str) -> list[str]:
+    """Return the numbers that a field may mean, with a decimal point and with a decimal comma."""
+    numbers = (read_number(text, decimal=sign) for sign in ("point", "comma"))
+    return list(dict.fromkeys(f"{number:.15g}" for number in numbers if number is not None and isfinite(number)))
 
 
 def refuse_infinite(text: str, *, row: int, column: str) -> DataError:

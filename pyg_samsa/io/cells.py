@@ -59,22 +59,28 @@ def is_missing(text: str, missing: Collection[str] | None = None) -> bool:
 
     Args:
         text: The field.
-        missing: Texts, in lower case, that mean that there is no value; None is :data:`MISSING` and the errors of
-            spreadsheets. An empty field is always missing.
+        missing: Texts, in lower case, that say so besides :data:`MISSING` and the errors of spreadsheets; None for no
+            more. If the list is empty or holds ``""``, only its texts and empty fields are missing.
 
     Example:
         >>> [is_missing(text) for text in ("", "N/A", "#DIV/0!", "0")]
         [True, True, True, False]
-        >>> is_missing("None", missing=[])
-        False
+        >>> is_missing("N/A", missing=["failed"]), is_missing("Failed", missing=["failed"])
+        (True, True)
+        >>> is_missing("None", missing=[]), is_missing("None", missing=["", "failed"])
+        (False, False)
     """
     text = text.strip()
-    if missing is None:
-        return text.lower() in MISSING or bool(_SPREADSHEET_ERROR.fullmatch(text))
-    if not text or text.lower() in missing:
+    if not text:
+        return True
+    words = missing or ()
+    if text.lower() in words:
+        return True
+    usual = missing is None or (words and "" not in words)
+    if usual and (text.lower() in MISSING or _SPREADSHEET_ERROR.fullmatch(text)):
         return True
     number = _as_float(text)
-    return number is not None and any(_as_float(word) == number for word in missing)
+    return number is not None and any(_as_float(word) == number for word in words)
 
 
 def _as_float(text: str) -> float | None:
@@ -104,7 +110,7 @@ def decimal_of(texts: Iterable[str], *, delimiter: str = ",") -> str:
     unclear = False
     for text in texts:
         if "," in text:
-            plain = _plain(_BOUND.sub("", text.strip(), count=1))
+            plain = _bare(text)
             if _needs_comma(plain):
                 return "comma"
             unclear = unclear or _is_unclear(plain)
@@ -184,7 +190,7 @@ def decimal_sign(text: str) -> str:
         >>> [decimal_sign(text) for text in ("0.37", ">0,37", "1.137", "1,137", "5")]
         ['point', 'comma', '', '', '']
     """
-    plain = _plain(_BOUND.sub("", text.strip(), count=1))
+    plain = _bare(text)
     if _needs_comma(plain):
         return "comma"
     return "point" if _POINT_ONLY.fullmatch(plain) and not _POINT_GROUPS.fullmatch(plain) else ""
@@ -251,7 +257,7 @@ def describe_missing(texts: Sequence[str], values: Sequence[float]) -> str:
 
 
 def is_unclear(text: str, *, decimal: str = "point") -> bool:
-    """Return whether the comma of a number may be a decimal comma or separate thousands.
+    """Return whether the comma of a number or a bound may be a decimal comma or separate thousands.
 
     Args:
         text: The field.
@@ -261,8 +267,57 @@ def is_unclear(text: str, *, decimal: str = "point") -> bool:
         >>> is_unclear("1,137"), is_unclear("0,37"), is_unclear("1.137"), is_unclear("1.137", decimal="comma")
         (True, False, False, True)
     """
-    plain = _plain(text)
-    return _is_unclear(plain) or (decimal == "comma" and plain.count(".") == 1 and bool(_POINT_GROUPS.fullmatch(plain)))
+    return _is_unclear(_bare(text)) or is_grouped(text, decimal=decimal)
+
+
+def is_grouped(text: str, *, decimal: str) -> bool:
+    """Return whether the only sign of a number or a bound separates thousands, and could be its decimal sign elsewhere.
+
+    Args:
+        text: The field.
+        decimal: Decimal sign of its column, ``"point"`` or ``"comma"``.
+
+    Example:
+        >>> is_grouped("1,137", decimal="point"), is_grouped(">1.137", decimal="comma")
+        (True, True)
+        >>> is_grouped("1.5", decimal="comma")
+        False
+    """
+    plain = _bare(text)
+    if decimal == "point":
+        return _is_unclear(plain)
+    return plain.count(".") == 1 and bool(_POINT_GROUPS.fullmatch(plain))
+
+
+def shows_thousands(text: str, *, decimal: str) -> bool:
+    """Return whether a number can only be one with separated thousands in a column with a decimal sign.
+
+    Args:
+        text: The field.
+        decimal: Decimal sign of its column, ``"point"`` or ``"comma"``.
+
+    Example:
+        >>> shows_thousands("1,137.5", decimal="point"), shows_thousands("1,137", decimal="point")
+        (True, False)
+        >>> shows_thousands("1.137.000", decimal="comma"), shows_thousands("1,137.5", decimal="comma")
+        (True, False)
+    """
+    plain = _bare(text)
+    if decimal == "point":
+        return bool(_POINT_NUMBER.fullmatch(plain)) or (plain.count(",") > 1 and bool(_COMMA_GROUPS.fullmatch(plain)))
+    groups = plain.count(".") > 1 and _POINT_GROUPS.fullmatch(plain)
+    return bool(groups or ("." in plain and _COMMA_NUMBER.fullmatch(plain)))
+
+
+def is_about(text: str) -> bool:
+    """Return whether a field is a number that is marked as approximate by ``~`` or ``≈``.
+
+    Example:
+        >>> is_about("~0.5"), is_about("0.5")
+        (True, False)
+    """
+    readings = (read_bounded(text, decimal=sign, missing=[]) for sign in ("point", "comma"))
+    return text.strip().startswith(("~", "≈")) and any(readings)
 
 
 def _needs_comma(plain: str) -> bool:
@@ -272,6 +327,11 @@ def _needs_comma(plain: str) -> bool:
 
 def _is_unclear(plain: str) -> bool:
     return plain.count(",") == 1 and bool(_COMMA_GROUPS.fullmatch(plain))
+
+
+def _bare(text: str) -> str:
+    """Return a number as `_plain` does, without the sign of a bound."""
+    return _plain(_BOUND.sub("", text.strip(), count=1))
 
 
 def _plain(text: str) -> str:

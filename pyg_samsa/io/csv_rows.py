@@ -51,6 +51,7 @@ class CsvRows:
     delimiter: str
     _lines: Any = field(repr=False)
     _name: str = ""
+    _first: list[list[str]] = field(default_factory=list, repr=False)
 
     def __iter__(self) -> Iterator[list[str]]:
         """Yield the fields of each row; a blank line is a row without fields.
@@ -58,7 +59,33 @@ class CsvRows:
         Raises:
             DataError: A quote is opened and never closed.
         """
+        while self._first:
+            yield self._first.pop(0)
         yield from _records(self._lines, self.delimiter, self._name)
+
+    def peek(self) -> list[str]:
+        r"""Return the next row without taking it; empty if there is none.
+
+        Example:
+            >>> with open_rows(io.BytesIO(b"smiles\nCCO\n")) as rows:
+            ...     rows.peek(), list(rows)
+            (['CCO'], [['CCO']])
+        """
+        if not self._first:
+            self._first += [row] if (row := next(_records(self._lines, self.delimiter, self._name), None)) else []
+        return self._first[0] if self._first else []
+
+    def take_header(self) -> None:
+        r"""Make the header the first row, for a table without one.
+
+        Example:
+            >>> with open_rows(io.BytesIO(b"CCO\nCCN\n")) as rows:
+            ...     rows.take_header()
+            ...     rows.header, list(rows)
+            ([], [['CCO'], ['CCN']])
+        """
+        self._first.insert(0, self.header)
+        self.header = []
 
 
 def why_no_molecule(fields: Sequence[str], smiles: int) -> str:

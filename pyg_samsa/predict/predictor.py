@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -64,6 +64,9 @@ class MoleculePredictor(Predictor):
         ((2, 1), ['', 'RDKit cannot read this SMILES'])
     """
 
+    _load: ClassVar[Callable[..., Predictor]]
+    """``load_predictor``; `pyg_samsa.predict.predictor_folder`, which builds on this class, sets it."""
+
     def __init__(
         self,
         model: SAMSA,
@@ -95,12 +98,16 @@ class MoleculePredictor(Predictor):
         self.tokens_per_batch = tokens_per_batch
 
     @classmethod
-    def from_pretrained(cls, name: str | os.PathLike[str], **options: Any) -> MoleculePredictor:
-        """Load a saved model.
+    def from_pretrained(cls, name: str | os.PathLike[str], **options: Any) -> Predictor:
+        """Load what ``pyg-samsa predict`` predicts with: `pyg_samsa.predict.load_predictor` under another name.
 
         Args:
-            name: Folder of a model or of a run, or name of a model that comes with the package.
-            **options: ``tokens_per_batch`` and ``device``.
+            name: Folder of a run, of a predictor or of a saved network, or name of a model that comes with the package.
+            **options: ``tokens_per_batch``, ``device`` and ``threads``.
+
+        Returns:
+            The predictor of a run, which is its blend if it has one. The folder of a saved network, such as
+            ``results/esol/0/model``, gives a `MoleculePredictor` of the network alone.
 
         Raises:
             DataNotFoundError: There is no such model.
@@ -110,6 +117,25 @@ class MoleculePredictor(Predictor):
         Example:
             >>> MoleculePredictor.from_pretrained("peptides").task.kind
             'multilabel'
+        """
+        return cls._load(name, **options)
+
+    @classmethod
+    def from_network(cls, name: str | os.PathLike[str], **options: Any) -> MoleculePredictor:
+        """Load a saved network alone.
+
+        Args:
+            name: Folder of a saved network, or of a run with one, or name of a model that comes with the package.
+            **options: ``tokens_per_batch`` and ``device``.
+
+        Raises:
+            DataNotFoundError: There is no such network.
+            DataIntegrityError: A file is damaged.
+            ConfigError: The network does not read molecules, or was saved without a task.
+
+        Example:
+            >>> MoleculePredictor.from_network("peptides").descriptors
+            ()
         """
         folder = find_pretrained(name)
         model, config = load_pretrained(folder)

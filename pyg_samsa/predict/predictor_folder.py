@@ -22,7 +22,7 @@ import torch
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.hub import find_pretrained, save_pretrained
-from pyg_samsa.hub.folder import CONFIG, COPY_AGAIN, RUN_SUBFOLDER, is_replaceable
+from pyg_samsa.hub.folder import CONFIG, COPY_AGAIN, PREDICTOR, PREDICTOR_SUBFOLDER, RUN_SUBFOLDER, is_replaceable
 from pyg_samsa.hub.json_file import read_json, write_json
 from pyg_samsa.hub.model_config import package_versions
 from pyg_samsa.io.files import atomic_directory, file_hash
@@ -34,9 +34,6 @@ from pyg_samsa.predict.interface import Predictor
 from pyg_samsa.predict.predictor import TOKENS_PER_BATCH, MoleculePredictor
 from pyg_samsa.task import Task
 
-PREDICTOR = "predictor.json"
-PREDICTOR_SUBFOLDER = "predictor"
-"""Subfolder of a run's folder that holds its saved predictor."""
 FORMAT = 1
 _RUN = "environment.json"
 KINDS = ("network", "trees", "gp")
@@ -117,14 +114,14 @@ def load_predictor(
     device = find_device(device)
     folder = find_predictor(name)
     if not (folder / PREDICTOR).is_file():
-        return MoleculePredictor.from_pretrained(folder, tokens_per_batch=tokens_per_batch, device=device)
+        return MoleculePredictor.from_network(folder, tokens_per_batch=tokens_per_batch, device=device)
     path = folder / PREDICTOR
     content = read_json(path, FORMAT)
     members: list[Predictor] = []
     for described in _members(content, path):
         if described["kind"] == "network":
             options: dict[str, Any] = {"tokens_per_batch": tokens_per_batch, "device": device}
-            members.append(MoleculePredictor.from_pretrained(folder / described["folder"], **options))
+            members.append(MoleculePredictor.from_network(folder / described["folder"], **options))
         else:
             members.append(DescriptorPredictor.from_pretrained(folder / described["folder"], threads=threads))
     calibration = content.get("calibration")
@@ -147,6 +144,9 @@ def load_predictor(
     hashes = [file_hash(path), *(member.fingerprint for member in members)]
     blend.fingerprint = hashlib.sha256("".join(hashes).encode()).hexdigest()
     return blend
+
+
+MoleculePredictor._load = staticmethod(load_predictor)
 
 
 def save_predictor(predictor: Predictor, folder: str | os.PathLike[str]) -> Path:

@@ -17,7 +17,7 @@ import numpy as np
 
 from pyg_samsa.chem.parsing import in_chunks, parse_stream
 from pyg_samsa.errors import ConfigError, DataIntegrityError, check_choice
-from pyg_samsa.io.cells import DECIMALS, write_number
+from pyg_samsa.io.cells import DECIMALS, read_number, write_number
 from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns
 from pyg_samsa.io.csv_rows import CsvRows, why_no_molecule
 from pyg_samsa.io.extra_column import ExtraColumn
@@ -238,6 +238,9 @@ class TablePredictor:
         text = row[self.extra[column]].strip()
         if self.options.decimal == "auto" and column.differs(text):
             return f"{column} ({text[:20]!r} has another decimal sign than the training: --decimal)"
+        if self.options.decimal == "auto" and column.is_unclear(text):
+            readings = " or ".join(f"{read_number(text, decimal=sign):.15g}" for sign in ("comma", "point"))
+            return f"{column} ({text[:20]!r} may be {readings}: --decimal)"
         return str(column)
 
     def _row(

@@ -14,9 +14,8 @@ from typing import Any
 import yaml
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError
-from pyg_samsa.hub.folder import RUN_SUBFOLDER
+from pyg_samsa.hub.folder import PREDICTOR_SUBFOLDER, RUN_SUBFOLDER
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
-from pyg_samsa.predict.predictor_folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.training.run_files import NOT_WRITTEN_AGAIN, own_file, read_mapping
 
 CONFIG, ENVIRONMENT, METRICS, SUMMARY = "config.yaml", "environment.json", "metrics.csv", "summary.json"

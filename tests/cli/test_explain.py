@@ -119,6 +119,12 @@ def test_models_that_are_not_there_or_do_not_say_what_they_predict(tmp_path, cap
     assert "the task of the model" in capsys.readouterr().err
 
 
+def test_a_list_without_a_header_keeps_its_first_molecule(tmp_path):
+    (tmp_path / "list.smi").write_text("CCO ethanol\nCCN amine\n")
+    molecules, left_out, _ = read_molecules([str(tmp_path / "list.smi")], "", "", 0)
+    assert (molecules, left_out) == ([("row 1", "CCO ethanol"), ("row 2", "CCN amine")], 0)
+
+
 def test_columns(table):
     molecules, left_out, extra = read_molecules([table], "", "", 0)
     assert molecules == [("A-1", "CC(=O)O"), ("A 2/..\\x", "C("), ("A-3", ""), ("A-4", "c1ccccc1")]

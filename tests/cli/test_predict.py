@@ -134,6 +134,21 @@ def test_duplicate_names(model, tmp_path, capsys):
     assert float(row[4]) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("text", ["CCO\nCCN\nCCCl\n", "CCO ethanol\nCCN amine\nCCCl chloroethane\n"])
+@pytest.mark.parametrize("standard_input", [False, True])
+def test_a_list_of_molecules_needs_no_header(model, tmp_path, text, standard_input, monkeypatch, capsys):
+    source = tmp_path / "list.smi"
+    source.write_text(text)
+    monkeypatch.setattr("sys.stdin", open(source, encoding="utf-8"))  # noqa: SIM115 - read by the command
+    given = "-" if standard_input else str(source)
+    assert main(["predict", model, given, str(tmp_path / "out.csv")]) == 0
+    rows = rows_of(tmp_path / "out.csv")
+    assert [row[0] for row in rows] == text.splitlines()
+    expected = MoleculePredictor.from_pretrained(model).predict(["CCO", "CCN", "CCCl"]).values[:, 0]
+    np.testing.assert_allclose([float(row[1]) for row in rows], expected, rtol=1e-5)
+    assert "3 rows" in capsys.readouterr().err
+
+
 def test_without_a_header(model, tmp_path):
     source = tmp_path / "in.tsv"
     source.write_text("CCO\tethanol\nC\tmethane\n")

@@ -9,7 +9,6 @@ from pyg_samsa.io.cell_errors import cure_of, refuse_infinite, refuse_text
         (">0.30", "--censored"),
         ("45%", "without a unit"),
         ("45 %", "without a unit"),
-        ("1,137", "--decimal"),
         ("<LOD", "empty"),
         ("high", "empty"),
         ("$1,137", "without a unit, a currency"),
@@ -54,3 +53,17 @@ def test_a_hint_of_the_column_is_for_words_without_a_cause():
 
 def test_infinite_numbers_are_named():
     assert str(refuse_infinite(" inf", row=2, column="y")) == "row 2, column 'y': 'inf' is too large or infinite"
+
+
+def test_a_number_with_two_readings_names_both():
+    error = refuse_text("1,137", row=3, column="T")
+    assert str(error) == "row 3, column 'T': '1,137' may be 1137 or 1.137"
+    assert "--decimal" in error.hint
+    # A word that means that there is no value has nothing to do with decimal signs.
+    assert "--decimal" not in refuse_text("NA", row=3, column="T").hint
+
+
+def test_other_words_of_the_column_are_named():
+    words = [("lost", 5), ("broken", 9), ("spilled", 10), ("burnt", 11), ("gone", 12)]
+    told = "and neither are 'lost' (row 5), 'broken' (row 9), 'spilled' (row 10) and 2 more words"
+    assert str(refuse_text("high", row=3, column="T", others=words)).endswith(f"'high' is not a number, {told}")

@@ -46,8 +46,12 @@ def test_texts_of_something(text):
     assert not is_missing(text)
 
 
-def test_texts_of_nothing_can_be_chosen():
-    assert [is_missing(text, ["tbd"]) for text in ("TBD", "", "None", "#N/A")] == [True, True, False, False]
+def test_texts_of_nothing_are_added_to_the_usual_ones():
+    texts = ("TBD", "", "None", "#N/A", "#DIV/0!", "5")
+    assert [is_missing(text, ["tbd"]) for text in texts] == [True] * 5 + [False]
+    # An empty text among them replaces the usual ones, and no text at all means nothing but empty fields.
+    assert [is_missing(text, ["", "tbd"]) for text in texts] == [True, True, False, False, False, False]
+    assert [is_missing(text, []) for text in texts] == [False, True, False, False, False, False]
     assert (
         describe_missing(["1", "", "None", "none", "None"], [1.0] + 4 * [math.nan]) == "'None' (2 rows), 'none' (1 row)"
     )

@@ -2,11 +2,13 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pyg_samsa.chem.descriptors import compute_descriptors
+from pyg_samsa.cli import main
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.hub import save_pretrained
+from pyg_samsa.hub import HubModel, load_pretrained, save_pretrained
 from pyg_samsa.predict import (
     BlendPredictor,
     BoostedTrees,
@@ -62,6 +64,36 @@ def test_the_predictor_of_a_run_comes_before_its_network(blend, tmp_path, molecu
     assert type(load_predictor(tmp_path)) is BlendPredictor
     assert type(load_predictor(tmp_path / "model")) is MoleculePredictor
     assert find_predictor(tmp_path).name == "predictor"
+
+
+@pytest.mark.parametrize("members", [[0, 1], [2], [0, 1, 2]])
+def test_a_folder_predicts_in_python_as_on_the_command_line(blend, tmp_path, molecule_network, members):
+    weights = np.full(len(members), 1 / len(members))
+    save_predictor(BlendPredictor([blend.members[place] for place in members], weights), tmp_path / "0" / "predictor")
+    if 0 not in members:
+        save_pretrained(molecule_network(), tmp_path / "0" / "model", task=TASK)
+    (tmp_path / "in.csv").write_text("smiles\n" + "\n".join(SMILES))
+    assert main(["predict", "-q", str(tmp_path / "0"), str(tmp_path / "in.csv"), str(tmp_path / "out.csv")]) == 0
+    written = pd.read_csv(tmp_path / "out.csv")["y_pred"]
+    frame = MoleculePredictor.from_pretrained(tmp_path / "0").predict_frame(SMILES)
+    np.testing.assert_allclose(frame["y"], written, rtol=1e-5)
+    if 0 not in members:  # the network of the subfolder is another predictor
+        network = MoleculePredictor.from_pretrained(tmp_path / "0" / "model").predict_frame(SMILES)
+        assert type(MoleculePredictor.from_network(tmp_path / "0")) is MoleculePredictor
+        assert abs(network["y"] - written).max() > 0.1
+
+
+def test_a_predictor_without_a_network_of_its_own_is_named(blend, tmp_path):
+    save_predictor(blend, tmp_path / "predictor")
+    with pytest.raises(DataNotFoundError, match="a predictor of network_0, network_1, trees_0") as caught:
+        load_pretrained(tmp_path)
+    assert "pyg_samsa.predict.load_predictor" in caught.value.hint
+    named = caught.value.hint.rpartition(": ")[2].rstrip(".")
+    assert load_pretrained(named)[1].task.names == TASK.names  # the folder that the cure names
+    save_predictor(blend.members[2], tmp_path / "trees" / "predictor")
+    with pytest.raises(DataNotFoundError, match="a predictor of trees_0") as caught:
+        HubModel.from_pretrained(tmp_path / "trees")
+    assert "one of its networks" not in caught.value.hint
 
 
 def test_a_single_member(blend, tmp_path):

@@ -43,7 +43,7 @@ from pyg_samsa.options import Option, check_integer
 from pyg_samsa.task import SPLITS, Task
 
 _LOGGER = logging.getLogger(__name__)
-_VERSION = 5
+_VERSION = 6
 _FEW_ROWS = 10
 _WORTH_WORKERS = 2000
 _SHOWN = 5
@@ -107,8 +107,8 @@ class CSVMolecules(SplitDataset):
         seed: Seed of the split.
         skip_invalid: Leave out rows whose molecule cannot be read.
         decimal: Decimal sign of the numbers: ``"point"`` or ``"comma"``; ``"auto"`` finds it for each column.
-        missing_values: Texts that mean that there is no value; None is the usual ones, such as NA, n.d. and the errors
-            of spreadsheets.
+        missing_values: Texts that mean that there is no value, besides the usual ones, such as NA, n.d. and the errors
+            of spreadsheets; with ``""`` among them, instead of the usual ones.
         censored: What is done with bounds such as ``>10``: ``"refuse"``, train with them as ``"bounds"``, take them as
             ``"missing"``, or as the ``"exact"`` numbers.
         positive_class: Which of two words is the positive class; empty chooses it.
@@ -168,7 +168,7 @@ class CSVMolecules(SplitDataset):
         decimal: Annotated[str, Option("Decimal sign of numbers; auto finds it for each column.", DECIMALS)] = "auto",
         missing_values: Annotated[
             Sequence[str] | None,
-            Option("Texts that mean that there is no value; empty for the usual ones, such as NA and n.d."),
+            Option("Texts that mean that there is no value, besides NA, n.d. and the like; '' among them: only these."),
         ] = None,
         censored: Annotated[str, Option("What is done with bounds such as >10.", CENSORED)] = "refuse",
         positive_class: Annotated[str, Option("Which of two words is the positive class; empty chooses it.")] = "",

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from pyg_samsa.chem.first_row import find_molecule
 from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.io.cells import read_number
 from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_columns, is_named
-from pyg_samsa.io.csv_rows import open_rows, why_no_molecule
+from pyg_samsa.io.csv_rows import CsvRows, open_rows, why_no_molecule
 
 
 class LeftOut(NamedTuple):
@@ -105,6 +107,7 @@ def read_molecule_table(
     """
     with open_rows(path) as opened:
         header = opened.header
+        _check_header(opened, path, smiles_column)
         smiles_at = find_column(header, smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
         split_at = find_column(header, split_column, key="--split-column") if split_column else None
         taken = [place for place in (smiles_at, split_at) if place is not None]
@@ -135,6 +138,16 @@ def read_molecule_table(
             f"{path}: no rows after the header", hint="The first row names the columns, the others hold molecules."
         )
     return table
+
+
+def _check_header(rows: CsvRows, path: Path, smiles_column: str) -> None:
+    """Raise an error about a first row that holds a molecule and numbers in place of names."""
+    first = rows.header
+    numbers = [title for title in first if title.strip() and read_number(title, missing=[]) is not None]
+    if (numbers or len(first) == 1) and find_molecule(first, rows.peek(), smiles_column) is not None:
+        shown = ", ".join(repr(title.strip()[:40]) for title in first[:5]) + (", ..." if len(first) > 5 else "")
+        hint = f"Write a line above it that names the columns, such as: smiles{rows.delimiter}y"
+        raise DataError(f"{path}: the first row looks like data, not like names of columns: {shown}", hint=hint)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,17 +13,20 @@ from torch import Tensor
 
 from pyg_samsa.datasets.molecules.labels import Labels, looks_like_classes, note_spellings, read_classes, read_labels
 from pyg_samsa.errors import ConfigError, DataError, check_choice
-from pyg_samsa.io.cell_errors import refuse_infinite, refuse_text
+from pyg_samsa.io.cell_errors import cure_of, refuse_infinite, refuse_text
 from pyg_samsa.io.cells import (
     DECIMALS,
     Number,
     decimal_of,
     decimal_sign,
     describe_missing,
+    is_about,
+    is_grouped,
     is_missing,
     is_unclear,
     mixed_decimals,
     read_bounded,
+    shows_thousands,
 )
 from pyg_samsa.io.extra_column import ExtraColumn
 
@@ -40,8 +44,8 @@ class CellOptions:
         delimiter: Character between the columns.
         decimal: Decimal sign, ``"point"`` or ``"comma"``; ``"auto"`` finds it for each column, see
             `pyg_samsa.io.cells.decimal_of`.
-        missing: Texts that mean that there is no value, in upper or lower case; None is the usual ones, see
-            `pyg_samsa.io.cells.is_missing`.
+        missing: Texts that mean that there is no value, besides the usual ones, in upper or lower case; with ``""``
+            among them, instead of the usual ones, see `pyg_samsa.io.cells.is_missing`.
         censored: What is done with bounds such as ``>10``: ``"refuse"`` them, train with them as ``"bounds"``, take
             them as ``"missing"``, or as the ``"exact"`` numbers.
         positive: Text of the positive class of a column of two words; empty chooses it.
@@ -73,7 +77,9 @@ class CellOptions:
     def column(self, name: str, texts: Sequence[str]) -> ExtraColumn:
         """Return a column of numbers with the decimal sign and the missing values by which its fields are read."""
         written = self.decimal != "auto" or any(decimal_sign(text) or is_unclear(text) for text in texts)
-        return ExtraColumn(name, self.decimal_of(texts) if written else "auto", self.missing)
+        sign = self.decimal_of(texts)
+        grouped = any(is_grouped(text, decimal=sign) or shows_thousands(text, decimal=sign) for text in texts)
+        return ExtraColumn(name, sign if written else "auto", self.missing, grouped=grouped)
 
     def read_column(
         self, texts: Sequence[str], name: str, rows: Sequence[int], *, bounds: bool = False
@@ -90,31 +96,100 @@ class CellOptions:
             DataError: A field is not a number.
         """
         sign = self.decimal_of(texts)
-        if self.decimal == "auto" and (mixed := mixed_decimals(texts)):
-            point, comma = ((rows[place], texts[place].strip()) for place in mixed)
-            message = f"column {name!r}: {point[1]!r} in row {point[0]} and {comma[1]!r} in row {comma[0]}"
-            hint = "Write all numbers with a point or all with a comma; --decimal comma reads both."
-            raise DataError(f"{message} have different decimal signs", hint=hint)
+        self._check_signs(texts, name, rows)
         numbers = [read_bounded(text, decimal=sign, missing=self.missing) for text in texts]
-        read: list[Number] = []
-        for text, row, number in zip(texts, rows, numbers, strict=True):
-            if number is None or (number.bound and not bounds):
-                raise refuse_text(text, row=row, column=name, hint=_what_words_are(texts, numbers, name))
-            read.append(number)
-        return read
+        refused = [
+            (text, row)
+            for text, row, number in zip(texts, rows, numbers, strict=True)
+            if number is None or (number.bound and not bounds)
+        ]
+        if refused:
+            first: dict[str, int] = {}
+            for text, row in refused:
+                first.setdefault(text.strip(), row)
+            (text, row), *others = first.items()
+            raise refuse_text(text, row=row, column=name, hint=_what_words_are(texts, numbers, name), others=others)
+        return [number for number in numbers if number is not None]
+
+    def _check_signs(self, texts: Sequence[str], name: str, rows: Sequence[int]) -> None:
+        """Refuse a column where a number such as 3.628 may be 3628, because others have decimal points."""
+        shown = [f"{text.strip()[:40]!r} in row {row}" for text, row in zip(texts, rows, strict=True)]
+        grouped = next((place for place, text in enumerate(texts) if is_grouped(text, decimal="comma")), None)
+        mixed = mixed_decimals(texts)
+        if mixed and (self.decimal == "auto" or grouped is not None):
+            hint = "Write all numbers with a point or all with a comma"
+            hint += "; --decimal comma reads both." if grouped is None else "."
+            message = f"column {name!r}: {shown[mixed[0]]} and {shown[mixed[1]]} have different decimal signs"
+            raise DataError(message, hint=hint)
+        signs = [decimal_sign(text) for text in texts] if self.decimal == "comma" and grouped is not None else []
+        if grouped is not None and "point" in signs:
+            value = read_bounded(texts[grouped], decimal="comma")
+            message = f"column {name!r}: {shown[signs.index('point')]} has a decimal point, and --decimal comma"
+            message += f" reads {shown[grouped]} as {value.value:.15g}" if value else ""
+            raise DataError(message, hint="Leave out --decimal, or pass --decimal point.")
 
     def note_on(self, texts: Sequence[str], name: str, rows: Sequence[int]) -> list[str]:
         """Return what the user should know about how a column of numbers was read, as sentences."""
         sign = self.decimal_of(texts)
-        for text, row in zip(texts, rows, strict=True):
-            if self.decimal == "auto" and is_unclear(text, decimal=sign):
-                number = read_bounded(text, decimal=sign)
-                assert number is not None
-                other = "point" if sign == "comma" else "comma"
-                return [
-                    f"column {name!r}: {text.strip()!r} in row {row} is read as {number.value:g} (--decimal {other})"
-                ]
-        return []
+        notes = []
+        if told := self._note_thousands(texts, rows, sign) or self._note_decimals(texts, rows, sign):
+            notes.append(f"column {name!r}: {told}")
+        about = [(text, row) for text, row in zip(texts, rows, strict=True) if is_about(text)]
+        if about:
+            verb = "is" if len(about) == 1 else "are"
+            shown = f"{about[0][0].strip()[:40]!r} in row {about[0][1]}"
+            what = f"{len(about):,} approximate value{'s' * (len(about) > 1)}, such as {shown}, {verb}"
+            notes.append(f"column {name!r}: {what} taken as exact")
+        return notes
+
+    def _note_thousands(self, texts: Sequence[str], rows: Sequence[int], sign: str) -> str:
+        """Return which numbers are read with separated thousands, and why or how else they can be read."""
+        grouped = [place for place, text in enumerate(texts) if is_grouped(text, decimal=sign)]
+        certain = any(shows_thousands(text, decimal=sign) for text in texts)
+        if not grouped or certain or self.decimal == "point":
+            return ""
+        told = _read_as(texts, rows, grouped, sign)
+        signs = [decimal_sign(text) for text in texts]
+        if self.decimal != "auto":
+            return f"{told} (with separated thousands)"
+        if sign in signs:
+            place = signs.index(sign)
+            return f"{told}, because {texts[place].strip()[:40]!r} in row {rows[place]} has a decimal {sign}"
+        return f"{told}; {_otherwise(texts[grouped[0]], sign)}"
+
+    def _note_decimals(self, texts: Sequence[str], rows: Sequence[int], sign: str) -> str:
+        """Return that all decimals of a column could be thousands, in a table where both are usual."""
+        other = _OTHER[sign]
+        unclear = [place for place, text in enumerate(texts) if is_grouped(text, decimal=other)]
+        decided = sign in map(decimal_sign, texts)
+        if self.decimal != "auto" or self.delimiter != ";" or not unclear or decided:
+            return ""
+        return f"{_read_as(texts, rows, unclear, sign)}; {_otherwise(texts[unclear[0]], sign)}"
+
+
+_OTHER = {"point": "comma", "comma": "point"}
+_SHOWN = 3
+
+
+def _read_as(texts: Sequence[str], rows: Sequence[int], places: Sequence[int], sign: str) -> str:
+    """Return as which number the first of some fields is read, and in which rows the others are."""
+    told = f"{texts[places[0]].strip()[:40]!r} in row {rows[places[0]]} is read as {_value(texts[places[0]], sign)}"
+    others = places[1:]
+    if not others:
+        return told
+    shown = ", ".join(str(rows[place]) for place in others[:_SHOWN]) + (", ..." if len(others) > _SHOWN else "")
+    return f"{told} ({len(others):,} more such number{'s' * (len(others) > 1)}: row{'s' * (len(others) > 1)} {shown})"
+
+
+def _otherwise(text: str, sign: str) -> str:
+    return f"--decimal {_OTHER[sign]} reads it as {_value(text, _OTHER[sign])}"
+
+
+def _value(text: str, sign: str) -> str:
+    """Return the number of a field with a decimal sign; one with decimals shows them, such as 1.0."""
+    number = read_bounded(text, decimal=sign)
+    assert number is not None
+    return f"{number.value:.15g}" if is_grouped(text, decimal=sign) else repr(number.value)
 
 
 def _what_words_are(texts: Sequence[str], numbers: Sequence[Number | None], name: str) -> str:
@@ -123,7 +198,9 @@ def _what_words_are(texts: Sequence[str], numbers: Sequence[Number | None], name
     if not words:
         return ""
     if any(number is not None and not math.isnan(number.value) for number in numbers):
-        return "Leave the field empty where there is no value, or name the words that mean this: --missing TEXT."
+        named = sorted(word for word in words if not cure_of(word))[:_SHOWN]
+        shown = shlex.join(named) + (" ..." if len(words) > len(named) else "") if named else "TEXT"
+        return f"Leave the field empty where there is no value, or name the words that mean this: --missing {shown}."
     cures = f"if they are classes: --task multiclass; '!{name}' in --target-columns leaves the column out."
     return f"It holds {len(words):,} different words in {len(texts):,} rows; {cures}"
 
@@ -307,7 +384,8 @@ def _regression(table: _Columns, asked: str) -> Targets:
     bound = torch.tensor(bounds, dtype=torch.int8).T.contiguous()
     if asked == "auto" and len(table.names) == 1 and (few := _few_whole_numbers(y)):
         table.notes.append(
-            f"column {table.names[0]!r}: the numbers {', '.join(few)} are read as a regression (--task multiclass)"
+            f"column {table.names[0]!r}: the numbers {', '.join(few)} are read as a regression; "
+            "--task multiclass reads them as classes"
         )
     return Targets("regression", list(table.names), y, bound if bool(bound.any()) else None, tuple(table.notes))
 

@@ -57,3 +57,11 @@ def test_comments_are_left_out(table):
 
 def test_names_of_targets_are_distinct(table):
     assert table("smiles,y,y\nC,1,2\n", target_columns=["all"]).target_names == ["y", "y_2"]
+
+
+@pytest.mark.parametrize("text", ["CO,0.084\nCCO,0.1\n", "0.084;CO\n0.1;CCO\n", "CO\nCCO\n"])
+def test_a_first_row_of_data_is_no_header(table, text):
+    with pytest.raises(DataError, match="the first row looks like data, not like names of columns: '") as caught:
+        table(text)
+    assert "names the columns, such as: smiles" in caught.value.hint
+    assert table("mol,7\nCO,0.084\n").target_names == ["7"]

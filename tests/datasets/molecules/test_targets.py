@@ -86,13 +86,84 @@ def test_two_decimal_signs_in_a_column_are_named():
     with pytest.raises(DataError, match=r"'1.5' in row 1 and '0,37' in row 2 have different decimal signs"):
         read(["1.5", "0,37", "2.0"])
     assert read(["1.5", "0,37"], decimal="comma").y.flatten().tolist() == [1.5, 0.37]
-    assert read(["1.137", "0,37"]).notes == ("column 'column 0': '1.137' in row 1 is read as 1137 (--decimal point)",)
+
+
+@pytest.mark.parametrize("decimal", ["auto", "comma"])
+def test_no_number_of_a_column_with_two_decimal_signs_becomes_a_thousand(decimal):
+    with pytest.raises(DataError, match=r"'0.084' in row 1 and '3,35' in row 3 have different") as caught:
+        read(["0.084", "3.628", "3,35", "1.251"], decimal=decimal)
+    assert caught.value.hint == "Write all numbers with a point or all with a comma."
+    if decimal == "auto":  # the cure that is named reads all of them as they are written
+        with pytest.raises(DataError) as caught:
+            read(["1.5", "0,37"])
+        assert caught.value.hint.endswith("--decimal comma reads both.")
+
+
+def test_decimal_comma_does_not_read_a_column_with_points():
+    with pytest.raises(DataError, match=r"'0.084' in row 1 has a decimal point, .* '3.628' in row 2 as 3628") as caught:
+        read(["0.084", "3.628"], decimal="comma")
+    assert "--decimal point" in caught.value.hint
+    assert read(["0.084", "0.5"], decimal="comma").y.flatten().tolist() == [0.084, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "told"),
+    [
+        (
+            ["1.251", "3,35", "3.628", "2"],
+            {},
+            "'1.251' in row 1 is read as 1251 (1 more such number: row 3), because '3,35' in row 2 has a decimal comma",
+        ),
+        (
+            ["1.251", "3,35", "3.628"],
+            {"decimal": "comma"},
+            "'1.251' in row 1 is read as 1251 (1 more such number: row 3) (with separated thousands)",
+        ),
+        (
+            [">1.251", "3,35"],
+            {"censored": "exact"},
+            "'>1.251' in row 1 is read as 1251, because '3,35' in row 2 has a decimal comma",
+        ),
+        (["1,000", "2"], {}, "'1,000' in row 1 is read as 1000; --decimal comma reads it as 1.0"),
+        (
+            ["1,251", "12,734"],
+            {"delimiter": ";"},
+            "'1,251' in row 1 is read as 1.251 (1 more such number: row 2); --decimal point reads it as 1251",
+        ),
+        (
+            ["1.084", "12.734", "5"],
+            {"delimiter": ";"},
+            "'1.084' in row 1 is read as 1.084 (1 more such number: row 2); --decimal comma reads it as 1084",
+        ),
+        (["~0.084", "≈ 2", "0.3"], {}, "2 approximate values, such as '~0.084' in row 1, are taken as exact"),
+        (["~0,084", "0,3"], {}, "1 approximate value, such as '~0,084' in row 1, is taken as exact"),
+        # Nothing to tell where other values decide, or the user has.
+        (["1,000", "1,137.5"], {}, None),
+        (["1,137", "0,37"], {}, None),
+        (["1.084", "0.5"], {"delimiter": ";"}, None),
+        (["1.084", "12.734"], {}, None),
+        (["1,137", "2"], {"decimal": "point"}, None),
+        (["1.137,5", "1.137", "0,5"], {}, None),
+        (["=3", "0.5"], {}, None),
+    ],
+)
+def test_notes_tell_how_numbers_were_read(texts, options, told):
+    notes = [note for note in read(texts, **options).notes if "bound" not in note]
+    assert notes == ([] if told is None else [f"column 'column 0': {told}"])
+
+
+def test_all_words_of_a_column_and_their_cure_are_named():
+    with pytest.raises(DataError) as caught:
+        read(["1.5", "lost", "2.5", "not done", "lost", "0.5"])
+    assert str(caught.value) == "row 2, column 'column 0': 'lost' is not a number, and neither is 'not done' (row 4)"
+    assert caught.value.hint.endswith("name the words that mean this: --missing lost 'not done'.")
+    assert read(["1.5", "lost", "2.5", "not done", "n.d."], missing=("lost", "not done")).y.isnan().sum() == 3
 
 
 def test_notes_tell_how_words_and_commas_were_read():
     assert read(["1,137", "None", "2", "3"]).notes == (
         "column 'column 0': read as missing: 'None' (1 row)",
-        "column 'column 0': '1,137' in row 1 is read as 1137 (--decimal comma)",
+        "column 'column 0': '1,137' in row 1 is read as 1137; --decimal comma reads it as 1.137",
     )
     assert read(["1,137", "2"], decimal="comma").y.flatten().tolist() == [1.137, 2]
     classes = read(["None", "Mild", "Severe"] * 2, missing=())
@@ -102,7 +173,9 @@ def test_notes_tell_how_words_and_commas_were_read():
 def test_few_whole_numbers_are_a_regression_and_this_is_said():
     found = read(["0", "1", "2"] * 2)
     assert found.task == "regression"
-    assert found.notes == ("column 'column 0': the numbers 0, 1, 2 are read as a regression (--task multiclass)",)
+    assert found.notes == (
+        "column 'column 0': the numbers 0, 1, 2 are read as a regression; --task multiclass reads them as classes",
+    )
     assert read(["0", "1", "2"] * 2, task="regression").notes == ()
     assert read(["0", "1", "2", "1", "0"]).notes == ()
 
@@ -192,7 +265,7 @@ def test_wrong_columns_are_named(columns, task, error, named):
         ([["1 uM", "2 uM", "3.5 uM"]], "without a unit"),
         ([["1 ± 0.2", "2 ± 0.1", "3"]], "without a unit or an error"),
         ([["1", "2"], ["m1", "m2"]], "'!column 1' in --target-columns leaves the column out"),
-        ([["0.1", "0.2", "oops"]], "--missing TEXT"),
+        ([["0.1", "0.2", "oops"]], "--missing oops"),
         ([["0.1", "0.2", ">3"]], "--censored bounds"),
         ([["2024-01-05", "2024-01-06"]], "date"),
         ([["$1,137", "$2"]], "a currency"),
