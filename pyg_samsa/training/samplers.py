@@ -180,7 +180,7 @@ class TokenBatches(BatchSampler):
     into batches by the budget, and the batches shuffled. Every row comes exactly once per epoch, whatever its length;
     which rows it meets changes from epoch to epoch. All epochs have the same number of batches, a multiple of
     ``world_size``, so that schedules and several processes agree: where the cuts of an epoch give fewer, its batches of
-    most rows are halved. The mean loss of a batch weighs its rows alike, so a row in a batch of few (long) rows weighs
+    most rows are halved, and where no batch can be halved, fewer than ``world_size`` of the rows come once more. The mean loss of a batch weighs its rows alike, so a row in a batch of few (long) rows weighs
     more.
 
     Args:
@@ -207,9 +207,9 @@ class TokenBatches(BatchSampler):
         self._by_length = sorted(range(self.num_rows), key=lambda row: (self.sizes[row], row))
         count = len(self._cut(self._by_length))
         # Cuts of a shuffled order leave more room unused than those of the sorted one.
-        count += count // self.WINDOW + 1 if self.shuffle else 0
-        most = self.num_rows - self.num_rows % self.world_size if self.shuffle else self.num_rows
-        self._count = min(-(-count // self.world_size) * self.world_size, most)
+        count = min(count + count // self.WINDOW + 1, self.num_rows) if self.shuffle else count
+        count = -(-count // self.world_size) * self.world_size
+        self._count = count if self.shuffle else min(count, self.num_rows)
 
     def batches(self) -> list[list[int]]:
         """Return all batches of this process in this epoch.
@@ -221,9 +221,8 @@ class TokenBatches(BatchSampler):
         generator = self._generator()
         batches = self._halve(self._epoch(generator) if self.shuffle else self._cut(self._by_length))
         if self.shuffle:
-            batches = [
-                batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()[: self._count]
-            ]
+            order = torch.randperm(len(batches), generator=generator).tolist()
+            batches = [batches[place] for place in [*order, *order[: self._count - len(batches)]]]
         return batches[self.rank :: self.world_size]
 
     def _epoch(self, generator: torch.Generator) -> list[list[int]]:
@@ -240,7 +239,7 @@ class TokenBatches(BatchSampler):
         fresh = itertools.count()
         heap = [(-len(batch), next(fresh), batch) for batch in batches]
         heapq.heapify(heap)
-        while len(heap) < self._count:
+        while len(heap) < min(self._count, self.num_rows):
             rows = heapq.heappop(heap)[2]
             for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
                 heapq.heappush(heap, (-len(half), next(fresh), half))

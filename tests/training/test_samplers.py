@@ -81,11 +81,31 @@ def test_batches_by_token_budget_change_with_the_epoch_alone_and_keep_lengths_to
 def test_a_row_above_the_budget_and_rows_that_do_not_divide():
     assert list(TokenBatches(torch.tensor([7, 1, 1]), 3)) == [[1, 2], [0]]
     lonely = [TokenBatches(torch.full((5,), 9), 3, shuffle=True, rank=rank, world_size=2) for rank in range(2)]
-    assert [len(list(sampler)) for sampler in lonely] == [len(sampler) for sampler in lonely] == [2, 2]
+    assert [len(list(sampler)) for sampler in lonely] == [len(sampler) for sampler in lonely] == [3, 3]
     dealt = [TokenBatches(torch.full((5,), 9), 3, rank=rank, world_size=2) for rank in range(2)]
     assert [len(list(sampler)) for sampler in dealt] == [len(sampler) for sampler in dealt] == [3, 2]
     with pytest.raises(ConfigError, match="tokens_per_batch"):
         TokenBatches(torch.ones(3), 0)
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 5, 6, 7])
+@pytest.mark.parametrize("sizes", [[9] * 7, [1, 1, 1, 9, 9, 9, 9], [1] * 7, [2, 3, 4, 5, 6, 7, 8]])
+def test_no_row_is_left_out_where_they_do_not_divide(sizes, world_size):
+    samplers = [
+        TokenBatches(torch.tensor(sizes), 10, shuffle=True, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    repeated = set()
+    for epoch in range(20):
+        for sampler in samplers:
+            sampler.set_epoch(epoch)
+        shares = [list(sampler) for sampler in samplers]
+        assert [len(share) for share in shares] == [len(sampler) for sampler in samplers] == [len(shares[0])] * world_size
+        rows = [row for share in shares for batch in share for row in batch]
+        assert set(rows) == set(range(7))
+        assert len(rows) - 7 < world_size
+        repeated |= {row for row in rows if rows.count(row) > 1}
+    assert not repeated or len(repeated) > 4
 
 
 def permutation(num_rows, seed, epoch):
