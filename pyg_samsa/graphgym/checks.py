@@ -17,6 +17,7 @@ from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.splits import check_fractions
 from pyg_samsa.errors import ConfigError, MissingDependencyError, check_choice
+from pyg_samsa.functional.attention import explain_backends
 from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.data_defaults import FITTING_TASK_TYPES
 from pyg_samsa.graphgym.loss import BOUNDED, check_loss
@@ -41,9 +42,10 @@ from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import make_operator, operator_options
 from pyg_samsa.nn.models.message_passing import LAYERS
+from pyg_samsa.training.environment import uses_cuda
 from pyg_samsa.training.schedulers import DECAY_TO_END
 from pyg_samsa.training.start_from import find_source
-from pyg_samsa.training.trainer import TrainerOptions
+from pyg_samsa.training.trainer import PRECISIONS, TrainerOptions
 
 _OF_GRAPHGYM = ("PyG", "OGB")
 """Formats of data sets that GraphGym itself reads."""
@@ -158,9 +160,24 @@ def _check_network() -> None:
             with named_as_settings(values["attention"]):
                 options = SAMSAOptions(**values)
                 make_operator(options.attention, options.channels, **options.operator())
+            _check_backend(options)
     for kind, registered in (("node", register.node_encoder_dict), ("edge", register.edge_encoder_dict)):
         if cfg.dataset[f"{kind}_encoder"] and cfg.dataset[f"{kind}_encoder_name"] not in BUILT_IN_ENCODERS:
             check_encoder(kind, registered)
+
+
+def _check_backend(options: SAMSAOptions) -> None:
+    """Refuse an implementation of attention that the device, the numbers or the installed packages do not allow."""
+    backend = options.operator().get("attn_backend", "auto")
+    if backend == "auto":
+        return
+    device = "cuda" if torch.cuda.is_available() and uses_cuda(cfg.accelerator) else "cpu"
+    dtypes = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+    dtype = dtypes.get(PRECISIONS[cfg.train.precision], torch.float32)
+    found = explain_backends(device, dtype, head_channels=max(1, options.channels // options.heads))
+    if (reason := found.get(backend)) not in (None, "can run", "taken by auto"):
+        expected = "one that can run here, or auto"
+        raise ConfigError("samsa.attn_backend", backend, expected, hint=f"{backend}: {reason}.")
 
 
 def _check_dataset() -> None:

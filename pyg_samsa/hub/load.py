@@ -89,6 +89,9 @@ def _build(config: ModelConfig, state: Mapping[str, Tensor], path: Path) -> SAMS
     # Shapes can be compared only after the network is built: a description of a huge network must not fill the memory.
     largest = max([len(state), *(max(value.shape, default=1) for value in state.values())])
     for name in _SIZES:
+        # No weight is as large as the features of a graph that are encoded by levels.
+        if name == "graph_channels" and config.options.get("graph_levels"):
+            name = "graph_levels"
         value = config.options.get(name)
         size = sum(value) if isinstance(value, list) and all(isinstance(item, int) for item in value) else value
         if isinstance(size, int) and size > largest:

@@ -177,11 +177,11 @@ class TokenBatches(BatchSampler):
     r"""Batches of rows of similar length that hold at most a given number of tokens.
 
     The rows of an epoch are shuffled, sorted by length within windows of :obj:`WINDOW` batches' worth of tokens, cut
-    into batches by the budget, and the batches shuffled. Every row comes exactly once per epoch, whatever its length;
-    which rows it meets changes from epoch to epoch. All epochs have the same number of batches, a multiple of
-    ``world_size``, so that schedules and several processes agree: where the cuts of an epoch give fewer, its batches of
-    most rows are halved, and where no batch can be halved, fewer than ``world_size`` of the rows come once more. The mean loss of a batch weighs its rows alike, so a row in a batch of few (long) rows weighs
-    more.
+    into batches by the budget, and the batches shuffled. Every row comes once per epoch, whatever its length; which
+    rows it meets changes from epoch to epoch. All epochs have the same number of batches, a multiple of
+    ``world_size``, so that schedules and several processes agree: where the cuts of an epoch give fewer, its batches
+    of most rows are halved, and where none can be halved, fewer than ``world_size`` rows come once more. The mean loss
+    of a batch weighs its rows alike, so a row in a batch of few (long) rows weighs more.
 
     Args:
         sizes: Tokens of each row, int64 [n].

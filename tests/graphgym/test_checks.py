@@ -59,6 +59,7 @@ def _check(words):
             "train.strategy fsdp accelerator cpu",
             "train.strategy: got 'fsdp', expected a strategy that can be used here",
         ),
+        ("samsa.attn_backend varlen accelerator cpu", "samsa.attn_backend: got 'varlen', expected one that can run"),
         ("dataset.split [x,y]", "dataset.split: got ['x', 'y'], expected two or three shares"),
         ("train.fit_schedule True", "train.fit_schedule: got True, expected False where train.max_seconds is empty"),
         (

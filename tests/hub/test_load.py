@@ -29,6 +29,16 @@ def test_same_outputs_after_loading(tmp_path, network, inputs, options):
     assert config.options == model.options
 
 
+def test_levels_of_more_features_than_any_weight_is_large(tmp_path):
+    options = {"channels": 8, "num_layers": 1, "heads": 2, "graph_channels": 900, "graph_levels": 3}
+    model = SAMSA.from_options([4, 3], 1, **options)
+    loaded, _ = load_pretrained(save_pretrained(model, tmp_path / "m"))
+    assert loaded.graph_features.in_channels == 900
+    change(tmp_path / "m", options__graph_levels=10**9)
+    with pytest.raises(DataIntegrityError, match="graph_levels"):
+        load_pretrained(tmp_path / "m")
+
+
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_models_load(name):
     model, config = load_pretrained(name)

@@ -100,7 +100,9 @@ def test_no_row_is_left_out_where_they_do_not_divide(sizes, world_size):
         for sampler in samplers:
             sampler.set_epoch(epoch)
         shares = [list(sampler) for sampler in samplers]
-        assert [len(share) for share in shares] == [len(sampler) for sampler in samplers] == [len(shares[0])] * world_size
+        assert (
+            [len(share) for share in shares] == [len(sampler) for sampler in samplers] == [len(shares[0])] * world_size
+        )
         rows = [row for share in shares for batch in share for row in batch]
         assert set(rows) == set(range(7))
         assert len(rows) - 7 < world_size
