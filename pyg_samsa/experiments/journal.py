@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pyg_samsa.errors import MissingDependencyError
+from pyg_samsa.errors import DataIntegrityError, MissingDependencyError
 from pyg_samsa.io.files import writing
 
 
@@ -37,6 +38,7 @@ def open_journal(path: Path) -> Any:
 
     Raises:
         OSError: The file cannot be written.
+        DataIntegrityError: It is no journal of a search.
 
     Example:
         >>> import tempfile
@@ -61,9 +63,24 @@ def open_journal(path: Path) -> Any:
                 raise
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    hint = "Rename its folder to search again, or set name_tag."
+    if path.is_dir():
+        raise DataIntegrityError(path, "the journal of a search", "a folder", hint=hint)
     _drop_half_line(path)
-    with writing(path):
-        return optuna.storages.JournalStorage(Journal(str(path)))
+    try:
+        _check_lines(path)
+        with writing(path):
+            return optuna.storages.JournalStorage(Journal(str(path)))
+    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        raise DataIntegrityError(path, "the journal of a search", "something else", hint=hint) from error
+
+
+def _check_lines(path: Path) -> None:
+    """Raise an error unless every line is an entry; Optuna would tell that of the last line with the next entry."""
+    if path.is_file():
+        with path.open("rb") as lines:
+            for line in lines:
+                json.loads(line)["op_code"]
 
 
 def _drop_half_line(path: Path) -> None:

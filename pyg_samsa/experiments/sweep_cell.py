@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyg_samsa.errors import EXIT_USER, SAMSAError
-from pyg_samsa.io.files import UNWRITABLE, atomic_write, describe_unwritable
+from pyg_samsa.io.files import UNWRITABLE, atomic_write, describe_unwritable, remove_partial
 from pyg_samsa.io.user_code import import_user_code
 
 EXIT_INTERRUPTED = 130
@@ -46,6 +46,7 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     # A finished run was not repeated, so its memory is unknown.
     memory = None if result.reused else peak_memory()
+    remove_partial(answer)
     with atomic_write(Path(answer)) as temporary:
         temporary.write_text(
             json.dumps({"key": key, "folder": str(result.folder.path.resolve()), "peak_memory_mib": memory}),

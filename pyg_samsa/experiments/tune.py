@@ -26,7 +26,7 @@ from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import load_config, resolved
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.graphgym.settings import value_of
-from pyg_samsa.io.files import atomic_write, lock
+from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.io.memory import keep_memory
 from pyg_samsa.options import check_integer, check_positive
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS
@@ -174,6 +174,7 @@ def tune(
             raise ConfigError("predictor.members", members, expected)
         identity, given = settings(resolved(loaded)), {key: value_of(key, cfg) for key in loaded.given}
         with lock(folder, wait=False, setting="out_dir", lock_file=folder / ".lock"):
+            remove_partial(folder / BEST)
             studies = [_Study(kind, folder, higher=plan.higher_is_better, identity=identity) for kind in kinds]
             for number in itertools.count():
                 if number == trials or (number > 0 and time.monotonic() >= deadline):

@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("optuna")
 
+from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.experiments.journal import import_optuna, open_journal
 
 
@@ -47,3 +48,15 @@ def test_a_full_disk_names_the_file_and_leaves_it_whole(tmp_path, monkeypatch):
     assert caught.value.filename == str(path)
     assert path.read_bytes() == before
     assert study(path).trials == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\x80\n", b"[1]\n", b"hello\n", b'{"op_code": 99}\n', b'{"op_code": 0}\n', None]
+)
+def test_another_file_in_the_place_of_a_journal_is_named(tmp_path, content):
+    path = tmp_path / "study.log"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(DataIntegrityError, match=r"study\.log: got .*, expected the journal of a search") as caught:
+        open_journal(path)
+    assert "Rename its folder" in caught.value.hint
+    assert content is None or path.read_bytes() == content

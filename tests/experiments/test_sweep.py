@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.experiments.grids import GRIDS, read_grid
 from pyg_samsa.experiments.sweep import Outcome, Sweep
 
@@ -119,3 +119,27 @@ def test_settings_of_predictors_without_effect_are_refused(setting, grid, tmp_pa
     name, value = setting
     with pytest.raises(ConfigError, match=rf"predictor\.{name}: got '?{value}"):
         Sweep(read_grid(grid(grid={"samsa.heads": [2]})), tmp_path / "out", opts=[f"predictor.{name}", value])
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{}", '{"key": 3, "folder": "x"}'])
+def test_a_damaged_answer_of_a_run_is_named(grid, tmp_path, content):
+    sweep = Sweep(read_grid(grid(grid={"samsa.layers": [1]}, seeds=1)), tmp_path / "out")
+    path = tmp_path / "out" / ".cells" / "layers=1-0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(DataIntegrityError, match=r"layers=1-0\.json") as caught:
+        sweep.finished(sweep.runs[0])
+    assert caught.value.hint == "Delete it: the same command then continues this run."
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{}", '{"epochs": "1", "val": {}, "test": {}}'])
+def test_a_damaged_summary_of_a_run_is_named(grid, tmp_path, content):
+    sweep = Sweep(read_grid(grid(grid={"samsa.layers": [1]}, seeds=1)), tmp_path / "out")
+    (job,) = sweep.runs
+    answer, run = tmp_path / "out" / ".cells" / "layers=1-0.json", tmp_path / "out" / "layers=1" / "0"
+    answer.parent.mkdir(parents=True)
+    run.mkdir(parents=True)
+    answer.write_text(json.dumps({"key": job.key, "folder": str(run)}))
+    (run / "summary.json").write_text(content)
+    with pytest.raises(DataIntegrityError, match=r"summary\.json"):
+        sweep.finished(job)
