@@ -66,6 +66,9 @@ def sequence_to_smiles(sequence: str, *, row: int | None = None, lower_case_is_d
     """
     if not isinstance(sequence, str) or not sequence:
         raise SmilesError(row, str(sequence), "empty peptide sequence")
+    if sequence.lstrip().startswith(">"):
+        hint = "Pass the letters alone, without the line that begins with '>'."
+        raise SmilesError(row, sequence, "this is FASTA, not a sequence of letters", hint=hint)
     parts = []
     for position, letter in enumerate(sequence, start=1):
         if letter in _RESIDUES:

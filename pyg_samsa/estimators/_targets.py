@@ -6,7 +6,9 @@ import numbers
 from typing import Any
 
 import numpy as np
+import torch
 
+from pyg_samsa.datasets.molecules.targets import check_measurements
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import plain
 
@@ -21,7 +23,7 @@ def as_matrix(y: Any) -> np.ndarray:
         >>> as_matrix([1, None]).tolist()
         [[1.0], [nan]]
     """
-    given = np.array(y, dtype=object)
+    given = _array(y)
     if given.ndim not in (1, 2):
         raise ConfigError("y", f"an array of shape {list(given.shape)}", "numbers [n] or [n, C]")
     flat = given.reshape(-1)
@@ -34,6 +36,37 @@ def as_matrix(y: Any) -> np.ndarray:
                 row = place // (given.shape[1] if given.ndim == 2 else 1)
                 raise ConfigError(f"y[{row}]", plain(value), "numbers, NaN if unknown") from None
     return matrix.reshape(len(given), -1)
+
+
+def check_targets(matrix: np.ndarray, *, flat: bool) -> None:
+    """Refuse targets that a regression cannot learn, by the rule of tables.
+
+    Args:
+        matrix: From `as_matrix`, [n, C].
+        flat: Whether they were given as [n], for the errors.
+
+    Raises:
+        ConfigError: A value is infinite or too large, or a column holds no two different numbers.
+
+    Example:
+        >>> check_targets(np.array([[1.0, 2.0], [np.inf, 3.0]]), flat=False)
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: y[1, 0]: got inf, expected a number of at most 3e38, NaN if unknown
+    """
+    for column in range(matrix.shape[1]):
+        place, reason = check_measurements(torch.from_numpy(matrix[:, column].copy()))
+        if place is not None:
+            key = f"y[{place}]" if flat else f"y[{place}, {column}]"
+            raise ConfigError(key, float(matrix[place, column]), "a number of at most 3e38, NaN if unknown")
+        if reason:
+            name, hint = ("y", "") if flat else (f"y[:, {column}]", "Leave this column out.")
+            raise ConfigError(name, reason, "numbers that differ, NaN if unknown", hint=hint)
+
+
+def _array(y: Any) -> np.ndarray:
+    if y is None:
+        raise ConfigError("y", None, "a target for each molecule", hint="Pass them too: fit(molecules, y).")
+    return np.array(y, dtype=object)
 
 
 def as_classes(y: Any) -> np.ndarray:
@@ -49,7 +82,7 @@ def as_classes(y: Any) -> np.ndarray:
         Traceback (most recent call last):
         pyg_samsa.errors.ConfigError: y: got 'numbers such as 0.37', expected classes
     """
-    given = np.array(y, dtype=object)
+    given = _array(y)
     if given.ndim > 2 or (given.ndim == 2 and given.shape[1] > 1):
         raise ConfigError("y", f"an array of shape {list(given.shape)}", "classes [n], or labels [n, C]")
     values = given.reshape(-1)

@@ -8,9 +8,8 @@ import torch
 from sklearn.base import RegressorMixin
 
 from pyg_samsa.datasets.splits import quantile_strata
-from pyg_samsa.errors import ConfigError
 from pyg_samsa.estimators._base import MoleculeEstimator
-from pyg_samsa.estimators._targets import as_matrix
+from pyg_samsa.estimators._targets import as_matrix, check_targets
 from pyg_samsa.task import Task
 
 
@@ -69,14 +68,16 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
             X: n molecules (SMILES or ``rdkit.Chem.Mol``), or n ``Data``.
             y: Numbers [n] or [n, C]; NaN if unknown.
 
+        Raises:
+            ConfigError: A target is infinite or beyond float32, or holds fewer than two different numbers.
+
         Example:
             >>> sizes = {"channels": 8, "num_layers": 1, "max_epochs": 1}
             >>> SAMSARegressor(**sizes).fit(["C" * n for n in range(1, 13)], list(range(12))).best_epoch_
             1
         """
         targets = as_matrix(y)
-        if np.isinf(targets).any() or np.isnan(targets).all(0).any():
-            raise ConfigError("y", "an infinite value or a column without any", "numbers, NaN if unknown")
+        check_targets(targets, flat=np.ndim(y) == 1)
         self._flat = np.ndim(y) == 1
         wide = torch.from_numpy(targets)
         self._fit(X, wide, "regression", quantile_strata(wide), wide.size(1))

@@ -219,9 +219,19 @@ def write_number(value: float, spread: float | None = None, *, digits: int = 6) 
         >>> write_number(-999999.99812345), write_number(-999999.99812345, spread=0.01), write_number(0.25)
         ('-1e+06', '-999999.998123', '0.25')
     """
+    return f"{value:.{count_digits(value, spread, digits=digits)}g}"
+
+
+def count_digits(value: float, spread: float | None = None, *, digits: int = 6) -> int:
+    """Return the number of significant digits with which `write_number` writes a number; arguments as there.
+
+    Example:
+        >>> count_digits(-999999.99812345), count_digits(-999999.99812345, spread=0.01)
+        (6, 12)
+    """
     if spread is not None and value and 0 < spread < math.inf and math.isfinite(value):
         digits += min(max(math.floor(math.log10(abs(value))) - math.floor(math.log10(spread)) - 1, 0), 11)
-    return f"{value:.{digits}g}"
+    return digits
 
 
 def spread_of(values: Sequence[float] | np.ndarray) -> float | None:

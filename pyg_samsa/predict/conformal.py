@@ -15,6 +15,8 @@ from pyg_samsa.task import Task
 CONFIDENCE = 0.9
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95)
 SOURCES = ("validation", "out-of-fold")
+LARGEST_SPREAD = 10.0
+"""Most medians of the spread that widen an interval: no spread outgrows what the residuals of the calibration say."""
 _DIGITS = 7
 
 
@@ -109,14 +111,16 @@ def calibrate(
     r"""Compute the nonconformity scores of molecules that the predictor was not fitted to.
 
     .. math::
-        \alpha_i = \frac{|y_i - \hat y_i|}{s_i + \beta} \text{ (regression)}, \qquad
+        \alpha_i = \frac{|y_i - \hat y_i|}{\min(s_i, 10 \beta) + \beta} \text{ (regression)}, \qquad
         \alpha_i = 1 - \hat p_i(y_i) \text{ (labels, classes)}
 
     with the spread :math:`s_i` over the members of an ensemble and its median :math:`\beta` over the molecules; without
-    a spread the denominator is 1. Papadopoulos, Vovk and Gammerman, "Regression conformal prediction with nearest
-    neighbours", JAIR 2011; Sadinle, Lei and Wasserman, "Least ambiguous set-valued classifiers with bounded error
-    levels", JASA 2019. The scores of labels are kept apart for 0 and 1, so that the rare label is covered as often as
-    the frequent one (Vovk, "Conditional validity of inductive conformal predictors", 2012).
+    a spread the denominator is 1. The spread counts up to ten medians, so that no interval is wider than 22 times the
+    largest residual of the calibration. It is a function of the prediction alone, so the probability holds.
+    Papadopoulos, Vovk and Gammerman, "Regression conformal prediction with nearest neighbours", JAIR 2011; Sadinle, Lei
+    and Wasserman, "Least ambiguous set-valued classifiers with bounded error levels", JASA 2019. The scores of labels
+    are kept apart for 0 and 1, so that the rare label is covered as often as the frequent one (Vovk, "Conditional
+    validity of inductive conformal predictors", 2012).
 
     Args:
         task: Task of whole graphs.
@@ -160,7 +164,7 @@ def calibrate(
         floor = np.nanmedian(np.where(usable, _same_shape("spread", spread, values), np.nan), axis=0)
         # Members that agree on every molecule say nothing about the error.
         floor = np.where(floor > 0, floor, 1.0)
-        residuals = residuals / (spread + floor)
+        residuals = residuals / _width(spread, floor)
     scores = tuple(np.sort(residuals[usable[:, column], column]) for column in range(task.num_targets))
     return Calibration(task.kind, scores, floor, source)
 
@@ -171,7 +175,7 @@ def prediction_intervals(
     r"""Return intervals that hold the true value with at least the given probability.
 
     .. math::
-        \hat y \pm q\,(s + \beta), \qquad q = \alpha_{(\lceil (n + 1) c \rceil)}
+        \hat y \pm q\,(\min(s, 10 \beta) + \beta), \qquad q = \alpha_{(\lceil (n + 1) c \rceil)}
 
     with the scores of `calibrate` in ascending order. The probability is over new molecules that resemble those of the
     calibration; a scaffold split or another laboratory breaks this assumption. After calibration on out-of-fold
@@ -208,7 +212,7 @@ def prediction_intervals(
     if calibration.floor is not None:
         if spread is None:
             raise ConfigError("spread", None, "the spread of the members, which the calibration uses")
-        width = _same_shape("spread", spread, values) + calibration.floor
+        width = _width(_same_shape("spread", spread, values), calibration.floor)
     half = np.array([_quantile(scores, confidence) for scores in calibration.scores]) * width
     return values - half, values + half
 
@@ -351,6 +355,11 @@ def _quantile(scores: np.ndarray, confidence: float) -> float:
     # A little less confidence, because crepes cuts (1 - c)(n + 1) to an integer, and 1 - 0.9 is below 0.1.
     found = ConformalRegressor().fit(scores).predict_int(np.zeros(1), confidence=confidence - 1e-12)
     return float(found[0, 1])
+
+
+def _width(spread: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """Return what a score is multiplied with: the spread, bounded by the median of the calibration, and this median."""
+    return np.minimum(spread, LARGEST_SPREAD * floor) + floor
 
 
 def _checked(task: Task, values: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from pyg_samsa.chem.parsing import in_chunks, parse_stream
 from pyg_samsa.errors import ConfigError, DataIntegrityError, check_choice
-from pyg_samsa.io.cells import DECIMALS, read_number, write_number
+from pyg_samsa.io.cells import DECIMALS, count_digits, read_number, write_number
 from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns
 from pyg_samsa.io.csv_rows import CsvRows, why_no_molecule
 from pyg_samsa.io.extra_column import ExtraColumn
@@ -266,8 +266,12 @@ class TablePredictor:
             numbers.append(result.spread[place])
         added += [text for row in numbers for text in self._texts(row, self._spreads, known)]
         if result.low is not None and result.high is not None:
-            ends = np.stack([result.low[place], result.high[place]], axis=1).ravel()
-            added += self._texts(ends, [spread for spread in self._spreads for _ in range(2)], known)
+            # As many digits as the prediction has: more would only describe the width.
+            for value, spread, *ends in zip(
+                values.tolist(), self._spreads, result.low[place].tolist(), result.high[place].tolist(), strict=True
+            ):
+                digits = count_digits(value, spread)
+                added += [write_number(end, digits=digits) if known else "" for end in ends]
         return [*kept, *added, *sets, error]
 
     @staticmethod

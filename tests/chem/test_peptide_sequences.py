@@ -52,3 +52,9 @@ def test_small_letters_are_refused_with_the_cure():
 def test_nothing(sequence):
     with pytest.raises(SmilesError, match="empty"):
         sequence_to_smiles(sequence)
+
+
+def test_fasta_is_named():
+    with pytest.raises(SmilesError, match="this is FASTA") as caught:
+        sequence_to_smiles(">pep1\nGIGK")
+    assert "without the line" in caught.value.hint

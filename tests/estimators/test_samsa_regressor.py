@@ -44,12 +44,15 @@ def test_saved_networks_predict_in_units_of_the_targets(smiles, length, small, t
     ("y", "culprit"),
     [
         (["a"] * 24, "numbers"),
-        ([np.nan] * 24, "a column without any"),
-        ([np.inf] + [1.0] * 23, "infinite"),
-        ([[1.0, np.nan]] * 24, "a column without any"),
-        ([1.0] * 23, "24 targets"),
+        ([np.nan] * 24, "y: got 'no value', expected numbers that differ"),
+        ([1.0, np.inf] + [2.0] * 22, r"y\[1\]: got inf, expected a number of at most 3e38"),
+        ([[1.0, -1e39]] + [[2.0, 1.0]] * 23, r"y\[0, 1\]: got -1e\+39, expected a number of at most 3e38"),
+        ([[number, np.nan] for number in range(24)], r"y\[:, 1\]: got 'no value'"),
+        ([1.0] * 24, "y: got 'only the number 1', expected numbers that differ"),
+        (None, "y: got None, expected a target for each molecule"),
+        (list(range(23)), "24 targets"),
     ],
-    ids=["texts", "nothing known", "infinity", "an empty column", "too few"],
+    ids=["texts", "nothing known", "infinity", "too large", "an empty column", "constant", "nothing", "too few"],
 )
 def test_targets_that_do_not_fit_are_refused(y, culprit, smiles, small):
     with pytest.raises(ConfigError, match=culprit):

@@ -75,3 +75,10 @@ def test_classes_of_every_form(y, classes):
 def test_measurements_and_mixed_types_are_no_classes(y, got):
     with pytest.raises(ConfigError, match=f"y: got '{got}"):
         as_classes(y)
+
+
+def test_no_targets_at_all_are_named():
+    for read in (as_matrix, as_classes):
+        with pytest.raises(ConfigError, match="y: got None, expected a target for each molecule") as caught:
+            read(None)
+        assert "fit(molecules, y)" in caught.value.hint

@@ -71,6 +71,19 @@ def test_scores_by_hand():
     assert [scores.tolist() for scores in found.scores] == [[0.25 / 2.5, 0.5 / 1.5, 1.0 / 2.0], [0.5 / 5, 2.0 / 3.0]]
 
 
+def test_one_spread_far_outside_the_others_does_not_explode():
+    rng = np.random.default_rng(0)
+    spread = rng.uniform(0.5, 1.5, (40, 1))
+    error = rng.normal(size=(40, 1)) * spread
+    error[3] = 1e35
+    calibration = calibrate(Task("regression", ["y"]), np.zeros((40, 1)), error, spread=spread)
+    spread[7] = 1e35
+    low, high = prediction_intervals(calibration, np.zeros((40, 1)), spread=spread, confidence=0.97)
+    assert 1e34 < (high - low).max() <= 22 * 1e35
+    low, high = prediction_intervals(calibration, np.zeros((40, 1)), spread=spread, confidence=0.9)
+    assert (high - low).max() < 100
+
+
 def test_the_half_width_is_the_conformal_quantile():
     calibration = Calibration("regression", (np.arange(1.0, 100.0),))
     for confidence, half in ((0.5, 50), (0.8, 80), (0.9, 90), (0.95, 95), (0.99, 99), (0.901, 91)):

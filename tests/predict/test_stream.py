@@ -305,6 +305,19 @@ def test_a_table_with_another_decimal_sign_than_the_training_is_refused(caplog):
     assert caplog.text == ""
 
 
+def test_intervals_have_as_many_digits_as_predictions():
+    class Wide(Lengths):
+        target_std = np.array([1.0])
+
+        def predict_parsed(self, parsed, *, interval, **options):
+            result = super().predict_parsed(parsed, interval=None, **options)
+            values = result.values + 0.123456789
+            return result._replace(values=values, low=values - 1e36 / 3, high=values + 1e36 / 3)
+
+    rows, _ = streamed(table("smiles\nCCO\n", Wide(), interval=0.8))
+    assert rows[1] == ["CCO", "3.12346", "-3.33333e+35", "3.33333e+35", ""]
+
+
 def test_comments_are_told():
     rows, progress = streamed(table("id,smiles\n1,C\n# end\n"))
     assert rows[2] == ["# end", "", "", "comment"]

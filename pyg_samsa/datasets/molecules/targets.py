@@ -32,6 +32,8 @@ from pyg_samsa.io.extra_column import ExtraColumn
 
 CSV_TASKS = ("auto", "regression", "binary", "multilabel", "multiclass")
 _FEW_CLASSES = 6
+_FAR = 1000
+"""A value that is more quartile ranges away from the median is told."""
 _NOTHING = "There is nothing to learn from it: leave it out of --target-columns."
 CENSORED = ("refuse", "bounds", "missing", "exact")
 
@@ -168,7 +170,7 @@ class CellOptions:
 
 
 _OTHER = {"point": "comma", "comma": "point"}
-_SHOWN = 3
+_SHOWN, _FEWEST_FOR_QUARTILES = 3, 8
 
 
 def _read_as(texts: Sequence[str], rows: Sequence[int], places: Sequence[int], sign: str) -> str:
@@ -203,6 +205,34 @@ def _what_words_are(texts: Sequence[str], numbers: Sequence[Number | None], name
         return f"Leave the field empty where there is no value, or name the words that mean this: --missing {shown}."
     cures = f"if they are classes: --task multiclass; '!{name}' in --target-columns leaves the column out."
     return f"It holds {len(words):,} different words in {len(texts):,} rows; {cures}"
+
+
+NO_VALUE = "no value"
+
+
+def check_measurements(values: Tensor) -> tuple[int | None, str]:
+    """Say why a regression cannot learn a target, from a table or in Python.
+
+    Args:
+        values: The target [n], float64; NaN where there is none.
+
+    Returns:
+        The place of a value that float32 cannot hold, or None; and what the target holds if there is nothing to learn
+        from it: :data:`NO_VALUE` or only one number; empty if there is.
+
+    Example:
+        >>> check_measurements(torch.tensor([0.5, 1.5])), check_measurements(torch.tensor([2.0, math.nan, 2.0]))
+        ((None, ''), (None, 'only the number 2'))
+        >>> check_measurements(torch.tensor([0.5, math.inf]))
+        (1, '')
+    """
+    known = values[~values.isnan()]
+    if not len(known):
+        return None, NO_VALUE
+    if float(known.abs().max()) > torch.finfo(torch.float32).max:
+        return int(values.nan_to_num(0.0, math.inf, -math.inf).abs().argmax()), ""
+    constant = len(known) > 1 and bool((known == known[0]).all())
+    return None, f"only the number {known[0]:g}" if constant else ""
 
 
 class Targets(NamedTuple):
@@ -332,7 +362,8 @@ def _labels(labels: Sequence[Labels], table: _Columns) -> Targets:
     for position in range(len(names)):
         known = y[:, position][~y[:, position].isnan()]
         if bool((known == known[0]).all()):
-            raise DataError(f"column {table.names[position]!r} holds only the label {known[0]:g}", hint=_NOTHING)
+            only = f"only the label {known[0]:g}" if len(known) > 1 else f"a single value, {known[0]:g}"
+            raise DataError(f"column {table.names[position]!r} holds {only}", hint=_NOTHING)
     return Targets("binary" if len(labels) == 1 else "multilabel", names, y, notes=tuple(table.notes))
 
 
@@ -366,6 +397,7 @@ def _regression(table: _Columns, asked: str) -> Targets:
         numbers = cells.read_column(texts, name, table.rows, bounds=cells.censored != "refuse")
         table.note_missing(place, [number.value for number in numbers])
         table.notes += [*cells.note_on(texts, name, table.rows), *_note_bounds(texts, numbers, name, cells.censored)]
+        table.notes += _note_far([number.value for number in numbers], texts, table.rows, name)
         if cells.censored == "missing":
             _check_not_only_bounds(numbers, name)
             numbers = [Number(math.nan) if number.bound else number for number in numbers]
@@ -373,14 +405,13 @@ def _regression(table: _Columns, asked: str) -> Targets:
         bounds.append([number.bound if cells.censored == "bounds" else 0 for number in numbers])
     y = torch.tensor(values, dtype=torch.float64).T.contiguous()
     for position, name in enumerate(table.names):
-        known = y[:, position][~y[:, position].isnan()]
-        if not len(known):
+        bad, reason = check_measurements(y[:, position])
+        if bad is not None:
+            raise refuse_infinite(table.texts[position][bad], row=table.rows[bad], column=name)
+        if reason == NO_VALUE:
             raise _no_value(table.texts[position], name)
-        if float(known.abs().max()) > torch.finfo(torch.float32).max:
-            place = int(y[:, position].nan_to_num(0.0, math.inf).abs().argmax())
-            raise refuse_infinite(table.texts[position][place], row=table.rows[place], column=name)
-        if len(known) > 1 and bool((known == known[0]).all()):
-            raise DataError(f"column {name!r} holds only the number {known[0]:g}", hint=_NOTHING)
+        if reason:
+            raise DataError(f"column {name!r} holds {reason}", hint=_NOTHING)
     bound = torch.tensor(bounds, dtype=torch.int8).T.contiguous()
     if asked == "auto" and len(table.names) == 1 and (few := _few_whole_numbers(y)):
         table.notes.append(
@@ -388,6 +419,22 @@ def _regression(table: _Columns, asked: str) -> Targets:
             "--task multiclass reads them as classes"
         )
     return Targets("regression", list(table.names), y, bound if bool(bound.any()) else None, tuple(table.notes))
+
+
+def _note_far(values: Sequence[float], texts: Sequence[str], rows: Sequence[int], name: str) -> list[str]:
+    """Return which values of a column are far outside the others, such as 999999 where there is no value."""
+    column = torch.tensor(values, dtype=torch.float64)
+    known = column[column.isfinite()]
+    if len(known) < _FEWEST_FOR_QUARTILES:
+        return []
+    low, median, high = known.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
+    far = ((column - median).abs() > _FAR * (high - low)).nonzero().flatten().tolist() if high > low else []
+    if not far:
+        return []
+    shown = ", ".join(f"{texts[place].strip()[:40]!r} in row {rows[place]}" for place in far[:_SHOWN])
+    shown += f" and {len(far) - _SHOWN:,} more" if len(far) > _SHOWN else ""
+    verb = "is" if len(far) == 1 else "are"
+    return [f"column {name!r}: {shown} {verb} far outside the other values, of which half are from {low:g} to {high:g}"]
 
 
 class ExtraNumbers(NamedTuple):
@@ -453,6 +500,7 @@ def read_numbers(
         read[:, position] = torch.tensor(found, dtype=torch.float64)
         table.note_missing(position, found)
         table.notes += table.cells.note_on(column, names[position], rows)
+        table.notes += _note_far(found, column, rows, names[position])
     numbers = read.float()
     if bool(numbers.isinf().any()):
         row, position = numbers.isinf().nonzero()[0].tolist()

@@ -104,7 +104,14 @@ def encode_features(
     if isinstance(encoder, Linear) and (
         features.dim() != 2 or features.size(1) != encoder.in_features or not features.is_floating_point()
     ):
-        raise ShapeError(name, f"{list(features.shape)} {features.dtype}", f"floats [*, {encoder.in_features}]")
+        option = {"x": "in_channels", "edge_attr": "edge_channels"}.get(name, "the option of these features")
+        cure = f"Pass {name}.float(), or make the network with a list of numbers of categories as {option}."
+        raise ShapeError(
+            name,
+            f"{list(features.shape)} {features.dtype}",
+            f"floats [*, {encoder.in_features}]",
+            hint="" if features.is_floating_point() else cure,
+        )
     encoded = encoder(features)
     if encoded.shape != (features.size(0), channels):
         raise ShapeError(f"encoded {name}", list(encoded.shape), [features.size(0), channels])

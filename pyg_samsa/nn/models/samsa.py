@@ -201,7 +201,8 @@ class SAMSA(Module):
         Args:
             x: Node features [N, F]; floats of any precision, which get that of the weights.
             edge_index: Directed edges, or ``adj_t``, see `pyg_samsa.functional.edges_of`; None means no edges.
-            edge_attr: Edge features [E, F'].
+            edge_attr: Edge features [E, F']. A network without ``edge_channels`` does not read them, as ``GATConv``
+                without ``edge_dim``.
             batch: Graph number of each node, in any order, or the index of the batch, see
                 `pyg_samsa.functional.GraphIndex`; None means one graph.
             batch_size: Number of graphs, if some at the end may be empty.

@@ -190,7 +190,7 @@ class NodeTokenizer(Module):
         Args:
             x: Node features [N, F].
             edge_index: Directed edges, or ``adj_t``, see `pyg_samsa.functional.edges_of`; None means no edges.
-            edge_attr: Edge features [E, F'].
+            edge_attr: Edge features [E, F']; not read without ``edge_channels``.
             batch: Graph number of each node, in any order, or the index of the batch, see
                 `pyg_samsa.functional.GraphIndex`; None means one graph.
             batch_size: Number of graphs, if some at the end may be empty.

@@ -295,3 +295,23 @@ def test_spellings_of_classes_are_told():
     assert read(["Yes", "yes", "no", "1"]).notes == ()
     with pytest.raises(DataError, match="holds only 'Red'"):
         read(["red", "Red"])
+
+
+@pytest.mark.parametrize(
+    "read_column",
+    [lambda texts: read(texts).notes, lambda texts: read_numbers([texts], ["T"], range(1, len(texts) + 1)).notes],
+)
+def test_values_far_outside_the_others_are_told(read_column):
+    texts = [f"{number / 7:.2f}" for number in range(38)]
+    assert read_column(texts) == ()
+    (note,) = read_column([*texts[:20], "1e35", *texts[20:], "-9999"])
+    assert "'1e35' in row 21, '-9999' in row 40 are far outside the other values, of which half are from" in note
+    # A wide column is no mistake.
+    assert read_column([f"{10 ** (number / 6):.4g}" for number in range(38)]) == ()
+
+
+def test_one_row_is_no_label_that_all_rows_have():
+    with pytest.raises(DataError, match="column 'column 0' holds a single value, 1"):
+        read(["1", ""])
+    with pytest.raises(DataError, match="column 'column 0' holds only the label 1"):
+        read(["1", "1"])

@@ -82,3 +82,14 @@ def test_one_hot_categories():
 def test_bad_categories(category):
     with pytest.raises(ShapeError, match="category"):
         one_hot_categories(category, 2, 3)
+
+
+def test_categories_in_the_place_of_floats_name_two_cures():
+    for name, option in (("x", "in_channels"), ("edge_attr", "edge_channels")):
+        with pytest.raises(ShapeError, match="expected floats") as caught:
+            encode_features(name, make_encoder(option, 9, 16), torch.zeros(3, 9, dtype=torch.long), 16)
+        assert f"Pass {name}.float()" in caught.value.hint
+        assert option in caught.value.hint
+    with pytest.raises(ShapeError) as caught:
+        encode_features("x", make_encoder("in_channels", 9, 16), torch.zeros(3, 8), 16)
+    assert caught.value.hint == ""
