@@ -228,9 +228,12 @@ def suggest(name: str, known: Iterable[str]) -> str:
     Example:
         >>> suggest("optim.base_rl", ["optim.base_lr", "train.mode"])
         "Did you mean 'optim.base_lr'?"
+        >>> suggest("Y", ["y"])
+        "Did you mean 'y'?"
     """
-    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"Did you mean {near[0]!r}?" if near else ""
+    names = {one.lower(): one for one in reversed(list(known))}  # of names that differ only in case, the first
+    near = get_close_matches(name.lower(), list(names), n=1, cutoff=0.6)
+    return f"Did you mean {names[near[0]]!r}?" if near else ""
 
 
 def check_choice(key: str, value: object, allowed: Collection[object]) -> None:

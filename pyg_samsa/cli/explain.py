@@ -249,7 +249,7 @@ def _rows(
 ) -> Iterator[tuple[int, str, str, list[str], str]]:
     """Yield row, name, SMILES and fields of the extra columns of each molecule, and the delimiter of the table."""
     from pyg_samsa.chem.first_row import open_molecules
-    from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns
+    from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns, refuse_molecules_alone
     from pyg_samsa.io.csv_rows import why_no_molecule
 
     path = Path(given[0]).expanduser()
@@ -259,7 +259,7 @@ def _rows(
     if not looks_like_file:
         if len(given) > 1 and (files := [text for text in given if len(text) < 4096 and Path(text).is_file()]):
             raise ConfigError("SMILES|CSV", files[0], "one CSV file and nothing else, or SMILES")
-        find_extra_columns(["smiles"], extra_columns, key="SMILES|CSV")
+        refuse_molecules_alone(extra_columns, key="SMILES|CSV")
         for number, smiles in enumerate(given, start=1):
             yield number, smiles if len(smiles) <= 40 else f"{smiles[:37]}...", smiles, [], ","
         return
@@ -319,7 +319,7 @@ def _numbers(name: str, texts: Sequence[str], rows: Sequence[int], decimal: str,
     for text, row in zip(texts, rows, strict=True):
         found = column.read(text, decimal=decimal, delimiter=delimiter)
         if found is None:
-            raise refuse_text(text, row=row, column=name)
+            raise refuse_text(text, row=row, column=name, target=False)
         numbers.append(found)
     return numbers
 

@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
             # The option is the argument of its name.
             raise error.renamed(f"--{error.key}") if error.key in _OPTIONS else error from None
     if args.verbosity >= 0 and not single:
-        summary = f"{done.rows:,} rows"
+        summary = f"{done.rows:,} row{'s' * (done.rows != 1)}"
         summary += f", {done.errors:,} of them without a prediction (see the column error)" if done.errors else ""
         print(summary + ("" if args.output == "-" else f": {args.output}"), file=sys.stderr)
     return 0
@@ -117,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
 def _predict(args: argparse.Namespace, rows: CsvRows, *, single: bool) -> Progress:
     import torch
 
+    from pyg_samsa.io.csv_columns import refuse_molecules_alone
     from pyg_samsa.io.progress import progress_bar
     from pyg_samsa.predict import load_predictor
     from pyg_samsa.predict.conformal import check_confidence
@@ -125,6 +126,8 @@ def _predict(args: argparse.Namespace, rows: CsvRows, *, single: bool) -> Progre
     if args.threads:
         torch.set_num_threads(args.threads)
     predictor = load_predictor(args.model, device=args.device, threads=torch.get_num_threads())
+    if single:
+        refuse_molecules_alone(predictor.extra_columns, key="IN")
     if args.interval is not None:
         check_confidence(predictor.calibration, args.interval, key="--interval")
     columns = (args.smiles_column, args.uncertainty, args.draws, args.workers, args.max_atoms)

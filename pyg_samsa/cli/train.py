@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -239,20 +240,50 @@ def table_options(args: argparse.Namespace) -> list[str]:
     if args.skip_invalid:
         settings["dataset.skip_invalid"] = "True"
     if settings and not args.csv:
-        first = next(iter(settings)).removeprefix("dataset.").replace("_", "-").replace("predictor.members", "only")
-        first = first.replace("csv-task", "task").replace("missing-values", "missing").replace("split-kind", "split")
-        raise ConfigError("--csv", None, "a table of molecules", hint=f"--{first} needs --csv.")
-    if args.csv:
-        # The table replaces the data set of the config, and gives the run its name.
-        settings |= {"dataset.format": "samsa", "dataset.name": "csv"}
-        if not args.cfg_file:
-            settings["run_name"] = json.dumps(Path(args.csv).stem or "csv")
+        raise ConfigError("--csv", None, "a table of molecules", hint=f"{_flag(next(iter(settings)))} needs --csv.")
     settings |= {"optim.max_epoch": str(args.epochs)} if args.epochs is not None else {}
     settings |= {"predictor.ensemble": str(args.ensemble)} if args.ensemble is not None else {}
     settings |= {"predictor.folds": str(args.folds)} if args.folds is not None else {}
     settings |= {"train.patience": str(args.patience)} if args.patience is not None else {}
     settings |= {"out_dir": json.dumps(args.out)} if args.out is not None else {}
+    _refuse_contradictions(settings, args.opts)
+    if args.csv:
+        # The table replaces the data set of the config, and gives the run its name.
+        settings |= {"dataset.format": "samsa", "dataset.name": "csv"}
+        if not args.cfg_file:
+            settings["run_name"] = json.dumps(Path(args.csv).stem or "csv")
     return [word for setting in settings.items() for word in setting]
+
+
+_FLAGS = {
+    "dataset.csv_task": "--task",
+    "dataset.missing_values": "--missing",
+    "dataset.split_kind": "--split",
+    "optim.max_epoch": "--epochs",
+    "predictor.members": "--only",
+    "out_dir": "--out",
+}
+
+
+def _flag(key: str) -> str:
+    """Return the argument that corresponds to a setting."""
+    return _FLAGS.get(key, "--" + key.rpartition(".")[2].replace("_", "-"))
+
+
+def _refuse_contradictions(settings: Mapping[str, str], opts: Sequence[str]) -> None:
+    """Raise an error if an argument and a setting at the end of the command say different things."""
+    import yaml
+
+    # Settings are pairs `key value` or words `key=value`.
+    given: dict[str, str] = {}
+    words = iter(opts)
+    for word in words:
+        key, sign, value = word.partition("=")
+        given[key] = value if sign else next(words, "")
+    for key, value in settings.items():
+        if key in given and yaml.safe_load(given[key]) != yaml.safe_load(value):
+            expected = f"the value of {key} {given[key]}, or only one of both"
+            raise ConfigError(_flag(key), yaml.safe_load(value), expected)
 
 
 def check_table(args: argparse.Namespace) -> None:

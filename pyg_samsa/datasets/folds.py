@@ -87,7 +87,7 @@ def _rank(name: str, seed: int) -> bytes:
 
 def _check_count(count: int, folds: int, noun: str) -> None:
     if count < folds:
-        raise ConfigError("folds", folds, f"at most {count}, the number of {noun}")
+        raise ConfigError("folds", folds, f"at most {count}, the number of {noun} outside the test split")
 
 
 def _sorted(rows: object) -> Tensor:

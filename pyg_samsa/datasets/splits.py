@@ -273,10 +273,23 @@ def column_split(texts: Sequence[str], rows: Sequence[int], name: str) -> dict[s
     for place, text in enumerate(texts):
         split = _NAMES.get(text.strip().lower())
         if split is None:
-            hint = "Write train, val or test in each row." if not text.strip() else ""
+            hint = "Write train, val or test in each row"
+            others = dict.fromkeys(word for text in texts if (word := text.strip()) and word.lower() not in _NAMES)
+            shown = ", ".join(map(repr, list(others)[:3])) + (", ..." if len(others) > 3 else "")
+            hint += f": rename {shown}." if others else "."
             raise ConfigError(f"row {rows[place]}, column {name!r}", text, sorted(_NAMES), hint=hint)
         chosen.setdefault(split, []).append(place)
     return _checked({split: _sorted(chosen[split]) for split in SPLITS if split in chosen}, wanted=["train"])
+
+
+def is_split(text: str) -> bool:
+    """Return whether a field is a word that `column_split` reads.
+
+    Example:
+        >>> is_split(" Valid"), is_split("fold 1")
+        (True, False)
+    """
+    return text.strip().lower() in _NAMES
 
 
 def canonical_smiles(smiles: Sequence[str]) -> list[str]:

@@ -61,7 +61,7 @@ _MOST_OTHERS = 3
 
 
 def refuse_text(
-    text: str, *, row: int, column: str, hint: str = "", others: Sequence[tuple[str, int]] = ()
+    text: str, *, row: int, column: str, hint: str = "", others: Sequence[tuple[str, int]] = (), target: bool = True
 ) -> DataError:
     """Return the error about a field that is no number.
 
@@ -70,6 +70,7 @@ def refuse_text(
         row: Its row, counted from 1 without the header.
         column: Name of its column.
         hint: What to do, for texts without a known cause.
+        target: Whether it is a column of targets, where bounds can be read.
         others: Other texts of the column that are no numbers, and the first row of each.
 
     Example:
@@ -83,6 +84,7 @@ def refuse_text(
     if is_bound(text):
         what = "is a bound, not a number"
         cure = "--censored bounds trains with bounds, missing leaves them out, exact takes the numbers as they are."
+        cure = cure if target else "Write a number: only targets may be bounds."
     elif readings := _readings(text):
         what = f"may be {' or '.join(readings)}" if len(readings) > 1 else what
         cure = "--decimal comma or --decimal point says how numbers are written."

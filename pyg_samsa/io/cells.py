@@ -170,6 +170,16 @@ def read_bounded(text: str, *, decimal: str = "auto", missing: Collection[str] |
     return Number(value, _SIDES.get(sign[1], 0) if sign else 0)
 
 
+def is_numeric(text: str) -> bool:
+    """Return whether a field is a number or a bound, with a decimal point or a decimal comma.
+
+    Example:
+        >>> [is_numeric(text) for text in ("0,5", "1.5", ">10", "n/a", "high")]
+        [True, True, True, False, False]
+    """
+    return any(read_bounded(text, decimal=sign, missing=[""]) is not None for sign in ("point", "comma"))
+
+
 def is_bound(text: str) -> bool:
     """Return whether a field is a bound: a number after one of ``< > <= >= ≤ ≥``.
 

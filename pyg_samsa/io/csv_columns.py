@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -54,7 +55,10 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
             return similar[0]
         if len(header) == 1:
             return 0
-        hint = f"Pass the name: {key} NAME."
+        doubled = next((lower.index(name) for name in fallbacks if name in lower), None)
+        nameless = next((place for place, name in enumerate(names) if not is_named(name)), None)
+        likely = doubled if doubled is not None else nameless
+        hint = f"Pass the name: {key} NAME." if likely is None else f"Pass its number: {key} {likely + 1}."
         if any("inchi" in name for name in lower):
             hint = (
                 "Molecules are read as SMILES: rdkit.Chem.MolToSmiles(rdkit.Chem.MolFromInchi(text)) converts an InChI."
@@ -74,6 +78,17 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
     if wanted.isdigit() and 1 <= int(wanted) <= max(len(header), 1):
         return int(wanted) - 1
     raise ConfigError(key, wanted, f"the name of a column: {shown}", hint=suggest(wanted, names))
+
+
+def column_word(header: Sequence[str], place: int) -> str:
+    """Return the word by which a column is asked for: its name, or its number if it has none or shares it.
+
+    Example:
+        >>> [column_word(["smiles", "y", "y", "", "log S"], place) for place in (0, 1, 3, 4)]
+        ['smiles', '2', '4', "'log S'"]
+    """
+    names = [title.strip() for title in header]
+    return shlex.quote(names[place]) if names[place] and names.count(names[place]) == 1 else str(place + 1)
 
 
 def is_named(title: str) -> bool:
@@ -120,9 +135,10 @@ def find_columns(header: Sequence[str], wanted: Sequence[str], *, key: str, take
         found = found or (list(free) if negated and word == wanted[0].strip() else found)
         if not matching:
             shown = ", ".join(map(repr, names[:20]))
-            raise ConfigError(
-                key, word, f"the name of a column, or a pattern that fits one: {shown}", hint=suggest(word, names)
-            )
+            parts = [part.strip() for part in word.split(",")]
+            several = len(parts) > 1 and all(part in names for part in parts)
+            hint = f"Separate names by spaces: {key} {shlex.join(parts)}" if several else suggest(word, names)
+            raise ConfigError(key, word, f"the name of a column, or a pattern that fits one: {shown}", hint=hint)
         found = [place for place in found if place not in matching] + ([] if negated else matching)
     if len(set(found)) < len(found) or set(found) & set(taken):
         expected = "different columns, which hold neither the SMILES nor the split, and have no other use"
@@ -149,7 +165,39 @@ def find_extra_columns(header: Sequence[str], names: Sequence[str], *, key: str)
     """
     present = [title.strip() for title in header]
     for name in names:
-        if present.count(name) != 1:
-            hint = f"The model was trained with the extra column {name!r}; leave a field empty where it is unknown."
-            raise ConfigError(key, present, f"a table with one column {name!r}", hint=hint)
+        if present.count(name) == 1:
+            continue
+        if present.count(name) > 1:
+            places = ", ".join(str(place + 1) for place, title in enumerate(present) if title == name)
+            told, hint = f"columns {places} of this name", "Rename all but one of them."
+            raise ConfigError(key, told, f"a table with one column {str(name)!r}", hint=hint)
+        told = f"The model was trained with the extra column {str(name)!r}; leave a field empty where it is unknown."
+        if not present:
+            told = f"Write a first row that names the columns: the model finds its extra column {str(name)!r} there."
+        near = suggest(name, [title for title in present if title not in names])
+        raise ConfigError(
+            key, present or "no names of columns", f"a table with a column {str(name)!r}", hint=f"{near} {told}".strip()
+        )
     return {name: present.index(name) for name in names}
+
+
+def refuse_molecules_alone(names: Sequence[str], *, key: str) -> None:
+    """Raise an error if a model needs columns of numbers, which molecules on the command line do not have.
+
+    Args:
+        names: Names of the columns that the model needs.
+        key: Name of the argument that holds the molecules.
+
+    Raises:
+        ConfigError: There is such a column.
+
+    Example:
+        >>> refuse_molecules_alone(["pH"], key="IN")
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: IN: got 'a SMILES alone', expected a table: the model also reads the column 'pH'
+    """
+    if names:
+        shown = ", ".join(repr(str(name)) for name in names)
+        columns = f"the column{'s' * (len(names) > 1)} {shown}"
+        hint = f"Write a CSV file with the columns 'smiles', {shown}. A field may be empty where it is unknown."
+        raise ConfigError(key, "a SMILES alone", f"a table: the model also reads {columns}", hint=hint)

@@ -182,7 +182,9 @@ def test_descriptors_and_extra_columns(tmp_path, capsys):
     assert found == ([("row 1", "CCO")], 1, {"pH": [7.5]})
     capsys.readouterr()
     assert main(["explain", folder, "CCO", "--out", str(tmp_path / "out2")]) == 2
-    assert "expected a table with one column 'pH'" in capsys.readouterr().err
+    assert "expected a table: the model also reads the column 'pH'" in capsys.readouterr().err
+    assert main(["predict", folder, "CCO"]) == 2
+    assert "expected a table: the model also reads the column 'pH'" in capsys.readouterr().err
     given.write_text("smiles,pH\nCCO,acidic\n")
     assert main(["explain", folder, str(given), "--out", str(tmp_path / "out2")]) == 3
     assert "row 1, column 'pH': 'acidic' is not a number" in capsys.readouterr().err

@@ -152,6 +152,23 @@ def test_what_a_small_table_does_not_allow_is_named(tmp_path, monkeypatch, capsy
     assert not (tmp_path / "results").exists()
 
 
+def test_an_argument_and_a_setting_do_not_contradict_each_other(table, capsys):
+    words = ["train", "-q", "--csv", "table.csv", "--smiles-column", "mol", "--target-columns", "length"]
+    for given, told in (
+        (["--epochs", "3", "optim.max_epoch", "2"], "--epochs: got 3, expected the value of optim.max_epoch 2"),
+        (["--epochs", "3", "optim.max_epoch=2"], "--epochs: got 3, expected the value of optim.max_epoch 2"),
+        (["--only", "gp", "predictor.members", "trees"], "--only: got 'gp', expected the value of predictor.members"),
+        (["--split", "scaffold", "dataset.split_kind", "random"], "--split: got 'scaffold', expected the value of"),
+    ):
+        assert main([*words, *given]) == 2
+        assert told in capsys.readouterr().err
+    assert not (table / "results").exists()
+    parser = argparse.ArgumentParser()
+    train.configure(parser)
+    same = parser.parse_args(["--csv", "a.csv", "--epochs", "3", "samsa.layers", "1", "optim.max_epoch", "3"])
+    assert train.table_options(same).count("optim.max_epoch") == 1
+
+
 def test_settings_of_a_config_of_another_task_give_way_to_the_table(table, capsys):
     small = ["samsa.layers", "1", "samsa.channels", "16", "samsa.heads", "2", "--epochs", "1", "--only", "network"]
     words = ["--csv", "table.csv", "--smiles-column", "mol", "--target-columns", "length"]

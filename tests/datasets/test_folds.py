@@ -46,7 +46,7 @@ def test_a_scaffold_is_in_one_fold():
 
 
 def test_more_folds_than_molecules_are_refused():
-    with pytest.raises(ConfigError, match="at most 2, the number of molecules"):
+    with pytest.raises(ConfigError, match="at most 2, the number of molecules outside the test split"):
         random_folds(["C", "CC", "C"], torch.zeros(3, 1), 3)
     with pytest.raises(ConfigError, match="at most 1, the number of scaffolds"):
         scaffold_folds(["C", "CC", "CCC"], 2)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from pyg_samsa.datasets.splits import (
+    column_split,
     consecutive_splits,
     hold_out,
     label_strata,
@@ -9,6 +10,7 @@ from pyg_samsa.datasets.splits import (
     split_sizes,
     stratified_split,
 )
+from pyg_samsa.errors import ConfigError
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 100, 1001])
@@ -58,3 +60,9 @@ def test_quintiles_of_the_first_target():
 def test_rows_with_the_same_labels_are_in_one_stratum():
     nan = float("nan")
     assert label_strata(torch.tensor([[0.0, 1.0], [nan, 1.0], [0.0, 1.0], [1.0, nan]])) == [1, 0, 1, 2]
+
+
+def test_other_words_of_a_split_column_are_to_be_renamed():
+    with pytest.raises(ConfigError, match="row 2, column 'set': got 'internal'") as caught:
+        column_split(["train", "internal", "external", "test", "internal"], [1, 2, 3, 4, 5], "set")
+    assert caught.value.hint == "Write train, val or test in each row: rename 'internal', 'external'."

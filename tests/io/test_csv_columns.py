@@ -1,7 +1,7 @@
 import pytest
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_columns, find_extra_columns
+from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_columns, find_extra_columns, refuse_molecules_alone
 
 
 def test_a_pattern_may_be_the_name_of_a_column():
@@ -52,7 +52,41 @@ def test_columns():
 def test_columns_of_a_model_are_found_by_their_exact_names():
     assert find_extra_columns([" pH ", "smiles", "T"], ["T", "pH"], key="IN") == {"T": 2, "pH": 0}
     for header in (["smiles", "ph"], ["pH", "pH"]):
-        with pytest.raises(ConfigError, match=r"IN: .* expected a table with one column 'pH'"):
+        with pytest.raises(ConfigError, match=r"IN: .* expected a table with (a|one) column 'pH'"):
             find_extra_columns(header, ["pH"], key="IN")
+    for header, hint in (
+        (["smiles", "ph"], "Did you mean 'ph'? The model was trained with the extra column 'pH'; leave"),
+        (["smiles", "pH", "pH"], "Rename all but one of them."),
+        ([], "Write a first row that names the columns"),
+        (["smiles"], "The model was trained with the extra column 'pH'; leave"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            find_extra_columns(header, ["pH"], key="IN")
+        assert caught.value.hint.startswith(hint)
     with pytest.raises(ConfigError, match="'1'"):
         find_extra_columns(["smiles", "pH"], ["1"], key="IN")
+
+
+@pytest.mark.parametrize(
+    ("header", "number"),
+    [(["", "y"], 1), (["y", "Unnamed: 1"], 2), (["id", "smiles", "smiles"], 2), (["mol", "Mol"], 1)],
+)
+def test_columns_without_a_name_of_their_own_are_asked_for_by_number(header, number):
+    with pytest.raises(ConfigError) as caught:
+        find_column(header, "", key="--smiles-column", fallbacks=SMILES_NAMES)
+    assert caught.value.hint == f"Pass its number: --smiles-column {number}."
+    assert find_column(header, str(number), key="--smiles-column") == number - 1
+
+
+def test_names_with_commas_and_in_another_case():
+    for word, hint in (("y,id", "Separate names by spaces: --target-columns y id"), ("Y", "Did you mean 'y'?")):
+        with pytest.raises(ConfigError) as caught:
+            find_columns(["smiles", "y", "id"], [word], key="--target-columns", taken=[0])
+        assert caught.value.hint == hint
+
+
+def test_molecules_alone_do_for_models_without_columns():
+    refuse_molecules_alone([], key="IN")
+    with pytest.raises(ConfigError, match=r"got 'a SMILES alone', .* the columns 'T', 'pH'") as caught:
+        refuse_molecules_alone(["T", "pH"], key="IN")
+    assert "'smiles', 'T', 'pH'" in caught.value.hint

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from pyg_samsa.chem.first_row import find_molecule
+from pyg_samsa.datasets.splits import is_split
 from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.io.cells import read_number
-from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_columns, is_named
+from pyg_samsa.io.cells import is_missing, is_numeric
+from pyg_samsa.io.csv_columns import SMILES_NAMES, column_word, find_column, find_columns, is_named
 from pyg_samsa.io.csv_rows import CsvRows, open_rows, why_no_molecule
 
 
@@ -112,7 +113,7 @@ def read_molecule_table(
         split_at = find_column(header, split_column, key="--split-column") if split_column else None
         taken = [place for place in (smiles_at, split_at) if place is not None]
         extra_at = _extra_places(header, extra_columns, taken)
-        targets_at = _target_places(header, target_columns, [*taken, *extra_at])
+        targets_at = _target_places(opened, target_columns, [*taken, *extra_at], split_column)
         names = _distinct([header[place].strip() or f"column_{place + 1}" for place in targets_at])
         extra_names = [header[place].strip() for place in extra_at]
         targets: list[list[str]] = [[] for _ in targets_at]
@@ -143,7 +144,7 @@ def read_molecule_table(
 def _check_header(rows: CsvRows, path: Path, smiles_column: str) -> None:
     """Raise an error about a first row that holds a molecule and numbers in place of names."""
     first = rows.header
-    numbers = [title for title in first if title.strip() and read_number(title, missing=[]) is not None]
+    numbers = [title for title in first if title.strip() and is_numeric(title)]
     if (numbers or len(first) == 1) and find_molecule(first, rows.peek(), smiles_column) is not None:
         shown = ", ".join(repr(title.strip()[:40]) for title in first[:5]) + (", ..." if len(first) > 5 else "")
         hint = f"Write a line above it that names the columns, such as: smiles{rows.delimiter}y"
@@ -169,7 +170,33 @@ def _extra_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence[
     return places
 
 
-def _target_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence[int]) -> list[int]:
+_LOOKED_AT = 200
+_NO_TARGETS = ("error", "id", "index")
+_NO_TARGET_ENDINGS = ("_pred", "_spread", "_low", "_high", "_set", "_id", " id")
+"""Columns that `predict` adds, and numbers of molecules."""
+
+
+def _suggest_targets(rows: CsvRows, free: Sequence[int], *, asked_split: bool) -> str:
+    """Return which columns look like targets and like a split, by their names and first rows."""
+    sample = list(islice(rows, _LOOKED_AT))
+    fields = {
+        place: [text for row in sample if place < len(row) and not is_missing(text := row[place])] for place in free
+    }
+    names = {place: rows.header[place].strip().lower() for place in free}
+    splits = [place for place in free if fields[place] and all(is_split(text) for text in fields[place])]
+    others = [place for place in free if names[place] in _NO_TARGETS or names[place].endswith(_NO_TARGET_ENDINGS)]
+    usable = [place for place in free if place not in splits and place not in others]
+    numbers = [place for place in usable if fields[place] and all(map(is_numeric, fields[place]))]
+    targets = numbers or usable
+    word = column_word(rows.header, targets[-1]) if targets else "NAME"
+    hint = f"Pass --target-columns {word}, or several names, or all."
+    if splits and not asked_split:
+        hint += f" If the rows are to be split by a column: --split-column {column_word(rows.header, splits[0])}"
+    return hint
+
+
+def _target_places(rows: CsvRows, wanted: Sequence[str], taken: Sequence[int], split_column: str) -> list[int]:
+    header = rows.header
     if wanted:
         return find_columns(header, wanted, key="--target-columns", taken=taken)
     free = [place for place, title in enumerate(header) if place not in taken and is_named(title)]
@@ -177,7 +204,7 @@ def _target_places(header: Sequence[str], wanted: Sequence[str], taken: Sequence
         return free
     names = ", ".join(repr(header[place]) for place in free[:20])
     if free:
-        hint = f"Pass --target-columns {shlex.quote(header[free[-1]].strip())}, or several names, or all."
+        hint = _suggest_targets(rows, free, asked_split=bool(split_column))
         raise ConfigError("--target-columns", None, f"names of the columns to predict, of: {names}", hint=hint)
     hint = f"The first row is {', '.join(map(repr, header[:20]))}; columns are separated by a comma, ; tab or |. "
     hint += "It has to name the columns: remove titles above the names."

@@ -84,7 +84,7 @@ class CellOptions:
         return ExtraColumn(name, sign if written else "auto", self.missing, grouped=grouped)
 
     def read_column(
-        self, texts: Sequence[str], name: str, rows: Sequence[int], *, bounds: bool = False
+        self, texts: Sequence[str], name: str, rows: Sequence[int], *, bounds: bool = False, target: bool = True
     ) -> list[Number]:
         """Return the numbers of a column.
 
@@ -93,6 +93,7 @@ class CellOptions:
             name: Its name, for errors.
             rows: Row of the file of each field, for errors.
             bounds: Whether bounds such as ``>10`` are read.
+            target: Whether it is a target, and not a column that a model reads, for the hint of the error.
 
         Raises:
             DataError: A field is not a number.
@@ -110,7 +111,8 @@ class CellOptions:
             for text, row in refused:
                 first.setdefault(text.strip(), row)
             (text, row), *others = first.items()
-            raise refuse_text(text, row=row, column=name, hint=_what_words_are(texts, numbers, name), others=others)
+            hint = _what_words_are(texts, numbers, name, target=target)
+            raise refuse_text(text, row=row, column=name, hint=hint, others=others, target=target)
         return [number for number in numbers if number is not None]
 
     def _check_signs(self, texts: Sequence[str], name: str, rows: Sequence[int]) -> None:
@@ -194,7 +196,7 @@ def _value(text: str, sign: str) -> str:
     return f"{number.value:.15g}" if is_grouped(text, decimal=sign) else repr(number.value)
 
 
-def _what_words_are(texts: Sequence[str], numbers: Sequence[Number | None], name: str) -> str:
+def _what_words_are(texts: Sequence[str], numbers: Sequence[Number | None], name: str, *, target: bool = True) -> str:
     """Return the cure for a column that should hold numbers."""
     words = {text.strip() for text, number in zip(texts, numbers, strict=True) if number is None}
     if not words:
@@ -203,6 +205,8 @@ def _what_words_are(texts: Sequence[str], numbers: Sequence[Number | None], name
         named = sorted(word for word in words if not cure_of(word))[:_SHOWN]
         shown = shlex.join(named) + (" ..." if len(words) > len(named) else "") if named else "TEXT"
         return f"Leave the field empty where there is no value, or name the words that mean this: --missing {shown}."
+    if not target:
+        return f"Extra columns hold numbers: leave {name} out of --extra-columns, or write its words as numbers."
     cures = f"if they are classes: --task multiclass; '!{name}' in --target-columns leaves the column out."
     return f"It holds {len(words):,} different words in {len(texts):,} rows; {cures}"
 
@@ -496,7 +500,7 @@ def read_numbers(
     table = _Columns(columns, names, rows, cells or CellOptions())
     read = torch.full((len(rows), len(columns)), math.nan, dtype=torch.float64)
     for position, column in enumerate(columns):
-        found = [number.value for number in table.cells.read_column(column, names[position], rows)]
+        found = [number.value for number in table.cells.read_column(column, names[position], rows, target=False)]
         read[:, position] = torch.tensor(found, dtype=torch.float64)
         table.note_missing(position, found)
         table.notes += table.cells.note_on(column, names[position], rows)

@@ -65,3 +65,23 @@ def test_a_first_row_of_data_is_no_header(table, text):
         table(text)
     assert "names the columns, such as: smiles" in caught.value.hint
     assert table("mol,7\nCO,0.084\n").target_names == ["7"]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "words"),
+    [
+        ("smiles,y,split", "C,1.5,train", ["--target-columns y,", "--split-column split"]),
+        ("smiles,y,mol_id", "C,1.5,17", ["--target-columns y,"]),
+        ("smiles,y,note", "C,1.5,fine", ["--target-columns y,"]),
+        ("smiles,y,y", "C,1.5,2.5", ["--target-columns 3,"]),
+        ("smiles,log S,y_pred,error", "C,1.5,1.4,", ["--target-columns 'log S',"]),
+        ("smiles,kind,set", "C,acid,test", ["--target-columns kind,", "--split-column set"]),
+    ],
+)
+def test_the_hint_names_a_likely_target(table, header, row, words):
+    with pytest.raises(ConfigError, match="--target-columns") as caught:
+        table(f"{header}\n{row}\n{row}\n")
+    assert [word in caught.value.hint for word in words] == [True] * len(words)
+    assert ("--split-column" in caught.value.hint) == (len(words) > 1)
+    target = words[0].split(" ", 1)[1].strip(",'")
+    assert len(table(f"{header}\n{row}\n", target_columns=[target]).target_names) == 1  # the cure works

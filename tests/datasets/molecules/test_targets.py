@@ -315,3 +315,11 @@ def test_one_row_is_no_label_that_all_rows_have():
         read(["1", ""])
     with pytest.raises(DataError, match="column 'column 0' holds only the label 1"):
         read(["1", "1"])
+
+
+def test_words_in_extra_columns_have_a_cure_of_their_own():
+    for text, cure in (("warm", "leave T out of --extra-columns"), (">10", "only targets may be bounds")):
+        with pytest.raises(DataError) as caught:
+            read_numbers([[text, text]], ["T"], [1, 2])
+        assert cure in caught.value.hint
+        assert "--t" not in caught.value.hint  # neither --task nor --target-columns
