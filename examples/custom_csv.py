@@ -48,7 +48,7 @@ def write_amides(path: Path, limit: int) -> None:
 
 
 def main(
-    out: str = "amides",
+    out: str = "results/amides",
     table: str = "",
     targets: tuple[str, ...] = ("logP", "TPSA"),
     limit: int = 384,
@@ -103,5 +103,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--targets", nargs="+", default=("logP", "TPSA"), metavar="T", help="columns to predict")
     parser.add_argument("--epochs", type=int, default=30, help="number of epochs")
-    parser.add_argument("--out", default="amides", metavar="DIR", help="folder for all results")
+    parser.add_argument("--out", default="results/amides", metavar="DIR", help="folder for all results")
     main(**vars(parser.parse_args()))

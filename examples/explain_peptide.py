@@ -39,7 +39,10 @@ def by_residue(sequence: str, importance) -> pd.Series:
 
 
 def main(
-    out: str = "explained", sequence: str = MAGAININ, target: str = "antimicrobial", model: str = "peptides"
+    out: str = "results/explain_peptide",
+    sequence: str = MAGAININ,
+    target: str = "antimicrobial",
+    model: str = "peptides",
 ) -> pd.DataFrame:
     """Explain the peptide, write pictures and a page to ``out``, and return the scores [residues, methods]."""
     predictor = MoleculePredictor.from_network(model)
@@ -74,5 +77,7 @@ if __name__ == "__main__":
     parser.add_argument("sequence", nargs="?", default=MAGAININ, help="one-letter codes of the 20 amino acids")
     parser.add_argument("--target", default="antimicrobial", help="antimicrobial, anticancer or transmembrane")
     parser.add_argument("--model", default="peptides", metavar="MODEL", help="folder of a saved model or of a run")
-    parser.add_argument("--out", default="explained", metavar="DIR", help="folder for the pictures and the page")
+    parser.add_argument(
+        "--out", default="results/explain_peptide", metavar="DIR", help="folder for the pictures and the page"
+    )
     main(**vars(parser.parse_args()))

@@ -18,7 +18,7 @@ MOLECULES = {
 }
 
 
-def main(out: str = "quickstart") -> pd.DataFrame:
+def main(out: str = "results/molecule_quickstart") -> pd.DataFrame:
     """Predict, draw the most likely antimicrobial molecule into the folder ``out``, and return the predictions."""
     predictor = MoleculePredictor.from_pretrained("peptides")
     print(predictor)
@@ -44,5 +44,5 @@ def main(out: str = "quickstart") -> pd.DataFrame:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", default="quickstart", metavar="DIR", help="folder for the picture")
+    parser.add_argument("--out", default="results/molecule_quickstart", metavar="DIR", help="folder for the picture")
     main(**vars(parser.parse_args()))

@@ -1,6 +1,7 @@
 """The scripts of examples/ run, on less data than they take by default."""
 
 import importlib.util
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,16 @@ def short_peptides(monkeypatch):
 
 def test_every_example_is_run_here():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(SMALL) | OTHERS
+
+
+@pytest.mark.parametrize("name", sorted({*SMALL, *OTHERS}))
+def test_examples_write_into_folders_that_git_ignores(name):
+    """A script that is run in the checkout leaves nothing to commit."""
+    options = inspect.signature(load(name).main).parameters
+    ignored = [line.strip("/") for line in (EXAMPLES.parent / ".gitignore").read_text().splitlines()]
+    for option in options.keys() & {"out", "root", "folder"}:
+        default = options[option].default
+        assert not default or Path(default).parts[0] in ignored
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))

@@ -34,6 +34,7 @@ examples:
 
 The output has all rows and columns of the input, in the same order, followed by the predictions. If a molecule cannot
 be read, the column `error` says why. Run the same command again to continue an interrupted prediction.
+An OUT that exists, also one of another table or model, is replaced when the new prediction is complete.
 """
 
 

@@ -46,6 +46,9 @@ from pyg_samsa.viz.run_pictures import draw_run
 from pyg_samsa.viz.run_tables import print_files
 from pyg_samsa.viz.tables import predictor_table
 
+ALL = "all"
+"""What is fitted again if the network is: everything."""
+
 
 @dataclass(frozen=True)
 class PredictorPlan(PredictorSettings):
@@ -81,7 +84,7 @@ class PredictorPlan(PredictorSettings):
     def refit_text(self) -> str:
         """What is fitted again, for the table; empty for nothing."""
         if self.refits_network:
-            return "all"
+            return ALL
         return "models on descriptors" if self.refits_models else ""
 
     def prepare(self) -> None:
@@ -260,7 +263,9 @@ def print_predictors(
         title = f"Predictor: members and weights, {chosen}{repeats}"
         columns = [[getattr(found, name) for found in fitted] for name in ("scores", "weights", "seconds")]
         console.print()
-        console.print(predictor_table(*columns, title=title))
+        # The network alone was tested above, before it was fitted again.
+        labels = {NETWORK: f"{NETWORK}, refitted"} if refit == ALL else {}
+        console.print(predictor_table(*columns, title=title, labels=labels))
         if refit:
             console.print(f"val: fitted to the training rows; test: {refit} fitted again with the validation rows.")
     if told := describe_coverage(mean_coverage([found.coverage for found in fitted])):

@@ -41,7 +41,7 @@ from pyg_samsa.training.run_files import RESULTS, check_summary
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.run_plan import RunPlan
 from pyg_samsa.training.start_from import start_from
-from pyg_samsa.training.trainer import TrainerOptions
+from pyg_samsa.training.trainer import PRECISION_NAMES, PRECISIONS, TrainerOptions
 from pyg_samsa.viz.run_pictures import draw_run
 from pyg_samsa.viz.run_tables import print_results
 
@@ -213,4 +213,4 @@ def _device(options: TrainerOptions) -> str:
         name = torch.cuda.get_device_name(0) if torch.cuda.is_available() else options.accelerator
     count = f"{options.devices} x " if options.devices not in (1, "auto") else ""
     threads = "" if gpu else f" · {torch.get_num_threads()} threads"
-    return f"{count}{name}{threads} · {options.precision}"
+    return f"{count}{name}{threads} · {PRECISION_NAMES[PRECISIONS[options.precision]]}"

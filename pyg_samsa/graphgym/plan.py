@@ -171,7 +171,8 @@ def _not_saved(dataset: Any) -> dict[str, str]:
 
 
 def _model(name: str) -> str:
-    encodings = f" · {cfg.pe.kind} {cfg.pe.dim}" if cfg.pe.kind != "none" else ""
+    kinds = {"rwse": "random walks of {} steps", "lap": "{} Laplacian eigenvectors"}
+    encodings = f" · {kinds.get(cfg.pe.kind, cfg.pe.kind + ' {}').format(cfg.pe.dim)}" if cfg.pe.kind != "none" else ""
     if name != "samsa":
         return f"{name} · {level()}{encodings}"
     values = model_options()
@@ -181,7 +182,8 @@ def _model(name: str) -> str:
     takes = operator_options(attention)
     used = [name for name in ("num_samples", "sampling") if name in takes]
     values = {name: takes[name].default if values[name] is None else values[name] for name in used}
-    sampled = f" · K {' '.join(map(str, values.values()))}" if used else ""
+    kind = f" ({values['sampling']})" if "sampling" in values else ""
+    sampled = f" · {values['num_samples']} sampled keys per head{kind}" if "num_samples" in values else ""
     return f"{attention if attention == 'samsa' else f'samsa with {attention}'} · {size}{sampled}{encodings}"
 
 

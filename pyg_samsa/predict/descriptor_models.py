@@ -32,7 +32,7 @@ def descriptor_models(
     Example:
         >>> options = PredictorOptions(tree_inputs=["maccs"], gp_inputs=["rdkit2d"])
         >>> list(descriptor_models(Task("regression", ["logS"]), options, BoostingOptions(), GaussianProcessOptions()))
-        ['trees maccs', 'gp rdkit2d']
+        ['trees maccs', 'Gaussian process rdkit2d']
     """
     found: dict[str, BoostedTrees | GaussianProcess] = {}
     if "trees" in kinds:
@@ -41,5 +41,7 @@ def descriptor_models(
             found[f"trees {'+'.join(names)}"] = model
     if "gp" in kinds:
         for names in options.inputs("gp"):
-            found[f"gp {'+'.join(names)}"] = GaussianProcess(task, names, extra_columns=extra_columns, options=process)
+            found[f"Gaussian process {'+'.join(names)}"] = GaussianProcess(
+                task, names, extra_columns=extra_columns, options=process
+            )
     return found

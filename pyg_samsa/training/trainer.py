@@ -25,6 +25,11 @@ PRECISIONS = {
     "16": "16-mixed",
     "16-mixed": "16-mixed",
 }
+PRECISION_NAMES = {
+    "32-true": "float32",
+    "bf16-mixed": "bfloat16 mixed with float32",
+    "16-mixed": "float16 mixed with float32",
+}
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def print_results(console: Any, results: Sequence[RunResult], *, seconds: float,
     console.print()
     epochs = ", ".join(f"{result.best_epoch} of {result.epochs}" for result in results)
     if rows:
-        console.print(metrics_table(rows, title=f"Weights of epoch {epochs}"))
+        console.print(metrics_table(rows, title=f"Network with the weights of epoch {epochs}"))
     for result in results:
         if result.fallback:
             console.print(f"[yellow]seed {result.seed}:[/] {result.fallback}", soft_wrap=True)

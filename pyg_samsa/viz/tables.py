@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -125,6 +126,7 @@ def predictor_table(
     seconds: Sequence[Mapping[str, float]] = (),
     *,
     title: str = "Predictor",
+    labels: Mapping[str, str] = MappingProxyType({}),
 ) -> Table:
     """Return a table that compares a predictor with its candidates on validation and test.
 
@@ -134,6 +136,7 @@ def predictor_table(
         weights: For each repeat: name of a candidate -> weight in the predictor.
         seconds: For each repeat: name of a candidate -> time of its fit.
         title: Headline.
+        labels: Name of a candidate -> how its row is called, if otherwise.
 
     Returns:
         A rich table with a row per candidate. With one repeat it has the first two metrics, else the first one.
@@ -158,7 +161,7 @@ def predictor_table(
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("member", max_width=21, overflow="fold")
+    table.add_column("member", max_width=24, overflow="fold")
     table.add_column("weight", justify="right")
     table.add_column("time", justify="right")
     first = next(iter(scores[0].values()))
@@ -173,7 +176,9 @@ def predictor_table(
         cells = [spread(_numbers(values, name)) for values, (_, name) in zip(found, columns, strict=True)]
         weight = f"{statistics.fmean(used):.2f}" if used else ""
         time = short_time(statistics.fmean(times)) if times else ""
-        table.add_row(row.replace("+", " + "), weight, time, *cells, style="bold" * (row == "predictor"))
+        table.add_row(
+            labels.get(row, row).replace("+", " + "), weight, time, *cells, style="bold" * (row == "predictor")
+        )
     return table
 
 

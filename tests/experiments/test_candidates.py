@@ -33,7 +33,7 @@ def test_trees_are_fitted_again_with_the_validation_rows(rows, trees, small):
 
 def test_gaussian_processes_are_fitted_likewise(rows, small):
     first, again = (small.fit(rows, gp_inputs=["rdkit2d"], refit=refit)[0] for refit in (False, True))
-    assert first.name == "gp rdkit2d"
+    assert first.name == "Gaussian process rdkit2d"
     np.testing.assert_array_equal(again.outputs["val"], first.outputs["val"])
     assert not np.array_equal(again.outputs["test"], first.outputs["test"])
     assert measure(small.mae, first.outputs["test"], rows.target[rows.splits["test"]], small.task)["mae"] < 1

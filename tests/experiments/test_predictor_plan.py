@@ -1,12 +1,16 @@
 import csv
 
 import pytest
+from rich.console import Console
 from torch_geometric.graphgym.config import cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.experiments.predictor_plan import make_predictor_plan
+from pyg_samsa.experiments.blend import FittedPredictor
+from pyg_samsa.experiments.candidates import NETWORK
+from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.loader import load_for_runner
+from pyg_samsa.predict import BlendPredictor, MoleculePredictor
 
 pytest.importorskip("lightgbm")
 SMILES = ["C" * n + end for n in range(1, 11) for end in ("O", "N")]
@@ -76,3 +80,13 @@ def test_wrong_settings_are_named(plan):
     with pytest.raises(ConfigError, match=r"boosting\.model"):
         plan("boosting.model", "sklearn")
     assert plan("predictor.members", "network", "boosting.model", "sklearn").kinds == ["network"]
+
+
+def test_the_table_tells_the_network_that_was_fitted_again_from_the_one_that_was_tested_before(capsys):
+    scores = {name: {"val": {"mae": 0.5}, "test": {"mae": 0.6}} for name in (NETWORK, "trees maccs", "predictor")}
+    blend = BlendPredictor([MoleculePredictor.from_network("peptides")], [1.0])
+    found = FittedPredictor(blend, scores, {NETWORK: 0.5, "trees maccs": 0.5}, {})
+    for refit, shown in (("all", "network, refitted"), ("models on descriptors", "network"), ("", "network")):
+        print_predictors(Console(width=80, no_color=True), [], [found], refit=refit)
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("network")]
+        assert " ".join(line.split()) == f"{shown} 0.50 0.5000 0.6000"

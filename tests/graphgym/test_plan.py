@@ -29,7 +29,7 @@ def test_a_plan_holds_what_the_config_says(config):
     assert set(found.metrics) >= {"ap"}
     assert found.description["data"] == "tiny multilabel · 37 train / 11 val / 11 test"
     assert found.description["task"] == "graph level · multilabel · 3 targets: a, b, c"
-    assert found.description["model"] == "samsa · 2 layers · 8 channels · 2 heads · K 4 hard"
+    assert found.description["model"] == "samsa · 2 layers · 8 channels · 2 heads · 4 sampled keys per head (hard)"
 
 
 def test_the_network_of_a_plan_fits_the_data(config):
@@ -114,11 +114,15 @@ def test_without_a_validation_split_nothing_is_monitored(config):
 @pytest.mark.parametrize(
     ("model", "shown"),
     [
-        ({"samsa": {"layers": 1, "heads": 1}}, "samsa · 1 layer · 8 channels · 1 head · K 4 hard"),
+        (
+            {"samsa": {"layers": 1, "heads": 1}},
+            "samsa · 1 layer · 8 channels · 1 head · 4 sampled keys per head (hard)",
+        ),
         ({"samsa": {"attention": "full", "num_samples": None}}, "samsa with full · 2 layers · 8 channels · 2 heads"),
         ({"model": {"type": "gcn"}}, "gcn · graph"),
+        ({"model": {"type": "gcn"}, "pe": {"kind": "rwse", "dim": 4}}, "gcn · graph · random walks of 4 steps"),
     ],
-    ids=["one", "full attention", "gcn"],
+    ids=["one", "full attention", "gcn", "encodings"],
 )
 def test_the_header_names_the_network(model, shown, config):
     assert planned(config(**model)).description["model"] == shown

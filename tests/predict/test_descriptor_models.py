@@ -12,14 +12,14 @@ def models(**options):
 
 def test_there_is_a_model_for_each_input():
     found = models(extra_columns=["pH"])
-    assert list(found) == ["trees maccs", "trees maccs+rdkit2d", "gp rdkit2d"]
+    assert list(found) == ["trees maccs", "trees maccs+rdkit2d", "Gaussian process rdkit2d"]
     assert found["trees maccs+rdkit2d"].descriptors == ("maccs", "rdkit2d")
     assert {model.extra_columns for model in found.values()} == {("pH",)}
     assert found["trees maccs"].options.trees == 7
-    assert found["gp rdkit2d"].options.max_rows == 9
+    assert found["Gaussian process rdkit2d"].options.max_rows == 9
 
 
 def test_only_the_kinds_that_are_asked_for():
-    assert list(models(kinds=["gp"])) == ["gp rdkit2d"]
+    assert list(models(kinds=["gp"])) == ["Gaussian process rdkit2d"]
     assert list(models(kinds=["network", "trees"])) == ["trees maccs", "trees maccs+rdkit2d"]
     assert models(kinds=["network"]) == {}

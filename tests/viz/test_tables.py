@@ -133,3 +133,10 @@ def test_per_class_with_long_names_fits_80_columns() -> None:
 def test_bad_input(call, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         call()
+
+
+def test_rows_of_a_predictor_can_be_called_otherwise() -> None:
+    scores = {name: {"test": {"mae": 0.5}} for name in ("network", "trees maccs", "predictor")}
+    table = predictor_table([scores], [{"network": 0.25, "trees maccs": 0.75}], labels={"network": "network, refitted"})
+    assert row(table, "network") == "network, refitted 0.25 0.5000"
+    assert row(table, "trees") == "trees maccs 0.75 0.5000"

@@ -192,7 +192,8 @@ class CSVMolecules(SplitDataset):
         super().__init__(prepared, Task(facts["task"], facts["target_names"]), features, transform=transform, root=root)
         self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
         if facts["left_out"]:
-            _LOGGER.warning("%s: %s; listed in %s", path.name, facts["left_out"], self.left_out)
+            told = (path.name, facts["left_out"], self.left_out, facts["too_large"])
+            _LOGGER.warning("%s: %s; listed in %s%s", *told)
         self.notes = tuple(facts["notes"])
         for note in self.notes:
             _LOGGER.warning("%s: %s", path.name, note)
@@ -278,7 +279,8 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         "target_names": names,
         "extra_columns": [column.as_json() for column in extra.columns],
         "left_out": _summary(left_out),
-        "notes": [*_too_large(large), *notes, *extra.notes, *_small_splits(split_idx, options.split)],
+        "too_large": _too_large(large),
+        "notes": [*notes, *extra.notes, *_small_splits(split_idx, options.split)],
     }
     return prepared
 
@@ -288,11 +290,13 @@ _MOLECULE = {kind: f"{kind} molecule" for kind in (UNREADABLE, TOO_LARGE)}
 _NO_TARGET = "row without target"
 
 
-def _too_large(large: Sequence[LeftOut]) -> list[str]:
+def _too_large(large: Sequence[LeftOut]) -> str:
+    """Return which molecules are too large, as the end of the sentence about the rows that are left out."""
     if not large:
-        return []
-    rows = ", ".join(str(one.row) for one in large[:_SHOWN]) + (", ..." if len(large) > _SHOWN else "")
-    return [f"row{'s' * (len(large) > 1)} {rows} left out ({large[0].reason}). {_RAISE_LIMIT}"]
+        return ""
+    rows = ", ".join(str(one.row) for one in large[1 : 1 + _SHOWN]) + (", ..." if len(large) > 1 + _SHOWN else "")
+    others = f"; too large as well: rows {rows}" if rows else ""
+    return f" (row {large[0].row} has {large[0].reason}{others}). {_RAISE_LIMIT}"
 
 
 def _small_splits(split_idx: Mapping[str, Tensor], kind: str) -> list[str]:

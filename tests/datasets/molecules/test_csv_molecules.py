@@ -356,9 +356,7 @@ def test_a_molecule_of_20000_atoms_leaves_the_others_alone(tmp_path, caplog, spl
     assert len(dataset) == (30 if max_atoms == 10_000 else 31)
     assert sum(map(len, dataset.split_idx.values())) == len(dataset)
     assert (dataset.left_out is None) == (max_atoms == 30_000)
-    assert ("row 31 left out (20,000 atoms, more than 10,000). Raise --max-atoms" in caplog.text) == (
-        max_atoms == 10_000
-    )
+    assert ("(row 31 has 20,000 atoms, more than 10,000). Raise --max-atoms" in caplog.text) == (max_atoms == 10_000)
 
 
 def test_molecules_of_one_scaffold_are_training_rows_and_this_is_told(table):
