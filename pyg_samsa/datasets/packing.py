@@ -10,7 +10,7 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from lzma import LZMAError
@@ -18,8 +18,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.io.documents import parse_json
 from pyg_samsa.io.files import atomic_write, sha256
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.io.unfold import blocks_of
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
@@ -91,7 +93,7 @@ def pack_files(
         archive.writestr(_entry(MANIFEST, method), json.dumps(content, indent=1))
         for file in listed:
             with open(files[file.path], "rb") as source, archive.open(_entry(file.path, method), "w") as target:
-                _copy(source, cast(BinaryIO, target), file, files[file.path], advance)
+                _copy(iter(lambda: source.read(_BLOCK), b""), cast(BinaryIO, target), file, files[file.path], advance)
     return listed
 
 
@@ -144,12 +146,8 @@ def unpack_files(
         _check_space(folder, total)
         with progress_bar(path.name, total, enabled=progress, size=True) as advance:
             for file in wanted:
-                with (
-                    atomic_write(folder / file.path) as temporary,
-                    archive.open(file.path) as source,
-                    open(temporary, "wb") as target,
-                ):
-                    _copy(cast(BinaryIO, source), target, file, path, advance)
+                with atomic_write(folder / file.path) as temporary, open(temporary, "wb") as target:
+                    _copy(blocks_of(archive, file.path), target, file, path, advance)
     return wanted, there
 
 
@@ -172,9 +170,9 @@ def _open(path: Path) -> Iterator[zipfile.ZipFile]:
 def _read_manifest(archive: zipfile.ZipFile, path: Path) -> list[PackedFile]:
     """Return the files of a pack, whose names are those of the manifest and lead nowhere else."""
     names = archive.namelist()
-    if MANIFEST not in names or archive.getinfo(MANIFEST).file_size > _LARGEST_MANIFEST:
+    if MANIFEST not in names:
         raise DataIntegrityError(path, "a pack of data", "another file: it has no manifest", hint=_AGAIN)
-    content = json.loads(archive.read(MANIFEST))
+    content = parse_json(_read_text(archive, path))
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         got = f"format {content.get('format')!r}" if isinstance(content, dict) else "another content"
         raise DataIntegrityError(path, f"a pack of format {_FORMAT}", got, hint="Update this package, or pack again.")
@@ -185,6 +183,15 @@ def _read_manifest(archive: zipfile.ZipFile, path: Path) -> list[PackedFile]:
     if sorted([MANIFEST, *(file.path for file in files)]) != sorted(names):
         raise DataIntegrityError(path, "the files of its manifest, each once", "others", hint=_AGAIN)
     return files
+
+
+def _read_text(archive: zipfile.ZipFile, path: Path) -> str:
+    text = b""
+    for block in blocks_of(archive, MANIFEST):
+        text += block
+        if len(text) > _LARGEST_MANIFEST:
+            raise DataIntegrityError(path, "a pack of data", "another file: its manifest is too large", hint=_AGAIN)
+    return text.decode()
 
 
 def _read_entry(entry: Any, path: Path) -> PackedFile:
@@ -230,10 +237,13 @@ def _check_space(folder: Path, size: int) -> None:
         )
 
 
-def _copy(source: BinaryIO, target: BinaryIO, file: PackedFile, where: Path, advance: Callable[[int], Any]) -> None:
-    """Copy a file, and check its size and its hash; no more than its size is read."""
+def _copy(
+    blocks: Iterable[bytes], target: BinaryIO, file: PackedFile, where: Path, advance: Callable[[int], Any]
+) -> None:
+    """Copy a file, and check its size and its hash; no more than its size is written."""
     found, size = hashlib.sha256(), 0
-    while block := source.read(min(_BLOCK, file.size - size + 1)):
+    for whole in blocks:
+        block = whole[: file.size - size + 1]
         size += len(block)
         if size > file.size:
             break

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import itertools
+import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +18,13 @@ import yaml
 
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.graphgym.config import PACKAGED
+from pyg_samsa.io.documents import LARGEST_YAML, parse_yaml, read_text
 from pyg_samsa.options import is_number
 
 GRIDS = PACKAGED / "grids"
 _KEYS = ("base", "set", "grid", "cells", "seeds", "metric")
 _LONGEST_NAME = 96
+_MOST = 10_000
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,10 @@ def read_grid(path: str | os.PathLike[str], *, base: str | None = None, seeds: S
         ([0], True)
     """
     file = find_grid(path)
-    text = file.read_text(encoding="utf-8")
+    try:
+        text = read_text(file, LARGEST_YAML)
+    except ValueError as error:
+        raise ConfigError("GRID", str(file), f"a text file; it cannot be read: {error}") from error
     content = _from_text(text, file) if file.suffix == ".txt" else _from_yaml(text, file)
     chosen = base or content.get("base")
     if not chosen:
@@ -177,20 +184,22 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def _seeds(value: Any, key: str, *, shown: Any = None) -> list[int]:
-    if is_number(value, whole=True) and value >= 1:
+    if is_number(value, whole=True) and 1 <= value <= _MOST:
         return list(range(value))
     if isinstance(value, list) and value and all(is_number(seed, whole=True) and seed >= 0 for seed in value):
         return list(dict.fromkeys(value))
-    raise ConfigError(key, value if shown is None else shown, "a number of seeds of at least 1, or a list of seeds")
+    expected = f"a number of seeds from 1 to {_MOST:,}, or a list of seeds"
+    raise ConfigError(key, value if shown is None else shown, expected)
 
 
 def _from_yaml(text: str, file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(text)
+        content = parse_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark is not None else ""
-        raise ConfigError("GRID", str(file), f"a valid YAML file{place}") from error
+        reason = getattr(error, "problem", None) or error
+        raise ConfigError("GRID", str(file), f"a valid YAML file{place}: {reason}") from error
     if not isinstance(content, Mapping):
         raise ConfigError("GRID", str(file), f"a YAML file with {', '.join(_KEYS)}")
     for key in content:
@@ -206,6 +215,7 @@ def _from_yaml(text: str, file: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{file.name}: grid", None, "at least one setting with a list of values, or at least one cell"
         )
+    _check_count(file, len(named or [0]) * math.prod(map(len, grid.values())))
     result: dict[str, Any] = {
         "base": content.get("base"),
         "set": _flat(content.get("set") or {}, f"{file.name}: set"),
@@ -249,15 +259,21 @@ def _from_text(text: str, file: Path) -> dict[str, Any]:
         try:
             key, _, values = words
             parsed = ast.literal_eval(values)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: nested too deep
             parsed = None
         if not isinstance(parsed, list) or not parsed:
             raise ConfigError(f"{file.name}, line {number}", line.strip(), "'key alias [value, value]'")
         grids[-1][key] = parsed
+    _check_count(file, sum(math.prod(map(len, grid.values())) for grid in grids if grid))
     cells = [(None, combination) for grid in grids if grid for combination in _product(grid)]
     if not cells:
         raise ConfigError("GRID", str(file), "at least one line 'key alias [value, value]'")
     return {"cells": cells, "axes": list(dict.fromkeys(key for grid in grids for key in grid))}
+
+
+def _check_count(file: Path, cells: int) -> None:
+    if cells > _MOST:
+        raise ConfigError("GRID", str(file), f"a grid of at most {_MOST:,} cells; it has {cells:,}")
 
 
 def _product(grid: Mapping[str, Sequence[Any]]) -> Iterable[dict[str, Any]]:
@@ -280,10 +296,8 @@ def _named(cells: Sequence[tuple[str | None, Mapping[str, Any]]]) -> list[Cell]:
             or "all"
         )
         result.append(Cell(_folder_name(label, varied), label, dict(varied), name or ""))
-    doubled = next(
-        (cell.label for number, cell in enumerate(result) if cell.name in {other.name for other in result[:number]}),
-        None,
-    )
+    counts = Counter(cell.name for cell in result)
+    doubled = next((cell.label for cell in result if counts[cell.name] > 1), None)
     if doubled is not None:
         raise ConfigError("GRID", doubled, "cells with different settings or names")
     return result

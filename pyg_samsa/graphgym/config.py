@@ -28,6 +28,7 @@ from pyg_samsa.graphgym.settings import (
     value_of,
 )
 from pyg_samsa.graphgym.share import UNKNOWN
+from pyg_samsa.io.documents import LARGEST_YAML, parse_yaml, read_text
 from pyg_samsa.options import plain
 from pyg_samsa.training.run_folder import CONFIG, SHORTENED
 
@@ -190,7 +191,7 @@ def _plain(value: Any) -> Any:
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(read_text(path, LARGEST_YAML))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
@@ -199,6 +200,8 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError("--cfg", str(path), "a text file in UTF-8") from error
+    except ValueError as error:
+        raise ConfigError("--cfg", str(path), f"a YAML file; it cannot be read: {error}") from error
     if not isinstance(content, Mapping):
         raise ConfigError("--cfg", str(path), f"a YAML file of settings as 'key: value'; it holds {_kind(content)}")
     return content
@@ -231,7 +234,7 @@ def _pairs(opts: Sequence[Any]) -> Iterator[tuple[str, Any]]:
             yield key, text
             continue
         try:
-            value = yaml.safe_load(text)
+            value = parse_yaml(text)
         except yaml.YAMLError:
             value = text
         yield key, text if value is None and text.strip().lower() not in ("null", "~", "") else value

@@ -11,6 +11,7 @@ from typing import Any
 from pyg_samsa._version import __version__
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.hub.folder import COPY_AGAIN
+from pyg_samsa.io import documents
 
 _MAX_BYTES = 2**26
 
@@ -65,8 +66,8 @@ def parse_json(path: Path, max_bytes: int) -> Any:
     try:
         if path.stat().st_size > max_bytes:
             raise DataIntegrityError(path, "a small JSON file", f"{path.stat().st_size:,} bytes", hint=COPY_AGAIN)
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        return documents.parse_json(documents.read_text(path, max_bytes))
+    except ValueError as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise DataIntegrityError(path, "a JSON file", f"an unreadable file ({reason})", hint=COPY_AGAIN) from error
 

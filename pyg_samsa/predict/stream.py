@@ -20,6 +20,7 @@ from pyg_samsa.errors import ConfigError, DataIntegrityError, check_choice
 from pyg_samsa.io.cells import DECIMALS, count_digits, read_number, write_number
 from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns
 from pyg_samsa.io.csv_rows import CsvRows, why_no_molecule
+from pyg_samsa.io.documents import parse_json, read_text
 from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.files import atomic_write, lock, remove_partial, writing
 from pyg_samsa.io.memory import return_memory
@@ -27,6 +28,7 @@ from pyg_samsa.predict.interface import MAX_ATOMS, UNCERTAINTY_DRAWS, Prediction
 
 _LOGGER = logging.getLogger(__name__)
 CHUNK_ROWS = 1024
+_LARGEST_STATE = 2**16
 
 
 @dataclass(frozen=True)
@@ -415,7 +417,7 @@ def _read_state(state_file: Path, partial: Path, signature: str) -> dict[str, An
     if not (state_file.is_file() and partial.is_file()):
         return fresh
     try:
-        state = json.loads(state_file.read_text(encoding="utf-8"))
+        state = parse_json(read_text(state_file, _LARGEST_STATE))
         fits = (
             all(isinstance(state[key], type(value)) for key, value in fresh.items())
             and partial.stat().st_size >= state["bytes"]

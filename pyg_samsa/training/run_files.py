@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pyg_samsa.errors import DataIntegrityError
+from pyg_samsa.io.documents import parse_json, parse_yaml, read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,7 @@ WRITTEN_AGAIN = (
     "Or leave this run out of the report."
 )
 NOT_WRITTEN_AGAIN = "Copy it again, or leave this run out. To train anew, rename the folder of the run."
+_LARGEST = 2**26
 _NUMBER = (int, float)
 _SUMMARY: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("seed", "best_epoch", "epochs", "waited", "parameters"), (int,)),
@@ -80,9 +81,9 @@ def read_mapping(path: Path, *, hint: str = WRITTEN_AGAIN) -> dict[str, Any] | N
         return None
     kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if kind == "JSON" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        text = read_text(path, _LARGEST)
+        content = parse_json(text) if kind == "JSON" else parse_yaml(text)
+    except (ValueError, yaml.YAMLError) as error:
         raise DataIntegrityError(path, f"a {kind} file", "one that cannot be read", hint=hint) from error
     if not isinstance(content, dict):
         shown = {"NoneType": "nothing", "list": "a list", "str": "a text"}.get(type(content).__name__, "a number")

@@ -4,6 +4,8 @@ import json
 import os
 import random
 import stat
+import subprocess
+import sys
 import zipfile
 from hashlib import sha256
 from types import SimpleNamespace
@@ -180,6 +182,39 @@ def test_no_more_than_the_size_of_the_manifest_is_read(tmp_path):
                 member.write(bytes(1 << 20))
     with pytest.raises(DataIntegrityError, match="2 bytes, "):
         unpack(path, tmp_path / "datasets")
+
+
+CODE = """
+import resource, sys
+from pyg_samsa.datasets.packing import unpack_files
+from pyg_samsa.errors import DataIntegrityError
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + 2**28, -1))
+try:
+    unpack_files(*sys.argv[1:], progress=False)
+except DataIntegrityError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "x.pt"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_archives_that_unfold_to_much_take_little_memory(tmp_path, name, method):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        if name != MANIFEST:
+            archive.writestr(MANIFEST, json.dumps({"format": 1, "files": [ENTRY]}))
+        with archive.open(name, "w") as member:
+            for _ in range(24):
+                member.write(bytes(1 << 24))
+    # The size in the directory is a lie.
+    content = path.read_bytes().replace((24 << 24).to_bytes(4, "little"), (100).to_bytes(4, "little"))
+    path.write_bytes(content)
+    command = [sys.executable, "-c", CODE, path, tmp_path / "datasets"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "bomb.zip: got " in done.stdout
+    assert "MemoryError" not in done.stdout
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"no archive at all" * 100])

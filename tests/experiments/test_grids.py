@@ -133,3 +133,25 @@ def test_unknown_names_are_told_which_there_are():
     with pytest.raises(ConfigError, match="samples") as caught:
         find_grid("sampels")
     assert caught.value.hint == "Did you mean 'samples'?"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("grid:\n" + "".join(f"  k{i}: [0, 1, 2]\n" for i in range(9)), "at most 10,000 cells; it has 19,683"),
+        ("grid: {a: [1]}\nseeds: 1000000000000", "from 1 to 10,000"),
+        ("a: &a [1, *a]", "contains itself"),
+        ("grid: " + "[" * 1000, "more than 50 levels"),
+        ("x" * 2**23, "more than 4,194,304 bytes"),
+    ],
+)
+def test_grids_that_ask_for_much(grid, content, words):
+    with pytest.raises(ConfigError, match=words):
+        read_grid(grid(content), base="quickstart")
+
+
+def test_text_grids_that_ask_for_much(grid):
+    with pytest.raises(ConfigError, match="at most 10,000 cells; it has 59,049"):
+        read_grid(grid("".join(f"k{i} k{i} [0,1,2]\n" for i in range(10)), "g.txt"), base="quickstart")
+    with pytest.raises(ConfigError, match="line 1"):
+        read_grid(grid("k k " + "[" * 100_000, "g.txt"), base="quickstart")

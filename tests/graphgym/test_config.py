@@ -233,3 +233,25 @@ def test_settings_of_an_operator_are_refused_for_another(tmp_path):
     load_config(write(tmp_path, "samsa: {importance: random, attention: full}"))
     with pytest.raises(ConfigError, match="importance"):
         model_options()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("samsa: &a {channels: 8, x: *a}", "contains itself"),
+        ("samsa: " + "{a: " * 1000, "more than 50 levels"),
+        (
+            "a0: &a0 [1]\n" + "".join(f"a{i}: &a{i} [{f'*a{i - 1}, ' * 9}]\n" for i in range(1, 12)),
+            "more than 100,000",
+        ),
+        ("x" * 2**23, "more than 4,194,304 bytes"),
+        ("seed: 2001-99-99", "month"),
+    ],
+)
+def test_files_that_ask_for_much(tmp_path, text, words):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -286,11 +287,66 @@ def test_a_list_that_is_doubled_again_and_again(tmp_path):
         + b"".join(b"](h" + bytes([level]) + b"h" + bytes([level]) + b"eq" + bytes([level + 1]) for level in range(40))
         + b"."
     )
-    value = safe_pickle.load(write(tmp_path, content))
-    for _ in range(40):
+    with pytest.raises(DataIntegrityError, match="unfolds"):
+        safe_pickle.load(write(tmp_path, content))
+    value = safe_pickle.load(write(tmp_path, content.replace(b"eq\x06", b"eq\x06.")))
+    for _ in range(6):
         assert value[0] is value[1]
         value = value[0]
     assert value == []
+
+
+def doubled(levels):
+    """A tuple that holds the same tuple twice, and so on; it is the top of the stack."""
+    return b")q\x00" + b"".join(
+        b"h" + bytes([i]) + b"h" + bytes([i]) + b"\x86q" + bytes([i + 1]) for i in range(levels)
+    )
+
+
+LARGE = pickle.dumps(b"x" * 2**17, protocol=3)[2:-1]
+# What the file holds, and a word of the answer; it is read where nothing is allocated for what it announces.
+BOMBS = {
+    "memo": (b"\x80\x02Nr\xff\xff\xff\x7f.", "read"),
+    "memo in text": (b"\x80\x02Np2147483647\n.", "read"),
+    "bytearray8": (b"\x80\x05\x96" + struct.pack("<Q", 1 << 30) + b"x.", "damaged"),
+    "binbytes8": (b"\x80\x04\x8e" + struct.pack("<Q", 1 << 30) + b"x.", "damaged"),
+    "long4": (b"\x80\x02\x8b" + struct.pack("<i", (1 << 31) - 1) + b"x.", "damaged"),
+    "frame": (b"\x80\x04\x95" + struct.pack("<Q", 1 << 30) + b"N.", "read"),
+    "key": (b"\x80\x02}" + doubled(45) + b"Ns.", "a key that"),
+    "keys": (b"\x80\x02}(" + doubled(45) + b"Nu.", "a key that"),
+    "dict": (b"(" + doubled(45) + b"Nd.", "a key that"),
+    "set": (b"\x80\x04\x8f(" + doubled(45) + b"\x90.", "a key that"),
+    "frozenset": (b"\x80\x04(" + doubled(45) + b"\x91.", "a key that"),
+    "set of a list": (b"\x80\x02cbuiltins\nset\n](" + doubled(45) + b"e\x85R.", "a key that"),
+    "equal hashes": (
+        b"\x80\x02}(" + b"".join(pickle.dumps(i * (2**61 - 1), 2)[2:-1] + b"N" for i in range(1, 99)) + b"u.",
+        "a key that",
+    ),
+    "copies of bytes": (b"\x80\x04]" + LARGE + b"0(" + b"cbuiltins\nbytearray\nh\x00\x85R" * 4000 + b"e.", "unfolds"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_small_files_that_ask_for_much(tmp_path, name):
+    """In a process that may take little memory and time, for what is wrong would end this one."""
+    path = write(tmp_path, BOMBS[name][0])
+    code = """
+import resource, sys
+from pyg_samsa.errors import DataIntegrityError
+from pyg_samsa.io import safe_pickle
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + 2**28, -1))
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+try:
+    safe_pickle.load(sys.argv[1])
+except DataIntegrityError as error:
+    print(error)
+else:
+    print("read")
+"""
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert BOMBS[name][1] in done.stdout
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -388,3 +444,31 @@ def test_tensor_views_beyond_their_storage(tmp_path, args):
     attack = Call(torch._utils._rebuild_tensor_v2, storage, *args, False, {})
     with pytest.raises(DataIntegrityError):
         safe_pickle.load(write(tmp_path, pickle.dumps(attack)), tensors=True)
+
+
+def test_copies_of_one_storage_count(tmp_path):
+    storage = storage_bytes(torch.zeros(2**17, dtype=torch.int64)._typed_storage())
+    content = b"\x80\x04ctorch.storage\n_load_from_bytes\n" + pickle.dumps(storage, 3)[2:-3] + b"\x85Rq\x010("
+    view = b"ctorch._utils\n_rebuild_tensor_v2\n(h\x01K\x00J\x00\x00\x02\x00\x85K\x01\x85\x89NtR"
+    path = write(tmp_path, content + view * 2 + b"l.")
+    assert len(safe_pickle.load(path, tensors=True)) == 2
+    path = write(tmp_path, content + view * 60 + b"l.")
+    with pytest.raises(DataIntegrityError, match="unfolds"):
+        safe_pickle.load(path, tensors=True)
+
+
+@pytest.mark.parametrize("count", [1 << 27, 1 << 40])
+def test_storages_that_ask_for_more_than_they_hold(tmp_path, count):
+    honest = storage_bytes(torch.zeros(300, dtype=torch.int64)._typed_storage())
+    assert honest.count(b"M\x2c\x01") == 1
+    attack = honest.replace(b"M\x2c\x01", pickle.dumps(count, 2)[2:-1])
+    with pytest.raises(DataIntegrityError, match="storage is not as torch writes it"):
+        safe_pickle.load(write(tmp_path, pickle.dumps(Call(torch.storage._load_from_bytes, attack))), tensors=True)
+
+
+def test_storages_in_another_form(tmp_path):
+    buffer = io.BytesIO()
+    torch.save(torch.zeros(2), buffer)
+    for content in (buffer.getvalue(), storage_bytes({(): 1}).replace(b")", b")q\x01h\x01", 1)):
+        with pytest.raises(DataIntegrityError):
+            safe_pickle.load(write(tmp_path, pickle.dumps(Call(torch.storage._load_from_bytes, content))), tensors=True)

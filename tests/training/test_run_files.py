@@ -84,3 +84,13 @@ def test_tables(tmp_path):
     assert read_table(path)["lr"].tolist() == ["high"]
     with pytest.raises(DataIntegrityError, match="the column 'lr'"):
         read_table(path, numeric=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.json", "[" * 10**6), ("a.json", '{"a":' * 60), ("a.yaml", "a: &a [*a]")]
+)
+def test_files_that_ask_for_much(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(DataIntegrityError, match="cannot be read"):
+        read_mapping(path)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from pyg_samsa.io import safe_pickle
 from pyg_samsa.io.download import fetch
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.io.unfold import blocks_of, most_unfolded, too_large
 from pyg_samsa.task import SPLITS, Task
 
 _VERSION = 1
@@ -217,22 +218,24 @@ def unpack(archive: Path, folder: Path, names: Sequence[str]) -> None:
         names: Their names, or the last parts of their paths, under which they are written too.
 
     Raises:
-        DataIntegrityError: The archive is damaged or lacks one of them.
+        DataIntegrityError: The archive is damaged, lacks one of them, or unfolds to more than
+            `pyg_samsa.io.unfold.most_unfolded` allows.
     """
     try:
         with zipfile.ZipFile(archive) as content:
             members = [member for member in content.namelist() if not member.startswith("__MACOSX")]
+            left = most_unfolded(archive)
             for name in names:
                 found = [member for member in members if f"/{member}".endswith(f"/{name}")]
                 if len(found) != 1:
                     raise DataIntegrityError(archive, f"an archive with {name}", f"one with {len(found)} of them")
-                with (
-                    content.open(found[0]) as source,
-                    atomic_write(folder / name) as temporary,
-                    open(temporary, "wb") as target,
-                ):
-                    shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+                with atomic_write(folder / name) as temporary, open(temporary, "wb") as target:
+                    for block in blocks_of(content, found[0]):
+                        left -= len(block)
+                        if left < 0:
+                            raise too_large(archive)
+                        target.write(block)
+    except (zipfile.BadZipFile, EOFError, zlib.error, LZMAError, NotImplementedError, RuntimeError) as error:
         raise DataIntegrityError(archive, "a zip archive", f"a damaged one ({error})") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +21,7 @@ from pyg_samsa.datasets.sources import ogb_zip
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.download import fetch
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.io.unfold import open_gzip
 from pyg_samsa.task import Task
 
 if TYPE_CHECKING:
@@ -145,9 +147,10 @@ def _read(path: Path, kind: type) -> Tensor:
     import pandas as pd
 
     try:
-        # A molecule whose only measurement is missing is an empty line.
-        values: np.ndarray = pd.read_csv(path, header=None, skip_blank_lines=False).to_numpy(dtype=kind, copy=True)
-    except (ValueError, EOFError, OSError) as error:
+        with open_gzip(path) as file:
+            # A molecule whose only measurement is missing is an empty line.
+            values: np.ndarray = pd.read_csv(file, header=None, skip_blank_lines=False).to_numpy(dtype=kind, copy=True)
+    except (ValueError, EOFError, OSError, zlib.error) as error:
         raise DataIntegrityError(path, "a table of numbers", f"something else ({error})") from error
     return torch.from_numpy(values)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +26,7 @@ from pyg_samsa.datasets.points.point_dataset import (
     with_columns,
 )
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
+from pyg_samsa.io.documents import parse_json, read_text
 from pyg_samsa.io.files import lock, remove_partial
 from pyg_samsa.options import check_integer
 from pyg_samsa.task import Task
@@ -62,6 +62,7 @@ SIZES = {"train": 12137, "val": 1870, "test": 2874}
 NUM_POINTS = 2500
 _FOLDER = "shapenetcore_partanno_segmentation_benchmark_v0_normal"
 _VERSION = 1
+_LARGEST_LIST = 2**24
 
 
 class _Shape(NamedTuple):
@@ -236,8 +237,8 @@ def _read_list(folder: Path, split: str, incomplete: bool) -> list[_Shape]:
     if not path.is_file():
         raise DataNotFoundError(f"{path}: no such file", hint="Unpack the whole release there.")
     try:
-        entries = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        entries = parse_json(read_text(path, _LARGEST_LIST))
+    except ValueError as error:
         raise DataIntegrityError(path, "a list in JSON", f"a damaged file ({str(error)[:60]})") from None
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
         raise DataIntegrityError(path, "a list of texts shape_data/<synset>/<id>", "something else")

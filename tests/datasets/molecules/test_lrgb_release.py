@@ -11,6 +11,7 @@ from pyg_samsa.datasets.molecules import lrgb_release as release
 from pyg_samsa.datasets.molecules.lrgb_release import RELEASES, SPLITS, LRGBRelease, unpack
 from pyg_samsa.datasets.sources import RemoteFile
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.io import unfold
 
 COUNTS = {"train": 4, "val": 2, "test": 3}
 
@@ -220,3 +221,19 @@ def test_unpack_of_a_broken_archive_leaves_no_file(tmp_path):
     with pytest.raises(DataIntegrityError):
         unpack(tmp_path / "set.zip", tmp_path / "out", ["x.pt"])
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_archives_that_unfold_to_much_leave_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(unfold, "_SMALLEST", 2**20)
+    for size, fits in ((2**20, True), (2**21, False)):
+        with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a/x.pt", bytes(size // 2))
+            archive.writestr("a/y.pt", bytes(size // 2))
+        folder = tmp_path / str(size)
+        if fits:
+            unpack(tmp_path / "set.zip", folder, ["x.pt", "y.pt"])
+            assert (folder / "y.pt").read_bytes() == bytes(size // 2)
+            continue
+        with pytest.raises(DataIntegrityError, match=r"set\.zip: got a larger one, expected .* at most 1 MiB"):
+            unpack(tmp_path / "set.zip", folder, ["x.pt", "y.pt"])
+        assert not (folder / "y.pt").exists()

@@ -1,0 +1,100 @@
+"""Reads compressed files of bounded size: what they unfold to is counted while it is read."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+from pyg_samsa.errors import DataIntegrityError
+
+_SMALLEST, _TIMES = 2**28, 100
+_BLOCK, _SMALL_BLOCK = 2**20, 2**12
+_HINT = "Nothing of it was kept. Fetch the file again from its official source."
+
+
+def most_unfolded(path: Path) -> int:
+    """Return to how many bytes a compressed file may unfold: 256 MiB, or 100 times its size.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "set.zip"
+        >>> path.touch()
+        >>> most_unfolded(path)
+        268435456
+    """
+    return max(_SMALLEST, _TIMES * path.stat().st_size)
+
+
+def too_large(path: Path) -> DataIntegrityError:
+    """Return the error about a file that unfolds to more than `most_unfolded` allows.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "set.zip"
+        >>> path.touch()
+        >>> str(too_large(path)).partition(": ")[2]
+        'got a larger one, expected a file that unfolds to at most 256 MiB'
+    """
+    expected = f"a file that unfolds to at most {most_unfolded(path) / 2**20:,.0f} MiB"
+    return DataIntegrityError(path, expected, "a larger one", hint=_HINT)
+
+
+def blocks_of(archive: zipfile.ZipFile, member: str) -> Iterator[bytes]:
+    r"""Yield the content of a file in a zip archive, in memory of a few MiB.
+
+    Of LZMA and bzip2, zipfile unfolds all that it reads at once, so that little is read.
+
+    Example:
+        >>> file = io.BytesIO()
+        >>> with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as archive:
+        ...     archive.writestr("zeros", bytes(2**20))
+        >>> with zipfile.ZipFile(file) as archive:
+        ...     sum(map(len, blocks_of(archive, "zeros")))
+        1048576
+    """
+    bounded = archive.getinfo(member).compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    size = _BLOCK if bounded else _SMALL_BLOCK
+    with archive.open(member) as source:
+        while block := source.read(size):
+            yield block
+
+
+def open_gzip(path: Path) -> IO[bytes]:
+    """Open a gzip file for reading; more bytes than `most_unfolded` allows are an error.
+
+    Raises:
+        DataIntegrityError: While it is read: it unfolds to more.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "table.csv.gz"
+        >>> _ = path.write_bytes(gzip.compress(b"1,2"))
+        >>> with open_gzip(path) as file:
+        ...     file.read()
+        b'1,2'
+    """
+    return cast(IO[bytes], io.BufferedReader(_Counted(path), _BLOCK))
+
+
+class _Counted(io.RawIOBase):
+    def __init__(self, path: Path) -> None:
+        self._path, self._left = path, most_unfolded(path)
+        self._file = gzip.open(path)  # noqa: SIM115 - closed with this object
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(buffer)
+        self._left -= count
+        if self._left < 0:
+            raise too_large(self._path)
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -1,0 +1,42 @@
+"""Compressed files that unfold to much more than their size."""
+
+import gzip
+import io
+import zipfile
+
+import pandas as pd
+import pytest
+
+from pyg_samsa.errors import DataIntegrityError
+from pyg_samsa.io import unfold
+
+
+def test_the_bound_grows_with_the_file(tmp_path):
+    path = tmp_path / "set.zip"
+    path.write_bytes(b"x")
+    assert unfold.most_unfolded(path) == 2**28
+    with path.open("wb") as file:
+        file.truncate(2**22)
+    assert unfold.most_unfolded(path) == 100 * 2**22
+
+
+@pytest.mark.parametrize("read", [lambda file: file.read(), lambda file: pd.read_csv(file, header=None)])
+def test_gzip_files(tmp_path, monkeypatch, read):
+    path = tmp_path / "table.csv.gz"
+    path.write_bytes(gzip.compress(b"1,2\n" * 1000))
+    monkeypatch.setattr(unfold, "_SMALLEST", 4000)
+    monkeypatch.setattr(unfold, "_TIMES", 1)
+    with unfold.open_gzip(path) as file:
+        assert len(read(file)) in (4000, 1000)
+    monkeypatch.setattr(unfold, "_SMALLEST", 3999)
+    with pytest.raises(DataIntegrityError, match=r"table\.csv\.gz: got a larger one"), unfold.open_gzip(path) as file:
+        read(file)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_the_blocks_are_the_file(method):
+    file, content = io.BytesIO(), bytes(range(256)) * 10_000
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("x", content)
+    with zipfile.ZipFile(file) as archive:
+        assert b"".join(unfold.blocks_of(archive, "x")) == content
