@@ -10,7 +10,7 @@ from sklearn.base import ClassifierMixin
 from pyg_samsa.datasets.splits import label_strata
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.estimators._base import MoleculeEstimator
-from pyg_samsa.estimators._targets import as_classes, as_matrix
+from pyg_samsa.estimators._targets import as_classes, as_matrix, check_targets
 from pyg_samsa.task import Task
 
 
@@ -86,6 +86,7 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         known = labels[~np.isnan(labels)]
         if not len(known) or not np.isin(known, (0.0, 1.0)).all():
             raise ConfigError("y", "a matrix with other values", "labels 0 and 1, NaN if unknown")
+        check_targets(labels, flat=False)
         self._kind = "multilabel"
         self.classes_ = [np.array([0, 1])] * labels.shape[1]
         targets = torch.from_numpy(labels).float()

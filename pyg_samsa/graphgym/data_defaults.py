@@ -63,7 +63,9 @@ def fit_to_data(changes: Changes, dataset: Any) -> None:
     """
     changes.apply(DATA_RULES, dataset)
     if cfg.predictor.folds > (rows := _rows(dataset)):
-        raise ConfigError("predictor.folds", cfg.predictor.folds, f"at most {rows}, the number of molecules")
+        raise ConfigError(
+            "predictor.folds", cfg.predictor.folds, f"at most {rows}, the number of molecules outside the test split"
+        )
     if cfg.optim.num_warmup_steps and cfg.optim.num_warmup_steps >= (total := optimizer_steps(dataset)):
         hint = "Train longer, or shorten the warm-up."
         expected = f"fewer than the {total} optimiser steps of the run"

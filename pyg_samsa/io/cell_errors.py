@@ -91,11 +91,12 @@ def refuse_text(
     else:
         cure = cure_of(text)
     cure = cure or hint or "Leave the field empty where there is no value."
-    told = ", ".join(f"{other[:40]!r} (row {place})" for other, place in others[:_MOST_OTHERS])
-    if told:
-        more = f" and {len(others) - _MOST_OTHERS:,} more words" if len(others) > _MOST_OTHERS else ""
-        verb = "is" if len(others) == 1 else "are"
-        what += f", and neither {verb} {told}{more}"
+    named = [f"{other[:40]!r} (row {place})" for other, place in others[:_MOST_OTHERS]]
+    if len(others) > _MOST_OTHERS:
+        named.append(f"{len(others) - _MOST_OTHERS:,} more words")
+    if named:
+        told = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
+        what += f", and neither {'is' if len(others) == 1 else 'are'} {told}"
     return DataError(f"row {row}, column {column!r}: {text[:40]!r} {what}", hint=cure)
 
 

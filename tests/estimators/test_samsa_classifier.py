@@ -68,9 +68,10 @@ def test_saved_networks_predict_the_same_with_the_names_of_the_classes(y, names,
         ([0.0, np.nan] * 12, "a class for each molecule"),
         (np.full((24, 2), 0.5), "labels 0 and 1"),
         (np.full((24, 2), np.nan), "labels 0 and 1"),
+        (np.array([[0, 1]] * 12 + [[1, 1]] * 12), r"y\[:, 1\]: got 'only the number 1', expected numbers that differ"),
         ([["a", "b"]] * 24, "numbers"),
     ],
-    ids=["one class", "too few", "missing class", "other labels", "no labels", "texts"],
+    ids=["one class", "too few", "missing class", "other labels", "no labels", "a constant label", "texts"],
 )
 def test_targets_that_do_not_fit_are_refused(y, culprit, smiles, small):
     with pytest.raises(ConfigError, match=culprit):

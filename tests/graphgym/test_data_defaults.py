@@ -92,7 +92,9 @@ def test_a_setting_of_the_file_gives_way_to_the_data(dataset, file, asked, expec
 
 def test_what_was_asked_for_stays_and_is_named():
     cfg.predictor.folds = 99
-    with pytest.raises(ConfigError, match=r"predictor\.folds: got 99, expected at most 17, the number of molecules"):
+    with pytest.raises(
+        ConfigError, match=r"predictor\.folds: got 99, expected at most 17, the number of molecules outside"
+    ):
         fit_to_data(Changes({"predictor.folds", *ANOTHER}), Graphs())
     cfg.predictor.folds, cfg.optim.num_warmup_steps, cfg.optim.max_epoch = 0, 99, 2
     with pytest.raises(ConfigError, match=r"optim\.num_warmup_steps: got 99, expected fewer than the 2 optimiser"):
