@@ -126,7 +126,7 @@ def run(
 
 def _print_ensemble(console: Any, found: EnsembleResult, *, seconds: float, refit: str) -> None:
     if found.members:
-        print_results(console, found.members, seconds=seconds, list_files=False)
+        print_results(console, found.members, seconds=seconds, list_files=False, together=True)
     print_predictors(console, [found.result], [found.fitted], refit=refit)
 
 

@@ -26,7 +26,9 @@ _CONTENTS = {
 }
 
 
-def print_results(console: Any, results: Sequence[RunResult], *, seconds: float, list_files: bool = True) -> None:
+def print_results(
+    console: Any, results: Sequence[RunResult], *, seconds: float, list_files: bool = True, together: bool = False
+) -> None:
     """Print the metrics over all repeats, the scores of the classes, and the files that were written.
 
     Args:
@@ -34,6 +36,7 @@ def print_results(console: Any, results: Sequence[RunResult], *, seconds: float,
         results: One per repeat.
         seconds: Wall time of everything, including the preparation of data.
         list_files: Whether to print the files.
+        together: Whether they are the networks of one predictor, whose report adds up their times and parameters.
     """
     rows = [
         {"split": split, "seed": result.seed, **values}
@@ -44,7 +47,8 @@ def print_results(console: Any, results: Sequence[RunResult], *, seconds: float,
     console.print()
     epochs = ", ".join(f"{result.best_epoch} of {result.epochs}" for result in results)
     if rows:
-        console.print(metrics_table(rows, title=f"Network with the weights of epoch {epochs}"))
+        several = "s" * (len(results) > 1)
+        console.print(metrics_table(rows, title=f"Network{several} with the weights of epoch{several} {epochs}"))
     for result in results:
         if result.fallback:
             console.print(f"[yellow]seed {result.seed}:[/] {result.fallback}", soft_wrap=True)
@@ -53,9 +57,16 @@ def print_results(console: Any, results: Sequence[RunResult], *, seconds: float,
     trained = [result for result in results if not result.reused]
     if trained:
         per_epoch = statistics.fmean(result.seconds / max(1, result.epochs) for result in trained)
-        console.print(
-            f"{short_time(seconds)} in total · {per_epoch:.1f} s per epoch · {trained[0].parameters:,} parameters"
-        )
+        total, parameters = short_time(seconds), f"{trained[0].parameters:,} parameters"
+        if together:
+            training = short_time(sum(result.seconds for result in results))
+            parameters += f" each, {sum(result.parameters for result in results):,} together"
+            told = (
+                f"{total} in total, {training} of it training · {per_epoch:.1f} s per epoch of a network · {parameters}"
+            )
+        else:
+            told = f"{total} in total · {per_epoch:.1f} s per epoch · {parameters}"
+        console.print(told, soft_wrap=True)
     else:
         console.print("This run had finished before. Set train.auto_resume False to run it again.")
     for result in results if list_files else ():

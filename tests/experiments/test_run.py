@@ -378,7 +378,7 @@ def test_two_processes_validate_and_test_every_row_once(config, tmp_path):
     command = [sys.executable, str(script), "--cfg", str(path), "--repeat", "2", "devices", "2"]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Network with the weights of epoch") == 1
+    assert " ".join(done.stdout.split()).count("Networks with the weights of epochs") == 1
     (one, _) = runner.run(path, repeat=2)
     for seed in ("0", "1"):
         two = tmp_path / "results" / "exp" / seed

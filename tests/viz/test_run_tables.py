@@ -40,3 +40,11 @@ def test_a_metric_that_is_undefined_is_told(tmp_path, capsys):
     one.fallback = "val_auc is undefined (NaN) in all epochs; the best epoch was chosen by val_loss"
     print_results(Console(width=60, no_color=True), [one], seconds=75)
     assert f"seed 0: {one.fallback}" in capsys.readouterr().out
+
+
+def test_networks_of_one_predictor_are_counted_each_and_together(tmp_path, capsys):
+    """The report of an ensemble adds up times and parameters; the terminal shows both."""
+    print_results(Console(width=100, no_color=True), [result(tmp_path, n) for n in (0, 1)], seconds=75, together=True)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Networks with the weights of epochs 2 of 3, 2 of 3" in shown
+    assert "12.0s of it training · 2.0 s per epoch of a network · 1,234 parameters each, 2,468 together" in shown
