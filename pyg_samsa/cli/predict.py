@@ -134,6 +134,8 @@ def _predict(args: argparse.Namespace, rows: CsvRows, *, single: bool) -> Progre
     columns = (args.smiles_column, args.uncertainty, args.draws, args.workers, args.max_atoms)
     options = StreamOptions(*columns, interval=args.interval, decimal=args.decimal)
     table = TablePredictor(predictor, rows, options)
+    if not rows.header and args.verbosity >= 0:
+        print(f"no header is written; each row ends with: {', '.join(table.header())}", file=sys.stderr)
     total = None if single or args.input == "-" else _count_lines(Path(args.input))
     shown = args.verbosity >= 0 and not single and sys.stderr.isatty()
     with progress_bar(f"Predicting {', '.join(predictor.target_names[:3])}", total, enabled=shown) as advance:

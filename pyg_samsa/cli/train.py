@@ -272,6 +272,8 @@ def _flag(key: str) -> str:
 
 def _refuse_contradictions(settings: Mapping[str, str], opts: Sequence[str]) -> None:
     """Raise an error if an argument and a setting at the end of the command say different things."""
+    import yaml
+
     from pyg_samsa.io.documents import parse_yaml
 
     # Settings are pairs `key value` or words `key=value`.
@@ -281,7 +283,11 @@ def _refuse_contradictions(settings: Mapping[str, str], opts: Sequence[str]) -> 
         key, sign, value = word.partition("=")
         given[key] = value if sign else next(words, "")
     for key, value in settings.items():
-        if key in given and parse_yaml(given[key]) != parse_yaml(value):
+        try:
+            same = key not in given or parse_yaml(given[key]) == parse_yaml(value)
+        except yaml.YAMLError:  # text without quotes
+            same = False
+        if not same:
             expected = f"the value of {key} {given[key]}, or only one of both"
             raise ConfigError(_flag(key), parse_yaml(value), expected)
 

@@ -52,6 +52,9 @@ def find_pretrained(name: str | os.PathLike[str]) -> Path:
     for folder in (given, given / PREDICTOR_SUBFOLDER):
         if (folder / PREDICTOR).is_file():
             raise _is_predictor(name, folder)
+    if runs := sorted(path.parents[1] for path in given.glob(f"*/{RUN_SUBFOLDER}/{CONFIG}")):
+        shown = ", ".join(map(str, runs[:5])) + (", ..." if len(runs) > 5 else "")
+        raise DataNotFoundError(f"{name}: no saved model found, but runs in it", hint=f"Pass one of them: {shown}")
     known = f", or a name of a model that comes with the package: {', '.join(shipped())}" if shipped() else ""
     hint = suggest(str(name), shipped()) or f"Pass the folder of a run, or one with {CONFIG} and {WEIGHTS}{known}."
     reason = "" if given.is_dir() else " (it is a file)" if given.is_file() else " (there is no such folder)"

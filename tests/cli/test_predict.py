@@ -146,7 +146,9 @@ def test_a_list_of_molecules_needs_no_header(model, tmp_path, text, standard_inp
     assert [row[0] for row in rows] == text.splitlines()
     expected = MoleculePredictor.from_pretrained(model).predict(["CCO", "CCN", "CCCl"]).values[:, 0]
     np.testing.assert_allclose([float(row[1]) for row in rows], expected, rtol=1e-5)
-    assert "3 rows" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "no header is written; each row ends with: logS_pred, error" in shown
+    assert "3 rows" in shown
 
 
 def test_without_a_header(model, tmp_path):

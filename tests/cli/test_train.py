@@ -158,6 +158,7 @@ def test_an_argument_and_a_setting_do_not_contradict_each_other(table, capsys):
         (["--epochs", "3", "optim.max_epoch", "2"], "--epochs: got 3, expected the value of optim.max_epoch 2"),
         (["--epochs", "3", "optim.max_epoch=2"], "--epochs: got 3, expected the value of optim.max_epoch 2"),
         (["--only", "gp", "predictor.members", "trees"], "--only: got 'gp', expected the value of predictor.members"),
+        (["--only", "gp", "predictor.members", "[trees"], "--only: got 'gp', expected the value of predictor.members"),
         (["--split", "scaffold", "dataset.split_kind", "random"], "--split: got 'scaffold', expected the value of"),
     ):
         assert main([*words, *given]) == 2

@@ -27,3 +27,13 @@ def test_folders_that_may_be_replaced(tmp_path, saved):
     (saved / "notes.txt").touch()
     assert not folder.is_replaceable(saved)
     assert not folder.is_replaceable(saved / "notes.txt")
+
+
+def test_runs_below_a_folder_are_named(tmp_path):
+    for seed in ("0", "1"):
+        (tmp_path / "esol" / seed / "model").mkdir(parents=True)
+        (tmp_path / "esol" / seed / "model" / "config.json").touch()
+    with pytest.raises(DataNotFoundError, match="no saved model found, but runs in it") as caught:
+        folder.find_pretrained(tmp_path / "esol")
+    assert caught.value.hint.endswith(f"{tmp_path / 'esol' / '0'}, {tmp_path / 'esol' / '1'}")
+    assert folder.find_pretrained(tmp_path / "esol" / "0").name == "model"
