@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import numbers
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -313,6 +314,19 @@ def check_integer(key: str, value: Any, *, low: int = 1, high: int | None = None
     if not is_number(value, whole=True) or value < low or (high is not None and value > high):
         allowed = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
         raise ConfigError(key, value, allowed)
+
+
+def machine_memory() -> float:
+    """Return the memory of this machine in bytes; infinity where the system does not tell.
+
+    Example:
+        >>> machine_memory() > 2**20
+        True
+    """
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):  # not on Windows
+        return math.inf
 
 
 def check_positive(key: str, value: Any) -> None:

@@ -23,6 +23,10 @@ _SIZES = (
     "in_channels",
     "edge_channels",
     "graph_channels",
+    "graph_hidden",
+    "pe_channels",
+    "num_categories",
+    "towers",
 )
 
 
@@ -95,8 +99,18 @@ def _build(config: ModelConfig, state: Mapping[str, Tensor], path: Path) -> SAMS
         value = config.options.get(name)
         size = sum(value) if isinstance(value, list) and all(isinstance(item, int) for item in value) else value
         if isinstance(size, int) and size > largest:
-            raise DataIntegrityError(path, f"the {name} of the weights", str(value), hint=COPY_AGAIN)
+            raise DataIntegrityError(path, f"the {name} of the weights", str(value)[:80], hint=COPY_AGAIN)
+    for part in ("attention_options", "tokenizer_options"):
+        options = config.options.get(part)
+        for name, value in options.items() if isinstance(options, Mapping) else ():
+            if name.startswith("num_") and isinstance(value, int) and value > largest:
+                raise DataIntegrityError(path, f"the {name} of the weights", str(value)[:80], hint=COPY_AGAIN)
     try:
+        options = {name: value for name, value in config.options.items() if name in SAMSAOptions.__dataclass_fields__}
+        least, found = SAMSAOptions(**options).least_weights(), sum(value.numel() for value in state.values())
+        if least > found:
+            got = f"options of a network with at least {least:,}"
+            raise DataIntegrityError(path, f"options of a network with the {found:,} weights beside it", got)
         return CLASSES[config.class_name].from_options(**config.options)
     except ConfigError as error:
         hint = error.hint

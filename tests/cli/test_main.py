@@ -306,3 +306,15 @@ def test_unknown_arguments_are_told_by_their_command(words, message, capsys):
         main(words)
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("samsa.channels", 10**6), ("samsa.graph_hidden", 10**6), ("samsa.num_eval_samples", 10**9)]
+)
+def test_settings_of_absurd_size_are_one_line(tmp_path, capsys, setting, value):
+    words = ["train", "--cfg", "quickstart", setting, str(value), "out_dir", str(tmp_path / "out")]
+    assert main(words) == errors.EXIT_USER
+    assert capsys.readouterr().err.startswith(
+        f"error: {setting}: got {value}, expected a number of at least 1, of at most"
+    )
+    assert not (tmp_path / "out").exists()

@@ -3,6 +3,7 @@ import struct
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, SAMSAError
 from pyg_samsa.hub import load_pretrained, save_pretrained, shipped
@@ -73,6 +74,17 @@ def change(folder, **entries):
         ({"options__channels": "8"}, SAMSAError, "channels"),
         ({"options__channels": 10**9}, DataIntegrityError, "channels"),
         ({"options__num_layers": 10**6}, DataIntegrityError, "num_layers"),
+        *(
+            ({f"options__{name}": 10**18}, SAMSAError, name)
+            for name in (
+                *("num_eval_samples", "heads", "num_samples", "ffn_channels", "out_channels", "in_channels"),
+                *("edge_channels", "towers", "num_categories", "graph_channels", "graph_levels", "graph_hidden"),
+                "pe_channels",
+            )
+        ),
+        ({"options__num_eval_samples": 1001}, ConfigError, "num_eval_samples: got 1001, .* of at most 1000"),
+        ({"options__attention_options": {"num_features": 10**18}}, DataIntegrityError, "num_features"),
+        ({"options__in_channels": [10**18]}, DataIntegrityError, "in_channels"),
         ({"options__num_layers": 3}, DataIntegrityError, "missing"),
         ({"options__num_layers": 1}, DataIntegrityError, "more"),
         ({"options__in_channels": [5, 2]}, DataIntegrityError, "node_encoder"),
@@ -153,3 +165,15 @@ def test_a_part_of_the_users_own_is_named_with_its_module(tmp_path):
 def test_networks_of_this_package_need_no_modules(saved):
     assert read_config(saved).modules == ()
     assert "modules" not in json.loads((saved / "config.json").read_text())
+
+
+def test_many_layers_of_wide_matrices_are_not_built(tmp_path):
+    """Each number is one of the weights, but their product is not."""
+    model = SAMSA.from_options([4, 3], 1, channels=8, num_layers=1, heads=2)
+    folder = save_pretrained(model, tmp_path / "m")
+    state = {f"weight_{number}": torch.zeros(1) for number in range(1000)} | {"long": torch.zeros(60_000)}
+    (folder / "model.safetensors").write_bytes(save(state))
+    change(folder, options__channels=60_000, options__num_layers=1000, options__num_samples=None)
+    with pytest.raises(SAMSAError, match="weights") as caught:
+        load_pretrained(folder)
+    assert "\n" not in str(caught.value)

@@ -29,7 +29,7 @@ SPECTRAL_ENCODINGS: dict[str, type[SpectralEncoding]] = {
 }
 """Relative positional encodings of `FLTConv`, by name."""
 ENCODINGS = (*SPECTRAL_ENCODINGS, "none")
-NumFeatures = Annotated[int, Option("Positive random features M of a head.", low=1)]
+NumFeatures = Annotated[int, Option("Positive random features M of a head.", low=1, high=2**14)]
 Causal = Annotated[bool, Option("Whether a token sees only itself and the tokens before it in its graph.")]
 Redraw = Annotated[int | None, Option("Forward passes in training after which random features are drawn anew.", low=1)]
 
@@ -103,9 +103,9 @@ class FLTConv(TokenConv):
         encoding: Annotated[
             str | None, Option("Relative positional encoding; empty for one that fits the data.", ENCODINGS)
         ] = None,
-        num_dims: Annotated[int, Option("Coordinates of a position.", low=0)] = 1,
+        num_dims: Annotated[int, Option("Coordinates of a position.", low=0, high=1024)] = 1,
         num_features: NumFeatures = 64,
-        num_frequencies: Annotated[int, Option("Frequencies m of a head.", low=1)] = 16,
+        num_frequencies: Annotated[int, Option("Frequencies m of a head.", low=1, high=2**14)] = 16,
         length_scale: Annotated[
             float, Option("Distance at which the encoding varies, in units of the positions.", above=0)
         ] = 1.0,

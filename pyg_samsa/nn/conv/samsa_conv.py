@@ -25,7 +25,7 @@ from pyg_samsa.typing import Float
 SAMPLING = ("hard", "soft", "replacement")
 NOISE = ("train", "always", "never")
 IMPORTANCE = ("learned", "random", "fixed")
-NumSamples = Annotated[int, Option("Number K of tokens that each head of each graph samples.", low=1)]
+NumSamples = Annotated[int, Option("Number K of tokens that each head of each graph samples.", low=1, high=2**20)]
 Sampling = Annotated[str, Option("How keys are sampled: without (hard, soft) or with replacement.", SAMPLING)]
 AttentionBackend = Annotated[
     str, Option("How attention over the sampled keys is computed.", ("auto", *ATTENTION_BACKENDS))

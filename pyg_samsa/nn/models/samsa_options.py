@@ -17,12 +17,20 @@ from pyg_samsa.nn.readout import INTERACTIONS, LEVELS, POOLS
 from pyg_samsa.nn.tokenizers.graph_bridge import EVAL_CODES
 from pyg_samsa.nn.tokenizers.node import POSITIONS
 from pyg_samsa.nn.tokenizers.tokenizer_registry import TOKENIZERS
-from pyg_samsa.options import Option, check_integer, check_no_effect, check_options, keep_plain
+from pyg_samsa.options import Option, check_integer, check_no_effect, check_options, keep_plain, machine_memory
 
 OF_TOKENIZER = ("bridge", "num_codes", "eval_codes", "sigma", "positions", "coordinate_free", "centroid_distance")
 """Options of the tokenizers of the package."""
 OPERATOR_ARGUMENTS = ("num_samples", "sampling", "tau", "noise", "attn_backend")
 """Options of a network that are arguments of its attention operator, if the operator takes them."""
+
+
+_WITH_SUPPORT = ("samsa", "sft")
+# Common values, to tell which of several is the extraordinary one.
+_COMMON = {
+    **{"channels": 128, "ffn_channels": 512, "num_layers": 24, "num_samples": 128},
+    **{"graph_hidden": 128, "graph_levels": 1024, "graph_channels": 1024},
+}
 
 
 @dataclass(frozen=True)
@@ -40,10 +48,10 @@ class SAMSAOptions:
         pyg_samsa.errors.ConfigError: num_codes: got 2, expected the default 1, because bridge is False
     """
 
-    channels: Annotated[int, Option("Channels D of a token; a multiple of heads.", low=1)] = 128
-    num_layers: Annotated[int, Option("Number of blocks L.", low=1)] = 24
+    channels: Annotated[int, Option("Channels D of a token; a multiple of heads.", low=1, high=2**16)] = 128
+    num_layers: Annotated[int, Option("Number of blocks L.", low=1, high=1000)] = 24
     ffn_channels: Annotated[
-        int | None, Option("Hidden channels of the feed-forward networks; empty for 4 D.", low=1)
+        int | None, Option("Hidden channels of the feed-forward networks; empty for 4 D.", low=1, high=2**18)
     ] = None
     act: Annotated[str, Option("Activation of the feed-forward networks; ReLU is faster.", FUSED_ACTIVATIONS)] = "gelu"
     dropout: Annotated[float, Option("Dropout of the feed-forward networks and the head.", low=0, below=1)] = 0.0
@@ -59,7 +67,7 @@ class SAMSAOptions:
     local: Annotated[
         str | None, Option("Message passing beside the attention, along the edges; empty for none.", LOCAL_LAYERS)
     ] = None
-    heads: Annotated[int, Option("Number of attention heads H.", low=1)] = 8
+    heads: Annotated[int, Option("Number of attention heads H.", low=1, high=1024)] = 8
     num_samples: NumSamples | None = None
     sampling: Sampling | None = None
     tau: Tau | None = None
@@ -86,28 +94,39 @@ class SAMSAOptions:
     centroid_distance: Annotated[
         bool, Option("Whether coordinate-free tokens know their distance to the centroid.")
     ] = False
-    pe_channels: Annotated[int, Option("Width of the positional encodings of nodes, 0 for none.", low=0)] = 0
+    pe_channels: Annotated[
+        int, Option("Width of the positional encodings of nodes, 0 for none.", low=0, high=2**16)
+    ] = 0
     flip_signs: Annotated[bool, Option("Whether signs of positional encodings are flipped at random in training.")] = (
         False
     )
     pe_kind: Annotated[
         str | None, Option("Encodings that the network computes from the edges if none are passed.", NODE_ENCODINGS)
     ] = None
-    num_eval_samples: Annotated[int, Option("Draws of codes that an evaluation averages.", low=1)] = 1
+    num_eval_samples: Annotated[int, Option("Draws of codes that an evaluation averages.", low=1, high=1000)] = 1
 
     level: Annotated[str, Option("What is predicted for.", LEVELS)] = "graph"
     pool: Annotated[str, Option("Pooling of the tokens of a graph.", POOLS)] = "attention"
-    towers: Annotated[int, Option("Consecutive graphs that share one prediction.", low=1)] = 1
+    towers: Annotated[int, Option("Consecutive graphs that share one prediction.", low=1, high=1000)] = 1
     interaction: Annotated[
         str, Option("Pairs: the head sees [a, b] (the paper), or [a, b, a b, |a - b|].", INTERACTIONS)
     ] = "concat"
     context: Annotated[bool, Option("Node level: whether the head also sees the pooled graph.")] = False
-    num_categories: Annotated[int, Option("Node level: categories of graphs that the head is told.", low=0)] = 0
-    graph_channels: Annotated[int, Option("Features of a whole graph that the head sees; 0 for none.", low=0)] = 0
-    graph_levels: Annotated[
-        int, Option("Largest number of thresholds by which these features are encoded; 0 for scaled values.", low=0)
+    num_categories: Annotated[
+        int, Option("Node level: categories of graphs that the head is told.", low=0, high=2**20)
     ] = 0
-    graph_hidden: Annotated[int | None, Option("Channels of these features encoded; empty for channels.", low=1)] = None
+    graph_channels: Annotated[
+        int, Option("Features of a whole graph that the head sees; 0 for none.", low=0, high=2**20)
+    ] = 0
+    graph_levels: Annotated[
+        int,
+        Option(
+            "Largest number of thresholds by which these features are encoded; 0 for scaled values.", low=0, high=2**20
+        ),
+    ] = 0
+    graph_hidden: Annotated[
+        int | None, Option("Channels of these features encoded; empty for channels.", low=1, high=2**16)
+    ] = None
     graph_dropout: Annotated[
         float | None, Option("Dropout of these features before they are encoded; empty for dropout.", low=0, below=1)
     ] = None
@@ -119,6 +138,7 @@ class SAMSAOptions:
     def __post_init__(self) -> None:
         check_options(type(self), vars(keep_plain(self)))
         check_integer("channels", self.channels)
+        self._check_memory()
         needed_without: tuple[str, ...]
         if not self.pe_channels:
             self._must_be_default(("flip_signs", "pe_kind"), "pe_channels is 0")
@@ -148,6 +168,31 @@ class SAMSAOptions:
 
     def _must_be_default(self, names: tuple[str, ...], reason: str) -> None:
         check_no_effect(type(self), {name: getattr(self, name) for name in names}, reason=reason)
+
+    def least_weights(self) -> int:
+        """Return how many weights a network of these options has at least: those of its largest matrices.
+
+        Example:
+            >>> SAMSAOptions(channels=64, num_layers=2).least_weights()
+            98304
+        """
+        layer = 2 * self.channels * (self.ffn_channels or 4 * self.channels) + 4 * self.channels**2
+        if self.attention in _WITH_SUPPORT and self.num_samples:
+            layer += 4 * self.num_samples * self.channels
+        hidden = self.graph_hidden or self.channels
+        features = hidden * (self.graph_levels or self.graph_channels)
+        return self.num_layers * layer + features + (self.graph_hidden or 0) ** 2
+
+    def _check_memory(self) -> None:
+        """Refuse a network whose weights alone do not fit into the memory of this machine."""
+        size, memory = 4 * self.least_weights(), machine_memory()
+        if size > memory:
+            name = max(_COMMON, key=lambda name: (getattr(self, name) or 0) / _COMMON[name])
+            expected = (
+                f"fewer: the weights of this network take at least {size / 2**30:,.0f} GiB, "
+                f"and this machine has {memory / 2**30:,.0f} GiB of memory"
+            )
+            raise ConfigError(name, getattr(self, name), expected)
 
     def operator(self) -> dict[str, Any]:
         """Return the arguments of the attention operator that are set.

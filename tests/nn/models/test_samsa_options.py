@@ -5,6 +5,7 @@ import torch
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn import OPERATORS, SAMSA, SAMSAOptions
+from pyg_samsa.nn.models import samsa_options
 
 SMALL = {"channels": 16, "num_layers": 2, "heads": 4}
 
@@ -55,3 +56,44 @@ def test_dropout_of_the_attention_reaches_the_operator(attention):
     )
     (block,) = model.encoder.blocks
     assert (block.conv.dropout, block.ffn.drop1.p) == (0.1, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"channels": 10**6}, "channels: got 1000000, expected a number of at least 1, of at most 65536"),
+        ({"num_layers": 10**9}, "num_layers: got 1000000000, .* of at most 1000"),
+        ({"graph_hidden": 10**6}, "graph_hidden: got 1000000, .* of at most 65536"),
+        ({"num_eval_samples": 10**18}, "num_eval_samples: .* of at most 1000"),
+        (
+            {"channels": 60_000, "num_layers": 1000},
+            "channels: got 60000, expected fewer: .* at least 160,933 GiB, .* of mem",
+        ),
+        ({"num_layers": 900, "channels": 16_000}, "channels: got 16000, expected fewer"),
+        ({"channels": 256, "ffn_channels": 2**18, "num_layers": 1000}, "ffn_channels: got 262144, expected fewer"),
+        ({"num_samples": 2**20, "num_layers": 1000}, "num_samples: got 1048576, expected fewer"),
+        ({"graph_hidden": 2**16, "graph_levels": 2**20}, "graph_levels: got 1048576, expected fewer"),
+    ],
+)
+def test_networks_that_no_machine_holds_are_not_built(monkeypatch, options, words):
+    monkeypatch.setattr(samsa_options, "machine_memory", lambda: 2.0**36)
+    with pytest.raises(ConfigError, match=words) as caught:
+        SAMSAOptions(**options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("attention", sorted(OPERATORS))
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"channels": 64, "ffn_channels": 8, "num_layers": 3},
+        {"graph_channels": 30, "graph_hidden": 40},
+        {"graph_channels": 30, "graph_levels": 50, "out_channels": 3},
+    ],
+)
+def test_a_network_has_at_least_the_least_weights(attention, options):
+    options = {"channels": 16, "num_layers": 2, "heads": 2, "attention": attention, **options}
+    network = SAMSA.from_options(5, options.pop("out_channels", 1), **options)
+    least = SAMSAOptions(**options).least_weights()
+    assert least <= sum(value.numel() for value in network.state_dict().values()) < 20 * least
