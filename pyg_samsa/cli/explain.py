@@ -348,10 +348,11 @@ def _save_table(frames: list[Any], path: Path) -> None:
 
     from pyg_samsa.io.cells import spread_of, write_number
     from pyg_samsa.io.files import atomic_write
+    from pyg_samsa.io.formulas import escape_table
 
     table = pd.concat(frames)
     for name in table.select_dtypes("float").columns:
         spread = spread_of(table[name].to_numpy())
         table[name] = ["" if value != value else write_number(value, spread) for value in table[name].tolist()]
     with atomic_write(path) as temporary:
-        table.to_csv(temporary, index=False)
+        escape_table(table).to_csv(temporary, index=False)

@@ -75,6 +75,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="add intervals (sets of labels or classes) that hold the true value with probability C, such as 0.9",
     )
     parser.add_argument(
+        "--escape-formulas",
+        action="store_true",
+        help="write an apostrophe before cells of IN that spreadsheets read as formulas; cells that are added always "
+        "have it",
+    )
+    parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes that read molecules (default: 1)"
     )
     parser.add_argument(
@@ -132,7 +138,9 @@ def _predict(args: argparse.Namespace, rows: CsvRows, *, single: bool) -> Progre
     if args.interval is not None:
         check_confidence(predictor.calibration, args.interval, key="--interval")
     columns = (args.smiles_column, args.uncertainty, args.draws, args.workers, args.max_atoms)
-    options = StreamOptions(*columns, interval=args.interval, decimal=args.decimal)
+    options = StreamOptions(
+        *columns, interval=args.interval, decimal=args.decimal, escape_formulas=args.escape_formulas
+    )
     table = TablePredictor(predictor, rows, options)
     if not rows.header and args.verbosity >= 0:
         print(f"no header is written; each row ends with: {', '.join(table.header())}", file=sys.stderr)

@@ -25,6 +25,7 @@ from pyg_samsa.experiments.grids import Cell, Grid
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import cfg, load_config, resolved
 from pyg_samsa.io.files import atomic_write
+from pyg_samsa.io.formulas import escape_table
 from pyg_samsa.options import check_integer, plain
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS
 from pyg_samsa.training.environment import available_cpus
@@ -343,7 +344,7 @@ class Sweep:
         table = self.results()
         if len(table) or path.exists():
             with atomic_write(path) as temporary:
-                table.to_csv(temporary, index=False)
+                escape_table(table).to_csv(temporary, index=False)
         return path
 
 

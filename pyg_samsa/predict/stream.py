@@ -23,6 +23,7 @@ from pyg_samsa.io.csv_rows import CsvRows, why_no_molecule
 from pyg_samsa.io.documents import parse_json, read_text
 from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.files import atomic_write, lock, remove_partial, writing
+from pyg_samsa.io.formulas import escape_formula
 from pyg_samsa.io.memory import return_memory
 from pyg_samsa.predict.interface import MAX_ATOMS, UNCERTAINTY_DRAWS, Predictions, Predictor, set_texts
 
@@ -45,6 +46,8 @@ class StreamOptions:
         interval: Probability of intervals or sets, such as 0.9; None for none.
         decimal: Decimal sign of the extra columns; ``"auto"`` is that of the training, see
             `pyg_samsa.io.extra_column.ExtraColumn`.
+        escape_formulas: Whether the cells of the table are escaped too, see `pyg_samsa.io.formulas`; those that are
+            added always are.
 
     Raises:
         ConfigError: ``decimal`` is unknown.
@@ -62,6 +65,7 @@ class StreamOptions:
     chunk_rows: int = CHUNK_ROWS
     interval: float | None = None
     decimal: str = "auto"
+    escape_formulas: bool = False
 
     def __post_init__(self) -> None:
         check_choice("--decimal", self.decimal, DECIMALS)
@@ -143,13 +147,17 @@ class TablePredictor:
             ...     TablePredictor(predictor, rows, StreamOptions()).header()
             ['name', 'smiles', 'antimicrobial_pred', 'anticancer_pred', 'transmembrane_pred', 'error']
         """
-        names = list(self.rows.header)
-        for name in self._added():
+        names = self._kept(self.rows.header)
+        for name in map(escape_formula, self._added()):
             fresh, number = name, 2
             while fresh in names:
                 fresh, number = f"{name}_{number}", number + 1
             names.append(fresh)
         return names
+
+    def _kept(self, fields: Sequence[str]) -> list[str]:
+        """Return the fields of the table as they are written."""
+        return [escape_formula(field) for field in fields] if self.options.escape_formulas else list(fields)
 
     def _added(self) -> list[str]:
         targets = self.predictor.target_names
@@ -173,6 +181,7 @@ class TablePredictor:
             self.options.max_atoms,
             self.options.interval,
             self.options.decimal,
+            self.options.escape_formulas,
         )
         return hashlib.sha256(json.dumps([*asked, self.options.chunk_rows]).encode()).hexdigest()
 
@@ -274,7 +283,7 @@ class TablePredictor:
             ):
                 digits = count_digits(value, spread)
                 added += [write_number(end, digits=digits) if known else "" for end in ends]
-        return [*kept, *added, *sets, error]
+        return [*self._kept(kept), *(escape_formula(text) for text in (*added, *sets, error))]
 
     @staticmethod
     def _texts(values: np.ndarray, spreads: Sequence[float | None], known: bool) -> list[str]:

@@ -15,6 +15,7 @@ from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io.files import atomic_write
+from pyg_samsa.io.formulas import escape_table
 from pyg_samsa.io.memory import return_memory
 from pyg_samsa.training.best_epoch import best_epoch
 
@@ -96,7 +97,7 @@ class History(pl.Callback):
         import pandas as pd
 
         with atomic_write(self.path) as temporary:
-            pd.DataFrame(self.rows).to_csv(temporary, index=False)
+            escape_table(pd.DataFrame(self.rows)).to_csv(temporary, index=False)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows, for the checkpoint.

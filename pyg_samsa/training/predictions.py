@@ -13,6 +13,7 @@ from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.io.cells import BOUND_SIGNS, spread_of, write_number
 from pyg_samsa.io.files import atomic_write
+from pyg_samsa.io.formulas import escape_table
 from pyg_samsa.task import Task
 
 CHUNK_ROWS = 100_000
@@ -123,7 +124,8 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
                 columns[f"{name}_bound"] = bounds[number]
             columns[f"{name}_pred"] = [_text(value, spread) for value in predicted.tolist()]
     with atomic_write(path) as temporary:
-        pd.DataFrame(columns).to_csv(temporary, index=False, float_format=f"%.{_DIGITS}g", chunksize=CHUNK_ROWS)
+        table = escape_table(pd.DataFrame(columns))
+        table.to_csv(temporary, index=False, float_format=f"%.{_DIGITS}g", chunksize=CHUNK_ROWS)
 
 
 def _text(value: float, spread: float | None) -> str:

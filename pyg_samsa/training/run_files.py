@@ -10,6 +10,7 @@ import yaml
 
 from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io.documents import parse_json, parse_yaml, read_text
+from pyg_samsa.io.formulas import restore_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,7 +158,7 @@ def read_table(path: Path, *, rows: int | None = None, numeric: bool = False) ->
     if not own_file(path):
         return None
     try:
-        table = pd.read_csv(path, nrows=rows, encoding="utf-8")
+        table = restore_table(pd.read_csv(path, nrows=rows, encoding="utf-8"))
     except ValueError as error:
         raise DataIntegrityError(path, "a CSV table", "one that cannot be read", hint=WRITTEN_AGAIN) from error
     for name in table if numeric else []:

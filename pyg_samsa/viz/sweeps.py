@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.io.formulas import restore_table
 from pyg_samsa.viz.figure import (
     GRID,
     INK,
@@ -193,7 +194,7 @@ def plot_curves(
     for number, (label, rows) in enumerate(results.groupby("cell", sort=False)):
         # Lines beyond the number of colours are dashed.
         color, (line, marker) = SERIES[number % len(SERIES)], ("-", "o") if number < len(SERIES) else ("--", "s")
-        epochs = pd.concat([pd.read_csv(Path(folder) / "metrics.csv") for folder in rows["folder"]])
+        epochs = pd.concat([restore_table(pd.read_csv(Path(folder) / "metrics.csv")) for folder in rows["folder"]])
         if column not in epochs:
             raise ConfigError(
                 "metric", metric, [name.removeprefix("val_") for name in map(str, epochs) if name.startswith("val_")]

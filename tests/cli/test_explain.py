@@ -1,5 +1,6 @@
 import csv
 
+import pandas as pd
 import pytest
 import torch
 
@@ -211,3 +212,9 @@ def test_a_table_among_molecules_is_refused(tmp_path, monkeypatch, capsys):
     assert main(["explain", "peptides", "table.csv", "CCO", "--out", "out"]) == 2
     assert "error: SMILES|CSV: got 'table.csv', expected one CSV file and nothing else" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_table_of_scores_holds_no_formulas(tmp_path):
+    frame = pd.DataFrame({"molecule": ["=1+1", "-0.5"], "symbol": ["C", "-"], "sampled": [-0.25, float("nan")]})
+    explain._save_table([frame], tmp_path / "scores.csv")
+    assert (tmp_path / "scores.csv").read_text() == "molecule,symbol,sampled\n'=1+1,C,-0.25\n-0.5,-,\n"

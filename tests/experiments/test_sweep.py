@@ -107,6 +107,8 @@ def test_failing_and_finished_jobs(grid, tmp_path, monkeypatch):
         answer.write_text(json.dumps({"key": job.key, "folder": str(folder), "peak_memory_mib": None}))
     assert [outcome.reused for outcome in sweep.run()] == [True, True]
     assert pd.read_csv(sweep.write_results())["test_ap"].tolist() == [0.5, 0.5]
+    monkeypatch.setattr(Sweep, "results", lambda self: pd.DataFrame({"cell": ["=1+1"], "test_=a": [-0.5]}))
+    assert sweep.write_results().read_text() == "cell,test_=a\n'=1+1,-0.5\n"
 
 
 def test_jobs_must_be_a_positive_integer(grid, tmp_path):

@@ -127,7 +127,15 @@ def test_without_a_header_a_column_is_a_number(column):
 
 
 @pytest.mark.parametrize(
-    "change", [{"uncertainty": True}, {"draws": 3}, {"max_atoms": 7}, {"chunk_rows": 6}, {"smiles_column": "1"}]
+    "change",
+    [
+        {"uncertainty": True},
+        {"draws": 3},
+        {"max_atoms": 7},
+        {"chunk_rows": 6},
+        {"smiles_column": "1"},
+        {"escape_formulas": True},
+    ],
 )
 def test_the_signature_depends_on_every_option(change):
     assert table(csv_text()).signature() == table(csv_text()).signature()
@@ -347,3 +355,30 @@ def test_what_a_killed_prediction_left_is_removed_unless_the_output_is_in_use(tm
     assert stray.exists()
     predict_to_file(table(csv_text()), tmp_path / "out.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == [foreign.name, "out.csv"]
+
+
+FORMULAS = 'smiles,=A1\nCCO,=1+1\nC,-0.5\nCC,"@a\tb"\n=C,+1 2\n'
+
+
+def test_added_cells_are_no_formulas_and_others_stay():
+    """Names of targets and classes come from a model, which may be somebody else's."""
+    task = Task("multiclass", ["=1+1", "@b"])
+    rows, _ = streamed(table(FORMULAS, Lengths(task)))
+    assert rows[0] == ["smiles", "=A1", "pred", "'=1+1_pred", "'@b_pred", "error"]
+    assert [row[:2] for row in rows[1:]] == [["CCO", "=1+1"], ["C", "-0.5"], ["CC", "@a\tb"], ["=C", "+1 2"]]
+    assert [row[2] for row in rows[1:]] == ["'@b", "'@b", "'@b", ""]
+
+
+def test_cells_of_the_table_are_escaped_where_asked():
+    rows, _ = streamed(table(FORMULAS, escape_formulas=True))
+    assert rows[0] == ["smiles", "'=A1", "atoms_pred", "error"]
+    assert [row[:2] for row in rows[1:]] == [["CCO", "'=1+1"], ["C", "-0.5"], ["CC", "'@a\tb"], ["'=C", "'+1 2"]]
+
+
+def test_negative_numbers_stay_numbers():
+    class Negative(Lengths):
+        def predict_parsed(self, *args, **options):
+            return super().predict_parsed(*args, **options)._replace(values=np.full((12, 1), -0.5))
+
+    rows, _ = streamed(table(csv_text(), Negative(), chunk_rows=12))
+    assert {row[2] for row in rows[1:]} == {"-0.5"}

@@ -17,6 +17,7 @@ from pyg_samsa.training.callbacks import (
     rng_state,
     set_rng_state,
 )
+from pyg_samsa.training.run_files import read_table
 
 
 def trainer(epoch=0, step=3, main=True, sanity_checking=False, rank=0, world_size=1, **values):
@@ -229,3 +230,11 @@ def test_training_stops_only_after_an_epoch_that_was_validated():
     resumed = types.SimpleNamespace(should_stop=False)
     stop.on_train_start(resumed, None)
     assert resumed.should_stop
+
+
+def test_the_names_of_the_table_are_no_formulas(tmp_path):
+    history = History(tmp_path / "metrics.csv")
+    history.rows = [{"epoch": 1, "=1+1": -0.5}]
+    history.write()
+    assert history.path.read_text() == "epoch,'=1+1\n1,-0.5\n"
+    assert read_table(history.path, numeric=True).to_dict("list") == {"epoch": [1], "=1+1": [-0.5]}

@@ -5,6 +5,7 @@ from torch_geometric.data import Data
 
 from pyg_samsa.task import Task
 from pyg_samsa.training.predictions import write_predictions
+from pyg_samsa.training.run_files import read_table
 
 
 def write(tmp_path, collector, task, names=(), dataset=None):
@@ -64,3 +65,19 @@ def test_bounds_have_a_column_of_their_own(collect, tmp_path):
     assert rows == ["0,0.5,<,3,2,4", "2,10,,1,1,2"]
     write(tmp_path, collector, "regression", ["a", "b"], Bounded([[0, 0]] * 3))
     assert "bound" not in (tmp_path / "predictions.csv").read_text()
+
+
+def test_names_and_texts_are_no_formulas(collect, tmp_path):
+    rows = [Data(smiles=smiles) for smiles in ("C", "=C", "-0.5")]
+    names = ["=1+1", "-x"]
+    write(tmp_path, collect([0, 1], torch.tensor([[-1.5, 2], [3, 4]]), -torch.ones(2, 2)), "regression", names, rows)
+    path = tmp_path / "predictions.csv"
+    assert path.read_text().splitlines() == [
+        "row,smiles,'=1+1_true,'=1+1_pred,'-x_true,'-x_pred",
+        "0,C,-1,-1.5,-1,2",
+        "1,'=C,-1,3,-1,4",
+    ]
+    table = read_table(path)
+    assert list(table) == ["row", "smiles", "=1+1_true", "=1+1_pred", "-x_true", "-x_pred"]
+    assert table["smiles"].tolist() == ["C", "=C"]
+    assert table["=1+1_pred"].tolist() == [-1.5, 3]

@@ -37,6 +37,7 @@ from pyg_samsa.io.cells import DECIMALS
 from pyg_samsa.io.csv_rows import BLANK, COMMENT
 from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.files import atomic_write, file_hash
+from pyg_samsa.io.formulas import escape_formula
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.worker_pool import count_workers
 from pyg_samsa.options import Option, check_integer
@@ -361,7 +362,8 @@ def _write_left_out(path: Path, left_out: Sequence[LeftOut]) -> None:
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer: Any = csv.writer(file, lineterminator="\n")
         writer.writerow(["row", "smiles", "reason"])
-        writer.writerows((one.row, one.smiles, one.reason) for one in sorted(left_out))
+        for one in sorted(left_out):
+            writer.writerow([one.row, escape_formula(one.smiles), escape_formula(one.reason)])
 
 
 register_dataset("csv", CSVMolecules)

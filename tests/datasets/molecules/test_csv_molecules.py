@@ -167,6 +167,9 @@ def test_unreadable_molecules(table, caplog):
     assert dataset[7].y.item() == 8
     assert "3 rows left out (3 unreadable molecules)" in caplog.text
     assert dataset.left_out.read_text().splitlines()[1] == "8,C(C,RDKit cannot read this SMILES"
+    rows[7][0] = "=1+1"
+    left_out = table(["smiles", "y"], rows, skip_invalid=True).left_out
+    assert left_out.read_text().splitlines()[1].startswith("8,'=1+1,")
 
 
 def test_tables_as_people_have_them(tmp_path):
