@@ -2,6 +2,11 @@
 
 import importlib.util
 import inspect
+import json
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +22,7 @@ SMALL = {
     "peptides": {"max_residues": 11, "epochs": 1},
     "explanation_truth": {"epochs": 1, "limit": 60, "molecules": 3},
 }
-OTHERS = {"molecule_quickstart", "explain_peptide", "custom_csv", "samsa_in_pyg_sequential"}
+OTHERS = {"molecule_quickstart", "explain_peptide", "custom_csv", "samsa_in_pyg_sequential", "serve_onnx"}
 
 
 def load(name):
@@ -105,3 +110,31 @@ def test_samsa_in_pyg_sequential(tmp_path, short_peptides):
     assert len(losses) == 24
     assert np.mean(losses[-6:]) < np.mean(losses[:6])
     assert [bool(weight.detach() != 0) for name, weight in net.named_parameters() if name.endswith("alpha")] == [True]
+
+
+@pytest.mark.slow
+def test_serve_onnx(tmp_path):
+    for package in ("rdkit", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    from pyg_samsa.hub import load_pretrained
+    from pyg_samsa.hub.program import export_program
+    from pyg_samsa.predict import MoleculePredictor
+
+    path = tmp_path / "peptides.onnx"
+    export_program(*load_pretrained("peptides"), path)
+    server = load("serve_onnx").make_server(str(path), port=0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}/?smiles="
+        with urllib.request.urlopen(address + urllib.parse.quote("NCC(=O)NCC(=O)O")) as answer:
+            found = json.load(answer)
+        expected = MoleculePredictor.from_network("peptides").predict(["NCC(=O)NCC(=O)O"]).values[0]
+        assert list(found) == ["antimicrobial", "anticancer", "transmembrane"]
+        np.testing.assert_allclose(list(found.values()), expected, atol=1e-5)
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(address + "C1CC")
+        assert error.value.code == 400
+        assert "RDKit" in json.load(error.value)["error"]
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -28,7 +28,7 @@ EXIT_INTERRUPTED, EXIT_PIPE = 130, 141
 _SPACE, _AGAIN = "Free some space, or write to another disk.", "Then run the same command again."
 _RIGHTS = "Choose another place for the output, or change the rights of this one."
 # Order in the help; subcommands that are not listed here follow, sorted by name.
-_ORDER = ("train", "tune", "predict", "explain", "report", "sweep", "baseline", "data", "doctor")
+_ORDER = ("train", "tune", "predict", "explain", "report", "sweep", "baseline", "data", "export", "doctor")
 _EPILOG = """\
 examples:
   pyg-samsa doctor                                       check the installation

@@ -21,9 +21,9 @@ from pyg_samsa.experiments.candidates import (
     has_model,
     network_candidate,
 )
-from pyg_samsa.experiments.export import predict_command
 from pyg_samsa.experiments.molecule_rows import MoleculeRows
 from pyg_samsa.experiments.predictor_settings import PredictorSettings, read_predictor
+from pyg_samsa.experiments.saved_network import predict_command
 from pyg_samsa.graphgym.plan import NOT_SAVED
 from pyg_samsa.hub.folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.predict import (

@@ -18,10 +18,10 @@ from pyg_samsa import __version__
 from pyg_samsa.experiments.blend import FittedPredictor
 from pyg_samsa.experiments.candidates import has_model
 from pyg_samsa.experiments.ensemble import EnsembleResult, run_ensemble
-from pyg_samsa.experiments.export import export_model, predicts_molecules, print_models
 from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors, run_models
 from pyg_samsa.experiments.predictor_settings import check_predictor
 from pyg_samsa.experiments.refit import train_again
+from pyg_samsa.experiments.saved_network import export_model, predicts_molecules, print_models
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.loader import load_for_runner

@@ -36,6 +36,8 @@ def embedding_sum(index: Int[Tensor, "N F"], weight: Float[Tensor, "V D"]) -> Fl
 
     Cost: O(N F D); the gradient O(N V D) where it is a product, else O(N F D).
     """
+    if torch.compiler.is_exporting():  # ONNX has no sum of bags without elements
+        return F.embedding(index, weight).sum(dim=1)
     if weight.requires_grad and torch.is_grad_enabled() and weight.size(0) <= _MOST_ROWS and can_fuse(weight):
         return _EmbeddingSum.apply(index, weight)
     return F.embedding_bag(index, weight, mode="sum")

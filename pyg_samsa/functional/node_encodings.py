@@ -123,6 +123,37 @@ def return_probabilities(edge_index: np.ndarray, num_nodes: int, dim: int) -> np
     return out
 
 
+def dense_return_probabilities(edge_index: Int[Tensor, "2 E"], num_nodes: int, dim: int) -> Float[Tensor, "n P"]:
+    r"""`return_probabilities` with PyTorch, for exported programs.
+
+    .. math::
+        p_i = \bigl[(D^{-1} A)_{ii}, (D^{-1} A)^2_{ii}, \dots, (D^{-1} A)^P_{ii}\bigr]
+
+    Args:
+        edge_index: Edges; parallel ones count each.
+        num_nodes: Number of nodes n, at least 1.
+        dim: Number of steps P.
+
+    Example:
+        >>> path = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> dense_return_probabilities(path, 3, 4).tolist()
+        [[0.0, 0.5, 0.0, 0.5], [0.0, 1.0, 0.0, 1.0], [0.0, 0.5, 0.0, 0.5]]
+
+    Cost: O(P n^3) time and O(n^2) memory.
+    """
+    source, target = edge_index
+    ones = torch.ones_like(source, dtype=torch.float64)
+    degree = ones.new_zeros(num_nodes).index_add(0, source, ones)
+    cells = ones.new_zeros(num_nodes * num_nodes).index_add(0, source * num_nodes + target, 1 / degree[source])
+    walk = power = cells.view(num_nodes, num_nodes)
+    diagonal = torch.arange(num_nodes, device=edge_index.device) * (num_nodes + 1)
+    found = []
+    for step in range(dim):
+        power = torch.mm(power, walk) if step else power
+        found.append(power.flatten()[diagonal])
+    return torch.stack(found, dim=1).float()
+
+
 def node_encodings(kind: str, dim: int, edge_index: Int[Tensor, "2 E"], index: RaggedIndex) -> Float[Tensor, "N P"]:
     """Return the positional encodings of the nodes of a batch of graphs.
 
@@ -143,6 +174,8 @@ def node_encodings(kind: str, dim: int, edge_index: Int[Tensor, "2 E"], index: R
     Cost: That of the encodings, on the CPU.
     """
     check_choice("pe.kind", kind, NODE_ENCODINGS)
+    if torch.compiler.is_exporting() and kind == "rwse":
+        return dense_return_probabilities(edge_index, index.num_tokens, dim)
     edges = edge_index.cpu().numpy()
     if kind == "rwse":
         # Walks do not leave their graph, so a batch is one sparse matrix.

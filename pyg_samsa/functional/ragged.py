@@ -131,6 +131,8 @@ class RaggedIndex:
             >>> RaggedIndex(torch.tensor([0, 2, 2, 3])).batch
             tensor([0, 0, 2])
         """
+        if self._batch is None and self.num_graphs == 1:
+            self._batch = torch.zeros(self.num_tokens, dtype=torch.long, device=self.device)
         if self._batch is None:
             counts = self.ptr.diff()
             graphs = torch.arange(self.num_graphs, device=self.device)

@@ -60,7 +60,8 @@ def topk(scores: Float[Tensor, "... n"], k: int) -> Int[Tensor, "... K"]:
 
     Cost: O(n + K log K) in float32, O(n log n) in float64.
     """
-    if scores.dtype == torch.float64:
+    # ONNX has no view of a float as an integer, and its sort is stable.
+    if scores.dtype == torch.float64 or torch.compiler.is_exporting():
         return torch.sort(scores, dim=-1, descending=True, stable=True).indices[..., :k]
     return _sort_keys(scores.float(), _complements(scores.size(-1), scores.device)).topk(k, dim=-1).indices
 
@@ -111,8 +112,8 @@ def _runs_in_triton(scores: Tensor, support_scores: Tensor, index: RaggedIndex, 
     return (
         support_scores.dtype in DTYPES
         and k <= _MOST_RANKED
-        and index.max_size + support_scores.size(0) <= _MOST_BLOCKS * max(k, 128)
         and runs_in_triton("ranking", scores)
+        and index.max_size + support_scores.size(0) <= _MOST_BLOCKS * max(k, 128)
     )
 
 

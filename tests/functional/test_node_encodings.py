@@ -1,13 +1,20 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch_geometric.data import Data
 from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkPE
 from torch_geometric.utils import to_undirected
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional import node_encodings
-from pyg_samsa.functional.node_encodings import NODE_ENCODINGS, laplacian_eigenvectors, return_probabilities
+from pyg_samsa.functional.node_encodings import (
+    NODE_ENCODINGS,
+    dense_return_probabilities,
+    laplacian_eigenvectors,
+    return_probabilities,
+)
 from pyg_samsa.functional.ragged import RaggedIndex
 
 
@@ -112,3 +119,16 @@ def test_the_graphs_of_a_batch_do_not_see_each_other(kind):
 def test_unknown_encodings_are_refused():
     with pytest.raises(ConfigError, match=r"pe\.kind: got 'signnet'"):
         node_encodings.node_encodings("signnet", 4, torch.empty(2, 0, dtype=torch.long), RaggedIndex(torch.tensor([0])))
+
+
+GRAPHS = st.integers(1, 9).flatmap(
+    lambda nodes: st.tuples(st.just(nodes), st.lists(st.tuples(*[st.integers(0, nodes - 1)] * 2), max_size=12))
+)
+
+
+@given(GRAPHS)
+def test_dense_walks_are_those_of_sparse_ones(graph):
+    nodes, edges = graph
+    array = np.array(edges, dtype=np.int64).reshape(-1, 2).T
+    found = dense_return_probabilities(torch.from_numpy(array), nodes, 5)
+    np.testing.assert_allclose(found.numpy(), return_probabilities(array, nodes, 5), atol=1e-6)

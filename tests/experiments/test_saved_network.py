@@ -10,7 +10,7 @@ from rich.console import Console
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.chem.smiles import smiles_to_data
 from pyg_samsa.datasets.features import MOLECULES, Features
-from pyg_samsa.experiments.export import export_model, predict_command, predicts_molecules, print_models
+from pyg_samsa.experiments.saved_network import export_model, predict_command, predicts_molecules, print_models
 from pyg_samsa.explain.molecule_explanation import explain_molecules
 from pyg_samsa.functional.node_encodings import return_probabilities
 from pyg_samsa.hub import load_pretrained

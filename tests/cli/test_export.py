@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from pyg_samsa.cli import main
+from pyg_samsa.hub import program
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Exports take seconds; here they only write a file."""
+    calls = []
+
+    def export(network, config, path, *, kind):
+        calls.append((type(network).__name__, kind))
+        path.write_bytes(b"program")
+        return {"inputs": ["x", "edge_index"]}
+
+    monkeypatch.setattr(program, "export_program", export)
+    monkeypatch.setattr(program, "compare_program", lambda *args, kind: 3e-8)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"), [(["n.pt2"], "pt2"), (["n.onnx"], "onnx"), (["n.bin", "--format", "onnx"], "onnx")]
+)
+def test_the_suffix_or_the_option_is_the_format(quick, tmp_path, monkeypatch, capsys, arguments, kind):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "peptides", *arguments]) == 0
+    assert quick == [("SAMSA", kind)]
+    printed = capsys.readouterr().out
+    assert "inputs: x, edge_index" in printed
+    assert "at most 3e-08" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["peptides", "n.txt"], "OUT: got 'n.txt', expected a file that ends in .onnx or .pt2"),
+        (["no_such_model", "n.pt2"], "no_such_model"),
+    ],
+)
+def test_wrong_arguments_are_told_before_the_export(quick, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", *arguments]) in (2, 3)
+    assert message in capsys.readouterr().err
+    assert quick == []
+
+
+@pytest.mark.slow
+def test_a_written_program_runs(tmp_path, capsys):
+    path = tmp_path / "peptides.pt2"
+    assert main(["export", "peptides", str(path)]) == 0
+    assert "differs from the network by at most" in capsys.readouterr().out
+    assert isinstance(torch.export.load(path), torch.export.ExportedProgram)
