@@ -329,6 +329,28 @@ def machine_memory() -> float:
         return math.inf
 
 
+def check_memory(key: str, value: Any, weights: int) -> None:
+    """Raise a `ConfigError` if the weights of a network do not fit into the memory of this machine.
+
+    Args:
+        key: Name of the option that makes it large, for the error.
+        value: Its value.
+        weights: Least number of weights, of 4 bytes each.
+
+    Example:
+        >>> check_memory("channels", 10**6, 10**15)
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: channels: got 1000000, expected fewer: the weights of this network take ...
+    """
+    size, memory = 4 * weights, machine_memory()
+    if size > memory:
+        expected = (
+            f"fewer: the weights of this network take at least {size / 2**30:,.0f} GiB, "
+            f"and this machine has {memory / 2**30:,.0f} GiB of memory"
+        )
+        raise ConfigError(key, value, expected)
+
+
 def check_positive(key: str, value: Any) -> None:
     """Raise a `ConfigError` unless ``value`` is a finite number above 0.
 

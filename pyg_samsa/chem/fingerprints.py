@@ -16,7 +16,7 @@ def morgan_counts(
     smiles: Sequence[str],
     *,
     radius: Annotated[int, Option("Radius of a fragment, in bonds around an atom; 2 is ECFP4.", low=0, high=10)] = 2,
-    size: Annotated[int, Option("Number of counts of a fingerprint.", low=1)] = 2048,
+    size: Annotated[int, Option("Number of counts of a fingerprint.", low=1, high=2**20)] = 2048,
     chirality: Annotated[bool, Option("Whether mirror images are different fragments.")] = False,
     workers: int | None = None,
     progress: bool = True,

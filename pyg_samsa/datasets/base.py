@@ -19,6 +19,7 @@ from pyg_samsa.chem.graph_table import GraphTable
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.errors import ConfigError, DataError, DataIntegrityError
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
+from pyg_samsa.io.unfold import check_stored
 from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.task import Task
 
@@ -176,6 +177,7 @@ def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
     """
     if (files := _read.get()) is not None:
         files.append(Path(path))
+    check_stored(Path(path))
     try:
         return torch.load(path, weights_only=True, map_location="cpu", mmap=mmap)
     except FileNotFoundError:

@@ -33,7 +33,7 @@ def add_encoding(
     kind: Annotated[
         str, Option("Positional encodings of nodes: Laplacian eigenvectors or random-walk probabilities.", KINDS)
     ] = "none",
-    dim: Annotated[int, Option("Number of eigenvectors, or of random-walk steps.", low=1)] = 16,
+    dim: Annotated[int, Option("Number of eigenvectors, or of random-walk steps.", low=1, high=1000)] = 16,
     *,
     folder: str | os.PathLike[str],
     progress: bool = True,

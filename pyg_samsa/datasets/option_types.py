@@ -16,12 +16,12 @@ Folder = Annotated[
 Source = Annotated[
     str, Option("Whether the data are generated or read from official files.", ("generated", "official"))
 ]
-NumTrain = Annotated[int, Option("Number of generated training examples.", low=1)]
-NumVal = Annotated[int, Option("Number of generated validation examples.", low=0)]
-NumTest = Annotated[int, Option("Number of generated test examples.", low=0)]
-MaxLength = Annotated[int, Option("Largest length of a sequence, in symbols.", low=1)]
+NumTrain = Annotated[int, Option("Number of generated training examples.", low=1, high=10**7)]
+NumVal = Annotated[int, Option("Number of generated validation examples.", low=0, high=10**7)]
+NumTest = Annotated[int, Option("Number of generated test examples.", low=0, high=10**7)]
+MaxLength = Annotated[int, Option("Largest length of a sequence, in symbols.", low=1, high=10**6)]
 TextUnit = Annotated[str, Option("What a symbol of a text is; the benchmark reads bytes.", ("bytes", "words"))]
-NumPoints = Annotated[int, Option("Number of points of a cloud.", low=1)]
+NumPoints = Annotated[int, Option("Number of points of a cloud.", low=1, high=10**6)]
 Normals = Annotated[
     bool | None, Option("Whether normals are features besides the coordinates; None takes them where they are.")
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pyg_samsa.errors import DataIntegrityError, MissingDependencyError
+from pyg_samsa.io.documents import parse_json
 from pyg_samsa.io.files import writing
 
 
@@ -80,7 +80,7 @@ def _check_lines(path: Path) -> None:
     if path.is_file():
         with path.open("rb") as lines:
             for line in lines:
-                json.loads(line)["op_code"]
+                parse_json(line.decode())["op_code"]
 
 
 def _drop_half_line(path: Path) -> None:

@@ -13,6 +13,7 @@ from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import GPS_LAYERS, UNSET_FLOAT
 from pyg_samsa.graphgym.share import train_graph_features
 from pyg_samsa.nn.models.message_passing import ACTIVATIONS, GNN, POOLS
+from pyg_samsa.options import check_memory
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.scaling import fit_graph_features
 
@@ -108,7 +109,17 @@ def gnn_options(layer: str) -> dict[str, Any]:
         "pe_channels": cfg.pe.dim if cfg.pe.kind != "none" else 0,
         "flip_signs": cfg.pe.kind == "lap",
     }
-    return options | _gps_options() if layer == "gps" else _without_gt(options)
+    options = options | _gps_options() if layer == "gps" else _without_gt(options)
+    _check_memory(layer, options["channels"], options["num_layers"])
+    return options
+
+
+def _check_memory(layer: str, channels: int, layers: int) -> None:
+    """Refuse a network that no machine holds, by the setting that is extraordinary."""
+    of_gt = cfg.gt if layer == "gps" else {"dim_hidden": 0, "layers": 0}
+    width = "gt.dim_hidden" if of_gt["dim_hidden"] else "gnn.dim_inner"
+    depth = "gt.layers" if of_gt["layers"] else "gnn.layers_mp"
+    check_memory(*max((width, channels), (depth, layers), key=lambda pair: pair[1]), layers * channels**2)
 
 
 def _gps_options() -> dict[str, Any]:

@@ -5,6 +5,7 @@ pooch would add nothing: it does not refuse redirections to http or short bodies
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from pyg_samsa.io.progress import progress_bar
 
 _BLOCK = 1 << 18
 _TIMEOUT = (15, 60)
+_LARGEST = 2**36
+_LOGGER = logging.getLogger(__name__)
 
 
 def fetch(url: str, dest: str | os.PathLike[str], known_hash: str | None, *, progress: bool = True) -> Path:
@@ -74,6 +77,7 @@ def _recorded(target: Path) -> str | None:
 def _record(target: Path) -> None:
     if not _record_path(target).is_file():
         digits = sha256(target)
+        _LOGGER.warning("%s: nobody published its hash; its SHA-256 is recorded and compared from now on.", target.name)
         with atomic_write(_record_path(target)) as temporary:
             temporary.write_text(f"{digits}  {target.name}\n")
 
@@ -116,6 +120,9 @@ def _stream(url: str, temporary: Path, target: Path, progress: bool) -> None:
         ):
             for block in response.iter_content(_BLOCK):
                 file.write(block)
+                if file.tell() > _LARGEST:
+                    expected = f"a file of at most {_LARGEST / 2**30:,.0f} GiB"
+                    raise DataIntegrityError(target, expected, "a larger one", hint="Nothing was written.")
                 advance(len(block))
         # Old versions of requests do not report a body that ends early.
         if announced and "content-encoding" not in response.headers and temporary.stat().st_size != announced:

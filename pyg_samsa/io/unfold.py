@@ -80,6 +80,31 @@ def open_gzip(path: Path) -> IO[bytes]:
     return cast(IO[bytes], io.BufferedReader(_Counted(path), _BLOCK))
 
 
+def check_stored(path: Path) -> None:
+    """Raise an error if a file of tensors is compressed, which torch never writes and unfolds without a bound.
+
+    Args:
+        path: A file of ``torch.save``. Anything but a zip archive is left to its reader.
+
+    Raises:
+        DataIntegrityError: It is compressed.
+
+    Example:
+        >>> import tempfile, torch
+        >>> path = Path(tempfile.mkdtemp()) / "weights.pt"
+        >>> torch.save(torch.zeros(3), path)
+        >>> check_stored(path)
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return
+    size = sum(member.file_size for member in members)
+    if size > path.stat().st_size or any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise DataIntegrityError(path, "a file of tensors", "a compressed one", hint=_HINT)
+
+
 class _Counted(io.RawIOBase):
     def __init__(self, path: Path) -> None:
         self._path, self._left = path, most_unfolded(path)

@@ -42,9 +42,9 @@ class BoostingOptions:
     model: Annotated[
         str, Option("Library of the trees; auto is LightGBM if it is installed, else scikit-learn.", ("auto", *MODELS))
     ] = "auto"
-    trees: Annotated[int, Option("Trees per target, or per class for multi-class tasks.", low=1)] = 500
+    trees: Annotated[int, Option("Trees per target, or per class for multi-class tasks.", low=1, high=10**5)] = 500
     learning_rate: Annotated[float, Option("Factor on the output of each tree.", above=0, high=1)] = 0.1
-    leaves: Annotated[int, Option("Leaves of a tree.", low=2)] = 31
+    leaves: Annotated[int, Option("Leaves of a tree.", low=2, high=2**17)] = 31
     min_leaf: Annotated[int, Option("Least number of training molecules in a leaf.", low=1)] = 20
     column_share: Annotated[
         float, Option("Share of the columns that each tree (scikit-learn: each split) may use.", above=0, high=1)

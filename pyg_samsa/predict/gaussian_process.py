@@ -46,7 +46,10 @@ class GaussianProcessOptions:
     """
 
     max_rows: Annotated[
-        int, Option("Largest number of molecules that a target is fitted to; of more, this many are drawn.", low=2)
+        int,
+        Option(
+            "Largest number of molecules that a target is fitted to; of more, this many are drawn.", low=2, high=10**5
+        ),
     ] = 5000
     seed: Annotated[int, Option("Seed of the molecules that are drawn.", low=0)] = 0
     threads: Annotated[int, Option("Number of threads.", low=1)] = 1

@@ -64,7 +64,7 @@ class PredictorOptions:
         ),
     ] = "descriptors"
     ensemble: Annotated[
-        int, Option("Number of networks, with seeds seed, seed + 1, ...; 1 for no ensemble.", low=1)
+        int, Option("Number of networks, with seeds seed, seed + 1, ...; 1 for no ensemble.", low=1, high=1000)
     ] = 1
     folds: Annotated[
         int,

@@ -14,6 +14,7 @@ from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.files import atomic_link, atomic_write
+from pyg_samsa.io.unfold import check_stored
 from pyg_samsa.options import plain
 from pyg_samsa.training.checkpoint_check import BEST, LAST
 
@@ -57,6 +58,7 @@ class AtomicCheckpointIO(pl.plugins.CheckpointIO):
         """
         if not Path(path).is_file():
             raise DataNotFoundError(f"{path}: no such checkpoint", hint="Check the run's folder.")
+        check_stored(Path(path))
         try:
             return torch.load(path, map_location=map_location or "cpu", weights_only=True)
         except Exception as error:  # torch.load raises a different type for every kind of damage

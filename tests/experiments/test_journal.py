@@ -51,7 +51,16 @@ def test_a_full_disk_names_the_file_and_leaves_it_whole(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "content", [b"\xff\xfe\x80\n", b"[1]\n", b"hello\n", b'{"op_code": 99}\n', b'{"op_code": 0}\n', None]
+    "content",
+    [
+        b"\xff\xfe\x80\n",
+        b"[1]\n",
+        b"hello\n",
+        b'{"op_code": 99}\n',
+        b'{"op_code": 0}\n',
+        b"[" * 10**6 + b"\n",
+        None,
+    ],
 )
 def test_another_file_in_the_place_of_a_journal_is_named(tmp_path, content):
     path = tmp_path / "study.log"

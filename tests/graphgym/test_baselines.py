@@ -221,3 +221,20 @@ def test_packaged_configurations_keep_to_the_benchmark(network):
     assert (
         yaml.safe_load((PACKAGED / f"baselines/peptides_func_{network}.yaml").read_text())["model"]["type"] == network
     )
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "key"),
+    [
+        ("gcn", {"gnn.dim_inner": 10**6}, "gnn.dim_inner: got 1000000"),
+        ("gcn", {"gnn.layers_mp": 10**12}, "gnn.layers_mp: got 1000000000000"),
+        ("gps", {"gt.dim_hidden": 10**6}, "gt.dim_hidden: got 1000000"),
+        ("gps", {"gt.layers": 10**12}, "gt.layers: got 1000000000000"),
+    ],
+)
+def test_networks_that_no_machine_holds_are_not_built(network, settings, key):
+    for name, value in settings.items():
+        group, _, last = name.partition(".")
+        cfg[group][last] = value
+    with pytest.raises(ConfigError, match=f"{key}, expected fewer: the weights of this network take at least"):
+        gnn_options(network)

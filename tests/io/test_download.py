@@ -176,9 +176,10 @@ def test_a_file_that_is_there_is_checked_not_replaced(server, tmp_path):
     assert server.RequestHandlerClass.requests == []
 
 
-def test_without_a_published_hash_the_first_download_is_recorded_and_later_ones_must_equal_it(server, tmp_path):
+def test_without_a_published_hash_the_first_download_is_recorded_and_later_ones_must_equal_it(server, tmp_path, caplog):
     target = tmp_path / "data.bin"
     fetch(server.url + "/file", target, None, progress=False)
+    assert caplog.messages == ["data.bin: nobody published its hash; its SHA-256 is recorded and compared from now on."]
     assert left(tmp_path) == ["data.bin", "data.bin.sha256"]
     assert (tmp_path / "data.bin.sha256").read_text() == f"{hashlib.sha256(CONTENT).hexdigest()}  data.bin\n"
     target.unlink()
@@ -223,3 +224,10 @@ def test_several_threads_download_once(server, tmp_path):
 def test_nothing_of_pyg_downloads():
     source = download.__loader__.get_source(download.__name__)
     assert "torch_geometric" not in source
+
+
+def test_a_body_without_end_is_given_up(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_LARGEST", len(CONTENT) - 1)
+    with pytest.raises(DataIntegrityError, match=r"data\.bin: got a larger one"):
+        fetch(server.url + "/file", tmp_path / "data.bin", None, progress=False)
+    assert left(tmp_path) == []

@@ -6,9 +6,12 @@ import zipfile
 
 import pandas as pd
 import pytest
+import torch
 
+from pyg_samsa.datasets.base import load_tensors
 from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io import unfold
+from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 
 
 def test_the_bound_grows_with_the_file(tmp_path):
@@ -40,3 +43,31 @@ def test_the_blocks_are_the_file(method):
         archive.writestr("x", content)
     with zipfile.ZipFile(file) as archive:
         assert b"".join(unfold.blocks_of(archive, "x")) == content
+
+
+def compressed(path):
+    """A file of 40 MB of zeros that takes a thousandth of them, and that torch reads."""
+    torch.save({"a": torch.zeros(10**7)}, path.with_name("whole.pt"))
+    with (
+        zipfile.ZipFile(path.with_name("whole.pt")) as whole,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as small,
+    ):
+        for name in whole.namelist():
+            small.writestr(name, whole.read(name))
+    return path
+
+
+@pytest.mark.parametrize("read", [unfold.check_stored, load_tensors, AtomicCheckpointIO().load_checkpoint])
+def test_files_of_tensors_are_not_compressed(tmp_path, read):
+    path = compressed(tmp_path / "best.ckpt")
+    assert path.stat().st_size < 10**5
+    with pytest.raises(DataIntegrityError, match=r"best\.ckpt: got a compressed one"):
+        read(path)
+    read(tmp_path / "whole.pt")
+
+
+def test_what_is_no_archive_is_left_to_its_reader(tmp_path):
+    path = tmp_path / "old.pt"
+    torch.save(torch.zeros(3), path, _use_new_zipfile_serialization=False)
+    unfold.check_stored(path)
+    assert load_tensors(path).tolist() == [0, 0, 0]

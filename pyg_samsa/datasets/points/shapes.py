@@ -91,7 +91,7 @@ class Shapes(SplitDataset):
         root: str | os.PathLike[str] = "datasets",
         *,
         parts: bool = False,
-        per_family: Annotated[int, Option("Number of shapes of each family.", low=3)] = 200,
+        per_family: Annotated[int, Option("Number of shapes of each family.", low=3, high=10**6)] = 200,
         num_points: NumPoints = 512,
         seed: Seed = 0,
         normals: Normals = True,

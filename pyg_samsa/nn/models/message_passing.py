@@ -23,7 +23,7 @@ from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
 from pyg_samsa.nn.precision import in_full_precision
 from pyg_samsa.nn.readout import make_pool
-from pyg_samsa.options import check_integer, check_no_effect, check_probability
+from pyg_samsa.options import check_integer, check_memory, check_no_effect, check_probability
 from pyg_samsa.typing import Float, Int, Shaped
 
 LAYERS = ("gcn", "gine", "gatedgcn", "gps")
@@ -37,6 +37,9 @@ _NORMS: dict[str, tuple[str | None, dict[str, Any]]] = {
 NORMS = tuple(_NORMS)
 POOLS = ("mean", "add", "max", "attention")
 ACTIVATIONS = ("relu", "gelu", "elu", "selu", "silu")
+
+
+_MOST = {"channels": 2**16, "num_layers": 1000, "heads": 1024, "head_layers": 100}
 
 
 class GNN(Module):
@@ -144,7 +147,8 @@ class GNN(Module):
             "out_channels": out_channels,
         }
         for key, count in counts.items():
-            check_integer(key, count)
+            check_integer(key, count, high=_MOST.get(key))
+        check_memory("channels", channels, num_layers * channels**2)
         check_integer("graph_channels", graph_channels, low=0)
         check_probability("dropout", dropout)
         check_probability("attn_dropout", attn_dropout)

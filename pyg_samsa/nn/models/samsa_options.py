@@ -17,7 +17,7 @@ from pyg_samsa.nn.readout import INTERACTIONS, LEVELS, POOLS
 from pyg_samsa.nn.tokenizers.graph_bridge import EVAL_CODES
 from pyg_samsa.nn.tokenizers.node import POSITIONS
 from pyg_samsa.nn.tokenizers.tokenizer_registry import TOKENIZERS
-from pyg_samsa.options import Option, check_integer, check_no_effect, check_options, keep_plain, machine_memory
+from pyg_samsa.options import Option, check_integer, check_memory, check_no_effect, check_options, keep_plain
 
 OF_TOKENIZER = ("bridge", "num_codes", "eval_codes", "sigma", "positions", "coordinate_free", "centroid_distance")
 """Options of the tokenizers of the package."""
@@ -185,14 +185,8 @@ class SAMSAOptions:
 
     def _check_memory(self) -> None:
         """Refuse a network whose weights alone do not fit into the memory of this machine."""
-        size, memory = 4 * self.least_weights(), machine_memory()
-        if size > memory:
-            name = max(_COMMON, key=lambda name: (getattr(self, name) or 0) / _COMMON[name])
-            expected = (
-                f"fewer: the weights of this network take at least {size / 2**30:,.0f} GiB, "
-                f"and this machine has {memory / 2**30:,.0f} GiB of memory"
-            )
-            raise ConfigError(name, getattr(self, name), expected)
+        name = max(_COMMON, key=lambda name: (getattr(self, name) or 0) / _COMMON[name])
+        check_memory(name, getattr(self, name), self.least_weights())
 
     def operator(self) -> dict[str, Any]:
         """Return the arguments of the attention operator that are set.

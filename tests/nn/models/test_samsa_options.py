@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+import pyg_samsa.options as options_module
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn import OPERATORS, SAMSA, SAMSAOptions
-from pyg_samsa.nn.models import samsa_options
 
 SMALL = {"channels": 16, "num_layers": 2, "heads": 4}
 
@@ -76,7 +76,7 @@ def test_dropout_of_the_attention_reaches_the_operator(attention):
     ],
 )
 def test_networks_that_no_machine_holds_are_not_built(monkeypatch, options, words):
-    monkeypatch.setattr(samsa_options, "machine_memory", lambda: 2.0**36)
+    monkeypatch.setattr(options_module, "machine_memory", lambda: 2.0**36)
     with pytest.raises(ConfigError, match=words) as caught:
         SAMSAOptions(**options)
     assert "\n" not in str(caught.value)
