@@ -12,6 +12,7 @@ import importlib
 import logging
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -26,6 +27,7 @@ __all__ = ["main"]
 
 EXIT_INTERRUPTED, EXIT_PIPE = 130, 141
 _SPACE, _AGAIN = "Free some space, or write to another disk.", "Then run the same command again."
+_MEMORY = "Make the network, its batches or the data smaller, or close other programs."
 _RIGHTS = "Choose another place for the output, or change the rights of this one."
 # Order in the help; subcommands that are not listed here follow, sorted by name.
 _ORDER = ("train", "tune", "predict", "explain", "report", "sweep", "baseline", "data", "export", "doctor")
@@ -81,6 +83,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone. Without this, Python reports another error when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
+    except (MemoryError, RuntimeError) as error:
+        if not (asked := _asked_memory(error)):
+            raise
+        print(f"error: there is not enough memory: {asked}", file=sys.stderr)
+        print(f"hint:  {_MEMORY}", file=sys.stderr)
+        return EXIT_USER
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
@@ -89,6 +97,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         again = (resume(args) if resume is not None else "") or _AGAIN
         print(f"hint:  {f'{_SPACE} {again}' if error.errno in FULL else _RIGHTS}", file=sys.stderr)
         return EXIT_USER
+
+
+def _asked_memory(error: BaseException) -> str:
+    """Return what an error of missing memory asked for; empty for other errors."""
+    text = str(error).splitlines()[0] if str(error) else ""
+    if isinstance(error, MemoryError):
+        return text or "Python could not get more"
+    if type(error).__name__ == "OutOfMemoryError":  # of torch, which is not imported for this
+        return text
+    found = re.search(r"DefaultCPUAllocator: .*you tried to allocate (\d+) bytes", str(error))
+    return f"one tensor needs {int(found[1]) / 2**30:,.1f} GiB" if found else ""
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

@@ -6,6 +6,7 @@ import types
 from pathlib import Path
 
 import pytest
+import torch
 
 import pyg_samsa.cli
 from pyg_samsa import __version__, errors
@@ -318,3 +319,25 @@ def test_settings_of_absurd_size_are_one_line(tmp_path, capsys, setting, value):
         f"error: {setting}: got {value}, expected a number of at least 1, of at most"
     )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes."
+            ),
+            "one tensor needs 4.0 GiB",
+        ),
+        (MemoryError("Unable to allocate 8.00 GiB for an array"), "Unable to allocate 8.00 GiB for an array"),
+        (MemoryError(), "Python could not get more"),
+        (torch.OutOfMemoryError("CUDA out of memory.\nTried"), "CUDA out of memory."),
+    ],
+)
+def test_missing_memory_is_one_line(command, capsys, error, words):
+    command(raising_any(error))
+    assert main(["probe"]) == errors.EXIT_USER
+    told = capsys.readouterr().err
+    assert told.splitlines()[0] == f"error: there is not enough memory: {words}"
+    assert len(told.splitlines()) == 2
