@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
+
+import numpy as np
 
 from pyg_samsa.errors import DataIntegrityError
 
@@ -78,6 +81,49 @@ def open_gzip(path: Path) -> IO[bytes]:
         b'1,2'
     """
     return cast(IO[bytes], io.BufferedReader(_Counted(path), _BLOCK))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of a file that ``numpy.savez`` wrote.
+
+    NumPy asks for the memory that the head of an array announces; here the array must be there first.
+
+    Raises:
+        DataIntegrityError: The arrays take more than `most_unfolded` allows.
+        ValueError: An array is shorter than it says, or holds objects.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.npz"
+        >>> np.savez(path, label=np.arange(2))
+        >>> read_arrays(path)
+        {'label': array([0, 1])}
+    """
+    arrays, left = {}, most_unfolded(path)
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            content = io.BytesIO()
+            for block in blocks_of(archive, member):
+                left -= len(block)
+                if left < 0:
+                    raise too_large(path)
+                content.write(block)
+            arrays[member.removesuffix(".npy")] = _read_array(content)
+    return arrays
+
+
+def _read_array(content: io.BytesIO) -> np.ndarray:
+    """Return an array in NumPy's format that is as long as its head says."""
+    content.seek(0)
+    version = np.lib.format.read_magic(content)
+    heads = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in heads:
+        raise ValueError(f"version {version} of an array")
+    shape, _, dtype = heads[version](content)
+    if math.prod(shape) * dtype.itemsize > content.getbuffer().nbytes - content.tell():
+        raise ValueError(f"an array {shape} with {content.getbuffer().nbytes:,} bytes")
+    content.seek(0)
+    return np.lib.format.read_array(content, allow_pickle=False)
 
 
 def check_stored(path: Path) -> None:

@@ -4,6 +4,7 @@ import gzip
 import io
 import zipfile
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -71,3 +72,33 @@ def test_what_is_no_archive_is_left_to_its_reader(tmp_path):
     torch.save(torch.zeros(3), path, _use_new_zipfile_serialization=False)
     unfold.check_stored(path)
     assert load_tensors(path).tolist() == [0, 0, 0]
+
+
+def test_arrays(tmp_path, monkeypatch):
+    path, arrays = (
+        tmp_path / "a.npz",
+        {"a": np.arange(6.0).reshape(2, 3).T, "b": np.array(["x", "yz"]), "c": np.zeros(0)},
+    )
+    np.savez_compressed(path, **arrays)
+    for name, array in unfold.read_arrays(path).items():
+        assert np.array_equal(array, arrays[name])
+    monkeypatch.setattr(unfold, "_SMALLEST", 10)
+    monkeypatch.setattr(unfold, "_TIMES", 0)
+    with pytest.raises(DataIntegrityError, match=r"a\.npz: got a larger one"):
+        unfold.read_arrays(path)
+
+
+@pytest.mark.parametrize("shape", [(10**13,), (10**6, 10**6), (4,)])
+def test_arrays_that_announce_more_than_they_hold(tmp_path, shape):
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", head.getvalue() + bytes(24))
+    with pytest.raises(ValueError, match="an array"):
+        unfold.read_arrays(tmp_path / "a.npz")
+
+
+def test_arrays_of_objects(tmp_path):
+    np.savez(tmp_path / "a.npz", a=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="pickle"):
+        unfold.read_arrays(tmp_path / "a.npz")

@@ -16,6 +16,7 @@ from pyg_samsa.datasets.base import Prepared
 from pyg_samsa.datasets.points.point_dataset import clouds_to_prepared, map_clouds, number_of, read_points, thin_out
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError, MissingDependencyError, SAMSAError
 from pyg_samsa.io.mesh import read_off
+from pyg_samsa.io.unfold import read_arrays
 from pyg_samsa.transforms.sample_surface import sample_surface
 
 OVERSAMPLING = 4
@@ -234,12 +235,12 @@ def _from_text(path: Path, num_points: int) -> Loaded:
 def _list_npz(release: Release, path: Path, incomplete: bool) -> Listed:
     expected = "the arrays points_q, label, is_test, name and classes"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            points, label, is_test, name, classes = (
-                archive[key] for key in ("points_q", "label", "is_test", "name", "classes")
-            )
-            scale = float(archive["points_scale"]) if "points_scale" in archive else 1 / 32767
-            normals = archive.get("normals_q")
+        archive = read_arrays(path)
+        points, label, is_test, name, classes = (
+            archive[key] for key in ("points_q", "label", "is_test", "name", "classes")
+        )
+        scale = float(archive["points_scale"]) if "points_scale" in archive else 1 / 32767
+        normals = archive.get("normals_q")
     except _DAMAGED as error:
         raise DataIntegrityError(
             path, expected, f"a file without them ({type(error).__name__}: {str(error)[:80]})".replace("\n", " ")
