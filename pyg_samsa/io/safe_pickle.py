@@ -20,7 +20,7 @@ import pickletools
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import numpy as np
 
@@ -41,6 +41,8 @@ _STORAGE_OPCODES = {
     *("EMPTY_TUPLE", "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"),
     *("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GLOBAL", "STACK_GLOBAL", "BINPERSID"),
 }
+_PUTS, _GETS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), ("GET", "BINGET", "LONG_BINGET")
+_ITEMS = ("ADDITEMS", "FROZENSET")
 # These opcodes reach objects without naming them: extension registry, persistent ids, external buffers.
 _REFUSED_OPCODES = {"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER", "READONLY_BUFFER"}
 
@@ -350,6 +352,51 @@ def load(path: str | os.PathLike[str], *, tensors: bool = False) -> Any:
         raise DataIntegrityError(path, expected, f"a damaged file ({type(error).__name__}: {error})") from error
     finally:
         _ALLOWANCE.reset(token)
+
+
+def quick_keys(content: bytes | IO[bytes]) -> bool:
+    r"""Say whether no key of a pickle takes long to be looked up, without reading the pickle.
+
+    A tuple that holds the same tuple twice, and so on, has more parts than any file: to look it up takes years. The
+    unpickler of torch, which reads checkpoints, does not check this. A stream is read to the end of the pickle.
+
+    Example:
+        >>> quick_keys(pickle.dumps({"a": (1, 2)}))
+        True
+        >>> key: tuple = ()
+        >>> for _ in range(40):
+        ...     key = (key, key)
+        >>> quick_keys(b"\x80\x02}" + pickle.dumps(key, 2)[2:-1] + b"Ns.")
+        False
+    """
+    stack: list[int | None] = []  # the parts of each object; None is a mark
+    memo: dict[Any, int] = {}
+    for opcode, arg, _ in pickletools.genops(content):
+        before, taken = list(opcode.stack_before), []
+        if pickletools.markobject in before:
+            while stack and stack[-1] is not None:
+                taken.append(stack.pop() or 0)
+            stack, before = stack[:-1], before[: before.index(pickletools.markobject)]
+            taken.reverse()
+        keys = taken[::2] if opcode.name in ("SETITEMS", "DICT") else taken if opcode.name in _ITEMS else []
+        below = [part or 0 for part in stack[max(0, len(stack) - len(before)) :]]
+        keys = below[1:2] if opcode.name == "SETITEM" else keys
+        if max(keys, default=0) > _KEY_PARTS:
+            return False
+        if opcode.name in _PUTS:
+            memo[len(memo) if arg is None else arg] = (stack[-1] or 0) if stack else 0
+            continue
+        if opcode.name == "DUP":
+            stack += stack[-1:]
+            continue
+        del stack[max(0, len(stack) - len(before)) :]
+        if opcode.name == "MARK":
+            stack.append(None)
+        elif opcode.name in _GETS:
+            stack.append(memo.get(arg, 1))
+        else:
+            stack += [min(10**6, 1 + sum(taken) + sum(below)) for _ in opcode.stack_after]
+    return True
 
 
 def _refuse_opcodes(content: bytes) -> None:

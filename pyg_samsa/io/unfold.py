@@ -13,6 +13,7 @@ from typing import IO, Any, cast
 import numpy as np
 
 from pyg_samsa.errors import DataIntegrityError
+from pyg_samsa.io.safe_pickle import quick_keys
 
 _SMALLEST, _TIMES = 2**28, 100
 _BLOCK, _SMALL_BLOCK = 2**20, 2**12
@@ -127,13 +128,16 @@ def _read_array(content: io.BytesIO) -> np.ndarray:
 
 
 def check_stored(path: Path) -> None:
-    """Raise an error if a file of tensors is compressed, which torch never writes and unfolds without a bound.
+    """Raise an error about a file of tensors that takes more memory or time than its size suggests.
+
+    Torch never compresses one, but unfolds it without a bound, and looks up keys without one, see
+    `pyg_samsa.io.safe_pickle.quick_keys`.
 
     Args:
         path: A file of ``torch.save``. Anything but a zip archive is left to its reader.
 
     Raises:
-        DataIntegrityError: It is compressed.
+        DataIntegrityError: It is compressed, or has such keys.
 
     Example:
         >>> import tempfile, torch
@@ -142,13 +146,25 @@ def check_stored(path: Path) -> None:
         >>> check_stored(path)
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (OSError, ValueError, zipfile.BadZipFile):
+        found = _what_is_wrong(path)
+    except Exception:  # told by its reader
         return
-    size = sum(member.file_size for member in members)
-    if size > path.stat().st_size or any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise DataIntegrityError(path, "a file of tensors", "a compressed one", hint=_HINT)
+    if found:
+        raise DataIntegrityError(path, "a file of tensors", found, hint=_HINT)
+
+
+def _what_is_wrong(path: Path) -> str:
+    slow = "one with keys of too many parts"
+    if not zipfile.is_zipfile(path):  # torch's earlier form: five pickles, and then the numbers
+        with open(path, "rb") as file:
+            return "" if all(quick_keys(file) for _ in range(5)) else slow
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        size = sum(member.file_size for member in members)
+        if size > path.stat().st_size or any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            return "a compressed one"
+        pickles = [member for member in members if member.filename.endswith("data.pkl")]
+        return "" if all(quick_keys(archive.read(member)) for member in pickles) else slow
 
 
 class _Counted(io.RawIOBase):

@@ -472,3 +472,21 @@ def test_storages_in_another_form(tmp_path):
     for content in (buffer.getvalue(), storage_bytes({(): 1}).replace(b")", b")q\x01h\x01", 1)):
         with pytest.raises(DataIntegrityError):
             safe_pickle.load(write(tmp_path, pickle.dumps(Call(torch.storage._load_from_bytes, content))), tensors=True)
+
+
+@pytest.mark.parametrize("name", ["key", "keys", "dict", "set", "frozenset"])
+def test_slow_keys_are_found_without_reading(name):
+    assert not safe_pickle.quick_keys(BOMBS[name][0])
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_other_keys_are_quick(protocol):
+    pair = (1, 2)
+    value = {
+        ("a", pair, pair): [pair] * 500,
+        "b": {1: {pair: {"c", "d"}}},
+        pair: tuple(range(1000)),
+        "x": frozenset("ab"),
+    }
+    assert safe_pickle.quick_keys(pickle.dumps(value, protocol))
+    assert safe_pickle.quick_keys(pickle.dumps({"t": [np.arange(3), 1.5, None, b"x"]}, protocol))

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import pickle
 import zipfile
 
 import numpy as np
@@ -102,3 +103,24 @@ def test_arrays_of_objects(tmp_path):
     np.savez(tmp_path / "a.npz", a=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="pickle"):
         unfold.read_arrays(tmp_path / "a.npz")
+
+
+def test_files_of_tensors_have_keys_that_are_looked_up_quickly(tmp_path):
+    path = tmp_path / "last.ckpt"
+    key: tuple = ()
+    for _ in range(45):
+        key = (key, key)
+    # The key itself cannot be put into a dictionary here, so the pickle is made of its parts.
+    torch.save({"a": torch.zeros(2)}, tmp_path / "whole.pt")
+    unfold.check_stored(tmp_path / "whole.pt")
+    with zipfile.ZipFile(tmp_path / "whole.pt") as whole, zipfile.ZipFile(path, "w") as changed:
+        for name in whole.namelist():
+            slow = b"\x80\x02}" + pickle.dumps(key, 2)[2:-1] + b"Ns."
+            changed.writestr(name, slow if name.endswith("data.pkl") else whole.read(name))
+    with pytest.raises(DataIntegrityError, match=r"last\.ckpt: got one with keys of too many parts"):
+        AtomicCheckpointIO().load_checkpoint(path)
+    torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=False)
+    unfold.check_stored(path)
+    path.write_bytes(b"\x80\x02}" + pickle.dumps(key, 2)[2:-1] + b"Ns.")
+    with pytest.raises(DataIntegrityError, match=r"last\.ckpt: got one with keys of too many parts"):
+        load_tensors(path)
