@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class Plan:
         epochs: Epochs that are timed in each precision; the first one is not counted where there are several.
         limit: Minutes after which a command of another stage is stopped.
         settings: Overrides of the config, key and value in turn.
+        resume: Whether runs that were stopped are continued.
     """
 
     device: str
@@ -62,11 +64,12 @@ class Plan:
     epochs: int
     limit: float
     settings: tuple[str, ...] = ()
+    resume: bool = True
 
     def train(self, name: str, *settings: str) -> list[str]:
         """Return the command of a run in the folder of the results."""
         fixed = ["out_dir", str(self.out / "runs"), "run_name", gpu_report.slug(name), "dataset.dir", self.root]
-        fixed += ["accelerator", "cpu" if self.device == "cpu" else "gpu", "train.auto_resume", "True"]
+        fixed += ["accelerator", "cpu" if self.device == "cpu" else "gpu", "train.auto_resume", str(self.resume)]
         return [*_PYTHON, "pyg_samsa", "train", "--cfg", self.cfg, *fixed, *self.settings, *settings]
 
 
@@ -115,6 +118,14 @@ def commands(stage: str, plan: Plan) -> dict[str, list[str]]:
     return {"training": plan.train("training", *time_limit, *PRECISIONS["bf16, compiled"])}
 
 
+_OUTPUTS = {
+    "tests": ("tests.xml",),
+    "operators": ("operators.json",),
+    "launches": ("launches.json",),
+    **{f"kernels in {dtype}": (f"kernels/{dtype}/results.md",) for dtype in ("float32", "bfloat16")},
+}
+
+
 def run_stages(stages: Sequence[str], plan: Plan, *, again: bool) -> dict[str, Any]:
     """Run the commands of stages, and write what became of them into ``state.json`` after each.
 
@@ -134,6 +145,8 @@ def run_stages(stages: Sequence[str], plan: Plan, *, again: bool) -> dict[str, A
             if not again and before.get("returncode") == 0 and before.get("command") == command:
                 print(f"{name}: done before", flush=True)
                 continue
+            for old in _OUTPUTS.get(name, ()):  # what an earlier run left is no result of this one
+                (plan.out / old).unlink(missing_ok=True)
             print(f"\n{name}: {' '.join(command[1:])}", flush=True)
             minutes = plan.limit + (plan.minutes if stage == "training" else 0)
             returncode, seconds = run_command(command, plan.out / "logs" / f"{gpu_report.slug(name)}.log", 60 * minutes)
@@ -176,15 +189,20 @@ def run_command(command: Sequence[str], log: Path, limit: float) -> tuple[int | 
     finally:
         for timer in timers:
             timer.cancel()
-        _stop(process, signal.SIGKILL)
+        _stop(process, _KILL)
     return None if late.is_set() else returncode, time.perf_counter() - started
 
 
-_STOPS = ((0.0, signal.SIGINT), (20.0, signal.SIGKILL))
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+_STOPS = ((0.0, signal.SIGINT), (20.0, _KILL))
 
 
 def _stop(process: subprocess.Popen[bytes], number: int) -> None:
-    if process.poll() is None:
+    """Send a signal to all processes of a command; some may live on after the first has ended."""
+    if not hasattr(os, "killpg"):
+        process.kill()
+        return
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 
 
@@ -218,6 +236,7 @@ def main(argv: list[str] | None = None) -> int:
         epochs=args.epochs if args.epochs is not None else 1 if cpu else 3,
         limit=args.limit,
         settings=tuple(args.settings),
+        resume=not args.again,
     )
     try:
         _check(plan)
@@ -225,7 +244,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(str(error))
     state = run_stages(args.stages, plan, again=args.again)
     print(f"\nwritten: {gpu_report.write(plan.out, state, list(PRECISIONS))}")
-    return int(any(command["returncode"] != 0 for command in state.values()))
+    asked = [name for stage in args.stages for name in commands(stage, plan)]
+    return int(any(state[name]["returncode"] != 0 for name in asked))
 
 
 def _check(plan: Plan) -> None:

@@ -140,7 +140,9 @@ def epoch_seconds(folder: Path) -> list[float]:
 
 
 def _run_folder(runs: Path, name: str) -> Path | None:
-    return next((path.parent for path in sorted((runs / slug(name)).glob("*/metrics.csv"))), None)
+    """Return the folder that was written last: runs with other settings have folders of their own."""
+    found = sorted((runs / slug(name)).glob("*/metrics.csv"), key=lambda path: path.stat().st_mtime)
+    return found[-1].parent if found else None
 
 
 def _epochs(runs: Path, precisions: Sequence[str]) -> str:

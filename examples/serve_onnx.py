@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
 
@@ -25,6 +26,10 @@ class Network:
     def __init__(self, path: str) -> None:
         self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         self.about = json.loads(self.session.get_modelmeta().custom_metadata_map["pyg_samsa"])
+        if self.about["extra_columns"]:
+            raise SystemExit(
+                f"This network also reads {', '.join(self.about['extra_columns'])}, which requests do not hold."
+            )
 
     def predict(self, smiles: str) -> dict[str, float]:
         """Return the prediction of each target.
@@ -72,7 +77,8 @@ def main() -> None:
     args = parser.parse_args()
     server = make_server(args.network, args.port)
     print(f"http://127.0.0.1:{server.server_port}/?smiles=NCC(=O)O")
-    server.serve_forever()
+    with suppress(KeyboardInterrupt):
+        server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -30,6 +30,19 @@ def accelerator_path() -> Iterator[None]:
         _cpu_path = before
 
 
+def is_exporting() -> bool:
+    """Return whether a program for `torch.export` is being traced, which has one path for graphs of all sizes.
+
+    torch 2.6 does not tell; some later versions say so in compiled code too.
+
+    Example:
+        >>> is_exporting()
+        False
+    """
+    exporting = getattr(torch.compiler, "is_exporting", None)
+    return exporting is not None and bool(exporting()) and not torch.compiler.is_dynamo_compiling()
+
+
 def takes_cpu_path(x: Shaped[Tensor, "..."]) -> bool:
     """Return whether the implementation for CPUs runs on ``x``: small pieces that fit in the cache.
 

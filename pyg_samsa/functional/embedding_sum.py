@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_samsa.functional.device_path import is_exporting
 from pyg_samsa.functional.fused import can_fuse
 from pyg_samsa.typing import Float, Int
 
@@ -36,7 +37,7 @@ def embedding_sum(index: Int[Tensor, "N F"], weight: Float[Tensor, "V D"]) -> Fl
 
     Cost: O(N F D); the gradient O(N V D) where it is a product, else O(N F D).
     """
-    if torch.compiler.is_exporting():  # ONNX has no sum of bags without elements
+    if is_exporting():  # ONNX has no sum of bags without elements
         return F.embedding(index, weight).sum(dim=1)
     if weight.requires_grad and torch.is_grad_enabled() and weight.size(0) <= _MOST_ROWS and can_fuse(weight):
         return _EmbeddingSum.apply(index, weight)

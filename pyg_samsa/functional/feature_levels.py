@@ -4,10 +4,10 @@ r"""Features of molecules or graphs as levels: whether a feature reaches thresho
     t_j(u) = [\, u_{f(j)} \ge b_j \,], \qquad
     z_j = \mathrm{clip}\Bigl(\frac{t_j - p_j}{\sqrt{p_j (1 - p_j)}}, -5, 5\Bigr)
 
-:math:`f(j)` is the feature of level :math:`j`, :math:`b_j` its threshold, and :math:`p_j` the share of the training
-rows that reach it. A linear layer over levels is a step function of each feature. So it can treat one occurrence of a
-fragment and five in any way, as a tree can; over scaled values, its answer only grows or falls with the count. The
-encoding is the binary form of that of `Gorishniy et al., 2022 <https://arxiv.org/abs/2203.05556>`_.
+:math:`f(j)` is the feature of level :math:`j`, :math:`b_j` its threshold, and :math:`p_j` the share that reaches it of
+the training rows with a value. A linear layer over levels is a step function of each feature. So it can treat one
+occurrence of a fragment and five in any way, as a tree can; over scaled values, its answer only grows or falls with the
+count. The encoding is the binary form of that of `Gorishniy et al., 2022 <https://arxiv.org/abs/2203.05556>`_.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FeatureLevels(NamedTuple):
     Attributes:
         feature: Feature of each level [M].
         threshold: Value that reaches the level [M]; infinite for a level that is not used.
-        share: Share of the training rows that reach it [M], 0 for a level that is not used.
+        share: Share of the training rows with a value that reach it [M], 0 for a level that is not used.
 
     Example:
         >>> levels = FeatureLevels(torch.tensor([0]), torch.tensor([2.0]), torch.tensor([0.5]))
@@ -52,7 +52,7 @@ def fit_feature_levels(features: Shaped[Tensor, "G F"], count: int) -> FeatureLe
     r"""Choose thresholds from the values of the training rows.
 
     The thresholds of a feature are quantiles of its values above the smallest one, at most 12. A level that fewer than
-    3 rows, or fewer than 0.3 % of them, reach or miss is left out. If more than ``count`` are left, those with the
+    3 rows, or fewer than 0.3 % of all, reach or miss is left out. If more than ``count`` are left, those with the
     largest variance :math:`p_j (1 - p_j)` are taken; if fewer, the others are never reached.
 
     Args:
@@ -103,10 +103,10 @@ def _levels(features: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
     below = torch.searchsorted(values, threshold.contiguous(), right=False)
     reached = known[:, None] - below
     fewest = max(_ROWS, _SHARE * rows)
-    fits = (reached >= fewest) & (rows - reached >= fewest) & (places < known[:, None]) & threshold.isfinite()
+    fits = (reached >= fewest) & (known[:, None] - reached >= fewest) & (places < known[:, None]) & threshold.isfinite()
     fits[:, 1:] &= threshold[:, 1:] > threshold[:, :-1]
     feature = (start + torch.arange(len(values), device=features.device))[:, None].expand_as(fits)
-    return feature[fits], threshold[fits], reached[fits].to(threshold.dtype) / rows
+    return feature[fits], threshold[fits], (reached.to(threshold.dtype) / known.clamp(min=1)[:, None])[fits]
 
 
 def feature_levels(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.errors import check_choice
+from pyg_samsa.functional.device_path import is_exporting
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.typing import Float, Int
 
@@ -174,7 +175,7 @@ def node_encodings(kind: str, dim: int, edge_index: Int[Tensor, "2 E"], index: R
     Cost: That of the encodings, on the CPU.
     """
     check_choice("pe.kind", kind, NODE_ENCODINGS)
-    if torch.compiler.is_exporting() and kind == "rwse":
+    if is_exporting() and kind == "rwse":
         return dense_return_probabilities(edge_index, index.num_tokens, dim)
     edges = edge_index.cpu().numpy()
     if kind == "rwse":

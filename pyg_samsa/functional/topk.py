@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pyg_samsa.functional.dense_layout import DenseLayout
+from pyg_samsa.functional.device_path import is_exporting
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.triton_support import DTYPES, runs_in_triton
 from pyg_samsa.typing import Float, Int, Shaped
@@ -61,7 +62,7 @@ def topk(scores: Float[Tensor, "... n"], k: int) -> Int[Tensor, "... K"]:
     Cost: O(n + K log K) in float32, O(n log n) in float64.
     """
     # ONNX has no view of a float as an integer, and its sort is stable.
-    if scores.dtype == torch.float64 or torch.compiler.is_exporting():
+    if scores.dtype == torch.float64 or is_exporting():
         return torch.sort(scores, dim=-1, descending=True, stable=True).indices[..., :k]
     return _sort_keys(scores.float(), _complements(scores.size(-1), scores.device)).topk(k, dim=-1).indices
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -108,7 +108,7 @@ def export_program(
     the extra file ``description.json``, in ONNX the metadata ``pyg_samsa``.
 
     Args:
-        network: A network from `load_pretrained`.
+        network: A network from `load_pretrained`, on the CPU.
         config: Its description, from there too.
         path: File to write.
         kind: ``"pt2"`` or ``"onnx"``; None for the suffix of ``path``.
@@ -144,11 +144,12 @@ def export_program(
         "descriptors": list(config.descriptors),
         "extra_columns": [str(getattr(column, "name", column)) for column in config.extra_columns],
     }
-    program = trace(GraphProgram(network.cpu().eval(), config.task).eval(), inputs)
+    program = trace(GraphProgram(network, config.task).eval(), inputs)
     text = json.dumps(description)
     with atomic_write(path) as partial:
         if onnx is None:
-            torch.export.save(program, partial, extra_files={_DESCRIPTION: text})
+            with _quiet():
+                torch.export.save(program, partial, extra_files={_DESCRIPTION: text})
         else:
             onnx(program, partial, text)
     return description
@@ -156,13 +157,18 @@ def export_program(
 
 def trace(program: nn.Module, inputs: Mapping[str, Tensor]) -> torch.export.ExportedProgram:
     """Return the exported program of a `GraphProgram`, for all numbers of nodes from 1 and of edges from 0."""
-    shapes: Any = importlib.import_module("torch.fx.experimental._config")
+    try:
+        import torch.fx.experimental._config as shapes
+
+        one_node_is_no_case: Any = shapes.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
+    except (ImportError, AttributeError):
+        hint = "Update PyTorch."
+        raise ConfigError("torch", torch.__version__, "2.7 or newer, for exports", hint=hint) from None
 
     nodes, edges = torch.export.Dim("nodes", min=1), torch.export.Dim("edges", min=0)
     sizes: dict[str, Any] = {"x": {0: nodes}, "edge_index": {1: edges}, "edge_attr": {0: edges}, "graph_features": None}
     dynamic = {name: sizes[name] for name in inputs}
-    # Without this, one node would be a case of its own.
-    with shapes.patch(backed_size_oblivious=True), _quiet(), torch.no_grad():
+    with one_node_is_no_case, _quiet(), torch.no_grad():
         return torch.export.export(program, (), dict(inputs), dynamic_shapes=dynamic, strict=False)
 
 
@@ -189,6 +195,7 @@ def example_inputs(config: ModelConfig, *, nodes: int, edges: int) -> dict[str, 
         inputs["edge_attr"] = features(edges, options["edge_channels"])
     if options.get("graph_channels"):
         inputs["graph_features"] = features(1, options["graph_channels"])
+        inputs["graph_features"][0, 0] = math.nan  # a missing value
     return inputs
 
 
@@ -203,7 +210,8 @@ def load_program(path: str | os.PathLike[str], kind: str) -> Callable[[Mapping[s
         MissingDependencyError: ONNX Runtime is not installed.
     """
     if kind == "pt2":
-        module = torch.export.load(path).module()
+        with _quiet():
+            module = torch.export.load(path).module()
         return torch.no_grad()(lambda inputs: module(**inputs))
     try:
         import onnxruntime
@@ -220,6 +228,8 @@ def compare_program(
 ) -> float:
     """Return the largest difference between the predictions of an exported program and of its network.
 
+    Where one of them is not a number, it is infinite.
+
     Args:
         network: The network.
         config: Its description.
@@ -233,7 +243,10 @@ def compare_program(
     with torch.no_grad():
         for nodes in sizes:
             inputs = example_inputs(config, nodes=nodes, edges=2 * (nodes - 1))
-            largest = max(largest, float((found(inputs) - expected(**inputs)).abs().max()))
+            difference = float((found(inputs) - expected(**inputs)).abs().max())
+            if math.isnan(difference):
+                return math.inf
+            largest = max(largest, difference)
     return largest
 
 

@@ -101,7 +101,9 @@ class GraphFeatures(Module):
         """
         self._check(features)
         if self.levels:
-            for name, values in fit_feature_levels(features, self.levels)._asdict().items():
+            for name, values in (
+                fit_feature_levels(features.to(self.level_threshold.dtype), self.levels)._asdict().items()
+            ):
                 getattr(self, f"level_{name}").copy_(values)
             return
         center, scale = fit_feature_scale(features)
@@ -124,6 +126,7 @@ class GraphFeatures(Module):
         self._check(features)
         if self.levels:
             levels = FeatureLevels(self.level_feature, self.level_threshold, self.level_share)
+            features = features.to(self.level_threshold.dtype)
             return feature_levels(features, levels, dtype=self.level_share.dtype)
         return scale_features(features, self.center, self.scale)
 

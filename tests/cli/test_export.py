@@ -36,6 +36,7 @@ def test_the_suffix_or_the_option_is_the_format(quick, tmp_path, monkeypatch, ca
     ("arguments", "message"),
     [
         (["peptides", "n.txt"], "OUT: got 'n.txt', expected a file that ends in .onnx or .pt2"),
+        (["peptides", "n.onnx", "--format", "pt2"], "--format: got 'pt2', expected onnx"),
         (["no_such_model", "n.pt2"], "no_such_model"),
     ],
 )
@@ -44,6 +45,14 @@ def test_wrong_arguments_are_told_before_the_export(quick, tmp_path, monkeypatch
     assert main(["export", *arguments]) in (2, 3)
     assert message in capsys.readouterr().err
     assert quick == []
+
+
+@pytest.mark.parametrize("difference", [float("inf"), 0.1])
+def test_a_program_that_differs_is_deleted(quick, tmp_path, monkeypatch, capsys, difference):
+    monkeypatch.setattr(program, "compare_program", lambda *args, kind: difference)
+    assert main(["export", "peptides", str(tmp_path / "n.pt2")]) == 4
+    assert "differs from the network" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import pyg_samsa.cli
-from pyg_samsa.cli import explain, main, predict, train
+from pyg_samsa.cli import explain, export, main, predict, train
 
 COMMANDS = pyg_samsa.cli._commands()
 FOLDER = Path(pyg_samsa.cli.__file__).parent
@@ -16,6 +16,7 @@ WORDS = {
     "baseline": ["fingerprint", "--cfg", "quickstart"],
     "data": ["list"],
     "explain": ["model", "CCO", "--out", "out"],
+    "export": ["model", "out.pt2"],
     "predict": ["model", "CCO"],
     "report": ["runs"],
 }
@@ -81,6 +82,7 @@ def test_choices_and_defaults_are_those_of_the_library():
     from pyg_samsa.datasets.molecules.targets import CSV_TASKS
     from pyg_samsa.datasets.splits import SPLIT_KINDS
     from pyg_samsa.explain import METHODS
+    from pyg_samsa.hub.program import FORMATS
     from pyg_samsa.predict.interface import UNCERTAINTY_DRAWS
     from pyg_samsa.predict.stream import MAX_ATOMS
     from pyg_samsa.viz.molecules.canvas import THEMES
@@ -96,3 +98,4 @@ def test_choices_and_defaults_are_those_of_the_library():
     assert {*action(explain, "method").choices} - {"all"} <= set(METHODS)
     assert action(predict, "draws").default == UNCERTAINTY_DRAWS
     assert action(predict, "max_atoms").default == MAX_ATOMS
+    assert action(export, "format").choices == FORMATS

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pyg_samsa.functional.device_path import accelerator_path, takes_cpu_path
+from pyg_samsa.functional.device_path import accelerator_path, is_exporting, takes_cpu_path
 from pyg_samsa.functional.fused import can_fuse
 
 
@@ -20,3 +20,18 @@ def test_the_path_comes_back_after_an_error():
     with pytest.raises(RuntimeError), accelerator_path():
         raise RuntimeError
     assert takes_cpu_path(torch.ones(2))
+
+
+def test_programs_are_told_apart_from_compiled_code(monkeypatch):
+    seen = []
+
+    class Look(torch.nn.Module):
+        def forward(self, x):
+            seen.append(is_exporting())
+            return x + 1
+
+    torch.export.export(Look(), (torch.ones(2),), strict=False)
+    Look()(torch.ones(2))
+    assert seen == [True, False]
+    monkeypatch.delattr(torch.compiler, "is_exporting")  # as in torch 2.6
+    assert is_exporting() is False

@@ -9,7 +9,7 @@ import torch
 
 from pyg_samsa.chem.ogb_features import graph_arrays, parse_smiles
 from pyg_samsa.errors import ConfigError, MissingDependencyError
-from pyg_samsa.hub import ModelConfig, load_pretrained, save_pretrained
+from pyg_samsa.hub import ModelConfig, load_pretrained, program, save_pretrained
 from pyg_samsa.hub.program import (
     GraphProgram,
     compare_program,
@@ -60,7 +60,7 @@ def test_programs_predict_graphs_of_all_sizes(tmp_path, options):
     path = tmp_path / "network.pt2"
     described = export_program(network, config, path)
     assert described["task"]["names"] == ["a", "b"]
-    assert compare_program(network, config, path, kind="pt2", sizes=(1, 2, 5, 40, 300)) < 1e-6
+    assert compare_program(network, config, path, kind="pt2", sizes=(1, 2, 5, 40, 300)) < 1e-5
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def test_onnx_predicts_graphs_of_all_sizes(tmp_path, name):
     network, config = saved(tmp_path / "saved", **NETWORKS[name])
     path = tmp_path / "network.onnx"
     export_program(network, config, path)
-    assert compare_program(network, config, path, kind="onnx", sizes=(1, 2, 5, 40, 300)) < 1e-6
+    assert compare_program(network, config, path, kind="onnx", sizes=(1, 2, 5, 40, 300)) < 1e-5
 
 
 @pytest.mark.slow
@@ -121,9 +121,15 @@ def test_outputs_are_values_or_probabilities(kind, expected):
 def test_a_wrong_program_is_found(tmp_path):
     network, config = saved(tmp_path / "saved")
     other = saved(tmp_path / "other", pool="mean")[0]
-    program = trace(GraphProgram(other, TASK).eval(), example_inputs(config, nodes=20, edges=40))
-    torch.export.save(program, tmp_path / "wrong.pt2")
+    wrong = trace(GraphProgram(other, TASK).eval(), example_inputs(config, nodes=20, edges=40))
+    torch.export.save(wrong, tmp_path / "wrong.pt2")
     assert compare_program(network, config, tmp_path / "wrong.pt2", kind="pt2") > 1e-4
+
+
+def test_a_program_that_gives_no_number_is_found(tmp_path, monkeypatch):
+    network, config = saved(tmp_path / "saved")
+    monkeypatch.setattr(program, "load_program", lambda path, kind: lambda inputs: torch.full((1, 2), torch.nan))
+    assert compare_program(network, config, tmp_path / "none", kind="pt2") == np.inf
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,13 @@ def test_levels_are_saved_and_kept_by_new_weights():
     torch.testing.assert_close(half.scaled(x.double()).float(), before)
 
 
+def test_levels_are_those_of_the_type_of_the_thresholds():
+    features = 1e6 + 1e-3 * torch.arange(40, dtype=torch.float64)[:, None]
+    module = GraphFeatures(1, 4, levels=3)
+    module.fit(features)
+    assert torch.equal(module.scaled(features), module.scaled(features.float()))
+
+
 def test_networks_encode_features_by_levels():
     torch.manual_seed(0)
     model = SAMSA.from_options(5, 2, graph_channels=3, graph_levels=7, graph_hidden=20, **SIZES).eval()

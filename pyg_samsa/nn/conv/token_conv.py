@@ -11,7 +11,7 @@ from torch.nn import Linear, Module
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.functional.device_path import takes_cpu_path
+from pyg_samsa.functional.device_path import is_exporting, takes_cpu_path
 from pyg_samsa.functional.inputs import cast_floats, check_edge_shape, check_tensor
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.resolve import resolve
@@ -394,7 +394,7 @@ class TokenConv(Module):
             >>> conv.can_project_sampled(torch.ones(100, 16), 1, 8), conv.can_project_sampled(torch.ones(9, 16), 1, 8)
             (True, False)
         """
-        if torch.compiler.is_exporting():  # a program has one path for graphs of all sizes
+        if is_exporting():  # a program has one path for graphs of all sizes
             return False
         many = _MANY if takes_cpu_path(x) else max(_MANY, self.heads)
         return x.size(0) > many * samples * graphs and is_plain(self.key_value, Linear)

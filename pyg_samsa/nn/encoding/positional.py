@@ -8,6 +8,7 @@ from torch.nn import Linear, Module
 from torch_geometric.nn import BatchNorm
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.device_path import is_exporting
 from pyg_samsa.functional.feature_scale import LARGEST
 from pyg_samsa.nn.encoding.feature_encoder import check_finite
 from pyg_samsa.options import check_integer
@@ -89,5 +90,5 @@ class PositionalEncoder(Module):
         if not pe.size(0):
             return pe.new_zeros(0, self.lin.out_features)
         # PyG's layer looks at the number of nodes, which an exported program must not.
-        norm = self.norm.module if torch.compiler.is_exporting() else self.norm
+        norm = self.norm.module if is_exporting() else self.norm
         return self.lin(norm(pe).clamp(-LARGEST, LARGEST))
