@@ -324,7 +324,8 @@ def machine_memory() -> float:
         True
     """
     try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+        return float(pages * size) if pages > 0 and size > 0 else math.inf
     except (AttributeError, OSError, ValueError):  # not on Windows
         return math.inf
 

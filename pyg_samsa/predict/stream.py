@@ -365,7 +365,7 @@ def _predict_to_file(
 ) -> Progress:
     if partial.is_symlink():
         hint = f"Delete the link {partial}."
-        raise ConfigError("OUT", str(path), f"a file beside which {partial.name} is no link", hint=hint)
+        raise ConfigError("OUT", str(path), f"a file whose unfinished part, {partial.name}, is no link", hint=hint)
     state = _read_state(state_file, partial, table.signature())
     source, seen = iter(table.rows), hashlib.sha256()
     for row in _skip(source, state["rows"], partial):

@@ -13,6 +13,8 @@ from pyg_samsa.errors import DataIntegrityError
 START_AGAIN = "or rename the folder checkpoints to train from the start."
 LAST = f"Copy best.ckpt over it to go on from the best epoch, {START_AGAIN}"
 BEST = f"Copy it from a backup, {START_AGAIN}"
+_MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg")
+"""What PyTorch's optimisers keep in the shape of a weight."""
 _LISTS = ("optimizer_states", "lr_schedulers")
 _RNG = {"python", "numpy", "torch", "cuda"}
 
@@ -65,12 +67,12 @@ def check_progress(path: Path, content: Mapping[str, Any], module: nn.Module) ->
     Example:
         >>> check_progress(Path("last.ckpt"), {"epoch": 3, "global_step": 12}, nn.Linear(1, 1))
         Traceback (most recent call last):
-        pyg_samsa.errors.DataIntegrityError: last.ckpt: got something else, expected the state of the optimiser
+        pyg_samsa.errors.DataIntegrityError: last.ckpt: got a checkpoint without it, expected the state of the optimiser
     """
 
     def expect(fits: bool, what: str) -> None:
         if not fits:
-            raise DataIntegrityError(path, what, "something else", hint=LAST)
+            raise DataIntegrityError(path, what, "a checkpoint without it", hint=LAST)
 
     lists = [content.get(name) for name in _LISTS]
     states = lists[0] if isinstance(lists[0], list) else []
@@ -79,8 +81,11 @@ def check_progress(path: Path, content: Mapping[str, Any], module: nn.Module) ->
         "the state of the optimiser",
     )
     shapes = {weight.shape for weight in module.parameters()}
-    moments = [value for state in states for entry in state["state"].values() for value in entry.values()]
-    tensors = [value for value in moments if isinstance(value, Tensor) and value.dim()]
+    entries = [entry for state in states for entry in state["state"].values()]
+    # Optimisers of other code may keep what has other shapes, such as sums over rows.
+    tensors = [
+        value for entry in entries for name, value in entry.items() if name in _MOMENTS and isinstance(value, Tensor)
+    ]
     expect(all(value.shape in shapes for value in tensors), "the state of the optimiser for these weights")
     expect(isinstance(content.get("global_step"), int), "the number of steps")
     loops = content.get("loops")

@@ -19,8 +19,8 @@ _HANDED_DOWN = "PYG_SAMSA_RUN_FOLDER"
 def join_torchrun(accelerator: str = "auto") -> None:
     """Join the process group of torchrun, so that processes can agree before the trainer exists; else do nothing.
 
-    On GPUs, each process takes the device of its local rank first: NCCL binds a process to the present device. Groups,
-    this one and Lightning's, are left when Python ends.
+    On GPUs, each process takes the device of its local rank first: NCCL binds a process to the present device. Groups
+    of CPUs, this one and Lightning's, are left when Python ends.
 
     Args:
         accelerator: The setting ``accelerator``.
@@ -46,12 +46,15 @@ def join_torchrun(accelerator: str = "auto") -> None:
 
 @functools.cache
 def _leave_at_exit() -> None:
-    """Leave the process group, Lightning's or ours, before Python ends: threads of an open group abort the process."""
+    """Leave a group of CPUs, Lightning's or ours, before Python ends: threads of an open group abort the process.
+
+    A group of GPUs is not left: after an error, that would wait for processes that wait for this one.
+    """
     atexit.register(_leave)
 
 
 def _leave() -> None:
-    if dist.is_available() and dist.is_initialized():
+    if dist.is_available() and dist.is_initialized() and dist.get_backend() == "gloo":
         dist.destroy_process_group()
 
 

@@ -106,7 +106,7 @@ def check_summary(path: Path, summary: Mapping[str, Any], *, needed: Collection[
     Example:
         >>> check_summary(Path("summary.json"), {"epochs": "three"})
         Traceback (most recent call last):
-        pyg_samsa.errors.DataIntegrityError: summary.json: got 'three', expected another value of epochs
+        pyg_samsa.errors.DataIntegrityError: summary.json: got 'three', expected a value of epochs as a run writes it
     """
     for name in needed:
         if name not in summary:
@@ -116,7 +116,7 @@ def check_summary(path: Path, summary: Mapping[str, Any], *, needed: Collection[
             continue
         if not isinstance(summary[name], types) or isinstance(summary[name], bool):
             got = repr(summary[name])[:40]
-            raise DataIntegrityError(path, f"another value of {name}", got, hint=WRITTEN_AGAIN)
+            raise DataIntegrityError(path, f"a value of {name} as a run writes it", got, hint=WRITTEN_AGAIN)
     predictor = summary.get("predictor", {})
     scores = predictor.get("scores", {})
     tables = {split: summary.get(split, {}) for split in ("val", "test")}

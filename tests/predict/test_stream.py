@@ -336,7 +336,7 @@ def test_a_link_in_the_place_of_the_partial_output_is_not_followed(tmp_path):
     other, link = tmp_path / "other.csv", tmp_path / "out.csv.partial"
     other.write_text("mine")
     link.symlink_to(other)
-    with pytest.raises(ConfigError, match=r"out\.csv\.partial is no link"):
+    with pytest.raises(ConfigError, match=r"unfinished part, out\.csv\.partial, is no link"):
         predict_to_file(table(csv_text()), tmp_path / "out.csv")
     assert other.read_text() == "mine"
     link.unlink()

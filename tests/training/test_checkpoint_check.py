@@ -56,5 +56,16 @@ def test_other_progress(train, name, value):
     result, module = train()
     content = AtomicCheckpointIO().load_checkpoint(result.folder.last)
     content[name] = value
-    with pytest.raises(DataIntegrityError, match=r"last\.ckpt: got something else"):
+    with pytest.raises(DataIntegrityError, match=r"last\.ckpt: got a checkpoint without it"):
+        check_progress(PATH, content, module)
+
+
+def test_optimisers_may_keep_sums_over_rows(train):
+    result, module = train()
+    content = AtomicCheckpointIO().load_checkpoint(result.folder.last)
+    entry = content["optimizer_states"][0]["state"][0]
+    entry["row_var"] = torch.zeros(1, 3)
+    check_progress(PATH, content, module)
+    entry["exp_avg"] = torch.zeros(1, 3)
+    with pytest.raises(DataIntegrityError, match="the state of the optimiser for these weights"):
         check_progress(PATH, content, module)

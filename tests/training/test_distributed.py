@@ -106,6 +106,10 @@ def test_groups_are_left_when_python_ends(monkeypatch):
     leave()
     assert left == []
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_backend", lambda: "nccl")
+    leave()
+    assert left == []
+    monkeypatch.setattr(dist, "get_backend", lambda: "gloo")
     leave()
     assert left == [True]
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -431,7 +432,7 @@ def _note_far(values: Sequence[float], texts: Sequence[str], rows: Sequence[int]
     known = column[column.isfinite()]
     if len(known) < _FEWEST_FOR_QUARTILES:
         return []
-    low, median, high = known.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
+    low, median, high = np.quantile(known.numpy(), [0.25, 0.5, 0.75]).tolist()  # that of torch has a limit of rows
     far = ((column - median).abs() > _FAR * (high - low)).nonzero().flatten().tolist() if high > low else []
     if not far:
         return []
