@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import operators, step_counts
 from pyg_samsa.io.files import atomic_write
 
 State = Mapping[str, Mapping[str, Any]]
@@ -48,10 +49,11 @@ def write(out: Path, state: State, precisions: Sequence[str]) -> Path:
     """
     parts = [_machine(), _commands(state)]
     parts += [_tests(out / "tests.xml")] if (out / "tests.xml").exists() else []
-    parts += [_operators(_load(out / "operators.json"))] if (out / "operators.json").exists() else []
+    parts += list(_table(out / "operators.json", operators, "Operators against the CPU in float64"))
     for path in sorted((out / "kernels").glob("*/results.md")):
         parts.append(f"## Attention and blocks, {path.parent.name}\n\n{path.read_text(encoding='utf-8')}")
-    parts += [_launches(_load(out / "launches.json"))] if (out / "launches.json").exists() else []
+    title = "Operations of a training step, counted on the CPU"
+    parts += list(_table(out / "launches.json", step_counts, title))
     parts += [_epochs(out / "runs", precisions)]
     parts += list(_training(out))
     path = out / "report.md"
@@ -73,6 +75,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, title: str) -> 
     """
     lines = [f"## {title}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _table(path: Path, suite: Any, title: str) -> Iterator[str]:
+    """Yield the table of a file, if it is there, as the module that wrote it prints it."""
+    if path.exists():
+        yield table(suite.COLUMNS, suite.cells(_load(path)), title=title)
 
 
 def _load(path: Path) -> Any:
@@ -105,26 +113,6 @@ def _tests(path: Path) -> str:
     ]
     line = f"{passed} passed, {len(failed)} failed, {counts['skipped']} skipped."
     return "\n".join(["## Tests marked cuda", "", line, *([""] if failed else []), *failed])
-
-
-def _operators(rows: Sequence[Mapping[str, Any]]) -> str:
-    cells = [
-        [row["operator"], row["precision"], f"{row['output']:.1e}", f"{row['gradient']:.1e}", row["verdict"]]
-        for row in rows
-    ]
-    title = "Operators against the CPU in float64"
-    return table(["operator", "precision", "error of the output", "of the gradients", "verdict"], cells, title=title)
-
-
-def _launches(found: Mapping[str, Any]) -> str:
-    rows = []
-    for precision, counts in found.items():
-        for part, name in (("step", f"step, {counts['layers']} blocks"), ("block", "one block")):
-            values = counts[part]
-            megabytes = f"{values['written'] / 1e6:,.1f}"
-            rows.append([precision, name, f"{values['launches']:,}", str(values["waits"]), megabytes])
-    title = "Operations of a training step, counted on the CPU"
-    return table(["precision", "part", "launches", "waits", "MB written"], rows, title=title)
 
 
 def epoch_seconds(folder: Path) -> list[float]:

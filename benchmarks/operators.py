@@ -109,20 +109,26 @@ def _error(got: Tensor, expected: Tensor) -> float:
     return float((got - expected).norm() / expected.norm().clamp(min=1e-30))
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> Any:
-    """Return the comparisons as a rich table."""
-    from rich.table import Table
+COLUMNS = ("operator", "precision", "error of the output", "of the gradients", "verdict")
 
-    out = Table("operator", "precision", "output", "gradient", "verdict")
-    for row in rows:
-        out.add_row(row["operator"], row["precision"], f"{row['output']:.1e}", f"{row['gradient']:.1e}", row["verdict"])
-    return out
+
+def cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return the comparisons as rows of `COLUMNS`.
+
+    Args:
+        rows: Comparisons as dictionaries.
+    """
+    return [
+        [row["operator"], row["precision"], f"{row['output']:.1e}", f"{row['gradient']:.1e}", row["verdict"]]
+        for row in rows
+    ]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Print and save the comparisons; return 1 where one fails."""
     from rich.console import Console
 
+    from benchmarks.report import plain_table
     from pyg_samsa.io.files import atomic_write
 
     parser = argparse.ArgumentParser(
@@ -139,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
     rows = [row._asdict() for name in OPERATORS for row in compare(name, device)]
     with atomic_write(Path(args.out)) as partial:
         partial.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    Console().print(table(rows))
+    Console().print(plain_table(COLUMNS, cells(rows)))
     return int(any(row["verdict"] != "ok" for row in rows))
 
 

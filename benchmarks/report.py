@@ -40,6 +40,14 @@ def table(rows: Sequence[Row]) -> Table:
     return out
 
 
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table of texts without a title."""
+    out = Table(*columns)
+    for row in rows:
+        out.add_row(*row)
+    return out
+
+
 def _cells(row: Row) -> list[str]:
     """Return the cells of a row, in the order of COLUMNS."""
     return [

@@ -170,6 +170,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print and save the counts of a step in float32 and in bfloat16."""
     from rich.console import Console
 
+    from benchmarks.report import plain_table
     from pyg_samsa.io.files import atomic_write
 
     parser = argparse.ArgumentParser(
@@ -190,22 +191,26 @@ def main(argv: list[str] | None = None) -> int:
     }
     with atomic_write(Path(args.out)) as partial:
         partial.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    Console().print(table(found))
+    Console().print(plain_table(COLUMNS, cells(found)))
     return 0
 
 
-def table(found: Mapping[str, Any]) -> Any:
-    """Return the counts as a rich table."""
-    from rich.table import Table
+COLUMNS = ("precision", "part", "launches", "waits", "MB written")
 
-    out = Table("precision", "part", "launches", "waits", "MB written")
+
+def cells(found: Mapping[str, Any]) -> list[list[str]]:
+    """Return the counts of all precisions as rows of `COLUMNS`.
+
+    Args:
+        found: Precision -> counts, from `of_depth`.
+    """
+    rows = []
     for precision, counts in found.items():
         for part, name in (("step", f"step, {counts['layers']} blocks"), ("block", "one block")):
             values = counts[part]
-            out.add_row(
-                precision, name, f"{values['launches']:,}", f"{values['waits']}", f"{values['written'] / 1e6:,.1f}"
-            )
-    return out
+            megabytes = f"{values['written'] / 1e6:,.1f}"
+            rows.append([precision, name, f"{values['launches']:,}", f"{values['waits']}", megabytes])
+    return rows
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def refuse_export(network: SAMSA, config: ModelConfig) -> str | None:
         return "it predicts nodes or pairs; only predictions of single graphs are exported"
     if type(network.tokenizer) is not NodeTokenizer:
         return (
-            "its tokens are not the nodes of a graph; codes of Graph-Bridge are found in a loop that ends with the data"
+            "its tokens are not nodes; codes of Graph-Bridge are computed in a loop whose length depends on the graph"
         )
     if options.get("positions", "none") != "none":
         return "it reads sequences"
@@ -160,7 +160,7 @@ def trace(program: nn.Module, inputs: Mapping[str, Tensor]) -> torch.export.Expo
     try:
         import torch.fx.experimental._config as shapes
 
-        one_node_is_no_case: Any = shapes.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
+        allow_one_node: Any = shapes.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
     except (ImportError, AttributeError):
         hint = "Update PyTorch."
         raise ConfigError("torch", torch.__version__, "2.7 or newer, for exports", hint=hint) from None
@@ -168,7 +168,7 @@ def trace(program: nn.Module, inputs: Mapping[str, Tensor]) -> torch.export.Expo
     nodes, edges = torch.export.Dim("nodes", min=1), torch.export.Dim("edges", min=0)
     sizes: dict[str, Any] = {"x": {0: nodes}, "edge_index": {1: edges}, "edge_attr": {0: edges}, "graph_features": None}
     dynamic = {name: sizes[name] for name in inputs}
-    with one_node_is_no_case, _quiet(), torch.no_grad():
+    with allow_one_node, _quiet(), torch.no_grad():
         return torch.export.export(program, (), dict(inputs), dynamic_shapes=dynamic, strict=False)
 
 

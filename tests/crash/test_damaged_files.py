@@ -111,10 +111,8 @@ def cases():
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained")
-    rows = "".join(f"{'C' * (n % 9 + 1)}{'O' * (n % 2)},{n % 9}.5\n" for n in range(40))
-    (folder / "table.csv").write_text(f"smiles,y\n{rows}")
+def trained(tmp_path_factory, write_table):
+    folder = write_table(tmp_path_factory.mktemp("trained"))
     before = os.getcwd()
     os.chdir(folder)
     try:

@@ -84,7 +84,7 @@ def without_time(value):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, write_table):
     """``whole(kind)``: the data and the files of the run that nobody disturbs, and the names to which it renames."""
     for package in ("pyg_samsa.experiments.run", "lightgbm", "matplotlib.pyplot", "rdkit.Chem"):
         pytest.importorskip(package)  # here, so that not every child imports them again
@@ -92,7 +92,7 @@ def whole(tmp_path_factory):
 
     def make(kind):
         if kind not in made:
-            folder = prepared(tmp_path_factory.mktemp(kind))
+            folder = write_table(tmp_path_factory.mktemp(kind))
             assert train(folder, kind) == 0  # prepares the data
             shutil.rmtree(folder / "results")
             assert train(folder, kind) == 0
@@ -100,12 +100,6 @@ def whole(tmp_path_factory):
         return made[kind]
 
     return make
-
-
-def prepared(folder):
-    rows = "".join(f"{'C' * (n % 9 + 1)}{'O' * (n % 2)},{n % 9}.5\n" for n in range(40))
-    (folder / "table.csv").write_text(f"smiles,y\n{rows}")
-    return folder
 
 
 def moments(names, kind):
@@ -116,14 +110,14 @@ def moments(names, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_is_killed_at_any_file_is_completed(tmp_path, whole, kind):
+def test_a_run_that_is_killed_at_any_file_is_completed(tmp_path, whole, write_table, kind):
     datasets, expected, renamed = whole(kind)
     assert any(name.endswith("summary.json") for name in expected)
     assert {"summary.json", "predictor" if kind != "network" else "model"} <= set(renamed)
     for number in moments(renamed, kind):
         folder = tmp_path / str(number)
         folder.mkdir()
-        prepared(folder)
+        write_table(folder)
         shutil.copytree(datasets, folder / "datasets")
         assert train(folder, kind, kill_at=number) == KILLED
         assert train(folder, kind) == 0

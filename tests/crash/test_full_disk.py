@@ -30,11 +30,9 @@ COMMANDS = {
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, write_table):
     """A table, and the folder of a run."""
-    folder = tmp_path_factory.mktemp("trained")
-    rows = "".join(f"{'C' * (n % 9 + 1)}{'O' * (n % 2)},{n % 9}.5\n" for n in range(40))
-    (folder / "table.csv").write_text(f"smiles,y\n{rows}")
+    folder = write_table(tmp_path_factory.mktemp("trained"))
     before = os.getcwd()
     os.chdir(folder)
     try:
