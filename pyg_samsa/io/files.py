@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,11 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{secrets.token_hex(6)}.part{path.suffix}")
 
 
+def _make_folder_of(path: Path) -> None:
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDWR)
     try:
@@ -48,21 +54,28 @@ def check_folder(key: str, folder: str | os.PathLike[str]) -> None:
         folder: The folder.
 
     Raises:
-        ConfigError: A file is in its place, or the rights or the disk do not allow to write into it.
+        ConfigError: A file is in its place, or the rights or the file system do not allow to write into it.
 
     Example:
         >>> import tempfile
         >>> check_folder("out_dir", Path(tempfile.mkdtemp()) / "results")
     """
-    given = Path(folder).absolute()
     try:
-        there = next(place for place in (given, *given.parents) if place.exists())
+        there = _nearest_folder(folder)
     except OSError as error:
         raise ConfigError(key, str(folder), f"a folder that can be written to ({error.strerror})") from error
     if not there.is_dir():
         raise ConfigError(key, str(folder), f"a folder; {there} is a file")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(key, str(folder), f"a folder that can be written to; {there} cannot")
+    # Rights are not asked for: root has them all, also where a file system takes no files.
+    reason = _why_unwritable(there)
+    if reason is not None and reason.errno not in FULL:
+        raise ConfigError(key, str(folder), f"a folder that can be written to; {there} cannot ({reason.strerror})")
+
+
+def _nearest_folder(path: str | os.PathLike[str]) -> Path:
+    """Return a path, or the nearest of the folders above it that exists."""
+    given = Path(path).absolute()
+    return next(place for place in (given, *given.parents) if place.exists())
 
 
 def check_file(key: str, path: str | os.PathLike[str]) -> None:
@@ -73,7 +86,7 @@ def check_file(key: str, path: str | os.PathLike[str]) -> None:
         path: The file.
 
     Raises:
-        ConfigError: It is a folder, or its folder cannot be written to.
+        ConfigError: It is a folder or a device, or its folder cannot be written to.
 
     Example:
         >>> import tempfile
@@ -81,7 +94,14 @@ def check_file(key: str, path: str | os.PathLike[str]) -> None:
     """
     if Path(path).is_dir():
         raise ConfigError(key, str(path), "a file, not a folder")
+    _check_regular(key, path)
     check_folder(key, Path(path).parent)
+
+
+def _check_regular(key: str, path: str | os.PathLike[str]) -> None:
+    """Raise an error if a path is a device or a pipe, which a new file would replace."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ConfigError(key, str(path), "a file, not a device or a pipe")
 
 
 def describe_unwritable(error: OSError) -> str:
@@ -106,6 +126,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
 
     Raises:
         OSError: The disk is full, or the folder cannot be written to.
+        ConfigError: The file system takes no files there.
 
     Example:
         >>> import errno
@@ -118,28 +139,25 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except SAMSAError:
         raise
-    except OSError as error:
-        if error.errno in UNWRITABLE:
-            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
-        raise
     except Exception as error:
-        reason = _why_unwritable(Path(path).parent)
-        if reason is None:
+        known = isinstance(error, OSError) and error.errno in UNWRITABLE
+        reason = error if known else _why_unwritable(_nearest_folder(Path(path).parent))
+        if not isinstance(reason, OSError):
             raise
+        if reason.errno not in UNWRITABLE:  # such as those of /proc, and of a network drive that is gone
+            raise ConfigError("path", str(path), f"a place for files ({reason.strerror})") from error
         raise OSError(reason.errno, os.strerror(reason.errno or 0), str(path)) from error
 
 
 def _why_unwritable(folder: Path) -> OSError | None:
-    """Return the error of writing into a folder, or None if that is possible."""
-    probe = _temporary(folder / "probe")
+    """Return the error of writing into a folder, which leaves no file there; None if that is possible."""
     try:
-        probe.write_bytes(bytes(_PROBE))
-        _sync(probe)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE))
+            probe.flush()
+            os.fsync(probe.fileno())
     except OSError as error:
         return error
-    finally:
-        with suppress(OSError):
-            probe.unlink(missing_ok=True)
     return None
 
 
@@ -165,7 +183,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         ('ap,0.7', ['scores.csv'])
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _check_regular("path", target)
+    _make_folder_of(target)
     temporary = _temporary(target)
     try:
         with writing(target):
@@ -198,7 +217,7 @@ def atomic_link(source: str | os.PathLike[str], path: str | os.PathLike[str]) ->
         '1'
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder_of(target)
     temporary = _temporary(target)
     try:
         try:
@@ -239,7 +258,7 @@ def atomic_directory(path: str | os.PathLike[str], *, overwrite: bool = False) -
     target = Path(path)
     if target.exists() and not overwrite:
         raise ConfigError("path", str(target), "a folder that does not exist yet", hint="Delete or rename it first.")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder_of(target)
     temporary = _temporary(target)
     temporary.mkdir()
     try:
@@ -275,7 +294,7 @@ def staged_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         (['index.html'], ['pages'])
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder_of(target)
     temporary = _temporary(target)
     try:
         with writing(target):

@@ -1,6 +1,8 @@
 import errno
 import hashlib
 import os
+import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -90,9 +92,35 @@ def test_a_folder_that_can_be_written_to_or_made(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda place, mode: False)
-    with pytest.raises(ConfigError, match=r"out: got .*, expected a folder that can be written to; .* cannot"):
+    files.check_folder("out", tmp_path)
+    assert names(tmp_path) == []
+
+    def fail(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail)
+    with pytest.raises(ConfigError, match=r"out: got .*, expected a folder that can be written to; .* cannot \(Perm"):
         files.check_folder("out", tmp_path / "new")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is a part of Linux")
+def test_places_that_take_no_files_even_from_root():
+    with pytest.raises(ConfigError, match=r"OUT: got '/proc/nothing', expected a folder that can be written to; /proc"):
+        files.check_file("OUT", "/proc/nothing/out.csv")
+    for writer in (files.atomic_write, files.atomic_directory, files.staged_folder, files.lock):
+        with pytest.raises((ConfigError, PermissionError), match="/proc/nothing/out"), writer("/proc/nothing/out"):
+            pass
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="without named pipes")
+def test_devices_and_pipes_are_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", os.devnull):
+        with pytest.raises(ConfigError, match="OUT: got .*, expected a file, not a device or a pipe"):
+            files.check_file("OUT", path)
+        with pytest.raises(ConfigError, match="not a device or a pipe"), files.atomic_write(path):
+            pass
+    assert not os.path.isfile(os.devnull)
 
 
 def test_remove_partial_takes_leftovers_of_this_file_only(tmp_path):
@@ -175,10 +203,10 @@ def test_an_error_of_a_library_is_that_of_the_disk_if_it_is_full(tmp_path, monke
         raise RuntimeError("something else")
     assert names(tmp_path) == []
 
-    def full(path):
+    def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files, "_sync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left") as caught, files.writing(tmp_path / "a.pt"):
         raise RuntimeError("unexpected pos 128 vs 0")
     assert caught.value.filename == str(tmp_path / "a.pt")
