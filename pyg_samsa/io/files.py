@@ -100,7 +100,8 @@ def check_file(key: str, path: str | os.PathLike[str]) -> None:
 
 def _check_regular(key: str, path: str | os.PathLike[str]) -> None:
     """Raise an error if a path is a device or a pipe, which a new file would replace."""
-    if os.path.exists(path) and not os.path.isfile(path):
+    # /dev/stdout may be a link to an ordinary file.
+    if Path(path).absolute().parent == Path("/dev") or (os.path.exists(path) and not os.path.isfile(path)):
         raise ConfigError(key, str(path), "a file, not a device or a pipe")
 
 

@@ -115,8 +115,8 @@ def test_places_that_take_no_files_even_from_root():
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="without named pipes")
 def test_devices_and_pipes_are_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", os.devnull):
-        with pytest.raises(ConfigError, match="OUT: got .*, expected a file, not a device or a pipe"):
+    for path in (tmp_path / "pipe", os.devnull, "/dev/stdout"):
+        with pytest.raises(ConfigError, match=r"OUT: got .*, expected a file, not a device or a pipe"):
             files.check_file("OUT", path)
         with pytest.raises(ConfigError, match="not a device or a pipe"), files.atomic_write(path):
             pass
