@@ -5,12 +5,13 @@
 #   make docs   install, build the documentation into site/
 #   make bench  install, time attention, blocks and training steps against their peers (half an hour)
 #   make gpu    install, check and measure everything on a GPU, train peptides_func.yaml (see docs/howto/devices.md)
+#   make mutants   install, change 100 places of the code and count how many the tests notice (half an hour)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo demo-plan test lint docs bench gpu clean
+.PHONY: help demo demo-plan test lint docs bench gpu mutants clean
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
 
@@ -51,6 +52,10 @@ bench: $(VENV)/.installed-chem
 # GPU_FLAGS are passed on, such as GPU_FLAGS="--device cpu" for a dry run.
 gpu: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.gpu $(GPU_FLAGS)
+
+# MUTANT_FLAGS are passed on, such as MUTANT_FLAGS="--seed 2 --count 30".
+mutants: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.mutants $(MUTANT_FLAGS)
 
 clean:
 	rm -rf $(VENV) site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

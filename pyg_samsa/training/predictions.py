@@ -66,9 +66,8 @@ class PredictionCollector(pl.Callback):
         if not parts:
             return
         row_id, node, pred, target = (torch.cat(columns) for columns in zip(*parts, strict=True))
-        # Two stable sorts order by row, then by node.
-        order = torch.argsort(node, stable=True)
-        order = order[torch.argsort(row_id[order], stable=True)]
+        # The nodes of a row come in order, and a stable sort keeps it.
+        order = torch.argsort(row_id, stable=True)
         self.row_id, self.pred, self.target = row_id[order], pred[order], target[order]
         self.node = node[order] if bool((node >= 0).any()) else None
         self._parts = []

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pyg_samsa.errors import ShapeError
-from pyg_samsa.functional import reference
+from pyg_samsa.functional import ragged_sampling, reference
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.ragged_sampling import (
     candidate_lookup,
@@ -95,10 +95,12 @@ def test_rows_of_heads_are_those_of_indexing(normal):
     assert torch.equal(rows_of_heads(table[..., 0], numbers), table[..., 0][numbers, torch.arange(2)[:, None]])
 
 
-def test_looked_up_and_computed_vectors_are_equal(normal):
-    values, support = normal(4, 2, 3, grad=False), normal(3, 2, 3, grad=False)
-    candidates = torch.tensor([[[0, 6], [5, 3]]])
-    computed = candidate_lookup(lambda tokens: rows_of_heads(values, tokens), support, 4)
+@pytest.mark.parametrize("cpu", [True, False])
+def test_looked_up_and_computed_vectors_are_equal(normal, monkeypatch, cpu):
+    monkeypatch.setattr(ragged_sampling, "takes_cpu_path", lambda *_: cpu)
+    values, support = normal(40, 2, 3, grad=False), normal(3, 2, 3, grad=False)
+    candidates = torch.tensor([[[0, 42], [39, 40]]])
+    computed = candidate_lookup(lambda tokens: rows_of_heads(values, tokens), support, 40)
     expected = torch.cat([values, support])[candidates, torch.arange(2)[:, None]]
-    assert torch.equal(candidate_lookup(values, support, 4)(candidates), expected)
+    assert torch.equal(candidate_lookup(values, support, 40)(candidates), expected)
     assert torch.equal(computed(candidates), expected)

@@ -14,6 +14,9 @@ def test_resolve_sorts_stably():
     assert perm.tolist() == [1, 3, 0, 2]
     assert index.sizes == [2, 2]
     assert resolve(4, batch.device, torch.tensor([0, 0, 1, 1]))[1] is None
+    # A sort that is not stable keeps the order of a dozen values by chance.
+    _, perm = resolve(200, batch.device, torch.arange(200) % 2)
+    assert torch.equal(perm, torch.cat([torch.arange(0, 200, 2), torch.arange(1, 200, 2)]))
 
 
 def test_resolve_without_batch_is_one_graph():

@@ -1,5 +1,7 @@
 """Sampling: edge cases, and every sampler against the literal reference."""
 
+import math
+
 import pytest
 import torch
 from torch.autograd import gradcheck
@@ -125,6 +127,13 @@ def test_no_candidates_is_an_error():
 def test_noise_of_a_wrong_shape_is_an_error():
     with pytest.raises(ShapeError, match="noise"):
         sample_with_replacement(torch.zeros(3, 2), torch.zeros(3), 2, noise=torch.zeros(3, 2))
+
+
+def test_gumbel_noise_is_finite_where_the_exponential_is_zero(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "exponential_", torch.Tensor.zero_)
+    for dtype in (torch.float32, torch.float64):
+        noise = gumbel_noise(torch.zeros(3, dtype=dtype))
+        assert noise.tolist() == pytest.approx([-math.log(torch.finfo(dtype).tiny)] * 3)
 
 
 def test_gumbel_noise_has_its_moments_and_turns_maxima_into_samples():

@@ -198,7 +198,7 @@ def test_in_a_fresh_run_other_processes_get_seeds_of_their_own():
     for rank in (1, 2):
         ExactResume(5).on_train_start(trainer(rank=rank, world_size=3), None)
         seeds.append(torch.initial_seed())
-    assert len({5, *seeds}) == 3
+    assert seeds == [5 + 7919, 5 + 2 * 7919]  # the noise of a run with several processes stays that of its seed
 
 
 NAN = float("nan")

@@ -1,3 +1,5 @@
+import types
+
 import pandas as pd
 import pytest
 import torch
@@ -6,7 +8,7 @@ from torch_geometric.data import Batch, Data
 from torchmetrics import MeanSquaredError
 
 from pyg_samsa import metrics
-from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.errors import ConfigError, DataError, NumericalError
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.training import losses, schedulers
@@ -75,6 +77,51 @@ def test_losses_and_metrics_are_not_rounded_under_autocast(split):
 def test_predictions_of_a_batch():
     made = module().eval()
     assert made.predict_step(batch(), 0).shape == (2, 2)
+
+
+class Given(nn.Module):
+    """Predicts what it is given for each row."""
+
+    def __init__(self, pred):
+        super().__init__()
+        self.pred = pred
+
+    def forward(self, batch):
+        return self.pred[: batch.num_graphs], batch.y
+
+
+def test_the_loss_of_a_split_weighs_batches_by_their_rows():
+    made = module(Given(torch.tensor([[1.0, 1.0], [3.0, 3.0]])))
+    for data in (batch(), Batch.from_data_list(batch().to_data_list()[:1])):
+        made.validation_step(data, 0)
+    # Three rows with deviations 0, 2 and 0; the means of the batches are 1 and 0.
+    assert made.measures["val_loss"].compute().item() == pytest.approx(2 / 3)
+
+
+def in_epoch(made, number):
+    made._trainer = types.SimpleNamespace(current_epoch=number, global_step=7, is_global_zero=True)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("split", "place"),
+    [
+        ("training", r"training loss at step 7 \(epoch 5, batch 3\)"),
+        ("validation", r"validation loss in epoch 5 \(batch 3\)"),
+        ("test", "test loss of batch 3"),
+    ],
+)
+def test_a_loss_that_is_not_finite_names_its_step_counted_from_one(split, place):
+    made = in_epoch(module(Given(torch.full((2, 2), float("nan")))), 4)
+    with pytest.raises(NumericalError, match=place):
+        getattr(made, f"{split}_step")(batch(), 2)
+
+
+def test_a_split_whose_loss_is_not_finite_names_its_epoch_counted_from_one():
+    made = in_epoch(module(), 4)
+    made.measures["val_loss"].update(torch.tensor(float("inf")), torch.zeros(1, 2), torch.zeros(1, 2))
+    with pytest.raises(NumericalError, match="val_loss in epoch 5"):
+        made._finish("val")
 
 
 def test_rows_without_targets_or_features():

@@ -40,6 +40,13 @@ def test_classes(collect, tmp_path):
     assert table["yes_pred"][1] > 0.99
 
 
+def test_nodes_stay_in_order_in_large_graphs(collect):
+    # A sort that is not stable keeps the order of a dozen values by chance.
+    collector = collect([2, 1, 0], torch.arange(300.0)[:, None], torch.zeros(300, 1), nodes=100)
+    assert torch.equal(collector.node, torch.arange(100).repeat(3))
+    assert torch.equal(collector.pred.view(3, 100), torch.arange(300.0).view(3, 100).flip(0))
+
+
 def test_nodes_know_their_graph_and_number(collect, tmp_path):
     collector = collect([4, 2], torch.arange(6.0)[:, None], torch.zeros(6, 1), nodes=3)
     table = write(tmp_path, collector, "regression", ["height"])

@@ -71,6 +71,7 @@ def test_a_network_with_a_scale_is_not_wrapped():
     assert same is network
     assert found is network.model.readout.scale
     assert torch.equal(found.mean, MEAN)
+    assert torch.equal(found.std, STD)
 
 
 def test_the_width_must_fit():

@@ -80,6 +80,18 @@ def test_direction_of_an_edge_is_visible():
     assert not torch.allclose(forth, back)
 
 
+@pytest.mark.parametrize("num_codes", [1, 2])
+def test_an_edge_is_the_code_of_its_source_minus_that_of_its_target(num_codes):
+    bridge = GraphBridge(8, num_codes=num_codes, edge_features=False).double().eval()
+    codes = []
+    bridge.phi_node.register_forward_pre_hook(lambda _, given: codes.append(given[0][:, : num_codes * 8]))
+    x, edge_index = torch.randn(3, 8, dtype=torch.float64), torch.tensor([[0, 2, 1], [1, 1, 0]])
+    tokens = bridge(x, edge_index)
+    first, last = codes[0][:, :8], codes[0][:, -8:]
+    expected = bridge.phi_edge(first[edge_index[0]] - last[edge_index[1]])
+    torch.testing.assert_close(tokens.x[tokens.edge_rows], expected)
+
+
 def test_structure_alone_separates_nodes_with_equal_features():
     bridge = GraphBridge(8, edge_features=False).double().eval()
     path = torch.tensor([[0, 1, 1, 2, 2, 3], [1, 0, 2, 1, 3, 2]])

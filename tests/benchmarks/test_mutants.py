@@ -1,0 +1,109 @@
+import pytest
+
+from benchmarks import mutants
+from benchmarks.mutants import Mutant, Trial, draw, find_places, mirrored_tests, mutate, table, why_equivalent
+
+SOURCE = '''"""Says 1 + 1."""
+from __future__ import annotations
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    BIG = 2 > 1
+
+def larger(x: int | None, y: int = 3) -> int | float:
+    """Return 1 + 1."""
+    return x > y
+'''
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository of one function, whose test knows of equal numbers alone if it is weak."""
+
+    def make(test):
+        for name in mutants.COPIED:
+            (tmp_path / name).mkdir() if "." not in name else (tmp_path / name).touch()
+        for place, text in {
+            "pyg_samsa/__init__.py": "",
+            "pyg_samsa/metrics/__init__.py": "",
+            "pyg_samsa/metrics/larger.py": SOURCE,
+            "tests/metrics/test_larger.py": f"from pyg_samsa.metrics.larger import larger\ndef test_it(): {test}\n",
+        }.items():
+            (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / place).write_text(text)
+        return tmp_path
+
+    return make
+
+
+def test_docstrings_annotations_and_type_checking_are_left_out():
+    assert {start for start, _ in find_places(SOURCE)} == {(7, 35), (9, 13)}
+
+
+def test_a_draw_is_fixed_by_its_seed_and_by_the_line(repository):
+    root = repository("assert larger(1, 1) == 0")
+    first, second = draw(root, ["metrics"], 2, 0)
+    assert {first.line, second.line} == {7, 9}
+    (root / "pyg_samsa/metrics/larger.py").write_text(SOURCE.replace("\ndef", "\n\n\ndef"))
+    moved = draw(root, ["metrics"], 2, 0)
+    assert [(one.before, one.line - 2) for one in moved] == [(one.before, one.line) for one in (first, second)]
+    assert first.before != first.after
+
+
+def test_a_change_applies_to_one_place():
+    changed = mutate(SOURCE, "core/ReplaceComparisonOperator_Gt_GtE", 1)
+    assert changed == SOURCE.replace("x > y", "x >= y")
+    with pytest.raises(ValueError, match="no occurrence 2"):
+        mutate(SOURCE, "core/ReplaceComparisonOperator_Gt_GtE", 2)
+
+
+@pytest.mark.parametrize(
+    ("test", "outcome"), [("assert not larger(1, 1)", "killed"), ("assert larger(2, 1)", "survived")]
+)
+def test_outcomes(repository, tmp_path_factory, test, outcome):
+    trial = Trial(repository(test), tmp_path_factory.mktemp("copy"), 120)
+    mutant = Mutant(
+        "pyg_samsa/metrics/larger.py", 9, "core/ReplaceComparisonOperator_Gt_GtE", 1, "return x > y", "return x >= y"
+    )
+    trial.check([mutant])
+    assert trial.outcome(mutant) == outcome
+    assert (trial.folder / mutant.file).read_text() == SOURCE
+
+
+def test_tests_that_fail_by_themselves_are_an_error(repository, tmp_path_factory):
+    trial = Trial(repository("assert larger(1, 2)"), tmp_path_factory.mktemp("copy"), 120)
+    with pytest.raises(RuntimeError, match="fail without any change"):
+        trial.check([Mutant("pyg_samsa/metrics/larger.py", 9, "", 0, "", "")])
+
+
+def test_the_time_is_limited(repository, tmp_path_factory):
+    trial = Trial(repository("import time; time.sleep(60 * larger(1, 1))"), tmp_path_factory.mktemp("copy"), 2)
+    slow = Mutant("pyg_samsa/metrics/larger.py", 9, "core/ReplaceComparisonOperator_Gt_GtE", 1, "", "")
+    assert trial.outcome(slow) == "timeout"
+
+
+def test_mirrors_and_examples():
+    assert mirrored_tests(mutants.ROOT, "pyg_samsa/estimators/_base.py") == [
+        "tests/estimators/test_base.py",
+        "pyg_samsa/estimators/_base.py",
+    ]
+
+
+def test_equivalent_changes_have_a_reason(tmp_path):
+    path = tmp_path / "equivalent.yaml"
+    path.write_text("- {file: a.py, before: x > 0, after: x != 0, reason: a length}")
+    assert why_equivalent(Mutant("a.py", 3, "", 0, "x > 0", "x != 0"), path) == "a length"
+    assert why_equivalent(Mutant("a.py", 3, "", 0, "x > 0", "x >= 0"), path) == ""
+    assert why_equivalent(Mutant("a.py", 3, "", 0, "", "")) == ""
+
+
+def test_the_table_leaves_equivalent_changes_out():
+    one = Mutant("pyg_samsa/nn/a.py", 1, "", 0, "", "")
+    text = table([(one, "killed"), (one, "timeout"), (one, "survived"), (one, "equivalent")])
+    assert text.splitlines()[1].split() == ["nn", "1", "1", "1", "1", "67%"]
+    assert text.splitlines()[-1].split()[0] == "all"
+
+
+def test_the_list_can_be_shown(capsys, monkeypatch, repository):
+    monkeypatch.setattr(mutants, "ROOT", repository(""))
+    mutants.main(["--list", "--count", "2", "--packages", "metrics"])
+    assert capsys.readouterr().out.count("larger.py:") == 2
