@@ -23,16 +23,17 @@ from pyg_samsa.chem.smiles import smiles_to_data_list
 from pyg_samsa.datasets.molecules.peptides import stratified_split
 from pyg_samsa.errors import ConfigError, DataError, check_choice
 from pyg_samsa.estimators._blend import fit_blend, read_inputs, smiles_of_items, with_task
-from pyg_samsa.estimators._graphs import list_items, read_graphs, texts_of
+from pyg_samsa.estimators._graphs import add_walks, list_items, read_graphs, texts_of, with_features, with_targets
 from pyg_samsa.functional.float64 import to_float64
-from pyg_samsa.functional.node_encodings import return_probabilities
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.options import check_integer, check_positive, check_probability, is_number, plain
 from pyg_samsa.predict import MoleculePredictor, save_predictor
 from pyg_samsa.predict.blend_weights import raw_outputs
-from pyg_samsa.predict.predictor_options import MEMBER_KINDS
+from pyg_samsa.predict.conformal import calibrate_if_labelled, check_confidence
+from pyg_samsa.predict.interface import Predictions, add_interval
+from pyg_samsa.predict.predictor_options import MEMBER_KINDS, REFIT
 from pyg_samsa.task import Task
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.batch_network import BatchNetwork
@@ -75,6 +76,7 @@ class MoleculeEstimator(BaseEstimator):
         weight_decay: float = 0.05,
         warmup_epochs: int = 3,
         validation_fraction: float = 0.1,
+        refit: str = "descriptors",
         accelerator: str = "auto",
         random_state: int | None = 0,
         max_atoms: int | None = MAX_ATOMS,
@@ -95,6 +97,7 @@ class MoleculeEstimator(BaseEstimator):
         self.weight_decay = weight_decay
         self.warmup_epochs = warmup_epochs
         self.validation_fraction = validation_fraction
+        self.refit = refit
         self.accelerator = accelerator
         self.random_state = random_state
         self.max_atoms = max_atoms
@@ -110,6 +113,7 @@ class MoleculeEstimator(BaseEstimator):
         """Check the arguments of the training, before any molecule is read."""
         given = self._given
         check_choice("members", given.members, tuple(MEMBER_KINDS))
+        check_choice("refit", given.refit, REFIT)
         for name, low in (("max_epochs", 1), ("batch_size", 1), ("warmup_epochs", 0)):
             check_integer(name, getattr(given, name), low=low)
         check_positive("learning_rate", given.learning_rate)
@@ -136,7 +140,8 @@ class MoleculeEstimator(BaseEstimator):
     def _fit(self, X: Sequence[Any], y: torch.Tensor, task: str, strata: Sequence[int], width: int) -> None:
         """Train on molecules and targets [n, C].
 
-        Sets ``model_``, ``history_`` and ``best_epoch_`` with a network, and ``predictor_`` with models on descriptors.
+        Sets ``calibration_``; ``model_``, ``history_`` and ``best_epoch_`` with a network, and ``predictor_`` with
+        models on descriptors.
         """
         self._check_arguments()
         X = list_items(X)
@@ -144,44 +149,67 @@ class MoleculeEstimator(BaseEstimator):
         if len(graphs) != len(y):
             raise ConfigError("y", len(y), f"{len(graphs)} targets, one for each molecule")
         smiles = smiles_of_items(X, "members", self._given.members) if self._given.members != "network" else []
-        for name in ("model_", "history_", "best_epoch_", "predictor_"):
+        for name in ("model_", "history_", "best_epoch_", "predictor_", "calibration_"):
             self.__dict__.pop(name, None)
-        kinds = MEMBER_KINDS[self._given.members]
+        kinds, refit = MEMBER_KINDS[self._given.members], self._given.refit
         seed = int(check_random_state(self._given.random_state).randint(2**31 - 1))
         split = self._split(strata, seed)
         self._num_targets = width
+        networks = []
         if "network" in kinds:
-            self._fit_network(X, graphs, y, task, split, seed)
+            features = self._descriptors_of(X)
+            networks = self._fit_networks(with_targets(with_features(graphs, features), y), features, task, split, seed)
+            self.model_ = networks[-1]
+        described = self._task(None)
         if self._given.members != "network":
-            described = self._task(None)
-            network = None
-            if "network" in kinds:
-                network = MoleculePredictor(self.model_, described, descriptors=tuple(self._given.descriptors))
-            targets = y.double().numpy()
-            self.predictor_ = fit_blend(smiles, targets, split, described, network, kinds=kinds, seed=seed)
+            inputs = tuple(self._given.descriptors)
+            fits = [MoleculePredictor(network, described, descriptors=inputs) for network in networks]
+            options: dict[str, Any] = {"kinds": kinds, "seed": seed, "refit": refit != "none"}
+            self.predictor_ = fit_blend(smiles, y.double().numpy(), split, described, fits, **options)
+            self.calibration_ = self.predictor_.calibration
+        else:
+            self.calibration_ = None
+            if "val" in split:
+                held_out = split["val"]
+                found = self._network_output(networks[0], with_features(graphs, features), held_out)
+                self.calibration_ = calibrate_if_labelled(
+                    described, described.readable(found).numpy(), y[held_out].numpy()
+                )
 
-    def _fit_network(
+    def _fit_networks(
         self,
-        X: Sequence[Any],
-        graphs: Sequence[Data],
-        y: torch.Tensor,
+        dataset: Sequence[Data],
+        features: torch.Tensor | None,
         task: str,
         split: dict[str, torch.Tensor],
         seed: int,
-    ) -> None:
-        width = self._num_targets
-        features = self._descriptors_of(X)
-        dataset = _with_targets(_with_features(graphs, features), y)
-        in_channels, edge_channels = _features(graphs[0])
-        self._example = Data(x=graphs[0].x[:0], edge_attr=None if edge_channels is None else graphs[0].edge_attr[:0])
+    ) -> list[SAMSA]:
+        """Train on the training rows and, if asked to, again on all rows for as many epochs; return the networks."""
+        bonds = dataset[0].edge_attr
+        self._example = Data(x=dataset[0].x[:0], edge_attr=None if bonds is None else bonds[:0])
         if self._given.local is not None:
-            _add_walks(dataset)
+            add_walks(dataset, WALK_STEPS)
+        network, self.history_, self.best_epoch_ = self._fit_network(dataset, features, task, split, seed)
+        if self._given.refit != "all" or "val" not in split:
+            return [network]
+        return [network, self._fit_network(dataset, features, task, {"train": torch.arange(len(dataset))}, seed)[0]]
+
+    def _fit_network(
+        self,
+        dataset: Sequence[Data],
+        features: torch.Tensor | None,
+        task: str,
+        split: dict[str, torch.Tensor],
+        seed: int,
+    ) -> tuple[SAMSA, list[Any], int]:
+        """Return a trained network, a row for each epoch, and the epoch of its weights, from 1."""
+        in_channels, edge_channels = _features(dataset[0])
         # fork_rng restores the random generators of the caller.
         with torch.random.fork_rng(), quiet_libraries(verbose=False), tempfile.TemporaryDirectory() as folder:
             torch.manual_seed(seed)
             model = SAMSA.from_options(
                 in_channels,
-                width,
+                self._num_targets,
                 edge_channels=edge_channels,
                 channels=self._given.channels,
                 num_layers=self._given.num_layers,
@@ -197,11 +225,12 @@ class MoleculeEstimator(BaseEstimator):
                 scale_targets=task == "regression",
             )
             fit_graph_features(model, None if features is None else features[split["train"]])
-            module = self._module(model, task, y[split["train"]])
-            self._train(
+            targets = torch.cat([dataset[int(row)].y for row in split["train"]])
+            module = self._module(model, task, targets)
+            rows, best = self._train(
                 module, SplitData(dataset, split, batch_size=self._given.batch_size, seed=seed), RunFolder(Path(folder))
             )
-        self.model_ = model.cpu().eval()
+        return model.cpu().eval(), rows, best
 
     def _graphs(self, X: Sequence[Any], like: Data | None = None) -> list[Data]:
         if not X:
@@ -249,7 +278,7 @@ class MoleculeEstimator(BaseEstimator):
             steps_per_epoch=steps_per_epoch,
         )
 
-    def _train(self, module: TaskModule, data: SplitData, folder: RunFolder) -> None:
+    def _train(self, module: TaskModule, data: SplitData, folder: RunFolder) -> tuple[list[Any], int]:
         options = TrainerOptions(self._given.max_epochs, self._given.accelerator, clip_norm=1.0, batch_norm_batches=8)
         validates, history = data.has("val"), History()
         # A metric of a few validation molecules is too coarse to choose the epoch, so the loss does.
@@ -264,8 +293,7 @@ class MoleculeEstimator(BaseEstimator):
             raise KeyboardInterrupt
         checkpoint = AtomicCheckpointIO().load_checkpoint(folder.best if validates else folder.last)
         module.load_state_dict(checkpoint["state_dict"])
-        self.history_ = history.rows
-        self.best_epoch_ = int(checkpoint["epoch"]) + 1
+        return history.rows, int(checkpoint["epoch"]) + 1
 
     @torch.inference_mode()
     def _output(self, X: Sequence[Any]) -> torch.Tensor:
@@ -277,12 +305,29 @@ class MoleculeEstimator(BaseEstimator):
         if self._given.members != "network":
             inputs = read_inputs(smiles_of_items(X, "members", self._given.members), self._given.max_atoms)
             return raw_outputs(torch.from_numpy(self.predictor_.outputs(inputs)[0]), self.predictor_.task)
-        graphs = _with_features(self._graphs(X, self._example), self._descriptors_of(X))
-        data = SplitData(graphs, {"test": torch.arange(len(graphs))}, batch_size=1, tokens_per_batch=8192)
-        network, found = BatchNetwork(self.model_).eval(), torch.empty(len(graphs), self._width(), dtype=torch.float64)
+        graphs = with_features(self._graphs(X, self._example), self._descriptors_of(X))
+        return self._network_output(self.model_, graphs, torch.arange(len(graphs)))
+
+    @torch.inference_mode()
+    def _network_output(self, model: SAMSA, graphs: Sequence[Data], rows: torch.Tensor) -> torch.Tensor:
+        """Return the outputs of a network for some of the graphs, float64 [n, C]."""
+        data = SplitData(graphs, {"test": rows}, batch_size=1, tokens_per_batch=8192)
+        network, found = BatchNetwork(model).eval(), torch.empty(len(graphs), self._width(), dtype=torch.float64)
         for batch in data.loader("test"):
             found[batch.row_id] = to_float64(network(batch)[0])
-        return found
+        return found[rows]
+
+    def _with_interval(self, X: Sequence[Any], confidence: float) -> Predictions:
+        """Return predictions with intervals, or with sets of labels or classes."""
+        check_is_fitted(self, "_num_targets")
+        calibration: Any = self.calibration_  # None is an error of check_confidence
+        check_confidence(calibration, confidence)
+        if self._given.members != "network" and len(X):
+            inputs = read_inputs(smiles_of_items(list_items(X), "members", self._given.members), self._given.max_atoms)
+            return self.predictor_.predict_parsed(inputs.parsed, interval=confidence)
+        values = self._task(None).readable(self._output(X)).numpy()
+        result = Predictions(values, np.zeros_like(values), [""] * len(values))  # one network has no spread
+        return add_interval(self._task(None), calibration, result, confidence)
 
     def _width(self) -> int:
         return self._num_targets
@@ -333,32 +378,3 @@ def _features(graph: Data) -> tuple[Any, Any]:
             hint="Pass SMILES, or graphs with float features.",
         )
     return list(ATOM_CARDINALITIES), list(BOND_CARDINALITIES)
-
-
-def _with_features(graphs: Sequence[Data], features: torch.Tensor | None) -> Sequence[Data]:
-    """Return copies of graphs with ``graph_features`` [1, F], or the graphs themselves without features."""
-    if features is None:
-        return graphs
-    copies = [graph.clone() for graph in graphs]
-    for graph, row in zip(copies, features, strict=True):
-        graph.graph_features = row[None]
-    return copies
-
-
-def _with_targets(graphs: Sequence[Data], y: torch.Tensor) -> list[Data]:
-    copies = []
-    for graph, target in zip(graphs, y, strict=True):
-        copy = Data(x=graph.x, edge_index=graph.edge_index, y=target[None])
-        if graph.edge_attr is not None:
-            copy.edge_attr = graph.edge_attr
-        if graph.get("graph_features") is not None:
-            copy.graph_features = graph.graph_features
-        copies.append(copy)
-    return copies
-
-
-def _add_walks(graphs: Sequence[Data]) -> None:
-    """Compute the encodings of the atoms once, which the network would compute for each batch."""
-    for graph in graphs:
-        edges = np.empty((2, 0), np.int64) if graph.edge_index is None else graph.edge_index.numpy()
-        graph.pe = torch.from_numpy(return_probabilities(edges, len(graph.x), WALK_STEPS))  # type: ignore[arg-type]

@@ -24,6 +24,8 @@ from pyg_samsa.predict import (
     choose_weights,
     descriptor_models,
 )
+from pyg_samsa.predict.conformal import calibrate_if_labelled
+from pyg_samsa.predict.interface import UNCERTAINTY_DRAWS
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS, TABLE_TREES, PredictorOptions
 from pyg_samsa.task import Task
 
@@ -33,24 +35,27 @@ def fit_blend(
     y: np.ndarray,
     split: Mapping[str, Tensor],
     task: Task,
-    network: MoleculePredictor | None = None,
+    networks: Sequence[MoleculePredictor] = (),
     *,
     kinds: Sequence[str] = MEMBER_KINDS["descriptors"],
     seed: int = 0,
+    refit: bool = False,
 ) -> BlendPredictor:
     """Fit models on descriptors to molecules, and blend them with a network by the loss on the validation rows.
 
-    The inputs of the models are those of ``predictor.tree_inputs`` and ``predictor.gp_inputs``. Without validation
-    rows all members have the same weight.
+    The inputs of the models are those of ``predictor.tree_inputs`` and ``predictor.gp_inputs``. The validation rows
+    also calibrate intervals. Without them all members have the same weight, and there is no calibration.
 
     Args:
         smiles: n molecules.
         y: Targets [n, C], or class numbers [n, 1].
         split: Rows of ``train`` and, where there are some, ``val``.
         task: The task.
-        network: A network that was trained on the same rows; None for the other models alone.
+        networks: A network that was trained on the same rows, and the one that takes its place in the blend, if it was
+            trained again with the validation rows; empty for the other models alone.
         kinds: Kinds of models on descriptors: ``"trees"``, ``"gp"``.
         seed: Seed of the models.
+        refit: Whether the models are fitted again to training and validation rows, after weights and intervals.
 
     Raises:
         MissingDependencyError: LightGBM is not installed, and trees are fitted.
@@ -65,7 +70,9 @@ def fit_blend(
     target = y.reshape(len(y)) if task.kind == "multiclass" else y
     rows = {name: np.asarray(index) for name, index in split.items()}
     vectors: dict[str, np.ndarray] = {}
-    members: dict[str, Predictor] = {} if network is None else {"network": network}
+    # The first fits choose the weights; the last ones predict.
+    first: dict[str, Predictor] = {"network": networks[0]} if networks else {}
+    last: dict[str, Predictor] = {"network": networks[-1]} if networks else {}
     library = "lightgbm" if "trees" in kinds else "auto"
     boosting, process = BoostingOptions(library, **TABLE_TREES, seed=seed), GaussianProcessOptions(seed=seed)
     for label, model in descriptor_models(task, PredictorOptions(), boosting, process, kinds=kinds).items():
@@ -73,13 +80,19 @@ def fit_blend(
             if name not in vectors:
                 vectors[name] = compute_descriptors(smiles, [name], workers=1, progress=False)
         x = np.concatenate([vectors[name] for name in model.descriptors], axis=1)
-        members[label] = DescriptorPredictor(model.fit(x[rows["train"]], target[rows["train"]]))
-    weights = np.full(len(members), 1 / len(members))
+        first[label] = DescriptorPredictor(copy.copy(model).fit(x[rows["train"]], target[rows["train"]]))
+        again = refit and "val" in rows
+        last[label] = DescriptorPredictor(copy.copy(model).fit(x, target)) if again else first[label]
+    weights, calibration = np.full(len(first), 1 / len(first)), None
     if "val" in rows:
         held_out = read_inputs([smiles[row] for row in rows["val"]])
-        found = np.stack([member.outputs(held_out)[0] for member in members.values()])
-        weights = choose_weights(found, target[rows["val"]], task)
-    return BlendPredictor(list(members.values()), weights, names=list(members))
+        known = target[rows["val"]]
+        weights = choose_weights(np.stack([one.outputs(held_out)[0] for one in first.values()]), known, task)
+        blend = BlendPredictor(list(first.values()), weights)
+        with_spread = np.count_nonzero(blend.weights.any(1)) > 1
+        values, spread = blend.outputs(held_out, draws=UNCERTAINTY_DRAWS if with_spread else None)
+        calibration = calibrate_if_labelled(task, values, known, spread=spread)
+    return BlendPredictor(list(last.values()), weights, names=list(last), calibration=calibration)
 
 
 def read_inputs(smiles: Sequence[str], max_atoms: int | None = None) -> MoleculeInputs:

@@ -13,6 +13,7 @@ from torch_geometric.data import Batch, Data, HeteroData
 from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.errors import DataError, SAMSAError
 from pyg_samsa.functional import cast_floats, edges_of
+from pyg_samsa.functional.node_encodings import return_probabilities
 from pyg_samsa.nn.encoding.feature_encoder import check_finite
 
 _ONE_KIND = "Graphs with several types of nodes are not supported: use to_homogeneous of the data."
@@ -195,3 +196,33 @@ def texts_of(items: Iterable[Any]) -> list[Any]:
         ['C', None]
     """
     return [item.strip() if isinstance(item, str) else item for item in items]
+
+
+def with_features(graphs: Sequence[Data], features: torch.Tensor | None) -> Sequence[Data]:
+    """Return copies of graphs with ``graph_features`` [1, F], or the graphs themselves without features."""
+    if features is None:
+        return graphs
+    copies = [graph.clone() for graph in graphs]
+    for graph, row in zip(copies, features, strict=True):
+        graph.graph_features = row[None]
+    return copies
+
+
+def with_targets(graphs: Sequence[Data], y: torch.Tensor) -> list[Data]:
+    """Return copies of graphs with targets ``y`` [1, C], which share their tensors with the originals."""
+    copies = []
+    for graph, target in zip(graphs, y, strict=True):
+        copy = Data(x=graph.x, edge_index=graph.edge_index, y=target[None])
+        if graph.edge_attr is not None:
+            copy.edge_attr = graph.edge_attr
+        if graph.get("graph_features") is not None:
+            copy.graph_features = graph.graph_features
+        copies.append(copy)
+    return copies
+
+
+def add_walks(graphs: Sequence[Data], steps: int) -> None:
+    """Compute the encodings of the atoms once, which the network would compute for each batch."""
+    for graph in graphs:
+        edges = np.empty((2, 0), np.int64) if graph.edge_index is None else graph.edge_index.numpy()
+        graph.pe = torch.from_numpy(return_probabilities(edges, len(graph.x), steps))  # type: ignore[arg-type]

@@ -41,6 +41,9 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         weight_decay: Weight decay of AdamW.
         warmup_epochs: Number of epochs of linear warm-up.
         validation_fraction: Share of the molecules, stratified by class, that chooses the epoch; 0 keeps the last one.
+        refit: What is fitted again to training and validation molecules, after the validation molecules have chosen
+            weights, epoch and intervals: ``"none"``, ``"descriptors"`` (the models on descriptors), or ``"all"`` (the
+            network too, for `max_epochs` again).
         accelerator: Device of the training: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         random_state: Seed of weights, order and validation split; None draws a new seed in each fit.
         max_atoms: A molecule with more atoms is an error that names its row, in `fit` and in predictions; None takes
@@ -50,8 +53,10 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         classes_: The classes, sorted.
         model_: The fitted `SAMSA` network, if ``members`` is ``"network"`` or ``"all"``.
         predictor_: The blend of the members, unless ``members`` is ``"network"``.
-        best_epoch_: Epoch of the weights, from 1.
-        history_: One row per epoch.
+        best_epoch_: Epoch of the weights, from 1; the last one counts in a second training.
+        history_: One row per epoch, of the first training.
+        calibration_: What the sets come from, a `pyg_samsa.predict.conformal.Calibration`; None without
+            validation molecules.
 
     Raises:
         ConfigError: The targets do not fit the molecules, or an argument is not allowed.
@@ -105,6 +110,29 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         if self._kind == "multilabel":
             return (probabilities > 0.5).astype(np.int64)
         return self.classes_[probabilities.argmax(1)]
+
+    def predict_set(self, X: Sequence[Any], confidence: float = 0.9) -> np.ndarray:
+        """Return which classes are possible, bool [n, classes]; for labels whether 0 and 1 are, bool [n, C, 2].
+
+        The set of a new molecule holds its class with the given probability, if the molecule resembles the validation
+        molecules, see `pyg_samsa.predict.conformal.prediction_sets`.
+
+        Args:
+            X: Molecules, as in `fit`.
+            confidence: Probability, above 0 and below 1.
+
+        Raises:
+            ConfigError: There were no validation molecules, or the confidence is not allowed.
+            MissingDependencyError: crepes is not installed.
+
+        Example:
+            >>> classifier = SAMSAClassifier(channels=8, num_layers=1, max_epochs=1, validation_fraction=0.25)
+            >>> classifier = classifier.fit(["C" * n for n in range(1, 13)], ["short"] * 6 + ["long"] * 6)
+            >>> classifier.predict_set(["CCO"], confidence=0.8).shape
+            (1, 2)
+        """
+        result: Any = self._with_interval(X, confidence)
+        return result.sets[:, 0] if self._kind == "binary" else result.sets
 
     def _task(self, target_names: Sequence[str] | None) -> Task:
         if self._kind == "multiclass":

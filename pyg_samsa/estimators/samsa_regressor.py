@@ -40,6 +40,9 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
         weight_decay: Weight decay of AdamW.
         warmup_epochs: Number of epochs of linear warm-up.
         validation_fraction: Share of the molecules that chooses the epoch; 0 keeps the last one.
+        refit: What is fitted again to training and validation molecules, after the validation molecules have chosen
+            weights, epoch and intervals: ``"none"``, ``"descriptors"`` (the models on descriptors), or ``"all"`` (the
+            network too, for `max_epochs` again).
         accelerator: Device of the training: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         random_state: Seed of weights, order and validation split; None draws a new seed in each fit.
         max_atoms: A molecule with more atoms is an error that names its row, in `fit` and in predictions; None takes
@@ -48,8 +51,10 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
     Attributes:
         model_: The fitted `SAMSA` network, if ``members`` is ``"network"`` or ``"all"``.
         predictor_: The blend of the members, unless ``members`` is ``"network"``.
-        best_epoch_: Epoch of the weights, from 1.
-        history_: One row per epoch.
+        best_epoch_: Epoch of the weights, from 1; the last one counts in a second training.
+        history_: One row per epoch, of the first training.
+        calibration_: What the intervals come from, a `pyg_samsa.predict.conformal.Calibration`; None without
+            validation molecules.
 
     Raises:
         ConfigError: The targets do not fit the molecules, or an argument is not allowed.
@@ -94,6 +99,30 @@ class SAMSARegressor(RegressorMixin, MoleculeEstimator):
         output = self._output(X)
         values = output.numpy()
         return values[:, 0] if self._flat else values
+
+    def predict_interval(self, X: Sequence[Any], confidence: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Return the lower and upper ends of conformal intervals, [n], or [n, C] for several targets.
+
+        They hold the true value of new molecules with the given probability, if these resemble the validation
+        molecules, see `pyg_samsa.predict.conformal.prediction_intervals`.
+
+        Args:
+            X: Molecules, as in `fit`.
+            confidence: Probability, above 0 and below 1.
+
+        Raises:
+            ConfigError: There were too few validation molecules for the confidence.
+            MissingDependencyError: crepes is not installed.
+
+        Example:
+            >>> regressor = SAMSARegressor(channels=8, num_layers=1, max_epochs=1, validation_fraction=0.25)
+            >>> regressor = regressor.fit(["C" * n for n in range(1, 13)], list(range(12)))
+            >>> low, high = regressor.predict_interval(["CCO"], confidence=0.5)
+            >>> bool(low[0] <= regressor.predict(["CCO"])[0] <= high[0])
+            True
+        """
+        result: Any = self._with_interval(X, confidence)
+        return (result.low[:, 0], result.high[:, 0]) if self._flat else (result.low, result.high)
 
     def _task(self, target_names: Sequence[str] | None) -> Task:
         names = (

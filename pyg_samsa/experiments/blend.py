@@ -16,7 +16,8 @@ from pyg_samsa.experiments.measure import measure
 from pyg_samsa.experiments.molecule_rows import MoleculeRows
 from pyg_samsa.hub.folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.predict import BlendPredictor, Predictor, choose_weights, save_predictor
-from pyg_samsa.predict.conformal import Calibration, calibrate, measure_coverage
+from pyg_samsa.predict.conformal import Calibration, calibrate_if_labelled
+from pyg_samsa.predict.coverage import measure_coverage
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class FittedPredictor:
         outputs: Split -> values or probabilities of the predictor, float64 [n, C].
         seconds: Name of a candidate -> time of its fit.
         coverage: How often the intervals or sets of the predictor hold the true values of the test rows, see
-            `pyg_samsa.predict.conformal.measure_coverage`.
+            `pyg_samsa.predict.coverage.measure_coverage`.
     """
 
     blend: BlendPredictor
@@ -133,9 +134,7 @@ def _calibration(
     if "val" not in outputs:
         return None
     target = rows.measured("val")
-    if rows.task.kind == "regression" and np.isnan(target).all(0).any():
-        return None
-    return calibrate(rows.task, outputs["val"], target, spread=spread.get("val"), source=source)
+    return calibrate_if_labelled(rows.task, outputs["val"], target, spread=spread.get("val"), source=source)
 
 
 def _coverage(

@@ -33,7 +33,7 @@ from pyg_samsa.predict import (
     descriptor_models,
 )
 from pyg_samsa.predict.blend_weights import raw_outputs
-from pyg_samsa.predict.conformal import describe_coverage, mean_coverage
+from pyg_samsa.predict.coverage import describe_coverage, mean_coverage
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import print_header
 from pyg_samsa.training.data_module import SplitData

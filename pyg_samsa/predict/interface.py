@@ -279,22 +279,36 @@ class Predictor(ABC):
         for row in kept[~np.isfinite(values[kept]).all(1)]:
             errors[row] = "the output of the model is not finite"
         result = Predictions(values, spread, errors)
-        if interval is not None:
-            result = self._with_interval(result, interval)
+        if interval is not None and self.calibration is not None:  # it is there: it was checked above
+            result = add_interval(self.task, self.calibration, result, interval)
         return result if asked else result._replace(spread=None)
 
     @property
     def _needs_spread(self) -> bool:
         return self.calibration is not None and self.calibration.uses_spread
 
-    def _with_interval(self, result: Predictions, interval: float) -> Predictions:
-        """Return predictions with intervals, or with sets of labels or classes."""
-        assert self.calibration is not None
-        if self.task.kind != "regression":
-            return result._replace(sets=prediction_sets(self.calibration, result.values, confidence=interval))
-        spread = result.spread if self._needs_spread else None
-        low, high = prediction_intervals(self.calibration, result.values, spread=spread, confidence=interval)
-        return result._replace(low=low, high=high)
+
+def add_interval(task: Task, calibration: Calibration, result: Predictions, interval: float) -> Predictions:
+    """Return predictions with intervals, or with sets of labels or classes.
+
+    Args:
+        task: Their task.
+        calibration: Calibration of the predictor.
+        result: Predictions, with a spread if the calibration uses it.
+        interval: Probability with which intervals or sets hold the true value.
+
+    Raises:
+        ConfigError: The probability is not allowed, or the spread is missing.
+
+    Example:
+        >>> task, calibration = Task("regression", ["logS"]), Calibration("regression", (np.arange(1, 10) / 10,))
+        >>> add_interval(task, calibration, Predictions(np.array([[2.0]]), None, [""]), 0.8).high.round(6).tolist()
+        [[2.8]]
+    """
+    if task.kind != "regression":
+        return result._replace(sets=prediction_sets(calibration, result.values, confidence=interval))
+    low, high = prediction_intervals(calibration, result.values, spread=result.spread, confidence=interval)
+    return result._replace(low=low, high=high)
 
 
 def refuse_spread(what: str) -> NoReturn:

@@ -7,10 +7,8 @@ from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.predict.conformal import (
     Calibration,
     calibrate,
+    calibrate_if_labelled,
     check_confidence,
-    describe_coverage,
-    mean_coverage,
-    measure_coverage,
     prediction_intervals,
     prediction_sets,
 )
@@ -142,32 +140,6 @@ def test_a_label_without_examples_is_in_every_set():
     assert not sets[:, 1, 1].all()
 
 
-def test_missing_and_unreadable_rows_do_not_count():
-    values, target, spread = noisy(30, 4)
-    values[3], target[5, 0] = np.nan, np.nan
-    found = calibrate(REGRESSION, values, target, spread=spread)
-    assert [len(scores) for scores in found.scores] == [28, 29]
-    low, high = prediction_intervals(found, values, spread=spread)
-    assert np.isnan(low[3]).all()
-    assert np.isnan(high[3]).all()
-    rows = measure_coverage(REGRESSION, found, values, target, spread=spread)
-    assert [row["count"] for row in rows] == [57] * 4
-    probabilities, labels = labelled(30, 4)
-    labels[2, 1] = np.nan
-    assert measure_coverage(LABELS, calibrate(LABELS, probabilities, labels), probabilities, labels)[0]["count"] == 59
-
-
-def test_measured_coverage_and_width():
-    calibration = Calibration("regression", (np.array([0.5, 1.0, 2.0]), np.array([1.0, 1.0, 1.0])))
-    values, target = np.zeros((2, 2)), np.array([[0.9, -1.5], [-1.1, 0.5]])
-    (row,) = measure_coverage(REGRESSION, calibration, values, target, confidences=[0.5, 0.9])
-    assert row == {"confidence": 0.5, "coverage": 0.5, "width": 2.0, "count": 4}
-    classes = Calibration("multiclass", (np.array([0.1, 0.3, 0.6]),))
-    values = np.array([[0.8, 0.1, 0.1], [0.45, 0.45, 0.1], [0.2, 0.2, 0.6]])
-    (row,) = measure_coverage(CLASSES, classes, values, np.array([0, 2, 2]), confidences=[0.75])
-    assert row == {"confidence": 0.75, "coverage": pytest.approx(2 / 3), "size": pytest.approx(4 / 3), "count": 3}
-
-
 @pytest.mark.parametrize(
     ("task", "make"), [(REGRESSION, lambda: noisy(40, 6)), (LABELS, lambda: (*labelled(40, 6), None))]
 )
@@ -223,15 +195,21 @@ def test_wrong_arguments_are_named():
         calibrate(Task("regression", ["a", "b"], "node"), values, target)
 
 
-def test_the_coverage_as_a_sentence():
-    rows = [{"confidence": level, "coverage": 0.4, "width": 1.0, "count": 9} for level in (0.5, 0.8, 0.95)]
-    assert describe_coverage(rows, confidence=0.4) == ""
-    assert describe_coverage(rows, confidence=0.5).startswith("50 % intervals hold 40.0 % of 9 test values")
-    assert describe_coverage(rows).startswith("80 % intervals")
+def test_a_target_without_labels_gives_no_calibration():
+    values, target = np.zeros((4, 2)), np.array([[1.0, np.nan]] * 4)
+    assert calibrate_if_labelled(REGRESSION, values, target) is None
+    with pytest.raises(ConfigError, match="logP"):
+        calibrate(REGRESSION, values, target)
+    found = calibrate_if_labelled(REGRESSION, values, np.ones((4, 2)), source="out-of-fold")
+    assert found is not None
+    assert (found.source, found.scores[1].tolist()) == ("out-of-fold", [1.0] * 4)
 
 
-def test_the_mean_coverage_of_runs_leaves_out_what_not_all_have():
-    row = {"confidence": 0.5, "coverage": 0.4, "size": 1.0, "count": 9}
-    runs = [[row, {**row, "confidence": 0.9}], [{**row, "coverage": 0.6, "size": 2.0}]]
-    assert mean_coverage(runs) == [{"confidence": 0.5, "coverage": 0.5, "size": 1.5, "count": 9}]
-    assert mean_coverage([]) == []
+def test_missing_and_unreadable_rows_do_not_count():
+    values, target, spread = noisy(30, 4)
+    values[3], target[5, 0] = np.nan, np.nan
+    found = calibrate(REGRESSION, values, target, spread=spread)
+    assert [len(scores) for scores in found.scores] == [28, 29]
+    low, high = prediction_intervals(found, values, spread=spread)
+    assert np.isnan(low[3]).all()
+    assert np.isnan(high[3]).all()

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyg_samsa.predict.conformal import mean_coverage
+from pyg_samsa.predict.coverage import mean_coverage
 from pyg_samsa.viz.report.groups import Group
 
 
