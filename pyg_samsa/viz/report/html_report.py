@@ -68,6 +68,7 @@ def _context(groups: Sequence[Group]) -> dict[str, Any]:
     """Return everything that the template shows."""
     notes: list[str] = []
     scores = overview.score_parts(groups, notes)
+    members = predictors.predictor_parts(groups)
     return {
         "version": __version__,
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -83,7 +84,8 @@ def _context(groups: Sequence[Group]) -> dict[str, Any]:
         "costs": overview.cost_rows(groups),
         "curves": sections.curves(groups, notes),
         "validated": sections.has_validation(groups),
-        "members": predictors.predictor_parts(groups),
+        "members": members,
+        "common": predictors.common_sentences(members),
         "coverage": predictors.coverage_parts(groups),
         "results": sections.results(groups, notes),
         "worst": worst_predictions(groups, notes),

@@ -84,9 +84,9 @@ def _values(group: Group, split: str, name: str, by: str) -> list[float]:
 def score_parts(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
     """Return the metrics of the networks, and those of the predictors where there are some.
 
-    Each part has ``by``, empty where only networks were trained, and ``rows``, one for each metric: the test and
-    validation value of each group. The best test mean is marked, unless the groups have different test sets; where no
-    run was tested, the best validation mean.
+    Each part has ``by``, empty where only networks were trained; ``rows``, one for each metric: the test and validation
+    value of each group; and ``tables``: the numbers of the groups with the same metrics, and their rows. The best test
+    mean is marked, unless the groups have different test sets; where no run was tested, the best validation mean.
     """
     split = "test" if has_test(groups) else "val"
     comparable = all(_same_test(groups[0], group) for group in groups[1:])
@@ -100,11 +100,30 @@ def score_parts(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any
         names = list(dict.fromkeys(name for table in tables for name in table))
         rows = [_score_row(groups, name, by, split if comparable else None) for name in _main_first(names, groups)]
         if rows:
-            parts.append({"by": by, "rows": rows})
+            parts.append({"by": by, "rows": rows, "tables": _tables(rows)})
     if len(parts) == 1 and parts[0]["by"] == "network":
         parts[0]["by"] = ""
     _note_undefined(groups, notes)
     return parts
+
+
+def _tables(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Put groups with the same metrics into one table; groups without any value are left out."""
+    tables: dict[tuple[int, ...], list[int]] = {}
+    for place in range(len(rows[0]["cells"])):
+        cells = [row["cells"][place] for row in rows]
+        known = tuple(number for number, cell in enumerate(cells) if {cell["test"], cell["val"]} != {"–"})
+        # A group that lacks a metric of another one, because it is undefined, stays beside it.
+        wider = next((numbers for numbers in tables if set(known) <= set(numbers)), known)
+        narrower = [numbers for numbers in tables if set(numbers) < set(wider)]
+        if known:
+            tables[wider] = sorted(
+                [*(one for numbers in narrower for one in tables.pop(numbers)), *tables.get(wider, []), place]
+            )
+    return [
+        {"places": places, "rows": [rows[number] for number in numbers]}
+        for numbers, places in sorted(tables.items(), key=lambda item: item[1])
+    ]
 
 
 def _main_first(names: Sequence[str], groups: Sequence[Group]) -> list[str]:
@@ -133,7 +152,12 @@ def _score_row(groups: Sequence[Group], name: str, by: str, compared: str | None
         for group, values, mean in zip(groups, test, means, strict=True)
     ]
     key = "" if name in pretty(name).lower() else name
-    return {"name": pretty(name) + arrow(name), "key": key, "main": name == groups[0].runs[0].metric, "cells": cells}
+    return {
+        "name": pretty(name) + arrow(name).replace(" ", "\u00a0"),
+        "key": key,
+        "main": name == groups[0].runs[0].metric,
+        "cells": cells,
+    }
 
 
 def _note_undefined(groups: Sequence[Group], notes: list[str]) -> None:

@@ -15,8 +15,8 @@ def predictor_parts(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """Return the members of the predictor of each group, means over the seeds.
 
     Each part has ``group``, ``metric`` (the one that chose the weights), ``rows`` with ``name``, ``weight``, ``val``
-    and ``test``, ``how`` (how the weights were chosen, and what was fitted again), and ``scored``: whether there is any
-    value. The last row is the predictor itself, whose weight is NaN.
+    and ``test``, ``how`` (sentences: how the weights were chosen, and what was fitted again), and ``scored``: whether
+    there is any value. The last row is the predictor itself, whose weight is NaN.
 
     Args:
         groups: Groups of runs; those without a predictor have no part.
@@ -30,7 +30,7 @@ def predictor_parts(groups: Sequence[Group]) -> list[dict[str, Any]]:
         >>> [(row["name"], row["weight"], row["test"]) for row in part["rows"]]
         [('trees', 1.0, 0.5), ('predictor', nan, 0.5)]
         >>> part["how"]
-        'There are no validation rows, so all members have the same weight.'
+        ['There are no validation rows, so all members have the same weight.']
     """
     parts = []
     for group in groups:
@@ -49,15 +49,25 @@ def predictor_parts(groups: Sequence[Group]) -> list[dict[str, Any]]:
     return parts
 
 
-def _how(found: Sequence[Mapping[str, Any]], group: Group) -> str:
+def _how(found: Sequence[Mapping[str, Any]], group: Group) -> list[str]:
     """Say how the weights were chosen, and which models each column belongs to."""
     if not any(scores.get("val") for one in found for scores in one["scores"].values()):
-        return "There are no validation rows, so all members have the same weight."
+        return ["There are no validation rows, so all members have the same weight."]
     folds = group.runs[0].settings.get("predictor.folds")
-    text = f"The weights were chosen on {'out-of-fold' if folds else 'validation'} predictions, not on test."
+    told = [f"The weights were chosen on {'out-of-fold' if folds else 'validation'} predictions, not on test."]
     if again := found[0].get("refit"):
-        text += f" Validation: fitted to the training rows; test: {again} fitted again with the validation rows."
-    return text
+        told.append(f"Validation: fitted to the training rows; test: {again} fitted again with the validation rows.")
+    return told
+
+
+def common_sentences(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the sentences of ``how`` that all parts share.
+
+    Example:
+        >>> common_sentences([{"how": ["A.", "B."]}, {"how": ["A.", "C."]}])
+        ['A.']
+    """
+    return [one for one in parts[0]["how"] if all(one in part["how"] for part in parts)] if parts else []
 
 
 def coverage_parts(groups: Sequence[Group]) -> list[dict[str, Any]]:

@@ -87,11 +87,11 @@ def test_many_experiments_are_rows_and_their_folder_is_the_title(page, record):
     runs = [record(0, f"K={number}", test={"ap": number / 100}) for number in (2, 16, 4, 8)]
     text, _ = page(*runs)
     assert "<h1>results</h1>" in text
-    assert '<th scope="col">Average precision (AP) ↑</th>' in text
+    assert '<th scope="col">Average precision (AP)\u00a0↑</th>' in text
     assert re.search(r'<th scope="row">.*?K=16.*?</th>\s*<td class="best"><b>0\.1600</b>', text)
     text, _ = page(*runs[:3])
     assert "<h1>K=2, K=16, K=4</h1>" in text
-    assert '<th scope="row">Average precision (AP) ↑</th>' in text
+    assert '<th scope="row">Average precision (AP)\u00a0↑</th>' in text
 
 
 def _contrast(first, second):

@@ -57,3 +57,18 @@ def test_runs_with_other_descriptors_have_the_same_rows(page, record):
     text, _ = page(*runs)
     assert '<td class="best"><b>0.7500</b>' in text
     assert "different test sets" not in text
+
+
+def test_many_experiments_are_compared_by_task(page, frame, record):
+    labels = [record(0, name, frame("labels")) for name in ("first", "second")]
+    undefined = record(0, "third", frame("labels"), test={"ap": float("nan"), "loss": 0.3})
+    undefined.summary["val"] = {"loss": 0.3}
+    values = record(0, "values", frame("values"), test={"mae": 1.25, "loss": 2.0}, settings={"dataset.name": "e"})
+    values.summary["val"] = {"mae": 1.5, "loss": 2.5}
+    text, _ = page(*labels, undefined, values)
+    tables = re.findall(r'<table class="compare rows">.*?</table>', text[: text.index("Size and time")], re.S)
+    names = [[name for name in ("first", "second", "third", "values") if f">{name}<" in table] for table in tables]
+    assert names == [["first", "second", "third"], ["values"]]
+    assert "MAE" not in tables[0]
+    assert "AP" not in tables[1]
+    assert "validation –" not in text

@@ -77,3 +77,13 @@ def test_a_run_without_a_network_shows_the_predictor_only(page, record):
     assert "metrics.csv" not in text
     run.summary["parameters"], run.summary["predictor"]["members"] = 30, [{"name": "seed 0"}]
     assert "pyg-samsa report results/exp/0/members" in page(replace(run, history=None))[0]
+
+
+def test_what_differs_between_predictors_stands_below_each(page, record):
+    runs = [with_predictor(record, 0), record(0, folder="other")]
+    runs[1].summary["predictor"] = {**runs[0].summary["predictor"], "refit": "all"}
+    runs[0].summary["predictor"] = {**runs[0].summary["predictor"], "refit": "models on descriptors"}
+    text, _ = page(*runs)
+    assert text.count("The weights were chosen on validation predictions, not on test.") == 1
+    for told in ("test: all fitted again", "test: models on descriptors fitted again"):
+        assert text.count(told) == 1
