@@ -75,6 +75,26 @@ def add_data_folder(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_storage(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--storage``.
+
+    Args:
+        parser: Parser to extend.
+        default: The default, for the help.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_storage(parser, "study.log")
+        >>> parser.parse_args(["--storage", "/shared/study.log"]).storage
+        '/shared/study.log'
+    """
+    parser.add_argument(
+        "--storage",
+        metavar="FILE|URL",
+        help=f"file, or URL of a database, that all workers share, here and on other machines (default: {default})",
+    )
+
+
 def add_smiles_column(parser: Any) -> None:
     """Add ``--smiles-column``.
 

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyg_samsa.cli._arguments import add_import, add_overrides, import_modules
+from pyg_samsa.cli._arguments import add_import, add_overrides, add_storage, import_modules
 from pyg_samsa.cli._listing import print_files, print_table
 from pyg_samsa.errors import ConfigError
 
@@ -22,6 +22,7 @@ examples:
   pyg-samsa sweep samples --jobs 2                       a packaged grid, two runs at a time
   pyg-samsa sweep my_grid.yaml optim.max_epoch 20 --seeds 5
   pyg-samsa sweep my_grid.txt --base quickstart          a grid in GraphGym's format
+  pyg-samsa sweep my_grid.yaml --sampler tpe --trials 40 --prune        40 runs of the cells that look best
 
 A cell of a grid is one combination of settings; it is trained once per seed. A grid in YAML:
 
@@ -36,7 +37,8 @@ A cell of a grid is one combination of settings; it is trained once per seed. A 
   metric: ap                             # metric of the table and the plot
 
 Results are written to results.csv and sweep.png in the folder of the sweep. If the same command is run again, finished
-runs are not repeated.
+runs are not repeated. If it is run while it still runs, here or on another machine with the same folder, both share the
+runs.
 """
 
 
@@ -59,6 +61,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="number of seeds per cell, or a list such as 0,7 (default: those of the grid)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the sweep (default: results/sweep-GRID)")
+    parser.add_argument(
+        "--sampler",
+        choices=("grid", "tpe"),
+        default="grid",
+        help="grid: every cell with every seed (default); tpe: --trials runs, of cells that look best by validation",
+    )
+    parser.add_argument("--trials", type=int, metavar="N", help="number of runs with --sampler tpe, of all workers")
+    parser.add_argument(
+        "--prune", action="store_true", help="stop runs early whose validation is worse than the median of the others"
+    )
+    add_storage(parser, "study.log in the folder of the sweep")
     parser.add_argument("--dry-run", action="store_true", help="check and list the cells, then stop")
     parser.add_argument("--list", action="store_true", help="list the packaged grids, then stop")
     add_import(parser, custom=True)
@@ -87,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
     grid = grids.read_grid(args.grid, base=args.base, seeds=seeds)
     out = args.out or Path("results") / f"sweep-{grid.name}"
     try:
-        sweep = Sweep(grid, out, opts=args.opts, jobs=args.jobs, imports=imports)
+        study = {name: getattr(args, name) for name in ("storage", "sampler", "trials", "prune")}
+        sweep = Sweep(grid, out, opts=args.opts, jobs=args.jobs, imports=imports, **study)
     except ConfigError as error:
         raise error.renamed("--base") if error.key == "--cfg" else error from None
     if args.dry_run:
@@ -117,9 +131,10 @@ def resume_hint(args: argparse.Namespace) -> str:
           pyg-samsa sweep sampling --jobs 2
     """
     words = ["pyg-samsa", "sweep", args.grid, *args.opts, *(["--jobs", str(args.jobs)] if args.jobs > 1 else [])]
-    for option in ("base", "seeds", "out"):
-        if getattr(args, option) is not None:
+    for option in ("base", "seeds", "out", "storage", "sampler", "trials"):
+        if getattr(args, option) not in (None, "grid"):
             words += [f"--{option}", str(getattr(args, option))]
+    words += ["--prune"] if args.prune else []
     words += [word for name in args.imports for word in ("--import", name)]
     return f"Finished runs are kept. Continue with:\n  {shlex.join(words)}"
 
@@ -140,9 +155,10 @@ def _list(console: Any, sweep: Sweep) -> None:
 
 
 def _run(console: Any, sweep: Sweep, *, quiet: bool) -> list[Outcome]:
+    from pyg_samsa.experiments.sweep_runs import run_sweep
     from pyg_samsa.io.progress import progress_bar
 
-    total, count = len(sweep.runs), 0
+    total, count = min(len(sweep.runs), sweep.trials or len(sweep.runs)), 0
 
     def report(outcome: Outcome) -> None:
         nonlocal count
@@ -152,7 +168,7 @@ def _run(console: Any, sweep: Sweep, *, quiet: bool) -> list[Outcome]:
         advance(1)
 
     with progress_bar(f"{sweep.grid.name}", total, enabled=not quiet and console.is_terminal) as advance:
-        return sweep.run(report)
+        return run_sweep(sweep, report)
 
 
 def _state(sweep: Sweep, outcome: Outcome) -> str:
@@ -160,9 +176,12 @@ def _state(sweep: Sweep, outcome: Outcome) -> str:
         return "already finished"
     if outcome.code:
         return f"failed: {outcome.reason}"
+    other = " (another worker)" if outcome.elsewhere else ""
+    if outcome.pruned:
+        return f"{outcome.reason}{other}"
     table, metric = sweep.results(), sweep.metric()
     row = table[(table["cell"] == outcome.job.cell.label) & (table["seed"] == outcome.job.seed)].iloc[0]
-    return f"{metric} {row[metric]:.4f}, {row['seconds']:.0f} s"
+    return f"{metric} {row[metric]:.4f}, {row['seconds']:.0f} s{other}"
 
 
 def _show(console: Any, sweep: Sweep) -> None:
@@ -179,7 +198,9 @@ def _show(console: Any, sweep: Sweep) -> None:
         plot = plot_sweep(table, sweep.out / "sweep.png", title=f"{sweep.grid.name}: {len(table)} runs", **options)
         console.print(f"{plot}  metric by setting and by time", markup=False)
     metric = options["metric"].partition("_")[2]
-    if f"val_{metric}" in table:
+    # Runs of machines without a common folder have their histories there.
+    table = table[[(Path(folder) / "metrics.csv").is_file() for folder in table["folder"]]]
+    if len(table) and f"val_{metric}" in table:
         curves = plot_curves(
             table, sweep.out / "curves.png", metric=metric, title=f"{sweep.grid.name}: learning curves"
         )

@@ -6,7 +6,7 @@ import argparse
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from pyg_samsa.cli._arguments import add_config, add_import, add_overrides, import_modules
+from pyg_samsa.cli._arguments import add_config, add_import, add_overrides, add_storage, import_modules
 from pyg_samsa.cli._listing import print_table
 from pyg_samsa.cli.train import add_table, check_table, give_back_settings, table_options
 from pyg_samsa.errors import ConfigError
@@ -22,7 +22,8 @@ examples:
   pyg-samsa tune --csv esol.csv --target-columns logS --minutes 30 samsa.layers 3    with three layers in all trials
   pyg-samsa tune --cfg quickstart --minutes 60
 
-Run the same command again to go on with the search. Settings on the command line are not searched. The test split is
+Run the same command again to go on with the search, or while it still runs, here or on another machine with the same
+folder, to share it. Settings on the command line are not searched. The test split is
 not used.
 """
 _SHOWN = 5
@@ -35,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--minutes", type=float, default=30.0, metavar="M", help="time for the search (default: 30 minutes)"
     )
     parser.add_argument("--trials", type=int, metavar="N", help="stop after N trials (default: no limit)")
+    add_storage(parser, "study.log in the folder of the search")
     add_import(parser, custom=True)
     add_table(parser)
     add_overrides(parser, "overrides for the config file, which are not searched, such as samsa.layers 3")
@@ -58,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
         if args.verbosity >= 0:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    result = tune(config, opts, minutes=args.minutes, trials=args.trials, verbosity=args.verbosity, on_trial=show)
+    limits = {"minutes": args.minutes, "trials": args.trials}
+    result = tune(config, opts, **limits, storage=args.storage, verbosity=args.verbosity, on_trial=show)
     _print(console, result)
     return 0
 

@@ -1,9 +1,11 @@
-"""The file in which a search stores its trials."""
+"""The file in which searches and sweeps store their trials."""
 
 from __future__ import annotations
 
+import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ def import_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise MissingDependencyError("optuna", "tune", "pyg-samsa tune") from error
+        raise MissingDependencyError("optuna", "tune", "pyg-samsa tune and sweep") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
@@ -34,7 +36,8 @@ def open_journal(path: Path) -> Any:
     """Return Optuna's storage in a file of lines, which stays whole if the disk is full or the process is killed.
 
     Args:
-        path: The file. A last line that is not complete is removed; nobody else may write to it.
+        path: The file. Several processes may write to it, also over a network file system (NFS 3 or later). A last line
+            that is not complete is removed.
 
     Raises:
         OSError: The file cannot be written.
@@ -49,30 +52,39 @@ def open_journal(path: Path) -> Any:
     """
     optuna = import_optuna()
 
+    path = path.absolute()
+    # Made by creating a file, which is atomic on network file systems too.
+    held = optuna.storages.journal.JournalFileOpenLock(str(path))
+
     class Journal(optuna.storages.journal.JournalFileBackend):  # type: ignore[misc,name-defined]
         """Optuna's file, without half lines."""
 
         def append_logs(self, logs: list[dict[str, Any]]) -> None:
-            size = path.stat().st_size
-            try:
-                with writing(path):
-                    super().append_logs(logs)
-            except OSError:
-                with suppress(OSError):
-                    os.truncate(path, size)
-                raise
+            with writing(path), _holding(held):
+                _drop_half_line(path)
+                size = path.stat().st_size
+                try:
+                    with path.open("ab") as file:
+                        file.write("".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode())
+                        file.flush()
+                        os.fsync(file.fileno())
+                except OSError:
+                    with suppress(OSError):
+                        os.truncate(path, size)
+                    raise
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    hint = "Rename its folder to search again, or set name_tag."
+    hint = "Rename it to start again, or choose another folder or file."
     if path.is_dir():
-        raise DataIntegrityError(path, "the journal of a search", "a folder", hint=hint)
-    _drop_half_line(path)
+        raise DataIntegrityError(path, "the journal of a study", "a folder", hint=hint)
     try:
-        _check_lines(path)
         with writing(path):
+            with _holding(held):
+                _drop_half_line(path)
+                _check_lines(path)
             return optuna.storages.JournalStorage(Journal(str(path)))
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
-        raise DataIntegrityError(path, "the journal of a search", "something else", hint=hint) from error
+        raise DataIntegrityError(path, "the journal of a study", "something else", hint=hint) from error
 
 
 def _check_lines(path: Path) -> None:
@@ -83,8 +95,22 @@ def _check_lines(path: Path) -> None:
                 parse_json(line.decode())["op_code"]
 
 
+@contextmanager
+def _holding(lock: Any) -> Iterator[None]:
+    lock.acquire()
+    try:
+        yield
+    finally:
+        with suppress(RuntimeError):  # another process took it, because this one stood still for half a minute
+            lock.release()
+
+
 def _drop_half_line(path: Path) -> None:
-    if path.is_file():
-        whole = path.read_bytes().rfind(b"\n") + 1
-        if whole < path.stat().st_size:
-            os.truncate(path, whole)
+    """Remove the half line of a writer that was killed; the lock must be held."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read() == b"\n":
+            return
+    os.truncate(path, path.read_bytes().rfind(b"\n") + 1)

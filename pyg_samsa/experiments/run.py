@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -53,6 +53,7 @@ def run(
     repeat: int = 1,
     verbosity: int = 0,
     predictor: bool = True,
+    on_epoch: Callable[[RunPlan, Row], None] | None = None,
 ) -> list[RunResult]:
     """Run an experiment ``repeat`` times with seeds ``seed``, ``seed + 1``, ... and report mean and standard deviation.
 
@@ -62,6 +63,8 @@ def run(
         repeat: Number of runs, at least 1.
         verbosity: -1 for results only, 0 for the usual output, 1 for messages of the libraries too.
         predictor: Whether the predictor of ``predictor.*`` is fitted beside the network.
+        on_epoch: Called in the first process after each epoch of the networks of ``repeat``, with the plan and the row
+            of the history. An error that it raises stops the training.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -107,7 +110,7 @@ def run(
             if blend is not None and not blend.network:
                 result, made = run_models(plan, blend, **header)
             else:
-                result = run_once(plan, **header)
+                result = run_once(plan, **header, on_epoch=partial(on_epoch, plan) if on_epoch else None)
                 again = None
                 # Only the first process has saved the network, and perhaps not yet when others come here.
                 if blend is not None and blend.refits_network and agree(partial(_saved, result)):
@@ -134,13 +137,16 @@ def _saved(result: RunResult) -> str:
     return "saved" if has_model(result) else ""
 
 
-def run_once(plan: RunPlan, *, console: Any = None, title: str = "") -> RunResult:
+def run_once(
+    plan: RunPlan, *, console: Any = None, title: str = "", on_epoch: Callable[[Row], None] | None = None
+) -> RunResult:
     """Carry out the plan of one run.
 
     Args:
         plan: Everything that the run needs.
         console: A rich console for header and progress; None for silence.
         title: Headline.
+        on_epoch: Called after each epoch, see `pyg_samsa.training.fit.fit_and_test`.
 
     Returns:
         The result; of a resumed run that had finished before, the result that was written then. Files that such a run
@@ -169,7 +175,7 @@ def run_once(plan: RunPlan, *, console: Any = None, title: str = "") -> RunResul
         draw_run(result, rows, collected, dataset=plan.dataset, monitor=plan.monitor)
 
     try:
-        return plan.train(network, folder, console=console, finish=finish)
+        return plan.train(network, folder, console=console, finish=finish, on_epoch=on_epoch)
     except BaseException:
         if is_main_process():
             folder.discard_unused()

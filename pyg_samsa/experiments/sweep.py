@@ -1,17 +1,12 @@
-"""Sweeps: every cell of a grid is a run in its own process; finished runs are not repeated."""
+"""Sweeps: the runs of a grid, their commands and their results. `pyg_samsa.experiments.sweep_runs` carries them out."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from pyg_samsa import metrics
-from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.errors import ConfigError, DataIntegrityError, check_choice
 from pyg_samsa.experiments import grids
 from pyg_samsa.experiments.grids import Cell, Grid
 from pyg_samsa.graphgym.checks import check_run
@@ -33,37 +28,10 @@ from pyg_samsa.training.results import is_finished
 from pyg_samsa.training.run_files import check_summary, read_mapping
 from pyg_samsa.training.run_folder import SUMMARY, settings
 
-RESULTS, LOGS, ANSWERS = "results.csv", "logs", ".cells"
+RESULTS, LOGS, ANSWERS, STUDY = "results.csv", "logs", ".cells", "study.log"
 _LOOK_AGAIN = "Delete it: the same command then continues this run."
-GRACE_SECONDS, POLL_SECONDS = 30.0, 0.5
+SAMPLERS = ("grid", "tpe")
 _NUMBERS = ("parameters", "best_epoch", "epochs", "seconds", "seconds_per_epoch")
-
-
-@contextmanager
-def interrupts_noted() -> Iterator[threading.Event]:
-    """Set an event on Ctrl-C, beside the exception, which Python drops where it arrives in a callback.
-
-    Example:
-        >>> with interrupts_noted() as interrupted:
-        ...     interrupted.is_set()
-        False
-    """
-    noted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
-        yield noted
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(number: int, frame: Any) -> None:
-        noted.set()
-        if callable(before):
-            before(number, frame)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +42,7 @@ class Job:
         cell: The cell.
         seed: The seed.
         opts: Overrides ``key value ...`` of the run.
-        key: Digest of all settings of the run, including defaults.
+        key: Digest of all settings of the run, including defaults, except how long it trains.
         epochs: Number of epochs.
         patience: Patience of early stopping; 0 for none.
         max_seconds: Limit of the time; None for none.
@@ -98,6 +66,18 @@ class Job:
         """Text for the user."""
         return f"{self.cell.label}, seed {self.seed}"
 
+    def is_done(self, summary: Mapping[str, Any]) -> bool:
+        """Say whether a run with these results did all epochs, stopped early, or had no time.
+
+        Args:
+            summary: Has ``epochs``, ``waited`` and ``time_limit`` as in ``summary.json``.
+
+        Example:
+            >>> Job(Cell("layers=2", "layers=2", {}), 0, (), "digest", epochs=5).is_done({"epochs": 3})
+            False
+        """
+        return is_finished(summary, max_epochs=self.epochs, patience=self.patience, max_seconds=self.max_seconds)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -106,8 +86,10 @@ class Outcome:
     Args:
         job: The job.
         code: Exit code: 0 if finished, 130 if stopped.
-        reason: Why the job failed; empty otherwise.
+        reason: Why the job failed or was stopped early; empty otherwise.
         reused: Whether the job had finished before.
+        pruned: Whether it was stopped early, because others are better.
+        elsewhere: Whether another worker carried it out.
 
     Example:
         >>> job = Job(Cell("layers=2", "layers=2", {}), 0, (), "digest", epochs=1)
@@ -119,6 +101,8 @@ class Outcome:
     code: int = 0
     reason: str = ""
     reused: bool = False
+    pruned: bool = False
+    elsewhere: bool = False
 
 
 class Sweep:
@@ -128,8 +112,13 @@ class Sweep:
         grid: The grid.
         out: Folder of all results: ``out/<cell>/<seed>`` and ``results.csv``.
         opts: Overrides ``key value ...`` for all cells; they override the ``set`` of the grid.
-        jobs: Number of parallel runs, which share the processors.
+        jobs: Number of parallel runs of this process, which share the processors.
         imports: Modules of your own that every run imports, see `pyg_samsa.io.user_code`.
+        storage: Journal file, or URL of a database, that all workers of the sweep share; None is ``out/study.log``.
+        sampler: ``"grid"`` carries out every cell with every seed, ``"tpe"`` as many runs as ``trials`` says, of cells
+            that Optuna's tree-structured Parzen estimator chooses.
+        trials: Number of runs of the sampler ``tpe``, of all workers together; at least 1.
+        prune: Whether runs are stopped early whose validation is worse than the median of the others.
 
     Raises:
         ConfigError: A setting of a cell is unknown or not allowed; nothing is run then.
@@ -148,18 +137,30 @@ class Sweep:
         opts: Sequence[str] = (),
         jobs: int = 1,
         imports: Sequence[str] = (),
+        storage: str | None = None,
+        sampler: str = "grid",
+        trials: int | None = None,
+        prune: bool = False,
     ) -> None:
         check_integer("--jobs", jobs)
+        check_choice("--sampler", sampler, SAMPLERS)
+        if (sampler == "tpe") != (trials is not None):
+            given = "none" if trials is None else trials
+            raise ConfigError("--trials", given, "a number of runs with --sampler tpe, and nothing without it")
+        if trials is not None:
+            check_integer("--trials", trials)
         if grid.metric and grid.metric not in (known := ["loss", *metrics.available()]):
             raise ConfigError("metric", grid.metric, known)
         self.grid, self.out, self.jobs = grid, Path(out).expanduser(), jobs
+        self.storage, self.sampler, self.trials, self.prune = storage, sampler, trials, prune
         self.imports = list(imports)
         self.threads = max(1, available_cpus() // jobs)
         for word in opts:
             if (key := word.partition("=")[0]) in grid.keys:
                 raise ConfigError("command line", key, "a setting that the grid does not vary")
+        self.identity: dict[str, Any] = {}
         self.runs = [job for cell in grid.cells for job in self._check(cell, list(opts))]
-        self._stop, self._running, self._guard = threading.Event(), set[subprocess.Popen](), threading.Lock()
+        self.elsewhere: dict[Job, Mapping[str, Any]] = {}
 
     def _check(self, cell: Cell, opts: Sequence[str]) -> Iterator[Job]:
         """Load the config of a cell like its runs, which finds all errors."""
@@ -178,6 +179,13 @@ class Sweep:
         check_run()
         _check_predictor()
         config, epochs = settings(resolved(loaded)), int(cfg.optim.max_epoch)
+        # What all cells share.
+        known = self.identity if self.identity else {**config, "grid": list(self.grid.axes)}
+        self.identity = {
+            name: value
+            for name, value in known.items()
+            if name == "grid" or (name not in ("seed", *self.grid.keys) and config.get(name) == value)
+        }
         for seed in self.grid.seeds:
             key = hashlib.sha256(
                 json.dumps({**config, "seed": seed}, sort_keys=True, default=str).encode()
@@ -186,70 +194,9 @@ class Sweep:
             yield Job(cell, seed, (*words, *own, "seed", str(seed)), key, *limits)
 
     def finished(self, job: Job) -> bool:
-        """Say whether a job has finished with the same settings and at least as many epochs."""
+        """Say whether the folder holds a finished run with the same settings and at least as many epochs."""
         answer, summary = self._answer(job), self._summary(job)
-        if answer is None or answer["key"] != job.key or summary is None:
-            return False
-        return is_finished(summary, max_epochs=job.epochs, patience=job.patience, max_seconds=job.max_seconds)
-
-    def run(self, on_outcome: Callable[[Outcome], None] = lambda _: None) -> list[Outcome]:
-        """Run all unfinished jobs; a failing run does not stop the others.
-
-        Args:
-            on_outcome: Called in this thread with each outcome.
-
-        Raises:
-            KeyboardInterrupt: The user stopped the sweep. All runs were stopped and can be continued.
-
-        Returns:
-            The outcomes, in the order of the jobs.
-        """
-        outcomes = {job: Outcome(job, reused=True) for job in self.runs if self.finished(job)}
-        for outcome in outcomes.values():
-            on_outcome(outcome)
-        self.write_results()
-        with interrupts_noted() as interrupted, ThreadPoolExecutor(self.jobs) as pool:
-            try:
-                waiting = {pool.submit(self._run, job) for job in self.runs if job not in outcomes}
-                while waiting:
-                    # With a timeout, because on Windows Ctrl-C does not end a wait.
-                    done, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
-                    for outcome in [future.result() for future in done]:
-                        outcomes[outcome.job] = outcome
-                        self.write_results()
-                        on_outcome(outcome)
-                    if interrupted.is_set():
-                        raise KeyboardInterrupt
-            except BaseException:
-                self._halt()
-                raise
-        return [outcomes[job] for job in self.runs]
-
-    def _run(self, job: Job) -> Outcome:
-        log = self.out / LOGS / f"{job.cell.name}-{job.seed}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
-        with open(log, "w", encoding="utf-8") as file:
-            # Under the guard, so that a stopped sweep starts no further process.
-            with self._guard:
-                if self._stop.is_set():
-                    return Outcome(job, 130, "stopped before its start")
-                # In its own session, so that Ctrl-C reaches only this process, which forwards it once. Errors come
-                # through a pipe, because a full disk would lose them.
-                process = subprocess.Popen(
-                    self.command(job), stdout=file, stderr=subprocess.PIPE, env=environment, start_new_session=True
-                )
-                self._running.add(process)
-            try:
-                errors = process.communicate()[1].decode("utf-8", "replace")
-            finally:
-                with self._guard:
-                    self._running.discard(process)
-        with suppress(OSError), open(log, "a", encoding="utf-8") as file:
-            file.write(errors)
-        return Outcome(
-            job, process.returncode, _reason(process.returncode, errors or log.read_text("utf-8", "replace"))
-        )
+        return answer is not None and answer["key"] == job.key and summary is not None and job.is_done(summary)
 
     def command(self, job: Job) -> list[str]:
         """Return the command of the process of a job."""
@@ -264,18 +211,10 @@ class Sweep:
             *job.opts,
         ]
 
-    def _halt(self) -> None:
-        """Interrupt all runs, and kill those that do not stop."""
-        with self._guard:
-            self._stop.set()
-            running = list(self._running)
-        for process in running:
-            process.send_signal(signal.SIGINT)
-        for process in running:
-            try:
-                process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    def params(self, cell: Cell) -> dict[str, str]:
+        """Return the parameters of a cell in Optuna's study: column of the grid -> value as text."""
+        values = {"name": cell.given, **{key: grids.show_value(value) for key, value in cell.varied.items()}}
+        return {name: values.get(name, "") for name in self.grid.columns or ["name"]}
 
     def _answer_path(self, job: Job) -> Path:
         return self.out / ANSWERS / f"{job.cell.name}-{job.seed}.json"
@@ -297,13 +236,21 @@ class Sweep:
             check_summary(path, summary, needed=("epochs", "val", "test"))
         return summary
 
+    def result(self, job: Job) -> Mapping[str, Any] | None:
+        """Return values of the summary of a finished job, its peak memory and folder; None if it is not finished."""
+        if not self.finished(job):
+            return self.elsewhere.get(job)
+        answer, summary = self._answer(job) or {}, self._summary(job) or {}
+        names = ("val", "test", "monitor", "waited", "time_limit", *_NUMBERS)
+        own = {"peak_memory_mib": answer.get("peak_memory_mib"), "folder": answer["folder"]}
+        return {**{name: summary.get(name) for name in names}, **own}
+
     def results(self) -> pd.DataFrame:
         """Return a row per finished run: cell, settings, seed, ``val_*`` and ``test_*`` metrics, cost and folder."""
         rows: list[dict[str, Any]] = []
         for job in self.runs:
-            if not self.finished(job):
+            if (result := self.result(job)) is None:
                 continue
-            answer, summary = self._answer(job) or {}, self._summary(job) or {}
             row: dict[str, Any] = {
                 "cell": job.cell.label,
                 **({"name": job.cell.given} if "name" in self.grid.columns else {}),
@@ -313,10 +260,9 @@ class Sweep:
             }
             row |= {
                 "seed": job.seed,
-                **{f"{split}_{name}": value for split in ("val", "test") for name, value in summary[split].items()},
+                **{f"{split}_{name}": value for split in ("val", "test") for name, value in result[split].items()},
             }
-            row |= {name: summary.get(name) for name in _NUMBERS}
-            rows.append({**row, "peak_memory_mib": answer.get("peak_memory_mib"), "folder": answer["folder"]})
+            rows.append({**row, **{name: result.get(name) for name in (*_NUMBERS, "peak_memory_mib", "folder")}})
         return pd.DataFrame(rows)
 
     def metric(self) -> str:
@@ -328,10 +274,8 @@ class Sweep:
             ConfigError: The runs have no such metric.
         """
         table = self.results()
-        summary = next(
-            summary for job in self.runs if self.finished(job) and (summary := self._summary(job)) is not None
-        )
-        name = self.grid.metric or str(summary.get("monitor") or "val_loss").removeprefix("val_")
+        first = next(result for job in self.runs if (result := self.result(job)) is not None)
+        name = self.grid.metric or str(first.get("monitor") or "val_loss").removeprefix("val_")
         known = [column for column in map(str, table) if column.startswith(("val_", "test_"))]
         column = next((column for column in (f"test_{name}", f"val_{name}", name) if column in known), None)
         if column is None:
@@ -365,18 +309,3 @@ def _words(values: Mapping[str, Any]) -> list[str]:
     return [
         word for key, value in values.items() for word in (key, value if isinstance(value, str) else json.dumps(value))
     ]
-
-
-def _reason(code: int, told: str) -> str:
-    """Return why a run ended, from its exit code and what it wrote last."""
-    if code == 0:
-        return ""
-    if code == 130:
-        return "stopped"
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
-    message = next(
-        (line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")),
-        lines[-1] if lines else "",
-    )
-    killed = f"killed by signal {-code}" + (", perhaps out of memory" if code == -signal.SIGKILL else "")
-    return "; ".join(part for part in (killed if code < 0 else "", message) if part) or f"exit code {code}"

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pyg_samsa.errors import EXIT_USER, SAMSAError
+from pyg_samsa.errors import EXIT_USER, ConfigError, SAMSAError
+from pyg_samsa.experiments.journal import import_optuna
+from pyg_samsa.experiments.study import BestSoFar, Pruned, median_pruner, open_storage, report
 from pyg_samsa.io.files import UNWRITABLE, atomic_write, describe_unwritable, remove_partial
 from pyg_samsa.io.user_code import import_user_code
 
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED, EXIT_PRUNED = 130, 5
+TRIAL = "PYG_SAMSA_TRIAL"
+"""Environment variable with storage, study, number of the trial and number of epochs, where runs are pruned."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
             and overrides ``key value ...``.
 
     Returns:
-        Exit code: 0, that of the error, or 130 for Ctrl-C.
+        Exit code: 0, that of the error, 130 for Ctrl-C, or 5 if others are better.
     """
     imports, words = [], list(argv)
     while words[:1] == ["--import"]:
@@ -33,7 +40,10 @@ def main(argv: Sequence[str]) -> int:
         import_user_code(imports)
         from pyg_samsa.experiments import run as runner
 
-        (result,) = runner.run(config, opts, verbosity=-1, predictor=False)
+        (result,) = runner.run(config, opts, verbosity=-1, predictor=False, on_epoch=_follower())
+    except Pruned as reason:
+        print(reason, file=sys.stderr)
+        return EXIT_PRUNED
     except SAMSAError as error:
         print(f"error: {error}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr)
         return error.exit_code
@@ -53,6 +63,43 @@ def main(argv: Sequence[str]) -> int:
             encoding="utf-8",
         )
     return 0
+
+
+def _follower() -> Callable[[Any, Mapping[str, float]], None] | None:
+    """Return what reports the validation of each epoch to the study of the sweep; None without pruning."""
+    if TRIAL not in os.environ:
+        return None
+    place, name, number, epochs = json.loads(os.environ[TRIAL])
+    optuna = import_optuna()
+    storage = open_storage(place)
+    study = optuna.load_study(study_name=name, storage=storage, pruner=median_pruner(epochs))
+    trial = optuna.trial.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+    followers: dict[int, BestSoFar] = {}
+
+    def follow(plan: Any, row: Mapping[str, float]) -> None:
+        if plan.monitor is None:
+            hint = "Leave out --prune, or see dataset.split."
+            raise ConfigError("--prune", True, "a split with a validation part", hint=hint)
+        sign = -1.0 if plan.higher_is_better else 1.0
+
+        def tell(epoch: int, value: float) -> None:
+            report(trial, epoch, sign * value, told=value)
+
+        follower = followers.setdefault(0, BestSoFar(plan.monitor, tell, higher_is_better=plan.higher_is_better))
+        follower(row)
+
+    return follow
+
+
+def end_with_parent() -> None:
+    """End this process when that of the sweep is killed, whose end of the pipe to stdin then closes."""
+
+    def wait() -> None:
+        # Not by sys.stdin, whose lock would abort Python at its end.
+        os.read(sys.stdin.fileno(), 1)
+        os._exit(EXIT_INTERRUPTED)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def peak_memory() -> float | None:
@@ -75,4 +122,5 @@ def peak_memory() -> float | None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     sys.exit(main(sys.argv[1:]))

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,12 +19,25 @@ from torch_geometric.graphgym.config import cfg
 
 import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the settings fingerprint.*
 from pyg_samsa.errors import ConfigError, NumericalError
-from pyg_samsa.experiments.journal import import_optuna, open_journal
+from pyg_samsa.experiments.journal import import_optuna
 from pyg_samsa.experiments.molecule_rows import smiles_of
 from pyg_samsa.experiments.search_space import TREE_INPUT
+from pyg_samsa.experiments.study import (
+    FIRST_TRIALS,
+    JOB,
+    Pruned,
+    Worker,
+    ask,
+    check_identity,
+    finish,
+    holders,
+    median_pruner,
+    open_storage,
+    report,
+)
 from pyg_samsa.experiments.tune_trials import NetworkTrials, SearchData, TreeTrials, with_defined_monitor
 from pyg_samsa.graphgym.checks import check_run
-from pyg_samsa.graphgym.config import load_config, resolved
+from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.graphgym.settings import value_of
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
@@ -37,14 +51,12 @@ from pyg_samsa.training.run_folder import settings
 from pyg_samsa.training.run_plan import RunPlan
 from pyg_samsa.viz.figure import shown
 
-STUDY, BEST, TRIALS = "study.log", "best.yaml", "trials"
-_FIRST_TRIALS = 5
+STUDY, BEST, TRIALS, WORKERS = "study.log", "best.yaml", "trials", ".workers"
 # Seconds of the trees for each second of the network.
 _TREE_SHARE = 0.25
-
-
-class Pruned(Exception):
-    """A trial that is not worth finishing, or for which no time is left."""
+# Job of the trial with the settings of the config, which comes first.
+_START = "start"
+_APART = 1000
 
 
 @dataclass(frozen=True)
@@ -110,6 +122,7 @@ def tune(
     *,
     minutes: float,
     trials: int | None = None,
+    storage: str | None = None,
     verbosity: int = 0,
     on_trial: Callable[[str], None] = lambda _: None,
 ) -> Tuning:
@@ -120,13 +133,16 @@ def tune(
     worse than the median of the earlier trials at the same epoch. If the metric is undefined on the validation rows,
     the validation loss compares the trials of the network, and trees are not searched. The first trial has the settings
     of the config. The test split is removed before anything is trained. Every trial is stored as it ends, in
-    ``out_dir/tune-NAME``: the same call goes on with the search.
+    ``out_dir/tune-NAME``: the same call goes on with the search, or shares it while it still runs, here or on another
+    machine with the same folder or storage. The trial of a worker that was killed is repeated.
 
     Args:
         config: A YAML file, or the name of a packaged config, of the network ``samsa``.
         opts: Overrides ``key value ...``; these settings are not searched.
         minutes: Time for the search, above 0.
         trials: Largest number of trials of this call; None for no limit.
+        storage: Journal file, or URL of a database, that all workers of the search share; None is ``study.log`` in the
+            folder of the search.
         verbosity: -1 for results only, 0 for the usual output, 1 for messages of the libraries too.
         on_trial: Called with one line of text after each trial.
 
@@ -162,30 +178,47 @@ def tune(
         assert plan.monitor is not None
         if told := describe_fallback(asked, plan.monitor, trials=True):
             on_trial(told)
-        kinds: list[NetworkTrials | TreeTrials] = []
-        members = cfg.predictor.members
-        searched = MEMBER_KINDS["all" if members == "auto" else members]
-        if "network" in searched:
-            kinds.append(NetworkTrials(config, opts, loaded, data, plan, folder / TRIALS))
-        if "trees" in searched and cfg.predictor.tree_inputs:
-            kinds += _tree_trials(config, opts, plan, needed="network" not in searched)
-        if not kinds:
-            expected = "members with settings to search: networks, or trees with predictor.tree_inputs"
-            raise ConfigError("predictor.members", members, expected)
+        kinds = _kinds(config, opts, loaded, data, plan, folder)
         identity, given = settings(resolved(loaded)), {key: value_of(key, cfg) for key in loaded.given}
-        with lock(folder, wait=False, setting="out_dir", lock_file=folder / ".lock"):
-            remove_partial(folder / BEST)
-            studies = [_Study(kind, folder, higher=plan.higher_is_better, identity=identity) for kind in kinds]
+        shared: dict[str, Any] = {"storage": storage, "higher": plan.higher_is_better, "identity": identity}
+        studies = [_Study(kind, folder, **shared) for kind in kinds]
+        with Worker(studies[0].study, folder / WORKERS) as worker:
+            for study in studies:
+                study.join(worker)
             for number in itertools.count():
                 if number == trials or (number > 0 and time.monotonic() >= deadline):
                     break
                 on_trial(_next(studies).run_trial(deadline))
-            result = Tuning(folder, folder / BEST, plan.monitor.removeprefix("val_"), plan.higher_is_better)
-            complete = {study.trials.name: study.complete() for study in studies}
-            result.network, result.trees = complete.get("network", []), complete.get("trees", [])
-            result.stopped = sum(study.stopped() for study in studies)
+        result = Tuning(folder, folder / BEST, plan.monitor.removeprefix("val_"), plan.higher_is_better)
+        complete = {study.trials.name: study.complete() for study in studies}
+        result.network, result.trees = complete.get("network", []), complete.get("trees", [])
+        result.stopped = sum(study.stopped() for study in studies)
+        with lock(result.config):
+            remove_partial(result.config)
             _write(result, {**given, "run_name": loaded.name, "name_tag": ""})
     return result
+
+
+def _kinds(
+    config: str | os.PathLike[str],
+    opts: Sequence[str],
+    loaded: LoadedConfig,
+    data: SearchData,
+    plan: RunPlan,
+    folder: Path,
+) -> list[NetworkTrials | TreeTrials]:
+    """Return what is searched: trials of the network, of trees, or both."""
+    kinds: list[NetworkTrials | TreeTrials] = []
+    members = cfg.predictor.members
+    searched = MEMBER_KINDS["all" if members == "auto" else members]
+    if "network" in searched:
+        kinds.append(NetworkTrials(config, opts, loaded, data, plan, folder / TRIALS))
+    if "trees" in searched and cfg.predictor.tree_inputs:
+        kinds += _tree_trials(config, opts, plan, needed="network" not in searched)
+    if not kinds:
+        expected = "members with settings to search: networks, or trees with predictor.tree_inputs"
+        raise ConfigError("predictor.members", members, expected)
+    return kinds
 
 
 def _tree_trials(
@@ -232,57 +265,74 @@ def _named(result: Tuning) -> dict[str, list[Trial]]:
 
 
 class _Study:
-    """An Optuna study of the network or of the trees, stored in the folder of the search."""
+    """An Optuna study of the network or of the trees, by default stored in the folder of the search."""
 
-    def __init__(self, trials: NetworkTrials | TreeTrials, folder: Path, *, higher: bool, identity: Any) -> None:
+    def __init__(
+        self, trials: NetworkTrials | TreeTrials, folder: Path, *, storage: str | None, higher: bool, identity: Any
+    ) -> None:
         optuna = import_optuna()
         self.trials, self.higher, self.states = trials, higher, optuna.trial.TrialState
         self.study = optuna.create_study(
-            study_name=trials.name,
-            storage=open_journal(folder / STUDY),
+            study_name=trials.name if storage is None else f"{folder.name}-{trials.name}",
+            storage=open_storage(storage or folder / STUDY),
             direction="maximize" if higher else "minimize",
             load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(_FIRST_TRIALS, n_warmup_steps=max(1, cfg.optim.max_epoch // 4)),
+            pruner=median_pruner(cfg.optim.max_epoch),
         )
-        before = self.study.user_attrs.get("settings", identity)
-        if differs := sorted(key for key in identity | before if before.get(key) != identity.get(key)):
-            hint = f"It has other values of {', '.join(differs[:3])}. Write to another folder, or set name_tag."
-            raise ConfigError("out_dir", str(folder), "a folder without a search with other settings", hint=hint)
-        self.study.set_user_attr("settings", identity)
-        for stopped in self.study.get_trials(deepcopy=False, states=(self.states.RUNNING,)):
-            self.study.tell(stopped.number, state=self.states.FAIL)
-        if not self.complete():
-            start = {key: kind.stored(trials.start[key]) for key, kind in trials.space.items()}
-            self.study.enqueue_trial(start)
-        # Each call draws anew: the state of the sampler is not stored.
-        self.study.sampler = optuna.samplers.TPESampler(
-            seed=cfg.seed + len(self.study.trials), n_startup_trials=2 * _FIRST_TRIALS
-        )
+        place = {"key": "out_dir", "place": str(folder), "cure": "Write to another folder, or set name_tag."}
+        check_identity(self.study, identity, what="search", **place)
         self.seconds = 0.0
+
+    def join(self, worker: Worker) -> None:
+        """Get ready to carry out trials."""
+        self.worker = worker
+        self._retry_dead()
+        start = {key: kind.stored(self.trials.start[key]) for key, kind in self.trials.space.items()}
+        if not holders(self.study, _START, done=self._counts):
+            self.study.enqueue_trial(start, user_attrs={JOB: _START})
+        # Each call draws anew: the state of the sampler is not stored. The settings that others try now count as bad.
+        seed = cfg.seed + len(self.study.trials) + _APART * len(worker.home.user_attrs)
+        options = {"n_startup_trials": 2 * FIRST_TRIALS, "constant_liar": True}
+        self.study.sampler = import_optuna().samplers.TPESampler(seed=seed, **options)
+
+    def _counts(self, trial: Any) -> bool:
+        return bool(trial.state == self.states.COMPLETE)
+
+    def _retry_dead(self) -> None:
+        """Enqueue the trials of workers that were killed."""
+        for trial in self.worker.fail_dead(self.study):
+            job = trial.user_attrs.get(JOB, f"again {trial.number}")
+            if trial.params and not holders(self.study, job, done=self._counts):
+                self.study.enqueue_trial(trial.params, user_attrs={JOB: job})
 
     def run_trial(self, deadline: float) -> str:
         """Carry out a trial, and return a line about it."""
-        started, trial = time.monotonic(), self.study.ask()
+        self._retry_dead()
+        started, trial = time.monotonic(), ask(self.study, self.worker, done=self._counts)
         values = {key: kind.suggest(trial, key) for key, kind in self.trials.space.items()}
         trial.set_user_attr("settings", values)
         name = f"{self.trials.name} {trial.number}"
-        report = partial(_report, trial, deadline)
+        on_epoch = partial(_report, trial, deadline)
         try:
-            value = self.trials.score(trial.number, values, report)
+            value = self.trials.score(trial.number, values, on_epoch)
         except Pruned as reason:
-            self.study.tell(trial, state=self.states.PRUNED)
+            finish(self.study, trial.number, state=self.states.PRUNED)
             return f"{name}  {reason}"
         except (NumericalError, ConfigError, torch.OutOfMemoryError) as error:
-            self.study.tell(trial, state=self.states.FAIL)
+            finish(self.study, trial.number, state=self.states.FAIL)
             if not self.complete():
                 raise
             return f"{name}  failed: {error}"
+        except BaseException:
+            with suppress(OSError):  # perhaps the disk is full
+                finish(self.study, trial.number, state=self.states.FAIL)
+            raise
         finally:
             self.seconds += time.monotonic() - started
         if math.isnan(value):
-            self.study.tell(trial, state=self.states.FAIL)
+            finish(self.study, trial.number, state=self.states.FAIL)
             return f"{name}  failed: the validation metric is not defined"
-        self.study.tell(trial, value)
+        finish(self.study, trial.number, value)
         done = Trial(trial.number, value, time.monotonic() - started, values)
         star = "  *" if self.study.best_trial.number == trial.number else ""
         return f"{name}  {shown(value)}  {done.seconds:.0f} s  {done.text()}{star}"
@@ -298,16 +348,16 @@ class _Study:
 
     def stopped(self) -> int:
         """Return the number of trials that were stopped early or failed."""
-        return len(self.study.get_trials(deepcopy=False, states=(self.states.PRUNED, self.states.FAIL)))
+        found = self.study.get_trials(deepcopy=False, states=(self.states.PRUNED, self.states.FAIL))
+        return sum("dropped" not in trial.user_attrs for trial in found)
 
 
 def _report(trial: Any, deadline: float, epoch: int, value: float) -> None:
     """Tell Optuna the best value so far, and stop a trial that is hopeless or for which no time is left."""
-    trial.report(value, epoch)
     if epoch < cfg.optim.max_epoch and time.monotonic() > deadline:
+        trial.report(value, epoch)
         raise Pruned(f"stopped after epoch {epoch}: no time left")
-    if trial.should_prune():
-        raise Pruned(f"stopped after epoch {epoch} at {shown(value)}")
+    report(trial, epoch, value)
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:

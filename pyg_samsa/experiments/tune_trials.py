@@ -20,6 +20,7 @@ from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.measure import measure_raw
 from pyg_samsa.experiments.search_space import NETWORK, TREE_INPUT, TREES, narrowed, words
+from pyg_samsa.experiments.study import BestSoFar
 from pyg_samsa.graphgym.changes import Changes
 from pyg_samsa.graphgym.config import LoadedConfig, load_config
 from pyg_samsa.graphgym.loader import load_for_runner
@@ -32,7 +33,6 @@ from pyg_samsa.metrics.row_metric import RowMetric, UndefinedMetric
 from pyg_samsa.predict.boosted_trees import BoostedTrees, BoostingOptions
 from pyg_samsa.training import losses
 from pyg_samsa.training.best_epoch import FALLBACK
-from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.environment import available_cpus
 from pyg_samsa.training.run_folder import open_run_folder
 from pyg_samsa.training.run_plan import RunPlan
@@ -95,7 +95,7 @@ class NetworkTrials:
         folder: Path,
     ) -> None:
         self.config, self.opts, self.data, self.folder = config, list(opts), data, folder
-        self.monitor, self.best = str(plan.monitor), max if plan.higher_is_better else min
+        self.monitor, self.higher = str(plan.monitor), plan.higher_is_better
         present = {key: value_of(key, cfg) for key in NETWORK if key in SETTINGS or key == "model.loss_fun"}
         kind = plan.dataset.task.kind
         # Another loss would not read the bounds, and values of different losses cannot be compared.
@@ -123,18 +123,12 @@ class NetworkTrials:
         loaded = load_config(self.config, [*self.opts, *words(values), *words(_OF_TRIALS)])
         plan = make_plan(loaded, self.data.load(values), seed=cfg.seed)
         pl.seed_everything(plan.seed, workers=True, verbose=False)
-        seen: list[float] = []
-
-        def on_epoch(row: Row) -> None:
-            if not math.isnan(value := row.get(self.monitor, math.nan)):
-                seen.append(value)
-                report(int(row["epoch"]), self.best(seen))
-
+        best = BestSoFar(self.monitor, report, higher_is_better=self.higher)
         folder = open_run_folder(self.folder, str(number), plan.seed, plan.config)
-        plan.train(plan.build_network(), folder, on_epoch=on_epoch)
-        if not seen:
+        plan.train(plan.build_network(), folder, on_epoch=best)
+        if math.isnan(best.value):
             raise ConfigError("train.eval_period", cfg.train.eval_period, f"at most {plan.trainer.max_epochs} epochs")
-        return self.best(seen)
+        return best.value
 
 
 def with_defined_monitor(plan: RunPlan) -> RunPlan:

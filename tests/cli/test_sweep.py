@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pyg_samsa.cli import main
-from pyg_samsa.experiments import sweep as module
+from pyg_samsa.experiments import sweep_runs as module
 from pyg_samsa.experiments.sweep import Sweep
 
 TINY = {"dataset.per_family": 3, "dataset.num_points": 8, "optim.max_epoch": 1, "optim.num_warmup_epochs": 0}
@@ -157,7 +157,7 @@ def test_list_of_grids(capsys):
 
 def test_settings_may_stand_behind_options(grid, tmp_path, capsys, monkeypatch):
     seen = []
-    monkeypatch.setattr(Sweep, "run", lambda self, on_outcome: seen.append([job.opts for job in self.runs]) or [])
+    monkeypatch.setattr(module, "run_sweep", lambda sweep, _: seen.append([job.opts for job in sweep.runs]) or [])
     path = grid(grid={"samsa.layers": [1]})
     for words in (["optim.max_epoch", "3", "--jobs", "1"], ["--jobs", "1", "optim.max_epoch", "3"]):
         main(["sweep", str(path), *words, "--out", str(tmp_path / "out")])

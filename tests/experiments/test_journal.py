@@ -65,7 +65,7 @@ def test_a_full_disk_names_the_file_and_leaves_it_whole(tmp_path, monkeypatch):
 def test_another_file_in_the_place_of_a_journal_is_named(tmp_path, content):
     path = tmp_path / "study.log"
     path.mkdir() if content is None else path.write_bytes(content)
-    with pytest.raises(DataIntegrityError, match=r"study\.log: got .*, expected the journal of a search") as caught:
+    with pytest.raises(DataIntegrityError, match=r"study\.log: got .*, expected the journal of a study") as caught:
         open_journal(path)
-    assert "Rename its folder" in caught.value.hint
+    assert "Rename it" in caught.value.hint
     assert content is None or path.read_bytes() == content

@@ -8,6 +8,7 @@ import yaml
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.experiments.grids import GRIDS, read_grid
 from pyg_samsa.experiments.sweep import Outcome, Sweep
+from pyg_samsa.experiments.sweep_runs import run_sweep
 
 TINY = {"dataset.per_family": 3, "dataset.num_points": 8, "optim.max_epoch": 1, "optim.num_warmup_epochs": 0}
 TINY |= {"samsa": {"layers": 1, "channels": 8, "heads": 2, "ffn_channels": 8}}
@@ -53,7 +54,7 @@ def test_a_killed_run_says_so(grid, tmp_path, monkeypatch):
         lambda self, job: [sys.executable, "-S", "-c", "import os; print('half', flush=True); os.kill(os.getpid(), 9)"],
     )
     seen = []
-    (outcome,) = Sweep(read_grid(grid(grid={"samsa.layers": [1]})), tmp_path / "out").run(seen.append)
+    (outcome,) = run_sweep(Sweep(read_grid(grid(grid={"samsa.layers": [1]})), tmp_path / "out"), seen.append)
     assert seen == [outcome]
     assert outcome == Outcome(outcome.job, -9, "killed by signal 9, perhaps out of memory; half")
 
@@ -95,7 +96,7 @@ def test_failing_and_finished_jobs(grid, tmp_path, monkeypatch):
     sweep = Sweep(read_grid(grid(grid={"samsa.heads": [2, 4]})), tmp_path / "out")
     script = "import sys; print('error: no such thing', file=sys.stderr); sys.exit(3)"
     monkeypatch.setattr(Sweep, "command", lambda self, job: [sys.executable, "-S", "-c", script])
-    assert [(outcome.code, outcome.reason) for outcome in sweep.run()] == [(3, "no such thing")] * 2
+    assert [(outcome.code, outcome.reason) for outcome in run_sweep(sweep)] == [(3, "no such thing")] * 2
     assert sweep.results().empty
     assert not (tmp_path / "out" / "results.csv").exists()
     for job in sweep.runs:
@@ -105,7 +106,7 @@ def test_failing_and_finished_jobs(grid, tmp_path, monkeypatch):
         answer = sweep._answer_path(job)
         answer.parent.mkdir(parents=True, exist_ok=True)
         answer.write_text(json.dumps({"key": job.key, "folder": str(folder), "peak_memory_mib": None}))
-    assert [outcome.reused for outcome in sweep.run()] == [True, True]
+    assert [outcome.reused for outcome in run_sweep(sweep)] == [True, True]
     assert pd.read_csv(sweep.write_results())["test_ap"].tolist() == [0.5, 0.5]
     monkeypatch.setattr(Sweep, "results", lambda self: pd.DataFrame({"cell": ["=1+1"], "test_=a": [-0.5]}))
     assert sweep.write_results().read_text() == "cell,test_=a\n'=1+1,-0.5\n"

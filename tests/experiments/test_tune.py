@@ -242,3 +242,43 @@ def test_a_config_with_a_bounded_loss_keeps_it(search, tmp_path):
     words = ["dataset.csv", "table.csv", "dataset.target_columns", "[carbons]", "predictor.members", "network"]
     result = tune(path, [*words, *TINY], minutes=10, trials=2, verbosity=-1)
     assert all("model.loss_fun" not in trial.settings for trial in result.network)
+
+
+def test_two_workers_share_a_search(search, tmp_path, monkeypatch):
+    """The second one comes while the first one carries out its first trial."""
+    original, inner = tune_trials.NetworkTrials.score, []
+
+    def score(self, number, settings, report):
+        if number == 0:
+            inner.append(search(["predictor.members", "network"], trials=2))
+            load_config(self.config, self.opts)
+        return original(self, number, settings, report)
+
+    monkeypatch.setattr(tune_trials.NetworkTrials, "score", score)
+    result = search(["predictor.members", "network"], trials=1)
+    (second,) = inner
+    assert sorted(trial.number for trial in second.network) == [1, 2]
+    assert sorted(trial.number for trial in result.network) == [0, 1, 2]
+    settings = [str(trial.settings) for trial in result.network]
+    assert len(set(settings)) == 3
+
+
+@pytest.mark.parametrize("storage", [None, "sqlite"])
+def test_the_trial_of_a_killed_worker_is_repeated(search, tmp_path, monkeypatch, storage):
+    place = None if storage is None else f"sqlite:///{tmp_path / 'trials.db'}"
+    words, first = ["predictor.members", "network"], {}
+
+    def kill(self, number, settings, report):
+        first.update(settings)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tune_trials.NetworkTrials, "score", kill)
+        patch.setattr(tuning, "finish", lambda *_, **__: True)  # who is killed tells nothing
+        with pytest.raises(KeyboardInterrupt):
+            search(words, trials=1, storage=place)
+    monkeypatch.setattr("pyg_samsa.experiments.study.DEAD_SECONDS", -1.0)
+    result = search(words, trials=1, storage=place)
+    (trial,) = result.network
+    assert trial.settings == first
+    assert (trial.number, result.stopped) == (1, 1)
