@@ -45,7 +45,9 @@ def _is_smiles(text: str) -> bool:
 
 
 @contextmanager
-def open_molecules(source: Any, *, header: bool = True, smiles_column: str = "") -> Iterator[tuple[CsvRows, str]]:
+def open_molecules(
+    source: Any, *, header: bool = True, smiles_column: str = "", name: str = ""
+) -> Iterator[tuple[CsvRows, str]]:
     r"""Open a table of molecules for reading row by row, with or without a header.
 
     Args:
@@ -53,6 +55,7 @@ def open_molecules(source: Any, *, header: bool = True, smiles_column: str = "")
         header: Whether the table is expected to have a header. If its first row holds a molecule all the same, it is
             read as a row, and a warning says so.
         smiles_column: Name or number of the column of SMILES; empty finds it.
+        name: Name of a stream, for errors.
 
     Yields:
         The rows, and the column of SMILES: that of the argument, or its number in a table without a header.
@@ -63,7 +66,7 @@ def open_molecules(source: Any, *, header: bool = True, smiles_column: str = "")
         ...     column, list(rows)
         ('1', [['CCO ethanol'], ['CCN ethylamine']])
     """
-    with open_rows(source, header=header) as rows:
+    with open_rows(source, header=header, name=name) as rows:
         place = find_molecule(rows.header, rows.peek(), smiles_column) if rows.header else None
         if place is not None:
             _LOGGER.warning(

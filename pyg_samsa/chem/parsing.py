@@ -135,6 +135,7 @@ def parse_stream(
     workers: int = 1,
     max_atoms: int | None = None,
     descriptors: Sequence[str] = (),
+    parse: Callable[..., Parsed] = parse_molecules,
 ) -> Iterator[tuple[Sequence[object], Parsed]]:
     """Convert a stream of lists of SMILES, and yield each list with its result, in order.
 
@@ -145,6 +146,7 @@ def parse_stream(
         workers: Processes that convert; 1 stays in this process.
         max_atoms: As in :func:`parse_molecules`.
         descriptors: Names of descriptors that are computed as well, see `pyg_samsa.chem.compute_descriptors`.
+        parse: Converts one list, such as `pyg_samsa.chem.mol_blocks.parse_blocks` for lists of blocks.
 
     Raises:
         ConfigError: ``workers`` is less than 1, or there is no such descriptor.
@@ -156,8 +158,8 @@ def parse_stream(
     check_integer("workers", workers, high=MOST)
     import_rdkit()
     describe = {name: descriptor_function([name]) for name in descriptors}
-    parse = partial(parse_molecules, max_atoms=max_atoms, describe=describe)
-    yield from map_chunks(parse, map(list, chunks), workers=workers)
+    function = partial(parse, max_atoms=max_atoms, describe=describe)
+    yield from map_chunks(function, map(list, chunks), workers=workers)
 
 
 def in_chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:

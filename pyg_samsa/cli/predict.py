@@ -1,4 +1,4 @@
-"""``pyg-samsa predict``: add predictions to a CSV file of molecules."""
+"""``pyg-samsa predict``: add predictions to tables of molecules."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyg_samsa.cli._arguments import add_decimal, add_import, add_model, add_smiles_column, import_modules
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.io.files import check_file
+from pyg_samsa.io.dask_cluster import check_address
+from pyg_samsa.io.files import check_file, check_folder
+from pyg_samsa.io.tables.formats import FORMATS
 from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.options import check_integer
 
 if TYPE_CHECKING:
-    from pyg_samsa.io.csv_rows import CsvRows
-    from pyg_samsa.predict.stream import Progress
+    from pyg_samsa.io.tables.table import TableReader
+    from pyg_samsa.predict import Predictor
+    from pyg_samsa.predict.shards import Shard
+    from pyg_samsa.predict.table_predictor import ChunkPredictor, StreamOptions
 
-HELP = "predict properties of molecules: a CSV file, or one SMILES"
+HELP = "predict properties of molecules: CSV, Parquet or SDF files, folders of them, or one SMILES"
 EPILOG = """\
 examples:
   pyg-samsa predict peptides "NCC(=O)NCC(=O)O"           one molecule; prints the prediction
@@ -31,6 +35,10 @@ examples:
   pyg-samsa predict results/esol/0 in.csv out.csv --uncertainty
   pyg-samsa predict results/esol/0 in.csv out.csv --interval 0.9
   cat in.csv | pyg-samsa predict peptides - - | head     read stdin and write stdout
+  pyg-samsa predict peptides in.parquet out.parquet      Parquet; also in.csv.gz, in.sdf, in.sdf.gz
+  pyg-samsa predict peptides shards/ predicted/          a folder of files of one format, file by file
+  pyg-samsa predict peptides shards/ predicted/ --dask local --workers 8
+  pyg-samsa predict peptides in.csv out.csv --dask tcp://10.0.0.1:8786
 
 The output has all rows and columns of the input, in the same order, followed by the predictions. If a molecule cannot
 be read, the column `error` says why. Run the same command again to continue an interrupted prediction.
@@ -45,8 +53,16 @@ _OPTIONS = ("device", "uncertainty")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_model(parser)
-    parser.add_argument("input", metavar="IN", help="CSV file, - for stdin, or one SMILES")
-    parser.add_argument("output", metavar="OUT", nargs="?", default="-", help="CSV file, or - for stdout (default)")
+    parser.add_argument(
+        "input", metavar="IN", help="CSV, Parquet or SDF file, a folder of such files, - for stdin, or one SMILES"
+    )
+    parser.add_argument(
+        "output", metavar="OUT", nargs="?", default="-", help="file, folder if IN is one, or - for stdout (default)"
+    )
+    for option, word in (("--input-format", "IN"), ("--output-format", "OUT")):
+        parser.add_argument(
+            option, choices=FORMATS, help=f"format of {word} (default: what the name says, else csv; see the examples)"
+        )
     add_import(parser)
     add_smiles_column(parser)
     add_decimal(parser, "as in training")
@@ -81,10 +97,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "have it",
     )
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes that read molecules (default: 1)"
+        "--dask",
+        metavar="ADDRESS",
+        help="predict on a cluster of Dask: tcp://HOST:PORT of its scheduler, or local for --workers processes here",
     )
     parser.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="threads of the network (default: one per core)"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that read molecules (default: 1); with --dask local, that predict (default: one per core)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=0,
+        metavar="N",
+        help="threads of the network (default: one per core; with --dask 1 for each worker)",
     )
     parser.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
     parser.add_argument(
@@ -98,59 +126,160 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict and write the table."""
-    from pyg_samsa.chem.first_row import open_molecules
-    from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column
-
     _check(args)
     import_modules(args)
-    source, single = _source(args.input)
-    # What is wrong with the table is told before the libraries of the network are imported.
-    opened = open_molecules(source, header=single or not args.no_header, smiles_column=args.smiles_column)
-    with opened as (rows, args.smiles_column):
-        if rows.header:
-            find_column(rows.header, args.smiles_column, key="--smiles-column", fallbacks=SMILES_NAMES)
-        try:
-            done = _predict(args, rows, single=single)
-        except ConfigError as error:
-            # The option is the argument of its name.
-            raise error.renamed(f"--{error.key}") if error.key in _OPTIONS else error from None
-    if args.verbosity >= 0 and not single:
-        summary = f"{done.rows:,} row{'s' * (done.rows != 1)}"
-        summary += f", {done.errors:,} of them without a prediction (see the column error)" if done.errors else ""
-        print(summary + ("" if args.output == "-" else f": {args.output}"), file=sys.stderr)
+    told = _predict_folder(args) if _is_folder(args) else _predict_table(args)
+    if args.verbosity >= 0 and told:
+        print(told, file=sys.stderr)
     return 0
 
 
-def _predict(args: argparse.Namespace, rows: CsvRows, *, single: bool) -> Progress:
-    import torch
+class _Work(NamedTuple):
+    """What predicts, and how."""
 
+    predictor: Predictor
+    options: StreamOptions
+
+
+def _predict_table(args: argparse.Namespace) -> str:
+    """Predict one table, and return the closing line, which is empty for a single molecule."""
+    from pyg_samsa.chem.molecule_table import open_molecule_table
+    from pyg_samsa.io.tables.formats import check_conversion, format_of
+
+    source, single = _source(args)
+    args.input_format = args.input_format or (format_of(args.input) if not single else None) or "csv"
+    if args.output_format is None:
+        written = format_of(args.output) or ("sdf" if args.input_format.startswith("sdf") else "csv")
+        args.output_format = written
+    check_conversion(args.input_format, args.output_format)
+    if args.output == "-" and args.output_format == "parquet":
+        raise ConfigError("OUT", "-", "the path of a Parquet file, which cannot be written to a stream")
+    # What is wrong with the table is told before the libraries of the network are imported.
+    options: dict[str, Any] = {"header": single or not args.no_header, "smiles_column": args.smiles_column}
+    opened = open_molecule_table(source, args.input_format, **options)
+    with opened as (reader, args.smiles_column), _named_options():
+        rows, errors = _predict(args, reader, single=single)
+    return "" if single else _closing_line(rows, errors) + ("" if args.output == "-" else f": {args.output}")
+
+
+def _predict_folder(args: argparse.Namespace) -> str:
+    """Predict the files of a folder, and return the closing line."""
+    from pyg_samsa.chem.molecule_table import open_molecule_table
+    from pyg_samsa.predict.shards import find_shards, sum_results
+
+    options: dict[str, Any] = {"input_format": args.input_format, "output_format": args.output_format}
+    shards = find_shards(Path(args.input), Path(args.output), **options, header=not args.no_header)
+    args.output_format = args.output_format or shards[0].format
+    first: dict[str, Any] = {"header": not args.no_header, "smiles_column": args.smiles_column}
+    with open_molecule_table(shards[0].source, shards[0].format, **first):
+        pass
+    with _named_options():
+        results = _predict_shards(args, shards)
+    done = sum_results(results)
+    skipped = sum(result.skipped for result in results)
+    files = f"{len(shards):,} file{'s' * (len(shards) != 1)}"
+    files += f" ({skipped:,} of them finished before)" if skipped else ""
+    return f"{_closing_line(done.rows, done.errors)}, in {files}: {args.output}"
+
+
+def _closing_line(rows: int, errors: int) -> str:
+    """Return how many rows were read and written, which was checked."""
+    told = f"{rows:,} row{'s' * (rows != 1)} in, {rows:,} row{'s' * (rows != 1)} out"
+    return told + (f", {errors:,} of them without a prediction (see the column error)" if errors else "")
+
+
+@contextlib.contextmanager
+def _named_options() -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        # The option is the argument of its name.
+        raise error.renamed(f"--{error.key}") if error.key in _OPTIONS else error from None
+
+
+def _predict(args: argparse.Namespace, reader: TableReader, *, single: bool) -> tuple[int, int]:
     from pyg_samsa.io.csv_columns import refuse_molecules_alone
     from pyg_samsa.io.progress import progress_bar
+    from pyg_samsa.predict.stream import predict_to_file, predict_to_stream
+    from pyg_samsa.predict.table_predictor import TablePredictor
+
+    work = _load(args)
+    if single:
+        refuse_molecules_alone(work.predictor.extra_columns, key="IN")
+    total = None if single or args.input == "-" else _count_rows(args, reader)
+    shown = args.verbosity >= 0 and not single and sys.stderr.isatty()
+    title = f"Predicting {', '.join(work.predictor.target_names[:3])}"
+    with _cluster(args, work) as predict:
+        table = TablePredictor(work.predictor, reader, work.options, predict=predict)
+        if not reader.header and not reader.has_blocks and args.verbosity >= 0:
+            print(f"no header is written; each row ends with: {', '.join(table.header())}", file=sys.stderr)
+        with progress_bar(title, total, enabled=shown) as advance:
+            if args.output == "-":
+                with _standard_output() as output:
+                    done = predict_to_stream(table, output, advance=advance)
+            else:
+                done = predict_to_file(table, Path(args.output), advance=advance)
+    return done.rows, done.errors
+
+
+def _predict_shards(args: argparse.Namespace, shards: list[Shard]) -> list[Any]:
+    from pyg_samsa.io.dask_cluster import open_cluster
+    from pyg_samsa.io.progress import progress_bar
+    from pyg_samsa.predict.cluster import check_workers, predict_shards_on
+    from pyg_samsa.predict.shards import predict_shard
+
+    work = _load(args)
+    shown = args.verbosity >= 0 and sys.stderr.isatty()
+    with progress_bar(f"Predicting {len(shards):,} files", len(shards), enabled=shown) as advance:
+        if args.dask is None:
+            results = []
+            for shard in shards:
+                results.append(predict_shard(work.predictor, shard, work.options))
+                advance(1)
+            return results
+        with open_cluster(args.dask, workers=args.workers) as client:
+            model = _shared(args, work)
+            check_workers(client, model)
+            return predict_shards_on(client, model, work.options, shards, advance=advance)
+
+
+def _load(args: argparse.Namespace) -> _Work:
+    import torch
+
     from pyg_samsa.predict import load_predictor
     from pyg_samsa.predict.conformal import check_confidence
-    from pyg_samsa.predict.stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
+    from pyg_samsa.predict.table_predictor import StreamOptions
 
     if args.threads:
         torch.set_num_threads(args.threads)
     predictor = load_predictor(args.model, device=args.device, threads=torch.get_num_threads())
-    if single:
-        refuse_molecules_alone(predictor.extra_columns, key="IN")
     if args.interval is not None:
         check_confidence(predictor.calibration, args.interval, key="--interval")
-    columns = (args.smiles_column, args.uncertainty, args.draws, args.workers, args.max_atoms)
-    options = StreamOptions(
-        *columns, interval=args.interval, decimal=args.decimal, escape_formulas=args.escape_formulas
-    )
-    table = TablePredictor(predictor, rows, options)
-    if not rows.header and args.verbosity >= 0:
-        print(f"no header is written; each row ends with: {', '.join(table.header())}", file=sys.stderr)
-    total = None if single or args.input == "-" else _count_lines(Path(args.input))
-    shown = args.verbosity >= 0 and not single and sys.stderr.isatty()
-    with progress_bar(f"Predicting {', '.join(predictor.target_names[:3])}", total, enabled=shown) as advance:
-        if args.output == "-":
-            with _standard_output() as output:
-                return predict_to_stream(table, output, advance=advance)
-        return predict_to_file(table, Path(args.output), advance=advance)
+    columns = (args.smiles_column, args.uncertainty, args.draws, args.workers or 1, args.max_atoms)
+    writing: dict[str, Any] = {"escape_formulas": args.escape_formulas, "output_format": args.output_format}
+    return _Work(predictor, StreamOptions(*columns, interval=args.interval, decimal=args.decimal, **writing))
+
+
+@contextlib.contextmanager
+def _cluster(args: argparse.Namespace, work: _Work) -> Iterator[ChunkPredictor | None]:
+    """Yield what predicts chunks on a cluster; None without one."""
+    if args.dask is None:
+        yield None
+        return
+    from pyg_samsa.io.dask_cluster import open_cluster
+    from pyg_samsa.predict.cluster import check_workers, predict_chunks_on
+
+    model = _shared(args, work)
+    with open_cluster(args.dask, workers=args.workers) as client:
+        check_workers(client, model)
+        yield lambda inputs: predict_chunks_on(client, model, work.options, inputs)
+
+
+def _shared(args: argparse.Namespace, work: _Work) -> Any:
+    from pyg_samsa.predict.cluster import SharedModel
+
+    options: dict[str, Any] = {"device": args.device, "threads": args.threads or 1, "imports": args.imports}
+    return SharedModel.of(args.model, work.predictor.fingerprint, **options)
 
 
 def resume_hint(args: argparse.Namespace) -> str:
@@ -168,8 +297,11 @@ def resume_hint(args: argparse.Namespace) -> str:
 def _check(args: argparse.Namespace) -> None:
     check_integer("--draws", args.draws, low=2 if args.uncertainty else 1)
     check_integer("--max-atoms", args.max_atoms)
-    check_integer("--workers", args.workers, high=MOST)
+    if args.workers is not None:
+        check_integer("--workers", args.workers, high=MOST)
     check_integer("--threads", args.threads, low=0, high=MOST)
+    if args.dask is not None:
+        check_address(args.dask, args.workers)
     if (
         args.output != "-"
         and args.input != "-"
@@ -178,40 +310,56 @@ def _check(args: argparse.Namespace) -> None:
         and os.path.samefile(args.input, args.output)
     ):
         raise ConfigError("OUT", args.output, "a file that is not IN, which would be overwritten")
-    if args.output != "-":
+    if _is_folder(args):
+        if args.output == "-":
+            raise ConfigError("OUT", args.output, "a folder, because IN is one")
+        check_folder("OUT", args.output)
+    elif args.output != "-":
         check_file("OUT", args.output)
 
 
-def _source(given: str) -> tuple[Any, bool]:
+def _is_folder(args: argparse.Namespace) -> bool:
+    return args.input != "-" and bool(args.input) and Path(args.input).is_dir()
+
+
+def _source(args: argparse.Namespace) -> tuple[Any, bool]:
     """Return the input, and whether it is a single molecule."""
+    from pyg_samsa.io.tables.formats import format_of
+
+    given = args.input
     if given == "-":
         return sys.stdin.buffer, False
-    if Path(given).is_file() or Path(given).suffix.lower() in (".csv", ".tsv", ".txt", ".smi"):
+    if Path(given).is_file() or format_of(given) is not None or args.input_format is not None:
         return given, False
     from pyg_samsa.chem.ogb_features import parse_smiles
     from pyg_samsa.errors import DataNotFoundError
 
     if isinstance(reason := parse_smiles(given), str):
-        reason = "a folder" if given and Path(given).is_dir() else reason
-        hint = "Pass a CSV file, - for stdin, or a SMILES."
+        hint = "Pass a CSV, Parquet or SDF file, a folder of such files, - for stdin, or a SMILES."
         raise DataNotFoundError(f"{given or repr(given)}: neither a file nor a SMILES ({reason})", hint=hint)
     escaped = given.replace('"', '""')
     return io.BytesIO(f'smiles\n"{escaped}"\n'.encode()), True
 
 
-def _count_lines(path: Path) -> int:
-    """Return the number of lines after the header, which is about the number of rows."""
-    with path.open("rb") as file:
+def _count_rows(args: argparse.Namespace, reader: TableReader) -> int | None:
+    """Return about the number of rows, for the progress; None if that takes long."""
+    if args.input_format == "parquet":
+        return reader.num_rows
+    if args.input_format != "csv":
+        return None
+    with open(args.input, "rb") as file:
         return max(0, sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1)
 
 
 @contextlib.contextmanager
 def _standard_output() -> Iterator[Any]:
-    # UTF-8 as in files, whatever the encoding of the terminal.
+    # Bytes, so that texts are UTF-8 as in files, whatever the encoding of the terminal.
     raw = getattr(sys.stdout, "buffer", None)
-    output: Any = sys.stdout if raw is None else io.TextIOWrapper(raw, encoding="utf-8", newline="", write_through=True)
+    if raw is not None:
+        yield raw
+        return
+    output = io.BytesIO()
     try:
         yield output
     finally:
-        if output is not sys.stdout:
-            output.detach()
+        sys.stdout.write(output.getvalue().decode())

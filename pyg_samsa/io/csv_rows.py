@@ -19,7 +19,8 @@ from pyg_samsa.io.csv_start import read_start, refuse_other_formats
 BLANK, COMMENT = "blank line", "comment"
 _BUFFER = 2**18
 _LONGEST_RECORD, _MOST_LINES = 2**24, 100_000
-_BYTE_FALLBACK = "pyg_samsa_cp1252"
+BYTE_FALLBACK = "pyg_samsa_cp1252"
+"""Handler of decoding errors that reads bytes which are no UTF-8 as Windows-1252."""
 
 
 def _decode_byte(error: UnicodeError) -> tuple[str, int]:
@@ -30,7 +31,7 @@ def _decode_byte(error: UnicodeError) -> tuple[str, int]:
     return "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in bad), error.end
 
 
-codecs.register_error(_BYTE_FALLBACK, _decode_byte)
+codecs.register_error(BYTE_FALLBACK, _decode_byte)
 
 
 @dataclass
@@ -110,7 +111,7 @@ def why_no_molecule(fields: Sequence[str], smiles: int) -> str:
 
 
 @contextmanager
-def open_rows(source: Any, *, header: bool = True) -> Iterator[CsvRows]:
+def open_rows(source: Any, *, header: bool = True, name: str = "") -> Iterator[CsvRows]:
     r"""Open a CSV file for reading row by row, in memory of one row.
 
     Text is UTF-8 (with or without a byte order mark) or UTF-16 with one; bytes that are no UTF-8 are read as
@@ -120,6 +121,7 @@ def open_rows(source: Any, *, header: bool = True) -> Iterator[CsvRows]:
     Args:
         source: Path, or an open binary stream.
         header: Whether the first row names the columns.
+        name: Name of a stream, for errors.
 
     Raises:
         DataNotFoundError: There is no such file.
@@ -130,7 +132,7 @@ def open_rows(source: Any, *, header: bool = True) -> Iterator[CsvRows]:
         ...     rows.header, list(rows)
         (['smiles', 'name'], [['CC', 'éthane'], [], ['C', 'méthane']])
     """
-    name = str(source) if isinstance(source, (str, Path)) else "standard input"
+    name = str(source) if isinstance(source, (str, Path)) else name or "standard input"
     raw: IO[bytes]
     if isinstance(source, (str, Path)):
         try:
@@ -152,7 +154,7 @@ def _rows(raw: IO[bytes], name: str, header: bool) -> CsvRows:
     buffered = io.BufferedReader(_Unclosed(raw), _BUFFER)
     refuse_other_formats(buffered.peek(_BUFFER)[:_BUFFER], name)
     utf16 = buffered.peek(2).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    encoding, errors = ("utf-16", "replace") if utf16 else ("utf-8-sig", _BYTE_FALLBACK)
+    encoding, errors = ("utf-16", "replace") if utf16 else ("utf-8-sig", BYTE_FALLBACK)
     text = io.TextIOWrapper(buffered, encoding=encoding, errors=errors, newline="")
     lines = iter(text)
     start, delimiter = read_start(lines, name, header=header)

@@ -12,7 +12,7 @@ from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.cli import main
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
-from pyg_samsa.predict import stream as prediction_stream
+from pyg_samsa.predict import table_predictor
 from pyg_samsa.predict.predictor import MoleculePredictor
 from pyg_samsa.task import Task
 
@@ -51,11 +51,11 @@ def model(models):
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    class Options(prediction_stream.StreamOptions):
+    class Options(table_predictor.StreamOptions):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **{"chunk_rows": 7, **kwargs})
 
-    monkeypatch.setattr(prediction_stream, "StreamOptions", Options)
+    monkeypatch.setattr(table_predictor, "StreamOptions", Options)
 
 
 def rows_of(path):
@@ -331,7 +331,7 @@ def test_what_is_wrong_with_a_table_is_told_before_the_network_is_read(tmp_path,
     monkeypatch.setattr("pyg_samsa.predict.load_predictor", None)
     for words, message in (
         (["none.csv"], "none.csv: no such file"),
-        (["folder", "out.csv"], "folder: neither a file nor a SMILES (a folder)"),
+        (["folder", "out.csv"], "folder: a folder without tables"),
         ([""], "'': neither a file nor a SMILES (empty SMILES)"),
         (["in.csv", "folder"], "OUT: got 'folder', expected a file, not a folder"),
         (["in.csv", "in.csv/out.csv"], "OUT: got 'in.csv', expected a folder; "),

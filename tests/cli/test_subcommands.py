@@ -83,8 +83,7 @@ def test_choices_and_defaults_are_those_of_the_library():
     from pyg_samsa.datasets.splits import SPLIT_KINDS
     from pyg_samsa.explain import METHODS
     from pyg_samsa.hub.program import FORMATS
-    from pyg_samsa.predict.interface import UNCERTAINTY_DRAWS
-    from pyg_samsa.predict.stream import MAX_ATOMS
+    from pyg_samsa.predict.interface import MAX_ATOMS, UNCERTAINTY_DRAWS
     from pyg_samsa.viz.molecules.canvas import THEMES
 
     def action(module, name):

@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 from rdkit import Chem
 
+from pyg_samsa.chem.molecule_table import open_molecule_table
 from pyg_samsa.chem.parsing import parse_molecules
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.io.csv_rows import open_rows
 from pyg_samsa.predict import MoleculeInputs, Predictor
 from pyg_samsa.predict.conformal import Calibration
 from pyg_samsa.predict.interface import set_texts
-from pyg_samsa.predict.stream import StreamOptions, TablePredictor
+from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
 from pyg_samsa.task import Task
 
 
@@ -52,18 +52,28 @@ def test_an_extra_column_that_is_missing_or_too_short_is_named():
         Lengths().predict(["C"], extra_columns={"shift": [1, 2]})
 
 
+def rows_of(chunk, added):
+    """The rows of a table with the added columns."""
+    cells = zip(*(column.texts for column in added), strict=True)
+    return [row + list(more) for row, more in zip(chunk.fields(), cells, strict=True)]
+
+
 def test_extra_columns_of_a_table():
     text = b"shift,smiles\n0.5,CC\n,CCC\nlow,C\n1,C1CC\n"
-    with open_rows(io.BytesIO(text)) as rows:
-        table = TablePredictor(Lengths(), rows, StreamOptions())
-        ((_, written, errors),) = table.chunks(rows)
+    with open_molecule_table(io.BytesIO(text)) as (reader, _):
+        table = TablePredictor(Lengths(), reader, StreamOptions())
+        ((chunk, added, errors),) = table.chunks()
+    written = rows_of(chunk, added)
     assert [row[2] for row in written] == ["2.5", "", "", ""]
     assert (errors, written[1][3]) == (3, "the output of the model is not finite")
 
 
 def test_a_table_without_the_extra_column():
-    with open_rows(io.BytesIO(b"smiles\nCC\n")) as rows, pytest.raises(ConfigError, match="column 'shift'"):
-        TablePredictor(Lengths(), rows, StreamOptions())
+    with (
+        open_molecule_table(io.BytesIO(b"smiles\nCC\n")) as (reader, _),
+        pytest.raises(ConfigError, match="column 'shift'"),
+    ):
+        TablePredictor(Lengths(), reader, StreamOptions())
 
 
 def test_inputs_without_extra_columns():
@@ -149,11 +159,12 @@ def test_sets_of_labels_and_classes():
 )
 def test_columns_of_a_table(kind, names, scores, added, first):
     predictor = calibrated(Task(kind, names), scores)
-    with open_rows(io.BytesIO(b"smiles\nC\nC1CC\n")) as rows:
-        table = TablePredictor(predictor, rows, StreamOptions(interval=0.5))
+    with open_molecule_table(io.BytesIO(b"smiles\nC\nC1CC\n")) as (reader, _):
+        table = TablePredictor(predictor, reader, StreamOptions(interval=0.5))
         assert table.header() == ["smiles", *added]
-        ((_, written, _),) = table.chunks(rows)
-        assert TablePredictor(predictor, rows, StreamOptions()).signature() != table.signature()
+        ((chunk, columns, _),) = table.chunks()
+        assert TablePredictor(predictor, reader, StreamOptions()).signature() != table.signature()
+    written = rows_of(chunk, columns)
     assert written[0] == ["C", *first]
     assert written[1] == ["C1CC", *[""] * (len(added) - 1), "RDKit cannot read this SMILES"]
 

@@ -7,13 +7,14 @@ import json
 import numpy as np
 import pytest
 
+from pyg_samsa.chem.molecule_table import open_molecule_table
 from pyg_samsa.errors import ConfigError, DataError, DataIntegrityError
-from pyg_samsa.io.csv_rows import open_rows
 from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.files import lock
 from pyg_samsa.predict.interface import Predictions
 from pyg_samsa.predict.predictor import MoleculePredictor
-from pyg_samsa.predict.stream import StreamOptions, TablePredictor, predict_to_file, predict_to_stream
+from pyg_samsa.predict.stream import predict_to_file, predict_to_stream
+from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
 from pyg_samsa.task import Task
 
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)O", "bad", "C"]
@@ -52,14 +53,14 @@ class Stopped(Exception):
 
 
 def table(text, predictor=None, header=True, **options):
-    with open_rows(io.BytesIO(text.encode()), header=header) as rows:
-        return TablePredictor(predictor or Lengths(), rows, StreamOptions(**{"chunk_rows": 5, **options}))
+    with open_molecule_table(io.BytesIO(text.encode()), header=header) as (reader, _):
+        return TablePredictor(predictor or Lengths(), reader, StreamOptions(**{"chunk_rows": 5, **options}))
 
 
 def streamed(made):
-    output = io.StringIO()
+    output = io.BytesIO()
     progress = predict_to_stream(made, output)
-    return list(csv.reader(io.StringIO(output.getvalue()))), progress
+    return list(csv.reader(io.StringIO(output.getvalue().decode(), newline=""))), progress
 
 
 def test_rows_keep_their_order_and_fields():

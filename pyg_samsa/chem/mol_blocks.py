@@ -1,0 +1,61 @@
+"""Molecules of SDF files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from pyg_samsa.chem.molecule_vectors import VectorFunction
+from pyg_samsa.chem.ogb_features import Refusal, import_rdkit
+from pyg_samsa.chem.parsing import Parsed, parse_molecules
+from pyg_samsa.chem.smiles_text import as_smiles
+
+UNREADABLE = "RDKit cannot read this record"
+
+
+def parse_blocks(
+    blocks: Sequence[str],
+    max_atoms: int | None = None,
+    describe: Mapping[str, Callable[[], VectorFunction]] = MappingProxyType({}),
+) -> Parsed:
+    r"""Convert blocks of an SDF file (V2000 or V3000) as `pyg_samsa.chem.parsing.parse_molecules` converts SMILES.
+
+    A structure becomes its canonical SMILES first, so predictions are those of the SMILES.
+
+    Args:
+        blocks: The records up to ``M  END``.
+        max_atoms: As there.
+        describe: As there.
+
+    Example:
+        >>> from rdkit import Chem
+        >>> parsed = parse_blocks(["nonsense", Chem.MolToMolBlock(Chem.MolFromSmiles("OCC"))])
+        >>> parsed.smiles, parsed.refused[0].reason
+        (['CCO'], 'RDKit cannot read this record')
+    """
+    molecules = [block_smiles(block) for block in blocks]
+    there = [place for place, molecule in enumerate(molecules) if molecule is not None]
+    parsed = parse_molecules([molecules[place] for place in there], max_atoms, describe)
+    refused = [refusal._replace(position=there[refusal.position]) for refusal in parsed.refused]
+    refused += [Refusal(place, UNREADABLE) for place, molecule in enumerate(molecules) if molecule is None]
+    kept = [there[place] for place in parsed.kept]
+    return parsed._replace(kept=kept, refused=sorted(refused, key=lambda refusal: refusal.position))
+
+
+def block_smiles(block: str) -> Any:
+    """Return the SMILES of a block, or the molecule of RDKit if it has none; None if RDKit cannot read it.
+
+    Example:
+        >>> block_smiles("nonsense") is None
+        True
+    """
+    chem = import_rdkit()
+    from rdkit import rdBase
+
+    try:
+        with rdBase.BlockLogs():
+            molecule = chem.MolFromMolBlock(block)
+    except Exception:  # RDKit has exception types of its own
+        return None
+    return None if molecule is None else as_smiles(molecule)

@@ -1,0 +1,1 @@
+"""Tables of molecules in files of several formats, read and written in chunks of rows."""

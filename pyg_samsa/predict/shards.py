@@ -1,0 +1,209 @@
+"""Predictions for folders of tables, file by file; finished files are not predicted again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyg_samsa.chem.molecule_table import open_molecule_table
+from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
+from pyg_samsa.io.documents import parse_json, read_text
+from pyg_samsa.io.files import atomic_write, file_hash
+from pyg_samsa.io.tables.formats import SUFFIXES, check_conversion, format_of
+from pyg_samsa.predict.interface import Predictor
+from pyg_samsa.predict.stream import predict_to_file
+from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
+
+RECORDS = "_predictions"
+"""Folder in the output with a record of each finished file. Readers of folders of tables skip names with ``_``."""
+_LARGEST_RECORD = 2**16
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a folder of tables.
+
+    Args:
+        source: The table.
+        target: The table with predictions.
+        format: Format of the table.
+        header: Whether a CSV file is expected to have a header.
+
+    Example:
+        >>> Shard(Path("in/0.csv"), Path("out/0.csv")).record
+        PosixPath('out/_predictions/0.csv.json')
+    """
+
+    source: Path
+    target: Path
+    format: str = "csv"
+    header: bool = True
+
+    @property
+    def record(self) -> Path:
+        """File that says what the finished output was made of."""
+        return self.target.parent / RECORDS / f"{self.target.name}.json"
+
+
+class ShardResult(NamedTuple):
+    """What was done for a shard.
+
+    Attributes:
+        rows: Number of its rows.
+        errors: Number of rows without a prediction.
+        skipped: Whether it was finished before.
+
+    Example:
+        >>> ShardResult(10, 1).skipped
+        False
+    """
+
+    rows: int
+    errors: int
+    skipped: bool = False
+
+
+def find_shards(
+    source: Path,
+    target: Path,
+    *,
+    input_format: str | None = None,
+    output_format: str | None = None,
+    header: bool = True,
+) -> list[Shard]:
+    """Return the files of a folder of tables of one format, sorted by name.
+
+    Names that begin with ``.`` or ``_`` are left out, as other readers of such folders do.
+
+    Args:
+        source: The folder.
+        target: Folder of the output, which need not exist.
+        input_format: Format of all files; None for what their names say.
+        output_format: Format of the output; None for the same.
+        header: Whether CSV files are expected to have a header.
+
+    Raises:
+        DataNotFoundError: There is no table in the folder.
+        ConfigError: It holds other files, or tables of several formats; or the output is not a folder of its own, or
+            holds files that this prediction does not write.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "0.csv").write_text("smiles")
+        >>> shards = find_shards(folder, Path(tempfile.mkdtemp()), output_format="parquet")
+        >>> [shard.target.name for shard in shards]
+        ['0.parquet']
+    """
+    files = sorted(file for file in source.iterdir() if not file.name.startswith((".", "_")))
+    if not files:
+        hint = "The files of a folder end with .csv, .csv.gz, .parquet, .sdf or .sdf.gz."
+        raise DataNotFoundError(f"{source}: a folder without tables", hint=hint)
+    formats = {}
+    for file in files:
+        found = (input_format or format_of(file)) if file.is_file() else None
+        if found is None:
+            hint = "Move it elsewhere, or let its name begin with _ or a dot."
+            raise ConfigError("IN", str(file), "only tables in this folder", hint=hint)
+        formats[found] = file
+    if len(formats) > 1:
+        first, second = sorted(str(file) for file in formats.values())[:2]
+        raise ConfigError("IN", str(source), f"tables of one format in this folder, unlike {first} and {second}")
+    format = next(iter(formats))
+    written = output_format or format
+    check_conversion(format, written)
+    shards = [Shard(file, target / _renamed(file.name, format, written), format, header) for file in files]
+    _check_target(source, target, [shard.target.name for shard in shards])
+    return shards
+
+
+def predict_shard(predictor: Predictor, shard: Shard, options: StreamOptions) -> ShardResult:
+    r"""Predict one file, unless it was finished before with the same content, model and options.
+
+    Args:
+        predictor: The predictor.
+        shard: The file.
+        options: Options.
+
+    Raises:
+        DataError: The file changed while it was read.
+        ConfigError: See `pyg_samsa.predict.stream.predict_to_file`, which continues a file that was interrupted.
+
+    Example:
+        >>> import tempfile
+        >>> from pyg_samsa.predict import MoleculePredictor
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "0.csv").write_text("smiles,y\nC,1\n")
+        >>> shard = Shard(folder / "0.csv", folder / "out" / "0.csv")
+        >>> predictor = MoleculePredictor.from_pretrained("peptides")
+        >>> [predict_shard(predictor, shard, StreamOptions()) for _ in range(2)]
+        [ShardResult(rows=1, errors=0, skipped=False), ShardResult(rows=1, errors=0, skipped=True)]
+    """
+    before = _state_of(shard.source)
+    opened = open_molecule_table(shard.source, shard.format, header=shard.header, smiles_column=options.smiles_column)
+    with opened as (reader, column):
+        options = StreamOptions(**{**vars(options), "smiles_column": column})
+        table = TablePredictor(predictor, reader, options)
+        asked = {"signature": table.signature(), "input": file_hash(shard.source)}
+        if (finished := _finished(shard, asked)) is not None:
+            return finished
+        done = predict_to_file(table, shard.target)
+    if _state_of(shard.source) != before:
+        raise DataError(f"{shard.source}: the file changed while it was read", hint="Run the same command again.")
+    content = {**asked, "output": file_hash(shard.target), "rows": done.rows, "errors": done.errors}
+    with atomic_write(shard.record) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+    return ShardResult(done.rows, done.errors)
+
+
+def sum_results(results: Sequence[ShardResult]) -> ShardResult:
+    """Return the sums over all shards.
+
+    Example:
+        >>> sum_results([ShardResult(2, 1), ShardResult(3, 0, True)])
+        ShardResult(rows=5, errors=1, skipped=False)
+    """
+    rows, errors = (sum(result[place] for result in results) for place in (0, 1))
+    return ShardResult(rows, errors, all(result.skipped for result in results))
+
+
+def _finished(shard: Shard, asked: dict[str, str]) -> ShardResult | None:
+    """Return what was done for a shard if it was finished before and nothing has changed since."""
+    try:
+        content: Any = parse_json(read_text(shard.record, _LARGEST_RECORD))
+        same = {name: content[name] for name in asked} == asked and content["output"] == file_hash(shard.target)
+        return ShardResult(int(content["rows"]), int(content["errors"]), True) if same else None
+    except (OSError, ValueError, KeyError, TypeError, DataNotFoundError):
+        return None  # predicted again
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns
+
+
+def _renamed(name: str, source: str, target: str) -> str:
+    if source == target:
+        return name
+    ending = next((ending for ending in SUFFIXES[source] if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)] + SUFFIXES[target][0]
+
+
+def _check_target(source: Path, target: Path, names: Iterable[str]) -> None:
+    if target.exists() and not target.is_dir():
+        raise ConfigError("OUT", str(target), "a folder, because IN is one")
+    if target.resolve() == source.resolve() or source.resolve() in target.resolve().parents:
+        raise ConfigError("OUT", str(target), "a folder outside of IN")
+    if not target.is_dir():
+        return
+    ours = {name + ending for name in names for ending in ("", ".partial", ".partial.json")}
+    others = sorted(file.name for file in target.iterdir() if not file.name.startswith((".", "_")))
+    foreign = [name for name in others if name not in ours]
+    if foreign:
+        hint = "Write to a new folder, or move these files elsewhere."
+        expected = f"a folder without other files; it holds {foreign[0]} and {len(foreign) - 1} more"
+        raise ConfigError("OUT", str(target), expected, hint=hint)
