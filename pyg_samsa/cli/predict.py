@@ -59,10 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "output", metavar="OUT", nargs="?", default="-", help="file, folder if IN is one, or - for stdout (default)"
     )
-    for option, word in (("--input-format", "IN"), ("--output-format", "OUT")):
-        parser.add_argument(
-            option, choices=FORMATS, help=f"format of {word} (default: what the name says, else csv; see the examples)"
-        )
+    _add_formats(parser)
     add_import(parser)
     add_smiles_column(parser)
     add_decimal(parser, "as in training")
@@ -96,6 +93,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write an apostrophe before cells of IN that spreadsheets read as formulas; cells that are added always "
         "have it",
     )
+    _add_processes(parser)
+    parser.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
+    parser.add_argument(
+        "--max-atoms",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help="molecules with more atoms get an error instead of a prediction (default: 100000)",
+    )
+
+
+def _add_formats(parser: argparse.ArgumentParser) -> None:
+    for option, word in (("--input-format", "IN"), ("--output-format", "OUT")):
+        parser.add_argument(
+            option, choices=FORMATS, help=f"format of {word} (default: what the name says, else csv; see the examples)"
+        )
+
+
+def _add_processes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dask",
         metavar="ADDRESS",
@@ -113,14 +129,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=0,
         metavar="N",
         help="threads of the network (default: one per core; with --dask 1 for each worker)",
-    )
-    parser.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
-    parser.add_argument(
-        "--max-atoms",
-        type=int,
-        default=100_000,
-        metavar="N",
-        help="molecules with more atoms get an error instead of a prediction (default: 100000)",
     )
 
 
@@ -209,10 +217,11 @@ def _predict(args: argparse.Namespace, reader: TableReader, *, single: bool) -> 
     total = None if single or args.input == "-" else _count_rows(args, reader)
     shown = args.verbosity >= 0 and not single and sys.stderr.isatty()
     title = f"Predicting {', '.join(work.predictor.target_names[:3])}"
+    table = TablePredictor(work.predictor, reader, work.options)
+    if not reader.header and not reader.has_blocks and args.verbosity >= 0:
+        print(f"no header is written; each row ends with: {', '.join(table.header())}", file=sys.stderr)
     with _cluster(args, work) as predict:
-        table = TablePredictor(work.predictor, reader, work.options, predict=predict)
-        if not reader.header and not reader.has_blocks and args.verbosity >= 0:
-            print(f"no header is written; each row ends with: {', '.join(table.header())}", file=sys.stderr)
+        table.predict = predict or table.predict
         with progress_bar(title, total, enabled=shown) as advance:
             if args.output == "-":
                 with _standard_output() as output:
@@ -250,14 +259,15 @@ def _load(args: argparse.Namespace) -> _Work:
     from pyg_samsa.predict.conformal import check_confidence
     from pyg_samsa.predict.table_predictor import StreamOptions
 
+    columns = (args.smiles_column, args.uncertainty, args.draws, args.workers or 1, args.max_atoms)
+    writing: dict[str, Any] = {"escape_formulas": args.escape_formulas, "output_format": args.output_format}
+    options = StreamOptions(*columns, interval=args.interval, decimal=args.decimal, **writing)
     if args.threads:
         torch.set_num_threads(args.threads)
     predictor = load_predictor(args.model, device=args.device, threads=torch.get_num_threads())
     if args.interval is not None:
         check_confidence(predictor.calibration, args.interval, key="--interval")
-    columns = (args.smiles_column, args.uncertainty, args.draws, args.workers or 1, args.max_atoms)
-    writing: dict[str, Any] = {"escape_formulas": args.escape_formulas, "output_format": args.output_format}
-    return _Work(predictor, StreamOptions(*columns, interval=args.interval, decimal=args.decimal, **writing))
+    return _Work(predictor, options)
 
 
 @contextlib.contextmanager
@@ -297,8 +307,7 @@ def resume_hint(args: argparse.Namespace) -> str:
 def _check(args: argparse.Namespace) -> None:
     check_integer("--draws", args.draws, low=2 if args.uncertainty else 1)
     check_integer("--max-atoms", args.max_atoms)
-    if args.workers is not None:
-        check_integer("--workers", args.workers, high=MOST)
+    check_integer("--workers", 1 if args.workers is None else args.workers, high=MOST)
     check_integer("--threads", args.threads, low=0, high=MOST)
     if args.dask is not None:
         check_address(args.dask, args.workers)

@@ -59,11 +59,12 @@ def open_cluster(address: str, *, workers: int | None = None) -> Iterator[Any]:
         raise MissingDependencyError("distributed", "dask", "--dask") from None
     from joblib import cpu_count
 
+    _quieten()
     with ExitStack() as stack:
         place: Any = address
         if address == LOCAL:
-            options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None}
-            place = LocalCluster(n_workers=workers or int(cpu_count()), silence_logs=logging.ERROR, **options)
+            quiet: dict[str, Any] = {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
+            place = LocalCluster(n_workers=workers or int(cpu_count()), threads_per_worker=1, **quiet)
             stack.enter_context(place)
         try:
             client = stack.enter_context(Client(place, timeout=_CONNECT_SECONDS, set_as_default=False))
@@ -74,3 +75,15 @@ def open_cluster(address: str, *, workers: int | None = None) -> Iterator[Any]:
             expected = "a cluster with workers" if reached else "the address of a scheduler that answers"
             raise ConfigError("--dask", address, expected, hint=hint) from error
         yield client
+
+
+def _quieten() -> None:
+    """Leave out the steps of starting and ending; what goes wrong is raised as an error."""
+    if logging.getLogger().getEffectiveLevel() <= logging.INFO:  # --verbose
+        return
+    import dask
+
+    dask.config.set({"logging.distributed": "critical"})
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -117,6 +117,12 @@ def find_shards(
     written = output_format or format
     check_conversion(format, written)
     shards = [Shard(file, target / _renamed(file.name, format, written), format, header) for file in files]
+    places: dict[Path, Path] = {}
+    for shard in shards:
+        if shard.target in places:
+            told = f"names that differ by more than their endings, unlike {places[shard.target]} and {shard.source}"
+            raise ConfigError("IN", str(source), told)
+        places[shard.target] = shard.source
     _check_target(source, target, [shard.target.name for shard in shards])
     return shards
 
@@ -143,9 +149,9 @@ def predict_shard(predictor: Predictor, shard: Shard, options: StreamOptions) ->
         >>> [predict_shard(predictor, shard, StreamOptions()) for _ in range(2)]
         [ShardResult(rows=1, errors=0, skipped=False), ShardResult(rows=1, errors=0, skipped=True)]
     """
-    before = _state_of(shard.source)
     opened = open_molecule_table(shard.source, shard.format, header=shard.header, smiles_column=options.smiles_column)
     with opened as (reader, column):
+        before = _state_of(shard.source)
         options = StreamOptions(**{**vars(options), "smiles_column": column})
         table = TablePredictor(predictor, reader, options)
         asked = {"signature": table.signature(), "input": file_hash(shard.source)}

@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -148,7 +149,9 @@ class TablePredictor:
         predictor: The predictor.
         table: The table.
         options: Options.
-        predict: Predicts the chunks; by default `predict_chunks` in this process.
+
+    Attributes:
+        predict: Predicts the chunks: `predict_chunks` in this process, unless something else is put in its place.
 
     Raises:
         ConfigError: The column of SMILES, or an extra column that the predictor needs, cannot be found, or the table
@@ -166,13 +169,9 @@ class TablePredictor:
         ([['glycine', 'NCC(=O)O']], 4, 0)
     """
 
-    def __init__(
-        self, predictor: Predictor, table: TableReader, options: StreamOptions, *, predict: ChunkPredictor | None = None
-    ) -> None:
+    def __init__(self, predictor: Predictor, table: TableReader, options: StreamOptions) -> None:
         self.predictor, self.table, self.options = predictor, table, options
-        self.predict = predict or (
-            lambda inputs: predict_chunks(predictor, inputs, options, has_blocks=table.has_blocks)
-        )
+        self.predict: ChunkPredictor = partial(predict_chunks, predictor, options=options, has_blocks=table.has_blocks)
         self.column = self._find_molecules()
         columns = [ExtraColumn.of(name) for name in predictor.extra_columns]
         places = find_extra_columns(table.header, columns, key="IN")

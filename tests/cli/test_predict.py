@@ -1,4 +1,5 @@
 import csv
+import gzip
 import io
 import json
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rdkit import Chem
 
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.cli import main
@@ -339,3 +341,83 @@ def test_what_is_wrong_with_a_table_is_told_before_the_network_is_read(tmp_path,
     ):
         assert main(["predict", "peptides", *words]) in (2, 3)
         assert f"error: {message}" in capsys.readouterr().err
+
+
+def test_other_formats(model, tmp_path, capsys):
+    source = tmp_path / "in.csv"
+    source.write_text("smiles\n" + "\n".join([*SMILES * 4, "?"]) + "\n")
+    plain = str(tmp_path / "plain.csv")
+    assert main(["predict", "-q", model, str(source), plain]) == 0
+    assert main(["predict", model, str(source), str(tmp_path / "out.parquet")]) == 0
+    assert "21 rows in, 21 rows out, 1 of them without a prediction" in capsys.readouterr().err
+    again = tmp_path / "again.txt"
+    words = ["--input-format", "parquet", "--output-format", "csv.gz"]
+    (tmp_path / "renamed").write_bytes((tmp_path / "out.parquet").read_bytes())
+    assert main(["predict", "-q", model, str(tmp_path / "renamed"), str(again), *words]) == 0
+    rows = list(csv.reader(io.StringIO(gzip.decompress(again.read_bytes()).decode())))
+    assert [row[0] for row in rows] == [row[0] for row in rows_of(plain)]
+    assert [row[3] for row in rows[1:]] == [row[1] for row in rows_of(plain)[1:]]
+    assert rows[0][3:] == ["logS_pred_2", "error_2"]
+
+
+def test_structures(model, tmp_path, capsysbinary):
+    blocks = "".join(Chem.MolToMolBlock(Chem.MolFromSmiles(smiles)) + "$$$$\n" for smiles in SMILES)
+    (tmp_path / "in.sdf").write_text(blocks)
+    assert main(["predict", model, str(tmp_path / "in.sdf")]) == 0
+    molecules = list(Chem.ForwardSDMolSupplier(io.BytesIO(capsysbinary.readouterr().out)))
+    expected = MoleculePredictor.from_pretrained(model).predict([Chem.CanonSmiles(smiles) for smiles in SMILES])
+    found = [molecule.GetDoubleProp("logS_pred") for molecule in molecules]
+    np.testing.assert_allclose(found, expected.values[:, 0], rtol=1e-5)
+
+
+def test_folders(model, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for n in range(3):
+        (tmp_path / "in" / f"{n}.csv").write_text("smiles\nC\nCC\n?\n")
+    words = ["predict", model, str(tmp_path / "in"), str(tmp_path / "out")]
+    assert main(words) == 0
+    told = "9 rows in, 9 rows out, 3 of them without a prediction (see the column error), in 3 files"
+    assert f"{told}: {tmp_path / 'out'}" in capsys.readouterr().err
+    (tmp_path / "out" / "1.csv").unlink()
+    assert main(words) == 0
+    assert f"{told} (2 of them finished before)" in capsys.readouterr().err
+
+
+def test_a_cluster_changes_nothing(model, tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    source = tmp_path / "in.csv"
+    source.write_text("smiles\n" + "\n".join([*SMILES * 8, "?"]) + "\n")
+    for name, words in (("alone", []), ("cluster", ["--dask", "tcp://ADDRESS"])):
+        with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://", **_QUIET) as cluster:
+            words = [word.replace("tcp://ADDRESS", cluster.scheduler_address) for word in words]
+            assert main(["predict", "-q", model, str(source), str(tmp_path / f"{name}.parquet"), *words]) == 0
+    assert (tmp_path / "alone.parquet").read_bytes() == (tmp_path / "cluster.parquet").read_bytes()
+
+
+_QUIET = {"dashboard_address": ":0"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["in.sdf", "out.csv"], "OUT: got 'csv', expected sdf or sdf.gz, because IN is a file of structures"),
+        (["in.csv", "out.sdf"], "OUT: got 'sdf', expected csv, csv.gz or parquet"),
+        (["in.csv", "--output-format", "parquet"], "OUT: got '-', expected the path of a Parquet file"),
+        (["-", "out.csv", "--input-format", "parquet"], "IN: got '-', expected the path of a Parquet file"),
+        (["folder"], "OUT: got '-', expected a folder, because IN is one"),
+        (["in.csv", "out.csv", "--dask", "10.0.0.1"], "--dask: got '10.0.0.1', expected local, or the address"),
+        (["in.csv", "out.csv", "--dask", "tcp://10.0.0.1:1", "--workers", "2"], "--workers: got 2, expected nothing"),
+        (["in.csv", "out.parquet", "--escape-formulas"], "--escape-formulas: got 'parquet'"),
+        (["none.parquet", "out.csv"], "none.parquet: no such file"),
+    ],
+)
+def test_what_does_not_fit_a_format_is_told_before_the_network_is_read(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.csv").write_text("smiles,y\nCC,1\n")
+    (tmp_path / "in.sdf").write_text("broken\n$$$$\n")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr("pyg_samsa.predict.load_predictor", None)
+    assert main(["predict", "peptides", *words]) in (2, 3)
+    assert f"error: {message}" in capsys.readouterr().err
+    assert not list(tmp_path.glob("out*"))

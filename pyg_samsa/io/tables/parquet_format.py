@@ -49,7 +49,7 @@ class ParquetChunk(Chunk):
         >>> pa = import_pyarrow()
         >>> chunk = ParquetChunk(pa.RecordBatch.from_pydict({"smiles": ["C", None], "pH": [7.5, 1.0]}))
         >>> chunk.texts(0), chunk.fields()
-        (['C', ''], [['C', '7.5'], ['', '1.0']])
+        (['C', ''], [['C', '7.5'], ['', '1']])
     """
 
     def __init__(self, batch: Any) -> None:
