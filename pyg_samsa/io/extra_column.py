@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pyg_samsa.errors import DataError
-from pyg_samsa.io.cells import DECIMALS, decimal_of, decimal_sign, is_grouped, is_unclear, read_number
+from pyg_samsa.io.cells import DECIMALS, decimal_of, decimal_sign, is_about, is_grouped, is_unclear, read_number
 
 
 class ExtraColumn(str):
@@ -60,7 +60,7 @@ class ExtraColumn(str):
 
         If the numbers of the training had a decimal comma, one that can only have a decimal point, such as ``0.37``, is
         None: the table may be written in another way. So is ``1.137``, which may be 1.137 or 1137, unless the training
-        had such numbers too.
+        had such numbers too. As in training, ``~25`` is 25.
 
         Args:
             text: The field.
@@ -74,6 +74,7 @@ class ExtraColumn(str):
             >>> ExtraColumn("T").read("1,137", delimiter=";"), ExtraColumn("T").read("1,137")
             (1.137, None)
         """
+        text = text.strip()[1:] if is_about(text) else text
         sign = decimal if decimal != "auto" else self.decimal
         if decimal == "auto" and (self.differs(text) or self.is_unclear(text)):
             return None

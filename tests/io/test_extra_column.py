@@ -101,3 +101,11 @@ def test_a_column_is_its_name_and_keeps_its_reading(column):
 def test_other_content_is_refused(content):
     with pytest.raises(ValueError, match="is no column"):
         ExtraColumn.from_json(content)
+
+
+@pytest.mark.parametrize("text", ["~25", "≈25", " ~ 25 "])
+def test_approximate_numbers_are_read_as_in_training(text):
+    for column in (ExtraColumn("T"), ExtraColumn("T", "point"), ExtraColumn("T", "comma")):
+        assert column.read(text) == 25.0
+    assert ExtraColumn("T", "comma").read("~0.5") is None
+    assert ExtraColumn("T").read("~cold") is None
