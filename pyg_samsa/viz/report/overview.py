@@ -237,7 +237,7 @@ def cost_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
         for group in groups:
             runs = [run.summary or {} for run in group.finished]
             # Models on descriptors count trees instead of epochs.
-            values = [run.get(key) for run in runs if key == "seconds" or run.get("parameters", 1)]
+            values = [_cost(run, key) for run in runs if key == "seconds" or run.get("parameters", 1)]
             known = [float(value) for value in values if value is not None]
             cells.append(form(known) if known else "–")
         return {"name": name, "cells": cells}
@@ -253,6 +253,13 @@ def cost_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
         row("Seconds per epoch", "seconds_per_epoch", mean(lambda value: f"{value:.1f}")),
     ]
     return [one for one in rows if set(one["cells"]) != {"–"}]
+
+
+def _cost(summary: Mapping[str, Any], key: str) -> float | None:
+    """Return a value of a summary; of an ensemble the time of an epoch of one network."""
+    value = summary.get(key)
+    networks = len((summary.get("predictor") or {}).get("members") or [1])
+    return value / networks if key == "seconds_per_epoch" and value is not None else value
 
 
 def _time(seconds: float) -> str:

@@ -1,5 +1,8 @@
 import re
 
+from pyg_samsa.viz.report.groups import Group
+from pyg_samsa.viz.report.overview import cost_rows
+
 
 def test_experiments_stand_side_by_side(page, frame, record):
     first = [record(seed, "small", frame("labels")) for seed in (0, 1)]
@@ -72,3 +75,10 @@ def test_many_experiments_are_compared_by_task(page, frame, record):
     assert "MAE" not in tables[0]
     assert "AP" not in tables[1]
     assert "validation –" not in text
+
+
+def test_the_time_of_an_epoch_of_an_ensemble_is_that_of_one_network(record):
+    run = record(0)
+    run.summary.update(parameters=30, seconds=60.0, seconds_per_epoch=6.0, predictor={"members": [{}, {}, {}]})
+    rows = {row["name"]: row["cells"] for row in cost_rows([Group("exp", 0, [run])])}
+    assert (rows["Training time of a run"], rows["Seconds per epoch"]) == (["1 min 0 s"], ["2.0"])
