@@ -98,6 +98,14 @@ def check_workers(client: Any, model: SharedModel) -> int:
 
     Raises:
         ConfigError: A worker has no such model, another one, or another version of this package.
+
+    Example:
+        >>> from distributed import Client
+        >>> from pyg_samsa.predict import load_predictor
+        >>> model = SharedModel("peptides", load_predictor("peptides").fingerprint)
+        >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+        ...     check_workers(client, model)
+        1
     """
     found = client.run(_describe, model, on_error="return")
     for worker, answer in sorted(found.items()):
@@ -128,6 +136,15 @@ def predict_chunks_on(
 
     Raises:
         DataError: A chunk ended several workers one after the other.
+
+    Example:
+        >>> from distributed import Client
+        >>> from pyg_samsa.predict import load_predictor
+        >>> model = SharedModel("peptides", load_predictor("peptides").fingerprint)
+        >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+        ...     inputs = [ChunkInputs(["NCC(=O)O", "C"], {}, False)]
+        ...     [result.values.shape for result in predict_chunks_on(client, model, StreamOptions(), inputs)]
+        [(2, 3)]
     """
     options = replace(options, workers=1)
     waiting: deque[Any] = deque()

@@ -45,7 +45,12 @@ class Shard:
 
     @property
     def record(self) -> Path:
-        """File that says what the finished output was made of."""
+        """File that says what the finished output was made of.
+
+        Example:
+            >>> Shard(Path("in/0.csv"), Path("out/0.csv")).record.name
+            '0.csv.json'
+        """
         return self.target.parent / RECORDS / f"{self.target.name}.json"
 
 

@@ -234,7 +234,18 @@ class TablePredictor:
         return make_writer(self.options.output_format, self.table, names, numeric, **options)
 
     def signature(self) -> str:
-        """Return a hash of everything that the output depends on, without the rows."""
+        r"""Return a hash of everything that the output depends on, without the rows.
+
+        Example:
+            >>> from pyg_samsa.predict import MoleculePredictor
+            >>> predictor = MoleculePredictor.from_pretrained("peptides")
+            >>> from io import BytesIO
+            >>> from pyg_samsa.chem.molecule_table import open_molecule_table
+            >>> with open_molecule_table(BytesIO(b"smiles\nC\n")) as (reader, _):
+            ...     tables = [TablePredictor(predictor, reader, StreamOptions(draws=draws)) for draws in (2, 3)]
+            >>> len({table.signature() for table in tables})
+            2
+        """
         asked = (
             self.predictor.fingerprint,
             self.header(),

@@ -35,7 +35,12 @@ class CsvChunk(Chunk):
         return len(self.rows)
 
     def texts(self, place: int) -> list[str]:
-        """Return the fields of a column; those that a short row lacks are empty."""
+        """Return the fields of a column; those that a short row lacks are empty.
+
+        Example:
+            >>> CsvChunk([["C", "1"], ["CC"]], 2, ",").texts(1)
+            ['1', '']
+        """
         return [row[place] if place < len(row) else "" for row in self.rows]
 
     def digests(self) -> list[bytes]:
@@ -47,7 +52,12 @@ class CsvChunk(Chunk):
         return [self._fitted(row) for row in self.rows]
 
     def refusals(self, place: int) -> list[str]:
-        """Return which rows are blank lines and comments."""
+        """Return which rows are blank lines and comments.
+
+        Example:
+            >>> CsvChunk([["C"], [], ["# end"]], 1, ",").refusals(0)
+            ['', 'blank line', 'comment']
+        """
         return [why_no_molecule(row, place) for row in self.rows]
 
     def notes(self) -> list[str]:
@@ -108,11 +118,21 @@ class CsvWriter(TableWriter):
         self.names, self.delimiter, self.escape_kept = list(names), delimiter, escape_kept
 
     def start(self) -> bytes:
-        """Return the header."""
+        r"""Return the header.
+
+        Example:
+            >>> CsvWriter(["smiles", "y"], ";").start()
+            b'smiles;y\n'
+        """
         return self._lines([self.names]) if self.names else b""
 
     def encode(self, chunk: Chunk, added: Sequence[AddedColumn]) -> bytes:
-        """Return the rows of a chunk with the added columns."""
+        r"""Return the rows of a chunk with the added columns.
+
+        Example:
+            >>> CsvWriter(["smiles", "y"], ",").encode(CsvChunk([["C"]], 1, ","), [AddedColumn(["0.5"])])
+            b'C,0.5\n'
+        """
         kept = chunk.fields()
         if self.escape_kept:
             kept = [[escape_formula(field) for field in row] for row in kept]
@@ -120,7 +140,12 @@ class CsvWriter(TableWriter):
         return self._lines([[*row, *cells] for row, cells in zip(kept, zip(*columns, strict=True), strict=True)])
 
     def count(self, file: IO[bytes]) -> int:
-        """Return the number of rows."""
+        r"""Return the number of rows.
+
+        Example:
+            >>> CsvWriter(["smiles", "note"], ",").count(io.BytesIO(b'smiles,note\nC,"two\nlines"\n'))
+            1
+        """
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         try:
             return sum(1 for _ in csv.reader(text, delimiter=self.delimiter)) - bool(self.names)

@@ -80,6 +80,13 @@ class ParquetReader(TableReader):
 
     Raises:
         DataError: Two columns have the same name.
+
+    Example:
+        >>> pa, file = import_pyarrow(), io.BytesIO()
+        >>> pa.parquet.write_table(pa.table({"smiles": ["C"], "pH": [7.0]}), file)
+        >>> reader = ParquetReader(pa.parquet.ParquetFile(file), "in.parquet")
+        >>> reader.header, sorted(reader.numeric), reader.num_rows
+        (['smiles', 'pH'], [1], 1)
     """
 
     format = "parquet"
@@ -141,7 +148,7 @@ class ParquetReader(TableReader):
 
 
 class ParquetWriter(TableWriter):
-    """Writes Parquet. Chunks are kept as Arrow streams, one after the other, until all of them are there.
+    r"""Writes Parquet. Chunks are kept as Arrow streams, one after the other, until all of them are there.
 
     Args:
         reader: The table that columns are added to.
@@ -150,6 +157,13 @@ class ParquetWriter(TableWriter):
 
     Raises:
         ConfigError: The table has no header, or uses a name twice.
+
+    Example:
+        >>> from pyg_samsa.io.csv_rows import open_rows
+        >>> from pyg_samsa.io.tables.csv_format import CsvReader
+        >>> with open_rows(io.BytesIO(b"smiles\nC\n")) as rows:
+        ...     ParquetWriter(CsvReader(rows), ["smiles", "y"], [True]).schema.types
+        [DataType(string), DataType(double)]
     """
 
     def __init__(self, reader: TableReader, names: Sequence[str], numeric: Sequence[bool]) -> None:

@@ -42,7 +42,12 @@ class SdfChunk(Chunk):
         return [properties(record).get(self.header[place], "") for record in self.records]
 
     def molecules(self, place: int) -> list[str]:
-        """Return the blocks of the structures."""
+        r"""Return the blocks of the structures.
+
+        Example:
+            >>> SdfChunk([b"water\n\n\nM  END\n> <pH>\n7\n\n$$$$\n"], ["pH"]).molecules(-1)
+            ['water\n\n\nM  END\n']
+        """
         return [_block(record) for record in self.records]
 
     def digests(self) -> list[bytes]:
@@ -86,10 +91,14 @@ class SdfReader(TableReader):
 
 
 class SdfWriter(TableWriter):
-    """Writes records with added properties.
+    r"""Writes records with added properties.
 
     Args:
         names: Names of the added properties.
+
+    Example:
+        >>> SdfWriter(["y"]).encode(SdfChunk([b"a\nM  END\n$$$$\n"], []), [AddedColumn(["0.5"])])
+        b'a\nM  END\n>  <y>\n0.5\n\n$$$$\n'
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -102,7 +111,13 @@ class SdfWriter(TableWriter):
         return b"".join(self._record(record, texts) for record, texts in zip(chunk.records, cells, strict=True))
 
     def count(self, file: IO[bytes]) -> int:
-        """Return the number of records."""
+        r"""Return the number of records.
+
+        Example:
+            >>> from io import BytesIO
+            >>> SdfWriter([]).count(BytesIO(b"a\n$$$$\nb\n$$$$\n"))
+            2
+        """
         return sum(line.startswith(_END) for line in file)
 
     def _record(self, record: bytes, texts: Sequence[str]) -> bytes:
