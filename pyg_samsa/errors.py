@@ -27,6 +27,8 @@ class SAMSAError(Exception):
     """
 
     exit_code = EXIT_USER
+    everywhere = False
+    """Whether all processes of a run raise it, so that the first one tells it for all."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -122,6 +124,15 @@ class MissingDependencyError(SAMSAError, ImportError):
         super().__init__(
             f"{purpose} needs the package {package!r}, which is not installed", hint=f"pip install 'pyg-samsa[{extra}]'"
         )
+
+
+class ProcessError(SAMSAError):
+    """Another process of a run has ended, or does not answer.
+
+    Example:
+        >>> ProcessError("another process of this run has ended").exit_code
+        2
+    """
 
 
 class DataError(SAMSAError):

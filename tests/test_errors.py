@@ -15,6 +15,7 @@ from pyg_samsa.errors import (
     DataNotFoundError,
     MissingDependencyError,
     NumericalError,
+    ProcessError,
     SAMSAError,
     ShapeError,
     SmilesError,
@@ -35,6 +36,7 @@ EXAMPLES = [
     SmilesError(3, "C1CC"),
     SmilesError(None, "C" * 100),
     NumericalError("loss", "NaN in step 7"),
+    ProcessError("another process of this run has ended"),
     UserCodeError("custom_graphgym", KeyError("swish")),
 ]
 every = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)

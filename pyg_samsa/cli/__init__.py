@@ -14,6 +14,7 @@ import os
 import pkgutil
 import re
 import sys
+import time
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -26,6 +27,8 @@ from pyg_samsa.io.user_code import own_traceback
 __all__ = ["main"]
 
 EXIT_INTERRUPTED, EXIT_PIPE = 130, 141
+_WAITING_SECONDS = 30.0
+_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 _SPACE, _AGAIN = "Free some space, or write to another disk.", "Then run the same command again."
 _MEMORY = "Make the network, its batches or the data smaller, or close other programs."
 _RIGHTS = "Choose another place for the output, or change the rights of this one."
@@ -71,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SAMSAError as error:
         if isinstance(error, UserCodeError) and error.__cause__ is not None:
             print(own_traceback(error.__cause__), file=sys.stderr)
+        if error.everywhere and any(int(os.environ.get(name) or 0) for name in _RANKS):
+            # The first process tells it, and who started it then ends this one; an exit now might end that one first.
+            time.sleep(_WAITING_SECONDS)
         print(f"error: {error}", file=sys.stderr)
         if error.hint:
             print(f"hint:  {error.hint}", file=sys.stderr)

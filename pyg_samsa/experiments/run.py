@@ -33,7 +33,7 @@ from pyg_samsa.options import check_integer
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
-from pyg_samsa.training.distributed import agree, join_torchrun
+from pyg_samsa.training.distributed import agree, join_processes, told_once
 from pyg_samsa.training.environment import available_cpus, cpu_name, uses_cuda
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.results import RunResult, is_finished
@@ -80,11 +80,12 @@ def run(
         pyg_samsa.errors.ConfigError: --cfg: got 'no_such_config', expected a YAML file that exists
     """
     check_integer("--repeat", repeat)
-    loaded = load_config(config, opts)
-    check_run()
-    if predictor:
-        check_predictor(repeat=repeat)
-    join_torchrun(cfg.accelerator)
+    with told_once():
+        loaded = load_config(config, opts)
+        check_run()
+        if predictor:
+            check_predictor(repeat=repeat)
+    join_processes(cfg.accelerator, minutes=cfg.train.process_timeout)
     talk = Verbosity(verbosity if cfg.print != "file" else min(verbosity, -1), is_main_process())
     console = make_console(quiet=not talk.main)
     with quiet_libraries(verbose=verbosity > 0):

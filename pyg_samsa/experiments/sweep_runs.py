@@ -35,6 +35,7 @@ from pyg_samsa.experiments.study import (
 )
 from pyg_samsa.experiments.sweep import LOGS, STUDY, Job, Outcome, Sweep
 from pyg_samsa.experiments.sweep_cell import EXIT_INTERRUPTED, EXIT_PRUNED, TRIAL
+from pyg_samsa.training.launch import without_launch
 
 WORKERS = ".workers"
 GRACE_SECONDS, POLL_SECONDS = 30.0, 0.5
@@ -128,7 +129,7 @@ class _Runs:
         self.running: list[_Process] = []
         self.kills: dict[Job, int] = {}
         before = study.get_trials(deepcopy=False)
-        self.before = {trial.number for trial in before if trial.state.is_finished()}
+        self.before: set[int] = set()
         # Workers that start together draw differently.
         seed = zlib.crc32(f"{len(before)} {len(study.user_attrs)}".encode())
         self.random = random.Random(seed)
@@ -138,6 +139,7 @@ class _Runs:
     def carry_out(self) -> list[Outcome]:
         self.worker.fail_dead(self.study)
         self._import_finished()
+        self.before |= {trial.number for trial in self._trials() if trial.state.is_finished()}
         self._look()
         self.sweep.write_results()
         try:
@@ -166,7 +168,6 @@ class _Runs:
                 attrs = {**self._attrs(job), "result": self.sweep.result(job)}
                 cost = _cost(attrs["result"])
                 self.study.add_trial(self.create_trial(state=self.states.COMPLETE, value=cost, user_attrs=attrs))
-                self.before.add(len(self.study.get_trials(deepcopy=False)) - 1)
 
     def _trials(self, *states: Any) -> list[Any]:
         return list(self.study.get_trials(deepcopy=False, states=states or None))
@@ -244,7 +245,9 @@ class _Runs:
         log = self.sweep.out / LOGS / f"{job.cell.name}-{job.seed}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         threads = str(self.sweep.threads)
-        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        # A worker that srun started is not a process of a larger run.
+        own = without_launch(os.environ)
+        environment = {**own, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         if self.sweep.prune:
             # Not in the command, which other users see: a URL may hold a password.
             place = self.sweep.storage or str(self.sweep.out / STUDY)

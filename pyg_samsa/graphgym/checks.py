@@ -43,6 +43,7 @@ from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import make_operator, operator_options
 from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.training.environment import uses_cuda
+from pyg_samsa.training.launch import find_launch
 from pyg_samsa.training.schedulers import DECAY_TO_END
 from pyg_samsa.training.start_from import find_source
 from pyg_samsa.training.trainer import PRECISIONS, TrainerOptions
@@ -265,6 +266,10 @@ def _check_devices() -> None:
         hint = "accelerator auto takes a GPU if there is one. `pyg-samsa doctor` shows what is found."
         raise ConfigError("accelerator", cfg.accelerator, f"a device that is there; {kind} is not found", hint=hint)
     devices = cfg.devices
+    launch = find_launch()
+    if launch is not None and devices != launch.per_node:
+        expected = f"{launch.per_node}, the number of processes that {launch.program} starts on each machine"
+        raise ConfigError("devices", devices, expected, hint="Leave devices out: it is set to this number.")
     cpu = cfg.accelerator == "cpu" or (cfg.accelerator == "auto" and not torch.cuda.is_available())
     if cpu and devices != "auto" and devices > MOST:
         raise ConfigError("devices", devices, f"at most {MOST} processes")

@@ -27,6 +27,7 @@ from pyg_samsa.nn import OPERATORS, TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.models.samsa_options import OF_TOKENIZER, OPERATOR_ARGUMENTS
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS
+from pyg_samsa.training.launch import find_launch
 
 DATASET = ("dataset.name", "dataset.format", "dataset.csv")
 """Settings that choose the data set."""
@@ -326,6 +327,12 @@ def _one_network(changes: Changes) -> None:
 def _one_device(changes: Changes) -> None:
     if cfg.predictor.folds or cfg.predictor.ensemble > 1:
         changes.change("devices", 1, "an ensemble is trained on one device")
+
+
+@rule_in(RULES, "`devices`", becomes="their number on each machine", because="processes that torchrun or srun starts")
+def _started_processes(changes: Changes) -> None:
+    if (launch := find_launch()) is not None:
+        changes.change("devices", launch.per_node, f"{launch.program} has started the processes")
 
 
 @rule_in(RULES, "`predictor.refit`", *_OF_SAVED_NETWORKS, becomes="descriptors, for a network that is not saved")

@@ -256,7 +256,16 @@ add_owner(
     TrainerOptions,
     "train",
     only=(
-        *("precision", "matmul_precision", "strategy", "compile", "keep_best", "patience", "batch_norm_batches"),
+        *(
+            "precision",
+            "matmul_precision",
+            "strategy",
+            "process_timeout",
+            "compile",
+            "keep_best",
+            "patience",
+            "batch_norm_batches",
+        ),
         *("max_seconds", "fit_schedule"),
     ),
     keys={"keep_best": "train.ckpt_best"},

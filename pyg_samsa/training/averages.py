@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
@@ -157,6 +158,30 @@ def balanced_weights(count: Tensor) -> Tensor:
     return (total - count) / total * (count > 0)
 
 
+def of_all_processes(average: Average, loss: Tensor, pred: Tensor, target: Tensor) -> Tensor:
+    r"""Return the loss of the batches of all processes, whose gradients average to those of one large batch.
+
+    .. math::
+        \bar\ell = f\Big(\sum_r s_r\Big), \qquad
+        g_r = R\,\frac{\partial\bar\ell}{\partial s_r} \frac{\partial s_r}{\partial\theta}
+
+    where s are the sums of an average and R is the number of processes r. Distributed data parallel takes the mean of
+    the gradients g, and losses alone would count each process alike, whatever the number of its labels.
+
+    Args:
+        average: What the loss is a mean over.
+        loss: Loss of the batch of this process.
+        pred: Predictions.
+        target: Targets.
+
+    Cost: one reduction of a few numbers over the processes; nothing waits for the device.
+    """
+    own = average.sums(loss, pred, target)
+    sums = own.detach().clone()
+    dist.all_reduce(sums)
+    value = average.value(sums + own - own.detach())
+    return value.detach() + dist.get_world_size() * (value - value.detach())
+
+
 def _weighted(value: Tensor, weight: Tensor) -> Tensor:
-    value = value.detach()
     return torch.stack([value * weight, weight.to(value)])

@@ -58,6 +58,8 @@ class FiniteGuard:
 
     def __init__(self) -> None:
         self._pending: _Pending | None = None
+        self.everywhere = False
+        """Whether all processes watch the same values."""
 
     def watch(self, value: Tensor, where: str, checks: Sequence[Check] = ()) -> None:
         """Check a scalar, now or with the next one.
@@ -102,4 +104,6 @@ class FiniteGuard:
 
     def _check(self, value: float, where: str) -> None:
         if not math.isfinite(value):
-            raise NumericalError(where, f"is {value}", hint=self.HINT)
+            error = NumericalError(where, f"is {value}", hint=self.HINT)
+            error.everywhere = self.everywhere
+            raise error

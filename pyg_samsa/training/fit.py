@@ -16,6 +16,7 @@ from pyg_samsa.training.checkpoint_check import BEST, LAST, check_progress, chec
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.compilation import compile_network
 from pyg_samsa.training.data_module import SplitData
+from pyg_samsa.training.distributed import lost_processes_told
 from pyg_samsa.training.environment import describe
 from pyg_samsa.training.epoch_checkpoints import EpochCheckpoints
 from pyg_samsa.training.module import TaskModule
@@ -165,7 +166,8 @@ def _fit(trainer: Any, module: TaskModule, data: SplitData, folder: RunFolder, *
     if goes_on:
         _check_checkpoints(trainer, module, folder, tests_best=tests_best)
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=str(folder.last) if goes_on else None)
+        with lost_processes_told():
+            trainer.fit(module, datamodule=data, ckpt_path=str(folder.last) if goes_on else None)
     except SystemExit as stopped:
         # Lightning turns Ctrl-C into an exit code of its own.
         if isinstance(stopped.__context__, KeyboardInterrupt):

@@ -20,6 +20,7 @@ from pyg_samsa.functional.float64 import has_float64
 from pyg_samsa.metrics import BatchMetric
 from pyg_samsa.metrics.row_metric import UndefinedMetric
 from pyg_samsa.task import SPLITS
+from pyg_samsa.training.averages import Average, RowAverage, of_all_processes
 from pyg_samsa.training.finite import FiniteGuard
 from pyg_samsa.training.losses import clip_to_bounds
 from pyg_samsa.training.mean_loss import MeanLoss
@@ -36,8 +37,10 @@ class TaskModule(pl.LightningModule):
 
     Losses and metrics are computed in float32 (float64 for float64 predictions), whatever the precision of the
     network. If batches have the attribute ``y_bound``, losses and metrics see predictions that
-    :func:`~pyg_samsa.training.losses.clip_to_bounds` has clipped. Metrics gather over processes, so every process
-    sees and logs the value of the whole split. Logged names are ``<split>_loss`` and ``<split>_<metric>``.
+    :func:`~pyg_samsa.training.losses.clip_to_bounds` has clipped. With several processes the training loss is that of
+    all their batches together, see `of_all_processes`, so all of them see if it is not finite. Metrics gather over
+    processes, so every process sees and logs the value of the whole split. Logged names are ``<split>_loss`` and
+    ``<split>_<metric>``.
 
     Args:
         network: ``forward(batch) -> (prediction, target)``, such as
@@ -87,8 +90,8 @@ class TaskModule(pl.LightningModule):
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.weight_decay = weight_decay
         measured = [split for split in SPLITS if train_metrics or split != "train"]
-        average = getattr(loss, "average", None)
-        measures: dict[str, Metric] = {f"{split}_loss": MeanLoss(average) for split in SPLITS}
+        self.average: Average = getattr(loss, "average", None) or RowAverage()
+        measures: dict[str, Metric] = {f"{split}_loss": MeanLoss(self.average) for split in SPLITS}
         measures |= {f"{split}_{name}": metric.clone() for split in measured for name, metric in metrics.items()}
         # A module moves them to the device of the network.
         self.measures = nn.ModuleDict(measures)
@@ -109,7 +112,10 @@ class TaskModule(pl.LightningModule):
         bound = getattr(batch, "y_bound", None)
         with without_autocast(pred):
             clipped = pred if bound is None else clip_to_bounds(pred, target, bound)
-            return self.loss(clipped, target), pred.detach(), target.detach()
+            loss = self.loss(clipped, target)
+            if split == "train" and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+                loss = of_all_processes(self.average, loss, clipped, target)
+            return loss, pred.detach(), target.detach()
 
     def _measure(self, split: str, batch: Any, loss: Tensor, pred: Tensor, target: Tensor) -> None:
         if (bound := getattr(batch, "y_bound", None)) is not None:
@@ -133,6 +139,7 @@ class TaskModule(pl.LightningModule):
             NumericalError: It is not finite. On a CUDA device this is raised one step later, so that no step waits for
                 the check.
         """
+        self.guard.everywhere = True
         step = f"step {self.global_step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1})"
         return self._step(batch, "train", f"training loss at {step}")[0]
 
@@ -150,10 +157,12 @@ class TaskModule(pl.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure a validation batch."""
+        self.guard.everywhere = False
         self._step(batch, "val", f"validation loss in epoch {self.current_epoch + 1} (batch {batch_idx + 1})")
 
     def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Measure a test batch and hand its predictions to the callbacks."""
+        self.guard.everywhere = False
         _, pred, target = self._step(batch, "test", f"test loss of batch {batch_idx + 1}")
         return {"pred": pred, "target": target}
 

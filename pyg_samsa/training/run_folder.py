@@ -31,7 +31,14 @@ _FILES = (CONFIG, ENVIRONMENT, METRICS, SUMMARY, PREDICTIONS, CURVES, CLASSES, P
 # Settings that may differ between the parts of a resumed run: they change where and for how long it trains.
 VOLATILE = frozenset(
     {"run_name", "out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"}
-    | {"train.auto_resume", "optim.max_epoch", "train.patience", "train.max_seconds", "dataset.dir"}
+    | {
+        "train.auto_resume",
+        "optim.max_epoch",
+        "train.patience",
+        "train.max_seconds",
+        "train.process_timeout",
+        "dataset.dir",
+    }
 )
 VOLATILE_GROUPS = frozenset({"wandb", "share"})
 SHORTENED = "shortened"

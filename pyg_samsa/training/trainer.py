@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any
 
 import torch
@@ -13,7 +14,9 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import Option, check_options, keep_plain
 from pyg_samsa.training.batch_norm import PreciseBatchNorm
 from pyg_samsa.training.checkpoint_io import BackgroundCheckpointIO
+from pyg_samsa.training.distributed import DEFAULT_MINUTES
 from pyg_samsa.training.environment import uses_cuda
+from pyg_samsa.training.launch import find_launch, slurm_environment
 from pyg_samsa.training.run_folder import RunFolder
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
@@ -50,6 +53,9 @@ class TrainerOptions:
     strategy: Annotated[
         str, Option("Lightning strategy; auto is distributed data parallel where devices is above 1.")
     ] = "auto"
+    process_timeout: Annotated[
+        float, Option("Minutes that a process waits for the others before the run ends.", above=0)
+    ] = DEFAULT_MINUTES
     precision: Annotated[str, Option("Number format of training.", PRECISIONS)] = "32-true"
     matmul_precision: Annotated[
         str, Option("Products of float32 on CUDA: highest, or high for TF32.", ("highest", "high", "medium"))
@@ -114,12 +120,18 @@ def build_trainer(
     """
     if options.batch_norm_batches:
         callbacks = [PreciseBatchNorm(options.batch_norm_batches), *callbacks]
+    launch = find_launch()
+    nodes = launch.nodes if launch is not None else 1
     strategy: Any = options.strategy
-    if strategy in ("auto", "ddp") and options.devices not in (1, "1"):
+    if strategy in ("auto", "ddp") and (options.devices not in (1, "1") or nodes > 1):
         strategy = _distributed(options) or strategy
+    plugins: list[Any] = [BackgroundCheckpointIO()]
+    if launch is not None and launch.program == "srun":
+        plugins.append(slurm_environment())
     return pl.Trainer(
         accelerator="gpu" if options.accelerator == "cuda" else options.accelerator,
         devices=options.devices,
+        num_nodes=nodes,
         strategy=strategy,
         precision=PRECISIONS[options.precision],
         max_epochs=options.max_epochs,
@@ -131,7 +143,7 @@ def build_trainer(
         logger=list(loggers) or False,
         log_every_n_steps=50,
         callbacks=callbacks,
-        plugins=[BackgroundCheckpointIO()],
+        plugins=plugins,
         use_distributed_sampler=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -146,4 +158,6 @@ def _distributed(options: TrainerOptions) -> Any:
         return None
     # Processes may see unequally many validation batches: buffers are given out once before validation, not in every
     # forward pass.
-    return pl.strategies.DDPStrategy(broadcast_buffers=False, process_group_backend="gloo" if cpu else None)
+    timeout = timedelta(minutes=options.process_timeout)
+    backend = "gloo" if cpu else None
+    return pl.strategies.DDPStrategy(broadcast_buffers=False, process_group_backend=backend, timeout=timeout)
