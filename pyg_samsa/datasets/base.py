@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,7 +18,8 @@ from torch_geometric.data import Batch, Data, InMemoryDataset
 
 from pyg_samsa.chem.graph_table import GraphTable
 from pyg_samsa.datasets.features import Features
-from pyg_samsa.errors import ConfigError, DataError, DataIntegrityError
+from pyg_samsa.datasets.texts import Texts
+from pyg_samsa.errors import ConfigError, DataError, DataIntegrityError, SAMSAError
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.io.unfold import check_stored
 from pyg_samsa.nn.target_scale import scale_of
@@ -34,7 +36,8 @@ class Prepared:
     """Concatenated graphs, as one prepared file stores them.
 
     Args:
-        data: Attribute name -> tensor of all graphs, or list with one text per graph.
+        data: Attribute name -> tensor of all graphs, or list with one text per graph, see `pyg_samsa.datasets.texts`
+            for one that is stored in tensors.
         slices: Attribute name -> int64 [G + 1], pointers to the parts of the graphs.
         split_idx: ``"train"``, ``"val"``, ``"test"`` -> int64 positions.
         extra: Tensors and texts that belong to the whole set.
@@ -85,9 +88,7 @@ def save_prepared(prepared: Prepared, path: Path) -> None:
     """
     content = {
         "format": FORMAT,
-        "data": {
-            key: _shrink(value) if isinstance(value, Tensor) else list(value) for key, value in prepared.data.items()
-        },
+        "data": {key: _stored(value) for key, value in prepared.data.items()},
         "dtypes": {
             key: str(value.dtype).removeprefix("torch.")
             for key, value in prepared.data.items()
@@ -99,6 +100,23 @@ def save_prepared(prepared: Prepared, path: Path) -> None:
     }
     with atomic_write(path) as temporary:
         torch.save(content, temporary)
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return _shrink(value)
+    return {"texts": value.content, "ptr": value.ptr} if isinstance(value, Texts) else list(value)
+
+
+def _restored(value: Any) -> Any:
+    """Return the texts that `_stored` took apart, if they belong together, and all else as it is."""
+    if not isinstance(value, dict) or set(value) != {"texts", "ptr"}:
+        return value
+    content, ptr = value["texts"], value["ptr"]
+    fits = all(isinstance(part, Tensor) and part.dim() == 1 for part in (content, ptr)) and len(ptr)
+    fits = fits and content.dtype == torch.uint8 and ptr.dtype == torch.long
+    fits = fits and int(ptr[0]) == 0 and int(ptr[-1]) == len(content) and bool((ptr.diff() >= 0).all())
+    return Texts(content, ptr) if fits else None
 
 
 def _shrink(value: Tensor) -> Tensor:
@@ -128,6 +146,8 @@ def load_prepared(path: Path) -> Prepared:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise DataIntegrityError(path, f"a prepared set of format {FORMAT}", f"format {found}", hint=_PREPARE_AGAIN)
+    if isinstance(content.get("data"), dict):
+        content["data"] = {key: _restored(value) for key, value in content["data"].items()}
     _check_prepared(path, content)
     data, slices = dict(content["data"]), content["slices"]
     for key, value in data.items():
@@ -169,13 +189,18 @@ def files_read() -> Iterator[list[Path]]:
         _read.reset(token)
 
 
-def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
+def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False, listed: bool = True) -> Any:
     """Read a file of tensors with ``torch.load(weights_only=True)``; with ``mmap``, parts are read when needed.
+
+    Args:
+        path: The file.
+        mmap: Whether it is mapped into memory.
+        listed: Whether `files_read` lists it.
 
     Raises:
         DataIntegrityError: The file is damaged, or holds more than tensors, containers, numbers and texts.
     """
-    if (files := _read.get()) is not None:
+    if listed and (files := _read.get()) is not None:
         files.append(Path(path))
     check_stored(Path(path))
     try:
@@ -193,12 +218,14 @@ def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
         ) from error
 
 
-def prepare_once(path: Path, make: Callable[[], Prepared]) -> Prepared:
+def prepare_once(path: Path, make: Callable[[], Prepared], *, parts: Path | None = None) -> Prepared:
     """Return the prepared set of ``path``; if it is missing, one process makes it and the others wait.
 
     Args:
         path: File of the prepared set.
         make: Makes the set.
+        parts: Folder in which it keeps parts while it works. A preparation that is killed, or stopped by a full disk,
+            leaves it for the next one; otherwise it is deleted.
     """
     if path.is_dir():
         raise DataIntegrityError(path, "a prepared file", "a folder", hint="Rename or delete it.")
@@ -206,8 +233,18 @@ def prepare_once(path: Path, make: Callable[[], Prepared]) -> Prepared:
         with lock(path):
             if not path.is_file():
                 remove_partial(path)
-                save_prepared(make(), path)
+                try:
+                    save_prepared(make(), path)
+                except SAMSAError:
+                    _remove(parts)
+                    raise
+            _remove(parts)
     return load_prepared(path)
+
+
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Extra(dict[str, Any]):
@@ -235,7 +272,8 @@ def _check_prepared(path: Path, content: Mapping[str, Any]) -> None:
     expect(bool(ends) and len(ends) == len(slices) and len({len(value) for value in ends}) == 1, "places of all graphs")
     for name, value in slices.items():
         stored = data.get(name)
-        expect(isinstance(stored, list) or (isinstance(stored, Tensor) and stored.dim() > 0), f"the values {name}")
+        fits = isinstance(stored, (list, Texts)) or (isinstance(stored, Tensor) and stored.dim() > 0)
+        expect(fits, f"the values {name}")
         size = stored.size(_cat_dim(name, stored)) if isinstance(stored, Tensor) else len(stored)
         expect(int(value[-1]) == size, f"{int(value[-1])} values {name}")
     count = len(ends[0]) - 1
@@ -286,7 +324,7 @@ class SplitDataset(InMemoryDataset):
         # PyG returns the only graph of a set as it is stored, so its lists of texts are unwrapped here.
         if count == 1:
             data = Data.from_dict(
-                {key: value[0] if isinstance(value, list) else value for key, value in prepared.data.items()}
+                {key: value if isinstance(value, Tensor) else value[0] for key, value in prepared.data.items()}
             )
         self._data, self.slices = data, prepared.slices if count != 1 else None
         self.split_idx = dict(prepared.split_idx)

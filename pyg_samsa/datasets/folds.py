@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pyg_samsa.datasets.splits import label_strata, quantile_strata, scaffold_of, stratified_split
+from pyg_samsa.chem.molecule_names import scaffold_of
+from pyg_samsa.datasets.splits import label_strata, quantile_strata, stratified_split
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import check_integer
 

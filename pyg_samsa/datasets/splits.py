@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_samsa.chem.ogb_features import import_rdkit
-from pyg_samsa.chem.smiles_text import SAFE_ATOMS, write_smiles
+from pyg_samsa.chem.molecule_names import rank_names, scaffold_of
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.options import is_number
 from pyg_samsa.task import SPLITS
@@ -29,10 +27,6 @@ def split_sizes(split_idx: Mapping[str, Sequence[int] | Tensor]) -> dict[str, in
         {'train': 2, 'test': 1}
     """
     return {split: len(split_idx[split]) for split in SPLITS if len(split_idx.get(split, ())) > 0}
-
-
-def _rank(text: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}:{text}".encode()).digest()
 
 
 def stratified_split(
@@ -57,21 +51,34 @@ def stratified_split(
         >>> sorted(torch.cat(list(split.values())).tolist()), len(split["train"])
         ([0, 1, 2, 3], 2)
     """
-    members: dict[int, list[int]] = defaultdict(list)
-    for position in sorted(range(len(names)), key=lambda position: _rank(names[position], seed)):
-        members[groups[position]].append(position)
+    order = np.argsort(rank_names(names, seed), kind="stable")
+    parts = _deal(order, np.asarray(groups, dtype=np.int64), shares)
+    return {name: torch.from_numpy(np.flatnonzero(parts == number)) for number, name in enumerate(shares)}
+
+
+def _deal(order: np.ndarray, groups: np.ndarray, shares: Mapping[str, float]) -> np.ndarray:
+    """Return the number of the split of each position, uint8 [G], of which each group has the same shares.
+
+    Args:
+        order: Positions, int64 [G], in the order in which they are dealt.
+        groups: Number of the group of each position, int64 [G].
+        shares: Name of the split -> its share.
+    """
     # Groups are concatenated, and a split takes every position at which its cumulated share passes the next whole
     # number: no group and no total is off by more than one.
-    row = [position for group in sorted(members) for position in members[group]]
-    credit = dict.fromkeys(shares, 0.0)
-    chosen: dict[str, list[int]] = {name: [] for name in shares}
-    for position in row:
+    row = order[np.argsort(groups[order], kind="stable")]
+    names, credit = list(shares), dict.fromkeys(shares, 0.0)
+    number = {name: place for place, name in enumerate(names)}
+    winners = np.empty(len(row), dtype=np.uint8 if len(names) < 256 else np.int64)
+    for place in range(len(row)):
         for name, share in shares.items():
             credit[name] += share
         winner = max(credit, key=lambda name: credit[name])
         credit[winner] -= 1.0
-        chosen[winner].append(position)
-    return {name: torch.tensor(sorted(positions), dtype=torch.long) for name, positions in chosen.items()}
+        winners[place] = number[winner]
+    parts = np.empty_like(winners)
+    parts[row] = winners
+    return parts
 
 
 def hold_out(positions: Tensor, classes: Tensor, *, share: float = 0.1, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -143,19 +150,37 @@ def random_split(
         >>> any({0, 2} <= set(rows.tolist()) for rows in split.values())
         True
     """
-    rows: dict[str, list[int]] = defaultdict(list)
-    for row, text in enumerate(smiles):
-        rows[text].append(row)
-    names = list(rows)
-    first = y[[rows[name][0] for name in names]]
-    groups = label_strata(first) if classes else quantile_strata(first)
-    chosen = stratified_split(names, groups, check_fractions(fractions), seed=seed)
-    return _checked(
-        {
-            split: _sorted(row for place in places.tolist() for row in rows[names[place]])
-            for split, places in chosen.items()
-        }
-    )
+    return split_by_rank(rank_names(smiles, seed), y, fractions, classes=classes)
+
+
+def split_by_rank(ranks: np.ndarray, y: Tensor, fractions: Sequence[float], *, classes: bool) -> dict[str, Tensor]:
+    """Split as `random_split` does, with ranks in the place of the molecules.
+
+    Args:
+        ranks: Ranks of the canonical SMILES [G], see `pyg_samsa.chem.molecule_names.rank_names`.
+        y: Targets [G, C].
+        fractions: Shares of train, val and test.
+        classes: Whether targets are labels.
+
+    Example:
+        >>> names, y = ["C", "CC", "C", "O"], torch.zeros(4, 1)
+        >>> split = split_by_rank(rank_names(names, 0), y, [0.7, 0.3], classes=True)
+        >>> {name: rows.tolist() for name, rows in split.items()} == {
+        ...     name: rows.tolist() for name, rows in random_split(names, y, [0.7, 0.3], 0, classes=True).items()
+        ... }
+        True
+
+    Cost: O(G log G); about 100 bytes a molecule.
+    """
+    shares = check_fractions(fractions)
+    _, first, inverse = np.unique(ranks, return_index=True, return_inverse=True)
+    # Strata are those of the first row of each molecule, in the order of the table.
+    appeared = np.argsort(first)
+    of_first = y[torch.from_numpy(first[appeared])]
+    groups = np.empty(len(first), dtype=np.int64)
+    groups[appeared] = label_strata(of_first) if classes else quantile_strata(of_first)
+    parts = _deal(np.arange(len(first)), groups, shares)[inverse]
+    return _checked({name: torch.from_numpy(np.flatnonzero(parts == number)) for number, name in enumerate(shares)})
 
 
 def quantile_strata(y: Tensor) -> list[int]:
@@ -205,53 +230,44 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float], seed: int)
         >>> sorted(rows.tolist() for rows in split.values())
         [[0, 2], [1, 3]]
     """
-    shares = check_fractions(fractions)
-    members: dict[str, list[int]] = defaultdict(list)
-    for row, text in enumerate(smiles):
-        members[scaffold_of(text)].append(row)
-    small = min((share for share in list(shares.values())[1:] if share), default=0.0) * len(smiles) / 2
-    order = sorted(
-        members, key=lambda name: (len(members[name]) <= small, hashlib.sha256(f"{seed}:{name}".encode()).digest())
-    )
-    chosen: dict[str, list[int]] = {split: [] for split in shares}
-    for name in order:
-        rows = members[name]
-        # The split that lacks most takes it, relative to its size; one that it would overfill does not, as long as
-        # another has room.
-        lacking = {split: share * len(smiles) - len(chosen[split]) for split, share in shares.items()}
-        fits = [split for split in shares if lacking[split] >= len(rows)]
-        if len(rows) > small:
-            split = fits[0] if fits else "train"
-        else:
-            split = max(fits or ["train"], key=lambda split: lacking[split] / (shares[split] * len(smiles)))
-        chosen[split] += rows
-    return _checked({split: _sorted(rows) for split, rows in chosen.items()})
+    return split_by_scaffold_rank(rank_names(map(scaffold_of, smiles), seed), fractions)
 
 
-def scaffold_of(smiles: str) -> str:
-    """Return the Bemis-Murcko scaffold of a molecule as SMILES; empty without a ring.
-
-    A molecule of more than 1,000 atoms is its own scaffold.
+def split_by_scaffold_rank(ranks: np.ndarray, fractions: Sequence[float]) -> dict[str, Tensor]:
+    """Split as `scaffold_split` does, with ranks in the place of the scaffolds.
 
     Args:
-        smiles: SMILES that can be read.
+        ranks: Ranks of the scaffolds [G], see `pyg_samsa.chem.molecule_names.rank_names`.
+        fractions: Shares of train, val and test.
 
     Example:
-        >>> scaffold_of("Cc1ccccc1"), scaffold_of("CCO")
-        ('c1ccccc1', '')
-    """
-    import_rdkit()
-    from rdkit import Chem, rdBase
-    from rdkit.Chem.Scaffolds import MurckoScaffold
+        >>> split = split_by_scaffold_rank(rank_names(["a", "b", "a", "b"], 0), [0.5, 0.5])
+        >>> sorted(rows.tolist() for rows in split.values())
+        [[0, 2], [1, 3]]
 
-    with rdBase.BlockLogs():
-        try:
-            mol = Chem.MolFromSmiles(smiles)
-            if mol.GetNumAtoms() > SAFE_ATOMS:
-                return smiles
-            return write_smiles(MurckoScaffold.GetScaffoldForMol(mol), stereo=False) or ""
-        except Exception:  # a molecule with an invalid scaffold is its own scaffold
-            return smiles
+    Cost: O(G log G); about 100 bytes a molecule.
+    """
+    shares, count = check_fractions(fractions), len(ranks)
+    _, inverse, sizes = np.unique(ranks, return_inverse=True, return_counts=True)
+    small = min((share for share in list(shares.values())[1:] if share), default=0.0) * count / 2
+    # Ranks are sorted, so that a stable sort by size keeps their order.
+    order = np.argsort(sizes <= small, kind="stable")
+    taken = dict.fromkeys(shares, 0)
+    number = {split: place for place, split in enumerate(shares)}
+    parts = np.empty(len(sizes), dtype=np.uint8)
+    for place, size in zip(order.tolist(), sizes[order].tolist(), strict=True):
+        # The split that lacks most takes it, relative to its size; one that it would overfill does not, as long as
+        # another has room.
+        lacking = {split: share * count - taken[split] for split, share in shares.items()}
+        fits = [split for split in shares if lacking[split] >= size]
+        if size > small:
+            split = fits[0] if fits else "train"
+        else:
+            split = max(fits or ["train"], key=lambda split: lacking[split] / (shares[split] * count))
+        taken[split] += size
+        parts[place] = number[split]
+    of_rows = parts[inverse]
+    return _checked({name: torch.from_numpy(np.flatnonzero(of_rows == place)) for name, place in number.items()})
 
 
 def column_split(texts: Sequence[str], rows: Sequence[int], name: str) -> dict[str, Tensor]:
@@ -290,24 +306,6 @@ def is_split(text: str) -> bool:
         (True, False)
     """
     return text.strip().lower() in _NAMES
-
-
-def canonical_smiles(smiles: Sequence[str]) -> list[str]:
-    """Return canonical SMILES of molecules that can be read; a molecule of more than 1,000 atoms keeps its text.
-
-    Example:
-        >>> canonical_smiles(["OCC", "C(O)C"])
-        ['CCO', 'CCO']
-    """
-    import_rdkit()
-    from rdkit import rdBase
-
-    with rdBase.BlockLogs():
-        return [_canonical(text) for text in smiles]
-
-
-def _canonical(text: str) -> str:
-    return write_smiles(import_rdkit().MolFromSmiles(text)) or text
 
 
 def _sorted(rows: object) -> Tensor:

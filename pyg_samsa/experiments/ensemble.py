@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch_geometric.graphgym.config import cfg
 
+from pyg_samsa.chem.molecule_names import canonical_smiles
 from pyg_samsa.datasets.folds import random_folds, scaffold_folds
-from pyg_samsa.datasets.splits import canonical_smiles
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.blend import FittedPredictor, blend_candidates
 from pyg_samsa.experiments.candidates import Candidate, network_candidate

@@ -213,8 +213,10 @@ def mixed_decimals(texts: Sequence[str]) -> tuple[int, int] | None:
         >>> mixed_decimals(["1.5", "0,37"]), mixed_decimals(["1.137", "0,37"])
         ((0, 1), None)
     """
-    signs = [decimal_sign(text) for text in texts]
-    return (signs.index("point"), signs.index("comma")) if {"point", "comma"} <= set(signs) else None
+    first: dict[str | None, int] = {}
+    for place, text in enumerate(texts):
+        first.setdefault(decimal_sign(text), place)
+    return (first["point"], first["comma"]) if {"point", "comma"} <= set(first) else None
 
 
 def write_number(value: float, spread: float | None = None, *, digits: int = 6) -> str:
@@ -259,7 +261,7 @@ def spread_of(values: Sequence[float] | np.ndarray) -> float | None:
     return float(known.std()) if len(known) else None
 
 
-def describe_missing(texts: Sequence[str], values: Sequence[float]) -> str:
+def describe_missing(texts: Sequence[str], values: Iterable[float]) -> str:
     """Return which words of a column were read as missing, and how often; empty if there are none but empty fields.
 
     Args:

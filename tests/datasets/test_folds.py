@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from pyg_samsa.chem.molecule_names import scaffold_of
 from pyg_samsa.datasets.folds import random_folds, scaffold_folds
-from pyg_samsa.datasets.splits import scaffold_of
 from pyg_samsa.errors import ConfigError
 
 SMILES = ["C" * n + end for n in range(1, 11) for end in ("O", "N", "c1ccccc1", "C1CC1")]

@@ -10,8 +10,9 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
-from pyg_samsa.metrics.part_iou import PartIoU, part_iou
+from pyg_samsa.metrics.part_iou import CategoryPartIoU, PartIoU, part_iou
 
 PARTS = [[0, 1], [2], [3, 4, 5, 6], [7, 8, 9]]
 NAN = float("nan")
@@ -151,6 +152,19 @@ def test_broken_logits_matter_only_where_they_compete():
 def test_shapes_are_checked(preds, target, category, batch, name):
     with pytest.raises(ShapeError, match=name):
         PartIoU(PARTS).update(preds, torch.tensor(target), torch.tensor(category), torch.tensor(batch))
+
+
+def test_the_error_names_the_shapes_that_have_a_category():
+    with pytest.raises(ShapeError, match="got shapes 0 to 2, expected shapes 0 to 1, which have a category"):
+        PartIoU(PARTS).update(torch.zeros(2, 10), torch.zeros(2).long(), torch.zeros(2).long(), torch.tensor([0, 2]))
+
+
+def test_both_averages_are_metrics_by_name():
+    found = {name: metrics.build(name, 10, parts=PARTS) for name in ("miou", "miou_category")}
+    assert {name: (type(metric), metric.average) for name, metric in found.items()} == {
+        "miou": (PartIoU, "instance"),
+        "miou_category": (CategoryPartIoU, "category"),
+    }
 
 
 @pytest.mark.parametrize("parts", [[], [[]], [[0, 0]], [[0], []], [[-1]]])

@@ -31,6 +31,7 @@ def test_nothing_is_dropped_in_evaluation_or_at_rate_zero():
     index, x = RaggedIndex(torch.tensor([0, 2])), torch.randn(2, 4)
     assert DropPath(0.5).eval()(x, index) is x
     assert DropPath(0.0)(x, index) is x
+    assert DropPath()(x, index) is x
 
 
 def test_a_bad_rate_is_named():

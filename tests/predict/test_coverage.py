@@ -52,3 +52,10 @@ def test_the_mean_coverage_of_runs_leaves_out_what_not_all_have():
     runs = [[row, {**row, "confidence": 0.9}], [{**row, "coverage": 0.6, "size": 2.0}]]
     assert mean_coverage(runs) == [{"confidence": 0.5, "coverage": 0.5, "size": 1.5, "count": 9}]
     assert mean_coverage([]) == []
+
+
+def test_confidences_that_the_calibration_does_not_reach_are_left_out():
+    calibration = Calibration("regression", (np.arange(1.0, 10.0),))
+    task, zeros = Task("regression", ["y"]), np.zeros((3, 1))
+    rows = measure_coverage(task, calibration, zeros, zeros, confidences=[0.999, 0.5])
+    assert [row["confidence"] for row in rows] == [0.5]

@@ -66,6 +66,13 @@ def test_the_predictor_of_a_run_comes_before_its_network(blend, tmp_path, molecu
     assert find_predictor(tmp_path).name == "predictor"
 
 
+def test_runs_below_a_network_are_not_those_of_its_folder(tmp_path, molecule_network):
+    save_pretrained(molecule_network(), tmp_path, task=TASK)
+    for run in ("1", "2"):
+        save_pretrained(molecule_network(), tmp_path / run / "model", task=TASK)
+    assert find_predictor(tmp_path) == tmp_path
+
+
 @pytest.mark.parametrize("members", [[0, 1], [2], [0, 1, 2]])
 def test_a_folder_predicts_in_python_as_on_the_command_line(blend, tmp_path, molecule_network, members):
     weights = np.full(len(members), 1 / len(members))

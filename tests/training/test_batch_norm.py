@@ -50,6 +50,9 @@ def test_mode_momentum_weights_gradients_and_random_numbers_stay():
 def test_an_epoch_updates_once(monkeypatch):
     net, callback, calls = network(), PreciseBatchNorm(2), []
     net.register_forward_hook(lambda *_: calls.append(1))
+    callback.batches.extend(batches(2))
+    callback.on_train_epoch_end(None, module(net))  # an epoch without a batch, after those of an earlier part
+    assert len(calls) == 2
     for validated in (True, False):
         calls.clear()
         for number, batch in enumerate(batches(2)):

@@ -238,3 +238,9 @@ def test_the_names_of_the_table_are_no_formulas(tmp_path):
     history.write()
     assert history.path.read_text() == "epoch,'=1+1\n1,-0.5\n"
     assert read_table(history.path, numeric=True).to_dict("list") == {"epoch": [1], "=1+1": [-0.5]}
+
+
+def test_epochs_without_progress_are_those_after_the_best_one():
+    rows = [{"val_mae": value} for value in (0.5, 0.3, 0.4, 0.4, 0.6)]
+    assert epochs_without_progress(rows, "val_mae", higher_is_better=False) == 3
+    assert epochs_without_progress(rows, "val_mae", higher_is_better=True) == 0

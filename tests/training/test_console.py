@@ -43,3 +43,12 @@ def test_known_noise_is_kept_and_other_warnings_are_not():
             warnings.warn("something that matters", stacklevel=1)
     assert [str(warning.message) for warning in caught] == ["something that matters"]
     assert logger.level == before
+
+
+def test_a_narrow_terminal_folds_at_20_characters():
+    terminal = io.StringIO()
+    console = Console(file=terminal, width=10, force_terminal=True, no_color=True, soft_wrap=True)
+    print_header(console, "title", {"data": f"{'x' * 20} y"})
+    lines = [line.split("m")[-1].strip() for line in terminal.getvalue().splitlines()]
+    assert any(line.endswith("x" * 20) for line in lines)
+    assert "y" in lines

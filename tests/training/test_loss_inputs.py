@@ -17,6 +17,7 @@ def test_precision_is_at_least_float32():
 def test_missing_labels_are_zero_on_both_sides():
     pred, target, labelled = masked(torch.tensor([[1.0, NAN]]), torch.tensor([[2.0, NAN]]))
     assert (pred.tolist(), target.tolist(), labelled.tolist()) == ([[1.0, 0.0]], [[2.0, 0.0]], [[True, False]])
+    assert masked(torch.zeros(300), torch.zeros(300, 1))[2].all()  # a column of many rows
     with pytest.raises(ShapeError, match="the shape of pred"):
         masked(torch.zeros(2, 3), torch.zeros(3, 2))
 

@@ -154,3 +154,13 @@ def test_the_loss_is_read_only_as_often_as_it_is_shown():
 def test_epochs_show_values_of_any_size(value, text):
     lines = EpochLines(None, higher_is_better=False, max_epochs=1)
     assert lines.line({"epoch": 1, "lr": 1e-3, "train_loss": value, "seconds": 1}).split()[2] == text
+
+
+@pytest.mark.parametrize(("loss", "note"), [(9999.5, "loss 9999.5000"), (1e4, "loss 1e+04"), (-1e4, "loss -1e+04")])
+def test_large_losses_are_short(loss, note):
+    _, _, shown = display(terminal=True)
+    shown.on_train_start(trainer(), None)
+    shown.on_train_epoch_start(trainer(), None)
+    shown.on_train_batch_end(trainer(accumulate_grad_batches=1), None, {"loss": torch.tensor(loss)}, None, 0)
+    assert shown._bar.tasks[0].fields["note"] == note
+    shown.stop()

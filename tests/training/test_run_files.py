@@ -94,3 +94,9 @@ def test_files_that_ask_for_much(tmp_path, name, text):
     path.write_text(text)
     with pytest.raises(DataIntegrityError, match="cannot be read"):
         read_mapping(path)
+
+
+def test_errors_show_forty_characters_of_a_value():
+    with pytest.raises(DataIntegrityError) as caught:
+        check_summary(Path("summary.json"), summary(epochs="x" * 60))
+    assert f"got '{'x' * 39}, expected" in str(caught.value)

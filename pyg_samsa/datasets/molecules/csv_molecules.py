@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,20 +18,19 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_samsa.chem.ogb_features import TOO_LARGE, UNREADABLE
-from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
-from pyg_samsa.datasets.molecules.csv_table import LeftOut, MoleculeTable, read_molecule_table
+from pyg_samsa.datasets.molecules.csv_table import LeftOut, MoleculeTable, open_molecule_table
+from pyg_samsa.datasets.molecules.molecule_shards import Shard, convert_table, molecule_kind
 from pyg_samsa.datasets.molecules.targets import CENSORED, CSV_TASKS, CellOptions, read_numbers, read_targets
 from pyg_samsa.datasets.option_types import Seed
 from pyg_samsa.datasets.splits import (
     SPLIT_KINDS,
-    canonical_smiles,
     check_fractions,
     column_split,
-    random_split,
-    scaffold_split,
+    split_by_rank,
+    split_by_scaffold_rank,
 )
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError, check_choice
 from pyg_samsa.io.cells import DECIMALS
@@ -44,7 +44,7 @@ from pyg_samsa.options import Option, check_integer
 from pyg_samsa.task import SPLITS, Task
 
 _LOGGER = logging.getLogger(__name__)
-_VERSION = 6
+_VERSION = 7
 _FEW_ROWS = 10
 _WORTH_WORKERS = 2000
 _SHOWN = 5
@@ -81,7 +81,7 @@ class CSVMolecules(SplitDataset):
     Fields are separated by commas, semicolons, tabs or ``|``; text is UTF-8 (with or without byte order mark), UTF-16
     or Windows-1252. A target that is missing is NaN, which losses and metrics leave out. Rows of the same molecule
     are in the same random split. The prepared file in ``<root>/csv`` is used again while the content of the table and
-    the options are the same.
+    the options are the same. Large tables are prepared in shards, and mapped into memory.
 
     Targets of a regression are float64, so that a small deviation beside a large mean is kept. With
     ``censored="bounds"`` a target such as ``>10`` is a lower bound: losses and metrics count a prediction on the right
@@ -186,7 +186,8 @@ class CSVMolecules(SplitDataset):
         split = (split_kind, split_column, shares, seed)
         options = _Options(str(smiles_column), names, extra, csv_task, *split, skip_invalid, cells, max_atoms)
         prepared_file = prepared_path(root, path, options)
-        prepared = prepare_once(prepared_file, lambda: _prepare(path, options, prepared_file, workers, progress))
+        make = partial(_prepare, path, options, prepared_file, workers, progress)
+        prepared = prepare_once(prepared_file, make, parts=_parts_folder(prepared_file))
         facts = prepared.extra
         found = tuple(ExtraColumn.from_json(column) for column in facts["extra_columns"])
         features = replace(MOLECULES, extra_columns=found, graph_channels=len(found))
@@ -226,53 +227,48 @@ def _left_out_file(prepared_file: Path) -> Path:
     return prepared_file.with_name(f"{prepared_file.stem}-left-out.csv")
 
 
+def _parts_folder(prepared_file: Path) -> Path:
+    return prepared_file.with_name(f"{prepared_file.stem}-parts")
+
+
 def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | None, progress: bool) -> Prepared:
-    left_out: list[LeftOut] = []
-    table = read_molecule_table(
+    table = open_molecule_table(
         path,
-        left_out,
         smiles_column=options.smiles_column,
         target_columns=options.target_columns,
         extra_columns=options.extra_columns,
         split_column=options.split_column,
     )
-    parsed = _parse(table.smiles, workers, progress, path.name, options.max_atoms)
-    found = [
-        LeftOut(table.rows[place], table.smiles[place], reason, _MOLECULE[kind])
-        for place, reason, kind in parsed.refused
-    ]
-    large = [row for row in found if row.kind == _MOLECULE[TOO_LARGE]]
-    refused = [row for row in found if row.kind == _MOLECULE[UNREADABLE]]
+    shard = _convert(table, options, prepared_file, workers, progress)
+    left_out = shard.left_out
+    refused, large = ([one for one in left_out if one.kind == _MOLECULE[kind]] for kind in (UNREADABLE, TOO_LARGE))
     if refused and not options.skip_invalid:
-        raise _invalid(path, refused, len(table.rows))
-    left_out += refused + large
-    table.keep(parsed.kept)
-    if not table.rows:
+        raise _invalid(path, refused, shard.count)
+    rows = shard.rows.data  # Python's integers, one at a time
+    if not len(rows):
         hint = "Is --smiles-column the right column?"
         raise DataError(f"{path}: no molecule can be read", hint=_RAISE_LIMIT if large else hint)
     cells = replace(options.cells, delimiter=table.delimiter)
-    task, names, y, bound, notes = read_targets(
-        table.targets, table.target_names, options.task, table.rows, cells=cells
-    )
-    extra = read_numbers(table.extra, table.extra_names, table.rows, cells=cells)
-    split_idx = _split(table, options, y, classes=task != "regression")
+    task, names, y, bound, notes = read_targets(shard.targets, table.target_names, options.task, rows, cells=cells)
+    extra = read_numbers(shard.extra, table.extra_names, rows, cells=cells)
+    split_idx = _split(shard, options, y, classes=task != "regression")
     unlabelled = y.isnan().all(1)
     left_out += [
-        LeftOut(table.rows[place], table.smiles[place], _NO_TARGET, _NO_TARGET)
+        LeftOut(rows[place], shard.smiles[place], _NO_TARGET, _NO_TARGET)
         for place in unlabelled.nonzero().flatten().tolist()
     ]
-    split_idx = {split: rows[~unlabelled[rows]] for split, rows in split_idx.items()}
+    split_idx = {split: places[~unlabelled[places]] for split, places in split_idx.items()}
     if not len(split_idx["train"]):
         raise DataError(f"{path}: no training row has a target", hint="Use another --split or --target-columns.")
     if left_out:
         _write_left_out(_left_out_file(prepared_file), left_out)
     prepared = molecules_to_prepared(
-        parsed.table,
+        shard.graphs,
         split_idx,
         y=y,
-        smiles=[text.strip() for text in table.smiles],
-        source_row=torch.tensor(table.rows),
-        **({"graph_features": extra.values} if table.extra else {}),
+        smiles=shard.smiles,
+        source_row=torch.from_numpy(shard.rows),
+        **({"graph_features": extra.values} if shard.extra else {}),
         **({} if bound is None else {"y_bound": bound}),
     )
     prepared.extra |= {
@@ -286,8 +282,25 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
     return prepared
 
 
+def _convert(
+    table: MoleculeTable, options: _Options, prepared_file: Path, workers: int | None, progress: bool
+) -> Shard:
+    # Every row is checked before the first molecule is converted.
+    count = table.count()
+    with progress_bar(f"Molecules of {table.path.name}", count, enabled=progress) as advance:
+        return convert_table(
+            table,
+            _parts_folder(prepared_file),
+            max_atoms=options.max_atoms,
+            split=options.split,
+            seed=options.seed,
+            workers=count_workers(workers, count, worthwhile=_WORTH_WORKERS),
+            advance=advance,
+        )
+
+
 _RAISE_LIMIT = "Raise --max-atoms (dataset.max_atoms) to train with such molecules."
-_MOLECULE = {kind: f"{kind} molecule" for kind in (UNREADABLE, TOO_LARGE)}
+_MOLECULE = {kind: molecule_kind(kind) for kind in (UNREADABLE, TOO_LARGE)}
 _NO_TARGET = "row without target"
 
 
@@ -317,24 +330,12 @@ def _small_splits(split_idx: Mapping[str, Tensor], kind: str) -> list[str]:
     return notes
 
 
-def _split(table: MoleculeTable, options: _Options, y: Tensor, *, classes: bool) -> dict[str, Tensor]:
+def _split(shard: Shard, options: _Options, y: Tensor, *, classes: bool) -> dict[str, Tensor]:
     if options.split == "column":
-        return column_split(table.split, table.rows, options.split_column)
+        return column_split(shard.split, shard.rows.data, options.split_column)
     if options.split == "scaffold":
-        return scaffold_split([text.strip() for text in table.smiles], options.fractions, options.seed)
-    return random_split(
-        canonical_smiles([text.strip() for text in table.smiles]), y, options.fractions, options.seed, classes=classes
-    )
-
-
-def _parse(smiles: Sequence[str], workers: int | None, progress: bool, name: str, max_atoms: int) -> Parsed:
-    count = count_workers(workers, len(smiles), worthwhile=_WORTH_WORKERS)
-    parts = []
-    with progress_bar(f"Molecules of {name}", len(smiles), enabled=progress) as advance:
-        for chunk, parsed in parse_stream(in_chunks(smiles), workers=count, max_atoms=max_atoms):
-            parts.append(parsed)
-            advance(len(chunk))
-    return join_parsed(parts)
+        return split_by_scaffold_rank(shard.ranks, options.fractions)
+    return split_by_rank(shard.ranks, y, options.fractions, classes=classes)
 
 
 def _invalid(path: Path, refused: Sequence[LeftOut], total: int) -> SmilesError:

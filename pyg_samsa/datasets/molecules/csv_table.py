@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -36,59 +36,109 @@ class LeftOut(NamedTuple):
     kind: str
 
 
-@dataclass
-class MoleculeTable:
-    """The rows of a CSV file that are neither blank nor comments.
+class TableRow(NamedTuple):
+    """The fields of a row that a data set of molecules needs.
 
     Attributes:
-        smiles: SMILES of the n rows.
-        targets: Columns of targets, n texts each.
-        extra: Extra columns, n texts each.
-        split: Texts of the column with the split; empty without one.
-        rows: Rows of the file, counted from 1 without the header.
+        row: Row of the file, counted from 1 without the header.
+        smiles: SMILES as given.
+        split: Text of the column with the split; empty without one.
+        targets: Texts of the targets.
+        extra: Texts of the extra columns.
+
+    Example:
+        >>> TableRow(1, "C", "", ["1"], []).targets
+        ['1']
+    """
+
+    row: int
+    smiles: str
+    split: str
+    targets: list[str]
+    extra: list[str]
+
+
+@dataclass
+class MoleculeTable:
+    """A CSV file of molecules, read row by row as often as it is asked for.
+
+    Attributes:
+        path: The file.
         target_names: Names of the targets.
         extra_names: Names of the extra columns.
         delimiter: Character between the columns.
 
     Example:
-        >>> table = MoleculeTable(["C", "O"], [["1", "2"]], [], ["", ""], [1, 2], ["y"], [], ",")
-        >>> table.keep([1])
-        >>> table.smiles, table.targets, table.rows
-        (['O'], [['2']], [2])
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "table.csv"
+        >>> _ = path.write_text("id,smiles,y,pH" + chr(10) + "a,CC,1.5,7" + chr(10) + chr(10) + "b,C,2,7")
+        >>> table, left_out = open_molecule_table(path, target_columns=["y"]), []
+        >>> table.target_names, list(table.rows(left_out))[1]
+        (['y'], TableRow(row=3, smiles='C', split='', targets=['2'], extra=[]))
+        >>> left_out
+        [LeftOut(row=2, smiles='', reason='blank line', kind='blank line')]
     """
 
-    smiles: list[str]
-    targets: list[list[str]]
-    extra: list[list[str]]
-    split: list[str]
-    rows: list[int]
+    path: Path
     target_names: list[str]
     extra_names: list[str]
     delimiter: str
+    _width: int
+    _smiles_at: int
+    _split_at: int | None
+    _targets_at: list[int]
+    _extra_at: list[int]
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Keep only the rows at some places."""
-        self.smiles, self.split = [self.smiles[place] for place in places], [self.split[place] for place in places]
-        self.rows = [self.rows[place] for place in places]
-        self.targets, self.extra = (
-            [[column[place] for place in places] for column in columns] for columns in (self.targets, self.extra)
-        )
+    def rows(self, left_out: list[LeftOut]) -> Iterator[TableRow]:
+        """Yield the rows that are neither blank nor comments, in memory of one row.
+
+        Args:
+            left_out: Gets the others.
+
+        Raises:
+            DataError: A row has more fields than the header.
+        """
+        with open_rows(self.path) as opened:
+            for row, fields in enumerate(opened, start=1):
+                if reason := why_no_molecule(fields, self._smiles_at):
+                    left_out.append(LeftOut(row, "".join(fields[:1]).strip(), reason, reason))
+                    continue
+                if any(field.strip() for field in fields[self._width :]):
+                    raise _surplus(row, fields, self._width)
+                fields += [""] * (self._width - len(fields))
+                yield TableRow(
+                    row,
+                    fields[self._smiles_at],
+                    fields[self._split_at] if self._split_at is not None else "",
+                    [fields[place] for place in self._targets_at],
+                    [fields[place] for place in self._extra_at],
+                )
+
+    def count(self) -> int:
+        """Return the number of rows that are neither blank nor comments; every row is checked.
+
+        Raises:
+            DataError: There are no rows, or a row has more fields than the header.
+        """
+        count = sum(1 for _ in self.rows([]))
+        if not count:
+            hint = "The first row names the columns, the others hold molecules."
+            raise DataError(f"{self.path}: no rows after the header", hint=hint)
+        return count
 
 
-def read_molecule_table(
+def open_molecule_table(
     path: Path,
-    left_out: list[LeftOut],
     *,
     smiles_column: str = "",
     target_columns: Sequence[str] = (),
     extra_columns: Sequence[str] = (),
     split_column: str = "",
 ) -> MoleculeTable:
-    """Read the columns of a CSV file that a data set of molecules needs.
+    """Find the columns of a CSV file that a data set of molecules needs.
 
     Args:
         path: The file.
-        left_out: Gets the blank rows, which are left out.
         smiles_column: Name or number of the column of SMILES; empty finds it by its name.
         target_columns: Names, numbers or patterns of the targets; empty takes the only other column with a name.
         extra_columns: Names, numbers or patterns of the extra columns.
@@ -96,15 +146,7 @@ def read_molecule_table(
 
     Raises:
         ConfigError: There is no such column, or several.
-        DataError: There are no rows, or a row has more fields than the header.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "table.csv"
-        >>> _ = path.write_text("id,smiles,y,pH" + chr(10) + "a,CC,1.5,7")
-        >>> table = read_molecule_table(path, [], target_columns=["y"])
-        >>> table.smiles, table.target_names, table.targets
-        (['CC'], ['y'], [['1.5']])
+        DataError: The first row holds a molecule.
     """
     with open_rows(path) as opened:
         header = opened.header
@@ -116,29 +158,15 @@ def read_molecule_table(
         targets_at = _target_places(opened, target_columns, [*taken, *extra_at], split_column)
         names = _distinct([header[place].strip() or f"column_{place + 1}" for place in targets_at])
         extra_names = [header[place].strip() for place in extra_at]
-        targets: list[list[str]] = [[] for _ in targets_at]
-        extra: list[list[str]] = [[] for _ in extra_at]
-        table = MoleculeTable([], targets, extra, [], [], names, extra_names, opened.delimiter)
-        for row, fields in enumerate(opened, start=1):
-            if reason := why_no_molecule(fields, smiles_at):
-                left_out.append(LeftOut(row, "".join(fields[:1]).strip(), reason, reason))
-                continue
-            if any(field.strip() for field in fields[len(header) :]):
-                hint = "Quote fields that hold the delimiter, or write numbers with a decimal point."
-                text = next(field for field in fields[len(header) :] if field.strip()).strip()
-                told = f"row {row} has {len(fields)} fields, and the header has {len(header)}; surplus: {text[:40]!r}"
-                raise DataError(told, hint=hint)
-            fields += [""] * (len(header) - len(fields))
-            table.smiles.append(fields[smiles_at])
-            table.rows.append(row)
-            table.split.append(fields[split_at] if split_at is not None else "")
-            for column, place in zip([*table.targets, *table.extra], [*targets_at, *extra_at], strict=True):
-                column.append(fields[place])
-    if not table.rows:
-        raise DataError(
-            f"{path}: no rows after the header", hint="The first row names the columns, the others hold molecules."
-        )
-    return table
+        places = (smiles_at, split_at, targets_at, extra_at)
+        return MoleculeTable(path, names, extra_names, opened.delimiter, len(header), *places)
+
+
+def _surplus(row: int, fields: Sequence[str], width: int) -> DataError:
+    hint = "Quote fields that hold the delimiter, or write numbers with a decimal point."
+    text = next(field for field in fields[width:] if field.strip()).strip()
+    told = f"row {row} has {len(fields)} fields, and the header has {width}; surplus: {text[:40]!r}"
+    return DataError(told, hint=hint)
 
 
 def _check_header(rows: CsvRows, path: Path, smiles_column: str) -> None:

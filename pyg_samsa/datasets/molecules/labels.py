@@ -71,10 +71,15 @@ def read_labels(
         >>> read_labels(["0.5", "2", "3"]) is None
         True
     """
-    given = {text.strip() for text in texts}
-    signs = "+" in given and all(text in ("+", "-") or is_missing(text, missing) for text in given)
-    keys = ["" if is_missing(text, missing) and not (signs and text.strip() == "-") else _key(text) for text in texts]
-    counts = Counter(key for key in keys if key)
+    signs = all(text.strip() in ("+", "-") or is_missing(text, missing) for text in texts)
+    signs = signs and any(text.strip() == "+" for text in texts)
+    keys, counts = [], Counter[str]()
+    for text in texts:
+        key = "" if is_missing(text, missing) and not (signs and text.strip() == "-") else _key(text)
+        keys.append(key)
+        counts.update([key] if key else [])
+        if len(counts) > _SPELLINGS:  # no labels; a long column of numbers is not kept in memory
+            return None
     asked = bool(positive) and _key(positive) in counts
     if repeated and not asked and any(map(is_bound, counts)):
         return None  # >10 and <1 are measurements at the limits of an assay

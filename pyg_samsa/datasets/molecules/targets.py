@@ -39,6 +39,22 @@ _NOTHING = "There is nothing to learn from it: leave it out of --target-columns.
 CENSORED = ("refuse", "bounds", "missing", "exact")
 
 
+class Numbers(NamedTuple):
+    """The numbers of a column.
+
+    Attributes:
+        values: Float64 [G], NaN where there is no value.
+        bound: Int8 [G], 1 for lower bounds, -1 for upper bounds, and 0 for all else.
+
+    Example:
+        >>> CellOptions().read_column(["1.5", ""], "y", [1, 2]).values
+        array([1.5, nan])
+    """
+
+    values: np.ndarray
+    bound: np.ndarray
+
+
 @dataclass(frozen=True)
 class CellOptions:
     """How the fields of a table are read.
@@ -58,7 +74,7 @@ class CellOptions:
 
     Example:
         >>> CellOptions(decimal="comma").read_column(["1,5", ">2"], "IC50", [1, 2], bounds=True)
-        [Number(value=1.5, bound=0), Number(value=2.0, bound=1)]
+        Numbers(values=array([1.5, 2. ]), bound=array([0, 1], dtype=int8))
     """
 
     delimiter: str = ","
@@ -86,7 +102,7 @@ class CellOptions:
 
     def read_column(
         self, texts: Sequence[str], name: str, rows: Sequence[int], *, bounds: bool = False, target: bool = True
-    ) -> list[Number]:
+    ) -> Numbers:
         """Return the numbers of a column.
 
         Args:
@@ -101,36 +117,43 @@ class CellOptions:
         """
         sign = self.decimal_of(texts)
         self._check_signs(texts, name, rows)
-        numbers = [read_bounded(text, decimal=sign, missing=self.missing) for text in texts]
-        refused = [
-            (text, row)
-            for text, row, number in zip(texts, rows, numbers, strict=True)
-            if number is None or (number.bound and not bounds)
-        ]
-        if refused:
-            first: dict[str, int] = {}
-            for text, row in refused:
-                first.setdefault(text.strip(), row)
+        values, bound = np.empty(len(texts)), np.zeros(len(texts), dtype=np.int8)
+        first: dict[str, int] = {}
+        for place, text in enumerate(texts):
+            number = read_bounded(text, decimal=sign, missing=self.missing)
+            if number is None or (number.bound and not bounds):
+                first.setdefault(text.strip(), rows[place])
+            else:
+                values[place], bound[place] = number
+        if first:
             (text, row), *others = first.items()
-            hint = _what_words_are(texts, numbers, name, target=target)
+            hint = _what_words_are(texts, [self._read(text, sign) for text in texts], name, target=target)
             raise refuse_text(text, row=row, column=name, hint=hint, others=others, target=target)
-        return [number for number in numbers if number is not None]
+        return Numbers(values, bound)
+
+    def _read(self, text: str, sign: str) -> Number | None:
+        return read_bounded(text, decimal=sign, missing=self.missing)
 
     def _check_signs(self, texts: Sequence[str], name: str, rows: Sequence[int]) -> None:
         """Refuse a column where a number such as 3.628 may be 3628, because others have decimal points."""
-        shown = [f"{text.strip()[:40]!r} in row {row}" for text, row in zip(texts, rows, strict=True)]
+
+        def shown(place: int) -> str:
+            return f"{texts[place].strip()[:40]!r} in row {rows[place]}"
+
         grouped = next((place for place, text in enumerate(texts) if is_grouped(text, decimal="comma")), None)
         mixed = mixed_decimals(texts)
         if mixed and (self.decimal == "auto" or grouped is not None):
             hint = "Write all numbers with a point or all with a comma"
             hint += "; --decimal comma reads both." if grouped is None else "."
-            message = f"column {name!r}: {shown[mixed[0]]} and {shown[mixed[1]]} have different decimal signs"
+            message = f"column {name!r}: {shown(mixed[0])} and {shown(mixed[1])} have different decimal signs"
             raise DataError(message, hint=hint)
-        signs = [decimal_sign(text) for text in texts] if self.decimal == "comma" and grouped is not None else []
-        if grouped is not None and "point" in signs:
+        if self.decimal != "comma" or grouped is None:
+            return
+        point = next((place for place, text in enumerate(texts) if decimal_sign(text) == "point"), None)
+        if point is not None:
             value = read_bounded(texts[grouped], decimal="comma")
-            message = f"column {name!r}: {shown[signs.index('point')]} has a decimal point, and --decimal comma"
-            message += f" reads {shown[grouped]} as {value.value:.15g}" if value else ""
+            message = f"column {name!r}: {shown(point)} has a decimal point, and --decimal comma"
+            message += f" reads {shown(grouped)} as {value.value:.15g}" if value else ""
             raise DataError(message, hint="Leave out --decimal, or pass --decimal point.")
 
     def note_on(self, texts: Sequence[str], name: str, rows: Sequence[int]) -> list[str]:
@@ -272,7 +295,7 @@ class _Columns:
     cells: CellOptions
     notes: list[str] = field(default_factory=list)
 
-    def note_missing(self, place: int, values: Sequence[float]) -> None:
+    def note_missing(self, place: int, values: Sequence[float] | np.ndarray) -> None:
         if words := describe_missing(self.texts[place], values):
             self.notes.append(f"column {self.names[place]!r}: read as missing: {words}")
 
@@ -327,14 +350,14 @@ def read_targets(
         if task != "auto":
             raise _no_labels(labels, task, table)
     for texts, name in zip(columns, names, strict=True):
-        known = {text.strip().casefold(): text.strip() for text in texts if not is_missing(text, missing)}
+        words = (text.strip() for text in texts if not is_missing(text, missing))
+        known: dict[str, str] = {}
+        while len(known) < 2 and (word := next(words, None)) is not None:
+            known[word.casefold()] = word
         if not known:
             raise _no_value(texts, name)
-        if (
-            len(known) == 1
-            and task != "regression"
-            and read_bounded(word := next(iter(known.values())), decimal="point") is None
-        ):
+        word = next(iter(known.values()))
+        if len(known) == 1 and task != "regression" and read_bounded(word, decimal="point") is None:
             raise DataError(f"column {name!r} holds only {word[:40]!r}", hint=_NOTHING)
     if task == "multiclass" or (
         task == "auto"
@@ -397,18 +420,19 @@ def _few_whole_numbers(y: Tensor) -> list[str]:
 
 
 def _regression(table: _Columns, asked: str) -> Targets:
-    cells, values, bounds = table.cells, [], []
+    cells, shape = table.cells, (len(table.rows), len(table.names))
+    y, bound = torch.empty(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.int8)
     for place, (texts, name) in enumerate(zip(table.texts, table.names, strict=True)):
         numbers = cells.read_column(texts, name, table.rows, bounds=cells.censored != "refuse")
-        table.note_missing(place, [number.value for number in numbers])
+        table.note_missing(place, numbers.values)
         table.notes += [*cells.note_on(texts, name, table.rows), *_note_bounds(texts, numbers, name, cells.censored)]
-        table.notes += _note_far([number.value for number in numbers], texts, table.rows, name)
+        table.notes += _note_far(numbers.values, texts, table.rows, name)
+        y[:, place] = torch.from_numpy(numbers.values)
         if cells.censored == "missing":
             _check_not_only_bounds(numbers, name)
-            numbers = [Number(math.nan) if number.bound else number for number in numbers]
-        values.append([number.value for number in numbers])
-        bounds.append([number.bound if cells.censored == "bounds" else 0 for number in numbers])
-    y = torch.tensor(values, dtype=torch.float64).T.contiguous()
+            y[torch.from_numpy(numbers.bound != 0), place] = math.nan
+        elif cells.censored == "bounds":
+            bound[:, place] = torch.from_numpy(numbers.bound)
     for position, name in enumerate(table.names):
         bad, reason = check_measurements(y[:, position])
         if bad is not None:
@@ -417,7 +441,6 @@ def _regression(table: _Columns, asked: str) -> Targets:
             raise _no_value(table.texts[position], name)
         if reason:
             raise DataError(f"column {name!r} holds {reason}", hint=_NOTHING)
-    bound = torch.tensor(bounds, dtype=torch.int8).T.contiguous()
     if asked == "auto" and len(table.names) == 1 and (few := _few_whole_numbers(y)):
         table.notes.append(
             f"column {table.names[0]!r}: the numbers {', '.join(few)} are read as a regression; "
@@ -426,9 +449,9 @@ def _regression(table: _Columns, asked: str) -> Targets:
     return Targets("regression", list(table.names), y, bound if bool(bound.any()) else None, tuple(table.notes))
 
 
-def _note_far(values: Sequence[float], texts: Sequence[str], rows: Sequence[int], name: str) -> list[str]:
+def _note_far(values: np.ndarray, texts: Sequence[str], rows: Sequence[int], name: str) -> list[str]:
     """Return which values of a column are far outside the others, such as 999999 where there is no value."""
-    column = torch.tensor(values, dtype=torch.float64)
+    column = torch.from_numpy(values)
     known = column[column.isfinite()]
     if len(known) < _FEWEST_FOR_QUARTILES:
         return []
@@ -460,18 +483,18 @@ class ExtraNumbers(NamedTuple):
     notes: Sequence[str] = ()
 
 
-def _note_bounds(texts: Sequence[str], numbers: Sequence[Number], name: str, censored: str) -> list[str]:
+def _note_bounds(texts: Sequence[str], numbers: Numbers, name: str, censored: str) -> list[str]:
     """Return how many values of a column are bounds, and what is done with them."""
-    found = [text.strip() for text, number in zip(texts, numbers, strict=True) if number.bound]
+    found = numbers.bound.nonzero()[0].tolist()
     if not found:
         return []
     done = {"bounds": "trained with as bounds", "missing": "left out", "exact": "taken as exact numbers"}[censored]
-    verb = "value is a bound" if len(found) == 1 else "values are bounds"
-    return [f"column {name!r}: {len(found):,} {verb}, such as {found[0][:40]!r}, {done} (--censored {censored})"]
+    verb, text = "value is a bound" if len(found) == 1 else "values are bounds", texts[found[0]].strip()[:40]
+    return [f"column {name!r}: {len(found):,} {verb}, such as {text!r}, {done} (--censored {censored})"]
 
 
-def _check_not_only_bounds(numbers: Sequence[Number], name: str) -> None:
-    if all(number.bound for number in numbers if not math.isnan(number.value)):
+def _check_not_only_bounds(numbers: Numbers, name: str) -> None:
+    if bool(numbers.bound[~np.isnan(numbers.values)].all()):
         hint = "--censored bounds trains with them, and exact takes the numbers as they are."
         raise DataError(f"column {name!r} holds only bounds, which --censored missing leaves out", hint=hint)
 
@@ -501,8 +524,8 @@ def read_numbers(
     table = _Columns(columns, names, rows, cells or CellOptions())
     read = torch.full((len(rows), len(columns)), math.nan, dtype=torch.float64)
     for position, column in enumerate(columns):
-        found = [number.value for number in table.cells.read_column(column, names[position], rows, target=False)]
-        read[:, position] = torch.tensor(found, dtype=torch.float64)
+        found = table.cells.read_column(column, names[position], rows, target=False).values
+        read[:, position] = torch.from_numpy(found)
         table.note_missing(position, found)
         table.notes += table.cells.note_on(column, names[position], rows)
         table.notes += _note_far(found, column, rows, names[position])

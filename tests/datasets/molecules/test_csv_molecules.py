@@ -191,7 +191,7 @@ def test_prepared_once(table, tmp_path, monkeypatch):
 
     rows = [[s, n] for n, s in enumerate(SMILES)]
     first = table(["smiles", "y"], rows)
-    monkeypatch.setattr(csv_molecules, "_parse", lambda *_: 1 / 0)
+    monkeypatch.setattr(csv_molecules, "convert_table", lambda *_, **options: 1 / 0)
     again = table(["smiles", "y"], rows)
     assert torch.equal(first._data.y, again._data.y)
     with pytest.raises(ZeroDivisionError):

@@ -1,6 +1,8 @@
+import types
+
 import pytest
 
-from pyg_samsa.datasets.molecules.csv_table import read_molecule_table
+from pyg_samsa.datasets.molecules.csv_table import open_molecule_table
 from pyg_samsa.errors import ConfigError, DataError
 
 
@@ -9,7 +11,18 @@ def table(tmp_path):
     def make(text, left_out=None, **options):
         path = tmp_path / "table.csv"
         path.write_text(text)
-        return read_molecule_table(path, [] if left_out is None else left_out, **options)
+        opened = open_molecule_table(path, **options)
+        assert opened.count()
+        rows = list(opened.rows([] if left_out is None else left_out))
+        return types.SimpleNamespace(
+            target_names=opened.target_names,
+            delimiter=opened.delimiter,
+            rows=[row.row for row in rows],
+            smiles=[row.smiles for row in rows],
+            split=[row.split for row in rows],
+            targets=[list(column) for column in zip(*(row.targets for row in rows), strict=True)],
+            extra=[list(column) for column in zip(*(row.extra for row in rows), strict=True)],
+        )
 
     return make
 

@@ -63,13 +63,13 @@ class TestGraphBridge:
             edges,
             None,
             codes,
-            double([[3.0], [0.5]]),
+            double([[3.0], [1.0]]),
             lambda f: torch.cat([f, -f]),
             lambda f: tokens.append(f.tolist()) or f,
             lambda f: tokens.append(f.tolist()) or f[[0, 0, 0]],
         )
-        # L = 3 * [1, 2] + x = [4, 8], R = 0.5 * [10, 20] - x = [4, 8]; edges 0->1: 4 - 8, 1->1: 8 - 8.
-        assert tokens == [[4.0, 4.0, 1.0], [8.0, 8.0, 2.0], [-4.0], [0.0]]
+        # L = 3 * [1, 2] + x = [4, 8], R = [10, 20] - x = [9, 18]; edges 0->1: 4 - 18, 1->1: 8 - 18.
+        assert tokens == [[4.0, 9.0, 1.0], [8.0, 18.0, 2.0], [-14.0], [-10.0]]
 
     def test_opposite_edges_differ_in_sign(self):
         x, eps = torch.randn(2, 3, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)

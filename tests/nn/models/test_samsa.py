@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import types
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch_geometric.transforms import ToSparseTensor
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.nn import SAMSA, AtomEncoder
+from pyg_samsa.nn.models import samsa
 
 SMALL = {"channels": 16, "num_layers": 2, "heads": 4, "num_samples": 4}
 
@@ -393,3 +395,12 @@ def test_a_million_empty_graphs_cost_next_to_nothing():
         out = model(torch.randn(2, 3), batch=torch.tensor([5, 999_999]), batch_size=1_000_000)
     assert out.shape == (1_000_000, 1)
     assert shapes[-1] == (3, 1)
+
+
+@pytest.mark.parametrize(("pe_channels", "given"), [(0, {"length": 2}), (3, {"length": 2, "pe_channels": 3})])
+def test_added_tokenizers_are_told_of_encodings_if_there_are_some(monkeypatch, pe_channels, given):
+    seen = []
+    monkeypatch.setattr(samsa, "make_tokenizer", lambda *_, **options: seen.append(options))
+    options = {"tokenizer": "mine", "tokenizer_options": {"length": 2}, "channels": 8, "flip_signs": False}
+    samsa._make_tokenizer(3, None, types.SimpleNamespace(**options, pe_channels=pe_channels))
+    assert seen == [given | ({"flip_signs": False} if pe_channels else {})]

@@ -135,3 +135,12 @@ def test_a_device_without_float64_has_the_codes_of_the_cpu(float32_device):
     found = encoder.to(float32_device)(pos.to(float32_device), torch.zeros(10, dtype=torch.long, device=float32_device))
     assert found.device == float32_device
     torch.testing.assert_close(torch.tensor(found.tolist()), expected)
+
+
+def test_distances_are_encoded_as_waves():
+    encoder, seen = CoordinateFree(16, centroid_distance=True).double().eval(), []
+    encoder.distance_encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    encoder(torch.tensor([[0.0, 0.0], [2.0, 0.0]], dtype=torch.float64))  # both are 1 away from their mean
+    count = seen[0].size(1) // 2
+    angles = torch.pi / 2 * torch.arange(1, count + 1, dtype=torch.float64)
+    torch.testing.assert_close(seen[0], torch.cat([angles.sin(), angles.cos()]).expand(2, -1), rtol=0, atol=1e-5)

@@ -6,6 +6,7 @@ import torch
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional import feature_keys
 from pyg_samsa.nn import GraphTokenizer
+from pyg_samsa.nn.tokenizers import graph
 
 EDGES = torch.tensor([[0, 1, 3, 2], [1, 0, 2, 3]])
 
@@ -45,3 +46,12 @@ def test_features_of_edges_are_required_if_there_are_edges():
 @pytest.mark.parametrize("num_codes", [0, 1, 2])
 def test_only_codes_are_drawn(num_codes):
     assert GraphTokenizer(8, 3, num_codes=num_codes).has_draws == (num_codes > 0)
+
+
+@pytest.mark.parametrize(("training", "given", "computed"), [(False, False, 1), (False, True, 0), (True, False, 0)])
+def test_keys_are_computed_only_where_codes_need_them(monkeypatch, training, given, computed):
+    calls = []
+    monkeypatch.setattr(graph, "feature_keys", lambda x: calls.append(x) or feature_keys(x))
+    tokenizer = GraphTokenizer(8, 3).train(training)
+    tokenizer(torch.randn(4, 3), EDGES, code_keys=torch.arange(4) if given else None)
+    assert len(calls) == computed
