@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pyg_samsa.cli import _slurm
 from pyg_samsa.cli._arguments import (
     add_config,
     add_decimal,
@@ -22,6 +23,7 @@ from pyg_samsa.cli._listing import print_files
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.task import KINDS
 
+_RESUME = ("train.auto_resume", "True")
 _TABLES = (".csv", ".tsv", ".txt", ".smi")
 HELP = "train and test a model with a config, or on a CSV file of molecules"
 EPILOG = """\
@@ -38,6 +40,7 @@ examples:
   pyg-samsa train --csv esol.csv --target-columns logS --folds 5        cross-validation; one predictor
   pyg-samsa train --csv esol.csv --target-columns logS --cfg my.yaml    your own molecules and config
   pyg-samsa train --csv esol.csv --target-columns logS dataset.descriptors "[rdkit2d, morgan_count]"
+  pyg-samsa train --cfg my.yaml --slurm partition=gpu,time=4:00:00,gpus_per_node=1    a job of SLURM
   pyg-samsa train --cfg my.yaml --import my_heads        a module of your own, which registers parts
   pyg-samsa train --csv rates.csv --target-columns logk --extra-columns temperature pH
 
@@ -60,6 +63,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="rename the YAML file to FILE_done after the last run",
     )
     parser.add_argument("--list", action="store_true", help="list the packaged configs, then stop")
+    parser.add_argument(
+        "--slurm",
+        metavar="KEY=VALUE,...",
+        help="submit the command as a job of SLURM, such as partition=gpu,time=4:00:00,gpus_per_node=1",
+    )
     add_import(parser, custom=True)
     add_table(parser)
     add_overrides(parser)
@@ -187,6 +195,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the experiment."""
     if args.list:
         return _list()
+    job = _slurm.parse(args.slurm) if args.slurm is not None else None
     import_modules(args)
     check_table(args)
     give_back_settings(args)
@@ -206,9 +215,29 @@ def run(args: argparse.Namespace) -> int:
     path = find_config(config)
     if args.mark_done and PACKAGED in path.resolve().parents:
         raise ConfigError("--mark_done", str(path), "a config of your own, not a packaged one")
+    if job is not None:
+        return _submit(args, config, opts, job)
     runner.run(config, opts, repeat=args.repeat, verbosity=args.verbosity)
     if args.mark_done and runner.is_main_process():
         os.rename(path, f"{path}_done")
+    return 0
+
+
+def _submit(args: argparse.Namespace, config: str, opts: Sequence[str], values: Mapping[str, Any]) -> int:
+    """Submit the command as a job, after its settings were read."""
+    from torch_geometric.graphgym.config import cfg
+
+    from pyg_samsa.graphgym.config import load_config
+    from pyg_samsa.io.files import check_folder
+    from pyg_samsa.training.console import make_console
+
+    load_config(config, opts)
+    check_folder("out_dir", cfg.out_dir)
+    words = _words(args)
+    words += ["--mark_done"] * args.mark_done + ["-q"] * args.quiet + ["-v"] * args.verbose
+    folder = Path(cfg.out_dir).expanduser().absolute() / "slurm"
+    job = _slurm.submit(_slurm.Command(words, _RESUME), values, folder)
+    make_console().print(_slurm.describe(job, values["cluster"]), markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -343,6 +372,12 @@ def resume_hint(args: argparse.Namespace) -> str:
         Continue after the last complete epoch with:
           pyg-samsa train --cfg quickstart samsa.layers 2 train.auto_resume True
     """
+    resumed = shlex.join(["pyg-samsa", *_words(args), *_RESUME])
+    return f"Continue after the last complete epoch with:\n  {resumed}"
+
+
+def _words(args: argparse.Namespace) -> list[str]:
+    """Return the command without the name of the program, and without ``train.auto_resume``."""
     # --target-columns, --extra-columns and --missing take all words after them, so they do not come last.
     given = {
         "--target-columns": args.target_columns,
@@ -367,8 +402,7 @@ def resume_hint(args: argparse.Namespace) -> str:
         "--out": args.out,
     }
     given |= {"--cfg": args.cfg_file, "--csv": args.csv, "--repeat": args.repeat if args.repeat > 1 else None}
-    words = ["pyg-samsa", "train"]
-    words += [word for name in args.imports for word in ("--import", name)]
+    words = ["train", *(word for name in args.imports for word in ("--import", name))]
     for name, value in given.items():
         if value is not None:
             words += [name, *([] if value is True else map(str, value) if isinstance(value, list) else [str(value)])]
@@ -376,7 +410,7 @@ def resume_hint(args: argparse.Namespace) -> str:
     if "train.auto_resume" in opts:
         place = opts.index("train.auto_resume")
         del opts[place : place + 2]
-    return f"Continue after the last complete epoch with:\n  {shlex.join([*words, *opts, 'train.auto_resume', 'True'])}"
+    return [*words, *opts]
 
 
 def _list() -> int:
