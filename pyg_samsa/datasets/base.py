@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, InMemoryDataset
+from torch_geometric.data.separate import separate
 
 from pyg_samsa.chem.graph_table import GraphTable
 from pyg_samsa.datasets.features import Features
@@ -369,7 +370,10 @@ class SplitDataset(InMemoryDataset):
 
     def get(self, idx: int) -> Data:
         """Return one graph, its integers int64."""
-        data = super().get(idx)
+        if self.slices is None:
+            return super().get(idx).apply(_widen)
+        # PyG's own method keeps every graph that it ever returned, some 8 KB each.
+        data = separate(cls=Data, batch=self._data, idx=idx, slice_dict=self.slices, decrement=False)
         return data.apply(_widen)
 
     def count_tokens(self, *, edges: bool = True) -> Tensor:
@@ -460,6 +464,34 @@ def check_described(dataset: Any) -> None:
         )
     if not len(dataset.split_idx.get("train", ())):
         raise ConfigError("split_idx", sorted(dataset.split_idx), "a split 'train' with at least one row")
+
+
+def per_graph(dataset: Any, key: str) -> Any:
+    """Return the values of an attribute for all graphs: a tensor, or a sequence of texts.
+
+    Args:
+        dataset: Graphs.
+        key: An attribute with one row, or one text, for each graph.
+
+    Example:
+        >>> from pyg_samsa.datasets.features import Features
+        >>> graphs = Prepared({"y": torch.arange(3)}, {"y": torch.arange(4)}, {})
+        >>> per_graph(SplitDataset(graphs, Task("binary", ["active"]), Features(1))[1:], "y")
+        tensor([1, 2])
+
+    Cost: nothing where they are stored so; other data sets are read graph by graph.
+    """
+    stored = None
+    if isinstance(dataset, SplitDataset) and dataset.slices is not None and key in dataset.slices:
+        plain = type(dataset).get is SplitDataset.get and dataset.transform is None
+        stored = dataset._data[key] if plain and len(dataset._data[key]) == len(dataset.slices[key]) - 1 else None
+    if stored is None:
+        values = [dataset[row][key] for row in range(len(dataset))]
+        return torch.cat(values) if isinstance(values[0], Tensor) else values
+    rows = dataset._indices
+    if isinstance(stored, Tensor):
+        return _widen(stored if rows is None else stored[list(rows)])
+    return stored if rows is None else [stored[row] for row in rows]
 
 
 def select_graphs(prepared: Prepared, keep: Tensor) -> Prepared:

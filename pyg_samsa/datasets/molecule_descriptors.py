@@ -88,14 +88,14 @@ def add_descriptors(
     return widened
 
 
-def _smiles(dataset: Any, descriptors: Sequence[str], key: str) -> list[str]:
+def _smiles(dataset: Any, descriptors: Sequence[str], key: str) -> Sequence[str]:
     """Return the SMILES of all stored graphs."""
     data = getattr(dataset, "_data", None)
     found = None if data is None else data.get("smiles")
     if found is None:
         reason = f"none for {type(dataset).__name__}, whose graphs have no SMILES"
         raise ConfigError(key, list(descriptors), reason, hint=f"Remove {key}.")
-    return [found] if isinstance(found, str) else list(found)
+    return [found] if isinstance(found, str) else found
 
 
 def cached_descriptors(
@@ -119,8 +119,7 @@ def cached_descriptors(
         torch.Size([2, 167])
     """
     labels = descriptor_labels([name])
-    text = "\n".join([f"rdkit {metadata.version('rdkit')}", *labels, "", *smiles])
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = _name(["rdkit " + metadata.version("rdkit"), *labels, ""], smiles)
     path = Path(folder) / "descriptors" / f"{name}-{digest[:16]}.pt"
     shape = (len(smiles), len(labels))
     values = _cached(path, digest, shape)
@@ -137,6 +136,14 @@ def cached_descriptors(
             with atomic_write(path) as temporary:
                 torch.save(content, temporary)
     return values
+
+
+def _name(head: Sequence[str], smiles: Sequence[str]) -> str:
+    """Return the hash of lines and molecules, without a text of all of them."""
+    digest = hashlib.sha256("\n".join(head).encode())
+    for text in smiles:
+        digest.update(f"\n{text}".encode())
+    return digest.hexdigest()
 
 
 def _cached(path: Path, digest: str, shape: tuple[int, int], *, tell: bool = False) -> Tensor | None:

@@ -12,6 +12,7 @@ import torch
 
 from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.chem.parsing import in_chunks, join_parsed, parse_stream
+from pyg_samsa.datasets.base import per_graph
 from pyg_samsa.datasets.molecule_descriptors import cached_descriptors
 from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError
@@ -37,7 +38,7 @@ class MoleculeRows:
         self.dataset, self.task, self.folder = dataset, dataset.task, folder
         self.smiles = smiles_of(dataset, name)
         self.splits = {split: np.sort(np.asarray(dataset.split_idx[split])) for split in split_sizes(dataset.split_idx)}
-        y = torch.cat([dataset[row].y.reshape(1, -1) for row in range(len(dataset))]).double().numpy()
+        y = per_graph(dataset, "y").reshape(len(dataset), -1).double().numpy()
         self.target: np.ndarray = y[:, 0] if self.task.kind == "multiclass" else y
         bound = getattr(dataset._data, "y_bound", None)
         self.bound: np.ndarray | None = None if bound is None else bound.numpy()
@@ -104,7 +105,7 @@ class MoleculeRows:
         return self._inputs[split]
 
 
-def smiles_of(dataset: Any, name: str, *, hint: str = _HINT) -> list[str]:
+def smiles_of(dataset: Any, name: str, *, hint: str = _HINT) -> Sequence[str]:
     """Return the SMILES of every graph.
 
     Args:
@@ -130,4 +131,4 @@ def smiles_of(dataset: Any, name: str, *, hint: str = _HINT) -> list[str]:
         raise ConfigError("dataset.name", name, "a task of whole molecules", hint=hint)
     if not isinstance(getattr(dataset[0], "smiles", None), str):
         raise ConfigError("dataset.name", name, "molecules with SMILES", hint=hint)
-    return [dataset[row].smiles for row in range(len(dataset))]
+    return per_graph(dataset, "smiles")

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
-from pyg_samsa.datasets.molecules import peptides
+from pyg_samsa.datasets import CSVMolecules
+from pyg_samsa.datasets.molecules import molecule_shards, peptides
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="signals are sent to the processes")]
@@ -128,3 +130,37 @@ def test_a_waiting_process_takes_over_from_a_killed_one(tmp_path, start):
     first.kill()
     loaded, expected, _ = finish(second)
     assert loaded == expected
+
+
+KILLED_IN_SHARDS = """
+    import os, signal, sys
+    from pathlib import Path
+    from pyg_samsa.datasets import CSVMolecules
+    from pyg_samsa.datasets.molecules import molecule_shards
+    molecule_shards.SHARD_ROWS = 7
+    save, done = molecule_shards._save, []
+    def kill(shard, path):
+        if len(done) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done.append(save(shard, path))
+    molecule_shards._save = kill
+    folder = Path(sys.argv[1])
+    CSVMolecules(folder, csv=folder / "table.csv", progress=False, workers=1)
+"""
+
+
+def test_a_table_that_is_killed_between_shards_goes_on(tmp_path, write_table, monkeypatch):
+    write_table(tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", textwrap.dedent(KILLED_IN_SHARDS), str(tmp_path)]
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    (parts,) = (tmp_path / "csv").glob("*-parts")
+    assert sorted(path.name for path in parts.iterdir()) == ["000000.pt", "000001.pt", "000002.pt"]
+    whole = CSVMolecules(tmp_path / "whole", csv=tmp_path / "table.csv", progress=False, workers=1)
+    monkeypatch.setattr(molecule_shards, "SHARD_ROWS", 7)
+    rest = CSVMolecules(tmp_path, csv=tmp_path / "table.csv", progress=False, workers=1)
+    assert all(torch.equal(rest._data[key], whole._data[key]) for key in ("x", "edge_index", "edge_attr", "y"))
+    assert list(rest._data.smiles) == list(whole._data.smiles)
+    assert all(torch.equal(rest.split_idx[split], rows) for split, rows in whole.split_idx.items())
+    assert not list((tmp_path / "csv").glob("*-parts"))

@@ -12,6 +12,7 @@ from pyg_samsa.datasets.base import (
     load_prepared,
     load_tensors,
     molecules_to_prepared,
+    per_graph,
     prepare_once,
     save_prepared,
     select_graphs,
@@ -245,3 +246,22 @@ def test_a_failed_preparation_leaves_nothing_that_is_taken_for_whole(tmp_path):
         prepare_once(path, fail)
     assert [child.name for child in tmp_path.iterdir()] == [".set.pt.lock"]
     check(SplitDataset(prepare_once(path, make), TASK, MOLECULES))
+
+
+def test_graphs_that_were_read_are_not_kept():
+    dataset = SplitDataset(make(), TASK, MOLECULES)
+    first = dataset[0]
+    first.x += 1
+    assert dataset._data_list is None
+    assert torch.equal(dataset[0].x + 1, first.x)
+
+
+def test_values_per_graph_are_those_of_single_graphs():
+    dataset, changed = SplitDataset(make(), TASK, MOLECULES), SplitDataset(make(), TASK, MOLECULES)
+    view = dataset[torch.tensor([2, 1])]
+    changed.transform = lambda data: data.update({"y": data.y + 1})
+    for one in (dataset, view, changed, list(dataset)):
+        found = torch.cat([data.y for data in one])
+        torch.testing.assert_close(per_graph(one, "y"), found, rtol=0, atol=0, equal_nan=True)
+        assert list(per_graph(one, "smiles")) == [data.smiles for data in one]
+    assert per_graph(dataset, "y").data_ptr() == dataset._data.y.data_ptr()
