@@ -80,3 +80,9 @@ def test_functional_confusion_matrix() -> None:
     true, pred = rng.integers(0, 4, 50), rng.integers(0, 4, 50)
     ours = confusion_metric.confusion_matrix(torch.from_numpy(pred), torch.from_numpy(true), 4)
     np.testing.assert_array_equal(ours.numpy(), confusion_matrix(true, pred, labels=range(4)))
+
+
+@pytest.mark.parametrize(("width", "expected"), [(1, r"logits \[B, 1\] or \[B\]$"), (2, r"logits \[B, 2\]$")])
+def test_the_error_names_the_shapes_that_are_taken(width: int, expected: str) -> None:
+    with pytest.raises(ShapeError, match=expected):
+        metrics.build("accuracy", width).update(torch.zeros(4, 3), torch.zeros(4, dtype=torch.long))

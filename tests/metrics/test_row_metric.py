@@ -101,3 +101,9 @@ def test_as_rows_takes_a_vector_for_one_target_only() -> None:
 def test_mean_of_defined() -> None:
     assert mean_of_defined(np.array([1.0, NAN, 3.0])) == 2.0
     assert np.isnan(mean_of_defined(np.array([NAN])))
+
+
+@pytest.mark.parametrize(("width", "expected"), [(1, r"\[B, 1\] or \[B\]$"), (2, r"\[B, 2\]$")])
+def test_the_error_names_the_shapes_that_are_taken(width: int, expected: str) -> None:
+    with pytest.raises(ShapeError, match=expected):
+        as_rows("preds", torch.zeros(4, 3), width)

@@ -61,7 +61,7 @@ def test_weights_must_be_convex(weights):
 def test_wrong_members_are_named():
     with pytest.raises(ConfigError, match="at least one predictor"):
         BlendPredictor([], [])
-    with pytest.raises(ConfigError, match="one task"):
+    with pytest.raises(ConfigError, match=r"got .*\('a',\).*, expected predictors of one task, .*\('a', 'b'\)"):
         BlendPredictor([Constant([0, 0]), Constant([0], task=Task("regression", ["a"]))], [0.5, 0.5])
     with pytest.raises(ConfigError, match="names"):
         BlendPredictor([Constant([0, 0])], [1], names=["x", "y"])

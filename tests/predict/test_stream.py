@@ -220,6 +220,13 @@ def test_a_damaged_state_is_named(interrupted, tmp_path, damage):
         predict_to_file(table(csv_text()), interrupted)
 
 
+def test_a_state_of_more_than_64_kib_is_damaged(interrupted, tmp_path):
+    state = tmp_path / "out.csv.partial.json"
+    state.write_text(state.read_text() + " " * 2**16)
+    with pytest.raises(DataIntegrityError, match=r"out\.csv\.partial\.json"):
+        predict_to_file(table(csv_text()), interrupted)
+
+
 def test_without_its_state_it_starts_again(interrupted, tmp_path):
     (tmp_path / "out.csv.partial.json").unlink()
     predictor = Lengths()

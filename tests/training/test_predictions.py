@@ -38,6 +38,8 @@ def test_classes(collect, tmp_path):
     )
     assert (table["true"].tolist(), table["pred"].tolist()) == ([0, 1], [0, 1])
     assert table["yes_pred"][1] > 0.99
+    three = collect([0, 1], torch.tensor([[0.0, 0.0, 9.0], [0.0, 9.0, 0.0]]), torch.tensor([0, 1]))
+    assert write(tmp_path, three, "multiclass", ["a", "b", "c"])["pred"].tolist() == [2, 1]
 
 
 def test_nodes_stay_in_order_in_large_graphs(collect):

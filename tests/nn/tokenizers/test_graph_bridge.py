@@ -149,3 +149,12 @@ def test_sigma_starts_where_it_is_told(sigma):
     torch.testing.assert_close(
         torch.nn.functional.softplus(bridge.raw_sigma), torch.full((1, 8), sigma), rtol=1e-5, atol=0
     )
+
+
+def test_without_codes_nodes_and_edges_are_those_of_their_features():
+    bridge, (x, edge_index, edge_attr) = GraphBridge(8, num_codes=0).double(), random_graph(5, 8)
+    tokens, position = bridge(x, edge_index, edge_attr), bridge.phi(x)
+    nodes = bridge.phi_node(torch.cat([position, x], dim=1))
+    edges = bridge.phi_edge(torch.cat([position[edge_index[0]] - position[edge_index[1]], edge_attr], dim=1))
+    torch.testing.assert_close(tokens.x[tokens.node_rows], nodes)
+    torch.testing.assert_close(tokens.x[tokens.edge_rows], edges)
