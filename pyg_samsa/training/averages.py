@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from pyg_samsa.functional.autocast import at_least_float32
 from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
 from pyg_samsa.training.loss_inputs import class_vector, classes, two_columns
 
@@ -158,8 +159,8 @@ def balanced_weights(count: Tensor) -> Tensor:
     return (total - count) / total * (count > 0)
 
 
-def of_all_processes(average: Average, loss: Tensor, pred: Tensor, target: Tensor) -> Tensor:
-    r"""Return the loss of the batches of all processes, whose gradients average to those of one large batch.
+def of_all_processes(average: Average, loss: Tensor, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Return the loss of the batches of all processes, whose gradients average to those of one large batch; and sums.
 
     .. math::
         \bar\ell = f\Big(\sum_r s_r\Big), \qquad
@@ -180,7 +181,21 @@ def of_all_processes(average: Average, loss: Tensor, pred: Tensor, target: Tenso
     sums = own.detach().clone()
     dist.all_reduce(sums)
     value = average.value(sums + own - own.detach())
-    return value.detach() + dist.get_world_size() * (value - value.detach())
+    return value.detach() + dist.get_world_size() * (value - value.detach()), sums
+
+
+def tell_all_processes(average: Average, before: Tensor | None, weight: Tensor) -> None:
+    """Make the loss of all processes NaN, in place of `of_all_processes` where this process has an error instead.
+
+    Args:
+        average: What the loss is a mean over.
+        before: Sums of an earlier step; None if there was none.
+        weight: A weight of the network, for type and device.
+    """
+    if before is None and isinstance(average, BalancedAverage):
+        return  # the number of classes is not known; the others see that this process ends
+    sums = at_least_float32(weight.detach().new_empty(2)) if before is None else before.clone()
+    dist.all_reduce(sums.fill_(torch.nan))
 
 
 def _weighted(value: Tensor, weight: Tensor) -> Tensor:

@@ -99,6 +99,7 @@ class FiniteGuard:
         value, *bad = pending.results.tolist()
         for failed, check in zip(bad, pending.checks, strict=True):
             if failed and (error := check.explain()) is not None:
+                error.everywhere = self.everywhere and not math.isfinite(value)
                 raise error
         self._check(value, pending.where)
 

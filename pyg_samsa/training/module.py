@@ -20,7 +20,7 @@ from pyg_samsa.functional.float64 import has_float64
 from pyg_samsa.metrics import BatchMetric
 from pyg_samsa.metrics.row_metric import UndefinedMetric
 from pyg_samsa.task import SPLITS
-from pyg_samsa.training.averages import Average, RowAverage, of_all_processes
+from pyg_samsa.training.averages import Average, RowAverage, of_all_processes, tell_all_processes
 from pyg_samsa.training.finite import FiniteGuard
 from pyg_samsa.training.losses import clip_to_bounds
 from pyg_samsa.training.mean_loss import MeanLoss
@@ -98,6 +98,7 @@ class TaskModule(pl.LightningModule):
         self.guard = FiniteGuard()
         self._epoch_schedulers: dict[int, str | None] = {}
         self._undefined: set[str] = set()
+        self._sums: Tensor | None = None
 
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
         """Return (prediction, target) of a batch, the prediction in at least float32."""
@@ -113,8 +114,8 @@ class TaskModule(pl.LightningModule):
         with without_autocast(pred):
             clipped = pred if bound is None else clip_to_bounds(pred, target, bound)
             loss = self.loss(clipped, target)
-            if split == "train" and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-                loss = of_all_processes(self.average, loss, clipped, target)
+            if split == "train" and _is_one_of_several():
+                loss, self._sums = of_all_processes(self.average, loss, clipped, target)
             return loss, pred.detach(), target.detach()
 
     def _measure(self, split: str, batch: Any, loss: Tensor, pred: Tensor, target: Tensor) -> None:
@@ -141,7 +142,15 @@ class TaskModule(pl.LightningModule):
         """
         self.guard.everywhere = True
         step = f"step {self.global_step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1})"
-        return self._step(batch, "train", f"training loss at {step}")[0]
+        before = self._sums
+        try:
+            return self._step(batch, "train", f"training loss at {step}")[0]
+        except NumericalError as error:
+            # Where the error came before the common loss, the other processes wait for this one.
+            if _is_one_of_several() and not error.everywhere and self._sums is before:
+                tell_all_processes(self.average, before, next(self.network.parameters()))
+                error.everywhere = True
+            raise
 
     def _step(self, batch: Any, split: str, where: str) -> tuple[Tensor, Tensor, Tensor]:
         """Predict and measure a batch; on an accelerator its checks are read with the next batch."""
@@ -263,6 +272,10 @@ class TaskModule(pl.LightningModule):
             # Lightning requires a metric for a plateau schedule and would step it; `on_train_epoch_end` does that.
             config["monitor"], config["strict"] = "train_loss", False
         return {"optimizer": optimizer, "lr_scheduler": config}
+
+
+def _is_one_of_several() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def _beside(target: Tensor, pred: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from pyg_samsa.training import losses
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.module import TaskModule
 
+NAN = "training loss at step 0 (epoch 1, batch 1): is nan True"
 SHARES = (slice(0, 3), slice(3, 8))
 CASES = {
     "bce": "ap",
@@ -82,16 +83,35 @@ def results(name: str, share: slice = slice(0, 8)) -> dict[str, torch.Tensor]:
     return {"loss": loss.detach(), **found, **measured}
 
 
+def fail(*_: object) -> None:
+    raise NumericalError("layer 0", "is not finite")
+
+
+def error_of(module: TaskModule, batch: list[Data]) -> str:
+    try:
+        Step(module)(Batch.from_data_list(batch))
+    except NumericalError as error:
+        return f"{str(error).splitlines()[0]} {error.everywhere}"
+    return ""
+
+
 def worker(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     found = {name: results(name, SHARES[rank]) for name in CASES}
     broken = graphs("mse")[SHARES[rank]]
     if rank == 1:
         broken[0].y[0, 0] = float("inf")
-    try:
-        Step(build("mse"))(Batch.from_data_list(broken))
-    except NumericalError as error:
-        found["error"] = f"{error} {error.everywhere}"
+    found["error"] = error_of(build("mse"), broken)
+    # An error within the network of one process, in its first step and in a later one.
+    module = build("mse")
+    spoil = module.network.register_forward_hook(fail) if rank == 1 else None
+    found["first"] = error_of(build("mse") if spoil is None else module, graphs("mse")[SHARES[rank]])
+    if spoil is not None:
+        spoil.remove()
+    assert error_of(module, graphs("mse")[SHARES[rank]]) == ""
+    if rank == 1:
+        module.network.register_forward_hook(fail)
+    found["later"] = error_of(module, graphs("mse")[SHARES[rank]])
     torch.save(found, f"{folder}/{rank}.pt")
 
 
@@ -122,4 +142,6 @@ def test_gradients_losses_and_metrics_are_those_of_one_process(both, name):
 
 
 def test_a_loss_that_is_not_finite_in_one_process_is_an_error_in_both(both):
-    assert [found["error"] for found in both] == ["training loss at step 0 (epoch 1, batch 1): is nan True"] * 2
+    assert [found["first"] for found in both] == [NAN, "layer 0: is not finite True"]
+    assert [found["later"] for found in both] == [NAN, "layer 0: is not finite True"]
+    assert [found["error"] for found in both] == [NAN] * 2
