@@ -1,4 +1,4 @@
-"""Peak memory of preparing a large table of molecules and of training with it: ``python -m benchmarks.large_table``.
+"""Peak memory of preparing a large table of molecules, and of an epoch with it: ``python -m benchmarks.large_table``.
 
 The table is made of combinations of fragments. Each part runs in a process of its own, whose memory is read twenty
 times a second. Memory is counted that cannot be given back without losing data: pages of mapped files are not.
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 
 import yaml
@@ -41,14 +41,14 @@ ROOT = Path(__file__).parent.parent
 
 
 def write_table(path: Path, rows: int) -> None:
-    """Write a table of different molecules with a target and a column of a second number.
+    """Write a table of different molecules with a target.
 
     Args:
         path: CSV file.
         rows: Number of molecules, at most those of the combinations, about a million.
     """
     made = (left + core.format(*ends) for left, core, *ends in product(_LEFT, _CORE, _RIGHT, _RIGHT))
-    smiles = list(islice(made, None))
+    smiles = list(made)
     if rows > len(smiles):
         raise ValueError(f"there are {len(smiles):,} combinations, fewer than {rows:,}")
     generator = random.Random(0)
@@ -65,16 +65,16 @@ def measure(arguments: Sequence[str]) -> dict[str, float]:
     Args:
         arguments: Arguments of Python.
     """
-    start, peak, peak_main = time.monotonic(), 0.0, 0.0
+    start, peak, main_peak = time.monotonic(), 0.0, 0.0
     process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT)
     while process.poll() is None:
         parts = [_held(child) for child in _family(process.pid)]
-        peak, peak_main = max(peak, sum(parts)), max(peak_main, parts[0] if parts else 0.0)
+        peak, main_peak = max(peak, sum(parts)), max(main_peak, parts[0])
         time.sleep(_SECONDS)
     if process.returncode:
         raise SystemExit(f"{' '.join(arguments)}: exit code {process.returncode}")
     seconds = time.monotonic() - start
-    return {"seconds": round(seconds), "MiB": round(peak), "MiB of the main process": round(peak_main)}
+    return {"seconds": round(seconds), "MiB": round(peak), "MiB of the main process": round(main_peak)}
 
 
 def _family(pid: int) -> list[int]:
@@ -96,12 +96,12 @@ def _held(pid: int) -> float:
     return sum(int(lines.get(key, "0 kB").split()[0]) for key in ("RssAnon", "RssShmem")) / 1024
 
 
-def _config(folder: Path, table: Path, seconds: int, descriptors: Sequence[str]) -> Path:
+def _config(folder: Path, table: Path, descriptors: Sequence[str]) -> Path:
     content = {
         "out_dir": str(folder / "results"),
         "num_threads": 1,
         "dataset": {"format": "samsa", "name": "csv", "dir": str(folder / "data"), "csv": str(table)},
-        "train": {"batch_size": 256, "max_seconds": seconds},
+        "train": {"batch_size": 256},
         "model": {"type": "samsa", "loss_fun": "l1"},
         "metric_best": "mae",
         "samsa": {"layers": 1, "channels": 8, "heads": 1, "num_samples": 4},
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write a table, prepare it, train with it, and print the peaks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.large_table", description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, default=100_000, help="molecules of the table")
-    parser.add_argument("--seconds", type=int, default=30, help="seconds of training")
+    parser.add_argument("--only-prepare", action="store_true", help="leave the training out")
     parser.add_argument("--descriptors", nargs="*", default=(), help="descriptors beside the graphs")
     parser.add_argument("--workers", type=int, default=1, help="processes that convert molecules")
     parser.add_argument("--folder", type=Path, help="where table and data are kept; deleted at the end by default")
@@ -129,13 +129,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         table = folder / "large.csv"
         write_table(table, given.rows)
-        config = _config(folder, table, given.seconds, given.descriptors)
+        config = _config(folder, table, given.descriptors)
         code = (
             "from pyg_samsa.datasets import CSVMolecules as C\n"
             f"C({str(folder / 'data')!r}, csv={str(table)!r}, workers={given.workers}, progress=False)"
         )
         found = {"preparation": measure(["-P", "-c", code])}
-        found["training"] = measure(["-P", "-m", "graphgym", "--cfg", str(config)])
+        if not given.only_prepare:
+            found["training"] = measure(["-P", "-m", "graphgym", "--cfg", str(config)])
         size = sum(file.stat().st_size for file in (folder / "data").rglob("*") if file.is_file())
         print(json.dumps({"rows": given.rows, "MB of data": round(size / 1e6)} | found, indent=1))
     finally:

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 
 from pyg_samsa.errors import DataIntegrityError
+from pyg_samsa.training import callbacks
 from pyg_samsa.training.callbacks import (
     EarlyStop,
     EpochEnd,
@@ -244,3 +245,11 @@ def test_epochs_without_progress_are_those_after_the_best_one():
     rows = [{"val_mae": value} for value in (0.5, 0.3, 0.4, 0.4, 0.6)]
     assert epochs_without_progress(rows, "val_mae", higher_is_better=False) == 3
     assert epochs_without_progress(rows, "val_mae", higher_is_better=True) == 0
+
+
+def test_free_memory_is_returned_within_a_long_epoch(monkeypatch):
+    calls = []
+    monkeypatch.setattr(callbacks, "return_memory", lambda: calls.append(batch))
+    for batch in range(450):
+        EpochEnd(History()).on_train_batch_end(trainer(), None, None, None, batch)
+    assert calls == [199, 399]
