@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pyg_samsa.chem import molecule_vectors as module
 from pyg_samsa.chem.molecule_vectors import molecule_vectors
 from pyg_samsa.errors import ConfigError, SmilesError
 
@@ -30,3 +31,13 @@ def test_the_row_of_an_unreadable_molecule_is_named():
         molecule_vectors(["C"] * 65 + ["C("], make_counter, 2, progress=False)
     with pytest.raises(ConfigError, match="workers"):
         molecule_vectors(["C"], make_counter, 2, workers=0, progress=False)
+
+
+def test_progress_is_shown_unless_it_is_turned_off(monkeypatch):
+    shown, bar = [], module.progress_bar
+    monkeypatch.setattr(
+        module, "progress_bar", lambda *given, enabled: shown.append(enabled) or bar(*given, enabled=False)
+    )
+    molecule_vectors(["C"], make_counter, 2)
+    molecule_vectors(["C"], make_counter, 2, progress=False)
+    assert shown == [True, False]

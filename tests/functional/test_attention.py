@@ -182,3 +182,11 @@ def test_full_attention_equals_the_equation():
             if index.sizes[graph]:
                 expected = attention(query[begin:end, head], key[begin:end, head], value[begin:end, head])
                 torch.testing.assert_close(out[begin:end, head], expected, rtol=0, atol=1e-12)
+
+
+def test_tensors_are_given_by_place_or_by_name_and_options_by_name():
+    query, key, value, index = make()
+    named = sampled_attention(query=query, key=key, value=value, index=index)
+    assert torch.equal(named, sampled_attention(query, key, value, index))
+    with pytest.raises(TypeError, match="positional"):
+        sampled_attention(query, key, value, index, 0.5)

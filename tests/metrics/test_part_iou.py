@@ -130,6 +130,11 @@ def test_a_part_of_another_category_is_an_error(label):
         PartIoU(PARTS).update(torch.zeros(2, 10), torch.tensor([0, label]), torch.tensor([0]), torch.tensor([0, 0]))
 
 
+def test_a_part_after_the_last_one_is_an_error_where_the_last_one_is_allowed():
+    with pytest.raises(ConfigError, match=r"got 10, expected one of \[7, 8, 9\], the parts of category 3"):
+        PartIoU(PARTS).update(torch.zeros(1, 10), torch.tensor([10]), torch.tensor([3]), torch.tensor([0]))
+
+
 def test_broken_logits_matter_only_where_they_compete():
     preds = torch.zeros(1, 10)
     preds[0, 5] = NAN

@@ -82,3 +82,11 @@ def test_one_shared_scalar_or_one_per_block():
 def test_no_block_is_an_error():
     with pytest.raises(ConfigError, match="num_layers"):
         Encoder([])
+
+
+def test_every_block_is_compiled_with_the_options(monkeypatch):
+    seen = []
+    monkeypatch.setattr(SAMSABlock, "compile", lambda self, **options: seen.append((self, options)))
+    model = encoder()
+    model.compile(dynamic=True)
+    assert seen == [(block, {"dynamic": True}) for block in model.blocks]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 
@@ -81,3 +83,9 @@ def test_the_search_finds_what_matters():
     assert of_properties.variance / of_properties.overlap > 10 * of_fragments.variance / of_fragments.overlap
     noise = np.random.default_rng(3).normal(size=150)
     assert search_numbers(training.pairs(training), noise).noise > 10 * of_properties.noise
+
+
+def test_pairs_are_not_changed_by_accident():
+    pairs = rows().pairs(rows())
+    with pytest.raises(FrozenInstanceError):
+        pairs.distances = pairs.overlaps
