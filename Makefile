@@ -1,17 +1,18 @@
 # Every target makes its own virtual environment in .venv when it is missing.
-#   make demo   install, train on the embedded real peptides, write results/quickstart/report.html
-#   make test   install, run the whole test suite
-#   make lint   install, check style, types and the direction of imports
-#   make docs   install, build the documentation into site/
-#   make bench  install, time attention, blocks and training steps against their peers (half an hour)
-#   make gpu    install, check and measure everything on a GPU, train peptides_func.yaml (see docs/howto/devices.md)
-#   make mutants   install, change 100 places of the code and count how many the tests notice (half an hour)
+#   make demo    install, train on the embedded real peptides, write results/quickstart/report.html
+#   make test    install, run the whole test suite
+#   make lint    install, check style, types and the direction of imports
+#   make docs    install, build the documentation into site/
+#   make bench   install, time attention, blocks and training steps against their peers (half an hour)
+#   make torture install, kill, damage, attack and fuzz everything again and again (an hour; Linux)
+#   make gpu     install, check and measure everything on a GPU, train peptides_func.yaml (see docs/howto/devices.md)
+#   make mutants install, change 100 places of the code and count how many the tests notice (half an hour)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo demo-plan test lint docs bench gpu mutants clean
+.PHONY: help demo demo-plan test lint docs bench gpu mutants torture clean
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
 
@@ -56,6 +57,10 @@ gpu: $(VENV)/.installed-dev
 # MUTANT_FLAGS are passed on, such as MUTANT_FLAGS="--seed 2 --count 30".
 mutants: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.mutants $(MUTANT_FLAGS)
+
+# TORTURE_FLAGS are passed on, such as TORTURE_FLAGS="--kills 100".
+torture: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.torture $(TORTURE_FLAGS)
 
 clean:
 	rm -rf $(VENV) site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
