@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from pyg_samsa.io.tables.gzip_format import GzipStream
 from pyg_samsa.io.tables.parquet_format import open_parquet
 from pyg_samsa.io.tables.sdf_format import SdfReader
 from pyg_samsa.io.tables.table import TableReader
+
+_BUFFER = 2**18
 
 
 @contextmanager
@@ -62,7 +65,7 @@ def open_molecule_table(
         else:
             stream = stack.enter_context(_opened(source))
             if format.endswith(".gz"):
-                stream = GzipStream(stream, name)  # type: ignore[assignment]
+                stream = io.BufferedReader(GzipStream(stream, name), _BUFFER)
             if is_sdf(format):
                 reader = SdfReader(stream, name, format)
             else:

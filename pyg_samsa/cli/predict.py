@@ -214,8 +214,8 @@ def _predict(args: argparse.Namespace, reader: TableReader, *, single: bool) -> 
     work = _load(args)
     if single:
         refuse_molecules_alone(work.predictor.extra_columns, key="IN")
-    total = None if single or args.input == "-" else _count_rows(args, reader)
     shown = args.verbosity >= 0 and not single and sys.stderr.isatty()
+    total = _count_rows(args, reader) if shown and args.input != "-" else None
     title = f"Predicting {', '.join(work.predictor.target_names[:3])}"
     table = TablePredictor(work.predictor, reader, work.options)
     if not reader.header and not reader.has_blocks and args.verbosity >= 0:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pyg_samsa.chem.molecule_table import open_molecule_table
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
 from pyg_samsa.io.documents import parse_json, read_text
-from pyg_samsa.io.files import atomic_write, file_hash
+from pyg_samsa.io.files import atomic_write, file_hash, remove_partial
 from pyg_samsa.io.tables.formats import SUFFIXES, check_conversion, format_of
 from pyg_samsa.predict.interface import Predictor
 from pyg_samsa.predict.stream import predict_to_file
@@ -166,6 +166,7 @@ def predict_shard(predictor: Predictor, shard: Shard, options: StreamOptions) ->
     if _state_of(shard.source) != before:
         raise DataError(f"{shard.source}: the file changed while it was read", hint="Run the same command again.")
     content = {**asked, "output": file_hash(shard.target), "rows": done.rows, "errors": done.errors}
+    remove_partial(shard.record)
     with atomic_write(shard.record) as temporary:
         temporary.write_text(json.dumps(content), encoding="utf-8")
     return ShardResult(done.rows, done.errors)

@@ -12,17 +12,18 @@ from pyg_samsa.errors import DataError
 from pyg_samsa.io.tables.table import AddedColumn, Chunk, TableWriter
 
 _LEVEL = 6
+_LONGEST_LINE = 2**24
 
 
 class GzipStream(io.RawIOBase):
-    """Unpacks a stream while it is read.
+    """Unpacks a stream while it is read. A few bytes may stand for many: lines are bounded, as readers hold one.
 
     Args:
         stream: The compressed stream; it stays open.
         name: Its name, for the error.
 
     Raises:
-        DataError: It is damaged, or no gzip.
+        DataError: It is damaged, or no gzip, or a line of it has more than 16 MiB.
 
     Example:
         >>> GzipStream(io.BytesIO(gzip.compress(b"smiles")), "in.csv.gz").read(10)
@@ -30,7 +31,7 @@ class GzipStream(io.RawIOBase):
     """
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
-        self._file, self._name = gzip.GzipFile(fileobj=stream, mode="rb"), name
+        self._file, self._name, self._line = gzip.GzipFile(fileobj=stream, mode="rb"), name, 0
 
     def readable(self) -> bool:
         """Return True."""
@@ -43,6 +44,11 @@ class GzipStream(io.RawIOBase):
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             hint = "Check it by: gunzip -t FILE. Copy it again if it is damaged."
             raise DataError(f"{self._name}: it cannot be unpacked ({str(error)[:80]})", hint=hint) from error
+        last = max(block.rfind(b"\n"), block.rfind(b"\r"))
+        self._line = len(block) - last - 1 + (self._line if last < 0 else 0)
+        if self._line > _LONGEST_LINE:
+            hint = "Check that it is a table."
+            raise DataError(f"{self._name}: a line has more than {_LONGEST_LINE:,} bytes", hint=hint)
         buffer[: len(block)] = block
         return len(block)
 

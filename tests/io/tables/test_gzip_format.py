@@ -5,6 +5,7 @@ import pytest
 
 from pyg_samsa.errors import DataError
 from pyg_samsa.io.csv_rows import open_rows
+from pyg_samsa.io.tables import gzip_format
 from pyg_samsa.io.tables.csv_format import CsvReader, CsvWriter
 from pyg_samsa.io.tables.gzip_format import GzipStream, GzipWriter
 from pyg_samsa.io.tables.table import AddedColumn
@@ -28,6 +29,15 @@ def test_members_are_one_file():
 def test_a_stream_is_unpacked():
     with open_rows(GzipStream(io.BytesIO(PACKED), "in.csv.gz")) as rows:
         assert sum(1 for _ in rows) == 10_000
+
+
+def test_lines_are_bounded(monkeypatch):
+    """Some kilobytes may hold a line of gigabytes."""
+    monkeypatch.setattr(gzip_format, "_LONGEST_LINE", 10_000)
+    content = b"smiles\n" + b"C" * 9_000 + b"\n" + b"C" * 9_000 + b"\r" + b"C" * 9_000
+    assert io.BufferedReader(GzipStream(io.BytesIO(gzip.compress(content)), "in.csv.gz"), 1000).read() == content
+    with pytest.raises(DataError, match=r"in\.csv\.gz: a line has more than 10,000 bytes"):
+        io.BufferedReader(GzipStream(io.BytesIO(gzip.compress(content + content[7:])), "in.csv.gz"), 1000).read()
 
 
 @pytest.mark.parametrize("content", [PACKED[:-9], PACKED[:20] + b"x" + PACKED[21:], b"smiles\nC\n"])
