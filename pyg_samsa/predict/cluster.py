@@ -12,6 +12,7 @@ from typing import Any
 
 from pyg_samsa._version import __version__
 from pyg_samsa.errors import ConfigError, DataError, SAMSAError
+from pyg_samsa.io.memory import keep_freed_blocks
 from pyg_samsa.io.user_code import import_user_code
 from pyg_samsa.predict.interface import Predictions, Predictor
 from pyg_samsa.predict.predictor_folder import load_predictor
@@ -80,6 +81,7 @@ class SharedModel:
 
         with _one_at_a_time:
             if self not in _loaded:
+                keep_freed_blocks()
                 import_user_code(self.imports)
                 torch.set_num_threads(self.threads)
                 predictor = load_predictor(self.name, device=self.device, threads=self.threads)

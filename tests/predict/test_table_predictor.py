@@ -12,6 +12,7 @@ from pyg_samsa.chem.molecule_table import open_molecule_table
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.tables.sdf_format import properties
+from pyg_samsa.predict.conformal import calibrate
 from pyg_samsa.predict.interface import Predictor
 from pyg_samsa.predict.stream import predict_to_file
 from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
@@ -145,6 +146,25 @@ def test_numbers_are_float64_with_all_digits_and_null_where_unknown(tables):
     assert table["atoms_pred"][0].as_py() == 3.1
     assert table["atoms_spread"].to_pylist()[:3] == [3.0, 3.0, None]
     assert table["error"].to_pylist()[:4] == ["", "", "RDKit cannot read this SMILES", ""]
+
+
+NUMBER, TEXT = "double", "string"
+
+
+@pytest.mark.parametrize(("kind", "types"), [("regression", [NUMBER] * 3), ("multilabel", [NUMBER] * 2 + [TEXT] * 2)])
+def test_intervals_and_sets_have_their_types(tables, kind, types):
+    predictor = Atoms(kind=kind)
+    scores = np.full((50, predictor.task.num_targets), 0.5)
+    targets = np.arange(50.0)[:, None].repeat(predictor.task.num_targets, 1)
+    if kind != "regression":
+        targets %= 2
+        predictor.outputs = lambda inputs, *, draws=None: (np.full((len(inputs.smiles), 2), 0.5), None)
+    predictor.calibration = calibrate(predictor.task, scores, targets)
+    path, _ = predict(tables, "parquet", "parquet", predictor, interval=0.5)
+    added = list(pq.read_table(path).schema)[2:-1]
+    assert [str(field.type) for field in added] == types
+    cells = pq.read_table(path).column(added[-1].name).to_pylist()
+    assert [bool(cell) for cell in cells] == [smiles in EXPECTED for smiles in SMILES]
 
 
 def test_a_broken_record_is_an_error_of_its_row(tables):
