@@ -154,7 +154,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder, words = Path(made), ["--threads", str(args.threads)]
-        print("| | rows | time | rows a second | peak memory of the command | of the largest worker |")
+        print("| processes | rows | time | rows a second | peak memory of the command | of the largest worker |")
         print("|---|---|---|---|---|---|", flush=True)
         for rows in args.rows:
             table = folder / "in.parquet"
