@@ -33,7 +33,7 @@ for _ in range(kills):
     if not (worker := os.fork()):
         tests.run_sweep(tests.Sweep(grid, out))
         os._exit(0)
-    time.sleep(random.uniform(0.2, 4.0))
+    time.sleep(random.uniform(0.5, 2.5))
     os.kill(worker, signal.SIGKILL)
     os.waitpid(worker, 0)
 outcomes = tests.run_sweep(tests.Sweep(grid, out))
@@ -66,11 +66,11 @@ def environment():
 
 def test_a_sweep_whose_workers_are_killed_again_and_again(tmp_path):
     settings = {"optim.max_epoch": 4, "optim.num_warmup_epochs": 0, "samsa": {"channels": 8, "heads": 2}}
-    cells = 3 * KILLS
+    cells = 2 * KILLS
     grid = {"base": "small/shapes", "set": settings, "grid": {"samsa.layers": [1]}, "seeds": cells}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(grid))
     words = [str(HERE.parent / "experiments"), str(tmp_path / "small.yaml"), str(tmp_path / "out"), str(KILLS)]
-    variables = {**environment(), "STARTS": str(tmp_path / "starts")}
+    variables = {**environment(), "STARTS": str(tmp_path / "starts"), "SECONDS_OF_A_RUN": "0.4"}
     command = [sys.executable, "-c", SWEEP, *words]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
