@@ -17,7 +17,7 @@ _TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 
 
 def _whole(key: str, text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise ConfigError(f"--slurm {key}", text, "a whole number of at least 1")
     return int(text)
 
@@ -89,9 +89,12 @@ def parse(text: str) -> dict[str, Any]:
     Example:
         >>> parse("partition=gpu,time=4:00:00,gpus_per_node=2")
         {'cluster': 'slurm', 'partition': 'gpu', 'time': 240, 'gpus_per_node': 2, 'tasks_per_node': 2}
+        >>> parse("partition=gpu,long,time=90")["partition"]
+        'gpu,long'
     """
     values: dict[str, Any] = {"cluster": "slurm"}
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    # A part without a sign goes on with the value before it, as in partition=a,b.
+    for part in filter(None, (part.strip(" ,") for part in re.split(r",(?=[^,]*=)", text))):
         key, sign, value = part.partition("=")
         check_choice("--slurm", key, KEYS)
         if not sign:

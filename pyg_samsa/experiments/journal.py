@@ -73,7 +73,8 @@ def open_journal(path: Path) -> Any:
                         os.truncate(path, size)
                     raise
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     hint = "Rename it to start again, or choose another folder or file."
     if path.is_dir():
         raise DataIntegrityError(path, "the journal of a study", "a folder", hint=hint)

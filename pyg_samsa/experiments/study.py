@@ -172,7 +172,7 @@ def check_identity(study: Any, identity: Mapping[str, Any], *, key: str, place: 
     before = study.user_attrs.get("settings")
     if before is None:
         study.set_user_attr("settings", dict(identity))
-        return
+        before = study.user_attrs["settings"]  # those of another worker that began at the same time, perhaps
     if differs := sorted(name for name in identity.keys() & before.keys() if before[name] != identity[name]):
         hint = f"It has other values of {', '.join(differs[:3])}. {cure}"
         raise ConfigError(key, place, f"one without a {what} with other settings", hint=hint)
@@ -208,7 +208,7 @@ class Worker:
 
     def __exit__(self, *_: Any) -> None:
         self._ended.set()
-        self._thread.join()
+        self._thread.join(timeout=HEARTBEAT_SECONDS)  # it may wait for a database
         self._lock.release()
         self._remove(self.name)
 

@@ -42,6 +42,7 @@ GRACE_SECONDS, POLL_SECONDS = 30.0, 0.5
 _LATE_SECONDS = 5.0
 _MOST_KILLS = 2
 _SUGGESTIONS = 20
+_SIGKILL = getattr(signal, "SIGKILL", 9)  # Windows has no name for it
 
 
 @dataclass
@@ -211,7 +212,7 @@ class _Runs:
             elif job in failed:
                 self._record(Outcome(job, *failed[job], elsewhere=True))
             elif self.kills.get(job, 0) >= _MOST_KILLS:
-                self._record(Outcome(job, -signal.SIGKILL, "its worker was killed", elsewhere=True))
+                self._record(Outcome(job, -_SIGKILL, "its worker was killed", elsewhere=True))
             elif self.sweep.sampler == "grid" or job in self.kills:
                 self._enqueue(job)
 
@@ -362,7 +363,7 @@ class _Runs:
     def _halt(self) -> None:
         """Interrupt all runs, and kill those that do not stop."""
         for run in self.running:
-            run.process.send_signal(signal.SIGINT)
+            run.process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
         for run in self.running:
             try:
                 run.process.wait(GRACE_SECONDS)
@@ -398,5 +399,5 @@ def _reason(code: int, told: str) -> str:
         (line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")),
         lines[-1] if lines else "",
     )
-    killed = f"killed by signal {-code}" + (", perhaps out of memory" if code == -signal.SIGKILL else "")
+    killed = f"killed by signal {-code}" + (", perhaps out of memory" if code == -_SIGKILL else "")
     return "; ".join(part for part in (killed if code < 0 else "", message) if part) or f"exit code {code}"

@@ -62,15 +62,16 @@ def open_cluster(address: str, *, workers: int | None = None) -> Iterator[Any]:
     _quieten()
     with ExitStack() as stack:
         place: Any = address
-        if address == LOCAL:
-            quiet: dict[str, Any] = {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
-            place = LocalCluster(n_workers=workers or int(cpu_count()), threads_per_worker=1, **quiet)
-            stack.enter_context(place)
+        client: Any = None
         try:
+            if address == LOCAL:
+                quiet: dict[str, Any] = {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
+                place = LocalCluster(n_workers=workers or int(cpu_count()), threads_per_worker=1, **quiet)
+                stack.enter_context(place)
             client = stack.enter_context(Client(place, timeout=_CONNECT_SECONDS, set_as_default=False))
             client.wait_for_workers(1, timeout=_WORKER_SECONDS)
         except (OSError, ValueError) as error:  # TimeoutError is an OSError
-            reached = "client" in locals()
+            reached = client is not None or address == LOCAL
             hint = "Start workers: dask worker ADDRESS --nthreads 1" if reached else "Start it: dask scheduler"
             expected = "a cluster with workers" if reached else "the address of a scheduler that answers"
             raise ConfigError("--dask", address, expected, hint=hint) from error

@@ -381,7 +381,8 @@ def lock(
         yield
     finally:
         if not wait:
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # Windows does not delete a file that is open
+                file.unlink()
         held.release()
 
 

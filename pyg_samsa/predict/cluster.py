@@ -153,13 +153,16 @@ def predict_chunks_on(
     source = iter(inputs)
     ahead = _AHEAD * max(1, sum(client.nthreads().values()))
     number = 0
-    while True:
-        for given in islice(source, ahead - len(waiting)):
-            waiting.append(client.submit(_predict_chunk, model, options, given, pure=False))
-        if not waiting:
-            return
-        number += 1
-        yield _result(waiting.popleft(), f"chunk {number}")
+    try:
+        while True:
+            for given in islice(source, ahead - len(waiting)):
+                waiting.append(client.submit(_predict_chunk, model, options, given, pure=False))
+            if not waiting:
+                return
+            number += 1
+            yield _result(waiting.popleft(), f"chunk {number}")
+    finally:
+        client.cancel(list(waiting))
 
 
 def predict_shards_on(

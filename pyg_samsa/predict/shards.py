@@ -216,6 +216,7 @@ def _check_target(source: Path, target: Path, names: Iterable[str]) -> None:
     others = sorted(file.name for file in target.iterdir() if not file.name.startswith((".", "_")))
     foreign = [name for name in others if name not in ours]
     if foreign:
-        hint = "Write to a new folder, or move these files elsewhere."
-        expected = f"a folder without other files; it holds {foreign[0]} and {len(foreign) - 1} more"
+        hint = "Write to a new folder, or move these files elsewhere; outputs of other names or formats count too."
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        expected = f"a folder without other files; it holds {foreign[0]}{more}"
         raise ConfigError("OUT", str(target), expected, hint=hint)

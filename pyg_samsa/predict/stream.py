@@ -127,7 +127,9 @@ def _predict_to_file(
             file.write(table.writer.start())
         for chunk, added, errors in table.chunks():
             file.write(table.writer.encode(chunk, added))
+            # The rows must be on the disk before the state that counts them.
             file.flush()
+            os.fsync(file.fileno())
             _update(seen, chunk)
             done.rows, done.errors = done.rows + len(chunk), done.errors + errors
             content = {

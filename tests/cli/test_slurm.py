@@ -50,6 +50,8 @@ def test_each_gpu_has_a_process_if_nothing_else_is_said():
         ("", "--slurm: got '', expected the longest time of the job"),
         ("time=soon", "--slurm time: got 'soon', expected a time such as 90"),
         ("time=0", "--slurm time: got '0', expected at least a minute"),
+        ("time=1,nodes=²", "--slurm nodes: got '²', expected a whole number"),
+        ("time=1,nodes=2,3", "--slurm nodes: got '2,3', expected a whole number"),
         ("time=1,nodes=0", "--slurm nodes: got '0', expected a whole number"),
         ("time=1,mem_gb=much", "--slurm mem_gb: got 'much', expected a number of gigabytes"),
         ("time=1,cluster=loca", "--slurm cluster: got 'loca', expected one of 'slurm', 'local'"),

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pyg_samsa.chem.molecule_table import open_molecule_table
 from pyg_samsa.errors import ConfigError, DataError, DataIntegrityError
 from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.files import lock
+from pyg_samsa.predict import stream
 from pyg_samsa.predict.interface import Predictions
 from pyg_samsa.predict.predictor import MoleculePredictor
 from pyg_samsa.predict.stream import predict_to_file, predict_to_stream
@@ -390,3 +392,18 @@ def test_negative_numbers_stay_numbers():
 
     rows, _ = streamed(table(csv_text(), Negative(), chunk_rows=12))
     assert {row[2] for row in rows[1:]} == {"-0.5"}
+
+
+def test_rows_are_on_the_disk_before_the_state_that_counts_them(tmp_path, monkeypatch):
+    events = []
+    sync, write = os.fsync, stream._write_state
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (events.append(os.fstat(descriptor).st_ino), sync(descriptor)))
+    monkeypatch.setattr(stream, "_write_state", lambda path, content: (events.append("state"), write(path, content)))
+    partial = tmp_path / "out.csv.partial"
+    partial.touch()
+    made = table(csv_text())
+    predict_to_file(made, tmp_path / "out.csv")
+    rows = (tmp_path / "out.csv").stat().st_ino
+    states = [place for place, event in enumerate(events) if event == "state"]
+    assert len(states) == 3
+    assert all(events[place - 1] == rows for place in states)
