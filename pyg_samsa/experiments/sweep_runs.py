@@ -291,8 +291,8 @@ class _Runs:
             if job is not None and JOB not in trial.user_attrs:
                 for name, value in self._attrs(job).items():
                     trial.set_user_attr(name, value)
-                # Two workers with the same choice at once both leave it.
-                if len(holders(self.study, _name(job), done=self._counts)) == 1:
+                # Two workers with the same choice at once, or with the last run that is wanted, both leave it.
+                if len(holders(self.study, _name(job), done=self._counts)) == 1 and self._room() >= 0:
                     return trial
             drop(self.study, trial)
         # The sampler insists on cells that are done.
@@ -301,15 +301,21 @@ class _Runs:
 
     def _free(self) -> list[Job]:
         """Return the jobs that nobody has; none if there are as many runs as wanted."""
+        taken = self._taken()
+        return [job for job in self.sweep.runs if job not in taken] if self._room() > 0 else []
+
+    def _taken(self) -> set[Job]:
         held = {
             trial.user_attrs.get(JOB)
             for trial in self._trials()
             if not trial.state.is_finished() or self._counts(trial)
         }
-        taken = {job for job in self.sweep.runs if _name(job) in held or job in self.outcomes}
-        if self.sweep.trials is not None and len(taken) >= self.sweep.trials:
-            return []
-        return [job for job in self.sweep.runs if job not in taken]
+        return {job for job in self.sweep.runs if _name(job) in held or job in self.outcomes}
+
+    def _room(self) -> int:
+        """Return how many more runs are wanted; below 0 if workers took too many at once."""
+        wanted = len(self.sweep.runs) if self.sweep.trials is None else self.sweep.trials
+        return wanted - len(self._taken())
 
     def _suggest_params(self, trial: Any) -> dict[str, str]:
         choices: dict[str, dict[str, None]] = {}

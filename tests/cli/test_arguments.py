@@ -14,13 +14,15 @@ ADDERS = {
     "add_model": {"model": "m"},
     "add_import": {"imports": [], "custom": False},
     "add_overrides": {"opts": []},
+    "add_storage": {"storage": None},
 }
 
 
 def parser_of(*names, **options):
     parser = argparse.ArgumentParser(exit_on_error=False)
     for name in names:
-        getattr(_arguments, name)(parser, **options)
+        given = {"default": "study.log"} if name == "add_storage" else options
+        getattr(_arguments, name)(parser, **given)
     return parser
 
 
