@@ -10,7 +10,7 @@ from pyg_samsa.io.tables.csv_format import CsvReader, CsvWriter
 from pyg_samsa.io.tables.gzip_format import GzipStream, GzipWriter
 from pyg_samsa.io.tables.table import AddedColumn
 
-PACKED = gzip.compress(b"smiles\n" + b"C\n" * 10_000)
+PACKED = gzip.compress(b"smiles\n" + b"C\n" * 10_000, mtime=0)
 
 
 def test_members_are_one_file():
@@ -40,7 +40,9 @@ def test_lines_are_bounded(monkeypatch):
         io.BufferedReader(GzipStream(io.BytesIO(gzip.compress(content + content[7:])), "in.csv.gz"), 1000).read()
 
 
-@pytest.mark.parametrize("content", [PACKED[:-9], PACKED[:20] + b"x" + PACKED[21:], b"smiles\nC\n"])
+@pytest.mark.parametrize(
+    "content", [PACKED[:-9], PACKED[:20] + b"x" + PACKED[21:], b"smiles\nC\n"], ids=["cut", "changed", "plain"]
+)
 def test_a_damaged_file_is_named(content):
     with pytest.raises(DataError, match=r"in\.csv\.gz: it cannot be unpacked"):
         io.BufferedReader(GzipStream(io.BytesIO(content), "in.csv.gz")).read()
