@@ -117,7 +117,7 @@ def test_mistakes_are_refused_before_anything_runs(grid, tmp_path, capsys, monke
     assert not (tmp_path / "out").exists()
 
 
-def test_ctrl_c_reaches_the_runs_once_and_tells_how_to_go_on(grid, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_reaches_the_runs_once_and_tells_how_to_go_on(grid, tmp_path, monkeypatch, capsys, request):
     code = (
         "import pathlib, signal, sys, time\n"
         "path = pathlib.Path(sys.argv[1])\n"
@@ -140,6 +140,9 @@ def test_ctrl_c_reaches_the_runs_once_and_tells_how_to_go_on(grid, tmp_path, mon
         # To this thread, as some systems do: the main thread's wait is not ended by it.
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
+    # A process started in the background of a shell ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     threading.Thread(target=interrupt).start()
     path = grid(grid={"samsa.layers": [1]}, seeds=2)
     assert main(["sweep", str(path), "optim.max_epoch", "2", "--out", str(tmp_path / "out")]) == 130
