@@ -32,7 +32,7 @@ from pyg_samsa.options import check_integer, check_positive, check_probability, 
 from pyg_samsa.predict import MoleculePredictor, save_predictor
 from pyg_samsa.predict.blend_weights import raw_outputs
 from pyg_samsa.predict.conformal import calibrate_if_labelled, check_confidence
-from pyg_samsa.predict.interface import Predictions, add_interval
+from pyg_samsa.predict.interface import MoleculeInputs, Predictions, add_interval
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS, REFIT
 from pyg_samsa.task import Task
 from pyg_samsa.training import losses, schedulers
@@ -145,7 +145,7 @@ class MoleculeEstimator(BaseEstimator):
         """
         self._check_arguments()
         X = list_items(X)
-        graphs = self._graphs(X)
+        graphs: Sequence[Data] = self._graphs(X)
         if len(graphs) != len(y):
             raise ConfigError("y", len(y), f"{len(graphs)} targets, one for each molecule")
         smiles = smiles_of_items(X, "members", self._given.members) if self._given.members != "network" else []
@@ -158,7 +158,8 @@ class MoleculeEstimator(BaseEstimator):
         networks = []
         if "network" in kinds:
             features = self._descriptors_of(X)
-            networks = self._fit_networks(with_targets(with_features(graphs, features), y), features, task, split, seed)
+            graphs = with_features(graphs, features)
+            networks = self._fit_networks(with_targets(graphs, y), features, task, split, seed)
             self.model_ = networks[-1]
         described = self._task(None)
         if self._given.members != "network":
@@ -171,7 +172,7 @@ class MoleculeEstimator(BaseEstimator):
             self.calibration_ = None
             if "val" in split:
                 held_out = split["val"]
-                found = self._network_output(networks[0], with_features(graphs, features), held_out)
+                found = self._network_output(networks[0], graphs, held_out)
                 self.calibration_ = calibrate_if_labelled(
                     described, described.readable(found).numpy(), y[held_out].numpy()
                 )
@@ -303,10 +304,13 @@ class MoleculeEstimator(BaseEstimator):
         if not X:
             return torch.empty(0, self._width(), dtype=torch.float64)
         if self._given.members != "network":
-            inputs = read_inputs(smiles_of_items(X, "members", self._given.members), self._given.max_atoms)
-            return raw_outputs(torch.from_numpy(self.predictor_.outputs(inputs)[0]), self.predictor_.task)
+            return raw_outputs(torch.from_numpy(self.predictor_.outputs(self._inputs(X))[0]), self.predictor_.task)
         graphs = with_features(self._graphs(X, self._example), self._descriptors_of(X))
         return self._network_output(self.model_, graphs, torch.arange(len(graphs)))
+
+    def _inputs(self, X: Sequence[Any]) -> MoleculeInputs:
+        """Return molecules as the members of a blend read them."""
+        return read_inputs(smiles_of_items(X, "members", self._given.members), self._given.max_atoms)
 
     @torch.inference_mode()
     def _network_output(self, model: SAMSA, graphs: Sequence[Data], rows: torch.Tensor) -> torch.Tensor:
@@ -323,8 +327,7 @@ class MoleculeEstimator(BaseEstimator):
         calibration: Any = self.calibration_  # None is an error of check_confidence
         check_confidence(calibration, confidence)
         if self._given.members != "network" and len(X):
-            inputs = read_inputs(smiles_of_items(list_items(X), "members", self._given.members), self._given.max_atoms)
-            return self.predictor_.predict_parsed(inputs.parsed, interval=confidence)
+            return self.predictor_.predict_parsed(self._inputs(list_items(X)).parsed, interval=confidence)
         values = self._task(None).readable(self._output(X)).numpy()
         result = Predictions(values, np.zeros_like(values), [""] * len(values))  # one network has no spread
         return add_interval(self._task(None), calibration, result, confidence)
