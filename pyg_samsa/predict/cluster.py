@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -20,6 +22,7 @@ from pyg_samsa.predict.shards import Shard, ShardResult, predict_shard
 from pyg_samsa.predict.table_predictor import ChunkInputs, StreamOptions, predict_chunks
 
 _AHEAD = 3
+_STOP_SECONDS, _POLL_SECONDS = 10.0, 0.1
 _loaded: dict[SharedModel, Predictor] = {}
 _one_at_a_time = threading.RLock()
 
@@ -175,7 +178,8 @@ def predict_shards_on(
 ) -> list[ShardResult]:
     """Predict the files of a folder on a cluster, each as `pyg_samsa.predict.shards.predict_shard` does.
 
-    The workers read and write the files, so they must be visible to all of them under the same paths.
+    The workers read and write the files, so they must be visible to all of them under the same paths. When this
+    function ends with an error or by Ctrl-C, or its process is killed, the workers stop after the chunk at hand.
 
     Args:
         client: ``distributed.Client``.
@@ -197,9 +201,26 @@ def predict_shards_on(
         for future in as_completed(futures):
             results.append(_result(future, str(futures[future].source)))
             advance(1)
-    finally:
+    except BaseException:
         client.cancel(list(futures))
+        _wait_until_idle(client)
+        raise
     return results
+
+
+def _wait_until_idle(client: Any) -> None:
+    """Wait a while until no worker predicts, so that the next command finds no file in use."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    with suppress(Exception):  # of a cluster that does not answer any more
+        while time.monotonic() < deadline and not all(client.run(_is_idle).values()):
+            time.sleep(_POLL_SECONDS)
+
+
+def _is_idle() -> bool:
+    idle = _one_at_a_time.acquire(blocking=False)
+    if idle:
+        _one_at_a_time.release()
+    return idle
 
 
 def _result(future: Any, what: str) -> Any:
@@ -233,4 +254,15 @@ def _predict_chunk(model: SharedModel, options: StreamOptions, given: ChunkInput
 def _predict_shard(model: SharedModel, options: StreamOptions, shard: Shard) -> ShardResult:
     predictor = model.load()
     with _one_at_a_time:
-        return predict_shard(predictor, shard, options)
+        _stop_if_cancelled()
+        return predict_shard(predictor, shard, options, advance=_stop_if_cancelled)
+
+
+def _stop_if_cancelled(_: float = 0) -> None:
+    """Raise an error if nobody waits for this task any more; Dask itself does not end a task that runs."""
+    from distributed import CancelledError, get_worker
+    from distributed.worker import thread_state
+
+    task = get_worker().state.tasks.get(thread_state.key)
+    if task is None or task.state == "cancelled":
+        raise CancelledError(thread_state.key)

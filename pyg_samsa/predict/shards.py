@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -132,16 +132,23 @@ def find_shards(
     return shards
 
 
-def predict_shard(predictor: Predictor, shard: Shard, options: StreamOptions) -> ShardResult:
+def predict_shard(
+    predictor: Predictor,
+    shard: Shard,
+    options: StreamOptions,
+    *,
+    advance: Callable[[float], None] = lambda _: None,
+) -> ShardResult:
     r"""Predict one file, unless it was finished before with the same content, model and options.
 
     Args:
         predictor: The predictor.
         shard: The file.
         options: Options.
+        advance: Called with the number of rows of each chunk; an error of it interrupts the prediction.
 
     Raises:
-        DataError: The file changed while it was read.
+        DataError: The file changed while it was read. An earlier output stays.
         ConfigError: See `pyg_samsa.predict.stream.predict_to_file`, which continues a file that was interrupted.
 
     Example:
@@ -154,17 +161,15 @@ def predict_shard(predictor: Predictor, shard: Shard, options: StreamOptions) ->
         >>> [predict_shard(predictor, shard, StreamOptions()) for _ in range(2)]
         [ShardResult(rows=1, errors=0, skipped=False), ShardResult(rows=1, errors=0, skipped=True)]
     """
+    before = _state_of(shard.source)
     opened = open_molecule_table(shard.source, shard.format, header=shard.header, smiles_column=options.smiles_column)
     with opened as (reader, column):
-        before = _state_of(shard.source)
         options = StreamOptions(**{**vars(options), "smiles_column": column})
         table = TablePredictor(predictor, reader, options)
         asked = {"signature": table.signature(), "input": file_hash(shard.source)}
         if (finished := _finished(shard, asked)) is not None:
             return finished
-        done = predict_to_file(table, shard.target)
-    if _state_of(shard.source) != before:
-        raise DataError(f"{shard.source}: the file changed while it was read", hint="Run the same command again.")
+        done = predict_to_file(table, shard.target, advance=advance, accept=lambda: _check_same(shard.source, before))
     content = {**asked, "output": file_hash(shard.target), "rows": done.rows, "errors": done.errors}
     remove_partial(shard.record)
     with atomic_write(shard.record) as temporary:
@@ -193,9 +198,18 @@ def _finished(shard: Shard, asked: dict[str, str]) -> ShardResult | None:
         return None  # predicted again
 
 
-def _state_of(path: Path) -> tuple[int, int]:
-    found = os.stat(path)
+def _state_of(path: Path) -> tuple[int, int] | None:
+    """Return what differs when a file has changed; None if there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
     return found.st_size, found.st_mtime_ns
+
+
+def _check_same(path: Path, before: tuple[int, int] | None) -> None:
+    if _state_of(path) != before:
+        raise DataError(f"{path}: the file changed while it was read", hint="Run the same command again.")
 
 
 def _renamed(name: str, source: str, target: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from pyg_samsa.errors import ConfigError, DataIntegrityError
+from pyg_samsa.errors import ConfigError, DataIntegrityError, SAMSAError
 from pyg_samsa.io.documents import parse_json, read_text
 from pyg_samsa.io.files import atomic_write, lock, remove_partial, writing
 from pyg_samsa.io.tables.table import Chunk, check_rows
@@ -65,7 +65,11 @@ def predict_to_stream(
 
 
 def predict_to_file(
-    table: TablePredictor, path: Path, *, advance: Callable[[float], None] = lambda _: None
+    table: TablePredictor,
+    path: Path,
+    *,
+    advance: Callable[[float], None] = lambda _: None,
+    accept: Callable[[], None] = lambda: None,
 ) -> Progress:
     r"""Write the table with predictions to a file, which appears when it is complete.
 
@@ -76,7 +80,10 @@ def predict_to_file(
     Args:
         table: The table.
         path: File to write; an existing one is replaced at the end.
-        advance: Called with the number of rows of each chunk, including those that were finished before.
+        advance: Called with the number of rows of each chunk, including those that were finished before. An error of
+            it interrupts the prediction.
+        accept: Called when all rows are written, before the file appears. A `SAMSAError` of it is raised; what was
+            written is deleted then, and an existing file stays.
 
     Raises:
         ConfigError: The interrupted run had another model, other options or another table; another process writes
@@ -103,10 +110,20 @@ def predict_to_file(
     with lock(path, wait=False, setting="OUT"):
         for file in (state_file, path):
             remove_partial(file)
-        return _predict_to_file(table, path, partial, state_file, advance)
+        done = _write_partial(table, path, partial, state_file, advance)
+        try:
+            accept()
+        except SAMSAError:
+            for file in (state_file, partial):
+                file.unlink(missing_ok=True)
+            raise
+        with writing(path):
+            table.writer.finish(partial, path, done.rows)
+        state_file.unlink(missing_ok=True)
+        return done
 
 
-def _predict_to_file(
+def _write_partial(
     table: TablePredictor, path: Path, partial: Path, state_file: Path, advance: Callable[[float], None]
 ) -> Progress:
     if partial.is_symlink():
@@ -144,9 +161,6 @@ def _predict_to_file(
         os.fsync(file.fileno())
     if table.table.num_rows is not None:
         check_rows(partial, done.rows, table.table.num_rows)
-    with writing(path):
-        table.writer.finish(partial, path, done.rows)
-    state_file.unlink(missing_ok=True)
     return done
 
 

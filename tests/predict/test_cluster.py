@@ -1,5 +1,6 @@
 """Predictions on a cluster equal those without one, whatever happens to its workers."""
 
+import json
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ import torch
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.io.dask_cluster import open_cluster
+from pyg_samsa.io.files import lock
 from pyg_samsa.predict import cluster, load_predictor
 from pyg_samsa.predict.cluster import SharedModel, check_workers, predict_chunks_on, predict_shards_on
 from pyg_samsa.predict.shards import ShardResult, find_shards, predict_shard, sum_results
@@ -162,6 +164,39 @@ def test_lost_workers_and_schedulers_are_one_line():
         cluster._result(Failed(CancelledError("key")), "chunk 3")
     with pytest.raises(OSError, match="No space"):
         cluster._result(Failed(OSError(28, "No space left on device")), "chunk 3")
+
+
+@pytest.mark.parametrize("how", ["interrupted", "gone"])
+def test_workers_leave_a_file_that_nobody_waits_for(client, model, tmp_path, monkeypatch, how):
+    """The scheduler stays, as one of other machines does."""
+    from distributed import Client
+
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "0.csv").write_text("smiles\n" + "".join(f"{smiles}\n" for smiles in SMILES * 5))
+    options, shards = StreamOptions(chunk_rows=2), find_shards(tmp_path / "in", tmp_path / "out")
+    state = tmp_path / "out" / "0.csv.partial.json"
+
+    def stop(futures):
+        while not state.exists():
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+
+    if how == "interrupted":
+        with monkeypatch.context() as patch:
+            patch.setattr("distributed.as_completed", stop)
+            with pytest.raises(KeyboardInterrupt):
+                predict_shards_on(client, model, options, shards)
+    else:
+        other = Client(client.scheduler.address, set_as_default=False)
+        future = other.submit(cluster._predict_shard, model, options, shards[0], pure=False)
+        with pytest.raises(KeyboardInterrupt):
+            stop([future])
+        other.close()
+        cluster._wait_until_idle(client)
+    assert list(client.run(cluster._is_idle).values()) == [True]
+    with lock(shards[0].target, wait=False, setting="OUT"):
+        assert 0 < json.loads(state.read_text())["rows"] < 200
+    assert predict_shards_on(client, model, options, shards) == [ShardResult(200, 40)]
 
 
 def test_a_file_whose_process_is_killed_is_continued_by_another(model, saved, tmp_path):

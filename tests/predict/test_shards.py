@@ -92,10 +92,21 @@ def test_a_file_that_changes_meanwhile_is_told_and_predicted_again(folder):
         path.write_text("smiles,n\nC,1\n")
 
     shard = find_shards(folder / "in", folder / "out")[0]
+    shard.target.parent.mkdir()
+    shard.target.write_text("from before")
     with pytest.raises(DataError, match=r"0\.csv: the file changed while it was read"):
         predict_shard(Atoms(change), shard, StreamOptions())
+    assert shard.target.read_text() == "from before"
+    assert [file.name for file in shard.target.parent.iterdir()] == ["0.csv"]
     assert predict_shard(Atoms(), shard, StreamOptions()) == ShardResult(1, 0)
     assert (folder / "out" / "0.csv").read_text().splitlines()[1:] == ["C,1,1,"]
+
+
+def test_a_file_that_is_deleted_meanwhile_is_told(folder):
+    shard = find_shards(folder / "in", folder / "out")[0]
+    with pytest.raises(DataError, match=r"0\.csv: the file changed while it was read"):
+        predict_shard(Atoms(shard.source.unlink), shard, StreamOptions())
+    assert not shard.target.exists()
 
 
 def test_a_file_is_continued_where_it_stopped(folder):

@@ -122,9 +122,13 @@ class MoleculeTable:
         """
         count = sum(1 for _ in self.rows([]))
         if not count:
-            hint = "The first row names the columns, the others hold molecules."
-            raise DataError(f"{self.path}: no rows after the header", hint=hint)
+            raise self.without_rows()
         return count
+
+    def without_rows(self) -> DataError:
+        """Return the error about a table that has a header alone."""
+        hint = "The first row names the columns, the others hold molecules."
+        return DataError(f"{self.path}: no rows after the header", hint=hint)
 
 
 def open_molecule_table(

@@ -102,7 +102,7 @@ def convert_table(
         advance: Called with numbers of rows that are done.
 
     Raises:
-        DataError: A row of the table has more fields than the header.
+        DataError: The table has no rows, or a row has more fields than the header.
         OSError: The disk is full.
 
     Example:
@@ -141,6 +141,8 @@ def convert_table(
         path = folder / f"{len(paths):06}.pt"
         _save(shard, path)
         paths.append(path)
+    if not paths:
+        raise table.without_rows()
     first = second = None
     joined = _join(paths, folder)
     joined.left_out += left_out

@@ -11,7 +11,7 @@ from pyg_samsa.datasets import CSVMolecules
 from pyg_samsa.datasets.molecules import csv_molecules, molecule_shards
 from pyg_samsa.datasets.molecules.csv_table import open_molecule_table
 from pyg_samsa.datasets.molecules.molecule_shards import convert_table
-from pyg_samsa.errors import SmilesError
+from pyg_samsa.errors import DataError, SmilesError
 from pyg_samsa.training.data_module import SplitRows
 
 SMILES = ["C" * n + end for n in range(1, 11) for end in ("O", "N", "c1ccccc1", "C1CCCCC1")]
@@ -177,6 +177,14 @@ def test_a_table_of_which_no_molecule_can_be_read(path, tmp_path):
         assert (shard.count, len(shard.rows), len(shard.left_out)) == (5, 0, 5)
         assert (shard.graphs.x.shape, shard.graphs.edge_index.shape) == ((0, 9), (2, 0))
         assert [len(texts) for texts in shard.targets] == [0]
+
+
+@pytest.mark.parametrize("text", ["smiles,y\n", "smiles,y\n\n\n"])
+def test_a_table_without_rows_is_named(tmp_path, text):
+    path = tmp_path / "empty.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"empty\.csv: no rows after the header"):
+        convert_table(open_molecule_table(path), tmp_path / "parts", max_atoms=10, split="random", seed=0)
 
 
 def test_edges_are_stored_in_the_smallest_type(tmp_path):
