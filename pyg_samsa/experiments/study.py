@@ -1,11 +1,10 @@
-"""Optuna studies that several processes and machines share: storage, live workers, jobs that run once, pruning."""
+"""Optuna studies that several processes and machines share: settings, live workers, jobs that run once, pruning."""
 
 from __future__ import annotations
 
 import logging
 import math
 import platform
-import random
 import secrets
 import threading
 import time
@@ -13,86 +12,20 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.experiments.journal import import_optuna, open_journal
+from pyg_samsa.experiments.journal import import_optuna
 from pyg_samsa.viz.figure import shown
 
 FIRST_TRIALS = 5
 """Trials before the first one is stopped early."""
-_OPENINGS = 5
 HEARTBEAT_SECONDS, DEAD_SECONDS = 15.0, 60.0
-JOB, WORKER, REASON = "job", "worker", "reason"
+JOB, WORKER, REASON, _SETTINGS = "job", "worker", "reason", "settings"
 _LOGGER = logging.getLogger(__name__)
 
 
 class Pruned(Exception):
     """A trial that is not worth finishing, or for which no time is left."""
-
-
-def open_storage(place: str | Path) -> Any:
-    """Return Optuna's storage in a journal file or in a database.
-
-    Args:
-        place: A file, or a URL of a database as SQLAlchemy takes it, such as ``mysql://user@host/name``.
-
-    Raises:
-        ConfigError: The database cannot be opened.
-        DataIntegrityError: The file is no journal.
-        OSError: The file cannot be written.
-
-    Example:
-        >>> open_storage("oracle+none://host/name")
-        Traceback (most recent call last):
-        pyg_samsa.errors.ConfigError: --storage: got 'oracle+none://...', expected a file, or the URL of a database ...
-    """
-    if "://" not in str(place):
-        return open_journal(Path(place).expanduser())
-    import_optuna()
-    url = str(place)
-    try:
-        return _open_database(url)
-    except Exception as error:  # the error of any driver of a database
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        for secret in filter(None, (url, urlsplit(url).password)):
-            reason = reason.replace(secret, "...")
-        expected = f"a file, or the URL of a database that opens ({reason})"
-        raise ConfigError("--storage", show_storage(url), expected) from error
-
-
-def _open_database(url: str) -> Any:
-    from sqlalchemy import event
-    from sqlalchemy.exc import DBAPIError
-
-    is_sqlite = url.startswith("sqlite")
-    # A lost connection is opened again; writers of one SQLite file wait for each other.
-    engine = {"pool_pre_ping": True, **({"connect_args": {"timeout": 60}} if is_sqlite else {})}
-    for attempt in range(_OPENINGS):
-        try:
-            storage = import_optuna().storages.RDBStorage(url, engine_kwargs=engine)
-            break
-        except DBAPIError:  # perhaps another worker makes the tables now
-            if attempt == _OPENINGS - 1:
-                raise
-            time.sleep(random.uniform(0.1, 0.5))
-    if is_sqlite:
-        # Python begins a transaction with the first change only: two workers could both read that a trial waits.
-        event.listen(storage.engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-        event.listen(storage.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        storage.engine.dispose()
-    return storage
-
-
-def show_storage(place: str) -> str:
-    """Return a storage for messages, without the password that a URL may hold.
-
-    Example:
-        >>> show_storage("mysql://user:secret@host/name"), show_storage("study.log")
-        ('mysql://...', 'study.log')
-    """
-    kind, mark, _ = place.partition("://")
-    return f"{kind}://..." if mark else place
 
 
 def median_pruner(epochs: int) -> Any:
@@ -153,29 +86,51 @@ class BestSoFar:
             self.tell(int(row["epoch"]), self.value)
 
 
-def check_identity(study: Any, identity: Mapping[str, Any], *, key: str, place: str, what: str, cure: str) -> None:
-    """Check that a study was made with the same settings; a new one gets them.
+def open_study(
+    storage: Any, name: str, identity: Mapping[str, Any], *, key: str, place: str, what: str, cure: str, **options: Any
+) -> Any:
+    """Open an Optuna study, or make a new one with the settings of what is tried.
 
-    Settings that only one of both knows are not compared.
+    Settings that only one of both knows are not compared. Of workers that begin at the same moment with different
+    settings one makes the study, and the others get the error.
 
     Args:
-        study: Optuna's study.
+        storage: Optuna's storage.
+        name: Name of the study.
         identity: Dotted name -> value.
         key: Setting that names the storage, for the error.
         place: The storage, for the error.
         what: What the study is, for the error.
         cure: What to do, for the hint.
+        **options: Arguments of ``optuna.create_study``.
 
     Raises:
-        ConfigError: A setting differs.
+        ConfigError: A setting differs from that of the study.
+
+    Example:
+        >>> words = {"key": "--out", "place": "results", "what": "sweep", "cure": "Give another --out."}
+        >>> storage = import_optuna().storages.InMemoryStorage()
+        >>> open_study(storage, "depth", {"seed": 0}, **words).study_name
+        'depth'
+        >>> open_study(storage, "depth", {"seed": 1}, **words)
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: --out: got 'results', expected one without a sweep with other settings
     """
-    before = study.user_attrs.get("settings")
+    optuna = import_optuna()
+    study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True, **options)
+    before = study.user_attrs.get(_SETTINGS)
     if before is None:
-        study.set_user_attr("settings", dict(identity))
-        before = study.user_attrs["settings"]  # those of another worker that began at the same time, perhaps
+        # An attribute that two workers set at once has the value of the last one, unknown to the first. Trials are
+        # numbered one after the other in every storage, so that all see the same first one.
+        claims = optuna.create_study(storage=storage, study_name=f"{_SETTINGS} of {name}", load_if_exists=True)
+        state = optuna.trial.TrialState.FAIL
+        claims.add_trial(optuna.create_trial(state=state, user_attrs={_SETTINGS: dict(identity)}))
+        before = claims.get_trials(deepcopy=False)[0].user_attrs[_SETTINGS]
+        study.set_user_attr(_SETTINGS, before)
     if differs := sorted(name for name in identity.keys() & before.keys() if before[name] != identity[name]):
         hint = f"It has other values of {', '.join(differs[:3])}. {cure}"
         raise ConfigError(key, place, f"one without a {what} with other settings", hint=hint)
+    return study
 
 
 class Worker:

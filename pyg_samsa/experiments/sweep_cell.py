@@ -12,7 +12,8 @@ from typing import Any
 
 from pyg_samsa.errors import EXIT_USER, ConfigError, SAMSAError
 from pyg_samsa.experiments.journal import import_optuna
-from pyg_samsa.experiments.study import BestSoFar, Pruned, median_pruner, open_storage, report
+from pyg_samsa.experiments.storage import open_storage, storage_errors
+from pyg_samsa.experiments.study import BestSoFar, Pruned, median_pruner, report
 from pyg_samsa.io.files import UNWRITABLE, atomic_write, describe_unwritable, remove_partial
 from pyg_samsa.io.user_code import import_user_code
 
@@ -71,9 +72,10 @@ def _follower() -> Callable[[Any, Mapping[str, float]], None] | None:
         return None
     place, name, number, epochs = json.loads(os.environ[TRIAL])
     optuna = import_optuna()
-    storage = open_storage(place)
-    study = optuna.load_study(study_name=name, storage=storage, pruner=median_pruner(epochs))
-    trial = optuna.trial.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+    with storage_errors(place):
+        storage = open_storage(place)
+        study = optuna.load_study(study_name=name, storage=storage, pruner=median_pruner(epochs))
+        trial = optuna.trial.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
     followers: dict[int, BestSoFar] = {}
 
     def follow(plan: Any, row: Mapping[str, float]) -> None:
@@ -83,7 +85,8 @@ def _follower() -> Callable[[Any, Mapping[str, float]], None] | None:
         sign = -1.0 if plan.higher_is_better else 1.0
 
         def tell(epoch: int, value: float) -> None:
-            report(trial, epoch, sign * value, told=value)
+            with storage_errors(place):
+                report(trial, epoch, sign * value, told=value)
 
         follower = followers.setdefault(0, BestSoFar(plan.monitor, tell, higher_is_better=plan.higher_is_better))
         follower(row)

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +19,10 @@ from typing import Any
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.experiments import study as studies
 from pyg_samsa.experiments.journal import import_optuna
-from pyg_samsa.experiments.study import (
-    JOB,
-    REASON,
-    Worker,
-    ask,
-    check_identity,
-    drop,
-    finish,
-    holders,
-    median_pruner,
-    open_storage,
-    show_storage,
-)
+from pyg_samsa.experiments.storage import open_storage, show_storage, storage_errors
+from pyg_samsa.experiments.study import JOB, REASON, Worker, ask, drop, finish, holders, median_pruner
 from pyg_samsa.experiments.sweep import LOGS, STUDY, Job, Outcome, Sweep
 from pyg_samsa.experiments.sweep_cell import EXIT_INTERRUPTED, EXIT_PRUNED, TRIAL
 from pyg_samsa.training.launch import without_launch
@@ -84,12 +74,22 @@ def run_sweep(sweep: Sweep, on_outcome: Callable[[Outcome], None] = lambda _: No
 
     Raises:
         ConfigError: The storage cannot be opened, or belongs to another grid.
+        DataError: The storage does not answer any more; the runs of this process are stopped then.
         MissingDependencyError: Optuna is not installed.
         KeyboardInterrupt: The user stopped the sweep. All runs of this process were stopped and can be continued.
 
     Returns:
         The outcomes, in the order of the runs.
     """
+    with storage_errors(_place(sweep)):
+        return _run_sweep(sweep, on_outcome)
+
+
+def _place(sweep: Sweep) -> str | Path:
+    return sweep.storage or sweep.out / STUDY
+
+
+def _run_sweep(sweep: Sweep, on_outcome: Callable[[Outcome], None]) -> list[Outcome]:
     study = open_study(sweep)
     with Worker(study, sweep.out / WORKERS) as worker:
         return _Runs(sweep, study, worker, on_outcome).carry_out()
@@ -105,17 +105,11 @@ def open_study(sweep: Sweep) -> Any:
         ConfigError: The storage cannot be opened, or belongs to another grid.
     """
     optuna = import_optuna()
-    place = sweep.storage or sweep.out / STUDY
-    study = optuna.create_study(
-        study_name=f"sweep-{sweep.grid.name}",
-        storage=open_storage(place),
-        load_if_exists=True,
-        pruner=median_pruner(max(job.epochs for job in sweep.runs)) if sweep.prune else optuna.pruners.NopPruner(),
-    )
+    pruner = median_pruner(max(job.epochs for job in sweep.runs)) if sweep.prune else optuna.pruners.NopPruner()
     key, shown = ("--storage", show_storage(sweep.storage)) if sweep.storage else ("--out", str(sweep.out))
-    cure = "Give another --out, or another --storage."
-    check_identity(study, sweep.identity, key=key, place=shown, what="sweep", cure=cure)
-    return study
+    told = {"key": key, "place": shown, "what": "sweep", "cure": "Give another --out, or another --storage."}
+    name = f"sweep-{sweep.grid.name}"
+    return studies.open_study(open_storage(_place(sweep)), name, sweep.identity, **told, pruner=pruner)
 
 
 class _Runs:
@@ -195,7 +189,9 @@ class _Runs:
                 self.kills[job] = self.kills.get(job, 0) + 1
         held: dict[Job, Any] = {}
         failed: dict[Job, tuple[int, str]] = {}
-        for trial in self._trials():
+        trials = self._trials()
+        self._leave({trial.number for trial in trials if trial.state.is_finished()})
+        for trial in trials:
             job = self.by_name.get(trial.user_attrs.get(JOB, ""))
             if job is None:
                 continue
@@ -215,6 +211,12 @@ class _Runs:
                 self._record(Outcome(job, -_SIGKILL, "its worker was killed", elsewhere=True))
             elif self.sweep.sampler == "grid" or job in self.kills:
                 self._enqueue(job)
+
+    def _leave(self, ended: set[int]) -> None:
+        """Stop runs that other workers have taken over: they held this one for dead while its machine slept."""
+        lost = [run for run in self.running if run.trial.number in ended and run.process.poll() is None]
+        _stop(lost)
+        self.running = [run for run in self.running if run not in lost]
 
     def _runs_here(self, job: Job) -> bool:
         return any(run.job is job for run in self.running)
@@ -251,8 +253,7 @@ class _Runs:
         environment = {**own, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         if self.sweep.prune:
             # Not in the command, which other users see: a URL may hold a password.
-            place = self.sweep.storage or str(self.sweep.out / STUDY)
-            environment[TRIAL] = json.dumps([place, self.study.study_name, trial.number, job.epochs])
+            environment[TRIAL] = json.dumps([str(_place(self.sweep)), self.study.study_name, trial.number, job.epochs])
         with open(log, "w", encoding="utf-8") as file:
             # In its own session, so that Ctrl-C reaches only this process, which forwards it once. Errors come through
             # a pipe, because a full disk would lose them. The other pipe ends the run when this process is killed.
@@ -367,17 +368,22 @@ class _Runs:
         finish(self.study, run.trial.number, value, state=state)
 
     def _halt(self) -> None:
-        """Interrupt all runs, and kill those that do not stop."""
+        """Stop all runs, and give their trials back."""
+        _stop(self.running)
         for run in self.running:
-            run.process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
-        for run in self.running:
-            try:
-                run.process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                run.process.kill()
-        for run in self.running:
-            with suppress(OSError):  # perhaps the disk is full
+            with suppress(Exception):  # perhaps the disk is full, or the database is what ended the sweep
                 self._tell(run, state=self.states.FAIL)
+
+
+def _stop(runs: Sequence[_Process]) -> None:
+    """Interrupt runs, and kill those that do not stop."""
+    for run in runs:
+        run.process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
+    for run in runs:
+        try:
+            run.process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            run.process.kill()
 
 
 def _name(job: Job) -> str:

@@ -22,17 +22,17 @@ from pyg_samsa.errors import ConfigError, NumericalError
 from pyg_samsa.experiments.journal import import_optuna
 from pyg_samsa.experiments.molecule_rows import smiles_of
 from pyg_samsa.experiments.search_space import TREE_INPUT
+from pyg_samsa.experiments.storage import open_storage, storage_errors
 from pyg_samsa.experiments.study import (
     FIRST_TRIALS,
     JOB,
     Pruned,
     Worker,
     ask,
-    check_identity,
     finish,
     holders,
     median_pruner,
-    open_storage,
+    open_study,
     report,
 )
 from pyg_samsa.experiments.tune_trials import NetworkTrials, SearchData, TreeTrials, with_defined_monitor
@@ -148,7 +148,7 @@ def tune(
 
     Raises:
         ConfigError: The config is wrong, nothing is validated, or the folder holds a search with other settings.
-        DataError: The data are missing or wrong.
+        DataError: The data are missing or wrong, or the storage does not answer any more.
         MissingDependencyError: Optuna is not installed.
 
     Returns:
@@ -181,18 +181,19 @@ def tune(
         kinds = _kinds(config, opts, loaded, data, plan, folder)
         identity, given = settings(resolved(loaded)), {key: value_of(key, cfg) for key in loaded.given}
         shared: dict[str, Any] = {"storage": storage, "higher": plan.higher_is_better, "identity": identity}
-        studies = [_Study(kind, folder, **shared) for kind in kinds]
-        with Worker(studies[0].study, folder / WORKERS) as worker:
-            for study in studies:
-                study.join(worker)
-            for number in itertools.count():
-                if number == trials or (number > 0 and time.monotonic() >= deadline):
-                    break
-                on_trial(_next(studies).run_trial(deadline))
         result = Tuning(folder, folder / BEST, plan.monitor.removeprefix("val_"), plan.higher_is_better)
-        complete = {study.trials.name: study.complete() for study in studies}
-        result.network, result.trees = complete.get("network", []), complete.get("trees", [])
-        result.stopped = sum(study.stopped() for study in studies)
+        with storage_errors(storage or folder / STUDY):
+            studies = [_Study(kind, folder, **shared) for kind in kinds]
+            with Worker(studies[0].study, folder / WORKERS) as worker:
+                for study in studies:
+                    study.join(worker)
+                for number in itertools.count():
+                    if number == trials or (number > 0 and time.monotonic() >= deadline):
+                        break
+                    on_trial(_next(studies).run_trial(deadline))
+            complete = {study.trials.name: study.complete() for study in studies}
+            result.network, result.trees = complete.get("network", []), complete.get("trees", [])
+            result.stopped = sum(study.stopped() for study in studies)
         with lock(result.config):
             remove_partial(result.config)
             _write(result, {**given, "run_name": loaded.name, "name_tag": ""})
@@ -270,17 +271,17 @@ class _Study:
     def __init__(
         self, trials: NetworkTrials | TreeTrials, folder: Path, *, storage: str | None, higher: bool, identity: Any
     ) -> None:
-        optuna = import_optuna()
-        self.trials, self.higher, self.states = trials, higher, optuna.trial.TrialState
-        self.study = optuna.create_study(
-            study_name=trials.name if storage is None else f"{folder.name}-{trials.name}",
-            storage=open_storage(storage or folder / STUDY),
+        self.trials, self.higher, self.states = trials, higher, import_optuna().trial.TrialState
+        told = {"key": "out_dir", "place": str(folder), "cure": "Write to another folder, or set name_tag."}
+        self.study = open_study(
+            open_storage(storage or folder / STUDY),
+            trials.name if storage is None else f"{folder.name}-{trials.name}",
+            identity,
+            **told,
+            what="search",
             direction="maximize" if higher else "minimize",
-            load_if_exists=True,
             pruner=median_pruner(cfg.optim.max_epoch),
         )
-        place = {"key": "out_dir", "place": str(folder), "cure": "Write to another folder, or set name_tag."}
-        check_identity(self.study, identity, what="search", **place)
         self.seconds = 0.0
 
     def join(self, worker: Worker) -> None:
@@ -324,7 +325,7 @@ class _Study:
                 raise
             return f"{name}  failed: {error}"
         except BaseException:
-            with suppress(OSError):  # perhaps the disk is full
+            with suppress(Exception):  # perhaps the disk is full, or the database is what ended the trial
                 finish(self.study, trial.number, state=self.states.FAIL)
             raise
         finally:

@@ -8,15 +8,15 @@ pytest.importorskip("optuna")
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import study as module
 from pyg_samsa.experiments.journal import import_optuna
+from pyg_samsa.experiments.storage import open_storage
 from pyg_samsa.experiments.study import (
     JOB,
     Pruned,
     Worker,
     ask,
-    check_identity,
     drop,
     median_pruner,
-    open_storage,
+    open_study,
     report,
 )
 
@@ -135,13 +135,54 @@ def test_a_trial_that_ended_is_not_ended_again(study):
     assert home.trials[0].value == 1.0
 
 
-def test_settings_of_a_study_are_compared_where_both_know_them(study):
-    words = {"key": "--out", "place": "results", "what": "sweep", "cure": "Give another --out."}
-    check_identity(study(), {"seed": 0, "layers": 2}, **words)
-    check_identity(study(), {"seed": 0, "heads": 4}, **words)
+TOLD = {"key": "--out", "place": "results", "what": "sweep", "cure": "Give another --out."}
+
+
+def test_settings_of_a_study_are_compared_where_both_know_them(tmp_path):
+    def join(identity):
+        return open_study(open_storage(tmp_path / "study.log"), "trees", identity, **TOLD, direction="maximize")
+
+    assert join({"seed": 0, "layers": 2}).direction.name == "MAXIMIZE"
+    assert join({"seed": 0, "heads": 4}).trials == []
     with pytest.raises(ConfigError, match="--out: got 'results', expected one without a sweep with other") as caught:
-        check_identity(study(), {"seed": 1, "layers": 3}, **words)
+        join({"seed": 1, "layers": 3})
     assert caught.value.hint == "It has other values of layers, seed. Give another --out."
+
+
+@pytest.mark.parametrize("place", ["{}/study.log", "sqlite:///{}/study.db"])
+@pytest.mark.parametrize(("layers", "errors"), [((2, 3), 1), ((2, 2), 0)])
+def test_of_two_that_begin_at_once_with_other_settings_one_wins(tmp_path, monkeypatch, place, layers, errors):
+    place = place.format(tmp_path)
+    open_storage(place)
+    kind, both = import_optuna().study.Study, threading.Barrier(2, timeout=30)
+    real = kind.user_attrs.fget
+
+    def meet(self):
+        found = real(self)
+        if "settings" not in found:
+            both.wait()
+        return found
+
+    monkeypatch.setattr(kind, "user_attrs", property(meet))
+    found = {}
+
+    def begin(number):
+        try:
+            found[number] = open_study(open_storage(place), "trees", {"layers": layers[number]}, **TOLD)
+        except ConfigError as error:
+            found[number] = error
+
+    threads = [threading.Thread(target=begin, args=[number]) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    monkeypatch.undo()
+    failed = [number for number in (0, 1) if isinstance(found[number], ConfigError)]
+    assert len(failed) == errors
+    winner = next(number for number in (0, 1) if number not in failed)
+    assert found[winner].user_attrs["settings"] == {"layers": layers[winner]}
+    assert found[winner].trials == []
 
 
 def test_a_hopeless_trial_is_pruned(study):
@@ -154,18 +195,3 @@ def test_a_hopeless_trial_is_pruned(study):
     report(trial, 1, 3.0)  # in the first quarter
     with pytest.raises(Pruned, match=r"^stopped after epoch 2 at 0\.2500$"):
         report(trial, 2, 2.0, told=0.25)
-
-
-@pytest.mark.parametrize("url", ["none://user:secret@host/name", "sqlite:////no/such/secret.db", "://secret"])
-def test_a_database_that_does_not_open_is_one_line_without_its_password(url):
-    with pytest.raises(ConfigError, match=r"--storage: got '.*://\.\.\.', expected a file, or the URL") as caught:
-        open_storage(url)
-    assert "secret" not in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_database_holds_trials(tmp_path):
-    url = f"sqlite:///{tmp_path / 'trials.db'}"
-    study = import_optuna().create_study(storage=open_storage(url), study_name="trees")
-    study.tell(study.ask(), 1.5)
-    assert import_optuna().load_study(storage=open_storage(url), study_name="trees").best_value == 1.5

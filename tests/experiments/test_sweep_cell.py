@@ -6,7 +6,7 @@ import pytest
 from pyg_samsa.errors import NumericalError
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.experiments import sweep_cell
-from pyg_samsa.experiments.study import open_storage
+from pyg_samsa.experiments.storage import open_storage
 
 
 @pytest.mark.parametrize("reused", [False, True])

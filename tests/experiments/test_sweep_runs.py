@@ -15,11 +15,11 @@ import yaml
 
 pytest.importorskip("optuna")
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.experiments import sweep_runs
 from pyg_samsa.experiments.grids import read_grid
 from pyg_samsa.experiments.journal import import_optuna
-from pyg_samsa.experiments.study import open_storage
+from pyg_samsa.experiments.storage import open_storage
 from pyg_samsa.experiments.sweep import Sweep
 from pyg_samsa.experiments.sweep_runs import run_sweep
 
@@ -179,15 +179,19 @@ def test_the_run_of_a_killed_worker_ends_and_is_repeated_by_another(sweep, tmp_p
         worker.send_signal(signal.SIGKILL)
         worker.wait()
     (run,) = (int(line.split()[1]) for line in (tmp_path / "starts").read_text().splitlines())
-    for _ in range(600):
-        if not is_alive(run):
-            break
-        time.sleep(0.05)
-    assert not is_alive(run)
+    wait_until(lambda: not is_alive(run))
     (tmp_path / "hold").unlink()
     outcomes = run_sweep(sweep())
     assert [(outcome.code, outcome.reused) for outcome in outcomes] == [(0, False)] * 3
     assert sorted(sweep.starts()) == ["layers=1-0", "layers=1-0", "layers=2-0", "layers=3-0"]
+
+
+def wait_until(what):
+    for _ in range(1200):
+        if what():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen within a minute")
 
 
 def is_alive(pid):
@@ -224,3 +228,46 @@ def test_tpe_prefers_cells_with_better_values(sweep):
 def test_wrong_samplers_are_refused(sweep, sampler, trials):
     with pytest.raises(ConfigError, match=r"--trials|--sampler"):
         sweep(sampler=sampler, trials=trials)
+
+
+def test_a_run_that_another_worker_took_over_is_stopped(sweep, tmp_path):
+    (tmp_path / "hold").touch()
+    grid, outcomes = sweep({"samsa.layers": [1]}), []
+    worker = threading.Thread(target=lambda: outcomes.extend(run_sweep(grid)))
+    worker.start()
+    wait_until(lambda: (tmp_path / "starts").exists() and (tmp_path / "starts").read_text().endswith("\n"))
+    first = int((tmp_path / "starts").read_text().split()[1])
+    # The machine of the worker slept, and others held it for dead.
+    study = import_optuna().load_study(study_name="sweep-small", storage=open_storage(grid.out / "study.log"))
+    study.tell(0, state=import_optuna().trial.TrialState.FAIL)
+    wait_until(lambda: len(sweep.starts()) == 2)
+    assert not is_alive(first)
+    (tmp_path / "hold").unlink()
+    worker.join()
+    assert [(outcome.code, outcome.reason) for outcome in outcomes] == [(0, "")]
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+
+
+@pytest.mark.parametrize("storage", [None, "sqlite"])
+def test_a_storage_that_breaks_in_the_middle_is_one_line_and_stops_the_runs(sweep, tmp_path, storage):
+    (tmp_path / "hold").touch()
+    place = None if storage is None else f"sqlite:///{tmp_path / 'trials.db'}"
+    grid, errors = sweep(storage=place), []
+
+    def work():
+        try:
+            run_sweep(grid)
+        except DataError as error:
+            errors.append(str(error))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    wait_until(lambda: (tmp_path / "starts").exists() and (tmp_path / "starts").read_text().endswith("\n"))
+    pid = int((tmp_path / "starts").read_text().split()[1])
+    file = tmp_path / "trials.db" if storage else grid.out / "study.log"
+    file.write_bytes(b"neither one nor the other\n" * 1000)
+    file.with_name("trials.db-journal").unlink(missing_ok=True)
+    worker.join()
+    told = "the database does not answer" if storage else "study.log: got damaged lines"
+    assert [told in error for error in errors] == [True]
+    assert not is_alive(pid)
