@@ -1,7 +1,7 @@
 """``python -m benchmarks.torture``: kills, damaged files, attacks and random inputs, again and again, with a table.
 
-Each line of the table is a command of its own, with a log, and can be repeated alone. A line that is done is not run
-again, unless its number of kills or inputs has changed. Linux only; an hour on two cores.
+Each line of the table is a command of its own, with a log, and can be repeated alone. A line that was done without a
+failure is not run again, unless its number of kills or inputs has changed. Linux only; an hour on two cores.
 
     python -m benchmarks.torture
     python -m benchmarks.torture --kills 100 --inputs 5000000
@@ -143,7 +143,8 @@ def run_lines(todo: list[Line], out: Path) -> dict[str, Any]:
     path = out / "state.json"
     state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for line in todo:
-        if state.get(line.name, {}).get("command") == line.shown():
+        before = state.get(line.name, {})
+        if before.get("command") == line.shown() and not before["failed"]:
             print(f"{line.name}: done before", flush=True)
             continue
         print(f"\n{line.name}: {line.shown()}", flush=True)
@@ -153,7 +154,8 @@ def run_lines(todo: list[Line], out: Path) -> dict[str, Any]:
         command = [*line.command, f"{line.out}={result}"]
         returncode, seconds = run_command(command, out / "logs" / f"{name}.log", _LIMIT)
         tried, failed = outcome(result) if result.exists() else (0, 0)
-        failed = max(failed, int(returncode != 0))  # also a process that ended without an outcome
+        # Also a process that ended without an outcome, and one that tried nothing.
+        failed = max(failed, int(returncode != 0 or tried == 0))
         state[line.name] = {"command": line.shown(), "tried": tried, "failed": failed, "seconds": round(seconds, 1)}
         for file, text in ((path, json.dumps(state, indent=1)), (out / "table.md", f"{table(state)}\n")):
             with atomic_write(file) as partial:

@@ -31,7 +31,7 @@ def find_molecule(first: Sequence[str], second: Sequence[str], smiles_column: st
     """
     titles = [title.strip(" #").lower() for title in first]
     known = any(title in SMILES_NAMES or SMILES_NAMES[0] in title for title in titles)
-    if known or (smiles_column and not smiles_column.isdigit()):
+    if known or (smiles_column and not smiles_column.isdecimal()):
         return None
     for place, text in enumerate(first):
         below = len(first) == 1 or not second or _is_smiles(second[place] if place < len(second) else "")

@@ -323,7 +323,7 @@ def environment() -> Iterator[Check]:
     advice: list[tuple[str, Callable[[str], bool], str]] = [
         (
             name,
-            lambda value: value.isdigit() and int(value) > cores,
+            lambda value: value.isdecimal() and int(value) > cores,
             f"Set it to at most {cores}, the cores of this process.",
         )
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")

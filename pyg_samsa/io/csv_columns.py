@@ -75,7 +75,7 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
         )
     if found:
         return found[0]
-    if wanted.isdigit() and 1 <= int(wanted) <= max(len(header), 1):
+    if wanted.isdecimal() and 1 <= int(wanted) <= max(len(header), 1):
         return int(wanted) - 1
     raise ConfigError(key, wanted, f"the name of a column: {shown}", hint=suggest(wanted, names))
 
@@ -125,7 +125,7 @@ def find_columns(header: Sequence[str], wanted: Sequence[str], *, key: str, take
     free = [place for place, title in enumerate(names) if place not in taken and is_named(title)]
     found: list[int] = []
     for word in map(str.strip, wanted):
-        if word in names or word.isdigit():
+        if word in names or word.isdecimal():
             found.append(find_column(header, word, key=key))
             continue
         negated = word.startswith("!")

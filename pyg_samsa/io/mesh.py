@@ -85,7 +85,7 @@ def _triangles(path: str | os.PathLike[str], lines: list[str]) -> np.ndarray:
     triangles = []
     for line in lines:
         words = line.split()
-        size = int(words[0]) if words[0].isdigit() else -1
+        size = int(words[0]) if words[0].isdecimal() else -1
         if size < 0 or len(words) < 1 + size:
             raise DataIntegrityError(path, "a face: the number of its corners, then the corners", repr(line[:40]))
         corners = _numbers(path, words[1 : 1 + size], np.int64).tolist()

@@ -187,7 +187,7 @@ class TablePredictor:
             given = self.options.smiles_column
             return find_column(self.table.header, given, key="--smiles-column", fallbacks=SMILES_NAMES)
         name = self.options.smiles_column or "1"
-        if not name.isdigit() or int(name) < 1:
+        if not name.isdecimal() or int(name) < 1:
             raise ConfigError("--smiles-column", name, "the number of a column, from 1, for a table without a header")
         return int(name) - 1
 
@@ -257,6 +257,7 @@ class TablePredictor:
             self.options.decimal,
             self.options.escape_formulas,
             self.table.format,
+            self.table.delimiter,
             self.options.output_format,
         )
         return hashlib.sha256(json.dumps([*asked, self.options.chunk_rows]).encode()).hexdigest()

@@ -164,8 +164,11 @@ class EarlyStop(pl.callbacks.Checkpoint):
 
     @property
     def exhausted(self) -> bool:
-        """Whether training is to stop."""
-        return epochs_without_progress(self.history.rows, self.monitor, self.higher_is_better) >= self.patience
+        """Whether training is to stop, which is decided after epochs that were validated."""
+        rows = self.history.rows
+        if not rows or self.monitor not in rows[-1]:
+            return False
+        return epochs_without_progress(rows, self.monitor, self.higher_is_better) >= self.patience
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Train no further if the run had stopped before it was resumed."""
@@ -173,8 +176,7 @@ class EarlyStop(pl.callbacks.Checkpoint):
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Stop after an epoch that was validated."""
-        if self.monitor in self.history.rows[-1]:
-            trainer.should_stop = trainer.should_stop or self.exhausted
+        trainer.should_stop = trainer.should_stop or self.exhausted
 
 
 def epochs_without_progress(rows: Sequence[Row], monitor: str | None, higher_is_better: bool) -> int:

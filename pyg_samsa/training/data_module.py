@@ -104,7 +104,7 @@ class SplitData(pl.LightningDataModule):
         pin_memory: Whether memory is pinned; by default if there is a CUDA device.
 
     Raises:
-        ConfigError: Sizes are out of range, or a row number does not exist.
+        ConfigError: Sizes are out of range, or a row number does not exist or is no integer.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -135,6 +135,9 @@ class SplitData(pl.LightningDataModule):
             split: torch.as_tensor(index).clone().flatten() for split, index in split_idx.items() if len(index) > 0
         }
         for split, index in self.split_idx.items():
+            if index.dtype == torch.bool or index.is_floating_point():
+                hint = "Row numbers of a mask are mask.nonzero().flatten()."
+                raise ConfigError(f"split_idx[{split!r}]", index.dtype, "row numbers, which are integers", hint=hint)
             if int(index.min()) < 0 or int(index.max()) >= len(dataset):
                 raise ConfigError(
                     f"split_idx[{split!r}]",

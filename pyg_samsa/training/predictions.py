@@ -69,7 +69,8 @@ class PredictionCollector(pl.Callback):
         # The nodes of a row come in order, and a stable sort keeps it.
         order = torch.argsort(row_id, stable=True)
         self.row_id, self.pred, self.target = row_id[order], pred[order], target[order]
-        self.node = node[order] if bool((node >= 0).any()) else None
+        # A batch in which every graph has one node looks like one of graphs.
+        self.node = node[order].clamp(min=0) if bool((node >= 0).any()) else None
         self._parts = []
 
 

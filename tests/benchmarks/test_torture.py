@@ -78,17 +78,32 @@ def test_every_line_has_a_command_and_all_inputs_are_given():
         assert all((killed.Path(__file__).parents[2] / path).is_file() for path in paths)
 
 
-def test_lines_are_run_once_and_failures_count(tmp_path):
+def test_failures_count(tmp_path):
     code = "import json, sys; json.dump({'inputs': 7, 'failure': 'x'}, open(sys.argv[1][6:], 'w'))"
     line = torture.Line("numbers: all", (sys.executable, "-c", code), "--out", "json")
     dead = torture.Line("dead", (sys.executable, "-c", "raise SystemExit(3)"), "--out", "json")
     state = torture.run_lines([line, dead], tmp_path)
     assert (state["numbers: all"]["tried"], state["numbers: all"]["failed"]) == (7, 1)
     assert (state["dead"]["tried"], state["dead"]["failed"]) == (0, 1)
-    (tmp_path / "numbers,-all.json").unlink(missing_ok=True)
-    assert torture.run_lines([line], tmp_path) == state
     assert "| numbers: all | 7 | 1 |" in (tmp_path / "table.md").read_text()
     assert json.loads((tmp_path / "state.json").read_text()) == state
+
+
+def test_lines_are_run_once_unless_they_failed(tmp_path):
+    code = (
+        "import json, pathlib, sys; ran = pathlib.Path(sys.argv[1][6:]).parent / 'ran'; ran.open('a').write('x'); "
+        "json.dump({'inputs': 7, 'failure': 'x' * (len(ran.read_text()) < 2)}, open(sys.argv[1][6:], 'w'))"
+    )
+    line = torture.Line("numbers: all", (sys.executable, "-c", code), "--out", "json")
+    found = [torture.run_lines([line], tmp_path)["numbers: all"]["failed"] for _ in range(3)]
+    assert found == [1, 0, 0]
+    assert (tmp_path / "ran").read_text() == "xx"
+
+
+def test_a_line_that_tried_nothing_failed(tmp_path):
+    code = "import json, sys; json.dump({'kills': 0, 'failures': []}, open(sys.argv[1][6:], 'w'))"
+    line = torture.Line("none", (sys.executable, "-c", code), "--out", "json")
+    assert torture.run_lines([line], tmp_path)["none"]["failed"] == 1
 
 
 def test_outcomes_of_tests_and_kills(tmp_path):

@@ -41,7 +41,7 @@ def test_columns():
     with pytest.raises(ConfigError):
         find_column(["SMILES in", "SMILES out"], "", key="k", fallbacks=SMILES_NAMES)
     assert find_column(["7", "x"], "7", key="k") == 0
-    for wanted in ("y", "z", "0", "6", ""):
+    for wanted in ("y", "z", "0", "6", "", "²"):
         with pytest.raises(ConfigError):
             find_column(header, wanted, key="k")
     with pytest.raises(ConfigError) as caught:

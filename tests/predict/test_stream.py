@@ -123,7 +123,7 @@ def test_without_a_header_columns_are_numbered():
     assert rows == [["x", "CCO", "3", ""]]
 
 
-@pytest.mark.parametrize("column", ["smiles", "0", "-1"])
+@pytest.mark.parametrize("column", ["smiles", "0", "-1", "²"])
 def test_without_a_header_a_column_is_a_number(column):
     with pytest.raises(ConfigError, match="--smiles-column"):
         table("C,x\n", header=False, smiles_column=column)
@@ -143,6 +143,12 @@ def test_without_a_header_a_column_is_a_number(column):
 def test_the_signature_depends_on_every_option(change):
     assert table(csv_text()).signature() == table(csv_text()).signature()
     assert table(csv_text(), **change).signature() != table(csv_text()).signature()
+
+
+def test_the_signature_depends_on_the_delimiter_which_the_output_has_too():
+    commas, semicolons = (table(csv_text().replace(",", sign)) for sign in ",;")
+    assert commas.header() == semicolons.header()
+    assert commas.signature() != semicolons.signature()
 
 
 def test_the_signature_does_not_depend_on_the_processes():

@@ -233,6 +233,14 @@ def test_training_stops_only_after_an_epoch_that_was_validated():
     assert resumed.should_stop
 
 
+@pytest.mark.parametrize("values", [[], [None, None, None], [0.5, 0.4, None]])
+def test_a_resumed_run_goes_on_to_the_validation_that_an_uninterrupted_one_had(values):
+    history, state = History(), types.SimpleNamespace(should_stop=False)
+    history.rows = [{} if value is None else {"val_ap": value} for value in values]
+    EarlyStop(history, "val_ap", higher_is_better=True, patience=2).on_train_start(state, None)
+    assert not state.should_stop
+
+
 def test_the_names_of_the_table_are_no_formulas(tmp_path):
     history = History(tmp_path / "metrics.csv")
     history.rows = [{"epoch": 1, "=1+1": -0.5}]

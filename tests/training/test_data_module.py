@@ -67,6 +67,10 @@ def test_loaders_by_token_budget(edges):
 def test_bad_splits():
     with pytest.raises(ConfigError, match="row numbers"):
         SplitData(graphs(), splits(train=[11]), batch_size=2)
+    for mask in (torch.ones(5, dtype=torch.bool), torch.ones(5)):
+        with pytest.raises(ConfigError, match=r"split_idx\['val'\]: .* expected row numbers") as caught:
+            SplitData(graphs(), {"train": torch.arange(2), "val": mask}, batch_size=2)
+        assert "nonzero" in caught.value.hint
 
 
 def test_targets_stay_on_the_cpu_of_a_device_without_float64(float32_device):

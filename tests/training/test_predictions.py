@@ -1,10 +1,12 @@
+import types
+
 import pandas as pd
 import pytest
 import torch
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from pyg_samsa.task import Task
-from pyg_samsa.training.predictions import write_predictions
+from pyg_samsa.training.predictions import PredictionCollector, write_predictions
 from pyg_samsa.training.run_files import read_table
 
 
@@ -55,6 +57,22 @@ def test_nodes_know_their_graph_and_number(collect, tmp_path):
     assert table["row"].tolist() == [2, 2, 2, 4, 4, 4]
     assert table["node"].tolist() == [0, 1, 2, 0, 1, 2]
     assert table["height_pred"].tolist() == [3, 4, 5, 0, 1, 2]
+
+
+def test_graphs_of_one_node_have_numbers_of_nodes_too(tmp_path):
+    collector = PredictionCollector()
+    batches = [[Data(x=torch.ones(n, 1), row_id=torch.tensor([row]))] for row, n in ((7, 1), (3, 2))]
+    for batch in map(Batch.from_data_list, batches):
+        values = torch.arange(float(batch.num_nodes))[:, None] + batch.row_id
+        collector.on_test_batch_end(None, None, {"pred": values, "target": values}, batch, 0)
+    collector.on_test_epoch_end(types.SimpleNamespace(world_size=1), None)
+    table = write(tmp_path, collector, "regression", ["height"])
+    assert table.to_dict("list") == {
+        "row": [3, 3, 7],
+        "node": [0, 1, 0],
+        "height_true": [3, 4, 7],
+        "height_pred": [3, 4, 7],
+    }
 
 
 class Bounded(list):

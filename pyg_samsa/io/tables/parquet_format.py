@@ -59,8 +59,19 @@ class ParquetChunk(Chunk):
         return int(self.batch.num_rows)
 
     def texts(self, place: int) -> list[str]:
-        """Return the cells of a column as texts; null is empty."""
-        return ["" if text is None else text for text in as_text(self.batch.column(place)).to_pylist()]
+        """Return the cells of a column as texts; null is empty.
+
+        Raises:
+            DataError: They are lists, structures or bytes that are no text.
+        """
+        try:
+            column = as_text(self.batch.column(place))
+        except import_pyarrow().ArrowException as error:
+            field = self.batch.schema.field(place)
+            hint = "Store it as texts or numbers, or choose another column."
+            told = f"the column {field.name!r} of type {field.type} cannot be read as texts"
+            raise DataError(told, hint=hint) from error
+        return ["" if text is None else text for text in column.to_pylist()]
 
     def digests(self) -> list[bytes]:
         """Return one hash of all rows."""
@@ -136,7 +147,7 @@ class ParquetReader(TableReader):
         pa = import_pyarrow()
         for field in self.schema:
             kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-            fits = not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+            fits = not any(is_bytes(kind) for is_bytes in _bytes_tests())
             try:
                 as_text(pa.array([None], type=kind))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -260,6 +271,13 @@ def as_text(column: Any) -> Any:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     return column if pa.types.is_large_string(column.type) else column.cast(pa.string())
+
+
+def _bytes_tests() -> list[Any]:
+    """Return the functions that say whether a type of Arrow has bytes for cells."""
+    types = import_pyarrow().types
+    names = ("is_binary", "is_large_binary", "is_fixed_size_binary", "is_binary_view")
+    return [getattr(types, name) for name in names if hasattr(types, name)]  # the last one came late
 
 
 @contextmanager

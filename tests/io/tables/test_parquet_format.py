@@ -106,11 +106,23 @@ def test_columns_that_texts_cannot_hold_are_named(path):
         reader.check_texts("OUT", "csv")
 
 
-@pytest.mark.parametrize("kind", [pa.binary(), pa.struct([("a", pa.int8())])])
+KINDS = [pa.binary(), pa.binary(3), pa.large_binary(), pa.binary_view(), pa.struct([("a", pa.int8())])]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_bytes_and_structures_are_no_texts(tmp_path, kind):
     pq.write_table(pa.table({"a": pa.array([None], kind)}), tmp_path / "in.parquet")
     with open_parquet(tmp_path / "in.parquet") as reader, pytest.raises(ConfigError, match="the column 'a'"):
         reader.check_texts("OUT", "csv")
+
+
+@pytest.mark.parametrize("cells", [pa.array([b"\xff"]), pa.array([["C"]]), pa.array([b"\xff\xff"], pa.binary(2))])
+def test_cells_that_are_no_texts_are_named_where_they_are_read(tmp_path, cells):
+    pq.write_table(pa.table({"smiles": cells}), tmp_path / "in.parquet")
+    with open_parquet(tmp_path / "in.parquet") as reader:
+        chunk = reader.take(5)
+    with pytest.raises(DataError, match=r"the column 'smiles' of type .* cannot be read as texts"):
+        chunk.texts(0)
 
 
 def test_digests_tell_chunks_apart(path, table, tmp_path):
