@@ -133,6 +133,7 @@ def _mathml(source: str, page: str) -> str:
 def _pages() -> Iterator[tuple[str, str]]:
     yield "reference/configuration.md", _configuration()
     yield "reference/configs.md", _configs()
+    yield "reference/graphgps.md", _graphgps()
     yield "reference/cli.md", _commands()
     for room in documented():
         yield f"reference/api/{room}.md", _room(room)
@@ -255,6 +256,48 @@ def _configs() -> str:
         f"| `{path.stem}` | {_cell(_first_comment(path))} |" for path in sorted((PACKAGED / "grids").glob("*.yaml"))
     ]
     return "\n".join(lines) + "\n"
+
+
+def _graphgps() -> str:
+    from pyg_samsa.graphgym import graphgps_keys as table
+    from pyg_samsa.graphgym.settings import LOCAL_OF_GRAPHGPS
+    from pyg_samsa.nn import OPERATORS
+
+    lines = [
+        "# Settings of GraphGPS",
+        "",
+        "This page lists what the settings in configs of GraphGPS, LRGB and Exphormer mean in this package. "
+        "`group.*` stands for all other settings of a group. See [Use configs of GraphGPS](../howto/graphgps.md).",
+        "",
+        "| setting | handled | meaning here, or why it has none |",
+        "|---|---|---|",
+    ]
+    for name, key in sorted(table.KEYS.items()):
+        meaning = key.meaning[0].upper() + key.meaning[1:].rstrip(".") + "."
+        if key.harmless and key.handled != table.SAME:
+            meaning += f" {' or '.join(_code(value) for value in key.harmless)} is right."
+        lines.append(f"| `{name}` | {table.HANDLED[key.handled]} | {_cell(meaning)} |")
+    networks = {
+        name: f"`model.type {ours}`" if ours else "see `gnn.layer_type`" for name, ours in table.NETWORKS.items()
+    }
+    layers = {name: f"`model.type {ours}`" for name, ours in table.CONVOLUTIONS.items()}
+    encodings = {name: f"`pe.kind {ours}`" for name, ours in table.ENCODINGS.items()}
+    attention = {"Transformer": "full attention, `model.type gps`", "Performer": "FAVOR+, `model.type gps`"}
+    attention |= {name.upper(): f"`model.type samsa` with `samsa.attention {name}`" for name in OPERATORS}
+    locals_ = {name: f"`samsa.local {ours}`" if ours else "none" for name, ours in LOCAL_OF_GRAPHGPS.items()}
+    for title, taken, refused in (
+        ("Networks: `model.type`", networks, table.REFUSED_NETWORKS),
+        ("Layers of `custom_gnn`: `gnn.layer_type`", layers, table.REFUSED_CONVOLUTIONS),
+        ("Message passing: `gt.layer_type`, before the `+`", locals_, {}),
+        ("Attention: `gt.layer_type`, after the `+`", attention, table.REFUSED_ATTENTION),
+        ("Encodings in `dataset.node_encoder_name`, after a `+`", encodings, table.REFUSED_ENCODINGS),
+        ("Encoders of features", {**table.NODE_ENCODERS, **table.EDGE_ENCODERS}, table.REFUSED_ENCODERS),
+        ("Heads: `gnn.head`", table.HEADS, table.REFUSED_HEADS),
+    ):
+        lines += ["", f"## {title}", "", "| name | here |", "|---|---|"]
+        lines += [f"| `{name}` | {_cell(text)} |" for name, text in taken.items() if name]
+        lines += [f"| `{name}` | refused: {_cell(reason)} |" for name, reason in refused.items()]
+    return "\n".join([*lines, ""])
 
 
 def _first_comment(path: Path) -> str:

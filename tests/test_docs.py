@@ -76,9 +76,13 @@ def test_python_of_a_page_runs(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if any(commands(read(name)))])
-def test_commands_of_a_page_exist(name):
+def test_commands_of_a_page_exist(name, tmp_path, monkeypatch):
     from pyg_samsa.cli import _parser
 
+    monkeypatch.chdir(tmp_path)
+    for title, body in fences(read(name), "yaml"):
+        if title:
+            Path(title).write_text(body, encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     extras = ConfigParser()
     extras.read(ROOT / "setup.cfg")
@@ -107,7 +111,8 @@ def check_command(parser, words, page):
         pytest.fail(f"pyg-samsa {shlex.join(words)} is refused")
     titles = {title for title, _ in fences(page, "yaml")}
     opts = getattr(args, "opts", [])
-    config = getattr(args, "cfg_file", None) or ("csv" if getattr(args, "csv", None) else "")
+    config = getattr(args, "cfg_file", None) or getattr(args, "config", None)
+    config = config or ("csv" if getattr(args, "csv", None) else "")
     if config.startswith("results/"):
         config = "csv"  # a file that an earlier command of the page writes
     if config:

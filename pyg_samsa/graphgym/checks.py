@@ -20,6 +20,7 @@ from pyg_samsa.errors import ConfigError, MissingDependencyError, check_choice
 from pyg_samsa.functional.attention import explain_backends
 from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.data_defaults import FITTING_TASK_TYPES
+from pyg_samsa.graphgym.loader import reads_graphgym
 from pyg_samsa.graphgym.loss import BOUNDED, check_loss
 from pyg_samsa.graphgym.metric import check_metrics
 from pyg_samsa.graphgym.network import (
@@ -48,8 +49,6 @@ from pyg_samsa.training.schedulers import DECAY_TO_END
 from pyg_samsa.training.start_from import find_source
 from pyg_samsa.training.trainer import PRECISIONS, TrainerOptions
 
-_OF_GRAPHGYM = ("PyG", "OGB")
-"""Formats of data sets that GraphGym itself reads."""
 _TASKS = ("graph", "node", "edge", "link_pred")
 _TASK_TYPES = tuple(dict.fromkeys(name for names in FITTING_TASK_TYPES.values() for name in names))
 
@@ -192,7 +191,7 @@ def _check_dataset() -> None:
                 hint = f"{name} takes {', '.join(option for option in takes if option in dataset_options()) or 'none'}."
                 expected = f"nothing, because the data set {name} does not take it"
                 raise ConfigError(f"dataset.{option}", cfg.dataset[option], expected, hint=hint)
-    elif len(register.loader_dict) == 1 and format not in _OF_GRAPHGYM:  # no loader of other code
+    elif len(register.loader_dict) == 1 and not reads_graphgym(format, name):  # no loader of other code
         catalog.find(format, name)
     if "split" not in cfg.dataset or cfg.dataset.get("split_kind") == "column":
         return

@@ -17,6 +17,7 @@ from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.graphgym.changes import Changes
 from pyg_samsa.graphgym.checks import check_settings
 from pyg_samsa.graphgym.defaults import fit_defaults
+from pyg_samsa.graphgym.graphgps import Translation, is_graphgps, translate
 from pyg_samsa.graphgym.plain_node import keep_plain_numbers
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
@@ -34,8 +35,6 @@ from pyg_samsa.training.run_folder import CONFIG, SHORTENED
 
 PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"
 _LONGEST_NAME = 100
-# Groups that GraphGPS and its relatives have and this package has not: tolerated only where they are switched off.
-SWITCHED_OFF_GROUPS = ("posenc_", "prep")
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,14 @@ class LoadedConfig:
         given: Dotted names that the user has set.
         changes: Settings of the file that gave way to those of the command line, or that give way to the data, see
             `pyg_samsa.graphgym.defaults` and `pyg_samsa.graphgym.data_defaults`.
+        translation: Where the settings come from, if the file is one of GraphGPS or its relatives.
     """
 
     name: str
     path: Path
     given: frozenset[str]
     changes: Changes = field(default_factory=Changes)
+    translation: Translation | None = None
 
     @property
     def without_effect(self) -> list[str]:
@@ -137,8 +138,13 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     set_cfg(cfg)
     content = dict(_read_yaml(path))
     earlier = content.pop(SHORTENED, None) or {}
-    given = _merge([*_leaves(content), *_leaves(earlier)], origin=str(name))
-    asked = _merge(list(_pairs(opts)), origin="command line")
+    leaves, pairs = [*_leaves(content), *_leaves(earlier)], list(_pairs(opts))
+    translation = None
+    if is_graphgps(together := dict([*leaves, *pairs]), known := set(all_keys())):
+        translation = translate(together, known)
+        leaves, pairs = translation.split({key for key, _ in pairs})
+    given = _merge(leaves, origin=str(name))
+    asked = _merge(pairs, origin="command line")
     given |= asked
     for key, setting in SETTINGS.items():
         setting.check(value_of(key, cfg))
@@ -152,7 +158,8 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     run_name = cfg.run_name or _run_name(path)
     for key, part in (("run_name", run_name), ("name_tag", cfg.name_tag)):
         _check_folder_name(key, part)
-    return LoadedConfig(f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name, path, frozenset(given), changes)
+    full_name = f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name
+    return LoadedConfig(full_name, path, frozenset(given), changes, translation)
 
 
 def _check_folder_name(key: str, name: str) -> None:
@@ -246,24 +253,10 @@ def _merge(leaves: Sequence[tuple[str, Any]], *, origin: str) -> set[str]:
         group = key.split(".", 1)[0]
         if key in DUMPED_BY_GRAPHGYM or group == "share":
             continue
-        if group.startswith(SWITCHED_OFF_GROUPS):
-            _must_be_off(key, value)
-            continue
         node, name = _locate(key, origin)
         node[name] = _coerce(key, value, node[name])
         given.add(key)
     return given
-
-
-def _must_be_off(key: str, value: Any) -> None:
-    """Refuse a switch that is on; the other settings of such a group have no effect while it is off."""
-    if value is True:
-        raise ConfigError(
-            key,
-            value,
-            "False: that is the name of another package's encoding",
-            hint="Graph-Bridge needs no encodings; pe.kind adds eigenvectors or random-walk probabilities.",
-        )
 
 
 def _locate(key: str, origin: str) -> tuple[CN, str]:

@@ -1,6 +1,7 @@
 """Encoders for GraphGym's networks that do not need ogb.
 
-``SAMSAAtom``, ``SAMSABond``, ``LinearNode``, ``MLPNode`` and ``LinearEdge``.
+``SAMSAAtom``, ``SAMSABond``, ``LinearNode``, ``MLPNode`` and ``LinearEdge``; ``TypeDictNode``, ``TypeDictEdge``,
+``VOCNode``, ``VOCEdge`` and ``DummyEdge`` of GraphGPS.
 
 GraphGym's own ``Atom`` and ``Bond`` stay as they are. The network ``samsa`` needs none of these, except ``MLPNode``
 where a linear map of the features is not enough: it chooses encoders by the description of the data set.
@@ -112,7 +113,65 @@ class LinearEdge(NodeEncoder):
         return nn.Linear(cfg.share.edge_channels, channels)
 
 
-for _name, _encoder in {"SAMSAAtom": SAMSAAtom, "LinearNode": LinearNode, "MLPNode": MLPNode}.items():
+class _FirstColumn(nn.Embedding):
+    """An embedding of the first feature, or of the only one."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(features if features.ndim == 1 else features[:, 0])
+
+
+class TypeDictNode(NodeEncoder):
+    """Embedding of the first node feature, one of ``dataset.node_encoder_num_types`` types.
+
+    Raises:
+        ConfigError: The number of types is not set.
+    """
+
+    setting = "node_encoder_num_types"
+
+    def build(self, channels: int) -> nn.Module:
+        """Return the encoder."""
+        types = cfg.dataset[self.setting]
+        if types < 1:
+            raise ConfigError(f"dataset.{self.setting}", types, "the number of types, at least 1")
+        return _FirstColumn(types, channels)
+
+
+class TypeDictEdge(TypeDictNode):
+    """Embedding of the first edge feature, one of ``dataset.edge_encoder_num_types`` types."""
+
+    attribute = "edge_attr"
+    setting = "edge_encoder_num_types"
+
+
+class DummyEdge(NodeEncoder):
+    """One learned vector for all edges, whatever their features.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Data
+        >>> DummyEdge(16)(Data(edge_index=torch.zeros(2, 3, dtype=torch.long))).edge_attr.shape
+        torch.Size([3, 16])
+    """
+
+    attribute = "edge_attr"
+
+    def build(self, channels: int) -> nn.Module:
+        """Return the encoder."""
+        return nn.Embedding(1, channels)
+
+    def forward(self, batch: Any) -> Any:
+        """Encode a batch in place."""
+        batch.edge_attr = self.encoder(batch.edge_index.new_zeros(batch.edge_index.size(1)))
+        return batch
+
+
+_NODE = {"SAMSAAtom": SAMSAAtom, "LinearNode": LinearNode, "MLPNode": MLPNode}
+_EDGE = {"SAMSABond": SAMSABond, "LinearEdge": LinearEdge}
+# Names of GraphGPS; features of superpixels are floats of any number here.
+_NODE |= {"TypeDictNode": TypeDictNode, "VOCNode": LinearNode}
+_EDGE |= {"TypeDictEdge": TypeDictEdge, "VOCEdge": LinearEdge, "DummyEdge": DummyEdge}
+for _name, _encoder in _NODE.items():
     register_once(register.node_encoder_dict, _name, _encoder)
-for _name, _encoder in {"SAMSABond": SAMSABond, "LinearEdge": LinearEdge}.items():
+for _name, _encoder in _EDGE.items():
     register_once(register.edge_encoder_dict, _name, _encoder)

@@ -138,9 +138,23 @@ def _from_others(format: str, name: str, folder: str) -> Any:
             raise ConfigError(
                 "dataset.name", name, f"a data set of the format {format!r}", hint=f"Known here: {', '.join(known)}"
             ) from error
-    if format == "OGB" and name.startswith("ogb"):
+    if reads_graphgym(format, name):
         return load_ogb(name.replace("_", "-"), folder)
     raise ConfigError("dataset", f"{format}: {name}", known)
+
+
+def reads_graphgym(format: str, name: str) -> bool:
+    """Say whether GraphGym itself may have a data set; which names ``PyG`` has is known when it is loaded.
+
+    Args:
+        format: ``dataset.format``.
+        name: ``dataset.name``.
+
+    Example:
+        >>> reads_graphgym("OGB", "ogbg-molhiv"), reads_graphgym("OGB", "PCQM4Mv2-full")
+        (True, False)
+    """
+    return format == "PyG" or (format == "OGB" and name.startswith("ogb"))
 
 
 def resolved_task(task: Task) -> dict[str, str]:

@@ -37,9 +37,12 @@ from pyg_samsa.nn.readout import POOLS
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.scaling import fit_graph_features
 
+_CATEGORICAL = ("Atom", "Bond", "Integer", "TypeDictNode", "TypeDictEdge")
 # Encoders that nn.SAMSA makes itself from the data set's own description of its features.
-BUILT_IN_ENCODERS = ("Atom", "Bond", "LinearNode", "LinearEdge", "Integer")
-LEVEL_OF_HEAD = {"graph": "graph", "mlp_graph": "graph", "node": "node", "inductive_node": "node"}
+BUILT_IN_ENCODERS = (*_CATEGORICAL, "LinearNode", "LinearEdge", "VOCNode", "VOCEdge")
+SHRINKING_HEAD = "san_graph"
+LEVEL_OF_HEAD = {"graph": "graph", "mlp_graph": "graph", SHRINKING_HEAD: "graph"}
+LEVEL_OF_HEAD |= {"node": "node", "inductive_node": "node"}
 
 
 class SAMSANetwork(BatchNetwork):
@@ -417,17 +420,25 @@ def _registered_encoder(kind: str, registry: dict[str, Any], channels: int) -> n
     name = cfg.dataset[f"{kind}_encoder_name"]
     described = cfg.share.in_channels if kind == "node" else cfg.share.edge_channels
     if name in BUILT_IN_ENCODERS and described is not None:
-        wants_categories, categorical = not name.startswith("Linear"), not isinstance(described, int)
-        if wants_categories != categorical:
+        categorical = not isinstance(described, int)
+        if (name in _CATEGORICAL) != categorical:
             raise ConfigError(
                 key,
                 name,
                 f"an encoder for {'categorical' if categorical else 'float'} features",
                 hint=f"Remove dataset.{kind}_encoder from the config.",
             )
+        _check_num_types(kind, name, described)
         return None
     check_encoder(kind, registry)
     return registry[name](channels)
+
+
+def _check_num_types(kind: str, name: str, described: Any) -> None:
+    """Refuse a number of types that is below that of the data set."""
+    key, types = f"{kind}_encoder_num_types", cfg.dataset[f"{kind}_encoder_num_types"]
+    if name.startswith("TypeDict") and types and types < described[0]:
+        raise ConfigError(f"dataset.{key}", types, f"at least {described[0]}, the number of the data set, or 0")
 
 
 def check_encoder(kind: str, registry: Collection[str]) -> None:
@@ -444,8 +455,7 @@ def check_encoder(kind: str, registry: Collection[str]) -> None:
     """
     name = cfg.dataset[f"{kind}_encoder_name"]
     if name not in registry:
-        hint = "Positional encodings are not part of this network: Graph-Bridge replaces them." if "+" in name else ""
-        raise ConfigError(f"dataset.{kind}_encoder_name", name, sorted(registry), hint=hint)
+        raise ConfigError(f"dataset.{kind}_encoder_name", name, sorted(registry))
 
 
 register_once(register.network_dict, "samsa", SAMSANetwork)

@@ -1,4 +1,4 @@
-"""The optimiser ``adamW``."""
+"""The optimisers ``adamW`` and ``adagrad``."""
 
 from __future__ import annotations
 
@@ -32,6 +32,22 @@ def adam_w(params: Iterable[Any], base_lr: float, weight_decay: float) -> torch.
     return adamw(groups, lr=base_lr, weight_decay=weight_decay)
 
 
+def adagrad(params: Iterable[Any], base_lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    """Return Adagrad over parameters, or over parameter groups with decays of their own.
+
+    Args:
+        params: As in ``torch.optim.Adagrad``.
+        base_lr: ``optim.base_lr``.
+        weight_decay: ``optim.weight_decay``.
+
+    Example:
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> adagrad(layer.parameters(), base_lr=0.01, weight_decay=0.0).param_groups[0]["lr"]
+        0.01
+    """
+    return torch.optim.Adagrad(params, lr=base_lr, weight_decay=weight_decay)
+
+
 def choose_optimizer() -> OptimizerFactory:
     """Return a function that makes the optimiser ``optim.optimizer``, one of GraphGym's registry.
 
@@ -56,3 +72,4 @@ def choose_optimizer() -> OptimizerFactory:
 
 
 register_once(register.optimizer_dict, "adamW", adam_w)
+register_once(register.optimizer_dict, "adagrad", adagrad)

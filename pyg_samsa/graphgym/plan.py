@@ -150,6 +150,7 @@ def describe_data(loaded: LoadedConfig, dataset: Any) -> dict[str, str]:
         "task": f"{task.level} level · {task.kind} · {_targets_of(task)}",
         **({"features": f"{', '.join(names) or 'graph_features'} · {width:,} of each graph"} if width else {}),
         **({"changed": "\n".join(loaded.changes.notes)} if loaded.changes.notes else {}),
+        **({"not honoured": "\n".join(found.notes)} if (found := loaded.translation) and found.notes else {}),
     }
 
 

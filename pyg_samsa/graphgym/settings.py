@@ -16,6 +16,7 @@ from pyg_samsa.datasets.molecule_descriptors import add_descriptors
 from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import OPERATORS
+from pyg_samsa.nn.models.message_passing import NO_LOCAL, local_names
 from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.options import Argument, Option, options_of, plain
@@ -166,22 +167,26 @@ def _setting(
 
 
 UNSET_INT, UNSET_FLOAT = 0, -1.0
-# GraphGPS's names of the layers of the network gps -> the arguments local and attention of pyg_samsa.nn.GNN.
-GPS_LAYERS = {
-    "GINE+Transformer": ("gine", "multihead"),
-    "GINE+Performer": ("gine", "performer"),
-    "CustomGatedGCN+Transformer": ("gatedgcn", "multihead"),
-    "CustomGatedGCN+Performer": ("gatedgcn", "performer"),
-}
 # GraphGPS's names of message passing -> names of local layers here.
 LOCAL_OF_GRAPHGPS = {
     "None": None,
     "GINE": "gine",
     "CustomGatedGCN": "gatedgcn",
     "GCN": "gcn",
+    "GIN": "gin",
+    "GENConv": "gen",
+    "GAT": "gat",
     "GATv2": "gatv2",
     "PNA": "pna",
     "INCIDENCE": "incidence",
+}
+_GPS_ATTENTION = {"Transformer": "multihead", "Performer": "performer"}
+# GraphGPS's names of the layers of the network gps -> the arguments local and attention of pyg_samsa.nn.GNN.
+GPS_LAYERS = {
+    f"{local}+{attention}": (ours or NO_LOCAL, name)
+    for local, ours in LOCAL_OF_GRAPHGPS.items()
+    if ours in (None, *local_names())
+    for attention, name in _GPS_ATTENTION.items()
 }
 # Settings of other networks that are fixed in the network samsa.
 FIXED_IN_SAMSA: dict[str, Any] = {
@@ -189,6 +194,8 @@ FIXED_IN_SAMSA: dict[str, Any] = {
     "gt.batch_norm": False,
     "gnn.residual": True,
 }
+_setting("dataset.node_encoder_num_types", 0, "Types of nodes of the encoder TypeDictNode; 0 is not set.", low=0)
+_setting("dataset.edge_encoder_num_types", 0, "Types of edges of the encoder TypeDictEdge; 0 is not set.", low=0)
 # Networks that do not use positional encodings.
 WITHOUT_ENCODINGS = ("bag_of_features", "point_net")
 _setting("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (30,))

@@ -14,6 +14,7 @@ FOLDER = Path(pyg_samsa.cli.__file__).parent
 # What makes each parse, besides the argument that is tested.
 WORDS = {
     "baseline": ["fingerprint", "--cfg", "quickstart"],
+    "convert": ["quickstart"],
     "data": ["list"],
     "explain": ["model", "CCO", "--out", "out"],
     "export": ["model", "out.pt2"],

@@ -17,6 +17,7 @@ from pyg_samsa.functional.node_encodings import laplacian_eigenvectors
 from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.config import PACKAGED, load_config
 from pyg_samsa.graphgym.plan import build_network
+from pyg_samsa.graphgym.settings import GPS_LAYERS
 from pyg_samsa.graphgym.share import describe
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.nn.models.message_passing import LAYERS
@@ -145,6 +146,7 @@ def test_options_say_what_graphgym_and_graphgps_say(small):
         "norm": "none",
         "residual": False,
         "head_layers": 3,
+        "head_shrinks": False,
         "pool": "add",
         "pe_channels": 0,
         "flip_signs": False,
@@ -170,6 +172,29 @@ def test_options_say_what_graphgym_and_graphgps_say(small):
     }
     assert {key: options[key] for key in wanted} == wanted
     assert (options["attn_dropout"], options["pe_channels"], options["flip_signs"]) == (0.5, 4, True)
+
+
+def test_the_head_of_san_has_three_layers_that_halve_the_channels(small):
+    load_config(small("gps", gnn={"head": "san_graph", "layers_post_mp": 1, "dim_inner": 16, "dropout": 0.5}))
+    cfg.share.in_channels, cfg.share.level, cfg.share.task = [4], "graph", "multilabel"
+    head = build_network(1, 3).model.head
+    assert head.channel_list == [16, 8, 4, 3]
+    assert head.dropout == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("name", "layer"), GPS_LAYERS.items())
+def test_every_layer_of_gps_computes(name, layer, small):
+    load_config(small("gps", gt={"layer_type": name, "layers": 1}))
+    cfg.share.in_channels, cfg.share.edge_channels, cfg.share.level, cfg.share.task = 3, 2, "graph", "multilabel"
+    model = build_network(3, 2).model
+    (block,) = model.layers
+    assert (block.conv is None) == (layer[0] == "none")
+    assert block.attn_type == layer[1]
+    edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    out = model(torch.randn(5, 3), edges, torch.randn(4, 2), torch.tensor([0, 0, 0, 1, 1]))
+    out.sum().backward()
+    assert all(weight.grad is not None for weight in block.parameters())
+    model.reset_parameters()
 
 
 @pytest.mark.parametrize(

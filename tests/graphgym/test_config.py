@@ -82,7 +82,7 @@ def test_values_are_read_kindly(tmp_path, text, key, value):
         ("devices: many", "devices", ""),
         ("train: {mode: inference-only}", "train.mode", ""),
         ("train: {epoch_resume: 3}", "train.epoch_resume", ""),
-        ("posenc_LapPE: {enable: True}", "posenc_LapPE.enable", "Graph-Bridge"),
+        ("posenc_LapPE: {enable: True}", "posenc_LapPE.enable", "pe.kind lap"),
         ("gt: {layer_type: CustomGatedGCN+Mamba}", "gt.layer_type", ""),
         ("optim: {num_warmup_epochs: 1, num_warmup_steps: 2}", "optim.num_warmup_steps", ""),
         ("run_name: ../up", "run_name", ""),

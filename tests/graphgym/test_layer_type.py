@@ -34,7 +34,7 @@ def test_networks_with_message_passing_train(layer_type, bridge, config):
 @pytest.mark.parametrize(
     ("opts", "message"),
     [
-        (["gt.layer_type", "GIN+SAMSA"], "gt.layer_type: got 'GIN+SAMSA'"),
+        (["gt.layer_type", "GCNII+SAMSA"], "gt.layer_type: got 'GCNII+SAMSA'"),
         (["gt.layer_type", "GINE+Transformer"], "gt.layer_type: got 'GINE+Transformer'"),
         (["gt.layer_type", "GINE"], "gt.layer_type: got 'GINE'"),
         (["gt.layer_type", "GINE+SAMSA", "samsa.local", "gcn"], "expected one that agrees with samsa.local gcn"),
@@ -42,7 +42,7 @@ def test_networks_with_message_passing_train(layer_type, bridge, config):
             ["gt.layer_type", "GINE+SAMSA", "samsa.attention", "sft"],
             "expected one that agrees with samsa.attention sft",
         ),
-        (["samsa.local", "gin"], "samsa.local: got 'gin'"),
+        (["samsa.local", "gcnii"], "samsa.local: got 'gcnii'"),
         (["samsa.local", "incidence", "samsa.bridge", "False"], "samsa.local: got 'incidence'"),
     ],
 )

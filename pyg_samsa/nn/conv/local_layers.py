@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.nn import Linear, Module, ReLU, Sequential
-from torch_geometric.nn import GATv2Conv, GCNConv, GINEConv, PNAConv, ResGatedGraphConv
+from torch_geometric.nn import GATConv, GATv2Conv, GCNConv, GENConv, GINConv, GINEConv, PNAConv, ResGatedGraphConv
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, check_choice
@@ -56,7 +56,24 @@ def gine(channels: int, act: Callable[[], Module] = ReLU) -> GINEConv:
           (2): Linear(in_features=8, out_features=8, bias=True)
         ))
     """
-    return GINEConv(Sequential(Linear(channels, channels), act(), Linear(channels, channels)))
+    return GINEConv(_mlp(channels, act))
+
+
+def gin(channels: int, act: Callable[[], Module] = ReLU) -> GINConv:
+    r"""Return a GIN layer with an MLP of two linear layers and the activation ``act``; it does not use edge features.
+
+    .. math::
+        x_i' = \mathrm{MLP}\Bigl( x_i + \sum_{j \in N(i)} x_j \Bigr)
+
+    Example:
+        >>> gin(8).nn[0]
+        Linear(in_features=8, out_features=8, bias=True)
+    """
+    return GINConv(_mlp(channels, act))
+
+
+def _mlp(channels: int, act: Callable[[], Module]) -> Sequential:
+    return Sequential(Linear(channels, channels), act(), Linear(channels, channels))
 
 
 @register_local_layer("gine")
@@ -74,10 +91,33 @@ def _gcn(channels: int, edge_features: bool) -> Module:
     return GCNConv(channels, channels)
 
 
+@register_local_layer("gin")
+def _gin(channels: int, edge_features: bool) -> Module:
+    return gin(channels)
+
+
+@register_local_layer("gen")
+def _gen(channels: int, edge_features: bool) -> Module:
+    return GENConv(channels, channels)
+
+
+@register_local_layer("gat")
+def _gat(channels: int, edge_features: bool) -> Module:
+    return GATConv(channels, **_heads(channels, edge_features))
+
+
 @register_local_layer("gatv2")
 def _gatv2(channels: int, edge_features: bool) -> Module:
+    return GATv2Conv(channels, **_heads(channels, edge_features))
+
+
+def _heads(channels: int, edge_features: bool) -> dict[str, int | None]:
     heads = next(heads for heads in (8, 4, 2, 1) if channels % heads == 0)
-    return GATv2Conv(channels, channels // heads, heads=heads, edge_dim=channels if edge_features else None)
+    return {
+        "out_channels": channels // heads,
+        "heads": heads,
+        "edge_dim": channels if edge_features else None,
+    }
 
 
 @register_local_layer("pna")

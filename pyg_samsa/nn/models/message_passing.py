@@ -17,7 +17,7 @@ from pyg_samsa.functional.autocast import at_least_float32
 from pyg_samsa.functional.batch_vector import inverse_permutation
 from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.resolve import resolve
-from pyg_samsa.nn.conv.local_layers import LocalLayer, gine
+from pyg_samsa.nn.conv.local_layers import LOCAL_LAYERS, LocalLayer, gin, gine
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
@@ -27,7 +27,8 @@ from pyg_samsa.options import check_integer, check_memory, check_no_effect, chec
 from pyg_samsa.typing import Float, Int, Shaped
 
 LAYERS = ("gcn", "gine", "gatedgcn", "gps")
-LOCAL = ("gine", "gatedgcn")
+NO_LOCAL = "none"
+_OF_ACTIVATION = {"gine": gine, "gin": gin}
 ATTENTION = ("multihead", "performer")
 _NORMS: dict[str, tuple[str | None, dict[str, Any]]] = {
     "batch": ("batch_norm", {"allow_single_element": True}),
@@ -63,7 +64,8 @@ class GNN(Module):
         layer: ``"gcn"``, ``"gine"``, ``"gatedgcn"`` or ``"gps"``.
         channels: Channels D of a node; for GPS a multiple of ``heads``.
         num_layers: Number of layers.
-        local: For GPS, the message passing in parallel to the attention: ``"gine"`` or ``"gatedgcn"``.
+        local: For GPS, the message passing in parallel to the attention: a name in :obj:`LOCAL_LAYERS` other than
+            ``"incidence"``, such as ``"gine"`` or ``"gatedgcn"``; ``"none"`` for attention alone.
         attention: For GPS, ``"multihead"`` or ``"performer"``.
         heads: For GPS, number of attention heads.
         attn_dropout: For GPS, dropout in the attention, 0 to below 1.
@@ -72,6 +74,8 @@ class GNN(Module):
         residual: Whether layers have residual connections; always for GPS.
         dropout: Dropout after every layer and in the head, 0 to below 1.
         head_layers: Number of linear layers of the head.
+        head_shrinks: Whether each layer of the head before the last halves the channels, without dropout, as in the
+            head of SAN (`"Rethinking Graph Transformers with Spectral Attention" <https://arxiv.org/abs/2106.03893>`_).
         pool: For ``level="graph"``, the pooling: ``"mean"``, ``"add"``, ``"max"`` or ``"attention"``.
         level: ``"graph"``: one prediction per graph; ``"node"``: one per node.
         pe_channels: Width P of positional encodings that are passed as ``pe``, 0 for none. They are normalised over the
@@ -119,6 +123,7 @@ class GNN(Module):
         residual: bool = True,
         dropout: float = 0.0,
         head_layers: int = 2,
+        head_shrinks: bool = False,
         pool: str = "mean",
         level: str = "graph",
         pe_channels: int = 0,
@@ -128,7 +133,7 @@ class GNN(Module):
         super().__init__()
         choices = {
             "layer": (layer, LAYERS),
-            "local": (local, LOCAL),
+            "local": (local, local_names()),
             "attention": (attention, ATTENTION),
             "norm": (norm, NORMS),
         }
@@ -174,20 +179,22 @@ class GNN(Module):
         act = partial(activation_resolver, activation)
         self.layers = ModuleList()
         for _ in range(num_layers):
-            name = local if layer == "gps" else layer
-            conv = LocalLayer(gine(channels, act) if name == "gine" else name, channels, self.edge_encoder is not None)
-            if layer == "gps":
+            conv = _conv(local if layer == "gps" else layer, channels, act, edge_features=self.edge_encoder is not None)
+            if layer == "gps" or conv is None:
                 self.layers.append(_gps(channels, conv, heads, attention, attn_dropout, act, norm, dropout))
             else:
                 self.layers.append(_Layer(conv, _norm(norm, channels), act, dropout, residual))
         self.pool = _pool(pool, channels) if level == "graph" else None
         self.graph_features = GraphFeatures(graph_channels, channels, dropout=dropout) if graph_channels else None
         """Encodes the features of graphs; None without ``graph_channels``."""
+        width = channels * (2 if graph_channels else 1)
+        hidden = [max(1, width // 2**number) if head_shrinks else channels for number in range(1, head_layers)]
+        between = 0.0 if head_shrinks else dropout
         self.head = MLP(
-            [channels * (2 if graph_channels else 1), *[channels] * (head_layers - 1), out_channels],
+            [width, *hidden, out_channels],
             act=act(),
             norm=None,
-            dropout=[dropout] * (head_layers - 1) + [0.0],
+            dropout=[between] * (head_layers - 1) + [0.0],
         )
 
     @property
@@ -305,6 +312,24 @@ class GNN(Module):
         return f"{type(self).__name__}({sizes}, level={self.level!r})"
 
 
+def local_names() -> tuple[str, ...]:
+    """Return the names of message passing that a block of GPS can have; its edges are no tokens.
+
+    Example:
+        >>> "gine" in local_names(), "incidence" in local_names()
+        (True, False)
+    """
+    return (*(name for name in LOCAL_LAYERS if name != "incidence"), NO_LOCAL)
+
+
+def _conv(name: str, channels: int, act: Callable[[], Module], *, edge_features: bool) -> LocalLayer | None:
+    """Return a local layer; None for the name of none."""
+    if name == NO_LOCAL:
+        return None
+    with_activation = _OF_ACTIVATION.get(name)
+    return LocalLayer(name if with_activation is None else with_activation(channels, act), channels, edge_features)
+
+
 class _Layer(Module):
     """A convolution, its norm, activation, dropout and residual."""
 
@@ -354,7 +379,7 @@ def _pool(pool: str, channels: int) -> Aggregation:
 
 def _gps(
     channels: int,
-    conv: LocalLayer,
+    conv: LocalLayer | None,
     heads: int,
     attention: str,
     attn_dropout: float,
@@ -374,6 +399,8 @@ def _gps(
         attn_type=attention,
         attn_kwargs={"dropout": attn_dropout},
     )
+    if conv is None:
+        layer.norm1 = None  # PyG's block would hold a norm of messages that it never computes
     if attention == "performer":
         layer.attn = _MaskedPerformer(channels, heads, dropout=attn_dropout)
     return layer

@@ -126,8 +126,8 @@ def test_registered_layers_are_found_by_name():
 
 
 def test_wrong_layers_are_refused():
-    with pytest.raises(ConfigError, match="local: got 'gin'") as caught:
-        SAMSABlock(16, local="gin")
+    with pytest.raises(ConfigError, match="local: got 'gnie'") as caught:
+        SAMSABlock(16, local="gnie")
     assert "gine" in caught.value.hint
     with pytest.raises(ConfigError, match="bridge is False"):
         SAMSA.from_options(5, 2, local="incidence", bridge=False)

@@ -1,0 +1,337 @@
+"""Read configurations of GraphGPS, LRGB and Exphormer: their settings become settings of this package."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym import graphgps_keys as table
+from pyg_samsa.graphgym.settings import GPS_LAYERS, LOCAL_OF_GRAPHGPS
+from pyg_samsa.nn import OPERATORS
+from pyg_samsa.nn.readout import POOLS
+
+_ENCODER = "dataset.node_encoder_name"
+# Settings of message passing and of GPS that blocks of SAMSA do not have.
+_NOT_IN_SAMSA = {
+    "gt.layer_norm": "blocks of SAMSA are normalised by RMSNorm",
+    "gt.batch_norm": "blocks of SAMSA are normalised by RMSNorm",
+    "gnn.act": "blocks of SAMSA have an activation of their own",
+    "gnn.dropout": "gt.dropout is that of the blocks and of the head",
+    "gnn.layers_post_mp": "networks of SAMSA have a head of their own",
+    "gnn.dim_inner": "",  # the same as gt.dim_hidden
+    "gnn.batchnorm": "",
+}
+_UNUSED_BY_CUSTOM_GNN = "gt."
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A setting of this package, made of one of another package.
+
+    Args:
+        value: Its value.
+        source: The setting that it is made of; empty for a default of the other package.
+        told: Value of the source, where key or value differ.
+    """
+
+    value: Any
+    source: str = ""
+    told: Any = None
+
+
+@dataclass
+class Translation:
+    """A configuration in settings of this package.
+
+    Args:
+        settings: Dotted name -> value and where it comes from.
+        notes: What cannot be honoured, one text for each setting.
+    """
+
+    settings: dict[str, Taken] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def set(self, key: str, value: Any, source: str, told: Any) -> None:
+        """Set a setting of this package that differs from its source; one of this package's own names stays."""
+        if table.find_key(key) is not None or key not in self.settings:
+            self.settings[key] = Taken(value, source, told)
+
+    def split(self, asked: Collection[str]) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+        """Return the settings of a file, and those that settings of the command line have become.
+
+        Args:
+            asked: Settings of the command line, by their names before the translation.
+
+        Example:
+            >>> settings = {"pe.dim": Taken(16, "posenc_LapPE.eigen.max_freqs"), "seed": Taken(1, "seed")}
+            >>> Translation(settings).split(["seed"])
+            ([('pe.dim', 16)], [('seed', 1)])
+        """
+        of_file = [(key, taken.value) for key, taken in self.settings.items() if taken.source not in asked]
+        return of_file, [(key, taken.value) for key, taken in self.settings.items() if taken.source in asked]
+
+    def note(self, key: str, value: Any, reason: str) -> None:
+        """Add a setting to the list of those that cannot be honoured."""
+        self.notes.append(f"{key} {value}: {reason}")
+
+
+def is_graphgps(leaves: Mapping[str, Any], known: Collection[str] = ()) -> bool:
+    """Say whether settings are those of GraphGPS or of a repository with its names.
+
+    Args:
+        leaves: Dotted name -> value.
+        known: Names of all settings of this package and of GraphGym.
+
+    Example:
+        >>> is_graphgps({"model.type": "GPSModel"}), is_graphgps({"model.type": "gps"}, ["model.type"])
+        (True, False)
+    """
+    encoders = {str(leaves.get(_ENCODER, "")), str(leaves.get("dataset.edge_encoder_name", ""))}
+    return (
+        leaves.get("model.type") in {*table.NETWORKS, *table.REFUSED_NETWORKS}
+        or leaves.get("gnn.head") in table.REFUSED_HEADS
+        or leaves.get("train.mode") == "custom"
+        or any(key not in known and table.find_key(key) is not None for key in leaves)
+        or any("+" in name or name in {*table.REFUSED_ENCODERS, *_encodings()} for name in encoders)
+    )
+
+
+def translate(leaves: Mapping[str, Any], known: Collection[str] = ()) -> Translation:
+    """Return a configuration of those repositories in settings of this package.
+
+    Args:
+        leaves: Dotted name -> value; settings that the table does not have pass unchanged.
+        known: Names of all settings of this package and of GraphGym. GraphGym's own networks read their settings.
+
+    Raises:
+        ConfigError: A part cannot mean the same here: a network, an attention, an encoding, a head or a task.
+
+    Example:
+        >>> gps = {"model.type": "GPSModel", "gt.layer_type": "GINE+Transformer", "gt.n_heads": 4, "gnn.agg": "mean"}
+        >>> found = translate(gps)
+        >>> found.settings["model.type"].value, found.settings["gt.n_heads"].value, "gnn.agg" in found.settings
+        ('gps', 4, False)
+    """
+    made = Translation()
+    dropped = _take(leaves, made, known)
+    _network(leaves, made)
+    _head(leaves, made)
+    used = _used_encoding(leaves)
+    for name in dropped:
+        key = table.KEYS[name]
+        if key.handled == table.LISTED and leaves[name] not in key.harmless and _belongs(name, used):
+            made.note(name, leaves[name], key.meaning)
+    _encoders(leaves, made, used)
+    _logging(leaves, made)
+    return made
+
+
+def _take(leaves: Mapping[str, Any], made: Translation, known: Collection[str]) -> list[str]:
+    """Take the settings that stay as they are, refuse those that cannot be, and return the names of the others."""
+    foreign = leaves.get("model.type") in {*table.NETWORKS, *table.REFUSED_NETWORKS}
+    dropped = []
+    for name, value in leaves.items():
+        key = table.find_key(name)
+        own = not foreign and name in known
+        if key is None or key.handled == table.SAME or (own and key.handled != table.READ):
+            made.settings[name] = Taken(value, name)
+        elif key.handled == table.REFUSED and value not in key.harmless:
+            raise ConfigError(name, value, f"{' or '.join(map(repr, key.harmless))}: {key.meaning}")
+        elif name in table.KEYS:
+            dropped.append(name)
+    return dropped
+
+
+def _encodings() -> tuple[str, ...]:
+    return (*table.ENCODINGS, *table.REFUSED_ENCODINGS)
+
+
+def _refuse(key: str, value: Any, reason: str, allowed: Mapping[str, Any], hint: str = "") -> NoReturn:
+    """Raise an error about a part that cannot mean the same here."""
+    hint = hint or f"One of these is possible: {', '.join(name for name in allowed if name)}."
+    raise ConfigError(key, value, f"another value: {reason}", hint=hint)
+
+
+def _belongs(name: str, encoding: str | None) -> bool:
+    """Say whether a setting is one of the encoding that is used, or of none."""
+    group = name.partition(".")[0]
+    return not group.startswith("posenc_") or group == f"posenc_{encoding}"
+
+
+def _network(leaves: Mapping[str, Any], made: Translation) -> None:
+    network = leaves.get("model.type")
+    if network in table.REFUSED_NETWORKS:
+        hint = "For example: model.type GPSModel gt.layer_type CustomGatedGCN+Transformer, or model.type samsa."
+        _refuse("model.type", network, table.REFUSED_NETWORKS[str(network)], table.NETWORKS, hint)
+    if network not in table.NETWORKS:
+        for key in ("model.type", "gt.layer_type", "gnn.layer_type", "gnn.batchnorm"):
+            if key in leaves:
+                made.settings[key] = Taken(leaves[key], key)
+        return
+    if network == "custom_gnn":
+        _custom_gnn(leaves, made)
+    else:
+        _gps(str(network), leaves, made)
+    if str(leaves.get("optim.scheduler", "")).endswith("_with_warmup"):
+        _defaults("warmup", made)
+
+
+def _custom_gnn(leaves: Mapping[str, Any], made: Translation) -> None:
+    layer = leaves.get("gnn.layer_type", "generalconv")
+    if layer not in table.CONVOLUTIONS:
+        reason = table.REFUSED_CONVOLUTIONS.get(str(layer), "no other layer is known")
+        _refuse("gnn.layer_type", layer, reason, table.CONVOLUTIONS)
+    ours = table.CONVOLUTIONS[layer]
+    made.set("model.type", ours, "gnn.layer_type", layer)
+    # There, gated layers have batch norms of their own, and others have none.
+    made.set("gnn.batchnorm", ours == "gatedgcn", "gnn.layer_type", layer)
+    _note_gated(ours, "gnn.layer_type", layer, made)
+    _defaults("custom_gnn", made)
+    for key in [key for key in made.settings if key.startswith(_UNUSED_BY_CUSTOM_GNN)]:
+        del made.settings[key]
+
+
+def _gps(network: str, leaves: Mapping[str, Any], made: Translation) -> None:
+    layer = leaves.get("gt.layer_type")
+    local, plus, attention = str(layer).partition("+")
+    if attention in table.REFUSED_ATTENTION:
+        hint = f"For example: gt.layer_type {local}+Transformer, or {local}+SAMSA."
+        _refuse("gt.layer_type", layer, table.REFUSED_ATTENTION[attention], GPS_LAYERS, hint)
+    ours = plus and local in LOCAL_OF_GRAPHGPS and attention.upper() in map(str.upper, OPERATORS)
+    if not ours and layer not in GPS_LAYERS:
+        names = ", ".join(LOCAL_OF_GRAPHGPS)
+        operators = ", ".join(map(str.upper, OPERATORS))
+        raise ConfigError("gt.layer_type", layer, f"one of {names} + Transformer, Performer, {operators}")
+    made.set("model.type", "samsa" if ours else "gps", "model.type", network)
+    made.settings["gt.layer_type"] = Taken(layer, "gt.layer_type")
+    _defaults("gps", made)
+    widths = {key: leaves[key] for key in ("gt.dim_hidden", "gnn.dim_inner") if key in leaves}
+    if len(set(widths.values())) > 1:
+        raise ConfigError("gt.dim_hidden", widths["gt.dim_hidden"], f"gnn.dim_inner ({widths['gnn.dim_inner']})")
+    _note_gated(str(LOCAL_OF_GRAPHGPS.get(local)), "gt.layer_type", layer, made)
+    if ours:
+        _only_samsa(leaves, made)
+    else:
+        batch_norm = bool(made.settings["gt.batch_norm"].value)
+        made.set("gnn.batchnorm", batch_norm, "gt.batch_norm", batch_norm)
+
+
+def _only_samsa(leaves: Mapping[str, Any], made: Translation) -> None:
+    """Leave out what blocks of SAMSA do not have."""
+    for key, reason in _NOT_IN_SAMSA.items():
+        made.settings.pop(key, None)
+        if reason and leaves.get(key):
+            made.note(key, leaves[key], reason)
+    pooling = leaves.get("model.graph_pooling", "add")
+    if pooling not in POOLS:
+        made.settings.pop("model.graph_pooling", None)
+        if "model.graph_pooling" in leaves:
+            made.note("model.graph_pooling", pooling, f"networks of SAMSA pool by {' or '.join(POOLS)}")
+
+
+def _note_gated(local: str, key: str, value: Any, made: Translation) -> None:
+    if local == "gatedgcn":
+        made.note(key, value, "gated layers do not change the features of edges")
+
+
+def _defaults(of: str, made: Translation) -> None:
+    for key, value in table.DEFAULTS[of].items():
+        made.settings.setdefault(key, Taken(value))
+
+
+def _head(leaves: Mapping[str, Any], made: Translation) -> None:
+    head = leaves.get("gnn.head")
+    if head in table.REFUSED_HEADS:
+        _refuse("gnn.head", head, table.REFUSED_HEADS[str(head)], table.HEADS)
+    if head is None:
+        return
+    made.settings["gnn.head"] = Taken(head, "gnn.head")
+    if head == "san_graph" and _is(made, "samsa"):
+        made.note("gnn.head", head, "networks of SAMSA have a head of their own")
+        made.set("gnn.head", "graph", "gnn.head", head)
+
+
+def _is(made: Translation, network: str) -> bool:
+    return "model.type" in made.settings and made.settings["model.type"].value == network
+
+
+def _used_encoding(leaves: Mapping[str, Any]) -> str | None:
+    """Return the encoding that the name of the node encoder holds; refuse those that are not part of this package."""
+    name = str(leaves.get(_ENCODER, ""))
+    parts = [part for part in name.split("+") if part in _encodings()]
+    refused = [part for part in _encodings() if part in parts or leaves.get(f"posenc_{part}.enable") is True]
+    for part in refused:
+        if part in table.REFUSED_ENCODINGS:
+            key = _ENCODER if part in parts else f"posenc_{part}.enable"
+            _refuse(key, leaves[key], table.REFUSED_ENCODINGS[part], table.ENCODINGS)
+    if len(parts) > 1:
+        hint = f"Name one of them: {' or '.join(name.replace(f'+{part}', '', 1) for part in reversed(parts))}."
+        raise ConfigError(_ENCODER, name, "one positional encoding", hint=hint)
+    for part in table.ENCODINGS:
+        on = leaves.get(f"posenc_{part}.enable") is True
+        if on and part not in parts:
+            hint = f"Name it, such as LinearNode+{part}, or set pe.kind {table.ENCODINGS[part]} instead."
+            raise ConfigError(f"posenc_{part}.enable", True, f"False, or {part} in {_ENCODER}", hint=hint)
+        if part in parts and not on:
+            hint = f"Set posenc_{part}.enable True, or leave {part} out of the name."
+            raise ConfigError(_ENCODER, name, f"posenc_{part}.enable True with this name", hint=hint)
+    return parts[0] if parts else None
+
+
+def _encoders(leaves: Mapping[str, Any], made: Translation, used: str | None) -> None:
+    for kind, known in (("node", table.NODE_ENCODERS), ("edge", table.EDGE_ENCODERS)):
+        key = f"dataset.{kind}_encoder_name"
+        if key not in leaves:
+            continue
+        name = str(leaves[key])
+        base = name if used is None else "+".join(part for part in name.split("+") if part != used)
+        if base in table.REFUSED_ENCODERS:
+            _refuse(key, name, table.REFUSED_ENCODERS[base], known)
+        base = base or "LinearNode"
+        made.settings[key] = Taken(base, key, None if base == name else name)
+    if used is None:
+        return
+    if leaves.get("model.type") == "gnn":
+        hint = "For example: model.type custom_gnn, with gnn.layer_type gineconv or gatedgcnconv."
+        raise ConfigError(_ENCODER, leaves[_ENCODER], "no encoding with GraphGym's own network gnn", hint=hint)
+    made.set("pe.kind", table.ENCODINGS[used], _ENCODER, leaves[_ENCODER])
+    if used == "LapPE":
+        source = "posenc_LapPE.eigen.max_freqs"
+        made.set("pe.dim", leaves.get(source, 10), source, leaves.get(source))
+    else:
+        made.set("pe.dim", *_steps(leaves))
+
+
+def _steps(leaves: Mapping[str, Any]) -> tuple[int, str, Any]:
+    """Return the number of steps of the walks, and the setting and the value that say so."""
+    text, times = (leaves.get(f"posenc_RWSE.kernel.{name}") for name in ("times_func", "times"))
+    if text:
+        key, value = "posenc_RWSE.kernel.times_func", text
+        found = re.fullmatch(r"\s*range\(\s*1\s*,\s*(\d{1,4})\s*\)\s*", str(text))
+        count = int(found[1]) - 1 if found else 0
+    else:
+        key, value = "posenc_RWSE.kernel.times", times
+        count = len(times) if isinstance(times, list) and times == list(range(1, len(times) + 1)) else 0
+    if count < 1:
+        raise ConfigError(key, value, "steps from 1 on, as in 'range(1,17)' or [1, 2, 3]")
+    return count, key, value
+
+
+def has_wandb() -> bool:
+    """Say whether the package of Weights & Biases is installed."""
+    return importlib.util.find_spec("wandb") is not None
+
+
+def _logging(leaves: Mapping[str, Any], made: Translation) -> None:
+    if "wandb.use" not in leaves:
+        return
+    use = leaves["wandb.use"]
+    if use is True and not has_wandb():
+        made.note("wandb.use", use, "the package wandb is not installed")
+        made.set("wandb.use", False, "wandb.use", use)
+    else:
+        made.settings["wandb.use"] = Taken(use, "wandb.use")

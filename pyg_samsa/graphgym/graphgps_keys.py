@@ -1,0 +1,273 @@
+"""What the settings of GraphGPS, LRGB and Exphormer mean here: one table for the runner, ``convert`` and the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SAME, READ, LISTED, NOTHING, REFUSED = "same", "read", "listed", "nothing", "refused"
+HANDLED = {
+    SAME: "taken as it is",
+    READ: "becomes another setting",
+    LISTED: "not honoured; a run lists it",
+    NOTHING: "dropped: it means nothing here",
+    REFUSED: "refused",
+}
+"""How a key is handled -> the words of the documentation."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A setting of those repositories.
+
+    Args:
+        handled: One of :obj:`HANDLED`.
+        meaning: What it means here, or why it means nothing.
+        harmless: Values that ask for nothing else than what is done here, so they are neither listed nor refused.
+    """
+
+    handled: str
+    meaning: str
+    harmless: tuple[Any, ...] = ()
+
+
+_SAN, _GRAPHORMER = (
+    "the network of SAN is not part of this package",
+    "the network Graphormer is not part of this package",
+)
+_EIGEN = "eigenvectors 2 to K + 1 of the normalised Laplacian are used"
+_ADDED = "encodings are mapped to all channels and added, not concatenated"
+_NO_EXPANDER = "there are no expander graphs here; layers with SAMSA are this package's sparse attention"
+_UNUSED_ENCODING = "see `enable` of the same group."
+
+REFUSED_ENCODINGS: Mapping[str, str] = {
+    "SignNet": "the network SignNet of eigenvectors is not part of this package; LapPE flips signs at random",
+    "EquivStableLapPE": "no layer here weights messages by distances of eigenvectors",
+    "GraphormerBias": "the biases of Graphormer are not part of this package",
+    "HKdiagSE": "heat kernels are not part of this package; RWSE is near to them",
+    "ElstaticSE": "the electrostatic kernel is not part of this package",
+    "ERN": "encodings by effective resistance are not part of this package",
+}
+KEYS: Mapping[str, Key] = {
+    **{f"posenc_{name}.enable": Key(READ, f"Only `False`: {reason}.") for name, reason in REFUSED_ENCODINGS.items()},
+    "accelerator": Key(SAME, "Where to train."),
+    "custom_metrics": Key(SAME, "Metrics to report."),
+    "dataset.dir": Key(SAME, "Folder of the data sets."),
+    "dataset.edge_encoder": Key(SAME, "Whether edge features are encoded by the encoder that is named."),
+    "dataset.edge_encoder_bn": Key(LISTED, "no batch norm follows an encoder of features", (False,)),
+    "dataset.edge_encoder_name": Key(READ, "Encoder of edge features, see below."),
+    "dataset.edge_encoder_num_types": Key(SAME, "Types of `TypeDictEdge`; a described data set knows its own."),
+    "dataset.format": Key(SAME, "With `dataset.name`, one of the data sets below, or of a loader of your own."),
+    "dataset.infer_link_label": Key(REFUSED, "links are not inferred", ("None",)),
+    "dataset.name": Key(SAME, "With `dataset.format`, one of the data sets below, or of a loader of your own."),
+    "dataset.node_encoder": Key(SAME, "Whether node features are encoded by the encoder that is named."),
+    "dataset.node_encoder_bn": Key(LISTED, "no batch norm follows an encoder of features", (False,)),
+    "dataset.node_encoder_name": Key(READ, "Encoder of node features, `+` and positional encodings, see below."),
+    "dataset.node_encoder_num_types": Key(SAME, "Types of `TypeDictNode`; a described data set knows its own."),
+    "dataset.pcqm4m_subset": Key(NOTHING, "PCQM4Mv2 is not among the data sets."),
+    "dataset.rand_split": Key(LISTED, "splits are those of the data set, or `dataset.split`", (False,)),
+    "dataset.resample_negative": Key(NOTHING, "GraphGym reads it for the prediction of links."),
+    "dataset.slic_compactness": Key(SAME, "Superpixels come in one form, 30."),
+    "dataset.split": Key(SAME, "Fractions of the splits of a data set that has none."),
+    "dataset.split_dir": Key(NOTHING, "splits are not cached as files."),
+    "dataset.split_index": Key(LISTED, "a data set has one split here", (0,)),
+    "dataset.split_mode": Key(SAME, "`standard`: the split of the data set."),
+    "dataset.task": Key(SAME, "`graph`, also for predictions for nodes of many graphs; `node`."),
+    "dataset.task_type": Key(SAME, "Kind of task; checked against the data set."),
+    "dataset.transductive": Key(REFUSED, "data sets are split by graphs, not by nodes of one graph", (False,)),
+    "device": Key(NOTHING, "`accelerator` chooses the device."),
+    "devices": Key(SAME, "Number of devices."),
+    "gnn.act": Key(SAME, "Activation."),
+    "gnn.agg": Key(NOTHING, "the layers of these networks have an aggregation of their own, there as here."),
+    "gnn.batchnorm": Key(READ, "Not read there; `gt.batch_norm` or the kind of layer decides."),
+    "gnn.dim_edge": Key(NOTHING, "edges have as many channels as nodes."),
+    "gnn.dim_inner": Key(SAME, "Channels."),
+    "gnn.dropout": Key(SAME, "Dropout after layers of `custom_gnn`, and in the head."),
+    "gnn.head": Key(READ, "Head, see below."),
+    "gnn.layer_type": Key(READ, "Layer of `custom_gnn`, see below."),
+    "gnn.layers_mp": Key(SAME, "Layers of `custom_gnn`."),
+    "gnn.layers_post_mp": Key(SAME, "Linear layers of the head, without norms; `san_graph` has three."),
+    "gnn.layers_pre_mp": Key(LISTED, "no layers stand between the encoders and the first block", (0,)),
+    "gnn.normalize_adj": Key(LISTED, "GCN normalises always, other layers never", (False,)),
+    "gnn.residual": Key(SAME, "Whether layers of `custom_gnn` are residual."),
+    "gnn.stage_type": Key(NOTHING, "layers are stacked."),
+    "gpu_mem": Key(NOTHING, "the memory of the GPU is always reported."),
+    "graphormer.*": Key(NOTHING, f"{_GRAPHORMER}."),
+    "gt.attn_dropout": Key(SAME, "Dropout of the attention weights."),
+    "gt.batch_norm": Key(SAME, "Batch norms of `GPSModel`."),
+    "gt.bigbird.*": Key(NOTHING, "the attention BigBird is not part of this package."),
+    "gt.dim_edge": Key(NOTHING, "edges have as many channels as nodes."),
+    "gt.dim_hidden": Key(SAME, "Channels of `GPSModel`."),
+    "gt.dropout": Key(SAME, "Dropout of `GPSModel`."),
+    "gt.full_graph": Key(NOTHING, f"{_SAN}."),
+    "gt.gamma": Key(NOTHING, f"{_SAN}."),
+    "gt.layer_norm": Key(SAME, "Layer norms of `GPSModel`, per node."),
+    "gt.layer_type": Key(READ, "Message passing + attention, see below."),
+    "gt.layers": Key(SAME, "Layers of `GPSModel`."),
+    "gt.n_heads": Key(SAME, "Heads of the attention."),
+    "gt.pna_degrees": Key(NOTHING, "the scalers of PNA that need degrees are not used, there as here."),
+    "gt.residual": Key(NOTHING, "blocks of `GPSModel` are residual, there as here."),
+    "metric_agg": Key(SAME, "Direction of `metric_best`."),
+    "metric_best": Key(SAME, "Metric that chooses the epoch; `f1` is macro F1, `accuracy-SBM` the mean over classes."),
+    "mlflow.*": Key(NOTHING, "runs are logged to `metrics.csv`, TensorBoard and Weights & Biases."),
+    "model.edge_decoding": Key(NOTHING, "only predictions for pairs of nodes use it, and they are refused."),
+    "model.graph_pooling": Key(SAME, "Readout: `mean`, `add` or `max`; with SAMSA's layers `mean` or `attention`."),
+    "model.loss_fun": Key(SAME, "Loss: `cross_entropy`, `weighted_cross_entropy`, `l1`, `smoothl1`, `mse`."),
+    "model.type": Key(READ, "Network, see below."),
+    "name_tag": Key(SAME, "Text that is appended to the name of the run."),
+    "num_threads": Key(SAME, "Threads of the CPU."),
+    "num_workers": Key(SAME, "Processes that load batches."),
+    "optim.base_lr": Key(SAME, "Learning rate."),
+    "optim.batch_accumulation": Key(SAME, "Batches of one step."),
+    "optim.clip_grad_norm": Key(SAME, "Whether the norm of the gradient is clipped."),
+    "optim.clip_grad_norm_value": Key(SAME, "Largest norm."),
+    "optim.max_epoch": Key(SAME, "Epochs."),
+    "optim.min_lr": Key(SAME, "Smallest learning rate."),
+    "optim.num_warmup_epochs": Key(SAME, "Epochs of warm-up; the rate changes with every step here."),
+    "optim.optimizer": Key(SAME, "`adam`, `adamW`, `adagrad`, `sgd`."),
+    "optim.reduce_factor": Key(SAME, "Factor of `reduce_on_plateau`."),
+    "optim.schedule_patience": Key(SAME, "Patience of `reduce_on_plateau`."),
+    "optim.scheduler": Key(SAME, "`reduce_on_plateau`; `cosine_`, `linear_` or `polynomial_with_warmup`."),
+    "optim.weight_decay": Key(SAME, "Weight decay; biases and norms have none here."),
+    "out_dir": Key(SAME, "Folder of the results."),
+    "posenc_ERN.*": Key(NOTHING, _UNUSED_ENCODING),
+    "posenc_ElstaticSE.*": Key(NOTHING, _UNUSED_ENCODING),
+    "posenc_EquivStableLapPE.*": Key(NOTHING, _UNUSED_ENCODING),
+    "posenc_GraphormerBias.*": Key(NOTHING, _UNUSED_ENCODING),
+    "posenc_HKdiagSE.*": Key(NOTHING, _UNUSED_ENCODING),
+    "posenc_LapPE.dim_pe": Key(LISTED, _ADDED),
+    "posenc_LapPE.eigen.eigvec_norm": Key(LISTED, "eigenvectors have length 1", ("L2",)),
+    "posenc_LapPE.eigen.laplacian_norm": Key(LISTED, _EIGEN, ("sym",)),
+    "posenc_LapPE.eigen.max_freqs": Key(READ, "Number K of eigenvectors: `pe.dim`."),
+    "posenc_LapPE.enable": Key(READ, "With `LapPE` in the name of the node encoder: `pe.kind lap`."),
+    "posenc_LapPE.layers": Key(NOTHING, "layers of the DeepSet or Transformer, see `posenc_LapPE.model`."),
+    "posenc_LapPE.model": Key(LISTED, "eigenvectors are mapped by one linear layer, without eigenvalues"),
+    "posenc_LapPE.n_heads": Key(NOTHING, "heads of the Transformer, see `posenc_LapPE.model`."),
+    "posenc_LapPE.pass_as_var": Key(LISTED, "encodings are not passed to the layers", (False,)),
+    "posenc_LapPE.post_layers": Key(LISTED, "eigenvectors are mapped by one linear layer", (0,)),
+    "posenc_LapPE.raw_norm_type": Key(LISTED, "encodings are normalised over the batch", ("BatchNorm",)),
+    "posenc_RWSE.dim_pe": Key(LISTED, _ADDED),
+    "posenc_RWSE.enable": Key(READ, "With `RWSE` in the name of the node encoder: `pe.kind rwse`."),
+    "posenc_RWSE.kernel.times": Key(READ, "Steps 1, 2, ..., K of the walks: `pe.dim` K."),
+    "posenc_RWSE.kernel.times_func": Key(READ, "Steps as `range(1, K + 1)`: `pe.dim` K. It is not executed."),
+    "posenc_RWSE.layers": Key(NOTHING, "layers of an MLP, see `posenc_RWSE.model`."),
+    "posenc_RWSE.model": Key(LISTED, "encodings are mapped by one linear layer", ("Linear",)),
+    "posenc_RWSE.n_heads": Key(NOTHING, "it is not used there either."),
+    "posenc_RWSE.pass_as_var": Key(LISTED, "encodings are not passed to the layers", (False,)),
+    "posenc_RWSE.post_layers": Key(NOTHING, "it is not used there either."),
+    "posenc_RWSE.raw_norm_type": Key(LISTED, "encodings are normalised over the batch", ("BatchNorm",)),
+    "posenc_SignNet.*": Key(NOTHING, _UNUSED_ENCODING),
+    "pretrained.*": Key(NOTHING, "see `pretrained.dir`."),
+    "prep.*": Key(NOTHING, f"{_NO_EXPANDER}."),
+    "pretrained.dir": Key(REFUSED, "train.start_from takes runs of this package, not checkpoints of others", ("",)),
+    "pretrained.freeze_main": Key(NOTHING, "see `pretrained.dir`."),
+    "pretrained.reset_prediction_head": Key(NOTHING, "see `pretrained.dir`."),
+    "print": Key(SAME, "Where the progress goes."),
+    "round": Key(NOTHING, "metrics are not rounded."),
+    "run_multiple_splits": Key(LISTED, "a data set has one split here; --repeat runs several seeds", ([],)),
+    "seed": Key(SAME, "Seed."),
+    "share.*": Key(NOTHING, "it describes the data set, and the data set is read."),
+    "tensorboard_agg": Key(NOTHING, "`tensorboard_each_run` writes TensorBoard events."),
+    "train.auto_resume": Key(SAME, "Whether to continue the newest run of the same settings."),
+    "train.batch_size": Key(SAME, "Graphs of a batch."),
+    "train.ckpt_best": Key(SAME, "Whether the best epoch is kept and tested."),
+    "train.ckpt_clean": Key(NOTHING, "old checkpoints are not kept."),
+    "train.ckpt_period": Key(SAME, "Epochs between checkpoints that are kept."),
+    "train.enable_ckpt": Key(SAME, "Whether checkpoints are written."),
+    "train.epoch_resume": Key(SAME, "Only -1: `train.auto_resume` continues the newest epoch."),
+    "train.eval_period": Key(SAME, "Epochs between validations."),
+    "train.eval_smoothing_metrics": Key(SAME, "Only False."),
+    "train.finetune": Key(REFUSED, "train.start_from takes runs of this package", ("",)),
+    "train.mode": Key(SAME, "`custom` or `standard`; inference alone is `pyg-samsa predict`."),
+    "train.sampler": Key(NOTHING, "graphs are never cut."),
+    "val.sampler": Key(NOTHING, "graphs are never cut."),
+    "wandb.entity": Key(SAME, "Team."),
+    "wandb.name": Key(SAME, "Name of the run."),
+    "wandb.project": Key(SAME, "Project."),
+    "wandb.use": Key(READ, "Whether to log to Weights & Biases; listed and left out where the package is missing."),
+}  # fmt: skip
+"""Every setting, by its name; ``group.*`` stands for all others of a group."""
+
+NETWORKS: Mapping[str, str] = {"GPSModel": "gps", "MultiModel": "gps", "custom_gnn": ""}
+"""``model.type`` there -> here; ``custom_gnn`` is one of :obj:`CONVOLUTIONS`."""
+REFUSED_NETWORKS: Mapping[str, str] = {
+    "SANTransformer": _SAN,
+    "Graphormer": _GRAPHORMER,
+    "Performer": "the network Performer is not part of this package; GPSModel has layers None+Performer",
+    "BigBird": "the network BigBird is not part of this package; GPSModel has layers None+SAMSA",
+}
+CONVOLUTIONS: Mapping[str, str] = {"gatedgcnconv": "gatedgcn", "gineconv": "gine", "gcnconv": "gcn"}
+"""``gnn.layer_type`` of ``custom_gnn`` -> ``model.type`` here."""
+REFUSED_CONVOLUTIONS: Mapping[str, str] = {
+    "gcniiconv": "the layer GCNII is not part of this package",
+    "mlp": "a network without edges is model.type bag_of_features",
+}
+REFUSED_ATTENTION: Mapping[str, str] = {
+    "Exphormer": _NO_EXPANDER,
+    "BiasedTransformer": "attention with the biases of Graphormer is not part of this package",
+    "BigBird": "the attention BigBird is not part of this package",
+    "None": "a block without attention is not GPS's; custom_gnn has message passing alone",
+}
+ENCODINGS: Mapping[str, str] = {"LapPE": "lap", "RWSE": "rwse"}
+"""Encodings in the name of a node encoder -> ``pe.kind``."""
+NODE_ENCODERS: Mapping[str, str] = {
+    "Atom": "OGB's nine atom features",
+    "LinearNode": "a linear map of float features",
+    "TypeDictNode": "an embedding of types",
+    "VOCNode": "a linear map of the features of superpixels",
+    "": "a linear map of float features, where only an encoding is named",
+}
+EDGE_ENCODERS: Mapping[str, str] = {
+    "Bond": "OGB's three bond features",
+    "LinearEdge": "a linear map of float features",
+    "TypeDictEdge": "an embedding of types",
+    "VOCEdge": "a linear map of the features of superpixels",
+    "DummyEdge": "one learned vector for all edges",
+}
+REFUSED_ENCODERS: Mapping[str, str] = {
+    "ASTNode": "ogbg-code2 is not among the data sets",
+    "ASTEdge": "ogbg-code2 is not among the data sets",
+    "PPANode": "ogbg-ppa is not among the data sets",
+    "PPAEdge": "ogbg-ppa is not among the data sets",
+}
+HEADS: Mapping[str, str] = {
+    "default": "the head that fits the data set",
+    "graph": "pooling, then `gnn.layers_post_mp` linear layers",
+    "san_graph": "pooling, then three linear layers that halve the channels",
+    "inductive_node": "a prediction for each node of many graphs",
+}
+REFUSED_HEADS: Mapping[str, str] = {
+    "inductive_edge": "predictions for pairs of nodes are not part of this package",
+    "infer_links": "predictions for pairs of nodes are not part of this package",
+    "ogb_code_graph": "sequences of words are not among the tasks",
+    "graphormer_graph": "it reads the graph token of Graphormer",
+}
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "gps": {
+        "gt.layers": 3,
+        "gt.n_heads": 8,
+        "gt.dim_hidden": 64,
+        "gt.dropout": 0.0,
+        "gt.attn_dropout": 0.0,
+        "gt.batch_norm": True,
+    },
+    "custom_gnn": {"gnn.residual": False},
+    "warmup": {"optim.num_warmup_epochs": 50.0},
+}
+"""Values there of settings that a file leaves out, where those of this package differ."""
+
+
+def find_key(name: str) -> Key | None:
+    """Return what a setting of those repositories means here, or None for one that the table does not have.
+
+    Args:
+        name: Dotted name.
+
+    Example:
+        >>> find_key("prep.exp_deg").handled, find_key("samsa.layers")
+        ('nothing', None)
+    """
+    parts = name.split(".")
+    wildcards = (".".join([*parts[:count], "*"]) for count in range(len(parts) - 1, 0, -1))
+    return next((KEYS[known] for known in (name, *wildcards) if known in KEYS), None)

@@ -1,0 +1,67 @@
+import pytest
+import yaml
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.config import all_keys, cfg, load_config
+from pyg_samsa.graphgym.conversion import convert
+from pyg_samsa.graphgym.settings import value_of
+
+GPS = """\
+out_dir: results
+dataset: {format: PyG-ZINC, name: subset, task_type: regression, node_encoder: True,
+          node_encoder_name: TypeDictNode+RWSE, edge_encoder: True, edge_encoder_name: TypeDictEdge}
+posenc_RWSE: {enable: True, kernel: {times_func: 'range(1,9)'}, dim_pe: 4, model: MLP}
+model: {type: GPSModel, loss_fun: l1, graph_pooling: add}
+gt: {layer_type: GINE+Transformer, layers: 2, dim_hidden: 16}
+gnn: {dim_inner: 16, agg: mean, head: san_graph}
+optim: {optimizer: adamW, base_lr: 1e-4, scheduler: cosine_with_warmup, num_warmup_epochs: 5, max_epoch: 20}
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "zinc.yaml"
+    path.write_text(GPS)
+    return path
+
+
+def all_values():
+    return {key: value_of(key, cfg) for key in all_keys()}
+
+
+@pytest.mark.parametrize("opts", [[], ["gt.layer_type", "GINE+SAMSA"], ["gnn.act", "gelu", "pe.dim", "4"]])
+def test_the_converted_file_means_the_same_without_translation(path, tmp_path, opts):
+    again = tmp_path / "again.yaml"
+    again.write_text(convert(path, opts))
+    first = all_values()
+    loaded = load_config(again)
+    assert loaded.translation is None
+    assert all_values() == first
+
+
+def test_comments_say_what_changed(path):
+    lines = convert(path).splitlines()
+    assert lines[0] == "# Settings of pyg_samsa, made of zinc.yaml."
+    assert [line.split(":")[0] for line in lines if line.startswith("#   ")] == [
+        "#   posenc_RWSE.dim_pe 4",
+        "#   posenc_RWSE.model MLP",
+    ]
+    assert "  dim: 8  # of posenc_RWSE.kernel.times_func range(1,9)" in lines
+    assert "  n_heads: 8  # the default there" in lines
+    assert "  node_encoder_name: TypeDictNode  # of dataset.node_encoder_name TypeDictNode+RWSE" in lines
+    assert "  loss_fun: l1" in lines
+    assert not any("agg" in line for line in lines if not line.startswith("out") and "metric" not in line)
+
+
+def test_a_file_of_this_package_stays_as_it_is(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("samsa: {layers: 3}\ndataset: {split: [0.5, 0.5]}\nseed: 4\n")
+    converted = convert(path)
+    assert yaml.safe_load(converted) == yaml.safe_load(path.read_text())
+    assert "  #" not in converted
+
+
+def test_what_cannot_mean_the_same_is_refused(path):
+    path.write_text(GPS.replace("GINE+Transformer", "GINE+Exphormer"))
+    with pytest.raises(ConfigError, match=r"gt\.layer_type"):
+        convert(path)

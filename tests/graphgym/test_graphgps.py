@@ -1,0 +1,385 @@
+"""Configurations in the form of those of GraphGPS, LRGB and Exphormer: they load, or the part that cannot is named."""
+
+import pytest
+import torch
+import yaml
+from torch_geometric.data import Data, InMemoryDataset
+
+from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.datasets.features import Features
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.experiments import run as runner
+from pyg_samsa.graphgym import graphgps, loader
+from pyg_samsa.graphgym.checks import check_run
+from pyg_samsa.graphgym.config import cfg, load_config
+from pyg_samsa.task import Task
+
+REGIONS, WEIGHTED = "edge_wt_region_boundary", "weighted_cross_entropy"
+# Format and name of a data set, task, loss, metric, edge encoder.
+DATA = {
+    "zinc": ("PyG-ZINC", "subset", "regression", "l1", "mae", "TypeDictEdge"),
+    "hiv": ("OGB", "ogbg-molhiv", "classification", "cross_entropy", "auc", "Bond"),
+    "pcba": ("OGB", "ogbg-molpcba", "classification_multilabel", "cross_entropy", "ap", "Bond"),
+    "func": ("OGB", "peptides-functional", "classification_multilabel", "cross_entropy", "ap", "Bond"),
+    "struct": ("OGB", "peptides-structural", "regression", "l1", "mae", "Bond"),
+    "pcqm4m": ("OGB", "PCQM4Mv2-full", "regression", "l1", "mae", "Bond"),
+    "contact": ("OGB", "PCQM4Mv2Contact-shuffle", "classification", "cross_entropy", "mrr", "Bond"),
+    "code": ("OGB", "ogbg-code2", "subtoken_prediction", "cross_entropy", "f1", "ASTEdge"),
+    "ppa": ("OGB", "ogbg-ppa", "classification", "cross_entropy", "accuracy", "PPAEdge"),
+    "voc": ("PyG-VOCSuperpixels", REGIONS, "classification", WEIGHTED, "f1", "VOCEdge"),
+    "coco": ("PyG-COCOSuperpixels", REGIONS, "classification", WEIGHTED, "f1", "VOCEdge"),
+    "cifar": ("PyG-GNNBenchmarkDataset", "CIFAR10", "classification", "cross_entropy", "accuracy", "LinearEdge"),
+    "cluster": ("PyG-GNNBenchmarkDataset", "CLUSTER", "classification", WEIGHTED, "accuracy-SBM", "DummyEdge"),
+    "malnet": ("PyG-MalNetTiny", "LocalDegreeProfile", "classification", "cross_entropy", "accuracy", "DummyEdge"),
+    "actor": ("PyG-Actor", "none", "classification", "cross_entropy", "accuracy", "DummyEdge"),
+    "webkb": ("PyG-WebKB", "cornell", "classification", "cross_entropy", "accuracy", "DummyEdge"),
+}  # fmt: skip
+GATED, SLOW = "CustomGatedGCN+Transformer", "CustomGatedGCN+Performer"
+GINE, BIASED = "GINE+Transformer", "GINE+BiasedTransformer"
+NODE, ABSENT = "dataset.node_encoder_name", "dataset"
+# Data, network, layer, node encoder, head, pooling -> the setting that is refused; nothing where the file loads, and
+# ABSENT where the data set alone is not there.
+FORMS = {
+    ("func", "custom_gnn", "gineconv", "Atom", None, "mean"): "",
+    ("struct", "custom_gnn", "gineconv", "Atom", None, "mean"): "",
+    ("coco", "custom_gnn", "gineconv", "VOCNode", "inductive_node", None): "",
+    ("voc", "custom_gnn", "gineconv", "VOCNode", "inductive_node", None): "",
+    ("contact", "custom_gnn", "gineconv", "Atom", "inductive_edge", None): "gnn.head",
+    ("func", "custom_gnn", "gatedgcnconv", "Atom", None, "mean"): "",
+    ("struct", "custom_gnn", "gatedgcnconv", "Atom", None, "mean"): "",
+    ("coco", "custom_gnn", "gatedgcnconv", "VOCNode", "inductive_node", None): "",
+    ("voc", "custom_gnn", "gatedgcnconv", "VOCNode", "inductive_node", None): "",
+    ("contact", "custom_gnn", "gatedgcnconv", "Atom", "inductive_edge", None): "gnn.head",
+    ("func", "custom_gnn", "gatedgcnconv", "Atom+RWSE", "default", "mean"): "",
+    ("voc", "custom_gnn", "gatedgcnconv", "VOCNode+LapPE", "inductive_node", None): "",
+    ("func", "custom_gnn", "gcniiconv", "Atom", "default", "mean"): "gnn.layer_type",
+    ("func", "custom_gnn", "mlp", "Atom", "default", "mean"): "gnn.layer_type",
+    ("func", "gnn", "gcnconv", "Atom", None, "mean"): "",
+    ("func", "gnn", "gcnconv", "Atom+LapPE", None, "mean"): NODE,
+    ("zinc", "GPSModel", GINE, "TypeDictNode+RWSE", "san_graph", "add"): "",
+    ("zinc", "GPSModel", GINE, "TypeDictNode+LapPE", "san_graph", "add"): "",
+    ("zinc", "GPSModel", GINE, "TypeDictNode+SignNet", "san_graph", "add"): NODE,
+    ("zinc", "GPSModel", GINE, "TypeDictNode+EquivStableLapPE", "san_graph", "add"): NODE,
+    ("zinc", "GPSModel", GINE, "TypeDictNode+LapPE+RWSE", "san_graph", "add"): NODE,
+    ("zinc", "GPSModel", BIASED, "TypeDictNode+GraphormerBias", "san_graph", "graph_token"): "gt.layer_type",
+    ("zinc", "GPSModel", BIASED, "TypeDictNode+GraphormerBias+RWSE", "san_graph", "add"): "gt.layer_type",
+    ("zinc", "GPSModel", "GINE+SAMSA", "TypeDictNode+RWSE", "san_graph", "add"): "",
+    ("hiv", "GPSModel", GATED, "Atom+RWSE", "san_graph", "mean"): "",
+    ("hiv", "GPSModel", GATED, "Atom+RWSE", "default", "mean"): "",
+    ("hiv", "GPSModel", GATED, "Atom+LapPE", "san_graph", "mean"): "",
+    ("hiv", "GPSModel", GATED, "Atom+EquivStableLapPE", "san_graph", "mean"): NODE,
+    ("pcba", "GPSModel", GATED, "Atom+RWSE", "default", "mean"): "",
+    ("pcba", "GPSModel", GATED, "Atom+LapPE", "default", "mean"): "",
+    ("pcba", "GPSModel", GATED, "Atom+LapPE+RWSE", "default", "mean"): NODE,
+    ("pcba", "GPSModel", GATED, "Atom+SignNet", "default", "mean"): NODE,
+    ("pcba", "GPSModel", GATED, "Atom+SignNet+RWSE", "default", "mean"): NODE,
+    ("func", "GPSModel", GATED, "Atom+LapPE", "default", "mean"): "",
+    ("struct", "GPSModel", GATED, "Atom+LapPE", "default", "mean"): "",
+    ("func", "GPSModel", "None+Transformer", "Atom+LapPE", "default", "mean"): "",
+    ("pcqm4m", "GPSModel", GATED, "Atom+RWSE", "san_graph", "mean"): ABSENT,
+    ("pcqm4m", "GPSModel", GATED, "Atom+LapPE", "san_graph", "mean"): ABSENT,
+    ("pcqm4m", "GPSModel", GATED, "Atom+SignNet", "san_graph", "mean"): NODE,
+    ("contact", "GPSModel", GATED, "Atom+LapPE", "inductive_edge", None): "gnn.head",
+    ("voc", "GPSModel", GATED, "VOCNode+LapPE", "inductive_node", None): "",
+    ("coco", "GPSModel", GATED, "VOCNode+LapPE", "inductive_node", None): "",
+    ("cifar", "GPSModel", GATED, "RWSE", "default", "mean"): ABSENT,
+    ("cifar", "GPSModel", GATED, "LapPE", "default", "mean"): ABSENT,
+    ("cifar", "GPSModel", GATED, "SignNet", "default", "mean"): NODE,
+    ("cifar", "GPSModel", GATED, "LinearNode+EquivStableLapPE", "default", "mean"): NODE,
+    ("cluster", "GPSModel", GATED, "LapPE", "inductive_node", None): ABSENT,
+    ("cluster", "GPSModel", GATED, "LinearNode+EquivStableLapPE", "inductive_node", None): NODE,
+    ("malnet", "GPSModel", SLOW, None, "default", "max"): ABSENT,
+    ("malnet", "GPSModel", SLOW, "RWSE", "default", "max"): ABSENT,
+    ("malnet", "GPSModel", SLOW, "LapPE", "default", "max"): ABSENT,
+    ("malnet", "GPSModel", SLOW, "SignNet", "default", "max"): NODE,
+    ("code", "GPSModel", SLOW, "ASTNode", "ogb_code_graph", "mean"): "gnn.head",
+    ("ppa", "GPSModel", SLOW, "PPANode", "default", "mean"): NODE,
+    ("actor", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "dataset.transductive",
+    ("webkb", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "dataset.transductive",
+    ("webkb", "Graphormer", None, "LinearNode+GraphormerBias", "node", None): "dataset.transductive",
+    ("zinc", "Graphormer", None, "TypeDictNode+GraphormerBias", "graphormer_graph", "graph_token"): "model.type",
+    ("zinc", "SANTransformer", None, "TypeDictNode+LapPE", "san_graph", "add"): "model.type",
+    ("voc", "SANTransformer", None, "VOCNode+LapPE", "inductive_node", None): "model.type",
+    ("cifar", "MultiModel", "CustomGatedGCN+Exphormer", "LinearNode", "default", "mean"): "gt.layer_type",
+    ("func", "MultiModel", GATED, "Atom+LapPE", "default", "mean"): "",
+}  # fmt: skip
+EIGEN = {"laplacian_norm": "none", "eigvec_norm": "L2", "max_freqs": 3}
+ENCODINGS = {
+    "LapPE": {"enable": True, "eigen": EIGEN, "model": "DeepSet", "dim_pe": 4, "layers": 2, "raw_norm_type": "none"},
+    "RWSE": {
+        "enable": True,
+        "kernel": {"times_func": "range(1,6)"},
+        "model": "Linear",
+        "dim_pe": 4,
+        "raw_norm_type": "BatchNorm",
+    },
+    "SignNet": {"enable": True, "model": "MLP", "dim_pe": 4, "phi_out_dim": 4, "eigen": EIGEN},
+    "EquivStableLapPE": {"enable": True, "raw_norm_type": "none", "eigen": EIGEN},
+    "GraphormerBias": {"enable": True, "num_spatial_types": 20, "node_degrees_only": False},
+}
+
+
+def content(data, network, layer, node, head, pooling):
+    """Return a configuration in the form of a repository's own, with small values."""
+    format, name, task_type, loss, metric, edge = DATA[data]
+    transductive = head == "node"
+    dataset = {"format": format, "name": name, "task": "node" if transductive else "graph", "task_type": task_type}
+    dataset |= {"transductive": transductive, "node_encoder": node is not None, "node_encoder_bn": False}
+    dataset |= {"edge_encoder": network != "gnn", "edge_encoder_name": edge, "edge_encoder_bn": False}
+    if data == "zinc":
+        dataset |= {"node_encoder_num_types": 28, "edge_encoder_num_types": 4}
+    if data in ("voc", "coco"):
+        dataset["slic_compactness"] = 30
+    if node is not None:
+        dataset["node_encoder_name"] = node
+    gnn = {"layers_pre_mp": 0, "layers_post_mp": 2, "dim_inner": 8, "act": "relu", "dropout": 0.0}
+    gnn |= {"agg": "mean", "normalize_adj": False, "batchnorm": True}
+    gnn |= {"head": head} if head else {}
+    optim = {"optimizer": "adamW", "weight_decay": "1e-5", "base_lr": 0.001, "max_epoch": 3, "clip_grad_norm": True}
+    optim |= {"scheduler": "cosine_with_warmup", "num_warmup_epochs": 1}
+    written = {
+        "out_dir": "results",
+        "metric_best": metric,
+        "wandb": {"use": True, "project": data},
+        "dataset": dataset,
+        "train": {"mode": "custom", "batch_size": 8, "eval_period": 1, "ckpt_period": 100},
+        "model": {"type": network, "loss_fun": loss} | ({"graph_pooling": pooling} if pooling else {}),
+        "gnn": gnn,
+        "optim": optim,
+    }
+    if task_type == "regression":
+        written["metric_agg"] = "argmin"
+    if network in ("custom_gnn", "gnn"):
+        gnn |= {"layer_type": layer, "layers_mp": 2, "residual": True}
+        plateau = {"scheduler": "reduce_on_plateau", "reduce_factor": 0.5, "schedule_patience": 2, "min_lr": "1e-5"}
+        written["optim"] = {key: optim[key] for key in list(optim)[:4]} | plateau
+    else:
+        written["gt"] = {"layers": 2, "n_heads": 2, "dim_hidden": 8, "dropout": 0.0, "attn_dropout": 0.5}
+        written["gt"] |= {"layer_norm": False, "batch_norm": True} | ({"layer_type": layer} if layer else {})
+    if network == "MultiModel":
+        written["prep"] = {"exp": True, "exp_deg": 5, "num_virt_node": 1, "add_edge_index": True}
+    if network == "Graphormer":
+        written["graphormer"] = {"num_layers": 2, "embed_dim": 8, "num_heads": 2, "use_graph_token": False}
+    for part in (node or "").split("+"):
+        if part in ENCODINGS:
+            written[f"posenc_{part}"] = ENCODINGS[part]
+    return written
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes the configuration of a form, and changes some settings of it: ``write(form, gt={"layers": 3})``."""
+
+    def made(form, **changes):
+        written = content(*form)
+        for key, value in changes.items():
+            written[key] = {**written.get(key, {}), **value} if isinstance(value, dict) else value
+        path = tmp_path / "form.yaml"
+        path.write_text(yaml.safe_dump(written, sort_keys=False))
+        return path
+
+    return made
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(map(str, form)))
+def test_every_form_loads_up_to_the_data_or_names_what_it_cannot(form, write):
+    refused = FORMS[form]
+    if not refused:
+        loaded = load_config(write(form))
+        check_run()
+        assert cfg.optim.max_epoch == 3
+        assert (cfg.pe.kind == "none") == ("+" not in (form[3] or "") and form[3] not in ENCODINGS)
+        assert loaded.translation.notes
+        return
+    if refused == ABSENT:
+        load_config(write(form))
+    with pytest.raises(ConfigError) as caught:
+        check_run() if refused == ABSENT else load_config(write(form))
+    assert caught.value.key.startswith(refused)
+    assert "\n" not in str(caught.value)
+    assert refused == ABSENT or caught.value.hint or caught.value.expected
+
+
+FEATURES = {"Atom": (ATOM_CARDINALITIES, BOND_CARDINALITIES), "TypeDictNode": ([28], [4]), "VOCNode": (14, 2)}
+
+
+class StandIn(InMemoryDataset):
+    """Twelve random graphs with the features and the task of a data set."""
+
+    def __init__(self, form):
+        super().__init__(None)
+        task_type, node_level = DATA[form[0]][2], form[4] == "inductive_node"
+        self.kind = {"classification": "binary" if form[0] == "hiv" else "multiclass", "regression": "regression"}.get(
+            task_type, "multilabel"
+        )
+        channels = FEATURES.get((form[3] or "").partition("+")[0], (5, 1 if form[0] == "cifar" else None))
+        self.features = Features(*channels)
+        self.task = Task(self.kind, ["a", "b"] if self.kind[0] == "m" else ["a"], "node" if node_level else "graph")
+        generator = torch.Generator().manual_seed(0)
+        self._data, self.slices = self.collate([self.graph(number, generator) for number in range(12)])
+        self.split_idx = {"train": torch.arange(8), "val": torch.arange(8, 10), "test": torch.arange(10, 12)}
+
+    def graph(self, number, generator):
+        nodes = 4 + number % 3
+        path = torch.stack([torch.arange(nodes - 1), torch.arange(1, nodes)])
+        edges = torch.cat([path, path.flip(0)], 1)
+        shape = (nodes if self.task.level == "node" else 1, self.task.num_targets)
+        y = torch.randn(shape, generator=generator)
+        if self.kind == "multiclass":
+            y = (y[:, 0] > 0).long()
+        elif self.kind != "regression":
+            y = torch.tensor([[float((number + column) % 2) for column in range(shape[1])]])
+        x, edge_attr = (self.random(width, count, generator) for width, count in self.widths(nodes, edges.size(1)))
+        return Data(x=x, edge_index=edges, y=y, **({} if edge_attr is None else {"edge_attr": edge_attr}))
+
+    def widths(self, nodes, edges):
+        return (self.features.in_channels, nodes), (self.features.edge_channels, edges)
+
+    @staticmethod
+    def random(width, count, generator):
+        if width is None:
+            return None
+        if isinstance(width, int):
+            return torch.randn(count, width, generator=generator)
+        return torch.randint(2, (count, len(width)), generator=generator)
+
+
+TRAINED = [
+    ("func", "custom_gnn", "gineconv", "Atom", None, "mean"),
+    ("voc", "custom_gnn", "gatedgcnconv", "VOCNode+LapPE", "inductive_node", None),
+    ("zinc", "GPSModel", GINE, "TypeDictNode+RWSE", "san_graph", "add"),
+    ("zinc", "GPSModel", "GINE+SAMSA", "TypeDictNode+RWSE", "san_graph", "add"),
+    ("hiv", "GPSModel", GATED, "Atom+LapPE", "san_graph", "mean"),
+    ("struct", "GPSModel", GATED, "Atom+LapPE", "default", "mean"),
+    ("func", "GPSModel", "None+Transformer", "Atom+LapPE", "default", "mean"),
+    ("cifar", "GPSModel", GATED, "RWSE", "default", "mean"),
+    ("cluster", "GPSModel", GATED, "LapPE", "inductive_node", None),
+    ("malnet", "GPSModel", SLOW, None, "default", "max"),
+]
+
+
+@pytest.mark.parametrize("form", TRAINED, ids=lambda form: "-".join(map(str, form)))
+def test_ten_forms_train_an_epoch(form, write, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(loader.catalog, "knows", lambda format, name: True)
+    monkeypatch.setattr(loader.catalog, "option_names", lambda format, name: ["slic_compactness"])
+    monkeypatch.setattr(loader.catalog, "load", lambda format, name, root, progress, **options: StandIn(form))
+    monkeypatch.setattr(runner, "draw_run", lambda *_, **__: None)
+    opts = {"optim.max_epoch": 1, "optim.num_warmup_epochs": 0, "num_threads": 1, "accelerator": "cpu"}
+    opts |= {"out_dir": tmp_path / "out", "dataset.dir": tmp_path / "data"}
+    if form[2] == "GINE+SAMSA":
+        opts["samsa.num_samples"] = 4
+    (result,) = runner.run(write(form), [str(word) for pair in opts.items() for word in pair])
+    assert result.test["loss"] > 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "not honoured" in shown
+    assert "the package wandb is not installed" in shown or graphgps.has_wandb()
+    # What is written runs again in this package's own settings.
+    again = load_config(result.folder.file("config.yaml"))
+    assert again.translation is None or not again.translation.notes
+    assert cfg.pe.kind == {"LapPE": "lap", "RWSE": "rwse"}.get((form[3] or "").rpartition("+")[2], "none")
+
+
+def gps(**changes):
+    """Return the settings of a configuration, with their values."""
+    leaves = {
+        "model.type": "GPSModel",
+        "gt.layer_type": "GINE+Transformer",
+        "dataset.node_encoder_name": "Atom+RWSE",
+        "posenc_RWSE.enable": True,
+        "posenc_RWSE.kernel.times_func": "range(1,17)",
+        **{key.replace("__", "."): value for key, value in changes.items()},
+    }
+    return {key: value for key, value in leaves.items() if value is not None}
+
+
+def values(leaves):
+    return {key: taken.value for key, taken in graphgps.translate(leaves).settings.items()}
+
+
+def test_encodings_keep_their_dimensions():
+    assert {"pe.kind": "rwse", "pe.dim": 16, "dataset.node_encoder_name": "Atom"}.items() <= values(gps()).items()
+    times = {"posenc_RWSE__kernel__times": [1, 2, 3], "posenc_RWSE__kernel__times_func": None}
+    assert values(gps(**times))["pe.dim"] == 3
+    lap = {"dataset.node_encoder_name": "LapPE", "posenc_LapPE.enable": True, "model.type": "GPSModel"}
+    found = values(lap | {"gt.layer_type": GATED, "posenc_LapPE.eigen.max_freqs": 8})
+    assert (found["pe.kind"], found["pe.dim"], found["dataset.node_encoder_name"]) == ("lap", 8, "LinearNode")
+    assert values(lap | {"gt.layer_type": GATED})["pe.dim"] == 10
+
+
+def test_what_a_file_leaves_out_has_the_default_of_the_repository():
+    found = values(gps(optim__scheduler="cosine_with_warmup"))
+    assert (found["gt.n_heads"], found["gt.layers"], found["optim.num_warmup_epochs"]) == (8, 3, 50)
+    assert "optim.num_warmup_epochs" not in values(gps(optim__scheduler="reduce_on_plateau"))
+    assert values({"model.type": "custom_gnn", "gnn.layer_type": "gineconv"})["gnn.residual"] is False
+    assert values(gps(gt__n_heads=2))["gt.n_heads"] == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "norm"), [({}, True), ({"gt__batch_norm": False}, False), ({"gnn__batchnorm": False}, True)]
+)
+def test_norms_are_those_of_the_blocks(settings, norm):
+    assert values(gps(**settings))["gnn.batchnorm"] is norm
+    assert [values({"model.type": "custom_gnn", "gnn.layer_type": name, "gnn.batchnorm": True})["gnn.batchnorm"]
+            for name in ("gineconv", "gatedgcnconv")] == [False, True]  # fmt: skip
+
+
+def test_the_list_holds_what_differs_and_nothing_else():
+    # Everything as this package does it, except the width of the encodings.
+    same = {"posenc_RWSE__model": "Linear", "posenc_RWSE__raw_norm_type": "BatchNorm", "gnn__layers_pre_mp": 0}
+    dropped = {"gnn__agg": "mean", "posenc_LapPE__enable": False, "posenc_LapPE__model": "DeepSet", "gt__gamma": 0.1}
+    (note,) = graphgps.translate(gps(**same, **dropped, posenc_RWSE__dim_pe=28)).notes
+    assert note.startswith("posenc_RWSE.dim_pe 28: ")
+    assert not {"gnn.agg", "posenc_LapPE.model", "gt.gamma"} & set(values(gps(**same, **dropped)))
+    notes = graphgps.translate(gps(gnn__layers_pre_mp=1, dataset__node_encoder_bn=True)).notes
+    assert [note.partition(" ")[0] for note in notes] == ["gnn.layers_pre_mp", "dataset.node_encoder_bn"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "culprit"),
+    [
+        ({"posenc_RWSE__kernel__times_func": "range(2,17)"}, "posenc_RWSE.kernel.times_func"),
+        ({"posenc_RWSE__kernel__times_func": "__import__('os').getcwd()"}, "posenc_RWSE.kernel.times_func"),
+        ({"posenc_RWSE__kernel__times_func": None}, "posenc_RWSE.kernel.times"),
+        ({"posenc_RWSE__enable": False}, "dataset.node_encoder_name"),
+        ({"dataset__node_encoder_name": "Atom"}, "posenc_RWSE.enable"),
+        ({"dataset__node_encoder_name": "Atom+RWSE+LapPE"}, "dataset.node_encoder_name"),
+        ({"posenc_SignNet__enable": True}, "posenc_SignNet.enable"),
+        ({"gt__layer_type": "GINE+None"}, "gt.layer_type"),
+        ({"gt__layer_type": "GINE"}, "gt.layer_type"),
+        ({"gt__layer_type": None}, "gt.layer_type"),
+        ({"gt__dim_hidden": 8, "gnn__dim_inner": 16}, "gt.dim_hidden"),
+        ({"pretrained__dir": "pretrained/x"}, "pretrained.dir"),
+        ({"gnn__head": "infer_links"}, "gnn.head"),
+    ],
+)
+def test_what_cannot_mean_the_same_is_named(settings, culprit):
+    with pytest.raises(ConfigError) as caught:
+        graphgps.translate(gps(**settings))
+    assert caught.value.key == culprit
+
+
+def test_wandb_is_used_where_it_is_installed(monkeypatch):
+    for installed in (True, False):
+        monkeypatch.setattr(graphgps, "has_wandb", lambda installed=installed: installed)
+        found = graphgps.translate(gps(wandb__use=True))
+        assert found.settings["wandb.use"].value is installed
+        assert bool([note for note in found.notes if note.startswith("wandb.use")]) is not installed
+
+
+def test_the_command_line_takes_names_of_both_packages(write):
+    form = ("zinc", "GPSModel", GINE, "TypeDictNode+RWSE", "san_graph", "add")
+    loaded = load_config(write(form), ["posenc_RWSE.kernel.times_func", "range(1,9)", "gnn.act", "gelu"])
+    assert (cfg.pe.dim, cfg.gnn.act) == (8, "gelu")
+    assert "pe.dim" in loaded.changes.asked
+    load_config(write(form), ["pe.dim", "4", "pe.kind", "lap"])
+    assert (cfg.pe.kind, cfg.pe.dim) == ("lap", 4)
+    load_config(write(form), ["gt.layer_type", "GINE+SFT"])
+    assert (cfg.model.type, cfg.gt.layer_type) == ("samsa", "GINE+SFT")
+
+
+def test_more_types_than_are_set_are_refused(write, tmp_path, monkeypatch):
+    form = TRAINED[2]
+    monkeypatch.setattr(loader.catalog, "load", lambda format, name, root, progress, **options: StandIn(form))
+    opts = ["dataset.node_encoder_num_types", "27", "out_dir", str(tmp_path / "out"), "dataset.dir", str(tmp_path)]
+    with pytest.raises(ConfigError, match=r"dataset.node_encoder_num_types: got 27, expected at least 28"):
+        runner.run(write(form), opts, verbosity=-1)
