@@ -6,13 +6,14 @@
 #   make bench   install, time attention, blocks and training steps against their peers (half an hour)
 #   make torture install, kill, damage, attack and fuzz everything again and again (an hour; Linux)
 #   make gpu     install, check and measure everything on a GPU, train peptides_func.yaml (see docs/howto/devices.md)
+#   make scatter build torch-scatter from source in .venv-scatter, run the tests with it, and measure what it buys
 #   make mutants install, change 100 places of the code and count how many the tests notice (half an hour)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo demo-plan test lint docs bench gpu mutants torture clean
+.PHONY: help demo demo-plan test lint docs bench gpu scatter mutants torture clean
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
 
@@ -54,6 +55,18 @@ bench: $(VENV)/.installed-chem
 gpu: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.gpu $(GPU_FLAGS)
 
+# torch-scatter is compiled against the installed torch: without isolation, and for some minutes. It gets an environment
+# of its own, so that .venv stays without it.
+$(VENV)/.installed-scatter: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check wheel
+	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation --no-deps "$$(grep '^torch-scatter==' constraints.txt)"
+	@touch $@
+
+scatter:
+	$(MAKE) VENV=.venv-scatter .venv-scatter/.installed-scatter
+	$(MAKE) VENV=.venv-scatter test
+	KINETO_LOG_LEVEL=99 .venv-scatter/bin/python -m benchmarks.scatter
+
 # MUTANT_FLAGS are passed on, such as MUTANT_FLAGS="--seed 2 --count 30".
 mutants: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.mutants $(MUTANT_FLAGS)
@@ -63,4 +76,4 @@ torture: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.torture $(TORTURE_FLAGS)
 
 clean:
-	rm -rf $(VENV) site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-scatter site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

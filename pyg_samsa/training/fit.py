@@ -20,6 +20,7 @@ from pyg_samsa.training.distributed import lost_processes_told
 from pyg_samsa.training.environment import describe
 from pyg_samsa.training.epoch_checkpoints import EpochCheckpoints
 from pyg_samsa.training.module import TaskModule
+from pyg_samsa.training.official import official_scores
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.progress_display import EpochLines, ProgressDisplay
 from pyg_samsa.training.results import Finish, RunResult, per_class_scores, write_run
@@ -113,6 +114,7 @@ def fit_and_test(
             waited=epochs_without_progress(history.rows, monitor, higher_is_better),
             time_limit=limit.seconds if limit is not None and limit.ended else None,
             per_class=per_class_scores(collector, task),
+            official=official_scores(data.dataset, collector) if trainer.is_global_zero else {},
         )
         if trainer.is_global_zero:
             # A file that was damaged since the last epoch is whole again.

@@ -41,6 +41,8 @@ class RunResult:
             `pyg_samsa.training.best_epoch.describe_fallback`; empty if it was.
         waited: Epochs since the best validation; early stopping compares it with the patience.
         time_limit: The limit that ended the run before all epochs, in seconds; None if it was not time.
+        official: What the benchmark's own judge says of the test split, see
+            `pyg_samsa.training.official.official_scores`; empty where there is none.
         reused: Whether the run had finished before and nothing was trained.
 
     Example:
@@ -63,6 +65,7 @@ class RunResult:
     fallback: str = ""
     waited: int = 0
     time_limit: float | None = None
+    official: Mapping[str, float] = field(default_factory=dict)
     reused: bool = False
 
     def as_summary(self) -> dict[str, Any]:
@@ -82,6 +85,7 @@ class RunResult:
             "seconds_per_epoch": round(self.seconds / max(1, self.epochs), 3),
             "val": dict(self.val),
             "test": dict(self.test),
+            **({"official": dict(self.official)} if self.official else {}),
             "per_class": {key: list(values) for key, values in self.per_class.items()},
         }
 
@@ -101,6 +105,7 @@ class RunResult:
         """
         check_summary(folder.file(files.SUMMARY), summary, needed=RESULTS)
         later = {"fallback": summary.get("fallback", ""), "time_limit": summary.get("time_limit")}
+        later["official"] = summary.get("official", {})
         return cls(folder, **{name: summary[name] for name in RESULTS}, **later, reused=True)
 
 

@@ -25,7 +25,7 @@ _NUMBER = (int, float)
 _SUMMARY: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("seed", "best_epoch", "epochs", "waited", "parameters"), (int,)),
     **dict.fromkeys(("seconds", "seconds_per_epoch"), _NUMBER),
-    **dict.fromkeys(("val", "test", "per_class", "predictor"), (dict,)),
+    **dict.fromkeys(("val", "test", "official", "per_class", "predictor"), (dict,)),
     "task": (dict, type(None)),
     "time_limit": (*_NUMBER, type(None)),
     "monitor": (str, type(None)),
@@ -119,7 +119,7 @@ def check_summary(path: Path, summary: Mapping[str, Any], *, needed: Collection[
             raise DataIntegrityError(path, f"a value of {name} as a run writes it", got, hint=WRITTEN_AGAIN)
     predictor = summary.get("predictor", {})
     scores = predictor.get("scores", {})
-    tables = {split: summary.get(split, {}) for split in ("val", "test")}
+    tables = {split: summary.get(split, {}) for split in ("val", "test", "official")}
     members, coverage = predictor.get("members", []), predictor.get("coverage", [])
     shaped = isinstance(scores, dict) and all(isinstance(found, dict) for found in scores.values())
     shaped = shaped and all(isinstance(rows, list) for rows in (members, coverage))

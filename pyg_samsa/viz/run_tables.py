@@ -11,7 +11,7 @@ from typing import Any
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.progress_display import short_time
 from pyg_samsa.training.results import RunResult
-from pyg_samsa.viz.tables import metrics_table, per_class_table
+from pyg_samsa.viz.tables import metrics_table, per_class_table, spread
 
 _CONTENTS = {
     files.METRICS: "metrics of every epoch",
@@ -49,6 +49,8 @@ def print_results(
     if rows:
         several = "s" * (len(results) > 1)
         console.print(metrics_table(rows, title=f"Network{several} with the weights of epoch{several} {epochs}"))
+    for line in _official(results):
+        console.print(line, soft_wrap=True)
     for result in results:
         if result.fallback:
             console.print(f"[yellow]seed {result.seed}:[/] {result.fallback}", soft_wrap=True)
@@ -71,6 +73,13 @@ def print_results(
         console.print("This run had finished before. Set train.auto_resume False to run it again.")
     for result in results if list_files else ():
         print_files(console, result.folder.path)
+
+
+def _official(results: Sequence[RunResult]) -> list[str]:
+    """Return lines about the figures of the benchmark's own judge."""
+    names = dict.fromkeys(name for result in results for name in result.official)
+    values = {name: [result.official[name] for result in results if name in result.official] for name in names}
+    return [f"Test {name} by OGB's Evaluator: {spread(found)}" for name, found in values.items()]
 
 
 def classes_table(results: Sequence[RunResult]) -> Any:

@@ -16,6 +16,7 @@ def result(folder, seed=0, reused=False):
         "seconds": 6.0,
         "parameters": 1234,
         "fallback": "",
+        "official": {},
     }
     return SimpleNamespace(
         folder=SimpleNamespace(path=folder), val={"ap": 0.4}, test={"ap": 0.5 + seed}, per_class=None, **values
@@ -33,6 +34,14 @@ def test_metrics_cost_and_files_are_printed(tmp_path, capsys, reused):
     assert "summary.json" in shown
     assert "metrics.csv" not in shown
     assert str(Path(tmp_path).name) in shown.replace("\n", "")
+
+
+def test_the_figure_of_the_benchmarks_own_judge_is_printed(tmp_path, capsys):
+    results = [result(tmp_path, seed) for seed in (0, 1)]
+    for one in results:
+        one.official = {"rocauc": 0.5 + one.seed / 10}
+    print_results(Console(width=60, no_color=True), results, seconds=75)
+    assert "Test rocauc by OGB's Evaluator: 0.5500 ± 0.0707" in capsys.readouterr().out
 
 
 def test_a_metric_that_is_undefined_is_told(tmp_path, capsys):

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 _SPLITS = {"train": "train", "val": "valid", "test": "test"}
+OGB_ROOT = Path("dataset")
+"""The folder below the working folder in which OGB's own loader puts its sets, if it is not told otherwise."""
 _RAW = ("edge", "num-node-list", "num-edge-list", "node-feat", "edge-feat", "graph-label")
 
 
@@ -61,9 +63,9 @@ class OGBMolecules(SplitDataset):
 
     From Hu et al., `"Open Graph Benchmark" <https://arxiv.org/abs/2005.00687>`_ (2020); MIT licence, the data of
     MoleculeNet. Reads what is prepared, else the official tables in ``<root>/ogbg_mol.../raw`` and
-    ``.../split/scaffold`` (where OGB's own loader puts them), else the archive, which is downloaded with TLS; no hash
-    was ever published, so the SHA-256 of the first download is recorded and checked later. Measurements that are
-    missing are NaN in ``y``.
+    ``.../split/scaffold``, else those that OGB's own loader has put into ``dataset/ogbg_mol...`` of the working folder,
+    else the archive, which is downloaded with TLS; no hash was ever published, so the SHA-256 of the first download is
+    recorded and checked later. Measurements that are missing are NaN in ``y``.
 
     Args:
         root: Folder of the data sets.
@@ -99,8 +101,8 @@ class OGBMolecules(SplitDataset):
         if name not in SETS:
             raise ConfigError("name", name, sorted(SETS))
         about = SETS[name]
-        folder = Path(root) / name.replace("-", "_")
-        prepared = prepare_once(prepared_path(root, name), lambda: _find(folder, name, download, progress))
+        self.ogb_name = name
+        prepared = prepare_once(prepared_path(root, name), lambda: _find(Path(root), name, download, progress))
         task = "regression" if about.regression else "binary" if about.targets == 1 else "multilabel"
         names = (
             [name.removeprefix("ogbg-mol")]
@@ -120,9 +122,15 @@ def prepared_path(root: str | os.PathLike[str], name: str) -> Path:
     return Path(root) / name.replace("-", "_") / f"{name}-v{_VERSION}.pt"
 
 
-def _find(folder: Path, name: str, download: bool, progress: bool) -> Prepared:
+def _find(root: Path, name: str, download: bool, progress: bool) -> Prepared:
     files = [f"raw/{table}.csv.gz" for table in _RAW] + [f"split/scaffold/{split}.csv.gz" for split in _SPLITS.values()]
-    if not all((folder / file).is_file() for file in files):
+    folder = root / name.replace("-", "_")
+    there = next(
+        (place for place in _places(root, folder.name) if all((place / file).is_file() for file in files)), None
+    )
+    if there is not None:
+        folder = there
+    else:
         remote = ogb_zip(SETS[name].archive)
         if not download:
             raise DataNotFoundError(
@@ -141,6 +149,11 @@ def _find(folder: Path, name: str, download: bool, progress: bool) -> Prepared:
         }
         advance(len(_SPLITS))
     return _assemble(tables, split_idx, SETS[name], folder)
+
+
+def _places(root: Path, name: str) -> list[Path]:
+    """Return the folders in which OGB's own loader may have put a set, in the order in which they are looked for."""
+    return [place / f"{name}{ending}" for place in (root, OGB_ROOT) for ending in ("", "_pyg")]
 
 
 def _read(path: Path, kind: type) -> Tensor:

@@ -209,6 +209,9 @@ def key_facts(group: Group) -> list[tuple[str, str]]:
         if values := _values(group, split, name, by):
             of = f" of the {by}" if both else ""
             facts.append((f"{pretty(name)}{of}, {'validation' if split == 'val' else split}", typeset(spread(values))))
+    for official in summary.get("official", {}):
+        values = [_official(run)[official] for run in group.finished if official in _official(run)]
+        facts.append((f"{official} by OGB's Evaluator, test", typeset(spread(values))))
     if summary.get("parameters"):
         facts.append(("Parameters", f"{summary['parameters']:,}"))
     if "seconds" in summary:
@@ -219,6 +222,10 @@ def key_facts(group: Group) -> list[tuple[str, str]]:
         facts.append(("Split by column", str(column)))
     many = len(group.runs) > 1
     return [*facts, ("Runs", str(len(group.runs))) if many else ("Seed", str(group.runs[0].seed))]
+
+
+def _official(run: RunRecord) -> Mapping[str, float]:
+    return (run.summary or {}).get("official", {})
 
 
 def cost_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:

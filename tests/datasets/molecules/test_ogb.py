@@ -23,9 +23,9 @@ def write_table(path, rows):
         file.writelines(",".join("" if value is None else str(value) for value in row) + "\n" for row in rows)
 
 
-def write_set(folder, targets):
+def write_set(folder, targets, molecules=SMILES, splits=SPLIT):
     """OGB's layout: one direction of every bond, missing measurements empty."""
-    graphs = [smiles_to_data(smiles) for smiles in SMILES]
+    graphs = [smiles_to_data(smiles) for smiles in molecules]
     tables = {
         "num-node-list": [[graph.num_nodes] for graph in graphs],
         "num-edge-list": [[graph.num_edges // 2] for graph in graphs],
@@ -39,7 +39,7 @@ def write_set(folder, targets):
     }
     for name, rows in tables.items():
         write_table(folder / f"raw/{name}.csv.gz", rows)
-    for name, rows in SPLIT.items():
+    for name, rows in splits.items():
         write_table(folder / f"split/scaffold/{name}.csv.gz", [[row] for row in rows])
 
 
@@ -150,3 +150,53 @@ def test_sets_are_ogbs():
         assert SETS[name].targets == int(table[name]["num tasks"])
         assert SETS[name].regression == (table[name]["task type"] == "regression")
         assert table[name]["split"] == "scaffold"
+
+
+@pytest.mark.parametrize("folder", ["datasets/ogbg_molhiv", "dataset/ogbg_molhiv", "dataset/ogbg_molhiv_pyg"])
+def test_what_ogbs_loader_has_left_is_read_without_a_download(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ogb, "fetch", lambda *_, **__: pytest.fail("downloaded"))
+    write_set(tmp_path / folder, 1)
+    check(OGBMolecules("datasets", "ogbg-molhiv", progress=False), 1)
+    # Nothing is written beside what another package has left.
+    left = {path.name for path in (tmp_path / folder).iterdir()} - {"ogbg-molhiv-v1.pt"}
+    assert {name for name in left if not name.endswith(".lock")} == {"raw", "split"}
+    assert (tmp_path / "datasets/ogbg_molhiv/ogbg-molhiv-v1.pt").is_file()
+
+
+@pytest.mark.skipif(find_spec("ogb") is None, reason="ogb is not installed")
+@pytest.mark.parametrize(
+    ("name", "targets", "task", "loss", "official", "ours"),
+    [
+        ("ogbg-molhiv", 1, "classification", "cross_entropy", "rocauc", "auc"),
+        ("ogbg-moltox21", 12, "classification_multilabel", "cross_entropy", "rocauc", "auc"),
+        ("ogbg-molesol", 1, "regression", "mse", "rmse", "rmse"),
+    ],
+)
+def test_summary_and_report_have_ogbs_figure_of_the_test_split(
+    name, targets, task, loss, official, ours, tmp_path, monkeypatch, capsys
+):
+    from pyg_samsa.experiments import run as runner
+    from pyg_samsa.training.results import RunResult
+    from pyg_samsa.training.run_record import read_run
+    from pyg_samsa.viz.report import write_report
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "draw_run", lambda *_, **__: None)
+    count = 24
+    splits = {"train": range(8), "valid": range(8, 16), "test": range(16, count)}
+    write_set(tmp_path / "dataset" / name.replace("-", "_"), targets, ["C" * (1 + row) for row in range(count)], splits)
+    (tmp_path / "exp.yaml").write_text(
+        f"dataset: {{format: OGB, name: {name}, task_type: {task}}}\nmodel: {{loss_fun: {loss}, type: samsa}}\n"
+        f"metric_best: {ours}\nsamsa: {{layers: 1, channels: 8, heads: 2, num_samples: 4}}\nnum_threads: 1\n"
+        "optim: {max_epoch: 1, optimizer: adamW}\naccelerator: cpu\n"
+    )
+    (result,) = runner.run(tmp_path / "exp.yaml")
+    assert result.official == {official: pytest.approx(result.test[ours], abs=1e-5)}
+    record = read_run(result.folder.path)
+    assert record.summary["official"] == result.official
+    assert RunResult.from_summary(result.folder, record.summary).official == result.official
+    line = f"Test {official} by OGB's Evaluator: {result.test[ours]:.4f}"
+    assert line in capsys.readouterr().out
+    write_report([record], tmp_path / "page.html")
+    assert f"{official} by OGB&#39;s Evaluator, test" in (tmp_path / "page.html").read_text()
