@@ -211,12 +211,6 @@ class BinaryLabelMetric(RowMetric):
     kinds = ("binary", "multilabel")
     undefined = "no class has both a positive and a negative label"
 
-    def _check(self, preds: Tensor, target: Tensor) -> None:
-        broken = int((~torch.isfinite(preds) & ~torch.isnan(target)).sum())
-        if broken:
-            raise NumericalError(f"metric {self.name}", f"{broken} of {preds.numel()} predictions are NaN or infinite")
-        self._check_labels(target)
-
     def _check_labels(self, target: Tensor) -> None:
         legal = (target == 0) | (target == 1) | torch.isnan(target)
         if not bool(legal.all()):

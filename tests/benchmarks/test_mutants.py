@@ -69,6 +69,18 @@ def test_outcomes(repository, tmp_path_factory, test, outcome):
     assert (trial.folder / mutant.file).read_text() == SOURCE
 
 
+def test_a_change_that_breaks_the_import_of_a_conftest_is_killed(repository, tmp_path_factory):
+    root = repository("assert not larger(1, 1)")
+    (root / "tests/metrics/conftest.py").write_text(
+        "from pyg_samsa.metrics.larger import larger\nassert larger(2, 1)\n"
+    )
+    trial = Trial(root, tmp_path_factory.mktemp("copy"), 120)
+    operator = "core/ReplaceComparisonOperator_Gt_Lt"
+    mutant = Mutant("pyg_samsa/metrics/larger.py", 9, operator, 1, "return x > y", "return x < y")
+    trial.check([mutant])
+    assert trial.outcome(mutant) == "killed"
+
+
 def test_tests_that_fail_by_themselves_are_an_error(repository, tmp_path_factory):
     trial = Trial(repository("assert larger(1, 2)"), tmp_path_factory.mktemp("copy"), 120)
     with pytest.raises(RuntimeError, match="fail without any change"):

@@ -65,3 +65,9 @@ def test_what_does_not_fit_is_named(files, name, format, options, error, told):
 def test_parquet_is_no_stream():
     with pytest.raises(ConfigError, match="cannot be read from a stream"), open_molecule_table(io.BytesIO(), "parquet"):
         pass
+
+
+def test_properties_of_records_are_no_columns_of_molecules(tmp_path):
+    (tmp_path / "in.sdf").write_bytes(SDF.replace(b"$$$$", b"> <pH>\n7\n\n> <note>\nx\n\n$$$$"))
+    with open_molecule_table(tmp_path / "in.sdf", "sdf") as (reader, column):
+        assert (reader.header, column) == (["pH", "note"], "")

@@ -1,3 +1,4 @@
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -157,3 +158,18 @@ def test_workers_do_not_load_torch(tmp_path):
         tmp_path,
     )
     assert result.stdout.split() == ["False", "False"], result.stderr
+
+
+def test_a_list_is_converted_with_a_bar_of_all_molecules(monkeypatch):
+    shown, steps = [], []
+
+    @contextlib.contextmanager
+    def bar(title, total, *, enabled):
+        shown.append((title, total, enabled))
+        yield steps.append
+
+    monkeypatch.setattr(molecules, "progress_bar", bar)
+    convert_smiles(SMILES, workers=1)
+    convert_smiles(SMILES, workers=1, progress=False, description="Peptides")
+    assert shown == [("Molecules to graphs", 5, True), ("Peptides", 5, False)]
+    assert sum(steps) == 10

@@ -34,6 +34,8 @@ def test_tokens_lie_where_sorting_puts_them(graphs):
         torch.cat([node_rows, edge_rows]), torch.empty_like(order).scatter(0, order, torch.arange(len(order)))
     )
     assert tokens.sizes == [size + count for size, count in zip(sizes, counts, strict=True)]
+    assert tokens.ptr.tolist() == [0, *torch.tensor(tokens.sizes).cumsum(0).tolist()]
+    assert index.ptr.tolist() == [0, *torch.tensor(sizes).cumsum(0).tolist()]
 
 
 def test_the_bridge_gives_the_same_tokens():

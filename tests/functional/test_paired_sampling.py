@@ -65,3 +65,14 @@ def test_wrong_arguments_are_named():
         ragged_sample_paired(one[..., None], one, one[..., None], one, index, 1)
     with pytest.raises(ConfigError, match="num_samples"):
         ragged_sample_paired(one[..., None], one, one[..., None], one, index, 0)
+
+
+def test_there_may_be_more_supports_than_are_needed(normal):
+    index, k = RaggedIndex(torch.tensor([0, 1])), 1
+    values, scores = normal(1, 1, 2), torch.zeros(1, 1).double()
+    supports, support_scores = normal(5, 1, 2), torch.tensor([[-1.0], [3.0], [-2.0], [2.0], [-3.0]]).double()
+    samples = ragged_sample_paired(values, scores, supports, support_scores, index, k)
+    few = ragged_sample_paired(values, scores, supports[[1, 3]], support_scores[[1, 3]], index, k)
+    torch.testing.assert_close(samples.values, few.values)
+    with pytest.raises(ShapeError, match=r"^support_scores: got \[5, 1\], expected \[S, H\] with S >= 2k = 6$"):
+        ragged_sample_paired(values, scores, supports, support_scores, index, 3)

@@ -39,3 +39,7 @@ def test_a_logit_of_zero_is_class_zero():
     metric = Accuracy(num_targets=1)
     metric.update(torch.tensor([0.0, 0.0, 1e-6]), torch.tensor([0, 1, 1]))
     assert metric.compute().item() == pytest.approx(2 / 3)
+
+
+def test_name_and_direction():
+    assert (Accuracy.name, Accuracy.higher_is_better) == ("accuracy", True)

@@ -33,3 +33,7 @@ def test_one_class_alone():
     metric = MacroAccuracy(num_targets=3)
     metric.update(torch.eye(3)[[2, 2, 0]], torch.tensor([2, 2, 2]))
     assert metric.compute().item() == pytest.approx(2 / 3)
+
+
+def test_name_and_direction():
+    assert (MacroAccuracy.name, MacroAccuracy.higher_is_better) == ("accuracy_macro", True)

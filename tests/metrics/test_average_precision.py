@@ -93,3 +93,7 @@ def test_functional_core() -> None:
     preds, target = rng.normal(size=50).round(1), (rng.random(50) < 0.3).astype(float)
     assert average_precision(preds, target) == average_precision_score(target, preds)
     assert np.isnan(average_precision(preds[:0], target[:0]))
+
+
+def test_name_and_direction() -> None:
+    assert (MultilabelAveragePrecision.name, MultilabelAveragePrecision.higher_is_better) == ("ap", True)

@@ -86,3 +86,27 @@ def test_functional_confusion_matrix() -> None:
 def test_the_error_names_the_shapes_that_are_taken(width: int, expected: str) -> None:
     with pytest.raises(ShapeError, match=expected):
         metrics.build("accuracy", width).update(torch.zeros(4, 3), torch.zeros(4, dtype=torch.long))
+
+
+def test_two_logits_are_two_classes() -> None:
+    metric = metrics.build("accuracy", 2)
+    metric.update(torch.tensor([[5.0, 2.0], [-5.0, -2.0]]), torch.tensor([0, 1]))
+    assert metric.confusion.tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_logit_of_zero_is_the_first_class() -> None:
+    metric = metrics.build("accuracy", 1)
+    metric.update(torch.tensor([0.0, 1e-6, -1e-6]), torch.tensor([0, 1, 0]))
+    assert metric.confusion.tolist() == [[2, 0], [0, 1]]
+
+
+def test_logits_that_are_not_finite_are_counted_among_those_of_labelled_rows() -> None:
+    logits = torch.zeros(3, 3)
+    logits[0, 0] = logits[2, 1] = NAN
+    with pytest.raises(NumericalError, match=r"^metric accuracy: 1 of 6 logits are NaN or infinite$"):
+        metrics.build("accuracy", 3).update(logits, torch.tensor([0, 2, -100]))
+
+
+def test_the_base_has_no_value_of_its_own() -> None:
+    assert confusion_metric.ConfusionMetric.__abstractmethods__ == {"_value"}
+    assert confusion_metric.ConfusionMetric.higher_is_better is True

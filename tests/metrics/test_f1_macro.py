@@ -36,3 +36,7 @@ def test_classes_do_not_matter_by_their_order():
     plain.update(logits, target)
     renamed.update(logits[:, order], order.argsort()[target])
     assert renamed.compute().item() == pytest.approx(plain.compute().item(), rel=1e-15)
+
+
+def test_name_and_direction():
+    assert (MacroF1.name, MacroF1.higher_is_better) == ("f1_macro", True)

@@ -10,6 +10,8 @@ from sklearn import metrics as sklearn_metrics
 
 from pyg_samsa import metrics, task
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.metrics import metric_registry
+from pyg_samsa.metrics.metric_registry import BatchMetric
 
 PARTS = [[0, 1], [2]]
 NAN = float("nan")
@@ -234,3 +236,17 @@ def _column(result, name):
     import pandas as pd
 
     return pd.read_csv(result.folder.file("metrics.csv"))[name].tolist()
+
+
+def test_what_torchmetrics_is_told_of_all_metrics() -> None:
+    for name in metrics.available():
+        kind = metric_registry._METRICS[name]
+        assert (kind.name, kind.full_state_update, kind.is_differentiable) == (name, False, False)
+        assert kind.needs_parts is name.startswith("miou")
+    assert BatchMetric.name == "metric"
+    assert BatchMetric.needs_parts is False
+
+
+def test_one_label_is_a_class_too() -> None:
+    one, two = (metrics.fitting(task.Task("multilabel", names)) for names in (["a"], ["a", "b"]))
+    assert set(one) - set(two) == {"accuracy", "accuracy_macro", "f1_macro"}

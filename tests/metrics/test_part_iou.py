@@ -222,3 +222,42 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     worker(rank=int(sys.argv[2]), folder=sys.argv[1])
+
+
+def test_names_and_directions():
+    for kind, name in ((PartIoU, "miou"), (CategoryPartIoU, "miou_category")):
+        assert (kind.name, kind.higher_is_better, kind.needs_parts) == (name, True, True)
+        assert metrics.build(name, 10, parts=PARTS).name == name
+    assert repr(PartIoU(PARTS)) == "PartIoU(4 categories, average='instance')"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"preds": torch.zeros(3, 9)}, r"^preds: got \[3, 9\], expected logits \[T, 10\]$"),
+        ({"preds": torch.zeros(3)}, r"^preds: got \[3\], expected logits \[T, 10\]$"),
+        ({"target": torch.zeros(3)}, r"^target: got \[3\] torch.float32, expected integers \[3\]$"),
+        ({"batch": torch.tensor([0, 0])}, r"^batch: got \[2\] torch.int64, expected integers \[3\]$"),
+        ({"batch": torch.tensor([0, 1, 2])}, "^batch: got shapes 0 to 2, expected shapes 0 to 1, which have"),
+        ({"batch": torch.tensor([-1, 0, 1])}, "^batch: got shapes -1 to 1, expected shapes 0 to 1, which have"),
+        ({"category": torch.tensor([0, 4])}, "^category: got categories 0 to 4, expected categories 0 to 3$"),
+        ({"category": torch.tensor([-1, 3])}, "^category: got categories -1 to 3, expected categories 0 to 3$"),
+    ],
+)
+def test_wrong_shapes_and_numbers_are_told_in_full(change, told):
+    given = {"preds": torch.zeros(3, 10), "target": torch.tensor([0, 0, 7]), "batch": torch.tensor([0, 0, 1])}
+    given |= {"category": torch.tensor([0, 3])}
+    PartIoU(PARTS).update(**given)
+    with pytest.raises(ShapeError, match=told):
+        PartIoU(PARTS).update(**given | change)
+
+
+def test_wrong_labels_and_logits_are_told_in_full():
+    metric, one, none = PartIoU(PARTS), torch.tensor([3]), torch.tensor([0])
+    expected = r"^target of miou: got 2, expected one of \[7, 8, 9\], the parts of category 3, or -100$"
+    with pytest.raises(ConfigError, match=expected):
+        metric.update(torch.zeros(1, 10), torch.tensor([2]), one, none)
+    logits = torch.zeros(1, 10)
+    logits[0, 7:9], logits[0, 0] = NAN, NAN  # the first part is of another category
+    with pytest.raises(NumericalError, match=r"^metric miou: 2 logits are NaN or infinite$"):
+        metric.update(logits, torch.tensor([7]), one, none)

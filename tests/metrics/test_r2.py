@@ -48,3 +48,7 @@ def test_a_target_without_labels_is_left_out(values):
     metric.update(preds, target)
     assert metric.per_class().isnan().tolist() == [False, True, False, False]
     assert metric.compute().item() == pytest.approx(full.per_class()[[0, 2, 3]].mean().item())
+
+
+def test_name_and_direction():
+    assert (R2.name, R2.higher_is_better) == ("r2", True)

@@ -33,5 +33,12 @@ def test_binary(shape: tuple[int, ...]) -> None:
     assert metric.compute().item() == pytest.approx(roc_auc_score(target, preds), abs=1e-12)
 
 
+@pytest.mark.filterwarnings("error")
 def test_one_kind_of_label_is_not_defined() -> None:
     assert np.isnan(roc_auc(np.array([0.1, 0.2]), np.array([1.0, 1.0])))
+    assert np.isnan(roc_auc(np.array([0.1, 0.2]), np.array([0.0, 0.0])))
+    assert roc_auc(np.array([0.1, 0.2]), np.array([0.0, 1.0])) == 1.0
+
+
+def test_name_and_direction() -> None:
+    assert (MultilabelROCAUC.name, MultilabelROCAUC.higher_is_better) == ("auc", True)

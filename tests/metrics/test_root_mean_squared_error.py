@@ -38,3 +38,7 @@ def test_a_target_without_labels_is_left_out(values):
     metric.update(preds, target)
     assert metric.per_class().isnan().tolist() == [False, True, False, False]
     assert metric.compute().item() == pytest.approx(full.per_class()[[0, 2, 3]].mean().item())
+
+
+def test_name_and_direction():
+    assert (RootMeanSquaredError.name, RootMeanSquaredError.higher_is_better) == ("rmse", False)

@@ -6,7 +6,7 @@ import torch
 
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
-from pyg_samsa.metrics.row_metric import as_rows, mean_of_defined
+from pyg_samsa.metrics.row_metric import BinaryLabelMetric, RowMetric, as_rows, mean_of_defined
 
 NAMES = ["ap", "auc", "mae", "r2", "rmse", "spearman"]
 NAN = float("nan")
@@ -107,3 +107,29 @@ def test_mean_of_defined() -> None:
 def test_the_error_names_the_shapes_that_are_taken(width: int, expected: str) -> None:
     with pytest.raises(ShapeError, match=expected):
         as_rows("preds", torch.zeros(4, 3), width)
+
+
+def test_the_base_has_no_score_of_its_own() -> None:
+    assert RowMetric.__abstractmethods__ == {"_score"}
+    assert BinaryLabelMetric.higher_is_better is True
+    assert tuple(BinaryLabelMetric.kinds) == ("binary", "multilabel")
+
+
+def test_predictions_that_are_not_finite_are_counted_where_a_label_is() -> None:
+    preds, target = torch.zeros(3, 2), torch.ones(3, 2)
+    preds[0, 0], preds[1, 1], preds[2, 0], target[1, 1] = NAN, NAN, float("inf"), NAN
+    for name in ("mae", "ap"):
+        with pytest.raises(NumericalError, match=f"^metric {name}: 2 of 6 predictions are NaN or infinite$"):
+            metrics.build(name, 2).update(preds, target)
+
+
+def test_rows_of_predictions_and_labels_are_as_many() -> None:
+    with pytest.raises(ShapeError, match=r"^target: got 4 rows, expected 5 rows, as in preds$"):
+        metrics.build("mae", 1).update(torch.zeros(5), torch.zeros(4))
+
+
+@pytest.mark.parametrize("label", [2.0, -1.0, 0.5, float("inf")])
+def test_a_label_that_is_none_of_a_classification_is_named(label: float) -> None:
+    told = rf"^target of ap: got {label}, expected labels 0, 1 or NaN \(not labelled\)$"
+    with pytest.raises(ConfigError, match=told):
+        metrics.build("ap", 1).update(torch.zeros(3), torch.tensor([0.0, 1.0, label]))

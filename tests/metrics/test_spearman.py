@@ -42,3 +42,7 @@ def test_a_constant_target_is_left_out():
     metric = SpearmanCorrelation(2)
     metric.update(torch.tensor([[1.0, 1.0], [2.0, 2.0]]), torch.tensor([[1.0, 5.0], [2.0, 5.0]]))
     assert metric.compute().item() == 1.0
+
+
+def test_name_and_direction():
+    assert (SpearmanCorrelation.name, SpearmanCorrelation.higher_is_better) == ("spearman", True)

@@ -85,3 +85,9 @@ def test_compiled_without_graph_breaks_and_anew_for_no_new_batch(training):
             torch.testing.assert_close(compiled(x, ptr=index), block(x, ptr=index))
         frames.append(counter.frame_count)
     assert frames[-1] == frames[len(few) + len(many) - 1] <= 5
+
+
+def test_dropout_follows_the_local_layer():
+    assert SAMSABlock(16, heads=4, num_samples=3, dropout=0.25).local_dropout is None
+    local = SAMSABlock(16, heads=4, num_samples=3, dropout=0.25, local="gine").local_dropout
+    assert local.p == 0.25

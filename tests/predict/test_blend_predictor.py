@@ -70,3 +70,26 @@ def test_wrong_members_are_named():
 def test_it_shows_its_members():
     blend = BlendPredictor([Constant([0, 0]), Constant([1, 1])], [0.25, 0.75], names=["network", "trees"])
     assert repr(blend) == "BlendPredictor(regression: a, b; network 0.25, trees 0.75)"
+
+
+def test_spreads_of_targets_are_the_smallest_of_the_members():
+    class Known(Constant):
+        def __init__(self, *std):
+            super().__init__([0, 0])
+            self._std = np.array(std)
+
+        @property
+        def target_std(self):
+            return self._std
+
+    blend = BlendPredictor([Known(1.0, 5.0), Constant([0, 0]), Known(2.0, 3.0)], [0.5, 0.25, 0.25])
+    assert blend.target_std.tolist() == [1.0, 3.0]
+    assert BlendPredictor([Constant([0, 0])], [1]).target_std is None
+
+
+def test_names_of_members():
+    two = [Constant([0, 0]), Constant([1, 1])]
+    assert BlendPredictor(two, [0.5, 0.5]).names == ["member 0", "member 1"]
+    assert BlendPredictor(two, [0.5, 0.5], names=["a", "b"]).names == ["a", "b"]
+    with pytest.raises(ConfigError, match="expected 2 names, one per member"):
+        BlendPredictor(two, [0.5, 0.5], names=["a"])

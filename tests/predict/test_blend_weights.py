@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import log_loss, roc_auc_score
 
 from pyg_samsa.errors import ConfigError, ShapeError
-from pyg_samsa.predict.blend_weights import choose_weights, raw_outputs, scorer
+from pyg_samsa.predict.blend_weights import _select, choose_weights, raw_outputs, scorer
 from pyg_samsa.task import Task
 
 RANDOM = np.random.default_rng(0)
@@ -159,3 +159,15 @@ def test_wrong_arguments_are_named():
         choose_weights(np.zeros((1, 4, 2)), target, VALUES, rounds=0)
     with pytest.raises(ConfigError, match="shrink"):
         choose_weights(np.zeros((1, 4, 2)), target, VALUES, shrink=-1)
+
+
+def test_the_first_best_round_is_kept():
+    predictions = np.array([[0.0, 4.0], [4.0, 0.0], [9.0, 9.0]])
+
+    def score(values):
+        return -float(np.abs(values - 2.0).max())
+
+    # The mean of the first two is exact after two rounds, and again after four.
+    assert _select(predictions, score, 0, 4).tolist() == [1, 1, 0]
+    assert _select(predictions, score, 0, 1).tolist() == [1, 0, 0]
+    assert _select(predictions, lambda values: 1.0, 2, 3).tolist() == [0, 0, 1]

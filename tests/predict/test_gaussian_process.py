@@ -254,3 +254,13 @@ def test_the_order_of_rows_does_not_matter():
     order = torch.randperm(50, generator=torch.Generator().manual_seed(0)).numpy()
     found = [GaussianProcess(VALUE).fit(x[rows], y[rows]).predict(x) for rows in (np.arange(50), order)]
     np.testing.assert_allclose(found[0], found[1], atol=1e-3)
+
+
+def test_distances_are_divided_by_the_number_of_properties():
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    one = GaussianProcess(VALUE).fit(x[:, :1], x[:, :1].astype(np.float64))
+    three = GaussianProcess(VALUE).fit(np.repeat(x[:, :1], 3, axis=1), x[:, :1].astype(np.float64))
+    first, second = one._rows(x[:5, :1]), three._rows(np.repeat(x[:5, :1], 3, axis=1))
+    lengths = [np.square(rows.z[:, None] - rows.z).sum(-1) for rows in (first, second)]
+    np.testing.assert_allclose(lengths[0], lengths[1], rtol=1e-5)
+    assert lengths[0].max() > 0.1

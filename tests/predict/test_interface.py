@@ -8,7 +8,7 @@ from rdkit import Chem
 from pyg_samsa.chem.molecule_table import open_molecule_table
 from pyg_samsa.chem.parsing import parse_molecules
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.predict import MoleculeInputs, Predictor
+from pyg_samsa.predict import MoleculeInputs, Predictor, interface
 from pyg_samsa.predict.conformal import Calibration
 from pyg_samsa.predict.interface import set_texts
 from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
@@ -196,3 +196,8 @@ def test_large_molecules_get_an_error():
     given = {"smiles": ["CCO", "C"], "extra_columns": {"shift": [0, 0]}}
     assert Lengths().predict(**given, max_atoms=2).errors == ["3 atoms, more than 2", ""]
     assert Lengths().predict(**given, max_atoms=None).errors == ["", ""]
+
+
+def test_what_a_predictor_must_have():
+    assert Predictor.__abstractmethods__ == {"outputs"}
+    assert (interface.UNCERTAINTY_DRAWS, interface.MAX_ATOMS) == (8, 100_000)

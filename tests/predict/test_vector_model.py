@@ -59,3 +59,7 @@ def test_damaged_scales_are_named(tmp_path, change):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(DataIntegrityError, match=r"gp\.json"):
         GaussianProcess.load(tmp_path / "gp")
+
+
+def test_what_a_model_must_have():
+    assert VectorModel.__abstractmethods__ == {"_reset", "_predict", "_write", "_read"}

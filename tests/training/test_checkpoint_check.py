@@ -41,22 +41,44 @@ def test_other_weights(content, told):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "what"),
     [
-        ("optimizer_states", [3]),
-        ("optimizer_states", [{"state": {0: 3}, "param_groups": []}]),
-        ("lr_schedulers", None),
-        ("global_step", "3"),
-        ("loops", {"fit_loop": 3}),
-        ("callbacks", []),
-        ("callbacks", {"History": {"rows": [{"epoch": 1}] * 3}}),
+        ("optimizer_states", [3], "the state of the optimiser"),
+        ("optimizer_states", [{"state": {0: 3}, "param_groups": []}], "the state of the optimiser"),
+        ("optimizer_states", [], "the state of the optimiser"),
+        ("lr_schedulers", None, "the state of the optimiser"),
+        ("global_step", "3", "the number of steps"),
+        ("loops", {"fit_loop": 3}, "the state of the loops"),
+        ("loops", {}, "the state of the loops"),
+        ("callbacks", [], "the state of the callbacks"),
+        ("callbacks", {"History": {"rows": [{"epoch": 1}] * 3}}, "a history of 3 epochs"),
+        ("callbacks", {"History": 3}, "a history of 3 epochs"),
     ],
 )
-def test_other_progress(train, name, value):
-    result, module = train()
+def test_other_progress(train, name, value, what):
+    result, module = train(max_epochs=3)
     content = AtomicCheckpointIO().load_checkpoint(result.folder.last)
     content[name] = value
-    with pytest.raises(DataIntegrityError, match=r"last\.ckpt: got a checkpoint without it"):
+    with pytest.raises(DataIntegrityError) as caught:
+        check_progress(PATH, content, module)
+    assert str(caught.value) == f"last.ckpt: got a checkpoint without it, expected {what}"
+    assert "best.ckpt" in caught.value.hint
+
+
+@pytest.mark.parametrize("change", ["a row less", "a row without a step", "no random numbers"])
+def test_a_part_that_is_missing(train, change):
+    result, module = train(max_epochs=2)
+    content = AtomicCheckpointIO().load_checkpoint(result.folder.last)
+    check_progress(PATH, content, module)
+    rows, states = content["callbacks"]["History"]["rows"], content["callbacks"]["ExactResume"]["rng"]
+    if change == "a row less":
+        rows.pop()
+    elif change == "a row without a step":
+        del rows[1]["step"]
+    else:
+        del states[0]["numpy"]
+    what = "the state of the random numbers" if change == "no random numbers" else "a history of 2 epochs"
+    with pytest.raises(DataIntegrityError, match=f"expected {what}\n"):
         check_progress(PATH, content, module)
 
 

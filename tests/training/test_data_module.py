@@ -82,3 +82,33 @@ def test_targets_stay_on_the_cpu_of_a_device_without_float64(float32_device):
     assert torch.equal(moved.y, y)
     labels = data.transfer_batch_to_device(Batch(x=torch.ones(2, 1), y=torch.ones(2, 1)), float32_device, 0)
     assert labels.y.device == float32_device
+
+
+def test_defaults_of_loaders():
+    data = SplitData(graphs(5), splits(train=[0, 1, 2], test=[3, 4]), batch_size=2)
+    assert (data.num_workers, data.seed, data.eval_batch_size, data.edges_are_tokens) == (0, 0, 2, True)
+    assert data.pin_memory is torch.cuda.is_available()
+    assert data.first_epoch == 0
+    loader = data.loader("train")
+    assert (loader.num_workers, loader.persistent_workers) == (0, False)
+    assert SplitData(graphs(5), splits(train=[0]), batch_size=2, eval_batch_size=3, pin_memory=True).pin_memory
+
+
+@pytest.mark.parametrize("num_workers", [-1, 0.5])
+def test_a_number_of_workers_is_a_count(num_workers):
+    with pytest.raises(ConfigError, match=r"^num_workers: got"):
+        SplitData(graphs(5), splits(train=[0]), batch_size=2, num_workers=num_workers)
+
+
+def test_rows_that_do_not_exist_are_named():
+    for index, told in (([-1, 2], r"\[-1, 2\]"), ([0, 5], r"\[0, 5\]")):
+        with pytest.raises(ConfigError, match=rf"^split_idx\['train'\]: got {told}, expected row numbers from 0 to 4$"):
+            SplitData(graphs(5), splits(train=index), batch_size=2)
+    assert SplitData(graphs(5), splits(train=[0, 4]), batch_size=2).has("train")
+
+
+def test_every_process_has_a_row_of_every_split():
+    data = SplitData(graphs(5), splits(train=[0, 1, 2], test=[3, 4]), batch_size=2)
+    data.check_processes(2)
+    with pytest.raises(ConfigError, match=r"^devices: got 3, expected at most 2, the number of test rows$"):
+        data.check_processes(3)

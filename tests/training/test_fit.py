@@ -10,7 +10,7 @@ from torch_geometric.data import Batch
 from torch_geometric.nn import global_mean_pool
 
 from pyg_samsa import metrics
-from pyg_samsa.errors import ConfigError, NumericalError
+from pyg_samsa.errors import ConfigError, DataNotFoundError, NumericalError
 from pyg_samsa.io.files import lock
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.callbacks import History
@@ -357,3 +357,24 @@ def test_a_run_whose_time_is_over_before_its_first_validation_tests_the_last_epo
     assert result.fallback == "no epoch was validated before the time was over; the last epoch was taken"
     last = torch.load(result.folder.last, weights_only=True)["state_dict"]
     assert all(torch.equal(value, last[name]) for name, value in module.state_dict().items())
+
+
+def test_a_run_is_not_continued_for_fewer_epochs_than_it_has_done(train):
+    train(max_epochs=3)
+    told = "optim.max_epoch: got 2, expected at least 3, the number of epochs that"
+    with pytest.raises(ConfigError, match=told) as caught:
+        train(max_epochs=2, resume=True)
+    assert "Set optim.max_epoch to that number or more" in caught.value.hint
+    result, _ = train(max_epochs=3, resume=True)
+    assert result.epochs == 3
+
+
+@pytest.mark.parametrize("splits", [("train", "val", "test"), ("train", "test")])
+def test_the_best_checkpoint_is_needed_only_where_it_is_tested(train, splits):
+    result, _ = train(max_epochs=2, splits=splits)
+    result.folder.best.unlink(missing_ok=True)
+    if "val" in splits:
+        with pytest.raises(DataNotFoundError, match=r"best\.ckpt: no such checkpoint"):
+            train(max_epochs=3, splits=splits, resume=True)
+    else:
+        assert train(max_epochs=3, splits=splits, resume=True)[0].best_epoch == 3

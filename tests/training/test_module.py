@@ -12,6 +12,7 @@ from pyg_samsa.errors import ConfigError, DataError, NumericalError
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.training import losses, schedulers
+from pyg_samsa.training import module as module_file
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.module import TaskModule
@@ -241,3 +242,22 @@ def test_targets_are_moved_to_predictions_of_the_device(float32_device):
     loss, _, target = module(Unscaled())._predict(data, "val")
     assert target.device == float32_device
     assert loss.item() == pytest.approx(1e6)
+
+
+def test_the_loss_of_all_processes_is_that_of_training_alone(monkeypatch):
+    asked = []
+
+    def common(average, loss, pred, target):
+        asked.append(float(loss))
+        return 2 * loss, torch.zeros(2)
+
+    made = module()
+    monkeypatch.setattr(module_file, "_is_one_of_several", lambda: True)
+    monkeypatch.setattr(module_file, "of_all_processes", common)
+    given = batch()
+    made.validation_step(given, 0)
+    made.test_step(given, 0)
+    assert asked == []
+    torch.manual_seed(0)
+    loss = made.eval().training_step(given, 0)
+    assert asked == [pytest.approx(float(loss) / 2)]

@@ -108,3 +108,9 @@ def test_names_and_texts_are_no_formulas(collect, tmp_path):
     assert list(table) == ["row", "smiles", "=1+1_true", "=1+1_pred", "-x_true", "-x_pred"]
     assert table["smiles"].tolist() == ["C", "=C"]
     assert table["=1+1_pred"].tolist() == [-1.5, 3]
+
+
+def test_predictions_without_a_second_axis_are_one_column(collect, tmp_path):
+    collector = collect([4, 2], torch.tensor([0.5, 1.5]), torch.tensor([1.0, 2.0]))
+    table = write(tmp_path, collector, "regression", ["y"])
+    assert table.to_dict("list") == {"row": [2, 4], "y_true": [2.0, 1.0], "y_pred": [1.5, 0.5]}

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pyg_samsa.errors import DataNotFoundError
+from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.training import run_record
 from pyg_samsa.training.run_folder import open_run_folder, settings
 from pyg_samsa.training.run_record import RunRecord, find_run_folders, read_run
@@ -103,3 +103,31 @@ def test_scores_of_a_run_without_a_network_of_its_own_are_those_of_its_predictor
     assert run.scores("test") == network
     assert run.is_predictor == (summary is not None and not network)
     assert run.scores("test", "predictor") == {}
+
+
+@pytest.mark.parametrize(
+    ("metric_best", "summary", "metric"),
+    [
+        ("ap", None, "ap"),
+        ("auto", None, "loss"),
+        ("zebra", None, "zebra"),
+        ("ap", {"monitor": "val_mae"}, "mae"),
+        ("ap", {"monitor": None}, "ap"),
+    ],
+)
+def test_the_metric_of_a_run_is_that_which_chose_or_was_to_choose(metric_best, summary, metric):
+    run = RunRecord(Path("results/demo/0"), "demo", 0, {"metric_best": metric_best}, summary=summary)
+    assert run.metric == metric
+
+
+def test_a_history_holds_numbers_and_predictions_may_hold_texts(tmp_path):
+    folder = open_run_folder(tmp_path, "demo", 3, CONFIG).path
+    (folder / "predictions_test.csv").write_text("row,smiles,y_true,y_pred\n0,CC,1,2\n")
+    (folder / "metrics.csv").write_text("epoch,lr\n1,0.5\n")
+    run = read_run(folder)
+    assert run.history.to_dict("list") == {"epoch": [1], "lr": [0.5]}
+    assert run.predictions["smiles"].tolist() == ["CC"]
+    assert run.cut is False
+    (folder / "metrics.csv").write_text("epoch,lr\n1,high\n")
+    with pytest.raises(DataIntegrityError, match="texts in the column 'lr'"):
+        read_run(folder)

@@ -13,6 +13,7 @@ from torch.autograd import gradcheck
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional import reference
 from pyg_samsa.functional.reference import SAMSABlockParams, SAMSAConvParams
+from pyg_samsa.nn import SAMSABlock, SAMSAConv
 
 
 @pytest.fixture(autouse=True)
@@ -307,3 +308,12 @@ class TestBlock:
         block = reference.samsa_block(x, [0, 7], p, 2, 2, gumbel=down)
         alone = reference.samsa_block(x[:1], [0, 1], p, 2, 2, gumbel=down[:1])
         torch.testing.assert_close(block[:1], alone)
+
+
+def test_weights_are_those_of_the_modules():
+    conv = SAMSAConv(8, heads=2, num_samples=3)
+    params = SAMSAConvParams.of(conv)
+    assert params.query_weight is conv.query.weight
+    assert params.out_bias is conv.out.bias
+    block = SAMSABlock(8, heads=2, num_samples=3)
+    assert SAMSABlockParams.of(block).alpha is block.alpha

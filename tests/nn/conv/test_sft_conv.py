@@ -364,3 +364,24 @@ def test_arguments_are_checked_in_a_subclass_with_a_constructor_of_its_own():
         Few(16, sampling="easy")
     with pytest.raises(ConfigError, match=r"tau: got 2\.0, expected the default 1\.0"):
         Few(16, sampler="paired", tau=2.0)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_attention_weights_are_those_of_the_sampled_tokens(shared):
+    conv = make(shared=shared)
+    x, geometry = torch.randn(30, 16, dtype=torch.float64), cloud(30)
+    batch = torch.tensor([0] * 20 + [1] * 10)
+    given = {"batch": batch, "return_attention_weights": True, "return_sampled_tokens": True}
+    out, (pairs, weights), sampled = conv(x, **given, **geometry)
+    assert torch.equal(out, conv(x, batch=batch, **geometry))
+    assert weights.shape == (pairs.size(1), 4)
+    of_tokens = pairs[0] < 30  # the others are supports
+    pairs, weights = pairs[:, of_tokens], weights[of_tokens]
+    assert pairs.size(1) >= 20
+    assert bool((batch[pairs[0]] == batch[pairs[1]]).all())
+    for head in range(4):
+        for graph in range(2):
+            used = weights[:, head] != 0
+            found = pairs[0][used & (batch[pairs[1]] == graph)].unique()
+            own = sampled.index[graph, head]
+            assert set(found.tolist()) <= set(own[own >= 0].tolist())

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.nn.encoding import categorical
 from pyg_samsa.nn.encoding.categorical import (
     ATOM_CARDINALITIES,
     BOND_CARDINALITIES,
@@ -81,3 +82,14 @@ def test_categories_out_of_range_are_named(x):
 def test_bad_cardinalities(cardinalities):
     with pytest.raises(ConfigError, match="cardinalities"):
         CategoricalEncoder(cardinalities, 5)
+
+
+def test_categories_that_are_told_later_read_no_other_memory(monkeypatch):
+    encoder = CategoricalEncoder([2, 3], 4)
+    monkeypatch.setattr(categorical, "takes_cpu_path", lambda x: False)  # as on an accelerator
+    monkeypatch.setattr(categorical, "require", lambda wrong, explain: None)
+    inside = torch.tensor([[1, 2], [0, 0]])
+    expected = encoder.weight[0 + inside[:, 0]] + encoder.weight[2 + inside[:, 1]]
+    torch.testing.assert_close(encoder(inside), expected)
+    outside = encoder(torch.tensor([[-9, 99]]))
+    torch.testing.assert_close(outside[0], encoder.weight[0] + encoder.weight[4])

@@ -404,3 +404,20 @@ def test_added_tokenizers_are_told_of_encodings_if_there_are_some(monkeypatch, p
     options = {"tokenizer": "mine", "tokenizer_options": {"length": 2}, "channels": 8, "flip_signs": False}
     samsa._make_tokenizer(3, None, types.SimpleNamespace(**options, pe_channels=pe_channels))
     assert seen == [given | ({"flip_signs": False} if pe_channels else {})]
+
+
+@pytest.mark.parametrize(
+    ("options", "encodes"),
+    [({"bridge": False}, False), ({"bridge": False, "local": "gine"}, True), ({"bridge": True}, True)],
+)
+def test_features_of_edges_are_encoded_where_they_are_used(options, encodes):
+    model = SAMSA.from_options([4], 1, edge_channels=3, **SMALL, **options)
+    assert (model.tokenizer.edge_encoder is not None) is encodes
+    edges = torch.tensor([[0, 1], [1, 0]])
+    x, attr = torch.zeros(2, 1, dtype=torch.long), torch.ones(2, 3)
+    assert model(x, edges, attr).shape == (1, 1)
+    if encodes:
+        with pytest.raises(ShapeError, match="edge_attr"):
+            model(x, edges)
+    else:
+        assert torch.equal(model.eval()(x, edges), model(x, edges, attr))

@@ -91,3 +91,12 @@ def test_an_unknown_kind_of_encodings_is_refused():
 def test_options_of_encodings_without_encodings_are_refused(options):
     with pytest.raises(ConfigError, match="pe_channels is 0"):
         NodeTokenizer(8, 3, **options)
+
+
+def test_features_of_edges_are_missing_or_not_one_for_each():
+    tokenizer, x = NodeTokenizer(8, 3, edge_channels=2).double(), features()
+    edge_index = torch.tensor([[0, 2, 3], [2, 3, 0]])
+    with pytest.raises(ShapeError, match=r"^edge_attr: got None, expected features of 3 edges, because the network"):
+        tokenizer(x, edge_index, batch=BATCH)
+    with pytest.raises(ShapeError, match=r"^edge_attr: got \[2, 2\], expected \[3, ...\], one row per edge"):
+        tokenizer(x, edge_index, torch.zeros(2, 2).double(), batch=BATCH)

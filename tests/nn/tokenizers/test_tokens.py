@@ -6,6 +6,7 @@ import torch
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional import RaggedIndex
 from pyg_samsa.nn import Tokens
+from pyg_samsa.nn.tokenizers.tokens import check_edges
 
 EDGES = torch.tensor([[0, 2], [1, 0]])
 
@@ -32,3 +33,29 @@ def test_no_vectors_are_none():
 def test_wrong_vectors_are_named(shape):
     with pytest.raises(ShapeError, match="normal"):
         tokens(None).of_tokens("normal", torch.zeros(shape), None)
+
+
+@pytest.mark.parametrize(
+    ("edge_index", "told"),
+    [
+        (torch.zeros(2), r"\[2\] torch.float32"),
+        (torch.zeros(3, 1, dtype=torch.long), r"\[3, 1\] torch.int64"),
+        (torch.zeros(2, 1), r"\[2, 1\] torch.float32"),
+        (torch.zeros(2, 1, dtype=torch.bool), r"\[2, 1\] torch.bool"),
+        (torch.zeros(2, dtype=torch.long), r"\[2\] torch.int64"),
+    ],
+)
+def test_edges_are_pairs_of_integers(edge_index, told):
+    with pytest.raises(ShapeError, match=rf"^edge_index: got {told}, expected integers \[2, E\]$"):
+        check_edges(torch.ones(2, 4), edge_index, 4)
+
+
+def test_nodes_of_edges_exist_and_features_are_floats():
+    ends = torch.tensor([[0], [2]])
+    check_edges(torch.ones(3, 4), ends, 4)
+    check_edges(torch.ones(2, 4), ends, 4, ends=False)
+    with pytest.raises(ShapeError, match="node 2"):
+        check_edges(torch.ones(2, 4), ends, 4)
+    for x in (torch.ones(3, 5), torch.ones(3), torch.ones(3, 4, dtype=torch.long)):
+        with pytest.raises(ShapeError, match=r"^x: got .* expected floats \[N, 4\]$"):
+            check_edges(x, ends, 4)
