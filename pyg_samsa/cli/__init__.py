@@ -33,7 +33,20 @@ _SPACE, _AGAIN = "Free some space, or write to another disk.", "Then run the sam
 _MEMORY = "Make the network, its batches or the data smaller, or close other programs."
 _RIGHTS = "Choose another place for the output, or change the rights of this one."
 # Order in the help; subcommands that are not listed here follow, sorted by name.
-_ORDER = ("train", "tune", "predict", "explain", "report", "sweep", "baseline", "data", "convert", "export", "doctor")
+_ORDER = (
+    "train",
+    "tune",
+    "predict",
+    "serve",
+    "explain",
+    "report",
+    "sweep",
+    "baseline",
+    "data",
+    "convert",
+    "export",
+    "doctor",
+)
 _EPILOG = """\
 examples:
   pyg-samsa doctor                                       check the installation

@@ -40,15 +40,6 @@ pictures as SVG and PNG.
 LATE = "molecules"
 METHODS = ("all", "sampled", "contribution", "occlusion")
 THEMES = ("auto", "light", "dark")
-# Columns with the names of molecules, the best first; spaces and hyphens count as underscores.
-_NAMES = (
-    *("name", "molecule_name", "compound_name", "drug_name", "mol_name", "common_name", "title", "iupac", "iupac_name"),
-    *("compound", "molecule", "drug", "compound_id", "molecule_id", "mol_id", "id", "chembl_id", "molecule_chembl_id"),
-    *("pubchem_id", "cid", "cas", "cas_number", "inchikey", "inchi_key"),
-)
-_NAME_ENDINGS = ("_name", "_id")
-# Folders inside that of an experiment, whose names say nothing.
-_INNER = re.compile(r"model|predictor|refit|members|\d+(-\d+)?")
 _DEFAULT_LIMIT = 100
 Molecules = tuple[list[tuple[str, str]], int, dict[str, list[float]]]
 """Name and SMILES of each molecule, how many were left out, and the extra columns."""
@@ -113,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
     from pyg_samsa.explain.predictor_explanation import methods_of
     from pyg_samsa.io.files import staged_folder
     from pyg_samsa.predict import load_predictor
+    from pyg_samsa.predict.predictor_folder import name_of_model
 
     predictor = load_predictor(args.model)
     task = predictor.task
@@ -170,18 +162,6 @@ def _explain(
             _save_pictures(found, folder / "pictures", len(cards), "dark" if args.theme == "dark" else "light")
             advance(1)
     return cards, frames, refused
-
-
-def name_of_model(model: str) -> str:
-    """Return the name of a model for headlines: of a folder in a run, the name of the experiment.
-
-    Example:
-        >>> name_of_model("results/logp/0"), name_of_model("results/logp/0-2/model"), name_of_model("peptides")
-        ('logp', 'logp', 'peptides')
-    """
-    folder = Path(model).expanduser().resolve()
-    names = (place.name for place in (folder, *folder.parents))
-    return next((name for name in names if name and not _INNER.fullmatch(name)), folder.name)
 
 
 def _find_target(given: str | None, names: Sequence[str]) -> str | None:
@@ -251,6 +231,7 @@ def _rows(
     from pyg_samsa.chem.first_row import open_molecules
     from pyg_samsa.io.csv_columns import SMILES_NAMES, find_column, find_extra_columns, refuse_molecules_alone
     from pyg_samsa.io.csv_rows import why_no_molecule
+    from pyg_samsa.io.name_columns import find_names
 
     path = Path(given[0]).expanduser()
     looks_like_file = len(given) == 1 and (
@@ -286,25 +267,6 @@ def _rows(
             texts = [fields[at] if at < len(fields) else "" for at in extra.values()]
             smiles = fields[place].strip() if place < len(fields) else ""
             yield number, name or f"row {number}", smiles, texts, rows.delimiter
-
-
-def find_names(header: Sequence[str], smiles: int) -> int | None:
-    """Return the place of the column with the names of the molecules, or None.
-
-    Args:
-        header: Names of the columns.
-        smiles: Place of the column of SMILES, which is no name.
-
-    Example:
-        >>> find_names(["iupac", "smiles", "expt"], 1), find_names(["smiles", "Batch ID"], 0), find_names(["smiles"], 0)
-        (0, 1, None)
-    """
-    names = [re.sub(r"[\s-]+", "_", title.strip().lower()) for title in header]
-    names[smiles] = ""
-    known = next((names.index(name) for name in _NAMES if name in names), None)
-    if known is not None:
-        return known
-    return next((place for ending in _NAME_ENDINGS for place, name in enumerate(names) if name.endswith(ending)), None)
 
 
 def _numbers(name: str, texts: Sequence[str], rows: Sequence[int], decimal: str, delimiter: str) -> list[float]:

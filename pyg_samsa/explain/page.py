@@ -12,7 +12,7 @@ from pyg_samsa._version import __version__
 from pyg_samsa.errors import check_choice
 from pyg_samsa.explain.molecule_explanation import MoleculeExplanation, label_of, scale_of
 from pyg_samsa.viz.molecules.canvas import THEMES, Group, SvgWriter, shown
-from pyg_samsa.viz.molecules.colours import scale_paint
+from pyg_samsa.viz.molecules.colours import SCALES, scale_paint
 from pyg_samsa.viz.molecules.drawing import color_limit, ends_of
 from pyg_samsa.viz.molecules.layout import MoleculeLayout
 from pyg_samsa.viz.pages import write_html
@@ -143,7 +143,7 @@ def write_page(
         "refused": list(refused),
         "notes": list(notes),
         "methods": methods,
-        "bars": {scale: _stops(scale) for scale in ("sequential", "diverging")},
+        "bars": {scale: scale_stops(scale) for scale in SCALES},
         "probability": kind != "regression",
         "theme": theme,
         "version": __version__,
@@ -151,8 +151,16 @@ def write_page(
     return write_html(_TEMPLATE, path, context)
 
 
-def _stops(scale: str) -> str:
-    """Return a colour bar as the stops of a CSS gradient."""
+def scale_stops(scale: str) -> str:
+    """Return a colour bar as the stops of a CSS gradient.
+
+    Args:
+        scale: ``"sequential"`` or ``"diverging"``.
+
+    Example:
+        >>> scale_stops("sequential").split(", ", 2)[0]
+        'light-dark(#ffffff'
+    """
     low = -100 if scale == "diverging" else 0
     levels = [low + round((100 - low) * step / 16) for step in range(17)]
     return ", ".join(scale_paint(scale, level).css("auto") for level in levels)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ FORMAT = 1
 _RUN = "environment.json"
 KINDS = ("network", "trees", "gp")
 """The kinds of members that a folder can hold."""
+# Folders inside that of an experiment, whose names say nothing.
+_INNER = re.compile(r"model|predictor|refit|members|\d+(-\d+)?")
 
 
 def find_predictor(name: str | os.PathLike[str]) -> Path:
@@ -68,6 +71,18 @@ def find_predictor(name: str | os.PathLike[str]) -> Path:
         hint = "Networks samsa for molecules are saved; the header of a run says why its network is not."
         raise DataNotFoundError(f"{name}: no saved model found (the network of the run is not saved)", hint=hint)
     return find_predictor(runs[0]) if runs else find_pretrained(name)
+
+
+def name_of_model(model: str) -> str:
+    """Return the name of a model for headlines: of a folder in a run, the name of the experiment.
+
+    Example:
+        >>> name_of_model("results/logp/0"), name_of_model("results/logp/0-2/model"), name_of_model("peptides")
+        ('logp', 'logp', 'peptides')
+    """
+    folder = Path(model).expanduser().resolve()
+    names = (place.name for place in (folder, *folder.parents))
+    return next((name for name in names if name and not _INNER.fullmatch(name)), folder.name)
 
 
 def _runs_in(folder: Path) -> list[Path]:

@@ -94,6 +94,27 @@ class ChunkInputs(NamedTuple):
     has_blocks: bool
 
 
+class AddedName(NamedTuple):
+    """A column that a prediction adds to a table.
+
+    Attributes:
+        name: Its name.
+        is_number: Whether it holds numbers.
+        role: ``"value"`` (of a regression, or a probability), ``"spread"``, ``"low"``, ``"high"``, ``"set"``,
+            ``"class"`` (the most likely one) or ``"error"``.
+        target: Name of the target or class; empty where the column belongs to none.
+
+    Example:
+        >>> AddedName("logS_pred", True, "value", "logS").role
+        'value'
+    """
+
+    name: str
+    is_number: bool
+    role: str
+    target: str = ""
+
+
 ChunkPredictor = Callable[[Iterable[ChunkInputs]], Iterator[Predictions]]
 """Predicts chunks as they come, in order."""
 
@@ -206,28 +227,41 @@ class TablePredictor:
         escapes = self.options.output_format.startswith("csv")
         names = [escape_formula(name) for name in self.table.header] if self.options.escape_formulas else []
         names = names or list(self.table.header)
-        for added, _ in self._added():
-            name = fresh = escape_formula(added) if escapes else added
+        for added in self.added():
+            name = fresh = escape_formula(added.name) if escapes else added.name
             number = 2
             while fresh in names:
                 fresh, number = f"{name}_{number}", number + 1
             names.append(fresh)
         return names
 
-    def _added(self) -> list[tuple[str, bool]]:
-        """Return the names of the added columns, and whether they have numbers."""
+    def added(self) -> list[AddedName]:
+        r"""Return what is added to the table, column by column, before names are made unique.
+
+        Example:
+            >>> from pyg_samsa.predict import MoleculePredictor
+            >>> predictor = MoleculePredictor.from_pretrained("peptides")
+            >>> from io import BytesIO
+            >>> from pyg_samsa.chem.molecule_table import open_molecule_table
+            >>> with open_molecule_table(BytesIO(b"smiles\nC\n")) as (reader, _):
+            ...     TablePredictor(predictor, reader, StreamOptions()).added()[-2:]
+            [AddedName(name='transmembrane_pred', is_number=True, role='value', target='transmembrane'),
+             AddedName(name='error', is_number=False, role='error', target='')]
+        """
         targets, kind = self.predictor.target_names, self.predictor.task.kind
-        added = [("pred", False)] if kind == "multiclass" else []
-        added += [(f"{name}_pred", True) for name in targets]
-        added += [(f"{name}_spread", True) for name in targets] if self.options.uncertainty else []
+        added = [AddedName("pred", False, "class")] if kind == "multiclass" else []
+        added += [AddedName(f"{name}_pred", True, "value", name) for name in targets]
+        added += (
+            [AddedName(f"{name}_spread", True, "spread", name) for name in targets] if self.options.uncertainty else []
+        )
         if self.options.interval is not None:
-            ends = {"regression": ["_low", "_high"], "multiclass": []}.get(kind, ["_set"])
-            added += [(f"{name}{end}", end != "_set") for name in targets for end in ends]
-            added += [("set", False)] * (kind == "multiclass")
-        return [*added, ("error", False)]
+            ends = {"regression": ["low", "high"], "multiclass": []}.get(kind, ["set"])
+            added += [AddedName(f"{name}_{end}", end != "set", end, name) for name in targets for end in ends]
+            added += [AddedName("set", False, "set")] * (kind == "multiclass")
+        return [*added, AddedName("error", False, "error")]
 
     def _writer(self) -> TableWriter:
-        numeric = [is_number for _, is_number in self._added()]
+        numeric = [added.is_number for added in self.added()]
         # A table without a header stays one; an SDF file has names in each record.
         names = self.header() if self.table.header or self.table.has_blocks else []
         options: dict[str, Any] = {"escape_kept": self.options.escape_formulas}

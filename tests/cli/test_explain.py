@@ -8,7 +8,7 @@ pytest.importorskip("rdkit")
 
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.cli import explain, main
-from pyg_samsa.cli.explain import find_names, name_of_model, read_molecules
+from pyg_samsa.cli.explain import read_molecules
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
@@ -131,34 +131,6 @@ def test_columns(table):
     assert molecules == [("A-1", "CC(=O)O"), ("A 2/..\\x", "C("), ("A-3", ""), ("A-4", "c1ccccc1")]
     assert (left_out, extra) == (0, {})
     assert read_molecules([table], "Structure", "note", 1) == ([("fine", "CC(=O)O")], 3, {})
-
-
-@pytest.mark.parametrize(
-    ("header", "place"),
-    [
-        ("iupac;smiles;expt;calc", 0),
-        ("smiles;IUPAC name;y", 1),
-        ("mol-id;smiles;Compound Name", 2),
-        ("smiles;y;ChEMBL ID", 2),
-        ("smiles;batch_id;sample name", 2),
-        ("y;smiles", None),
-        ("name;y", None),
-    ],
-)
-def test_the_column_of_names_is_found(header, place):
-    titles = header.split(";")
-    smiles = titles.index("smiles") if "smiles" in titles else 0
-    assert find_names(titles, smiles) == place
-
-
-def test_titles_name_the_experiment_and_not_the_seed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for model in ("results/logp/0", "results/logp/0-2/", "results/logp/3/model", "results/logp/members/4/model"):
-        assert name_of_model(model) == "logp"
-    assert name_of_model("my_model") == "my_model"
-    (tmp_path / "logs" / "7").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "logs" / "7")
-    assert name_of_model(".") == "logs"
 
 
 def test_hydrogen_does_not_lose_the_page(model, tmp_path, capsys):

@@ -19,7 +19,7 @@ from pyg_samsa.predict import (
     save_predictor,
 )
 from pyg_samsa.predict.conformal import Calibration
-from pyg_samsa.predict.predictor_folder import find_predictor
+from pyg_samsa.predict.predictor_folder import find_predictor, name_of_model
 from pyg_samsa.task import Task
 
 pytest.importorskip("lightgbm")
@@ -180,3 +180,13 @@ def test_what_is_no_folder_is_told(tmp_path):
         find_predictor(tmp_path / "table.csv")
     with pytest.raises(DataNotFoundError, match=r"nowhere: no saved model found \(there is no such folder\)"):
         find_predictor(tmp_path / "nowhere")
+
+
+def test_titles_name_the_experiment_and_not_the_seed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for model in ("results/logp/0", "results/logp/0-2/", "results/logp/3/model", "results/logp/members/4/model"):
+        assert name_of_model(model) == "logp"
+    assert name_of_model("my_model") == "my_model"
+    (tmp_path / "logs" / "7").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "logs" / "7")
+    assert name_of_model(".") == "logs"

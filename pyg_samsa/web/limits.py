@@ -1,0 +1,46 @@
+"""Limits of the web page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from pyg_samsa.options import check_integer
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the server accepts.
+
+    Args:
+        max_mb: Largest file, in MiB; also of the sheet of an Excel file, unpacked.
+        max_rows: Most rows of a table.
+        max_atoms: Molecules with more atoms get an error instead of a prediction.
+        max_minutes: Longest prediction of a table, in minutes; what is finished by then is kept.
+        max_tables: Most tables that are kept; the oldest finished one gives way.
+        drawn_atoms: Most atoms of a molecule whose atoms and bonds are coloured.
+
+    Raises:
+        ConfigError: A limit is below 1.
+
+    Example:
+        >>> Limits(max_mb=5).max_bytes
+        5242880
+    """
+
+    max_mb: int = 200
+    max_rows: int = 1_000_000
+    max_atoms: int = 1_000
+    max_minutes: int = 60
+    max_tables: int = 20
+    drawn_atoms: int = 250
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            check_integer(f"--{field.name.replace('_', '-')}", getattr(self, field.name))
+
+    @property
+    def max_bytes(self) -> int:
+        """Largest file in bytes."""
+        return self.max_mb * MIB

@@ -1,0 +1,249 @@
+"""Predicts a table with several models at once."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from pyg_samsa.chem.mol_blocks import block_smiles
+from pyg_samsa.chem.molecule_table import open_molecule_table
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.io.name_columns import find_names
+from pyg_samsa.io.tables.sdf_format import SdfChunk
+from pyg_samsa.io.tables.table import AddedColumn, Chunk, TableReader
+from pyg_samsa.predict.conformal import check_confidence
+from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
+from pyg_samsa.web.limits import Limits
+from pyg_samsa.web.result_table import ResultColumn, ResultRow
+from pyg_samsa.web.served_models import ServedModel
+
+CHUNK_ROWS = 256
+"""Rows between two looks at the progress, and at whether the prediction was cancelled."""
+_NEAREST = (("similarity", True), ("nearest", False), ("measured", False))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the models for a table.
+
+    Args:
+        interval: Probability of intervals and sets, between 0 and 1; None for none.
+        smiles_column: Name or number of the column of SMILES; empty finds it.
+        neighbors: Whether the nearest training molecule of each row is searched.
+
+    Example:
+        >>> Asked().interval
+        0.9
+    """
+
+    interval: float | None = 0.9
+    smiles_column: str = ""
+    neighbors: bool = True
+
+
+class SharedReader(TableReader):
+    r"""A view of a table that several predictors read, each row once.
+
+    Args:
+        reader: The table.
+        views: How many views there are.
+
+    Example:
+        >>> from io import BytesIO
+        >>> with open_molecule_table(BytesIO(b"smiles\nC\nCC\n")) as (reader, _):
+        ...     first, second = SharedReader.views(reader, 2)
+        ...     first.take(1).texts(0), second.take(1).texts(0), second.take(5).texts(0)
+        (['C'], ['C'], ['CC'])
+    """
+
+    def __init__(self, reader: TableReader, waiting: list[deque[Chunk | None]], place: int) -> None:
+        self._reader, self._waiting, self._place = reader, waiting, place
+        self.format, self.header, self.delimiter = reader.format, reader.header, reader.delimiter
+        self.numeric, self.has_blocks, self.num_rows = reader.numeric, reader.has_blocks, reader.num_rows
+
+    @staticmethod
+    def views(reader: TableReader, number: int) -> list[SharedReader]:
+        """Return views of a table.
+
+        Args:
+            reader: The table.
+            number: How many.
+        """
+        waiting: list[deque[Chunk | None]] = [deque() for _ in range(number)]
+        return [SharedReader(reader, waiting, place) for place in range(number)]
+
+    def take(self, count: int) -> Chunk | None:
+        """Return the next rows, at most ``count``; None at the end. Views ask for equal numbers."""
+        own = self._waiting[self._place]
+        if not own:
+            chunk = self._reader.take(count)
+            for other in self._waiting:
+                other.append(chunk)
+        return own.popleft()
+
+
+class PredictedTable:
+    """A table with the predictions of several models.
+
+    Args:
+        models: The models.
+        reader: The table.
+        asked: What is asked of them.
+        limits: Limits of the server.
+
+    Attributes:
+        columns: The added columns.
+        notes: What the user should know, such as that a model has no intervals.
+
+    Raises:
+        ConfigError: There is no column of SMILES, or one that a model needs is missing.
+    """
+
+    def __init__(self, models: Sequence[ServedModel], reader: TableReader, asked: Asked, limits: Limits) -> None:
+        self.models, self.reader, self.asked = list(models), reader, asked
+        self.notes: list[str] = []
+        views = SharedReader.views(reader, len(self.models))
+        self.tables = [
+            TablePredictor(model.predictor, view, self._options(model, limits))
+            for model, view in zip(self.models, views, strict=True)
+        ]
+        self.columns = self._columns()
+        place = self.tables[0].column
+        self._name = find_names(reader.header, place) if reader.header and not reader.has_blocks else None
+
+    def _options(self, model: ServedModel, limits: Limits) -> StreamOptions:
+        interval = self.asked.interval
+        if interval is not None:
+            try:
+                check_confidence(model.predictor.calibration, interval, key="interval")
+            except ConfigError as error:
+                if not 0 < interval < 1:
+                    raise
+                self.notes.append(f"{model.name}: no intervals ({error})")
+                interval = None
+        return StreamOptions(
+            self.asked.smiles_column, max_atoms=limits.max_atoms, chunk_rows=CHUNK_ROWS, interval=interval
+        )
+
+    def _searches(self, model: ServedModel) -> bool:
+        return self.asked.neighbors and model.training is not None
+
+    def _columns(self) -> list[ResultColumn]:
+        columns, numbers = list[ResultColumn](), count()
+        for model, table in zip(self.models, self.tables, strict=True):
+            prefix = f"{model.name}: " if len(self.models) > 1 else ""
+            for added in table.added()[:-1]:
+                given = (f"{prefix}{added.name}", added.is_number, added.role, model.name, added.target)
+                columns.append(ResultColumn(f"c{next(numbers)}", *given))
+            for role, is_number in _NEAREST if self._searches(model) else ():
+                title = f"{prefix}nearest" + {"similarity": "_similarity", "measured": "_measured"}.get(role, "_smiles")
+                columns.append(ResultColumn(f"c{next(numbers)}", title, is_number, role, model.name))
+        return columns
+
+    def chunks(self) -> Iterator[list[ResultRow]]:
+        """Yield the rows of the table, some at a time.
+
+        Raises:
+            DataError: The table is damaged.
+        """
+        numbers = count(1)
+        steps = [table.chunks() for table in self.tables]
+        while True:
+            found = []
+            for model, step in zip(self.models, steps, strict=True):
+                with model.lock:
+                    found.append(next(step, None))
+                time.sleep(0)  # another request may have waited for this model
+            chunk = found[0][0] if found[0] is not None else None
+            if chunk is None:
+                return
+            yield self._rows(chunk, [added for one in found if one is not None for added in [one[1]]], numbers)
+
+    def _rows(self, chunk: Chunk, added: list[list[AddedColumn]], numbers: Iterator[int]) -> list[ResultRow]:
+        smiles, names = self._molecules(chunk)
+        columns: list[AddedColumn] = []
+        for model, one in zip(self.models, added, strict=True):
+            columns += one[:-1]
+            if self._searches(model):
+                columns += _nearest(model, smiles)
+        errors = [list(dict.fromkeys(filter(None, row))) for row in zip(*(one[-1].texts for one in added), strict=True)]
+        texts = list(zip(*(column.texts for column in columns), strict=True))
+        values = list(zip(*(_numbers(column, len(chunk)) for column in columns), strict=True))
+        blocks = isinstance(chunk, SdfChunk)
+        titles = range(len(self.reader.header))
+        fields = [list(row) for row in zip(*map(chunk.texts, titles), strict=True)] if blocks else chunk.fields()
+        records: list[Any] = list(chunk.records) if isinstance(chunk, SdfChunk) else [None] * len(chunk)
+        return [
+            ResultRow(next(numbers), name, text, "; ".join(error), row, list(cells), list(found), record)
+            for name, text, error, row, cells, found, record in zip(
+                names, smiles, errors, fields or [[]] * len(chunk), texts, values, records, strict=True
+            )
+        ]
+
+    def _molecules(self, chunk: Chunk) -> tuple[list[str], list[str]]:
+        """Return SMILES and names; a record of a file of structures has its name in the first line."""
+        given = chunk.molecules(self.tables[0].column)
+        if self.reader.has_blocks:
+            found = [block_smiles(block) for block in given]
+            titles = [block.splitlines()[0].strip() if block.strip() else "" for block in given]
+            return [text if isinstance(text, str) else "" for text in found], titles
+        names = [""] * len(chunk) if self._name is None else chunk.texts(self._name)
+        return [text.strip() for text in given], [name.strip() for name in names]
+
+
+@contextmanager
+def open_predicted_table(
+    models: Sequence[ServedModel], source: Any, format: str, asked: Asked, limits: Limits
+) -> Iterator[PredictedTable]:
+    r"""Open a table, and check that the models can predict it.
+
+    Args:
+        models: The models.
+        source: Path, or an open binary stream (not for Parquet).
+        format: One of :obj:`pyg_samsa.io.tables.formats.FORMATS`.
+        asked: What is asked of the models.
+        limits: Limits of the server.
+
+    Raises:
+        ConfigError: There is no column of SMILES, or one that a model needs is missing.
+        DataError: The file is of another format, or damaged.
+
+    Example:
+        >>> from io import BytesIO
+        >>> from pathlib import Path
+        >>> from pyg_samsa.web.served_models import load_models
+        >>> models = load_models(["peptides"], Path("unused"))
+        >>> with open_predicted_table(models, BytesIO(b"smiles\nC\n"), "csv", Asked(None), Limits()) as table:
+        ...     [column.title for column in table.columns], [len(rows) for rows in table.chunks()]
+        (['antimicrobial_pred', 'anticancer_pred', 'transmembrane_pred'], [1])
+    """
+    with open_molecule_table(source, format, smiles_column=asked.smiles_column) as (reader, column):
+        yield PredictedTable(models, reader, Asked(asked.interval, column, asked.neighbors), limits)
+
+
+def _nearest(model: ServedModel, smiles: Sequence[str]) -> list[AddedColumn]:
+    import numpy as np
+
+    assert model.training is not None
+    found = [model.training.nearest(text, 1) for text in smiles]
+    known = np.array([bool(one) for one in found])
+    similarity = np.array([one[0].similarity if one else np.nan for one in found])
+    measured = ["; ".join(f"{name} {value}" for name, value in one[0].measured.items()) if one else "" for one in found]
+    return [
+        AddedColumn(
+            [f"{value:.2f}" if there else "" for value, there in zip(similarity, known, strict=True)], similarity, known
+        ),
+        AddedColumn([one[0].smiles if one else "" for one in found]),
+        AddedColumn(measured),
+    ]
+
+
+def _numbers(column: AddedColumn, count: int) -> list[float | None]:
+    if column.values is None or column.known is None:
+        return [None] * count
+    return [float(value) if there else None for value, there in zip(column.values, column.known, strict=True)]

@@ -1,0 +1,199 @@
+"""The REST interface: the server, its models, and predictions.
+
+Imported only by `pyg_samsa.web.app`, after `pyg_samsa.web.server` has found FastAPI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, UploadFile
+
+from pyg_samsa._version import __version__
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.predict.interface import set_texts
+from pyg_samsa.web.jobs import Job, Jobs
+from pyg_samsa.web.limits import Limits
+from pyg_samsa.web.pictures import Explainer
+from pyg_samsa.web.predicted_table import Asked
+from pyg_samsa.web.schemas import (
+    Confidence,
+    Info,
+    JobInfo,
+    NeighborInfo,
+    Prediction,
+    PredictRequest,
+    Problem,
+    TextRequest,
+)
+from pyg_samsa.web.served_models import ServedModel
+from pyg_samsa.web.uploads import save_file, save_text
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in {
+        400: "The name of the host is not that of the server.",
+        403: "The request comes from another site.",
+        404: "There is no such table, row or model.",
+        413: "The request is too large.",
+        422: "The request cannot be understood, or the molecules cannot be read.",
+        429: "Too many tables are being predicted.",
+    }.items()
+}
+router = APIRouter(prefix="/api", responses=PROBLEMS)
+
+
+@dataclass
+class Site:
+    """What the requests of a server share: models, limits, jobs and pictures."""
+
+    models: list[ServedModel]
+    limits: Limits
+    jobs: Jobs
+    explainer: Explainer
+
+    def chosen(self, names: Sequence[str]) -> list[ServedModel]:
+        """Return the models of some names, in the order of the server; all for none.
+
+        Args:
+            names: Names of models.
+
+        Raises:
+            ConfigError: There is no such model.
+        """
+        known = [model.name for model in self.models]
+        for name in names:
+            if name not in known:
+                raise ConfigError("models", name, known)
+        return [model for model in self.models if not names or model.name in names]
+
+    def job(self, name: str) -> Job:
+        """Return a job.
+
+        Args:
+            name: Its id.
+
+        Raises:
+            HTTPException: There is none.
+        """
+        job = self.jobs.get(name)
+        if job is None:
+            raise HTTPException(404, "there is no such table; it may have been deleted")
+        return job
+
+
+def get_site(request: Request) -> Site:
+    """Return what the requests share."""
+    return request.app.state.site
+
+
+Shared = Annotated[Site, Depends(get_site)]
+
+
+@router.get("/info")
+def info(site: Shared) -> Info:
+    """Return the models of the server, and what it accepts."""
+    return Info.of(__version__, site.models, site.limits)
+
+
+@router.post("/predict")
+def predict(asked: PredictRequest, site: Shared) -> list[Prediction]:
+    """Predict a few molecules at once, with every model."""
+    return [found for model in site.chosen(asked.models) for found in _predict(model, asked, site.limits)]
+
+
+def _predict(model: ServedModel, asked: PredictRequest, limits: Limits) -> list[Prediction]:
+    predictor = model.predictor
+    extra = {
+        name: [float("nan") if value is None else value for value in column]
+        for name, column in asked.extra_columns.items()
+        if name in predictor.extra_columns
+    }
+    with model.lock:
+        found = predictor.predict(
+            asked.smiles, extra_columns=extra, interval=asked.interval, max_atoms=limits.max_atoms
+        )
+    names = predictor.target_names
+    sets = set_texts(predictor.task, found) if found.sets is not None else None
+
+    def named(values: np.ndarray | None, place: int) -> dict[str, float] | None:
+        if values is None:
+            return None
+        return {name: value for name, value in zip(names, values[place].tolist(), strict=True) if np.isfinite(value)}
+
+    nearest = model.training.nearest if model.training is not None and asked.neighbors else None
+    return [
+        Prediction(
+            model=model.name,
+            smiles=smiles,
+            values=named(found.values, place) or {},
+            low=named(found.low, place),
+            high=named(found.high, place),
+            sets=None if sets is None else {name: texts[place] for name, texts in sets.items() if texts[place]},
+            error=found.errors[place],
+            neighbors=[NeighborInfo(**one._asdict()) for one in nearest(smiles, asked.neighbors)] if nearest else [],
+        )
+        for place, smiles in enumerate(asked.smiles)
+    ]
+
+
+@router.get("/jobs")
+def list_jobs(site: Shared) -> list[JobInfo]:
+    """Return all tables, oldest first."""
+    return list(map(JobInfo.of, site.jobs.all()))
+
+
+@router.post("/jobs", status_code=201)
+def start_text(asked: TextRequest, site: Shared) -> JobInfo:
+    """Begin to predict pasted molecules."""
+    models = site.chosen(asked.models)
+    needed = dict.fromkeys(name for model in models for name in model.predictor.extra_columns)
+    extra = {name: value for name, value in asked.extra_columns.items() if name in needed}
+    job = site.jobs.start(
+        models,
+        lambda folder: save_text(asked.text, folder, site.limits, extra),
+        Asked(asked.interval, "1", asked.neighbors),
+    )
+    return JobInfo.of(job)
+
+
+@router.post("/jobs/file", status_code=201)
+def start_file(
+    site: Shared,
+    file: Annotated[UploadFile, File(description="CSV, Excel (.xlsx), SDF or Parquet; the name says which.")],
+    models: Annotated[list[str], Form(description="Names of models; none for all.")] = [],  # noqa: B006
+    interval: Annotated[Confidence | None, Form()] = None,
+    smiles_column: Annotated[str, Form(description="Name or number of the column of SMILES; empty finds it.")] = "",
+    neighbors: Annotated[bool, Form(description="Whether the nearest training molecules are searched.")] = True,
+) -> JobInfo:
+    """Begin to predict a file."""
+    job = site.jobs.start(
+        site.chosen(models),
+        lambda folder: save_file(file.file, file.filename or "", folder, site.limits),
+        Asked(interval, smiles_column, neighbors),
+    )
+    return JobInfo.of(job)
+
+
+@router.get("/jobs/{job}")
+def get_job(job: str, site: Shared) -> JobInfo:
+    """Return the progress of a table."""
+    return JobInfo.of(site.job(job))
+
+
+@router.post("/jobs/{job}/cancel")
+def cancel_job(job: str, site: Shared) -> JobInfo:
+    """Stop the prediction of a table after the next rows; those that are finished are kept."""
+    found = site.job(job)
+    found.cancelled.set()
+    return JobInfo.of(found)
+
+
+@router.delete("/jobs/{job}", status_code=204)
+def delete_job(job: str, site: Shared) -> None:
+    """Stop the prediction of a table and delete its rows."""
+    site.job(job)
+    site.jobs.remove(job)

@@ -1,0 +1,227 @@
+"""What the REST interface takes and returns.
+
+Imported only by `pyg_samsa.web.app` and its routes, after `pyg_samsa.web.server` has found pydantic.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pyg_samsa.web.jobs import Job
+from pyg_samsa.web.limits import Limits
+from pyg_samsa.web.result_table import ResultColumn, ResultRow
+from pyg_samsa.web.served_models import ServedModel
+
+Confidence = Annotated[float, Field(gt=0, lt=1, description="Probability that an interval holds the true value.")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Names = Annotated[list[str], Field(description="Names of models; empty for all.", max_length=100)]
+MOST_AT_ONCE = 1_000
+
+
+class Strict(BaseModel):
+    """Base of what is taken: an unknown name is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    error: str = Field(description="One line that names the culprit.")
+    hint: str = Field(description="What can be done about it; may be empty.")
+
+
+class ModelInfo(BaseModel):
+    """A model that is served."""
+
+    name: str
+    kind: Literal["regression", "binary", "multilabel", "multiclass"]
+    targets: list[str] = Field(description="Names of the targets, or of the classes.")
+    extra_columns: list[str] = Field(description="Columns of numbers that it needs beside the SMILES.")
+    methods: list[str] = Field(description="Methods that colour atoms and bonds.")
+    most_confidence: float = Field(description="Largest confidence of intervals; 0 if it was not calibrated.")
+    training_molecules: int | None = Field(description="How many training molecules are known; null if none are.")
+    without_training: str = Field(description="Why no training molecules are known; may be empty.")
+
+    @classmethod
+    def of(cls, model: ServedModel) -> ModelInfo:
+        """Describe a model."""
+        predictor = model.predictor
+        return cls(
+            name=model.name,
+            kind=predictor.task.kind,  # type: ignore[arg-type]
+            targets=predictor.target_names,
+            extra_columns=list(predictor.extra_columns),
+            methods=list(model.methods),
+            most_confidence=model.most_confidence,
+            training_molecules=None if model.training is None else len(model.training),
+            without_training=model.without_training,
+        )
+
+
+class LimitsInfo(BaseModel):
+    """What the server accepts."""
+
+    max_mb: int
+    max_rows: int
+    max_atoms: int
+    max_minutes: int
+    max_tables: int
+    drawn_atoms: int
+
+
+class Info(BaseModel):
+    """The server."""
+
+    version: str
+    models: list[ModelInfo]
+    limits: LimitsInfo
+
+    @classmethod
+    def of(cls, version: str, models: list[ServedModel], limits: Limits) -> Info:
+        """Describe a server."""
+        return cls(version=version, models=list(map(ModelInfo.of, models)), limits=LimitsInfo(**vars(limits)))
+
+
+class PredictRequest(Strict):
+    """Molecules whose predictions are returned at once."""
+
+    smiles: list[Annotated[str, Field(max_length=20_000)]] = Field(min_length=1, max_length=MOST_AT_ONCE)
+    models: Names = []
+    interval: Confidence | None = None
+    extra_columns: dict[str, list[Finite | None]] = Field(
+        {}, description="Name of a column -> a number for each molecule, null where it is unknown."
+    )
+    neighbors: Annotated[int, Field(ge=0, le=20, description="Nearest training molecules of each molecule.")] = 0
+
+
+class NeighborInfo(BaseModel):
+    """A similar molecule of the training."""
+
+    smiles: str
+    similarity: float = Field(description="Tanimoto similarity of Morgan fingerprints, from 0 to 1.")
+    measured: dict[str, str] = Field(description="Name of a target -> what was measured.")
+
+
+class Prediction(BaseModel):
+    """The prediction of a model for a molecule."""
+
+    model: str
+    smiles: str
+    values: dict[str, float] = Field(description="Name of a target or class -> value, or probability.")
+    low: dict[str, float] | None = Field(None, description="Lower ends of the intervals.")
+    high: dict[str, float] | None = Field(None, description="Upper ends of the intervals.")
+    sets: dict[str, str] | None = Field(None, description="Sets of labels or classes, joined by |.")
+    error: str = Field(description="Why there is no prediction; empty if there is one.")
+    neighbors: list[NeighborInfo] = []
+
+
+class TextRequest(Strict):
+    """Pasted molecules, which become a table."""
+
+    text: str = Field(description="A SMILES in each line, and after a blank its name.")
+    models: Names = []
+    interval: Confidence | None = None
+    extra_columns: dict[str, Finite] = Field({}, description="Name of a column -> its value for all molecules.")
+    neighbors: bool = True
+
+
+class ColumnInfo(BaseModel):
+    """A column that the models add."""
+
+    key: str = Field(description="What to sort and filter by.")
+    title: str
+    is_number: bool
+    role: Literal["value", "spread", "low", "high", "set", "class", "similarity", "nearest", "measured"]
+    model: str
+    target: str
+
+    @classmethod
+    def of(cls, column: ResultColumn) -> ColumnInfo:
+        """Describe a column."""
+        return cls(**column._asdict())
+
+
+class JobInfo(BaseModel):
+    """The prediction of a table."""
+
+    id: str
+    title: str
+    state: Literal["waiting", "running", "done", "cancelled", "stopped", "failed"]
+    models: list[str]
+    rows: int = Field(description="Number of rows that are finished.")
+    total: int | None = Field(description="About the number of rows of the table; null if it is not known.")
+    errors: int = Field(description="Number of finished rows without a prediction.")
+    seconds: float
+    message: str = Field(description="Why it ended before the last row; may be empty.")
+    hint: str
+    notes: list[str]
+    header: list[str] = Field(description="Names of the columns of the table.")
+    columns: list[ColumnInfo]
+
+    @classmethod
+    def of(cls, job: Job) -> JobInfo:
+        """Describe a job."""
+        return cls(
+            id=job.id,
+            title=job.title,
+            state=job.state,  # type: ignore[arg-type]
+            models=job.models,
+            rows=job.rows,
+            total=job.total,
+            errors=job.errors,
+            seconds=round(job.seconds, 3),
+            message=job.message,
+            hint=job.hint,
+            notes=job.notes,
+            header=job.results.header,
+            columns=list(map(ColumnInfo.of, job.results.columns)),
+        )
+
+
+class RowInfo(BaseModel):
+    """A row of a table."""
+
+    row: int
+    name: str
+    smiles: str
+    error: str
+    cells: list[str] = Field(description="The added columns as texts, in the order of the columns of the job.")
+    numbers: list[float | None] = Field(description="The same as numbers; null for texts.")
+
+    @classmethod
+    def of(cls, row: ResultRow) -> RowInfo:
+        """Describe a row."""
+        numbers = [None if number is None or abs(number) == float("inf") else number for number in row.numbers]
+        return cls(row=row.row, name=row.name, smiles=row.smiles, error=row.error, cells=row.cells, numbers=numbers)
+
+
+class RowPage(BaseModel):
+    """Some rows of a table."""
+
+    count: int = Field(description="Number of rows that the query shows.")
+    rows: list[RowInfo]
+
+
+class MethodInfo(BaseModel):
+    """The colours of a method."""
+
+    label: str
+    scale: Literal["sequential", "diverging"]
+    ends: list[str] = Field(description="Both ends of the colour scale.")
+    strongest: list[tuple[str, str]] = Field(description="The strongest atoms and bonds, and their scores.")
+
+
+class ExplanationInfo(BaseModel):
+    """A molecule with coloured atoms and bonds."""
+
+    model: str
+    target: str = Field(description="The explained prediction.")
+    value: str
+    atoms: int
+    bonds: int
+    svg: str = Field(description="The drawing; each method is a layer of the class of its name.")
+    width: int = Field(description="Width in pixels below which letters are too small to read.")
+    methods: dict[str, MethodInfo]

@@ -1,0 +1,118 @@
+// One molecule: coloured atoms and bonds, all predictions, the nearest training molecules.
+
+import { byId, call, element, info, theme } from "./api.js";
+
+const METHODS = { sampled: "attention", contribution: "contribution", occlusion: "occlusion" };
+let job = null, row = null, found = null, asked = 0;
+
+function svgOf(text) {
+  const parsed = new DOMParser().parseFromString(text, "image/svg+xml");
+  return document.importNode(parsed.documentElement, true);
+}
+
+function served(name) {
+  return info.models.find((model) => model.name === name);
+}
+
+function address(end, given) {
+  return `/api/jobs/${job.id}/rows/${row.row}/${end}?${new URLSearchParams(given)}`;
+}
+
+function options(select, texts) {
+  select.replaceChildren(...texts.map(([value, text]) => element("option", { value }, text)));
+}
+
+function values() {
+  const titles = job.columns.map((column, place) => [column, row.cells[place]]);
+  return titles.filter(([column, text]) => text && !["nearest", "measured"].includes(column.role)).map(([column, text]) => element("div", {}, element("dt", {}, column.title), element("dd", {}, text)));
+}
+
+function legend() {
+  const method = byId("detail-method").value;
+  const shown = found && found.methods[method];
+  byId("picture").dataset.method = method;
+  const given = { model: found.model, target: found.target, method, theme: theme() };
+  for (const kind of ["png", "svg"]) byId(kind).href = address("picture", { ...given, format: kind });
+  if (!shown) return byId("legend").replaceChildren();
+  const middle = shown.scale === "diverging" ? element("span", {}, "0") : null;
+  const strongest = shown.strongest.map(([name, value]) => element("span", {}, element("b", {}, name), ` ${value}`));
+  byId("legend").replaceChildren(
+    element("p", {}, `${found.target}: ${found.value}. ${shown.label}`),
+    element("div", { class: `bar ${shown.scale}` }),
+    element("p", { class: "ends" }, element("span", {}, shown.ends[0]), middle, element("span", {}, shown.ends[1])),
+    element("p", { class: "strongest" }, ...strongest),
+  );
+}
+
+async function explain() {
+  const own = ++asked;
+  const picture = byId("picture");
+  const model = byId("detail-model").value;
+  picture.setAttribute("aria-busy", "true");
+  try {
+    const answer = await call(address("explanation", { model, target: byId("detail-target").value }));
+    if (own !== asked) return;
+    found = answer;
+    const before = byId("detail-method").value;
+    options(byId("detail-method"), Object.keys(found.methods).map((name) => [name, METHODS[name]]));
+    if (before in found.methods) byId("detail-method").value = before;
+    byId("detail-target").value = found.target;
+    picture.replaceChildren(svgOf(found.svg));
+    for (const kind of ["png", "svg"]) byId(kind).hidden = false;
+    legend();
+  } catch (error) {
+    if (own !== asked) return;
+    // Without colours the structure itself is shown.
+    picture.replaceChildren(element("img", { src: address("structure.svg", { theme: theme() }), alt: "Structure", class: "molecule" }), element("p", { class: "aside" }, `${error.message}. ${error.hint}`));
+    byId("legend").replaceChildren();
+    for (const kind of ["png", "svg"]) byId(kind).hidden = true;
+  } finally {
+    if (own === asked) picture.removeAttribute("aria-busy");
+  }
+}
+
+async function neighbors() {
+  const model = served(byId("detail-model").value);
+  const note = byId("neighbors-note"), list = byId("neighbors");
+  list.replaceChildren();
+  note.textContent = model.training_molecules === null ? `Not known: ${model.without_training}.` : "1.00 means the same fingerprint. Below about 0.3 the model has seen nothing like it: trust the prediction less.";
+  if (model.training_molecules === null) return;
+  const number = row.row;
+  const near = await call(address("neighbors", { model: model.name, count: 3 }));
+  if (number !== row.row) return;
+  list.replaceChildren(...near.map((one) => {
+    const measured = Object.entries(one.measured).slice(0, 8).map(([name, value]) => `${name} ${value}`).join(", ");
+    const picture = element("img", { src: `/api/structure.svg?${new URLSearchParams({ smiles: one.smiles, theme: theme() })}`, alt: "", loading: "lazy" });
+    const facts = element("div", {}, element("b", {}, `similarity ${one.similarity.toFixed(2)}`), element("br"), measured ? `measured: ${measured}` : "nothing measured", element("br"), element("code", {}, one.smiles.length > 90 ? `${one.smiles.slice(0, 87)}...` : one.smiles));
+    return element("li", {}, picture, facts);
+  }));
+}
+
+export function openDetail(givenJob, givenRow) {
+  job = givenJob;
+  row = givenRow;
+  byId("detail-title").textContent = row.name || `Row ${row.row}`;
+  byId("detail-smiles").firstChild.textContent = row.smiles;
+  options(byId("detail-model"), job.models.map((name) => [name, name]));
+  targets();
+  byId("picture").replaceChildren();
+  byId("legend").replaceChildren();
+  byId("detail-values").replaceChildren(...values());
+  byId("detail").showModal();
+  explain();
+  neighbors();
+}
+
+function targets() {
+  options(byId("detail-target"), served(byId("detail-model").value).targets.map((name) => [name, name]));
+  // Of probabilities the most likely one is explained first.
+  if (served(byId("detail-model").value).kind !== "regression") byId("detail-target").value = "";
+}
+
+byId("detail-model").addEventListener("change", () => {
+  targets();
+  explain();
+  neighbors();
+});
+byId("detail-target").addEventListener("change", explain);
+byId("detail-method").addEventListener("change", legend);

@@ -1,0 +1,150 @@
+"""The molecules that a model was trained on, with what was measured for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pyg_samsa.chem.similarity import SimilarMolecules
+from pyg_samsa.errors import DataNotFoundError
+from pyg_samsa.hub.folder import SHIPPED
+from pyg_samsa.io.cells import write_number
+from pyg_samsa.predict.predictor_folder import find_predictor
+from pyg_samsa.task import Task
+from pyg_samsa.training.run_folder import CONFIG
+
+_BOUNDS = {1: "> ", -1: "< ", 0: ""}
+
+
+class Neighbor(NamedTuple):
+    """A molecule of the training that resembles another one.
+
+    Attributes:
+        smiles: The molecule.
+        similarity: Tanimoto similarity of the fingerprints, from 0 to 1.
+        measured: Name of a target -> what was measured, as text; targets without a value are left out.
+
+    Example:
+        >>> Neighbor("CCO", 1.0, {"logS": "0.5"}).measured
+        {'logS': '0.5'}
+    """
+
+    smiles: str
+    similarity: float
+    measured: dict[str, str]
+
+
+@dataclass
+class TrainingMolecules:
+    """Molecules that a model was trained on, searched by similarity.
+
+    Args:
+        task: Task of the model.
+        smiles: G molecules.
+        target: What was measured, float [G, C], NaN where nothing was; numbers of classes [G] for classes.
+        bound: Int8 [G, C], 1 where a value is a lower bound, -1 for an upper one; None without bounds.
+
+    Example:
+        >>> known = TrainingMolecules(Task("regression", ["logS"]), ["CCO", "C"], np.array([[0.25], [np.nan]]))
+        >>> known.nearest("CCO", 1)
+        [Neighbor(smiles='CCO', similarity=1.0, measured={'logS': '0.25'})]
+    """
+
+    task: Task
+    smiles: Sequence[str]
+    target: np.ndarray
+    bound: np.ndarray | None = None
+    index: SimilarMolecules = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.index = SimilarMolecules(self.smiles)
+
+    def __len__(self) -> int:
+        return len(self.smiles)
+
+    def nearest(self, smiles: str, count: int = 3) -> list[Neighbor]:
+        """Return the most similar molecules, best first; none for a molecule that cannot be read.
+
+        Args:
+            smiles: The molecule.
+            count: Most of them.
+
+        Example:
+            >>> TrainingMolecules(Task("binary", ["toxic"]), ["C"], np.array([[1.0]])).nearest("C")[0].measured
+            {'toxic': '1'}
+        """
+        return [Neighbor(self.smiles[at], value, self._measured(at)) for at, value in self.index.nearest(smiles, count)]
+
+    def _measured(self, place: int) -> dict[str, str]:
+        names = self.task.names
+        if self.task.kind == "multiclass":
+            number = self.target[place]
+            return {"class": names[int(number)]} if number >= 0 else {}
+        bounds = np.zeros(len(names)) if self.bound is None else self.bound[place]
+        return {
+            name: _BOUNDS[int(bound)] + write_number(float(value), digits=4)
+            for name, value, bound in zip(names, self.target[place], bounds, strict=True)
+            if np.isfinite(value)
+        }
+
+
+def run_of(model: str) -> Path | None:
+    """Return the folder of the run that a model was saved by; None for a model without one.
+
+    Args:
+        model: Folder of a run, of a predictor or of a saved network, or name of a packaged model.
+
+    Example:
+        >>> run_of("peptides") is None
+        True
+    """
+    folder = find_predictor(model).resolve()
+    if folder.is_relative_to(SHIPPED):
+        return None
+    return next((place for place in (folder, folder.parent) if (place / CONFIG).is_file()), None)
+
+
+def find_training_molecules(model: str, scratch: Path) -> TrainingMolecules:
+    """Read the molecules that a model has seen: those of the training and of the validation.
+
+    The configuration in the folder of the run names the table. It is read as for the training, from the folder of the
+    data sets where it is prepared already, and else into ``scratch``.
+
+    Args:
+        model: Folder of a run, of a predictor or of a saved network, or name of a packaged model.
+        scratch: A temporary folder.
+
+    Raises:
+        DataNotFoundError: The model was saved without its run, or its data are not on this machine.
+        DataError: The table is not what it was.
+        ConfigError: The configuration of the run cannot be read, or the data set has no SMILES.
+
+    Cost: that of reading the data set; a table that is not prepared takes about 20 microseconds an atom.
+    """
+    folder = run_of(model)
+    if folder is None:
+        hint = "Serve the folder of a run, such as results/esol/0, to see the nearest training molecules."
+        raise DataNotFoundError("The folder of this model does not say what it was trained on", hint=hint)
+    from torch_geometric.graphgym.config import cfg
+
+    import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the settings fingerprint.*
+    from pyg_samsa.datasets import catalog
+    from pyg_samsa.experiments.molecule_rows import MoleculeRows
+    from pyg_samsa.graphgym.config import load_config
+    from pyg_samsa.graphgym.loader import load_for_runner
+
+    load_config(folder / CONFIG)
+    name, root = str(cfg.dataset.name), Path(str(cfg.dataset.dir)).expanduser()
+    is_table = (cfg.dataset.format, name) == ("samsa", "csv")
+    if is_table and not root.is_dir():
+        cfg.dataset.dir = str(scratch)
+    if not is_table and not (catalog.knows("samsa", name) and catalog.is_prepared(name, root)):
+        raise DataNotFoundError(f"The data set {name} is not prepared in {root}", hint="Start in the training folder.")
+    rows = MoleculeRows(load_for_runner(progress=False, encodings=False), name)
+    seen = rows.pool()
+    bound = None if rows.bound is None else rows.bound[seen]
+    return TrainingMolecules(rows.task, [rows.smiles[row] for row in seen], rows.target[seen], bound)

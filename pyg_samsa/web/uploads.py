@@ -1,0 +1,143 @@
+"""Molecules that users send: pasted lines and files, in a temporary folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.io.tables.excel import SUFFIX, excel_to_csv
+from pyg_samsa.io.tables.formats import SUFFIXES, format_of
+from pyg_samsa.web.limits import MIB, Limits
+
+ACCEPTED = (*(ending for endings in SUFFIXES.values() for ending in endings), SUFFIX)
+"""Endings of the files that can be sent."""
+_BLOCK = 2**20
+
+
+class Upload(NamedTuple):
+    """A table in the temporary folder.
+
+    Attributes:
+        path: The file.
+        format: Its format, see `pyg_samsa.io.tables.formats`.
+        title: What the page calls it.
+
+    Example:
+        >>> Upload(Path("table.csv"), "csv", "esol.csv").title
+        'esol.csv'
+    """
+
+    path: Path
+    format: str
+    title: str
+
+
+def save_file(stream: IO[bytes], name: str, folder: Path, limits: Limits) -> Upload:
+    r"""Write a file that was sent to the folder, under a name of our own, and make a CSV file of an Excel file.
+
+    Args:
+        stream: The file.
+        name: The name that was sent with it, which says its format.
+        folder: A temporary folder.
+        limits: Limits of the server.
+
+    Raises:
+        ConfigError: The name says no format that can be read.
+        DataError: The file is empty, too large or damaged.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> upload = save_file(io.BytesIO(b"smiles\nC\n"), "../../etc/in.csv", folder, Limits())
+        >>> upload.path.relative_to(folder).as_posix(), upload.title
+        ('table.csv', 'in.csv')
+    """
+    title = name.replace("\\", "/").rpartition("/")[2].strip() or "file"
+    excel = title.lower().endswith(SUFFIX)
+    format = "csv" if excel else format_of(title)
+    if format is None:
+        hint = "Save it as CSV, Excel (.xlsx), SDF or Parquet."
+        raise ConfigError("file", title[:80], f"a name that ends in one of {', '.join(ACCEPTED)}", hint=hint)
+    path = folder / f"table{SUFFIX if excel else SUFFIXES[format][0]}"
+    written = 0
+    with open(path, "wb") as file:
+        while block := stream.read(_BLOCK):
+            written += len(block)
+            if written > limits.max_bytes:
+                raise DataError(f"the file has more than {limits.max_mb:,} MiB", hint="Split it into several files.")
+            file.write(block)
+    if not written:
+        raise DataError("the file is empty", hint="Choose a file with a column of SMILES.")
+    if excel:
+        table = folder / "table.csv"
+        # The XML of a sheet is larger than its text.
+        excel_to_csv(path, table, max_bytes=max(limits.max_bytes, 64 * MIB), max_rows=limits.max_rows)
+        path.unlink()
+        path = table
+    return Upload(path, format, title)
+
+
+def save_text(text: str, folder: Path, limits: Limits, extra: Mapping[str, float] | None = None) -> Upload:
+    r"""Write pasted lines to the folder as a CSV file: a SMILES in each line, and after a blank its name.
+
+    Args:
+        text: The lines; blank ones are left out.
+        folder: A temporary folder.
+        limits: Limits of the server.
+        extra: Name of a column that a model needs beside the SMILES -> its value for all molecules.
+
+    Raises:
+        DataError: There is no molecule, or there are too many.
+
+    Example:
+        >>> import tempfile
+        >>> upload = save_text("CCO ethanol\n\nC", Path(tempfile.mkdtemp()), Limits(), {"pH": 7.0})
+        >>> upload.path.read_text().splitlines(), upload.title
+        (['smiles,name,pH', 'CCO,ethanol,7', 'C,,7'], '2 pasted molecules')
+    """
+    lines = [line.split(None, 1) for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise DataError("there is no molecule", hint="Write one SMILES in each line, such as CCO.")
+    if len(lines) > limits.max_rows:
+        raise DataError(f"{len(lines):,} lines, more than {limits.max_rows:,}", hint="Send fewer molecules at a time.")
+    columns = dict(extra or {})
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["smiles", "name", *columns])
+    values = [f"{value:.15g}" for value in columns.values()]
+    for smiles, *name in lines:
+        # A field with a leading # would be a comment of the table.
+        writer.writerow([smiles, name[0].strip() if name else "", *values])
+    path = folder / "table.csv"
+    path.write_text(table.getvalue(), encoding="utf-8", errors="replace")
+    return Upload(path, "csv", f"{len(lines):,} pasted molecule{'s' * (len(lines) != 1)}")
+
+
+def count_rows(upload: Upload) -> int | None:
+    r"""Return about the number of rows of a table, for the progress; None for compressed files.
+
+    Args:
+        upload: The table.
+
+    Example:
+        >>> import tempfile
+        >>> count_rows(save_text("C\nCC", Path(tempfile.mkdtemp()), Limits()))
+        2
+
+    Cost: the file is read once, a gigabyte in about a second; Parquet says the number.
+    """
+    if upload.format == "parquet":
+        from pyg_samsa.io.tables.parquet_format import open_parquet
+
+        with open_parquet(upload.path) as reader:
+            return reader.num_rows
+    if upload.format.endswith(".gz"):
+        return None
+    with open(upload.path, "rb") as file:
+        if upload.format == "sdf":
+            return sum(line.startswith(b"$$$$") for line in file)
+        return max(0, sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b"")) - 1)
