@@ -24,7 +24,14 @@ LATE = "models"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments."""
+    """Add the arguments.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> configure(parser)
+        >>> parser.parse_args(["peptides"]).host
+        '127.0.0.1'
+    """
     parser.add_argument(
         "models",
         nargs="+",

@@ -159,7 +159,7 @@ def scale_stops(scale: str) -> str:
 
     Example:
         >>> scale_stops("sequential").split(", ", 2)[0]
-        'light-dark(#ffffff'
+        'light-dark(#ffffff,#1c1f25)'
     """
     low = -100 if scale == "diverging" else 0
     levels = [low + round((100 - low) * step / 16) for step in range(17)]

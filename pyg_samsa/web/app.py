@@ -75,14 +75,14 @@ def create_app(models: Sequence[ServedModel], limits: Limits, *, hosts: Sequence
     app.include_router(routes.router)
     app.include_router(row_routes.router)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    _add_pages(app, site)
+    _add_pages(app, site, local=not set(hosts) - set(LOOPBACK))
     _add_errors(app)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, *hosts], www_redirect=False)
     app.add_middleware(Guard, max_bytes=limits.max_bytes)
     return app
 
 
-def _add_pages(app: FastAPI, site: Site) -> None:
+def _add_pages(app: FastAPI, site: Site, *, local: bool) -> None:
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -98,7 +98,7 @@ def _add_pages(app: FastAPI, site: Site) -> None:
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def index() -> str:
         """The page."""
-        return render("index.html.j2", info=about, accepted=",".join(ACCEPTED), version=__version__)
+        return render("index.html.j2", info=about, accepted=",".join(ACCEPTED), version=__version__, local=local)
 
     @app.get("/editor", response_class=HTMLResponse, include_in_schema=False)
     def editor() -> str:

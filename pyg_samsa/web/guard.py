@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -68,14 +69,22 @@ class Guard:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self.max_bytes + _OVERHEAD:
+            if self._exceeds(seen):
                 raise _TooLargeError
             return message
 
-        try:
-            await self.app(scope, bounded, answer)
-        except _TooLargeError:
+        async def unless_too_large(message: Message) -> None:
+            # The application takes the error for one of the form, and answers that.
+            if not self._exceeds(seen):
+                await answer(message)
+
+        with contextlib.suppress(_TooLargeError):
+            await self.app(scope, bounded, unless_too_large)
+        if self._exceeds(seen):
             await _refuse(answer, *self._too_large())
+
+    def _exceeds(self, size: int) -> bool:
+        return size > self.max_bytes + _OVERHEAD
 
     def _refusal(self, method: str, given: dict[str, str]) -> tuple[int, str, str] | None:
         if method not in _SAFE:
@@ -84,7 +93,7 @@ class Guard:
             if foreign or given.get("sec-fetch-site") in ("cross-site", "same-site"):
                 return 403, "this request comes from another site", "Open the page of the server itself."
         length = given.get("content-length", "0")
-        if length.isdigit() and int(length) > self.max_bytes + _OVERHEAD:
+        if length.isdigit() and self._exceeds(int(length)):
             return self._too_large()
         return None
 

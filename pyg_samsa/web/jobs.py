@@ -30,7 +30,12 @@ _ROWS_KEY = {"--smiles-column": "smiles_column", "IN": "table"}
 
 
 class BusyError(SAMSAError):
-    """As many tables as the server keeps are still being predicted."""
+    """As many tables as the server keeps are still being predicted.
+
+    Example:
+        >>> str(BusyError("20 tables are being predicted"))
+        '20 tables are being predicted'
+    """
 
 
 @dataclass
@@ -50,6 +55,10 @@ class Job:
         errors: Number of them without a prediction.
         message: Why it ended before the last row.
         hint: What can be done about it.
+
+    Example:
+        >>> Job("a1", "esol.csv", ["esol"], Path("a1"), None, 10).state
+        'waiting'
     """
 
     id: str
@@ -71,14 +80,24 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """Seconds that it has run."""
+        """Seconds that it has run.
+
+        Example:
+            >>> Job("a1", "esol.csv", ["esol"], Path("a1"), None, 10).seconds
+            0.0
+        """
         if self.started is None:
             return 0.0
         return (time.monotonic() if self.ended is None else self.ended) - self.started
 
     @property
     def ended_by_itself(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether nothing more will happen.
+
+        Example:
+            >>> Job("a1", "esol.csv", ["esol"], Path("a1"), None, 10).ended_by_itself
+            False
+        """
         return self.state not in (WAITING, RUNNING)
 
     def end(self, state: str, message: str = "", hint: str = "") -> None:
@@ -88,6 +107,12 @@ class Job:
             state: One of ``STATES``.
             message: Why it ended before the last row.
             hint: What can be done about it.
+
+        Example:
+            >>> job = Job("a1", "esol.csv", ["esol"], Path("a1"), None, 10)
+            >>> job.end(FAILED, "the file is damaged")
+            >>> job.state, job.ended_by_itself
+            ('failed', True)
         """
         self.message, self.hint, self.ended, self.state = message, hint, time.monotonic(), state
 
@@ -127,6 +152,17 @@ class Jobs:
             BusyError: As many tables as the server keeps are still being predicted.
             ConfigError: A column is missing, or the format is unknown.
             DataError: The table cannot be read, or is too large.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from pyg_samsa.web.served_models import load_models
+            >>> model, = load_models(["peptides"], Path("unused"))
+            >>> from pyg_samsa.web.uploads import save_text
+            >>> jobs = Jobs(Limits())
+            >>> job = jobs.start([model], lambda folder: save_text("CCO ethanol", folder, Limits()), Asked(None))
+            >>> job.title, job.total
+            ('1 pasted molecule', 1)
+            >>> jobs.close()
         """
         self._make_room()
         name = secrets.token_urlsafe(12)
@@ -154,17 +190,38 @@ class Jobs:
         return job
 
     def get(self, name: str) -> Job | None:
-        """Return a job by its id; None if there is none."""
+        """Return a job by its id; None if there is none.
+
+        Example:
+            >>> jobs = Jobs(Limits())
+            >>> jobs.get("unknown") is None
+            True
+            >>> jobs.close()
+        """
         with self._lock:
             return self._jobs.get(name)
 
     def all(self) -> list[Job]:
-        """Return all jobs, oldest first."""
+        """Return all jobs, oldest first.
+
+        Example:
+            >>> jobs = Jobs(Limits())
+            >>> jobs.all()
+            []
+            >>> jobs.close()
+        """
         with self._lock:
             return list(self._jobs.values())
 
     def remove(self, name: str) -> bool:
-        """Cancel a job and delete its rows; return whether there was one."""
+        """Cancel a job and delete its rows; return whether there was one.
+
+        Example:
+            >>> jobs = Jobs(Limits())
+            >>> jobs.remove("unknown")
+            False
+            >>> jobs.close()
+        """
         with self._lock:
             job = self._jobs.pop(name, None)
         if job is None:

@@ -42,5 +42,10 @@ class Limits:
 
     @property
     def max_bytes(self) -> int:
-        """Largest file in bytes."""
+        """Largest file in bytes.
+
+        Example:
+            >>> Limits(max_mb=1).max_bytes
+            1048576
+        """
         return self.max_mb * MIB

@@ -86,6 +86,14 @@ class Explainer:
         Raises:
             ConfigError: There is no such target, or the molecule has too many atoms.
             SmilesError: The molecule cannot be read.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from pyg_samsa.web.served_models import load_models
+            >>> model, = load_models(["peptides"], Path("unused"))
+            >>> row = ResultRow(1, "glycine", "NCC(=O)O", "", [], [], [])
+            >>> Explainer(Limits()).card(model, row, [], "anticancer").target
+            'anticancer'
         """
         return make_card(self._found(model, row, header, target), 0)
 
@@ -106,6 +114,15 @@ class Explainer:
         Raises:
             ConfigError: There is no such target or method, or the molecule has too many atoms.
             SmilesError: The molecule cannot be read.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from pyg_samsa.web.served_models import load_models
+            >>> model, = load_models(["peptides"], Path("unused"))
+            >>> row = ResultRow(1, "glycine", "NCC(=O)O", "", [], [], [])
+            >>> options = {"target": "anticancer", "method": "sampled", "theme": "light", "kind": "svg"}
+            >>> Explainer(Limits()).picture(model, row, [], **options)[:4]
+            b'<svg'
         """
         found = self._found(model, row, header, target)
         if method and method not in found.importance:

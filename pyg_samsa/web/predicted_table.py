@@ -88,7 +88,7 @@ class SharedReader(TableReader):
 
 
 class PredictedTable:
-    """A table with the predictions of several models.
+    r"""A table with the predictions of several models.
 
     Args:
         models: The models.
@@ -102,6 +102,15 @@ class PredictedTable:
 
     Raises:
         ConfigError: There is no column of SMILES, or one that a model needs is missing.
+
+    Example:
+        >>> from io import BytesIO
+        >>> from pathlib import Path
+        >>> from pyg_samsa.web.served_models import load_models
+        >>> model, = load_models(["peptides"], Path("unused"))
+        >>> with open_molecule_table(BytesIO(b"smiles\nC\n")) as (reader, _):
+        ...     PredictedTable([model], reader, Asked(), Limits()).notes
+        ['The model peptides has no intervals here: it was not calibrated.']
     """
 
     def __init__(self, models: Sequence[ServedModel], reader: TableReader, asked: Asked, limits: Limits) -> None:
@@ -121,13 +130,20 @@ class PredictedTable:
         if interval is not None:
             try:
                 check_confidence(model.predictor.calibration, interval, key="interval")
-            except ConfigError as error:
+            except ConfigError:
                 if not 0 < interval < 1:
                     raise
-                self.notes.append(f"{model.name}: no intervals ({error})")
+                most = f"it was calibrated for at most {model.most_confidence:.3g}"
+                reason = most if model.most_confidence else "it was not calibrated"
+                self.notes.append(f"The model {model.name} has no intervals here: {reason}.")
                 interval = None
         return StreamOptions(
-            self.asked.smiles_column, max_atoms=limits.max_atoms, chunk_rows=CHUNK_ROWS, interval=interval
+            self.asked.smiles_column,
+            max_atoms=limits.max_atoms,
+            chunk_rows=CHUNK_ROWS,
+            interval=interval,
+            # Cells become texts, as in CSV, which refuses those of Parquet that have none.
+            output_format="sdf" if self.reader.has_blocks else "csv",
         )
 
     def _searches(self, model: ServedModel) -> bool:

@@ -129,16 +129,51 @@ class ResultTable:
             database.commit()
 
     def add(self, rows: Sequence[ResultRow]) -> None:
-        """Append rows."""
+        """Append rows.
+
+        Example:
+            >>> import tempfile
+            >>> table = ResultTable(Path(tempfile.mkdtemp()) / "rows.db", [], ["smiles"])
+            >>> table.add([ResultRow(1, "", "C", "", ["C"], [], [])])
+            >>> table.count(Query())
+            1
+        """
         places = ", ".join("?" for _ in range(8 + len(self.columns)))
         with closing(self._open()) as database, database:
             database.executemany(f"INSERT INTO rows VALUES ({places})", map(self._values, rows))
+
+    def check(self, query: Query) -> None:
+        """Raise an error unless a query names columns of the table.
+
+        Args:
+            query: The query.
+
+        Raises:
+            ConfigError: It names another one.
+
+        Example:
+            >>> import tempfile
+            >>> table = ResultTable(Path(tempfile.mkdtemp()) / "rows.db", [], ["smiles"])
+            >>> table.add([ResultRow(1, "", "C", "", ["C"], [], [])])
+            >>> table.check(Query(sort="colour"))
+            Traceback (most recent call last):
+            pyg_samsa.errors.ConfigError: sort: got 'colour', expected one of 'row', 'name', 'smiles', 'error'
+        """
+        self._where(query)
+        self._order(query)
 
     def count(self, query: Query) -> int:
         """Return the number of rows that a query shows.
 
         Raises:
             ConfigError: The query names no column of the table.
+
+        Example:
+            >>> import tempfile
+            >>> table = ResultTable(Path(tempfile.mkdtemp()) / "rows.db", [], ["smiles"])
+            >>> table.add([ResultRow(1, "", "C", "", ["C"], [], [])])
+            >>> table.count(Query(search="c")), table.count(Query(search="n"))
+            (1, 0)
         """
         where, values = self._where(query)
         with closing(self._open()) as database:
@@ -154,6 +189,13 @@ class ResultTable:
 
         Raises:
             ConfigError: The query names no column of the table.
+
+        Example:
+            >>> import tempfile
+            >>> table = ResultTable(Path(tempfile.mkdtemp()) / "rows.db", [], ["smiles"])
+            >>> table.add([ResultRow(1, "", "C", "", ["C"], [], [])])
+            >>> [row.smiles for row in table.page(Query(), 0, 50)], table.page(Query(), 50, 50)
+            (['C'], [])
         """
         return list(self._select(query, f" LIMIT {int(limit)} OFFSET {int(offset)}"))
 
@@ -162,11 +204,26 @@ class ResultTable:
 
         Raises:
             ConfigError: The query names no column of the table.
+
+        Example:
+            >>> import tempfile
+            >>> table = ResultTable(Path(tempfile.mkdtemp()) / "rows.db", [], ["smiles"])
+            >>> table.add([ResultRow(1, "", "C", "", ["C"], [], [])])
+            >>> [row.smiles for row in table.rows(Query())]
+            ['C']
         """
         return self._select(query, "")
 
     def row(self, number: int) -> ResultRow | None:
-        """Return a row by its number; None if there is none."""
+        """Return a row by its number; None if there is none.
+
+        Example:
+            >>> import tempfile
+            >>> table = ResultTable(Path(tempfile.mkdtemp()) / "rows.db", [], ["smiles"])
+            >>> table.add([ResultRow(1, "", "C", "", ["C"], [], [])])
+            >>> table.row(1).smiles, table.row(2) is None
+            ('C', True)
+        """
         with closing(self._open()) as database:
             found = database.execute("SELECT * FROM rows WHERE row = ?", (number,)).fetchone()
         return None if found is None else self._read(found)

@@ -85,12 +85,12 @@ class Site:
         return job
 
 
-def get_site(request: Request) -> Site:
+def _get_site(request: Request) -> Site:
     """Return what the requests share."""
     return request.app.state.site
 
 
-Shared = Annotated[Site, Depends(get_site)]
+Shared = Annotated[Site, Depends(_get_site)]
 
 
 @router.get("/info")

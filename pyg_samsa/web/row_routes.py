@@ -29,7 +29,7 @@ _KEPT = {"cache-control": "private, max-age=3600"}
 _MEDIA = {"csv": "text/csv; charset=utf-8", "sdf": "chemical/x-mdl-sdfile", "svg": "image/svg+xml", "png": "image/png"}
 
 
-def get_query(
+def _get_query(
     search: Annotated[str, Query(max_length=1000)] = "",
     show: Literal["all", "predicted", "failed"] = "all",
     sort: Annotated[str, Query(description="Key of a column, or row, name, smiles or error.")] = "row",
@@ -42,7 +42,7 @@ def get_query(
     return result_table.Query(search, show, sort, descending, column, low, high)
 
 
-Asked = Annotated[result_table.Query, Depends(get_query)]
+Asked = Annotated[result_table.Query, Depends(_get_query)]
 
 
 @router.get("/jobs/{job}/rows")
@@ -67,7 +67,7 @@ def rows(
 def download_rows(job: str, site: Shared, query: Asked, format: Literal["csv", "sdf"] = "csv") -> StreamingResponse:
     """Return the rows that a query shows as a file, with all columns of the table."""
     found = site.job(job)
-    found.results.count(query)  # what is wrong with the query is told before the file begins
+    found.results.check(query)  # before the file begins
     body = download(found.results, query, format, has_blocks=found.has_blocks)
     return StreamingResponse(body, media_type=_MEDIA[format], headers=_attachment(f"{found.title}-predictions", format))
 

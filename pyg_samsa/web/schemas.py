@@ -27,7 +27,12 @@ class Strict(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why a request was refused."""
+    """Why a request was refused.
+
+    Example:
+        >>> Problem(error="the file is empty", hint="").error
+        'the file is empty'
+    """
 
     error: str = Field(description="One line that names the culprit.")
     hint: str = Field(description="What can be done about it; may be empty.")
@@ -47,7 +52,15 @@ class ModelInfo(BaseModel):
 
     @classmethod
     def of(cls, model: ServedModel) -> ModelInfo:
-        """Describe a model."""
+        """Describe a model.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from pyg_samsa.web.served_models import load_models
+            >>> model, = load_models(["peptides"], Path("unused"))
+            >>> ModelInfo.of(model).kind
+            'multilabel'
+        """
         predictor = model.predictor
         return cls(
             name=model.name,
@@ -62,7 +75,12 @@ class ModelInfo(BaseModel):
 
 
 class LimitsInfo(BaseModel):
-    """What the server accepts."""
+    """What the server accepts.
+
+    Example:
+        >>> LimitsInfo(**vars(Limits())).max_mb
+        200
+    """
 
     max_mb: int
     max_rows: int
@@ -81,12 +99,25 @@ class Info(BaseModel):
 
     @classmethod
     def of(cls, version: str, models: list[ServedModel], limits: Limits) -> Info:
-        """Describe a server."""
+        """Describe a server.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from pyg_samsa.web.served_models import load_models
+            >>> model, = load_models(["peptides"], Path("unused"))
+            >>> [one.name for one in Info.of("0.1.0", [model], Limits()).models]
+            ['peptides']
+        """
         return cls(version=version, models=list(map(ModelInfo.of, models)), limits=LimitsInfo(**vars(limits)))
 
 
 class PredictRequest(Strict):
-    """Molecules whose predictions are returned at once."""
+    """Molecules whose predictions are returned at once.
+
+    Example:
+        >>> PredictRequest(smiles=["CCO"]).models
+        []
+    """
 
     smiles: list[Annotated[str, Field(max_length=20_000)]] = Field(min_length=1, max_length=MOST_AT_ONCE)
     models: Names = []
@@ -98,7 +129,12 @@ class PredictRequest(Strict):
 
 
 class NeighborInfo(BaseModel):
-    """A similar molecule of the training."""
+    """A similar molecule of the training.
+
+    Example:
+        >>> NeighborInfo(smiles="CCO", similarity=1.0, measured={"logS": "0.5"}).similarity
+        1.0
+    """
 
     smiles: str
     similarity: float = Field(description="Tanimoto similarity of Morgan fingerprints, from 0 to 1.")
@@ -106,7 +142,12 @@ class NeighborInfo(BaseModel):
 
 
 class Prediction(BaseModel):
-    """The prediction of a model for a molecule."""
+    """The prediction of a model for a molecule.
+
+    Example:
+        >>> Prediction(model="esol", smiles="C(", values={}, error="RDKit cannot read this SMILES").low is None
+        True
+    """
 
     model: str
     smiles: str
@@ -119,7 +160,12 @@ class Prediction(BaseModel):
 
 
 class TextRequest(Strict):
-    """Pasted molecules, which become a table."""
+    """Pasted molecules, which become a table.
+
+    Example:
+        >>> TextRequest(text="CCO ethanol").neighbors
+        True
+    """
 
     text: str = Field(description="A SMILES in each line, and after a blank its name.")
     models: Names = []
@@ -140,7 +186,12 @@ class ColumnInfo(BaseModel):
 
     @classmethod
     def of(cls, column: ResultColumn) -> ColumnInfo:
-        """Describe a column."""
+        """Describe a column.
+
+        Example:
+            >>> ColumnInfo.of(ResultColumn("c0", "logS_pred", True, "value", "esol", "logS")).target
+            'logS'
+        """
         return cls(**column._asdict())
 
 
@@ -193,20 +244,35 @@ class RowInfo(BaseModel):
 
     @classmethod
     def of(cls, row: ResultRow) -> RowInfo:
-        """Describe a row."""
+        """Describe a row.
+
+        Example:
+            >>> RowInfo.of(ResultRow(1, "", "C", "", ["C"], ["0.5"], [0.5])).numbers
+            [0.5]
+        """
         numbers = [None if number is None or abs(number) == float("inf") else number for number in row.numbers]
         return cls(row=row.row, name=row.name, smiles=row.smiles, error=row.error, cells=row.cells, numbers=numbers)
 
 
 class RowPage(BaseModel):
-    """Some rows of a table."""
+    """Some rows of a table.
+
+    Example:
+        >>> RowPage(count=0, rows=[]).count
+        0
+    """
 
     count: int = Field(description="Number of rows that the query shows.")
     rows: list[RowInfo]
 
 
 class MethodInfo(BaseModel):
-    """The colours of a method."""
+    """The colours of a method.
+
+    Example:
+        >>> MethodInfo(label="fall", scale="diverging", ends=["-1", "1"], strongest=[("C0", "1")]).scale
+        'diverging'
+    """
 
     label: str
     scale: Literal["sequential", "diverging"]

@@ -41,12 +41,22 @@ class ServedModel:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Methods that colour atoms and bonds."""
+        """Methods that colour atoms and bonds.
+
+        Example:
+            >>> ServedModel("peptides", load_predictor("peptides")).methods[0]
+            'sampled'
+        """
         return methods_of(self.predictor)
 
     @property
     def most_confidence(self) -> float:
-        """Largest confidence of intervals and sets; 0 if the model was not calibrated."""
+        """Largest confidence of intervals and sets; 0 if the model was not calibrated.
+
+        Example:
+            >>> ServedModel("peptides", load_predictor("peptides")).most_confidence
+            0.0
+        """
         calibration = self.predictor.calibration
         if calibration is None:
             return 0.0

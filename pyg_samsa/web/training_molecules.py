@@ -123,6 +123,11 @@ def find_training_molecules(model: str, scratch: Path) -> TrainingMolecules:
         DataError: The table is not what it was.
         ConfigError: The configuration of the run cannot be read, or the data set has no SMILES.
 
+    Example:
+        >>> find_training_molecules("peptides", Path("unused"))
+        Traceback (most recent call last):
+        pyg_samsa.errors.DataNotFoundError: The folder of this model does not say what it was trained on
+
     Cost: that of reading the data set; a table that is not prepared takes about 20 microseconds an atom.
     """
     folder = run_of(model)

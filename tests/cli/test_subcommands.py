@@ -20,6 +20,7 @@ WORDS = {
     "export": ["model", "out.pt2"],
     "predict": ["model", "CCO"],
     "report": ["runs"],
+    "serve": ["model"],
 }
 HEAVY = ("torch", "torch_geometric", "rdkit", "matplotlib", "pandas", "sklearn", "pytorch_lightning")
 

@@ -30,6 +30,17 @@ def excel_to_csv(source: Path, target: Path, *, max_bytes: int, max_rows: int) -
         DataError: It is no Excel file, is damaged, or exceeds a limit.
         MissingDependencyError: openpyxl or defusedxml is not installed.
 
+    Example:
+        >>> import openpyxl, tempfile
+        >>> folder, book = Path(tempfile.mkdtemp()), openpyxl.Workbook()
+        >>> for row in (["smiles", "y"], ["CCO", 0.5]):
+        ...     book.active.append(row)
+        >>> book.save(folder / "in.xlsx")
+        >>> excel_to_csv(folder / "in.xlsx", folder / "out.csv", max_bytes=2**20, max_rows=100)
+        1
+        >>> (folder / "out.csv").read_text().splitlines()
+        ['smiles,y', 'CCO,0.5']
+
     Cost: about 10 microseconds a cell.
     """
     try:

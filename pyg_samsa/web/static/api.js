@@ -52,3 +52,7 @@ export function theme() {
 export function count(number, word) {
   return `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 }
+
+export function isProbability(model) {
+  return info.models.find((one) => one.name === model).kind !== "regression";
+}

@@ -1,6 +1,7 @@
 // One molecule: coloured atoms and bonds, all predictions, the nearest training molecules.
 
-import { byId, call, element, info, theme } from "./api.js";
+import { byId, call, element, info, isProbability, theme } from "./api.js";
+import { belowOf, shownColumns, valueOf } from "./columns.js";
 
 const METHODS = { sampled: "attention", contribution: "contribution", occlusion: "occlusion" };
 let job = null, row = null, found = null, asked = 0;
@@ -23,8 +24,13 @@ function options(select, texts) {
 }
 
 function values() {
-  const titles = job.columns.map((column, place) => [column, row.cells[place]]);
-  return titles.filter(([column, text]) => text && !["nearest", "measured"].includes(column.role)).map(([column, text]) => element("div", {}, element("dt", {}, column.title), element("dd", {}, text)));
+  const several = job.models.length > 1;
+  return shownColumns(job).filter((column) => row.cells[column.place]).map((column) => {
+    const below = belowOf(row, column);
+    const value = valueOf(row, column, isProbability(column.model));
+    const title = several ? `${column.model}: ${column.title}` : column.title;
+    return element("div", {}, element("dt", {}, title), element("dd", {}, value, below ? element("small", {}, ` (${below})`) : null));
+  });
 }
 
 function legend() {

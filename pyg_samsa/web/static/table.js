@@ -1,6 +1,7 @@
 // The table of predictions: sorted, filtered and cut into pages by the server.
 
-import { byId, call, element, theme } from "./api.js";
+import { byId, call, element, isProbability, theme } from "./api.js";
+import { belowOf, shownColumns, valueOf } from "./columns.js";
 import { openDetail } from "./detail.js";
 
 const PAGE = 50;
@@ -16,24 +17,6 @@ function query() {
   return new URLSearchParams(kept).toString();
 }
 
-function columnsOf(role, model, target) {
-  return job.columns.findIndex((column) => column.role === role && column.model === model && column.target === target);
-}
-
-// What is shown as one column: a value with its interval or set, a class, a similarity.
-function shownColumns() {
-  const shown = [];
-  job.columns.forEach((column, place) => {
-    if (!["value", "class", "similarity"].includes(column.role)) return;
-    const below = column.role === "value" ? [columnsOf("low", column.model, column.target), columnsOf("high", column.model, column.target)] : [];
-    let set = column.role === "value" ? columnsOf("set", column.model, column.target) : -1;
-    if (column.role === "class") set = columnsOf("set", column.model, "");
-    const titles = { value: column.target, class: "most likely class", similarity: "similarity to training" };
-    shown.push({ place, key: column.key, title: titles[column.role], model: job.models.length > 1 ? column.model : "", below, set });
-  });
-  return shown;
-}
-
 function header(title, key, model) {
   const state = sort === key ? (descending ? "descending" : "ascending") : null;
   const press = () => {
@@ -46,27 +29,27 @@ function header(title, key, model) {
 }
 
 function cell(row, column) {
-  const below = column.below.every((place) => place >= 0) && column.below.length ? column.below.map((place) => row.cells[place]) : null;
-  const set = column.set >= 0 ? row.cells[column.set] : "";
-  const more = below && below[0] ? `${below[0]} to ${below[1]}` : set ? `set: ${set}` : "";
-  return element("td", { class: "number" }, row.cells[column.place], more ? element("small", {}, more) : null);
+  const below = belowOf(row, column);
+  return element("td", { class: "number" }, valueOf(row, column, isProbability(column.model)), below ? element("small", {}, below) : null);
 }
 
-function line(row, columns) {
+function line(row, columns, remarks) {
   const failed = !row.cells.some((text) => text);
   const name = row.name || `row ${row.row}`;
   const title = failed ? element("b", {}, name) : element("button", { type: "button", "data-row": row.row, onclick: () => openDetail(job, row) }, name);
   const source = `/api/jobs/${job.id}/rows/${row.row}/structure.svg?theme=${theme()}`;
   const picture = failed ? null : element("img", { class: "molecule", src: source, alt: "", loading: "lazy" });
-  const cells = failed ? [element("td", { class: "failed", colspan: columns.length + 1 }, row.error)] : [...columns.map((column) => cell(row, column)), element("td", {}, row.error)];
+  const cells = failed ? [element("td", { class: "failed", colspan: columns.length + remarks }, row.error)] : [...columns.map((column) => cell(row, column)), ...(remarks ? [element("td", {}, row.error)] : [])];
   return element("tr", {}, element("td", {}, String(row.row)), element("th", { scope: "row" }, title, element("span", { class: "smiles", title: row.smiles.slice(0, 500) }, row.smiles)), element("td", {}, picture), ...cells);
 }
 
 function draw(found) {
-  const columns = shownColumns();
+  const columns = shownColumns(job);
   const table = byId("table");
-  table.tHead.replaceChildren(element("tr", {}, header("row", "row"), header("name", "name"), element("th", { scope: "col" }, element("small", {}, "structure")), ...columns.map((column) => header(column.title, column.key, column.model)), element("th", { scope: "col" }, element("small", {}, "remark"))));
-  table.tBodies[0].replaceChildren(...found.rows.map((row) => line(row, columns)));
+  const remarks = Number(found.rows.some((row) => row.error && row.cells.some((text) => text)));
+  const several = job.models.length > 1;
+  table.tHead.replaceChildren(element("tr", {}, header("row", "row"), header("name", "name"), element("th", { scope: "col" }, element("small", {}, "structure")), ...columns.map((column) => header(column.title, column.key, several ? column.model : "")), ...(remarks ? [element("th", { scope: "col" }, element("small", {}, "remark"))] : [])));
+  table.tBodies[0].replaceChildren(...found.rows.map((row) => line(row, columns, remarks)));
   const last = Math.min(offset + PAGE, found.count);
   byId("page").textContent = found.count ? `Rows ${(offset + 1).toLocaleString("en")} to ${last.toLocaleString("en")} of ${found.count.toLocaleString("en")}` : "No row fits.";
   byId("previous").disabled = offset === 0;

@@ -1,0 +1,33 @@
+import pytest
+
+from pyg_samsa.chem.similarity import SimilarMolecules
+
+rdkit = pytest.importorskip("rdkit")
+
+
+def test_similarities_are_those_of_rdkit_in_descending_order():
+    from rdkit import Chem, DataStructs
+    from rdkit.Chem.AllChem import GetMorganFingerprintAsBitVect
+
+    known = ["CCO", "not a molecule", "CCCO", "c1ccccc1O", "CCCCN"]
+    found = SimilarMolecules(known).nearest("CCCCO", 3)
+    own, *others = (
+        GetMorganFingerprintAsBitVect(Chem.MolFromSmiles(text), 2, 2048)
+        for text in ["CCCCO", *known]
+        if "not" not in text
+    )
+    expected = dict(zip([0, 2, 3, 4], DataStructs.BulkTanimotoSimilarity(own, others), strict=True))
+    best = sorted(expected.items(), key=lambda item: (-item[1], item[0]))[:3]
+    assert [place for place, _ in found] == [place for place, _ in best]
+    assert [value for _, value in found] == pytest.approx([value for _, value in best])
+    assert SimilarMolecules(known).nearest("CCCCO", 1) == found[:1]
+
+
+def test_equal_similarities_keep_the_order_of_the_list():
+    assert SimilarMolecules(["OCC", "C", "CCO"]).nearest("CCO", 2) == [(0, 1.0), (2, 1.0)]
+
+
+def test_nothing_is_found_where_nothing_can_be_read():
+    assert SimilarMolecules([]).nearest("C") == []
+    assert SimilarMolecules(["?"]).nearest("C") == []
+    assert SimilarMolecules(["C"]).nearest("?") == []

@@ -1,0 +1,126 @@
+import io
+
+import pytest
+
+
+def test_info_describes_models_and_limits(client):
+    found = client.get("/api/info").json()
+    atoms, peptides = found["models"]
+    assert (atoms["name"], atoms["kind"], atoms["targets"], atoms["training_molecules"]) == (
+        "atoms",
+        "regression",
+        ["atoms"],
+        3,
+    )
+    assert (peptides["training_molecules"], peptides["without_training"]) == (None, "no run")
+    assert found["limits"]["max_rows"] == 2000
+
+
+def test_a_few_molecules_are_predicted_at_once(client):
+    asked = {"smiles": ["CCO", "C("], "models": ["atoms"], "interval": 0.9, "neighbors": 2}
+    first, second = client.post("/api/predict", json=asked).json()
+    assert first == {
+        "model": "atoms",
+        "smiles": "CCO",
+        "values": {"atoms": 3.0},
+        "low": {"atoms": 2.5},
+        "high": {"atoms": 3.5},
+        "sets": None,
+        "error": "",
+        "neighbors": [
+            {"smiles": "CCO", "similarity": 1.0, "measured": {"atoms": "3.25"}},
+            first["neighbors"][1],
+        ],
+    }
+    assert (second["values"], second["error"], second["neighbors"]) == ({}, "RDKit cannot read this SMILES", [])
+
+
+def test_extra_columns_are_passed_on(open_client, counter):
+    client = open_client([counter(extra_columns=["pH"])])
+    asked = {"smiles": ["CCO", "C"], "extra_columns": {"pH": [1.5, 2]}}
+    assert [one["values"] for one in client.post("/api/predict", json=asked).json()] == [{"atoms": 4.5}, {"atoms": 3.0}]
+    missing = client.post("/api/predict", json={"smiles": ["CCO"]})
+    assert missing.status_code == 422
+    assert "'pH'" in missing.json()["error"]
+    job = client.post("/api/jobs", json={"text": "CCO", "extra_columns": {"pH": 2.5}})
+    assert job.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"smiles": []}, "smiles"),
+        ({"smiles": ["C"], "models": ["nope"]}, "models: got 'nope'"),
+        ({"smiles": ["C"], "interval": 1.0}, "interval"),
+        ({"smiles": ["C"], "interval": 0.9, "models": ["peptides"]}, "interval: got 0.9, expected no interval"),
+        ({"smiles": ["C"], "colour": "red"}, "colour"),
+        ({"smiles": ["C"] * 1001}, "smiles"),
+    ],
+)
+def test_wrong_requests_are_one_line(client, asked, told):
+    answer = client.post("/api/predict", json=asked)
+    assert answer.status_code == 422
+    assert set(answer.json()) == {"error", "hint"}
+    assert told in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.smi", "in.sdf", "in.xlsx", "in.csv.gz"])
+def test_files_of_each_format_are_predicted(client, finish, name):
+    from pyg_samsa.chem.mol_blocks import smiles_block
+
+    content = b"smiles,note\nCCO,x\nc1ccccc1,y\n"
+    if name.endswith("gz"):
+        import gzip
+
+        content = gzip.compress(content)
+    elif name.endswith("sdf"):
+        content = "".join(f"{smiles_block(smiles)}$$$$\n" for smiles in ("CCO", "c1ccccc1")).encode()
+    elif name.endswith("xlsx"):
+        book = pytest.importorskip("openpyxl").Workbook()
+        for row in (["smiles", "note"], ["CCO", "x"], ["c1ccccc1", "y"]):
+            book.active.append(row)
+        file = io.BytesIO()
+        book.save(file)
+        content = file.getvalue()
+    form = {"models": ["atoms"], "interval": "0.9"}
+    job = finish(client, client.post("/api/jobs/file", data=form, files={"file": (name, content)}).json())
+    assert (job["state"], job["rows"], job["errors"], job["title"]) == ("done", 2, 0, name)
+    rows = client.get(f"/api/jobs/{job['id']}/rows").json()["rows"]
+    assert [row["cells"][:3] for row in rows] == [["3", "2.5", "3.5"], ["6", "5.5", "6.5"]]
+
+
+def test_what_is_wrong_with_a_file_is_told(client):
+    answer = client.post("/api/jobs/file", files={"file": ("a.csv", b"a,b\n1,2\n")})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "smiles_column: got None, expected the name of a column: 'a', 'b'"
+    answer = client.post("/api/jobs/file", files={"file": ("a.doc", b"x")})
+    assert answer.status_code == 422
+    assert client.get("/api/jobs").json() == []
+
+
+def test_a_table_can_be_cancelled_and_deleted(open_client, counter, finish):
+    client = open_client([counter(pause=0.1)])
+    job = client.post("/api/jobs", json={"text": "C\n" * 1900, "neighbors": False}).json()
+    assert job["state"] in ("waiting", "running")
+    assert client.post(f"/api/jobs/{job['id']}/cancel").status_code == 200
+    found = finish(client, job)
+    assert found["state"] == "cancelled"
+    assert found["rows"] < 1900
+    assert [one["id"] for one in client.get("/api/jobs").json()] == [job["id"]]
+    assert client.delete(f"/api/jobs/{job['id']}").status_code == 204
+    assert client.get(f"/api/jobs/{job['id']}").status_code == 404
+
+
+def test_a_full_server_answers_429(open_client, counter):
+    from pyg_samsa.web.limits import Limits
+
+    client = open_client([counter(pause=0.2)], limits=Limits(max_tables=1))
+    client.post("/api/jobs", json={"text": "C\n" * 600})
+    answer = client.post("/api/jobs", json={"text": "C"})
+    assert (answer.status_code, answer.json()["error"]) == (429, "1 tables are being predicted")
+
+
+@pytest.mark.parametrize("path", ["", "/rows", "/download", "/rows/1/structure.svg", "/rows/1/neighbors?model=atoms"])
+def test_unknown_tables_are_404(client, path):
+    assert client.get(f"/api/jobs/nope{path}").status_code == 404

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from pyg_samsa.cli import main
+from pyg_samsa.errors import DataNotFoundError
+from pyg_samsa.task import Task
+from pyg_samsa.web.training_molecules import TrainingMolecules, find_training_molecules, run_of
+
+
+def test_the_nearest_come_first_with_what_was_measured():
+    task = Task("regression", ["logS", "logD"])
+    target = np.array([[1.5, np.nan], [-0.25, 2.0], [3.0, 4.0]])
+    known = TrainingMolecules(task, ["CCCCCCO", "CCO", "c1ccccc1"], target)
+    first, second = known.nearest("OCC", 2)
+    assert (first.smiles, first.similarity, first.measured) == ("CCO", 1.0, {"logS": "-0.25", "logD": "2"})
+    assert second.smiles == "CCCCCCO"
+    assert 0 < second.similarity < 1
+    assert second.measured == {"logS": "1.5"}
+    assert known.nearest("C(") == []
+
+
+def test_bounds_and_classes_are_written_as_such():
+    bounded = TrainingMolecules(Task("regression", ["IC50"]), ["C"], np.array([[10.0]]), np.array([[1]], np.int8))
+    assert bounded.nearest("C")[0].measured == {"IC50": "> 10"}
+    classes = TrainingMolecules(Task("multiclass", ["low", "high"]), ["C"], np.array([1.0]))
+    assert classes.nearest("C")[0].measured == {"class": "high"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run on 40 molecules, and the folder where it was started."""
+    pytest.importorskip("lightgbm")
+    folder = tmp_path_factory.mktemp("training")
+    rows = [f"{'C' * n}{end},{n / 4}" for n in range(1, 21) for end in ("O", "N")]
+    (folder / "table.csv").write_text("\n".join(["smiles,logS", *rows]) + "\n")
+    patch = pytest.MonkeyPatch()
+    patch.chdir(folder)
+    words = ["train", "--csv", str(folder / "table.csv"), "--target-columns", "logS", "-q"]
+    settings = ["predictor.members", "trees", "predictor.tree_inputs", "[maccs]", "run_name", "tiny"]
+    try:
+        assert main([*words, *settings]) == 0
+    finally:
+        patch.undo()
+    return folder / "results" / "tiny" / "0"
+
+
+def test_a_run_knows_the_molecules_of_training_and_validation(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    known = find_training_molecules(str(run), tmp_path / "scratch")
+    assert run_of(str(run / "predictor")) == run.resolve()
+    test = (run / "predictions_test.csv").read_text().splitlines()[1:]
+    tested = {line.split(",")[1] for line in test}
+    assert len(known) == 40 - len(tested)
+    assert not tested & set(known.smiles)
+    molecule = known.smiles[0]
+    assert known.nearest(molecule, 1)[0].measured == {"logS": f"{(len(molecule) - 1) / 4:g}"}
+    assert list(tmp_path.iterdir()) == [tmp_path / "scratch"]  # nothing is written beside it
+
+
+def test_a_table_that_is_gone_is_named(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = run.parents[2] / "table.csv"
+    table.rename(tmp_path / "moved.csv")
+    try:
+        with pytest.raises(DataNotFoundError, match=r"table\.csv"):
+            find_training_molecules(str(run), tmp_path / "scratch")
+    finally:
+        (tmp_path / "moved.csv").rename(table)

@@ -1,0 +1,56 @@
+import io
+from pathlib import Path
+
+import pytest
+
+from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.web.limits import Limits
+from pyg_samsa.web.uploads import Upload, count_rows, save_file, save_text
+
+LIMITS = Limits(max_mb=1, max_rows=3)
+
+
+@pytest.mark.parametrize("name", ["../../up.csv", "/etc/passwd.csv", "..\\..\\up.csv", "a\0b.csv", "C:\\x\\.csv"])
+def test_a_file_lies_in_the_folder_whatever_its_name_is(name, tmp_path):
+    upload = save_file(io.BytesIO(b"smiles\nC\n"), name, tmp_path, LIMITS)
+    assert upload.path == tmp_path / "table.csv"
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_an_unknown_ending_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ConfigError, match=r"file: got 'virus\.exe'.*\.csv.*\.xlsx") as raised:
+        save_file(io.BytesIO(b"x"), "virus.exe", tmp_path, LIMITS)
+    assert "Excel" in raised.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_and_large_files_are_refused(tmp_path):
+    with pytest.raises(DataError, match="the file is empty"):
+        save_file(io.BytesIO(b""), "a.csv", tmp_path, LIMITS)
+    with pytest.raises(DataError, match="more than 1 MiB"):
+        save_file(io.BytesIO(b"C\n" * 2**20), "a.csv", tmp_path, LIMITS)
+
+
+def test_lines_become_rows_with_names(tmp_path):
+    upload = save_text('CCO  ethyl alcohol\r\n\n  C\nC1,"=1+1\n', tmp_path, LIMITS)
+    assert upload.path.read_text() == 'smiles,name\nCCO,ethyl alcohol\nC,\n"C1,""=1+1",\n'
+    assert upload.title == "3 pasted molecules"
+    assert count_rows(upload) == 3
+
+
+def test_no_lines_and_too_many_are_refused(tmp_path):
+    with pytest.raises(DataError, match="there is no molecule"):
+        save_text(" \n\t\n", tmp_path, LIMITS)
+    with pytest.raises(DataError, match="4 lines, more than 3"):
+        save_text("C\n" * 4, tmp_path, LIMITS)
+
+
+def test_rows_are_counted(tmp_path):
+    (tmp_path / "a.sdf").write_bytes(b"a\n$$$$\nb\n$$$$\n")
+    assert count_rows(Upload(tmp_path / "a.sdf", "sdf", "a")) == 2
+    assert count_rows(Upload(Path("unread.csv.gz"), "csv.gz", "a")) is None
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    parquet.write_table(pyarrow.table({"smiles": ["C"] * 5}), tmp_path / "a.parquet")
+    assert count_rows(Upload(tmp_path / "a.parquet", "parquet", "a")) == 5
