@@ -68,11 +68,17 @@ class SharedReader(TableReader):
 
     @staticmethod
     def views(reader: TableReader, number: int) -> list[SharedReader]:
-        """Return views of a table.
+        r"""Return views of a table.
 
         Args:
             reader: The table.
             number: How many.
+
+        Example:
+            >>> from io import BytesIO
+            >>> with open_molecule_table(BytesIO(b"smiles\nC\n")) as (reader, _):
+            ...     len(SharedReader.views(reader, 3))
+            3
         """
         waiting: list[deque[Chunk | None]] = [deque() for _ in range(number)]
         return [SharedReader(reader, waiting, place) for place in range(number)]
@@ -162,10 +168,20 @@ class PredictedTable:
         return columns
 
     def chunks(self) -> Iterator[list[ResultRow]]:
-        """Yield the rows of the table, some at a time.
+        r"""Yield the rows of the table, some at a time.
 
         Raises:
             DataError: The table is damaged.
+
+        Example:
+            >>> from io import BytesIO
+            >>> from pathlib import Path
+            >>> from pyg_samsa.web.served_models import load_models
+            >>> model, = load_models(["peptides"], Path("unused"))
+            >>> with open_molecule_table(BytesIO(b"smiles\nC\n")) as (reader, _):
+            ...     rows, = PredictedTable([model], reader, Asked(), Limits()).chunks()
+            >>> [row.smiles for row in rows]
+            ['C']
         """
         numbers = count(1)
         steps = [table.chunks() for table in self.tables]

@@ -237,6 +237,14 @@ class ResultTable:
 
         Raises:
             ConfigError: There is none.
+
+        Example:
+            >>> import tempfile
+            >>> table = ResultTable(Path(tempfile.mkdtemp()) / "rows.db", [], ["smiles"])
+            >>> table.add([ResultRow(1, "", "C", "", ["C"], [], [])])
+            >>> table.column("c0")
+            Traceback (most recent call last):
+            pyg_samsa.errors.ConfigError: column: got 'c0', expected one of
         """
         found = next((column for column in self.columns if column.key == key), None)
         if found is None:

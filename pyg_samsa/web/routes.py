@@ -63,6 +63,15 @@ class Site:
 
         Raises:
             ConfigError: There is no such model.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from pyg_samsa.web.served_models import load_models
+            >>> model, = load_models(["peptides"], Path("unused"))
+            >>> site = Site([model], Limits(), Jobs(Limits()), Explainer(Limits()))
+            >>> [model.name for model in site.chosen([])]
+            ['peptides']
+            >>> site.jobs.close()
         """
         known = [model.name for model in self.models]
         for name in names:
@@ -78,6 +87,13 @@ class Site:
 
         Raises:
             HTTPException: There is none.
+
+        Example:
+            >>> site = Site([], Limits(), Jobs(Limits()), Explainer(Limits()))
+            >>> site.jobs.close()
+            >>> site.job("unknown")
+            Traceback (most recent call last):
+            fastapi.exceptions.HTTPException: 404: there is no such table; it may have been deleted
         """
         job = self.jobs.get(name)
         if job is None:

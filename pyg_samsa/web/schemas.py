@@ -21,7 +21,13 @@ MOST_AT_ONCE = 1_000
 
 
 class Strict(BaseModel):
-    """Base of what is taken: an unknown name is an error."""
+    """Base of what is taken: an unknown name is an error.
+
+    Example:
+        >>> PredictRequest(smiles=["C"], colour="red")
+        Traceback (most recent call last):
+        pydantic_core._pydantic_core.ValidationError: ...
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -214,7 +220,17 @@ class JobInfo(BaseModel):
 
     @classmethod
     def of(cls, job: Job) -> JobInfo:
-        """Describe a job."""
+        """Describe a job.
+
+        Example:
+            >>> import tempfile
+            >>> from pathlib import Path
+            >>> from pyg_samsa.web.result_table import ResultTable
+            >>> folder = Path(tempfile.mkdtemp())
+            >>> results = ResultTable(folder / "rows.db", [], ["smiles"])
+            >>> JobInfo.of(Job("a1", "esol.csv", ["esol"], folder, results, 10)).state
+            'waiting'
+        """
         return cls(
             id=job.id,
             title=job.title,
