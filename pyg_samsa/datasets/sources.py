@@ -40,6 +40,7 @@ class RemoteFile(NamedTuple):
 
 _DROPBOX = "https://www.dropbox.com/s"
 _OGB = "https://snap.stanford.edu/ogb/data/graphproppred/csv_mol_download"
+_GNN_BENCHMARK = "https://data.pyg.org/datasets/benchmarking-gnns"
 _ZINC_INDEX = "https://raw.githubusercontent.com/graphdeeplearning/benchmarking-gnns/master/data/molecules"
 
 FUNC_CSV = RemoteFile(
@@ -91,6 +92,16 @@ def ogb_zip(folder: str) -> RemoteFile:
         'hiv.zip'
     """
     return RemoteFile(f"{folder}.zip", f"{_OGB}/{folder}.zip", None)
+
+
+def gnn_benchmark_zip(name: str) -> RemoteFile:
+    """Return the archive of MNIST, CIFAR10, PATTERN or CLUSTER as graphs; no hash was ever published.
+
+    Example:
+        >>> gnn_benchmark_zip("CLUSTER").name
+        'CLUSTER_v2.zip'
+    """
+    return RemoteFile(f"{name}_v2.zip", f"{_GNN_BENCHMARK}/{name}_v2.zip", None)
 
 
 CIFAR10 = {

@@ -1,12 +1,18 @@
 import re
 
 from pyg_samsa.datasets import sources
-from pyg_samsa.datasets.sources import RemoteFile, ogb_zip
+from pyg_samsa.datasets.sources import RemoteFile, gnn_benchmark_zip, ogb_zip
 
 
 def files():
     found = [value for value in vars(sources).values() if isinstance(value, RemoteFile)]
-    return [*found, *sources.LRGB_ZIPS.values(), *sources.ZINC_INDEX.values(), ogb_zip("hiv")]
+    return [
+        *found,
+        *sources.LRGB_ZIPS.values(),
+        *sources.ZINC_INDEX.values(),
+        ogb_zip("hiv"),
+        gnn_benchmark_zip("MNIST"),
+    ]
 
 
 def test_files_are_fetched_over_tls_and_hashes_are_whole():
