@@ -4,6 +4,7 @@ from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.molecule_descriptors import add_descriptors
 from pyg_samsa.datasets.molecules.csv_molecules import CSVMolecules
+from pyg_samsa.datasets.molecules.gnn_benchmark import GNNBenchmark
 from pyg_samsa.datasets.molecules.lrgb import LRGBPeptides
 from pyg_samsa.datasets.molecules.lrgb_release import LRGBRelease
 from pyg_samsa.datasets.molecules.ogb import OGBMolecules
@@ -29,6 +30,7 @@ __all__ = [
     "Digits",
     "EmbeddedPeptides",
     "Features",
+    "GNNBenchmark",
     "LRGBPeptides",
     "LRGBRelease",
     "ListOps",

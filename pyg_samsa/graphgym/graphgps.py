@@ -90,10 +90,10 @@ def is_graphgps(leaves: Mapping[str, Any], known: Collection[str] = ()) -> bool:
         >>> is_graphgps({"model.type": "GPSModel"}), is_graphgps({"model.type": "gps"}, ["model.type"])
         (True, False)
     """
-    encoders = {str(leaves.get(_ENCODER, "")), str(leaves.get("dataset.edge_encoder_name", ""))}
+    encoders = {_text(leaves, _ENCODER), _text(leaves, "dataset.edge_encoder_name")}
     return (
-        leaves.get("model.type") in {*table.NETWORKS, *table.REFUSED_NETWORKS}
-        or leaves.get("gnn.head") in table.REFUSED_HEADS
+        _is_foreign(leaves)
+        or _text(leaves, "gnn.head") in table.REFUSED_HEADS
         or leaves.get("train.mode") == "custom"
         or any(key not in known and table.find_key(key) is not None for key in leaves)
         or any("+" in name or name in {*table.REFUSED_ENCODERS, *_encodings()} for name in encoders)
@@ -132,7 +132,7 @@ def translate(leaves: Mapping[str, Any], known: Collection[str] = ()) -> Transla
 
 def _take(leaves: Mapping[str, Any], made: Translation, known: Collection[str]) -> list[str]:
     """Take the settings that stay as they are, refuse those that cannot be, and return the names of the others."""
-    foreign = leaves.get("model.type") in {*table.NETWORKS, *table.REFUSED_NETWORKS}
+    foreign = _is_foreign(leaves)
     dropped = []
     for name, value in leaves.items():
         key = table.find_key(name)
@@ -144,6 +144,16 @@ def _take(leaves: Mapping[str, Any], made: Translation, known: Collection[str]) 
         elif name in table.KEYS:
             dropped.append(name)
     return dropped
+
+
+def _text(leaves: Mapping[str, Any], key: str) -> str:
+    """Return a name that a file holds, which may be anything; empty without one."""
+    return str(leaves.get(key, ""))
+
+
+def _is_foreign(leaves: Mapping[str, Any]) -> bool:
+    """Say whether the network is one of those repositories by its name."""
+    return _text(leaves, "model.type") in {*table.NETWORKS, *table.REFUSED_NETWORKS}
 
 
 def _encodings() -> tuple[str, ...]:
@@ -163,10 +173,10 @@ def _belongs(name: str, encoding: str | None) -> bool:
 
 
 def _network(leaves: Mapping[str, Any], made: Translation) -> None:
-    network = leaves.get("model.type")
+    network = _text(leaves, "model.type")
     if network in table.REFUSED_NETWORKS:
         hint = "For example: model.type GPSModel gt.layer_type CustomGatedGCN+Transformer, or model.type samsa."
-        _refuse("model.type", network, table.REFUSED_NETWORKS[str(network)], table.NETWORKS, hint)
+        _refuse("model.type", network, table.REFUSED_NETWORKS[network], table.NETWORKS, hint)
     if network not in table.NETWORKS:
         for key in ("model.type", "gt.layer_type", "gnn.layer_type", "gnn.batchnorm"):
             if key in leaves:
@@ -175,15 +185,15 @@ def _network(leaves: Mapping[str, Any], made: Translation) -> None:
     if network == "custom_gnn":
         _custom_gnn(leaves, made)
     else:
-        _gps(str(network), leaves, made)
-    if str(leaves.get("optim.scheduler", "")).endswith("_with_warmup"):
+        _gps(network, leaves, made)
+    if _text(leaves, "optim.scheduler").endswith("_with_warmup"):
         _defaults("warmup", made)
 
 
 def _custom_gnn(leaves: Mapping[str, Any], made: Translation) -> None:
-    layer = leaves.get("gnn.layer_type", "generalconv")
+    layer = _text(leaves, "gnn.layer_type") or "generalconv"  # GraphGym's default
     if layer not in table.CONVOLUTIONS:
-        reason = table.REFUSED_CONVOLUTIONS.get(str(layer), "no other layer is known")
+        reason = table.REFUSED_CONVOLUTIONS.get(layer, "no other layer is known")
         _refuse("gnn.layer_type", layer, reason, table.CONVOLUTIONS)
     ours = table.CONVOLUTIONS[layer]
     made.set("model.type", ours, "gnn.layer_type", layer)
@@ -196,8 +206,8 @@ def _custom_gnn(leaves: Mapping[str, Any], made: Translation) -> None:
 
 
 def _gps(network: str, leaves: Mapping[str, Any], made: Translation) -> None:
-    layer = leaves.get("gt.layer_type")
-    local, plus, attention = str(layer).partition("+")
+    layer = _text(leaves, "gt.layer_type")
+    local, plus, attention = layer.partition("+")
     if attention in table.REFUSED_ATTENTION:
         hint = f"For example: gt.layer_type {local}+Transformer, or {local}+SAMSA."
         _refuse("gt.layer_type", layer, table.REFUSED_ATTENTION[attention], GPS_LAYERS, hint)
@@ -205,12 +215,12 @@ def _gps(network: str, leaves: Mapping[str, Any], made: Translation) -> None:
     if not ours and layer not in GPS_LAYERS:
         names = ", ".join(LOCAL_OF_GRAPHGPS)
         operators = ", ".join(map(str.upper, OPERATORS))
-        raise ConfigError("gt.layer_type", layer, f"one of {names} + Transformer, Performer, {operators}")
+        raise ConfigError("gt.layer_type", layer or None, f"one of {names} + Transformer, Performer, {operators}")
     made.set("model.type", "samsa" if ours else "gps", "model.type", network)
     made.settings["gt.layer_type"] = Taken(layer, "gt.layer_type")
     _defaults("gps", made)
     widths = {key: leaves[key] for key in ("gt.dim_hidden", "gnn.dim_inner") if key in leaves}
-    if len(set(widths.values())) > 1:
+    if len(widths) == 2 and widths["gt.dim_hidden"] != widths["gnn.dim_inner"]:
         raise ConfigError("gt.dim_hidden", widths["gt.dim_hidden"], f"gnn.dim_inner ({widths['gnn.dim_inner']})")
     _note_gated(str(LOCAL_OF_GRAPHGPS.get(local)), "gt.layer_type", layer, made)
     if ours:
@@ -226,7 +236,7 @@ def _only_samsa(leaves: Mapping[str, Any], made: Translation) -> None:
         made.settings.pop(key, None)
         if reason and leaves.get(key):
             made.note(key, leaves[key], reason)
-    pooling = leaves.get("model.graph_pooling", "add")
+    pooling = _text(leaves, "model.graph_pooling")
     if pooling not in POOLS:
         made.settings.pop("model.graph_pooling", None)
         if "model.graph_pooling" in leaves:
@@ -244,12 +254,12 @@ def _defaults(of: str, made: Translation) -> None:
 
 
 def _head(leaves: Mapping[str, Any], made: Translation) -> None:
-    head = leaves.get("gnn.head")
+    head = _text(leaves, "gnn.head")
     if head in table.REFUSED_HEADS:
-        _refuse("gnn.head", head, table.REFUSED_HEADS[str(head)], table.HEADS)
-    if head is None:
+        _refuse("gnn.head", head, table.REFUSED_HEADS[head], table.HEADS)
+    if not head:
         return
-    made.settings["gnn.head"] = Taken(head, "gnn.head")
+    made.settings["gnn.head"] = Taken(leaves["gnn.head"], "gnn.head")
     if head == "san_graph" and _is(made, "samsa"):
         made.note("gnn.head", head, "networks of SAMSA have a head of their own")
         made.set("gnn.head", "graph", "gnn.head", head)
@@ -261,18 +271,20 @@ def _is(made: Translation, network: str) -> bool:
 
 def _used_encoding(leaves: Mapping[str, Any]) -> str | None:
     """Return the encoding that the name of the node encoder holds; refuse those that are not part of this package."""
-    name = str(leaves.get(_ENCODER, ""))
+    name = _text(leaves, _ENCODER)
     parts = [part for part in name.split("+") if part in _encodings()]
-    refused = [part for part in _encodings() if part in parts or leaves.get(f"posenc_{part}.enable") is True]
-    for part in refused:
-        if part in table.REFUSED_ENCODINGS:
+    enabled = {part: leaves.get(f"posenc_{part}.enable", False) for part in _encodings()}
+    for part, on in enabled.items():
+        if not isinstance(on, bool):
+            raise ConfigError(f"posenc_{part}.enable", on, "True or False")
+        if part in table.REFUSED_ENCODINGS and (on or part in parts):
             key = _ENCODER if part in parts else f"posenc_{part}.enable"
             _refuse(key, leaves[key], table.REFUSED_ENCODINGS[part], table.ENCODINGS)
     if len(parts) > 1:
         hint = f"Name one of them: {' or '.join(name.replace(f'+{part}', '', 1) for part in reversed(parts))}."
         raise ConfigError(_ENCODER, name, "one positional encoding", hint=hint)
     for part in table.ENCODINGS:
-        on = leaves.get(f"posenc_{part}.enable") is True
+        on = enabled[part]
         if on and part not in parts:
             hint = f"Name it, such as LinearNode+{part}, or set pe.kind {table.ENCODINGS[part]} instead."
             raise ConfigError(f"posenc_{part}.enable", True, f"False, or {part} in {_ENCODER}", hint=hint)
@@ -287,12 +299,14 @@ def _encoders(leaves: Mapping[str, Any], made: Translation, used: str | None) ->
         key = f"dataset.{kind}_encoder_name"
         if key not in leaves:
             continue
-        name = str(leaves[key])
+        name = _text(leaves, key)
         base = name if used is None else "+".join(part for part in name.split("+") if part != used)
         if base in table.REFUSED_ENCODERS:
             _refuse(key, name, table.REFUSED_ENCODERS[base], known)
         base = base or "LinearNode"
-        made.settings[key] = Taken(base, key, None if base == name else name)
+        made.settings[key] = Taken(leaves[key], key) if base == name else Taken(base, key, name)
+    if leaves.get("dataset.edge_encoder") is False and _is_foreign(leaves) and not _is(made, "gcn"):
+        made.note("dataset.edge_encoder", False, "edge features that a data set has are encoded all the same")
     if used is None:
         return
     if leaves.get("model.type") == "gnn":

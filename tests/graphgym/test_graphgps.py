@@ -353,12 +353,44 @@ def test_the_list_holds_what_differs_and_nothing_else():
         ({"gt__dim_hidden": 8, "gnn__dim_inner": 16}, "gt.dim_hidden"),
         ({"pretrained__dir": "pretrained/x"}, "pretrained.dir"),
         ({"gnn__head": "infer_links"}, "gnn.head"),
+        ({"posenc_RWSE__enable": 1}, "posenc_RWSE.enable"),
+        ({"posenc_SignNet__enable": "yes"}, "posenc_SignNet.enable"),
+        ({"posenc_RWSE__kernel__times_func": ["range(1,17)"]}, "posenc_RWSE.kernel.times_func"),
+        ({"posenc_RWSE__kernel__times": {"a": 1}, "posenc_RWSE__kernel__times_func": None}, "posenc_RWSE.kernel.times"),
+        ({"gt__layer_type": ["GINE", "Transformer"]}, "gt.layer_type"),
+        ({"gt__dim_hidden": [8], "gnn__dim_inner": 8}, "gt.dim_hidden"),
+        ({"dataset__transductive": [True]}, "dataset.transductive"),
     ],
 )
 def test_what_cannot_mean_the_same_is_named(settings, culprit):
     with pytest.raises(ConfigError) as caught:
         graphgps.translate(gps(**settings))
     assert caught.value.key == culprit
+
+
+NAMES = ["model.type", "gt.layer_type", "dataset.node_encoder_name", "dataset.edge_encoder_name", "gnn.head"]
+
+
+@pytest.mark.parametrize("key", [*NAMES, "train.mode", "wandb.use"])
+@pytest.mark.parametrize("value", [["a"], {"b": 1}, 3])
+def test_values_of_any_kind_are_an_error_in_one_line(key, value, tmp_path):
+    group, _, name = key.partition(".")
+    written = content(*TRAINED[2])
+    written[group][name] = value
+    path = tmp_path / "odd.yaml"
+    path.write_text(yaml.safe_dump(written))
+    with pytest.raises(ConfigError) as caught:
+        load_config(path) and check_run()
+    assert "\n" not in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_edge_features_that_are_not_encoded_there_are_listed():
+    def of(**settings):
+        return [note for note in graphgps.translate(gps(**settings)).notes if note.startswith("dataset.edge_encoder ")]
+
+    assert len(of(dataset__edge_encoder=False)) == 1
+    assert of(dataset__edge_encoder=True) == of() == []
 
 
 def test_wandb_is_used_where_it_is_installed(monkeypatch):
