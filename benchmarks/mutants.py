@@ -69,17 +69,21 @@ Place = tuple[tuple[int, int], tuple[int, int]]
 
 
 def _not_counted(tree: ast.Module) -> list[Place]:
-    """Return the ranges of annotations and of ``if TYPE_CHECKING``, whose changes no test has to notice."""
+    """Return the ranges of annotations, ``@overload`` and ``if TYPE_CHECKING``, whose changes no test has to notice."""
     nodes: list[ast.AST | None] = []
     for node in ast.walk(tree):
         if isinstance(node, (ast.arg, ast.AnnAssign)):
             nodes.append(node.annotation)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             nodes.append(node.returns)
+            nodes += [node] if any(ast.unparse(one) == "overload" for one in node.decorator_list) else []
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             nodes.append(node)
     found = [node for node in nodes if isinstance(node, (ast.expr, ast.stmt))]
-    return [((n.lineno, n.col_offset), (n.end_lineno or 0, n.end_col_offset or 0)) for n in found]
+    # Decorators come before their function.
+    lines = [min([n.lineno, *(one.lineno for one in getattr(n, "decorator_list", ()))]) for n in found]
+    places = zip(lines, found, strict=True)
+    return [((line, n.col_offset), (n.end_lineno or 0, n.end_col_offset or 0)) for line, n in places]
 
 
 def find_places(source: str) -> dict[Place, list[tuple[str, int]]]:

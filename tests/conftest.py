@@ -1,4 +1,5 @@
 import importlib.util
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -46,6 +47,18 @@ def pytest_runtest_setup(item):
 def tiny():
     """The module of the tiny data set, registered with GraphGym."""
     return load("tiny")
+
+
+@pytest.fixture
+def defaults():
+    """Returns the defaults of the arguments of a class, which are a part of its interface, without empty ones."""
+
+    def find(made):
+        found = {name: one.default for name, one in inspect.signature(made).parameters.items()}
+        plain = {name: value for name, value in found.items() if isinstance(value, bool | int | float | str | tuple)}
+        return {name: value for name, value in plain.items() if value not in ("", ())}
+
+    return find
 
 
 @pytest.fixture

@@ -39,6 +39,13 @@ def test_docstrings_annotations_and_type_checking_are_left_out():
     assert {start for start, _ in find_places(SOURCE)} == {(7, 35), (9, 13)}
 
 
+def test_signatures_for_type_checkers_are_left_out():
+    source = (
+        "from typing import overload\nclass A:\n    @overload\n    def f(self, x=1): ...\n    def f(self, x=2): ...\n"
+    )
+    assert {start for start, _ in find_places(source)} == {(5, 18)}
+
+
 def test_a_draw_is_fixed_by_its_seed_and_by_the_line(repository):
     root = repository("assert larger(1, 1) == 0")
     first, second = draw(root, ["metrics"], 2, 0)

@@ -91,3 +91,15 @@ def test_dropout_follows_the_local_layer():
     assert SAMSABlock(16, heads=4, num_samples=3, dropout=0.25).local_dropout is None
     local = SAMSABlock(16, heads=4, num_samples=3, dropout=0.25, local="gine").local_dropout
     assert local.p == 0.25
+
+
+def test_defaults(defaults):
+    expected = {
+        "dropout": 0.0,
+        "drop_path": 0.0,
+        "rezero": "own",
+        "conv": "samsa",
+        "edge_features": True,
+        "act": "gelu",
+    }
+    assert defaults(SAMSABlock) == expected

@@ -304,3 +304,11 @@ def test_bad_arguments_are_named():
             FeedForward(**{"channels": 8, **options})
     with pytest.raises(ConfigError, match=r"^dropout:"):
         FeedForward(8, dropout=1.0)
+
+
+def test_defaults(defaults):
+    expected = {
+        "dropout": 0.0,
+        "act": "gelu",
+    }
+    assert defaults(FeedForward) == expected

@@ -207,3 +207,11 @@ def test_levels_without_features_are_refused(options):
 def test_wrong_numbers_of_levels_are_refused(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         SAMSA.from_options(5, 2, graph_channels=3, **SIZES, **options)
+
+
+def test_defaults(defaults):
+    expected = {
+        "dropout": 0.0,
+        "levels": 0,
+    }
+    assert defaults(GraphFeatures) == expected

@@ -34,3 +34,11 @@ def test_head_that_normalises_over_the_batch():
     assert head.train()(x[:1]).isfinite().all()  # one graph has no spread: running statistics serve
     head.reset_parameters()
     assert head.norm.module.running_mean.abs().max() == 0
+
+
+def test_defaults(defaults):
+    expected = {
+        "dropout": 0.0,
+        "norm": "none",
+    }
+    assert defaults(MLPHead) == expected

@@ -102,3 +102,20 @@ def test_the_gate_is_not_rounded_under_autocast():
 def test_bad_arguments_are_named(options, name):
     with pytest.raises(ConfigError, match=f"^{name}:"):
         Readout(**{"channels": 4, "out_channels": 2, **options})
+
+
+def test_defaults(defaults):
+    expected = {
+        "level": "graph",
+        "pool": "attention",
+        "towers": 1,
+        "interaction": "concat",
+        "context": False,
+        "num_categories": 0,
+        "graph_channels": 0,
+        "graph_levels": 0,
+        "dropout": 0.0,
+        "head_norm": "none",
+        "scale_targets": False,
+    }
+    assert defaults(Readout) == expected

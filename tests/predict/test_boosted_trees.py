@@ -244,3 +244,19 @@ def test_vectors_of_another_width_are_an_error():
     with pytest.raises(ConfigError, match="11 columns"):
         trees.predict(x[:, 1:])
     assert trees.predict(x[:0]).shape == (0, 2)
+
+
+def test_defaults(defaults):
+    expected = {
+        "model": "auto",
+        "trees": 500,
+        "learning_rate": 0.1,
+        "leaves": 31,
+        "min_leaf": 20,
+        "column_share": 1.0,
+        "balance": False,
+        "loss": "squared",
+        "seed": 0,
+        "threads": 1,
+    }
+    assert defaults(BoostingOptions) == expected

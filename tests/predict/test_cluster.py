@@ -226,3 +226,11 @@ def test_a_file_whose_process_is_killed_is_continued_by_another(model, saved, tm
     predict_shard(load_predictor(saved), alone[0], options)
     assert contents(shards) == contents(alone)
     assert sorted(file.name for file in (tmp_path / "out").iterdir() if file.is_file()) == ["0.csv"]
+
+
+def test_defaults(defaults):
+    expected = {
+        "device": "cpu",
+        "threads": 1,
+    }
+    assert defaults(SharedModel) == expected

@@ -216,6 +216,10 @@ def test_errors_name_what_is_wrong(tmp_path):
         lambda content, arrays: arrays.update(scale=arrays["scale"][1:]),
         lambda content, arrays: arrays.update(z=arrays["z"][:, 1:].contiguous()),
         lambda content, arrays: arrays.update(totals=arrays["totals"].float()),
+        lambda content, arrays: arrays.update(totals=arrays["totals"][1:].contiguous()),
+        lambda content, arrays: arrays.update(totals=torch.cat([arrays["totals"], arrays["totals"][:1]])),
+        lambda content, arrays: arrays.update(counts=arrays["counts"][1:].contiguous()),
+        lambda content, arrays: arrays.update(z=arrays["z"].double()),
         lambda content, arrays: arrays.update(seen=~arrays["seen"]),
     ],
 )
@@ -264,3 +268,12 @@ def test_distances_are_divided_by_the_number_of_properties():
     lengths = [np.square(rows.z[:, None] - rows.z).sum(-1) for rows in (first, second)]
     np.testing.assert_allclose(lengths[0], lengths[1], rtol=1e-5)
     assert lengths[0].max() > 0.1
+
+
+def test_defaults(defaults):
+    expected = {
+        "max_rows": 5000,
+        "seed": 0,
+        "threads": 1,
+    }
+    assert defaults(GaussianProcessOptions) == expected

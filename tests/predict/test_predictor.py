@@ -241,3 +241,11 @@ def test_a_device_without_float64_predicts_like_the_cpu(float32_device, molecule
     np.testing.assert_allclose(found.spread, expected.spread, atol=1e-6 if scaled else 1e-5, rtol=0)
     if scaled:
         assert predictor.target_std.tolist() == pytest.approx([0.01])
+
+
+def test_defaults(defaults):
+    expected = {
+        "tokens_per_batch": 8192,
+        "device": "cpu",
+    }
+    assert defaults(MoleculePredictor) == expected

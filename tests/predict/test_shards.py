@@ -185,3 +185,11 @@ def test_the_record_is_plain_json(folder):
     run(folder)
     content = json.loads((folder / "out" / RECORDS / "0.csv.json").read_text())
     assert (content["rows"], content["errors"]) == (2, 1)
+
+
+def test_defaults(defaults):
+    expected = {
+        "format": "csv",
+        "header": True,
+    }
+    assert defaults(Shard) == expected

@@ -413,3 +413,14 @@ def test_rows_are_on_the_disk_before_the_state_that_counts_them(tmp_path, monkey
     states = [place for place, event in enumerate(events) if event == "state"]
     assert len(states) == 3
     assert all(events[place - 1] == rows for place in states)
+
+
+def test_unclear_numbers_are_told_once(caplog):
+    class Numbers(Lengths):
+        extra_columns = (ExtraColumn("T", "point"),)
+
+    compared = []
+    made = table("smiles,T\nC,1\nCC,2\nC,3\n", Numbers(), chunk_rows=1)
+    made._compare_extra = lambda chunk: compared.append(len(chunk))
+    streamed(made)
+    assert compared == [1]

@@ -226,3 +226,17 @@ def test_large_molecules_get_an_error_in_every_format(tables):
         path, done = predict(tables, format, format, max_atoms=2)
         assert values_of(path, format) == [1.1 if smiles == "C" else None for smiles in SMILES]
         assert done.errors == 19
+
+
+def test_defaults(defaults):
+    expected = {
+        "uncertainty": False,
+        "draws": 8,
+        "workers": 1,
+        "max_atoms": 100000,
+        "chunk_rows": 1024,
+        "decimal": "auto",
+        "escape_formulas": False,
+        "output_format": "csv",
+    }
+    assert defaults(StreamOptions) == expected

@@ -261,3 +261,16 @@ def test_free_memory_is_returned_within_a_long_epoch(monkeypatch):
     for batch in range(450):
         EpochEnd(History()).on_train_batch_end(trainer(), None, None, None, batch)
     assert calls == [199, 399]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_generators_of_devices_are_set_where_there_are_some(monkeypatch, there):
+    given, state = [], rng_state() | {"cuda": [torch.tensor([1]), torch.tensor([2]), torch.tensor([3])]}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", given.append)
+    set_rng_state(state)
+    assert [[int(one) for one in states] for states in given] == ([[1, 2]] if there else [])
+    given.clear()
+    set_rng_state(state | {"cuda": []})
+    assert given == []

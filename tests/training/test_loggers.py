@@ -47,3 +47,12 @@ def test_tensorboard_writes_into_the_folder_of_the_run(tmp_path):
 def test_the_mode_is_checked():
     with pytest.raises(ConfigError, match="mode: got 'onlin'"):
         WandbOptions(mode="onlin")
+
+
+def test_defaults(defaults):
+    expected = {
+        "use": False,
+        "project": "pyg_samsa",
+        "mode": "online",
+    }
+    assert defaults(WandbOptions) == expected

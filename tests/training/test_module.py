@@ -261,3 +261,11 @@ def test_the_loss_of_all_processes_is_that_of_training_alone(monkeypatch):
     torch.manual_seed(0)
     loss = made.eval().training_step(given, 0)
     assert asked == [pytest.approx(float(loss) / 2)]
+
+
+def test_defaults(defaults):
+    expected = {
+        "weight_decay": 0.0,
+        "train_metrics": True,
+    }
+    assert defaults(TaskModule) == expected

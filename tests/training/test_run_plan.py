@@ -133,3 +133,17 @@ def test_a_network_with_a_scale_keeps_its_own(plan, rows):
     net = BatchNetwork(Scaled())
     plan.train(net, plan.open_folder())
     assert (net.scale.mean.item(), net.scale.std.item()) == (10.0, 4.0)
+
+
+def test_defaults(defaults):
+    expected = {
+        "higher_is_better": True,
+        "weight_decay": 0.0,
+        "train_metrics": True,
+        "edges_are_tokens": True,
+        "num_workers": 0,
+        "out_dir": "results",
+        "resume": False,
+        "tensorboard": False,
+    }
+    assert defaults(RunPlan) == expected

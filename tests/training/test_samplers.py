@@ -196,3 +196,10 @@ def test_sizes_are_checked(wrong):
     (name,) = wrong
     with pytest.raises(ConfigError, match=name):
         BatchOptions(**wrong)
+
+
+def test_defaults(defaults):
+    expected = {
+        "batch_size": 32,
+    }
+    assert defaults(BatchOptions) == expected

@@ -58,3 +58,33 @@ def test_several_processes_on_a_cpu_do_not_broadcast_buffers(folder):
     assert trainer.world_size == 2
     assert trainer.strategy._ddp_kwargs["broadcast_buffers"] is False
     assert trainer.strategy.process_group_backend == "gloo"
+
+
+def test_defaults(defaults):
+    expected = {
+        "accelerator": "auto",
+        "devices": 1,
+        "strategy": "auto",
+        "process_timeout": 30.0,
+        "precision": "32-true",
+        "matmul_precision": "highest",
+        "accumulate": 1,
+        "eval_every": 1,
+        "batch_norm_batches": 0,
+        "patience": 0,
+        "fit_schedule": False,
+        "keep_best": True,
+        "save_checkpoints": True,
+        "compile": False,
+    }
+    assert defaults(TrainerOptions) == expected
+
+
+def test_the_trainer_shows_and_samples_nothing_of_its_own(folder):
+    trainer = made(folder, accelerator="cpu")
+    names = {type(callback).__name__ for callback in trainer.callbacks}
+    assert not names & {"ModelSummary", "TQDMProgressBar", "RichProgressBar"}
+    assert (trainer.num_sanity_val_steps, trainer.log_every_n_steps, trainer.logger) == (0, 50, None)
+    assert trainer._accelerator_connector.use_distributed_sampler is False
+    assert trainer.default_root_dir == str(folder.path)
+    assert made(folder, validates=False, accelerator="cpu").limit_val_batches == 0

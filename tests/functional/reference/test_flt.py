@@ -7,6 +7,7 @@ import torch
 
 from pyg_samsa.functional.fourier_features import orthogonal_gaussian
 from pyg_samsa.functional.reference import flt
+from pyg_samsa.nn import FLTConv
 
 
 def double(values):
@@ -91,3 +92,18 @@ def test_the_box_at_the_first_zero_of_its_spectrum():
     one = torch.ones(1, dtype=torch.float64)
     assert abs(float(flt.local_box_spectrum(0.5 * one, one[0], one))) < 1e-12
     torch.testing.assert_close(flt.local_box_spectrum(1e-6 * one, 3 * one[0], 2 * one), 12 * one[0])
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_operator_places_tokens_by_their_graph(causal):
+    torch.manual_seed(0)
+    conv = FLTConv(
+        4, heads=2, num_dims=2, num_features=8, num_frequencies=4, encoding="gaussian_mixture", causal=causal
+    )
+    conv = conv.double().eval()
+    x, pos = torch.randn(5, 4).double(), torch.randn(5, 2).double()
+    found = flt.flt_conv(conv, x, [3, 2], pos)
+    torch.testing.assert_close(found, conv(x, ptr=torch.tensor([0, 3, 5]), pos=pos), rtol=0, atol=1e-9)
+    moved = pos + torch.tensor([[7.0, -3.0]] * 3 + [[1.0, 2.0]] * 2).double()
+    torch.testing.assert_close(flt.flt_conv(conv, x, [3, 2], moved), found, rtol=0, atol=1e-9)
+    assert not torch.allclose(flt.flt_conv(conv, x, [3, 2], 2 * pos), found)

@@ -68,3 +68,12 @@ def test_bad_arguments_are_named():
     with pytest.raises(ShapeError, match="x"):
         AttentionConv(8, heads=2)(torch.randn(3, 4))
     assert repr(AttentionConv(8, heads=2)) == "AttentionConv(8, heads=2)"
+
+
+def test_defaults(defaults):
+    expected = {
+        "heads": 8,
+        "dropout": 0.0,
+        "bias": True,
+    }
+    assert defaults(AttentionConv) == expected

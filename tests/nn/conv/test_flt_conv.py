@@ -219,3 +219,17 @@ def test_bad_arguments_are_named():
         assert error.value.hint
     with pytest.raises(ShapeError, match="x: got"):
         conv(torch.randn(3, 4), pos=pos)
+
+
+def test_defaults(defaults):
+    expected = {
+        "heads": 8,
+        "num_dims": 1,
+        "num_features": 64,
+        "num_frequencies": 16,
+        "length_scale": 1.0,
+        "causal": False,
+        "dropout": 0.0,
+        "bias": True,
+    }
+    assert defaults(FLTConv) == expected

@@ -30,3 +30,14 @@ def test_positions_are_ignored():
     assert not conv.uses_positions
     assert torch.equal(conv(x, pos=x[:, :3]), conv(x))
     assert repr(conv) == "PerformerConv(8, heads=2, encoding='none', num_features=64)"
+
+
+def test_defaults(defaults):
+    expected = {
+        "heads": 8,
+        "num_features": 64,
+        "causal": False,
+        "dropout": 0.0,
+        "bias": True,
+    }
+    assert defaults(PerformerConv) == expected

@@ -259,3 +259,20 @@ def test_arguments_are_checked_in_a_subclass_with_a_constructor_of_its_own():
         Few(16, sampling="easy")
     with pytest.raises(ConfigError, match=r"tau: got 2\.0, expected the default 1\.0"):
         Few(16, importance="fixed", tau=2.0)
+
+
+def test_defaults(defaults):
+    expected = {
+        "heads": 8,
+        "num_samples": 128,
+        "sampling": "hard",
+        "tau": 1.0,
+        "dropout": 0.0,
+        "noise": "train",
+        "bias": True,
+        "attn_backend": "auto",
+        "importance": "learned",
+        "shared_sets": False,
+        "support": True,
+    }
+    assert defaults(SAMSAConv) == expected

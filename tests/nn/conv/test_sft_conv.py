@@ -385,3 +385,22 @@ def test_attention_weights_are_those_of_the_sampled_tokens(shared):
             found = pairs[0][used & (batch[pairs[1]] == graph)].unique()
             own = sampled.index[graph, head]
             assert set(found.tolist()) <= set(own[own >= 0].tolist())
+
+
+def test_defaults(defaults):
+    expected = {
+        "heads": 8,
+        "num_samples": 128,
+        "encoding": "none",
+        "leak": "softplus",
+        "score": "maxout",
+        "sampler": "samsa",
+        "sampling": "hard",
+        "tau": 1.0,
+        "noise": "train",
+        "dropout": 0.0,
+        "bias": True,
+        "shared": True,
+        "length_scale": 1.0,
+    }
+    assert defaults(SFTConv) == expected

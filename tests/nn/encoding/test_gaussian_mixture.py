@@ -41,3 +41,13 @@ def test_far_frequencies_have_a_finite_ratio():
 def test_bad_numbers_of_components(count):
     with pytest.raises(ConfigError, match="num_components"):
         GaussianMixtureEncoding(2, num_components=count)
+
+
+def test_defaults(defaults):
+    expected = {
+        "num_dims": 1,
+        "num_frequencies": 16,
+        "length_scale": 1.0,
+        "num_components": 25,
+    }
+    assert defaults(GaussianMixtureEncoding) == expected

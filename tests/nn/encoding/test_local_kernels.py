@@ -53,3 +53,22 @@ def test_kernels_by_hand_in_two_dimensions(kind, values):
 def test_bad_cutoffs(cutoff):
     with pytest.raises(ConfigError, match="cutoff"):
         LocalBoxEncoding(2, cutoff=cutoff)
+
+
+def test_defaults_of_local_box_encoding(defaults):
+    expected = {
+        "num_dims": 1,
+        "num_frequencies": 16,
+        "length_scale": 1.0,
+        "cutoff": 8.0,
+    }
+    assert defaults(LocalBoxEncoding) == expected
+
+
+def test_defaults_of_local_tent_encoding(defaults):
+    expected = {
+        "num_dims": 1,
+        "num_frequencies": 16,
+        "length_scale": 1.0,
+    }
+    assert defaults(LocalTentEncoding) == expected

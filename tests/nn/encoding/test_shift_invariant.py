@@ -47,3 +47,13 @@ def test_unknown_kernels_are_named():
     with pytest.raises(ConfigError, match="kernel"):
         ShiftInvariantEncoding(2, kernel="sinc")
     assert "kernel='matern32'" in repr(ShiftInvariantEncoding(2, kernel="matern32"))
+
+
+def test_defaults(defaults):
+    expected = {
+        "num_dims": 1,
+        "num_frequencies": 16,
+        "length_scale": 1.0,
+        "kernel": "gaussian",
+    }
+    assert defaults(ShiftInvariantEncoding) == expected

@@ -37,3 +37,11 @@ def test_new_weights():
     before = [weight.detach().clone() for weight in bag.parameters()]
     bag.reset_parameters()
     assert not any(torch.equal(old, new) for old, new in zip(before, bag.parameters(), strict=True))
+
+
+def test_defaults(defaults):
+    expected = {
+        "channels": 128,
+        "dropout": 0.0,
+    }
+    assert defaults(BagOfFeatures) == expected

@@ -295,3 +295,27 @@ def test_new_weights():
     assert not any(torch.equal(old, new) for old, new in zip(before, after, strict=True))
     assert num_parameters(model) == sum(weight.numel() for weight in model.parameters())
     assert repr(model) == "GNN(8, layer='gps', num_layers=2, level='graph')"
+
+
+def test_defaults(defaults):
+    expected = {
+        "layer": "gcn",
+        "channels": 64,
+        "num_layers": 4,
+        "local": "gine",
+        "attention": "multihead",
+        "heads": 4,
+        "attn_dropout": 0.0,
+        "activation": "relu",
+        "norm": "batch",
+        "residual": True,
+        "dropout": 0.0,
+        "head_layers": 2,
+        "head_shrinks": False,
+        "pool": "mean",
+        "level": "graph",
+        "pe_channels": 0,
+        "flip_signs": False,
+        "graph_channels": 0,
+    }
+    assert defaults(GNN) == expected

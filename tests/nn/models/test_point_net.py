@@ -130,3 +130,13 @@ def test_bad_inputs():
         model(torch.full((2, 3), float("nan")))
     with pytest.raises(ShapeError, match="batch"):
         model(torch.ones(2, 3), batch=torch.zeros(3, dtype=torch.long))
+
+
+def test_defaults(defaults):
+    expected = {
+        "level": "graph",
+        "width": 1.0,
+        "dropout": 0.3,
+        "num_categories": 0,
+    }
+    assert defaults(PointNet) == expected

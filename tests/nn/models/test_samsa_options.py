@@ -97,3 +97,39 @@ def test_a_network_has_at_least_the_least_weights(attention, options):
     network = SAMSA.from_options(5, options.pop("out_channels", 1), **options)
     least = SAMSAOptions(**options).least_weights()
     assert least <= sum(value.numel() for value in network.state_dict().values()) < 20 * least
+
+
+def test_defaults(defaults):
+    expected = {
+        "channels": 128,
+        "num_layers": 24,
+        "act": "gelu",
+        "dropout": 0.0,
+        "drop_path": 0.0,
+        "rezero": "shared",
+        "checkpointing": False,
+        "attention": "samsa",
+        "heads": 8,
+        "attn_dropout": 0.0,
+        "bridge": True,
+        "num_codes": 1,
+        "eval_codes": "structural",
+        "sigma": 1.0,
+        "positions": "none",
+        "coordinate_free": False,
+        "centroid_distance": False,
+        "pe_channels": 0,
+        "flip_signs": False,
+        "num_eval_samples": 1,
+        "level": "graph",
+        "pool": "attention",
+        "towers": 1,
+        "interaction": "concat",
+        "context": False,
+        "num_categories": 0,
+        "graph_channels": 0,
+        "graph_levels": 0,
+        "head_norm": "none",
+        "scale_targets": False,
+    }
+    assert defaults(SAMSAOptions) == expected

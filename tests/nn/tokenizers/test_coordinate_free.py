@@ -144,3 +144,12 @@ def test_distances_are_encoded_as_waves():
     count = seen[0].size(1) // 2
     angles = torch.pi / 2 * torch.arange(1, count + 1, dtype=torch.float64)
     torch.testing.assert_close(seen[0], torch.cat([angles.sin(), angles.cos()]).expand(2, -1), rtol=0, atol=1e-5)
+
+
+def test_defaults(defaults):
+    expected = {
+        "sigma": 1.0,
+        "frequency": 30.0,
+        "centroid_distance": False,
+    }
+    assert defaults(CoordinateFree) == expected

@@ -55,3 +55,15 @@ def test_keys_are_computed_only_where_codes_need_them(monkeypatch, training, giv
     tokenizer = GraphTokenizer(8, 3).train(training)
     tokenizer(torch.randn(4, 3), EDGES, code_keys=torch.arange(4) if given else None)
     assert len(calls) == computed
+
+
+def test_defaults(defaults):
+    expected = {
+        "num_codes": 1,
+        "eval_codes": "structural",
+        "sigma": 1.0,
+        "positions": "none",
+        "pe_channels": 0,
+        "flip_signs": False,
+    }
+    assert defaults(GraphTokenizer) == expected

@@ -158,3 +158,13 @@ def test_without_codes_nodes_and_edges_are_those_of_their_features():
     edges = bridge.phi_edge(torch.cat([position[edge_index[0]] - position[edge_index[1]], edge_attr], dim=1))
     torch.testing.assert_close(tokens.x[tokens.node_rows], nodes)
     torch.testing.assert_close(tokens.x[tokens.edge_rows], edges)
+
+
+def test_defaults(defaults):
+    expected = {
+        "num_codes": 1,
+        "edge_features": True,
+        "eval_codes": "structural",
+        "sigma": 1.0,
+    }
+    assert defaults(GraphBridge) == expected

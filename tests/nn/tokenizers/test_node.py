@@ -100,3 +100,12 @@ def test_features_of_edges_are_missing_or_not_one_for_each():
         tokenizer(x, edge_index, batch=BATCH)
     with pytest.raises(ShapeError, match=r"^edge_attr: got \[2, 2\], expected \[3, ...\], one row per edge"):
         tokenizer(x, edge_index, torch.zeros(2, 2).double(), batch=BATCH)
+
+
+def test_defaults(defaults):
+    expected = {
+        "positions": "none",
+        "pe_channels": 0,
+        "flip_signs": False,
+    }
+    assert defaults(NodeTokenizer) == expected

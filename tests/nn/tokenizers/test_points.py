@@ -36,3 +36,13 @@ def test_coordinate_free_tokens_need_positions():
 def test_distances_are_for_coordinate_free_tokens():
     with pytest.raises(ConfigError, match="centroid_distance"):
         PointTokenizer(8, 3, centroid_distance=True)
+
+
+def test_defaults(defaults):
+    expected = {
+        "coordinate_free": False,
+        "centroid_distance": False,
+        "pe_channels": 0,
+        "flip_signs": False,
+    }
+    assert defaults(PointTokenizer) == expected

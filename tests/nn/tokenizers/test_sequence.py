@@ -19,3 +19,11 @@ def test_equal_symbols_at_the_same_place_have_equal_tokens():
     tokens = SequenceTokenizer(8, [5])(torch.tensor([[4], [0], [4]]), batch=torch.tensor([0, 0, 1])).x
     assert torch.equal(tokens[0], tokens[2])
     assert not torch.equal(tokens[0], tokens[1])
+
+
+def test_defaults(defaults):
+    expected = {
+        "pe_channels": 0,
+        "flip_signs": False,
+    }
+    assert defaults(SequenceTokenizer) == expected
