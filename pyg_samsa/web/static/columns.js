@@ -17,24 +17,32 @@ export function shownColumns(job) {
   return shown;
 }
 
-// Probabilities get three decimals, values four digits; downloads have all digits.
-export function number(value, probability) {
-  if (value === null) return "";
-  if (probability) return value < 0.0005 ? "< 0.001" : value.toFixed(3);
-  if (value === 0) return "0";
+// Decimals of a value, which its interval has as well: four digits, of which at most three are decimals.
+function decimals(value) {
   const size = Math.abs(value);
-  const text = size < 1e-4 || size >= 1e6 ? value.toExponential(2) : String(Number(value.toPrecision(size >= 1000 ? 6 : 4)));
-  return text.replace(/^-/, "−");
+  if (size >= 1e6 || (size > 0 && size < 0.01)) return null;
+  return size >= 1 ? Math.max(0, 3 - Math.floor(Math.log10(size))) : 3;
 }
 
-export function valueOf(row, column, probability) {
-  if (column.role === "class") return row.cells[column.place];
-  if (column.role === "similarity") return row.cells[column.place];
-  return number(row.numbers[column.place], probability);
+function text(value, places) {
+  const shown = places === null ? String(Number(value.toPrecision(3))) : value.toFixed(places);
+  return shown.replace(/^-/, "−");
+}
+
+function probability(value) {
+  return value > 0 && value < 0.0005 ? "< 0.001" : value.toFixed(3);
+}
+
+export function valueOf(row, column, isProbability) {
+  const value = row.numbers[column.place];
+  if (column.role !== "value" || value === null) return row.cells[column.place];
+  return isProbability ? probability(value) : text(value, decimals(value));
 }
 
 export function belowOf(row, column) {
-  if (column.ends.length && row.cells[column.ends[0]]) return column.ends.map((place) => number(row.numbers[place], false)).join(" to ");
+  const value = row.numbers[column.place];
+  const ends = column.ends.map((place) => row.numbers[place]);
+  if (ends.length && ends.every((end) => end !== null)) return ends.map((end) => text(end, decimals(value))).join(" to ");
   if (column.set < 0 || !row.cells[column.set]) return "";
   const set = row.cells[column.set].replaceAll("|", " or ");
   return set === "-" ? "set: none" : `set: ${set}`;

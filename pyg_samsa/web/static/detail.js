@@ -3,7 +3,11 @@
 import { byId, call, element, info, isProbability, theme } from "./api.js";
 import { belowOf, shownColumns, valueOf } from "./columns.js";
 
-const METHODS = { sampled: "attention", contribution: "contribution", occlusion: "occlusion" };
+const METHODS = {
+  sampled: ["attention", "Where the network looks: the share of its attention that the atom or bond gets."],
+  contribution: ["contribution", "What the attention to the atom or bond adds to the prediction. Warm colours raise it, blue lowers it."],
+  occlusion: ["without the part", "How much the prediction falls without the atom or bond. Warm colours raise it, blue lowers it."],
+};
 let job = null, row = null, found = null, asked = 0;
 
 function svgOf(text) {
@@ -43,7 +47,7 @@ function legend() {
   const middle = shown.scale === "diverging" ? element("span", {}, "0") : null;
   const strongest = shown.strongest.map(([name, value]) => element("span", {}, element("b", {}, name), ` ${value}`));
   byId("legend").replaceChildren(
-    element("p", {}, `${found.target}: ${found.value}. ${shown.label}`),
+    element("p", {}, `${found.target}: ${found.value}. ${METHODS[method][1]}`),
     element("div", { class: `bar ${shown.scale}` }),
     element("p", { class: "ends" }, element("span", {}, shown.ends[0]), middle, element("span", {}, shown.ends[1])),
     element("p", { class: "strongest" }, ...strongest),
@@ -60,7 +64,7 @@ async function explain() {
     if (own !== asked) return;
     found = answer;
     const before = byId("detail-method").value;
-    options(byId("detail-method"), Object.keys(found.methods).map((name) => [name, METHODS[name]]));
+    options(byId("detail-method"), Object.keys(found.methods).map((name) => [name, METHODS[name][0]]));
     if (before in found.methods) byId("detail-method").value = before;
     byId("detail-target").value = found.target;
     picture.replaceChildren(svgOf(found.svg));
@@ -81,7 +85,7 @@ async function neighbors() {
   const model = served(byId("detail-model").value);
   const note = byId("neighbors-note"), list = byId("neighbors");
   list.replaceChildren();
-  note.textContent = model.training_molecules === null ? `Not known: ${model.without_training}.` : "1.00 means the same fingerprint. Below about 0.3 the model has seen nothing like it: trust the prediction less.";
+  note.textContent = model.training_molecules === null ? `Not known: ${model.without_training}.` : "1.00 means the same fingerprint, 0 nothing in common. Where the similarity is low, the model has seen nothing like your molecule: trust its prediction less.";
   if (model.training_molecules === null) return;
   const number = row.row;
   const near = await call(address("neighbors", { model: model.name, count: 3 }));

@@ -1,0 +1,165 @@
+"""The page in a browser: clicked by Playwright in the Chromium of this machine."""
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from pyg_samsa.web.app import create_app
+from pyg_samsa.web.limits import Limits
+from pyg_samsa.web.server import open_socket
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+AXE = os.environ.get("PYG_SAMSA_AXE", "")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens the page of a server with some models; what the console of the browser says fails the test."""
+    said, ends = [], []
+
+    def make(models, **options):
+        app = create_app(models, Limits(max_rows=5_000))
+        listening = open_socket("127.0.0.1", 0)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        context = browser.new_context(accept_downloads=True, **options)
+        context.set_default_timeout(20_000)
+        ends.append((context, server, thread, listening))
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}") or dialog.dismiss())
+        page.goto(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+        return page
+
+    yield make
+    for context, server, thread, listening in ends:
+        context.close()
+        server.should_exit = True
+        thread.join(timeout=20)
+        listening.close()
+    # Browsers also tell the refusals that a test asks for.
+    assert [text for text in said if "status of 422" not in text] == []
+
+
+def drop(page, name, content):
+    transfer = page.evaluate_handle(
+        "([name, text]) => { const t = new DataTransfer(); t.items.add(new File([text], name)); return t; }",
+        [name, content],
+    )
+    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+
+
+def predict(page, text):
+    page.fill("#text", text)
+    page.click("#predict")
+    page.wait_for_selector("#progress[data-state=done]")
+    page.wait_for_selector("tbody tr")
+
+
+def names(page):
+    return page.locator("tbody th > :first-child").all_inner_texts()
+
+
+def test_a_chemist_clicks_through_the_page(open_page, counter, peptides, hostile):
+    page = open_page([counter(), peptides])
+    predict(page, f"CCO ethanol\nc1ccccc1 benzene\nC( broken\nCC {hostile}\n")
+    assert names(page) == ["ethanol", "benzene", "broken", hostile]
+    assert page.inner_text("#progress-text") == "4 rows in 1 s, 1 without a prediction."
+    assert page.inner_text("#notes") == "The model peptides has no intervals here: it was not calibrated."
+    assert page.locator("tbody tr:first-child td.number").first.inner_text().split("\n") == ["3.000", "2.500 to 3.500"]
+    assert page.inner_text("tbody tr:nth-child(3) .failed") == "RDKit cannot read this SMILES"
+
+    page.click("thead button:has-text('atoms')")
+    page.wait_for_selector("thead [aria-sort=descending]")
+    page.wait_for_selector("tbody tr:first-child:has-text('benzene')")
+    assert names(page) == ["benzene", "ethanol", hostile, "broken"]
+
+    page.select_option("#filter-column", "c0")
+    page.fill("#high", "4")
+    page.wait_for_selector("#page:has-text('of 2')")
+    with page.expect_download() as started:
+        page.click("#csv")
+    lines = Path(started.value.path()).read_text(encoding="utf-8").splitlines()
+    assert started.value.suggested_filename == "4-pasted-molecules-predictions.csv"
+    assert [line.split(",")[0] for line in lines] == ["smiles", "CCO", "CC"]
+
+
+def test_a_molecule_is_coloured_and_saved(open_page, counter, peptides):
+    page = open_page([counter(), peptides])
+    predict(page, "CCO ethanol")
+    page.click("tbody th button")
+    page.wait_for_selector("#picture svg .layer.occlusion")
+    assert page.locator("#picture title", has_text="atom O2: 1").count() == 1
+    assert page.inner_text("#neighbors li:first-child b") == "similarity 1.00"
+    assert "measured: atoms 3.25" in page.inner_text("#neighbors li:first-child")
+    page.select_option("#detail-model", "peptides")
+    page.wait_for_selector("#picture svg .layer.sampled", state="attached")
+    page.select_option("#detail-method", "contribution")
+    assert page.locator("#picture .contribution").is_visible()
+    assert not page.locator("#picture .sampled").is_visible()
+    assert page.inner_text("#neighbors-note") == "Not known: no run."
+    with page.expect_download() as started:
+        page.click("#png")
+    assert Path(started.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_dropped_file_is_cancelled_and_keeps_its_rows(open_page, counter):
+    page = open_page([counter(pause=0.15)])
+    drop(page, "many.csv", "smiles\n" + "CCO\n" * 4_000)
+    page.wait_for_selector("#progress[data-state=running]")
+    page.wait_for_selector("tbody tr")
+    page.click("#cancel")
+    page.wait_for_selector("#progress[data-state=cancelled]")
+    assert page.inner_text("#progress-title") == "many.csv"
+    assert page.inner_text("#progress-text").startswith("Not complete: ")
+    assert len(names(page)) == 50
+    drop(page, "virus.exe", "x")
+    page.wait_for_selector("#problem:visible")
+    assert page.inner_text("#problem").startswith("file: got 'virus.exe'")
+
+
+def test_a_drawing_is_added_to_the_list(open_page, counter):
+    page = open_page([counter()])
+    page.fill("#text", "C methane")
+    page.click("#draw")
+    frame = page.wait_for_selector("#editor iframe").content_frame()
+    frame.wait_for_selector("html[data-ready=yes]", state="attached")
+    frame.evaluate("editor.readGenericMolecularInput('CCO')")
+    page.click("#take")
+    assert page.input_value("#text") == "C methane\nCCO\n"
+
+
+@pytest.mark.skipif(not Path(AXE).is_file(), reason="PYG_SAMSA_AXE names no axe.min.js (npm install axe-core)")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 420])
+def test_axe_finds_nothing(open_page, counter, peptides, width, scheme):
+    page = open_page(
+        [counter(), peptides], viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
+    )
+    page.add_script_tag(path=AXE)
+
+    def violations():
+        return page.evaluate("async () => (await axe.run()).violations.map((one) => [one.id, one.nodes[0].html])")
+
+    assert violations() == []
+    predict(page, "CCO ethanol\nC( broken")
+    assert violations() == []
+    page.click("tbody th button")
+    page.wait_for_selector("#picture svg")
+    assert violations() == []
