@@ -25,6 +25,7 @@ from pyg_samsa.experiments.saved_network import export_model, predicts_molecules
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.loader import load_for_runner
+from pyg_samsa.graphgym.mixed_tasks import check_tasks, load_tasks, make_mixed_plan
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER, WEIGHTS
 from pyg_samsa.io.memory import keep_memory
@@ -35,6 +36,8 @@ from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
 from pyg_samsa.training.distributed import agree, join_processes, told_once
 from pyg_samsa.training.environment import available_cpus, cpu_name, uses_cuda
+from pyg_samsa.training.mixed_plan import MONITOR, MixedPlan
+from pyg_samsa.training.mixed_results import TASKS
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.results import RunResult, is_finished
 from pyg_samsa.training.run_files import RESULTS, check_summary
@@ -42,7 +45,7 @@ from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.run_plan import RunPlan
 from pyg_samsa.training.start_from import start_from
 from pyg_samsa.training.trainer import PRECISION_NAMES, PRECISIONS, TrainerOptions
-from pyg_samsa.viz.run_pictures import draw_run
+from pyg_samsa.viz.run_pictures import draw_curves, draw_run
 from pyg_samsa.viz.run_tables import print_results
 
 
@@ -82,7 +85,11 @@ def run(
     check_integer("--repeat", repeat)
     with told_once():
         loaded = load_config(config, opts)
-        check_run()
+        if cfg.tasks:
+            predictor = False
+            check_tasks(loaded)
+        else:
+            check_run()
         if predictor:
             check_predictor(repeat=repeat)
     join_processes(cfg.accelerator, minutes=cfg.train.process_timeout)
@@ -92,7 +99,13 @@ def run(
         torch.set_num_threads(min(cfg.num_threads, available_cpus()))
         keep_memory()
         started = time.perf_counter()
-        dataset = load_for_runner(loaded.changes, progress=talk.speaks)
+        dataset: Any = None
+        make: Callable[..., RunPlan | MixedPlan]
+        if cfg.tasks:
+            make = partial(make_mixed_plan, loaded, load_tasks(loaded, progress=talk.speaks), draw=_draw_mixture)
+        else:
+            dataset = load_for_runner(loaded.changes, progress=talk.speaks)
+            make = partial(make_plan, loaded, dataset)
         blend = make_predictor_plan(dataset, progress=talk.speaks) if predictor else None
         if blend is not None and blend.is_ensemble:
             title = f"pyg_samsa {__version__} · {loaded.name}"
@@ -103,7 +116,7 @@ def run(
         results: list[RunResult] = []
         fitted: list[FittedPredictor] = []
         for number in range(repeat):
-            plan = make_plan(loaded, dataset, seed=cfg.seed + number)
+            plan: Any = make(seed=cfg.seed + number)
             title = f"pyg_samsa {__version__} · {plan.name} · seed {plan.seed}"
             title += f" ({number + 1} of {repeat})" if repeat > 1 else ""
             header: dict[str, Any] = {"console": console if talk.speaks else None, "title": title}
@@ -139,7 +152,11 @@ def _saved(result: RunResult) -> str:
 
 
 def run_once(
-    plan: RunPlan, *, console: Any = None, title: str = "", on_epoch: Callable[[Row], None] | None = None
+    plan: RunPlan | MixedPlan,
+    *,
+    console: Any = None,
+    title: str = "",
+    on_epoch: Callable[[Row], None] | None = None,
 ) -> RunResult:
     """Carry out the plan of one run.
 
@@ -171,10 +188,10 @@ def run_once(
         if not folder.last.is_file() or not _lacking(result, network, plan):
             return result
 
-    def finish(result: RunResult, rows: Sequence[Row], collected: PredictionCollector) -> None:
-        export_model(result, network, plan)
-        draw_run(result, rows, collected, dataset=plan.dataset, monitor=plan.monitor)
-
+    if isinstance(plan, MixedPlan):
+        finish: Any = partial(_finish_task, plan, network)
+    else:
+        finish = partial(_finish, plan, network)
     try:
         return plan.train(network, folder, console=console, finish=finish, on_epoch=on_epoch)
     except BaseException:
@@ -183,8 +200,36 @@ def run_once(
         raise
 
 
-def _lacking(result: RunResult, network: nn.Module, plan: RunPlan) -> list[str]:
+def _finish(
+    plan: RunPlan, network: nn.Module, result: RunResult, rows: Sequence[Row], collected: PredictionCollector
+) -> None:
+    """Save the network of a run, and draw its pictures."""
+    export_model(result, network, plan)
+    draw_run(result, rows, collected, dataset=plan.dataset, monitor=plan.monitor)
+
+
+def _finish_task(plan: MixedPlan, network: Any, name: str, *args: Any) -> None:
+    """Save the network of a task of a mixture, and draw its pictures."""
+    _finish(plan.parts[name], network.parts[name], *args)
+
+
+def _draw_mixture(result: RunResult, rows: Sequence[Row]) -> None:
+    if rows:
+        draw_curves(result, rows, MONITOR)
+
+
+def _lacking(result: RunResult, network: Any, plan: RunPlan | MixedPlan) -> list[str]:
     """Return the names of the files that a finished run should have and has not."""
+    if isinstance(plan, MixedPlan):
+        lacking = [] if result.folder.file(files.CURVES).is_file() else [files.CURVES]
+        for name, part in plan.parts.items():
+            folder = RunFolder(result.folder.path / TASKS / name)
+            summary = folder.summary()
+            if summary is None:
+                lacking.append(files.SUMMARY)
+            else:
+                lacking += _lacking(RunResult.from_summary(folder, summary), network.parts[name], part)
+        return lacking
     names = [files.CURVES]
     names += [files.PREDICTIONS] if result.test else []
     names += [files.CLASSES] if result.per_class else []
@@ -194,7 +239,7 @@ def _lacking(result: RunResult, network: nn.Module, plan: RunPlan) -> list[str]:
     return [name for name in names if not result.folder.file(name).is_file()]
 
 
-def _header(plan: RunPlan, network: nn.Module, folder: RunFolder, new_weights: Sequence[str]) -> dict[str, str]:
+def _header(plan: RunPlan | MixedPlan, network: nn.Module, folder: RunFolder, new_weights: Sequence[str]) -> dict[str, str]:
     parameters = num_parameters(network)
     lines = {
         **plan.description,

@@ -102,8 +102,8 @@ def check_run() -> None:
     """Check what a run needs and what needs no data, before data are loaded and a folder is made.
 
     Raises:
-        ConfigError: A network, a data set, a loss, a metric, an encoder, an optimiser or a schedule does not exist, two
-            settings contradict each other, there is no such device, or the folder of the results cannot be written to.
+        ConfigError: A network, a data set, a loss, a metric or an encoder does not exist, two settings contradict each
+            other, or see `check_training`.
         DataNotFoundError: There are no weights to start from.
         MissingDependencyError: A logger that is asked for is not installed.
 
@@ -121,6 +121,27 @@ def check_run() -> None:
     check_loss()
     _check_bounds()
     check_metrics()
+    check_training()
+
+
+def check_training() -> None:
+    """Check what training needs, whatever the network and the data.
+
+    Raises:
+        ConfigError: There is no such optimiser, schedule or device, two settings contradict each other, or the folder
+            of the results cannot be written to.
+        DataNotFoundError: There are no weights to start from.
+        MissingDependencyError: A logger that is asked for is not installed.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.optim.optimizer = "adamm"
+        >>> check_training()
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: optim.optimizer: got 'adamm', expected one of ...
+        >>> set_cfg(cfg)
+    """
     choose_optimizer()
     check_scheduler()
     _check_lengths()

@@ -73,25 +73,37 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         build_network=partial(build_network, cfg.share.dim_in, cfg.share.dim_out),
         loss=choose_loss(task.kind, given=loss_given),
         metrics=metrics,
-        optimizer=choose_optimizer(),
-        trainer=trainer_options(),
         batches=BatchOptions(**values_for(BatchOptions, cfg)),
-        scheduler=choose_scheduler(monitor, higher_is_better=higher),
         monitor=monitor,
         higher_is_better=higher,
-        weight_decay=plain(cfg.optim.weight_decay),
-        train_metrics=not cfg.train.skip_train_eval,
         edges_are_tokens=edges_are_tokens(),
-        num_workers=cfg.num_workers,
-        start_from=cfg.train.start_from,
-        out_dir=cfg.out_dir,
-        resume=cfg.train.auto_resume,
-        tensorboard=cfg.tensorboard_each_run,
-        wandb=WandbOptions(**values_for(WandbOptions, cfg)),
         config=resolved(loaded, settings),
-        description={**describe_data(loaded, dataset), "model": _model(cfg.model.type), **_not_saved(dataset)},
+        description={**describe_data(loaded, dataset), "model": describe_network(), **_not_saved(dataset)},
         unused=(*loaded.without_effect, *unused_settings(loaded.given)),
+        **training_options(monitor, higher_is_better=higher),
     )
+
+
+def training_options(monitor: str | None, *, higher_is_better: bool) -> dict[str, Any]:
+    """Return the options of `pyg_samsa.training.run_plan.Plan` that do not depend on network and data.
+
+    Args:
+        monitor: Logged name that chooses the best epoch, or None.
+        higher_is_better: Its direction.
+    """
+    return {
+        "optimizer": choose_optimizer(),
+        "trainer": trainer_options(),
+        "scheduler": choose_scheduler(monitor, higher_is_better=higher_is_better),
+        "weight_decay": plain(cfg.optim.weight_decay),
+        "train_metrics": not cfg.train.skip_train_eval,
+        "num_workers": cfg.num_workers,
+        "start_from": cfg.train.start_from,
+        "out_dir": cfg.out_dir,
+        "resume": cfg.train.auto_resume,
+        "tensorboard": cfg.tensorboard_each_run,
+        "wandb": WandbOptions(**values_for(WandbOptions, cfg)),
+    }
 
 
 def _check_positive_weights(task: Task) -> None:
@@ -171,7 +183,9 @@ def _not_saved(dataset: Any) -> dict[str, str]:
     return {NOT_SAVED: f"no, because of {key} {value}: pyg-samsa predict takes networks {cure}"}
 
 
-def _model(name: str) -> str:
+def describe_network() -> str:
+    """Return the kind and the sizes of the network of the present ``cfg``, for a header."""
+    name = cfg.model.type
     kinds = {"rwse": "random walks of {} steps", "lap": "{} Laplacian eigenvectors"}
     encodings = f" · {kinds.get(cfg.pe.kind, cfg.pe.kind + ' {}').format(cfg.pe.dim)}" if cfg.pe.kind != "none" else ""
     if name != "samsa":

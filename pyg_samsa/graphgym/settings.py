@@ -25,6 +25,7 @@ from pyg_samsa.predict.gaussian_process import GaussianProcessOptions
 from pyg_samsa.predict.predictor_options import GP_INPUTS, TREE_INPUTS, PredictorOptions
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.loggers import WandbOptions
+from pyg_samsa.training.mixture import MixtureOptions
 from pyg_samsa.training.optimizers import adamw
 from pyg_samsa.training.samplers import BatchOptions
 from pyg_samsa.training.start_from import start_from
@@ -98,7 +99,8 @@ def add_owner(
         added: Whether the settings are new to GraphGym.
 
     Example:
-        >>> from pyg_samsa.training.optimizers import adamw
+        >>> from pyg_samsa.training.mixture import MixtureOptions
+from pyg_samsa.training.optimizers import adamw
         >>> key_of(adamw, "lr")
         'optim.base_lr'
     """
@@ -278,6 +280,7 @@ add_owner(
     keys={"keep_best": "train.ckpt_best"},
 )
 add_owner(TrainerOptions, keys={"accumulate": "optim.batch_accumulation"}, only=("accumulate",))
+add_owner(MixtureOptions, "trunk")
 add_owner(BatchOptions, "train", only=("tokens_per_batch", "eval_batch_size"))
 add_owner(start_from, keys={"source": "train.start_from"}, defaults={"source": ""})
 add_owner(schedulers.build, keys={"warmup_steps": "optim.num_warmup_steps"})
@@ -320,6 +323,12 @@ _setting("num_threads", 6, "Threads of PyTorch on the CPU.", low=1, high=1024, a
 _setting("seed", 0, "Seed of weights, order and noise.", low=0, high=2**31 - 1, added=False)
 
 # Settings of a run and GraphGPS's names.
+_setting(
+    "tasks",
+    [],
+    "Tasks that are trained together, on one encoder: names of configurations, or tables with cfg, name, weight, "
+    "modality and settings of their own.",
+)
 _setting("run_name", "", "Name of the run's folder in out_dir; empty for the name of the YAML file.")
 _setting("name_tag", "", "Text that is appended to the name of the run.")
 _setting("train.mode", "standard", "standard (custom is the same).", ("standard", "custom"))

@@ -26,6 +26,7 @@ from pyg_samsa.nn.importance_score import ImportanceScore, LinearScore
 from pyg_samsa.nn.mlp_head import MLPHead
 from pyg_samsa.nn.models.bag_of_features import BagOfFeatures
 from pyg_samsa.nn.models.message_passing import GNN
+from pyg_samsa.nn.models.multi_task import MultiTask
 from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa import SAMSA
 from pyg_samsa.nn.models.samsa_options import SAMSAOptions
@@ -70,6 +71,7 @@ __all__ = [
     "LocalLayer",
     "LocalTentEncoding",
     "MLPHead",
+    "MultiTask",
     "NodeTokenizer",
     "PerformerConv",
     "PointNet",

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 from torch_geometric.graphgym.imports import pl
 
+from pyg_samsa.training.mixture import task_of
 from pyg_samsa.training.callbacks import rng_state, set_rng_state
 
 
@@ -29,11 +30,12 @@ class PreciseBatchNorm(pl.Callback):
     without batch normalisation are left as they are.
 
     Args:
-        num_batches: Number M of batches, at least 1. They are kept in memory.
+        num_batches: Number M of batches, at least 1, of each task. They are kept in memory.
 
     Example:
         >>> callback, network = PreciseBatchNorm(2), nn.BatchNorm1d(1)
-        >>> callback.batches.extend(torch.tensor([[[1.0], [3.0]], [[5.0], [7.0]]]))
+        >>> for batch in torch.tensor([[[1.0], [3.0]], [[5.0], [7.0]]]):
+        ...     callback.keep(batch)
         >>> callback.update(network)
         >>> network.running_mean, network.running_var
         (tensor([4.]), tensor([2.]))
@@ -42,22 +44,35 @@ class PreciseBatchNorm(pl.Callback):
     """
 
     def __init__(self, num_batches: int) -> None:
-        self.batches: deque[Any] = deque(maxlen=num_batches)
+        self.num_batches = num_batches
+        self.batches: dict[str, deque[Any]] = {}
+        """Name of each task -> its last batches."""
         self._fresh = False
+
+    def keep(self, batch: Any) -> None:
+        """Keep a training batch, in place of the oldest one of its task if there are enough.
+
+        Example:
+            >>> callback = PreciseBatchNorm(2)
+            >>> callback.keep(torch.zeros(1, 1))
+            >>> len(callback.batches[""])
+            1
+        """
+        self.batches.setdefault(task_of(batch), deque(maxlen=self.num_batches)).append(batch)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Take the batches before the first epoch of a run that is continued, which goes on as if uninterrupted."""
         if self.batches or not has_batch_norm(pl_module.network):
             return
         state = rng_state()
-        for batch in trainer.datamodule.batches_before(trainer.current_epoch, self.batches.maxlen):
-            self.batches.append(trainer.strategy.batch_to_device(batch))
+        for batch in trainer.datamodule.batches_before(trainer.current_epoch, self.num_batches):
+            self.keep(trainer.strategy.batch_to_device(batch))
         set_rng_state(state)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Keep the batch, as a copy of its own, because GraphGym's encoders replace the features in a batch."""
         if has_batch_norm(pl_module.network):
-            self.batches.append(copy(batch))
+            self.keep(copy(batch))
         self._fresh = False
 
     def on_validation_epoch_start(self, trainer: Any, pl_module: Any) -> None:
@@ -80,7 +95,7 @@ class PreciseBatchNorm(pl.Callback):
             return
         devices = {weight.device for weight in network.parameters() if weight.is_cuda}
         with torch.random.fork_rng(devices=list(devices)):
-            update_bn((copy(batch) for batch in self.batches), network)
+            update_bn((copy(batch) for batches in self.batches.values() for batch in batches), network)
 
 
 def has_batch_norm(network: nn.Module) -> bool:

@@ -193,9 +193,7 @@ class SplitData(pl.LightningDataModule):
             >>> len(data.loader("train", epoch=3))
             2
         """
-        training = split == "train"
-        rows = SplitRows(self.dataset, self.split_idx[split], with_row_id=not training)
-        sampler = self._sampler(rows, training)
+        rows, sampler = self.source(split)
         sampler.set_epoch(epoch)
         # The loader draws the seeds of its workers from this generator and not from the global one, whose state a
         # checkpoint holds.
@@ -208,6 +206,19 @@ class SplitData(pl.LightningDataModule):
             pin_memory=self.pin_memory,
             generator=sampler.worker_seeds,
         )
+
+    def source(self, split: str) -> tuple[torch.utils.data.Dataset, BatchSampler]:
+        """Return the rows of a split and the sampler of its batches; training rows do not know their numbers.
+
+        Example:
+            >>> data = SplitData([None] * 5, {"train": torch.arange(4), "test": torch.tensor([4])}, batch_size=2)
+            >>> rows, sampler = data.source("train")
+            >>> len(rows), len(sampler)
+            (4, 2)
+        """
+        training = split == "train"
+        rows = SplitRows(self.dataset, self.split_idx[split], with_row_id=not training)
+        return rows, self._sampler(rows, training)
 
     def batches_before(self, epoch: int, count: int) -> list[Batch]:
         """Return the last training batches before an epoch, of several epochs if they are short.
@@ -225,13 +236,12 @@ class SplitData(pl.LightningDataModule):
             ([1, 2, 1], [])
         """
         found: list[Batch] = []
-        rows = SplitRows(self.dataset, self.split_idx["train"])
-        sampler = self._sampler(rows, training=True)
+        rows, sampler = self.source("train")
         while epoch > 0 and len(found) < count:
             epoch -= 1
             sampler.set_epoch(epoch)
             places = list(sampler)[len(found) - count :]
-            found = [rows.__getitems__(positions) for positions in places] + found
+            found = [rows.__getitems__(positions) for positions in places] + found  # type: ignore[attr-defined]
         return found
 
     def _sampler(self, rows: SplitRows, training: bool) -> BatchSampler:

@@ -20,10 +20,8 @@ from pyg_samsa.training.distributed import lost_processes_told
 from pyg_samsa.training.environment import describe
 from pyg_samsa.training.epoch_checkpoints import EpochCheckpoints
 from pyg_samsa.training.module import TaskModule
-from pyg_samsa.training.official import official_scores
-from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.progress_display import EpochLines, ProgressDisplay
-from pyg_samsa.training.results import Finish, RunResult, per_class_scores, write_run
+from pyg_samsa.training.results import Finish, RunOutput, RunResult
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.time_limit import TimeLimit
 from pyg_samsa.training.trainer import TrainerOptions, build_trainer
@@ -32,7 +30,7 @@ from pyg_samsa.training.trainer import TrainerOptions, build_trainer
 def fit_and_test(
     module: TaskModule,
     data: SplitData,
-    task: Task,
+    task: Task | RunOutput,
     *,
     folder: RunFolder,
     options: TrainerOptions,
@@ -52,7 +50,7 @@ def fit_and_test(
     Args:
         module: The module to train.
         data: Its loaders.
-        task: The targets.
+        task: The targets; or what keeps the test predictions and writes the files, see `RunOutput`.
         folder: From :func:`~pyg_samsa.training.run_folder.open_run_folder`.
         options: How to train.
         monitor: Logged name, such as ``val_ap``, that chooses the best epoch; None tests the last one (always so
@@ -83,8 +81,8 @@ def fit_and_test(
     display = ProgressDisplay(console, lines, history) if console is not None else None
     watchers = [on_row for on_row in (display and display.on_row, on_epoch) if on_row is not None]
     history.on_row = lambda row: [on_row(row) for on_row in watchers]
-    collector = PredictionCollector()
-    callbacks = [history, ExactResume(seed), collector, *([display] if display is not None else []), EpochEnd(history)]
+    output = RunOutput(data, task) if isinstance(task, Task) else task
+    callbacks = [history, ExactResume(seed), output.callback, *([display] if display is not None else []), EpochEnd(history)]
     limit = _time_limit(options, history, lines, display)
     callbacks += [limit] if limit is not None else []
     callbacks += _at_epoch_ends(folder, options, history, monitor, higher_is_better)
@@ -113,13 +111,13 @@ def fit_and_test(
             fallback=describe_fallback(monitor, used, validated=validated) if tests_best else "",
             waited=epochs_without_progress(history.rows, monitor, higher_is_better),
             time_limit=limit.seconds if limit is not None and limit.ended else None,
-            per_class=per_class_scores(collector, task),
-            official=official_scores(data.dataset, collector) if trainer.is_global_zero else {},
+            per_class=output.per_class(),
+            official=output.official() if trainer.is_global_zero else {},
         )
         if trainer.is_global_zero:
             # A file that was damaged since the last epoch is whole again.
             history.write()
-            write_run(result, history.rows, collector, data, task, used, finish)
+            output.write(result, history.rows, used, finish)
     return result
 
 

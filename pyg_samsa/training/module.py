@@ -86,19 +86,47 @@ class TaskModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
-        self.loss = loss
         self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.weight_decay = weight_decay
-        measured = [split for split in SPLITS if train_metrics or split != "train"]
-        self.average: Average = getattr(loss, "average", None) or RowAverage()
-        measures: dict[str, Metric] = {f"{split}_loss": MeanLoss(self.average) for split in SPLITS}
-        measures |= {f"{split}_{name}": metric.clone() for split in measured for name, metric in metrics.items()}
+        self.train_metrics = train_metrics
+        self.losses: dict[str, Loss] = {}
         # A module moves them to the device of the network.
-        self.measures = nn.ModuleDict(measures)
+        self.measures = nn.ModuleDict()
+        self.add_objective(loss, metrics)
         self.guard = FiniteGuard()
         self._epoch_schedulers: dict[int, str | None] = {}
         self._undefined: set[str] = set()
-        self._sums: Tensor | None = None
+        self._sums: dict[str, Tensor] = {}
+
+    def add_objective(self, loss: Loss, metrics: Mapping[str, Metric], prefix: str = "") -> None:
+        """Set the loss and the metrics of batches.
+
+        Args:
+            loss: The loss.
+            metrics: Fresh metrics by name.
+            prefix: What `prefix_of` returns for these batches; it is put before the names of loss and metrics.
+        """
+        self.losses[prefix] = loss
+        if isinstance(loss, nn.Module):  # its tensors move with the module
+            self.add_module(f"{prefix}loss".replace("/", "_"), loss)
+        measured = [split for split in SPLITS if self.train_metrics or split != "train"]
+        for split in SPLITS:
+            self.measures[f"{split}_{prefix}loss"] = MeanLoss(self.average(prefix))
+        for split in measured:
+            for name, metric in metrics.items():
+                self.measures[f"{split}_{prefix}{name}"] = metric.clone()
+
+    def average(self, prefix: str = "") -> Average:
+        """Return what the loss of batches is a mean over, see `pyg_samsa.training.averages`.
+
+        Args:
+            prefix: What `prefix_of` returns for these batches.
+        """
+        return getattr(self.losses[prefix], "average", None) or RowAverage()
+
+    def prefix_of(self, batch: Any) -> str:
+        """Return what is put before the names of the loss and the metrics of a batch; empty if there is one task."""
+        return ""
 
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
         """Return (prediction, target) of a batch, the prediction in at least float32."""
@@ -111,18 +139,19 @@ class TaskModule(pl.LightningModule):
             raise ConfigError(f"{split} split", "rows without y", "a target in every row")
         target = _beside(target, pred)
         bound = getattr(batch, "y_bound", None)
+        prefix = self.prefix_of(batch)
         with without_autocast(pred):
             clipped = pred if bound is None else clip_to_bounds(pred, target, bound)
-            loss = self.loss(clipped, target)
+            loss = self.losses[prefix](clipped, target)
             if split == "train" and _is_one_of_several():
-                loss, self._sums = of_all_processes(self.average, loss, clipped, target)
+                loss, self._sums[prefix] = of_all_processes(self.average(prefix), loss, clipped, target)
             return loss, pred.detach(), target.detach()
 
     def _measure(self, split: str, batch: Any, loss: Tensor, pred: Tensor, target: Tensor) -> None:
         if (bound := getattr(batch, "y_bound", None)) is not None:
             pred = clip_to_bounds(pred, target, bound)
         with without_autocast(pred):
-            for metric in self._of(split).values():
+            for metric in self._of(f"{split}_{self.prefix_of(batch)}").values():
                 if isinstance(metric, MeanLoss):
                     metric.update(loss, pred, target)
                 elif isinstance(metric, BatchMetric):
@@ -130,8 +159,8 @@ class TaskModule(pl.LightningModule):
                 else:
                     metric.update(pred, target)
 
-    def _of(self, split: str) -> dict[str, Metric]:
-        return {key: cast(Metric, metric) for key, metric in self.measures.items() if key.startswith(f"{split}_")}
+    def _of(self, start: str) -> dict[str, Metric]:
+        return {key: cast(Metric, metric) for key, metric in self.measures.items() if key.startswith(start)}
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a training batch.
@@ -142,13 +171,14 @@ class TaskModule(pl.LightningModule):
         """
         self.guard.everywhere = True
         step = f"step {self.global_step} (epoch {self.current_epoch + 1}, batch {batch_idx + 1})"
-        before = self._sums
+        prefix = self.prefix_of(batch)
+        before = self._sums.get(prefix)
         try:
             return self._step(batch, "train", f"training loss at {step}")[0]
         except NumericalError as error:
             # Where the error came before the common loss, the other processes wait for this one.
-            if _is_one_of_several() and not error.everywhere and self._sums is before:
-                tell_all_processes(self.average, before, next(self.network.parameters()))
+            if _is_one_of_several() and not error.everywhere and self._sums.get(prefix) is before:
+                tell_all_processes(self.average(prefix), before, next(self.network.parameters()))
                 error.everywhere = True
             raise
 
@@ -193,18 +223,24 @@ class TaskModule(pl.LightningModule):
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
         return value
 
-    def _finish(self, split: str) -> None:
-        self.guard.flush()
+    def _values(self, split: str) -> dict[str, Tensor]:
+        """Return the values of a split that ended."""
         values: dict[str, Tensor] = {}
-        for key, metric in self._of(split).items():
+        for key, metric in self._of(f"{split}_").items():
             if metric.update_called:
                 values[key] = torch.as_tensor(self._compute(key, metric)).float()
                 metric.reset()
-        loss = values.get(f"{split}_loss")
-        if loss is not None and not bool(torch.isfinite(loss)):
-            raise NumericalError(
-                f"{split}_loss in epoch {self.current_epoch + 1}", f"is {float(loss)}", hint=FiniteGuard.HINT
-            )
+        return values
+
+    def _finish(self, split: str) -> None:
+        self.guard.flush()
+        values = self._values(split)
+        for prefix in self.losses:
+            loss = values.get(key := f"{split}_{prefix}loss")
+            if loss is not None and not bool(torch.isfinite(loss)):
+                raise NumericalError(
+                    f"{key} in epoch {self.current_epoch + 1}", f"is {float(loss)}", hint=FiniteGuard.HINT
+                )
         # Every value is already that of all processes; averaging again would only cost time.
         self.log_dict(values, prog_bar=False, sync_dist=False, rank_zero_only=False)
 

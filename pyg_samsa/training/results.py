@@ -15,6 +15,7 @@ from pyg_samsa.task import Task
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.data_module import SplitData
+from pyg_samsa.training.official import official_scores
 from pyg_samsa.training.predictions import PredictionCollector, write_predictions
 from pyg_samsa.training.run_files import RESULTS, check_summary
 from pyg_samsa.training.run_folder import RunFolder
@@ -167,6 +168,32 @@ def per_class_scores(collected: PredictionCollector, task: Task) -> dict[str, li
 
 def _plain(values: Tensor) -> list[float]:
     return [float(value) for value in values]
+
+
+class RunOutput:
+    """What the test split of a run gives, and the files that are made of it.
+
+    Args:
+        data: Where the rows come from.
+        task: The targets.
+    """
+
+    def __init__(self, data: SplitData, task: Task) -> None:
+        self.data, self.task = data, task
+        self.callback: Any = PredictionCollector()
+        """Keeps the test predictions during the test."""
+
+    def per_class(self) -> dict[str, list[Any]]:
+        """Return the scores of the classes, see `per_class_scores`."""
+        return per_class_scores(self.callback, self.task)
+
+    def official(self) -> dict[str, float]:
+        """Return what the judge of a benchmark says, see `official_scores`."""
+        return official_scores(self.data.dataset, self.callback)
+
+    def write(self, result: RunResult, rows: Sequence[Row], monitor: str | None, finish: Finish | None) -> None:
+        """Write the files; arguments as in `write_run`."""
+        write_run(result, rows, self.callback, self.data, self.task, monitor, finish)
 
 
 def write_run(

@@ -24,27 +24,21 @@ from pyg_samsa.training.scaling import ScaledLoss, fit_graph_features, with_targ
 from pyg_samsa.training.trainer import TrainerOptions
 
 
-@dataclass(frozen=True)
-class RunPlan:
-    """Everything that one run needs, made once before it starts and never changed.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the plans of all runs hold, made once before a run starts and never changed.
 
     Args:
         name: Name of the run's folder in ``out_dir``.
         seed: Seed of weights, order and noise.
-        dataset: The data set with its ``task``, ``features`` and ``split_idx``; regression targets are scaled by its
-            ``target_scale`` if it has one, and features of whole graphs by its ``train_graph_features``.
         build_network: Makes the network, ``forward(batch) -> (prediction, target)``.
-        loss: ``loss(prediction, target) -> scalar``.
-        metrics: Fresh metrics by name.
         optimizer: Makes the optimiser from parameter groups.
         trainer: How to train.
-        batches: Sizes of batches.
         scheduler: Makes the schedule, see `TaskModule`; None for none.
         monitor: Logged name that chooses the best epoch, such as ``val_ap``; None tests the last epoch.
         higher_is_better: Direction of ``monitor``.
         weight_decay: Weight decay, 0 or more.
         train_metrics: Whether metrics are computed on training batches too.
-        edges_are_tokens: Whether edges count as tokens in ``batches.tokens_per_batch``.
         num_workers: Loader processes, 0 or more.
         start_from: Where the initial weights come from, see `start_from`; empty for none.
         out_dir: Folder of all results.
@@ -58,19 +52,14 @@ class RunPlan:
 
     name: str
     seed: int
-    dataset: Any
     build_network: Callable[[], nn.Module]
-    loss: Loss
-    metrics: Mapping[str, Metric]
     optimizer: OptimizerFactory
     trainer: TrainerOptions
-    batches: BatchOptions = field(default_factory=BatchOptions)
     scheduler: SchedulerFactory | None = None
     monitor: str | None = None
     higher_is_better: bool = True
     weight_decay: float = 0.0
     train_metrics: bool = True
-    edges_are_tokens: bool = True
     num_workers: int = 0
     start_from: str = ""
     out_dir: str = "results"
@@ -97,6 +86,65 @@ class RunPlan:
         answer = agree(choose)
         return chosen[0] if chosen else RunFolder(Path(answer[1:]), resumed=answer[0] == "1")
 
+    def module_options(self) -> dict[str, Any]:
+        """Return the options of `TaskModule` that do not depend on the task."""
+        names = ("optimizer", "scheduler", "weight_decay", "train_metrics")
+        return {name: getattr(self, name) for name in names}
+
+    def fit_options(self, folder: RunFolder) -> dict[str, Any]:
+        """Return the options of `fit_and_test` that the plan decides.
+
+        Args:
+            folder: From `open_folder`.
+        """
+        loggers = build_loggers(folder.path, tensorboard=self.tensorboard, wandb=self.wandb, config=self.config)
+        names = ("monitor", "higher_is_better", "seed")
+        chosen = {name: getattr(self, name) for name in names}
+        return {"folder": folder, "options": self.trainer, "loggers": loggers, **chosen}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan(Plan):
+    """Everything that one run on one task needs.
+
+    Args:
+        dataset: The data set with its ``task``, ``features`` and ``split_idx``; regression targets are scaled by its
+            ``target_scale`` if it has one, and features of whole graphs by its ``train_graph_features``.
+        loss: ``loss(prediction, target) -> scalar``.
+        metrics: Fresh metrics by name.
+        batches: Sizes of batches.
+        edges_are_tokens: Whether edges count as tokens in ``batches.tokens_per_batch``.
+    """
+
+    dataset: Any
+    loss: Loss
+    metrics: Mapping[str, Metric]
+    batches: BatchOptions = field(default_factory=BatchOptions)
+    edges_are_tokens: bool = True
+
+    def make_data(self) -> SplitData:
+        """Return the loaders of the data set."""
+        options = {**asdict(self.batches), "edges_are_tokens": self.edges_are_tokens}
+        return SplitData(
+            self.dataset, self.dataset.split_idx, num_workers=self.num_workers, seed=self.seed, **options
+        )
+
+    def fit_scales(self, network: nn.Module) -> tuple[nn.Module, Loss]:
+        """Fit the scales of features and targets of a network to the training rows.
+
+        Args:
+            network: From ``build_network``; it is wrapped if it needs a scale and has none.
+
+        Returns:
+            The network, and the loss of its predictions in the units of the data.
+        """
+        fit_graph_features(network, getattr(self.dataset, "train_graph_features", None))
+        scale = getattr(self.dataset, "target_scale", None)
+        if scale is None:
+            return network, self.loss
+        network, target_scale = with_target_scale(network, *scale)
+        return network, ScaledLoss(self.loss, target_scale)
+
     def train(
         self,
         network: nn.Module,
@@ -115,39 +163,9 @@ class RunPlan:
             finish: Draws pictures and saves the network, see `fit_and_test`.
             on_epoch: Called after each epoch, see `fit_and_test`.
         """
-        fit_graph_features(network, getattr(self.dataset, "train_graph_features", None))
-        loss, scale = self.loss, getattr(self.dataset, "target_scale", None)
-        if scale is not None:
-            network, target_scale = with_target_scale(network, *scale)
-            loss = ScaledLoss(loss, target_scale)
-        module = TaskModule(
-            network,
-            loss=loss,
-            metrics=self.metrics,
-            optimizer=self.optimizer,
-            scheduler=self.scheduler,
-            weight_decay=self.weight_decay,
-            train_metrics=self.train_metrics,
-        )
-        data = SplitData(
-            self.dataset,
-            self.dataset.split_idx,
-            **asdict(self.batches),
-            edges_are_tokens=self.edges_are_tokens,
-            num_workers=self.num_workers,
-            seed=self.seed,
-        )
+        network, loss = self.fit_scales(network)
+        module = TaskModule(network, loss=loss, metrics=self.metrics, **self.module_options())
+        options = self.fit_options(folder)
         return fit_and_test(
-            module,
-            data,
-            self.dataset.task,
-            folder=folder,
-            options=self.trainer,
-            monitor=self.monitor,
-            higher_is_better=self.higher_is_better,
-            seed=self.seed,
-            loggers=build_loggers(folder.path, tensorboard=self.tensorboard, wandb=self.wandb, config=self.config),
-            console=console,
-            finish=finish,
-            on_epoch=on_epoch,
+            module, self.make_data(), self.dataset.task, console=console, finish=finish, on_epoch=on_epoch, **options
         )

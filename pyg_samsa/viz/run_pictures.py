@@ -40,7 +40,7 @@ def draw_run(
         monitor: Logged name that chose the best epoch, or None.
     """
     if rows:
-        _draw_curves(result, rows, monitor)
+        draw_curves(result, rows, monitor)
     if result.per_class:
         with atomic_write(result.folder.file(files.CLASSES)) as temporary:
             plot_per_class(result.per_class["name"], result.per_class["ap"], result.per_class["base_rate"], temporary)
@@ -48,7 +48,14 @@ def draw_run(
         _draw_parts(result.folder, collected, dataset)
 
 
-def _draw_curves(result: RunResult, rows: Sequence[Row], monitor: str | None) -> None:
+def draw_curves(result: RunResult, rows: Sequence[Row], monitor: str | None) -> None:
+    """Draw the learning curves of a run into its folder.
+
+    Args:
+        result: Result of the run.
+        rows: History of the run, at least one row.
+        monitor: Logged name that chose the best epoch, or None.
+    """
     metric = monitor.removeprefix("val_") if monitor is not None else "loss"
     long: list[dict[str, Any]] = []
     for row in rows:

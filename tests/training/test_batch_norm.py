@@ -34,7 +34,8 @@ def test_statistics_are_means_over_the_last_batches():
 
 def test_mode_momentum_weights_gradients_and_random_numbers_stay():
     net, callback = network(), PreciseBatchNorm(2)
-    callback.batches.extend(batches(2))
+    for batch in batches(2):
+        callback.keep(batch)
     weights = [weight.clone() for weight in net.parameters()]
     state = torch.get_rng_state()
     for training in (True, False):
@@ -50,7 +51,8 @@ def test_mode_momentum_weights_gradients_and_random_numbers_stay():
 def test_an_epoch_updates_once(monkeypatch):
     net, callback, calls = network(), PreciseBatchNorm(2), []
     net.register_forward_hook(lambda *_: calls.append(1))
-    callback.batches.extend(batches(2))
+    for batch in batches(2):
+        callback.keep(batch)
     callback.on_train_epoch_end(None, module(net))  # an epoch without a batch, after those of an earlier part
     assert len(calls) == 2
     for validated in (True, False):
@@ -99,5 +101,5 @@ def test_a_run_that_is_continued_takes_the_batches_of_the_epochs_before(rows):
         callback, state = PreciseBatchNorm(4), torch.get_rng_state()
         trainer = types.SimpleNamespace(datamodule=data, current_epoch=epoch, strategy=strategy)
         callback.on_train_start(trainer, module(nn.BatchNorm1d(4)))
-        assert [batch.y.tolist() for batch in callback.batches] == [batch.y.tolist() for batch in expected]
+        assert [batch.y.tolist() for batch in callback.batches.get("", [])] == [batch.y.tolist() for batch in expected]
         assert torch.equal(torch.get_rng_state(), state)

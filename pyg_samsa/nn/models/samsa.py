@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import Module, Parameter
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.block import SAMSABlock
@@ -44,6 +44,7 @@ class SAMSA(Module):
         readout: `Readout`; None for a network without predictions, see `encode`.
         num_eval_samples: Number of deterministic draws of random codes over which predictions are averaged in
             evaluation.
+        modality: A learned vector [D] that is added to all tokens, see `MultiTask`; None for none.
 
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*),
@@ -67,7 +68,13 @@ class SAMSA(Module):
     """
 
     def __init__(
-        self, tokenizer: Module, encoder: Encoder, readout: Readout | None = None, *, num_eval_samples: int = 1
+        self,
+        tokenizer: Module,
+        encoder: Encoder,
+        readout: Readout | None = None,
+        *,
+        num_eval_samples: int = 1,
+        modality: Parameter | None = None,
     ) -> None:
         super().__init__()
         check_integer("num_eval_samples", num_eval_samples)
@@ -78,6 +85,10 @@ class SAMSA(Module):
         if readout is not None and not isinstance(readout, Module):
             raise ConfigError("readout", readout, "a module, or None for a network without predictions")
         self.tokenizer, self.encoder, self.readout = tokenizer, encoder, readout
+        if modality is not None and modality.shape != (self.channels,):
+            raise ShapeError("modality", list(modality.shape), f"[{self.channels}], a vector like those of the tokens")
+        self.modality = modality
+        """The learned vector [D] that is added to all tokens, or None."""
         self.num_eval_samples = int(num_eval_samples)
         self.options: dict[str, Any] | None = None
         """The flat options that were passed to `from_options`; None for a network that was built from parts."""
@@ -116,6 +127,7 @@ class SAMSA(Module):
             Encoder(_make_blocks(chosen, edge_channels is not None), chosen.checkpointing),
             None if out_channels is None else _make_readout(out_channels, chosen),
             num_eval_samples=chosen.num_eval_samples,
+            modality=Parameter(torch.zeros(chosen.channels)) if chosen.modality_vector else None,
         )
         if chosen.coordinate_free and not network.encoder.uses_positions:
             hint = "For example attention='sft', attention_options={'encoding': 'dist'}."
@@ -175,10 +187,12 @@ class SAMSA(Module):
     """Whether ``batch`` may be a `pyg_samsa.functional.GraphIndex`."""
 
     def reset_parameters(self) -> None:
-        """Draw new weights and set the ReZero scalars to zero."""
+        """Draw new weights and set the ReZero scalars and the vector of the modality to zero."""
         for part in (self.tokenizer, self.encoder, self.readout):
             if part is not None:
                 part.reset_parameters()  # type: ignore[operator]
+        if self.modality is not None:
+            torch.nn.init.zeros_(self.modality)
 
     def encode(
         self,
@@ -227,6 +241,8 @@ class SAMSA(Module):
         tokens = self.tokenizer(
             x, edge_index, edge_attr, batch, batch_size=batch_size, draw=draw, pos=pos, pe=pe, **keys
         )
+        if self.modality is not None:
+            tokens = tokens._replace(x=tokens.x + self.modality)
         if self.encoder.uses_positions:
             tokens = self.tokenizer.locate(tokens, edge_index, pos, normal)  # type: ignore[operator]
         return self.encoder(tokens)
@@ -359,7 +375,8 @@ def _make_blocks(options: SAMSAOptions, edge_features: bool) -> list[SAMSABlock]
         "rezero": options.rezero,
         "conv": options.attention,
         "local": options.local,
-        "edge_features": options.bridge or edge_features,
+        # The encoder of a trunk sees edges with and without features.
+        "edge_features": options.bridge or edge_features or options.modality_vector,
     }
     operator = options.operator()
     if "dropout" in operator:

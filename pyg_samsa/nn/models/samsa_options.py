@@ -103,6 +103,9 @@ class SAMSAOptions:
     pe_kind: Annotated[
         str | None, Option("Encodings that the network computes from the edges if none are passed.", NODE_ENCODINGS)
     ] = None
+    modality_vector: Annotated[
+        bool, Option("Whether a learned vector is added to all tokens, by which a trunk tells modalities apart.")
+    ] = False
     num_eval_samples: Annotated[int, Option("Draws of codes that an evaluation averages.", low=1, high=1000)] = 1
 
     level: Annotated[str, Option("What is predicted for.", LEVELS)] = "graph"
