@@ -21,7 +21,7 @@ from pyg_samsa.experiments.ensemble import EnsembleResult, run_ensemble
 from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors, run_models
 from pyg_samsa.experiments.predictor_settings import check_predictor
 from pyg_samsa.experiments.refit import train_again
-from pyg_samsa.experiments.saved_network import export_model, predicts_molecules, print_models
+from pyg_samsa.experiments.saved_network import export_model, export_task, predicts_molecules, print_models
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.loader import load_for_runner
@@ -32,12 +32,12 @@ from pyg_samsa.io.memory import keep_memory
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.options import check_integer
 from pyg_samsa.training import run_folder as files
+from pyg_samsa.training.adaptation import adapt
 from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
 from pyg_samsa.training.distributed import agree, join_processes, told_once
 from pyg_samsa.training.environment import available_cpus, cpu_name, uses_cuda
 from pyg_samsa.training.mixed_plan import MONITOR, MixedPlan
-from pyg_samsa.training.mixed_results import TASKS
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.results import RunResult, is_finished
 from pyg_samsa.training.run_files import RESULTS, check_summary
@@ -174,6 +174,7 @@ def run_once(
     pl.seed_everything(plan.seed, workers=True, verbose=False)
     network = plan.build_network()
     new_weights = start_from(network, plan.start_from) if plan.start_from else []
+    adapt(network, plan.adaptation, new_weights)
     folder = plan.open_folder()
     if console is not None:
         print_header(console, title, _header(plan, network, folder, new_weights))
@@ -208,9 +209,18 @@ def _finish(
     draw_run(result, rows, collected, dataset=plan.dataset, monitor=plan.monitor)
 
 
-def _finish_task(plan: MixedPlan, network: Any, name: str, *args: Any) -> None:
+def _finish_task(
+    plan: MixedPlan,
+    network: Any,
+    name: str,
+    result: RunResult,
+    rows: Sequence[Row],
+    collected: PredictionCollector,
+) -> None:
     """Save the network of a task of a mixture, and draw its pictures."""
-    _finish(plan.parts[name], network.parts[name], *args)
+    part = plan.parts[name]
+    export_task(result, network.parts[name], part)
+    draw_run(result, rows, collected, dataset=part.dataset, monitor=part.monitor)
 
 
 def _draw_mixture(result: RunResult, rows: Sequence[Row]) -> None:
@@ -223,7 +233,7 @@ def _lacking(result: RunResult, network: Any, plan: RunPlan | MixedPlan) -> list
     if isinstance(plan, MixedPlan):
         lacking = [] if result.folder.file(files.CURVES).is_file() else [files.CURVES]
         for name, part in plan.parts.items():
-            folder = RunFolder(result.folder.path / TASKS / name)
+            folder = RunFolder(result.folder.path / files.TASKS / name)
             summary = folder.summary()
             if summary is None:
                 lacking.append(files.SUMMARY)
@@ -250,6 +260,9 @@ def _header(plan: RunPlan | MixedPlan, network: nn.Module, folder: RunFolder, ne
     if plan.start_from:
         new = sorted({name.removeprefix("model.").rpartition(".")[0].removesuffix(".module") for name in new_weights})
         lines["start"] = plan.start_from + (f" (new: {', '.join(new)})" if new else "")
+        if plan.adaptation.adapt != "all":
+            frozen = sum(weight.numel() for weight in network.parameters() if not weight.requires_grad)
+            lines["start"] += f"\n{plan.adaptation.adapt}: {frozen:,} further parameters are frozen"
     if folder.note:
         lines["note"] = folder.note
     if plan.unused:

@@ -16,6 +16,7 @@ from pyg_samsa.hub import save_pretrained
 from pyg_samsa.hub.folder import CONFIG, PREDICTOR_SUBFOLDER, RUN_SUBFOLDER
 from pyg_samsa.hub.model_config import read_config
 from pyg_samsa.nn import SAMSA
+from pyg_samsa.training.adaptation import merged
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_plan import RunPlan
@@ -56,18 +57,51 @@ def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path |
     if not predicts_molecules(network, plan.dataset.features):
         return None
     metrics = {"val": dict(result.val), "test": dict(result.test)}
-    model: Any = network.model
+    model: Any = merged(network).model
     folder, card = result.folder.path / RUN_SUBFOLDER, _sections(result, plan)
     features = plan.dataset.features
     inputs: dict[str, Any] = {"descriptors": features.descriptors, "extra_columns": features.extra_columns}
     return save_pretrained(model, folder, task=plan.dataset.task, metrics=metrics, card=card, **inputs)
 
 
+def export_task(result: RunResult, network: nn.Module, plan: RunPlan) -> Path | None:
+    """Write ``model/`` into the folder of a task of a mixture, whatever its modality.
+
+    Args:
+        result: Result of the task.
+        network: Its network, with the weights that were tested.
+        plan: Plan of the task.
+
+    Returns:
+        The folder; None where the network has parts of other code, which a saved network cannot describe.
+    """
+    if predicts_molecules(network, plan.dataset.features):
+        return export_model(result, network, plan)
+    if not _is_describable(network):
+        return None
+    metrics = {"val": dict(result.val), "test": dict(result.test)}
+    folder, model = result.folder.path / RUN_SUBFOLDER, merged(network).model
+    return save_pretrained(model, folder, task=plan.dataset.task, metrics=metrics, card=_sections(result, plan))  # type: ignore[arg-type]
+
+
+def _is_describable(network: nn.Module) -> bool:
+    """Say whether a network is a SAMSA of options, with the features of its data as they are."""
+    return (
+        isinstance(network, BatchNetwork)
+        and type(network.model) is SAMSA
+        and network.model.options is not None
+        and network.model.readout is not None
+        and network.node_encoder is None
+        and network.edge_encoder is None
+    )
+
+
 def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:
     data = plan.config["dataset"]
     name = Path(data["csv"] or data["name"]).name
     sizes = ", ".join(f"{count:,} {split}" for split, count in split_sizes(plan.dataset.split_idx).items())
-    text = f"`{name}`: {sizes} molecules.\n\nTrained for {result.epochs} epochs with seed {result.seed}; "
+    noun = "molecules" if plan.dataset.features.in_channels == MOLECULES.in_channels else "rows"
+    text = f"`{name}`: {sizes} {noun}.\n\nTrained for {result.epochs} epochs with seed {result.seed}; "
     chosen = ", the best on the validation split" if plan.monitor else "; nothing was validated"
     text += f"the weights are those of epoch {result.best_epoch}{chosen}. "
     text += f"Configuration: `{plan.name}`."

@@ -149,6 +149,9 @@ def check_training() -> None:
     trainer_options()
     if cfg.train.start_from:
         find_source(cfg.train.start_from)
+    elif cfg.train.adapt != "all":
+        hint = "Set train.start_from to the network whose weights are to be frozen."
+        raise ConfigError("train.adapt", cfg.train.adapt, "'all' without train.start_from", hint=hint)
     packages = {
         "wandb": ("wandb.use", cfg.wandb.use),
         "tensorboard": ("tensorboard_each_run", cfg.tensorboard_each_run),

@@ -33,6 +33,7 @@ from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.options import plain
 from pyg_samsa.task import Task
 from pyg_samsa.training import losses
+from pyg_samsa.training.adaptation import AdaptationOptions
 from pyg_samsa.training.loggers import WandbOptions
 from pyg_samsa.training.run_plan import RunPlan
 from pyg_samsa.training.samplers import BatchOptions
@@ -99,6 +100,7 @@ def training_options(monitor: str | None, *, higher_is_better: bool) -> dict[str
         "train_metrics": not cfg.train.skip_train_eval,
         "num_workers": cfg.num_workers,
         "start_from": cfg.train.start_from,
+        "adaptation": AdaptationOptions(**values_for(AdaptationOptions, cfg)),
         "out_dir": cfg.out_dir,
         "resume": cfg.train.auto_resume,
         "tensorboard": cfg.tensorboard_each_run,

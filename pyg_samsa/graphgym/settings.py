@@ -24,6 +24,7 @@ from pyg_samsa.predict.boosted_trees import BoostingOptions
 from pyg_samsa.predict.gaussian_process import GaussianProcessOptions
 from pyg_samsa.predict.predictor_options import GP_INPUTS, TREE_INPUTS, PredictorOptions
 from pyg_samsa.training import losses, schedulers
+from pyg_samsa.training.adaptation import AdaptationOptions
 from pyg_samsa.training.loggers import WandbOptions
 from pyg_samsa.training.mixture import MixtureOptions
 from pyg_samsa.training.optimizers import adamw
@@ -281,6 +282,7 @@ add_owner(
 )
 add_owner(TrainerOptions, keys={"accumulate": "optim.batch_accumulation"}, only=("accumulate",))
 add_owner(MixtureOptions, "trunk")
+add_owner(AdaptationOptions, "train")
 add_owner(BatchOptions, "train", only=("tokens_per_batch", "eval_batch_size"))
 add_owner(start_from, keys={"source": "train.start_from"}, defaults={"source": ""})
 add_owner(schedulers.build, keys={"warmup_steps": "optim.num_warmup_steps"})

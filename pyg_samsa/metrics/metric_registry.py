@@ -56,6 +56,8 @@ class BatchMetric(Metric):
 
 
 M = TypeVar("M", bound=type[BatchMetric])
+SCORE = "score"
+"""Name of the mean of the normalised scores of several tasks."""
 _METRICS: dict[str, type[BatchMetric]] = {}
 
 
@@ -169,9 +171,12 @@ def direction(name: str) -> int:
     """Return 1 where a larger value is better, -1 where a smaller one is, and 0 for a name that is not registered.
 
     Example:
-        >>> direction("ap"), direction("loss"), direction("my_metric")
-        (1, -1, 0)
+        >>> direction("ap"), direction("loss"), direction("shapes/loss"), direction("my_metric")
+        (1, -1, -1, 0)
     """
+    name = name.rpartition("/")[2]  # task/metric
+    if name == SCORE:
+        return 1
     if name != "loss" and name not in _METRICS:
         return 0
     return 1 if higher_is_better(name) else -1

@@ -11,12 +11,10 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from pyg_samsa.metrics.metric_registry import SCORE
 from pyg_samsa.training.mixed_network import MixedNetwork
 from pyg_samsa.training.mixture import task_of
 from pyg_samsa.training.module import Loss, TaskModule
-
-SCORE = "score"
-"""Name of the mean of the normalised scores of all tasks."""
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from pyg_samsa.metrics.metric_registry import SCORE
 from pyg_samsa.task import Task
 from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.fit import fit_and_test
-from pyg_samsa.training.mixed_module import SCORE, MixedModule, Objective
+from pyg_samsa.training.mixed_module import MixedModule, Objective
 from pyg_samsa.training.mixed_network import MixedNetwork
 from pyg_samsa.training.mixed_results import FinishTask, MixedOutput, MixedTask
 from pyg_samsa.training.mixture import MixedData, MixtureOptions

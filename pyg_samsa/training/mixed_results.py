@@ -22,8 +22,6 @@ from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.results import RunResult, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder
 
-TASKS = "tasks"
-"""Subfolder of the folder of a run that holds a folder for each task of a mixture."""
 FinishTask = Callable[[str, RunResult, Sequence[Row], PredictionCollector], None]
 _TIMES = ("epoch", "step", "lr", "seconds", "total_seconds")
 
@@ -123,7 +121,7 @@ class MixedOutput:
     def _write_task(
         self, name: str, task: MixedTask, result: RunResult, rows: Sequence[Row], finish: FinishTask | None
     ) -> None:
-        folder, collected = RunFolder(result.folder.path / TASKS / name), self.callback.of[name]
+        folder, collected = RunFolder(result.folder.path / files.TASKS / name), self.callback.of[name]
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.write_config(task.config)
         shutil.copyfile(result.folder.file(files.ENVIRONMENT), folder.file(files.ENVIRONMENT))

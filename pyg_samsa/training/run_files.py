@@ -27,6 +27,7 @@ _SUMMARY: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("seconds", "seconds_per_epoch"), _NUMBER),
     **dict.fromkeys(("val", "test", "official", "per_class", "predictor"), (dict,)),
     "task": (dict, type(None)),
+    "tasks": (dict,),
     "time_limit": (*_NUMBER, type(None)),
     "monitor": (str, type(None)),
     "fallback": (str,),

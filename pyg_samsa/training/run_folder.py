@@ -27,6 +27,8 @@ LOCK, PREDICTIONS, CURVES, CLASSES, PARTS = (
     "parts.png",
 )
 PREDICTOR_PREDICTIONS = "predictor_test.csv"
+TASKS = "tasks"
+"""Subfolder of the folder of a run on several tasks; it holds a folder for each of them."""
 _FILES = (CONFIG, ENVIRONMENT, METRICS, SUMMARY, PREDICTIONS, CURVES, CLASSES, PARTS, PREDICTOR_PREDICTIONS)
 # Settings that may differ between the parts of a resumed run: they change where and for how long it trains.
 VOLATILE = frozenset(

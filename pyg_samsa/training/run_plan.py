@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 from torchmetrics import Metric
 
+from pyg_samsa.training.adaptation import AdaptationOptions
 from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.distributed import agree
@@ -41,6 +42,7 @@ class Plan:
         train_metrics: Whether metrics are computed on training batches too.
         num_workers: Loader processes, 0 or more.
         start_from: Where the initial weights come from, see `start_from`; empty for none.
+        adaptation: Which weights are trained after `start_from`.
         out_dir: Folder of all results.
         resume: Whether the newest folder with the same settings is continued.
         tensorboard: Whether TensorBoard events are written.
@@ -62,6 +64,7 @@ class Plan:
     train_metrics: bool = True
     num_workers: int = 0
     start_from: str = ""
+    adaptation: AdaptationOptions = field(default_factory=AdaptationOptions)
     out_dir: str = "results"
     resume: bool = False
     tensorboard: bool = False

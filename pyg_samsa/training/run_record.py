@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +88,14 @@ class RunRecord:
         summary = self.summary or {}
         if by == "predictor":
             return summary.get("predictor", {}).get("scores", {}).get("predictor", {}).get(split, {})
-        return {} if self.is_predictor else summary.get(split) or {}
+        found = {} if self.is_predictor else summary.get(split) or {}
+        # Those of single tasks are in the records of their own folders.
+        return {name: value for name, value in found.items() if "/" not in name} if self.is_mixture else found
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether the run was on several tasks, whose folders are records of their own."""
+        return "tasks" in (self.summary or {})
 
     @property
     def is_predictor(self) -> bool:
@@ -100,6 +107,8 @@ class RunRecord:
 
 def find_run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Return the run folders that ``paths`` are or hold, at any depth, each once, in the order given.
+
+    A run on several tasks is followed by the folders of its tasks.
 
     Args:
         paths: Folders of runs, of seeds, or parents of such.
@@ -127,8 +136,8 @@ def find_run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
             file.parent
             for file in sorted(path.rglob(files.CONFIG), key=lambda file: [_natural(part) for part in file.parts])
         ]
-        # Loggers write files of this name into the folder of a run.
-        folders = [folder for folder in inside if not set(folder.parents) & set(inside)]
+        known = set(inside)
+        folders = [folder for folder in inside if not set(folder.parents) & known or _is_task(folder, known)]
         if not folders:
             raise DataNotFoundError(
                 f"{path}: no run in it", hint=f"The folder of a run holds {files.CONFIG} and {files.SUMMARY}."
@@ -136,6 +145,11 @@ def find_run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
         for folder in folders:
             found.setdefault(folder.resolve(), folder)
     return list(found.values())
+
+
+def _is_task(folder: Path, runs: Set[Path]) -> bool:
+    """Say whether a folder within that of a run is one of its tasks; loggers write files of the same names there."""
+    return folder.parent.name == files.TASKS and folder.parents[1] in runs
 
 
 def read_run(path: str | os.PathLike[str]) -> RunRecord:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
+import torch
 from torch import Tensor, nn
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.hub.folder import WEIGHTS, find_pretrained
 from pyg_samsa.hub.load import read_weights
+from pyg_samsa.nn import SAMSA
 from pyg_samsa.options import Option
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
 from pyg_samsa.training.run_folder import RunFolder
 
 _KEY = "train.start_from"
-_HEAD = "model.readout."
+_HEAD, _TOKENIZER, _VECTOR = "model.readout.", "model.tokenizer.", "model.modality"
+_PARTS = "parts."
 Source = Annotated[
     str | os.PathLike[str],
     Option(
@@ -30,6 +34,11 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
 
     The readout keeps its new weights where their shapes differ, so that a network can be trained on other targets. All
     other weights must exist and fit.
+
+    From the run of several tasks (a trunk), the encoder is taken, and the tokenizer and the vector of the modality of
+    the first task whose tokenizer fits. If none does, the modality is a new one, and its tokenizer keeps its new
+    weights. The readout is new. The folder ``tasks/NAME`` of such a run is a source like any other: the network of that
+    task.
 
     Args:
         network: A network as the runner trains it, such as :class:`~pyg_samsa.training.batch_network.BatchNetwork`;
@@ -55,10 +64,14 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
         >>> start_from(BatchNetwork(SAMSA.from_options([4], 1, **size)), folder)
         ['model.readout.head.net.3.bias', 'model.readout.head.net.3.weight']
     """
-    weights, expected = _read(source), network.state_dict()
+    weights = _read(source)
+    if _VECTOR in weights or _tasks_of(weights):
+        _add_vector(network)
+    expected = network.state_dict()
+    weights, left_out = _of_trunk(weights, expected) if _tasks_of(weights) else (weights, (_HEAD,))
     new = [name for name in sorted(expected) if name not in weights or weights[name].shape != expected[name].shape]
     unused = sorted(name for name in weights.keys() - expected.keys() if not name.startswith(_HEAD))
-    for name in [*(name for name in new if not name.startswith(_HEAD)), *unused]:
+    for name in [*(name for name in new if not name.startswith(left_out)), *unused]:
         there, here = (
             f"{name} {list(state[name].shape)}" if name in state else f"no {name}" for state in (weights, expected)
         )
@@ -73,6 +86,46 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
         {name: value for name, value in weights.items() if name in expected and name not in new}, strict=False
     )
     return new
+
+
+def _tasks_of(weights: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of the tasks of a trunk; empty for the weights of another network."""
+    parts = (name.removeprefix(_PARTS).partition(".")[0] for name in weights if name.startswith(_PARTS))
+    return list(dict.fromkeys(parts))
+
+
+def _of_trunk(
+    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return the weights of a trunk for a new task, and the beginnings of the names that may stay new."""
+    wanted = _shapes(expected, _TOKENIZER)
+    own: dict[str, Tensor] = {}
+    for task in _tasks_of(weights):
+        start = f"{_PARTS}{task}."
+        own = {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
+        own = {_without_wrapper(name): value for name, value in own.items()}
+        if _shapes(own, _TOKENIZER) == wanted:
+            return {name: value for name, value in own.items() if not name.startswith(_HEAD)}, (_HEAD,)
+    encoder = {name: value for name, value in own.items() if name.startswith("model.encoder.")}
+    return encoder, (_HEAD, _TOKENIZER, _VECTOR, "node_encoder.", "edge_encoder.")
+
+
+def _shapes(weights: Mapping[str, Tensor], start: str) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in weights.items() if name.startswith(start)}
+
+
+def _without_wrapper(name: str) -> str:
+    """Return the name that a weight has without the wrapper that scales outputs to the units of the targets."""
+    return name.removeprefix("network.")
+
+
+def _add_vector(network: nn.Module) -> None:
+    """Give a network that was made without it the vector of its modality."""
+    model = getattr(network, "model", None)
+    if isinstance(model, SAMSA) and model.modality is None:
+        model.modality = nn.Parameter(next(model.encoder.parameters()).new_zeros(model.channels))
+        if model.options is not None:
+            model.options = {**model.options, "modality_vector": True}
 
 
 def find_source(source: Source) -> Path:
