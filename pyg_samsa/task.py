@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KINDS = ("regression", "binary", "multilabel", "multiclass")
+MASKED = "masked"
+"""Kind of a task without labels: features of nodes are hidden, and predicted from the rest of the graph."""
 LEVELS = ("graph", "node", "link")
 SPLITS = ("train", "val", "test")
 
@@ -23,8 +25,8 @@ class Task:
     r"""A supervised task: its targets and what they belong to.
 
     Args:
-        kind: ``"regression"``, ``"binary"`` (one label), ``"multilabel"`` (several labels, each 0, 1 or NaN) or
-            ``"multiclass"`` (one of C classes).
+        kind: ``"regression"``, ``"binary"`` (one label), ``"multilabel"`` (several labels, each 0, 1 or NaN),
+            ``"multiclass"`` (one of C classes), or ``"masked"`` (hidden features of nodes, no labels).
         names: Names of the C targets; of the classes for ``"multiclass"``.
         level: What has targets: ``"graph"``, ``"node"`` or ``"link"``.
         parts: For part segmentation: the classes that the points of a shape of each category can have.
@@ -47,7 +49,7 @@ class Task:
     pairs: bool = False
 
     def __post_init__(self) -> None:
-        check_choice("task.kind", self.kind, KINDS)
+        check_choice("task.kind", self.kind, (*KINDS, MASKED))
         check_choice("task.level", self.level, LEVELS)
         names = self.names
         if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
@@ -90,7 +92,7 @@ class Task:
             >>> Task("multiclass", ["a", "b"]).readable(torch.zeros(1, 2)).tolist()
             [[0.5, 0.5]]
         """
-        if self.kind == "regression":
+        if self.kind in ("regression", MASKED):
             return output
         return output.softmax(-1) if self.kind == "multiclass" else output.sigmoid()
 

@@ -18,6 +18,7 @@ from pyg_samsa.hub.model_config import read_config
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.training.adaptation import merged
 from pyg_samsa.training.batch_network import BatchNetwork
+from pyg_samsa.training.masked import MaskedNetwork
 from pyg_samsa.training.results import RunResult
 from pyg_samsa.training.run_plan import RunPlan
 
@@ -90,6 +91,7 @@ def _is_describable(network: nn.Module) -> bool:
         isinstance(network, BatchNetwork)
         and type(network.model) is SAMSA
         and network.model.options is not None
+        and not isinstance(network, MaskedNetwork)
         and network.model.readout is not None
         and network.node_encoder is None
         and network.edge_encoder is None

@@ -17,7 +17,7 @@ from pyg_samsa.graphgym.metric import ALIASES as METRIC_ALIASES
 from pyg_samsa.graphgym.network import edges_are_tokens
 from pyg_samsa.graphgym.scheduler import scheduler_name
 from pyg_samsa.graphgym.settings import values_for
-from pyg_samsa.task import Task
+from pyg_samsa.task import MASKED, Task
 from pyg_samsa.training import losses
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.samplers import BatchOptions
@@ -32,6 +32,7 @@ FITTING_TASK_TYPES = {
     "binary": ("classification", "classification_binary"),
     "multiclass": ("classification", "classification_multi"),
     "regression": ("regression", "classification"),
+    MASKED: (MASKED,),
 }
 """Kind of task -> values of ``dataset.task_type`` that fit it."""
 
@@ -135,6 +136,11 @@ def _loss(changes: Changes, dataset: Any) -> None:
 def _metrics(changes: Changes, dataset: Any) -> None:
     task: Task = dataset.task
     fitting, reason = metrics.fitting(task), f"the task is {task.kind}"
+    if task.kind == MASKED:
+        changes.change("custom_metrics", [], reason)
+        changes.change("metric_best", "loss", reason)
+        changes.change("metric_agg", "argmin", reason)
+        return
     kept = [name for name in cfg.custom_metrics if METRIC_ALIASES.get(name, name) in fitting]
     changes.change("custom_metrics", kept, reason)
     if METRIC_ALIASES.get(cfg.metric_best, cfg.metric_best) in ("auto", "loss", *fitting):

@@ -26,7 +26,8 @@ from pyg_samsa.graphgym.loss import BOUNDED, refuse_bounds
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.share import describe
-from pyg_samsa.task import SPLITS, Task
+from pyg_samsa.task import MASKED, SPLITS, Task
+from pyg_samsa.training.masked import columns_of
 
 _SPLIT_ATTRIBUTES = {"train": "train_graph_index", "val": "val_graph_index", "test": "test_graph_index"}
 
@@ -99,12 +100,25 @@ def load_for_runner(changes: Changes | None = None, *, progress: bool = True, en
     if not hasattr(dataset, "split_idx"):
         dataset = _describe_foreign(dataset)
     check_described(dataset)
+    if cfg.dataset.task_type == MASKED:
+        dataset = _without_labels(dataset)
     if changes is not None:
         fit_to_data(changes, dataset)
     resolved_task(dataset.task)
     dataset = _with_added_features(dataset, folder, progress=progress) if encodings else dataset
     describe(dataset)
     return dataset
+
+
+def _without_labels(dataset: Any) -> Any:
+    """Return a shallow copy of a data set whose task is to predict hidden features of its nodes."""
+    columns = columns_of(dataset.features.in_channels)
+    if not columns:
+        hint = "Masked training needs categories, or float features of a known width."
+        raise ConfigError("dataset.task_type", MASKED, "another task: the features of the nodes are not known", hint=hint)
+    masked = copy.copy(dataset)
+    masked.task = Task(MASKED, [f"x{place}" for place in range(len(columns))], "node")
+    return masked
 
 
 def _with_added_features(dataset: Any, folder: str, *, progress: bool = True) -> Any:
@@ -121,6 +135,8 @@ def _with_added_features(dataset: Any, folder: str, *, progress: bool = True) ->
 
 def _uses_structural_codes() -> bool:
     """Say whether the network draws its codes in evaluation from the graph, so that their keys can be computed once."""
+    if cfg.dataset.task_type == MASKED:
+        return False  # codes must not tell hidden features
     if cfg.model.type != "samsa" or cfg.samsa.tokenizer or cfg.dataset.node_encoder or cfg.dataset.edge_encoder:
         return False
     return bool(cfg.samsa.bridge and cfg.samsa.num_codes and cfg.samsa.eval_codes in STRUCTURAL_CODES)

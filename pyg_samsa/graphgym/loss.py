@@ -16,7 +16,9 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import values_for
+from pyg_samsa.task import MASKED
 from pyg_samsa.training import losses
+from pyg_samsa.training.masked import MaskedLoss, columns_of
 
 BOUNDED = "bounded_"
 _PREFIX = "samsa_"
@@ -48,6 +50,8 @@ def choose_loss(task: str, *, given: bool) -> Loss:
         tensor(1.)
     """
     check_loss()
+    if task == MASKED:
+        return MaskedLoss(columns_of(cfg.share.in_channels))
     fitting = losses.fitting(task)
     asked = cfg.model.loss_fun
     name = _known_name(asked, task) if given else fitting[0]
@@ -71,7 +75,7 @@ def fits_task(task: str) -> bool:
         ('cross_entropy', True, False)
     """
     name = _known_name(cfg.model.loss_fun, task)
-    return name in losses.fitting(task) or name not in losses.available()
+    return task == MASKED or name in losses.fitting(task) or name not in losses.available()
 
 
 def _known_name(asked: str, task: str) -> str:

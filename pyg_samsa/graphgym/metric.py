@@ -13,7 +13,7 @@ from torchmetrics import Metric
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.graphgym.register import register_once
-from pyg_samsa.task import Task
+from pyg_samsa.task import MASKED, Task
 
 # Names in GraphGPS and its relatives -> names in pyg_samsa.metrics.
 ALIASES = {"accuracy-SBM": "accuracy_macro", "f1": "f1_macro", "spearmanr": "spearman", "rocauc": "auc"}
@@ -40,6 +40,8 @@ def choose_metrics(task: Task, *, direction_given: bool) -> tuple[dict[str, Metr
         ('mae', False)
     """
     check_metrics()
+    if task.kind == MASKED:
+        return {}, "loss", False
     others = [ALIASES.get(name, name) for name in cfg.custom_metrics]
     others = others or list(metrics.default_metrics(task.kind, parts=bool(task.parts)))
     best = others[0] if cfg.metric_best == "auto" else ALIASES.get(cfg.metric_best, cfg.metric_best)

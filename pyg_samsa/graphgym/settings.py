@@ -26,6 +26,7 @@ from pyg_samsa.predict.predictor_options import GP_INPUTS, TREE_INPUTS, Predicto
 from pyg_samsa.training import losses, schedulers
 from pyg_samsa.training.adaptation import AdaptationOptions
 from pyg_samsa.training.loggers import WandbOptions
+from pyg_samsa.training.masked import MaskOptions
 from pyg_samsa.training.mixture import MixtureOptions
 from pyg_samsa.training.optimizers import adamw
 from pyg_samsa.training.samplers import BatchOptions
@@ -283,6 +284,7 @@ add_owner(
 add_owner(TrainerOptions, keys={"accumulate": "optim.batch_accumulation"}, only=("accumulate",))
 add_owner(MixtureOptions, "trunk")
 add_owner(AdaptationOptions, "train")
+add_owner(MaskOptions, "mask")
 add_owner(BatchOptions, "train", only=("tokens_per_batch", "eval_batch_size"))
 add_owner(start_from, keys={"source": "train.start_from"}, defaults={"source": ""})
 add_owner(schedulers.build, keys={"warmup_steps": "optim.num_warmup_steps"})

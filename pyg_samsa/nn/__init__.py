@@ -17,6 +17,7 @@ from pyg_samsa.nn.encoder import Encoder
 from pyg_samsa.nn.encoding.categorical import AtomEncoder, BondEncoder, CategoricalEncoder
 from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
 from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
+from pyg_samsa.nn.encoding.masked import MaskedEncoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding, Spectrum
@@ -71,6 +72,7 @@ __all__ = [
     "LocalLayer",
     "LocalTentEncoding",
     "MLPHead",
+    "MaskedEncoder",
     "MultiTask",
     "NodeTokenizer",
     "PerformerConv",

@@ -13,6 +13,7 @@ from pyg_samsa.metrics.metric_registry import SCORE
 from pyg_samsa.task import Task
 from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.fit import fit_and_test
+from pyg_samsa.training.masked import MaskedLoss
 from pyg_samsa.training.mixed_module import MixedModule, Objective
 from pyg_samsa.training.mixed_network import MixedNetwork
 from pyg_samsa.training.mixed_results import FinishTask, MixedOutput, MixedTask
@@ -105,6 +106,8 @@ def reference_value(part: RunPlan, loss: Callable[[Tensor, Tensor], Tensor], sco
         loss: Its loss.
         score: Name of the metric, or ``"loss"``.
     """
+    if isinstance(loss, MaskedLoss):
+        return loss.reference
     train, val = (_targets(part.dataset, part.dataset.split_idx[split]) for split in ("train", "val"))
     prediction = constant_prediction(part.dataset.task, train).expand(len(val), -1)
     if score == "loss":

@@ -49,15 +49,15 @@ class MixedCollector(pl.Callback):
     """Keeps the test predictions of each task, see `PredictionCollector`.
 
     Args:
-        names: Names of the tasks.
+        kinds: Name of each task -> its kind.
 
     Example:
-        >>> MixedCollector(["shapes"]).of["shapes"].row_id
+        >>> MixedCollector({"shapes": "multiclass"}).of["shapes"].row_id
         tensor([], dtype=torch.int64)
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.of = {name: PredictionCollector() for name in names}
+    def __init__(self, kinds: Mapping[str, str]) -> None:
+        self.of = {name: PredictionCollector(kind) for name, kind in kinds.items()}
         """Name of each task -> its predictions."""
 
     def on_test_epoch_start(self, trainer: Any, pl_module: Any) -> None:
@@ -92,7 +92,7 @@ class MixedOutput:
         self, tasks: Mapping[str, MixedTask], draw: Callable[[RunResult, Sequence[Row]], None] | None = None
     ) -> None:
         self.tasks, self.draw = dict(tasks), draw
-        self.callback = MixedCollector(list(tasks))
+        self.callback = MixedCollector({name: task.task.kind for name, task in tasks.items()})
 
     def per_class(self) -> dict[str, list[Any]]:
         """Return nothing: each task has its own classes."""

@@ -14,7 +14,7 @@ from torch_geometric.graphgym.imports import pl
 from pyg_samsa.io.cells import BOUND_SIGNS, spread_of, write_number
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.formulas import escape_table
-from pyg_samsa.task import Task
+from pyg_samsa.task import MASKED, Task
 
 CHUNK_ROWS = 100_000
 _DIGITS = 7
@@ -22,6 +22,9 @@ _DIGITS = 7
 
 class PredictionCollector(pl.Callback):
     """Keeps the test predictions of all processes, ordered by row (and by node within it).
+
+    Args:
+        task_kind: Kind of the task; nothing is kept of a masked one, whose predictions are those of hidden features.
 
     Attributes:
         row_id: Row of the dataset [n] of each prediction.
@@ -35,7 +38,8 @@ class PredictionCollector(pl.Callback):
         (0, True)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, task_kind: str = "") -> None:
+        self.task_kind = task_kind
         self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self.row_id = torch.empty(0, dtype=torch.long)
         self.node: Tensor | None = None
@@ -49,6 +53,8 @@ class PredictionCollector(pl.Callback):
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Keep a batch."""
+        if self.task_kind == MASKED:
+            return
         pred, target, row_id = outputs["pred"].cpu(), outputs["target"].cpu(), batch.row_id.cpu()
         node = torch.full((len(row_id),), -1)
         if len(pred) != len(row_id):

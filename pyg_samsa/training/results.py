@@ -180,7 +180,7 @@ class RunOutput:
 
     def __init__(self, data: SplitData, task: Task) -> None:
         self.data, self.task = data, task
-        self.callback: Any = PredictionCollector()
+        self.callback: Any = PredictionCollector(task.kind)
         """Keeps the test predictions during the test."""
 
     def per_class(self) -> dict[str, list[Any]]:

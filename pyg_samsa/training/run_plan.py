@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from torchmetrics import Metric
 
@@ -16,6 +17,7 @@ from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.distributed import agree
 from pyg_samsa.training.fit import fit_and_test
 from pyg_samsa.training.loggers import WandbOptions, build_loggers
+from pyg_samsa.training.masked import MaskedLoss, MaskedNetwork, fit_masked
 from pyg_samsa.training.module import Loss, SchedulerFactory, TaskModule
 from pyg_samsa.training.optimizers import OptimizerFactory
 from pyg_samsa.training.results import Finish, RunResult
@@ -23,6 +25,10 @@ from pyg_samsa.training.run_folder import RunFolder, open_run_folder
 from pyg_samsa.training.samplers import BatchOptions
 from pyg_samsa.training.scaling import ScaledLoss, fit_graph_features, with_target_scale
 from pyg_samsa.training.trainer import TrainerOptions
+
+
+# Graphs from which the scales of hidden features are taken.
+_MASK_ROWS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +147,10 @@ class RunPlan(Plan):
         Returns:
             The network, and the loss of its predictions in the units of the data.
         """
+        if isinstance(network, MaskedNetwork):
+            rows = self.dataset.split_idx["train"][:_MASK_ROWS].tolist()
+            reference = fit_masked(network, torch.cat([self.dataset[row].x for row in rows]))
+            return network, MaskedLoss(network.columns, reference)
         fit_graph_features(network, getattr(self.dataset, "train_graph_features", None))
         scale = getattr(self.dataset, "target_scale", None)
         if scale is None:

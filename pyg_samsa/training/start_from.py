@@ -16,6 +16,7 @@ from pyg_samsa.hub.load import read_weights
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.options import Option
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
+from pyg_samsa.training.masked import MaskedNetwork
 from pyg_samsa.training.run_folder import RunFolder
 
 _KEY = "train.start_from"
@@ -65,6 +66,8 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
         ['model.readout.head.net.3.bias', 'model.readout.head.net.3.weight']
     """
     weights = _read(source)
+    if not isinstance(network, MaskedNetwork):
+        weights = _unmasked(weights)
     if _VECTOR in weights or _tasks_of(weights):
         _add_vector(network)
     expected = network.state_dict()
@@ -86,6 +89,17 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
         {name: value for name, value in weights.items() if name in expected and name not in new}, strict=False
     )
     return new
+
+
+def _unmasked(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights of a network that was trained without labels under the names of others."""
+    owners = [name.removesuffix("hidden") for name in weights if name.endswith(".node_encoder.hidden")]
+    found = dict(weights)
+    for owner in owners:
+        del found[f"{owner}hidden"]
+        for name in [name for name in found if name.startswith(f"{owner}encoder.")]:
+            found[owner + name.removeprefix(f"{owner}encoder.")] = found.pop(name)
+    return {name: value for name, value in found.items() if name.rpartition(".")[2] not in ("mean", "std") or "readout" in name}
 
 
 def _tasks_of(weights: Mapping[str, Tensor]) -> list[str]:

@@ -1,0 +1,256 @@
+"""Training without labels: features of some nodes are hidden, and predicted from the rest of the graph."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from pyg_samsa.functional.batch_vector import inverse_permutation
+from pyg_samsa.functional.codes import feature_keys, mix, structural_keys
+from pyg_samsa.functional.inputs import edges_of
+from pyg_samsa.functional.resolve import resolve
+from pyg_samsa.nn.encoding.feature_encoder import Features
+from pyg_samsa.options import Option, check_options, keep_plain
+from pyg_samsa.training.averages import Average
+from pyg_samsa.training.batch_network import BatchNetwork, graphs_of
+
+Column = int | None
+"""Number of categories of a feature; None for a float."""
+_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class MaskOptions:
+    """Options of hidden features; the help of each option is in its annotation.
+
+    Raises:
+        ConfigError: A value is not allowed.
+
+    Example:
+        >>> MaskOptions().share
+        0.15
+    """
+
+    share: Annotated[float, Option("Share of the nodes of which features are hidden.", above=0, below=1)] = 0.15
+    feature_share: Annotated[
+        float | None,
+        Option(
+            "Share of the features of such a node that are hidden; empty: all categories, or half of the floats.",
+            above=0,
+            high=1,
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_options(MaskOptions, vars(keep_plain(self)))
+
+
+def columns_of(in_channels: Features | None) -> list[Column]:
+    """Return what the features of nodes are, one by one.
+
+    Args:
+        in_channels: Width of float features, or the cardinalities of categorical ones.
+
+    Example:
+        >>> columns_of(2), columns_of([5, 3])
+        ([None, None], [5, 3])
+    """
+    if isinstance(in_channels, int):
+        return [None] * in_channels
+    return [int(size) for size in in_channels or ()]  # type: ignore[union-attr]
+
+
+def width_of(columns: Sequence[Column]) -> int:
+    """Return the width of the predictions of all features: a logit for each category, a number for a float.
+
+    Example:
+        >>> width_of([5, None])
+        6
+    """
+    return sum(1 if column is None else column for column in columns)
+
+
+class MaskedNetwork(BatchNetwork):
+    r"""Hides features of some nodes of a batch, and predicts them with a network at node level.
+
+    In training, the nodes and features are drawn at random. In evaluation they follow from keys of the nodes, see
+    `pyg_samsa.functional.structural_keys`, so that the same features of a graph are hidden whatever the order of its
+    nodes and whatever other graphs are in the batch.
+
+    Args:
+        model: A network at node level whose features of nodes are encoded by a `MaskedEncoder`, and whose output has
+            the width `width_of`.
+        columns: What the features of the nodes are.
+        options: What is hidden.
+
+    Shapes:
+        - **input**: a ``torch_geometric.data.Batch`` with N nodes with F features
+        - **output**: predictions [N, P], and targets [N, F], NaN where a feature was visible
+
+    Example:
+        >>> from torch_geometric.data import Batch, Data
+        >>> from pyg_samsa.nn import SAMSA, MaskedEncoder
+        >>> model = SAMSA.from_options(MaskedEncoder(nn.Linear(2, 16), 2, 16), 2, channels=16, num_layers=1,
+        ...                            level="node", bridge=False)
+        >>> network = MaskedNetwork(model, [None, None], MaskOptions())
+        >>> prediction, target = network(Batch.from_data_list([Data(x=torch.randn(9, 2))]))
+        >>> prediction.shape, target.shape
+        (torch.Size([9, 2]), torch.Size([9, 2]))
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, columns: Sequence[Column], options: MaskOptions) -> None:
+        super().__init__(model)
+        self.columns, self.options = list(columns), options
+        self.register_buffer("mean", torch.zeros(len(columns)))
+        self.register_buffer("std", torch.ones(len(columns)))
+
+    def fit(self, x: Tensor) -> None:
+        """Take the scale of float features from nodes of the training rows.
+
+        Args:
+            x: Features [N, F].
+        """
+        for place, column in enumerate(self.columns):
+            if column is None:
+                values = x[:, place].double()
+                self.mean[place] = values.mean()
+                self.std[place] = values.std(correction=0).clamp(min=1e-6)
+
+    def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
+        """Return (predictions, targets) of a batch."""
+        x = batch.x.unsqueeze(1) if batch.x.dim() == 1 else batch.x
+        hidden = self.hide(batch, x)
+        seen = copy.copy(batch)
+        seen.x = torch.cat([x.masked_fill(hidden, 0), hidden.to(x.dtype)], dim=1)
+        target = ((x.to(self.mean.dtype) - self.mean) / self.std).masked_fill(~hidden, torch.nan)
+        return super().forward(seen)[0], target
+
+    def hide(self, batch: Any, x: Tensor) -> Tensor:
+        """Return which features are hidden: booleans [N, F].
+
+        Args:
+            batch: The batch.
+            x: Features of its nodes [N, F].
+        """
+        share = self.options.feature_share
+        shares = [share or (0.5 if column is None else 1.0) for column in self.columns]
+        if self.training:
+            node, feature = torch.rand(len(x), 1, device=x.device), torch.rand(x.shape, device=x.device)
+        else:
+            keys = _keys(batch, x).unsqueeze(1)
+            places = torch.arange(1, x.size(1) + 1, device=x.device)
+            node, feature = _uniform(mix(keys)), _uniform(mix(keys ^ mix(places)))
+        return (node < self.options.share) & (feature < torch.tensor(shares, device=x.device))
+
+
+def _keys(batch: Any, x: Tensor) -> Tensor:
+    """Return a key of each node that depends on its features and on its surroundings."""
+    keys = feature_keys(x)
+    edge_index = edges_of(batch.edge_index, None)[0]
+    if edge_index is None or edge_index.numel() == 0:
+        return keys
+    graph, count = graphs_of(batch)
+    index, order = resolve(len(x), x.device, graph, None, count)
+    if order is None:
+        return structural_keys(keys, edge_index, index, max_rounds=_ROUNDS)
+    rank = inverse_permutation(order)
+    return structural_keys(keys[order], rank[edge_index], index, max_rounds=_ROUNDS)[rank]
+
+
+def _uniform(bits: Tensor) -> Tensor:
+    """Turn 64-bit integers into numbers from 0 to below 1."""
+    return ((bits >> 11) & (2**53 - 1)).double() / 2**53
+
+
+class MaskedLoss:
+    r"""Loss of hidden features: cross-entropy of categories, squared error of floats in units of their deviation.
+
+    .. math::
+        \ell = \frac{1}{F} \sum_f \frac{1}{|M_f|} \sum_{i \in M_f} \ell_f(\hat x_{if}, x_{if})
+
+    where :math:`M_f` are the nodes of which the feature f is hidden; features that are hidden nowhere do not count.
+
+    Args:
+        columns: What the features are.
+        reference: The loss of the best constant prediction, with which it is compared.
+
+    Example:
+        >>> loss = MaskedLoss([2, None])
+        >>> loss(torch.zeros(1, 3), torch.tensor([[1.0, torch.nan]])).item() == torch.tensor(2.0).log().item()
+        True
+    """
+
+    def __init__(self, columns: Sequence[Column], reference: float = 1.0) -> None:
+        self.columns, self.reference = list(columns), reference
+        self.average = MaskedAverage(self)
+
+    def __call__(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the loss."""
+        return self.average.value(self.sums(pred, target))
+
+    def sums(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the sum of the losses of each feature, and the number of nodes of which it is hidden: [2 F]."""
+        losses: list[Tensor] = []
+        counts: list[Tensor] = []
+        start = 0
+        for place, column in enumerate(self.columns):
+            stop = start + (column or 1)
+            known = ~target[:, place].isnan()
+            value, output = target[known, place], pred[known, start:stop]
+            if column is None:
+                losses.append((output.squeeze(1) - value).square().sum())
+            else:
+                losses.append(nn.functional.cross_entropy(output, value.long(), reduction="sum"))
+            counts.append(known.sum())
+            start = stop
+        return torch.stack([*losses, *(count.to(pred.dtype) for count in counts)])
+
+
+class MaskedAverage(Average):
+    """What `MaskedLoss` is a mean over: the hidden values of each feature.
+
+    Args:
+        loss: The loss.
+    """
+
+    def __init__(self, loss: MaskedLoss) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def sums(self, value: Tensor, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the sums of a batch, see `MaskedLoss.sums`."""
+        # A batch whose loss is not finite makes that of the split not finite.
+        return self.loss.sums(pred, target) + 0 * value.detach()
+
+    def value(self, sums: Tensor) -> Tensor:
+        """Return the mean over the features of their mean losses."""
+        losses, counts = sums.chunk(2)
+        found = counts > 0
+        return (losses / counts.clamp(min=1)).sum() / found.sum().clamp(min=1)
+
+
+def fit_masked(network: MaskedNetwork, x: Tensor) -> float:
+    """Fit the scale of a network to training rows, and return the loss of the best constant prediction on them.
+
+    Args:
+        network: The network.
+        x: Features of the nodes of training rows [N, F].
+    """
+    x = x.unsqueeze(1) if x.dim() == 1 else x
+    network.fit(x)
+    losses = []
+    for place, column in enumerate(network.columns):
+        if column is None:
+            losses.append(1.0)
+        else:
+            share = torch.bincount(x[:, place].long(), minlength=column).double() / len(x)
+            losses.append(float(torch.special.entr(share).sum()))
+    return sum(losses) / len(losses)
