@@ -21,7 +21,7 @@ from pyg_samsa.cli._arguments import (
 )
 from pyg_samsa.cli._listing import print_files
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.task import KINDS
+from pyg_samsa.task import KINDS, MASKED
 
 _RESUME = ("train.auto_resume", "True")
 _TABLES = (".csv", ".tsv", ".txt", ".smi")
@@ -104,8 +104,9 @@ def add_table(parser: argparse.ArgumentParser, *, training: bool = True) -> None
     )
     table.add_argument(
         "--task",
-        choices=["auto", *KINDS],
-        help="kind of the targets (default: auto, inferred from the values)",
+        choices=["auto", *KINDS, MASKED],
+        help="kind of the targets (default: auto, inferred from the values); masked: no targets, hidden features of "
+        "atoms are predicted, to start other networks from (train.start_from)",
     )
     table.add_argument(
         "--positive-class",

@@ -14,6 +14,7 @@ from pyg_samsa.graphgym.network import SAVED, unsaved_part
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.predict import BoostingOptions, GaussianProcessOptions
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS, PredictorOptions
+from pyg_samsa.task import MASKED
 from pyg_samsa.training.environment import available_cpus
 
 
@@ -63,6 +64,11 @@ def read_predictor() -> PredictorSettings | None:
     """
     options = PredictorOptions(**values_for(PredictorOptions, cfg))
     members = options.members
+    if MASKED in (cfg.dataset.task_type, cfg.dataset.get("csv_task")):
+        if members not in ("auto", NETWORK):
+            hint = "Training without labels has no predictor."
+            raise ConfigError("predictor.members", members, f"{NETWORK!r} with the task {MASKED}", hint=hint)
+        return None
     if members == "auto":
         if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv"):
             members = "all"

@@ -249,7 +249,9 @@ def _lacking(result: RunResult, network: Any, plan: RunPlan | MixedPlan) -> list
     return [name for name in names if not result.folder.file(name).is_file()]
 
 
-def _header(plan: RunPlan | MixedPlan, network: nn.Module, folder: RunFolder, new_weights: Sequence[str]) -> dict[str, str]:
+def _header(
+    plan: RunPlan | MixedPlan, network: nn.Module, folder: RunFolder, new_weights: Sequence[str]
+) -> dict[str, str]:
     parameters = num_parameters(network)
     lines = {
         **plan.description,

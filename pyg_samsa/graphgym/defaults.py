@@ -27,6 +27,7 @@ from pyg_samsa.nn import OPERATORS, TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.models.samsa_options import OF_TOKENIZER, OPERATOR_ARGUMENTS
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS
+from pyg_samsa.task import MASKED
 from pyg_samsa.training.launch import find_launch
 
 DATASET = ("dataset.name", "dataset.format", "dataset.csv")
@@ -349,6 +350,18 @@ def _inputs(changes: Changes) -> None:
     for member, key in (("trees", "predictor.tree_inputs"), ("gp", "predictor.gp_inputs")):
         if cfg.predictor.members == member and not value_of(key, cfg):
             changes.change(key, SETTINGS[key].default, f"predictor.members is {member}")
+
+
+@rule_in(
+    RULES,
+    "`predictor.members`, `dataset.descriptors`",
+    *("dataset.task_type", "dataset.csv_task"),
+    becomes="network and none, for masked",
+)
+def _masked(changes: Changes) -> None:
+    if MASKED in (cfg.dataset.task_type, cfg.dataset.csv_task):
+        changes.change("predictor.members", "network", f"the task is {MASKED}")
+        changes.change("dataset.descriptors", [], f"the task is {MASKED}")
 
 
 @rule_in(RULES, "`dataset.split_kind`", "dataset.split_column", becomes="column")

@@ -68,6 +68,8 @@ def _given_options() -> dict[str, Any]:
     """Return the options of the data set that the configuration sets."""
     given = {name: cfg.dataset[name] for name in dataset_options() if cfg.dataset.get(name) is not None}
     if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv"):
+        if cfg.dataset.task_type == MASKED:
+            given.setdefault("csv_task", MASKED)
         given["fractions"] = list(cfg.dataset.split)
         if str(cfg.model.loss_fun).startswith(BOUNDED):
             given.setdefault("censored", "bounds")
@@ -100,7 +102,7 @@ def load_for_runner(changes: Changes | None = None, *, progress: bool = True, en
     if not hasattr(dataset, "split_idx"):
         dataset = _describe_foreign(dataset)
     check_described(dataset)
-    if cfg.dataset.task_type == MASKED:
+    if MASKED in (cfg.dataset.task_type, dataset.task.kind):
         dataset = _without_labels(dataset)
     if changes is not None:
         fit_to_data(changes, dataset)
@@ -115,7 +117,9 @@ def _without_labels(dataset: Any) -> Any:
     columns = columns_of(dataset.features.in_channels)
     if not columns:
         hint = "Masked training needs categories, or float features of a known width."
-        raise ConfigError("dataset.task_type", MASKED, "another task: the features of the nodes are not known", hint=hint)
+        raise ConfigError(
+            "dataset.task_type", MASKED, "another task: the features of the nodes are not known", hint=hint
+        )
     masked = copy.copy(dataset)
     masked.task = Task(MASKED, [f"x{place}" for place in range(len(columns))], "node")
     return masked
@@ -126,7 +130,10 @@ def _with_added_features(dataset: Any, folder: str, *, progress: bool = True) ->
     if cfg.pe.kind != "none" and cfg.model.type in WITHOUT_ENCODINGS:
         hint = "samsa, gcn, gine, gatedgcn and gps take encodings."
         raise ConfigError("pe.kind", cfg.pe.kind, f"'none' with the network {cfg.model.type}", hint=hint)
+    masked = dataset.task.kind == MASKED
     dataset = add_encoding(dataset, **values_for(add_encoding, cfg), folder=folder, progress=progress)
+    if masked:
+        return dataset  # codes and descriptors must not tell hidden features
     if _uses_structural_codes():
         read = dataset.features.edge_channels is not None
         dataset = add_code_keys(dataset, cfg.samsa.eval_codes, edge_features=read)
@@ -135,8 +142,6 @@ def _with_added_features(dataset: Any, folder: str, *, progress: bool = True) ->
 
 def _uses_structural_codes() -> bool:
     """Say whether the network draws its codes in evaluation from the graph, so that their keys can be computed once."""
-    if cfg.dataset.task_type == MASKED:
-        return False  # codes must not tell hidden features
     if cfg.model.type != "samsa" or cfg.samsa.tokenizer or cfg.dataset.node_encoder or cfg.dataset.edge_encoder:
         return False
     return bool(cfg.samsa.bridge and cfg.samsa.num_codes and cfg.samsa.eval_codes in STRUCTURAL_CODES)

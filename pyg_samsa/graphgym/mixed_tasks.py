@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.plan import describe_network, make_plan, name_data, training_options
 from pyg_samsa.graphgym.settings import value_of, values_for
 from pyg_samsa.graphgym.share import describe
+from pyg_samsa.nn.models.multi_task import check_task_name
 from pyg_samsa.training.mixed_network import MixedNetwork, UncertaintyWeights
 from pyg_samsa.training.mixed_plan import MONITOR, MixedPlan
 from pyg_samsa.training.mixture import MixtureOptions
@@ -31,7 +31,6 @@ _OWN = ("cfg", "name", "weight", "modality")
 _OF_THE_RUN = ("tasks", "run_name", "name_tag", "metric_best", "metric_agg", "train.start_from", "train.auto_resume")
 _GROUPS_OF_THE_RUN = ("trunk.", "wandb.")
 """Settings of the whole run, which the tasks do not get."""
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,7 @@ def _read_entry(entry: Any, key: str) -> TaskEntry:
     if not isinstance(config, str) or not config:
         raise ConfigError(f"{key}.cfg", config, "the name or the file of a configuration")
     name = entry.get("name") or Path(config).stem
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        hint = "For example {cfg: small/shapes, name: shapes, weight: 2}."
-        raise ConfigError(f"{key}.name", name, "a name of letters, digits, - and _", hint=hint)
+    check_task_name(f"{key}.name", name)
     weight, modality = entry.get("weight", 1.0), entry.get("modality", "")
     if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
         raise ConfigError(f"{key}.weight", weight, "a number above 0")
@@ -160,8 +157,24 @@ def check_tasks(loaded: LoadedConfig) -> None:
         if key in loaded.given and value_of(key, cfg) != "auto":
             hint = "The mean of the normalised scores of the tasks chooses the epoch. Set it in the entry of a task."
             raise ConfigError(key, value_of(key, cfg), "nothing beside tasks", hint=hint)
-    MixtureOptions(**values_for(MixtureOptions, cfg))
+    mixture_options()
     _configurations(loaded)
+
+
+def mixture_options() -> MixtureOptions:
+    """Return the options of the mixture that the present ``cfg`` holds.
+
+    Raises:
+        ConfigError: They contradict each other.
+
+    Example:
+        >>> mixture_options().mixing
+        'proportional'
+    """
+    try:
+        return MixtureOptions(**values_for(MixtureOptions, cfg))
+    except ConfigError as error:
+        raise error.renamed(f"trunk.{error.key}") from None
 
 
 def load_tasks(loaded: LoadedConfig, *, progress: bool = True) -> list[LoadedTask]:
@@ -203,7 +216,7 @@ def _configurations(loaded: LoadedConfig) -> list[tuple[TaskEntry, tuple[LoadedC
 
 def _configured(entry: TaskEntry, shared: Mapping[str, Any], run: str) -> tuple[LoadedConfig, CN]:
     """Load and check the configuration of a task."""
-    fixed = {"run_name": f"{run}-{entry.name}", "predictor.members": "network", "samsa.modality_vector": True}
+    fixed = {"run_name": f"{run}-{entry.name}", "predictor.members": "auto", "samsa.modality_vector": True}
     own: dict[str, Any] = {**shared, **entry.settings, **fixed}
     with _named(entry.name):
         if "tasks" in own:
@@ -213,7 +226,9 @@ def _configured(entry: TaskEntry, shared: Mapping[str, Any], run: str) -> tuple[
             raise ConfigError("cfg", entry.config, "a configuration of one task; this one has tasks of its own")
         check_run()
         if cfg.model.type != "samsa":
-            raise ConfigError("model.type", cfg.model.type, "'samsa': tasks that are trained together share its encoder")
+            raise ConfigError(
+                "model.type", cfg.model.type, "'samsa': tasks that are trained together share its encoder"
+            )
         return task, cfg.clone()
 
 
@@ -245,7 +260,7 @@ def make_mixed_plan(
                 weight = "" if task.entry.weight == 1 else f" · weight {task.entry.weight:g}"
                 lines.append(f"{task.entry.name}: {name_data(task.dataset)} · {plan.description['task']}{weight}")
         network = describe_network()
-    mixture = MixtureOptions(**values_for(MixtureOptions, cfg))
+    mixture = mixture_options()
     options = training_options(MONITOR, higher_is_better=True)
     validated = any(part.monitor is not None for part in parts.values())
     description = {"config": str(loaded.path), "tasks": "\n".join(lines), "model": network}
@@ -328,4 +343,3 @@ def _named(name: str) -> Iterator[None]:
     except SAMSAError as error:
         error.args = (f"task {name}: {error.args[0]}", *error.args[1:]) if error.args else error.args
         raise
-

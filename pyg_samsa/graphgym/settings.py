@@ -102,7 +102,7 @@ def add_owner(
 
     Example:
         >>> from pyg_samsa.training.mixture import MixtureOptions
-from pyg_samsa.training.optimizers import adamw
+    from pyg_samsa.training.optimizers import adamw
         >>> key_of(adamw, "lr")
         'optim.base_lr'
     """

@@ -125,9 +125,20 @@ def merged(network: nn.Module) -> nn.Module:
     """
     if not any(isinstance(module, LowRankUpdate) for module in network.modules()):
         return network
-    with torch.no_grad():
-        found = copy.deepcopy(network)
-        for module in list(found.modules()):
-            if parametrize.is_parametrized(module, "weight"):
-                parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+    found = copy.deepcopy(network)
+    for module in list(found.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Linear) and parametrize.is_parametrized(child, "weight"):
+                module._modules[name] = _plain(child)
     return found
+
+
+def _plain(layer: nn.Linear) -> nn.Linear:
+    # PyTorch's own function that removes an update would also remove it from the layer that was copied.
+    made = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None)
+    made = made.to(device=layer.weight.device, dtype=layer.weight.dtype)
+    with torch.no_grad():
+        made.weight.copy_(layer.weight)
+        if layer.bias is not None:
+            made.bias.copy_(layer.bias)
+    return made.train(layer.training)

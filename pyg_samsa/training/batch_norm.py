@@ -12,8 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 from torch_geometric.graphgym.imports import pl
 
-from pyg_samsa.training.mixture import task_of
 from pyg_samsa.training.callbacks import rng_state, set_rng_state
+from pyg_samsa.training.mixture import task_of
 
 
 class PreciseBatchNorm(pl.Callback):

@@ -98,9 +98,7 @@ class MixedOutput:
         """Return nothing: each task has its own classes."""
         return {}
 
-    def write(
-        self, result: RunResult, rows: Sequence[Row], monitor: str | None, finish: FinishTask | None
-    ) -> None:
+    def write(self, result: RunResult, rows: Sequence[Row], monitor: str | None, finish: FinishTask | None) -> None:
         """Write the folder of each task, then the summary of the whole run.
 
         Args:

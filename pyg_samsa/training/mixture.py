@@ -300,5 +300,3 @@ class MixedData(SplitData):
                 if len(batches) < count:
                     batches.append(rows.__getitems__(pair))  # type: ignore[attr-defined]
         return [batch for batches in found.values() for batch in reversed(batches)]
-
-

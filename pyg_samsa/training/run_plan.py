@@ -26,7 +26,6 @@ from pyg_samsa.training.samplers import BatchOptions
 from pyg_samsa.training.scaling import ScaledLoss, fit_graph_features, with_target_scale
 from pyg_samsa.training.trainer import TrainerOptions
 
-
 # Graphs from which the scales of hidden features are taken.
 _MASK_ROWS = 1000
 
@@ -134,9 +133,7 @@ class RunPlan(Plan):
     def make_data(self) -> SplitData:
         """Return the loaders of the data set."""
         options = {**asdict(self.batches), "edges_are_tokens": self.edges_are_tokens}
-        return SplitData(
-            self.dataset, self.dataset.split_idx, num_workers=self.num_workers, seed=self.seed, **options
-        )
+        return SplitData(self.dataset, self.dataset.split_idx, num_workers=self.num_workers, seed=self.seed, **options)
 
     def fit_scales(self, network: nn.Module) -> tuple[nn.Module, Loss]:
         """Fit the scales of features and targets of a network to the training rows.

@@ -99,7 +99,11 @@ def _unmasked(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         del found[f"{owner}hidden"]
         for name in [name for name in found if name.startswith(f"{owner}encoder.")]:
             found[owner + name.removeprefix(f"{owner}encoder.")] = found.pop(name)
-    return {name: value for name, value in found.items() if name.rpartition(".")[2] not in ("mean", "std") or "readout" in name}
+    return {
+        name: value
+        for name, value in found.items()
+        if name.rpartition(".")[2] not in ("mean", "std") or "readout" in name
+    }
 
 
 def _tasks_of(weights: Mapping[str, Tensor]) -> list[str]:

@@ -7,6 +7,7 @@ from pyg_samsa.hub import load_pretrained, save_pretrained, shipped
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
+from pyg_samsa.training.mixed_network import MixedNetwork
 from pyg_samsa.training.scaling import ScaledNetwork
 from pyg_samsa.training.start_from import find_source, start_from
 
@@ -94,3 +95,58 @@ def test_a_shipped_network_is_found_by_name():
         for key, value in model.state_dict().items()
         if not key.startswith("readout.")
     )
+
+
+def trunk(tmp_path, vector=True):
+    """The checkpoint of a run on three tasks, and its network."""
+    size = {**SIZE, "modality_vector": vector}
+    torch.manual_seed(5)
+    parts = {
+        "clouds": BatchNetwork(SAMSA.from_options(6, 3, **{**size, "bridge": False})),
+        "molecules": BatchNetwork(SAMSA.from_options([4, 4], 1, scale_targets=True, **size)),
+        "texts": BatchNetwork(SAMSA.from_options([30], 2, **{**size, "bridge": False})),
+    }
+    holder = nn.Module()
+    holder.network = MixedNetwork(parts, {"clouds": "points", "molecules": "molecules", "texts": "texts"})
+    with torch.no_grad():
+        for weight in holder.network.parameters():
+            weight.normal_()
+    (tmp_path / "checkpoints").mkdir()
+    AtomicCheckpointIO().save_checkpoint({"state_dict": holder.state_dict()}, tmp_path / "checkpoints" / "best.ckpt")
+    return holder.network
+
+
+@pytest.mark.parametrize("vector", [True, False])
+def test_a_known_modality_takes_encoder_tokenizer_and_vector_from_a_trunk(tmp_path, vector):
+    parts, new = trunk(tmp_path).parts, network(targets=4, modality_vector=vector)
+    stay = start_from(new, tmp_path)
+    assert stay
+    assert all(name.startswith("model.readout.") for name in stay)
+    expected = parts["molecules"].model
+    for part in ("tokenizer", "encoder"):
+        for name, value in getattr(new.model, part).state_dict().items():
+            assert torch.equal(value, getattr(expected, part).state_dict()[name])
+    assert torch.equal(new.model.modality, expected.modality)
+    assert new.model.options["modality_vector"] is True
+    folder = save_pretrained(new.model, tmp_path / "saved")
+    assert torch.equal(load_pretrained(folder)[0].modality, expected.modality)
+
+
+def test_an_unknown_modality_takes_the_encoder_alone(tmp_path):
+    encoder = trunk(tmp_path).parts["clouds"].model.encoder
+    torch.manual_seed(9)
+    new = BatchNetwork(SAMSA.from_options(2, 1, **{**SIZE, "bridge": False, "modality_vector": True}))
+    before = {name: value.clone() for name, value in new.state_dict().items()}
+    stay = start_from(new, tmp_path)
+    assert {name.split(".")[1] for name in stay} == {"readout", "tokenizer", "modality"}
+    for name, value in new.state_dict().items():
+        wanted = before[name] if name in stay else encoder.state_dict()[name.removeprefix("model.encoder.")]
+        assert torch.equal(value, wanted)
+
+
+def test_another_encoder_than_that_of_the_trunk_is_refused(tmp_path):
+    trunk(tmp_path)
+    with pytest.raises(ConfigError, match=r"train\.start_from: .*model\.encoder\.blocks"):
+        start_from(network(num_samples=8), tmp_path)
+    with pytest.raises(ConfigError, match=r"no model\.encoder\.blocks\.2"):
+        start_from(network(num_layers=3), tmp_path)

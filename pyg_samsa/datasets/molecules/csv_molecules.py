@@ -41,13 +41,16 @@ from pyg_samsa.io.formulas import escape_formula
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.worker_pool import count_workers
 from pyg_samsa.options import Option, check_integer
-from pyg_samsa.task import SPLITS, Task
+from pyg_samsa.task import MASKED, SPLITS, Task
 
 _LOGGER = logging.getLogger(__name__)
 _VERSION = 7
 _FEW_ROWS = 10
 _WORTH_WORKERS = 2000
 _SHOWN = 5
+
+
+_TASKS = (*CSV_TASKS, MASKED)
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,12 @@ class _Options:
     max_atoms: int = 10_000
 
     def __post_init__(self) -> None:
-        check_choice("csv_task", self.task, CSV_TASKS)
+        check_choice("csv_task", self.task, _TASKS)
         check_choice("split_kind", self.split, SPLIT_KINDS)
         check_integer("max_atoms", self.max_atoms)
+        if self.task == MASKED and self.target_columns:
+            hint = "Training without labels hides features of the atoms, and predicts them."
+            raise ConfigError("--target-columns", list(self.target_columns), f"none with the task {MASKED}", hint=hint)
         if (self.split == "column") != bool(self.split_column):
             expected = "the name of a column, together with the split 'column' and only with it"
             raise ConfigError("--split-column", self.split_column or None, expected)
@@ -99,7 +105,8 @@ class CSVMolecules(SplitDataset):
             `pyg_samsa.io.csv_rows.find_columns`; empty takes the only other column with a name.
         extra_columns: Names, or numbers, of columns of numbers that the network reads beside the molecule, such as a
             temperature; an empty field is a missing value.
-        csv_task: ``"auto"``, ``"regression"``, ``"binary"``, ``"multilabel"`` or ``"multiclass"`` (one column of class
+        csv_task: ``"auto"``, ``"masked"`` (no targets: hidden features of atoms are predicted), ``"regression"``,
+            ``"binary"``, ``"multilabel"`` or ``"multiclass"`` (one column of class
             names). ``"auto"``: columns of two values are labels, words that are repeated are classes, all else is a
             regression.
         split_kind: ``"random"`` (stratified), ``"scaffold"`` (Bemis-Murcko) or ``"column"``.
@@ -158,7 +165,9 @@ class CSVMolecules(SplitDataset):
         extra_columns: Annotated[
             Sequence[str], Option("Names or numbers of columns of numbers that the network reads beside the molecule.")
         ] = (),
-        csv_task: Annotated[str, Option("Kind of the targets; auto infers it from the values.", CSV_TASKS)] = "auto",
+        csv_task: Annotated[
+            str, Option("Kind of the targets; auto infers it from the values, masked has none.", _TASKS)
+        ] = "auto",
         split_kind: Annotated[
             str, Option("How the molecules are split; dataset.split holds the shares.", SPLIT_KINDS)
         ] = "random",
@@ -238,6 +247,7 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         target_columns=options.target_columns,
         extra_columns=options.extra_columns,
         split_column=options.split_column,
+        targets=options.task != MASKED,
     )
     shard = _convert(table, options, prepared_file, workers, progress)
     left_out = shard.left_out
@@ -249,7 +259,11 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         hint = "Is --smiles-column the right column?"
         raise DataError(f"{path}: no molecule can be read", hint=_RAISE_LIMIT if large else hint)
     cells = replace(options.cells, delimiter=table.delimiter)
-    task, names, y, bound, notes = read_targets(shard.targets, table.target_names, options.task, rows, cells=cells)
+    notes: Sequence[str]
+    if options.task == MASKED:
+        task, names, y, bound, notes = MASKED, ["none"], torch.zeros(len(rows), 1), None, ()
+    else:
+        task, names, y, bound, notes = read_targets(shard.targets, table.target_names, options.task, rows, cells=cells)
     extra = read_numbers(shard.extra, table.extra_names, rows, cells=cells)
     split_idx = _split(shard, options, y, classes=task != "regression")
     unlabelled = y.isnan().all(1)

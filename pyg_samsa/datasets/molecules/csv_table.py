@@ -138,6 +138,7 @@ def open_molecule_table(
     target_columns: Sequence[str] = (),
     extra_columns: Sequence[str] = (),
     split_column: str = "",
+    targets: bool = True,
 ) -> MoleculeTable:
     """Find the columns of a CSV file that a data set of molecules needs.
 
@@ -147,6 +148,7 @@ def open_molecule_table(
         target_columns: Names, numbers or patterns of the targets; empty takes the only other column with a name.
         extra_columns: Names, numbers or patterns of the extra columns.
         split_column: Name or number of the column with the split; empty for none.
+        targets: Whether there are targets; without them all other columns are left alone.
 
     Raises:
         ConfigError: There is no such column, or several.
@@ -159,7 +161,9 @@ def open_molecule_table(
         split_at = find_column(header, split_column, key="--split-column") if split_column else None
         taken = [place for place in (smiles_at, split_at) if place is not None]
         extra_at = _extra_places(header, extra_columns, taken)
-        targets_at = _target_places(opened, target_columns, [*taken, *extra_at], split_column)
+        targets_at: list[int] = []
+        if targets:
+            targets_at = _target_places(opened, target_columns, [*taken, *extra_at], split_column)
         names = _distinct([header[place].strip() or f"column_{place + 1}" for place in targets_at])
         extra_names = [header[place].strip() for place in extra_at]
         places = (smiles_at, split_at, targets_at, extra_at)

@@ -12,6 +12,7 @@ from pyg_samsa.nn.encoder import Encoder
 from pyg_samsa.nn.models.samsa import SAMSA
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_TAKEN = frozenset(dir(ModuleDict()))
 
 
 class MultiTask(Module):
@@ -20,8 +21,8 @@ class MultiTask(Module):
     .. math::
         \hat y^{(t)} = \mathrm{Readout}_t\bigl(\mathrm{Encoder}(\mathrm{Tokenizer}_t(x) + m_{\mu(t)})\bigr)
 
-    :math:`\mu(t)` is the modality of task t. If the networks were made with ``modality_vector=True``, a learned vector m
-    of the modality is added to all tokens, so that the encoder can tell molecules, point clouds and sequences apart.
+    :math:`\mu(t)` is the modality of task t. If the networks were made with ``modality_vector=True``, a learned vector
+    m of the modality is added to all tokens, so that the encoder can tell molecules, clouds and sequences apart.
 
     Every task is an ordinary `SAMSA` network in ``networks``, whose encoder is that of all others. It can be used,
     saved and exported as if it had been trained alone.
@@ -71,8 +72,7 @@ class MultiTask(Module):
         self.networks = ModuleDict()
         """Name of each task -> its network, with the shared encoder."""
         for name, network in networks.items():
-            if not _NAME.fullmatch(name) or name in dir(self.networks):
-                raise ConfigError("task", name, "a name of letters, digits, - and _, and no word of Python's dict")
+            check_task_name("task", name)
             _must_agree(f"the encoder of {name}", network.encoder, f"that of {first}", leader.encoder)
             vector = vectors.setdefault(modalities[name], network.modality)
             tokenizer = network.tokenizer
@@ -127,6 +127,20 @@ class MultiTask(Module):
         return f"modalities={self.modalities}"
 
 
+def check_task_name(key: str, name: object) -> None:
+    """Raise a `ConfigError` if a name cannot be that of a module in a ``ModuleDict``.
+
+    Args:
+        key: What the name is called in the error.
+        name: The name.
+
+    Example:
+        >>> check_task_name("task", "shapes")
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _TAKEN:
+        raise ConfigError(key, name, "a name of letters, digits, - and _ that no method of ModuleDict has")
+
+
 def _joined(network: SAMSA, tokenizer: Module, encoder: Encoder, vector: Parameter | None) -> SAMSA:
     """Return a network of parts of others, which is saved by the options of the first."""
     joined = SAMSA(tokenizer, encoder, network.readout, num_eval_samples=network.num_eval_samples, modality=vector)
@@ -154,5 +168,7 @@ def _structure(module: Module) -> dict[str, Any]:
         for key, value in plain.items():
             if not key.startswith("_") and key not in ("training", "name"):
                 found[f"{prefix}.{key}".lstrip(".")] = value
-        found |= {f"{prefix}.{key}".lstrip("."): list(weight.shape) for key, weight in part.named_parameters(recurse=False)}
+        found |= {
+            f"{prefix}.{key}".lstrip("."): list(weight.shape) for key, weight in part.named_parameters(recurse=False)
+        }
     return found
