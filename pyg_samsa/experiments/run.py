@@ -18,12 +18,13 @@ from pyg_samsa import __version__
 from pyg_samsa.experiments.blend import FittedPredictor
 from pyg_samsa.experiments.candidates import has_model
 from pyg_samsa.experiments.ensemble import EnsembleResult, run_ensemble
+from pyg_samsa.experiments.mixture_files import draw_mixture, finish_task, lacking_files
 from pyg_samsa.experiments.predictor_plan import make_predictor_plan, print_predictors, run_models
 from pyg_samsa.experiments.predictor_settings import check_predictor
 from pyg_samsa.experiments.refit import train_again
-from pyg_samsa.experiments.saved_network import export_model, export_task, predicts_molecules, print_models
+from pyg_samsa.experiments.saved_network import export_model, predicts_molecules, print_models
 from pyg_samsa.graphgym.checks import check_run
-from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.graphgym.config import LoadedConfig, load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.mixed_tasks import check_tasks, load_tasks, make_mixed_plan
 from pyg_samsa.graphgym.plan import make_plan
@@ -37,7 +38,7 @@ from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
 from pyg_samsa.training.distributed import agree, join_processes, told_once
 from pyg_samsa.training.environment import available_cpus, cpu_name, uses_cuda
-from pyg_samsa.training.mixed_plan import MONITOR, MixedPlan
+from pyg_samsa.training.mixed_plan import MixedPlan
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.results import RunResult, is_finished
 from pyg_samsa.training.run_files import RESULTS, check_summary
@@ -45,7 +46,7 @@ from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.run_plan import RunPlan
 from pyg_samsa.training.start_from import start_from
 from pyg_samsa.training.trainer import PRECISION_NAMES, PRECISIONS, TrainerOptions
-from pyg_samsa.viz.run_pictures import draw_curves, draw_run
+from pyg_samsa.viz.run_pictures import draw_run
 from pyg_samsa.viz.run_tables import print_results
 
 
@@ -85,11 +86,8 @@ def run(
     check_integer("--repeat", repeat)
     with told_once():
         loaded = load_config(config, opts)
-        if cfg.tasks:
-            predictor = False
-            check_tasks(loaded)
-        else:
-            check_run()
+        predictor = predictor and not cfg.tasks
+        _check(loaded)
         if predictor:
             check_predictor(repeat=repeat)
     join_processes(cfg.accelerator, minutes=cfg.train.process_timeout)
@@ -99,13 +97,7 @@ def run(
         torch.set_num_threads(min(cfg.num_threads, available_cpus()))
         keep_memory()
         started = time.perf_counter()
-        dataset: Any = None
-        make: Callable[..., RunPlan | MixedPlan]
-        if cfg.tasks:
-            make = partial(make_mixed_plan, loaded, load_tasks(loaded, progress=talk.speaks), draw=_draw_mixture)
-        else:
-            dataset = load_for_runner(loaded.changes, progress=talk.speaks)
-            make = partial(make_plan, loaded, dataset)
+        dataset, make = _prepare(loaded, progress=talk.speaks)
         blend = make_predictor_plan(dataset, progress=talk.speaks) if predictor else None
         if blend is not None and blend.is_ensemble:
             title = f"pyg_samsa {__version__} · {loaded.name}"
@@ -139,6 +131,22 @@ def run(
         print_predictors(console, results, fitted, refit="" if blend is None else blend.refit_text)
         print_models(console, [result.folder.path for result in results])
     return results
+
+
+def _check(loaded: LoadedConfig) -> None:
+    """Check what needs no data."""
+    if cfg.tasks:
+        check_tasks(loaded)
+    else:
+        check_run()
+
+
+def _prepare(loaded: LoadedConfig, *, progress: bool) -> tuple[Any, Callable[..., Any]]:
+    """Load the data; return the data set, None for several tasks, and what makes the plan of a seed."""
+    if cfg.tasks:
+        return None, partial(make_mixed_plan, loaded, load_tasks(loaded, progress=progress), draw=draw_mixture)
+    dataset = load_for_runner(loaded.changes, progress=progress)
+    return dataset, partial(make_plan, loaded, dataset)
 
 
 def _print_ensemble(console: Any, found: EnsembleResult, *, seconds: float, refit: str) -> None:
@@ -189,10 +197,8 @@ def run_once(
         if not folder.last.is_file() or not _lacking(result, network, plan):
             return result
 
-    if isinstance(plan, MixedPlan):
-        finish: Any = partial(_finish_task, plan, network)
-    else:
-        finish = partial(_finish, plan, network)
+    finisher: Any = finish_task if isinstance(plan, MixedPlan) else _finish
+    finish: Any = partial(finisher, plan, network)
     try:
         return plan.train(network, folder, console=console, finish=finish, on_epoch=on_epoch)
     except BaseException:
@@ -209,37 +215,10 @@ def _finish(
     draw_run(result, rows, collected, dataset=plan.dataset, monitor=plan.monitor)
 
 
-def _finish_task(
-    plan: MixedPlan,
-    network: Any,
-    name: str,
-    result: RunResult,
-    rows: Sequence[Row],
-    collected: PredictionCollector,
-) -> None:
-    """Save the network of a task of a mixture, and draw its pictures."""
-    part = plan.parts[name]
-    export_task(result, network.parts[name], part)
-    draw_run(result, rows, collected, dataset=part.dataset, monitor=part.monitor)
-
-
-def _draw_mixture(result: RunResult, rows: Sequence[Row]) -> None:
-    if rows:
-        draw_curves(result, rows, MONITOR)
-
-
 def _lacking(result: RunResult, network: Any, plan: RunPlan | MixedPlan) -> list[str]:
     """Return the names of the files that a finished run should have and has not."""
     if isinstance(plan, MixedPlan):
-        lacking = [] if result.folder.file(files.CURVES).is_file() else [files.CURVES]
-        for name, part in plan.parts.items():
-            folder = RunFolder(result.folder.path / files.TASKS / name)
-            summary = folder.summary()
-            if summary is None:
-                lacking.append(files.SUMMARY)
-            else:
-                lacking += _lacking(RunResult.from_summary(folder, summary), network.parts[name], part)
-        return lacking
+        return lacking_files(result, network, plan, of_task=_lacking)
     names = [files.CURVES]
     names += [files.PREDICTIONS] if result.test else []
     names += [files.CLASSES] if result.per_class else []

@@ -81,8 +81,9 @@ def export_task(result: RunResult, network: nn.Module, plan: RunPlan) -> Path | 
     if not _is_describable(network):
         return None
     metrics = {"val": dict(result.val), "test": dict(result.test)}
-    folder, model = result.folder.path / RUN_SUBFOLDER, merged(network).model
-    return save_pretrained(model, folder, task=plan.dataset.task, metrics=metrics, card=_sections(result, plan))  # type: ignore[arg-type]
+    model: Any = merged(network).model
+    described: dict[str, Any] = {"task": plan.dataset.task, "metrics": metrics, "card": _sections(result, plan)}
+    return save_pretrained(model, result.folder.path / RUN_SUBFOLDER, **described)
 
 
 def _is_describable(network: nn.Module) -> bool:

@@ -115,6 +115,10 @@ class LoadedTask:
         loaded: From `load_config`.
         dataset: Its data set.
         config: A copy of GraphGym's ``cfg`` with its settings.
+
+    Example:
+        >>> LoadedTask(TaskEntry("shapes", "small/shapes", modality="points"), None, None, cfg).modality
+        'points'
     """
 
     entry: TaskEntry
@@ -124,7 +128,12 @@ class LoadedTask:
 
     @property
     def modality(self) -> str:
-        """Name of its modality."""
+        """Name of its modality.
+
+        Example:
+            >>> LoadedTask(TaskEntry("shapes", "small/shapes", modality="points"), None, None, cfg).modality
+            'points'
+        """
         return self.entry.modality or modality_of(self.dataset, self.config)
 
 
@@ -134,6 +143,11 @@ def modality_of(dataset: Any, config: Mapping[str, Any]) -> str:
     Args:
         dataset: A data set with ``features``.
         config: GraphGym's ``cfg`` with its settings.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> modality_of(SimpleNamespace(features=MOLECULES), cfg)
+        'molecules'
     """
     features = dataset.features
     if (features.in_channels, features.edge_channels) == (MOLECULES.in_channels, MOLECULES.edge_channels):
@@ -314,6 +328,12 @@ def put(config: CN, dataset: Any | None = None) -> None:
     Args:
         config: The configuration.
         dataset: The data set that it describes; None for none.
+
+    Example:
+        >>> other = cfg.clone()
+        >>> put(other)
+        >>> cfg is other, cfg == other
+        (False, True)
     """
     cfg.defrost()
     cfg.clear()

@@ -31,7 +31,7 @@ from pyg_samsa.graphgym.share import train_graph_features
 from pyg_samsa.nn import OPERATORS, SAMSA, TOKENIZERS, BagOfFeatures, PointNet, SAMSAOptions
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features, make_encoder
-from pyg_samsa.nn.encoding.masked import MaskedEncoder
+from pyg_samsa.nn.encoding.masked_encoder import MaskedEncoder
 from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.nn.readout import POOLS

@@ -72,7 +72,13 @@ class LowRankUpdate(nn.Module):
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the updated matrix."""
+        r"""Return the updated matrix :math:`W + B A`.
+
+        Example:
+            >>> weight = torch.ones(2, 3)
+            >>> torch.equal(LowRankUpdate(weight, 1)(weight), weight)
+            True
+        """
         return weight + self.up @ self.down
 
 

@@ -82,13 +82,8 @@ def fit_and_test(
     watchers = [on_row for on_row in (display and display.on_row, on_epoch) if on_row is not None]
     history.on_row = lambda row: [on_row(row) for on_row in watchers]
     output = RunOutput(data, task) if isinstance(task, Task) else task
-    callbacks = [
-        history,
-        ExactResume(seed),
-        output.callback,
-        *([display] if display is not None else []),
-        EpochEnd(history),
-    ]
+    shown = [display] if display is not None else []
+    callbacks = [history, ExactResume(seed), output.callback, *shown, EpochEnd(history)]
     limit = _time_limit(options, history, lines, display)
     callbacks += [limit] if limit is not None else []
     callbacks += _at_epoch_ends(folder, options, history, monitor, higher_is_better)

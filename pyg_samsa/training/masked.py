@@ -117,6 +117,12 @@ class MaskedNetwork(BatchNetwork):
 
         Args:
             x: Features [N, F].
+
+        Example:
+            >>> network = MaskedNetwork(nn.Identity(), [None], MaskOptions())
+            >>> network.fit(torch.tensor([[1.0], [3.0]]))
+            >>> network.mean, network.std
+            (tensor([2.]), tensor([1.]))
         """
         for place, column in enumerate(self.columns):
             if column is None:
@@ -139,6 +145,13 @@ class MaskedNetwork(BatchNetwork):
         Args:
             batch: The batch.
             x: Features of its nodes [N, F].
+
+        Example:
+            >>> from torch_geometric.data import Batch, Data
+            >>> network = MaskedNetwork(nn.Identity(), [4], MaskOptions(share=0.99))
+            >>> batch = Batch.from_data_list([Data(x=torch.zeros(3, 1, dtype=torch.long))])
+            >>> network.hide(batch, batch.x).shape
+            torch.Size([3, 1])
         """
         share = self.options.feature_share
         shares = [share or (0.5 if column is None else 1.0) for column in self.columns]
@@ -197,7 +210,12 @@ class MaskedLoss:
         return self.average.value(self.sums(pred, target))
 
     def sums(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Return the sum of the losses of each feature, and the number of nodes of which it is hidden: [2 F]."""
+        """Return the sum of the losses of each feature, and the number of nodes of which it is hidden: [2 F].
+
+        Example:
+            >>> MaskedLoss([None]).sums(torch.tensor([[3.0], [0.0]]), torch.tensor([[1.0], [torch.nan]])).tolist()
+            [4.0, 1.0]
+        """
         losses: list[Tensor] = []
         counts: list[Tensor] = []
         start = 0
@@ -219,6 +237,10 @@ class MaskedAverage(Average):
 
     Args:
         loss: The loss.
+
+    Example:
+        >>> MaskedAverage(MaskedLoss([None])).value(torch.tensor([4.0, 2.0])).item()
+        2.0
     """
 
     def __init__(self, loss: MaskedLoss) -> None:
@@ -243,6 +265,10 @@ def fit_masked(network: MaskedNetwork, x: Tensor) -> float:
     Args:
         network: The network.
         x: Features of the nodes of training rows [N, F].
+
+    Example:
+        >>> round(fit_masked(MaskedNetwork(nn.Identity(), [2], MaskOptions()), torch.tensor([[0], [1]])), 4)
+        0.6931
     """
     x = x.unsqueeze(1) if x.dim() == 1 else x
     network.fit(x)

@@ -74,6 +74,15 @@ class MixedModule(TaskModule):
         network: The network.
         objectives: Name of each task -> its objective.
         options: ``optimizer``, ``scheduler``, ``weight_decay`` and ``train_metrics`` of `TaskModule`.
+
+    Example:
+        >>> from pyg_samsa.nn import SAMSA
+        >>> from pyg_samsa.training.batch_network import BatchNetwork
+        >>> part = BatchNetwork(SAMSA.from_options(3, 2, channels=16, num_layers=1, bridge=False))
+        >>> objectives = {"a": Objective(torch.nn.functional.mse_loss, {})}
+        >>> module = MixedModule(MixedNetwork({"a": part}, {}), objectives, optimizer=torch.optim.SGD)
+        >>> list(module.losses)
+        ['a/']
     """
 
     network: MixedNetwork
@@ -88,7 +97,13 @@ class MixedModule(TaskModule):
             self.add_objective(objective.loss, objective.metrics, f"{name}/")
 
     def prefix_of(self, batch: Any) -> str:
-        """Return the name of the task of a batch, and a slash."""
+        """Return the name of the task of a batch, and a slash.
+
+        Example:
+            >>> from types import SimpleNamespace
+            >>> MixedModule.prefix_of(None, SimpleNamespace(task_name="shapes"))
+            'shapes/'
+        """
         return f"{task_of(batch)}/"
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:

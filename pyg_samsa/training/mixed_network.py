@@ -100,5 +100,14 @@ class MixedNetwork(nn.Module):
         self.loss_weights = loss_weights
 
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
-        """Return (prediction, target) of a batch, whose attribute ``task_name`` says of which task it is."""
+        """Return (prediction, target) of a batch, whose attribute ``task_name`` says of which task it is.
+
+        Example:
+            >>> from torch_geometric.data import Batch, Data
+            >>> part = BatchNetwork(SAMSA.from_options(3, 2, channels=16, num_layers=1, bridge=False))
+            >>> batch = Batch.from_data_list([Data(x=torch.randn(4, 3), y=torch.zeros(1, 2))])
+            >>> batch.task_name = "a"
+            >>> MixedNetwork({"a": part}, {})(batch)[1].shape
+            torch.Size([1, 2])
+        """
         return self.parts[task_of(batch)](batch)

@@ -95,7 +95,8 @@ class MixedPlan(Plan):
         }
         output: Any = MixedOutput(tasks, self.draw)
         options: dict[str, Any] = self.fit_options(folder)
-        return fit_and_test(module, data, output, console=console, finish=finish, on_epoch=on_epoch, **options)  # type: ignore[arg-type]
+        options |= {"console": console, "finish": finish, "on_epoch": on_epoch}
+        return fit_and_test(module, data, output, **options)
 
 
 def reference_value(part: RunPlan, loss: Callable[[Tensor, Tensor], Tensor], score: str) -> float:

@@ -86,6 +86,10 @@ class MixedOutput:
     Args:
         tasks: The tasks by name.
         draw: Called with the result and the history of the whole run, for its pictures.
+
+    Example:
+        >>> MixedOutput({}).callback.of
+        {}
     """
 
     def __init__(
@@ -95,7 +99,12 @@ class MixedOutput:
         self.callback = MixedCollector({name: task.task.kind for name, task in tasks.items()})
 
     def per_class(self) -> dict[str, list[Any]]:
-        """Return nothing: each task has its own classes."""
+        """Return nothing: each task has its own classes.
+
+        Example:
+            >>> MixedOutput({}).per_class()
+            {}
+        """
         return {}
 
     def write(self, result: RunResult, rows: Sequence[Row], monitor: str | None, finish: FinishTask | None) -> None:

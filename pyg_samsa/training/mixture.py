@@ -176,7 +176,13 @@ class MixedBatches(BatchSampler):
         return count_batches(self._sizes, self.options.exponent(progress), self._total)
 
     def batches(self) -> list[Any]:
-        """Return all batches of this process in this epoch."""
+        """Return all batches of this process in this epoch.
+
+        Example:
+            >>> from pyg_samsa.training.samplers import FixedSizeBatches
+            >>> MixedBatches([FixedSizeBatches(2, 2)], MixtureOptions(), max_epochs=1).batches()
+            [[(0, [0, 1])]]
+        """
         counts = self.counts()
         streams = [iter(self._passes(task, count)) for task, count in enumerate(counts)]
         order = interleave(counts, self._generator()) if self.shuffle else _one_by_one(counts)
@@ -202,6 +208,11 @@ class MixedRows(torch.utils.data.Dataset):
 
     Args:
         rows: Name of each task -> its rows.
+
+    Example:
+        >>> from pyg_samsa.training.data_module import SplitRows
+        >>> len(MixedRows({"a": SplitRows([None] * 5, torch.arange(3)), "b": SplitRows([None], torch.arange(1))}))
+        4
     """
 
     def __init__(self, rows: Mapping[str, Any]) -> None:
@@ -211,7 +222,15 @@ class MixedRows(torch.utils.data.Dataset):
         return sum(map(len, self.rows))
 
     def __getitems__(self, pairs: Sequence[tuple[int, Sequence[int]]]) -> Batch:
-        """Return the batch of a pair that `MixedBatches` yields."""
+        """Return the batch of a pair that `MixedBatches` yields.
+
+        Example:
+            >>> from torch_geometric.data import Data
+            >>> from pyg_samsa.training.data_module import SplitRows
+            >>> rows = MixedRows({"a": SplitRows([Data(x=torch.ones(2, 1))] * 5, torch.arange(3))})
+            >>> rows.__getitems__([(0, [0, 2])]).task_name
+            'a'
+        """
         ((task, positions),) = pairs
         batch = self.rows[task].__getitems__(positions)
         batch[TASK] = self.names[task]
@@ -250,7 +269,14 @@ class MixedData(SplitData):
         self.parts, self.options, self.max_epochs = dict(parts), options, max_epochs
 
     def has(self, split: str) -> bool:
-        """Whether a task has rows in the split."""
+        """Whether a task has rows in the split.
+
+        Example:
+            >>> part = SplitData([None] * 4, {"train": torch.arange(4)}, batch_size=2)
+            >>> data = MixedData({"a": part, "b": part}, MixtureOptions(), max_epochs=1)
+            >>> data.has("train"), data.has("val")
+            (True, False)
+        """
         return any(part.has(split) for part in self.parts.values())
 
     def check_processes(self, count: int) -> None:
@@ -261,6 +287,11 @@ class MixedData(SplitData):
 
         Raises:
             ConfigError: A split has fewer rows.
+
+        Example:
+            >>> part = SplitData([None] * 4, {"train": torch.arange(4)}, batch_size=2)
+            >>> data = MixedData({"a": part, "b": part}, MixtureOptions(), max_epochs=1)
+            >>> data.check_processes(4)
         """
         for name, part in self.parts.items():
             try:
@@ -269,7 +300,15 @@ class MixedData(SplitData):
                 raise error.renamed(f"{error.key} ({name})") from None
 
     def source(self, split: str) -> tuple[torch.utils.data.Dataset, BatchSampler]:
-        """Return the rows of a split of all tasks, and the sampler of their batches."""
+        """Return the rows of a split of all tasks, and the sampler of their batches.
+
+        Example:
+            >>> part = SplitData([None] * 4, {"train": torch.arange(4)}, batch_size=2)
+            >>> data = MixedData({"a": part, "b": part}, MixtureOptions(), max_epochs=1)
+            >>> rows, sampler = data.source("train")
+            >>> len(rows), len(sampler)
+            (8, 4)
+        """
         trainer = self.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
         rows: dict[str, Any] = {}
@@ -289,6 +328,12 @@ class MixedData(SplitData):
         Args:
             epoch: The epoch, from 0.
             count: Largest number of batches of a task.
+
+        Example:
+            >>> part = SplitData([None] * 4, {"train": torch.arange(4)}, batch_size=2)
+            >>> data = MixedData({"a": part, "b": part}, MixtureOptions(), max_epochs=1)
+            >>> data.batches_before(0, 2)
+            []
         """
         found: dict[str, list[Batch]] = {name: [] for name in self.parts}
         rows, sampler = self.source("train")

@@ -121,11 +121,21 @@ class TaskModule(pl.LightningModule):
 
         Args:
             prefix: What `prefix_of` returns for these batches.
+
+        Example:
+            >>> options = {"loss": nn.functional.mse_loss, "metrics": {}, "optimizer": torch.optim.SGD}
+            >>> type(TaskModule(nn.Identity(), **options).average()).__name__
+            'RowAverage'
         """
         return getattr(self.losses[prefix], "average", None) or RowAverage()
 
     def prefix_of(self, batch: Any) -> str:
-        """Return what is put before the names of the loss and the metrics of a batch; empty if there is one task."""
+        """Return what is put before the names of the loss and the metrics of a batch; empty if there is one task.
+
+        Example:
+            >>> TaskModule.prefix_of(None, None)
+            ''
+        """
         return ""
 
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:

@@ -176,6 +176,10 @@ class RunOutput:
     Args:
         data: Where the rows come from.
         task: The targets.
+
+    Example:
+        >>> RunOutput(SplitData([], {}, batch_size=1), Task("multilabel", ["toxic"])).per_class()
+        {}
     """
 
     def __init__(self, data: SplitData, task: Task) -> None:
@@ -184,7 +188,12 @@ class RunOutput:
         """Keeps the test predictions during the test."""
 
     def per_class(self) -> dict[str, list[Any]]:
-        """Return the scores of the classes, see `per_class_scores`."""
+        """Return the scores of the classes, see `per_class_scores`.
+
+        Example:
+            >>> RunOutput(SplitData([], {}, batch_size=1), Task("regression", ["logS"])).per_class()
+            {}
+        """
         return per_class_scores(self.callback, self.task)
 
     def official(self) -> dict[str, float]:

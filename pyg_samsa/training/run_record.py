@@ -94,7 +94,12 @@ class RunRecord:
 
     @property
     def is_mixture(self) -> bool:
-        """Whether the run was on several tasks, whose folders are records of their own."""
+        """Whether the run was on several tasks, whose folders are records of their own.
+
+        Example:
+            >>> RunRecord(Path("results/trunk/0"), "trunk", 0, {}, summary={"tasks": {}}).is_mixture
+            True
+        """
         return "tasks" in (self.summary or {})
 
     @property

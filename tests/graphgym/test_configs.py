@@ -116,4 +116,5 @@ def test_every_configuration_trains(name, tmp_path, monkeypatch):
         changes["train.tokens_per_batch"] = 40
     (result,) = runner.run(name, [word for pair in changes.items() for word in map(str, pair)], verbosity=-1)
     assert result.folder.last.is_file()
-    assert {"loss", cfg.metric_best if cfg.metric_best != "auto" else "mae"} <= set(result.test)
+    best = "score" if cfg.tasks else cfg.metric_best if cfg.metric_best != "auto" else "mae"
+    assert {"loss", best} <= set(result.test)

@@ -10,6 +10,7 @@ from torch.nn import Module, ModuleDict, Parameter
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn.encoder import Encoder
 from pyg_samsa.nn.models.samsa import SAMSA
+from pyg_samsa.typing import Float
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _TAKEN = frozenset(dir(ModuleDict()))
@@ -41,6 +42,7 @@ class MultiTask(Module):
         ConfigError: There are no networks, a name is not allowed, or encoders or shared tokenizers differ.
 
     Example:
+        >>> import torch
         >>> size = {"channels": 16, "num_layers": 2, "heads": 4, "num_samples": 8, "modality_vector": True}
         >>> molecules = SAMSA.from_options(5, 2, edge_channels=3, **size)
         >>> points = SAMSA.from_options(6, 4, level="node", bridge=False, **size)
@@ -97,8 +99,8 @@ class MultiTask(Module):
         for network in self.networks.values():
             network.reset_parameters()  # type: ignore[operator]
 
-    def forward(self, task: str, *args: Any, **kwargs: Any) -> Tensor:
-        """Return the predictions for a task.
+    def forward(self, task: str, *args: Any, **kwargs: Any) -> Float[Tensor, "rows out"]:
+        r"""Return the predictions :math:`\hat y^{(t)}` for a task t.
 
         Args:
             task: Name of the task.
@@ -109,6 +111,7 @@ class MultiTask(Module):
             ConfigError: There is no such task.
 
         Example:
+            >>> import torch
             >>> model = MultiTask({"toxic": SAMSA.from_options(5, 2, channels=16, num_layers=2)})
             >>> model("toxic", torch.randn(4, 5), batch=torch.tensor([0, 0, 0, 1])).shape
             torch.Size([2, 2])

@@ -46,12 +46,12 @@ class MaskedEncoder(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new weights."""
+        """Draw new weights, of the vectors from a normal distribution with a deviation of 0.02."""
         reset(self.encoder)
         torch.nn.init.normal_(self.hidden, std=0.02)
 
     def forward(self, features: Shaped[Tensor, "N F2"]) -> Float[Tensor, "N D"]:
-        """Return the encoded features.
+        r"""Return the encoded features :math:`h` of the equation above.
 
         Example:
             >>> MaskedEncoder(torch.nn.Linear(1, 8), 1, 8)(torch.tensor([[0.5, 0.0], [0.0, 1.0]])).shape
