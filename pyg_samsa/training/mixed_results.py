@@ -18,6 +18,7 @@ from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.callbacks import History, Row
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.mixture import task_of
+from pyg_samsa.training.official import official_scores
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.results import RunResult, per_class_scores, write_run
 from pyg_samsa.training.run_folder import RunFolder
@@ -107,6 +108,15 @@ class MixedOutput:
         """
         return {}
 
+    def official(self) -> dict[str, float]:
+        """Return nothing: each task has its own judge.
+
+        Example:
+            >>> MixedOutput({}).official()
+            {}
+        """
+        return {}
+
     def write(self, result: RunResult, rows: Sequence[Row], monitor: str | None, finish: FinishTask | None) -> None:
         """Write the folder of each task, then the summary of the whole run.
 
@@ -143,6 +153,7 @@ class MixedOutput:
             test=_values_of(name, result.test),
             parameters=num_parameters(task.network),
             per_class=per_class_scores(collected, task.task),
+            official=official_scores(task.data.dataset, collected),
         )
         write_run(
             part, own, collected, task.data, task.task, task.monitor, None if finish is None else partial(finish, name)
