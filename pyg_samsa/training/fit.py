@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from pyg_samsa.errors import ConfigError, DataNotFoundError
@@ -79,8 +80,7 @@ def fit_and_test(
     lines = EpochLines(monitor, higher_is_better=higher_is_better, max_epochs=options.max_epochs)
     history = History(folder.file(files.METRICS))
     display = ProgressDisplay(console, lines, history) if console is not None else None
-    watchers = [on_row for on_row in (display and display.on_row, on_epoch) if on_row is not None]
-    history.on_row = lambda row: [on_row(row) for on_row in watchers]
+    history.on_row = partial(_tell, [display and display.on_row, on_epoch])
     output = RunOutput(data, task) if isinstance(task, Task) else task
     shown = [display] if display is not None else []
     callbacks = [history, ExactResume(seed), output.callback, *shown, EpochEnd(history)]
@@ -120,6 +120,12 @@ def fit_and_test(
             history.write()
             output.write(result, history.rows, used, finish)
     return result
+
+
+def _tell(watchers: Sequence[Callable[[Row], Any] | None], row: Row) -> None:
+    for on_row in watchers:
+        if on_row is not None:
+            on_row(row)
 
 
 def _check_period(options: TrainerOptions, monitor: str | None) -> None:
