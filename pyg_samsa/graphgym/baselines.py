@@ -106,6 +106,7 @@ def gnn_options(layer: str) -> dict[str, Any]:
         "activation": _ACTIVATIONS[gnn.act] or gnn.act,
         "norm": "batch" if gnn.batchnorm else "none",
         "residual": gnn.residual,
+        "update_edges": gnn.update_edges,
         "head_layers": _SHRINKING_LAYERS if gnn.head == SHRINKING_HEAD else max(1, gnn.layers_post_mp),
         "head_shrinks": gnn.head == SHRINKING_HEAD,
         "pool": cfg.model.graph_pooling,
@@ -113,6 +114,9 @@ def gnn_options(layer: str) -> dict[str, Any]:
         "flip_signs": cfg.pe.kind == "lap",
     }
     options = options | _gps_options() if layer == "gps" else _without_gt(options)
+    if gnn.update_edges and options.get("local", layer) != "gatedgcn":
+        hint = "Set it with model.type gatedgcn, or with model.type gps and gt.layer_type CustomGatedGCN+Transformer."
+        raise ConfigError("gnn.update_edges", True, "False with layers that are not gated", hint=hint)
     _check_memory(layer, options["channels"], options["num_layers"])
     return options
 

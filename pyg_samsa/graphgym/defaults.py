@@ -99,6 +99,13 @@ def _settings_of_other_networks(changes: Changes) -> None:
         changes.change("gt.layer_type", "samsa", f"model.type is {network}")
 
 
+@rule_in(RULES, "`gnn.update_edges`", "model.type", "gt.layer_type", becomes="False, for layers that are not gated")
+def _update_edges(changes: Changes) -> None:
+    network, layer = cfg.model.type, cfg.gt.layer_type
+    if network != "gatedgcn" and not (network == "gps" and GPS_LAYERS.get(layer, ("",))[0] == "gatedgcn"):
+        changes.change("gnn.update_edges", False, f"model.type is {network}, gt.layer_type {layer}")
+
+
 @rule_in(RULES, "`pe.kind`", "model.type", becomes="none, for a network without encodings")
 def _encodings(changes: Changes) -> None:
     if cfg.model.type in WITHOUT_ENCODINGS:

@@ -199,7 +199,8 @@ def _custom_gnn(leaves: Mapping[str, Any], made: Translation) -> None:
     made.set("model.type", ours, "gnn.layer_type", layer)
     # There, gated layers have batch norms of their own, and others have none.
     made.set("gnn.batchnorm", ours == "gatedgcn", "gnn.layer_type", layer)
-    _note_gated(ours, "gnn.layer_type", layer, made)
+    if ours == "gatedgcn":
+        made.set("gnn.update_edges", True, "gnn.layer_type", layer)
     _defaults("custom_gnn", made)
     for key in [key for key in made.settings if key.startswith(_UNUSED_BY_CUSTOM_GNN)]:
         del made.settings[key]
@@ -211,7 +212,8 @@ def _gps(network: str, leaves: Mapping[str, Any], made: Translation) -> None:
     if attention in table.REFUSED_ATTENTION:
         hint = f"For example: gt.layer_type {local}+Transformer, or {local}+SAMSA."
         _refuse("gt.layer_type", layer, table.REFUSED_ATTENTION[attention], GPS_LAYERS, hint)
-    ours = plus and local in LOCAL_OF_GRAPHGPS and attention.upper() in map(str.upper, OPERATORS)
+    known = plus and local in LOCAL_OF_GRAPHGPS and attention.upper() in map(str.upper, OPERATORS)
+    ours = known and layer not in GPS_LAYERS  # Performer is GraphGPS's name, PERFORMER that of an operator here
     if not ours and layer not in GPS_LAYERS:
         names = ", ".join(LOCAL_OF_GRAPHGPS)
         operators = ", ".join(map(str.upper, OPERATORS))
@@ -222,10 +224,14 @@ def _gps(network: str, leaves: Mapping[str, Any], made: Translation) -> None:
     widths = {key: leaves[key] for key in ("gt.dim_hidden", "gnn.dim_inner") if key in leaves}
     if len(widths) == 2 and widths["gt.dim_hidden"] != widths["gnn.dim_inner"]:
         raise ConfigError("gt.dim_hidden", widths["gt.dim_hidden"], f"gnn.dim_inner ({widths['gnn.dim_inner']})")
-    _note_gated(str(LOCAL_OF_GRAPHGPS.get(local)), "gt.layer_type", layer, made)
+    gated = LOCAL_OF_GRAPHGPS.get(local) == "gatedgcn"
     if ours:
+        if gated:
+            made.note("gt.layer_type", layer, "gated layers of SAMSA do not change the features of edges")
         _only_samsa(leaves, made)
     else:
+        if gated:
+            made.set("gnn.update_edges", True, "gt.layer_type", layer)
         batch_norm = bool(made.settings["gt.batch_norm"].value)
         made.set("gnn.batchnorm", batch_norm, "gt.batch_norm", batch_norm)
 
@@ -241,11 +247,6 @@ def _only_samsa(leaves: Mapping[str, Any], made: Translation) -> None:
         made.settings.pop("model.graph_pooling", None)
         if "model.graph_pooling" in leaves:
             made.note("model.graph_pooling", pooling, f"networks of SAMSA pool by {' or '.join(POOLS)}")
-
-
-def _note_gated(local: str, key: str, value: Any, made: Translation) -> None:
-    if local == "gatedgcn":
-        made.note(key, value, "gated layers do not change the features of edges")
 
 
 def _defaults(of: str, made: Translation) -> None:

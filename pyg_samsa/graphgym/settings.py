@@ -16,7 +16,7 @@ from pyg_samsa.datasets.molecule_descriptors import add_descriptors
 from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import OPERATORS
-from pyg_samsa.nn.models.message_passing import NO_LOCAL, local_names
+from pyg_samsa.nn.models.gnn_blocks import NO_LOCAL, local_names
 from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.options import Argument, Option, options_of, plain
@@ -197,6 +197,7 @@ FIXED_IN_SAMSA: dict[str, Any] = {
     "gt.layer_norm": False,
     "gt.batch_norm": False,
     "gnn.residual": True,
+    "gnn.update_edges": False,
 }
 _setting("dataset.node_encoder_num_types", 0, "Types of nodes of the encoder TypeDictNode; 0 is not set.", low=0)
 _setting("dataset.edge_encoder_num_types", 0, "Types of edges of the encoder TypeDictEdge; 0 is not set.", low=0)
@@ -367,6 +368,11 @@ _NAMES_OF_GRAPHGPS = (
         "gt.batch_norm", False, "Network gps: batch norms. Blocks of samsa normalise by RMSNorm, before each branch."
     ),
     _setting("gt.residual", True, "Blocks are residual.", (True,)),
+    _setting(
+        "gnn.update_edges",
+        False,
+        "Whether gated layers of gatedgcn and gps change the features of edges, and normalise their gates.",
+    ),
     _setting(
         "gnn.residual", True, "Whether layers of gcn, gine and gatedgcn are residual. Blocks of samsa and gps are."
     ),

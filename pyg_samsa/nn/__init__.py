@@ -4,6 +4,7 @@ from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.conv.attention_conv import AttentionConv
 from pyg_samsa.nn.conv.attention_weights import SampledTokens
 from pyg_samsa.nn.conv.flt_conv import FLTConv
+from pyg_samsa.nn.conv.gated_edge_conv import GatedEdgeConv
 from pyg_samsa.nn.conv.incidence_conv import IncidenceConv
 from pyg_samsa.nn.conv.local_layers import LOCAL_LAYERS, LocalLayer, register_local_layer
 from pyg_samsa.nn.conv.operators import OPERATORS, make_operator, register_operator
@@ -61,6 +62,7 @@ __all__ = [
     "Encoder",
     "FLTConv",
     "FeedForward",
+    "GatedEdgeConv",
     "GaussianMixtureEncoding",
     "GraphBridge",
     "GraphFeatures",

@@ -1,41 +1,39 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Dropout, Module, ModuleList, MultiheadAttention, Sequential
 from torch_geometric.nn import MLP, GPSConv
 from torch_geometric.nn.aggr import Aggregation
-from torch_geometric.nn.attention.performer import PerformerAttention, generalized_kernel, linear_attention
-from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver, normalization_resolver
+from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.autocast import at_least_float32
 from pyg_samsa.functional.batch_vector import inverse_permutation
 from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.resolve import resolve
-from pyg_samsa.nn.conv.local_layers import LOCAL_LAYERS, LocalLayer, gin, gine
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
+from pyg_samsa.nn.models.gnn_blocks import (
+    NORMS,
+    Edges,
+    EdgeUpdate,
+    Layer,
+    local_names,
+    make_gps,
+    make_local,
+    make_norm,
+)
 from pyg_samsa.nn.precision import in_full_precision
 from pyg_samsa.nn.readout import make_pool
 from pyg_samsa.options import check_integer, check_memory, check_no_effect, check_probability
 from pyg_samsa.typing import Float, Int, Shaped
 
 LAYERS = ("gcn", "gine", "gatedgcn", "gps")
-NO_LOCAL = "none"
-_OF_ACTIVATION = {"gine": gine, "gin": gin}
 ATTENTION = ("multihead", "performer")
-_NORMS: dict[str, tuple[str | None, dict[str, Any]]] = {
-    "batch": ("batch_norm", {"allow_single_element": True}),
-    "layer": ("layer_norm", {"mode": "node"}),
-    "none": (None, {}),
-}
-NORMS = tuple(_NORMS)
 POOLS = ("mean", "add", "max", "attention")
 ACTIVATIONS = ("relu", "gelu", "elu", "selu", "silu")
 
@@ -72,6 +70,8 @@ class GNN(Module):
         activation: ``"relu"``, ``"gelu"``, ``"elu"``, ``"selu"`` or ``"silu"``.
         norm: ``"batch"``, ``"layer"`` (per node) or ``"none"``.
         residual: Whether layers have residual connections; always for GPS.
+        update_edges: With gated convolutions, whether layers also change the features of edges, and normalise their
+            gates, see `GatedEdgeConv`.
         dropout: Dropout after every layer and in the head, 0 to below 1.
         head_layers: Number of linear layers of the head.
         head_shrinks: Whether each layer of the head before the last halves the channels, without dropout, as in the
@@ -121,6 +121,7 @@ class GNN(Module):
         activation: str = "relu",
         norm: str = "batch",
         residual: bool = True,
+        update_edges: bool = False,
         dropout: float = 0.0,
         head_layers: int = 2,
         head_shrinks: bool = False,
@@ -164,6 +165,8 @@ class GNN(Module):
         else:
             unused = {"local": local, "attention": attention, "heads": heads, "attn_dropout": attn_dropout}
             check_no_effect(GNN, unused, reason=f"layer is {layer!r}")
+        if (local if layer == "gps" else layer) != "gatedgcn":
+            check_no_effect(GNN, {"update_edges": update_edges}, reason="the convolution is not gated")
         if level == "node":
             check_no_effect(GNN, {"pool": pool, "graph_channels": graph_channels}, reason="level is 'node'")
         if not pe_channels:
@@ -178,12 +181,17 @@ class GNN(Module):
         self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
         act = partial(activation_resolver, activation)
         self.layers = ModuleList()
-        for _ in range(num_layers):
-            conv = _conv(local if layer == "gps" else layer, channels, act, edge_features=self.edge_encoder is not None)
+        self.update_edges = update_edges
+        for number in range(num_layers):
+            name, has_edges = local if layer == "gps" else layer, self.edge_encoder is not None
+            conv: Module | None = make_local(name, channels, act, edge_features=has_edges)
+            if update_edges:
+                after = None if number == num_layers - 1 else Sequential(act(), Dropout(dropout))
+                conv = EdgeUpdate(channels, norm, act, after, residual=residual, finished=layer == "gps")
             if layer == "gps" or conv is None:
-                self.layers.append(_gps(channels, conv, heads, attention, attn_dropout, act, norm, dropout))
+                self.layers.append(make_gps(channels, conv, heads, attention, attn_dropout, act, norm, dropout))
             else:
-                self.layers.append(_Layer(conv, _norm(norm, channels), act, dropout, residual))
+                self.layers.append(Layer(conv, make_norm(norm, channels), act, dropout, residual))
         self.pool = _pool(pool, channels) if level == "graph" else None
         self.graph_features = GraphFeatures(graph_channels, channels, dropout=dropout) if graph_channels else None
         """Encodes the features of graphs; None without ``graph_channels``."""
@@ -240,9 +248,12 @@ class GNN(Module):
         if self.pe_encoder is not None:
             h = h + self.pe_encoder(pe, graph, index.num_graphs)
         edge_index = torch.empty(2, 0, dtype=torch.long, device=h.device) if edge_index is None else edge_index
-        e = self._encode_edges(edge_index, edge_attr)
+        encoded = self._encode_edges(edge_index, edge_attr)
         if h.size(0) == 0:
             return h
+        e: Tensor | Edges | None = encoded
+        if self.update_edges:
+            e = Edges(h.new_zeros(edge_index.size(1), self.channels) if encoded is None else encoded)
         if perm is not None:
             # The dense attention of GPS requires the nodes of a graph to be contiguous.
             h, edge_index = h[perm], inverse_permutation(perm)[edge_index]
@@ -312,95 +323,5 @@ class GNN(Module):
         return f"{type(self).__name__}({sizes}, level={self.level!r})"
 
 
-def local_names() -> tuple[str, ...]:
-    """Return the names of message passing that a block of GPS can have; its edges are no tokens.
-
-    Example:
-        >>> "gine" in local_names(), "incidence" in local_names()
-        (True, False)
-    """
-    return (*(name for name in LOCAL_LAYERS if name != "incidence"), NO_LOCAL)
-
-
-def _conv(name: str, channels: int, act: Callable[[], Module], *, edge_features: bool) -> LocalLayer | None:
-    """Return a local layer; None for the name of none."""
-    if name == NO_LOCAL:
-        return None
-    with_activation = _OF_ACTIVATION.get(name)
-    return LocalLayer(name if with_activation is None else with_activation(channels, act), channels, edge_features)
-
-
-class _Layer(Module):
-    """A convolution, its norm, activation, dropout and residual."""
-
-    def __init__(
-        self, conv: LocalLayer, norm: Module | None, act: Callable[[], Module], dropout: float, residual: bool
-    ) -> None:
-        super().__init__()
-        self.conv, self.norm, self.residual = conv, norm, residual
-        self.after = Sequential(act(), Dropout(dropout))
-
-    def reset_parameters(self) -> None:
-        self.conv.reset_parameters()
-        if self.norm is not None:
-            self.norm.reset_parameters()  # type: ignore[operator]
-
-    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None) -> Tensor:
-        h = self.conv(x, edge_index, edge_attr)
-        h = self.after(h if self.norm is None else self.norm(h))
-        return x + h if self.residual else h
-
-
-class _MaskedPerformer(PerformerAttention):
-    """PyG's Performer attention with masked keys.
-
-    PyG's class includes padding in the denominator, so that predictions depend on the sizes of the other graphs.
-    """
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        def split(values: Tensor) -> Tensor:
-            return values.unflatten(-1, (self.heads, self.head_channels)).transpose(1, 2)
-
-        q, k, v = (split(project(x)) for project in (self.q, self.k, self.v))
-        q, k = (generalized_kernel(values, self.fast_attn.projection_matrix, self.kernel) for values in (q, k))
-        if mask is not None:
-            k = k.masked_fill(~mask[:, None, :, None], 0.0)
-        return self.dropout(self.attn_out(linear_attention(q, k, v).transpose(1, 2).flatten(2)))
-
-
-def _norm(norm: str, channels: int) -> Module | None:
-    name, options = _NORMS[norm]
-    return None if name is None else normalization_resolver(name, channels, **options)
-
-
 def _pool(pool: str, channels: int) -> Aggregation:
     return make_pool(pool, channels) if pool in ("attention", "mean") else aggregation_resolver(pool)
-
-
-def _gps(
-    channels: int,
-    conv: LocalLayer | None,
-    heads: int,
-    attention: str,
-    attn_dropout: float,
-    act: Callable[[], Module],
-    norm: str,
-    dropout: float,
-) -> GPSConv:
-    name, norm_options = _NORMS[norm]
-    layer = GPSConv(
-        channels,
-        conv,
-        heads,
-        dropout,
-        act=act(),
-        norm=name,
-        norm_kwargs=norm_options,
-        attn_type=attention,
-        attn_kwargs={"dropout": attn_dropout},
-    )
-    if conv is None:
-        layer.norm1 = None  # PyG's block would hold a norm of messages that it never computes
-    if attention == "performer":
-        layer.attn = _MaskedPerformer(channels, heads, dropout=attn_dropout)
-    return layer

@@ -6,7 +6,8 @@ from torch_geometric.utils import to_undirected
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.nn import num_parameters
-from pyg_samsa.nn.models.message_passing import GNN, LAYERS, _MaskedPerformer
+from pyg_samsa.nn.models.gnn_blocks import _MaskedPerformer
+from pyg_samsa.nn.models.message_passing import GNN, LAYERS
 
 KINDS = [
     {"layer": "gcn"},
