@@ -74,7 +74,12 @@ class Edges:
 
 
 class EdgeUpdate(Module):
-    """A gated convolution that changes the features of edges.
+    r"""A gated convolution that changes the features of edges.
+
+    .. math::
+        h, \hat{e} = \mathrm{GatedEdgeConv}(x, e), \qquad
+        e' = e + \mathrm{dropout}\bigl(\sigma(\mathrm{norm}(\hat{e}))\bigr), \qquad
+        x' = \sigma(\mathrm{norm}(h))
 
     Args:
         channels: Channels D of nodes and edges.
@@ -118,7 +123,10 @@ class EdgeUpdate(Module):
     def forward(
         self, x: Float[Tensor, "N D"], edge_index: Int[Tensor, "2 E"], edge_attr: Edges
     ) -> Float[Tensor, "N D"]:
-        """Return the new nodes, and put the new edges into ``edge_attr``.
+        r"""Return the new nodes, and put the new edges into ``edge_attr``.
+
+        .. math::
+            e' = e + \mathrm{dropout}\bigl(\sigma(\mathrm{norm}(\hat{e}))\bigr)
 
         Args:
             x: Nodes.
@@ -169,7 +177,10 @@ class Layer(Module):
     def forward(
         self, x: Float[Tensor, "N D"], edge_index: Int[Tensor, "2 E"], edge_attr: Tensor | Edges | None
     ) -> Float[Tensor, "N D"]:
-        """Return the new nodes.
+        r"""Return the new nodes.
+
+        .. math::
+            x' = x + \mathrm{dropout}\bigl(\sigma(\mathrm{norm}(\mathrm{conv}(x, e)))\bigr)
 
         Args:
             x: Nodes.
@@ -199,15 +210,20 @@ class _MaskedPerformer(PerformerAttention):
 
 
 def make_norm(norm: str, channels: int) -> Module | None:
-    """Return a norm of nodes or edges by its name in :obj:`NORMS`, or None.
+    r"""Return a norm of nodes or edges by its name in :obj:`NORMS`, or None.
+
+    .. math::
+        x' = \gamma \odot \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \epsilon}} + \beta
+
+    with the moments of a channel over the batch (``"batch"``) or of a node over its channels (``"layer"``).
 
     Args:
         norm: The name.
         channels: Channels D.
 
     Example:
-        >>> make_norm("batch", 8), make_norm("none", 8)
-        (BatchNorm(8, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True), None)
+        >>> type(make_norm("batch", 8)).__name__, make_norm("none", 8)
+        ('BatchNorm', None)
     """
     name, options = _NORMS[norm]
     return None if name is None else normalization_resolver(name, channels, **options)
@@ -223,7 +239,14 @@ def make_gps(
     norm: str,
     dropout: float,
 ) -> GPSConv:
-    """Return a block of GPS.
+    r"""Return a block of GPS.
+
+    .. math::
+        h &= \mathrm{norm}(x + \mathrm{conv}(x, e)) + \mathrm{norm}(x + \mathrm{attention}(x))
+
+        x' &= \mathrm{norm}(h + \mathrm{MLP}(h))
+
+    from the `"Recipe for a General, Powerful, Scalable Graph Transformer" <https://arxiv.org/abs/2205.12454>`_ paper.
 
     Args:
         channels: Channels D, a multiple of ``heads``.
