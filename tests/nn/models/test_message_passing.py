@@ -310,6 +310,7 @@ def test_defaults(defaults):
         "activation": "relu",
         "norm": "batch",
         "residual": True,
+        "update_edges": False,
         "dropout": 0.0,
         "head_layers": 2,
         "head_shrinks": False,
