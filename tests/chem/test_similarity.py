@@ -31,3 +31,9 @@ def test_nothing_is_found_where_nothing_can_be_read():
     assert SimilarMolecules([]).nearest("C") == []
     assert SimilarMolecules(["?"]).nearest("C") == []
     assert SimilarMolecules(["C"]).nearest("?") == []
+
+
+def test_three_molecules_are_found_by_default():
+    assert [place for place, _ in SimilarMolecules(["CCO"] * 5).nearest("CCO")] == [0, 1, 2]
+    assert SimilarMolecules(["CCO"] * 5).nearest("CCO", 1) == [(0, 1.0)]
+    assert len(SimilarMolecules(["C", "?", "CC"])) == 2

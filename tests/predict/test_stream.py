@@ -424,3 +424,35 @@ def test_unclear_numbers_are_told_once(caplog):
     made._compare_extra = lambda chunk: compared.append(len(chunk))
     streamed(made)
     assert compared == [1]
+
+
+def test_an_output_that_is_not_accepted_is_deleted_and_an_earlier_one_stays(tmp_path):
+    path, seen = tmp_path / "out.csv", []
+    path.write_text("from before")
+
+    def refuse():
+        seen.append(sorted(file.name for file in tmp_path.iterdir() if not file.name.startswith(".")))
+        raise DataError("changed")
+
+    with pytest.raises(DataError, match=r"^changed$"):
+        predict_to_file(table(csv_text()), path, accept=refuse)
+    assert seen == [["out.csv", "out.csv.partial", "out.csv.partial.json"]]
+    assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]
+    assert path.read_text() == "from before"
+    assert predict_to_file(table(csv_text()), path, accept=lambda: None).rows == 12
+
+
+def test_an_error_of_the_progress_interrupts_a_prediction_that_goes_on_later(tmp_path):
+    path, seen = tmp_path / "out.csv", []
+
+    def stop(rows):
+        seen.append(rows)
+        if len(seen) == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        predict_to_file(table(csv_text()), path, advance=stop)
+    assert not path.exists()
+    again = []
+    predict_to_file(table(csv_text()), path, advance=again.append)
+    assert (seen, again) == ([0, 5, 5], [10, 2])

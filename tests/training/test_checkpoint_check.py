@@ -26,6 +26,10 @@ def test_the_checkpoints_of_a_run_pass(train):
     [
         ([1], "something else"),
         ({"epoch": -1, "state_dict": {}}, "something else"),
+        ({"epoch": 3}, "something else"),
+        ({"epoch": 3, "state_dict": [1]}, "something else"),
+        ({"epoch": "3", "state_dict": {}}, "something else"),
+        ({"state_dict": {}}, "something else"),
         ({"epoch": 0, "state_dict": {"weight": torch.zeros(2, 1)}}, r"got weight \[2, 1\], expected weight \[1, 1\]"),
         ({"epoch": 0, "state_dict": {"weight": torch.zeros(1, 1), "bias": 3}}, r"the weight bias \[1\]"),
         (

@@ -158,6 +158,12 @@ def test_another_limit_is_measured_again(train, clock, seconds, epochs):
     assert rows(result)["lr"].iloc[-1] < 0.03 * 0.1
 
 
+@pytest.mark.parametrize(("seconds", "epochs"), [(6.5, 4), (12.5, 4), (18.5, 6)])
+def test_without_a_schedule_a_resumed_run_looks_at_the_time_first(train, clock, seconds, epochs):
+    assert train(max_epochs=100, max_seconds=12.5)[0].epochs == 4
+    assert train(resume=True, max_epochs=100, max_seconds=seconds)[0].epochs == epochs
+
+
 def test_a_warm_up_that_takes_the_whole_time_is_named(train, clock):
     with pytest.raises(ConfigError, match=r"train\.max_seconds: got 9\.5, expected the time of more steps than the 20"):
         train(max_epochs=100, max_seconds=9.5, fit_schedule=True, scheduler=cosine(warmup=20))

@@ -133,3 +133,11 @@ def test_wrong_layers_are_refused():
         SAMSA.from_options(5, 2, local="incidence", bridge=False)
     with pytest.raises(ConfigError, match="edges of this graph are not tokens"):
         LocalLayer("incidence", 4)(torch.randn(3, 4), torch.tensor([[0], [1]]))
+
+
+@pytest.mark.parametrize(("channels", "heads"), [(16, 8), (12, 4), (6, 2), (5, 1), (9, 1)])
+@pytest.mark.parametrize("edge_features", [True, False])
+def test_heads_of_graph_attention_divide_the_channels(channels, heads, edge_features):
+    conv = LocalLayer("gatv2", channels, edge_features).conv
+    assert (conv.heads, conv.out_channels) == (heads, channels // heads)
+    assert conv.edge_dim == (channels if edge_features else None)
