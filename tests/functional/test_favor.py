@@ -98,3 +98,11 @@ def test_gradients_that_nobody_wants_are_not_computed(rows, weights):
     assert rows.query.grad is not None
     assert rows.waves.grad is None
     assert weights[0].grad is None
+
+
+def test_gradients_are_finite_differences(rows, weights):
+    def run(query, key, value, waves, projection, ratio):
+        maps, index = make_maps(projection, 3, ratio), RaggedIndex(torch.tensor([0, 3, 5]))
+        return LinearAttention.apply(query, key, value, waves, *maps, index, 0.0)
+
+    assert torch.autograd.gradcheck(run, (*rows, *weights))

@@ -177,6 +177,7 @@ def test_metrics_fit_kinds_of_tasks(kind: task.Task, expected: list[str]) -> Non
 
 def test_direction() -> None:
     assert [metrics.direction(name) for name in ("miou", "mae", "loss", "unknown")] == [1, -1, -1, 0]
+    assert metrics.direction("val_loss".removeprefix("val_")) == -1  # another object than the literal
 
 
 def test_a_new_metric_is_used_by_its_name(config, capsys) -> None:

@@ -200,6 +200,11 @@ def test_in_a_fresh_run_other_processes_get_seeds_of_their_own():
         ExactResume(5).on_train_start(trainer(rank=rank, world_size=3), None)
         seeds.append(torch.initial_seed())
     assert seeds == [5 + 7919, 5 + 2 * 7919]  # the noise of a run with several processes stays that of its seed
+    large = 2**63 - 1
+    ExactResume(large).on_train_start(trainer(rank=1, world_size=3), None)
+    assert torch.initial_seed() == 7918
+    ExactResume(2**62).on_train_start(trainer(rank=1, world_size=3), None)
+    assert torch.initial_seed() == 2**62 + 7919
 
 
 NAN = float("nan")

@@ -2,6 +2,7 @@ import pytest
 from torch_geometric.graphgym.imports import pl
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.training.batch_norm import PreciseBatchNorm
 from pyg_samsa.training.checkpoint_io import BackgroundCheckpointIO
 from pyg_samsa.training.run_folder import RunFolder
 from pyg_samsa.training.trainer import PRECISIONS, TrainerOptions, build_trainer
@@ -88,3 +89,10 @@ def test_the_trainer_shows_and_samples_nothing_of_its_own(folder):
     assert trainer._accelerator_connector.use_distributed_sampler is False
     assert trainer.default_root_dir == str(folder.path)
     assert made(folder, validates=False, accelerator="cpu").limit_val_batches == 0
+
+
+@pytest.mark.parametrize(("batches", "expected"), [(0, []), (5, [5])])
+def test_statistics_of_batches_are_computed_again_where_asked(folder, batches, expected):
+    trainer = made(folder, accelerator="cpu", batch_norm_batches=batches)
+    found = [one.num_batches for one in trainer.callbacks if isinstance(one, PreciseBatchNorm)]
+    assert found == expected

@@ -276,3 +276,10 @@ def test_defaults(defaults):
         "support": True,
     }
     assert defaults(SAMSAConv) == expected
+
+
+def test_shared_sets_are_one_set_for_all_heads():
+    shared, own = (SAMSAConv(16, heads=4, num_samples=3, shared_sets=sets) for sets in (True, False))
+    assert [tuple(conv.support_score.shape) for conv in (shared, own)] == [(6, 1), (6, 4)]
+    _, sampled = shared.eval()(torch.randn(9, 16), return_sampled_tokens=True)
+    assert bool((sampled.index == sampled.index[:, :1]).all())
