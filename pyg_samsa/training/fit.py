@@ -87,7 +87,7 @@ def fit_and_test(
     limit = _time_limit(options, history, lines, display)
     callbacks += [limit] if limit is not None else []
     callbacks += _at_epoch_ends(folder, options, history, monitor, higher_is_better)
-    trainer = build_trainer(folder, options, callbacks, loggers, data.has("val"))
+    trainer = build_trainer(folder, options, callbacks, loggers, data.has("val"), all_weights=module.uses_all_weights)
     if options.compile:
         compile_network(module.network)
     with folder.alone() if trainer.is_global_zero else nullcontext():

@@ -86,6 +86,7 @@ class MixedModule(TaskModule):
     """
 
     network: MixedNetwork
+    uses_all_weights = False
 
     def __init__(self, network: MixedNetwork, objectives: Mapping[str, Objective], **options: Any) -> None:
         first, *others = objectives.items()

@@ -97,15 +97,17 @@ class MixedOutput:
         self, tasks: Mapping[str, MixedTask], draw: Callable[[RunResult, Sequence[Row]], None] | None = None
     ) -> None:
         self.tasks, self.draw = dict(tasks), draw
+        self._classes: dict[str, dict[str, list[Any]]] = {name: {} for name in tasks}
         self.callback = MixedCollector({name: task.task.kind for name, task in tasks.items()})
 
     def per_class(self) -> dict[str, list[Any]]:
-        """Return nothing: each task has its own classes.
+        """Compute the scores of the classes of each task, in all processes together, and return nothing.
 
         Example:
             >>> MixedOutput({}).per_class()
             {}
         """
+        self._classes = {name: per_class_scores(self.callback.of[name], task.task) for name, task in self.tasks.items()}
         return {}
 
     def official(self) -> dict[str, float]:
@@ -152,7 +154,7 @@ class MixedOutput:
             val=_values_of(name, result.val),
             test=_values_of(name, result.test),
             parameters=num_parameters(task.network),
-            per_class=per_class_scores(collected, task.task),
+            per_class=self._classes[name],
             official=official_scores(task.data.dataset, collected),
         )
         write_run(

@@ -73,6 +73,9 @@ class TaskModule(pl.LightningModule):
         (torch.Size([1, 1]), torch.Size([1, 1]))
     """
 
+    uses_all_weights = True
+    """Whether every batch uses all weights of the network."""
+
     def __init__(
         self,
         network: nn.Module,

@@ -99,7 +99,13 @@ class TrainerOptions:
 
 
 def build_trainer(
-    folder: RunFolder, options: TrainerOptions, callbacks: list[Any], loggers: Sequence[Any], validates: bool
+    folder: RunFolder,
+    options: TrainerOptions,
+    callbacks: list[Any],
+    loggers: Sequence[Any],
+    validates: bool,
+    *,
+    all_weights: bool = True,
 ) -> Any:
     """Return the trainer of a run.
 
@@ -109,6 +115,7 @@ def build_trainer(
         callbacks: All callbacks, checkpoints last.
         loggers: Lightning loggers; none for no logger at all.
         validates: Whether there is a validation split.
+        all_weights: Whether every batch uses all weights; several processes must know it.
 
     Example:
         >>> import tempfile
@@ -124,7 +131,7 @@ def build_trainer(
     nodes = launch.nodes if launch is not None else 1
     strategy: Any = options.strategy
     if strategy in ("auto", "ddp") and (options.devices not in (1, "1") or nodes > 1):
-        strategy = _distributed(options) or strategy
+        strategy = _distributed(options, all_weights=all_weights) or strategy
     plugins: list[Any] = [BackgroundCheckpointIO()]
     if launch is not None and launch.program == "srun":
         plugins.append(slurm_environment())
@@ -151,7 +158,7 @@ def build_trainer(
     )
 
 
-def _distributed(options: TrainerOptions) -> Any:
+def _distributed(options: TrainerOptions, *, all_weights: bool) -> Any:
     """Return the strategy of several processes, or None where ``devices`` turns out to be one."""
     cpu = not uses_cuda(options.accelerator)
     if options.devices in ("auto", -1, "-1") and (cpu or torch.cuda.device_count() <= 1):
@@ -160,4 +167,5 @@ def _distributed(options: TrainerOptions) -> Any:
     # forward pass.
     timeout = timedelta(minutes=options.process_timeout)
     backend = "gloo" if cpu else None
-    return pl.strategies.DDPStrategy(broadcast_buffers=False, process_group_backend=backend, timeout=timeout)
+    unused: dict[str, Any] = {} if all_weights else {"find_unused_parameters": True}
+    return pl.strategies.DDPStrategy(broadcast_buffers=False, process_group_backend=backend, timeout=timeout, **unused)

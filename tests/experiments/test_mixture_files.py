@@ -1,6 +1,10 @@
 """Runs on several tasks, from the configuration to the files."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -169,3 +173,31 @@ def test_several_seeds_of_a_mixture(trunk, tmp_path, capsys):
     results = runner.run(trunk("labels", "nodes"), ["optim.max_epoch", "1"], repeat=2)
     assert [result.folder.path.name for result in results] == ["0", "1"]
     assert "mean ± standard deviation of 2 repeats" in capsys.readouterr().out
+
+
+def test_two_processes_test_every_row_of_every_task_once(trunk, tmp_path):
+    """With no update of the weights, all values are those of one process."""
+    root = Path(__file__).parents[2]
+    script = tmp_path / "go.py"
+    script.write_text(
+        "import sys\nimport tests.tiny\nfrom pyg_samsa.cli import main\n"
+        "if __name__ == '__main__':\n    sys.exit(main(['train', *sys.argv[1:]]))\n"
+    )
+    frozen = {"optim": {"base_lr": 1e-9, "weight_decay": 0.0, "max_epoch": 1}, "trunk": {"loss_weights": "uncertainty"}}
+    path = trunk("labels", "nodes", "heights", **frozen)
+    environment = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
+    paths = os.pathsep.join([str(root), environment.get("PYTHONPATH", "")])
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    command = [sys.executable, str(script), "--cfg", str(path), "devices", "2"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    two = tmp_path / "results" / "trunk" / "0"
+    (one,) = runner.run(path)
+    summary = json.loads((two / "summary.json").read_text())
+    assert summary["test"].keys() == one.test.keys()
+    for name, value in one.test.items():
+        assert summary["test"][name] == pytest.approx(value, abs=1e-4), name
+    for name in ("labels", "nodes"):
+        table = pd.read_csv(two / "tasks" / name / "predictions_test.csv")
+        assert sorted(set(table["row"])) == list(range(48, 59))
+        assert not table.duplicated(["row", "node"] if name == "nodes" else ["row"]).any()

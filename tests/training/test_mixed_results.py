@@ -66,6 +66,7 @@ def test_each_task_has_its_own_values_history_and_predictions(tmp_path):
         assert not (tmp_path / "summary.json").exists()
         finished.append((name, dict(part.test), own[0].get("val_mae"), len(collected.row_id)))
 
+    assert made.per_class() == {}
     made.write(result, rows, "val_score", finish)
     assert finished == [("shapes", {"ap": 0.9}, None, 3), ("shapes_parts", {"mae": 0.1, "loss": 0.2}, 0.4, 1)]
     assert drawn == [(7, 1)]
