@@ -1,0 +1,212 @@
+"""One network for several modalities against networks for each task alone: scores, transfer and speed.
+
+    python -m benchmarks.trunk together --seeds 0 1 2        # trunk.yaml against each of its tasks alone
+    python -m benchmarks.trunk transfer --seeds 0 1 2        # a trunk of the other tasks, fine-tuned on one
+    python -m benchmarks.trunk masked --seeds 0 1 2          # training without labels first, then few labels
+    python -m benchmarks.trunk speed                         # a mixed epoch against the epochs of its tasks
+
+Every run has its own folder below ``--out`` and is not repeated, so that an interrupted series goes on. The tables are
+printed and written beside the runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import yaml
+
+from pyg_samsa.experiments.run import run
+from pyg_samsa.graphgym.config import find_config, load_config
+from pyg_samsa.graphgym.mixed_tasks import load_tasks, make_mixed_plan, read_tasks
+from pyg_samsa.training.run_folder import SUMMARY, TASKS
+
+SHARES = (0.05, 0.1, 0.25, 1.0)
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    """Return the summary of a run."""
+    return json.loads((folder / SUMMARY).read_text())
+
+
+def run_once(config: str | Path, name: str, seed: int, args: argparse.Namespace, *opts: str) -> Path:
+    """Run a configuration unless it has finished before; return its folder."""
+    words = ["run_name", name, "seed", str(seed), "out_dir", str(args.out), "train.auto_resume", "True"]
+    (result,) = run(str(config), [*words, *args.opts, *opts], verbosity=-1, predictor=False)
+    return result.folder.path
+
+
+def score_of(folder: Path) -> tuple[str, float]:
+    """Return the metric that chose the epoch, and its test value."""
+    summary = summary_of(folder)
+    metric = summary["monitor"].removeprefix("val_")
+    return metric, summary["test"][metric]
+
+
+def table(rows: Sequence[Mapping[str, Any]], by: Sequence[str]) -> pd.DataFrame:
+    """Return mean, deviation and number of the scores, by some columns."""
+    return pd.DataFrame(rows).groupby(list(by), sort=False)["score"].agg(["mean", "std", "count"]).reset_index()
+
+
+def write(found: pd.DataFrame, args: argparse.Namespace, name: str) -> None:
+    """Print a table, and write it beside the runs."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    found.to_csv(args.out / f"{name}.csv", index=False)
+    print(found.to_string(index=False, float_format="%.4f"), flush=True)
+
+
+def together(args: argparse.Namespace) -> None:
+    """Train the mixture, and each of its tasks alone with the same network and the same batches."""
+    rows = []
+    for seed in args.seeds:
+        folder = run_once(args.config, "together", seed, args)
+        for own in sorted((folder / TASKS).iterdir()):
+            metric, score = score_of(own)
+            rows.append({"task": own.name, "metric": metric, "trained": "together", "seed": seed, "score": score})
+            alone = run_once(own / "config.yaml", f"alone-{own.name}", seed, args)
+            rows.append(
+                {"task": own.name, "metric": metric, "trained": "alone", "seed": seed, "score": score_of(alone)[1]}
+            )
+            write(table(rows, ["task", "metric", "trained"]), args, "together")
+
+
+def without(config: str, name: str, out: Path) -> Path:
+    """Write the configuration of a mixture without one of its tasks."""
+    content = yaml.safe_load(find_config(config).read_text())
+    entries = content["tasks"]
+    content["tasks"] = [entry for entry, read in zip(entries, read_tasks(entries), strict=True) if read.name != name]
+    path = out / f"without-{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def few_rows(share: float, seed: int) -> Callable[[Any], Any]:
+    """Return a function that keeps a share of the training rows of a data set."""
+
+    def keep(dataset: Any) -> Any:
+        rows = dataset.split_idx["train"]
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+        dataset.split_idx = {**dataset.split_idx, "train": rows[order[: max(1, round(share * len(rows)))]]}
+        return dataset
+
+    return keep
+
+
+def transfer(args: argparse.Namespace) -> None:
+    """Fine-tune a trunk of all other tasks on one, with some of its training rows, against training from scratch."""
+    rows = []
+    for seed in args.seeds:
+        whole = run_once(args.config, "together", seed, args)
+        for name in args.tasks or sorted(path.name for path in (whole / TASKS).iterdir()):
+            trunk = run_once(without(args.config, name, args.out), f"without-{name}", seed, args)
+            rows += fine_tune(name, whole / TASKS / name / "config.yaml", {"trunk": trunk}, seed, args)
+            write(table(rows, ["task", "share", "start"]), args, "transfer")
+
+
+def fine_tune(
+    name: str, config: Path, sources: Mapping[str, Path], seed: int, args: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Train a task with some of its rows, from scratch and from other networks."""
+    rows = []
+    for share in args.shares:
+        for start, source in {"scratch": None, **sources}.items():
+            for adapt in ("all",) if source is None else args.adapt:
+                opts = [] if source is None else ["train.start_from", str(source), "train.adapt", adapt]
+                label = start if source is None else f"{start}, {adapt}"
+                told = f"{name}-{share:g}-{label}".replace(", ", "-")
+                with training_rows(few_rows(share, seed)):
+                    folder = run_once(config, told, seed, args, *opts)
+                rows.append({"task": name, "share": share, "start": label, "seed": seed, "score": score_of(folder)[1]})
+    return rows
+
+
+class training_rows:
+    """Changes the data set of runs within a ``with`` block."""
+
+    def __init__(self, change: Callable[[Any], Any]) -> None:
+        self.change = change
+
+    def __enter__(self) -> None:
+        from pyg_samsa.experiments import run as runner
+
+        self.load = runner.load_for_runner
+        runner.load_for_runner = lambda *args, **kwargs: self.change(self.load(*args, **kwargs))  # type: ignore[assignment]
+
+    def __exit__(self, *_: object) -> None:
+        from pyg_samsa.experiments import run as runner
+
+        runner.load_for_runner = self.load
+
+
+def masked(args: argparse.Namespace) -> None:
+    """Train on hidden features of all training rows first, then on few labels, against training from scratch."""
+    rows = []
+    for seed in args.seeds:
+        whole = run_once(args.config, "together", seed, args)
+        for name in args.tasks or ("peptides", "shapes"):
+            config = whole / TASKS / name / "config.yaml"
+            source = run_once(config, f"masked-{name}", seed, args, "dataset.task_type", "masked")
+            rows += fine_tune(name, config, {"masked": source}, seed, args)
+            write(table(rows, ["task", "share", "start"]), args, "masked")
+
+
+def speed(args: argparse.Namespace) -> None:
+    """Compare the processor time of a mixed epoch with those of its tasks alone, in turns."""
+    torch.set_num_threads(args.threads)
+    loaded = load_config(args.config, args.opts)
+    plan = make_mixed_plan(loaded, load_tasks(loaded), seed=0)
+    network: Any = plan.build_network()
+    module = plan.make_module(network)
+    data = plan.make_data()
+    found: dict[str, list[float]] = {}
+    for turn in range(args.repeats):
+        for name, part in {"together": data, **data.parts}.items():
+            found.setdefault(name, []).append(epoch(network, module, part.loader("train", epoch=turn), name))
+    best = {name: min(values) for name, values in found.items()}
+    alone = sum(value for name, value in best.items() if name != "together")
+    rows = [{"epoch": name, "seconds": value} for name, value in best.items()]
+    rows += [{"epoch": "sum of tasks", "seconds": alone}, {"epoch": "ratio", "seconds": best["together"] / alone}]
+    write(pd.DataFrame(rows), args, "speed")
+
+
+def epoch(network: Any, module: Any, loader: Any, task: str) -> float:
+    """Return the processor time of a training epoch."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    network.train()
+    started = time.process_time()
+    for batch in loader:
+        if task != "together":
+            batch.task_name = task
+        optimizer.zero_grad()
+        prediction, target = network(batch)
+        module.losses[module.prefix_of(batch)](prediction, target).backward()
+        optimizer.step()
+    return time.process_time() - started
+
+
+def main() -> None:
+    """Run a series."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("series", choices=["together", "transfer", "masked", "speed"])
+    parser.add_argument("--config", default="trunk", help="configuration with tasks")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--tasks", nargs="+", help="tasks that are fine-tuned (default: all; masked: two)")
+    parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES), help="shares of the training rows")
+    parser.add_argument("--adapt", nargs="+", default=["all"], help="values of train.adapt after a start")
+    parser.add_argument("--threads", type=int, default=1, help="threads, for speed")
+    parser.add_argument("--repeats", type=int, default=3, help="epochs of each kind, for speed; the fastest counts")
+    parser.add_argument("--out", type=Path, default=Path("results/trunk-study"), help="folder of the runs")
+    parser.add_argument("opts", nargs="*", help="key value ...: settings of all runs")
+    args = parser.parse_intermixed_args()
+    {"together": together, "transfer": transfer, "masked": masked, "speed": speed}[args.series](args)
+
+
+if __name__ == "__main__":
+    main()
