@@ -102,4 +102,4 @@ def test_defaults(defaults):
         "edge_features": True,
         "act": "gelu",
     }
-    assert defaults(SAMSABlock) == expected
+    assert expected.items() <= defaults(SAMSABlock).items()

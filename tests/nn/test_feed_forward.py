@@ -311,4 +311,4 @@ def test_defaults(defaults):
         "dropout": 0.0,
         "act": "gelu",
     }
-    assert defaults(FeedForward) == expected
+    assert expected.items() <= defaults(FeedForward).items()

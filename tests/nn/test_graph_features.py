@@ -214,4 +214,4 @@ def test_defaults(defaults):
         "dropout": 0.0,
         "levels": 0,
     }
-    assert defaults(GraphFeatures) == expected
+    assert expected.items() <= defaults(GraphFeatures).items()

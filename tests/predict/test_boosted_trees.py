@@ -259,4 +259,4 @@ def test_defaults(defaults):
         "seed": 0,
         "threads": 1,
     }
-    assert defaults(BoostingOptions) == expected
+    assert expected.items() <= defaults(BoostingOptions).items()

@@ -233,4 +233,4 @@ def test_defaults(defaults):
         "device": "cpu",
         "threads": 1,
     }
-    assert defaults(SharedModel) == expected
+    assert expected.items() <= defaults(SharedModel).items()

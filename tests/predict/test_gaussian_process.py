@@ -276,4 +276,4 @@ def test_defaults(defaults):
         "seed": 0,
         "threads": 1,
     }
-    assert defaults(GaussianProcessOptions) == expected
+    assert expected.items() <= defaults(GaussianProcessOptions).items()

@@ -248,4 +248,4 @@ def test_defaults(defaults):
         "tokens_per_batch": 8192,
         "device": "cpu",
     }
-    assert defaults(MoleculePredictor) == expected
+    assert expected.items() <= defaults(MoleculePredictor).items()

@@ -239,4 +239,4 @@ def test_defaults(defaults):
         "escape_formulas": False,
         "output_format": "csv",
     }
-    assert defaults(StreamOptions) == expected
+    assert expected.items() <= defaults(StreamOptions).items()

@@ -55,4 +55,4 @@ def test_defaults(defaults):
         "project": "pyg_samsa",
         "mode": "online",
     }
-    assert defaults(WandbOptions) == expected
+    assert expected.items() <= defaults(WandbOptions).items()

@@ -268,4 +268,4 @@ def test_defaults(defaults):
         "weight_decay": 0.0,
         "train_metrics": True,
     }
-    assert defaults(TaskModule) == expected
+    assert expected.items() <= defaults(TaskModule).items()

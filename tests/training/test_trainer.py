@@ -78,7 +78,7 @@ def test_defaults(defaults):
         "save_checkpoints": True,
         "compile": False,
     }
-    assert defaults(TrainerOptions) == expected
+    assert expected.items() <= defaults(TrainerOptions).items()
 
 
 def test_the_trainer_shows_and_samples_nothing_of_its_own(folder):

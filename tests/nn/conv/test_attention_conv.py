@@ -76,4 +76,4 @@ def test_defaults(defaults):
         "dropout": 0.0,
         "bias": True,
     }
-    assert defaults(AttentionConv) == expected
+    assert expected.items() <= defaults(AttentionConv).items()

@@ -232,4 +232,4 @@ def test_defaults(defaults):
         "dropout": 0.0,
         "bias": True,
     }
-    assert defaults(FLTConv) == expected
+    assert expected.items() <= defaults(FLTConv).items()

@@ -40,4 +40,4 @@ def test_defaults(defaults):
         "dropout": 0.0,
         "bias": True,
     }
-    assert defaults(PerformerConv) == expected
+    assert expected.items() <= defaults(PerformerConv).items()

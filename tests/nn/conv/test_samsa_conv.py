@@ -275,7 +275,7 @@ def test_defaults(defaults):
         "shared_sets": False,
         "support": True,
     }
-    assert defaults(SAMSAConv) == expected
+    assert expected.items() <= defaults(SAMSAConv).items()
 
 
 def test_shared_sets_are_one_set_for_all_heads():

@@ -403,4 +403,4 @@ def test_defaults(defaults):
         "shared": True,
         "length_scale": 1.0,
     }
-    assert defaults(SFTConv) == expected
+    assert expected.items() <= defaults(SFTConv).items()

@@ -50,4 +50,4 @@ def test_defaults(defaults):
         "length_scale": 1.0,
         "num_components": 25,
     }
-    assert defaults(GaussianMixtureEncoding) == expected
+    assert expected.items() <= defaults(GaussianMixtureEncoding).items()

@@ -62,7 +62,7 @@ def test_defaults_of_local_box_encoding(defaults):
         "length_scale": 1.0,
         "cutoff": 8.0,
     }
-    assert defaults(LocalBoxEncoding) == expected
+    assert expected.items() <= defaults(LocalBoxEncoding).items()
 
 
 def test_defaults_of_local_tent_encoding(defaults):
@@ -71,4 +71,4 @@ def test_defaults_of_local_tent_encoding(defaults):
         "num_frequencies": 16,
         "length_scale": 1.0,
     }
-    assert defaults(LocalTentEncoding) == expected
+    assert expected.items() <= defaults(LocalTentEncoding).items()

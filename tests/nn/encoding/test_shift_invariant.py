@@ -56,4 +56,4 @@ def test_defaults(defaults):
         "length_scale": 1.0,
         "kernel": "gaussian",
     }
-    assert defaults(ShiftInvariantEncoding) == expected
+    assert expected.items() <= defaults(ShiftInvariantEncoding).items()

@@ -44,4 +44,4 @@ def test_defaults(defaults):
         "channels": 128,
         "dropout": 0.0,
     }
-    assert defaults(BagOfFeatures) == expected
+    assert expected.items() <= defaults(BagOfFeatures).items()

@@ -139,4 +139,4 @@ def test_defaults(defaults):
         "dropout": 0.3,
         "num_categories": 0,
     }
-    assert defaults(PointNet) == expected
+    assert expected.items() <= defaults(PointNet).items()

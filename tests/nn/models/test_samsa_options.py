@@ -132,4 +132,4 @@ def test_defaults(defaults):
         "head_norm": "none",
         "scale_targets": False,
     }
-    assert defaults(SAMSAOptions) == expected
+    assert expected.items() <= defaults(SAMSAOptions).items()

@@ -152,4 +152,4 @@ def test_defaults(defaults):
         "frequency": 30.0,
         "centroid_distance": False,
     }
-    assert defaults(CoordinateFree) == expected
+    assert expected.items() <= defaults(CoordinateFree).items()

@@ -66,4 +66,4 @@ def test_defaults(defaults):
         "pe_channels": 0,
         "flip_signs": False,
     }
-    assert defaults(GraphTokenizer) == expected
+    assert expected.items() <= defaults(GraphTokenizer).items()

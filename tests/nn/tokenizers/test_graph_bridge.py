@@ -167,4 +167,4 @@ def test_defaults(defaults):
         "eval_codes": "structural",
         "sigma": 1.0,
     }
-    assert defaults(GraphBridge) == expected
+    assert expected.items() <= defaults(GraphBridge).items()

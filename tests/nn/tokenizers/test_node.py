@@ -108,4 +108,4 @@ def test_defaults(defaults):
         "pe_channels": 0,
         "flip_signs": False,
     }
-    assert defaults(NodeTokenizer) == expected
+    assert expected.items() <= defaults(NodeTokenizer).items()

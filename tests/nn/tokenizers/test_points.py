@@ -45,4 +45,4 @@ def test_defaults(defaults):
         "pe_channels": 0,
         "flip_signs": False,
     }
-    assert defaults(PointTokenizer) == expected
+    assert expected.items() <= defaults(PointTokenizer).items()

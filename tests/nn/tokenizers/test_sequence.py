@@ -26,4 +26,4 @@ def test_defaults(defaults):
         "pe_channels": 0,
         "flip_signs": False,
     }
-    assert defaults(SequenceTokenizer) == expected
+    assert expected.items() <= defaults(SequenceTokenizer).items()
