@@ -259,6 +259,7 @@ def _configs() -> str:
 
 
 def _graphgps() -> str:
+    from pyg_samsa.datasets import catalog
     from pyg_samsa.graphgym import graphgps_keys as table
     from pyg_samsa.graphgym.settings import LOCAL_OF_GRAPHGPS
     from pyg_samsa.nn import OPERATORS
@@ -275,7 +276,8 @@ def _graphgps() -> str:
     for name, key in sorted(table.KEYS.items()):
         meaning = key.meaning[0].upper() + key.meaning[1:].rstrip(".") + "."
         if key.harmless and key.handled != table.SAME:
-            meaning += f" {' or '.join(_code(value) for value in key.harmless)} is right."
+            values = " or ".join(_code(value) if str(value) else "nothing" for value in key.harmless)
+            meaning += f" Only {values} is possible." if key.handled == table.REFUSED else f" Not listed for {values}."
         lines.append(f"| `{name}` | {table.HANDLED[key.handled]} | {_cell(meaning)} |")
     networks = {
         name: f"`model.type {ours}`" if ours else "see `gnn.layer_type`" for name, ours in table.NETWORKS.items()
@@ -297,6 +299,9 @@ def _graphgps() -> str:
         lines += ["", f"## {title}", "", "| name | here |", "|---|---|"]
         lines += [f"| `{name}` | {_cell(text)} |" for name, text in taken.items() if name]
         lines += [f"| `{name}` | refused: {_cell(reason)} |" for name, reason in refused.items()]
+    lines += ["", "## Data sets", "", "| `dataset.format` | `dataset.name` | name here |", "|---|---|---|"]
+    pairs = [pair for pair in catalog.available() if pair[0] != "samsa"]
+    lines += [f"| `{format}` | `{name}` | `{catalog.canonical(format, name)}` |" for format, name in pairs]
     return "\n".join([*lines, ""])
 
 

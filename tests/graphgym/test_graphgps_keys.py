@@ -97,5 +97,6 @@ def test_the_documentation_has_the_whole_table():
         (row,) = [row for row in rows if row.startswith(f"| `{name}` |")]
         assert table.HANDLED[key.handled] in row
         assert key.meaning[1:].rstrip(".") in row
+    assert "| `PyG-ZINC` | `subset` | `zinc` |" in text
     for parts in (table.REFUSED_NETWORKS, table.REFUSED_ENCODINGS, table.REFUSED_ATTENTION, table.REFUSED_HEADS):
         assert all(f"| `{name}` |" in text and reason in text for name, reason in parts.items())
