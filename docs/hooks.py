@@ -299,7 +299,7 @@ def _graphgps() -> str:
         lines += ["", f"## {title}", "", "| name | here |", "|---|---|"]
         lines += [f"| `{name}` | {_cell(text)} |" for name, text in taken.items() if name]
         lines += [f"| `{name}` | refused: {_cell(reason)} |" for name, reason in refused.items()]
-    lines += ["", "## Data sets", "", "| `dataset.format` | `dataset.name` | name here |", "|---|---|---|"]
+    lines += ["", "## Data sets", "", "| format | name | name here |", "|---|---|---|"]
     pairs = [pair for pair in catalog.available() if pair[0] != "samsa"]
     lines += [f"| `{format}` | `{name}` | `{catalog.canonical(format, name)}` |" for format, name in pairs]
     return "\n".join([*lines, ""])
