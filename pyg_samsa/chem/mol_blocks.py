@@ -9,7 +9,7 @@ from typing import Any
 from pyg_samsa.chem.molecule_vectors import VectorFunction
 from pyg_samsa.chem.ogb_features import Refusal, import_rdkit, parse_smiles
 from pyg_samsa.chem.parsing import Parsed, parse_molecules
-from pyg_samsa.chem.smiles_text import as_smiles
+from pyg_samsa.chem.smiles_text import SAFE_ATOMS, as_smiles
 
 UNREADABLE = "RDKit cannot read this record"
 
@@ -62,7 +62,10 @@ def block_smiles(block: str) -> Any:
 
 
 def smiles_block(smiles: str, title: str = "") -> str:
-    """Return a molecule as a block of an SDF file with flat coordinates; an empty structure if it cannot be read.
+    """Return a molecule as a block of an SDF file with flat coordinates.
+
+    The structure is empty if it cannot be read, or has more than :data:`~pyg_samsa.chem.smiles_text.SAFE_ATOMS` atoms,
+    for which coordinates take minutes or end the process.
 
     Args:
         smiles: The molecule.
@@ -79,7 +82,7 @@ def smiles_block(smiles: str, title: str = "") -> str:
     from rdkit.Chem.rdDepictor import Compute2DCoords
 
     mol = parse_smiles(smiles)
-    mol = chem.Mol() if isinstance(mol, str) else mol
+    mol = chem.Mol() if isinstance(mol, str) or mol.GetNumAtoms() > SAFE_ATOMS else mol
     with rdBase.BlockLogs():
         if mol.GetNumAtoms():
             Compute2DCoords(mol)

@@ -16,7 +16,6 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pyg_samsa._version import __version__
 from pyg_samsa.errors import SAMSAError
@@ -33,7 +32,9 @@ from pyg_samsa.web.served_models import ServedModel
 from pyg_samsa.web.uploads import ACCEPTED
 
 _HERE = Path(__file__).parent
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = {"0.0.0.0", "::"}
+"""Hosts that mean all addresses of this computer."""
 _DESCRIPTION = """\
 Predictions for molecules. A table of molecules is a job: send it, ask for its progress, and read its rows, sorted and
 filtered, or download it. A few molecules are predicted at once by `/api/predict`.
@@ -77,8 +78,8 @@ def create_app(models: Sequence[ServedModel], limits: Limits, *, hosts: Sequence
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     _add_pages(app, site, local=not set(hosts) - set(LOOPBACK))
     _add_errors(app)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, *hosts], www_redirect=False)
-    app.add_middleware(Guard, max_bytes=limits.max_bytes)
+    known, everywhere = [*LOOPBACK, *hosts], bool(EVERYWHERE & set(hosts))
+    app.add_middleware(Guard, max_bytes=limits.max_bytes, hosts=known, any_address=everywhere)
     return app
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,20 +38,41 @@ class Guard:
     """ASGI middleware: refuses requests of other sites and large ones, and adds headers of security.
 
     A page of another site can send requests to this computer, though it cannot read the answers. Its requests carry
-    the header ``Origin``, and must have the host that they are sent to. Names of hosts are checked before, by
-    Starlette's ``TrustedHostMiddleware``, so that another site cannot take the name of this one.
+    the header ``Origin``, which must be the host that they are sent to. Another site could also give its own name the
+    address of this computer (DNS rebinding), so the name of the host must be known. An address in place of a name
+    cannot be rebound.
 
     Args:
         app: What answers.
         max_bytes: Largest body of a request.
+        hosts: Names and addresses of the server.
+        any_address: Whether every address is one of the server, because it listens on all that this computer has.
 
     Example:
-        >>> Guard(None, max_bytes=10).max_bytes
-        10
+        >>> guard = Guard(None, 10, ["127.0.0.1"])
+        >>> guard.knows("127.0.0.1:8000"), guard.knows("evil.example")
+        (True, False)
     """
 
-    def __init__(self, app: Any, max_bytes: int) -> None:
-        self.app, self.max_bytes = app, max_bytes
+    def __init__(self, app: Any, max_bytes: int, hosts: Collection[str], *, any_address: bool = False) -> None:
+        self.app, self.max_bytes, self.any_address = app, max_bytes, any_address
+        self.hosts = {host.lower() for host in hosts}
+
+    def knows(self, host: str) -> bool:
+        """Return whether a header ``Host`` names this server.
+
+        Args:
+            host: Name or address, with or without a port.
+
+        Example:
+            >>> Guard(None, 10, [], any_address=True).knows("[2001:db8::1]:8000")
+            True
+        """
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return name in self.hosts or (self.any_address and _is_address(name))
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
         """Answer a request, or pass it on."""
@@ -87,6 +109,8 @@ class Guard:
         return size > self.max_bytes + _OVERHEAD
 
     def _refusal(self, method: str, given: dict[str, str]) -> tuple[int, str, str] | None:
+        if not self.knows(given.get("host", "")):
+            return 400, "the name of the host is not that of this server", "Open the address that the server printed."
         if method not in _SAFE:
             origin = given.get("origin")
             foreign = origin is not None and urlsplit(origin).netloc != given.get("host")
@@ -100,6 +124,14 @@ class Guard:
     def _too_large(self) -> tuple[int, str, str]:
         hint = "Split the file, or raise --max-mb of pyg-samsa serve."
         return 413, f"the request has more than {self.max_bytes / 2**20:,.0f} MiB", hint
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 class _TooLargeError(Exception):

@@ -49,3 +49,23 @@ class Limits:
             1048576
         """
         return self.max_mb * MIB
+
+    @property
+    def max_smiles(self) -> int:
+        """Most characters of a SMILES: longer texts are refused unread, because reading them may take minutes.
+
+        Example:
+            >>> Limits(max_atoms=100).max_smiles
+            1000
+        """
+        return 10 * self.max_atoms
+
+    @property
+    def max_block(self) -> int:
+        """Most characters of a structure of an SDF file, likewise.
+
+        Example:
+            >>> Limits(max_atoms=100).max_block
+            40000
+        """
+        return 400 * self.max_atoms

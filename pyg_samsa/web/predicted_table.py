@@ -46,48 +46,101 @@ class Asked:
     neighbors: bool = True
 
 
+class BoundedChunk(Chunk):
+    """Rows of a table, without the texts of molecules that are too long to be read.
+
+    Args:
+        inner: The rows.
+        longest: Most characters of a molecule.
+
+    Example:
+        >>> from pyg_samsa.io.tables.csv_format import CsvChunk
+        >>> chunk = BoundedChunk(CsvChunk([["C"], ["CCCC"]], 1, ","), 3)
+        >>> chunk.molecules(0), chunk.refusals(0)
+        (['C', ''], ['', '4 characters, more than 3'])
+    """
+
+    def __init__(self, inner: Chunk, longest: int) -> None:
+        self.inner, self.longest = inner, longest
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    def texts(self, place: int) -> list[str]:
+        """Return the cells of a column."""
+        return self.inner.texts(place)
+
+    def digests(self) -> list[bytes]:
+        """Return hashes of the rows."""
+        return self.inner.digests()
+
+    def fields(self) -> list[list[str]]:
+        """Return all cells."""
+        return self.inner.fields()
+
+    def notes(self) -> list[str]:
+        """Return what else is wrong with each row."""
+        return self.inner.notes()
+
+    def molecules(self, place: int) -> list[str]:
+        """Return the molecules; those that are too long are empty."""
+        return [text if len(text) <= self.longest else "" for text in self.inner.molecules(place)]
+
+    def refusals(self, place: int) -> list[str]:
+        """Return why each row holds no molecule that is read."""
+        given = zip(self.inner.refusals(place), self.inner.molecules(place), strict=True)
+        return [
+            told or (f"{len(text):,} characters, more than {self.longest:,}" if len(text) > self.longest else "")
+            for told, text in given
+        ]
+
+
 class SharedReader(TableReader):
     r"""A view of a table that several predictors read, each row once.
 
     Args:
         reader: The table.
-        views: How many views there are.
+        waiting: Rows that other views have read and this one has not, for each view.
+        place: Number of this view.
+        longest: Most characters of a molecule.
 
     Example:
         >>> from io import BytesIO
         >>> with open_molecule_table(BytesIO(b"smiles\nC\nCC\n")) as (reader, _):
-        ...     first, second = SharedReader.views(reader, 2)
+        ...     first, second = SharedReader.views(reader, 2, 100)
         ...     first.take(1).texts(0), second.take(1).texts(0), second.take(5).texts(0)
         (['C'], ['C'], ['CC'])
     """
 
-    def __init__(self, reader: TableReader, waiting: list[deque[Chunk | None]], place: int) -> None:
-        self._reader, self._waiting, self._place = reader, waiting, place
+    def __init__(self, reader: TableReader, waiting: list[deque[Chunk | None]], place: int, longest: int) -> None:
+        self._reader, self._waiting, self._place, self._longest = reader, waiting, place, longest
         self.format, self.header, self.delimiter = reader.format, reader.header, reader.delimiter
         self.numeric, self.has_blocks, self.num_rows = reader.numeric, reader.has_blocks, reader.num_rows
 
     @staticmethod
-    def views(reader: TableReader, number: int) -> list[SharedReader]:
+    def views(reader: TableReader, number: int, longest: int) -> list[SharedReader]:
         r"""Return views of a table.
 
         Args:
             reader: The table.
             number: How many.
+            longest: Most characters of a molecule.
 
         Example:
             >>> from io import BytesIO
             >>> with open_molecule_table(BytesIO(b"smiles\nC\n")) as (reader, _):
-            ...     len(SharedReader.views(reader, 3))
+            ...     len(SharedReader.views(reader, 3, 100))
             3
         """
         waiting: list[deque[Chunk | None]] = [deque() for _ in range(number)]
-        return [SharedReader(reader, waiting, place) for place in range(number)]
+        return [SharedReader(reader, waiting, place, longest) for place in range(number)]
 
     def take(self, count: int) -> Chunk | None:
         """Return the next rows, at most ``count``; None at the end. Views ask for equal numbers."""
         own = self._waiting[self._place]
         if not own:
-            chunk = self._reader.take(count)
+            taken = self._reader.take(count)
+            chunk = None if taken is None else BoundedChunk(taken, self._longest)
             for other in self._waiting:
                 other.append(chunk)
         return own.popleft()
@@ -122,7 +175,8 @@ class PredictedTable:
     def __init__(self, models: Sequence[ServedModel], reader: TableReader, asked: Asked, limits: Limits) -> None:
         self.models, self.reader, self.asked = list(models), reader, asked
         self.notes: list[str] = []
-        views = SharedReader.views(reader, len(self.models))
+        longest = limits.max_block if reader.has_blocks else limits.max_smiles
+        views = SharedReader.views(reader, len(self.models), longest)
         self.tables = [
             TablePredictor(model.predictor, view, self._options(model, limits))
             for model, view in zip(self.models, views, strict=True)
@@ -202,14 +256,20 @@ class PredictedTable:
         for model, one in zip(self.models, added, strict=True):
             columns += one[:-1]
             if self._searches(model):
-                columns += _nearest(model, smiles)
+                # What has no prediction, such as a very large molecule, is not compared either.
+                predicted = [any(cells) for cells in zip(*(column.texts for column in one[:-1]), strict=True)]
+                found = [text if there else "" for text, there in zip(smiles, predicted, strict=True)]
+                columns += _nearest(model, found)
         errors = [list(dict.fromkeys(filter(None, row))) for row in zip(*(one[-1].texts for one in added), strict=True)]
         texts = list(zip(*(column.texts for column in columns), strict=True))
         values = list(zip(*(_numbers(column, len(chunk)) for column in columns), strict=True))
-        blocks = isinstance(chunk, SdfChunk)
+        assert isinstance(chunk, BoundedChunk)
+        blocks = chunk.inner if isinstance(chunk.inner, SdfChunk) else None
         titles = range(len(self.reader.header))
-        fields = [list(row) for row in zip(*map(chunk.texts, titles), strict=True)] if blocks else chunk.fields()
-        records: list[Any] = list(chunk.records) if isinstance(chunk, SdfChunk) else [None] * len(chunk)
+        fields = (
+            [list(row) for row in zip(*map(chunk.texts, titles), strict=True)] if blocks is not None else chunk.fields()
+        )
+        records: list[Any] = [None] * len(chunk) if blocks is None else list(blocks.records)
         return [
             ResultRow(next(numbers), name, text, "; ".join(error), row, list(cells), list(found), record)
             for name, text, error, row, cells, found, record in zip(
@@ -225,6 +285,7 @@ class PredictedTable:
             titles = [block.splitlines()[0].strip() if block.strip() else "" for block in given]
             return [text if isinstance(text, str) else "" for text in found], titles
         names = [""] * len(chunk) if self._name is None else chunk.texts(self._name)
+        given = chunk.texts(self.tables[0].column)  # also those that are too long to be read
         return [text.strip() for text in given], [name.strip() for name in names]
 
 

@@ -35,7 +35,7 @@ from pyg_samsa.web.uploads import save_file, save_text
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in {
-        400: "The name of the host is not that of the server.",
+        400: "The name of the host is not that of the server, or a form cannot be read.",
         403: "The request comes from another site.",
         404: "There is no such table, row or model.",
         413: "The request is too large.",

@@ -17,7 +17,7 @@ from pyg_samsa.web.downloads import download
 from pyg_samsa.web.pictures import structure_svg, why_not_drawn
 from pyg_samsa.web.result_table import ResultRow
 from pyg_samsa.web.routes import PROBLEMS, Shared, Site
-from pyg_samsa.web.schemas import ExplanationInfo, MethodInfo, NeighborInfo, RowInfo, RowPage
+from pyg_samsa.web.schemas import LONGEST, ExplanationInfo, MethodInfo, NeighborInfo, RowInfo, RowPage
 from pyg_samsa.web.served_models import ServedModel
 
 MOST_ROWS = 500
@@ -87,7 +87,7 @@ def structure(job: str, row: Number, site: Shared, theme: Theme = "light") -> Re
     response_class=Response,
     responses={200: {"description": "The drawing.", "content": {"image/svg+xml": {}}}},
 )
-def molecule(site: Shared, smiles: Annotated[str, Query(max_length=20_000)], theme: Theme = "light") -> Response:
+def molecule(site: Shared, smiles: Annotated[str, Query(max_length=LONGEST)], theme: Theme = "light") -> Response:
     """Return a drawing of the structure of a molecule."""
     if reason := why_not_drawn(smiles, site.limits.max_atoms):
         raise SmilesError(None, smiles, reason)

@@ -17,7 +17,7 @@ from pyg_samsa.web.served_models import ServedModel
 Confidence = Annotated[float, Field(gt=0, lt=1, description="Probability that an interval holds the true value.")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Names = Annotated[list[str], Field(description="Names of models; empty for all.", max_length=100)]
-MOST_AT_ONCE = 1_000
+MOST_AT_ONCE, LONGEST = 1_000, 10_000
 
 
 class Strict(BaseModel):
@@ -125,7 +125,7 @@ class PredictRequest(Strict):
         []
     """
 
-    smiles: list[Annotated[str, Field(max_length=20_000)]] = Field(min_length=1, max_length=MOST_AT_ONCE)
+    smiles: list[Annotated[str, Field(max_length=LONGEST)]] = Field(min_length=1, max_length=MOST_AT_ONCE)
     models: Names = []
     interval: Confidence | None = None
     extra_columns: dict[str, list[Finite | None]] = Field(

@@ -66,13 +66,18 @@ def serve(
     with open_socket(host, port) as listening:
         import uvicorn
 
-        from pyg_samsa.web.app import create_app
+        from pyg_samsa.web.app import EVERYWHERE, create_app
         from pyg_samsa.web.served_models import load_models
 
         with tempfile.TemporaryDirectory(prefix="pyg-samsa-data-") as scratch:
             options = {"device": device, "threads": threads, "neighbors": neighbors}
             loaded = load_models(models, Path(scratch), **options)  # type: ignore[arg-type]
-            app = create_app(loaded, limits or Limits(), hosts=[host])
+            names = [socket.gethostname(), socket.getfqdn()] if host in EVERYWHERE else []
+            app = create_app(loaded, limits or Limits(), hosts=[host, *names])
+                loaded,
+                limits or Limits(),
+                hosts=[host, socket.gethostname(), socket.getfqdn()] if host in EVERYWHERE else [host],
+            )
             settings = uvicorn.Config(app, log_level="warning", server_header=False, lifespan="on")
             started(page_address(host, listening.getsockname()[1]))
             uvicorn.Server(settings).run(sockets=[listening])

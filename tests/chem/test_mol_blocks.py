@@ -2,7 +2,7 @@ import pytest
 from rdkit import Chem
 
 from pyg_samsa.chem.descriptors import descriptor_function
-from pyg_samsa.chem.mol_blocks import UNREADABLE, block_smiles, parse_blocks
+from pyg_samsa.chem.mol_blocks import UNREADABLE, block_smiles, parse_blocks, smiles_block
 from pyg_samsa.chem.parsing import parse_molecules
 
 SMILES = ["CCO", "c1ccccc1O", "C[C@H](N)C(=O)O", "[Na+].[Cl-]"]
@@ -38,3 +38,9 @@ def test_broken_and_large_blocks_keep_their_places():
 def test_valences_that_rdkit_refuses_are_broken():
     pentavalent = Chem.MolToMolBlock(Chem.MolFromSmiles("C(C)(C)(C)(C)C", sanitize=False), kekulize=False)
     assert block_smiles(pentavalent) is None
+
+
+def test_large_molecules_get_an_empty_block():
+    assert block_smiles(smiles_block("C" * 1_000)) == "C" * 1_000
+    assert smiles_block("C" * 1_001, "long").splitlines()[0] == "long"
+    assert block_smiles(smiles_block("C" * 1_001)) == ""

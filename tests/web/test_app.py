@@ -78,3 +78,16 @@ def test_the_choice_of_intervals_is_named_after_the_task(open_client, counter, k
     page = open_client([ServedModel("m", model.predictor)], limits=Limits()).get("/").text
     assert ("Intervals that hold" in page) == (kind == "regression")
     assert ("Sets of labels that hold" in page) == (kind == "multilabel")
+
+
+def test_the_temporary_folder_goes_with_the_server(counter, limits):
+    from fastapi.testclient import TestClient
+
+    from pyg_samsa.web.app import create_app
+
+    app = create_app([counter()], limits)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        client.post("/api/jobs", json={"text": "C"})
+        folder = app.state.site.jobs.folder
+        assert any(folder.iterdir())
+    assert not folder.exists()

@@ -85,6 +85,10 @@ def test_a_chemist_clicks_through_the_page(open_page, counter, peptides, hostile
     assert page.locator("tbody tr:first-child td.number").first.inner_text().split("\n") == ["3.000", "2.500 to 3.500"]
     assert page.inner_text("tbody tr:nth-child(3) .failed") == "RDKit cannot read this SMILES"
 
+    page.reload()
+    page.wait_for_selector("tbody tr:nth-child(4)")
+    assert names(page)[0] == "ethanol"
+
     page.click("thead button:has-text('atoms')")
     page.wait_for_selector("thead [aria-sort=descending]")
     page.wait_for_selector("tbody tr:first-child:has-text('benzene')")

@@ -4,6 +4,7 @@ import pytest
 
 from pyg_samsa.chem.mol_blocks import smiles_block
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.io.tables.csv_format import CsvChunk
 from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
 from pyg_samsa.web.predicted_table import Asked, SharedReader, open_predicted_table
 
@@ -83,6 +84,16 @@ def test_large_molecules_are_errors(counter, limits):
     assert row.error == "61 atoms, more than 60"
 
 
+def test_texts_that_are_too_long_are_not_read(counter, limits):
+    rings = "C1" + "CC1CC1" * 5_000  # minutes for RDKit
+    _, (row, other) = rows_of([counter()], f"smiles\n{rings}\nC\n".encode(), limits)
+    assert (row.error, row.smiles, any(row.cells)) == ("30,002 characters, more than 600", rings, False)
+    assert other.cells[0] == "1"
+    block = "x" * 24_000 + smiles_block("C")
+    _, (row,) = rows_of([counter()], f"{block}\n$$$$\n".encode(), limits, format="sdf")
+    assert "characters, more than 24,000" in row.error
+
+
 def test_views_read_each_row_once():
     class Reader:
         format, header, delimiter, numeric, has_blocks, num_rows = "csv", ["smiles"], ",", (), False, None
@@ -90,9 +101,10 @@ def test_views_read_each_row_once():
 
         def take(self, count):
             self.taken += 1
-            return "rows" if self.taken == 1 else None
+            return CsvChunk([["C"]], 1, ",") if self.taken == 1 else None
 
     reader = Reader()
-    first, second = SharedReader.views(reader, 2)
-    assert [first.take(5), second.take(5), second.take(5), first.take(5)] == ["rows", "rows", None, None]
+    first, second = SharedReader.views(reader, 2, 100)
+    assert first.take(5) is second.take(5)
+    assert [second.take(5), first.take(5)] == [None, None]
     assert reader.taken == 2

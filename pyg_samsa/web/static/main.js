@@ -111,3 +111,8 @@ byId("theme").addEventListener("click", () => {
   } catch (error) { /* storage is switched off */ }
   redraw();
 });
+
+const earlier = location.hash.slice(1);
+if (/^[\w-]+$/.test(earlier)) {
+  call(`/api/jobs/${earlier}`).then((job) => follow(job, tell)).catch(() => history.replaceState(null, "", "/"));
+}

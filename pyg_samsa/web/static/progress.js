@@ -45,8 +45,9 @@ function show(job) {
 // Shows a table from its first rows on, until it is finished.
 export async function follow(job, tell) {
   const id = job.id;
-  if (current) call(`/api/jobs/${current}`, { method: "DELETE" }).catch(() => {});
+  if (current && current !== id) call(`/api/jobs/${current}`, { method: "DELETE" }).catch(() => {});
   current = id;
+  history.replaceState(null, "", `#${id}`); // a page that is loaded again finds its table
   byId("cancel").disabled = false;
   byId("results").hidden = true;
   let seen = -1, wait = 100;
