@@ -12,6 +12,7 @@ from pyg_samsa.chem.parsing import Parsed, parse_molecules
 from pyg_samsa.chem.smiles_text import SAFE_ATOMS, as_smiles
 
 UNREADABLE = "RDKit cannot read this record"
+_CHARACTERS = 10
 
 
 def parse_blocks(
@@ -81,7 +82,8 @@ def smiles_block(smiles: str, title: str = "") -> str:
     from rdkit import rdBase
     from rdkit.Chem.rdDepictor import Compute2DCoords
 
-    mol = parse_smiles(smiles)
+    # Reading a very long text may take minutes.
+    mol = parse_smiles(smiles) if len(smiles) <= _CHARACTERS * SAFE_ATOMS else "too long"
     mol = chem.Mol() if isinstance(mol, str) or mol.GetNumAtoms() > SAFE_ATOMS else mol
     with rdBase.BlockLogs():
         if mol.GetNumAtoms():

@@ -14,6 +14,7 @@ from pyg_samsa.web.result_table import Query, ResultRow, ResultTable
 
 FORMATS = ("csv", "sdf")
 _AT_ONCE = 512
+_UNNAMED = "fields"
 
 
 def download(table: ResultTable, query: Query, format: str, *, has_blocks: bool = False) -> Iterator[bytes]:
@@ -43,7 +44,9 @@ def download(table: ResultTable, query: Query, format: str, *, has_blocks: bool 
         names = [*given, *map(escape_formula, added)] if given else []
         yield from _csv(rows, CsvWriter(names, ","), len(given), has_blocks=has_blocks)
     else:
-        yield from _sdf(rows, SdfWriter(added if has_blocks else [*given, *added]), has_blocks=has_blocks)
+        # The cells of a table without names of columns are one property.
+        names = [] if has_blocks else given or [_UNNAMED]
+        yield from _sdf(rows, SdfWriter([*names, *added]), len(names), named=bool(given))
 
 
 def _csv(rows: Iterator[ResultRow], writer: CsvWriter, width: int, *, has_blocks: bool) -> Iterator[bytes]:
@@ -53,11 +56,14 @@ def _csv(rows: Iterator[ResultRow], writer: CsvWriter, width: int, *, has_blocks
         yield writer.encode(CsvChunk(kept, width, ","), _added([[*row.cells, row.error] for row in part]))
 
 
-def _sdf(rows: Iterator[ResultRow], writer: SdfWriter, *, has_blocks: bool) -> Iterator[bytes]:
+def _sdf(rows: Iterator[ResultRow], writer: SdfWriter, width: int, *, named: bool) -> Iterator[bytes]:
     while part := list(islice(rows, _AT_ONCE)):
         records = [row.record or f"{smiles_block(row.smiles, row.name)}$$$$\n".encode() for row in part]
-        cells = [[*([] if has_blocks else row.fields), *row.cells, row.error] for row in part]
-        yield writer.encode(SdfChunk(records, []), _added(cells))
+        kept = [(row.fields if named else ["\t".join(row.fields)])[:width] for row in part]
+        yield writer.encode(
+            SdfChunk(records, []),
+            _added([[*given, *row.cells, row.error] for given, row in zip(kept, part, strict=True)]),
+        )
 
 
 def _added(cells: list[list[str]]) -> list[AddedColumn]:

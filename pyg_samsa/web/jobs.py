@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import shutil
 import tempfile
@@ -180,8 +181,8 @@ class Jobs:
             stack.close()
             shutil.rmtree(folder, ignore_errors=True)
             if isinstance(error, ConfigError) and error.key in _ROWS_KEY:
-                raise error.renamed(_ROWS_KEY[error.key]) from None
-            raise
+                error = error.renamed(_ROWS_KEY[error.key])
+            raise _for_the_page(error, folder) from None
         job = Job(name, upload.title, [model.name for model in models], folder, results, total)
         job.has_blocks, job.notes = table.reader.has_blocks, list(table.notes)
         with self._lock:
@@ -254,6 +255,7 @@ class Jobs:
             with stack:
                 self._predict(job, table)
         except SAMSAError as error:
+            _for_the_page(error, job.folder)
             job.end(FAILED, str(error), error.hint)
         except Exception as error:  # a bug, which must not leave the page waiting
             _LOGGER.exception("the prediction of %r failed", job.title)
@@ -276,3 +278,11 @@ class Jobs:
                 message = f"stopped after {job.rows:,} rows and {self.limits.max_minutes:,} minutes, the limit"
                 return job.end(STOPPED, message, "Raise --max-minutes of pyg-samsa serve, or split the table.")
         job.end(DONE)
+
+
+def _for_the_page(error: BaseException, folder: Path) -> BaseException:
+    """Take what only the command line knows out of an error: the path of the temporary folder, and its options."""
+    if isinstance(error, SAMSAError):
+        error.args = (str(error).replace(f"{folder}{os.sep}", ""), *error.args[1:])
+        error.hint = error.hint.replace("--smiles-column", "the column of the SMILES is")
+    return error

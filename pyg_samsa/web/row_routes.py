@@ -154,6 +154,9 @@ def _row(site: Site, job: str, number: int) -> ResultRow:
     found = site.job(job).results.row(number)
     if found is None:
         raise HTTPException(404, f"there is no row {number:,} yet, or at all")
+    if len(found.smiles) > site.limits.max_smiles:
+        reason = f"{len(found.smiles):,} characters, more than {site.limits.max_smiles:,}"
+        raise SmilesError(number, found.smiles, reason)
     return found
 
 

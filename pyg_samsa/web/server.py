@@ -74,10 +74,6 @@ def serve(
             loaded = load_models(models, Path(scratch), **options)  # type: ignore[arg-type]
             names = [socket.gethostname(), socket.getfqdn()] if host in EVERYWHERE else []
             app = create_app(loaded, limits or Limits(), hosts=[host, *names])
-                loaded,
-                limits or Limits(),
-                hosts=[host, socket.gethostname(), socket.getfqdn()] if host in EVERYWHERE else [host],
-            )
             settings = uvicorn.Config(app, log_level="warning", server_header=False, lifespan="on")
             started(page_address(host, listening.getsockname()[1]))
             uvicorn.Server(settings).run(sockets=[listening])

@@ -54,3 +54,11 @@ def test_records_that_were_given_stay_as_they_are(tmp_path):
     assert content.startswith(record.removesuffix(b"$$$$\n"))
     assert properties(content) == {"pH": "7", "=y_pred": "2.5", "error": ""}
     assert b"".join(download(table, Query(), "csv", has_blocks=True)).splitlines()[1] == b"CCO,7,2.5,"
+
+
+def test_a_table_without_names_of_columns_stays_one(tmp_path):
+    table = ResultTable(tmp_path / "rows.db", COLUMNS[:1], [])
+    table.add([ResultRow(n, "", "C", "", ["C", "x"][:n], ["2.5"], [2.5]) for n in (1, 2)])
+    assert b"".join(download(table, Query(), "csv")).splitlines() == [b"C,2.5,", b"C,x,2.5,"]
+    records = b"".join(download(table, Query(), "sdf")).split(b"$$$$\n")[:-1]
+    assert [properties(record)["fields"] for record in records] == ["C", "C\tx"]

@@ -94,6 +94,10 @@ def test_what_is_wrong_with_a_file_is_told(client):
     answer = client.post("/api/jobs/file", files={"file": ("a.csv", b"a,b\n1,2\n")})
     assert answer.status_code == 422
     assert answer.json()["error"] == "smiles_column: got None, expected the name of a column: 'a', 'b'"
+    answer = client.post("/api/jobs/file", files={"file": ("a.sdf", b"\n")})
+    assert answer.json()["error"] == "table.sdf: the file is empty"  # no path of the temporary folder
+    answer = client.post("/api/jobs/file", files={"file": ("a.csv", b"smiles,smiles\nC,C\n")})
+    assert answer.json()["hint"] == "Pass its number: the column of the SMILES is 1."
     answer = client.post("/api/jobs/file", files={"file": ("a.doc", b"x")})
     assert answer.status_code == 422
     assert client.get("/api/jobs").json() == []

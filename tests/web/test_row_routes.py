@@ -82,3 +82,15 @@ def test_any_molecule_is_drawn(client):
     assert client.get("/api/structure.svg", params={"smiles": "CCO"}).text.startswith("<svg")
     assert client.get("/api/structure.svg", params={"smiles": "C("}).status_code == 422
     assert client.get("/api/structure.svg", params={"smiles": "C" * 61}).status_code == 422
+
+
+def test_texts_that_are_too_long_are_neither_drawn_nor_compared(client, predicted):
+    rings = "C1" + "CC1CC1" * 5_000  # minutes for RDKit
+    job = predicted(client, rings)
+    for end in ("structure.svg", "explanation?model=atoms", "neighbors?model=atoms", "picture?model=atoms"):
+        answer = client.get(f"/api/jobs/{job['id']}/rows/1/{end}")
+        assert (answer.status_code, answer.json()["error"][:44]) == (
+            422,
+            "row 1: 30,002 characters, more than 600: 'C1",
+        )
+    assert client.get(f"/api/jobs/{job['id']}/download?format=sdf").text.count("$$$$") == 1
