@@ -67,27 +67,69 @@ class BoundedChunk(Chunk):
         return len(self.inner)
 
     def texts(self, place: int) -> list[str]:
-        """Return the cells of a column."""
+        """Return the cells of a column.
+
+        Example:
+            >>> from pyg_samsa.io.tables.csv_format import CsvChunk
+            >>> chunk = BoundedChunk(CsvChunk([["C"], ["CCCC"]], 1, ","), 3)
+            >>> chunk.texts(0)
+            ['C', 'CCCC']
+        """
         return self.inner.texts(place)
 
     def digests(self) -> list[bytes]:
-        """Return hashes of the rows."""
+        """Return hashes of the rows.
+
+        Example:
+            >>> from pyg_samsa.io.tables.csv_format import CsvChunk
+            >>> chunk = BoundedChunk(CsvChunk([["C"], ["CCCC"]], 1, ","), 3)
+            >>> len(chunk.digests())
+            2
+        """
         return self.inner.digests()
 
     def fields(self) -> list[list[str]]:
-        """Return all cells."""
+        """Return all cells.
+
+        Example:
+            >>> from pyg_samsa.io.tables.csv_format import CsvChunk
+            >>> chunk = BoundedChunk(CsvChunk([["C"], ["CCCC"]], 1, ","), 3)
+            >>> chunk.fields()
+            [['C'], ['CCCC']]
+        """
         return self.inner.fields()
 
     def notes(self) -> list[str]:
-        """Return what else is wrong with each row."""
+        """Return what else is wrong with each row.
+
+        Example:
+            >>> from pyg_samsa.io.tables.csv_format import CsvChunk
+            >>> chunk = BoundedChunk(CsvChunk([["C"], ["CCCC"]], 1, ","), 3)
+            >>> chunk.notes()
+            ['', '']
+        """
         return self.inner.notes()
 
     def molecules(self, place: int) -> list[str]:
-        """Return the molecules; those that are too long are empty."""
+        """Return the molecules; those that are too long are empty.
+
+        Example:
+            >>> from pyg_samsa.io.tables.csv_format import CsvChunk
+            >>> chunk = BoundedChunk(CsvChunk([["C"], ["CCCC"]], 1, ","), 3)
+            >>> chunk.molecules(0)
+            ['C', '']
+        """
         return [text if len(text) <= self.longest else "" for text in self.inner.molecules(place)]
 
     def refusals(self, place: int) -> list[str]:
-        """Return why each row holds no molecule that is read."""
+        """Return why each row holds no molecule that is read.
+
+        Example:
+            >>> from pyg_samsa.io.tables.csv_format import CsvChunk
+            >>> chunk = BoundedChunk(CsvChunk([["C"], ["CCCC"]], 1, ","), 3)
+            >>> chunk.refusals(0)[1]
+            '4 characters, more than 3'
+        """
         given = zip(self.inner.refusals(place), self.inner.molecules(place), strict=True)
         return [
             told or (f"{len(text):,} characters, more than {self.longest:,}" if len(text) > self.longest else "")
