@@ -1,5 +1,6 @@
 import pytest
 
+from pyg_samsa.chem import similarity
 from pyg_samsa.chem.similarity import SimilarMolecules
 
 rdkit = pytest.importorskip("rdkit")
@@ -37,3 +38,7 @@ def test_three_molecules_are_found_by_default():
     assert [place for place, _ in SimilarMolecules(["CCO"] * 5).nearest("CCO")] == [0, 1, 2]
     assert SimilarMolecules(["CCO"] * 5).nearest("CCO", 1) == [(0, 1.0)]
     assert len(SimilarMolecules(["C", "?", "CC"])) == 2
+
+
+def test_the_fingerprints_are_those_of_the_documentation():
+    assert (similarity.RADIUS, similarity.SIZE) == (2, 2048)

@@ -45,3 +45,8 @@ def test_the_seed_decides_and_no_element_is_a_legal_number():
     first, second = (torch.manual_seed(3) and dropped((9,), 0.5)[0] for _ in range(2))
     assert torch.equal(first, second)
     assert dropped((0, 4), 0.5)[0].shape == (0, 4)
+
+
+def test_the_largest_rate_keeps_one_level():
+    assert dropped((1,), 1 - 2**-15)[1] == 2**15
+    assert dropped((1,), 1 - 2**-20)[1] == 2**15

@@ -90,3 +90,9 @@ def test_every_block_is_compiled_with_the_options(monkeypatch):
     model = encoder()
     model.compile(dynamic=True)
     assert seen == [(block, {"dynamic": True}) for block in model.blocks]
+
+
+def test_operators_know_their_layer_for_errors():
+    blocks = [SAMSABlock(16, heads=4, num_samples=3) for _ in range(2)]
+    names = [block.conv.name for block in Encoder(blocks).blocks]
+    assert names == ["layer 0 of 2, SAMSAConv", "layer 1 of 2, SAMSAConv"]

@@ -128,6 +128,7 @@ def test_networks_of_other_things_are_refused(molecule_network):
     for model in (
         SAMSA.from_options(3, 1, channels=8, num_layers=1, heads=2),
         molecule_network(level="node"),
+        molecule_network(towers=2),
         molecule_network(None),
     ):
         with pytest.raises(ConfigError):

@@ -199,3 +199,10 @@ def test_epochs_without_any_time():
     limit = TimeLimit(History(), 1.0)
     limit.history.rows = [{"seconds": 0.0}, {"seconds": 0.0}]
     assert limit.epochs_that_fit(0.0) > 10**6
+
+
+def test_an_epoch_lasts_as_long_as_the_longest_of_the_last_three():
+    limit = TimeLimit(History(), 100.0)
+    for seconds, epochs in (([9.0, 5.0, 2.0, 2.0], 4 + 10), ([9.0, 5.0, 2.0, 2.0, 2.0], 5 + 25)):
+        limit.history.rows = [{"seconds": one} for one in seconds]
+        assert limit.epochs_that_fit(elapsed=50.0) == epochs
