@@ -69,14 +69,15 @@ def serve(
         from pyg_samsa.web.app import EVERYWHERE, create_app
         from pyg_samsa.web.served_models import load_models
 
+        # Nothing of the data sets is read later.
         with tempfile.TemporaryDirectory(prefix="pyg-samsa-data-") as scratch:
             options = {"device": device, "threads": threads, "neighbors": neighbors}
             loaded = load_models(models, Path(scratch), **options)  # type: ignore[arg-type]
-            names = [socket.gethostname(), socket.getfqdn()] if host in EVERYWHERE else []
-            app = create_app(loaded, limits or Limits(), hosts=[host, *names])
-            settings = uvicorn.Config(app, log_level="warning", server_header=False, lifespan="on")
-            started(page_address(host, listening.getsockname()[1]))
-            uvicorn.Server(settings).run(sockets=[listening])
+        names = [socket.gethostname(), socket.getfqdn()] if host in EVERYWHERE else []
+        app = create_app(loaded, limits or Limits(), hosts=[host, *names])
+        settings = uvicorn.Config(app, log_level="warning", server_header=False, lifespan="on")
+        started(page_address(host, listening.getsockname()[1]))
+        uvicorn.Server(settings).run(sockets=[listening])
 
 
 def open_socket(host: str, port: int) -> socket.socket:
