@@ -161,7 +161,11 @@ def speed(args: argparse.Namespace) -> None:
     """Compare the processor time of a mixed epoch with those of its tasks alone, in turns."""
     torch.set_num_threads(args.threads)
     loaded = load_config(args.config, args.opts)
-    plan = make_mixed_plan(loaded, load_tasks(loaded), seed=0)
+    tasks = load_tasks(loaded)
+    for task in tasks:
+        rows = task.dataset.split_idx["train"]
+        task.dataset.split_idx = {**task.dataset.split_idx, "train": rows[: args.rows]}
+    plan = make_mixed_plan(loaded, tasks, seed=0)
     network: Any = plan.build_network()
     module = plan.make_module(network)
     data = plan.make_data()
@@ -201,6 +205,7 @@ def main() -> None:
     parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES), help="shares of the training rows")
     parser.add_argument("--adapt", nargs="+", default=["all"], help="values of train.adapt after a start")
     parser.add_argument("--threads", type=int, default=1, help="threads, for speed")
+    parser.add_argument("--rows", type=int, default=500, help="training rows of each task, for speed")
     parser.add_argument("--repeats", type=int, default=3, help="epochs of each kind, for speed; the fastest counts")
     parser.add_argument("--out", type=Path, default=Path("results/trunk-study"), help="folder of the runs")
     parser.add_argument("opts", nargs="*", help="key value ...: settings of all runs")

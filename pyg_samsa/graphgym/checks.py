@@ -43,6 +43,7 @@ from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import make_operator, operator_options
 from pyg_samsa.nn.models.message_passing import LAYERS
+from pyg_samsa.task import MASKED
 from pyg_samsa.training.environment import uses_cuda
 from pyg_samsa.training.launch import find_launch
 from pyg_samsa.training.schedulers import DECAY_TO_END
@@ -167,6 +168,8 @@ def check_training() -> None:
 def _check_network() -> None:
     network = cfg.model.type
     check_choice("model.type", network, sorted(register.network_dict))
+    if network != "samsa" and MASKED in (cfg.dataset.task_type, cfg.dataset.csv_task):
+        raise ConfigError("model.type", network, f"'samsa' with the task {MASKED}: it can hide features")
     if network in LAYERS or network == "gps":
         gnn_options(network)
     if network == "gnn":

@@ -218,6 +218,17 @@ def test_a_stop_in_the_warm_up_does_not_hinder_the_second_training(table):
     assert (folder / "predictor").is_dir()
 
 
+def test_training_without_targets_and_from_it(table, capsys):
+    given = ["--csv", "table.csv", "--smiles-column", "mol", "--out", "results", "--epochs", "1"]
+    assert main(["train", *given, "--task", "masked", *TINY]) == 0
+    assert "node level · masked" in capsys.readouterr().out
+    words = ["--target-columns", "length", "--only", "network", *TINY, "train.start_from", "results/table/0"]
+    assert main(["train", *given, *words]) == 0
+    assert "(new: readout" in " ".join(capsys.readouterr().out.split())
+    assert main(["train", *given, "--task", "masked", "--only", "trees"]) == 2
+    assert "predictor.members: got 'trees', expected 'network' with the task masked" in capsys.readouterr().err
+
+
 def test_trees_alone(table, capsys):
     assert run("--target-columns", "ring", "acid", *FEW_TREES, "--only", "trees", trees=True) == 0
     shown, folder = capsys.readouterr().out, table / "results" / "table" / "0"

@@ -108,6 +108,11 @@ def test_more_gpus_than_there_are(monkeypatch):
         _check("accelerator gpu devices 2")
 
 
+def test_only_samsa_hides_features():
+    with pytest.raises(ConfigError, match=r"model\.type: got 'gcn', expected 'samsa' with the task masked"):
+        _check("dataset.task_type masked model.type gcn")
+
+
 def test_weights_to_start_from_are_looked_for():
     with pytest.raises(DataNotFoundError, match="no/such/run: no saved model found"):
         _check("train.start_from no/such/run")

@@ -131,3 +131,21 @@ def test_bounds_of_a_table_are_refused_in_the_loop_of_graphgym(tmp_path, loss_fu
     with pytest.raises(ConfigError, match=f"{named}: got .*, expected no bounds in GraphGym's own training loop"):
         loader.load_for_graphgym("samsa", "csv", str(tmp_path))
     assert loader.load_for_runner(progress=False)[0].y_bound.item() == 1
+
+
+def test_data_sets_can_be_loaded_without_their_labels(foreign):
+    foreign(graphs(lambda row: torch.tensor([row % 3])), task_type="masked")
+    cfg.model.type = "samsa"
+    dataset = loader.load_for_runner()
+    assert (dataset.task.kind, dataset.task.level, list(dataset.task.names)) == ("masked", "node", ["x0", "x1"])
+    assert cfg.share.task == "masked"
+    network = build_network(2, 2)
+    assert type(network).__name__ == "MaskedNetwork"
+    assert network.columns == [None, None]
+
+
+def test_hidden_features_must_be_known(foreign):
+    strange = [Data(x=torch.ones(3, 2).long(), y=torch.tensor([row % 2])) for row in range(20)]
+    foreign(strange, task_type="masked")
+    with pytest.raises(ConfigError, match=r"dataset\.task_type: got 'masked', expected another task"):
+        loader.load_for_runner()

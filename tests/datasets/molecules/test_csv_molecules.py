@@ -369,3 +369,12 @@ def test_molecules_of_one_scaffold_are_training_rows_and_this_is_told(table):
         "no validation and no test rows (too few scaffolds, 20 training, 0 validation, 0 test); "
         "--folds 5 validates and tests on all rows",
     )
+
+
+def test_tables_without_targets(table):
+    dataset = table(["smiles", "note", "price"], [[text, "x", "?"] for text in SMILES], csv_task="masked")
+    assert (dataset.task.kind, len(dataset), dataset.left_out) == ("masked", 40, None)
+    assert [len(rows) for rows in dataset.split_idx.values()] == [32, 4, 4]
+    assert torch.equal(dataset[3].x, smiles_to_data(SMILES[3]).x)
+    with pytest.raises(ConfigError, match=r"--target-columns: got \['price'\], expected none with the task masked"):
+        table(["smiles", "price"], [["CC", 1]], csv_task="masked", target_columns=["price"])
