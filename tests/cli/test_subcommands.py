@@ -86,6 +86,7 @@ def test_choices_and_defaults_are_those_of_the_library():
     from pyg_samsa.explain import METHODS
     from pyg_samsa.hub.program import FORMATS
     from pyg_samsa.predict.interface import MAX_ATOMS, UNCERTAINTY_DRAWS
+    from pyg_samsa.task import MASKED
     from pyg_samsa.viz.molecules.canvas import THEMES
 
     def action(module, name):
@@ -94,7 +95,7 @@ def test_choices_and_defaults_are_those_of_the_library():
         return next(found for found in parser._actions if found.dest == name)
 
     assert set(action(train, "split").choices) == set(SPLIT_KINDS)
-    assert set(action(train, "task").choices) == set(CSV_TASKS)
+    assert set(action(train, "task").choices) == {*CSV_TASKS, MASKED}
     assert set(action(explain, "theme").choices) == set(THEMES)
     assert {*action(explain, "method").choices} - {"all"} <= set(METHODS)
     assert action(predict, "draws").default == UNCERTAINTY_DRAWS
