@@ -101,8 +101,7 @@ def add_owner(
         added: Whether the settings are new to GraphGym.
 
     Example:
-        >>> from pyg_samsa.training.mixture import MixtureOptions
-    from pyg_samsa.training.optimizers import adamw
+        >>> from pyg_samsa.training.optimizers import adamw
         >>> key_of(adamw, "lr")
         'optim.base_lr'
     """

@@ -128,7 +128,8 @@ def test_a_search_goes_on_after_a_full_disk(folder, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         check(capsys, "tune")
-    assert journal.read_bytes() == before
+    # A journal is only appended to: what it held is still there.
+    assert journal.read_bytes().startswith(before)
     assert main([*COMMANDS["tune"], "--trials", "1"]) == 0
 
 
