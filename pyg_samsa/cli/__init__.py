@@ -39,6 +39,7 @@ _ORDER = (
     "predict",
     "serve",
     "explain",
+    "embed",
     "report",
     "sweep",
     "baseline",

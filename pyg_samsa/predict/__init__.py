@@ -5,6 +5,7 @@ from pyg_samsa.predict.blend_weights import choose_weights
 from pyg_samsa.predict.boosted_trees import BoostedTrees, BoostingOptions
 from pyg_samsa.predict.descriptor_models import descriptor_models
 from pyg_samsa.predict.descriptor_predictor import DescriptorPredictor
+from pyg_samsa.predict.embedder import MoleculeEmbedder
 from pyg_samsa.predict.gaussian_process import GaussianProcess, GaussianProcessOptions
 from pyg_samsa.predict.interface import MoleculeInputs, Predictions, Predictor
 from pyg_samsa.predict.predictor import MoleculePredictor
@@ -17,6 +18,7 @@ __all__ = [
     "DescriptorPredictor",
     "GaussianProcess",
     "GaussianProcessOptions",
+    "MoleculeEmbedder",
     "MoleculeInputs",
     "MoleculePredictor",
     "Predictions",

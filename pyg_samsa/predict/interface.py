@@ -130,6 +130,7 @@ class Predictor(ABC):
         descriptors: Names of the descriptors that it computes from the SMILES.
         extra_columns: Names of the columns of numbers that it needs beside the SMILES.
         calibration: Calibration of intervals and sets; None if the predictor was not calibrated.
+        column_suffix: What follows the name of a target in the name of the column of its predictions in a table.
     """
 
     task: Task
@@ -137,6 +138,7 @@ class Predictor(ABC):
     descriptors: Sequence[str] = ()
     extra_columns: Sequence[str] = ()
     calibration: Calibration | None = None
+    column_suffix: str = "_pred"
 
     @property
     def target_std(self) -> np.ndarray | None:

@@ -170,15 +170,33 @@ class MoleculePredictor(Predictor):
             refuse_spread("a single network without random codes")
         values = np.full((len(inputs.smiles), self.task.num_targets), np.nan)
         spread = None if draws is None else np.full_like(values, np.nan)
-        features = self.graph_features(inputs)
-        for places, batch in _batches(inputs.table, self.tokens_per_batch):
-            if features is not None:
-                batch["graph_features"] = features[places]
+        for places, batch in self.batches(inputs):
             mean, deviation = self._batch(batch, draws or 1)
             values[places] = mean.cpu().numpy()
             if spread is not None:
                 spread[places] = deviation.cpu().numpy()
         return values, spread
+
+    def batches(self, inputs: MoleculeInputs) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+        """Yield batches of at most ``tokens_per_batch`` tokens: numbers of molecules, and the inputs of the network.
+
+        Args:
+            inputs: K molecules.
+
+        Example:
+            >>> from pyg_samsa.chem.parsing import parse_molecules
+            >>> predictor = MoleculePredictor.from_pretrained("peptides")
+            >>> [places.tolist() for places, _ in predictor.batches(MoleculeInputs(parse_molecules(["CC", "C"])))]
+            [[1, 0]]
+        """
+        features = self.graph_features(inputs)
+        for places, batch in _batches(inputs.table, self.tokens_per_batch):
+            moved = {
+                name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in batch.items()
+            }
+            if features is not None:
+                moved["graph_features"] = features[places].to(self.device)
+            yield places, moved
 
     def graph_features(self, inputs: MoleculeInputs) -> Tensor | None:
         """Return the features of whole graphs that the network reads, float32 [K, F]; None if it reads none.
@@ -207,7 +225,7 @@ class MoleculePredictor(Predictor):
         The prediction is the same for any number of draws: it is the mean over the first ``num_eval_samples``.
         """
         used = int(self.model.num_eval_samples)
-        inputs = {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in inputs.items()}
+        inputs = dict(inputs)
         features, outputs = inputs.pop("graph_features", None), []
         readout: Any = self.model.readout  # graph level: it is there
         for draw in range(max(draws, used)):

@@ -250,7 +250,8 @@ class TablePredictor:
         """
         targets, kind = self.predictor.target_names, self.predictor.task.kind
         added = [AddedName("pred", False, "class")] if kind == "multiclass" else []
-        added += [AddedName(f"{name}_pred", True, "value", name) for name in targets]
+        suffix = self.predictor.column_suffix
+        added += [AddedName(f"{name}{suffix}", True, "value", name) for name in targets]
         added += (
             [AddedName(f"{name}_spread", True, "spread", name) for name in targets] if self.options.uncertainty else []
         )

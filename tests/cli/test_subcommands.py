@@ -16,6 +16,7 @@ WORDS = {
     "baseline": ["fingerprint", "--cfg", "quickstart"],
     "convert": ["quickstart"],
     "data": ["list"],
+    "embed": ["model", "in.csv", "out.csv"],
     "explain": ["model", "CCO", "--out", "out"],
     "export": ["model", "out.pt2"],
     "predict": ["model", "CCO"],
