@@ -31,7 +31,7 @@ class Lengths:
     """Predicts the number of atoms, as a real predictor would return it."""
 
     fingerprint, descriptors, extra_columns = "a", (), ()
-    target_std = None
+    target_std, column_suffix = None, "_pred"
 
     def __init__(self, task=None, fail_at=None):
         self.task = task or Task("regression", ["atoms"])

@@ -146,6 +146,8 @@ def test_a_drawing_is_added_to_the_list(open_page, counter):
     frame.wait_for_selector("html[data-ready=yes]", state="attached")
     frame.evaluate("editor.readGenericMolecularInput('CCO')")
     page.click("#take")
+    # The editor in its frame answers when it has time.
+    page.wait_for_function("document.querySelector('#text').value.includes('CCO')")
     assert page.input_value("#text") == "C methane\nCCO\n"
 
 
