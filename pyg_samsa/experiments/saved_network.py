@@ -31,17 +31,22 @@ def predicts_molecules(network: nn.Module, features: Features) -> bool:
         >>> predicts_molecules(network, Features(5))
         False
     """
-    inner = network.model if isinstance(network, BatchNetwork) else None
+    inner = _own_network(network)
     return (
-        type(inner) is SAMSA
-        and inner.readout is not None
+        inner is not None
         and inner.readout.level == "graph"
         and inner.readout.towers == 1
         and (not inner.tokenizer.pe_channels or inner.tokenizer.pe_kind is not None)
-        and network.node_encoder is None
-        and network.edge_encoder is None
         and (features.in_channels, features.edge_channels) == (MOLECULES.in_channels, MOLECULES.edge_channels)
     )
+
+
+def _own_network(network: nn.Module) -> Any:
+    """Return the SAMSA with a readout that reads the features of the data as they are; None for other networks."""
+    inner = network.model if isinstance(network, BatchNetwork) else None
+    if type(inner) is not SAMSA or inner.readout is None:
+        return None
+    return inner if network.node_encoder is None and network.edge_encoder is None else None
 
 
 def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path | None:
@@ -57,12 +62,15 @@ def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path |
     """
     if not predicts_molecules(network, plan.dataset.features):
         return None
+    features = plan.dataset.features
+    return _export(result, network, plan, descriptors=features.descriptors, extra_columns=features.extra_columns)
+
+
+def _export(result: RunResult, network: nn.Module, plan: RunPlan, **inputs: Any) -> Path:
     metrics = {"val": dict(result.val), "test": dict(result.test)}
     model: Any = merged(network).model
-    folder, card = result.folder.path / RUN_SUBFOLDER, _sections(result, plan)
-    features = plan.dataset.features
-    inputs: dict[str, Any] = {"descriptors": features.descriptors, "extra_columns": features.extra_columns}
-    return save_pretrained(model, folder, task=plan.dataset.task, metrics=metrics, card=card, **inputs)
+    described: dict[str, Any] = {"task": plan.dataset.task, "metrics": metrics, "card": _sections(result, plan)}
+    return save_pretrained(model, result.folder.path / RUN_SUBFOLDER, **described, **inputs)
 
 
 def export_task(result: RunResult, network: nn.Module, plan: RunPlan) -> Path | None:
@@ -78,25 +86,10 @@ def export_task(result: RunResult, network: nn.Module, plan: RunPlan) -> Path | 
     """
     if predicts_molecules(network, plan.dataset.features):
         return export_model(result, network, plan)
-    if not _is_describable(network):
+    inner = _own_network(network)
+    if inner is None or inner.options is None or isinstance(network, MaskedNetwork):
         return None
-    metrics = {"val": dict(result.val), "test": dict(result.test)}
-    model: Any = merged(network).model
-    described: dict[str, Any] = {"task": plan.dataset.task, "metrics": metrics, "card": _sections(result, plan)}
-    return save_pretrained(model, result.folder.path / RUN_SUBFOLDER, **described)
-
-
-def _is_describable(network: nn.Module) -> bool:
-    """Say whether a network is a SAMSA of options, with the features of its data as they are."""
-    return (
-        isinstance(network, BatchNetwork)
-        and type(network.model) is SAMSA
-        and network.model.options is not None
-        and not isinstance(network, MaskedNetwork)
-        and network.model.readout is not None
-        and network.node_encoder is None
-        and network.edge_encoder is None
-    )
+    return _export(result, network, plan)
 
 
 def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:
