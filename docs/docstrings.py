@@ -29,6 +29,7 @@ ROOMS = (
     "viz",
     "training",
     "estimators",
+    "notebook",
     "options",
     "task",
     "errors",

@@ -61,8 +61,10 @@ def test_it_runs_and_leaves_no_file(notebook, tmp_path, monkeypatch):
         "moclobemide",
     ]
     assert len(shown(ran, "image/png")) == 1
-    (table,) = (text for text in shown(ran, "text/html") if "antimicrobial" in text)
+    table, pictures = (text for text in shown(ran, "text/html") if "antimicrobial" in text)
     assert "RDKit cannot read this SMILES" in table
+    assert pictures.count("<img") == 3
+    assert "No prediction: RDKit cannot read this SMILES" in pictures
     printed = "".join(
         output.text for cell in ran.cells for output in cell.get("outputs", []) if output.output_type == "stream"
     )

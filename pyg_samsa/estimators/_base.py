@@ -32,7 +32,7 @@ from pyg_samsa.options import check_integer, check_positive, check_probability, 
 from pyg_samsa.predict import MoleculePredictor, save_predictor
 from pyg_samsa.predict.blend_weights import raw_outputs
 from pyg_samsa.predict.conformal import calibrate_if_labelled, check_confidence
-from pyg_samsa.predict.interface import MoleculeInputs, Predictions, add_interval
+from pyg_samsa.predict.interface import MoleculeInputs, Predictions, Predictor, add_interval
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS, REFIT
 from pyg_samsa.task import Task
 from pyg_samsa.training import losses, schedulers
@@ -345,17 +345,34 @@ class MoleculeEstimator(BaseEstimator):
         Raises:
             DataError: The network was not fitted on molecules.
         """
+        predictor = self.to_predictor(target_names=target_names)
+        if isinstance(predictor, MoleculePredictor):
+            return save_pretrained(predictor.model, directory, task=predictor.task, descriptors=predictor.descriptors)
+        return save_predictor(predictor, directory)
+
+    def to_predictor(self, *, target_names: Sequence[str] | None = None) -> Predictor:
+        """Return the predictor of the fitted network, or of the blend of the members.
+
+        `pyg_samsa.notebook.show_molecules` and `pyg_samsa.explain.predictor_explanation.explain_predictor` take it.
+
+        Args:
+            target_names: Names of the targets, or of the classes.
+
+        Raises:
+            DataError: The network was not fitted on molecules.
+        """
         check_is_fitted(self, "_num_targets")
         if self._given.members != "network":
-            return save_predictor(with_task(self.predictor_, self._task(target_names)), directory)
+            return with_task(self.predictor_, self._task(target_names))
         if (self.model_.options or {})["in_channels"] != list(ATOM_CARDINALITIES):
             raise DataError(
                 "the network was not fitted on molecules",
                 hint="Save model_ itself with pyg_samsa.hub.save_pretrained.",
             )
-        return save_pretrained(
-            self.model_, directory, task=self._task(target_names), descriptors=tuple(self._given.descriptors)
-        )
+        descriptors = tuple(self._given.descriptors)
+        predictor = MoleculePredictor(self.model_, self._task(target_names), descriptors=descriptors)
+        predictor.calibration = self.calibration_
+        return predictor
 
     def _task(self, target_names: Sequence[str] | None) -> Task:
         raise NotImplementedError

@@ -15,6 +15,7 @@ from pyg_samsa.chem.ogb_features import parse_smiles, why_too_large
 from pyg_samsa.chem.smiles import smiles_to_data
 from pyg_samsa.chem.smiles_text import as_smiles
 from pyg_samsa.errors import ConfigError, SmilesError, check_choice
+from pyg_samsa.explain.fragment import Molecule, Picture, Value, write_fragment
 from pyg_samsa.explain.importance import TokenImportance, token_importance
 from pyg_samsa.io.cells import write_number
 from pyg_samsa.task import Task
@@ -52,7 +53,7 @@ class MoleculeExplanation:
     stds: Mapping[str, float] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
-        """Return a prediction as text: a probability, or a value with as many digits as tell molecules apart.
+        """Return a prediction as text, see `text_of`.
 
         Example:
             >>> MoleculeExplanation("a", "C", None, "E", {"E": -1000.0125}, {}, "regression", {"E": 0.01}).text("E")
@@ -61,9 +62,20 @@ class MoleculeExplanation:
             '0.500'
         """
         value = self.predictions[name]
-        if self.kind != "regression":
-            return f"{value:.3f}"
-        return write_number(value, self.stds.get(name), digits=3).replace("-", "−")
+        return text_of(value, self.kind, self.stds.get(name))
+
+    def ranked(self) -> list[str]:
+        """Return the names of the predictions: the explained one, then probabilities from high to low, or as given.
+
+        Example:
+            >>> found = MoleculeExplanation("a", "C", None, "b", {"a": 0.1, "b": 0.2, "c": 0.7}, {}, "multilabel")
+            >>> found.ranked()
+            ['b', 'c', 'a']
+        """
+        regression = self.kind == "regression"
+        return sorted(
+            self.predictions, key=lambda name: (name != self.target, 0.0 if regression else -self.predictions[name])
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with a row per token: numbers and symbols of its atoms, and a column of scores per method."""
@@ -95,8 +107,7 @@ class MoleculeExplanation:
         """
         check_choice("method", method, PICTURED)
         atoms, bonds = self.scores(method)
-        what = "prediction" if self.kind == "regression" else "predicted probability"
-        subtitle = f"{self.target}: {what} {self.text(self.target)}"
+        subtitle = f"{self.target}: {value_title(self.kind)} {self.text(self.target)}"
         options = {
             "scale": scale_of(method),
             "label": label_of(method, self.kind),
@@ -106,6 +117,19 @@ class MoleculeExplanation:
         }
         return draw_importance(self.mol, atoms, bonds, **options)  # type: ignore[arg-type]
 
+    def picture(self, method: str, *, theme: str = "auto") -> Picture:
+        """Return the drawing of a method for a piece of HTML; arguments as in :meth:`draw`."""
+        return Picture(self.draw(method, theme=theme).svg, f"{self.name}: {self.target} by {method}")
+
+    def fragment(self, methods: Sequence[str] = PICTURED, *, theme: str = "auto") -> Molecule:
+        """Return the molecule for a piece of HTML, with a drawing for each method that it has."""
+        pictures = [self.picture(method, theme=theme) for method in methods if method in self.importance]
+        values = [Value(name, self.text(name)) for name in self.ranked()]
+        return Molecule(self.name, self.smiles, pictures, values)
+
+    def _repr_html_(self) -> str:
+        return write_fragment([self.fragment()], value_title=value_title(self.kind))
+
 
 def _graph_features(
     smiles: str, descriptors: Sequence[str], extra_columns: Mapping[str, Sequence[float]], number: int
@@ -113,6 +137,31 @@ def _graph_features(
     """Return the features of one molecule [1, F]."""
     computed = torch.from_numpy(compute_descriptors([smiles], descriptors, workers=1, progress=False))
     return torch.cat([computed, torch.tensor([[float(column[number]) for column in extra_columns.values()]])], dim=1)
+
+
+def text_of(value: float, kind: str, std: float | None = None) -> str:
+    """Return a prediction as text: a probability, or a value with as many digits as tell molecules apart.
+
+    Args:
+        value: The prediction.
+        kind: Kind of the task.
+        std: Standard deviation of the target in training; None if unknown.
+
+    Example:
+        >>> text_of(-3.21987, "regression", 1.0), text_of(0.5, "binary")
+        ('−3.22', '0.500')
+    """
+    return write_number(value, std, digits=3).replace("-", "−") if kind == "regression" else f"{value:.3f}"
+
+
+def value_title(kind: str) -> str:
+    """Return what the predictions of a task are called.
+
+    Example:
+        >>> value_title("regression"), value_title("binary")
+        ('prediction', 'predicted probability')
+    """
+    return "prediction" if kind == "regression" else "predicted probability"
 
 
 def scale_of(method: str) -> str:

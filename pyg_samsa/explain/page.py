@@ -84,10 +84,7 @@ def make_card(explanation: MoleculeExplanation, number: int) -> Card:
         }
     writer = SvgWriter("auto", prefix=f"m{number}-")
     svg = writer.document([*layers, *layout.lines], layout.width, layout.height, explanation.name, page=True)
-    target, regression = explanation.target, explanation.kind == "regression"
-    predictions = [(name, value, explanation.text(name)) for name, value in explanation.predictions.items()]
-    # The explained prediction comes first, then probabilities from high to low, or values in the given order.
-    predictions.sort(key=lambda item: (item[0] != target, 0.0 if regression else -item[1]))
+    predictions = [(name, explanation.predictions[name], explanation.text(name)) for name in explanation.ranked()]
     return Card(
         explanation.name,
         explanation.smiles,
@@ -97,8 +94,8 @@ def make_card(explanation: MoleculeExplanation, number: int) -> Card:
         "long" if layout.width > _LONG or layout.height > _TALL else "half" if layout.width > _HALF else "",
         layout.pixels(_LEGIBLE),
         layout.pixels(_LARGE),
-        target,
-        explanation.predictions[target],
+        explanation.target,
+        explanation.predictions[explanation.target],
         predictions[:_SHOWN],
         predictions[_SHOWN:],
         methods,

@@ -207,7 +207,7 @@ def load_tasks(loaded: LoadedConfig, *, progress: bool = True) -> list[LoadedTas
     """
     found: list[LoadedTask] = []
     configurations = _configurations(loaded)
-    with _restored():
+    with restored():
         for entry, (task, config) in configurations:
             with _named(entry.name):
                 put(config)
@@ -224,7 +224,7 @@ def _configurations(loaded: LoadedConfig) -> list[tuple[TaskEntry, tuple[LoadedC
         if key not in _OF_THE_RUN and not key.startswith(_GROUPS_OF_THE_RUN)
     }
     entries = read_tasks(cfg.tasks)
-    with _restored():
+    with restored():
         return [(entry, _configured(entry, shared, loaded.name)) for entry in entries]
 
 
@@ -266,7 +266,7 @@ def make_mixed_plan(
     """
     parts: dict[str, RunPlan] = {}
     lines: list[str] = []
-    with _restored():
+    with restored():
         for task in tasks:
             with _named(task.entry.name):
                 put(task.config, task.dataset)
@@ -307,7 +307,7 @@ class _NetworkMaker:
 
     def __call__(self) -> nn.Module:
         networks: dict[str, nn.Module] = {}
-        with _restored():
+        with restored():
             for task in self.tasks:
                 put(task.config, task.dataset)
                 with _named(task.entry.name):
@@ -343,8 +343,16 @@ def put(config: CN, dataset: Any | None = None) -> None:
 
 
 @contextmanager
-def _restored() -> Iterator[None]:
-    """Put back the present ``cfg`` at the end."""
+def restored() -> Iterator[None]:
+    """Put back the present ``cfg`` at the end.
+
+    Example:
+        >>> before = cfg.clone()
+        >>> with restored():
+        ...     cfg.seed = 7
+        >>> cfg == before
+        True
+    """
     before = cfg.clone()
     try:
         yield

@@ -307,6 +307,34 @@ def check_confidence(calibration: Calibration | None, confidence: Any, *, key: s
         raise ConfigError(key, confidence, f"a number of at most {largest:.3g}", hint=hint)
 
 
+def why_no_interval(calibration: Calibration | None, confidence: float, *, key: str = "interval") -> str:
+    """Return why a predictor has no intervals or sets of a confidence; empty if it has them.
+
+    Args:
+        calibration: The calibration; None for a predictor without one.
+        confidence: Probability, between 0 and 1.
+        key: What the confidence is called in the error.
+
+    Raises:
+        ConfigError: The confidence is no probability.
+
+    Example:
+        >>> why_no_interval(None, 0.9)
+        'it was not calibrated'
+        >>> why_no_interval(Calibration("regression", (np.array([0.1, 0.2, 0.4]),)), 0.9)
+        'it was calibrated for at most 0.75'
+    """
+    try:
+        check_confidence(calibration, confidence, key=key)
+    except ConfigError:
+        if not is_number(confidence) or not 0 < confidence < 1:
+            raise
+        if calibration is None:
+            return "it was not calibrated"
+        return f"it was calibrated for at most {calibration.largest_confidence:.3g}"
+    return ""
+
+
 def _quantile(scores: np.ndarray, confidence: float) -> float:
     """Return the half-width that crepes gives to an interval, which is the conformal quantile of the scores."""
     try:

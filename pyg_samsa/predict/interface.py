@@ -236,10 +236,24 @@ class Predictor(ABC):
             >>> list(predictor.predict_frame(["NCC(=O)O"]))
             ['smiles', 'antimicrobial', 'anticancer', 'transmembrane', 'error']
         """
+        smiles = list_molecules(smiles)
+        return self.to_frame(smiles, self.predict(smiles, **options))
+
+    def to_frame(self, smiles: Sequence[object], result: Predictions) -> pd.DataFrame:
+        """Return predictions that this predictor has made as a table, see `predict_frame`.
+
+        Args:
+            smiles: The molecules.
+            result: Their predictions.
+
+        Example:
+            >>> from pyg_samsa.predict import MoleculePredictor
+            >>> predictor = MoleculePredictor.from_pretrained("peptides")
+            >>> len(predictor.to_frame(["NCC(=O)O"], predictor.predict(["NCC(=O)O"])))
+            1
+        """
         import pandas as pd
 
-        smiles = list_molecules(smiles)
-        result = self.predict(smiles, **options)
         columns: dict[str, Any] = {"smiles": smiles}
         for number, name in enumerate(self.target_names):
             columns[name] = result.values[:, number]

@@ -10,8 +10,6 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.explain.molecule_explanation import MoleculeExplanation
 from pyg_samsa.explain.page import Card, make_card
 from pyg_samsa.explain.predictor_explanation import explain_predictor
-from pyg_samsa.viz.molecules.canvas import SvgWriter
-from pyg_samsa.viz.molecules.layout import MoleculeLayout
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.result_table import ResultRow
 from pyg_samsa.web.served_models import ServedModel
@@ -32,27 +30,6 @@ def why_not_drawn(smiles: str, max_atoms: int) -> str:
     """
     mol = parse_smiles(smiles)
     return mol if isinstance(mol, str) else why_too_large(mol, max_atoms)
-
-
-@lru_cache(maxsize=2048)
-def structure_svg(smiles: str, theme: str) -> str:
-    """Return a drawing of the structure alone, for tables; a box with the reason if it cannot be drawn.
-
-    Args:
-        smiles: The molecule.
-        theme: ``"light"``, ``"dark"`` or ``"auto"``.
-
-    Raises:
-        SmilesError: The molecule cannot be read.
-
-    Example:
-        >>> structure_svg("CCO", "light")[:4]
-        '<svg'
-
-    Cost: about a millisecond per atom, once; 2,048 drawings are kept.
-    """
-    layout = MoleculeLayout(smiles)
-    return SvgWriter(theme).document(layout.lines, layout.width, layout.height, "Structure")
 
 
 class Explainer:

@@ -12,11 +12,10 @@ from typing import Any
 
 from pyg_samsa.chem.mol_blocks import block_smiles
 from pyg_samsa.chem.molecule_table import open_molecule_table
-from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.name_columns import find_names
 from pyg_samsa.io.tables.sdf_format import SdfChunk
 from pyg_samsa.io.tables.table import AddedColumn, Chunk, TableReader
-from pyg_samsa.predict.conformal import check_confidence
+from pyg_samsa.predict.conformal import why_no_interval
 from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.result_table import ResultColumn, ResultRow
@@ -229,16 +228,9 @@ class PredictedTable:
 
     def _options(self, model: ServedModel, limits: Limits) -> StreamOptions:
         interval = self.asked.interval
-        if interval is not None:
-            try:
-                check_confidence(model.predictor.calibration, interval, key="interval")
-            except ConfigError:
-                if not 0 < interval < 1:
-                    raise
-                most = f"it was calibrated for at most {model.most_confidence:.3g}"
-                reason = most if model.most_confidence else "it was not calibrated"
-                self.notes.append(f"The model {model.name} has no intervals here: {reason}.")
-                interval = None
+        if interval is not None and (reason := why_no_interval(model.predictor.calibration, interval)):
+            self.notes.append(f"The model {model.name} has no intervals here: {reason}.")
+            interval = None
         return StreamOptions(
             self.asked.smiles_column,
             max_atoms=limits.max_atoms,

@@ -12,9 +12,10 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from pyg_samsa.errors import SmilesError
+from pyg_samsa.viz.molecules.structure import structure_svg
 from pyg_samsa.web import result_table
 from pyg_samsa.web.downloads import download
-from pyg_samsa.web.pictures import structure_svg, why_not_drawn
+from pyg_samsa.web.pictures import why_not_drawn
 from pyg_samsa.web.result_table import ResultRow
 from pyg_samsa.web.routes import PROBLEMS, Shared, Site
 from pyg_samsa.web.schemas import LONGEST, ExplanationInfo, MethodInfo, NeighborInfo, RowInfo, RowPage

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyg_samsa.errors import ConfigError, SAMSAError
+from pyg_samsa.experiments.training_molecules import TrainingMolecules, find_training_molecules
 from pyg_samsa.explain.predictor_explanation import methods_of
 from pyg_samsa.predict import Predictor, load_predictor
 from pyg_samsa.predict.predictor_folder import name_of_model
-from pyg_samsa.web.training_molecules import TrainingMolecules, find_training_molecules
 
 
 @dataclass(eq=False)

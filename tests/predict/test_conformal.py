@@ -11,6 +11,7 @@ from pyg_samsa.predict.conformal import (
     check_confidence,
     prediction_intervals,
     prediction_sets,
+    why_no_interval,
 )
 from pyg_samsa.task import Task
 
@@ -213,3 +214,13 @@ def test_missing_and_unreadable_rows_do_not_count():
     low, high = prediction_intervals(found, values, spread=spread)
     assert np.isnan(low[3]).all()
     assert np.isnan(high[3]).all()
+
+
+def test_why_there_are_no_intervals():
+    known = Calibration("regression", (np.array([0.1, 0.2, 0.4]),))
+    assert why_no_interval(known, 0.75) == ""
+    assert why_no_interval(known, 0.76) == "it was calibrated for at most 0.75"
+    assert why_no_interval(None, 0.5) == "it was not calibrated"
+    for calibration in (known, None):
+        with pytest.raises(ConfigError, match="interval: got 90"):
+            why_no_interval(calibration, 90)

@@ -8,13 +8,13 @@ pytest.importorskip("rdkit")
 
 from fastapi.testclient import TestClient
 
+from pyg_samsa.experiments.training_molecules import TrainingMolecules
 from pyg_samsa.predict import Predictor, load_predictor
 from pyg_samsa.predict.conformal import Calibration
 from pyg_samsa.task import Task
 from pyg_samsa.web.app import create_app
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.served_models import ServedModel
-from pyg_samsa.web.training_molecules import TrainingMolecules
 
 
 class CountAtoms(Predictor):

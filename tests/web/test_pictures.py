@@ -1,18 +1,12 @@
 import pytest
 
 from pyg_samsa.errors import ConfigError, SmilesError
-from pyg_samsa.web.pictures import Explainer, structure_svg, why_not_drawn
+from pyg_samsa.web.pictures import Explainer, why_not_drawn
 from pyg_samsa.web.result_table import ResultRow
 
 
 def row(smiles, name="", fields=()):
     return ResultRow(1, name, smiles, "", list(fields), [], [])
-
-
-def test_structures_are_drawn_in_the_colours_of_the_theme():
-    assert structure_svg("CCO", "light") != structure_svg("CCO", "dark")
-    with pytest.raises(SmilesError):
-        structure_svg("C(", "light")
 
 
 def test_what_is_not_drawn_says_why():

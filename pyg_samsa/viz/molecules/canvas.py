@@ -8,15 +8,27 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from html import escape
+from html import escape as escape_html
 from typing import Any, NamedTuple
 
 from pyg_samsa.errors import MissingDependencyError
 
 FONT = "Inter, system-ui, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 THEMES = ("light", "dark", "auto")
+# Characters that XML does not allow, which would make a picture unreadable.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # Length of the pieces of a gradient in a PNG, because the renderer has no gradients.
 _PIECE = 0.7
+
+
+def escape(text: str) -> str:
+    """Return a text for SVG: signs of XML are escaped, and characters that XML does not allow are replaced.
+
+    Example:
+        >>> escape("a < b" + chr(1))
+        'a &lt; b\ufffd'
+    """
+    return escape_html(_NOT_XML.sub("\ufffd", text))
 
 
 class Paint(NamedTuple):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +49,7 @@ class TrainingMolecules:
         smiles: G molecules.
         target: What was measured, float [G, C], NaN where nothing was; numbers of classes [G] for classes.
         bound: Int8 [G, C], 1 where a value is a lower bound, -1 for an upper one; None without bounds.
+        extra: Name of an extra column of the model -> a number for each molecule.
 
     Example:
         >>> known = TrainingMolecules(Task("regression", ["logS"]), ["CCO", "C"], np.array([[0.25], [np.nan]]))
@@ -58,6 +61,7 @@ class TrainingMolecules:
     smiles: Sequence[str]
     target: np.ndarray
     bound: np.ndarray | None = None
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
     index: SimilarMolecules = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -77,7 +81,19 @@ class TrainingMolecules:
             >>> TrainingMolecules(Task("binary", ["toxic"]), ["C"], np.array([[1.0]])).nearest("C")[0].measured
             {'toxic': '1'}
         """
-        return [Neighbor(self.smiles[at], value, self._measured(at)) for at, value in self.index.nearest(smiles, count)]
+        return self.described(self.index.nearest(smiles, count))
+
+    def described(self, found: Iterable[tuple[int, float]]) -> list[Neighbor]:
+        """Return molecules with what was measured for them.
+
+        Args:
+            found: Their places in the list, and their similarities.
+
+        Example:
+            >>> TrainingMolecules(Task("binary", ["toxic"]), ["C"], np.array([[0.0]])).described([(0, 0.5)])
+            [Neighbor(smiles='C', similarity=0.5, measured={'toxic': '0'})]
+        """
+        return [Neighbor(self.smiles[place], similarity, self._measured(place)) for place, similarity in found]
 
     def _measured(self, place: int) -> dict[str, str]:
         names = self.task.names
@@ -92,7 +108,7 @@ class TrainingMolecules:
         }
 
 
-def run_of(model: str) -> Path | None:
+def run_of(model: str | os.PathLike[str]) -> Path | None:
     """Return the folder of the run that a model was saved by; None for a model without one.
 
     Args:
@@ -108,15 +124,15 @@ def run_of(model: str) -> Path | None:
     return next((place for place in (folder, folder.parent) if (place / CONFIG).is_file()), None)
 
 
-def find_training_molecules(model: str, scratch: Path) -> TrainingMolecules:
+def find_training_molecules(model: str | os.PathLike[str], scratch: Path | None = None) -> TrainingMolecules:
     """Read the molecules that a model has seen: those of the training and of the validation.
 
     The configuration in the folder of the run names the table. It is read as for the training, from the folder of the
-    data sets where it is prepared already, and else into ``scratch``.
+    data sets where it is prepared already, and else into ``scratch``. The settings in ``cfg`` stay as they are.
 
     Args:
         model: Folder of a run, of a predictor or of a saved network, or name of a packaged model.
-        scratch: A temporary folder.
+        scratch: A temporary folder; None makes one and removes it.
 
     Raises:
         DataNotFoundError: The model was saved without its run, or its data are not on this machine.
@@ -124,7 +140,7 @@ def find_training_molecules(model: str, scratch: Path) -> TrainingMolecules:
         ConfigError: The configuration of the run cannot be read, or the data set has no SMILES.
 
     Example:
-        >>> find_training_molecules("peptides", Path("unused"))
+        >>> find_training_molecules("peptides")
         Traceback (most recent call last):
         pyg_samsa.errors.DataNotFoundError: The folder of this model does not say what it was trained on
 
@@ -132,8 +148,16 @@ def find_training_molecules(model: str, scratch: Path) -> TrainingMolecules:
     """
     folder = run_of(model)
     if folder is None:
-        hint = "Serve the folder of a run, such as results/esol/0, to see the nearest training molecules."
+        hint = "Pass the folder of a run, such as results/esol/0, to see the nearest training molecules."
         raise DataNotFoundError("The folder of this model does not say what it was trained on", hint=hint)
+    from pyg_samsa.graphgym.mixed_tasks import restored
+
+    with restored(), TemporaryDirectory(prefix="pyg-samsa-") as temporary:
+        return _read(folder, scratch or Path(temporary))
+
+
+def _read(folder: Path, scratch: Path) -> TrainingMolecules:
+    """Read the training molecules of the run in a folder; this changes ``cfg``."""
     from torch_geometric.graphgym.config import cfg
 
     import pyg_samsa.experiments.fingerprint_baseline  # noqa: F401  # adds the settings fingerprint.*
@@ -152,4 +176,5 @@ def find_training_molecules(model: str, scratch: Path) -> TrainingMolecules:
     rows = MoleculeRows(load_for_runner(progress=False, encodings=False), name)
     seen = rows.pool()
     bound = None if rows.bound is None else rows.bound[seen]
-    return TrainingMolecules(rows.task, [rows.smiles[row] for row in seen], rows.target[seen], bound)
+    extra = dict(zip(rows.extra_columns, rows.extra()[seen].T, strict=True))
+    return TrainingMolecules(rows.task, [rows.smiles[row] for row in seen], rows.target[seen], bound, extra)

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.cli import main
 from pyg_samsa.errors import DataNotFoundError
+from pyg_samsa.experiments.training_molecules import TrainingMolecules, find_training_molecules, run_of
 from pyg_samsa.task import Task
-from pyg_samsa.web.training_molecules import TrainingMolecules, find_training_molecules, run_of
 
 
 def test_the_nearest_come_first_with_what_was_measured():
@@ -46,7 +47,11 @@ def run(tmp_path_factory):
 
 def test_a_run_knows_the_molecules_of_training_and_validation(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    cfg.seed = 4321
+    before = cfg.clone()
     known = find_training_molecules(str(run), tmp_path / "scratch")
+    assert cfg == before  # a notebook keeps its settings
+    assert find_training_molecules(run).smiles == known.smiles
     assert run_of(str(run / "predictor")) == run.resolve()
     test = (run / "predictions_test.csv").read_text().splitlines()[1:]
     tested = {line.split(",")[1] for line in test}
