@@ -205,8 +205,21 @@ def _for_sweep(folder: Path) -> None:
     (folder / "grid.yaml").write_text(json.dumps(grid))
 
 
+def _for_mixture(folder: Path) -> None:
+    write_table(folder)
+    table = {"csv": "table.csv", "target_columns": ["y"], "descriptors": []}
+    tasks = [
+        {"cfg": "csv", "name": "labels", "dataset": table},
+        {"cfg": "csv", "name": "hidden", "dataset": {**table, "task_type": "masked"}},
+    ]
+    content = {"tasks": tasks, "trunk": {"mixing": "annealed", "loss_weights": "uncertainty"}}
+    (folder / "mixture.yaml").write_text(json.dumps(content))
+
+
+_MIXTURE = ["train", "-q", "--cfg", "mixture.yaml", "optim.max_epoch", "6", *_SMALL, "train.auto_resume", "True"]
 SCENARIOS = {
     "training": Scenario("training a network", TRAININGS["network"], _results, _for_training),
+    "mixture": Scenario("training on two tasks together", _MIXTURE, _results, _for_mixture),
     **{
         f"finalisation-{kind}": Scenario(f"finalisation, {kind}", argv, _results, _for_training, by_file=True)
         for kind, argv in TRAININGS.items()

@@ -23,11 +23,11 @@ from pyg_samsa.functional.codes import STRUCTURAL_CODES
 from pyg_samsa.graphgym.changes import Changes
 from pyg_samsa.graphgym.data_defaults import FITTING_TASK_TYPES, fit_to_data
 from pyg_samsa.graphgym.loss import BOUNDED, refuse_bounds
+from pyg_samsa.graphgym.masked_network import masked_columns
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.share import describe
 from pyg_samsa.task import MASKED, SPLITS, Task
-from pyg_samsa.training.masked import columns_of
 
 _SPLIT_ATTRIBUTES = {"train": "train_graph_index", "val": "val_graph_index", "test": "test_graph_index"}
 
@@ -113,15 +113,16 @@ def load_for_runner(changes: Changes | None = None, *, progress: bool = True, en
 
 
 def _without_labels(dataset: Any) -> Any:
-    """Return a shallow copy of a data set whose task is to predict hidden features of its nodes."""
-    columns = columns_of(dataset.features.in_channels)
-    if not columns:
+    """Return a shallow copy of a data set whose task is to predict hidden features of its tokens."""
+    of_nodes, of_edges = masked_columns(dataset.features.in_channels, dataset.features.edge_channels)
+    if not of_nodes:
         hint = "Masked training needs categories, or float features of a known width."
         raise ConfigError(
             "dataset.task_type", MASKED, "another task: the features of the nodes are not known", hint=hint
         )
     masked = copy.copy(dataset)
-    masked.task = Task(MASKED, [f"x{place}" for place in range(len(columns))], "node")
+    names = [f"x{place}" for place in range(len(of_nodes))] + [f"edge_attr{place}" for place in range(len(of_edges))]
+    masked.task = Task(MASKED, names, "node")
     return masked
 
 

@@ -14,11 +14,12 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.masked_network import masked_columns
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.task import MASKED
 from pyg_samsa.training import losses
-from pyg_samsa.training.masked import MaskedLoss, columns_of
+from pyg_samsa.training.masked import MaskedLoss
 
 BOUNDED = "bounded_"
 _PREFIX = "samsa_"
@@ -51,7 +52,8 @@ def choose_loss(task: str, *, given: bool) -> Loss:
     """
     check_loss()
     if task == MASKED:
-        return MaskedLoss(columns_of(cfg.share.in_channels))
+        of_nodes, of_edges = masked_columns(cfg.share.in_channels, cfg.share.edge_channels)
+        return MaskedLoss([*of_nodes, *of_edges])
     fitting = losses.fitting(task)
     asked = cfg.model.loss_fun
     name = _known_name(asked, task) if given else fitting[0]

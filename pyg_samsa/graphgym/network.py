@@ -30,14 +30,11 @@ from pyg_samsa.graphgym.settings import (
 from pyg_samsa.graphgym.share import train_graph_features
 from pyg_samsa.nn import OPERATORS, SAMSA, TOKENIZERS, BagOfFeatures, PointNet, SAMSAOptions
 from pyg_samsa.nn.conv.operators import operator_options
-from pyg_samsa.nn.encoding.feature_encoder import Features, make_encoder
-from pyg_samsa.nn.encoding.masked_encoder import MaskedEncoder
+from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.nn.readout import POOLS
-from pyg_samsa.task import MASKED
 from pyg_samsa.training.batch_network import BatchNetwork
-from pyg_samsa.training.masked import MaskedNetwork, MaskOptions, columns_of, width_of
 from pyg_samsa.training.scaling import fit_graph_features
 
 _CATEGORICAL = ("Atom", "Bond", "Integer", "TypeDictNode", "TypeDictEdge")
@@ -106,36 +103,6 @@ class SAMSANetwork(BatchNetwork):
             with without_autocast(encoded.x):
                 found.append(self.head(encoded))
         return sum(prediction for prediction, _ in found) / len(found), found[0][1]
-
-
-def make_samsa(dim_in: int, dim_out: int) -> BatchNetwork:
-    """Return the network ``samsa``: `SAMSANetwork`, or a `MaskedNetwork` for ``dataset.task_type masked``.
-
-    Args:
-        dim_in: Width of float node features, if the data set does not describe them.
-        dim_out: Width of the output.
-
-    Raises:
-        ConfigError: Settings contradict each other.
-    """
-    return _masked_network() if cfg.share.task == MASKED else SAMSANetwork(dim_in, dim_out)
-
-
-def _masked_network() -> MaskedNetwork:
-    for kind in ("node", "edge"):
-        if cfg.dataset[f"{kind}_encoder"] and cfg.dataset[f"{kind}_encoder_name"] not in BUILT_IN_ENCODERS:
-            raise ConfigError(f"dataset.{kind}_encoder", True, "False, because features are hidden (task_type masked)")
-    options = model_options()
-    without = SAMSAOptions()
-    options |= {name: getattr(without, name) for name in (*_OF_READOUT, "graph_channels", "scale_targets")}
-    in_channels, channels = cfg.share.in_channels, options["channels"]
-    columns = columns_of(in_channels)
-    encoder = MaskedEncoder(make_encoder("in_channels", in_channels, channels), len(columns), channels)
-    edge_channels = cfg.share.edge_channels
-    towers = {"level": "node", "towers": 1}
-    with named_as_settings(options["attention"]):
-        model = SAMSA.from_options(encoder, width_of(columns), edge_channels=edge_channels, **options | towers)
-    return MaskedNetwork(model, columns, MaskOptions(**values_for(MaskOptions, cfg)))
 
 
 class BagOfFeaturesNetwork(BatchNetwork):
@@ -306,7 +273,7 @@ def unused_settings(given: Iterable[str]) -> list[str]:
     if cfg.model.type == "samsa":
         reads = (*reads, *(f"{part}." for part in parts))
     groups = {"gnn", "gt", *parts}
-    without_effect = {f"samsa.{name}" for name in _OF_READOUT} if own else set()
+    without_effect = {f"samsa.{name}" for name in OF_READOUT} if own else set()
     if not cfg.share.graph_channels:
         without_effect |= {f"samsa.{name}" for name in _OF_GRAPH_FEATURES}
     return sorted(
@@ -322,7 +289,7 @@ def edges_are_tokens() -> bool:
 
 
 _OF_GRAPH_FEATURES = ("graph_levels", "graph_hidden", "graph_dropout")
-_OF_READOUT = ("pool", "interaction", "context", "head_norm", *_OF_GRAPH_FEATURES)
+OF_READOUT = ("pool", "interaction", "context", "head_norm", *_OF_GRAPH_FEATURES)
 WITHOUT_GRAPH_FEATURES = ("bag_of_features", "point_net")
 """Networks that do not take features of whole graphs."""
 _BY_ALL = ("gnn.head",)
@@ -491,6 +458,5 @@ def check_encoder(kind: str, registry: Collection[str]) -> None:
         raise ConfigError(f"dataset.{kind}_encoder_name", name, sorted(registry))
 
 
-register_once(register.network_dict, "samsa", make_samsa)
 register_once(register.network_dict, "bag_of_features", BagOfFeaturesNetwork)
 register_once(register.network_dict, "point_net", PointNetNetwork)

@@ -18,7 +18,7 @@ from pyg_samsa.nn.tokenizers.tokens import Tokens
 from pyg_samsa.options import check_integer, check_no_effect
 from pyg_samsa.typing import Float, Int, Shaped
 
-LEVELS = ("graph", "node")
+LEVELS = ("graph", "node", "token")
 POOLS = ("attention", "mean")
 INTERACTIONS = ("concat", "nli")
 
@@ -78,12 +78,14 @@ class Readout(Module):
         \mathrm{node}: \; \hat y_i = \mathrm{Head}([x_i, \mathrm{pool}_{t \in b(i)}(x_t), c_{b(i)}])
 
     The encoded features of the graph :math:`h` (see `GraphFeatures`), the pooled vector at node level and the one-hot
-    category :math:`c` are optional.
+    category :math:`c` are optional. At token level, the predictions of the edges follow those of the nodes, if edges
+    are tokens.
 
     Args:
         channels: Channels D of a token.
         out_channels: Number of predictions per graph or node.
-        level: ``"graph"``: one prediction per graph; ``"node"``: one per node.
+        level: ``"graph"``: one prediction per graph; ``"node"``: one per node; ``"token"``: one per node, then one per
+            edge, both in the order of the input. What follows for node level holds for it too.
         pool: Graph level, or with ``context``: ``"attention"``, ``"mean"``, or an aggregation of PyG, see `make_pool`.
         towers: Graph level: number of consecutive graphs that share one prediction (2 for pairs of documents).
         interaction: Graph level, two towers with pooled vectors a and b: ``"concat"``: the head sees [a, b], as in the
@@ -102,8 +104,8 @@ class Readout(Module):
     Shapes:
         - **input:** `Tokens` of B graphs, categories [B] if ``num_categories`` is set, features of graphs [B, F] if
           ``graph_channels`` is set
-        - **output:** [B / towers, out_channels], or [N, out_channels] for ``level="node"``; the pooled vector of an
-          empty graph is zero
+        - **output:** [B / towers, out_channels], [N, out_channels] for ``level="node"``, or [N + E, out_channels] for
+          ``level="token"`` with edges as tokens; the pooled vector of an empty graph is zero
 
     Raises:
         ConfigError: An argument is out of range, or has no effect.
@@ -152,8 +154,8 @@ class Readout(Module):
         if not graph_channels:
             unused = {"graph_levels": graph_levels, "graph_hidden": graph_hidden, "graph_dropout": graph_dropout}
             check_no_effect(Readout, unused, reason="graph_channels is 0")
-        if level == "node" and not context:
-            check_no_effect(Readout, {"pool": pool}, reason="level is 'node' and context is False")
+        if level != "graph" and not context:
+            check_no_effect(Readout, {"pool": pool}, reason=f"level is {level!r} and context is False")
         self.channels, self.level, self.towers, self.interaction = channels, level, towers, interaction
         self.context, self.num_categories, self.head_norm = context, num_categories, head_norm
         self.pool = make_pool(pool, channels) if level == "graph" or context else None
@@ -253,8 +255,8 @@ class Readout(Module):
         # Sums over the tokens of a graph need the precision of float32.
         x = at_least_float32(tokens.x)
         pooled = None if self.pool is None else self.pool(x, index.batch, dim_size=index.num_graphs)
-        if self.level == "node":
-            return self._features_of_nodes(tokens, pooled, category)
+        if self.level != "graph":
+            return self._features_of_tokens(tokens, pooled, category)
         assert pooled is not None
         if index.num_graphs % self.towers:
             raise ShapeError("batch", f"{index.num_graphs} graphs", f"a multiple of towers = {self.towers}")
@@ -264,9 +266,12 @@ class Readout(Module):
             seen = torch.cat([seen, first * second, (first - second).abs()], dim=1)
         return seen if encoded is None else torch.cat([seen, encoded.to(seen.dtype)], dim=1)
 
-    def _features_of_nodes(self, tokens: Tokens, pooled: Tensor | None, category: Tensor | None) -> Tensor:
-        graph = tokens.index.batch[tokens.node_rows]
-        seen = [tokens.x.index_select(0, tokens.node_rows)]
+    def _features_of_tokens(self, tokens: Tokens, pooled: Tensor | None, category: Tensor | None) -> Tensor:
+        rows = tokens.node_rows
+        if self.level == "token" and tokens.edge_rows is not None:
+            rows = torch.cat([rows, tokens.edge_rows])
+        graph = tokens.index.batch[rows]
+        seen = [tokens.x.index_select(0, rows)]
         if pooled is not None:
             seen.append(pooled[graph])
         if self.num_categories:
@@ -294,7 +299,7 @@ def _check_level(level: str, towers: int, interaction: str, context: bool, num_c
     if level == "graph" and (context or num_categories):
         name = "context" if context else "num_categories"
         raise ConfigError(name, context or num_categories, "left out for predictions of graphs (level='graph')")
-    if level == "node" and towers > 1:
-        raise ConfigError("towers", towers, "1 for predictions of nodes (level='node')")
+    if level != "graph" and towers > 1:
+        raise ConfigError("towers", towers, f"1 for predictions of {level}s (level={level!r})")
     if interaction == "nli" and towers != 2:
         raise ConfigError("interaction", interaction, "'concat', or pairs of graphs (towers=2)")

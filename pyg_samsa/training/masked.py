@@ -1,4 +1,4 @@
-"""Training without labels: features of some nodes are hidden, and predicted from the rest of the graph."""
+"""Training without labels: features of some tokens are hidden, and predicted from the rest of the graph."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
+from pyg_samsa.errors import DataError
 from pyg_samsa.functional.batch_vector import inverse_permutation
 from pyg_samsa.functional.codes import feature_keys, mix, structural_keys
 from pyg_samsa.functional.inputs import edges_of
@@ -36,11 +37,11 @@ class MaskOptions:
         0.15
     """
 
-    share: Annotated[float, Option("Share of the nodes of which features are hidden.", above=0, below=1)] = 0.15
+    share: Annotated[float, Option("Share of the tokens of which features are hidden.", above=0, below=1)] = 0.15
     feature_share: Annotated[
         float | None,
         Option(
-            "Share of the features of such a node that are hidden; empty: all categories, or half of the floats.",
+            "Share of the features of such a token that are hidden; empty: all categories, or half of the floats.",
             above=0,
             high=1,
         ),
@@ -51,7 +52,7 @@ class MaskOptions:
 
 
 def columns_of(in_channels: Features | None) -> list[Column]:
-    """Return what the features of nodes are, one by one.
+    """Return what the features of nodes or edges are, one by one.
 
     Args:
         in_channels: Width of float features, or the cardinalities of categorical ones.
@@ -76,21 +77,28 @@ def width_of(columns: Sequence[Column]) -> int:
 
 
 class MaskedNetwork(BatchNetwork):
-    r"""Hides features of some nodes of a batch, and predicts them with a network at node level.
+    r"""Hides features of some nodes and edges of a batch, and predicts them with a network.
 
-    In training, the nodes and features are drawn at random. In evaluation they follow from keys of the nodes, see
+    In training, the tokens and features are drawn at random. In evaluation they follow from keys of the nodes, see
     `pyg_samsa.functional.structural_keys`, so that the same features of a graph are hidden whatever the order of its
-    nodes and whatever other graphs are in the batch.
+    nodes and whatever other graphs are in the batch. The two directions of an edge are hidden together, since one would
+    tell the other.
 
     Args:
-        model: A network at node level whose features of nodes are encoded by a `MaskedEncoder`, and whose output has
-            the width `width_of`.
+        model: A network whose features of nodes are encoded by a `MaskedEncoder`, and whose output has the width
+            `width_of` of all columns: at node level, or at token level if features of edges are hidden too, which are
+            then also encoded by a `MaskedEncoder`.
         columns: What the features of the nodes are.
         options: What is hidden.
+        edge_columns: What the features of the edges are; empty if they stay visible.
 
     Shapes:
-        - **input**: a ``torch_geometric.data.Batch`` with N nodes with F features
-        - **output**: predictions [N, P], and targets [N, F], NaN where a feature was visible
+        - **input**: a ``torch_geometric.data.Batch`` with N nodes with F features, and E edges with F' features
+        - **output**: predictions [N, P] and targets [N, F], NaN where a feature was visible; with ``edge_columns``
+          [N + E, P] and [N + E, F + F']
+
+    Raises:
+        DataError: Features of edges are to be hidden, and a batch has none.
 
     Example:
         >>> from torch_geometric.data import Batch, Data
@@ -106,17 +114,37 @@ class MaskedNetwork(BatchNetwork):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, columns: Sequence[Column], options: MaskOptions) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        columns: Sequence[Column],
+        options: MaskOptions,
+        *,
+        edge_columns: Sequence[Column] = (),
+    ) -> None:
         super().__init__(model)
-        self.columns, self.options = list(columns), options
-        self.register_buffer("mean", torch.zeros(len(columns)))
-        self.register_buffer("std", torch.ones(len(columns)))
+        self.num_node_columns, self.options = len(columns), options
+        self.columns = [*columns, *edge_columns]
+        """What the features are: those of the nodes, then those of the edges."""
+        self.register_buffer("mean", torch.zeros(len(self.columns)))
+        self.register_buffer("std", torch.ones(len(self.columns)))
 
-    def fit(self, x: Tensor) -> None:
-        """Take the scale of float features from nodes of the training rows.
+    @property
+    def hides_edges(self) -> bool:
+        """Whether features of edges are hidden.
+
+        Example:
+            >>> MaskedNetwork(nn.Identity(), [None], MaskOptions()).hides_edges
+            False
+        """
+        return len(self.columns) > self.num_node_columns
+
+    def fit(self, x: Tensor, edge_attr: Tensor | None = None) -> None:
+        """Take the scale of float features from training rows.
 
         Args:
-            x: Features [N, F].
+            x: Features of nodes [N, F].
+            edge_attr: Features of edges [E, F'], if they are hidden.
 
         Example:
             >>> network = MaskedNetwork(nn.Identity(), [None], MaskOptions())
@@ -124,44 +152,102 @@ class MaskedNetwork(BatchNetwork):
             >>> network.mean, network.std
             (tensor([2.]), tensor([1.]))
         """
-        for place, column in enumerate(self.columns):
-            if column is None:
-                values = x[:, place].double()
-                self.mean[place] = values.mean()
-                self.std[place] = values.std(correction=0).clamp(min=1e-6)
+        for place, (column, values) in enumerate(zip(self.columns, self.values(x, edge_attr), strict=True)):
+            if column is None and values.numel():
+                self.mean[place] = values.double().mean()
+                self.std[place] = values.double().std(correction=0).clamp(min=1e-6)
+
+    def values(self, x: Tensor, edge_attr: Tensor | None = None) -> list[Tensor]:
+        """Return the values of each feature, in the order of ``columns``.
+
+        Args:
+            x: Features of nodes [N, F].
+            edge_attr: Features of edges [E, F'], if they are hidden.
+
+        Example:
+            >>> MaskedNetwork(nn.Identity(), [2], MaskOptions()).values(torch.tensor([1, 0]))
+            [tensor([1, 0])]
+        """
+        found = list(as_columns(x).unbind(1))
+        if self.hides_edges:
+            missing = x.new_zeros(0, len(self.columns) - self.num_node_columns)
+            found += list((missing if edge_attr is None else as_columns(edge_attr)).unbind(1))
+        return found
 
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
         """Return (predictions, targets) of a batch."""
-        x = batch.x.unsqueeze(1) if batch.x.dim() == 1 else batch.x
-        hidden = self.hide(batch, x)
+        x, edges = as_columns(batch.x), self._edge_features(batch)
+        hidden, hidden_edges = self.hide(batch)
         seen = copy.copy(batch)
-        seen.x = torch.cat([x.masked_fill(hidden, 0), hidden.to(x.dtype)], dim=1)
-        target = ((x.to(self.mean.dtype) - self.mean) / self.std).masked_fill(~hidden, torch.nan)
+        seen.x = _with_mask(x, hidden)
+        target = self._scaled(x, 0).masked_fill(~hidden, torch.nan)
+        if edges is not None and hidden_edges is not None:
+            seen.edge_attr = _with_mask(edges, hidden_edges)
+            target = nn.functional.pad(target, (0, edges.size(1)), value=torch.nan)
+            of_edges = self._scaled(edges, x.size(1)).masked_fill(~hidden_edges, torch.nan)
+            target = torch.cat([target, nn.functional.pad(of_edges, (x.size(1), 0), value=torch.nan)])
         return super().forward(seen)[0], target
 
-    def hide(self, batch: Any, x: Tensor) -> Tensor:
-        """Return which features are hidden: booleans [N, F].
+    def hide(self, batch: Any) -> tuple[Tensor, Tensor | None]:
+        """Return which features are hidden: booleans [N, F] and [E, F'], or None if those of edges are visible.
 
         Args:
             batch: The batch.
-            x: Features of its nodes [N, F].
 
         Example:
             >>> from torch_geometric.data import Batch, Data
             >>> network = MaskedNetwork(nn.Identity(), [4], MaskOptions(share=0.99))
             >>> batch = Batch.from_data_list([Data(x=torch.zeros(3, 1, dtype=torch.long))])
-            >>> network.hide(batch, batch.x).shape
+            >>> network.hide(batch)[0].shape
             torch.Size([3, 1])
         """
+        x, edges = as_columns(batch.x), self._edge_features(batch)
+        keys = _random_keys(x) if self.training else _keys(batch, x)
+        hidden = self._drawn(keys, 0, x.size(1))
+        if edges is None:
+            return hidden, None
+        source, target = edges_of(batch.edge_index, None)[0]  # type: ignore[misc]
+        # The same for both directions; of a node with itself, another key than that of the node.
+        return hidden, self._drawn(mix(mix(keys[source]) + mix(keys[target])), x.size(1), edges.size(1))
+
+    def _drawn(self, keys: Tensor, first: int, count: int) -> Tensor:
+        """Return which of some columns are hidden, for tokens with these keys."""
         share = self.options.feature_share
-        shares = [share or (0.5 if column is None else 1.0) for column in self.columns]
-        if self.training:
-            node, feature = torch.rand(len(x), 1, device=x.device), torch.rand(x.shape, device=x.device)
-        else:
-            keys = _keys(batch, x).unsqueeze(1)
-            places = torch.arange(1, x.size(1) + 1, device=x.device)
-            node, feature = _uniform(mix(keys)), _uniform(mix(keys ^ mix(places)))
-        return (node < self.options.share) & (feature < torch.tensor(shares, device=x.device))
+        shares = [share or (0.5 if column is None else 1.0) for column in self.columns[first : first + count]]
+        places = torch.arange(1, count + 1, device=keys.device)
+        keys = keys.unsqueeze(1)
+        token, feature = _uniform(mix(keys)), _uniform(mix(keys ^ mix(places)))
+        return (token < self.options.share) & (feature < torch.tensor(shares, device=keys.device))
+
+    def _edge_features(self, batch: Any) -> Tensor | None:
+        """Return the features of the edges [E, F'], or None if they stay visible."""
+        if not self.hides_edges:
+            return None
+        if batch.edge_attr is None:
+            raise DataError("The graphs have no edge features edge_attr, which are hidden in masked training")
+        return as_columns(batch.edge_attr)
+
+    def _scaled(self, values: Tensor, first: int) -> Tensor:
+        columns = slice(first, first + values.size(1))
+        return (values.to(self.mean.dtype) - self.mean[columns]) / self.std[columns]
+
+
+def as_columns(features: Tensor) -> Tensor:
+    """Return features with one column per feature.
+
+    Example:
+        >>> as_columns(torch.ones(3)).shape
+        torch.Size([3, 1])
+    """
+    return features.unsqueeze(1) if features.dim() == 1 else features
+
+
+def _with_mask(features: Tensor, hidden: Tensor) -> Tensor:
+    return torch.cat([features.masked_fill(hidden, 0), hidden.to(features.dtype)], dim=1)
+
+
+def _random_keys(x: Tensor) -> Tensor:
+    return torch.randint(-(2**63), 2**63 - 1, (len(x),), device=x.device)
 
 
 def _keys(batch: Any, x: Tensor) -> Tensor:
@@ -259,24 +345,24 @@ class MaskedAverage(Average):
         return (losses / counts.clamp(min=1)).sum() / found.sum().clamp(min=1)
 
 
-def fit_masked(network: MaskedNetwork, x: Tensor) -> float:
+def fit_masked(network: MaskedNetwork, x: Tensor, edge_attr: Tensor | None = None) -> float:
     """Fit the scale of a network to training rows, and return the loss of the best constant prediction on them.
 
     Args:
         network: The network.
         x: Features of the nodes of training rows [N, F].
+        edge_attr: Features of their edges [E, F'], if they are hidden.
 
     Example:
         >>> round(fit_masked(MaskedNetwork(nn.Identity(), [2], MaskOptions()), torch.tensor([[0], [1]])), 4)
         0.6931
     """
-    x = x.unsqueeze(1) if x.dim() == 1 else x
-    network.fit(x)
+    network.fit(x, edge_attr)
     losses = []
-    for place, column in enumerate(network.columns):
+    for column, values in zip(network.columns, network.values(x, edge_attr), strict=True):
         if column is None:
             losses.append(1.0)
         else:
-            share = torch.bincount(x[:, place].long(), minlength=column).double() / len(x)
+            share = torch.bincount(values.long(), minlength=column).double() / max(len(values), 1)
             losses.append(float(torch.special.entr(share).sum()))
     return sum(losses) / len(losses)

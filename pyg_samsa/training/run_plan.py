@@ -17,7 +17,7 @@ from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.distributed import agree
 from pyg_samsa.training.fit import fit_and_test
 from pyg_samsa.training.loggers import WandbOptions, build_loggers
-from pyg_samsa.training.masked import MaskedLoss, MaskedNetwork, fit_masked
+from pyg_samsa.training.masked import MaskedLoss, MaskedNetwork, as_columns, fit_masked
 from pyg_samsa.training.module import Loss, SchedulerFactory, TaskModule
 from pyg_samsa.training.optimizers import OptimizerFactory
 from pyg_samsa.training.results import Finish, RunResult
@@ -146,7 +146,10 @@ class RunPlan(Plan):
         """
         if isinstance(network, MaskedNetwork):
             rows = self.dataset.split_idx["train"][:_MASK_ROWS].tolist()
-            reference = fit_masked(network, torch.cat([self.dataset[row].x for row in rows]))
+            graphs = [self.dataset[row] for row in rows]
+            edges = [as_columns(graph.edge_attr) for graph in graphs if graph.get("edge_attr") is not None]
+            x = torch.cat([as_columns(graph.x) for graph in graphs])
+            reference = fit_masked(network, x, torch.cat(edges) if edges else None)
             return network, MaskedLoss(network.columns, reference)
         fit_graph_features(network, getattr(self.dataset, "train_graph_features", None))
         scale = getattr(self.dataset, "target_scale", None)

@@ -93,7 +93,11 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
 
 def _unmasked(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return weights of a network that was trained without labels under the names of others."""
-    owners = [name.removesuffix("hidden") for name in weights if name.endswith(".node_encoder.hidden")]
+    owners = [
+        name.removesuffix("hidden")
+        for name in weights
+        if name.endswith((".node_encoder.hidden", ".edge_encoder.hidden"))
+    ]
     found = dict(weights)
     for owner in owners:
         del found[f"{owner}hidden"]

@@ -26,7 +26,8 @@ def metrics_table(rows: Sequence[Mapping[str, object]], *, title: str = "Results
     .. math::
         \bar v \pm \sqrt{\frac{1}{R-1} \sum_{r=1}^{R} (v_r - \bar v)^2}
 
-    With one repeat a cell is the value itself. An arrow shows the direction in which a known metric improves.
+    With one repeat a cell is the value itself. An arrow shows the direction in which a known metric improves. Metrics
+    of tasks that were trained together, ``task/metric``, are grouped by task, after those of all tasks.
 
     Args:
         rows: One mapping per repeat and split, with "split" and the metrics. "seed", "repeat", "epoch", "lr" and values
@@ -64,13 +65,28 @@ def metrics_table(rows: Sequence[Mapping[str, object]], *, title: str = "Results
         header_style="bold",
         box=SIMPLE_HEAD,
     )
+    of_tasks = any("/" in name for name in names)
+    if of_tasks:
+        table.add_column("task", overflow="fold")
     table.add_column("metric", overflow="fold")
     for split in splits:
         table.add_column(split, justify="right", style="bold green" if split == "test" else "", overflow="fold")
-    for name in names:
-        cells = [spread(_numbers([row for row in rows if str(row["split"]) == split], name)) for split in splits]
-        table.add_row(name + arrow(name), *cells)
+    for task, found in _by_task(names).items():
+        if task:
+            table.add_section()
+        for place, name in enumerate(found):
+            cells = [spread(_numbers([row for row in rows if str(row["split"]) == split], name)) for split in splits]
+            first = [(task or "all") if place == 0 else ""] if of_tasks else []
+            table.add_row(*first, name.rpartition("/")[2] + arrow(name), *cells)
     return table
+
+
+def _by_task(names: Sequence[str]) -> dict[str, list[str]]:
+    """Group names of metrics by their task; those without one come first, under the empty name."""
+    found: dict[str, list[str]] = {"": []}
+    for name in names:
+        found.setdefault(name.rpartition("/")[0], []).append(name)
+    return found
 
 
 def per_class_table(

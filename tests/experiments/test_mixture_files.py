@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -73,8 +74,9 @@ def test_a_run_has_a_folder_and_one_for_each_task(trunk, tmp_path, capsys):
             assert network.readout.level == ("node" if name == "nodes" else "graph")
     assert pd.read_csv(folder / "tasks" / "labels" / "predictions_test.csv")["row"].tolist() == list(range(48, 59))
     shown = capsys.readouterr().out
-    assert "labels/ap ↑" in shown
-    assert "heights/mae ↓" in shown
+    table = [" ".join(line.split()) for line in shown.splitlines()]
+    assert sum(line.startswith("labels loss ↓ ") for line in table) == 1
+    assert sum(line.startswith("mae ↓ ") for line in table) == 1
 
 
 def test_the_saved_network_of_a_task_predicts_what_was_tested(trunk, tmp_path):
@@ -116,6 +118,11 @@ def test_an_interrupted_mixture_goes_on_exactly(trunk, tmp_path, mixing):
     with pytest.raises(KeyboardInterrupt):
         runner.run(path, opts, on_epoch=stop)
     (resumed,) = runner.run(path, opts)
+    assert_same_run(straight, resumed)
+
+
+def assert_same_run(straight, resumed):
+    """Assert that two runs have the same metrics in every epoch, and the same weights."""
     times = ["seconds", "total_seconds"]
     first, second = (
         pd.read_csv(result.folder.path / "metrics.csv").drop(columns=times) for result in (straight, resumed)
@@ -124,6 +131,63 @@ def test_an_interrupted_mixture_goes_on_exactly(trunk, tmp_path, mixing):
     assert resumed.test == straight.test
     states = [torch.load(result.folder.last, weights_only=False)["state_dict"] for result in (straight, resumed)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_hidden_features_are_encoded_by_the_weights_of_the_labelled_task(trunk, tmp_path):
+    entry = yaml.safe_load(trunk("labels").read_text())["tasks"][0]
+    hidden = {**entry, "name": "hidden", "dataset": {"task_type": "masked"}}
+    path = trunk("labels", trunk={"share_tokenizers": True}, tasks=[entry, hidden])
+    (result,) = runner.run(path, ["optim.max_epoch", "1"])
+    assert result.test["hidden/loss"] > 0
+    state = torch.load(result.folder.last, weights_only=False)["state_dict"]
+    shared = [name for name in state if name.startswith("network.parts.labels.model.tokenizer.")]
+    assert any(".edge_encoder." in name for name in shared)
+    for name in shared:
+        twin = name.replace("parts.labels", "parts.hidden")
+        for kind in ("node_encoder", "edge_encoder"):
+            twin = twin.replace(f"{kind}.", f"{kind}.encoder.")
+        assert torch.equal(state[name], state[twin])
+    (alone,) = runner.run(
+        result.folder.path / "tasks" / "labels" / "config.yaml", ["train.start_from", str(result.folder.path)]
+    )
+    assert alone.test["ap"] > 0
+
+
+KILL = """
+import os, signal, sys
+import tests.tiny
+from pyg_samsa.cli import main
+from pyg_samsa.training.mixed_module import MixedModule
+
+step, seen = MixedModule.training_step, []
+
+def killed(self, batch, *args):
+    loss = step(self, batch, *args)
+    seen.append(self.trainer.current_epoch)
+    if self.trainer.current_epoch == 2 and seen.count(2) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return loss
+
+MixedModule.training_step = killed
+sys.exit(main(["train", *sys.argv[1:]]))
+"""
+
+
+def test_a_mixture_that_is_killed_within_an_epoch_goes_on_exactly(trunk, tmp_path):
+    names = ("labels", "nodes", "hidden")
+    opts = ["train.auto_resume", "True", "num_threads", "1"]
+    (straight,) = runner.run(trunk(*names, stem="straight"), opts)
+    path = trunk(*names, stem="killed")
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": root}
+    command = [sys.executable, "-c", KILL, "--cfg", str(path), *opts]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+    folder = tmp_path / "results" / "killed" / "0"
+    assert pd.read_csv(folder / "metrics.csv")["epoch"].tolist() == [1, 2]
+    (resumed,) = runner.run(path, opts)
+    assert resumed.folder.path == folder
+    assert_same_run(straight, resumed)
 
 
 def test_a_finished_mixture_is_not_trained_again_but_completed(trunk, tmp_path):

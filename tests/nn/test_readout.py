@@ -68,6 +68,15 @@ def test_nodes_see_their_graph_and_its_category():
         readout(given)
 
 
+def test_edges_follow_the_nodes_at_token_level():
+    given = tokens(3, 2)
+    readout = Readout(4, 2, level="token").double()
+    torch.testing.assert_close(readout.features(given), given.x[[3, 0, 4]])  # edges are no tokens
+    given = given._replace(edge_rows=torch.tensor([2, 1]))
+    torch.testing.assert_close(readout.features(given), given.x[[3, 0, 4, 2, 1]])
+    torch.testing.assert_close(readout(given), readout.head(given.x[[3, 0, 4, 2, 1]]))
+
+
 def test_predictions_are_scaled_and_new_weights_keep_the_scale():
     given, readout = tokens(3, 2), Readout(4, 2, scale_targets=True).double()
     readout.scale.fit(torch.tensor([5.0, -1.0]), torch.tensor([2.0, 3.0]))
@@ -95,6 +104,8 @@ def test_the_gate_is_not_rounded_under_autocast():
         ({"num_categories": 3}, "num_categories"),
         ({"interaction": "nli"}, "interaction"),
         ({"level": "node", "towers": 2}, "towers"),
+        ({"level": "token", "towers": 2}, "towers"),
+        ({"level": "token", "pool": "mean"}, "pool"),
         ({"level": "node", "pool": "mean"}, "pool"),
     ],
     ids=str,

@@ -75,6 +75,22 @@ def test_a_metric_that_is_undefined_has_a_row() -> None:
     assert not any("note" in line for line in lines(table))
 
 
+def test_tasks_that_were_trained_together_are_grouped() -> None:
+    values = {"loss": 0.5, "toxic/loss": 0.1, "toxic/ap": 0.9, "logS/loss": 0.4, "logS/mae": 0.3, "score": 0.7}
+    table = metrics_table([{"split": "val", **values}, {"split": "test", **values}])
+    shown = [" ".join(line.split()) for line in lines(table)]
+    assert [line for line in shown if line and not line.startswith("─")] == [
+        "Results",
+        "task metric val test",
+        "all loss ↓ 0.5000 0.5000",
+        "score ↑ 0.7000 0.7000",
+        "toxic loss ↓ 0.1000 0.1000",
+        "ap ↑ 0.9000 0.9000",
+        "logS loss ↓ 0.4000 0.4000",
+        "mae ↓ 0.3000 0.3000",
+    ]
+
+
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_members_and_their_scores_fit_80_columns_uncut(repeats: int) -> None:
     names = ["network", "3 x trees rdkit2d+morgan_count+topological_torsion", "predictor"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from torch.nn import Module, ModuleDict, Parameter
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.nn.encoder import Encoder
+from pyg_samsa.nn.encoding.masked_encoder import MaskedEncoder
 from pyg_samsa.nn.models.samsa import SAMSA
 from pyg_samsa.typing import Float
 
@@ -32,7 +34,8 @@ class MultiTask(Module):
         networks: Name of each task -> its network. The networks stay as they are: this module takes the tokenizers and
             readouts, and the encoder of the first network. All encoders must have the same structure.
         modalities: Name of a task -> name of its modality; by default, each task has its own.
-        share_tokenizers: Whether tasks of one modality have the same tokenizer, that of the first of them.
+        share_tokenizers: Whether tasks of one modality have the same tokenizer, that of the first of them. Of a task
+            with hidden features (`MaskedEncoder`), the vectors that stand for them are its own.
 
     Shapes:
         - **input:** name of a task, and the inputs of its network, see `SAMSA`
@@ -80,7 +83,7 @@ class MultiTask(Module):
             tokenizer = network.tokenizer
             if share_tokenizers:
                 owner, tokenizer = tokenizers.setdefault(modalities[name], (name, tokenizer))
-                _must_agree(f"the tokenizer of {name}", network.tokenizer, f"that of {owner}", tokenizer)
+                tokenizer = _shared(f"the tokenizer of {name}", network.tokenizer, f"that of {owner}", tokenizer)
             self.networks[name] = _joined(network, tokenizer, leader.encoder, vector)
 
     @property
@@ -149,6 +152,34 @@ def _joined(network: SAMSA, tokenizer: Module, encoder: Encoder, vector: Paramet
     joined = SAMSA(tokenizer, encoder, network.readout, num_eval_samples=network.num_eval_samples, modality=vector)
     joined.options = network.options
     return joined.train(network.training)
+
+
+def _shared(what: str, module: Module, other: str, owner: Module) -> Module:
+    """Return a tokenizer with the weights of another one; only the vectors of hidden features stay its own."""
+    if module is owner:
+        return owner
+    own, theirs = _unmasked(module), _unmasked(owner)
+    _must_agree(what, own, other, theirs)
+    if own is module:
+        return theirs
+    shared = copy.copy(theirs)
+    shared._modules = dict(theirs._modules)
+    for name, child in module._modules.items():
+        if isinstance(child, MaskedEncoder):
+            masked = copy.copy(child)
+            masked._modules = {"encoder": theirs._modules[name]}
+            shared._modules[name] = masked
+    return shared
+
+
+def _unmasked(tokenizer: Module) -> Module:
+    """Return a tokenizer that encodes its features without masks; the same one if it has none."""
+    masked = {name: child for name, child in tokenizer._modules.items() if isinstance(child, MaskedEncoder)}
+    if not masked:
+        return tokenizer
+    plain = copy.copy(tokenizer)
+    plain._modules = {**tokenizer._modules, **{name: child.encoder for name, child in masked.items()}}
+    return plain
 
 
 def _must_agree(what: str, module: Module, other: str, expected: Module) -> None:

@@ -7,7 +7,9 @@ from torch_geometric.data import Batch, Data
 
 from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.hub import load_pretrained, save_pretrained
-from pyg_samsa.nn import SAMSA, MultiTask, num_parameters
+from pyg_samsa.nn import SAMSA, MaskedEncoder, MultiTask, num_parameters
+from pyg_samsa.nn.encoding.feature_encoder import make_encoder
+from pyg_samsa.training.masked import columns_of
 
 SIZE = {"channels": 16, "num_layers": 2, "heads": 4, "num_samples": 4, "local": "gine", "modality_vector": True}
 WEIGHTS = {"molecules": 1.0, "points": 0.5, "sequences": 2.0}
@@ -216,3 +218,45 @@ def test_the_vector_of_the_modality_is_added_to_all_tokens():
     torch.testing.assert_close(seen[0], seen[1] + vector, rtol=1e-12, atol=1e-12)
     with pytest.raises(ShapeError, match="modality"):
         SAMSA(network.tokenizer, network.encoder, modality=Parameter(torch.zeros(3)))
+
+
+def masked(features, width=16):
+    return MaskedEncoder(make_encoder("x", features, width), len(columns_of(features)), width)
+
+
+@pytest.mark.parametrize("first", ["plain", "masked"])
+def test_masked_tasks_share_all_of_a_tokenizer_but_the_vectors_of_hidden_features(first):
+    size = {**SIZE, "bridge": True}
+    made = {
+        "plain": SAMSA.from_options([5, 3], 2, edge_channels=[4], **size),
+        "masked": SAMSA.from_options(masked([5, 3]), 12, edge_channels=masked([4]), level="token", **size),
+        "again": SAMSA.from_options(masked([5, 3]), 12, edge_channels=masked([4]), level="token", **size),
+    }
+    order = sorted(made, key=lambda name: name != first)
+    joined = MultiTask({name: made[name] for name in order}, modalities=dict.fromkeys(made, "m"), share_tokenizers=True)
+    plain, hidden, again = (joined.networks[name].tokenizer for name in ("plain", "masked", "again"))
+    for kind in ("node_encoder", "edge_encoder"):
+        one, other = getattr(hidden, kind), getattr(again, kind)
+        assert one.encoder is getattr(plain, kind)
+        assert other.encoder is getattr(plain, kind)
+        assert one.hidden is not other.hidden
+    assert hidden.bridge is plain.bridge
+    batch = Batch.from_data_list(GRAPHS["molecules"])
+    for name in ("masked", "again"):
+        seen = [torch.cat([values, torch.zeros_like(values)], 1) for values in (batch.x, batch.edge_attr)]
+        # Nothing is hidden, so that the tokens are those of the task with labels.
+        keys = torch.arange(batch.num_nodes)
+        found = joined.networks[name].eval().tokenizer(seen[0], batch.edge_index, seen[1], batch.batch, code_keys=keys)
+        expected = plain.eval()(batch.x, batch.edge_index, batch.edge_attr, batch.batch, code_keys=keys)
+        torch.testing.assert_close(found.x, expected.x)
+    assert type(made["masked"].tokenizer.node_encoder) is MaskedEncoder
+    assert made["masked"].tokenizer.node_encoder.encoder is not plain.node_encoder or first == "masked"
+
+
+def test_masked_tokenizers_of_other_features_are_not_shared():
+    made = {
+        "plain": SAMSA.from_options([5, 3], 2, edge_channels=[4], **SIZE),
+        "masked": SAMSA.from_options(masked([5, 2]), 7, edge_channels=[4], level="node", **SIZE),
+    }
+    with pytest.raises(ConfigError, match=r"the tokenizer of masked: node_encoder"):
+        MultiTask(made, modalities=dict.fromkeys(made, "m"), share_tokenizers=True)
