@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES, graph_arrays
     from pyg_samsa.chem.peptide_sequences import sequence_to_smiles
     from pyg_samsa.chem.smiles import convert_smiles, sequence_to_data, smiles_to_data, smiles_to_data_list
+    from pyg_samsa.chem.standardize import Standardizer
 
 _WHERE = {
     "ATOM_CARDINALITIES": "ogb_features",
     "BOND_CARDINALITIES": "ogb_features",
     "DESCRIPTORS": "descriptors",
     "GraphTable": "graph_table",
+    "Standardizer": "standardize",
     "graph_arrays": "ogb_features",
     "register_descriptor": "descriptors",
     "compute_descriptors": "descriptors",
@@ -36,6 +38,7 @@ __all__ = [
     "BOND_CARDINALITIES",
     "DESCRIPTORS",
     "GraphTable",
+    "Standardizer",
     "compute_descriptors",
     "convert_smiles",
     "descriptor_labels",

@@ -10,6 +10,7 @@ from pyg_samsa.chem.molecule_vectors import VectorFunction
 from pyg_samsa.chem.ogb_features import Refusal, import_rdkit, parse_smiles
 from pyg_samsa.chem.parsing import Parsed, parse_molecules
 from pyg_samsa.chem.smiles_text import SAFE_ATOMS, as_smiles
+from pyg_samsa.chem.standardize import Standardizer
 
 UNREADABLE = "RDKit cannot read this record"
 _CHARACTERS = 10
@@ -19,6 +20,7 @@ def parse_blocks(
     blocks: Sequence[str],
     max_atoms: int | None = None,
     describe: Mapping[str, Callable[[], VectorFunction]] = MappingProxyType({}),
+    standardize: Standardizer | None = None,
 ) -> Parsed:
     r"""Convert blocks of an SDF file (V2000 or V3000) as `pyg_samsa.chem.parsing.parse_molecules` converts SMILES.
 
@@ -28,6 +30,7 @@ def parse_blocks(
         blocks: The records up to ``M  END``.
         max_atoms: As there.
         describe: As there.
+        standardize: As there.
 
     Example:
         >>> from rdkit import Chem
@@ -37,11 +40,13 @@ def parse_blocks(
     """
     molecules = [block_smiles(block) for block in blocks]
     there = [place for place, molecule in enumerate(molecules) if molecule is not None]
-    parsed = parse_molecules([molecules[place] for place in there], max_atoms, describe)
+    parsed = parse_molecules([molecules[place] for place in there], max_atoms, describe, standardize)
     refused = [refusal._replace(position=there[refusal.position]) for refusal in parsed.refused]
     refused += [Refusal(place, UNREADABLE) for place, molecule in enumerate(molecules) if molecule is None]
     kept = [there[place] for place in parsed.kept]
-    return parsed._replace(kept=kept, refused=sorted(refused, key=lambda refusal: refusal.position))
+    changes = [change._replace(position=there[change.position]) for change in parsed.changes]
+    refused.sort(key=lambda refusal: refusal.position)
+    return parsed._replace(kept=kept, refused=refused, changes=changes)
 
 
 def block_smiles(block: str) -> Any:

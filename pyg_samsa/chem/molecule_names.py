@@ -10,6 +10,7 @@ import numpy as np
 from pyg_samsa.chem.ogb_features import import_rdkit
 from pyg_samsa.chem.parsing import Parsed, parse_molecules
 from pyg_samsa.chem.smiles_text import SAFE_ATOMS, write_smiles
+from pyg_samsa.chem.standardize import Standardizer
 
 _DIGEST = "S32"
 
@@ -81,7 +82,12 @@ def rank_names(names: Iterable[str], seed: int) -> np.ndarray:
 
 
 def parse_ranked(
-    smiles: Sequence[object], *, max_atoms: int | None, split: str, seed: int
+    smiles: Sequence[object],
+    *,
+    max_atoms: int | None,
+    split: str,
+    seed: int,
+    standardize: Standardizer | None = None,
 ) -> tuple[Parsed, np.ndarray]:
     """Convert a list of SMILES in this process, with the ranks by which those that could be read are split.
 
@@ -90,13 +96,14 @@ def parse_ranked(
         max_atoms: Refuse larger molecules; None takes any.
         split: ``"random"`` ranks molecules, ``"scaffold"`` scaffolds; anything else gives no ranks.
         seed: Seed of the split.
+        standardize: Standardises the molecules, which are split by what they become.
 
     Example:
         >>> parsed, ranks = parse_ranked(["OCC", "C(", "CCO"], max_atoms=None, split="random", seed=0)
         >>> parsed.kept, len(ranks), bool(ranks[0] == ranks[1])
         ([0, 2], 2, True)
     """
-    parsed = parse_molecules(smiles, max_atoms)
+    parsed = parse_molecules(smiles, max_atoms, standardize=standardize)
     names: Iterable[str] = ()
     if split == "random":
         names = canonical_smiles(parsed.smiles)

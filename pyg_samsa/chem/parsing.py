@@ -14,9 +14,11 @@ import numpy as np
 
 from pyg_samsa.chem.descriptors import MAX_ATOMS, descriptor_function
 from pyg_samsa.chem.graph_table import GraphTable, join_tables, make_table
+from pyg_samsa.chem.molecule_changes import Change
 from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.chem.molecule_vectors import VectorFunction
 from pyg_samsa.chem.ogb_features import TOO_LARGE, Refusal, graph_arrays, import_rdkit, parse_smiles, why_too_large
+from pyg_samsa.chem.standardize import Standardized, StandardizeError, Standardizer
 from pyg_samsa.io import worker_pool
 from pyg_samsa.io.worker_pool import MOST, map_chunks
 from pyg_samsa.options import check_integer
@@ -31,9 +33,11 @@ class Parsed(NamedTuple):
         table: Graphs of those that could be read, in order.
         kept: Their positions in the list.
         refused: Positions, reasons and kinds of reasons of the others.
-        smiles: SMILES of those that could be read, without blanks around them.
+        smiles: SMILES of those that could be read, without blanks around them; the canonical SMILES of standardised
+            molecules.
         descriptors: Name of a descriptor -> float32 [K, F] of the K molecules that could be read; only those that were
             asked for.
+        changes: The molecules that the standardisation changed.
 
     Example:
         >>> parsed = parse_molecules(["C("])
@@ -46,12 +50,14 @@ class Parsed(NamedTuple):
     refused: list[Refusal]
     smiles: list[str]
     descriptors: Mapping[str, np.ndarray] = MappingProxyType({})
+    changes: Sequence[Change] = ()
 
 
 def parse_molecules(
     smiles: Sequence[object],
     max_atoms: int | None = None,
     describe: Mapping[str, Callable[[], VectorFunction]] = MappingProxyType({}),
+    standardize: Standardizer | None = None,
 ) -> Parsed:
     """Convert a list of SMILES in this process; invalid ones are refused.
 
@@ -61,6 +67,8 @@ def parse_molecules(
         describe: Name of a descriptor -> what makes its function, see
             :func:`~pyg_samsa.chem.descriptors.descriptor_function`. With descriptors, molecules of more than
             :obj:`~pyg_samsa.chem.descriptors.MAX_ATOMS` atoms are refused.
+        standardize: Standardises the molecules that are not too large; those that cannot be standardised are refused.
+            None, or one without steps, leaves them as they are.
 
     Example:
         >>> parsed = parse_molecules(["CC", "not a molecule", " C"])
@@ -75,32 +83,41 @@ def parse_molecules(
     functions = {name: make() for name, make in describe.items()}
     rows: dict[str, list[np.ndarray]] = {name: [] for name in functions}
     parts, kept, refused, read = [], [], [], []
+    changes: list[Change] = []
     for position, text in enumerate(smiles):
-        found = _read(position, text, max_atoms, described=bool(functions))
+        found = _read(position, text, max_atoms, standardize, described=bool(functions))
         if isinstance(found, Refusal):
             refused.append(found)
             continue
-        mol, arrays = found
+        molecule, arrays = found
         kept.append(position)
         parts.append(arrays)
-        read.append(str(text).strip())
+        read.append(molecule.smiles)
+        if molecule.steps:
+            changes.append(Change(position, str(text).strip(), molecule.smiles, molecule.steps))
         for name, function in functions.items():
-            rows[name].append(function(mol))
+            rows[name].append(function(molecule.mol))
     descriptors = {name: np.stack(vectors) for name, vectors in rows.items() if vectors}
-    return Parsed(make_table(parts), kept, refused, read, descriptors)
+    return Parsed(make_table(parts), kept, refused, read, descriptors, changes)
 
 
-def _read(position: int, text: object, max_atoms: int | None, *, described: bool) -> tuple[Any, Any] | Refusal:
-    """Return the RDKit molecule and the arrays of its graph, or why there are none."""
+def _read(
+    position: int, text: object, max_atoms: int | None, standardize: Standardizer | None, *, described: bool
+) -> tuple[Standardized, Any] | Refusal:
+    """Return the molecule and the arrays of its graph, or why there are none."""
     mol = parse_smiles(text.strip() if isinstance(text, str) else text)
     if isinstance(mol, str):
         return Refusal(position, mol)
     if reason := why_too_large(mol, max_atoms):
         return Refusal(position, reason, TOO_LARGE)
-    if described and (reason := why_too_large(mol, MAX_ATOMS)):
+    try:
+        molecule = standardize.apply(mol) if standardize else Standardized(str(text).strip(), mol, ())
+    except StandardizeError as error:
+        return Refusal(position, error.reason)
+    if described and (reason := why_too_large(molecule.mol, MAX_ATOMS)):
         return Refusal(position, f"{reason}, for which descriptors are computed", TOO_LARGE)
     try:
-        return mol, graph_arrays(mol)
+        return molecule, graph_arrays(molecule.mol)
     except Exception as error:  # RDKit has exception types of its own; one molecule must not stop a million others
         return Refusal(position, f"no graph ({type(error).__name__})")
 
@@ -116,8 +133,10 @@ def join_parsed(parts: Sequence[Parsed]) -> Parsed:
     kept: list[int] = []
     refused: list[Refusal] = []
     smiles: list[str] = []
+    changes: list[Change] = []
     for part in parts:
         start = len(kept) + len(refused)
+        changes += [change._replace(position=start + change.position) for change in part.changes]
         kept += [start + position for position in part.kept]
         refused += [refusal._replace(position=start + refusal.position) for refusal in part.refused]
         smiles += part.smiles
@@ -126,7 +145,7 @@ def join_parsed(parts: Sequence[Parsed]) -> Parsed:
     read = [part.descriptors for part in parts if part.kept]
     descriptors = {name: np.concatenate([found[name] for found in read]) for name in names}
     tables = [make_table([]), *(part.table for part in parts)]
-    return Parsed(join_tables(tables), kept, refused, smiles, descriptors)
+    return Parsed(join_tables(tables), kept, refused, smiles, descriptors, changes)
 
 
 def parse_stream(
@@ -135,6 +154,7 @@ def parse_stream(
     workers: int = 1,
     max_atoms: int | None = None,
     descriptors: Sequence[str] = (),
+    standardize: Sequence[str] = (),
     parse: Callable[..., Parsed] = parse_molecules,
 ) -> Iterator[tuple[Sequence[object], Parsed]]:
     """Convert a stream of lists of SMILES, and yield each list with its result, in order.
@@ -146,10 +166,11 @@ def parse_stream(
         workers: Processes that convert; 1 stays in this process.
         max_atoms: As in :func:`parse_molecules`.
         descriptors: Names of descriptors that are computed as well, see `pyg_samsa.chem.compute_descriptors`.
+        standardize: Steps by which molecules are standardised, see `pyg_samsa.chem.standardize.Standardizer`.
         parse: Converts one list, such as `pyg_samsa.chem.mol_blocks.parse_blocks` for lists of blocks.
 
     Raises:
-        ConfigError: ``workers`` is less than 1, or there is no such descriptor.
+        ConfigError: ``workers`` is less than 1, or there is no such descriptor or step.
 
     Example:
         >>> [parsed.kept for _, parsed in parse_stream([["C"], ["CC", "x"]])]
@@ -158,7 +179,8 @@ def parse_stream(
     check_integer("workers", workers, high=MOST)
     import_rdkit()
     describe = {name: descriptor_function([name]) for name in descriptors}
-    function = partial(parse, max_atoms=max_atoms, describe=describe)
+    options: dict[str, Any] = {"standardize": Standardizer(standardize)} if standardize else {}
+    function = partial(parse, max_atoms=max_atoms, describe=describe, **options)
     yield from map_chunks(function, map(list, chunks), workers=workers)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from pyg_samsa.cli._arguments import add_decimal, add_import, add_model, add_smiles_column, import_modules
+from pyg_samsa.cli.predict import closing_changes
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.files import check_file
 from pyg_samsa.options import check_integer
@@ -64,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     # What is wrong with the table is told before the libraries of the network are imported.
     with open_molecule_table(args.input, source, smiles_column=args.smiles_column) as (reader, column):
         from pyg_samsa.predict import MoleculeEmbedder
+        from pyg_samsa.predict.changes_list import list_beside
         from pyg_samsa.predict.stream import predict_to_file
         from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
 
@@ -71,25 +74,24 @@ def run(args: argparse.Namespace) -> int:
         written: dict[str, Any] = {} if is_array else {"output_format": target}
         options = StreamOptions(column, max_atoms=args.max_atoms, decimal=args.decimal, **written)
         table = TablePredictor(embedder, reader, options)
-        if is_array:
-            rows, errors = _write_array(table, output)
-        else:
-            done = predict_to_file(table, output)
-            rows, errors = done.rows, done.errors
+        done = _write_array(table, output) if is_array else predict_to_file(table, output)
     if args.verbosity >= 0:
-        told = f", {errors:,} of them without an embedding" if errors else ""
-        print(f"{rows:,} rows{told}, {embedder.width} numbers each: {output}", file=sys.stderr)
+        told = f", {done.errors:,} of them without an embedding" if done.errors else ""
+        told = f"{done.rows:,} rows{told}, {embedder.width} numbers each: {output}"
+        print(told + closing_changes(done.changes, str(list_beside(output))), file=sys.stderr)
     return 0
 
 
-def _write_array(table: Any, path: Path) -> tuple[int, int]:
-    """Write the numbers of all rows, and return how many rows there are, and how many have an error."""
+def _write_array(table: Any, path: Path) -> Any:
+    """Write the numbers of all rows, and return the progress."""
     import numpy as np
 
     from pyg_samsa.io.files import atomic_write
+    from pyg_samsa.predict.changes_list import ChangesList, list_beside
+    from pyg_samsa.predict.stream import Progress
 
     found: list[Any] = []
-    predict, errors = table.predict, 0
+    predict, done = table.predict, Progress.of(table)
 
     def kept(inputs: Any) -> Any:
         for result in predict(inputs):
@@ -97,9 +99,15 @@ def _write_array(table: Any, path: Path) -> tuple[int, int]:
             yield result
 
     table.predict = kept
-    for _, _, count in table.chunks():
-        errors += count
-    values = np.concatenate([np.empty((0, table.predictor.width), np.float32), *found])
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.save(file, values, allow_pickle=False)
-    return len(values), errors
+    with ExitStack() as stack:
+        listed = stack.enter_context(ChangesList(list_beside(path))) if table.predictor.standardize else None
+        for chunk in table.chunks():
+            if listed is not None:
+                listed.add(chunk.changes, first=done.rows + 1)
+            done.add(chunk)
+        values = np.concatenate([np.empty((0, table.predictor.width), np.float32), *found])
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            np.save(file, values, allow_pickle=False)
+        if listed is not None:
+            listed.finish()
+    return done

@@ -20,9 +20,11 @@ from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.options import check_integer
 
 if TYPE_CHECKING:
+    from pyg_samsa.chem.molecule_changes import ChangeCounts
     from pyg_samsa.io.tables.table import TableReader
     from pyg_samsa.predict import Predictor
     from pyg_samsa.predict.shards import Shard
+    from pyg_samsa.predict.stream import Progress
     from pyg_samsa.predict.table_predictor import ChunkPredictor, StreamOptions
 
 HELP = "predict properties of molecules: CSV, Parquet or SDF files, folders of them, or one SMILES"
@@ -150,9 +152,10 @@ class _Work(NamedTuple):
 
 
 def _predict_table(args: argparse.Namespace) -> str:
-    """Predict one table, and return the closing line, which is empty for a single molecule."""
+    """Predict one table, and return the closing lines, which are empty for a single molecule."""
     from pyg_samsa.chem.molecule_table import open_molecule_table
     from pyg_samsa.io.tables.formats import check_conversion, format_of
+    from pyg_samsa.predict.changes_list import list_beside
 
     source, single = _source(args)
     args.input_format = args.input_format or (format_of(args.input) if not single else None) or "csv"
@@ -166,8 +169,12 @@ def _predict_table(args: argparse.Namespace) -> str:
     options: dict[str, Any] = {"header": single or not args.no_header, "smiles_column": args.smiles_column}
     opened = open_molecule_table(source, args.input_format, **options)
     with opened as (reader, args.smiles_column), _named_options():
-        rows, errors = _predict(args, reader, single=single)
-    return "" if single else _closing_line(rows, errors) + ("" if args.output == "-" else f": {args.output}")
+        done = _predict(args, reader, single=single)
+    if single:
+        return ""
+    told = _closing_line(done.rows, done.errors) + ("" if args.output == "-" else f": {args.output}")
+    listed = "" if args.output == "-" else str(list_beside(Path(args.output)))
+    return told + closing_changes(done.changes, listed)
 
 
 def _predict_folder(args: argparse.Namespace) -> str:
@@ -187,13 +194,31 @@ def _predict_folder(args: argparse.Namespace) -> str:
     skipped = sum(result.skipped for result in results)
     files = f"{len(shards):,} file{'s' * (len(shards) != 1)}"
     files += f" ({skipped:,} of them finished before)" if skipped else ""
-    return f"{_closing_line(done.rows, done.errors)}, in {files}: {args.output}"
+    told = f"{_closing_line(done.rows, done.errors)}, in {files}: {args.output}"
+    return told + closing_changes(done.changes, str(shards[0].listed.parent))
 
 
 def _closing_line(rows: int, errors: int) -> str:
     """Return how many rows were read and written, which was checked."""
     told = f"{rows:,} row{'s' * (rows != 1)} in, {rows:,} row{'s' * (rows != 1)} out"
     return told + (f", {errors:,} of them without a prediction (see the column error)" if errors else "")
+
+
+def closing_changes(changes: ChangeCounts | None, listed: str) -> str:
+    r"""Return the line about standardised molecules, after a line break; empty without standardisation.
+
+    Args:
+        changes: How many there are.
+        listed: Where they are listed; empty for nowhere.
+
+    Example:
+        >>> from pyg_samsa.chem.molecule_changes import ChangeCounts
+        >>> closing_changes(ChangeCounts(2), "out.csv"), closing_changes(None, "")
+        ('\nstandardised 0 of 2 molecules', '')
+    """
+    if changes is None:
+        return ""
+    return f"\n{changes.text()}" + (f"; listed in {listed}" if changes.changed and listed else "")
 
 
 @contextlib.contextmanager
@@ -205,7 +230,7 @@ def _named_options() -> Iterator[None]:
         raise error.renamed(f"--{error.key}") if error.key in _OPTIONS else error from None
 
 
-def _predict(args: argparse.Namespace, reader: TableReader, *, single: bool) -> tuple[int, int]:
+def _predict(args: argparse.Namespace, reader: TableReader, *, single: bool) -> Progress:
     from pyg_samsa.io.csv_columns import refuse_molecules_alone
     from pyg_samsa.io.progress import progress_bar
     from pyg_samsa.predict.stream import predict_to_file, predict_to_stream
@@ -228,7 +253,7 @@ def _predict(args: argparse.Namespace, reader: TableReader, *, single: bool) -> 
                     done = predict_to_stream(table, output, advance=advance)
             else:
                 done = predict_to_file(table, Path(args.output), advance=advance)
-    return done.rows, done.errors
+    return done
 
 
 def _predict_shards(args: argparse.Namespace, shards: list[Shard]) -> list[Any]:

@@ -43,6 +43,7 @@ examples:
   pyg-samsa train --cfg my.yaml --slurm partition=gpu,time=4:00:00,gpus_per_node=1    a job of SLURM
   pyg-samsa train --cfg my.yaml --import my_heads        a module of your own, which registers parts
   pyg-samsa train --csv rates.csv --target-columns logk --extra-columns temperature pH
+  pyg-samsa train --csv vendors.csv --target-columns pIC50 --standardize fragment neutralize
 
 A run is written to results/NAME/SEED: metrics, checkpoints, test predictions, plots and the trained model.
 `python -m graphgym` takes the same arguments. The package custom_graphgym of the working folder, if there is one, is
@@ -125,6 +126,13 @@ def add_table(parser: argparse.ArgumentParser, *, training: bool = True) -> None
         "--censored",
         choices=["refuse", "bounds", "missing", "exact"],
         help="targets such as >10: train with them as bounds, or take them as missing or exact (default: refuse)",
+    )
+    table.add_argument(
+        "--standardize",
+        nargs="+",
+        metavar="STEP",
+        help="standardise the molecules, also in predictions: fragment (keep the largest), neutralize, tautomer, "
+        "drop_stereo; done in this order",
     )
     _add_rows(table)
     if training:
@@ -267,6 +275,8 @@ def table_options(args: argparse.Namespace) -> list[str]:
         settings["dataset.extra_columns"] = json.dumps(args.extra_columns)
     if args.missing is not None:
         settings["dataset.missing_values"] = json.dumps(args.missing)
+    if args.standardize is not None:
+        settings["dataset.standardize"] = json.dumps(args.standardize)
     if args.skip_invalid:
         settings["dataset.skip_invalid"] = "True"
     if settings and not args.csv:
@@ -341,7 +351,8 @@ def check_table(args: argparse.Namespace) -> None:
 
 def give_back_settings(args: argparse.Namespace) -> None:
     """Move settings that follow --target-columns and the like, which take all words after them, to the overrides."""
-    given = [name for name in ("target_columns", "extra_columns", "missing") if len(getattr(args, name) or []) > 1]
+    lists = ("target_columns", "extra_columns", "missing", "standardize")
+    given = [name for name in lists if len(getattr(args, name) or []) > 1]
     if not given or not Path(args.csv or "").expanduser().is_file():
         return
     from torch_geometric.graphgym.config import cfg, set_cfg
@@ -379,11 +390,12 @@ def resume_hint(args: argparse.Namespace) -> str:
 
 def _words(args: argparse.Namespace) -> list[str]:
     """Return the command without the name of the program, and without ``train.auto_resume``."""
-    # --target-columns, --extra-columns and --missing take all words after them, so they do not come last.
+    # These first four take all words after them, so they do not come last.
     given = {
         "--target-columns": args.target_columns,
         "--extra-columns": args.extra_columns,
         "--missing": args.missing,
+        "--standardize": args.standardize,
         "--smiles-column": args.smiles_column or None,
         "--task": args.task,
         "--positive-class": args.positive_class,

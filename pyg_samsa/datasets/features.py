@@ -22,6 +22,7 @@ class Features:
             `pyg_samsa.chem.compute_descriptors`.
         extra_columns: Names of the columns of a table at the end of ``graph_features``.
         graph_channels: Number F of features of a graph, ``graph_features`` [1, F]; 0 without such features.
+        standardize: Steps by which the molecules were standardised, see `pyg_samsa.chem.standardize.Standardizer`.
 
     Example:
         >>> Features(3, num_dims=3).num_dims
@@ -34,6 +35,7 @@ class Features:
     descriptors: Sequence[str] = ()
     extra_columns: Sequence[str] = ()
     graph_channels: int = 0
+    standardize: Sequence[str] = ()
 
 
 MOLECULES = Features(ATOM_CARDINALITIES, BOND_CARDINALITIES)

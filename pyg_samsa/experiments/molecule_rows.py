@@ -43,6 +43,7 @@ class MoleculeRows:
         bound = getattr(dataset._data, "y_bound", None)
         self.bound: np.ndarray | None = None if bound is None else bound.numpy()
         self.extra_columns = tuple(getattr(dataset.features, "extra_columns", ()))
+        self.standardize = tuple(getattr(dataset.features, "standardize", ()))
         self._vectors: dict[str, np.ndarray] = {}
         self._inputs: dict[str, MoleculeInputs] = {}
 

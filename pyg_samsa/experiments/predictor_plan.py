@@ -102,9 +102,8 @@ class PredictorPlan(PredictorSettings):
         """
         rows = rows or self.rows
         boosting, process = replace(self.boosting, seed=seed), replace(self.process, seed=seed)
-        models = descriptor_models(
-            rows.task, self.options, boosting, process, kinds=self.kinds, extra_columns=rows.extra_columns
-        )
+        inputs: dict[str, Any] = {"extra_columns": rows.extra_columns, "standardize": rows.standardize}
+        models = descriptor_models(rows.task, self.options, boosting, process, kinds=self.kinds, **inputs)
         return fit_models(rows, models, refit=self.refits_models, progress=self.progress)
 
     def fit(self, plan: RunPlan, result: RunResult, again: RunResult | None = None) -> FittedPredictor | None:

@@ -62,8 +62,8 @@ def export_model(result: RunResult, network: nn.Module, plan: RunPlan) -> Path |
     """
     if not predicts_molecules(network, plan.dataset.features):
         return None
-    features = plan.dataset.features
-    return _export(result, network, plan, descriptors=features.descriptors, extra_columns=features.extra_columns)
+    names = ("descriptors", "extra_columns", "standardize")
+    return _export(result, network, plan, **{name: getattr(plan.dataset.features, name) for name in names})
 
 
 def _export(result: RunResult, network: nn.Module, plan: RunPlan, **inputs: Any) -> Path:

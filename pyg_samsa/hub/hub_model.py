@@ -18,6 +18,8 @@ from pyg_samsa.hub.save import save_pretrained
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.task import Task
 
+_DESCRIBED = ("task", "metrics", "card", "descriptors", "extra_columns", "standardize")
+
 
 class HubModel(nn.Module, PyTorchModelHubMixin, library_name="pyg-samsa"):
     """A network with everything that is saved beside it, which can be shared on the Hugging Face Hub.
@@ -33,6 +35,7 @@ class HubModel(nn.Module, PyTorchModelHubMixin, library_name="pyg-samsa"):
         card: Headline -> text (Markdown) of more sections of the model card.
         descriptors: Names of the descriptors that the network reads, see `save_pretrained`.
         extra_columns: Names of the columns of numbers that follow them.
+        standardize: Steps by which molecules are standardised before.
 
     Example:
         >>> model = HubModel.from_pretrained("peptides")  # comes with the package
@@ -49,11 +52,13 @@ class HubModel(nn.Module, PyTorchModelHubMixin, library_name="pyg-samsa"):
         card: Mapping[str, str] | None = None,
         descriptors: Sequence[str] = (),
         extra_columns: Sequence[str] = (),
+        standardize: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.network, self.task = network, task
         self.metrics, self.card = dict(metrics or {}), dict(card or {})
         self.descriptors, self.extra_columns = tuple(descriptors), tuple(extra_columns)
+        self.standardize = tuple(standardize)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the network."""
@@ -88,12 +93,10 @@ class HubModel(nn.Module, PyTorchModelHubMixin, library_name="pyg-samsa"):
             model_id if Path(model_id).is_dir() else _download(model_id, {k: options[k] for k in known if k in options})
         )
         network, config = load_pretrained(folder)
-        names = ("task", "metrics", "card", "descriptors", "extra_columns")
-        return cls(network, **{name: getattr(config, name) for name in names})
+        return cls(network, **{name: getattr(config, name) for name in _DESCRIBED})
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        names = ("task", "metrics", "card", "descriptors", "extra_columns")
-        save_pretrained(self.network, save_directory, **{name: getattr(self, name) for name in names})
+        save_pretrained(self.network, save_directory, **{name: getattr(self, name) for name in _DESCRIBED})
 
 
 def _download(repo: str, options: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyg_samsa._version import __version__
+from pyg_samsa.chem.standardize import STEPS, ordered_steps
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.hub.folder import COPY_AGAIN
 from pyg_samsa.io import documents
@@ -44,6 +45,31 @@ def read_json(path: Path, newest: int) -> dict[str, Any]:
         hint = f"It was written by a newer version than this one, {__version__}. Update pyg_samsa."
         raise ConfigError(f"{path}: format", content["format"], f"at most {newest}", hint=hint)
     return content
+
+
+def read_steps(content: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """Return the steps by which the molecules of a saved model are standardised, from its description.
+
+    Args:
+        content: The description.
+        path: Its file, for errors.
+
+    Raises:
+        ConfigError: A step is unknown.
+        DataIntegrityError: It is no list of steps.
+
+    Example:
+        >>> read_steps({"standardize": ["neutralize", "fragment"]}, Path("config.json")), read_steps({}, Path("x"))
+        (('fragment', 'neutralize'), ())
+    """
+    given = content.get("standardize", [])
+    if not isinstance(given, list) or not all(isinstance(step, str) for step in given):
+        raise DataIntegrityError(path, "standardize of a saved model", repr(given)[:80], hint=COPY_AGAIN)
+    for step in given:
+        if step not in STEPS:
+            hint = f"It was written by another version than this one, {__version__}. Update pyg_samsa."
+            raise ConfigError(f"{path}: standardize", step, f"steps that are known: {', '.join(STEPS)}", hint=hint)
+    return ordered_steps(given, f"{path}: standardize")
 
 
 def parse_json(path: Path, max_bytes: int) -> Any:

@@ -80,7 +80,11 @@ def _inputs(config: ModelConfig) -> list[str]:
     if config.extra_columns:
         names = ", ".join(f"`{name}`" for name in config.extra_columns)
         lines.append(f"- columns of the table: {names} (numbers; empty where unknown)")
-    return ["", "## Inputs beside the molecule", "", *lines] if lines else []
+    found = ["", "## Inputs beside the molecule", "", *lines] if lines else []
+    if config.standardize:
+        told = f"Molecules are standardised before, as in training: {', '.join(config.standardize)}."
+        found += ["", "## Standardisation", "", told]
+    return found
 
 
 def _metrics(metrics: Mapping[str, Any]) -> list[str]:

@@ -13,12 +13,12 @@ import torch
 from pyg_samsa._version import __version__
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.hub.folder import CONFIG, COPY_AGAIN
-from pyg_samsa.hub.json_file import finite, parse_json
+from pyg_samsa.hub.json_file import finite, parse_json, read_steps
 from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.task import Task
 
-FORMAT = 1
+FORMAT = 2
 CLASSES: dict[str, type[SAMSA]] = {"SAMSA": SAMSA}
 """The classes that a saved model can have."""
 _MAX_BYTES = 2**20
@@ -39,6 +39,7 @@ class ModelConfig:
         descriptors: Names of the molecular descriptors that the network reads beside the graph.
         extra_columns: Names of the columns of numbers that it reads after them, see
             `pyg_samsa.io.extra_column.ExtraColumn`.
+        standardize: Steps by which molecules are standardised before, see `pyg_samsa.chem.standardize.Standardizer`.
         modules: Modules of the user's own that register parts of the network. They must be imported before it is read;
             reading it imports nothing.
 
@@ -57,6 +58,7 @@ class ModelConfig:
     versions: Mapping[str, str] = field(default_factory=dict)
     descriptors: Sequence[str] = ()
     extra_columns: Sequence[str] = ()
+    standardize: Sequence[str] = ()
     modules: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,7 +69,8 @@ class ModelConfig:
             ['toxic']
         """
         return {
-            "format": FORMAT,
+            # Versions that know no standardisation refuse a model with it.
+            "format": FORMAT if self.standardize else 1,
             "class": self.class_name,
             "options": dict(self.options),
             "num_parameters": self.num_parameters,
@@ -77,8 +80,19 @@ class ModelConfig:
             "versions": dict(self.versions),
             "descriptors": list(self.descriptors),
             "extra_columns": [ExtraColumn.of(column).as_json() for column in self.extra_columns],
+            **({"standardize": list(self.standardize)} if self.standardize else {}),
             **({"modules": list(self.modules)} if self.modules else {}),
         }
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What a predictor has to know about the inputs of the network, by the names of the arguments.
+
+        Example:
+            >>> ModelConfig("SAMSA", {}, 0, descriptors=["maccs"]).inputs
+            {'descriptors': ['maccs'], 'extra_columns': (), 'standardize': ()}
+        """
+        return {name: getattr(self, name) for name in ("descriptors", "extra_columns", "standardize")}
 
     @property
     def version(self) -> str:
@@ -123,6 +137,10 @@ def read_config(folder: Path) -> ModelConfig:
     except (TypeError, ValueError):
         expected = "extra_columns of a saved model"
         raise DataIntegrityError(path, expected, repr(columns)[:80], hint=COPY_AGAIN) from None
+    if content["format"] > FORMAT:
+        written = content.get("versions", {}).get("pyg_samsa", "another version")
+        hint = f"Written by pyg_samsa {written}; this is {__version__}. Update it."
+        raise ConfigError(f"{path}: format", content["format"], f"at most {FORMAT}", hint=hint)
     found = ModelConfig(
         class_name=content.get("class", ""),
         options=content["options"],
@@ -133,11 +151,9 @@ def read_config(folder: Path) -> ModelConfig:
         versions=content.get("versions", {}),
         descriptors=tuple(content.get("descriptors", ())),
         extra_columns=extra,
+        standardize=read_steps(content, path),
         modules=tuple(content.get("modules", ())),
     )
-    if content["format"] > FORMAT:
-        hint = f"Written by pyg_samsa {found.version}; this is {__version__}. Update it."
-        raise ConfigError(f"{path}: format", content["format"], f"at most {FORMAT}", hint=hint)
     if not isinstance(found.class_name, str) or found.class_name not in CLASSES:
         raise ConfigError(f"{path}: class", found.class_name, CLASSES)
     return found

@@ -104,8 +104,9 @@ def export_program(
     """Write a network as a program that predicts one graph, of any number of nodes and edges.
 
     The inputs are those of `GraphProgram`; molecules are graphs with OGB's features. The program also holds a
-    description in JSON: the task with the names of the targets, the inputs, the descriptors. In a ``.pt2`` file it is
-    the extra file ``description.json``, in ONNX the metadata ``pyg_samsa``.
+    description in JSON: the task with the names of the targets, the inputs, the descriptors, and the steps by which
+    molecules are standardised before. In a ``.pt2`` file it is the extra file ``description.json``, in ONNX the
+    metadata ``pyg_samsa``.
 
     Args:
         network: A network from `load_pretrained`, on the CPU.
@@ -143,6 +144,7 @@ def export_program(
         "task": config.task.as_dict(),
         "descriptors": list(config.descriptors),
         "extra_columns": [str(getattr(column, "name", column)) for column in config.extra_columns],
+        "standardize": list(config.standardize),
     }
     program = trace(GraphProgram(network, config.task).eval(), inputs)
     text = json.dumps(description)

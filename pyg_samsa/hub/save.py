@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from pyg_samsa.chem.standardize import ordered_steps
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.hub.folder import CARD, CONFIG, WEIGHTS, is_replaceable
 from pyg_samsa.hub.model_card import model_card
@@ -29,6 +30,7 @@ def save_pretrained(
     card: Mapping[str, str] | None = None,
     descriptors: Sequence[str] = (),
     extra_columns: Sequence[str] = (),
+    standardize: Sequence[str] = (),
 ) -> Path:
     """Write a model to a folder, atomically: ``model.safetensors``, ``config.json`` and the model card ``README.md``.
 
@@ -41,6 +43,8 @@ def save_pretrained(
         descriptors: Names of the descriptors that the network reads as ``graph_features``, see
             `pyg_samsa.chem.compute_descriptors`; they are computed again for predictions.
         extra_columns: Names of the columns of numbers that follow them.
+        standardize: Steps by which molecules are standardised before, see
+            `pyg_samsa.chem.standardize.Standardizer`; they are done again for predictions.
 
     Returns:
         ``folder``.
@@ -64,7 +68,7 @@ def save_pretrained(
     target = Path(folder)
     if not is_replaceable(target):
         raise ConfigError("folder", str(target), "a new or empty folder, or one that holds a saved model")
-    inputs: dict[str, Any] = {"descriptors": descriptors, "extra_columns": extra_columns}
+    inputs: dict[str, Any] = {"descriptors": descriptors, "extra_columns": extra_columns, "standardize": standardize}
     config = describe_model(model, task=task, metrics=metrics, card=card, **inputs)
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic_directory(target, overwrite=True) as temporary:
@@ -84,6 +88,7 @@ def describe_model(
     card: Mapping[str, str] | None = None,
     descriptors: Sequence[str] = (),
     extra_columns: Sequence[str] = (),
+    standardize: Sequence[str] = (),
 ) -> ModelConfig:
     """Return the content of ``config.json`` for a model; arguments as in `save_pretrained`.
 
@@ -114,6 +119,7 @@ def describe_model(
         versions=package_versions(),
         descriptors=tuple(descriptors),
         extra_columns=tuple(extra_columns),
+        standardize=ordered_steps(standardize),
         modules=_modules(options),
     )
 

@@ -32,7 +32,8 @@ class BlendPredictor(Predictor):
         calibration: Calibration of intervals and sets, from `pyg_samsa.predict.conformal.calibrate`.
 
     Raises:
-        ConfigError: There is no member, the tasks differ, or the weights are not convex.
+        ConfigError: There is no member, the tasks or the steps of standardisation differ, or the weights are not
+            convex.
 
     Example:
         >>> from pyg_samsa.predict import MoleculePredictor
@@ -60,6 +61,10 @@ class BlendPredictor(Predictor):
         for member in self.members:
             if (member.task.kind, member.task.names) != (self.task.kind, self.task.names):
                 raise ConfigError("members", member.task, f"predictors of one task, {self.task}")
+            if tuple(member.standardize) != tuple(self.members[0].standardize):
+                steps = [", ".join(one.standardize) or "none" for one in (self.members[0], member)]
+                raise ConfigError("members", f"{steps[0]} and {steps[1]}", "the same steps of standardisation in all")
+        self.standardize = tuple(self.members[0].standardize)
         self.names = list(names) if names is not None else [f"member {number}" for number in range(len(self.members))]
         if len(self.names) != len(self.members):
             raise ConfigError("names", self.names, f"{len(self.members)} names, one per member")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from pyg_samsa.predict.boosted_trees import BoostedTrees, BoostingOptions
 from pyg_samsa.predict.gaussian_process import GaussianProcess, GaussianProcessOptions
@@ -18,6 +19,7 @@ def descriptor_models(
     *,
     kinds: Collection[str] = ("trees", "gp"),
     extra_columns: Sequence[str] = (),
+    standardize: Sequence[str] = (),
 ) -> dict[str, BoostedTrees | GaussianProcess]:
     """Return the models to fit, by their names in tables.
 
@@ -28,6 +30,7 @@ def descriptor_models(
         process: Options of the Gaussian processes.
         kinds: Kinds of models: ``"trees"``, ``"gp"``.
         extra_columns: Names of the columns of a table that the models read after the descriptors.
+        standardize: Steps by which molecules are standardised before their descriptors are computed.
 
     Example:
         >>> options = PredictorOptions(tree_inputs=["maccs"], gp_inputs=["rdkit2d"])
@@ -35,13 +38,11 @@ def descriptor_models(
         ['trees maccs', 'Gaussian process rdkit2d']
     """
     found: dict[str, BoostedTrees | GaussianProcess] = {}
+    inputs: dict[str, Any] = {"extra_columns": extra_columns, "standardize": standardize}
     if "trees" in kinds:
         for names in options.inputs("trees"):
-            model = BoostedTrees(task, names, extra_columns=extra_columns, options=boosting)
-            found[f"trees {'+'.join(names)}"] = model
+            found[f"trees {'+'.join(names)}"] = BoostedTrees(task, names, **inputs, options=boosting)
     if "gp" in kinds:
         for names in options.inputs("gp"):
-            found[f"Gaussian process {'+'.join(names)}"] = GaussianProcess(
-                task, names, extra_columns=extra_columns, options=process
-            )
+            found[f"Gaussian process {'+'.join(names)}"] = GaussianProcess(task, names, **inputs, options=process)
     return found

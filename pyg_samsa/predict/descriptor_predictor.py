@@ -46,6 +46,7 @@ class DescriptorPredictor(Predictor):
             raise ConfigError("model", f"{model.width} columns", f"{width}, those of its descriptors", hint=hint)
         self.model, self.task = model, model.task
         self.descriptors, self.extra_columns = model.descriptors, model.extra_columns
+        self.standardize = model.standardize
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str], *, threads: int = 1) -> DescriptorPredictor:

@@ -46,6 +46,7 @@ class MoleculeEmbedder(Predictor):
         self.task = Task("regression", [f"e{number:0{digits}d}" for number in range(1, self.width + 1)])
         self.fingerprint = hashlib.sha256(f"embedding of {predictor.fingerprint}".encode()).hexdigest()
         self.descriptors, self.extra_columns = predictor.descriptors, predictor.extra_columns
+        self.standardize = predictor.standardize
 
     @classmethod
     def from_network(cls, name: str | os.PathLike[str], **options: Any) -> MoleculeEmbedder:

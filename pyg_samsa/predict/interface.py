@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from pyg_samsa.chem.molecule_changes import Change
 from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.chem.parsing import Parsed, in_chunks, join_parsed, parse_stream
 from pyg_samsa.errors import ConfigError
@@ -35,6 +36,7 @@ class Predictions(NamedTuple):
         low: Lower ends of the intervals of a regression, float64 [G, C]; None unless requested.
         high: Upper ends, float64 [G, C].
         sets: Whether a label is in the set, bool [G, C, 2] (0, 1), or a class, bool [G, C]; None unless requested.
+        changes: The molecules that were standardised to others before they were predicted.
 
     Example:
         >>> from pyg_samsa.predict import MoleculePredictor
@@ -50,6 +52,7 @@ class Predictions(NamedTuple):
     low: np.ndarray | None = None
     high: np.ndarray | None = None
     sets: np.ndarray | None = None
+    changes: Sequence[Change] = ()
 
 
 class MoleculeInputs:
@@ -129,6 +132,8 @@ class Predictor(ABC):
         fingerprint: Hash of the files of the model; empty if it was not loaded from files.
         descriptors: Names of the descriptors that it computes from the SMILES.
         extra_columns: Names of the columns of numbers that it needs beside the SMILES.
+        standardize: Steps by which molecules are standardised before, as in training, see
+            `pyg_samsa.chem.standardize.Standardizer`.
         calibration: Calibration of intervals and sets; None if the predictor was not calibrated.
         column_suffix: What follows the name of a target in the name of the column of its predictions in a table.
     """
@@ -137,6 +142,7 @@ class Predictor(ABC):
     fingerprint: str = ""
     descriptors: Sequence[str] = ()
     extra_columns: Sequence[str] = ()
+    standardize: Sequence[str] = ()
     calibration: Calibration | None = None
     column_suffix: str = "_pred"
 
@@ -189,6 +195,7 @@ class Predictor(ABC):
         interval: float | None = None,
         workers: int = 1,
         max_atoms: int | None = MAX_ATOMS,
+        standardized: bool = False,
     ) -> Predictions:
         """Predict for a list of SMILES.
 
@@ -202,6 +209,7 @@ class Predictor(ABC):
                 :mod:`pyg_samsa.predict.conformal`.
             workers: Number of processes that read molecules.
             max_atoms: Molecules with more atoms get an error instead of a prediction; None takes any.
+            standardized: Whether the molecules are to be taken as they are, also by a model with :attr:`standardize`.
 
         Raises:
             ConfigError: ``draws``, ``interval`` or ``workers`` is not allowed, a column is missing, or the predictor
@@ -215,7 +223,8 @@ class Predictor(ABC):
             ((2, 3), ['', 'RDKit cannot read this SMILES'])
         """
         chunks = in_chunks(list_molecules(smiles))
-        stream = parse_stream(chunks, workers=workers, max_atoms=max_atoms, descriptors=self.descriptors)
+        reading: dict[str, Any] = {"workers": workers, "max_atoms": max_atoms, "descriptors": self.descriptors}
+        stream = parse_stream(chunks, **reading, standardize=() if standardized else self.standardize)
         parsed = join_parsed([parsed for _, parsed in stream])
         options: dict[str, Any] = {"uncertainty": uncertainty, "draws": draws, "interval": interval}
         return self.predict_parsed(parsed, extra_columns=extra_columns, **options)
@@ -294,7 +303,7 @@ class Predictor(ABC):
             spread[kept] = deviation
         for row in kept[~np.isfinite(values[kept]).all(1)]:
             errors[row] = "the output of the model is not finite"
-        result = Predictions(values, spread, errors)
+        result = Predictions(values, spread, errors, changes=parsed.changes)
         if interval is not None and self.calibration is not None:  # it is there: it was checked above
             result = add_interval(self.task, self.calibration, result, interval)
         return result if asked else result._replace(spread=None)

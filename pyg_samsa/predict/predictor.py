@@ -15,6 +15,7 @@ from torch import Tensor
 from pyg_samsa.chem.descriptors import check_descriptors, descriptor_labels
 from pyg_samsa.chem.graph_table import GraphTable
 from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.chem.standardize import ordered_steps
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.float64 import to_float64
 from pyg_samsa.hub.folder import CONFIG, WEIGHTS, find_pretrained
@@ -48,6 +49,7 @@ class MoleculePredictor(Predictor):
         task: Its task.
         descriptors: Names of the descriptors that the network reads beside the graph.
         extra_columns: Names of the columns of numbers that it reads after them.
+        standardize: Steps by which molecules are standardised before, as in training.
         tokens_per_batch: Number of atoms and directed bonds in a batch; a larger molecule gets its own batch.
         device: Device of the network.
 
@@ -74,6 +76,7 @@ class MoleculePredictor(Predictor):
         *,
         descriptors: Sequence[str] = (),
         extra_columns: Sequence[str] = (),
+        standardize: Sequence[str] = (),
         tokens_per_batch: int = TOKENS_PER_BATCH,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -93,6 +96,7 @@ class MoleculePredictor(Predictor):
             raise ConfigError("model", "a network with other features", "OGB's features of atoms and bonds", hint=hint)
         _check_graph_features(model, descriptors, extra_columns)
         self.descriptors, self.extra_columns = tuple(descriptors), tuple(extra_columns)
+        self.standardize = ordered_steps(standardize)
         self.device = find_device(device)
         self.model = model.eval().to(self.device)
         self.tokens_per_batch = tokens_per_batch
@@ -142,8 +146,7 @@ class MoleculePredictor(Predictor):
         if config.task is None:
             hint = "Save it with save_pretrained(..., task=...)."
             raise ConfigError(f"{folder / CONFIG}: task", None, "the task of the model", hint=hint)
-        inputs: dict[str, Any] = {"descriptors": config.descriptors, "extra_columns": config.extra_columns}
-        predictor = cls(model, config.task, **inputs, **options)
+        predictor = cls(model, config.task, **config.inputs, **options)
         predictor.fingerprint = _fingerprint(folder)
         return predictor
 

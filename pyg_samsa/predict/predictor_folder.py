@@ -199,8 +199,8 @@ def save_predictor(predictor: Predictor, folder: str | os.PathLike[str]) -> Path
             kind = kind_of(member)
             place = f"{kind}_{sum(other['kind'] == kind for other in described)}"
             if isinstance(member, MoleculePredictor):
-                inputs: dict[str, Any] = {"descriptors": member.descriptors, "extra_columns": member.extra_columns}
-                save_pretrained(member.model, temporary / place, task=member.task, **inputs)
+                names = ("task", "descriptors", "extra_columns", "standardize")
+                save_pretrained(member.model, temporary / place, **{key: getattr(member, key) for key in names})
             elif isinstance(member, DescriptorPredictor):
                 member.model.save(temporary / place)
             described.append({"name": name, "kind": kind, "folder": place, "weights": weights.tolist()})

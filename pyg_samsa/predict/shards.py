@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pyg_samsa.chem.molecule_changes import ChangeCounts
 from pyg_samsa.chem.molecule_table import open_molecule_table
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
 from pyg_samsa.io.documents import parse_json, read_text
@@ -44,6 +45,16 @@ class Shard:
     header: bool = True
 
     @property
+    def listed(self) -> Path:
+        """File that lists the standardised molecules.
+
+        Example:
+            >>> Shard(Path("in/0.csv"), Path("out/0.csv")).listed.name
+            '0.csv-standardized.csv'
+        """
+        return self.target.parent / RECORDS / f"{self.target.name}-standardized.csv"
+
+    @property
     def record(self) -> Path:
         """File that says what the finished output was made of.
 
@@ -61,6 +72,7 @@ class ShardResult(NamedTuple):
         rows: Number of its rows.
         errors: Number of rows without a prediction.
         skipped: Whether it was finished before.
+        changes: How many molecules were standardised; None for a predictor without standardisation.
 
     Example:
         >>> ShardResult(10, 1).skipped
@@ -70,6 +82,7 @@ class ShardResult(NamedTuple):
     rows: int
     errors: int
     skipped: bool = False
+    changes: ChangeCounts | None = None
 
 
 def find_shards(
@@ -159,7 +172,8 @@ def predict_shard(
         >>> shard = Shard(folder / "0.csv", folder / "out" / "0.csv")
         >>> predictor = MoleculePredictor.from_pretrained("peptides")
         >>> [predict_shard(predictor, shard, StreamOptions()) for _ in range(2)]
-        [ShardResult(rows=1, errors=0, skipped=False), ShardResult(rows=1, errors=0, skipped=True)]
+        [ShardResult(rows=1, errors=0, skipped=False, changes=None),
+         ShardResult(rows=1, errors=0, skipped=True, changes=None)]
     """
     before = _state_of(shard.source)
     opened = open_molecule_table(shard.source, shard.format, header=shard.header, smiles_column=options.smiles_column)
@@ -169,12 +183,14 @@ def predict_shard(
         asked = {"signature": table.signature(), "input": file_hash(shard.source)}
         if (finished := _finished(shard, asked)) is not None:
             return finished
-        done = predict_to_file(table, shard.target, advance=advance, accept=lambda: _check_same(shard.source, before))
+        writing: dict[str, Any] = {"advance": advance, "listed": shard.listed}
+        done = predict_to_file(table, shard.target, **writing, accept=lambda: _check_same(shard.source, before))
     content = {**asked, "output": file_hash(shard.target), "rows": done.rows, "errors": done.errors}
+    content |= {} if done.changes is None else {"changes": done.changes.as_dict()}
     remove_partial(shard.record)
     with atomic_write(shard.record) as temporary:
         temporary.write_text(json.dumps(content), encoding="utf-8")
-    return ShardResult(done.rows, done.errors)
+    return ShardResult(done.rows, done.errors, changes=done.changes)
 
 
 def sum_results(results: Sequence[ShardResult]) -> ShardResult:
@@ -182,10 +198,12 @@ def sum_results(results: Sequence[ShardResult]) -> ShardResult:
 
     Example:
         >>> sum_results([ShardResult(2, 1), ShardResult(3, 0, True)])
-        ShardResult(rows=5, errors=1, skipped=False)
+        ShardResult(rows=5, errors=1, skipped=False, changes=None)
     """
-    rows, errors = (sum(result[place] for result in results) for place in (0, 1))
-    return ShardResult(rows, errors, all(result.skipped for result in results))
+    rows, errors = sum(result.rows for result in results), sum(result.errors for result in results)
+    counts = [result.changes for result in results if result.changes is not None]
+    changes = sum(counts, ChangeCounts()) if counts else None
+    return ShardResult(rows, errors, all(result.skipped for result in results), changes)
 
 
 def _finished(shard: Shard, asked: dict[str, str]) -> ShardResult | None:
@@ -193,7 +211,9 @@ def _finished(shard: Shard, asked: dict[str, str]) -> ShardResult | None:
     try:
         content: Any = parse_json(read_text(shard.record, _LARGEST_RECORD))
         same = {name: content[name] for name in asked} == asked and content["output"] == file_hash(shard.target)
-        return ShardResult(int(content["rows"]), int(content["errors"]), True) if same else None
+        changes = ChangeCounts.from_dict(content["changes"]) if "changes" in content else None
+        same = same and (changes is None or not changes.changed or shard.listed.is_file())
+        return ShardResult(int(content["rows"]), int(content["errors"]), True, changes) if same else None
     except (OSError, ValueError, KeyError, TypeError, DataNotFoundError):
         return None  # predicted again
 

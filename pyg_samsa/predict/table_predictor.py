@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyg_samsa.chem.mol_blocks import parse_blocks
+from pyg_samsa.chem.molecule_changes import Change
 from pyg_samsa.chem.parsing import parse_molecules, parse_stream
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.io.cells import DECIMALS, count_digits, read_number, write_number
@@ -101,7 +102,8 @@ class AddedName(NamedTuple):
         name: Its name.
         is_number: Whether it holds numbers.
         role: ``"value"`` (of a regression, or a probability), ``"spread"``, ``"low"``, ``"high"``, ``"set"``,
-            ``"class"`` (the most likely one) or ``"error"``.
+            ``"class"`` (the most likely one), ``"standardized"`` (the molecule that was predicted, where it is not the
+            given one) or ``"error"``.
         target: Name of the target or class; empty where the column belongs to none.
 
     Example:
@@ -113,6 +115,27 @@ class AddedName(NamedTuple):
     is_number: bool
     role: str
     target: str = ""
+
+
+class PredictedChunk(NamedTuple):
+    """Rows of a table with what is added to them.
+
+    Attributes:
+        chunk: The rows.
+        added: The added columns.
+        errors: Number of rows without a prediction.
+        changes: Molecules that were standardised to others before.
+
+    Example:
+        >>> from pyg_samsa.io.tables.csv_format import CsvChunk
+        >>> PredictedChunk(CsvChunk([["C"]], 1, ","), [], 0, []).errors
+        0
+    """
+
+    chunk: Chunk
+    added: list[AddedColumn]
+    errors: int
+    changes: Sequence[Change]
 
 
 ChunkPredictor = Callable[[Iterable[ChunkInputs]], Iterator[Predictions]]
@@ -145,8 +168,9 @@ def predict_chunks(
             yield given.molecules
 
     reading: dict[str, Any] = {"workers": options.workers, "max_atoms": options.max_atoms}
+    reading |= {"descriptors": predictor.descriptors, "standardize": predictor.standardize}
     parse = parse_blocks if has_blocks else parse_molecules
-    for _, parsed in parse_stream(molecules(), **reading, descriptors=predictor.descriptors, parse=parse):
+    for _, parsed in parse_stream(molecules(), **reading, parse=parse):
         yield predictor.predict_parsed(
             parsed,
             extra_columns=pending.popleft().extra,
@@ -164,7 +188,8 @@ class TablePredictor:
     are joined into the last field, with an error. Added columns: ``<target>_pred`` for regressions and labels, ``pred``
     (the most likely class) and ``<class>_pred`` for classes, ``<target>_spread`` with ``uncertainty``, and ``error``.
     With ``interval`` also ``<target>_low`` and ``<target>_high`` for regressions, ``<label>_set`` for labels, and
-    ``set`` for classes, see `pyg_samsa.predict.interface.set_texts`.
+    ``set`` for classes, see `pyg_samsa.predict.interface.set_texts`. A predictor that standardises molecules also adds
+    ``standardized``, the molecule that was predicted in place of the given one; it is empty where that is the same.
 
     Args:
         predictor: The predictor.
@@ -185,8 +210,8 @@ class TablePredictor:
         >>> from pyg_samsa.chem.molecule_table import open_molecule_table
         >>> with open_molecule_table(BytesIO(b"name,smiles\nglycine,NCC(=O)O\n")) as (reader, _):
         ...     table = TablePredictor(predictor, reader, StreamOptions())
-        ...     (chunk, added, errors), = table.chunks()
-        >>> chunk.fields(), len(added), errors
+        ...     found, = table.chunks()
+        >>> found.chunk.fields(), len(found.added), found.errors
         ([['glycine', 'NCC(=O)O']], 4, 0)
     """
 
@@ -259,6 +284,7 @@ class TablePredictor:
             ends = {"regression": ["low", "high"], "multiclass": []}.get(kind, ["set"])
             added += [AddedName(f"{name}_{end}", end != "set", end, name) for name in targets for end in ends]
             added += [AddedName("set", False, "set")] * (kind == "multiclass")
+        added += [AddedName("standardized", False, "standardized")] * bool(self.predictor.standardize)
         return [*added, AddedName("error", False, "error")]
 
     def _writer(self) -> TableWriter:
@@ -297,8 +323,8 @@ class TablePredictor:
         )
         return hashlib.sha256(json.dumps([*asked, self.options.chunk_rows]).encode()).hexdigest()
 
-    def chunks(self) -> Iterator[tuple[Chunk, list[AddedColumn], int]]:
-        """Yield, for each chunk of rows that the table has left, the rows, the added columns, and the number of errors.
+    def chunks(self) -> Iterator[PredictedChunk]:
+        """Yield each chunk of rows that the table has left with what is added to it.
 
         Raises:
             DataError: The numbers of an extra column have another decimal sign than in training.
@@ -317,7 +343,8 @@ class TablePredictor:
 
         for result in self.predict(inputs()):
             chunk, words = pending.popleft()
-            yield chunk, self._columns(chunk, result, words), sum(1 for error in result.errors if error)
+            errors = sum(1 for error in result.errors if error)
+            yield PredictedChunk(chunk, self._columns(chunk, result, words), errors, result.changes)
 
     def _compare_extra(self, chunk: Chunk) -> None:
         """Raise an error if extra columns are written in another way than in training, and tell what is unclear."""
@@ -373,6 +400,9 @@ class TablePredictor:
                 added += [_numbers(ends[:, target], known, digits) for ends in (result.low, result.high)]
         if result.sets is not None:
             added += [AddedColumn(column) for column in set_texts(self.predictor.task, result).values()]
+        if self.predictor.standardize:
+            after = {change.position: change.after for change in result.changes}
+            added.append(AddedColumn([after.get(row, "") for row in range(len(chunk))]))
         return [*added, AddedColumn(self._errors(chunk, result, words))]
 
     def _errors(self, chunk: Chunk, result: Predictions, words: Sequence[Sequence[str]]) -> list[str]:

@@ -12,15 +12,16 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import torch
 
+from pyg_samsa.chem.standardize import ordered_steps
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.hub.folder import COPY_AGAIN, is_replaceable
-from pyg_samsa.hub.json_file import read_json, write_json
+from pyg_samsa.hub.json_file import read_json, read_steps, write_json
 from pyg_samsa.io.extra_column import ExtraColumn
 from pyg_samsa.io.files import atomic_directory
 from pyg_samsa.nn.target_scale import scale_of
 from pyg_samsa.task import Task
 
-FORMAT = 1
+FORMAT = 2
 LEAST = 1e-12
 """Smallest probability."""
 Model = TypeVar("Model", bound="VectorModel")
@@ -35,6 +36,7 @@ class VectorModel(ABC):
         task: The task.
         descriptors: Names of the descriptors that the vectors hold, see :obj:`pyg_samsa.chem.descriptors.DESCRIPTORS`.
         extra_columns: Names of the columns of a table that the vectors hold after the descriptors.
+        standardize: Steps by which molecules are standardised before their descriptors are computed.
         options: Options of the model; None for the defaults.
 
     Targets of a regression are standardised before the fit, in float64, so that the result depends neither on their
@@ -61,10 +63,12 @@ class VectorModel(ABC):
         descriptors: Sequence[str] = (),
         *,
         extra_columns: Sequence[str] = (),
+        standardize: Sequence[str] = (),
         options: Any = None,
     ) -> None:
         self.task = task
         self.descriptors, self.extra_columns = tuple(descriptors), tuple(extra_columns)
+        self.standardize = ordered_steps(standardize)
         self.options = options or self.options_class()
         self.width = 0
         self.target_mean, self.target_std = np.zeros(task.num_targets), np.ones(task.num_targets)
@@ -126,10 +130,12 @@ class VectorModel(ABC):
             raise ConfigError("folder", str(target), expected)
         with atomic_directory(target, overwrite=True) as temporary:
             content = {
-                "format": FORMAT,
+                # Versions that know no standardisation refuse a model with it.
+                "format": FORMAT if self.standardize else 1,
                 "task": self.task.as_dict(),
                 "descriptors": list(self.descriptors),
                 "extra_columns": [ExtraColumn.of(column).as_json() for column in self.extra_columns],
+                **({"standardize": list(self.standardize)} if self.standardize else {}),
                 "width": self.width,
                 "target_mean": self.target_mean.tolist(),
                 "target_std": self.target_std.tolist(),
@@ -174,6 +180,7 @@ class VectorModel(ABC):
                 task,
                 [str(name) for name in content["descriptors"]],
                 extra_columns=[ExtraColumn.from_json(column) for column in content["extra_columns"]],
+                standardize=read_steps(content, path),
                 options=cls.options_class(**known, threads=threads),
             )
             model.width = int(content["width"])

@@ -186,7 +186,7 @@ def test_damaged_files_are_named(tmp_path):
     ("change", "told"),
     [
         (lambda text: "{", "a JSON file"),
-        (lambda text: text.replace('"format": 1', '"format": 2'), "at most 1"),
+        (lambda text: text.replace('"format": 1', '"format": 3'), "at most 2"),
         (lambda text: text.replace('"width": 12', '"width": 3'), "models, columns and classes"),
         (lambda text: text.replace('"target_0.txt"', '"../target_0.txt"'), "a file in its folder"),
         (lambda text: text.replace('"columns"', '"colums"'), "a description of trees"),

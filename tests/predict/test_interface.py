@@ -62,7 +62,7 @@ def test_extra_columns_of_a_table():
     text = b"shift,smiles\n0.5,CC\n,CCC\nlow,C\n1,C1CC\n"
     with open_molecule_table(io.BytesIO(text)) as (reader, _):
         table = TablePredictor(Lengths(), reader, StreamOptions())
-        ((chunk, added, errors),) = table.chunks()
+        ((chunk, added, errors, _),) = table.chunks()
     written = rows_of(chunk, added)
     assert [row[2] for row in written] == ["2.5", "", "", ""]
     assert (errors, written[1][3]) == (3, "the output of the model is not finite")
@@ -162,7 +162,7 @@ def test_columns_of_a_table(kind, names, scores, added, first):
     with open_molecule_table(io.BytesIO(b"smiles\nC\nC1CC\n")) as (reader, _):
         table = TablePredictor(predictor, reader, StreamOptions(interval=0.5))
         assert table.header() == ["smiles", *added]
-        ((chunk, columns, _),) = table.chunks()
+        ((chunk, columns, _, _),) = table.chunks()
         assert TablePredictor(predictor, reader, StreamOptions()).signature() != table.signature()
     written = rows_of(chunk, columns)
     assert written[0] == ["C", *first]

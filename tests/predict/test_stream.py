@@ -30,7 +30,7 @@ def csv_text(lines=LINES, header="id,smiles"):
 class Lengths:
     """Predicts the number of atoms, as a real predictor would return it."""
 
-    fingerprint, descriptors, extra_columns = "a", (), ()
+    fingerprint, descriptors, extra_columns, standardize = "a", (), (), ()
     target_std, column_suffix = None, "_pred"
 
     def __init__(self, task=None, fail_at=None):

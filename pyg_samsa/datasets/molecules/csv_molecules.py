@@ -17,12 +17,15 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from pyg_samsa.chem.molecule_changes import ChangeCounts
 from pyg_samsa.chem.ogb_features import TOO_LARGE, UNREADABLE
+from pyg_samsa.chem.standardize import STEPS, ordered_steps
 from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.molecules.csv_table import LeftOut, MoleculeTable, open_molecule_table
 from pyg_samsa.datasets.molecules.molecule_shards import Shard, convert_table, molecule_kind
+from pyg_samsa.datasets.molecules.standardized import changes_file, write_standardized
 from pyg_samsa.datasets.molecules.targets import CENSORED, CSV_TASKS, CellOptions, read_numbers, read_targets
 from pyg_samsa.datasets.option_types import Seed
 from pyg_samsa.datasets.splits import (
@@ -44,7 +47,7 @@ from pyg_samsa.options import Option, check_integer
 from pyg_samsa.task import MASKED, SPLITS, Task
 
 _LOGGER = logging.getLogger(__name__)
-_VERSION = 7
+_VERSION = 8
 _FEW_ROWS = 10
 _WORTH_WORKERS = 2000
 _SHOWN = 5
@@ -68,6 +71,7 @@ class _Options:
     skip_invalid: bool
     cells: CellOptions
     max_atoms: int = 10_000
+    standardize: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("csv_task", self.task, _TASKS)
@@ -121,12 +125,17 @@ class CSVMolecules(SplitDataset):
             ``"missing"``, or as the ``"exact"`` numbers.
         positive_class: Which of two words is the positive class; empty chooses it.
         max_atoms: Rows whose molecule has more atoms are left out.
+        standardize: Steps by which molecules are standardised, see `pyg_samsa.chem.standardize.Standardizer`. Graphs,
+            splits and ``smiles`` are those of the standardised molecules; the changed ones are listed in the file
+            :attr:`standardized`.
         workers: Processes that convert molecules; None is one for each core.
         progress: Show a progress bar.
         transform: Called on every graph on access.
 
     Attributes:
         left_out: File that lists the rows that were left out, or None.
+        standardized: File that lists the molecules that the standardisation changed, or None.
+        changes: How many molecules it changed; None without standardisation.
         notes: What the user should know about how the table was read.
 
     Shapes:
@@ -183,31 +192,43 @@ class CSVMolecules(SplitDataset):
         censored: Annotated[str, Option("What is done with bounds such as >10.", CENSORED)] = "refuse",
         positive_class: Annotated[str, Option("Which of two words is the positive class; empty chooses it.")] = "",
         max_atoms: Annotated[int, Option("Rows whose molecule has more atoms are left out.", low=1)] = 10_000,
+        standardize: Annotated[
+            Sequence[str], Option(f"Steps by which molecules are standardised: {', '.join(STEPS)}.")
+        ] = (),
         workers: int | None = None,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
+        steps = ordered_steps(standardize, "dataset.standardize")
         path = _existing(csv)
         names, extra = _texts(target_columns), _texts(extra_columns)
         missing = None if missing_values is None else _texts(missing_values)
         cells = CellOptions("", decimal, missing, censored, str(positive_class))
         shares = tuple(check_fractions(fractions).values()) if split_kind != "column" else ()
         split = (split_kind, split_column, shares, seed)
-        options = _Options(str(smiles_column), names, extra, csv_task, *split, skip_invalid, cells, max_atoms)
+        options = _Options(str(smiles_column), names, extra, csv_task, *split, skip_invalid, cells, max_atoms, steps)
         prepared_file = prepared_path(root, path, options)
         make = partial(_prepare, path, options, prepared_file, workers, progress)
         prepared = prepare_once(prepared_file, make, parts=_parts_folder(prepared_file))
         facts = prepared.extra
         found = tuple(ExtraColumn.from_json(column) for column in facts["extra_columns"])
-        features = replace(MOLECULES, extra_columns=found, graph_channels=len(found))
+        features = replace(MOLECULES, extra_columns=found, graph_channels=len(found), standardize=steps)
         super().__init__(prepared, Task(facts["task"], facts["target_names"]), features, transform=transform, root=root)
         self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
-        if facts["left_out"]:
-            told = (path.name, facts["left_out"], self.left_out, facts["too_large"])
-            _LOGGER.warning("%s: %s; listed in %s%s", *told)
+        self.changes = ChangeCounts.from_dict(facts["changes"]) if steps else None
+        self.standardized = changes_file(prepared_file) if self.changes and self.changes.changed else None
         self.notes = tuple(facts["notes"])
+        self._tell(path.name, facts)
+
+    def _tell(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Log what the user should know."""
+        if facts["left_out"]:
+            _LOGGER.warning("%s: %s; listed in %s%s", name, facts["left_out"], self.left_out, facts["too_large"])
+        if self.changes is not None:
+            listed = "" if self.standardized is None else f"; listed in {self.standardized}"
+            _LOGGER.warning("%s: %s%s", name, self.changes.text(), listed)
         for note in self.notes:
-            _LOGGER.warning("%s: %s", path.name, note)
+            _LOGGER.warning("%s: %s", name, note)
 
 
 def _existing(csv: str | os.PathLike[str]) -> Path:
@@ -276,6 +297,7 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         raise DataError(f"{path}: no training row has a target", hint="Use another --split or --target-columns.")
     if left_out:
         _write_left_out(_left_out_file(prepared_file), left_out)
+    changes, told = write_standardized(changes_file(prepared_file), shard, y, split_idx)
     prepared = molecules_to_prepared(
         shard.graphs,
         split_idx,
@@ -291,7 +313,8 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         "extra_columns": [column.as_json() for column in extra.columns],
         "left_out": _summary(left_out),
         "too_large": _too_large(large),
-        "notes": [*notes, *extra.notes, *_small_splits(split_idx, options.split)],
+        "changes": changes.as_dict(),
+        "notes": [*notes, *told, *extra.notes, *_small_splits(split_idx, options.split)],
     }
     return prepared
 
@@ -308,6 +331,7 @@ def _convert(
             max_atoms=options.max_atoms,
             split=options.split,
             seed=options.seed,
+            standardize=options.standardize,
             workers=count_workers(workers, count, worthwhile=_WORTH_WORKERS),
             advance=advance,
         )

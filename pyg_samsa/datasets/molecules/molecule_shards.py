@@ -18,6 +18,7 @@ from pyg_samsa.chem.graph_table import GraphTable
 from pyg_samsa.chem.molecule_names import parse_ranked
 from pyg_samsa.chem.ogb_features import import_rdkit
 from pyg_samsa.chem.parsing import CHUNK, Parsed, in_chunks, join_parsed
+from pyg_samsa.chem.standardize import Standardizer, pack_steps
 from pyg_samsa.datasets.base import load_tensors
 from pyg_samsa.datasets.molecules.csv_table import LeftOut, MoleculeTable, TableRow
 from pyg_samsa.datasets.texts import Texts
@@ -28,7 +29,7 @@ from pyg_samsa.io.worker_pool import map_chunks
 _LOGGER = logging.getLogger(__name__)
 SHARD_ROWS = 2**16
 """Rows of a shard. Tables of no more rows are converted in memory."""
-_FORMAT = 1
+_FORMAT = 2
 _GRAPHS = ("x", "edge_index", "edge_attr", "num_nodes", "num_edges")
 _DIGEST = 32
 
@@ -52,7 +53,10 @@ class Shard:
         graphs: Graphs of the K molecules.
         rows: Row of the file of each molecule, int64 [K].
         ranks: Ranks of the names by which they are split, 32 bytes [K]; empty for a split by a column.
-        smiles: SMILES without blanks around them.
+        smiles: SMILES without blanks around them; standardised molecules.
+        given: SMILES as given of those that the standardisation changed; empty for the others.
+        steps: The steps that changed each molecule, uint8 [K]: bit k for step k of
+            :obj:`pyg_samsa.chem.standardize.STEPS`.
         split: Texts of the column of the split.
         targets: Columns of targets, K texts each.
         extra: Extra columns, K texts each.
@@ -64,6 +68,8 @@ class Shard:
     rows: np.ndarray
     ranks: np.ndarray
     smiles: Texts
+    given: Texts
+    steps: np.ndarray
     split: Texts
     targets: list[Texts]
     extra: list[Texts]
@@ -72,7 +78,7 @@ class Shard:
     @property
     def texts(self) -> list[Texts]:
         """All columns of texts."""
-        return [self.smiles, self.split, *self.targets, *self.extra]
+        return [self.smiles, self.given, self.split, *self.targets, *self.extra]
 
 
 def convert_table(
@@ -82,6 +88,7 @@ def convert_table(
     max_atoms: int,
     split: str,
     seed: int,
+    standardize: Sequence[str] = (),
     workers: int = 1,
     shard_rows: int | None = None,
     advance: Callable[[int], Any] = lambda _: None,
@@ -97,6 +104,7 @@ def convert_table(
         max_atoms: Molecules with more atoms are left out.
         split: What molecules are split by: ``"random"`` (their canonical SMILES), ``"scaffold"`` or ``"column"``.
         seed: Seed of the split.
+        standardize: Steps by which molecules are standardised, see `pyg_samsa.chem.standardize.Standardizer`.
         workers: Processes that convert molecules.
         shard_rows: Rows of a shard; None for :data:`SHARD_ROWS`.
         advance: Called with numbers of rows that are done.
@@ -121,7 +129,8 @@ def convert_table(
     """
     import_rdkit()
     size = SHARD_ROWS if shard_rows is None else shard_rows
-    convert = partial(parse_ranked, max_atoms=max_atoms, split=split, seed=seed)
+    options: dict[str, Any] = {"max_atoms": max_atoms, "split": split, "seed": seed}
+    convert = partial(parse_ranked, **options, standardize=Standardizer(standardize))
     done = _finished(folder)
     left_out: list[LeftOut] = []
     rows = table.rows(left_out)
@@ -194,12 +203,16 @@ def _shard(
         for place, reason, kind in parsed.refused
     ]
     kept = [taken[place] for place in parsed.kept]
+    changes = {change.position: change for change in parsed.changes}
+    changed = [changes.get(place) for place in parsed.kept]
     return Shard(
         len(taken),
         parsed.table,
         np.array([row.row for row in kept], dtype=np.int64),
         np.concatenate(ranks),
         Texts.of(parsed.smiles),
+        Texts.of("" if one is None else one.before for one in changed),
+        np.array([0 if one is None else pack_steps(one.steps) for one in changed], dtype=np.uint8),
         Texts.of(row.split for row in kept),
         [Texts.of(row.targets[place] for row in kept) for place in range(len(taken[0].targets))],
         [Texts.of(row.extra[place] for row in kept) for place in range(len(taken[0].extra))],
@@ -215,6 +228,7 @@ def _save(shard: Shard, path: Path) -> None:
         "graphs": {name: torch.from_numpy(getattr(shard.graphs, name)) for name in _GRAPHS},
         "rows": torch.from_numpy(shard.rows),
         "ranks": torch.from_numpy(ranks),
+        "steps": torch.from_numpy(shard.steps),
         "texts": [[texts.content, texts.ptr] for texts in shard.texts],
         "targets": len(shard.targets),
         "left_out": [list(one) for one in shard.left_out],
@@ -233,13 +247,15 @@ def _load(path: Path) -> Shard:
     try:
         if content["format"] != _FORMAT:
             raise DataIntegrityError(path, f"a shard of format {_FORMAT}", f"format {content['format']}")
-        smiles, split, *others = (Texts(*texts) for texts in content["texts"])
+        smiles, given, split, *others = (Texts(*texts) for texts in content["texts"])
         return Shard(
             content["count"],
             GraphTable(*(content["graphs"][name].numpy() for name in _GRAPHS)),
             content["rows"].numpy(),
             content["ranks"].numpy().view(f"S{_DIGEST}"),
             smiles,
+            given,
+            content["steps"].numpy(),
             split,
             others[: content["targets"]],
             others[content["targets"] :],
@@ -281,7 +297,8 @@ def _join(paths: Sequence[Path], folder: Path) -> Shard:
         ptr = torch.cat([torch.zeros(1, dtype=torch.long), *(part.ptr.diff() for part in parts)]).cumsum(0)
         content = join(f"texts-{place}", np.uint8, [part.content.numpy() for part in parts])
         columns.append(Texts(torch.from_numpy(content), ptr))
-    targets = 2 + len(shards[0].targets)
+    smiles, given, split, *others = columns
+    targets = len(shards[0].targets)
     return Shard(
         sum(shard.count for shard in shards),
         GraphTable(
@@ -295,10 +312,12 @@ def _join(paths: Sequence[Path], folder: Path) -> Shard:
         ),
         np.concatenate([shard.rows for shard in shards]),
         np.concatenate([shard.ranks for shard in shards]),
-        columns[0],
-        columns[1],
-        columns[2:targets],
-        columns[targets:],
+        smiles,
+        given,
+        np.concatenate([shard.steps for shard in shards]),
+        split,
+        others[:targets],
+        others[targets:],
         [one for shard in shards for one in shard.left_out],
     )
 
