@@ -3,15 +3,17 @@
     python -m benchmarks.trunk together --seeds 0 1 2        # trunk.yaml against each of its tasks alone
     python -m benchmarks.trunk transfer --seeds 0 1 2        # a trunk of the other tasks, fine-tuned on one
     python -m benchmarks.trunk masked --seeds 0 1 2          # training without labels first, then few labels
+    python -m benchmarks.trunk conflict --seeds 0            # do gradients of tasks point in opposite directions?
     python -m benchmarks.trunk speed                         # a mixed epoch against the epochs of its tasks
 
-Every run has its own folder below ``--out`` and is not repeated, so that an interrupted series goes on. The tables are
-printed and written beside the runs.
+Every run has its own folder below ``--out`` and is not repeated, so that an interrupted series goes on. Scores, tables
+and figures are written beside the runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +24,7 @@ import pandas as pd
 import torch
 import yaml
 
+from benchmarks import trunk_report
 from pyg_samsa.experiments.run import run
 from pyg_samsa.graphgym.config import find_config, load_config
 from pyg_samsa.graphgym.mixed_tasks import load_tasks, make_mixed_plan, read_tasks
@@ -49,16 +52,12 @@ def score_of(folder: Path) -> tuple[str, float]:
     return metric, summary["test"][metric]
 
 
-def table(rows: Sequence[Mapping[str, Any]], by: Sequence[str]) -> pd.DataFrame:
-    """Return mean, deviation and number of the scores, by some columns."""
-    return pd.DataFrame(rows).groupby(list(by), sort=False)["score"].agg(["mean", "std", "count"]).reset_index()
-
-
-def write(found: pd.DataFrame, args: argparse.Namespace, name: str) -> None:
-    """Print a table, and write it beside the runs."""
+def write(rows: Sequence[Mapping[str, Any]], args: argparse.Namespace, name: str, found: pd.DataFrame) -> None:
+    """Write the scores of all runs and their table beside the runs, and print the table."""
     args.out.mkdir(parents=True, exist_ok=True)
-    found.to_csv(args.out / f"{name}.csv", index=False)
-    print(found.to_string(index=False, float_format="%.4f"), flush=True)
+    pd.DataFrame(rows).to_csv(args.out / f"{name}.csv", index=False)
+    (args.out / f"{name}.md").write_text(trunk_report.markdown(found) + "\n")
+    print(found.to_string(index=False), flush=True)
 
 
 def together(args: argparse.Namespace) -> None:
@@ -73,7 +72,8 @@ def together(args: argparse.Namespace) -> None:
             rows.append(
                 {"task": own.name, "metric": metric, "trained": "alone", "seed": seed, "score": score_of(alone)[1]}
             )
-            write(table(rows, ["task", "metric", "trained"]), args, "together")
+            write(rows, args, "together", trunk_report.compared(pd.DataFrame(rows)))
+    trunk_report.draw_differences(pd.DataFrame(rows), args.out / "together.png")
 
 
 def without(config: str, name: str, out: Path) -> Path:
@@ -107,7 +107,9 @@ def transfer(args: argparse.Namespace) -> None:
         for name in args.tasks or sorted(path.name for path in (whole / TASKS).iterdir()):
             trunk = run_once(without(args.config, name, args.out), f"without-{name}", seed, args)
             rows += fine_tune(name, whole / TASKS / name / "config.yaml", {"trunk": trunk}, seed, args)
-            write(table(rows, ["task", "share", "start"]), args, "transfer")
+            write(rows, args, "transfer", trunk_report.by_share(pd.DataFrame(rows)))
+    title = "A trunk of the other tasks, against new weights"
+    trunk_report.draw_curves(pd.DataFrame(rows), args.out / "transfer.png", title)
 
 
 def fine_tune(
@@ -154,7 +156,9 @@ def masked(args: argparse.Namespace) -> None:
             config = whole / TASKS / name / "config.yaml"
             source = run_once(config, f"masked-{name}", seed, args, "dataset.task_type", "masked")
             rows += fine_tune(name, config, {"masked": source}, seed, args)
-            write(table(rows, ["task", "share", "start"]), args, "masked")
+            write(rows, args, "masked", trunk_report.by_share(pd.DataFrame(rows)))
+    title = "Hidden features first, against new weights"
+    trunk_report.draw_curves(pd.DataFrame(rows), args.out / "masked.png", title)
 
 
 def speed(args: argparse.Namespace) -> None:
@@ -177,7 +181,7 @@ def speed(args: argparse.Namespace) -> None:
     alone = sum(value for name, value in best.items() if name != "together")
     rows = [{"epoch": name, "seconds": value} for name, value in best.items()]
     rows += [{"epoch": "sum of tasks", "seconds": alone}, {"epoch": "ratio", "seconds": best["together"] / alone}]
-    write(pd.DataFrame(rows), args, "speed")
+    write(rows, args, "speed", pd.DataFrame(rows))
 
 
 def epoch(network: Any, module: Any, loader: Any, task: str) -> float:
@@ -195,22 +199,103 @@ def epoch(network: Any, module: Any, loader: Any, task: str) -> float:
     return time.process_time() - started
 
 
+def conflict(args: argparse.Namespace) -> None:
+    """Compare the gradients that the tasks give to the encoder, after one epoch and at the end of the training."""
+    rows = []
+    for seed in args.seeds:
+        early = ["optim.max_epoch", "1", "optim.num_warmup_epochs", "0"]
+        for when, folder in {
+            "after one epoch": run_once(args.config, "early", seed, args, *early),
+            "at the end": run_once(args.config, "together", seed, args),
+        }.items():
+            gradients = gradients_of(folder, args)
+            for row in alignments(gradients):
+                rows.append({"when": when, "seed": seed, **row})
+            change = surgery({name: found.mean(0) for name, found in gradients.items()}, seed)
+            rows.append({"when": when, "seed": seed, "tasks": "PCGrad changes the sum by", "mean": change})
+    write(rows, args, "conflict", pd.DataFrame(rows))
+
+
+def gradients_of(folder: Path, args: argparse.Namespace) -> dict[str, torch.Tensor]:
+    """Return name of a task -> gradients of the encoder for some batches [batches, P], with the weights of a run."""
+    loaded = load_config(args.config, args.opts)
+    plan = make_mixed_plan(loaded, load_tasks(loaded, progress=False), seed=0)
+    network: Any = plan.build_network()
+    module, data = plan.make_module(network), plan.make_data()
+    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
+    module.load_state_dict(state, strict=False)
+    network.train()
+    encoder = list(next(iter(network.parts.values())).model.encoder.parameters())
+    found: dict[str, torch.Tensor] = {}
+    for name, part in data.parts.items():
+        own = []
+        for batch, _ in zip(part.loader("train", epoch=0), range(args.batches), strict=False):
+            batch.task_name = name
+            loss = module.losses[module.prefix_of(batch)](*network(batch))
+            own.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, encoder, materialize_grads=True)]))
+        found[name] = torch.stack(own).double()
+    return found
+
+
+def alignments(gradients: Mapping[str, torch.Tensor]) -> list[dict[str, Any]]:
+    """Return the cosines of gradients: of the means of two tasks, and of their single batches.
+
+    Args:
+        gradients: Name of a task -> gradients [batches, P].
+    """
+    rows = []
+    for (first, one), (second, other) in itertools.combinations_with_replacement(gradients.items(), 2):
+        cosines = torch.nn.functional.cosine_similarity(one[:, None], other[None], dim=2)
+        if first == second:
+            cosines = cosines[~torch.eye(len(one), dtype=torch.bool)]
+        mean = torch.nn.functional.cosine_similarity(one.mean(0), other.mean(0), dim=0)
+        row = {"tasks": f"{first}, {second}", "mean": float(mean), "batches": float(cosines.mean())}
+        rows.append({**row, "negative": float((cosines < 0).double().mean())})
+    return rows
+
+
+def surgery(gradients: Mapping[str, torch.Tensor], seed: int) -> float:
+    r"""Return by how much `PCGrad <https://arxiv.org/abs/2001.06782>`_ changes the sum of gradients, of its length.
+
+    Of the gradient of each task, its part against the gradient of another task is taken away, for one task after
+    another.
+
+    Args:
+        gradients: Name of a task -> gradient [P].
+        seed: Seed of the order of the tasks.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    before, after = sum(gradients.values()), 0.0
+    for name, gradient in gradients.items():
+        others = [other for key, other in gradients.items() if key != name]
+        for place in torch.randperm(len(others), generator=generator).tolist():
+            product = gradient @ others[place]
+            if product < 0:
+                gradient = gradient - product / (others[place] @ others[place]) * others[place]
+        after = after + gradient
+    return float((after - before).norm() / before.norm())  # type: ignore[union-attr]
+
+
+SERIES = {"together": together, "transfer": transfer, "masked": masked, "conflict": conflict, "speed": speed}
+
+
 def main() -> None:
     """Run a series."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("series", choices=["together", "transfer", "masked", "speed"])
+    parser.add_argument("series", choices=list(SERIES))
     parser.add_argument("--config", default="trunk", help="configuration with tasks")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tasks", nargs="+", help="tasks that are fine-tuned (default: all; masked: two)")
     parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES), help="shares of the training rows")
     parser.add_argument("--adapt", nargs="+", default=["all"], help="values of train.adapt after a start")
     parser.add_argument("--threads", type=int, default=1, help="threads, for speed")
+    parser.add_argument("--batches", type=int, default=8, help="batches of each task, for conflict")
     parser.add_argument("--rows", type=int, default=500, help="training rows of each task, for speed")
     parser.add_argument("--repeats", type=int, default=3, help="epochs of each kind, for speed; the fastest counts")
     parser.add_argument("--out", type=Path, default=Path("results/trunk-study"), help="folder of the runs")
     parser.add_argument("opts", nargs="*", help="key value ...: settings of all runs")
     args = parser.parse_intermixed_args()
-    {"together": together, "transfer": transfer, "masked": masked, "speed": speed}[args.series](args)
+    SERIES[args.series](args)
 
 
 if __name__ == "__main__":
