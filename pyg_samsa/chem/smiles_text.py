@@ -26,6 +26,21 @@ def write_smiles(mol: Any, *, stereo: bool = True) -> str | None:
     return Chem.MolToSmiles(mol, isomericSmiles=stereo) if mol.GetNumAtoms() <= SAFE_ATOMS else None
 
 
+def write_ordered(mol: Any) -> tuple[str, list[int]] | None:
+    """Return the canonical SMILES of a molecule, and for each of its atoms the number in the molecule; None as above.
+
+    Args:
+        mol: ``rdkit.Chem.Mol``.
+
+    Example:
+        >>> from pyg_samsa.chem.ogb_features import parse_smiles
+        >>> write_ordered(parse_smiles("OCC"))
+        ('CCO', [2, 1, 0])
+    """
+    text = write_smiles(mol)
+    return None if text is None else (text, list(mol.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]))
+
+
 def is_mol(molecule: Any) -> bool:
     """Return whether an object is a molecule of RDKit.
 

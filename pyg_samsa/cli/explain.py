@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.cli._arguments import add_decimal, add_import, add_model, add_smiles_column, import_modules
+from pyg_samsa.cli._similar import (
+    TABLE,
+    add_similar,
+    check_similar,
+    open_similar,
+    save_similar,
+    similar_rows,
+    with_similar,
+)
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
 from pyg_samsa.io.files import check_folder
 from pyg_samsa.options import check_integer
@@ -25,6 +35,7 @@ examples:
   pyg-samsa explain results/my_run molecules.csv --out explained
   pyg-samsa explain my_model molecules.csv --smiles-column structure --name-column id --target logS --out explained
   pyg-samsa explain my_model molecules.csv --method sampled --out explained       without occlusion, which is slow
+  pyg-samsa explain results/my_run molecules.csv --out explained --similar        with similar training molecules
 
 methods:
   sampled       share of all attention that goes to an atom or bond
@@ -35,7 +46,8 @@ A predictor with models on descriptors or several members is explained by occlus
 and each bond is removed, hydrogen fills the valences, and the prediction is computed again.
 
 The output folder gets index.html (all molecules), scores.csv (a row per atom and per direction of a bond), and
-pictures as SVG and PNG.
+pictures as SVG and PNG. With --similar also similar.csv (a row per molecule and similar training molecule), and scores
+of the atoms and bonds that make them similar.
 """
 LATE = "molecules"
 METHODS = ("all", "sampled", "contribution", "occlusion")
@@ -75,6 +87,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="column with the names of the molecules (default: a column named name, iupac, id or similar)",
     )
+    add_similar(parser)
     limit = f"number of molecules to explain, 0 for all (default: {_DEFAULT_LIMIT})"
     parser.add_argument("--limit", type=int, default=_DEFAULT_LIMIT, metavar="N", help=limit)
     parser.add_argument(
@@ -98,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
     """Explain the molecules and write page, table and pictures."""
     check_integer("--limit", args.limit, low=0)
     check_integer("--max-atoms", args.max_atoms)
+    check_similar(args)
     _check_folder(args.out, overwrite=args.overwrite)
     import_modules(args)
     from pyg_samsa.explain.page import write_page
@@ -116,13 +130,16 @@ def run(args: argparse.Namespace) -> int:
     given = read_molecules(
         args.molecules, args.smiles_column, args.name_column, args.limit, predictor.extra_columns, args.decimal
     )
+    finder = open_similar(args, predictor)
     notes = [f"The first {args.limit} molecules; {given[1]:,} more were skipped (see --limit)."] if given[1] else []
     with staged_folder(args.out) as folder:
-        cards, frames, refused = _explain(predictor, given, folder, args, **options)
+        cards, frames, refused, similar = _explain(predictor, given, folder, args, finder, **options)
         if not cards:
             first = _line(refused[0]) if refused else "the table is empty"
             raise DataError(f"No molecule could be explained; {first}", hint="Check --smiles-column and the SMILES.")
         _save_table(frames, folder / "scores.csv")
+        if finder is not None:
+            save_similar(similar, folder / TABLE)
         title = args.title or f"Explanations by {name_of_model(args.model)}"
         about: dict[str, Any] = {"title": title, "kind": task.kind, "notes": notes, "theme": args.theme}
         write_page(cards, folder / PAGE, refused=refused, **about)
@@ -138,9 +155,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _explain(
-    predictor: Any, given: Molecules, folder: Path, args: argparse.Namespace, **options: Any
-) -> tuple[list[Any], list[Any], list[Refused]]:
-    """Explain the molecules, draw pictures into a folder, and return cards, tables and what was refused."""
+    predictor: Any, given: Molecules, folder: Path, args: argparse.Namespace, finder: Any, **options: Any
+) -> tuple[list[Any], list[Any], list[Refused], list[dict[str, str]]]:
+    """Explain and draw the molecules; return cards, tables, what was refused, and rows of similar molecules."""
     from pyg_samsa.explain.page import Refused, make_card
     from pyg_samsa.explain.predictor_explanation import explain_predictor
     from pyg_samsa.io.progress import progress_bar
@@ -149,6 +166,7 @@ def _explain(
     refused: list[Refused] = []
     cards: list[Any] = []
     frames: list[Any] = []
+    similar: list[dict[str, str]] = []
     shown = args.verbosity >= 0 and len(molecules) > 1
     with progress_bar("Explaining", len(molecules), enabled=shown) as advance:
 
@@ -157,11 +175,16 @@ def _explain(
             advance(1)
 
         for found in explain_predictor(predictor, molecules, extra_columns=extra, on_refusal=refuse, **options):
+            # Those that came before it were explained or refused.
+            row = len(cards) + len(refused)
+            numbers = {name: column[row] for name, column in extra.items()}
+            found = with_similar(found, finder, args.similar, numbers)
+            similar += similar_rows(found, predictor.target_names)
             cards.append(make_card(found, len(cards)))
             frames.append(found.to_frame())
             _save_pictures(found, folder / "pictures", len(cards), "dark" if args.theme == "dark" else "light")
             advance(1)
-    return cards, frames, refused
+    return cards, frames, refused, similar
 
 
 def _find_target(given: str | None, names: Sequence[str]) -> str | None:
@@ -234,11 +257,12 @@ def _rows(
     from pyg_samsa.io.name_columns import find_names
 
     path = Path(given[0]).expanduser()
+    # os.path.isfile is also safe for a SMILES that is longer than the name of a file may be.
     looks_like_file = len(given) == 1 and (
-        path.suffix.lower() in (".csv", ".tsv", ".txt", ".smi") or (len(given[0]) < 4096 and path.is_file())
+        path.suffix.lower() in (".csv", ".tsv", ".txt", ".smi") or os.path.isfile(path)
     )
     if not looks_like_file:
-        if len(given) > 1 and (files := [text for text in given if len(text) < 4096 and Path(text).is_file()]):
+        if len(given) > 1 and (files := [text for text in given if os.path.isfile(text)]):
             raise ConfigError("SMILES|CSV", files[0], "one CSV file and nothing else, or SMILES")
         refuse_molecules_alone(extra_columns, key="SMILES|CSV")
         for number, smiles in enumerate(given, start=1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,7 @@ from pyg_samsa.chem.smiles_text import as_smiles
 from pyg_samsa.errors import ConfigError, SmilesError, check_choice
 from pyg_samsa.explain.fragment import Molecule, Picture, Value, write_fragment
 from pyg_samsa.explain.importance import TokenImportance, token_importance
+from pyg_samsa.explain.similar_molecule import SimilarMolecule
 from pyg_samsa.io.cells import write_number
 from pyg_samsa.task import Task
 from pyg_samsa.viz.molecules.drawing import MoleculeDrawing, draw_importance
@@ -41,6 +42,7 @@ class MoleculeExplanation:
         importance: Method -> importance of the tokens, in the units of :func:`label_of`.
         kind: Kind of the task, see :class:`~pyg_samsa.task.Task`.
         stds: Name of a target -> its standard deviation in training, by which values get their digits; may be empty.
+        similar: Similar training molecules, the most similar first, if they were searched.
     """
 
     name: str
@@ -51,6 +53,7 @@ class MoleculeExplanation:
     importance: Mapping[str, TokenImportance]
     kind: str
     stds: Mapping[str, float] = field(default_factory=dict)
+    similar: Sequence[SimilarMolecule] = ()
 
     def text(self, name: str) -> str:
         """Return a prediction as text, see `text_of`.
@@ -78,9 +81,16 @@ class MoleculeExplanation:
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a table with a row per token: numbers and symbols of its atoms, and a column of scores per method."""
+        """Return a table with a row per token: numbers and symbols of its atoms, and a column of scores per method.
+
+        Columns ``similarity_1``, ``similarity_2`` and so on have the scores of `SimilarMolecule.importance`.
+        """
         symbols = [atom.GetSymbol() for atom in self.mol.GetAtoms()]
-        frames = [found.to_frame(symbols) for found in self.importance.values()]
+        scores = list(self.importance.values())
+        for number, one in enumerate(self.similar, start=1):
+            if one.importance is not None:
+                scores.append(replace(one.importance, method=f"similarity_{number}"))
+        frames = [found.to_frame(symbols) for found in scores]
         table = frames[0]
         for frame in frames[1:]:
             table[frame.columns[-1]] = frame.iloc[:, -1]
@@ -125,7 +135,8 @@ class MoleculeExplanation:
         """Return the molecule for a piece of HTML, with a drawing for each method that it has."""
         pictures = [self.picture(method, theme=theme) for method in methods if method in self.importance]
         values = [Value(name, self.text(name)) for name in self.ranked()]
-        return Molecule(self.name, self.smiles, pictures, values)
+        similar = [(one.picture(theme), one.text) for one in self.similar]
+        return Molecule(self.name, self.smiles, pictures, values, similar=similar)
 
     def _repr_html_(self) -> str:
         return write_fragment([self.fragment()], value_title=value_title(self.kind))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pyg_samsa._version import __version__
 from pyg_samsa.errors import check_choice
 from pyg_samsa.explain.molecule_explanation import MoleculeExplanation, label_of, scale_of
+from pyg_samsa.explain.similar_molecule import NAMES, SimilarMolecule
 from pyg_samsa.viz.molecules.canvas import THEMES, Group, SvgWriter, shown
 from pyg_samsa.viz.molecules.colours import SCALES, scale_paint
 from pyg_samsa.viz.molecules.drawing import color_limit, ends_of
@@ -31,6 +32,25 @@ class Refused(NamedTuple):
     name: str
     smiles: str
     reason: str
+
+
+@dataclass(frozen=True)
+class SimilarCard:
+    """A similar molecule as the page shows it, beside the molecule with what makes them similar.
+
+    Args:
+        molecule: The similar molecule.
+        title: Similarity as text.
+        svg: The explained molecule, coloured; empty if it was not computed.
+        other: The structure of the similar molecule.
+        ends: Labels at the ends of the colour bar; empty where all scores are 0.
+    """
+
+    molecule: SimilarMolecule
+    title: str
+    svg: str
+    other: str
+    ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +76,7 @@ class Card:
     predictions: Sequence[tuple[str, float, str]]
     others: Sequence[tuple[str, float, str]]
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    similar: Sequence[SimilarCard] = ()
 
 
 def make_card(explanation: MoleculeExplanation, number: int) -> Card:
@@ -99,7 +120,22 @@ def make_card(explanation: MoleculeExplanation, number: int) -> Card:
         predictions[:_SHOWN],
         predictions[_SHOWN:],
         methods,
+        [_similar_card(one, layout, f"m{number}s{place}-") for place, one in enumerate(explanation.similar)],
     )
+
+
+def _similar_card(similar: SimilarMolecule, layout: MoleculeLayout, prefix: str) -> SimilarCard:
+    """Draw a similar molecule, and beside it the explained one, coloured by what makes them similar."""
+    title = f"{NAMES[similar.by]} {similar.similarity:.2f}".replace("-", "−")
+    drawn = MoleculeLayout(similar.smiles)
+    other = SvgWriter("auto").document(drawn.lines, drawn.width, drawn.height, "Similar molecule", page=True)
+    if similar.importance is None:
+        return SimilarCard(similar, title, "", other)
+    atoms, bonds = similar.importance.node.tolist(), similar.importance.bond.tolist()
+    limit = color_limit([*atoms, *bonds])
+    shapes = [Group(layout.halos(atoms, bonds, "diverging", limit, notes=True)), *layout.lines]
+    svg = SvgWriter("auto", prefix=prefix).document(shapes, layout.width, layout.height, "Shared parts", page=True)
+    return SimilarCard(similar, title, svg, other, ends_of([*atoms, *bonds], "diverging", limit) if limit else ())
 
 
 def write_page(

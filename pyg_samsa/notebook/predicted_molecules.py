@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyg_samsa.chem.molecule_list import list_molecules
 from pyg_samsa.errors import ConfigError, SAMSAError, check_choice
 from pyg_samsa.experiments.training_molecules import Neighbor, TrainingMolecules, find_training_molecules
-from pyg_samsa.explain.fragment import Molecule, Picture, Value, write_fragment
+from pyg_samsa.explain.fragment import Molecule, Value, write_fragment
 from pyg_samsa.explain.molecule_explanation import MoleculeExplanation, text_of, value_title
 from pyg_samsa.explain.predictor_explanation import explain_predictor, methods_of
+from pyg_samsa.explain.similar_molecule import SimilarMolecule
 from pyg_samsa.options import check_integer
 from pyg_samsa.predict import Predictor, load_predictor
 from pyg_samsa.predict.conformal import CONFIDENCE, why_no_interval
 from pyg_samsa.predict.interface import ExtraColumns, Predictions
 from pyg_samsa.viz.molecules.canvas import THEMES
-from pyg_samsa.viz.molecules.structure import structure_svg
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ LIMIT = 20
 """Molecules that a notebook shows, unless more are asked for."""
 MAX_ATOMS = 250
 """Larger molecules are not coloured, unless more atoms are asked for."""
-_NAME, _MEASURED = 40, 8
+_NAME = 40
 _LABELS = {(False, False): "none", (True, False): "0", (False, True): "1", (True, True): "0 or 1"}
 
 
@@ -155,7 +155,7 @@ def show_molecules(
             _values(predictor, result, row, drawn[row].ranked() if row in drawn else predictor.target_names),
             result.errors[row],
             [f"Not drawn: {refused[row]}."] if row in refused else [],
-            [_similar(neighbor, theme) for neighbor in nearest[row]],
+            [(one.picture(theme), one.text) for one in map(_similar, nearest[row])],
         )
         for row in range(count)
     ]
@@ -248,12 +248,8 @@ def _values(predictor: Predictor, result: Predictions, row: int, names: Sequence
     return [Value(*found) for found in zip(names, texts, ends, strict=True)]
 
 
-def _similar(neighbor: Neighbor, theme: str) -> tuple[Picture, str]:
-    measured = ", ".join(f"{name} {value}" for name, value in list(neighbor.measured.items())[:_MEASURED])
-    told = f"measured: {measured}" if measured else "nothing measured"
-    smiles = neighbor.smiles if len(neighbor.smiles) <= _NAME * 2 else f"{neighbor.smiles[: _NAME * 2 - 3]}..."
-    text = f"Training molecule, similarity {neighbor.similarity:.2f}; {told}; {smiles}"
-    return Picture(structure_svg(neighbor.smiles, theme), f"structure of {smiles}"), text
+def _similar(neighbor: Neighbor) -> SimilarMolecule:
+    return SimilarMolecule(neighbor.smiles, neighbor.similarity, "fingerprint", neighbor.measured)
 
 
 def _table(

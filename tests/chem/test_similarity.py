@@ -28,6 +28,16 @@ def test_equal_similarities_keep_the_order_of_the_list():
     assert SimilarMolecules(["OCC", "C", "CCO"]).nearest("CCO", 2) == [(0, 1.0), (2, 1.0)]
 
 
+def test_a_molecule_finds_itself_among_others_with_the_same_fingerprint():
+    # Fingerprints see neither mirror images nor the length of a long chain.
+    known = ["C[C@H](N)C(=O)O", "C" * 12, "C" * 13, "C[C@@H](N)C(=O)O", "OC(=O)[C@@H](C)N"]
+    index = SimilarMolecules(known)
+    assert index.nearest("N[C@H](C)C(=O)O", 1) == [(3, 1.0)]
+    assert index.nearest("N[C@H](C)C(=O)O", 3) == [(3, 1.0), (4, 1.0), (0, 1.0)]
+    assert index.nearest("C" * 13, 2) == [(2, 1.0), (1, 1.0)]
+    assert index.nearest("C" * 14, 2) == [(1, 1.0), (2, 1.0)]
+
+
 def test_nothing_is_found_where_nothing_can_be_read():
     assert SimilarMolecules([]).nearest("C") == []
     assert SimilarMolecules(["?"]).nearest("C") == []

@@ -190,3 +190,9 @@ def test_the_table_of_scores_holds_no_formulas(tmp_path):
     frame = pd.DataFrame({"molecule": ["=1+1", "-0.5"], "symbol": ["C", "-"], "sampled": [-0.25, float("nan")]})
     explain._save_table([frame], tmp_path / "scores.csv")
     assert (tmp_path / "scores.csv").read_text() == "molecule,symbol,sampled\n'=1+1,C,-0.25\n-0.5,-,\n"
+
+
+def test_a_smiles_may_be_longer_than_the_name_of_a_file():
+    long = "C" * 3000
+    assert read_molecules([long], "", "", 0)[0] == [("C" * 37 + "...", long)]
+    assert len(read_molecules([long, "C"], "", "", 0)[0]) == 2

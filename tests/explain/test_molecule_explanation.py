@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -6,7 +8,9 @@ pytest.importorskip("rdkit")
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.errors import ConfigError, SmilesError
 from pyg_samsa.explain import METHODS
+from pyg_samsa.explain.fingerprint_scores import fingerprint_scores
 from pyg_samsa.explain.molecule_explanation import PICTURED, explain_molecules, label_of, scale_of
+from pyg_samsa.explain.similar_molecule import SimilarMolecule
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.task import Task
 
@@ -143,3 +147,26 @@ def test_descriptors_and_extra_columns_are_those_of_the_molecule():
         assert list(explanation.predictions.values()) == pytest.approx(expected.tolist())
     with pytest.raises(ConfigError, match="graph_features"):
         explained(molecules[1:], model, task, methods=["occlusion"])
+
+
+def test_the_table_has_the_scores_of_similar_molecules():
+    (found,) = explained([("acid", "CC(=O)O")], methods=["sampled"])
+    scores = fingerprint_scores("CC(=O)O", "CC(=O)N")
+    with_scores, without = (
+        SimilarMolecule("CC(=O)N", 0.5, "fingerprint", {}, scores),
+        SimilarMolecule("C", 0, "embedding"),
+    )
+    frame = replace(found, similar=[without, with_scores]).to_frame()
+    assert frame.columns.tolist()[-2:] == ["sampled", "similarity_2"]
+    assert frame["similarity_2"].tolist() == [*scores.node.tolist(), *scores.edge.tolist()]
+
+
+def test_notebooks_show_every_picture_and_similar_molecules():
+    (found,) = explained([("acid", "CC(=O)O")], methods=[*PICTURED, "gradient"])
+    html = replace(found, similar=[SimilarMolecule("CO", 0.25, "fingerprint")])._repr_html_()
+    assert html.count("<img") == 4
+    assert "Tanimoto similarity 0.25; nothing measured; CO" in html
+    for method in PICTURED:
+        assert found.picture(method).address in html
+    assert found.fragment(["sampled"]).pictures[0].svg == found.draw("sampled", theme="auto").svg
+    assert [value.name for value in found.fragment().values] == found.ranked()

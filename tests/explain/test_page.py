@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -11,10 +12,14 @@ pytest.importorskip("jinja2")
 from rdkit import Chem
 
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
+from pyg_samsa.explain.fingerprint_scores import fingerprint_scores
 from pyg_samsa.explain.molecule_explanation import PICTURED, MoleculeExplanation, explain_molecules
 from pyg_samsa.explain.page import Refused, make_card, write_page
+from pyg_samsa.explain.similar_molecule import BY, SimilarMolecule
 from pyg_samsa.nn import SAMSA
 from pyg_samsa.task import Task
+from pyg_samsa.viz.molecules.canvas import shown
+from pyg_samsa.viz.molecules.drawing import color_limit
 
 VOID = {"meta", "input", "br", "link", "img", "hr", "wbr"}
 NASTY = '<img src=x onerror="alert(1)">'
@@ -201,3 +206,36 @@ def test_a_molecule_whose_scores_are_all_0_says_so(tmp_path):
 def test_themes(cards, tmp_path, theme):
     text = write_page(cards[:1], tmp_path / "index.html", title="t", kind="multilabel", theme=theme).read_text()
     assert (f'<html lang="en" data-theme="{theme}">' in text) == (theme != "auto")
+
+
+@pytest.mark.parametrize("by", BY)
+def test_similar_molecules_stand_beside_the_molecule(by, tmp_path):
+    found = explained(network(), [("aspirin", "CC(=O)Oc1ccccc1C(=O)O"), ("methane", "C")], methods=["sampled"])
+    similar = [
+        SimilarMolecule(
+            "Oc1ccccc1C(=O)O", 0.5, by, {NASTY: "1"}, fingerprint_scores(found[0].smiles, "Oc1ccccc1C(=O)O")
+        ),
+        SimilarMolecule("CO", -0.25, by),
+    ]
+    nothing = SimilarMolecule("CO", 0.0, by, {}, fingerprint_scores("C", "CO"))
+    cards = [
+        make_card(dataclasses.replace(one, similar=near), number)
+        for number, (one, near) in enumerate(zip(found, [similar, [nothing]], strict=True))
+    ]
+    first, second = cards[0].similar
+    assert "<title>atom" in first.svg
+    assert ET.fromstring(first.other).tag.endswith("svg")
+    limit = color_limit([*similar[0].importance.node.tolist(), *similar[0].importance.bond.tolist()])
+    assert first.ends == (shown(-limit), shown(limit))
+    assert (second.svg, second.ends) == ("", ())
+    assert cards[1].similar[0].ends == ()
+    html = write_page(cards, tmp_path / "page.html", title="t", kind="multilabel").read_text(encoding="utf-8")
+    page = Page(html)
+    name = {"embedding": "similarity of embeddings", "fingerprint": "Tanimoto similarity"}[by]
+    texts = [f"{name} 0.50", f"{name} −0.25", "Not coloured: the molecule is too large.", "All scores are 0."]
+    for text in texts:
+        assert text in page.words
+    assert f"measured: {NASTY} 1" in "".join(page.words)
+    assert "img" not in page.tags
+    assert page.words.count("Similar training molecules") == 3  # in both cards, and what it means
+    assert len(page.ids) == len(set(page.ids))
