@@ -289,7 +289,7 @@ def _graphgps() -> str:
     locals_ = {name: f"`samsa.local {ours}`" if ours else "none" for name, ours in LOCAL_OF_GRAPHGPS.items()}
     for title, taken, refused in (
         ("Networks: `model.type`", networks, table.REFUSED_NETWORKS),
-        ("Layers of `custom_gnn`: `gnn.layer_type`", layers, table.REFUSED_CONVOLUTIONS),
+        ("Layers of `custom_gnn`: `gnn.layer_type`", layers, {}),
         ("Message passing: `gt.layer_type`, before the `+`", locals_, {}),
         ("Attention: `gt.layer_type`, after the `+`", attention, table.REFUSED_ATTENTION),
         ("Encodings in `dataset.node_encoder_name`, after a `+`", encodings, table.REFUSED_ENCODINGS),

@@ -1,4 +1,4 @@
-"""The networks ``gcn``, ``gine``, ``gatedgcn`` and ``gps``: PyG's operators, configured by GraphGym."""
+"""The networks ``gcn``, ``gcnii``, ``gine``, ``gatedgcn``, ``mlp`` and ``gps``, of PyG's operators."""
 
 from __future__ import annotations
 
@@ -59,6 +59,18 @@ class GCNNetwork(GNNNetwork):
     """``gcn``: see `GNNNetwork`."""
 
     layer = "gcn"
+
+
+class GCNIINetwork(GNNNetwork):
+    """``gcnii``: see `GNNNetwork`."""
+
+    layer = "gcnii"
+
+
+class NodeWiseNetwork(GNNNetwork):
+    """``mlp``: see `GNNNetwork`."""
+
+    layer = "mlp"
 
 
 class GINENetwork(GNNNetwork):
@@ -161,6 +173,8 @@ def _without_gt(options: dict[str, Any]) -> dict[str, Any]:
 
 
 register_once(register.network_dict, "gcn", GCNNetwork)
+register_once(register.network_dict, "gcnii", GCNIINetwork)
+register_once(register.network_dict, "mlp", NodeWiseNetwork)
 register_once(register.network_dict, "gine", GINENetwork)
 register_once(register.network_dict, "gatedgcn", GatedGCNNetwork)
 register_once(register.network_dict, "gps", GPSNetwork)

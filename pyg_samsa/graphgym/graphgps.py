@@ -193,12 +193,13 @@ def _network(leaves: Mapping[str, Any], made: Translation) -> None:
 def _custom_gnn(leaves: Mapping[str, Any], made: Translation) -> None:
     layer = _text(leaves, "gnn.layer_type") or "generalconv"  # GraphGym's default
     if layer not in table.CONVOLUTIONS:
-        reason = table.REFUSED_CONVOLUTIONS.get(layer, "no other layer is known")
-        _refuse("gnn.layer_type", layer, reason, table.CONVOLUTIONS)
+        _refuse("gnn.layer_type", layer, "no other layer is known", table.CONVOLUTIONS)
     ours = table.CONVOLUTIONS[layer]
     made.set("model.type", ours, "gnn.layer_type", layer)
     # There, gated layers have batch norms of their own, and others have none.
     made.set("gnn.batchnorm", ours == "gatedgcn", "gnn.layer_type", layer)
+    if ours == "gcnii":
+        made.notes.append(f"gnn.layer_type {layer}: the residual leads to the encoded nodes, there to the layer before")
     if ours == "gatedgcn":
         made.set("gnn.update_edges", True, "gnn.layer_type", layer)
     _defaults("custom_gnn", made)

@@ -197,12 +197,14 @@ REFUSED_NETWORKS: Mapping[str, str] = {
     "Performer": "the network Performer is not part of this package; GPSModel has layers None+Performer",
     "BigBird": "the network BigBird is not part of this package; GPSModel has layers None+SAMSA",
 }
-CONVOLUTIONS: Mapping[str, str] = {"gatedgcnconv": "gatedgcn", "gineconv": "gine", "gcnconv": "gcn"}
-"""``gnn.layer_type`` of ``custom_gnn`` -> ``model.type`` here."""
-REFUSED_CONVOLUTIONS: Mapping[str, str] = {
-    "gcniiconv": "the layer GCNII is not part of this package",
-    "mlp": "a network without edges is model.type bag_of_features",
+CONVOLUTIONS: Mapping[str, str] = {
+    "gatedgcnconv": "gatedgcn",
+    "gineconv": "gine",
+    "gcnconv": "gcn",
+    "gcniiconv": "gcnii",
+    "mlp": "mlp",
 }
+"""``gnn.layer_type`` of ``custom_gnn`` -> ``model.type`` here."""
 REFUSED_ATTENTION: Mapping[str, str] = {
     "Exphormer": _NO_EXPANDER,
     "BiasedTransformer": "attention with the biases of Graphormer is not part of this package",

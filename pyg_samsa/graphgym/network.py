@@ -181,7 +181,7 @@ def model_options() -> dict[str, Any]:
     """
     for key, fixed in FIXED_IN_SAMSA.items():
         if (value := value_of(key, cfg)) != fixed:
-            hint = "This setting is for the networks gcn, gine, gatedgcn and gps."
+            hint = "This setting is for the networks gcn, gcnii, gine, gatedgcn, mlp and gps."
             raise ConfigError(key, value, f"{fixed!r} with this network", hint=hint)
     return samsa_options()
 

@@ -373,7 +373,9 @@ _NAMES_OF_GRAPHGPS = (
         "Whether gated layers of gatedgcn and gps change the features of edges, and normalise their gates.",
     ),
     _setting(
-        "gnn.residual", True, "Whether layers of gcn, gine and gatedgcn are residual. Blocks of samsa and gps are."
+        "gnn.residual",
+        True,
+        "Whether layers of gcn, gcnii, gine, gatedgcn and mlp are residual. Blocks of samsa and gps are.",
     ),
 )
 

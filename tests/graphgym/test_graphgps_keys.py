@@ -79,7 +79,7 @@ def test_parts_exist_here():
     assert {name for name in table.NODE_ENCODERS if name} - {"Atom"} <= set(register.node_encoder_dict)
     assert set(table.EDGE_ENCODERS) - {"Bond"} <= set(register.edge_encoder_dict)
     pairs = [(table.NETWORKS, table.REFUSED_NETWORKS), (table.ENCODINGS, table.REFUSED_ENCODINGS)]
-    pairs += [(table.HEADS, table.REFUSED_HEADS), (table.CONVOLUTIONS, table.REFUSED_CONVOLUTIONS)]
+    pairs += [(table.HEADS, table.REFUSED_HEADS)]
     assert all(set(taken).isdisjoint(refused) for taken, refused in pairs)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-from torch.nn import Dropout, Module, Sequential
-from torch_geometric.nn import GPSConv
+from torch.nn import Dropout, Linear, Module, Sequential
+from torch_geometric.nn import GCN2Conv, GPSConv
 from torch_geometric.nn.attention.performer import PerformerAttention, generalized_kernel, linear_attention
 from torch_geometric.nn.resolver import normalization_resolver
 
@@ -55,6 +55,74 @@ def make_local(name: str, channels: int, act: Callable[[], Module], *, edge_feat
         return None
     with_activation = _OF_ACTIVATION.get(name)
     return LocalLayer(name if with_activation is None else with_activation(channels, act), channels, edge_features)
+
+
+class NodeWise(Module):
+    r"""A linear layer in the place of message passing, :math:`x' = W x + b`: the baseline that sees no edges.
+
+    Args:
+        channels: Channels D.
+
+    Example:
+        >>> import torch
+        >>> NodeWise(8)(torch.randn(3, 8), torch.tensor([[0, 1], [1, 2]])).shape
+        torch.Size([3, 8])
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.lin = Linear(channels, channels)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        self.lin.reset_parameters()
+
+    def forward(
+        self, x: Float[Tensor, "N D"], edge_index: Int[Tensor, "2 E"], edge_attr: Tensor | None = None
+    ) -> Float[Tensor, "N D"]:
+        """Return the mapped nodes; edges are not read."""
+        return self.lin(x)
+
+
+class InitialResidual(Module):
+    r"""GCN with a residual to the encoded nodes, from `"Simple and Deep Graph Convolutional Networks"
+    <https://arxiv.org/abs/2007.02133>`_ (GCNII).
+
+    .. math::
+        x' = \bigl((1 - \alpha) \hat{A} x + \alpha x^{(0)}\bigr) W, \qquad \alpha = 0.2
+
+    :math:`\hat{A}` is the normalised adjacency matrix with self-loops. The identity mapping of the paper is left out,
+    as in the `Long Range Graph Benchmark <https://arxiv.org/abs/2206.08164>`_.
+
+    Args:
+        channels: Channels D.
+
+    Example:
+        >>> import torch
+        >>> x = torch.randn(3, 8)
+        >>> InitialResidual(8)(x, torch.tensor([[0, 1], [1, 2]]), x).shape
+        torch.Size([3, 8])
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = GCN2Conv(channels, alpha=0.2)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        self.conv.reset_parameters()
+
+    def forward(
+        self, x: Float[Tensor, "N D"], edge_index: Int[Tensor, "2 E"], first: Float[Tensor, "N D"]
+    ) -> Float[Tensor, "N D"]:
+        """Return the new nodes.
+
+        Args:
+            x: Nodes.
+            edge_index: Directed edges.
+            first: The encoded nodes :math:`x^{(0)}`, before the first layer.
+        """
+        return self.conv(x, first, edge_index)
 
 
 class Edges:

@@ -21,7 +21,9 @@ from pyg_samsa.nn.models.gnn_blocks import (
     NORMS,
     Edges,
     EdgeUpdate,
+    InitialResidual,
     Layer,
+    NodeWise,
     local_names,
     make_gps,
     make_local,
@@ -32,7 +34,9 @@ from pyg_samsa.nn.readout import make_pool
 from pyg_samsa.options import check_integer, check_memory, check_no_effect, check_probability
 from pyg_samsa.typing import Float, Int, Shaped
 
-LAYERS = ("gcn", "gine", "gatedgcn", "gps")
+LAYERS = ("gcn", "gcnii", "gine", "gatedgcn", "mlp", "gps")
+_WITHOUT_EDGE_FEATURES = ("gcn", "gcnii", "mlp")
+_OWN_CONV = {"gcnii": InitialResidual, "mlp": NodeWise}
 ATTENTION = ("multihead", "performer")
 POOLS = ("mean", "add", "max", "attention")
 ACTIVATIONS = ("relu", "gelu", "elu", "selu", "silu")
@@ -48,18 +52,19 @@ class GNN(Module):
         h_i^{(l+1)} = h_i^{(l)} + \mathrm{dropout}\bigl(\sigma(\mathrm{norm}(\mathrm{conv}(h^{(l)}, e)_i))\bigr)
 
     with the convolutions of GCN (`"Semi-Supervised Classification with Graph Convolutional Networks"
-    <https://arxiv.org/abs/1609.02907>`_), of GINE (`"Strategies for Pre-training Graph Neural Networks"
-    <https://arxiv.org/abs/1905.12265>`_) or gated ones (`"Residual Gated Graph ConvNets"
-    <https://arxiv.org/abs/1711.07553>`_), or with the blocks of GPS (`"Recipe for a General, Powerful, Scalable Graph
-    Transformer" <https://arxiv.org/abs/2205.12454>`_). `"Where Did the Gap Go?" <https://arxiv.org/abs/2309.00367>`_
-    shows how strong they are when tuned: residuals, a deep head and positional encodings matter more than the kind of
-    layer.
+    <https://arxiv.org/abs/1609.02907>`_), of GCNII (`InitialResidual`), of GINE (`"Strategies for Pre-training Graph
+    Neural Networks" <https://arxiv.org/abs/1905.12265>`_) or gated ones (`"Residual Gated Graph ConvNets"
+    <https://arxiv.org/abs/1711.07553>`_), without any (`NodeWise`), or with the blocks of GPS (`"Recipe for a General,
+    Powerful, Scalable Graph Transformer" <https://arxiv.org/abs/2205.12454>`_). `"Where Did the Gap Go?"
+    <https://arxiv.org/abs/2309.00367>`_ shows how strong they are when tuned: residuals, a deep head and positional
+    encodings matter more than the kind of layer.
 
     Args:
         in_channels: The node features, in one of the forms of `SAMSA.from_options`.
         out_channels: Number of predictions per graph or node.
-        edge_channels: The edge features, in the same forms; None if edges have no features. GCN does not use them.
-        layer: ``"gcn"``, ``"gine"``, ``"gatedgcn"`` or ``"gps"``.
+        edge_channels: The edge features, in the same forms; None if edges have no features. GCN and GCNII do not use
+            them.
+        layer: ``"gcn"``, ``"gcnii"``, ``"gine"``, ``"gatedgcn"``, ``"mlp"`` (nodes only) or ``"gps"``.
         channels: Channels D of a node; for GPS a multiple of ``heads``.
         num_layers: Number of layers.
         local: For GPS, the message passing in parallel to the attention: a name in :obj:`LOCAL_LAYERS` other than
@@ -174,7 +179,7 @@ class GNN(Module):
         self.layer, self.channels, self.level = layer, channels, level
         self.pe_channels = pe_channels
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
-        uses_edges = layer != "gcn" and edge_channels is not None
+        uses_edges = layer not in _WITHOUT_EDGE_FEATURES and edge_channels is not None
         self.edge_encoder = (
             make_encoder("edge_channels", edge_channels, channels) if uses_edges and edge_channels is not None else None
         )
@@ -184,7 +189,8 @@ class GNN(Module):
         self.update_edges = update_edges
         for number in range(num_layers):
             name, has_edges = local if layer == "gps" else layer, self.edge_encoder is not None
-            conv: Module | None = make_local(name, channels, act, edge_features=has_edges)
+            own = _OWN_CONV.get(name)
+            conv: Module | None = own(channels) if own else make_local(name, channels, act, edge_features=has_edges)
             if update_edges:
                 after = None if number == num_layers - 1 else Sequential(act(), Dropout(dropout))
                 conv = EdgeUpdate(channels, norm, act, after, residual=residual, finished=layer == "gps")
@@ -257,6 +263,8 @@ class GNN(Module):
         if perm is not None:
             # The dense attention of GPS requires the nodes of a graph to be contiguous.
             h, edge_index = h[perm], inverse_permutation(perm)[edge_index]
+        if self.layer == "gcnii":
+            e = h
         # Graph numbers without gaps: a graph without nodes would be a row of attention without keys.
         dense = torch.unique_consecutive(index.batch, return_inverse=True)[1] if self.layer == "gps" else None
         for layer in self.layers:

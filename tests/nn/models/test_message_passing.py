@@ -11,13 +11,15 @@ from pyg_samsa.nn.models.message_passing import GNN, LAYERS
 
 KINDS = [
     {"layer": "gcn"},
+    {"layer": "gcnii"},
     {"layer": "gine"},
     {"layer": "gatedgcn"},
+    {"layer": "mlp"},
     {"layer": "gps", "local": "gine"},
     {"layer": "gps", "local": "gatedgcn", "norm": "layer"},
     {"layer": "gps", "attention": "performer"},
 ]
-NAMES = ["gcn", "gine", "gatedgcn", "gps", "gps-gated", "gps-performer"]
+NAMES = ["gcn", "gcnii", "gine", "gatedgcn", "mlp", "gps", "gps-gated", "gps-performer"]
 SIZES = [5, 0, 1, 7, 3]
 
 
@@ -176,13 +178,38 @@ def test_a_layer_is_conv_norm_activation_and_residual(layer):
     torch.testing.assert_close(call(plain, inputs), expected, rtol=0, atol=1e-12)
 
 
+def test_gcnii_leads_to_the_encoded_nodes():
+    """Against the equation with a dense adjacency matrix."""
+    inputs = graphs()
+    model = trained(network(layer="gcnii", num_layers=3, level="node", norm="none"), inputs)
+    count = len(inputs["x"])
+    dense = torch.zeros(count, count, dtype=torch.double)
+    for source, target in inputs["edge_index"].T.tolist():
+        dense[target, source] += 1
+    dense += torch.eye(count)
+    scale = dense.sum(1).rsqrt()
+    dense = scale[:, None] * dense * scale
+    graph = inputs["batch"]
+    h = first = model.node_encoder(inputs["x"].double()) + model.pe_encoder(inputs["pe"].double(), graph, len(SIZES))
+    for layer in model.layers:
+        h = h + torch.relu((0.8 * dense @ h + 0.2 * first) @ layer.conv.conv.weight1)
+    torch.testing.assert_close(call(model, inputs), model.head(h), rtol=0, atol=1e-12)
+
+
+def test_the_network_of_nodes_alone_reads_no_edges():
+    inputs = graphs()
+    model = trained(network(layer="mlp", level="node"), inputs)
+    none = {"edge_index": None, "edge_attr": None}
+    torch.testing.assert_close(call(model, inputs, **none), call(model, inputs), rtol=0, atol=0)
+
+
 def test_edge_features_count_except_for_gcn():
     inputs = graphs()
     for layer in LAYERS:
         model = network(layer=layer).eval()
         changed = (inputs["edge_attr"] + 1) % 4
         same = torch.allclose(call(model, inputs), call(model, inputs, edge_attr=changed))
-        assert same == (layer == "gcn")
+        assert same == (layer in ("gcn", "gcnii", "mlp"))
 
 
 def test_performer_is_that_of_pyg_without_its_padding():
