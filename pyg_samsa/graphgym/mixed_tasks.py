@@ -13,6 +13,7 @@ from torch import nn
 from torch_geometric.graphgym.config import CN, cfg
 
 from pyg_samsa.datasets.features import MOLECULES
+from pyg_samsa.datasets.molecules.csv_molecules import check_unlabelled, existing_table
 from pyg_samsa.errors import ConfigError, SAMSAError
 from pyg_samsa.graphgym.checks import check_run, check_training
 from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
@@ -21,6 +22,7 @@ from pyg_samsa.graphgym.plan import describe_network, make_plan, name_data, trai
 from pyg_samsa.graphgym.settings import value_of, values_for
 from pyg_samsa.graphgym.share import describe
 from pyg_samsa.nn.models.multi_task import check_task_name
+from pyg_samsa.task import MASKED
 from pyg_samsa.training.mixed_network import MixedNetwork, UncertaintyWeights
 from pyg_samsa.training.mixed_plan import MONITOR, MixedPlan
 from pyg_samsa.training.mixture import MixtureOptions
@@ -239,11 +241,20 @@ def _configured(entry: TaskEntry, shared: Mapping[str, Any], run: str) -> tuple[
         if cfg.tasks:
             raise ConfigError("cfg", entry.config, "a configuration of one task; this one has tasks of its own")
         check_run()
+        _check_table()
         if cfg.model.type != "samsa":
             raise ConfigError(
                 "model.type", cfg.model.type, "'samsa': tasks that are trained together share its encoder"
             )
         return task, cfg.clone()
+
+
+def _check_table() -> None:
+    """Look for the table of a task, so that the data of other tasks are not prepared in vain."""
+    if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv"):
+        existing_table(cfg.dataset.csv or "")
+        unlabelled = MASKED in (cfg.dataset.task_type, cfg.dataset.csv_task)
+        check_unlabelled(MASKED if unlabelled else "", cfg.dataset.target_columns or ())
 
 
 def make_mixed_plan(

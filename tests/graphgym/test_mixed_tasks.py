@@ -3,6 +3,7 @@ import yaml
 from torch_geometric.graphgym.config import cfg, set_cfg
 
 import tests.tiny  # noqa: F401  # registers its loader
+from pyg_samsa.datasets.molecules import zinc
 from pyg_samsa.errors import ConfigError, DataNotFoundError
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.mixed_tasks import check_tasks, load_tasks, make_mixed_plan, read_tasks
@@ -149,12 +150,16 @@ def test_tasks_within_tasks_are_refused(trunk, write):
         check_tasks(trunk(entries=[inner]))
 
 
-def test_missing_data_are_named_with_their_task(trunk, write, tmp_path):
-    lost = {"format": "samsa", "name": "csv", "csv": str(tmp_path / "lost.csv")}
-    entries = [write("labels"), {"cfg": write("labels"), "name": "lost", "dataset": lost}]
-    loaded = trunk(entries=entries)
+def test_missing_data_are_named_with_their_task(trunk, write, tmp_path, monkeypatch):
+    lost = {"format": "samsa", "name": "zinc", "dir": str(tmp_path), "task_type": "regression"}
+
+    def refuse(*_, **__):
+        raise DataNotFoundError("no network")
+
+    monkeypatch.setattr(zinc, "fetch", refuse)
+    loaded = trunk(entries=[write("labels"), {"cfg": write("labels"), "name": "lost", "dataset": lost}])
     check_tasks(loaded)
-    with pytest.raises(DataNotFoundError, match=r"task lost: .*lost\.csv: no such file"):
+    with pytest.raises(DataNotFoundError, match=r"task lost: no network"):
         load_tasks(loaded, progress=False)
     assert not (tmp_path / "results").exists()
 
@@ -165,3 +170,20 @@ def test_tasks_with_other_encoders_are_refused(trunk, write):
     plan = make_mixed_plan(loaded, load_tasks(loaded, progress=False), seed=0)
     with pytest.raises(ConfigError, match=r"the encoder of b: .*as that of labels"):
         plan.build_network()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "error", "message"),
+    [
+        ({"csv": "nothing.csv"}, DataNotFoundError, "task second: nothing.csv: no such file"),
+        (
+            {"csv": __file__, "target_columns": ["y"], "task_type": "masked"},
+            ConfigError,
+            r"task second: --target-columns: got \['y'\], expected none with the task masked",
+        ),
+    ],
+)
+def test_tables_are_looked_for_before_data_are_prepared(trunk, write, dataset, error, message):
+    loaded = trunk(entries=[write("labels"), {"cfg": "csv", "name": "second", "dataset": dataset}])
+    with pytest.raises(error, match=message):
+        check_tasks(loaded)

@@ -77,12 +77,25 @@ class _Options:
         check_choice("csv_task", self.task, _TASKS)
         check_choice("split_kind", self.split, SPLIT_KINDS)
         check_integer("max_atoms", self.max_atoms)
-        if self.task == MASKED and self.target_columns:
-            hint = "Training without labels hides features of the atoms, and predicts them."
-            raise ConfigError("--target-columns", list(self.target_columns), f"none with the task {MASKED}", hint=hint)
+        check_unlabelled(self.task, self.target_columns)
         if (self.split == "column") != bool(self.split_column):
             expected = "the name of a column, together with the split 'column' and only with it"
             raise ConfigError("--split-column", self.split_column or None, expected)
+
+
+def check_unlabelled(task: str, target_columns: Sequence[str]) -> None:
+    """Raise a `ConfigError` if a task without labels has columns of targets.
+
+    Args:
+        task: Kind of the task.
+        target_columns: Names of the columns.
+
+    Example:
+        >>> check_unlabelled("masked", [])
+    """
+    if task == MASKED and target_columns:
+        hint = "Training without labels hides features of the atoms, and predicts them."
+        raise ConfigError("--target-columns", list(target_columns), f"none with the task {MASKED}", hint=hint)
 
 
 class CSVMolecules(SplitDataset):
@@ -200,7 +213,7 @@ class CSVMolecules(SplitDataset):
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
         steps = ordered_steps(standardize, "dataset.standardize")
-        path = _existing(csv)
+        path = existing_table(csv)
         names, extra = _texts(target_columns), _texts(extra_columns)
         missing = None if missing_values is None else _texts(missing_values)
         cells = CellOptions("", decimal, missing, censored, str(positive_class))
@@ -231,7 +244,18 @@ class CSVMolecules(SplitDataset):
             _LOGGER.warning("%s: %s", name, note)
 
 
-def _existing(csv: str | os.PathLike[str]) -> Path:
+def existing_table(csv: str | os.PathLike[str]) -> Path:
+    """Return the path of a table.
+
+    Raises:
+        DataNotFoundError: There is none, or it is a folder.
+
+    Example:
+        >>> existing_table("nothing.csv")
+        Traceback (most recent call last):
+        pyg_samsa.errors.DataNotFoundError: nothing.csv: no such file
+        hint:  Check the path of the CSV file.
+    """
     if not str(csv):
         hint = "pyg-samsa train --csv FILE, or dataset.csv in the configuration."
         raise DataNotFoundError("no CSV file is given", hint=hint)
