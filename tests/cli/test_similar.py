@@ -3,11 +3,17 @@ import csv
 import re
 
 import pytest
+import torch
+import yaml
 
 pytest.importorskip("rdkit")
 
+from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.cli import main
 from pyg_samsa.cli._similar import open_similar
+from pyg_samsa.experiments.training_molecules import find_training_molecules
+from pyg_samsa.hub import save_pretrained
+from pyg_samsa.nn import SAMSA
 from pyg_samsa.predict import Predictor
 from pyg_samsa.task import Task
 
@@ -18,24 +24,23 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("similar")
     rows = [f"{'C' * n}{end},{n / 4},{n % 3}" for n in range(1, 21) for end in ("O", "N")]
     (folder / "table.csv").write_text("\n".join(["smiles,logS,pH", *rows]) + "\n")
-    patch = pytest.MonkeyPatch()
-    patch.chdir(folder)
-    table = ["--csv", str(folder / "table.csv"), "--target-columns", "logS", "--extra-columns", "pH"]
-    settings = {"predictor.members": "network", "samsa.layers": "1", "samsa.channels": "16", "optim.max_epoch": "2"}
-    words = [word for pair in settings.items() for word in pair]
-    try:
-        assert main(["train", *table, "-q", "run_name", "tiny", *words]) == 0
-    finally:
-        patch.undo()
-    return folder / "results" / "tiny" / "0"
+    columns = {"target_columns": ["logS"], "extra_columns": ["pH"]}
+    config = {"dataset": {"format": "samsa", "name": "csv", "csv": str(folder / "table.csv"), **columns}}
+    torch.manual_seed(0)
+    sizes = {"channels": 16, "num_layers": 1, "heads": 2, "num_samples": 8, "graph_channels": 1}
+    net = SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **sizes)
+    made = folder / "results" / "tiny" / "0"
+    save_pretrained(net, made / "model", task=Task("regression", ["logS"]), extra_columns=["pH"])
+    (made / "config.yaml").write_text(yaml.safe_dump(config))
+    return made
 
 
 @pytest.fixture(scope="module")
 def known(run):
-    """SMILES, pH and logS of a training molecule with eight carbons or more."""
-    tested = {row["smiles"] for row in read(run / "predictions_test.csv")}
-    rows = read(run.parents[2] / "table.csv")
-    return next(row for row in rows if row["smiles"] not in tested and len(row["smiles"]) > 8)
+    """A training molecule of more than eight atoms: SMILES, pH and logS."""
+    found = find_training_molecules(run)
+    place = next(place for place, smiles in enumerate(found.smiles) if len(smiles) > 8)
+    return {"smiles": found.smiles[place], "pH": found.extra["pH"][place], "logS": found.target[place, 0]}
 
 
 def read(path):
