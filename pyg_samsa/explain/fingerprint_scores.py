@@ -41,7 +41,7 @@ def fingerprint_scores(smiles: str, other: str) -> TokenImportance:
         >>> found.node[0] > 0 > found.node[2], found.bond.shape  # the methyl is shared, the oxygen is not
         (tensor(True), torch.Size([2]))
 
-    Cost: about 50 microseconds and 5 for each atom and bond.
+    Cost: 2 ms for a molecule of 13 atoms, 16 ms for a peptide of 190 atoms.
     """
     mols = []
     for text in (smiles, other):

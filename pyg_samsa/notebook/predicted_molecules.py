@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyg_samsa.chem.molecule_list import list_molecules
@@ -136,7 +136,7 @@ def show_molecules(
     notes: list[str] = []
     confidence = _confidence(predictor, interval, notes)
     training = training if neighbors == 0 or training is not None else _training_of(model, notes)
-    result = predictor.predict(texts, interval=confidence, extra_columns=extra_columns, max_atoms=None)
+    result = predictor.predict(texts, interval=confidence, extra_columns=extra_columns)
     searched = training is not None and neighbors > 0
     nearest = [
         training.nearest(text, neighbors) if training is not None and searched and not error else []
@@ -147,18 +147,15 @@ def show_molecules(
     count = min(limit, len(texts))
     asked: dict[str, Any] = {"target": target, "methods": [method or methods_of(predictor)[0]], "max_atoms": max_atoms}
     drawn, refused = _explained(predictor, texts[:count], titles, result, extra_columns, asked)
-    pieces = [
-        Molecule(
-            titles[row],
-            str(texts[row]),
-            drawn[row].fragment(theme=theme).pictures if row in drawn else [],
-            _values(predictor, result, row, drawn[row].ranked() if row in drawn else predictor.target_names),
-            result.errors[row],
-            [f"Not drawn: {refused[row]}."] if row in refused else [],
-            [(one.picture(theme), one.text) for one in map(_similar, nearest[row])],
-        )
-        for row in range(count)
-    ]
+    pieces = []
+    for row in range(count):
+        piece, order = Molecule(titles[row], str(texts[row]), error=result.errors[row]), predictor.target_names
+        if row in drawn:
+            piece, order = drawn[row].fragment(theme=theme), drawn[row].ranked()
+        elif row in refused:
+            piece = replace(piece, remarks=[f"Not drawn: {refused[row]}."])
+        similar = [(one.picture(theme), one.text) for one in map(_similar, nearest[row])]
+        pieces.append(replace(piece, values=_values(predictor, result, row, order), similar=similar))
     table = _table(predictor, texts, titles, result, nearest if searched else None)
     return PredictedMolecules(table, pieces, notes, predictor.task.kind, confidence, theme)
 
@@ -169,7 +166,7 @@ def _listed(molecules: Any, names: Sequence[str] | None) -> tuple[list[Any], lis
         if names is not None:
             raise ConfigError("names", "names", "None for a mapping, which has names")
         names, molecules = list(molecules), list(molecules.values())
-    texts = list_molecules(molecules, "molecules")
+    texts = [text.strip() if isinstance(text, str) else text for text in list_molecules(molecules, "molecules")]
     if names is None:
         return texts, [text if len(text) <= _NAME else f"{text[: _NAME - 3]}..." for text in map(str, texts)]
     titles = [str(name) for name in ([names] if isinstance(names, str) else names)]

@@ -56,7 +56,8 @@ class SimilarEmbeddings:
         >>> index.nearest("C(C(=O)O)N", 1)
         [(0, 1.0)]
 
-    Cost: one prediction for each different molecule, and 8 W bytes; a search takes one prediction.
+    Cost: one prediction for each different molecule, and 8 W bytes; 1,000 peptides took 13 s on one core with a network
+    of two blocks. A search takes one prediction.
     """
 
     def __init__(

@@ -143,6 +143,7 @@ def test_molecules_come_as_tables_and_rdkit_molecules():
     assert show_molecules(CountAtoms(), "CO", names="methanol").table.index.tolist() == ["methanol"]
     long = show_molecules(CountAtoms(), "C" * 50)
     assert long.table.index.tolist() == ["C" * 37 + "..."]
+    assert show_molecules(CountAtoms(), [" CO\n"]).molecules[0].pictures
     assert show_molecules(CountAtoms(), []).molecules == []
 
 
