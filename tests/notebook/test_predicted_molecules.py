@@ -97,7 +97,7 @@ def test_a_large_molecule_is_predicted_and_not_drawn():
     large, small = shown.molecules
     assert (len(large.pictures), large.values[0].text) == (0, "12")
     assert large.remarks == ["Not drawn: 12 atoms, more than 11."]
-    assert (len(small.pictures), small.remarks) == (1, [])
+    assert (len(small.pictures), list(small.remarks)) == (1, [])
 
 
 def test_labels_and_classes_have_sets():
