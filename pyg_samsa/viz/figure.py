@@ -199,5 +199,6 @@ _PRETTY = {
     "mae": "Mean absolute error (MAE)",
     "r2": "R²",
     "rmse": "RMSE",
+    "score": "Mean score of the tasks",
     "spearman": "Spearman correlation",
 }

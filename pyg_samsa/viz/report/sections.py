@@ -94,7 +94,7 @@ def results(groups: Sequence[Group], notes: list[str]) -> list[dict[str, Any]]:
     for group in groups:
         runs = [run for run in group.runs if run.predictions is not None and len(run.predictions)]
         for run in group.finished:
-            if run.is_mixture:
+            if not run.writes_predictions:
                 continue
             if run not in runs:
                 if not has_test(groups):

@@ -39,6 +39,14 @@ def test_what_is_missing_is_said(page, frame, record):
     assert "No run has finished" in text
 
 
+def test_runs_without_labels_have_no_predictions_to_miss(page, record):
+    whole = record(0, predictions=None)
+    hidden = {**whole.summary, "task": {"kind": "masked", "level": "node", "names": ["x0"]}}
+    text, _ = page(whole, record(1, predictions=None, summary=hidden))
+    assert "results/exp/0 has no file of test predictions" in text
+    assert "results/exp/1 has no file" not in text
+
+
 def test_a_finished_run_without_validation_and_test_rows_says_so(page, record):
     history = record(0).history.drop(columns=["val_loss", "val_ap", "train_ap"])
     run = record(0, test={}, history=history)
