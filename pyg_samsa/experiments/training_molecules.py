@@ -13,7 +13,7 @@ import numpy as np
 
 from pyg_samsa.chem.similarity import SimilarMolecules
 from pyg_samsa.errors import DataNotFoundError
-from pyg_samsa.hub.folder import SHIPPED
+from pyg_samsa.hub.folder import PREDICTOR, SHIPPED
 from pyg_samsa.io.cells import write_number
 from pyg_samsa.predict.predictor_folder import find_predictor
 from pyg_samsa.task import Task
@@ -121,7 +121,10 @@ def run_of(model: str | os.PathLike[str]) -> Path | None:
     folder = find_predictor(model).resolve()
     if folder.is_relative_to(SHIPPED):
         return None
-    return next((place for place in (folder, folder.parent) if (place / CONFIG).is_file()), None)
+    places = [folder, folder.parent]
+    if (folder.parent / PREDICTOR).is_file():  # a network of a blend, such as predictor/network_0 of a run
+        places.append(folder.parents[1])
+    return next((place for place in places if (place / CONFIG).is_file()), None)
 
 
 def find_training_molecules(model: str | os.PathLike[str], scratch: Path | None = None) -> TrainingMolecules:
@@ -169,6 +172,9 @@ def _read(folder: Path, scratch: Path) -> TrainingMolecules:
     load_config(folder / CONFIG)
     name, root = str(cfg.dataset.name), Path(str(cfg.dataset.dir)).expanduser()
     is_table = (cfg.dataset.format, name) == ("samsa", "csv")
+    if is_table and not Path(str(cfg.dataset.csv)).expanduser().is_file():
+        hint = "Start in the folder where the model was trained, or put the table back where it was."
+        raise DataNotFoundError(f"{cfg.dataset.csv}: the table of the training is not there", hint=hint)
     if is_table and not root.is_dir():
         cfg.dataset.dir = str(scratch)
     if not is_table and not (catalog.knows("samsa", name) and catalog.is_prepared(name, root)):

@@ -67,7 +67,25 @@ def test_a_table_that_is_gone_is_named(run, tmp_path, monkeypatch):
     table = run.parents[2] / "table.csv"
     table.rename(tmp_path / "moved.csv")
     try:
-        with pytest.raises(DataNotFoundError, match=r"table\.csv"):
+        with pytest.raises(DataNotFoundError, match=r"table\.csv: the table of the training is not there") as error:
             find_training_molecules(str(run), tmp_path / "scratch")
+        assert "where the model was trained" in error.value.hint
     finally:
         (tmp_path / "moved.csv").rename(table)
+
+
+def test_the_run_of_a_model_is_the_folder_around_it(tmp_path):
+    run = tmp_path / "results" / "esol" / "0"
+    for folder in ("model", "predictor/network_0"):
+        (run / folder).mkdir(parents=True)
+        (run / folder / "config.json").write_text("{}")
+    (run / "predictor" / "predictor.json").write_text("{}")
+    assert run_of(run / "predictor" / "network_0") is None
+    (run / "config.yaml").write_text("")
+    for folder in ("", "model", "predictor", "predictor/network_0"):
+        assert run_of(run / folder) == run.resolve()
+    # A folder that is no part of a run does not belong to one further up.
+    other = run / "predictor" / "mine" / "model"
+    other.mkdir(parents=True)
+    (other / "config.json").write_text("{}")
+    assert run_of(other) is None
