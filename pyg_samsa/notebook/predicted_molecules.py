@@ -48,7 +48,7 @@ class PredictedMolecules:
     Example:
         >>> shown = show_molecules("peptides", {"glycine": "NCC(=O)O"})
         >>> list(shown.table.index), shown.notes[0]
-        (['glycine'], 'The model has no intervals: it was not calibrated.')
+        (['glycine'], 'The model gives no intervals: it was saved without validation rows to measure them on.')
     """
 
     table: pd.DataFrame
@@ -189,7 +189,7 @@ def _confidence(predictor: Predictor, interval: float | str | None, notes: list[
     if interval != "auto":
         return interval  # type: ignore[return-value]  # another text is refused with the predictions
     if reason := why_no_interval(predictor.calibration, CONFIDENCE):
-        notes.append(f"The model has no intervals: {reason}.")
+        notes.append(f"The model gives no intervals: {reason}.")
         return None
     return CONFIDENCE
 

@@ -320,9 +320,9 @@ def why_no_interval(calibration: Calibration | None, confidence: float, *, key: 
 
     Example:
         >>> why_no_interval(None, 0.9)
-        'it was not calibrated'
+        'it was saved without validation rows to measure them on'
         >>> why_no_interval(Calibration("regression", (np.array([0.1, 0.2, 0.4]),)), 0.9)
-        'it was calibrated for at most 0.75'
+        'it has too few validation rows for more than 0.75'
     """
     try:
         check_confidence(calibration, confidence, key=key)
@@ -330,8 +330,8 @@ def why_no_interval(calibration: Calibration | None, confidence: float, *, key: 
         if not is_number(confidence) or not 0 < confidence < 1:
             raise
         if calibration is None:
-            return "it was not calibrated"
-        return f"it was calibrated for at most {calibration.largest_confidence:.3g}"
+            return "it was saved without validation rows to measure them on"
+        return f"it has too few validation rows for more than {calibration.largest_confidence:.3g}"
     return ""
 
 

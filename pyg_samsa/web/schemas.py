@@ -52,7 +52,7 @@ class ModelInfo(BaseModel):
     targets: list[str] = Field(description="Names of the targets, or of the classes.")
     extra_columns: list[str] = Field(description="Columns of numbers that it needs beside the SMILES.")
     methods: list[str] = Field(description="Methods that colour atoms and bonds.")
-    most_confidence: float = Field(description="Largest confidence of intervals; 0 if it was not calibrated.")
+    most_confidence: float = Field(description="Largest confidence of intervals; 0 if it has none.")
     training_molecules: int | None = Field(description="How many training molecules are known; null if none are.")
     without_training: str = Field(description="Why no training molecules are known; may be empty.")
 

@@ -219,8 +219,8 @@ def test_missing_and_unreadable_rows_do_not_count():
 def test_why_there_are_no_intervals():
     known = Calibration("regression", (np.array([0.1, 0.2, 0.4]),))
     assert why_no_interval(known, 0.75) == ""
-    assert why_no_interval(known, 0.76) == "it was calibrated for at most 0.75"
-    assert why_no_interval(None, 0.5) == "it was not calibrated"
+    assert why_no_interval(known, 0.76) == "it has too few validation rows for more than 0.75"
+    assert why_no_interval(None, 0.5) == "it was saved without validation rows to measure them on"
     for calibration in (known, None):
         with pytest.raises(ConfigError, match="interval: got 90"):
             why_no_interval(calibration, 90)

@@ -81,7 +81,10 @@ def test_a_chemist_clicks_through_the_page(open_page, counter, peptides, hostile
     predict(page, f"CCO ethanol\nc1ccccc1 benzene\nC( broken\nCC {hostile}\n")
     assert names(page) == ["ethanol", "benzene", "broken", hostile]
     assert page.inner_text("#progress-text") == "4 rows in 1 s, 1 without a prediction."
-    assert page.inner_text("#notes") == "The model peptides has no intervals here: it was not calibrated."
+    assert (
+        page.inner_text("#notes")
+        == "The model peptides gives no intervals: it was saved without validation rows to measure them on."
+    )
     assert page.locator("tbody tr:first-child td.number").first.inner_text().split("\n") == ["3.000", "2.500 to 3.500"]
     assert page.inner_text("tbody tr:nth-child(3) .failed") == "RDKit cannot read this SMILES"
 
@@ -94,6 +97,9 @@ def test_a_chemist_clicks_through_the_page(open_page, counter, peptides, hostile
     page.wait_for_selector("tbody tr:first-child:has-text('benzene')")
     assert names(page) == ["benzene", "ethanol", hostile, "broken"]
 
+    offered = page.locator("#filter-column option").all_inner_texts()
+    assert offered[0] == "(any value)"
+    assert not [text for text in offered if "_" in text], "names of columns in words"
     page.select_option("#filter-column", "c0")
     page.fill("#high", "4")
     page.wait_for_selector("#page:has-text('of 2')")

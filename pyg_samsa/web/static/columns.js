@@ -2,6 +2,14 @@
 
 const TITLES = { class: "most likely class", similarity: "similarity to training" };
 
+const WORDS = { spread: "spread", low: "lower end", high: "upper end", measured: "value of the nearest training molecule" };
+
+// The name of a column in words, for a list from which one is chosen.
+export function spoken(column, several) {
+  const words = column.role === "value" ? column.target : TITLES[column.role] || (WORDS[column.role] ? `${column.target}, ${WORDS[column.role]}` : column.title);
+  return several ? `${words} (${column.model})` : words;
+}
+
 function find(job, role, model, target) {
   return job.columns.findIndex((column) => column.role === role && column.model === model && column.target === target);
 }

@@ -1,7 +1,7 @@
 // The table of predictions: sorted, filtered and cut into pages by the server.
 
 import { byId, call, element, isProbability, theme } from "./api.js";
-import { belowOf, shownColumns, valueOf } from "./columns.js";
+import { belowOf, shownColumns, spoken, valueOf } from "./columns.js";
 import { openDetail } from "./detail.js";
 
 const PAGE = 50;
@@ -83,7 +83,7 @@ export async function showTable(given) {
   offset = 0;
   for (const id of ["search", "low", "high"]) byId(id).value = "";
   byId("show").value = "all";
-  const options = job.columns.filter((column) => column.is_number).map((column) => element("option", { value: column.key }, column.title));
+  const options = job.columns.filter((column) => column.is_number).map((column) => element("option", { value: column.key }, spoken(column, job.models.length > 1)));
   byId("filter-column").replaceChildren(element("option", { value: "" }, "(any value)"), ...options);
   byId("results").hidden = false;
   await load();
