@@ -1,6 +1,7 @@
 """One network for several modalities against networks for each task alone: scores, transfer and speed.
 
     python -m benchmarks.trunk together --seeds 0 1 2        # trunk.yaml against each of its tasks alone
+    python -m benchmarks.trunk longer --times 4              # each task alone, trained four times as long
     python -m benchmarks.trunk transfer --seeds 0 1 2        # a trunk of the other tasks, fine-tuned on one
     python -m benchmarks.trunk masked --seeds 0 1 2          # training without labels first, then few labels
     python -m benchmarks.trunk conflict --seeds 0            # do gradients of tasks point in opposite directions?
@@ -74,6 +75,27 @@ def together(args: argparse.Namespace) -> None:
             )
             write(rows, args, "together", trunk_report.compared(pd.DataFrame(rows)))
     trunk_report.draw_differences(pd.DataFrame(rows), args.out / "together.png")
+
+
+def longer(args: argparse.Namespace) -> None:
+    """Train tasks alone for more epochs, since an encoder that is shared is trained by the steps of all tasks."""
+    rows = []
+    for seed in args.seeds:
+        whole = run_once(args.config, "together", seed, args)
+        for name in args.tasks or sorted(path.name for path in (whole / TASKS).iterdir()):
+            own = whole / TASKS / name
+            metric, score = score_of(own)
+            epochs = args.times * yaml.safe_load((own / "config.yaml").read_text())["optim"]["max_epoch"]
+            runs = {"alone": run_once(own / "config.yaml", f"alone-{name}", seed, args)}
+            opts = ("optim.max_epoch", str(epochs))
+            runs[f"{args.times} times as long"] = run_once(
+                own / "config.yaml", f"longer-{args.times}-{name}", seed, args, *opts
+            )
+            found = {**{how: score_of(folder)[1] for how, folder in runs.items()}, "together": score}
+            rows += [
+                {"task": name, "metric": metric, "trained": how, "seed": seed, "score": v} for how, v in found.items()
+            ]
+            write(rows, args, "longer", trunk_report.by_training(pd.DataFrame(rows)))
 
 
 def without(config: str, name: str, out: Path) -> Path:
@@ -276,7 +298,14 @@ def surgery(gradients: Mapping[str, torch.Tensor], seed: int) -> float:
     return float((after - before).norm() / before.norm())  # type: ignore[union-attr]
 
 
-SERIES = {"together": together, "transfer": transfer, "masked": masked, "conflict": conflict, "speed": speed}
+SERIES = {
+    "together": together,
+    "longer": longer,
+    "transfer": transfer,
+    "masked": masked,
+    "conflict": conflict,
+    "speed": speed,
+}
 
 
 def main() -> None:
@@ -286,6 +315,7 @@ def main() -> None:
     parser.add_argument("--config", default="trunk", help="configuration with tasks")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tasks", nargs="+", help="tasks that are fine-tuned (default: all; masked: two)")
+    parser.add_argument("--times", type=int, default=4, help="how many times as long, for longer")
     parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES), help="shares of the training rows")
     parser.add_argument("--adapt", nargs="+", default=["all"], help="values of train.adapt after a start")
     parser.add_argument("--threads", type=int, default=1, help="threads, for speed")

@@ -45,6 +45,24 @@ def signed(values: Sequence[float]) -> str:
     return text if text.startswith("-") else f"+{text}"
 
 
+def by_training(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a line for each task, and a column for each way of training.
+
+    Args:
+        rows: Columns ``task``, ``metric``, ``trained``, ``seed`` and ``score``.
+
+    Example:
+        >>> rows = [{"task": "t", "metric": "ap", "trained": "alone", "seed": 0, "score": 0.5}]
+        >>> by_training(pd.DataFrame(rows)).iloc[0].tolist()
+        ['t', 'ap', '0.5000']
+    """
+    found = []
+    for (task, metric), own in rows.groupby(["task", "metric"], sort=False):
+        scores = {how: spread(part["score"].tolist()) for how, part in own.groupby("trained", sort=False)}
+        found.append({"task": task, "metric": metric, **scores})
+    return pd.DataFrame(found)
+
+
 def by_share(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a line for each task and share of its training rows, and a column for each start.
 

@@ -52,3 +52,9 @@ def test_alignments_and_surgery():
     change = trunk.surgery({"a": one[0], "b": other[0]}, seed=0)
     assert change == pytest.approx((0.5**2 + 0.5**2) ** 0.5)
     assert trunk.surgery({"a": one[0], "b": torch.tensor([1.0, 1.0], dtype=torch.double)}, seed=0) == 0
+
+
+def test_ways_of_training_are_columns():
+    table = trunk_report.by_training(scores())
+    assert list(table.columns) == ["task", "metric", "alone", "together"]
+    assert table["together"].tolist() == ["0.6000 ± 0.0707", "0.5300 ± 0.0707"]
