@@ -18,6 +18,7 @@ import onnxruntime
 
 from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.chem.ogb_features import graph_arrays, parse_smiles
+from pyg_samsa.chem.standardize import Standardizer
 
 
 class Network:
@@ -37,6 +38,8 @@ class Network:
         Raises:
             ValueError: RDKit cannot read the SMILES.
         """
+        if self.about["standardize"]:
+            smiles = Standardizer(self.about["standardize"])(smiles)
         molecule = parse_smiles(smiles)
         if isinstance(molecule, str):
             raise ValueError(molecule)

@@ -91,9 +91,17 @@ class ChangeCounts:
             >>> ChangeCounts(2).text()
             'standardised 0 of 2 molecules'
         """
-        parts = ", ".join(f"{self.steps[step]:,} {_DONE[step]}" for step in STEPS if self.steps.get(step))
         told = f"standardised {self.changed:,} of {self.molecules:,} molecule{'s' * (self.molecules != 1)}"
-        return f"{told}: {parts}" if parts else told
+        return f"{told}: {self.by_step()}" if self.changed else told
+
+    def by_step(self) -> str:
+        """Return how many molecules each step changed, in words.
+
+        Example:
+            >>> ChangeCounts(2, 1, {"neutralize": 1, "fragment": 1}).by_step()
+            '1 largest fragment, 1 neutralised'
+        """
+        return ", ".join(f"{self.steps[step]:,} {_DONE[step]}" for step in STEPS if self.steps.get(step))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values.

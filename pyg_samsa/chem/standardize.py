@@ -75,7 +75,7 @@ class Standardizer:
     how a molecule is written, and standardising it again changes nothing.
 
     Args:
-        steps: Some of :data:`STEPS`; none leaves molecules as they are.
+        steps: Some of :data:`STEPS`; without any, only the canonical SMILES is written.
 
     Raises:
         ConfigError: There is no such step, or one is given twice.

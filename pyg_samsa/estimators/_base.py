@@ -20,10 +20,19 @@ from torch_geometric.data import Data
 from pyg_samsa.chem.descriptors import check_descriptors, compute_descriptors
 from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.chem.smiles import smiles_to_data_list
+from pyg_samsa.chem.standardize import ordered_steps
 from pyg_samsa.datasets.molecules.peptides import stratified_split
 from pyg_samsa.errors import ConfigError, DataError, check_choice
 from pyg_samsa.estimators._blend import fit_blend, read_inputs, smiles_of_items, with_task
-from pyg_samsa.estimators._graphs import add_walks, list_items, read_graphs, texts_of, with_features, with_targets
+from pyg_samsa.estimators._graphs import (
+    add_walks,
+    list_items,
+    read_graphs,
+    standardized_items,
+    texts_of,
+    with_features,
+    with_targets,
+)
 from pyg_samsa.functional.float64 import to_float64
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.nn import SAMSA
@@ -80,6 +89,7 @@ class MoleculeEstimator(BaseEstimator):
         accelerator: str = "auto",
         random_state: int | None = 0,
         max_atoms: int | None = MAX_ATOMS,
+        standardize: Sequence[str] = (),
     ) -> None:
         self.channels = channels
         self.num_layers = num_layers
@@ -101,6 +111,7 @@ class MoleculeEstimator(BaseEstimator):
         self.accelerator = accelerator
         self.random_state = random_state
         self.max_atoms = max_atoms
+        self.standardize = standardize
 
     @property
     def _given(self) -> SimpleNamespace:
@@ -123,6 +134,7 @@ class MoleculeEstimator(BaseEstimator):
         if given.max_atoms is not None:
             check_integer("max_atoms", given.max_atoms)
         check_descriptors(given.descriptors)
+        ordered_steps(given.standardize)
         try:
             check_random_state(given.random_state)
         except ValueError:
@@ -144,13 +156,15 @@ class MoleculeEstimator(BaseEstimator):
         models on descriptors.
         """
         self._check_arguments()
-        X = list_items(X)
+        steps = ordered_steps(self._given.standardize)
+        X, changes = standardized_items(list_items(X), steps, self._given.max_atoms)
         graphs: Sequence[Data] = self._graphs(X)
         if len(graphs) != len(y):
             raise ConfigError("y", len(y), f"{len(graphs)} targets, one for each molecule")
         smiles = smiles_of_items(X, "members", self._given.members) if self._given.members != "network" else []
-        for name in ("model_", "history_", "best_epoch_", "predictor_", "calibration_"):
+        for name in ("model_", "history_", "best_epoch_", "predictor_", "calibration_", "changes_"):
             self.__dict__.pop(name, None)
+        self.changes_, self._steps = changes, steps
         kinds, refit = MEMBER_KINDS[self._given.members], self._given.refit
         seed = int(check_random_state(self._given.random_state).randint(2**31 - 1))
         split = self._split(strata, seed)
@@ -163,9 +177,9 @@ class MoleculeEstimator(BaseEstimator):
             self.model_ = networks[-1]
         described = self._task(None)
         if self._given.members != "network":
-            inputs = tuple(self._given.descriptors)
-            fits = [MoleculePredictor(network, described, descriptors=inputs) for network in networks]
-            options: dict[str, Any] = {"kinds": kinds, "seed": seed, "refit": refit != "none"}
+            inputs: dict[str, Any] = {"descriptors": tuple(self._given.descriptors), "standardize": steps}
+            fits = [MoleculePredictor(network, described, **inputs) for network in networks]
+            options: dict[str, Any] = {"kinds": kinds, "seed": seed, "refit": refit != "none", "standardize": steps}
             self.predictor_ = fit_blend(smiles, y.double().numpy(), split, described, fits, **options)
             self.calibration_ = self.predictor_.calibration
         else:
@@ -300,13 +314,17 @@ class MoleculeEstimator(BaseEstimator):
     def _output(self, X: Sequence[Any]) -> torch.Tensor:
         """Return the outputs of the network, or those of the blend that it is part of, float64 [n, C]."""
         check_is_fitted(self, "_num_targets")
-        X = list_items(X)
+        X = self._items(X)
         if not X:
             return torch.empty(0, self._width(), dtype=torch.float64)
         if self._given.members != "network":
             return raw_outputs(torch.from_numpy(self.predictor_.outputs(self._inputs(X))[0]), self.predictor_.task)
         graphs = with_features(self._graphs(X, self._example), self._descriptors_of(X))
         return self._network_output(self.model_, graphs, torch.arange(len(graphs)))
+
+    def _items(self, X: Sequence[Any]) -> list[Any]:
+        """Return molecules as a list, standardised as in the fit."""
+        return standardized_items(list_items(X), self._steps, self._given.max_atoms)[0]
 
     def _inputs(self, X: Sequence[Any]) -> MoleculeInputs:
         """Return molecules as the members of a blend read them."""
@@ -327,7 +345,7 @@ class MoleculeEstimator(BaseEstimator):
         calibration: Any = self.calibration_  # None is an error of check_confidence
         check_confidence(calibration, confidence)
         if self._given.members != "network" and len(X):
-            return self.predictor_.predict_parsed(self._inputs(list_items(X)).parsed, interval=confidence)
+            return self.predictor_.predict_parsed(self._inputs(self._items(X)).parsed, interval=confidence)
         values = self._task(None).readable(self._output(X)).numpy()
         result = Predictions(values, np.zeros_like(values), [""] * len(values))  # one network has no spread
         return add_interval(self._task(None), calibration, result, confidence)
@@ -347,7 +365,8 @@ class MoleculeEstimator(BaseEstimator):
         """
         predictor = self.to_predictor(target_names=target_names)
         if isinstance(predictor, MoleculePredictor):
-            return save_pretrained(predictor.model, directory, task=predictor.task, descriptors=predictor.descriptors)
+            described = {name: getattr(predictor, name) for name in ("task", "descriptors", "standardize")}
+            return save_pretrained(predictor.model, directory, **described)
         return save_predictor(predictor, directory)
 
     def to_predictor(self, *, target_names: Sequence[str] | None = None) -> Predictor:
@@ -369,8 +388,8 @@ class MoleculeEstimator(BaseEstimator):
                 "the network was not fitted on molecules",
                 hint="Save model_ itself with pyg_samsa.hub.save_pretrained.",
             )
-        descriptors = tuple(self._given.descriptors)
-        predictor = MoleculePredictor(self.model_, self._task(target_names), descriptors=descriptors)
+        inputs: dict[str, Any] = {"descriptors": tuple(self._given.descriptors), "standardize": self._steps}
+        predictor = MoleculePredictor(self.model_, self._task(target_names), **inputs)
         predictor.calibration = self.calibration_
         return predictor
 

@@ -40,6 +40,7 @@ def fit_blend(
     kinds: Sequence[str] = MEMBER_KINDS["descriptors"],
     seed: int = 0,
     refit: bool = False,
+    standardize: Sequence[str] = (),
 ) -> BlendPredictor:
     """Fit models on descriptors to molecules, and blend them with a network by the loss on the validation rows.
 
@@ -56,6 +57,7 @@ def fit_blend(
         kinds: Kinds of models on descriptors: ``"trees"``, ``"gp"``.
         seed: Seed of the models.
         refit: Whether the models are fitted again to training and validation rows, after weights and intervals.
+        standardize: Steps by which the molecules were standardised.
 
     Raises:
         MissingDependencyError: LightGBM is not installed, and trees are fitted.
@@ -75,7 +77,8 @@ def fit_blend(
     last: dict[str, Predictor] = {"network": networks[-1]} if networks else {}
     library = "lightgbm" if "trees" in kinds else "auto"
     boosting, process = BoostingOptions(library, **TABLE_TREES, seed=seed), GaussianProcessOptions(seed=seed)
-    for label, model in descriptor_models(task, PredictorOptions(), boosting, process, kinds=kinds).items():
+    options: dict[str, Any] = {"kinds": kinds, "standardize": standardize}
+    for label, model in descriptor_models(task, PredictorOptions(), boosting, process, **options).items():
         for name in model.descriptors:
             if name not in vectors:
                 vectors[name] = compute_descriptors(smiles, [name], workers=1, progress=False)

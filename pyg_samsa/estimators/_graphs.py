@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, HeteroData
 
+from pyg_samsa.chem.molecule_changes import Change
 from pyg_samsa.chem.molecule_list import list_molecules
-from pyg_samsa.errors import DataError, SAMSAError
+from pyg_samsa.chem.parsing import parse_molecules
+from pyg_samsa.chem.standardize import Standardizer
+from pyg_samsa.errors import ConfigError, DataError, SAMSAError
 from pyg_samsa.functional import cast_floats, edges_of
 from pyg_samsa.functional.node_encodings import return_probabilities
 from pyg_samsa.nn.encoding.feature_encoder import check_finite
@@ -47,6 +50,34 @@ def list_items(X: Any) -> list[Any]:
             text = f"item {number} is a {type(item).__name__}, and item 0 is a {type(items[0]).__name__}"
             raise DataError(text, hint="Pass SMILES only, or graphs only.")
     return items
+
+
+def standardized_items(
+    items: list[Any], steps: Sequence[str], max_atoms: int | None = None
+) -> tuple[list[Any], list[Change]]:
+    """Return standardised molecules, and which of them were changed; without steps the items themselves.
+
+    Args:
+        items: Molecules as SMILES.
+        steps: Steps of the standardisation.
+        max_atoms: A larger molecule is an error; None takes any.
+
+    Raises:
+        ConfigError: The items are graphs.
+        SmilesError: A molecule cannot be read or standardised.
+
+    Example:
+        >>> standardized_items(["OCC.O", "C"], ["fragment"])[0], standardized_items(["OCC.O"], [])[0]
+        (['CCO', 'C'], ['OCC.O'])
+    """
+    if not steps:
+        return items, []
+    if items and isinstance(items[0], Data):
+        raise ConfigError("standardize", list(steps), "() for graphs", hint="Pass SMILES to have them standardised.")
+    parsed = parse_molecules(items, max_atoms, standardize=Standardizer(steps))
+    if parsed.refused:
+        raise parsed.refused[0].error(items)
+    return parsed.smiles, list(parsed.changes)
 
 
 def read_graphs(graphs: Sequence[Data], like: Data | None = None) -> list[Data]:

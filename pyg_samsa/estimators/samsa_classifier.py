@@ -48,12 +48,15 @@ class SAMSAClassifier(ClassifierMixin, MoleculeEstimator):
         random_state: Seed of weights, order and validation split; None draws a new seed in each fit.
         max_atoms: A molecule with more atoms is an error that names its row, in `fit` and in predictions; None takes
             any.
+        standardize: Steps by which molecules are standardised, in `fit` and in predictions, see
+            `pyg_samsa.chem.standardize.Standardizer`.
 
     Attributes:
         classes_: The classes, sorted.
         model_: The fitted `SAMSA` network, if ``members`` is ``"network"`` or ``"all"``.
         predictor_: The blend of the members, unless ``members`` is ``"network"``.
         best_epoch_: Epoch of the weights, from 1; the last one counts in a second training.
+        changes_: The molecules of the fit that the standardisation changed.
         history_: One row per epoch, of the first training.
         calibration_: What the sets come from, a `pyg_samsa.predict.conformal.Calibration`; None without
             validation molecules.

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pyg_samsa.chem.similarity import SimilarMolecules
-from pyg_samsa.errors import DataNotFoundError
+from pyg_samsa.chem.standardize import Standardizer
+from pyg_samsa.errors import DataNotFoundError, SmilesError
 from pyg_samsa.hub.folder import PREDICTOR, SHIPPED
 from pyg_samsa.io.cells import write_number
 from pyg_samsa.predict.predictor_folder import find_predictor
@@ -50,6 +51,7 @@ class TrainingMolecules:
         target: What was measured, float [G, C], NaN where nothing was; numbers of classes [G] for classes.
         bound: Int8 [G, C], 1 where a value is a lower bound, -1 for an upper one; None without bounds.
         extra: Name of an extra column of the model -> a number for each molecule.
+        standardize: Steps by which they were standardised, as is a molecule that is compared with them.
 
     Example:
         >>> known = TrainingMolecules(Task("regression", ["logS"]), ["CCO", "C"], np.array([[0.25], [np.nan]]))
@@ -62,6 +64,7 @@ class TrainingMolecules:
     target: np.ndarray
     bound: np.ndarray | None = None
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
+    standardize: Sequence[str] = ()
     index: SimilarMolecules = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +84,11 @@ class TrainingMolecules:
             >>> TrainingMolecules(Task("binary", ["toxic"]), ["C"], np.array([[1.0]])).nearest("C")[0].measured
             {'toxic': '1'}
         """
+        if self.standardize:
+            try:
+                smiles = Standardizer(self.standardize)(smiles)
+            except SmilesError:
+                return []
         return self.described(self.index.nearest(smiles, count))
 
     def described(self, found: Iterable[tuple[int, float]]) -> list[Neighbor]:
@@ -183,4 +191,5 @@ def _read(folder: Path, scratch: Path) -> TrainingMolecules:
     seen = rows.pool()
     bound = None if rows.bound is None else rows.bound[seen]
     extra = dict(zip(rows.extra_columns, rows.extra()[seen].T, strict=True))
-    return TrainingMolecules(rows.task, [rows.smiles[row] for row in seen], rows.target[seen], bound, extra)
+    smiles = [rows.smiles[row] for row in seen]
+    return TrainingMolecules(rows.task, smiles, rows.target[seen], bound, extra, rows.standardize)

@@ -11,9 +11,11 @@ from torch import Tensor
 from torch.nn import Module
 
 from pyg_samsa.chem.descriptors import compute_descriptors
+from pyg_samsa.chem.molecule_changes import describe_steps
 from pyg_samsa.chem.ogb_features import parse_smiles, why_too_large
 from pyg_samsa.chem.smiles import smiles_to_data
 from pyg_samsa.chem.smiles_text import as_smiles
+from pyg_samsa.chem.standardize import Standardized, StandardizeError, Standardizer
 from pyg_samsa.errors import ConfigError, SmilesError, check_choice
 from pyg_samsa.explain.fragment import Molecule, Picture, Value, write_fragment
 from pyg_samsa.explain.importance import TokenImportance, token_importance
@@ -35,7 +37,7 @@ class MoleculeExplanation:
 
     Attributes:
         name: Name of the molecule.
-        smiles: SMILES as given.
+        smiles: SMILES as given; of a model that standardises molecules, the standardised one.
         mol: ``rdkit.Chem.Mol``.
         target: Name of the explained prediction.
         predictions: Name of a target -> probability, or value in the unit of the target.
@@ -43,6 +45,7 @@ class MoleculeExplanation:
         kind: Kind of the task, see :class:`~pyg_samsa.task.Task`.
         stds: Name of a target -> its standard deviation in training, by which values get their digits; may be empty.
         similar: Similar training molecules, the most similar first, if they were searched.
+        note: What the standardisation changed; empty if nothing.
     """
 
     name: str
@@ -54,6 +57,7 @@ class MoleculeExplanation:
     kind: str
     stds: Mapping[str, float] = field(default_factory=dict)
     similar: Sequence[SimilarMolecule] = ()
+    note: str = ""
 
     def text(self, name: str) -> str:
         """Return a prediction as text, see `text_of`.
@@ -118,6 +122,7 @@ class MoleculeExplanation:
         check_choice("method", method, PICTURED)
         atoms, bonds = self.scores(method)
         subtitle = f"{self.target}: {value_title(self.kind)} {self.text(self.target)}"
+        subtitle += " · standardised" if self.note else ""
         options = {
             "scale": scale_of(method),
             "label": label_of(method, self.kind),
@@ -136,7 +141,8 @@ class MoleculeExplanation:
         pictures = [self.picture(method, theme=theme) for method in methods if method in self.importance]
         values = [Value(name, self.text(name)) for name in self.ranked()]
         similar = [(one.picture(theme), one.text) for one in self.similar]
-        return Molecule(self.name, self.smiles, pictures, values, similar=similar)
+        remarks = [self.note] if self.note else []
+        return Molecule(self.name, self.smiles, pictures, values, remarks=remarks, similar=similar)
 
     def _repr_html_(self) -> str:
         return write_fragment([self.fragment()], value_title=value_title(self.kind))
@@ -208,7 +214,8 @@ def readable_molecule(
     on_refusal: Callable[[int, str, str, str], None] | None = None,
     *,
     max_atoms: int | None = None,
-) -> Any:
+    standardize: Sequence[str] = (),
+) -> Standardized | None:
     """Return a molecule, or None if it cannot be read or is too large, and ``on_refusal`` was told.
 
     Args:
@@ -218,22 +225,42 @@ def readable_molecule(
         on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read; None makes it an
             error.
         max_atoms: Larger molecules are refused too; None takes any.
+        standardize: Steps by which it is standardised; one that cannot be standardised is refused too.
 
     Raises:
         SmilesError: The molecule cannot be read or is too large, and ``on_refusal`` is None.
 
     Example:
-        >>> readable_molecule(0, "ethanol", "CCO").GetNumAtoms()
+        >>> readable_molecule(0, "ethanol", "CCO").mol.GetNumAtoms()
         3
+        >>> readable_molecule(0, "glycine", "[NH3+]CC(=O)[O-]", standardize=["neutralize"]).smiles
+        'NCC(=O)O'
     """
     mol = parse_smiles(smiles)
     reason = mol if isinstance(mol, str) else why_too_large(mol, max_atoms)
     if not reason:
-        return mol
+        try:
+            return Standardizer(standardize).apply(mol) if standardize else Standardized(smiles, mol, ())
+        except StandardizeError as error:
+            reason = error.reason
     if on_refusal is None:
         raise SmilesError(number + 1, smiles, reason)
     on_refusal(number, name, smiles, reason)
     return None
+
+
+def note_on(molecule: Standardized, given: str) -> str:
+    """Return what the standardisation changed, for readers of an explanation; empty if nothing.
+
+    Args:
+        molecule: The molecule.
+        given: Its SMILES as given.
+
+    Example:
+        >>> note_on(Standardizer(["fragment"]).apply("C.O"), "C.O")
+        'standardised (largest fragment) from C.O'
+    """
+    return f"standardised ({describe_steps(molecule.steps)}) from {given}" if molecule.steps else ""
 
 
 def explain_molecules(
@@ -245,6 +272,7 @@ def explain_molecules(
     methods: Sequence[str] = PICTURED,
     descriptors: Sequence[str] = (),
     extra_columns: Mapping[str, Sequence[float]] | None = None,
+    standardize: Sequence[str] = (),
     on_refusal: Callable[[int, str, str, str], None] | None = None,
     max_atoms: int | None = None,
 ) -> Iterator[MoleculeExplanation]:
@@ -260,6 +288,8 @@ def explain_molecules(
         descriptors: Names of the descriptors that the network reads beside the graph, see
             `pyg_samsa.chem.compute_descriptors`. They are those of the whole molecule in every score.
         extra_columns: Name of a column -> a number for each molecule; the columns that it reads after them, in order.
+        standardize: Steps by which molecules are standardised before, as in training. Scores and drawings are those of
+            the standardised molecules.
         on_refusal: Called with number, name, SMILES and reason of a molecule that cannot be read, which is then
             skipped; by default it is an error.
         max_atoms: Larger molecules are refused like those that cannot be read; None takes any.
@@ -292,10 +322,11 @@ def explain_molecules(
     scale = getattr(model, "scale", None) if task.kind == "regression" else None
     stds = {} if scale is None else dict(zip(names, scale.std.tolist(), strict=True))
     for number, (name, molecule) in enumerate(molecules):
-        smiles = as_smiles(molecule)
-        mol = readable_molecule(number, name, smiles, on_refusal, max_atoms=max_atoms)
-        if mol is None:
+        given = as_smiles(molecule)
+        read = readable_molecule(number, name, given, on_refusal, max_atoms=max_atoms, standardize=standardize)
+        if read is None:
             continue
+        smiles = read.smiles
         data = smiles_to_data(smiles, row=number + 1)
         if descriptors or extra_columns:
             data.graph_features = _graph_features(smiles, descriptors, extra_columns or {}, number)
@@ -306,5 +337,5 @@ def explain_molecules(
             first = token_importance(model, data, methods[0], target=column)[0]
         rest = {method: token_importance(model, data, method, target=column)[0] for method in methods[1:]}
         readable = dict(zip(names, task.readable(first.prediction).tolist(), strict=True))
-        found = {methods[0]: first, **rest}
-        yield MoleculeExplanation(name, smiles, mol, names[column], readable, found, task.kind, stds)
+        found, note = {methods[0]: first, **rest}, note_on(read, given)
+        yield MoleculeExplanation(name, smiles, read.mol, names[column], readable, found, task.kind, stds, note=note)

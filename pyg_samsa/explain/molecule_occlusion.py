@@ -11,6 +11,7 @@ import torch
 from pyg_samsa.chem.ogb_features import graph_arrays, parse_smiles, why_too_large
 from pyg_samsa.chem.parsing import in_chunks
 from pyg_samsa.chem.smiles_text import SAFE_ATOMS, as_smiles, write_smiles
+from pyg_samsa.chem.standardize import Standardizer
 from pyg_samsa.errors import SmilesError
 from pyg_samsa.explain.importance import TokenImportance
 from pyg_samsa.predict import Predictor
@@ -42,7 +43,8 @@ def molecule_occlusion(
 
     Args:
         predictor: Any predictor.
-        smiles: The molecule, as SMILES or ``rdkit.Chem.Mol``.
+        smiles: The molecule, as SMILES or ``rdkit.Chem.Mol``. A predictor that standardises molecules explains the
+            standardised one; rests are predicted as they are.
         target: Number of the prediction to explain; by default the most likely label or class, or the first value.
         extra_columns: Name -> number of the molecule, the same for all rests.
 
@@ -64,18 +66,21 @@ def molecule_occlusion(
     held in memory at a time.
     """
     smiles = as_smiles(smiles)
-    mol = parse_smiles(smiles)
+    mol: Any = parse_smiles(smiles)
     if isinstance(mol, str):
         raise SmilesError(1, smiles, mol)
     if reason := why_too_large(mol, SAFE_ATOMS):
         raise SmilesError(1, smiles, f"{reason}, for which occlusion is computed")
+    if predictor.standardize:
+        smiles = Standardizer(predictor.standardize)(smiles)
+        mol = parse_smiles(smiles)
     rests = [*without_atoms(mol), *without_bonds(mol)]
     # Equivalent atoms leave the same rest, which is computed once.
     different = list(dict.fromkeys([smiles, *(text for texts in rests for text in texts)]))
     parts = []
     for texts in in_chunks(different, max(1, _CHUNK_ATOMS // mol.GetNumAtoms())):
         columns = {name: [value] * len(texts) for name, value in (extra_columns or {}).items()}
-        parts.append(predictor.predict(texts, extra_columns=columns).values)
+        parts.append(predictor.predict(texts, extra_columns=columns, standardized=True).values)
     values = np.concatenate(parts)
     outputs = raw_outputs(torch.from_numpy(values), predictor.task)
     if target is None:

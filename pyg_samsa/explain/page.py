@@ -61,6 +61,7 @@ class Card:
         size: Share of the page's width: ``"long"`` (all), ``"half"`` or empty (one column).
         least: Width in pixels below which atom labels are too small to read; a narrow page scrolls.
         most: Width in pixels up to which the picture grows where there is room.
+        note: What the standardisation changed; empty if nothing.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Card:
     value: float
     predictions: Sequence[tuple[str, float, str]]
     others: Sequence[tuple[str, float, str]]
+    note: str = ""
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     similar: Sequence[SimilarCard] = ()
 
@@ -119,6 +121,7 @@ def make_card(explanation: MoleculeExplanation, number: int) -> Card:
         explanation.predictions[explanation.target],
         predictions[:_SHOWN],
         predictions[_SHOWN:],
+        explanation.note,
         methods,
         [_similar_card(one, layout, f"m{number}s{place}-") for place, one in enumerate(explanation.similar)],
     )

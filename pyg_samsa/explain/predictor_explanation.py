@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pyg_samsa.chem.smiles_text import SAFE_ATOMS, as_smiles
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.explain._passes import check_network, samples_tokens
-from pyg_samsa.explain.molecule_explanation import PICTURED, MoleculeExplanation, explain_molecules, readable_molecule
+from pyg_samsa.explain.molecule_explanation import (
+    PICTURED,
+    MoleculeExplanation,
+    explain_molecules,
+    note_on,
+    readable_molecule,
+)
 from pyg_samsa.explain.molecule_occlusion import extra_of, molecule_occlusion
 from pyg_samsa.predict import BlendPredictor, MoleculePredictor, Predictor
 from pyg_samsa.predict.interface import ExtraColumns
@@ -84,6 +90,7 @@ def explain_predictor(
             methods=methods,
             descriptors=network.descriptors,
             extra_columns=extra,
+            standardize=network.standardize,
             on_refusal=on_refusal,
             max_atoms=max_atoms,
         )
@@ -101,14 +108,15 @@ def explain_predictor(
     stds = {} if std is None else dict(zip(names, std.tolist(), strict=True))
     most = SAFE_ATOMS if max_atoms is None else min(max_atoms, SAFE_ATOMS)
     for number, ((name, molecule), values) in enumerate(zip(molecules, rows, strict=True)):
-        smiles = as_smiles(molecule)
-        mol = readable_molecule(number, name, smiles, on_refusal, max_atoms=most)
-        if mol is None:
+        given, steps = as_smiles(molecule), predictor.standardize
+        read = readable_molecule(number, name, given, on_refusal, max_atoms=most, standardize=steps)
+        if read is None:
             continue
-        found = molecule_occlusion(predictor, smiles, target=column, extra_columns=values)
+        found = molecule_occlusion(predictor, read.smiles, target=column, extra_columns=values)
         readable = dict(zip(names, predictor.task.readable(found.prediction).tolist(), strict=True))
-        kind, target = predictor.task.kind, names[found.target]
-        yield MoleculeExplanation(name, smiles, mol, target, readable, {"occlusion": found}, kind, stds)
+        kind, target, note = predictor.task.kind, names[found.target], note_on(read, given)
+        importance = {"occlusion": found}
+        yield MoleculeExplanation(name, read.smiles, read.mol, target, readable, importance, kind, stds, note=note)
 
 
 def _check_extra_columns(predictor: Predictor, extra_columns: ExtraColumns | None, count: int) -> None:

@@ -233,7 +233,9 @@ class Predictor(ABC):
         """Return the predictions as a table.
 
         Columns: ``smiles``, one per target, ``<target>_spread`` with ``uncertainty``, with ``interval`` also
-        ``<target>_low`` and ``<target>_high``, ``<label>_set`` or ``set`` (see `set_texts`), and ``error``.
+        ``<target>_low`` and ``<target>_high``, ``<label>_set`` or ``set`` (see `set_texts`), for a predictor that
+        standardises molecules ``standardized`` (the one that was predicted, where it is not the given one), and
+        ``error``.
 
         Args:
             smiles: Molecules.
@@ -272,6 +274,9 @@ class Predictor(ABC):
                 columns |= {f"{name}_low": result.low[:, number], f"{name}_high": result.high[:, number]}
         if result.sets is not None:
             columns |= set_texts(self.task, result)
+        if self.standardize:
+            after = {change.position: change.after for change in result.changes}
+            columns["standardized"] = [after.get(row, "") for row in range(len(result.errors))]
         return pd.DataFrame(columns | {"error": result.errors})
 
     def predict_parsed(

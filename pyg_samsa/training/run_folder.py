@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,9 +28,14 @@ LOCK, PREDICTIONS, CURVES, CLASSES, PARTS = (
     "parts.png",
 )
 PREDICTOR_PREDICTIONS = "predictor_test.csv"
+STANDARDIZED = "standardized.csv"
+"""List of the molecules of the data set that the standardisation changed."""
 TASKS = "tasks"
 """Subfolder of the folder of a run on several tasks; it holds a folder for each of them."""
-_FILES = (CONFIG, ENVIRONMENT, METRICS, SUMMARY, PREDICTIONS, CURVES, CLASSES, PARTS, PREDICTOR_PREDICTIONS)
+_FILES = (
+    *(CONFIG, ENVIRONMENT, METRICS, SUMMARY, PREDICTIONS, CURVES, CLASSES, PARTS, PREDICTOR_PREDICTIONS),
+    STANDARDIZED,
+)
 # Settings that may differ between the parts of a resumed run: they change where and for how long it trains.
 VOLATILE = frozenset(
     {"run_name", "out_dir", "num_workers", "num_threads", "print", "gpu_mem", "accelerator"}
@@ -170,13 +176,30 @@ class RunFolder:
         """
         if self.resumed or self.file(METRICS).exists() or self.checkpoints.exists():
             return
-        disposable = (CONFIG, ENVIRONMENT, LOCK)
+        disposable = (CONFIG, ENVIRONMENT, LOCK, STANDARDIZED)
         # Anything else in it, such as events of a logger or a predictor, keeps it as it is.
         if any(path.name not in disposable for path in self.path.iterdir()):
             return
         for name in disposable:
             self.file(name).unlink(missing_ok=True)
         self.path.rmdir()
+
+    def write_standardized(self, source: Path) -> None:
+        """Copy the list of the standardised molecules of the data set into the folder, whole or not at all.
+
+        Args:
+            source: The list.
+
+        Example:
+            >>> import tempfile
+            >>> path = Path(tempfile.mkdtemp())
+            >>> _ = (path / "list.csv").write_text("row")
+            >>> RunFolder(path).write_standardized(path / "list.csv")
+            >>> (path / "standardized.csv").read_text()
+            'row'
+        """
+        with atomic_write(self.file(STANDARDIZED)) as temporary:
+            shutil.copyfile(source, temporary)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file, whole or not at all.

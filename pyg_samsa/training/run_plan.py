@@ -78,6 +78,11 @@ class Plan:
     description: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
 
+    @property
+    def standardized(self) -> Path | None:
+        """File that lists the standardised molecules of the data set; None without one."""
+        return None
+
     def open_folder(self) -> RunFolder:
         """Choose and make the run's folder; all processes get that of the first one.
 
@@ -89,6 +94,8 @@ class Plan:
         def choose() -> str:
             out_dir = Path(self.out_dir).expanduser()
             chosen.append(open_run_folder(out_dir, self.name, self.seed, self.config, resume=self.resume))
+            if (source := self.standardized) is not None:
+                chosen[0].write_standardized(source)
             return f"{int(chosen[0].resumed)}{chosen[0].path}"
 
         answer = agree(choose)
@@ -129,6 +136,11 @@ class RunPlan(Plan):
     metrics: Mapping[str, Metric]
     batches: BatchOptions = field(default_factory=BatchOptions)
     edges_are_tokens: bool = True
+
+    @property
+    def standardized(self) -> Path | None:
+        """File that lists the standardised molecules of the data set; None without one."""
+        return getattr(self.dataset, "standardized", None)
 
     def make_data(self) -> SplitData:
         """Return the loaders of the data set."""

@@ -43,6 +43,8 @@ class RunRecord:
         history: One row per epoch, None before the first one ended.
         predictions: Test predictions, those of the saved predictor if there is one; or None.
         cut: Whether there are more predictions than were read.
+        standardized: The molecules of the data set that the standardisation changed, the first
+            :data:`MAX_PREDICTIONS`; None without a list.
 
     Example:
         >>> RunRecord(Path("results/demo/0"), "demo", 0, {"optim.base_lr": 0.1}).settings["optim.base_lr"]
@@ -59,6 +61,7 @@ class RunRecord:
     history: pd.DataFrame | None = None
     predictions: pd.DataFrame | None = None
     cut: bool = False
+    standardized: pd.DataFrame | None = None
 
     @property
     def metric(self) -> str:
@@ -206,6 +209,7 @@ def read_run(path: str | os.PathLike[str]) -> RunRecord:
         history=read_table(folder / files.METRICS, numeric=True),
         predictions=predictions if predictions is None else predictions[:MAX_PREDICTIONS],
         cut=predictions is not None and len(predictions) > MAX_PREDICTIONS,
+        standardized=read_table(folder / files.STANDARDIZED, rows=MAX_PREDICTIONS),
     )
 
 

@@ -20,6 +20,7 @@ _CONTENTS = {
     files.PARTS: "test shapes with true and predicted parts",
     files.PREDICTIONS: "test predictions",
     files.PREDICTOR_PREDICTIONS: "test predictions of the predictor",
+    files.STANDARDIZED: "molecules that the standardisation changed",
     files.CONFIG: "settings, for --cfg",
     files.SUMMARY: "test and validation metrics",
     files.ENVIRONMENT: "versions and hardware",

@@ -132,7 +132,7 @@ def _predict(model: ServedModel, asked: PredictRequest, limits: Limits) -> list[
         found = predictor.predict(
             asked.smiles, extra_columns=extra, interval=asked.interval, max_atoms=limits.max_atoms
         )
-    names = predictor.target_names
+    names, after = predictor.target_names, {change.position: change.after for change in found.changes}
     sets = set_texts(predictor.task, found) if found.sets is not None else None
 
     def named(values: np.ndarray | None, place: int) -> dict[str, float] | None:
@@ -149,6 +149,7 @@ def _predict(model: ServedModel, asked: PredictRequest, limits: Limits) -> list[
             low=named(found.low, place),
             high=named(found.high, place),
             sets=None if sets is None else {name: texts[place] for name, texts in sets.items() if texts[place]},
+            standardized=after.get(place, ""),
             error=found.errors[place],
             neighbors=[NeighborInfo(**one._asdict()) for one in nearest(smiles, asked.neighbors)] if nearest else [],
         )

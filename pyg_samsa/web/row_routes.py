@@ -112,6 +112,7 @@ def explanation(
         bonds=card.bonds,
         svg=card.svg,
         width=card.least,
+        note=card.note,
         methods=methods,
     )
 

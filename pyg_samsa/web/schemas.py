@@ -51,6 +51,7 @@ class ModelInfo(BaseModel):
     kind: Literal["regression", "binary", "multilabel", "multiclass"]
     targets: list[str] = Field(description="Names of the targets, or of the classes.")
     extra_columns: list[str] = Field(description="Columns of numbers that it needs beside the SMILES.")
+    standardize: list[str] = Field([], description="Steps by which it standardises molecules before the prediction.")
     methods: list[str] = Field(description="Methods that colour atoms and bonds.")
     most_confidence: float = Field(description="Largest confidence of intervals; 0 if it has none.")
     training_molecules: int | None = Field(description="How many training molecules are known; null if none are.")
@@ -73,6 +74,7 @@ class ModelInfo(BaseModel):
             kind=predictor.task.kind,  # type: ignore[arg-type]
             targets=predictor.target_names,
             extra_columns=list(predictor.extra_columns),
+            standardize=list(predictor.standardize),
             methods=list(model.methods),
             most_confidence=model.most_confidence,
             training_molecules=None if model.training is None else len(model.training),
@@ -161,6 +163,9 @@ class Prediction(BaseModel):
     low: dict[str, float] | None = Field(None, description="Lower ends of the intervals.")
     high: dict[str, float] | None = Field(None, description="Upper ends of the intervals.")
     sets: dict[str, str] | None = Field(None, description="Sets of labels or classes, joined by |.")
+    standardized: str = Field(
+        "", description="SMILES of the molecule that was predicted, if the model standardised it to another one."
+    )
     error: str = Field(description="Why there is no prediction; empty if there is one.")
     neighbors: list[NeighborInfo] = []
 
@@ -186,7 +191,7 @@ class ColumnInfo(BaseModel):
     key: str = Field(description="What to sort and filter by.")
     title: str
     is_number: bool
-    role: Literal["value", "spread", "low", "high", "set", "class", "similarity", "nearest", "measured"]
+    role: Literal["value", "spread", "low", "high", "set", "class", "standardized", "similarity", "nearest", "measured"]
     model: str
     target: str
 
@@ -306,4 +311,5 @@ class ExplanationInfo(BaseModel):
     bonds: int
     svg: str = Field(description="The drawing; each method is a layer of the class of its name.")
     width: int = Field(description="Width in pixels below which letters are too small to read.")
+    note: str = Field("", description="What the standardisation changed; empty if nothing.")
     methods: dict[str, MethodInfo]

@@ -273,3 +273,30 @@ def test_training_reads_the_walks_that_a_prediction_computes(smiles, length, sma
     (graph,) = seen
     index = RaggedIndex(torch.tensor([0, graph.num_nodes]))
     torch.testing.assert_close(graph.pe, node_encodings("rwse", WALK_STEPS, graph.edge_index, index))
+
+
+@pytest.mark.parametrize("members", ["network", "gp"])
+def test_molecules_are_standardised_in_fit_and_predictions(smiles, length, small, members, tmp_path):
+    salts = [f"{text}.[Na+].[Cl-]" if place % 2 else text for place, text in enumerate(smiles)]
+    steps = ["neutralize", "fragment"]
+    given, plain = (
+        SAMSARegressor(**small, members=members, standardize=steps).fit(texts, length) for texts in (salts, smiles)
+    )
+    assert [(one.position, one.steps) for one in given.changes_] == [(n, ("fragment",)) for n in range(1, 24, 2)]
+    assert given.changes_[0].after == smiles[1]
+    np.testing.assert_array_equal(given.predict(["[Na+].CCCO"]), plain.predict(["OCCC"]))
+    loaded = MoleculePredictor.from_pretrained(given.save_pretrained(tmp_path / "model"))
+    assert loaded.standardize == ("fragment", "neutralize")
+    np.testing.assert_allclose(loaded.predict(["[Na+].CCCO"]).values[:, 0], given.predict(["CCCO"]), rtol=1e-5)
+    given.set_params(standardize=())  # counts in the next fit
+    np.testing.assert_array_equal(given.predict(["[Na+].CCCO"]), plain.predict(["OCCC"]))
+
+
+def test_what_cannot_be_standardised_is_named(smiles, length, small):
+    with pytest.raises(SmilesError, match=r"^row 2: the step neutralize gives the invalid molecule"):
+        SAMSARegressor(**small, standardize=["neutralize"]).fit([smiles[0], "[SbH6+3]", *smiles[2:]], length)
+    with pytest.raises(ConfigError, match=r"^standardize: got 'salts'"):
+        SAMSARegressor(**small, standardize=["salts"]).fit(smiles, length)
+    graphs = [smiles_to_data(text) for text in smiles]
+    with pytest.raises(ConfigError, match=r"^standardize: got \['fragment'\], expected \(\) for graphs"):
+        SAMSARegressor(**small, standardize=["fragment"]).fit(graphs, length)

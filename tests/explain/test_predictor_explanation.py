@@ -9,9 +9,18 @@ from rdkit import Chem
 from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.errors import ConfigError, SmilesError
+from pyg_samsa.explain.molecule_occlusion import molecule_occlusion
+from pyg_samsa.explain.page import make_card
 from pyg_samsa.explain.predictor_explanation import explain_predictor, methods_of
 from pyg_samsa.nn import SAMSA
-from pyg_samsa.predict import BlendPredictor, BoostedTrees, BoostingOptions, DescriptorPredictor, MoleculePredictor
+from pyg_samsa.predict import (
+    BlendPredictor,
+    BoostedTrees,
+    BoostingOptions,
+    DescriptorPredictor,
+    MoleculePredictor,
+    Predictor,
+)
 from pyg_samsa.task import Task
 
 SMILES = ["C" * n + end for n in range(1, 13) for end in ("O", "N", "c1ccccc1", "C(=O)O")]
@@ -136,3 +145,42 @@ def test_large_molecules_are_refused_by_predictors_that_are_explained_by_occlusi
 def test_a_network_explains_objects_of_rdkit(network):
     (found,) = explain_predictor(network, [("glycine", Chem.MolFromSmiles("NCC(=O)O"))], methods=["sampled"])
     assert found.smiles == "NCC(=O)O"
+
+
+class Carbons(Predictor):
+    """Predicts the number of carbon atoms, and of standardised molecules alone."""
+
+    task, standardize = Task("regression", ["carbons"]), ("fragment", "neutralize")
+
+    def outputs(self, inputs, *, draws=None):
+        return np.array([[text.upper().count("C")] for text in inputs.smiles], dtype=float), None
+
+
+def test_the_standardised_molecule_is_explained():
+    molecules = [("salt", "CCC[NH3+].CC(=O)[O-]"), ("bad", "[SbH6+3]"), ("free", "CCCN")]
+    refused = []
+    found = list(explain_predictor(Carbons(), molecules, on_refusal=lambda *told: refused.append(told)))
+    salt, free = found
+    assert salt.smiles == "CCCN"
+    assert salt.mol.GetNumAtoms() == 4
+    assert salt.note == "standardised (largest fragment, neutralised) from CCC[NH3+].CC(=O)[O-]"
+    assert free.note == ""
+    assert refused == [(1, "bad", "[SbH6+3]", "the step neutralize gives the invalid molecule [SbH9]")]
+    for one in found:
+        # Rests of several fragments stay whole: without the middle atom, two carbon atoms are left.
+        assert one.importance["occlusion"].node.tolist() == [1, 1, 1, 0]
+    assert "standardised" in salt.draw("occlusion").svg
+    assert "standardised" not in free.draw("occlusion").svg
+    assert salt.fragment().remarks == [salt.note]
+    assert salt.note in re.sub(r"\s+", " ", make_card(salt, 0).note)
+
+
+def test_a_network_explains_the_standardised_molecule(network):
+    steps = MoleculePredictor(network.model, network.task, standardize=["fragment", "neutralize"])
+    (found,) = explain_predictor(steps, [("glycine", "[NH3+]CC(=O)O.[Cl-]")], methods=["sampled"])
+    (expected,) = explain_predictor(network, [("glycine", "NCC(=O)O")], methods=["sampled"])
+    assert found.predictions == expected.predictions
+    assert found.to_frame().equals(expected.to_frame())
+    assert molecule_occlusion(steps, "[NH3+]CC(=O)O.[Cl-]").node.tolist() == pytest.approx(
+        molecule_occlusion(network, "NCC(=O)O").node.tolist()
+    )

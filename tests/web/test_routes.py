@@ -26,6 +26,7 @@ def test_a_few_molecules_are_predicted_at_once(client):
         "low": {"atoms": 2.5},
         "high": {"atoms": 3.5},
         "sets": None,
+        "standardized": "",
         "error": "",
         "neighbors": [
             {"smiles": "CCO", "similarity": 1.0, "measured": {"atoms": "3.25"}},

@@ -15,6 +15,7 @@ from pyg_samsa.viz.figure import shown
 from pyg_samsa.viz.pages import write_html
 from pyg_samsa.viz.report import overview, predictors, sections
 from pyg_samsa.viz.report.groups import Group, group_runs
+from pyg_samsa.viz.report.standardized_molecules import standardized_parts
 from pyg_samsa.viz.report.worst_predictions import worst_predictions
 
 _TEMPLATE = Path(__file__).parent / "templates" / "report.html.j2"
@@ -89,6 +90,7 @@ def _context(groups: Sequence[Group]) -> dict[str, Any]:
         "coverage": predictors.coverage_parts(groups),
         "results": sections.results(groups, notes),
         "worst": worst_predictions(groups, notes),
+        "standardized": standardized_parts(groups),
         "pictures": overview.pictures(groups),
         "config": overview.config_rows(groups),
         "environment": overview.environment_rows(groups),

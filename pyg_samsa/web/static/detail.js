@@ -47,6 +47,7 @@ function legend() {
   const middle = shown.scale === "diverging" ? element("span", {}, "0") : null;
   const strongest = shown.strongest.map(([name, value]) => element("span", {}, element("b", {}, name), ` ${value}`));
   byId("legend").replaceChildren(
+    found.note ? element("p", {}, `The picture shows the molecule that was predicted: ${found.note}.`) : "",
     element("p", {}, `${found.target}: ${found.value}. ${METHODS[method][1]}`),
     element("div", { class: `bar ${shown.scale}` }),
     element("p", { class: "ends" }, element("span", {}, shown.ends[0]), middle, element("span", {}, shown.ends[1])),
