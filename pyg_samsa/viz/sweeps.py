@@ -65,6 +65,7 @@ def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], titl
         Sweep...0.6100 ± 0.0141...
     """
     from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
     from rich.table import Table
 
     _check(results, metric, keys)
@@ -91,7 +92,7 @@ def sweep_table(results: pd.DataFrame, *, metric: str, keys: Sequence[str], titl
         cost = [form.format(rows[name].mean()) if rows[name].notna().any() else "–" for name, form in costs.items()]
         score = spread([float(value) for value in rows[metric].dropna()])
         table.add_row(
-            *(str(first[key]) for key in shown),
+            *(escape(str(first[key])) for key in shown),  # a list such as [fragment] is no markup
             str(len(rows)),
             f"[bold green]{score}[/]" if number == best else score,
             *cost,

@@ -578,3 +578,22 @@ def test_the_folder_of_a_run_is_not_its_configuration(tmp_path, capsys):
     shown = capsys.readouterr().err
     assert f"error: --cfg: got '{tmp_path}', expected a YAML file, not a folder" in shown
     assert f"--cfg {tmp_path / 'config.yaml'}" in shown
+
+
+def test_standardisation_of_a_run(table, capsys, caplog):
+    with open("table.csv", "a") as file:
+        file.write("salt,CCCC[NH3+].[Cl-],1020,0,0,other,train\n")
+    words = ["--target-columns", "length", "--epochs", "1", "--standardize", "neutralize", "fragment"]
+    assert run(*words, "seed", "3") == 0
+    assert "standardised 1 of 49 molecules: 1 largest fragment, 1 neutralised; listed in " in caplog.text
+    assert "the standardisation makes 2 rows equal, to 1 molecule" in caplog.text
+    assert "standardized.csv" in capsys.readouterr().out
+    folder = table / "results" / "table" / "3"
+    assert (folder / "standardized.csv").read_text().splitlines() == [
+        "row,smiles,standardized,steps",
+        "49,CCCC[NH3+].[Cl-],CCCCN,fragment neutralize",
+    ]
+    predictor = load_predictor(folder)
+    assert predictor.standardize == ("fragment", "neutralize")
+    given, free = predictor.predict(["CCCC[NH3+].[Cl-]", "CCCCN"]).values
+    assert given == free

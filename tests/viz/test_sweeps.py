@@ -38,6 +38,11 @@ def test_table_has_mean_and_deviation():
     assert "MiB" not in shown
 
 
+def test_lists_are_shown_as_they_are():
+    shown = text(sweep_table(runs(steps=["[]", "[fragment]"]), metric="test_ap", keys=["steps"]))
+    assert "[fragment]" in shown
+
+
 def test_names_of_settings_are_broken_at_their_points_only():
     results = runs(**{"samsa.num_samples": ["8", "16"], "samsa.attention": ["samsa", "sft"]})
     results["peak_memory_mib"] = 526.0
