@@ -64,7 +64,7 @@ class SimilarTraining:
         """Return the most similar training molecules, best first; none for a molecule that cannot be read.
 
         Args:
-            smiles: The molecule.
+            smiles: The molecule; it is standardised as those of the training, and scores are those of the result.
             count: Most of them, at least 1.
             extra: Its extra columns, for embeddings by networks that read some.
             scores: Whether to compute what makes the molecules similar, see `embedding_scores` and
@@ -80,8 +80,10 @@ class SimilarTraining:
         Cost: with embeddings and scores, up to one pass for each atom and bond, each network and each molecule that is
         found.
         """
-        if isinstance(parse_smiles(smiles), str):
+        compared = self.training.standardized(smiles)
+        if compared is None or isinstance(parse_smiles(compared), str):
             return []
+        smiles = compared
         if self._embeddings is None:
             found = self.training.index.nearest(smiles, count)
         else:

@@ -84,12 +84,26 @@ class TrainingMolecules:
             >>> TrainingMolecules(Task("binary", ["toxic"]), ["C"], np.array([[1.0]])).nearest("C")[0].measured
             {'toxic': '1'}
         """
-        if self.standardize:
-            try:
-                smiles = Standardizer(self.standardize)(smiles)
-            except SmilesError:
-                return []
-        return self.described(self.index.nearest(smiles, count))
+        compared = self.standardized(smiles)
+        return [] if compared is None else self.described(self.index.nearest(compared, count))
+
+    def standardized(self, smiles: str) -> str | None:
+        """Return a molecule as it is compared with the others; None if it cannot be standardised as they were.
+
+        Args:
+            smiles: The molecule.
+
+        Example:
+            >>> task, y = Task("binary", ["toxic"]), np.array([[1.0]])
+            >>> TrainingMolecules(task, ["C"], y, standardize=["neutralize"]).standardized("C[NH3+]")
+            'CN'
+        """
+        if not self.standardize:
+            return smiles
+        try:
+            return Standardizer(self.standardize)(smiles)
+        except SmilesError:
+            return None
 
     def described(self, found: Iterable[tuple[int, float]]) -> list[Neighbor]:
         """Return molecules with what was measured for them.

@@ -4,6 +4,7 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.cli import main
 from pyg_samsa.errors import DataNotFoundError
+from pyg_samsa.experiments.similar_training import SimilarTraining
 from pyg_samsa.experiments.training_molecules import TrainingMolecules, find_training_molecules, run_of
 from pyg_samsa.task import Task
 
@@ -89,3 +90,17 @@ def test_the_run_of_a_model_is_the_folder_around_it(tmp_path):
     other.mkdir(parents=True)
     (other / "config.json").write_text("{}")
     assert run_of(other) is None
+
+
+def test_a_molecule_is_compared_as_it_is_standardised():
+    task, y = Task("regression", ["logS"]), np.array([[1.5], [2.5]])
+    known = TrainingMolecules(task, ["CCCCN", "c1ccccc1"], y, standardize=("fragment", "neutralize"))
+    assert known.nearest("CCCC[NH3+].OS(=O)(=O)c1ccccc1", 1)[0]._asdict() == {
+        "smiles": "CCCCN",
+        "similarity": 1.0,
+        "measured": {"logS": "1.5"},
+    }
+    assert known.nearest("[SbH6+3]") == known.nearest("C(") == []
+    (found,) = SimilarTraining(known, "fingerprint").find("CCCC[NH3+]", 1)
+    assert (found.similarity, found.importance.node.shape[0]) == (1.0, 5)
+    assert SimilarTraining(known, "fingerprint").find("[SbH6+3]") == []

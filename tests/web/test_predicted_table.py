@@ -1,4 +1,5 @@
 import io
+import time
 
 import pytest
 
@@ -110,3 +111,27 @@ def test_views_read_each_row_once():
     assert first.take(5) is second.take(5)
     assert [second.take(5), first.take(5)] == [None, None]
     assert reader.taken == 2
+
+
+def test_standardised_molecules(counter, limits, open_client):
+    model = counter()
+    model.predictor.standardize = model.training.standardize = ("fragment",)
+    _, (row, other) = rows_of([model], b"smiles\nCCO.[Na+].[Cl-]\nCCO\n", limits)
+    assert row.smiles == "CCO.[Na+].[Cl-]"
+    assert row.cells == ["3", "2.5", "3.5", "CCO", "1.00", "CCO", "atoms 3.25"]
+    assert other.cells[3] == ""
+    client = open_client([model])
+    asked = {"smiles": ["CCO.[Na+].[Cl-]", "CCO"], "neighbors": 1}
+    first, second = client.post("/api/predict", json=asked).json()
+    assert (first["standardized"], first["values"], first["neighbors"][0]["similarity"]) == ("CCO", {"atoms": 3.0}, 1.0)
+    assert second["standardized"] == ""
+    assert client.get("/api/info").json()["models"][0]["standardize"] == ["fragment"]
+    job = client.post("/api/jobs", json={"text": "CCO.[Na+].[Cl-]"}).json()
+    assert "standardized" in [column["role"] for column in job["columns"]]
+    for _ in range(100):
+        if (state := client.get(f"/api/jobs/{job['id']}").json()["state"]) in ("done", "failed"):
+            break
+        time.sleep(0.05)
+    assert state == "done"
+    shown = client.get(f"/api/jobs/{job['id']}/rows/1/explanation", params={"model": "atoms"}).json()
+    assert (shown["atoms"], shown["note"]) == (3, "standardised (largest fragment) from CCO.[Na+].[Cl-]")
