@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from pyg_samsa.functional.float64 import has_float64
 from pyg_samsa.training.averages import Average, RowAverage
 
 
@@ -19,8 +20,8 @@ class MeanLoss(Metric):
 
     where n counts rows, labels, or weights of labels, see `pyg_samsa.training.averages`.
 
-    ``torchmetrics.MeanMetric`` leaves NaN out of the mean and waits for the device to look for it; with
-    ``nan_strategy="disable"`` it ignores the weights.
+    The sums are float64 where the device has it. ``torchmetrics.MeanMetric`` leaves NaN out of the mean and waits for
+    the device to look for it; with ``nan_strategy="disable"`` it ignores the weights.
 
     Args:
         average: What the loss is a mean over; None for rows.
@@ -29,7 +30,7 @@ class MeanLoss(Metric):
     Shapes:
         - **loss**: scalar
         - **pred**, **target**: those of the loss
-        - **value**: scalar; NaN if a loss is NaN
+        - **value**: scalar, float64 where the device has it; NaN if a loss is NaN
 
     Example:
         >>> metric = MeanLoss()
@@ -60,7 +61,8 @@ class MeanLoss(Metric):
             [1.5, 3.0]
         """
         with torch.no_grad():
-            self.sums = self.sums + self.average.sums(loss, pred, target).float().to(self.sums.device)
+            added, device = self.average.sums(loss, pred, target), self.sums.device
+            self.sums = self.sums + (added.to(device).double() if has_float64(device) else added.float().to(device))
 
     def compute(self) -> Tensor:
         """Return the loss of all batches.

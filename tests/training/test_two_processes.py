@@ -137,8 +137,7 @@ def test_gradients_losses_and_metrics_are_those_of_one_process(both, name):
     for two in both:
         assert two[name].keys() == one.keys()
         for key, value in one.items():
-            tolerance = 1e-6 if key.startswith("train_") else 1e-12  # metrics are float32
-            assert torch.allclose(two[name][key], value, rtol=0, atol=tolerance), key
+            assert torch.allclose(two[name][key], value, rtol=0, atol=1e-12), key
 
 
 def test_a_loss_that_is_not_finite_in_one_process_is_an_error_in_both(both):
