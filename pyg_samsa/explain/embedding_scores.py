@@ -106,7 +106,7 @@ def embedding_scores(
 
     Args:
         index: The list.
-        smiles: The molecule that is scored, which can be read.
+        smiles: The molecule that is scored, which can be read, standardised if the networks standardise molecules.
         places: Places in the list of the molecules that it is compared with.
         extra: Its extra columns.
 

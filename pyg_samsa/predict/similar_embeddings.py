@@ -9,6 +9,8 @@ import numpy as np
 
 from pyg_samsa.chem.ogb_features import parse_smiles
 from pyg_samsa.chem.smiles_text import write_smiles
+from pyg_samsa.chem.standardize import Standardizer
+from pyg_samsa.errors import SmilesError
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.worker_pool import in_chunks
 from pyg_samsa.predict.embedder import MoleculeEmbedder
@@ -43,7 +45,8 @@ class SimilarEmbeddings:
     Most of an embedding is the same for all molecules, so without the mean all cosines would be near 1. The similarity
     is 1 for the molecule itself, about 0 for unrelated ones, and at least -1.
 
-    Molecules are compared as canonical SMILES, so atoms in another order change nothing.
+    Molecules are compared as canonical SMILES, so atoms in another order change nothing. If the networks standardise
+    molecules, the standardised ones are compared.
 
     Args:
         embedders: The networks, at least one.
@@ -69,8 +72,9 @@ class SimilarEmbeddings:
         progress: bool = False,
     ) -> None:
         self.embedders = list(embedders)
+        self._standardizer = Standardizer(self.embedders[0].standardize)
         keys = [
-            key_of(text, {name: float(column[row]) for name, column in (extra or {}).items()})
+            self._key(text, {name: float(column[row]) for name, column in (extra or {}).items()})
             for row, text in enumerate(smiles)
         ]
         different = list(dict.fromkeys(key for key in keys if key is not None))
@@ -101,7 +105,7 @@ class SimilarEmbeddings:
             >>> SimilarEmbeddings([embedder], ["CCO", "CCCO"]).nearest("C(", 2)
             []
         """
-        key = key_of(smiles, extra or {})
+        key = self._key(smiles, extra or {})
         if key is None or not self._found:
             return []
         rows = np.zeros(len(self._row))
@@ -129,13 +133,21 @@ class SimilarEmbeddings:
         rows = [row_of[place] for place in places]
         return [Direction(mean, units[rows]) for mean, units in zip(self._means, self._units, strict=True)]
 
+    def _key(self, smiles: str, extra: Extra) -> Key | None:
+        """Return a molecule as it is compared; None if it cannot be read or standardised."""
+        try:
+            return key_of(self._standardizer(smiles) if self._standardizer else smiles, extra)
+        except SmilesError:
+            return None
+
     def _embed(self, embedder: MoleculeEmbedder, keys: Sequence[Key], progress: bool) -> np.ndarray:
         """Return the embeddings of molecules, float64 [n, W]; zero where a network has no finite one."""
         parts = [np.empty((0, embedder.width))]
         with progress_bar("Training molecules", len(keys), enabled=progress and len(keys) > 0) as advance:
             for chunk in in_chunks(keys, _CHUNK):
                 columns = {name: [dict(key.extra)[name] for key in chunk] for name in embedder.extra_columns}
-                parts.append(embedder.predict([key.smiles for key in chunk], extra_columns=columns).values)
+                texts = [key.smiles for key in chunk]
+                parts.append(embedder.predict(texts, extra_columns=columns, standardized=True).values)
                 advance(len(chunk))
         return np.nan_to_num(np.concatenate(parts))
 

@@ -78,6 +78,26 @@ def test_a_training_molecule_finds_itself_with_its_label(run, known, by, tmp_pat
     assert len(gradients) == len(set(gradients))
 
 
+@pytest.mark.parametrize("by", ["embedding", "fingerprint"])
+def test_a_model_that_standardises_finds_the_standardised_molecule(by, tmp_path):
+    (tmp_path / "table.csv").write_text("smiles,y\n" + "".join(f"{'C' * n}C(=O)[O-].[Na+],{n}\n" for n in range(1, 21)))
+    columns = {"target_columns": ["y"], "standardize": ["fragment", "neutralize"]}
+    config = {"dataset": {"format": "samsa", "name": "csv", "csv": str(tmp_path / "table.csv"), **columns}}
+    sizes = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4}
+    net = SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **sizes)
+    saved = {"task": Task("regression", ["y"]), "standardize": columns["standardize"]}
+    save_pretrained(net, tmp_path / "run" / "model", **saved)
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(config))
+    known = find_training_molecules(tmp_path / "run").smiles[0]
+    assert known.endswith("C(=O)O")
+    out = tmp_path / "out"
+    words = ["explain", str(tmp_path / "run"), known[:-1] + "[O-].[K+]", "--out", str(out), "--similar", "1"]
+    assert main([*words, "--similar-by", by, "--method", "occlusion", "-q"]) == 0
+    (row,) = read(out / "similar.csv")
+    assert (row["smiles"], row["similar_smiles"], row["similarity"]) == (known, known, "1")
+    assert len(read(out / "scores.csv")) == 3 * len(known.replace("(=O)", "O")) - 2  # atoms, and bonds twice
+
+
 def test_models_without_a_network_are_searched_by_fingerprint(run):
     class Constant(Predictor):
         task = Task("regression", ["logS"])

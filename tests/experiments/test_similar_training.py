@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("rdkit")
 
+from pyg_samsa.chem import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.similar_training import SimilarTraining, networks_of
 from pyg_samsa.experiments.training_molecules import TrainingMolecules
 from pyg_samsa.explain.embedding_scores import embedding_scores
 from pyg_samsa.explain.fingerprint_scores import fingerprint_scores
+from pyg_samsa.nn import SAMSA
 from pyg_samsa.predict import BlendPredictor, MoleculePredictor, Predictor
 from pyg_samsa.task import Task
 
@@ -82,3 +85,18 @@ def test_what_cannot_be_searched_is_named(training):
     assert "subfolder model" in error.value.hint
     with pytest.raises(ConfigError, match="by: got 'shape'"):
         SimilarTraining(training, "shape")
+
+
+@pytest.mark.parametrize("by", ["embedding", "fingerprint"])
+def test_a_molecule_is_standardised_as_the_training_molecules(by):
+    steps = ["fragment", "neutralize"]
+    known = TrainingMolecules(Task("regression", ["y"]), ["CC(=O)O", "CN"], np.array([[1.0], [2.0]]), standardize=steps)
+    torch.manual_seed(0)
+    sizes = {"channels": 8, "num_layers": 1, "heads": 2, "num_samples": 4}
+    model = SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **sizes)
+    finder = SimilarTraining(known, by, MoleculePredictor(model, Task("regression", ["y"]), standardize=steps))
+    first = finder.find("[O-]C(=O)C.[Na+]")[0]
+    assert (first.smiles, first.similarity, first.measured) == ("CC(=O)O", 1.0, {"y": "1"})
+    assert first.importance.node.tolist() == finder.find("CC(=O)O")[0].importance.node.tolist()
+    assert first.importance.node.shape == (4,)  # of the acid
+    assert finder.find("[Na+].[") == []

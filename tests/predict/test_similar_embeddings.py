@@ -15,11 +15,13 @@ from pyg_samsa.task import Task
 SMILES = ["CCO", "c1ccccc1O", "NCC(=O)O", "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CC(C)Cc1ccc(cc1)C(C)C(=O)O"]
 
 
-def make_embedder(seed, channels=16, extra=(), **options):
+def make_embedder(seed, channels=16, extra=(), standardize=(), **options):
     torch.manual_seed(seed)
     sizes = {"channels": channels, "num_layers": 2, "heads": 2, "num_samples": 8, "graph_channels": len(extra)}
     model = SAMSA.from_options(ATOM_CARDINALITIES, 1, edge_channels=BOND_CARDINALITIES, **sizes, **options)
-    return MoleculeEmbedder(MoleculePredictor(model, Task("regression", ["y"]), extra_columns=extra))
+    return MoleculeEmbedder(
+        MoleculePredictor(model, Task("regression", ["y"]), extra_columns=extra, standardize=standardize)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +114,13 @@ def test_keys():
     assert key_of("OCC", {"b": 1.0, "a": 2.0}) == ("CCO", (("a", 2.0), ("b", 1.0)))
     assert key_of("C" * 1001, {}).smiles == "C" * 1001
     assert key_of("C(", {}) is None
+
+
+def test_standardised_molecules_are_compared():
+    embedder = make_embedder(0, standardize=["fragment", "neutralize"])
+    index = SimilarEmbeddings([embedder], ["CCO", "CC(=O)[O-].[Na+]", "C[NH3+].[Cl-]", "c1ccccc1"])
+    assert index.nearest("CC(=O)O", 1) == [(1, 1.0)]
+    assert index.nearest("[K+].[O-]C(C)=O", 4) == index.nearest("CC(=O)O", 4)
+    assert index.nearest("CN", 1) == [(2, 1.0)]
+    plain = SimilarEmbeddings([make_embedder(0)], ["CCO", "CC(=O)[O-].[Na+]", "C[NH3+].[Cl-]", "c1ccccc1"])
+    assert plain.nearest("CC(=O)O", 1)[0][1] < 1
