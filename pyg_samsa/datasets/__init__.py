@@ -15,6 +15,7 @@ from pyg_samsa.datasets.points.shapenet_part import ShapeNetPart
 from pyg_samsa.datasets.points.shapes import Shapes
 from pyg_samsa.datasets.sequences.aan import AANRetrieval
 from pyg_samsa.datasets.sequences.cifar import CIFAR10Gray, Digits
+from pyg_samsa.datasets.sequences.folded_paths import FoldedPaths
 from pyg_samsa.datasets.sequences.imdb import IMDB
 from pyg_samsa.datasets.sequences.listops import ListOps
 from pyg_samsa.datasets.sequences.news_pairs import NewsPairs
@@ -30,6 +31,7 @@ __all__ = [
     "Digits",
     "EmbeddedPeptides",
     "Features",
+    "FoldedPaths",
     "GNNBenchmark",
     "LRGBPeptides",
     "LRGBRelease",

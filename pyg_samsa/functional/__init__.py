@@ -20,6 +20,7 @@ from pyg_samsa.functional.graph_index import GraphIndex
 from pyg_samsa.functional.inputs import cast_floats, check_edge_shape, check_tensor, edges_of
 from pyg_samsa.functional.linear_attention import Waves, linear_attention
 from pyg_samsa.functional.maxout import leak_mass, leaky_probability, maxout_score
+from pyg_samsa.functional.node_pairs import SIMILARITIES, check_pairs, score_pairs
 from pyg_samsa.functional.pair_features import PAIR_FEATURES, pair_features
 from pyg_samsa.functional.paired_sampling import ragged_sample_paired
 from pyg_samsa.functional.positions import fourier_positions, sequence_positions, sinusoidal_positions
@@ -43,6 +44,7 @@ from pyg_samsa.functional.triton_support import explain_kernels
 __all__ = [
     "ATTENTION_BACKENDS",
     "PAIR_FEATURES",
+    "SIMILARITIES",
     "FeatureLevels",
     "GraphIndex",
     "RaggedIndex",
@@ -54,6 +56,7 @@ __all__ = [
     "can_fuse",
     "cast_floats",
     "check_edge_shape",
+    "check_pairs",
     "check_tensor",
     "distinct_keys",
     "dropout",
@@ -94,6 +97,7 @@ __all__ = [
     "sample_without_replacement",
     "sampled_attention",
     "scale_features",
+    "score_pairs",
     "sequence_positions",
     "sinusoidal_positions",
     "structural_keys",

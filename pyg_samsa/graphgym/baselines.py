@@ -45,8 +45,10 @@ class GNNNetwork(BatchNetwork):
             raise ConfigError("model.type", self.layer, "a network for pairs of documents: samsa")
         options = gnn_options(self.layer)
         options["graph_channels"] = cfg.share.graph_channels
-        if level() == "node":
+        if level() != "graph":
             del options["pool"]
+        if level() == "link":
+            options["edge_decoding"] = cfg.model.edge_decoding
         in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
         super().__init__(
             GNN(in_channels, dim_out, edge_channels=edge_channels, layer=self.layer, level=level(), **options),

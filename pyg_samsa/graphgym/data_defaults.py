@@ -147,7 +147,7 @@ def _metrics(changes: Changes, dataset: Any) -> None:
         return
     changes.change("metric_best", "auto", reason)
     if "metric_agg" in changes.given:
-        first = [*kept, *metrics.default_metrics(task.kind, parts=bool(task.parts))][0]
+        first = [*kept, *metrics.default_metrics(task)][0]
         higher = metrics.higher_is_better(METRIC_ALIASES.get(first, first))
         changes.change("metric_agg", "argmax" if higher else "argmin", f"the metric is {first}")
 

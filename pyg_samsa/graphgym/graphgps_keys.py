@@ -67,7 +67,7 @@ KEYS: Mapping[str, Key] = {
     "dataset.node_encoder_num_types": Key(SAME, "Types of `TypeDictNode`; a described data set knows its own."),
     "dataset.pcqm4m_subset": Key(NOTHING, "PCQM4Mv2 is not among the data sets."),
     "dataset.rand_split": Key(LISTED, "splits are those of the data set, or `dataset.split`", (False,)),
-    "dataset.resample_negative": Key(NOTHING, "GraphGym reads it for the prediction of links."),
+    "dataset.resample_negative": Key(NOTHING, "negatives are drawn anew in training, if the data have none."),
     "dataset.slic_compactness": Key(SAME, "Superpixels come in one form, 30."),
     "dataset.split": Key(SAME, "Fractions of the splits of a data set that has none."),
     "dataset.split_dir": Key(NOTHING, "splits are not cached as files."),
@@ -111,7 +111,7 @@ KEYS: Mapping[str, Key] = {
     "metric_agg": Key(SAME, "Direction of `metric_best`."),
     "metric_best": Key(SAME, "Metric that chooses the epoch; `f1` is macro F1, `accuracy-SBM` the mean over classes."),
     "mlflow.*": Key(NOTHING, "runs are logged to `metrics.csv`, TensorBoard and Weights & Biases."),
-    "model.edge_decoding": Key(NOTHING, "only predictions for pairs of nodes use it, and they are refused."),
+    "model.edge_decoding": Key(SAME, "Score of a pair of nodes: `dot`, `concat` or `cosine_similarity`."),
     "model.graph_pooling": Key(SAME, "Readout: `mean`, `add` or `max`; with SAMSA's layers `mean` or `attention`."),
     "model.loss_fun": Key(SAME, "Loss: `cross_entropy`, `weighted_cross_entropy`, `l1`, `smoothl1`, `mse`."),
     "model.type": Key(READ, "Network, see below."),
@@ -238,10 +238,10 @@ HEADS: Mapping[str, str] = {
     "graph": "pooling, then `gnn.layers_post_mp` linear layers",
     "san_graph": "pooling, then three linear layers that halve the channels",
     "inductive_node": "a prediction for each node of many graphs",
+    "inductive_edge": "a prediction for each labelled pair of nodes, see `model.edge_decoding`",
 }
 REFUSED_HEADS: Mapping[str, str] = {
-    "inductive_edge": "predictions for pairs of nodes are not part of this package",
-    "infer_links": "predictions for pairs of nodes are not part of this package",
+    "infer_links": "links that the edges of a graph are split into are not part of this package",
     "ogb_code_graph": "sequences of words are not among the tasks",
     "graphormer_graph": "it reads the graph token of Graphormer",
 }

@@ -1,4 +1,4 @@
-"""Heads for GraphGym's own networks: ``mlp_graph``, ``inductive_node`` and ``default``.
+"""Heads for GraphGym's own networks: ``mlp_graph``, ``inductive_node``, ``inductive_edge`` and ``default``.
 
 GraphGym's head ``graph`` normalises its hidden layers to length one and ignores ``gnn.act`` and ``gnn.dropout``; its
 head ``node`` needs masks, which data sets that are split by graph do not have. These heads have neither limitation.
@@ -13,9 +13,10 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.functional.autocast import at_least_float32
+from pyg_samsa.functional.autocast import at_least_float32, without_autocast
 from pyg_samsa.graphgym.register import register_once
-from pyg_samsa.nn.precision import in_full_precision
+from pyg_samsa.nn.pair_decoder import PairDecoder
+from pyg_samsa.nn.precision import as_weights, in_full_precision
 
 
 def mlp(dim_in: int, dim_out: int) -> nn.Sequential:
@@ -86,8 +87,37 @@ class InductiveNodeHead(nn.Module):
         return in_full_precision(self.mlp, batch.x), batch.y
 
 
+class InductiveEdgeHead(nn.Module):
+    """Predicts one row per pair of nodes of whole graphs, by ``model.edge_decoding``, see `pyg_samsa.nn.PairDecoder`.
+
+    Args:
+        dim_in: Width of the nodes.
+        dim_out: Width of the prediction.
+
+    Example:
+        >>> from torch_geometric.data import Data
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> import torch
+        >>> set_cfg(cfg)
+        >>> pairs = torch.tensor([[0, 0], [3, 4]])
+        >>> graph = Data(x=torch.zeros(5, 8), batch=torch.zeros(5, dtype=torch.long), edge_label_index=pairs)
+        >>> InductiveEdgeHead(8, 1)(graph)[0].shape
+        torch.Size([2, 1])
+    """
+
+    def __init__(self, dim_in: int, dim_out: int) -> None:
+        super().__init__()
+        self.decoder = PairDecoder(mlp, dim_in, dim_out, cfg.model.edge_decoding)
+
+    def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
+        """Return (prediction [L, dim_out], target)."""
+        with without_autocast(batch.x):
+            x = as_weights(self.decoder, batch.x)
+            return self.decoder(x, batch.edge_label_index, batch.batch), batch.get("edge_label")
+
+
 def default_head(dim_in: int, dim_out: int) -> nn.Module:
-    """Return the head that fits the data set: ``mlp_graph`` for graph targets, ``inductive_node`` for node targets.
+    """Return the head that fits: ``mlp_graph``, ``inductive_node`` or ``inductive_edge``, by the level of the targets.
 
     GraphGym's own runner replaces the name ``default`` by ``dataset.task`` before it builds a network.
 
@@ -95,9 +125,11 @@ def default_head(dim_in: int, dim_out: int) -> nn.Module:
         dim_in: Width of the nodes.
         dim_out: Width of the prediction.
     """
-    return (GraphHead if cfg.share.level == "graph" else InductiveNodeHead)(dim_in, dim_out)
+    heads = {"graph": GraphHead, "link": InductiveEdgeHead}
+    return heads.get(cfg.share.level, InductiveNodeHead)(dim_in, dim_out)
 
 
 register_once(register.head_dict, "default", default_head)
 register_once(register.head_dict, "mlp_graph", GraphHead)
 register_once(register.head_dict, "inductive_node", InductiveNodeHead)
+register_once(register.head_dict, "inductive_edge", InductiveEdgeHead)

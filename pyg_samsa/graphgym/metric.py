@@ -43,7 +43,7 @@ def choose_metrics(task: Task, *, direction_given: bool) -> tuple[dict[str, Metr
     if task.kind == MASKED:
         return {}, "loss", False
     others = [ALIASES.get(name, name) for name in cfg.custom_metrics]
-    others = others or list(metrics.default_metrics(task.kind, parts=bool(task.parts)))
+    others = others or list(metrics.default_metrics(task))
     best = others[0] if cfg.metric_best == "auto" else ALIASES.get(cfg.metric_best, cfg.metric_best)
     fitting = metrics.fitting(task)
     for key, names in (("metric_best", [best]), ("custom_metrics", others)):
@@ -97,5 +97,5 @@ def _registered(name: str) -> Callable[[Sequence[Tensor], Sequence[Tensor], str]
 
 
 # GraphGym's own logger hands out predictions and targets alone.
-for _name in metrics.available(parts=False):
+for _name in metrics.available(parts=False, pairs=False):
     register_once(register.metric_dict, _name, _registered(_name))

@@ -43,6 +43,7 @@ BUILT_IN_ENCODERS = (*_CATEGORICAL, "LinearNode", "LinearEdge", "VOCNode", "VOCE
 SHRINKING_HEAD = "san_graph"
 LEVEL_OF_HEAD = {"graph": "graph", "mlp_graph": "graph", SHRINKING_HEAD: "graph"}
 LEVEL_OF_HEAD |= {"node": "node", "inductive_node": "node"}
+LEVEL_OF_HEAD |= {"link": "link", "edge": "link", "link_pred": "link", "inductive_edge": "link"}
 
 
 class SAMSANetwork(BatchNetwork):
@@ -66,6 +67,8 @@ class SAMSANetwork(BatchNetwork):
         in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
         if level() == "node" and options["context"]:
             options["num_categories"] = cfg.share.num_categories
+        if level() == "link":
+            options["edge_decoding"] = cfg.model.edge_decoding
         towers = 2 if cfg.share.pairs else 1
         options["graph_channels"] = cfg.share.graph_channels
         options["scale_targets"] = cfg.share.task == "regression"
@@ -121,7 +124,7 @@ class BagOfFeaturesNetwork(BatchNetwork):
             raise ConfigError(
                 "model.type",
                 "bag_of_features",
-                "a network with predictions for nodes",
+                f"a network with predictions for {'pairs of nodes' if level() == 'link' else 'nodes'}",
                 hint="This baseline predicts for graphs only.",
             )
         options = model_options()
@@ -152,6 +155,8 @@ class PointNetNetwork(BatchNetwork):
                 "a network for categorical features",
                 hint="This baseline takes coordinates and normals.",
             )
+        if level() == "link":
+            raise ConfigError("model.type", "point_net", "a network with predictions for pairs of nodes")
         categories = cfg.share.num_categories if level() == "node" else 0
         options = {"width": cfg.point_net.width, "dropout": cfg.samsa.dropout, "num_categories": categories}
         super().__init__(PointNet(channels, dim_out, level=level(), **options))

@@ -19,6 +19,7 @@ from pyg_samsa.nn.conv.operators import OPERATORS
 from pyg_samsa.nn.models.gnn_blocks import NO_LOCAL, local_names
 from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
+from pyg_samsa.nn.pair_decoder import EDGE_DECODINGS
 from pyg_samsa.options import Argument, Option, options_of, plain
 from pyg_samsa.predict.boosted_trees import BoostingOptions
 from pyg_samsa.predict.gaussian_process import GaussianProcessOptions
@@ -206,6 +207,7 @@ _setting("dataset.slic_compactness", 30, "Superpixel sets come in one form.", (3
 # What the data and pe.* decide is no setting.
 _DECIDED = {
     "level",
+    "edge_decoding",
     "towers",
     "num_categories",
     "pe_channels",
@@ -321,6 +323,13 @@ add_owner(
 )
 _setting("print", "both", "Where the progress of a run goes.", ("stdout", "file", "both"), added=False)
 _setting("metric_agg", "argmax", "Direction of metric_best.", ("argmax", "argmin"), added=False)
+_setting(
+    "model.edge_decoding",
+    "dot",
+    "Predictions for pairs of nodes: how the vectors of both nodes become a score.",
+    EDGE_DECODINGS,
+    added=False,
+)
 _setting("train.epoch_resume", -1, "Not part of this runner.", (-1,), added=False)
 _setting("num_workers", 0, "Processes that load batches.", low=0, high=MOST, added=False)
 _setting("num_threads", 6, "Threads of PyTorch on the CPU.", low=1, high=1024, added=False)

@@ -6,7 +6,7 @@ during a run. ``dim_in``, ``dim_out`` and ``num_splits`` are GraphGym's own; thi
 
 =================== =====================================================================================
 ``task``            kind of the targets: ``multilabel``, ``binary``, ``multiclass`` or ``regression``
-``level``           what is predicted for: ``graph`` or ``node``
+``level``           what is predicted for: ``graph``, ``node`` or ``link`` (pairs of nodes)
 ``num_targets``     width of the output
 ``in_channels``     width of float node features, or the numbers of values of categorical ones
 ``edge_channels``   likewise for edges; None without edge features

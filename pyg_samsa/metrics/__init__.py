@@ -3,7 +3,7 @@
 Example:
     >>> import torch
     >>> from pyg_samsa import metrics
-    >>> metrics.available(parts=False)
+    >>> metrics.available(parts=False, pairs=False)
     ['accuracy', 'accuracy_macro', 'ap', 'auc', 'f1_macro', 'mae', 'r2', 'rmse', 'spearman']
     >>> metric = metrics.build("mae", num_targets=1)
     >>> metric.update(torch.tensor([1.0, 2.0], dtype=torch.bfloat16), torch.tensor([1.5, float("nan")]))
@@ -18,6 +18,7 @@ from pyg_samsa.metrics.accuracy_macro import MacroAccuracy
 from pyg_samsa.metrics.average_precision import MultilabelAveragePrecision
 from pyg_samsa.metrics.confusion_metric import ConfusionMetric
 from pyg_samsa.metrics.f1_macro import MacroF1
+from pyg_samsa.metrics.link_ranking import LinkRanking
 from pyg_samsa.metrics.mean_absolute_error import MeanAbsoluteError
 from pyg_samsa.metrics.metric_registry import (
     BatchMetric,
@@ -44,6 +45,7 @@ __all__ = [
     "BinaryLabelMetric",
     "CategoryPartIoU",
     "ConfusionMetric",
+    "LinkRanking",
     "MacroAccuracy",
     "MacroF1",
     "MeanAbsoluteError",

@@ -20,6 +20,8 @@ class BatchMetric(Metric):
         name: Name in the registry.
         higher_is_better: Whether a larger value is better.
         needs_parts: Whether the metric needs the parts of each category of shapes.
+        needs_pairs: Whether the metric ranks pairs of nodes, and needs all pairs of some nodes.
+        evaluation_only: Whether the metric is measured in evaluation only, not on training batches.
         kinds: Kinds of tasks that the metric fits, see :obj:`pyg_samsa.task.KINDS`.
     """
 
@@ -27,6 +29,8 @@ class BatchMetric(Metric):
     full_state_update = False
     is_differentiable = False
     needs_parts: bool = False
+    needs_pairs: bool = False
+    evaluation_only: bool = False
     kinds: Collection[str] = KINDS
 
     @classmethod
@@ -105,19 +109,22 @@ def unregister_metric(name: str) -> None:
     del _METRICS[name]
 
 
-def available(*, parts: bool = True) -> list[str]:
+def available(*, parts: bool = True, pairs: bool = True) -> list[str]:
     """Return the names that `build` knows, sorted.
 
     Args:
         parts: Whether to include the metrics of part segmentation, which need the parts of each category.
+        pairs: Whether to include the metrics that rank pairs of nodes.
 
     Example:
-        >>> available(parts=False)
+        >>> available(parts=False, pairs=False)
         ['accuracy', 'accuracy_macro', 'ap', 'auc', 'f1_macro', 'mae', 'r2', 'rmse', 'spearman']
-        >>> sorted(set(available()) - set(available(parts=False)))
+        >>> sorted(set(available(pairs=False)) - set(available(parts=False, pairs=False)))
         ['miou', 'miou_category']
     """
-    return sorted(name for name, cls in _METRICS.items() if parts or not cls.needs_parts)
+    return sorted(
+        name for name, cls in _METRICS.items() if (parts or not cls.needs_parts) and (pairs or not cls.needs_pairs)
+    )
 
 
 def fitting(task: Task) -> list[str]:
@@ -129,7 +136,8 @@ def fitting(task: Task) -> list[str]:
     """
     # One label is a class too.
     kinds = {task.kind} | ({"binary"} if task.kind == "multilabel" and task.num_targets == 1 else set())
-    return [name for name in available(parts=bool(task.parts)) if kinds & set(_METRICS[name].kinds)]
+    names = available(parts=bool(task.parts), pairs=task.level == "link")
+    return [name for name in names if kinds & set(_METRICS[name].kinds)]
 
 
 def build(name: str, num_targets: int, *, parts: Sequence[Sequence[int]] = ()) -> BatchMetric:
@@ -182,18 +190,23 @@ def direction(name: str) -> int:
     return 1 if higher_is_better(name) else -1
 
 
-def default_metrics(kind: str, *, parts: bool = False) -> tuple[str, ...]:
+def default_metrics(task: Task) -> tuple[str, ...]:
     """Return the metrics of a task where the user names none; the first one chooses the best epoch.
 
     Args:
-        kind: ``"multilabel"``, ``"binary"``, ``"multiclass"`` or ``"regression"``.
-        parts: Whether the task is part segmentation.
+        task: The targets.
 
     Example:
-        >>> default_metrics("multilabel"), default_metrics("multiclass", parts=True)
-        (('ap', 'auc'), ('miou', 'miou_category', 'accuracy'))
+        >>> default_metrics(Task("regression", ["logS"]))
+        ('mae', 'rmse', 'r2')
+        >>> default_metrics(Task("multiclass", ["leg", "seat"], "node", parts=[[0, 1]]))
+        ('miou', 'miou_category', 'accuracy')
     """
-    return ("miou", "miou_category", "accuracy") if parts else _DEFAULTS[kind]
+    if task.parts:
+        return ("miou", "miou_category", "accuracy")
+    if task.level == "link" and task.kind == "binary":
+        return ("mrr", "mrr_filtered", "mrr_filtered_noself", "hits@1", "hits@3", "hits@10", "auc", "ap")
+    return _DEFAULTS[task.kind]
 
 
 _DEFAULTS = {

@@ -34,6 +34,7 @@ from pyg_samsa.nn.models.samsa import SAMSA
 from pyg_samsa.nn.models.samsa_options import SAMSAOptions
 from pyg_samsa.nn.norm import RMSNorm
 from pyg_samsa.nn.num_parameters import num_parameters
+from pyg_samsa.nn.pair_decoder import PairDecoder
 from pyg_samsa.nn.readout import Readout, make_pool
 from pyg_samsa.nn.target_scale import TargetScale
 from pyg_samsa.nn.tokenizers.coordinate_free import CoordinateFree
@@ -77,6 +78,7 @@ __all__ = [
     "MaskedEncoder",
     "MultiTask",
     "NodeTokenizer",
+    "PairDecoder",
     "PerformerConv",
     "PointNet",
     "PointTokenizer",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import Linear, Module
@@ -12,13 +14,14 @@ from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.nn.encoding.feature_encoder import one_hot_categories
 from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
 from pyg_samsa.nn.mlp_head import HEAD_NORMS, MLPHead
+from pyg_samsa.nn.pair_decoder import PairDecoder
 from pyg_samsa.nn.precision import as_weights
 from pyg_samsa.nn.target_scale import TargetScale
 from pyg_samsa.nn.tokenizers.tokens import Tokens
 from pyg_samsa.options import check_integer, check_no_effect
 from pyg_samsa.typing import Float, Int, Shaped
 
-LEVELS = ("graph", "node", "token")
+LEVELS = ("graph", "node", "token", "link")
 POOLS = ("attention", "mean")
 INTERACTIONS = ("concat", "nli")
 
@@ -79,13 +82,14 @@ class Readout(Module):
 
     The encoded features of the graph :math:`h` (see `GraphFeatures`), the pooled vector at node level and the one-hot
     category :math:`c` are optional. At token level, the predictions of the edges follow those of the nodes, if edges
-    are tokens.
+    are tokens. At link level, `PairDecoder` scores pairs of nodes, with the input of the head at node level.
 
     Args:
         channels: Channels D of a token.
-        out_channels: Number of predictions per graph or node.
+        out_channels: Number of predictions per graph, node or pair.
         level: ``"graph"``: one prediction per graph; ``"node"``: one per node; ``"token"``: one per node, then one per
-            edge, both in the order of the input. What follows for node level holds for it too.
+            edge, both in the order of the input; ``"link"``: one per pair of nodes that is passed. What follows for
+            node level holds for the last two too.
         pool: Graph level, or with ``context``: ``"attention"``, ``"mean"``, or an aggregation of PyG, see `make_pool`.
         towers: Graph level: number of consecutive graphs that share one prediction (2 for pairs of documents).
         interaction: Graph level, two towers with pooled vectors a and b: ``"concat"``: the head sees [a, b], as in the
@@ -97,15 +101,17 @@ class Readout(Module):
             scaled values.
         graph_hidden: Channels of the encoded features; None for ``channels``.
         graph_dropout: Dropout of the features before they are encoded, 0 to below 1; None for ``dropout``.
+        edge_decoding: Link level: ``"dot"``, ``"concat"`` or ``"cosine_similarity"``, see `PairDecoder`.
         dropout: Dropout of the head and of the features of graphs, 0 to below 1.
         head_norm: ``"none"`` (the paper) or ``"batch"``, see `MLPHead`.
         scale_targets: Whether predictions are scaled to the units of the targets, see `TargetScale`.
 
     Shapes:
         - **input:** `Tokens` of B graphs, categories [B] if ``num_categories`` is set, features of graphs [B, F] if
-          ``graph_channels`` is set
-        - **output:** [B / towers, out_channels], [N, out_channels] for ``level="node"``, or [N + E, out_channels] for
-          ``level="token"`` with edges as tokens; the pooled vector of an empty graph is zero
+          ``graph_channels`` is set, pairs int64 [2, L] for ``level="link"``
+        - **output:** [B / towers, out_channels], [N, out_channels] for ``level="node"``, [N + E, out_channels] for
+          ``level="token"`` with edges as tokens, or [L, out_channels] for ``level="link"``; the pooled vector of an
+          empty graph is zero
 
     Raises:
         ConfigError: An argument is out of range, or has no effect.
@@ -116,8 +122,11 @@ class Readout(Module):
         >>> tokens = Tokens(torch.randn(5, 16), RaggedIndex(torch.tensor([0, 3, 5])), torch.arange(5))
         >>> Readout(16, 2)(tokens).shape, Readout(16, 2, level="node")(tokens).shape
         (torch.Size([2, 2]), torch.Size([5, 2]))
+        >>> Readout(16, 1, level="link")(tokens, edge_label_index=torch.tensor([[0, 3], [2, 4]])).shape
+        torch.Size([2, 1])
 
-    Cost: O(T D + B D^2), or O(N D^2) for ``level="node"``.
+    Cost: O(T D + B D^2), or O(N D^2) for ``level="node"``; for ``level="link"`` also O(L D), or O(L D^2) with
+    ``edge_decoding="concat"``.
     """
 
     def __init__(
@@ -135,6 +144,7 @@ class Readout(Module):
         graph_levels: int = 0,
         graph_hidden: int | None = None,
         graph_dropout: float | None = None,
+        edge_decoding: str = "dot",
         dropout: float = 0.0,
         head_norm: str = "none",
         scale_targets: bool = False,
@@ -156,7 +166,10 @@ class Readout(Module):
             check_no_effect(Readout, unused, reason="graph_channels is 0")
         if level != "graph" and not context:
             check_no_effect(Readout, {"pool": pool}, reason=f"level is {level!r} and context is False")
+        if level != "link":
+            check_no_effect(Readout, {"edge_decoding": edge_decoding}, reason=f"level is {level!r}")
         self.channels, self.level, self.towers, self.interaction = channels, level, towers, interaction
+        self.out_channels = out_channels
         self.context, self.num_categories, self.head_norm = context, num_categories, head_norm
         self.pool = make_pool(pool, channels) if level == "graph" or context else None
         if level == "graph":
@@ -170,7 +183,10 @@ class Readout(Module):
             own = dropout if graph_dropout is None else graph_dropout
             self.graph_features = GraphFeatures(graph_channels, encoded, dropout=own, levels=graph_levels)
             width += encoded
-        self.head = MLPHead(width, out_channels, dropout=dropout, norm=head_norm)
+        make_head = partial(MLPHead, dropout=dropout, norm=head_norm)
+        self.pair_decoder = PairDecoder(make_head, width, out_channels, edge_decoding) if level == "link" else None
+        """Scores pairs of nodes, with the head; None at other levels."""
+        self.head = None if level == "link" else make_head(width, out_channels)
         self.scale = TargetScale(out_channels) if scale_targets else None
 
     @property
@@ -181,12 +197,13 @@ class Readout(Module):
             >>> Readout(16, 2, graph_channels=5).inputs, Readout(16, 2, level="node", num_categories=3).inputs
             (frozenset({'graph_features'}), frozenset({'category'}))
         """
-        names = ["category"] if self.num_categories else []
-        return frozenset([*names, *(["graph_features"] if self.graph_features is not None else [])])
+        parts = {"graph_features": self.graph_features, "edge_label_index": self.pair_decoder}
+        names = {name for name, part in parts.items() if part is not None}
+        return frozenset(names | ({"category"} if self.num_categories else set()))
 
     def reset_parameters(self) -> None:
         """Draw new weights and keep the scales of features and targets."""
-        for module in (self.pool, self.graph_features, self.head):
+        for module in (self.pool, self.graph_features, self.head, self.pair_decoder):
             if module is not None:
                 reset(module)
 
@@ -195,6 +212,7 @@ class Readout(Module):
         tokens: Tokens,
         category: Int[Tensor, "..."] | None = None,
         graph_features: Shaped[Tensor, "B F"] | None = None,
+        edge_label_index: Int[Tensor, "2 L"] | None = None,
     ) -> Float[Tensor, "rows out"]:
         """Return the predictions.
 
@@ -202,9 +220,11 @@ class Readout(Module):
             tokens: The tokens after the encoder.
             category: Category of each graph [B], if ``num_categories`` is set.
             graph_features: Features of each graph, if ``graph_channels`` is set; NaN where a value is missing.
+            edge_label_index: Pairs of nodes, for ``level="link"``.
 
         Raises:
-            ShapeError: The number of graphs is not a multiple of ``towers``, or the categories or features do not fit.
+            ShapeError: The number of graphs is not a multiple of ``towers``, or the categories, features or pairs do
+                not fit.
 
         Example:
             >>> from pyg_samsa.functional import RaggedIndex
@@ -212,12 +232,21 @@ class Readout(Module):
             >>> Readout(16, 10, towers=2)(tokens).shape
             torch.Size([1, 10])
         """
+        if edge_label_index is not None and self.pair_decoder is None:
+            raise ShapeError("edge_label_index", list(edge_label_index.shape), f"None, because level is {self.level!r}")
         occupied = tokens.index.without_empty()
-        if occupied is not tokens.index and self._sees_tokens_alone:
+        if self.pair_decoder is not None:
+            graph = tokens.index.batch[tokens.node_rows]
+            out = self.pair_decoder(self.features(tokens, category, graph_features), edge_label_index, graph)
+        elif occupied is not tokens.index and self._sees_tokens_alone:
             out = self._expand(tokens._replace(index=occupied), tokens.index)
         else:
-            out = self.head(self.features(tokens, category, graph_features))
+            out = self._predict(self.features(tokens, category, graph_features))
         return out if self.scale is None else self.scale(out)
+
+    def _predict(self, seen: Tensor) -> Tensor:
+        assert self.head is not None  # not at link level
+        return self.head(seen)
 
     @property
     def _sees_tokens_alone(self) -> bool:
@@ -232,7 +261,7 @@ class Readout(Module):
     def _expand(self, tokens: Tokens, index: RaggedIndex) -> Tensor:
         """Return predictions for all graphs of an index, most of which are empty, from the tokens of the others."""
         seen = self.features(tokens)
-        predicted = self.head(torch.cat([seen, seen.new_zeros(1, seen.size(1))]))
+        predicted = self._predict(torch.cat([seen, seen.new_zeros(1, seen.size(1))]))
         rows = index.ptr.diff().nonzero().flatten()
         return predicted[-1:].expand(index.num_graphs, -1).index_copy(0, rows, predicted[: rows.numel()])
 
@@ -242,7 +271,7 @@ class Readout(Module):
         category: Int[Tensor, "..."] | None = None,
         graph_features: Shaped[Tensor, "B F"] | None = None,
     ) -> Float[Tensor, "rows width"]:
-        """Return the input of the head, with B / towers or N rows; arguments as in `forward`.
+        """Return the input of the head, with B / towers or N rows, or of `PairDecoder`; arguments as in `forward`.
 
         Example:
             >>> from pyg_samsa.functional import RaggedIndex

@@ -83,7 +83,7 @@ class MoleculePredictor(Predictor):
         readout = model.readout if isinstance(model, SAMSA) else None
         if readout is None or readout.level != "graph" or readout.towers != 1:
             raise ConfigError("model", type(model).__name__, "a SAMSA network with one prediction per molecule")
-        width = readout.head.out_channels
+        width = readout.out_channels
         if width != task.num_targets:
             raise ConfigError("task", f"{task.num_targets} targets", f"{width}, the width of the network's output")
         check_integer("tokens_per_batch", tokens_per_batch)

@@ -13,6 +13,9 @@ from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.tower_batch import tower_batch
 from pyg_samsa.nn import GraphFeatures, TargetScale
 
+PAIRS = "edge_label_index"
+"""The input of models of pairs of nodes."""
+
 
 def graphs_of(batch: Any) -> tuple[Tensor, int]:
     """Return the graph number of each node and the number of graphs; the documents of a pair are two graphs.
@@ -59,8 +62,8 @@ class BatchNetwork(nn.Module):
     """Feeds a model of plain tensors, such as :class:`pyg_samsa.nn.SAMSA`, from a batch.
 
     The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1. ``category``,
-    ``pos``, ``normal``, ``pe`` and ``graph_features`` are passed to models whose attribute ``inputs`` names them. Edges
-    may be given as ``adj_t`` instead of ``edge_index``.
+    ``pos``, ``normal``, ``pe``, ``graph_features`` and ``edge_label_index`` are passed to models whose attribute
+    ``inputs`` names them. Edges may be given as ``adj_t`` instead of ``edge_index``.
 
     Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can be used instead: models of pairs, baselines,
     GraphGym networks.
@@ -72,7 +75,8 @@ class BatchNetwork(nn.Module):
 
     Shapes:
         - **input**: a ``torch_geometric.data.Batch`` of B graphs
-        - **output**: prediction [B, C] or [N, C], and target as the batch holds it, or None
+        - **output**: prediction [B, C], [N, C] or [L, C], and target as the batch holds it, or None: ``edge_label`` for
+          models of pairs of nodes, which take ``edge_label_index`` [2, L], and ``y`` for others
 
     Raises:
         DataError: The batch has no node features.
@@ -150,4 +154,5 @@ class BatchNetwork(nn.Module):
     def forward(self, batch: Any) -> tuple[Tensor, Tensor | None]:
         """Return (prediction, target) of a batch."""
         places, named = self.arguments(batch)
-        return self.model(*places, **named), batch.y
+        target = "edge_label" if PAIRS in getattr(self.model, "inputs", ()) else "y"
+        return self.model(*places, **named), batch.get(target)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.float64 import has_float64
 from pyg_samsa.options import check_integer
 from pyg_samsa.training.batch_network import attach_graph_index
+from pyg_samsa.training.labelled_pairs import has_only_true_pairs, pair_step
 from pyg_samsa.training.samplers import BatchSampler, FixedSizeBatches, TokenBatches
 
 
@@ -26,6 +28,7 @@ class SplitRows(torch.utils.data.Dataset):
         dataset: Anything indexable by a row number that gives a Data.
         index: Row numbers [n].
         with_row_id: Whether each Data is a shallow copy with its row number ``row_id`` [1].
+        prepare: Called with each batch, which it may change; None for nothing.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -36,8 +39,16 @@ class SplitRows(torch.utils.data.Dataset):
         (2, 4)
     """
 
-    def __init__(self, dataset: Any, index: Tensor, *, with_row_id: bool = False) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        index: Tensor,
+        *,
+        with_row_id: bool = False,
+        prepare: Callable[[Batch], Batch] | None = None,
+    ) -> None:
         self.dataset, self.index, self.with_row_id = dataset, index.tolist(), with_row_id
+        self.prepare = prepare
         self._collate = Collater(dataset)
 
     def __len__(self) -> int:
@@ -53,13 +64,14 @@ class SplitRows(torch.utils.data.Dataset):
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """Return the batch of some rows; with ``make_batch`` of the data set, which is fast enough for a GPU."""
-        if not hasattr(self.dataset, "make_batch"):
-            return attach_graph_index(self._collate([self[position] for position in positions]))
-        rows = [self.index[position] for position in positions]
-        batch = self.dataset.make_batch(rows)
-        if self.with_row_id:
-            batch.row_id = torch.tensor(rows)
-        return attach_graph_index(batch)
+        if hasattr(self.dataset, "make_batch"):
+            rows = [self.index[position] for position in positions]
+            batch = self.dataset.make_batch(rows)
+            if self.with_row_id:
+                batch.row_id = torch.tensor(rows)
+        else:
+            batch = self._collate([self[position] for position in positions])
+        return attach_graph_index(batch if self.prepare is None else self.prepare(batch))
 
 
 def _as_it_is(batch: Batch) -> Batch:
@@ -101,6 +113,8 @@ class SplitData(pl.LightningDataModule):
         tokens_per_batch: Tokens of a batch, in place of ``batch_size`` graphs: see
             :class:`~pyg_samsa.training.samplers.TokenBatches`.
         edges_are_tokens: Whether edges count as tokens besides nodes.
+        rank_pairs: Whether evaluation batches of pairs of nodes get all pairs that a ranking needs, see
+            `pyg_samsa.training.labelled_pairs`.
         pin_memory: Whether memory is pinned; by default if there is a CUDA device.
 
     Raises:
@@ -126,6 +140,7 @@ class SplitData(pl.LightningDataModule):
         seed: int = 0,
         tokens_per_batch: int | None = None,
         edges_are_tokens: bool = True,
+        rank_pairs: bool = False,
         pin_memory: bool | None = None,
     ) -> None:
         super().__init__()
@@ -147,6 +162,7 @@ class SplitData(pl.LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
         self.num_workers, self.seed = num_workers, seed
         self.tokens_per_batch, self.edges_are_tokens = tokens_per_batch, edges_are_tokens
+        self.rank_pairs = rank_pairs
         self.first_epoch = 0
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
 
@@ -217,8 +233,14 @@ class SplitData(pl.LightningDataModule):
             (4, 2)
         """
         training = split == "train"
-        rows = SplitRows(self.dataset, self.split_idx[split], with_row_id=not training)
+        prepare = pair_step(training=training, draws=self._draws_pairs, ranks=self.rank_pairs)
+        rows = SplitRows(self.dataset, self.split_idx[split], with_row_id=not training, prepare=prepare)
         return rows, self._sampler(rows, training)
+
+    @cached_property
+    def _draws_pairs(self) -> bool:
+        task = getattr(self.dataset, "task", None)
+        return task is not None and task.level == "link" and has_only_true_pairs(self.dataset)
 
     def batches_before(self, epoch: int, count: int) -> list[Batch]:
         """Return the last training batches before an epoch, of several epochs if they are short.

@@ -117,6 +117,8 @@ class TaskModule(pl.LightningModule):
             self.measures[f"{split}_{prefix}loss"] = MeanLoss(self.average(prefix))
         for split in measured:
             for name, metric in metrics.items():
+                if split == "train" and getattr(metric, "evaluation_only", False):
+                    continue
                 self.measures[f"{split}_{prefix}{name}"] = metric.clone()
 
     def average(self, prefix: str = "") -> Average:

@@ -21,14 +21,18 @@ _DIGITS = 7
 
 
 class PredictionCollector(pl.Callback):
-    """Keeps the test predictions of all processes, ordered by row (and by node within it).
+    """Keeps the test predictions of all processes, ordered by row (and by node or pair within it).
+
+    Pairs of nodes without a label, which rankings need, are not kept.
 
     Args:
         task_kind: Kind of the task; nothing is kept of a masked one, whose predictions are those of hidden features.
+        task_level: Level of the task.
 
     Attributes:
         row_id: Row of the dataset [n] of each prediction.
         node: Number of the node within its row [n] where nodes are predicted, else None.
+        pair: Numbers of both nodes within their row [n, 2] where pairs of nodes are predicted, else None.
         pred: Predictions [n, C] as the network gives them (logits, for classes).
         target: Targets, first axis n.
 
@@ -38,11 +42,12 @@ class PredictionCollector(pl.Callback):
         (0, True)
     """
 
-    def __init__(self, task_kind: str = "") -> None:
-        self.task_kind = task_kind
+    def __init__(self, task_kind: str = "", task_level: str = "graph") -> None:
+        self.task_kind, self.task_level = task_kind, task_level
         self._parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self.row_id = torch.empty(0, dtype=torch.long)
         self.node: Tensor | None = None
+        self.pair: Tensor | None = None
         self.pred, self.target = torch.empty(0), torch.empty(0)
 
     def on_test_epoch_start(self, trainer: Any, pl_module: Any) -> None:
@@ -57,7 +62,13 @@ class PredictionCollector(pl.Callback):
             return
         pred, target, row_id = outputs["pred"].cpu(), outputs["target"].cpu(), batch.row_id.cpu()
         node = torch.full((len(row_id),), -1)
-        if len(pred) != len(row_id):
+        if self.task_level == "link":
+            graph, ptr, pairs = batch.batch.cpu(), batch.ptr.cpu(), batch.edge_label_index.cpu()
+            kept = ~target.isnan() if target.is_floating_point() else torch.ones_like(target, dtype=torch.bool)
+            pred, target, pairs = pred[kept], target[kept], pairs[:, kept]
+            graph = graph[pairs[0]]
+            row_id, node = row_id[graph], (pairs - ptr[graph]).T
+        elif len(pred) != len(row_id):
             graph, ptr = batch.batch.cpu(), batch.ptr.cpu()
             row_id, node = row_id[graph], torch.arange(len(graph)) - ptr[graph]
         self._parts.append((row_id, node, pred, target))
@@ -75,18 +86,22 @@ class PredictionCollector(pl.Callback):
         # The nodes of a row come in order, and a stable sort keeps it.
         order = torch.argsort(row_id, stable=True)
         self.row_id, self.pred, self.target = row_id[order], pred[order], target[order]
-        # A batch in which every graph has one node looks like one of graphs.
-        self.node = node[order].clamp(min=0) if bool((node >= 0).any()) else None
+        if self.task_level == "link":
+            self.pair = node[order]
+        else:
+            # A batch in which every graph has one node looks like one of graphs.
+            self.node = node[order].clamp(min=0) if bool((node >= 0).any()) else None
         self._parts = []
 
 
 def write_predictions(path: Path, collected: PredictionCollector, *, dataset: Any, task: Task) -> None:
-    """Write ``row, [node,] [smiles,] <name>_true, [<name>_bound,] <name>_pred, ...`` as CSV.
+    """Write ``row, [node,] [source, target,] [smiles,] <name>_true, [<name>_bound,] <name>_pred, ...`` as CSV.
 
     ``<name>_bound`` is ``>`` where the target is a lower bound, ``<`` where it is an upper one, and empty elsewhere;
     the column is there if the data set has bounds of this target. Predictions of labels and classes are probabilities,
     those of regressions are values. A multi-class target is one column ``true`` with the class number, ``pred`` with
-    the most likely one, and a probability per class.
+    the most likely one, and a probability per class. ``node``, or ``source`` and ``target`` of a pair, are numbers of
+    nodes within the graph of the row.
 
     Args:
         path: File to write, whole or not at all.
@@ -115,6 +130,8 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
     columns: dict[str, Any] = {"row": collected.row_id.tolist()}
     if collected.node is not None:
         columns["node"] = collected.node.tolist()
+    elif collected.pair is not None:
+        columns["source"], columns["target"] = collected.pair.T.tolist()
     else:
         columns.update(_smiles(dataset, collected.row_id))
     target = collected.target.reshape(len(pred), -1)

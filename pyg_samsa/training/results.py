@@ -184,7 +184,7 @@ class RunOutput:
 
     def __init__(self, data: SplitData, task: Task) -> None:
         self.data, self.task = data, task
-        self.callback: Any = PredictionCollector(task.kind)
+        self.callback: Any = PredictionCollector(task.kind, task.level)
         """Keeps the test predictions during the test."""
 
     def per_class(self) -> dict[str, list[Any]]:

@@ -145,6 +145,7 @@ class RunPlan(Plan):
     def make_data(self) -> SplitData:
         """Return the loaders of the data set."""
         options = {**asdict(self.batches), "edges_are_tokens": self.edges_are_tokens}
+        options["rank_pairs"] = any(getattr(metric, "needs_pairs", False) for metric in self.metrics.values())
         return SplitData(self.dataset, self.dataset.split_idx, num_workers=self.num_workers, seed=self.seed, **options)
 
     def fit_scales(self, network: nn.Module) -> tuple[nn.Module, Loss]:

@@ -56,6 +56,7 @@ WITHOUT_FILES = (
     "peptides-embedded",
     "shapes",
     "shapes-parts",
+    "contacts",
     "listops",
     "pathfinder",
     "imdb-embedded",

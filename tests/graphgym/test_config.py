@@ -31,7 +31,7 @@ def test_samsa_options_are_those_of_the_network():
     from pyg_samsa.nn import SAMSAOptions
 
     set_cfg(cfg)
-    decided_by_the_data = {"level", "towers", "num_categories", "scale_targets", "graph_channels"}
+    decided_by_the_data = {"level", "edge_decoding", "towers", "num_categories", "scale_targets", "graph_channels"}
     assert set(model_options()) | decided_by_the_data == set(SAMSAOptions.__dataclass_fields__)
     chosen, defaults = SAMSAOptions(**model_options()), SAMSAOptions()
     for name in SAMSAOptions.__dataclass_fields__:

@@ -38,6 +38,7 @@ SEQUENCES = {
 }
 SEQUENCES |= {"imdb-embedded": (99, 2), "pathfinder": (256, 2), "aan": (256, 2), "news-pairs": (99, 2)}
 CLOUDS = {"modelnet10": 10, "modelnet40": 40, "shapes": 8, "shapenetpart": 6, "shapes-parts": 6}
+CONTACTS = {"contacts": ([4], None), "PCQM4Mv2Contact-shuffle": (ATOM_CARDINALITIES, BOND_CARDINALITIES)}
 PARTS = [[0, 1], [2, 3], [4, 5]]
 
 
@@ -48,6 +49,7 @@ class StandIn(InMemoryDataset):
         super().__init__(None)
         self.kind, self.level, self.parts, self.pairs, self.edge_channels = "multiclass", "graph", (), False, None
         make = self.molecule if name in LABELS or name == "csv" else self.cloud if name in CLOUDS else self.sequence
+        make = self.contacts if name in CONTACTS else make
         generator = torch.Generator().manual_seed(0)
         graphs = [make(name, number, generator, options) for number in range(12)]
         self._data, self.slices = self.collate(graphs)
@@ -73,6 +75,18 @@ class StandIn(InMemoryDataset):
         x = torch.randint(2, (nodes, len(self.in_channels)), generator=generator)
         edge_attr = torch.randint(2, (edges.size(1), len(self.edge_channels)), generator=generator)
         return Data(x=x, edge_index=edges, edge_attr=edge_attr, y=y, smiles="C" * nodes)
+
+    def contacts(self, name, number, generator, options):
+        self.width, self.kind, self.level = 1, "binary", "link"
+        self.in_channels, self.edge_channels = CONTACTS[name]
+        nodes = 5 + number % 4
+        path = torch.stack([torch.arange(nodes - 1), torch.arange(1, nodes)])
+        data = Data(x=torch.randint(2, (nodes, len(self.in_channels)), generator=generator))
+        data.edge_index = torch.cat([path, path.flip(0)], 1)
+        if self.edge_channels is not None:
+            data.edge_attr = torch.randint(2, (2 * nodes - 2, len(self.edge_channels)), generator=generator)
+        data.edge_label_index, data.edge_label = torch.tensor([[0, nodes - 1], [nodes - 1, 0]]), torch.ones(2)
+        return data
 
     def sequence(self, name, number, generator, options):
         symbols, self.width = SEQUENCES[name]

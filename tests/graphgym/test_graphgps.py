@@ -13,6 +13,7 @@ from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym import graphgps, loader
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import cfg, load_config
+from pyg_samsa.graphgym.network import LEVEL_OF_HEAD
 from pyg_samsa.task import Task
 
 REGIONS, WEIGHTED = "edge_wt_region_boundary", "weighted_cross_entropy"
@@ -45,12 +46,12 @@ FORMS = {
     ("struct", "custom_gnn", "gineconv", "Atom", None, "mean"): "",
     ("coco", "custom_gnn", "gineconv", "VOCNode", "inductive_node", None): "",
     ("voc", "custom_gnn", "gineconv", "VOCNode", "inductive_node", None): "",
-    ("contact", "custom_gnn", "gineconv", "Atom", "inductive_edge", None): "gnn.head",
+    ("contact", "custom_gnn", "gineconv", "Atom", "inductive_edge", None): "",
     ("func", "custom_gnn", "gatedgcnconv", "Atom", None, "mean"): "",
     ("struct", "custom_gnn", "gatedgcnconv", "Atom", None, "mean"): "",
     ("coco", "custom_gnn", "gatedgcnconv", "VOCNode", "inductive_node", None): "",
     ("voc", "custom_gnn", "gatedgcnconv", "VOCNode", "inductive_node", None): "",
-    ("contact", "custom_gnn", "gatedgcnconv", "Atom", "inductive_edge", None): "gnn.head",
+    ("contact", "custom_gnn", "gatedgcnconv", "Atom", "inductive_edge", None): "",
     ("func", "custom_gnn", "gatedgcnconv", "Atom+RWSE", "default", "mean"): "",
     ("voc", "custom_gnn", "gatedgcnconv", "VOCNode+LapPE", "inductive_node", None): "",
     ("func", "custom_gnn", "gcniiconv", "Atom", "default", "mean"): "",
@@ -80,7 +81,7 @@ FORMS = {
     ("pcqm4m", "GPSModel", GATED, "Atom+RWSE", "san_graph", "mean"): ABSENT,
     ("pcqm4m", "GPSModel", GATED, "Atom+LapPE", "san_graph", "mean"): ABSENT,
     ("pcqm4m", "GPSModel", GATED, "Atom+SignNet", "san_graph", "mean"): NODE,
-    ("contact", "GPSModel", GATED, "Atom+LapPE", "inductive_edge", None): "gnn.head",
+    ("contact", "GPSModel", GATED, "Atom+LapPE", "inductive_edge", None): "",
     ("voc", "GPSModel", GATED, "VOCNode+LapPE", "inductive_node", None): "",
     ("coco", "GPSModel", GATED, "VOCNode+LapPE", "inductive_node", None): "",
     ("cifar", "GPSModel", GATED, "RWSE", "default", "mean"): "",
@@ -212,13 +213,14 @@ class StandIn(InMemoryDataset):
 
     def __init__(self, form):
         super().__init__(None)
-        task_type, node_level = DATA[form[0]][2], form[4] == "inductive_node"
-        self.kind = {"classification": "binary" if form[0] == "hiv" else "multiclass", "regression": "regression"}.get(
-            task_type, "multilabel"
-        )
+        task_type, level = DATA[form[0]][2], LEVEL_OF_HEAD.get(form[4], "graph")
+        self.kind = {
+            "classification": "binary" if form[0] in ("hiv", "contact") else "multiclass",
+            "regression": "regression",
+        }.get(task_type, "multilabel")
         channels = FEATURES.get((form[3] or "").partition("+")[0], (5, 1 if form[0] == "cifar" else None))
         self.features = Features(*channels)
-        self.task = Task(self.kind, ["a", "b"] if self.kind[0] == "m" else ["a"], "node" if node_level else "graph")
+        self.task = Task(self.kind, ["a", "b"] if self.kind[0] == "m" else ["a"], level)
         generator = torch.Generator().manual_seed(0)
         self._data, self.slices = self.collate([self.graph(number, generator) for number in range(12)])
         self.split_idx = {"train": torch.arange(8), "val": torch.arange(8, 10), "test": torch.arange(10, 12)}
@@ -227,6 +229,8 @@ class StandIn(InMemoryDataset):
         nodes = 4 + number % 3
         path = torch.stack([torch.arange(nodes - 1), torch.arange(1, nodes)])
         edges = torch.cat([path, path.flip(0)], 1)
+        if self.task.level == "link":
+            return self.with_pairs(nodes, edges, generator)
         shape = (nodes if self.task.level == "node" else 1, self.task.num_targets)
         y = torch.randn(shape, generator=generator)
         if self.kind == "multiclass":
@@ -235,6 +239,12 @@ class StandIn(InMemoryDataset):
             y = torch.tensor([[float((number + column) % 2) for column in range(shape[1])]])
         x, edge_attr = (self.random(width, count, generator) for width, count in self.widths(nodes, edges.size(1)))
         return Data(x=x, edge_index=edges, y=y, **({} if edge_attr is None else {"edge_attr": edge_attr}))
+
+    def with_pairs(self, nodes, edges, generator):
+        """A graph whose ends are in contact, in both directions; other pairs have no label, as in the benchmark."""
+        x, edge_attr = (self.random(width, count, generator) for width, count in self.widths(nodes, edges.size(1)))
+        pairs = torch.tensor([[0, nodes - 1], [nodes - 1, 0]])
+        return Data(x=x, edge_index=edges, edge_attr=edge_attr, edge_label_index=pairs, edge_label=torch.ones(2))
 
     def widths(self, nodes, edges):
         return (self.features.in_channels, nodes), (self.features.edge_channels, edges)
@@ -259,11 +269,13 @@ TRAINED = [
     ("cifar", "GPSModel", GATED, "RWSE", "default", "mean"),
     ("cluster", "GPSModel", GATED, "LapPE", "inductive_node", None),
     ("malnet", "GPSModel", SLOW, None, "default", "max"),
+    ("contact", "custom_gnn", "gatedgcnconv", "Atom", "inductive_edge", None),
+    ("contact", "gnn", "gcnconv", "Atom", "inductive_edge", None),
 ]
 
 
 @pytest.mark.parametrize("form", TRAINED, ids=lambda form: "-".join(map(str, form)))
-def test_ten_forms_train_an_epoch(form, write, tmp_path, monkeypatch, capsys):
+def test_forms_train_an_epoch(form, write, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(graphgps, "has_wandb", lambda: False)
     monkeypatch.setattr(loader.catalog, "knows", lambda format, name: True)
     monkeypatch.setattr(loader.catalog, "option_names", lambda format, name: ["slic_compactness"])

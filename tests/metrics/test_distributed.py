@@ -24,6 +24,8 @@ def case(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(5)
     preds = torch.randn(ROWS, 3, generator=generator)
     metric = build(name)
+    if metric.needs_pairs:
+        return preds[:, 0], torch.randint(0, 2, (ROWS,), generator=generator)
     if metric.needs_parts:
         return preds, torch.randint(0, 2, (ROWS,), generator=generator)
     if isinstance(metric, metrics.ConfusionMetric):
@@ -34,11 +36,15 @@ def case(name: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def update(metric: metrics.BatchMetric, preds: torch.Tensor, target: torch.Tensor) -> None:
-    """Add rows, each a shape of one point where the metric asks for shapes."""
+    """Add rows, each a shape of one point where the metric asks for shapes, or a graph with one pair of nodes."""
     count = len(preds)
-    metric.update_batch(
-        preds, target, SimpleNamespace(batch=torch.arange(count), category=torch.zeros(count, dtype=torch.long))
-    )
+    batch = SimpleNamespace(batch=torch.arange(count), category=torch.zeros(count, dtype=torch.long))
+    if metric.needs_pairs:  # graphs of two pairs: one that is scored 0, and one of the rows
+        first = torch.arange(0, 2 * count, 2)
+        batch.batch = torch.arange(count).repeat_interleave(2)
+        batch.edge_label_index = torch.stack([first.repeat(2), torch.cat([first, first + 1])])
+        preds, target = torch.cat([torch.zeros(count), preds]), torch.cat([torch.zeros(count), target])
+    metric.update_batch(preds, target, batch)
 
 
 def worker(rank: int, folder: str) -> None:

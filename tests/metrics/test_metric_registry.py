@@ -83,14 +83,18 @@ def reference(name, preds, target, batch):
     return np.mean([function(target[known[:, c], c].astype(float), preds[known[:, c], c]) for c in range(3)])
 
 
+# The metrics that rank pairs of nodes are tested in test_link_ranking.py.
+ROW_METRICS = metrics.available(pairs=False)
+
+
 def test_every_metric_has_a_reference() -> None:
-    assert metrics.available() == sorted(REFERENCES)
-    assert metrics.available(parts=False) == sorted(
+    assert sorted(REFERENCES) == ROW_METRICS
+    assert metrics.available(parts=False, pairs=False) == sorted(
         name for name, (_, kind, _) in REFERENCES.items() if kind != "parts"
     )
 
 
-@pytest.mark.parametrize("name", metrics.available())
+@pytest.mark.parametrize("name", ROW_METRICS)
 def test_build_and_direction(name: str) -> None:
     metric = metrics.build(name, 3, parts=PARTS)
     assert isinstance(metric, torchmetrics.Metric)
@@ -99,7 +103,7 @@ def test_build_and_direction(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", metrics.available())
+@pytest.mark.parametrize("name", ROW_METRICS)
 def test_equals_another_library_where_labels_are_missing(name: str, seed: int) -> None:
     preds, target, batch = example(REFERENCES[name][1], seed)
     metric = metrics.build(name, 3, parts=PARTS)
@@ -110,7 +114,7 @@ def test_equals_another_library_where_labels_are_missing(name: str, seed: int) -
     assert metric.compute().item() == pytest.approx(reference(name, preds, target, batch), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", metrics.available())
+@pytest.mark.parametrize("name", ROW_METRICS)
 def test_without_labels_the_value_is_nan_with_a_warning(name: str) -> None:
     preds, target, batch = example(REFERENCES[name][1])
     metric = metrics.build(name, 3, parts=PARTS)
@@ -121,7 +125,7 @@ def test_without_labels_the_value_is_nan_with_a_warning(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*is undefined")
-@pytest.mark.parametrize("name", metrics.available())
+@pytest.mark.parametrize("name", ROW_METRICS)
 def test_one_label_alone_is_no_crash(name: str) -> None:
     preds, target, batch = example(REFERENCES[name][1])
     same = target if REFERENCES[name][1] == "parts" else torch.ones_like(target)
@@ -156,8 +160,14 @@ def test_metrics_of_parts_need_parts(name: str) -> None:
 
 def test_defaults_are_registered() -> None:
     for kind in task.KINDS:
-        assert set(metrics.default_metrics(kind)) <= set(metrics.available(parts=False))
-    assert set(metrics.default_metrics("multiclass", parts=True)) <= set(metrics.available())
+        usual = task.Task(kind, ["a", "b"])
+        assert set(metrics.default_metrics(usual)) <= set(metrics.available(parts=False, pairs=False))
+    parts = task.Task("multiclass", ["a", "b"], "node", parts=[[0, 1]])
+    assert set(metrics.default_metrics(parts)) <= set(metrics.fitting(parts))
+    pairs = task.Task("binary", ["contact"], "link")
+    assert metrics.default_metrics(pairs)[0] == "mrr"
+    assert set(metrics.default_metrics(pairs)) <= set(metrics.fitting(pairs))
+    assert not {"mrr", "hits@1"} & set(metrics.fitting(task.Task("binary", ["a"], "node")))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +182,7 @@ def test_defaults_are_registered() -> None:
 )
 def test_metrics_fit_kinds_of_tasks(kind: task.Task, expected: list[str]) -> None:
     assert metrics.fitting(kind) == expected
-    assert set(metrics.default_metrics(kind.kind)) <= set(expected) or kind.names == ("a",)
+    assert set(metrics.default_metrics(kind)) <= set(expected) or kind.names == ("a",)
 
 
 def test_direction() -> None:
@@ -244,8 +254,9 @@ def test_what_torchmetrics_is_told_of_all_metrics() -> None:
         kind = metric_registry._METRICS[name]
         assert (kind.name, kind.full_state_update, kind.is_differentiable) == (name, False, False)
         assert kind.needs_parts is name.startswith("miou")
+        assert kind.needs_pairs is kind.evaluation_only is name.startswith(("mrr", "hits@"))
     assert BatchMetric.name == "metric"
-    assert BatchMetric.needs_parts is False
+    assert BatchMetric.needs_parts is BatchMetric.needs_pairs is BatchMetric.evaluation_only is False
 
 
 def test_one_label_is_a_class_too() -> None:

@@ -77,6 +77,28 @@ def test_edges_follow_the_nodes_at_token_level():
     torch.testing.assert_close(readout(given), readout.head(given.x[[3, 0, 4, 2, 1]]))
 
 
+@pytest.mark.parametrize("options", [{}, {"context": True, "pool": "mean", "edge_decoding": "concat"}])
+def test_pairs_are_scored_from_what_the_head_sees_of_their_nodes(options):
+    given, pairs = tokens(3, 2), torch.tensor([[0, 2, 1], [2, 2, 1]])  # rows 3, 0 and 4 of graphs 1, 0 and 1
+    readout = Readout(4, 1, level="link", **options).double()
+    assert readout.inputs == {"edge_label_index"}
+    assert readout.head is None
+    seen = Readout.features(readout, given)
+    assert seen.shape == (3, 8 if options else 4)
+    decoder = readout.pair_decoder
+    for row, (i, j) in enumerate(pairs.T.tolist()):
+        expected = (
+            decoder.head(torch.cat([seen[i], seen[j]])) if options else decoder.head(seen[i]) @ decoder.head(seen[j])
+        )
+        torch.testing.assert_close(readout(given, edge_label_index=pairs)[row].squeeze(), expected.squeeze())
+    with pytest.raises(ShapeError, match=r"the pair \(0, 1\)"):
+        readout(given, edge_label_index=torch.tensor([[0], [1]]))
+    with pytest.raises(ShapeError, match="edge_label_index: got None"):
+        readout(given)
+    with pytest.raises(ShapeError, match=r"edge_label_index: .* because level is 'node'"):
+        Readout(4, 1, level="node").double()(given, edge_label_index=pairs)
+
+
 def test_predictions_are_scaled_and_new_weights_keep_the_scale():
     given, readout = tokens(3, 2), Readout(4, 2, scale_targets=True).double()
     readout.scale.fit(torch.tensor([5.0, -1.0]), torch.tensor([2.0, 3.0]))
@@ -107,6 +129,10 @@ def test_the_gate_is_not_rounded_under_autocast():
         ({"level": "token", "towers": 2}, "towers"),
         ({"level": "token", "pool": "mean"}, "pool"),
         ({"level": "node", "pool": "mean"}, "pool"),
+        ({"level": "link", "out_channels": 1, "towers": 2}, "towers"),
+        ({"level": "link"}, "out_channels"),
+        ({"level": "link", "edge_decoding": "sum"}, "edge_decoding"),
+        ({"edge_decoding": "concat"}, "edge_decoding"),
     ],
     ids=str,
 )

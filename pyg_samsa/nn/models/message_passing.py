@@ -10,7 +10,7 @@ from torch_geometric.nn.aggr import Aggregation
 from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver
 
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
-from pyg_samsa.functional.autocast import at_least_float32
+from pyg_samsa.functional.autocast import at_least_float32, without_autocast
 from pyg_samsa.functional.batch_vector import inverse_permutation
 from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.resolve import resolve
@@ -29,7 +29,8 @@ from pyg_samsa.nn.models.gnn_blocks import (
     make_local,
     make_norm,
 )
-from pyg_samsa.nn.precision import in_full_precision
+from pyg_samsa.nn.pair_decoder import PairDecoder
+from pyg_samsa.nn.precision import as_weights, in_full_precision
 from pyg_samsa.nn.readout import make_pool
 from pyg_samsa.options import check_integer, check_memory, check_no_effect, check_probability
 from pyg_samsa.typing import Float, Int, Shaped
@@ -61,7 +62,7 @@ class GNN(Module):
 
     Args:
         in_channels: The node features, in one of the forms of `SAMSA.from_options`.
-        out_channels: Number of predictions per graph or node.
+        out_channels: Number of predictions per graph, node or pair.
         edge_channels: The edge features, in the same forms; None if edges have no features. GCN and GCNII do not use
             them.
         layer: ``"gcn"``, ``"gcnii"``, ``"gine"``, ``"gatedgcn"``, ``"mlp"`` (nodes only) or ``"gps"``.
@@ -82,7 +83,9 @@ class GNN(Module):
         head_shrinks: Whether each layer of the head before the last halves the channels, without dropout, as in the
             head of SAN (`"Rethinking Graph Transformers with Spectral Attention" <https://arxiv.org/abs/2106.03893>`_).
         pool: For ``level="graph"``, the pooling: ``"mean"``, ``"add"``, ``"max"`` or ``"attention"``.
-        level: ``"graph"``: one prediction per graph; ``"node"``: one per node.
+        level: ``"graph"``: one prediction per graph; ``"node"``: one per node; ``"link"``: one per pair of nodes that
+            is passed as ``edge_label_index``.
+        edge_decoding: For ``level="link"``: ``"dot"``, ``"concat"`` or ``"cosine_similarity"``, see `PairDecoder`.
         pe_channels: Width P of positional encodings that are passed as ``pe``, 0 for none. They are normalised over the
             batch, mapped to D channels and added to the encoded nodes.
         flip_signs: Whether to multiply each column of the encodings of each graph by a random sign in training, as
@@ -92,8 +95,10 @@ class GNN(Module):
 
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*),
-          encodings [N, P] (*optional*), features of graphs [B, graph_channels] (*optional*)
-        - **output:** [B, out_channels], or [N, out_channels] for ``level="node"``
+          encodings [N, P] (*optional*), features of graphs [B, graph_channels] (*optional*), pairs [2, L] (*for*
+          ``level="link"``)
+        - **output:** [B, out_channels], [N, out_channels] for ``level="node"``, or [L, out_channels] for
+          ``level="link"``
 
     Raises:
         ConfigError: An argument is out of range, or has no effect.
@@ -132,6 +137,7 @@ class GNN(Module):
         head_shrinks: bool = False,
         pool: str = "mean",
         level: str = "graph",
+        edge_decoding: str = "dot",
         pe_channels: int = 0,
         flip_signs: bool = False,
         graph_channels: int = 0,
@@ -146,7 +152,7 @@ class GNN(Module):
         choices |= {
             "activation": (activation, ACTIVATIONS),
             "pool": (pool, POOLS),
-            "level": (level, ("graph", "node")),
+            "level": (level, ("graph", "node", "link")),
         }
         for key, (value, allowed) in choices.items():
             check_choice(key, value, allowed)
@@ -172,8 +178,10 @@ class GNN(Module):
             check_no_effect(GNN, unused, reason=f"layer is {layer!r}")
         if (local if layer == "gps" else layer) != "gatedgcn":
             check_no_effect(GNN, {"update_edges": update_edges}, reason="the convolution is not gated")
-        if level == "node":
-            check_no_effect(GNN, {"pool": pool, "graph_channels": graph_channels}, reason="level is 'node'")
+        if level != "graph":
+            check_no_effect(GNN, {"pool": pool, "graph_channels": graph_channels}, reason=f"level is {level!r}")
+        if level != "link":
+            check_no_effect(GNN, {"edge_decoding": edge_decoding}, reason=f"level is {level!r}")
         if not pe_channels:
             check_no_effect(GNN, {"flip_signs": flip_signs}, reason="pe_channels is 0")
         self.layer, self.channels, self.level = layer, channels, level
@@ -201,14 +209,17 @@ class GNN(Module):
         self.pool = _pool(pool, channels) if level == "graph" else None
         self.graph_features = GraphFeatures(graph_channels, channels, dropout=dropout) if graph_channels else None
         """Encodes the features of graphs; None without ``graph_channels``."""
-        width = channels * (2 if graph_channels else 1)
-        hidden = [max(1, width // 2**number) if head_shrinks else channels for number in range(1, head_layers)]
-        between = 0.0 if head_shrinks else dropout
-        self.head = MLP(
-            [width, *hidden, out_channels],
-            act=act(),
-            norm=None,
-            dropout=[between] * (head_layers - 1) + [0.0],
+
+        def make_head(width: int, out: int) -> MLP:
+            hidden = [max(1, width // 2**number) if head_shrinks else channels for number in range(1, head_layers)]
+            between = 0.0 if head_shrinks else dropout
+            drop = [between] * (head_layers - 1) + [0.0]
+            return MLP([width, *hidden, out], act=act(), norm=None, dropout=drop)
+
+        self.head: Module = (
+            PairDecoder(make_head, channels, out_channels, edge_decoding)
+            if level == "link"
+            else make_head(channels * (2 if graph_channels else 1), out_channels)
         )
 
     @property
@@ -220,7 +231,8 @@ class GNN(Module):
             frozenset({'pe'})
         """
         parts = {"pe": self.pe_encoder, "graph_features": self.graph_features}
-        return frozenset(name for name, part in parts.items() if part is not None)
+        names = {name for name, part in parts.items() if part is not None}
+        return frozenset(names | ({"edge_label_index"} if self.level == "link" else set()))
 
     def reset_parameters(self) -> None:
         """Draw new weights."""
@@ -284,6 +296,7 @@ class GNN(Module):
         batch_size: int | None = None,
         pe: Float[Tensor, "N P"] | None = None,
         graph_features: Shaped[Tensor, "B F"] | None = None,
+        edge_label_index: Int[Tensor, "2 L"] | None = None,
     ) -> Float[Tensor, "rows out"]:
         """Return the predictions.
 
@@ -295,17 +308,27 @@ class GNN(Module):
             batch_size: Number of graphs, if some at the end may be empty.
             pe: Positional encodings, if ``pe_channels`` is set.
             graph_features: Features of each graph, if ``graph_channels`` is set; NaN where a value is missing.
+            edge_label_index: Pairs of nodes, for ``level="link"``.
 
         Example:
             >>> GNN(5, 2, layer="gps", channels=16, level="node")(torch.randn(3, 5)).shape
             torch.Size([3, 2])
+            >>> GNN(5, 1, channels=16, level="link")(torch.randn(3, 5), edge_label_index=torch.tensor([[0], [2]])).shape
+            torch.Size([1, 1])
         """
         h = self.encode(x, edge_index, edge_attr, batch, batch_size=batch_size, pe=pe)
+        if edge_label_index is not None and self.level != "link":
+            raise ShapeError("edge_label_index", list(edge_label_index.shape), f"None, because level is {self.level!r}")
         if self.level == "node":
             encode_graph_features(None, graph_features, 0)
             return in_full_precision(self.head, h)
-        assert self.pool is not None
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
+        if self.level == "link":
+            encode_graph_features(None, graph_features, 0)
+            graph = index.batch if perm is None else index.batch[inverse_permutation(perm)]
+            with without_autocast(h):
+                return self.head(as_weights(self.head, h), edge_label_index, graph)
+        assert self.pool is not None
         h = at_least_float32(h if perm is None else h[perm])
         pooled = self.pool(h, index.batch, dim_size=index.num_graphs)
         encoded = encode_graph_features(self.graph_features, graph_features, index.num_graphs)

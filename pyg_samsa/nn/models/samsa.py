@@ -48,8 +48,8 @@ class SAMSA(Module):
 
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*),
-          features of graphs [B, F''] (*optional*)
-        - **output:** [B, out_channels], or [N, out_channels] for predictions of nodes
+          features of graphs [B, F''] (*optional*), pairs of nodes [2, L] (*for predictions of pairs*)
+        - **output:** [B, out_channels], [N, out_channels] for predictions of nodes, or [L, out_channels] of pairs
 
     Raises:
         ConfigError: The parts do not fit each other.
@@ -261,16 +261,20 @@ class SAMSA(Module):
         pe: Float[Tensor, "N P"] | None = None,
         graph_features: Shaped[Tensor, "B F"] | None = None,
         code_keys: Int[Tensor, " N"] | None = None,
+        edge_label_index: Int[Tensor, "2 L"] | None = None,
     ) -> Float[Tensor, "rows out"]:
         """Return the predictions; in evaluation their mean over ``num_eval_samples`` draws of codes.
 
         Arguments as in `encode`, and for a readout that uses them ``category`` [B], the category of each graph, and
-        ``graph_features``, with NaN where a value is missing.
+        ``graph_features``, with NaN where a value is missing; for a readout of pairs ``edge_label_index`` [2, L].
 
         Example:
             >>> model = SAMSA.from_options(5, 2, channels=16, num_layers=2, level="node")
             >>> model(torch.randn(3, 5), torch.tensor([[0, 1], [1, 0]])).shape
             torch.Size([3, 2])
+            >>> model = SAMSA.from_options(5, 1, channels=16, num_layers=2, level="link")
+            >>> model(torch.randn(3, 5), edge_label_index=torch.tensor([[0, 0], [1, 2]])).shape
+            torch.Size([2, 1])
         """
         inputs: dict[str, Any] = {
             "edge_index": edge_index,
@@ -282,9 +286,14 @@ class SAMSA(Module):
             "pe": pe,
             "code_keys": code_keys,
         }
+        seen: dict[str, Any] = {
+            "category": category,
+            "graph_features": graph_features,
+            "edge_label_index": edge_label_index,
+        }
         if self.training or self.num_eval_samples == 1:
-            return self._predict(x, category, graph_features, **inputs)
-        return self.predict_with_spread(x, category=category, graph_features=graph_features, **inputs)[0]
+            return self._predict(x, seen, **inputs)
+        return self.predict_with_spread(x, **seen, **inputs)[0]
 
     def predict_with_spread(
         self,
@@ -296,6 +305,7 @@ class SAMSA(Module):
         num_draws: int | None = None,
         category: Int[Tensor, "..."] | None = None,
         graph_features: Shaped[Tensor, "B F"] | None = None,
+        edge_label_index: Int[Tensor, "2 L"] | None = None,
         read: Callable[[Tensor], Tensor] | None = None,
         **inputs: Any,
     ) -> tuple[Float[Tensor, "*size"], Float[Tensor, "*size"]]:
@@ -313,6 +323,7 @@ class SAMSA(Module):
             num_draws: Number M of draws; by default ``num_eval_samples``.
             category: As in `forward`.
             graph_features: As in `forward`.
+            edge_label_index: As in `forward`.
             read: Applied to the predictions of each draw, such as ``torch.sigmoid``.
             **inputs: As in `encode`.
 
@@ -326,17 +337,17 @@ class SAMSA(Module):
             (torch.Size([1, 2]), torch.Size([1, 2]))
         """
         inputs |= {"edge_index": edge_index, "edge_attr": edge_attr, "batch": batch}
-        outputs = [
-            self._predict(x, category, graph_features, draw=draw, **inputs)
-            for draw in range(num_draws or self.num_eval_samples)
-        ]
+        seen = {"category": category, "graph_features": graph_features, "edge_label_index": edge_label_index}
+        outputs = [self._predict(x, seen, draw=draw, **inputs) for draw in range(num_draws or self.num_eval_samples)]
         draws = torch.stack(outputs if read is None else [read(output) for output in outputs])
         return draws.mean(0), draws.std(0, correction=0)
 
-    def _predict(self, x: Tensor, category: Tensor | None, graph_features: Tensor | None, **inputs: Any) -> Tensor:
+    def _predict(self, x: Tensor, seen: dict[str, Tensor | None], **inputs: Any) -> Tensor:
+        """Return the predictions of one draw; ``seen`` is what the readout sees beside the tokens."""
         if self.readout is None:
             raise ConfigError("readout", None, "a network with a readout; without one it has encode() only")
-        return self.readout(self.encode(x, **inputs), category, graph_features)
+        tokens = self.encode(x, **inputs)
+        return self.readout(tokens, **{name: value for name, value in seen.items() if value is not None})
 
 
 def _make_tokenizer(in_channels: Features, edge_channels: Features | None, options: SAMSAOptions) -> NodeTokenizer:
@@ -396,6 +407,7 @@ def _make_readout(out_channels: int, options: SAMSAOptions) -> Readout:
         "graph_levels",
         "graph_hidden",
         "graph_dropout",
+        "edge_decoding",
         "dropout",
         "head_norm",
         "scale_targets",

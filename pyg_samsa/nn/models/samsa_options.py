@@ -13,6 +13,7 @@ from pyg_samsa.nn.conv.operators import OPERATORS
 from pyg_samsa.nn.conv.samsa_conv import AttentionBackend, Noise, NumSamples, Sampling, Tau
 from pyg_samsa.nn.conv.token_conv import AttentionDropout
 from pyg_samsa.nn.mlp_head import HEAD_NORMS
+from pyg_samsa.nn.pair_decoder import EDGE_DECODINGS
 from pyg_samsa.nn.readout import INTERACTIONS, LEVELS, POOLS
 from pyg_samsa.nn.tokenizers.graph_bridge import EVAL_CODES
 from pyg_samsa.nn.tokenizers.node import POSITIONS
@@ -133,6 +134,9 @@ class SAMSAOptions:
     graph_dropout: Annotated[
         float | None, Option("Dropout of these features before they are encoded; empty for dropout.", low=0, below=1)
     ] = None
+    edge_decoding: Annotated[
+        str, Option("Link level: how the vectors of both nodes of a pair become its score.", EDGE_DECODINGS)
+    ] = "dot"
     head_norm: Annotated[
         str, Option("Whether the head sees pooled vectors as they are (the paper) or normalised.", HEAD_NORMS)
     ] = "none"

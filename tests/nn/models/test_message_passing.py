@@ -8,6 +8,7 @@ from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.nn.models.gnn_blocks import _MaskedPerformer
 from pyg_samsa.nn.models.message_passing import GNN, LAYERS
+from pyg_samsa.nn.pair_decoder import EDGE_DECODINGS
 
 KINDS = [
     {"layer": "gcn"},
@@ -115,6 +116,40 @@ def test_node_order_does_not_matter(options, level):
     )
     expected = call(model, inputs)
     torch.testing.assert_close(moved, expected if level == "graph" else expected[perm], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("edge_decoding", EDGE_DECODINGS)
+@pytest.mark.parametrize("options", KINDS, ids=NAMES)
+def test_pairs_follow_their_nodes_and_do_not_see_batch_mates(options, edge_decoding):
+    inputs = graphs()
+    pairs = torch.tensor([[0, 4, 6, 7, 13, 5], [3, 4, 12, 6, 15, 5]])
+    torch.manual_seed(0)
+    model = GNN(
+        3,
+        1,
+        **{"edge_channels": [4, 4], "channels": 8, "num_layers": 2, "pe_channels": 4, **options},
+        level="link",
+        edge_decoding=edge_decoding,
+    ).double()
+    assert model.inputs == {"pe", "edge_label_index"}
+    model.train()
+    call(model, inputs, edge_label_index=pairs)
+    model.eval()
+    expected = call(model, inputs, edge_label_index=pairs)
+    assert expected.shape == (6, 1)
+    perm = torch.randperm(sum(SIZES), generator=torch.Generator().manual_seed(1))
+    place = torch.argsort(perm)
+    moved = {name: inputs[name][perm] for name in ("x", "pe", "batch")}
+    moved |= {"edge_index": place[inputs["edge_index"]], "edge_label_index": place[pairs]}
+    torch.testing.assert_close(call(model, inputs, **moved), expected, rtol=0, atol=1e-12)
+    for number in range(len(SIZES)):
+        rows = inputs["batch"][pairs[0]] == number
+        own = pairs[:, rows] - sum(SIZES[:number])
+        alone = call(model, {**one_graph(inputs, number), "edge_label_index": own})
+        torch.testing.assert_close(alone, expected[rows], rtol=0, atol=1e-12)
+    assert call(model, inputs, edge_label_index=pairs[:, :0]).shape == (0, 1)
+    with pytest.raises(ShapeError, match=r"the pair \(0, 6\)"):
+        call(model, inputs, edge_label_index=torch.tensor([[0], [6]]))
 
 
 @pytest.mark.parametrize("options", KINDS, ids=NAMES)

@@ -13,6 +13,7 @@ from torch_geometric.transforms import ToSparseTensor
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.nn import SAMSA, AtomEncoder
 from pyg_samsa.nn.models import samsa
+from pyg_samsa.nn.pair_decoder import EDGE_DECODINGS
 
 SMALL = {"channels": 16, "num_layers": 2, "heads": 4, "num_samples": 4}
 
@@ -74,6 +75,43 @@ def test_permuting_nodes_permutes_predictions(level):
     torch.testing.assert_close(
         run(model, shuffled), expected if level == "graph" else expected[perm], rtol=0, atol=1e-10
     )
+
+
+@pytest.mark.parametrize("edge_decoding", EDGE_DECODINGS)
+@pytest.mark.parametrize("bridge", [True, False])
+def test_pairs_follow_their_nodes_and_do_not_see_batch_mates(edge_decoding, bridge):
+    torch.manual_seed(0)
+    options = {**SMALL, "level": "link", "edge_decoding": edge_decoding, "bridge": bridge}
+    if bridge:
+        options["num_eval_samples"] = 2
+    model = SAMSA.from_options([119, 5, 12, 12, 10, 6, 6, 2, 2], 1, **options).double().eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("alpha"):
+            torch.nn.init.constant_(parameter, 0.7)
+    graphs = [random_data(*size) for size in [(6, 12), (1, 0), (0, 0), (30, 80), (3, 0)]]
+    pairs = [[(0, 5), (5, 0), (2, 2)], [(0, 0)], [], [(29, 3), (1, 28)], []]
+    for graph, own in zip(graphs, pairs, strict=True):
+        graph.edge_attr = None
+        graph.edge_label_index = torch.tensor(own, dtype=torch.long).reshape(-1, 2).T
+    batch = Batch.from_data_list(graphs)
+
+    def run_pairs(data):
+        named = {"batch": data.get("batch"), "batch_size": getattr(data, "num_graphs", None)}
+        return model(data.x, data.edge_index, edge_label_index=data.edge_label_index, **named)
+
+    together = run_pairs(batch)
+    assert together.shape == (6, 1)
+    alone = torch.cat([run_pairs(graph) for graph in graphs])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-10)
+    perm = torch.randperm(batch.num_nodes)
+    place = torch.argsort(perm)
+    moved = copy.copy(batch)
+    moved.x, moved.batch = batch.x[perm], batch.batch[perm]
+    moved.edge_index, moved.edge_label_index = place[batch.edge_index], place[batch.edge_label_index]
+    torch.testing.assert_close(run_pairs(moved), together, rtol=0, atol=1e-10)
+    nothing = Batch.from_data_list([random_data(0, 0)])
+    nothing.edge_attr, nothing.edge_label_index = None, torch.empty(2, 0, dtype=torch.long)
+    assert run_pairs(nothing).shape == (0, 1)
 
 
 def test_empty_graphs_in_a_batch():
