@@ -109,13 +109,14 @@ def draw_differences(rows: pd.DataFrame, path: Path) -> Path:
         scores = rows[rows["task"] == task].pivot(index="seed", columns="trained", values="score").dropna()
         points = (100 * (scores["together"] - scores["alone"])).tolist()
         height = len(tasks) - 1 - place
-        axes.plot(points, [height] * len(points), "o", color=MUTED, alpha=0.6, label="one seed")
+        (dot,) = axes.plot(points, [height] * len(points), "o", color=MUTED, alpha=0.6)
         mean = sum(points) / len(points)
-        axes.plot([mean], [height], "D", color=TEST if mean >= 0 else VAL, markersize=9, zorder=3)
+        (diamond,) = axes.plot([mean], [height], "D", color=VAL, markersize=9, zorder=3)
     axes.axvline(0, color=INK, linewidth=1)
     axes.set_yticks(range(len(tasks)), [f"{task}\n{metric}" for task, metric in reversed(tasks)])
     axes.set_xlabel("difference of the test metric, in points (right: together is better)", color=INK)
     style(axes, grid="x")
+    add_legend(figure, {"one seed": dot, "mean": diamond})
     return save(figure, path)
 
 
