@@ -113,8 +113,8 @@ def _files_of(load: Callable[[], Any], root: Path) -> dict[str, Path]:
     load()
     with files_read() as files:
         dataset = load()
-    left_out = getattr(dataset, "left_out", None)
-    files += [Path(left_out)] if left_out is not None and Path(left_out).is_file() else []
+    lists = (getattr(dataset, name, None) for name in ("left_out", "standardized"))
+    files += [Path(path) for path in lists if path is not None and Path(path).is_file()]
     return {path.resolve().relative_to(root.resolve()).as_posix(): path for path in files}
 
 

@@ -66,11 +66,13 @@ def run(args: argparse.Namespace) -> int:
     # What is wrong with the table is told before the libraries of the network are imported.
     with open_molecule_table(args.input, source, smiles_column=args.smiles_column) as (reader, column):
         from pyg_samsa.predict import MoleculeEmbedder
-        from pyg_samsa.predict.changes_list import list_beside
+        from pyg_samsa.predict.changes_list import check_list, list_beside
         from pyg_samsa.predict.stream import predict_to_file
         from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
 
         embedder = MoleculeEmbedder.from_network(args.model, device=args.device)
+        if embedder.standardize:
+            check_list(args.input, output)
         written: dict[str, Any] = {} if is_array else {"output_format": target}
         options = StreamOptions(column, max_atoms=args.max_atoms, decimal=args.decimal, **written)
         table = TablePredictor(embedder, reader, options)

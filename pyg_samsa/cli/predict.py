@@ -233,10 +233,13 @@ def _named_options() -> Iterator[None]:
 def _predict(args: argparse.Namespace, reader: TableReader, *, single: bool) -> Progress:
     from pyg_samsa.io.csv_columns import refuse_molecules_alone
     from pyg_samsa.io.progress import progress_bar
+    from pyg_samsa.predict.changes_list import check_list
     from pyg_samsa.predict.stream import predict_to_file, predict_to_stream
     from pyg_samsa.predict.table_predictor import TablePredictor
 
     work = _load(args)
+    if work.predictor.standardize and args.output != "-":
+        check_list(args.input, Path(args.output))
     if single:
         refuse_molecules_alone(work.predictor.extra_columns, key="IN")
     shown = args.verbosity >= 0 and not single and sys.stderr.isatty()

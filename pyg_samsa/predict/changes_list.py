@@ -32,6 +32,25 @@ def list_beside(output: Path) -> Path:
     return output.with_name(f"{output.name[: len(output.name) - len(ending)]}-standardized.csv")
 
 
+def check_list(source: str | os.PathLike[str], output: Path) -> None:
+    """Raise an error if the list beside an output would take the place of the table that is read.
+
+    Args:
+        source: The table.
+        output: The table of predictions.
+
+    Raises:
+        ConfigError: It would.
+
+    Example:
+        >>> check_list("in.csv", Path("out.csv"))
+    """
+    listed = list_beside(output)
+    if listed.exists() and Path(source).exists() and os.path.samefile(source, listed):
+        expected = f"another name, because standardised molecules are listed in {listed.name}, which is IN"
+        raise ConfigError("OUT", str(output), expected)
+
+
 class ChangesList:
     """A CSV file of the molecules that the standardisation changed: row, SMILES as given, SMILES after it, and steps.
 

@@ -198,7 +198,7 @@ def predict_shards_on(
     futures = {client.submit(_predict_shard, model, options, shard, pure=False): shard for shard in shards}
     results = []
     try:
-        for future in as_completed(futures):
+        for future in as_completed(futures, loop=client.loop):
             results.append(_result(future, str(futures[future].source)))
             advance(1)
     except BaseException:

@@ -281,6 +281,17 @@ def test_command_line(network, tmp_path, capsys):
     np.testing.assert_array_equal(embedded[0], embedded[1])
 
 
+def test_the_list_does_not_take_the_place_of_the_table(network, tmp_path, capsys):
+    folder = str(save_pretrained(network().model, tmp_path / "model", task=TASK, standardize=STEPS))
+    table = tmp_path / "out-standardized.csv"
+    table.write_text("\n".join([*LIST, ""]))
+    for command in ("predict", "embed"):
+        assert main([command, folder, str(table), str(tmp_path / "out.csv")]) == 2
+        assert "expected another name, because standardised molecules are listed in" in capsys.readouterr().err
+    assert table.read_text().splitlines() == LIST
+    assert main(["predict", folder, str(table), str(tmp_path / "other.csv")]) == 0
+
+
 def test_workers_give_the_same(network):
     predictor = network()
     found = predictor.predict(GIVEN * 50, workers=2)

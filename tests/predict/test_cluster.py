@@ -41,7 +41,8 @@ def client():
     from distributed import Client
 
     threads = torch.get_num_threads()
-    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as made:
+    options = {"processes": False, "n_workers": 1, "threads_per_worker": 2, "dashboard_address": None}
+    with Client(**options, set_as_default=False) as made:  # as that of the command
         yield made
     torch.set_num_threads(threads)
 
@@ -176,7 +177,7 @@ def test_workers_leave_a_file_that_nobody_waits_for(client, model, tmp_path, mon
     options, shards = StreamOptions(chunk_rows=2), find_shards(tmp_path / "in", tmp_path / "out")
     state = tmp_path / "out" / "0.csv.partial.json"
 
-    def stop(futures):
+    def stop(futures, loop=None):
         while not state.exists():
             time.sleep(0.001)
         raise KeyboardInterrupt
@@ -234,3 +235,12 @@ def test_defaults(defaults):
         "threads": 1,
     }
     assert expected.items() <= defaults(SharedModel).items()
+
+
+def test_workers_standardise_molecules(molecule_network, client, tmp_path):
+    network, task, steps = molecule_network(num_samples=4), Task("regression", ["y"]), ["fragment", "neutralize"]
+    folder = save_pretrained(network, tmp_path / "standardizes", task=task, standardize=steps)
+    model = SharedModel.of(str(folder), load_predictor(folder).fingerprint)
+    (found,) = predict_chunks_on(client, model, StreamOptions(), [ChunkInputs(["C[NH3+].[Cl-]", "CN"], {}, False)])
+    assert [(one.position, one.after) for one in found.changes] == [(0, "CN")]
+    assert found.values[0] == found.values[1]

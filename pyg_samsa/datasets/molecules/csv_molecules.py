@@ -229,7 +229,8 @@ class CSVMolecules(SplitDataset):
         super().__init__(prepared, Task(facts["task"], facts["target_names"]), features, transform=transform, root=root)
         self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
         self.changes = ChangeCounts.from_dict(facts["changes"]) if steps else None
-        self.standardized = changes_file(prepared_file) if self.changes and self.changes.changed else None
+        listed = changes_file(prepared_file)
+        self.standardized = listed if listed.is_file() and self.changes is not None else None
         self.notes = tuple(facts["notes"])
         self._tell(path.name, facts)
 

@@ -101,6 +101,14 @@ def test_scaffolds_are_those_of_the_standardised_molecules(table):
     assert expected["train"].tolist() != other["train"].tolist()
 
 
+def test_a_list_that_was_deleted_is_not_named(table, caplog):
+    table([*SALTS, *PLAIN], standardize=STEPS).standardized.unlink()
+    caplog.clear()
+    assert table([*SALTS, *PLAIN], standardize=STEPS).standardized is None
+    assert "standardised 3 of 25 molecules" in caplog.text
+    assert "listed in" not in caplog.text
+
+
 def test_no_change_writes_no_list(table):
     dataset = table(PLAIN, standardize=["fragment"])
     assert dataset.standardized is None
