@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import os
@@ -24,7 +23,16 @@ from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepare
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.molecules.csv_table import LeftOut, MoleculeTable, open_molecule_table
-from pyg_samsa.datasets.molecules.molecule_shards import Shard, convert_table, molecule_kind
+from pyg_samsa.datasets.molecules.left_out_rows import (
+    MOLECULE_KINDS,
+    NO_TARGET,
+    RAISE_LIMIT,
+    describe_large,
+    describe_left_out,
+    refuse_rows,
+    write_left_out,
+)
+from pyg_samsa.datasets.molecules.molecule_shards import Shard, convert_table
 from pyg_samsa.datasets.molecules.standardized import changes_file, write_standardized
 from pyg_samsa.datasets.molecules.targets import CENSORED, CSV_TASKS, CellOptions, read_numbers, read_targets
 from pyg_samsa.datasets.option_types import Seed
@@ -35,12 +43,10 @@ from pyg_samsa.datasets.splits import (
     split_by_rank,
     split_by_scaffold_rank,
 )
-from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, SmilesError, check_choice
+from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError, check_choice
 from pyg_samsa.io.cells import DECIMALS
-from pyg_samsa.io.csv_rows import BLANK, COMMENT
 from pyg_samsa.io.extra_column import ExtraColumn
-from pyg_samsa.io.files import atomic_write, file_hash
-from pyg_samsa.io.formulas import escape_formula
+from pyg_samsa.io.files import file_hash
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.worker_pool import count_workers
 from pyg_samsa.options import Option, check_integer
@@ -50,7 +56,6 @@ _LOGGER = logging.getLogger(__name__)
 _VERSION = 8
 _FEW_ROWS = 10
 _WORTH_WORKERS = 2000
-_SHOWN = 5
 
 
 _TASKS = (*CSV_TASKS, MASKED)
@@ -227,20 +232,20 @@ class CSVMolecules(SplitDataset):
         found = tuple(ExtraColumn.from_json(column) for column in facts["extra_columns"])
         features = replace(MOLECULES, extra_columns=found, graph_channels=len(found), standardize=steps)
         super().__init__(prepared, Task(facts["task"], facts["target_names"]), features, transform=transform, root=root)
-        self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
         self.changes = ChangeCounts.from_dict(facts["changes"]) if steps else None
+        self._tell(path.name, facts, prepared_file)
+
+    def _tell(self, name: str, facts: Mapping[str, Any], prepared_file: Path) -> None:
+        """Keep and log what the user should know."""
+        self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
         listed = changes_file(prepared_file)
         self.standardized = listed if listed.is_file() and self.changes is not None else None
         self.notes = tuple(facts["notes"])
-        self._tell(path.name, facts)
-
-    def _tell(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Log what the user should know."""
         if facts["left_out"]:
             _LOGGER.warning("%s: %s; listed in %s%s", name, facts["left_out"], self.left_out, facts["too_large"])
         if self.changes is not None:
-            listed = "" if self.standardized is None else f"; listed in {self.standardized}"
-            _LOGGER.warning("%s: %s%s", name, self.changes.text(), listed)
+            where = "" if self.standardized is None else f"; listed in {self.standardized}"
+            _LOGGER.warning("%s: %s%s", name, self.changes.text(), where)
         for note in self.notes:
             _LOGGER.warning("%s: %s", name, note)
 
@@ -297,13 +302,13 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
     )
     shard = _convert(table, options, prepared_file, workers, progress)
     left_out = shard.left_out
-    refused, large = ([one for one in left_out if one.kind == _MOLECULE[kind]] for kind in (UNREADABLE, TOO_LARGE))
+    refused, large = ([one for one in left_out if one.kind == MOLECULE_KINDS[kind]] for kind in (UNREADABLE, TOO_LARGE))
     if refused and not options.skip_invalid:
-        raise _invalid(path, refused, shard.count)
+        raise refuse_rows(path, refused, shard.count)
     rows = shard.rows.data  # Python's integers, one at a time
     if not len(rows):
         hint = "Is --smiles-column the right column?"
-        raise DataError(f"{path}: no molecule can be read", hint=_RAISE_LIMIT if large else hint)
+        raise DataError(f"{path}: no molecule can be read", hint=RAISE_LIMIT if large else hint)
     cells = replace(options.cells, delimiter=table.delimiter)
     notes: Sequence[str]
     if options.task == MASKED:
@@ -314,14 +319,14 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
     split_idx = _split(shard, options, y, classes=task != "regression")
     unlabelled = y.isnan().all(1)
     left_out += [
-        LeftOut(rows[place], shard.smiles[place], _NO_TARGET, _NO_TARGET)
+        LeftOut(rows[place], shard.smiles[place], NO_TARGET, NO_TARGET)
         for place in unlabelled.nonzero().flatten().tolist()
     ]
     split_idx = {split: places[~unlabelled[places]] for split, places in split_idx.items()}
     if not len(split_idx["train"]):
         raise DataError(f"{path}: no training row has a target", hint="Use another --split or --target-columns.")
     if left_out:
-        _write_left_out(_left_out_file(prepared_file), left_out)
+        write_left_out(_left_out_file(prepared_file), left_out)
     changes, told = write_standardized(changes_file(prepared_file), shard, y, split_idx)
     prepared = molecules_to_prepared(
         shard.graphs,
@@ -336,8 +341,8 @@ def _prepare(path: Path, options: _Options, prepared_file: Path, workers: int | 
         "task": task,
         "target_names": names,
         "extra_columns": [column.as_json() for column in extra.columns],
-        "left_out": _summary(left_out),
-        "too_large": _too_large(large),
+        "left_out": describe_left_out(left_out),
+        "too_large": describe_large(large),
         "changes": changes.as_dict(),
         "notes": [*notes, *told, *extra.notes, *_small_splits(split_idx, options.split)],
     }
@@ -360,20 +365,6 @@ def _convert(
             workers=count_workers(workers, count, worthwhile=_WORTH_WORKERS),
             advance=advance,
         )
-
-
-_RAISE_LIMIT = "Raise --max-atoms (dataset.max_atoms) to train with such molecules."
-_MOLECULE = {kind: molecule_kind(kind) for kind in (UNREADABLE, TOO_LARGE)}
-_NO_TARGET = "row without target"
-
-
-def _too_large(large: Sequence[LeftOut]) -> str:
-    """Return which molecules are too large, as the end of the sentence about the rows that are left out."""
-    if not large:
-        return ""
-    rows = ", ".join(str(one.row) for one in large[1 : 1 + _SHOWN]) + (", ..." if len(large) > 1 + _SHOWN else "")
-    others = f"; too large as well: rows {rows}" if rows else ""
-    return f" (row {large[0].row} has {large[0].reason}{others}). {_RAISE_LIMIT}"
 
 
 def _small_splits(split_idx: Mapping[str, Tensor], kind: str) -> list[str]:
@@ -399,35 +390,6 @@ def _split(shard: Shard, options: _Options, y: Tensor, *, classes: bool) -> dict
     if options.split == "scaffold":
         return split_by_scaffold_rank(shard.ranks, options.fractions)
     return split_by_rank(shard.ranks, y, options.fractions, classes=classes)
-
-
-def _invalid(path: Path, refused: Sequence[LeftOut], total: int) -> SmilesError:
-    row, text, reason, _ = refused[0]
-    if len(refused) > 1:
-        others = ", ".join(str(other.row) for other in refused[1:_SHOWN]) + (", ..." if len(refused) > _SHOWN else "")
-        reason = f"{reason} (so are {len(refused) - 1:,} more of {total:,} rows: {others})"
-    hint = f"Fix {path.name}, or leave such rows out with --skip-invalid (dataset.skip_invalid True)."
-    return SmilesError(row, text, reason, hint=hint)
-
-
-def _summary(left_out: Sequence[LeftOut]) -> str:
-    kinds = dict.fromkeys((BLANK, COMMENT, _NO_TARGET, *_MOLECULE.values()), 0)
-    for one in left_out:
-        kinds[one.kind] += 1
-    counts = ", ".join(
-        f"{count:,} {kind.replace('row', 'rows') if count > 1 and 'row' in kind else kind + 's' * (count > 1)}"
-        for kind, count in kinds.items()
-        if count
-    )
-    return f"{len(left_out):,} row{'s' * (len(left_out) > 1)} left out ({counts})" if left_out else ""
-
-
-def _write_left_out(path: Path, left_out: Sequence[LeftOut]) -> None:
-    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer: Any = csv.writer(file, lineterminator="\n")
-        writer.writerow(["row", "smiles", "reason"])
-        for one in sorted(left_out):
-            writer.writerow([one.row, escape_formula(one.smiles), escape_formula(one.reason)])
 
 
 register_dataset("csv", CSVMolecules)
