@@ -190,6 +190,22 @@ def test_an_interrupted_prediction_goes_on_with_its_list(network, tmp_path, rows
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out-standardized.csv", "out.csv"]
 
 
+def test_a_prediction_that_was_killed_at_its_end_goes_on(network, tmp_path, monkeypatch):
+    """The list has its name already, and the output does not."""
+    output = tmp_path / "out.csv"
+    made = table(network(), TEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr(made.writer, "finish", lambda *_: (_ for _ in ()).throw(Stopped))
+        with pytest.raises(Stopped):
+            predict_to_file(made, output)
+    assert (tmp_path / "out-standardized.csv").read_text().splitlines() == LIST
+    assert not output.exists()
+    done = predict_to_file(table(network(), TEXT), output)
+    assert done.changes.changed == 4
+    assert (tmp_path / "out-standardized.csv").read_text().splitlines() == LIST
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out-standardized.csv", "out.csv"]
+
+
 def test_a_list_that_lost_rows_is_told(network, tmp_path):
     def stop(done):
         raise Stopped
