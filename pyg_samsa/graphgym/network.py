@@ -143,10 +143,12 @@ class PointNetNetwork(BatchNetwork):
         dim_out: Width of the output.
 
     Raises:
-        ConfigError: The features are not floats.
+        ConfigError: The features are not floats, or the task is one of pairs of nodes.
     """
 
     def __init__(self, dim_in: int, dim_out: int) -> None:
+        if level() == "link":
+            raise ConfigError("model.type", "point_net", "a network with predictions for pairs of nodes")
         channels = cfg.share.in_channels if cfg.share.in_channels is not None else dim_in
         if not isinstance(channels, int):
             raise ConfigError(
@@ -155,8 +157,6 @@ class PointNetNetwork(BatchNetwork):
                 "a network for categorical features",
                 hint="This baseline takes coordinates and normals.",
             )
-        if level() == "link":
-            raise ConfigError("model.type", "point_net", "a network with predictions for pairs of nodes")
         categories = cfg.share.num_categories if level() == "node" else 0
         options = {"width": cfg.point_net.width, "dropout": cfg.samsa.dropout, "num_categories": categories}
         super().__init__(PointNet(channels, dim_out, level=level(), **options))

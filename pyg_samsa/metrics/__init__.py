@@ -18,7 +18,7 @@ from pyg_samsa.metrics.accuracy_macro import MacroAccuracy
 from pyg_samsa.metrics.average_precision import MultilabelAveragePrecision
 from pyg_samsa.metrics.confusion_metric import ConfusionMetric
 from pyg_samsa.metrics.f1_macro import MacroF1
-from pyg_samsa.metrics.link_ranking import LinkRanking
+from pyg_samsa.metrics.link_ranking import LinkRanking, protocols
 from pyg_samsa.metrics.mean_absolute_error import MeanAbsoluteError
 from pyg_samsa.metrics.metric_registry import (
     BatchMetric,
@@ -61,6 +61,7 @@ __all__ = [
     "direction",
     "fitting",
     "higher_is_better",
+    "protocols",
     "register_metric",
     "unregister_metric",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -240,6 +240,19 @@ class LinkRanking(BatchMetric):
         super()._sync_dist(gather, process_group)
 
 
+def protocols(names: Iterable[str]) -> dict[str, str]:
+    """Return the protocol of each metric that ranks pairs; other names are left out.
+
+    Example:
+        >>> protocols(["loss", "mrr", "hits@1_filtered"])
+        {'mrr': 'raw', 'hits@1_filtered': 'filtered'}
+    """
+    return {name: _PROTOCOLS[name] for name in names if name in _PROTOCOLS}
+
+
+_PROTOCOLS: dict[str, str] = {}
+
+
 def _register(measure: str, count: int | None) -> None:
     for protocol in PROTOCOLS:
         name = measure if protocol == "raw" else f"{measure}_{protocol}"
@@ -248,6 +261,7 @@ def _register(measure: str, count: int | None) -> None:
         # Pickles look for a class by its name in the module.
         label = "".join(part.capitalize() for part in name.replace("@", "At").split("_"))
         members = {"protocol": protocol, "count": count, "__doc__": described, "__module__": __name__}
+        _PROTOCOLS[name] = protocol
         globals()[label] = register_metric(name)(type(label, (LinkRanking,), members))
 
 

@@ -50,15 +50,15 @@ class MixedCollector(pl.Callback):
     """Keeps the test predictions of each task, see `PredictionCollector`.
 
     Args:
-        kinds: Name of each task -> its kind.
+        tasks: Name of each task -> its targets.
 
     Example:
-        >>> MixedCollector({"shapes": "multiclass"}).of["shapes"].row_id
+        >>> MixedCollector({"shapes": Task("multiclass", ["box", "cone"])}).of["shapes"].row_id
         tensor([], dtype=torch.int64)
     """
 
-    def __init__(self, kinds: Mapping[str, str]) -> None:
-        self.of = {name: PredictionCollector(kind) for name, kind in kinds.items()}
+    def __init__(self, tasks: Mapping[str, Task]) -> None:
+        self.of = {name: PredictionCollector(task.kind, task.level) for name, task in tasks.items()}
         """Name of each task -> its predictions."""
 
     def on_test_epoch_start(self, trainer: Any, pl_module: Any) -> None:
@@ -98,7 +98,7 @@ class MixedOutput:
     ) -> None:
         self.tasks, self.draw = dict(tasks), draw
         self._classes: dict[str, dict[str, list[Any]]] = {name: {} for name in tasks}
-        self.callback = MixedCollector({name: task.task.kind for name, task in tasks.items()})
+        self.callback = MixedCollector({name: task.task for name, task in tasks.items()})
 
     def per_class(self) -> dict[str, list[Any]]:
         """Compute the scores of the classes of each task, in all processes together, and return nothing.

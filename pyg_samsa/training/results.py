@@ -86,6 +86,7 @@ class RunResult:
             "seconds_per_epoch": round(self.seconds / max(1, self.epochs), 3),
             "val": dict(self.val),
             "test": dict(self.test),
+            **({"protocols": protocols} if (protocols := metrics.protocols(self.test)) else {}),
             **({"official": dict(self.official)} if self.official else {}),
             "per_class": {key: list(values) for key, values in self.per_class.items()},
         }

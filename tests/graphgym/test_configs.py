@@ -38,7 +38,7 @@ SEQUENCES = {
 }
 SEQUENCES |= {"imdb-embedded": (99, 2), "pathfinder": (256, 2), "aan": (256, 2), "news-pairs": (99, 2)}
 CLOUDS = {"modelnet10": 10, "modelnet40": 40, "shapes": 8, "shapenetpart": 6, "shapes-parts": 6}
-CONTACTS = {"contacts": ([4], None), "PCQM4Mv2Contact-shuffle": (ATOM_CARDINALITIES, BOND_CARDINALITIES)}
+CONTACTS = {"contacts": ([4], [2]), "PCQM4Mv2Contact-shuffle": (ATOM_CARDINALITIES, BOND_CARDINALITIES)}
 PARTS = [[0, 1], [2, 3], [4, 5]]
 
 

@@ -16,6 +16,12 @@ def test_heads_and_pooling(molecules):
     assert sum(isinstance(module, torch.nn.Linear) for module in made.mlp) == 3
     assert any("pool" in name for name, _ in made.named_parameters())
     assert head.InductiveNodeHead(8, 2)(batch)[0].shape == (9, 2)
+    batch.edge_label_index, batch.edge_label = torch.tensor([[0], [1]]), torch.ones(1)
+    pairs, target = head.InductiveEdgeHead(8, 1)(batch)
+    assert (pairs.shape, target.tolist()) == ((1, 1), [1.0])
+    for level, kind in (("graph", head.GraphHead), ("node", head.InductiveNodeHead), ("link", head.InductiveEdgeHead)):
+        cfg.share.level = level
+        assert type(head.default_head(8, 1)) is kind
     with pytest.raises(ConfigError, match="head 'graph'"):
         register.pooling_dict["attention"](batch.x, batch.batch)
 

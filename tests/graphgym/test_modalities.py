@@ -1,12 +1,23 @@
 """Point clouds, parts, sequences and pairs through the runner, on sets small enough for a test."""
 
+import json
+
 import pandas as pd
 import pytest
 import torch
 import yaml
+from sklearn.metrics import roc_auc_score
 
+from pyg_samsa import metrics
+from pyg_samsa.datasets import FoldedPaths
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import run as runner
+from pyg_samsa.hub import load_pretrained, save_pretrained
+from pyg_samsa.nn import SAMSA
+from pyg_samsa.predict import MoleculePredictor
+from pyg_samsa.task import Task
+from pyg_samsa.training.run_record import read_run
+from pyg_samsa.viz.report import write_report
 
 
 @pytest.fixture
@@ -148,3 +159,63 @@ def test_lit_pixels_through_an_mlp_and_a_normalised_head(small):
     assert weights["network.node_encoder.encoder.0.weight"].shape == (32, 15)
     assert weights["network.model.readout.head.norm.module.num_batches_tracked"] == 3
     assert 0 <= result.test["accuracy"] <= 1
+
+
+CONTACTS = {"longest": 12, "num_train": 16, "num_val": 6, "num_test": 6}
+
+
+def pairs_run(small, network="samsa", decoding="dot", **changes):
+    changes["model"] = {"type": network, "loss_fun": "bce", "edge_decoding": decoding}
+    changes.setdefault("metric_best", "mrr")
+    (result,) = runner.run(small("contacts", "edge", dataset=CONTACTS, **changes), verbosity=-1)
+    return result
+
+
+def test_pairs_of_nodes(small, tmp_path):
+    result = pairs_run(small)
+    assert set(result.test) == {"loss", *metrics.default_metrics(Task("binary", ["contact"], "link"))}
+    summary = json.loads(result.folder.file("summary.json").read_text())
+    assert summary["protocols"]["mrr"] == summary["protocols"]["hits@3"] == "raw"
+    assert summary["protocols"]["mrr_filtered_noself"] == "filtered_noself"
+    assert summary["task"]["level"] == "link"
+    table = pd.read_csv(result.folder.file("predictions_test.csv"))
+    assert table.columns.tolist() == ["row", "source", "target", "contact_true", "contact_pred"]
+    assert table["row"].unique().tolist() == list(range(22, 28))
+    dataset = FoldedPaths(tmp_path, **CONTACTS)
+    for row, pairs in table[table["contact_true"] == 1].groupby("row"):
+        assert set(zip(pairs["source"], pairs["target"], strict=True)) == set(
+            map(tuple, dataset[row].edge_label_index.T.tolist())
+        )
+    assert roc_auc_score(table["contact_true"], table["contact_pred"]) == pytest.approx(result.test["auc"])
+    text = write_report([read_run(result.folder.path)], tmp_path / "report.html").read_text()
+    assert "averaged over their pairs" in text
+    # Evaluation graph by graph gives the same values.
+    again = pairs_run(small, train={"batch_size": 8, "eval_batch_size": 1})
+    assert again.test == pytest.approx(result.test, rel=1e-5)
+
+
+@pytest.mark.parametrize("decoding", ["concat", "cosine_similarity"])
+@pytest.mark.parametrize("network", ["gcn", "gps"])
+def test_pairs_of_nodes_with_other_networks(small, network, decoding):
+    gnn = {"layers_mp": 1, "dim_inner": 8}
+    result = pairs_run(small, network, decoding, gnn=gnn, custom_metrics=["hits@1_filtered", "ap"])
+    assert set(result.test) == {"loss", "mrr", "hits@1_filtered", "ap"}
+
+
+def test_networks_of_pairs_start_from_each_other_and_are_saved(small, tmp_path):
+    first = pairs_run(small)
+    second = pairs_run(small, train={"batch_size": 8, "start_from": str(first.folder.path)}, optim={"base_lr": 1e-9})
+    assert second.val["loss"] == pytest.approx(first.val["loss"], abs=1e-5)
+    torch.manual_seed(0)
+    model = SAMSA.from_options([4], 1, level="link", edge_decoding="concat", channels=8, num_layers=1, heads=2).eval()
+    loaded, _ = load_pretrained(save_pretrained(model, tmp_path / "saved", task=Task("binary", ["contact"], "link")))
+    inputs = {"x": torch.tensor([[1], [2], [3]]), "edge_label_index": torch.tensor([[0, 2], [1, 0]])}
+    assert torch.equal(loaded(**inputs), model(**inputs))
+    with pytest.raises(ConfigError, match="one prediction per molecule"):
+        MoleculePredictor.from_pretrained(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("network", ["point_net", "bag_of_features"])
+def test_networks_without_pairs_are_refused(small, network):
+    with pytest.raises(ConfigError, match=f"model.type: got '{network}', .*pairs of nodes"):
+        pairs_run(small, network)

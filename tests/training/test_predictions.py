@@ -51,6 +51,22 @@ def test_nodes_stay_in_order_in_large_graphs(collect):
     assert torch.equal(collector.pred.view(3, 100), torch.arange(300.0).view(3, 100).flip(0))
 
 
+def test_labelled_pairs_know_their_graph_and_nodes(tmp_path):
+    collector, trainer = PredictionCollector("binary", "link"), types.SimpleNamespace(world_size=1)
+    collector.on_test_epoch_start(trainer, None)
+    for row, size in ((7, 3), (2, 4)):  # one batch each; the second pair has no label
+        pairs = torch.tensor([[size - 1, 0, 1], [0, 1, 1]])
+        graph = Data(x=torch.zeros(size, 1), edge_label_index=pairs, row_id=torch.tensor([row]))
+        other = Data(x=torch.zeros(5, 1), edge_label_index=pairs[:, :0], row_id=torch.tensor([row + 1]))
+        outputs = {"pred": torch.tensor([[0.0], [9.0], [row * 1.0]]), "target": torch.tensor([1.0, float("nan"), 0.0])}
+        collector.on_test_batch_end(trainer, None, outputs, Batch.from_data_list([other, graph]), 0)
+    collector.on_test_epoch_end(trainer, None)
+    table = write(tmp_path, collector, "binary", ["contact"])
+    assert table.columns.tolist() == ["row", "source", "target", "contact_true", "contact_pred"]
+    assert table.iloc[:, :4].values.tolist() == [[2, 3, 0, 1], [2, 1, 1, 0], [7, 2, 0, 1], [7, 1, 1, 0]]
+    assert table["contact_pred"].tolist() == pytest.approx([0.5, 0.880797, 0.5, 0.999089])
+
+
 def test_nodes_know_their_graph_and_number(collect, tmp_path):
     collector = collect([4, 2], torch.arange(6.0)[:, None], torch.zeros(6, 1), nodes=3)
     table = write(tmp_path, collector, "regression", ["height"])

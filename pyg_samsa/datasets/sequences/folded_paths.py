@@ -45,8 +45,8 @@ class FoldedPaths(SplitDataset):
     r"""Folded paths whose contacts are to be found: a small task in the form of PCQM-Contact, without a download.
 
     A path of nodes walks over a square grid and never visits a place twice. A node knows whether the path goes straight
-    on, left or right at it, and nothing of its place. Two nodes are in contact if they are neighbours on the grid and
-    at least five steps apart along the path,
+    on, left or right at it, an edge whether it leads forwards, and nothing tells their places. Two nodes are in contact
+    if they are neighbours on the grid and at least five steps apart along the path,
 
     .. math::
         |p_i - p_j| = 1, \qquad |i - j| \ge 5,
@@ -66,8 +66,8 @@ class FoldedPaths(SplitDataset):
         transform: Called on every graph on access.
 
     Shapes:
-        - **item:** ``x`` int64 [n, 1] (the turn), ``edge_index`` int64 [2, 2n-2], ``edge_label_index`` int64 [2, L],
-          ``edge_label`` int64 [L]
+        - **item:** ``x`` int64 [n, 1] (the turn), ``edge_index`` int64 [2, 2n-2], ``edge_attr`` int64 [2n-2, 1] (0
+          forwards, 1 backwards), ``edge_label_index`` int64 [2, L], ``edge_label`` int64 [L]
 
     Raises:
         ConfigError: An argument is out of range.
@@ -96,7 +96,9 @@ class FoldedPaths(SplitDataset):
         sizes = [num_train, num_val, num_test]
         path = prepared_path(root, longest=longest, num_train=num_train, num_val=num_val, num_test=num_test, seed=seed)
         prepared = prepare_once(path, lambda: _generate(longest, sizes, seed, progress))
-        super().__init__(prepared, Task("binary", ["contact"], "link"), Features([4]), transform=transform, root=root)
+        super().__init__(
+            prepared, Task("binary", ["contact"], "link"), Features([4], [2]), transform=transform, root=root
+        )
 
 
 def prepared_path(
@@ -192,13 +194,15 @@ def _generate(longest: int, sizes: list[int], seed: int, progress: bool) -> Prep
                 advance(1)
     edges = [_path(len(turn)) for turn in turns]
     data = {"x": torch.cat(turns), "edge_index": torch.cat(edges, 1), "edge_label_index": torch.cat(pairs, 1)}
+    data["edge_attr"] = torch.cat([torch.arange(2).repeat_interleave(len(turn) - 1) for turn in turns]).view(-1, 1)
     data["edge_label"] = torch.ones(data["edge_label_index"].size(1), dtype=torch.long)
     ends = {
         "x": _offsets([len(turn) for turn in turns]),
         "edge_index": _offsets([edge.size(1) for edge in edges]),
         "edge_label_index": _offsets([pair.size(1) for pair in pairs]),
     }
-    return Prepared(data, {**ends, "edge_label": ends["edge_label_index"]}, consecutive_splits(sizes))
+    ends |= {"edge_attr": ends["edge_index"], "edge_label": ends["edge_label_index"]}
+    return Prepared(data, ends, consecutive_splits(sizes))
 
 
 def _path(length: int) -> torch.Tensor:

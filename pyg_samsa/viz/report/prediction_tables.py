@@ -14,7 +14,7 @@ from pyg_samsa.training.losses import clip_to_bounds
 from pyg_samsa.training.run_record import RunRecord
 
 _REGRESSION_METRICS = ("mae", "rmse", "r2", "spearman")
-_KEYS = ("row", "node", "smiles")
+_KEYS = ("row", "node", "source", "target", "smiles")
 
 
 def find_task(predictions: pd.DataFrame, metrics: Sequence[str]) -> Task:
@@ -30,7 +30,7 @@ def find_task(predictions: pd.DataFrame, metrics: Sequence[str]) -> Task:
         ('multilabel', ('toxic',), 'graph')
     """
     names = tuple(str(column)[: -len("_pred")] for column in predictions if str(column).endswith("_pred"))
-    level = "node" if "node" in predictions else "graph"
+    level = "node" if "node" in predictions else "link" if {"source", "target"} <= set(predictions) else "graph"
     if {"true", "pred"} <= set(predictions.columns):
         return Task("multiclass", names, level)
     true, pred = labels(predictions, names)

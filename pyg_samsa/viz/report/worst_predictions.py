@@ -25,6 +25,8 @@ from pyg_samsa.viz.report.prediction_tables import (
 )
 
 WORST = 6
+AVERAGED_OVER = {"node": "nodes", "link": "pairs"}
+"""Level of a task -> what the error of a row is averaged over."""
 _DIGITS = 4
 _EPSILON = 1e-7
 _BOND = 44.0  # pixels; small molecules do not fill their card
@@ -58,7 +60,7 @@ def worst_predictions(groups: Sequence[Group], notes: list[str]) -> list[dict[st
                 "kind": task.kind,
                 "has_labels": task.has_labels,
                 "seeds": len(frames) if mean is not None else 1,
-                "per_node": task.level == "node",
+                "averaged_over": AVERAGED_OVER.get(task.level, ""),
             }
         )
     return found
@@ -91,8 +93,8 @@ def worst_rows(predictions: pd.DataFrame, task: Task, *, count: int) -> list[dic
 
     Each row has ``row``, ``error``, ``smiles`` if there is one, and ``targets`` with name, true and predicted value,
     largest error first, and for regressions both as ``texts``, with as many digits as the spread of the target needs. A
-    prediction on the right side of a bound has no error. For node tasks a row is a graph, with its mean error and
-    ``right``, its share of correct nodes.
+    prediction on the right side of a bound has no error. For tasks of nodes or pairs of nodes, a row is a graph, with
+    its mean error and ``right``, its share of correct nodes, where there are classes.
 
     Args:
         predictions: Table of predictions.
@@ -122,7 +124,7 @@ def worst_rows(predictions: pd.DataFrame, task: Task, *, count: int) -> list[dic
     each = pd.Series(
         np.where(labelled, np.nanmean(np.where(labelled[:, None], error, 0), axis=1), -1.0), index=table.index
     )
-    if task.level == "node":
+    if task.level in AVERAGED_OVER:
         right = (table["pred"] == table["true"]) if task.kind == "multiclass" else None
         rows = each.groupby(table["row"]).mean().nlargest(count)
         share = right.groupby(table["row"]).mean() if right is not None else None

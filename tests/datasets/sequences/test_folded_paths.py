@@ -50,6 +50,7 @@ def test_every_graph_is_a_path_whose_turns_decide_its_contacts(tmp_path):
         assert torch.equal(data.edge_label, torch.ones(data.edge_label_index.size(1), dtype=torch.long))
         assert data.edge_label.numel()
         steps = torch.arange(len(turns) - 1)
+        assert torch.equal(data.edge_attr.flatten(), (data.edge_index[0] > data.edge_index[1]).long())
         assert torch.equal(data.edge_index, torch.stack([torch.cat([steps, steps + 1]), torch.cat([steps + 1, steps])]))
     assert min(sizes) >= 12
     assert max(sizes) <= 24

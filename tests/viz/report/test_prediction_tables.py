@@ -17,6 +17,7 @@ from pyg_samsa.viz.report.prediction_tables import (
 
 def test_kinds_of_predictions_are_told_apart(frame):
     assert find_task(frame("labels"), ["ap"]).kind == "multilabel"
+    assert find_task(frame("labels").assign(source=0, target=1), ["ap"]).level == "link"
     assert find_task(frame("values"), []).kind == "regression"
     assert find_task(frame("labels"), ["mae"]).kind == "regression"
     assert find_task(frame("classes", names=("x", "y", "z")), ["accuracy"]).names == ("x", "y", "z")

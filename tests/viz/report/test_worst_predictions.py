@@ -32,6 +32,16 @@ def test_nodes_are_averaged_over_their_graph(page, frame, record):
     assert f"{100 * right[worst]:.0f} % of its nodes correct" in text
 
 
+def test_pairs_are_averaged_over_their_graph():
+    table = pd.DataFrame({"row": [4, 4, 5], "source": [0, 0, 1], "target": [1, 2, 0]})
+    table["a_true"], table["a_pred"] = [1.0, 0.0, 1.0], [0.5, 0.1, 0.6]
+    found = worst_rows(table, Task("binary", ["a"], "link"), count=2)
+    errors = {4: -(np.log(0.5) + np.log(0.9)) / 2, 5: -np.log(0.6)}
+    assert [(row["row"], row["error"]) for row in found] == [
+        (row, pytest.approx(error)) for row, error in sorted(errors.items(), key=lambda item: -item[1])
+    ]
+
+
 def test_a_structure_that_cannot_be_drawn_does_not_lose_the_page(page, frame, record):
     table = frame("values", rows=8)
     table["smiles"] = ["[H][H]", "C" * 4001, "[2H][2H]", "CC"] * 2
