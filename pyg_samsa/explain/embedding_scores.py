@@ -73,6 +73,7 @@ def similarity_predictor(predictor: MoleculePredictor, direction: Direction) -> 
     """
     readout = _shallow(predictor.model.readout)
     readout.head, readout.scale = SimilarityHead(direction), None
+    readout.out_channels = readout.head.out_channels
     model: SAMSA = _shallow(predictor.model)
     model.readout = readout
     task = Task("regression", [f"{number}" for number in range(len(direction.units))])
