@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 
 from pyg_samsa.metrics import build
 from pyg_samsa.nn import SAMSA
+from pyg_samsa.nn.pair_decoder import EDGE_DECODINGS
 from pyg_samsa.training import losses
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.data_module import SplitData
@@ -109,3 +110,21 @@ def test_reading_a_number_would_be_found():
     module = TaskModule(Reads(), loss=losses.build("bce"), metrics={}, optimizer=torch.optim.AdamW)
     with pytest.raises(RuntimeError, match="meta"):
         steps(module, [2, 3])
+
+
+@pytest.mark.parametrize("edge_decoding", EDGE_DECODINGS)
+def test_a_training_step_on_pairs_reads_nothing_from_the_device(edge_decoding):
+    rows = list(graphs((5, 3, 40, 1)))
+    for data in rows:
+        data.edge_label_index = torch.tensor([[0], [data.num_nodes - 1]])
+        data.edge_label = torch.ones(1)
+    torch.manual_seed(0)
+    options = {"channels": 16, "num_layers": 1, "heads": 2, "num_samples": 3, "edge_channels": [3]}
+    network = BatchNetwork(SAMSA.from_options([4, 4], 1, level="link", edge_decoding=edge_decoding, **options))
+    metrics = {name: build(name, num_targets=1) for name in ("mrr", "ap")}
+    module = TaskModule(network, loss=losses.build("bce"), metrics=metrics, optimizer=torch.optim.AdamW).to(META)
+    assert set(module._of("train_")) == {"train_loss", "train_ap"}
+    module.guard = Guard()
+    (batch,) = SplitData(rows, {"train": torch.arange(4)}, batch_size=4).loader("train")
+    module._step(batch.to(META), "train", "here")[0].backward()
+    assert len(module.guard.copies) == 1
