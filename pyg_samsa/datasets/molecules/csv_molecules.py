@@ -259,8 +259,7 @@ def existing_table(csv: str | os.PathLike[str]) -> Path:
     Example:
         >>> existing_table("nothing.csv")
         Traceback (most recent call last):
-        pyg_samsa.errors.DataNotFoundError: nothing.csv: no such file
-        hint:  Check the path of the CSV file.
+        pyg_samsa.errors.DataNotFoundError: nothing.csv: no such file...
     """
     if not str(csv):
         hint = "pyg-samsa train --csv FILE, or dataset.csv in the configuration."
