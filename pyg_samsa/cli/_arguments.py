@@ -112,6 +112,43 @@ def add_smiles_column(parser: Any) -> None:
     )
 
 
+def add_device(parser: Any) -> None:
+    """Add ``--device``.
+
+    Args:
+        parser: Parser to extend.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_device(parser)
+        >>> parser.parse_args([]).device
+        'cpu'
+    """
+    parser.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
+
+
+def add_max_atoms(parser: Any, what: str) -> None:
+    """Add ``--max-atoms``.
+
+    Args:
+        parser: Parser to extend.
+        what: What a molecule with more atoms does not get, for the help.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_max_atoms(parser, "a prediction")
+        >>> parser.parse_args([]).max_atoms
+        100000
+    """
+    parser.add_argument(
+        "--max-atoms",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help=f"molecules with more atoms get an error instead of {what} (default: 100000)",
+    )
+
+
 def add_decimal(parser: Any, default: str = "found for each column") -> None:
     """Add ``--decimal``.
 

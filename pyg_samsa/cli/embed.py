@@ -9,7 +9,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from pyg_samsa.cli._arguments import add_decimal, add_import, add_model, add_smiles_column, import_modules
+from pyg_samsa.cli._arguments import (
+    add_decimal,
+    add_device,
+    add_import,
+    add_max_atoms,
+    add_model,
+    add_smiles_column,
+    import_modules,
+)
 from pyg_samsa.cli.predict import closing_changes
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.files import check_file
@@ -36,14 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_import(parser)
     add_smiles_column(parser)
     add_decimal(parser, "as in training")
-    parser.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
-    parser.add_argument(
-        "--max-atoms",
-        type=int,
-        default=100_000,
-        metavar="N",
-        help="molecules with more atoms get an error instead of an embedding (default: 100000)",
-    )
+    add_device(parser)
+    add_max_atoms(parser, "an embedding")
 
 
 def run(args: argparse.Namespace) -> int:

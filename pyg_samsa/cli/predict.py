@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyg_samsa.cli._arguments import add_decimal, add_import, add_model, add_smiles_column, import_modules
+from pyg_samsa.cli._arguments import (
+    add_decimal,
+    add_device,
+    add_import,
+    add_max_atoms,
+    add_model,
+    add_smiles_column,
+    import_modules,
+)
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.io.dask_cluster import check_address
 from pyg_samsa.io.files import check_file, check_folder
@@ -98,14 +106,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "have it",
     )
     _add_processes(parser)
-    parser.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
-    parser.add_argument(
-        "--max-atoms",
-        type=int,
-        default=100_000,
-        metavar="N",
-        help="molecules with more atoms get an error instead of a prediction (default: 100000)",
-    )
+    add_device(parser)
+    add_max_atoms(parser, "a prediction")
 
 
 def _add_formats(parser: argparse.ArgumentParser) -> None:

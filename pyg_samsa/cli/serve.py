@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pyg_samsa.cli._arguments import add_import, import_modules
+from pyg_samsa.cli._arguments import add_device, add_import, import_modules
 
 HELP = "open a local web page for predictions with one model or several"
 EPILOG = """\
@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, default=0, metavar="N", help="threads of the models (default: one per core)"
     )
-    parser.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:

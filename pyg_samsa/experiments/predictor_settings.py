@@ -10,7 +10,7 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.candidates import NETWORK, check_conformal, check_trees
-from pyg_samsa.graphgym.network import SAVED, unsaved_part
+from pyg_samsa.graphgym.network import SAVED, asks_for_masked, unsaved_part
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.predict import BoostingOptions, GaussianProcessOptions
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS, PredictorOptions
@@ -64,7 +64,7 @@ def read_predictor() -> PredictorSettings | None:
     """
     options = PredictorOptions(**values_for(PredictorOptions, cfg))
     members = options.members
-    if MASKED in (cfg.dataset.task_type, cfg.dataset.get("csv_task")):
+    if asks_for_masked():
         if members not in ("auto", NETWORK):
             hint = "Training without labels has no predictor."
             raise ConfigError("predictor.members", members, f"{NETWORK!r} with the task {MASKED}", hint=hint)

@@ -28,6 +28,7 @@ from pyg_samsa.graphgym.network import (
     LEVEL_OF_HEAD,
     READ_BY,
     WITHOUT_GRAPH_FEATURES,
+    asks_for_masked,
     check_encoder,
     model_options,
     named_as_settings,
@@ -168,7 +169,7 @@ def check_training() -> None:
 def _check_network() -> None:
     network = cfg.model.type
     check_choice("model.type", network, sorted(register.network_dict))
-    if network != "samsa" and MASKED in (cfg.dataset.task_type, cfg.dataset.csv_task):
+    if network != "samsa" and asks_for_masked():
         raise ConfigError("model.type", network, f"'samsa' with the task {MASKED}: it can hide features")
     if network in LAYERS or network == "gps":
         gnn_options(network)

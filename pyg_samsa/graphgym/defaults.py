@@ -11,7 +11,7 @@ from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.graphgym.changes import Changes, Rule, rule_in
 from pyg_samsa.graphgym.metric import ALIASES as METRIC_ALIASES
-from pyg_samsa.graphgym.network import WITHOUT_GRAPH_FEATURES, parse_layer_type, unsaved_part
+from pyg_samsa.graphgym.network import WITHOUT_GRAPH_FEATURES, asks_for_masked, parse_layer_type, unsaved_part
 from pyg_samsa.graphgym.scheduler import WITHOUT_WARMUP, scheduler_name
 from pyg_samsa.graphgym.settings import (
     ALIASES,
@@ -366,7 +366,7 @@ def _inputs(changes: Changes) -> None:
     becomes="network and none, for masked",
 )
 def _masked(changes: Changes) -> None:
-    if MASKED in (cfg.dataset.task_type, cfg.dataset.csv_task):
+    if asks_for_masked():
         changes.change("predictor.members", "network", f"the task is {MASKED}")
         changes.change("dataset.descriptors", [], f"the task is {MASKED}")
 

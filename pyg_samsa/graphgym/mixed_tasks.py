@@ -18,6 +18,7 @@ from pyg_samsa.errors import ConfigError, SAMSAError
 from pyg_samsa.graphgym.checks import check_run, check_training
 from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
 from pyg_samsa.graphgym.loader import load_for_runner
+from pyg_samsa.graphgym.network import asks_for_masked
 from pyg_samsa.graphgym.plan import describe_network, make_plan, name_data, training_options
 from pyg_samsa.graphgym.settings import value_of, values_for
 from pyg_samsa.graphgym.share import describe
@@ -253,8 +254,7 @@ def _check_table() -> None:
     """Look for the table of a task, so that the data of other tasks are not prepared in vain."""
     if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv"):
         existing_table(cfg.dataset.csv or "")
-        unlabelled = MASKED in (cfg.dataset.task_type, cfg.dataset.csv_task)
-        check_unlabelled(MASKED if unlabelled else "", cfg.dataset.target_columns or ())
+        check_unlabelled(MASKED if asks_for_masked() else "", cfg.dataset.target_columns or ())
 
 
 def make_mixed_plan(

@@ -34,6 +34,7 @@ from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.nn.readout import POOLS
+from pyg_samsa.task import MASKED
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.scaling import fit_graph_features
 
@@ -284,6 +285,18 @@ def unused_settings(given: Iterable[str]) -> list[str]:
     return sorted(
         key for key in given if key.partition(".")[0] in groups and (key in without_effect or not key.startswith(reads))
     )
+
+
+def asks_for_masked() -> bool:
+    """Say whether the settings ask for training without labels.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> asks_for_masked()
+        False
+    """
+    return MASKED in (cfg.dataset.task_type, cfg.dataset.get("csv_task"))
 
 
 def edges_are_tokens() -> bool:
