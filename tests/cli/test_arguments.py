@@ -11,6 +11,8 @@ ADDERS = {
     "add_data_folder": {"root": Path("datasets")},
     "add_smiles_column": {"smiles_column": ""},
     "add_decimal": {"decimal": "auto"},
+    "add_device": {"device": "cpu"},
+    "add_max_atoms": {"max_atoms": 100_000},
     "add_model": {"model": "m"},
     "add_import": {"imports": [], "custom": False},
     "add_overrides": {"opts": []},
@@ -21,7 +23,8 @@ ADDERS = {
 def parser_of(*names, **options):
     parser = argparse.ArgumentParser(exit_on_error=False)
     for name in names:
-        given = {"default": "study.log"} if name == "add_storage" else options
+        needed = {"add_storage": {"default": "study.log"}, "add_max_atoms": {"what": "a prediction"}}
+        given = needed.get(name, options)
         getattr(_arguments, name)(parser, **given)
     return parser
 
