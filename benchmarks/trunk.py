@@ -61,6 +61,20 @@ def write(rows: Sequence[Mapping[str, Any]], args: argparse.Namespace, name: str
     print(found.to_string(index=False), flush=True)
 
 
+def task_configs(args: argparse.Namespace) -> dict[str, Path]:
+    """Write the configuration of each task of the mixture, and return their files by name.
+
+    Such a file trains the task alone, with the same network and the same batches. Its seed is that of the run.
+    """
+    loaded = load_config(args.config, args.opts)
+    plan = make_mixed_plan(loaded, load_tasks(loaded, progress=False), seed=0)
+    folder = args.out / "configs"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, part in plan.parts.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(part.config, sort_keys=False))
+    return {name: folder / f"{name}.yaml" for name in plan.parts}
+
+
 def together(args: argparse.Namespace) -> None:
     """Train the mixture, and each of its tasks alone with the same network and the same batches."""
     rows = []
@@ -80,21 +94,16 @@ def together(args: argparse.Namespace) -> None:
 def longer(args: argparse.Namespace) -> None:
     """Train tasks alone for more epochs, since an encoder that is shared is trained by the steps of all tasks."""
     rows = []
+    configs = task_configs(args)
     for seed in args.seeds:
-        whole = run_once(args.config, "together", seed, args)
-        for name in args.tasks or sorted(path.name for path in (whole / TASKS).iterdir()):
-            own = whole / TASKS / name
-            metric, score = score_of(own)
-            epochs = args.times * yaml.safe_load((own / "config.yaml").read_text())["optim"]["max_epoch"]
-            runs = {"alone": run_once(own / "config.yaml", f"alone-{name}", seed, args)}
-            opts = ("optim.max_epoch", str(epochs))
-            runs[f"{args.times} times as long"] = run_once(
-                own / "config.yaml", f"longer-{args.times}-{name}", seed, args, *opts
-            )
-            found = {**{how: score_of(folder)[1] for how, folder in runs.items()}, "together": score}
-            rows += [
-                {"task": name, "metric": metric, "trained": how, "seed": seed, "score": v} for how, v in found.items()
-            ]
+        for name in args.tasks or configs:
+            epochs = args.times * yaml.safe_load(configs[name].read_text())["optim"]["max_epoch"]
+            for how, label, opts in (
+                ("alone", "alone", ()),
+                (f"{args.times} times as long", f"longer-{args.times}", ("optim.max_epoch", str(epochs))),
+            ):
+                metric, score = score_of(run_once(configs[name], f"{label}-{name}", seed, args, *opts))
+                rows.append({"task": name, "metric": metric, "trained": how, "seed": seed, "score": score})
             write(rows, args, "longer", trunk_report.by_training(pd.DataFrame(rows)))
 
 
@@ -124,11 +133,11 @@ def few_rows(share: float, seed: int) -> Callable[[Any], Any]:
 def transfer(args: argparse.Namespace) -> None:
     """Fine-tune a trunk of all other tasks on one, with some of its training rows, against training from scratch."""
     rows = []
+    configs = task_configs(args)
     for seed in args.seeds:
-        whole = run_once(args.config, "together", seed, args)
-        for name in args.tasks or sorted(path.name for path in (whole / TASKS).iterdir()):
+        for name in args.tasks or configs:
             trunk = run_once(without(args.config, name, args.out), f"without-{name}", seed, args)
-            rows += fine_tune(name, whole / TASKS / name / "config.yaml", {"trunk": trunk}, seed, args)
+            rows += fine_tune(name, configs[name], {"trunk": trunk}, seed, args)
             write(rows, args, "transfer", trunk_report.by_share(pd.DataFrame(rows)))
     title = "A trunk of the other tasks, against new weights"
     trunk_report.draw_curves(pd.DataFrame(rows), args.out / "transfer.png", title)
@@ -172,12 +181,11 @@ class training_rows:
 def masked(args: argparse.Namespace) -> None:
     """Train on hidden features of all training rows first, then on few labels, against training from scratch."""
     rows = []
+    configs = task_configs(args)
     for seed in args.seeds:
-        whole = run_once(args.config, "together", seed, args)
         for name in args.tasks or ("peptides", "shapes"):
-            config = whole / TASKS / name / "config.yaml"
-            source = run_once(config, f"masked-{name}", seed, args, "dataset.task_type", "masked")
-            rows += fine_tune(name, config, {"masked": source}, seed, args)
+            source = run_once(configs[name], f"masked-{name}", seed, args, "dataset.task_type", "masked")
+            rows += fine_tune(name, configs[name], {"masked": source}, seed, args)
             write(rows, args, "masked", trunk_report.by_share(pd.DataFrame(rows)))
     title = "Hidden features first, against new weights"
     trunk_report.draw_curves(pd.DataFrame(rows), args.out / "masked.png", title)
