@@ -79,7 +79,7 @@ def together(args: argparse.Namespace) -> None:
     """Train the mixture, and each of its tasks alone with the same network and the same batches."""
     rows = []
     for seed in args.seeds:
-        folder = run_once(args.config, "together", seed, args)
+        folder = run_once(args.config, Path(args.config).stem, seed, args)
         for own in sorted((folder / TASKS).iterdir()):
             metric, score = score_of(own)
             rows.append({"task": own.name, "metric": metric, "trained": "together", "seed": seed, "score": score})
@@ -146,12 +146,20 @@ def transfer(args: argparse.Namespace) -> None:
 def fine_tune(
     name: str, config: Path, sources: Mapping[str, Path], seed: int, args: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Train a task with some of its rows, from scratch and from other networks."""
+    """Train a task with some of its rows, from scratch and from other networks.
+
+    Few rows give few steps in an epoch, so that there are more epochs: with a share of 0.25 four times as many, but at
+    most ``--most`` times. All runs are validated equally often.
+    """
     rows = []
+    epochs = yaml.safe_load(config.read_text())["optim"]["max_epoch"]
     for share in args.shares:
+        times = min(round(1 / share), args.most)
+        length = ["optim.max_epoch", str(epochs * times), "train.eval_period", str(times)]
         for start, source in {"scratch": None, **sources}.items():
             for adapt in ("all",) if source is None else args.adapt:
                 opts = [] if source is None else ["train.start_from", str(source), "train.adapt", adapt]
+                opts += length
                 label = start if source is None else f"{start}, {adapt}"
                 told = f"{name}-{share:g}-{label}".replace(", ", "-")
                 with training_rows(few_rows(share, seed)):
@@ -235,8 +243,8 @@ def conflict(args: argparse.Namespace) -> None:
     for seed in args.seeds:
         early = ["optim.max_epoch", "1", "optim.num_warmup_epochs", "0"]
         for when, folder in {
-            "after one epoch": run_once(args.config, "early", seed, args, *early),
-            "at the end": run_once(args.config, "together", seed, args),
+            "after one epoch": run_once(args.config, f"{Path(args.config).stem}-early", seed, args, *early),
+            "at the end": run_once(args.config, Path(args.config).stem, seed, args),
         }.items():
             gradients = gradients_of(folder, args)
             for row in alignments(gradients):
@@ -325,6 +333,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", help="tasks that are fine-tuned (default: all; masked: two)")
     parser.add_argument("--times", type=int, default=4, help="how many times as long, for longer")
     parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES), help="shares of the training rows")
+    parser.add_argument("--most", type=int, default=5, help="how many times as many epochs for few rows, at most")
     parser.add_argument("--adapt", nargs="+", default=["all"], help="values of train.adapt after a start")
     parser.add_argument("--threads", type=int, default=1, help="threads, for speed")
     parser.add_argument("--batches", type=int, default=8, help="batches of each task, for conflict")

@@ -41,6 +41,8 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
     weights. The readout is new. The folder ``tasks/NAME`` of such a run is a source like any other: the network of that
     task.
 
+    From training without labels, all but the readout is taken, even where its shapes fit.
+
     Args:
         network: A network as the runner trains it, such as :class:`~pyg_samsa.training.batch_network.BatchNetwork`;
             changed in place.
@@ -92,13 +94,13 @@ def start_from(network: nn.Module, source: Source) -> list[str]:
 
 
 def _unmasked(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return weights of a network that was trained without labels under the names of others."""
+    """Return weights of a network that was trained without labels under the names of others, without its readout."""
     owners = [
         name.removesuffix("hidden")
         for name in weights
         if name.endswith((".node_encoder.hidden", ".edge_encoder.hidden"))
     ]
-    found = dict(weights)
+    found = {name: value for name, value in weights.items() if not (owners and name.startswith(_HEAD))}
     for owner in owners:
         del found[f"{owner}hidden"]
         for name in [name for name in found if name.startswith(f"{owner}encoder.")]:
