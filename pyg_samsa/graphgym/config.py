@@ -45,6 +45,7 @@ class LoadedConfig:
         name: Name of the run.
         path: File it was read from.
         given: Dotted names that the user has set.
+        changed: Those of them whose values are not the defaults.
         changes: Settings of the file that gave way to those of the command line, or that give way to the data, see
             `pyg_samsa.graphgym.defaults` and `pyg_samsa.graphgym.data_defaults`.
         translation: Where the settings come from, if the file is one of GraphGPS or its relatives.
@@ -53,13 +54,14 @@ class LoadedConfig:
     name: str
     path: Path
     given: frozenset[str]
+    changed: frozenset[str] = frozenset()
     changes: Changes = field(default_factory=Changes)
     translation: Translation | None = None
 
     @property
     def without_effect(self) -> list[str]:
-        """Settings that the user has set and that have no effect."""
-        return sorted(self.given & NO_EFFECT)
+        """Settings that the user has changed and that have no effect."""
+        return sorted(self.changed & NO_EFFECT)
 
 
 def add_options(config: CN) -> None:
@@ -140,7 +142,8 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     earlier = content.pop(SHORTENED, None) or {}
     leaves, pairs = [*_leaves(content), *_leaves(earlier)], list(_pairs(opts))
     translation = None
-    if is_graphgps(together := dict([*leaves, *pairs]), known := set(all_keys())):
+    defaults = {key: value_of(key, cfg) for key in all_keys()}
+    if is_graphgps(together := dict([*leaves, *pairs]), known := set(defaults)):
         translation = translate(together, known)
         leaves, pairs = translation.split({key for key, _ in pairs})
     given = _merge(leaves, origin=str(name))
@@ -148,6 +151,7 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     given |= asked
     for key, setting in SETTINGS.items():
         setting.check(value_of(key, cfg))
+    changed = frozenset(key for key in given if value_of(key, cfg) != defaults[key])
     changes = Changes(frozenset(asked), frozenset(given), frozenset(earlier))
     fit_defaults(changes)
     check_settings()
@@ -159,7 +163,7 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     for key, part in (("run_name", run_name), ("name_tag", cfg.name_tag)):
         _check_folder_name(key, part)
     full_name = f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name
-    return LoadedConfig(full_name, path, frozenset(given), changes, translation)
+    return LoadedConfig(full_name, path, frozenset(given), changed, changes, translation)
 
 
 def _check_folder_name(key: str, name: str) -> None:

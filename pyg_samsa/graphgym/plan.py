@@ -80,7 +80,7 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         edges_are_tokens=edges_are_tokens(),
         config=resolved(loaded, settings),
         description={**describe_data(loaded, dataset), "model": describe_network(), **_not_saved(dataset)},
-        unused=(*loaded.without_effect, *unused_settings(loaded.given)),
+        unused=(*loaded.without_effect, *unused_settings(loaded.changed)),
         **training_options(monitor, higher_is_better=higher),
     )
 

@@ -7,6 +7,7 @@ from torch_geometric.graphgym.config import cfg, load_cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import PACKAGED, find_config, load_config, packaged_configs, resolved
+from pyg_samsa.graphgym.network import unused_settings
 from pyg_samsa.graphgym.settings import ALIASES, SETTINGS, values_for
 from pyg_samsa.nn import SAMSAOptions
 
@@ -160,7 +161,12 @@ def test_dumped_configuration_loads_to_itself(tmp_path):
 
 
 def test_settings_without_effect_are_told(tmp_path):
-    assert load_config(write(tmp_path, "gpu_mem: True\nseed: 1")).without_effect == ["gpu_mem"]
+    loaded = load_config(write(tmp_path, "gpu_mem: True\nseed: 1\nround: 4"))
+    assert (loaded.changed, loaded.without_effect) == ({"gpu_mem", "seed"}, ["gpu_mem"])
+    # The configuration in the folder of a run names every setting.
+    again = load_config(write(tmp_path, yaml.safe_dump(resolved(loaded)), "config.yaml"))
+    assert again.without_effect == ["gpu_mem"]
+    assert unused_settings(again.changed) == []
 
 
 def test_pyg_can_load_our_settings(tmp_path):
