@@ -203,7 +203,7 @@ def test_a_mixture_that_is_killed_within_an_epoch_goes_on_exactly(trunk, tmp_pat
 
 def test_a_finished_mixture_is_not_trained_again_but_completed(trunk, tmp_path):
     opts = ["train.auto_resume", "True", "optim.max_epoch", "1"]
-    path = trunk("labels", "nodes")
+    path = trunk("labels", "nodes", "hidden")
     (first,) = runner.run(path, opts)
     (again,) = runner.run(path, opts)
     assert again.reused
