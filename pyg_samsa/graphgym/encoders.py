@@ -1,7 +1,7 @@
 """Encoders for GraphGym's networks that do not need ogb.
 
 ``SAMSAAtom``, ``SAMSABond``, ``LinearNode``, ``MLPNode`` and ``LinearEdge``; ``TypeDictNode``, ``TypeDictEdge``,
-``VOCNode``, ``VOCEdge`` and ``DummyEdge`` of GraphGPS.
+``VOCNode``, ``VOCEdge``, ``COCONode``, ``COCOEdge`` and ``DummyEdge`` of GraphGPS and LRGB.
 
 GraphGym's own ``Atom`` and ``Bond`` stay as they are. The network ``samsa`` needs none of these, except ``MLPNode``
 where a linear map of the features is not enough: it chooses encoders by the description of the data set.
@@ -169,8 +169,8 @@ class DummyEdge(NodeEncoder):
 _NODE = {"SAMSAAtom": SAMSAAtom, "LinearNode": LinearNode, "MLPNode": MLPNode}
 _EDGE = {"SAMSABond": SAMSABond, "LinearEdge": LinearEdge}
 # Names of GraphGPS; features of superpixels are floats of any number here.
-_NODE |= {"TypeDictNode": TypeDictNode, "VOCNode": LinearNode}
-_EDGE |= {"TypeDictEdge": TypeDictEdge, "VOCEdge": LinearEdge, "DummyEdge": DummyEdge}
+_NODE |= {"TypeDictNode": TypeDictNode, "VOCNode": LinearNode, "COCONode": LinearNode}
+_EDGE |= {"TypeDictEdge": TypeDictEdge, "VOCEdge": LinearEdge, "COCOEdge": LinearEdge, "DummyEdge": DummyEdge}
 for _name, _encoder in _NODE.items():
     register_once(register.node_encoder_dict, _name, _encoder)
 for _name, _encoder in _EDGE.items():

@@ -306,6 +306,8 @@ def _encoders(leaves: Mapping[str, Any], made: Translation, used: str | None) ->
         if base in table.REFUSED_ENCODERS:
             _refuse(key, name, table.REFUSED_ENCODERS[base], known)
         base = base or "LinearNode"
+        if base in table.SUPERPIXEL_ENCODERS and (base.startswith("COCO") or table.SCALES_SUPERPIXELS in leaves):
+            made.set("dataset.scale_features", True, key, name)
         made.settings[key] = Taken(leaves[key], key) if base == name else Taken(base, key, name)
     if leaves.get("dataset.edge_encoder") is False and _is_foreign(leaves) and not _is(made, "gcn"):
         made.note("dataset.edge_encoder", False, "edge features that a data set has are encoded all the same")

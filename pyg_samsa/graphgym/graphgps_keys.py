@@ -49,6 +49,8 @@ REFUSED_ENCODINGS: Mapping[str, str] = {
     "ElstaticSE": "the electrostatic kernel is not part of this package",
     "ERN": "encodings by effective resistance are not part of this package",
 }
+SCALES_SUPERPIXELS = "train.eval_smoothing_metrics"
+"""A setting of one repository, that of https://arxiv.org/abs/2309.00367, which standardises features of superpixels."""
 KEYS: Mapping[str, Key] = {
     **{f"posenc_{name}.enable": Key(READ, f"Only `False`: {reason}.") for name, reason in REFUSED_ENCODINGS.items()},
     "accelerator": Key(SAME, "Where to train."),
@@ -177,7 +179,7 @@ KEYS: Mapping[str, Key] = {
     "train.enable_ckpt": Key(SAME, "Whether checkpoints are written."),
     "train.epoch_resume": Key(SAME, "Only -1: `train.auto_resume` continues the newest epoch."),
     "train.eval_period": Key(SAME, "Epochs between validations."),
-    "train.eval_smoothing_metrics": Key(SAME, "Only False."),
+    SCALES_SUPERPIXELS: Key(LISTED, "Dirichlet energy, distances and norms of nodes are not measured", (False,)),
     "train.finetune": Key(REFUSED, "train.start_from takes runs of this package", ("",)),
     "train.mode": Key(SAME, "`custom` or `standard`; inference alone is `pyg-samsa predict`."),
     "train.sampler": Key(NOTHING, "graphs are never cut."),
@@ -213,11 +215,14 @@ REFUSED_ATTENTION: Mapping[str, str] = {
 }
 ENCODINGS: Mapping[str, str] = {"LapPE": "lap", "RWSE": "rwse"}
 """Encodings in the name of a node encoder -> ``pe.kind``."""
+SUPERPIXEL_ENCODERS = ("VOCNode", "VOCEdge", "COCONode", "COCOEdge")
+_SCALED = "the same, with `dataset.scale_features True`, as in the repository that has this name"
 NODE_ENCODERS: Mapping[str, str] = {
     "Atom": "OGB's nine atom features",
     "LinearNode": "a linear map of float features",
     "TypeDictNode": "an embedding of types",
     "VOCNode": "a linear map of the features of superpixels",
+    "COCONode": _SCALED,
     "": "a linear map of float features, where only an encoding is named",
 }
 EDGE_ENCODERS: Mapping[str, str] = {
@@ -225,6 +230,7 @@ EDGE_ENCODERS: Mapping[str, str] = {
     "LinearEdge": "a linear map of float features",
     "TypeDictEdge": "an embedding of types",
     "VOCEdge": "a linear map of the features of superpixels",
+    "COCOEdge": _SCALED,
     "DummyEdge": "one learned vector for all edges",
 }
 REFUSED_ENCODERS: Mapping[str, str] = {

@@ -18,6 +18,7 @@ from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.molecule_descriptors import add_descriptors
+from pyg_samsa.datasets.scaled_features import add_feature_scale
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.functional.codes import STRUCTURAL_CODES
 from pyg_samsa.graphgym.changes import Changes
@@ -107,6 +108,7 @@ def load_for_runner(changes: Changes | None = None, *, progress: bool = True, en
     if changes is not None:
         fit_to_data(changes, dataset)
     resolved_task(dataset.task)
+    dataset = add_feature_scale(dataset, **values_for(add_feature_scale, cfg))
     dataset = _with_added_features(dataset, folder, progress=progress) if encodings else dataset
     describe(dataset)
     return dataset

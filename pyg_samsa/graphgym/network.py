@@ -13,6 +13,7 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.functional.autocast import without_autocast
+from pyg_samsa.graphgym.graphgps_keys import SUPERPIXEL_ENCODERS
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
     ALIASES,
@@ -40,7 +41,7 @@ from pyg_samsa.training.scaling import fit_graph_features
 
 _CATEGORICAL = ("Atom", "Bond", "Integer", "TypeDictNode", "TypeDictEdge")
 # Encoders that nn.SAMSA makes itself from the data set's own description of its features.
-BUILT_IN_ENCODERS = (*_CATEGORICAL, "LinearNode", "LinearEdge", "VOCNode", "VOCEdge")
+BUILT_IN_ENCODERS = (*_CATEGORICAL, *SUPERPIXEL_ENCODERS, "LinearNode", "LinearEdge")
 SHRINKING_HEAD = "san_graph"
 LEVEL_OF_HEAD = {"graph": "graph", "mlp_graph": "graph", SHRINKING_HEAD: "graph"}
 LEVEL_OF_HEAD |= {"node": "node", "inductive_node": "node"}

@@ -13,6 +13,7 @@ from typing import Any, Union, get_args, get_origin
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.molecule_descriptors import add_descriptors
+from pyg_samsa.datasets.scaled_features import add_feature_scale
 from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import OPERATORS
@@ -264,6 +265,7 @@ def add_registered() -> None:
 add_registered()
 add_owner(PointNet, "point_net")
 add_owner(add_encoding, "pe")
+add_owner(add_feature_scale, "dataset")
 add_owner(add_descriptors, "dataset", defaults={"descriptors": []})
 add_owner(
     TrainerOptions,
@@ -345,7 +347,6 @@ _setting(
 _setting("run_name", "", "Name of the run's folder in out_dir; empty for the name of the YAML file.")
 _setting("name_tag", "", "Text that is appended to the name of the run.")
 _setting("train.mode", "standard", "standard (custom is the same).", ("standard", "custom"))
-_setting("train.eval_smoothing_metrics", False, "Not part of this runner.", (False,))
 _setting("optim.num_warmup_epochs", 0.0, "Epochs of linear warm-up.", low=0.0)
 _setting("optim.clip_grad_norm", False, "Whether the norm of the gradient is clipped.")
 _setting("optim.clip_grad_norm_value", 1.0, "Largest norm of the gradient.", above=0.0)

@@ -206,6 +206,7 @@ def test_every_form_loads_up_to_the_data_or_names_what_it_cannot(form, write, mo
 
 
 FEATURES = {"Atom": (ATOM_CARDINALITIES, BOND_CARDINALITIES), "TypeDictNode": ([28], [4]), "VOCNode": (14, 2)}
+FEATURES["COCONode"] = FEATURES["VOCNode"]
 
 
 class StandIn(InMemoryDataset):
@@ -271,6 +272,7 @@ TRAINED = [
     ("malnet", "GPSModel", SLOW, None, "default", "max"),
     ("contact", "custom_gnn", "gatedgcnconv", "Atom", "inductive_edge", None),
     ("contact", "gnn", "gcnconv", "Atom", "inductive_edge", None),
+    ("coco", "custom_gnn", "gcnconv", "COCONode", "inductive_node", None),
 ]
 
 
@@ -431,6 +433,18 @@ def test_edge_features_that_are_not_encoded_there_are_listed():
 
     assert len(of(dataset__edge_encoder=False)) == 1
     assert of(dataset__edge_encoder=True) == of() == []
+
+
+@pytest.mark.parametrize(
+    ("encoder", "tuned", "scaled"),
+    [("VOCNode", False, None), ("VOCNode+LapPE", True, True), ("COCONode", False, True), ("Atom", True, None)],
+)
+def test_superpixels_are_standardised_as_in_the_repository_that_does_so(encoder, tuned, scaled):
+    settings = {"dataset.node_encoder_name": encoder, "model.type": "custom_gnn", "gnn.layer_type": "gineconv"}
+    settings |= {"posenc_LapPE.enable": True} if "LapPE" in encoder else {}
+    settings |= {"train.eval_smoothing_metrics": False} if tuned else {}
+    assert values(settings).get("dataset.scale_features") == scaled
+    assert values(settings | {"dataset.scale_features": False})["dataset.scale_features"] is False
 
 
 def test_wandb_is_used_where_it_is_installed(monkeypatch):
