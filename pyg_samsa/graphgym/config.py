@@ -316,6 +316,8 @@ def _coerce(key: str, value: Any, default: Any) -> Any:
         read = _read(kind, value)
         if type(read) is (list if kind is tuple else kind) and read == read:
             return read
+    if {list, tuple} & set(types) and isinstance(value, str) and value:
+        return [value]  # one word for a list of words
     names = " or ".join(_WORDS[list if kind is tuple else kind] for kind in types if kind is not type(None))
     raise ConfigError(key, value, names + (", or nothing" if type(None) in types else ""))
 

@@ -160,6 +160,15 @@ def test_dumped_configuration_loads_to_itself(tmp_path):
     assert "share" not in dumped
 
 
+def test_one_word_is_a_list_of_one(tmp_path):
+    path = write(tmp_path, "dataset: {format: samsa, name: csv, standardize: fragment}")
+    load_config(path, ["dataset.descriptors", "maccs"])
+    assert (cfg.dataset.standardize, cfg.dataset.descriptors) == (["fragment"], ["maccs"])
+    for value in ("3", "''"):
+        with pytest.raises(ConfigError, match=r"dataset\.standardize: got .*a list"):
+            load_config(path, ["dataset.standardize", value])
+
+
 def test_settings_without_effect_are_told(tmp_path):
     loaded = load_config(write(tmp_path, "gpu_mem: True\nseed: 1\nround: 4"))
     assert (loaded.changed, loaded.without_effect) == ({"gpu_mem", "seed"}, ["gpu_mem"])
