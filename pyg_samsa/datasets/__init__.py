@@ -1,4 +1,4 @@
-"""Data sets of molecules, point clouds and sequences, and the catalogue of all of them."""
+"""Data sets of molecules, point clouds, sequences and nodes of one graph, and the catalogue of all of them."""
 
 from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import Features
@@ -10,6 +10,8 @@ from pyg_samsa.datasets.molecules.lrgb_release import LRGBRelease
 from pyg_samsa.datasets.molecules.ogb import OGBMolecules
 from pyg_samsa.datasets.molecules.peptides import EmbeddedPeptides
 from pyg_samsa.datasets.molecules.zinc import ZINC
+from pyg_samsa.datasets.nodes.geom_gcn import GeomGCN
+from pyg_samsa.datasets.nodes.node_dataset import NodeDataset
 from pyg_samsa.datasets.points.modelnet import ModelNet
 from pyg_samsa.datasets.points.shapenet_part import ShapeNetPart
 from pyg_samsa.datasets.points.shapes import Shapes
@@ -33,11 +35,13 @@ __all__ = [
     "Features",
     "FoldedPaths",
     "GNNBenchmark",
+    "GeomGCN",
     "LRGBPeptides",
     "LRGBRelease",
     "ListOps",
     "ModelNet",
     "NewsPairs",
+    "NodeDataset",
     "OGBMolecules",
     "Pathfinder",
     "SequenceDataset",

@@ -395,7 +395,7 @@ class SplitDataset(InMemoryDataset):
         if key not in self._data:
             return torch.zeros(len(self), dtype=torch.long)
         sizes = (
-            torch.tensor([self._data[key].size(_cat_dim(key, self._data[key]))])
+            torch.tensor([self._data[key].size(_cat_dim(key, self._data[key]))]).expand(self.len())
             if self.slices is None
             else self.slices[key].diff()
         )

@@ -85,6 +85,16 @@ def option_names(format: str, name: str) -> list[str]:
     return find(format, name).keywords
 
 
+def is_transductive(format: str, name: str) -> bool:
+    """Whether a data set is one graph whose nodes are split.
+
+    Example:
+        >>> is_transductive("PyG-WebKB", "cornell"), is_transductive("PyG-ZINC", "subset"), is_transductive("PyG", "x")
+        (True, False, False)
+    """
+    return knows(format, name) and bool(getattr(find(format, name).make, "transductive", False))
+
+
 def is_prepared(name: str, root: str | os.PathLike[str]) -> bool:
     """Whether a data set with default options can be loaded at once.
 

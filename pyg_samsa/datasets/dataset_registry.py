@@ -16,7 +16,7 @@ from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.options import Argument, Option, options_of
 
-PACKAGES = ("molecules", "points", "sequences")
+PACKAGES = ("molecules", "nodes", "points", "sequences")
 """Sub-packages whose modules register data sets when they are imported."""
 
 

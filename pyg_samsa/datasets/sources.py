@@ -41,6 +41,7 @@ class RemoteFile(NamedTuple):
 _DROPBOX = "https://www.dropbox.com/s"
 _OGB = "https://snap.stanford.edu/ogb/data/graphproppred/csv_mol_download"
 _GNN_BENCHMARK = "https://data.pyg.org/datasets/benchmarking-gnns"
+_GEOM_GCN = "https://raw.githubusercontent.com/graphdml-uiuc-jlu/geom-gcn/f1fc0d14b3b019c562737240d06ec83b07d16a8f"
 _ZINC_INDEX = "https://raw.githubusercontent.com/graphdeeplearning/benchmarking-gnns/master/data/molecules"
 
 FUNC_CSV = RemoteFile(
@@ -102,6 +103,16 @@ def gnn_benchmark_zip(name: str) -> RemoteFile:
         'CLUSTER_v2.zip'
     """
     return RemoteFile(f"{name}_v2.zip", f"{_GNN_BENCHMARK}/{name}_v2.zip", None)
+
+
+def geom_gcn_file(path: str) -> RemoteFile:
+    """Return a file of the authors of Geom-GCN, of the state that PyG reads; they published no hashes.
+
+    Example:
+        >>> geom_gcn_file("splits/film_split_0.6_0.2_0.npz").name
+        'film_split_0.6_0.2_0.npz'
+    """
+    return RemoteFile(path.rpartition("/")[2], f"{_GEOM_GCN}/{path}", None)
 
 
 CIFAR10 = {

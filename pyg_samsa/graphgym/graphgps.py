@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from pyg_samsa.datasets import catalog
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym import graphgps_keys as table
 from pyg_samsa.graphgym.settings import GPS_LAYERS, LOCAL_OF_GRAPHGPS
@@ -118,6 +119,7 @@ def translate(leaves: Mapping[str, Any], known: Collection[str] = ()) -> Transla
     """
     made = Translation()
     dropped = _take(leaves, made, known)
+    _splits(leaves, made, own=not _is_foreign(leaves) and "dataset.transductive" in known)
     _network(leaves, made)
     _head(leaves, made)
     used = _used_encoding(leaves)
@@ -164,6 +166,40 @@ def _refuse(key: str, value: Any, reason: str, allowed: Mapping[str, Any], hint:
     """Raise an error about a part that cannot mean the same here."""
     hint = hint or f"One of these is possible: {', '.join(name for name in allowed if name)}."
     raise ConfigError(key, value, f"another value: {reason}", hint=hint)
+
+
+def _splits(leaves: Mapping[str, Any], made: Translation, *, own: bool) -> None:
+    """Choose the split of the nodes of a data set of one graph; other data sets have one split.
+
+    Args:
+        leaves: Dotted name -> value.
+        made: The translation.
+        own: Whether the file has GraphGym's own default of ``dataset.transductive``, which says nothing.
+    """
+    data, mode, index, transductive = (
+        f"dataset.{name}" for name in ("name", "split_mode", "split_index", "transductive")
+    )
+    asked = leaves.get(transductive, False)
+    if not isinstance(asked, bool):
+        raise ConfigError(transductive, asked, "True or False")
+    if not catalog.is_transductive(_text(leaves, "dataset.format"), _text(leaves, data)):
+        if asked and not own:
+            sets = ", ".join(name for name in catalog.names() if catalog.is_transductive("samsa", name))
+            expected = f"False: {_text(leaves, data)} is split by graphs, not by nodes of one graph"
+            raise ConfigError(transductive, asked, expected, hint=f"Data sets of one graph: {sets}.")
+        if mode in leaves:
+            made.settings[mode] = Taken(leaves[mode], mode)
+        if leaves.get(index) not in (None, 0):
+            made.note(index, leaves[index], "the data set has one split here")
+        return
+    if index in leaves:
+        made.settings[index] = Taken(leaves[index], index)
+    asked = leaves.get(mode, "standard")
+    if asked not in ("standard", "random"):
+        raise ConfigError(mode, asked, ("standard", "random"))
+    made.settings[mode] = Taken(asked, mode if mode in leaves else "")
+    if asked == "random":
+        made.set("dataset.node_split", "random", mode, asked)
 
 
 def _belongs(name: str, encoding: str | None) -> bool:

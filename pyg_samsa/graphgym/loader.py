@@ -74,6 +74,8 @@ def _given_options() -> dict[str, Any]:
         given["fractions"] = list(cfg.dataset.split)
         if str(cfg.model.loss_fun).startswith(BOUNDED):
             given.setdefault("censored", "bounds")
+    if catalog.is_transductive(cfg.dataset.format, cfg.dataset.name):
+        given["fractions"] = list(cfg.dataset.split)
     return given
 
 

@@ -170,8 +170,10 @@ def describe_data(loaded: LoadedConfig, dataset: Any) -> dict[str, str]:
 
 def name_data(dataset: Any) -> str:
     """Return the name of the present data set and the sizes of its splits, for a header."""
-    sizes = " / ".join(f"{count:,} {split}" for split, count in split_sizes(dataset.split_idx).items())
-    return f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}"
+    of_nodes = getattr(dataset, "node_sizes", None)
+    counts = split_sizes(dataset.split_idx) if of_nodes is None else of_nodes
+    sizes = " / ".join(f"{count:,} {split}" for split, count in counts.items())
+    return f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}{'' if of_nodes is None else ' nodes of one graph'}"
 
 
 def _not_saved(dataset: Any) -> dict[str, str]:

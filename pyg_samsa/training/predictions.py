@@ -14,6 +14,7 @@ from torch_geometric.graphgym.imports import pl
 from pyg_samsa.io.cells import BOUND_SIGNS, spread_of, write_number
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.formulas import escape_table
+from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
 from pyg_samsa.task import MASKED, Task
 
 CHUNK_ROWS = 100_000
@@ -23,7 +24,8 @@ _DIGITS = 7
 class PredictionCollector(pl.Callback):
     """Keeps the test predictions of all processes, ordered by row (and by node or pair within it).
 
-    Pairs of nodes without a label, which rankings need, are not kept.
+    Pairs of nodes without a label, which rankings need, are not kept. Nodes without a class, such as those of other
+    splits of one graph, are not kept either.
 
     Args:
         task_kind: Kind of the task; nothing is kept of a masked one, whose predictions are those of hidden features.
@@ -71,6 +73,9 @@ class PredictionCollector(pl.Callback):
         elif len(pred) != len(row_id):
             graph, ptr = batch.batch.cpu(), batch.ptr.cpu()
             row_id, node = row_id[graph], torch.arange(len(graph)) - ptr[graph]
+        if self.task_level == "node" and self.task_kind == "multiclass":
+            known = has_class(target)
+            row_id, node, pred, target = row_id[known], node[known], pred[known], target[known]
         self._parts.append((row_id, node, pred, target))
 
     def on_test_epoch_end(self, trainer: Any, pl_module: Any) -> None:
@@ -94,13 +99,25 @@ class PredictionCollector(pl.Callback):
         self._parts = []
 
 
+def has_class(target: Tensor) -> Tensor:
+    """Return which rows of class numbers [n] or [n, 1] are labelled: neither -100 nor NaN.
+
+    Example:
+        >>> has_class(torch.tensor([2, -100])).tolist(), has_class(torch.tensor([[float("nan")], [0.0]])).tolist()
+        ([True, False], [False, True])
+    """
+    known = (target != IGNORE_INDEX) & ~target.isnan() if target.is_floating_point() else target != IGNORE_INDEX
+    return known.reshape(len(target))
+
+
 def write_predictions(path: Path, collected: PredictionCollector, *, dataset: Any, task: Task) -> None:
     """Write ``row, [node,] [source, target,] [smiles,] <name>_true, [<name>_bound,] <name>_pred, ...`` as CSV.
 
     ``<name>_bound`` is ``>`` where the target is a lower bound, ``<`` where it is an upper one, and empty elsewhere;
     the column is there if the data set has bounds of this target. Predictions of labels and classes are probabilities,
     those of regressions are values. A multi-class target is one column ``true`` with the class number, ``pred`` with
-    the most likely one, and a probability per class. ``node``, or ``source`` and ``target`` of a pair, are numbers of
+    the most likely one, and a probability per class; ``true`` is empty without a label. ``node``, or ``source`` and
+    ``target`` of a pair, are numbers of
     nodes within the graph of the row.
 
     Args:
@@ -136,7 +153,9 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
         columns.update(_smiles(dataset, collected.row_id))
     target = collected.target.reshape(len(pred), -1)
     if task.kind == "multiclass":
-        columns["true"], columns["pred"] = target[:, 0].tolist(), pred.argmax(-1).tolist()
+        known = has_class(target[:, 0]).tolist()
+        columns["true"] = [value if there else "" for value, there in zip(target[:, 0].tolist(), known, strict=True)]
+        columns["pred"] = pred.argmax(-1).tolist()
         columns.update({f"{name}_pred": column.tolist() for name, column in zip(task.names, readable.T, strict=True)})
     else:
         bounds = _bounds(dataset, collected.row_id)

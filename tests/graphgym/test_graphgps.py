@@ -15,6 +15,8 @@ from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import cfg, load_config
 from pyg_samsa.graphgym.network import LEVEL_OF_HEAD
 from pyg_samsa.task import Task
+from pyg_samsa.training.run_files import read_table
+from tests import geom_gcn_files
 
 REGIONS, WEIGHTED = "edge_wt_region_boundary", "weighted_cross_entropy"
 # Format and name of a data set, task, loss, metric, edge encoder.
@@ -96,9 +98,9 @@ FORMS = {
     ("malnet", "GPSModel", SLOW, "SignNet", "default", "max"): NODE,
     ("code", "GPSModel", SLOW, "ASTNode", "ogb_code_graph", "mean"): "gnn.head",
     ("ppa", "GPSModel", SLOW, "PPANode", "default", "mean"): NODE,
-    ("actor", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "dataset.transductive",
-    ("webkb", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "dataset.transductive",
-    ("webkb", "Graphormer", None, "LinearNode+GraphormerBias", "node", None): "dataset.transductive",
+    ("actor", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "",
+    ("webkb", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "",
+    ("webkb", "Graphormer", None, "LinearNode+GraphormerBias", "node", None): "model.type",
     ("zinc", "Graphormer", None, "TypeDictNode+GraphormerBias", "graphormer_graph", "graph_token"): "model.type",
     ("zinc", "SANTransformer", None, "TypeDictNode+LapPE", "san_graph", "add"): "model.type",
     ("voc", "SANTransformer", None, "VOCNode+LapPE", "inductive_node", None): "model.type",
@@ -280,6 +282,7 @@ TRAINED = [
 def test_forms_train_an_epoch(form, write, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(graphgps, "has_wandb", lambda: False)
     monkeypatch.setattr(loader.catalog, "knows", lambda format, name: True)
+    monkeypatch.setattr(loader.catalog, "is_transductive", lambda format, name: False)
     monkeypatch.setattr(loader.catalog, "option_names", lambda format, name: ["slic_compactness"])
     monkeypatch.setattr(loader.catalog, "load", lambda format, name, root, progress, **options: StandIn(form))
     monkeypatch.setattr(runner, "draw_run", lambda *_, **__: None)
@@ -296,6 +299,57 @@ def test_forms_train_an_epoch(form, write, tmp_path, monkeypatch, capsys):
     again = load_config(result.folder.file("config.yaml"))
     assert again.translation is None or not again.translation.notes
     assert cfg.pe.kind == {"LapPE": "lap", "RWSE": "rwse"}.get((form[3] or "").rpartition("+")[2], "none")
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "changes"),
+    [
+        ("webkb", "texas", {"split_mode": "standard", "split_index": 7}),
+        ("actor", "actor", {}),
+        ("webkb", "texas", {"split_mode": "random", "split": [0.5, 0.25, 0.25], "name": "Texas"}),
+    ],
+)
+def test_nodes_of_one_graph_train_from_raw_files(data, name, changes, write, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "draw_run", lambda *_, **__: None)
+    geom_gcn_files.shrink(monkeypatch)
+    geom_gcn_files.write(tmp_path / "data", name)
+    form = (data, "GPSModel", "GCN+Transformer", "LapPE", "node", None)
+    dataset = {**content(*form)["dataset"], **({"name": name} if data == "webkb" else {}), **changes}
+    opts = {"optim.max_epoch": 2, "optim.num_warmup_epochs": 0, "num_threads": 1, "accelerator": "cpu"}
+    opts |= {"out_dir": tmp_path / "out", "dataset.dir": tmp_path / "data"}
+    (result,) = runner.run(write(form, dataset=dataset), [str(word) for pair in opts.items() for word in pair])
+    assert 0 < result.test["loss"] < 100
+    masks = geom_gcn_files.masks(changes.get("split_index", 0)).astype(bool)
+    _, classes = geom_gcn_files.nodes()
+    rows = read_table(result.folder.file("predictions_test.csv"))
+    nodes = rows["node"].tolist()
+    if "split" in changes:
+        assert len(nodes) == 6
+    else:
+        assert nodes == masks[2].nonzero()[0].tolist()
+    assert rows["true"].tolist() == classes[nodes].tolist()
+    assert result.test["accuracy"] == pytest.approx((rows["true"] == rows["pred"]).mean())
+    # What is written runs again with the same split.
+    load_config(result.folder.file("config.yaml"))
+    check_run()
+    again = loader.load_for_runner(progress=False)
+    assert again[2].y.ge(0).nonzero().flatten().tolist() == nodes
+
+
+def test_splits_of_one_graph_are_named(write):
+    form = ("webkb", "GPSModel", "GCN+Transformer", "LapPE", "node", None)
+    with pytest.raises(ConfigError, match=r"dataset.split_mode: got 'cv-kfold-5', expected one of"):
+        load_config(write(form, dataset={"split_mode": "cv-kfold-5"}))
+    with pytest.raises(ConfigError, match=r"dataset.split_index: got 12"):
+        load_config(write(form, dataset={"split_index": 12}))
+    cluster = ("cluster", "GPSModel", GATED, "LapPE", "inductive_node", None)
+    found = load_config(write(cluster, dataset={"split_index": 3, "split_mode": "standard"})).translation
+    assert any(note.startswith("dataset.split_index 3: ") for note in found.notes)
+    assert cfg.dataset.split_index is None
+    check_run()
+    with pytest.raises(ConfigError, match=r"dataset.transductive: got True, expected False: CLUSTER") as caught:
+        load_config(write(cluster, dataset={"transductive": True}))
+    assert "cornell" in caught.value.hint
 
 
 def gps(**changes):

@@ -75,6 +75,26 @@ def test_nodes_know_their_graph_and_number(collect, tmp_path):
     assert table["height_pred"].tolist() == [3, 4, 5, 0, 1, 2]
 
 
+def test_nodes_without_a_class_are_left_out(tmp_path):
+    collector = PredictionCollector("multiclass", "node")
+    graph = Data(x=torch.zeros(4, 1), row_id=torch.tensor([2]))
+    pred = torch.tensor([[0.0, 9.0], [9.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    batch = Batch.from_data_list([graph])
+    collector.on_test_batch_end(None, None, {"pred": pred, "target": torch.tensor([-100, 0, -100, 0])}, batch, 0)
+    batch = Batch.from_data_list([Data(x=torch.zeros(4, 1), row_id=torch.tensor([1]))])
+    target = torch.tensor([1.0, float("nan"), float("nan"), float("nan")])
+    collector.on_test_batch_end(None, None, {"pred": pred, "target": target}, batch, 0)
+    collector.on_test_epoch_end(types.SimpleNamespace(world_size=1), None)
+    table = write(tmp_path, collector, "multiclass", ["a", "b"])
+    assert table[["row", "node", "true", "pred"]].values.tolist() == [[1, 0, 1, 1], [2, 1, 0, 0], [2, 3, 0, 1]]
+
+
+def test_graphs_without_a_class_have_an_empty_field(collect, tmp_path):
+    table = write(tmp_path, collect([0, 1], torch.eye(2), torch.tensor([1, -100])), "multiclass", ["a", "b"])
+    assert table["true"].fillna(-1).tolist() == [1, -1]
+    assert (tmp_path / "predictions.csv").read_text().splitlines()[1].startswith("0,1,0,")
+
+
 def test_graphs_of_one_node_have_numbers_of_nodes_too(tmp_path):
     collector = PredictionCollector()
     batches = [[Data(x=torch.ones(n, 1), row_id=torch.tensor([row]))] for row, n in ((7, 1), (3, 2))]

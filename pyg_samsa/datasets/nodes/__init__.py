@@ -1,0 +1,1 @@
+"""Data sets of one graph whose nodes are split."""
