@@ -7,7 +7,9 @@ from pyg_samsa.datasets.molecules.csv_molecules import CSVMolecules
 from pyg_samsa.datasets.molecules.gnn_benchmark import GNNBenchmark
 from pyg_samsa.datasets.molecules.lrgb import LRGBPeptides
 from pyg_samsa.datasets.molecules.lrgb_release import LRGBRelease
+from pyg_samsa.datasets.molecules.malnet import MalNetTiny
 from pyg_samsa.datasets.molecules.ogb import OGBMolecules
+from pyg_samsa.datasets.molecules.pcqm4m import PCQM4Mv2
 from pyg_samsa.datasets.molecules.peptides import EmbeddedPeptides
 from pyg_samsa.datasets.molecules.zinc import ZINC
 from pyg_samsa.datasets.nodes.geom_gcn import GeomGCN
@@ -39,10 +41,12 @@ __all__ = [
     "LRGBPeptides",
     "LRGBRelease",
     "ListOps",
+    "MalNetTiny",
     "ModelNet",
     "NewsPairs",
     "NodeDataset",
     "OGBMolecules",
+    "PCQM4Mv2",
     "Pathfinder",
     "SequenceDataset",
     "ShapeNetPart",

@@ -85,6 +85,16 @@ ZINC_ZIP = RemoteFile("molecules.zip", f"{_DROPBOX}/feo9qle74kg48gy/molecules.zi
 ZINC_INDEX = {split: RemoteFile(f"{split}.index", f"{_ZINC_INDEX}/{split}.index", None) for split in SPLITS}
 
 
+_MALNET = "https://malnet.cc.gatech.edu"
+MALNET_TAR = RemoteFile("malnet-graphs-tiny.tar.gz", f"{_MALNET}/graph-data/malnet-graphs-tiny.tar.gz", None)
+MALNET_SPLITS = RemoteFile("split_info_tiny.zip", f"{_MALNET}/split-info/split_info_tiny.zip", None)
+PCQM4M_ZIP = RemoteFile(
+    "pcqm4m-v2.zip",
+    "https://dgl-data.s3-accelerate.amazonaws.com/dataset/OGB-LSC/pcqm4m-v2.zip",
+    "md5:65b742bafca5670be4497499db7d361b",  # authors
+)
+
+
 def ogb_zip(folder: str) -> RemoteFile:
     """Return the archive of one of OGB's molecule sets; OGB published no hashes.
 

@@ -185,7 +185,7 @@ def _splits(leaves: Mapping[str, Any], made: Translation, *, own: bool) -> None:
     if not catalog.is_transductive(_text(leaves, "dataset.format"), _text(leaves, data)):
         if asked and not own:
             sets = ", ".join(name for name in catalog.names() if catalog.is_transductive("samsa", name))
-            expected = f"False: {_text(leaves, data)} is split by graphs, not by nodes of one graph"
+            expected = f"False with {_text(leaves, data)}, which is not known as one graph whose nodes are split"
             raise ConfigError(transductive, asked, expected, hint=f"Data sets of one graph: {sets}.")
         if mode in leaves:
             made.settings[mode] = Taken(leaves[mode], mode)

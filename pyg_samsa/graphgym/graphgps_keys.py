@@ -67,7 +67,7 @@ KEYS: Mapping[str, Key] = {
     "dataset.node_encoder_bn": Key(LISTED, "no batch norm follows an encoder of features", (False,)),
     "dataset.node_encoder_name": Key(READ, "Encoder of node features, `+` and positional encodings, see below."),
     "dataset.node_encoder_num_types": Key(SAME, "Types of `TypeDictNode`; a described data set knows its own."),
-    "dataset.pcqm4m_subset": Key(NOTHING, "PCQM4Mv2 is not among the data sets."),
+    "dataset.pcqm4m_subset": Key(NOTHING, "`dataset.name` says which molecules of PCQM4Mv2 are used."),
     "dataset.rand_split": Key(LISTED, "splits are those of the data set, or `dataset.split`", (False,)),
     "dataset.resample_negative": Key(NOTHING, "negatives are drawn anew in training, if the data have none."),
     "dataset.slic_compactness": Key(SAME, "Superpixels come in one form, 30."),

@@ -17,6 +17,7 @@ import math
 import os
 import pickle
 import pickletools
+import zipfile
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
@@ -313,7 +314,8 @@ def load(path: str | os.PathLike[str], *, tensors: bool = False) -> Any:
     Anything else is refused before it is called. Both names of numpy's core are known (``numpy.core`` before version
     2, ``numpy._core`` since). Arrays of objects, records or custom types are refused, as are containers that contain
     themselves or are nested deeper than 50 levels, and keys of more than 100 parts. Arrays, tensors and containers take
-    at most 16 bytes for each byte of the file, and 16 MiB; what is used twice counts twice.
+    at most 16 bytes for each byte of the file, and 16 MiB; what is used twice counts twice. A file that ``torch.save``
+    wrote is read too, if it holds arrays and no tensors.
 
     Args:
         path: Pickle of any protocol.
@@ -342,6 +344,7 @@ def load(path: str | os.PathLike[str], *, tensors: bool = False) -> Any:
     content = Path(path).read_bytes()
     token = _ALLOWANCE.set(_Allowance(len(content)))
     try:
+        content = _pickle_in(content)
         _refuse_opcodes(content)
         result = _Unpickler(io.BytesIO(content), _ARRAYS | _TENSORS if tensors else _ARRAYS).load()
         _ALLOWANCE.get().take(_unfolded(result, 0, {}))
@@ -352,6 +355,17 @@ def load(path: str | os.PathLike[str], *, tensors: bool = False) -> Any:
         raise DataIntegrityError(path, expected, f"a damaged file ({type(error).__name__}: {error})") from error
     finally:
         _ALLOWANCE.reset(token)
+
+
+def _pickle_in(content: bytes) -> bytes:
+    """Return the pickle in an archive of ``torch.save``, and any other content as it is."""
+    if not content.startswith(b"PK"):
+        return content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = [member for member in archive.infolist() if member.filename.endswith("/data.pkl")]
+        if len(members) != 1 or members[0].compress_type != zipfile.ZIP_STORED:
+            raise _Refused("an archive of something else")
+        return archive.read(members[0])
 
 
 def quick_keys(content: bytes | IO[bytes]) -> bool:

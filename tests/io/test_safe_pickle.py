@@ -7,6 +7,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -378,6 +379,27 @@ def test_both_names_of_numpys_core(tmp_path, core):
     assert b"@" in content
     loaded = safe_pickle.load(write(tmp_path, content.replace(b"@", core + b".multiarray")))
     assert loaded["train"].tolist() == [0, 1, 2, 3]
+
+
+def test_arrays_that_torch_saved(tmp_path):
+    path = tmp_path / "split_dict.pt"
+    torch.save({"train": np.arange(3), "valid": np.array([7])}, path)
+    found = safe_pickle.load(path)
+    assert {split: rows.tolist() for split, rows in found.items()} == {"train": [0, 1, 2], "valid": [7]}
+
+
+def test_other_archives_are_refused(tmp_path):
+    torch.save({"train": torch.arange(3)}, tmp_path / "tensors")
+    torch.save([Call(os.getcwd)], tmp_path / "call")
+    with zipfile.ZipFile(tmp_path / "packed", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", pickle.dumps({"train": 3}))
+    with zipfile.ZipFile(tmp_path / "two", "w") as archive:
+        for name in ("a", "b"):
+            archive.writestr(f"{name}/data.pkl", pickle.dumps({"train": 3}))
+    (tmp_path / "cut").write_bytes((tmp_path / "two").read_bytes()[:-40])
+    for name in ("tensors", "call", "packed", "two", "cut"):
+        with pytest.raises(DataIntegrityError, match=name):
+            safe_pickle.load(tmp_path / name)
 
 
 def test_missing_file(tmp_path):
