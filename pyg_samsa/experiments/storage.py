@@ -40,6 +40,11 @@ def open_storage(place: str | Path) -> Any:
     try:
         return _open_database(url)
     except Exception as error:  # the error of any driver of a database
+        missing = error.__cause__
+        if isinstance(missing, ModuleNotFoundError):
+            expected = f"the URL of a database whose driver is installed; there is no Python package {missing.name!r}"
+            hint = f"Install it, or name another driver: {urlsplit(url).scheme.partition('+')[0]}+DRIVER://..."
+            raise ConfigError("--storage", show_storage(url), expected, hint=hint) from error
         expected = f"a file, or the URL of a database that opens ({_reason(error, url)})"
         raise ConfigError("--storage", show_storage(url), expected) from error
 

@@ -37,6 +37,7 @@ _NOISE = (
     r".*Found keys that are in the model state dict but not in the checkpoint.*",
     r".*You're resuming from a checkpoint that ended before the epoch ended.*",
     r".*It is recommended to use .*sync_dist=True.*",
+    r".*The `srun` command is available on your system but is not used.*",
 )
 
 

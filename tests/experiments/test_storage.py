@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 pytest.importorskip("optuna")
@@ -13,6 +15,14 @@ def test_a_database_that_does_not_open_is_one_line_without_its_password(url):
         open_storage(url)
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cymysql", None)
+    with pytest.raises(ConfigError, match=r"mysql\+cymysql://\.\.\.'.*there is no Python package 'cymysql'") as caught:
+        open_storage("mysql+cymysql://user:secret@host/name")
+    assert caught.value.hint == "Install it, or name another driver: mysql+DRIVER://..."
+    assert "secret" not in str(caught.value)
 
 
 def test_a_database_holds_trials(tmp_path):

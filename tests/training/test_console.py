@@ -1,7 +1,9 @@
 import io
 import logging
+import shutil
 import warnings
 
+from lightning_fabric.plugins.environments import SLURMEnvironment
 from rich.console import Console
 
 from pyg_samsa.training.console import Verbosity, make_console, print_header, quiet_libraries
@@ -43,6 +45,17 @@ def test_known_noise_is_kept_and_other_warnings_are_not():
             warnings.warn("something that matters", stacklevel=1)
     assert [str(warning.message) for warning in caught] == ["something that matters"]
     assert logger.level == before
+
+
+def test_a_machine_of_a_cluster_may_train_without_srun(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        SLURMEnvironment.detect()
+        assert "srun" in str(caught.pop().message)
+        with quiet_libraries(verbose=False):
+            SLURMEnvironment.detect()
+    assert caught == []
 
 
 def test_a_narrow_terminal_folds_at_20_characters():
