@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pyg_samsa.datasets.base import load_tensors
 from pyg_samsa.errors import ConfigError, DataIntegrityError, ShapeError, check_choice
-from pyg_samsa.functional.node_encodings import NODE_ENCODINGS, laplacian_eigenvectors, return_probabilities
+from pyg_samsa.functional.node_encodings import BOTH, NODE_ENCODINGS, laplacian_eigenvectors, return_probabilities
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option
@@ -31,9 +31,12 @@ _CHUNK_NODES = 2**14
 def add_encoding(
     dataset: Any,
     kind: Annotated[
-        str, Option("Positional encodings of nodes: Laplacian eigenvectors or random-walk probabilities.", KINDS)
+        str, Option("Positional encodings of nodes: Laplacian eigenvectors, random-walk probabilities, or both.", KINDS)
     ] = "none",
     dim: Annotated[int, Option("Number of eigenvectors, or of random-walk steps.", low=1, high=1000)] = 16,
+    steps: Annotated[
+        int | None, Option("With lap+rwse: number of random-walk steps; empty for dim.", low=1, high=1000)
+    ] = None,
     *,
     folder: str | os.PathLike[str],
     progress: bool = True,
@@ -45,9 +48,10 @@ def add_encoding(
 
     Args:
         dataset: A PyG ``InMemoryDataset``, such as all data sets of this package.
-        kind: ``"lap"``: :func:`laplacian_eigenvectors`; ``"rwse"``: :func:`return_probabilities`; ``"none"`` returns
-            the data set itself.
-        dim: Width P.
+        kind: ``"lap"``: :func:`laplacian_eigenvectors`; ``"rwse"``: :func:`return_probabilities`;
+            ``"lap+rwse"``: first the one, then the other; ``"none"`` returns the data set itself.
+        dim: Width P, or of ``"lap+rwse"`` the number of eigenvectors.
+        steps: With ``"lap+rwse"``: number of random-walk steps; None for ``dim``.
         folder: Folder of the data sets.
         progress: Show a progress bar while they are computed.
 
@@ -65,18 +69,21 @@ def add_encoding(
         [[0.0, 1.0], [0.0, 1.0], [0.0, 0.0]]
     """
     check_choice("pe.kind", kind, KINDS)
+    if steps is not None and kind != BOTH:
+        raise ConfigError("pe.steps", steps, f"nothing, because pe.kind is {kind!r} and pe.dim is the width")
     if kind == "none":
         return dataset
     graphs = _graphs(dataset, kind)
     try:
-        pe = _load_or_compute(kind, dim, graphs, Path(folder), progress)
+        parts = [("lap", dim), ("rwse", steps or dim)] if kind == BOTH else [(kind, dim)]
+        found = [_load_or_compute(part, width, graphs, Path(folder), progress) for part, width in parts]
     except OSError as error:
         raise ConfigError(
             "dataset.dir", str(folder), f"a folder that can be written to ({error.strerror or error})"
         ) from error
     widened = copy.copy(dataset)
     widened._data, widened._data_list = copy.copy(dataset._data), None
-    widened._data["pe"] = pe
+    widened._data["pe"] = torch.cat(found, dim=1)
     if dataset.slices is not None:
         widened.slices = {**dataset.slices, "pe": graphs[1]}
     return widened

@@ -11,9 +11,11 @@ from torch import Tensor
 from pyg_samsa.errors import check_choice
 from pyg_samsa.functional.device_path import is_exporting
 from pyg_samsa.functional.ragged import RaggedIndex
+from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
 
-NODE_ENCODINGS = ("lap", "rwse")
+BOTH = "lap+rwse"
+NODE_ENCODINGS = ("lap", "rwse", BOTH)
 _DENSE_NODES = 1000
 _SHIFT = -0.01
 
@@ -155,17 +157,21 @@ def dense_return_probabilities(edge_index: Int[Tensor, "2 E"], num_nodes: int, d
     return torch.stack(found, dim=1).float()
 
 
-def node_encodings(kind: str, dim: int, edge_index: Int[Tensor, "2 E"], index: RaggedIndex) -> Float[Tensor, "N P"]:
+def node_encodings(
+    kind: str, dim: int, edge_index: Int[Tensor, "2 E"], index: RaggedIndex, *, eigenvectors: int = 0
+) -> Float[Tensor, "N P"]:
     """Return the positional encodings of the nodes of a batch of graphs.
 
     Args:
-        kind: ``"lap"``: `laplacian_eigenvectors` of each graph; ``"rwse"``: `return_probabilities`.
+        kind: ``"lap"``: `laplacian_eigenvectors` of each graph; ``"rwse"``: `return_probabilities`; ``"lap+rwse"``:
+            first the one, then the other.
         dim: Width P.
         edge_index: Directed edges within the graphs.
         index: Where the nodes of each graph begin and end.
+        eigenvectors: With ``"lap+rwse"``, how many of the columns are eigenvectors; at least 1, less than P.
 
     Raises:
-        ConfigError: There is no such encoding.
+        ConfigError: There is no such encoding, or ``eigenvectors`` is out of range.
 
     Example:
         >>> edges = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
@@ -175,6 +181,11 @@ def node_encodings(kind: str, dim: int, edge_index: Int[Tensor, "2 E"], index: R
     Cost: That of the encodings, on the CPU.
     """
     check_choice("pe.kind", kind, NODE_ENCODINGS)
+    if kind == BOTH:
+        check_integer("eigenvectors", eigenvectors, high=dim - 1)
+        columns = {"lap": eigenvectors, "rwse": dim - eigenvectors}
+        found = [node_encodings(part, width, edge_index, index) for part, width in columns.items()]
+        return torch.cat(found, dim=1)
     if is_exporting() and kind == "rwse":
         return dense_return_probabilities(edge_index, index.num_tokens, dim)
     edges = edge_index.cpu().numpy()

@@ -8,7 +8,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError, check_choice
-from pyg_samsa.graphgym.network import SHRINKING_HEAD, _features, level
+from pyg_samsa.graphgym.network import SHRINKING_HEAD, _features, encoding_options, level
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import GPS_LAYERS, UNSET_FLOAT
 from pyg_samsa.graphgym.share import train_graph_features
@@ -124,8 +124,7 @@ def gnn_options(layer: str) -> dict[str, Any]:
         "head_layers": _SHRINKING_LAYERS if gnn.head == SHRINKING_HEAD else max(1, gnn.layers_post_mp),
         "head_shrinks": gnn.head == SHRINKING_HEAD,
         "pool": cfg.model.graph_pooling,
-        "pe_channels": cfg.pe.dim if cfg.pe.kind != "none" else 0,
-        "flip_signs": cfg.pe.kind == "lap",
+        **encoding_options(),
     }
     options = options | _gps_options() if layer == "gps" else _without_gt(options)
     if gnn.update_edges and options.get("local", layer) != "gatedgcn":

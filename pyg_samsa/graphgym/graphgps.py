@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -122,7 +122,7 @@ def translate(leaves: Mapping[str, Any], known: Collection[str] = ()) -> Transla
     _splits(leaves, made, own=not _is_foreign(leaves) and "dataset.transductive" in known)
     _network(leaves, made)
     _head(leaves, made)
-    used = _used_encoding(leaves)
+    used = _used_encodings(leaves)
     for name in dropped:
         key = table.KEYS[name]
         if key.handled == table.LISTED and leaves[name] not in key.harmless and _belongs(name, used):
@@ -202,10 +202,10 @@ def _splits(leaves: Mapping[str, Any], made: Translation, *, own: bool) -> None:
         made.set("dataset.node_split", "random", mode, asked)
 
 
-def _belongs(name: str, encoding: str | None) -> bool:
-    """Say whether a setting is one of the encoding that is used, or of none."""
+def _belongs(name: str, used: Sequence[str]) -> bool:
+    """Say whether a setting is one of the encodings that are used, or of none."""
     group = name.partition(".")[0]
-    return not group.startswith("posenc_") or group == f"posenc_{encoding}"
+    return not group.startswith("posenc_") or group.removeprefix("posenc_") in used
 
 
 def _network(leaves: Mapping[str, Any], made: Translation) -> None:
@@ -307,8 +307,8 @@ def _is(made: Translation, network: str) -> bool:
     return "model.type" in made.settings and made.settings["model.type"].value == network
 
 
-def _used_encoding(leaves: Mapping[str, Any]) -> str | None:
-    """Return the encoding that the name of the node encoder holds; refuse those that are not part of this package."""
+def _used_encodings(leaves: Mapping[str, Any]) -> list[str]:
+    """Return the encodings that the name of the node encoder holds; refuse those that are not part of this package."""
     name = _text(leaves, _ENCODER)
     parts = [part for part in name.split("+") if part in _encodings()]
     enabled = {part: leaves.get(f"posenc_{part}.enable", False) for part in _encodings()}
@@ -318,9 +318,6 @@ def _used_encoding(leaves: Mapping[str, Any]) -> str | None:
         if part in table.REFUSED_ENCODINGS and (on or part in parts):
             key = _ENCODER if part in parts else f"posenc_{part}.enable"
             _refuse(key, leaves[key], table.REFUSED_ENCODINGS[part], table.ENCODINGS)
-    if len(parts) > 1:
-        hint = f"Name one of them: {' or '.join(name.replace(f'+{part}', '', 1) for part in reversed(parts))}."
-        raise ConfigError(_ENCODER, name, "one positional encoding", hint=hint)
     for part in table.ENCODINGS:
         on = enabled[part]
         if on and part not in parts:
@@ -329,16 +326,16 @@ def _used_encoding(leaves: Mapping[str, Any]) -> str | None:
         if part in parts and not on:
             hint = f"Set posenc_{part}.enable True, or leave {part} out of the name."
             raise ConfigError(_ENCODER, name, f"posenc_{part}.enable True with this name", hint=hint)
-    return parts[0] if parts else None
+    return [part for part in table.ENCODINGS if part in parts]
 
 
-def _encoders(leaves: Mapping[str, Any], made: Translation, used: str | None) -> None:
+def _encoders(leaves: Mapping[str, Any], made: Translation, used: Sequence[str]) -> None:
     for kind, known in (("node", table.NODE_ENCODERS), ("edge", table.EDGE_ENCODERS)):
         key = f"dataset.{kind}_encoder_name"
         if key not in leaves:
             continue
         name = _text(leaves, key)
-        base = name if used is None else "+".join(part for part in name.split("+") if part != used)
+        base = "+".join(part for part in name.split("+") if part not in used)
         if base in table.REFUSED_ENCODERS:
             _refuse(key, name, table.REFUSED_ENCODERS[base], known)
         base = base or "LinearNode"
@@ -347,17 +344,17 @@ def _encoders(leaves: Mapping[str, Any], made: Translation, used: str | None) ->
         made.settings[key] = Taken(leaves[key], key) if base == name else Taken(base, key, name)
     if leaves.get("dataset.edge_encoder") is False and _is_foreign(leaves) and not _is(made, "gcn"):
         made.note("dataset.edge_encoder", False, "edge features that a data set has are encoded all the same")
-    if used is None:
+    if not used:
         return
     if leaves.get("model.type") == "gnn":
         hint = "For example: model.type custom_gnn, with gnn.layer_type gineconv or gatedgcnconv."
         raise ConfigError(_ENCODER, leaves[_ENCODER], "no encoding with GraphGym's own network gnn", hint=hint)
-    made.set("pe.kind", table.ENCODINGS[used], _ENCODER, leaves[_ENCODER])
-    if used == "LapPE":
+    made.set("pe.kind", "+".join(table.ENCODINGS[part] for part in used), _ENCODER, leaves[_ENCODER])
+    if "LapPE" in used:
         source = "posenc_LapPE.eigen.max_freqs"
         made.set("pe.dim", leaves.get(source, 10), source, leaves.get(source))
-    else:
-        made.set("pe.dim", *_steps(leaves))
+    if "RWSE" in used:
+        made.set("pe.steps" if "LapPE" in used else "pe.dim", *_steps(leaves))
 
 
 def _steps(leaves: Mapping[str, Any]) -> tuple[int, str, Any]:

@@ -13,6 +13,7 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.functional.autocast import without_autocast
+from pyg_samsa.functional.node_encodings import BOTH
 from pyg_samsa.graphgym.graphgps_keys import SUPERPIXEL_ENCODERS
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
@@ -226,9 +227,7 @@ def samsa_options() -> dict[str, Any]:
         # A place in a sequence is one number; other data have positions.
         dims = 1 if cfg.samsa.positions == "sinusoidal" and not cfg.share.num_dims else cfg.share.num_dims
         values["attention_options"] = {**(values["attention_options"] or {}), FROM_DATA: dims}
-    encoded = cfg.pe.kind != "none"
-    values["pe_channels"], values["pe_kind"] = (cfg.pe.dim, cfg.pe.kind) if encoded else (0, None)
-    values["flip_signs"] = cfg.pe.kind == "lap"
+    values |= {**encoding_options(), "pe_kind": cfg.pe.kind if cfg.pe.kind != "none" else None}
     pooling = cfg.model.graph_pooling
     if pooling in POOLS:
         values["pool"] = pooling
@@ -239,6 +238,21 @@ def samsa_options() -> dict[str, Any]:
         keys = [key_of(SAMSAOptions, name) for name in refused]
         _refuse(keys[0], values[refused[0]], None, f"samsa.attention is {attention!r}", keys)
     return values
+
+
+def encoding_options() -> dict[str, Any]:
+    """Return the width of the positional encodings of ``pe.*``, and which of them are eigenvectors.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> encoding_options()
+        {'pe_channels': 0, 'flip_signs': False}
+    """
+    kind, dim = cfg.pe.kind, cfg.pe.dim
+    if kind == BOTH:
+        return {"pe_channels": dim + (cfg.pe.steps or dim), "flip_signs": dim}
+    return {"pe_channels": 0 if kind == "none" else dim, "flip_signs": kind == "lap"}
 
 
 def parse_layer_type(text: str) -> dict[str, str | None]:

@@ -89,7 +89,7 @@ def refuse_export(network: SAMSA, config: ModelConfig) -> str | None:
         )
     if options.get("positions", "none") != "none":
         return "it reads sequences"
-    if options.get("pe_kind") == "lap" or (options.get("pe_channels") and not options.get("pe_kind")):
+    if options.get("pe_channels") and options.get("pe_kind") != "rwse":
         return "its positional encodings are no random walks"
     if options.get("attention", "samsa") not in ATTENTION:
         return f"its attention is {options['attention']}; {' and '.join(ATTENTION)} are exported"

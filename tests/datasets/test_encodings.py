@@ -96,8 +96,18 @@ def test_a_damaged_file_is_made_again(damage, tmp_path, caplog):
     assert torch.equal(torch.load(path, weights_only=True)["pe"], good._data.pe)
 
 
+def test_both_kinds_side_by_side(tmp_path):
+    dataset = dataset_of()
+    lap, rwse = (add_encoding(dataset, kind, 3, folder=tmp_path, progress=False)._data.pe for kind in ("lap", "rwse"))
+    both = add_encoding(dataset, "lap+rwse", 3, folder=tmp_path, progress=False)
+    assert torch.equal(both._data.pe, torch.cat([lap, rwse], 1))
+    assert add_encoding(dataset, "lap+rwse", 3, 5, folder=tmp_path, progress=False)[0].pe.shape == (5, 8)
+
+
 def test_what_cannot_be_encoded_is_named(tmp_path):
     dataset = dataset_of()
+    with pytest.raises(ConfigError, match=r"pe\.steps: got 5, expected nothing, because pe\.kind is 'lap'"):
+        add_encoding(dataset, "lap", 4, 5, folder=tmp_path)
     with pytest.raises(ConfigError, match=r"pe.kind"):
         add_encoding(dataset, "signnet", 4, folder=tmp_path)
     with pytest.raises(ConfigError, match="memory"):

@@ -3,6 +3,7 @@ import json
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -12,7 +13,7 @@ from pyg_samsa.chem.smiles import smiles_to_data
 from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.experiments.saved_network import export_model, predict_command, predicts_molecules, print_models
 from pyg_samsa.explain.molecule_explanation import explain_molecules
-from pyg_samsa.functional.node_encodings import return_probabilities
+from pyg_samsa.functional.node_encodings import laplacian_eigenvectors, return_probabilities
 from pyg_samsa.hub import load_pretrained
 from pyg_samsa.hub.model_config import read_config
 from pyg_samsa.nn import SAMSA
@@ -83,9 +84,16 @@ def test_the_command_that_predicts_is_printed_for_saved_models_only(result, tmp_
     assert f"pyg-samsa predict {tmp_path / 'model'} new.csv predictions.csv" in shown
 
 
-@pytest.mark.parametrize("bridge", [True, False])
-def test_a_saved_network_computes_its_encodings(bridge, result, tmp_path):
-    options = {"pe_channels": 4, "pe_kind": "rwse", "local": "gine", "bridge": bridge, "num_layers": 2}
+@pytest.mark.parametrize(
+    ("bridge", "encodings"),
+    [
+        (True, {"pe_channels": 4, "pe_kind": "rwse"}),
+        (False, {"pe_channels": 4, "pe_kind": "rwse"}),
+        (False, {"pe_channels": 7, "pe_kind": "lap+rwse", "flip_signs": 3}),
+    ],
+)
+def test_a_saved_network_computes_its_encodings(bridge, encodings, result, tmp_path):
+    options = {**encodings, "local": "gine", "bridge": bridge, "num_layers": 2}
     trained = network(2, **options)
     torch.nn.init.constant_(trained.model.encoder.alpha, 0.5)
     torch.nn.init.constant_(trained.model.tokenizer.pe_encoder.lin.weight, 0.3)
@@ -96,7 +104,10 @@ def test_a_saved_network_computes_its_encodings(bridge, result, tmp_path):
     trained.eval()
     for smiles, row in zip(molecules, values, strict=True):
         data = smiles_to_data(smiles)
-        data.pe = torch.from_numpy(return_probabilities(data.edge_index.numpy(), data.num_nodes, 4))
+        parts = [return_probabilities(data.edge_index.numpy(), data.num_nodes, 4)]
+        if "flip_signs" in encodings:
+            parts.insert(0, laplacian_eigenvectors(data.edge_index.numpy(), data.num_nodes, 3))
+        data.pe = torch.from_numpy(np.concatenate(parts, axis=1))
         with torch.no_grad():
             wanted = trained.model(data.x, data.edge_index, data.edge_attr, pe=data.pe).double().sigmoid()
         torch.testing.assert_close(torch.from_numpy(row), wanted[0], rtol=0, atol=1e-6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Linear, Module
 from torch_geometric.nn import BatchNorm
 
@@ -30,7 +30,7 @@ class PositionalEncoder(Module):
         pe_channels: Width P of the encodings.
         channels: Channels D of a node.
         flip_signs: Whether to multiply each column of the encodings of each graph by a random sign in training, as
-            eigenvectors need.
+            eigenvectors need; or how many columns, from the first.
 
     Shapes:
         - **input:** encodings [N, P], graph numbers [N]
@@ -48,10 +48,13 @@ class PositionalEncoder(Module):
     Cost: O(N P D).
     """
 
-    def __init__(self, pe_channels: int, channels: int, flip_signs: bool = False) -> None:
+    def __init__(self, pe_channels: int, channels: int, flip_signs: bool | int = False) -> None:
         super().__init__()
         check_integer("pe_channels", pe_channels)
-        self.pe_channels, self.flip_signs = pe_channels, flip_signs
+        check_integer("flip_signs", int(flip_signs), low=0, high=pe_channels)
+        self.pe_channels = pe_channels
+        self.flip_signs = pe_channels if flip_signs is True else int(flip_signs)
+        """How many columns get a random sign in training."""
         self.norm = BatchNorm(pe_channels, allow_single_element=True)
         self.lin = Linear(pe_channels, channels)
 
@@ -86,7 +89,8 @@ class PositionalEncoder(Module):
         check_finite("pe", pe)
         pe = pe.to(self.lin.weight.dtype)
         if self.flip_signs and self.training:
-            pe = pe * (torch.randint(0, 2, (num_graphs, self.pe_channels), device=pe.device) * 2 - 1)[graph]
+            signs = torch.randint(0, 2, (num_graphs, self.flip_signs), device=pe.device) * 2 - 1
+            pe = pe * nn.functional.pad(signs, (0, self.pe_channels - self.flip_signs), value=1)[graph]
         if not pe.size(0):
             return pe.new_zeros(0, self.lin.out_features)
         # PyG's layer looks at the number of nodes, which an exported program must not.

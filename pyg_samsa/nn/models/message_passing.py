@@ -139,7 +139,7 @@ class GNN(Module):
         level: str = "graph",
         edge_decoding: str = "dot",
         pe_channels: int = 0,
-        flip_signs: bool = False,
+        flip_signs: bool | int = False,
         graph_channels: int = 0,
     ) -> None:
         super().__init__()

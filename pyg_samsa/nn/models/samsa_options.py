@@ -98,9 +98,10 @@ class SAMSAOptions:
     pe_channels: Annotated[
         int, Option("Width of the positional encodings of nodes, 0 for none.", low=0, high=2**16)
     ] = 0
-    flip_signs: Annotated[bool, Option("Whether signs of positional encodings are flipped at random in training.")] = (
-        False
-    )
+    flip_signs: Annotated[
+        bool | int,
+        Option("Whether signs of positional encodings are flipped at random in training, or of how many.", low=0),
+    ] = False
     pe_kind: Annotated[
         str | None, Option("Encodings that the network computes from the edges if none are passed.", NODE_ENCODINGS)
     ] = None

@@ -34,7 +34,7 @@ class GraphTokenizer(NodeTokenizer):
         positions: ``"sinusoidal"`` adds sinusoids of the place of each node in its graph, for sequences whose edges are
             tokens; ``"none"`` adds nothing.
         pe_channels: Width of positional encodings that are passed as ``pe``; 0 for none.
-        flip_signs: Whether to flip the signs of these encodings at random in training.
+        flip_signs: Whether to flip the signs of these encodings at random in training, or of how many.
         pe_kind: The encodings that are computed from the edges if ``pe`` is not passed, see `NodeTokenizer`.
 
     Shapes:
@@ -68,7 +68,7 @@ class GraphTokenizer(NodeTokenizer):
         sigma: float = 1.0,
         positions: str = "none",
         pe_channels: int = 0,
-        flip_signs: bool = False,
+        flip_signs: bool | int = False,
         pe_kind: str | None = None,
     ) -> None:
         super().__init__(

@@ -9,7 +9,7 @@ from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.batch_vector import inverse_permutation
 from pyg_samsa.functional.graph_index import GraphIndex, check_within_graphs
 from pyg_samsa.functional.inputs import edges_of
-from pyg_samsa.functional.node_encodings import NODE_ENCODINGS, node_encodings
+from pyg_samsa.functional.node_encodings import BOTH, NODE_ENCODINGS, node_encodings
 from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.resolve import resolve
@@ -37,8 +37,10 @@ class NodeTokenizer(Module):
         positions: ``"sinusoidal"`` adds sinusoids of the place of each node in its graph, for sequences; ``"none"``
             adds nothing.
         pe_channels: Width P of positional encodings that are passed as ``pe``, see `PositionalEncoder`; 0 for none.
-        flip_signs: Whether to flip the signs of these encodings at random in training, as eigenvectors need.
-        pe_kind: The encodings that are computed from the edges if ``pe`` is not passed: ``"lap"`` or ``"rwse"``, see
+        flip_signs: Whether to flip the signs of these encodings at random in training, as eigenvectors need; or of how
+            many of them, from the first.
+        pe_kind: The encodings that are computed from the edges if ``pe`` is not passed: ``"lap"``, ``"rwse"`` or
+            ``"lap+rwse"``, of which the first ``flip_signs`` are eigenvectors, see
             `pyg_samsa.functional.node_encodings`; None if they must be passed.
 
     Shapes:
@@ -69,7 +71,7 @@ class NodeTokenizer(Module):
         *,
         positions: str = "none",
         pe_channels: int = 0,
-        flip_signs: bool = False,
+        flip_signs: bool | int = False,
         pe_kind: str | None = None,
     ) -> None:
         super().__init__()
@@ -81,6 +83,8 @@ class NodeTokenizer(Module):
         if not pe_channels and (flip_signs or pe_kind is not None):
             name, value = ("flip_signs", True) if flip_signs else ("pe_kind", pe_kind)
             raise ConfigError(name, value, "left out, because pe_channels is 0: there are no encodings")
+        if pe_kind == BOTH and not 0 < flip_signs < pe_channels:
+            raise ConfigError("flip_signs", flip_signs, f"the number of eigenvectors among pe_channels ({pe_channels})")
         self.pe_kind = pe_kind
         self.channels, self.positions, self.pe_channels = int(channels), positions, pe_channels
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
@@ -150,7 +154,10 @@ class NodeTokenizer(Module):
         if edge_index is None:
             edge_index = torch.empty(2, 0, dtype=torch.long, device=index.device)
         assert self.pe_kind is not None
-        pe = node_encodings(self.pe_kind, self.pe_channels, edge_index if rank is None else rank[edge_index], index)
+        assert self.pe_encoder is not None
+        edges = edge_index if rank is None else rank[edge_index]
+        count = self.pe_encoder.flip_signs
+        pe = node_encodings(self.pe_kind, self.pe_channels, edges, index, eigenvectors=count)
         return pe if rank is None else pe[rank]
 
     def encode_features(

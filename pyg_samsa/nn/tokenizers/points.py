@@ -26,7 +26,7 @@ class PointTokenizer(NodeTokenizer):
         coordinate_free: Whether tokens are made without coordinates.
         centroid_distance: Whether coordinate-free tokens contain their distance to the centroid of the cloud.
         pe_channels: Width of positional encodings that are passed as ``pe``; 0 for none.
-        flip_signs: Whether to flip the signs of these encodings at random in training.
+        flip_signs: Whether to flip the signs of these encodings at random in training, or of how many.
 
     Shapes:
         - **input:** points [T, F], cloud numbers [T] (*optional*), positions [T, l] with ``coordinate_free``
@@ -52,7 +52,7 @@ class PointTokenizer(NodeTokenizer):
         coordinate_free: bool = False,
         centroid_distance: bool = False,
         pe_channels: int = 0,
-        flip_signs: bool = False,
+        flip_signs: bool | int = False,
     ) -> None:
         if centroid_distance and not coordinate_free:
             raise ConfigError("centroid_distance", True, "False for tokens with coordinates (coordinate_free=False)")

@@ -18,7 +18,7 @@ class SequenceTokenizer(NodeTokenizer):
         channels: Channels D of a token.
         in_channels: The symbols: ``[number of symbols]`` for an embedding, or another form, see `NodeTokenizer`.
         pe_channels: Width of positional encodings that are passed as ``pe``; 0 for none.
-        flip_signs: Whether to flip the signs of these encodings at random in training.
+        flip_signs: Whether to flip the signs of these encodings at random in training, or of how many.
 
     Shapes:
         - **input:** symbols [T, 1], sequence numbers [T] (*optional*)
@@ -32,5 +32,7 @@ class SequenceTokenizer(NodeTokenizer):
     Cost: O(T D).
     """
 
-    def __init__(self, channels: int, in_channels: Features, *, pe_channels: int = 0, flip_signs: bool = False) -> None:
+    def __init__(
+        self, channels: int, in_channels: Features, *, pe_channels: int = 0, flip_signs: bool | int = False
+    ) -> None:
         super().__init__(channels, in_channels, positions="sinusoidal", pe_channels=pe_channels, flip_signs=flip_signs)

@@ -42,6 +42,19 @@ def test_signs_are_flipped_graph_by_graph_in_training_alone():
     assert torch.equal(encoder.eval()(pe, GRAPH, 2), pe)
 
 
+def test_signs_of_the_first_columns_alone_may_be_flipped():
+    torch.manual_seed(0)
+    encoder = PositionalEncoder(3, 3, flip_signs=2)
+    encoder.norm = torch.nn.Identity()
+    torch.nn.init.eye_(encoder.lin.weight)
+    torch.nn.init.zeros_(encoder.lin.bias)
+    seen = torch.stack([encoder(torch.ones(5, 3), GRAPH, 2) for _ in range(64)])
+    assert bool((seen[:, :, 2] == 1).all())
+    assert {tuple(row) for row in seen[:, 0, :2].tolist()} == {(a, b) for a in (1.0, -1.0) for b in (1.0, -1.0)}
+    with pytest.raises(ConfigError, match="flip_signs"):
+        PositionalEncoder(3, 3, flip_signs=4)
+
+
 def test_one_node_and_none():
     encoder = PositionalEncoder(3, 4)
     assert bool(torch.isfinite(encoder(torch.randn(1, 3), GRAPH[:1], 1)).all())

@@ -6,7 +6,7 @@ import torch
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.functional import sinusoidal_positions
-from pyg_samsa.functional.node_encodings import NODE_ENCODINGS, laplacian_eigenvectors, return_probabilities
+from pyg_samsa.functional.node_encodings import laplacian_eigenvectors, return_probabilities
 from pyg_samsa.nn import NodeTokenizer
 
 BATCH = torch.tensor([1, 0, 1, 1, 0])
@@ -67,7 +67,7 @@ def test_bad_features_are_named():
         NodeTokenizer(8, 3)(torch.full((5, 3), torch.nan))
 
 
-@pytest.mark.parametrize("kind", NODE_ENCODINGS)
+@pytest.mark.parametrize("kind", ["lap", "rwse"])
 def test_encodings_are_computed_from_the_edges_if_none_are_passed(kind):
     tokenizer = NodeTokenizer(8, 3, pe_channels=2, pe_kind=kind).eval()
     batch = torch.tensor([1, 0, 1, 0, 1])
@@ -80,6 +80,18 @@ def test_encodings_are_computed_from_the_edges_if_none_are_passed(kind):
     passed, computed = (tokenizer(x, edges, batch=batch, pe=given).x for given in (pe, None))
     torch.testing.assert_close(computed, passed)
     assert tokenizer(x, batch=batch).x.shape == (5, 8)
+
+
+def test_both_encodings_are_computed_side_by_side():
+    edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    tokenizer = NodeTokenizer(8, 3, pe_channels=5, pe_kind="lap+rwse", flip_signs=2).eval()
+    computed = [torch.from_numpy(laplacian_eigenvectors(edges.numpy(), 3, 2))]
+    computed += [torch.from_numpy(return_probabilities(edges.numpy(), 3, 3))]
+    x = torch.randn(3, 3)
+    torch.testing.assert_close(tokenizer(x, edges).x, tokenizer(x, edges, pe=torch.cat(computed, 1)).x)
+    for signs in (False, 0, 5):
+        with pytest.raises(ConfigError, match="the number of eigenvectors among"):
+            NodeTokenizer(8, 3, pe_channels=5, pe_kind="lap+rwse", flip_signs=signs)
 
 
 def test_an_unknown_kind_of_encodings_is_refused():
