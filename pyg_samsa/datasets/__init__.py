@@ -12,6 +12,7 @@ from pyg_samsa.datasets.molecules.ogb import OGBMolecules
 from pyg_samsa.datasets.molecules.pcqm4m import PCQM4Mv2
 from pyg_samsa.datasets.molecules.peptides import EmbeddedPeptides
 from pyg_samsa.datasets.molecules.zinc import ZINC
+from pyg_samsa.datasets.nodes.coauthor import CoauthorAmazon
 from pyg_samsa.datasets.nodes.geom_gcn import GeomGCN
 from pyg_samsa.datasets.nodes.node_dataset import NodeDataset
 from pyg_samsa.datasets.points.modelnet import ModelNet
@@ -32,6 +33,7 @@ __all__ = [
     "AANRetrieval",
     "CIFAR10Gray",
     "CSVMolecules",
+    "CoauthorAmazon",
     "Digits",
     "EmbeddedPeptides",
     "Features",

@@ -42,6 +42,7 @@ _DROPBOX = "https://www.dropbox.com/s"
 _OGB = "https://snap.stanford.edu/ogb/data/graphproppred/csv_mol_download"
 _GNN_BENCHMARK = "https://data.pyg.org/datasets/benchmarking-gnns"
 _GEOM_GCN = "https://raw.githubusercontent.com/graphdml-uiuc-jlu/geom-gcn/f1fc0d14b3b019c562737240d06ec83b07d16a8f"
+_PITFALLS = "https://raw.githubusercontent.com/shchur/gnn-benchmark/1e72912a0810cdf27ae54fd589a3b43358a2b161/data/npz"
 _ZINC_INDEX = "https://raw.githubusercontent.com/graphdeeplearning/benchmarking-gnns/master/data/molecules"
 
 FUNC_CSV = RemoteFile(
@@ -123,6 +124,16 @@ def geom_gcn_file(path: str) -> RemoteFile:
         'film_split_0.6_0.2_0.npz'
     """
     return RemoteFile(path.rpartition("/")[2], f"{_GEOM_GCN}/{path}", None)
+
+
+def pitfalls_file(name: str) -> RemoteFile:
+    """Return a file of the authors of "Pitfalls of Graph Neural Network Evaluation"; they published no hashes.
+
+    Example:
+        >>> pitfalls_file("ms_academic_cs.npz").name
+        'ms_academic_cs.npz'
+    """
+    return RemoteFile(name, f"{_PITFALLS}/{name}", None)
 
 
 CIFAR10 = {

@@ -192,7 +192,7 @@ def _splits(leaves: Mapping[str, Any], made: Translation, *, own: bool) -> None:
         if leaves.get(index) not in (None, 0):
             made.note(index, leaves[index], "the data set has one split here")
         return
-    if index in leaves:
+    if leaves.get(index) not in (None, 0):
         made.settings[index] = Taken(leaves[index], index)
     asked = leaves.get(mode, "standard")
     if asked not in ("standard", "random"):

@@ -6,7 +6,7 @@ import gzip
 import io
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -84,10 +84,14 @@ def open_gzip(path: Path) -> IO[bytes]:
     return cast(IO[bytes], io.BufferedReader(_Counted(path), _BLOCK))
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """Read the arrays of a file that ``numpy.savez`` wrote.
 
     NumPy asks for the memory that the head of an array announces; here the array must be there first.
+
+    Args:
+        path: The file.
+        names: Arrays that are read; None for all.
 
     Raises:
         DataIntegrityError: The arrays take more than `most_unfolded` allows.
@@ -103,13 +107,16 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     arrays, left = {}, most_unfolded(path)
     with zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
+            name = member.removesuffix(".npy")
+            if names is not None and name not in names:
+                continue
             content = io.BytesIO()
             for block in blocks_of(archive, member):
                 left -= len(block)
                 if left < 0:
                     raise too_large(path)
                 content.write(block)
-            arrays[member.removesuffix(".npy")] = _read_array(content)
+            arrays[name] = _read_array(content)
     return arrays
 
 

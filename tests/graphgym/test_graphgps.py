@@ -36,6 +36,7 @@ DATA = {
     "cluster": ("PyG-GNNBenchmarkDataset", "CLUSTER", "classification", WEIGHTED, "accuracy-SBM", "DummyEdge"),
     "malnet": ("PyG-MalNetTiny", "LocalDegreeProfile", "classification", "cross_entropy", "accuracy", "DummyEdge"),
     "actor": ("PyG-Actor", "none", "classification", "cross_entropy", "accuracy", "DummyEdge"),
+    "coauthor": ("PyG-Coauthor", "cs", "classification", "cross_entropy", "accuracy", "DummyEdge"),
     "webkb": ("PyG-WebKB", "cornell", "classification", "cross_entropy", "accuracy", "DummyEdge"),
 }  # fmt: skip
 GATED, SLOW = "CustomGatedGCN+Transformer", "CustomGatedGCN+Performer"
@@ -99,6 +100,8 @@ FORMS = {
     ("ppa", "GPSModel", SLOW, "PPANode", "default", "mean"): NODE,
     ("actor", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "",
     ("webkb", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "",
+    ("coauthor", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "",
+    ("coauthor", "MultiModel", "GCN+Exphormer", "LinearNode", "default", None): "gt.layer_type",
     ("webkb", "Graphormer", None, "LinearNode+GraphormerBias", "node", None): "model.type",
     ("zinc", "Graphormer", None, "TypeDictNode+GraphormerBias", "graphormer_graph", "graph_token"): "model.type",
     ("zinc", "SANTransformer", None, "TypeDictNode+LapPE", "san_graph", "add"): "model.type",
@@ -353,6 +356,16 @@ def test_graphs_train_from_raw_files(files, form, sizes, write, tmp_path, monkey
     (result,) = runner.run(write(form), [str(word) for pair in opts.items() for word in pair])
     assert 0 < result.test["loss"] < 100
     assert len(read_table(result.folder.file("predictions_test.csv"))) == sizes[2]
+
+
+def test_a_graph_without_a_split_has_the_shares_of_the_file(write):
+    form = ("coauthor", "GPSModel", "GCN+Transformer", "LapPE", "node", None)
+    load_config(write(form, dataset={"split": [0.6, 0.2, 0.2], "split_index": 0}))
+    check_run()
+    assert loader._given_options() == {"fractions": [0.6, 0.2, 0.2]}
+    load_config(write(form, dataset={"split_index": 1}))
+    with pytest.raises(ConfigError, match=r"dataset.split_index: got 1, expected nothing"):
+        check_run()
 
 
 def test_splits_of_one_graph_are_named(write):

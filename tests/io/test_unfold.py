@@ -103,6 +103,10 @@ def test_arrays_of_objects(tmp_path):
     np.savez(tmp_path / "a.npz", a=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="pickle"):
         unfold.read_arrays(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", a=np.array([{}], dtype=object), b=np.arange(2))
+    assert {name: array.tolist() for name, array in unfold.read_arrays(tmp_path / "a.npz", ["b"]).items()} == {
+        "b": [0, 1]
+    }
 
 
 def test_files_of_tensors_have_keys_that_are_looked_up_quickly(tmp_path):

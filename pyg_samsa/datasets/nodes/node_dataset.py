@@ -93,6 +93,8 @@ class NodeDataset(SplitDataset):
         check_choice("node_split", node_split, ("own", "random"))
         check_integer("split_index", split_index, low=0)
         own = prepared.extra["masks"]
+        if not len(own) and node_split == "own":
+            raise ConfigError("node_split", node_split, "'random': the data set has no split of its own")
         if node_split == "random":
             self.masks = random_masks(self._data.y.size(0), fractions, seed)
         elif split_index < len(own):
