@@ -110,11 +110,11 @@ def run(args: argparse.Namespace) -> int:
         dataset = catalog.load(
             "samsa", args.name, args.root, **{option: value for option, value in options.items() if option in takes}
         )
-    sizes = ", ".join(f"{len(index):,} {split}" for split, index in dataset.split_idx.items())
-    print(
-        f"{args.name}: {len(dataset):,} graphs ({sizes}), {dataset.task.num_targets} targets ({dataset.task.kind}), "
-        f"ready in {args.root}"
-    )
+    of_nodes = getattr(dataset, "node_sizes", None)
+    counts = {split: len(index) for split, index in dataset.split_idx.items()} if of_nodes is None else of_nodes
+    sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    graphs = f"{len(dataset):,} graphs ({sizes})" if of_nodes is None else f"one graph (nodes: {sizes})"
+    print(f"{args.name}: {graphs}, {dataset.task.num_targets} targets ({dataset.task.kind}), ready in {args.root}")
     return 0
 
 

@@ -92,7 +92,8 @@ def is_transductive(format: str, name: str) -> bool:
         >>> is_transductive("PyG-WebKB", "cornell"), is_transductive("PyG-ZINC", "subset"), is_transductive("PyG", "x")
         (True, False, False)
     """
-    return knows(format, name) and bool(getattr(find(format, name).make, "transductive", False))
+    entry = _by_pair().get((format, name))
+    return entry is not None and bool(getattr(entry.make, "transductive", False))
 
 
 def is_prepared(name: str, root: str | os.PathLike[str]) -> bool:

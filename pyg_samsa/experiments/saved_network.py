@@ -95,8 +95,11 @@ def export_task(result: RunResult, network: nn.Module, plan: RunPlan) -> Path | 
 def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:
     data = plan.config["dataset"]
     name = Path(data["csv"] or data["name"]).name
-    sizes = ", ".join(f"{count:,} {split}" for split, count in split_sizes(plan.dataset.split_idx).items())
+    of_nodes = getattr(plan.dataset, "node_sizes", None)
+    counts = split_sizes(plan.dataset.split_idx) if of_nodes is None else of_nodes
+    sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
     noun = "molecules" if plan.dataset.features.in_channels == MOLECULES.in_channels else "rows"
+    noun = noun if of_nodes is None else "nodes of one graph"
     text = f"`{name}`: {sizes} {noun}.\n\nTrained for {result.epochs} epochs with seed {result.seed}; "
     chosen = ", the best on the validation split" if plan.monitor else "; nothing was validated"
     text += f"the weights are those of epoch {result.best_epoch}{chosen}. "

@@ -17,6 +17,7 @@ from pyg_samsa.datasets.molecules import peptides
 from pyg_samsa.datasets.molecules.lrgb import OFFICIAL
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.files import sha256
+from tests import geom_gcn_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,6 +97,13 @@ def test_list_names_every_set(tmp_path, capsys, monkeypatch):
     assert not set(out) & set("│┃━┏")
     assert "zinc\tPyG-ZINC: subset" in out.splitlines()
     assert not list(tmp_path.iterdir())
+
+
+def test_one_graph_is_told_with_its_nodes(tmp_path, capsys, monkeypatch):
+    geom_gcn_files.shrink(monkeypatch)
+    geom_gcn_files.write(tmp_path, "texas")
+    assert run("prepare", "texas", "--root", tmp_path) == 0
+    assert "texas: one graph (nodes: 12 train, 7 val, 5 test), 5 targets (multiclass)" in capsys.readouterr().out
 
 
 def test_errors_name_the_culprit(tmp_path, official):

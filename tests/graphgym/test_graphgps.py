@@ -312,7 +312,7 @@ def test_forms_train_an_epoch(form, write, tmp_path, monkeypatch, capsys):
         ("webkb", "texas", {"split_mode": "random", "split": [0.5, 0.25, 0.25], "name": "Texas"}),
     ],
 )
-def test_nodes_of_one_graph_train_from_raw_files(data, name, changes, write, tmp_path, monkeypatch):
+def test_nodes_of_one_graph_train_from_raw_files(data, name, changes, write, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runner, "draw_run", lambda *_, **__: None)
     geom_gcn_files.shrink(monkeypatch)
     geom_gcn_files.write(tmp_path / "data", name)
@@ -322,6 +322,8 @@ def test_nodes_of_one_graph_train_from_raw_files(data, name, changes, write, tmp
     opts |= {"out_dir": tmp_path / "out", "dataset.dir": tmp_path / "data"}
     (result,) = runner.run(write(form, dataset=dataset), [str(word) for pair in opts.items() for word in pair])
     assert 0 < result.test["loss"] < 100
+    sizes = "12 train / 6 val / 6 test" if "split" in changes else "12 train / 7 val / 5 test"
+    assert f"{sizes} nodes of one graph" in " ".join(capsys.readouterr().out.split())
     masks = geom_gcn_files.masks(changes.get("split_index", 0)).astype(bool)
     _, classes = geom_gcn_files.nodes()
     rows = read_table(result.folder.file("predictions_test.csv"))

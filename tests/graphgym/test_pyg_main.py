@@ -15,8 +15,10 @@ from torch_geometric.graphgym.utils.agg_runs import agg_runs
 from torch_geometric.graphgym.utils.comp_budget import params_count
 from torch_geometric.graphgym.utils.device import auto_select_device
 
+from pyg_samsa.datasets.nodes.geom_gcn import GeomGCN
 from pyg_samsa.graphgym import loader
 from pyg_samsa.nn import SAMSA
+from tests import geom_gcn_files
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -125,6 +127,19 @@ def test_node_level_with_inductive_head(graphgym_main, config, tmp_path):
     assert model.model.model.readout.level == "node"
     test = json.loads((tmp_path / "results" / "exp" / "0" / "test" / "stats.json").read_text().splitlines()[-1])
     assert 0 < test["accuracy"] <= 1
+
+
+def test_nodes_of_one_graph(config, graphgym_main, tmp_path, monkeypatch):
+    geom_gcn_files.shrink(monkeypatch)
+    geom_gcn_files.write(tmp_path, "cornell")
+    monkeypatch.setattr(loader.catalog, "load", lambda format, name, root, **options: GeomGCN(tmp_path, "cornell"))
+    dataset = {"format": "samsa", "name": "cornell", "task_type": "classification"}
+    changes = {"dataset": dataset, "gnn": {"head": "inductive_node"}, "optim": {"max_epoch": 1}}
+    graphgym_main(config(metric_best="accuracy", custom_metrics=["accuracy"], **changes))
+    for split, nodes in (("train", 12), ("val", 7), ("test", 5)):
+        last = (tmp_path / "results" / "exp" / "0" / split / "stats.json").read_text().splitlines()[-1]
+        right = json.loads(last)["accuracy"] * nodes
+        assert right == pytest.approx(round(right), abs=1e-3)
 
 
 def test_loader_leaves_other_data_sets_to_others():
