@@ -133,7 +133,7 @@ def values_for(owner: Callable[..., Any], config: Mapping[str, Any]) -> dict[str
         >>> import pyg_samsa.graphgym
         >>> from pyg_samsa.datasets.encodings import add_encoding
         >>> values_for(add_encoding, cfg)
-        {'kind': 'none', 'dim': 16}
+        {'kind': 'none', 'dim': 16, 'steps': None}
     """
     return {name: value_of(key, config) for name, key in _KEYS[owner].items()}
 
