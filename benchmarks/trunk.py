@@ -255,7 +255,10 @@ def conflict(args: argparse.Namespace) -> None:
 
 
 def gradients_of(folder: Path, args: argparse.Namespace) -> dict[str, torch.Tensor]:
-    """Return name of a task -> gradients of the encoder for some batches [batches, P], with the weights of a run."""
+    """Return name of a task -> gradients of the encoder for some batches [batches, P], with the weights of a run.
+
+    The ReZero scalar of all blocks is left out: its gradient is so large that it alone would decide.
+    """
     loaded = load_config(args.config, args.opts)
     plan = make_mixed_plan(loaded, load_tasks(loaded, progress=False), seed=0)
     network: Any = plan.build_network()
@@ -263,7 +266,7 @@ def gradients_of(folder: Path, args: argparse.Namespace) -> dict[str, torch.Tens
     state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
     module.load_state_dict(state, strict=False)
     network.train()
-    encoder = list(next(iter(network.parts.values())).model.encoder.parameters())
+    encoder = [weight for weight in next(iter(network.parts.values())).model.encoder.parameters() if weight.dim()]
     found: dict[str, torch.Tensor] = {}
     for name, part in data.parts.items():
         own = []
