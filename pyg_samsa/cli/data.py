@@ -98,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action in ("pack", "unpack"):
         return (_data_pack.pack if args.action == "pack" else _data_pack.unpack)(args)
     from pyg_samsa.datasets import catalog
+    from pyg_samsa.datasets.splits import counted_splits
 
     options = {"progress": args.verbosity >= 0, "workers": args.workers}
     if args.action == "import":
@@ -110,10 +111,9 @@ def run(args: argparse.Namespace) -> int:
         dataset = catalog.load(
             "samsa", args.name, args.root, **{option: value for option, value in options.items() if option in takes}
         )
-    of_nodes = getattr(dataset, "node_sizes", None)
-    counts = {split: len(index) for split, index in dataset.split_idx.items()} if of_nodes is None else of_nodes
+    counts, of_nodes = counted_splits(dataset)
     sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
-    graphs = f"{len(dataset):,} graphs ({sizes})" if of_nodes is None else f"one graph (nodes: {sizes})"
+    graphs = f"one graph (nodes: {sizes})" if of_nodes else f"{len(dataset):,} graphs ({sizes})"
     print(f"{args.name}: {graphs}, {dataset.task.num_targets} targets ({dataset.task.kind}), ready in {args.root}")
     return 0
 

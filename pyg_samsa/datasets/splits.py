@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,18 @@ def split_sizes(split_idx: Mapping[str, Sequence[int] | Tensor]) -> dict[str, in
         {'train': 2, 'test': 1}
     """
     return {split: len(split_idx[split]) for split in SPLITS if len(split_idx.get(split, ())) > 0}
+
+
+def counted_splits(dataset: Any) -> tuple[dict[str, int], bool]:
+    """Return the sizes of the splits of a data set, and whether they count the nodes of one graph instead of rows.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> counted_splits(SimpleNamespace(split_idx={"train": [0, 2], "test": [1]}))
+        ({'train': 2, 'test': 1}, False)
+    """
+    of_nodes = getattr(dataset, "node_sizes", None)
+    return (split_sizes(dataset.split_idx), False) if of_nodes is None else (of_nodes, True)
 
 
 def stratified_split(

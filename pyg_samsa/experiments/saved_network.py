@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from pyg_samsa.datasets.features import MOLECULES, Features
-from pyg_samsa.datasets.splits import split_sizes
+from pyg_samsa.datasets.splits import counted_splits
 from pyg_samsa.hub import save_pretrained
 from pyg_samsa.hub.folder import CONFIG, PREDICTOR_SUBFOLDER, RUN_SUBFOLDER
 from pyg_samsa.hub.model_config import read_config
@@ -95,11 +95,10 @@ def export_task(result: RunResult, network: nn.Module, plan: RunPlan) -> Path | 
 def _sections(result: RunResult, plan: RunPlan) -> dict[str, str]:
     data = plan.config["dataset"]
     name = Path(data["csv"] or data["name"]).name
-    of_nodes = getattr(plan.dataset, "node_sizes", None)
-    counts = split_sizes(plan.dataset.split_idx) if of_nodes is None else of_nodes
+    counts, of_nodes = counted_splits(plan.dataset)
     sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
     noun = "molecules" if plan.dataset.features.in_channels == MOLECULES.in_channels else "rows"
-    noun = noun if of_nodes is None else "nodes of one graph"
+    noun = "nodes of one graph" if of_nodes else noun
     text = f"`{name}`: {sizes} {noun}.\n\nTrained for {result.epochs} epochs with seed {result.seed}; "
     chosen = ", the best on the validation split" if plan.monitor else "; nothing was validated"
     text += f"the weights are those of epoch {result.best_epoch}{chosen}. "

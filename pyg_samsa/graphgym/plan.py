@@ -10,7 +10,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.datasets.features import MOLECULES
-from pyg_samsa.datasets.splits import split_sizes
+from pyg_samsa.datasets.splits import counted_splits
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import LoadedConfig, resolved
 from pyg_samsa.graphgym.data_defaults import fit_to_data, validates
@@ -170,10 +170,9 @@ def describe_data(loaded: LoadedConfig, dataset: Any) -> dict[str, str]:
 
 def name_data(dataset: Any) -> str:
     """Return the name of the present data set and the sizes of its splits, for a header."""
-    of_nodes = getattr(dataset, "node_sizes", None)
-    counts = split_sizes(dataset.split_idx) if of_nodes is None else of_nodes
+    counts, of_nodes = counted_splits(dataset)
     sizes = " / ".join(f"{count:,} {split}" for split, count in counts.items())
-    return f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}{'' if of_nodes is None else ' nodes of one graph'}"
+    return f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}{' nodes of one graph' if of_nodes else ''}"
 
 
 def _not_saved(dataset: Any) -> dict[str, str]:

@@ -178,7 +178,7 @@ def test_import_of_a_folder(tmp_path, capsys):
         1,
     )
     assert run(*words, "--incomplete", verbosity=-1) == 0
-    assert "modelnet10: 4 graphs (3 train, 0 val, 1 test), 10 targets (multiclass)" in capsys.readouterr().out
+    assert "modelnet10: 4 graphs (3 train, 1 test), 10 targets (multiclass)" in capsys.readouterr().out
     with pytest.raises(DataIntegrityError):
         run(*words, verbosity=-1)
 
