@@ -75,18 +75,35 @@ def add_encoding(
         return dataset
     graphs = _graphs(dataset, kind)
     try:
-        parts = [("lap", dim), ("rwse", steps or dim)] if kind == BOTH else [(kind, dim)]
-        found = [_load_or_compute(part, width, graphs, Path(folder), progress) for part, width in parts]
+        widths = encoding_widths(kind, dim, steps)
+        found = [_load_or_compute(part, width, graphs, Path(folder), progress) for part, width in widths.items()]
     except OSError as error:
         raise ConfigError(
             "dataset.dir", str(folder), f"a folder that can be written to ({error.strerror or error})"
         ) from error
     widened = copy.copy(dataset)
     widened._data, widened._data_list = copy.copy(dataset._data), None
-    widened._data["pe"] = torch.cat(found, dim=1)
+    widened._data["pe"] = found[0] if len(found) == 1 else torch.cat(found, dim=1)
     if dataset.slices is not None:
         widened.slices = {**dataset.slices, "pe": graphs[1]}
     return widened
+
+
+def encoding_widths(kind: str, dim: int, steps: int | None = None) -> dict[str, int]:
+    """Return the encodings that a kind consists of, in their order, and the number of columns of each.
+
+    Args:
+        kind: See `add_encoding`.
+        dim: See `add_encoding`.
+        steps: See `add_encoding`.
+
+    Example:
+        >>> encoding_widths("lap+rwse", 10, 16), encoding_widths("rwse", 16), encoding_widths("none", 16)
+        ({'lap': 10, 'rwse': 16}, {'rwse': 16}, {})
+    """
+    if kind == BOTH:
+        return {"lap": dim, "rwse": steps or dim}
+    return {} if kind == "none" else {kind: dim}
 
 
 def _load_or_compute(

@@ -26,9 +26,11 @@ def add_feature_scale(
         z_{if} = \frac{x_{if} - \mu_f}{\sigma_f}
 
     where :math:`\mu_f` and :math:`\sigma_f` are those of the nodes (or edges) of all training graphs. A feature that is
-    constant there is only centred. Categorical features stay as they are. For the superpixels of the Long Range Graph
-    Benchmark this is the protocol of `Tönshoff et al. <https://arxiv.org/abs/2309.00367>`_; their coordinates are in
-    the hundreds.
+    constant there is only centred. If the nodes of one graph are split, all of them count: the network sees them all in
+    training. Categorical features stay as they are.
+
+    For the superpixels of the Long Range Graph Benchmark this is the protocol of `Tönshoff et al.
+    <https://arxiv.org/abs/2309.00367>`_; their coordinates are in the hundreds.
 
     Args:
         dataset: A data set of this package that holds its graphs in memory.

@@ -11,9 +11,9 @@ from torch import nn
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
+from pyg_samsa.datasets.encodings import encoding_widths
 from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.functional.autocast import without_autocast
-from pyg_samsa.functional.node_encodings import BOTH
 from pyg_samsa.graphgym.graphgps_keys import SUPERPIXEL_ENCODERS
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
@@ -249,10 +249,11 @@ def encoding_options() -> dict[str, Any]:
         >>> encoding_options()
         {'pe_channels': 0, 'flip_signs': False}
     """
-    kind, dim = cfg.pe.kind, cfg.pe.dim
-    if kind == BOTH:
-        return {"pe_channels": dim + (cfg.pe.steps or dim), "flip_signs": dim}
-    return {"pe_channels": 0 if kind == "none" else dim, "flip_signs": kind == "lap"}
+    widths = encoding_widths(cfg.pe.kind, cfg.pe.dim, cfg.pe.steps)
+    eigenvectors: bool | int = "lap" in widths
+    if len(widths) > 1:
+        eigenvectors = widths["lap"]
+    return {"pe_channels": sum(widths.values()), "flip_signs": eigenvectors}
 
 
 def parse_layer_type(text: str) -> dict[str, str | None]:

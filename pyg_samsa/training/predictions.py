@@ -117,8 +117,7 @@ def write_predictions(path: Path, collected: PredictionCollector, *, dataset: An
     the column is there if the data set has bounds of this target. Predictions of labels and classes are probabilities,
     those of regressions are values. A multi-class target is one column ``true`` with the class number, ``pred`` with
     the most likely one, and a probability per class; ``true`` is empty without a label. ``node``, or ``source`` and
-    ``target`` of a pair, are numbers of
-    nodes within the graph of the row.
+    ``target`` of a pair, are numbers of nodes within the graph of the row.
 
     Args:
         path: File to write, whole or not at all.

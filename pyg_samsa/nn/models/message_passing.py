@@ -89,7 +89,7 @@ class GNN(Module):
         pe_channels: Width P of positional encodings that are passed as ``pe``, 0 for none. They are normalised over the
             batch, mapped to D channels and added to the encoded nodes.
         flip_signs: Whether to multiply each column of the encodings of each graph by a random sign in training, as
-            eigenvectors need.
+            eigenvectors need; or how many columns, from the first.
         graph_channels: For ``level="graph"``, width of features of whole graphs that are passed as ``graph_features``,
             0 for none. The head sees them encoded, see `GraphFeatures`.
 
