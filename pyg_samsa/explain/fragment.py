@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyg_samsa.errors import check_choice
 from pyg_samsa.viz.molecules.canvas import THEMES
+from pyg_samsa.viz.molecules.layout import Spot
 from pyg_samsa.viz.pages import render_html
 
 _TEMPLATE = Path(__file__).parent / "templates" / "fragment.html.j2"
@@ -23,6 +24,7 @@ class Picture:
     Args:
         svg: The drawing, in the colours of the theme of the piece.
         text: What it shows, for readers that see no pictures.
+        spots: Where the mouse finds scores, see :class:`~pyg_samsa.viz.molecules.drawing.MoleculeDrawing`.
 
     Example:
         >>> Picture("<svg xmlns='http://www.w3.org/2000/svg'/>", "nothing").address[:26]
@@ -31,6 +33,7 @@ class Picture:
 
     svg: str
     text: str
+    spots: Sequence[Spot] = ()
 
     @property
     def address(self) -> str:
@@ -109,8 +112,9 @@ def write_fragment(
 ) -> str:
     """Return molecules as a piece of HTML.
 
-    Pictures are images of their own, so a notebook cannot mix up their names. Without the style sheet, which some
-    viewers leave out, the piece is a plain list.
+    Pictures are images of their own, so a notebook cannot mix up their names. Empty elements above them show scores
+    while the mouse is over an atom or bond. Without the style sheet, which some viewers leave out, the piece is a plain
+    list.
 
     Args:
         molecules: The molecules.

@@ -134,7 +134,8 @@ class MoleculeExplanation:
 
     def picture(self, method: str, *, theme: str = "auto") -> Picture:
         """Return the drawing of a method for a piece of HTML; arguments as in :meth:`draw`."""
-        return Picture(self.draw(method, theme=theme).svg, f"{self.name}: {self.target} by {method}")
+        drawing = self.draw(method, theme=theme)
+        return Picture(drawing.svg, f"{self.name}: {self.target} by {method}", drawing.spots)
 
     def fragment(self, methods: Sequence[str] = PICTURED, *, theme: str = "auto") -> Molecule:
         """Return the molecule for a piece of HTML, with a drawing for each method that it has."""

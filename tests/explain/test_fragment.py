@@ -34,6 +34,27 @@ def test_nothing_of_a_name_becomes_html():
     assert "url(" not in html
 
 
+def test_scores_are_tooltips_above_the_picture():
+    drawing = draw_importance("CCO", [0.0, 0.5, 1.0], [0.5, 0.25], title="ethanol")
+    html = write_fragment([Molecule("ethanol", "CCO", [Picture(drawing.svg, "ethanol", drawing.spots)])])
+    found = re.findall(r'<i title="([^"]*)" style="left:([\d.]+)%;top:([\d.]+)%;width:([\d.]+)%"></i>', html)
+    assert [note for note, *_ in found] == [
+        "bond C0–C1: 0.5",
+        "bond C1–O2: 0.25",
+        "atom C0: 0",
+        "atom C1: 0.5",
+        "atom O2: 1",
+    ]
+    # The disc of the carbon in the middle is where the drawing has it.
+    size = ET.fromstring(drawing.svg).attrib["viewBox"].split()
+    left, top, width = (float(value) / 100 for value in found[3][1:])
+    move = re.search(r"<g transform=.translate\(([\d.]+) ([\d.]+)\).><path", drawing.svg)
+    disc = re.findall(r'd="M([\d.]+) ([\d.]+)L\1 \2"[^>]*stroke-width="([\d.]+)"', drawing.svg)
+    placed = [(float(x) + float(move[1]), float(y) + float(move[2]), float(w)) for x, y, w in disc]
+    here = (left * float(size[2]), top * float(size[3]), width * float(size[2]))
+    assert any(all(abs(a - b) < 0.5 for a, b in zip(here, other, strict=True)) for other in placed)
+
+
 def test_pictures_are_well_formed_for_any_name():
     name = "bell\x07 half\ud800 <&\"'>"
     html = write_fragment([Molecule(name, "C", [Picture(draw_importance("C", [1.0], [], title=name).svg, name)])])

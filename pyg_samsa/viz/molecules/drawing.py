@@ -29,7 +29,7 @@ from pyg_samsa.viz.molecules.canvas import (
     to_png,
 )
 from pyg_samsa.viz.molecules.colours import SCALES, scale_paint
-from pyg_samsa.viz.molecules.layout import MoleculeLayout
+from pyg_samsa.viz.molecules.layout import MoleculeLayout, Spot
 
 FORMATS = (".svg", ".png")
 _MARGIN = 22.0
@@ -44,6 +44,8 @@ class MoleculeDrawing:
         svg: The drawing as SVG.
         width: Width in pixels.
         height: Height in pixels.
+        spots: Where the mouse finds the scores of atoms and bonds: places as shares of width and height, diameters as
+            shares of the width.
 
     Example:
         >>> drawing = draw_importance("CCO", [0.0, 0.5, 1.0], [0.5, 0.25])
@@ -54,6 +56,7 @@ class MoleculeDrawing:
     svg: str
     width: float
     height: float
+    spots: Sequence[Spot]
     _shapes: Sequence[Any]
     _theme: str
 
@@ -139,9 +142,15 @@ def draw_importance(
     )
     top = color_limit([*atoms, *bonds]) if limit is None else limit
     bar = color_bar(scale, label, *ends_of([*atoms, *bonds], scale, top))
-    shapes, width, height = compose(layout, layout.halos(atoms, bonds, scale, top), bar, title=title, subtitle=subtitle)
+    shapes, (x, y), width, height = compose(
+        layout, layout.halos(atoms, bonds, scale, top), bar, title=title, subtitle=subtitle
+    )
+    spots = [
+        Spot((spot.x + x) / width, (spot.y + y) / height, spot.size / width, spot.note)
+        for spot in layout.spots(atoms, bonds)
+    ]
     svg = SvgWriter(theme).document(shapes, width, height, title or "Molecule", f"Atoms and bonds coloured by {label}")
-    return MoleculeDrawing(svg, width, height, shapes, theme)
+    return MoleculeDrawing(svg, width, height, spots, shapes, theme)
 
 
 def check_scores(name: str, scores: Sequence[float], count: int) -> list[float]:
@@ -189,8 +198,8 @@ def ends_of(scores: Sequence[float], scale: str, limit: float) -> tuple[str, str
 
 def compose(
     layout: MoleculeLayout, halos: list[Any], bar: list[Any], *, title: str = "", subtitle: str = ""
-) -> tuple[list[Any], float, float]:
-    """Combine headline, molecule and colour bar; return the shapes, width and height of the drawing."""
+) -> tuple[list[Any], tuple[float, float], float, float]:
+    """Combine headline, molecule and colour bar; return the shapes, the molecule's corner, and width and height."""
     width = max(layout.width + 2 * _MARGIN, 340.0)
     columns = int((width - 2 * _MARGIN) / 8.8)
     head, y = [], _MARGIN
@@ -200,11 +209,12 @@ def compose(
             head.append(Text(_MARGIN, y, row, size, paint, bold=bold))
             y += 0.35 * size
     y += 0.6 * _MARGIN if head else 0.0
-    body = Group([*halos, *layout.lines], (width - layout.width) / 2, y)
+    corner = (width - layout.width) / 2, y
+    body = Group([*halos, *layout.lines], *corner)
     y += layout.height + 0.9 * _MARGIN
     legend = Group(bar, _MARGIN, y)
     height = y + 44.0 + 0.6 * _MARGIN
-    return [Fill(box(0, 0, width, height), PAPER), *head, body, legend], width, height
+    return [Fill(box(0, 0, width, height), PAPER), *head, body, legend], corner, width, height
 
 
 def color_bar(scale: str, label: str, low: str, high: str) -> list[Any]:

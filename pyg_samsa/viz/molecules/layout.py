@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyg_samsa.chem.ogb_features import import_rdkit, parse_smiles
 from pyg_samsa.errors import SmilesError
@@ -21,7 +21,29 @@ MOST_UNFOLDED = 400
 # CoordGen draws macrocycles best, but takes minutes for other sizes, and for large rings with few branches.
 _COORDGEN = range(61, 151)
 _LARGE_RING = 30
+# Radius of an atom's disc, and diameter of the spot in the middle of a bond, in bond lengths.
+_RADIUS, _BOND_SPOT = 0.37, 0.25
 _APART = 1.2  # what the two nearest fragments are moved apart, in RDKit's unit, in which a bond is 1.5 long
+
+
+class Spot(NamedTuple):
+    """A place of a drawing where the mouse finds a score.
+
+    Args:
+        x: Place of its middle, from left.
+        y: Place of its middle, from top.
+        size: Its diameter.
+        note: Name and score of the atom or bond.
+
+    Example:
+        >>> MoleculeLayout("CO", bond_length=30.0).spots([0.5, 1.0], [0.25])[0].note
+        'bond C0–O1: 0.25'
+    """
+
+    x: float
+    y: float
+    size: float
+    note: str
 
 
 class MoleculeLayout:
@@ -154,20 +176,48 @@ class MoleculeLayout:
                 continue
             stops = [(0.1, ends[0]), (0.3, middle), (0.7, middle), (0.9, ends[1])]
             paint = middle if ends == [middle, middle] else stops
-            note = f"bond {self.names[first]}–{self.names[second]}: {shown(value)}" if notes else ""
+            note = self._bond_note(first, second, value) if notes else ""
             band = Stroke(line(*self.points[first], *self.points[second]), paint, 0.50 * self.bond_length, note=note)
             out.append((abs(value), band))
-        for number, (name, value) in enumerate(zip(self.names, atom, strict=True)):
+        for number, value in enumerate(atom):
             paint = paint_of(value, limit, scale)
             if paint != paper:
                 d, width = self._disc(number)
-                out.append((abs(value), Stroke(d, paint, width, note=f"atom {name}: {shown(value)}" if notes else "")))
+                out.append((abs(value), Stroke(d, paint, width, note=self._atom_note(number, value) if notes else "")))
         return [shape for _, shape in sorted(out, key=lambda item: item[0])]
+
+    def spots(self, atom: Sequence[float], bond: Sequence[float]) -> list[Spot]:
+        """Return a spot in the middle of each bond and one at each atom, in pixels; none if it is not drawn.
+
+        Args:
+            atom: Score of each atom.
+            bond: Score of each bond, in RDKit's order.
+
+        Example:
+            >>> [spot.note for spot in MoleculeLayout("CO").spots([0.5, 1.0], [0.25])]
+            ['bond C0–O1: 0.25', 'atom C0: 0.5', 'atom O1: 1']
+        """
+        if self.remark:
+            return []
+        out = []
+        for (first, second), value in zip(self.bonds, bond, strict=True):
+            (x1, y1), (x2, y2) = self.points[first], self.points[second]
+            place = (x1 + x2) / 2, (y1 + y2) / 2
+            out.append(Spot(*place, _BOND_SPOT * self.bond_length, self._bond_note(first, second, value)))
+        for number, ((x, y), value) in enumerate(zip(self.points, atom, strict=True)):
+            out.append(Spot(x, y, 2 * _RADIUS * self.bond_length, self._atom_note(number, value)))
+        return out
+
+    def _atom_note(self, atom: int, value: float) -> str:
+        return f"atom {self.names[atom]}: {shown(value)}"
+
+    def _bond_note(self, first: int, second: int, value: float) -> str:
+        return f"bond {self.names[first]}–{self.names[second]}: {shown(value)}"
 
     def _disc(self, atom: int) -> tuple[str, float]:
         """Return path and width of the disc of an atom, or of the capsule around its label."""
         x, y = self.points[atom]
-        radius = 0.37 * self.bond_length
+        radius = _RADIUS * self.bond_length
         if atom not in self._labels:
             return disc(x, y), 2 * radius
         left, top, right, bottom = self._labels[atom]

@@ -37,6 +37,31 @@ def test_both_atoms_of_hydrogen_are_a_bond_apart():
     assert math.dist(*found.points) == pytest.approx(30.0, rel=0.1)
 
 
+def test_spots_lie_on_atoms_and_in_the_middle_of_bonds():
+    found = MoleculeLayout("CC(=O)O", bond_length=30.0)
+    spots = found.spots([0.0, -0.5, 1.0, 2.0], [0.25, 0.0, 3.0])
+    assert [spot.note for spot in spots] == [
+        "bond C0–C1: 0.25",
+        "bond C1–O2: 0",
+        "bond C1–O3: 3",
+        "atom C0: 0",
+        "atom C1: −0.5",
+        "atom O2: 1",
+        "atom O3: 2",
+    ]
+    bonds, atoms = spots[:3], spots[3:]
+    assert [(spot.x, spot.y) for spot in atoms] == found.points
+    for spot, (first, second) in zip(bonds, found.bonds, strict=True):
+        ends = [math.dist((spot.x, spot.y), found.points[end]) for end in (first, second)]
+        assert ends == pytest.approx([15.0, 15.0], rel=0.05)
+        # Spots of atoms and bonds do not overlap.
+        assert (spot.size + atoms[first].size) / 2 < min(ends)
+    # The same words as the tooltips of the page, for all that is coloured.
+    page = found.halos([0.0, -0.5, 1.0, 2.0], [0.25, 0.0, 3.0], "diverging", 3.0, notes=True)
+    assert {shape.note for shape in page} < {spot.note for spot in spots}
+    assert MoleculeLayout("C" * 4001).spots([], []) == []
+
+
 def texts(shapes):
     for shape in shapes:
         if isinstance(shape, Text):
