@@ -28,6 +28,7 @@ from pyg_samsa.graphgym.config import LoadedConfig, load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.mixed_tasks import check_tasks, load_tasks, make_mixed_plan
 from pyg_samsa.graphgym.plan import make_plan
+from pyg_samsa.graphgym.repeats import Repeat, list_repeats
 from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER, WEIGHTS
 from pyg_samsa.io.memory import keep_memory
 from pyg_samsa.nn import num_parameters
@@ -62,6 +63,9 @@ def run(
 ) -> list[RunResult]:
     """Run an experiment ``repeat`` times with seeds ``seed``, ``seed + 1``, ... and report mean and standard deviation.
 
+    With ``run_multiple_splits``, one run for each of these splits of the nodes of one graph takes the place of the
+    seeds.
+
     Args:
         config: A YAML file, or the name of a packaged configuration.
         opts: Overrides for the file: ``key value key value ...``.
@@ -91,6 +95,7 @@ def run(
         _check(loaded)
         if predictor:
             check_predictor(repeat=repeat)
+        repeats = list_repeats(loaded, repeat)
     join_processes(cfg.accelerator, minutes=cfg.train.process_timeout)
     talk = Verbosity(verbosity if cfg.print != "file" else min(verbosity, -1), is_main_process())
     console = make_console(quiet=not talk.main)
@@ -98,7 +103,7 @@ def run(
         torch.set_num_threads(min(cfg.num_threads, available_cpus()))
         keep_memory()
         started = time.perf_counter()
-        dataset, make = _prepare(loaded, progress=talk.speaks)
+        dataset, plans = _prepare_all(repeats, progress=talk.speaks)
         blend = make_predictor_plan(dataset, progress=talk.speaks) if predictor else None
         if blend is not None and blend.is_ensemble:
             title = f"pyg_samsa {__version__} · {loaded.name}"
@@ -108,10 +113,10 @@ def run(
             return [found.result]
         results: list[RunResult] = []
         fitted: list[FittedPredictor] = []
-        for number in range(repeat):
-            plan: Any = make(seed=cfg.seed + number)
+        for number, make in enumerate(plans):
+            plan = make()
             title = f"pyg_samsa {__version__} · {plan.name} · seed {plan.seed}"
-            title += f" ({number + 1} of {repeat})" if repeat > 1 else ""
+            title += f" ({number + 1} of {len(plans)})" if len(plans) > 1 else ""
             header: dict[str, Any] = {"console": console if talk.speaks else None, "title": title}
             made: FittedPredictor | None = None
             if blend is not None and not blend.network:
@@ -140,6 +145,24 @@ def _check(loaded: LoadedConfig) -> None:
         check_tasks(loaded)
     else:
         check_run()
+
+
+def _prepare_all(repeats: Sequence[Repeat], *, progress: bool) -> tuple[Any, list[Callable[[], Any]]]:
+    """Load the data of all repeats; return the first data set, and what makes the plan of each repeat."""
+    dataset, make = None, None
+    plans: list[Callable[[], Any]] = []
+    for one in repeats:
+        with one.chosen():
+            if make is None or one.split is not None:
+                found, make = _prepare(one.loaded, progress=progress)
+                dataset = found if dataset is None else dataset
+        plans.append(partial(_plan_of, one, make))
+    return dataset, plans
+
+
+def _plan_of(one: Repeat, make: Callable[..., Any]) -> Any:
+    with one.chosen():
+        return make(seed=one.seed)
 
 
 def _prepare(loaded: LoadedConfig, *, progress: bool) -> tuple[Any, Callable[..., Any]]:

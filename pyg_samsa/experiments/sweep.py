@@ -19,6 +19,7 @@ from pyg_samsa.experiments import grids
 from pyg_samsa.experiments.grids import Cell, Grid
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import cfg, load_config, resolved
+from pyg_samsa.graphgym.repeats import check_one_split
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.formulas import escape_table
 from pyg_samsa.options import check_integer, plain
@@ -177,6 +178,7 @@ class Sweep:
         ]
         loaded = load_config(self.grid.base, [*words, *own])
         check_run()
+        check_one_split()
         _check_predictor()
         config, epochs = settings(resolved(loaded)), int(cfg.optim.max_epoch)
         # What all cells share.

@@ -39,6 +39,7 @@ from pyg_samsa.experiments.tune_trials import NetworkTrials, SearchData, TreeTri
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
 from pyg_samsa.graphgym.plan import make_plan
+from pyg_samsa.graphgym.repeats import check_one_split
 from pyg_samsa.graphgym.settings import value_of
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.io.memory import keep_memory
@@ -161,6 +162,7 @@ def tune(
     import_optuna()
     loaded = load_config(config, opts)
     check_run()
+    check_one_split()
     if cfg.model.type != "samsa":
         raise ConfigError("model.type", cfg.model.type, "'samsa', whose settings are searched")
     if cfg.devices != 1:

@@ -167,7 +167,7 @@ KEYS: Mapping[str, Key] = {
     "pretrained.reset_prediction_head": Key(NOTHING, "see `pretrained.dir`."),
     "print": Key(SAME, "Where the progress goes."),
     "round": Key(NOTHING, "metrics are not rounded."),
-    "run_multiple_splits": Key(LISTED, "a run has one split; a sweep over dataset.split_index has several", ([],)),
+    "run_multiple_splits": Key(SAME, "Splits of one graph, each with a run; refused for other data sets."),
     "seed": Key(SAME, "Seed."),
     "share.*": Key(NOTHING, "it describes the data set, and the data set is read."),
     "tensorboard_agg": Key(NOTHING, "`tensorboard_each_run` writes TensorBoard events."),

@@ -20,6 +20,7 @@ from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.network import asks_for_masked
 from pyg_samsa.graphgym.plan import describe_network, make_plan, name_data, training_options
+from pyg_samsa.graphgym.repeats import check_one_split
 from pyg_samsa.graphgym.settings import value_of, values_for
 from pyg_samsa.graphgym.share import describe
 from pyg_samsa.nn.models.multi_task import check_task_name
@@ -242,6 +243,7 @@ def _configured(entry: TaskEntry, shared: Mapping[str, Any], run: str) -> tuple[
         if cfg.tasks:
             raise ConfigError("cfg", entry.config, "a configuration of one task; this one has tasks of its own")
         check_run()
+        check_one_split()
         _check_table()
         if cfg.model.type != "samsa":
             raise ConfigError(

@@ -344,6 +344,11 @@ _setting(
     "Tasks that are trained together, on one encoder: names of configurations, or tables with cfg, name, weight, "
     "modality and settings of their own.",
 )
+_setting(
+    "run_multiple_splits",
+    [],
+    "Splits of the nodes of one graph, from 0: a run for each, with the same seed; else dataset.split_index alone.",
+)
 _setting("run_name", "", "Name of the run's folder in out_dir; empty for the name of the YAML file.")
 _setting("name_tag", "", "Text that is appended to the name of the run.")
 _setting("train.mode", "standard", "standard (custom is the same).", ("standard", "custom"))

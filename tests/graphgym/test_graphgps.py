@@ -341,6 +341,40 @@ def test_nodes_of_one_graph_train_from_raw_files(data, name, changes, write, tmp
     assert again[2].y.ge(0).nonzero().flatten().tolist() == nodes
 
 
+def test_several_splits_are_as_many_runs_with_one_seed(write, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "draw_run", lambda *_, **__: None)
+    geom_gcn_files.shrink(monkeypatch)
+    geom_gcn_files.write(tmp_path / "data", "texas")
+    form = ("webkb", "GPSModel", "GCN+Transformer", "LapPE", "node", None)
+    path = write(form, dataset={**content(*form)["dataset"], "name": "texas"})
+    opts = {"optim.max_epoch": 2, "optim.num_warmup_epochs": 0, "num_threads": 1, "accelerator": "cpu", "seed": 3}
+    opts |= {"out_dir": tmp_path / "out", "dataset.dir": tmp_path / "data", "train.auto_resume": True}
+    words = [str(word) for pair in opts.items() for word in pair]
+    results = runner.run(path, [*words, "run_multiple_splits", "[0, 4]"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "split0 · seed 3 (1 of 2)" in text
+    assert "mean ± standard deviation of 2 repeats" in text
+    folders = [result.folder.path for result in results]
+    assert [folder.relative_to(tmp_path / "out").as_posix().rpartition("-")[2] for folder in folders] == [
+        "split0/3",
+        "split4/3",
+    ]
+    for split, result in zip((0, 4), results, strict=True):
+        rows = read_table(result.folder.file("predictions_test.csv"))
+        assert rows["node"].tolist() == geom_gcn_files.masks(split)[2].nonzero()[0].tolist()
+        # Each is the run of this split alone, and its config runs it again.
+        (alone,) = runner.run(path, [*words, "dataset.split_index", str(split), "name_tag", "alone"])
+        assert alone.test == result.test
+        (again,) = runner.run(result.folder.file("config.yaml"), [])
+        assert again.folder.path == result.folder.path
+    continued = runner.run(path, [*words, "run_multiple_splits", "[0, 4]"])
+    assert [result.folder.path for result in continued] == folders
+    # The last split does not exist: this is found before the first is run.
+    with pytest.raises(ConfigError, match="split_index: got 10, expected a number of at least 0, of at most 9"):
+        runner.run(path, [*words, "run_multiple_splits", "[1, 10]"])
+    assert not (tmp_path / "out" / "form-split1").exists()
+
+
 @pytest.mark.parametrize(
     ("files", "form", "sizes"),
     [
