@@ -187,8 +187,31 @@ def parse_smiles(smiles: object) -> Any | str:
     except RuntimeError:  # an assertion inside RDKit
         mol = None
     if mol is None:
-        return "RDKit cannot read this SMILES"
+        return f"RDKit cannot read this SMILES{_problem_of(smiles)}"
     return mol if mol.GetNumAtoms() else "no atoms"
+
+
+def _problem_of(smiles: str) -> str:
+    """Return what is wrong with a SMILES whose syntax is right, in brackets; else nothing."""
+    chem = import_rdkit()
+    from rdkit import rdBase
+
+    try:
+        with rdBase.BlockLogs():
+            mol = chem.MolFromSmiles(smiles, sanitize=False)
+            found = [] if mol is None else list(chem.DetectChemistryProblems(mol))
+    except (RuntimeError, ValueError):
+        return ""
+    if not found:
+        return ""
+    kind, first = found[0].GetType(), found[0]
+    if kind == "AtomValenceException":
+        atom = mol.GetAtomWithIdx(first.GetAtomIdx())
+        return f" ({atom.GetSymbol()}{atom.GetIdx()} has too many bonds)"
+    if kind == "AtomKekulizeException":
+        atom = mol.GetAtomWithIdx(first.GetAtomIdx())
+        return f" ({atom.GetSymbol()}{atom.GetIdx()} is aromatic and in no ring)"
+    return " (no double bonds fit its aromatic ring; is an [nH] missing?)" if kind == "KekulizeException" else ""
 
 
 def why_too_large(mol: Any, max_atoms: int | None) -> str:

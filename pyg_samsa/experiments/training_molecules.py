@@ -167,14 +167,14 @@ def find_training_molecules(model: str | os.PathLike[str], scratch: Path | None 
     Example:
         >>> find_training_molecules("peptides")
         Traceback (most recent call last):
-        pyg_samsa.errors.DataNotFoundError: The folder of this model does not say what it was trained on
+        pyg_samsa.errors.DataNotFoundError: the folder of this model does not say what it was trained on
 
     Cost: that of reading the data set; a table that is not prepared takes about 20 microseconds an atom.
     """
     folder = run_of(model)
     if folder is None:
         hint = "Pass the folder of a run, such as results/esol/0, to see the nearest training molecules."
-        raise DataNotFoundError("The folder of this model does not say what it was trained on", hint=hint)
+        raise DataNotFoundError("the folder of this model does not say what it was trained on", hint=hint)
     from pyg_samsa.graphgym.mixed_tasks import restored
 
     with restored(), TemporaryDirectory(prefix="pyg-samsa-") as temporary:

@@ -21,7 +21,30 @@ SMILES_NAMES = (
     "mol",
 )
 """Names of a column of molecules in lower case, the likeliest first."""
+_SHOWN = 20
 _UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)?(_level_\d+)?|\.\.\.\d+)?")
+
+
+class NoColumnError(ConfigError):
+    """No column of a table is the one that is looked for.
+
+    Args:
+        key: Name of the setting.
+        wanted: What was asked for; None if a column was looked for by its usual names.
+        names: Names of the columns.
+        likely: Position of a column that may be meant and has no name of its own; None without one.
+
+    Example:
+        >>> str(NoColumnError("--smiles-column", "smile", ["SMILES", "logS"]))
+        "--smiles-column: got 'smile', expected the name of a column: 'SMILES', 'logS'"
+    """
+
+    def __init__(
+        self, key: str, wanted: str | None, names: Sequence[str], *, likely: int | None = None, hint: str = ""
+    ) -> None:
+        self.names, self.likely = list(names), likely
+        self.shown = ", ".join(repr(name) for name in names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        super().__init__(key, wanted, f"the name of a column: {self.shown}", hint=hint)
 
 
 def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequence[str] = ()) -> int:
@@ -43,7 +66,6 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
         >>> find_column(["id", "SMILES"], "2", key="--smiles-column")
         1
     """
-    shown = ", ".join(repr(name) for name in header[:20]) + (", ..." if len(header) > 20 else "")
     names = [name.strip() for name in header]
     if not wanted:
         lower = [name.lower().lstrip("# ") for name in names]
@@ -63,7 +85,7 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
             hint = (
                 "Molecules are read as SMILES: rdkit.Chem.MolToSmiles(rdkit.Chem.MolFromInchi(text)) converts an InChI."
             )
-        raise ConfigError(key, None, f"the name of a column: {shown}", hint=hint)
+        raise NoColumnError(key, None, header, likely=likely, hint=hint)
     found = [position for position, name in enumerate(names) if name == wanted.strip()]
     if len(found) > 1:
         places = ", ".join(str(position + 1) for position in found)
@@ -77,7 +99,7 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
         return found[0]
     if wanted.isdecimal() and 1 <= int(wanted) <= max(len(header), 1):
         return int(wanted) - 1
-    raise ConfigError(key, wanted, f"the name of a column: {shown}", hint=suggest(wanted, names))
+    raise NoColumnError(key, wanted, header, hint=suggest(wanted, names))
 
 
 def column_word(header: Sequence[str], place: int) -> str:

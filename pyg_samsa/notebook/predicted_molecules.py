@@ -201,7 +201,7 @@ def _training_of(model: Any, notes: list[str]) -> TrainingMolecules | None:
     try:
         return find_training_molecules(model)
     except SAMSAError as error:
-        notes.append(f"The nearest training molecules are not known. {error}.")
+        notes.append(f"The nearest training molecules are not known: {error}.")
         return None
 
 

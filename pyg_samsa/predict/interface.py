@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -135,6 +136,8 @@ class Predictor(ABC):
         standardize: Steps by which molecules are standardised before, as in training, see
             `pyg_samsa.chem.standardize.Standardizer`.
         calibration: Calibration of intervals and sets; None if the predictor was not calibrated.
+        metrics: Split -> name -> value, as measured when the model was made; empty if nothing was saved.
+        limits: For which molecules it was made, and for which not, as one text; empty if nothing was saved.
         column_suffix: What follows the name of a target in the name of the column of its predictions in a table.
     """
 
@@ -144,6 +147,8 @@ class Predictor(ABC):
     extra_columns: Sequence[str] = ()
     standardize: Sequence[str] = ()
     calibration: Calibration | None = None
+    metrics: Mapping[str, Any] = MappingProxyType({})
+    limits: str = ""
     column_suffix: str = "_pred"
 
     @property

@@ -148,6 +148,7 @@ class MoleculePredictor(Predictor):
             raise ConfigError(f"{folder / CONFIG}: task", None, "the task of the model", hint=hint)
         predictor = cls(model, config.task, **config.inputs, **options)
         predictor.fingerprint = _fingerprint(folder)
+        predictor.metrics, predictor.limits = config.metrics, config.card.get("Limits", "")
         return predictor
 
     @property

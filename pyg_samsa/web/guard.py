@@ -122,8 +122,8 @@ class Guard:
         return None
 
     def _too_large(self) -> tuple[int, str, str]:
-        hint = "Split the file, or raise --max-mb of pyg-samsa serve."
-        return 413, f"the request has more than {self.max_bytes / 2**20:,.0f} MiB", hint
+        hint = "Split the file, or start pyg-samsa serve with a larger --max-mb."
+        return 413, f"the request has more than {self.max_bytes / 2**20:,.0f} MB", hint
 
 
 def _is_address(name: str) -> bool:

@@ -15,7 +15,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyg_samsa.errors import ConfigError, SAMSAError
+from pyg_samsa.errors import ConfigError, DataError, SAMSAError
+from pyg_samsa.io.csv_columns import NoColumnError
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.predicted_table import Asked, PredictedTable, open_predicted_table
 from pyg_samsa.web.result_table import ResultTable
@@ -180,7 +181,9 @@ class Jobs:
         except BaseException as error:
             stack.close()
             shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, ConfigError) and error.key in _ROWS_KEY:
+            if isinstance(error, NoColumnError) and error.key == "--smiles-column":
+                error = _no_smiles(error)
+            elif isinstance(error, ConfigError) and error.key in _ROWS_KEY:
                 error = error.renamed(_ROWS_KEY[error.key])
             raise _for_the_page(error, folder) from None
         job = Job(name, upload.title, [model.name for model in models], folder, results, total)
@@ -271,13 +274,26 @@ class Jobs:
             job.errors += sum(not any(row.cells) for row in rows[:left])
             if len(rows) > left:
                 message = f"the table has more than {self.limits.max_rows:,} rows; the rest was left out"
-                return job.end(STOPPED, message, "Raise --max-rows of pyg-samsa serve, or split the table.")
+                return job.end(STOPPED, message, "Split the table, or start pyg-samsa serve with a larger --max-rows.")
             if job.cancelled.is_set():
                 return job.end(CANCELLED, f"cancelled after {job.rows:,} rows")
             if job.seconds > 60 * self.limits.max_minutes:
                 message = f"stopped after {job.rows:,} rows and {self.limits.max_minutes:,} minutes, the limit"
-                return job.end(STOPPED, message, "Raise --max-minutes of pyg-samsa serve, or split the table.")
+                hint = "Split the table, or start pyg-samsa serve with a larger --max-minutes."
+                return job.end(STOPPED, message, hint)
         job.end(DONE)
+
+
+def _no_smiles(error: NoColumnError) -> DataError:
+    """Return what the page says where a table has no column of molecules that it finds."""
+    what = "No column of SMILES was found" if error.value is None else f"There is no column {error.value!r}"
+    if error.value is None and any("inchi" in name.lower() for name in error.names):
+        hint = "InChI is not read here: convert it to SMILES first, for example in ChemDraw."
+    else:
+        what_to_write = "the name of the right column" if error.likely is None else f"its number, {error.likely + 1},"
+        hint = f"Write {what_to_write} into 'SMILES column'."
+        hint = f"{error.hint} {hint}" if error.value is not None and error.hint else hint
+    return DataError(f"{what}. The columns are {error.shown}", hint=hint)
 
 
 def _for_the_page(error: BaseException, folder: Path) -> BaseException:

@@ -210,7 +210,7 @@ class PredictedTable:
         >>> model, = load_models(["peptides"], Path("unused"))
         >>> with open_molecule_table(BytesIO(b"smiles\nC\n")) as (reader, _):
         ...     PredictedTable([model], reader, Asked(), Limits()).notes
-        ['The model peptides gives no intervals: it was saved without validation rows to measure them on.']
+        ['The model peptides gives no uncertainty ranges: it was saved without validation rows to measure them on.']
     """
 
     def __init__(self, models: Sequence[ServedModel], reader: TableReader, asked: Asked, limits: Limits) -> None:
@@ -229,7 +229,7 @@ class PredictedTable:
     def _options(self, model: ServedModel, limits: Limits) -> StreamOptions:
         interval = self.asked.interval
         if interval is not None and (reason := why_no_interval(model.predictor.calibration, interval)):
-            self.notes.append(f"The model {model.name} gives no intervals: {reason}.")
+            self.notes.append(f"The model {model.name} gives no uncertainty ranges: {reason}.")
             interval = None
         return StreamOptions(
             self.asked.smiles_column,

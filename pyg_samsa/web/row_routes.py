@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
-from pyg_samsa.errors import SmilesError
+from pyg_samsa.errors import DataError, SmilesError
 from pyg_samsa.viz.molecules.structure import structure_svg
 from pyg_samsa.web import result_table
 from pyg_samsa.web.downloads import download
@@ -101,7 +101,7 @@ def explanation(
 ) -> ExplanationInfo:
     """Return a drawing with atoms and bonds coloured by their importance for a prediction."""
     served = _model(site, model)
-    card = site.explainer.card(served, _row(site, job, row), site.job(job).results.header, target)
+    card = site.explainer.card(served, _small(site, _row(site, job, row)), site.job(job).results.header, target)
     text = next(text for name, _, text in card.predictions if name == card.target)
     methods = {name: MethodInfo(**method) for name, method in card.methods.items()}
     return ExplanationInfo(
@@ -133,7 +133,7 @@ def picture(
     theme: Theme = "light",
 ) -> Response:
     """Return the same drawing as a file, with headline and colour bar."""
-    found = _row(site, job, row)
+    found = _small(site, _row(site, job, row))
     served = _model(site, model)
     content = site.explainer.picture(
         served, found, site.job(job).results.header, target=target, method=method, theme=theme, kind=format
@@ -160,6 +160,13 @@ def _row(site: Site, job: str, number: int) -> ResultRow:
         reason = f"{len(found.smiles):,} characters, more than {site.limits.max_smiles:,}"
         raise SmilesError(number, found.smiles, reason)
     return found
+
+
+def _small(site: Site, row: ResultRow) -> ResultRow:
+    """Refuse a molecule that is too large to be coloured."""
+    if reason := why_not_drawn(row.smiles, site.limits.drawn_atoms):
+        raise DataError(f"not coloured: {reason}", hint="The prediction is not affected.")
+    return row
 
 
 def _model(site: Site, name: str) -> ServedModel:

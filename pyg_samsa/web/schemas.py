@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pyg_samsa.viz.tables import spread
 from pyg_samsa.web.jobs import Job
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.result_table import ResultColumn, ResultRow
@@ -56,6 +57,9 @@ class ModelInfo(BaseModel):
     most_confidence: float = Field(description="Largest confidence of intervals; 0 if it has none.")
     training_molecules: int | None = Field(description="How many training molecules are known; null if none are.")
     without_training: str = Field(description="Why no training molecules are known; may be empty.")
+    test: dict[str, str] = Field({}, description="Name of a metric -> its value on test molecules; may be empty.")
+    limits: str = Field("", description="For which molecules the model was made; may be empty.")
+    example: list[str] = Field([], description="Lines of SMILES and names to try; may be empty.")
 
     @classmethod
     def of(cls, model: ServedModel) -> ModelInfo:
@@ -79,6 +83,9 @@ class ModelInfo(BaseModel):
             most_confidence=model.most_confidence,
             training_molecules=None if model.training is None else len(model.training),
             without_training=model.without_training,
+            test={name: spread([value]) for name, value in predictor.metrics.get("test", {}).items() if name != "loss"},
+            limits=predictor.limits,
+            example=list(model.example),
         )
 
 

@@ -13,6 +13,7 @@ from pyg_samsa.experiments.training_molecules import TrainingMolecules, find_tra
 from pyg_samsa.explain.predictor_explanation import methods_of
 from pyg_samsa.predict import Predictor, load_predictor
 from pyg_samsa.predict.predictor_folder import name_of_model
+from pyg_samsa.web.examples import example_of
 
 
 @dataclass(eq=False)
@@ -24,6 +25,7 @@ class ServedModel:
         predictor: The predictor.
         training: Molecules that it was trained on; None if they are not known.
         without_training: Why they are not known.
+        example: Lines of SMILES and names that the page offers.
 
     Attributes:
         lock: Held while the predictor works: explanations change a network for a moment.
@@ -37,6 +39,7 @@ class ServedModel:
     predictor: Predictor
     training: TrainingMolecules | None = None
     without_training: str = ""
+    example: Sequence[str] = ()
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -83,7 +86,7 @@ def load_models(
     Example:
         >>> loaded, = load_models(["peptides"], Path("unused"))
         >>> loaded.name, loaded.without_training
-        ('peptides', 'The folder of this model does not say what it was trained on')
+        ('peptides', 'the folder of this model does not say what it was trained on')
     """
     if not models:
         raise ConfigError("MODEL", None, "at least one model")
@@ -94,12 +97,13 @@ def load_models(
     for served, name, model in zip(loaded, distinct_names(models), models, strict=True):
         served.name = name
         if not neighbors:
-            served.without_training = "The server was started with --no-neighbors"
-            continue
-        try:
-            served.training = find_training_molecules(model, scratch)
-        except SAMSAError as error:
-            served.without_training = str(error)
+            served.without_training = "the server was started with --no-neighbors"
+        else:
+            try:
+                served.training = find_training_molecules(model, scratch)
+            except SAMSAError as error:
+                served.without_training = str(error)
+        served.example = example_of(model, None if served.training is None else served.training.smiles)
     return loaded
 
 

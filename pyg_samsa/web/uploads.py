@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.errors import DataError
 from pyg_samsa.io.tables.excel import SUFFIX, excel_to_csv
 from pyg_samsa.io.tables.formats import SUFFIXES, format_of
 from pyg_samsa.web.limits import MIB, Limits
@@ -16,6 +16,7 @@ from pyg_samsa.web.limits import MIB, Limits
 ACCEPTED = (*(ending for endings in SUFFIXES.values() for ending in endings), SUFFIX)
 """Endings of the files that can be sent."""
 _BLOCK = 2**20
+_SMI = ".smi"
 
 
 class Upload(NamedTuple):
@@ -39,6 +40,8 @@ class Upload(NamedTuple):
 def save_file(stream: IO[bytes], name: str, folder: Path, limits: Limits) -> Upload:
     r"""Write a file that was sent to the folder, under a name of our own, and make a CSV file of an Excel file.
 
+    In a file with the ending .smi, a name may follow the SMILES after a blank, as in pasted lines.
+
     Args:
         stream: The file.
         name: The name that was sent with it, which says its format.
@@ -60,18 +63,24 @@ def save_file(stream: IO[bytes], name: str, folder: Path, limits: Limits) -> Upl
     excel = title.lower().endswith(SUFFIX)
     format = "csv" if excel else format_of(title)
     if format is None:
-        hint = "Save it as CSV, Excel (.xlsx), SDF or Parquet."
-        raise ConfigError("file", title[:80], f"a name that ends in one of {', '.join(ACCEPTED)}", hint=hint)
+        hint = "Save it as CSV, Excel (.xlsx), SDF, SMI or Parquet."
+        raise DataError(f"files such as {title[-80:]!r} are not read here", hint=hint)
     path = folder / f"table{SUFFIX if excel else SUFFIXES[format][0]}"
     written = 0
     with open(path, "wb") as file:
         while block := stream.read(_BLOCK):
             written += len(block)
             if written > limits.max_bytes:
-                raise DataError(f"the file has more than {limits.max_mb:,} MiB", hint="Split it into several files.")
+                raise DataError(f"the file has more than {limits.max_mb:,} MB", hint="Split it into several files.")
             file.write(block)
     if not written:
         raise DataError("the file is empty", hint="Choose a file with a column of SMILES.")
+    if title.lower().endswith(_SMI):
+        first, _, rest = (text := path.read_text(encoding="utf-8-sig", errors="replace")).partition("\n")
+        # No SMILES has a comma.
+        if "," not in first:
+            has_header = "smiles" in (first.split() or [""])[0].lower()
+            return save_text(rest if has_header else text, folder, limits)._replace(title=title)
     if excel:
         table = folder / "table.csv"
         # The XML of a sheet is larger than its text.

@@ -114,7 +114,7 @@ def test_what_the_model_does_not_have_is_noted():
     shown = show_molecules("peptides", ["NCC(=O)O"], method="sampled")
     assert shown.notes == [
         "The model gives no intervals: it was saved without validation rows to measure them on.",
-        "The nearest training molecules are not known. The folder of this model does not say what it was trained on.",
+        "The nearest training molecules are not known: the folder of this model does not say what it was trained on.",
     ]
     assert show_molecules("peptides", "C", method="sampled", interval=None, neighbors=0).notes == []
     with pytest.raises(ConfigError, match=r"interval: got 0\.5, expected no interval"):

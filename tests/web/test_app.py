@@ -12,8 +12,11 @@ STATIC = Path(pyg_samsa.web.__file__).parent / "static"
 
 def test_the_page_names_the_models(client):
     page = client.get("/").text
-    assert "<b>atoms</b> predicts atoms" in page
-    assert "<b>peptides</b> predicts antimicrobial, anticancer, transmembrane (probabilities)." in page
+    text = " ".join(re.sub(r"<[^>]*>", "", page).split())
+    assert "Model atoms: predicts atoms. Model peptides: a probability (0 to 1) for each of antimicrobial, anti" in text
+    # How good it is, and for what.
+    assert "On test molecules: AP 0.9462, AUC 0.9694. It gives no uncertainty ranges: none were measured" in text
+    assert "its predictions for other molecules, such as drugs, are meaningless." in text
     assert "Your molecules stay on this computer." in page
 
 
@@ -70,14 +73,18 @@ def test_unknown_pages_are_one_line(client):
 
 
 @pytest.mark.parametrize("kind", ["regression", "multilabel"])
-def test_the_choice_of_intervals_is_named_after_the_task(open_client, counter, kind):
+def test_uncertainty_is_offered_where_the_model_has_it(open_client, counter, kind):
     from pyg_samsa.task import Task
 
     model = counter()
     model.predictor.task = Task(kind, ["a", "b"])
     page = open_client([ServedModel("m", model.predictor)], limits=Limits()).get("/").text
-    assert ("Intervals that hold" in page) == (kind == "regression")
-    assert ("Sets of labels that hold" in page) == (kind == "multilabel")
+    assert "Show uncertainty: ranges that hold the true value in" in page
+    assert "It gives no uncertainty ranges" not in page
+    model.predictor.calibration = None
+    page = open_client([ServedModel("m", model.predictor)], limits=Limits()).get("/").text
+    assert "Show uncertainty" not in page
+    assert "It gives no uncertainty ranges" in page
 
 
 def test_the_temporary_folder_goes_with_the_server(counter, limits):

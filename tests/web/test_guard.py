@@ -70,7 +70,7 @@ def test_requests_of_the_page_are_taken(client):
 
 def test_large_requests_are_refused(client):
     answer = client.post("/api/jobs", json={"text": "C\n" * 2**20})
-    assert (answer.status_code, answer.json()["error"]) == (413, "the request has more than 1 MiB")
+    assert (answer.status_code, answer.json()["error"]) == (413, "the request has more than 1 MB")
 
     def unannounced():
         for _ in range(30):

@@ -84,7 +84,7 @@ def test_a_chemist_clicks_through_the_page(open_page, counter, peptides, hostile
     assert re.fullmatch(r"4 rows in \d+ s, 1 without a prediction\.", page.inner_text("#progress-text"))
     assert (
         page.inner_text("#notes")
-        == "The model peptides gives no intervals: it was saved without validation rows to measure them on."
+        == "The model peptides gives no uncertainty ranges: it was saved without validation rows to measure them on."
     )
     assert page.locator("tbody tr:first-child td.number").first.inner_text().split("\n") == ["3.000", "2.500 to 3.500"]
     assert page.inner_text("tbody tr:nth-child(3) .failed") == "RDKit cannot read this SMILES"
@@ -99,7 +99,7 @@ def test_a_chemist_clicks_through_the_page(open_page, counter, peptides, hostile
     assert names(page) == ["benzene", "ethanol", hostile, "broken"]
 
     offered = page.locator("#filter-column option").all_inner_texts()
-    assert offered[0] == "(any value)"
+    assert offered[0] == "(no filter)"
     assert not [text for text in offered if "_" in text], "names of columns in words"
     page.select_option("#filter-column", "c0")
     page.fill("#high", "4")
@@ -124,10 +124,27 @@ def test_a_molecule_is_coloured_and_saved(open_page, counter, peptides):
     page.select_option("#detail-method", "contribution")
     assert page.locator("#picture .contribution").is_visible()
     assert not page.locator("#picture .sampled").is_visible()
-    assert page.inner_text("#neighbors-note") == "Not known: no run."
+    assert page.inner_text("#neighbors-note") == "Not available: no run."
     with page.expect_download() as started:
         page.click("#png")
     assert Path(started.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_was_given_last_is_predicted(open_page, counter, tmp_path):
+    page = open_page([counter()])
+    (tmp_path / "one.smi").write_text("CCCC butane\n")
+    page.fill("#text", "CCO ethanol")
+    page.set_input_files("#file", tmp_path / "one.smi")
+    page.wait_for_selector("tbody tr:has-text('butane')")
+    assert page.inner_text("#results-title") == "Predictions for one.smi"
+    page.wait_for_load_state("networkidle")  # pictures of a table that is gone would be missing
+    page.click("#predict")
+    page.wait_for_selector("tbody tr:has-text('butane')")
+    page.wait_for_load_state("networkidle")
+    page.fill("#text", "CCO ethanol")
+    page.click("#predict")
+    page.wait_for_selector("tbody tr:has-text('ethanol')")
+    assert page.inner_text("#results-title") == "Predictions for 1 pasted molecule"
 
 
 def test_a_dropped_file_is_cancelled_and_keeps_its_rows(open_page, counter):
@@ -142,7 +159,7 @@ def test_a_dropped_file_is_cancelled_and_keeps_its_rows(open_page, counter):
     assert len(names(page)) == 50
     drop(page, "virus.exe", "x")
     page.wait_for_selector("#problem:visible")
-    assert page.inner_text("#problem").startswith("file: got 'virus.exe'")
+    assert page.inner_text("#problem").startswith("files such as 'virus.exe' are not read here")
 
 
 def test_a_drawing_is_added_to_the_list(open_page, counter):
@@ -154,8 +171,7 @@ def test_a_drawing_is_added_to_the_list(open_page, counter):
     frame.evaluate("editor.readGenericMolecularInput('CCO')")
     page.click("#take")
     # The editor in its frame answers when it has time.
-    page.wait_for_function("document.querySelector('#text').value.includes('CCO')")
-    assert page.input_value("#text") == "C methane\nCCO\n"
+    sync_api.expect(page.locator("#text")).to_have_value("C methane\nCCO\n", timeout=20_000)
 
 
 @pytest.mark.skipif(not Path(AXE).is_file(), reason="PYG_SAMSA_AXE names no axe.min.js (npm install axe-core)")

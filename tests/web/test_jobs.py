@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.errors import DataError
 from pyg_samsa.web.jobs import CANCELLED, DONE, FAILED, STOPPED, BusyError, Jobs
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.predicted_table import CHUNK_ROWS, Asked
@@ -80,7 +80,7 @@ def test_what_is_wrong_with_a_table_is_told_at_once_and_leaves_nothing(jobs, cou
         (folder / "table.csv").write_text("a,b\n1,2\n")
         return Upload(folder / "table.csv", "csv", "table.csv")
 
-    with pytest.raises(ConfigError, match="smiles_column: got None"):
+    with pytest.raises(DataError, match=r"No column of SMILES was found\. The columns are 'a', 'b'"):
         jobs.start([counter()], no_molecules, Asked())
     with pytest.raises(DataError, match="no molecule"):
         jobs.start([counter()], save(" "), Asked())

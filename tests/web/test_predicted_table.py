@@ -51,7 +51,7 @@ def test_several_models_stand_side_by_side(counter, peptides, limits):
     assert titles[-1] == "peptides: transmembrane_pred"
     assert [column.key for column in table.columns] == [f"c{n}" for n in range(9)]
     assert table.notes == [
-        "The model peptides gives no intervals: it was saved without validation rows to measure them on."
+        "The model peptides gives no uncertainty ranges: it was saved without validation rows to measure them on."
     ]
     assert rows[0].cells[0] == "3"
     assert 0 <= rows[0].numbers[-1] <= 1
@@ -77,7 +77,9 @@ def test_confidences_are_checked(counter, limits):
     with pytest.raises(ConfigError, match=r"interval: got 1\.5"):
         rows_of([counter()], CSV, limits, Asked(1.5))
     table, _ = rows_of([counter()], CSV, limits, Asked(0.99))
-    assert table.notes == ["The model atoms gives no intervals: it has too few validation rows for more than 0.968."]
+    assert table.notes == [
+        "The model atoms gives no uncertainty ranges: it has too few validation rows for more than 0.968."
+    ]
     table, _ = rows_of([counter()], CSV, limits, Asked(None, neighbors=False))
     assert [column.title for column in table.columns] == ["atoms_pred"]
 

@@ -94,11 +94,22 @@ def test_files_of_each_format_are_predicted(client, finish, name):
 def test_what_is_wrong_with_a_file_is_told(client):
     answer = client.post("/api/jobs/file", files={"file": ("a.csv", b"a,b\n1,2\n")})
     assert answer.status_code == 422
-    assert answer.json()["error"] == "smiles_column: got None, expected the name of a column: 'a', 'b'"
+    assert answer.json() == {
+        "error": "No column of SMILES was found. The columns are 'a', 'b'",
+        "hint": "Write the name of the right column into 'SMILES column'.",
+    }
+    form = {"smiles_column": "smile"}
+    answer = client.post("/api/jobs/file", data=form, files={"file": ("a.csv", b"smiles,y\nC,2\n")})
+    assert answer.json() == {
+        "error": "There is no column 'smile'. The columns are 'smiles', 'y'",
+        "hint": "Did you mean 'smiles'? Write the name of the right column into 'SMILES column'.",
+    }
+    answer = client.post("/api/jobs/file", files={"file": ("a.csv", b"InChI,y\nInChI=1S/CH4/h1H4,2\n")})
+    assert "ChemDraw" in answer.json()["hint"]
     answer = client.post("/api/jobs/file", files={"file": ("a.sdf", b"\n")})
     assert answer.json()["error"] == "table.sdf: the file is empty"  # no path of the temporary folder
     answer = client.post("/api/jobs/file", files={"file": ("a.csv", b"smiles,smiles\nC,C\n")})
-    assert answer.json()["hint"] == "Pass its number: the column of the SMILES is 1."
+    assert answer.json()["hint"] == "Write its number, 1, into 'SMILES column'."
     answer = client.post("/api/jobs/file", files={"file": ("a.doc", b"x")})
     assert answer.status_code == 422
     assert client.get("/api/jobs").json() == []

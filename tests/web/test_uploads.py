@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.errors import DataError
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.uploads import Upload, count_rows, save_file, save_text
 
@@ -18,7 +18,7 @@ def test_a_file_lies_in_the_folder_whatever_its_name_is(name, tmp_path):
 
 
 def test_an_unknown_ending_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(ConfigError, match=r"file: got 'virus\.exe'.*\.csv.*\.xlsx") as raised:
+    with pytest.raises(DataError, match=r"files such as 'virus\.exe' are not read here") as raised:
         save_file(io.BytesIO(b"x"), "virus.exe", tmp_path, LIMITS)
     assert "Excel" in raised.value.hint
     assert list(tmp_path.iterdir()) == []
@@ -27,7 +27,7 @@ def test_an_unknown_ending_is_refused_before_anything_is_written(tmp_path):
 def test_empty_and_large_files_are_refused(tmp_path):
     with pytest.raises(DataError, match="the file is empty"):
         save_file(io.BytesIO(b""), "a.csv", tmp_path, LIMITS)
-    with pytest.raises(DataError, match="more than 1 MiB"):
+    with pytest.raises(DataError, match="more than 1 MB"):
         save_file(io.BytesIO(b"C\n" * 2**20), "a.csv", tmp_path, LIMITS)
 
 
@@ -36,6 +36,20 @@ def test_lines_become_rows_with_names(tmp_path):
     assert upload.path.read_text() == 'smiles,name\nCCO,ethyl alcohol\nC,\n"C1,""=1+1",\n'
     assert upload.title == "3 pasted molecules"
     assert count_rows(upload) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b"CCO ethyl alcohol\nC\n", "CCO,ethyl alcohol\nC,\n"),
+        (b"\xef\xbb\xbfSMILES\tName\r\nCCO\tethanol\r\n", "CCO,ethanol\n"),
+        (b"CCO\n", "CCO,\n"),
+    ],
+)
+def test_smi_files_have_names_after_a_blank(content, rows, tmp_path):
+    upload = save_file(io.BytesIO(content), "a.smi", tmp_path, LIMITS)
+    assert upload.path.read_text() == f"smiles,name\n{rows}"
+    assert (upload.format, upload.title) == ("csv", "a.smi")
 
 
 def test_no_lines_and_too_many_are_refused(tmp_path):

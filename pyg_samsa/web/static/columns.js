@@ -1,3 +1,5 @@
+import { info } from "./api.js";
+
 // What the page shows of the columns that the models add: a value with its interval or set, a class, a similarity.
 
 const TITLES = { class: "most likely class", similarity: "similarity to training" };
@@ -47,11 +49,17 @@ export function valueOf(row, column, isProbability) {
   return isProbability ? probability(value) : text(value, decimals(value));
 }
 
+// A set of classes, or of the answers 0 and 1 of a label.
+function set(cell, classes) {
+  if (cell === "-") return classes ? "no class fits" : "neither yes nor no fits";
+  if (classes) return `could be ${cell.replaceAll("|", " or ")}`;
+  return { 0: "answer: no", 1: "answer: yes" }[cell] || "answer: open";
+}
+
 export function belowOf(row, column) {
   const value = row.numbers[column.place];
   const ends = column.ends.map((place) => row.numbers[place]);
   if (ends.length && ends.every((end) => end !== null)) return ends.map((end) => text(end, decimals(value))).join(" to ");
   if (column.set < 0 || !row.cells[column.set]) return "";
-  const set = row.cells[column.set].replaceAll("|", " or ");
-  return set === "-" ? "set: none" : `set: ${set}`;
+  return set(row.cells[column.set], info.models.find((model) => model.name === column.model).kind === "multiclass");
 }

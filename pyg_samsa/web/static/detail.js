@@ -4,10 +4,11 @@ import { byId, call, element, info, isProbability, theme } from "./api.js";
 import { belowOf, shownColumns, valueOf } from "./columns.js";
 
 const METHODS = {
-  sampled: ["attention", "Where the network looks: the share of its attention that the atom or bond gets."],
-  contribution: ["contribution", "What the attention to the atom or bond adds to the prediction. Warm colours raise it, blue lowers it."],
-  occlusion: ["without the part", "How much the prediction falls without the atom or bond. Warm colours raise it, blue lowers it."],
+  sampled: ["where the model looks", "The share of the model's attention that each atom and bond gets, in percent. It does not say whether the part raises or lowers the prediction."],
+  contribution: ["what raises or lowers it", "What each atom and bond adds to the prediction through the model's attention, an estimate. Warm colours raise the prediction, blue lowers it."],
+  occlusion: ["effect of leaving it out", "How far the prediction falls when the model does not see the atom or bond. Warm colours: it falls, so the part raises the prediction. Blue: it rises."],
 };
+const LOG_ODDS = " The scores are on the model's internal scale (log-odds); they are not changes of the probability.";
 let job = null, row = null, found = null, asked = 0;
 
 function svgOf(text) {
@@ -45,13 +46,15 @@ function legend() {
   for (const kind of ["png", "svg"]) byId(kind).href = address("picture", { ...given, format: kind });
   if (!shown) return byId("legend").replaceChildren();
   const middle = shown.scale === "diverging" ? element("span", {}, "0") : null;
-  const strongest = shown.strongest.map(([name, value]) => element("span", {}, element("b", {}, name), ` ${value}`));
+  const unit = method === "sampled" ? " %" : "";
+  const strongest = shown.strongest.map(([name, value]) => element("span", {}, element("b", {}, name), ` ${value}${unit}`));
   byId("legend").replaceChildren(
     found.note ? element("p", {}, `The picture shows the molecule that was predicted: ${found.note}.`) : "",
-    element("p", {}, `${found.target}: ${found.value}. ${METHODS[method][1]}`),
+    element("p", {}, `${found.target}: ${found.value}. ${METHODS[method][1]}${method !== "sampled" && isProbability(found.model) ? LOG_ODDS : ""}`),
     element("div", { class: `bar ${shown.scale}` }),
-    element("p", { class: "ends" }, element("span", {}, shown.ends[0]), middle, element("span", {}, shown.ends[1])),
-    element("p", { class: "strongest" }, ...strongest),
+    element("p", { class: "ends" }, element("span", {}, `${shown.ends[0]}${unit}`), middle, element("span", {}, `${shown.ends[1]}${unit}`)),
+    element("p", { class: "strongest" }, element("span", {}, "Strongest:"), ...strongest),
+    element("p", { class: "aside" }, "Atoms are numbered from 0, in the order of the SMILES. Point at one to see its number and score."),
   );
 }
 
@@ -74,7 +77,7 @@ async function explain() {
   } catch (error) {
     if (own !== asked) return;
     // Without colours the structure itself is shown.
-    picture.replaceChildren(element("img", { src: address("structure.svg", { theme: theme() }), alt: "Structure", class: "molecule" }), element("p", { class: "aside" }, `${error.message}. ${error.hint}`));
+    picture.replaceChildren(element("img", { src: address("structure.svg", { theme: theme() }), alt: "Structure", class: "molecule" }), element("p", { class: "aside" }, `${error.message[0].toUpperCase()}${error.message.slice(1)}. ${error.hint}`));
     byId("legend").replaceChildren();
     for (const kind of ["png", "svg"]) byId(kind).hidden = true;
   } finally {
@@ -86,7 +89,7 @@ async function neighbors() {
   const model = served(byId("detail-model").value);
   const note = byId("neighbors-note"), list = byId("neighbors");
   list.replaceChildren();
-  note.textContent = model.training_molecules === null ? `Not known: ${model.without_training}.` : "1.00 means the same fingerprint, 0 nothing in common. Where the similarity is low, the model has seen nothing like your molecule: trust its prediction less.";
+  note.textContent = model.training_molecules === null ? `Not available: ${model.without_training}.` : "1.00 means the same structural features (Tanimoto similarity of fingerprints), 0 none in common. Where the similarity is low, the model has seen nothing like your molecule: trust its prediction less.";
   if (model.training_molecules === null) return;
   const number = row.row;
   const near = await call(address("neighbors", { model: model.name, count: 3 }));

@@ -12,7 +12,7 @@ OCC1OC(O)C(O)C(O)C1O glucose
 Clc1ccc(cc1)C(c1ccc(Cl)cc1)C(Cl)(Cl)Cl DDT
 CC(N)C(=O)NCC(=O)O Ala-Gly
 `;
-let dropped = null;
+let dropped = null, fileIsNewer = false;
 
 function tell(error) {
   const place = byId("problem");
@@ -53,7 +53,7 @@ async function predict(file) {
   try {
     if (info.models.length > 1 && !chosenModels().length) throw Object.assign(new Error("No model is chosen."), { hint: "" });
     if (file && file.size > info.limits.max_mb * 2 ** 20) {
-      throw Object.assign(new Error(`${file.name} has more than ${info.limits.max_mb} MiB.`), { hint: "Split it into several files." });
+      throw Object.assign(new Error(`${file.name} has more than ${info.limits.max_mb} MB.`), { hint: "Split it into several files." });
     }
     follow(await (file ? startFile(file) : startText()), tell);
   } catch (error) {
@@ -65,19 +65,26 @@ async function predict(file) {
 
 byId("ask").addEventListener("submit", (event) => {
   event.preventDefault();
+  // What was given last is predicted.
   const file = byId("file").files[0] || dropped;
-  predict(byId("text").value.trim() ? null : file);
+  predict(file && (fileIsNewer || !byId("text").value.trim()) ? file : null);
+});
+byId("text").addEventListener("input", () => {
+  fileIsNewer = false;
 });
 byId("file").addEventListener("change", () => {
   dropped = null;
+  fileIsNewer = true;
   if (byId("file").files[0]) predict(byId("file").files[0]);
 });
 byId("example").addEventListener("click", () => {
-  byId("text").value = EXAMPLE;
+  byId("text").value = info.models.some((model) => model.example.length) ? `${info.models.flatMap((model) => model.example).join("\n")}\n` : EXAMPLE;
+  fileIsNewer = false;
 });
 byId("draw").addEventListener("click", () => openEditor((smiles) => {
   const before = byId("text").value.trimEnd();
   byId("text").value = `${before}${before ? "\n" : ""}${smiles}\n`;
+  fileIsNewer = false;
 }));
 
 // A file may be dropped anywhere.
@@ -96,6 +103,8 @@ document.addEventListener("drop", (event) => {
   const file = event.dataTransfer && event.dataTransfer.files[0];
   if (!file) return;
   dropped = file;
+  byId("file").value = "";
+  fileIsNewer = true;
   predict(file);
 });
 

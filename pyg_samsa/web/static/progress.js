@@ -13,7 +13,7 @@ function duration(seconds) {
 
 function describe(job) {
   const failed = job.errors ? `, ${job.errors.toLocaleString("en")} without a prediction` : "";
-  if (job.state === "waiting") return "Waiting for another table.";
+  if (job.state === "waiting") return "Waiting for another prediction to finish.";
   if (job.state === "running") {
     const of = job.total === null ? "" : ` of ${job.total.toLocaleString("en")}`;
     const left = job.rows && job.total > job.rows ? `, about ${duration((job.seconds / job.rows) * (job.total - job.rows))} left` : "";
@@ -28,6 +28,7 @@ function show(job) {
   const running = job.state === "waiting" || job.state === "running";
   byId("progress").hidden = false;
   byId("progress-title").textContent = job.title;
+  byId("results-title").textContent = `Predictions for ${job.title}`;
   const bar = byId("bar");
   bar.hidden = byId("cancel").hidden = !running;
   if (job.total) {

@@ -51,7 +51,7 @@ function draw(found) {
   table.tHead.replaceChildren(element("tr", {}, header("row", "row"), header("name", "name"), element("th", { scope: "col" }, element("small", {}, "structure")), ...columns.map((column) => header(column.title, column.key, several ? column.model : "")), ...(remarks ? [element("th", { scope: "col" }, element("small", {}, "remark"))] : [])));
   table.tBodies[0].replaceChildren(...found.rows.map((row) => line(row, columns, remarks)));
   const last = Math.min(offset + PAGE, found.count);
-  byId("page").textContent = found.count ? `Rows ${(offset + 1).toLocaleString("en")} to ${last.toLocaleString("en")} of ${found.count.toLocaleString("en")}` : "No row fits.";
+  byId("page").textContent = found.count ? `Rows ${(offset + 1).toLocaleString("en")} to ${last.toLocaleString("en")} of ${found.count.toLocaleString("en")}` : "No matching rows.";
   byId("previous").disabled = offset === 0;
   byId("next").disabled = last >= found.count;
 }
@@ -84,7 +84,7 @@ export async function showTable(given) {
   for (const id of ["search", "low", "high"]) byId(id).value = "";
   byId("show").value = "all";
   const options = job.columns.filter((column) => column.is_number).map((column) => element("option", { value: column.key }, spoken(column, job.models.length > 1)));
-  byId("filter-column").replaceChildren(element("option", { value: "" }, "(any value)"), ...options);
+  byId("filter-column").replaceChildren(element("option", { value: "" }, "(no filter)"), ...options);
   byId("results").hidden = false;
   await load();
 }
