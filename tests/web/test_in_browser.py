@@ -169,8 +169,10 @@ def test_a_drawing_is_added_to_the_list(open_page, counter):
     frame = page.wait_for_selector("#editor iframe").content_frame()
     frame.wait_for_selector("html[data-ready=yes]", state="attached")
     frame.evaluate("editor.readGenericMolecularInput('CCO')")
+    # The editor reads a molecule when it has time.
+    while not frame.evaluate("editor.smiles()"):
+        page.wait_for_timeout(50)
     page.click("#take")
-    # The editor in its frame answers when it has time.
     sync_api.expect(page.locator("#text")).to_have_value("C methane\nCCO\n", timeout=20_000)
 
 
