@@ -287,6 +287,7 @@ def _named(cells: Sequence[tuple[str | None, Mapping[str, Any]]]) -> list[Cell]:
         short = {key: key for key in keys}
     named = {name for name, _ in cells if name is not None}
     result: list[Cell] = []
+    taken: dict[str, str] = {}
     for name, varied in cells:
         # The label of a named cell is its name and the settings that vary within it.
         alike = [other for other_name, other in cells if other_name == name]
@@ -295,7 +296,11 @@ def _named(cells: Sequence[tuple[str | None, Mapping[str, Any]]]) -> list[Cell]:
             ", ".join([*([name] if name else []), *(f"{short[key]}={show_value(varied[key])}" for key in shown)])
             or "all"
         )
-        result.append(Cell(_folder_name(label, varied), label, dict(varied), name or ""))
+        folder = _folder_name(label, varied)
+        # Some file systems do not tell capitals from small letters.
+        if taken.setdefault(folder.casefold(), folder) != folder:
+            folder = _with_digest(folder, label, varied)
+        result.append(Cell(folder, label, dict(varied), name or ""))
     counts = Counter(cell.name for cell in result)
     doubled = next((cell.label for cell in result if counts[cell.name] > 1), None)
     if doubled is not None:
@@ -307,9 +312,13 @@ def _folder_name(label: str, varied: Mapping[str, Any]) -> str:
     name = re.sub(r"[^\w.=+-]+", "_", label).strip("_.") or "cell"
     # Labels can become equal without special characters, and file names have a largest length.
     if len(name) > _LONGEST_NAME or name != label.replace(", ", "_").replace(" ", "_"):
-        digest = hashlib.sha256(repr((label, sorted(varied.items(), key=str))).encode()).hexdigest()[:8]
-        name = f"{name[: _LONGEST_NAME - 9]}-{digest}"
+        name = _with_digest(name, label, varied)
     return name
+
+
+def _with_digest(name: str, label: str, varied: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(repr((label, sorted(varied.items(), key=str))).encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_NAME - 9]}-{digest}"
 
 
 def show_value(value: Any) -> str:

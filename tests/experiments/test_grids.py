@@ -85,6 +85,15 @@ def test_a_base_beside_the_grid_is_found(grid, tmp_path):
     assert read_grid(grid({"base": "mine.yaml", "grid": {"seed": [1]}})).base == str(tmp_path / "mine.yaml")
 
 
+def test_folders_differ_where_capitals_and_small_letters_are_the_same(grid):
+    cells = {"gin": {"samsa.layers": 1}, "GIN": {"samsa.layers": 2}, "Gin": {"samsa.layers": 3}, "other": {}}
+    found = read_grid(grid({"base": "quickstart", "cells": cells})).cells
+    names = [cell.name for cell in found]
+    assert (names[0], names[3]) == ("gin", "other")
+    assert len({name.casefold() for name in names}) == 4
+    assert [cell.label for cell in found] == list(cells)
+
+
 def test_names_of_folders_are_safe_and_differ(grid):
     values = ["a/b", "a:b", "a b", "x" * 300, "x" * 299 + "y"]
     found = read_grid(grid({"base": "b", "grid": {"dataset.folder": values}}))
