@@ -191,6 +191,9 @@ def parse_smiles(smiles: object) -> Any | str:
     return mol if mol.GetNumAtoms() else "no atoms"
 
 
+_PROBLEMS = {"AtomValenceException": "has too many bonds", "AtomKekulizeException": "is aromatic and in no ring"}
+
+
 def _problem_of(smiles: str) -> str:
     """Return what is wrong with a SMILES whose syntax is right, in brackets; else nothing."""
     chem = import_rdkit()
@@ -205,13 +208,19 @@ def _problem_of(smiles: str) -> str:
     if not found:
         return ""
     kind, first = found[0].GetType(), found[0]
-    if kind == "AtomValenceException":
-        atom = mol.GetAtomWithIdx(first.GetAtomIdx())
-        return f" ({atom.GetSymbol()}{atom.GetIdx()} has too many bonds)"
-    if kind == "AtomKekulizeException":
-        atom = mol.GetAtomWithIdx(first.GetAtomIdx())
-        return f" ({atom.GetSymbol()}{atom.GetIdx()} is aromatic and in no ring)"
-    return " (no double bonds fit its aromatic ring; is an [nH] missing?)" if kind == "KekulizeException" else ""
+    if kind == "KekulizeException":
+        return f" (no double bonds fit its aromatic ring{'; is an [nH] missing?' if _has_bare_nitrogen(mol) else ''})"
+    if kind not in _PROBLEMS:
+        return ""
+    atom = mol.GetAtomWithIdx(first.GetAtomIdx())
+    return f" ({atom.GetSymbol()}{atom.GetIdx()}, counted from 0, {_PROBLEMS[kind]})"
+
+
+def _has_bare_nitrogen(mol: Any) -> bool:
+    """Return whether an aromatic nitrogen has two neighbours and no hydrogen; the molecule was not sanitised."""
+    mol.UpdatePropertyCache(strict=False)
+    nitrogen = [atom for atom in mol.GetAtoms() if atom.GetIsAromatic() and atom.GetSymbol() == "N"]
+    return any(atom.GetDegree() == 2 and not atom.GetTotalNumHs() for atom in nitrogen)
 
 
 def why_too_large(mol: Any, max_atoms: int | None) -> str:

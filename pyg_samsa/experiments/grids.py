@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -287,7 +287,6 @@ def _named(cells: Sequence[tuple[str | None, Mapping[str, Any]]]) -> list[Cell]:
         short = {key: key for key in keys}
     named = {name for name, _ in cells if name is not None}
     result: list[Cell] = []
-    taken: dict[str, str] = {}
     for name, varied in cells:
         # The label of a named cell is its name and the settings that vary within it.
         alike = [other for other_name, other in cells if other_name == name]
@@ -296,16 +295,27 @@ def _named(cells: Sequence[tuple[str | None, Mapping[str, Any]]]) -> list[Cell]:
             ", ".join([*([name] if name else []), *(f"{short[key]}={show_value(varied[key])}" for key in shown)])
             or "all"
         )
-        folder = _folder_name(label, varied)
-        # Some file systems do not tell capitals from small letters.
-        if taken.setdefault(folder.casefold(), folder) != folder:
-            folder = _with_digest(folder, label, varied)
-        result.append(Cell(folder, label, dict(varied), name or ""))
+        result.append(Cell(_folder_name(label, varied), label, dict(varied), name or ""))
+    result = _apart_in_any_case(result)
     counts = Counter(cell.name for cell in result)
     doubled = next((cell.label for cell in result if counts[cell.name] > 1), None)
     if doubled is not None:
         raise ConfigError("GRID", doubled, "cells with different settings or names")
     return result
+
+
+def _apart_in_any_case(cells: Sequence[Cell]) -> list[Cell]:
+    """Rename folders that differ in capitals alone, which some file systems do not tell apart.
+
+    The name in small letters is kept, so that names do not depend on the order of the cells.
+    """
+    alike = Counter(folder.casefold() for folder in {cell.name for cell in cells})
+    return [
+        replace(cell, name=_with_digest(cell.name, cell.label, cell.varied))
+        if alike[cell.name.casefold()] > 1 and cell.name != cell.name.casefold()
+        else cell
+        for cell in cells
+    ]
 
 
 def _folder_name(label: str, varied: Mapping[str, Any]) -> str:

@@ -161,13 +161,26 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
         )
     run_name = cfg.run_name or _run_name(path)
     for key, part in (("run_name", run_name), ("name_tag", cfg.name_tag)):
-        _check_folder_name(key, part)
+        check_folder_name(key, part)
     full_name = f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name
     return LoadedConfig(full_name, path, frozenset(given), changed, changes, translation)
 
 
-def _check_folder_name(key: str, name: str) -> None:
-    """Refuse names of folders that lead out of the folder of the results on any system."""
+def check_folder_name(key: str, name: str) -> None:
+    """Refuse names of folders that lead out of the folder of the results on any system.
+
+    Args:
+        key: Name of the setting.
+        name: Name of the folder.
+
+    Raises:
+        ConfigError: It is no name of a folder, or too long.
+
+    Example:
+        >>> check_folder_name("run_name", "..")
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: run_name: got '..', expected the name of a folder, without slashes ...
+    """
     if name in (".", "..") or any(sign in name for sign in "/\\\0") or len(name.encode()) > _LONGEST_NAME:
         expected = f"the name of a folder, without slashes and of at most {_LONGEST_NAME} bytes"
         raise ConfigError(key, name, expected, hint="out_dir is the folder of all results.")

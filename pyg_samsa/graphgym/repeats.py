@@ -11,7 +11,7 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.datasets import catalog
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.config import LoadedConfig
+from pyg_samsa.graphgym.config import LoadedConfig, check_folder_name
 
 _KEY = "run_multiple_splits"
 
@@ -71,7 +71,10 @@ def list_repeats(loaded: LoadedConfig, repeat: int) -> list[Repeat]:
     if repeat > 1:
         raise ConfigError("--repeat", repeat, f"1 with {_KEY}", hint="All splits are run with the seed `seed`.")
     _check(splits)
-    return [Repeat(replace(loaded, name=f"{loaded.name}-split{split}"), cfg.seed, split) for split in splits]
+    found = [Repeat(replace(loaded, name=f"{loaded.name}-split{split}"), cfg.seed, split) for split in splits]
+    for one in found:
+        check_folder_name("run_name", one.loaded.name)
+    return found
 
 
 def check_one_split() -> None:
@@ -93,8 +96,12 @@ def _check(splits: list[int]) -> None:
     wrong = [split for split in splits if isinstance(split, bool) or not isinstance(split, int) or split < 0]
     if wrong or len(set(splits)) < len(splits):
         raise ConfigError(_KEY, splits, "different integers of at least 0")
-    if cfg.tasks or not catalog.is_transductive(cfg.dataset.format, cfg.dataset.name):
+    if cfg.tasks:
+        raise ConfigError(_KEY, splits, "[] with several tasks")
+    if not catalog.is_transductive(cfg.dataset.format, cfg.dataset.name):
         raise ConfigError(_KEY, splits, "[] for data sets that have one split")
+    if cfg.dataset.split_index is not None:
+        raise ConfigError("dataset.split_index", cfg.dataset.split_index, f"nothing with {_KEY}")
     if cfg.dataset.node_split == "random":
         hint = "Vary dataset.seed instead, which draws other splits."
         raise ConfigError(_KEY, splits, "[] with dataset.node_split random", hint=hint)

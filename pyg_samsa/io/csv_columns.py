@@ -25,6 +25,27 @@ _SHOWN = 20
 _UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)?(_level_\d+)?|\.\.\.\d+)?")
 
 
+class DoubledColumnError(ConfigError):
+    """Several columns of a table have the name that is asked for.
+
+    Args:
+        key: Name of the setting.
+        wanted: The name.
+        places: Positions of the columns.
+
+    Example:
+        >>> error = DoubledColumnError("--smiles-column", "smiles", [0, 2])
+        >>> error.expected, error.hint
+        ('a name that only one column has; columns 1, 3 have it', 'Pass its number: --smiles-column 1.')
+    """
+
+    def __init__(self, key: str, wanted: str, places: Sequence[int]) -> None:
+        self.places = list(places)
+        shown = ", ".join(str(place + 1) for place in places)
+        hint = f"Pass its number: {key} {places[0] + 1}."
+        super().__init__(key, wanted, f"a name that only one column has; columns {shown} have it", hint=hint)
+
+
 class NoColumnError(ConfigError):
     """No column of a table is the one that is looked for.
 
@@ -32,7 +53,7 @@ class NoColumnError(ConfigError):
         key: Name of the setting.
         wanted: What was asked for; None if a column was looked for by its usual names.
         names: Names of the columns.
-        likely: Position of a column that may be meant and has no name of its own; None without one.
+        likely: Position of a column that may be meant, and that has no name or shares it; None without one.
 
     Example:
         >>> str(NoColumnError("--smiles-column", "smile", ["SMILES", "logS"]))
@@ -88,13 +109,7 @@ def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequ
         raise NoColumnError(key, None, header, likely=likely, hint=hint)
     found = [position for position, name in enumerate(names) if name == wanted.strip()]
     if len(found) > 1:
-        places = ", ".join(str(position + 1) for position in found)
-        raise ConfigError(
-            key,
-            wanted,
-            f"a name that only one column has; columns {places} have it",
-            hint=f"Pass its number: {key} {found[0] + 1}.",
-        )
+        raise DoubledColumnError(key, wanted, found)
     if found:
         return found[0]
     if wanted.isdecimal() and 1 <= int(wanted) <= max(len(header), 1):

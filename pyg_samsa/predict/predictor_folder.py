@@ -156,6 +156,7 @@ def load_predictor(
         ) from error
     if Task.from_dict(content.get("task"), origin=f"{path}: task").names != blend.task.names:
         raise DataIntegrityError(path, "the task of its members", "another one", hint=COPY_AGAIN)
+    blend.limits = str(content.get("limits") or "")
     hashes = [file_hash(path), *(member.fingerprint for member in members)]
     blend.fingerprint = hashlib.sha256("".join(hashes).encode()).hexdigest()
     return blend
@@ -190,7 +191,9 @@ def save_predictor(predictor: Predictor, folder: str | os.PathLike[str]) -> Path
     if not is_replaceable(target, PREDICTOR, allowed=()):
         raise ConfigError("folder", str(target), "a new or empty folder, or one that holds a saved predictor")
     if not isinstance(predictor, BlendPredictor):
-        predictor = BlendPredictor([predictor], [1.0], names=[kind_of(predictor)])
+        single = predictor
+        predictor = BlendPredictor([single], [1.0], names=[kind_of(single)], metrics=single.metrics)
+        predictor.limits = single.limits
     described: list[dict[str, Any]] = []
     with atomic_directory(target, overwrite=True) as temporary:
         for member, name, weights in zip(predictor.members, predictor.names, predictor.weights, strict=True):
@@ -209,6 +212,7 @@ def save_predictor(predictor: Predictor, folder: str | os.PathLike[str]) -> Path
             "task": predictor.task.as_dict(),
             "members": described,
             "metrics": predictor.metrics,
+            "limits": predictor.limits,
             "calibration": None if predictor.calibration is None else predictor.calibration.as_dict(),
             "versions": package_versions(),
         }

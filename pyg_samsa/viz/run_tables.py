@@ -52,9 +52,11 @@ def print_results(
         console.print(metrics_table(rows, title=f"Network{several} with the weights of epoch{several} {epochs}"))
     for line in _official(results):
         console.print(line, soft_wrap=True)
+    by_seed = len({result.seed for result in results}) == len(results)
     for result in results:
         if result.fallback:
-            console.print(f"[yellow]seed {result.seed}:[/] {result.fallback}", soft_wrap=True)
+            name = f"seed {result.seed}" if by_seed else str(result.folder.path)
+            console.print(f"[yellow]{name}:[/] {result.fallback}", soft_wrap=True)
     if results[0].per_class:
         console.print(classes_table(results))
     trained = [result for result in results if not result.reused]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyg_samsa.errors import ConfigError, DataError, SAMSAError
-from pyg_samsa.io.csv_columns import NoColumnError
+from pyg_samsa.io.csv_columns import DoubledColumnError, NoColumnError
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.predicted_table import Asked, PredictedTable, open_predicted_table
 from pyg_samsa.web.result_table import ResultTable
@@ -181,7 +181,7 @@ class Jobs:
         except BaseException as error:
             stack.close()
             shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, NoColumnError) and error.key == "--smiles-column":
+            if isinstance(error, NoColumnError | DoubledColumnError) and error.key == "--smiles-column":
                 error = _no_smiles(error)
             elif isinstance(error, ConfigError) and error.key in _ROWS_KEY:
                 error = error.renamed(_ROWS_KEY[error.key])
@@ -284,21 +284,33 @@ class Jobs:
         job.end(DONE)
 
 
-def _no_smiles(error: NoColumnError) -> DataError:
+def _no_smiles(error: NoColumnError | DoubledColumnError) -> DataError:
     """Return what the page says where a table has no column of molecules that it finds."""
-    what = "No column of SMILES was found" if error.value is None else f"There is no column {error.value!r}"
-    if error.value is None and any("inchi" in name.lower() for name in error.names):
+    write = "Write {} into 'SMILES column'."
+    if isinstance(error, DoubledColumnError):
+        return _doubled(str(error.value), error.places)
+    place, wanted = error.likely, error.value
+    if place is not None and error.names[place].strip():
+        return _doubled(error.names[place], [at for at, name in enumerate(error.names) if name == error.names[place]])
+    what = "No column of SMILES was found" if wanted is None else f"There is no column {wanted!r}"
+    if place is not None:
+        hint = f"Column {place + 1} has no name. If it is the right one: w{write.format(place + 1)[1:]}"
+    elif wanted is None and any("inchi" in name.lower() for name in error.names):
         hint = "InChI is not read here: convert it to SMILES first, for example in ChemDraw."
     else:
-        what_to_write = "the name of the right column" if error.likely is None else f"its number, {error.likely + 1},"
-        hint = f"Write {what_to_write} into 'SMILES column'."
-        hint = f"{error.hint} {hint}" if error.value is not None and error.hint else hint
+        hint = f"{error.hint} {write.format('the name of the right column')}".strip() if wanted is not None else ""
+        hint = hint or write.format("the name of the right column")
     return DataError(f"{what}. The columns are {error.shown}", hint=hint)
 
 
+def _doubled(name: str, places: Sequence[int]) -> DataError:
+    numbers = " and ".join(str(place + 1) for place in places)
+    hint = f"Write the number of the right one into 'SMILES column': {numbers}."
+    return DataError(f"Several columns are called {name!r}", hint=hint)
+
+
 def _for_the_page(error: BaseException, folder: Path) -> BaseException:
-    """Take what only the command line knows out of an error: the path of the temporary folder, and its options."""
+    """Take what only the command line knows out of an error: the path of the temporary folder."""
     if isinstance(error, SAMSAError):
         error.args = (str(error).replace(f"{folder}{os.sep}", ""), *error.args[1:])
-        error.hint = error.hint.replace("--smiles-column", "the column of the SMILES is")
     return error

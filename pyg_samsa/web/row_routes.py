@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
+from pyg_samsa.chem.ogb_features import parse_smiles, why_too_large
 from pyg_samsa.errors import DataError, SmilesError
 from pyg_samsa.viz.molecules.structure import structure_svg
 from pyg_samsa.web import result_table
@@ -164,8 +165,10 @@ def _row(site: Site, job: str, number: int) -> ResultRow:
 
 def _small(site: Site, row: ResultRow) -> ResultRow:
     """Refuse a molecule that is too large to be coloured."""
-    if reason := why_not_drawn(row.smiles, site.limits.drawn_atoms):
-        raise DataError(f"not coloured: {reason}", hint="The prediction is not affected.")
+    mol = parse_smiles(row.smiles)
+    if not isinstance(mol, str) and (reason := why_too_large(mol, site.limits.drawn_atoms)):
+        hint = "The prediction is not affected." if any(row.cells) else ""
+        raise DataError(f"not coloured: {reason}", hint=hint)
     return row
 
 

@@ -5,7 +5,9 @@ Imported only by `pyg_samsa.web.app` and its routes, after `pyg_samsa.web.server
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -83,10 +85,18 @@ class ModelInfo(BaseModel):
             most_confidence=model.most_confidence,
             training_molecules=None if model.training is None else len(model.training),
             without_training=model.without_training,
-            test={name: spread([value]) for name, value in predictor.metrics.get("test", {}).items() if name != "loss"},
+            test=_test_metrics(predictor.metrics),
             limits=predictor.limits,
             example=list(model.example),
         )
+
+
+def _test_metrics(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Return the test metrics of a model as texts, without the loss; what is no finite number is left out."""
+    found = metrics.get("test")
+    values = found.items() if isinstance(found, Mapping) else ()
+    known = {str(name): value for name, value in values if isinstance(value, (int, float)) and name != "loss"}
+    return {name: spread([value]) for name, value in known.items() if math.isfinite(value)}
 
 
 class LimitsInfo(BaseModel):

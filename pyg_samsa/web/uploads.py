@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from pyg_samsa.errors import DataError
+from pyg_samsa.io.csv_rows import BYTE_FALLBACK
 from pyg_samsa.io.tables.excel import SUFFIX, excel_to_csv
 from pyg_samsa.io.tables.formats import SUFFIXES, format_of
 from pyg_samsa.web.limits import MIB, Limits
@@ -49,8 +51,7 @@ def save_file(stream: IO[bytes], name: str, folder: Path, limits: Limits) -> Upl
         limits: Limits of the server.
 
     Raises:
-        ConfigError: The name says no format that can be read.
-        DataError: The file is empty, too large or damaged.
+        DataError: The name says no format that can be read, or the file is empty, too large or damaged.
 
     Example:
         >>> import tempfile
@@ -76,11 +77,7 @@ def save_file(stream: IO[bytes], name: str, folder: Path, limits: Limits) -> Upl
     if not written:
         raise DataError("the file is empty", hint="Choose a file with a column of SMILES.")
     if title.lower().endswith(_SMI):
-        first, _, rest = (text := path.read_text(encoding="utf-8-sig", errors="replace")).partition("\n")
-        # No SMILES has a comma.
-        if "," not in first:
-            has_header = "smiles" in (first.split() or [""])[0].lower()
-            return save_text(rest if has_header else text, folder, limits)._replace(title=title)
+        _split_names(path)
     if excel:
         table = folder / "table.csv"
         # The XML of a sheet is larger than its text.
@@ -90,11 +87,41 @@ def save_file(stream: IO[bytes], name: str, folder: Path, limits: Limits) -> Upl
     return Upload(path, format, title)
 
 
+def _split_names(path: Path) -> None:
+    """Make columns of the SMILES and names of a file, unless its first line has columns already."""
+    target = path.with_name("names.csv")
+    with open(path, encoding="utf-8-sig", errors=BYTE_FALLBACK) as file:
+        first = file.readline()
+        # No SMILES has a comma or a semicolon. A zero byte is one of UTF-16.
+        if set("\t\0") & set(first) or set(",;") & set("".join(first.split()[:1])):
+            return
+        with open(target, "w", encoding="utf-8", errors="replace", newline="") as table:
+            _write_lines(table, chain([first], file), {})
+    target.replace(path)
+
+
+def _write_lines(file: IO[str], lines: Iterable[str], extra: Mapping[str, float]) -> int:
+    """Write a row for each line, and return their number; a first line that names columns is left out."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["smiles", "name", *extra])
+    values = [f"{value:.15g}" for value in extra.values()]
+    count, is_first = 0, True
+    for line in lines:
+        if not (words := line.split(None, 1)):
+            continue
+        if not (is_first and "smiles" in words[0].lower()):
+            # A field with a leading # would be a comment of the table.
+            writer.writerow([words[0], "".join(words[1:]).strip(), *values])
+            count += 1
+        is_first = False
+    return count
+
+
 def save_text(text: str, folder: Path, limits: Limits, extra: Mapping[str, float] | None = None) -> Upload:
     r"""Write pasted lines to the folder as a CSV file: a SMILES in each line, and after a blank its name.
 
     Args:
-        text: The lines; blank ones are left out.
+        text: The lines; blank ones are left out, and a first one that names columns.
         folder: A temporary folder.
         limits: Limits of the server.
         extra: Name of a column that a model needs beside the SMILES -> its value for all molecules.
@@ -108,22 +135,15 @@ def save_text(text: str, folder: Path, limits: Limits, extra: Mapping[str, float
         >>> upload.path.read_text().splitlines(), upload.title
         (['smiles,name,pH', 'CCO,ethanol,7', 'C,,7'], '2 pasted molecules')
     """
-    lines = [line.split(None, 1) for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise DataError("there is no molecule", hint="Write one SMILES in each line, such as CCO.")
-    if len(lines) > limits.max_rows:
-        raise DataError(f"{len(lines):,} lines, more than {limits.max_rows:,}", hint="Send fewer molecules at a time.")
-    columns = dict(extra or {})
     table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["smiles", "name", *columns])
-    values = [f"{value:.15g}" for value in columns.values()]
-    for smiles, *name in lines:
-        # A field with a leading # would be a comment of the table.
-        writer.writerow([smiles, name[0].strip() if name else "", *values])
+    count = _write_lines(table, text.splitlines(), dict(extra or {}))
+    if not count:
+        raise DataError("there is no molecule", hint="Write one SMILES in each line, such as CCO.")
+    if count > limits.max_rows:
+        raise DataError(f"{count:,} lines, more than {limits.max_rows:,}", hint="Send fewer molecules at a time.")
     path = folder / "table.csv"
     path.write_text(table.getvalue(), encoding="utf-8", errors="replace")
-    return Upload(path, "csv", f"{len(lines):,} pasted molecule{'s' * (len(lines) != 1)}")
+    return Upload(path, "csv", f"{count:,} pasted molecule{'s' * (count != 1)}")
 
 
 def count_rows(upload: Upload) -> int | None:

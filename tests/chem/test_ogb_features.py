@@ -15,6 +15,7 @@ from pyg_samsa.chem.ogb_features import (
     BOND_FEATURES,
     Refusal,
     graph_arrays,
+    parse_smiles,
     smiles_to_table,
 )
 from pyg_samsa.nn import AtomEncoder, BondEncoder
@@ -213,3 +214,20 @@ def test_the_encoders_of_networks_take_these_features():
     # The processes that read molecules import this module without torch, so the numbers are written in both places.
     assert AtomEncoder(4).cardinalities == tuple(ATOM_CARDINALITIES)
     assert BondEncoder(4).cardinalities == tuple(BOND_CARDINALITIES)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "told"),
+    [
+        ("CC(C)(C)(C)C", " (C1, counted from 0, has too many bonds)"),
+        ("c1ccnc1", " (no double bonds fit its aromatic ring; is an [nH] missing?)"),
+        ("c1cccc1", " (no double bonds fit its aromatic ring)"),
+        ("[nH]1ccccc1", " (no double bonds fit its aromatic ring)"),
+        ("CCc", " (C2, counted from 0, is aromatic and in no ring)"),
+        ("C1CC", ""),
+        ("aspirin", ""),
+        ("C(", ""),
+    ],
+)
+def test_what_is_wrong_with_a_smiles_is_told_where_rdkit_knows_it(smiles, told):
+    assert parse_smiles(smiles) == f"RDKit cannot read this SMILES{told}"

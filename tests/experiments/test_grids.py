@@ -86,10 +86,12 @@ def test_a_base_beside_the_grid_is_found(grid, tmp_path):
 
 
 def test_folders_differ_where_capitals_and_small_letters_are_the_same(grid):
-    cells = {"gin": {"samsa.layers": 1}, "GIN": {"samsa.layers": 2}, "Gin": {"samsa.layers": 3}, "other": {}}
+    cells = {"gin": {"samsa.layers": 1}, "GIN": {"samsa.layers": 2}, "Gin": {"samsa.layers": 3}, "Other": {}}
     found = read_grid(grid({"base": "quickstart", "cells": cells})).cells
     names = [cell.name for cell in found]
-    assert (names[0], names[3]) == ("gin", "other")
+    assert (names[0], names[3]) == ("gin", "Other")
+    turned = read_grid(grid({"base": "quickstart", "cells": dict(reversed(cells.items()))})).cells
+    assert [cell.name for cell in turned] == names[::-1]
     assert len({name.casefold() for name in names}) == 4
     assert [cell.label for cell in found] == list(cells)
 

@@ -15,15 +15,15 @@ def test_seeds_follow_each_other():
 
 
 def test_a_split_is_chosen_for_one_run_and_given_back_after_an_error():
-    loaded = load_config("quickstart", [*CORNELL, "run_multiple_splits", "[0, 7]", "dataset.split_index", "1"])
+    loaded = load_config("quickstart", [*CORNELL, "run_multiple_splits", "[0, 7]"])
     first, second = list_repeats(loaded, 1)
     for one, split in ((first, None), (second, 7)):
         with one.chosen():
             assert (cfg.dataset.split_index, cfg.run_multiple_splits) == (split, [])
-        assert (cfg.dataset.split_index, cfg.run_multiple_splits) == (1, [0, 7])
+        assert (cfg.dataset.split_index, cfg.run_multiple_splits) == (None, [0, 7])
     with pytest.raises(ZeroDivisionError), second.chosen():
         _ = 1 / 0
-    assert (cfg.dataset.split_index, cfg.run_multiple_splits) == (1, [0, 7])
+    assert (cfg.dataset.split_index, cfg.run_multiple_splits) == (None, [0, 7])
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,12 @@ def test_a_split_is_chosen_for_one_run_and_given_back_after_an_error():
         ([*CORNELL, "run_multiple_splits", "[-1]"], 1, r"run_multiple_splits: got \[-1\], expected different"),
         ([*CORNELL, "run_multiple_splits", "[True]"], 1, r"run_multiple_splits: got \[True\], expected different"),
         ([*CORNELL, "run_multiple_splits", "[a]"], 1, r"run_multiple_splits: got \['a'\], expected different"),
+        (
+            [*CORNELL, "run_multiple_splits", "[0]", "dataset.split_index", "1"],
+            1,
+            "dataset.split_index: got 1, expected nothing with run_multiple_splits",
+        ),
+        ([*CORNELL, "run_multiple_splits", "[0]", "run_name", "a" * 96], 1, "run_name: got 'aaaa.*-split0'"),
         (["run_multiple_splits", "[0]"], 1, r"expected \[\] for data sets that have one split"),
         (
             [*CORNELL, "run_multiple_splits", "[0, 1]", "dataset.node_split", "random"],

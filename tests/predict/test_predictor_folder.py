@@ -109,6 +109,13 @@ def test_a_single_member(blend, tmp_path):
     np.testing.assert_array_equal(again.predict(SMILES).values, blend.members[2].predict(SMILES).values)
 
 
+def test_a_single_member_keeps_what_is_known_of_it(tmp_path):
+    shipped = load_predictor("peptides")
+    assert "such as drugs, are meaningless" in shipped.limits
+    again = load_predictor(save_predictor(shipped, tmp_path / "again"))
+    assert (again.limits, again.metrics["test"]["ap"]) == (shipped.limits, shipped.metrics["test"]["ap"])
+
+
 def test_predictors_are_replaced_and_nothing_else_is(blend, tmp_path):
     save_predictor(blend, tmp_path / "predictor")
     save_predictor(blend.members[0], tmp_path / "predictor")

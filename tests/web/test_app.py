@@ -13,7 +13,7 @@ STATIC = Path(pyg_samsa.web.__file__).parent / "static"
 def test_the_page_names_the_models(client):
     page = client.get("/").text
     text = " ".join(re.sub(r"<[^>]*>", "", page).split())
-    assert "Model atoms: predicts atoms. Model peptides: a probability (0 to 1) for each of antimicrobial, anti" in text
+    assert "atoms predicts atoms. peptides predicts a probability (0 to 1) for each of antimicrobial, anti" in text
     # How good it is, and for what.
     assert "On test molecules: AP 0.9462, AUC 0.9694. It gives no uncertainty ranges: none were measured" in text
     assert "its predictions for other molecules, such as drugs, are meaningless." in text
@@ -79,7 +79,7 @@ def test_uncertainty_is_offered_where_the_model_has_it(open_client, counter, kin
     model = counter()
     model.predictor.task = Task(kind, ["a", "b"])
     page = open_client([ServedModel("m", model.predictor)], limits=Limits()).get("/").text
-    assert "Show uncertainty: ranges that hold the true value in" in page
+    assert f"Show uncertainty: {'ranges' if kind == 'regression' else 'answers'} that hold the true value in" in page
     assert "It gives no uncertainty ranges" not in page
     model.predictor.calibration = None
     page = open_client([ServedModel("m", model.predictor)], limits=Limits()).get("/").text

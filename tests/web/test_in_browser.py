@@ -138,8 +138,11 @@ def test_what_was_given_last_is_predicted(open_page, counter, tmp_path):
     page.wait_for_selector("tbody tr:has-text('butane')")
     assert page.inner_text("#results-title") == "Predictions for one.smi"
     page.wait_for_load_state("networkidle")  # pictures of a table that is gone would be missing
+    before = page.url
     page.click("#predict")
+    sync_api.expect(page).not_to_have_url(before, timeout=20_000)  # another table
     page.wait_for_selector("tbody tr:has-text('butane')")
+    assert page.inner_text("#results-title") == "Predictions for one.smi"
     page.wait_for_load_state("networkidle")
     page.fill("#text", "CCO ethanol")
     page.click("#predict")
@@ -170,7 +173,9 @@ def test_a_drawing_is_added_to_the_list(open_page, counter):
     frame.wait_for_selector("html[data-ready=yes]", state="attached")
     frame.evaluate("editor.readGenericMolecularInput('CCO')")
     # The editor reads a molecule when it has time.
-    while not frame.evaluate("editor.smiles()"):
+    for _ in range(400):
+        if frame.evaluate("editor.smiles()"):
+            break
         page.wait_for_timeout(50)
     page.click("#take")
     sync_api.expect(page.locator("#text")).to_have_value("C methane\nCCO\n", timeout=20_000)

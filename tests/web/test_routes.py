@@ -109,7 +109,15 @@ def test_what_is_wrong_with_a_file_is_told(client):
     answer = client.post("/api/jobs/file", files={"file": ("a.sdf", b"\n")})
     assert answer.json()["error"] == "table.sdf: the file is empty"  # no path of the temporary folder
     answer = client.post("/api/jobs/file", files={"file": ("a.csv", b"smiles,smiles\nC,C\n")})
-    assert answer.json()["hint"] == "Write its number, 1, into 'SMILES column'."
+    assert answer.json() == {
+        "error": "Several columns are called 'smiles'",
+        "hint": "Write the number of the right one into 'SMILES column': 1 and 2.",
+    }
+    form = {"smiles_column": "smiles"}
+    again = client.post("/api/jobs/file", data=form, files={"file": ("a.csv", b"smiles,smiles\nC,C\n")})
+    assert again.json() == answer.json()
+    answer = client.post("/api/jobs/file", files={"file": ("a.csv", b"a,\n1,C\n")})
+    assert answer.json()["hint"] == "Column 2 has no name. If it is the right one: write 2 into 'SMILES column'."
     answer = client.post("/api/jobs/file", files={"file": ("a.doc", b"x")})
     assert answer.status_code == 422
     assert client.get("/api/jobs").json() == []

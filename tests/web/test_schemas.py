@@ -1,8 +1,24 @@
+import copy
+
 import pytest
 from pydantic import ValidationError
 
 from pyg_samsa.web.result_table import ResultRow
-from pyg_samsa.web.schemas import PredictRequest, RowInfo
+from pyg_samsa.web.schemas import ModelInfo, PredictRequest, RowInfo
+
+
+def test_metrics_that_are_not_known_are_left_out(peptides):
+    model = copy.copy(peptides)
+    model.predictor = copy.copy(peptides.predictor)
+    for test, shown in (
+        ({"auc": None, "ap": 0.5, "loss": 1.0, "rmse": float("nan"), "x": "y", "deep": {}}, {"ap": "0.5000"}),
+        (None, {}),
+        ({}, {}),
+    ):
+        model.predictor.metrics = {"test": test}
+        assert ModelInfo.of(model).test == shown
+    model.predictor.metrics = {}
+    assert ModelInfo.of(model).test == {}
 
 
 def test_unknown_names_are_refused():

@@ -42,14 +42,33 @@ def test_lines_become_rows_with_names(tmp_path):
     ("content", "rows"),
     [
         (b"CCO ethyl alcohol\nC\n", "CCO,ethyl alcohol\nC,\n"),
-        (b"\xef\xbb\xbfSMILES\tName\r\nCCO\tethanol\r\n", "CCO,ethanol\n"),
+        (b"\xef\xbb\xbfSMILES Name\r\nCCO ethanol\r\n", "CCO,ethanol\n"),
+        (
+            b"CC1CCCCC1C 1,2-xylane\n\nC m\xe9thane\n",
+            'CC1CCCCC1C,"1,2-xylane"\nC,m\xe9thane\n',
+        ),
         (b"CCO\n", "CCO,\n"),
     ],
 )
 def test_smi_files_have_names_after_a_blank(content, rows, tmp_path):
     upload = save_file(io.BytesIO(content), "a.smi", tmp_path, LIMITS)
-    assert upload.path.read_text() == f"smiles,name\n{rows}"
+    assert upload.path.read_text(encoding="utf-8") == f"smiles,name\n{rows}"
     assert (upload.format, upload.title) == ("csv", "a.smi")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"Name\tSMILES\nethanol\tCCO\n", b"smiles,note\nCCO,x\n", "SMILES Name\nCCO x\n".encode("utf-16")],
+    ids=["tabs", "commas", "utf-16"],
+)
+def test_smi_files_with_columns_stay_tables(content, tmp_path):
+    assert save_file(io.BytesIO(content), "a.smi", tmp_path, LIMITS).path.read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_pasted_line_that_names_columns_is_left_out(tmp_path):
+    upload = save_text("SMILES\tName\nCCO\tethanol", tmp_path, LIMITS)
+    assert upload.path.read_text() == "smiles,name\nCCO,ethanol\n"
 
 
 def test_no_lines_and_too_many_are_refused(tmp_path):

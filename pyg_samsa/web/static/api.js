@@ -53,6 +53,10 @@ export function count(number, word) {
   return `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 }
 
-export function isProbability(model) {
-  return info.models.find((one) => one.name === model).kind !== "regression";
+export function modelOf(name) {
+  return info.models.find((model) => model.name === name);
+}
+
+export function isProbability(name) {
+  return modelOf(name).kind !== "regression";
 }

@@ -1,4 +1,4 @@
-import { info } from "./api.js";
+import { modelOf } from "./api.js";
 
 // What the page shows of the columns that the models add: a value with its interval or set, a class, a similarity.
 
@@ -52,7 +52,7 @@ export function valueOf(row, column, isProbability) {
 // A set of classes, or of the answers 0 and 1 of a label.
 function set(cell, classes) {
   if (cell === "-") return classes ? "no class fits" : "neither yes nor no fits";
-  if (classes) return `could be ${cell.replaceAll("|", " or ")}`;
+  if (classes) return cell.includes("|") ? `could be ${cell.replaceAll("|", " or ")}` : `class: ${cell}`;
   return { 0: "answer: no", 1: "answer: yes" }[cell] || "answer: open";
 }
 
@@ -61,5 +61,5 @@ export function belowOf(row, column) {
   const ends = column.ends.map((place) => row.numbers[place]);
   if (ends.length && ends.every((end) => end !== null)) return ends.map((end) => text(end, decimals(value))).join(" to ");
   if (column.set < 0 || !row.cells[column.set]) return "";
-  return set(row.cells[column.set], info.models.find((model) => model.name === column.model).kind === "multiclass");
+  return set(row.cells[column.set], modelOf(column.model).kind === "multiclass");
 }

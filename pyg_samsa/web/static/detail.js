@@ -1,6 +1,6 @@
 // One molecule: coloured atoms and bonds, all predictions, the nearest training molecules.
 
-import { byId, call, element, info, isProbability, theme } from "./api.js";
+import { byId, call, element, isProbability, modelOf, theme } from "./api.js";
 import { belowOf, shownColumns, valueOf } from "./columns.js";
 
 const METHODS = {
@@ -14,10 +14,6 @@ let job = null, row = null, found = null, asked = 0;
 function svgOf(text) {
   const parsed = new DOMParser().parseFromString(text, "image/svg+xml");
   return document.importNode(parsed.documentElement, true);
-}
-
-function served(name) {
-  return info.models.find((model) => model.name === name);
 }
 
 function address(end, given) {
@@ -86,7 +82,7 @@ async function explain() {
 }
 
 async function neighbors() {
-  const model = served(byId("detail-model").value);
+  const model = modelOf(byId("detail-model").value);
   const note = byId("neighbors-note"), list = byId("neighbors");
   list.replaceChildren();
   note.textContent = model.training_molecules === null ? `Not available: ${model.without_training}.` : "1.00 means the same structural features (Tanimoto similarity of fingerprints), 0 none in common. Where the similarity is low, the model has seen nothing like your molecule: trust its prediction less.";
@@ -118,9 +114,9 @@ export function openDetail(givenJob, givenRow) {
 }
 
 function targets() {
-  options(byId("detail-target"), served(byId("detail-model").value).targets.map((name) => [name, name]));
+  options(byId("detail-target"), modelOf(byId("detail-model").value).targets.map((name) => [name, name]));
   // Of probabilities the most likely one is explained first.
-  if (served(byId("detail-model").value).kind !== "regression") byId("detail-target").value = "";
+  if (modelOf(byId("detail-model").value).kind !== "regression") byId("detail-target").value = "";
 }
 
 byId("detail-model").addEventListener("change", () => {

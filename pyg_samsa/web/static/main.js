@@ -1,6 +1,6 @@
 // The form: pasted, drawn and dropped molecules.
 
-import { byId, call, info, send, theme } from "./api.js";
+import { byId, call, info, modelOf, send, theme } from "./api.js";
 import { openEditor } from "./draw.js";
 import { follow } from "./progress.js";
 import { redraw } from "./table.js";
@@ -78,7 +78,9 @@ byId("file").addEventListener("change", () => {
   if (byId("file").files[0]) predict(byId("file").files[0]);
 });
 byId("example").addEventListener("click", () => {
-  byId("text").value = info.models.some((model) => model.example.length) ? `${info.models.flatMap((model) => model.example).join("\n")}\n` : EXAMPLE;
+  const chosen = info.models.length > 1 ? chosenModels() : [info.models[0].name];
+  const lines = new Set(chosen.flatMap((name) => modelOf(name).example));
+  byId("text").value = lines.size ? `${Array.from(lines).join("\n")}\n` : EXAMPLE;
   fileIsNewer = false;
 });
 byId("draw").addEventListener("click", () => openEditor((smiles) => {
