@@ -286,20 +286,19 @@ class Jobs:
 
 def _no_smiles(error: NoColumnError | DoubledColumnError) -> DataError:
     """Return what the page says where a table has no column of molecules that it finds."""
-    write = "Write {} into 'SMILES column'."
     if isinstance(error, DoubledColumnError):
         return _doubled(str(error.value), error.places)
-    place, wanted = error.likely, error.value
-    if place is not None and error.names[place].strip():
-        return _doubled(error.names[place], [at for at, name in enumerate(error.names) if name == error.names[place]])
-    what = "No column of SMILES was found" if wanted is None else f"There is no column {wanted!r}"
-    if place is not None:
-        hint = f"Column {place + 1} has no name. If it is the right one: w{write.format(place + 1)[1:]}"
-    elif wanted is None and any("inchi" in name.lower() for name in error.names):
+    place, names = error.likely, error.names
+    if place is not None and names[place].strip():
+        return _doubled(names[place], [at for at, name in enumerate(names) if name == names[place]])
+    what = "No column of SMILES was found" if error.value is None else f"There is no column {error.value!r}"
+    hint = "Write the name of the right column into 'SMILES column'."
+    if error.value is not None:
+        hint = f"{error.hint} {hint}".strip()
+    elif place is not None:
+        hint = f"If column {place + 1}, which has no name, is the right one, write {place + 1} into 'SMILES column'."
+    elif any("inchi" in name.lower() for name in names):
         hint = "InChI is not read here: convert it to SMILES first, for example in ChemDraw."
-    else:
-        hint = f"{error.hint} {write.format('the name of the right column')}".strip() if wanted is not None else ""
-        hint = hint or write.format("the name of the right column")
     return DataError(f"{what}. The columns are {error.shown}", hint=hint)
 
 

@@ -5,7 +5,6 @@ Imported only by `pyg_samsa.web.app` and its routes, after `pyg_samsa.web.server
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -21,6 +20,7 @@ Confidence = Annotated[float, Field(gt=0, lt=1, description="Probability that an
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Names = Annotated[list[str], Field(description="Names of models; empty for all.", max_length=100)]
 MOST_AT_ONCE, LONGEST = 1_000, 10_000
+_LARGEST = 1e100  # NaN, and integers that are no floats, are not below it
 
 
 class Strict(BaseModel):
@@ -96,7 +96,7 @@ def _test_metrics(metrics: Mapping[str, Any]) -> dict[str, str]:
     found = metrics.get("test")
     values = found.items() if isinstance(found, Mapping) else ()
     known = {str(name): value for name, value in values if isinstance(value, (int, float)) and name != "loss"}
-    return {name: spread([value]) for name, value in known.items() if math.isfinite(value)}
+    return {name: spread([value]) for name, value in known.items() if abs(value) < _LARGEST}
 
 
 class LimitsInfo(BaseModel):

@@ -117,7 +117,7 @@ def test_what_is_wrong_with_a_file_is_told(client):
     again = client.post("/api/jobs/file", data=form, files={"file": ("a.csv", b"smiles,smiles\nC,C\n")})
     assert again.json() == answer.json()
     answer = client.post("/api/jobs/file", files={"file": ("a.csv", b"a,\n1,C\n")})
-    assert answer.json()["hint"] == "Column 2 has no name. If it is the right one: write 2 into 'SMILES column'."
+    assert answer.json()["hint"] == ("If column 2, which has no name, is the right one, write 2 into 'SMILES column'.")
     answer = client.post("/api/jobs/file", files={"file": ("a.doc", b"x")})
     assert answer.status_code == 422
     assert client.get("/api/jobs").json() == []
