@@ -6,11 +6,16 @@ import shutil
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import uvicorn
 
+from pyg_samsa.predict import Predictor
+from pyg_samsa.predict.conformal import Calibration
+from pyg_samsa.task import Task
 from pyg_samsa.web.app import create_app
 from pyg_samsa.web.limits import Limits
+from pyg_samsa.web.served_models import ServedModel
 from pyg_samsa.web.server import open_socket
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -128,6 +133,31 @@ def test_a_molecule_is_coloured_and_saved(open_page, counter, peptides):
     with page.expect_download() as started:
         page.click("#png")
     assert Path(started.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+class Says(Predictor):
+    """Predicts given probabilities, with sets of answers or classes."""
+
+    def __init__(self, kind, names, values, score):
+        self.task, self.values = Task(kind, names), values
+        self.calibration = Calibration(kind, (np.full(30, score),) * (1 if kind == "multiclass" else 4))
+
+    def outputs(self, inputs, *, draws=None):
+        return np.tile(self.values, (len(inputs.smiles), 1)), None
+
+
+def test_sets_are_told_in_words(open_page):
+    said = {
+        "sure": ("multilabel", ["a", "b"], [0.9, 0.2], 0.15),
+        "open": ("multilabel", ["a", "b"], [0.9, 0.2], 0.95),
+        "class": ("multiclass", ["x", "y", "z"], [0.5, 0.2, 0.3], 0.75),
+        "one": ("multiclass", ["x", "y", "z"], [0.9, 0.05, 0.05], 0.2),
+    }
+    page = open_page([ServedModel(name, Says(*options)) for name, options in said.items()])
+    predict(page, "CCO ethanol")
+    below = page.locator("tbody td.number small").all_inner_texts()
+    assert below[:4] == ["answer: yes", "neither yes nor no fits", "answer: open", "answer: open"]
+    assert set(below[4:]) == {"could be x or z", "class: x"}
 
 
 def test_what_was_given_last_is_predicted(open_page, counter, tmp_path):
