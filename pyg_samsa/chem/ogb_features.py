@@ -207,7 +207,8 @@ def _problem_of(smiles: str) -> str:
         return ""
     if not found:
         return ""
-    kind, first = found[0].GetType(), found[0]
+    first = found[0]
+    kind = first.GetType()
     if kind == "KekulizeException":
         return f" (no double bonds fit its aromatic ring{'; is an [nH] missing?' if _has_bare_nitrogen(mol) else ''})"
     if kind not in _PROBLEMS:

@@ -24,7 +24,7 @@ class Picture:
     Args:
         svg: The drawing, in the colours of the theme of the piece.
         text: What it shows, for readers that see no pictures.
-        spots: Where the mouse finds scores, see :class:`~pyg_samsa.viz.molecules.drawing.MoleculeDrawing`.
+        spots: Areas with tooltips, see :class:`~pyg_samsa.viz.molecules.drawing.MoleculeDrawing`.
 
     Example:
         >>> Picture("<svg xmlns='http://www.w3.org/2000/svg'/>", "nothing").address[:26]
@@ -112,9 +112,8 @@ def write_fragment(
 ) -> str:
     """Return molecules as a piece of HTML.
 
-    Pictures are images of their own, so a notebook cannot mix up their names. Empty elements above them show scores
-    while the mouse is over an atom or bond. Without the style sheet, which some viewers leave out, the piece is a plain
-    list.
+    Pictures are images of their own, so a notebook cannot mix up their names. Empty elements above them hold the
+    tooltips. Without the style sheet, which some viewers leave out, the piece is a plain list.
 
     Args:
         molecules: The molecules.

@@ -44,7 +44,7 @@ class MoleculeDrawing:
         svg: The drawing as SVG.
         width: Width in pixels.
         height: Height in pixels.
-        spots: Where the mouse finds the scores of atoms and bonds: places as shares of width and height, diameters as
+        spots: Areas with the scores of atoms and bonds as tooltips: centres as shares of width and height, diameters as
             shares of the width.
 
     Example:

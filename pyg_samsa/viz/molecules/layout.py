@@ -27,13 +27,13 @@ _APART = 1.2  # what the two nearest fragments are moved apart, in RDKit's unit,
 
 
 class Spot(NamedTuple):
-    """A place of a drawing where the mouse finds a score.
+    """A round area of a drawing with a tooltip.
 
     Args:
-        x: Place of its middle, from left.
-        y: Place of its middle, from top.
-        size: Its diameter.
-        note: Name and score of the atom or bond.
+        x: Centre, from the left.
+        y: Centre, from the top.
+        size: Diameter.
+        note: The tooltip: name and score of an atom or bond.
 
     Example:
         >>> MoleculeLayout("CO", bond_length=30.0).spots([0.5, 1.0], [0.25])[0].note
