@@ -51,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the embeddings."""
     from pyg_samsa.chem.molecule_table import open_molecule_table
-    from pyg_samsa.io.tables.formats import check_conversion, format_of
+    from pyg_samsa.io.tables.formats import check_conversion, check_output, format_of
 
     check_integer("--max-atoms", args.max_atoms)
     output = Path(args.output)
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     source, target = format_of(args.input) or "csv", format_of(output)
     if target is None and not is_array:
         raise ConfigError("OUT", args.output, "a file that ends in .csv, .csv.gz, .parquet, .sdf or .npy")
+    check_output(output)
     if not is_array:
         check_conversion(source, str(target))
     if output.exists() and Path(args.input).exists() and os.path.samefile(args.input, output):

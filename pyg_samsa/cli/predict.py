@@ -45,7 +45,7 @@ examples:
   pyg-samsa predict results/esol/0 in.csv out.csv --uncertainty
   pyg-samsa predict results/esol/0 in.csv out.csv --interval 0.9
   cat in.csv | pyg-samsa predict peptides - - | head     read stdin and write stdout
-  pyg-samsa predict peptides in.parquet out.parquet      Parquet; also in.csv.gz, in.sdf, in.sdf.gz
+  pyg-samsa predict peptides in.parquet out.parquet      Parquet; also in.csv.gz, in.sdf, in.sdf.gz, in.mol
   pyg-samsa predict peptides shards/ predicted/          a folder of files of one format, file by file
   pyg-samsa predict peptides shards/ predicted/ --dask local --workers 8
   pyg-samsa predict peptides in.csv out.csv --dask tcp://10.0.0.1:8786
@@ -158,10 +158,11 @@ class _Work(NamedTuple):
 def _predict_table(args: argparse.Namespace) -> str:
     """Predict one table, and return the closing lines, which are empty for a single molecule."""
     from pyg_samsa.chem.molecule_table import open_molecule_table
-    from pyg_samsa.io.tables.formats import check_conversion, format_of
+    from pyg_samsa.io.tables.formats import check_conversion, check_output, format_of
     from pyg_samsa.predict.changes_list import list_beside
 
     source, single = _source(args)
+    check_output(args.output)
     args.input_format = args.input_format or (format_of(args.input) if not single else None) or "csv"
     if args.output_format is None:
         written = format_of(args.output) or ("sdf" if args.input_format.startswith("sdf") else "csv")

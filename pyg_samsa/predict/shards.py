@@ -14,7 +14,7 @@ from pyg_samsa.chem.molecule_table import open_molecule_table
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
 from pyg_samsa.io.documents import parse_json, read_text
 from pyg_samsa.io.files import atomic_write, file_hash, remove_partial
-from pyg_samsa.io.tables.formats import SUFFIXES, check_conversion, format_of
+from pyg_samsa.io.tables.formats import SUFFIXES, check_conversion, format_of, is_molfile
 from pyg_samsa.predict.interface import Predictor
 from pyg_samsa.predict.stream import predict_to_file
 from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
@@ -119,7 +119,7 @@ def find_shards(
     """
     files = sorted(file for file in source.iterdir() if not file.name.startswith((".", "_")))
     if not files:
-        hint = "The files of a folder end with .csv, .csv.gz, .parquet, .sdf or .sdf.gz."
+        hint = "The files of a folder end with .csv, .csv.gz, .parquet, .sdf, .sdf.gz or .mol."
         raise DataNotFoundError(f"{source}: a folder without tables", hint=hint)
     formats = {}
     for file in files:
@@ -233,7 +233,7 @@ def _check_same(path: Path, before: tuple[int, int] | None) -> None:
 
 
 def _renamed(name: str, source: str, target: str) -> str:
-    if source == target:
+    if source == target and not is_molfile(name):
         return name
     ending = next((ending for ending in SUFFIXES[source] if name.lower().endswith(ending)), "")
     return name[: len(name) - len(ending)] + SUFFIXES[target][0]

@@ -180,7 +180,7 @@ def start_text(asked: TextRequest, site: Shared) -> JobInfo:
 @router.post("/jobs/file", status_code=201)
 def start_file(
     site: Shared,
-    file: Annotated[UploadFile, File(description="CSV, Excel (.xlsx), SDF or Parquet; the name says which.")],
+    file: Annotated[UploadFile, File(description="CSV, Excel (.xlsx), SDF, MOL, SMI or Parquet; the name says which.")],
     models: Annotated[list[str], Form(description="Names of models; none for all.")] = [],  # noqa: B006
     interval: Annotated[Confidence | None, Form()] = None,
     smiles_column: Annotated[str, Form(description="Name or number of the column of SMILES; empty finds it.")] = "",

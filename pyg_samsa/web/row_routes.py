@@ -178,5 +178,7 @@ def _model(site: Site, name: str) -> ServedModel:
 
 def _attachment(title: str, ending: str) -> dict[str, str]:
     """Return the header that names a file that is saved: letters that no system and no header misreads."""
-    stem = re.sub(r"[^\w.-]+", "-", re.sub(r"\.(csv|xlsx|sdf|smi|tsv|txt)\b", "", title), flags=re.ASCII).strip("-.")
+    stem = re.sub(
+        r"[^\w.-]+", "-", re.sub(r"\.(csv|xlsx|sdf|mol|smi|gz|parquet|tsv|txt)\b", "", title), flags=re.ASCII
+    ).strip("-.")
     return {"content-disposition": f'attachment; filename="{stem[:60] or "molecule"}.{ending}"'}

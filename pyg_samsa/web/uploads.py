@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -13,12 +13,14 @@ from pyg_samsa.errors import DataError
 from pyg_samsa.io.csv_rows import BYTE_FALLBACK
 from pyg_samsa.io.tables.excel import SUFFIX, excel_to_csv
 from pyg_samsa.io.tables.formats import SUFFIXES, format_of
+from pyg_samsa.io.tables.gzip_format import GzipStream
 from pyg_samsa.web.limits import MIB, Limits
 
 ACCEPTED = (*(ending for endings in SUFFIXES.values() for ending in endings), SUFFIX)
 """Endings of the files that can be sent."""
 _BLOCK = 2**20
-_SMI = ".smi"
+_SPLIT = "Split it into several files."
+_SMI, _PACKED_SMI = ".smi", ".smi.gz"
 
 
 class Upload(NamedTuple):
@@ -42,7 +44,7 @@ class Upload(NamedTuple):
 def save_file(stream: IO[bytes], name: str, folder: Path, limits: Limits) -> Upload:
     r"""Write a file that was sent to the folder, under a name of our own, and make a CSV file of an Excel file.
 
-    In a file with the ending .smi, a name may follow the SMILES after a blank, as in pasted lines.
+    In a file with the ending .smi or .smi.gz, a name may follow the SMILES after a blank, as in pasted lines.
 
     Args:
         stream: The file.
@@ -64,7 +66,7 @@ def save_file(stream: IO[bytes], name: str, folder: Path, limits: Limits) -> Upl
     excel = title.lower().endswith(SUFFIX)
     format = "csv" if excel else format_of(title)
     if format is None:
-        hint = "Save it as CSV, Excel (.xlsx), SDF, SMI or Parquet."
+        hint = "Save it as CSV, Excel (.xlsx), SDF, MOL, SMI or Parquet."
         raise DataError(f"files such as {title[-80:]!r} are not read here", hint=hint)
     path = folder / f"table{SUFFIX if excel else SUFFIXES[format][0]}"
     written = 0
@@ -72,12 +74,20 @@ def save_file(stream: IO[bytes], name: str, folder: Path, limits: Limits) -> Upl
         while block := stream.read(_BLOCK):
             written += len(block)
             if written > limits.max_bytes:
-                raise DataError(f"the file has more than {limits.max_mb:,} MB", hint="Split it into several files.")
+                raise DataError(f"the file has more than {limits.max_mb:,} MB", hint=_SPLIT)
             file.write(block)
     if not written:
         raise DataError("the file is empty", hint="Choose a file with a column of SMILES.")
     if title.lower().endswith(_SMI):
-        _split_names(path)
+        with open(path, "rb") as file:
+            found = _split_names(file, folder, limits)
+        path = path if found is None else found.replace(path)
+    if title.lower().endswith(_PACKED_SMI):
+        with open(path, "rb") as file:
+            found = _split_names(io.BufferedReader(GzipStream(file, title), _BLOCK), folder, limits)
+        if found is not None:
+            path.unlink()
+            path, format = found.replace(folder / "table.csv"), "csv"
     if excel:
         table = folder / "table.csv"
         # The XML of a sheet is larger than its text.
@@ -87,17 +97,29 @@ def save_file(stream: IO[bytes], name: str, folder: Path, limits: Limits) -> Upl
     return Upload(path, format, title)
 
 
-def _split_names(path: Path) -> None:
-    """Make columns of the SMILES and names of a file, unless its first line has columns already."""
-    target = path.with_name("names.csv")
-    with open(path, encoding="utf-8-sig", errors=BYTE_FALLBACK) as file:
-        first = file.readline()
-        # No SMILES has a comma or a semicolon. A zero byte is one of UTF-16.
-        if set("\t\0") & set(first) or set(",;") & set("".join(first.split()[:1])):
+def _split_names(content: IO[bytes], folder: Path, limits: Limits) -> Path | None:
+    """Write the SMILES and names of a file as columns; None if its first line has columns already."""
+    target = folder / "names.csv"
+    file = io.TextIOWrapper(content, encoding="utf-8-sig", errors=BYTE_FALLBACK)
+    first = file.readline()
+    # No SMILES has a comma or a semicolon. A zero byte is one of UTF-16.
+    if set("\t\0") & set(first) or set(",;") & set("".join(first.split()[:1])):
+        return None
+    with open(target, "w", encoding="utf-8", errors="replace", newline="") as table:
+        _write_lines(table, _bounded(chain([first], file), limits), {})
+    return target
+
+
+def _bounded(lines: Iterable[str], limits: Limits) -> Iterator[str]:
+    """Yield lines up to the first row that is too many; a small compressed file may stand for a very large one."""
+    size, rows, most = 0, 0, max(limits.max_bytes, 64 * MIB)
+    for line in lines:
+        size, rows = size + len(line), rows + bool(line.strip())
+        if size > most:
+            raise DataError(f"the file has more than {most // MIB:,} MB when it is unpacked", hint=_SPLIT)
+        yield line
+        if rows > limits.max_rows + 1:  # the first line may name the columns
             return
-        with open(target, "w", encoding="utf-8", errors="replace", newline="") as table:
-            _write_lines(table, chain([first], file), {})
-    target.replace(path)
 
 
 def _write_lines(file: IO[str], lines: Iterable[str], extra: Mapping[str, float]) -> int:
@@ -168,5 +190,14 @@ def count_rows(upload: Upload) -> int | None:
         return None
     with open(upload.path, "rb") as file:
         if upload.format == "sdf":
-            return sum(line.startswith(b"$$$$") for line in file)
+            return _count_records(file)
         return max(0, sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b"")) - 1)
+
+
+def _count_records(file: IO[bytes]) -> int:
+    """Return the number of records of an SDF file; a molfile has no line that ends its record."""
+    count, unfinished = 0, False
+    for line in file:
+        ends = line.startswith(b"$$$$")
+        count, unfinished = count + ends, not ends and (unfinished or bool(line.strip()))
+    return count + unfinished

@@ -368,6 +368,10 @@ def test_structures(model, tmp_path, capsysbinary):
     expected = MoleculePredictor.from_pretrained(model).predict([Chem.CanonSmiles(smiles) for smiles in SMILES])
     found = [molecule.GetDoubleProp("logS_pred") for molecule in molecules]
     np.testing.assert_allclose(found, expected.values[:, 0], rtol=1e-5)
+    (tmp_path / "in.mol").write_text(blocks.partition("$$$$")[0])
+    assert main(["predict", model, str(tmp_path / "in.mol")]) == 0
+    (molecule,) = Chem.ForwardSDMolSupplier(io.BytesIO(capsysbinary.readouterr().out))
+    assert molecule.GetDoubleProp("logS_pred") == found[0]
 
 
 def test_folders(model, tmp_path, capsys):
@@ -402,6 +406,7 @@ _QUIET = {"dashboard_address": ":0"}
     ("words", "message"),
     [
         (["in.sdf", "out.csv"], "OUT: got 'csv', expected sdf or sdf.gz, because IN is a file of structures"),
+        (["in.sdf", "out.mol"], "OUT: got 'out.mol', expected a file that ends in .sdf; a molfile has no properties"),
         (["in.csv", "out.sdf"], "OUT: got 'sdf', expected csv, csv.gz or parquet"),
         (["in.csv", "--output-format", "parquet"], "OUT: got '-', expected the path of a Parquet file"),
         (["-", "out.csv", "--input-format", "parquet"], "IN: got '-', expected the path of a Parquet file"),

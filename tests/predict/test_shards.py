@@ -4,8 +4,10 @@ import os
 import numpy as np
 import pytest
 
+from pyg_samsa.chem.mol_blocks import smiles_block
 from pyg_samsa.errors import ConfigError, DataError, DataNotFoundError
 from pyg_samsa.io.files import lock
+from pyg_samsa.io.tables.sdf_format import properties
 from pyg_samsa.predict import Predictor
 from pyg_samsa.predict.shards import RECORDS, Shard, ShardResult, find_shards, predict_shard, sum_results
 from pyg_samsa.predict.table_predictor import StreamOptions
@@ -193,3 +195,15 @@ def test_defaults(defaults):
         "header": True,
     }
     assert expected.items() <= defaults(Shard).items()
+
+
+def test_the_output_of_a_molfile_is_an_sdf_file(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.mol").write_text(smiles_block("CCO"))
+    (shard,) = find_shards(tmp_path / "in", tmp_path / "out")
+    assert (shard.format, shard.target.name) == ("sdf", "a.sdf")
+    assert predict_shard(Atoms(), shard, StreamOptions(output_format="sdf")).rows == 1
+    assert properties(shard.target.read_bytes())["atoms_pred"] == "3"
+    (tmp_path / "in" / "a.sdf").write_text(smiles_block("C"))
+    with pytest.raises(ConfigError, match="names that differ by more than their endings"):
+        find_shards(tmp_path / "in", tmp_path / "out")

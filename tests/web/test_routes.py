@@ -91,6 +91,23 @@ def test_files_of_each_format_are_predicted(client, finish, name):
     assert [row["cells"][:3] for row in rows] == [["3", "2.5", "3.5"], ["6", "5.5", "6.5"]]
 
 
+@pytest.mark.parametrize("v3000", [False, True])
+def test_a_molfile_is_one_row_with_its_title(client, finish, v3000):
+    from rdkit import Chem
+
+    molecule = Chem.MolFromSmiles("OCC")
+    molecule.SetProp("_Name", "ethanol")
+    block = Chem.MolToMolBlock(molecule, forceV3000=v3000)
+    form = {"models": ["atoms"]}
+    job = finish(client, client.post("/api/jobs/file", data=form, files={"file": ("a.mol", block)}).json())
+    assert (job["state"], job["rows"], job["total"], job["errors"]) == ("done", 1, 1, 0)
+    (row,) = client.get(f"/api/jobs/{job['id']}/rows").json()["rows"]
+    assert (row["name"], row["smiles"], row["cells"][0]) == ("ethanol", "CCO", "3")
+    answer = client.get(f"/api/jobs/{job['id']}/download?format=sdf")
+    assert answer.headers["content-disposition"] == 'attachment; filename="a-predictions.sdf"'
+    assert answer.text.startswith(block)
+
+
 def test_what_is_wrong_with_a_file_is_told(client):
     answer = client.post("/api/jobs/file", files={"file": ("a.csv", b"a,b\n1,2\n")})
     assert answer.status_code == 422

@@ -1,3 +1,4 @@
+import gzip
 import io
 from pathlib import Path
 
@@ -51,9 +52,12 @@ def test_lines_become_rows_with_names(tmp_path):
     ],
 )
 def test_smi_files_have_names_after_a_blank(content, rows, tmp_path):
-    upload = save_file(io.BytesIO(content), "a.smi", tmp_path, LIMITS)
-    assert upload.path.read_text(encoding="utf-8") == f"smiles,name\n{rows}"
-    assert (upload.format, upload.title) == ("csv", "a.smi")
+    for name, sent in {"a.smi": content, "b.SMI.GZ": gzip.compress(content)}.items():
+        upload = save_file(io.BytesIO(sent), name, tmp_path, LIMITS)
+        assert upload.path.read_text(encoding="utf-8") == f"smiles,name\n{rows}"
+        assert (upload.format, upload.title) == ("csv", name)
+        assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+        upload.path.unlink()
 
 
 @pytest.mark.parametrize(
@@ -64,6 +68,18 @@ def test_smi_files_have_names_after_a_blank(content, rows, tmp_path):
 def test_smi_files_with_columns_stay_tables(content, tmp_path):
     assert save_file(io.BytesIO(content), "a.smi", tmp_path, LIMITS).path.read_bytes() == content
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+    upload = save_file(io.BytesIO(gzip.compress(content)), "a.smi.gz", tmp_path, LIMITS)
+    assert (upload.format, gzip.decompress(upload.path.read_bytes())) == ("csv.gz", content)
+
+
+def test_a_compressed_list_is_bounded_when_it_is_unpacked(tmp_path):
+    packed = gzip.compress(b"SMILES\n" + b"\nC a\n" * 2**20)
+    upload = save_file(io.BytesIO(packed), "a.smi.gz", tmp_path, LIMITS)
+    assert count_rows(upload) == LIMITS.max_rows + 1  # one more, so that the page says that rows were left out
+    with pytest.raises(DataError, match="the file has more than 64 MB when it is unpacked"):
+        save_file(io.BytesIO(gzip.compress(b"\n" * (65 * 2**20))), "a.smi.gz", tmp_path, LIMITS)
+    with pytest.raises(DataError, match=r"a\.smi\.gz: it cannot be unpacked"):
+        save_file(io.BytesIO(b"CCO ethanol\n"), "a.smi.gz", tmp_path, LIMITS)
 
 
 def test_a_pasted_line_that_names_columns_is_left_out(tmp_path):
@@ -81,6 +97,8 @@ def test_no_lines_and_too_many_are_refused(tmp_path):
 def test_rows_are_counted(tmp_path):
     (tmp_path / "a.sdf").write_bytes(b"a\n$$$$\nb\n$$$$\n")
     assert count_rows(Upload(tmp_path / "a.sdf", "sdf", "a")) == 2
+    (tmp_path / "a.mol").write_bytes(b"a\n\n\nM  END\n\n")
+    assert count_rows(Upload(tmp_path / "a.mol", "sdf", "a")) == 1
     assert count_rows(Upload(Path("unread.csv.gz"), "csv.gz", "a")) is None
     parquet = pytest.importorskip("pyarrow.parquet")
     import pyarrow

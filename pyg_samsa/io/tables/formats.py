@@ -11,11 +11,12 @@ SUFFIXES = {
     "csv": (".csv", ".tsv", ".txt", ".smi"),
     "csv.gz": (".csv.gz", ".tsv.gz", ".txt.gz", ".smi.gz"),
     "parquet": (".parquet", ".pq"),
-    "sdf": (".sdf", ".sd"),
-    "sdf.gz": (".sdf.gz", ".sd.gz"),
+    "sdf": (".sdf", ".sd", ".mol"),
+    "sdf.gz": (".sdf.gz", ".sd.gz", ".mol.gz"),
 }
-"""Format -> endings of the names of its files."""
+"""Format -> endings of the names of its files. A molfile is a record of an SDF file without its last line."""
 FORMATS = tuple(SUFFIXES)
+_MOLFILES = (".mol", ".mol.gz")
 
 
 def format_of(path: str | os.PathLike[str]) -> str | None:
@@ -27,6 +28,36 @@ def format_of(path: str | os.PathLike[str]) -> str | None:
     """
     name = Path(path).name.lower()
     return next((format for format, endings in SUFFIXES.items() if name.endswith(endings)), None)
+
+
+def is_molfile(path: str | os.PathLike[str]) -> bool:
+    """Return whether the name of a file is that of a molfile, which has one structure and no properties.
+
+    Example:
+        >>> is_molfile("in.MOL"), is_molfile("in.sdf")
+        (True, False)
+    """
+    return Path(path).name.lower().endswith(_MOLFILES)
+
+
+def check_output(path: str | os.PathLike[str], *, key: str = "OUT") -> None:
+    """Raise an error if a file cannot hold predictions.
+
+    Args:
+        path: File to write.
+        key: Name of the argument that chose it, for the error.
+
+    Raises:
+        ConfigError: It is a molfile.
+
+    Example:
+        >>> check_output("out.sdf")
+        >>> check_output("out.mol")
+        Traceback (most recent call last):
+        pyg_samsa.errors.ConfigError: OUT: got 'out.mol', expected a file that ends in .sdf; a molfile has no properties
+    """
+    if is_molfile(path):
+        raise ConfigError(key, str(path), "a file that ends in .sdf; a molfile has no properties")
 
 
 def check_conversion(source: str, target: str, *, key: str = "OUT") -> None:

@@ -1,11 +1,11 @@
-"""SDF files. Records are kept byte by byte; chemistry is in `pyg_samsa.chem.mol_blocks`."""
+"""SDF files and molfiles. Records are kept byte by byte; chemistry is in `pyg_samsa.chem.mol_blocks`."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import IO
 
 from pyg_samsa.errors import DataError
@@ -54,9 +54,20 @@ class SdfChunk(Chunk):
         """Return a hash of each record."""
         return [hashlib.sha256(record).digest() for record in self.records]
 
+    def notes(self) -> list[str]:
+        r"""Return which records hold more structures than the first, such as molfiles that were joined.
+
+        Example:
+            >>> SdfChunk([b"a\n\n\nM  END\nb\n\n\nM  END\n", b"c\n\n\nM  END\n$$$$\n"], []).notes()
+            ['2 structures without $$$$ between them: the first one is read', '']
+        """
+        counts = map(_count_structures, self.records)
+        told = "structures without $$$$ between them: the first one is read"
+        return [f"{count} {told}" if count > 1 else "" for count in counts]
+
 
 class SdfReader(TableReader):
-    r"""Reads an SDF file record by record, in memory of one record.
+    r"""Reads an SDF file record by record, in memory of one record. A molfile is one record.
 
     Args:
         file: The open file.
@@ -80,7 +91,8 @@ class SdfReader(TableReader):
         records = _records(file, name)
         first = list(islice(records, _PEEKED))
         if not first:
-            raise DataError(f"{name}: the file is empty", hint="An SDF file holds records that end with $$$$.")
+            hint = "An SDF file holds records that end with $$$$, a molfile holds one structure."
+            raise DataError(f"{name}: the file is empty", hint=hint)
         self.header = list(dict.fromkeys(title for record in first for title in properties(record)))
         self._records = _chained(first, records)
 
@@ -124,9 +136,11 @@ class SdfWriter(TableWriter):
         lines = record.splitlines(keepends=True)
         newline = b"\r\n" if lines[0].endswith(b"\r\n") else b"\n"
         kept, end = (lines[:-1], lines[-1]) if lines[-1].startswith(_END) else (lines, _END)
+        if kept and not kept[-1].endswith((b"\n", b"\r")):
+            kept[-1] += newline
         # The value of a property ends with a blank line, which a broken record may lack.
         closed = not kept or not kept[-1].strip() or kept[-1].startswith(_BLOCK_END)
-        body = b"".join([*kept, *([] if closed else [b"" if kept[-1].endswith(b"\n") else newline, newline])])
+        body = b"".join([*kept, *([] if closed else [newline])])
         fields = "".join(
             f">  <{name}>\n{_one_line(text)}\n" + ("\n" if text else "")
             for name, text in zip(self.names, texts, strict=True)
@@ -180,6 +194,14 @@ def _block(record: bytes) -> str:
     lines = record.splitlines(keepends=True)
     ends = (place + 1 for place, line in enumerate(lines) if line.startswith(_BLOCK_END))
     return _text(b"".join(lines[: next(ends, len(lines))]))
+
+
+def _count_structures(record: bytes) -> int:
+    """Return the number of structures before the first property."""
+    if record.count(_BLOCK_END) < 2:
+        return 1
+    structures = takewhile(lambda line: not line.startswith(b">"), record.splitlines())
+    return sum(line.startswith(_BLOCK_END) for line in structures)
 
 
 def _text(content: bytes) -> str:

@@ -3,6 +3,7 @@ import io
 import pytest
 from rdkit import Chem
 
+from pyg_samsa.chem.mol_blocks import block_smiles
 from pyg_samsa.errors import DataError
 from pyg_samsa.io.tables import sdf_format
 from pyg_samsa.io.tables.sdf_format import SdfReader, SdfWriter, properties
@@ -42,8 +43,17 @@ def test_records_and_properties_are_kept_to_the_byte():
         record("C", a="1").rstrip(b"$\n"),
         record("C", a="1").replace(b"\n\n$$$$", b"\n$$$$"),
         record("C").replace(b"$$$$\n", b""),
+        record("C").replace(b"\n$$$$\n", b""),
+        record("C").replace(b"\n", b"\r\n").replace(b"\r\n$$$$\r\n", b""),
     ],
-    ids=["windows", "cut in a property", "no blank line", "no end"],
+    ids=[
+        "windows",
+        "cut in a property",
+        "no blank line",
+        "no end",
+        "molfile without a last newline",
+        "windows molfile",
+    ],
 )
 def test_line_ends_and_unfinished_records(content):
     result = written(content, ["5"])
@@ -51,6 +61,26 @@ def test_line_ends_and_unfinished_records(content):
     assert molecule.GetProp("c0") == "5"
     assert SdfWriter(["c0"]).count(io.BytesIO(result)) == 1
     assert (b"\r\n" in result) == (b"\r\n" in content)
+
+
+@pytest.mark.parametrize("version", ["V2000", "V3000"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_molfile_is_one_record(version, newline):
+    molecule = Chem.MolFromSmiles("C[C@H](N)O")
+    block = Chem.MolToMolBlock(molecule, forceV3000=version == "V3000").replace("\n", newline)
+    assert version in block
+    chunk = SdfReader(io.BytesIO(block.encode()), "in.mol").take(5)
+    assert (len(chunk), chunk.notes(), block_smiles(chunk.molecules(-1)[0])) == (1, [""], "C[C@H](N)O")
+    (again,) = Chem.ForwardSDMolSupplier(io.BytesIO(written(block.encode(), ["5"])))
+    assert again.GetProp("c0") == "5"
+
+
+def test_structures_that_are_not_read_are_told():
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO"))
+    note = "2 structures without $$$$ between them: the first one is read"
+    assert SdfReader(io.BytesIO((block * 2).encode()), "in.mol").take(5).notes() == [note]
+    # The value of a property may be a structure.
+    assert SdfReader(io.BytesIO(record("C", product=block)), "in.sdf").take(5).notes() == [""]
 
 
 def test_texts_of_several_lines_become_one():
