@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 from pyg_samsa.chem.mol_blocks import block_smiles
+from pyg_samsa.chem.molecule_names import canonical_smiles
 from pyg_samsa.chem.molecule_table import open_molecule_table
 from pyg_samsa.io.name_columns import find_names
 from pyg_samsa.io.tables.sdf_format import SdfChunk
@@ -304,12 +305,25 @@ class PredictedTable:
             [list(row) for row in zip(*map(chunk.texts, titles), strict=True)] if blocks is not None else chunk.fields()
         )
         records: list[Any] = [None] * len(chunk) if blocks is None else list(blocks.records)
+        readable = [text if any(row) else "" for text, row in zip(smiles, texts, strict=True)]
+        molecules = _canonical(readable, self._standardized(added))
         return [
-            ResultRow(next(numbers), name, text, "; ".join(error), row, list(cells), list(found), record)
-            for name, text, error, row, cells, found, record in zip(
-                names, smiles, errors, fields or [[]] * len(chunk), texts, values, records, strict=True
+            ResultRow(next(numbers), name, text, "; ".join(error), row, list(cells), list(found), record, molecule)
+            for name, text, error, row, cells, found, record, molecule in zip(
+                names, smiles, errors, fields or [[]] * len(chunk), texts, values, records, molecules, strict=True
             )
         ]
+
+    def _standardized(self, added: list[list[AddedColumn]]) -> list[list[str]]:
+        """Return for each model what it makes of the molecules; empty where it leaves them as they are."""
+        found = []
+        for table, columns in zip(self.tables, added, strict=True):
+            roles = [name.role for name in table.added()]
+            texts = (
+                columns[roles.index("standardized")].texts if "standardized" in roles else [""] * len(columns[0].texts)
+            )
+            found.append(texts)
+        return found
 
     def _molecules(self, chunk: Chunk) -> tuple[list[str], list[str]]:
         """Return SMILES and names; a record of a file of structures has its name in the first line."""
@@ -351,6 +365,19 @@ def open_predicted_table(
     """
     with open_molecule_table(source, format, smiles_column=asked.smiles_column) as (reader, column):
         yield PredictedTable(models, reader, Asked(asked.interval, column, asked.neighbors), limits)
+
+
+def _canonical(smiles: Sequence[str], standardized: Sequence[Sequence[str]]) -> list[str]:
+    """Return texts that are equal for molecules that are the same for every model; empty for an empty SMILES.
+
+    Args:
+        smiles: The molecules as given.
+        standardized: For each model what it makes of them; empty where it leaves them as they are.
+    """
+    columns = [[after or text for after, text in zip(afters, smiles, strict=True)] for afters in standardized]
+    texts = list(dict.fromkeys(text for column in columns for text in column if text))
+    known = dict(zip(texts, canonical_smiles(texts), strict=True))
+    return ["\n".join(known[text] for text in row) if all(row) else "" for row in zip(*columns, strict=True)]
 
 
 def _nearest(model: ServedModel, smiles: Sequence[str]) -> list[AddedColumn]:

@@ -28,12 +28,20 @@ router = APIRouter(prefix="/api", responses=PROBLEMS)
 Number = Annotated[int, Path(ge=1, le=_LARGEST)]
 Theme = Literal["light", "dark"]
 _KEPT = {"cache-control": "private, max-age=3600"}
-_MEDIA = {"csv": "text/csv; charset=utf-8", "sdf": "chemical/x-mdl-sdfile", "svg": "image/svg+xml", "png": "image/png"}
+_TABLES = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "sdf": "chemical/x-mdl-sdfile",
+}
+_MEDIA = {**_TABLES, "svg": "image/svg+xml", "png": "image/png"}
 
 
 def _get_query(
     search: Annotated[str, Query(max_length=1000)] = "",
-    show: Literal["all", "predicted", "failed"] = "all",
+    show: Annotated[
+        Literal["all", "predicted", "failed", "repeated"],
+        Query(description="All rows, those with or without a prediction, or those of molecules in several rows."),
+    ] = "all",
     sort: Annotated[str, Query(description="Key of a column, or row, name, smiles or error.")] = "row",
     descending: bool = False,
     column: Annotated[str, Query(description="Key of a column of numbers that low and high bound.")] = "",
@@ -64,9 +72,11 @@ def rows(
 @router.get(
     "/jobs/{job}/download",
     response_class=StreamingResponse,
-    responses={200: {"description": "The file.", "content": {"text/csv": {}, "chemical/x-mdl-sdfile": {}}}},
+    responses={200: {"description": "The file.", "content": {kind.partition(";")[0]: {} for kind in _TABLES.values()}}},
 )
-def download_rows(job: str, site: Shared, query: Asked, format: Literal["csv", "sdf"] = "csv") -> StreamingResponse:
+def download_rows(
+    job: str, site: Shared, query: Asked, format: Literal["csv", "xlsx", "sdf"] = "csv"
+) -> StreamingResponse:
     """Return the rows that a query shows as a file, with all columns of the table."""
     found = site.job(job)
     found.results.check(query)  # before the file begins

@@ -279,6 +279,10 @@ class RowInfo(BaseModel):
     error: str
     cells: list[str] = Field(description="The added columns as texts, in the order of the columns of the job.")
     numbers: list[float | None] = Field(description="The same as numbers; null for texts.")
+    same_as: int | None = Field(
+        None,
+        description="Another row with the same molecule: the first one, or of the first one the second; null for none.",
+    )
 
     @classmethod
     def of(cls, row: ResultRow) -> RowInfo:
@@ -289,7 +293,8 @@ class RowInfo(BaseModel):
             [0.5]
         """
         numbers = [None if number is None or abs(number) == float("inf") else number for number in row.numbers]
-        return cls(row=row.row, name=row.name, smiles=row.smiles, error=row.error, cells=row.cells, numbers=numbers)
+        texts = {name: getattr(row, name) for name in ("row", "name", "smiles", "error", "cells", "same_as")}
+        return cls(**texts, numbers=numbers)
 
 
 class RowPage(BaseModel):

@@ -116,6 +116,19 @@ def test_a_chemist_clicks_through_the_page(open_page, counter, peptides, hostile
     assert [line.split(",")[0] for line in lines] == ["smiles", "CCO", "CC"]
 
 
+def test_repeated_molecules_are_marked_filtered_and_saved_as_excel(open_page, counter):
+    page = open_page([counter()])
+    predict(page, "CCO ethanol\nC methane\nOCC again\n")
+    assert page.locator("tbody th small").all_inner_texts() == ["same molecule as row 3", "same molecule as row 1"]
+    page.select_option("#show", "repeated")
+    page.wait_for_selector("#page:has-text('of 2')")
+    assert names(page) == ["ethanol", "again"]
+    with page.expect_download() as started:
+        page.click("#xlsx")
+    assert started.value.suggested_filename == "3-pasted-molecules-predictions.xlsx"
+    assert Path(started.value.path()).read_bytes().startswith(b"PK")
+
+
 def test_a_molecule_is_coloured_and_saved(open_page, counter, peptides):
     page = open_page([counter(), peptides])
     predict(page, "CCO ethanol")

@@ -137,3 +137,21 @@ def test_standardised_molecules(counter, limits, open_client):
     assert state == "done"
     shown = client.get(f"/api/jobs/{job['id']}/rows/1/explanation", params={"model": "atoms"}).json()
     assert (shown["atoms"], shown["note"]) == (3, "standardised (largest fragment) from CCO.[Na+].[Cl-]")
+
+
+def test_equal_molecules_are_found_after_the_standardisation_of_every_model(counter, limits):
+    content = b"smiles\nOCC\nC(O)C\nCCO.[Na+]\nC(\nC(\n" + b"C" * 61 + b"\n" + b"C" * 61 + b"\n"
+    _, rows = rows_of([counter()], content, limits)
+    assert [row.molecule for row in rows] == ["CCO", "CCO", "CCO.[Na+]", "", "", "", ""]
+    standardising = counter()
+    standardising.predictor.standardize = ("fragment",)
+    _, rows = rows_of([standardising], content, limits)
+    assert [row.molecule for row in rows] == ["CCO"] * 3 + [""] * 4
+    _, rows = rows_of([standardising, counter("other")], content, limits)
+    assert [row.molecule for row in rows] == ["CCO\nCCO"] * 2 + ["CCO\nCCO.[Na+]"] + [""] * 4
+
+
+def test_equal_structures_are_found(counter, limits):
+    records = "".join(f"{smiles_block(smiles)}$$$$\n" for smiles in ("OCC", "C", "C(O)C"))
+    _, rows = rows_of([counter()], records.encode(), limits, format="sdf")
+    assert [row.molecule for row in rows] == ["CCO", "C", "CCO"]

@@ -71,3 +71,16 @@ def test_texts_that_are_no_unicode_are_kept_as_far_as_possible(tmp_path):
     row = table.row(1)
     assert row is not None
     assert (row.name, row.record) == ("caf?", b"\xff\x00")
+
+
+def test_rows_with_the_same_molecule_name_each_other(tmp_path):
+    table = ResultTable(tmp_path / "rows.db", [], ["smiles"])
+    molecules = ["a", "b", "", "a", "c", "b", "", "a", "\udcff"]
+    rows = [ResultRow(n, str(n), "", "", [], [], [], None, molecule) for n, molecule in enumerate(molecules, 1)]
+    table.add(rows[:3])
+    assert [row.same_as for row in table.rows(Query())] == [None] * 3
+    table.add(rows[3:])
+    assert [row.same_as for row in table.rows(Query())] == [4, 6, None, 1, None, 2, None, 1, None]
+    assert names(table, show="repeated") == ["1", "4", "8", "2", "6"]
+    assert names(table, show="repeated", descending=True) == ["6", "2", "8", "4", "1"]
+    assert names(table, show="repeated", search="8") == ["8"]

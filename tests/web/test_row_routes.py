@@ -46,6 +46,28 @@ def test_downloads_have_the_rows_of_the_query(get):
     assert get("download", sort="nope").status_code == 422
 
 
+def test_excel_files_are_downloaded(get):
+    openpyxl = pytest.importorskip("openpyxl")
+    answer = get("download", format="xlsx", sort="c0", show="predicted")
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    assert answer.headers["content-type"] == kind
+    assert answer.headers["content-disposition"] == 'attachment; filename="4-pasted-molecules-predictions.xlsx"'
+    header, *rows = openpyxl.load_workbook(io.BytesIO(answer.content)).active.values
+    assert header[:3] == ("smiles", "name", "atoms: atoms_pred")
+    assert [row[1:3] for row in rows] == [("methane", 1), ("ethanol", 3), ("benzene", 6)]
+    assert get("download", format="xlsx", sort="nope").json()["error"].startswith("sort: got 'nope'")
+
+
+def test_rows_with_the_same_molecule_are_marked(client, predicted):
+    job = predicted(client, "CCO a\nC b\nOCC c\nC( d\nC( e", models=["atoms"])
+    found = client.get(f"/api/jobs/{job['id']}/rows").json()["rows"]
+    assert [row["same_as"] for row in found] == [3, None, 1, None, None]
+    asked = {"show": "repeated", "format": "csv"}
+    assert client.get(f"/api/jobs/{job['id']}/rows", params=asked).json()["count"] == 2
+    header, *rows = csv.reader(io.StringIO(client.get(f"/api/jobs/{job['id']}/download", params=asked).text))
+    assert [row[header.index("same_molecule")] for row in rows] == ["same molecule as row 3", "same molecule as row 1"]
+
+
 def test_names_of_files_hold_no_signs_of_headers(client, predicted):
     job = predicted(client, 'C a"b\\c;filename=x/../y\u202e')
     answer = client.get(f"/api/jobs/{job['id']}/rows/1/picture", params={"model": "atoms", "format": "svg"})

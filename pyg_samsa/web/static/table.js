@@ -40,7 +40,8 @@ function line(row, columns, remarks) {
   const source = `/api/jobs/${job.id}/rows/${row.row}/structure.svg?theme=${theme()}`;
   const picture = failed ? null : element("img", { class: "molecule", src: source, alt: "", loading: "lazy" });
   const cells = failed ? [element("td", { class: "failed", colspan: columns.length + remarks }, row.error)] : [...columns.map((column) => cell(row, column)), ...(remarks ? [element("td", {}, row.error)] : [])];
-  return element("tr", {}, element("td", {}, String(row.row)), element("th", { scope: "row" }, title, element("span", { class: "smiles", title: row.smiles.slice(0, 500) }, row.smiles)), element("td", {}, picture), ...cells);
+  const same = row.same_as ? element("small", {}, `same molecule as row ${row.same_as}`) : null;
+  return element("tr", {}, element("td", {}, String(row.row)), element("th", { scope: "row" }, title, element("span", { class: "smiles", title: row.smiles.slice(0, 500) }, row.smiles), same), element("td", {}, picture), ...cells);
 }
 
 function draw(found) {
@@ -59,7 +60,7 @@ function draw(found) {
 async function load() {
   const own = ++asked;
   const text = query();
-  for (const kind of ["csv", "sdf"]) byId(kind).href = `/api/jobs/${job.id}/download?format=${kind}&${text}`;
+  for (const kind of ["csv", "xlsx", "sdf"]) byId(kind).href = `/api/jobs/${job.id}/download?format=${kind}&${text}`;
   try {
     const found = await call(`/api/jobs/${job.id}/rows?${text}&offset=${offset}&limit=${PAGE}`);
     if (own !== asked) return;

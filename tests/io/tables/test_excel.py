@@ -1,12 +1,14 @@
 import csv
 import datetime
+import io
 import sys
 import zipfile
 
 import pytest
 
 from pyg_samsa.errors import DataError, MissingDependencyError
-from pyg_samsa.io.tables.excel import excel_to_csv
+from pyg_samsa.io.tables import excel
+from pyg_samsa.io.tables.excel import excel_to_csv, write_excel
 
 openpyxl = pytest.importorskip("openpyxl")
 LIMITS = {"max_bytes": 2**20, "max_rows": 100}
@@ -105,3 +107,79 @@ def test_the_extra_is_named(package, tmp_path, monkeypatch):
     with pytest.raises(MissingDependencyError, match=package) as raised:
         excel_to_csv(tmp_path / "in.xlsx", tmp_path / "out.csv", **LIMITS)
     assert "[web]" in raised.value.hint
+
+
+def written(rows, header=()):
+    file = io.BytesIO()
+    assert write_excel(file, header, rows) == len(rows)
+    return openpyxl.load_workbook(file).active
+
+
+@pytest.mark.parametrize("text", ["0", "-12", "0.50", "-0.001", "123456789012345", "1e-07", "2.5e+30"])
+def test_numbers_become_numbers(text):
+    (((cell,),)) = written([[text]]).rows
+    assert (cell.data_type, cell.value) == ("n", float(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "=1+1",
+            "=HYPERLINK(0)",
+            "+1",
+            "-",
+            "-1+1",
+            "@SUM(A1)",
+            "#N/A",
+            "#REF!",
+            "007",
+            "1E5",
+            "0,5",
+            "1234567890123456",
+        ),
+        *(
+            "50-00-0",
+            "2024-05-01",
+            "nan",
+            "inf",
+            "TRUE",
+            ".5",
+            "1.",
+            "\u0663",
+            "<b>&amp;",
+            " x ",
+            "two\nlines",
+            "x" * 32_767,
+        ),
+    ],
+)
+def test_all_else_stays_a_text(text, tmp_path):
+    (((cell,),)) = written([[text]]).rows
+    assert (cell.data_type, cell.value) == ("s", text)
+    write_excel(tmp_path / "in.xlsx", ["smiles"], [[text]])
+    assert read(tmp_path / "in.xlsx", tmp_path) == (1, [["smiles"], [text]])
+
+
+def test_names_of_columns_are_texts():
+    assert [cell.data_type for cell in next(written([["1"]], ["1"]).rows)] == ["s"]
+    assert [list(row) for row in written([["a", ""], [], ["", "b"]]).values] == [["a", None], [None, None], [None, "b"]]
+
+
+def test_characters_that_xml_does_not_know_are_replaced():
+    (((cell,),)) = written([["a\0b\x1f\udcff\ufffe"]]).rows
+    assert cell.value == "a\ufffdb\ufffd\ufffd\ufffd"
+
+
+def test_what_does_not_fit_into_a_sheet_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(
+        DataError, match="row 2 has a cell of 32,768 characters; a cell of an Excel file has at most 32,767"
+    ):
+        write_excel(io.BytesIO(), [], [["C"], ["C" * 32_768]])
+    with pytest.raises(DataError, match="at most 16,384 columns"):
+        write_excel(io.BytesIO(), [], [["C"] * 16_385])
+    monkeypatch.setattr(excel, "MOST_ROWS", 2)
+    with pytest.raises(DataError, match="at most 2 rows"):
+        write_excel(io.BytesIO(), ["smiles"], [["C"]] * 2)
+    assert list(tmp_path.iterdir()) == []
