@@ -33,7 +33,7 @@ from pyg_samsa.predict.boosted_trees import BoostedTrees, BoostingOptions
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.console import make_console, print_header, quiet_libraries
 from pyg_samsa.training.data_module import SplitData
-from pyg_samsa.training.environment import available_cpus, cpu_name, describe
+from pyg_samsa.training.environment import cpu_name, describe, usable_threads
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.progress_display import short_time
 from pyg_samsa.training.results import RunResult, per_class_scores, write_run
@@ -149,7 +149,7 @@ def make_plan(loaded: LoadedConfig, *, progress: bool = True) -> FingerprintPlan
     Raises:
         ConfigError: As in `run`.
     """
-    threads = min(cfg.num_threads, available_cpus())
+    threads = usable_threads(cfg.num_threads)
     boosting = BoostingOptions(**values_for(BoostingOptions, cfg), seed=cfg.seed, threads=threads)
     dataset = load_for_runner(loaded.changes, progress=progress, encodings=False)
     metrics, best, _ = choose_metrics(dataset.task, direction_given="metric_agg" in loaded.given)

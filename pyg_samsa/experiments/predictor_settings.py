@@ -15,7 +15,7 @@ from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.predict import BoostingOptions, GaussianProcessOptions
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS, PredictorOptions
 from pyg_samsa.task import MASKED
-from pyg_samsa.training.environment import available_cpus
+from pyg_samsa.training.environment import usable_threads
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read_predictor() -> PredictorSettings | None:
             members = NETWORK
         else:
             return None
-    threads = min(cfg.num_threads, available_cpus())
+    threads = usable_threads(cfg.num_threads)
     boosting = BoostingOptions(**values_for(BoostingOptions, cfg), threads=threads)
     process = GaussianProcessOptions(**values_for(GaussianProcessOptions, cfg), threads=threads)
     kinds = [kind for kind in MEMBER_KINDS[members] if kind == NETWORK or options.inputs(kind)]

@@ -39,7 +39,7 @@ from pyg_samsa.training.adaptation import adapt
 from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.console import Verbosity, is_main_process, make_console, print_header, quiet_libraries
 from pyg_samsa.training.distributed import agree, join_processes, told_once
-from pyg_samsa.training.environment import available_cpus, cpu_name, uses_cuda
+from pyg_samsa.training.environment import cpu_name, usable_threads, uses_cuda
 from pyg_samsa.training.mixed_plan import MixedPlan
 from pyg_samsa.training.predictions import PredictionCollector
 from pyg_samsa.training.results import RunResult, is_finished
@@ -100,7 +100,7 @@ def run(
     talk = Verbosity(verbosity if cfg.print != "file" else min(verbosity, -1), is_main_process())
     console = make_console(quiet=not talk.main)
     with quiet_libraries(verbose=verbosity > 0):
-        torch.set_num_threads(min(cfg.num_threads, available_cpus()))
+        torch.set_num_threads(usable_threads(cfg.num_threads))
         keep_memory()
         started = time.perf_counter()
         dataset, plans = _prepare_all(repeats, progress=talk.speaks)

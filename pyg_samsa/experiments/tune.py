@@ -47,7 +47,7 @@ from pyg_samsa.options import check_integer, check_positive
 from pyg_samsa.predict.predictor_options import MEMBER_KINDS
 from pyg_samsa.training.best_epoch import FALLBACK, describe_fallback
 from pyg_samsa.training.console import quiet_libraries
-from pyg_samsa.training.environment import available_cpus
+from pyg_samsa.training.environment import usable_threads
 from pyg_samsa.training.run_folder import settings
 from pyg_samsa.training.run_plan import RunPlan
 from pyg_samsa.viz.figure import shown
@@ -169,7 +169,7 @@ def tune(
         raise ConfigError("devices", cfg.devices, "1 for a search")
     folder = Path(cfg.out_dir).expanduser() / f"tune-{loaded.name}"
     with quiet_libraries(verbose=verbosity > 0):
-        torch.set_num_threads(min(cfg.num_threads, available_cpus()))
+        torch.set_num_threads(usable_threads(cfg.num_threads))
         keep_memory()
         data = SearchData(loaded.changes, progress=verbosity >= 0)
         plan = make_plan(loaded, data.load({}), seed=cfg.seed)

@@ -33,7 +33,7 @@ from pyg_samsa.metrics.row_metric import RowMetric, UndefinedMetric
 from pyg_samsa.predict.boosted_trees import BoostedTrees, BoostingOptions
 from pyg_samsa.training import losses
 from pyg_samsa.training.best_epoch import FALLBACK
-from pyg_samsa.training.environment import available_cpus
+from pyg_samsa.training.environment import usable_threads
 from pyg_samsa.training.run_folder import open_run_folder
 from pyg_samsa.training.run_plan import RunPlan
 
@@ -187,7 +187,7 @@ class TreeTrials:
         settings = {key: value for key, value in values.items() if key != TREE_INPUT}
         load_config(self.config, [*self.opts, *words(settings)])
         options = BoostingOptions(
-            **values_for(BoostingOptions, cfg), seed=cfg.seed, threads=min(cfg.num_threads, available_cpus())
+            **values_for(BoostingOptions, cfg), seed=cfg.seed, threads=usable_threads(cfg.num_threads)
         )
         x, (train, val) = self._vector(tree_input), (self.rows["train"], self.rows["val"])
         trees = BoostedTrees(self.task, tree_input.split("+"), options=options)

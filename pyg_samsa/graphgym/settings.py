@@ -334,7 +334,7 @@ _setting(
 )
 _setting("train.epoch_resume", -1, "Not part of this runner.", (-1,), added=False)
 _setting("num_workers", 0, "Processes that load batches.", low=0, high=MOST, added=False)
-_setting("num_threads", 6, "Threads of PyTorch on the CPU.", low=1, high=1024, added=False)
+_setting("num_threads", 6, "Threads on the CPU; OMP_NUM_THREADS may lower them.", low=1, high=1024, added=False)
 _setting("seed", 0, "Seed of weights, order and noise.", low=0, high=2**31 - 1, added=False)
 
 # Settings of a run and GraphGPS's names.

@@ -62,6 +62,23 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def usable_threads(wanted: int) -> int:
+    """Return how many threads a computation gets: no more than processors, nor than ``OMP_NUM_THREADS`` allows.
+
+    Launchers such as ``torchrun`` set this variable, so that their processes do not take each other's processors.
+
+    Args:
+        wanted: Number of threads that were asked for, at least 1.
+
+    Example:
+        >>> usable_threads(1)
+        1
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    limit = int(given) if given.isdecimal() and int(given) else wanted
+    return min(wanted, available_cpus(), limit)
+
+
 def uses_cuda(accelerator: str) -> bool:
     """Return whether a run with this setting trains on CUDA devices.
 

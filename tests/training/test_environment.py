@@ -5,6 +5,7 @@ import sys
 from datetime import datetime
 from importlib import metadata
 
+import pytest
 import torch
 
 import pyg_samsa
@@ -39,6 +40,16 @@ def test_processors_that_this_process_may_use(monkeypatch):
     assert environment.available_cpus() == 7
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert environment.available_cpus() == 1
+
+
+@pytest.mark.parametrize(("given", "threads"), [(None, 3), ("2", 2), ("8", 3), ("0", 3), ("", 3), ("many", 3)])
+def test_threads_are_limited_by_processors_and_the_environment(monkeypatch, given, threads):
+    monkeypatch.setattr(environment, "available_cpus", lambda: 3)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert environment.usable_threads(6) == threads
+    assert environment.usable_threads(1) == 1
 
 
 def test_the_name_of_the_processor_where_the_system_has_no_cpuinfo(monkeypatch):
