@@ -11,6 +11,7 @@ import torch
 import pyg_samsa.cli
 from pyg_samsa import __version__, errors
 from pyg_samsa.cli import main
+from tests import fresh_process
 
 ROOT = Path(__file__).parents[2]
 
@@ -211,9 +212,8 @@ def shell(tmp_path):
     (tmp_path / "my_broken.py").write_text("def make():\n    return swish\n\nmake()\n")
 
     def run(*words):
-        command = [sys.executable, "-m", "pyg_samsa", *words]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        code = "import sys; from pyg_samsa.cli import main; sys.exit(main(sys.argv[1:]))"
+        return fresh_process.run(code, *words, cwd=tmp_path, env={"COLUMNS": "100"})
 
     return run
 

@@ -2,17 +2,15 @@
 
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[2]
+from tests import fresh_process
+
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="signals are sent to the processes")]
 COLUMNS = ["epoch", "step", "lr", "train_loss", "val_loss", "val_mae"]
 
@@ -95,10 +93,7 @@ def start():
 
     def begin(folder, how, moment="never"):
         folder.mkdir(exist_ok=True)
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", textwrap.dedent(TRAIN), str(folder), how, moment]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes))
+        started.append(fresh_process.start(textwrap.dedent(TRAIN), folder, how, moment, cwd=folder.parent))
         return started[-1]
 
     yield begin

@@ -2,19 +2,16 @@
 
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pytest
 import torch
 
 from pyg_samsa.datasets import CSVMolecules
 from pyg_samsa.datasets.molecules import molecule_shards, peptides
+from tests import fresh_process
 
-ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="signals are sent to the processes")]
 
 # A process started in the background of a shell ignores Ctrl-C; the one under test must hear it.
@@ -56,13 +53,7 @@ def start(tmp_path):
 
     def start(*parts):
         code = "".join(textwrap.dedent(part) for part in (PREPARE, *parts, LOAD))
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", code, str(tmp_path)]
-        started.append(
-            subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-        )
+        started.append(fresh_process.start(code, tmp_path))
         return started[-1]
 
     yield start
@@ -151,9 +142,7 @@ KILLED_IN_SHARDS = """
 
 def test_a_table_that_is_killed_between_shards_goes_on(tmp_path, write_table, monkeypatch):
     write_table(tmp_path)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", textwrap.dedent(KILLED_IN_SHARDS), str(tmp_path)]
-    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    process = fresh_process.run(textwrap.dedent(KILLED_IN_SHARDS), tmp_path, timeout=120)
     assert process.returncode == -signal.SIGKILL, process.stderr
     (parts,) = (tmp_path / "csv").glob("*-parts")
     assert sorted(path.name for path in parts.iterdir()) == ["000000.pt", "000001.pt", "000002.pt"]

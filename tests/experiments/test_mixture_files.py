@@ -17,6 +17,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.hub import load_pretrained
 from pyg_samsa.training.run_record import find_run_folders, read_run
+from tests import fresh_process
 
 SIZES = {"layers": 1, "channels": 8, "heads": 2, "num_samples": 4, "dropout": 0.1, "local": "gine"}
 TASKS = {
@@ -183,13 +184,11 @@ def test_a_mixture_that_is_killed_within_an_epoch_goes_on_exactly(trunk, tmp_pat
     names = ("labels", "nodes", "hidden")
     opts = ["train.auto_resume", "True", "num_threads", "1"]
     straight, broken = (trunk(*names, stem=stem) for stem in ("straight", "killed"))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     whole = KILL.replace("seen.count(2) == 5", "False")
     assert whole != KILL
 
     def train(code, path):
-        command = [sys.executable, "-c", code, "--cfg", str(path), *opts]
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        return fresh_process.run(code, "--cfg", path, *opts, cwd=tmp_path)
 
     done = train(KILL, broken)
     assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr

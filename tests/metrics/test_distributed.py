@@ -1,8 +1,5 @@
 """Two processes with unequal shares of the rows give what one process gives."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +8,7 @@ import torch
 import torch.distributed as dist
 
 from pyg_samsa import metrics
+from tests import fresh_process
 
 PARTS = [[0, 1], [2]]
 ROWS = 31
@@ -73,16 +71,8 @@ def worker(rank: int, folder: str) -> None:
 
 @pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="torch has no gloo")
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    package = str(Path(metrics.__file__).parents[2])
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]),
-    }
-    command = [sys.executable, __file__, str(tmp_path)]
-    processes = [
-        subprocess.Popen([*command, str(rank)], env=environment, stderr=subprocess.PIPE, text=True) for rank in range(2)
-    ]
+    code = f"import runpy; runpy.run_path({__file__!r})['worker'](%d, {str(tmp_path)!r})"
+    processes = [fresh_process.start(code % rank) for rank in range(2)]
     for process in processes:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
@@ -96,7 +86,3 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
                 if hasattr(alone, "per_class"):
                     assert results[name, way, "per class"] == alone.per_class().tolist()
                     assert results[name, way, "kept"], (name, way, rank)
-
-
-if __name__ == "__main__":
-    worker(rank=int(sys.argv[2]), folder=sys.argv[1])

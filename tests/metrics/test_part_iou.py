@@ -1,8 +1,5 @@
 """Part IoU against a plain numpy loop."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,7 @@ import torch.distributed as dist
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
 from pyg_samsa.metrics.part_iou import CategoryPartIoU, PartIoU, part_iou
+from tests import fresh_process
 
 PARTS = [[0, 1], [2], [3, 4, 5, 6], [7, 8, 9]]
 NAN = float("nan")
@@ -200,16 +198,8 @@ def worker(rank: int, folder: str) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="torch has no gloo")
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    root = str(Path(__file__).parents[2])
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
-    }
-    command = [sys.executable, __file__, str(tmp_path)]
-    processes = [
-        subprocess.Popen([*command, str(rank)], env=environment, stderr=subprocess.PIPE, text=True) for rank in range(2)
-    ]
+    code = f"import runpy; runpy.run_path({__file__!r})['worker'](%d, {str(tmp_path)!r})"
+    processes = [fresh_process.start(code % rank) for rank in range(2)]
     for process in processes:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
@@ -218,10 +208,6 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         value, each = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert value.item() == pytest.approx(category, abs=1e-12)
         np.testing.assert_allclose(each.numpy(), per_category, atol=1e-12)
-
-
-if __name__ == "__main__":
-    worker(rank=int(sys.argv[2]), folder=sys.argv[1])
 
 
 def test_names_and_directions():

@@ -1,8 +1,5 @@
 """Two processes with unequal shares of a batch have the gradients, losses and errors of one process."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from pyg_samsa.nn import SAMSA
 from pyg_samsa.training import losses
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.module import TaskModule
+from tests import fresh_process
 
 NAN = "training loss at step 0 (epoch 1, batch 1): is nan True"
 SHARES = (slice(0, 3), slice(3, 8))
@@ -118,12 +116,11 @@ def worker(rank: int, folder: str) -> None:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_two_processes as tests"
-    commands = [[sys.executable, "-c", f"{code}; tests.worker({rank}, {str(folder)!r})"] for rank in (0, 1)]
-    processes = [subprocess.Popen(command, env=environment) for command in commands]
+    processes = [fresh_process.start(f"{code}; tests.worker({rank}, {str(folder)!r})") for rank in (0, 1)]
     try:
-        assert [process.wait(timeout=120) for process in processes] == [0, 0]
+        errors = [process.communicate(timeout=120)[1] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], errors
     finally:
         for process in processes:
             process.kill()

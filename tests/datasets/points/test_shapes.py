@@ -1,7 +1,4 @@
 import hashlib
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +12,7 @@ from pyg_samsa.datasets.points.shape_families import FAMILIES
 from pyg_samsa.datasets.points.shapes import PART_TARGETS, Shapes, generate_shape
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.metrics.part_iou import PartIoU
+from tests import fresh_process
 
 SMALL = {"per_family": 10, "num_points": 64, "progress": False}
 
@@ -112,10 +110,7 @@ def test_the_same_numbers_in_another_process(families):
     expected = hashlib.sha256(
         families._data.x.numpy().tobytes() + families.split_idx["test"].numpy().tobytes()
     ).hexdigest()
-    root = Path(shapes.__file__).parents[3]
-    assert subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
-    ).stdout.split() == [expected]
+    assert fresh_process.run(code).stdout.split() == [expected]
 
 
 def test_a_shape_does_not_depend_on_the_others(families, root):
