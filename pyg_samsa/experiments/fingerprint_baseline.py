@@ -22,7 +22,7 @@ from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.experiments.measure import measure_raw
 from pyg_samsa.experiments.molecule_rows import smiles_of
 from pyg_samsa.graphgym.checks import check_run
-from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
+from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved, tables_of
 from pyg_samsa.graphgym.loader import load_for_runner, resolved_task
 from pyg_samsa.graphgym.metric import choose_metrics
 from pyg_samsa.graphgym.plan import describe_data
@@ -166,7 +166,7 @@ def make_plan(loaded: LoadedConfig, *, progress: bool = True) -> FingerprintPlan
         best=best,
         out_dir=cfg.out_dir,
         resume=cfg.train.auto_resume,
-        config=resolved(loaded, settings),
+        config=resolved(loaded, settings, tables_of({"dataset.csv": dataset})),
         description=describe_data(loaded, dataset),
     )
 

@@ -31,7 +31,7 @@ from pyg_samsa.graphgym.settings import (
 from pyg_samsa.graphgym.share import UNKNOWN
 from pyg_samsa.io.documents import LARGEST_YAML, parse_yaml, read_text
 from pyg_samsa.options import plain
-from pyg_samsa.training.run_folder import CONFIG, SHORTENED
+from pyg_samsa.training.run_folder import CONFIG, SHORTENED, TABLES
 
 PACKAGED = Path(__file__).resolve().parents[2] / "graphgym_configs"
 _LONGEST_NAME = 100
@@ -140,6 +140,7 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     set_cfg(cfg)
     content = dict(_read_yaml(path))
     earlier = content.pop(SHORTENED, None) or {}
+    content.pop(TABLES, None)
     leaves, pairs = [*_leaves(content), *_leaves(earlier)], list(_pairs(opts))
     translation = None
     defaults = {key: value_of(key, cfg) for key in all_keys()}
@@ -192,19 +193,40 @@ def _run_name(path: Path) -> str:
     return "-".join(inside.with_suffix("").parts)
 
 
-def resolved(loaded: LoadedConfig, settings: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+def resolved(
+    loaded: LoadedConfig,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    tables: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Return the present ``cfg``, with what followed from it, as plain nested values that `load_config` takes again.
 
     Args:
         loaded: From `load_config`; its name takes the place of ``run_name`` and ``name_tag``, so that a re-run does not
             append the tag once more.
         settings: Dotted name -> value, in place of those of ``cfg``.
+        tables: Setting or task -> hash of its table.
     """
     plain = _plain({key: value for key, value in cfg.items() if key != "share" and key not in DUMPED_BY_GRAPHGYM})
     for key, value in {"run_name": loaded.name, "name_tag": "", **settings}.items():
         group, _, name = key.rpartition(".")
         (plain[group] if group else plain)[name] = value
-    return plain | ({SHORTENED: dict(loaded.changes.shortened)} if loaded.changes.shortened else {})
+    groups: dict[str, dict[str, Any]] = {SHORTENED: dict(loaded.changes.shortened), TABLES: dict(tables)}
+    return plain | {name: group for name, group in groups.items() if group}
+
+
+def tables_of(datasets: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hashes of the tables of some data sets, without those that were made from something else.
+
+    Args:
+        datasets: Setting or task -> its data set.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> tables_of({"dataset.csv": SimpleNamespace(table_hash="0a1b"), "peptides": SimpleNamespace()})
+        {'dataset.csv': '0a1b'}
+    """
+    found = {name: getattr(dataset, "table_hash", None) for name, dataset in datasets.items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.molecules.csv_molecules import check_unlabelled, existing_table
 from pyg_samsa.errors import ConfigError, SAMSAError
 from pyg_samsa.graphgym.checks import check_run, check_training
-from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved
+from pyg_samsa.graphgym.config import LoadedConfig, load_config, resolved, tables_of
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.network import asks_for_masked
 from pyg_samsa.graphgym.plan import describe_network, make_plan, name_data, training_options
@@ -299,7 +299,7 @@ def make_mixed_plan(
         seed=seed,
         build_network=_NetworkMaker(tasks, parts, mixture),
         monitor=MONITOR if validated else None,
-        config=resolved(loaded, {"seed": seed}),
+        config=resolved(loaded, {"seed": seed}, tables_of({task.entry.name: task.dataset for task in tasks})),
         description=description,
         unused=tuple(loaded.without_effect),
         parts=parts,

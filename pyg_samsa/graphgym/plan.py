@@ -12,7 +12,7 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.splits import counted_splits
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.graphgym.config import LoadedConfig, resolved
+from pyg_samsa.graphgym.config import LoadedConfig, resolved, tables_of
 from pyg_samsa.graphgym.data_defaults import fit_to_data, validates
 from pyg_samsa.graphgym.loader import resolved_task
 from pyg_samsa.graphgym.loss import choose_loss
@@ -78,7 +78,7 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         monitor=monitor,
         higher_is_better=higher,
         edges_are_tokens=edges_are_tokens(),
-        config=resolved(loaded, settings),
+        config=resolved(loaded, settings, tables_of({"dataset.csv": dataset})),
         description={**describe_data(loaded, dataset), "model": describe_network(), **_not_saved(dataset)},
         unused=(*loaded.without_effect, *unused_settings(loaded.changed)),
         **training_options(monitor, higher_is_better=higher),

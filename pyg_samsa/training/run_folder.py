@@ -51,6 +51,8 @@ VOLATILE = frozenset(
 VOLATILE_GROUPS = frozenset({"wandb", "share"})
 SHORTENED = "shortened"
 """Group of a configuration with the values of settings before they were shortened to the number of epochs."""
+TABLES = "tables"
+"""Group of a configuration with the hash of each table of the user's own that a run was trained on."""
 
 
 @dataclass(frozen=True)
@@ -310,7 +312,9 @@ def _differences(folder: Path, config: Mapping[str, Any]) -> list[str]:
     if content is None:
         return ["no config.yaml"]
     earlier, now = settings(content), settings(config)
-    return sorted(key for key in earlier.keys() | now.keys() if earlier.get(key) != now.get(key))
+    differs = sorted(key for key in earlier.keys() | now.keys() if earlier.get(key) != now.get(key))
+    before, after = _group(content, TABLES), _group(config, TABLES)
+    return differs + [f"the rows of {name}" for name, value in after.items() if before.get(name, value) != value]
 
 
 def settings(config: Mapping[str, Any], *, volatile: bool = False) -> dict[str, Any]:
@@ -329,7 +333,7 @@ def settings(config: Mapping[str, Any], *, volatile: bool = False) -> dict[str, 
     """
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        if name == SHORTENED:
+        if name in (SHORTENED, TABLES):
             continue
         if isinstance(value, Mapping):
             flat.update({f"{name}.{inner}": leaf for inner, leaf in settings(value, volatile=True).items()})
@@ -337,11 +341,11 @@ def settings(config: Mapping[str, Any], *, volatile: bool = False) -> dict[str, 
             flat[str(name)] = list(value) if isinstance(value, tuple) else value
     if volatile:
         return flat
-    return {key: value for key, value in {**flat, **_shortened(config)}.items() if not _is_volatile(key)}
+    return {key: value for key, value in {**flat, **_group(config, SHORTENED)}.items() if not _is_volatile(key)}
 
 
-def _shortened(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = config.get(SHORTENED)
+def _group(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = config.get(name)
     return found if isinstance(found, Mapping) else {}
 
 

@@ -1,5 +1,6 @@
 import argparse
 import csv
+import hashlib
 import json
 
 import numpy as np
@@ -133,6 +134,14 @@ def test_a_run_of_one_epoch_is_continued_for_more(table, capsys):
     rates = pd.read_csv(folder / "0" / "metrics.csv")["lr"]
     assert len(rates) == 5
     assert (rates > 0).all()
+    again = yaml.safe_load((folder / "0" / "config.yaml").read_text())
+    assert again["tables"] == {"dataset.csv": hashlib.sha256((table / "table.csv").read_bytes()).hexdigest()}
+    assert main(["train", "-q", "--cfg", str(folder / "0" / "config.yaml"), "out_dir", str(table / "again")]) == 0
+    with open(table / "table.csv", "a") as file:
+        file.write((table / "table.csv").read_text().splitlines()[1] + "\n")
+    assert main([*words, "--epochs", "5", "train.auto_resume", "True"]) == 0
+    assert "has other settings (the rows of dataset.csv)" in " ".join(capsys.readouterr().out.split())
+    assert sorted(path.name for path in folder.iterdir()) == ["0", "0-2"]
     assert main(["train", "--cfg", str(folder / "0" / "config.yaml"), "optim.max_epoch", "6"]) == 0
     assert "changed" not in capsys.readouterr().out
 

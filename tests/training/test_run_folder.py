@@ -5,7 +5,7 @@ import yaml
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.training.checkpoint_io import AtomicCheckpointIO
-from pyg_samsa.training.run_folder import open_run_folder, settings
+from pyg_samsa.training.run_folder import RunFolder, open_run_folder, settings
 
 CONFIG = {
     "optim": {"base_lr": 0.1, "max_epoch": 3},
@@ -125,6 +125,20 @@ def test_an_interrupted_checkpoint_leaves_the_old_one(tmp_path, monkeypatch):
         writer.save_checkpoint({"epoch": 2}, path)
     assert writer.load_checkpoint(path) == {"epoch": 1}
     assert [child.name for child in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_table_that_has_changed_counts_as_another_setting(tmp_path):
+    config = dict(CONFIG)
+    with_table = config | {"tables": {"dataset.csv": "aa"}}
+    first = open_run_folder(tmp_path, "exp", 0, with_table)
+    assert open_run_folder(tmp_path, "exp", 0, with_table, resume=True) == RunFolder(first.path, resumed=True)
+    assert open_run_folder(tmp_path, "exp", 0, config, resume=True).resumed  # nothing is known of the table
+    other = open_run_folder(tmp_path, "exp", 0, config | {"tables": {"dataset.csv": "bb"}}, resume=True)
+    assert not other.resumed
+    assert "has other settings (the rows of dataset.csv): this run gets a new folder" in other.note
+    assert settings(with_table) == settings(config)
+    unknown = open_run_folder(tmp_path, "old", 0, config)
+    assert open_run_folder(tmp_path, "old", 0, with_table, resume=True) == RunFolder(unknown.path, resumed=True)
 
 
 def test_a_setting_that_was_shortened_counts_with_its_value_of_before(tmp_path):

@@ -155,6 +155,7 @@ class CSVMolecules(SplitDataset):
         standardized: File that lists the molecules that the standardisation changed, or None.
         changes: How many molecules it changed; None without standardisation.
         notes: What the user should know about how the table was read.
+        table_hash: SHA-256 of the table.
 
     Shapes:
         - **item:** ``x`` int64 [N, 9], ``edge_index`` int64 [2, E], ``edge_attr`` int64 [E, 3], ``y`` float [1, C] ([1,
@@ -225,7 +226,8 @@ class CSVMolecules(SplitDataset):
         shares = tuple(check_fractions(fractions).values()) if split_kind != "column" else ()
         split = (split_kind, split_column, shares, seed)
         options = _Options(str(smiles_column), names, extra, csv_task, *split, skip_invalid, cells, max_atoms, steps)
-        prepared_file = prepared_path(root, path, options)
+        self.table_hash = file_hash(path)
+        prepared_file = prepared_path(root, path.stem, self.table_hash, options)
         make = partial(_prepare, path, options, prepared_file, workers, progress)
         prepared = prepare_once(prepared_file, make, parts=_parts_folder(prepared_file))
         facts = prepared.extra
@@ -275,11 +277,11 @@ def _texts(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(map(str, [names] if isinstance(names, str) else names))
 
 
-def prepared_path(root: str | os.PathLike[str], csv: Path, options: _Options) -> Path:
+def prepared_path(root: str | os.PathLike[str], name: str, table_hash: str, options: _Options) -> Path:
     """Return the prepared file of a table; its name depends on the content of the table and the options."""
     key = sha256(json.dumps([_VERSION, asdict(options)], sort_keys=True).encode())
-    key.update(file_hash(csv).encode())
-    return Path(root) / "csv" / f"{csv.stem}-{key.hexdigest()[:16]}.pt"
+    key.update(table_hash.encode())
+    return Path(root) / "csv" / f"{name}-{key.hexdigest()[:16]}.pt"
 
 
 def _left_out_file(prepared_file: Path) -> Path:
