@@ -240,7 +240,7 @@ class Predictor(ABC):
         Columns: ``smiles``, one per target, ``<target>_spread`` with ``uncertainty``, with ``interval`` also
         ``<target>_low`` and ``<target>_high``, ``<label>_set`` or ``set`` (see `set_texts`), for a predictor that
         standardises molecules ``standardized`` (the one that was predicted, where it is not the given one), and
-        ``error``.
+        ``error``. A target with one of these names has ``_pred`` behind its name.
 
         Args:
             smiles: Molecules.
@@ -271,7 +271,9 @@ class Predictor(ABC):
         import pandas as pd
 
         columns: dict[str, Any] = {"smiles": smiles}
-        for number, name in enumerate(self.target_names):
+        own = {"smiles", "standardized", "error"}
+        for number, target in enumerate(self.target_names):
+            name = f"{target}{self.column_suffix}" if target in own else target
             columns[name] = result.values[:, number]
             if result.spread is not None:
                 columns[f"{name}_spread"] = result.spread[:, number]

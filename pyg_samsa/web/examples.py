@@ -23,6 +23,8 @@ SHIPPED = {"peptides": _PEPTIDES}
 def example_of(model: str, training: Sequence[str] | None) -> list[str]:
     """Return lines of SMILES and names: some training molecules, or peptides for a model that comes with the package.
 
+    Training molecules of more than 100 atoms are left out where there are smaller ones.
+
     Args:
         model: The model as it was given.
         training: Its training molecules; None if they are not known.
@@ -37,11 +39,12 @@ def example_of(model: str, training: Sequence[str] | None) -> list[str]:
         ['magainin 2', 'melittin']
     """
     if training is not None:
-        step = max(1, len(training) // COUNT)
-        return [smiles for smiles in training[::step] if _is_short(smiles)][:COUNT]
+        some = training[:: max(1, len(training) // COUNT)]
+        small = [smiles for smiles in some if _is_small(smiles)]
+        return (small or sorted(some, key=len))[:COUNT]
     return [f"{sequence_to_smiles(letters)} {name}" for name, letters in SHIPPED.get(model, {}).items()]
 
 
-def _is_short(smiles: str) -> bool:
+def _is_small(smiles: str) -> bool:
     mol = parse_smiles(smiles)
     return not isinstance(mol, str) and not why_too_large(mol, _MOST_ATOMS)

@@ -122,6 +122,9 @@ def test_tables(molecule_network):
     frame = MoleculePredictor(molecule_network(), REGRESSION).predict_frame(["CCO", "?"], uncertainty=True, draws=2)
     assert list(frame) == ["smiles", "logS", "logS_spread", "error"]
     assert frame["error"].tolist() == ["", "RDKit cannot read this SMILES"]
+    named = MoleculePredictor(molecule_network(), Task("regression", ["error"])).predict_frame(["CCO", "?"])
+    assert list(named) == ["smiles", "error_pred", "error"]
+    assert named["error"].tolist() == ["", "RDKit cannot read this SMILES"]
 
 
 def test_networks_of_other_things_are_refused(molecule_network):

@@ -12,6 +12,7 @@ def test_training_molecules_come_from_the_whole_table_and_are_not_large():
     training = [f"{'C' * size}O" for size in range(1, 21)]
     assert example_of("x", training) == [training[place] for place in (0, 4, 8, 12, 16)]
     assert example_of("peptides", ["C" * 101, "CC", "C("]) == ["CC"]
+    assert example_of("x", ["C" * 150, "C" * 120]) == ["C" * 120, "C" * 150]
     assert example_of("x", []) == example_of("x", None) == []
 
 
