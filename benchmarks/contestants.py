@@ -18,6 +18,7 @@ from pyg_samsa.functional import RaggedIndex
 from pyg_samsa.nn import PointNet, SAMSABlock, SAMSAConv
 
 Build = Callable[[Workload, int], nn.Module]
+PRODUCTS = "SAMSA, products alone"
 
 
 class Packed(nn.Module):
@@ -126,6 +127,31 @@ class PointNetLayers(nn.Module):
         return self.net(x, batch=index.batch, batch_size=index.num_graphs)
 
 
+class ProductsAlone(nn.Module):
+    """The matrix products of a block with SAMSA, with their shapes, and nothing else: no block can be faster.
+
+    The output means nothing. Scores choose no keys, nothing is normalised, and there are no activations.
+    """
+
+    def __init__(self, channels: int, heads: int, samples: int) -> None:
+        super().__init__()
+        self.heads, self.samples = heads, samples
+        self.scores = nn.Sequential(nn.Linear(channels, channels), nn.Linear(channels, heads))
+        self.query, self.key_value = nn.Linear(channels, channels), nn.Linear(channels, 2 * channels)
+        self.out = nn.Linear(channels, channels)
+        self.ffn = nn.Sequential(nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels))
+
+    def forward(self, x: Tensor, index: RaggedIndex) -> Tensor:
+        """Return the result [T, D] of the last product."""
+        self.scores(x)
+        rows = self.key_value(x[: index.num_graphs * self.samples])
+        taken = torch.arange(self.samples, device=x.device) % len(rows)
+        key, value = rows[taken].unflatten(1, (2, self.heads, -1)).permute(1, 2, 0, 3)
+        queries = self.query(x).unflatten(1, (self.heads, -1)).transpose(0, 1)
+        heads = [query @ key.mT @ value for query in queries.split(index.sizes, dim=1)]
+        return self.ffn(self.out(torch.cat(heads, dim=1).transpose(0, 1).flatten(1)))
+
+
 def _block(conv: Callable[[Workload, int], nn.Module]) -> Build:
     def build(work: Workload, samples: int) -> nn.Module:
         block = SAMSABlock(work.channels, conv=conv(work, samples))
@@ -172,6 +198,7 @@ ATTENTION: dict[str, Build] = {
 BLOCK: dict[str, Build] = {
     "SAMSA": _block(_samsa()),
     "SAMSA soft": _block(_samsa("soft")),
+    PRODUCTS: lambda work, samples: ProductsAlone(work.channels, work.heads, samples),
     "packed full": _block(_full),
     "padded full": lambda work, samples: Padded(
         DensePreNorm(work.channels, MaskedAttention(work.channels, work.heads)), _masked
