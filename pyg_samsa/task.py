@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 KINDS = ("regression", "binary", "multilabel", "multiclass")
 MASKED = "masked"
 """Kind of a task without labels: features of nodes are hidden, and predicted from the rest of the graph."""
+WORDS = "words"
+"""Kind of a task whose target is a sequence of words, such as the name of a function."""
+UNLISTED = (MASKED, WORDS)
+"""Kinds of tasks whose test predictions are not written: they have no column for each target."""
+UNKNOWN_WORD, END_WORD = "__UNK__", "__EOS__"
+"""The last two words of a vocabulary: any other word, and the end of the sequence."""
 LEVELS = ("graph", "node", "link")
 SPLITS = ("train", "val", "test")
 
@@ -26,14 +32,18 @@ class Task:
 
     Args:
         kind: ``"regression"``, ``"binary"`` (one label), ``"multilabel"`` (several labels, each 0, 1 or NaN),
-            ``"multiclass"`` (one of C classes), or ``"masked"`` (hidden features of nodes, no labels).
-        names: Names of the C targets; of the classes for ``"multiclass"``.
+            ``"multiclass"`` (one of C classes), ``"masked"`` (hidden features of nodes, no labels), or ``"words"`` (a
+            sequence of words).
+        names: Names of the C targets; of the classes for ``"multiclass"``. For ``"words"`` the V words of the
+            vocabulary, the last of which are ``UNKNOWN_WORD`` and ``END_WORD``.
         level: What has targets: ``"graph"``, ``"node"`` or ``"link"``.
         parts: For part segmentation: the classes that the points of a shape of each category can have.
         pairs: Whether a graph holds two documents, told apart by the node attribute ``document``.
+        positions: For ``"words"``: the number of words that are predicted, at least 1. The C = ``positions`` V outputs
+            are the logits of the words at the first position, then at the second, and so on.
 
     Raises:
-        ConfigError: ``kind`` or ``level`` is unknown, or there is no target.
+        ConfigError: ``kind`` or ``level`` is unknown, there is no target, or ``positions`` do not fit the kind.
 
     Example:
         >>> import torch
@@ -47,9 +57,10 @@ class Task:
     level: str = "graph"
     parts: Sequence[Sequence[int]] = ()
     pairs: bool = False
+    positions: int = 0
 
     def __post_init__(self) -> None:
-        check_choice("task.kind", self.kind, (*KINDS, MASKED))
+        check_choice("task.kind", self.kind, (*KINDS, MASKED, WORDS))
         check_choice("task.level", self.level, LEVELS)
         names = self.names
         if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
@@ -60,11 +71,21 @@ class Task:
         except TypeError:
             raise ConfigError("task.parts", self.parts, "a list of lists of class numbers") from None
         object.__setattr__(self, "parts", parts)
+        given = self.positions
+        if isinstance(given, bool) or not isinstance(given, int) or (given >= 1) != (self.kind == WORDS) or given < 0:
+            raise ConfigError("task.positions", given, "at least 1" if self.kind == WORDS else "0")
+        if self.kind == WORDS and self.names[-2:] != (UNKNOWN_WORD, END_WORD):
+            raise ConfigError("task.names", self.names[-2:], f"{UNKNOWN_WORD} and {END_WORD} as the last words")
 
     @property
     def num_targets(self) -> int:
-        """Width C of the output of a network."""
-        return len(self.names)
+        """Width C of the output of a network.
+
+        Example:
+            >>> Task("words", ["get", "name", "__UNK__", "__EOS__"], positions=5).num_targets
+            20
+        """
+        return len(self.names) * max(1, self.positions)
 
     @property
     def has_labels(self) -> bool:
@@ -78,7 +99,7 @@ class Task:
             \hat y = \begin{cases}
                 o & \text{regression} \\
                 \sigma(o) & \text{binary, multilabel} \\
-                \mathrm{softmax}(o) & \text{multiclass}
+                \mathrm{softmax}(o) & \text{multiclass; words, at each position}
             \end{cases}
 
         Args:
@@ -94,6 +115,8 @@ class Task:
         """
         if self.kind in ("regression", MASKED):
             return output
+        if self.kind == WORDS:
+            return output.unflatten(-1, (self.positions, len(self.names))).softmax(-1).flatten(-2)
         return output.softmax(-1) if self.kind == "multiclass" else output.sigmoid()
 
     def as_dict(self) -> dict[str, Any]:
@@ -108,6 +131,8 @@ class Task:
             described["parts"] = [list(part) for part in self.parts]
         if self.pairs:
             described["pairs"] = True
+        if self.positions:
+            described["positions"] = self.positions
         return described
 
     @classmethod
@@ -134,6 +159,7 @@ class Task:
                 described.get("level", "graph"),
                 described.get("parts", ()),
                 described.get("pairs", False) is True,
+                described.get("positions", 0),
             )
         except ConfigError as error:
             raise ConfigError(f"{origin}: {error.key}", error.value, "an allowed value", hint=str(error)) from error

@@ -52,3 +52,24 @@ def test_wrong_values_are_named(key, wrong):
 def test_only_mappings_are_tasks():
     with pytest.raises(ConfigError, match="list"):
         Task.from_dict([])
+
+
+WORDS = ["get", "name", "__UNK__", "__EOS__"]
+
+
+def test_sequences_of_words():
+    task = Task("words", WORDS, positions=2)
+    assert (task.num_targets, task.has_labels) == (8, False)
+    assert Task.from_dict(json.loads(json.dumps(task.as_dict()))) == task
+    output = torch.randn(3, 8)
+    expected = torch.cat([output[:, :4].softmax(1), output[:, 4:].softmax(1)], 1)
+    torch.testing.assert_close(task.readable(output), expected)
+    for kind, names, positions in (
+        ("words", WORDS, 0),
+        ("words", WORDS, True),
+        ("words", WORDS, -1),
+        ("words", WORDS[:2], 2),
+        ("multiclass", WORDS, 2),
+    ):
+        with pytest.raises(ConfigError, match=r"task\.(positions|names)"):
+            Task(kind, names, positions=positions)

@@ -3,6 +3,7 @@
 from pyg_samsa.datasets.base import SplitDataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.molecule_descriptors import add_descriptors
+from pyg_samsa.datasets.molecules.code2 import OGBCode2
 from pyg_samsa.datasets.molecules.csv_molecules import CSVMolecules
 from pyg_samsa.datasets.molecules.gnn_benchmark import GNNBenchmark
 from pyg_samsa.datasets.molecules.lrgb import LRGBPeptides
@@ -47,6 +48,7 @@ __all__ = [
     "ModelNet",
     "NewsPairs",
     "NodeDataset",
+    "OGBCode2",
     "OGBMolecules",
     "PCQM4Mv2",
     "Pathfinder",

@@ -33,7 +33,7 @@ from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER, WEIGHTS
 from pyg_samsa.io.memory import keep_memory
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.options import check_integer
-from pyg_samsa.task import MASKED
+from pyg_samsa.task import UNLISTED
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.adaptation import adapt
 from pyg_samsa.training.callbacks import Row
@@ -244,7 +244,7 @@ def _lacking(result: RunResult, network: Any, plan: RunPlan | MixedPlan) -> list
     if isinstance(plan, MixedPlan):
         return lacking_files(result, network, plan, of_task=_lacking)
     names = [files.CURVES]
-    names += [files.PREDICTIONS] if result.test and plan.dataset.task.kind != MASKED else []
+    names += [files.PREDICTIONS] if result.test and plan.dataset.task.kind not in UNLISTED else []
     names += [files.CLASSES] if result.per_class else []
     names += [files.PARTS] if result.test and plan.dataset.task.parts else []
     if predicts_molecules(network, plan.dataset.features):

@@ -8,7 +8,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError, check_choice
-from pyg_samsa.graphgym.network import SHRINKING_HEAD, _features, encoding_options, level
+from pyg_samsa.graphgym.network import SHRINKING_HEAD, WORD_HEAD, _features, encoding_options, level
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import GPS_LAYERS, UNSET_FLOAT
 from pyg_samsa.graphgym.share import train_graph_features
@@ -17,7 +17,7 @@ from pyg_samsa.options import check_memory
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.scaling import fit_graph_features
 
-_SHRINKING_LAYERS = 3
+_HEAD_LAYERS = {SHRINKING_HEAD: 3, WORD_HEAD: 1}
 _ACTIVATIONS = {**dict.fromkeys(ACTIVATIONS), "swish": "silu"}
 
 
@@ -26,7 +26,7 @@ class GNNNetwork(BatchNetwork):
 
     GraphGym's names keep their meaning: ``gnn.layers_mp``, ``gnn.dim_inner``, ``gnn.dropout``, ``gnn.act``,
     ``gnn.batchnorm``, ``gnn.residual``, ``gnn.layers_post_mp`` (0 and 1 are a linear head) and ``model.graph_pooling``;
-    ``gnn.head san_graph`` is a head of three layers that halve the channels.
+    ``gnn.head san_graph`` is a head of three layers that halve the channels, and ``ogb_code_graph`` of one layer.
     ``gps`` takes GraphGPS's ``gt.layers``, ``gt.dim_hidden`` and ``gt.dropout`` where they are set, ``gt.layer_type``
     (else GINE and full attention), ``gt.n_heads`` (else 4), ``gt.attn_dropout`` and ``gt.layer_norm``.
 
@@ -121,7 +121,7 @@ def gnn_options(layer: str) -> dict[str, Any]:
         "norm": "batch" if gnn.batchnorm else "none",
         "residual": gnn.residual,
         "update_edges": gnn.update_edges,
-        "head_layers": _SHRINKING_LAYERS if gnn.head == SHRINKING_HEAD else max(1, gnn.layers_post_mp),
+        "head_layers": _HEAD_LAYERS.get(gnn.head, max(1, gnn.layers_post_mp)),
         "head_shrinks": gnn.head == SHRINKING_HEAD,
         "pool": cfg.model.graph_pooling,
         **encoding_options(),

@@ -13,11 +13,11 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.changes import Changes, Rule, rule_in
 from pyg_samsa.graphgym.defaults import DATASET
 from pyg_samsa.graphgym.loss import fits_task
-from pyg_samsa.graphgym.metric import ALIASES as METRIC_ALIASES
+from pyg_samsa.graphgym.metric import known_name
 from pyg_samsa.graphgym.network import edges_are_tokens
 from pyg_samsa.graphgym.scheduler import scheduler_name
 from pyg_samsa.graphgym.settings import values_for
-from pyg_samsa.task import MASKED, Task
+from pyg_samsa.task import MASKED, WORDS, Task
 from pyg_samsa.training import losses
 from pyg_samsa.training.data_module import SplitData
 from pyg_samsa.training.samplers import BatchOptions
@@ -33,6 +33,7 @@ FITTING_TASK_TYPES = {
     "multiclass": ("classification", "classification_multi"),
     "regression": ("regression", "classification"),
     MASKED: (MASKED,),
+    WORDS: ("subtoken_prediction", "classification"),
 }
 """Kind of task -> values of ``dataset.task_type`` that fit it."""
 
@@ -141,14 +142,14 @@ def _metrics(changes: Changes, dataset: Any) -> None:
         changes.change("metric_best", "loss", reason)
         changes.change("metric_agg", "argmin", reason)
         return
-    kept = [name for name in cfg.custom_metrics if METRIC_ALIASES.get(name, name) in fitting]
+    kept = [name for name in cfg.custom_metrics if known_name(name, task.kind) in fitting]
     changes.change("custom_metrics", kept, reason)
-    if METRIC_ALIASES.get(cfg.metric_best, cfg.metric_best) in ("auto", "loss", *fitting):
+    if known_name(cfg.metric_best, task.kind) in ("auto", "loss", *fitting):
         return
     changes.change("metric_best", "auto", reason)
     if "metric_agg" in changes.given:
         first = [*kept, *metrics.default_metrics(task)][0]
-        higher = metrics.higher_is_better(METRIC_ALIASES.get(first, first))
+        higher = metrics.higher_is_better(known_name(first, task.kind))
         changes.change("metric_agg", "argmax" if higher else "argmin", f"the metric is {first}")
 
 

@@ -1,7 +1,7 @@
 """Encoders for GraphGym's networks that do not need ogb.
 
 ``SAMSAAtom``, ``SAMSABond``, ``LinearNode``, ``MLPNode`` and ``LinearEdge``; ``TypeDictNode``, ``TypeDictEdge``,
-``VOCNode``, ``VOCEdge``, ``COCONode``, ``COCOEdge`` and ``DummyEdge`` of GraphGPS and LRGB.
+``VOCNode``, ``VOCEdge``, ``COCONode``, ``COCOEdge``, ``ASTNode``, ``ASTEdge`` and ``DummyEdge`` of GraphGPS and LRGB.
 
 GraphGym's own ``Atom`` and ``Bond`` stay as they are. The network ``samsa`` needs none of these, except ``MLPNode``
 where a linear map of the features is not enough: it chooses encoders by the description of the data set.
@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
+from pyg_samsa.datasets.molecules.code2 import EDGE_CARDINALITIES, NODE_CARDINALITIES
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.nn import AtomEncoder, BondEncoder
+from pyg_samsa.nn.encoding.categorical import CategoricalEncoder
 
 
 class NodeEncoder(nn.Module):
@@ -144,6 +146,38 @@ class TypeDictEdge(TypeDictNode):
     setting = "edge_encoder_num_types"
 
 
+class ASTNode(NodeEncoder):
+    """Sum of embeddings of type, attribute and depth of a node of ogbg-code2.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Data
+        >>> ASTNode(16)(Data(x=torch.zeros(2, 3, dtype=torch.long))).x.shape
+        torch.Size([2, 16])
+    """
+
+    def build(self, channels: int) -> nn.Module:
+        """Return the encoder."""
+        return CategoricalEncoder(NODE_CARDINALITIES, channels)
+
+
+class ASTEdge(NodeEncoder):
+    """Sum of embeddings of kind (tree, next token) and direction of an edge of ogbg-code2.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Data
+        >>> ASTEdge(16)(Data(edge_attr=torch.zeros(4, 2, dtype=torch.long))).edge_attr.shape
+        torch.Size([4, 16])
+    """
+
+    attribute = "edge_attr"
+
+    def build(self, channels: int) -> nn.Module:
+        """Return the encoder."""
+        return CategoricalEncoder(EDGE_CARDINALITIES, channels)
+
+
 class DummyEdge(NodeEncoder):
     """One learned vector for all edges, whatever their features.
 
@@ -171,6 +205,7 @@ _EDGE = {"SAMSABond": SAMSABond, "LinearEdge": LinearEdge}
 # Names of GraphGPS; features of superpixels are floats of any number here.
 _NODE |= {"TypeDictNode": TypeDictNode, "VOCNode": LinearNode, "COCONode": LinearNode}
 _EDGE |= {"TypeDictEdge": TypeDictEdge, "VOCEdge": LinearEdge, "COCOEdge": LinearEdge, "DummyEdge": DummyEdge}
+_NODE["ASTNode"], _EDGE["ASTEdge"] = ASTNode, ASTEdge
 for _name, _encoder in _NODE.items():
     register_once(register.node_encoder_dict, _name, _encoder)
 for _name, _encoder in _EDGE.items():

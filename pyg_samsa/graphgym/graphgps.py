@@ -298,7 +298,7 @@ def _head(leaves: Mapping[str, Any], made: Translation) -> None:
     if not head:
         return
     made.settings["gnn.head"] = Taken(leaves["gnn.head"], "gnn.head")
-    if head == "san_graph" and _is(made, "samsa"):
+    if head in ("san_graph", "ogb_code_graph") and _is(made, "samsa"):
         made.note("gnn.head", head, "networks of SAMSA have a head of their own")
         made.set("gnn.head", "graph", "gnn.head", head)
 

@@ -89,7 +89,7 @@ KEYS: Mapping[str, Key] = {
     "gnn.head": Key(READ, "Head, see below."),
     "gnn.layer_type": Key(READ, "Layer of `custom_gnn`, see below."),
     "gnn.layers_mp": Key(SAME, "Layers of `custom_gnn`."),
-    "gnn.layers_post_mp": Key(SAME, "Linear layers of the head, without norms; `san_graph` has three."),
+    "gnn.layers_post_mp": Key(SAME, "Linear layers of the head, without norms; `san_graph` has 3, `ogb_code_graph` 1."),
     "gnn.layers_pre_mp": Key(LISTED, "no layers stand between the encoders and the first block", (0,)),
     "gnn.normalize_adj": Key(LISTED, "GCN normalises always, other layers never", (False,)),
     "gnn.residual": Key(SAME, "Whether layers of `custom_gnn` are residual."),
@@ -223,6 +223,7 @@ NODE_ENCODERS: Mapping[str, str] = {
     "TypeDictNode": "an embedding of types",
     "VOCNode": "a linear map of the features of superpixels",
     "COCONode": _SCALED,
+    "ASTNode": "a sum of embeddings of type, attribute and depth of the nodes of ogbg-code2",
     "": "a linear map of float features, where only an encoding is named",
 }
 EDGE_ENCODERS: Mapping[str, str] = {
@@ -231,11 +232,10 @@ EDGE_ENCODERS: Mapping[str, str] = {
     "TypeDictEdge": "an embedding of types",
     "VOCEdge": "a linear map of the features of superpixels",
     "COCOEdge": _SCALED,
+    "ASTEdge": "a sum of embeddings of kind and direction of the edges of ogbg-code2",
     "DummyEdge": "one learned vector for all edges",
 }
 REFUSED_ENCODERS: Mapping[str, str] = {
-    "ASTNode": "ogbg-code2 is not among the data sets",
-    "ASTEdge": "ogbg-code2 is not among the data sets",
     "PPANode": "ogbg-ppa is not among the data sets",
     "PPAEdge": "ogbg-ppa is not among the data sets",
 }
@@ -243,13 +243,13 @@ HEADS: Mapping[str, str] = {
     "default": "the head that fits the data set",
     "graph": "pooling, then `gnn.layers_post_mp` linear layers",
     "san_graph": "pooling, then three linear layers that halve the channels",
+    "ogb_code_graph": "pooling, then one linear layer for each word of the sequence",
     "inductive_node": "a prediction for each node of many graphs",
     "node": "a prediction for each node of one graph, or of many",
     "inductive_edge": "a prediction for each labelled pair of nodes, see `model.edge_decoding`",
 }
 REFUSED_HEADS: Mapping[str, str] = {
     "infer_links": "links that the edges of a graph are split into are not part of this package",
-    "ogb_code_graph": "sequences of words are not among the tasks",
     "graphormer_graph": "it reads the graph token of Graphormer",
 }
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {

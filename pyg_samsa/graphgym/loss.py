@@ -17,7 +17,7 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.masked_network import masked_columns
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import values_for
-from pyg_samsa.task import MASKED
+from pyg_samsa.task import MASKED, WORDS
 from pyg_samsa.training import losses
 from pyg_samsa.training.masked import MaskedLoss
 
@@ -27,6 +27,7 @@ _PREFIX = "samsa_"
 # Every loss honours bounds of the targets, so bounded_mse is mse; loader.py reads bounds where its name is given.
 ALIASES = {"smoothl1": "smooth_l1", "smoothL1": "smooth_l1", "mae": "l1"}
 ALIASES |= {f"{BOUNDED}mse": "mse", f"{BOUNDED}l1": "l1", f"{BOUNDED}smooth_l1": "smooth_l1"}
+_CROSS_ENTROPY = {"binary": "bce", "multilabel": "bce", WORDS: "word_cross_entropy"}
 Loss = Callable[[Tensor, Tensor], Tensor]
 _OWN_LOOP = "Train with pyg-samsa train, or with python -m graphgym of this package: their losses see the bounds."
 
@@ -36,8 +37,8 @@ def choose_loss(task: str, *, given: bool) -> Loss:
 
     A name with ``bounded_``, such as ``bounded_mse``, also has bounds such as ``>10`` read from a CSV table, see
     `pyg_samsa.training.losses.clip_to_bounds`. ``cross_entropy`` means the binary one for binary and multi-label
-    tasks, as everywhere in GraphGym. A loss that other code registered with GraphGym is used under its registered
-    name.
+    tasks, as everywhere in GraphGym, and that of each word for sequences of words. A loss that other code registered
+    with GraphGym is used under its registered name.
 
     Args:
         task: Kind of the task, one of `pyg_samsa.task.KINDS`.
@@ -82,7 +83,7 @@ def fits_task(task: str) -> bool:
 
 def _known_name(asked: str, task: str) -> str:
     name = ALIASES.get(asked, asked)
-    return "bce" if name == "cross_entropy" and task in ("multilabel", "binary") else name
+    return _CROSS_ENTROPY.get(task, name) if name == "cross_entropy" else name
 
 
 def check_loss() -> None:

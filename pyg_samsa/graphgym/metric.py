@@ -13,10 +13,25 @@ from torchmetrics import Metric
 from pyg_samsa import metrics
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.graphgym.register import register_once
-from pyg_samsa.task import MASKED, Task
+from pyg_samsa.task import MASKED, WORDS, Task
 
 # Names in GraphGPS and its relatives -> names in pyg_samsa.metrics.
 ALIASES = {"accuracy-SBM": "accuracy_macro", "f1": "f1_macro", "spearmanr": "spearman", "rocauc": "auc"}
+_OF_KIND = {WORDS: {"f1": "f1_words"}}
+
+
+def known_name(name: str, kind: str) -> str:
+    """Return the name in `pyg_samsa.metrics` of a metric of GraphGPS, for a kind of task; other names as they are.
+
+    Args:
+        name: Its name.
+        kind: Kind of the task.
+
+    Example:
+        >>> known_name("f1", "multiclass"), known_name("f1", "words"), known_name("mae", "regression")
+        ('f1_macro', 'f1_words', 'mae')
+    """
+    return {**ALIASES, **_OF_KIND.get(kind, {})}.get(name, name)
 
 
 def choose_metrics(task: Task, *, direction_given: bool) -> tuple[dict[str, Metric], str, bool]:
@@ -42,9 +57,9 @@ def choose_metrics(task: Task, *, direction_given: bool) -> tuple[dict[str, Metr
     check_metrics()
     if task.kind == MASKED:
         return {}, "loss", False
-    others = [ALIASES.get(name, name) for name in cfg.custom_metrics]
+    others = [known_name(name, task.kind) for name in cfg.custom_metrics]
     others = others or list(metrics.default_metrics(task))
-    best = others[0] if cfg.metric_best == "auto" else ALIASES.get(cfg.metric_best, cfg.metric_best)
+    best = others[0] if cfg.metric_best == "auto" else known_name(cfg.metric_best, task.kind)
     fitting = metrics.fitting(task)
     for key, names in (("metric_best", [best]), ("custom_metrics", others)):
         for name in names:
@@ -97,5 +112,5 @@ def _registered(name: str) -> Callable[[Sequence[Tensor], Sequence[Tensor], str]
 
 
 # GraphGym's own logger hands out predictions and targets alone.
-for _name in metrics.available(parts=False, pairs=False):
+for _name in metrics.available(parts=False, pairs=False, words=False):
     register_once(register.metric_dict, _name, _registered(_name))

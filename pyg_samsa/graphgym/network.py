@@ -40,11 +40,12 @@ from pyg_samsa.task import MASKED
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.scaling import fit_graph_features
 
-_CATEGORICAL = ("Atom", "Bond", "Integer", "TypeDictNode", "TypeDictEdge")
+_CATEGORICAL = ("Atom", "Bond", "Integer", "TypeDictNode", "TypeDictEdge", "ASTNode", "ASTEdge")
 # Encoders that nn.SAMSA makes itself from the data set's own description of its features.
 BUILT_IN_ENCODERS = (*_CATEGORICAL, *SUPERPIXEL_ENCODERS, "LinearNode", "LinearEdge")
 SHRINKING_HEAD = "san_graph"
-LEVEL_OF_HEAD = {"graph": "graph", "mlp_graph": "graph", SHRINKING_HEAD: "graph"}
+WORD_HEAD = "ogb_code_graph"
+LEVEL_OF_HEAD = {"graph": "graph", "mlp_graph": "graph", SHRINKING_HEAD: "graph", WORD_HEAD: "graph"}
 LEVEL_OF_HEAD |= {"node": "node", "inductive_node": "node"}
 LEVEL_OF_HEAD |= {"link": "link", "edge": "link", "link_pred": "link", "inductive_edge": "link"}
 

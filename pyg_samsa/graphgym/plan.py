@@ -31,7 +31,7 @@ from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.graphgym.trainer_settings import trainer_options
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.options import plain
-from pyg_samsa.task import Task
+from pyg_samsa.task import WORDS, Task
 from pyg_samsa.training import losses
 from pyg_samsa.training.adaptation import AdaptationOptions
 from pyg_samsa.training.loggers import WandbOptions
@@ -207,6 +207,8 @@ def describe_network() -> str:
 
 def _targets_of(task: Task) -> str:
     """Return the names of up to three targets, or their number."""
+    if task.kind == WORDS:
+        return f"{task.positions} words of {len(task.names):,}"
     what = "classes" if task.kind == "multiclass" else "targets" if task.num_targets > 1 else "target"
     names = f": {', '.join(task.names)}" if task.num_targets <= _SHOWN_TARGETS else ""
     return f"{task.num_targets} {what}{names}"

@@ -3,7 +3,7 @@
 Example:
     >>> import torch
     >>> from pyg_samsa import metrics
-    >>> metrics.available(parts=False, pairs=False)
+    >>> metrics.available(parts=False, pairs=False, words=False)
     ['accuracy', 'accuracy_macro', 'ap', 'auc', 'f1_macro', 'mae', 'r2', 'rmse', 'spearman']
     >>> metric = metrics.build("mae", num_targets=1)
     >>> metric.update(torch.tensor([1.0, 2.0], dtype=torch.bfloat16), torch.tensor([1.5, float("nan")]))
@@ -37,6 +37,7 @@ from pyg_samsa.metrics.roc_auc import MultilabelROCAUC
 from pyg_samsa.metrics.root_mean_squared_error import RootMeanSquaredError
 from pyg_samsa.metrics.row_metric import BinaryLabelMetric, RowMetric
 from pyg_samsa.metrics.spearman import SpearmanCorrelation
+from pyg_samsa.metrics.word_f1 import WordF1
 
 __all__ = [
     "R2",
@@ -55,6 +56,7 @@ __all__ = [
     "RootMeanSquaredError",
     "RowMetric",
     "SpearmanCorrelation",
+    "WordF1",
     "available",
     "build",
     "default_metrics",

@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.registry import register_in
-from pyg_samsa.task import KINDS, Task
+from pyg_samsa.task import KINDS, WORDS, Task
 
 
 class BatchMetric(Metric):
@@ -21,6 +21,7 @@ class BatchMetric(Metric):
         higher_is_better: Whether a larger value is better.
         needs_parts: Whether the metric needs the parts of each category of shapes.
         needs_pairs: Whether the metric ranks pairs of nodes, and needs all pairs of some nodes.
+        needs_words: Whether the metric compares sequences of words.
         evaluation_only: Whether the metric is measured in evaluation only, not on training batches.
         kinds: Kinds of tasks that the metric fits, see :obj:`pyg_samsa.task.KINDS`.
     """
@@ -30,6 +31,7 @@ class BatchMetric(Metric):
     is_differentiable = False
     needs_parts: bool = False
     needs_pairs: bool = False
+    needs_words: bool = False
     evaluation_only: bool = False
     kinds: Collection[str] = KINDS
 
@@ -109,21 +111,24 @@ def unregister_metric(name: str) -> None:
     del _METRICS[name]
 
 
-def available(*, parts: bool = True, pairs: bool = True) -> list[str]:
+def available(*, parts: bool = True, pairs: bool = True, words: bool = True) -> list[str]:
     """Return the names that `build` knows, sorted.
 
     Args:
         parts: Whether to include the metrics of part segmentation, which need the parts of each category.
         pairs: Whether to include the metrics that rank pairs of nodes.
+        words: Whether to include the metrics of sequences of words.
 
     Example:
-        >>> available(parts=False, pairs=False)
+        >>> available(parts=False, pairs=False, words=False)
         ['accuracy', 'accuracy_macro', 'ap', 'auc', 'f1_macro', 'mae', 'r2', 'rmse', 'spearman']
         >>> sorted(set(available(pairs=False)) - set(available(parts=False, pairs=False)))
         ['miou', 'miou_category']
     """
     return sorted(
-        name for name, cls in _METRICS.items() if (parts or not cls.needs_parts) and (pairs or not cls.needs_pairs)
+        name
+        for name, cls in _METRICS.items()
+        if (parts or not cls.needs_parts) and (pairs or not cls.needs_pairs) and (words or not cls.needs_words)
     )
 
 
@@ -214,6 +219,7 @@ _DEFAULTS = {
     "binary": ("auc", "ap", "accuracy"),
     "multiclass": ("accuracy", "f1_macro"),
     "regression": ("mae", "rmse", "r2"),
+    WORDS: ("f1_words",),
 }
 
 

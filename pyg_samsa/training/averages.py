@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyg_samsa.functional.autocast import at_least_float32
 from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
-from pyg_samsa.training.loss_inputs import class_vector, classes, two_columns
+from pyg_samsa.training.loss_inputs import class_vector, classes, two_columns, word_rows
 
 
 class Average:
@@ -100,6 +100,19 @@ class ClassAverage(Average):
             return _weighted(value, labelled.sum())
         weight = class_vector("class_weight", weight, pred)
         return _weighted(value, (weight[target.where(labelled, 0)] * labelled).sum())
+
+
+class WordAverage(ClassAverage):
+    r"""For the cross-entropy of sequences of words: n is the number of the words of all rows, with those at their ends.
+
+    Example:
+        >>> WordAverage().sums(torch.tensor(0.5), torch.zeros(3, 6), torch.zeros(3, 2)).tolist()
+        [3.0, 6.0]
+    """
+
+    def sums(self, value: Tensor, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the sum over the words, and their number."""
+        return super().sums(value, *word_rows(pred, target))
 
 
 class BalancedAverage(Average):

@@ -132,3 +132,24 @@ def class_vector(name: str, values: float | Sequence[float], pred: Tensor) -> Te
     if vector.dim() > 0 and vector.shape != (width,):
         raise ShapeError(name, list(vector.shape), f"one number, or one for each of the {width} classes")
     return vector
+
+
+def word_rows(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits [B S, V] and the numbers [B S] of the words at all positions.
+
+    Args:
+        pred: Logits [B, S V].
+        target: Numbers of the words [B, S].
+
+    Raises:
+        ShapeError: Shapes do not fit.
+
+    Example:
+        >>> [rows.shape for rows in word_rows(torch.zeros(4, 6), torch.zeros(4, 2))]
+        [torch.Size([8, 3]), torch.Size([8])]
+    """
+    fits = pred.dim() == target.dim() == 2 and len(pred) == len(target) and target.size(1) > 0
+    if not fits or pred.size(1) % target.size(1):
+        expected = f"[B, S], where S divides the width of predictions {list(pred.shape)}"
+        raise ShapeError("target", list(target.shape), expected)
+    return pred.reshape(target.numel(), pred.size(1) // target.size(1)), target.reshape(-1)

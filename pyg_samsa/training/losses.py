@@ -22,15 +22,17 @@ from pyg_samsa.functional.device_path import takes_cpu_path
 from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
 from pyg_samsa.options import Option, is_number, options_of
 from pyg_samsa.registry import register_in
+from pyg_samsa.task import WORDS
 from pyg_samsa.training.averages import (
     Average,
     BalancedAverage,
     ClassAverage,
     LabelAverage,
     RowAverage,
+    WordAverage,
     balanced_weights,
 )
-from pyg_samsa.training.loss_inputs import class_vector, classes, masked, two_columns
+from pyg_samsa.training.loss_inputs import class_vector, classes, masked, two_columns, word_rows
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LabelSmoothing = Annotated[float, Option("Label smoothing of bce and of the cross-entropies.", low=0, below=1)]
@@ -92,7 +94,7 @@ def available() -> list[str]:
 
     Example:
         >>> available()
-        ['bce', 'cross_entropy', 'l1', 'mse', 'smooth_l1', 'weighted_cross_entropy']
+        ['bce', 'cross_entropy', 'l1', 'mse', 'smooth_l1', 'weighted_cross_entropy', 'word_cross_entropy']
     """
     return sorted(LOSSES)
 
@@ -298,6 +300,28 @@ def cross_entropy(
     pred, target = classes(pred, target)
     weight = None if class_weight is None else class_vector("class_weight", class_weight, pred)
     return _weighted_rows(pred, target, weight, label_smoothing)
+
+
+@register_loss("word_cross_entropy", WORDS, average=WordAverage)
+def word_cross_entropy(pred: Tensor, target: Tensor) -> Tensor:
+    r"""Cross-entropy of a sequence of words, averaged over the S positions of all rows.
+
+    .. math::
+        \ell = -\frac{1}{BS} \sum_{b,s} \log \mathrm{softmax}(\hat y_{bs})_{y_{bs}}
+
+    Args:
+        pred: Logits [B, S V] of V words: those at the first position, then those at the second, and so on.
+        target: Numbers of the words [B, S]; NaN or -100 where not labelled.
+
+    Raises:
+        ShapeError: The shapes do not fit.
+        ConfigError: A label is not the number of a word (CPU only).
+
+    Example:
+        >>> round(word_cross_entropy(torch.zeros(2, 6), torch.tensor([[0, 2], [1, 1]])).item(), 4)
+        1.0986
+    """
+    return cross_entropy(*word_rows(pred, target))
 
 
 @register_loss("weighted_cross_entropy", "multiclass", "binary", average=BalancedAverage)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pyg_samsa.metrics.metric_registry import SCORE
-from pyg_samsa.task import Task
+from pyg_samsa.task import WORDS, Task
 from pyg_samsa.training.callbacks import Row
 from pyg_samsa.training.fit import fit_and_test
 from pyg_samsa.training.masked import MaskedLoss
@@ -123,7 +123,7 @@ def constant_prediction(task: Task, target: Tensor) -> Tensor:
 
     Args:
         task: The task.
-        target: Targets [n, C], or class numbers [n]; NaN where there is none.
+        target: Targets [n, C], class numbers [n], or numbers of words [n, positions]; NaN where there is none.
 
     Example:
         >>> constant_prediction(Task("regression", ["y"]), torch.tensor([[1.0], [3.0], [torch.nan]])).tolist()
@@ -131,6 +131,9 @@ def constant_prediction(task: Task, target: Tensor) -> Tensor:
         >>> constant_prediction(Task("binary", ["y"]), torch.tensor([[1.0], [0.0]])).tolist()
         [[0.0]]
     """
+    if task.kind == WORDS:
+        counts = torch.stack([torch.bincount(words, minlength=len(task.names)) for words in target.long().T]).float()
+        return (counts.clamp(min=0.5) / counts.sum(1, keepdim=True)).log().reshape(1, -1)
     if task.kind == "multiclass":
         known = target.reshape(-1)
         counts = torch.bincount(known[known >= 0].long(), minlength=task.num_targets).float()

@@ -15,7 +15,7 @@ from pyg_samsa.io.cells import BOUND_SIGNS, spread_of, write_number
 from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.formulas import escape_table
 from pyg_samsa.metrics.confusion_metric import IGNORE_INDEX
-from pyg_samsa.task import MASKED, Task
+from pyg_samsa.task import UNLISTED, Task
 
 CHUNK_ROWS = 100_000
 _DIGITS = 7
@@ -28,7 +28,7 @@ class PredictionCollector(pl.Callback):
     splits of one graph, are not kept either.
 
     Args:
-        task_kind: Kind of the task; nothing is kept of a masked one, whose predictions are those of hidden features.
+        task_kind: Kind of the task; nothing is kept of those in `pyg_samsa.task.UNLISTED`.
         task_level: Level of the task.
 
     Attributes:
@@ -60,7 +60,7 @@ class PredictionCollector(pl.Callback):
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Keep a batch."""
-        if self.task_kind == MASKED:
+        if self.task_kind in UNLISTED:
             return
         pred, target, row_id = outputs["pred"].cpu(), outputs["target"].cpu(), batch.row_id.cpu()
         node = torch.full((len(row_id),), -1)

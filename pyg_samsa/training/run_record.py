@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
-from pyg_samsa.task import MASKED, Task
+from pyg_samsa.task import UNLISTED, Task
 from pyg_samsa.training import run_folder as files
 from pyg_samsa.training.run_files import (
     NOT_WRITTEN_AGAIN,
@@ -107,14 +107,14 @@ class RunRecord:
 
     @property
     def writes_predictions(self) -> bool:
-        """Whether the run has test predictions of its own; one on several tasks, or without labels, has none.
+        """Whether the run has test predictions of its own; one on several tasks, without labels, or on words has none.
 
         Example:
             >>> RunRecord(Path("results/trunk/0"), "trunk", 0, {}, summary={"tasks": {}}).writes_predictions
             False
         """
         task = (self.summary or {}).get("task") or {}
-        return not self.is_mixture and task.get("kind") != MASKED
+        return not self.is_mixture and task.get("kind") not in UNLISTED
 
     @property
     def is_predictor(self) -> bool:

@@ -9,6 +9,7 @@ GRAPHGPS = [
     ("OGB", "PCQM4Mv2Contact-shuffle", "pcqm-contact"),
     ("OGB", "ogbg-molhiv", "ogbg-molhiv"),
     ("OGB", "ogbg_molpcba", "ogbg-molpcba"),
+    ("OGB", "ogbg-code2", "ogbg-code2"),
     ("PyG-VOCSuperpixels", "edge_wt_region_boundary", "pascalvoc-sp"),
     ("PyG-COCOSuperpixels", "edge_wt_region_boundary", "coco-sp"),
     ("PyG-ZINC", "subset", "zinc"),
@@ -36,7 +37,7 @@ def test_names_of_graphgps_configurations(format, name, ours):
 
 @pytest.mark.parametrize(
     ("format", "name"),
-    [("PyG", "Cora"), ("OGB", "ogbl-ppa"), ("OGB", "ogbg-code2"), ("samsa", "x"), ("", ""), ("PyG-ZINC", "zinc")],
+    [("PyG", "Cora"), ("OGB", "ogbl-ppa"), ("OGB", "ogbg-ppa"), ("samsa", "x"), ("", ""), ("PyG-ZINC", "zinc")],
 )
 def test_what_is_not_ours_is_left_to_others(format, name, tmp_path):
     assert not catalog.knows(format, name)

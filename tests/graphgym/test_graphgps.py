@@ -11,12 +11,15 @@ from pyg_samsa.datasets.features import Features
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym import graphgps, loader
+from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import cfg, load_config
 from pyg_samsa.graphgym.network import LEVEL_OF_HEAD
 from pyg_samsa.task import Task
 from pyg_samsa.training.run_files import read_table
-from tests import geom_gcn_files, malnet_files, pcqm4m_files
+from pyg_samsa.training.run_record import read_run
+from pyg_samsa.viz.report import write_report
+from tests import code2_files, geom_gcn_files, malnet_files, pcqm4m_files
 
 REGIONS, WEIGHTED = "edge_wt_region_boundary", "weighted_cross_entropy"
 # Format and name of a data set, task, loss, metric, edge encoder.
@@ -96,7 +99,9 @@ FORMS = {
     ("malnet", "GPSModel", SLOW, "RWSE", "default", "max"): "",
     ("malnet", "GPSModel", SLOW, "LapPE", "default", "max"): "",
     ("malnet", "GPSModel", SLOW, "SignNet", "default", "max"): NODE,
-    ("code", "GPSModel", SLOW, "ASTNode", "ogb_code_graph", "mean"): "gnn.head",
+    ("code", "GPSModel", SLOW, "ASTNode", "ogb_code_graph", "mean"): "",
+    ("code", "GPSModel", "GINE+SAMSA", "ASTNode+RWSE", "ogb_code_graph", "mean"): "",
+    ("code", "custom_gnn", "gatedgcnconv", "ASTNode", "ogb_code_graph", "mean"): "",
     ("ppa", "GPSModel", SLOW, "PPANode", "default", "mean"): NODE,
     ("actor", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "",
     ("webkb", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "",
@@ -302,6 +307,25 @@ def test_forms_train_an_epoch(form, write, tmp_path, monkeypatch, capsys):
     assert again.translation is None or not again.translation.notes
     names = {"LapPE": "lap", "RWSE": "rwse"}
     assert cfg.pe.kind == ("+".join(names[part] for part in (form[3] or "").split("+") if part in names) or "none")
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form[0] == "code"], ids=lambda form: "-".join(form[1:4]))
+def test_sequences_of_words_train_from_raw_files(form, write, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(graphgps, "has_wandb", lambda: False)
+    code2_files.write(tmp_path / "data")
+    opts = {"optim.max_epoch": 2, "optim.num_warmup_epochs": 0, "num_threads": 1, "accelerator": "cpu"}
+    opts |= {"out_dir": tmp_path / "out", "dataset.dir": tmp_path / "data", "train.auto_resume": True}
+    opts |= {"samsa.num_samples": 4} if form[2] == "GINE+SAMSA" else {}
+    (result,) = runner.run(write(form), [str(word) for pair in opts.items() for word in pair])
+    assert 0 < result.test["loss"] < 10
+    assert 0 <= result.test["f1_words"] <= 1
+    assert "5 words of" in " ".join(capsys.readouterr().out.split())
+    assert not result.folder.file("predictions_test.csv").exists()
+    assert write_report([read_run(result.folder.path)], tmp_path / "report.html").is_file()
+    (again,) = runner.run(write(form), [str(word) for pair in opts.items() for word in pair])
+    assert (again.reused, again.test) == (True, result.test)
+    if form[2] != "GINE+SAMSA":
+        assert gnn_options("gps" if form[1] == "GPSModel" else "gatedgcn")["head_layers"] == 1
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,18 @@ KINDS = {
 }
 
 
+def test_cross_entropy_of_words_is_that_of_each_word():
+    cfg.model.loss_fun = "cross_entropy"
+    pred, target = torch.randn(3, 8), torch.randint(4, (3, 2))
+    for given in (True, False):
+        assert torch.equal(
+            loss.choose_loss("words", given=given)(pred, target), losses.word_cross_entropy(pred, target)
+        )
+    assert loss.fits_task("words")
+    cfg.model.loss_fun = "bce"
+    assert not loss.fits_task("words")
+
+
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in losses.fitting(kind)])
 def test_every_loss_is_chosen_for_the_tasks_that_it_fits(kind, name):
     cfg.model.loss_fun = name

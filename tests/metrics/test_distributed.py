@@ -26,6 +26,8 @@ def case(name: str) -> tuple[torch.Tensor, torch.Tensor]:
         return preds[:, 0], torch.randint(0, 2, (ROWS,), generator=generator)
     if metric.needs_parts:
         return preds, torch.randint(0, 2, (ROWS,), generator=generator)
+    if metric.needs_words:  # one word of three
+        return preds, torch.randint(0, 3, (ROWS, 1), generator=generator)
     if isinstance(metric, metrics.ConfusionMetric):
         return preds, torch.randint(0, 3, (ROWS,), generator=generator)
     target = torch.randint(0, 2, (ROWS, 3), generator=generator).float()

@@ -83,13 +83,13 @@ def reference(name, preds, target, batch):
     return np.mean([function(target[known[:, c], c].astype(float), preds[known[:, c], c]) for c in range(3)])
 
 
-# The metrics that rank pairs of nodes are tested in test_link_ranking.py.
-ROW_METRICS = metrics.available(pairs=False)
+# The metrics that rank pairs of nodes are tested in test_link_ranking.py, those of words in test_word_f1.py.
+ROW_METRICS = metrics.available(pairs=False, words=False)
 
 
 def test_every_metric_has_a_reference() -> None:
     assert sorted(REFERENCES) == ROW_METRICS
-    assert metrics.available(parts=False, pairs=False) == sorted(
+    assert metrics.available(parts=False, pairs=False, words=False) == sorted(
         name for name, (_, kind, _) in REFERENCES.items() if kind != "parts"
     )
 
@@ -178,6 +178,7 @@ def test_defaults_are_registered() -> None:
         (task.Task("multilabel", ["a", "b"]), ["ap", "auc", "spearman"]),
         (task.Task("multilabel", ["a"]), ["accuracy", "accuracy_macro", "ap", "auc", "f1_macro", "spearman"]),
         (task.Task("multiclass", ["a", "b", "c"]), ["accuracy", "accuracy_macro", "f1_macro"]),
+        (task.Task("words", ["a", "__UNK__", "__EOS__"], positions=2), ["f1_words"]),
     ],
 )
 def test_metrics_fit_kinds_of_tasks(kind: task.Task, expected: list[str]) -> None:
@@ -255,6 +256,7 @@ def test_what_torchmetrics_is_told_of_all_metrics() -> None:
         assert (kind.name, kind.full_state_update, kind.is_differentiable) == (name, False, False)
         assert kind.needs_parts is name.startswith("miou")
         assert kind.needs_pairs is kind.evaluation_only is name.startswith(("mrr", "hits@"))
+        assert kind.needs_words is name.endswith("_words")
     assert BatchMetric.name == "metric"
     assert BatchMetric.needs_parts is BatchMetric.needs_pairs is BatchMetric.evaluation_only is False
 

@@ -34,7 +34,8 @@ def rows(name, *, binary=False):
     missing[0, 0] = False
     if "cross_entropy" in name:
         target = torch.randint(0, 2 if binary else 3, (ROWS,), generator=generator).float()
-        return pred, target.where(~missing[:, 0], float("nan"))
+        target = target.where(~missing[:, 0], float("nan"))
+        return pred, target.unsqueeze(1) if name.startswith("word") else target
     target = torch.randn(ROWS, width, generator=generator)
     target = (target > 0).float() if name == "bce" else target
     return pred, target.where(~missing, float("nan"))

@@ -216,11 +216,23 @@ def test_built_losses_pickle_and_work_under_autocast(name: str) -> None:
     loss = pickle.loads(pickle.dumps(losses.build(name)))
     model = torch.nn.Linear(3, 4)
     target = torch.tensor([0, 1, 3]) if name in BY_CLASS else torch.tensor([[0.0, 1.0, NAN, 1.0]] * 3)
+    target = torch.tensor([[0, 1], [1, 0], [1, 1]]) if name == "word_cross_entropy" else target
     with torch.autocast("cpu", dtype=torch.bfloat16):
         value = loss(model(torch.randn(3, 3)), target)
     value.backward()
     assert value.dtype == torch.float32
     assert model.weight.grad.isfinite().all()
+
+
+def test_word_cross_entropy_is_the_mean_of_the_positions() -> None:
+    pred, target = torch.randn(7, 5, 11, dtype=torch.float64), torch.randint(11, (7, 5))
+    expected = sum(F.cross_entropy(pred[:, place], target[:, place]) for place in range(5)) / 5
+    torch.testing.assert_close(losses.word_cross_entropy(pred.flatten(1), target), expected)
+    for wrong in (target[:, 0], target[:3], target[:, :4]):
+        with pytest.raises(ShapeError, match="target"):
+            losses.word_cross_entropy(pred.flatten(1), wrong)
+    with pytest.raises(ConfigError):
+        losses.word_cross_entropy(pred.flatten(1), target.clone().fill_(11))
 
 
 def test_predictions_must_be_floating() -> None:
@@ -253,6 +265,7 @@ def test_options() -> None:
         "bce": ["pos_weight", "label_smoothing"],
         "cross_entropy": ["class_weight", "label_smoothing"],
         "weighted_cross_entropy": ["label_smoothing"],
+        "word_cross_entropy": [],
         "smooth_l1": ["beta"],
         "l1": [],
         "mse": [],

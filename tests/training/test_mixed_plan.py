@@ -29,6 +29,10 @@ def test_the_best_constant_of_each_task():
     probabilities = constant_prediction(Task("multilabel", ["a", "b"]), labels).sigmoid()[0]
     torch.testing.assert_close(probabilities, torch.tensor([1 / 3, 1 - 0.5 / 3]))
     assert constant_prediction(Task("regression", ["y"]), torch.tensor([[torch.nan]])).tolist() == [[0.0]]
+    words = Task("words", ["a", "b", "__UNK__", "__EOS__"], positions=2)
+    logits = constant_prediction(words, torch.tensor([[0, 3], [0, 3], [1, 3], [1, 3]]))
+    assert logits.softmax(1).shape == (1, words.num_targets)
+    assert words.readable(logits)[0].tolist() == pytest.approx([0.4, 0.4, 0.1, 0.1, *[0.0909] * 3, 0.7273], abs=1e-4)
 
 
 def test_the_reference_is_measured_on_the_validation_rows():

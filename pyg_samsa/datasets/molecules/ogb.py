@@ -126,7 +126,7 @@ def _find(root: Path, name: str, download: bool, progress: bool) -> Prepared:
     files = [f"raw/{table}.csv.gz" for table in _RAW] + [f"split/scaffold/{split}.csv.gz" for split in _SPLITS.values()]
     folder = root / name.replace("-", "_")
     there = next(
-        (place for place in _places(root, folder.name) if all((place / file).is_file() for file in files)), None
+        (place for place in places_of(root, folder.name) if all((place / file).is_file() for file in files)), None
     )
     if there is not None:
         folder = there
@@ -142,21 +142,47 @@ def _find(root: Path, name: str, download: bool, progress: bool) -> Prepared:
     with progress_bar(f"Reading {name}", len(files), enabled=progress) as advance:
         tables = {}
         for table in _RAW:
-            tables[table] = _read(folder / f"raw/{table}.csv.gz", float if table == "graph-label" else int)
+            tables[table] = read_table(folder / f"raw/{table}.csv.gz", float if table == "graph-label" else int)
             advance(1)
         split_idx = {
-            split: _read(folder / f"split/scaffold/{file}.csv.gz", int).flatten() for split, file in _SPLITS.items()
+            split: read_table(folder / f"split/scaffold/{file}.csv.gz", int).flatten()
+            for split, file in _SPLITS.items()
         }
         advance(len(_SPLITS))
     return _assemble(tables, split_idx, SETS[name], folder)
 
 
-def _places(root: Path, name: str) -> list[Path]:
-    """Return the folders in which OGB's own loader may have put a set, in the order in which they are looked for."""
+def places_of(root: Path, name: str) -> list[Path]:
+    """Return the folders in which OGB's own loader may have put a set, in the order in which they are looked for.
+
+    Args:
+        root: Folder of the data sets.
+        name: Name of the folder of the set.
+
+    Example:
+        >>> [place.as_posix() for place in places_of(Path("datasets"), "ogbg_code2")][:2]
+        ['datasets/ogbg_code2', 'datasets/ogbg_code2_pyg']
+    """
     return [place / f"{name}{ending}" for place in (root, OGB_ROOT) for ending in ("", "_pyg")]
 
 
-def _read(path: Path, kind: type) -> Tensor:
+def read_table(path: Path, kind: type) -> Tensor:
+    r"""Return the numbers of one of OGB's tables [rows, columns].
+
+    Args:
+        path: A ``.csv.gz`` file without a header.
+        kind: ``int`` or ``float``.
+
+    Raises:
+        DataIntegrityError: It holds something else.
+
+    Example:
+        >>> import gzip, tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "edge.csv.gz"
+        >>> _ = path.write_bytes(gzip.compress(b"0,1\n1,2\n"))
+        >>> read_table(path, int).tolist()
+        [[0, 1], [1, 2]]
+    """
     import pandas as pd
 
     try:
