@@ -74,6 +74,8 @@ class OGBCode2(SplitDataset):
         >>> dataset = OGBCode2("datasets")  # doctest: +SKIP
         >>> len(dataset), dataset.task.num_targets  # doctest: +SKIP
         (452741, 25010)
+
+    Cost: preparing 20,000 functions of 125 nodes takes about 3 seconds and half a gigabyte beside the tables.
     """
 
     def __init__(
