@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES
 from pyg_samsa.hub.model_config import ModelConfig
-from pyg_samsa.task import Task
+from pyg_samsa.task import WORDS, Task
 
 _OUTPUTS = {
     "regression": "values in the units of the training data",
     "binary": "the probability of the label 1",
     "multilabel": "a probability for each label, independent of the others",
     "multiclass": "a probability for each class; they sum to 1",
+    WORDS: "a probability for each word of the vocabulary at each position",
 }
 _SHOWN = (
     "channels",
@@ -62,7 +63,7 @@ def _summary(config: ModelConfig) -> str:
     if config.task is None:
         return f"{text}."
     source = " from molecules" if _reads_molecules(config) else ""
-    return f"{text} that predicts {', '.join(config.task.names)}{source}: {_OUTPUTS[config.task.kind]}."
+    return f"{text} that predicts {', '.join(_names(config.task))}{source}: {_OUTPUTS[config.task.kind]}."
 
 
 def _reads_molecules(config: ModelConfig) -> bool:
@@ -70,7 +71,12 @@ def _reads_molecules(config: ModelConfig) -> bool:
 
 
 def _predictions(task: Task) -> list[str]:
-    return ["", "## Predictions", "", *(f"- {name}" for name in task.names)]
+    return ["", "## Predictions", "", *(f"- {name}" for name in _names(task))]
+
+
+def _names(task: Task) -> Sequence[str]:
+    """Return what is predicted; a vocabulary is too long for a card."""
+    return [f"{task.positions} words, each one of {len(task.names):,}"] if task.kind == WORDS else task.names
 
 
 def _inputs(config: ModelConfig) -> list[str]:

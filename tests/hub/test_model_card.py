@@ -33,3 +33,11 @@ def test_card_names_the_inputs_beside_the_molecule():
     card = model_card(config, "mine")
     assert "- descriptors, computed from the SMILES: maccs, morgan" in card
     assert "- columns of the table: `pH`" in card
+
+
+def test_card_of_a_model_of_words_does_not_list_the_vocabulary():
+    task = Task("words", ["get", "name", "__UNK__", "__EOS__"], positions=5)
+    card = model_card(ModelConfig("SAMSA", {}, 9, task), "mine")
+    assert "that predicts 5 words, each one of 4: a probability for each word" in card
+    assert "- 5 words, each one of 4" in card
+    assert "__EOS__" not in card
