@@ -130,7 +130,8 @@ class PointNetLayers(nn.Module):
 class ProductsAlone(nn.Module):
     """The matrix products of a block with SAMSA, with their shapes, and nothing else.
 
-    Queries are taken 256 at a time, so that their products with the keys stay in the cache. The output means nothing. Scores choose no keys, nothing is normalised, and there are no activations.
+    Queries are taken 256 at a time, so that their products with the keys stay in the cache. The output means nothing.
+    Scores choose no keys, nothing is normalised, and there are no activations.
     """
 
     def __init__(self, channels: int, heads: int, samples: int) -> None:
