@@ -5,6 +5,8 @@ Only numpy is imported here (and RDKit where it is used): this module is what th
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -48,7 +50,7 @@ class Refusal(NamedTuple):
 
     Example:
         >>> smiles_to_table(["C", "C("]).reason
-        'RDKit cannot read this SMILES'
+        'RDKit cannot read this SMILES (the bracket ( is not closed)'
     """
 
     position: int
@@ -167,7 +169,7 @@ def parse_smiles(smiles: object) -> Any | str:
 
     Example:
         >>> parse_smiles("CCO").GetNumAtoms(), parse_smiles("C(")
-        (3, 'RDKit cannot read this SMILES')
+        (3, 'RDKit cannot read this SMILES (the bracket ( is not closed)')
     """
     chem = import_rdkit()
     from rdkit import rdBase
@@ -195,7 +197,7 @@ _PROBLEMS = {"AtomValenceException": "has too many bonds", "AtomKekulizeExceptio
 
 
 def _problem_of(smiles: str) -> str:
-    """Return what is wrong with a SMILES whose syntax is right, in brackets; else nothing."""
+    """Return what is wrong with a SMILES, in brackets; nothing if it is not known."""
     chem = import_rdkit()
     from rdkit import rdBase
 
@@ -205,6 +207,8 @@ def _problem_of(smiles: str) -> str:
             found = [] if mol is None else list(chem.DetectChemistryProblems(mol))
     except (RuntimeError, ValueError):
         return ""
+    if mol is None:
+        return _syntax_problem_of(smiles)
     if not found:
         return ""
     first = found[0]
@@ -215,6 +219,23 @@ def _problem_of(smiles: str) -> str:
         return ""
     atom = mol.GetAtomWithIdx(first.GetAtomIdx())
     return f" ({atom.GetSymbol()}{atom.GetIdx()}, counted from 0, {_PROBLEMS[kind]})"
+
+
+def _syntax_problem_of(smiles: str) -> str:
+    """Return which bracket or ring of a SMILES is open, in brackets; nothing if none is."""
+    outside = re.sub(r"\[[^][]*\]", "", smiles)  # digits in brackets are isotopes, charges and hydrogens
+    if "[" in outside or "]" in outside:
+        return f" (the bracket {'[ is not closed' if '[' in outside else '] closes nothing'})"
+    open_branches = 0
+    for character in outside:
+        open_branches += (character == "(") - (character == ")")
+        if open_branches < 0:
+            return " (the bracket ) closes nothing)"
+    if open_branches:
+        return " (the bracket ( is not closed)"
+    rings = Counter(re.findall(r"%\(\d+\)|%\d\d|\d", outside))
+    odd = [ring.strip("%()") for ring, count in rings.items() if count % 2]
+    return f" (ring {odd[0]} is not closed)" if odd else ""
 
 
 def _has_bare_nitrogen(mol: Any) -> bool:

@@ -118,7 +118,7 @@ def show_molecules(
     Example:
         >>> shown = show_molecules("peptides", ["NCC(=O)O", "C1CC"], method="sampled")
         >>> shown.table["error"].tolist()
-        ['', 'RDKit cannot read this SMILES']
+        ['', 'RDKit cannot read this SMILES (ring 1 is not closed)']
         >>> shown._repr_html_()[:22]
         '<div class="pyg-samsa"'
 

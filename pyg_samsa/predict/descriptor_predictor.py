@@ -35,7 +35,7 @@ class DescriptorPredictor(Predictor):
         >>> trees = BoostedTrees(Task("regression", ["carbons"]), ["rdkit2d"], options=BoostingOptions(trees=20))
         >>> predictor = DescriptorPredictor(trees.fit(x, y))
         >>> predictor.predict(["CCCC", "C1CC"]).errors
-        ['', 'RDKit cannot read this SMILES']
+        ['', 'RDKit cannot read this SMILES (ring 1 is not closed)']
     """
 
     def __init__(self, model: VectorModel) -> None:

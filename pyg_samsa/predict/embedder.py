@@ -31,7 +31,7 @@ class MoleculeEmbedder(Predictor):
         >>> embedder = MoleculeEmbedder.from_network("peptides")
         >>> result = embedder.predict(["NCC(=O)O", "C1CC"])
         >>> result.values.shape == (2, embedder.width), result.errors
-        (True, ['', 'RDKit cannot read this SMILES'])
+        (True, ['', 'RDKit cannot read this SMILES (ring 1 is not closed)'])
 
     Cost: That of a prediction.
     """

@@ -225,7 +225,7 @@ class Predictor(ABC):
             >>> predictor = MoleculePredictor.from_pretrained("peptides")
             >>> result = predictor.predict(["NCC(=O)O", "C1CC"])
             >>> result.values.shape, result.errors
-            ((2, 3), ['', 'RDKit cannot read this SMILES'])
+            ((2, 3), ['', 'RDKit cannot read this SMILES (ring 1 is not closed)'])
         """
         chunks = in_chunks(list_molecules(smiles))
         reading: dict[str, Any] = {"workers": workers, "max_atoms": max_atoms, "descriptors": self.descriptors}

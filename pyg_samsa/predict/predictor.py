@@ -63,7 +63,7 @@ class MoleculePredictor(Predictor):
         >>> predictor = MoleculePredictor(model, Task("binary", ["active"]))
         >>> result = predictor.predict(["CCO", "C1CC"])
         >>> result.values.shape, result.errors
-        ((2, 1), ['', 'RDKit cannot read this SMILES'])
+        ((2, 1), ['', 'RDKit cannot read this SMILES (ring 1 is not closed)'])
     """
 
     _load: ClassVar[Callable[..., Predictor]]

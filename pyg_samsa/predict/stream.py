@@ -68,7 +68,7 @@ def predict_to_stream(
         ...     predict_to_stream(TablePredictor(predictor, reader, StreamOptions()), output)
         Progress(rows=2, errors=1, changes=None)
         >>> output.getvalue().splitlines()[2]
-        b'C1CC,,,,RDKit cannot read this SMILES'
+        b'C1CC,,,,RDKit cannot read this SMILES (ring 1 is not closed)'
     """
     done = Progress.of(table)
     output.write(table.writer.start())

@@ -126,7 +126,7 @@ def test_molecules_of_rdkit():
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ("C(", "RDKit cannot read this SMILES"),
+        ("C(", "RDKit cannot read this SMILES (the bracket ( is not closed)"),
         ("", "empty SMILES"),
         (None, "no molecule (None)"),
         ("C" * 1001, "1,001 atoms, more than 1,000, of which molecules are standardised"),

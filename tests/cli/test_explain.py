@@ -43,7 +43,7 @@ def test_a_table_with_broken_rows(model, table, tmp_path, capsys):
     assert main(["explain", model, table, "--out", str(out), "--target", "goes", "-q"]) == 0
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "row 2: RDKit cannot read this SMILES: 'C('" in shown.err
+    assert "row 2: RDKit cannot read this SMILES (the bracket ( is not closed): 'C('" in shown.err
     assert "row 3: empty SMILES" in shown.err
     pictures = [
         f"pictures/000{n}-{name}-{method}.{ending}"

@@ -189,7 +189,7 @@ def test_streams_and_single_molecules(model, tmp_path, capsysbinary, monkeypatch
     assert main(["predict", model, "-", "-"]) == 0
     piped = capsysbinary.readouterr().out.decode().splitlines()
     assert piped[1].startswith("CCO,é,")
-    assert piped[2] == "C1,2,,RDKit cannot read this SMILES"
+    assert piped[2] == "C1,2,,RDKit cannot read this SMILES (ring 1 is not closed)"
     assert main(["predict", model, "c1ccccc1O"]) == 0
     shown = capsysbinary.readouterr()
     assert shown.out.decode().splitlines()[1].startswith("c1ccccc1O,")

@@ -56,7 +56,7 @@ def test_refused_molecules_are_told_or_raised():
     refused = []
     rest = explained([("bad", "C("), ("good", "C")], on_refusal=lambda *what: refused.append(what), methods=["sampled"])
     assert [found.name for found in rest] == ["good"]
-    assert refused == [(0, "bad", "C(", "RDKit cannot read this SMILES")]
+    assert refused == [(0, "bad", "C(", "RDKit cannot read this SMILES (the bracket ( is not closed)")]
     with pytest.raises(SmilesError, match="row 1"):
         explained([("bad", "C(")])
 

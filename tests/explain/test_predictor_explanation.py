@@ -101,7 +101,7 @@ def test_what_is_wrong_is_named(trees):
     refused = []
     found = list(explain_predictor(trees, [("b", "C1CC"), ("a", "C")], on_refusal=lambda *args: refused.append(args)))
     assert [one.name for one in found] == ["a"]
-    assert refused == [(0, "b", "C1CC", "RDKit cannot read this SMILES")]
+    assert refused == [(0, "b", "C1CC", "RDKit cannot read this SMILES (ring 1 is not closed)")]
 
 
 def test_a_network_with_descriptors_and_extra_columns():

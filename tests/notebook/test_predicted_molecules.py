@@ -60,12 +60,12 @@ def test_a_table_and_a_picture_with_values_intervals_and_the_nearest_molecule(tr
     assert ethanol["nearest_measured"] == "atoms 3.25"
     assert np.isnan(broken["atoms"])
     assert np.isnan(broken["nearest_similarity"])
-    assert broken["error"] == "RDKit cannot read this SMILES"
+    assert broken["error"] == "RDKit cannot read this SMILES (the bracket ( is not closed)"
     assert list(shown.table)[-1] == "error"
     text = texts(shown._repr_html_())
     assert "prediction 90 % interval atoms 3 2.5 to 3.5 tens 30 25 to 35" in text
     assert "Most similar training molecule Tanimoto similarity 1.00; measured: atoms 3.25; CCO" in text
-    assert "broken No prediction: RDKit cannot read this SMILES" in text
+    assert "broken No prediction: RDKit cannot read this SMILES (the bracket ( is not closed)" in text
     assert len(shown) == 2
     assert repr(shown) == repr(shown.table)
 

@@ -72,7 +72,7 @@ def test_predictions_are_those_of_the_standardised_molecules(network, process):
             (6, "CC(=O)O", STEPS),
             (9, "CN", STEPS),
         ]
-        assert found.errors[2] == "RDKit cannot read this SMILES"
+        assert found.errors[2] == "RDKit cannot read this SMILES (the bracket ( is not closed)"
         assert found.errors[5] == "the step neutralize gives the invalid molecule [SbH9]"
     assert not predictor.predict(AFTER).changes
     given, plain = (predictor.predict([GIVEN[0]], standardized=flag).values for flag in (False, True))

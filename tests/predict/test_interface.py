@@ -36,7 +36,12 @@ def test_rows_keep_their_places():
     result = Lengths().predict(SMILES, extra_columns={"shift": SHIFT}, uncertainty=True)
     np.testing.assert_array_equal(result.values[:3, 0], [2.5, np.nan, 4.0])
     np.testing.assert_array_equal(result.spread[:3, 0], [1, np.nan, 1])
-    assert result.errors == ["", "RDKit cannot read this SMILES", "", "the output of the model is not finite"]
+    assert result.errors == [
+        "",
+        "RDKit cannot read this SMILES (ring 1 is not closed)",
+        "",
+        "the output of the model is not finite",
+    ]
 
 
 def test_the_table_has_a_row_per_molecule():
@@ -166,7 +171,7 @@ def test_columns_of_a_table(kind, names, scores, added, first):
         assert TablePredictor(predictor, reader, StreamOptions()).signature() != table.signature()
     written = rows_of(chunk, columns)
     assert written[0] == ["C", *first]
-    assert written[1] == ["C1CC", *[""] * (len(added) - 1), "RDKit cannot read this SMILES"]
+    assert written[1] == ["C1CC", *[""] * (len(added) - 1), "RDKit cannot read this SMILES (ring 1 is not closed)"]
 
 
 def test_a_predictor_that_was_not_calibrated_has_no_intervals():

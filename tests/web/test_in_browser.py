@@ -92,7 +92,10 @@ def test_a_chemist_clicks_through_the_page(open_page, counter, peptides, hostile
         == "The model peptides gives no uncertainty ranges: it was saved without validation rows to measure them on."
     )
     assert page.locator("tbody tr:first-child td.number").first.inner_text().split("\n") == ["3.000", "2.500 to 3.500"]
-    assert page.inner_text("tbody tr:nth-child(3) .failed") == "RDKit cannot read this SMILES"
+    assert (
+        page.inner_text("tbody tr:nth-child(3) .failed")
+        == "RDKit cannot read this SMILES (the bracket ( is not closed)"
+    )
 
     page.reload()
     page.wait_for_selector("tbody tr:nth-child(4)")

@@ -10,7 +10,7 @@ def row(smiles, name="", fields=()):
 
 
 def test_what_is_not_drawn_says_why():
-    assert why_not_drawn("C(", 5) == "RDKit cannot read this SMILES"
+    assert why_not_drawn("C(", 5) == "RDKit cannot read this SMILES (the bracket ( is not closed)"
     assert why_not_drawn("CCO", 2) == "3 atoms, more than 2"
 
 

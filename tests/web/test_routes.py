@@ -33,7 +33,11 @@ def test_a_few_molecules_are_predicted_at_once(client):
             first["neighbors"][1],
         ],
     }
-    assert (second["values"], second["error"], second["neighbors"]) == ({}, "RDKit cannot read this SMILES", [])
+    assert (second["values"], second["error"], second["neighbors"]) == (
+        {},
+        "RDKit cannot read this SMILES (the bracket ( is not closed)",
+        [],
+    )
 
 
 def test_extra_columns_are_passed_on(open_client, counter):

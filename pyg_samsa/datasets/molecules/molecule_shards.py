@@ -122,7 +122,7 @@ def convert_table(
         >>> whole = convert_table(open_molecule_table(path), path.parent / "parts", **options)
         >>> parts = convert_table(open_molecule_table(path), path.parent / "parts", **options, shard_rows=1)
         >>> list(whole.smiles), list(parts.smiles), parts.left_out[0].reason
-        (['CO', 'CC'], ['CO', 'CC'], 'RDKit cannot read this SMILES')
+        (['CO', 'CC'], ['CO', 'CC'], 'RDKit cannot read this SMILES (the bracket ( is not closed)')
 
     Cost: memory of a shard, about 1 KB a row, and of some 50 bytes for each row of the table; three times the disk of
     the prepared file until the folder is deleted.

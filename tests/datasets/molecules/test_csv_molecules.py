@@ -166,7 +166,10 @@ def test_unreadable_molecules(table, caplog):
     assert dataset._data.source_row.tolist() == [n + 1 for n in range(40) if n not in (7, 20, 30)]
     assert dataset[7].y.item() == 8
     assert "3 rows left out (3 unreadable molecules)" in caplog.text
-    assert dataset.left_out.read_text().splitlines()[1] == "8,C(C,RDKit cannot read this SMILES"
+    assert (
+        dataset.left_out.read_text().splitlines()[1]
+        == "8,C(C,RDKit cannot read this SMILES (the bracket ( is not closed)"
+    )
     rows[7][0] = "=1+1"
     left_out = table(["smiles", "y"], rows, skip_invalid=True).left_out
     assert left_out.read_text().splitlines()[1].startswith("8,'=1+1,")
