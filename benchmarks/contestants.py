@@ -19,6 +19,8 @@ from pyg_samsa.nn import PointNet, SAMSABlock, SAMSAConv
 
 Build = Callable[[Workload, int], nn.Module]
 PRODUCTS = "SAMSA, products alone"
+ACTIVATED = "SAMSA, products, GELU and softmax"
+BOUNDS = (PRODUCTS, ACTIVATED)
 
 
 class Packed(nn.Module):
@@ -128,19 +130,24 @@ class PointNetLayers(nn.Module):
 
 
 class ProductsAlone(nn.Module):
-    """The matrix products of a block with SAMSA, with their shapes, and nothing else.
+    """The matrix products of a block with SAMSA, with their shapes.
 
-    Queries are taken 256 at a time, so that their products with the keys stay in the cache. The output means nothing.
-    Scores choose no keys, nothing is normalised, and there are no activations.
+    Queries are taken 256 at a time, so that their products with the keys stay in the cache. The output means nothing:
+    scores choose no keys, and tokens are not normalised.
+
+    Args:
+        activated: Whether GELU and softmax are computed too.
     """
 
-    def __init__(self, channels: int, heads: int, samples: int) -> None:
+    def __init__(self, channels: int, heads: int, samples: int, *, activated: bool = False) -> None:
         super().__init__()
+        self.activated = activated
         self.heads, self.samples = heads, samples
         self.scores = nn.Sequential(nn.Linear(channels, channels), nn.Linear(channels, heads))
         self.query, self.key_value = nn.Linear(channels, channels), nn.Linear(channels, 2 * channels)
         self.out = nn.Linear(channels, channels)
-        self.ffn = nn.Sequential(nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels))
+        act = nn.GELU() if activated else nn.Identity()
+        self.ffn = nn.Sequential(nn.Linear(channels, 4 * channels), act, nn.Linear(4 * channels, channels))
 
     def forward(self, x: Tensor, index: RaggedIndex) -> Tensor:
         """Return the result [T, D] of the last product."""
@@ -150,7 +157,8 @@ class ProductsAlone(nn.Module):
         key, value = rows[taken].unflatten(1, (2, self.heads, -1)).permute(1, 2, 0, 3)
         queries = self.query(x).unflatten(1, (self.heads, -1)).transpose(0, 1)
         pieces = [piece for query in queries.split(index.sizes, dim=1) for piece in query.split(256, dim=1)]
-        heads = [piece @ key.mT @ value for piece in pieces]
+        weights = (piece @ key.mT for piece in pieces)
+        heads = [(each.softmax(-1) if self.activated else each) @ value for each in weights]
         return self.ffn(self.out(torch.cat(heads, dim=1).transpose(0, 1).flatten(1)))
 
 
@@ -201,6 +209,7 @@ BLOCK: dict[str, Build] = {
     "SAMSA": _block(_samsa()),
     "SAMSA soft": _block(_samsa("soft")),
     PRODUCTS: lambda work, samples: ProductsAlone(work.channels, work.heads, samples),
+    ACTIVATED: lambda work, samples: ProductsAlone(work.channels, work.heads, samples, activated=True),
     "packed full": _block(_full),
     "padded full": lambda work, samples: Padded(
         DensePreNorm(work.channels, MaskedAttention(work.channels, work.heads)), _masked

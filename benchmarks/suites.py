@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import checks, contestants
-from benchmarks.contestants import PRODUCTS, Build
+from benchmarks.contestants import BOUNDS, Build
 from benchmarks.kernels import kernel_of
 from benchmarks.timing import take_turns
 from benchmarks.workloads import POINTS, SYMBOLS, Workload, peptide_batch, peptides, single
@@ -61,14 +61,14 @@ def run_suite(name: str, setting: Setting) -> Iterator[dict[str, Any]]:
                 field = (
                     contestants.BLOCK
                     if samples == work.samples[0]
-                    else _only(contestants.BLOCK, "SAMSA", PRODUCTS, "packed full")
+                    else _only(contestants.BLOCK, "SAMSA", *BOUNDS, "packed full")
                 )
-                left_out = PRODUCTS if backward else "SAMSA soft"
-                field = {key: build for key, build in field.items() if key != left_out}
+                left_out = BOUNDS if backward else ("SAMSA soft",)
+                field = {key: build for key, build in field.items() if key not in left_out}
                 if work is POINTS and samples == work.samples[0]:
                     field = {**field, **contestants.CLOUDS}
                 yield from _compare(name, work, samples, field, setting, backward=backward)
-        names = ["SAMSA", "packed full"] if backward else ["SAMSA", PRODUCTS, "packed full"]
+        names = ["SAMSA", "packed full"] if backward else ["SAMSA", *BOUNDS, "packed full"]
         pair = _only(contestants.BLOCK, *names)
         yield from _compare(name, _single(16_384, 256, setting), 256, pair, setting, backward=backward)
         if not backward:
