@@ -8,6 +8,7 @@ import yaml
 
 from pyg_samsa.cli import data, main
 from pyg_samsa.datasets.packing import MANIFEST
+from pyg_samsa.datasets.points.shapes import Shapes
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 
 SHAPES = {"format": "samsa", "name": "shapes", "per_family": 3, "num_points": 16}
@@ -74,7 +75,8 @@ def test_encodings_descriptors_and_tables_travel_too(tmp_path, config, capsys):
     assert command.endswith(f" dataset.csv {there}/tables/table.csv")
 
 
-def test_data_sets_by_name_and_several_configs(tmp_path, config):
+def test_data_sets_by_name_and_several_configs(tmp_path, config, monkeypatch):
+    monkeypatch.setitem(Shapes.__init__.__kwdefaults__, "per_family", 5)  # 200 take half a minute
     other = config("other.yaml", dataset={**SHAPES, "per_family": 4})
     run("pack", tmp_path / "pack.zip", "shapes", "--cfg", config(), "--cfg", other, "--root", tmp_path / "here")
     found = members(tmp_path / "pack.zip")
