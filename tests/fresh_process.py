@@ -1,4 +1,4 @@
-"""Python code in a process of its own that starts in no time.
+"""Python code in a process of its own that starts quickly.
 
 ``start`` and ``run`` are like ``subprocess.Popen`` and ``subprocess.run`` for ``python -c CODE ARGUMENTS``. The process
 is forked from one that has imported the package and done nothing else, which saves the seconds that the imports take.

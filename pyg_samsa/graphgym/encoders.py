@@ -156,12 +156,14 @@ class ASTNode(NodeEncoder):
         torch.Size([2, 16])
     """
 
+    cardinalities: tuple[int, ...] = NODE_CARDINALITIES
+
     def build(self, channels: int) -> nn.Module:
         """Return the encoder."""
-        return CategoricalEncoder(NODE_CARDINALITIES, channels)
+        return CategoricalEncoder(self.cardinalities, channels)
 
 
-class ASTEdge(NodeEncoder):
+class ASTEdge(ASTNode):
     """Sum of embeddings of kind (tree, next token) and direction of an edge of ogbg-code2.
 
     Example:
@@ -172,10 +174,7 @@ class ASTEdge(NodeEncoder):
     """
 
     attribute = "edge_attr"
-
-    def build(self, channels: int) -> nn.Module:
-        """Return the encoder."""
-        return CategoricalEncoder(EDGE_CARDINALITIES, channels)
+    cardinalities = EDGE_CARDINALITIES
 
 
 class DummyEdge(NodeEncoder):
