@@ -284,7 +284,9 @@ def _graphgps() -> str:
     }
     layers = {name: f"`model.type {ours}`" for name, ours in table.CONVOLUTIONS.items()}
     encodings = {name: f"`pe.kind {ours}`" for name, ours in table.ENCODINGS.items()}
+    encodings[table.BIAS] = "`graphormer.*`: degrees, a graph token, biases by shortest paths"
     attention = {"Transformer": "full attention, `model.type gps`", "Performer": "FAVOR+, `model.type gps`"}
+    attention["BiasedTransformer"] = "full attention with the biases of `GraphormerBias`, `model.type gps`"
     attention |= {name.upper(): f"`model.type samsa` with `samsa.attention {name}`" for name in OPERATORS}
     locals_ = {name: f"`samsa.local {ours}`" if ours else "none" for name, ours in LOCAL_OF_GRAPHGPS.items()}
     for title, taken, refused in (

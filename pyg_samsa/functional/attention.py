@@ -13,6 +13,7 @@ from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.functional import varlen
 from pyg_samsa.functional.dense_layout import DenseLayout
 from pyg_samsa.functional.device_path import takes_cpu_path
+from pyg_samsa.functional.graph_pairs import PairBias
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.triton_support import refuse_triton, runs_in_triton
 from pyg_samsa.typing import Float
@@ -173,11 +174,12 @@ def full_attention(
     index: RaggedIndex,
     *,
     dropout: float = 0.0,
+    bias: PairBias | None = None,
 ) -> Float[Tensor, "T H Cv"]:
     r"""Let every token attend to all tokens of its graph.
 
     .. math::
-        o_t = \mathrm{softmax}\bigl(q_t K_{b(t)}^\top / \sqrt{C}\bigr) V_{b(t)}
+        o_i = \sum_j \mathrm{softmax}_j\bigl(q_i^\top k_j / \sqrt{C} + b_{ij}\bigr) v_j
 
     Args:
         query: Packed queries.
@@ -185,6 +187,7 @@ def full_attention(
         value: Packed values.
         index: Where each graph begins and ends.
         dropout: Probability that an attention weight is dropped, 0 to 1.
+        bias: Added to the scores of each pair, see `pair_bias`; None for none.
 
     Returns:
         Attended values.
@@ -195,9 +198,12 @@ def full_attention(
         torch.Size([3, 2, 4])
 
     Cost: O(sum of n^2 H C) time; memory O(T H C) on the CPU, and elsewhere a mask per group of graphs of similar size.
+    With a bias O(sum of n^2 H), that of its tables.
     """
     if index.num_tokens == 0:
         return query.new_zeros(query.shape)
+    if bias is not None:
+        return _with_bias(query, key, value, bias, dropout)
     if takes_cpu_path(query) and not index.uniform:
         pairs = zip(
             *((piece.transpose(0, 1) for piece in tensor.split(index.sizes)) for tensor in (key, value)), strict=True
@@ -212,6 +218,15 @@ def full_attention(
         return F.scaled_dot_product_attention(q, k, v, mask, dropout_p=dropout).transpose(1, 2)
 
     return index.in_tables(attend)
+
+
+def _with_bias(query: Tensor, key: Tensor, value: Tensor, bias: PairBias, dropout: float) -> Tensor:
+    out = []
+    for layout, table in zip(bias.pairs.layouts, bias.tables, strict=True):
+        q, k, v = (layout.to_table(tensor).transpose(1, 2) for tensor in (query, key, value))
+        attended = F.scaled_dot_product_attention(q, k, v, table.to(q.dtype), dropout_p=dropout)
+        out.append(attended.transpose(1, 2))
+    return bias.pairs.join(out)
 
 
 def _triton(query: Tensor, key: Tensor, value: Tensor, index: RaggedIndex, dropout: float) -> Tensor:

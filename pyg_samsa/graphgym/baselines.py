@@ -1,4 +1,4 @@
-"""The networks ``gcn``, ``gcnii``, ``gine``, ``gatedgcn``, ``mlp`` and ``gps``, of PyG's operators."""
+"""The networks ``gcn``, ``gcnii``, ``gine``, ``gatedgcn``, ``mlp``, ``gps`` and ``graphormer``, of PyG's operators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError, check_choice
-from pyg_samsa.graphgym.network import SHRINKING_HEAD, WORD_HEAD, _features, encoding_options, level
+from pyg_samsa.graphgym.graphormer import make_structure, uses_structure
+from pyg_samsa.graphgym.network import NORM_HEAD, SHRINKING_HEAD, WORD_HEAD, _features, encoding_options, level
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import GPS_LAYERS, UNSET_FLOAT
 from pyg_samsa.graphgym.share import train_graph_features
@@ -17,7 +18,7 @@ from pyg_samsa.options import check_memory
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.scaling import fit_graph_features
 
-_HEAD_LAYERS = {SHRINKING_HEAD: 3, WORD_HEAD: 1}
+_HEAD_LAYERS = {SHRINKING_HEAD: 3, WORD_HEAD: 1, NORM_HEAD: 1}
 _ACTIVATIONS = {**dict.fromkeys(ACTIVATIONS), "swish": "silu"}
 
 
@@ -26,9 +27,11 @@ class GNNNetwork(BatchNetwork):
 
     GraphGym's names keep their meaning: ``gnn.layers_mp``, ``gnn.dim_inner``, ``gnn.dropout``, ``gnn.act``,
     ``gnn.batchnorm``, ``gnn.residual``, ``gnn.layers_post_mp`` (0 and 1 are a linear head) and ``model.graph_pooling``;
-    ``gnn.head san_graph`` is a head of three layers that halve the channels, and ``ogb_code_graph`` of one layer.
+    ``gnn.head san_graph`` is a head of three layers that halve the channels, ``ogb_code_graph`` of one layer, and
+    ``graphormer_graph`` of a layer norm before the pooling and one layer.
     ``gps`` takes GraphGPS's ``gt.layers``, ``gt.dim_hidden`` and ``gt.dropout`` where they are set, ``gt.layer_type``
-    (else GINE and full attention), ``gt.n_heads`` (else 4), ``gt.attn_dropout`` and ``gt.layer_norm``.
+    (else GINE and full attention), ``gt.n_heads`` (else 4), ``gt.attn_dropout`` and ``gt.layer_norm``. ``graphormer``
+    takes ``graphormer.*``, which are also the encodings of ``gps`` with ``BiasedTransformer``.
 
     Args:
         dim_in: Width of float node features, if the data set does not describe them.
@@ -49,6 +52,8 @@ class GNNNetwork(BatchNetwork):
             del options["pool"]
         if level() == "link":
             options["edge_decoding"] = cfg.model.edge_decoding
+        if uses_structure():
+            options["structure"] = make_structure(options["channels"], options["heads"])
         in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
         super().__init__(
             GNN(in_channels, dim_out, edge_channels=edge_channels, layer=self.layer, level=level(), **options),
@@ -93,6 +98,12 @@ class GPSNetwork(GNNNetwork):
     layer = "gps"
 
 
+class GraphormerNetwork(GNNNetwork):
+    """``graphormer``: see `GNNNetwork`."""
+
+    layer = "graphormer"
+
+
 def gnn_options(layer: str) -> dict[str, Any]:
     """Return the keyword arguments of :class:`pyg_samsa.nn.GNN` that the configuration holds.
 
@@ -123,10 +134,16 @@ def gnn_options(layer: str) -> dict[str, Any]:
         "update_edges": gnn.update_edges,
         "head_layers": _HEAD_LAYERS.get(gnn.head, max(1, gnn.layers_post_mp)),
         "head_shrinks": gnn.head == SHRINKING_HEAD,
+        "final_norm": gnn.head == NORM_HEAD,
         "pool": cfg.model.graph_pooling,
         **encoding_options(),
     }
+    if options["pool"] == "graph_token" and not (uses_structure() and cfg.graphormer.use_graph_token):
+        expected = "a pooling of nodes, or graphormer.use_graph_token True with a network that has this token"
+        raise ConfigError("model.graph_pooling", options["pool"], expected)
     options = options | _gps_options() if layer == "gps" else _without_gt(options)
+    if layer == "graphormer":
+        options |= _graphormer_options()
     if gnn.update_edges and options.get("local", layer) != "gatedgcn":
         hint = "Set it with model.type gatedgcn, or with model.type gps and gt.layer_type CustomGatedGCN+Transformer."
         raise ConfigError("gnn.update_edges", True, "False with layers that are not gated", hint=hint)
@@ -139,6 +156,8 @@ def _check_memory(layer: str, channels: int, layers: int) -> None:
     of_gt = cfg.gt if layer == "gps" else {"dim_hidden": 0, "layers": 0}
     width = "gt.dim_hidden" if of_gt["dim_hidden"] else "gnn.dim_inner"
     depth = "gt.layers" if of_gt["layers"] else "gnn.layers_mp"
+    if layer == "graphormer":
+        width, depth = "graphormer.embed_dim", "graphormer.num_layers"
     check_memory(*max((width, channels), (depth, layers), key=lambda pair: pair[1]), layers * channels**2)
 
 
@@ -166,6 +185,22 @@ def _gps_options() -> dict[str, Any]:
     }
 
 
+def _graphormer_options() -> dict[str, Any]:
+    own = cfg.graphormer
+    if own.embed_dim % own.num_heads:
+        raise ConfigError("graphormer.num_heads", own.num_heads, f"a divisor of graphormer.embed_dim ({own.embed_dim})")
+    return {
+        "channels": own.embed_dim,
+        "num_layers": own.num_layers,
+        "heads": own.num_heads,
+        "dropout": own.dropout,
+        "attn_dropout": own.attention_dropout,
+        "mlp_dropout": own.mlp_dropout,
+        "norm": "none",
+        "residual": True,
+    }
+
+
 def _without_gt(options: dict[str, Any]) -> dict[str, Any]:
     """Refuse a layer of GPS in a network without attention."""
     if cfg.gt.layer_type != "samsa":
@@ -179,3 +214,4 @@ register_once(register.network_dict, "mlp", NodeWiseNetwork)
 register_once(register.network_dict, "gine", GINENetwork)
 register_once(register.network_dict, "gatedgcn", GatedGCNNetwork)
 register_once(register.network_dict, "gps", GPSNetwork)
+register_once(register.network_dict, "graphormer", GraphormerNetwork)

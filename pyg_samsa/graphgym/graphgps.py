@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from pyg_samsa.datasets import catalog
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym import graphgps_keys as table
+from pyg_samsa.graphgym.graphgps_transformers import translate_bias, translate_graphormer
 from pyg_samsa.graphgym.settings import GPS_LAYERS, LOCAL_OF_GRAPHGPS
 from pyg_samsa.nn import OPERATORS
 from pyg_samsa.nn.readout import POOLS
@@ -123,6 +124,7 @@ def translate(leaves: Mapping[str, Any], known: Collection[str] = ()) -> Transla
     _network(leaves, made)
     _head(leaves, made)
     used = _used_encodings(leaves)
+    translate_bias(leaves, made, used)
     for name in dropped:
         key = table.KEYS[name]
         if key.handled == table.LISTED and leaves[name] not in key.harmless and _belongs(name, used):
@@ -159,7 +161,7 @@ def _is_foreign(leaves: Mapping[str, Any]) -> bool:
 
 
 def _encodings() -> tuple[str, ...]:
-    return (*table.ENCODINGS, *table.REFUSED_ENCODINGS)
+    return (*table.ENCODINGS, table.BIAS, *table.REFUSED_ENCODINGS)
 
 
 def _refuse(key: str, value: Any, reason: str, allowed: Mapping[str, Any], hint: str = "") -> NoReturn:
@@ -220,6 +222,8 @@ def _network(leaves: Mapping[str, Any], made: Translation) -> None:
         return
     if network == "custom_gnn":
         _custom_gnn(leaves, made)
+    elif network == "Graphormer":
+        translate_graphormer(leaves, made)
     else:
         _gps(network, leaves, made)
     if _text(leaves, "optim.scheduler").endswith("_with_warmup"):
@@ -298,7 +302,7 @@ def _head(leaves: Mapping[str, Any], made: Translation) -> None:
     if not head:
         return
     made.settings["gnn.head"] = Taken(leaves["gnn.head"], "gnn.head")
-    if head in ("san_graph", "ogb_code_graph") and _is(made, "samsa"):
+    if head in ("san_graph", "ogb_code_graph", "graphormer_graph") and _is(made, "samsa"):
         made.note("gnn.head", head, "networks of SAMSA have a head of their own")
         made.set("gnn.head", "graph", "gnn.head", head)
 
@@ -318,15 +322,16 @@ def _used_encodings(leaves: Mapping[str, Any]) -> list[str]:
         if part in table.REFUSED_ENCODINGS and (on or part in parts):
             key = _ENCODER if part in parts else f"posenc_{part}.enable"
             _refuse(key, leaves[key], table.REFUSED_ENCODINGS[part], table.ENCODINGS)
-    for part in table.ENCODINGS:
+    for part in (*table.ENCODINGS, table.BIAS):
         on = enabled[part]
         if on and part not in parts:
-            hint = f"Name it, such as LinearNode+{part}, or set pe.kind {table.ENCODINGS[part]} instead."
+            instead = f", or set pe.kind {table.ENCODINGS[part]} instead" if part in table.ENCODINGS else ""
+            hint = f"Name it, such as LinearNode+{part}{instead}."
             raise ConfigError(f"posenc_{part}.enable", True, f"False, or {part} in {_ENCODER}", hint=hint)
         if part in parts and not on:
             hint = f"Set posenc_{part}.enable True, or leave {part} out of the name."
             raise ConfigError(_ENCODER, name, f"posenc_{part}.enable True with this name", hint=hint)
-    return [part for part in table.ENCODINGS if part in parts]
+    return [part for part in (*table.ENCODINGS, table.BIAS) if part in parts]
 
 
 def _encoders(leaves: Mapping[str, Any], made: Translation, used: Sequence[str]) -> None:
@@ -342,14 +347,17 @@ def _encoders(leaves: Mapping[str, Any], made: Translation, used: Sequence[str])
         if base in table.SUPERPIXEL_ENCODERS and (base.startswith("COCO") or table.SCALES_SUPERPIXELS in leaves):
             made.set("dataset.scale_features", True, key, name)
         made.settings[key] = Taken(leaves[key], key) if base == name else Taken(base, key, name)
-    if leaves.get("dataset.edge_encoder") is False and _is_foreign(leaves) and not _is(made, "gcn"):
+    reads_edges = not _is(made, "gcn") and not _is(made, "graphormer")
+    if leaves.get("dataset.edge_encoder") is False and _is_foreign(leaves) and reads_edges:
         made.note("dataset.edge_encoder", False, "edge features that a data set has are encoded all the same")
     if not used:
         return
     if leaves.get("model.type") == "gnn":
         hint = "For example: model.type custom_gnn, with gnn.layer_type gineconv or gatedgcnconv."
         raise ConfigError(_ENCODER, leaves[_ENCODER], "no encoding with GraphGym's own network gnn", hint=hint)
-    made.set("pe.kind", "+".join(table.ENCODINGS[part] for part in used), _ENCODER, leaves[_ENCODER])
+    if not (kinds := [table.ENCODINGS[part] for part in used if part in table.ENCODINGS]):
+        return
+    made.set("pe.kind", "+".join(kinds), _ENCODER, leaves[_ENCODER])
     if "LapPE" in used:
         source = "posenc_LapPE.eigen.max_freqs"
         made.set("pe.dim", leaves.get(source, 10), source, leaves.get(source))

@@ -32,10 +32,7 @@ class Key:
     harmless: tuple[Any, ...] = ()
 
 
-_SAN, _GRAPHORMER = (
-    "the network of SAN is not part of this package",
-    "the network Graphormer is not part of this package",
-)
+_SAN = "the network of SAN is not part of this package"
 _EIGEN = "eigenvectors 2 to K + 1 of the normalised Laplacian are used"
 _ADDED = "encodings are mapped to all channels and added, not concatenated"
 _NO_EXPANDER = "there are no expander graphs here; layers with SAMSA are this package's sparse attention"
@@ -44,7 +41,6 @@ _UNUSED_ENCODING = "see `enable` of the same group."
 REFUSED_ENCODINGS: Mapping[str, str] = {
     "SignNet": "the network SignNet of eigenvectors is not part of this package; LapPE flips signs at random",
     "EquivStableLapPE": "no layer here weights messages by distances of eigenvectors",
-    "GraphormerBias": "the biases of Graphormer are not part of this package",
     "HKdiagSE": "heat kernels are not part of this package; RWSE is near to them",
     "ElstaticSE": "the electrostatic kernel is not part of this package",
     "ERN": "encodings by effective resistance are not part of this package",
@@ -95,7 +91,14 @@ KEYS: Mapping[str, Key] = {
     "gnn.residual": Key(SAME, "Whether layers of `custom_gnn` are residual."),
     "gnn.stage_type": Key(NOTHING, "layers are stacked."),
     "gpu_mem": Key(NOTHING, "the memory of the GPU is always reported."),
-    "graphormer.*": Key(NOTHING, f"{_GRAPHORMER}."),
+    "graphormer.attention_dropout": Key(SAME, "Dropout of the attention weights of Graphormer."),
+    "graphormer.dropout": Key(SAME, "Dropout of the layers of Graphormer."),
+    "graphormer.embed_dim": Key(SAME, "Channels of Graphormer; the same as `gnn.dim_inner`."),
+    "graphormer.input_dropout": Key(SAME, "Dropout before the first layer, with `GraphormerBias`."),
+    "graphormer.mlp_dropout": Key(SAME, "Dropout within the MLPs of Graphormer."),
+    "graphormer.num_heads": Key(SAME, "Heads of Graphormer; with `BiasedTransformer` the same as `gt.n_heads`."),
+    "graphormer.num_layers": Key(SAME, "Layers of Graphormer."),
+    "graphormer.use_graph_token": Key(SAME, "Whether a token is added to each graph, with `GraphormerBias`."),
     "gt.attn_dropout": Key(SAME, "Dropout of the attention weights."),
     "gt.batch_norm": Key(SAME, "Batch norms of `GPSModel`."),
     "gt.bigbird.*": Key(NOTHING, "the attention BigBird is not part of this package."),
@@ -114,7 +117,7 @@ KEYS: Mapping[str, Key] = {
     "metric_best": Key(SAME, "Metric that chooses the epoch; `f1` is macro F1, `accuracy-SBM` the mean over classes."),
     "mlflow.*": Key(NOTHING, "runs are logged to `metrics.csv`, TensorBoard and Weights & Biases."),
     "model.edge_decoding": Key(SAME, "Score of a pair of nodes: `dot`, `concat` or `cosine_similarity`."),
-    "model.graph_pooling": Key(SAME, "Readout: `mean`, `add` or `max`; with SAMSA's layers `mean` or `attention`."),
+    "model.graph_pooling": Key(SAME, "Readout: `mean`, `add`, `max`, `graph_token`; of SAMSA `mean` or `attention`."),
     "model.loss_fun": Key(SAME, "Loss: `cross_entropy`, `weighted_cross_entropy`, `l1`, `smoothl1`, `mse`."),
     "model.type": Key(READ, "Network, see below."),
     "name_tag": Key(SAME, "Text that is appended to the name of the run."),
@@ -136,7 +139,12 @@ KEYS: Mapping[str, Key] = {
     "posenc_ERN.*": Key(NOTHING, _UNUSED_ENCODING),
     "posenc_ElstaticSE.*": Key(NOTHING, _UNUSED_ENCODING),
     "posenc_EquivStableLapPE.*": Key(NOTHING, _UNUSED_ENCODING),
-    "posenc_GraphormerBias.*": Key(NOTHING, _UNUSED_ENCODING),
+    "posenc_GraphormerBias.dim_pe": Key(NOTHING, "degrees are added to all channels, there as here."),
+    "posenc_GraphormerBias.enable": Key(READ, "With `GraphormerBias` in the name of the node encoder."),
+    "posenc_GraphormerBias.node_degrees_only": Key(READ, "`graphormer.node_degrees_only`."),
+    "posenc_GraphormerBias.num_in_degrees": Key(READ, "`graphormer.num_in_degrees`."),
+    "posenc_GraphormerBias.num_out_degrees": Key(READ, "`graphormer.num_out_degrees`."),
+    "posenc_GraphormerBias.num_spatial_types": Key(READ, "`graphormer.num_spatial_types`."),
     "posenc_HKdiagSE.*": Key(NOTHING, _UNUSED_ENCODING),
     "posenc_LapPE.dim_pe": Key(LISTED, _ADDED),
     "posenc_LapPE.eigen.eigvec_norm": Key(LISTED, "eigenvectors have length 1", ("L2",)),
@@ -191,11 +199,10 @@ KEYS: Mapping[str, Key] = {
 }  # fmt: skip
 """Every setting, by its name; ``group.*`` stands for all others of a group."""
 
-NETWORKS: Mapping[str, str] = {"GPSModel": "gps", "MultiModel": "gps", "custom_gnn": ""}
+NETWORKS: Mapping[str, str] = {"GPSModel": "gps", "MultiModel": "gps", "Graphormer": "graphormer", "custom_gnn": ""}
 """``model.type`` there -> here; ``custom_gnn`` is one of :obj:`CONVOLUTIONS`."""
 REFUSED_NETWORKS: Mapping[str, str] = {
     "SANTransformer": _SAN,
-    "Graphormer": _GRAPHORMER,
     "Performer": "the network Performer is not part of this package; GPSModel has layers None+Performer",
     "BigBird": "the network BigBird is not part of this package; GPSModel has layers None+SAMSA",
 }
@@ -209,12 +216,13 @@ CONVOLUTIONS: Mapping[str, str] = {
 """``gnn.layer_type`` of ``custom_gnn`` -> ``model.type`` here."""
 REFUSED_ATTENTION: Mapping[str, str] = {
     "Exphormer": _NO_EXPANDER,
-    "BiasedTransformer": "attention with the biases of Graphormer is not part of this package",
     "BigBird": "the attention BigBird is not part of this package",
     "None": "a block without attention is not GPS's; custom_gnn has message passing alone",
 }
 ENCODINGS: Mapping[str, str] = {"LapPE": "lap", "RWSE": "rwse"}
 """Encodings in the name of a node encoder -> ``pe.kind``."""
+BIAS = "GraphormerBias"
+"""The encoding in the name of a node encoder that becomes ``graphormer.*``."""
 SUPERPIXEL_ENCODERS = ("VOCNode", "VOCEdge", "COCONode", "COCOEdge")
 _SCALED = "the same, with `dataset.scale_features True`, as in the repository that has this name"
 NODE_ENCODERS: Mapping[str, str] = {
@@ -243,6 +251,7 @@ HEADS: Mapping[str, str] = {
     "default": "the head that fits the data set",
     "graph": "pooling, then `gnn.layers_post_mp` linear layers",
     "san_graph": "pooling, then three linear layers that halve the channels",
+    "graphormer_graph": "a layer norm, pooling, then one linear layer",
     "ogb_code_graph": "pooling, then one linear layer for each word of the sequence",
     "inductive_node": "a prediction for each node of many graphs",
     "node": "a prediction for each node of one graph, or of many",
@@ -250,7 +259,6 @@ HEADS: Mapping[str, str] = {
 }
 REFUSED_HEADS: Mapping[str, str] = {
     "infer_links": "links that the edges of a graph are split into are not part of this package",
-    "graphormer_graph": "it reads the graph token of Graphormer",
 }
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "gps": {

@@ -18,11 +18,13 @@ from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.molecule_descriptors import add_descriptors
+from pyg_samsa.datasets.paths import add_paths
 from pyg_samsa.datasets.scaled_features import add_feature_scale
 from pyg_samsa.errors import ConfigError, DataError
 from pyg_samsa.functional.codes import STRUCTURAL_CODES
 from pyg_samsa.graphgym.changes import Changes
 from pyg_samsa.graphgym.data_defaults import FITTING_TASK_TYPES, fit_to_data
+from pyg_samsa.graphgym.graphormer import check_degrees, edge_categories, reads_paths, uses_structure
 from pyg_samsa.graphgym.loss import BOUNDED, refuse_bounds
 from pyg_samsa.graphgym.masked_network import masked_columns
 from pyg_samsa.graphgym.register import register_once
@@ -133,12 +135,17 @@ def _without_labels(dataset: Any) -> Any:
 def _with_added_features(dataset: Any, folder: str, *, progress: bool = True) -> Any:
     """Return the data set with the positional encodings and the descriptors that the configuration asks for."""
     if cfg.pe.kind != "none" and cfg.model.type in WITHOUT_ENCODINGS:
-        hint = "samsa, gcn, gcnii, gine, gatedgcn, mlp and gps take encodings."
+        hint = "samsa, gcn, gcnii, gine, gatedgcn, mlp, gps and graphormer take encodings."
         raise ConfigError("pe.kind", cfg.pe.kind, f"'none' with the network {cfg.model.type}", hint=hint)
     masked = dataset.task.kind == MASKED
     dataset = add_encoding(dataset, **values_for(add_encoding, cfg), folder=folder, progress=progress)
     if masked:
         return dataset  # codes and descriptors must not tell hidden features
+    if uses_structure():
+        check_degrees(dataset)
+        if reads_paths():
+            kinds = edge_categories(dataset.features.edge_channels)
+            dataset = add_paths(dataset, cfg.graphormer.num_spatial_types, kinds, progress=progress)
     if _uses_structural_codes():
         read = dataset.features.edge_channels is not None
         dataset = add_code_keys(dataset, cfg.samsa.eval_codes, edge_features=read)

@@ -45,7 +45,8 @@ _CATEGORICAL = ("Atom", "Bond", "Integer", "TypeDictNode", "TypeDictEdge", "ASTN
 BUILT_IN_ENCODERS = (*_CATEGORICAL, *SUPERPIXEL_ENCODERS, "LinearNode", "LinearEdge")
 SHRINKING_HEAD = "san_graph"
 WORD_HEAD = "ogb_code_graph"
-LEVEL_OF_HEAD = {"graph": "graph", "mlp_graph": "graph", SHRINKING_HEAD: "graph", WORD_HEAD: "graph"}
+NORM_HEAD = "graphormer_graph"
+LEVEL_OF_HEAD = dict.fromkeys(("graph", "mlp_graph", SHRINKING_HEAD, WORD_HEAD, NORM_HEAD), "graph")
 LEVEL_OF_HEAD |= {"node": "node", "inductive_node": "node"}
 LEVEL_OF_HEAD |= {"link": "link", "edge": "link", "link_pred": "link", "inductive_edge": "link"}
 
@@ -190,7 +191,7 @@ def model_options() -> dict[str, Any]:
     """
     for key, fixed in FIXED_IN_SAMSA.items():
         if (value := value_of(key, cfg)) != fixed:
-            hint = "This setting is for the networks gcn, gcnii, gine, gatedgcn, mlp and gps."
+            hint = "This setting is for the networks gcn, gcnii, gine, gatedgcn, mlp, gps and graphormer."
             raise ConfigError(key, value, f"{fixed!r} with this network", hint=hint)
     return samsa_options()
 
@@ -295,7 +296,7 @@ def unused_settings(given: Iterable[str]) -> list[str]:
         reads = (*reads, "gnn.")
     if cfg.model.type == "samsa":
         reads = (*reads, *(f"{part}." for part in parts))
-    groups = {"gnn", "gt", *parts}
+    groups = {"gnn", "gt", "graphormer", *parts}
     without_effect = {f"samsa.{name}" for name in OF_READOUT} if own else set()
     if not cfg.share.graph_channels:
         without_effect |= {f"samsa.{name}" for name in _OF_GRAPH_FEATURES}
@@ -333,7 +334,8 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "bag_of_features": (*_BY_ALL, "samsa.channels", "samsa.dropout", "gt.dim_hidden", "gt.dropout"),
     "point_net": (*_BY_ALL, "samsa.dropout"),
     **dict.fromkeys(LAYERS, (*_BY_ALL, "gnn.")),
-    "gps": (*_BY_ALL, "gnn.", "gt."),
+    "gps": (*_BY_ALL, "gnn.", "gt.", "graphormer."),
+    "graphormer": (*_BY_ALL, "graphormer.", "gnn.act", "gnn.layers_post_mp"),
 }
 """Settings that describe a network, or prefixes of them, by the network of this package that reads them."""
 

@@ -17,6 +17,7 @@ from pyg_samsa.datasets.scaled_features import add_feature_scale
 from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import OPERATORS
+from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
 from pyg_samsa.nn.models.gnn_blocks import NO_LOCAL, local_names
 from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
@@ -185,7 +186,7 @@ LOCAL_OF_GRAPHGPS = {
     "PNA": "pna",
     "INCIDENCE": "incidence",
 }
-_GPS_ATTENTION = {"Transformer": "multihead", "Performer": "performer"}
+_GPS_ATTENTION = {"Transformer": "multihead", "Performer": "performer", "BiasedTransformer": "biased"}
 # GraphGPS's names of the layers of the network gps -> the arguments local and attention of pyg_samsa.nn.GNN.
 GPS_LAYERS = {
     f"{local}+{attention}": (ours or NO_LOCAL, name)
@@ -264,6 +265,7 @@ def add_registered() -> None:
 
 add_registered()
 add_owner(PointNet, "point_net")
+add_owner(GraphormerEncoding, "graphormer")
 add_owner(add_encoding, "pe")
 add_owner(add_feature_scale, "dataset")
 add_owner(add_descriptors, "dataset", defaults={"descriptors": []})
@@ -393,6 +395,12 @@ _NAMES_OF_GRAPHGPS = (
         "Whether layers of gcn, gcnii, gine, gatedgcn and mlp are residual. Blocks of samsa and gps are.",
     ),
 )
+_setting("graphormer.num_layers", 6, "Network graphormer: layers.", low=1, high=1000)
+_setting("graphormer.embed_dim", 80, "Network graphormer: channels.", low=1, high=2**16)
+_setting("graphormer.num_heads", 4, "Network graphormer: heads; a divisor of the channels.", low=1, high=1024)
+_setting("graphormer.dropout", 0.0, "Network graphormer: dropout of layers and head.", low=0.0, below=1.0)
+_setting("graphormer.attention_dropout", 0.0, "Network graphormer: dropout of the attention.", low=0.0, below=1.0)
+_setting("graphormer.mlp_dropout", 0.0, "Network graphormer: dropout within the MLPs.", low=0.0, below=1.0)
 
 # GraphGym's own settings whose default is another one here.
 CHANGED_DEFAULTS: dict[str, Any] = {

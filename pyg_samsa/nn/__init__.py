@@ -3,6 +3,7 @@
 from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.conv.attention_conv import AttentionConv
 from pyg_samsa.nn.conv.attention_weights import SampledTokens
+from pyg_samsa.nn.conv.biased_attention import BiasedAttention
 from pyg_samsa.nn.conv.flt_conv import FLTConv
 from pyg_samsa.nn.conv.gated_edge_conv import GatedEdgeConv
 from pyg_samsa.nn.conv.incidence_conv import IncidenceConv
@@ -17,6 +18,7 @@ from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.encoder import Encoder
 from pyg_samsa.nn.encoding.categorical import AtomEncoder, BondEncoder, CategoricalEncoder
 from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
+from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
 from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
 from pyg_samsa.nn.encoding.masked_encoder import MaskedEncoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
@@ -55,6 +57,7 @@ __all__ = [
     "AtomEncoder",
     "AttentionConv",
     "BagOfFeatures",
+    "BiasedAttention",
     "BondEncoder",
     "CategoricalEncoder",
     "CoordinateFree",
@@ -68,6 +71,7 @@ __all__ = [
     "GraphBridge",
     "GraphFeatures",
     "GraphTokenizer",
+    "GraphormerEncoding",
     "ImportanceScore",
     "IncidenceConv",
     "LinearScore",

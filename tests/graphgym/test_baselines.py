@@ -148,6 +148,7 @@ def test_options_say_what_graphgym_and_graphgps_say(small):
         "update_edges": False,
         "head_layers": 3,
         "head_shrinks": False,
+        "final_norm": False,
         "pool": "add",
         "pe_channels": 0,
         "flip_signs": False,
@@ -173,6 +174,38 @@ def test_options_say_what_graphgym_and_graphgps_say(small):
     }
     assert {key: options[key] for key in wanted} == wanted
     assert (options["attn_dropout"], options["pe_channels"], options["flip_signs"]) == (0.5, 4, True)
+
+
+def test_graphormer_has_settings_of_its_own(small):
+    own = {"num_layers": 2, "embed_dim": 24, "num_heads": 3, "dropout": 0.1, "attention_dropout": 0.2}
+    own |= {"mlp_dropout": 0.3, "input_dropout": 0.4, "num_spatial_types": 7, "num_in_degrees": 5}
+    gnn = {"head": "graphormer_graph", "act": "gelu"}
+    load_config(small("graphormer", graphormer=own, gnn=gnn, model={"graph_pooling": "graph_token"}))
+    assert gnn_options("graphormer") == {
+        "channels": 24,
+        "num_layers": 2,
+        "heads": 3,
+        "dropout": 0.1,
+        "attn_dropout": 0.2,
+        "mlp_dropout": 0.3,
+        "activation": "gelu",
+        "norm": "none",
+        "residual": True,
+        "update_edges": False,
+        "head_layers": 1,
+        "head_shrinks": False,
+        "final_norm": True,
+        "pool": "graph_token",
+        "pe_channels": 0,
+        "flip_signs": False,
+    }
+    cfg.share.in_channels, cfg.share.level, cfg.share.task = [4], "graph", "multilabel"
+    model = build_network(1, 3).model
+    assert model.head.channel_list == [24, 3]
+    assert model.structure.dropout.p == 0.4
+    assert model.layers[0].attention.dropout == 0.2
+    assert (model.layers[0].dropout.p, model.layers[0].mlp[3].p) == (0.1, 0.3)
+    assert model.pool is None
 
 
 def test_the_head_of_san_has_three_layers_that_halve_the_channels(small):
@@ -206,6 +239,14 @@ def test_every_layer_of_gps_computes(name, layer, small):
         ("gcn", {"gt": {"layer_type": "GINE+Transformer"}}, r"gt\.layer_type"),
         ("gps", {"gt": {"layer_norm": True, "batch_norm": True}}, r"gt\.layer_norm"),
         ("gps", {"gt": {"n_heads": 3}}, "a divisor of 8 channels"),
+        ("gps", {"model": {"graph_pooling": "graph_token"}}, r"model\.graph_pooling"),
+        ("graphormer", {"graphormer": {"num_heads": 3}}, r"graphormer\.num_heads"),
+        ("graphormer", {"graphormer": {"num_in_degrees": 2}}, r"graphormer\.num_in_degrees: got 2"),
+        (
+            "graphormer",
+            {"graphormer": {"use_graph_token": False}, "model": {"graph_pooling": "graph_token"}},
+            r"model\.graph_pooling",
+        ),
         ("gcn", {"pe": {"kind": "signnet"}}, r"pe\.kind"),
         ("samsa", {"gt": {"layer_type": "GINE+Transformer"}}, r"gt\.layer_type"),
         ("samsa", {"gnn": {"residual": False}}, r"gnn\.residual"),
@@ -259,6 +300,7 @@ def test_packaged_configurations_keep_to_the_benchmark(network):
         ("gcn", {"gnn.layers_mp": 10**12}, "gnn.layers_mp: got 1000000000000"),
         ("gps", {"gt.dim_hidden": 10**6}, "gt.dim_hidden: got 1000000"),
         ("gps", {"gt.layers": 10**12}, "gt.layers: got 1000000000000"),
+        ("graphormer", {"graphormer.embed_dim": 10**6}, "graphormer.embed_dim: got 1000000"),
     ],
 )
 def test_networks_that_no_machine_holds_are_not_built(network, settings, key):

@@ -68,8 +68,8 @@ FORMS = {
     ("zinc", "GPSModel", GINE, "TypeDictNode+SignNet", "san_graph", "add"): NODE,
     ("zinc", "GPSModel", GINE, "TypeDictNode+EquivStableLapPE", "san_graph", "add"): NODE,
     ("zinc", "GPSModel", GINE, "TypeDictNode+LapPE+RWSE", "san_graph", "add"): "",
-    ("zinc", "GPSModel", BIASED, "TypeDictNode+GraphormerBias", "san_graph", "graph_token"): "gt.layer_type",
-    ("zinc", "GPSModel", BIASED, "TypeDictNode+GraphormerBias+RWSE", "san_graph", "add"): "gt.layer_type",
+    ("zinc", "GPSModel", BIASED, "TypeDictNode+GraphormerBias", "san_graph", "graph_token"): "",
+    ("zinc", "GPSModel", BIASED, "TypeDictNode+GraphormerBias+RWSE", "san_graph", "add"): "",
     ("zinc", "GPSModel", "GINE+SAMSA", "TypeDictNode+RWSE", "san_graph", "add"): "",
     ("hiv", "GPSModel", GATED, "Atom+RWSE", "san_graph", "mean"): "",
     ("hiv", "GPSModel", GATED, "Atom+RWSE", "default", "mean"): "",
@@ -107,8 +107,9 @@ FORMS = {
     ("webkb", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "",
     ("coauthor", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "",
     ("coauthor", "MultiModel", "GCN+Exphormer", "LinearNode", "default", None): "gt.layer_type",
-    ("webkb", "Graphormer", None, "LinearNode+GraphormerBias", "node", None): "model.type",
-    ("zinc", "Graphormer", None, "TypeDictNode+GraphormerBias", "graphormer_graph", "graph_token"): "model.type",
+    ("webkb", "Graphormer", None, "LinearNode+GraphormerBias", "node", None): "",
+    ("zinc", "Graphormer", None, "TypeDictNode+GraphormerBias", "graphormer_graph", "graph_token"): "",
+    ("zinc", "Graphormer", None, "TypeDictNode", "graphormer_graph", "mean"): NODE,
     ("zinc", "SANTransformer", None, "TypeDictNode+LapPE", "san_graph", "add"): "model.type",
     ("voc", "SANTransformer", None, "VOCNode+LapPE", "inductive_node", None): "model.type",
     ("cifar", "MultiModel", "CustomGatedGCN+Exphormer", "LinearNode", "default", "mean"): "gt.layer_type",
@@ -126,7 +127,7 @@ ENCODINGS = {
     },
     "SignNet": {"enable": True, "model": "MLP", "dim_pe": 4, "phi_out_dim": 4, "eigen": EIGEN},
     "EquivStableLapPE": {"enable": True, "raw_norm_type": "none", "eigen": EIGEN},
-    "GraphormerBias": {"enable": True, "num_spatial_types": 20, "node_degrees_only": False},
+    "GraphormerBias": {"enable": True, "num_spatial_types": 20, "num_in_degrees": 16, "num_out_degrees": 16},
 }
 
 
@@ -170,7 +171,7 @@ def content(data, network, layer, node, head, pooling):
     if network == "MultiModel":
         written["prep"] = {"exp": True, "exp_deg": 5, "num_virt_node": 1, "add_edge_index": True}
     if network == "Graphormer":
-        written["graphormer"] = {"num_layers": 2, "embed_dim": 8, "num_heads": 2, "use_graph_token": False}
+        written["graphormer"] = {"num_layers": 2, "embed_dim": 8, "num_heads": 2, "use_graph_token": head != "node"}
     for part in (node or "").split("+"):
         if part in ENCODINGS:
             written[f"posenc_{part}"] = ENCODINGS[part]
@@ -202,7 +203,7 @@ def test_every_form_loads_up_to_the_data_or_names_what_it_cannot(form, write, mo
         loaded = load_config(write(form))
         check_run()
         assert cfg.optim.max_epoch == 3
-        assert (cfg.pe.kind == "none") == ("+" not in (form[3] or "") and form[3] not in ENCODINGS)
+        assert (cfg.pe.kind == "none") == (not {"LapPE", "RWSE"} & set((form[3] or "").split("+")))
         assert loaded.translation.notes
         return
     with pytest.raises(ConfigError) as caught:
@@ -282,6 +283,9 @@ TRAINED = [
     ("coco", "custom_gnn", "gcnconv", "COCONode", "inductive_node", None),
     ("zinc", "GPSModel", "GINE+SAMSA", "TypeDictNode+LapPE+RWSE", "san_graph", "add"),
     ("zinc", "GPSModel", GINE, "TypeDictNode+LapPE+RWSE", "san_graph", "add"),
+    ("zinc", "GPSModel", BIASED, "TypeDictNode+GraphormerBias", "san_graph", "graph_token"),
+    ("zinc", "GPSModel", BIASED, "TypeDictNode+GraphormerBias+RWSE", "san_graph", "add"),
+    ("zinc", "Graphormer", None, "TypeDictNode+GraphormerBias", "graphormer_graph", "graph_token"),
 ]
 
 
@@ -618,3 +622,19 @@ def test_more_types_than_are_set_are_refused(write, tmp_path, monkeypatch):
     opts = ["dataset.node_encoder_num_types", "27", "out_dir", str(tmp_path / "out"), "dataset.dir", str(tmp_path)]
     with pytest.raises(ConfigError, match=r"dataset.node_encoder_num_types: got 27, expected at least 28"):
         runner.run(write(form), opts, verbosity=-1)
+
+
+def test_graphormer_trains_on_one_graph_from_raw_files(write, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "draw_run", lambda *_, **__: None)
+    geom_gcn_files.shrink(monkeypatch)
+    geom_gcn_files.write(tmp_path / "data", "texas")
+    form = ("webkb", "Graphormer", None, "LinearNode+GraphormerBias", "node", None)
+    path = write(form, dataset={**content(*form)["dataset"], "name": "texas"})
+    opts = {"optim.max_epoch": 2, "optim.num_warmup_epochs": 0, "num_threads": 1, "accelerator": "cpu"}
+    opts |= {"out_dir": tmp_path / "out", "dataset.dir": tmp_path / "data"}
+    words = [str(word) for pair in opts.items() for word in pair]
+    (result,) = runner.run(path, words, verbosity=-1)
+    assert 0 < result.test["loss"] < 100
+    assert len(read_table(result.folder.file("predictions_test.csv"))) == 5
+    with pytest.raises(ConfigError, match=r"graphormer.num_in_degrees: got 1, expected at least"):
+        runner.run(path, [*words, "posenc_GraphormerBias.num_in_degrees", "1"], verbosity=-1)

@@ -67,7 +67,7 @@ def test_every_meaning_is_said(name):
 
 
 def test_a_group_stands_for_its_settings_and_not_for_others():
-    assert table.find_key("graphormer.num_heads").handled == table.NOTHING
+    assert table.find_key("prep.exp_deg").handled == table.NOTHING
     assert table.find_key("pretrained.dir").handled == table.REFUSED
     assert table.find_key("gt.bigbird.block_size").handled == table.NOTHING
     assert table.find_key("gt.anything") is None

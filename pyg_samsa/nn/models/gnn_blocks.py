@@ -13,6 +13,7 @@ from torch_geometric.nn.resolver import normalization_resolver
 
 from pyg_samsa.nn.conv.gated_edge_conv import GatedEdgeConv
 from pyg_samsa.nn.conv.local_layers import LOCAL_LAYERS, LocalLayer, gin, gine
+from pyg_samsa.nn.models.graphormer_blocks import BiasedGPSConv
 from pyg_samsa.typing import Float, Int
 
 NO_LOCAL = "none"
@@ -320,7 +321,7 @@ def make_gps(
         channels: Channels D, a multiple of ``heads``.
         conv: Message passing beside the attention, or None.
         heads: Number of heads.
-        attention: ``"multihead"`` or ``"performer"``.
+        attention: ``"multihead"``, ``"performer"`` or ``"biased"``, see `BiasedGPSConv`.
         attn_dropout: Dropout in the attention, 0 to below 1.
         act: Makes an activation.
         norm: One of :obj:`NORMS`.
@@ -333,17 +334,12 @@ def make_gps(
         torch.Size([3, 8])
     """
     name, norm_options = _NORMS[norm]
-    layer = GPSConv(
-        channels,
-        conv,
-        heads,
-        dropout,
-        act=act(),
-        norm=name,
-        norm_kwargs=norm_options,
-        attn_type=attention,
-        attn_kwargs={"dropout": attn_dropout},
-    )
+    options: dict[str, Any] = {"dropout": dropout, "act": act(), "norm": name, "norm_kwargs": norm_options}
+    if attention == "biased":
+        layer: GPSConv = BiasedGPSConv(channels, conv, heads, attn_dropout, **options)
+    else:
+        options |= {"attn_type": attention, "attn_kwargs": {"dropout": attn_dropout}}
+        layer = GPSConv(channels, conv, heads, **options)  # type: ignore[arg-type]
     if conv is None:
         layer.norm1 = None  # PyG's block would hold a norm of messages that it never computes
     if attention == "performer":

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import Dropout, Module, ModuleList, MultiheadAttention, Sequential
+from torch.nn import Dropout, LayerNorm, Module, ModuleList, MultiheadAttention, Sequential
 from torch_geometric.nn import MLP, GPSConv
 from torch_geometric.nn.aggr import Aggregation
 from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver
@@ -13,8 +14,10 @@ from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.autocast import at_least_float32, without_autocast
 from pyg_samsa.functional.batch_vector import inverse_permutation
 from pyg_samsa.functional.inputs import edges_of
+from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
+from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
 from pyg_samsa.nn.models.gnn_blocks import (
@@ -29,25 +32,33 @@ from pyg_samsa.nn.models.gnn_blocks import (
     make_local,
     make_norm,
 )
+from pyg_samsa.nn.models.graphormer_blocks import BiasedGPSConv, GraphormerLayer
 from pyg_samsa.nn.pair_decoder import PairDecoder
 from pyg_samsa.nn.precision import as_weights, in_full_precision
 from pyg_samsa.nn.readout import make_pool
 from pyg_samsa.options import check_integer, check_memory, check_no_effect, check_probability
 from pyg_samsa.typing import Float, Int, Shaped
 
-LAYERS = ("gcn", "gcnii", "gine", "gatedgcn", "mlp", "gps")
-_WITHOUT_EDGE_FEATURES = ("gcn", "gcnii", "mlp")
+LAYERS = ("gcn", "gcnii", "gine", "gatedgcn", "mlp", "gps", "graphormer")
+_WITH_ATTENTION = ("gps", "graphormer")
+_WITHOUT_EDGE_FEATURES = ("gcn", "gcnii", "mlp", "graphormer")
 _OWN_CONV = {"gcnii": InitialResidual, "mlp": NodeWise}
-ATTENTION = ("multihead", "performer")
-POOLS = ("mean", "add", "max", "attention")
+ATTENTION = ("multihead", "performer", "biased")
+POOLS = ("mean", "add", "max", "attention", "graph_token")
 ACTIVATIONS = ("relu", "gelu", "elu", "selu", "silu")
-
-
 _MOST = {"channels": 2**16, "num_layers": 1000, "heads": 1024, "head_layers": 100}
 
 
+class _Encoded(NamedTuple):
+    """Tokens after the last layer, sorted by graph, and the token of each node in the given order."""
+
+    x: Tensor
+    index: RaggedIndex  # type: ignore[assignment]
+    node_rows: Tensor | None
+
+
 class GNN(Module):
-    r"""Message-passing networks and GPS, built from PyG's operators: the baselines of the literature.
+    r"""Message-passing networks, GPS and Graphormer, built from PyG's operators: the baselines of the literature.
 
     .. math::
         h_i^{(l+1)} = h_i^{(l)} + \mathrm{dropout}\bigl(\sigma(\mathrm{norm}(\mathrm{conv}(h^{(l)}, e)_i))\bigr)
@@ -55,24 +66,29 @@ class GNN(Module):
     with the convolutions of GCN (`"Semi-Supervised Classification with Graph Convolutional Networks"
     <https://arxiv.org/abs/1609.02907>`_), of GCNII (`InitialResidual`), of GINE (`"Strategies for Pre-training Graph
     Neural Networks" <https://arxiv.org/abs/1905.12265>`_) or gated ones (`"Residual Gated Graph ConvNets"
-    <https://arxiv.org/abs/1711.07553>`_), without any (`NodeWise`), or with the blocks of GPS (`"Recipe for a General,
-    Powerful, Scalable Graph Transformer" <https://arxiv.org/abs/2205.12454>`_). `"Where Did the Gap Go?"
+    <https://arxiv.org/abs/1711.07553>`_), without any (`NodeWise`), with the blocks of GPS (`"Recipe for a General,
+    Powerful, Scalable Graph Transformer" <https://arxiv.org/abs/2205.12454>`_) or the layers of Graphormer
+    (`GraphormerLayer`). `"Where Did the Gap Go?"
     <https://arxiv.org/abs/2309.00367>`_ shows how strong they are when tuned: residuals, a deep head and positional
     encodings matter more than the kind of layer.
 
     Args:
         in_channels: The node features, in one of the forms of `SAMSA.from_options`.
         out_channels: Number of predictions per graph, node or pair.
-        edge_channels: The edge features, in the same forms; None if edges have no features. GCN and GCNII do not use
-            them.
-        layer: ``"gcn"``, ``"gcnii"``, ``"gine"``, ``"gatedgcn"``, ``"mlp"`` (nodes only) or ``"gps"``.
-        channels: Channels D of a node; for GPS a multiple of ``heads``.
+        edge_channels: The edge features, in the same forms; None if edges have no features. GCN, GCNII and Graphormer
+            do not use them, except for the types of edges of ``structure``.
+        layer: ``"gcn"``, ``"gcnii"``, ``"gine"``, ``"gatedgcn"``, ``"mlp"`` (nodes only), ``"gps"`` or
+            ``"graphormer"``.
+        channels: Channels D of a node; with attention a multiple of ``heads``.
         num_layers: Number of layers.
         local: For GPS, the message passing in parallel to the attention: a name in :obj:`LOCAL_LAYERS` other than
             ``"incidence"``, such as ``"gine"`` or ``"gatedgcn"``; ``"none"`` for attention alone.
-        attention: For GPS, ``"multihead"`` or ``"performer"``.
-        heads: For GPS, number of attention heads.
-        attn_dropout: For GPS, dropout in the attention, 0 to below 1.
+        attention: For GPS, ``"multihead"``, ``"performer"`` or ``"biased"``.
+        heads: For GPS and Graphormer, number of attention heads.
+        attn_dropout: For GPS and Graphormer, dropout in the attention, 0 to below 1.
+        mlp_dropout: For Graphormer, dropout within the MLP of a layer, 0 to below 1.
+        structure: For Graphormer and ``attention="biased"``, the encoding of the structure, with the same channels and
+            heads.
         activation: ``"relu"``, ``"gelu"``, ``"elu"``, ``"selu"`` or ``"silu"``.
         norm: ``"batch"``, ``"layer"`` (per node) or ``"none"``.
         residual: Whether layers have residual connections; always for GPS.
@@ -82,7 +98,9 @@ class GNN(Module):
         head_layers: Number of linear layers of the head.
         head_shrinks: Whether each layer of the head before the last halves the channels, without dropout, as in the
             head of SAN (`"Rethinking Graph Transformers with Spectral Attention" <https://arxiv.org/abs/2106.03893>`_).
-        pool: For ``level="graph"``, the pooling: ``"mean"``, ``"add"``, ``"max"`` or ``"attention"``.
+        final_norm: Whether a layer norm follows the last layer.
+        pool: For ``level="graph"``, the pooling: ``"mean"``, ``"add"``, ``"max"``, ``"attention"``, or
+            ``"graph_token"`` for the graph token of ``structure`` alone. Others pool it with the nodes.
         level: ``"graph"``: one prediction per graph; ``"node"``: one per node; ``"link"``: one per pair of nodes that
             is passed as ``edge_label_index``.
         edge_decoding: For ``level="link"``: ``"dot"``, ``"concat"`` or ``"cosine_similarity"``, see `PairDecoder`.
@@ -96,7 +114,7 @@ class GNN(Module):
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*),
           encodings [N, P] (*optional*), features of graphs [B, graph_channels] (*optional*), pairs [2, L] (*for*
-          ``level="link"``)
+          ``level="link"``), shortest paths [sum of n^2, 1 or 3] (*optional, with* ``structure``)
         - **output:** [B, out_channels], [N, out_channels] for ``level="node"``, or [L, out_channels] for
           ``level="link"``
 
@@ -113,6 +131,7 @@ class GNN(Module):
 
     Cost: O(L (N D^2 + E D)), for GINE and gated convolutions O(L (N + E) D^2). The attention of GPS pads graphs to the
     largest one of the batch, n_max: O(L B n_max^2 D) with ``"multihead"``, O(L B n_max D^2) with ``"performer"``.
+    That of Graphormer and ``"biased"`` takes O(L sum of n^2 D) time and O(L sum of n^2 H) memory.
     """
 
     def __init__(
@@ -128,6 +147,8 @@ class GNN(Module):
         attention: str = "multihead",
         heads: int = 4,
         attn_dropout: float = 0.0,
+        mlp_dropout: float = 0.0,
+        structure: GraphormerEncoding | None = None,
         activation: str = "relu",
         norm: str = "batch",
         residual: bool = True,
@@ -135,6 +156,7 @@ class GNN(Module):
         dropout: float = 0.0,
         head_layers: int = 2,
         head_shrinks: bool = False,
+        final_norm: bool = False,
         pool: str = "mean",
         level: str = "graph",
         edge_decoding: str = "dot",
@@ -169,13 +191,18 @@ class GNN(Module):
         check_integer("graph_channels", graph_channels, low=0)
         check_probability("dropout", dropout)
         check_probability("attn_dropout", attn_dropout)
-        if layer == "gps":
-            check_no_effect(GNN, {"residual": residual}, reason="layer is 'gps', whose blocks are residual")
+        check_probability("mlp_dropout", mlp_dropout)
+        if layer in _WITH_ATTENTION:
+            check_no_effect(GNN, {"residual": residual}, reason=f"layer is {layer!r}, whose blocks are residual")
             if channels % heads:
                 raise ConfigError("channels", channels, f"a multiple of heads = {heads}")
         else:
-            unused = {"local": local, "attention": attention, "heads": heads, "attn_dropout": attn_dropout}
-            check_no_effect(GNN, unused, reason=f"layer is {layer!r}")
+            check_no_effect(GNN, {"heads": heads, "attn_dropout": attn_dropout}, reason=f"layer is {layer!r}")
+        if layer != "gps":
+            check_no_effect(GNN, {"local": local, "attention": attention}, reason=f"layer is {layer!r}")
+        if layer != "graphormer":
+            check_no_effect(GNN, {"mlp_dropout": mlp_dropout}, reason=f"layer is {layer!r}")
+        _check_structure(structure, layer, attention, channels, heads, pool)
         if (local if layer == "gps" else layer) != "gatedgcn":
             check_no_effect(GNN, {"update_edges": update_edges}, reason="the convolution is not gated")
         if level != "graph":
@@ -192,10 +219,14 @@ class GNN(Module):
             make_encoder("edge_channels", edge_channels, channels) if uses_edges and edge_channels is not None else None
         )
         self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
+        self.structure = structure
         act = partial(activation_resolver, activation)
         self.layers = ModuleList()
         self.update_edges = update_edges
         for number in range(num_layers):
+            if layer == "graphormer":
+                self.layers.append(GraphormerLayer(channels, heads, dropout, attn_dropout, mlp_dropout))
+                continue
             name, has_edges = local if layer == "gps" else layer, self.edge_encoder is not None
             own = _OWN_CONV.get(name)
             conv: Module | None = own(channels) if own else make_local(name, channels, act, edge_features=has_edges)
@@ -206,7 +237,8 @@ class GNN(Module):
                 self.layers.append(make_gps(channels, conv, heads, attention, attn_dropout, act, norm, dropout))
             else:
                 self.layers.append(Layer(conv, make_norm(norm, channels), act, dropout, residual))
-        self.pool = _pool(pool, channels) if level == "graph" else None
+        self.final_norm = LayerNorm(channels) if final_norm else None
+        self.pool = _pool(pool, channels) if level == "graph" and pool != "graph_token" else None
         self.graph_features = GraphFeatures(graph_channels, channels, dropout=dropout) if graph_channels else None
         """Encodes the features of graphs; None without ``graph_channels``."""
 
@@ -230,14 +262,15 @@ class GNN(Module):
             >>> GNN(5, 2, pe_channels=4).inputs
             frozenset({'pe'})
         """
-        parts = {"pe": self.pe_encoder, "graph_features": self.graph_features}
+        spatial = None if self.structure is None else self.structure.spatial
+        parts = {"pe": self.pe_encoder, "graph_features": self.graph_features, "paths": spatial}
         names = {name for name, part in parts.items() if part is not None}
         return frozenset(names | ({"edge_label_index"} if self.level == "link" else set()))
 
     def reset_parameters(self) -> None:
         """Draw new weights."""
-        encoders = (self.node_encoder, self.edge_encoder, self.pe_encoder, self.graph_features)
-        for module in (*encoders, *self.layers, self.pool, self.head):
+        encoders = (self.node_encoder, self.edge_encoder, self.pe_encoder, self.structure, self.graph_features)
+        for module in (*encoders, *self.layers, self.final_norm, self.pool, self.head):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
             if isinstance(module, GPSConv) and isinstance(module.attn, MultiheadAttention):
@@ -252,6 +285,7 @@ class GNN(Module):
         *,
         batch_size: int | None = None,
         pe: Float[Tensor, "N P"] | None = None,
+        paths: Int[Tensor, "pairs columns"] | None = None,
     ) -> Float[Tensor, "N D"]:
         """Return the nodes after the last layer; arguments as in `forward`.
 
@@ -259,32 +293,53 @@ class GNN(Module):
             >>> GNN(5, 2, channels=16).encode(torch.randn(3, 5), torch.tensor([[0, 1], [1, 0]])).shape
             torch.Size([3, 16])
         """
+        encoded = self._encode(x, edge_index, edge_attr, batch, batch_size, pe, paths)
+        return encoded.x if encoded.node_rows is None else encoded.x[encoded.node_rows]
+
+    def _encode(
+        self,
+        x: Tensor,
+        edge_index: Tensor | None,
+        edge_attr: Tensor | None,
+        batch: Tensor | None,
+        batch_size: int | None,
+        pe: Tensor | None,
+        paths: Tensor | None,
+    ) -> _Encoded:
         edge_index, edge_attr = edges_of(edge_index, edge_attr)
         h = encode_features("x", self.node_encoder, x, self.channels)
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
-        graph = index.batch if perm is None else index.batch[inverse_permutation(perm)]
+        rows = None if perm is None else inverse_permutation(perm)
         if self.pe_encoder is not None:
-            h = h + self.pe_encoder(pe, graph, index.num_graphs)
+            h = h + self.pe_encoder(pe, index.batch if rows is None else index.batch[rows], index.num_graphs)
         edge_index = torch.empty(2, 0, dtype=torch.long, device=h.device) if edge_index is None else edge_index
         encoded = self._encode_edges(edge_index, edge_attr)
-        if h.size(0) == 0:
-            return h
         e: Tensor | Edges | None = encoded
         if self.update_edges:
             e = Edges(h.new_zeros(edge_index.size(1), self.channels) if encoded is None else encoded)
-        if perm is not None:
-            # The dense attention of GPS requires the nodes of a graph to be contiguous.
-            h, edge_index = h[perm], inverse_permutation(perm)[edge_index]
+        if perm is not None and rows is not None:
+            # Attention requires the nodes of a graph to be contiguous.
+            h, edge_index = h[perm], rows[edge_index]
+        bias = None
+        if self.structure is not None:
+            h, index, of_node, bias = self.structure(h, edge_index, index, edge_attr, paths)
+            edge_index, rows = of_node[edge_index], of_node if rows is None else of_node[rows]
+        if h.size(0) == 0:
+            return _Encoded(h, index, rows)
         if self.layer == "gcnii":
             e = h
         # Graph numbers without gaps: a graph without nodes would be a row of attention without keys.
         dense = torch.unique_consecutive(index.batch, return_inverse=True)[1] if self.layer == "gps" else None
         for layer in self.layers:
-            if isinstance(layer, GPSConv):
+            if isinstance(layer, GraphormerLayer):
+                h = layer(h, index, bias)
+            elif isinstance(layer, BiasedGPSConv):
+                h = layer(h, edge_index, index=index, bias=bias, edge_attr=e)
+            elif isinstance(layer, GPSConv):
                 h = layer(h, edge_index, dense, edge_attr=e)
             else:
                 h = layer(h, edge_index, e)
-        return h if perm is None else h[inverse_permutation(perm)]
+        return _Encoded(h if self.final_norm is None else self.final_norm(h), index, rows)
 
     def forward(
         self,
@@ -297,6 +352,7 @@ class GNN(Module):
         pe: Float[Tensor, "N P"] | None = None,
         graph_features: Shaped[Tensor, "B F"] | None = None,
         edge_label_index: Int[Tensor, "2 L"] | None = None,
+        paths: Int[Tensor, "pairs columns"] | None = None,
     ) -> Float[Tensor, "rows out"]:
         """Return the predictions.
 
@@ -309,6 +365,8 @@ class GNN(Module):
             pe: Positional encodings, if ``pe_channels`` is set.
             graph_features: Features of each graph, if ``graph_channels`` is set; NaN where a value is missing.
             edge_label_index: Pairs of nodes, for ``level="link"``.
+            paths: With ``structure``, `pyg_samsa.functional.shortest_paths.shortest_paths` of all graphs, if they were
+                computed before.
 
         Example:
             >>> GNN(5, 2, layer="gps", channels=16, level="node")(torch.randn(3, 5)).shape
@@ -316,21 +374,19 @@ class GNN(Module):
             >>> GNN(5, 1, channels=16, level="link")(torch.randn(3, 5), edge_label_index=torch.tensor([[0], [2]])).shape
             torch.Size([1, 1])
         """
-        h = self.encode(x, edge_index, edge_attr, batch, batch_size=batch_size, pe=pe)
         if edge_label_index is not None and self.level != "link":
             raise ShapeError("edge_label_index", list(edge_label_index.shape), f"None, because level is {self.level!r}")
-        if self.level == "node":
+        h, index, rows = self._encode(x, edge_index, edge_attr, batch, batch_size, pe, paths)
+        if self.level != "graph":
             encode_graph_features(None, graph_features, 0)
-            return in_full_precision(self.head, h)
-        index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
-        if self.level == "link":
-            encode_graph_features(None, graph_features, 0)
-            graph = index.batch if perm is None else index.batch[inverse_permutation(perm)]
+            graph = index.batch if rows is None else index.batch[rows]
+            h = h if rows is None else h[rows]
+            if self.level == "node":
+                return in_full_precision(self.head, h)
             with without_autocast(h):
                 return self.head(as_weights(self.head, h), edge_label_index, graph)
-        assert self.pool is not None
-        h = at_least_float32(h if perm is None else h[perm])
-        pooled = self.pool(h, index.batch, dim_size=index.num_graphs)
+        h = at_least_float32(h)
+        pooled = h[index.ptr[:-1]] if self.pool is None else self.pool(h, index.batch, dim_size=index.num_graphs)
         encoded = encode_graph_features(self.graph_features, graph_features, index.num_graphs)
         return in_full_precision(self.head, pooled if encoded is None else torch.cat([pooled, encoded], dim=1))
 
@@ -352,6 +408,21 @@ class GNN(Module):
     def __repr__(self) -> str:
         sizes = f"{self.channels}, layer={self.layer!r}, num_layers={len(self.layers)}"
         return f"{type(self).__name__}({sizes}, level={self.level!r})"
+
+
+def _check_structure(
+    structure: GraphormerEncoding | None, layer: str, attention: str, channels: int, heads: int, pool: str
+) -> None:
+    """Refuse an encoding of the structure that is missing, has no effect or does not fit."""
+    if (layer == "graphormer" or attention == "biased") != (structure is not None):
+        expected = "none with these layers" if structure is not None else "a GraphormerEncoding with these layers"
+        raise ConfigError("structure", structure, expected)
+    if structure is not None and (structure.channels, structure.heads) != (channels, heads):
+        raise ConfigError("structure", structure, f"an encoding with {channels} channels and {heads} heads")
+    if attention == "biased" and structure is not None and structure.spatial is None:
+        raise ConfigError("node_degrees_only", True, "False with attention 'biased'")
+    if pool == "graph_token" and (structure is None or structure.graph_token is None):
+        raise ConfigError("pool", pool, "a pooling of nodes, or an encoding of the structure with a graph token")
 
 
 def _pool(pool: str, channels: int) -> Aggregation:

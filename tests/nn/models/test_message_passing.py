@@ -5,7 +5,10 @@ from torch_geometric.nn.attention import PerformerAttention
 from torch_geometric.utils import to_undirected
 
 from pyg_samsa.errors import ConfigError, NumericalError, ShapeError
+from pyg_samsa.functional import RaggedIndex
+from pyg_samsa.functional.shortest_paths import batch_paths, edge_types
 from pyg_samsa.nn import num_parameters
+from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
 from pyg_samsa.nn.models.gnn_blocks import _MaskedPerformer
 from pyg_samsa.nn.models.message_passing import GNN, LAYERS
 from pyg_samsa.nn.pair_decoder import EDGE_DECODINGS
@@ -19,8 +22,12 @@ KINDS = [
     {"layer": "gps", "local": "gine"},
     {"layer": "gps", "local": "gatedgcn", "norm": "layer"},
     {"layer": "gps", "attention": "performer"},
+    {"layer": "gps", "attention": "biased", "use_graph_token": True},
+    {"layer": "graphormer", "use_graph_token": False},
+    {"layer": "graphormer", "use_graph_token": True, "final_norm": True},
 ]
-NAMES = ["gcn", "gcnii", "gine", "gatedgcn", "mlp", "gps", "gps-gated", "gps-performer"]
+NAMES = ["gcn", "gcnii", "gine", "gatedgcn", "mlp", "gps", "gps-gated", "gps-performer", "gps-biased", "graphormer"]
+NAMES += ["graphormer-token"]
 SIZES = [5, 0, 1, 7, 3]
 
 
@@ -47,12 +54,20 @@ def graphs(sizes=SIZES, seed=0):
     }
 
 
-def network(double=True, **options):
+def network(double=True, outputs=2, **options):
     torch.manual_seed(0)
     options = {"edge_channels": [4, 4], "channels": 8, "num_layers": 2, "pe_channels": 4, **options}
-    if options.get("layer") == "gps":
+    if options.get("layer") in ("gps", "graphormer"):
         options.setdefault("heads", 2)
-    model = GNN(3, 2, **options)
+    biased = options.get("layer") == "graphormer" or options.get("attention") == "biased"
+    if biased and "structure" not in options:
+        token = options.pop("use_graph_token", True)
+        kinds = options["edge_channels"]
+        options["structure"] = GraphormerEncoding(8, 2, num_spatial_types=4, edge_types=kinds, use_graph_token=token)
+        torch.nn.init.normal_(options["structure"].spatial.weight)
+        if token and options.get("level", "graph") == "graph":
+            options["pool"] = "graph_token"
+    model = GNN(3, outputs, **options)
     return model.double() if double else model
 
 
@@ -123,15 +138,8 @@ def test_node_order_does_not_matter(options, level):
 def test_pairs_follow_their_nodes_and_do_not_see_batch_mates(options, edge_decoding):
     inputs = graphs()
     pairs = torch.tensor([[0, 4, 6, 7, 13, 5], [3, 4, 12, 6, 15, 5]])
-    torch.manual_seed(0)
-    model = GNN(
-        3,
-        1,
-        **{"edge_channels": [4, 4], "channels": 8, "num_layers": 2, "pe_channels": 4, **options},
-        level="link",
-        edge_decoding=edge_decoding,
-    ).double()
-    assert model.inputs == {"pe", "edge_label_index"}
+    model = network(outputs=1, level="link", edge_decoding=edge_decoding, **options)
+    assert model.inputs - {"paths"} == {"pe", "edge_label_index"}
     model.train()
     call(model, inputs, edge_label_index=pairs)
     model.eval()
@@ -339,6 +347,12 @@ def test_what_does_not_fit_is_named():
         {"num_layers": 0},
         {"pool": "sum"},
         {"layer": "gps", "attention": "flash"},
+        {"layer": "gine", "mlp_dropout": 0.1},
+        {"layer": "gine", "structure": GraphormerEncoding(8, 2)},
+        {"layer": "graphormer", "structure": None},
+        {"layer": "graphormer", "structure": GraphormerEncoding(8, 4)},
+        {"layer": "gps", "attention": "biased", "structure": None},
+        {"pool": "graph_token"},
         {"layer": "gine", "heads": 2},
         {"layer": "gps", "residual": False},
         {"level": "node", "pool": "add"},
@@ -348,6 +362,33 @@ def test_what_does_not_fit_is_named():
     ):
         with pytest.raises(ConfigError, match=next(reversed(options))):
             network(**options)
+
+
+@pytest.mark.parametrize("options", KINDS[-3:], ids=NAMES[-3:])
+def test_paths_may_be_computed_before(options):
+    inputs = graphs()
+    model = trained(network(level="node", **options), inputs)
+    index = RaggedIndex.from_sizes(SIZES)
+    paths = batch_paths(inputs["edge_index"], index, 4, edge_types(inputs["edge_attr"], [4, 4]))
+    assert "paths" in model.inputs
+    torch.testing.assert_close(call(model, inputs, paths=paths), call(model, inputs), rtol=0, atol=0)
+    wrong = paths.clone()
+    wrong[:, 0] = 0
+    assert not torch.allclose(call(model, inputs, paths=wrong), call(model, inputs))
+
+
+def test_graphormer_is_its_parts():
+    """The encoding, the layers, a norm, the graph token and one linear layer."""
+    inputs = graphs()
+    model = trained(network(layer="graphormer", final_norm=True, head_layers=1, pe_channels=0), inputs)
+    index = RaggedIndex.from_sizes(SIZES)
+    h, tokens, _, bias = model.structure(
+        model.node_encoder(inputs["x"].double()), inputs["edge_index"], index, inputs["edge_attr"]
+    )
+    for layer in model.layers:
+        h = layer(h, tokens, bias)
+    expected = model.head.lins[0](model.final_norm(h)[tokens.ptr[:-1]])
+    torch.testing.assert_close(call(model, inputs), expected, rtol=0, atol=1e-12)
 
 
 def test_new_weights():

@@ -1,0 +1,73 @@
+"""Shortest paths between the nodes of the graphs of a data set, computed once for all epochs."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyg_samsa.functional.shortest_paths import edge_types, shortest_paths
+from pyg_samsa.io.progress import progress_bar
+
+
+def add_paths(
+    dataset: Any, num_spatial_types: int, cardinalities: Sequence[int] | None = None, *, progress: bool = True
+) -> Any:
+    """Return a shallow copy of an in-memory data set whose graphs have ``paths``, int16 [n^2, 1] or [n^2, 3].
+
+    `pyg_samsa.nn.GraphormerEncoding` computes the same for every batch if it does not get them.
+
+    Args:
+        dataset: A PyG ``InMemoryDataset``; others are returned as they are.
+        num_spatial_types: Number K of spatial types, see `pyg_samsa.functional.shortest_paths.shortest_paths`.
+        cardinalities: Number of categories of each feature of the edges, for the types of the edges along the paths;
+            None for lengths alone.
+        progress: Show a progress bar.
+
+    Raises:
+        ShapeError: A graph is too large, or the features of the edges do not fit.
+
+    Example:
+        >>> from torch_geometric.data import Data, InMemoryDataset
+        >>> dataset = InMemoryDataset()
+        >>> edges = torch.tensor([[0, 1], [1, 0]])
+        >>> dataset.data, dataset.slices = dataset.collate([Data(x=torch.ones(n, 1), edge_index=edges) for n in (2, 3)])
+        >>> add_paths(dataset, 4, progress=False)[1].paths.flatten().tolist()
+        [0, 1, 4, 1, 0, 4, 4, 4, 0]
+
+    Cost: That of `shortest_paths` for each graph, and 2 or 6 bytes of memory for each pair of nodes of a graph.
+    """
+    data: Any = getattr(dataset, "_data", None)
+    if data is None or "edge_index" not in data or "x" not in data:
+        return dataset
+    nodes, edges = _bounds(dataset, "x", data.x.size(0)), _bounds(dataset, "edge_index", data.edge_index.size(1))
+    types = None
+    if cardinalities is not None and data.get("edge_attr") is not None:
+        types = edge_types(data.edge_attr, cardinalities).numpy()
+    found = np.empty((int((nodes.diff() ** 2).sum()), 1 if types is None else 3), dtype=np.int16)
+    place = torch.cat([torch.zeros(1, dtype=torch.long), (nodes.diff() ** 2).cumsum(0)])
+    links = data.edge_index.long().numpy()
+    with progress_bar("Shortest paths", len(nodes) - 1, enabled=progress) as advance:
+        for size, ends, rows in zip(nodes.diff().tolist(), _ranges(edges), _ranges(place), strict=True):
+            own = None if types is None else types[ends]
+            found[rows] = shortest_paths(links[:, ends], size, num_spatial_types, own)
+            advance(1)
+    widened = copy.copy(dataset)
+    widened._data, widened._data_list = copy.copy(data), None
+    widened._data["paths"] = torch.from_numpy(found)
+    if dataset.slices is not None:
+        widened.slices = {**dataset.slices, "paths": place}
+    return widened
+
+
+def _bounds(dataset: Any, key: str, count: int) -> Tensor:
+    return torch.tensor([0, count]) if dataset.slices is None else torch.as_tensor(dataset.slices[key])
+
+
+def _ranges(bounds: Tensor) -> list[slice]:
+    return [slice(*pair) for pair in itertools.pairwise(bounds.tolist())]

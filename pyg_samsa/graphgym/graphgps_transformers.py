@@ -1,0 +1,86 @@
+"""Graphormer in configurations of GraphGPS: its network, and its encodings beside message passing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym import graphgps_keys as table
+
+if TYPE_CHECKING:
+    from pyg_samsa.graphgym.graphgps import Translation
+
+_ENCODER = "dataset.node_encoder_name"
+_OF_BIAS = ("num_spatial_types", "num_in_degrees", "num_out_degrees", "node_degrees_only")
+_OF_ENCODING = ("graphormer.use_graph_token", "graphormer.input_dropout")
+# What Graphormer does not read, beside the settings of GPS.
+_UNUSED = ("gnn.dim_inner", "gnn.dropout", "gnn.layers_mp", "gnn.residual")
+
+
+def translate_graphormer(leaves: Mapping[str, Any], made: Translation) -> None:
+    """Add the settings of the network ``Graphormer`` to a translation.
+
+    Args:
+        leaves: Dotted name -> value.
+        made: The translation, which holds the settings that stay as they are.
+
+    Raises:
+        ConfigError: ``gnn.dim_inner`` is not ``graphormer.embed_dim``.
+
+    Example:
+        >>> from pyg_samsa.graphgym.graphgps import Translation
+        >>> made = Translation()
+        >>> translate_graphormer({}, made)
+        >>> {key: taken.value for key, taken in made.settings.items()}
+        {'model.type': 'graphormer'}
+    """
+    made.set("model.type", "graphormer", "model.type", "Graphormer")
+    width = "graphormer.embed_dim"
+    if {width, "gnn.dim_inner"} <= set(leaves) and leaves[width] != leaves["gnn.dim_inner"]:
+        raise ConfigError(width, leaves[width], f"gnn.dim_inner ({leaves['gnn.dim_inner']})")
+    for key in [key for key in made.settings if key.startswith("gt.") or key in _UNUSED]:
+        del made.settings[key]
+
+
+def translate_bias(leaves: Mapping[str, Any], made: Translation, used: Sequence[str]) -> None:
+    """Add the settings of the encodings ``GraphormerBias`` to a translation.
+
+    Args:
+        leaves: Dotted name -> value.
+        made: The translation, with its network.
+        used: The encodings in the name of the node encoder.
+
+    Raises:
+        ConfigError: The network needs these encodings and the name does not have them, or the other way round; or
+            their heads are not those of the attention.
+
+    Example:
+        >>> from pyg_samsa.graphgym.graphgps import translate
+        >>> leaves = {"model.type": "Graphormer", "dataset.node_encoder_name": "LinearNode+GraphormerBias"}
+        >>> leaves |= {"posenc_GraphormerBias.enable": True, "posenc_GraphormerBias.num_in_degrees": 9}
+        >>> translate(leaves).settings["graphormer.num_in_degrees"].value
+        9
+    """
+    network, layer = (str(getattr(made.settings.get(key), "value", "")) for key in ("model.type", "gt.layer_type"))
+    foreign = str(leaves.get("model.type")) in table.NETWORKS
+    needs = network == "graphormer" or layer.endswith("+BiasedTransformer")
+    if table.BIAS in used and not needs:
+        hint = f"Leave {table.BIAS} out of the name, or use gt.layer_type GINE+BiasedTransformer, or Graphormer."
+        expected = "no biases with this network, which does not read them"
+        raise ConfigError(_ENCODER, leaves[_ENCODER], expected, hint=hint)
+    if needs and table.BIAS not in used and foreign:
+        hint = f"For example: LinearNode+{table.BIAS}, with posenc_{table.BIAS}.enable True."
+        expected = f"a name with {table.BIAS}, which this network reads"
+        raise ConfigError(_ENCODER, leaves.get(_ENCODER), expected, hint=hint)
+    for name in _OF_BIAS if table.BIAS in used else ():
+        if (source := f"posenc_{table.BIAS}.{name}") in leaves:
+            made.set(f"graphormer.{name}", leaves[source], source, leaves[source])
+    if network == "graphormer" or not foreign:
+        return
+    heads = "graphormer.num_heads"
+    if needs and heads in leaves and leaves[heads] != made.settings["gt.n_heads"].value:
+        raise ConfigError(heads, leaves[heads], f"gt.n_heads ({made.settings['gt.n_heads'].value})")
+    kept = (*_OF_ENCODING, *(f"graphormer.{name}" for name in _OF_BIAS)) if needs else ()
+    for key in [key for key in made.settings if key.startswith("graphormer.") and key not in kept]:
+        del made.settings[key]

@@ -1,0 +1,93 @@
+import pytest
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.graphgps import translate
+
+BIAS = {
+    "posenc_GraphormerBias.enable": True,
+    "posenc_GraphormerBias.node_degrees_only": False,
+    "posenc_GraphormerBias.num_spatial_types": 20,
+    "posenc_GraphormerBias.num_in_degrees": 64,
+    "posenc_GraphormerBias.num_out_degrees": 32,
+}
+GRAPHORMER = {
+    "model.type": "Graphormer",
+    "dataset.node_encoder_name": "TypeDictNode+GraphormerBias",
+    **BIAS,
+    "graphormer.num_layers": 12,
+    "graphormer.num_heads": 8,
+    "graphormer.embed_dim": 80,
+    "graphormer.mlp_dropout": 0.1,
+    "gnn.dim_inner": 80,
+    "gnn.dropout": 0.0,
+}
+GPS = {
+    "model.type": "GPSModel",
+    "dataset.node_encoder_name": "TypeDictNode+GraphormerBias+RWSE",
+    **BIAS,
+    "posenc_RWSE.enable": True,
+    "posenc_RWSE.kernel.times_func": "range(1,21)",
+    "graphormer.use_graph_token": False,
+    "gt.layer_type": "GINE+BiasedTransformer",
+    "gt.n_heads": 4,
+}
+
+
+def values(leaves):
+    return {key: taken.value for key, taken in translate(leaves).settings.items()}
+
+
+def test_settings_of_graphormer():
+    assert values(GRAPHORMER) == {
+        "model.type": "graphormer",
+        "dataset.node_encoder_name": "TypeDictNode",
+        "graphormer.num_spatial_types": 20,
+        "graphormer.num_in_degrees": 64,
+        "graphormer.num_out_degrees": 32,
+        "graphormer.node_degrees_only": False,
+        **{key: value for key, value in GRAPHORMER.items() if key.startswith("graphormer.")},
+    }
+    assert translate(GRAPHORMER | {"dataset.edge_encoder": False}).notes == []
+
+
+def test_settings_of_gps_with_biases():
+    found = values(GPS | {"graphormer.num_layers": 3, "graphormer.num_heads": 4})
+    of_encoding = {key: value for key, value in found.items() if key.startswith("graphormer.")}
+    assert of_encoding == {
+        "graphormer.use_graph_token": False,
+        "graphormer.num_spatial_types": 20,
+        "graphormer.num_in_degrees": 64,
+        "graphormer.num_out_degrees": 32,
+        "graphormer.node_degrees_only": False,
+    }
+    assert (found["model.type"], found["gt.layer_type"], found["pe.kind"]) == ("gps", GPS["gt.layer_type"], "rwse")
+    assert found["dataset.node_encoder_name"] == "TypeDictNode"
+
+
+def test_settings_that_are_not_used_are_dropped():
+    unused = {**BIAS, "posenc_GraphormerBias.enable": False, "graphormer.use_graph_token": False}
+    gps = {"model.type": "GPSModel", "gt.layer_type": "GCN+Transformer", "dataset.node_encoder_name": "LinearNode"}
+    assert not any(key.startswith("graphormer.") for key in values(gps | unused))
+
+
+def test_settings_of_this_package_stay():
+    own = {"model.type": "graphormer", "graphormer.num_in_degrees": 9}
+    assert values(own) == own
+
+
+@pytest.mark.parametrize(
+    ("leaves", "changes", "culprit"),
+    [
+        (GRAPHORMER, {"gnn.dim_inner": 64}, "graphormer.embed_dim"),
+        (GRAPHORMER, {"posenc_GraphormerBias.enable": False, "dataset.node_encoder_name": "Atom"}, "encoder_name"),
+        (GRAPHORMER, {"posenc_GraphormerBias.enable": False}, "encoder_name"),
+        (GPS, {"gt.layer_type": "GINE+Transformer"}, "encoder_name"),
+        (GPS, {"gt.layer_type": "GINE+SAMSA"}, "encoder_name"),
+        (GPS, {"graphormer.num_heads": 8}, "graphormer.num_heads"),
+        (GPS, {"dataset.node_encoder_name": "TypeDictNode+RWSE"}, "posenc_GraphormerBias.enable"),
+    ],
+)
+def test_contradictions_are_named(leaves, changes, culprit):
+    with pytest.raises(ConfigError) as caught:
+        translate({**leaves, **changes})
+    assert caught.value.key.endswith(culprit)
