@@ -12,6 +12,7 @@ from pyg_samsa.datasets.molecules.malnet import MalNetTiny
 from pyg_samsa.datasets.molecules.ogb import OGBMolecules
 from pyg_samsa.datasets.molecules.pcqm4m import PCQM4Mv2
 from pyg_samsa.datasets.molecules.peptides import EmbeddedPeptides
+from pyg_samsa.datasets.molecules.ppa import OGBPPA
 from pyg_samsa.datasets.molecules.zinc import ZINC
 from pyg_samsa.datasets.nodes.coauthor import CoauthorAmazon
 from pyg_samsa.datasets.nodes.geom_gcn import GeomGCN
@@ -30,6 +31,7 @@ from pyg_samsa.datasets.sequences.sequence_dataset import SequenceDataset
 
 __all__ = [
     "IMDB",
+    "OGBPPA",
     "ZINC",
     "AANRetrieval",
     "CIFAR10Gray",

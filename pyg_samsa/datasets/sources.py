@@ -39,7 +39,7 @@ class RemoteFile(NamedTuple):
 
 
 _DROPBOX = "https://www.dropbox.com/s"
-_OGB = "https://snap.stanford.edu/ogb/data/graphproppred/csv_mol_download"
+_OGB = "https://snap.stanford.edu/ogb/data/graphproppred"
 _GNN_BENCHMARK = "https://data.pyg.org/datasets/benchmarking-gnns"
 _GEOM_GCN = "https://raw.githubusercontent.com/graphdml-uiuc-jlu/geom-gcn/f1fc0d14b3b019c562737240d06ec83b07d16a8f"
 _PITFALLS = "https://raw.githubusercontent.com/shchur/gnn-benchmark/1e72912a0810cdf27ae54fd589a3b43358a2b161/data/npz"
@@ -96,14 +96,18 @@ PCQM4M_ZIP = RemoteFile(
 )
 
 
-def ogb_zip(folder: str) -> RemoteFile:
-    """Return the archive of one of OGB's molecule sets; OGB published no hashes.
+def ogb_zip(folder: str, *, molecules: bool = True) -> RemoteFile:
+    """Return the archive of one of OGB's sets of graphs; OGB published no hashes.
+
+    Args:
+        folder: Name of the archive, without its ending.
+        molecules: Whether it is one of the sets of molecules.
 
     Example:
         >>> ogb_zip("hiv").name
         'hiv.zip'
     """
-    return RemoteFile(f"{folder}.zip", f"{_OGB}/{folder}.zip", None)
+    return RemoteFile(f"{folder}.zip", f"{_OGB}/{'csv_mol_download/' if molecules else ''}{folder}.zip", None)
 
 
 def gnn_benchmark_zip(name: str) -> RemoteFile:

@@ -32,8 +32,9 @@ def official_scores(dataset: Any, collected: PredictionCollector) -> dict[str, f
     if not name or not len(collected.row_id) or importlib.util.find_spec("ogb") is None:
         return {}
     judge = _evaluator(name)
-    # The metrics rank, so logits are as good as probabilities; regressions are values.
-    true, pred = (values.double().reshape(len(values), -1).numpy() for values in (collected.target, collected.pred))
+    # The other metrics rank, so logits are as good as probabilities; regressions are values.
+    chosen = collected.pred.argmax(1) if judge.eval_metric == "acc" else collected.pred
+    true, pred = (values.double().reshape(len(values), -1).numpy() for values in (collected.target, chosen))
     try:
         found = judge.eval({"y_true": true, "y_pred": pred})
     except RuntimeError:

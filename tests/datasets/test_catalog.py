@@ -10,6 +10,7 @@ GRAPHGPS = [
     ("OGB", "ogbg-molhiv", "ogbg-molhiv"),
     ("OGB", "ogbg_molpcba", "ogbg-molpcba"),
     ("OGB", "ogbg-code2", "ogbg-code2"),
+    ("OGB", "ogbg-ppa", "ogbg-ppa"),
     ("PyG-VOCSuperpixels", "edge_wt_region_boundary", "pascalvoc-sp"),
     ("PyG-COCOSuperpixels", "edge_wt_region_boundary", "coco-sp"),
     ("PyG-ZINC", "subset", "zinc"),
@@ -37,7 +38,7 @@ def test_names_of_graphgps_configurations(format, name, ours):
 
 @pytest.mark.parametrize(
     ("format", "name"),
-    [("PyG", "Cora"), ("OGB", "ogbl-ppa"), ("OGB", "ogbg-ppa"), ("samsa", "x"), ("", ""), ("PyG-ZINC", "zinc")],
+    [("PyG", "Cora"), ("OGB", "ogbl-ppa"), ("OGB", "ogbg-ppi"), ("samsa", "x"), ("", ""), ("PyG-ZINC", "zinc")],
 )
 def test_what_is_not_ours_is_left_to_others(format, name, tmp_path):
     assert not catalog.knows(format, name)

@@ -1,4 +1,9 @@
+import importlib.util
 import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
 
 from pyg_samsa.datasets import sources
 from pyg_samsa.datasets.sources import RemoteFile, gnn_benchmark_zip, ogb_zip
@@ -11,6 +16,7 @@ def files():
         *sources.LRGB_ZIPS.values(),
         *sources.ZINC_INDEX.values(),
         ogb_zip("hiv"),
+        ogb_zip("code2", molecules=False),
         gnn_benchmark_zip("MNIST"),
     ]
 
@@ -24,3 +30,13 @@ def test_files_are_fetched_over_tls_and_hashes_are_whole():
 def test_names_are_distinct():
     names = [(file.name, file.url) for file in files()]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ogb") is None, reason="ogb is not installed")
+def test_archives_of_ogb_are_where_ogb_looks_for_them():
+    (folder,) = importlib.util.find_spec("ogb").submodule_search_locations
+    table = pd.read_csv(Path(folder) / "graphproppred/master.csv", index_col=0, keep_default_na=False)
+    for name in table:
+        archive = ogb_zip(Path(table[name]["url"]).stem, molecules=name.startswith("ogbg-mol"))
+        assert archive.url.removeprefix("https") == table[name]["url"].removeprefix("http")
+        assert archive.name == table[name]["download_name"] + ".zip"

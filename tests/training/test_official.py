@@ -41,6 +41,18 @@ def test_the_judge_and_our_metric_agree(name, targets, theirs, ours, collect):
 
 
 @needs_ogb
+def test_the_judge_of_classes_and_our_accuracy_agree(collect):
+    generator = torch.Generator().manual_seed(0)
+    pred, true = torch.randn(40, 37, generator=generator), torch.randint(37, (40,), generator=generator)
+    true[:25] = pred[:25].argmax(1)
+    metric = metrics.build("accuracy", 37)
+    metric.update(pred, true)
+    found = official_scores(named("ogbg-ppa"), collect(list(range(40)), pred, true))
+    assert found == {"acc": pytest.approx(float(metric.compute()), abs=1e-6)}
+    assert found["acc"] >= 25 / 40
+
+
+@needs_ogb
 def test_a_metric_that_is_not_defined_gives_no_figure(collect):
     pred = torch.tensor([[0.1], [0.2]])
     assert official_scores(named("ogbg-molhiv"), collect([0, 1], pred, torch.ones(2, 1))) == {}

@@ -15,12 +15,10 @@ from torch_geometric.data import Data
 from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
-from pyg_samsa.datasets.molecules.lrgb_release import unpack
-from pyg_samsa.datasets.molecules.ogb import places_of, read_table
+from pyg_samsa.datasets.molecules.ogb import find_tables, read_table
 from pyg_samsa.datasets.option_types import Download
 from pyg_samsa.datasets.sources import ogb_zip
-from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
-from pyg_samsa.io.download import fetch
+from pyg_samsa.errors import DataIntegrityError
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.unfold import open_gzip
 from pyg_samsa.metrics.word_f1 import NO_WORD
@@ -126,18 +124,7 @@ def number_words(names: Sequence[Sequence[str]], train: Sequence[int], size: int
 def _find(root: Path, download: bool, progress: bool) -> Prepared:
     files = [f"raw/{table}.csv.gz" for table in (*_TABLES, _LABELS)]
     files += [f"split/project/{split}.csv.gz" for split in _SPLITS.values()]
-    folder = root / _FOLDER
-    there = next((place for place in places_of(root, _FOLDER) if all((place / file).is_file() for file in files)), None)
-    if there is not None:
-        folder = there
-    else:
-        remote = ogb_zip(_ARCHIVE)
-        if not download:
-            hint = f"Allow the download, or unpack {remote.name} there."
-            raise DataNotFoundError(f"{NAME}: no tables in {folder}", hint=hint)
-        archive = fetch(remote.url, folder / remote.name, remote.known_hash, progress=progress)
-        unpack(archive, folder, files)
-        archive.unlink()
+    folder = find_tables(NAME, root, files, ogb_zip(_ARCHIVE, molecules=False), download=download, progress=progress)
     tables = {}
     with progress_bar(f"Reading {NAME}", len(files), enabled=progress) as advance:
         for table in _TABLES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +17,7 @@ from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.molecules.lrgb_release import unpack
 from pyg_samsa.datasets.option_types import Download
-from pyg_samsa.datasets.sources import ogb_zip
+from pyg_samsa.datasets.sources import RemoteFile, ogb_zip
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.io.download import fetch
 from pyg_samsa.io.progress import progress_bar
@@ -124,21 +124,7 @@ def prepared_path(root: str | os.PathLike[str], name: str) -> Path:
 
 def _find(root: Path, name: str, download: bool, progress: bool) -> Prepared:
     files = [f"raw/{table}.csv.gz" for table in _RAW] + [f"split/scaffold/{split}.csv.gz" for split in _SPLITS.values()]
-    folder = root / name.replace("-", "_")
-    there = next(
-        (place for place in places_of(root, folder.name) if all((place / file).is_file() for file in files)), None
-    )
-    if there is not None:
-        folder = there
-    else:
-        remote = ogb_zip(SETS[name].archive)
-        if not download:
-            raise DataNotFoundError(
-                f"{name}: no tables in {folder}", hint=f"Allow the download, or unpack {remote.name} there."
-            )
-        archive = fetch(remote.url, folder / remote.name, remote.known_hash, progress=progress)
-        unpack(archive, folder, files)
-        archive.unlink()
+    folder = find_tables(name, root, files, ogb_zip(SETS[name].archive), download=download, progress=progress)
     with progress_bar(f"Reading {name}", len(files), enabled=progress) as advance:
         tables = {}
         for table in _RAW:
@@ -150,6 +136,41 @@ def _find(root: Path, name: str, download: bool, progress: bool) -> Prepared:
         }
         advance(len(_SPLITS))
     return _assemble(tables, split_idx, SETS[name], folder)
+
+
+def find_tables(
+    name: str, root: Path, files: Sequence[str], remote: RemoteFile, *, download: bool, progress: bool
+) -> Path:
+    """Return the folder that holds the tables of a set of OGB, after their download if there is none.
+
+    Args:
+        name: Name of the set.
+        root: Folder of the data sets.
+        files: The tables, as paths in the folder of the set.
+        remote: The archive that holds them.
+        download: Whether it may be downloaded.
+        progress: Show a progress bar.
+
+    Raises:
+        DataNotFoundError: There is no folder with all of them, and they may not or cannot be downloaded.
+        DataIntegrityError: The archive is damaged, or lacks a table.
+
+    Example:
+        >>> find_tables("ogbg-ppa", Path("none"), ["raw/edge.csv.gz"], ogb_zip("ppa"), download=False, progress=False)
+        Traceback (most recent call last):
+        pyg_samsa.errors.DataNotFoundError: ogbg-ppa: no tables in none/ogbg_ppa
+    """
+    folder = root / name.replace("-", "_")
+    for place in places_of(root, folder.name):
+        if all((place / file).is_file() for file in files):
+            return place
+    if not download:
+        hint = f"Allow the download, or unpack {remote.name} there."
+        raise DataNotFoundError(f"{name}: no tables in {folder}", hint=hint)
+    archive = fetch(remote.url, folder / remote.name, remote.known_hash, progress=progress)
+    unpack(archive, folder, files)
+    archive.unlink()
+    return folder
 
 
 def places_of(root: Path, name: str) -> list[Path]:

@@ -1,13 +1,15 @@
 import gzip
 import importlib
+import zipfile
 from importlib.util import find_spec
 
 import pytest
 import torch
 from torch_geometric.data import Batch
 
-from pyg_samsa.datasets.molecules import code2
+from pyg_samsa.datasets.molecules import code2, ogb
 from pyg_samsa.datasets.molecules.code2 import OGBCode2, number_words
+from pyg_samsa.datasets.sources import RemoteFile
 from pyg_samsa.errors import DataIntegrityError, DataNotFoundError
 from pyg_samsa.training.official import _without
 from tests import code2_files
@@ -96,9 +98,23 @@ def test_a_folder_of_ogbs_own_loader_is_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code2_files.write(tmp_path / "dataset")
     assert len(OGBCode2("datasets", download=False, progress=False)) == 7
-    monkeypatch.setattr(code2, "places_of", lambda *_: [])
+    monkeypatch.setattr(ogb, "places_of", lambda *_: [])
     with pytest.raises(DataNotFoundError, match="ogbg-code2: no tables"):
         OGBCode2("others", download=False, progress=False)
+
+
+def test_download(tmp_path, served, monkeypatch):
+    folder, url = served
+    written = code2_files.write(tmp_path / "there")
+    with zipfile.ZipFile(folder / "code2.zip", "w") as archive:
+        for path in written.rglob("*.gz"):
+            archive.write(path, f"code2/{path.relative_to(written)}")
+
+    def local(name, molecules):
+        return RemoteFile(f"{name}.zip", f"{url}/{name}.zip", None)
+
+    monkeypatch.setattr(code2, "ogb_zip", local)
+    assert len(OGBCode2(tmp_path / "root", progress=False)) == 7
 
 
 @pytest.mark.parametrize(
