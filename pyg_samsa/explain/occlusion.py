@@ -119,7 +119,8 @@ def _edges_without(edges: Mapping[str, Tensor | None], keep: Tensor, keep_edge: 
         keep: Whether each variant has each token [V, T].
         keep_edge: Whether each variant has each edge [V, E]; an edge without one of its nodes is left out too.
     """
-    edge_index, edge_attr, edge_rows = (edges[name] for name in ("edge_index", "edge_attr", "edge_rows"))
+    names = ("edge_index", "edge_attr", "edge_rows", "edge_distance")
+    edge_index, edge_attr, edge_rows, distance = (edges[name] for name in names)
     assert edge_index is not None
     row = keep.flatten().cumsum(0).view_as(keep) - 1
     variant, edge = (keep_edge & keep[:, edge_index[0]] & keep[:, edge_index[1]]).nonzero().T
@@ -127,4 +128,5 @@ def _edges_without(edges: Mapping[str, Tensor | None], keep: Tensor, keep_edge: 
         "edge_index": row[variant, edge_index[:, edge]],
         "edge_attr": None if edge_attr is None else edge_attr[edge],
         "edge_rows": None if edge_rows is None else row[variant, edge_rows[edge]],
+        "edge_distance": None if distance is None else distance[edge],
     }

@@ -4,6 +4,7 @@ from pyg_samsa.nn.block import SAMSABlock
 from pyg_samsa.nn.conv.attention_conv import AttentionConv
 from pyg_samsa.nn.conv.attention_weights import SampledTokens
 from pyg_samsa.nn.conv.biased_attention import BiasedAttention
+from pyg_samsa.nn.conv.distance_convs import DistanceGatedConv, DistanceGINEConv
 from pyg_samsa.nn.conv.flt_conv import FLTConv
 from pyg_samsa.nn.conv.gated_edge_conv import GatedEdgeConv
 from pyg_samsa.nn.conv.incidence_conv import IncidenceConv
@@ -17,6 +18,7 @@ from pyg_samsa.nn.drop_path import DropPath
 from pyg_samsa.nn.dropout import Dropout
 from pyg_samsa.nn.encoder import Encoder
 from pyg_samsa.nn.encoding.categorical import AtomEncoder, BondEncoder, CategoricalEncoder
+from pyg_samsa.nn.encoding.distance_gate import DistanceGate, EncodingDistance
 from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
 from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
 from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
@@ -61,9 +63,13 @@ __all__ = [
     "BondEncoder",
     "CategoricalEncoder",
     "CoordinateFree",
+    "DistanceGINEConv",
+    "DistanceGate",
+    "DistanceGatedConv",
     "DropPath",
     "Dropout",
     "Encoder",
+    "EncodingDistance",
     "FLTConv",
     "FeedForward",
     "GatedEdgeConv",

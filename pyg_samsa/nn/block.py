@@ -50,6 +50,7 @@ class SAMSABlock(Module):
             :obj:`LOCAL_LAYERS` (``"gine"``, ``"gatedgcn"``, ``"gcn"``, ``"gatv2"``, ``"pna"``, ``"incidence"``) or a
             module, see `LocalLayer`; None for none.
         edge_features: Whether the edges of the local layer have features [E, D].
+        distance_gate: Whether its messages are weighted by distances of positional encodings, see `DistanceGate`.
         act: Activation of the feed-forward network, see `FeedForward`.
         **conv_kwargs: Arguments of the operator given by name, such as ``heads``, ``num_samples`` and ``encoding``; its
             ``dropout`` is called ``attn_dropout`` here.
@@ -82,6 +83,7 @@ class SAMSABlock(Module):
         conv: str | Module = "samsa",
         local: str | Module | None = None,
         edge_features: bool = True,
+        distance_gate: bool = False,
         act: str | Callable[[Tensor], Tensor] = "gelu",
         **conv_kwargs: Any,
     ) -> None:
@@ -97,7 +99,9 @@ class SAMSABlock(Module):
             conv = make_operator(conv, channels, **conv_kwargs)
         self.conv_norm = RMSNorm(channels)
         self.conv = conv
-        self.local = None if local is None else LocalLayer(local, channels, edge_features)
+        if local is None and distance_gate:
+            raise ConfigError("distance_gate", True, "False without a local layer, whose messages it would weight")
+        self.local = None if local is None else LocalLayer(local, channels, edge_features, distance_gate)
         self.drop_path = DropPath(drop_path)
         self.local_dropout = Dropout(dropout) if local is not None else None
         self.ffn = FeedForward(channels, ffn_channels, dropout, act)
@@ -123,6 +127,7 @@ class SAMSABlock(Module):
         normal: Float[Tensor, "T _"] | None = None,
         edge_attr: Float[Tensor, "E D"] | None = None,
         edge_rows: Int[Tensor, " E"] | None = None,
+        edge_distance: Float[Tensor, "E 1"] | None = None,
     ) -> Float[Tensor, "T D"]:
         """Run the block.
 
@@ -137,6 +142,7 @@ class SAMSABlock(Module):
             normal: Normals, for operators that encode normals.
             edge_attr: Features of the edges, for the local layer.
             edge_rows: Rows of ``x`` that are the tokens of the edges; replaces ``edge_attr``.
+            edge_distance: Distances of the edges, for a local layer with ``distance_gate``, see `EncodingDistance`.
 
         Returns:
             Tokens after the block.
@@ -163,13 +169,18 @@ class SAMSABlock(Module):
         normed = self.conv_norm(x)
         branch = self.conv(normed, edge_index, ptr=index, score_input=x, **geometry)
         if self.local is not None:
-            branch = branch + self._pass_messages(normed, edge_index, edge_attr, edge_rows)
+            branch = branch + self._pass_messages(normed, edge_index, edge_attr, edge_rows, edge_distance)
         x = residual(x, self.drop_path(branch, index), scale)
         x = self.ffn(x, scale, self.drop_path.keep(x, index))
         return x if perm is None else torch.empty_like(x).index_copy(0, perm, x)
 
     def _pass_messages(
-        self, x: Tensor, edge_index: Tensor | None, edge_attr: Tensor | None, edge_rows: Tensor | None
+        self,
+        x: Tensor,
+        edge_index: Tensor | None,
+        edge_attr: Tensor | None,
+        edge_rows: Tensor | None,
+        edge_distance: Tensor | None,
     ) -> Tensor:
         """Return the local branch; the features of edges that are tokens are their tokens."""
         assert self.local is not None
@@ -178,4 +189,4 @@ class SAMSABlock(Module):
             edge_index = torch.empty(2, 0, dtype=torch.long, device=x.device)
         if edge_rows is not None and "edge_attr" in self.local.takes:
             edge_attr = x.index_select(0, edge_rows)
-        return self.local_dropout(self.local(x, edge_index, edge_attr, edge_rows))
+        return self.local_dropout(self.local(x, edge_index, edge_attr, edge_rows, edge_distance))

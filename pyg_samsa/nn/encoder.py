@@ -19,7 +19,7 @@ from pyg_samsa.typing import Float
 # In evaluation on the CPU, graphs run through the blocks in parts of this many numbers, which fit in the cache.
 _PART_ELEMENTS = 2**20
 # Fields of `Tokens` that local layers read.
-_OF_EDGES = ("edge_index", "edge_attr", "edge_rows")
+_OF_EDGES = ("edge_index", "edge_attr", "edge_rows", "edge_distance")
 
 
 def _edges_within(rows: slice, edges: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
@@ -28,11 +28,12 @@ def _edges_within(rows: slice, edges: dict[str, Tensor | None]) -> dict[str, Ten
     if index is None:
         return edges
     within = (index[0] >= rows.start) & (index[0] < rows.stop)
-    attr, edge_rows = edges["edge_attr"], edges["edge_rows"]
+    attr, edge_rows, distance = (edges[name] for name in _OF_EDGES[1:])
     return {
         "edge_index": index[:, within] - rows.start,
         "edge_attr": None if attr is None else attr[within],
         "edge_rows": None if edge_rows is None else edge_rows[within] - rows.start,
+        "edge_distance": None if distance is None else distance[within],
     }
 
 
@@ -113,7 +114,7 @@ class Encoder(Module):
             >>> from pyg_samsa.nn import SAMSABlock
             >>> tokens = Tokens(torch.randn(5, 16), RaggedIndex(torch.tensor([0, 3, 5])), torch.arange(5))
             >>> list(Encoder([SAMSABlock(16, local="gine")]).edges_of(tokens))
-            ['edge_index', 'edge_attr', 'edge_rows']
+            ['edge_index', 'edge_attr', 'edge_rows', 'edge_distance']
         """
         return {name: getattr(tokens, name) for name in _OF_EDGES} if self.uses_edges else {}
 

@@ -34,6 +34,27 @@ def test_occlusion_of_nodes_and_bonds_is_the_difference_they_make(local, network
     torch.testing.assert_close(found.bond, wanted[:, 1])
 
 
+@pytest.mark.parametrize("local", ["gine", "gatedgcn"])
+def test_occlusion_of_a_bond_keeps_the_distances_of_the_others(local, network, graphs):
+    walks = {"pe_channels": 3, "pe_kind": "rwse", "pe_role": "gate"}
+    model, data = network(local=local, bridge=False, **walks), graphs[0]
+    (found,) = token_importance(model, data, "occlusion")
+    bond = found.bond_index[:, 0].sort().values[:, None]
+
+    def without_it(module, args, tokens):
+        kept = (data.edge_index.sort(0).values != bond).any(0)
+        names = ("edge_attr", "edge_distance")
+        rest = {name: getattr(tokens, name)[kept] for name in names}
+        return tokens._replace(edge_index=tokens.edge_index[:, kept], **rest)
+
+    full = predict(model, data)[0]
+    hook = model.tokenizer.register_forward_hook(without_it)
+    without = predict(model, data)[0]
+    hook.remove()
+    torch.testing.assert_close(found.bond[0], full - without)
+    assert float((full - without).abs()) > 0
+
+
 def test_occlusion_takes_an_edge_token_and_its_messages_away(network, graphs):
     model, data = network(local="incidence"), graphs[0]
 

@@ -29,6 +29,7 @@ NETWORKS = {
     "nodes": {},
     "gine and walks": {"local": "gine", "pe_channels": 4, "pe_kind": "rwse", "head_norm": "batch"},
     "gated": {"local": "gatedgcn"},
+    "gated by walks": {"local": "gatedgcn", "pe_channels": 4, "pe_kind": "rwse", "pe_role": "gate"},
     "gcn": {"local": "gcn"},
     "gatv2": {"local": "gatv2"},
     "pna": {"local": "pna"},

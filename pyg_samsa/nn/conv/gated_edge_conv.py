@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from torch import Tensor
 from torch.nn import Linear, Module
+from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.options import check_integer
@@ -15,23 +16,25 @@ class GatedEdgeConv(Module):
 
     .. math::
         \hat{e}_{ij} = A x_i + B x_j + C e_{ij}, \qquad
-        x_i' = U x_i + \frac{\sum_{j \in N(i)} \sigma(\hat{e}_{ij}) \odot V x_j}
-        {\sum_{j \in N(i)} \sigma(\hat{e}_{ij}) + 10^{-6}}
+        x_i' = U x_i + \frac{\sum_{j \in N(i)} r_{ij} \, \sigma(\hat{e}_{ij}) \odot V x_j}
+        {\sum_{j \in N(i)} r_{ij} \, \sigma(\hat{e}_{ij}) + 10^{-6}}
 
     from `"Residual Gated Graph ConvNets" <https://arxiv.org/abs/1711.07553>`_ in the form of
     `"Benchmarking Graph Neural Networks" <https://arxiv.org/abs/2003.00982>`_: the gates of a node are normalised by
-    their sum. PyG's ``ResGatedGraphConv`` neither normalises them nor returns features of edges.
+    their sum. PyG's ``ResGatedGraphConv`` neither normalises them nor returns features of edges. The factor r is 1, or
+    with ``gate`` that of `DistanceGate`, as in `GraphGPS <https://arxiv.org/abs/2205.12454>`_.
 
     Args:
         channels: Channels D of a node and of an edge.
+        gate: Makes the factor of each edge of ``edge_distance``, such as a `DistanceGate`; None for 1.
 
     Shapes:
-        - **input:** nodes [N, D], edges j -> i [2, E], edge features [E, D]
+        - **input:** nodes [N, D], edges j -> i [2, E], edge features [E, D], distances [E, 1] (*with* ``gate``)
         - **output:** nodes [N, D], edge features [E, D]
 
     Raises:
         ConfigError: ``channels`` is less than 1.
-        ShapeError: There is not one row of features per edge.
+        ShapeError: There is not one row of features, or with ``gate`` one distance, per edge.
 
     Example:
         >>> import torch
@@ -43,21 +46,26 @@ class GatedEdgeConv(Module):
     Cost: O((N + E) D^2).
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, gate: Module | None = None) -> None:
         super().__init__()
         check_integer("channels", channels)
         self.channels = channels
         self.of_target = Linear(channels, 2 * channels)
         self.of_source = Linear(channels, 2 * channels)
         self.of_edge = Linear(channels, channels)
+        self.gate = gate
 
     def reset_parameters(self) -> None:
         """Draw new weights."""
-        for layer in (self.of_target, self.of_source, self.of_edge):
-            layer.reset_parameters()
+        for layer in (self.of_target, self.of_source, self.of_edge, self.gate):
+            reset(layer)
 
     def forward(
-        self, x: Float[Tensor, "N D"], edge_index: Int[Tensor, "2 E"], edge_attr: Float[Tensor, "rows D"]
+        self,
+        x: Float[Tensor, "N D"],
+        edge_index: Int[Tensor, "2 E"],
+        edge_attr: Float[Tensor, "rows D"],
+        edge_distance: Float[Tensor, "rows2 1"] | None = None,
     ) -> tuple[Float[Tensor, "N D"], Float[Tensor, "E D"]]:
         r"""Return the new features of nodes and edges.
 
@@ -68,6 +76,7 @@ class GatedEdgeConv(Module):
             x: Nodes.
             edge_index: Directed edges.
             edge_attr: Features of the edges.
+            edge_distance: Distances of the edges, see `EncodingDistance`; read with ``gate`` only.
 
         Example:
             >>> import torch
@@ -83,6 +92,8 @@ class GatedEdgeConv(Module):
         edges = gate_of_target.index_select(0, target) + gate_of_source.index_select(0, source)
         edges = edges + self.of_edge(edge_attr)
         gates = edges.sigmoid()
+        if self.gate is not None:
+            gates = gates * self.gate(edge_distance, edge_index.size(1))
         total = gates.new_zeros(x.shape).index_add(0, target, gates)
         sums = gates.new_zeros(x.shape).index_add(0, target, gates * value.index_select(0, source).to(gates.dtype))
         return own + sums / (total + _SMALLEST), edges

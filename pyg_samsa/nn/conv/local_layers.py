@@ -12,13 +12,21 @@ from torch_geometric.nn import GATConv, GATv2Conv, GCNConv, GENConv, GINConv, GI
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, check_choice
+from pyg_samsa.nn.conv.distance_convs import DistanceGatedConv, DistanceGINEConv
 from pyg_samsa.nn.conv.incidence_conv import IncidenceConv
 from pyg_samsa.registry import register_in
 from pyg_samsa.typing import Float, Int
 
+_OF_EDGES = frozenset({"edge_attr", "edge_rows", "edge_distance"})
 MakeLocal = Callable[[int, bool], Module]
 LOCAL_LAYERS: dict[str, MakeLocal] = {}
 """Makers of local layers by name: channels D, whether edges have features -> module. See `register_local_layer`."""
+
+GATED_BY_DISTANCE: dict[str, MakeLocal] = {
+    "gine": lambda channels, edge_features: DistanceGINEConv(channels),
+    "gatedgcn": DistanceGatedConv,
+}
+"""The layers of these whose messages can be weighted by distances of positional encodings, by the same names."""
 
 
 def register_local_layer(name: str) -> Callable[[MakeLocal], MakeLocal]:
@@ -139,18 +147,20 @@ class LocalLayer(Module):
         x'_i = \gamma\Bigl(x_i, \bigoplus_{j \in N(i)} \phi(x_i, x_j, e_{ji})\Bigr)
 
     Args:
-        conv: A name in :obj:`LOCAL_LAYERS`, or a module that is called with ``(x, edge_index)``, and with ``edge_attr``
-            or ``edge_rows`` where its ``forward`` has such an argument.
+        conv: A name in :obj:`LOCAL_LAYERS`, or a module that is called with ``(x, edge_index)``, and with
+            ``edge_attr``, ``edge_rows`` or ``edge_distance`` where its ``forward`` has such an argument.
         channels: Channels D of a token.
         edge_features: Whether edges have features [E, D].
+        distance_gate: Whether messages are weighted by distances of positional encodings, see `DistanceGate`; for
+            ``"gine"``, ``"gatedgcn"`` and modules whose ``forward`` takes ``edge_distance``.
 
     Shapes:
         - **input:** tokens [T, D], edges [2, E], edge features [E, D] (*optional*), rows of edge tokens [E]
-          (*optional*)
+          (*optional*), distances [E, 1] (*with* ``distance_gate``)
         - **output:** tokens [T, D]
 
     Raises:
-        ConfigError: There is no such layer, or it needs edges that are tokens.
+        ConfigError: There is no such layer, it needs edges that are tokens, or it does not take distances.
 
     Example:
         >>> layer = LocalLayer("gine", 16)
@@ -160,13 +170,19 @@ class LocalLayer(Module):
     Cost: That of the layer.
     """
 
-    def __init__(self, conv: str | Module, channels: int, edge_features: bool = True) -> None:
+    def __init__(
+        self, conv: str | Module, channels: int, edge_features: bool = True, distance_gate: bool = False
+    ) -> None:
         super().__init__()
         if not isinstance(conv, Module):
             check_choice("local", conv, tuple(LOCAL_LAYERS))
-            conv = LOCAL_LAYERS[conv](channels, edge_features)
+            if distance_gate:
+                check_choice("local", conv, tuple(GATED_BY_DISTANCE))
+            conv = (GATED_BY_DISTANCE if distance_gate else LOCAL_LAYERS)[conv](channels, edge_features)
         self.conv = conv
-        self.takes = frozenset(inspect.signature(conv.forward).parameters) & {"edge_attr", "edge_rows"}
+        self.takes = frozenset(inspect.signature(conv.forward).parameters) & _OF_EDGES
+        if distance_gate and "edge_distance" not in self.takes:
+            raise ConfigError("local", type(conv).__name__, "a module whose forward takes edge_distance")
         # GINE must have edge features, and others must not where they were made without.
         self.must_have = isinstance(conv, GINEConv)
         self.edge_features = edge_features
@@ -181,6 +197,7 @@ class LocalLayer(Module):
         edge_index: Int[Tensor, "2 E"],
         edge_attr: Float[Tensor, "E D"] | None = None,
         edge_rows: Int[Tensor, " E"] | None = None,
+        edge_distance: Float[Tensor, "E 1"] | None = None,
     ) -> Float[Tensor, "T D"]:
         """Run the layer.
 
@@ -189,13 +206,14 @@ class LocalLayer(Module):
             edge_index: Directed edges between rows of ``x``.
             edge_attr: Features of the edges; by default zeros, if the layer was made for features.
             edge_rows: Rows of the tokens of the edges, if edges are tokens.
+            edge_distance: Distances of the edges, see `EncodingDistance`.
 
         Example:
             >>> layer = LocalLayer("gcn", 16)
             >>> layer(torch.randn(3, 16), torch.tensor([[0, 1], [1, 2]])).shape
             torch.Size([3, 16])
         """
-        extra: dict[str, Tensor] = {}
+        extra: dict[str, Tensor | None] = {}
         if "edge_rows" in self.takes:
             if edge_rows is None:
                 hint = "Use another layer, or samsa.bridge True."
@@ -204,6 +222,10 @@ class LocalLayer(Module):
             extra["edge_rows"] = edge_rows
         elif "edge_attr" in self.takes and (self.edge_features or self.must_have):
             extra["edge_attr"] = x.new_zeros(edge_index.size(1), x.size(1)) if edge_attr is None else edge_attr
+        if "edge_distance" in self.takes:
+            if edge_distance is None and not edge_index.size(1):
+                edge_distance = x.new_zeros(0, 1)
+            extra["edge_distance"] = edge_distance
         return self.conv(x, edge_index, **extra)
 
     def __repr__(self) -> str:

@@ -78,15 +78,7 @@ class PositionalEncoder(Module):
             >>> encoder(torch.zeros(0, 2), torch.zeros(0, dtype=torch.long), 1).shape  # no nodes
             torch.Size([0, 8])
         """
-        if pe is None or pe.shape != (graph.size(0), self.pe_channels):
-            hint = "Pass pe; in a config, set pe.kind." if pe is None else ""
-            raise ShapeError(
-                "pe",
-                None if pe is None else list(pe.shape),
-                f"positional encodings [{graph.size(0)}, {self.pe_channels}]",
-                hint=hint,
-            )
-        check_finite("pe", pe)
+        pe = check_encodings(pe, graph.size(0), self.pe_channels)
         pe = pe.to(self.lin.weight.dtype)
         if self.flip_signs and self.training:
             signs = torch.randint(0, 2, (num_graphs, self.flip_signs), device=pe.device) * 2 - 1
@@ -96,3 +88,29 @@ class PositionalEncoder(Module):
         # PyG's layer looks at the number of nodes, which an exported program must not.
         norm = self.norm.module if is_exporting() else self.norm
         return self.lin(norm(pe).clamp(-LARGEST, LARGEST))
+
+
+def check_encodings(pe: Float[Tensor, "N P"] | None, num_nodes: int, pe_channels: int) -> Float[Tensor, "N P"]:
+    r"""Return positional encodings if there is one finite row of them for each node, :math:`\mathrm{pe} \in
+    \mathbb{R}^{N \times P}`.
+
+    Args:
+        pe: Encodings of the nodes.
+        num_nodes: Number of nodes N.
+        pe_channels: Width P of the encodings.
+
+    Raises:
+        ShapeError: The encodings are missing or have another shape.
+        NumericalError: An encoding is not finite.
+
+    Example:
+        >>> check_encodings(torch.zeros(3, 2), 3, 4)
+        Traceback (most recent call last):
+        pyg_samsa.errors.ShapeError: pe: got [3, 2], expected positional encodings [3, 4]
+    """
+    if pe is None or pe.shape != (num_nodes, pe_channels):
+        hint = "Pass pe; in a config, set pe.kind." if pe is None else ""
+        found = None if pe is None else list(pe.shape)
+        raise ShapeError("pe", found, f"positional encodings [{num_nodes}, {pe_channels}]", hint=hint)
+    check_finite("pe", pe)
+    return pe

@@ -11,8 +11,10 @@ from torch_geometric.nn import GCN2Conv, GPSConv
 from torch_geometric.nn.attention.performer import PerformerAttention, generalized_kernel, linear_attention
 from torch_geometric.nn.resolver import normalization_resolver
 
+from pyg_samsa.nn.conv.distance_convs import DistanceGINEConv
 from pyg_samsa.nn.conv.gated_edge_conv import GatedEdgeConv
 from pyg_samsa.nn.conv.local_layers import LOCAL_LAYERS, LocalLayer, gin, gine
+from pyg_samsa.nn.encoding.distance_gate import DistanceGate
 from pyg_samsa.nn.models.graphormer_blocks import BiasedGPSConv
 from pyg_samsa.typing import Float, Int
 
@@ -36,7 +38,9 @@ def local_names() -> tuple[str, ...]:
     return (*(name for name in LOCAL_LAYERS if name != "incidence"), NO_LOCAL)
 
 
-def make_local(name: str, channels: int, act: Callable[[], Module], *, edge_features: bool) -> LocalLayer | None:
+def make_local(
+    name: str, channels: int, act: Callable[[], Module], *, edge_features: bool, distance_gate: bool = False
+) -> LocalLayer | None:
     """Return a local layer; None for the name of none.
 
     Args:
@@ -44,6 +48,7 @@ def make_local(name: str, channels: int, act: Callable[[], Module], *, edge_feat
         channels: Channels D.
         act: Makes an activation, for the layers that have one.
         edge_features: Whether edges have features [E, D].
+        distance_gate: Whether messages are weighted by distances of positional encodings, see `LocalLayer`.
 
     Example:
         >>> import torch
@@ -54,8 +59,11 @@ def make_local(name: str, channels: int, act: Callable[[], Module], *, edge_feat
     """
     if name == NO_LOCAL:
         return None
-    with_activation = _OF_ACTIVATION.get(name)
-    return LocalLayer(name if with_activation is None else with_activation(channels, act), channels, edge_features)
+    if distance_gate and name == "gine":
+        return LocalLayer(DistanceGINEConv(channels, act), channels, edge_features, distance_gate)
+    with_activation = None if distance_gate else _OF_ACTIVATION.get(name)
+    conv = name if with_activation is None else with_activation(channels, act)
+    return LocalLayer(conv, channels, edge_features, distance_gate)
 
 
 class NodeWise(Module):
@@ -157,6 +165,7 @@ class EdgeUpdate(Module):
         after: Activation and dropout of the edges; None in the last layer, whose edges are not read.
         residual: Whether the change is added to the features of the edges.
         finished: Whether the nodes are normalised and activated here.
+        distance_gate: Whether gates are multiplied by a `DistanceGate`.
 
     Example:
         >>> import torch
@@ -175,9 +184,11 @@ class EdgeUpdate(Module):
         *,
         residual: bool,
         finished: bool,
+        distance_gate: bool = False,
     ) -> None:
         super().__init__()
-        self.conv, self.after, self.residual = GatedEdgeConv(channels), after, residual
+        self.conv = GatedEdgeConv(channels, DistanceGate(channels, act) if distance_gate else None)
+        self.after, self.residual = after, residual
         self.edge_norm = make_norm(norm, channels) if after is not None else None
         self.node_norm: Module | None = make_norm(norm, channels) if finished else None
         self.act: Module | None = act() if finished else None
@@ -190,7 +201,11 @@ class EdgeUpdate(Module):
                 norm.reset_parameters()  # type: ignore[operator]
 
     def forward(
-        self, x: Float[Tensor, "N D"], edge_index: Int[Tensor, "2 E"], edge_attr: Edges
+        self,
+        x: Float[Tensor, "N D"],
+        edge_index: Int[Tensor, "2 E"],
+        edge_attr: Edges,
+        edge_distance: Float[Tensor, "E 1"] | None = None,
     ) -> Float[Tensor, "N D"]:
         r"""Return the new nodes, and put the new edges into ``edge_attr``.
 
@@ -201,8 +216,9 @@ class EdgeUpdate(Module):
             x: Nodes.
             edge_index: Directed edges.
             edge_attr: Features of the edges.
+            edge_distance: Distances of the edges, with ``distance_gate``.
         """
-        h, edges = self.conv(x, edge_index, edge_attr.value)
+        h, edges = self.conv(x, edge_index, edge_attr.value, edge_distance)
         if self.after is not None and edges.size(0):
             changed = self.after(edges if self.edge_norm is None else self.edge_norm(edges))
             edge_attr.value = edge_attr.value + changed if self.residual else changed
@@ -217,7 +233,7 @@ class Layer(Module):
         x' = x + \mathrm{dropout}\bigl(\sigma(\mathrm{norm}(\mathrm{conv}(x, e)))\bigr)
 
     Args:
-        conv: Called as ``conv(x, edge_index, edge_attr)``.
+        conv: Called as ``conv(x, edge_index, edge_attr)``, and with ``edge_distance`` if there are distances.
         norm: A norm, or None.
         act: Makes an activation.
         dropout: Dropout, 0 to below 1.
@@ -244,7 +260,11 @@ class Layer(Module):
             self.norm.reset_parameters()  # type: ignore[operator]
 
     def forward(
-        self, x: Float[Tensor, "N D"], edge_index: Int[Tensor, "2 E"], edge_attr: Tensor | Edges | None
+        self,
+        x: Float[Tensor, "N D"],
+        edge_index: Int[Tensor, "2 E"],
+        edge_attr: Tensor | Edges | None,
+        **distances: Tensor,
     ) -> Float[Tensor, "N D"]:
         r"""Return the new nodes.
 
@@ -255,8 +275,9 @@ class Layer(Module):
             x: Nodes.
             edge_index: Directed edges.
             edge_attr: What the convolution takes as features of the edges.
+            **distances: ``edge_distance``, if there are distances.
         """
-        h = self.conv(x, edge_index, edge_attr)
+        h = self.conv(x, edge_index, edge_attr, **distances)
         h = self.after(h if self.norm is None else self.norm(h))
         return x + h if self.residual else h
 

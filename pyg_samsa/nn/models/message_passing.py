@@ -16,6 +16,8 @@ from pyg_samsa.functional.batch_vector import inverse_permutation
 from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.resolve import resolve
+from pyg_samsa.nn.conv.local_layers import GATED_BY_DISTANCE
+from pyg_samsa.nn.encoding.distance_gate import PE_ROLES, EncodingDistance
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
@@ -104,8 +106,10 @@ class GNN(Module):
         level: ``"graph"``: one prediction per graph; ``"node"``: one per node; ``"link"``: one per pair of nodes that
             is passed as ``edge_label_index``.
         edge_decoding: For ``level="link"``: ``"dot"``, ``"concat"`` or ``"cosine_similarity"``, see `PairDecoder`.
-        pe_channels: Width P of positional encodings that are passed as ``pe``, 0 for none. They are normalised over the
-            batch, mapped to D channels and added to the encoded nodes.
+        pe_channels: Width P of positional encodings that are passed as ``pe``, 0 for none.
+        pe_role: ``"add"``: the encodings are normalised over the batch, mapped to D channels and added to the encoded
+            nodes. ``"gate"``, with GINE or gated convolutions: their distances along the edges weight the messages, see
+            `EncodingDistance` and `DistanceGate`. ``"mapped_gate"``: the same after a learned linear map.
         flip_signs: Whether to multiply each column of the encodings of each graph by a random sign in training, as
             eigenvectors need; or how many columns, from the first.
         graph_channels: For ``level="graph"``, width of features of whole graphs that are passed as ``graph_features``,
@@ -161,6 +165,7 @@ class GNN(Module):
         level: str = "graph",
         edge_decoding: str = "dot",
         pe_channels: int = 0,
+        pe_role: str = "add",
         flip_signs: bool | int = False,
         graph_channels: int = 0,
     ) -> None:
@@ -175,6 +180,7 @@ class GNN(Module):
             "activation": (activation, ACTIVATIONS),
             "pool": (pool, POOLS),
             "level": (level, ("graph", "node", "link")),
+            "pe_role": (pe_role, PE_ROLES),
         }
         for key, (value, allowed) in choices.items():
             check_choice(key, value, allowed)
@@ -210,15 +216,24 @@ class GNN(Module):
         if level != "link":
             check_no_effect(GNN, {"edge_decoding": edge_decoding}, reason=f"level is {level!r}")
         if not pe_channels:
-            check_no_effect(GNN, {"flip_signs": flip_signs}, reason="pe_channels is 0")
+            check_no_effect(GNN, {"flip_signs": flip_signs, "pe_role": pe_role}, reason="pe_channels is 0")
+        gated = pe_role != "add"
+        if gated:
+            check_no_effect(GNN, {"flip_signs": flip_signs}, reason=f"pe_role is {pe_role!r}")
+            if (local if layer == "gps" else layer) not in GATED_BY_DISTANCE:
+                convs = " or ".join(GATED_BY_DISTANCE)
+                raise ConfigError("pe_role", pe_role, f"'add' with other convolutions than {convs}")
         self.layer, self.channels, self.level = layer, channels, level
-        self.pe_channels = pe_channels
+        self.pe_channels, self.pe_role = pe_channels, pe_role
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
         uses_edges = layer not in _WITHOUT_EDGE_FEATURES and edge_channels is not None
         self.edge_encoder = (
             make_encoder("edge_channels", edge_channels, channels) if uses_edges and edge_channels is not None else None
         )
-        self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
+        added = pe_channels and not gated
+        self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if added else None
+        mapped = channels if pe_role == "mapped_gate" else None
+        self.pe_distance = EncodingDistance(pe_channels, mapped) if gated else None
         self.structure = structure
         act = partial(activation_resolver, activation)
         self.layers = ModuleList()
@@ -229,10 +244,12 @@ class GNN(Module):
                 continue
             name, has_edges = local if layer == "gps" else layer, self.edge_encoder is not None
             own = _OWN_CONV.get(name)
-            conv: Module | None = own(channels) if own else make_local(name, channels, act, edge_features=has_edges)
+            features = {"edge_features": has_edges, "distance_gate": gated}
+            conv: Module | None = own(channels) if own else make_local(name, channels, act, **features)
             if update_edges:
                 after = None if number == num_layers - 1 else Sequential(act(), Dropout(dropout))
-                conv = EdgeUpdate(channels, norm, act, after, residual=residual, finished=layer == "gps")
+                inside = {"residual": residual, "finished": layer == "gps", "distance_gate": gated}
+                conv = EdgeUpdate(channels, norm, act, after, **inside)
             if layer == "gps" or conv is None:
                 self.layers.append(make_gps(channels, conv, heads, attention, attn_dropout, act, norm, dropout))
             else:
@@ -263,14 +280,15 @@ class GNN(Module):
             frozenset({'pe'})
         """
         spatial = None if self.structure is None else self.structure.spatial
-        parts = {"pe": self.pe_encoder, "graph_features": self.graph_features, "paths": spatial}
+        parts = {"pe": self.pe_encoder or self.pe_distance, "graph_features": self.graph_features, "paths": spatial}
         names = {name for name, part in parts.items() if part is not None}
         return frozenset(names | ({"edge_label_index"} if self.level == "link" else set()))
 
     def reset_parameters(self) -> None:
         """Draw new weights."""
-        encoders = (self.node_encoder, self.edge_encoder, self.pe_encoder, self.structure, self.graph_features)
-        for module in (*encoders, *self.layers, self.final_norm, self.pool, self.head):
+        encoders = (self.node_encoder, self.edge_encoder, self.pe_encoder, self.pe_distance)
+        parts = (*encoders, self.structure, self.graph_features, *self.layers, self.final_norm, self.pool, self.head)
+        for module in parts:
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
             if isinstance(module, GPSConv) and isinstance(module.attn, MultiheadAttention):
@@ -314,6 +332,9 @@ class GNN(Module):
             h = h + self.pe_encoder(pe, index.batch if rows is None else index.batch[rows], index.num_graphs)
         edge_index = torch.empty(2, 0, dtype=torch.long, device=h.device) if edge_index is None else edge_index
         encoded = self._encode_edges(edge_index, edge_attr)
+        distances = {}
+        if self.pe_distance is not None:
+            distances["edge_distance"] = self.pe_distance(pe, edge_index, h.size(0))
         e: Tensor | Edges | None = encoded
         if self.update_edges:
             e = Edges(h.new_zeros(edge_index.size(1), self.channels) if encoded is None else encoded)
@@ -334,11 +355,11 @@ class GNN(Module):
             if isinstance(layer, GraphormerLayer):
                 h = layer(h, index, bias)
             elif isinstance(layer, BiasedGPSConv):
-                h = layer(h, edge_index, index=index, bias=bias, edge_attr=e)
+                h = layer(h, edge_index, index=index, bias=bias, edge_attr=e, **distances)
             elif isinstance(layer, GPSConv):
-                h = layer(h, edge_index, dense, edge_attr=e)
+                h = layer(h, edge_index, dense, edge_attr=e, **distances)
             else:
-                h = layer(h, edge_index, e)
+                h = layer(h, edge_index, e, **distances)
         return _Encoded(h if self.final_norm is None else self.final_norm(h), index, rows)
 
     def forward(

@@ -352,6 +352,8 @@ class SAMSA(Module):
 
 def _make_tokenizer(in_channels: Features, edge_channels: Features | None, options: SAMSAOptions) -> NodeTokenizer:
     pe: dict[str, Any] = {"pe_channels": options.pe_channels, "flip_signs": options.flip_signs}
+    if options.pe_role != "add":
+        pe["pe_role"] = options.pe_role
     if options.tokenizer is not None:
         given = {**(options.tokenizer_options or {}), **(pe if options.pe_channels else {})}
         return make_tokenizer(options.tokenizer, options.channels, in_channels, edge_channels, **given)
@@ -386,6 +388,7 @@ def _make_blocks(options: SAMSAOptions, edge_features: bool) -> list[SAMSABlock]
         "rezero": options.rezero,
         "conv": options.attention,
         "local": options.local,
+        "distance_gate": options.pe_role != "add",
         # The encoder of a trunk sees edges with and without features.
         "edge_features": options.bridge or edge_features or options.modality_vector,
     }

@@ -8,10 +8,11 @@ from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.fused import FUSED_ACTIVATIONS
 from pyg_samsa.functional.node_encodings import NODE_ENCODINGS
 from pyg_samsa.nn.block import REZERO
-from pyg_samsa.nn.conv.local_layers import LOCAL_LAYERS
+from pyg_samsa.nn.conv.local_layers import GATED_BY_DISTANCE, LOCAL_LAYERS
 from pyg_samsa.nn.conv.operators import OPERATORS
 from pyg_samsa.nn.conv.samsa_conv import AttentionBackend, Noise, NumSamples, Sampling, Tau
 from pyg_samsa.nn.conv.token_conv import AttentionDropout
+from pyg_samsa.nn.encoding.distance_gate import PE_ROLES
 from pyg_samsa.nn.mlp_head import HEAD_NORMS
 from pyg_samsa.nn.pair_decoder import EDGE_DECODINGS
 from pyg_samsa.nn.readout import INTERACTIONS, LEVELS, POOLS
@@ -105,6 +106,14 @@ class SAMSAOptions:
     pe_kind: Annotated[
         str | None, Option("Encodings that the network computes from the edges if none are passed.", NODE_ENCODINGS)
     ] = None
+    pe_role: Annotated[
+        str,
+        Option(
+            "What positional encodings do: they are added to nodes, or their distances weight the messages of local "
+            "gine or gatedgcn, without or with a learned map.",
+            PE_ROLES,
+        ),
+    ] = "add"
     modality_vector: Annotated[
         bool, Option("Whether a learned vector is added to all tokens, by which a trunk tells modalities apart.")
     ] = False
@@ -149,7 +158,11 @@ class SAMSAOptions:
         self._check_memory()
         needed_without: tuple[str, ...]
         if not self.pe_channels:
-            self._must_be_default(("flip_signs", "pe_kind"), "pe_channels is 0")
+            self._must_be_default(("flip_signs", "pe_kind", "pe_role"), "pe_channels is 0")
+        if self.pe_role != "add" and self.local not in GATED_BY_DISTANCE:
+            hint = f"Set local to {' or '.join(GATED_BY_DISTANCE)}."
+            expected = f"'add', because no messages of local {self.local!r} can be weighted by distances"
+            raise ConfigError("pe_role", self.pe_role, expected, hint=hint)
         if self.tokenizer is not None:
             self._must_be_default(OF_TOKENIZER, f"tokenizer is {self.tokenizer!r}")
             return
@@ -164,6 +177,8 @@ class SAMSAOptions:
             raise ConfigError("local", self.local, "a layer for nodes, because bridge is False: edges are no tokens")
         if not self.coordinate_free:
             self._must_be_default(("centroid_distance",), "coordinate_free is False")
+        elif self.pe_role != "add":
+            raise ConfigError("pe_role", self.pe_role, "'add' with coordinate_free")
         elif self.positions != "none":
             raise ConfigError("positions", self.positions, "'none' with coordinate_free")
         if not self.has_draws:

@@ -36,6 +36,7 @@ class GraphTokenizer(NodeTokenizer):
         pe_channels: Width of positional encodings that are passed as ``pe``; 0 for none.
         flip_signs: Whether to flip the signs of these encodings at random in training, or of how many.
         pe_kind: The encodings that are computed from the edges if ``pe`` is not passed, see `NodeTokenizer`.
+        pe_role: What they do: ``"add"``, ``"gate"`` or ``"mapped_gate"``, see `NodeTokenizer`.
 
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*)
@@ -70,6 +71,7 @@ class GraphTokenizer(NodeTokenizer):
         pe_channels: int = 0,
         flip_signs: bool | int = False,
         pe_kind: str | None = None,
+        pe_role: str = "add",
     ) -> None:
         super().__init__(
             channels,
@@ -79,6 +81,7 @@ class GraphTokenizer(NodeTokenizer):
             pe_channels=pe_channels,
             flip_signs=flip_signs,
             pe_kind=pe_kind,
+            pe_role=pe_role,
         )
         self.bridge = GraphBridge(channels, num_codes, edge_channels is not None, eval_codes, sigma)
 
@@ -140,4 +143,5 @@ class GraphTokenizer(NodeTokenizer):
             if edge_keys is None and self.edge_encoder is not None and edge_attr is not None:
                 edge_keys = feature_keys(edge_attr)
         keys = {"node_keys": node_keys, "edge_keys": edge_keys, "code_keys": code_keys}
-        return self.bridge(h, edge_index, e, batch, batch_size=batch_size, draw=draw, **keys)
+        tokens = self.bridge(h, edge_index, e, batch, batch_size=batch_size, draw=draw, **keys)
+        return self.with_distances(tokens, edge_index, batch, batch_size=batch_size, pe=pe)

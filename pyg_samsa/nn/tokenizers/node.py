@@ -13,6 +13,7 @@ from pyg_samsa.functional.node_encodings import BOTH, NODE_ENCODINGS, node_encod
 from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.resolve import resolve
+from pyg_samsa.nn.encoding.distance_gate import PE_ROLES, EncodingDistance
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
@@ -42,6 +43,9 @@ class NodeTokenizer(Module):
         pe_kind: The encodings that are computed from the edges if ``pe`` is not passed: ``"lap"``, ``"rwse"`` or
             ``"lap+rwse"``, of which the first ``flip_signs`` are eigenvectors, see
             `pyg_samsa.functional.node_encodings`; None if they must be passed.
+        pe_role: ``"add"``: the encodings are added to the nodes. ``"gate"``: they are not; their distances along the
+            edges are passed on to local layers, see `EncodingDistance`. ``"mapped_gate"``: the same after a learned
+            linear map, as in GraphGPS.
 
     Shapes:
         - **input:** nodes [N, F], graph numbers [N] (*optional*)
@@ -73,25 +77,33 @@ class NodeTokenizer(Module):
         pe_channels: int = 0,
         flip_signs: bool | int = False,
         pe_kind: str | None = None,
+        pe_role: str = "add",
     ) -> None:
         super().__init__()
         check_integer("channels", channels)
         check_integer("pe_channels", pe_channels, low=0)
         check_choice("positions", positions, POSITIONS)
+        check_choice("pe_role", pe_role, PE_ROLES)
         if pe_kind is not None:
             check_choice("pe_kind", pe_kind, NODE_ENCODINGS)
-        if not pe_channels and (flip_signs or pe_kind is not None):
-            name, value = ("flip_signs", True) if flip_signs else ("pe_kind", pe_kind)
-            raise ConfigError(name, value, "left out, because pe_channels is 0: there are no encodings")
+        if not pe_channels:
+            for name, value in {"flip_signs": flip_signs, "pe_kind": pe_kind, "pe_role": pe_role}.items():
+                if value not in (False, None, "add"):
+                    raise ConfigError(name, value, "left out, because pe_channels is 0: there are no encodings")
+        if pe_role != "add" and flip_signs and pe_kind != BOTH:
+            raise ConfigError("flip_signs", flip_signs, f"False with pe_role {pe_role!r}: no signs are flipped")
         if pe_kind == BOTH and not 0 < flip_signs < pe_channels:
             raise ConfigError("flip_signs", flip_signs, f"the number of eigenvectors among pe_channels ({pe_channels})")
-        self.pe_kind = pe_kind
+        self.pe_kind, self.pe_role, self.eigenvectors = pe_kind, pe_role, int(flip_signs)
         self.channels, self.positions, self.pe_channels = int(channels), positions, pe_channels
         self.node_encoder = make_encoder("in_channels", in_channels, channels)
         self.edge_encoder = (
             make_encoder("edge_channels", edge_channels, channels) if edge_channels is not None else None
         )
-        self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if pe_channels else None
+        added = pe_channels and pe_role == "add"
+        self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if added else None
+        mapped = channels if pe_role == "mapped_gate" else None
+        self.pe_distance = EncodingDistance(pe_channels, mapped) if pe_role != "add" else None
 
     @property
     def inputs(self) -> frozenset[str]:
@@ -101,7 +113,7 @@ class NodeTokenizer(Module):
             >>> NodeTokenizer(16, 5).inputs, NodeTokenizer(16, 5, pe_channels=4).inputs
             (frozenset(), frozenset({'pe'}))
         """
-        return frozenset(["pe"] if self.pe_encoder is not None else [])
+        return frozenset(["pe"] if self.pe_channels else [])
 
     @property
     def has_draws(self) -> bool:
@@ -154,11 +166,43 @@ class NodeTokenizer(Module):
         if edge_index is None:
             edge_index = torch.empty(2, 0, dtype=torch.long, device=index.device)
         assert self.pe_kind is not None
-        assert self.pe_encoder is not None
         edges = edge_index if rank is None else rank[edge_index]
-        count = self.pe_encoder.flip_signs
-        pe = node_encodings(self.pe_kind, self.pe_channels, edges, index, eigenvectors=count)
+        pe = node_encodings(self.pe_kind, self.pe_channels, edges, index, eigenvectors=self.eigenvectors)
         return pe if rank is None else pe[rank]
+
+    def with_distances(
+        self,
+        tokens: Tokens,
+        edge_index: Int[Tensor, "2 E"] | None,
+        batch: Int[Tensor, " N"] | RaggedIndex | None = None,
+        *,
+        batch_size: int | None = None,
+        pe: Float[Tensor, "N P"] | None = None,
+    ) -> Tokens:
+        r"""Return the tokens with the distances of their edges, if they are what the encodings are for.
+
+        .. math::
+            d_{ij} = \lVert W (\mathrm{pe}_i - \mathrm{pe}_j) \rVert^2
+
+        Args:
+            tokens: The tokens.
+            edge_index: Directed edges.
+            batch: As in `forward`.
+            batch_size: As in `forward`.
+            pe: As in `forward`.
+
+        Example:
+            >>> x, pe, edge_index = torch.randn(3, 5), torch.eye(3), torch.tensor([[0, 1], [1, 2]])
+            >>> NodeTokenizer(16, 5, pe_channels=3, pe_role="gate")(x, edge_index, pe=pe).edge_distance.flatten()
+            tensor([2., 2.])
+        """
+        if self.pe_distance is None or edge_index is None:
+            return tokens
+        nodes = tokens.node_rows.size(0)
+        if pe is None and self.pe_kind is not None:
+            index, perm = resolve(nodes, edge_index.device, batch, None, batch_size)
+            pe = self._encodings(edge_index, index, None if perm is None else inverse_permutation(perm))
+        return tokens._replace(edge_distance=self.pe_distance(pe, edge_index, nodes))
 
     def encode_features(
         self,
@@ -228,7 +272,8 @@ class NodeTokenizer(Module):
                 check_within_graphs(edge_index, batch if isinstance(batch, Tensor) else index.batch)
         edges = None if edge_index is None else rows[edge_index]
         edge_attr = None if edge_index is None else self.encode_edges(edge_index, edge_attr, h)
-        return Tokens(h if perm is None else h[perm], index, rows, None, edges, edge_attr)
+        tokens = Tokens(h if perm is None else h[perm], index, rows, None, edges, edge_attr)
+        return self.with_distances(tokens, edge_index, batch, batch_size=batch_size, pe=pe)
 
     def encode_edges(
         self,

@@ -23,6 +23,7 @@ class Tokens(NamedTuple):
         edge_attr: Encoded features of the edges, for local layers, if edges are not tokens; or None.
         pos: Positions of the tokens, or None.
         normal: Normals of the tokens, or None.
+        edge_distance: Distances of the edges in positional encodings, for local layers, or None.
 
     Example:
         >>> tokens = Tokens(torch.ones(3, 2), RaggedIndex(torch.tensor([0, 3])), torch.arange(3))
@@ -38,6 +39,7 @@ class Tokens(NamedTuple):
     edge_attr: Float[Tensor, "E D"] | None = None
     pos: Float[Tensor, "T l"] | None = None
     normal: Float[Tensor, "T l"] | None = None
+    edge_distance: Float[Tensor, "E 1"] | None = None
 
     def of_tokens(
         self, name: str, of_nodes: Shaped[Tensor, "N l"] | None, edge_index: Int[Tensor, "2 E"] | None

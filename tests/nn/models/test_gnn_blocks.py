@@ -3,8 +3,8 @@ import torch
 from torch.nn import ReLU, Sequential
 
 from pyg_samsa.errors import ConfigError
-from pyg_samsa.nn import GNN
-from pyg_samsa.nn.models.gnn_blocks import Edges, EdgeUpdate, make_gps
+from pyg_samsa.nn import GNN, DistanceGatedConv
+from pyg_samsa.nn.models.gnn_blocks import Edges, EdgeUpdate, make_gps, make_local
 
 EDGES = torch.tensor([[0, 1, 1, 2, 3, 4], [1, 0, 2, 1, 4, 3]])
 BATCH = torch.tensor([0, 0, 0, 1, 1])
@@ -90,3 +90,53 @@ def test_a_block_without_message_passing_has_no_norm_for_it():
     block(torch.randn(5, 8), EDGES, BATCH).sum().backward()
     assert all(weight.grad is not None for weight in block.parameters())
     block.reset_parameters()
+
+
+def by_the_equations(model, x, edge_index, pe):
+    """The first block of a network, and the factor of each edge."""
+    block = model.layers[0]
+    lin = model.pe_distance.lin.weight
+    p = [lin @ row for row in pe]
+    distance = [float((p[i] - p[j]).square().sum()) for i, j in edge_index.T.tolist()]
+
+    def factor(mlp, d):
+        hidden = torch.relu(mlp[0].weight[:, 0] * d + mlp[0].bias)
+        return torch.sigmoid(mlp[2].weight[0] @ hidden + mlp[2].bias[0])
+
+    return block, [factor(block.conv.conv.gate.mlp, d) for d in distance]
+
+
+def test_gates_of_distances_in_a_block_are_those_of_graphgps():
+    """sigma_ij r_ij in the sum and in its norm, and the change of edges without r."""
+    torch.manual_seed(3)
+    options = {"layer": "gps", "local": "gatedgcn", "heads": 2, "pe_channels": 3, "pe_role": "mapped_gate"}
+    model = network(options).double()
+    pe, x, e = torch.randn(5, 3).double(), torch.randn(5, 8).double(), torch.randn(6, 8).double()
+    block, factors = by_the_equations(model, x, EDGES, pe)
+    conv = block.conv.conv
+    (u, a), (v, b) = (layer.weight.chunk(2) for layer in (conv.of_target, conv.of_source))
+    (u0, a0), (v0, b0) = (layer.bias.chunk(2) for layer in (conv.of_target, conv.of_source))
+    gates = [a @ x[i] + a0 + b @ x[j] + b0 + conv.of_edge(e[n]) for n, (j, i) in enumerate(EDGES.T.tolist())]
+    nodes = []
+    for node in range(5):
+        mine = [number for number in range(6) if int(EDGES[1, number]) == node]
+        sigma = [torch.sigmoid(gates[number]) * factors[number] for number in mine]
+        values = [v @ x[EDGES[0, number]] + v0 for number in mine]
+        total = sum(s * value for s, value in zip(sigma, values, strict=True)) / (sum(sigma) + 1e-6)
+        nodes.append(u @ x[node] + u0 + total)
+    edges = Edges(e)
+    h = block.conv(x, EDGES, edge_attr=edges, edge_distance=model.pe_distance(pe, EDGES, 5))
+    norm = block.conv.node_norm
+    torch.testing.assert_close(h, norm(torch.stack(nodes)).relu(), rtol=0, atol=1e-10)
+    expected = e + block.conv.edge_norm(torch.stack(gates)).relu()
+    torch.testing.assert_close(edges.value, expected, rtol=0, atol=1e-10)
+
+
+def test_the_activation_of_gates_is_that_of_gated_layers_and_relu_beside_gine():
+    gated = EdgeUpdate(8, "none", torch.nn.GELU, None, residual=True, finished=True, distance_gate=True)
+    assert isinstance(gated.conv.gate.mlp[1], torch.nn.GELU)
+    assert EdgeUpdate(8, "none", ReLU, None, residual=True, finished=True).conv.gate is None
+    local = make_local("gine", 8, torch.nn.GELU, edge_features=True, distance_gate=True).conv
+    assert isinstance(local.nn[1], torch.nn.GELU)
+    assert isinstance(local.gate.mlp[1], ReLU)
+    assert isinstance(make_local("gatedgcn", 8, ReLU, edge_features=False, distance_gate=True).conv, DistanceGatedConv)

@@ -25,9 +25,17 @@ KINDS = [
     {"layer": "gps", "attention": "biased", "use_graph_token": True},
     {"layer": "graphormer", "use_graph_token": False},
     {"layer": "graphormer", "use_graph_token": True, "final_norm": True},
+    {"layer": "gine", "pe_role": "gate"},
+    {"layer": "gatedgcn", "pe_role": "mapped_gate"},
+    {"layer": "gatedgcn", "pe_role": "gate", "update_edges": True},
+    {"layer": "gps", "local": "gine", "pe_role": "mapped_gate"},
+    {"layer": "gps", "local": "gatedgcn", "pe_role": "mapped_gate", "update_edges": True},
+    {"layer": "gps", "local": "gine", "attention": "biased", "use_graph_token": True, "pe_role": "gate"},
 ]
 NAMES = ["gcn", "gcnii", "gine", "gatedgcn", "mlp", "gps", "gps-gated", "gps-performer", "gps-biased", "graphormer"]
-NAMES += ["graphormer-token"]
+NAMES += ["graphormer-token", "gine-gates", "gatedgcn-gates", "edges-gates", "gps-gates", "gps-edges-gates"]
+NAMES += ["biased-gates"]
+GATED = [options for options in KINDS if "pe_role" in options]
 SIZES = [5, 0, 1, 7, 3]
 
 
@@ -180,7 +188,7 @@ def test_gradients_of_the_inputs(options):
     assert torch.autograd.gradcheck(lambda x: call(model, inputs, x=x), (x,), eps=1e-7, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", KINDS, ids=NAMES)
+@pytest.mark.parametrize("options", KINDS[: -len(GATED)], ids=NAMES[: -len(GATED)])
 def test_no_edges_no_features_of_edges_no_nodes(options):
     x = torch.randn(4, 3).double()
     model = network(pe_channels=0, **options).eval()
@@ -424,3 +432,44 @@ def test_defaults(defaults):
         "graph_channels": 0,
     }
     assert expected.items() <= defaults(GNN).items()
+
+
+@pytest.mark.parametrize("options", GATED, ids=NAMES[-len(GATED) :])
+def test_distances_of_encodings_weight_messages(options):
+    inputs = graphs()
+    model = trained(network(**options), inputs)
+    expected = call(model, inputs)
+    rotation = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64))[0]
+    changed = call(model, inputs, pe=inputs["pe"].double() @ rotation)
+    if options["pe_role"] == "gate":
+        torch.testing.assert_close(changed, expected, rtol=0, atol=1e-12)
+    else:
+        assert not torch.allclose(changed, expected)
+    assert not torch.allclose(call(model, inputs, pe=3 * inputs["pe"]), expected)
+    assert model.pe_encoder is None
+    assert model.inputs == {"pe"}
+    # Nodes themselves do not see the encodings.
+    alone = {"edge_index": torch.empty(2, 0, dtype=torch.long), "edge_attr": torch.empty(0, 2, dtype=torch.long)}
+    torch.testing.assert_close(call(model, inputs, **alone), call(model, inputs, **alone, pe=3 * inputs["pe"]))
+    with pytest.raises(ShapeError, match="pe: got None"):
+        call(model, inputs, pe=None)
+    nothing = {"x": torch.empty(0, 3), "pe": torch.empty(0, 4), "batch": torch.empty(0, dtype=torch.long), **alone}
+    assert call(model, inputs, **nothing).shape == (len(SIZES), 2)
+    before = [weight.clone() for weight in model.pe_distance.parameters()]
+    model.reset_parameters()
+    assert all(not torch.equal(a, b) for a, b in zip(before, model.pe_distance.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layer": "gcn"}, "pe_role: got 'gate', expected 'add' with other convolutions than gine or gatedgcn"),
+        ({"layer": "gps", "local": "none"}, "pe_role: got 'gate', expected 'add' with other convolutions"),
+        ({"layer": "gine", "pe_channels": 0}, "pe_role: got 'gate', expected the default 'add', because pe_channels"),
+        ({"layer": "gine", "flip_signs": True}, "flip_signs: got True, expected the default False, because pe_role"),
+        ({"layer": "gine", "pe_role": "gates"}, "pe_role: got 'gates', expected one of"),
+    ],
+)
+def test_gates_without_messages_or_encodings_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        network(**{"pe_role": "gate", **options})
