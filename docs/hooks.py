@@ -285,6 +285,7 @@ def _graphgps() -> str:
     layers = {name: f"`model.type {ours}`" for name, ours in table.CONVOLUTIONS.items()}
     encodings = {name: f"`pe.kind {ours}`" for name, ours in table.ENCODINGS.items()}
     encodings[table.BIAS] = "`graphormer.*`: degrees, a graph token, biases by shortest paths"
+    encodings[table.DISTANCES] += " with `pe.role mapped_gate`"
     attention = {"Transformer": "full attention, `model.type gps`", "Performer": "FAVOR+, `model.type gps`"}
     attention["BiasedTransformer"] = "full attention with the biases of `GraphormerBias`, `model.type gps`"
     attention |= {name.upper(): f"`model.type samsa` with `samsa.attention {name}`" for name in OPERATORS}
@@ -295,7 +296,7 @@ def _graphgps() -> str:
         ("Message passing: `gt.layer_type`, before the `+`", locals_, {}),
         ("Attention: `gt.layer_type`, after the `+`", attention, table.REFUSED_ATTENTION),
         ("Encodings in `dataset.node_encoder_name`, after a `+`", encodings, table.REFUSED_ENCODINGS),
-        ("Encoders of features", {**table.NODE_ENCODERS, **table.EDGE_ENCODERS}, table.REFUSED_ENCODERS),
+        ("Encoders of features", {**table.NODE_ENCODERS, **table.EDGE_ENCODERS}, {}),
         ("Heads: `gnn.head`", table.HEADS, table.REFUSED_HEADS),
     ):
         lines += ["", f"## {title}", "", "| name | here |", "|---|---|"]

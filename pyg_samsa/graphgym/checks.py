@@ -173,6 +173,8 @@ def _check_network() -> None:
         raise ConfigError("model.type", network, f"'samsa' with the task {MASKED}: it can hide features")
     if network in LAYERS or network == "gps":
         gnn_options(network)
+    elif network != "samsa" and cfg.pe.role != "add":
+        raise ConfigError("pe.role", cfg.pe.role, f"'add' with the network {network}")
     if network == "gnn":
         names: dict[str, Collection[Any]] = {
             "gnn.layer_type": register.layer_dict,

@@ -168,11 +168,12 @@ def _molecules(changes: Changes, dataset: Any) -> None:
         changes.change("predictor.members", "auto", "the graphs are no molecules")
 
 
-@rule_in(DATA_RULES, "`pe.kind`", *DATASET, becomes="none, if the graphs have no edges", because=_ANOTHER)
+@rule_in(DATA_RULES, "`pe.kind`, `pe.role`", *DATASET, becomes="none and add, if there are no edges", because=_ANOTHER)
 def _no_edges(changes: Changes, dataset: Any) -> None:
     data = getattr(dataset, "_data", None)
     if data is None or "edge_index" not in data or not data.edge_index.size(1):
         changes.change("pe.kind", "none", "the graphs have no edges")
+        changes.change("pe.role", "add", "the graphs have no edges")
 
 
 @rule_in(

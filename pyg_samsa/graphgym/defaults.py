@@ -11,7 +11,13 @@ from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.graphgym.changes import Changes, Rule, rule_in
 from pyg_samsa.graphgym.metric import ALIASES as METRIC_ALIASES
-from pyg_samsa.graphgym.network import WITHOUT_GRAPH_FEATURES, asks_for_masked, parse_layer_type, unsaved_part
+from pyg_samsa.graphgym.network import (
+    WITHOUT_GRAPH_FEATURES,
+    asks_for_masked,
+    parse_layer_type,
+    unsaved_part,
+    weights_messages,
+)
 from pyg_samsa.graphgym.scheduler import WITHOUT_WARMUP, scheduler_name
 from pyg_samsa.graphgym.settings import (
     ALIASES,
@@ -112,6 +118,19 @@ def _encodings(changes: Changes) -> None:
         changes.change("pe.kind", "none", f"{cfg.model.type} takes no encodings")
 
 
+@rule_in(
+    RULES,
+    "`pe.role`",
+    *("pe.kind", "model.type", "gt.layer_type", "samsa.local"),
+    becomes="add, without encodings, or with messages that they cannot weight",
+)
+def _role_of_encodings(changes: Changes) -> None:
+    if cfg.pe.kind == "none":
+        changes.change("pe.role", "add", "there are no encodings")
+    elif not weights_messages():
+        changes.change("pe.role", "add", "no messages can be weighted")
+
+
 @rule_in(RULES, "`dataset.descriptors`, `dataset.extra_columns`", "model.type", becomes="none, for such a network")
 def _graph_features(changes: Changes) -> None:
     for name in ("descriptors", "extra_columns"):
@@ -127,10 +146,12 @@ def _graph_features(changes: Changes) -> None:
     becomes="their defaults, if the operator does not take them",
 )
 def _operator(changes: Changes) -> None:
+    if cfg.model.type != "samsa":
+        return
     attention = cfg.samsa.attention
     if cfg.gt.layer_type != "samsa":
         attention = parse_layer_type(cfg.gt.layer_type)["attention"]
-    if attention not in OPERATORS or cfg.model.type != "samsa":
+    if attention not in OPERATORS:
         return
     takes = operator_options(attention)
     for name in OPERATOR_ARGUMENTS:

@@ -1,7 +1,8 @@
 """Encoders for GraphGym's networks that do not need ogb.
 
 ``SAMSAAtom``, ``SAMSABond``, ``LinearNode``, ``MLPNode`` and ``LinearEdge``; ``TypeDictNode``, ``TypeDictEdge``,
-``VOCNode``, ``VOCEdge``, ``COCONode``, ``COCOEdge``, ``ASTNode``, ``ASTEdge`` and ``DummyEdge`` of GraphGPS and LRGB.
+``VOCNode``, ``VOCEdge``, ``COCONode``, ``COCOEdge``, ``ASTNode``, ``ASTEdge``, ``PPANode``, ``PPAEdge`` and
+``DummyEdge`` of GraphGPS and LRGB.
 
 GraphGym's own ``Atom`` and ``Bond`` stay as they are. The network ``samsa`` needs none of these, except ``MLPNode``
 where a linear map of the features is not enough: it chooses encoders by the description of the data set.
@@ -16,6 +17,7 @@ from torch_geometric.graphgym import register
 from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.datasets.molecules.code2 import EDGE_CARDINALITIES, NODE_CARDINALITIES
+from pyg_samsa.datasets.molecules.ppa import NODE_CARDINALITIES as PPA_NODES
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.nn import AtomEncoder, BondEncoder
@@ -177,6 +179,19 @@ class ASTEdge(ASTNode):
     cardinalities = EDGE_CARDINALITIES
 
 
+class PPANode(ASTNode):
+    """One learned vector for all nodes of ogbg-ppa, which have no features.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Data
+        >>> PPANode(16)(Data(x=torch.zeros(2, 1, dtype=torch.long))).x.shape
+        torch.Size([2, 16])
+    """
+
+    cardinalities = PPA_NODES
+
+
 class DummyEdge(NodeEncoder):
     """One learned vector for all edges, whatever their features.
 
@@ -204,7 +219,8 @@ _EDGE = {"SAMSABond": SAMSABond, "LinearEdge": LinearEdge}
 # Names of GraphGPS; features of superpixels are floats of any number here.
 _NODE |= {"TypeDictNode": TypeDictNode, "VOCNode": LinearNode, "COCONode": LinearNode}
 _EDGE |= {"TypeDictEdge": TypeDictEdge, "VOCEdge": LinearEdge, "COCOEdge": LinearEdge, "DummyEdge": DummyEdge}
-_NODE["ASTNode"], _EDGE["ASTEdge"] = ASTNode, ASTEdge
+_NODE |= {"ASTNode": ASTNode, "PPANode": PPANode}
+_EDGE |= {"ASTEdge": ASTEdge, "PPAEdge": LinearEdge}
 for _name, _encoder in _NODE.items():
     register_once(register.node_encoder_dict, _name, _encoder)
 for _name, _encoder in _EDGE.items():

@@ -14,6 +14,7 @@ from pyg_samsa.graphgym import graphgps_keys as table
 from pyg_samsa.graphgym.graphgps_transformers import translate_bias, translate_graphormer
 from pyg_samsa.graphgym.settings import GPS_LAYERS, LOCAL_OF_GRAPHGPS
 from pyg_samsa.nn import OPERATORS
+from pyg_samsa.nn.conv.local_layers import GATED_BY_DISTANCE
 from pyg_samsa.nn.readout import POOLS
 
 _ENCODER = "dataset.node_encoder_name"
@@ -98,7 +99,7 @@ def is_graphgps(leaves: Mapping[str, Any], known: Collection[str] = ()) -> bool:
         or _text(leaves, "gnn.head") in table.REFUSED_HEADS
         or leaves.get("train.mode") == "custom"
         or any(key not in known and table.find_key(key) is not None for key in leaves)
-        or any("+" in name or name in {*table.REFUSED_ENCODERS, *_encodings()} for name in encoders)
+        or any("+" in name or name in _encodings() for name in encoders)
     )
 
 
@@ -331,18 +332,18 @@ def _used_encodings(leaves: Mapping[str, Any]) -> list[str]:
         if part in parts and not on:
             hint = f"Set posenc_{part}.enable True, or leave {part} out of the name."
             raise ConfigError(_ENCODER, name, f"posenc_{part}.enable True with this name", hint=hint)
+    if table.DISTANCES in parts and len(parts) > 1:
+        raise ConfigError(_ENCODER, name, f"{table.DISTANCES} without another encoding, as in GraphGPS")
     return [part for part in (*table.ENCODINGS, table.BIAS) if part in parts]
 
 
 def _encoders(leaves: Mapping[str, Any], made: Translation, used: Sequence[str]) -> None:
-    for kind, known in (("node", table.NODE_ENCODERS), ("edge", table.EDGE_ENCODERS)):
+    for kind in ("node", "edge"):
         key = f"dataset.{kind}_encoder_name"
         if key not in leaves:
             continue
         name = _text(leaves, key)
         base = "+".join(part for part in name.split("+") if part not in used)
-        if base in table.REFUSED_ENCODERS:
-            _refuse(key, name, table.REFUSED_ENCODERS[base], known)
         base = base or "LinearNode"
         if base in table.SUPERPIXEL_ENCODERS and (base.startswith("COCO") or table.SCALES_SUPERPIXELS in leaves):
             made.set("dataset.scale_features", True, key, name)
@@ -357,12 +358,35 @@ def _encoders(leaves: Mapping[str, Any], made: Translation, used: Sequence[str])
         raise ConfigError(_ENCODER, leaves[_ENCODER], "no encoding with GraphGym's own network gnn", hint=hint)
     if not (kinds := [table.ENCODINGS[part] for part in used if part in table.ENCODINGS]):
         return
+    if table.DISTANCES in used and not _distances(leaves, made):
+        return
     made.set("pe.kind", "+".join(kinds), _ENCODER, leaves[_ENCODER])
-    if "LapPE" in used:
-        source = "posenc_LapPE.eigen.max_freqs"
+    if used[0] != "RWSE":
+        source = f"posenc_{used[0]}.eigen.max_freqs"
         made.set("pe.dim", leaves.get(source, 10), source, leaves.get(source))
     if "RWSE" in used:
         made.set("pe.steps" if "LapPE" in used else "pe.dim", *_steps(leaves))
+
+
+def _distances(leaves: Mapping[str, Any], made: Translation) -> bool:
+    """Let distances of eigenvectors weight the messages, and say whether the message passing reads them."""
+    network, layer = _text(leaves, "model.type"), _text(leaves, "gt.layer_type")
+    local = LOCAL_OF_GRAPHGPS.get(layer.partition("+")[0]) if layer else {"gps": "gine"}.get(network, network)
+    if network == "custom_gnn" or local in table.WITHOUT_DISTANCES:
+        name = network if network == "custom_gnn" else layer
+        made.note(_ENCODER, leaves[_ENCODER], f"{name} has no messages that distances weight, there as here")
+        return False
+    if local not in GATED_BY_DISTANCE:
+        expected = f"GINE or CustomGatedGCN before the + with {table.DISTANCES}"
+        raise ConfigError("gt.layer_type" if layer else "model.type", layer or network, expected)
+    made.set("pe.role", "mapped_gate", _ENCODER, leaves[_ENCODER])
+    made.note(_ENCODER, leaves[_ENCODER], "eigenvectors 2 to K + 1 are used, there 1 to K")
+    norm = "posenc_LapPE.eigen.laplacian_norm"
+    if leaves.get(norm, "sym") != "sym":
+        made.note(norm, leaves[norm], "the normalised Laplacian is used")
+    if local == "gine":
+        made.note("gt.layer_type", layer, "a node adds its own features, there those of the second node of the batch")
+    return True
 
 
 def _steps(leaves: Mapping[str, Any]) -> tuple[int, str, Any]:

@@ -40,7 +40,6 @@ _UNUSED_ENCODING = "see `enable` of the same group."
 
 REFUSED_ENCODINGS: Mapping[str, str] = {
     "SignNet": "the network SignNet of eigenvectors is not part of this package; LapPE flips signs at random",
-    "EquivStableLapPE": "no layer here weights messages by distances of eigenvectors",
     "HKdiagSE": "heat kernels are not part of this package; RWSE is near to them",
     "ElstaticSE": "the electrostatic kernel is not part of this package",
     "ERN": "encodings by effective resistance are not part of this package",
@@ -138,7 +137,11 @@ KEYS: Mapping[str, Key] = {
     "out_dir": Key(SAME, "Folder of the results."),
     "posenc_ERN.*": Key(NOTHING, _UNUSED_ENCODING),
     "posenc_ElstaticSE.*": Key(NOTHING, _UNUSED_ENCODING),
-    "posenc_EquivStableLapPE.*": Key(NOTHING, _UNUSED_ENCODING),
+    "posenc_EquivStableLapPE.eigen.eigvec_norm": Key(LISTED, "eigenvectors have length 1", ("L2",)),
+    "posenc_EquivStableLapPE.eigen.laplacian_norm": Key(NOTHING, "it is not read there: the normalised one is used."),
+    "posenc_EquivStableLapPE.eigen.max_freqs": Key(READ, "Number K of eigenvectors: `pe.dim`."),
+    "posenc_EquivStableLapPE.enable": Key(READ, "With its name in the node encoder: `pe.role mapped_gate`."),
+    "posenc_EquivStableLapPE.raw_norm_type": Key(LISTED, "eigenvectors are not normalised over the batch", ("none",)),
     "posenc_GraphormerBias.dim_pe": Key(NOTHING, "degrees are added to all channels, there as here."),
     "posenc_GraphormerBias.enable": Key(READ, "With `GraphormerBias` in the name of the node encoder."),
     "posenc_GraphormerBias.node_degrees_only": Key(READ, "`graphormer.node_degrees_only`."),
@@ -219,10 +222,14 @@ REFUSED_ATTENTION: Mapping[str, str] = {
     "BigBird": "the attention BigBird is not part of this package",
     "None": "a block without attention is not GPS's; custom_gnn has message passing alone",
 }
-ENCODINGS: Mapping[str, str] = {"LapPE": "lap", "RWSE": "rwse"}
+DISTANCES = "EquivStableLapPE"
+"""An encoding whose distances weight messages (``pe.role``); it is not added to the nodes."""
+ENCODINGS: Mapping[str, str] = {"LapPE": "lap", "RWSE": "rwse", DISTANCES: "lap"}
 """Encodings in the name of a node encoder -> ``pe.kind``."""
 BIAS = "GraphormerBias"
 """The encoding in the name of a node encoder that becomes ``graphormer.*``."""
+WITHOUT_DISTANCES = (None, "gcn", "gin")
+"""Message passing that does not read :obj:`DISTANCES` there; other kinds than these and those that do fail."""
 SUPERPIXEL_ENCODERS = ("VOCNode", "VOCEdge", "COCONode", "COCOEdge")
 _SCALED = "the same, with `dataset.scale_features True`, as in the repository that has this name"
 NODE_ENCODERS: Mapping[str, str] = {
@@ -232,6 +239,7 @@ NODE_ENCODERS: Mapping[str, str] = {
     "VOCNode": "a linear map of the features of superpixels",
     "COCONode": _SCALED,
     "ASTNode": "a sum of embeddings of type, attribute and depth of the nodes of ogbg-code2",
+    "PPANode": "one learned vector for all nodes of ogbg-ppa",
     "": "a linear map of float features, where only an encoding is named",
 }
 EDGE_ENCODERS: Mapping[str, str] = {
@@ -241,11 +249,8 @@ EDGE_ENCODERS: Mapping[str, str] = {
     "VOCEdge": "a linear map of the features of superpixels",
     "COCOEdge": _SCALED,
     "ASTEdge": "a sum of embeddings of kind and direction of the edges of ogbg-code2",
+    "PPAEdge": "a linear map of the seven features of the edges of ogbg-ppa",
     "DummyEdge": "one learned vector for all edges",
-}
-REFUSED_ENCODERS: Mapping[str, str] = {
-    "PPANode": "ogbg-ppa is not among the data sets",
-    "PPAEdge": "ogbg-ppa is not among the data sets",
 }
 HEADS: Mapping[str, str] = {
     "default": "the head that fits the data set",

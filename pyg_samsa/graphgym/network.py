@@ -20,6 +20,7 @@ from pyg_samsa.graphgym.settings import (
     ALIASES,
     FIXED_IN_SAMSA,
     FROM_DATA,
+    GPS_LAYERS,
     LOCAL_OF_GRAPHGPS,
     SETTINGS,
     UNSET_FLOAT,
@@ -31,6 +32,7 @@ from pyg_samsa.graphgym.settings import (
 )
 from pyg_samsa.graphgym.share import train_graph_features
 from pyg_samsa.nn import OPERATORS, SAMSA, TOKENIZERS, BagOfFeatures, PointNet, SAMSAOptions
+from pyg_samsa.nn.conv.local_layers import GATED_BY_DISTANCE
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.nn.models.message_passing import LAYERS
@@ -40,9 +42,9 @@ from pyg_samsa.task import MASKED
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.scaling import fit_graph_features
 
-_CATEGORICAL = ("Atom", "Bond", "Integer", "TypeDictNode", "TypeDictEdge", "ASTNode", "ASTEdge")
+_CATEGORICAL = ("Atom", "Bond", "Integer", "TypeDictNode", "TypeDictEdge", "ASTNode", "ASTEdge", "PPANode")
 # Encoders that nn.SAMSA makes itself from the data set's own description of its features.
-BUILT_IN_ENCODERS = (*_CATEGORICAL, *SUPERPIXEL_ENCODERS, "LinearNode", "LinearEdge")
+BUILT_IN_ENCODERS = (*_CATEGORICAL, *SUPERPIXEL_ENCODERS, "LinearNode", "LinearEdge", "PPAEdge")
 SHRINKING_HEAD = "san_graph"
 WORD_HEAD = "ogb_code_graph"
 NORM_HEAD = "graphormer_graph"
@@ -243,19 +245,50 @@ def samsa_options() -> dict[str, Any]:
 
 
 def encoding_options() -> dict[str, Any]:
-    """Return the width of the positional encodings of ``pe.*``, and which of them are eigenvectors.
+    """Return the width of the positional encodings of ``pe.*``, which of them are eigenvectors, and what they do.
+
+    Raises:
+        ConfigError: Their distances are to weight messages, and there are no encodings, or no such messages.
 
     Example:
         >>> from torch_geometric.graphgym.config import set_cfg
         >>> set_cfg(cfg)
         >>> encoding_options()
-        {'pe_channels': 0, 'flip_signs': False}
+        {'pe_channels': 0, 'flip_signs': False, 'pe_role': 'add'}
     """
-    widths = encoding_widths(cfg.pe.kind, cfg.pe.dim, cfg.pe.steps)
+    widths, role = encoding_widths(cfg.pe.kind, cfg.pe.dim, cfg.pe.steps), cfg.pe.role
     eigenvectors: bool | int = "lap" in widths
     if len(widths) > 1:
         eigenvectors = widths["lap"]
-    return {"pe_channels": sum(widths.values()), "flip_signs": eigenvectors}
+    if role != "add":
+        if not widths:
+            raise ConfigError("pe.role", role, "'add' without encodings", hint="Set pe.kind lap, or leave out pe.role.")
+        if not weights_messages():
+            hint = "Messages of gine and gatedgcn are weighted, such as with gt.layer_type GINE+SAMSA."
+            raise ConfigError("pe.role", role, "'add' with this message passing", hint=hint)
+        # Their signs need not be flipped: SAMSA is told how many there are, to compute both kinds itself.
+        eigenvectors = eigenvectors if cfg.model.type == "samsa" and len(widths) > 1 else False
+    return {"pe_channels": sum(widths.values()), "flip_signs": eigenvectors, "pe_role": role}
+
+
+def weights_messages() -> bool:
+    """Say whether the network has messages that distances of positional encodings can weight (``pe.role``).
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.model.type = "gps"
+        >>> weights_messages()
+        True
+        >>> set_cfg(cfg)
+    """
+    network, layer = cfg.model.type, cfg.gt.layer_type
+    local = network
+    if network == "gps":
+        local = GPS_LAYERS.get(layer, ("gine",))[0]
+    elif network == "samsa":
+        local = cfg.samsa.local if layer == "samsa" else parse_layer_type(layer)["local"]
+    return local in GATED_BY_DISTANCE
 
 
 def parse_layer_type(text: str) -> dict[str, str | None]:

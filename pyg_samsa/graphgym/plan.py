@@ -191,6 +191,7 @@ def describe_network() -> str:
     name = cfg.model.type
     kinds = {"rwse": "random walks of {} steps", "lap": "{} Laplacian eigenvectors"}
     encodings = f" · {kinds.get(cfg.pe.kind, cfg.pe.kind + ' {}').format(cfg.pe.dim)}" if cfg.pe.kind != "none" else ""
+    encodings += " that weight messages" if cfg.pe.role != "add" else ""
     if name != "samsa":
         return f"{name} · {level()}{encodings}"
     values = model_options()

@@ -221,7 +221,7 @@ _DECIDED = {
 add_owner(
     SAMSAOptions,
     "samsa",
-    keys={"num_layers": "samsa.layers"},
+    keys={"num_layers": "samsa.layers", "pe_role": "pe.role"},
     only=[name for name in options_of(SAMSAOptions) if name not in _DECIDED],
 )
 

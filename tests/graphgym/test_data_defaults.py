@@ -49,9 +49,9 @@ class Graphs(list):
         ),
         (
             Graphs(),
-            {"dataset.descriptors": ["maccs"], "predictor.members": "all", "pe.kind": "rwse"},
+            {"dataset.descriptors": ["maccs"], "predictor.members": "all", "pe.kind": "rwse", "pe.role": "gate"},
             ANOTHER,
-            {"dataset.descriptors": [], "predictor.members": "auto", "pe.kind": "none"},
+            {"dataset.descriptors": [], "predictor.members": "auto", "pe.kind": "none", "pe.role": "add"},
         ),
         (Graphs(count=6), {"predictor.folds": 9}, ANOTHER, {"predictor.folds": 3}),
         (Graphs(splits=("train", "test")), {"train.patience": 5}, (), {"train.patience": 0}),

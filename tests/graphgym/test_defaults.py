@@ -32,6 +32,11 @@ FILES = {
     "trees": {"predictor": {"members": "trees"}, "model": {"type": "samsa"}},
     "devices": {"devices": 2, "model": {"type": "samsa"}},
     "names": {"model": {"type": "samsa"}, "gt": {"dim_hidden": 64, "n_heads": 4}},
+    "gates": {
+        "model": {"type": "gps"},
+        "gt": {"layer_type": "GINE+Transformer"},
+        "pe": {"kind": "lap", "role": "gate"},
+    },
 }
 
 
@@ -95,6 +100,13 @@ def load(tmp_path):
             {"pe.kind": "none", "dataset.descriptors": [], "predictor.refit": "descriptors"},
         ),
         ("csv", "model.type gcn", {"predictor.refit": "descriptors"}),
+        ("gates", "gt.layer_type GCN+Transformer", {"pe.role": "add"}),
+        ("gates", "gt.layer_type CustomGatedGCN+Transformer", {}),
+        ("gates", "model.type gcn", {"pe.role": "add", "gt.layer_type": "samsa"}),
+        ("gates", "model.type gine", {"gt.layer_type": "samsa"}),
+        ("gates", "pe.kind none", {"pe.role": "add"}),
+        ("gates", "pe.kind rwse", {}),
+        ("gates", "model.type bag_of_features", {"pe.role": "add", "pe.kind": "none", "gt.layer_type": "samsa"}),
         ("own", "predictor.ensemble 2", {"predictor.folds": 0}),
         ("ensemble", "predictor.folds 4", {"predictor.ensemble": 1}),
         ("trees", "predictor.ensemble 2", {"predictor.members": "all"}),

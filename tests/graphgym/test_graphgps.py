@@ -1,5 +1,7 @@
 """Configurations in the form of those of GraphGPS, LRGB and Exphormer: they load, or the part that cannot is named."""
 
+import importlib.util
+
 import pytest
 import torch
 import yaml
@@ -19,7 +21,7 @@ from pyg_samsa.task import Task
 from pyg_samsa.training.run_files import read_table
 from pyg_samsa.training.run_record import read_run
 from pyg_samsa.viz.report import write_report
-from tests import code2_files, geom_gcn_files, malnet_files, pcqm4m_files
+from tests import code2_files, geom_gcn_files, malnet_files, pcqm4m_files, ppa_files
 
 REGIONS, WEIGHTED = "edge_wt_region_boundary", "weighted_cross_entropy"
 # Format and name of a data set, task, loss, metric, edge encoder.
@@ -66,7 +68,11 @@ FORMS = {
     ("zinc", "GPSModel", GINE, "TypeDictNode+RWSE", "san_graph", "add"): "",
     ("zinc", "GPSModel", GINE, "TypeDictNode+LapPE", "san_graph", "add"): "",
     ("zinc", "GPSModel", GINE, "TypeDictNode+SignNet", "san_graph", "add"): NODE,
-    ("zinc", "GPSModel", GINE, "TypeDictNode+EquivStableLapPE", "san_graph", "add"): NODE,
+    ("zinc", "GPSModel", GINE, "TypeDictNode+EquivStableLapPE", "san_graph", "add"): "",
+    ("zinc", "GPSModel", "GINE+SAMSA", "TypeDictNode+EquivStableLapPE", "san_graph", "add"): "",
+    ("zinc", "GPSModel", "PNA+Transformer", "TypeDictNode+EquivStableLapPE", "san_graph", "add"): "gt.layer_type",
+    ("zinc", "GPSModel", GINE, "TypeDictNode+EquivStableLapPE+RWSE", "san_graph", "add"): NODE,
+    ("func", "gnn", "gcnconv", "Atom+EquivStableLapPE", None, "mean"): NODE,
     ("zinc", "GPSModel", GINE, "TypeDictNode+LapPE+RWSE", "san_graph", "add"): "",
     ("zinc", "GPSModel", BIASED, "TypeDictNode+GraphormerBias", "san_graph", "graph_token"): "",
     ("zinc", "GPSModel", BIASED, "TypeDictNode+GraphormerBias+RWSE", "san_graph", "add"): "",
@@ -74,7 +80,7 @@ FORMS = {
     ("hiv", "GPSModel", GATED, "Atom+RWSE", "san_graph", "mean"): "",
     ("hiv", "GPSModel", GATED, "Atom+RWSE", "default", "mean"): "",
     ("hiv", "GPSModel", GATED, "Atom+LapPE", "san_graph", "mean"): "",
-    ("hiv", "GPSModel", GATED, "Atom+EquivStableLapPE", "san_graph", "mean"): NODE,
+    ("hiv", "GPSModel", GATED, "Atom+EquivStableLapPE", "san_graph", "mean"): "",
     ("pcba", "GPSModel", GATED, "Atom+RWSE", "default", "mean"): "",
     ("pcba", "GPSModel", GATED, "Atom+LapPE", "default", "mean"): "",
     ("pcba", "GPSModel", GATED, "Atom+LapPE+RWSE", "default", "mean"): "",
@@ -92,9 +98,9 @@ FORMS = {
     ("cifar", "GPSModel", GATED, "RWSE", "default", "mean"): "",
     ("cifar", "GPSModel", GATED, "LapPE", "default", "mean"): "",
     ("cifar", "GPSModel", GATED, "SignNet", "default", "mean"): NODE,
-    ("cifar", "GPSModel", GATED, "LinearNode+EquivStableLapPE", "default", "mean"): NODE,
+    ("cifar", "GPSModel", GATED, "LinearNode+EquivStableLapPE", "default", "mean"): "",
     ("cluster", "GPSModel", GATED, "LapPE", "inductive_node", None): "",
-    ("cluster", "GPSModel", GATED, "LinearNode+EquivStableLapPE", "inductive_node", None): NODE,
+    ("cluster", "GPSModel", GATED, "LinearNode+EquivStableLapPE", "inductive_node", None): "",
     ("malnet", "GPSModel", SLOW, None, "default", "max"): "",
     ("malnet", "GPSModel", SLOW, "RWSE", "default", "max"): "",
     ("malnet", "GPSModel", SLOW, "LapPE", "default", "max"): "",
@@ -102,7 +108,10 @@ FORMS = {
     ("code", "GPSModel", SLOW, "ASTNode", "ogb_code_graph", "mean"): "",
     ("code", "GPSModel", "GINE+SAMSA", "ASTNode+RWSE", "ogb_code_graph", "mean"): "",
     ("code", "custom_gnn", "gatedgcnconv", "ASTNode", "ogb_code_graph", "mean"): "",
-    ("ppa", "GPSModel", SLOW, "PPANode", "default", "mean"): NODE,
+    ("ppa", "GPSModel", SLOW, "PPANode", "default", "mean"): "",
+    ("ppa", "GPSModel", "GINE+SAMSA", "PPANode+LapPE", "default", "mean"): "",
+    ("pcqm4m", "GPSModel", GATED, "Atom+EquivStableLapPE", "san_graph", "mean"): "",
+    ("malnet", "GPSModel", SLOW, "LinearNode+EquivStableLapPE", "default", "max"): "",
     ("actor", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "",
     ("webkb", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "",
     ("coauthor", "GPSModel", "GCN+Transformer", "LapPE", "node", None): "",
@@ -286,6 +295,10 @@ TRAINED = [
     ("zinc", "GPSModel", BIASED, "TypeDictNode+GraphormerBias", "san_graph", "graph_token"),
     ("zinc", "GPSModel", BIASED, "TypeDictNode+GraphormerBias+RWSE", "san_graph", "add"),
     ("zinc", "Graphormer", None, "TypeDictNode+GraphormerBias", "graphormer_graph", "graph_token"),
+    ("zinc", "GPSModel", GINE, "TypeDictNode+EquivStableLapPE", "san_graph", "add"),
+    ("zinc", "GPSModel", "GINE+SAMSA", "TypeDictNode+EquivStableLapPE", "san_graph", "add"),
+    ("hiv", "GPSModel", GATED, "Atom+EquivStableLapPE", "san_graph", "mean"),
+    ("cluster", "GPSModel", GATED, "LinearNode+EquivStableLapPE", "inductive_node", None),
 ]
 
 
@@ -309,7 +322,8 @@ def test_forms_train_an_epoch(form, write, tmp_path, monkeypatch, capsys):
     # What is written runs again in this package's own settings.
     again = load_config(result.folder.file("config.yaml"))
     assert again.translation is None or not again.translation.notes
-    names = {"LapPE": "lap", "RWSE": "rwse"}
+    names = {"LapPE": "lap", "RWSE": "rwse", "EquivStableLapPE": "lap"}
+    assert cfg.pe.role == ("mapped_gate" if "EquivStable" in (form[3] or "") else "add")
     assert cfg.pe.kind == ("+".join(names[part] for part in (form[3] or "").split("+") if part in names) or "none")
 
 
@@ -422,6 +436,24 @@ def test_graphs_train_from_raw_files(files, form, sizes, write, tmp_path, monkey
     assert len(read_table(result.folder.file("predictions_test.csv"))) == sizes[2]
 
 
+@pytest.mark.parametrize(
+    "form", [form for form in FORMS if form[0] == "ppa"], ids=lambda form: "-".join(map(str, form[2:4]))
+)
+def test_neighbourhoods_of_proteins_train_from_raw_files(form, write, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "draw_run", lambda *_, **__: None)
+    ppa_files.write(tmp_path / "data")
+    opts = {"optim.max_epoch": 1, "optim.num_warmup_epochs": 0, "num_threads": 1, "accelerator": "cpu"}
+    opts |= {"out_dir": tmp_path / "out", "dataset.dir": tmp_path / "data"}
+    opts |= {"samsa.num_samples": 4} if form[2] == "GINE+SAMSA" else {}
+    (result,) = runner.run(write(form), [str(word) for pair in opts.items() for word in pair])
+    assert 0 < result.test["loss"] < 100
+    rows = read_table(result.folder.file("predictions_test.csv"))
+    assert rows["row"].tolist() == sorted(ppa_files.SPLIT["test"])
+    assert rows["true"].tolist() == [ppa_files.labels()[row] for row in rows["row"]]
+    if importlib.util.find_spec("ogb") is not None:
+        assert result.official == {"acc": pytest.approx(result.test["accuracy"], abs=1e-6)}
+
+
 def test_a_graph_without_a_split_has_the_shares_of_the_file(write):
     form = ("coauthor", "GPSModel", "GCN+Transformer", "LapPE", "node", None)
     load_config(write(form, dataset={"split": [0.6, 0.2, 0.2], "split_index": 0}))
@@ -473,6 +505,54 @@ def test_encodings_keep_their_dimensions():
     found = values(lap | {"gt.layer_type": GATED, "posenc_LapPE.eigen.max_freqs": 8})
     assert (found["pe.kind"], found["pe.dim"], found["dataset.node_encoder_name"]) == ("lap", 8, "LinearNode")
     assert values(lap | {"gt.layer_type": GATED})["pe.dim"] == 10
+
+
+STABLE = {"dataset.node_encoder_name": "Atom+EquivStableLapPE", "posenc_EquivStableLapPE.enable": True}
+STABLE |= {"posenc_RWSE.enable": None, "posenc_EquivStableLapPE.eigen.max_freqs": 8}
+
+
+@pytest.mark.parametrize(
+    ("layer", "role", "told"),
+    [
+        (GINE, "mapped_gate", ["2 to K + 1", "second node of the batch"]),
+        (GATED, "mapped_gate", ["2 to K + 1"]),
+        ("GINE+SAMSA", "mapped_gate", ["2 to K + 1", "second node of the batch"]),
+        ("GCN+Transformer", None, ["GCN+Transformer has no messages that distances weight, there as here"]),
+        ("GIN+SAMSA", None, ["no messages that distances weight"]),
+        ("None+Transformer", None, ["no messages that distances weight"]),
+    ],
+)
+def test_distances_of_eigenvectors_weight_the_messages_that_they_weight_there(layer, role, told):
+    leaves = {key: value for key, value in {**gps(gt__layer_type=layer), **STABLE}.items() if value is not None}
+    found = graphgps.translate(leaves)
+    chosen = {key: taken.value for key, taken in found.settings.items()}
+    assert chosen["dataset.node_encoder_name"] == "Atom"
+    assert chosen.get("pe.role") == role
+    assert [chosen.get(key) for key in ("pe.kind", "pe.dim")] == (["lap", 8] if role else [None, None])
+    notes = [note for note in found.notes if "K + 1" in note or "messages" in note or "second node" in note]
+    assert len(notes) == len(told)
+    assert all(text in note for text, note in zip(told, notes, strict=True))
+
+
+def test_settings_of_distances_that_differ_are_listed():
+    def notes(**settings):
+        leaves = {key: value for key, value in {**gps(gt__layer_type=GATED), **STABLE}.items() if value is not None}
+        found = graphgps.translate(leaves | {key.replace("__", "."): value for key, value in settings.items()})
+        return [note.partition(":")[0] for note in found.notes if "posenc" in note.partition(":")[0]]
+
+    own = "posenc_EquivStableLapPE"
+    # The Laplacian of the group is not read there, that of posenc_LapPE is.
+    assert notes(**{f"{own}__eigen__laplacian_norm": "none", f"{own}__raw_norm_type": "none"}) == []
+    assert notes(posenc_LapPE__eigen__laplacian_norm="none") == ["posenc_LapPE.eigen.laplacian_norm none"]
+    assert notes(**{f"{own}__raw_norm_type": "BatchNorm"}) == [f"{own}.raw_norm_type BatchNorm"]
+    assert notes(**{f"{own}__eigen__eigvec_norm": "L1"}) == [f"{own}.eigen.eigvec_norm L1"]
+    leaves = {"model.type": "custom_gnn", "gnn.layer_type": "gatedgcnconv"} | STABLE
+    found = graphgps.translate({key: value for key, value in leaves.items() if value is not None})
+    assert "pe.kind" not in found.settings
+    assert any("custom_gnn has no messages that distances weight" in note for note in found.notes)
+    ours = {"model.type": "gatedgcn"} | STABLE
+    found = graphgps.translate({key: value for key, value in ours.items() if value is not None})
+    assert found.settings["pe.role"].value == "mapped_gate"
 
 
 @pytest.mark.parametrize(

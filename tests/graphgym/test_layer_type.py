@@ -5,9 +5,10 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments import run as runner
+from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import load_config
 from pyg_samsa.graphgym.network import model_options
-from pyg_samsa.graphgym.plan import build_network
+from pyg_samsa.graphgym.plan import build_network, describe_network
 from pyg_samsa.graphgym.settings import LOCAL_OF_GRAPHGPS
 from pyg_samsa.nn import OPERATORS
 
@@ -56,3 +57,34 @@ def test_gps_takes_its_own_layers(config):
     load_config(config(model={"type": "gps"}), ["gt.layer_type", "GINE+SAMSA"])
     with pytest.raises(ConfigError, match=r"gt\.layer_type"):
         build_network(3, 1)
+
+
+@pytest.mark.parametrize(("kind", "bridge"), [("lap", False), ("rwse", True), ("lap+rwse", False)])
+def test_distances_of_encodings_weight_messages_of_samsa(kind, bridge, config):
+    opts = ["gt.layer_type", "CustomGatedGCN+SAMSA", "samsa.bridge", str(bridge), "optim.max_epoch", "1"]
+    opts += ["pe.kind", kind, "pe.dim", "3", "pe.role", "gate"]
+    (result,) = runner.run(config(), opts, verbosity=-1)
+    assert result.test["loss"] > 0
+    assert describe_network().endswith("that weight messages")
+    network = build_network(cfg.share.dim_in, cfg.share.dim_out).model
+    assert network.options["pe_role"] == "gate"
+    assert network.options["flip_signs"] == (3 if "+" in kind else False)
+    assert network.tokenizer.pe_encoder is None
+
+
+@pytest.mark.parametrize(
+    ("opts", "message"),
+    [
+        (["gt.layer_type", "GINE+SAMSA"], "pe.role: got 'gate', expected 'add' without encodings"),
+        (["pe.kind", "lap"], "pe.role: got 'gate', expected 'add' with this message passing"),
+        (["pe.kind", "lap", "gt.layer_type", "GCN+SAMSA"], "pe.role: got 'gate', expected 'add' with this message"),
+        (["pe.kind", "lap", "model.type", "gcn"], "pe.role: got 'gate', expected 'add' with this message passing"),
+        (["model.type", "gine"], "pe.role: got 'gate', expected 'add' without encodings"),
+        (["model.type", "bag_of_features"], "pe.role: got 'gate', expected 'add' with the network bag_of_features"),
+        (["pe.role", "gates"], "pe.role: got 'gates', expected one of"),
+    ],
+)
+def test_gates_without_messages_or_encodings_are_refused_before_any_work(opts, message, config):
+    with pytest.raises(ConfigError) as caught:
+        load_config(config(), ["pe.role", "gate", *opts]) and check_run()
+    assert message in str(caught.value)
