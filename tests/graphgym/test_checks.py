@@ -39,7 +39,7 @@ def _check(words):
         ("model.type gnn gnn.act rel", "gnn.act: got 'rel', expected one of"),
         ("model.type gnn model.graph_pooling avg", "model.graph_pooling: got 'avg', expected one of"),
         ("model.type gcn gnn.act rel", "gnn.act: got 'rel', expected one of"),
-        ("model.type gps gt.layer_type GIN+Transformer", "gt.layer_type: got 'GIN+Transformer', expected one of"),
+        ("model.type gps gt.layer_type GINN+Transformer", "gt.layer_type: got 'GINN+Transformer', expected one of"),
         ("model.type gcn gt.layer_type GINE+Transformer", "gt.layer_type: got 'GINE+Transformer'"),
         ("model.type gps gt.n_heads 3 gnn.dim_inner 16", "gt.n_heads: got 3, expected a divisor of 16"),
         ("train.strategy dpd", "train.strategy: got 'dpd', expected one of 'auto', 'ddp'"),

@@ -435,12 +435,19 @@ def test_a_million_empty_graphs_cost_next_to_nothing():
     assert shapes[-1] == (3, 1)
 
 
-@pytest.mark.parametrize(("pe_channels", "given"), [(0, {"length": 2}), (3, {"length": 2, "pe_channels": 3})])
-def test_added_tokenizers_are_told_of_encodings_if_there_are_some(monkeypatch, pe_channels, given):
+@pytest.mark.parametrize(
+    ("pe_channels", "role", "given"),
+    [
+        (0, "add", {"length": 2}),
+        (3, "add", {"length": 2, "pe_channels": 3}),
+        (3, "gate", {"length": 2, "pe_channels": 3, "pe_role": "gate"}),
+    ],
+)
+def test_added_tokenizers_are_told_of_encodings_if_there_are_some(monkeypatch, pe_channels, role, given):
     seen = []
     monkeypatch.setattr(samsa, "make_tokenizer", lambda *_, **options: seen.append(options))
     options = {"tokenizer": "mine", "tokenizer_options": {"length": 2}, "channels": 8, "flip_signs": False}
-    samsa._make_tokenizer(3, None, types.SimpleNamespace(**options, pe_channels=pe_channels))
+    samsa._make_tokenizer(3, None, types.SimpleNamespace(**options, pe_channels=pe_channels, pe_role=role))
     assert seen == [given | ({"flip_signs": False} if pe_channels else {})]
 
 
