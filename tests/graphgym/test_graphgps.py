@@ -212,7 +212,7 @@ def test_every_form_loads_up_to_the_data_or_names_what_it_cannot(form, write, mo
         loaded = load_config(write(form))
         check_run()
         assert cfg.optim.max_epoch == 3
-        assert (cfg.pe.kind == "none") == (not {"LapPE", "RWSE"} & set((form[3] or "").split("+")))
+        assert (cfg.pe.kind == "none") == (not {"LapPE", "RWSE", "EquivStableLapPE"} & set((form[3] or "").split("+")))
         assert loaded.translation.notes
         return
     with pytest.raises(ConfigError) as caught:

@@ -372,7 +372,7 @@ def test_what_does_not_fit_is_named():
             network(**options)
 
 
-@pytest.mark.parametrize("options", KINDS[-3:], ids=NAMES[-3:])
+@pytest.mark.parametrize("options", KINDS[8:11], ids=NAMES[8:11])
 def test_paths_may_be_computed_before(options):
     inputs = graphs()
     model = trained(network(level="node", **options), inputs)
@@ -447,7 +447,7 @@ def test_distances_of_encodings_weight_messages(options):
         assert not torch.allclose(changed, expected)
     assert not torch.allclose(call(model, inputs, pe=3 * inputs["pe"]), expected)
     assert model.pe_encoder is None
-    assert model.inputs == {"pe"}
+    assert "pe" in model.inputs
     # Nodes themselves do not see the encodings.
     alone = {"edge_index": torch.empty(2, 0, dtype=torch.long), "edge_attr": torch.empty(0, 2, dtype=torch.long)}
     torch.testing.assert_close(call(model, inputs, **alone), call(model, inputs, **alone, pe=3 * inputs["pe"]))
