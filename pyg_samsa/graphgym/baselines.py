@@ -1,4 +1,4 @@
-"""The networks ``gcn``, ``gcnii``, ``gine``, ``gatedgcn``, ``mlp``, ``gps`` and ``graphormer``, of PyG's operators."""
+"""The networks ``gcn``, ``gcnii``, ``gine``, ``gatedgcn``, ``mlp``, ``gps``, ``graphormer``, ``san`` and ``san2``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pyg_samsa.options import check_memory
 from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.scaling import fit_graph_features
 
+_SAN = ("san", "san2")
 _HEAD_LAYERS = {SHRINKING_HEAD: 3, WORD_HEAD: 1, NORM_HEAD: 1}
 _ACTIVATIONS = {**dict.fromkeys(ACTIVATIONS), "swish": "silu"}
 
@@ -30,7 +31,8 @@ class GNNNetwork(BatchNetwork):
     ``gnn.head san_graph`` is a head of three layers that halve the channels, ``ogb_code_graph`` of one layer, and
     ``graphormer_graph`` of a layer norm before the pooling and one layer.
     ``gps`` takes GraphGPS's ``gt.layers``, ``gt.dim_hidden`` and ``gt.dropout`` where they are set, ``gt.layer_type``
-    (else GINE and full attention), ``gt.n_heads`` (else 4), ``gt.attn_dropout`` and ``gt.layer_norm``. ``graphormer``
+    (else GINE and full attention), ``gt.n_heads`` (else 4), ``gt.attn_dropout`` and ``gt.layer_norm``; ``san`` and
+    ``san2`` take the same without ``gt.layer_type``, and ``gt.full_graph`` and ``gt.gamma``. ``graphormer``
     takes ``graphormer.*``, which are also the encodings of ``gps`` with ``BiasedTransformer``.
 
     Args:
@@ -104,6 +106,18 @@ class GraphormerNetwork(GNNNetwork):
     layer = "graphormer"
 
 
+class SANNetwork(GNNNetwork):
+    """``san``: see `GNNNetwork`."""
+
+    layer = "san"
+
+
+class SAN2Network(GNNNetwork):
+    """``san2``: see `GNNNetwork`."""
+
+    layer = "san2"
+
+
 def gnn_options(layer: str) -> dict[str, Any]:
     """Return the keyword arguments of :class:`pyg_samsa.nn.GNN` that the configuration holds.
 
@@ -141,9 +155,10 @@ def gnn_options(layer: str) -> dict[str, Any]:
     if options["pool"] == "graph_token" and not (uses_structure() and cfg.graphormer.use_graph_token):
         expected = "a pooling of nodes, or graphormer.use_graph_token True with a network that has this token"
         raise ConfigError("model.graph_pooling", options["pool"], expected)
-    options = options | _gps_options() if layer == "gps" else _without_gt(options)
-    if layer == "graphormer":
-        options |= _graphormer_options()
+    if layer == "gps":
+        options |= _gps_options()
+    else:
+        options |= _options_without_layer_type(layer)
     if gnn.update_edges and options.get("local", layer) != "gatedgcn":
         hint = "Set it with model.type gatedgcn, or with model.type gps and gt.layer_type CustomGatedGCN+Transformer."
         raise ConfigError("gnn.update_edges", True, "False with layers that are not gated", hint=hint)
@@ -153,7 +168,7 @@ def gnn_options(layer: str) -> dict[str, Any]:
 
 def _check_memory(layer: str, channels: int, layers: int) -> None:
     """Refuse a network that no machine holds, by the setting that is extraordinary."""
-    of_gt = cfg.gt if layer == "gps" else {"dim_hidden": 0, "layers": 0}
+    of_gt = cfg.gt if layer in ("gps", *_SAN) else {"dim_hidden": 0, "layers": 0}
     width = "gt.dim_hidden" if of_gt["dim_hidden"] else "gnn.dim_inner"
     depth = "gt.layers" if of_gt["layers"] else "gnn.layers_mp"
     if layer == "graphormer":
@@ -162,27 +177,39 @@ def _check_memory(layer: str, channels: int, layers: int) -> None:
 
 
 def _gps_options() -> dict[str, Any]:
-    gnn, gt = cfg.gnn, cfg.gt
-    if not gnn.residual:
+    if not cfg.gnn.residual:
         raise ConfigError("gnn.residual", False, "True with the network gps, whose blocks are residual")
-    if gt.layer_norm and gt.batch_norm:
-        raise ConfigError("gt.layer_norm", True, "False where gt.batch_norm is set")
+    gt = cfg.gt
     layers = gt.layer_type if gt.layer_type != "samsa" else "GINE+Transformer"
     check_choice("gt.layer_type", layers, GPS_LAYERS)
     local, attention = GPS_LAYERS[layers]
+    parts = {"local": local, "attention": attention, "attn_dropout": max(0.0, gt.attn_dropout)}
+    return {**parts, **_sizes_of_gt()}
+
+
+def _sizes_of_gt() -> dict[str, Any]:
+    """Return the options that ``gps`` and ``san`` share."""
+    gnn, gt = cfg.gnn, cfg.gt
+    if gt.layer_norm and gt.batch_norm:
+        raise ConfigError("gt.layer_norm", True, "False where gt.batch_norm is set")
     channels, heads = gt.dim_hidden or gnn.dim_inner, gt.n_heads or 4
     if channels % heads:
         raise ConfigError("gt.n_heads", heads, f"a divisor of {channels} channels (gt.dim_hidden or gnn.dim_inner)")
     return {
-        "local": local,
-        "attention": attention,
         "channels": channels,
         "num_layers": gt.layers or gnn.layers_mp,
         "heads": heads,
         "dropout": gnn.dropout if gt.dropout == UNSET_FLOAT else gt.dropout,
-        "attn_dropout": max(0.0, gt.attn_dropout),
         "norm": "layer" if gt.layer_norm else "batch" if gt.batch_norm or gnn.batchnorm else "none",
     }
+
+
+def _san_options(layer: str) -> dict[str, Any]:
+    gt = cfg.gt
+    if gt.attn_dropout > 0:
+        raise ConfigError("gt.attn_dropout", gt.attn_dropout, f"0 with the network {layer}")
+    weight = {"gamma": gt.gamma} if layer == "san" and gt.full_graph else {}
+    return {**_sizes_of_gt(), "full_graph": gt.full_graph, **weight}
 
 
 def _graphormer_options() -> dict[str, Any]:
@@ -201,11 +228,13 @@ def _graphormer_options() -> dict[str, Any]:
     }
 
 
-def _without_gt(options: dict[str, Any]) -> dict[str, Any]:
-    """Refuse a layer of GPS in a network without attention."""
+def _options_without_layer_type(layer: str) -> dict[str, Any]:
+    """Return the options of the other networks; refuse a layer of GPS."""
     if cfg.gt.layer_type != "samsa":
         raise ConfigError("gt.layer_type", cfg.gt.layer_type, "no value, or model.type gps")
-    return options
+    if layer in _SAN:
+        return _san_options(layer)
+    return _graphormer_options() if layer == "graphormer" else {}
 
 
 register_once(register.network_dict, "gcn", GCNNetwork)
@@ -215,3 +244,5 @@ register_once(register.network_dict, "gine", GINENetwork)
 register_once(register.network_dict, "gatedgcn", GatedGCNNetwork)
 register_once(register.network_dict, "gps", GPSNetwork)
 register_once(register.network_dict, "graphormer", GraphormerNetwork)
+register_once(register.network_dict, "san", SANNetwork)
+register_once(register.network_dict, "san2", SAN2Network)

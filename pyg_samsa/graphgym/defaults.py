@@ -418,7 +418,7 @@ def _dataset_options(changes: Changes) -> None:
 def _channels_and_heads() -> tuple[tuple[str, int], tuple[str, int]]:
     """Return the keys and values of the channels and the heads; 1 where the network has no heads."""
     gt, network = cfg.gt, cfg.model.type
-    if network == "gps":
+    if network in ("gps", "san", "san2"):
         return ("gt.dim_hidden", gt.dim_hidden) if gt.dim_hidden else ("gnn.dim_inner", cfg.gnn.dim_inner), (
             "gt.n_heads",
             gt.n_heads or 4,

@@ -11,7 +11,12 @@ from typing import Any, NoReturn
 from pyg_samsa.datasets import catalog
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym import graphgps_keys as table
-from pyg_samsa.graphgym.graphgps_transformers import translate_bias, translate_graphormer
+from pyg_samsa.graphgym.graphgps_transformers import (
+    check_width,
+    translate_bias,
+    translate_graphormer,
+    translate_san,
+)
 from pyg_samsa.graphgym.settings import GPS_LAYERS, LOCAL_OF_GRAPHGPS
 from pyg_samsa.nn import OPERATORS
 from pyg_samsa.nn.conv.local_layers import GATED_BY_DISTANCE
@@ -225,6 +230,10 @@ def _network(leaves: Mapping[str, Any], made: Translation) -> None:
         _custom_gnn(leaves, made)
     elif network == "Graphormer":
         translate_graphormer(leaves, made)
+    elif network == "SANTransformer":
+        _defaults("gps", made)
+        translate_san(leaves, made)
+        _norms_of_gt(made)
     else:
         _gps(network, leaves, made)
     if _text(leaves, "optim.scheduler").endswith("_with_warmup"):
@@ -263,9 +272,7 @@ def _gps(network: str, leaves: Mapping[str, Any], made: Translation) -> None:
     made.set("model.type", "samsa" if ours else "gps", "model.type", network)
     made.settings["gt.layer_type"] = Taken(layer, "gt.layer_type")
     _defaults("gps", made)
-    widths = {key: leaves[key] for key in ("gt.dim_hidden", "gnn.dim_inner") if key in leaves}
-    if len(widths) == 2 and widths["gt.dim_hidden"] != widths["gnn.dim_inner"]:
-        raise ConfigError("gt.dim_hidden", widths["gt.dim_hidden"], f"gnn.dim_inner ({widths['gnn.dim_inner']})")
+    check_width("gt.dim_hidden", leaves)
     gated = LOCAL_OF_GRAPHGPS.get(local) == "gatedgcn"
     if ours:
         if gated:
@@ -274,8 +281,12 @@ def _gps(network: str, leaves: Mapping[str, Any], made: Translation) -> None:
     else:
         if gated:
             made.set("gnn.update_edges", True, "gt.layer_type", layer)
-        batch_norm = bool(made.settings["gt.batch_norm"].value)
-        made.set("gnn.batchnorm", batch_norm, "gt.batch_norm", batch_norm)
+        _norms_of_gt(made)
+
+
+def _norms_of_gt(made: Translation) -> None:
+    batch_norm = bool(made.settings["gt.batch_norm"].value)
+    made.set("gnn.batchnorm", batch_norm, "gt.batch_norm", batch_norm)
 
 
 def _only_samsa(leaves: Mapping[str, Any], made: Translation) -> None:

@@ -32,7 +32,6 @@ class Key:
     harmless: tuple[Any, ...] = ()
 
 
-_SAN = "the network of SAN is not part of this package"
 _EIGEN = "eigenvectors 2 to K + 1 of the normalised Laplacian are used"
 _ADDED = "encodings are mapped to all channels and added, not concatenated"
 _NO_EXPANDER = "there are no expander graphs here; layers with SAMSA are this package's sparse attention"
@@ -99,19 +98,19 @@ KEYS: Mapping[str, Key] = {
     "graphormer.num_layers": Key(SAME, "Layers of Graphormer."),
     "graphormer.use_graph_token": Key(SAME, "Whether a token is added to each graph, with `GraphormerBias`."),
     "gt.attn_dropout": Key(SAME, "Dropout of the attention weights."),
-    "gt.batch_norm": Key(SAME, "Batch norms of `GPSModel`."),
+    "gt.batch_norm": Key(SAME, "Batch norms of `GPSModel` and `SANTransformer`."),
     "gt.bigbird.*": Key(NOTHING, "the attention BigBird is not part of this package."),
     "gt.dim_edge": Key(NOTHING, "edges have as many channels as nodes."),
-    "gt.dim_hidden": Key(SAME, "Channels of `GPSModel`."),
-    "gt.dropout": Key(SAME, "Dropout of `GPSModel`."),
-    "gt.full_graph": Key(NOTHING, f"{_SAN}."),
-    "gt.gamma": Key(NOTHING, f"{_SAN}."),
-    "gt.layer_norm": Key(SAME, "Layer norms of `GPSModel`, per node."),
-    "gt.layer_type": Key(READ, "Message passing + attention, see below."),
-    "gt.layers": Key(SAME, "Layers of `GPSModel`."),
+    "gt.dim_hidden": Key(SAME, "Channels of `GPSModel` and `SANTransformer`."),
+    "gt.dropout": Key(SAME, "Dropout of `GPSModel` and `SANTransformer`."),
+    "gt.full_graph": Key(SAME, "Whether `SANTransformer` attends to pairs of nodes that no edge joins."),
+    "gt.gamma": Key(SAME, "Weight of these pairs with `SANLayer`; `SAN2Layer` learns it."),
+    "gt.layer_norm": Key(SAME, "Layer norms of `GPSModel` and `SANTransformer`, per node."),
+    "gt.layer_type": Key(READ, "Message passing + attention, see below; `SANLayer` and `SAN2Layer` of SAN."),
+    "gt.layers": Key(SAME, "Layers of `GPSModel` and `SANTransformer`."),
     "gt.n_heads": Key(SAME, "Heads of the attention."),
     "gt.pna_degrees": Key(NOTHING, "the scalers of PNA that need degrees are not used, there as here."),
-    "gt.residual": Key(NOTHING, "blocks of `GPSModel` are residual, there as here."),
+    "gt.residual": Key(READ, "`gnn.residual` of `SANTransformer`; blocks of `GPSModel` are residual, there as here."),
     "metric_agg": Key(SAME, "Direction of `metric_best`."),
     "metric_best": Key(SAME, "Metric that chooses the epoch; `f1` is macro F1, `accuracy-SBM` the mean over classes."),
     "mlflow.*": Key(NOTHING, "runs are logged to `metrics.csv`, TensorBoard and Weights & Biases."),
@@ -202,10 +201,15 @@ KEYS: Mapping[str, Key] = {
 }  # fmt: skip
 """Every setting, by its name; ``group.*`` stands for all others of a group."""
 
-NETWORKS: Mapping[str, str] = {"GPSModel": "gps", "MultiModel": "gps", "Graphormer": "graphormer", "custom_gnn": ""}
-"""``model.type`` there -> here; ``custom_gnn`` is one of :obj:`CONVOLUTIONS`."""
+NETWORKS: Mapping[str, str] = {
+    "GPSModel": "gps",
+    "MultiModel": "gps",
+    "Graphormer": "graphormer",
+    "SANTransformer": "san",
+    "custom_gnn": "",
+}
+"""``model.type`` there -> here; ``custom_gnn`` is one of :obj:`CONVOLUTIONS`, ``SANTransformer`` also ``san2``."""
 REFUSED_NETWORKS: Mapping[str, str] = {
-    "SANTransformer": _SAN,
     "Performer": "the network Performer is not part of this package; GPSModel has layers None+Performer",
     "BigBird": "the network BigBird is not part of this package; GPSModel has layers None+SAMSA",
 }

@@ -1,11 +1,11 @@
-"""Graphormer in configurations of GraphGPS: its network, and its encodings beside message passing."""
+"""Graphormer and SAN in configurations of GraphGPS: their networks, and encodings of Graphormer in blocks of GPS."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.graphgym import graphgps_keys as table
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ _OF_BIAS = ("num_spatial_types", "num_in_degrees", "num_out_degrees", "node_degr
 _OF_ENCODING = ("graphormer.use_graph_token", "graphormer.input_dropout")
 # What Graphormer does not read, beside the settings of GPS.
 _UNUSED = ("gnn.dim_inner", "gnn.dropout", "gnn.layers_mp", "gnn.residual")
+_LAYERS_OF_SAN = {"SANLayer": "san", "SAN2Layer": "san2"}
 
 
 def translate_graphormer(leaves: Mapping[str, Any], made: Translation) -> None:
@@ -36,11 +37,56 @@ def translate_graphormer(leaves: Mapping[str, Any], made: Translation) -> None:
         {'model.type': 'graphormer'}
     """
     made.set("model.type", "graphormer", "model.type", "Graphormer")
-    width = "graphormer.embed_dim"
-    if {width, "gnn.dim_inner"} <= set(leaves) and leaves[width] != leaves["gnn.dim_inner"]:
-        raise ConfigError(width, leaves[width], f"gnn.dim_inner ({leaves['gnn.dim_inner']})")
+    check_width("graphormer.embed_dim", leaves)
     for key in [key for key in made.settings if key.startswith("gt.") or key in _UNUSED]:
         del made.settings[key]
+
+
+def translate_san(leaves: Mapping[str, Any], made: Translation) -> None:
+    """Add the settings of the network ``SANTransformer`` to a translation.
+
+    Args:
+        leaves: Dotted name -> value.
+        made: The translation, which holds the settings that stay as they are and the defaults of GraphGPS.
+
+    Raises:
+        ConfigError: There is no such layer, or ``gnn.dim_inner`` is not ``gt.dim_hidden``.
+
+    Example:
+        >>> from pyg_samsa.graphgym.graphgps import Translation
+        >>> made = Translation()
+        >>> translate_san({"gt.layer_type": "SAN2Layer"}, made)
+        >>> {key: taken.value for key, taken in made.settings.items()}
+        {'model.type': 'san2', 'gnn.residual': True}
+    """
+    key = "gt.layer_type"
+    layer = str(leaves.get(key, "SANLayer"))
+    check_choice(key, layer, tuple(_LAYERS_OF_SAN))
+    ours = _LAYERS_OF_SAN[layer]
+    made.set("model.type", ours, key if key in leaves else "model.type", layer if key in leaves else "SANTransformer")
+    check_width("gt.dim_hidden", leaves)
+    residual = leaves.get("gt.residual", True)
+    made.set("gnn.residual", residual, "gt.residual" if "gt.residual" in leaves else "", residual)
+    weighs = ours == "san" and leaves.get("gt.full_graph", True)
+    for unused in ("gt.attn_dropout", *(() if weighs else ("gt.gamma",))):
+        made.settings.pop(unused, None)
+
+
+def check_width(key: str, leaves: Mapping[str, Any]) -> None:
+    """Refuse channels that are not ``gnn.dim_inner``.
+
+    Args:
+        key: The setting of the channels.
+        leaves: Dotted name -> value.
+
+    Raises:
+        ConfigError: Both are there and differ.
+
+    Example:
+        >>> check_width("gt.dim_hidden", {"gt.dim_hidden": 8, "gnn.dim_inner": 8})
+    """
+    if {key, "gnn.dim_inner"} <= set(leaves) and leaves[key] != leaves["gnn.dim_inner"]:
+        raise ConfigError(key, leaves[key], f"gnn.dim_inner ({leaves['gnn.dim_inner']})")
 
 
 def translate_bias(leaves: Mapping[str, Any], made: Translation, used: Sequence[str]) -> None:

@@ -135,7 +135,7 @@ def _without_labels(dataset: Any) -> Any:
 def _with_added_features(dataset: Any, folder: str, *, progress: bool = True) -> Any:
     """Return the data set with the positional encodings and the descriptors that the configuration asks for."""
     if cfg.pe.kind != "none" and cfg.model.type in WITHOUT_ENCODINGS:
-        hint = "samsa, gcn, gcnii, gine, gatedgcn, mlp, gps and graphormer take encodings."
+        hint = "samsa, gcn, gcnii, gine, gatedgcn, mlp, gps, graphormer and san take encodings."
         raise ConfigError("pe.kind", cfg.pe.kind, f"'none' with the network {cfg.model.type}", hint=hint)
     masked = dataset.task.kind == MASKED
     dataset = add_encoding(dataset, **values_for(add_encoding, cfg), folder=folder, progress=progress)

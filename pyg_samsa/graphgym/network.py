@@ -193,7 +193,7 @@ def model_options() -> dict[str, Any]:
     """
     for key, fixed in FIXED_IN_SAMSA.items():
         if (value := value_of(key, cfg)) != fixed:
-            hint = "This setting is for the networks gcn, gcnii, gine, gatedgcn, mlp, gps and graphormer."
+            hint = "This setting is for the networks gcn, gcnii, gine, gatedgcn, mlp, gps, graphormer and san."
             raise ConfigError(key, value, f"{fixed!r} with this network", hint=hint)
     return samsa_options()
 
@@ -331,6 +331,8 @@ def unused_settings(given: Iterable[str]) -> list[str]:
         reads = (*reads, *(f"{part}." for part in parts))
     groups = {"gnn", "gt", "graphormer", *parts}
     without_effect = {f"samsa.{name}" for name in OF_READOUT} if own else set()
+    if cfg.model.type != "san":
+        without_effect |= {"gt.gamma", *(() if cfg.model.type == "san2" else ("gt.full_graph",))}
     if not cfg.share.graph_channels:
         without_effect |= {f"samsa.{name}" for name in _OF_GRAPH_FEATURES}
     return sorted(
@@ -368,6 +370,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "point_net": (*_BY_ALL, "samsa.dropout"),
     **dict.fromkeys(LAYERS, (*_BY_ALL, "gnn.")),
     "gps": (*_BY_ALL, "gnn.", "gt.", "graphormer."),
+    **dict.fromkeys(("san", "san2"), (*_BY_ALL, "gnn.", "gt.")),
     "graphormer": (*_BY_ALL, "graphormer.", "gnn.act", "gnn.layers_post_mp"),
 }
 """Settings that describe a network, or prefixes of them, by the network of this package that reads them."""

@@ -198,6 +198,8 @@ GPS_LAYERS = {
 FIXED_IN_SAMSA: dict[str, Any] = {
     "gt.layer_norm": False,
     "gt.batch_norm": False,
+    "gt.full_graph": True,
+    "gt.gamma": 1e-5,
     "gnn.residual": True,
     "gnn.update_edges": False,
 }
@@ -378,12 +380,17 @@ _NAMES_OF_GRAPHGPS = (
     _setting(
         "gt.layer_norm",
         False,
-        "Network gps: layer norms in place of batch norms. Blocks of samsa normalise by RMSNorm, before each branch.",
+        "Networks gps and san: layer norms in place of batch norms. Blocks of samsa normalise by RMSNorm, before each "
+        "branch.",
     ),
     _setting(
-        "gt.batch_norm", False, "Network gps: batch norms. Blocks of samsa normalise by RMSNorm, before each branch."
+        "gt.batch_norm",
+        False,
+        "Networks gps and san: batch norms. Blocks of samsa normalise by RMSNorm, before each branch.",
     ),
     _setting("gt.residual", True, "Blocks are residual.", (True,)),
+    _setting("gt.full_graph", True, "Networks san, san2: whether pairs of nodes that no edge joins take part."),
+    _setting("gt.gamma", 1e-5, "Network san: weight of these pairs.", low=0.0),
     _setting(
         "gnn.update_edges",
         False,
@@ -392,7 +399,7 @@ _NAMES_OF_GRAPHGPS = (
     _setting(
         "gnn.residual",
         True,
-        "Whether layers of gcn, gcnii, gine, gatedgcn and mlp are residual. Blocks of samsa and gps are.",
+        "Whether layers of gcn, gcnii, gine, gatedgcn, mlp and san are residual. Blocks of samsa and gps are.",
     ),
 )
 _setting("graphormer.num_layers", 6, "Network graphormer: layers.", low=1, high=1000)

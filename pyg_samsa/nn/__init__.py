@@ -12,6 +12,7 @@ from pyg_samsa.nn.conv.local_layers import LOCAL_LAYERS, LocalLayer, register_lo
 from pyg_samsa.nn.conv.operators import OPERATORS, make_operator, register_operator
 from pyg_samsa.nn.conv.performer_conv import PerformerConv
 from pyg_samsa.nn.conv.samsa_conv import SAMSAConv
+from pyg_samsa.nn.conv.san_attention import SANAttention
 from pyg_samsa.nn.conv.sft_conv import SFTConv
 from pyg_samsa.nn.conv.token_conv import TokenContext, TokenConv
 from pyg_samsa.nn.drop_path import DropPath
@@ -98,6 +99,7 @@ __all__ = [
     "SAMSABlock",
     "SAMSAConv",
     "SAMSAOptions",
+    "SANAttention",
     "SFTConv",
     "SampledTokens",
     "SequenceTokenizer",

@@ -16,6 +16,7 @@ from pyg_samsa.experiments import run as runner
 from pyg_samsa.functional.node_encodings import laplacian_eigenvectors
 from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.config import PACKAGED, load_config
+from pyg_samsa.graphgym.network import unused_settings
 from pyg_samsa.graphgym.plan import build_network
 from pyg_samsa.graphgym.settings import GPS_LAYERS
 from pyg_samsa.graphgym.share import describe
@@ -176,6 +177,20 @@ def test_options_say_what_graphgym_and_graphgps_say(small):
     assert (options["attn_dropout"], options["pe_channels"], options["flip_signs"]) == (0.5, 4, True)
 
 
+@pytest.mark.parametrize(("network", "full"), [("san", True), ("san", False), ("san2", True)])
+def test_san_has_the_settings_of_graphgps(network, full, small):
+    gt = {"layers": 3, "n_heads": 2, "dim_hidden": 12, "dropout": 0.25, "full_graph": full, "gamma": 0.5}
+    load_config(small(network, gt=gt, gnn={"residual": False}))
+    options = gnn_options(network)
+    weight = {"gamma": 0.5} if network == "san" and full else {}
+    wanted = {"channels": 12, "num_layers": 3, "heads": 2, "dropout": 0.25, "norm": "batch", "residual": False}
+    assert {key: options[key] for key in wanted} == wanted
+    assert {key: options[key] for key in ("full_graph", "gamma") if key in options} == {"full_graph": full, **weight}
+    assert unused_settings(["gt.gamma", "gt.full_graph"]) == ([] if network == "san" else ["gt.gamma"])
+    cfg.model.type = "gps"
+    assert unused_settings(["gt.gamma", "gt.full_graph", "gt.layers"]) == ["gt.full_graph", "gt.gamma"]
+
+
 def test_graphormer_has_settings_of_its_own(small):
     own = {"num_layers": 2, "embed_dim": 24, "num_heads": 3, "dropout": 0.1, "attention_dropout": 0.2}
     own |= {"mlp_dropout": 0.3, "input_dropout": 0.4, "num_spatial_types": 7, "num_in_degrees": 5}
@@ -241,6 +256,10 @@ def test_every_layer_of_gps_computes(name, layer, small):
         ("gps", {"gt": {"n_heads": 3}}, "a divisor of 8 channels"),
         ("gps", {"model": {"graph_pooling": "graph_token"}}, r"model\.graph_pooling"),
         ("graphormer", {"graphormer": {"num_heads": 3}}, r"graphormer\.num_heads"),
+        ("san", {"gt": {"n_heads": 3}}, "a divisor of 8 channels"),
+        ("san", {"gt": {"attn_dropout": 0.5}}, r"gt\.attn_dropout"),
+        ("san", {"gt": {"layer_type": "GINE+Transformer"}}, r"gt\.layer_type"),
+        ("samsa", {"gt": {"gamma": 0.5}}, r"gt\.gamma"),
         ("graphormer", {"graphormer": {"num_in_degrees": 2}}, r"graphormer\.num_in_degrees: got 2"),
         (
             "graphormer",
@@ -300,6 +319,7 @@ def test_packaged_configurations_keep_to_the_benchmark(network):
         ("gcn", {"gnn.layers_mp": 10**12}, "gnn.layers_mp: got 1000000000000"),
         ("gps", {"gt.dim_hidden": 10**6}, "gt.dim_hidden: got 1000000"),
         ("gps", {"gt.layers": 10**12}, "gt.layers: got 1000000000000"),
+        ("san", {"gt.dim_hidden": 10**6}, "gt.dim_hidden: got 1000000"),
         ("graphormer", {"graphormer.embed_dim": 10**6}, "graphormer.embed_dim: got 1000000"),
     ],
 )

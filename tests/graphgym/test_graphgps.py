@@ -119,8 +119,13 @@ FORMS = {
     ("webkb", "Graphormer", None, "LinearNode+GraphormerBias", "node", None): "",
     ("zinc", "Graphormer", None, "TypeDictNode+GraphormerBias", "graphormer_graph", "graph_token"): "",
     ("zinc", "Graphormer", None, "TypeDictNode", "graphormer_graph", "mean"): NODE,
-    ("zinc", "SANTransformer", None, "TypeDictNode+LapPE", "san_graph", "add"): "model.type",
-    ("voc", "SANTransformer", None, "VOCNode+LapPE", "inductive_node", None): "model.type",
+    ("zinc", "SANTransformer", None, "TypeDictNode+LapPE", "san_graph", "add"): "",
+    ("zinc", "SANTransformer", "SAN2Layer", "TypeDictNode+LapPE", "san_graph", "add"): "",
+    ("zinc", "SANTransformer", GINE, "TypeDictNode+LapPE", "san_graph", "add"): "gt.layer_type",
+    ("voc", "SANTransformer", None, "VOCNode+LapPE", "inductive_node", None): "",
+    ("cluster", "SANTransformer", None, "LapPE", "inductive_node", None): "",
+    ("contact", "SANTransformer", None, "Atom+LapPE", "inductive_edge", None): "",
+    ("func", "SANTransformer", None, "Atom+LapPE", "default", "mean"): "",
     ("cifar", "MultiModel", "CustomGatedGCN+Exphormer", "LinearNode", "default", "mean"): "gt.layer_type",
     ("func", "MultiModel", GATED, "Atom+LapPE", "default", "mean"): "",
 }  # fmt: skip
@@ -177,6 +182,8 @@ def content(data, network, layer, node, head, pooling):
     else:
         written["gt"] = {"layers": 2, "n_heads": 2, "dim_hidden": 8, "dropout": 0.0, "attn_dropout": 0.5}
         written["gt"] |= {"layer_norm": False, "batch_norm": True} | ({"layer_type": layer} if layer else {})
+    if network == "SANTransformer":
+        written["gt"] |= {"full_graph": True, "gamma": "1e-1", "residual": True}
     if network == "MultiModel":
         written["prep"] = {"exp": True, "exp_deg": 5, "num_virt_node": 1, "add_edge_index": True}
     if network == "Graphormer":
@@ -299,6 +306,10 @@ TRAINED = [
     ("zinc", "GPSModel", "GINE+SAMSA", "TypeDictNode+EquivStableLapPE", "san_graph", "add"),
     ("hiv", "GPSModel", GATED, "Atom+EquivStableLapPE", "san_graph", "mean"),
     ("cluster", "GPSModel", GATED, "LinearNode+EquivStableLapPE", "inductive_node", None),
+    ("zinc", "SANTransformer", None, "TypeDictNode+LapPE", "san_graph", "add"),
+    ("zinc", "SANTransformer", "SAN2Layer", "TypeDictNode+LapPE", "san_graph", "add"),
+    ("voc", "SANTransformer", None, "VOCNode+LapPE", "inductive_node", None),
+    ("cluster", "SANTransformer", None, "LapPE", "inductive_node", None),
 ]
 
 

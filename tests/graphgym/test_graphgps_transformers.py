@@ -64,6 +64,54 @@ def test_settings_of_gps_with_biases():
     assert found["dataset.node_encoder_name"] == "TypeDictNode"
 
 
+SAN = {
+    "model.type": "SANTransformer",
+    "dataset.node_encoder_name": "LapPE",
+    "posenc_LapPE.enable": True,
+    "posenc_LapPE.eigen.max_freqs": 10,
+    "gt.full_graph": True,
+    "gt.gamma": 0.1,
+    "gt.residual": True,
+    "gt.attn_dropout": 0.5,
+    "gt.dim_hidden": 8,
+    "gnn.dim_inner": 8,
+}
+
+
+def test_settings_of_san():
+    assert values(SAN) == {
+        "model.type": "san",
+        "dataset.node_encoder_name": "LinearNode",
+        "pe.kind": "lap",
+        "pe.dim": 10,
+        "gt.layers": 3,
+        "gt.n_heads": 8,
+        "gt.dim_hidden": 8,
+        "gt.dropout": 0.0,
+        "gt.batch_norm": True,
+        "gt.full_graph": True,
+        "gt.gamma": 0.1,
+        "gnn.dim_inner": 8,
+        "gnn.batchnorm": True,
+        "gnn.residual": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "network", "gamma", "residual"),
+    [
+        ({"gt.layer_type": "SANLayer"}, "san", 0.1, True),
+        ({"gt.layer_type": "SAN2Layer"}, "san2", None, True),
+        ({"gt.full_graph": False}, "san", None, True),
+        ({"gt.residual": False, "gnn.residual": True}, "san", 0.1, False),
+    ],
+)
+def test_variants_of_san(changes, network, gamma, residual):
+    found = values({**SAN, **changes})
+    assert (found["model.type"], found.get("gt.gamma"), found["gnn.residual"]) == (network, gamma, residual)
+    assert "gt.layer_type" not in found
+
+
 def test_settings_that_are_not_used_are_dropped():
     unused = {**BIAS, "posenc_GraphormerBias.enable": False, "graphormer.use_graph_token": False}
     gps = {"model.type": "GPSModel", "gt.layer_type": "GCN+Transformer", "dataset.node_encoder_name": "LinearNode"}
@@ -79,6 +127,9 @@ def test_settings_of_this_package_stay():
     ("leaves", "changes", "culprit"),
     [
         (GRAPHORMER, {"gnn.dim_inner": 64}, "graphormer.embed_dim"),
+        (SAN, {"gnn.dim_inner": 64}, "gt.dim_hidden"),
+        (SAN, {"gt.layer_type": "GINE+Transformer"}, "gt.layer_type"),
+        (SAN, {"gt.layer_type": ["SANLayer"]}, "gt.layer_type"),
         (GRAPHORMER, {"posenc_GraphormerBias.enable": False, "dataset.node_encoder_name": "Atom"}, "encoder_name"),
         (GRAPHORMER, {"posenc_GraphormerBias.enable": False}, "encoder_name"),
         (GPS, {"gt.layer_type": "GINE+Transformer"}, "encoder_name"),

@@ -17,6 +17,7 @@ from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.nn.conv.local_layers import GATED_BY_DISTANCE
+from pyg_samsa.nn.conv.san_attention import SANAttention
 from pyg_samsa.nn.encoding.distance_gate import PE_ROLES, EncodingDistance
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
@@ -35,14 +36,23 @@ from pyg_samsa.nn.models.gnn_blocks import (
     make_norm,
 )
 from pyg_samsa.nn.models.graphormer_blocks import BiasedGPSConv, GraphormerLayer
+from pyg_samsa.nn.models.san_layer import FullGraph, SANLayer
 from pyg_samsa.nn.pair_decoder import PairDecoder
 from pyg_samsa.nn.precision import as_weights, in_full_precision
 from pyg_samsa.nn.readout import make_pool
 from pyg_samsa.options import check_integer, check_memory, check_no_effect, check_probability
 from pyg_samsa.typing import Float, Int, Shaped
 
-LAYERS = ("gcn", "gcnii", "gine", "gatedgcn", "mlp", "gps", "graphormer")
-_WITH_ATTENTION = ("gps", "graphormer")
+LAYERS = ("gcn", "gcnii", "gine", "gatedgcn", "mlp", "gps", "graphormer", "san", "san2")
+_SAN, _RESIDUAL = ("san", "san2"), ("gps", "graphormer")
+_LAYERS_WITH = {
+    **dict.fromkeys(("local", "attention"), ("gps",)),
+    "heads": (*_RESIDUAL, *_SAN),
+    "attn_dropout": _RESIDUAL,
+    "mlp_dropout": ("graphormer",),
+    "full_graph": _SAN,
+    "gamma": ("san",),
+}
 _WITHOUT_EDGE_FEATURES = ("gcn", "gcnii", "mlp", "graphormer")
 _OWN_CONV = {"gcnii": InitialResidual, "mlp": NodeWise}
 ATTENTION = ("multihead", "performer", "biased")
@@ -60,7 +70,7 @@ class _Encoded(NamedTuple):
 
 
 class GNN(Module):
-    r"""Message-passing networks, GPS and Graphormer, built from PyG's operators: the baselines of the literature.
+    r"""Message-passing networks, GPS, Graphormer and SAN, built from PyG's operators: the baselines of the literature.
 
     .. math::
         h_i^{(l+1)} = h_i^{(l)} + \mathrm{dropout}\bigl(\sigma(\mathrm{norm}(\mathrm{conv}(h^{(l)}, e)_i))\bigr)
@@ -70,7 +80,7 @@ class GNN(Module):
     Neural Networks" <https://arxiv.org/abs/1905.12265>`_) or gated ones (`"Residual Gated Graph ConvNets"
     <https://arxiv.org/abs/1711.07553>`_), without any (`NodeWise`), with the blocks of GPS (`"Recipe for a General,
     Powerful, Scalable Graph Transformer" <https://arxiv.org/abs/2205.12454>`_) or the layers of Graphormer
-    (`GraphormerLayer`). `"Where Did the Gap Go?"
+    (`GraphormerLayer`) or SAN (`SANLayer`). `"Where Did the Gap Go?"
     <https://arxiv.org/abs/2309.00367>`_ shows how strong they are when tuned: residuals, a deep head and positional
     encodings matter more than the kind of layer.
 
@@ -79,21 +89,23 @@ class GNN(Module):
         out_channels: Number of predictions per graph, node or pair.
         edge_channels: The edge features, in the same forms; None if edges have no features. GCN, GCNII and Graphormer
             do not use them, except for the types of edges of ``structure``.
-        layer: ``"gcn"``, ``"gcnii"``, ``"gine"``, ``"gatedgcn"``, ``"mlp"`` (nodes only), ``"gps"`` or
-            ``"graphormer"``.
+        layer: ``"gcn"``, ``"gcnii"``, ``"gine"``, ``"gatedgcn"``, ``"mlp"`` (nodes only), ``"gps"``, ``"graphormer"``,
+            ``"san"``, or ``"san2"`` with the learned weight of GraphGPS.
         channels: Channels D of a node; with attention a multiple of ``heads``.
         num_layers: Number of layers.
         local: For GPS, the message passing in parallel to the attention: a name in :obj:`LOCAL_LAYERS` other than
             ``"incidence"``, such as ``"gine"`` or ``"gatedgcn"``; ``"none"`` for attention alone.
         attention: For GPS, ``"multihead"``, ``"performer"`` or ``"biased"``.
-        heads: For GPS and Graphormer, number of attention heads.
+        heads: For GPS, Graphormer and SAN, number of attention heads.
         attn_dropout: For GPS and Graphormer, dropout in the attention, 0 to below 1.
         mlp_dropout: For Graphormer, dropout within the MLP of a layer, 0 to below 1.
+        full_graph: For SAN, whether pairs of nodes that no edge joins take part in the attention.
+        gamma: For ``"san"`` with ``full_graph``, their weight, at least 0.
         structure: For Graphormer and ``attention="biased"``, the encoding of the structure, with the same channels and
             heads.
         activation: ``"relu"``, ``"gelu"``, ``"elu"``, ``"selu"`` or ``"silu"``.
         norm: ``"batch"``, ``"layer"`` (per node) or ``"none"``.
-        residual: Whether layers have residual connections; always for GPS.
+        residual: Whether layers have residual connections; always for GPS and Graphormer.
         update_edges: With gated convolutions, whether layers also change the features of edges, and normalise their
             gates, see `GatedEdgeConv`.
         dropout: Dropout after every layer and in the head, 0 to below 1.
@@ -135,7 +147,7 @@ class GNN(Module):
 
     Cost: O(L (N D^2 + E D)), for GINE and gated convolutions O(L (N + E) D^2). The attention of GPS pads graphs to the
     largest one of the batch, n_max: O(L B n_max^2 D) with ``"multihead"``, O(L B n_max D^2) with ``"performer"``.
-    That of Graphormer and ``"biased"`` takes O(L sum of n^2 D) time and O(L sum of n^2 H) memory.
+    That of Graphormer, ``"biased"`` and SAN on full graphs takes O(L sum of n^2 D) time and O(L sum of n^2 H) memory.
     """
 
     def __init__(
@@ -152,6 +164,8 @@ class GNN(Module):
         heads: int = 4,
         attn_dropout: float = 0.0,
         mlp_dropout: float = 0.0,
+        full_graph: bool = True,
+        gamma: float = 1e-5,
         structure: GraphormerEncoding | None = None,
         activation: str = "relu",
         norm: str = "batch",
@@ -198,16 +212,16 @@ class GNN(Module):
         check_probability("dropout", dropout)
         check_probability("attn_dropout", attn_dropout)
         check_probability("mlp_dropout", mlp_dropout)
-        if layer in _WITH_ATTENTION:
+        of_layers = {"local": local, "attention": attention, "heads": heads, "attn_dropout": attn_dropout}
+        of_layers |= {"mlp_dropout": mlp_dropout, "full_graph": full_graph, "gamma": gamma}
+        unused = {key: value for key, value in of_layers.items() if layer not in _LAYERS_WITH[key]}
+        check_no_effect(GNN, unused, reason=f"layer is {layer!r}")
+        if layer in _RESIDUAL:
             check_no_effect(GNN, {"residual": residual}, reason=f"layer is {layer!r}, whose blocks are residual")
-            if channels % heads:
-                raise ConfigError("channels", channels, f"a multiple of heads = {heads}")
-        else:
-            check_no_effect(GNN, {"heads": heads, "attn_dropout": attn_dropout}, reason=f"layer is {layer!r}")
-        if layer != "gps":
-            check_no_effect(GNN, {"local": local, "attention": attention}, reason=f"layer is {layer!r}")
-        if layer != "graphormer":
-            check_no_effect(GNN, {"mlp_dropout": mlp_dropout}, reason=f"layer is {layer!r}")
+        if not full_graph:
+            check_no_effect(GNN, {"gamma": gamma}, reason="full_graph is False")
+        if layer in _LAYERS_WITH["heads"] and channels % heads:
+            raise ConfigError("channels", channels, f"a multiple of heads = {heads}")
         _check_structure(structure, layer, attention, channels, heads, pool)
         if (local if layer == "gps" else layer) != "gatedgcn":
             check_no_effect(GNN, {"update_edges": update_edges}, reason="the convolution is not gated")
@@ -235,12 +249,18 @@ class GNN(Module):
         mapped = channels if pe_role == "mapped_gate" else None
         self.pe_distance = EncodingDistance(pe_channels, mapped) if gated else None
         self.structure = structure
+        self.other_pairs = FullGraph(channels) if layer in _SAN and full_graph else None
         act = partial(activation_resolver, activation)
         self.layers = ModuleList()
         self.update_edges = update_edges
         for number in range(num_layers):
             if layer == "graphormer":
                 self.layers.append(GraphormerLayer(channels, heads, dropout, attn_dropout, mlp_dropout))
+                continue
+            if layer in _SAN:
+                pair = SANAttention(channels, heads, gamma=gamma, full_graph=full_graph, learned=layer == "san2")
+                norms = (make_norm(norm, channels), make_norm(norm, channels))
+                self.layers.append(SANLayer(pair, norms, dropout, residual))
                 continue
             name, has_edges = local if layer == "gps" else layer, self.edge_encoder is not None
             own = _OWN_CONV.get(name)
@@ -287,8 +307,8 @@ class GNN(Module):
     def reset_parameters(self) -> None:
         """Draw new weights."""
         encoders = (self.node_encoder, self.edge_encoder, self.pe_encoder, self.pe_distance)
-        parts = (*encoders, self.structure, self.graph_features, *self.layers, self.final_norm, self.pool, self.head)
-        for module in parts:
+        encoders = (*encoders, self.structure, self.other_pairs, self.graph_features)
+        for module in (*encoders, *self.layers, self.final_norm, self.pool, self.head):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
             if isinstance(module, GPSConv) and isinstance(module.attn, MultiheadAttention):
@@ -351,8 +371,11 @@ class GNN(Module):
             e = h
         # Graph numbers without gaps: a graph without nodes would be a row of attention without keys.
         dense = torch.unique_consecutive(index.batch, return_inverse=True)[1] if self.layer == "gps" else None
+        others = None if self.other_pairs is None else self.other_pairs(edge_index, index)
         for layer in self.layers:
-            if isinstance(layer, GraphormerLayer):
+            if isinstance(layer, SANLayer):
+                h = layer(h, edge_index, encoded, others)
+            elif isinstance(layer, GraphormerLayer):
                 h = layer(h, index, bias)
             elif isinstance(layer, BiasedGPSConv):
                 h = layer(h, edge_index, index=index, bias=bias, edge_attr=e, **distances)

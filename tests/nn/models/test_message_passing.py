@@ -23,6 +23,9 @@ KINDS = [
     {"layer": "gps", "local": "gatedgcn", "norm": "layer"},
     {"layer": "gps", "attention": "performer"},
     {"layer": "gps", "attention": "biased", "use_graph_token": True},
+    {"layer": "san", "gamma": 0.1},
+    {"layer": "san", "full_graph": False, "norm": "layer", "residual": False},
+    {"layer": "san2"},
     {"layer": "graphormer", "use_graph_token": False},
     {"layer": "graphormer", "use_graph_token": True, "final_norm": True},
     {"layer": "gine", "pe_role": "gate"},
@@ -32,10 +35,11 @@ KINDS = [
     {"layer": "gps", "local": "gatedgcn", "pe_role": "mapped_gate", "update_edges": True},
     {"layer": "gps", "local": "gine", "attention": "biased", "use_graph_token": True, "pe_role": "gate"},
 ]
-NAMES = ["gcn", "gcnii", "gine", "gatedgcn", "mlp", "gps", "gps-gated", "gps-performer", "gps-biased", "graphormer"]
-NAMES += ["graphormer-token", "gine-gates", "gatedgcn-gates", "edges-gates", "gps-gates", "gps-edges-gates"]
-NAMES += ["biased-gates"]
+NAMES = ["gcn", "gcnii", "gine", "gatedgcn", "mlp", "gps", "gps-gated", "gps-performer", "gps-biased"]
+NAMES += ["san", "san-sparse", "san2", "graphormer", "graphormer-token"]
+NAMES += ["gine-gates", "gatedgcn-gates", "edges-gates", "gps-gates", "gps-edges-gates", "biased-gates"]
 GATED = [options for options in KINDS if "pe_role" in options]
+WITH_PATHS = [options for options in KINDS if "use_graph_token" in options]
 SIZES = [5, 0, 1, 7, 3]
 
 
@@ -65,7 +69,7 @@ def graphs(sizes=SIZES, seed=0):
 def network(double=True, outputs=2, **options):
     torch.manual_seed(0)
     options = {"edge_channels": [4, 4], "channels": 8, "num_layers": 2, "pe_channels": 4, **options}
-    if options.get("layer") in ("gps", "graphormer"):
+    if options.get("layer") in ("gps", "graphormer", "san", "san2"):
         options.setdefault("heads", 2)
     biased = options.get("layer") == "graphormer" or options.get("attention") == "biased"
     if biased and "structure" not in options:
@@ -260,7 +264,7 @@ def test_edge_features_count_except_for_gcn():
         model = network(layer=layer).eval()
         changed = (inputs["edge_attr"] + 1) % 4
         same = torch.allclose(call(model, inputs), call(model, inputs, edge_attr=changed))
-        assert same == (layer in ("gcn", "gcnii", "mlp"))
+        assert same == (layer in ("gcn", "gcnii", "mlp")), layer
 
 
 def test_performer_is_that_of_pyg_without_its_padding():
@@ -356,6 +360,11 @@ def test_what_does_not_fit_is_named():
         {"pool": "sum"},
         {"layer": "gps", "attention": "flash"},
         {"layer": "gine", "mlp_dropout": 0.1},
+        {"layer": "gine", "full_graph": False},
+        {"layer": "san2", "gamma": 0.1},
+        {"layer": "san", "full_graph": False, "gamma": 0.1},
+        {"layer": "san", "gamma": -0.1},
+        {"layer": "san", "attn_dropout": 0.1},
         {"layer": "gine", "structure": GraphormerEncoding(8, 2)},
         {"layer": "graphormer", "structure": None},
         {"layer": "graphormer", "structure": GraphormerEncoding(8, 4)},
@@ -372,7 +381,7 @@ def test_what_does_not_fit_is_named():
             network(**options)
 
 
-@pytest.mark.parametrize("options", KINDS[8:11], ids=NAMES[8:11])
+@pytest.mark.parametrize("options", WITH_PATHS, ids=lambda options: options["layer"])
 def test_paths_may_be_computed_before(options):
     inputs = graphs()
     model = trained(network(level="node", **options), inputs)
@@ -383,6 +392,17 @@ def test_paths_may_be_computed_before(options):
     wrong = paths.clone()
     wrong[:, 0] = 0
     assert not torch.allclose(call(model, inputs, paths=wrong), call(model, inputs))
+
+
+def test_pairs_without_an_edge_share_one_vector():
+    model = network(layer="san", gamma=0.5, num_layers=3)
+    assert [name for name, _ in model.named_parameters() if "features" in name] == ["other_pairs.features"]
+    inputs = graphs()
+    model.eval()
+    before = call(model, inputs)
+    with torch.no_grad():
+        model.other_pairs.features.mul_(-1)
+    assert not torch.allclose(call(model, inputs), before)
 
 
 def test_graphormer_is_its_parts():
