@@ -273,6 +273,8 @@ def _gps(network: str, leaves: Mapping[str, Any], made: Translation) -> None:
     made.settings["gt.layer_type"] = Taken(layer, "gt.layer_type")
     _defaults("gps", made)
     check_width("gt.dim_hidden", leaves)
+    for key in ("gt.full_graph", "gt.gamma"):  # of SAN
+        made.settings.pop(key, None)
     gated = LOCAL_OF_GRAPHGPS.get(local) == "gatedgcn"
     if ours:
         if gated:

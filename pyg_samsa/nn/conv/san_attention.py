@@ -29,6 +29,7 @@ class OtherPairs(NamedTuple):
         features: The features [D].
 
     Example:
+        >>> from pyg_samsa.functional import RaggedIndex
         >>> pairs = GraphPairs(RaggedIndex(torch.tensor([0, 2])))
         >>> OtherPairs(pairs, [torch.eye(2)[None] == 0], torch.zeros(8)).tables[0].tolist()
         [[[False, True], [True, False]]]
@@ -50,6 +51,7 @@ def other_pairs(pairs: GraphPairs, edge_index: Int[Tensor, "2 E"]) -> list[Bool[
         edge_index: Edges between their nodes.
 
     Example:
+        >>> from pyg_samsa.functional import RaggedIndex
         >>> other_pairs(GraphPairs(RaggedIndex(torch.tensor([0, 2]))), torch.tensor([[0], [1]]))[0].tolist()
         [[[False, True], [False, False]]]
 
@@ -145,6 +147,7 @@ class SANAttention(Module):
             ConfigError: The other pairs are missing.
 
         Example:
+            >>> from pyg_samsa.functional import RaggedIndex
             >>> pairs, edges = GraphPairs(RaggedIndex(torch.tensor([0, 3]))), torch.tensor([[0, 1], [1, 2]])
             >>> others = OtherPairs(pairs, other_pairs(pairs, edges), torch.randn(8))
             >>> SANAttention(8, heads=2)(torch.randn(3, 8), edges, None, others).shape
