@@ -307,8 +307,8 @@ class GNN(Module):
     def reset_parameters(self) -> None:
         """Draw new weights."""
         encoders = (self.node_encoder, self.edge_encoder, self.pe_encoder, self.pe_distance)
-        encoders = (*encoders, self.structure, self.other_pairs, self.graph_features)
-        for module in (*encoders, *self.layers, self.final_norm, self.pool, self.head):
+        parts = (self.structure, self.other_pairs, self.graph_features, self.final_norm, self.pool, self.head)
+        for module in (*encoders, *parts, *self.layers):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
             if isinstance(module, GPSConv) and isinstance(module.attn, MultiheadAttention):
