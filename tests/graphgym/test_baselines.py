@@ -153,6 +153,7 @@ def test_options_say_what_graphgym_and_graphgps_say(small):
         "pool": "add",
         "pe_channels": 0,
         "flip_signs": False,
+        "pe_role": "add",
     }
     gt = {
         "layer_type": "CustomGatedGCN+Performer",
@@ -213,6 +214,7 @@ def test_graphormer_has_settings_of_its_own(small):
         "pool": "graph_token",
         "pe_channels": 0,
         "flip_signs": False,
+        "pe_role": "add",
     }
     cfg.share.in_channels, cfg.share.level, cfg.share.task = [4], "graph", "multilabel"
     model = build_network(1, 3).model
