@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,13 @@ from torch import Tensor
 
 from pyg_samsa.datasets.base import load_tensors
 from pyg_samsa.errors import ConfigError, DataIntegrityError, ShapeError, check_choice
-from pyg_samsa.functional.node_encodings import BOTH, NODE_ENCODINGS, laplacian_eigenvectors, return_probabilities
+from pyg_samsa.functional.node_encodings import (
+    BOTH,
+    EIGENVECTORS,
+    NODE_ENCODINGS,
+    laplacian_eigenvectors,
+    return_probabilities,
+)
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.options import Option
@@ -31,7 +38,11 @@ _CHUNK_NODES = 2**14
 def add_encoding(
     dataset: Any,
     kind: Annotated[
-        str, Option("Positional encodings of nodes: Laplacian eigenvectors, random-walk probabilities, or both.", KINDS)
+        str,
+        Option(
+            "Positional encodings of nodes: Laplacian eigenvectors (lap1 with the first), random walks, or both.",
+            KINDS,
+        ),
     ] = "none",
     dim: Annotated[int, Option("Number of eigenvectors, or of random-walk steps.", low=1, high=1000)] = 16,
     steps: Annotated[
@@ -48,8 +59,9 @@ def add_encoding(
 
     Args:
         dataset: A PyG ``InMemoryDataset``, such as all data sets of this package.
-        kind: ``"lap"``: :func:`laplacian_eigenvectors`; ``"rwse"``: :func:`return_probabilities`;
-            ``"lap+rwse"``: first the one, then the other; ``"none"`` returns the data set itself.
+        kind: ``"lap"``: :func:`laplacian_eigenvectors`; ``"lap1"``: the same from the first one on; ``"rwse"``:
+            :func:`return_probabilities`; ``"lap+rwse"``: first ``"lap"``, then ``"rwse"``; ``"none"`` returns the data
+            set itself.
         dim: Width P, or of ``"lap+rwse"`` the number of eigenvectors.
         steps: With ``"lap+rwse"``: number of random-walk steps; None for ``dim``.
         folder: Folder of the data sets.
@@ -180,7 +192,7 @@ def _compute(
 ) -> np.ndarray:
     count = len(node_ptr) - 1
     out = np.zeros((int(node_ptr[-1]), dim), dtype=np.float32)
-    title = {"lap": "Laplacian eigenvectors", "rwse": "Random-walk encodings"}[kind]
+    title = "Random-walk encodings" if kind == "rwse" else "Laplacian eigenvectors"
     with (
         progress_bar(title, count, enabled=progress) as advance,
         ThreadPoolExecutor(_threads()) as pool,
@@ -197,7 +209,8 @@ def _compute(
             else:
                 edges = [edge_index[:, edge_ptr[graph] : edge_ptr[graph + 1]] for graph in range(begin, end)]
                 sizes = np.diff(node_ptr[begin : end + 1]).tolist()
-                out[rows] = np.concatenate(list(pool.map(laplacian_eigenvectors, edges, sizes, [dim] * len(sizes))))
+                vectors_of = partial(laplacian_eigenvectors, skip=EIGENVECTORS[kind])
+                out[rows] = np.concatenate(list(pool.map(vectors_of, edges, sizes, [dim] * len(sizes))))
             advance(end - begin)
     return out
 

@@ -15,12 +15,14 @@ from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
 
 BOTH = "lap+rwse"
-NODE_ENCODINGS = ("lap", "rwse", BOTH)
+EIGENVECTORS = {"lap": 1, "lap1": 0}
+"""Kinds of encodings that are eigenvectors -> how many are left out at the start."""
+NODE_ENCODINGS = (*EIGENVECTORS, "rwse", BOTH)
 _DENSE_NODES = 1000
 _SHIFT = -0.01
 
 
-def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int) -> np.ndarray:
+def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int, *, skip: int = 1) -> np.ndarray:
     r"""Eigenvectors 2 to ``dim`` + 1 of a graph's normalised Laplacian, as in PyG's ``AddLaplacianEigenvectorPE``.
 
     .. math::
@@ -34,6 +36,7 @@ def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int) -> 
         edge_index: Edges int [2, E].
         num_nodes: Number of nodes n.
         dim: Number of eigenvectors P.
+        skip: How many are left out at the start. The first one tells the degrees of a connected graph.
 
     Shapes:
         - **output:** float32 [n, P]
@@ -42,6 +45,8 @@ def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int) -> 
         >>> path = np.array([[0, 1, 1, 2], [1, 0, 2, 1]])
         >>> laplacian_eigenvectors(path, 3, 3)[:, 1].tolist()
         [-0.5, 0.7071067690849304, -0.5]
+        >>> laplacian_eigenvectors(path, 3, 1, skip=0).round(4).flatten().tolist()
+        [0.5, 0.7071, 0.5]
 
     Cost: O(n^3) up to 1,000 nodes; beyond, a few sparse factorisations.
     """
@@ -60,8 +65,8 @@ def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int) -> 
     if num_nodes <= max(_DENSE_NODES, dim + 2):
         vectors = np.linalg.eigh(laplacian.toarray())[1]
     else:
-        vectors = _smallest(laplacian, dim + 1)
-    found = vectors[:, 1 : dim + 1]
+        vectors = _smallest(laplacian, dim + skip)
+    found = vectors[:, skip : dim + skip]
     found = found * np.where(
         np.take_along_axis(found, np.abs(found.round(6)).argmax(0, keepdims=True), 0) < 0, -1.0, 1.0
     )
@@ -163,8 +168,8 @@ def node_encodings(
     """Return the positional encodings of the nodes of a batch of graphs.
 
     Args:
-        kind: ``"lap"``: `laplacian_eigenvectors` of each graph; ``"rwse"``: `return_probabilities`; ``"lap+rwse"``:
-            first the one, then the other.
+        kind: ``"lap"``: `laplacian_eigenvectors` of each graph; ``"lap1"``: the same from the first one on; ``"rwse"``:
+            `return_probabilities`; ``"lap+rwse"``: first eigenvectors as of ``"lap"``, then probabilities.
         dim: Width P.
         edge_index: Directed edges within the graphs.
         index: Where the nodes of each graph begin and end.
@@ -196,7 +201,7 @@ def node_encodings(
         graph = index.batch.cpu().numpy()[edges[0]]
         begins = index.ptr.cpu().numpy()
         parts = [
-            laplacian_eigenvectors(edges[:, graph == number] - begins[number], size, dim)
+            laplacian_eigenvectors(edges[:, graph == number] - begins[number], size, dim, skip=EIGENVECTORS[kind])
             for number, size in enumerate(index.sizes)
         ]
         out = np.concatenate([np.zeros((0, dim), dtype=np.float32), *parts])

@@ -393,7 +393,6 @@ def _distances(leaves: Mapping[str, Any], made: Translation) -> bool:
         expected = f"GINE or CustomGatedGCN before the + with {table.DISTANCES}"
         raise ConfigError("gt.layer_type" if layer else "model.type", layer or network, expected)
     made.set("pe.role", "mapped_gate", _ENCODER, leaves[_ENCODER])
-    made.note(_ENCODER, leaves[_ENCODER], "eigenvectors 2 to K + 1 are used, there 1 to K")
     norm = "posenc_LapPE.eigen.laplacian_norm"
     if leaves.get(norm, "sym") != "sym":
         made.note(norm, leaves[norm], "the normalised Laplacian is used")

@@ -228,7 +228,7 @@ REFUSED_ATTENTION: Mapping[str, str] = {
 }
 DISTANCES = "EquivStableLapPE"
 """An encoding whose distances weight messages (``pe.role``); it is not added to the nodes."""
-ENCODINGS: Mapping[str, str] = {"LapPE": "lap", "RWSE": "rwse", DISTANCES: "lap"}
+ENCODINGS: Mapping[str, str] = {"LapPE": "lap", "RWSE": "rwse", DISTANCES: "lap1"}
 """Encodings in the name of a node encoder -> ``pe.kind``."""
 BIAS = "GraphormerBias"
 """The encoding in the name of a node encoder that becomes ``graphormer.*``."""

@@ -14,6 +14,7 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.datasets.encodings import encoding_widths
 from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.functional.autocast import without_autocast
+from pyg_samsa.functional.node_encodings import EIGENVECTORS
 from pyg_samsa.graphgym.graphgps_keys import SUPERPIXEL_ENCODERS
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
@@ -257,7 +258,7 @@ def encoding_options() -> dict[str, Any]:
         {'pe_channels': 0, 'flip_signs': False, 'pe_role': 'add'}
     """
     widths, role = encoding_widths(cfg.pe.kind, cfg.pe.dim, cfg.pe.steps), cfg.pe.role
-    eigenvectors: bool | int = "lap" in widths
+    eigenvectors: bool | int = not EIGENVECTORS.keys().isdisjoint(widths)
     if len(widths) > 1:
         eigenvectors = widths["lap"]
     if role != "add":

@@ -190,6 +190,7 @@ def describe_network() -> str:
     """Return the kind and the sizes of the network of the present ``cfg``, for a header."""
     name = cfg.model.type
     kinds = {"rwse": "random walks of {} steps", "lap": "{} Laplacian eigenvectors"}
+    kinds["lap1"] = kinds["lap"]
     encodings = f" · {kinds.get(cfg.pe.kind, cfg.pe.kind + ' {}').format(cfg.pe.dim)}" if cfg.pe.kind != "none" else ""
     encodings += " that weight messages" if cfg.pe.role != "add" else ""
     if name != "samsa":

@@ -30,12 +30,16 @@ def dataset_of(sizes=(5, 1, 3, 8), seed=0):
     return SplitDataset(prepared, Task("regression", ["y"]), Features(2))
 
 
-@pytest.mark.parametrize("kind", ["lap", "rwse"])
+@pytest.mark.parametrize("kind", ["lap", "lap1", "rwse"])
 def test_every_graph_and_every_batch_has_its_own(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(encodings, "_CHUNK_NODES", 6)
     dataset = dataset_of()
     widened = add_encoding(dataset, kind, 4, folder=tmp_path, progress=False)
-    compute = {"lap": laplacian_eigenvectors, "rwse": return_probabilities}[kind]
+    compute = {
+        "lap": laplacian_eigenvectors,
+        "lap1": lambda *graph: laplacian_eigenvectors(*graph, skip=0),
+        "rwse": return_probabilities,
+    }[kind]
     expected = [torch.from_numpy(compute(data.edge_index.numpy(), data.num_nodes, 4)) for data in dataset]
     for data, pe in zip(widened, expected, strict=True):
         torch.testing.assert_close(data.pe, pe)

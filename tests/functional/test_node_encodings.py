@@ -141,3 +141,23 @@ def test_dense_walks_are_those_of_sparse_ones(graph):
     array = np.array(edges, dtype=np.int64).reshape(-1, 2).T
     found = dense_return_probabilities(torch.from_numpy(array), nodes, 5)
     np.testing.assert_allclose(found.numpy(), return_probabilities(array, nodes, 5), atol=1e-6)
+
+
+def test_the_first_eigenvector_tells_the_degrees_and_the_others_follow():
+    edges = random_graph(9, 20, 0).numpy()
+    edges = edges[:, (edges < 8).all(0)]
+    found = laplacian_eigenvectors(edges, 8, 8, skip=0)
+    np.testing.assert_allclose(found.T @ found, np.eye(8), atol=1e-6)
+    assert np.array_equal(found[:, 1:], laplacian_eigenvectors(edges, 8, 7))
+    degree = np.bincount(edges[0], minlength=8)
+    np.testing.assert_allclose(found[:, 0], np.sqrt(degree / degree.sum()), atol=1e-6)
+    index = RaggedIndex(torch.tensor([0, 8]))
+    both = node_encodings.node_encodings("lap1", 3, torch.from_numpy(edges), index)
+    np.testing.assert_array_equal(both.numpy(), found[:, :3])
+
+
+def test_the_first_eigenvector_of_a_large_graph(monkeypatch):
+    edges = random_graph(60, 300, 1).numpy()
+    dense = laplacian_eigenvectors(edges, 60, 4, skip=0)
+    monkeypatch.setattr(node_encodings, "_DENSE_NODES", 10)
+    np.testing.assert_allclose(laplacian_eigenvectors(edges, 60, 4, skip=0), dense, atol=1e-5)

@@ -59,7 +59,7 @@ def test_gps_takes_its_own_layers(config):
         build_network(3, 1)
 
 
-@pytest.mark.parametrize(("kind", "bridge"), [("lap", False), ("rwse", True), ("lap+rwse", False)])
+@pytest.mark.parametrize(("kind", "bridge"), [("lap", False), ("lap1", True), ("rwse", True), ("lap+rwse", False)])
 def test_distances_of_encodings_weight_messages_of_samsa(kind, bridge, config):
     opts = ["gt.layer_type", "CustomGatedGCN+SAMSA", "samsa.bridge", str(bridge), "optim.max_epoch", "1"]
     opts += ["pe.kind", kind, "pe.dim", "3", "pe.role", "gate"]

@@ -40,8 +40,8 @@ class NodeTokenizer(Module):
         pe_channels: Width P of positional encodings that are passed as ``pe``, see `PositionalEncoder`; 0 for none.
         flip_signs: Whether to flip the signs of these encodings at random in training, as eigenvectors need; or of how
             many of them, from the first.
-        pe_kind: The encodings that are computed from the edges if ``pe`` is not passed: ``"lap"``, ``"rwse"`` or
-            ``"lap+rwse"``, of which the first ``flip_signs`` are eigenvectors, see
+        pe_kind: The encodings that are computed from the edges if ``pe`` is not passed: ``"lap"``, ``"lap1"``,
+            ``"rwse"`` or ``"lap+rwse"``, of which the first ``flip_signs`` are eigenvectors, see
             `pyg_samsa.functional.node_encodings`; None if they must be passed.
         pe_role: ``"add"``: the encodings are added to the nodes. ``"gate"``: they are not; their distances along the
             edges are passed on to local layers, see `EncodingDistance`. ``"mapped_gate"``: the same after a learned

@@ -207,7 +207,7 @@ def test_every_weight_of_a_gate_learns(local, bridge, role):
 
 
 @pytest.mark.parametrize("bridge", [True, False])
-@pytest.mark.parametrize("kind", ["lap", "rwse", "lap+rwse"])
+@pytest.mark.parametrize("kind", ["lap", "lap1", "rwse", "lap+rwse"])
 def test_encodings_of_gates_are_computed_from_the_edges(kind, bridge):
     signs = 1 if "+" in kind else False
     model = gated("gine", bridge, "gate", pe_kind=kind, flip_signs=signs)

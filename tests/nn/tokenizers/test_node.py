@@ -67,12 +67,16 @@ def test_bad_features_are_named():
         NodeTokenizer(8, 3)(torch.full((5, 3), torch.nan))
 
 
-@pytest.mark.parametrize("kind", ["lap", "rwse"])
+@pytest.mark.parametrize("kind", ["lap", "lap1", "rwse"])
 def test_encodings_are_computed_from_the_edges_if_none_are_passed(kind):
     tokenizer = NodeTokenizer(8, 3, pe_channels=2, pe_kind=kind).eval()
     batch = torch.tensor([1, 0, 1, 0, 1])
     edges = torch.tensor([[0, 2, 2, 4, 1, 3], [2, 0, 4, 2, 3, 1]])
-    compute = {"lap": laplacian_eigenvectors, "rwse": return_probabilities}[kind]
+    compute = {
+        "lap": laplacian_eigenvectors,
+        "lap1": lambda *graph: laplacian_eigenvectors(*graph, skip=0),
+        "rwse": return_probabilities,
+    }[kind]
     pe = torch.empty(5, 2)
     pe[batch == 1] = torch.from_numpy(compute(np.array([[0, 1, 1, 2], [1, 0, 2, 1]]), 3, 2))
     pe[batch == 0] = torch.from_numpy(compute(np.array([[0, 1], [1, 0]]), 2, 2))
