@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,8 @@ from torch import Tensor
 
 from pyg_samsa.functional.shortest_paths import edge_types, shortest_paths
 from pyg_samsa.io.progress import progress_bar
+
+_CHUNK_PAIRS = 2**19
 
 
 def add_paths(
@@ -51,12 +52,15 @@ def add_paths(
         types = edge_types(data.edge_attr, cardinalities).numpy()
     found = np.empty((int((nodes.diff() ** 2).sum()), 1 if types is None else 3), dtype=np.int16)
     place = torch.cat([torch.zeros(1, dtype=torch.long), (nodes.diff() ** 2).cumsum(0)])
-    links = data.edge_index.long().numpy()
+    links = data.edge_index.long()
+    if dataset.slices is not None:
+        links = links + torch.repeat_interleave(nodes[:-1], edges.diff())
     with progress_bar("Shortest paths", len(nodes) - 1, enabled=progress) as advance:
-        for size, ends, rows in zip(nodes.diff().tolist(), _ranges(edges), _ranges(place), strict=True):
-            own = None if types is None else types[ends]
-            found[rows] = shortest_paths(links[:, ends], size, num_spatial_types, own)
-            advance(1)
+        for begin, end in _chunks(place):
+            part, rows = slice(edges[begin], edges[end]), slice(place[begin], place[end])
+            own = (links[:, part] - nodes[begin]).numpy(), nodes[begin : end + 1].diff().tolist()
+            found[rows] = shortest_paths(*own, num_spatial_types, None if types is None else types[part])
+            advance(end - begin)
     widened = copy.copy(dataset)
     widened._data, widened._data_list = copy.copy(data), None
     widened._data["paths"] = torch.from_numpy(found)
@@ -69,5 +73,10 @@ def _bounds(dataset: Any, key: str, count: int) -> Tensor:
     return torch.tensor([0, count]) if dataset.slices is None else torch.as_tensor(dataset.slices[key])
 
 
-def _ranges(bounds: Tensor) -> list[slice]:
-    return [slice(*pair) for pair in itertools.pairwise(bounds.tolist())]
+def _chunks(place: Tensor) -> Iterator[tuple[int, int]]:
+    """Yield ranges of graphs that have some 500,000 pairs together."""
+    begin = 0
+    while begin < len(place) - 1:
+        end = int(torch.searchsorted(place, place[begin] + _CHUNK_PAIRS, side="right")) - 1
+        yield begin, max(begin + 1, end)
+        begin = max(begin + 1, end)

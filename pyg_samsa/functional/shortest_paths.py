@@ -20,9 +20,9 @@ MOST_TYPES = 2**15
 
 
 def shortest_paths(
-    edge_index: np.ndarray, num_nodes: int, num_types: int, edge_type: np.ndarray | None = None
+    edge_index: np.ndarray, sizes: Sequence[int], num_types: int, edge_type: np.ndarray | None = None
 ) -> np.ndarray:
-    r"""Shortest paths from every node to every node of one graph, along directed edges.
+    r"""Shortest paths from every node to every node of the same graph, along directed edges.
 
     .. math::
         \phi(i, j) = \min(d(i, j), K - 1), \quad \text{or } K \text{ if no path leads from } i \text{ to } j
@@ -32,38 +32,53 @@ def shortest_paths(
     of edges counts, so that the result does not depend on the order of the nodes.
 
     Args:
-        edge_index: Edges int [2, E].
-        num_nodes: Number of nodes n.
+        edge_index: Edges int [2, E] between the nodes of graphs that lie one after the other, in any order.
+        sizes: Number of nodes n of each graph.
         num_types: Number K of spatial types, without that of pairs that no path joins.
         edge_type: Type of each edge [E], if the edges along the paths are asked for. Of parallel edges the smallest
             type counts.
 
     Raises:
-        ShapeError: There are more than 32,768 nodes.
+        ShapeError: A graph has more than 32,768 nodes.
 
     Returns:
-        int16 [n^2, 1]: :math:`\phi(i, j)` in row i n + j. With ``edge_type`` int16 [n^2, 3]: also the type of the first
-        edge of the path, and the node that this edge leads to; both 0 where there is no edge. See `path_types`.
+        int16 [P, 1]: :math:`\phi(i, j)` of all P pairs, in the order of `GraphPairs`. With ``edge_type`` int16 [P, 3]:
+        also the type of the first edge of the path, and the number in its graph of the node that this edge leads to;
+        both 0 where there is no edge. See `path_types`.
 
     Example:
         >>> path = np.array([[0, 1], [1, 2]])
-        >>> shortest_paths(path, 3, 2).reshape(3, 3).tolist()
+        >>> shortest_paths(path, [3], 2).reshape(3, 3).tolist()
         [[0, 1, 1], [2, 0, 1], [2, 2, 0]]
-        >>> shortest_paths(path, 3, 2, np.array([5, 7]))[2].tolist()  # from 0 to 2: an edge of type 5 to node 1
+        >>> shortest_paths(path, [3], 2, np.array([5, 7]))[2].tolist()  # from 0 to 2: an edge of type 5 to node 1
         [1, 5, 1]
 
-    Cost: O(d E n / 8) bytes of work for distances up to d, and O(E n log n) with types; O(n^2 + E n) memory.
+    Cost: for each graph O(d E n / 8) bytes of work for distances up to d, and O(E n log n) with types; O(P) memory, and
+    O(E n) with types.
     """
-    if num_nodes > MOST_TYPES:
-        raise ShapeError("nodes", f"a graph of {num_nodes:,}", f"at most {MOST_TYPES:,}, because every pair is stored")
-    distance = _distances(edge_index, num_nodes)
-    types = np.where(distance < 0, num_types, np.minimum(distance, num_types - 1))
-    columns = [types] if edge_type is None else [types, *_first_steps(edge_index, edge_type, distance)]
-    return np.stack([column.ravel() for column in columns], axis=1).astype(np.int16)
+    if max(sizes, default=0) > MOST_TYPES:
+        raise ShapeError("nodes", f"a graph of {max(sizes):,}", f"at most {MOST_TYPES:,}, because every pair is stored")
+    ends = np.cumsum([0, *sizes])
+    graph = np.searchsorted(ends, edge_index[0], side="right") - 1
+    order = graph.argsort(kind="stable")
+    bounds = np.searchsorted(graph[order], np.arange(len(sizes) + 1))
+    types, steps, count = [np.zeros(0, dtype=np.int64)], [np.zeros((5, 0), dtype=np.int64)], 0
+    for number, size in enumerate(sizes):
+        some = order[bounds[number] : bounds[number + 1]]
+        own = edge_index[:, some] - ends[number]
+        distance = _distances(own, size)
+        types.append(np.where(distance < 0, num_types, np.minimum(distance, num_types - 1)).ravel())
+        if edge_type is not None:
+            steps.append(_steps(own, edge_type[some], distance, count))
+        count += size**2
+    columns = [np.concatenate(types)]
+    if edge_type is not None:
+        columns += _first_steps(np.concatenate(steps, axis=1), count)
+    return np.stack(columns, axis=1).astype(np.int16)
 
 
 def _distances(edge_index: np.ndarray, num_nodes: int) -> np.ndarray:
-    """Breadth-first search from all nodes at once, with a bit for each pair; -1 where no path leads."""
+    """Breadth-first search from all nodes of a graph at once, with a bit for each pair; -1 where no path leads."""
     distance = np.full((num_nodes, num_nodes), -1, dtype=np.int32)
     np.fill_diagonal(distance, 0)
     order = edge_index[0].argsort(kind="stable")
@@ -83,29 +98,41 @@ def _distances(edge_index: np.ndarray, num_nodes: int) -> np.ndarray:
     return distance
 
 
-def _first_steps(edge_index: np.ndarray, edge_type: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the type of the first edge of each path and the node that it leads to, both [n, n]."""
-    count = len(distance)
-    first, following = np.zeros((2, count * count), dtype=np.int64)
-    rank = np.zeros(count * count, dtype=np.int64)  # of the types of a path, among paths of the same length
+def _steps(edge_index: np.ndarray, edge_type: np.ndarray, distance: np.ndarray, begin: int) -> np.ndarray:
+    """Return all first steps of shortest paths of a graph [5, steps].
+
+    The rows are the length of the path, the pair that it joins, the pair that the rest of it joins, the type of the
+    edge, and the node that it leads to. Pairs are counted from ``begin`` on.
+    """
     source, target = edge_index
     edge, goal = np.nonzero((distance[target] >= 0) & (distance[source] == distance[target] + 1))
-    length = distance[source[edge], goal]
-    order = length.argsort(kind="stable")
-    for some in np.split(order, np.searchsorted(length[order], np.arange(2, length.max(initial=1) + 1))):
-        types, nodes, to = edge_type[edge[some]].astype(np.int64), target[edge[some]], goal[some]
-        pair, key = source[edge[some]] * count + to, types * count**2 + rank[nodes * count + to]
-        best = np.lexsort((key, pair))
-        best = best[np.unique(pair[best], return_index=True)[1]]
+    first = begin + goal
+    pair, rest = (first + ends[edge] * len(distance) for ends in (source, target))
+    return np.stack([distance[source[edge], goal], pair, rest, edge_type[edge], target[edge]]).astype(np.int64)
+
+
+def _first_steps(steps: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the type of the first edge of the path of each pair, and the node that it leads to.
+
+    Paths of one length are compared by the type of their first edge, then by the rank of their rest.
+    """
+    first, following, rank = np.zeros((3, count), dtype=np.int64)
+    least = np.full(count, np.iinfo(np.int64).max)
+    steps = steps[:, steps[0].argsort(kind="stable")]
+    ends = np.searchsorted(steps[0], np.arange(2, steps[0].max(initial=1) + 1))
+    for _, pair, rest, types, nodes in np.split(steps, ends, axis=1):
+        key = types * count + rank[rest]
+        np.minimum.at(least, pair, key)
+        best = key == least[pair]  # several steps of one pair lead to paths of the same types
         first[pair[best]], following[pair[best]] = types[best], nodes[best]
         rank[pair[best]] = np.unique(key[best], return_inverse=True)[1]
-    return first.reshape(count, count), following.reshape(count, count)
+    return first, following
 
 
 def batch_paths(
     edge_index: Int[Tensor, "2 E"], index: RaggedIndex, num_types: int, edge_type: Int[Tensor, " E"] | None = None
 ) -> Int[Tensor, "pairs columns"]:
-    r"""`shortest_paths` of all graphs of a batch, in the order of `GraphPairs`.
+    r"""`shortest_paths` of the graphs of a batch, as a tensor.
 
     .. math::
         \phi(i, j) = \min(d(i, j), K - 1), \quad \text{or } K \text{ if no path leads from } i \text{ to } j
@@ -122,17 +149,9 @@ def batch_paths(
 
     Cost: That of `shortest_paths`, on the CPU.
     """
-    edges = edge_index.cpu()
-    graph, own = index.batch.cpu()[edges[0]], None if edge_type is None else edge_type.cpu()
-    order = graph.argsort(stable=True)
-    parts = graph.bincount(minlength=index.num_graphs).tolist()
-    begin, found = 0, [torch.zeros(0, 1 if own is None else 3, dtype=torch.int16)]
-    for size, some in zip(index.sizes, order.split(parts), strict=True):
-        local = (edges[:, some] - begin).numpy()
-        types = None if own is None else own[some].numpy()
-        found.append(torch.from_numpy(shortest_paths(local, size, num_types, types)))
-        begin += size
-    return torch.cat(found).to(edge_index.device)
+    types = None if edge_type is None else edge_type.cpu().numpy()
+    found = shortest_paths(edge_index.cpu().numpy(), index.sizes, num_types, types)
+    return torch.from_numpy(found).to(edge_index.device)
 
 
 def path_types(paths: Int[Tensor, "pairs columns"], pairs: GraphPairs, num_types: int) -> Int[Tensor, "P steps"]:

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
+from pyg_samsa.datasets import paths
 from pyg_samsa.datasets.base import Prepared, SplitDataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.nodes.node_dataset import NodeDataset, one_graph
@@ -23,7 +24,9 @@ def dataset():
 
 
 @pytest.mark.parametrize("cardinalities", [None, [3]])
-def test_graphs_and_batches_have_their_paths(cardinalities):
+@pytest.mark.parametrize("pairs", [1, 12, 1000])
+def test_graphs_and_batches_have_their_paths(cardinalities, pairs, monkeypatch):
+    monkeypatch.setattr(paths, "_CHUNK_PAIRS", pairs)
     plain = dataset()
     made = add_paths(plain, 4, cardinalities, progress=False)
     assert "paths" not in plain._data

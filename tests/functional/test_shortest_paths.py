@@ -61,23 +61,24 @@ NODES = {"sparse": 9, "dense": 7, "loops and parallel edges": 4, "ring": 4, "pat
 def test_paths_are_those_of_a_literal_search(name, num_types):
     (ends, types), nodes = GRAPHS[name], NODES[name]
     spatial, along = literal(list(zip(*ends.tolist(), strict=True)), types.tolist(), nodes, num_types)
-    found = shortest_paths(ends, nodes, num_types, types)
+    found = shortest_paths(ends, [nodes], num_types, types)
     assert found.shape == (nodes**2, 3)
     everyone = list(itertools.product(range(nodes), repeat=2))
     assert found[:, 0].tolist() == [spatial[pair] for pair in everyone]
-    assert np.array_equal(shortest_paths(ends, nodes, num_types), found[:, :1])
+    assert np.array_equal(shortest_paths(ends, [nodes], num_types), found[:, :1])
     steps = path_types(torch.from_numpy(found), GraphPairs(RaggedIndex.from_sizes([nodes])), num_types)
     assert steps.tolist() == [along[pair] for pair in everyone]
 
 
 def test_graphs_without_nodes_and_of_one_node():
     none = np.zeros((2, 0), dtype=np.int64)
-    assert shortest_paths(none, 0, 4).shape == (0, 1)
-    assert shortest_paths(none, 0, 4, none[0]).shape == (0, 3)
-    assert shortest_paths(none, 1, 4).tolist() == [[0]]
-    assert shortest_paths(np.array([[0], [0]]), 1, 4, np.array([2])).tolist() == [[0, 0, 0]]
+    assert shortest_paths(none, [0], 4).shape == (0, 1)
+    assert shortest_paths(none, [0], 4, none[0]).shape == (0, 3)
+    assert shortest_paths(none, [], 4, none[0]).shape == (0, 3)
+    assert shortest_paths(none, [1], 4).tolist() == [[0]]
+    assert shortest_paths(np.array([[0], [0]]), [1], 4, np.array([2])).tolist() == [[0, 0, 0]]
     with pytest.raises(ShapeError, match="32,768"):
-        shortest_paths(none, 2**15 + 1, 4)
+        shortest_paths(none, [2**15 + 1], 4)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -89,7 +90,7 @@ def test_the_order_of_nodes_does_not_matter(seed):
     pairs = GraphPairs(RaggedIndex.from_sizes([nodes]))
 
     def tables(links):
-        found = torch.from_numpy(shortest_paths(links, nodes, 5, types))
+        found = torch.from_numpy(shortest_paths(links, [nodes], 5, types))
         return torch.cat([found[:, :1].long(), path_types(found, pairs, 5)], 1).view(nodes, nodes, -1)
 
     assert torch.equal(tables(perm[ends])[perm][:, perm], tables(ends))
@@ -104,7 +105,7 @@ def test_a_batch_is_its_graphs():
     types = torch.cat([torch.from_numpy(types) for _, types in parts])
     order = torch.randperm(edges.size(1), generator=torch.Generator().manual_seed(0))
     found = batch_paths(edges[:, order], index, 6, types[order])
-    expected = [shortest_paths(ends, size, 6, types) for (ends, types), size in zip(parts, sizes, strict=True)]
+    expected = [shortest_paths(ends, [size], 6, types) for (ends, types), size in zip(parts, sizes, strict=True)]
     pairs = GraphPairs(index)
     together = torch.from_numpy(np.concatenate(expected))
     assert torch.equal(found[:, 0], together[:, 0])

@@ -160,7 +160,8 @@ class SANAttention(Module):
             score = score * self._heads(self.edge(edge_attr))
         scores = score.sum(-1) * (self.channels // self.heads) ** -0.5
         gamma = self.gamma
-        weight = softmax(scores, target, num_nodes=len(x)) if self.learned else _bounded_exp(scores)
+        bounded = scores.clamp(-_MOST_SCORE, _MOST_SCORE)
+        weight = softmax(scores, target, num_nodes=len(x)) if self.learned else bounded.exp()
         weight = weight / (1 + gamma)
         messages = weight.unsqueeze(-1) * value[source]
         mixed = messages.new_zeros(value.shape).index_add(0, target, messages)
@@ -187,7 +188,7 @@ class SANAttention(Module):
             if self.learned:  # a node without other pairs has the weights 0
                 weight = scores.masked_fill(~among, torch.finfo(scores.dtype).min).softmax(-1) * among
             else:
-                weight = _bounded_exp(scores) * among
+                weight = scores.clamp(-_MOST_SCORE, _MOST_SCORE).masked_fill(~among, -torch.inf).exp()
             sums.append((weight @ v).transpose(1, 2))
             totals.append(weight.sum(-1).transpose(1, 2))
         return others.pairs.join(sums), others.pairs.join(totals)
@@ -203,7 +204,3 @@ class SANAttention(Module):
             '8, heads=2, gamma=0.1'
         """
         return f"{self.channels}, heads={self.heads}, gamma={'learned' if self.learned else self.gamma}"
-
-
-def _bounded_exp(scores: Tensor) -> Tensor:
-    return scores.clamp(-_MOST_SCORE, _MOST_SCORE).exp()
