@@ -385,19 +385,21 @@ def _distances(leaves: Mapping[str, Any], made: Translation) -> bool:
     """Let distances of eigenvectors weight the messages, and say whether the message passing reads them."""
     network, layer = _text(leaves, "model.type"), _text(leaves, "gt.layer_type")
     local = LOCAL_OF_GRAPHGPS.get(layer.partition("+")[0]) if layer else {"gps": "gine"}.get(network, network)
-    if network == "custom_gnn" or local in table.WITHOUT_DISTANCES:
-        name = network if network == "custom_gnn" else layer
+    chosen = ("gt.layer_type", layer) if layer else ("model.type", network)
+    unread = network in table.NETWORKS and network not in ("GPSModel", "MultiModel")
+    if unread or local in table.WITHOUT_DISTANCES:
+        name = network if unread else layer
         made.note(_ENCODER, leaves[_ENCODER], f"{name} has no messages that distances weight, there as here")
         return False
     if local not in GATED_BY_DISTANCE:
         expected = f"GINE or CustomGatedGCN before the + with {table.DISTANCES}"
-        raise ConfigError("gt.layer_type" if layer else "model.type", layer or network, expected)
+        raise ConfigError(*chosen, expected)
     made.set("pe.role", "mapped_gate", _ENCODER, leaves[_ENCODER])
     norm = "posenc_LapPE.eigen.laplacian_norm"
     if leaves.get(norm, "sym") != "sym":
         made.note(norm, leaves[norm], "the normalised Laplacian is used")
     if local == "gine":
-        made.note("gt.layer_type", layer, "a node adds its own features, there those of the second node of the batch")
+        made.note(*chosen, "a node adds its own features, there those of the second node of the batch")
     return True
 
 

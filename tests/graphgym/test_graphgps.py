@@ -557,10 +557,11 @@ def test_settings_of_distances_that_differ_are_listed():
     assert notes(posenc_LapPE__eigen__laplacian_norm="none") == ["posenc_LapPE.eigen.laplacian_norm none"]
     assert notes(**{f"{own}__raw_norm_type": "BatchNorm"}) == [f"{own}.raw_norm_type BatchNorm"]
     assert notes(**{f"{own}__eigen__eigvec_norm": "L1"}) == [f"{own}.eigen.eigvec_norm L1"]
-    leaves = {"model.type": "custom_gnn", "gnn.layer_type": "gatedgcnconv"} | STABLE
-    found = graphgps.translate({key: value for key, value in leaves.items() if value is not None})
-    assert "pe.kind" not in found.settings
-    assert any("custom_gnn has no messages that distances weight" in note for note in found.notes)
+    for network in ("custom_gnn", "SANTransformer"):
+        leaves = {"model.type": network, "gnn.layer_type": "gatedgcnconv"} | STABLE
+        found = graphgps.translate({key: value for key, value in leaves.items() if value is not None})
+        assert "pe.kind" not in found.settings
+        assert any(f"{network} has no messages that distances weight" in note for note in found.notes)
     ours = {"model.type": "gatedgcn"} | STABLE
     found = graphgps.translate({key: value for key, value in ours.items() if value is not None})
     assert found.settings["pe.role"].value == "mapped_gate"
