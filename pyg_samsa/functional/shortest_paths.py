@@ -129,6 +129,7 @@ def _first_steps(steps: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]
     return first, following
 
 
+@torch.compiler.disable  # arrays of NumPy on the CPU
 def batch_paths(
     edge_index: Int[Tensor, "2 E"], index: RaggedIndex, num_types: int, edge_type: Int[Tensor, " E"] | None = None
 ) -> Int[Tensor, "pairs columns"]:

@@ -146,3 +146,12 @@ def test_what_does_not_fit_is_named():
     for options in ({name: value} for name, value in wrong.items()):
         with pytest.raises(ConfigError, match=next(iter(options))):
             encoding(**options)
+
+
+def test_compiled_code_computes_the_same():
+    made, (x, edges, index, attr) = encoding(), inputs()
+    compiled = torch.compile(made, backend="eager", dynamic=True)
+    found, expected = compiled(x, edges, index, attr), made(x, edges, index, attr)
+    torch.testing.assert_close(found.x, expected.x)
+    for one, other in zip(tables_of(found), tables_of(expected), strict=True):
+        torch.testing.assert_close(one, other)
