@@ -148,6 +148,7 @@ def test_what_does_not_fit_is_named():
             encoding(**options)
 
 
+@pytest.mark.slow
 def test_compiled_code_computes_the_same():
     made, (x, edges, index, attr) = encoding(), inputs()
     compiled = torch.compile(made, backend="eager", dynamic=True)
