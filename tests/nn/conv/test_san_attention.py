@@ -156,3 +156,7 @@ def test_what_does_not_fit_is_named(options):
         SANAttention(8, **options)
     with pytest.raises(ConfigError, match="other pairs"):
         SANAttention(8, heads=2)(torch.randn(2, 8), EDGES[:, :2])
+
+
+def test_defaults_are_those_of_graphgps(defaults):
+    assert {"gamma": 1e-5, "full_graph": True, "learned": False}.items() <= defaults(SANAttention).items()

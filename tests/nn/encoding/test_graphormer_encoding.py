@@ -156,3 +156,8 @@ def test_compiled_code_computes_the_same():
     torch.testing.assert_close(found.x, expected.x)
     for one, other in zip(tables_of(found), tables_of(expected), strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_defaults_are_those_of_the_paper_or_of_graphgps(defaults):
+    expected = {"num_spatial_types": 20, "num_in_degrees": 64, "num_out_degrees": 64, "node_degrees_only": False}
+    assert {**expected, "use_graph_token": True, "input_dropout": 0.0}.items() <= defaults(GraphormerEncoding).items()
