@@ -2,8 +2,8 @@
 
 A function whose annotations hold shapes (see `pyg_samsa.typing`) is wrapped when its module is imported. After every
 call that returns, its arguments and its result must fit the annotations, and a letter must mean the same number in all
-of them. The check comes after the call, so that wrong arguments meet the function's own errors first. Compiled and
-exported code is not checked. ``PYG_SAMSA_SHAPES=0`` switches the checks off.
+of them. The check comes after the call, so that wrong arguments meet the function's own errors first. Shapes that a function
+has passed are not checked again. Compiled and exported code is not checked. ``PYG_SAMSA_SHAPES=0`` switches the checks off.
 """
 
 import functools
@@ -34,7 +34,14 @@ def check_shapes(function):
     if not marked:
         return function
     hints = {name: eval(text, inspect.unwrap(function).__globals__) for name, text in marked.items()}
-    signature = inspect.signature(function)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [name for name, one in inspect.signature(function).parameters.items() if one.kind in positional]
+    seen = set()
+
+    def form(value):
+        if isinstance(value, torch.Tensor):
+            return value.dtype, value.shape
+        return tuple(map(form, value)) if isinstance(value, tuple | list) else type(value)
 
     def describe(value):
         if isinstance(value, torch.Tensor):
@@ -42,14 +49,16 @@ def check_shapes(function):
         return f"({', '.join(map(describe, value))})" if isinstance(value, tuple | list) else type(value).__name__
 
     def check(args, kwargs, result):
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        values = {**bound.arguments, "return": result}
+        values = {**dict(zip(parameters, args, strict=False)), **kwargs, "return": result}
+        forms = tuple((name, form(values[name])) for name in hints if name in values)
+        if forms in seen:
+            return
         with jaxtyping.jaxtyped("context"):
             for name, hint in hints.items():
                 if name in values and not is_bearable(values[name], hint):
                     found = ", ".join(f"{key}: {describe(values[key])}" for key in hints if key in values)
                     raise TypeError(f"{function.__qualname__}: {name} is not {marked[name]}; {found}")
+        seen.add(forms)
 
     @functools.wraps(function)
     def checked(*args, **kwargs):

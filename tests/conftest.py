@@ -1,3 +1,4 @@
+import base64
 import importlib.util
 import inspect
 import os
@@ -9,6 +10,9 @@ import torch
 import yaml
 
 HERE = Path(__file__).parent
+WHITE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
+)
 CONFIG = {
     "dataset": {"format": "tiny", "name": "multilabel", "task": "graph", "task_type": "classification_multilabel"},
     "metric_best": "ap",
@@ -41,6 +45,29 @@ def pytest_runtest_setup(item):
     interpreted = os.environ.get("TRITON_INTERPRET") == "1" and "triton" in item.path.name
     if item.get_closest_marker("cuda") and not interpreted and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def unpainted(request, monkeypatch):
+    """Figures are not painted, which takes long: files of PNG hold one white pixel.
+
+    ``tests/viz`` and tests with the mark ``painted`` paint them.
+    """
+    if request.node.get_closest_marker("painted") or "viz" in request.path.parts:
+        return
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    paint = Figure.savefig
+
+    def save(self, path, *args, **kwargs):
+        if kwargs.get("format") == "png":
+            Path(path).write_bytes(WHITE)
+        else:
+            paint(self, path, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", save)
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,19 @@ def test_a_letter_means_one_number(check_shapes):
         check_shapes(add)(torch.ones(2, 3), torch.ones(3, 2))
 
 
+def test_only_shapes_that_have_passed_are_not_checked_again(check_shapes):
+    results = iter([torch.ones(2), torch.ones(2), torch.ones(3)])
+
+    def same(x: 'Float[Tensor, "T"]') -> 'Float[Tensor, "T"]':
+        return next(results)
+
+    checked = check_shapes(same)
+    checked(torch.ones(2))
+    checked(x=torch.ones(2))
+    with pytest.raises(TypeError, match=r"same: return is not .*return: float32 \[3\]"):
+        checked(torch.ones(2))
+
+
 def test_a_function_without_shapes_is_left_alone(check_shapes):
     def plain(x: Tensor) -> Tensor:
         return x

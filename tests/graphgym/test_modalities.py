@@ -65,6 +65,7 @@ def test_clouds(small, network):
     assert set(result.test) >= {"accuracy", "accuracy_macro"}
 
 
+@pytest.mark.painted
 @pytest.mark.parametrize(("network", "context"), [("samsa", False), ("samsa", True), ("point_net", False)])
 def test_parts(small, network, context):
     path = small(
