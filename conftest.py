@@ -2,8 +2,9 @@
 
 A function whose annotations hold shapes (see `pyg_samsa.typing`) is wrapped when its module is imported. After every
 call that returns, its arguments and its result must fit the annotations, and a letter must mean the same number in all
-of them. The check comes after the call, so that wrong arguments meet the function's own errors first. Shapes that a function
-has passed are not checked again. Compiled and exported code is not checked. ``PYG_SAMSA_SHAPES=0`` switches the checks off.
+of them. The check comes after the call, so that wrong arguments meet the function's own errors first. Shapes that a
+function has passed are not checked again. Compiled and exported code is not checked. ``PYG_SAMSA_SHAPES=0`` switches
+the checks off.
 """
 
 import functools
@@ -40,7 +41,7 @@ def check_shapes(function):
 
     def form(value):
         if isinstance(value, torch.Tensor):
-            return value.dtype, value.shape
+            return value.dtype, tuple(map(str, value.shape))  # of exported code they are no numbers
         return tuple(map(form, value)) if isinstance(value, tuple | list) else type(value)
 
     def describe(value):

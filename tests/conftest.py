@@ -1,4 +1,3 @@
-import base64
 import importlib.util
 import inspect
 import os
@@ -10,9 +9,6 @@ import torch
 import yaml
 
 HERE = Path(__file__).parent
-WHITE = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
-)
 CONFIG = {
     "dataset": {"format": "tiny", "name": "multilabel", "task": "graph", "task_type": "classification_multilabel"},
     "metric_best": "ap",
@@ -49,25 +45,13 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture(autouse=True)
 def unpainted(request, monkeypatch):
-    """Figures are not painted, which takes long: files of PNG hold one white pixel.
-
-    ``tests/viz`` and tests with the mark ``painted`` paint them.
-    """
-    if request.node.get_closest_marker("painted") or "viz" in request.path.parts:
+    """Figures are painted in ``tests/viz`` and in tests with the mark ``painted`` only."""
+    if importlib.util.find_spec("matplotlib") is None or "viz" in request.path.parts:
         return
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return
-    paint = Figure.savefig
+    if request.node.get_closest_marker("painted") is None:
+        from tests import unpainted
 
-    def save(self, path, *args, **kwargs):
-        if kwargs.get("format") == "png":
-            Path(path).write_bytes(WHITE)
-        else:
-            paint(self, path, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", save)
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", unpainted.save)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -78,6 +79,37 @@ def run(
     finally:
         process.kill()
     return CompletedProcess(process.args, process.returncode, out, err)
+
+
+def run_group(
+    code: str,
+    *arguments: object,
+    count: int = 2,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 300,
+) -> list[CompletedProcess]:
+    """Run ``python -c CODE ARGUMENTS`` in several processes with the variables of ``torchrun``, and return all ends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    shared |= {"GROUP_RANK": 0, "TORCHELASTIC_RUN_ID": "tests"}
+    processes = []
+    try:
+        for rank in range(count):
+            variables = {**shared, "RANK": rank, "LOCAL_RANK": rank, **(env or {})}
+            processes.append(
+                start(code, *arguments, cwd=cwd, env={name: str(value) for name, value in variables.items()})
+            )
+        outputs = [process.communicate(timeout) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [
+        CompletedProcess(process.args, process.returncode, *output)
+        for process, output in zip(processes, outputs, strict=True)
+    ]
 
 
 def _execute(code: str, arguments: tuple[str, ...], cwd: Path | None, env: dict[str, str], outputs: list[Path]) -> None:

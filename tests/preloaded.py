@@ -11,3 +11,9 @@ import pyg_samsa.predict  # noqa: F401
 
 with suppress(ImportError):
     import rdkit.Chem  # noqa: F401
+with suppress(ImportError):
+    from matplotlib.figure import Figure
+
+    from tests import unpainted
+
+    Figure.savefig = unpainted.save

@@ -51,16 +51,16 @@ def test_a_letter_means_one_number(check_shapes):
 
 
 def test_only_shapes_that_have_passed_are_not_checked_again(check_shapes):
-    results = iter([torch.ones(2), torch.ones(2), torch.ones(3)])
+    results = iter([torch.ones(2, 3), torch.ones(2, 3), torch.ones(3, 3)])
 
-    def same(x: 'Float[Tensor, "T"]') -> 'Float[Tensor, "T"]':
+    def same(x: 'Float[Tensor, "T D"]') -> 'Float[Tensor, "T D"]':
         return next(results)
 
     checked = check_shapes(same)
-    checked(torch.ones(2))
-    checked(x=torch.ones(2))
-    with pytest.raises(TypeError, match=r"same: return is not .*return: float32 \[3\]"):
-        checked(torch.ones(2))
+    checked(torch.ones(2, 3))
+    checked(x=torch.ones(2, 3))
+    with pytest.raises(TypeError, match=r"same: return is not .*return: float32 \[3, 3\]"):
+        checked(torch.ones(2, 3))
 
 
 def test_a_function_without_shapes_is_left_alone(check_shapes):

@@ -1,11 +1,7 @@
 """Runs on several tasks, from the configuration to the files."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -251,20 +247,11 @@ def test_several_seeds_of_a_mixture(trunk, tmp_path, capsys):
 
 def test_two_processes_test_every_row_of_every_task_once(trunk, tmp_path):
     """With no update of the weights, all values are those of one process."""
-    root = Path(__file__).parents[2]
-    script = tmp_path / "go.py"
-    script.write_text(
-        "import sys\nimport tests.tiny\nfrom pyg_samsa.cli import main\n"
-        "if __name__ == '__main__':\n    sys.exit(main(['train', *sys.argv[1:]]))\n"
-    )
     frozen = {"optim": {"base_lr": 1e-9, "weight_decay": 0.0, "max_epoch": 1}, "trunk": {"loss_weights": "uncertainty"}}
     path = trunk("labels", "nodes", "heights", **frozen)
-    environment = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
-    paths = os.pathsep.join([str(root), environment.get("PYTHONPATH", "")])
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-    command = [sys.executable, str(script), "--cfg", str(path), "devices", "2"]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    code = "import sys, tests.tiny; from pyg_samsa.cli import main; sys.exit(main(['train', *sys.argv[1:]]))"
+    for done in fresh_process.run_group(code, "--cfg", path, "devices", 2, cwd=tmp_path):
+        assert done.returncode == 0, done.stdout + done.stderr
     two = tmp_path / "results" / "trunk" / "0"
     (one,) = runner.run(path)
     summary = json.loads((two / "summary.json").read_text())

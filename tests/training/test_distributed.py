@@ -1,9 +1,5 @@
 import atexit
-import os
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +8,7 @@ import torch.distributed as dist
 from pyg_samsa.errors import ConfigError, ProcessError
 from pyg_samsa.training import distributed
 from pyg_samsa.training.distributed import lost_processes_told, told_once
+from tests import fresh_process
 
 HALF_AN_HOUR = {"timeout": timedelta(minutes=30)}
 
@@ -27,34 +24,16 @@ def test_processes_agree(monkeypatch):
         distributed.agree(lambda: "there")
 
 
-@pytest.mark.slow
 def test_processes_of_torchrun_agree(tmp_path):
-    script = tmp_path / "go.py"
-    script.write_text(
-        "import os, sys\n"
+    code = (
+        "import os\n"
         "from pyg_samsa.training.distributed import agree, join_processes\n"
         "join_processes()\n"
         "chosen = agree(lambda: 'from ' + os.environ['RANK'])\n"
-        "open(os.path.join(sys.argv[1], os.environ['RANK']), 'w').write(chosen)\n"
+        "open(os.environ['RANK'], 'w').write(chosen)\n"
     )
-    root = str(Path(__file__).parents[2])
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        str(script),
-        str(tmp_path),
-    ]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
+    for done in fresh_process.run_group(code, cwd=tmp_path):
+        assert done.returncode == 0, done.stderr
     assert [(tmp_path / rank).read_text() for rank in "01"] == ["from 0", "from 0"]
 
 
