@@ -24,7 +24,7 @@ from pyg_samsa.predict import MoleculePredictor
 from pyg_samsa.task import Task
 
 TASK = Task("multilabel", ["a", "b"])
-SMALL = {"channels": 16, "num_layers": 2, "heads": 2, "bridge": False}
+SMALL = {"channels": 16, "num_layers": 1, "heads": 2, "bridge": False}
 NETWORKS = {
     "nodes": {},
     "gine and walks": {"local": "gine", "pe_channels": 4, "pe_kind": "rwse", "head_norm": "batch"},
