@@ -240,7 +240,7 @@ def test_axe_finds_nothing(open_page, counter, peptides, width, scheme):
         return page.evaluate("async () => (await axe.run()).violations.map((one) => [one.id, one.nodes[0].html])")
 
     assert violations() == []
-    predict(page, "CCO ethanol\nC( broken")
+    predict(page, "CCO ethanol\nOCC again\nC( broken")
     assert violations() == []
     page.click("tbody th button")
     page.wait_for_selector("#picture svg")
