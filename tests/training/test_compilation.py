@@ -17,7 +17,7 @@ def make(local, **options):
     torch.manual_seed(0)
     options = {"channels": 16, "heads": 2, "num_samples": 16, "noise": "never", "local": local, **options}
     options |= {"bridge": True, "eval_codes": "index"} if local is None else {"bridge": False}
-    network = SAMSA.from_options([4], 2, edge_channels=[3], num_layers=4, **options)
+    network = SAMSA.from_options([4], 2, edge_channels=[3], num_layers=2, **options)
     torch.nn.init.ones_(network.encoder.alpha)
     return network
 
