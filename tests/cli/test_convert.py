@@ -21,7 +21,7 @@ def test_writes_a_file_and_refuses_before_it_writes(tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(out)
     before = out.read_text()
     assert yaml.safe_load(before)["model"] == {"type": "gine"}
-    assert main(["convert", str(path), "--out", str(out), "model.type", "SANTransformer"]) == 2
+    assert main(["convert", str(path), "--out", str(out), "model.type", "Performer"]) == 2
     assert "model.type" in capsys.readouterr().err
     assert out.read_text() == before
     assert main(["convert", str(path), "--out", str(tmp_path / "no" / "where" / "x.yaml")]) in (0, 2)
