@@ -126,7 +126,8 @@ def run(config: str | os.PathLike[str], opts: Sequence[str] = (), *, verbosity: 
         plan = make_plan(loaded, progress=verbosity >= 0)
         name = f"{plan.name}-fingerprint"
         out_dir = Path(plan.out_dir).expanduser()
-        folder = open_run_folder(out_dir, name, plan.seed, plan.config, resume=plan.resume)
+        options: dict[str, Any] = {"resume": plan.resume, "defaults": loaded.defaults}
+        folder = open_run_folder(out_dir, name, plan.seed, plan.config, **options)
         if verbosity >= 0:
             title = f"pyg_samsa {__version__} · {plan.name} · fingerprints · seed {plan.seed}"
             print_header(console, title, _header(plan, folder))

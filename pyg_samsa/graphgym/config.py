@@ -49,6 +49,7 @@ class LoadedConfig:
         changes: Settings of the file that gave way to those of the command line, or that give way to the data, see
             `pyg_samsa.graphgym.defaults` and `pyg_samsa.graphgym.data_defaults`.
         translation: Where the settings come from, if the file is one of GraphGPS or its relatives.
+        defaults: Dotted name -> default of all settings.
     """
 
     name: str
@@ -57,6 +58,7 @@ class LoadedConfig:
     changed: frozenset[str] = frozenset()
     changes: Changes = field(default_factory=Changes)
     translation: Translation | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def without_effect(self) -> list[str]:
@@ -164,7 +166,7 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     for key, part in (("run_name", run_name), ("name_tag", cfg.name_tag)):
         check_folder_name(key, part)
     full_name = f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name
-    return LoadedConfig(full_name, path, frozenset(given), changed, changes, translation)
+    return LoadedConfig(full_name, path, frozenset(given), changed, changes, translation, defaults)
 
 
 def check_folder_name(key: str, name: str) -> None:

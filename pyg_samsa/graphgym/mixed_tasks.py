@@ -300,6 +300,7 @@ def make_mixed_plan(
         build_network=_NetworkMaker(tasks, parts, mixture),
         monitor=MONITOR if validated else None,
         config=resolved(loaded, {"seed": seed}, tables_of({task.entry.name: task.dataset for task in tasks})),
+        defaults=loaded.defaults,
         description=description,
         unused=tuple(loaded.without_effect),
         parts=parts,

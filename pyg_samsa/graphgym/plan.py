@@ -79,6 +79,7 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         higher_is_better=higher,
         edges_are_tokens=edges_are_tokens(),
         config=resolved(loaded, settings, tables_of({"dataset.csv": dataset})),
+        defaults=loaded.defaults,
         description={**describe_data(loaded, dataset), "model": describe_network(), **_not_saved(dataset)},
         unused=(*loaded.without_effect, *unused_settings(loaded.changed)),
         **training_options(monitor, higher_is_better=higher),

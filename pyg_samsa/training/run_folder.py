@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -17,6 +18,7 @@ import yaml
 from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.hub.folder import PREDICTOR_SUBFOLDER, RUN_SUBFOLDER
 from pyg_samsa.io.files import atomic_write, lock, remove_partial
+from pyg_samsa.options import plain
 from pyg_samsa.training.run_files import NOT_WRITTEN_AGAIN, own_file, read_mapping
 
 CONFIG, ENVIRONMENT, METRICS, SUMMARY = "config.yaml", "environment.json", "metrics.csv", "summary.json"
@@ -231,7 +233,13 @@ class RunFolder:
 
 
 def open_run_folder(
-    out_dir: str | os.PathLike[str], name: str, seed: int, config: Mapping[str, Any], *, resume: bool = False
+    out_dir: str | os.PathLike[str],
+    name: str,
+    seed: int,
+    config: Mapping[str, Any],
+    *,
+    resume: bool = False,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> RunFolder:
     """Choose and make the folder of a run: ``out_dir/name/seed``, or ``seed-2``, ``seed-3``, ... where that is taken.
 
@@ -242,6 +250,7 @@ def open_run_folder(
         config: Plain nested configuration, written into the folder.
         resume: Whether the newest folder of the same configuration and seed is continued. Settings that only say where
             and how long to train may differ.
+        defaults: Dotted name -> default. A run of an earlier version, whose configuration lacks a setting, had these.
 
     Raises:
         ConfigError: The folder cannot be made.
@@ -268,7 +277,7 @@ def open_run_folder(
                 RunFolder(folder).remove_partial()
                 if not any(folder.iterdir()):  # killed before it wrote anything
                     return _started(folder, config)
-                if not (differs := _differences(folder, config)):
+                if not (differs := _differences(folder, config, defaults)):
                     RunFolder(folder).check()
                     return RunFolder(folder, resumed=True)
                 note = (
@@ -307,11 +316,13 @@ def _claim(parent: Path, seed: int, number: int) -> Path:
             return folder
 
 
-def _differences(folder: Path, config: Mapping[str, Any]) -> list[str]:
+def _differences(folder: Path, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
     content = read_mapping(folder / CONFIG, hint=NOT_WRITTEN_AGAIN)
     if content is None:
         return ["no config.yaml"]
-    earlier, now = settings(content), settings(config)
+    now = settings(config)
+    new = settings({key: plain(defaults[key]) for key in now.keys() & defaults.keys()})
+    earlier = new | settings(content)
     differs = sorted(key for key in earlier.keys() | now.keys() if earlier.get(key) != now.get(key))
     before, after = _group(content, TABLES), _group(config, TABLES)
     return differs + [f"the rows of {name}" for name, value in after.items() if before.get(name, value) != value]

@@ -53,6 +53,7 @@ class Plan:
         tensorboard: Whether TensorBoard events are written.
         wandb: Options of Weights & Biases.
         config: Resolved settings, nested; written into the run's folder.
+        defaults: Dotted name -> default of the settings, for those that an earlier run did not have yet.
         description: Label -> text, for the header.
         unused: Settings that the user has set and that have no effect.
     """
@@ -75,6 +76,7 @@ class Plan:
     tensorboard: bool = False
     wandb: WandbOptions = field(default_factory=WandbOptions)
     config: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     description: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
 
@@ -93,7 +95,9 @@ class Plan:
 
         def choose() -> str:
             out_dir = Path(self.out_dir).expanduser()
-            chosen.append(open_run_folder(out_dir, self.name, self.seed, self.config, resume=self.resume))
+            chosen.append(
+                open_run_folder(out_dir, self.name, self.seed, self.config, resume=self.resume, defaults=self.defaults)
+            )
             if (source := self.standardized) is not None:
                 chosen[0].write_standardized(source)
             return f"{int(chosen[0].resumed)}{chosen[0].path}"

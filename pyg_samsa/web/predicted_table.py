@@ -16,7 +16,6 @@ from pyg_samsa.chem.molecule_table import open_molecule_table
 from pyg_samsa.io.name_columns import find_names
 from pyg_samsa.io.tables.sdf_format import SdfChunk
 from pyg_samsa.io.tables.table import AddedColumn, Chunk, TableReader
-from pyg_samsa.predict.conformal import why_no_interval
 from pyg_samsa.predict.table_predictor import StreamOptions, TablePredictor
 from pyg_samsa.web.limits import Limits
 from pyg_samsa.web.result_table import ResultColumn, ResultRow
@@ -228,10 +227,8 @@ class PredictedTable:
         self._name = find_names(reader.header, place) if reader.header and not reader.has_blocks else None
 
     def _options(self, model: ServedModel, limits: Limits) -> StreamOptions:
-        interval = self.asked.interval
-        if interval is not None and (reason := why_no_interval(model.predictor.calibration, interval)):
-            self.notes.append(f"The model {model.name} gives no uncertainty ranges: {reason}.")
-            interval = None
+        interval, note = model.possible_interval(self.asked.interval)
+        self.notes += [note] if note else []
         return StreamOptions(
             self.asked.smiles_column,
             max_atoms=limits.max_atoms,

@@ -128,10 +128,9 @@ def _predict(model: ServedModel, asked: PredictRequest, limits: Limits) -> list[
         for name, column in asked.extra_columns.items()
         if name in predictor.extra_columns
     }
+    interval, note = model.possible_interval(asked.interval)
     with model.lock:
-        found = predictor.predict(
-            asked.smiles, extra_columns=extra, interval=asked.interval, max_atoms=limits.max_atoms
-        )
+        found = predictor.predict(asked.smiles, extra_columns=extra, interval=interval, max_atoms=limits.max_atoms)
     names, after = predictor.target_names, {change.position: change.after for change in found.changes}
     sets = set_texts(predictor.task, found) if found.sets is not None else None
 
@@ -151,6 +150,7 @@ def _predict(model: ServedModel, asked: PredictRequest, limits: Limits) -> list[
             sets=None if sets is None else {name: texts[place] for name, texts in sets.items() if texts[place]},
             standardized=after.get(place, ""),
             error=found.errors[place],
+            note=note,
             neighbors=[NeighborInfo(**one._asdict()) for one in nearest(smiles, asked.neighbors)] if nearest else [],
         )
         for place, smiles in enumerate(asked.smiles)

@@ -184,6 +184,7 @@ class Prediction(BaseModel):
         "", description="SMILES of the molecule that was predicted, if the model standardised it to another one."
     )
     error: str = Field(description="Why there is no prediction; empty if there is one.")
+    note: str = Field("", description="Why there are no intervals, if they were asked for; empty otherwise.")
     neighbors: list[NeighborInfo] = []
 
 

@@ -12,6 +12,7 @@ from pyg_samsa.errors import ConfigError, SAMSAError
 from pyg_samsa.experiments.training_molecules import TrainingMolecules, find_training_molecules
 from pyg_samsa.explain.predictor_explanation import methods_of
 from pyg_samsa.predict import Predictor, load_predictor
+from pyg_samsa.predict.conformal import why_no_interval
 from pyg_samsa.predict.predictor_folder import name_of_model
 from pyg_samsa.web.examples import example_of
 
@@ -64,6 +65,22 @@ class ServedModel:
         if calibration is None:
             return 0.0
         return calibration.largest_confidence if calibration.kind == "regression" else 1.0
+
+    def possible_interval(self, asked: float | None) -> tuple[float | None, str]:
+        """Return the confidence of the intervals of this model, and a note if it has none though they were asked for.
+
+        Args:
+            asked: Confidence that was asked for, 0 to 1; None for no intervals.
+
+        Example:
+            >>> ServedModel("peptides", load_predictor("peptides")).possible_interval(None)
+            (None, '')
+            >>> ServedModel("peptides", load_predictor("peptides")).possible_interval(0.9)[1].partition(":")[0]
+            'The model peptides gives no uncertainty ranges'
+        """
+        if asked is not None and (reason := why_no_interval(self.predictor.calibration, asked)):
+            return None, f"The model {self.name} gives no uncertainty ranges: {reason}."
+        return asked, ""
 
 
 def load_models(

@@ -187,6 +187,20 @@ def test_resume_with_other_settings_gets_its_own_folder(config, capsys):
     assert "optim.base_lr" in capsys.readouterr().out
 
 
+def test_a_run_of_a_version_with_fewer_settings_is_continued(config):
+    """A setting that its configuration lacks had its default."""
+    path = config(train={"auto_resume": True}, optim={"max_epoch": 1})
+    (first,) = runner.run(path)
+    kept = yaml.safe_load(first.folder.file("config.yaml").read_text())
+    assert kept.pop("graphormer")
+    assert kept["pe"].pop("role") == "add"
+    first.folder.write_config(kept)
+    (again,) = runner.run(path)
+    assert again.reused
+    (other,) = runner.run(path, ["graphormer.num_layers", "3"])
+    assert other.folder.path.name == "0-2"
+
+
 def test_ctrl_c_in_training_is_an_interruption(config, monkeypatch):
     import signal
 
