@@ -38,7 +38,7 @@ _NO_EXPANDER = "there are no expander graphs here; layers with SAMSA are this pa
 _UNUSED_ENCODING = "see `enable` of the same group."
 
 REFUSED_ENCODINGS: Mapping[str, str] = {
-    "SignNet": "the network SignNet of eigenvectors is not part of this package; LapPE flips signs at random",
+    "SignNet": "SignNet is not part of this package; LapPE, which draws signs at random, and EquivStableLapPE are",
     "HKdiagSE": "heat kernels are not part of this package; RWSE is near to them",
     "ElstaticSE": "the electrostatic kernel is not part of this package",
     "ERN": "encodings by effective resistance are not part of this package",
@@ -172,7 +172,7 @@ KEYS: Mapping[str, Key] = {
     "posenc_SignNet.*": Key(NOTHING, _UNUSED_ENCODING),
     "pretrained.*": Key(NOTHING, "see `pretrained.dir`."),
     "prep.*": Key(NOTHING, f"{_NO_EXPANDER}."),
-    "pretrained.dir": Key(REFUSED, "train.start_from takes runs of this package, not checkpoints of others", ("",)),
+    "pretrained.dir": Key(REFUSED, "checkpoints of other packages are not read; leave it out to start anew", ("",)),
     "pretrained.freeze_main": Key(NOTHING, "see `pretrained.dir`."),
     "pretrained.reset_prediction_head": Key(NOTHING, "see `pretrained.dir`."),
     "print": Key(SAME, "Where the progress goes."),

@@ -89,5 +89,5 @@ def check_degrees(dataset: Any) -> None:
         key = f"num_{name}_degrees"
         most = int(degree(ends, dtype=ends.dtype).max())
         if most >= cfg.graphormer[key]:
-            expected = f"at least {most + 1}, one more than the largest"
+            expected = f"at least {most + 1}, one more than the largest {name}-degree of the data"
             raise ConfigError(f"graphormer.{key}", cfg.graphormer[key], expected)

@@ -65,7 +65,12 @@ class NoColumnError(ConfigError):
     ) -> None:
         self.names, self.likely = list(names), likely
         self.shown = ", ".join(repr(name) for name in names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        super().__init__(key, wanted, f"the name of a column: {self.shown}", hint=hint)
+        expected = f"the name of a column: {self.shown}"
+        if wanted is None:
+            expected = f"the name of a column, because no usual one was found; the columns are {self.shown}"
+            if likely is not None and is_named(names[likely]):
+                expected = f"its number, because several columns are called {names[likely]!r}"
+        super().__init__(key, wanted, expected, hint=hint)
 
 
 def find_column(header: Sequence[str], wanted: str, *, key: str, fallbacks: Sequence[str] = ()) -> int:

@@ -8,7 +8,7 @@ from pyg_samsa.chem.ogb_features import ATOM_CARDINALITIES, BOND_CARDINALITIES
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.experiments import run as runner
 from pyg_samsa.graphgym import loader
-from pyg_samsa.graphgym.config import cfg, load_config, packaged_configs
+from pyg_samsa.graphgym.config import cfg, find_config, load_config, packaged_configs
 from pyg_samsa.task import Task
 
 NAMES = [name for name in packaged_configs() if not name.startswith("grids/")]
@@ -40,6 +40,13 @@ SEQUENCES |= {"imdb-embedded": (99, 2), "pathfinder": (256, 2), "aan": (256, 2),
 CLOUDS = {"modelnet10": 10, "modelnet40": 40, "shapes": 8, "shapenetpart": 6, "shapes-parts": 6}
 CONTACTS = {"contacts": ([4], [2]), "PCQM4Mv2Contact-shuffle": (ATOM_CARDINALITIES, BOND_CARDINALITIES)}
 PARTS = [[0, 1], [2, 3], [4, 5]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_line_is_a_sentence_of_its_own(name):
+    """``train --list`` prints it."""
+    lines = find_config(name).read_text(encoding="utf-8").splitlines()
+    assert next(line for line in lines if line.startswith("#")).rstrip().endswith(".")
 
 
 class StandIn(InMemoryDataset):
