@@ -56,8 +56,9 @@ class GraphPairs:
         return self.first.numel()
 
     def _add_table(self, graphs: list[int]) -> None:
-        numbers, own = torch.tensor(graphs, device=self.index.device), [self.index.sizes[graph] for graph in graphs]
-        sizes, width = self.index.ptr.diff()[numbers], max(own)
+        numbers = torch.tensor(graphs, dtype=torch.long, device=self.index.device)
+        own = [self.index.sizes[graph] for graph in graphs]
+        sizes, width = self.index.ptr.diff()[numbers], max(own, default=0)
         self.layouts.append(make_layout(self.index.ptr[numbers], sizes, width, sum(own), graphs=numbers))
         place, size, first, second = _pairs_of(sizes, own)
         source = self._begin[numbers][place] + first * size + second
@@ -162,12 +163,12 @@ def pair_bias(pairs: GraphPairs, values: Float[Tensor, "P H"]) -> PairBias:
 
 
 def _groups(sizes: list[int]) -> list[list[int]]:
-    """Return the graphs that are not empty, by the power of two that their size does not exceed."""
+    """Return the graphs that are not empty, by the power of two that their size does not exceed; at least one list."""
     groups: dict[int, list[int]] = {}
     for graph, size in enumerate(sizes):
         if size:
             groups.setdefault((size - 1).bit_length(), []).append(graph)
-    return list(groups.values())
+    return list(groups.values()) or [[]]
 
 
 def _pairs_of(sizes: Tensor, known: list[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -73,3 +73,11 @@ def test_padding_is_not_attended_to_and_no_row_is_empty():
     assert torch.equal(table[0, :, :3, 3], torch.full((2, 3), -torch.inf))
     assert torch.isfinite(table[0, :, 3]).all()
     assert torch.isfinite(table[1]).all()
+
+
+@pytest.mark.parametrize("ptr", [[0], [0, 0]])
+def test_a_batch_without_nodes_has_one_empty_table(ptr):
+    pairs = GraphPairs(RaggedIndex(torch.tensor(ptr)))
+    (layout,) = pairs.layouts
+    assert pair_bias(pairs, torch.ones(0, 2)).tables[0].shape == (0, 2, 0, 0)
+    assert pairs.join([layout.to_table(torch.ones(0, 3))]).shape == (0, 3)

@@ -11,8 +11,10 @@ from torch_geometric.nn.inits import reset
 from torch_geometric.utils import softmax
 
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.functional.autocast import at_least_float32, without_autocast
+from pyg_samsa.functional.graph_index import check_within_graphs
 from pyg_samsa.functional.graph_pairs import GraphPairs
-from pyg_samsa.options import check_integer
+from pyg_samsa.options import check_integer, is_number
 from pyg_samsa.typing import Bool, Float, Int
 
 _MOST_SCORE = 5.0
@@ -50,6 +52,9 @@ def other_pairs(pairs: GraphPairs, edge_index: Int[Tensor, "2 E"]) -> list[Bool[
         pairs: All pairs of nodes of each graph.
         edge_index: Edges between their nodes.
 
+    Raises:
+        ShapeError: An edge joins two graphs.
+
     Example:
         >>> from pyg_samsa.functional import RaggedIndex
         >>> other_pairs(GraphPairs(RaggedIndex(torch.tensor([0, 2]))), torch.tensor([[0], [1]]))[0].tolist()
@@ -57,6 +62,7 @@ def other_pairs(pairs: GraphPairs, edge_index: Int[Tensor, "2 E"]) -> list[Bool[
 
     Cost: O(E + P), up to 4 P cells of a byte, with P the sum of n^2 over the graphs.
     """
+    check_within_graphs(edge_index, pairs.index.batch)
     free = pairs.first != pairs.second
     source, target = edge_index
     return pairs.tables(free.index_fill(0, pairs.rows(target, source), False), fill=False)
@@ -107,7 +113,7 @@ class SANAttention(Module):
         check_integer("heads", heads)
         if channels % heads:
             raise ConfigError("heads", heads, f"a divisor of channels = {channels}")
-        if not 0 <= gamma < float("inf"):
+        if not is_number(gamma) or not 0 <= gamma < float("inf"):
             raise ConfigError("gamma", gamma, "a finite number of at least 0")
         self.channels, self.heads, self.learned = channels, heads, learned
 
@@ -154,7 +160,8 @@ class SANAttention(Module):
             torch.Size([3, 8])
         """
         source, target = edge_index
-        value = self._heads(self.value(x))
+        values = self.value(x)
+        value = self._heads(values)
         score = self._heads(self.query(x))[target] * self._heads(self.key(x))[source]
         if edge_attr is not None:
             score = score * self._heads(self.edge(edge_attr))
@@ -171,7 +178,7 @@ class SANAttention(Module):
                 raise ConfigError("others", None, "the other pairs of nodes, because full_graph is True")
             added, weights = self._others(x, value, others)
             mixed, total = mixed + gamma / (1 + gamma) * added, total + gamma / (1 + gamma) * weights
-        return (mixed if self.learned else mixed / (total + _SMALLEST).unsqueeze(-1)).flatten(1)
+        return (mixed if self.learned else mixed / (total + _SMALLEST).unsqueeze(-1)).flatten(1).to(values.dtype)
 
     def _others(self, x: Tensor, value: Tensor, others: OtherPairs) -> tuple[Tensor, Tensor]:
         """Return weighted sums of the values of the other pairs [N, H, C] and of their weights [N, H]."""
@@ -179,22 +186,24 @@ class SANAttention(Module):
         assert self.other_key is not None
         assert self.other_edge is not None
         # All pairs have the same features, so that their factor is one of the query.
-        query = self._heads(self.other_query(x) * self.other_edge(others.features))
+        query = self._heads(self.other_query(x)) * self._heads(self.other_edge(others.features))
         key, scale = self._heads(self.other_key(x)), (self.channels // self.heads) ** -0.5
         sums, totals = [], []
         for layout, table in zip(others.pairs.layouts, others.tables, strict=True):
             q, k, v = (layout.to_table(part).transpose(1, 2) for part in (query * scale, key, value))
-            scores, among = q @ k.transpose(2, 3), table.unsqueeze(1)
-            if self.learned:  # a node without other pairs has the weights 0
-                weight = scores.masked_fill(~among, torch.finfo(scores.dtype).min).softmax(-1) * among
-            else:
-                weight = scores.clamp(-_MOST_SCORE, _MOST_SCORE).masked_fill(~among, -torch.inf).exp()
-            sums.append((weight @ v).transpose(1, 2))
-            totals.append(weight.sum(-1).transpose(1, 2))
+            with without_autocast(x):
+                scores, among = q @ k.transpose(2, 3), table.unsqueeze(1)
+                if self.learned:  # a node without other pairs has the weights 0
+                    weight = scores.masked_fill(~among, torch.finfo(scores.dtype).min).softmax(-1) * among
+                else:
+                    weight = scores.clamp(-_MOST_SCORE, _MOST_SCORE).masked_fill(~among, -torch.inf).exp()
+                sums.append((weight @ v).transpose(1, 2))
+                totals.append(weight.sum(-1).transpose(1, 2))
         return others.pairs.join(sums), others.pairs.join(totals)
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1))
+        # Sums of weights up to exp(5) over some hundred nodes are more than float16 holds.
+        return at_least_float32(x).unflatten(-1, (self.heads, -1))
 
     def extra_repr(self) -> str:
         """Return the sizes as they appear in the ``repr``.

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from pyg_samsa.errors import ConfigError
+from pyg_samsa.errors import ConfigError, ShapeError
 from pyg_samsa.functional import RaggedIndex
 from pyg_samsa.functional.graph_pairs import GraphPairs
 from pyg_samsa.nn.conv.san_attention import OtherPairs, SANAttention, other_pairs
@@ -150,7 +150,9 @@ def test_the_learned_weight_starts_at_one_half():
     assert SANAttention(8, heads=2, learned=True, full_graph=False).gamma == 0
 
 
-@pytest.mark.parametrize("options", [{"heads": 3}, {"heads": 0}, {"heads": 2, "gamma": -1.0}])
+@pytest.mark.parametrize(
+    "options", [{"heads": 3}, {"heads": 0}, {"heads": 2, "gamma": -1.0}, {"heads": 2, "gamma": "a"}]
+)
 def test_what_does_not_fit_is_named(options):
     with pytest.raises(ConfigError, match=next(reversed(options))):
         SANAttention(8, **options)
@@ -160,3 +162,36 @@ def test_what_does_not_fit_is_named(options):
 
 def test_defaults_are_those_of_graphgps(defaults):
     assert {"gamma": 1e-5, "full_graph": True, "learned": False}.items() <= defaults(SANAttention).items()
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_float16_holds_the_weights_of_many_nodes(learned, autocast):
+    """All weights are exp(5), whose sum over 500 nodes is more than float16 holds."""
+    layer, x, attr, others = made([500], torch.stack([torch.arange(499), torch.full((499,), 499)]), learned=learned)
+    with torch.no_grad():
+        for linear in (layer.query, layer.key, layer.edge, layer.other_query, layer.other_key, layer.other_edge):
+            linear.weight.copy_(4 * torch.eye(8))
+    x, attr = x.detach().abs(), torch.ones_like(attr)
+    edges, others = torch.stack([torch.arange(499), torch.full((499,), 499)]), others._replace(features=attr[0])
+    expected = layer(x, edges, attr, others)
+    halved = [part.float() if autocast else part.half() for part in (x, attr, others.features)]
+    layer = layer.float() if autocast else layer.half()
+    with torch.autocast("cpu", torch.float16, enabled=autocast):
+        found = layer(halved[0], edges, halved[1], others._replace(features=halved[2]))
+    assert found.dtype == torch.float16
+    assert bool(found.isfinite().all())
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=0.02)
+
+
+def test_a_batch_without_nodes():
+    edges = torch.empty(2, 0, dtype=torch.long)
+    layer, x, attr, others = made([0], edges)
+    assert layer(x, edges, attr, others).shape == (0, 8)
+    pairs = GraphPairs(RaggedIndex(torch.tensor([0])))
+    assert layer(x, edges, None, OtherPairs(pairs, other_pairs(pairs, edges), others.features)).shape == (0, 8)
+
+
+def test_edges_between_two_graphs_are_named():
+    with pytest.raises(ShapeError, match="an edge between two graphs of the batch"):
+        other_pairs(GraphPairs(RaggedIndex.from_sizes([2, 2])), torch.tensor([[0], [2]]))
