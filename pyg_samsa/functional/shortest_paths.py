@@ -11,12 +11,29 @@ from torch import Tensor
 
 from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional.deferred_checks import require
+from pyg_samsa.functional.graph_index import check_ends, check_within_graphs
 from pyg_samsa.functional.graph_pairs import GraphPairs
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.typing import Int, Shaped
 
 MOST_TYPES = 2**15
 """Types of edges, and nodes of a graph, are stored as int16."""
+
+
+def check_sizes(sizes: Sequence[int]) -> None:
+    """Raise an error if a graph is so large that its pairs of nodes are not stored.
+
+    Args:
+        sizes: Number of nodes of each graph.
+
+    Raises:
+        ShapeError: A graph has more than 32,768 nodes.
+
+    Example:
+        >>> check_sizes([10, 2**15])
+    """
+    if max(sizes, default=0) > MOST_TYPES:
+        raise ShapeError("nodes", f"a graph of {max(sizes):,}", f"at most {MOST_TYPES:,}, because every pair is stored")
 
 
 def shortest_paths(
@@ -39,7 +56,7 @@ def shortest_paths(
             type counts.
 
     Raises:
-        ShapeError: A graph has more than 32,768 nodes.
+        ShapeError: A graph has more than 32,768 nodes, or an edge joins two graphs.
 
     Returns:
         int16 [P, 1]: :math:`\phi(i, j)` of all P pairs, in the order of `GraphPairs`. With ``edge_type`` int16 [P, 3]:
@@ -53,13 +70,15 @@ def shortest_paths(
         >>> shortest_paths(path, [3], 2, np.array([5, 7]))[2].tolist()  # from 0 to 2: an edge of type 5 to node 1
         [1, 5, 1]
 
-    Cost: for each graph O(d E n / 8) bytes of work for distances up to d, and O(E n log n) with types; O(P) memory, and
-    O(E n) with types.
+    Cost: for each graph O(n (E + n log n)), and O(E n log n) more with types; O(P) memory, and O(E n) with types. A
+    path of 1,000 nodes takes 0.1 s without types.
     """
-    if max(sizes, default=0) > MOST_TYPES:
-        raise ShapeError("nodes", f"a graph of {max(sizes):,}", f"at most {MOST_TYPES:,}, because every pair is stored")
-    ends = np.cumsum([0, *sizes])
-    graph = np.searchsorted(ends, edge_index[0], side="right") - 1
+    check_sizes(sizes)
+    ends, of_node = np.cumsum([0, *sizes]), np.repeat(np.arange(len(sizes)), sizes)
+    if edge_index.size:
+        check_ends(torch.from_numpy(edge_index), len(of_node))
+    check_within_graphs(torch.from_numpy(edge_index), torch.from_numpy(of_node))
+    graph = of_node[edge_index[0]]
     order = graph.argsort(kind="stable")
     bounds = np.searchsorted(graph[order], np.arange(len(sizes) + 1))
     types, steps, count = [np.zeros(0, dtype=np.int64)], [np.zeros((5, 0), dtype=np.int64)], 0
@@ -78,24 +97,13 @@ def shortest_paths(
 
 
 def _distances(edge_index: np.ndarray, num_nodes: int) -> np.ndarray:
-    """Breadth-first search from all nodes of a graph at once, with a bit for each pair; -1 where no path leads."""
-    distance = np.full((num_nodes, num_nodes), -1, dtype=np.int32)
-    np.fill_diagonal(distance, 0)
-    order = edge_index[0].argsort(kind="stable")
-    target = edge_index[1][order]
-    sources, starts = np.unique(edge_index[0][order], return_index=True)
-    reached = np.packbits(np.eye(num_nodes, dtype=bool), axis=1)
-    for step in range(1, num_nodes):
-        if not len(sources):
-            break
-        wider = reached.copy()
-        wider[sources] |= np.bitwise_or.reduceat(reached[target], starts, axis=0)
-        fresh = np.unpackbits(wider & ~reached, axis=1, count=num_nodes).astype(bool)
-        if not fresh.any():
-            break
-        distance[fresh] = step
-        reached = wider
-    return distance
+    """Return the lengths of the shortest paths between all nodes of a graph; -1 where no path leads."""
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import shortest_path
+
+    edges = csr_matrix((np.ones(edge_index.shape[1]), tuple(edge_index)), shape=(num_nodes, num_nodes))
+    found = shortest_path(edges, method="D", unweighted=True) if num_nodes else np.zeros((0, 0))
+    return np.where(np.isinf(found), -1, found).astype(np.int32)
 
 
 def _steps(edge_index: np.ndarray, edge_type: np.ndarray, distance: np.ndarray, begin: int) -> np.ndarray:

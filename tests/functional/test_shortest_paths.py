@@ -1,4 +1,5 @@
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -122,3 +123,21 @@ def test_types_of_edges_stand_for_all_features():
     for wrong, sizes in ((torch.ones(2, 3).long(), [3]), (torch.ones(2), [3]), (torch.ones(2, 2).long(), [300, 300])):
         with pytest.raises(ShapeError, match="edge_attr"):
             edge_types(wrong, sizes)
+
+
+def test_long_paths_take_no_longer_than_short_ones():
+    """A path of 1,000 nodes, in both directions; a search step by step takes seconds."""
+    ends = np.arange(999)
+    path = np.stack([np.r_[ends, ends + 1], np.r_[ends + 1, ends]])
+    begin = time.process_time()
+    found = shortest_paths(path, [1000], 1001)
+    assert time.process_time() - begin < 1
+    nodes = np.arange(1000)
+    assert np.array_equal(found.reshape(1000, 1000), abs(nodes[:, None] - nodes))
+
+
+def test_edges_between_two_graphs_are_named():
+    with pytest.raises(ShapeError, match="an edge between two graphs of the batch"):
+        shortest_paths(np.array([[0], [2]]), [2, 2], 4)
+    with pytest.raises(ShapeError, match="node 4, expected nodes 0 to 3"):
+        shortest_paths(np.array([[0], [4]]), [2, 2], 4)
