@@ -15,7 +15,7 @@ from pyg_samsa.functional.deferred_checks import require
 from pyg_samsa.functional.graph_pairs import GraphPairs, PairBias, pair_bias
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.shortest_paths import MOST_TYPES, batch_paths, edge_types, path_types
-from pyg_samsa.options import Option, check_integer, check_probability
+from pyg_samsa.options import Option, check_integer, check_probability, is_number
 from pyg_samsa.typing import Float, Int, Shaped
 
 _STD = 0.02
@@ -106,8 +106,11 @@ class GraphormerEncoding(Module):
         for name, count in counts.items():
             check_integer(name, count)
         check_probability("input_dropout", input_dropout)
-        if edge_types is not None and not 0 < math.prod(edge_types) <= MOST_TYPES:
-            raise ConfigError("edge_types", list(edge_types), f"1 to {MOST_TYPES:,} combinations of categories")
+        if edge_types is not None:
+            whole = bool(len(edge_types)) and all(is_number(kinds, whole=True) and kinds > 0 for kinds in edge_types)
+            if not whole or math.prod(edge_types) > MOST_TYPES:
+                expected = f"numbers of categories, with 1 to {MOST_TYPES:,} combinations"
+                raise ConfigError("edge_types", edge_types, expected)
         self.channels, self.heads, self.num_spatial_types = channels, heads, num_spatial_types
         self.edge_types = None if edge_types is None or node_degrees_only else tuple(edge_types)
         self.in_degree, self.out_degree = Embedding(num_in_degrees, channels), Embedding(num_out_degrees, channels)
@@ -203,6 +206,7 @@ class GraphormerEncoding(Module):
         expected = [len(pairs), 1 if self.edge is None else 3]
         if list(paths.shape) != expected:
             raise ShapeError("paths", list(paths.shape), expected)
+        self._check_paths(paths, pairs)
         distance = paths[:, 0].long()
         bias = self.spatial(distance)
         if self.edge is None or self.steps is None:
@@ -212,11 +216,27 @@ class GraphormerEncoding(Module):
         along = embedding_bag(path_types(paths, pairs, self.num_spatial_types) + first, of_step, mode="sum")
         return bias + along / distance.clamp_min(1).unsqueeze(1)
 
+    def _check_paths(self, paths: Tensor, pairs: GraphPairs) -> None:
+        """Refuse paths that are not those of `shortest_paths` for these graphs and these types."""
+        if paths.is_floating_point() or paths.dtype == torch.bool:
+            raise ShapeError("paths", str(paths.dtype), "integers")
+        outside = (paths < 0).any() | (paths[:, 0] > self.num_spatial_types).any()
+        if self.edge is not None:
+            outside = outside | (paths[:, 1] >= self.edge.num_embeddings).any() | (paths[:, 2] >= pairs.size).any()
+
+        def explain() -> ShapeError:
+            expected = "those of these graphs, with the same num_spatial_types and edge_types"
+            return ShapeError("paths", "lengths, types or nodes out of range", expected)
+
+        require(outside, explain)
+
     def _types(self, edge_attr: Tensor | None, edges: int) -> Tensor | None:
         if self.edge_types is None:
             return None
         if edge_attr is None and edges:
             raise ShapeError("edge_attr", None, f"types of {edges} edges, because edge_types is set")
+        if edge_attr is not None and edge_attr.size(0) != edges:
+            raise ShapeError("edge_attr", list(edge_attr.shape), f"[{edges}, ...], one row per edge")
         empty = torch.zeros(0, len(self.edge_types), dtype=torch.long)
         return edge_types(empty if edge_attr is None else edge_attr, self.edge_types)
 

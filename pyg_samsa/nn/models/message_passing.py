@@ -13,6 +13,7 @@ from torch_geometric.nn.resolver import activation_resolver, aggregation_resolve
 from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.autocast import at_least_float32, without_autocast
 from pyg_samsa.functional.batch_vector import inverse_permutation
+from pyg_samsa.functional.graph_index import check_within_graphs
 from pyg_samsa.functional.inputs import edges_of
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.resolve import resolve
@@ -363,6 +364,7 @@ class GNN(Module):
             h, edge_index = h[perm], rows[edge_index]
         bias = None
         if self.structure is not None:
+            check_within_graphs(edge_index, index.batch)
             h, index, of_node, bias = self.structure(h, edge_index, index, edge_attr, paths)
             edge_index, rows = of_node[edge_index], of_node if rows is None else of_node[rows]
         if h.size(0) == 0:

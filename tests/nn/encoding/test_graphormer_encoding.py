@@ -143,9 +143,24 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(ShapeError, match=r"paths: got \[3, 1\], expected \[42, 3\]"):
         encoding()(x, edges, index, attr, torch.zeros(3, 1, dtype=torch.int16))
     wrong = {"num_spatial_types": 0, "edge_types": [300, 300], "input_dropout": 1.0, "num_in_degrees": 0}
-    for options in ({name: value} for name, value in wrong.items()):
+    types = [{"edge_types": kinds} for kinds in ([-1, -2], [], "ab", [2.0], [True])]
+    for options in [*({name: value} for name, value in wrong.items()), *types]:
         with pytest.raises(ConfigError, match=next(iter(options))):
             encoding(**options)
+
+
+def test_paths_of_other_graphs_and_features_of_other_edges_are_named():
+    x, edges, index, attr = inputs()
+    paths = batch_paths(edges, index, K, edge_types(attr, [4]))
+    for column, value in ((0, K + 1), (0, -1), (1, 4), (2, 5)):
+        wrong = paths.clone()
+        wrong[0, column] = value
+        with pytest.raises(ShapeError, match="paths: got lengths, types or nodes out of range"):
+            encoding()(x, edges, index, attr, wrong)
+    with pytest.raises(ShapeError, match=r"paths: got torch.float32, expected integers"):
+        encoding()(x, edges, index, attr, paths.float())
+    with pytest.raises(ShapeError, match=r"edge_attr: got \[11, 1\], expected \[12, ...\], one row per edge"):
+        encoding()(x, edges, index, attr[:-1])
 
 
 @pytest.mark.slow

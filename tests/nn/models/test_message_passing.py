@@ -493,3 +493,11 @@ def test_distances_of_encodings_weight_messages(options):
 def test_gates_without_messages_or_encodings_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         network(**{"pe_role": "gate", **options})
+
+
+@pytest.mark.parametrize("layer", ["graphormer", "san"])
+def test_edges_between_two_graphs_are_named(layer):
+    structure = GraphormerEncoding(8, 2) if layer == "graphormer" else None
+    model = GNN(3, 1, layer=layer, channels=8, heads=2, structure=structure)
+    with pytest.raises(ShapeError, match="an edge between two graphs of the batch"):
+        model(torch.randn(2, 3), torch.tensor([[0], [1]]), batch=torch.tensor([1, 0]))
