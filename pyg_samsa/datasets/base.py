@@ -29,6 +29,7 @@ from pyg_samsa.task import Task
 _LOGGER = logging.getLogger(__name__)
 FORMAT = 1
 _MAPPED_BYTES = 2**25
+_SMALL = ("paths",)  # as many values as there are pairs of nodes, so that they keep their type
 _PREPARE_AGAIN = "Delete the file; it is prepared again."
 
 
@@ -156,6 +157,10 @@ def load_prepared(path: Path) -> Prepared:
         if key in slices and len(value) == len(slices[key]) - 1:
             data[key] = _widen(value)
     return Prepared(data, slices, content["split_idx"], _Extra(path, content["extra"]))
+
+
+def _widen_graph(graph: Data) -> Data:
+    return graph.apply(_widen, *(key for key in graph.to_dict() if key not in _SMALL))
 
 
 def _widen(value: Any) -> Any:
@@ -369,12 +374,12 @@ class SplitDataset(InMemoryDataset):
         return self._data.graph_features[self.split_idx["train"]]
 
     def get(self, idx: int) -> Data:
-        """Return one graph, its integers int64."""
+        """Return one graph, its integers int64, except shortest paths."""
         if self.slices is None:
-            return super().get(idx).apply(_widen)
+            return _widen_graph(super().get(idx))
         # PyG's own method keeps every graph that it ever returned, some 8 KB each.
         data = separate(cls=Data, batch=self._data, idx=idx, slice_dict=self.slices, decrement=False)
-        return data.apply(_widen)
+        return _widen_graph(data)
 
     def count_tokens(self, *, edges: bool = True) -> Tensor:
         """Return the number of nodes of each graph, with ``edges`` of nodes and directed edges: int64 [G].
@@ -543,7 +548,7 @@ def _batch(prepared: Prepared) -> Batch:
     nodes = prepared.slices["x"]
     sizes = nodes.diff()
     for key, value in prepared.data.items():
-        value = _widen(value)
+        value = value if key in _SMALL else _widen(value)
         counts_up = "index" in key or key == "face"
         if counts_up:
             value = value + torch.repeat_interleave(nodes[:-1], prepared.slices[key].diff())

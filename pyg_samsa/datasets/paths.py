@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import logging
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,10 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_samsa.functional.shortest_paths import edge_types, shortest_paths
+from pyg_samsa.functional.shortest_paths import check_sizes, edge_types, shortest_paths
 from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.options import machine_memory
 
+_LOGGER = logging.getLogger(__name__)
 _CHUNK_PAIRS = 2**19
+_MOST_MEMORY = 0.25
 
 
 def add_paths(
@@ -21,7 +26,8 @@ def add_paths(
 ) -> Any:
     """Return a shallow copy of an in-memory data set whose graphs have ``paths``, int16 [n^2, 1] or [n^2, 3].
 
-    `pyg_samsa.nn.GraphormerEncoding` computes the same for every batch if it does not get them.
+    `pyg_samsa.nn.GraphormerEncoding` computes the same for every batch if it does not get them. So a data set whose
+    paths would take more than a quarter of the memory of this machine is returned as it is.
 
     Args:
         dataset: A PyG ``InMemoryDataset``; others are returned as they are.
@@ -50,7 +56,16 @@ def add_paths(
     types = None
     if cardinalities is not None and data.get("edge_attr") is not None:
         types = edge_types(data.edge_attr, cardinalities).numpy()
-    found = np.empty((int((nodes.diff() ** 2).sum()), 1 if types is None else 3), dtype=np.int16)
+    check_sizes(nodes.diff().tolist())
+    shape = int((nodes.diff() ** 2).sum()), 1 if types is None else 3
+    if 2 * math.prod(shape) > machine_memory() * _MOST_MEMORY:
+        _LOGGER.warning(
+            "the shortest paths of all graphs take %.1f GiB, so they are computed for each batch; "
+            "model.type and gt.layer_type choose networks that need none",
+            2 * math.prod(shape) / 2**30,
+        )
+        return dataset
+    found = np.empty(shape, dtype=np.int16)
     place = torch.cat([torch.zeros(1, dtype=torch.long), (nodes.diff() ** 2).cumsum(0)])
     links = data.edge_index.long()
     if dataset.slices is not None:

@@ -7,6 +7,7 @@ from pyg_samsa.datasets.base import Prepared, SplitDataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.nodes.node_dataset import NodeDataset, one_graph
 from pyg_samsa.datasets.paths import add_paths
+from pyg_samsa.errors import ShapeError
 from pyg_samsa.functional import RaggedIndex
 from pyg_samsa.functional.shortest_paths import batch_paths
 from pyg_samsa.task import Task
@@ -33,10 +34,12 @@ def test_graphs_and_batches_have_their_paths(cardinalities, pairs, monkeypatch):
     assert made._data.paths.dtype == torch.int16
     for graph, edges, nodes in zip(made, EDGES, NODES, strict=True):
         types = None if cardinalities is None else graph.edge_attr.flatten()
-        assert torch.equal(graph.paths, batch_paths(edges, RaggedIndex.from_sizes([nodes]), 4, types).long())
+        assert torch.equal(graph.paths, batch_paths(edges, RaggedIndex.from_sizes([nodes]), 4, types))
+        assert graph.paths.dtype == torch.int16
     batch = made.make_batch([2, 0, 1])
     types = None if cardinalities is None else batch.edge_attr.flatten()
-    assert torch.equal(batch.paths, batch_paths(batch.edge_index, RaggedIndex(batch.ptr), 4, types).long())
+    assert batch.paths.dtype == torch.int16
+    assert torch.equal(batch.paths, batch_paths(batch.edge_index, RaggedIndex(batch.ptr), 4, types))
     assert torch.equal(batch.paths, Batch.from_data_list([made[row] for row in (2, 0, 1)]).paths)
 
 
@@ -50,3 +53,20 @@ def test_one_graph_whose_nodes_are_split():
 def test_a_set_that_is_not_in_memory_stays_as_it_is():
     graphs = [Data(x=torch.ones(2, 1))]
     assert add_paths(graphs, 4, progress=False) is graphs
+
+
+def test_paths_that_fill_the_memory_are_left_to_the_batches(monkeypatch, caplog):
+    plain = dataset()
+    monkeypatch.setattr(paths, "machine_memory", lambda: 4 * 2 * 30 - 1)  # 30 pairs of two bytes
+    assert add_paths(plain, 4, progress=False) is plain
+    assert "model.type and gt.layer_type" in caplog.text
+    monkeypatch.setattr(paths, "machine_memory", lambda: 4 * 2 * 30)
+    assert "paths" in add_paths(plain, 4, progress=False)._data
+
+
+def test_a_graph_with_too_many_nodes_is_refused_at_once():
+    data = {"x": torch.ones(2**15 + 1, 1), "edge_index": NONE}
+    slices = {"x": torch.tensor([0, 2**15 + 1]), "edge_index": torch.tensor([0, 0])}
+    large = SplitDataset(Prepared(data, slices, {"train": torch.arange(1)}), Task("binary", ["y"]), Features(1))
+    with pytest.raises(ShapeError, match="32,768"):
+        add_paths(large, 4, progress=False)
