@@ -8,7 +8,9 @@ from torch import Tensor
 from torch.nn import Linear, Module, ReLU, Sequential, Sigmoid
 
 from pyg_samsa.errors import ShapeError
+from pyg_samsa.functional.autocast import at_least_float32, without_autocast
 from pyg_samsa.nn.encoding.positional import check_encodings
+from pyg_samsa.nn.precision import as_weights
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
 
@@ -78,8 +80,8 @@ class EncodingDistance(Module):
             torch.Size([2, 1])
         """
         pe = check_encodings(pe, num_nodes, self.pe_channels)
-        if self.lin is not None:
-            pe = self.lin(pe.to(next(self.parameters(), pe).dtype))
+        with without_autocast(pe):  # differences of similar encodings, and squares of large ones
+            pe = at_least_float32(pe if self.lin is None else self.lin(as_weights(self.lin, pe)))
         return (pe.index_select(0, edge_index[0]) - pe.index_select(0, edge_index[1])).square().sum(1, keepdim=True)
 
     def extra_repr(self) -> str:

@@ -100,3 +100,16 @@ def test_bad_arguments_and_inputs_are_named():
     assert "pe_role" in caught.value.hint
     with pytest.raises(ShapeError, match=r"edge_distance: got \[3, 1\], expected \[5, 1\]"):
         DistanceGate(4)(torch.zeros(3, 1), 5)
+
+
+@pytest.mark.parametrize("channels", [None, 5])
+def test_half_precision_does_not_round_distances(channels):
+    """Of encodings of 300, whose squares are more than float16 holds."""
+    torch.manual_seed(0)
+    module, pe = EncodingDistance(3, channels), 300 * encodings().float()
+    expected = module(pe, EDGES, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(module(pe, EDGES, 4), expected)
+    found = module.half()(pe.half(), EDGES, 4)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0)
