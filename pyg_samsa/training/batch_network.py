@@ -62,8 +62,8 @@ class BatchNetwork(nn.Module):
     """Feeds a model of plain tensors, such as :class:`pyg_samsa.nn.SAMSA`, from a batch.
 
     The two documents of a pair (``document`` 0 or 1 of each node) become two graphs, 2b and 2b + 1. ``category``,
-    ``pos``, ``normal``, ``pe``, ``graph_features`` and ``edge_label_index`` are passed to models whose attribute
-    ``inputs`` names them. Edges may be given as ``adj_t`` instead of ``edge_index``.
+    ``pos``, ``normal``, ``pe``, ``paths``, ``graph_features`` and ``edge_label_index`` are passed to models whose
+    attribute ``inputs`` names them. Edges may be given as ``adj_t`` instead of ``edge_index``.
 
     Any ``nn.Module`` with ``forward(batch) -> (prediction, target)`` can be used instead: models of pairs, baselines,
     GraphGym networks.
