@@ -9,9 +9,9 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.graphgym.graphormer import make_structure, uses_structure
-from pyg_samsa.graphgym.network import NORM_HEAD, SHRINKING_HEAD, WORD_HEAD, _features, encoding_options, level
+from pyg_samsa.graphgym.network import _features, encoding_options, level
 from pyg_samsa.graphgym.register import register_once
-from pyg_samsa.graphgym.settings import GPS_LAYERS, UNSET_FLOAT
+from pyg_samsa.graphgym.settings import GPS_LAYERS, LAYERS_OF_HEAD, NORM_HEAD, SHRINKING_HEAD, UNSET_FLOAT
 from pyg_samsa.graphgym.share import train_graph_features
 from pyg_samsa.nn.models.message_passing import ACTIVATIONS, GNN, POOLS
 from pyg_samsa.options import check_memory
@@ -19,7 +19,6 @@ from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.scaling import fit_graph_features
 
 _SAN = ("san", "san2")
-_HEAD_LAYERS = {SHRINKING_HEAD: 3, WORD_HEAD: 1, NORM_HEAD: 1}
 _ACTIVATIONS = {**dict.fromkeys(ACTIVATIONS), "swish": "silu"}
 
 
@@ -146,7 +145,7 @@ def gnn_options(layer: str) -> dict[str, Any]:
         "norm": "batch" if gnn.batchnorm else "none",
         "residual": gnn.residual,
         "update_edges": gnn.update_edges,
-        "head_layers": _HEAD_LAYERS.get(gnn.head, max(1, gnn.layers_post_mp)),
+        "head_layers": LAYERS_OF_HEAD.get(gnn.head, max(1, gnn.layers_post_mp)),
         "head_shrinks": gnn.head == SHRINKING_HEAD,
         "final_norm": gnn.head == NORM_HEAD,
         "pool": cfg.model.graph_pooling,

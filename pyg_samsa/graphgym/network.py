@@ -16,16 +16,21 @@ from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.functional.autocast import without_autocast
 from pyg_samsa.functional.node_encodings import EIGENVECTORS
 from pyg_samsa.graphgym.graphgps_keys import SUPERPIXEL_ENCODERS
+from pyg_samsa.graphgym.graphormer import reads_paths, uses_structure
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
     ALIASES,
     FIXED_IN_SAMSA,
     FROM_DATA,
     GPS_LAYERS,
+    LAYERS_OF_HEAD,
     LOCAL_OF_GRAPHGPS,
+    NORM_HEAD,
     SETTINGS,
+    SHRINKING_HEAD,
     UNSET_FLOAT,
     UNSET_INT,
+    WORD_HEAD,
     key_of,
     part_settings,
     value_of,
@@ -36,6 +41,7 @@ from pyg_samsa.nn import OPERATORS, SAMSA, TOKENIZERS, BagOfFeatures, PointNet, 
 from pyg_samsa.nn.conv.local_layers import GATED_BY_DISTANCE
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features
+from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
 from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.nn.readout import POOLS
@@ -46,9 +52,6 @@ from pyg_samsa.training.scaling import fit_graph_features
 _CATEGORICAL = ("Atom", "Bond", "Integer", "TypeDictNode", "TypeDictEdge", "ASTNode", "ASTEdge", "PPANode")
 # Encoders that nn.SAMSA makes itself from the data set's own description of its features.
 BUILT_IN_ENCODERS = (*_CATEGORICAL, *SUPERPIXEL_ENCODERS, "LinearNode", "LinearEdge", "PPAEdge")
-SHRINKING_HEAD = "san_graph"
-WORD_HEAD = "ogb_code_graph"
-NORM_HEAD = "graphormer_graph"
 LEVEL_OF_HEAD = dict.fromkeys(("graph", "mlp_graph", SHRINKING_HEAD, WORD_HEAD, NORM_HEAD), "graph")
 LEVEL_OF_HEAD |= {"node": "node", "inductive_node": "node"}
 LEVEL_OF_HEAD |= {"link": "link", "edge": "link", "link_pred": "link", "inductive_edge": "link"}
@@ -323,17 +326,26 @@ def unused_settings(given: Iterable[str]) -> list[str]:
     """
     if cfg.model.type not in READ_BY:
         return []  # a network of other code, such as GraphGym's own with the layer samsaconv
+    network = cfg.model.type
     parts = {"samsa", *OPERATORS, *TOKENIZERS}
-    reads = READ_BY[cfg.model.type]
+    reads = READ_BY[network]
     own = own_head() is not None
     if own:
         reads = (*reads, "gnn.")
-    if cfg.model.type == "samsa":
+    if network == "samsa":
         reads = (*reads, *(f"{part}." for part in parts))
+    if network == "gps" and uses_structure():
+        reads = (*reads, *(key_of(GraphormerEncoding, name) for name in values_for(GraphormerEncoding, cfg)))
     groups = {"gnn", "gt", "graphormer", *parts}
     without_effect = {f"samsa.{name}" for name in OF_READOUT} if own else set()
-    if cfg.model.type != "san":
-        without_effect |= {"gt.gamma", *(() if cfg.model.type == "san2" else ("gt.full_graph",))}
+    if network not in _SAN:
+        without_effect.add("gt.full_graph")
+    if network != "san" or not cfg.gt.full_graph:
+        without_effect.add("gt.gamma")
+    if not reads_paths():
+        without_effect.add("graphormer.num_spatial_types")
+    if cfg.gnn.head in LAYERS_OF_HEAD:
+        without_effect.add("gnn.layers_post_mp")
     if not cfg.share.graph_channels:
         without_effect |= {f"samsa.{name}" for name in _OF_GRAPH_FEATURES}
     return sorted(
@@ -365,16 +377,18 @@ OF_READOUT = ("pool", "interaction", "context", "head_norm", *_OF_GRAPH_FEATURES
 WITHOUT_GRAPH_FEATURES = ("bag_of_features", "point_net")
 """Networks that do not take features of whole graphs."""
 _BY_ALL = ("gnn.head",)
+_SAN = ("san", "san2")
 READ_BY: dict[str, tuple[str, ...]] = {
     "samsa": (*_BY_ALL, "gt.", "gnn.residual"),
     "bag_of_features": (*_BY_ALL, "samsa.channels", "samsa.dropout", "gt.dim_hidden", "gt.dropout"),
     "point_net": (*_BY_ALL, "samsa.dropout"),
     **dict.fromkeys(LAYERS, (*_BY_ALL, "gnn.")),
-    "gps": (*_BY_ALL, "gnn.", "gt.", "graphormer."),
-    **dict.fromkeys(("san", "san2"), (*_BY_ALL, "gnn.", "gt.")),
+    **dict.fromkeys(("gps", *_SAN), (*_BY_ALL, "gnn.", "gt.")),
     "graphormer": (*_BY_ALL, "graphormer.", "gnn.act", "gnn.layers_post_mp"),
 }
-"""Settings that describe a network, or prefixes of them, by the network of this package that reads them."""
+"""Settings that describe a network, or prefixes of them, by the network of this package that reads them.
+
+The encodings that ``gps`` reads with ``BiasedTransformer`` come on top, see `unused_settings`."""
 
 
 @contextmanager

@@ -194,6 +194,12 @@ GPS_LAYERS = {
     if ours in (None, *local_names())
     for attention, name in _GPS_ATTENTION.items()
 }
+# Heads of GraphGPS.
+SHRINKING_HEAD = "san_graph"
+WORD_HEAD = "ogb_code_graph"
+NORM_HEAD = "graphormer_graph"
+# Heads of nn.GNN with a fixed number of linear layers; others have gnn.layers_post_mp.
+LAYERS_OF_HEAD = {SHRINKING_HEAD: 3, WORD_HEAD: 1, NORM_HEAD: 1}
 # Settings of other networks that are fixed in the network samsa.
 FIXED_IN_SAMSA: dict[str, Any] = {
     "gt.layer_norm": False,

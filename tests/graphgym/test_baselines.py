@@ -187,7 +187,7 @@ def test_san_has_the_settings_of_graphgps(network, full, small):
     wanted = {"channels": 12, "num_layers": 3, "heads": 2, "dropout": 0.25, "norm": "batch", "residual": False}
     assert {key: options[key] for key in wanted} == wanted
     assert {key: options[key] for key in ("full_graph", "gamma") if key in options} == {"full_graph": full, **weight}
-    assert unused_settings(["gt.gamma", "gt.full_graph"]) == ([] if network == "san" else ["gt.gamma"])
+    assert unused_settings(["gt.gamma", "gt.full_graph"]) == ([] if weight else ["gt.gamma"])
     cfg.model.type = "gps"
     assert unused_settings(["gt.gamma", "gt.full_graph", "gt.layers"]) == ["gt.full_graph", "gt.gamma"]
 

@@ -36,6 +36,41 @@ def test_settings_of_another_network_are_named(kind, unused):
     assert network.unused_settings(given) == unused
 
 
+ENCODING = ["graphormer.input_dropout", "graphormer.num_in_degrees", "graphormer.num_spatial_types"]
+LAYERS = ["graphormer.dropout", "graphormer.mlp_dropout", "graphormer.num_heads", "graphormer.num_layers"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "unused"),
+    [
+        ({"model.type": "gps"}, [*ENCODING, *LAYERS]),
+        ({"model.type": "gps", "gt.layer_type": "GINE+Transformer"}, [*ENCODING, *LAYERS]),
+        ({"model.type": "gps", "gt.layer_type": "GINE+BiasedTransformer"}, LAYERS),
+        ({"model.type": "graphormer"}, []),
+        ({"model.type": "graphormer", "graphormer.node_degrees_only": True}, ["graphormer.num_spatial_types"]),
+        ({"model.type": "san"}, [*ENCODING, *LAYERS]),
+    ],
+)
+def test_settings_of_graphormer_count_where_they_are_read(settings, unused):
+    cfg.merge_from_list([part for pair in settings.items() for part in pair])
+    assert network.unused_settings([*settings, *LAYERS, *ENCODING]) == sorted(unused)
+
+
+@pytest.mark.parametrize("kind", ["san", "san2"])
+def test_without_other_pairs_they_have_no_weight(kind):
+    cfg.model.type, cfg.gt.full_graph = kind, False
+    assert network.unused_settings(["gt.full_graph", "gt.gamma"]) == ["gt.gamma"]
+
+
+@pytest.mark.parametrize("head", ["graphormer_graph", "ogb_code_graph", "san_graph"])
+@pytest.mark.parametrize("kind", ["gcn", "gps", "graphormer", "san"])
+def test_heads_that_have_a_fixed_number_of_layers_read_none(kind, head):
+    cfg.model.type = kind
+    assert network.unused_settings(["gnn.head", "gnn.layers_post_mp"]) == []
+    cfg.gnn.head = head
+    assert network.unused_settings(["gnn.head", "gnn.layers_post_mp"]) == ["gnn.layers_post_mp"]
+
+
 def test_settings_of_features_are_unused_where_graphs_have_none():
     cfg.model.type = "samsa"
     given = ["samsa.graph_levels", "samsa.graph_hidden", "samsa.graph_dropout", "samsa.heads"]
