@@ -79,11 +79,13 @@ KEYS: Mapping[str, Key] = {
     "gnn.batchnorm": Key(READ, "Not read there; `gt.batch_norm` or the kind of layer decides."),
     "gnn.dim_edge": Key(NOTHING, "edges have as many channels as nodes."),
     "gnn.dim_inner": Key(SAME, "Channels."),
-    "gnn.dropout": Key(SAME, "Dropout after layers of `custom_gnn`, and in the head."),
+    "gnn.dropout": Key(SAME, "Dropout after layers of `custom_gnn`, and in the head; that of Graphormer has its own."),
     "gnn.head": Key(READ, "Head, see below."),
     "gnn.layer_type": Key(READ, "Layer of `custom_gnn`, see below."),
     "gnn.layers_mp": Key(SAME, "Layers of `custom_gnn`."),
-    "gnn.layers_post_mp": Key(SAME, "Linear layers of the head, without norms; `san_graph` has 3, `ogb_code_graph` 1."),
+    "gnn.layers_post_mp": Key(
+        SAME, "Linear layers of the head, without norms; `san_graph` has 3, `ogb_code_graph` and `graphormer_graph` 1."
+    ),
     "gnn.layers_pre_mp": Key(LISTED, "no layers stand between the encoders and the first block", (0,)),
     "gnn.normalize_adj": Key(LISTED, "GCN normalises always, other layers never", (False,)),
     "gnn.residual": Key(SAME, "Whether layers of `custom_gnn` are residual."),

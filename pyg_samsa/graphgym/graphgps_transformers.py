@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.graphgym import graphgps_keys as table
+from pyg_samsa.graphgym.settings import LAYERS_OF_HEAD
+from pyg_samsa.options import is_number
 
 if TYPE_CHECKING:
     from pyg_samsa.graphgym.graphgps import Translation
@@ -38,6 +40,10 @@ def translate_graphormer(leaves: Mapping[str, Any], made: Translation) -> None:
     """
     made.set("model.type", "graphormer", "model.type", "Graphormer")
     check_width("graphormer.embed_dim", leaves)
+    of_head, of_layers = leaves.get("gnn.dropout", 0.0), leaves.get("graphormer.dropout", 0.0)
+    fixed, layers = str(leaves.get("gnn.head")) in LAYERS_OF_HEAD, leaves.get("gnn.layers_post_mp", 0)
+    if of_head != of_layers and not fixed and is_number(layers) and layers > 1:
+        made.note("gnn.dropout", of_head, f"the head has graphormer.dropout ({of_layers})")
     for key in [key for key in made.settings if key.startswith("gt.") or key in _UNUSED]:
         del made.settings[key]
 

@@ -50,6 +50,22 @@ def test_settings_of_graphormer():
     assert translate(GRAPHORMER | {"dataset.edge_encoder": False}).notes == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "noted"),
+    [
+        ({"gnn.dropout": 0.2}, ["gnn.dropout 0.2: the head has graphormer.dropout (0.1)"]),
+        ({}, ["gnn.dropout 0.0: the head has graphormer.dropout (0.1)"]),
+        ({"gnn.dropout": 0.1}, []),
+        ({"gnn.dropout": 0.2, "gnn.layers_post_mp": 1}, []),
+        ({"gnn.dropout": 0.2, "gnn.head": "graphormer_graph"}, []),
+        ({"gnn.dropout": 0.2, "gnn.head": "san_graph"}, []),
+    ],
+)
+def test_another_dropout_of_the_head_of_graphormer_is_listed(changes, noted):
+    leaves = {**GRAPHORMER, "graphormer.dropout": 0.1, "gnn.head": "mlp_graph", "gnn.layers_post_mp": 3, **changes}
+    assert translate(leaves).notes == noted
+
+
 def test_settings_of_gps_with_biases():
     found = values(GPS | {"graphormer.num_layers": 3, "graphormer.num_heads": 4})
     of_encoding = {key: value for key, value in found.items() if key.startswith("graphormer.")}
