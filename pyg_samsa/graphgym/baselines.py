@@ -158,6 +158,8 @@ def gnn_options(layer: str) -> dict[str, Any]:
         options |= _gps_options()
     else:
         options |= _options_without_layer_type(layer)
+    if layer == "graphormer":
+        del options["norm"]
     if gnn.update_edges and options.get("local", layer) != "gatedgcn":
         hint = "Set it with model.type gatedgcn, or with model.type gps and gt.layer_type CustomGatedGCN+Transformer."
         raise ConfigError("gnn.update_edges", True, "False with layers that are not gated", hint=hint)
@@ -182,6 +184,10 @@ def _gps_options() -> dict[str, Any]:
     layers = gt.layer_type if gt.layer_type != "samsa" else "GINE+Transformer"
     check_choice("gt.layer_type", layers, GPS_LAYERS)
     local, attention = GPS_LAYERS[layers]
+    if attention == "biased" and cfg.graphormer.node_degrees_only:
+        hint = f"Set it to False, or set gt.layer_type {layers.replace('BiasedTransformer', 'Transformer')}."
+        expected = f"False with gt.layer_type {layers}, which reads biases"
+        raise ConfigError("graphormer.node_degrees_only", True, expected, hint=hint)
     parts = {"local": local, "attention": attention, "attn_dropout": max(0.0, gt.attn_dropout)}
     return {**parts, **_sizes_of_gt()}
 
@@ -222,7 +228,6 @@ def _graphormer_options() -> dict[str, Any]:
         "dropout": own.dropout,
         "attn_dropout": own.attention_dropout,
         "mlp_dropout": own.mlp_dropout,
-        "norm": "none",
         "residual": True,
     }
 

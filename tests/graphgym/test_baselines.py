@@ -205,7 +205,6 @@ def test_graphormer_has_settings_of_its_own(small):
         "attn_dropout": 0.2,
         "mlp_dropout": 0.3,
         "activation": "gelu",
-        "norm": "none",
         "residual": True,
         "update_edges": False,
         "head_layers": 1,
@@ -262,6 +261,11 @@ def test_every_layer_of_gps_computes(name, layer, small):
         ("san", {"gt": {"attn_dropout": 0.5}}, r"gt\.attn_dropout"),
         ("san", {"gt": {"layer_type": "GINE+Transformer"}}, r"gt\.layer_type"),
         ("samsa", {"gt": {"gamma": 0.5}}, r"gt\.gamma"),
+        (
+            "gps",
+            {"gt": {"layer_type": "GINE+BiasedTransformer"}, "graphormer": {"node_degrees_only": True}},
+            r"^graphormer\.node_degrees_only: got True.*\n.*gt\.layer_type GINE\+Transformer",
+        ),
         ("graphormer", {"graphormer": {"num_in_degrees": 2}}, r"graphormer\.num_in_degrees: got 2"),
         (
             "graphormer",
@@ -281,6 +285,13 @@ def test_every_layer_of_gps_computes(name, layer, small):
 def test_contradictions_are_named(network, settings, named, small):
     with pytest.raises(ConfigError, match=named):
         runner.run(small(network, **settings), verbosity=-1)
+
+
+def test_biases_that_are_switched_off_are_named_before_data_are_read(small, monkeypatch):
+    monkeypatch.setattr(runner, "load_for_runner", lambda *_, **__: pytest.fail("data were read"))
+    settings = {"gt": {"layer_type": "GINE+BiasedTransformer"}, "graphormer": {"node_degrees_only": True}}
+    with pytest.raises(ConfigError, match=r"graphormer\.node_degrees_only"):
+        runner.run(small("gps", **settings), verbosity=-1)
 
 
 def test_pairs_of_documents_are_refused(small):

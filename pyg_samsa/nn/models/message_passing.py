@@ -104,8 +104,10 @@ class GNN(Module):
         gamma: For ``"san"`` with ``full_graph``, their weight, at least 0.
         structure: For Graphormer and ``attention="biased"``, the encoding of the structure, with the same channels and
             heads.
-        activation: ``"relu"``, ``"gelu"``, ``"elu"``, ``"selu"`` or ``"silu"``.
-        norm: ``"batch"``, ``"layer"`` (per node) or ``"none"``.
+        activation: ``"relu"``, ``"gelu"``, ``"elu"``, ``"selu"`` or ``"silu"``, of layers and head. Layers of
+            Graphormer have GELU and those of SAN ReLU, whatever it is: with them it is that of the head alone.
+        norm: ``"batch"`` (the default), ``"layer"`` (per node) or ``"none"``; not for Graphormer, whose layers have
+            layer norms.
         residual: Whether layers have residual connections; always for GPS and Graphormer.
         update_edges: With gated convolutions, whether layers also change the features of edges, and normalise their
             gates, see `GatedEdgeConv`.
@@ -169,7 +171,7 @@ class GNN(Module):
         gamma: float = 1e-5,
         structure: GraphormerEncoding | None = None,
         activation: str = "relu",
-        norm: str = "batch",
+        norm: str | None = None,
         residual: bool = True,
         update_edges: bool = False,
         dropout: float = 0.0,
@@ -189,7 +191,7 @@ class GNN(Module):
             "layer": (layer, LAYERS),
             "local": (local, local_names()),
             "attention": (attention, ATTENTION),
-            "norm": (norm, NORMS),
+            "norm": (norm, (None, *NORMS)),
         }
         choices |= {
             "activation": (activation, ACTIVATIONS),
@@ -219,6 +221,9 @@ class GNN(Module):
         check_no_effect(GNN, unused, reason=f"layer is {layer!r}")
         if layer in _RESIDUAL:
             check_no_effect(GNN, {"residual": residual}, reason=f"layer is {layer!r}, whose blocks are residual")
+        if layer == "graphormer":
+            check_no_effect(GNN, {"norm": norm}, reason=f"layer is {layer!r}, whose layers have layer norms")
+        norm = norm or "batch"
         if not full_graph:
             check_no_effect(GNN, {"gamma": gamma}, reason="full_graph is False")
         if layer in _LAYERS_WITH["heads"] and channels % heads:
@@ -466,7 +471,8 @@ def _check_structure(
     if structure is not None and (structure.channels, structure.heads) != (channels, heads):
         raise ConfigError("structure", structure, f"an encoding with {channels} channels and {heads} heads")
     if attention == "biased" and structure is not None and structure.spatial is None:
-        raise ConfigError("node_degrees_only", True, "False with attention 'biased'")
+        hint = "Make it with node_degrees_only=False, or use attention 'multihead' without it."
+        raise ConfigError("structure", structure, "an encoding with biases, for attention 'biased'", hint=hint)
     if pool == "graph_token" and (structure is None or structure.graph_token is None):
         raise ConfigError("pool", pool, "a pooling of nodes, or an encoding of the structure with a graph token")
 

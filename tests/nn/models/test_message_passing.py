@@ -369,6 +369,11 @@ def test_what_does_not_fit_is_named():
         {"layer": "graphormer", "structure": None},
         {"layer": "graphormer", "structure": GraphormerEncoding(8, 4)},
         {"layer": "gps", "attention": "biased", "structure": None},
+        {"layer": "gps", "attention": "biased", "structure": GraphormerEncoding(8, 2, node_degrees_only=True)},
+        {"layer": "graphormer", "norm": "layer"},
+        {"layer": "graphormer", "norm": "batch"},
+        {"layer": "graphormer", "norm": "none"},
+        {"norm": "group"},
         {"pool": "graph_token"},
         {"layer": "gine", "heads": 2},
         {"layer": "gps", "residual": False},
@@ -419,6 +424,24 @@ def test_graphormer_is_its_parts():
     torch.testing.assert_close(call(model, inputs), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("layer", ["gcn", "gps", "san"])
+def test_layers_have_batch_norms_if_nothing_is_said(layer):
+    def norms(**options):
+        return [type(part).__name__ for part in network(layer=layer, **options).layers.modules()]
+
+    assert norms() == norms(norm="batch") != norms(norm="layer")
+
+
+@pytest.mark.parametrize("layer", ["graphormer", "san", "san2", "gcn", "gps"])
+def test_the_activation_reaches_the_layers_that_have_no_own(layer):
+    model = network(layer=layer, activation="silu")
+    own = {"graphormer": torch.nn.GELU, "san": torch.nn.ReLU, "san2": torch.nn.ReLU}.get(layer)
+    assert isinstance(model.head.act, torch.nn.SiLU)
+    found = {type(part) for part in model.layers.modules()} & {torch.nn.GELU, torch.nn.ReLU, torch.nn.SiLU}
+    assert own in found if own else torch.nn.SiLU in found
+    assert (torch.nn.SiLU in found) == (own is None)
+
+
 def test_new_weights():
     model = network(layer="gps")
     before = [weight.detach().clone() for weight in model.parameters() if weight.dim() > 1]
@@ -439,7 +462,6 @@ def test_defaults(defaults):
         "heads": 4,
         "attn_dropout": 0.0,
         "activation": "relu",
-        "norm": "batch",
         "residual": True,
         "update_edges": False,
         "dropout": 0.0,
