@@ -163,7 +163,9 @@ def batch_paths(
     return torch.from_numpy(found).to(edge_index.device)
 
 
-def path_types(paths: Int[Tensor, "pairs columns"], pairs: GraphPairs, num_types: int) -> Int[Tensor, "P steps"]:
+def path_types(
+    paths: Int[Tensor, "pairs columns"], pairs: GraphPairs, num_types: int, stride: int = 0
+) -> Int[Tensor, "P steps"]:
     r"""Return the types of the first K - 1 edges along each path; 0 after its end, and where no path leads.
 
     .. math::
@@ -174,9 +176,10 @@ def path_types(paths: Int[Tensor, "pairs columns"], pairs: GraphPairs, num_types
         paths: From `shortest_paths` with types, of all graphs.
         pairs: The pairs of the same graphs.
         num_types: Number K of spatial types, as for `shortest_paths`.
+        stride: Added to the types for each column before, so that columns can have rows of their own in one table.
 
     Returns:
-        Types [P, K]; the last column is 0.
+        Types int32 [P, K]; without ``stride`` the last column is 0.
 
     Example:
         >>> index = RaggedIndex(torch.tensor([0, 3]))
@@ -184,16 +187,17 @@ def path_types(paths: Int[Tensor, "pairs columns"], pairs: GraphPairs, num_types
         >>> path_types(paths, GraphPairs(index), 4)[2].tolist()  # from 0 to 2
         [5, 7, 0, 0]
 
-    Cost: O(P K).
+    Cost: O(P K) time, and 4 K bytes for each pair.
     """
-    distance, first, following = paths.long().unbind(1)
+    distance, first, following = paths.unbind(1)
     length = torch.where(distance < num_types, distance, 0)
-    node, columns = pairs.first, []
+    node, begin, size = pairs.first, pairs.begin, pairs.size
+    types = torch.empty(len(pairs), num_types, dtype=torch.int32, device=paths.device)
     for step in range(num_types):
-        row, goes_on = pairs.begin + node * pairs.size + pairs.second, step < length
-        columns.append(torch.where(goes_on, first[row], 0))
-        node = torch.where(goes_on, following[row], node)
-    return torch.stack(columns, dim=1)
+        row, goes_on = begin + node * size + pairs.second, step < length
+        types[:, step] = torch.where(goes_on, first[row], 0).int() + step * stride
+        node = torch.where(goes_on, following[row].long(), node)
+    return types
 
 
 def edge_types(edge_attr: Shaped[Tensor, "E ..."], cardinalities: Sequence[int]) -> Int[Tensor, " E"]:

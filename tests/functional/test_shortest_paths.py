@@ -141,3 +141,11 @@ def test_edges_between_two_graphs_are_named():
         shortest_paths(np.array([[0], [2]]), [2, 2], 4)
     with pytest.raises(ShapeError, match="node 4, expected nodes 0 to 3"):
         shortest_paths(np.array([[0], [4]]), [2, 2], 4)
+
+
+def test_types_can_have_rows_of_their_own_for_each_step():
+    ends, types = GRAPHS["dense"]
+    paths, pairs = torch.from_numpy(shortest_paths(ends, [7], 4, types)), GraphPairs(RaggedIndex.from_sizes([7]))
+    found = path_types(paths, pairs, 4, 3)
+    assert found.dtype == torch.int32
+    assert torch.equal(found, path_types(paths, pairs, 4) + 3 * torch.arange(4, dtype=torch.int32))

@@ -81,7 +81,7 @@ class GraphormerEncoding(Module):
         >>> found.x.shape, [table.shape for table in found.bias.tables]
         (torch.Size([7, 8]), [torch.Size([2, 2, 4, 4])])
 
-    Cost: O(N D + P (H + K)) with P the sum of n^2 over the graphs, and that of
+    Cost: O(N D + P H (1 + K)) time and O(N D + P (H + K)) memory, with P the sum of n^2 over the graphs, and that of
     `pyg_samsa.functional.shortest_paths.batch_paths` where ``paths`` are not given.
     """
 
@@ -212,8 +212,8 @@ class GraphormerEncoding(Module):
         if self.edge is None or self.steps is None:
             return bias
         of_step = (self.edge.weight @ self.steps).flatten(0, 1)  # [K types, H]
-        first = torch.arange(self.num_spatial_types, device=paths.device) * self.edge.num_embeddings
-        along = embedding_bag(path_types(paths, pairs, self.num_spatial_types) + first, of_step, mode="sum")
+        types = path_types(paths, pairs, self.num_spatial_types, self.edge.num_embeddings)
+        along = embedding_bag(types, of_step, mode="sum")
         return bias + along / distance.clamp_min(1).unsqueeze(1)
 
     def _check_paths(self, paths: Tensor, pairs: GraphPairs) -> None:
