@@ -52,7 +52,7 @@ def refuse_rows(path: Path, refused: Sequence[LeftOut], total: int) -> SmilesErr
     row, text, reason, _ = refused[0]
     if len(refused) > 1:
         others = ", ".join(str(other.row) for other in refused[1:_SHOWN]) + (", ..." if len(refused) > _SHOWN else "")
-        reason = f"{reason} (so are {len(refused) - 1:,} more of {total:,} rows: {others})"
+        reason = f"{reason} ({len(refused) - 1:,} more of {total:,} rows cannot be used: {others})"
     hint = f"Fix {path.name}, or leave such rows out with --skip-invalid (dataset.skip_invalid True)."
     return SmilesError(row, text, reason, hint=hint)
 

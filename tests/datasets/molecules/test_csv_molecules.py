@@ -158,7 +158,7 @@ def test_missing_targets_stay_and_rows_without_any_are_told(table, caplog):
 def test_unreadable_molecules(table, caplog):
     rows = [[s, n] for n, s in enumerate(SMILES)]
     rows[7][0], rows[20][0], rows[30][0] = "C(C", "", "nonsense"
-    with pytest.raises(SmilesError, match=r"row 8: .*2 more of 40 rows: 21, 31") as caught:
+    with pytest.raises(SmilesError, match=r"row 8: .*2 more of 40 rows cannot be used: 21, 31") as caught:
         table(["smiles", "y"], rows)
     assert "--skip-invalid" in caught.value.hint
     dataset = table(["smiles", "y"], rows, skip_invalid=True)

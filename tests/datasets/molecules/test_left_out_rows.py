@@ -16,7 +16,7 @@ OTHERS = [LeftOut(9, "", "blank line", "blank line"), LeftOut(12, "=C", NO_TARGE
 
 def test_errors_and_sentences():
     error = refuse_rows(Path("a.csv"), BAD, 1200)
-    assert str(error) == "row 2: unreadable (so are 6 more of 1,200 rows: 3, 4, 5, 6, ...): 'C('"
+    assert str(error) == "row 2: unreadable (6 more of 1,200 rows cannot be used: 3, 4, 5, 6, ...): 'C('"
     assert error.hint.startswith("Fix a.csv, or leave such rows out with --skip-invalid")
     told = "11 rows left out (1 blank line, 1 row without target, 7 unreadable molecules, 2 too large molecules)"
     assert describe_left_out([*BAD, *LARGE, *OTHERS]) == told
