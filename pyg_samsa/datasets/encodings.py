@@ -18,10 +18,12 @@ from torch import Tensor
 
 from pyg_samsa.datasets.base import load_tensors
 from pyg_samsa.errors import ConfigError, DataIntegrityError, ShapeError, check_choice
+from pyg_samsa.functional.laplacian_spectrum import LAPLACIANS, VECTOR_NORMS, laplacian_spectrum
 from pyg_samsa.functional.node_encodings import (
-    BOTH,
     EIGENVECTORS,
     NODE_ENCODINGS,
+    SPECTRUM,
+    WITH_SPECTRUM,
     laplacian_eigenvectors,
     return_probabilities,
 )
@@ -31,6 +33,10 @@ from pyg_samsa.options import Option
 
 _LOGGER = logging.getLogger(__name__)
 KINDS = ("none", *NODE_ENCODINGS)
+Laplacian = Annotated[
+    str, Option("With a spectrum: the normalised Laplacian (sym, also if empty), or D - A.", LAPLACIANS)
+]
+VectorNorm = Annotated[str, Option("With a spectrum: norm of the eigenvectors; empty for l2.", VECTOR_NORMS)]
 _VERSION = 1
 _CHUNK_NODES = 2**14
 
@@ -40,14 +46,17 @@ def add_encoding(
     kind: Annotated[
         str,
         Option(
-            "Positional encodings of nodes: Laplacian eigenvectors (lap1 with the first), random walks, or both.",
+            "Positional encodings of nodes: Laplacian eigenvectors (lap1 with the first; spectrum with the first and "
+            "all eigenvalues), random walks, or both.",
             KINDS,
         ),
     ] = "none",
     dim: Annotated[int, Option("Number of eigenvectors, or of random-walk steps.", low=1, high=1000)] = 16,
     steps: Annotated[
-        int | None, Option("With lap+rwse: number of random-walk steps; empty for dim.", low=1, high=1000)
+        int | None, Option("With two kinds: number of random-walk steps; empty for dim.", low=1, high=1000)
     ] = None,
+    laplacian: Laplacian | None = None,
+    vector_norm: VectorNorm | None = None,
     *,
     folder: str | os.PathLike[str],
     progress: bool = True,
@@ -60,15 +69,19 @@ def add_encoding(
     Args:
         dataset: A PyG ``InMemoryDataset``, such as all data sets of this package.
         kind: ``"lap"``: :func:`laplacian_eigenvectors`; ``"lap1"``: the same from the first one on; ``"rwse"``:
-            :func:`return_probabilities`; ``"lap+rwse"``: first ``"lap"``, then ``"rwse"``; ``"none"`` returns the data
-            set itself.
-        dim: Width P, or of ``"lap+rwse"`` the number of eigenvectors.
-        steps: With ``"lap+rwse"``: number of random-walk steps; None for ``dim``.
+            :func:`return_probabilities`; ``"spectrum"``: :func:`laplacian_spectrum`, two columns for each eigenvector;
+            ``"lap+rwse"`` and ``"spectrum+rwse"``: first those of the first name, then ``"rwse"``; ``"none"`` returns
+            the data set itself.
+        dim: Number of eigenvectors, or of steps of ``"rwse"``.
+        steps: With two kinds: number of random-walk steps; None for ``dim``.
+        laplacian: With a spectrum, see :func:`laplacian_spectrum`; None for ``"sym"``.
+        vector_norm: With a spectrum, see :func:`laplacian_spectrum`; None for ``"l2"``.
         folder: Folder of the data sets.
         progress: Show a progress bar while they are computed.
 
     Raises:
-        ConfigError: The data set has no edges or is not one in memory, or the folder cannot be written to.
+        ConfigError: The data set has no edges or is not one in memory, an argument has no effect, or the folder cannot
+            be written to.
         ShapeError: An edge leaves its graph.
 
     Example:
@@ -81,14 +94,18 @@ def add_encoding(
         [[0.0, 1.0], [0.0, 1.0], [0.0, 0.0]]
     """
     check_choice("pe.kind", kind, KINDS)
-    if steps is not None and kind != BOTH:
+    if steps is not None and "+" not in kind:
         raise ConfigError("pe.steps", steps, f"nothing, because pe.kind is {kind!r} and pe.dim is the width")
+    for key, value in (("laplacian", laplacian), ("vector_norm", vector_norm)):
+        if value is not None and kind not in WITH_SPECTRUM:
+            raise ConfigError(f"pe.{key}", value, f"nothing, because pe.kind is {kind!r} and not a spectrum")
     if kind == "none":
         return dataset
+    form = (laplacian or LAPLACIANS[0], vector_norm or VECTOR_NORMS[0])
     graphs = _graphs(dataset, kind)
     try:
         widths = encoding_widths(kind, dim, steps)
-        found = [_load_or_compute(part, width, graphs, Path(folder), progress) for part, width in widths.items()]
+        found = [_load_or_compute(part, width, form, graphs, Path(folder), progress) for part, width in widths.items()]
     except OSError as error:
         raise ConfigError(
             "dataset.dir", str(folder), f"a folder that can be written to ({error.strerror or error})"
@@ -110,20 +127,26 @@ def encoding_widths(kind: str, dim: int, steps: int | None = None) -> dict[str, 
         steps: See `add_encoding`.
 
     Example:
-        >>> encoding_widths("lap+rwse", 10, 16), encoding_widths("rwse", 16), encoding_widths("none", 16)
-        ({'lap': 10, 'rwse': 16}, {'rwse': 16}, {})
+        >>> encoding_widths("lap+rwse", 10, 16), encoding_widths("spectrum", 16), encoding_widths("none", 16)
+        ({'lap': 10, 'rwse': 16}, {'spectrum': 32}, {})
     """
-    if kind == BOTH:
-        return {"lap": dim, "rwse": steps or dim}
-    return {} if kind == "none" else {kind: dim}
+    first, _, second = kind.partition("+")
+    widths = {} if kind == "none" else {first: 2 * dim if first == SPECTRUM else dim}
+    return widths | ({second: steps or dim} if second else {})
 
 
 def _load_or_compute(
-    kind: str, dim: int, graphs: tuple[Tensor, Tensor, Tensor], folder: Path, progress: bool
+    kind: str,
+    dim: int,
+    form: tuple[str, str],
+    graphs: tuple[Tensor, Tensor, Tensor],
+    folder: Path,
+    progress: bool,
 ) -> Tensor:
     edge_index, node_ptr, edge_ptr = graphs
     digest = _digest(edge_index, node_ptr, edge_ptr)
-    path = folder / "encodings" / f"{kind}-{dim}-{digest[:16]}.pt"
+    name = "-".join((kind, *(form if kind == SPECTRUM else ())))
+    path = folder / "encodings" / f"{name}-{dim}-{digest[:16]}.pt"
     num_nodes = int(node_ptr[-1])
     pe = _cached(path, digest, num_nodes, dim)
     if pe is not None:
@@ -134,7 +157,7 @@ def _load_or_compute(
         if pe is None:
             remove_partial(path)
             arrays = (edge_index.numpy(), node_ptr.numpy(), edge_ptr.numpy())
-            pe = torch.from_numpy(_compute(kind, dim, *arrays, progress))
+            pe = torch.from_numpy(_compute(kind, dim, form, *arrays, progress))
             with atomic_write(path) as temporary:
                 torch.save({"format": _VERSION, "edges": digest, "pe": pe, "sha256": _digest(pe)}, temporary)
     return pe
@@ -188,7 +211,13 @@ def _cached(path: Path, digest: str, num_nodes: int, dim: int, *, tell: bool = F
 
 
 def _compute(
-    kind: str, dim: int, edge_index: np.ndarray, node_ptr: np.ndarray, edge_ptr: np.ndarray, progress: bool
+    kind: str,
+    dim: int,
+    form: tuple[str, str],
+    edge_index: np.ndarray,
+    node_ptr: np.ndarray,
+    edge_ptr: np.ndarray,
+    progress: bool,
 ) -> np.ndarray:
     count = len(node_ptr) - 1
     out = np.zeros((int(node_ptr[-1]), dim), dtype=np.float32)
@@ -209,8 +238,12 @@ def _compute(
             else:
                 edges = [edge_index[:, edge_ptr[graph] : edge_ptr[graph + 1]] for graph in range(begin, end)]
                 sizes = np.diff(node_ptr[begin : end + 1]).tolist()
-                vectors_of = partial(laplacian_eigenvectors, skip=EIGENVECTORS[kind])
-                out[rows] = np.concatenate(list(pool.map(vectors_of, edges, sizes, [dim] * len(sizes))))
+                count, vectors_of = dim, partial(laplacian_spectrum, laplacian=form[0], vector_norm=form[1])
+                if kind == SPECTRUM:
+                    count = dim // 2
+                else:
+                    vectors_of = partial(laplacian_eigenvectors, skip=EIGENVECTORS[kind])
+                out[rows] = np.concatenate(list(pool.map(vectors_of, edges, sizes, [count] * len(sizes))))
             advance(end - begin)
     return out
 

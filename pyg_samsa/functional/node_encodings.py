@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_samsa.errors import check_choice
+from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.functional.device_path import is_exporting
+from pyg_samsa.functional.laplacian_spectrum import laplacian_spectrum, smallest_eigenpairs, with_fixed_signs
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
@@ -17,9 +16,11 @@ from pyg_samsa.typing import Float, Int
 BOTH = "lap+rwse"
 EIGENVECTORS = {"lap": 1, "lap1": 0}
 """Kinds of encodings that are eigenvectors -> how many are left out at the start."""
-NODE_ENCODINGS = (*EIGENVECTORS, "rwse", BOTH)
+SPECTRUM = "spectrum"
+"""The kind of encodings that holds eigenvectors and eigenvalues, two columns for each frequency."""
+WITH_SPECTRUM = (SPECTRUM, f"{SPECTRUM}+rwse")
+NODE_ENCODINGS = (*EIGENVECTORS, "rwse", BOTH, *WITH_SPECTRUM)
 _DENSE_NODES = 1000
-_SHIFT = -0.01
 
 
 def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int, *, skip: int = 1) -> np.ndarray:
@@ -65,23 +66,11 @@ def laplacian_eigenvectors(edge_index: np.ndarray, num_nodes: int, dim: int, *, 
     if num_nodes <= max(_DENSE_NODES, dim + 2):
         vectors = np.linalg.eigh(laplacian.toarray())[1]
     else:
-        vectors = _smallest(laplacian, dim + skip)
+        vectors = smallest_eigenpairs(laplacian, dim + skip)[1]
     found = vectors[:, skip : dim + skip]
-    found = found * np.where(
-        np.take_along_axis(found, np.abs(found.round(6)).argmax(0, keepdims=True), 0) < 0, -1.0, 1.0
-    )
     out = np.zeros((num_nodes, dim), dtype=np.float32)
-    out[:, : found.shape[1]] = found
+    out[:, : found.shape[1]] = with_fixed_signs(found)
     return out
-
-
-def _smallest(laplacian: Any, count: int) -> np.ndarray:
-    from scipy.sparse.linalg import eigsh
-
-    # A fixed start makes the result reproducible; with a negative shift the matrix is never singular.
-    start = np.random.default_rng(0).standard_normal(laplacian.shape[0])
-    values, vectors = eigsh(laplacian.tocsc(), k=count, sigma=_SHIFT, which="LM", v0=start)
-    return vectors[:, values.argsort()]
 
 
 def return_probabilities(edge_index: np.ndarray, num_nodes: int, dim: int) -> np.ndarray:
@@ -163,20 +152,31 @@ def dense_return_probabilities(edge_index: Int[Tensor, "2 E"], num_nodes: int, d
 
 
 def node_encodings(
-    kind: str, dim: int, edge_index: Int[Tensor, "2 E"], index: RaggedIndex, *, eigenvectors: int = 0
+    kind: str,
+    dim: int,
+    edge_index: Int[Tensor, "2 E"],
+    index: RaggedIndex,
+    *,
+    eigenvectors: int = 0,
+    laplacian: str = "sym",
+    vector_norm: str = "l2",
 ) -> Float[Tensor, "N P"]:
     """Return the positional encodings of the nodes of a batch of graphs.
 
     Args:
         kind: ``"lap"``: `laplacian_eigenvectors` of each graph; ``"lap1"``: the same from the first one on; ``"rwse"``:
-            `return_probabilities`; ``"lap+rwse"``: first eigenvectors as of ``"lap"``, then probabilities.
+            `return_probabilities`; ``"spectrum"``: `laplacian_spectrum`; ``"lap+rwse"`` and ``"spectrum+rwse"``: first
+            those of the first name, then probabilities.
         dim: Width P.
         edge_index: Directed edges within the graphs.
         index: Where the nodes of each graph begin and end.
-        eigenvectors: With ``"lap+rwse"``, how many of the columns are eigenvectors; at least 1, less than P.
+        eigenvectors: With two kinds, how many eigenvectors there are; at least 1, less than P, or than P / 2 with
+            ``"spectrum+rwse"``.
+        laplacian: With a spectrum, the Laplacian, see `laplacian_spectrum`.
+        vector_norm: With a spectrum, the norm of the eigenvectors.
 
     Raises:
-        ConfigError: There is no such encoding, or ``eigenvectors`` is out of range.
+        ConfigError: There is no such encoding, or ``eigenvectors`` or ``dim`` is out of range.
 
     Example:
         >>> edges = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
@@ -186,10 +186,15 @@ def node_encodings(
     Cost: That of the encodings, on the CPU.
     """
     check_choice("pe.kind", kind, NODE_ENCODINGS)
-    if kind == BOTH:
-        check_integer("eigenvectors", eigenvectors, high=dim - 1)
-        columns = {"lap": eigenvectors, "rwse": dim - eigenvectors}
-        found = [node_encodings(part, width, edge_index, index) for part, width in columns.items()]
+    first, _, second = kind.partition("+")
+    if second:
+        columns = 2 if first == SPECTRUM else 1
+        check_integer("eigenvectors", eigenvectors, high=(dim - 1) // columns)
+        width = columns * eigenvectors
+        found = [
+            node_encodings(first, width, edge_index, index, laplacian=laplacian, vector_norm=vector_norm),
+            node_encodings(second, dim - width, edge_index, index),
+        ]
         return torch.cat(found, dim=1)
     if is_exporting() and kind == "rwse":
         return dense_return_probabilities(edge_index, index.num_tokens, dim)
@@ -198,11 +203,16 @@ def node_encodings(
         # Walks do not leave their graph, so a batch is one sparse matrix.
         out = return_probabilities(edges, index.num_tokens, dim)
     else:
+        if kind == SPECTRUM and dim % 2:
+            raise ConfigError("dim", dim, "an even number: entries of eigenvectors, and as many eigenvalues")
         graph = index.batch.cpu().numpy()[edges[0]]
         begins = index.ptr.cpu().numpy()
-        parts = [
-            laplacian_eigenvectors(edges[:, graph == number] - begins[number], size, dim, skip=EIGENVECTORS[kind])
-            for number, size in enumerate(index.sizes)
-        ]
-        out = np.concatenate([np.zeros((0, dim), dtype=np.float32), *parts])
+        parts = [np.zeros((0, dim), dtype=np.float32)]
+        for number, size in enumerate(index.sizes):
+            own = edges[:, graph == number] - begins[number]
+            if kind == SPECTRUM:
+                parts.append(laplacian_spectrum(own, size, dim // 2, laplacian=laplacian, vector_norm=vector_norm))
+            else:
+                parts.append(laplacian_eigenvectors(own, size, dim, skip=EIGENVECTORS[kind]))
+        out = np.concatenate(parts)
     return torch.from_numpy(out).to(index.device)

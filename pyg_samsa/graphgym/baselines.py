@@ -9,7 +9,7 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError, check_choice
 from pyg_samsa.graphgym.graphormer import make_structure, uses_structure
-from pyg_samsa.graphgym.network import _features, encoding_options, level
+from pyg_samsa.graphgym.network import _features, encoding_options, level, node_width
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import GPS_LAYERS, LAYERS_OF_HEAD, NORM_HEAD, SHRINKING_HEAD, UNSET_FLOAT
 from pyg_samsa.graphgym.share import train_graph_features
@@ -55,7 +55,7 @@ class GNNNetwork(BatchNetwork):
             options["edge_decoding"] = cfg.model.edge_decoding
         if uses_structure():
             options["structure"] = make_structure(options["channels"], options["heads"])
-        in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
+        in_channels, edge_channels, encoders = _features(dim_in, options["channels"], node_width(options))
         super().__init__(
             GNN(in_channels, dim_out, edge_channels=edge_channels, layer=self.layer, level=level(), **options),
             **encoders,
@@ -164,6 +164,7 @@ def gnn_options(layer: str) -> dict[str, Any]:
         hint = "Set it with model.type gatedgcn, or with model.type gps and gt.layer_type CustomGatedGCN+Transformer."
         raise ConfigError("gnn.update_edges", True, "False with layers that are not gated", hint=hint)
     _check_memory(layer, options["channels"], options["num_layers"])
+    node_width(options)
     return options
 
 

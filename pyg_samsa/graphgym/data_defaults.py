@@ -11,7 +11,7 @@ from pyg_samsa import metrics
 from pyg_samsa.datasets.splits import split_sizes
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.changes import Changes, Rule, rule_in
-from pyg_samsa.graphgym.defaults import DATASET
+from pyg_samsa.graphgym.defaults import DATASET, drop_encoder_options
 from pyg_samsa.graphgym.loss import fits_task
 from pyg_samsa.graphgym.metric import known_name
 from pyg_samsa.graphgym.network import edges_are_tokens
@@ -174,6 +174,7 @@ def _no_edges(changes: Changes, dataset: Any) -> None:
     if data is None or "edge_index" not in data or not data.edge_index.size(1):
         changes.change("pe.kind", "none", "the graphs have no edges")
         changes.change("pe.role", "add", "the graphs have no edges")
+        drop_encoder_options(changes)
 
 
 @rule_in(

@@ -9,12 +9,14 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa import metrics
 from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.dataset_registry import dataset_options
+from pyg_samsa.functional.node_encodings import WITH_SPECTRUM
 from pyg_samsa.graphgym.changes import Changes, Rule, rule_in
 from pyg_samsa.graphgym.metric import ALIASES as METRIC_ALIASES
 from pyg_samsa.graphgym.network import (
     WITHOUT_GRAPH_FEATURES,
     asks_for_masked,
     parse_layer_type,
+    unread_encoder_options,
     unsaved_part,
     weights_messages,
 )
@@ -122,13 +124,34 @@ def _encodings(changes: Changes) -> None:
     RULES,
     "`pe.role`",
     *("pe.kind", "model.type", "gt.layer_type", "samsa.local"),
-    becomes="add, without encodings, or with messages that they cannot weight",
+    becomes="add, without encodings, with a spectrum, or with messages that they cannot weight",
 )
 def _role_of_encodings(changes: Changes) -> None:
     if cfg.pe.kind == "none":
         changes.change("pe.role", "add", "there are no encodings")
+    elif cfg.pe.kind in WITH_SPECTRUM:
+        changes.change("pe.role", "add", f"pe.kind is {cfg.pe.kind}")
     elif not weights_messages():
         changes.change("pe.role", "add", "no messages can be weighted")
+
+
+@rule_in(
+    RULES,
+    "settings of encoders of encodings, such as `pe.heads`",
+    *("pe.kind", "pe.role", "pe.model", "pe.walk_model", "model.type"),
+    becomes="not set, if they have no effect",
+)
+def drop_encoder_options(changes: Changes) -> None:
+    """Unset settings of encoders of positional encodings that have no effect with the kind of encodings.
+
+    Args:
+        changes: What was asked for.
+    """
+    for _ in range(2):  # a model of other encodings goes first, and then what it alone reads
+        for key in unread_encoder_options():
+            changes.change(key, None, f"it has no effect with pe.kind {cfg.pe.kind}")
+    if "+" not in cfg.pe.kind:
+        changes.change("pe.steps", None, f"pe.kind is {cfg.pe.kind}")
 
 
 @rule_in(RULES, "`dataset.descriptors`, `dataset.extra_columns`", "model.type", becomes="none, for such a network")

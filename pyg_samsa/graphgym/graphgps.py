@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from pyg_samsa.datasets import catalog
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym import graphgps_keys as table
+from pyg_samsa.graphgym.graphgps_encodings import translate_encoders
 from pyg_samsa.graphgym.graphgps_transformers import (
     check_width,
     translate_bias,
@@ -379,6 +380,7 @@ def _encoders(leaves: Mapping[str, Any], made: Translation, used: Sequence[str])
         made.set("pe.dim", leaves.get(source, 10), source, leaves.get(source))
     if "RWSE" in used:
         made.set("pe.steps" if "LapPE" in used else "pe.dim", *_steps(leaves))
+    translate_encoders(leaves, made, used)
 
 
 def _distances(leaves: Mapping[str, Any], made: Translation) -> bool:

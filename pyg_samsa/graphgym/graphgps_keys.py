@@ -32,8 +32,6 @@ class Key:
     harmless: tuple[Any, ...] = ()
 
 
-_EIGEN = "eigenvectors 2 to K + 1 of the normalised Laplacian are used"
-_ADDED = "encodings are mapped to all channels and added, not concatenated"
 _NO_EXPANDER = "there are no expander graphs here; layers with SAMSA are this package's sparse attention"
 _UNUSED_ENCODING = "see `enable` of the same group."
 
@@ -150,27 +148,27 @@ KEYS: Mapping[str, Key] = {
     "posenc_GraphormerBias.num_out_degrees": Key(READ, "`graphormer.num_out_degrees`."),
     "posenc_GraphormerBias.num_spatial_types": Key(READ, "`graphormer.num_spatial_types`."),
     "posenc_HKdiagSE.*": Key(NOTHING, _UNUSED_ENCODING),
-    "posenc_LapPE.dim_pe": Key(LISTED, _ADDED),
-    "posenc_LapPE.eigen.eigvec_norm": Key(LISTED, "eigenvectors have length 1", ("L2",)),
-    "posenc_LapPE.eigen.laplacian_norm": Key(LISTED, _EIGEN, ("sym",)),
+    "posenc_LapPE.dim_pe": Key(READ, "Channels that are concatenated with those of the features: `pe.channels`."),
+    "posenc_LapPE.eigen.eigvec_norm": Key(READ, "Norm of the eigenvectors: `pe.vector_norm`."),
+    "posenc_LapPE.eigen.laplacian_norm": Key(READ, "`pe.laplacian`; `rw` is listed, and `sym` is used."),
     "posenc_LapPE.eigen.max_freqs": Key(READ, "Number K of eigenvectors: `pe.dim`."),
-    "posenc_LapPE.enable": Key(READ, "With `LapPE` in the name of the node encoder: `pe.kind lap`."),
-    "posenc_LapPE.layers": Key(NOTHING, "layers of the DeepSet or Transformer, see `posenc_LapPE.model`."),
-    "posenc_LapPE.model": Key(LISTED, "eigenvectors are mapped by one linear layer, without eigenvalues"),
-    "posenc_LapPE.n_heads": Key(NOTHING, "heads of the Transformer, see `posenc_LapPE.model`."),
+    "posenc_LapPE.enable": Key(READ, "With `LapPE` in the name of the node encoder: `pe.kind spectrum`."),
+    "posenc_LapPE.layers": Key(READ, "Layers of the model: `pe.layers`."),
+    "posenc_LapPE.model": Key(READ, "`DeepSet` (also without a value) or `Transformer`: `pe.model`."),
+    "posenc_LapPE.n_heads": Key(READ, "Heads of `Transformer`: `pe.heads`."),
     "posenc_LapPE.pass_as_var": Key(LISTED, "encodings are not passed to the layers", (False,)),
-    "posenc_LapPE.post_layers": Key(LISTED, "eigenvectors are mapped by one linear layer", (0,)),
-    "posenc_LapPE.raw_norm_type": Key(LISTED, "encodings are normalised over the batch", ("BatchNorm",)),
-    "posenc_RWSE.dim_pe": Key(LISTED, _ADDED),
+    "posenc_LapPE.post_layers": Key(READ, "Layers after the sum over eigenvectors: `pe.post_layers`."),
+    "posenc_LapPE.raw_norm_type": Key(READ, "Batch norm before the model: `pe.norm`."),
+    "posenc_RWSE.dim_pe": Key(READ, "As that of `posenc_LapPE`; beside `LapPE`: `pe.walk_channels`."),
     "posenc_RWSE.enable": Key(READ, "With `RWSE` in the name of the node encoder: `pe.kind rwse`."),
     "posenc_RWSE.kernel.times": Key(READ, "Steps 1, 2, ..., K of the walks: `pe.dim` K."),
     "posenc_RWSE.kernel.times_func": Key(READ, "Steps as `range(1, K + 1)`: `pe.dim` K. It is not executed."),
-    "posenc_RWSE.layers": Key(NOTHING, "layers of an MLP, see `posenc_RWSE.model`."),
-    "posenc_RWSE.model": Key(LISTED, "encodings are mapped by one linear layer", ("Linear",)),
+    "posenc_RWSE.layers": Key(READ, "Layers of `MLP`: `pe.layers`; beside `LapPE`: `pe.walk_layers`."),
+    "posenc_RWSE.model": Key(READ, "`Linear` (also without a value) or `MLP`: `pe.model`, or `pe.walk_model`."),
     "posenc_RWSE.n_heads": Key(NOTHING, "it is not used there either."),
     "posenc_RWSE.pass_as_var": Key(LISTED, "encodings are not passed to the layers", (False,)),
     "posenc_RWSE.post_layers": Key(NOTHING, "it is not used there either."),
-    "posenc_RWSE.raw_norm_type": Key(LISTED, "encodings are normalised over the batch", ("BatchNorm",)),
+    "posenc_RWSE.raw_norm_type": Key(READ, "Batch norm before the model: `pe.norm`, or `pe.walk_norm`."),
     "posenc_SignNet.*": Key(NOTHING, _UNUSED_ENCODING),
     "pretrained.*": Key(NOTHING, "see `pretrained.dir`."),
     "prep.*": Key(NOTHING, f"{_NO_EXPANDER}."),
@@ -230,7 +228,7 @@ REFUSED_ATTENTION: Mapping[str, str] = {
 }
 DISTANCES = "EquivStableLapPE"
 """An encoding whose distances weight messages (``pe.role``); it is not added to the nodes."""
-ENCODINGS: Mapping[str, str] = {"LapPE": "lap", "RWSE": "rwse", DISTANCES: "lap1"}
+ENCODINGS: Mapping[str, str] = {"LapPE": "spectrum", "RWSE": "rwse", DISTANCES: "lap1"}
 """Encodings in the name of a node encoder -> ``pe.kind``."""
 BIAS = "GraphormerBias"
 """The encoding in the name of a node encoder that becomes ``graphormer.*``."""

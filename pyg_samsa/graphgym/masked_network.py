@@ -13,6 +13,7 @@ from pyg_samsa.graphgym.network import (
     edges_are_tokens,
     model_options,
     named_as_settings,
+    node_width,
 )
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import values_for
@@ -61,7 +62,8 @@ def _masked_network() -> MaskedNetwork:
     options |= {name: getattr(without, name) for name in (*OF_READOUT, "graph_channels", "scale_targets")}
     in_channels, edge_channels, channels = cfg.share.in_channels, cfg.share.edge_channels, options["channels"]
     of_nodes, of_edges = masked_columns(in_channels, edge_channels)
-    nodes = MaskedEncoder(make_encoder("in_channels", in_channels, channels), len(of_nodes), channels)
+    width = node_width(options)
+    nodes = MaskedEncoder(make_encoder("in_channels", in_channels, width), len(of_nodes), width)
     edges = edge_channels
     if of_edges:
         edges = MaskedEncoder(make_encoder("edge_channels", edge_channels, channels), len(of_edges), channels)

@@ -14,7 +14,7 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.datasets.encodings import encoding_widths
 from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.functional.autocast import without_autocast
-from pyg_samsa.functional.node_encodings import EIGENVECTORS
+from pyg_samsa.functional.node_encodings import EIGENVECTORS, SPECTRUM, WITH_SPECTRUM
 from pyg_samsa.graphgym.graphgps_keys import SUPERPIXEL_ENCODERS
 from pyg_samsa.graphgym.graphormer import reads_paths, uses_structure
 from pyg_samsa.graphgym.register import register_once
@@ -42,6 +42,10 @@ from pyg_samsa.nn.conv.local_layers import GATED_BY_DISTANCE
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features
 from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
+from pyg_samsa.nn.encoding.joined_encoder import EncodingOptions, unread
+from pyg_samsa.nn.encoding.joined_encoder import encoding_options as read_options
+from pyg_samsa.nn.encoding.laplacian_encoder import SPECTRAL_MODELS
+from pyg_samsa.nn.encoding.structural_encoder import COLUMN_MODELS
 from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.nn.readout import POOLS
@@ -75,7 +79,7 @@ class SAMSANetwork(BatchNetwork):
 
     def __init__(self, dim_in: int, dim_out: int) -> None:
         options = model_options()
-        in_channels, edge_channels, encoders = _features(dim_in, options["channels"])
+        in_channels, edge_channels, encoders = _features(dim_in, options["channels"], node_width(options))
         if level() == "node" and options["context"]:
             options["num_categories"] = cfg.share.num_categories
         if level() == "link":
@@ -173,9 +177,30 @@ class PointNetNetwork(BatchNetwork):
         super().__init__(PointNet(channels, dim_out, level=level(), **options))
 
 
-def _features(dim_in: int, channels: int) -> tuple[Features, Features | None, dict[str, nn.Module | None]]:
+def node_width(options: Mapping[str, Any]) -> int:
+    """Return the channels of the encoded features of a node, without encodings that are concatenated with them.
+
+    Args:
+        options: Options of a network.
+
+    Raises:
+        ConfigError: There are none left.
+
+    Example:
+        >>> node_width({"channels": 16, "pe_options": {"channels": 4}})
+        12
+    """
+    width = read_options(options.get("pe_options")).width
+    if width >= options["channels"]:
+        raise ConfigError("pe.channels", width, f"less than the channels of a node ({options['channels']})")
+    return int(options["channels"]) - width
+
+
+def _features(
+    dim_in: int, channels: int, node_channels: int | None = None
+) -> tuple[Features, Features | None, dict[str, nn.Module | None]]:
     """Return the widths of node and edge features, as the models take them, and the registered encoders."""
-    node_encoder = _registered_encoder("node", register.node_encoder_dict, channels)
+    node_encoder = _registered_encoder("node", register.node_encoder_dict, node_channels or channels)
     edge_encoder = _registered_encoder("edge", register.edge_encoder_dict, channels)
     in_channels = cfg.share.in_channels if cfg.share.in_channels is not None else dim_in
     return (
@@ -263,7 +288,15 @@ def encoding_options() -> dict[str, Any]:
     widths, role = encoding_widths(cfg.pe.kind, cfg.pe.dim, cfg.pe.steps), cfg.pe.role
     eigenvectors: bool | int = not EIGENVECTORS.keys().isdisjoint(widths)
     if len(widths) > 1:
-        eigenvectors = widths["lap"]
+        eigenvectors = cfg.pe.dim
+    options = {name: value for name, value in values_for(EncodingOptions, cfg).items() if value is not None}
+    if SPECTRUM in widths:
+        if role != "add":
+            hint = "Distances are those of eigenvectors without eigenvalues: pe.kind lap1."
+            raise ConfigError("pe.role", role, f"'add' with pe.kind {cfg.pe.kind}", hint=hint)
+        options.setdefault("model", "deepset")
+        eigenvectors = cfg.pe.dim
+    _check_encoder_options(options, widths, role)
     if role != "add":
         if not widths:
             raise ConfigError("pe.role", role, "'add' without encodings", hint="Set pe.kind lap, or leave out pe.role.")
@@ -272,7 +305,50 @@ def encoding_options() -> dict[str, Any]:
             raise ConfigError("pe.role", role, "'add' with this message passing", hint=hint)
         # Their signs need not be flipped: SAMSA is told how many there are, to compute both kinds itself.
         eigenvectors = eigenvectors if cfg.model.type == "samsa" and len(widths) > 1 else False
-    return {"pe_channels": sum(widths.values()), "flip_signs": eigenvectors, "pe_role": role}
+    found = {"pe_channels": sum(widths.values()), "flip_signs": eigenvectors, "pe_role": role}
+    return found | ({"pe_options": options} if options else {})
+
+
+def unread_encoder_options() -> list[str]:
+    """Return the settings ``pe.*`` of encoders that have no effect with the kind of encodings and their model.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.pe.kind, cfg.pe.model = "rwse", "mlp"
+        >>> "pe.layers" in unread_encoder_options(), "pe.heads" in unread_encoder_options()
+        (False, True)
+        >>> set_cfg(cfg)
+    """
+    kind, model = cfg.pe.kind, cfg.pe.model
+    names = tuple(EncodingOptions.__dataclass_fields__)
+    if kind != "none" and cfg.pe.role == "add":
+        if kind in WITH_SPECTRUM:
+            names = unread("deepset" if model is None else model, cfg.pe.walk_model)
+            names += () if "+" in kind else ("walk_channels", "walk_model", "walk_layers", "walk_norm")
+        else:
+            names = unread(model)
+        allowed = SPECTRAL_MODELS if kind in WITH_SPECTRUM else COLUMN_MODELS
+        names += () if model is None or model in allowed else ("model",)
+    return list(dict.fromkeys(key_of(EncodingOptions, name) for name in names))
+
+
+def _check_encoder_options(options: dict[str, Any], widths: Mapping[str, int], role: str) -> None:
+    """Refuse settings of encoders without effect, by the name of the setting."""
+    known = {key_of(EncodingOptions, name): value for name, value in options.items()}
+    models = SPECTRAL_MODELS if SPECTRUM in widths else COLUMN_MODELS
+    if widths and role == "add" and options.get("model") not in (None, *models):
+        raise ConfigError("pe.model", options["model"], f"{' or '.join(models)} with pe.kind {cfg.pe.kind}")
+    for key in unread_encoder_options():
+        if cfg.pe[key.removeprefix("pe.")] is not None:
+            chosen = f"pe.kind {cfg.pe.kind}, pe.role {role}, pe.model {cfg.pe.model or 'empty'}"
+            raise ConfigError(key, known[key], f"nothing, because it has no effect with {chosen}")
+    try:
+        EncodingOptions(**options)
+        if len(widths) > 1 and SPECTRUM in widths and options.get("channels") and not options.get("walk_channels"):
+            raise ConfigError("walk_channels", None, "a number above 0, because pe.channels is one")
+    except ConfigError as error:
+        raise error.renamed(f"pe.{error.key}") from None
 
 
 def weights_messages() -> bool:

@@ -192,6 +192,7 @@ def describe_network() -> str:
     name = cfg.model.type
     kinds = {"rwse": "random walks of {} steps", "lap": "{} Laplacian eigenvectors"}
     kinds["lap1"] = kinds["lap"]
+    kinds["spectrum"] = "{} Laplacian eigenvectors with eigenvalues"
     encodings = f" · {kinds.get(cfg.pe.kind, cfg.pe.kind + ' {}').format(cfg.pe.dim)}" if cfg.pe.kind != "none" else ""
     encodings += " that weight messages" if cfg.pe.role != "add" else ""
     if name != "samsa":

@@ -18,6 +18,7 @@ from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import OPERATORS
 from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
+from pyg_samsa.nn.encoding.joined_encoder import EncodingOptions
 from pyg_samsa.nn.models.gnn_blocks import NO_LOCAL, local_names
 from pyg_samsa.nn.models.point_net import PointNet
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
@@ -275,6 +276,7 @@ add_registered()
 add_owner(PointNet, "point_net")
 add_owner(GraphormerEncoding, "graphormer")
 add_owner(add_encoding, "pe")
+add_owner(EncodingOptions, "pe")
 add_owner(add_feature_scale, "dataset")
 add_owner(add_descriptors, "dataset", defaults={"descriptors": []})
 add_owner(

@@ -100,10 +100,10 @@ def _build(config: ModelConfig, state: Mapping[str, Tensor], path: Path) -> SAMS
         size = sum(value) if isinstance(value, list) and all(isinstance(item, int) for item in value) else value
         if isinstance(size, int) and size > largest:
             raise DataIntegrityError(path, f"the {name} of the weights", str(value)[:80], hint=COPY_AGAIN)
-    for part in ("attention_options", "tokenizer_options"):
+    for part in ("attention_options", "tokenizer_options", "pe_options"):
         options = config.options.get(part)
         for name, value in options.items() if isinstance(options, Mapping) else ():
-            if name.startswith("num_") and isinstance(value, int) and value > largest:
+            if (name.startswith("num_") or name.endswith("channels")) and isinstance(value, int) and value > largest:
                 raise DataIntegrityError(path, f"the {name} of the weights", str(value)[:80], hint=COPY_AGAIN)
     try:
         options = {name: value for name, value in config.options.items() if name in SAMSAOptions.__dataclass_fields__}

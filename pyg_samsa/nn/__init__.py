@@ -22,11 +22,14 @@ from pyg_samsa.nn.encoding.categorical import AtomEncoder, BondEncoder, Categori
 from pyg_samsa.nn.encoding.distance_gate import DistanceGate, EncodingDistance
 from pyg_samsa.nn.encoding.gaussian_mixture import GaussianMixtureEncoding
 from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
+from pyg_samsa.nn.encoding.joined_encoder import EncodingOptions, JoinedEncoder, make_position_encoder
+from pyg_samsa.nn.encoding.laplacian_encoder import LaplacianEncoder
 from pyg_samsa.nn.encoding.local_kernels import LocalBoxEncoding, LocalTentEncoding
 from pyg_samsa.nn.encoding.masked_encoder import MaskedEncoder
 from pyg_samsa.nn.encoding.positional import PositionalEncoder
 from pyg_samsa.nn.encoding.shift_invariant import ShiftInvariantEncoding
 from pyg_samsa.nn.encoding.spectral import SpectralEncoding, Spectrum
+from pyg_samsa.nn.encoding.structural_encoder import StructuralEncoder
 from pyg_samsa.nn.feed_forward import FeedForward
 from pyg_samsa.nn.graph_features import GraphFeatures
 from pyg_samsa.nn.importance_score import ImportanceScore, LinearScore
@@ -71,6 +74,7 @@ __all__ = [
     "Dropout",
     "Encoder",
     "EncodingDistance",
+    "EncodingOptions",
     "FLTConv",
     "FeedForward",
     "GatedEdgeConv",
@@ -81,6 +85,8 @@ __all__ = [
     "GraphormerEncoding",
     "ImportanceScore",
     "IncidenceConv",
+    "JoinedEncoder",
+    "LaplacianEncoder",
     "LinearScore",
     "LocalBoxEncoding",
     "LocalLayer",
@@ -106,12 +112,14 @@ __all__ = [
     "ShiftInvariantEncoding",
     "SpectralEncoding",
     "Spectrum",
+    "StructuralEncoder",
     "TargetScale",
     "TokenContext",
     "TokenConv",
     "Tokens",
     "make_operator",
     "make_pool",
+    "make_position_encoder",
     "make_tokenizer",
     "num_parameters",
     "register_local_layer",

@@ -9,6 +9,7 @@ from pyg_samsa.datasets.base import Prepared, SplitDataset, select_graphs
 from pyg_samsa.datasets.encodings import add_encoding
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.errors import ConfigError, ShapeError
+from pyg_samsa.functional.laplacian_spectrum import laplacian_spectrum
 from pyg_samsa.functional.node_encodings import laplacian_eigenvectors, return_probabilities
 from pyg_samsa.task import Task
 
@@ -30,7 +31,7 @@ def dataset_of(sizes=(5, 1, 3, 8), seed=0):
     return SplitDataset(prepared, Task("regression", ["y"]), Features(2))
 
 
-@pytest.mark.parametrize("kind", ["lap", "lap1", "rwse"])
+@pytest.mark.parametrize("kind", ["lap", "lap1", "rwse", "spectrum"])
 def test_every_graph_and_every_batch_has_its_own(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(encodings, "_CHUNK_NODES", 6)
     dataset = dataset_of()
@@ -39,6 +40,7 @@ def test_every_graph_and_every_batch_has_its_own(kind, tmp_path, monkeypatch):
         "lap": laplacian_eigenvectors,
         "lap1": lambda *graph: laplacian_eigenvectors(*graph, skip=0),
         "rwse": return_probabilities,
+        "spectrum": laplacian_spectrum,
     }[kind]
     expected = [torch.from_numpy(compute(data.edge_index.numpy(), data.num_nodes, 4)) for data in dataset]
     for data, pe in zip(widened, expected, strict=True):
@@ -124,3 +126,19 @@ def test_what_cannot_be_encoded_is_named(tmp_path):
     dataset._data.edge_index[0, 0] = 5
     with pytest.raises(ShapeError, match="edge_index"):
         add_encoding(dataset, "lap", 4, folder=tmp_path)
+
+
+def test_spectra_of_different_forms_are_kept_apart(tmp_path):
+    dataset = dataset_of()
+    forms = [{}, {"laplacian": "none"}, {"vector_norm": "l1"}, {"laplacian": "sym", "vector_norm": "l2"}]
+    found = [add_encoding(dataset, "spectrum", 3, folder=tmp_path, progress=False, **form)[3].pe for form in forms]
+    edges = dataset[3].edge_index.numpy()
+    for pe, form in zip(found, forms, strict=True):
+        torch.testing.assert_close(pe, torch.from_numpy(laplacian_spectrum(edges, 8, 3, **form)))
+    assert len(list((tmp_path / "encodings").glob("*.pt"))) == 3
+    both = add_encoding(dataset, "spectrum+rwse", 3, 2, laplacian="none", folder=tmp_path, progress=False)[3].pe
+    assert torch.equal(both[:, :6], found[1])
+    torch.testing.assert_close(both[:, 6:], torch.from_numpy(return_probabilities(edges, 8, 2)))
+    for key in ("laplacian", "vector_norm"):
+        with pytest.raises(ConfigError, match=f"pe.{key}"):
+            add_encoding(dataset, "lap", 3, folder=tmp_path, **{key: {"laplacian": "sym", "vector_norm": "l2"}[key]})

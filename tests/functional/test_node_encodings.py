@@ -161,3 +161,18 @@ def test_the_first_eigenvector_of_a_large_graph(monkeypatch):
     dense = laplacian_eigenvectors(edges, 60, 4, skip=0)
     monkeypatch.setattr(node_encodings, "_DENSE_NODES", 10)
     np.testing.assert_allclose(laplacian_eigenvectors(edges, 60, 4, skip=0), dense, atol=1e-5)
+
+
+def test_a_spectrum_has_two_columns_for_each_eigenvector():
+    edges, index = random_graph(6, 12, 1), RaggedIndex(torch.tensor([0, 6, 6]))
+    form = {"laplacian": "none", "vector_norm": "l1"}
+    found = node_encodings.node_encodings("spectrum", 8, edges, index, **form)
+    expected = node_encodings.laplacian_spectrum(edges.numpy(), 6, 4, **form)
+    assert np.array_equal(found.numpy(), expected)
+    both = node_encodings.node_encodings("spectrum+rwse", 11, edges, index, eigenvectors=4, **form)
+    assert torch.equal(both[:, :8], found)
+    assert torch.equal(both[:, 8:], node_encodings.node_encodings("rwse", 3, edges, index))
+    with pytest.raises(ConfigError, match="eigenvectors"):
+        node_encodings.node_encodings("spectrum+rwse", 8, edges, index, eigenvectors=4)
+    with pytest.raises(ConfigError, match="dim: got 7, expected an even number"):
+        node_encodings.node_encodings("spectrum", 7, edges, index)

@@ -10,7 +10,7 @@ GPS = """\
 out_dir: results
 dataset: {format: PyG-ZINC, name: subset, task_type: regression, node_encoder: True,
           node_encoder_name: TypeDictNode+RWSE, edge_encoder: True, edge_encoder_name: TypeDictEdge}
-posenc_RWSE: {enable: True, kernel: {times_func: 'range(1,9)'}, dim_pe: 4, model: MLP}
+posenc_RWSE: {enable: True, kernel: {times_func: 'range(1,9)'}, dim_pe: 4, model: MLP, pass_as_var: True}
 model: {type: GPSModel, loss_fun: l1, graph_pooling: add}
 gt: {layer_type: GINE+Transformer, layers: 2, dim_hidden: 16}
 gnn: {dim_inner: 16, agg: mean, head: san_graph}
@@ -43,10 +43,11 @@ def test_comments_say_what_changed(path):
     lines = convert(path).splitlines()
     assert lines[0] == "# Settings of pyg_samsa, made of zinc.yaml."
     assert [line.split(":")[0] for line in lines if line.startswith("#   ")] == [
-        "#   posenc_RWSE.dim_pe 4",
-        "#   posenc_RWSE.model MLP",
+        "#   posenc_RWSE.pass_as_var True",
     ]
     assert "  dim: 8  # of posenc_RWSE.kernel.times_func range(1,9)" in lines
+    assert "  channels: 4  # of posenc_RWSE.dim_pe 4" in lines
+    assert "  model: mlp  # of posenc_RWSE.model MLP" in lines
     assert "  n_heads: 8  # the default there" in lines
     assert "  node_encoder_name: TypeDictNode  # of dataset.node_encoder_name TypeDictNode+RWSE" in lines
     assert "  loss_fun: l1" in lines

@@ -221,6 +221,7 @@ def test_every_form_loads_up_to_the_data_or_names_what_it_cannot(form, write, mo
         assert cfg.optim.max_epoch == 3
         assert (cfg.pe.kind == "none") == (not {"LapPE", "RWSE", "EquivStableLapPE"} & set((form[3] or "").split("+")))
         assert loaded.translation.notes
+        assert not any(note.startswith(("posenc_LapPE", "posenc_RWSE")) for note in loaded.translation.notes)
         return
     with pytest.raises(ConfigError) as caught:
         load_config(write(form))
@@ -333,7 +334,7 @@ def test_forms_train_an_epoch(form, write, tmp_path, monkeypatch, capsys):
     # What is written runs again in this package's own settings.
     again = load_config(result.folder.file("config.yaml"))
     assert again.translation is None or not again.translation.notes
-    names = {"LapPE": "lap", "RWSE": "rwse", "EquivStableLapPE": "lap1"}
+    names = {"LapPE": "spectrum", "RWSE": "rwse", "EquivStableLapPE": "lap1"}
     assert cfg.pe.role == ("mapped_gate" if "EquivStable" in (form[3] or "") else "add")
     assert cfg.pe.kind == ("+".join(names[part] for part in (form[3] or "").split("+") if part in names) or "none")
 
@@ -514,7 +515,7 @@ def test_encodings_keep_their_dimensions():
     assert values(gps(**times))["pe.dim"] == 3
     lap = {"dataset.node_encoder_name": "LapPE", "posenc_LapPE.enable": True, "model.type": "GPSModel"}
     found = values(lap | {"gt.layer_type": GATED, "posenc_LapPE.eigen.max_freqs": 8})
-    assert (found["pe.kind"], found["pe.dim"], found["dataset.node_encoder_name"]) == ("lap", 8, "LinearNode")
+    assert (found["pe.kind"], found["pe.dim"], found["dataset.node_encoder_name"]) == ("spectrum", 8, "LinearNode")
     assert values(lap | {"gt.layer_type": GATED})["pe.dim"] == 10
 
 
@@ -614,8 +615,8 @@ def test_the_list_holds_what_differs_and_nothing_else():
     # Everything as this package does it, except the width of the encodings.
     same = {"posenc_RWSE__model": "Linear", "posenc_RWSE__raw_norm_type": "BatchNorm", "gnn__layers_pre_mp": 0}
     dropped = {"gnn__agg": "mean", "posenc_LapPE__enable": False, "posenc_LapPE__model": "DeepSet", "gt__gamma": 0.1}
-    (note,) = graphgps.translate(gps(**same, **dropped, posenc_RWSE__dim_pe=28)).notes
-    assert note.startswith("posenc_RWSE.dim_pe 28: ")
+    (note,) = graphgps.translate(gps(**same, **dropped, posenc_RWSE__pass_as_var=True)).notes
+    assert note.startswith("posenc_RWSE.pass_as_var True: ")
     assert not {"gnn.agg", "posenc_LapPE.model", "gt.gamma"} & set(values(gps(**same, **dropped)))
     notes = graphgps.translate(gps(gnn__layers_pre_mp=1, dataset__node_encoder_bn=True)).notes
     assert [note.partition(" ")[0] for note in notes] == ["gnn.layers_pre_mp", "dataset.node_encoder_bn"]

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from pyg_samsa.nn.conv.san_attention import SANAttention
 from pyg_samsa.nn.encoding.distance_gate import PE_ROLES, EncodingDistance
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
 from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
-from pyg_samsa.nn.encoding.positional import PositionalEncoder
+from pyg_samsa.nn.encoding.joined_encoder import encoding_options, make_position_encoder, with_positions
 from pyg_samsa.nn.graph_features import GraphFeatures, encode_graph_features
 from pyg_samsa.nn.models.gnn_blocks import (
     NORMS,
@@ -127,6 +128,8 @@ class GNN(Module):
             `EncodingDistance` and `DistanceGate`. ``"mapped_gate"``: the same after a learned linear map.
         flip_signs: Whether to multiply each column of the encodings of each graph by a random sign in training, as
             eigenvectors need; or how many columns, from the first.
+        pe_options: How the encodings are encoded, and whether they are concatenated instead of added: options of
+            `EncodingOptions`. With a spectrum, ``flip_signs`` is the number of eigenvectors, or True without walks.
         graph_channels: For ``level="graph"``, width of features of whole graphs that are passed as ``graph_features``,
             0 for none. The head sees them encoded, see `GraphFeatures`.
 
@@ -184,6 +187,7 @@ class GNN(Module):
         pe_channels: int = 0,
         pe_role: str = "add",
         flip_signs: bool | int = False,
+        pe_options: Mapping[str, Any] | None = None,
         graph_channels: int = 0,
     ) -> None:
         super().__init__()
@@ -236,22 +240,28 @@ class GNN(Module):
         if level != "link":
             check_no_effect(GNN, {"edge_decoding": edge_decoding}, reason=f"level is {level!r}")
         if not pe_channels:
-            check_no_effect(GNN, {"flip_signs": flip_signs, "pe_role": pe_role}, reason="pe_channels is 0")
+            of_encodings = {"flip_signs": flip_signs, "pe_role": pe_role, "pe_options": pe_options or None}
+            check_no_effect(GNN, of_encodings, reason="pe_channels is 0")
         gated = pe_role != "add"
         if gated:
-            check_no_effect(GNN, {"flip_signs": flip_signs}, reason=f"pe_role is {pe_role!r}")
+            of_nodes = {"flip_signs": flip_signs, "pe_options": pe_options or None}
+            check_no_effect(GNN, of_nodes, reason=f"pe_role is {pe_role!r}")
             if (local if layer == "gps" else layer) not in GATED_BY_DISTANCE:
                 convs = " or ".join(GATED_BY_DISTANCE)
                 raise ConfigError("pe_role", pe_role, f"'add' with other convolutions than {convs}")
         self.layer, self.channels, self.level = layer, channels, level
         self.pe_channels, self.pe_role = pe_channels, pe_role
-        self.node_encoder = make_encoder("in_channels", in_channels, channels)
+        self.node_channels = channels - encoding_options(pe_options).width
+        """Channels of the encoded features of a node, without encodings that are concatenated with them."""
+        if self.node_channels < 1:
+            raise ConfigError("pe_options: channels", channels - self.node_channels, f"less than channels ({channels})")
+        self.node_encoder = make_encoder("in_channels", in_channels, self.node_channels)
         uses_edges = layer not in _WITHOUT_EDGE_FEATURES and edge_channels is not None
         self.edge_encoder = (
             make_encoder("edge_channels", edge_channels, channels) if uses_edges and edge_channels is not None else None
         )
         added = pe_channels and not gated
-        self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if added else None
+        self.pe_encoder = make_position_encoder(pe_channels, channels, flip_signs, pe_options) if added else None
         mapped = channels if pe_role == "mapped_gate" else None
         self.pe_distance = EncodingDistance(pe_channels, mapped) if gated else None
         self.structure = structure
@@ -351,11 +361,12 @@ class GNN(Module):
         paths: Tensor | None,
     ) -> _Encoded:
         edge_index, edge_attr = edges_of(edge_index, edge_attr)
-        h = encode_features("x", self.node_encoder, x, self.channels)
+        h = encode_features("x", self.node_encoder, x, self.node_channels)
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         rows = None if perm is None else inverse_permutation(perm)
         if self.pe_encoder is not None:
-            h = h + self.pe_encoder(pe, index.batch if rows is None else index.batch[rows], index.num_graphs)
+            graph = index.batch if rows is None else index.batch[rows]
+            h = with_positions(h, self.pe_encoder, pe, graph, index.num_graphs)
         edge_index = torch.empty(2, 0, dtype=torch.long, device=h.device) if edge_index is None else edge_index
         encoded = self._encode_edges(edge_index, edge_attr)
         distances = {}

@@ -354,6 +354,8 @@ def _make_tokenizer(in_channels: Features, edge_channels: Features | None, optio
     pe: dict[str, Any] = {"pe_channels": options.pe_channels, "flip_signs": options.flip_signs}
     if options.pe_role != "add":
         pe["pe_role"] = options.pe_role
+    if options.pe_options:
+        pe["pe_options"] = options.pe_options
     if options.tokenizer is not None:
         given = {**(options.tokenizer_options or {}), **(pe if options.pe_channels else {})}
         return make_tokenizer(options.tokenizer, options.channels, in_channels, edge_channels, **given)

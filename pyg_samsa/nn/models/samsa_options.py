@@ -13,6 +13,7 @@ from pyg_samsa.nn.conv.operators import OPERATORS
 from pyg_samsa.nn.conv.samsa_conv import AttentionBackend, Noise, NumSamples, Sampling, Tau
 from pyg_samsa.nn.conv.token_conv import AttentionDropout
 from pyg_samsa.nn.encoding.distance_gate import PE_ROLES
+from pyg_samsa.nn.encoding.joined_encoder import encoding_options
 from pyg_samsa.nn.mlp_head import HEAD_NORMS
 from pyg_samsa.nn.pair_decoder import EDGE_DECODINGS
 from pyg_samsa.nn.readout import INTERACTIONS, LEVELS, POOLS
@@ -114,6 +115,7 @@ class SAMSAOptions:
             PE_ROLES,
         ),
     ] = "add"
+    pe_options: Mapping[str, Any] | None = None
     modality_vector: Annotated[
         bool, Option("Whether a learned vector is added to all tokens, by which a trunk tells modalities apart.")
     ] = False
@@ -156,9 +158,10 @@ class SAMSAOptions:
         check_options(type(self), vars(keep_plain(self)))
         check_integer("channels", self.channels)
         self._check_memory()
+        encoding_options(self.pe_options)
         needed_without: tuple[str, ...]
         if not self.pe_channels:
-            self._must_be_default(("flip_signs", "pe_kind", "pe_role"), "pe_channels is 0")
+            self._must_be_default(("flip_signs", "pe_kind", "pe_role", "pe_options"), "pe_channels is 0")
         if self.pe_role != "add" and self.local not in GATED_BY_DISTANCE:
             hint = f"Set local to {' or '.join(GATED_BY_DISTANCE)}."
             expected = f"'add', because no messages of local {self.local!r} can be weighted by distances"
@@ -179,6 +182,8 @@ class SAMSAOptions:
             self._must_be_default(("centroid_distance",), "coordinate_free is False")
         elif self.pe_role != "add":
             raise ConfigError("pe_role", self.pe_role, "'add' with coordinate_free")
+        elif self.pe_options:
+            raise ConfigError("pe_options", dict(self.pe_options), "none with coordinate_free")
         elif self.positions != "none":
             raise ConfigError("positions", self.positions, "'none' with coordinate_free")
         if not self.has_draws:
@@ -204,7 +209,8 @@ class SAMSAOptions:
             layer += 4 * self.num_samples * self.channels
         hidden = self.graph_hidden or self.channels
         features = hidden * (self.graph_levels or self.graph_channels)
-        return self.num_layers * layer + features + (self.graph_hidden or 0) ** 2
+        encoders = encoding_options(self.pe_options).least_weights(self.channels) if self.pe_options else 0
+        return self.num_layers * layer + encoders + features + (self.graph_hidden or 0) ** 2
 
     def _check_memory(self) -> None:
         """Refuse a network whose weights alone do not fit into the memory of this machine."""

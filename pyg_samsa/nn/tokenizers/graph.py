@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -37,6 +40,7 @@ class GraphTokenizer(NodeTokenizer):
         flip_signs: Whether to flip the signs of these encodings at random in training, or of how many.
         pe_kind: The encodings that are computed from the edges if ``pe`` is not passed, see `NodeTokenizer`.
         pe_role: What they do: ``"add"``, ``"gate"`` or ``"mapped_gate"``, see `NodeTokenizer`.
+        pe_options: How they are encoded, see `NodeTokenizer`.
 
     Shapes:
         - **input:** nodes [N, F], edges [2, E], edge features [E, F'] (*optional*), graph numbers [N] (*optional*)
@@ -72,6 +76,7 @@ class GraphTokenizer(NodeTokenizer):
         flip_signs: bool | int = False,
         pe_kind: str | None = None,
         pe_role: str = "add",
+        pe_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
             channels,
@@ -82,6 +87,7 @@ class GraphTokenizer(NodeTokenizer):
             flip_signs=flip_signs,
             pe_kind=pe_kind,
             pe_role=pe_role,
+            pe_options=pe_options,
         )
         self.bridge = GraphBridge(channels, num_codes, edge_channels is not None, eval_codes, sigma)
 

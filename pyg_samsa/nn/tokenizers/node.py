@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import Module
@@ -9,13 +12,13 @@ from pyg_samsa.errors import ConfigError, ShapeError, check_choice
 from pyg_samsa.functional.batch_vector import inverse_permutation
 from pyg_samsa.functional.graph_index import GraphIndex, check_within_graphs
 from pyg_samsa.functional.inputs import edges_of
-from pyg_samsa.functional.node_encodings import BOTH, NODE_ENCODINGS, node_encodings
+from pyg_samsa.functional.node_encodings import BOTH, NODE_ENCODINGS, WITH_SPECTRUM, node_encodings
 from pyg_samsa.functional.positions import sequence_positions, sinusoidal_positions
 from pyg_samsa.functional.ragged import RaggedIndex
 from pyg_samsa.functional.resolve import resolve
 from pyg_samsa.nn.encoding.distance_gate import PE_ROLES, EncodingDistance
 from pyg_samsa.nn.encoding.feature_encoder import Features, encode_features, make_encoder
-from pyg_samsa.nn.encoding.positional import PositionalEncoder
+from pyg_samsa.nn.encoding.joined_encoder import encoding_options, make_position_encoder, with_positions
 from pyg_samsa.nn.tokenizers.tokens import Tokens, check_edges
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int, Shaped
@@ -41,11 +44,13 @@ class NodeTokenizer(Module):
         flip_signs: Whether to flip the signs of these encodings at random in training, as eigenvectors need; or of how
             many of them, from the first.
         pe_kind: The encodings that are computed from the edges if ``pe`` is not passed: ``"lap"``, ``"lap1"``,
-            ``"rwse"`` or ``"lap+rwse"``, of which the first ``flip_signs`` are eigenvectors, see
+            ``"rwse"``, ``"spectrum"``, or ``"lap+rwse"`` and ``"spectrum+rwse"`` with ``flip_signs`` eigenvectors, see
             `pyg_samsa.functional.node_encodings`; None if they must be passed.
         pe_role: ``"add"``: the encodings are added to the nodes. ``"gate"``: they are not; their distances along the
             edges are passed on to local layers, see `EncodingDistance`. ``"mapped_gate"``: the same after a learned
             linear map, as in GraphGPS.
+        pe_options: How the encodings are encoded, and whether they are concatenated instead of added: options of
+            `EncodingOptions`. None for a `PositionalEncoder`, which is added.
 
     Shapes:
         - **input:** nodes [N, F], graph numbers [N] (*optional*)
@@ -78,6 +83,7 @@ class NodeTokenizer(Module):
         flip_signs: bool | int = False,
         pe_kind: str | None = None,
         pe_role: str = "add",
+        pe_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         check_integer("channels", channels)
@@ -87,21 +93,33 @@ class NodeTokenizer(Module):
         if pe_kind is not None:
             check_choice("pe_kind", pe_kind, NODE_ENCODINGS)
         if not pe_channels:
-            for name, value in {"flip_signs": flip_signs, "pe_kind": pe_kind, "pe_role": pe_role}.items():
+            given = {"flip_signs": flip_signs, "pe_kind": pe_kind, "pe_role": pe_role, "pe_options": pe_options or None}
+            for name, value in given.items():
                 if value not in (False, None, "add"):
                     raise ConfigError(name, value, "left out, because pe_channels is 0: there are no encodings")
         if pe_role != "add" and flip_signs and pe_kind != BOTH:
             raise ConfigError("flip_signs", flip_signs, f"False with pe_role {pe_role!r}: no signs are flipped")
         if pe_kind == BOTH and not 0 < flip_signs < pe_channels:
             raise ConfigError("flip_signs", flip_signs, f"the number of eigenvectors among pe_channels ({pe_channels})")
+        self.encoding = encoding_options(pe_options)
+        """How positional encodings are encoded."""
+        if pe_options and pe_role != "add":
+            raise ConfigError("pe_options", dict(pe_options), f"none with pe_role {pe_role!r}, which encodes no node")
+        if pe_kind is not None and (pe_kind in WITH_SPECTRUM) != self.encoding.is_spectrum:
+            expected = "model deepset or transformer with a spectrum, and only there"
+            raise ConfigError("pe_options: model", self.encoding.model, f"{expected}; pe_kind is {pe_kind!r}")
         self.pe_kind, self.pe_role, self.eigenvectors = pe_kind, pe_role, int(flip_signs)
         self.channels, self.positions, self.pe_channels = int(channels), positions, pe_channels
-        self.node_encoder = make_encoder("in_channels", in_channels, channels)
+        self.node_channels = self.channels - self.encoding.width
+        """Channels of the encoded features of a node, without encodings that are concatenated with them."""
+        if self.node_channels < 1:
+            raise ConfigError("pe_options: channels", self.encoding.width, f"less than channels ({channels})")
+        self.node_encoder = make_encoder("in_channels", in_channels, self.node_channels)
         self.edge_encoder = (
             make_encoder("edge_channels", edge_channels, channels) if edge_channels is not None else None
         )
         added = pe_channels and pe_role == "add"
-        self.pe_encoder = PositionalEncoder(pe_channels, channels, flip_signs) if added else None
+        self.pe_encoder = make_position_encoder(pe_channels, channels, flip_signs, pe_options) if added else None
         mapped = channels if pe_role == "mapped_gate" else None
         self.pe_distance = EncodingDistance(pe_channels, mapped) if pe_role != "add" else None
 
@@ -153,12 +171,13 @@ class NodeTokenizer(Module):
         index, perm = resolve(h.size(0), h.device, batch, None, batch_size)
         rank = None if perm is None else inverse_permutation(perm)
         if self.positions == "sinusoidal":
-            places = sinusoidal_positions(index, self.channels, dtype=h.dtype)
+            places = sinusoidal_positions(index, self.node_channels, dtype=h.dtype)
             h = h + (places if rank is None else places[rank])
         if self.pe_encoder is not None:
             if pe is None and self.pe_kind is not None:
                 pe = self._encodings(edge_index, index, rank)
-            h = h + self.pe_encoder(pe, index.batch if rank is None else index.batch[rank], index.num_graphs)
+            graph = index.batch if rank is None else index.batch[rank]
+            h = with_positions(h, self.pe_encoder, pe, graph, index.num_graphs)
         return h
 
     def _encodings(self, edge_index: Tensor | None, index: RaggedIndex, rank: Tensor | None) -> Tensor:
@@ -167,7 +186,9 @@ class NodeTokenizer(Module):
             edge_index = torch.empty(2, 0, dtype=torch.long, device=index.device)
         assert self.pe_kind is not None
         edges = edge_index if rank is None else rank[edge_index]
-        pe = node_encodings(self.pe_kind, self.pe_channels, edges, index, eigenvectors=self.eigenvectors)
+        chosen = {"laplacian": self.encoding.laplacian, "vector_norm": self.encoding.vector_norm}
+        form = {name: value for name, value in chosen.items() if value is not None}
+        pe = node_encodings(self.pe_kind, self.pe_channels, edges, index, eigenvectors=self.eigenvectors, **form)
         return pe if rank is None else pe[rank]
 
     def with_distances(
@@ -220,7 +241,7 @@ class NodeTokenizer(Module):
             >>> tokenizer.encode_features(x, None, batch_size=1, pos=None, draw=0).shape
             torch.Size([2, 16])
         """
-        return encode_features("x", self.node_encoder, x, self.channels)
+        return encode_features("x", self.node_encoder, x, self.node_channels)
 
     def forward(
         self,

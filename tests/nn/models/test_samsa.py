@@ -447,7 +447,9 @@ def test_added_tokenizers_are_told_of_encodings_if_there_are_some(monkeypatch, p
     seen = []
     monkeypatch.setattr(samsa, "make_tokenizer", lambda *_, **options: seen.append(options))
     options = {"tokenizer": "mine", "tokenizer_options": {"length": 2}, "channels": 8, "flip_signs": False}
-    samsa._make_tokenizer(3, None, types.SimpleNamespace(**options, pe_channels=pe_channels, pe_role=role))
+    samsa._make_tokenizer(
+        3, None, types.SimpleNamespace(**options, pe_channels=pe_channels, pe_role=role, pe_options=None)
+    )
     assert seen == [given | ({"flip_signs": False} if pe_channels else {})]
 
 

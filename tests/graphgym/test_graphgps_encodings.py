@@ -1,0 +1,165 @@
+"""Encoders of positional encodings in configurations of GraphGPS."""
+
+import pytest
+import yaml
+from torch_geometric.graphgym.config import cfg
+
+from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.baselines import gnn_options
+from pyg_samsa.graphgym.config import load_config
+from pyg_samsa.graphgym.graphgps import translate
+from pyg_samsa.graphgym.network import encoding_options
+
+LAP = {
+    "model.type": "SANTransformer",
+    "gt.dim_hidden": 32,
+    "gnn.dim_inner": 32,
+    "dataset.node_encoder_name": "LapPE",
+    "posenc_LapPE.enable": True,
+}
+WALKS = {"posenc_RWSE.enable": True, "posenc_RWSE.kernel.times_func": "range(1,9)"}
+RWSE = LAP | WALKS | {"dataset.node_encoder_name": "LinearNode+RWSE", "posenc_LapPE.enable": False}
+BOTH = LAP | WALKS | {"dataset.node_encoder_name": "LinearNode+LapPE+RWSE"}
+
+
+def encoders(leaves, **changes):
+    made = translate(leaves | {key.replace("__", "."): value for key, value in changes.items()})
+    assert not made.notes
+    return {key.removeprefix("pe."): taken.value for key, taken in made.settings.items() if key.startswith("pe.")}
+
+
+EIGEN = {"laplacian": "sym", "vector_norm": "l2"}
+
+
+def test_a_file_without_details_has_the_defaults_of_there():
+    shared = {"channels": 16, "norm": "none"}
+    spectrum = {"dim": 10, "model": "deepset", "layers": 3, "post_layers": 0, **EIGEN, **shared}
+    assert encoders(LAP) == {"kind": "spectrum", **spectrum}
+    assert encoders(RWSE) == {"kind": "rwse", "dim": 8, "model": "linear", **shared}
+    walks = {"steps": 8, "walk_model": "linear", "walk_channels": 16, "walk_norm": "none"}
+    assert encoders(BOTH, gt__dim_hidden=64, gnn__dim_inner=64) == {"kind": "spectrum+rwse", **spectrum, **walks}
+
+
+def test_details_of_eigenvectors():
+    group = "posenc_LapPE."
+    asked = {"model": "Transformer", "dim_pe": 8, "layers": 1, "n_heads": 2, "post_layers": 2}
+    asked |= {"raw_norm_type": "BatchNorm", "eigen.laplacian_norm": "none", "eigen.eigvec_norm": "abs-max"}
+    assert encoders(LAP | {group + key: value for key, value in asked.items()}) == {
+        "kind": "spectrum",
+        "dim": 10,
+        "model": "transformer",
+        "channels": 8,
+        "layers": 1,
+        "heads": 2,
+        "post_layers": 2,
+        "norm": "batch",
+        "laplacian": "none",
+        "vector_norm": "abs-max",
+    }
+
+
+def test_details_of_walks():
+    asked = {"posenc_RWSE.model": "MLP", "posenc_RWSE.layers": 4, "posenc_RWSE.dim_pe": 5}
+    asked |= {"posenc_RWSE.raw_norm_type": "BatchNorm"}
+    found = {"model": "mlp", "layers": 4, "channels": 5, "norm": "batch"}
+    assert found.items() <= encoders(RWSE | asked).items()
+    assert {f"walk_{key}": value for key, value in found.items()}.items() <= encoders(BOTH | asked).items()
+
+
+def test_an_asymmetric_laplacian_is_listed():
+    made = translate(LAP | {"posenc_LapPE.eigen.laplacian_norm": "rw"})
+    (note,) = made.notes
+    assert note.startswith("posenc_LapPE.eigen.laplacian_norm rw: ")
+    assert made.settings["pe.laplacian"].value == "sym"
+
+
+@pytest.mark.parametrize(
+    ("leaves", "key", "value"),
+    [
+        (LAP, "posenc_LapPE.model", "Linear"),
+        (LAP, "posenc_LapPE.raw_norm_type", "LayerNorm"),
+        (LAP, "posenc_LapPE.eigen.laplacian_norm", "random"),
+        (LAP, "posenc_LapPE.eigen.eigvec_norm", "L3"),
+        (RWSE, "posenc_RWSE.model", "DeepSet"),
+    ],
+)
+def test_unknown_parts_are_refused(leaves, key, value):
+    with pytest.raises(ConfigError) as caught:
+        translate(leaves | {key: value})
+    assert (caught.value.key, caught.value.value) == (key, value)
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "both.yaml"
+    nested = {}
+    for key, value in BOTH.items():
+        node = nested
+        *groups, name = key.split(".")
+        for group in groups:
+            node = node.setdefault(group, {})
+        node[name] = value
+    file.write_text(yaml.safe_dump(nested))
+    return file
+
+
+def test_options_of_the_network(path):
+    load_config(path, ["gt.dim_hidden", "64", "gnn.dim_inner", "64", "gt.n_heads", "4"])
+    options = gnn_options("san")
+    assert (options["pe_channels"], options["flip_signs"], options["pe_role"]) == (28, 10, "add")
+    assert options["pe_options"]["walk_channels"] == 16
+    with pytest.raises(ConfigError, match=r"pe\.channels: got 32, expected less than the channels of a node \(32\)"):
+        load_config(path) and gnn_options("san")
+
+
+@pytest.mark.parametrize(
+    ("opts", "kept", "dropped"),
+    [
+        ("pe.kind rwse", {"channels": 16, "norm": "none", "model": None}, "layers post_layers laplacian walk_channels"),
+        ("pe.kind spectrum", {"model": "deepset", "layers": 3}, "steps walk_model walk_channels walk_norm"),
+        ("pe.kind rwse pe.model mlp", {"model": "mlp", "layers": 3}, "post_layers walk_channels"),
+        ("pe.kind lap pe.role gate", {"role": "add", "channels": 16}, "layers laplacian"),
+        ("pe.model transformer", {"layers": 3, "walk_channels": 16}, ""),
+        ("pe.kind none", {"kind": "none"}, "channels model layers norm laplacian walk_model"),
+    ],
+)
+def test_details_give_way_to_other_encodings(path, opts, kept, dropped):
+    load_config(path, ["gt.dim_hidden", "64", "gnn.dim_inner", "64", *opts.split()])
+    encoding_options()
+    assert kept.items() <= dict(cfg.pe).items()
+    assert all(cfg.pe[name] is None for name in dropped.split())
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"kind": "rwse", "model": "deepset"}, "pe.model"),
+        ({"kind": "spectrum", "model": "mlp"}, "pe.model"),
+        ({"kind": "spectrum", "heads": 2}, "pe.heads"),
+        ({"kind": "lap", "walk_channels": 2}, "pe.walk_channels"),
+        ({"kind": "none", "channels": 2}, "pe.channels"),
+        ({"kind": "spectrum+rwse", "channels": 2}, "pe.walk_channels"),
+        ({"kind": "spectrum", "role": "gate"}, "pe.role"),
+        ({"kind": "lap", "laplacian": "none"}, "pe.laplacian"),
+    ],
+)
+def test_settings_without_effect_are_refused(settings, key):
+    for name, value in settings.items():
+        cfg.pe[name] = value
+    with pytest.raises(ConfigError) as caught:
+        encoding_options()
+    assert caught.value.key == key
+
+
+def test_settings_become_options_of_networks():
+    cfg.pe.kind, cfg.pe.dim = "spectrum", 6
+    assert encoding_options() == {
+        "pe_channels": 12,
+        "flip_signs": 6,
+        "pe_role": "add",
+        "pe_options": {"model": "deepset"},
+    }
+    cfg.pe.kind, cfg.pe.steps, cfg.pe.laplacian = "spectrum+rwse", 3, "none"
+    found = encoding_options()
+    assert (found["pe_channels"], found["flip_signs"]) == (15, 6)
+    assert found["pe_options"] == {"model": "deepset", "laplacian": "none"}
