@@ -136,7 +136,7 @@ ENCODINGS = {
         "enable": True,
         "kernel": {"times_func": "range(1,6)"},
         "model": "Linear",
-        "dim_pe": 4,
+        "dim_pe": 3,
         "raw_norm_type": "BatchNorm",
     },
     "SignNet": {"enable": True, "model": "MLP", "dim_pe": 4, "phi_out_dim": 4, "eigen": EIGEN},

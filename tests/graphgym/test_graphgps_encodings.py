@@ -118,7 +118,6 @@ def test_options_of_the_network(path):
         ("pe.kind rwse", {"channels": 16, "norm": "none", "model": None}, "layers post_layers laplacian walk_channels"),
         ("pe.kind spectrum", {"model": "deepset", "layers": 3}, "steps walk_model walk_channels walk_norm"),
         ("pe.kind rwse pe.model mlp", {"model": "mlp", "layers": 3}, "post_layers walk_channels"),
-        ("pe.kind lap pe.role gate", {"role": "add", "channels": 16}, "layers laplacian"),
         ("pe.model transformer", {"layers": 3, "walk_channels": 16}, ""),
         ("pe.kind none", {"kind": "none"}, "channels model layers norm laplacian walk_model"),
     ],

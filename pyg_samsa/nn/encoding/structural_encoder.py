@@ -18,7 +18,7 @@ COLUMN_MODELS = ("linear", "mlp")
 
 
 class StructuralEncoder(Module):
-    r"""Precomputed encodings of nodes, mapped as structural encodings of `GraphGPS <https://arxiv.org/abs/2205.12454>`_.
+    r"""Precomputed encodings of nodes, mapped as in `GraphGPS <https://arxiv.org/abs/2205.12454>`_.
 
     .. math::
         h_i = W \, \mathrm{BatchNorm}(s_{b(i)} \odot \mathrm{pe}_i) + b \quad \text{or} \quad
