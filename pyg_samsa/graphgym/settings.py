@@ -135,7 +135,7 @@ def values_for(owner: Callable[..., Any], config: Mapping[str, Any]) -> dict[str
         >>> import pyg_samsa.graphgym
         >>> from pyg_samsa.datasets.encodings import add_encoding
         >>> values_for(add_encoding, cfg)
-        {'kind': 'none', 'dim': 16, 'steps': None}
+        {'kind': 'none', 'dim': 16, 'steps': None, 'laplacian': None, 'vector_norm': None}
     """
     return {name: value_of(key, config) for name, key in _KEYS[owner].items()}
 

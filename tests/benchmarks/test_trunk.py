@@ -28,6 +28,7 @@ def test_a_seed_without_a_partner_is_left_out():
     assert trunk_report.compared(rows)["alone"].tolist() == ["0.5500 ± 0.0707"] * 2
 
 
+@pytest.mark.painted
 def test_figures_are_written(tmp_path):
     rows = scores().assign(share=0.05)
     rows = pd.concat([rows, rows.assign(share=1.0)]).rename(columns={"trained": "start"})

@@ -33,6 +33,7 @@ def grid(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.painted
 def test_cells_run_are_skipped_and_continued(grid, tmp_path, capsys, monkeypatch):
     path, out = grid(cells={"few": {"samsa.num_samples": 2}}), tmp_path / "out"
     assert main(["sweep", str(path), "--out", str(out)]) == 0
