@@ -9,7 +9,7 @@ from torch_geometric.nn import MLP
 from torch_geometric.nn.inits import reset
 
 from pyg_samsa.errors import ConfigError, check_choice
-from pyg_samsa.nn.encoding.positional import check_encodings
+from pyg_samsa.nn.encoding.positional import check_encodings, flip_columns
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
 
@@ -137,8 +137,7 @@ class LaplacianEncoder(Module):
             return pe.new_zeros(0, self.channels)
         absent = values < 0
         if self.training:
-            signs = torch.randint(0, 2, (num_graphs, self.num_frequencies), device=pe.device) * 2 - 1
-            vectors = vectors * signs[graph]
+            vectors = flip_columns(vectors, self.num_frequencies, graph, num_graphs)
         pairs = torch.stack([vectors, values], dim=2).masked_fill(absent.unsqueeze(2), 0)
         if self.norm is not None:
             pairs = self.norm(pairs)

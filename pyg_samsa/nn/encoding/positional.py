@@ -80,9 +80,8 @@ class PositionalEncoder(Module):
         """
         pe = check_encodings(pe, graph.size(0), self.pe_channels)
         pe = pe.to(self.lin.weight.dtype)
-        if self.flip_signs and self.training:
-            signs = torch.randint(0, 2, (num_graphs, self.flip_signs), device=pe.device) * 2 - 1
-            pe = pe * nn.functional.pad(signs, (0, self.pe_channels - self.flip_signs), value=1)[graph]
+        if self.training:
+            pe = flip_columns(pe, self.flip_signs, graph, num_graphs)
         if not pe.size(0):
             return pe.new_zeros(0, self.lin.out_features)
         # PyG's layer looks at the number of nodes, which an exported program must not.
@@ -114,3 +113,25 @@ def check_encodings(pe: Float[Tensor, "N P"] | None, num_nodes: int, pe_channels
         raise ShapeError("pe", found, f"positional encodings [{num_nodes}, {pe_channels}]", hint=hint)
     check_finite("pe", pe)
     return pe
+
+
+def flip_columns(
+    pe: Float[Tensor, "N P"], count: int, graph: Int[Tensor, " N"], num_graphs: int
+) -> Float[Tensor, "N P"]:
+    r"""Multiply the first columns of the encodings of each graph by random signs, :math:`s_{b(i)} \odot \mathrm{pe}_i`.
+
+    Args:
+        pe: Encodings of the nodes.
+        count: Number of columns, from the first, that get a sign; 0 to P.
+        graph: Graph number of every node.
+        num_graphs: Number of graphs.
+
+    Example:
+        >>> flipped = flip_columns(torch.ones(3, 4), 2, torch.tensor([0, 0, 1]), 2)
+        >>> bool((flipped[0] == flipped[1]).all()), flipped[:, 2:].sum().item()
+        (True, 6.0)
+    """
+    if not count:
+        return pe
+    signs = torch.randint(0, 2, (num_graphs, count), device=pe.device) * 2 - 1
+    return pe * nn.functional.pad(signs, (0, pe.size(1) - count), value=1)[graph]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import Linear, Module
 from torch_geometric.nn import BatchNorm
 
 from pyg_samsa.errors import check_choice
 from pyg_samsa.functional.device_path import is_exporting
 from pyg_samsa.nn.encoding.laplacian_encoder import RAW_NORMS, relu_mlp
-from pyg_samsa.nn.encoding.positional import check_encodings
+from pyg_samsa.nn.encoding.positional import check_encodings, flip_columns
 from pyg_samsa.options import check_integer
 from pyg_samsa.typing import Float, Int
 
@@ -46,6 +45,7 @@ class StructuralEncoder(Module):
         NumericalError: An encoding is not finite.
 
     Example:
+        >>> import torch
         >>> StructuralEncoder(20, 28, model="mlp")(torch.rand(3, 20), torch.tensor([0, 0, 1]), 2).shape
         torch.Size([3, 28])
 
@@ -91,14 +91,14 @@ class StructuralEncoder(Module):
             num_graphs: Number of graphs.
 
         Example:
+            >>> import torch
             >>> StructuralEncoder(2, 8)(torch.zeros(0, 2), torch.zeros(0, dtype=torch.long), 1).shape  # no nodes
             torch.Size([0, 8])
         """
         pe = check_encodings(pe, graph.size(0), self.pe_channels)
         pe = pe.to(next(self.parameters()).dtype)
-        if self.flip_signs and self.training:
-            signs = torch.randint(0, 2, (num_graphs, self.flip_signs), device=pe.device) * 2 - 1
-            pe = pe * nn.functional.pad(signs, (0, self.pe_channels - self.flip_signs), value=1)[graph]
+        if self.training:
+            pe = flip_columns(pe, self.flip_signs, graph, num_graphs)
         if not pe.size(0):
             return pe.new_zeros(0, self.channels)
         if self.norm is not None:
