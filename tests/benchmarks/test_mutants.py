@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks import mutants
-from benchmarks.mutants import Mutant, Trial, draw, find_places, mirrored_tests, mutate, table, why_equivalent
+from benchmarks.mutants import Mutant, Trial, draw, find_places, mirrored_tests, mutate, other_tests, table, why_equivalent
 
 SOURCE = '''"""Says 1 + 1."""
 from __future__ import annotations
@@ -74,6 +74,36 @@ def test_outcomes(repository, tmp_path_factory, test, outcome):
     trial.check([mutant])
     assert trial.outcome(mutant) == outcome
     assert (trial.folder / mutant.file).read_text() == SOURCE
+
+
+def test_tests_of_who_imports_a_file_notice_what_its_own_do_not(repository, tmp_path_factory):
+    root = repository("assert larger(2, 1)")
+    for place, text in {
+        "pyg_samsa/metrics/__init__.py": "from pyg_samsa.metrics.larger import larger as larger\n",
+        "pyg_samsa/metrics/smaller.py": "from pyg_samsa.metrics.larger import larger\ndef smaller(x, y): return larger(y, x)",
+        "pyg_samsa/metrics/apart.py": "from pyg_samsa.metrics.smaller import smaller",
+        "tests/metrics/test_smaller.py": "from pyg_samsa.metrics.smaller import smaller\ndef test_it(): assert smaller(1, 2)",
+        "tests/metrics/test_apart.py": "",
+        "tests/test_package.py": "from pyg_samsa.metrics import larger\ndef test_it(): assert not larger(1, 1)",
+    }.items():
+        (root / place).write_text(text)
+    file = "pyg_samsa/metrics/larger.py"
+    assert other_tests(root, file) == ["tests/test_package.py", "tests/metrics/test_smaller.py"]
+    mutant = Mutant(file, 9, "core/ReplaceComparisonOperator_Gt_GtE", 1, "return x > y", "return x >= y")
+    assert Trial(root, tmp_path_factory.mktemp("copy"), 120).outcome(mutant) == "killed"
+    # Tests that fail without the change too say nothing about it.
+    (root / "tests/test_package.py").write_text("from pyg_samsa.metrics import larger\ndef test_it(): assert 0")
+    with pytest.raises(RuntimeError, match="fail without the change too"):
+        Trial(root, tmp_path_factory.mktemp("copy"), 120).outcome(mutant)
+
+
+def test_other_tests_that_take_too_long_notice_nothing(repository, tmp_path_factory):
+    root = repository("assert larger(2, 1)")
+    (root / "tests/test_long.py").write_text(
+        "import time\nfrom pyg_samsa.metrics.larger import larger\ndef test_it(): time.sleep(60)"
+    )
+    mutant = Mutant("pyg_samsa/metrics/larger.py", 9, "core/ReplaceComparisonOperator_Gt_GtE", 1, "", "")
+    assert Trial(root, tmp_path_factory.mktemp("copy"), 5).outcome(mutant) == "survived"
 
 
 def test_a_change_that_breaks_the_import_of_a_conftest_is_killed(repository, tmp_path_factory):
