@@ -3,7 +3,8 @@
 cosmic-ray finds the places and makes the changes. For each change of a fixed list, tests run in a copy of the
 repository: first those at the mirrored path and the examples in the file itself, then those of the files that import it
 and those that import what it defines. A change that they notice is killed; one that they do not notice survived, and
-lacks a test. Changes that cannot be noticed are listed in ``equivalent_mutants.yaml`` with the reason, and do not count.
+lacks a test. Changes that cannot be noticed are listed in ``equivalent_mutants.yaml`` with the reason; they do not
+count.
 """
 
 from __future__ import annotations

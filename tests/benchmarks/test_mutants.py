@@ -1,7 +1,17 @@
 import pytest
 
 from benchmarks import mutants
-from benchmarks.mutants import Mutant, Trial, draw, find_places, mirrored_tests, mutate, other_tests, table, why_equivalent
+from benchmarks.mutants import (
+    Mutant,
+    Trial,
+    draw,
+    find_places,
+    mirrored_tests,
+    mutate,
+    other_tests,
+    table,
+    why_equivalent,
+)
 
 SOURCE = '''"""Says 1 + 1."""
 from __future__ import annotations
@@ -80,9 +90,11 @@ def test_tests_of_who_imports_a_file_notice_what_its_own_do_not(repository, tmp_
     root = repository("assert larger(2, 1)")
     for place, text in {
         "pyg_samsa/metrics/__init__.py": "from pyg_samsa.metrics.larger import larger as larger\n",
-        "pyg_samsa/metrics/smaller.py": "from pyg_samsa.metrics.larger import larger\ndef smaller(x, y): return larger(y, x)",
+        "pyg_samsa/metrics/smaller.py": "from pyg_samsa.metrics.larger import larger\n"
+        "def smaller(x, y): return larger(y, x)",
         "pyg_samsa/metrics/apart.py": "from pyg_samsa.metrics.smaller import smaller",
-        "tests/metrics/test_smaller.py": "from pyg_samsa.metrics.smaller import smaller\ndef test_it(): assert smaller(1, 2)",
+        "tests/metrics/test_smaller.py": "from pyg_samsa.metrics.smaller import smaller\n"
+        "def test_it(): assert smaller(1, 2)",
         "tests/metrics/test_apart.py": "",
         "tests/test_package.py": "from pyg_samsa.metrics import larger\ndef test_it(): assert not larger(1, 1)",
     }.items():
