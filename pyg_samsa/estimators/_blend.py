@@ -44,7 +44,7 @@ def fit_blend(
 ) -> BlendPredictor:
     """Fit models on descriptors to molecules, and blend them with a network by the loss on the validation rows.
 
-    The inputs of the models are those of ``predictor.tree_inputs`` and ``predictor.gp_inputs``. The validation rows
+    The inputs of the models are the defaults of ``predictor.tree_inputs`` and ``predictor.gp_inputs``. The validation rows
     also calibrate intervals. Without them all members have the same weight, and there is no calibration.
 
     Args:
@@ -78,7 +78,8 @@ def fit_blend(
     library = "lightgbm" if "trees" in kinds else "auto"
     boosting, process = BoostingOptions(library, **TABLE_TREES, seed=seed), GaussianProcessOptions(seed=seed)
     options: dict[str, Any] = {"kinds": kinds, "standardize": standardize}
-    for label, model in descriptor_models(task, PredictorOptions(), boosting, process, **options).items():
+    given = PredictorOptions().for_task(task.kind)
+    for label, model in descriptor_models(task, given, boosting, process, **options).items():
         for name in model.descriptors:
             if name not in vectors:
                 vectors[name] = compute_descriptors(smiles, [name], workers=1, progress=False)
