@@ -44,8 +44,8 @@ def fit_blend(
 ) -> BlendPredictor:
     """Fit models on descriptors to molecules, and blend them with a network by the loss on the validation rows.
 
-    The inputs of the models are the defaults of ``predictor.tree_inputs`` and ``predictor.gp_inputs``. The validation rows
-    also calibrate intervals. Without them all members have the same weight, and there is no calibration.
+    The inputs of the models are the defaults of ``predictor.tree_inputs`` and ``predictor.gp_inputs``. The validation
+    rows also calibrate intervals. Without them all members have the same weight, and there is no calibration.
 
     Args:
         smiles: n molecules.
