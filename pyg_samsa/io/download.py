@@ -21,12 +21,32 @@ _LARGEST = 2**36
 _LOGGER = logging.getLogger(__name__)
 
 
+class UnreachableError(DataNotFoundError):
+    """A file is not there and cannot be downloaded.
+
+    Args:
+        url: Its address.
+        target: Where it would be.
+        reason: Why it cannot be downloaded.
+
+    Example:
+        >>> str(UnreachableError("https://example.org/a.zip", Path("a.zip"), "the server does not answer"))
+        'a.zip is not there and cannot be downloaded from https://example.org/a.zip: the server does not answer'
+    """
+
+    def __init__(self, url: str, target: Path, reason: str) -> None:
+        hint = f"Check the network, or fetch the file with a browser and save it as {target}."
+        super().__init__(f"{target.name} is not there and cannot be downloaded from {url}: {reason}", hint=hint)
+        self.reason = reason
+
+
 def fetch(url: str, dest: str | os.PathLike[str], known_hash: str | None, *, progress: bool = True) -> Path:
     """Download ``url`` to ``dest``, unless the file exists already.
 
     The certificate of the server is checked. A redirection from https to http, a body shorter than announced and a
     wrong hash are errors, and leave no file. If no hash was published (``known_hash=None``), the SHA-256 of the first
-    download is recorded in ``<dest>.sha256``, and later uses of the file are checked against it.
+    download is recorded in ``<dest>.sha256``, and the file and later downloads are checked against it. A file that
+    somebody else put there has no record and is used as it is.
 
     Args:
         url: http or https address.
@@ -38,7 +58,7 @@ def fetch(url: str, dest: str | os.PathLike[str], known_hash: str | None, *, pro
         ``dest``.
 
     Raises:
-        DataNotFoundError: There is no network, no such server, or no such file on it.
+        UnreachableError: There is no network, no such server, or no such file on it.
         DataIntegrityError: The existing or the downloaded file has a wrong hash.
 
     Example:
@@ -51,15 +71,14 @@ def fetch(url: str, dest: str | os.PathLike[str], known_hash: str | None, *, pro
     """
     target = Path(dest)
     with lock(target):
-        expected = known_hash or _recorded(target)
+        recorded = None if known_hash else _recorded(target)
+        expected = known_hash or recorded
         if target.is_file():
             if expected:
-                verify(target, expected)
-            else:
-                _record(target)
+                _verify_there(target, expected, recorded)
             return target
         remove_partial(target)
-        _retrieve(url, target, expected, progress)
+        _retrieve(url, target, expected, recorded, progress)
         if known_hash is None:
             _record(target)
     return target
@@ -74,15 +93,33 @@ def _recorded(target: Path) -> str | None:
     return f"sha256:{record.read_text().split()[0]}" if record.is_file() else None
 
 
+def _verify_there(target: Path, expected: str, recorded: str | None) -> None:
+    """Check a file that was there already; one that differs from an earlier download may be the right one."""
+    try:
+        verify(target, expected)
+    except DataIntegrityError as error:
+        if recorded is None:
+            raise
+        found = f"sha256 {sha256(target)}"
+        hint = f"If this file is the right one, delete {_record_path(target)}."
+        raise DataIntegrityError(target, f"the file of the first download ({expected})", found, hint=hint) from error
+
+
 def _record(target: Path) -> None:
-    if not _record_path(target).is_file():
+    record = _record_path(target)
+    if not record.is_file():
         digits = sha256(target)
-        _LOGGER.warning("%s: nobody published its hash; its SHA-256 is recorded and compared from now on.", target.name)
+        _LOGGER.warning(
+            "%s: there is no published hash to check this download against. Its SHA-256 is now in %s, and later "
+            "downloads are checked against that.",
+            target.name,
+            record.name,
+        )
         with atomic_write(_record_path(target)) as temporary:
             temporary.write_text(f"{digits}  {target.name}\n")
 
 
-def _retrieve(url: str, target: Path, expected: str | None, progress: bool) -> None:
+def _retrieve(url: str, target: Path, expected: str | None, recorded: str | None, progress: bool) -> None:
     import requests
 
     with atomic_write(target) as temporary:
@@ -96,6 +133,8 @@ def _retrieve(url: str, target: Path, expected: str | None, progress: bool) -> N
             except DataIntegrityError as error:
                 got = f"another file from the server: {error}".replace(str(temporary), url)
                 hint = f"Find {target.name} elsewhere; nothing was written."
+                if recorded:
+                    hint = f"Nothing was written. To accept another version, delete {_record_path(target)}."
                 raise DataIntegrityError(target, expected, got, hint=hint) from None
 
 
@@ -129,7 +168,7 @@ def _stream(url: str, temporary: Path, target: Path, progress: bool) -> None:
             raise requests.ConnectionError(f"{temporary.stat().st_size} of {announced} bytes arrived")
 
 
-def _unreachable(url: str, target: Path, error: Any) -> DataNotFoundError:
+def _unreachable(url: str, target: Path, error: Any) -> UnreachableError:
     import requests
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
@@ -144,5 +183,4 @@ def _unreachable(url: str, target: Path, error: Any) -> DataNotFoundError:
         reason = "there is no connection to the server"
     else:
         reason = str(error)
-    hint = f"Check the network, or fetch the file with a browser and save it as {target}."
-    return DataNotFoundError(f"{target.name} is not there and cannot be downloaded from {url}: {reason}", hint=hint)
+    return UnreachableError(url, target, reason)

@@ -179,25 +179,39 @@ def test_a_file_that_is_there_is_checked_not_replaced(server, tmp_path):
 def test_without_a_published_hash_the_first_download_is_recorded_and_later_ones_must_equal_it(server, tmp_path, caplog):
     target = tmp_path / "data.bin"
     fetch(server.url + "/file", target, None, progress=False)
-    assert caplog.messages == ["data.bin: nobody published its hash; its SHA-256 is recorded and compared from now on."]
+    assert caplog.messages == [
+        "data.bin: there is no published hash to check this download against. Its SHA-256 is now in data.bin.sha256, "
+        "and later downloads are checked against that."
+    ]
     assert left(tmp_path) == ["data.bin", "data.bin.sha256"]
     assert (tmp_path / "data.bin.sha256").read_text() == f"{hashlib.sha256(CONTENT).hexdigest()}  data.bin\n"
     target.unlink()
     fetch(server.url + "/file", target, None, progress=False)
     target.unlink()
     server.RequestHandlerClass.content = b"other"
-    with pytest.raises(DataIntegrityError):
+    with pytest.raises(DataIntegrityError) as caught:
         fetch(server.url + "/file", target, None, progress=False)
+    assert f"To accept another version, delete {target}.sha256." in caught.value.hint
     assert left(tmp_path) == ["data.bin.sha256"]
 
 
-def test_a_file_changed_after_its_first_use_is_noticed(tmp_path):
+def test_a_file_that_differs_from_the_first_download_is_noticed(server, tmp_path):
     target = tmp_path / "data.bin"
-    target.write_bytes(b"mine")
-    fetch("http://127.0.0.1:9/file", target, None)
+    fetch(server.url + "/file", target, None, progress=False)
     target.write_bytes(b"else")
-    with pytest.raises(DataIntegrityError):
-        fetch("http://127.0.0.1:9/file", target, None)
+    with pytest.raises(DataIntegrityError, match="the file of the first download") as caught:
+        fetch(server.url + "/file", target, None)
+    assert caught.value.hint == f"If this file is the right one, delete {target}.sha256."
+    (tmp_path / "data.bin.sha256").unlink()
+    assert fetch(server.url + "/file", target, None).read_bytes() == b"else"
+
+
+def test_a_file_that_somebody_put_there_can_be_replaced(tmp_path):
+    target = tmp_path / "data.bin"
+    for content in (b"half", b"whole"):
+        target.write_bytes(content)
+        assert fetch("http://127.0.0.1:9/file", target, None).read_bytes() == content
+    assert left(tmp_path) == ["data.bin"]
 
 
 def test_old_leftovers_go(server, tmp_path):

@@ -14,11 +14,11 @@ from torch_geometric.data import Data
 from pyg_samsa.datasets.base import Prepared, SplitDataset, load_tensors, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
-from pyg_samsa.datasets.molecules.lrgb_release import join_collated, unpack
+from pyg_samsa.datasets.molecules.lrgb_release import join_collated
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.raw_files import unpack_release
 from pyg_samsa.datasets.sources import gnn_benchmark_zip
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.io.download import fetch
+from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.task import SPLITS, Task
 
 _VERSION = 1
@@ -107,7 +107,7 @@ class GNNBenchmark(SplitDataset):
         if name not in SETS:
             raise ConfigError("name", name, sorted(SETS))
         about = SETS[name]
-        prepared = prepare_once(prepared_path(root, name), lambda: _find(Path(root), about, download, progress))
+        prepared = prepare_once(prepared_path(root, name), lambda: _find(Path(root), name, download, progress))
         super().__init__(prepared, about.task, about.features, transform=transform, root=root)
 
 
@@ -121,26 +121,22 @@ def prepared_path(root: str | os.PathLike[str], name: str) -> Path:
     return Path(root) / _FOLDER / SETS[name].official / f"{name}-v{_VERSION}.pt"
 
 
-def _find(root: Path, about: _Set, download: bool, progress: bool) -> Prepared:
-    name = about.official
-    folders = [root / _FOLDER / name, root / name]
+def _find(root: Path, name: str, download: bool, progress: bool) -> Prepared:
+    about = SETS[name]
+    official = about.official
+    folders = [root / _FOLDER / official, root / official]
     for folder in folders:
         processed = [folder / "processed" / f"{split}_data.pt" for split in SPLITS]
         if all(path.is_file() for path in processed):
             parts = [load_tensors(path) for path in processed]
             return _check(join_collated(parts, processed), about, folder / "processed")
-        raw = folder / "raw" / f"{name}_v2.pt"
+        raw = folder / "raw" / f"{official}_v2.pt"
         if raw.is_file():
             return _from_raw(raw, about)
     folder = folders[0]
-    remote = gnn_benchmark_zip(name)
-    if not download:
-        hint = f"Allow the download, or unpack {remote.name} into {folder / 'raw'}."
-        raise DataNotFoundError(f"{name}: no files in {folder}", hint=hint)
-    archive = fetch(remote.url, folder / remote.name, remote.known_hash, progress=progress)
-    raw = folder / "raw" / f"{name}_v2.pt"
-    unpack(archive, raw.parent, [raw.name])
-    archive.unlink()
+    raw = folder / "raw" / f"{official}_v2.pt"
+    remote = gnn_benchmark_zip(official)
+    unpack_release(name, folder, remote, raw.parent, [raw.name], download=download, progress=progress)
     return _from_raw(raw, about)
 
 

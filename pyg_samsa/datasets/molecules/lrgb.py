@@ -21,10 +21,10 @@ from pyg_samsa.datasets.dataset_registry import Importer, register_dataset
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.molecules.lrgb_release import Release, check_release, find_release, prepare_release
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.raw_files import fetch_files
 from pyg_samsa.datasets.sources import RemoteFile
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io import safe_pickle
-from pyg_samsa.io.download import fetch
 from pyg_samsa.io.files import lock, remove_partial, verify
 from pyg_samsa.options import Option
 from pyg_samsa.task import SPLITS, Task
@@ -217,28 +217,16 @@ def _find(folder: Path, official: _Official, source: str | None, workers: int | 
     prepared = find_release(official.release, folder, progress=progress)
     if prepared is not None:
         return prepared
-    if source is None:
-        raise _nothing_there(official, folder, "the download is switched off")
-    try:
-        if source == "pyg":
-            return prepare_release(official.release, folder, download=True, progress=progress)
-        for file, path in ((official.split, split), (official.csv, csv)):
-            fetch(file.url, path, file.known_hash, progress=progress)
-    except DataNotFoundError as error:
-        raise _nothing_there(official, folder, str(error)) from error
-    return read_official(official, csv, split, workers=workers, progress=progress)
-
-
-def _nothing_there(official: _Official, folder: Path, reason: str) -> DataNotFoundError:
+    if source == "pyg":
+        return prepare_release(official.release, folder, download=True, progress=progress)
     name = official.release.name
-    root = folder.parent
     hint = (
-        f"Three ways: (1) put a prepared {prepared_path(root, name).name} into {folder}; "
-        f"(2) `pyg-samsa data import {name} --csv {official.csv.name} --split {official.split.name} --root {root}` "
-        f"with the official files ({official.csv.url} and {official.split.url}); "
-        f"(3) connect this machine to the network and run `pyg-samsa data prepare {name} --root {root}`."
+        f"To read them from another folder: `pyg-samsa data import {name} --csv {official.csv.name} "
+        f"--split {official.split.name} --root {folder.parent}`."
     )
-    return DataNotFoundError(f"{name} is not in {folder}: {reason}", hint=hint)
+    remotes = [official.split, official.csv]
+    fetch_files(name, folder / "raw", remotes, download=source is not None, progress=progress, hint=hint)
+    return read_official(official, csv, split, workers=workers, progress=progress)
 
 
 def read_official(official: _Official, csv: Path, split: Path, *, workers: int | None, progress: bool) -> Prepared:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +16,11 @@ from pyg_samsa.datasets.base import Prepared, SplitDataset, load_tensors, prepar
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES, Features
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.raw_files import unpack_release
 from pyg_samsa.datasets.sources import LRGB_ZIPS, RemoteFile
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io import safe_pickle
-from pyg_samsa.io.download import fetch
-from pyg_samsa.io.files import atomic_write
 from pyg_samsa.io.progress import progress_bar
-from pyg_samsa.io.unfold import blocks_of, most_unfolded, too_large
 from pyg_samsa.task import SPLITS, Task
 
 _VERSION = 1
@@ -123,9 +118,9 @@ class LRGBRelease(SplitDataset):
     """PascalVOC-SP, COCO-SP or PCQM-Contact of the Long Range Graph Benchmark (Dwivedi et al., 2022).
 
     Reads what is prepared, else what PyG's ``LRGBDataset`` left in the same folder, else PyG's archive, which is
-    downloaded with TLS. Nobody published a hash of these archives: the SHA-256 of the first download is recorded and
-    checked later, and the content is checked against the published numbers of graphs, nodes and edges. Nothing in the
-    files is executed.
+    downloaded with TLS. No hashes of these archives were published: the SHA-256 of the first download is recorded and
+    later downloads are checked against it, and the content is checked against the published numbers of graphs, nodes
+    and edges. Nothing in the files is executed.
 
     ================ ======== ============= =============== =====================================
     name             graphs   mean nodes    mean edges      task
@@ -186,14 +181,8 @@ def prepare_release(release: Release, folder: Path, *, download: bool, progress:
     prepared = find_release(release, folder, progress=progress)
     if prepared is not None:
         return prepared
-    if not download:
-        raise DataNotFoundError(
-            f"{release.name}: no files in {folder}",
-            hint=f"Allow the download, or unpack {release.zip.name} into {folder / 'raw'}.",
-        )
-    archive = fetch(release.zip.url, folder / release.zip.name, release.zip.known_hash, progress=progress)
-    unpack(archive, folder / "raw", [f"{split}{release.suffix}" for split in SPLITS])
-    archive.unlink()
+    files = [f"{split}{release.suffix}" for split in SPLITS]
+    unpack_release(release.name, folder, release.zip, folder / "raw", files, download=download, progress=progress)
     return _from_raw(release, folder / "raw", progress)
 
 
@@ -207,36 +196,6 @@ def find_release(release: Release, folder: Path, *, progress: bool) -> Prepared 
     if all((folder / "raw" / f"{split}{release.suffix}").is_file() for split in SPLITS):
         return _from_raw(release, folder / "raw", progress)
     return None
-
-
-def unpack(archive: Path, folder: Path, names: Sequence[str]) -> None:
-    """Extract the named files from an archive, from any folder in it.
-
-    Args:
-        archive: Zip archive.
-        folder: Where the files go.
-        names: Their names, or the last parts of their paths, under which they are written too.
-
-    Raises:
-        DataIntegrityError: The archive is damaged, lacks one of them, or unfolds to more than
-            `pyg_samsa.io.unfold.most_unfolded` allows.
-    """
-    try:
-        with zipfile.ZipFile(archive) as content:
-            members = [member for member in content.namelist() if not member.startswith("__MACOSX")]
-            left = most_unfolded(archive)
-            for name in names:
-                found = [member for member in members if f"/{member}".endswith(f"/{name}")]
-                if len(found) != 1:
-                    raise DataIntegrityError(archive, f"an archive with {name}", f"one with {len(found)} of them")
-                with atomic_write(folder / name) as temporary, open(temporary, "wb") as target:
-                    for block in blocks_of(content, found[0]):
-                        left -= len(block)
-                        if left < 0:
-                            raise too_large(archive)
-                        target.write(block)
-    except (zipfile.BadZipFile, EOFError, zlib.error, LZMAError, NotImplementedError, RuntimeError) as error:
-        raise DataIntegrityError(archive, "a zip archive", f"a damaged one ({error})") from error
 
 
 def _from_raw(release: Release, folder: Path, progress: bool) -> Prepared:

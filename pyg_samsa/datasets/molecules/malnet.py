@@ -18,11 +18,10 @@ from torch_geometric.utils import remove_isolated_nodes
 from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
-from pyg_samsa.datasets.molecules.lrgb_release import unpack
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.raw_files import fetch_files, unpack
 from pyg_samsa.datasets.sources import MALNET_SPLITS, MALNET_TAR
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.io.download import fetch
+from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.unfold import most_unfolded, open_gzip, too_large
 from pyg_samsa.task import SPLITS, Task
@@ -106,16 +105,13 @@ def prepared_path(root: str | os.PathLike[str], features: str) -> Path:
 def _find(folder: Path, features: str, download: bool, progress: bool) -> Prepared:
     raw = folder / "raw"
     lists = [f"{split}.txt" for split in SPLITS]
-    archives = [raw / MALNET_TAR.name, raw / MALNET_SPLITS.name]
     unpacked = (raw / _GRAPHS).is_dir()
     listed = all((raw / _SPLITS / name).is_file() for name in lists)
-    needed = [path for path, there in zip(archives, (unpacked, listed), strict=True) if not there]
-    if not download and not all(path.is_file() for path in needed):
-        hint = f"Allow the download, or put {' and '.join(path.name for path in archives)} there."
-        raise DataNotFoundError(f"MalNetTiny: no graphs and splits in {raw}", hint=hint)
+    ours = "malnet-tiny" if features == "degrees" else f"malnet-tiny-{features}"
+    remotes = [remote for remote, there in ((MALNET_SPLITS, listed), (MALNET_TAR, unpacked)) if not there]
+    fetch_files(ours, raw, remotes, download=download, progress=progress)
     if not listed:
-        fetch(MALNET_SPLITS.url, archives[1], MALNET_SPLITS.known_hash, progress=progress)
-        unpack(archives[1], raw, [f"{_SPLITS}/{name}" for name in lists])
+        unpack(raw / MALNET_SPLITS.name, raw, [f"{_SPLITS}/{name}" for name in lists])
     listing = raw / _SPLITS
     names = {split: _names(listing / f"{split}.txt", SIZES[split]) for split in SPLITS}
     every = [name for split in SPLITS for name in names[split]]
@@ -125,7 +121,7 @@ def _find(folder: Path, features: str, download: bool, progress: bool) -> Prepar
         found = _from_folder(raw / _GRAPHS, every)
         source = raw / _GRAPHS
     else:
-        source = fetch(MALNET_TAR.url, archives[0], MALNET_TAR.known_hash, progress=progress)
+        source = raw / MALNET_TAR.name
         found = _from_archive(source, set(every))
     edges: dict[str, Tensor] = {}
     with progress_bar("Reading MalNet-Tiny", len(every), enabled=progress) as advance:

@@ -15,11 +15,10 @@ from torch_geometric.data import Data
 from pyg_samsa.datasets.base import Prepared, SplitDataset, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
-from pyg_samsa.datasets.molecules.lrgb_release import unpack
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.raw_files import unpack_release
 from pyg_samsa.datasets.sources import RemoteFile, ogb_zip
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.io.download import fetch
+from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.io.unfold import open_gzip
 from pyg_samsa.task import Task
@@ -158,18 +157,13 @@ def find_tables(
     Example:
         >>> find_tables("ogbg-ppa", Path("none"), ["raw/edge.csv.gz"], ogb_zip("ppa"), download=False, progress=False)
         Traceback (most recent call last):
-        pyg_samsa.errors.DataNotFoundError: ogbg-ppa: no tables in none/ogbg_ppa
+        pyg_samsa.errors.DataNotFoundError: ogbg-ppa: ppa.zip is not in none/ogbg_ppa, and downloads are off
     """
     folder = root / name.replace("-", "_")
     for place in places_of(root, folder.name):
         if all((place / file).is_file() for file in files):
             return place
-    if not download:
-        hint = f"Allow the download, or unpack {remote.name} there."
-        raise DataNotFoundError(f"{name}: no tables in {folder}", hint=hint)
-    archive = fetch(remote.url, folder / remote.name, remote.known_hash, progress=progress)
-    unpack(archive, folder, files)
-    archive.unlink()
+    unpack_release(name, folder, remote, folder, files, download=download, progress=progress)
     return folder
 
 

@@ -16,13 +16,12 @@ from pyg_samsa.chem.smiles import convert_smiles
 from pyg_samsa.datasets.base import Prepared, SplitDataset, molecules_to_prepared, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import MOLECULES
-from pyg_samsa.datasets.molecules.lrgb_release import unpack
 from pyg_samsa.datasets.molecules.ogb import OGB_ROOT
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.raw_files import unpack_release
 from pyg_samsa.datasets.sources import PCQM4M_ZIP
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io import safe_pickle
-from pyg_samsa.io.download import fetch
 from pyg_samsa.io.unfold import open_gzip
 from pyg_samsa.task import Task
 
@@ -111,12 +110,8 @@ def _find(root: Path, name: str, workers: int | None, download: bool, progress: 
     folder = next((one for one in folders if all((one / file).is_file() for file in (_TABLE, _SPLIT))), None)
     if folder is None:
         folder = folders[0]
-        if not download:
-            hint = f"Allow the download, or unpack {PCQM4M_ZIP.name} into {root}."
-            raise DataNotFoundError(f"PCQM4Mv2: no {_TABLE} in {folder}", hint=hint)
-        archive = fetch(PCQM4M_ZIP.url, root / PCQM4M_ZIP.name, PCQM4M_ZIP.known_hash, progress=progress)
-        unpack(archive, folder, [_TABLE, _SPLIT])
-        archive.unlink()
+        files = [_TABLE, _SPLIT]
+        unpack_release(f"pcqm4mv2-{name}", root, PCQM4M_ZIP, folder, files, download=download, progress=progress)
     rows = split_rows(_official_split(folder / _SPLIT), name)
     chosen = np.sort(np.concatenate(list(rows.values())))
     smiles, gaps = _table(folder / _TABLE, chosen)

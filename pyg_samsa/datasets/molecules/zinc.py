@@ -14,12 +14,12 @@ from torch_geometric.data import Data
 from pyg_samsa.datasets.base import Prepared, SplitDataset, load_tensors, prepare_once
 from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
-from pyg_samsa.datasets.molecules.lrgb_release import join_collated, unpack
+from pyg_samsa.datasets.molecules.lrgb_release import join_collated
 from pyg_samsa.datasets.option_types import Download
+from pyg_samsa.datasets.raw_files import fetch_files, unpack
 from pyg_samsa.datasets.sources import ZINC_INDEX, ZINC_ZIP
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
+from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io import safe_pickle
-from pyg_samsa.io.download import fetch
 from pyg_samsa.io.progress import progress_bar
 from pyg_samsa.task import SPLITS, Task
 
@@ -89,32 +89,25 @@ def _find(folder: Path, name: str, download: bool, progress: bool) -> Prepared:
         return _check(join_collated([load_tensors(path) for path in processed], processed), name, folder)
     raw = folder / "raw"
     names = [f"{split}.pickle" for split in SPLITS]
-    if not all((raw / file).is_file() for file in names):
-        if not download:
-            raise DataNotFoundError(
-                f"ZINC: no files in {folder}", hint=f"Allow the download, or unpack {ZINC_ZIP.name} into {raw}."
-            )
-        archive = fetch(ZINC_ZIP.url, folder / ZINC_ZIP.name, ZINC_ZIP.known_hash, progress=progress)
+    unpacked = all((raw / file).is_file() for file in names)
+    remotes = [*([] if unpacked else [ZINC_ZIP]), *(ZINC_INDEX.values() if name == "subset" else ())]
+    ours = "zinc" if name == "subset" else "zinc-full"
+    downloaded = fetch_files(ours, raw, remotes, download=download, progress=progress)
+    if not unpacked:
+        archive = raw / ZINC_ZIP.name
         unpack(archive, raw, names)
-        archive.unlink()
+        if archive in downloaded:
+            archive.unlink()
     parts = []
     with progress_bar(f"Reading ZINC {name}", len(SPLITS), enabled=progress) as advance:
         for split in SPLITS:
-            parts.append(_collate(raw / f"{split}.pickle", _index(raw, split, name, download)))
+            parts.append(_collate(raw / f"{split}.pickle", _index(raw, split) if name == "subset" else None))
             advance(1)
     return _check(join_collated(parts, [raw / file for file in names]), name, raw)
 
 
-def _index(raw: Path, split: str, name: str, download: bool) -> list[int] | None:
-    if name == "full":
-        return None
-    path, remote = raw / f"{split}.index", ZINC_INDEX[split]
-    if not path.is_file():
-        if not download:
-            raise DataNotFoundError(
-                f"{path}: no such file", hint=f"Allow the download, or fetch {remote.url} yourself."
-            )
-        fetch(remote.url, path, remote.known_hash, progress=False)
+def _index(raw: Path, split: str) -> list[int]:
+    path = raw / f"{split}.index"
     try:
         return [int(number) for number in path.read_text().replace("\n", ",").split(",") if number.strip()]
     except ValueError as error:

@@ -19,9 +19,9 @@ from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.nodes.node_dataset import NodeDataset, NodeSplit, one_graph
 from pyg_samsa.datasets.option_types import Download, Seed
+from pyg_samsa.datasets.raw_files import fetch_files
 from pyg_samsa.datasets.sources import pitfalls_file
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.io.download import fetch
+from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.unfold import read_arrays
 from pyg_samsa.task import SPLITS, Task
 
@@ -106,7 +106,7 @@ class CoauthorAmazon(NodeDataset):
         if name not in SETS:
             raise ConfigError("name", name, sorted(SETS))
         about = SETS[name]
-        prepared = prepare_once(prepared_path(root, name), lambda: _find(Path(root), about, download, progress))
+        prepared = prepare_once(prepared_path(root, name), lambda: _find(Path(root), name, download, progress))
         super().__init__(
             prepared,
             Task("multiclass", [f"class {number}" for number in range(about.classes)], "node"),
@@ -129,14 +129,10 @@ def prepared_path(root: str | os.PathLike[str], name: str) -> Path:
     return Path(root) / SETS[name].format / SETS[name].name / f"{name}-v{_VERSION}.pt"
 
 
-def _find(root: Path, about: _Set, download: bool, progress: bool) -> Prepared:
+def _find(root: Path, name: str, download: bool, progress: bool) -> Prepared:
+    about = SETS[name]
     raw = root / about.format / about.name / "raw" / about.file
-    if not raw.is_file():
-        remote = pitfalls_file(about.file)
-        if not download:
-            hint = f"Allow the download, or fetch {remote.url} yourself."
-            raise DataNotFoundError(f"{raw}: no such file", hint=hint)
-        fetch(remote.url, raw, remote.known_hash, progress=progress)
+    fetch_files(name, raw.parent, [pitfalls_file(about.file)], download=download, progress=progress)
     try:
         arrays = read_arrays(raw, ["labels", *(f"{kind}_{part}" for kind in ("adj", "attr") for part in _PARTS)])
         edges = _pairs(arrays, "adj", (about.nodes, about.nodes))

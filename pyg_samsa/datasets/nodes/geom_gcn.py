@@ -19,10 +19,9 @@ from pyg_samsa.datasets.dataset_registry import register_dataset
 from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.nodes.node_dataset import NodeDataset, NodeSplit, SplitIndex, one_graph
 from pyg_samsa.datasets.option_types import Download, Seed
+from pyg_samsa.datasets.raw_files import fetch_files
 from pyg_samsa.datasets.sources import geom_gcn_file
-from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.io.download import fetch
-from pyg_samsa.io.progress import progress_bar
+from pyg_samsa.errors import ConfigError, DataIntegrityError
 from pyg_samsa.io.unfold import read_arrays
 from pyg_samsa.task import SPLITS, Task
 
@@ -141,18 +140,9 @@ def _find(root: Path, name: str, download: bool, progress: bool) -> Prepared:
     about = SETS[name]
     raw = root / about.folder / "raw"
     splits = [f"{about.stem}_split_0.6_0.2_{number}.npz" for number in range(_SPLITS)]
-    addresses = {file: f"new_data/{about.stem}/{file}" for file in (_NODES, _EDGES)}
-    addresses |= {file: f"splits/{file}" for file in splits}
-    missing = [file for file in addresses if not (raw / file).is_file()]
-    if missing and not download:
-        hint = f"Allow the download, or put the files of torch_geometric.datasets.{about.format} there."
-        raise DataNotFoundError(f"{name}: no {missing[0]} in {raw}", hint=hint)
-    with progress_bar(f"Reading {name}", len(addresses), enabled=progress) as advance:
-        for file, address in addresses.items():
-            if file in missing:
-                remote = geom_gcn_file(address)
-                fetch(remote.url, raw / file, remote.known_hash, progress=False)
-            advance(1)
+    remotes = [geom_gcn_file(f"new_data/{about.stem}/{file}") for file in (_NODES, _EDGES)]
+    remotes += [geom_gcn_file(f"splits/{file}") for file in splits]
+    fetch_files(name, raw, remotes, download=download, progress=progress)
     x, y = _nodes(raw / _NODES, about)
     edge_index = _edges(raw / _EDGES, about)
     masks = torch.stack([_masks(raw / file, about.nodes) for file in splits])

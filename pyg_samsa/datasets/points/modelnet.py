@@ -185,7 +185,8 @@ def _find(
     if found is None:
         hint = (
             f"Put the official files into {place} (folders <class>/train/*.off, modelnet40_normal_resampled, or "
-            "modelnet40_ply_hdf5_2048), or pass their folder to ModelNet.import_files(root, name, files=...)."
+            "modelnet40_ply_hdf5_2048), or convert them where they are: "
+            f"`pyg-samsa data import {release.name} --files FOLDER`."
         )
         raise DataNotFoundError(f"{release.name} is not in {place}", hint=hint)
     layout, where = found

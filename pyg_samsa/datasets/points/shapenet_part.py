@@ -200,7 +200,10 @@ def _read(place: Path, num_points: int, incomplete: bool, workers: int | None, p
         None,
     )
     if folder is None:
-        hint = f"Put the folder {_FOLDER} there, or name it in ShapeNetPart.import_files(root, files=...)."
+        hint = (
+            f"Put the folder {_FOLDER} there, or convert it where it is: `pyg-samsa data import shapenetpart --files "
+            "FOLDER`."
+        )
         raise DataNotFoundError(f"shapenetpart is not in {place}: no folder train_test_split", hint=hint)
     shapes: dict[str, _Shape] = {}
     members = {}

@@ -120,20 +120,21 @@ def require_files(name: str, folder: Path, files: Sequence[str], release: str) -
     """Check that the files of a release are there.
 
     Raises:
-        DataNotFoundError: One of the files is not there.
+        DataNotFoundError: Files are not there; it names all of them.
         DataIntegrityError: One of the files is empty.
 
     Example:
         >>> require_files("imdb", Path("nowhere"), ["train"], "aclImdb_v1.tar.gz")
         Traceback (most recent call last):
-        pyg_samsa.errors.DataNotFoundError: imdb: nowhere/train is not there
+        pyg_samsa.errors.DataNotFoundError: imdb: train is not in nowhere
     """
+    if missing := [file for file in files if not (folder / file).exists()]:
+        raise DataNotFoundError(
+            f"{name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not in {folder}",
+            hint=f"Unpack {release}, so that {folder / files[0]} exists, or name the folder that holds {files[0]}: "
+            f"`pyg-samsa data import {name} --files FOLDER`, or dataset.folder in a config.",
+        )
     for file in files:
         path = folder / file
-        if not path.exists():
-            raise DataNotFoundError(
-                f"{name}: {path} is not there",
-                hint=f"Unpack {release} and pass the folder of {files[0]} as `folder`.",
-            )
         if path.is_file() and path.stat().st_size == 0:
             raise DataIntegrityError(path, "a file of the release", "an empty one")

@@ -115,7 +115,7 @@ def test_other_content_is_refused(content, tmp_path):
 
 
 def test_nothing_there_and_no_such_set(tmp_path):
-    with pytest.raises(DataNotFoundError, match="CLUSTER"):
+    with pytest.raises(DataNotFoundError, match=r"cluster: CLUSTER_v2\.zip is not in"):
         GNNBenchmark(tmp_path, "cluster", download=False)
     with pytest.raises(ConfigError, match="pattern"):
         GNNBenchmark(tmp_path, "tsp")

@@ -397,26 +397,19 @@ def test_a_damaged_archive_is_refused(func, tmp_path, served, content):
         LRGBPeptides(tmp_path / "root", "peptides-func", release="pyg", progress=False)
 
 
-@pytest.mark.parametrize("options", [{}, {"release": "pyg"}, {"download": False}])
+@pytest.mark.parametrize("options", [{}, {"download": False}])
 @pytest.mark.parametrize("name", NAMES)
-def test_with_nothing_there_the_error_names_the_three_ways(tmp_path, name, options):
-    with pytest.raises(DataNotFoundError, match=f"{name} is not in") as caught:
+def test_with_nothing_there_the_error_names_the_files_and_the_command_that_imports_them(
+    tmp_path, name, options, monkeypatch
+):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(DataNotFoundError) as caught:
         LRGBPeptides(tmp_path, name, progress=False, **options)
-    error = caught.value
-    assert "\n" not in str(error) + error.hint
-    for words in (
-        "(1)",
-        "(2)",
-        "(3)",
-        "data import",
-        "--csv",
-        "--split",
-        "data prepare",
-        str(tmp_path),
-        f"{name}-v1.pt",
-        OFFICIAL[name].csv.url,
-    ):
-        assert words in error.hint
+    csv, split = OFFICIAL[name].csv, OFFICIAL[name].split
+    assert f"{name}: {split.name} and {csv.name} are not in {tmp_path / name / 'raw'}, and " in str(caught.value)
+    command = f"`pyg-samsa data import {name} --csv {csv.name} --split {split.name} --root {tmp_path}`"
+    for words in (csv.url, split.url, command):
+        assert words in caught.value.hint
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.endswith(".lock")]
 
 

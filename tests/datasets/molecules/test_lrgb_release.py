@@ -8,10 +8,9 @@ from torch_geometric.data import Batch, Data, InMemoryDataset
 
 from pyg_samsa.datasets import sources as registry
 from pyg_samsa.datasets.molecules import lrgb_release as release
-from pyg_samsa.datasets.molecules.lrgb_release import RELEASES, SPLITS, LRGBRelease, unpack
+from pyg_samsa.datasets.molecules.lrgb_release import RELEASES, SPLITS, LRGBRelease
 from pyg_samsa.datasets.sources import RemoteFile
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.io import unfold
 
 COUNTS = {"train": 4, "val": 2, "test": 3}
 
@@ -201,39 +200,3 @@ def test_addresses_are_pygs():
 def test_unknown_name(tmp_path):
     with pytest.raises(ConfigError, match="coco-sp"):
         LRGBRelease(tmp_path, "coco")
-
-
-@pytest.mark.parametrize("members", [["a/x.pt", "b/x.pt"], ["other.pt"], []])
-def test_unpack_wants_each_file_once(tmp_path, members):
-    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
-        for member in members:
-            archive.writestr(member, "1")
-    with pytest.raises(DataIntegrityError, match=r"set\.zip"):
-        unpack(tmp_path / "set.zip", tmp_path / "out", ["x.pt"])
-
-
-def test_unpack_of_a_broken_archive_leaves_no_file(tmp_path):
-    with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a/x.pt", "abcd" * 10_000)
-    content = bytearray((tmp_path / "set.zip").read_bytes())
-    content[40] ^= 0xFF
-    (tmp_path / "set.zip").write_bytes(bytes(content))
-    with pytest.raises(DataIntegrityError):
-        unpack(tmp_path / "set.zip", tmp_path / "out", ["x.pt"])
-    assert list((tmp_path / "out").iterdir()) == []
-
-
-def test_archives_that_unfold_to_much_leave_no_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(unfold, "_SMALLEST", 2**20)
-    for size, fits in ((2**20, True), (2**21, False)):
-        with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("a/x.pt", bytes(size // 2))
-            archive.writestr("a/y.pt", bytes(size // 2))
-        folder = tmp_path / str(size)
-        if fits:
-            unpack(tmp_path / "set.zip", folder, ["x.pt", "y.pt"])
-            assert (folder / "y.pt").read_bytes() == bytes(size // 2)
-            continue
-        with pytest.raises(DataIntegrityError, match=r"set\.zip: got a larger one, expected .* at most 1 MiB"):
-            unpack(tmp_path / "set.zip", folder, ["x.pt", "y.pt"])
-        assert not (folder / "y.pt").exists()

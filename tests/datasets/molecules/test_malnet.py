@@ -123,7 +123,7 @@ def test_a_damaged_archive_is_refused(tmp_path):
 
 
 def test_nothing_there_and_no_such_features(tmp_path):
-    with pytest.raises(DataNotFoundError, match="MalNetTiny"):
+    with pytest.raises(DataNotFoundError, match=r"malnet-tiny: split_info_tiny\.zip and malnet-graphs-tiny\.tar\.gz"):
         load(tmp_path)
     with pytest.raises(ConfigError, match="constant"):
         load(tmp_path, "onehot")

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pyg_samsa.chem import smiles_to_data
+from pyg_samsa.datasets import raw_files
 from pyg_samsa.datasets.molecules import ogb
 from pyg_samsa.datasets.molecules.ogb import SETS, OGBMolecules
 from pyg_samsa.datasets.sources import RemoteFile
@@ -155,7 +156,7 @@ def test_sets_are_ogbs():
 @pytest.mark.parametrize("folder", ["datasets/ogbg_molhiv", "dataset/ogbg_molhiv", "dataset/ogbg_molhiv_pyg"])
 def test_what_ogbs_loader_has_left_is_read_without_a_download(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ogb, "fetch", lambda *_, **__: pytest.fail("downloaded"))
+    monkeypatch.setattr(raw_files, "fetch", lambda *_, **__: pytest.fail("downloaded"))
     write_set(tmp_path / folder, 1)
     check(OGBMolecules("datasets", "ogbg-molhiv", progress=False), 1)
     # Nothing is written beside what another package has left.

@@ -96,7 +96,7 @@ def test_other_tables_are_refused(text, tmp_path):
 
 
 def test_nothing_there_and_no_such_set(tmp_path):
-    with pytest.raises(DataNotFoundError, match="PCQM4Mv2"):
+    with pytest.raises(DataNotFoundError, match="pcqm4mv2"):
         load(tmp_path)
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, "inference")

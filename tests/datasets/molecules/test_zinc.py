@@ -115,6 +115,19 @@ def test_download(tmp_path, name, served, monkeypatch):
         zinc, "ZINC_INDEX", {split: RemoteFile(f"{split}.index", f"{url}/{split}.index", None) for split in SPLITS}
     )
     check(ZINC(tmp_path / "root", name, progress=False), name)
+    assert not list((tmp_path / "root").rglob("*.zip"))
+
+
+def test_an_archive_put_there_by_hand_is_read_and_kept(tmp_path):
+    raw = tmp_path / "ZINC" / "raw"
+    write_raw(raw)
+    with zipfile.ZipFile(raw / "molecules.zip", "w") as archive:
+        for split in SPLITS:
+            archive.write(raw / f"{split}.pickle", f"molecules/{split}.pickle")
+            (raw / f"{split}.pickle").unlink()
+    content = (raw / "molecules.zip").read_bytes()
+    check(ZINC(tmp_path, "subset", download=False, progress=False), "subset")
+    assert (raw / "molecules.zip").read_bytes() == content
 
 
 @pytest.mark.parametrize("damage", ["index", "number", "keys", "size", "list"])
@@ -136,7 +149,7 @@ def test_damage_is_refused(tmp_path, damage):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(DataNotFoundError, match="ZINC"):
+    with pytest.raises(DataNotFoundError, match=r"zinc: molecules\.zip, train\.index, val\.index and test\.index"):
         ZINC(tmp_path, download=False)
     write_raw(tmp_path / "ZINC" / "raw")
     (tmp_path / "ZINC" / "raw" / "val.index").unlink()

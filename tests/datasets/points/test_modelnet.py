@@ -309,7 +309,7 @@ def test_without_h5py(tmp_path, monkeypatch):
 def test_nothing_there(tmp_path):
     with pytest.raises(DataNotFoundError, match="modelnet40 is not in") as caught:
         ModelNet(tmp_path, "modelnet40", **OPTIONS)
-    assert "import_files" in caught.value.hint
+    assert "data import modelnet40 --files" in caught.value.hint
     with pytest.raises(ConfigError, match="modelnet40"):
         ModelNet(tmp_path, "modelnet")
     with pytest.raises(ConfigError, match="num_points"):

@@ -156,7 +156,7 @@ def test_damaged_lists_are_named(tmp_path, folder, content):
 def test_nothing_there(tmp_path, folder):
     with pytest.raises(DataNotFoundError, match="shapenetpart is not in") as caught:
         ShapeNetPart(tmp_path)
-    assert "import_files" in caught.value.hint
+    assert "data import shapenetpart --files" in caught.value.hint
     (folder / "train_test_split" / "shuffled_val_file_list.json").unlink()
     with pytest.raises(DataNotFoundError, match="shuffled_val_file_list"):
         load(tmp_path, folder)

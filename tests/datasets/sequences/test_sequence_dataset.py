@@ -70,9 +70,10 @@ def test_batches_fit_the_network():
 
 
 def test_missing_and_empty_files(tmp_path):
-    with pytest.raises(DataNotFoundError, match=r"a\.txt") as caught:
-        require_files("set", tmp_path, ["a.txt"], "release.tar.gz")
-    assert "release.tar.gz" in caught.value.hint
+    with pytest.raises(DataNotFoundError, match=r"set: a\.txt, b are not in ") as caught:
+        require_files("set", tmp_path, ["a.txt", "b"], "release.tar.gz")
+    for words in ("release.tar.gz", "data import set --files", "dataset.folder"):
+        assert words in caught.value.hint
     (tmp_path / "a.txt").touch()
     with pytest.raises(DataIntegrityError, match=r"a\.txt.*empty"):
         require_files("set", tmp_path, ["a.txt"], "release.tar.gz")
