@@ -201,7 +201,7 @@ def _read(folder: Path, scratch: Path) -> TrainingMolecules:
         cfg.dataset.dir = str(scratch)
     if not is_table and not (catalog.knows("samsa", name) and catalog.is_prepared(name, root)):
         raise DataNotFoundError(f"The data set {name} is not prepared in {root}", hint="Start in the training folder.")
-    rows = MoleculeRows(load_for_runner(progress=False, encodings=False), name)
+    rows = MoleculeRows(load_for_runner(progress=False, encodings=False, notify=False), name)
     seen = rows.pool()
     bound = None if rows.bound is None else rows.bound[seen]
     extra = dict(zip(rows.extra_columns, rows.extra()[seen].T, strict=True))

@@ -16,23 +16,21 @@ from pyg_samsa.datasets.base import check_described
 from pyg_samsa.datasets.code_keys import add_code_keys
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.datasets.encodings import add_encoding
-from pyg_samsa.datasets.features import Features
 from pyg_samsa.datasets.molecule_descriptors import add_descriptors
 from pyg_samsa.datasets.paths import add_paths
 from pyg_samsa.datasets.scaled_features import add_feature_scale
-from pyg_samsa.errors import ConfigError, DataError
+from pyg_samsa.errors import ConfigError
 from pyg_samsa.functional.codes import STRUCTURAL_CODES
 from pyg_samsa.graphgym.changes import Changes
 from pyg_samsa.graphgym.data_defaults import FITTING_TASK_TYPES, fit_to_data
+from pyg_samsa.graphgym.foreign import GRAPH_SPLITS, describe_foreign
 from pyg_samsa.graphgym.graphormer import check_degrees, edge_categories, reads_paths, uses_structure
 from pyg_samsa.graphgym.loss import BOUNDED, refuse_bounds
 from pyg_samsa.graphgym.masked_network import masked_columns
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import WITHOUT_ENCODINGS, values_for
 from pyg_samsa.graphgym.share import describe
-from pyg_samsa.task import MASKED, SPLITS, Task
-
-_SPLIT_ATTRIBUTES = {"train": "train_graph_index", "val": "val_graph_index", "test": "test_graph_index"}
+from pyg_samsa.task import MASKED, Task
 
 
 def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
@@ -57,7 +55,7 @@ def load_for_graphgym(format: str, name: str, dataset_dir: str) -> Any | None:
         asked = str(cfg.model.loss_fun)
         refuse_bounds(*(("model.loss_fun", asked) if asked.startswith(BOUNDED) else ("dataset.censored", "bounds")))
     dataset = _with_added_features(catalog.load(format, name, dataset_dir, **options), dataset_dir)
-    for split, attribute in _SPLIT_ATTRIBUTES.items():
+    for split, attribute in GRAPH_SPLITS.items():
         index = dataset.split_idx.get(split)
         if index is not None:
             dataset._data[attribute] = index.clone()
@@ -81,11 +79,13 @@ def _given_options() -> dict[str, Any]:
     return given
 
 
-def load_for_runner(changes: Changes | None = None, *, progress: bool = True, encodings: bool = True) -> Any:
+def load_for_runner(
+    changes: Changes | None = None, *, progress: bool = True, encodings: bool = True, notify: bool = True
+) -> Any:
     """Return the data set that the configuration asks for, with its ``task``, ``features`` and ``split_idx``.
 
     The data sets of this package come first, then registered loaders, then GraphGym's ``PyG`` and ``OGB``. A data set
-    without a task gets that of ``dataset.task_type``; one without splits is split at random by ``dataset.split``.
+    without task, features or splits gets them as `pyg_samsa.graphgym.foreign.describe_foreign` says.
 
     Args:
         changes: What was asked for on the command line, to which other settings give way, see
@@ -93,6 +93,7 @@ def load_for_runner(changes: Changes | None = None, *, progress: bool = True, en
         progress: Whether a bar is shown while files are fetched and prepared.
         encodings: Whether the positional encodings of ``pe.*`` and the descriptors of ``dataset.descriptors`` are
             added.
+        notify: Whether data sets log what the user should know before a training.
 
     Raises:
         ConfigError: There is no such data set, or ``dataset.task_type`` contradicts it.
@@ -101,11 +102,11 @@ def load_for_runner(changes: Changes | None = None, *, progress: bool = True, en
     format, name, folder = cfg.dataset.format, cfg.dataset.name, str(Path(cfg.dataset.dir).expanduser())
     describe(None)
     if catalog.knows(format, name):
-        dataset = catalog.load(format, name, folder, progress=progress, **_given_options())
+        options = _given_options() | ({"notify": notify} if "notify" in catalog.option_names(format, name) else {})
+        dataset = catalog.load(format, name, folder, progress=progress, **options)
     else:
         dataset = _without_split_attributes(_from_others(format, name, folder))
-    if not hasattr(dataset, "split_idx"):
-        dataset = _describe_foreign(dataset)
+        dataset = describe_foreign(dataset)
     check_described(dataset)
     if MASKED in (cfg.dataset.task_type, dataset.task.kind):
         dataset = _without_labels(dataset)
@@ -206,51 +207,10 @@ def resolved_task(task: Task) -> dict[str, str]:
     return {"dataset.task_type": fitting[0], "dataset.task": "graph" if whole else cfg.dataset.task}
 
 
-class _Graphs(list):
-    """A list of graphs that can carry a task, features and splits."""
-
-
-def _describe_foreign(dataset: Any) -> Any:
-    """Return a shallow copy with ``task``, ``features`` and ``split_idx``."""
-    first = dataset[0]
-    if len(dataset) < 3 or first.y is None:
-        raise DataError(
-            f"{cfg.dataset.name}: {len(dataset)} graphs",
-            hint="Use a data set of several graphs with targets y, or one that has its own splits.",
-        )
-    level = "node" if first.y.size(0) == first.num_nodes and first.num_nodes != 1 else "graph"
-    kind, num_targets = _foreign_task(dataset)
-    described: Any = copy.copy(dataset) if hasattr(dataset, "__dict__") else _Graphs(dataset)
-    noun = "class" if kind == "multiclass" else "target"
-    described.task = Task(kind, [f"{noun}_{number}" for number in range(num_targets)], level)
-    num_dims = first.pos.size(1) if first.get("pos") is not None else 0
-    described.features = Features(_float_width(first.x), _float_width(first.edge_attr), num_dims)
-    described.split_idx = _foreign_split(dataset)
-    return described
-
-
-def _float_width(features: torch.Tensor | None) -> int | None:
-    return features.size(1) if features is not None and features.ndim == 2 and features.is_floating_point() else None
-
-
-def _foreign_task(dataset: Any) -> tuple[str, int]:
-    targets = torch.cat(
-        [dataset[row].y.reshape(1, -1) if dataset[row].y.ndim == 0 else dataset[row].y for row in range(len(dataset))]
-    )
-    width = targets.size(1) if targets.ndim > 1 else 1
-    asked = cfg.dataset.task_type
-    if asked == "regression":
-        return "regression", width
-    if asked == "classification_multilabel" or width > 1:
-        return "multilabel", width
-    classes = int(targets.max()) + 1
-    return ("binary", 1) if classes <= 2 else ("multiclass", classes)
-
-
 def _without_split_attributes(dataset: Any) -> Any:
     """Return a copy whose GraphGym split attributes are in ``own_split``; PyG would take them for graph attributes."""
     data: Any = getattr(dataset, "_data", None)
-    present = {split: name for split, name in _SPLIT_ATTRIBUTES.items() if data is not None and name in data}
+    present = {split: name for split, name in GRAPH_SPLITS.items() if data is not None and name in data}
     if not present:
         return dataset
     clean = copy.copy(dataset)
@@ -259,23 +219,6 @@ def _without_split_attributes(dataset: Any) -> Any:
     for name in present.values():
         del clean._data[name]
     return clean
-
-
-def _foreign_split(dataset: Any) -> dict[str, torch.Tensor]:
-    if hasattr(dataset, "own_split"):
-        return dict(dataset.own_split)
-    shares = list(cfg.dataset.split)
-    if (
-        cfg.dataset.split_mode != "random"
-        or not 2 <= len(shares) <= 3
-        or abs(sum(shares) - 1) > 1e-6
-        or min(shares) <= 0
-    ):
-        raise ConfigError("dataset.split", shares, "two or three shares that sum to 1 (with dataset.split_mode random)")
-    # The seed of the split is fixed, so that runs with other seeds use the same split.
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
-    ends = [round(sum(shares[: number + 1]) * len(dataset)) for number in range(len(shares))]
-    return {split: order[start:end] for split, start, end in zip(SPLITS, [0, *ends[:-1]], ends, strict=False)}
 
 
 register_once(register.loader_dict, "samsa", load_for_graphgym)

@@ -46,12 +46,13 @@ def run(tmp_path_factory):
     return folder / "results" / "tiny" / "0"
 
 
-def test_a_run_knows_the_molecules_of_training_and_validation(run, tmp_path, monkeypatch):
+def test_a_run_knows_the_molecules_of_training_and_validation(run, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     cfg.seed = 4321
     before = cfg.clone()
     known = find_training_molecules(str(run), tmp_path / "scratch")
     assert cfg == before  # a notebook keeps its settings
+    assert not caplog.messages  # advice for a training, such as few validation rows, comes too late
     assert find_training_molecules(run).smiles == known.smiles
     assert run_of(str(run / "predictor")) == run.resolve()
     test = (run / "predictions_test.csv").read_text().splitlines()[1:]

@@ -147,6 +147,8 @@ class CSVMolecules(SplitDataset):
             splits and ``smiles`` are those of the standardised molecules; the changed ones are listed in the file
             :attr:`standardized`.
         workers: Processes that convert molecules; None is one for each core.
+        notify: Log what the user should know before a training: rows that were left out, what the standardisation
+            changed, and :attr:`notes`.
         progress: Show a progress bar.
         transform: Called on every graph on access.
 
@@ -215,6 +217,7 @@ class CSVMolecules(SplitDataset):
             Sequence[str], Option(f"Steps by which molecules are standardised: {', '.join(STEPS)}.")
         ] = (),
         workers: int | None = None,
+        notify: bool = True,
         progress: bool = True,
         transform: Callable[[Data], Data] | None = None,
     ) -> None:
@@ -235,14 +238,15 @@ class CSVMolecules(SplitDataset):
         features = replace(MOLECULES, extra_columns=found, graph_channels=len(found), standardize=steps)
         super().__init__(prepared, Task(facts["task"], facts["target_names"]), features, transform=transform, root=root)
         self.changes = ChangeCounts.from_dict(facts["changes"]) if steps else None
-        self._tell(path.name, facts, prepared_file)
-
-    def _tell(self, name: str, facts: Mapping[str, Any], prepared_file: Path) -> None:
-        """Keep and log what the user should know."""
         self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
         listed = changes_file(prepared_file)
         self.standardized = listed if listed.is_file() and self.changes is not None else None
         self.notes = tuple(facts["notes"])
+        if notify:
+            self._tell(path.name, facts)
+
+    def _tell(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Log what the user should know."""
         if facts["left_out"]:
             _LOGGER.warning("%s: %s; listed in %s%s", name, facts["left_out"], self.left_out, facts["too_large"])
         if self.changes is not None:

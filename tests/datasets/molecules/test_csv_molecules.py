@@ -318,6 +318,10 @@ def test_notes_are_logged_whenever_the_data_set_is_opened(table, caplog):
         caplog.clear()
         dataset = table(["smiles", "y"], rows)
         assert "table.csv: column 'y': read as missing: 'None' (1 row)" in caplog.messages
+    caplog.clear()
+    quiet = table(notify=False)
+    assert not caplog.messages
+    assert quiet.notes == dataset.notes
     assert any("few validation and test rows" in note for note in dataset.notes)
 
 
