@@ -238,15 +238,16 @@ class CSVMolecules(SplitDataset):
         features = replace(MOLECULES, extra_columns=found, graph_channels=len(found), standardize=steps)
         super().__init__(prepared, Task(facts["task"], facts["target_names"]), features, transform=transform, root=root)
         self.changes = ChangeCounts.from_dict(facts["changes"]) if steps else None
+        self._tell(path.name, facts, prepared_file, notify)
+
+    def _tell(self, name: str, facts: Mapping[str, Any], prepared_file: Path, notify: bool) -> None:
+        """Keep what the user should know, and log it with ``notify``."""
         self.left_out = _left_out_file(prepared_file) if facts["left_out"] else None
         listed = changes_file(prepared_file)
         self.standardized = listed if listed.is_file() and self.changes is not None else None
         self.notes = tuple(facts["notes"])
-        if notify:
-            self._tell(path.name, facts)
-
-    def _tell(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Log what the user should know."""
+        if not notify:
+            return
         if facts["left_out"]:
             _LOGGER.warning("%s: %s; listed in %s%s", name, facts["left_out"], self.left_out, facts["too_large"])
         if self.changes is not None:

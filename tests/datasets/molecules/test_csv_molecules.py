@@ -319,7 +319,7 @@ def test_notes_are_logged_whenever_the_data_set_is_opened(table, caplog):
         dataset = table(["smiles", "y"], rows)
         assert "table.csv: column 'y': read as missing: 'None' (1 row)" in caplog.messages
     caplog.clear()
-    quiet = table(notify=False)
+    quiet = table(["smiles", "y"], rows, notify=False)
     assert not caplog.messages
     assert quiet.notes == dataset.notes
     assert any("few validation and test rows" in note for note in dataset.notes)
