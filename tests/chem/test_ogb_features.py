@@ -154,6 +154,13 @@ def test_atropisomers_are_no_error():
     assert edge_attr[2 * bond.GetIdx(), 1] == 5
 
 
+def test_more_radical_electrons_than_ogb_knows_are_other():
+    mol = Chem.MolFromSmiles("[C]")
+    for electrons, code in ((0, 0), (4, 4), (5, 5), (9, 5)):
+        mol.GetAtomWithIdx(0).SetNumRadicalElectrons(electrons)
+        assert graph_arrays(mol)[0][0, ATOM_FEATURES.index("radical electrons")] == code
+
+
 def test_every_value_of_rdkits_enumerations_has_a_number():
     for atom in Chem.MolFromSmiles("C").GetAtoms():
         for chirality in Chem.ChiralType.values.values():

@@ -22,6 +22,20 @@ def test_good_and_bad_ones_side_by_side():
     assert all(refusal.reason and refusal.kind == "unreadable" for refusal in parsed.refused)
 
 
+def test_a_molecule_whose_graph_fails_leaves_the_others_alone(monkeypatch):
+    real = parsing.graph_arrays
+
+    def graph_arrays(mol):
+        if mol.GetNumAtoms() == 2:
+            raise RuntimeError("no kekulisation")
+        return real(mol)
+
+    monkeypatch.setattr(parsing, "graph_arrays", graph_arrays)
+    parsed = parse_molecules(["C", "CC", "CCC"])
+    assert (parsed.kept, parsed.smiles) == ([0, 2], ["C", "CCC"])
+    assert [(one.position, one.reason) for one in parsed.refused] == [(1, "no graph (RuntimeError)")]
+
+
 def test_too_large():
     parsed = parse_molecules(["CCC", "CCCC"], max_atoms=3)
     assert parsed.kept == [0]
@@ -37,6 +51,13 @@ def test_streams(workers):
     joined, whole = join_parsed([parsed for _, parsed in parts]), parse_molecules(items)
     assert (joined.kept, joined.refused, joined.smiles) == (whole.kept, whole.refused, ["C", "CC", "CCC"] * 3)
     np.testing.assert_array_equal(joined.table.x, whole.table.x)
+
+
+def test_a_stream_is_standardised_as_asked():
+    items = ["CC(=O)[O-].[Na+]", "C"]
+    for steps, expected in ((["fragment"], ["CC(=O)[O-]", "C"]), ([], items)):
+        parsed = join_parsed([part for _, part in parse_stream([items], standardize=steps)])
+        assert parsed.smiles == expected
 
 
 def test_only_a_little_is_read_ahead():

@@ -128,3 +128,22 @@ def test_wrong_arguments_are_named(normal):
         relative_attention(*tensors, index, relation=relation._replace(encoding="angle"))
     with pytest.raises(ShapeError, match="place"):
         relative_attention(*tensors, index, relation=relation._replace(place=relation.place[:2]))
+
+
+def test_kernels_get_a_mask_that_keeps_the_asked_for_share(normal, monkeypatch):
+    from pyg_samsa.functional import relative, triton_relative
+
+    given = []
+    monkeypatch.setattr(
+        triton_relative, "triton_relative_attention", lambda *args: given.append(args[-2:]) or args[0] * 1.0
+    )
+    tensors, _ = make(normal, [500, 0, 700], "none")
+    index = RaggedIndex.from_sizes([500, 0, 700])
+    torch.manual_seed(0)
+    relative._in_kernels(*tensors, index, None, 0.2)
+    relative._in_kernels(*tensors, index, None, 0.0)
+    (keep, scale), without = given
+    assert keep.shape == (1200, HEADS, SAMPLES)
+    assert keep.double().mean().item() == pytest.approx(0.8, abs=0.02)
+    assert scale == 1 / 0.8
+    assert without == (None, 1.0)

@@ -75,6 +75,9 @@ def test_wrong_inputs_are_named():
         metric.update(torch.zeros(2, POSITIONS * SIZE), torch.zeros(3, POSITIONS, dtype=torch.long))
     with pytest.raises(ShapeError, match="target"):
         metric.update(torch.zeros(2, POSITIONS * SIZE), torch.zeros(2, 5, dtype=torch.long))
+    for rows, columns in ((3, POSITIONS * SIZE), (2, POSITIONS * (SIZE + 1)), (2, POSITIONS * (SIZE - 1))):
+        with pytest.raises(ShapeError, match="target"):
+            metric.update(torch.zeros(rows, columns), torch.zeros(2, POSITIONS, dtype=torch.long))
     with pytest.raises(NumericalError, match="f1_words"):
         metric.update(torch.full((1, POSITIONS * SIZE), torch.nan), torch.zeros(1, POSITIONS, dtype=torch.long))
     with pytest.warns(UserWarning, match="f1_words is undefined"):
