@@ -21,6 +21,12 @@ def test_large_molecules_keep_their_text():
     assert scaffold_of("OC1CC1") == "C1CC1"
 
 
+def test_mirror_images_have_one_scaffold():
+    first, second = (scaffold_of(f"OC1CN[{turn}H](c2ccccc2)C1") for turn in ("C@", "C@@"))
+    assert first == second
+    assert "@" not in first
+
+
 @pytest.mark.parametrize(
     ("split", "alike"), [("random", [(0, 2)]), ("scaffold", [(0, 1), (0, 2), (1, 2)]), ("column", None)]
 )

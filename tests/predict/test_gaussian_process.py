@@ -185,6 +185,14 @@ def test_a_saved_process_predicts_the_same(task, tmp_path):
     process.save(tmp_path / "gp")  # replaces
 
 
+def test_a_target_that_all_share_stands_before_others_in_a_saved_process(tmp_path):
+    x, y = table(40)
+    y = np.concatenate([np.ones_like(y), y > 0], 1).astype(float)
+    process = GaussianProcess(Task("multilabel", ["always", "a"])).fit(x, y)
+    again = GaussianProcess.load(process.save(tmp_path / "gp"))
+    np.testing.assert_allclose(again.predict(x), process.predict(x), rtol=1e-9)
+
+
 def test_errors_name_what_is_wrong(tmp_path):
     x, y = table(20)
     with pytest.raises(ConfigError, match="no label"):

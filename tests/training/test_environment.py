@@ -1,9 +1,11 @@
 import json
 import os
 import platform
+import re
 import sys
 from datetime import datetime
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,6 +52,12 @@ def test_threads_are_limited_by_processors_and_the_environment(monkeypatch, give
         monkeypatch.setenv("OMP_NUM_THREADS", given)
     assert environment.usable_threads(6) == threads
     assert environment.usable_threads(1) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="the system has no /proc/cpuinfo")
+def test_the_name_of_the_processor_is_that_of_the_system():
+    names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    assert environment.cpu_name() == (names[0].strip() if names else platform.processor() or platform.machine())
 
 
 def test_the_name_of_the_processor_where_the_system_has_no_cpuinfo(monkeypatch):
