@@ -30,7 +30,15 @@ def test_encoding_is_the_encoder():
 
 
 @pytest.mark.parametrize(
-    "x", [torch.zeros(5, 2), torch.zeros(5, 4), torch.zeros(5), torch.zeros(5, 3, dtype=torch.long), torch.zeros(2, 5, 3)], ids=str
+    "x",
+    [
+        torch.zeros(5, 2),
+        torch.zeros(5, 4),
+        torch.zeros(5),
+        torch.zeros(5, 3, dtype=torch.long),
+        torch.zeros(2, 5, 3),
+    ],
+    ids=str,
 )
 def test_features_that_do_not_fit_are_named(x):
     with pytest.raises(ShapeError, match=r"x: got .*floats \[\*, 3\]"):
