@@ -138,6 +138,14 @@ _SDF = (
     "Write its SMILES as CSV: rdkit.Chem.PandasTools.LoadSDF(FILE, smilesName='smiles').to_csv('table.csv'). "
     "`pyg-samsa predict` reads it: --input-format sdf."
 )
+_ONE_MOLECULE = (
+    "A table has a row for each molecule: its SMILES and its values, with a first row that names the columns."
+)
+_STRUCTURES = {
+    "a file of Tripos (mol2)": (b"@<TRIPOS>",),
+    "a PDB file": (b"HEADER    ", b"ATOM      ", b"HETATM", b"CRYST1"),
+    "a CIF file": (b"data_",),
+}
 _OTHER_FORMATS = {
     b"PK\x03\x04": ("an Excel workbook or a zip archive", _EXCEL),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", _EXCEL),
@@ -177,8 +185,15 @@ def refuse_other_formats(start: bytes, name: str) -> None:
     for magic, (kind, cure) in _OTHER_FORMATS.items():
         if start.startswith(magic):
             raise _not_csv(name, kind, cure)
+    first = start.lstrip().partition(b"\n")[0]
+    for kind, beginnings in _STRUCTURES.items():
+        if first.startswith(beginnings) and not any(sign.encode() in first for sign in DELIMITERS):
+            raise _not_csv(name, kind, _ONE_MOLECULE)
     lines = start.splitlines()[:4]
     if b"M  END" in start or (len(lines) == 4 and lines[3].rstrip().endswith((b"V2000", b"V3000"))):
+        end, after = start.partition(b"M  END")[1:]
+        if (end and not after.strip()) or (not end and name.lower().endswith(".mol")):
+            raise _not_csv(name, "a molfile, which holds one molecule", _ONE_MOLECULE)
         raise _not_csv(name, "an SDF file", _SDF)
     if start.lstrip()[:1] in (b"{", b"<") and b"," not in start.partition(b"\n")[0]:
         raise _not_csv(name, "JSON, HTML or XML", "Write it as CSV.")

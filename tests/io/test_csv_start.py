@@ -4,7 +4,7 @@ import pytest
 
 from pyg_samsa.errors import DataError
 from pyg_samsa.io.csv_rows import open_rows
-from pyg_samsa.io.csv_start import read_start
+from pyg_samsa.io.csv_start import read_start, refuse_other_formats
 
 
 def start(text, **options):
@@ -108,3 +108,41 @@ def test_files_of_other_formats_are_named_with_the_cure(content, kind):
     ):
         pass
     assert "CSV" in caught.value.hint or "npack" in caught.value.hint
+
+
+MOLFILE = b"""
+  made by hand
+
+  2  1  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.0000 C   0  0
+    1.0000    0.0000    0.0000 O   0  0
+  1  2  1  0
+M  END
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "name", "kind"),
+    [
+        (MOLFILE, "m.mol", "a molfile, which holds one molecule"),
+        (MOLFILE, "m.csv", "a molfile, which holds one molecule"),
+        (MOLFILE[:120], "large.mol", "a molfile, which holds one molecule"),
+        (MOLFILE + b"$$$$\n", "m.sdf", "an SDF file"),
+        (MOLFILE + b"> <y>\n1.5\n\n$$$$\n", "m.mol", "an SDF file"),
+        (MOLFILE[:120], "large.sdf", "an SDF file"),
+        (b"# name\n@<TRIPOS>MOLECULE\n"[7:], "m.mol2", "a file of Tripos (mol2)"),
+        (b"HEADER    HYDROLASE\n", "m.pdb", "a PDB file"),
+        (b"data_1ABC\n#\n", "m.cif", "a CIF file"),
+    ],
+)
+def test_files_of_structures_are_no_tables(start, name, kind):
+    with pytest.raises(DataError) as caught:
+        refuse_other_formats(start, name)
+    assert str(caught.value) == f"{name}: this is {kind}, not a CSV file"
+    one = "A table has a row for each molecule"
+    assert caught.value.hint.startswith("Write its SMILES" if kind == "an SDF file" else one)
+
+
+@pytest.mark.parametrize("start", [b"data_set,smiles,y\n", b"HEADER,smiles\n", b"ATOMS,smiles,y\n"])
+def test_headers_of_tables_are_not_taken_for_structures(start):
+    refuse_other_formats(start, "table.csv")
