@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from torch_geometric.graphgym.config import cfg
 
+from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import LoadedConfig, load_config
 from pyg_samsa.graphgym.graphgps import Taken
 from pyg_samsa.graphgym.settings import value_of
@@ -37,7 +38,12 @@ def convert(config: str | os.PathLike[str], opts: Sequence[str] = ()) -> str:
         model:
           type: gine  # of gnn.layer_type gineconv
     """
-    loaded = load_config(config, opts)
+    try:
+        loaded = load_config(config, opts)
+    except ConfigError as error:
+        if error.key != "--cfg":
+            raise
+        raise error.renamed("CONFIG") from None
     return "\n".join([*_head(loaded), *_groups(_settings(loaded))])
 
 
@@ -46,7 +52,9 @@ def _settings(loaded: LoadedConfig) -> dict[str, Taken]:
     if loaded.translation is None:
         return {key: Taken(value_of(key, cfg), key) for key in sorted(loaded.given)}
     taken = loaded.translation.settings
-    kept = {key: old for key, old in taken.items() if key in loaded.given}
+    # A default there that is also the default here needs no word.
+    needless = {key for key, old in taken.items() if not old.source and value_of(key, cfg) == loaded.defaults.get(key)}
+    kept = {key: old for key, old in taken.items() if key in loaded.given - needless}
     return {key: Taken(value_of(key, cfg), old.source, old.told) for key, old in kept.items()}
 
 

@@ -390,8 +390,10 @@ def _distances(leaves: Mapping[str, Any], made: Translation) -> bool:
     chosen = ("gt.layer_type", layer) if layer else ("model.type", network)
     unread = network in table.NETWORKS and network not in ("GPSModel", "MultiModel")
     if unread or local in table.WITHOUT_DISTANCES:
-        name = network if unread else layer
-        made.note(_ENCODER, leaves[_ENCODER], f"{name} has no messages that distances weight, there as here")
+        culprit = f"model.type {network}" if unread else " ".join(chosen)
+        cure = f"use gt.layer_type GINE+... or CustomGatedGCN+..., or leave {table.DISTANCES} out"
+        reason = f"{table.DISTANCES} weights no messages with {culprit}, there as here"
+        made.note(_ENCODER, leaves[_ENCODER], f"{reason}; {cure}")
         return False
     if local not in GATED_BY_DISTANCE:
         expected = f"GINE or CustomGatedGCN before the + with {table.DISTANCES}"
@@ -401,7 +403,8 @@ def _distances(leaves: Mapping[str, Any], made: Translation) -> bool:
     if leaves.get(norm, "sym") != "sym":
         made.note(norm, leaves[norm], "the normalised Laplacian is used")
     if local == "gine":
-        made.note(*chosen, "a node adds its own features, there those of the second node of the batch")
+        reason = f"with {table.DISTANCES}, a node of GINE adds its own features"
+        made.note(*chosen, f"{reason}; in GraphGPS it adds those of the second node of the batch")
     return True
 
 
@@ -431,6 +434,5 @@ def _logging(leaves: Mapping[str, Any], made: Translation) -> None:
     use = leaves["wandb.use"]
     if use is True and not has_wandb():
         made.note("wandb.use", use, "the package wandb is not installed")
-        made.set("wandb.use", False, "wandb.use", use)
     else:
         made.settings["wandb.use"] = Taken(use, "wandb.use")

@@ -66,3 +66,71 @@ def test_what_cannot_mean_the_same_is_refused(path):
     path.write_text(GPS.replace("GINE+Transformer", "GINE+Exphormer"))
     with pytest.raises(ConfigError, match=r"gt\.layer_type"):
         convert(path)
+
+
+def test_wandb_is_written_only_if_the_file_has_it_and_it_can_be_used(path, monkeypatch):
+    from pyg_samsa.graphgym import graphgps
+
+    monkeypatch.setattr(graphgps, "has_wandb", lambda: False)
+    assert "wandb" not in yaml.safe_load(convert(path))
+    path.write_text(GPS + "wandb: {use: True, project: zinc}\n")
+    text = convert(path)
+    assert yaml.safe_load(text)["wandb"] == {"project": "zinc"}
+    assert "#   wandb.use True: the package wandb is not installed" in text.splitlines()
+    path.write_text(GPS + "wandb: {use: False, project: zinc}\n")
+    assert yaml.safe_load(convert(path))["wandb"] == {"use": False, "project": "zinc"}
+    monkeypatch.setattr(graphgps, "has_wandb", lambda: True)
+    path.write_text(GPS + "wandb: {use: True}\n")
+    assert yaml.safe_load(convert(path))["wandb"] == {"use": True}
+
+
+def test_no_default_of_this_package_is_written_that_the_file_does_not_have(path):
+    from torch_geometric.graphgym.config import set_cfg
+
+    text = convert(path)
+    set_cfg(cfg)
+    group, found = "", {}
+    for line in text.splitlines():
+        group = group if line.startswith(" ") else line.removesuffix(":")
+        if line.endswith("# the default there"):
+            ((name, value),) = yaml.safe_load(line).items()
+            found[f"{group}.{name}"] = value
+    assert found["gt.n_heads"] == 8
+    assert not [key for key, value in found.items() if value_of(key, cfg) == value]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "expected a YAML file of settings as 'key: value'; it holds no settings"),
+        ("# nothing\n", "expected a YAML file of settings as 'key: value'; it holds no settings"),
+        ("hello\n", "expected a YAML file of settings as 'key: value'; it holds plain text"),
+        ("smiles,y\nCCO,1\n", "expected a YAML file of settings as 'key: value'; it holds plain text"),
+        ("- a\n", "expected a YAML file of settings as 'key: value'; it holds a list"),
+        ("a: [1\n", "expected a YAML file; it cannot be read (line 2, column 1)"),
+        (b"\xff\xfe\x00", "expected a text file in UTF-8"),
+    ],
+)
+def test_what_is_no_configuration_is_told_in_one_line(tmp_path, content, message):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError) as caught:
+        convert(path)
+    assert str(caught.value).startswith(f"CONFIG: got '{path}', {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_folders_and_missing_files_are_told(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        convert(tmp_path)
+    assert str(caught.value) == f"CONFIG: got '{tmp_path}', expected a YAML file, not a folder"
+    assert caught.value.hint == "It holds no YAML file."
+    for number in range(6):
+        (tmp_path / f"{number}.yaml").touch()
+    with pytest.raises(ConfigError) as caught:
+        convert(tmp_path)
+    assert caught.value.hint == "YAML files in it: 0.yaml, 1.yaml, 2.yaml, 3.yaml, 4.yaml, ..."
+    with pytest.raises(ConfigError) as caught:
+        convert("nowhere")
+    assert str(caught.value) == "CONFIG: got 'nowhere', expected a YAML file that exists"
+    assert caught.value.hint == "`pyg-samsa train --list` prints the packaged configs."
