@@ -24,7 +24,6 @@ from pyg_samsa.experiments.candidates import (
 from pyg_samsa.experiments.molecule_rows import MoleculeRows
 from pyg_samsa.experiments.predictor_settings import PredictorSettings, read_predictor
 from pyg_samsa.experiments.saved_network import predict_command
-from pyg_samsa.graphgym.plan import NOT_SAVED
 from pyg_samsa.hub.folder import PREDICTOR_SUBFOLDER
 from pyg_samsa.predict import (
     BoostedTrees,
@@ -306,10 +305,11 @@ def _header(plan: RunPlan, predictor: PredictorPlan, folder: RunFolder) -> dict[
     used = [text for kind, text in {"trees": trees, "gp": "Gaussian processes"}.items() if kind in predictor.kinds]
     inputs = ["+".join(names) for kind in predictor.kinds for names in predictor.options.inputs(kind)]
     lines = {
-        **{key: value for key, value in plan.description.items() if key not in ("model", NOT_SAVED)},
+        **plan.description,
         "model": " · ".join(used),
         "input": " · ".join(dict.fromkeys(inputs)),
         "device": f"{cpu_name()} · {boosting.threads} threads",
         "folder": str(folder.path) + (" (continued)" if folder.resumed else ""),
     }
-    return lines | ({"note": folder.note} if folder.note else {})
+    lines |= {"note": folder.note} if folder.note else {}
+    return lines | ({"no effect": "\n".join(plan.unused)} if plan.unused else {})

@@ -10,6 +10,7 @@ from torch_geometric.graphgym.config import cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.experiments.candidates import NETWORK, check_conformal, check_trees
+from pyg_samsa.graphgym.members import chosen_members
 from pyg_samsa.graphgym.network import SAVED, asks_for_masked, unsaved_part
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.predict import BoostingOptions, GaussianProcessOptions
@@ -63,19 +64,11 @@ def read_predictor() -> PredictorSettings | None:
         ['trees', 'gp']
     """
     options = PredictorOptions(**values_for(PredictorOptions, cfg))
-    members = options.members
-    if asks_for_masked():
-        if members not in ("auto", NETWORK):
-            hint = "Training without labels has no predictor."
-            raise ConfigError("predictor.members", members, f"{NETWORK!r} with the task {MASKED}", hint=hint)
+    if asks_for_masked() and options.members not in ("auto", NETWORK):
+        hint = "Training without labels has no predictor."
+        raise ConfigError("predictor.members", options.members, f"{NETWORK!r} with the task {MASKED}", hint=hint)
+    if (members := chosen_members()) is None:
         return None
-    if members == "auto":
-        if (cfg.dataset.format, cfg.dataset.name) == ("samsa", "csv"):
-            members = "all"
-        elif options.folds or options.ensemble > 1:
-            members = NETWORK
-        else:
-            return None
     threads = usable_threads(cfg.num_threads)
     boosting = BoostingOptions(**values_for(BoostingOptions, cfg), threads=threads)
     process = GaussianProcessOptions(**values_for(GaussianProcessOptions, cfg), threads=threads)

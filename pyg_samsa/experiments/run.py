@@ -26,10 +26,11 @@ from pyg_samsa.experiments.saved_network import export_model, predicts_molecules
 from pyg_samsa.graphgym.checks import check_run
 from pyg_samsa.graphgym.config import LoadedConfig, load_config
 from pyg_samsa.graphgym.loader import load_for_runner
+from pyg_samsa.graphgym.members import trains_network
 from pyg_samsa.graphgym.mixed_tasks import check_tasks, load_tasks, make_mixed_plan
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.graphgym.repeats import Repeat, list_repeats
-from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER, WEIGHTS
+from pyg_samsa.hub.folder import CONFIG, RUN_SUBFOLDER, UNSAVED, WEIGHTS
 from pyg_samsa.io.memory import keep_memory
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.options import check_integer
@@ -103,7 +104,9 @@ def run(
         torch.set_num_threads(usable_threads(cfg.num_threads))
         keep_memory()
         started = time.perf_counter()
-        dataset, plans = _prepare_all(repeats, progress=talk.speaks)
+        # Models on descriptors alone compute their own inputs.
+        needed = not predictor or trains_network()
+        dataset, plans = _prepare_all(repeats, progress=talk.speaks, encodings=needed)
         blend = make_predictor_plan(dataset, progress=talk.speaks) if predictor else None
         if blend is not None and blend.is_ensemble:
             title = f"pyg_samsa {__version__} · {loaded.name}"
@@ -147,14 +150,14 @@ def _check(loaded: LoadedConfig) -> None:
         check_run()
 
 
-def _prepare_all(repeats: Sequence[Repeat], *, progress: bool) -> tuple[Any, list[Callable[[], Any]]]:
+def _prepare_all(repeats: Sequence[Repeat], *, progress: bool, encodings: bool) -> tuple[Any, list[Callable[[], Any]]]:
     """Load the data of all repeats; return the first data set, and what makes the plan of each repeat."""
     dataset, make = None, None
     plans: list[Callable[[], Any]] = []
     for one in repeats:
         with one.chosen():
             if make is None or one.split is not None:
-                found, make = _prepare(one.loaded, progress=progress)
+                found, make = _prepare(one.loaded, progress=progress, encodings=encodings)
                 dataset = found if dataset is None else dataset
         plans.append(partial(_plan_of, one, make))
     return dataset, plans
@@ -165,11 +168,11 @@ def _plan_of(one: Repeat, make: Callable[..., Any]) -> Any:
         return make(seed=one.seed)
 
 
-def _prepare(loaded: LoadedConfig, *, progress: bool) -> tuple[Any, Callable[..., Any]]:
+def _prepare(loaded: LoadedConfig, *, progress: bool, encodings: bool) -> tuple[Any, Callable[..., Any]]:
     """Load the data; return the data set, None for several tasks, and what makes the plan of a seed."""
     if cfg.tasks:
         return None, partial(make_mixed_plan, loaded, load_tasks(loaded, progress=progress), draw=draw_mixture)
-    dataset = load_for_runner(loaded.changes, progress=progress)
+    dataset = load_for_runner(loaded.changes, progress=progress, encodings=encodings)
     return dataset, partial(make_plan, loaded, dataset)
 
 
@@ -224,11 +227,15 @@ def run_once(
     finisher: Any = finish_task if isinstance(plan, MixedPlan) else _finish
     finish: Any = partial(finisher, plan, network)
     try:
-        return plan.train(network, folder, console=console, finish=finish, on_epoch=on_epoch)
+        result = plan.train(network, folder, console=console, finish=finish, on_epoch=on_epoch)
     except BaseException:
         if is_main_process():
             folder.discard_unused()
         raise
+    if plan.unsaved and is_main_process():
+        # `predict` tells it to those who look for the network.
+        folder.write_json(files.SUMMARY, {**(folder.summary() or {}), UNSAVED: plan.unsaved})
+    return result
 
 
 def _finish(
@@ -270,9 +277,7 @@ def _header(
             lines["start"] += f"\n{plan.adaptation.adapt}: {frozen:,} further parameters are frozen"
     if folder.note:
         lines["note"] = folder.note
-    if plan.unused:
-        lines["unused"] = f"{', '.join(plan.unused)}: without effect here"
-    return lines
+    return lines | ({"no effect": "\n".join(plan.unused)} if plan.unused else {})
 
 
 def _device(options: TrainerOptions) -> str:

@@ -25,10 +25,10 @@ from pyg_samsa.graphgym.changes import Changes
 from pyg_samsa.graphgym.config import LoadedConfig, load_config
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.loss import BOUNDED
-from pyg_samsa.graphgym.network import unused_settings
 from pyg_samsa.graphgym.plan import make_plan
 from pyg_samsa.graphgym.settings import SETTINGS, value_of, values_for
 from pyg_samsa.graphgym.share import describe
+from pyg_samsa.graphgym.without_effect import unused_settings
 from pyg_samsa.metrics.row_metric import RowMetric, UndefinedMetric
 from pyg_samsa.predict.boosted_trees import BoostedTrees, BoostingOptions
 from pyg_samsa.predict.predictor_options import PredictorOptions

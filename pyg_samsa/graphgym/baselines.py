@@ -19,6 +19,8 @@ from pyg_samsa.training.batch_network import BatchNetwork
 from pyg_samsa.training.scaling import fit_graph_features
 
 _SAN = ("san", "san2")
+DEFAULT_GPS_LAYER = "GINE+Transformer"
+"""Layers of ``gps`` where ``gt.layer_type`` does not say."""
 _ACTIVATIONS = {**dict.fromkeys(ACTIVATIONS), "swish": "silu"}
 
 
@@ -182,7 +184,7 @@ def _gps_options() -> dict[str, Any]:
     if not cfg.gnn.residual:
         raise ConfigError("gnn.residual", False, "True with the network gps, whose blocks are residual")
     gt = cfg.gt
-    layers = gt.layer_type if gt.layer_type != "samsa" else "GINE+Transformer"
+    layers = gt.layer_type if gt.layer_type != "samsa" else DEFAULT_GPS_LAYER
     check_choice("gt.layer_type", layers, GPS_LAYERS)
     local, attention = GPS_LAYERS[layers]
     if attention == "biased" and cfg.graphormer.node_degrees_only:

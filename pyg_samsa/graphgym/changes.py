@@ -23,7 +23,6 @@ class Changes:
         given: Keys of those settings and of those of the file.
         earlier: Keys of settings that were shortened in an earlier run whose configuration is read; ``cfg`` holds their
             values of before.
-        notes: A text for each change.
         shortened: Settings of `LENGTHS` that were changed -> their values of before.
 
     Example:
@@ -40,9 +39,31 @@ class Changes:
     asked: Collection[str] = frozenset()
     given: Collection[str] = frozenset()
     earlier: Collection[str] = frozenset()
-    notes: list[str] = field(default_factory=list)
     shortened: dict[str, Any] = field(default_factory=dict)
     _only: Collection[str] | None = None
+    _noted: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """A text for each change."""
+        return self.notes_without(lambda _: False)
+
+    def notes_without(self, left_out: Callable[[str], bool]) -> list[str]:
+        """Return a text for each change, without those of some settings.
+
+        Args:
+            left_out: Says of the key of a setting whether its changes are left out.
+
+        Example:
+            >>> from torch_geometric.graphgym.config import set_cfg
+            >>> set_cfg(cfg)
+            >>> changes = Changes()
+            >>> changes.change("optim.min_lr", 0.5, "a reason")
+            >>> changes.notes_without(lambda key: key.startswith("optim."))
+            []
+            >>> set_cfg(cfg)
+        """
+        return [text for key, text in self._noted if not left_out(key)]
 
     def change(self, key: str, value: Any, reason: str) -> None:
         """Change a setting that was not asked for, and note it; one that was asked for stays as it is.
@@ -59,7 +80,7 @@ class Changes:
         (cfg[group] if group else cfg)[name] = value
         if key in LENGTHS:
             self.shortened.setdefault(key, old)
-        self.notes.append(f"{key} {_show(old)} -> {_show(value)} ({reason})")
+        self._noted.append((key, f"{key} {_show(old)} -> {_show(value)} ({reason})"))
 
     def apply(self, rules: Collection[Rule], *data: Any) -> None:
         """Apply the rules that act on what was asked for.

@@ -26,7 +26,6 @@ from pyg_samsa.graphgym.metric import check_metrics
 from pyg_samsa.graphgym.network import (
     BUILT_IN_ENCODERS,
     LEVEL_OF_HEAD,
-    READ_BY,
     WITHOUT_GRAPH_FEATURES,
     asks_for_masked,
     check_encoder,
@@ -34,11 +33,13 @@ from pyg_samsa.graphgym.network import (
     named_as_settings,
     own_head,
     parse_layer_type,
+    refuse_role,
 )
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.scheduler import WITHOUT_WARMUP, check_scheduler, scheduler_name
 from pyg_samsa.graphgym.settings import FROM_DATA, GPS_LAYERS, value_of, values_for
 from pyg_samsa.graphgym.trainer_settings import trainer_options
+from pyg_samsa.graphgym.without_effect import READ_BY
 from pyg_samsa.io.files import check_folder
 from pyg_samsa.io.worker_pool import MOST
 from pyg_samsa.nn import TOKENIZERS, SAMSAOptions
@@ -174,7 +175,7 @@ def _check_network() -> None:
     if network in LAYERS or network == "gps":
         gnn_options(network)
     elif network != "samsa" and cfg.pe.role != "add":
-        raise ConfigError("pe.role", cfg.pe.role, f"'add' with the network {network}")
+        raise refuse_role()
     if network == "gnn":
         names: dict[str, Collection[Any]] = {
             "gnn.layer_type": register.layer_dict,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +23,6 @@ from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
     CHANGED_DEFAULTS,
     DUMPED_BY_GRAPHGYM,
-    NO_EFFECT,
     SETTINGS,
     add_registered,
     value_of,
@@ -50,6 +49,8 @@ class LoadedConfig:
             `pyg_samsa.graphgym.defaults` and `pyg_samsa.graphgym.data_defaults`.
         translation: Where the settings come from, if the file is one of GraphGPS or its relatives.
         defaults: Dotted name -> default of all settings.
+        of_user: Those of ``given`` that the user has written into the file himself; none of a packaged file, and none
+            of one that holds most settings, such as the configuration in the folder of a run.
     """
 
     name: str
@@ -59,11 +60,7 @@ class LoadedConfig:
     changes: Changes = field(default_factory=Changes)
     translation: Translation | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def without_effect(self) -> list[str]:
-        """Settings that the user has changed and that have no effect."""
-        return sorted(self.changed & NO_EFFECT)
+    of_user: frozenset[str] = frozenset()
 
 
 def add_options(config: CN) -> None:
@@ -111,9 +108,12 @@ def find_config(name: str | os.PathLike[str]) -> Path:
     if (given / CONFIG).is_file():
         hint = f"The configuration of a run is in its folder: --cfg {given / CONFIG}"
         raise ConfigError("--cfg", str(name), "a YAML file, not a folder", hint=hint)
-    hint = suggest(base.removesuffix(".yaml"), known) or (
-        f"Packaged configurations: {', '.join(known)}" if known else ""
-    )
+    if given.is_dir():
+        inside = sorted(path.name for path in given.iterdir() if path.suffix in (".yaml", ".yml"))
+        shown = ", ".join(inside[:5]) + (", ..." if len(inside) > 5 else "")
+        hint = f"YAML files in it: {shown}" if inside else "It holds no YAML file."
+        raise ConfigError("--cfg", str(name), "a YAML file, not a folder", hint=hint)
+    hint = suggest(base.removesuffix(".yaml"), known) or "`pyg-samsa train --list` prints the packaged configs."
     raise ConfigError("--cfg", str(name), "a YAML file that exists", hint=hint)
 
 
@@ -148,8 +148,10 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     defaults = {key: value_of(key, cfg) for key in all_keys()}
     if is_graphgps(together := dict([*leaves, *pairs]), known := set(defaults)):
         translation = translate(together, known)
-        leaves, pairs = translation.split({key for key, _ in pairs})
+        leaves, pairs = translation.split(typed := {key for key, _ in pairs})
+        translation.notes.sort(key=lambda note: note.split()[0] not in typed)
     given = _merge(leaves, origin=str(name))
+    of_user = _of_user(path, given, translation)
     asked = _merge(pairs, origin="command line")
     given |= asked
     for key, setting in SETTINGS.items():
@@ -166,7 +168,15 @@ def load_config(name: str | os.PathLike[str], opts: Sequence[Any] = ()) -> Loade
     for key, part in (("run_name", run_name), ("name_tag", cfg.name_tag)):
         check_folder_name(key, part)
     full_name = f"{run_name}-{cfg.name_tag}" if cfg.name_tag else run_name
-    return LoadedConfig(full_name, path, frozenset(given), changed, changes, translation, defaults)
+    return LoadedConfig(full_name, path, frozenset(given), changed, changes, translation, defaults, of_user)
+
+
+def _of_user(path: Path, given: Collection[str], translation: Translation | None) -> frozenset[str]:
+    """Return the settings of a file that the user has written into it."""
+    if path.resolve().is_relative_to(PACKAGED) or len(given) > len(all_keys()) / 2:
+        return frozenset()
+    made = {} if translation is None else translation.settings
+    return frozenset(key for key in given if key not in made or made[key].source)
 
 
 def check_folder_name(key: str, name: str) -> None:
@@ -391,6 +401,6 @@ def _devices(value: Any) -> int | str:
 
 
 def _kind(content: Any) -> str:
-    return {"NoneType": "nothing", "str": "plain text", "list": "a list"}.get(
+    return {"NoneType": "no settings", "str": "plain text", "list": "a list"}.get(
         type(content).__name__, type(content).__name__
     )

@@ -11,6 +11,7 @@ from pyg_samsa.datasets import catalog
 from pyg_samsa.datasets.dataset_registry import dataset_options
 from pyg_samsa.functional.node_encodings import WITH_SPECTRUM
 from pyg_samsa.graphgym.changes import Changes, Rule, rule_in
+from pyg_samsa.graphgym.members import chosen_members, trains_network
 from pyg_samsa.graphgym.metric import ALIASES as METRIC_ALIASES
 from pyg_samsa.graphgym.network import (
     WITHOUT_GRAPH_FEATURES,
@@ -34,7 +35,6 @@ from pyg_samsa.graphgym.settings import (
 from pyg_samsa.nn import OPERATORS, TOKENIZERS, SAMSAOptions
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.models.samsa_options import OF_TOKENIZER, OPERATOR_ARGUMENTS
-from pyg_samsa.predict.predictor_options import MEMBER_KINDS
 from pyg_samsa.task import MASKED
 from pyg_samsa.training.launch import find_launch
 
@@ -350,13 +350,13 @@ def _folds(changes: Changes) -> None:
 
 @rule_in(RULES, "`predictor.members`", "predictor.ensemble", becomes="all, if they have no network")
 def _members(changes: Changes) -> None:
-    if cfg.predictor.ensemble > 1 and not _has_network():
+    if cfg.predictor.ensemble > 1 and not trains_network():
         changes.change("predictor.members", "all", "an ensemble has networks")
 
 
 @rule_in(RULES, "`predictor.ensemble`", "predictor.members", becomes="1, if there is no network")
 def _one_seed(changes: Changes) -> None:
-    if not _has_network():
+    if not trains_network():
         changes.change("predictor.ensemble", 1, "only networks have an ensemble")
 
 
@@ -369,7 +369,7 @@ def _one_seed(changes: Changes) -> None:
 )
 def _one_network(changes: Changes) -> None:
     found = unsaved_part() or (("devices", cfg.devices) if cfg.devices != 1 else None)
-    if _has_network() and found is not None:
+    if trains_network() and found is not None:
         reason = f"{found[0]} is {found[1]}"
         changes.change("predictor.folds", 0, reason)
         changes.change("predictor.ensemble", 1, reason)
@@ -387,11 +387,14 @@ def _started_processes(changes: Changes) -> None:
         changes.change("devices", launch.per_node, f"{launch.program} has started the processes")
 
 
-@rule_in(RULES, "`predictor.refit`", *_OF_SAVED_NETWORKS, becomes="descriptors, for a network that is not saved")
+@rule_in(
+    RULES, "`predictor.refit`", *_OF_SAVED_NETWORKS, becomes="descriptors or none, for a network that is not saved"
+)
 def _refit(changes: Changes) -> None:
     part = unsaved_part()
-    if cfg.predictor.refit == "all" and part is not None:
-        changes.change("predictor.refit", "descriptors", f"a network with {part[0]} {part[1]} is not saved")
+    if trains_network() and cfg.predictor.refit == "all" and part is not None:
+        reason = f"a network with {part[0]} {part[1]} is not saved"
+        changes.change("predictor.refit", "none" if chosen_members() == "network" else "descriptors", reason)
 
 
 @rule_in(
@@ -449,7 +452,3 @@ def _channels_and_heads() -> tuple[tuple[str, int], tuple[str, int]]:
     channels = ("gt.dim_hidden", gt.dim_hidden) if gt.dim_hidden else ("samsa.channels", cfg.samsa.channels)
     heads = ("gt.n_heads", gt.n_heads) if gt.n_heads else ("samsa.heads", cfg.samsa.heads)
     return channels, heads if network == "samsa" else ("samsa.heads", 1)
-
-
-def _has_network() -> bool:
-    return "network" in MEMBER_KINDS.get(cfg.predictor.members, ("network",))

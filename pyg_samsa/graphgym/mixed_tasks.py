@@ -23,6 +23,7 @@ from pyg_samsa.graphgym.plan import describe_network, make_plan, name_data, trai
 from pyg_samsa.graphgym.repeats import check_one_split
 from pyg_samsa.graphgym.settings import value_of, values_for
 from pyg_samsa.graphgym.share import describe
+from pyg_samsa.graphgym.without_effect import describe_without_effect, why_never
 from pyg_samsa.nn.models.multi_task import check_task_name
 from pyg_samsa.task import MASKED
 from pyg_samsa.training.mixed_network import MixedNetwork, UncertaintyWeights
@@ -302,7 +303,7 @@ def make_mixed_plan(
         config=resolved(loaded, {"seed": seed}, tables_of({task.entry.name: task.dataset for task in tasks})),
         defaults=loaded.defaults,
         description=description,
-        unused=tuple(loaded.without_effect),
+        unused=tuple(describe_without_effect(loaded, why_never)),
         parts=parts,
         weights={task.entry.name: task.entry.weight for task in tasks},
         mixture=mixture,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -16,14 +16,12 @@ from pyg_samsa.errors import ConfigError, suggest
 from pyg_samsa.functional.autocast import without_autocast
 from pyg_samsa.functional.node_encodings import EIGENVECTORS, SPECTRUM, WITH_SPECTRUM
 from pyg_samsa.graphgym.graphgps_keys import SUPERPIXEL_ENCODERS
-from pyg_samsa.graphgym.graphormer import reads_paths, uses_structure
 from pyg_samsa.graphgym.register import register_once
 from pyg_samsa.graphgym.settings import (
     ALIASES,
     FIXED_IN_SAMSA,
     FROM_DATA,
     GPS_LAYERS,
-    LAYERS_OF_HEAD,
     LOCAL_OF_GRAPHGPS,
     NORM_HEAD,
     SETTINGS,
@@ -41,12 +39,10 @@ from pyg_samsa.nn import OPERATORS, SAMSA, TOKENIZERS, BagOfFeatures, PointNet, 
 from pyg_samsa.nn.conv.local_layers import GATED_BY_DISTANCE
 from pyg_samsa.nn.conv.operators import operator_options
 from pyg_samsa.nn.encoding.feature_encoder import Features
-from pyg_samsa.nn.encoding.graphormer_encoding import GraphormerEncoding
 from pyg_samsa.nn.encoding.joined_encoder import EncodingOptions, unread
 from pyg_samsa.nn.encoding.joined_encoder import encoding_options as read_options
 from pyg_samsa.nn.encoding.laplacian_encoder import SPECTRAL_MODELS
 from pyg_samsa.nn.encoding.structural_encoder import COLUMN_MODELS
-from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.nn.models.samsa_options import OPERATOR_ARGUMENTS
 from pyg_samsa.nn.readout import POOLS
 from pyg_samsa.task import MASKED
@@ -301,8 +297,7 @@ def encoding_options() -> dict[str, Any]:
         if not widths:
             raise ConfigError("pe.role", role, "'add' without encodings", hint="Set pe.kind lap, or leave out pe.role.")
         if not weights_messages():
-            hint = "Messages of gine and gatedgcn are weighted, such as with gt.layer_type GINE+SAMSA."
-            raise ConfigError("pe.role", role, "'add' with this message passing", hint=hint)
+            raise refuse_role()
         # Their signs need not be flipped: SAMSA is told how many there are, to compute both kinds itself.
         eigenvectors = eigenvectors if cfg.model.type == "samsa" and len(widths) > 1 else False
     found = {"pe_channels": sum(widths.values()), "flip_signs": eigenvectors, "pe_role": role}
@@ -362,13 +357,40 @@ def weights_messages() -> bool:
         True
         >>> set_cfg(cfg)
     """
+    return _message_passing()[2] in GATED_BY_DISTANCE
+
+
+def _message_passing() -> tuple[str, Any, str | None]:
+    """Return the setting that chooses how messages are passed, its value, and the name of the local layer."""
     network, layer = cfg.model.type, cfg.gt.layer_type
-    local = network
     if network == "gps":
-        local = GPS_LAYERS.get(layer, ("gine",))[0]
-    elif network == "samsa":
-        local = cfg.samsa.local if layer == "samsa" else parse_layer_type(layer)["local"]
-    return local in GATED_BY_DISTANCE
+        return "gt.layer_type", layer, GPS_LAYERS.get(layer, ("gine",))[0]
+    if network != "samsa":
+        return "model.type", network, network
+    if layer == "samsa":
+        return "samsa.local", cfg.samsa.local or "null", cfg.samsa.local
+    return "gt.layer_type", layer, parse_layer_type(layer)["local"]
+
+
+def refuse_role() -> ConfigError:
+    """Return the error about encodings that are to weight messages which cannot be weighted.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.model.type, cfg.pe.role = "san", "gate"
+        >>> print(refuse_role())
+        pe.role: got 'gate', expected 'add' with model.type san; only messages of gine and gatedgcn can be weighted
+        >>> set_cfg(cfg)
+    """
+    key, value, _ = _message_passing()
+    others = {
+        "samsa.local": "samsa.local gine or gatedgcn",
+        "gt.layer_type": "gt.layer_type GINE+... or CustomGatedGCN+...",
+    }
+    other = others.get(key, "model.type gine, gatedgcn, gps, or samsa with samsa.local gine")
+    expected = f"'add' with {key} {value}; only messages of gine and gatedgcn can be weighted"
+    return ConfigError("pe.role", cfg.pe.role, expected, hint=f"Leave out pe.role, or use {other}.")
 
 
 def parse_layer_type(text: str) -> dict[str, str | None]:
@@ -394,41 +416,6 @@ def parse_layer_type(text: str) -> dict[str, str | None]:
     return {"local": LOCAL_OF_GRAPHGPS[local], "attention": operators[operator.upper()]}
 
 
-def unused_settings(given: Iterable[str]) -> list[str]:
-    """Return those of the given settings that describe a network and that the chosen network does not read.
-
-    Args:
-        given: Keys that the user has set.
-    """
-    if cfg.model.type not in READ_BY:
-        return []  # a network of other code, such as GraphGym's own with the layer samsaconv
-    network = cfg.model.type
-    parts = {"samsa", *OPERATORS, *TOKENIZERS}
-    reads = READ_BY[network]
-    own = own_head() is not None
-    if own:
-        reads = (*reads, "gnn.")
-    if network == "samsa":
-        reads = (*reads, *(f"{part}." for part in parts))
-    if network == "gps" and uses_structure():
-        reads = (*reads, *(key_of(GraphormerEncoding, name) for name in values_for(GraphormerEncoding, cfg)))
-    groups = {"gnn", "gt", "graphormer", *parts}
-    without_effect = {f"samsa.{name}" for name in OF_READOUT} if own else set()
-    if network not in _SAN:
-        without_effect.add("gt.full_graph")
-    if network != "san" or not cfg.gt.full_graph:
-        without_effect.add("gt.gamma")
-    if not reads_paths():
-        without_effect.add("graphormer.num_spatial_types")
-    if cfg.gnn.head in LAYERS_OF_HEAD:
-        without_effect.add("gnn.layers_post_mp")
-    if not cfg.share.graph_channels:
-        without_effect |= {f"samsa.{name}" for name in _OF_GRAPH_FEATURES}
-    return sorted(
-        key for key in given if key.partition(".")[0] in groups and (key in without_effect or not key.startswith(reads))
-    )
-
-
 def asks_for_masked() -> bool:
     """Say whether the settings ask for training without labels.
 
@@ -448,23 +435,10 @@ def edges_are_tokens() -> bool:
     return TOKENIZERS[cfg.samsa.tokenizer].edges_are_tokens if cfg.samsa.tokenizer else cfg.samsa.bridge
 
 
-_OF_GRAPH_FEATURES = ("graph_levels", "graph_hidden", "graph_dropout")
-OF_READOUT = ("pool", "interaction", "context", "head_norm", *_OF_GRAPH_FEATURES)
+OF_GRAPH_FEATURES = ("graph_levels", "graph_hidden", "graph_dropout")
+OF_READOUT = ("pool", "interaction", "context", "head_norm", *OF_GRAPH_FEATURES)
 WITHOUT_GRAPH_FEATURES = ("bag_of_features", "point_net")
 """Networks that do not take features of whole graphs."""
-_BY_ALL = ("gnn.head",)
-_SAN = ("san", "san2")
-READ_BY: dict[str, tuple[str, ...]] = {
-    "samsa": (*_BY_ALL, "gt.", "gnn.residual"),
-    "bag_of_features": (*_BY_ALL, "samsa.channels", "samsa.dropout", "gt.dim_hidden", "gt.dropout"),
-    "point_net": (*_BY_ALL, "samsa.dropout"),
-    **dict.fromkeys(LAYERS, (*_BY_ALL, "gnn.")),
-    **dict.fromkeys(("gps", *_SAN), (*_BY_ALL, "gnn.", "gt.")),
-    "graphormer": (*_BY_ALL, "graphormer.", "gnn.act", "gnn.layers_post_mp"),
-}
-"""Settings that describe a network, or prefixes of them, by the network of this package that reads them.
-
-The encodings that ``gps`` reads with ``BiasedTransformer`` come on top, see `unused_settings`."""
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -12,25 +13,28 @@ from torch_geometric.graphgym.config import cfg
 from pyg_samsa.datasets.features import MOLECULES
 from pyg_samsa.datasets.splits import counted_splits
 from pyg_samsa.errors import ConfigError
+from pyg_samsa.graphgym.baselines import DEFAULT_GPS_LAYER, gnn_options
 from pyg_samsa.graphgym.config import LoadedConfig, resolved, tables_of
 from pyg_samsa.graphgym.data_defaults import fit_to_data, validates
 from pyg_samsa.graphgym.loader import resolved_task
 from pyg_samsa.graphgym.loss import choose_loss
+from pyg_samsa.graphgym.members import chosen_members, trains_network
 from pyg_samsa.graphgym.metric import choose_metrics
 from pyg_samsa.graphgym.network import (
     SAVED,
     edges_are_tokens,
-    level,
     model_options,
     unsaved_part,
-    unused_settings,
 )
 from pyg_samsa.graphgym.optimizer import choose_optimizer
 from pyg_samsa.graphgym.scheduler import choose_scheduler
 from pyg_samsa.graphgym.settings import values_for
 from pyg_samsa.graphgym.trainer_settings import trainer_options
+from pyg_samsa.graphgym.without_effect import describe_without_effect, why_without_effect
 from pyg_samsa.nn.conv.operators import operator_options
+from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.options import plain
+from pyg_samsa.predict.predictor_options import MEMBER_KINDS
 from pyg_samsa.task import WORDS, Task
 from pyg_samsa.training import losses
 from pyg_samsa.training.adaptation import AdaptationOptions
@@ -39,8 +43,9 @@ from pyg_samsa.training.run_plan import RunPlan
 from pyg_samsa.training.samplers import BatchOptions
 
 _SHOWN_TARGETS = 3
-NOT_SAVED = "saved"
-"""Label of the line of a header that says that the network is not saved."""
+NETWORK = "network"
+PREDICTED_BY = {"trees": "boosted trees", "gp": "Gaussian processes"}
+"""Kind of a model on descriptors -> what it is called."""
 
 
 def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
@@ -80,8 +85,9 @@ def make_plan(loaded: LoadedConfig, dataset: Any, *, seed: int) -> RunPlan:
         edges_are_tokens=edges_are_tokens(),
         config=resolved(loaded, settings, tables_of({"dataset.csv": dataset})),
         defaults=loaded.defaults,
-        description={**describe_data(loaded, dataset), "model": describe_network(), **_not_saved(dataset)},
-        unused=(*loaded.without_effect, *unused_settings(loaded.changed)),
+        description={**describe_data(loaded, dataset), **_described_network(dataset)},
+        unused=tuple(describe_without_effect(loaded)),
+        unsaved=why_unsaved(dataset),
         **training_options(monitor, higher_is_better=higher),
     )
 
@@ -159,12 +165,14 @@ def describe_data(loaded: LoadedConfig, dataset: Any) -> dict[str, str]:
     task: Task = dataset.task
     names = [*dataset.features.descriptors, *dataset.features.extra_columns]
     width = dataset.features.graph_channels
+    # What the run does not read is no news.
+    changed = loaded.changes.notes_without(lambda key: why_without_effect(key) is not None)
     return {
         "config": str(loaded.path),
         "data": name_data(dataset),
         "task": f"{task.level} level · {task.kind} · {_targets_of(task)}",
         **({"features": f"{', '.join(names) or 'graph_features'} · {width:,} of each graph"} if width else {}),
-        **({"changed": "\n".join(loaded.changes.notes)} if loaded.changes.notes else {}),
+        **({"changed": "\n".join(changed)} if changed else {}),
         **({"not honoured": "\n".join(found.notes)} if (found := loaded.translation) and found.notes else {}),
     }
 
@@ -176,19 +184,56 @@ def name_data(dataset: Any) -> str:
     return f"{cfg.dataset.format} {cfg.dataset.name} · {sizes}{' nodes of one graph' if of_nodes else ''}"
 
 
-def _not_saved(dataset: Any) -> dict[str, str]:
-    """Return a line of the header about a network for molecules that ``predict`` will not find."""
-    features, unsaved = dataset.features, unsaved_part()
-    known = (features.in_channels, features.edge_channels) == (MOLECULES.in_channels, MOLECULES.edge_channels)
-    if unsaved is None or not known or dataset.task.level != "graph":
-        return {}
+def why_unsaved(dataset: Any) -> str:
+    """Return why the network of a run is not saved for ``pyg-samsa predict``; empty if it is saved.
+
+    Args:
+        dataset: The data set.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> from types import SimpleNamespace
+        >>> set_cfg(cfg)
+        >>> cfg.model.type = "gcn"
+        >>> why_unsaved(SimpleNamespace(task=Task("regression", ["y"]), features=MOLECULES))
+        'model.type gcn: only networks with model.type samsa are saved'
+        >>> set_cfg(cfg)
+    """
+    task, features = dataset.task, dataset.features
+    if (features.in_channels, features.edge_channels) != (MOLECULES.in_channels, MOLECULES.edge_channels):
+        return "its data: only networks for molecules with the features of OGB are saved"
+    if task.level != "graph" or task.pairs:
+        return "its task: only networks that predict whole molecules are saved"
+    if (unsaved := unsaved_part()) is None:
+        return ""
     key, value = unsaved
-    cure = f"with {key} {SAVED[key]}" if key in SAVED else "without it"
-    return {NOT_SAVED: f"no, because of {key} {value}: pyg-samsa predict takes networks {cure}"}
+    return f"{key} {value}: only networks {f'with {key} {SAVED[key]}' if key in SAVED else 'without it'} are saved"
+
+
+def _described_network(dataset: Any) -> dict[str, str]:
+    """Return the lines of a header about the network, and about one for molecules that is not saved."""
+    if not trains_network():
+        return {}
+    lines = {"model": describe_network()}
+    of_molecules = (dataset.features.in_channels, dataset.task.level) == (MOLECULES.in_channels, "graph")
+    if of_molecules and unsaved_part() is not None and (why := why_unsaved(dataset)):
+        models = [PREDICTED_BY[kind] for kind in MEMBER_KINDS[chosen_members() or NETWORK] if kind != NETWORK]
+        saved = f"{' and '.join(models)}, but not the network" if models else "no"
+        lines["saved"] = f"{saved}, because of {why} for pyg-samsa predict"
+    return lines
 
 
 def describe_network() -> str:
-    """Return the kind and the sizes of the network of the present ``cfg``, for a header."""
+    """Return the kind and the sizes of the network of the present ``cfg``, for a header.
+
+    Example:
+        >>> from torch_geometric.graphgym.config import set_cfg
+        >>> set_cfg(cfg)
+        >>> cfg.model.type = "san"
+        >>> describe_network()
+        'san on all pairs of nodes · 2 layers · 16 channels · 4 heads'
+        >>> set_cfg(cfg)
+    """
     name = cfg.model.type
     kinds = {"rwse": "random walks of {} steps", "lap": "{} Laplacian eigenvectors"}
     kinds["lap1"] = kinds["lap"]
@@ -196,17 +241,42 @@ def describe_network() -> str:
     encodings = f" · {kinds.get(cfg.pe.kind, cfg.pe.kind + ' {}').format(cfg.pe.dim)}" if cfg.pe.kind != "none" else ""
     encodings += " that weight messages" if cfg.pe.role != "add" else ""
     if name != "samsa":
-        return f"{name} · {level()}{encodings}"
+        return f"{_described(name)}{encodings}"
     values = model_options()
-    numbers = {"layer": values["num_layers"], "channel": values["channels"], "head": values["heads"]}
-    size = " · ".join(f"{number} {name}{'s' * (number != 1)}" for name, number in numbers.items())
     attention = values["attention"]
     takes = operator_options(attention)
     used = [name for name in ("num_samples", "sampling") if name in takes]
-    values = {name: takes[name].default if values[name] is None else values[name] for name in used}
-    kind = f" ({values['sampling']})" if "sampling" in values else ""
-    sampled = f" · {values['num_samples']} sampled keys per head{kind}" if "num_samples" in values else ""
-    return f"{attention if attention == 'samsa' else f'samsa with {attention}'} · {size}{sampled}{encodings}"
+    sampling = {name: takes[name].default if values[name] is None else values[name] for name in used}
+    kind = f" ({sampling['sampling']})" if "sampling" in sampling else ""
+    sampled = f" · {sampling['num_samples']} sampled keys per head{kind}" if "num_samples" in sampling else ""
+    parts = attention if attention == "samsa" else f"samsa with {attention}"
+    parts += f" beside {values['local']}" if values["local"] else ""
+    return f"{parts} · {_sizes(values)}{sampled}{encodings}"
+
+
+def _described(network: str) -> str:
+    """Return the kind and the sizes of another network than samsa."""
+    if network in LAYERS:
+        options = gnn_options(network)
+        kind = network
+        if network == "gps":
+            kind += f" of {cfg.gt.layer_type if cfg.gt.layer_type != 'samsa' else DEFAULT_GPS_LAYER}"
+        elif network in ("san", "san2"):
+            kind += " on all pairs of nodes" if options["full_graph"] else " on edges"
+        return f"{kind} · {_sizes(options)}"
+    if network == "gnn":
+        gnn = cfg.gnn
+        counts = {"layer before": gnn.layers_pre_mp, gnn.layer_type: gnn.layers_mp, "layer after": gnn.layers_post_mp}
+        layers = " · ".join(f"{count} {noun}" for noun, count in counts.items() if count)
+        return f"GraphGym's gnn · {layers} · {gnn.dim_inner} channels"
+    if network == "bag_of_features":
+        return f"{network} · {model_options()['channels']} channels"
+    return f"{network} · {cfg.point_net.width:g} times its channels" if network == "point_net" else network
+
+
+def _sizes(options: Mapping[str, Any]) -> str:
+    numbers = {"layer": options["num_layers"], "channel": options["channels"], "head": options.get("heads")}
+    return " · ".join(f"{number} {noun}{'s' * (number != 1)}" for noun, number in numbers.items() if number)
 
 
 def _targets_of(task: Task) -> str:

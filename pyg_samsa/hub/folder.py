@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pyg_samsa.errors import DataNotFoundError, suggest
+from pyg_samsa.io.documents import parse_json, read_text
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 FILES = (WEIGHTS, CONFIG, CARD)
@@ -17,6 +18,9 @@ PREDICTOR, PREDICTOR_SUBFOLDER = "predictor.json", "predictor"
 SHIPPED = Path(__file__).resolve().parents[1] / "pretrained"
 """Folder of the models that come with the package."""
 COPY_AGAIN = "Copy the whole folder again, or save the model again."
+UNSAVED = "unsaved"
+"""Key of the summary of a run that says why its network is not saved."""
+_SUMMARY, _LARGEST_SUMMARY = "summary.json", 2**26
 
 
 def shipped() -> list[str]:
@@ -52,6 +56,8 @@ def find_pretrained(name: str | os.PathLike[str]) -> Path:
     for folder in (given, given / PREDICTOR_SUBFOLDER):
         if (folder / PREDICTOR).is_file():
             raise _is_predictor(name, folder)
+    if (unsaved := refuse_unsaved(name)) is not None:
+        raise unsaved
     if runs := sorted(path.parents[1] for path in given.glob(f"*/{RUN_SUBFOLDER}/{CONFIG}")):
         shown = ", ".join(map(str, runs[:5])) + (", ..." if len(runs) > 5 else "")
         raise DataNotFoundError(f"{name}: no saved model found, but runs in it", hint=f"Pass one of them: {shown}")
@@ -59,6 +65,33 @@ def find_pretrained(name: str | os.PathLike[str]) -> Path:
     hint = suggest(str(name), shipped()) or f"Pass the folder of a run, or one with {CONFIG} and {WEIGHTS}{known}."
     reason = "" if given.is_dir() else " (it is a file)" if given.is_file() else " (there is no such folder)"
     raise DataNotFoundError(f"{name or repr(name)}: no saved model found{reason}", hint=hint)
+
+
+def refuse_unsaved(name: str | os.PathLike[str]) -> DataNotFoundError | None:
+    """Return the error about a run whose network was not saved, with the reason that its summary gives; or None.
+
+    Args:
+        name: Folder of a run, or of the runs of all seeds.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "summary.json").write_text('{"unsaved": "model.type gcn: only networks ... are saved"}')
+        >>> str(refuse_unsaved(folder)).removeprefix(str(folder))
+        ': the network of this run is not saved, because of model.type gcn: only networks ... are saved'
+    """
+    given = Path(name).expanduser()
+    for path in [given / _SUMMARY, *sorted(given.glob(f"*/{_SUMMARY}"))] if given.is_dir() else []:
+        try:
+            summary = parse_json(read_text(path, _LARGEST_SUMMARY))
+        except (OSError, ValueError):
+            continue
+        reason = summary.get(UNSAVED) if isinstance(summary, dict) else None
+        if isinstance(reason, str) and reason:
+            hint = "Train with model.type samsa, or models on descriptors alone (--only descriptors)."
+            told = f"{name}: the network of this run is not saved, because of {reason[:200]}"
+            return DataNotFoundError(told, hint=hint if reason.startswith("model.type") else "")
+    return None
 
 
 def _is_predictor(name: str | os.PathLike[str], folder: Path) -> DataNotFoundError:

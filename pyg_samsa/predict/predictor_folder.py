@@ -23,7 +23,15 @@ import torch
 
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
 from pyg_samsa.hub import find_pretrained, save_pretrained
-from pyg_samsa.hub.folder import CONFIG, COPY_AGAIN, PREDICTOR, PREDICTOR_SUBFOLDER, RUN_SUBFOLDER, is_replaceable
+from pyg_samsa.hub.folder import (
+    CONFIG,
+    COPY_AGAIN,
+    PREDICTOR,
+    PREDICTOR_SUBFOLDER,
+    RUN_SUBFOLDER,
+    is_replaceable,
+    refuse_unsaved,
+)
 from pyg_samsa.hub.json_file import read_json, write_json
 from pyg_samsa.hub.model_config import package_versions
 from pyg_samsa.io.files import atomic_directory, file_hash
@@ -69,7 +77,8 @@ def find_predictor(name: str | os.PathLike[str]) -> Path:
     unsaved = [path for place in (_RUN, f"*/{_RUN}") for path in given.glob(place)] if given.is_dir() else []
     if not runs and not _holds_network(given) and unsaved:
         hint = "Networks samsa for molecules are saved; the header of a run says why its network is not."
-        raise DataNotFoundError(f"{name}: no saved model found (the network of the run is not saved)", hint=hint)
+        told = f"{name}: no saved model found (the network of the run is not saved)"
+        raise refuse_unsaved(name) or DataNotFoundError(told, hint=hint)
     return find_predictor(runs[0]) if runs else find_pretrained(name)
 
 

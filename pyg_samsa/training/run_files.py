@@ -30,7 +30,7 @@ _SUMMARY: dict[str, tuple[type, ...]] = {
     "tasks": (dict,),
     "time_limit": (*_NUMBER, type(None)),
     "monitor": (str, type(None)),
-    "fallback": (str,),
+    **dict.fromkeys(("fallback", "unsaved"), (str,)),
 }
 """Name in a summary -> types of its value."""
 RESULTS = ("seed", "best_epoch", "epochs", "waited", "parameters", "seconds", "val", "test", "per_class")

@@ -55,7 +55,8 @@ class Plan:
         config: Resolved settings, nested; written into the run's folder.
         defaults: Dotted name -> default of the settings, for those that an earlier run did not have yet.
         description: Label -> text, for the header.
-        unused: Settings that the user has set and that have no effect.
+        unused: Lines about settings that have no effect.
+        unsaved: Why the network is not saved for ``pyg-samsa predict``; empty if it is saved.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Plan:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     description: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
+    unsaved: str = ""
 
     @property
     def standardized(self) -> Path | None:

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -440,3 +441,48 @@ def test_a_run_begins_with_the_weights(config):
     still = ["optim.base_lr", "1e-12", "optim.max_epoch", "1", "samsa.dropout", "0.0"]
     (again,) = runner.run(config(name="again.yaml"), ["train.start_from", str(first.folder.path), *still])
     assert again.test["ap"] == pytest.approx(first.test["ap"], abs=1e-6)
+
+
+def table_words(tmp_path, *words):
+    path = tmp_path / "table.csv"
+    path.write_text("smiles,y\n" + "".join(f"{'C' * n}O,{n}.5\n" for n in range(1, 31)))
+    given = {"dataset.csv": path, "dataset.dir": tmp_path / "data", "out_dir": tmp_path / "results"}
+    given |= {"dataset.format": "samsa", "dataset.name": "csv", "optim.max_epoch": 1, "num_threads": 1}
+    return [*(str(word) for pair in given.items() for word in pair), *words]
+
+
+def header_of(shown):
+    """Return the lines of the first header: label -> text."""
+    lines = shown[shown.index("\npyg_samsa ") :].strip().split("\n\n")[0]
+    return dict(re.findall(r"^  (\w+(?: \w+)?)  +(.*)$", lines, re.MULTILINE))
+
+
+def test_the_header_of_models_on_descriptors_is_about_them(tmp_path, capsys):
+    pytest.importorskip("lightgbm")
+    words = ["predictor.members", "trees", "predictor.tree_inputs", "[maccs]", "boosting.trees", "2", "gt.layers", "3"]
+    (result,) = runner.run("csv", table_words(tmp_path, *words, "model.type", "gcn"))
+    shown = capsys.readouterr()
+    header = header_of(shown.out)
+    assert header["model"].startswith("boosted trees · 2 per target")
+    assert header["input"] == "maccs"
+    assert header["no effect"] == (
+        "gt.layers 3, model.type gcn, optim.max_epoch 1: no network is trained (predictor.members is trees)"
+    )
+    assert not {"changed", "features", "saved", "size"} & header.keys()
+    # Encodings and descriptors of the network are not computed.
+    assert not any(word in shown.out + shown.err for word in ("walk", "rdkit2d", "samsa.", "refit"))
+    assert not list((tmp_path / "data").rglob("*rwse*"))
+    assert "unsaved" not in json.loads(result.folder.file("summary.json").read_text())
+
+
+def test_the_header_of_a_network_alone_is_about_it(tmp_path, capsys):
+    pytest.importorskip("crepes")
+    words = ["predictor.members", "network", "model.type", "gcn", "samsa.channels", "128", "dataset.descriptors", "[]"]
+    (result,) = runner.run("csv", table_words(tmp_path, *words))
+    header = header_of(capsys.readouterr().out)
+    assert header["model"] == "gcn · 2 layers · 16 channels · random walks of 16 steps"
+    told = "model.type gcn: only networks with model.type samsa are saved"
+    assert header["saved"] == f"no, because of {told} for pyg-samsa predict"
+    assert header["changed"] == "optim.num_warmup_epochs 3 -> 0.5 (optim.max_epoch is 1)"
+    assert header["no effect"] == "samsa.channels 128: the network gcn reads gnn.dim_inner"
+    assert json.loads(result.folder.file("summary.json").read_text())["unsaved"] == told

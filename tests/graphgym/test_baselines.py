@@ -1,4 +1,5 @@
 import logging
+import re
 
 import pandas as pd
 import pytest
@@ -16,10 +17,10 @@ from pyg_samsa.experiments import run as runner
 from pyg_samsa.functional.node_encodings import laplacian_eigenvectors
 from pyg_samsa.graphgym.baselines import gnn_options
 from pyg_samsa.graphgym.config import PACKAGED, load_config
-from pyg_samsa.graphgym.network import unused_settings
 from pyg_samsa.graphgym.plan import build_network
 from pyg_samsa.graphgym.settings import GPS_LAYERS
 from pyg_samsa.graphgym.share import describe
+from pyg_samsa.graphgym.without_effect import unused_settings
 from pyg_samsa.nn import num_parameters
 from pyg_samsa.nn.models.message_passing import LAYERS
 from pyg_samsa.task import Task
@@ -54,7 +55,10 @@ def small(config, tmp_path):
 def test_one_changed_line_trains_with_defaults(network, config, capsys):
     (result,) = runner.run(config(model={"type": network}, optim={"max_epoch": 1, "scheduler": "none"}))
     assert {"ap", "auc"} <= set(result.test)
-    assert f"{network} · graph" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert re.search(
+        rf"model +{network}( of GINE\+Transformer| on all pairs of nodes)? · \d+ layers · \d+ channels", shown
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from torch_geometric.graphgym.config import cfg, load_cfg, set_cfg
 
 from pyg_samsa.errors import ConfigError
 from pyg_samsa.graphgym.config import PACKAGED, find_config, load_config, packaged_configs, resolved
-from pyg_samsa.graphgym.network import unused_settings
 from pyg_samsa.graphgym.settings import ALIASES, SETTINGS, values_for
+from pyg_samsa.graphgym.without_effect import describe_without_effect, unused_settings, why_never
 from pyg_samsa.nn import SAMSAOptions
 
 
@@ -172,10 +172,11 @@ def test_one_word_is_a_list_of_one(tmp_path):
 
 def test_settings_without_effect_are_told(tmp_path):
     loaded = load_config(write(tmp_path, "gpu_mem: True\nseed: 1\nround: 4"))
-    assert (loaded.changed, loaded.without_effect) == ({"gpu_mem", "seed"}, ["gpu_mem"])
+    assert loaded.changed == {"gpu_mem", "seed"}
+    assert loaded.of_user == loaded.given
     # The configuration in the folder of a run names every setting.
     again = load_config(write(tmp_path, yaml.safe_dump(resolved(loaded)), "config.yaml"))
-    assert again.without_effect == ["gpu_mem"]
+    assert (again.changed, again.of_user) == (loaded.changed | {"run_name"}, frozenset())
     assert unused_settings(again.changed) == []
 
 
@@ -203,7 +204,7 @@ def test_packaged_configurations_load_and_are_commented(name, tmp_path, monkeypa
     )
     with pytest.raises(ConfigError, match="a YAML file that exists"):
         find_config(f"elsewhere/{name}.yaml")
-    assert loaded.without_effect == []
+    assert describe_without_effect(loaded, why_never) == []
     text = find_config(name).read_text()
     assert text.startswith("#")
     assert PACKAGED in find_config(name).parents

@@ -76,11 +76,14 @@ def test_distances_of_encodings_weight_messages_of_samsa(kind, bridge, config):
     ("opts", "message"),
     [
         (["gt.layer_type", "GINE+SAMSA"], "pe.role: got 'gate', expected 'add' without encodings"),
-        (["pe.kind", "lap"], "pe.role: got 'gate', expected 'add' with this message passing"),
-        (["pe.kind", "lap", "gt.layer_type", "GCN+SAMSA"], "pe.role: got 'gate', expected 'add' with this message"),
-        (["pe.kind", "lap", "model.type", "gcn"], "pe.role: got 'gate', expected 'add' with this message passing"),
+        (["pe.kind", "lap"], "pe.role: got 'gate', expected 'add' with samsa.local null; only messages of gine"),
+        (["pe.kind", "lap", "gt.layer_type", "GCN+SAMSA"], "expected 'add' with gt.layer_type GCN+SAMSA; only"),
+        (["pe.kind", "lap", "model.type", "gcn"], "pe.role: got 'gate', expected 'add' with model.type gcn; only"),
         (["model.type", "gine"], "pe.role: got 'gate', expected 'add' without encodings"),
-        (["model.type", "bag_of_features"], "pe.role: got 'gate', expected 'add' with the network bag_of_features"),
+        (
+            ["model.type", "bag_of_features"],
+            "pe.role: got 'gate', expected 'add' with model.type bag_of_features; only",
+        ),
         (["pe.role", "gates"], "pe.role: got 'gates', expected one of"),
     ],
 )

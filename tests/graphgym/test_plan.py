@@ -54,8 +54,8 @@ def test_early_stopping_needs_a_validation_split(config):
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("model.type", "gcn", "no, because of model.type gcn: pyg-samsa predict takes networks with model.type samsa"),
-        ("gnn.head", "own", "no, because of gnn.head own: pyg-samsa predict takes networks with gnn.head default"),
+        ("model.type", "gcn", "because of model.type gcn: only networks with model.type samsa are saved"),
+        ("gnn.head", "own", "because of gnn.head own: only networks with gnn.head default are saved"),
     ],
 )
 def test_a_network_for_molecules_that_is_not_saved_is_told(tmp_path, monkeypatch, key, value, told):
@@ -64,7 +64,13 @@ def test_a_network_for_molecules_that_is_not_saved_is_told(tmp_path, monkeypatch
     path.write_text("smiles,y\n" + "".join(f"{'C' * n},{n}.5\n" for n in range(1, 31)))
     words = ["dataset.csv", str(path), "dataset.dir", str(tmp_path), "dataset.descriptors", "[]", "pe.kind", "none"]
     assert "saved" not in planned("csv", words).description
-    assert planned("csv", [*words, key, value]).description["saved"] == told
+    shown = planned("csv", [*words, key, value]).description["saved"]
+    assert shown == f"boosted trees and Gaussian processes, but not the network, {told} for pyg-samsa predict"
+    alone = planned("csv", [*words, key, value, "predictor.members", "network"])
+    assert alone.description["saved"] == f"no, {told} for pyg-samsa predict"
+    assert f"because of {alone.unsaved}" == told
+    without = planned("csv", [*words, key, value, "predictor.members", "trees"]).description
+    assert not {"saved", "model"} & without.keys()
 
 
 def test_categories_need_an_encoder_in_graphgyms_own_network(config):
@@ -119,10 +125,33 @@ def test_without_a_validation_split_nothing_is_monitored(config):
             "samsa · 1 layer · 8 channels · 1 head · 4 sampled keys per head (hard)",
         ),
         ({"samsa": {"attention": "full", "num_samples": None}}, "samsa with full · 2 layers · 8 channels · 2 heads"),
-        ({"model": {"type": "gcn"}}, "gcn · graph"),
-        ({"model": {"type": "gcn"}, "pe": {"kind": "rwse", "dim": 4}}, "gcn · graph · random walks of 4 steps"),
+        (
+            {"samsa": {"local": "gine"}},
+            "samsa beside gine · 2 layers · 8 channels · 2 heads · 4 sampled keys per head (hard)",
+        ),
+        ({"model": {"type": "gcn"}}, "gcn · 2 layers · 16 channels"),
+        (
+            {"model": {"type": "gcn"}, "pe": {"kind": "rwse", "dim": 4}},
+            "gcn · 2 layers · 16 channels · random walks of 4 steps",
+        ),
+        ({"model": {"type": "gine"}, "gnn": {"layers_mp": 1, "dim_inner": 24}}, "gine · 1 layer · 24 channels"),
+        ({"model": {"type": "gps"}}, "gps of GINE+Transformer · 2 layers · 16 channels · 4 heads"),
+        (
+            {
+                "model": {"type": "gps"},
+                "gt": {"layer_type": "GCN+Performer", "layers": 3, "dim_hidden": 24, "n_heads": 2},
+            },
+            "gps of GCN+Performer · 3 layers · 24 channels · 2 heads",
+        ),
+        ({"model": {"type": "graphormer"}}, "graphormer · 6 layers · 80 channels · 4 heads"),
+        (
+            {"model": {"type": "san"}, "gt": {"layers": 5}},
+            "san on all pairs of nodes · 5 layers · 16 channels · 4 heads",
+        ),
+        ({"model": {"type": "san2"}, "gt": {"full_graph": False}}, "san2 on edges · 2 layers · 16 channels · 4 heads"),
+        ({"model": {"type": "bag_of_features"}}, "bag_of_features · 8 channels"),
+        ({"model": {"type": "point_net"}}, "point_net · 1 times its channels"),
     ],
-    ids=["one", "full attention", "gcn", "encodings"],
 )
 def test_the_header_names_the_network(model, shown, config):
     assert planned(config(**model)).description["model"] == shown

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from pyg_samsa.chem.descriptors import compute_descriptors
 from pyg_samsa.cli import main
 from pyg_samsa.errors import ConfigError, DataIntegrityError, DataNotFoundError
-from pyg_samsa.hub import HubModel, load_pretrained, save_pretrained
+from pyg_samsa.hub import HubModel, find_pretrained, load_pretrained, save_pretrained
 from pyg_samsa.predict import (
     BlendPredictor,
     BoostedTrees,
@@ -179,6 +180,18 @@ def test_a_run_whose_network_is_not_saved_is_told(tmp_path, place):
     expected = "the network of the run is not saved" if place != "." else "no saved model found"
     with pytest.raises(DataNotFoundError, match=expected):
         find_predictor(tmp_path / place)
+    told = "model.type gcn: only networks with model.type samsa are saved"
+    (tmp_path / "gcn" / "0" / "summary.json").write_text(json.dumps({"unsaved": told}))
+    if place != ".":
+        reason = f"{place}: the network of this run is not saved, because of {told}"
+        for find in (find_predictor, find_pretrained):
+            with pytest.raises(DataNotFoundError, match=re.escape(reason)) as caught:
+                find(tmp_path / place)
+            assert "model.type samsa" in caught.value.hint
+    for damaged in ("{", "[]", json.dumps({"unsaved": 3}), json.dumps({"unsaved": ""})):
+        (tmp_path / "gcn" / "0" / "summary.json").write_text(damaged)
+        with pytest.raises(DataNotFoundError, match=expected):
+            find_predictor(tmp_path / place)
 
 
 def test_what_is_no_folder_is_told(tmp_path):
