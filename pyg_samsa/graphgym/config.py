@@ -109,9 +109,9 @@ def find_config(name: str | os.PathLike[str]) -> Path:
         hint = f"The configuration of a run is in its folder: --cfg {given / CONFIG}"
         raise ConfigError("--cfg", str(name), "a YAML file, not a folder", hint=hint)
     if given.is_dir():
-        inside = sorted(path.name for path in given.iterdir() if path.suffix in (".yaml", ".yml"))
-        shown = ", ".join(inside[:5]) + (", ..." if len(inside) > 5 else "")
-        hint = f"YAML files in it: {shown}" if inside else "It holds no YAML file."
+        found = sorted(path.name for path in given.iterdir() if path.suffix in (".yaml", ".yml"))
+        shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+        hint = f"YAML files in it: {shown}" if found else "It holds no YAML file."
         raise ConfigError("--cfg", str(name), "a YAML file, not a folder", hint=hint)
     hint = suggest(base.removesuffix(".yaml"), known) or "`pyg-samsa train --list` prints the packaged configs."
     raise ConfigError("--cfg", str(name), "a YAML file that exists", hint=hint)

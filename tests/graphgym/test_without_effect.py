@@ -1,5 +1,8 @@
 """Settings without effect: found by changing them, and told with the reason."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -12,7 +15,7 @@ from pyg_samsa.graphgym.config import all_keys, load_config, resolved
 from pyg_samsa.graphgym.loader import load_for_runner
 from pyg_samsa.graphgym.plan import build_network
 from pyg_samsa.graphgym.settings import SETTINGS, value_of
-from pyg_samsa.graphgym.without_effect import describe_without_effect, unused_settings, why_without_effect
+from pyg_samsa.graphgym.without_effect import SIZES, describe_without_effect, unused_settings, why_without_effect
 
 GROUPS = ("samsa", "gnn", "gt", "graphormer", "point_net", "sft", "flt", "performer", "model", "dataset")
 OTHER = {"gnn.act": "gelu", "gnn.head": "san_graph", "gnn.layer_type": "ginconv", "gnn.stage_type": "skipsum"}
@@ -288,3 +291,17 @@ def test_settings_of_features_are_unused_where_graphs_have_none():
     assert unused_settings(given) == sorted(given[:3])
     cfg.share.graph_channels = 4
     assert unused_settings(given) == []
+
+
+def test_the_documentation_names_the_settings_of_the_sizes():
+    text = (Path(__file__).parents[2] / "docs" / "howto" / "baselines.md").read_text(encoding="utf-8")
+    table = text.partition("| network | layers |")[2].partition("\n\n")[0]
+    found = {}
+    for row in table.splitlines()[2:]:
+        names, *cells = (re.findall(r"`([\w.]+)`", cell) for cell in row.split("|")[1:-1])
+        for name in names:
+            found[name] = [cell[0] if cell else "" for cell in cells]
+    assert found == {
+        name: [sizes.get(size, "") for size in ("layers", "channels", "heads", "dropout")]
+        for name, sizes in SIZES.items()
+    }
