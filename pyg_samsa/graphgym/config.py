@@ -401,6 +401,6 @@ def _devices(value: Any) -> int | str:
 
 
 def _kind(content: Any) -> str:
-    return {"NoneType": "no settings", "str": "plain text", "list": "a list"}.get(
+    return {"NoneType": "nothing", "str": "plain text", "list": "a list"}.get(
         type(content).__name__, type(content).__name__
     )

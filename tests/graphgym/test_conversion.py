@@ -102,8 +102,8 @@ def test_no_default_of_this_package_is_written_that_the_file_does_not_have(path)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "expected a YAML file of settings as 'key: value'; it holds no settings"),
-        ("# nothing\n", "expected a YAML file of settings as 'key: value'; it holds no settings"),
+        ("", "expected a YAML file of settings as 'key: value'; it holds nothing"),
+        ("# nothing\n", "expected a YAML file of settings as 'key: value'; it holds nothing"),
         ("hello\n", "expected a YAML file of settings as 'key: value'; it holds plain text"),
         ("smiles,y\nCCO,1\n", "expected a YAML file of settings as 'key: value'; it holds plain text"),
         ("- a\n", "expected a YAML file of settings as 'key: value'; it holds a list"),
