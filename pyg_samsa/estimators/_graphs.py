@@ -19,6 +19,7 @@ from pyg_samsa.functional import cast_floats, edges_of
 from pyg_samsa.functional.node_encodings import return_probabilities
 from pyg_samsa.nn.encoding.feature_encoder import check_finite
 
+_AT_ONCE = 64
 _ONE_KIND = "Graphs with several types of nodes are not supported: use to_homogeneous of the data."
 
 
@@ -254,6 +255,15 @@ def with_targets(graphs: Sequence[Data], y: torch.Tensor) -> list[Data]:
 
 def add_walks(graphs: Sequence[Data], steps: int) -> None:
     """Compute the encodings of the atoms once, which the network would compute for each batch."""
-    for graph in graphs:
-        edges = np.empty((2, 0), np.int64) if graph.edge_index is None else graph.edge_index.numpy()
-        graph.pe = torch.from_numpy(return_probabilities(edges, len(graph.x), steps))  # type: ignore[arg-type]
+    for start in range(0, len(graphs), _AT_ONCE):
+        # Walks do not leave their graph, so that some graphs are one sparse matrix.
+        part = graphs[start : start + _AT_ONCE]
+        ends = np.cumsum([len(graph.x) for graph in part])  # type: ignore[arg-type]
+        edges = [
+            graph.edge_index.numpy() + shift
+            for graph, shift in zip(part, [0, *ends[:-1]], strict=True)
+            if graph.edge_index is not None
+        ]
+        walks = return_probabilities(np.concatenate([np.empty((2, 0), np.int64), *edges], axis=1), ends[-1], steps)
+        for graph, pe in zip(part, np.split(walks, ends[:-1]), strict=True):
+            graph.pe = torch.from_numpy(pe)

@@ -44,6 +44,15 @@ _STORAGE_OPCODES = {
 }
 _PUTS, _GETS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), ("GET", "BINGET", "LONG_BINGET")
 _ITEMS = ("ADDITEMS", "FROZENSET")
+# Opcode -> whether it takes all down to the last mark, how many objects below that (or at all), and how many it leaves.
+_EFFECTS = {
+    code.name: (
+        pickletools.markobject in code.stack_before,
+        [*code.stack_before, pickletools.markobject].index(pickletools.markobject),
+        len(code.stack_after),
+    )
+    for code in pickletools.opcodes
+}
 # These opcodes reach objects without naming them: extension registry, persistent ids, external buffers.
 _REFUSED_OPCODES = {"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER", "READONLY_BUFFER"}
 
@@ -386,30 +395,30 @@ def quick_keys(content: bytes | IO[bytes]) -> bool:
     stack: list[int | None] = []  # the parts of each object; None is a mark
     memo: dict[Any, int] = {}
     for opcode, arg, _ in pickletools.genops(content):
-        before, taken = list(opcode.stack_before), []
-        if pickletools.markobject in before:
-            while stack and stack[-1] is not None:
-                taken.append(stack.pop() or 0)
-            stack, before = stack[:-1], before[: before.index(pickletools.markobject)]
-            taken.reverse()
-        keys = taken[::2] if opcode.name in ("SETITEMS", "DICT") else taken if opcode.name in _ITEMS else []
-        below = [part or 0 for part in stack[max(0, len(stack) - len(before)) :]]
-        keys = below[1:2] if opcode.name == "SETITEM" else keys
-        if max(keys, default=0) > _KEY_PARTS:
-            return False
-        if opcode.name in _PUTS:
+        name = opcode.name
+        if name in _PUTS:
             memo[len(memo) if arg is None else arg] = (stack[-1] or 0) if stack else 0
-            continue
-        if opcode.name == "DUP":
-            stack += stack[-1:]
-            continue
-        del stack[max(0, len(stack) - len(before)) :]
-        if opcode.name == "MARK":
-            stack.append(None)
-        elif opcode.name in _GETS:
+        elif name in _GETS:
             stack.append(memo.get(arg, 1))
+        elif name == "MARK":
+            stack.append(None)
+        elif name == "DUP":
+            stack += stack[-1:]
         else:
-            stack += [min(10**6, 1 + sum(taken) + sum(below)) for _ in opcode.stack_after]
+            marked, popped, pushed = _EFFECTS[name]
+            taken: list[int] = []
+            if marked:
+                while stack and stack[-1] is not None:
+                    taken.append(stack.pop() or 0)
+                stack = stack[:-1]
+                taken.reverse()
+            below = [part or 0 for part in stack[max(0, len(stack) - popped) :]]
+            keys = taken[::2] if name in ("SETITEMS", "DICT") else taken if name in _ITEMS else []
+            keys = below[1:2] if name == "SETITEM" else keys
+            if max(keys, default=0) > _KEY_PARTS:
+                return False
+            del stack[max(0, len(stack) - popped) :]
+            stack += [min(10**6, 1 + sum(taken) + sum(below))] * pushed
     return True
 
 

@@ -5,7 +5,8 @@ from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.transforms import ToSparseTensor
 
 from pyg_samsa.errors import ConfigError, DataError
-from pyg_samsa.estimators._graphs import list_items, read_graphs, texts_of
+from pyg_samsa.estimators._graphs import add_walks, list_items, read_graphs, texts_of
+from pyg_samsa.functional.node_encodings import return_probabilities
 
 RING = torch.tensor([[0, 1, 2], [1, 2, 0]])
 NONE = torch.empty(2, 0, dtype=torch.long)
@@ -122,3 +123,15 @@ def test_other_graphs_are_named(given, text):
 def test_no_list_is_named():
     with pytest.raises(ConfigError, match="X: got 'dict'"):
         list_items({"smiles": ["CCO"]})
+
+
+def test_walks_of_many_graphs_are_those_of_each():
+    bare = graph(edge_index=None, edge_attr=None)
+    graphs = [graph(x=torch.ones(3 + number % 4, 4)) if number % 3 else bare.clone() for number in range(130)]
+    add_walks(graphs, 5)
+    for one in graphs:
+        edges = np.empty((2, 0), np.int64) if one.edge_index is None else one.edge_index.numpy()
+        np.testing.assert_array_equal(one.pe, return_probabilities(edges, len(one.x), 5))
+    assert any(one.pe.any() for one in graphs)
+    assert {tuple(one.pe.shape) for one in graphs} == {(size, 5) for size in (3, 4, 5, 6)}
+    add_walks([], 5)
